@@ -1,0 +1,76 @@
+//! Reading and writing objects below a place, with errors that name them.
+
+use crate::{BucketError, Place};
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload, path::Path};
+use serde::de::DeserializeOwned;
+
+/// A job's place in a store.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    pub place: Place,
+}
+
+impl Bucket {
+    pub fn open(url: &str) -> Result<Self, BucketError> {
+        Ok(Self { place: Place::open(url)? })
+    }
+
+    /// The whole object.
+    pub async fn read(&self, name: &str) -> Result<Bytes, BucketError> {
+        let fail = |source| BucketError::store("read", self.place.url_of(name), source);
+        self.place.store.get(&self.place.path_of(name)).await.map_err(fail)?.bytes().await.map_err(fail)
+    }
+
+    /// The whole object, or `None` when there is none.
+    pub async fn read_if_there(&self, name: &str) -> Result<Option<Bytes>, BucketError> {
+        match self.read(name).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A JSON record.
+    pub async fn read_record<T: DeserializeOwned>(&self, name: &str) -> Result<T, BucketError> {
+        self.parse_record(name, &self.read(name).await?)
+    }
+
+    pub fn parse_record<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T, BucketError> {
+        serde_json::from_slice(bytes).map_err(|source| BucketError::Record { object: self.place.url_of(name), source })
+    }
+
+    /// Writes an object whose name no other writer has, or whose content follows from its name.
+    pub async fn write(&self, name: &str, bytes: Bytes) -> Result<(), BucketError> {
+        let payload = PutPayload::from_bytes(bytes);
+        let put = self.place.store.put(&self.place.path_of(name), payload).await;
+        put.map(drop).map_err(|source| BucketError::store("write", self.place.url_of(name), source))
+    }
+
+    pub async fn delete(&self, name: &str) -> Result<(), BucketError> {
+        let deleted = self.place.store.delete(&self.place.path_of(name)).await;
+        deleted.map_err(|source| BucketError::store("delete", self.place.url_of(name), source))
+    }
+
+    /// All objects below a folder, in no order, with names below the job's URL.
+    pub fn list<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<(String, ObjectMeta), BucketError>> {
+        let objects = self.place.store.list(Some(&self.place.path_of(folder)));
+        let named = objects.map_err(move |source| BucketError::store("list", self.place.url_of(folder), source));
+        named.map_ok(|meta| (self.name_of(&meta.location), meta)).boxed()
+    }
+
+    /// State of an object, or `None` when there is none.
+    pub async fn head(&self, name: &str) -> Result<Option<ObjectMeta>, BucketError> {
+        match self.place.store.head(&self.place.path_of(name)).await {
+            Ok(meta) => Ok(Some(meta)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(source) => Err(BucketError::store("look at", self.place.url_of(name), source)),
+        }
+    }
+
+    fn name_of(&self, location: &Path) -> String {
+        let parts = location.prefix_match(&self.place.prefix).into_iter().flatten();
+        parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/")
+    }
+}

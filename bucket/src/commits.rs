@@ -1,0 +1,47 @@
+//! Committing a shard, and finding out which shards are.
+
+use crate::{Bucket, BucketError, Creation};
+use bytes::Bytes;
+use capfilt_schemas::{commit::Commit, names, plan::ShardId};
+use futures::TryStreamExt as _;
+use std::collections::BTreeMap;
+
+/// How a commit ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Committed {
+    /// This attempt is the shard's result.
+    Accepted,
+    /// Another attempt was first; this one's objects are orphans.
+    Superseded(Box<Commit>),
+}
+
+/// The number of the commit that counts, by shard.
+pub type Results = BTreeMap<ShardId, u32>;
+
+/// Makes an attempt the shard's result, unless another one is.
+///
+/// # Errors
+/// Refuses a record whose books do not balance, before anything is written.
+pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, BucketError> {
+    let name = names::commit(&record.shard, record.n);
+    if let Some(fault) = record.fault() {
+        return Err(BucketError::Refused(format!("shard {}: not committed, since {fault}; this is a bug", record.shard)));
+    }
+    let bytes = serde_json::to_vec_pretty(record).expect("a commit record is plain data");
+    match bucket.create(&name, Bytes::from(bytes)).await? {
+        Creation::Created => Ok(Committed::Accepted),
+        Creation::Exists(found) => Ok(Committed::Superseded(Box::new(bucket.parse_record(&name, &found)?))),
+    }
+}
+
+/// Lists all commits; one list request per thousand, and nothing is opened.
+pub async fn results(bucket: &Bucket) -> Result<Results, BucketError> {
+    let fold = |mut results: Results, (name, _): (String, _)| async move {
+        if let Some((shard, n)) = names::parse_commit(&name) {
+            let highest = results.entry(shard).or_insert(n);
+            *highest = n.max(*highest);
+        }
+        Ok(results)
+    };
+    bucket.list(names::COMMITS).try_fold(Results::new(), fold).await
+}

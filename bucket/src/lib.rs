@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+
+mod bucket;
+mod commits;
+mod create;
+mod error;
+pub mod models;
+mod place;
+
+pub use bucket::Bucket;
+pub use commits::{Committed, Results, commit, results};
+pub use create::Creation;
+pub use error::BucketError;
+pub use place::{Place, without_secrets};

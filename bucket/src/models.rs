@@ -1,0 +1,117 @@
+//! Checkpoints by content: their digests, and a verified local copy.
+
+use crate::{BucketError, Place};
+use capfilt_schemas::job::{ModelFile, ModelRecord};
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::ObjectStoreExt as _;
+use sha2::{Digest as _, Sha256};
+use std::path::PathBuf;
+
+/// Files of a checkpoint folder that take part; anything else (readme, images, TensorFlow weights) is left alone.
+const FILES: [&str; 9] = [
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "pytorch_model.bin",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+];
+
+/// Reads a checkpoint once and says what it is.
+///
+/// # Errors
+/// When the folder cannot be listed, or holds no checkpoint.
+pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
+    let listed: Vec<_> = place
+        .store
+        .list(Some(&place.prefix))
+        .try_collect()
+        .await
+        .map_err(|source| BucketError::store("list the checkpoint", &place.url, source))?;
+    let mut files = Vec::new();
+    for meta in listed {
+        let mut parts = meta.location.prefix_match(&place.prefix).into_iter().flatten();
+        let (Some(name), None) = (parts.next().map(|part| part.as_ref().to_owned()), parts.next()) else { continue };
+        if FILES.contains(&name.as_str()) || name.ends_with(".pth") {
+            let (bytes, sha256) = copy(place, &name, &mut std::io::sink()).await?;
+            files.push(ModelFile { name, bytes, sha256 });
+        }
+    }
+    // With safetensors there, the pickle is not read: it must not change the digest.
+    if files.iter().any(|file| file.name == "model.safetensors") {
+        files.retain(|file| file.name != "pytorch_model.bin");
+    }
+    if !files.iter().any(|file| file.bytes > 0 && is_weights(&file.name)) {
+        let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin or a .pth file";
+        return Err(BucketError::Refused(format!("{} {why}; is the URL right?", crate::without_secrets(&place.url))));
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(ModelRecord { files })
+}
+
+fn is_weights(name: &str) -> bool {
+    [".safetensors", ".bin", ".pth"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// A local folder with exactly the recorded files: the place itself when it is local, else a copy in `cache`.
+///
+/// # Errors
+/// When a file is not what was recorded.
+pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::Path) -> Result<PathBuf, BucketError> {
+    if let Some(folder) = place.local_path() {
+        for file in &record.files {
+            let (_, sha256) = copy(place, &file.name, &mut std::io::sink()).await?;
+            same_file(place, file, &sha256)?;
+        }
+        return Ok(folder);
+    }
+    let folder = cache.join(record.digest());
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let local = |path: &std::path::Path, source| BucketError::Local { path: path.display().to_string(), source };
+    std::fs::create_dir_all(cache).map_err(|source| local(cache, source))?;
+    // Filled under another name and renamed: a folder that is there is whole.
+    let filling = cache.join(format!("{}.{:08x}", record.digest(), rand::random::<u32>()));
+    std::fs::create_dir(&filling).map_err(|source| local(&filling, source))?;
+    for file in &record.files {
+        let path = filling.join(&file.name);
+        let mut out = std::fs::File::create(&path).map_err(|source| local(&path, source))?;
+        let (_, sha256) = copy(place, &file.name, &mut out).await?;
+        same_file(place, file, &sha256)?;
+    }
+    match std::fs::rename(&filling, &folder) {
+        Err(_) if folder.is_dir() => std::fs::remove_dir_all(&filling).map_err(|source| local(&filling, source))?,
+        renamed => renamed.map_err(|source| local(&folder, source))?,
+    }
+    Ok(folder)
+}
+
+fn same_file(place: &Place, file: &ModelFile, sha256: &str) -> Result<(), BucketError> {
+    if file.sha256 == sha256 {
+        return Ok(());
+    }
+    Err(BucketError::Refused(format!(
+        "{} has sha256 {sha256}, but the job was planned with {}: the checkpoint changed; start a new job or put the old weights back",
+        crate::without_secrets(&place.url_of(&file.name)),
+        file.sha256
+    )))
+}
+
+/// Streams an object to `out`; returns its length and digest.
+async fn copy(place: &Place, name: &str, out: &mut impl std::io::Write) -> Result<(u64, String), BucketError> {
+    let fail = |source| BucketError::store("read", crate::without_secrets(&place.url_of(name)), source);
+    let mut chunks = place.store.get(&place.path_of(name)).await.map_err(fail)?.into_stream();
+    let mut hasher = Sha256::new();
+    let mut bytes = 0;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(fail)?;
+        hasher.update(&chunk);
+        bytes += chunk.len() as u64;
+        out.write_all(&chunk).map_err(|source| BucketError::Local { path: name.to_owned(), source })?;
+    }
+    Ok((bytes, hex::encode(hasher.finalize())))
+}

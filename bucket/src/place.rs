@@ -1,0 +1,94 @@
+//! A URL opened: a store and a prefix in it.
+
+use crate::BucketError;
+use object_store::{ObjectStore, local::LocalFileSystem, parse_url_opts, path::Path};
+use std::sync::Arc;
+use url::Url;
+
+/// A folder or a prefix in a bucket, or one object.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub url: String,
+    pub store: Arc<dyn ObjectStore>,
+    pub prefix: Path,
+}
+
+impl Place {
+    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path; credentials and endpoints come from the environment, as the
+    /// clouds' own tools have it (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, …).
+    pub fn open(url: &str) -> Result<Self, BucketError> {
+        match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "file" => {
+                let path = parsed.to_file_path().map_err(|()| refused(url, "a file:// URL needs an absolute path"))?;
+                Self::open_folder(url, &path)
+            }
+            Ok(parsed) => Self::open_remote(url, &parsed),
+            Err(_) => Self::open_folder(url, std::path::Path::new(url)),
+        }
+    }
+
+    fn open_remote(url: &str, parsed: &Url) -> Result<Self, BucketError> {
+        let options = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
+        let (store, prefix) = parse_url_opts(parsed, options).map_err(|error| refused(url, &error.to_string()))?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), store: Arc::from(store), prefix })
+    }
+
+    fn open_folder(url: &str, path: &std::path::Path) -> Result<Self, BucketError> {
+        let absolute = std::path::absolute(path).map_err(|error| refused(url, &error.to_string()))?;
+        let prefix = Path::from_absolute_path(&absolute).map_err(|error| refused(url, &error.to_string()))?;
+        // fsync: a commit that a power cut can undo is none.
+        let store = LocalFileSystem::new().with_fsync(true);
+        Ok(Self { url: absolute.display().to_string(), store: Arc::new(store), prefix })
+    }
+
+    /// The local path, when the place is one.
+    pub fn local_path(&self) -> Option<std::path::PathBuf> {
+        (!self.url.contains("://")).then(|| std::path::PathBuf::from(&self.url))
+    }
+
+    /// The full path of a name below this place; the empty name is the place itself.
+    pub fn path_of(&self, name: &str) -> Path {
+        name.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// The URL of a name below this place, for people.
+    pub fn url_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.url)
+    }
+}
+
+fn refused(url: &str, why: &str) -> BucketError {
+    BucketError::Url { url: without_secrets(url), why: why.to_owned() }
+}
+
+/// The URL without user, password and query, which may carry signatures.
+pub fn without_secrets(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut parsed) if parsed.has_host() => {
+            let _ = parsed.set_username("");
+            let _ = parsed.set_password(None);
+            parsed.set_query(None);
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_its_file_url_are_the_same_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let by_path = Place::open(folder.path().to_str().unwrap()).unwrap();
+        let by_url = Place::open(&format!("file://{}", folder.path().display())).unwrap();
+        assert_eq!((by_path.url, by_path.prefix), (by_url.url, by_url.prefix));
+    }
+
+    #[test]
+    fn an_error_shows_no_password() {
+        let error = Place::open("ftp://me:secret@host/x?sig=abc").unwrap_err().to_string();
+        assert!(!error.contains("secret") && !error.contains("abc"), "{error}");
+    }
+}

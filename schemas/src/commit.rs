@@ -1,0 +1,63 @@
+//! The commit: the one small create-only record that makes an attempt the shard's result.
+
+use crate::{
+    names::{AttemptId, Table},
+    plan::ShardId,
+    tally::Tally,
+};
+use serde::{Deserialize, Serialize};
+
+/// Version of the commit record.
+pub const VERSION: u32 = 1;
+
+/// `commits/<shard>/<n>.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    pub version: u32,
+    pub shard: ShardId,
+    pub n: u32,
+    /// Also the nonce that tells "I won, and the answer was lost" from "someone else won".
+    pub attempt: AttemptId,
+    pub worker: String,
+    pub rows: u64,
+    pub tally: Tally,
+    pub outputs: Vec<Output>,
+    /// Images per model call.
+    pub batch: u32,
+    pub timings: Timings,
+}
+
+/// One object an attempt wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    pub table: Table,
+    /// Path below the job's URL.
+    pub path: String,
+    pub bytes: u64,
+    pub sha256: String,
+    pub rows: u64,
+}
+
+/// Where a shard's time went. Stages overlap, so they add up to more than `total_seconds`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    pub fetch_seconds: f64,
+    pub decode_seconds: f64,
+    pub device_seconds: f64,
+    pub write_seconds: f64,
+    pub total_seconds: f64,
+}
+
+impl Commit {
+    /// Why this record may not be written or believed; `None` when its books are in order.
+    pub fn fault(&self) -> Option<String> {
+        let rows_of = |table| self.outputs.iter().find(|o| o.table == table).map(|o| o.rows);
+        if !self.tally.balances(self.rows) {
+            return Some(format!("{} rows in, but the tally accounts for {}", self.rows, self.tally.rows_total()));
+        }
+        let expected = [(Table::Ledger, self.rows), (Table::Pairs, self.tally.pairs), (Table::Quarantine, self.tally.quarantined())];
+        expected.into_iter().find(|(table, rows)| rows_of(*table).unwrap_or(0) != *rows).map(|(table, rows)| {
+            format!("the {} table has {} rows where the tally says {rows}", table.as_str(), rows_of(table).unwrap_or(0))
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! What went wrong with a shard, and what that means for it and for the job.
+
+use crate::{names::AttemptId, plan::ShardId, status::closed_set};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+closed_set! {
+    /// Why an attempt ended without a commit.
+    FailureClass {
+        /// The store did not answer, or answered with an error that may pass.
+        Store = "store",
+        /// The input object is not what was planned: gone, or another ETag.
+        InputChanged = "input_changed",
+        /// The file cannot be read as what its footer promised.
+        Unreadable = "unreadable",
+        /// The device ran out of memory even at the smallest batch.
+        DeviceMemory = "device_memory",
+        /// The model failed or gave a NaN.
+        Model = "model",
+        /// The worker process died of its own (abort, segmentation fault, panic).
+        WorkerCrashed = "worker_crashed",
+        /// The worker process was ended from outside.
+        WorkerKilled = "worker_killed",
+        /// Too many rows of the shard failed for one reason.
+        FailureBudget = "failure_budget",
+    }
+}
+
+impl FailureClass {
+    /// Whether trying again can help without anyone changing anything.
+    pub fn is_retryable(self) -> bool {
+        !self.is_systemic() && self != Self::InputChanged
+    }
+
+    /// Whether the job must stop, since what is broken would break every other shard too.
+    pub fn is_systemic(self) -> bool {
+        matches!(self, Self::FailureBudget | Self::Model)
+    }
+
+    /// Whether it uses up one of `limits.attempts`: what others did to the process says nothing about the shard.
+    pub fn counts(self) -> bool {
+        self != Self::WorkerKilled
+    }
+}
+
+/// `failures/<shard>/<attempt>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub version: u32,
+    pub shard: ShardId,
+    pub attempt: AttemptId,
+    pub worker: String,
+    pub class: FailureClass,
+    pub message: String,
+}
+
+/// Version of the failure record.
+pub const VERSION: u32 = 1;

@@ -1,0 +1,115 @@
+//! `job.json`: what a job is, written once and never changed. A second run must match it.
+
+use crate::{
+    hash::sha256_hex_of_parts,
+    settings::{Auto, Settings, Workers},
+};
+use serde::{Deserialize, Serialize};
+
+/// Version of the job record.
+pub const VERSION: u32 = 1;
+
+/// The frozen description of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobRecord {
+    pub version: u32,
+    /// Version of the program that planned the job.
+    pub program: String,
+    /// The settings with everything that was `auto` and can change a result resolved; machine matters are left out.
+    pub settings: Settings,
+    pub captioner: ModelRecord,
+    pub filter: ModelRecord,
+    pub plan: PlanRecord,
+}
+
+/// A checkpoint by content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    pub files: Vec<ModelFile>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFile {
+    pub name: String,
+    pub bytes: u64,
+    pub sha256: String,
+}
+
+impl ModelRecord {
+    /// One digest for the whole checkpoint; it names its folder in the local cache.
+    pub fn digest(&self) -> String {
+        sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
+    }
+}
+
+/// The plan a job works through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRecord {
+    /// Path below the job's URL.
+    pub path: String,
+    pub sha256: String,
+    pub shards: u64,
+    pub rows: u64,
+}
+
+impl JobRecord {
+    /// Settings as they are frozen: `batch` stays, the rest of `workers` is the machine's own business.
+    pub fn frozen(settings: &Settings) -> Settings {
+        let workers = Workers { batch: settings.workers.batch, ..Workers::default() };
+        Settings { workers, ..settings.clone() }
+    }
+
+    /// Keys in which settings differ from the frozen ones, as `key: frozen → asked`. `auto` asks for what is frozen.
+    pub fn differences(&self, asked: &Settings) -> Vec<String> {
+        let mut asked = Self::frozen(asked);
+        if asked.workers.batch == Auto::Auto {
+            asked.workers.batch = self.settings.workers.batch;
+        }
+        if asked.models.precision == crate::settings::Precision::Auto {
+            asked.models.precision = self.settings.models.precision;
+        }
+        // Where a checkpoint lies is not what it is: its digests are compared instead.
+        asked.models.captioner.clone_from(&self.settings.models.captioner);
+        asked.models.filter.clone_from(&self.settings.models.filter);
+        // The same job may be reached by another name (a path and its file:// URL, another mount).
+        asked.job.url.clone_from(&self.settings.job.url);
+        let flat = |settings: &Settings| serde_json::to_value(settings).map(flatten).unwrap_or_default();
+        let (frozen, asked) = (flat(&self.settings), flat(&asked));
+        let keys: std::collections::BTreeSet<&String> = frozen.keys().chain(asked.keys()).collect();
+        let shown = |value: Option<&serde_json::Value>| value.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
+        keys.into_iter()
+            .filter(|key| frozen.get(*key) != asked.get(*key))
+            .map(|key| format!("{key}: {} → {}", shown(frozen.get(key)), shown(asked.get(key))))
+            .collect()
+    }
+}
+
+fn flatten(value: serde_json::Value) -> std::collections::BTreeMap<String, serde_json::Value> {
+    let serde_json::Value::Object(sections) = value else { return Default::default() };
+    let keys = |(section, content): (String, serde_json::Value)| match content {
+        serde_json::Value::Object(keys) => keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)).collect::<Vec<_>>(),
+        other => vec![(section, other)],
+    };
+    sections.into_iter().flat_map(keys).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::parse;
+
+    #[test]
+    fn only_what_can_change_a_result_is_a_difference() {
+        let text = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n[workers]\nbatch=8\n";
+        let settings = parse(text, &[]).unwrap();
+        let model = ModelRecord { files: vec![] };
+        let plan = PlanRecord { path: "p".into(), sha256: "0".into(), shards: 0, rows: 0 };
+        let job = JobRecord { version: VERSION, program: "0".into(), settings: JobRecord::frozen(&settings), captioner: model.clone(), filter: model, plan };
+        let asked = |entry: &str| parse(text, &[entry.to_owned()]).unwrap();
+        assert!(job.differences(&settings).is_empty());
+        assert!(job.differences(&asked("workers.devices=[\"cpu\",\"cpu\"]")).is_empty());
+        assert!(job.differences(&asked("workers.batch=\"auto\"")).is_empty());
+        assert_eq!(job.differences(&asked("filter.web_threshold=0.25")), ["filter.web_threshold: 0.5 → 0.25"]);
+        assert_eq!(job.differences(&asked("workers.batch=4")), ["workers.batch: 8 → 4"]);
+    }
+}

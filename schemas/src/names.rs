@@ -1,0 +1,111 @@
+//! Names of all objects below a job's URL. A name is built here or nowhere.
+//!
+//! ```text
+//! job.json                                          create-only, one for all time
+//! plan.parquet                                      all shards; its digest stands in job.json
+//! attempts/<shard>/<attempt>/{ledger,pairs,quarantine}.parquet
+//! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
+//! failures/<shard>/<attempt>.json
+//! manifests/<n>.json                                create-only, written last
+//! ```
+
+use crate::plan::ShardId;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+pub const JOB: &str = "job.json";
+pub const COMMITS: &str = "commits";
+pub const ATTEMPTS: &str = "attempts";
+pub const FAILURES: &str = "failures";
+pub const MANIFESTS: &str = "manifests";
+
+/// Names one try at one shard. No two tries share one, whoever makes them, so no object is ever written twice.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AttemptId(pub String);
+
+impl AttemptId {
+    /// An id out of 128 random bits.
+    pub fn from_random(bits: u128) -> Self {
+        Self(format!("{bits:032x}"))
+    }
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// The tables an attempt writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Table {
+    Ledger,
+    Pairs,
+    Quarantine,
+}
+
+impl Table {
+    pub const ALL: [Self; 3] = [Self::Ledger, Self::Pairs, Self::Quarantine];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ledger => "ledger",
+            Self::Pairs => "pairs",
+            Self::Quarantine => "quarantine",
+        }
+    }
+}
+
+/// The plan is named by its own digest's head: a planner that died leaves no plan another could mistake for its own.
+pub fn plan(sha256_hex: &str) -> String {
+    format!("plan-{}.parquet", &sha256_hex[..16])
+}
+
+pub fn output(shard: &ShardId, attempt: &AttemptId, table: Table) -> String {
+    format!("{ATTEMPTS}/{shard}/{attempt}/{}.parquet", table.as_str())
+}
+
+pub fn commit(shard: &ShardId, n: u32) -> String {
+    format!("{COMMITS}/{shard}/{n}.json")
+}
+
+/// The shard and number a commit's name stands for; `None` for a name that is no commit's.
+pub fn parse_commit(name: &str) -> Option<(ShardId, u32)> {
+    let (shard, n) = name.strip_prefix(COMMITS)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
+    Some((ShardId::parse(shard)?, n.parse().ok()?))
+}
+
+pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
+    format!("{FAILURES}/{shard}/{attempt}.json")
+}
+
+/// The shard and attempt a failure's name stands for.
+pub fn parse_failure(name: &str) -> Option<(ShardId, AttemptId)> {
+    let (shard, attempt) = name.strip_prefix(FAILURES)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
+    Some((ShardId::parse(shard)?, AttemptId(attempt.to_owned())))
+}
+
+pub fn manifest(n: u32) -> String {
+    format!("{MANIFESTS}/{n}.json")
+}
+
+pub fn parse_manifest(name: &str) -> Option<u32> {
+    name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_reads_back_as_what_it_names() {
+        let shard = ShardId::of("web/a.parquet", "etag", 0..2);
+        let attempt = AttemptId::from_random(7);
+        assert_eq!(parse_commit(&commit(&shard, 12)), Some((shard.clone(), 12)));
+        assert_eq!(parse_failure(&failure(&shard, &attempt)), Some((shard, attempt)));
+        assert_eq!(parse_manifest(&manifest(3)), Some(3));
+        assert_eq!(parse_commit("commits/somebody's notes.txt"), None);
+    }
+}

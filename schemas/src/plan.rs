@@ -1,0 +1,99 @@
+//! The plan: every shard of a job, as a Parquet table that stays small for a million of them.
+
+use crate::hash::sha256_hex_of_parts;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
+
+/// Version of the plan's columns.
+pub const VERSION: u32 = 1;
+
+/// Names a shard for all time: the same file at the same state, cut in the same way, has the same id on every machine.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ShardId(String);
+
+impl ShardId {
+    pub fn of(path: &str, etag: &str, row_groups: Range<u32>) -> Self {
+        let range = format!("{}..{}", row_groups.start, row_groups.end);
+        let mut digest = sha256_hex_of_parts([path.as_bytes(), etag.as_bytes(), range.as_bytes()]);
+        // 80 bits: a collision among a million shards has odds of one in 10^12, and planning would refuse it.
+        digest.truncate(20);
+        Self(digest)
+    }
+
+    /// The id that is written so; `None` when no id is.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_id = text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        is_id.then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ShardId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+/// One input file as it was when the job was planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// Path below the input's URL.
+    pub path: String,
+    /// What the store calls this state of the object; reads insist on it.
+    pub etag: String,
+    pub bytes: u64,
+}
+
+/// The unit of work: some row groups of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shard {
+    pub id: ShardId,
+    pub file: InputFile,
+    pub row_groups: Range<u32>,
+    /// Number of the shard's first row within the file.
+    pub first_row: u64,
+    pub rows: u64,
+    /// Compressed bytes of the row groups.
+    pub bytes: u64,
+}
+
+/// Columns of `plan.parquet`, one row per shard, in the order of file path and row group.
+pub fn schema() -> SchemaRef {
+    let column = |name: &str, kind: DataType| Field::new(name, kind, false);
+    let metadata = HashMap::from([("capfilt.plan.version".to_owned(), VERSION.to_string())]);
+    Arc::new(Schema::new_with_metadata(
+        vec![
+            column("shard", DataType::Utf8),
+            column("file", DataType::Utf8),
+            column("etag", DataType::Utf8),
+            column("file_bytes", DataType::UInt64),
+            column("row_group_start", DataType::UInt32),
+            column("row_group_end", DataType::UInt32),
+            column("first_row", DataType::UInt64),
+            column("rows", DataType::UInt64),
+            column("bytes", DataType::UInt64),
+        ],
+        metadata,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_s_id_changes_with_file_state_and_cut() {
+        let id = ShardId::of("a", "1", 0..1);
+        assert_eq!(id, ShardId::of("a", "1", 0..1));
+        for other in [ShardId::of("b", "1", 0..1), ShardId::of("a", "2", 0..1), ShardId::of("a", "1", 0..2), ShardId::of("a1", "", 0..1)] {
+            assert_ne!(id, other);
+        }
+        assert_eq!(ShardId::parse(id.as_str()), Some(id));
+        assert_eq!(ShardId::parse("../../etc"), None);
+    }
+}

@@ -1,0 +1,211 @@
+//! The settings of a job: one TOML file, one table per section, every key with a documented default but the URLs.
+//!
+//! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the environment.
+
+mod parse;
+mod values;
+
+pub use parse::{SettingsError, parse};
+pub use values::{Auto, Images, Method, Precision, Preset};
+
+use crate::size::ByteSize;
+use serde::{Deserialize, Serialize};
+
+/// Everything a user can say about a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    pub job: Job,
+    pub input: Input,
+    pub models: Models,
+    #[serde(default)]
+    pub captioner: Captioner,
+    #[serde(default)]
+    pub filter: Filter,
+    #[serde(default)]
+    pub shards: Shards,
+    #[serde(default)]
+    pub workers: Workers,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub output: Output,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Job {
+    /// Where everything the job writes goes: a folder or a prefix in a bucket.
+    pub url: String,
+    /// Seed of the captions' random numbers.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// A Parquet file, or a folder or prefix with any number of them.
+    pub url: String,
+    /// Column with the row's own name.
+    #[serde(default = "default_key")]
+    pub key: String,
+    /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below `url`.
+    #[serde(default = "default_image")]
+    pub image: String,
+    /// Column with the web text.
+    #[serde(default = "default_text")]
+    pub text: String,
+    /// Rows to clean, by their other columns: `status = 'success' and width >= 256`.
+    #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Columns that go into the pairs table as they are.
+    #[serde(default)]
+    pub passthrough: Vec<String>,
+    /// Turn images as their EXIF orientation says. The reference does not.
+    #[serde(default)]
+    pub exif_rotation: bool,
+}
+
+fn default_key() -> String {
+    "key".to_owned()
+}
+fn default_image() -> String {
+    "jpg".to_owned()
+}
+fn default_text() -> String {
+    "caption".to_owned()
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Models {
+    /// Folder or prefix of the captioner's checkpoint.
+    pub captioner: String,
+    /// Folder or prefix of the filter's checkpoint.
+    pub filter: String,
+    #[serde(default)]
+    pub preset: Preset,
+    #[serde(default)]
+    pub precision: Precision,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Captioner {
+    pub method: Method,
+    pub beams: u32,
+    pub top_p: f64,
+    pub top_k: u32,
+    pub repetition_penalty: f64,
+    /// Ids, prompt and end included.
+    pub min_length: u32,
+    /// Ids, prompt and end included.
+    pub max_length: u32,
+    pub prompt: String,
+    /// Captions per image.
+    pub captions: u32,
+}
+
+impl Default for Captioner {
+    fn default() -> Self {
+        Self {
+            method: Method::Nucleus,
+            beams: 3,
+            top_p: 0.9,
+            top_k: 50,
+            repetition_penalty: 1.1,
+            min_length: 5,
+            max_length: 20,
+            prompt: "a picture of ".to_owned(),
+            captions: 1,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Filter {
+    /// A web text is kept when P(match) is at least this.
+    pub web_threshold: f64,
+    /// A synthetic text is kept when P(match) is at least this.
+    pub synthetic_threshold: f64,
+    /// Words of a text the filter sees, after cleaning.
+    pub max_words: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self { web_threshold: 0.5, synthetic_threshold: 0.5, max_words: 30 }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shards {
+    /// Rows per shard, about: row groups are never cut.
+    pub rows: u64,
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self { rows: 10_000 }
+    }
+}
+
+/// How a machine works. Nothing here but `batch` can change a result, so a resumed job may say otherwise.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workers {
+    /// One worker process each: `auto`, `cpu`, `cuda`, `cuda:1`.
+    pub devices: Vec<String>,
+    /// Images per model call; written into the job at its first run.
+    pub batch: Auto,
+    /// Threads that decode images, per worker.
+    pub decode_threads: Auto,
+    /// Threads that compute the model on a CPU, per worker.
+    pub model_threads: Auto,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { devices: vec!["auto".to_owned()], batch: Auto::Auto, decode_threads: Auto::Auto, model_threads: Auto::Auto }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of an encoded image.
+    pub image_bytes: ByteSize,
+    /// Width × height of an image.
+    pub pixels: u64,
+    /// Shortest side of an image, in pixels.
+    pub min_side: u32,
+    /// Bytes of a text.
+    pub text_bytes: ByteSize,
+    /// Tries at a shard before it is quarantined.
+    pub attempts: u32,
+    /// Share of a shard's rows that may fail for one reason before the job stops.
+    pub failure_budget: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            image_bytes: ByteSize(50 << 20),
+            pixels: 100_000_000,
+            min_side: 1,
+            text_bytes: ByteSize(16 << 10),
+            attempts: 4,
+            failure_budget: 0.05,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Output {
+    /// Whether the pairs table holds the images' bytes or points at the input.
+    pub images: Images,
+}

@@ -1,0 +1,154 @@
+//! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
+
+use super::Settings;
+use toml::{Table, Value};
+
+/// Why settings were refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    #[error("the settings are not TOML: {0}")]
+    Syntax(#[source] toml::de::Error),
+    #[error("override `{0}` is not of the form section.key=value, for example filter.web_threshold=0.6")]
+    Override(String),
+    #[error("{0}")]
+    Content(String),
+    #[error("{key} = {value}: {why}")]
+    Value { key: &'static str, value: String, why: &'static str },
+}
+
+/// Reads settings from a TOML text; later overrides win over earlier ones and over the text.
+pub fn parse(text: &str, overrides: &[String]) -> Result<Settings, SettingsError> {
+    let mut table: Table = text.parse().map_err(SettingsError::Syntax)?;
+    for entry in overrides {
+        apply_override(&mut table, entry)?;
+    }
+    let settings = Settings::deserialize_named(table)?;
+    settings.check()?;
+    Ok(settings)
+}
+
+fn apply_override(table: &mut Table, entry: &str) -> Result<(), SettingsError> {
+    let wrong = || SettingsError::Override(entry.to_owned());
+    let (path, value) = entry.split_once('=').ok_or_else(wrong)?;
+    let (section, key) = path.trim().split_once('.').ok_or_else(wrong)?;
+    // What is not a TOML value (number, list, true, "quoted") is taken as text, so that URLs need no quotes in a shell.
+    let value = format!("value = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("value"));
+    let value = value.unwrap_or_else(|| Value::String(path_value(entry)));
+    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    section.as_table_mut().ok_or_else(wrong)?.insert(key.to_owned(), value);
+    Ok(())
+}
+
+fn path_value(entry: &str) -> String {
+    entry.split_once('=').map_or("", |(_, value)| value).trim().to_owned()
+}
+
+impl Settings {
+    fn deserialize_named(table: Table) -> Result<Self, SettingsError> {
+        let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
+        toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))
+    }
+
+    /// Values that no type can refuse.
+    fn check(&self) -> Result<(), SettingsError> {
+        let refuse = |key, value: String, why| Err(SettingsError::Value { key, value, why });
+        let share = |x: f64| (0.0..=1.0).contains(&x);
+        let (captioner, filter, limits) = (&self.captioner, &self.filter, &self.limits);
+        if !share(filter.web_threshold) {
+            return refuse("filter.web_threshold", filter.web_threshold.to_string(), "a probability lies between 0 and 1");
+        }
+        if !share(filter.synthetic_threshold) {
+            return refuse("filter.synthetic_threshold", filter.synthetic_threshold.to_string(), "a probability lies between 0 and 1");
+        }
+        if !share(limits.failure_budget) {
+            return refuse("limits.failure_budget", limits.failure_budget.to_string(), "a share lies between 0 and 1");
+        }
+        if !(captioner.top_p > 0.0 && captioner.top_p <= 1.0) {
+            return refuse("captioner.top_p", captioner.top_p.to_string(), "the nucleus holds a share above 0 and up to 1");
+        }
+        if !(captioner.repetition_penalty > 0.0 && captioner.repetition_penalty.is_finite()) {
+            return refuse("captioner.repetition_penalty", captioner.repetition_penalty.to_string(), "a penalty is a factor above 0; 1 is none");
+        }
+        if captioner.min_length > captioner.max_length {
+            return refuse("captioner.min_length", captioner.min_length.to_string(), "it is above captioner.max_length");
+        }
+        if captioner.captions > 64 {
+            return refuse("captioner.captions", captioner.captions.to_string(), "at most 64 captions per image");
+        }
+        if captioner.beams == 0 {
+            return refuse("captioner.beams", "0".to_owned(), "beam search needs at least one beam");
+        }
+        if self.shards.rows == 0 || limits.attempts == 0 {
+            let key = if self.shards.rows == 0 { "shards.rows" } else { "limits.attempts" };
+            return refuse(key, "0".to_owned(), "it must be at least 1");
+        }
+        if self.workers.devices.is_empty() {
+            return refuse("workers.devices", "[]".to_owned(), "a job needs a device; \"auto\" takes what is there");
+        }
+        Ok(())
+    }
+}
+
+/// The parser's message with the place and, for an unknown key, the known one that looks most like it.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message();
+    let section = error.span().and_then(|span| section_at(text, span.start));
+    let place = section.map(|name| format!("in [{name}]: ")).unwrap_or_default();
+    let mut words = message.split('`').skip(1).step_by(2);
+    let nearest = match (message.starts_with("unknown field"), words.next()) {
+        (true, Some(unknown)) => words.max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown))),
+        _ => None,
+    };
+    match nearest {
+        Some(known) => format!("{place}{}; did you mean `{known}`?", message.split(", expected").next().unwrap_or(message)),
+        None => format!("{place}{message}"),
+    }
+}
+
+fn section_at(text: &str, at: usize) -> Option<&str> {
+    let header = text.get(..at)?.lines().rev().find(|line| line.starts_with('['))?;
+    Some(header.trim_matches(['[', ']']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Auto, Method};
+
+    const MINIMAL: &str = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\n";
+
+    #[test]
+    fn everything_but_the_urls_has_a_default() {
+        let settings = parse(MINIMAL, &[]).unwrap();
+        assert_eq!(settings.input.image, "jpg");
+        assert_eq!(settings.captioner.method, Method::Nucleus);
+        assert_eq!(settings.workers.batch, Auto::Auto);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest_known_one() {
+        let error = parse(&format!("{MINIMAL}[filter2]\n"), &[]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `filter`"), "{error}");
+        let error = parse(MINIMAL, &["filter.web_treshold=0.3".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `web_threshold`") && error.contains("[filter]"), "{error}");
+    }
+
+    #[test]
+    fn an_override_wins_and_may_be_a_bare_text() {
+        let overrides = ["job.url=s3://bucket/jobs/1", "workers.batch=4", "workers.devices=[\"cpu\", \"cpu\"]", "filter.web_threshold=0.25"];
+        let settings = parse(MINIMAL, &overrides.map(str::to_owned)).unwrap();
+        assert_eq!(settings.job.url, "s3://bucket/jobs/1");
+        assert_eq!(settings.workers.batch, Auto::Fixed(4));
+        assert_eq!(settings.workers.devices.len(), 2);
+        assert_eq!(settings.filter.web_threshold, 0.25);
+        assert!(parse(MINIMAL, &["nonsense".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn values_that_make_no_sense_are_refused_by_name() {
+        for (entry, key) in [("filter.web_threshold=1.5", "filter.web_threshold"), ("captioner.top_p=0.0", "captioner.top_p"), ("shards.rows=0", "shards.rows"), ("workers.batch=0", "number of at least 1"), ("models.preset=\"x\"", "hf")] {
+            let error = parse(MINIMAL, &[entry.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(key), "{entry}: {error}");
+        }
+    }
+}
