@@ -205,13 +205,15 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
             if finished[-1][0] >= best:
                 break
     else:
-        for value, row in live:
+        # 4.15 adds every open beam; 5 only those among the best candidates.
+        for value, row in live if rule == "whole" else [(v, r + [t]) for v, r, t in candidates[:beams] if t != end]:
             keep(value / (max_length if rule == "whole" else max_length - len(start)), row)
     if len(finished) > 1:
         margin = min(margin, finished[0][0] - finished[1][0])
     return finished[0][1], margin
 
 
+@torch.inference_mode()
 def greedy_margin(model, image_states, ids, start, min_length=0):
     """The smallest lead of a chosen token over the runner-up along a greedy path."""
     end, margin = model.config.text_config.sep_token_id, float("inf")
@@ -227,7 +229,7 @@ def greedy_margin(model, image_states, ids, start, min_length=0):
 
 # ---------------------------------------------------------------- making models and files
 
-def randomise(model, seed, sep_bias=0.0, embedding_scale=0.01):
+def randomise(model, seed, embedding_scale=0.01):
     """Weights that make every part matter: lively attention, LayerNorms off 1 and 0, outputs that follow the image.
 
     Patch, class and position embeddings are small, so the first LayerNorm sees a variance near 1e-4, where an
@@ -246,7 +248,7 @@ def randomise(model, seed, sep_bias=0.0, embedding_scale=0.01):
             elif "position_embeddings" in name:
                 p.copy_(normal(p.shape, 1.0 * p.shape[1] ** -0.5))
             elif p.dim() == 2:
-                gain = 2.0 if ("crossattention.self" in name or "query" in name or "qkv" in name) else 1.2
+                gain = 6.0 if "itm_head" in name else 2.0 if "crossattention.self" in name else 1.2
                 p.copy_(normal(p.shape, gain * p.shape[1] ** -0.5))
             elif p.dim() <= 1:
                 p.copy_(normal(p.shape, 0.1))
@@ -254,7 +256,6 @@ def randomise(model, seed, sep_bias=0.0, embedding_scale=0.01):
             head = model.text_decoder.cls.predictions
             head.decoder.weight = model.text_decoder.bert.embeddings.word_embeddings.weight
             head.decoder.bias = head.bias
-            head.bias[model.config.text_config.sep_token_id] += sep_bias
             head.bias[[model.config.text_config.pad_token_id, *range(model.config.text_config.bos_token_id, model.config.text_config.vocab_size)]] -= 20.0
     return model.eval()
 

@@ -1,1 +1,43 @@
-fn main() {}
+//! capfilt: cleans web image-text data with a captioner and a filter.
+//!
+//! This package is the front door: arguments become settings, settings become parts, parts go to the crates that do the
+//! work. Nothing here is worth a unit test; the tests in `tests/` run this binary as a user would.
+
+mod args;
+mod commands;
+mod exit;
+mod machine;
+mod models;
+mod settings_file;
+mod stop;
+
+use clap::Parser as _;
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    logging(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return Exit::Environment.report(&anyhow::Error::from(error).context("cannot start the IO threads")),
+    };
+    let ending = runtime.block_on(commands::run(args.command));
+    // What still waits for a store that does not answer must not keep the process.
+    runtime.shutdown_background();
+    match ending {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.exit.report(&failure.error),
+    }
+}
+
+fn logging(format: args::LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPFILT_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        args::LogFormat::Text => logs.init(),
+        args::LogFormat::Json => logs.json().init(),
+    }
+}

@@ -5,10 +5,12 @@ mod commits;
 mod create;
 mod error;
 pub mod models;
+mod pinned;
 mod place;
 
 pub use bucket::Bucket;
 pub use commits::{Committed, Results, commit, results};
 pub use create::Creation;
 pub use error::BucketError;
+pub use pinned::PinnedObject;
 pub use place::{Place, without_secrets};

@@ -58,7 +58,9 @@ impl Place {
 }
 
 fn refused(url: &str, why: &str) -> BucketError {
-    BucketError::Url { url: without_secrets(url), why: why.to_owned() }
+    let shown = without_secrets(url);
+    // The store's own message quotes the URL as it was given.
+    BucketError::Url { why: why.replace(url, &shown), url: shown }
 }
 
 /// The URL without user, password and query, which may carry signatures.

@@ -1,2 +1,10 @@
 #![doc = include_str!("../README.md")]
+
+pub mod capfilt;
+pub mod image;
+pub mod input;
 pub mod model;
+pub mod output;
+pub mod prepare;
+pub mod resize;
+pub mod text;

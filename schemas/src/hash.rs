@@ -2,17 +2,34 @@
 
 use sha2::{Digest as _, Sha256};
 
+/// Digest of a byte string, as bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// Digest of a byte string.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    hex::encode(sha256(bytes))
 }
 
 /// Digest of several byte strings; the lengths take part, so moving a border changes the digest.
 pub fn sha256_hex_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
+    let mut digest = PartsDigest::default();
+    parts.into_iter().for_each(|part| digest.add(part));
+    digest.finish()
+}
+
+/// The digest of [`sha256_hex_of_parts`] for parts that come one after another.
+#[derive(Debug, Clone, Default)]
+pub struct PartsDigest(Sha256);
+
+impl PartsDigest {
+    pub fn add(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
     }
-    hex::encode(hasher.finalize())
+
+    pub fn finish(self) -> String {
+        hex::encode(self.0.finalize())
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     hash::sha256_hex_of_parts,
+    plan::{InputFile, RefusedFile},
     settings::{Auto, Settings, Workers},
 };
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,12 @@ pub struct PlanRecord {
     pub sha256: String,
     pub shards: u64,
     pub rows: u64,
+    /// Input files that can give no shard; with any, the job ends as one with quarantine.
+    #[serde(default)]
+    pub refused: Vec<RefusedFile>,
+    /// Input files that are sound and have no row; no shard tells of them, and a resumed job must know them.
+    #[serde(default)]
+    pub without_rows: Vec<InputFile>,
 }
 
 impl JobRecord {
@@ -103,7 +110,7 @@ mod tests {
         let text = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n[workers]\nbatch=8\n";
         let settings = parse(text, &[]).unwrap();
         let model = ModelRecord { files: vec![] };
-        let plan = PlanRecord { path: "p".into(), sha256: "0".into(), shards: 0, rows: 0 };
+        let plan = PlanRecord { path: "p".into(), sha256: "0".into(), shards: 0, rows: 0, refused: vec![], without_rows: vec![] };
         let job = JobRecord { version: VERSION, program: "0".into(), settings: JobRecord::frozen(&settings), captioner: model.clone(), filter: model, plan };
         let asked = |entry: &str| parse(text, &[entry.to_owned()]).unwrap();
         assert!(job.differences(&settings).is_empty());

@@ -1,6 +1,9 @@
 //! The manifest: one dataset version, written last, when every shard is committed or quarantined.
 
-use crate::{plan::ShardId, tally::Tally};
+use crate::{
+    plan::{RefusedFile, ShardId},
+    tally::Tally,
+};
 use serde::{Deserialize, Serialize};
 
 /// Version of the manifest record.
@@ -20,6 +23,16 @@ pub struct Manifest {
     pub repaired: Vec<Repaired>,
     /// Shards that have no result.
     pub quarantined: Vec<QuarantinedShard>,
+    /// Input files that gave no shard.
+    #[serde(default)]
+    pub refused: Vec<RefusedFile>,
+}
+
+impl Manifest {
+    /// Whether both describe the same data, whatever their numbers.
+    pub fn is_same_data(&self, other: &Self) -> bool {
+        *self == Self { n: self.n, ..other.clone() }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,6 +7,7 @@
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json
 //! manifests/<n>.json                                create-only, written last
+//! probes/<attempt>.txt                              written and removed by `capfilt check`
 //! ```
 
 use crate::plan::ShardId;
@@ -18,6 +19,7 @@ pub const COMMITS: &str = "commits";
 pub const ATTEMPTS: &str = "attempts";
 pub const FAILURES: &str = "failures";
 pub const MANIFESTS: &str = "manifests";
+pub const PROBES: &str = "probes";
 
 /// Names one try at one shard. No two tries share one, whoever makes them, so no object is ever written twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -93,6 +95,11 @@ pub fn manifest(n: u32) -> String {
 
 pub fn parse_manifest(name: &str) -> Option<u32> {
     name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+/// An object that only tells whether a bucket works.
+pub fn probe(nonce: &AttemptId) -> String {
+    format!("{PROBES}/{nonce}.txt")
 }
 
 #[cfg(test)]

@@ -49,6 +49,17 @@ pub struct InputFile {
     pub bytes: u64,
 }
 
+/// An input file that can give no shard. It is listed wherever the job is described: a file is never silently lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedFile {
+    /// Path below the input's URL.
+    pub path: String,
+    pub etag: String,
+    pub bytes: u64,
+    /// What is wrong with it, for people.
+    pub reason: String,
+}
+
 /// The unit of work: some row groups of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {

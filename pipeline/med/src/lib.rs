@@ -1,1 +1,37 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod captioner;
+pub mod checkpoint;
+pub mod config;
+pub mod device;
+pub mod error;
+pub mod filter;
+pub mod generate;
+pub mod heads;
+pub mod image_encoder;
+pub mod layers;
+pub mod load;
+mod pickle;
+pub mod precision;
+pub mod preprocess;
+pub mod preset;
+pub mod tensor_file;
+pub mod text;
+pub mod tokens;
+pub mod vit;
+pub mod weights;
+
+pub use captioner::BlipCaptioner;
+pub use device::DeviceChoice;
+pub use error::LoadError;
+pub use filter::BlipFilter;
+pub use generate::{BeamLength, GenerationOptions, Method};
+pub use load::LoadOptions;
+pub use precision::{Precision, PrecisionChoice};
+pub use preset::{FirstToken, Options, Padding, Preset};
+
+/// How many threads libtorch uses inside one operation, for the whole process.
+pub fn set_threads(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
+}

@@ -1,0 +1,45 @@
+# Every target does its own set-up first; the first build takes a quarter of an hour on two cores, later ones seconds.
+.PHONY: setup demo test lint parity bench soak clean-demo
+
+CARGO = cargo
+BINARY = target/release/capfilt
+DEMO_JOB = out/demo
+
+# libtorch into the per-user cache, linked as .libtorch (CUDA=1: with CUDA, 5 GB); Python for the tests, linked as .venv.
+setup:
+	@scripts/tools.sh
+	@python3 scripts/libtorch.py $(if $(CUDA),--cuda)
+	@python3 scripts/python.py
+
+demo: setup
+	@echo "== building capfilt"
+	$(CARGO) build --release
+	@echo "== cleaning 2,400 web pairs with a small filter and captioner (about half a minute on 2 cores)"
+	@rm -rf $(DEMO_JOB)
+	time -p $(BINARY) run -c demo/demo.toml
+	$(BINARY) verify --job $(DEMO_JOB)
+	@echo "== how true are the verdicts? (the demo's pictures are computed, so truth is known)"
+	@.venv/bin/python demo/truth.py --job $(DEMO_JOB) --input demo/web/*.parquet
+
+# One profile for everything, so that demo, tests and lint share one build of the dependencies.
+test: setup
+	$(CARGO) test --release --workspace --no-fail-fast
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+# Full-size models against transformers; needs the 5 GB of PyTorch with CUDA libraries, and 12 GB of memory.
+parity: setup
+	$(CARGO) build --release
+	@python3 scripts/peers.py
+	.peers/bin/python scripts/parity.py $(BINARY)
+
+bench: setup
+	$(CARGO) build --release
+	@python3 scripts/peers.py
+	scripts/bench.sh $(BINARY)
+
+# The kill tests over many seeds: make soak SEEDS=20
+soak: setup
+	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test kills -- --nocapture

@@ -1,0 +1,187 @@
+//! One device child as its parent sees it: a process that takes assignments on its standard input, answers on its
+//! standard output, and whose death has a cause.
+//!
+//! ```text
+//! Child ──assign──▶ writer task ──▶ stdin │ process │ stdout ──▶ reader task ──▶ Said::Event
+//!   close: drops the writer               │         │ stderr ──▶ reader task ──▶ Said::Line
+//!   drop or kill: SIGKILL                 └─────────┘ exit ────▶ supervisor ───▶ Said::Ended, always last
+//! ```
+
+use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
+use std::{collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio, time::Duration};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader, Lines},
+    process::{ChildStdin, ChildStdout, Command},
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
+
+/// Lines of standard error that are kept, to be shown when the child dies.
+const LAST_WORDS: usize = 20;
+
+/// How long a dead child's pipes are read on: something it started may hold them open.
+const PIPES_AFTER_DEATH: Duration = Duration::from_secs(2);
+
+/// What comes from a child, with its worker's number.
+pub type Heard = (usize, Said);
+
+#[derive(Debug)]
+pub enum Said {
+    Event(Event),
+    /// A line of standard error, or one of standard output that is no event (a library that prints).
+    Line(String),
+    /// The process is gone; nothing follows.
+    Ended(Ended),
+}
+
+/// A child's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    pub death: Death,
+    /// For people: "exit code 101", "signal 11 (SIGSEGV)".
+    pub how: String,
+    /// The last lines of its standard error.
+    pub last_words: Vec<String>,
+}
+
+/// Why a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Death {
+    /// It ended in order.
+    Finished,
+    /// Exit code 3: it says that its surroundings are broken (weights, device, bucket).
+    Environment,
+    /// It failed: a panic, another exit code, or a signal that its own code raised.
+    OfItsOwn,
+    /// Somebody sent it a signal: a scheduler, the out-of-memory killer, a person, or we.
+    FromOutside,
+}
+
+/// A running device child. Dropping it kills the process.
+#[derive(Debug)]
+pub struct Child {
+    assignments: Option<mpsc::Sender<String>>,
+    kill: Option<oneshot::Sender<()>>,
+}
+
+impl Child {
+    /// Starts the process; everything it says arrives in `heard`.
+    pub fn spawn(mut command: Command, worker: usize, heard: mpsc::Sender<Heard>) -> std::io::Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // A group of its own: Ctrl-C in a terminal reaches us alone, and we let the child finish or end it.
+        command.process_group(0);
+        let mut process = command.spawn()?;
+        let missing = "the pipe was asked for above";
+        let (stdin, stdout) = (process.stdin.take().expect(missing), process.stdout.take().expect(missing));
+        let stderr = process.stderr.take().expect(missing);
+        // A child holds at most SHARDS_IN_CHILD assignments, so this never fills up.
+        let (assignments, lines) = mpsc::channel(SHARDS_IN_CHILD);
+        let (kill, killed) = oneshot::channel();
+        tokio::spawn(write(stdin, lines));
+        let events = tokio::spawn(read_events(BufReader::new(stdout).lines(), worker, heard.clone()));
+        let words = tokio::spawn(read_words(BufReader::new(stderr).lines(), worker, heard.clone()));
+        tokio::spawn(supervise(process, killed, events, words, worker, heard));
+        Ok(Self { assignments: Some(assignments), kill: Some(kill) })
+    }
+
+    /// Sends work. A child that is gone cannot take it; its end is told in `heard`, and the shard goes back then.
+    pub fn assign(&self, assignment: &Assignment) {
+        let line = serde_json::to_string(assignment).expect("an assignment is plain data");
+        if let Some(assignments) = &self.assignments {
+            let _ = assignments.try_send(line);
+        }
+    }
+
+    /// Ends its input: it finishes what it has, then itself.
+    pub fn close(&mut self) {
+        self.assignments = None;
+    }
+
+    /// Ends the process now.
+    pub fn kill(&mut self) {
+        if let Some(kill) = self.kill.take() {
+            let _ = kill.send(());
+        }
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut lines: mpsc::Receiver<String>) {
+    while let Some(line) = lines.recv().await {
+        if stdin.write_all(format!("{line}\n").as_bytes()).await.is_err() || stdin.flush().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_events(mut lines: Lines<BufReader<ChildStdout>>, worker: usize, heard: mpsc::Sender<Heard>) {
+    while let Ok(Some(line)) = lines.next_line().await {
+        let said = serde_json::from_str(&line).map_or_else(|_| Said::Line(line), Said::Event);
+        if heard.send((worker, said)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Passes lines on and keeps the last ones.
+async fn read_words<R: AsyncRead + Unpin>(mut lines: Lines<BufReader<R>>, worker: usize, heard: mpsc::Sender<Heard>) -> Vec<String> {
+    let mut last = VecDeque::with_capacity(LAST_WORDS);
+    while let Ok(Some(line)) = lines.next_line().await {
+        if last.len() == LAST_WORDS {
+            last.pop_front();
+        }
+        last.push_back(line.clone());
+        let _ = heard.send((worker, Said::Line(line))).await;
+    }
+    last.into()
+}
+
+async fn supervise(
+    mut process: tokio::process::Child,
+    killed: oneshot::Receiver<()>,
+    events: JoinHandle<()>,
+    words: JoinHandle<Vec<String>>,
+    worker: usize,
+    heard: mpsc::Sender<Heard>,
+) {
+    let status = tokio::select! {
+        status = process.wait() => status,
+        // The answer does not matter: a dropped sender asks for the same.
+        _ = killed => {
+            let _ = process.start_kill();
+            process.wait().await
+        }
+    };
+    // All it said comes before its end, so that a commit just before a crash is not taken for a loss.
+    let _ = tokio::time::timeout(PIPES_AFTER_DEATH, events).await;
+    let words = tokio::time::timeout(PIPES_AFTER_DEATH, words).await;
+    let last_words = words.ok().and_then(Result::ok).unwrap_or_default();
+    let (death, how) = match status {
+        Ok(status) => (death_of(status), shown(status)),
+        Err(error) => (Death::FromOutside, format!("its end could not be seen: {error}")),
+    };
+    let _ = heard.send((worker, Said::Ended(Ended { death, how, last_words }))).await;
+}
+
+/// Signals a process raises by its own doing, with their names.
+const OWN_SIGNALS: [(i32, &str); 7] =
+    [(4, "SIGILL"), (5, "SIGTRAP"), (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (11, "SIGSEGV"), (31, "SIGSYS")];
+
+fn death_of(status: ExitStatus) -> Death {
+    match (status.code(), status.signal()) {
+        (Some(0), _) => Death::Finished,
+        (Some(3), _) => Death::Environment,
+        (_, Some(signal)) if OWN_SIGNALS.iter().all(|(own, _)| *own != signal) => Death::FromOutside,
+        _ => Death::OfItsOwn,
+    }
+}
+
+fn shown(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (None, Some(signal)) => {
+            let known = OWN_SIGNALS.iter().chain(&[(2, "SIGINT"), (9, "SIGKILL"), (15, "SIGTERM")]).find(|(own, _)| *own == signal);
+            known.map_or_else(|| format!("signal {signal}"), |(_, name)| format!("signal {signal} ({name})"))
+        }
+        (None, None) => status.to_string(),
+    }
+}

@@ -1,0 +1,337 @@
+//! The dispatcher of one machine: one child per device, a queue in memory, nothing to install and no port.
+//!
+//! One task owns all state and takes in one thing at a time: what a child said, the clock's tick, or the wish to stop.
+//! Children that die are replaced after a back-off; see [`Policy`] for every bound.
+
+use super::{
+    Before, Change, DispatchError, Observation, Outcome, Progress, Report, Work,
+    child::{Child, Death, Ended, Heard, Said},
+    queue::{Effect, Queue},
+    slot::{Slot, Up, back_off},
+};
+use bytes::Bytes;
+use capfilt_bucket::Bucket;
+use capfilt_schemas::{
+    failure::{self, Failure, FailureClass},
+    names::{self, AttemptId},
+    pipe::Event,
+    plan::ShardId,
+    tally::Tally,
+};
+use std::time::Duration;
+use tokio::{
+    process::Command,
+    sync::{mpsc, watch},
+    time::{Instant, interval, timeout_at},
+};
+
+/// How often due back-offs and silent children are looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How long a killed child's end may take to be seen.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up by its pipe.
+const HEARD_BOUND: usize = 256;
+
+/// Bounds on waiting and on trying again.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// A child that has work, or is starting, and says nothing for so long is taken for hung and killed.
+    pub silence: Duration,
+    /// How long children may finish what they have when the run is to stop.
+    pub grace: Duration,
+    /// Back-off before a shard's second try; it doubles with every failure, with jitter, up to a minute.
+    pub retry: Duration,
+    /// Back-off before a dead child is replaced; it doubles with every death in a row, with jitter, up to a minute.
+    pub restart: Duration,
+    /// Deaths in a row of one device's children before they are ready, at which the run stops.
+    pub failed_starts: u32,
+    /// Kills (from outside, or of hung children) without a commit in between, at which the run stops.
+    pub kills: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            silence: Duration::from_secs(600),
+            grace: Duration::from_secs(10),
+            retry: Duration::from_secs(1),
+            restart: Duration::from_millis(500),
+            failed_starts: 3,
+            kills: 32,
+        }
+    }
+}
+
+/// Works until every shard is committed or quarantined, or until `stop` becomes true.
+///
+/// `command` gives the process for a device and a worker number. It must speak [`capfilt_schemas::pipe`].
+///
+/// # Errors
+/// When going on makes no sense; see [`DispatchError`]. No child outlives the call, whatever its result.
+pub async fn run(
+    bucket: &Bucket,
+    work: Work,
+    devices: &[String],
+    command: impl Fn(&str, usize) -> Command,
+    policy: Policy,
+    observe: impl FnMut(Observation<'_>),
+    mut stop: watch::Receiver<bool>,
+) -> Result<Outcome, DispatchError> {
+    if work.shards.is_empty() {
+        return Ok(Outcome::Finished(Report::default()));
+    }
+    let (heard_in, mut heard) = mpsc::channel(HEARD_BOUND);
+    let mut run = Run::new(bucket, work, devices, command, policy, observe, heard_in);
+    let worked = run.work(&mut heard, &mut stop).await;
+    // However it ends, children finish what they can: a commit made while draining counts.
+    run.drain(&mut heard).await;
+    worked?;
+    Ok(if run.queue.is_finished() { Outcome::Finished(run.report) } else { Outcome::Interrupted(run.report) })
+}
+
+struct Run<'a, C, O> {
+    bucket: &'a Bucket,
+    queue: Queue,
+    slots: Vec<Slot>,
+    command: C,
+    policy: Policy,
+    observe: O,
+    heard_in: mpsc::Sender<Heard>,
+    /// Shards in their back-off, with its end.
+    retries: Vec<(Instant, ShardId)>,
+    before: Before,
+    shards_total: u64,
+    rows_total: u64,
+    /// Books of what was committed in this run.
+    tally: Tally,
+    report: Report,
+}
+
+impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O> {
+    fn new(
+        bucket: &'a Bucket,
+        work: Work,
+        devices: &[String],
+        command: C,
+        policy: Policy,
+        observe: O,
+        heard_in: mpsc::Sender<Heard>,
+    ) -> Self {
+        let Work { shards, attempts, before } = work;
+        let shards_total = before.shards_committed + before.shards_quarantined + shards.len() as u64;
+        let rows_total = before.rows + shards.iter().map(|(shard, _)| shard.rows).sum::<u64>();
+        // A child that would get no shard need not load its models.
+        let slots: Vec<Slot> = devices.iter().take(shards.len()).map(|device| Slot::new(device)).collect();
+        let queue = Queue::new(shards, attempts, slots.len());
+        let (retries, tally, report) = (Vec::new(), Tally::default(), Report::default());
+        Self { bucket, queue, slots, command, policy, observe, heard_in, retries, before, shards_total, rows_total, tally, report }
+    }
+
+    /// Hands out shards until all are decided or `stop` is true.
+    async fn work(&mut self, heard: &mut mpsc::Receiver<Heard>, stop: &mut watch::Receiver<bool>) -> Result<(), DispatchError> {
+        let mut tick = interval(TICK);
+        while !self.queue.is_finished() && !*stop.borrow_and_update() {
+            self.start_due()?;
+            self.hand_out();
+            tokio::select! {
+                said = heard.recv() => {
+                    let (worker, said) = said.expect("this run holds a sender itself");
+                    self.take_in(worker, said).await?;
+                }
+                _ = tick.tick() => self.look_around(),
+                // A sender that is gone can ask for nothing any more.
+                Ok(()) = stop.changed() => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start_due(&mut self) -> Result<(), DispatchError> {
+        let now = Instant::now();
+        for worker in 0..self.slots.len() {
+            if self.queue.has_pending() && self.slots[worker].is_due(now) {
+                let device = self.slots[worker].device.clone();
+                let child = Child::spawn((self.command)(&device, worker), worker, self.heard_in.clone())
+                    .map_err(|source| DispatchError::Spawn { device, source })?;
+                self.slots[worker].start(child);
+                self.tell(Change::WorkerStarted { worker });
+            }
+        }
+        Ok(())
+    }
+
+    /// First a shard for everyone who has none, then second ones.
+    fn hand_out(&mut self) {
+        for held in 0..capfilt_schemas::pipe::SHARDS_IN_CHILD {
+            for (worker, slot) in self.slots.iter_mut().enumerate() {
+                let Some(up) = slot.up().filter(|up| up.is_ready && !up.is_hung) else { continue };
+                if self.queue.held_by(worker).0 != held {
+                    continue;
+                }
+                if let Some(assignment) = self.queue.next(worker, AttemptId::from_random(rand::random())) {
+                    up.last_heard = Instant::now();
+                    up.child.assign(&assignment);
+                }
+            }
+        }
+    }
+
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(until, _)| *until <= now);
+        self.retries = later;
+        due.iter().for_each(|(_, shard): &(Instant, ShardId)| self.queue.release(shard));
+        for (worker, slot) in self.slots.iter_mut().enumerate() {
+            let has_work = self.queue.held_by(worker).0 > 0;
+            if let Some(up) = slot.up() {
+                up.kill_when_silent(now, self.policy.silence, has_work);
+            }
+        }
+    }
+
+    async fn take_in(&mut self, worker: usize, said: Said) -> Result<(), DispatchError> {
+        if let Some(up) = self.slots[worker].up() {
+            up.last_heard = Instant::now();
+        }
+        match said {
+            Said::Event(event) => self.take_event(worker, event).await,
+            Said::Line(line) => {
+                self.tell(Change::WorkerSaid { worker, line });
+                Ok(())
+            }
+            Said::Ended(ended) => self.take_end(worker, ended).await,
+        }
+    }
+
+    async fn take_event(&mut self, worker: usize, event: Event) -> Result<(), DispatchError> {
+        let effect = self.queue.on(worker, &event);
+        match event {
+            Event::Ready { device } => {
+                self.slots[worker].failed_starts = 0;
+                if let Some(up) = self.slots[worker].up() {
+                    up.is_ready = true;
+                }
+                self.tell(Change::WorkerReady { worker, device });
+            }
+            Event::Started { .. } | Event::Progress { .. } => self.tell(Change::RowsDone),
+            Event::Committed { shard, rows, tally, superseded, .. } if effect == Effect::Committed => {
+                self.slots[worker].deaths_in_row = 0;
+                self.report.committed += 1;
+                self.report.superseded += u64::from(superseded);
+                self.report.rows += rows;
+                self.tally.merge(&tally);
+                self.tell(Change::Committed { shard, superseded });
+            }
+            // Not a shard this worker holds: it was given back before, and the bucket knows what counts.
+            Event::Committed { .. } => {}
+            Event::Failed { failure } => self.settle(failure, effect).await?,
+        }
+        Ok(())
+    }
+
+    async fn take_end(&mut self, worker: usize, ended: Ended) -> Result<(), DispatchError> {
+        let Some(up) = self.slots[worker].end(self.policy.restart) else { return Ok(()) };
+        let how = up.explain(&ended, self.policy.silence);
+        self.report.restarts += 1;
+        let class = class_of(&up, ended.death);
+        if let Some(blamed) = self.queue.lost(worker, class) {
+            let worker = format!("{}#{worker}", self.slots[worker].device);
+            let message = format!("its worker ended: {how}");
+            let failure =
+                Failure { version: failure::VERSION, shard: blamed.shard, attempt: blamed.attempt, worker, class, message };
+            self.settle(failure, blamed.effect).await?;
+        }
+        self.tell(Change::WorkerEnded { worker, how: how.clone() });
+        self.may_go_on(worker, &up, ended, how)
+    }
+
+    /// Whether replacing a dead child makes sense.
+    fn may_go_on(&self, worker: usize, up: &Up, ended: Ended, how: String) -> Result<(), DispatchError> {
+        let (slot, last_words) = (&self.slots[worker], ended.last_words);
+        let says_so = !up.is_ready && ended.death == Death::Environment;
+        if says_so || (slot.failed_starts >= self.policy.failed_starts && !up.is_ready) {
+            return Err(DispatchError::WorkerCannotStart { device: slot.device.clone(), how, last_words });
+        }
+        let kills = self.queue.kills_since_commit();
+        if kills >= self.policy.kills {
+            return Err(DispatchError::WorkersKilled { kills, how, last_words });
+        }
+        Ok(())
+    }
+
+    /// Records a failed attempt and does what the queue made of it.
+    async fn settle(&mut self, failure: Failure, effect: Effect) -> Result<(), DispatchError> {
+        let name = names::failure(&failure.shard, &failure.attempt);
+        let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
+        self.bucket.create(&name, Bytes::from(bytes)).await?;
+        match effect {
+            Effect::Noted | Effect::Committed => {}
+            Effect::Retry { failures } => {
+                let until = Instant::now() + back_off(self.policy.retry, failures);
+                self.retries.push((until, failure.shard.clone()));
+                self.report.retries += 1;
+                self.tell(Change::Retrying { failure });
+            }
+            Effect::Quarantined => {
+                self.report.quarantined.push(failure.clone());
+                self.tell(Change::Quarantined { failure });
+            }
+            Effect::Stop => return Err(DispatchError::Systemic(Box::new(failure))),
+        }
+        Ok(())
+    }
+
+    /// Lets children finish what they have, for as long as the grace lasts, then kills them. Nothing is handed out, and
+    /// nothing that goes wrong now matters: what is not committed is done again.
+    async fn drain(&mut self, heard: &mut mpsc::Receiver<Heard>) {
+        if !self.queue.is_finished() {
+            self.tell(Change::Draining);
+        }
+        self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.close());
+        self.hear_ends(heard, Instant::now() + self.policy.grace).await;
+        self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.kill());
+        self.hear_ends(heard, Instant::now() + KILLED).await;
+    }
+
+    async fn hear_ends(&mut self, heard: &mut mpsc::Receiver<Heard>, until: Instant) {
+        while self.slots.iter().any(Slot::is_up) {
+            let Ok(Some((worker, said))) = timeout_at(until, heard.recv()).await else { return };
+            match said {
+                Said::Ended(_) => drop(self.slots[worker].end(self.policy.restart)),
+                said => {
+                    if let Err(error) = self.take_in(worker, said).await {
+                        tracing::debug!(%error, "while draining");
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, change: Change) {
+        let (rows, mut tally) = self.queue.in_flight();
+        tally.merge(&self.tally);
+        let progress = Progress {
+            shards_total: self.shards_total,
+            shards_committed: self.before.shards_committed + self.report.committed,
+            shards_quarantined: self.before.shards_quarantined + self.report.quarantined.len() as u64,
+            rows_total: self.rows_total,
+            rows_done: self.before.rows + self.report.rows + rows,
+            tally,
+            retries: self.report.retries,
+            workers: self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.held_by(worker))).collect(),
+        };
+        (self.observe)(Observation { change: &change, progress: &progress });
+    }
+}
+
+/// What a child's end means for the shard it worked on.
+fn class_of(up: &Up, death: Death) -> FailureClass {
+    match death {
+        _ if up.is_hung => FailureClass::WorkerKilled,
+        Death::FromOutside => FailureClass::WorkerKilled,
+        // Also an end in order or for its surroundings' sake: with a shard in hand, it is the shard's bad luck.
+        Death::Finished | Death::Environment | Death::OfItsOwn => FailureClass::WorkerCrashed,
+    }
+}

@@ -1,0 +1,106 @@
+//! Handing out shards. Correctness is the commit protocol's alone; what is here only decides who works on what.
+//!
+//! The seam is narrow: [`Work`] goes in, [`Observation`]s come out on the way, an [`Outcome`] at the end. [`embedded`]
+//! is the dispatcher of one machine: it spawns a [`child`] per device and keeps its [`queue`] in memory. A dispatcher
+//! over a message broker takes the same `Work` and gives the same `Outcome`; its workers' parents speak to the same
+//! children.
+
+pub mod child;
+pub mod embedded;
+mod observe;
+pub mod queue;
+mod slot;
+
+pub use observe::{Change, Observation, Progress, WorkerState, WorkerView};
+
+use capfilt_bucket::BucketError;
+use capfilt_schemas::{failure::Failure, plan::Shard};
+
+/// What is left of a job, and what was done before.
+#[derive(Debug, Clone, Default)]
+pub struct Work {
+    /// In plan order, each with the tries it has used up.
+    pub shards: Vec<(Shard, u32)>,
+    /// `limits.attempts`.
+    pub attempts: u32,
+    pub before: Before,
+}
+
+/// What earlier runs finished, so that progress is the job's and not the run's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Before {
+    pub shards_committed: u64,
+    pub shards_quarantined: u64,
+    pub rows: u64,
+}
+
+impl Work {
+    /// The plan minus what is committed or quarantined.
+    pub fn remaining(plan: &[Shard], standing: &crate::Standing, attempts: u32) -> Self {
+        let mut work = Self { attempts, ..Self::default() };
+        for shard in plan {
+            match standing.of(&shard.id, attempts) {
+                crate::ShardState::Open { failures } => work.shards.push((shard.clone(), failures)),
+                crate::ShardState::Committed(_) => {
+                    work.before.shards_committed += 1;
+                    work.before.rows += shard.rows;
+                }
+                crate::ShardState::Quarantined(_) => work.before.shards_quarantined += 1,
+            }
+        }
+        work
+    }
+}
+
+/// How a run ended when nothing was wrong with the environment.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Every shard is committed or quarantined.
+    Finished(Report),
+    /// Asked to stop; the bucket holds all that was committed, and another run goes on from there.
+    Interrupted(Report),
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    pub committed: u64,
+    /// Shards another worker had committed first; they are among `committed`.
+    pub superseded: u64,
+    pub rows: u64,
+    /// Attempts that failed and were followed by another.
+    pub retries: u64,
+    /// Worker processes that died and were replaced.
+    pub restarts: u64,
+    /// The failure that ended each shard that was given up.
+    pub quarantined: Vec<Failure>,
+}
+
+/// Why a run stopped before its end. Nothing is lost by any of these: what was committed stays.
+#[derive(Debug, thiserror::Error)]
+pub enum DispatchError {
+    #[error(
+        "the job was stopped, since what is wrong would go wrong with every shard: {}: {} (shard {}, {}); \
+         nothing of this shard was committed", .0.class, .0.message, .0.shard, .0.worker
+    )]
+    Systemic(Box<Failure>),
+    #[error("the worker on {device} could not start ({how}){}", shown(.last_words))]
+    WorkerCannotStart { device: String, how: String, last_words: Vec<String> },
+    #[error(
+        "workers were ended from outside or hung {kills} times without a shard being committed in between (the last: {how}); \
+         is there enough memory (see the kernel's log), and does anything else end processes here?{}", shown(.last_words)
+    )]
+    WorkersKilled { kills: u32, how: String, last_words: Vec<String> },
+    #[error("cannot start the worker on {device}: {source}")]
+    Spawn {
+        device: String,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+fn shown(last_words: &[String]) -> String {
+    if last_words.is_empty() { String::new() } else { format!("; its last words:\n  {}", last_words.join("\n  ")) }
+}

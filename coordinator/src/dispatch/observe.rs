@@ -1,0 +1,67 @@
+//! What a dispatcher tells whoever shows progress.
+
+use capfilt_schemas::{
+    failure::Failure,
+    plan::ShardId,
+    tally::Tally,
+};
+
+/// Something happened, and where the job stands now.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    pub change: &'a Change,
+    pub progress: &'a Progress,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    WorkerStarted { worker: usize },
+    WorkerReady { worker: usize, device: String },
+    /// `how` is for people: "exit code 101", "signal 11 (SIGSEGV)".
+    WorkerEnded { worker: usize, how: String },
+    /// A line the worker wrote to its standard error.
+    WorkerSaid { worker: usize, line: String },
+    RowsDone,
+    Committed { shard: ShardId, superseded: bool },
+    Retrying { failure: Failure },
+    Quarantined { failure: Failure },
+    Draining,
+}
+
+/// Where the job stands.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    pub shards_total: u64,
+    pub shards_committed: u64,
+    pub shards_quarantined: u64,
+    /// Of all shards that are not quarantined by an earlier run.
+    pub rows_total: u64,
+    /// Committed rows, and those of shards in flight.
+    pub rows_done: u64,
+    /// Books of this run's rows, committed and in flight; earlier runs' are in their commits.
+    pub tally: Tally,
+    pub retries: u64,
+    pub workers: Vec<WorkerView>,
+}
+
+/// One device's worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerView {
+    pub device: String,
+    pub state: WorkerState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerState {
+    /// Loading its models.
+    Starting,
+    Ready {
+        /// Shards it holds.
+        shards: usize,
+        /// Rows done of these.
+        rows: u64,
+    },
+    /// Dead; a new one starts when its back-off is over, if there is work.
+    Down,
+}

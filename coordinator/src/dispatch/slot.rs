@@ -1,0 +1,111 @@
+//! One device's place for a worker: a child runs in it, or will again.
+
+use super::{
+    WorkerState, WorkerView,
+    child::{Child, Ended},
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The longest back-off, before jitter.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// A device and its child.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub device: String,
+    pub state: SlotState,
+    /// Deaths since the slot's last commit; they make its back-off longer.
+    pub deaths_in_row: u32,
+    /// Deaths since a child was last ready.
+    pub failed_starts: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum SlotState {
+    /// No child; one may start from then on.
+    Down { until: Instant },
+    Up(Up),
+}
+
+/// A live child.
+#[derive(Debug)]
+pub(super) struct Up {
+    pub child: Child,
+    pub is_ready: bool,
+    /// When it last said something, or was last given something.
+    pub last_heard: Instant,
+    /// It was killed for its silence; its end is on the way.
+    pub is_hung: bool,
+}
+
+impl Slot {
+    pub fn new(device: &str) -> Self {
+        let state = SlotState::Down { until: Instant::now() };
+        Self { device: device.to_owned(), state, deaths_in_row: 0, failed_starts: 0 }
+    }
+
+    pub fn up(&mut self) -> Option<&mut Up> {
+        match &mut self.state {
+            SlotState::Up(up) => Some(up),
+            SlotState::Down { .. } => None,
+        }
+    }
+
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, SlotState::Up(_))
+    }
+
+    pub fn is_due(&self, now: Instant) -> bool {
+        matches!(self.state, SlotState::Down { until } if until <= now)
+    }
+
+    pub fn start(&mut self, child: Child) {
+        self.state = SlotState::Up(Up { child, is_ready: false, last_heard: Instant::now(), is_hung: false });
+    }
+
+    /// Notes that the child is gone; returns what was known of it.
+    pub fn end(&mut self, restart: Duration) -> Option<Up> {
+        self.deaths_in_row += 1;
+        let until = Instant::now() + back_off(restart, self.deaths_in_row);
+        match std::mem::replace(&mut self.state, SlotState::Down { until }) {
+            SlotState::Up(up) => {
+                self.failed_starts = if up.is_ready { 0 } else { self.failed_starts + 1 };
+                Some(up)
+            }
+            SlotState::Down { .. } => None,
+        }
+    }
+
+    pub fn view(&self, (shards, rows): (usize, u64)) -> WorkerView {
+        let state = match &self.state {
+            SlotState::Down { .. } => WorkerState::Down,
+            SlotState::Up(up) if up.is_ready => WorkerState::Ready { shards, rows },
+            SlotState::Up(_) => WorkerState::Starting,
+        };
+        WorkerView { device: self.device.clone(), state }
+    }
+}
+
+impl Up {
+    /// Kills a child that should have said something and did not.
+    pub fn kill_when_silent(&mut self, now: Instant, silence: Duration, has_work: bool) {
+        let should_speak = has_work || !self.is_ready;
+        if should_speak && !self.is_hung && now.duration_since(self.last_heard) > silence {
+            self.is_hung = true;
+            self.child.kill();
+        }
+    }
+
+    /// How a hung child's end is told.
+    pub fn explain(&self, ended: &Ended, silence: Duration) -> String {
+        if self.is_hung { format!("said nothing for {} s and was killed", silence.as_secs()) } else { ended.how.clone() }
+    }
+}
+
+/// `base`, doubled for every failure after the first, up to a minute, times a random share between a half and one: what
+/// failed together should not come back together.
+pub(super) fn back_off(base: Duration, failures: u32) -> Duration {
+    let doubled = base.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(LONGEST).mul_f64(0.5 + 0.5 * rand::random::<f64>())
+}

@@ -1,0 +1,172 @@
+//! Opening a job: the first run writes `job.json`, every later run must match it.
+
+use crate::{Plan, PlanError, input, plan, plan_table};
+use bytes::Bytes;
+use capfilt_bucket::{Bucket, BucketError, Creation, Place};
+use capfilt_schemas::{
+    hash::sha256_hex,
+    job::{self, JobRecord, ModelRecord, PlanRecord},
+    names,
+    plan::{InputFile, Shard},
+    settings::Settings,
+};
+
+/// What a run wants the job to be.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// As the user wrote them: `auto` agrees with whatever is frozen.
+    pub settings: &'a Settings,
+    /// The same with every `auto` that can change a result (`workers.batch`, `models.precision`) replaced by what this
+    /// machine takes; a new job is frozen with these.
+    pub resolved: &'a Settings,
+    pub captioner: &'a ModelRecord,
+    pub filter: &'a ModelRecord,
+}
+
+/// A job that is ready to be worked on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    pub record: JobRecord,
+    pub plan: Vec<Shard>,
+    /// Whether the job was there before.
+    pub resumed: bool,
+    /// What the user should know; nothing here stops a job.
+    pub warnings: Vec<String>,
+}
+
+/// Why a job could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    #[error("this is not the job that was started at this URL:\n  {}\nput these back, or start a new job (another job.url)", .0.join("\n  "))]
+    Differs(Vec<String>),
+    #[error("{url}: there is no job (no job.json); is the URL right?")]
+    NoJob { url: String },
+    #[error("{object}: {why}; restore it from a copy, or start a new job (another job.url)")]
+    Damaged { object: String, why: String },
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+/// The job's record, if there is a job.
+pub async fn find(bucket: &Bucket) -> Result<Option<JobRecord>, BucketError> {
+    let Some(bytes) = bucket.read_if_there(names::JOB).await? else { return Ok(None) };
+    bucket.parse_record(names::JOB, &bytes).map(Some)
+}
+
+/// The record and the plan of a job that must be there. The plan is checked against the record's digest.
+pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> {
+    let record = find(bucket).await?.ok_or_else(|| JobError::NoJob { url: bucket.place.url.clone() })?;
+    let plan = load_plan(bucket, &record).await?;
+    Ok((record, plan))
+}
+
+/// Resumes the job at this place, or plans and creates it.
+///
+/// Resuming lists the input and compares states; it opens no input file. Two runs that start a job at once are
+/// harmless: one creates it, the other resumes it.
+///
+/// # Errors
+/// [`JobError::Differs`] names every difference between the job that is there and what is asked for.
+pub async fn open_or_create(bucket: &Bucket, input: &Place, asked: Asked<'_>) -> Result<Opened, JobError> {
+    if let Some(record) = find(bucket).await? {
+        return resume(bucket, input, record, asked).await;
+    }
+    let plan = plan::plan(input, asked.resolved).await?;
+    create(bucket, input, plan, asked).await
+}
+
+/// Writes the plan, then creates `job.json`: a job that is there has its plan.
+pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: Asked<'_>) -> Result<Opened, JobError> {
+    let table = plan_table::encode(&plan.shards);
+    let sha256 = sha256_hex(&table);
+    let path = names::plan(&sha256);
+    bucket.write(&path, table).await?;
+    let record = JobRecord {
+        version: job::VERSION,
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        settings: JobRecord::frozen(asked.resolved),
+        captioner: asked.captioner.clone(),
+        filter: asked.filter.clone(),
+        plan: PlanRecord {
+            path,
+            sha256,
+            shards: plan.shards.len() as u64,
+            rows: plan.rows,
+            refused: plan.refused,
+            without_rows: plan.without_rows,
+        },
+    };
+    let bytes = serde_json::to_vec_pretty(&record).expect("a job record is plain data");
+    match bucket.create(names::JOB, Bytes::from(bytes)).await? {
+        Creation::Created => Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings }),
+        Creation::Exists(found) => resume(bucket, input, bucket.parse_record(names::JOB, &found)?, asked).await,
+    }
+}
+
+async fn resume(bucket: &Bucket, input: &Place, record: JobRecord, asked: Asked<'_>) -> Result<Opened, JobError> {
+    let plan = load_plan(bucket, &record).await?;
+    let now = input::list(input, &asked.settings.job.url).await;
+    let mut differences = record.differences(asked.settings);
+    differences.extend(model_difference("captioner", &record.captioner, asked.captioner));
+    differences.extend(model_difference("filter", &record.filter, asked.filter));
+    // Files of another input would all be "added"; the changed setting says it better.
+    let is_other_input = differences.iter().any(|difference| difference.starts_with("input.url:"));
+    match now {
+        _ if is_other_input => {}
+        Ok(now) => differences.extend(input::changes(&planned_files(&record, &plan), &now)),
+        // An input without any file is one whose files were all removed.
+        Err(PlanError::NoFiles { .. }) => differences.extend(input::changes(&planned_files(&record, &plan), &[])),
+        Err(error) => return Err(error.into()),
+    }
+    if !differences.is_empty() {
+        return Err(JobError::Differs(differences));
+    }
+    let program = env!("CARGO_PKG_VERSION");
+    let is_same = record.program == program;
+    let warning = format!("the job was planned by capfilt {}, this is {program}; captions may differ between versions", record.program);
+    let warnings = if is_same { vec![] } else { vec![warning] };
+    Ok(Opened { record, plan, resumed: true, warnings })
+}
+
+/// Every input file the job was planned with: with shards, without rows, refused.
+pub fn planned_files(record: &JobRecord, plan: &[Shard]) -> Vec<InputFile> {
+    let mut files: Vec<InputFile> = plan.chunk_by(|a, b| a.file == b.file).map(|shards| shards[0].file.clone()).collect();
+    files.extend(record.plan.without_rows.iter().cloned());
+    files.extend(record.plan.refused.iter().map(|refused| InputFile {
+        path: refused.path.clone(),
+        etag: refused.etag.clone(),
+        bytes: refused.bytes,
+    }));
+    files
+}
+
+async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, JobError> {
+    let object = bucket.place.url_of(&record.plan.path);
+    let damaged = |why: String| JobError::Damaged { object: object.clone(), why };
+    let bytes = match bucket.read_if_there(&record.plan.path).await? {
+        Some(bytes) => bytes,
+        None => return Err(damaged("the job's plan is gone".to_owned())),
+    };
+    if sha256_hex(&bytes) != record.plan.sha256 {
+        return Err(damaged("the plan is not the one job.json was written for".to_owned()));
+    }
+    plan_table::decode(bytes).map_err(|error| damaged(error.to_string()))
+}
+
+fn model_difference(role: &str, frozen: &ModelRecord, asked: &ModelRecord) -> Option<String> {
+    let (frozen_digest, asked_digest) = (frozen.digest(), asked.digest());
+    if frozen_digest == asked_digest {
+        return None;
+    }
+    let differing = frozen.files.iter().filter(|file| !asked.files.contains(file));
+    let added = asked.files.iter().filter(|file| frozen.files.iter().all(|known| known.name != file.name));
+    let names: Vec<&str> = differing.chain(added).map(|file| file.name.as_str()).collect();
+    Some(format!(
+        "models.{role}: the checkpoint is another one ({} → {}, in {})",
+        &frozen_digest[..12],
+        &asked_digest[..12],
+        names.join(", ")
+    ))
+}

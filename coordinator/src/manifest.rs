@@ -1,0 +1,141 @@
+//! Sealing a job: when every shard is committed or quarantined, one record names the whole dataset version.
+
+use crate::{commits, standing::{ShardState, Standing}};
+use bytes::Bytes;
+use capfilt_bucket::{Bucket, BucketError, Creation};
+use capfilt_schemas::{
+    hash::PartsDigest,
+    job::JobRecord,
+    manifest::{self, Manifest, QuarantinedShard, Repaired},
+    names,
+    plan::Shard,
+    tally::Tally,
+};
+use futures::TryStreamExt as _;
+use std::pin::pin;
+
+/// Other writers we give way to before giving up; each of them advanced the job's version.
+const RACES: u32 = 16;
+
+/// A manifest that is in the bucket and describes what is there now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sealed {
+    pub name: String,
+    pub url: String,
+    pub manifest: Manifest,
+    /// Whether this call wrote it; else it was there already.
+    pub is_new: bool,
+}
+
+/// Why there is no manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("{open} shards are neither committed nor quarantined; run the job again to finish them")]
+    Open { open: u64 },
+    #[error("other writers created {RACES} manifests while this one was being written; look at who else works on this job")]
+    Races,
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+/// Writes the next manifest, or finds that the newest one says the same.
+pub async fn seal(bucket: &Bucket, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Result<Sealed, ManifestError> {
+    let open = standing.remaining(plan, job.settings.limits.attempts).count() as u64;
+    if open > 0 {
+        return Err(ManifestError::Open { open });
+    }
+    let mut manifest = describe(bucket, job, plan, standing).await?;
+    let newest = newest(bucket).await?;
+    if let Some(newest) = newest.as_ref().filter(|newest| newest.is_same_data(&manifest)) {
+        return Ok(sealed(bucket, newest.clone(), false));
+    }
+    manifest.n = newest.map_or(0, |newest| newest.n + 1);
+    for _ in 0..RACES {
+        let name = names::manifest(manifest.n);
+        let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
+        match bucket.create(&name, Bytes::from(bytes)).await? {
+            Creation::Created => return Ok(sealed(bucket, manifest, true)),
+            Creation::Exists(found) => {
+                let found: Manifest = bucket.parse_record(&name, &found)?;
+                if found.is_same_data(&manifest) {
+                    return Ok(sealed(bucket, found, false));
+                }
+                manifest.n += 1;
+            }
+        }
+    }
+    Err(ManifestError::Races)
+}
+
+/// The manifest the bucket's commits call for, with number 0.
+pub async fn describe(bucket: &Bucket, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Result<Manifest, BucketError> {
+    let mut books = Books::default();
+    let mut counted = pin!(commits::counted(bucket, plan, standing));
+    while let Some(one) = counted.try_next().await? {
+        books.add(&one);
+    }
+    Ok(books.close(job, plan, standing))
+}
+
+/// A manifest in the making: fed the results in plan order.
+#[derive(Debug, Default)]
+pub(crate) struct Books {
+    digest: PartsDigest,
+    shards: u64,
+    rows: u64,
+    tally: Tally,
+    repaired: Vec<Repaired>,
+}
+
+impl Books {
+    pub(crate) fn add(&mut self, one: &commits::Counted) {
+        // The digest of digests: what is hashed per shard is fixed in size, and `verify` has it at hand.
+        self.digest.add(one.sha256.as_bytes());
+        self.shards += 1;
+        self.rows += one.commit.rows;
+        self.tally.merge(&one.commit.tally);
+        if one.n > 0 {
+            self.repaired.push(Repaired { shard: one.commit.shard.clone(), n: one.n });
+        }
+    }
+
+    pub(crate) fn close(self, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Manifest {
+        let attempts = job.settings.limits.attempts;
+        let quarantined = plan.iter().filter_map(|shard| match standing.of(&shard.id, attempts) {
+            ShardState::Quarantined(why) => {
+                let reason = format!("{}: {}", why.class, why.message);
+                Some(QuarantinedShard { shard: shard.id.clone(), rows: shard.rows, reason })
+            }
+            _ => None,
+        });
+        Manifest {
+            version: manifest::VERSION,
+            n: 0,
+            digest: self.digest.finish(),
+            shards: self.shards,
+            rows: self.rows,
+            tally: self.tally,
+            repaired: self.repaired,
+            quarantined: quarantined.collect(),
+            refused: job.plan.refused.clone(),
+        }
+    }
+}
+
+/// The manifest with the highest number.
+pub async fn newest(bucket: &Bucket) -> Result<Option<Manifest>, BucketError> {
+    let mut listed = bucket.list(names::MANIFESTS);
+    let mut highest = None;
+    while let Some((name, _)) = listed.try_next().await? {
+        highest = highest.max(names::parse_manifest(&name));
+    }
+    match highest {
+        Some(n) => bucket.read_record(&names::manifest(n)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+fn sealed(bucket: &Bucket, manifest: Manifest, is_new: bool) -> Sealed {
+    let name = names::manifest(manifest.n);
+    Sealed { url: bucket.place.url_of(&name), name, manifest, is_new }
+}

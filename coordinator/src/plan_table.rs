@@ -1,0 +1,128 @@
+//! The plan as a Parquet object: the same shards give the same bytes, and a million of them stay a small file.
+
+use arrow::{
+    array::{ArrayRef, AsArray as _, RecordBatch, StringArray, UInt32Array, UInt64Array},
+    datatypes::{UInt32Type, UInt64Type},
+};
+use bytes::Bytes;
+use capfilt_schemas::plan::{self, InputFile, Shard, ShardId};
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder}},
+    basic::{Compression, ZstdLevel},
+    file::properties::WriterProperties,
+};
+use std::sync::Arc;
+
+/// Shards per batch, both ways.
+const BATCH: usize = 8192;
+
+/// Why bytes are no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanTableError {
+    #[error("the plan is not readable as Parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    #[error("the plan is not readable as Parquet: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+    #[error("the plan has another version's columns; was it written by another version of capfilt?")]
+    Columns,
+    #[error("the plan names a shard `{0}`, which is no shard's id")]
+    Id(String),
+}
+
+/// The plan's bytes. They depend on the shards alone, so planning twice writes one object.
+pub fn encode(shards: &[Shard]) -> Bytes {
+    const INFALLIBLE: &str = "a plan's columns fit its schema, and memory does not refuse writes";
+    let level = ZstdLevel::try_new(3).expect("3 is a level");
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(level))
+        .set_created_by("capfilt".to_owned())
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), plan::schema(), Some(properties)).expect(INFALLIBLE);
+    for chunk in shards.chunks(BATCH) {
+        writer.write(&batch(chunk)).expect(INFALLIBLE);
+    }
+    Bytes::from(writer.into_inner().expect(INFALLIBLE))
+}
+
+fn batch(shards: &[Shard]) -> RecordBatch {
+    fn texts<'a>(shards: &'a [Shard], of: impl Fn(&'a Shard) -> &'a str) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(shards.iter().map(of)))
+    }
+    let counts = |of: fn(&Shard) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(shards.iter().map(of))) };
+    let indices = |of: fn(&Shard) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(shards.iter().map(of))) };
+    let columns = vec![
+        texts(shards, |s| s.id.as_str()),
+        texts(shards, |s| &s.file.path),
+        texts(shards, |s| &s.file.etag),
+        counts(|s| s.file.bytes),
+        indices(|s| s.row_groups.start),
+        indices(|s| s.row_groups.end),
+        counts(|s| s.first_row),
+        counts(|s| s.rows),
+        counts(|s| s.bytes),
+    ];
+    RecordBatch::try_new(plan::schema(), columns).expect("columns follow the schema")
+}
+
+/// Reads a plan back, a batch at a time.
+pub fn stream(bytes: Bytes) -> Result<impl Iterator<Item = Result<Shard, PlanTableError>>, PlanTableError> {
+    let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
+    if builder.schema().fields() != plan::schema().fields() {
+        return Err(PlanTableError::Columns);
+    }
+    let batches: ParquetRecordBatchReader = builder.with_batch_size(BATCH).build()?;
+    Ok(batches.flat_map(|batch| match batch {
+        Ok(batch) => shards_of(&batch),
+        Err(error) => vec![Err(error.into())],
+    }))
+}
+
+/// Reads a whole plan back.
+pub fn decode(bytes: Bytes) -> Result<Vec<Shard>, PlanTableError> {
+    stream(bytes)?.collect()
+}
+
+fn shards_of(batch: &RecordBatch) -> Vec<Result<Shard, PlanTableError>> {
+    let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
+    let count = |column: usize, row: usize| batch.column(column).as_primitive::<UInt64Type>().value(row);
+    let index = |column: usize, row: usize| batch.column(column).as_primitive::<UInt32Type>().value(row);
+    let shard = |row: usize| {
+        let id = text(0, row);
+        Ok(Shard {
+            id: ShardId::parse(&id).ok_or(PlanTableError::Id(id))?,
+            file: InputFile { path: text(1, row), etag: text(2, row), bytes: count(3, row) },
+            row_groups: index(4, row)..index(5, row),
+            first_row: count(6, row),
+            rows: count(7, row),
+            bytes: count(8, row),
+        })
+    };
+    (0..batch.num_rows()).map(shard).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shards(n: u32) -> Vec<Shard> {
+        let shard = |i: u32| {
+            let file = InputFile { path: format!("web/{:05}.parquet", i / 10), etag: format!("\"{:032x}\"", i / 10), bytes: 1 << 30 };
+            let row_groups = i % 10..i % 10 + 1;
+            let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
+            Shard { id, file, row_groups, first_row: u64::from(i % 10) * 10_000, rows: 10_000, bytes: 1 << 27 }
+        };
+        (0..n).map(shard).collect()
+    }
+
+    #[test]
+    fn a_plan_reads_back_and_has_the_same_bytes_every_time() {
+        let shards = shards(20_000);
+        let bytes = encode(&shards);
+        assert_eq!(bytes, encode(&shards));
+        assert_eq!(decode(bytes.clone()).unwrap(), shards);
+        let per_shard = bytes.len() / shards.len();
+        assert!(per_shard < 40, "{per_shard} bytes per shard: a million would be {per_shard} MB");
+        assert_eq!(decode(encode(&[])).unwrap(), []);
+        assert!(decode(Bytes::from("no plan")).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! The captioner: image-grounded decoder behind the pipeline's seam (BLIP, section 3.3).
+
+use std::path::Path;
+
+use capfilt_pipeline::model::{Caption, Captioner, ModelError, PixelBatch, SampleKey};
+use tch::Tensor;
+
+use crate::{
+    config::MedConfig,
+    error::{ComputeError, LoadError},
+    generate::{GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, nucleus::nucleus},
+    heads::LmHead,
+    image_encoder::ImageEncoder,
+    load::{LoadOptions, Loading},
+    text::{ImageKeys, TextTower},
+    tokens::BertTokens,
+    weights::Role,
+};
+
+/// Writes captions with a BLIP captioning checkpoint.
+pub struct BlipCaptioner {
+    images: ImageEncoder,
+    decoder: Decoder,
+    tokens: BertTokens,
+    config: MedConfig,
+    generation: GenerationOptions,
+    /// `[DEC]` and the prompt's words.
+    prompt_ids: Vec<i64>,
+    /// The prompt as it comes back from decoding.
+    prompt_text: String,
+}
+
+impl BlipCaptioner {
+    /// Loads a folder in Hugging Face's layout, or an original `.pth`.
+    ///
+    /// # Errors
+    /// Says which file or option is wrong, and why; a filter's folder is recognised as such.
+    pub fn load(path: &Path, options: &LoadOptions, generation: GenerationOptions) -> Result<Self, LoadError> {
+        let loading = Loading::start(path, Role::Captioner, options)?;
+        let (text, device) = (&loading.config.text, loading.images.device);
+        let root = loading.store.root().sub("text_decoder");
+        let tower = TextTower::load(&root.sub("bert"), text, loading.config.vision.hidden_size);
+        let head = LmHead::load(&root.sub("cls").sub("predictions"), &loading.config, tower.words());
+        let decoder = Decoder { tower, head, end: text.sep_token_id, pad: text.pad_token_id, device };
+        drop(root);
+        let (config, tokens, images) = loading.finish()?;
+        let prompt_ids = tokens.prompt(&generation.prompt).map_err(LoadError::Options)?;
+        generation.check(prompt_ids.len(), config.text.max_position_embeddings as usize).map_err(LoadError::Options)?;
+        let prompt_text = tokens.decode(&prompt_ids);
+        Ok(Self { images, decoder, tokens, config, generation, prompt_ids, prompt_text })
+    }
+
+    pub fn config(&self) -> &MedConfig {
+        &self.config
+    }
+
+    pub fn generation(&self) -> &GenerationOptions {
+        &self.generation
+    }
+
+    pub fn tokens(&self) -> &BertTokens {
+        &self.tokens
+    }
+
+    pub fn images(&self) -> &ImageEncoder {
+        &self.images
+    }
+
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Ids of `captions` captions for each image, from the states of its vision tower (images, tokens, d).
+    pub fn generate(
+        &self,
+        states: &Tensor,
+        keys: &[SampleKey],
+        captions: usize,
+    ) -> Result<Vec<Vec<Vec<i64>>>, ComputeError> {
+        let image = self.decoder.tower.image_keys(states)?;
+        match self.generation.method {
+            Method::Greedy => {
+                let ids = greedy(&self.decoder, &image, &self.prompt_ids, &self.generation)?;
+                Ok(ids.into_iter().map(|ids| vec![ids; captions]).collect())
+            }
+            Method::Nucleus => self.sample(&image, keys, captions),
+            // A search can't return more captions than it has beams, so it is widened rather than refused.
+            Method::Beam { beams } => {
+                beam(&self.decoder, &image, &self.prompt_ids, beams.max(captions), captions, &self.generation)
+            }
+        }
+    }
+
+    fn sample(
+        &self,
+        image: &ImageKeys,
+        keys: &[SampleKey],
+        captions: usize,
+    ) -> Result<Vec<Vec<Vec<i64>>>, ComputeError> {
+        let ids = nucleus(&self.decoder, image, &self.prompt_ids, keys, captions, &self.generation)?;
+        Ok(ids.chunks(captions).map(<[_]>::to_vec).collect())
+    }
+
+    /// The caption's text without the prompt, which is cut by characters, as BLIP does: a WordPiece may join its end.
+    fn read(&self, ids: Vec<i64>) -> Caption {
+        let text = self.tokens.decode(&ids);
+        let text: String = text.chars().skip(self.prompt_text.chars().count()).collect();
+        Caption { text: text.trim().to_string(), ids }
+    }
+
+    fn try_caption(
+        &self,
+        images: &PixelBatch,
+        keys: &[SampleKey],
+        captions: usize,
+    ) -> Result<Vec<Vec<Caption>>, ComputeError> {
+        if keys.len() != images.len() {
+            return Err(ComputeError::Input(format!("{} keys for {} images", keys.len(), images.len())));
+        }
+        if images.is_empty() || captions == 0 {
+            return Ok(vec![Vec::new(); images.len()]);
+        }
+        let ids = self.generate(&self.images.states(images)?, keys, captions)?;
+        Ok(ids.into_iter().map(|image| image.into_iter().map(|ids| self.read(ids)).collect()).collect())
+    }
+}
+
+impl Captioner for BlipCaptioner {
+    fn image_side(&self) -> usize {
+        self.images.side
+    }
+
+    fn caption(
+        &mut self,
+        images: &PixelBatch,
+        keys: &[SampleKey],
+        captions: usize,
+    ) -> Result<Vec<Vec<Caption>>, ModelError> {
+        let result = tch::no_grad(|| self.try_caption(images, keys, captions));
+        result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
+    }
+}

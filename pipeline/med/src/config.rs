@@ -1,0 +1,257 @@
+//! The sizes of a model, from a Hugging Face `config.json` or from the shapes of an original checkpoint.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+/// Sizes of the whole model. Field names follow `config.json`; keys it does not know are ignored, because that file
+/// also holds what only a trainer needs.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct MedConfig {
+    #[serde(rename = "vision_config")]
+    pub vision: VisionConfig,
+    #[serde(rename = "text_config")]
+    pub text: TextConfig,
+    /// Width of the space in which the cosine is taken (256 in BLIP).
+    #[serde(rename = "image_text_hidden_size")]
+    pub projection: i64,
+}
+
+/// Sizes of the vision transformer (BLIP, section 3.1).
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct VisionConfig {
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub num_hidden_layers: i64,
+    pub num_attention_heads: i64,
+    /// Side of the square image in pixels.
+    pub image_size: i64,
+    /// Side of one patch in pixels.
+    pub patch_size: i64,
+    pub layer_norm_eps: f64,
+    pub hidden_act: String,
+}
+
+/// Sizes and special ids of the text transformer.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct TextConfig {
+    pub vocab_size: i64,
+    pub hidden_size: i64,
+    pub intermediate_size: i64,
+    pub num_hidden_layers: i64,
+    /// 12 when absent: the library's own default of 8 fits no published BLIP weights and scores silently wrong.
+    pub num_attention_heads: i64,
+    pub max_position_embeddings: i64,
+    pub layer_norm_eps: f64,
+    pub hidden_act: String,
+    /// Width of the image states that cross-attention reads; the vision tower's width, whatever the file says.
+    pub encoder_hidden_size: Option<i64>,
+    /// `[DEC]`, the first id of every caption.
+    pub bos_token_id: i64,
+    /// `[SEP]`, which ends a text. (`eos_token_id` in published files is wrong and unused.)
+    pub sep_token_id: i64,
+    pub pad_token_id: i64,
+}
+
+impl Default for MedConfig {
+    fn default() -> Self {
+        Self { vision: VisionConfig::default(), text: TextConfig::default(), projection: 256 }
+    }
+}
+
+impl Default for VisionConfig {
+    fn default() -> Self {
+        Self {
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            image_size: 384,
+            patch_size: 16,
+            layer_norm_eps: 1e-5,
+            hidden_act: "gelu".into(),
+        }
+    }
+}
+
+impl Default for TextConfig {
+    fn default() -> Self {
+        Self {
+            vocab_size: 30524,
+            hidden_size: 768,
+            intermediate_size: 3072,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            max_position_embeddings: 512,
+            layer_norm_eps: 1e-12,
+            hidden_act: "gelu".into(),
+            encoder_hidden_size: None,
+            bos_token_id: 30522,
+            sep_token_id: 102,
+            pad_token_id: 0,
+        }
+    }
+}
+
+impl VisionConfig {
+    /// Patches along one side for an image of `side` pixels.
+    pub fn grid(&self, side: i64) -> i64 {
+        side / self.patch_size
+    }
+}
+
+impl TextConfig {
+    /// `[ENC]`, the first token of the image-grounded encoder: the last id of the vocabulary (30523 in BLIP).
+    pub fn enc_token_id(&self) -> i64 {
+        self.vocab_size - 1
+    }
+}
+
+impl MedConfig {
+    /// Reads `config.json`.
+    ///
+    /// # Errors
+    /// A sentence that names what is wrong, when the text is not JSON or describes a model this crate cannot run.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        let config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The sizes of an original checkpoint, which carries no config, from the shapes of its tensors (already under
+    /// their Hugging Face names). Heads are 64 wide in every BLIP.
+    ///
+    /// # Errors
+    /// The name of the tensor that is missing or has an unexpected rank.
+    pub fn from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<Self, String> {
+        let text_prefix = if shapes.contains_key("text_decoder.bert.embeddings.word_embeddings.weight") {
+            "text_decoder.bert"
+        } else {
+            "text_encoder"
+        };
+        let vision = vision_from_shapes(shapes)?;
+        let text = text_from_shapes(shapes, text_prefix)?;
+        let projection = shapes.get("vision_proj.weight").and_then(|s| s.first().copied()).unwrap_or(256);
+        let config = Self { vision, text, projection };
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (v, t) = (&self.vision, &self.text);
+        let sizes = [
+            ("vision hidden_size", v.hidden_size),
+            ("vision intermediate_size", v.intermediate_size),
+            ("vision num_attention_heads", v.num_attention_heads),
+            ("image_size", v.image_size),
+            ("patch_size", v.patch_size),
+            ("vocab_size", t.vocab_size),
+            ("text hidden_size", t.hidden_size),
+            ("text intermediate_size", t.intermediate_size),
+            ("text num_attention_heads", t.num_attention_heads),
+            ("max_position_embeddings", t.max_position_embeddings),
+            ("image_text_hidden_size", self.projection),
+        ];
+        if let Some((name, value)) = sizes.into_iter().find(|(_, value)| *value < 1 || *value > 1 << 24) {
+            return Err(format!("{name} is {value}"));
+        }
+        let layers = [("vision", v.num_hidden_layers), ("text", t.num_hidden_layers)];
+        if let Some((tower, layers)) = layers.into_iter().find(|(_, layers)| !(1..=1000).contains(layers)) {
+            return Err(format!("{tower} num_hidden_layers is {layers}"));
+        }
+        divides("vision", v.hidden_size, v.num_attention_heads)?;
+        divides("text", t.hidden_size, t.num_attention_heads)?;
+        if v.image_size % v.patch_size != 0 {
+            return Err(format!("image_size {} is no multiple of patch_size {}", v.image_size, v.patch_size));
+        }
+        if v.hidden_act != "gelu" || t.hidden_act != "gelu" {
+            return Err(format!("hidden_act is {:?} and {:?}; BLIP uses \"gelu\"", v.hidden_act, t.hidden_act));
+        }
+        match t.encoder_hidden_size {
+            Some(width) if width != v.hidden_size => {
+                Err(format!("encoder_hidden_size is {width}, but the vision tower is {} wide", v.hidden_size))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn divides(tower: &str, width: i64, heads: i64) -> Result<(), String> {
+    if width % heads == 0 {
+        Ok(())
+    } else {
+        Err(format!("{tower} hidden_size {width} is no multiple of its {heads} heads"))
+    }
+}
+
+/// The shape of one tensor, when it has the expected number of axes.
+fn shape<'a>(shapes: &'a HashMap<String, Vec<i64>>, name: &str, axes: usize) -> Result<&'a [i64], String> {
+    match shapes.get(name) {
+        Some(shape) if shape.len() == axes => Ok(shape),
+        Some(shape) => Err(format!("{name} has shape {shape:?}, expected {axes} axes")),
+        None => Err(format!("{name} is missing")),
+    }
+}
+
+/// How many numbered layers there are under `prefix`.
+fn count_layers(shapes: &HashMap<String, Vec<i64>>, prefix: &str, suffix: &str) -> i64 {
+    (0..).take_while(|i| shapes.contains_key(&format!("{prefix}.{i}.{suffix}"))).count() as i64
+}
+
+fn vision_from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<VisionConfig, String> {
+    let patch = shape(shapes, "vision_model.embeddings.patch_embedding.weight", 4)?;
+    let positions = shape(shapes, "vision_model.embeddings.position_embedding", 3)?;
+    let fc1 = shape(shapes, "vision_model.encoder.layers.0.mlp.fc1.weight", 2)?;
+    let grid = ((positions[1] - 1).max(0) as f64).sqrt().round() as i64;
+    Ok(VisionConfig {
+        hidden_size: patch[0],
+        intermediate_size: fc1[0],
+        num_hidden_layers: count_layers(shapes, "vision_model.encoder.layers", "mlp.fc1.weight"),
+        num_attention_heads: (patch[0] / 64).max(1),
+        image_size: grid * patch[3],
+        patch_size: patch[3],
+        ..VisionConfig::default()
+    })
+}
+
+fn text_from_shapes(shapes: &HashMap<String, Vec<i64>>, prefix: &str) -> Result<TextConfig, String> {
+    let words = shape(shapes, &format!("{prefix}.embeddings.word_embeddings.weight"), 2)?;
+    let positions = shape(shapes, &format!("{prefix}.embeddings.position_embeddings.weight"), 2)?;
+    let ffn = shape(shapes, &format!("{prefix}.encoder.layer.0.intermediate.dense.weight"), 2)?;
+    Ok(TextConfig {
+        vocab_size: words[0],
+        hidden_size: words[1],
+        intermediate_size: ffn[0],
+        num_hidden_layers: count_layers(shapes, &format!("{prefix}.encoder.layer"), "intermediate.dense.weight"),
+        num_attention_heads: (words[1] / 64).max(1),
+        max_position_embeddings: positions[0],
+        // `[DEC]` and `[ENC]` were added to the vocabulary in this order.
+        bos_token_id: words[0] - 2,
+        ..TextConfig::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn absent_heads_are_twelve_and_not_the_library_default_of_eight() {
+        let config = MedConfig::from_json(
+            r#"{"text_config": {}, "vision_config": {"hidden_size": 1024, "num_attention_heads": 16}}"#,
+        )
+        .unwrap();
+        assert_eq!(config.text.num_attention_heads, 12);
+        assert_eq!(config.text.encoder_hidden_size, None);
+        assert_eq!(config.text.enc_token_id(), 30523);
+    }
+
+    #[test]
+    fn an_impossible_config_is_refused_with_its_reason() {
+        let error = MedConfig::from_json(r#"{"vision_config": {"image_size": 385}}"#).unwrap_err();
+        assert!(error.contains("385"), "{error}");
+    }
+}

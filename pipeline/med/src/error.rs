@@ -1,0 +1,95 @@
+//! Why a model could not be loaded, and how libtorch's own errors are read.
+
+use std::path::PathBuf;
+
+use capfilt_pipeline::model::ModelError;
+use tch::TchError;
+
+use crate::weights::WeightsError;
+
+/// Why a checkpoint gave no model. Every message says what, on what, why.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("cannot read {path}")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{folder} holds no {what}")]
+    Missing { folder: PathBuf, what: &'static str },
+    #[error("{path}: {reason}")]
+    Format { path: PathBuf, reason: String },
+    #[error("{path} is not a tokenizer this crate can read")]
+    Tokenizer {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Boxed because it lists every tensor that did not fit.
+    #[error("weights in {path}: {problem}")]
+    Weights { path: PathBuf, problem: Box<WeightsError> },
+    #[error("settings of the model: {0}")]
+    Options(String),
+    #[error("device: {0}")]
+    Device(String),
+    #[error("libtorch, while loading {path}: {message}")]
+    Backend { path: PathBuf, message: String },
+}
+
+/// Why a computation inside the crate gave no result. It becomes a [`ModelError`] at the seam, where batch and precision
+/// are known.
+#[derive(Debug, thiserror::Error)]
+pub enum ComputeError {
+    #[error(transparent)]
+    Torch(#[from] TchError),
+    #[error("{0} are not numbers")]
+    NotANumber(&'static str),
+    #[error("{0}")]
+    Input(String),
+}
+
+impl ComputeError {
+    /// The seam's error, for a batch of `batch` images computed in `precision`.
+    pub(crate) fn at_seam(self, batch: usize, precision: &'static str) -> ModelError {
+        match self {
+            Self::Torch(error) => model_error(&error, batch),
+            Self::NotANumber(what) => ModelError::NotANumber { what, precision },
+            Self::Input(message) => ModelError::Backend(message),
+        }
+    }
+}
+
+/// libtorch's message without the C++ stack trace that follows it.
+pub(crate) fn first_lines(error: &TchError) -> String {
+    let text = error.to_string();
+    let text = text.split("Exception raised from").next().unwrap_or_default();
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// A libtorch error as the seam's: memory that ran out is told apart, because a smaller batch may pass.
+fn model_error(error: &TchError, batch: usize) -> ModelError {
+    let message = first_lines(error);
+    let lower = message.to_lowercase();
+    let memory =
+        ["out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed", "not enough memory"];
+    if memory.iter().any(|sign| lower.contains(sign)) {
+        ModelError::OutOfMemory { batch, message }
+    } else {
+        ModelError::Backend(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_that_ran_out_is_told_apart_from_other_errors() {
+        let cuda = TchError::Torch("CUDA out of memory. Tried to allocate 2 GiB\nException raised from malloc".into());
+        assert!(matches!(model_error(&cuda, 8), ModelError::OutOfMemory { batch: 8, .. }));
+        let cpu = TchError::Torch("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes".into());
+        assert!(matches!(model_error(&cpu, 8), ModelError::OutOfMemory { .. }));
+        assert!(matches!(model_error(&TchError::Torch("shape".into()), 8), ModelError::Backend(_)));
+    }
+}

@@ -1,0 +1,186 @@
+//! The filter: image-grounded encoder and unimodal encoder behind the pipeline's seam (BLIP, sections 3.2 and 3.3).
+
+use std::{collections::BTreeMap, path::Path};
+
+use capfilt_pipeline::model::{Filter, ModelError, PixelBatch, TextScore};
+use tch::{Kind, Tensor};
+
+use crate::{
+    config::MedConfig,
+    error::{ComputeError, LoadError},
+    heads::{ItcHead, ItmHead},
+    image_encoder::ImageEncoder,
+    load::{LoadOptions, Loading},
+    preset::{FirstToken, Options, Padding},
+    text::{ImageKeys, TextTower},
+    tokens::BertTokens,
+    weights::Role,
+};
+
+/// Judges texts with a BLIP image-text retrieval checkpoint.
+pub struct BlipFilter {
+    images: ImageEncoder,
+    text: TextTower,
+    itm: ItmHead,
+    itc: ItcHead,
+    tokens: BertTokens,
+    config: MedConfig,
+    options: Options,
+}
+
+/// Texts as a rectangle of ids: (rows, tokens) int64, mask 1 for tokens and 0 for padding.
+pub struct TextBatch {
+    pub ids: Tensor,
+    pub mask: Tensor,
+}
+
+impl BlipFilter {
+    /// Loads a folder in Hugging Face's layout, or an original `.pth`.
+    ///
+    /// # Errors
+    /// Says which file or option is wrong, and why; a captioner's folder is recognised as such.
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
+        if options.options.itm_max_tokens.is_some_and(|tokens| tokens < 2) {
+            return Err(LoadError::Options("itm_max_tokens leaves no room for [CLS] and [SEP]".into()));
+        }
+        let loading = Loading::start(path, Role::Filter, options)?;
+        let root = loading.store.root();
+        let text = TextTower::load(&root.sub("text_encoder"), &loading.config.text, loading.config.vision.hidden_size);
+        let (itm, itc) = (ItmHead::load(&root, &loading.config), ItcHead::load(&root, &loading.config));
+        drop(root);
+        let (config, tokens, images) = loading.finish()?;
+        Ok(Self { images, text, itm, itc, tokens, config, options: options.options.clone() })
+    }
+
+    pub fn config(&self) -> &MedConfig {
+        &self.config
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub fn tokens(&self) -> &BertTokens {
+        &self.tokens
+    }
+
+    pub fn images(&self) -> &ImageEncoder {
+        &self.images
+    }
+
+    /// The text tower's keys of image states (images, tokens, d); all texts of an image share them.
+    pub fn image_keys(&self, states: &Tensor) -> Result<ImageKeys, ComputeError> {
+        Ok(self.text.image_keys(states)?)
+    }
+
+    /// Tokenizes and pads; `[CLS]` stays the first token.
+    pub fn batch(&self, texts: &[&str]) -> Result<TextBatch, ComputeError> {
+        let positions = self.config.text.max_position_embeddings as usize;
+        let most = self.options.itm_max_tokens.unwrap_or(positions).min(positions);
+        let encode = |text: &&str| self.tokens.encode(text, most).map_err(ComputeError::Input);
+        let rows = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let width = if self.options.itm_padding == Padding::Maximum { most } else { longest };
+        let pad = self.config.text.pad_token_id;
+        let ids: Vec<i64> =
+            rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width)).collect();
+        let mask: Vec<i64> = rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
+        let rectangle = |values: &[i64]| {
+            Tensor::f_from_slice(values)?.f_reshape([rows.len() as i64, width as i64])?.f_to_device(self.images.device)
+        };
+        Ok(TextBatch { ids: rectangle(&ids)?, mask: rectangle(&mask)? })
+    }
+
+    /// Matching logits (rows, 2) in f32. Rows lie image by image, equally many for each; the first token is replaced
+    /// here if the options say so.
+    pub fn itm_logits(&self, texts: &TextBatch, image: &ImageKeys) -> Result<Tensor, ComputeError> {
+        let ids = match self.options.itm_first_token {
+            FirstToken::Cls => texts.ids.shallow_clone(),
+            FirstToken::Enc => {
+                let (rows, width) = texts.ids.size2()?;
+                let enc = Tensor::f_full([rows, 1], self.tokens.enc(), (Kind::Int64, self.images.device))?;
+                Tensor::f_cat(&[enc, texts.ids.f_narrow(1, 1, width - 1)?], 1)?
+            }
+        };
+        Ok(self.itm.forward(&self.text.encode_with_image(&ids, &texts.mask, image)?)?)
+    }
+
+    /// Cosines (rows) in f32 of texts and image states (images, tokens, d), rows image by image.
+    pub fn cosines(&self, texts: &TextBatch, states: &Tensor) -> Result<Tensor, ComputeError> {
+        let text = self.itc.text_features(&self.text.encode_text(&texts.ids, &texts.mask)?)?; // (rows, projection)
+        let image = self.itc.image_features(states)?; // (images, projection)
+        let (images, width) = image.size2()?;
+        let products = text.f_reshape([images, -1, width])?.f_mul(&image.f_unsqueeze(1)?)?;
+        Ok(products.f_sum_dim_intlist([-1].as_slice(), false, Kind::Float)?.f_reshape([-1])?)
+    }
+
+    fn try_score(&self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+        if texts.len() != images.len() {
+            return Err(ComputeError::Input(format!("{} lists of texts for {} images", texts.len(), images.len())));
+        }
+        let mut scores = vec![Vec::new(); texts.len()];
+        let groups = groups(texts);
+        if groups.is_empty() {
+            return Ok(scores);
+        }
+        let states = self.images.states(images)?;
+        let keys = self.image_keys(&states)?;
+        for group in &groups {
+            let whole = group.len() == texts.len();
+            let chosen = Tensor::f_from_slice(group)?.f_to_device(self.images.device)?;
+            let members: Vec<&[String]> = group.iter().map(|i| texts[*i as usize].as_slice()).collect();
+            let judged = if whole {
+                self.judge(&members, &states, &keys)?
+            } else {
+                self.judge(&members, &states.f_index_select(0, &chosen)?, &keys.select(&chosen)?)?
+            };
+            for (i, judged) in group.iter().zip(judged) {
+                scores[*i as usize] = judged;
+            }
+        }
+        Ok(scores)
+    }
+
+    /// Scores of images with about equally many texts; the shorter lists are filled up with empty texts, whose scores
+    /// nobody gets.
+    fn judge(
+        &self,
+        texts: &[&[String]],
+        states: &Tensor,
+        keys: &ImageKeys,
+    ) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+        let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
+        let filled =
+            texts.iter().flat_map(|texts| texts.iter().map(String::as_str).chain(std::iter::repeat("")).take(most));
+        let batch = self.batch(&filled.collect::<Vec<_>>())?;
+        let matches = self.itm_logits(&batch, keys)?.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
+        let matches = Vec::<f32>::try_from(matches.f_contiguous()?)?;
+        let cosines = Vec::<f32>::try_from(self.cosines(&batch, states)?)?;
+        if matches.iter().chain(&cosines).any(|score| !score.is_finite()) {
+            return Err(ComputeError::NotANumber("scores"));
+        }
+        let all: Vec<TextScore> = matches.into_iter().zip(cosines).map(|(itm, itc)| TextScore { itm, itc }).collect();
+        Ok(all.chunks(most).zip(texts).map(|(scores, texts)| scores[..texts.len()].to_vec()).collect())
+    }
+}
+
+/// Images put together by how many texts they have, within a factor of two, so that filling up costs at most that.
+/// Images without texts are in no group.
+fn groups(texts: &[Vec<String>]) -> Vec<Vec<i64>> {
+    let mut groups: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+    for (i, texts) in texts.iter().enumerate().filter(|(_, texts)| !texts.is_empty()) {
+        groups.entry(texts.len().next_power_of_two()).or_default().push(i as i64);
+    }
+    groups.into_values().collect()
+}
+
+impl Filter for BlipFilter {
+    fn image_side(&self) -> usize {
+        self.images.side
+    }
+
+    fn score(&mut self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ModelError> {
+        let result = tch::no_grad(|| self.try_score(images, texts));
+        result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
+    }
+}

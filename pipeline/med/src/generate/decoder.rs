@@ -1,0 +1,103 @@
+//! The image-grounded decoder with its head, and the loop that grows captions word by word.
+
+use tch::{Device, TchError, Tensor};
+
+use super::{GenerationOptions, logits};
+use crate::{
+    error::ComputeError,
+    heads::LmHead,
+    text::{ImageKeys, TextCache, TextTower},
+};
+
+/// A text tower that predicts words.
+pub struct Decoder {
+    pub tower: TextTower,
+    pub head: LmHead,
+    /// `[SEP]`, which ends a caption.
+    pub end: i64,
+    /// What finished captions are fed while others of their batch go on.
+    pub pad: i64,
+    pub device: Device,
+}
+
+/// Captions that grow together. Rows of one image lie side by side.
+pub struct Rows {
+    pub ids: Vec<Vec<i64>>,
+    pub ended: Vec<bool>,
+}
+
+impl Decoder {
+    /// Logits (rows, vocabulary) of the word after `ids` (rows, new tokens), in f32.
+    pub fn next_word(&self, ids: &Tensor, cache: &mut TextCache, image: &ImageKeys) -> Result<Tensor, TchError> {
+        self.head.next_word(&self.tower.decode_step(ids, cache, image)?)
+    }
+
+    /// A table of ids on the device.
+    pub fn tensor(&self, ids: &[Vec<i64>]) -> Result<Tensor, TchError> {
+        let width = ids.first().map_or(0, Vec::len) as i64;
+        Tensor::f_from_slice(&ids.concat())?.f_reshape([ids.len() as i64, width])?.f_to_device(self.device)
+    }
+
+    /// Repetition penalty and minimum length, in the order the paper's code applies them. `scores` are logits, or
+    /// log-probabilities in a beam search; `ids`: what each row holds so far.
+    pub fn constrain(&self, scores: Tensor, ids: &[Vec<i64>], options: &GenerationOptions) -> Result<Tensor, TchError> {
+        let scores = if options.repetition_penalty == 1.0 {
+            scores
+        } else {
+            logits::penalise(&scores, &self.tensor(ids)?, options.repetition_penalty)?
+        };
+        let length = ids.first().map_or(0, Vec::len);
+        if length < options.min_length { logits::forbid(&scores, self.end) } else { Ok(scores) }
+    }
+
+    /// Grows `per_image` captions for each image until all have ended or are `max_length` long. `choose` names each
+    /// row's next word, given the step (counted from 0), the constrained logits and the rows; what it says of rows
+    /// that have ended is ignored.
+    pub fn grow(
+        &self,
+        image: &ImageKeys,
+        prompt: &[i64],
+        per_image: usize,
+        options: &GenerationOptions,
+        mut choose: impl FnMut(usize, &Tensor, &Rows) -> Result<Vec<i64>, ComputeError>,
+    ) -> Result<Vec<Vec<i64>>, ComputeError> {
+        let count = image.images() as usize * per_image;
+        let mut rows = Rows { ids: vec![prompt.to_vec(); count], ended: vec![false; count] };
+        let mut cache = TextCache::default();
+        let mut input = self.tensor(&rows.ids)?;
+        for step in 0..options.max_length - prompt.len() {
+            let scores = self.next_word(&input, &mut cache, image)?;
+            let scores = self.constrain(scores, &rows.ids, options)?;
+            let next = choose(step, &scores, &rows)?;
+            rows.push(&next, self.end, self.pad);
+            if rows.ended.iter().all(|ended| *ended) {
+                break;
+            }
+            input = self.tensor(&rows.last())?;
+        }
+        Ok(rows.trimmed(self.end, prompt.len()))
+    }
+}
+
+impl Rows {
+    fn push(&mut self, next: &[i64], end: i64, pad: i64) {
+        for ((ids, ended), next) in self.ids.iter_mut().zip(&mut self.ended).zip(next) {
+            ids.push(if *ended { pad } else { *next });
+            *ended |= *next == end;
+        }
+    }
+
+    fn last(&self) -> Vec<Vec<i64>> {
+        self.ids.iter().map(|ids| ids.last().copied().into_iter().collect()).collect()
+    }
+
+    /// Without the padding after the end. (A prompt may hold the end token's id; it does not end there.)
+    fn trimmed(self, end: i64, prompt: usize) -> Vec<Vec<i64>> {
+        let trim = |mut ids: Vec<i64>| {
+            let generated = ids[prompt..].iter().position(|id| *id == end);
+            ids.truncate(generated.map_or(ids.len(), |at| prompt + at + 1));
+            ids
+        };
+        self.ids.into_iter().map(trim).collect()
+    }
+}

@@ -1,0 +1,39 @@
+//! A draw from the likeliest words: the decoding CapFilt uses (BLIP, section 4.3).
+
+use capfilt_pipeline::model::SampleKey;
+use tch::Tensor;
+
+use super::{
+    GenerationOptions,
+    decoder::Decoder,
+    logits::{self, Candidate},
+    sampler,
+};
+use crate::{error::ComputeError, text::ImageKeys};
+
+/// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image `i`'s draws.
+pub fn nucleus(
+    decoder: &Decoder,
+    image: &ImageKeys,
+    prompt: &[i64],
+    keys: &[SampleKey],
+    captions: usize,
+    options: &GenerationOptions,
+) -> Result<Vec<Vec<i64>>, ComputeError> {
+    decoder.grow(image, prompt, captions, options, |step, scores, rows| {
+        let distributions = distributions(scores, options)?;
+        let draw = |(row, candidates): (usize, Vec<Candidate>)| {
+            if rows.ended[row] {
+                return decoder.pad;
+            }
+            sampler::draw(&candidates, sampler::uniform(&keys[row / captions], row % captions, step))
+        };
+        Ok(distributions.into_iter().enumerate().map(draw).collect())
+    })
+}
+
+/// What each row's next word is drawn from, given its constrained logits (rows, vocabulary).
+pub fn distributions(scores: &Tensor, options: &GenerationOptions) -> Result<Vec<Vec<Candidate>>, ComputeError> {
+    let rows = logits::best(scores, options.top_k)?;
+    Ok(rows.into_iter().map(|row| logits::nucleus(row, options.top_k, options.top_p)).collect())
+}

@@ -1,0 +1,91 @@
+//! The three heads (BLIP, section 3.2): matching, contrastive, language model.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::{
+    config::MedConfig,
+    layers::{LayerNorm, Linear, gelu},
+    weights::Path,
+};
+
+/// Image-text matching: do they belong together?
+pub struct ItmHead(Linear);
+
+impl ItmHead {
+    pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
+        Self(Linear::load(&path.sub("itm_head"), config.text.hidden_size, 2))
+    }
+
+    /// Multimodal states (rows, tokens, d) -> logits (rows, 2) in f32; component 1 means "match".
+    pub fn forward(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        self.0.forward(&states.f_select(1, 0)?)?.f_to_kind(Kind::Float)
+    }
+}
+
+/// Image-text contrast: two projections into one space of unit vectors.
+pub struct ItcHead {
+    vision: Linear,
+    text: Linear,
+}
+
+impl ItcHead {
+    pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
+        Self {
+            vision: Linear::load(&path.sub("vision_proj"), config.vision.hidden_size, config.projection),
+            text: Linear::load(&path.sub("text_proj"), config.text.hidden_size, config.projection),
+        }
+    }
+
+    /// Image states (images, tokens, d) -> unit vectors (images, projection) in f32.
+    pub fn image_features(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        unit(&self.vision.forward(&states.f_select(1, 0)?)?)
+    }
+
+    /// Unimodal text states (rows, tokens, d) -> unit vectors (rows, projection) in f32.
+    pub fn text_features(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        unit(&self.text.forward(&states.f_select(1, 0)?)?)
+    }
+}
+
+/// `x / |x|` over the last axis, in f32: a cosine in bf16 would have two digits.
+fn unit(xs: &Tensor) -> Result<Tensor, TchError> {
+    let xs = xs.f_to_kind(Kind::Float)?;
+    let norm = xs.f_norm_scalaropt_dim(2.0, [-1], true)?.f_clamp_min(1e-12)?;
+    xs.f_div(&norm)
+}
+
+/// The language model's head: a transformation, then one logit per word.
+pub struct LmHead {
+    dense: Linear,
+    norm: LayerNorm,
+    decoder: Linear,
+}
+
+impl LmHead {
+    /// `path` is `text_decoder.cls.predictions`. Files differ in what they store of the tied tensors: the bias goes by
+    /// two names, and the decoder's weight may be left to the word table.
+    pub fn load(path: &Path<'_>, config: &MedConfig, words: &Tensor) -> Self {
+        let (d, vocabulary) = (config.text.hidden_size, config.text.vocab_size);
+        let transform = path.sub("transform");
+        let bias = if path.has("bias") || !path.has("decoder.bias") { "bias" } else { "decoder.bias" };
+        let bias = path.take(bias, &[vocabulary]);
+        path.forget("decoder.bias");
+        let weight = if path.has("decoder.weight") {
+            path.take("decoder.weight", &[vocabulary, d])
+        } else {
+            words.shallow_clone()
+        };
+        Self {
+            dense: Linear::load(&transform.sub("dense"), d, d),
+            norm: LayerNorm::load(&transform.sub("LayerNorm"), d, config.text.layer_norm_eps),
+            decoder: Linear::new(weight, bias),
+        }
+    }
+
+    /// Decoder states (rows, tokens, d) -> logits of the word after the last token (rows, vocabulary), in f32.
+    pub fn next_word(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        let last = states.f_select(1, -1)?;
+        let hidden = self.norm.forward(&gelu(&self.dense.forward(&last)?)?)?;
+        self.decoder.forward(&hidden)?.f_to_kind(Kind::Float)
+    }
+}

@@ -1,0 +1,31 @@
+//! Pixels to image states: what captioner and filter have in common, each with a tower of its own.
+
+use capfilt_pipeline::model::PixelBatch;
+use tch::{Device, Tensor};
+
+use crate::{error::ComputeError, precision::Precision, preprocess::Normalisation, vit::VisionTower};
+
+/// A vision tower with the normalisation it was trained with and the device it lives on.
+pub struct ImageEncoder {
+    pub tower: VisionTower,
+    pub normalisation: Normalisation,
+    pub device: Device,
+    pub precision: Precision,
+    /// Side of the images it takes, in pixels.
+    pub side: usize,
+}
+
+impl ImageEncoder {
+    /// Image states (images, 1 + patches, d) of a batch that is not empty.
+    pub fn states(&self, images: &PixelBatch) -> Result<Tensor, ComputeError> {
+        if images.side() != self.side {
+            return Err(ComputeError::Input(format!(
+                "the images are {0}x{0} pixels, the model takes {1}x{1}",
+                images.side(),
+                self.side
+            )));
+        }
+        let pixels_norm = self.normalisation.apply(images, self.device, self.precision.kind())?;
+        Ok(self.tower.forward(&pixels_norm)?)
+    }
+}

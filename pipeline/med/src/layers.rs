@@ -1,0 +1,74 @@
+//! The three layers everything is made of, and how heads are split off and joined.
+
+use tch::{TchError, Tensor};
+
+use crate::weights::Path;
+
+/// `y = x Wᵀ + b`.
+pub struct Linear {
+    weight: Tensor, // (out, in)
+    bias: Tensor,   // (out)
+}
+
+impl Linear {
+    pub fn load(path: &Path<'_>, input: i64, output: i64) -> Self {
+        Self { weight: path.take("weight", &[output, input]), bias: path.take("bias", &[output]) }
+    }
+
+    pub fn new(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias }
+    }
+
+    /// Loads several layers that read the same input as one, their outputs side by side: one large product instead
+    /// of three small ones.
+    pub fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
+        let parts: Vec<Self> = names.iter().map(|name| Self::load(&path.sub(name), input, output)).collect();
+        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
+        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
+        Self { weight: path.noted(Tensor::f_cat(&weights, 0)), bias: path.noted(Tensor::f_cat(&biases, 0)) }
+    }
+
+    pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+/// Layer normalisation over the last axis.
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    width: i64,
+    eps: f64,
+}
+
+impl LayerNorm {
+    pub fn load(path: &Path<'_>, width: i64, eps: f64) -> Self {
+        Self { weight: path.take("weight", &[width]), bias: path.take("bias", &[width]), width, eps }
+    }
+
+    pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        xs.f_layer_norm([self.width], Some(&self.weight), Some(&self.bias), self.eps, true)
+    }
+}
+
+/// The exact (erf) GELU.
+pub fn gelu(xs: &Tensor) -> Result<Tensor, TchError> {
+    xs.f_gelu("none")
+}
+
+/// `(rows, tokens, width) -> (rows, heads, tokens, width / heads)`
+pub fn split_heads(xs: &Tensor, heads: i64) -> Result<Tensor, TchError> {
+    let (rows, tokens, width) = xs.size3()?;
+    xs.f_reshape([rows, tokens, heads, width / heads])?.f_transpose(1, 2)
+}
+
+/// `(rows, heads, tokens, d) -> (rows, tokens, heads × d)`
+pub fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
+    let (rows, heads, tokens, d) = xs.size4()?;
+    xs.f_transpose(1, 2)?.f_reshape([rows, tokens, heads * d])
+}
+
+/// `softmax(q kᵀ / √d + mask) v`; the mask is additive and broadcast over heads.
+pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
+    Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, false, None::<f64>, false)
+}

@@ -1,0 +1,94 @@
+//! From a checkpoint and the user's options to the parts of a model: what captioner and filter do alike when loading.
+
+use std::path::{Path, PathBuf};
+
+use crate::{
+    checkpoint::Checkpoint,
+    config::MedConfig,
+    device::DeviceChoice,
+    error::{LoadError, first_lines},
+    image_encoder::ImageEncoder,
+    precision::PrecisionChoice,
+    preprocess::Normalisation,
+    preset::{Options, Preset},
+    tokens::BertTokens,
+    vit::{VisionTower, interpolate_positions},
+    weights::{Role, WeightStore},
+};
+
+const POSITION_TABLE: &str = "vision_model.embeddings.position_embedding";
+
+/// Where and how to run a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LoadOptions {
+    pub device: DeviceChoice,
+    pub precision: PrecisionChoice,
+    pub options: Options,
+    /// Side of the images in pixels, when it shall differ from the checkpoint's: the position table is interpolated.
+    pub image_size: Option<usize>,
+}
+
+impl LoadOptions {
+    /// The preset's options, device and precision left to the machine.
+    pub fn preset(preset: Preset) -> Self {
+        Self {
+            device: DeviceChoice::Auto,
+            precision: PrecisionChoice::Auto,
+            options: preset.options(),
+            image_size: None,
+        }
+    }
+}
+
+/// A model half loaded: the image encoder stands, the text part takes its tensors next.
+pub(crate) struct Loading {
+    pub config: MedConfig,
+    pub tokens: BertTokens,
+    pub images: ImageEncoder,
+    pub store: WeightStore,
+    path: PathBuf,
+}
+
+impl Loading {
+    pub fn start(path: &Path, role: Role, options: &LoadOptions) -> Result<Self, LoadError> {
+        let device = options.device.resolve().map_err(LoadError::Device)?;
+        let precision = options.precision.resolve(device);
+        let mut checkpoint = Checkpoint::open(path)?;
+        let side = image_side(&checkpoint.config, &checkpoint.normalisation, options.image_size)?;
+        let store = checkpoint.read(role, device, precision.kind())?;
+        let path = checkpoint.weights_path().to_path_buf();
+        let Checkpoint { mut config, normalisation, tokens, .. } = checkpoint;
+        if options.image_size.is_some() {
+            let stretched = interpolate_positions(&store, POSITION_TABLE, config.vision.grid(side));
+            stretched.map_err(|error| LoadError::Backend { path: path.clone(), message: first_lines(&error) })?;
+            config.vision.image_size = side;
+        }
+        let eps = options.options.vision_layer_norm_eps.unwrap_or(config.vision.layer_norm_eps);
+        let tower = VisionTower::load(&store.root().sub("vision_model"), &config.vision, eps);
+        let images = ImageEncoder { tower, normalisation, device, precision, side: side as usize };
+        Ok(Self { config, tokens, images, store, path })
+    }
+
+    /// Ends the loading: every tensor of the role must have been taken.
+    pub fn finish(self) -> Result<(MedConfig, BertTokens, ImageEncoder), LoadError> {
+        let Self { config, tokens, images, store, path } = self;
+        store.finish().map_err(|problem| LoadError::Weights { path, problem })?;
+        Ok((config, tokens, images))
+    }
+}
+
+/// The side of the images, on which options, config and preprocessor must agree.
+fn image_side(config: &MedConfig, normalisation: &Normalisation, wanted: Option<usize>) -> Result<i64, LoadError> {
+    let patch = config.vision.patch_size;
+    let own = config.vision.image_size;
+    match (wanted, normalisation.side) {
+        (Some(side), _) if side as i64 % patch != 0 || side == 0 || side > 1 << 14 => Err(LoadError::Options(format!(
+            "image_size is {side}, expected a multiple of the model's patch of {patch} pixels"
+        ))),
+        (Some(side), _) => Ok(side as i64),
+        (None, Some(side)) if side != own => Err(LoadError::Options(format!(
+            "preprocessor_config.json resizes to {side} pixels, the model takes {own}; set image_size to say which"
+        ))),
+        (None, _) => Ok(own),
+    }
+}

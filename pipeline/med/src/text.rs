@@ -1,0 +1,264 @@
+//! The text transformer in its three modes (BLIP, section 3.1), as three methods of one tower: post-norm layers of
+//! self-attention, cross-attention to the image, and a feed-forward network.
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::{
+    config::TextConfig,
+    layers::{LayerNorm, Linear, attend, gelu, join_heads, split_heads},
+    weights::Path,
+};
+
+/// Keys and values of one attention: (rows, heads, tokens, width / heads) each.
+struct KeyValue {
+    k: Tensor,
+    v: Tensor,
+}
+
+/// What every layer's cross-attention reads of the images. Computed once per image, shared by all its texts, beams
+/// and captions: rows of a text batch lie image by image, and the rows of one image query it side by side.
+pub struct ImageKeys {
+    layers: Vec<KeyValue>,
+    images: i64,
+}
+
+/// Self-attention keys and values of the tokens decoded so far. A value of its own, so that one model can decode
+/// several batches.
+#[derive(Default)]
+pub struct TextCache {
+    layers: Vec<KeyValue>,
+    tokens: i64,
+}
+
+/// One text transformer; the filter's is the encoder, the captioner's the decoder.
+pub struct TextTower {
+    words: Tensor,     // (vocabulary, d)
+    positions: Tensor, // (max positions, d)
+    norm: LayerNorm,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    self_attention: SelfAttention,
+    cross_attention: CrossAttention,
+    intermediate: Linear,
+    output: Linear,
+    output_norm: LayerNorm,
+}
+
+struct SelfAttention {
+    qkv: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    heads: i64,
+}
+
+struct CrossAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    heads: i64,
+}
+
+impl ImageKeys {
+    /// How many images there are.
+    pub fn images(&self) -> i64 {
+        self.images
+    }
+
+    /// Those of the images `index`, in that order.
+    pub fn select(&self, index: &Tensor) -> Result<Self, TchError> {
+        let pick =
+            |kv: &KeyValue| Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? });
+        let layers = self.layers.iter().map(pick).collect::<Result<_, TchError>>()?;
+        Ok(Self { layers, images: index.size().first().copied().unwrap_or(0) })
+    }
+}
+
+impl TextCache {
+    /// Tokens decoded so far.
+    pub fn tokens(&self) -> i64 {
+        self.tokens
+    }
+
+    /// Continues row `index[i]` as row `i`, as a beam search does.
+    pub fn reorder(&mut self, index: &Tensor) -> Result<(), TchError> {
+        for kv in &mut self.layers {
+            *kv = KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? };
+        }
+        Ok(())
+    }
+
+    /// Appends the newest tokens of layer `i` and returns all of it.
+    fn extend(&mut self, i: usize, new: KeyValue) -> Result<&KeyValue, TchError> {
+        if i == self.layers.len() {
+            self.layers.push(new);
+        } else {
+            let old = &self.layers[i];
+            self.layers[i] =
+                KeyValue { k: Tensor::f_cat(&[&old.k, &new.k], 2)?, v: Tensor::f_cat(&[&old.v, &new.v], 2)? };
+        }
+        Ok(&self.layers[i])
+    }
+}
+
+impl TextTower {
+    /// Takes the tower's tensors; `image_width` is the width of the image states.
+    pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+        let d = config.hidden_size;
+        let embeddings = path.sub("embeddings");
+        let layers = path.sub("encoder").sub("layer");
+        Self {
+            words: embeddings.take("word_embeddings.weight", &[config.vocab_size, d]),
+            positions: embeddings.take("position_embeddings.weight", &[config.max_position_embeddings, d]),
+            norm: LayerNorm::load(&embeddings.sub("LayerNorm"), d, config.layer_norm_eps),
+            layers: (0..config.num_hidden_layers).map(|i| Layer::load(&layers.at(i), config, image_width)).collect(),
+        }
+    }
+
+    /// The word table, which the language-model head may share.
+    pub fn words(&self) -> &Tensor {
+        &self.words
+    }
+
+    /// Unimodal encoder: text alone. `ids` and `mask` (1 for a token, 0 for padding): (rows, tokens), int64.
+    /// Returns (rows, tokens, d).
+    pub fn encode_text(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
+        self.encode(ids, mask, None)
+    }
+
+    /// Image-grounded encoder: like [`Self::encode_text`], and every layer looks at the image.
+    pub fn encode_with_image(&self, ids: &Tensor, mask: &Tensor, image: &ImageKeys) -> Result<Tensor, TchError> {
+        self.encode(ids, mask, Some(image))
+    }
+
+    /// Image-grounded decoder: `ids` (rows, new tokens) follow what is in the cache. Returns (rows, new tokens, d).
+    pub fn decode_step(&self, ids: &Tensor, cache: &mut TextCache, image: &ImageKeys) -> Result<Tensor, TchError> {
+        let (new, past) = (ids.size2()?.1, cache.tokens);
+        let mask = causal_mask(new, past, ids.device())?;
+        let mut xs = self.embed(ids, past)?;
+        for (i, (layer, image)) in self.layers.iter().zip(&image.layers).enumerate() {
+            let (q, kv) = layer.self_attention.project(&xs)?;
+            let kv = cache.extend(i, kv)?;
+            xs = layer.self_attention.finish(&xs, &q, kv, mask.as_ref())?;
+            xs = layer.feed_forward(&layer.cross_attention.forward(&xs, image)?)?;
+        }
+        cache.tokens += new;
+        Ok(xs)
+    }
+
+    /// Every layer's keys and values of the image states (images, tokens, image width).
+    pub fn image_keys(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
+        let layers =
+            self.layers.iter().map(|layer| layer.cross_attention.image_keys(states)).collect::<Result<_, _>>()?;
+        Ok(ImageKeys { layers, images: states.size3()?.0 })
+    }
+
+    fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
+        // (rows, tokens) -> (rows, 1, 1, tokens): every query of a row sees the same keys.
+        let mask = mask.f_ne(0)?.f_unsqueeze(1)?.f_unsqueeze(1)?;
+        let mut xs = self.embed(ids, 0)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (q, kv) = layer.self_attention.project(&xs)?;
+            xs = layer.self_attention.finish(&xs, &q, &kv, Some(&mask))?;
+            if let Some(image) = image {
+                xs = layer.cross_attention.forward(&xs, &image.layers[i])?;
+            }
+            xs = layer.feed_forward(&xs)?;
+        }
+        Ok(xs)
+    }
+
+    /// `LayerNorm(word + position)`; BLIP has no token types.
+    fn embed(&self, ids: &Tensor, past: i64) -> Result<Tensor, TchError> {
+        let positions = self.positions.f_narrow(0, past, ids.size2()?.1)?;
+        let words = Tensor::f_embedding(&self.words, ids, -1, false, false)?;
+        self.norm.forward(&words.f_add(&positions)?)
+    }
+}
+
+/// True where a query may look: at itself and at what came before. `None` for a single new token, which sees all.
+fn causal_mask(new: i64, past: i64, device: Device) -> Result<Option<Tensor>, TchError> {
+    if new == 1 {
+        return Ok(None);
+    }
+    Tensor::f_ones([new, past + new], (Kind::Bool, device))?.f_tril(past).map(Some)
+}
+
+impl Layer {
+    fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+        let (d, m, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
+        Self {
+            self_attention: SelfAttention::load(&path.sub("attention"), config),
+            cross_attention: CrossAttention::load(&path.sub("crossattention"), config, image_width),
+            intermediate: Linear::load(&path.sub("intermediate").sub("dense"), d, m),
+            output: Linear::load(&path.sub("output").sub("dense"), m, d),
+            output_norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, eps),
+        }
+    }
+
+    fn feed_forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let hidden = self.output.forward(&gelu(&self.intermediate.forward(xs)?)?)?;
+        self.output_norm.forward(&hidden.f_add(xs)?)
+    }
+}
+
+impl SelfAttention {
+    fn load(path: &Path<'_>, config: &TextConfig) -> Self {
+        let d = config.hidden_size;
+        Self {
+            qkv: Linear::load_joined(&path.sub("self"), &["query", "key", "value"], d, d),
+            output: Linear::load(&path.sub("output").sub("dense"), d, d),
+            norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
+            heads: config.num_attention_heads,
+        }
+    }
+
+    fn project(&self, xs: &Tensor) -> Result<(Tensor, KeyValue), TchError> {
+        let (rows, tokens, d) = xs.size3()?;
+        // (rows, tokens, 3d) -> (3, rows, heads, tokens, d / heads)
+        let qkv = self
+            .qkv
+            .forward(xs)?
+            .f_reshape([rows, tokens, 3, self.heads, d / self.heads])?
+            .f_permute([2, 0, 3, 1, 4])?;
+        Ok((qkv.f_select(0, 0)?, KeyValue { k: qkv.f_select(0, 1)?, v: qkv.f_select(0, 2)? }))
+    }
+
+    fn finish(&self, xs: &Tensor, q: &Tensor, kv: &KeyValue, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
+        let context = join_heads(&attend(q, &kv.k, &kv.v, mask)?)?;
+        self.norm.forward(&self.output.forward(&context)?.f_add(xs)?)
+    }
+}
+
+impl CrossAttention {
+    fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+        let d = config.hidden_size;
+        let attention = path.sub("self");
+        Self {
+            query: Linear::load(&attention.sub("query"), d, d),
+            key: Linear::load(&attention.sub("key"), image_width, d),
+            value: Linear::load(&attention.sub("value"), image_width, d),
+            output: Linear::load(&path.sub("output").sub("dense"), d, d),
+            norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
+            heads: config.num_attention_heads,
+        }
+    }
+
+    fn image_keys(&self, states: &Tensor) -> Result<KeyValue, TchError> {
+        let project = |linear: &Linear| split_heads(&linear.forward(states)?, self.heads)?.f_contiguous();
+        Ok(KeyValue { k: project(&self.key)?, v: project(&self.value)? })
+    }
+
+    fn forward(&self, xs: &Tensor, image: &KeyValue) -> Result<Tensor, TchError> {
+        let (rows, tokens, d) = xs.size3()?;
+        let images = image.k.size4()?.0;
+        // (rows, tokens, d) -> (images, rows per image × tokens, d): no copy of the image's keys per text.
+        let q =
+            split_heads(&self.query.forward(xs)?.f_reshape([images, rows / images.max(1) * tokens, d])?, self.heads)?;
+        let context = join_heads(&attend(&q, &image.k, &image.v, None)?)?.f_reshape([rows, tokens, d])?;
+        self.norm.forward(&self.output.forward(&context)?.f_add(xs)?)
+    }
+}

@@ -1,0 +1,121 @@
+//! The vision transformer (BLIP, section 3.1): pre-norm blocks, one fused qkv, no norm before the blocks.
+
+use tch::{TchError, Tensor};
+
+use crate::{
+    config::VisionConfig,
+    layers::{LayerNorm, Linear, attend, gelu, join_heads},
+    weights::{Path, WeightStore},
+};
+
+/// Turns pixels into one state per patch, with the whole image's state first.
+pub struct VisionTower {
+    patch: Tensor,      // (d, 3, p, p)
+    patch_bias: Tensor, // (d)
+    class: Tensor,      // (1, 1, d)
+    positions: Tensor,  // (1, 1 + patches, d)
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    patch_size: i64,
+}
+
+struct Block {
+    norm1: LayerNorm,
+    attention: Attention,
+    norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+struct Attention {
+    qkv: Linear,
+    projection: Linear,
+    heads: i64,
+}
+
+impl VisionTower {
+    /// Takes the tower's tensors. `config.image_size` fixes the length of the position table.
+    pub fn load(path: &Path<'_>, config: &VisionConfig, eps: f64) -> Self {
+        let (d, p) = (config.hidden_size, config.patch_size);
+        let patches = config.grid(config.image_size).pow(2);
+        let embeddings = path.sub("embeddings");
+        let layers = path.sub("encoder").sub("layers");
+        Self {
+            patch: embeddings.take("patch_embedding.weight", &[d, 3, p, p]),
+            patch_bias: embeddings.take("patch_embedding.bias", &[d]),
+            class: embeddings.take("class_embedding", &[1, 1, d]),
+            positions: embeddings.take("position_embedding", &[1, 1 + patches, d]),
+            blocks: (0..config.num_hidden_layers).map(|i| Block::load(&layers.at(i), config, eps)).collect(),
+            norm: LayerNorm::load(&path.sub("post_layernorm"), d, eps),
+            patch_size: p,
+        }
+    }
+
+    /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d); token 0 stands for the image.
+    pub fn forward(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
+        let p = self.patch_size;
+        let patches = pixels_norm.f_conv2d(&self.patch, Some(&self.patch_bias), [p, p], [0, 0], [1, 1], 1)?;
+        let patches = patches.f_flatten(2, 3)?.f_transpose(1, 2)?; // (images, d, g, g) -> (images, g², d)
+        let class = self.class.f_expand([patches.size()[0], -1, -1], false)?;
+        let mut xs = Tensor::f_cat(&[class, patches], 1)?.f_add(&self.positions)?;
+        for block in &self.blocks {
+            xs = block.forward(&xs)?;
+        }
+        self.norm.forward(&xs)
+    }
+}
+
+impl Block {
+    fn load(path: &Path<'_>, config: &VisionConfig, eps: f64) -> Self {
+        let (d, m) = (config.hidden_size, config.intermediate_size);
+        let attention = path.sub("self_attn");
+        Self {
+            norm1: LayerNorm::load(&path.sub("layer_norm1"), d, eps),
+            attention: Attention {
+                qkv: Linear::load(&attention.sub("qkv"), d, 3 * d),
+                projection: Linear::load(&attention.sub("projection"), d, d),
+                heads: config.num_attention_heads,
+            },
+            norm2: LayerNorm::load(&path.sub("layer_norm2"), d, eps),
+            fc1: Linear::load(&path.sub("mlp").sub("fc1"), d, m),
+            fc2: Linear::load(&path.sub("mlp").sub("fc2"), m, d),
+        }
+    }
+
+    fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let xs = xs.f_add(&self.attention.forward(&self.norm1.forward(xs)?)?)?;
+        let hidden = gelu(&self.fc1.forward(&self.norm2.forward(&xs)?)?)?;
+        xs.f_add(&self.fc2.forward(&hidden)?)
+    }
+}
+
+impl Attention {
+    fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let (b, n, d) = xs.size3()?;
+        // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v lie side by side along the channels.
+        let qkv = self.qkv.forward(xs)?.f_reshape([b, n, 3, self.heads, d / self.heads])?.f_permute([2, 0, 3, 1, 4])?;
+        let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
+        self.projection.forward(&join_heads(&attend(&q, &k, &v, None)?)?)
+    }
+}
+
+/// Stretches the position table of a square grid to `side / patch_size` per side, as BLIP does when it raises the
+/// resolution for fine-tuning: bicubic with a = −0.75, corners not aligned, no antialias; the class row stays.
+///
+/// # Errors
+/// libtorch's, when the table is no square grid plus one.
+pub fn interpolate_positions(weights: &WeightStore, name: &str, grid: i64) -> Result<(), TchError> {
+    weights.replace(name, |table| {
+        let (_, tokens, d) = table.size3()?;
+        let old = ((tokens - 1).max(0) as f64).sqrt().round() as i64;
+        if old == grid {
+            return Ok(table);
+        }
+        let class = table.f_narrow(1, 0, 1)?;
+        let square = table.f_narrow(1, 1, tokens - 1)?.f_reshape([1, old, old, d])?.f_permute([0, 3, 1, 2])?;
+        let square =
+            square.f_to_kind(tch::Kind::Float)?.f_upsample_bicubic2d([grid, grid], false, None::<f64>, None::<f64>)?;
+        let square = square.f_permute([0, 2, 3, 1])?.f_reshape([1, grid * grid, d])?;
+        Tensor::f_cat(&[class.f_to_kind(tch::Kind::Float)?, square], 1)
+    })
+}

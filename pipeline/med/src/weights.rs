@@ -1,0 +1,262 @@
+//! A strict store of tensors: a model takes what it needs by name and shape, and every problem ends in one error.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeSet, HashMap},
+    fmt,
+};
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::error::first_lines;
+
+/// Which model the tensors are for. It decides which names must be used up and what a mix-up looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Captioner,
+    Filter,
+}
+
+impl Role {
+    /// Names under these prefixes belong to the model; one that it does not take is an error.
+    fn prefixes(self) -> &'static [&'static str] {
+        match self {
+            Self::Captioner => &["vision_model.", "text_decoder."],
+            Self::Filter => &["vision_model.", "text_encoder.", "vision_proj.", "text_proj.", "itm_head."],
+        }
+    }
+
+    /// Whether the role has a use for this tensor, so that readers can leave the rest on disk.
+    pub fn wants(self, name: &str) -> bool {
+        self.prefixes().iter().any(|prefix| name.starts_with(prefix))
+    }
+
+    fn text_prefix(self) -> &'static str {
+        match self {
+            Self::Captioner => "text_decoder.",
+            Self::Filter => "text_encoder.",
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Captioner => Self::Filter,
+            Self::Filter => Self::Captioner,
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Captioner => "captioner",
+            Self::Filter => "filter",
+        })
+    }
+}
+
+/// What did not fit, all of it at once.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub struct WeightsError {
+    pub role: Role,
+    pub missing: Vec<String>,
+    pub unexpected: Vec<String>,
+    /// Name, what was found, what was expected.
+    pub misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
+    /// libtorch's message, when moving a tensor failed.
+    pub backend: Option<String>,
+    /// What a look at the names suggests.
+    pub guess: Option<String>,
+}
+
+impl fmt::Display for WeightsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        if !self.missing.is_empty() {
+            parts.push(format!("{} missing (first: {})", count(self.missing.len()), first(&self.missing)));
+        }
+        if let Some((name, found, expected)) = self.misshaped.first() {
+            let n = count(self.misshaped.len());
+            parts.push(format!("{n} of another shape (first: {name} is {found:?}, expected {expected:?})"));
+        }
+        if !self.unexpected.is_empty() {
+            parts.push(format!("{} unexpected (first: {})", count(self.unexpected.len()), first(&self.unexpected)));
+        }
+        parts.extend(self.backend.iter().map(|message| format!("libtorch: {message}")));
+        write!(f, "for a {}: {}", self.role, parts.join("; "))?;
+        self.guess.iter().try_for_each(|guess| write!(f, "; {guess}"))
+    }
+}
+
+fn count(n: usize) -> String {
+    if n == 1 { "1 tensor".into() } else { format!("{n} tensors") }
+}
+
+fn first(names: &[String]) -> String {
+    names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// The tensors of one checkpoint on their way into a model.
+pub struct WeightStore {
+    role: Role,
+    device: Device,
+    kind: Kind,
+    tensors: RefCell<HashMap<String, Tensor>>,
+    /// Names of tensors for which the role has no use; only for guessing what the file is.
+    elsewhere: Vec<String>,
+    problems: RefCell<Problems>,
+}
+
+#[derive(Default)]
+struct Problems {
+    missing: Vec<String>,
+    misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
+    backend: Option<String>,
+}
+
+impl WeightStore {
+    /// `elsewhere`: names in the file that the role does not want.
+    pub fn new(
+        role: Role,
+        tensors: HashMap<String, Tensor>,
+        elsewhere: Vec<String>,
+        device: Device,
+        kind: Kind,
+    ) -> Self {
+        Self { role, device, kind, tensors: RefCell::new(tensors), elsewhere, problems: RefCell::default() }
+    }
+
+    /// The root of the names.
+    pub fn root(&self) -> Path<'_> {
+        Path { store: self, prefix: String::new() }
+    }
+
+    /// Whether the file has this tensor and nobody took it yet.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.borrow().contains_key(name)
+    }
+
+    /// Drops a tensor the model has no use for and that is no problem either (a tied copy).
+    pub fn forget(&self, name: &str) {
+        self.tensors.borrow_mut().remove(name);
+    }
+
+    /// Replaces a tensor by what `change` makes of it, if it is there.
+    pub fn replace(&self, name: &str, change: impl FnOnce(Tensor) -> Result<Tensor, TchError>) -> Result<(), TchError> {
+        let taken = self.tensors.borrow_mut().remove(name);
+        if let Some(tensor) = taken {
+            self.tensors.borrow_mut().insert(name.to_string(), change(tensor)?);
+        }
+        Ok(())
+    }
+
+    /// Ends the loading.
+    ///
+    /// # Errors
+    /// Everything that was missing, misshapen or left over, with a guess at the cause.
+    pub fn finish(self) -> Result<(), Box<WeightsError>> {
+        let unexpected: BTreeSet<String> = self.tensors.into_inner().into_keys().collect();
+        let problems = self.problems.into_inner();
+        let mut error = Box::new(WeightsError {
+            role: self.role,
+            missing: problems.missing,
+            unexpected: unexpected.into_iter().collect(),
+            misshaped: problems.misshaped,
+            backend: None,
+            guess: None,
+        });
+        if error.missing.is_empty() && error.misshaped.is_empty() {
+            // Otherwise libtorch only complained about the empty tensors that stand for those.
+            error.backend = problems.backend;
+        }
+        if error.missing.is_empty()
+            && error.unexpected.is_empty()
+            && error.misshaped.is_empty()
+            && error.backend.is_none()
+        {
+            return Ok(());
+        }
+        error.guess = guess(&error, &self.elsewhere);
+        Err(error)
+    }
+
+    fn take(&self, name: String, shape: &[i64]) -> Tensor {
+        let Some(tensor) = self.tensors.borrow_mut().remove(&name) else {
+            self.problems.borrow_mut().missing.push(name);
+            return Tensor::new();
+        };
+        let found = tensor.size();
+        if found != shape {
+            self.problems.borrow_mut().misshaped.push((name, found, shape.to_vec()));
+            return Tensor::new();
+        }
+        let moved = tensor.f_to_kind(self.kind).and_then(|t| t.f_to_device(self.device)).and_then(|t| t.f_contiguous());
+        self.noted(moved)
+    }
+
+    fn noted(&self, result: Result<Tensor, TchError>) -> Tensor {
+        result.unwrap_or_else(|error| {
+            self.problems.borrow_mut().backend.get_or_insert(first_lines(&error));
+            Tensor::new()
+        })
+    }
+}
+
+fn guess(error: &WeightsError, elsewhere: &[String]) -> Option<String> {
+    let text_missing = error.missing.iter().any(|name| name.starts_with(error.role.text_prefix()));
+    let other = error.role.other();
+    if text_missing && elsewhere.iter().any(|name| name.starts_with(other.text_prefix())) {
+        return Some(format!("is this a {other} checkpoint?"));
+    }
+    if error.misshaped.iter().any(|(name, ..)| name.ends_with("position_embedding")) {
+        return Some("is the image size another one? An explicit image_size interpolates the position table".into());
+    }
+    if !error.misshaped.is_empty() || !error.unexpected.is_empty() {
+        return Some("does config.json belong to these weights?".into());
+    }
+    error
+        .missing
+        .iter()
+        .all(|name| name.ends_with("_proj.weight") || name.starts_with("itm_head"))
+        .then(|| "was this model fine-tuned for retrieval?".into())
+}
+
+/// A place in the tree of names: `path.sub("encoder").sub("layers").at(3)`.
+pub struct Path<'a> {
+    store: &'a WeightStore,
+    prefix: String,
+}
+
+impl Path<'_> {
+    pub fn sub(&self, name: &str) -> Self {
+        Self { store: self.store, prefix: self.full(name) }
+    }
+
+    /// The `i`-th of numbered parts.
+    pub fn at(&self, i: i64) -> Self {
+        self.sub(&i.to_string())
+    }
+
+    /// Takes a tensor out of the store, on the model's device and in its precision. A problem is noted and an empty
+    /// tensor returned, so that a constructor reads like the architecture; [`WeightStore::finish`] tells all.
+    pub fn take(&self, name: &str, shape: &[i64]) -> Tensor {
+        self.store.take(self.full(name), shape)
+    }
+
+    /// The tensor, or an empty one with the problem noted.
+    pub fn noted(&self, result: Result<Tensor, TchError>) -> Tensor {
+        self.store.noted(result)
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.store.has(&self.full(name))
+    }
+
+    pub fn forget(&self, name: &str) {
+        self.store.forget(&self.full(name));
+    }
+
+    fn full(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_string() } else { format!("{}.{name}", self.prefix) }
+    }
+}

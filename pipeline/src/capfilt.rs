@@ -1,0 +1,199 @@
+//! CapFilt itself (BLIP, arXiv 2201.12086, section 3.3): the captioner writes a text for every image, the filter judges
+//! the web text and the synthetic text, each on its own, and what it takes for unmatched is dropped.
+
+use crate::{
+    input::TextInput,
+    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore},
+    prepare::{Prepared, PreparedImage, Skip, WebText},
+    text::{Judgeable, judgeable, pre_caption},
+};
+use capfilt_schemas::{
+    ledger::{LedgerRow, Scored, SyntheticText},
+    settings::Filter as FilterSettings,
+    status::{RowStatus, WebStatus},
+};
+
+/// What is decided outside of the models.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub web_threshold: f64,
+    pub synthetic_threshold: f64,
+    /// Words of a text the filter sees, after cleaning.
+    pub max_words: usize,
+    /// Captions per image.
+    pub captions: usize,
+    /// Seed of the captions' random numbers.
+    pub job_seed: u64,
+}
+
+impl Rule {
+    pub fn new(filter: &FilterSettings, captions: u32, job_seed: u64) -> Self {
+        Self {
+            web_threshold: filter.web_threshold,
+            synthetic_threshold: filter.synthetic_threshold,
+            max_words: filter.max_words as usize,
+            captions: captions as usize,
+            job_seed,
+        }
+    }
+}
+
+/// The two models and the rule.
+pub struct CapFilt {
+    captioner: Box<dyn Captioner>,
+    filter: Box<dyn Filter>,
+    rule: Rule,
+    /// Most images per model call. Halved, once and for all, when the device runs out of memory.
+    batch: usize,
+}
+
+/// Texts of one image in the order the filter is asked: web, synthetic, control.
+struct Question<'a> {
+    row: &'a Prepared,
+    captions: Vec<Caption>,
+    texts: Vec<String>,
+}
+
+impl CapFilt {
+    pub fn new(captioner: Box<dyn Captioner>, filter: Box<dyn Filter>, rule: Rule, batch: usize) -> Self {
+        Self { captioner, filter, rule, batch }
+    }
+
+    /// Images per model call, as it is now.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Sides of the images the captioner and the filter take.
+    pub fn image_sides(&self) -> (usize, usize) {
+        (self.captioner.image_side(), self.filter.image_side())
+    }
+
+    /// Judges rows; the result has one ledger row for each, in the same order. `file` is the rows' address.
+    ///
+    /// # Errors
+    /// When the device's memory does not suffice for a single image, or a model fails.
+    pub fn judge(&mut self, file: &str, rows: &[Prepared]) -> Result<Vec<LedgerRow>, ModelError> {
+        let images: Vec<(&Prepared, &PreparedImage)> =
+            rows.iter().filter_map(|row| Some((row, row.image.as_ref().ok()?))).collect();
+        let mut judged = Vec::with_capacity(images.len());
+        while judged.len() < images.len() {
+            let end = images.len().min(judged.len() + self.batch);
+            match self.judge_images(file, &images[judged.len()..end]) {
+                Ok(rows) => judged.extend(rows),
+                Err(ModelError::OutOfMemory { batch, message }) if self.batch > 1 => {
+                    self.batch = self.batch.min(batch).div_ceil(2);
+                    tracing::warn!(batch = self.batch, "the device is out of memory; halved the batch ({message})");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let mut judged = judged.into_iter();
+        let row = |row: &Prepared| match &row.image {
+            Ok(_) => judged.next().expect("every decoded image was judged"),
+            Err(skip) => skipped(file, row, skip),
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+
+    fn judge_images(&mut self, file: &str, images: &[(&Prepared, &PreparedImage)]) -> Result<Vec<LedgerRow>, ModelError> {
+        let questions = self.caption(images)?;
+        let pixels = pixels(self.filter.image_side(), images.iter().map(|(_, image)| &image.filter_u8[..]));
+        let texts: Vec<Vec<String>> = questions.iter().map(|question| question.texts.clone()).collect();
+        let scores = self.filter.score(&pixels, &texts)?;
+        let rows = questions.into_iter().zip(images).zip(scores);
+        Ok(rows.map(|((question, (_, image)), scores)| self.verdict(file, question, image, &scores)).collect())
+    }
+
+    fn caption<'a>(&mut self, images: &[(&'a Prepared, &PreparedImage)]) -> Result<Vec<Question<'a>>, ModelError> {
+        let pixels = pixels(self.captioner.image_side(), images.iter().map(|(_, image)| &image.captioner_u8[..]));
+        let key = |row: &Prepared| SampleKey {
+            job_seed: self.rule.job_seed,
+            image_sha256: row.image_sha256.expect("a decoded image has bytes"),
+        };
+        let keys: Vec<SampleKey> = images.iter().map(|(row, _)| key(row)).collect();
+        let captions = self.captioner.caption(&pixels, &keys, self.rule.captions)?;
+        Ok(images.iter().zip(captions).map(|((row, _), captions)| self.question(row, captions)).collect())
+    }
+
+    fn question<'a>(&self, row: &'a Prepared, captions: Vec<Caption>) -> Question<'a> {
+        let mut texts = Vec::with_capacity(captions.len() + 2);
+        if let WebText::Judgeable { cleaned } = &row.web {
+            texts.push(cleaned.clone());
+        }
+        texts.extend(captions.iter().filter_map(|caption| self.judgeable(&caption.text)));
+        texts.extend(row.sample.control.clone());
+        Question { row, captions, texts }
+    }
+
+    fn judgeable(&self, caption: &str) -> Option<String> {
+        let cleaned = pre_caption(caption, self.rule.max_words);
+        matches!(judgeable(&cleaned), Judgeable::Yes).then_some(cleaned)
+    }
+
+    fn verdict(&self, file: &str, question: Question, image: &PreparedImage, scores: &[TextScore]) -> LedgerRow {
+        let mut scores = scores.iter().copied();
+        let mut next = || scores.next().expect("the filter scores every text it was asked about");
+        let web_score = match &question.row.web {
+            WebText::Judgeable { .. } => Some(scored(next(), self.rule.web_threshold)),
+            WebText::Not(_) => None,
+        };
+        let synthetic = question.captions.into_iter().map(|caption| {
+            let asked = self.judgeable(&caption.text).is_some();
+            let scored = asked.then(|| scored(next(), self.rule.synthetic_threshold));
+            SyntheticText { text: caption.text, scored }
+        });
+        let synthetic = synthetic.collect();
+        let control_itm = question.row.sample.control.is_some().then(|| next().itm);
+        LedgerRow {
+            width: Some(image.width),
+            height: Some(image.height),
+            status: RowStatus::Judged,
+            web_status: match question.row.web {
+                WebText::Judgeable { .. } => WebStatus::Judged,
+                WebText::Not(status) => status,
+            },
+            web_score,
+            synthetic,
+            control_itm,
+            ..unjudged(file, question.row)
+        }
+    }
+}
+
+fn scored(score: TextScore, threshold: f64) -> Scored {
+    // For two classes "predicted as matched" is P(match) ≥ 0.5, so the threshold itself is kept.
+    Scored { itm: score.itm, itc: score.itc, kept: f64::from(score.itm) >= threshold }
+}
+
+fn pixels<'a>(side: usize, images: impl ExactSizeIterator<Item = &'a [u8]>) -> PixelBatch {
+    let mut batch = PixelBatch::with_capacity(side, images.len());
+    images.for_each(|image| batch.push(image));
+    batch
+}
+
+fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
+    LedgerRow { status: skip.status, detail: skip.detail.clone(), ..unjudged(file, row) }
+}
+
+/// What the ledger says of a row whatever becomes of it.
+fn unjudged(file: &str, row: &Prepared) -> LedgerRow {
+    LedgerRow {
+        key: row.sample.key.clone(),
+        file: file.to_owned(),
+        row: row.sample.row,
+        image_sha256: row.image_sha256,
+        width: None,
+        height: None,
+        status: RowStatus::ImageMissing,
+        web_text: match &row.sample.text {
+            TextInput::Text(text) => Some(text.clone()),
+            TextInput::Missing | TextInput::NotUtf8(_) => None,
+        },
+        web_status: WebStatus::NotReached,
+        web_score: None,
+        synthetic: Vec::new(),
+        control_itm: None,
+        detail: None,
+    }
+}

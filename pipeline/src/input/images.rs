@@ -1,0 +1,67 @@
+//! Images that the input only names: objects in the same bucket.
+
+use super::{ImageInput, columns::ImageCell};
+use capfilt_bucket::Place;
+use futures::{StreamExt as _, stream};
+use object_store::ObjectStoreExt as _;
+
+/// Objects fetched at the same time, per shard being read. Memory: this many images of `limits.image_bytes`.
+const FETCHES_AT_ONCE: usize = 16;
+
+/// Fetches what is only named; what is here already stays as it is.
+pub(super) async fn fetch(cells: Vec<ImageCell>, input: &Place, limit_bytes: u64) -> Vec<ImageInput> {
+    let fetches = cells.into_iter().map(|cell| async move {
+        match cell {
+            ImageCell::Nothing => ImageInput::Missing,
+            ImageCell::Bytes { bytes, .. } if bytes.is_empty() => ImageInput::Missing,
+            ImageCell::Bytes { bytes, path } => ImageInput::Bytes { bytes, path },
+            ImageCell::Path(path) => fetch_one(path, input, limit_bytes).await,
+        }
+    });
+    stream::iter(fetches).buffered(FETCHES_AT_ONCE).collect().await
+}
+
+async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> ImageInput {
+    let Some(name) = name_below(&path, &input.url) else {
+        return ImageInput::Unreadable(format!("{path} is not below {}; only objects of the input's bucket are read", input.url));
+    };
+    let object = input.path_of(&name);
+    let read = async {
+        let found = input.store.get(&object).await?;
+        if found.meta.size > limit_bytes {
+            return Ok(Err(format!("{path} has {} bytes, over limits.image_bytes", found.meta.size)));
+        }
+        Ok::<_, object_store::Error>(Ok(found.bytes().await?))
+    };
+    match read.await {
+        Ok(Ok(bytes)) if bytes.is_empty() => ImageInput::Missing,
+        Ok(Ok(bytes)) => ImageInput::Bytes { bytes, path: Some(path) },
+        Ok(Err(too_large)) => ImageInput::Unreadable(too_large),
+        Err(error) => ImageInput::Unreadable(format!("{path}: {error}")),
+    }
+}
+
+/// The object's name below the input's URL. Rows are untrusted: they may not point anywhere else.
+fn name_below(path: &str, input_url: &str) -> Option<String> {
+    let relative = match path.strip_prefix(input_url) {
+        Some(rest) => rest.strip_prefix('/')?,
+        None if path.contains("://") || path.starts_with('/') => return None,
+        None => path,
+    };
+    let climbs = relative.split('/').any(|part| part == "..");
+    (!climbs && !relative.is_empty()).then(|| relative.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_below;
+
+    #[test]
+    fn a_row_cannot_name_an_object_outside_of_the_input() {
+        assert_eq!(name_below("images/a.jpg", "s3://b/web").as_deref(), Some("images/a.jpg"));
+        assert_eq!(name_below("s3://b/web/a.jpg", "s3://b/web").as_deref(), Some("a.jpg"));
+        for path in ["s3://other/a.jpg", "/etc/passwd", "../secret", "a/../../b", "s3://b/website/a.jpg", "file:///etc/passwd", ""] {
+            assert_eq!(name_below(path, "s3://b/web"), None, "{path}");
+        }
+    }
+}

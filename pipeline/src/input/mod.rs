@@ -1,0 +1,48 @@
+//! From Parquet to samples: the shard's row groups, the columns the job names, the rows its condition selects.
+
+mod columns;
+mod control;
+mod images;
+mod parquet;
+mod reader;
+mod selection;
+
+pub use columns::ColumnError;
+pub use reader::{InputColumns, ReadError, Rows, ShardReader};
+
+use bytes::Bytes;
+
+/// One input row, before anything was decided about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Number of the row within its file.
+    pub row: u64,
+    pub key: Option<String>,
+    pub image: ImageInput,
+    pub text: TextInput,
+    /// Whether the row satisfies the input's `where`.
+    pub selected: bool,
+    /// A text of another row of the same row group, which random agreement is measured with.
+    pub control: Option<String>,
+}
+
+/// The image as the input has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ImageInput {
+    Missing,
+    Bytes {
+        bytes: Bytes,
+        /// Where the input says they come from, if it does.
+        path: Option<String>,
+    },
+    /// The row names an object that could not be read.
+    Unreadable(String),
+}
+
+/// The text as the input has it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TextInput {
+    Missing,
+    Text(String),
+    NotUtf8(Bytes),
+}

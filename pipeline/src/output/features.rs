@@ -1,0 +1,50 @@
+//! The pairs table as Hugging Face's `datasets` describes tables, so that it shows `image` as an image.
+//!
+//! The description lies in the Parquet schema's metadata under `huggingface` and must name every column.
+
+use arrow::datatypes::{DataType, Field, Schema};
+
+/// The description, or `None` when a column that passes through has a type it has no name for; then `datasets` still
+/// reads the table, with `image` as a struct.
+pub(super) fn huggingface(schema: &Schema) -> Option<String> {
+    let features: Option<Vec<String>> = schema.fields().iter().map(|field| feature(field)).collect();
+    Some(format!("{{\"info\": {{\"features\": {{{}}}}}}}", features?.join(", ")))
+}
+
+fn feature(field: &Field) -> Option<String> {
+    let description = match field.name().as_str() {
+        "image" => "{\"_type\": \"Image\"}".to_owned(),
+        _ => of_type(field.data_type())?,
+    };
+    // A column's name is the user's, so it is escaped like any text.
+    let name: String = field.name().escape_default().collect();
+    let plain = field.name().bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    plain.then(|| format!("\"{name}\": {description}"))
+}
+
+fn of_type(kind: &DataType) -> Option<String> {
+    let value = |name: &str| Some(format!("{{\"dtype\": \"{name}\", \"_type\": \"Value\"}}"));
+    match kind {
+        DataType::Utf8 => value("string"),
+        DataType::Binary => value("binary"),
+        DataType::Boolean => value("bool"),
+        DataType::Int8 => value("int8"),
+        DataType::Int16 => value("int16"),
+        DataType::Int32 => value("int32"),
+        DataType::Int64 => value("int64"),
+        DataType::UInt8 => value("uint8"),
+        DataType::UInt16 => value("uint16"),
+        DataType::UInt32 => value("uint32"),
+        DataType::UInt64 => value("uint64"),
+        DataType::Float32 => value("float32"),
+        DataType::Float64 => value("float64"),
+        DataType::List(item) => {
+            Some(format!("{{\"feature\": {}, \"_type\": \"List\"}}", of_type(item.data_type())?))
+        }
+        DataType::Struct(fields) => {
+            let fields: Option<Vec<String>> = fields.iter().map(|field| feature(field)).collect();
+            Some(format!("{{{}}}", fields?.join(", ")))
+        }
+        _ => None,
+    }
+}

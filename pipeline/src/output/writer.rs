@@ -1,0 +1,124 @@
+//! The tables of one attempt, written together and finished together.
+
+use super::{WriteError, ledger_table, pairs_table, quarantine_table, upload::Upload};
+use crate::input::{ImageInput, TextInput};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Field, SchemaRef},
+};
+use capfilt_bucket::Bucket;
+use capfilt_schemas::{
+    commit::Output,
+    ledger::{self, LedgerRow},
+    names::{self, AttemptId, Table},
+    plan::ShardId,
+    quarantine,
+    settings::Images,
+    status::RowStatus,
+    tally::Tally,
+};
+
+/// Some consecutive rows with their verdicts and with what the tables take over from the input, row for row.
+#[derive(Debug)]
+pub struct JudgedRows {
+    pub ledger: Vec<LedgerRow>,
+    pub images: Vec<ImageInput>,
+    pub texts: Vec<TextInput>,
+    pub passthrough: RecordBatch,
+}
+
+/// What an attempt wrote: everything its commit needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Written {
+    pub outputs: Vec<Output>,
+    pub tally: Tally,
+}
+
+/// Writes ledger, pairs and quarantine of one attempt.
+///
+/// Memory: per table one open row group (128 MB at most) and one upload part (8 MB). The ledger always exists; the
+/// other tables only when they have a row.
+pub struct ShardWriter {
+    bucket: Bucket,
+    shard: ShardId,
+    attempt: AttemptId,
+    images: Images,
+    pairs_schema: SchemaRef,
+    ledger: Upload,
+    pairs: Option<Upload>,
+    quarantine: Option<Upload>,
+    tally: Tally,
+}
+
+impl ShardWriter {
+    pub fn create(
+        bucket: &Bucket,
+        shard: &ShardId,
+        attempt: &AttemptId,
+        passthrough: &[Field],
+        images: Images,
+    ) -> Result<Self, WriteError> {
+        let path = names::output(shard, attempt, Table::Ledger);
+        Ok(Self {
+            bucket: bucket.clone(),
+            shard: shard.clone(),
+            attempt: attempt.clone(),
+            images,
+            pairs_schema: pairs_table::schema(passthrough),
+            ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema())?,
+            pairs: None,
+            quarantine: None,
+            tally: Tally::default(),
+        })
+    }
+
+    /// Appends rows, in the input's order.
+    pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
+        rows.ledger.iter().for_each(|row| count(&mut self.tally, row));
+        self.ledger.write(ledger_table::batch(&rows.ledger)).await?;
+        if rows.ledger.iter().any(LedgerRow::keeps_a_text) {
+            let batch = pairs_table::batch(&self.pairs_schema, rows, self.images);
+            let schema = self.pairs_schema.clone();
+            self.open(Table::Pairs, schema)?.write(batch).await?;
+        }
+        if rows.ledger.iter().any(|row| row.status.is_quarantined()) {
+            self.open(Table::Quarantine, quarantine::schema())?.write(quarantine_table::batch(rows)).await?;
+        }
+        Ok(())
+    }
+
+    /// The books so far.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Ends all tables. They are there, whole, when this returns; nobody believes them before a commit names them.
+    pub async fn finish(self) -> Result<Written, WriteError> {
+        let mut outputs = vec![self.ledger.finish().await?];
+        for upload in [self.pairs, self.quarantine].into_iter().flatten() {
+            outputs.push(upload.finish().await?);
+        }
+        Ok(Written { outputs, tally: self.tally })
+    }
+
+    fn open(&mut self, table: Table, schema: SchemaRef) -> Result<&mut Upload, WriteError> {
+        let slot = if table == Table::Pairs { &mut self.pairs } else { &mut self.quarantine };
+        if slot.is_none() {
+            let path = names::output(&self.shard, &self.attempt, table);
+            *slot = Some(Upload::create(&self.bucket, table, path, schema)?);
+        }
+        Ok(slot.as_mut().expect("it was just opened"))
+    }
+}
+
+fn count(tally: &mut Tally, row: &LedgerRow) {
+    *tally.rows.entry(row.status).or_default() += 1;
+    if row.status == RowStatus::Judged {
+        *tally.web.entry(row.web_status).or_default() += 1;
+        tally.web_kept += u64::from(row.web_score.is_some_and(|score| score.kept));
+        tally.synthetic += row.synthetic.len() as u64;
+        let kept = row.synthetic.iter().filter(|caption| caption.scored.is_some_and(|score| score.kept));
+        tally.synthetic_kept += kept.count() as u64;
+        tally.pairs += u64::from(row.keeps_a_text());
+    }
+}

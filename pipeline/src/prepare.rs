@@ -1,0 +1,121 @@
+//! One sample made ready for the models: its image decoded and resized, its texts cleaned.
+
+use crate::{
+    image::{ImageLimits, ImageSkip, RgbImage, decode},
+    input::{ImageInput, Sample, TextInput},
+    resize::Resizer,
+    text::{Judgeable, judgeable, pre_caption},
+};
+use bytes::Bytes;
+use capfilt_schemas::status::{RowStatus, WebStatus};
+use sha2::{Digest as _, Sha256};
+
+/// How samples are prepared.
+#[derive(Debug, Clone)]
+pub struct PrepareSpec {
+    pub limits: ImageLimits,
+    pub text_bytes: u64,
+    /// Words the filter sees of a text.
+    pub max_words: usize,
+    /// Sides of the images the captioner and the filter take.
+    pub captioner_side: usize,
+    pub filter_side: usize,
+}
+
+/// A sample after preparation.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    pub sample: Sample,
+    pub image_sha256: Option<[u8; 32]>,
+    pub image: Result<PreparedImage, Skip>,
+    pub web: WebText,
+}
+
+/// An image as the models take it.
+#[derive(Debug, Clone)]
+pub struct PreparedImage {
+    /// Size as stored, before the squash.
+    pub width: u32,
+    pub height: u32,
+    /// `side × side × 3` bytes for the captioner.
+    pub captioner_u8: Bytes,
+    /// The same for the filter; shared when both take the same side.
+    pub filter_u8: Bytes,
+}
+
+/// Why an image does not go to the models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skip {
+    pub status: RowStatus,
+    pub detail: Option<String>,
+}
+
+/// The web text as the filter will see it, or why it will not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WebText {
+    Judgeable { cleaned: String },
+    Not(WebStatus),
+}
+
+/// Prepares one sample; the resizer is the calling thread's, since it keeps its buffers.
+pub fn prepare(sample: Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Prepared {
+    let image_sha256 = match &sample.image {
+        ImageInput::Bytes { bytes, .. } => Some(Sha256::digest(bytes).into()),
+        _ => None,
+    };
+    let image = prepare_image(&sample, spec, resizer);
+    let web = match &image {
+        Ok(_) => prepare_text(&sample.text, spec),
+        Err(_) => WebText::Not(WebStatus::NotReached),
+    };
+    Prepared { sample, image_sha256, image, web }
+}
+
+fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Result<PreparedImage, Skip> {
+    if !sample.selected {
+        return Err(Skip { status: RowStatus::NotSelected, detail: None });
+    }
+    let image = match &sample.image {
+        ImageInput::Missing => return Err(Skip { status: RowStatus::ImageMissing, detail: None }),
+        ImageInput::Unreadable(why) => {
+            return Err(Skip { status: RowStatus::ImageUnreadable, detail: Some(why.clone()) });
+        }
+        ImageInput::Bytes { bytes, .. } => decode(bytes, &spec.limits).map_err(skip)?,
+    };
+    let captioner_u8 = squash(&image, spec.captioner_side, resizer);
+    let same = spec.filter_side == spec.captioner_side;
+    let filter_u8 = if same { captioner_u8.clone() } else { squash(&image, spec.filter_side, resizer) };
+    Ok(PreparedImage { width: image.width, height: image.height, captioner_u8, filter_u8 })
+}
+
+fn squash(image: &RgbImage, side: usize, resizer: &mut Resizer) -> Bytes {
+    let mut pixels = Vec::with_capacity(side * side * 3);
+    resizer.squash(image, side, &mut pixels);
+    pixels.into()
+}
+
+fn skip(why: ImageSkip) -> Skip {
+    let (status, detail) = match why {
+        ImageSkip::Missing => (RowStatus::ImageMissing, None),
+        ImageSkip::Undecodable(detail) => (RowStatus::ImageUndecodable, Some(detail)),
+        ImageSkip::Unsupported(detail) => (RowStatus::ImageUnsupported, Some(detail)),
+        ImageSkip::TooLarge(detail) => (RowStatus::ImageTooLarge, Some(detail)),
+        ImageSkip::TooSmall(detail) => (RowStatus::ImageTooSmall, Some(detail)),
+    };
+    Skip { status, detail }
+}
+
+fn prepare_text(text: &TextInput, spec: &PrepareSpec) -> WebText {
+    let text = match text {
+        TextInput::Missing => return WebText::Not(WebStatus::Missing),
+        TextInput::NotUtf8(_) => return WebText::Not(WebStatus::NotUtf8),
+        TextInput::Text(text) if text.len() as u64 > spec.text_bytes => return WebText::Not(WebStatus::TooLong),
+        TextInput::Text(text) => text,
+    };
+    let cleaned = pre_caption(text, spec.max_words);
+    match judgeable(&cleaned) {
+        Judgeable::Yes => WebText::Judgeable { cleaned },
+        Judgeable::Empty => WebText::Not(WebStatus::Empty),
+        Judgeable::UnsupportedScript => WebText::Not(WebStatus::UnsupportedScript),
+    }
+}

@@ -1,0 +1,188 @@
+//! The command line.
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is dropped.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Exit codes: 0 done · 1 done with quarantine · 2 usage or settings · 3 environment · 130 interrupted")]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+    /// Form of the log on standard error; CAPFILT_LOG=info or =debug says more
+    #[arg(long, global = true, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say what a job would do: files, shards, rows, warnings. Writes nothing
+    Plan(PlanArgs),
+    /// Plan if needed, then work until done; running it again resumes
+    Run(RunArgs),
+    /// Work on a planned job's open shards from this machine, without planning or sealing it
+    Worker(WorkerArgs),
+    /// Say where a job stands, from its bucket alone
+    Status(StatusArgs),
+    /// Check a job's books: every row once, every object as it was committed
+    Verify(VerifyArgs),
+    /// Check bucket, weights, device and settings before a job
+    Check(SettingsArgs),
+    /// P(match) and cosine of images and texts
+    Score(ScoreArgs),
+    /// Captions for images
+    Caption(CaptionArgs),
+    /// One device's process; `run` and `worker` start it and speak to it over its pipes
+    #[command(hide = true)]
+    Device(DeviceArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct SettingsArgs {
+    /// Settings of the job; configs/job.toml explains every key
+    #[arg(short, long)]
+    pub config: PathBuf,
+    /// Override a setting: -s filter.web_threshold=0.6
+    #[arg(short = 's', long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub overrides: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Print one JSON object at the end, before the manifest's URL
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct WorkerArgs {
+    /// URL of a planned job
+    #[arg(long)]
+    pub job: String,
+    /// Devices, one process each
+    #[arg(long = "device", default_value = "auto")]
+    pub devices: Vec<String>,
+    /// Only the i-th of n parts of the plan, from 0, for schedulers that start an array of workers
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    pub part: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct StatusArgs {
+    #[arg(long)]
+    pub job: String,
+    #[arg(long)]
+    pub json: bool,
+    /// Show it again every two seconds until the job is done
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    #[arg(long)]
+    pub job: String,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ModelArgs {
+    /// Folder of the checkpoint in Hugging Face's layout, or an original .pth file
+    #[arg(long)]
+    pub model: PathBuf,
+    /// An image file; several may be given
+    #[arg(long = "image", required = true)]
+    pub images: Vec<PathBuf>,
+    /// Whose behaviour: original (BLIP, LAVIS) or hf (transformers)
+    #[arg(long, default_value = "original")]
+    pub preset: capfilt_med::Preset,
+    /// f32, bf16, f16 or auto
+    #[arg(long, default_value = "auto")]
+    pub precision: capfilt_med::PrecisionChoice,
+    /// cpu, cuda, cuda:N or auto
+    #[arg(long, default_value = "auto")]
+    pub device: capfilt_med::DeviceChoice,
+    /// Print one JSON object per image
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ScoreArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// A text to judge; several may be given
+    #[arg(long = "text", required = true)]
+    pub texts: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Method {
+    Greedy,
+    Nucleus,
+    Beam,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CaptionArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// How to decode [default: nucleus for the original preset, greedy for hf]
+    #[arg(long)]
+    pub method: Option<Method>,
+    #[arg(long, default_value_t = 3)]
+    pub beams: usize,
+    /// Put before the caption, and cut off again; '' for none [default: the preset's]
+    #[arg(long)]
+    pub prompt: Option<String>,
+    /// Ids, prompt and end included [default: the preset's]
+    #[arg(long)]
+    pub max_length: Option<usize>,
+    /// Ids, prompt and end included [default: the preset's]
+    #[arg(long)]
+    pub min_length: Option<usize>,
+    #[arg(long, default_value_t = 0.9)]
+    pub top_p: f64,
+    #[arg(long, default_value_t = 50)]
+    pub top_k: usize,
+    /// [default: 1.1 for nucleus sampling with the original preset, else 1]
+    #[arg(long)]
+    pub repetition_penalty: Option<f64>,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    #[arg(long, default_value_t = 1)]
+    pub num_captions: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct DeviceArgs {
+    #[arg(long)]
+    pub job: String,
+    #[arg(long)]
+    pub device: String,
+    /// Name in commits and failures
+    #[arg(long)]
+    pub name: String,
+    #[arg(long)]
+    pub model_threads: usize,
+    #[arg(long)]
+    pub decode_threads: usize,
+}

@@ -1,0 +1,76 @@
+//! `capfilt device`: one device's process, on the other end of its parent's pipes.
+
+use crate::{
+    args::DeviceArgs,
+    exit::{Blame as _, Ending, Exit, Failure},
+    models,
+};
+use anyhow::{Context as _, anyhow};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::job;
+use capfilt_med::DeviceChoice;
+use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
+use capfilt_workers::Worker;
+use std::io::Write as _;
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    sync::mpsc,
+};
+
+/// What Rust ends a process with whose main thread panicked.
+const PANICKED: i32 = 101;
+
+pub async fn run(args: &DeviceArgs) -> Ending {
+    ignore_terminal_interrupt();
+    capfilt_med::set_threads(args.model_threads);
+    let bucket = Bucket::open(&args.job).usage()?;
+    let job = job::find(&bucket).await.environment()?;
+    let job = job.ok_or_else(|| anyhow!("{} holds no job", args.job)).usage()?;
+    let device: DeviceChoice = args.device.parse().map_err(anyhow::Error::msg).usage()?;
+    let capfilt = models::load(&job, device).await?;
+    say(&Event::Ready { device: args.device.clone() });
+    let worker = Worker {
+        name: args.name.clone(),
+        input: Place::open(&job.settings.input.url).usage()?,
+        bucket,
+        settings: job.settings,
+        capfilt,
+        decode_threads: args.decode_threads,
+    };
+    let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
+    let reading = tokio::spawn(read_assignments(assign));
+    let working = tokio::spawn(capfilt_workers::run(worker, assignments, |event| say(&event)));
+    // A stage that panicked leaves shards without an owner: better no process than half of one.
+    let worked = working.await.unwrap_or_else(|_| std::process::exit(PANICKED));
+    worked.usage()?;
+    reading.await.environment()??;
+    Ok(Exit::Done)
+}
+
+/// Hands on what the parent sends, until it closes the pipe or is gone.
+async fn read_assignments(assign: mpsc::Sender<Assignment>) -> Result<(), Failure> {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = lines.next_line().await.context("the parent's pipe broke").environment()? {
+        let assignment = serde_json::from_str(&line).context("the parent sent a line that is no assignment").environment()?;
+        if assign.send(assignment).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn say(event: &Event) {
+    let line = serde_json::to_string(event).expect("an event is plain data");
+    // A parent that is gone hears nothing; the commit in the bucket is what counts.
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Ctrl-C in a terminal reaches the whole process group; what to do about it is the parent's decision.
+fn ignore_terminal_interrupt() {
+    tokio::spawn(async {
+        if let Ok(mut interrupt) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) {
+            while interrupt.recv().await.is_some() {}
+        }
+    });
+}

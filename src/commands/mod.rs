@@ -1,0 +1,28 @@
+//! One file per subcommand.
+
+mod caption;
+mod check;
+mod device;
+mod image_file;
+mod plan;
+mod run;
+mod score;
+mod status;
+mod verify;
+mod worker;
+
+use crate::{args::Command, exit::Ending};
+
+pub async fn run(command: Command) -> Ending {
+    match command {
+        Command::Plan(args) => plan::run(&args).await,
+        Command::Run(args) => run::run(&args).await,
+        Command::Worker(args) => worker::run(&args).await,
+        Command::Status(args) => status::run(&args).await,
+        Command::Verify(args) => verify::run(&args).await,
+        Command::Check(args) => check::run(&args).await,
+        Command::Score(args) => score::run(&args),
+        Command::Caption(args) => caption::run(&args),
+        Command::Device(args) => device::run(&args).await,
+    }
+}

@@ -1,0 +1,39 @@
+//! `capfilt score`: what the filter thinks of texts for images.
+
+use super::image_file;
+use crate::{
+    args::ScoreArgs,
+    exit::{Blame as _, Ending, Exit},
+    models::model_failed,
+};
+use capfilt_med::{BlipFilter, LoadOptions, Preset};
+use capfilt_pipeline::{model::Filter as _, text::pre_caption};
+use serde_json::json;
+
+/// Words of a text the original sees.
+const MAX_WORDS: usize = 30;
+
+pub fn run(args: &ScoreArgs) -> Ending {
+    let model = &args.model;
+    let options = LoadOptions { device: model.device, precision: model.precision, ..LoadOptions::preset(model.preset) };
+    let mut filter = BlipFilter::load(&model.model, &options).environment()?;
+    // transformers leaves cleaning to its caller.
+    let clean = |text: &String| match model.preset {
+        Preset::Original => pre_caption(text, MAX_WORDS),
+        Preset::Hf => text.clone(),
+    };
+    let texts: Vec<String> = args.texts.iter().map(clean).collect();
+    for path in &model.images {
+        let (_, pixels) = image_file::read(path, filter.image_side())?;
+        let scores = filter.score(&pixels, std::slice::from_ref(&texts)).map_err(model_failed)?;
+        let scores = args.texts.iter().zip(&scores[0]);
+        if model.json {
+            let texts: Vec<_> = scores.map(|(text, s)| json!({"text": text, "match": s.itm, "cosine": s.itc})).collect();
+            println!("{}", json!({"image": path, "texts": texts}));
+        } else {
+            println!("{}", path.display());
+            scores.for_each(|(text, s)| println!("  match {:.4}  cosine {:+.4}  {text}", s.itm, s.itc));
+        }
+    }
+    Ok(Exit::Done)
+}

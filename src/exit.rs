@@ -1,0 +1,58 @@
+//! How the program ends: its exit codes, and which one an error leads to.
+
+use std::process::ExitCode;
+
+/// Exit codes, the same for every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    Done = 0,
+    /// Done, but something was set aside, or a check found something.
+    WithQuarantine = 1,
+    /// The arguments or settings are wrong.
+    Usage = 2,
+    /// The bucket, the device or the weights are.
+    Environment = 3,
+    /// Stopped from outside; the state is safe and the same command resumes.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// Prints an error with its causes, in one line, and gives the code.
+    pub fn report(self, error: &anyhow::Error) -> ExitCode {
+        eprintln!("capfilt: {error:#}");
+        self.into()
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// An error with the exit code it leads to.
+#[derive(Debug)]
+pub struct Failure {
+    pub exit: Exit,
+    pub error: anyhow::Error,
+}
+
+pub type Ending = Result<Exit, Failure>;
+
+/// Says whose fault an error is.
+pub trait Blame<T> {
+    /// The user's: arguments, settings, input.
+    fn usage(self) -> Result<T, Failure>;
+    /// The surroundings': bucket, device, weights.
+    fn environment(self) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
+    fn usage(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit: Exit::Usage, error: error.into() })
+    }
+
+    fn environment(self) -> Result<T, Failure> {
+        self.map_err(|error| Failure { exit: Exit::Environment, error: error.into() })
+    }
+}

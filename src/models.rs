@@ -1,0 +1,101 @@
+//! A job's checkpoints, from their URLs to loaded models.
+
+use crate::{
+    exit::{Blame as _, Failure},
+    machine,
+};
+use anyhow::Context as _;
+use capfilt_bucket::{Place, models};
+use capfilt_med::{
+    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision, PrecisionChoice, Preset,
+};
+use capfilt_pipeline::{
+    capfilt::{CapFilt, Rule},
+    model::ModelError,
+};
+use capfilt_schemas::{
+    job::{JobRecord, ModelRecord},
+    settings::{self, Settings},
+};
+use std::path::PathBuf;
+
+/// Reads both checkpoints and says what they are.
+pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), Failure> {
+    Ok((record(&settings.models.captioner).await?, record(&settings.models.filter).await?))
+}
+
+async fn record(url: &str) -> Result<ModelRecord, Failure> {
+    models::record(&Place::open(url).usage()?).await.environment()
+}
+
+/// Loads a job's models onto a device, after checking that they are the ones the job was planned with.
+pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Failure> {
+    let settings = &job.settings;
+    let captioner = fetch(&settings.models.captioner, &job.captioner).await?;
+    let filter = fetch(&settings.models.filter, &job.filter).await?;
+    let options = load_options(settings, device);
+    let generation = generation(settings, &options);
+    let captioner = BlipCaptioner::load(&captioner, &options, generation).context("the captioner does not load").environment()?;
+    let filter = BlipFilter::load(&filter, &options).context("the filter does not load").environment()?;
+    let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
+    let batch = settings.workers.batch.or_else(|| machine::default_batch(&device.to_string()));
+    Ok(CapFilt::new(Box::new(captioner), Box::new(filter), rule, batch as usize))
+}
+
+async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
+    let place = Place::open(url).usage()?;
+    let folder = models::local_copy(&place, record, &machine::model_cache()).await.environment()?;
+    // An original checkpoint is one file; everything else is a folder.
+    let pickle = record.files.iter().find(|file| file.name.ends_with(".pth"));
+    Ok(pickle.map_or(folder.clone(), |file| folder.join(&file.name)))
+}
+
+/// The precision `auto` stands for on a device.
+pub fn resolve(precision: settings::Precision, device: DeviceChoice) -> Result<settings::Precision, String> {
+    Ok(match choice(precision).resolve(device.resolve()?) {
+        Precision::F32 => settings::Precision::F32,
+        Precision::Bf16 => settings::Precision::Bf16,
+        Precision::F16 => settings::Precision::F16,
+    })
+}
+
+fn choice(precision: settings::Precision) -> PrecisionChoice {
+    match precision {
+        settings::Precision::Auto => PrecisionChoice::Auto,
+        settings::Precision::F32 => PrecisionChoice::Fixed(Precision::F32),
+        settings::Precision::Bf16 => PrecisionChoice::Fixed(Precision::Bf16),
+        settings::Precision::F16 => PrecisionChoice::Fixed(Precision::F16),
+    }
+}
+
+fn load_options(settings: &Settings, device: DeviceChoice) -> LoadOptions {
+    let preset = match settings.models.preset {
+        settings::Preset::Original => Preset::Original,
+        settings::Preset::Hf => Preset::Hf,
+    };
+    LoadOptions { device, precision: choice(settings.models.precision), options: preset.options(), image_size: None }
+}
+
+fn generation(settings: &Settings, options: &LoadOptions) -> GenerationOptions {
+    let captioner = &settings.captioner;
+    let method = match captioner.method {
+        settings::Method::Greedy => Method::Greedy,
+        settings::Method::Nucleus => Method::Nucleus,
+        settings::Method::Beam => Method::Beam { beams: captioner.beams as usize },
+    };
+    GenerationOptions {
+        method,
+        top_p: captioner.top_p,
+        top_k: captioner.top_k as usize,
+        repetition_penalty: captioner.repetition_penalty,
+        min_length: captioner.min_length as usize,
+        max_length: captioner.max_length as usize,
+        prompt: captioner.prompt.clone(),
+        beam_length: options.options.beam_length,
+    }
+}
+
+/// A model's failure on the command line.
+pub fn model_failed(error: ModelError) -> Failure {
+    Failure { exit: crate::exit::Exit::Environment, error: error.into() }
+}

@@ -1,0 +1,27 @@
+//! Settings from a file and the command line, with every place spelled out in full.
+
+use crate::{
+    args::SettingsArgs,
+    exit::{Blame as _, Failure},
+};
+use anyhow::Context as _;
+use capfilt_bucket::Place;
+use capfilt_schemas::settings::{Settings, parse};
+
+/// Reads and checks settings. Relative paths become absolute: a worker may start in another folder.
+pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
+    let text = std::fs::read_to_string(&args.config);
+    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
+    let settings = parse(&text, &args.overrides);
+    let mut settings = settings.with_context(|| args.config.display().to_string()).usage()?;
+    let places = [
+        &mut settings.job.url,
+        &mut settings.input.url,
+        &mut settings.models.captioner,
+        &mut settings.models.filter,
+    ];
+    for url in places {
+        *url = Place::open(url).usage()?.url;
+    }
+    Ok(settings)
+}

@@ -1,0 +1,45 @@
+//! The breaker: a shard in which too many rows fail for one reason is not committed.
+//!
+//! A broken decoder or store fails every row of every shard; without a breaker such a job says "done".
+
+use crate::failing::Fault;
+use capfilt_schemas::{failure::FailureClass, status::RowStatus, tally::Tally};
+
+/// Failures of a class below this count never trip it: small shards are allowed a few bad rows.
+const AT_LEAST: u64 = 20;
+
+/// The fault of a shard whose failures exceed the budget, a share of its selected rows.
+pub(crate) fn exceeded(tally: &Tally, failure_budget: f64) -> Option<Fault> {
+    let selected = tally.rows_total() - tally.count(RowStatus::NotSelected) - tally.count(RowStatus::ImageMissing);
+    let allowed = (failure_budget * selected as f64) as u64;
+    let mut failing = RowStatus::ALL.iter().copied().filter(|status| status.counts_as_failure());
+    let status = failing.find(|status| tally.count(*status) > allowed.max(AT_LEAST - 1))?;
+    let message = format!(
+        "{} of {selected} rows are {status}, more than limits.failure_budget = {failure_budget} allows; \
+         look at some of these images, then repair the input or raise the budget in a new job",
+        tally.count(status)
+    );
+    Some(Fault { class: FailureClass::FailureBudget, message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_failures_of_one_class_trip_the_breaker_and_a_few_do_not() {
+        let tally = |undecodable, missing, judged| Tally {
+            rows: [
+                (RowStatus::ImageUndecodable, undecodable),
+                (RowStatus::ImageMissing, missing),
+                (RowStatus::Judged, judged),
+            ]
+            .into(),
+            ..Tally::default()
+        };
+        assert!(exceeded(&tally(51, 0, 949), 0.05).is_some());
+        assert!(exceeded(&tally(50, 0, 950), 0.05).is_none());
+        assert!(exceeded(&tally(19, 0, 0), 0.05).is_none(), "a small shard");
+        assert!(exceeded(&tally(0, 900, 100), 0.05).is_none(), "what was never fetched is no failure of ours");
+    }
+}

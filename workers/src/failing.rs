@@ -1,0 +1,47 @@
+//! What an error means for its shard.
+
+use capfilt_bucket::BucketError;
+use capfilt_pipeline::{input::ReadError, model::ModelError, output::WriteError};
+use capfilt_schemas::failure::FailureClass;
+
+/// Why an attempt ends without a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub class: FailureClass,
+    pub message: String,
+}
+
+impl From<ReadError> for Fault {
+    fn from(error: ReadError) -> Self {
+        let class = match error.bucket() {
+            Some(bucket) if bucket.is_changed() || bucket.is_not_found() => FailureClass::InputChanged,
+            Some(_) => FailureClass::Store,
+            None => FailureClass::Unreadable,
+        };
+        let changed = "; the input changed since the job was planned: put it back or start a new job";
+        let next = if class == FailureClass::InputChanged { changed } else { "" };
+        Self { class, message: format!("{error}{next}") }
+    }
+}
+
+impl From<ModelError> for Fault {
+    fn from(error: ModelError) -> Self {
+        let class = match error {
+            ModelError::OutOfMemory { .. } => FailureClass::DeviceMemory,
+            ModelError::NotANumber { .. } | ModelError::Backend(_) => FailureClass::Model,
+        };
+        Self { class, message: error.to_string() }
+    }
+}
+
+impl From<WriteError> for Fault {
+    fn from(error: WriteError) -> Self {
+        Self { class: FailureClass::Store, message: error.to_string() }
+    }
+}
+
+impl From<BucketError> for Fault {
+    fn from(error: BucketError) -> Self {
+        Self { class: FailureClass::Store, message: error.to_string() }
+    }
+}

@@ -1,0 +1,105 @@
+//! The stages put together.
+
+use crate::{
+    decode::decode,
+    device::device,
+    fetch::fetch,
+    write::{WriteSpec, write},
+};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_pipeline::{capfilt::CapFilt, image::ImageLimits, input::InputColumns, prepare::PrepareSpec};
+use capfilt_schemas::{
+    pipe::{Assignment, Event},
+    predicate::{Predicate, PredicateError},
+    settings::Settings,
+};
+use std::sync::Arc;
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// Chunks of rows between two stages: one being worked on, one ready. More would only hide a slow stage.
+///
+/// Memory per bound: two chunks of `batch` rows; before the decoder these are encoded images, behind it also
+/// `side² × 3` bytes per image and model.
+const CHUNKS: usize = 2;
+
+/// What a worker needs.
+pub struct Worker {
+    /// Name in commits and failures.
+    pub name: String,
+    pub bucket: Bucket,
+    pub input: Place,
+    /// The job's frozen settings.
+    pub settings: Settings,
+    pub capfilt: CapFilt,
+    pub decode_threads: usize,
+}
+
+/// Works through assignments until they end; every one of them ends in one `Committed` or `Failed` event.
+///
+/// # Errors
+/// When the job's `where` does not parse, which planning would have refused.
+///
+/// # Panics
+/// When a stage does, which is a bug; the process should end then, since its shards have no owner.
+pub async fn run(
+    worker: Worker,
+    assignments: Receiver<Assignment>,
+    events: impl Fn(Event) + Send + Sync + 'static,
+) -> Result<(), PredicateError> {
+    let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
+    let columns = columns(&worker.settings)?;
+    let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
+    let write_spec = WriteSpec {
+        bucket: worker.bucket,
+        worker: worker.name,
+        images: worker.settings.output.images,
+        failure_budget: worker.settings.limits.failure_budget,
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(worker.decode_threads).build();
+    let pool = pool.expect("the system gives a few threads");
+
+    let (fetched, to_decode) = channel(CHUNKS);
+    let (decoded, to_device) = crossbeam_channel::bounded(CHUNKS);
+    let (judged, to_write) = channel(CHUNKS);
+    let fetching = tokio::spawn(fetch(worker.input, columns, worker.capfilt.batch(), assignments, fetched));
+    let decoding = std::thread::spawn(move || decode(&pool, &spec, to_decode, &decoded));
+    let device_events = Arc::clone(&events);
+    let capfilt = worker.capfilt;
+    let judging = std::thread::spawn(move || device(capfilt, &to_device, &judged, device_events.as_ref()));
+    write(&write_spec, to_write, events.as_ref()).await;
+    // Fetching comes last: when another stage panicked, it may still be waiting for an assignment.
+    judging.join().expect("judging does not panic");
+    decoding.join().expect("decoding does not panic");
+    fetching.await.expect("fetching does not panic");
+    Ok(())
+}
+
+fn columns(settings: &Settings) -> Result<InputColumns, PredicateError> {
+    let input = &settings.input;
+    Ok(InputColumns {
+        key: input.key.clone(),
+        image: input.image.clone(),
+        text: input.text.clone(),
+        selection: input.filter.as_deref().map(Predicate::parse).transpose()?,
+        passthrough: input.passthrough.clone(),
+        max_words: settings.filter.max_words as usize,
+        image_bytes: settings.limits.image_bytes.0,
+        seed: settings.job.seed,
+    })
+}
+
+fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (usize, usize)) -> PrepareSpec {
+    let limits = &settings.limits;
+    PrepareSpec {
+        limits: ImageLimits {
+            bytes: limits.image_bytes.0,
+            pixels: limits.pixels,
+            min_side: limits.min_side,
+            exif_rotation: settings.input.exif_rotation,
+        },
+        text_bytes: limits.text_bytes.0,
+        max_words: settings.filter.max_words as usize,
+        captioner_side,
+        filter_side,
+    }
+}

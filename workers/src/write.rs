@@ -1,0 +1,130 @@
+//! The last stage: tables written, then the commit. Outputs first, commit last.
+
+use crate::{
+    budget,
+    clock::Stage,
+    device::Judged,
+    failing::Fault,
+    fetch::{Attempt, Flow},
+};
+use capfilt_bucket::{Bucket, Committed, commit};
+use capfilt_pipeline::output::ShardWriter;
+use capfilt_schemas::{
+    commit::{self, Commit},
+    failure::{self, Failure},
+    pipe::Event,
+    settings::Images,
+};
+use std::{sync::Arc, time::Instant};
+use tokio::sync::mpsc::Receiver;
+
+/// What the stage needs to know of job and worker.
+pub(crate) struct WriteSpec {
+    pub bucket: Bucket,
+    pub worker: String,
+    pub images: Images,
+    pub failure_budget: f64,
+}
+
+struct Open {
+    attempt: Arc<Attempt>,
+    writer: ShardWriter,
+    rows: u64,
+    batch: usize,
+}
+
+/// Writes and commits what comes in, and says so.
+pub(crate) async fn write(spec: &WriteSpec, mut judged: Receiver<Flow<Judged>>, events: &(dyn Fn(Event) + Send + Sync)) {
+    let mut open: Option<Open> = None;
+    while let Some(message) = judged.recv().await {
+        let attempt = open.as_ref().map(|open| Arc::clone(&open.attempt));
+        let step = match message {
+            Flow::Begin { attempt, passthrough } => begin(spec, attempt, &passthrough).map(|opened| open = Some(opened)),
+            Flow::Rows(judged) => match open.as_mut() {
+                Some(open) => append(open, &judged, events).await,
+                // The shard's output broke before; its rows have nowhere to go.
+                None => Ok(()),
+            },
+            Flow::End => match open.take() {
+                Some(open) => finish(spec, open).await.map(events),
+                None => Ok(()),
+            },
+            Flow::Broken { attempt, fault } => {
+                open = None;
+                events(failed(spec, &attempt, fault));
+                Ok(())
+            }
+        };
+        if let Err((at, fault)) = step {
+            open = None;
+            if let Some(attempt) = at.or(attempt) {
+                events(failed(spec, &attempt, fault));
+            }
+        }
+    }
+}
+
+type Step<T> = Result<T, (Option<Arc<Attempt>>, Fault)>;
+
+fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatypes::Field]) -> Step<Open> {
+    let assignment = &attempt.assignment;
+    let writer = ShardWriter::create(&spec.bucket, &assignment.shard.id, &assignment.attempt, passthrough, spec.images);
+    match writer {
+        Ok(writer) => Ok(Open { attempt, writer, rows: 0, batch: 0 }),
+        Err(error) => Err((Some(attempt), error.into())),
+    }
+}
+
+async fn append(open: &mut Open, judged: &Judged, events: &(dyn Fn(Event) + Send + Sync)) -> Step<()> {
+    let from = Instant::now();
+    open.writer.write(&judged.rows).await.map_err(|error| (None, error.into()))?;
+    open.attempt.clock.add(Stage::Write, from);
+    open.rows += judged.rows.ledger.len() as u64;
+    open.batch = judged.batch;
+    let shard = open.attempt.assignment.shard.id.clone();
+    events(Event::Progress { shard, rows: open.rows, tally: open.writer.tally().clone() });
+    Ok(())
+}
+
+async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
+    let Open { attempt, writer, batch, .. } = open;
+    let fault = |fault: Fault| (Some(Arc::clone(&attempt)), fault);
+    if let Some(exceeded) = budget::exceeded(writer.tally(), spec.failure_budget) {
+        return Err(fault(exceeded));
+    }
+    let from = Instant::now();
+    let written = writer.finish().await.map_err(|error| fault(error.into()))?;
+    attempt.clock.add(Stage::Write, from);
+    let assignment = &attempt.assignment;
+    let record = Commit {
+        version: commit::VERSION,
+        shard: assignment.shard.id.clone(),
+        n: assignment.commit_n,
+        attempt: assignment.attempt.clone(),
+        worker: spec.worker.clone(),
+        rows: assignment.shard.rows,
+        tally: written.tally,
+        outputs: written.outputs,
+        batch: u32::try_from(batch).unwrap_or(u32::MAX),
+        timings: attempt.clock.timings(),
+    };
+    let ending = commit(&spec.bucket, &record).await.map_err(|error| fault(error.into()))?;
+    // When another attempt was first, its books count.
+    let (tally, superseded) = match ending {
+        Committed::Accepted => (record.tally, false),
+        Committed::Superseded(other) => (other.tally, true),
+    };
+    Ok(Event::Committed { shard: record.shard, attempt: record.attempt, rows: record.rows, tally, superseded })
+}
+
+fn failed(spec: &WriteSpec, attempt: &Attempt, fault: Fault) -> Event {
+    let failure = Failure {
+        version: failure::VERSION,
+        shard: attempt.assignment.shard.id.clone(),
+        attempt: attempt.assignment.attempt.clone(),
+        worker: spec.worker.clone(),
+        class: fault.class,
+        message: fault.message,
+    };
+    Event::Failed { failure }
+}
