@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write pipeline/med/tests/golden: two tiny random BLIPs and what transformers makes of them.
 
-usage: make_golden.py [--out DIR]        (in the venv of scripts/peers.sh)
+usage: make_golden.py [--out DIR]        (in the venv of scripts/peers.py)
 
 See golden/README.md for what the files hold. Seeds are searched until no recorded decision is a close call.
 """

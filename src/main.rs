@@ -8,6 +8,7 @@ mod commands;
 mod exit;
 mod machine;
 mod models;
+mod progress;
 mod settings_file;
 mod stop;
 

@@ -4,7 +4,7 @@ use crate::{BucketError, Place, without_secrets};
 use bytes::Bytes;
 use capfilt_schemas::plan::InputFile;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{GetOptions, GetRange, ObjectStore, path::Path};
 use std::{ops::Range, sync::Arc};
 
 /// Ranges of one object that are asked for at the same time.
@@ -72,6 +72,7 @@ fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use object_store::ObjectStoreExt as _;
 
     async fn pinned(folder: &std::path::Path, name: &str) -> PinnedObject {
         let place = Place::open(folder.to_str().unwrap()).unwrap();

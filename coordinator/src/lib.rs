@@ -9,12 +9,15 @@ mod footer;
 pub mod input;
 pub mod job;
 pub mod manifest;
+mod pinned_parquet;
 mod plan;
 pub mod plan_table;
 mod standing;
 mod status;
+mod verify;
 
 pub use job::JobError;
 pub use plan::{Plan, PlanError, plan};
 pub use standing::{ShardState, Standing, standing};
 pub use status::{Kept, States, Status, status};
+pub use verify::{Problem, Verification, verify};

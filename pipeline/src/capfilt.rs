@@ -2,7 +2,6 @@
 //! the web text and the synthetic text, each on its own, and what it takes for unmatched is dropped.
 
 use crate::{
-    input::TextInput,
     model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore},
     prepare::{Prepared, PreparedImage, Skip, WebText},
     text::{Judgeable, judgeable, pre_caption},
@@ -186,10 +185,7 @@ fn unjudged(file: &str, row: &Prepared) -> LedgerRow {
         width: None,
         height: None,
         status: RowStatus::ImageMissing,
-        web_text: match &row.sample.text {
-            TextInput::Text(text) => Some(text.clone()),
-            TextInput::Missing | TextInput::NotUtf8(_) => None,
-        },
+        web_text: row.sample.text.as_text().map(str::to_owned),
         web_status: WebStatus::NotReached,
         web_score: None,
         synthetic: Vec::new(),

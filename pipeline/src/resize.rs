@@ -4,10 +4,11 @@
 //! rounded to 22 fractional bits; a horizontal pass rounded to u8, then a vertical pass on that. The rounding *between*
 //! the passes is part of the result. (`fast_image_resize` has the same cubic, but runs the vertical pass first and
 //! keeps fewer bits: up to 11 levels off Pillow on photographs; with its passes called in Pillow's order still 2 levels,
-//! and one value in a hundred differs. So the few lines are here.)
+//! and up to one value in a hundred differs. So the few lines are here.)
 //!
-//! The loops are plain Rust over fixed-size arrays, which the compiler turns into vector code; `pulp` compiles them for
-//! the vector units that the machine turns out to have.
+//! Both passes are one loop, which weighs whole rows: 16 neighbouring values of a row get the same weight, so the
+//! compiler turns it into vector code, and `pulp` compiles it for the vector units that the machine turns out to have.
+//! For the horizontal pass a few rows at a time are transposed.
 
 use crate::image::RgbImage;
 
@@ -15,25 +16,22 @@ use crate::image::RgbImage;
 const FRACTION_BITS: u32 = 22;
 /// The cubic reaches two pixels to each side.
 const REACH: f64 = 2.0;
-/// Horizontal pass: pixels widened to 4 values, so that one of them fills half a vector and sums stay in their channel.
-const CHANNELS: usize = 4;
-/// Horizontal pass: 4 such pixels are weighed at once. A window is padded to a multiple of it.
-const LANES_ACROSS: usize = 4 * CHANNELS;
-/// Vertical pass: so many neighbouring values are weighed at once. Rows of the middle image are padded to a multiple of it.
-const LANES_DOWN: usize = 32;
+/// So many neighbouring values are weighed at once. Rows are padded to a multiple of it.
+const LANES: usize = 16;
+/// Rows transposed together for the horizontal pass: three times [`LANES`] values, and small enough for the cache.
+const BLOCK_ROWS: usize = 16;
 
 /// Resizes images one after the other in buffers that it keeps; one per thread.
 #[derive(Default)]
 pub struct Resizer {
-    /// One source row of widened pixels, followed by zeros for windows that reach past its end.
-    row: Vec<[u8; CHANNELS]>,
-    /// One row of the middle image, of widened pixels too: were the fourth value dropped at once, the compiler would not
-    /// compute it, and so not use vectors.
-    squashed_row: Vec<[u8; CHANNELS]>,
-    /// The image after the horizontal pass: source height × `side` RGB pixels, rows padded.
+    /// A block of source rows, transposed: (width, rows, 3).
+    block: Vec<u8>,
+    /// The block after the horizontal pass: (side, rows, 3).
+    squashed: Vec<u8>,
+    /// The image after the horizontal pass: (height, side, 3).
     middle: Vec<u8>,
-    /// Interleaved weights of the horizontal pass: one per channel and pixel of each padded window.
-    weights_across: Vec<i32>,
+    /// The image after both passes: (side, side, 3), rows padded.
+    done: Vec<u8>,
 }
 
 impl Resizer {
@@ -50,56 +48,42 @@ impl Resizer {
     pub fn squash(&mut self, image: &RgbImage, side: usize, out: &mut Vec<u8>) {
         let (width, height) = (image.width as usize, image.height as usize);
         assert!(width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3, "a decoded image has width × height RGB pixels");
+        out.reserve(side * side * 3);
         pulp::Arch::new().dispatch(Squash { buffers: self, pixels: &image.pixels_u8, width, height, side, out });
     }
 
     /// Horizontal pass: (height, width, 3) -> `middle` (height, side, 3).
     #[inline(always)]
     fn pass_across(&mut self, pixels: &[u8], width: usize, height: usize, side: usize) {
-        let stride = row_stride(side);
-        self.middle.clear();
+        let stride = padded(side * 3);
         self.middle.resize(height * stride, 0);
-        let rows = pixels.chunks_exact(width * 3).zip(self.middle.chunks_exact_mut(stride));
         if width == side {
-            rows.for_each(|(from, to)| to[..side * 3].copy_from_slice(from));
-            return;
+            let rows = self.middle.chunks_exact_mut(stride).zip(pixels.chunks_exact(side * 3));
+            return rows.for_each(|(to, from)| to[..side * 3].copy_from_slice(from));
         }
         let windows = Windows::new(width, side);
-        let padded = interleave(&windows, &mut self.weights_across);
-        self.row.clear();
-        self.row.resize(width + padded / CHANNELS, [0; CHANNELS]);
-        self.squashed_row.resize(side, [0; CHANNELS]);
-        for (from, to) in rows {
-            for (wide, &[red, green, blue]) in self.row.iter_mut().zip(from.as_chunks::<3>().0) {
-                *wide = [red, green, blue, 0];
-            }
-            let weights = self.weights_across.chunks_exact(padded);
-            for ((pixel, weights), &first) in self.squashed_row.iter_mut().zip(weights).zip(&windows.firsts) {
-                *pixel = weigh_pixel(self.row[first..first + padded / CHANNELS].as_flattened(), weights);
-            }
-            for (narrow, &[red, green, blue, _]) in to.as_chunks_mut::<3>().0.iter_mut().zip(&self.squashed_row) {
-                *narrow = [red, green, blue];
-            }
+        for (from, to) in pixels.chunks(BLOCK_ROWS * width * 3).zip(self.middle.chunks_mut(BLOCK_ROWS * stride)) {
+            let rows = from.len() / (width * 3);
+            let block_stride = padded(rows * 3);
+            self.block.resize(width * block_stride, 0);
+            self.squashed.resize(side * block_stride, 0);
+            transpose(from, width * 3, &mut self.block, block_stride, width, rows);
+            windows.weigh_rows(&self.block, block_stride, &mut self.squashed);
+            transpose(&self.squashed, block_stride, to, stride, rows, side);
         }
     }
 
     /// Vertical pass: `middle` (height, side, 3) -> `out` (side, side, 3).
     #[inline(always)]
     fn pass_down(&mut self, height: usize, side: usize, out: &mut Vec<u8>) {
-        let stride = row_stride(side);
-        out.reserve(side * side * 3);
+        let stride = padded(side * 3);
+        self.done.resize(side * stride, 0);
         if height == side {
-            self.middle.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[..side * 3]));
-            return;
+            self.done.copy_from_slice(&self.middle);
+        } else {
+            Windows::new(height, side).weigh_rows(&self.middle, stride, &mut self.done);
         }
-        let windows = Windows::new(height, side);
-        for (weights, &first) in windows.weights.chunks_exact(windows.taps).zip(&windows.firsts) {
-            let rows = &self.middle[first * stride..];
-            for column in (0..side * 3).step_by(LANES_DOWN) {
-                let values = weigh_column(rows, stride, column, weights);
-                out.extend_from_slice(&values[..LANES_DOWN.min(side * 3 - column)]);
-            }
-        }
+        self.done.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[..side * 3]));
     }
 }
 
@@ -122,11 +106,6 @@ impl pulp::WithSimd for Squash<'_> {
         self.buffers.pass_across(self.pixels, self.width, self.height, self.side);
         self.buffers.pass_down(self.height, self.side, self.out);
     }
-}
-
-/// Bytes from one row of the middle image to the next.
-fn row_stride(side: usize) -> usize {
-    (side * 3).next_multiple_of(LANES_DOWN)
 }
 
 /// Which source pixels make each target pixel, and with what weights, along one axis.
@@ -161,6 +140,50 @@ impl Windows {
         }
         Self { firsts, weights, taps }
     }
+
+    /// Weighs rows of `stride` bytes, a multiple of [`LANES`]: (from, stride) -> (to, stride).
+    #[inline(always)]
+    fn weigh_rows(&self, from: &[u8], stride: usize, to: &mut [u8]) {
+        let windows = self.firsts.iter().zip(self.weights.chunks_exact(self.taps));
+        for ((first, weights), to) in windows.zip(to.chunks_exact_mut(stride)) {
+            let rows = &from[first * stride..(first + self.taps) * stride];
+            for (part, to) in to.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+                *to = weigh(&rows[part * LANES..], stride, weights);
+            }
+        }
+    }
+}
+
+/// The weighted sum of the first [`LANES`] values of as many rows as there are weights.
+#[inline(always)]
+fn weigh(rows: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
+    let mut sums = [0i32; LANES];
+    for (row, weight) in rows.chunks(stride).zip(weights) {
+        let values = &row[..LANES];
+        for lane in 0..LANES {
+            sums[lane] += i32::from(values[lane]) * weight;
+        }
+    }
+    let mut rounded = [0; LANES];
+    for lane in 0..LANES {
+        rounded[lane] = round(sums[lane]);
+    }
+    rounded
+}
+
+/// (columns, rows, 3) -> (rows, columns, 3), each with its own bytes from row to row.
+#[inline(always)]
+fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, rows: usize, columns: usize) {
+    for (column, from) in from.chunks(from_stride).take(columns).enumerate() {
+        for (pixel, to) in from.as_chunks::<3>().0.iter().take(rows).zip(to.chunks_mut(to_stride)) {
+            to[column * 3..column * 3 + 3].copy_from_slice(pixel);
+        }
+    }
+}
+
+/// Bytes from one row to the next.
+fn padded(row_bytes: usize) -> usize {
+    row_bytes.next_multiple_of(LANES)
 }
 
 /// The cubic convolution kernel with a = −0.5 (Keys, 1981).
@@ -174,52 +197,6 @@ fn cubic(x: f64) -> f64 {
     } else {
         0.0
     }
-}
-
-/// Repeats each weight for the channels, and pads each window with zeros; returns a window's padded length.
-fn interleave(windows: &Windows, into: &mut Vec<i32>) -> usize {
-    let padded = (windows.taps * CHANNELS).next_multiple_of(LANES_ACROSS);
-    into.clear();
-    into.resize(padded * windows.firsts.len(), 0);
-    for (slots, weights) in into.chunks_exact_mut(padded).zip(windows.weights.chunks_exact(windows.taps)) {
-        for (slots, weight) in slots.chunks_exact_mut(CHANNELS).zip(weights) {
-            slots.fill(*weight);
-        }
-    }
-    padded
-}
-
-/// One RGB pixel from a window of widened pixels.
-#[inline(always)]
-fn weigh_pixel(values: &[u8], weights: &[i32]) -> [u8; CHANNELS] {
-    let mut sums = [0i32; LANES_ACROSS];
-    for (values, weights) in values.as_chunks::<LANES_ACROSS>().0.iter().zip(weights.as_chunks::<LANES_ACROSS>().0) {
-        for lane in 0..LANES_ACROSS {
-            sums[lane] += i32::from(values[lane]) * weights[lane];
-        }
-    }
-    let mut pixel = [0; CHANNELS];
-    for channel in 0..CHANNELS {
-        pixel[channel] = round((sums[channel] + sums[channel + 4]) + (sums[channel + 8] + sums[channel + 12]));
-    }
-    pixel
-}
-
-/// `LANES_DOWN` neighbouring values from as many rows as there are weights.
-#[inline(always)]
-fn weigh_column(rows: &[u8], stride: usize, column: usize, weights: &[i32]) -> [u8; LANES_DOWN] {
-    let mut sums = [0i32; LANES_DOWN];
-    for (row, weight) in rows.chunks_exact(stride).zip(weights) {
-        let values = &row[column..column + LANES_DOWN];
-        for lane in 0..LANES_DOWN {
-            sums[lane] += i32::from(values[lane]) * weight;
-        }
-    }
-    let mut rounded = [0; LANES_DOWN];
-    for lane in 0..LANES_DOWN {
-        rounded[lane] = round(sums[lane]);
-    }
-    rounded
 }
 
 /// Fixed point to u8: nearest, clamped, because the cubic overshoots.

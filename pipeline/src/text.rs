@@ -1,42 +1,55 @@
-//! What the filter sees of a text: BLIP's caption cleaning, and which texts it can judge at all.
+//! What is done to a text before a model sees it, and which texts the model can judge at all.
 
-/// BLIP's `pre_caption`: lower case; each of `. ! " ( ) * # : ; ~` becomes a space; runs of white space become one space;
-/// the ends are trimmed; at most `max_words` words are kept. Commas, apostrophes, hyphens, `?` and digits stay.
+/// BLIP's caption cleaning: lower case, `. ! " ( ) * # : ; ~` to spaces, runs of white space to one space, the first
+/// `max_words` words. Commas, apostrophes, hyphens, question marks and digits stay.
+///
+/// It is a step of its own, applied to what the model is shown; the ledger keeps the text as it came.
 pub fn pre_caption(text: &str, max_words: usize) -> String {
-    let lower = text.to_lowercase();
-    let spaced: String = lower.chars().map(|c| if ".!\"()*#:;~".contains(c) { ' ' } else { c }).collect();
-    let mut cleaned = String::with_capacity(spaced.len());
-    let mut run = 0;
-    for c in spaced.chars() {
-        // A single tab or newline stays what it is; only runs of two or more become a space.
-        run = if c.is_whitespace() { run + 1 } else { 0 };
-        match run {
-            0 | 1 => cleaned.push(c),
+    let lowered = text.to_lowercase();
+    let spaced = lowered.chars().map(|c| if ".!\"()*#:;~".contains(c) { ' ' } else { c });
+    let collapsed = collapse(spaced);
+    let trimmed = collapsed.trim_end_matches('\n').trim_matches(' ');
+    trimmed.split(' ').take(max_words).collect::<Vec<_>>().join(" ")
+}
+
+/// Two or more white spaces become one space. One alone stays what it is, a tab or a line break too: the reference's
+/// pattern asks for two, and the tokenizer does not care.
+fn collapse(text: impl Iterator<Item = char>) -> String {
+    let mut collapsed = String::new();
+    let mut blanks = 0;
+    for c in text {
+        blanks = if is_blank(c) { blanks + 1 } else { 0 };
+        match blanks {
+            0 | 1 => collapsed.push(c),
             2 => {
-                cleaned.pop();
-                cleaned.push(' ');
+                collapsed.pop();
+                collapsed.push(' ');
             }
             _ => {}
         }
     }
-    let trimmed = cleaned.trim_end_matches('\n').trim_matches(' ');
-    trimmed.split(' ').take(max_words).collect::<Vec<_>>().join(" ")
+    collapsed
 }
 
-/// Whether an uncased English model can judge a cleaned text.
+/// Python's idea of white space: Unicode's, and the four ASCII separators.
+fn is_blank(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
+}
+
+/// Whether an English model that does not tell case can say something about a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgeable {
     Yes,
-    /// Nothing but white space and punctuation is left.
+    /// Nothing but white space, punctuation and symbols is left after cleaning.
     Empty,
-    /// There are letters, but none of them Latin, and no digits: every word would be `[UNK]`.
+    /// There are letters, but none of them Latin, and no digits. The vocabulary has a few hundred foreign letters, so
+    /// such a text would get tokens and a score, but the score would say nothing.
     UnsupportedScript,
 }
 
+/// `cleaned`: what [`pre_caption`] made of the text.
 pub fn judgeable(cleaned: &str) -> Judgeable {
-    // Accented Latin letters count: the tokenizer strips their accents.
-    let is_latin = |c: char| c.is_ascii_alphanumeric() || ('\u{c0}'..='\u{24f}').contains(&c) && c.is_alphabetic();
-    if cleaned.chars().any(is_latin) {
+    if cleaned.chars().any(is_readable) {
         Judgeable::Yes
     } else if cleaned.chars().any(char::is_alphanumeric) {
         Judgeable::UnsupportedScript
@@ -45,33 +58,71 @@ pub fn judgeable(cleaned: &str) -> Judgeable {
     }
 }
 
+/// A Latin letter or a digit; the tokenizer strips accents, so `é` is as good as `e`.
+fn is_readable(c: char) -> bool {
+    let latin_block = matches!(c, '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}');
+    c.is_ascii_alphanumeric() || latin_block && c.is_alphabetic()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn captions_are_cleaned_as_blip_does() {
+    fn cleaning_follows_the_reference_on_its_edge_cases() {
+        // (text, what Python's `re` and `str` make of it by the rule above)
         let cases = [
-            ("A Dog.", "a dog"),
-            ("  Two   \t dogs!!! (running)\n", "two dogs running"),
-            ("don't stop, well-known? 42", "don't stop, well-known? 42"),
-            ("#1 \"best\" *photo* ~ here: now;", "1 best photo here now"),
+            ("A Dog (brown) runs!", "a dog brown runs"),
+            ("Photo: \"Sunset\" #beach ~ *wow*; ok.", "photo sunset beach wow ok"),
+            ("don't stop, well-known? 24/7", "don't stop, well-known? 24/7"),
+            ("one\ttab\nand line", "one\ttab\nand line"),
+            ("two\t\nblanks", "two blanks"),
+            ("line break\n", "line break"),
+            ("\n\n leading", "leading"),
+            ("\tleading tab", "\tleading tab"),
+            ("no\u{a0}\u{a0}break", "no break"),
+            ("a\u{1c}\u{1d}b", "a b"),
+            ("ÉCOLE İstanbul ΟΔΟΣ", "école i\u{307}stanbul οδος"),
             ("...", ""),
+            ("", ""),
         ];
-        for (text, cleaned) in cases {
-            assert_eq!(pre_caption(text, 30), cleaned, "{text:?}");
+        for (text, expected) in cases {
+            assert_eq!(pre_caption(text, 30), expected, "{text:?}");
         }
-        assert_eq!(pre_caption("one two three four", 3), "one two three");
     }
 
     #[test]
-    fn a_text_without_a_latin_letter_or_digit_is_not_called_noise() {
-        assert_eq!(judgeable("a dog"), Judgeable::Yes);
-        assert_eq!(judgeable("café"), Judgeable::Yes);
-        assert_eq!(judgeable("2024"), Judgeable::Yes);
-        assert_eq!(judgeable("собака"), Judgeable::UnsupportedScript);
-        assert_eq!(judgeable("狗"), Judgeable::UnsupportedScript);
-        assert_eq!(judgeable(", - '"), Judgeable::Empty);
-        assert_eq!(judgeable(""), Judgeable::Empty);
+    fn cleaning_keeps_the_first_words() {
+        assert_eq!(pre_caption("one two. three four", 3), "one two three");
+        assert_eq!(pre_caption("one two", 3), "one two");
+        assert_eq!(pre_caption("one two", 0), "");
+    }
+
+    #[test]
+    fn cleaning_twice_changes_nothing() {
+        for text in ["A (b)  c.", "x\n", " ~ y ~ ", "ΟΔΟΣ!"] {
+            let once = pre_caption(text, 30);
+            assert_eq!(pre_caption(&once, 30), once);
+        }
+    }
+
+    #[test]
+    fn a_text_is_judgeable_with_one_latin_letter_or_digit() {
+        let cases = [
+            ("a dog", Judgeable::Yes),
+            ("2024", Judgeable::Yes),
+            ("école", Judgeable::Yes),
+            ("москва 7", Judgeable::Yes),
+            ("", Judgeable::Empty),
+            (" \n", Judgeable::Empty),
+            ("собака", Judgeable::UnsupportedScript),
+            ("犬", Judgeable::UnsupportedScript),
+            (", - '", Judgeable::Empty),
+            ("×🐶", Judgeable::Empty),
+            ("tiếng việt", Judgeable::Yes),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(judgeable(text), expected, "{text:?}");
+        }
     }
 }

@@ -66,9 +66,9 @@ async fn read(
         let asked = Instant::now();
         let rows = reader.next().await?;
         attempt.clock.add(Stage::Fetch, asked);
-        match rows {
-            Some(rows) if out.send(Flow::Rows(rows)).await.is_ok() => {}
-            _ => return Ok(()),
+        let Some(rows) = rows else { return Ok(()) };
+        if out.send(Flow::Rows(rows)).await.is_err() {
+            return Ok(());
         }
     }
 }

@@ -45,7 +45,7 @@ pub struct Policy {
     pub retry: Duration,
     /// Back-off before a dead child is replaced; it doubles with every death in a row, with jitter, up to a minute.
     pub restart: Duration,
-    /// Deaths in a row of one device's children before they are ready, at which the run stops.
+    /// Children in a row of one device that die of their own before they are ready, at which the run stops.
     pub failed_starts: u32,
     /// Kills (from outside, or of hung children) without a commit in between, at which the run stops.
     pub kills: u32,
@@ -232,7 +232,7 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
     }
 
     async fn take_end(&mut self, worker: usize, ended: Ended) -> Result<(), DispatchError> {
-        let Some(up) = self.slots[worker].end(self.policy.restart) else { return Ok(()) };
+        let Some(up) = self.slots[worker].end(self.policy.restart, ended.death != Death::FromOutside) else { return Ok(()) };
         let how = up.explain(&ended, self.policy.silence);
         self.report.restarts += 1;
         let class = class_of(&up, ended.death);
@@ -299,7 +299,7 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
         while self.slots.iter().any(Slot::is_up) {
             let Ok(Some((worker, said))) = timeout_at(until, heard.recv()).await else { return };
             match said {
-                Said::Ended(_) => drop(self.slots[worker].end(self.policy.restart)),
+                Said::Ended(_) => drop(self.slots[worker].end(self.policy.restart, false)),
                 said => {
                     if let Err(error) = self.take_in(worker, said).await {
                         tracing::debug!(%error, "while draining");

@@ -17,7 +17,7 @@ pub(super) struct Slot {
     pub state: SlotState,
     /// Deaths since the slot's last commit; they make its back-off longer.
     pub deaths_in_row: u32,
-    /// Deaths since a child was last ready.
+    /// Children that died of their own before they were ready, since one last was.
     pub failed_starts: u32,
 }
 
@@ -64,13 +64,13 @@ impl Slot {
         self.state = SlotState::Up(Up { child, is_ready: false, last_heard: Instant::now(), is_hung: false });
     }
 
-    /// Notes that the child is gone; returns what was known of it.
-    pub fn end(&mut self, restart: Duration) -> Option<Up> {
+    /// Notes that the child is gone, by its own doing or not; returns what was known of it.
+    pub fn end(&mut self, restart: Duration, by_itself: bool) -> Option<Up> {
         self.deaths_in_row += 1;
         let until = Instant::now() + back_off(restart, self.deaths_in_row);
         match std::mem::replace(&mut self.state, SlotState::Down { until }) {
             SlotState::Up(up) => {
-                self.failed_starts = if up.is_ready { 0 } else { self.failed_starts + 1 };
+                self.failed_starts += u32::from(!up.is_ready && by_itself);
                 Some(up)
             }
             SlotState::Down { .. } => None,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 /// The judgeable texts of one row group, cleaned.
 pub(super) struct ControlTexts {
     texts: Vec<Arc<str>>,
+    max_words: usize,
     seed: u64,
 }
 
@@ -17,14 +18,15 @@ pub(super) struct ControlTexts {
 const TRIES: usize = 8;
 
 impl ControlTexts {
-    pub(super) fn new<'a>(texts: impl Iterator<Item = Option<&'a str>>, max_words: usize, seed: u64) -> Self {
-        let cleaned = texts.flatten().map(|text| pre_caption(text, max_words));
+    pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>, max_words: usize, seed: u64) -> Self {
+        let cleaned = texts.map(|text| pre_caption(text, max_words));
         let texts = cleaned.filter(|text| matches!(judgeable(text), Judgeable::Yes)).map(Arc::from).collect();
-        Self { texts, seed }
+        Self { texts, max_words, seed }
     }
 
-    /// A text that is not `own`, the same for the same seed and row.
+    /// A text that is not the row's own, cleaned; the same for the same seed and row.
     pub(super) fn choose(&self, row: u64, own: Option<&str>) -> Option<String> {
+        let own = own.map(|text| pre_caption(text, self.max_words));
         if self.texts.is_empty() {
             return None;
         }
@@ -32,7 +34,7 @@ impl ControlTexts {
         let digest = digest.chain_update(row.to_le_bytes()).finalize();
         let start = u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
         let at = |step: usize| &self.texts[((start % self.texts.len() as u64) as usize + step) % self.texts.len()];
-        (0..TRIES.min(self.texts.len())).map(at).find(|text| Some(text.as_ref()) != own).map(|text| text.to_string())
+        (0..TRIES.min(self.texts.len())).map(at).find(|text| Some(text.as_ref()) != own.as_deref()).map(|text| text.to_string())
     }
 }
 
@@ -43,12 +45,12 @@ mod tests {
     #[test]
     fn a_control_is_another_text_and_always_the_same_one() {
         let texts = ["A cat.", "a dog", "", "***", "a cat"];
-        let control = ControlTexts::new(texts.iter().map(|text| Some(*text)), 30, 7);
+        let control = ControlTexts::new(texts.into_iter(), 30, 7);
         for row in 0..100 {
             let chosen = control.choose(row, Some("a cat"));
             assert_eq!(chosen.as_deref(), Some("a dog"));
             assert_eq!(control.choose(row, None), control.choose(row, None));
         }
-        assert_eq!(ControlTexts::new([Some("a cat")].into_iter(), 30, 7).choose(0, Some("a cat")), None);
+        assert_eq!(ControlTexts::new(["a cat"].into_iter(), 30, 7).choose(0, Some("a cat")), None);
     }
 }

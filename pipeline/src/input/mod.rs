@@ -6,6 +6,7 @@ mod images;
 mod parquet;
 mod reader;
 mod selection;
+mod source;
 
 pub use columns::ColumnError;
 pub use reader::{InputColumns, ReadError, Rows, ShardReader};
@@ -45,4 +46,20 @@ pub enum TextInput {
     Missing,
     Text(String),
     NotUtf8(Bytes),
+}
+
+impl TextInput {
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Missing | Self::NotUtf8(_) => None,
+        }
+    }
+
+    pub fn into_text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Missing | Self::NotUtf8(_) => None,
+        }
+    }
 }

@@ -1,22 +1,12 @@
 //! The rows of a shard, in order, a few at a time.
 
-use super::{ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, parquet::PinnedParquet, selection};
-use ::parquet::{
-    arrow::{
-        ParquetRecordBatchStreamBuilder, ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
-        async_reader::ParquetRecordBatchStream,
-    },
-    errors::ParquetError,
-};
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Field, SchemaRef},
-};
-use capfilt_bucket::{BucketError, PinnedObject, Place};
+use super::{ColumnError, Sample, control::ControlTexts, parquet::PinnedParquet, source::Source};
+use ::parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
+use arrow::{array::RecordBatch, datatypes::Field};
+use capfilt_bucket::{BucketError, Place};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
 use futures::TryStreamExt as _;
-use std::{collections::BTreeSet, ops::Range};
+use std::{ops::Range, sync::Arc};
 
 /// What of the input a job reads.
 #[derive(Debug, Clone)]
@@ -72,13 +62,8 @@ pub struct Rows {
 
 /// Reads one shard. Memory: the compressed columns of one row group, plus one batch of rows.
 pub struct ShardReader {
-    input: Place,
-    object: PinnedObject,
-    metadata: ArrowReaderMetadata,
-    columns: InputColumns,
+    source: Arc<Source>,
     shard: Shard,
-    batch_rows: usize,
-    passthrough: Vec<Field>,
     next_row: u64,
     group: Option<RowGroup>,
     groups_left: Range<u32>,
@@ -86,49 +71,40 @@ pub struct ShardReader {
 
 struct RowGroup {
     stream: ParquetRecordBatchStream<PinnedParquet>,
-    control: ControlTexts,
+    control: Arc<ControlTexts>,
 }
 
 impl ShardReader {
     /// Opens the shard's file; only its footer is read.
     pub async fn open(input: &Place, shard: &Shard, columns: InputColumns, batch_rows: usize) -> Result<Self, ReadError> {
-        let object = PinnedObject::new(input, &shard.file);
-        // Types come from Parquet alone: what a writer's Arrow library made of them (dictionaries, views) is its own business.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let load = ArrowReaderMetadata::load_async(&mut PinnedParquet(object.clone()), options).await;
-        let metadata = load.map_err(|source| ReadError::Parquet { file: shard.file.path.clone(), source })?;
-        let mut reader = Self {
-            input: input.clone(),
-            object,
-            metadata,
-            columns,
-            shard: shard.clone(),
-            batch_rows,
-            passthrough: Vec::new(),
-            next_row: shard.first_row,
-            group: None,
-            groups_left: shard.row_groups.clone(),
-        };
-        reader.passthrough = reader.passthrough_fields()?;
-        Ok(reader)
+        let source = Arc::new(Source::open(input, shard, columns, batch_rows).await?);
+        let (next_row, groups_left) = (shard.first_row, shard.row_groups.clone());
+        Ok(Self { source, shard: shard.clone(), next_row, group: None, groups_left })
     }
 
     /// The pass-through columns, as the pairs table will have them.
     pub fn passthrough(&self) -> &[Field] {
-        &self.passthrough
+        &self.source.passthrough
     }
 
     /// The next rows, or `None` after the last; the count of all rows is held against the plan.
     pub async fn next(&mut self) -> Result<Option<Rows>, ReadError> {
+        let source = Arc::clone(&self.source);
         loop {
-            if self.group.is_none() && !self.open_next_group().await? {
-                return self.finish();
-            }
-            let Some(group) = &mut self.group else { continue };
+            let Some(group) = &mut self.group else {
+                let Some(next) = self.groups_left.next() else { return self.finish() };
+                let control = Arc::new(source.control_texts(next).await?);
+                self.group = Some(RowGroup { stream: source.rows_of(next)?, control });
+                continue;
+            };
             match group.stream.try_next().await {
-                Ok(Some(batch)) => return self.rows(batch).await.map(Some),
                 Ok(None) => self.group = None,
-                Err(source) => return Err(self.parquet(source)),
+                Err(error) => return Err(source.parquet(error)),
+                Ok(Some(batch)) => {
+                    let (control, first_row) = (Arc::clone(&group.control), self.next_row);
+                    self.next_row += batch.num_rows() as u64;
+                    return source.samples(batch, first_row, &control).await.map(Some);
+                }
             }
         }
     }
@@ -137,132 +113,4 @@ impl ShardReader {
         let (planned, found) = (self.shard.rows, self.next_row - self.shard.first_row);
         if planned == found { Ok(None) } else { Err(ReadError::Rows { file: self.shard.file.path.clone(), planned, found }) }
     }
-
-    async fn open_next_group(&mut self) -> Result<bool, ReadError> {
-        let Some(group) = self.groups_left.next() else { return Ok(false) };
-        let control = self.control_texts(group).await?;
-        let wanted = self.wanted_columns();
-        let stream = self.stream(group, &wanted, self.batch_rows)?;
-        self.group = Some(RowGroup { stream, control });
-        Ok(true)
-    }
-
-    /// The row group's texts, read ahead of its images: a column of text is small.
-    async fn control_texts(&self, group: u32) -> Result<ControlTexts, ReadError> {
-        let mut texts = Vec::new();
-        if self.schema().field_with_name(&self.columns.text).is_ok() {
-            let wanted = BTreeSet::from([self.columns.text.as_str()]);
-            let mut stream = self.stream(group, &wanted, 8192)?;
-            while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
-                texts.extend(self.texts(&batch)?);
-            }
-        }
-        let text = |input: &TextInput| match input {
-            TextInput::Text(text) => Some(text.clone()),
-            _ => None,
-        };
-        let texts: Vec<Option<String>> = texts.iter().map(text).collect();
-        Ok(ControlTexts::new(texts.iter().map(Option::as_deref), self.columns.max_words, self.columns.seed))
-    }
-
-    fn stream(
-        &self,
-        group: u32,
-        wanted: &BTreeSet<&str>,
-        batch_rows: usize,
-    ) -> Result<ParquetRecordBatchStream<PinnedParquet>, ReadError> {
-        let file = PinnedParquet(self.object.clone());
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
-        let roots = self.schema().fields().iter().enumerate();
-        let roots = roots.filter(|(_, field)| wanted.contains(field.name().as_str())).map(|(index, _)| index);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let builder = builder.with_projection(mask).with_row_groups(vec![group as usize]).with_batch_size(batch_rows);
-        builder.build().map_err(|source| self.parquet(source))
-    }
-
-    fn wanted_columns(&self) -> BTreeSet<&str> {
-        let columns = &self.columns;
-        let mut wanted = BTreeSet::from([columns.key.as_str(), columns.image.as_str(), columns.text.as_str()]);
-        wanted.extend(columns.selection.iter().flat_map(Predicate::columns));
-        wanted.extend(columns.passthrough.iter().map(String::as_str));
-        wanted
-    }
-
-    async fn rows(&mut self, batch: RecordBatch) -> Result<Rows, ReadError> {
-        let rows = batch.num_rows();
-        let keys = match columns::find(&batch, &self.columns.key) {
-            Some(array) => columns::keys(&self.columns.key, array).map_err(|source| self.column(source))?,
-            None => vec![None; rows],
-        };
-        let texts = self.texts(&batch)?;
-        let selected = match &self.columns.selection {
-            Some(predicate) => selection::selected(predicate, &batch).map_err(|source| self.column(source))?,
-            None => vec![true; rows],
-        };
-        let images = self.images(&batch, &selected).await?;
-        let first_row = self.next_row;
-        self.next_row += rows as u64;
-        let control = self.group.as_ref().map(|group| &group.control);
-        let samples = keys.into_iter().zip(images).zip(texts).zip(selected).zip(first_row..);
-        let samples = samples.map(|((((key, image), text), selected), row)| {
-            let own = match &text {
-                TextInput::Text(text) => Some(crate::text::pre_caption(text, self.columns.max_words)),
-                _ => None,
-            };
-            let control = control.and_then(|texts| texts.choose(row, own.as_deref()));
-            Sample { row, key, image, text, selected, control }
-        });
-        let samples = samples.collect();
-        let passthrough: Vec<usize> =
-            self.passthrough.iter().map(|field| batch.schema().index_of(field.name())).collect::<Result<_, _>>().map_err(
-                |error| self.parquet(error.into()),
-            )?;
-        let passthrough = batch.project(&passthrough).map_err(|error| self.parquet(error.into()))?;
-        Ok(Rows { samples, passthrough })
-    }
-
-    async fn images(&self, batch: &RecordBatch, selected: &[bool]) -> Result<Vec<ImageInput>, ReadError> {
-        let Some(array) = columns::find(batch, &self.columns.image) else {
-            return Err(self.column(missing(&self.columns.image)));
-        };
-        let mut cells = columns::images(&self.columns.image, array).map_err(|source| self.column(source))?;
-        // What is not selected is not fetched.
-        for (cell, selected) in cells.iter_mut().zip(selected) {
-            if !selected {
-                *cell = columns::ImageCell::Nothing;
-            }
-        }
-        Ok(images::fetch(cells, &self.input, self.columns.image_bytes).await)
-    }
-
-    fn texts(&self, batch: &RecordBatch) -> Result<Vec<TextInput>, ReadError> {
-        match columns::find(batch, &self.columns.text) {
-            Some(array) => columns::texts(&self.columns.text, array).map_err(|source| self.column(source)),
-            None => Ok(vec![TextInput::Missing; batch.num_rows()]),
-        }
-    }
-
-    fn passthrough_fields(&self) -> Result<Vec<Field>, ReadError> {
-        let field = |name: &String| match self.schema().field_with_name(name) {
-            Ok(field) => Ok(field.clone().with_nullable(true)),
-            Err(_) => Err(self.column(missing(name))),
-        };
-        self.columns.passthrough.iter().map(field).collect()
-    }
-
-    fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
-    }
-
-    fn parquet(&self, source: ParquetError) -> ReadError {
-        ReadError::Parquet { file: self.shard.file.path.clone(), source }
-    }
-
-    fn column(&self, source: ColumnError) -> ReadError {
-        ReadError::Column { file: self.shard.file.path.clone(), source }
-    }
-}
-
-fn missing(column: &str) -> ColumnError {
-    ColumnError { column: column.to_owned(), problem: "is not there; set input.image and input.passthrough to columns that are".to_owned() }
 }

@@ -2,7 +2,7 @@
 
 use super::ColumnError;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, Datum, Float64Array, RecordBatch, StringArray},
+    array::{Array, ArrayRef, BooleanArray, Datum, Float64Array, RecordBatch, StringArray},
     compute::{
         and_kleene, cast, is_not_null, is_null,
         kernels::cmp::{eq, gt, gt_eq, lt, lt_eq, neq},
@@ -60,7 +60,7 @@ fn compare(column: &ArrayRef, operator: Operator, literal: &Literal) -> Result<B
         Operator::Greater => gt,
         Operator::GreaterOrEqual => gt_eq,
     };
-    test(&column, scalar.1.as_ref()).map(|result| result.as_boolean().clone())
+    test(&column, scalar.1.as_ref())
 }
 
 fn find<'a>(batch: &'a RecordBatch, column: &str) -> Result<&'a ArrayRef, ColumnError> {

@@ -1,0 +1,174 @@
+//! Does the bucket hold what its records claim? Everything is read again and counted again; nothing is believed.
+//!
+//! Memory stays flat: one shard's kept rows (without images) and one row group of a table per shard at work.
+
+mod ledger;
+mod pairs;
+mod quarantine;
+mod records;
+mod shard;
+mod table;
+
+use crate::{
+    JobError, input, job,
+    manifest::Books,
+    standing::{Standing, standing},
+};
+use capfilt_bucket::{Bucket, BucketError, Place};
+use capfilt_schemas::{job::JobRecord, manifest::Manifest, names, plan::Shard};
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use std::{pin::pin, sync::Arc};
+
+/// Shards checked at the same time: decoding is the work, and more than a few only add memory.
+const SHARDS_AT_ONCE: usize = 4;
+
+/// What `capfilt verify` found, and prints with `--json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    pub ok: bool,
+    /// Rows of committed shards.
+    pub rows: u64,
+    pub problems: Vec<Problem>,
+}
+
+/// One thing that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Name of the object below the job's URL, or of an input file.
+    pub object: String,
+    pub what: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+impl Problem {
+    pub(crate) fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { object: object.into(), what: what.into(), next: next.into() }
+    }
+}
+
+/// Verifies a job; with `input`, also that its input files are still those that were planned. `progress` is called with
+/// the shards done and their total.
+///
+/// # Errors
+/// When the store fails, or when there is no job. What is wrong with the job itself is a [`Problem`].
+pub async fn verify(
+    bucket: &Bucket,
+    input: Option<&Place>,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Verification, JobError> {
+    let (job, plan) = match job::load(bucket).await {
+        Ok(loaded) => loaded,
+        Err(error @ (JobError::Damaged { .. } | JobError::Bucket(BucketError::Record { .. }))) => {
+            let next = "without job.json and its plan nothing else can be checked; restore them from a copy";
+            return Ok(conclude(0, vec![Problem::new(names::JOB, error.to_string(), next)]));
+        }
+        Err(error) => return Err(error),
+    };
+    let mut problems = Vec::new();
+    if let Some(input) = input {
+        problems.extend(input_changes(input, &job, &plan).await?);
+    }
+    let standing = standing(bucket).await?;
+    problems.extend(records::check(bucket, &plan).await?);
+    problems.extend(open_shards(&job, &plan, &standing));
+    let books = shards(bucket, &job, &plan, &standing, &mut problems, &mut progress).await?;
+    let expected = books.close(&job, &plan, &standing);
+    problems.extend(manifest_problem(bucket, &expected, standing.remaining(&plan, attempts(&job)).count()).await?);
+    Ok(conclude(expected.rows, problems))
+}
+
+fn conclude(rows: u64, problems: Vec<Problem>) -> Verification {
+    Verification { ok: problems.is_empty(), rows, problems }
+}
+
+fn attempts(job: &JobRecord) -> u32 {
+    job.settings.limits.attempts
+}
+
+/// Checks every committed shard; returns the books of their commits, in plan order.
+async fn shards(
+    bucket: &Bucket,
+    job: &JobRecord,
+    plan: &[Shard],
+    standing: &Standing,
+    problems: &mut Vec<Problem>,
+    progress: &mut impl FnMut(u64, u64),
+) -> Result<Books, JobError> {
+    let settings = Arc::new(job.settings.clone());
+    let committed = plan.iter().filter_map(|shard| Some((shard.clone(), *standing.committed.get(&shard.id)?)));
+    let total = standing.committed.len() as u64;
+    // Tasks of their own, so that shards are decoded on several cores.
+    let checks = futures::stream::iter(committed).map(|(shard, n)| {
+        let (bucket, settings) = (bucket.clone(), Arc::clone(&settings));
+        tokio::spawn(async move { shard::check(&bucket, &settings, &shard, n).await })
+    });
+    let mut checks = pin!(checks.buffered(SHARDS_AT_ONCE));
+    let (mut books, mut done) = (Books::default(), 0);
+    while let Some(found) = checks.next().await {
+        let found = found.expect("checking a shard does not panic")?;
+        problems.extend(found.problems);
+        found.counted.iter().for_each(|counted| books.add(counted));
+        done += 1;
+        progress(done, total);
+    }
+    Ok(books)
+}
+
+async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
+    let now = match input::list(input, &job.settings.job.url).await {
+        Err(crate::PlanError::NoFiles { .. }) => Vec::new(),
+        listed => listed?,
+    };
+    let changes = input::changes(&job::planned_files(job, plan), &now);
+    let next = "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
+    Ok(changes.into_iter().map(|change| Problem::new(&job.settings.input.url, change, next)).collect())
+}
+
+/// One problem for all open shards: an unfinished job has many of them.
+fn open_shards(job: &JobRecord, plan: &[Shard], standing: &Standing) -> Option<Problem> {
+    let mut open = standing.remaining(plan, attempts(job)).map(|(shard, _)| shard);
+    let first = open.next()?;
+    let (n, all) = (1 + open.count(), plan.len());
+    let what = format!(
+        "{n} of {all} planned shards have neither a commit nor a quarantine (first: {}, rows from {} of {})",
+        first.id, first.first_row, first.file.path
+    );
+    Some(Problem::new(names::commit(&first.id, 0), what, "run the job again to finish them"))
+}
+
+async fn manifest_problem(bucket: &Bucket, expected: &Manifest, open: usize) -> Result<Option<Problem>, BucketError> {
+    let mut listed = bucket.list(names::MANIFESTS);
+    let mut highest = None;
+    while let Some((name, _)) = listed.try_next().await? {
+        highest = highest.max(names::parse_manifest(&name));
+    }
+    let again = "run the job again: it writes a manifest of what is committed now";
+    let Some(n) = highest else {
+        let what = "every shard is decided, but there is no manifest";
+        return Ok((open == 0).then(|| Problem::new(names::MANIFESTS, what, again)));
+    };
+    let name = names::manifest(n);
+    let found: Manifest = match bucket.read_record(&name).await {
+        Ok(found) => found,
+        Err(error @ BucketError::Record { .. }) => return Ok(Some(Problem::new(name, error.to_string(), again))),
+        Err(error) => return Err(error),
+    };
+    Ok(difference(&found, expected, n).map(|what| Problem::new(name, what, again)))
+}
+
+fn difference(found: &Manifest, expected: &Manifest, n: u32) -> Option<String> {
+    let differing = [
+        ("its own number", found.n != n),
+        ("the digest over the commits", found.digest != expected.digest),
+        ("the number of shards", found.shards != expected.shards),
+        ("the number of rows", found.rows != expected.rows),
+        ("the tally", found.tally != expected.tally),
+        ("the repaired shards", found.repaired != expected.repaired),
+        ("the quarantined shards", found.quarantined != expected.quarantined),
+        ("the refused files", found.refused != expected.refused),
+    ];
+    let names: Vec<&str> = differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
+    (!names.is_empty()).then(|| format!("the newest manifest does not describe what is committed: {} differ", names.join(", ")))
+}

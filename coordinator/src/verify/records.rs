@@ -1,0 +1,59 @@
+//! The commit records by themselves: each under its own name, for a planned shard, and no attempt twice.
+
+use super::Problem;
+use capfilt_bucket::{Bucket, BucketError};
+use capfilt_schemas::{
+    commit::Commit,
+    hash::sha256_hex,
+    names::{self, AttemptId},
+    plan::{Shard, ShardId},
+};
+use futures::TryStreamExt as _;
+use std::collections::{BTreeMap, HashSet};
+
+/// Problems of names and of shards with several commits. The commit that counts is read with its shard.
+pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem>, BucketError> {
+    let planned: HashSet<&ShardId> = plan.iter().map(|shard| &shard.id).collect();
+    let mut problems = Vec::new();
+    let mut several = BTreeMap::<ShardId, Vec<u32>>::new();
+    let mut listed = bucket.list(names::COMMITS);
+    while let Some((name, _)) = listed.try_next().await? {
+        match names::parse_commit(&name) {
+            // The name must be the one we would write: `00.json` is a copy of `0.json`.
+            Some((shard, n)) if names::commit(&shard, n) == name => {
+                if !planned.contains(&shard) {
+                    let next = "it counts for nothing; find out who wrote it, then delete it";
+                    problems.push(Problem::new(name, format!("commit of shard {shard}, which is not in the plan"), next));
+                }
+                several.entry(shard).or_default().push(n);
+            }
+            _ => problems.push(Problem::new(name, "this is no commit's name", "it counts for nothing; delete it if it is a copy")),
+        }
+    }
+    several.retain(|_, numbers| numbers.len() > 1);
+    for (shard, mut numbers) in several {
+        numbers.sort_unstable();
+        problems.extend(doubled(bucket, &shard, &numbers).await?);
+    }
+    Ok(problems)
+}
+
+/// Commits of one shard that are the same attempt or the same bytes: a repair is always a new attempt.
+async fn doubled(bucket: &Bucket, shard: &ShardId, numbers: &[u32]) -> Result<Vec<Problem>, BucketError> {
+    let mut problems = Vec::new();
+    let mut attempts = BTreeMap::<AttemptId, u32>::new();
+    let mut digests = BTreeMap::<String, u32>::new();
+    for &n in numbers {
+        let name = names::commit(shard, n);
+        let bytes = bucket.read(&name).await?;
+        let attempt = bucket.parse_record::<Commit>(&name, &bytes).map(|commit| commit.attempt);
+        let same_bytes = digests.insert(sha256_hex(&bytes), n);
+        let same_attempt = attempt.ok().and_then(|attempt| attempts.insert(attempt, n));
+        if let Some(first) = same_bytes.or(same_attempt) {
+            let what = format!("doubled commit: the same attempt as commit {first} of this shard");
+            let next = format!("delete {name}: commit {first} is the result it copies; then run the job again for a new manifest");
+            problems.push(Problem::new(name, what, next));
+        }
+    }
+    Ok(problems)
+}

@@ -1,0 +1,98 @@
+//! One committed shard: its record, its objects, and whether they tell the same story.
+
+use super::{Problem, ledger, pairs, quarantine, table};
+use crate::commits::Counted;
+use capfilt_bucket::{Bucket, BucketError};
+use capfilt_schemas::{
+    commit::{self, Commit, Output},
+    hash::sha256_hex,
+    names::{self, Table},
+    plan::Shard,
+    settings::Settings,
+};
+
+/// What was found of one shard.
+pub(super) struct Found {
+    /// The commit, when it can be read as one; it is in the manifest's books whatever is wrong with its tables.
+    pub counted: Option<Counted>,
+    pub problems: Vec<Problem>,
+}
+
+/// Advice for everything that spoils a shard's result.
+pub(super) fn redo(shard: &Shard, n: u32) -> String {
+    format!("restore it from a copy, or delete {} and run the job again: the shard is then done anew", names::commit(&shard.id, n))
+}
+
+pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n: u32) -> Result<Found, BucketError> {
+    let name = names::commit(&shard.id, n);
+    let bytes = bucket.read(&name).await?;
+    let commit: Commit = match bucket.parse_record(&name, &bytes) {
+        Ok(commit) => commit,
+        Err(error) => return Ok(Found { counted: None, problems: vec![Problem::new(name, error.to_string(), redo(shard, n))] }),
+    };
+    let mut problems: Vec<Problem> =
+        record_faults(&commit, shard, n).into_iter().map(|what| Problem::new(&name, what, redo(shard, n))).collect();
+    // A record of another shard or with unbalanced books says nothing about tables worth comparing.
+    if problems.is_empty() {
+        problems = check_outputs(bucket, settings, shard, &commit).await?;
+    }
+    Ok(Found { counted: Some(Counted { n, sha256: sha256_hex(&bytes), commit }), problems })
+}
+
+fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
+    let misnamed = commit.outputs.iter().find(|o| o.path != names::output(&shard.id, &commit.attempt, o.table));
+    let faults = [
+        (commit.version != commit::VERSION).then(|| format!("it is a commit of version {}, not {}", commit.version, commit::VERSION)),
+        (commit.shard != shard.id).then(|| format!("it is the commit of shard {}: a copied commit", commit.shard)),
+        (commit.n != n).then(|| format!("it is commit {} of its shard under another number: a doubled commit", commit.n)),
+        (commit.rows != shard.rows).then(|| format!("it has {} rows, the plan {}", commit.rows, shard.rows)),
+        misnamed.map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
+        commit.fault(),
+    ];
+    faults.into_iter().flatten().collect()
+}
+
+async fn check_outputs(bucket: &Bucket, settings: &Settings, shard: &Shard, commit: &Commit) -> Result<Vec<Problem>, BucketError> {
+    let mut problems = Vec::new();
+    let mut whole = Vec::new();
+    for output in &commit.outputs {
+        match object_fault(bucket, output).await? {
+            Some(what) => problems.push(Problem::new(&output.path, what, redo(shard, commit.n))),
+            None => whole.push(output),
+        }
+    }
+    let of = |table| whole.iter().find(|output| output.table == table).copied();
+    let Some(output) = of(Table::Ledger) else {
+        // Its object's problem is told already, unless the commit names none.
+        if commit.outputs.iter().all(|output| output.table != Table::Ledger) {
+            problems.push(Problem::new(names::commit(&shard.id, commit.n), "it names no ledger", redo(shard, commit.n)));
+        }
+        return Ok(problems);
+    };
+    let mut faults = table::Faults::default();
+    let expected = ledger::check(bucket, output, shard, commit, settings, &mut faults).await?;
+    problems.extend(faults.into_problem(output, shard, commit.n));
+    if let Some(output) = of(Table::Pairs) {
+        let mut faults = table::Faults::default();
+        pairs::check(bucket, output, &expected.kept, settings.output.images, &mut faults).await?;
+        problems.extend(faults.into_problem(output, shard, commit.n));
+    }
+    if let Some(output) = of(Table::Quarantine) {
+        let mut faults = table::Faults::default();
+        quarantine::check(bucket, output, &expected.set_aside, &mut faults).await?;
+        problems.extend(faults.into_problem(output, shard, commit.n));
+    }
+    Ok(problems)
+}
+
+/// Whether the object is there with the bytes the commit recorded.
+async fn object_fault(bucket: &Bucket, output: &Output) -> Result<Option<String>, BucketError> {
+    Ok(match table::measure(bucket, &output.path).await? {
+        None => Some("the object is gone".to_owned()),
+        Some((bytes, _)) if bytes != output.bytes => Some(format!("the object has {bytes} bytes, the commit recorded {}", output.bytes)),
+        Some((_, sha256)) if sha256 != output.sha256 => {
+            Some(format!("the object's bytes changed: sha256 {sha256}, the commit recorded {}", output.sha256))
+        }
+        Some(_) => None,
+    })
+}

@@ -1,0 +1,99 @@
+//! Reading a table of an attempt for checking, and keeping what is wrong with it short.
+
+use super::{Problem, shard::redo};
+use crate::pinned_parquet::{PinnedParquet, fault_of_file};
+use arrow::{array::RecordBatch, datatypes::Schema};
+use capfilt_bucket::{Bucket, BucketError, PinnedObject};
+use capfilt_schemas::{
+    commit::Output,
+    plan::{InputFile, Shard},
+};
+use futures::TryStreamExt as _;
+use object_store::ObjectStoreExt as _;
+use parquet::{
+    arrow::{ParquetRecordBatchStreamBuilder, async_reader::ParquetRecordBatchStream},
+    errors::ParquetError,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Rows decoded at a time.
+const ROWS_PER_BATCH: usize = 256;
+
+/// Faults of one table: the first is told in full, the others are counted, since one slip shifts every row after it.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    first: Option<String>,
+    more: u64,
+}
+
+impl Faults {
+    pub fn add(&mut self, fault: impl FnOnce() -> String) {
+        match self.first {
+            Some(_) => self.more += 1,
+            None => self.first = Some(fault()),
+        }
+    }
+
+    pub fn add_if(&mut self, is_fault: bool, fault: impl FnOnce() -> String) {
+        if is_fault {
+            self.add(fault);
+        }
+    }
+
+    pub fn into_problem(self, output: &Output, shard: &Shard, n: u32) -> Option<Problem> {
+        let more = if self.more > 0 { format!(" (and {} more)", self.more) } else { String::new() };
+        self.first.map(|first| Problem::new(&output.path, format!("{first}{more}"), redo(shard, n)))
+    }
+}
+
+/// Length and digest of an object, or `None` when there is none. The object is streamed.
+pub(super) async fn measure(bucket: &Bucket, name: &str) -> Result<Option<(u64, String)>, BucketError> {
+    let fail = |source| BucketError::Store { what: "read", object: bucket.place.url_of(name), source };
+    let mut chunks = match bucket.place.store.get(&bucket.place.path_of(name)).await {
+        Ok(found) => found.into_stream(),
+        Err(object_store::Error::NotFound { .. }) => return Ok(None),
+        Err(source) => return Err(fail(source)),
+    };
+    let (mut bytes, mut hasher) = (0, Sha256::new());
+    while let Some(chunk) = chunks.try_next().await.map_err(fail)? {
+        bytes += chunk.len() as u64;
+        hasher.update(&chunk);
+    }
+    Ok(Some((bytes, hex::encode(hasher.finalize()))))
+}
+
+/// A table being read; what cannot be read of it is a fault, what the store refuses is an error.
+pub(super) struct Batches(ParquetRecordBatchStream<PinnedParquet>);
+
+impl Batches {
+    /// `None` (and a fault) when the table is not readable or lacks columns of `expected`; it may have more.
+    pub async fn open(bucket: &Bucket, output: &Output, expected: &Schema, faults: &mut Faults) -> Result<Option<Self>, BucketError> {
+        // Not pinned to a state: its digest was just compared, and no one writes an attempt's object twice.
+        let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
+        let reader = PinnedParquet(PinnedObject::new(&bucket.place, &object));
+        let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
+        let Some(builder) = readable(builder, faults)? else { return Ok(None) };
+        let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());
+        if let Some(field) = expected.fields().iter().find(|field| type_of(field.name()) != Some(field.data_type())) {
+            faults.add(|| format!("it has no column `{}` of type {}", field.name(), field.data_type()));
+            return Ok(None);
+        }
+        Ok(readable(builder.with_batch_size(ROWS_PER_BATCH).build(), faults)?.map(Self))
+    }
+
+    /// The next batch; `None` at the end, and (with a fault) where the rest cannot be read.
+    pub async fn next(&mut self, faults: &mut Faults) -> Result<Option<RecordBatch>, BucketError> {
+        Ok(readable(self.0.try_next().await, faults)?.flatten())
+    }
+}
+
+fn readable<T>(result: Result<T, ParquetError>, faults: &mut Faults) -> Result<Option<T>, BucketError> {
+    match result.map_err(fault_of_file) {
+        Ok(value) => Ok(Some(value)),
+        Err(Ok(fault)) => {
+            faults.add(|| fault);
+            Ok(None)
+        }
+        Err(Err(error)) => Err(error),
+    }
+}

@@ -1,0 +1,190 @@
+//! What `verify` finds: each test damages one thing in a finished job.
+
+mod support;
+
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::{Verification, job, manifest, standing, verify};
+use capfilt_schemas::{
+    commit::Commit,
+    names::{self, Table},
+    plan::Shard,
+};
+use support::World;
+
+struct Finished {
+    world: World,
+    bucket: Bucket,
+    plan: Vec<Shard>,
+    commits: Vec<Commit>,
+}
+
+/// A finished job of three shards; the first one's ledger is spoilt after its books were made up.
+async fn finished(spoil: impl Fn(&mut Vec<capfilt_schemas::ledger::LedgerRow>)) -> Finished {
+    let world = World::new();
+    world.write_input("a.parquet", 30, 10);
+    let job::Opened { record, plan, .. } = world.open().await.unwrap();
+    let bucket = world.bucket();
+    let mut commits = vec![support::work(&bucket, &plan[0], spoil).await];
+    for shard in &plan[1..] {
+        commits.push(support::work(&bucket, shard, |_| ()).await);
+    }
+    let standing = standing(&bucket).await.unwrap();
+    manifest::seal(&bucket, &record, &plan, &standing).await.unwrap();
+    Finished { world, bucket, plan, commits }
+}
+
+impl Finished {
+    async fn verify(&self) -> Verification {
+        verify(&self.bucket, Some(&self.world.input()), |_, _| ()).await.unwrap()
+    }
+
+    /// The one problem there is.
+    async fn problem(&self) -> (String, String) {
+        let found = self.verify().await;
+        assert!(!found.ok);
+        assert_eq!(found.problems.len(), 1, "{:#?}", found.problems);
+        assert!(!found.problems[0].next.is_empty());
+        (found.problems[0].object.clone(), found.problems[0].what.clone())
+    }
+
+    fn path(&self, shard: usize, table: Table) -> String {
+        names::output(&self.plan[shard].id, &self.commits[shard].attempt, table)
+    }
+}
+
+#[tokio::test]
+async fn a_sound_job_has_no_problem() {
+    let job = finished(|_| ()).await;
+    let found = job.verify().await;
+    assert_eq!((found.ok, found.rows), (true, 30), "{:#?}", found.problems);
+}
+
+#[tokio::test]
+async fn a_deleted_object_is_found() {
+    let job = finished(|_| ()).await;
+    for table in Table::ALL {
+        let path = job.path(1, table);
+        let bytes = job.bucket.read(&path).await.unwrap();
+        job.bucket.delete(&path).await.unwrap();
+        assert_eq!(job.problem().await, (path.clone(), "the object is gone".to_owned()));
+        job.bucket.write(&path, bytes).await.unwrap();
+    }
+    assert!(job.verify().await.ok);
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_found_wherever_it_is() {
+    let job = finished(|_| ()).await;
+    let path = job.path(2, Table::Pairs);
+    let sound = job.bucket.read(&path).await.unwrap();
+    for at in [0, sound.len() / 3, sound.len() / 2, sound.len() - 1] {
+        let mut bytes = sound.to_vec();
+        bytes[at] ^= 1;
+        job.bucket.write(&path, bytes.into()).await.unwrap();
+        let (object, what) = job.problem().await;
+        assert!(object == path && what.contains("bytes changed"), "{object}: {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_doubled_commit_is_found() {
+    let job = finished(|_| ()).await;
+    let first = names::commit(&job.plan[0].id, 0);
+    let bytes = job.bucket.read(&first).await.unwrap();
+    // Copied as the shard's next commit; as is, and with its number put right.
+    let second = names::commit(&job.plan[0].id, 1);
+    let renumbered = serde_json::to_vec(&Commit { n: 1, ..job.commits[0].clone() }).unwrap();
+    for copy in [bytes.clone(), renumbered.into()] {
+        job.bucket.write(&second, copy).await.unwrap();
+        let found = job.verify().await;
+        assert!(found.problems.iter().any(|p| p.object == second && p.what.contains("doubled commit")), "{:#?}", found.problems);
+        job.bucket.delete(&second).await.unwrap();
+    }
+    // Copied to another shard.
+    let other = names::commit(&job.plan[1].id, 0);
+    job.bucket.write(&other, bytes.clone()).await.unwrap();
+    let found = job.verify().await;
+    assert!(found.problems.iter().any(|p| p.object == other && p.what.contains("copied commit")), "{:#?}", found.problems);
+    // Copied beside itself under another spelling.
+    let job = finished(|_| ()).await;
+    let spelt = names::commit(&job.plan[0].id, 0).replace("/0.json", "/00.json");
+    job.bucket.write(&spelt, bytes).await.unwrap();
+    assert_eq!(job.problem().await.0, spelt);
+}
+
+#[tokio::test]
+async fn a_missing_a_doubled_and_a_swapped_ledger_row_are_found() {
+    let missing = finished(|rows| drop(rows.remove(3))).await;
+    let doubled = finished(|rows| rows.insert(3, rows[3].clone())).await;
+    let swapped = finished(|rows| rows.swap(2, 3)).await;
+    for job in [missing, doubled, swapped] {
+        let found = job.verify().await;
+        assert!(!found.ok);
+        let ledger = found.problems.iter().find(|p| p.object == job.path(0, Table::Ledger)).expect("a problem of the ledger");
+        assert!(ledger.what.contains("a row is missing or doubled"), "{}", ledger.what);
+    }
+}
+
+#[tokio::test]
+async fn a_verdict_that_does_not_follow_from_its_score_is_found() {
+    let job = finished(|rows| {
+        let score = rows[0].web_score.as_mut().unwrap();
+        score.itm = 0.9;
+    })
+    .await;
+    let (object, what) = job.problem().await;
+    assert!(object == job.path(0, Table::Ledger) && what.contains("row 0: the web text is dropped with P(match)"), "{what}");
+}
+
+#[tokio::test]
+async fn pairs_that_tell_another_story_than_the_ledger_are_found() {
+    let text = finished(|rows| rows[1].synthetic[0].text.push('!')).await;
+    let (object, what) = text.problem().await;
+    assert!(object == text.path(0, Table::Pairs) && what.contains("row 1 has other captions"), "{what}");
+    let image = finished(|rows| rows[1].image_sha256 = Some([7; 32])).await;
+    let (object, what) = image.problem().await;
+    assert!(object == image.path(0, Table::Pairs) && what.contains("row 1 has another image"), "{what}");
+}
+
+#[tokio::test]
+async fn books_that_do_not_balance_are_found() {
+    let job = finished(|_| ()).await;
+    let name = names::commit(&job.plan[0].id, 0);
+    let mut commit = job.commits[0].clone();
+    commit.tally.web_kept += 1;
+    job.bucket.write(&name, serde_json::to_vec_pretty(&commit).unwrap().into()).await.unwrap();
+    let found = job.verify().await;
+    assert!(found.problems.iter().any(|p| p.what.contains("do not give the tally")), "{:#?}", found.problems);
+    commit.rows += 1;
+    job.bucket.write(&name, serde_json::to_vec_pretty(&commit).unwrap().into()).await.unwrap();
+    let found = job.verify().await;
+    assert!(found.problems.iter().any(|p| p.object == name && p.what.contains("tally accounts for")), "{:#?}", found.problems);
+}
+
+#[tokio::test]
+async fn an_open_shard_and_a_manifest_that_is_missing_or_stale_are_found() {
+    let job = finished(|_| ()).await;
+    let manifest = names::manifest(0);
+    let bytes = job.bucket.read(&manifest).await.unwrap();
+    job.bucket.delete(&manifest).await.unwrap();
+    assert!(job.problem().await.1.contains("there is no manifest"));
+    job.bucket.write(&manifest, bytes).await.unwrap();
+    job.bucket.delete(&names::commit(&job.plan[1].id, 0)).await.unwrap();
+    let found = job.verify().await;
+    let whats: Vec<_> = found.problems.iter().map(|p| p.what.as_str()).collect();
+    assert!(whats[0].contains("1 of 3 planned shards have neither") && whats[0].contains(job.plan[1].id.as_str()), "{whats:?}");
+    assert!(whats[1].contains("the newest manifest does not describe") && whats[1].contains("digest"), "{whats:?}");
+}
+
+#[tokio::test]
+async fn a_changed_plan_and_a_changed_input_are_found() {
+    let job = finished(|_| ()).await;
+    job.world.write_input("b.parquet", 1, 1);
+    assert_eq!(job.problem().await.1, "input file b.parquet was added");
+    let (record, _) = job::load(&job.bucket).await.unwrap();
+    let mut bytes = job.bucket.read(&record.plan.path).await.unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    job.bucket.write(&record.plan.path, bytes.into()).await.unwrap();
+    assert!(job.problem().await.1.contains("the plan is not the one"));
+}

@@ -1,0 +1,71 @@
+//! JPEG through MozJPEG, whose decoder is libjpeg-turbo's, as Pillow's is: equal to the bit on every file of the tests.
+//!
+//! Measured on 82 JPEGs of scikit-image's photographs, decode only, one core: MozJPEG in plain C 0.27 s, with its vector
+//! code (if `nasm` is there when it is built) 0.14 s, Pillow 0.16 s, zune-jpeg 0.19 s. But zune-jpeg is up to 6 levels
+//! off and on subsampled photographs has 81–95 % of the values right, so it can't keep the pixel promise.
+
+use std::io::{self, BufRead, Read};
+
+use mozjpeg::{ColorSpace, Decompress, Marker};
+
+use super::samples::{cmyk_to_rgb, grey_to_rgb};
+use super::{ImageLimits, ImageSkip, RgbImage, turn};
+
+/// What stands before the TIFF structure in an EXIF segment.
+const EXIF: &[u8] = b"Exif\0\0";
+
+/// libjpeg reports an error by unwinding with a message, which the caller catches.
+pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+    let markers: &[Marker] = if limits.exif_rotation { &[Marker::APP(1)] } else { &[] };
+    let header = Decompress::builder().with_markers(markers).from_reader(Whole(bytes)).map_err(undecodable)?;
+    let (width, height) = (header.width() as u32, header.height() as u32);
+    limits.admit(width, height)?;
+    let exif = header.markers().find_map(|segment| segment.data.strip_prefix(EXIF).map(<[u8]>::to_vec));
+    let stored = header.color_space();
+    let wanted = match stored {
+        ColorSpace::JCS_GRAYSCALE => ColorSpace::JCS_GRAYSCALE,
+        ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => ColorSpace::JCS_CMYK,
+        ColorSpace::JCS_RGB | ColorSpace::JCS_YCbCr => ColorSpace::JCS_RGB,
+        _ => return Err(ImageSkip::Unsupported(format!("a JPEG with {} components", header.components().len()))),
+    };
+    let mut lines = header.to_colorspace(wanted).map_err(undecodable)?;
+    let samples: Vec<u8> = lines.read_scanlines().map_err(undecodable)?;
+    lines.finish().map_err(undecodable)?;
+    let pixels_u8 = match wanted {
+        ColorSpace::JCS_GRAYSCALE => grey_to_rgb(samples),
+        // Adobe writes light and not ink. Pillow takes every four-channel JPEG for Adobe's, marker or not.
+        ColorSpace::JCS_CMYK => cmyk_to_rgb(&samples.iter().map(|light| 255 - light).collect::<Vec<u8>>()),
+        _ => samples,
+    };
+    let image = RgbImage { width, height, pixels_u8 };
+    Ok(match exif {
+        Some(exif) => turn::by_exif(image, &exif),
+        None => image,
+    })
+}
+
+fn undecodable(error: io::Error) -> ImageSkip {
+    ImageSkip::Undecodable(error.to_string())
+}
+
+/// Hands out all bytes, then an error. libjpeg by itself takes the end of its input for the end of the image and
+/// fills the rest with grey.
+struct Whole<'a>(&'a [u8]);
+
+impl BufRead for Whole<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.0.is_empty() { Err(io::Error::other("the file is truncated")) } else { Ok(self.0) }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.0 = &self.0[amount..];
+    }
+}
+
+impl Read for Whole<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(into)?;
+        self.consume(length);
+        Ok(length)
+    }
+}

@@ -1,0 +1,24 @@
+//! Turning an image as its EXIF orientation says, for those who ask for it.
+
+use image::DynamicImage;
+use image::metadata::Orientation;
+
+use super::RgbImage;
+
+/// `exif`: the TIFF structure of an EXIF segment. Without an orientation in it the image stays as it is.
+pub(super) fn by_exif(image: RgbImage, exif: &[u8]) -> RgbImage {
+    match Orientation::from_exif_chunk(exif) {
+        Some(orientation) => by(image, orientation),
+        None => image,
+    }
+}
+
+pub(super) fn by(image: RgbImage, orientation: Orientation) -> RgbImage {
+    if orientation == Orientation::NoTransforms {
+        return image;
+    }
+    let buffer = image::RgbImage::from_raw(image.width, image.height, image.pixels_u8).expect("a decoded image has width × height RGB pixels");
+    let mut turned = DynamicImage::ImageRgb8(buffer);
+    turned.apply_orientation(orientation);
+    RgbImage { width: turned.width(), height: turned.height(), pixels_u8: turned.into_bytes() }
+}

@@ -1,0 +1,81 @@
+//! `capfilt run`: plan if needed, work until done, seal. Running it again resumes.
+
+use super::worker::{self, Part};
+use crate::{
+    args::RunArgs,
+    exit::{Blame as _, Ending, Exit, Failure},
+    machine::{self, DevicePlan},
+    models, progress, settings_file, stop,
+};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::{
+    JobError,
+    dispatch::Outcome,
+    job::{self, Asked, Opened},
+    manifest::{self, Sealed},
+    standing,
+};
+use capfilt_med::DeviceChoice;
+use capfilt_schemas::settings::{Auto, Settings};
+use serde_json::json;
+
+pub async fn run(args: &RunArgs) -> Ending {
+    let stop = stop::on_signal();
+    let settings = settings_file::load(&args.settings)?;
+    let bucket = Bucket::open(&settings.job.url).usage()?;
+    let workers = &settings.workers;
+    let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let Opened { record, plan, resumed, warnings } = open(&bucket, &settings, &devices).await?;
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    let refused = &record.plan.refused;
+    refused.iter().for_each(|file| eprintln!("refused: {}: {}", file.path, file.reason));
+    let verb = if resumed { "resuming" } else { "planned" };
+    eprintln!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards);
+
+    match worker::work(&bucket, &record, &plan, Part::WHOLE, &devices, stop).await? {
+        Outcome::Interrupted(_) => return Ok(Exit::Interrupted),
+        Outcome::Finished(_) => {}
+    }
+    let standing = standing(&bucket).await.environment()?;
+    let sealed = manifest::seal(&bucket, &record, &plan, &standing).await.environment()?;
+    conclude(&sealed, args.json);
+    let whole = sealed.manifest.quarantined.is_empty() && refused.is_empty();
+    Ok(if whole { Exit::Done } else { Exit::WithQuarantine })
+}
+
+async fn open(bucket: &Bucket, settings: &Settings, devices: &[DevicePlan]) -> Result<Opened, Failure> {
+    let input = Place::open(&settings.input.url).usage()?;
+    let (captioner, filter) = models::records(settings).await?;
+    let resolved = resolve(settings, devices)?;
+    let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    match job::open_or_create(bucket, &input, asked).await {
+        Err(error @ (JobError::Differs(_) | JobError::NoJob { .. })) => Err(error).usage(),
+        opened => opened.environment(),
+    }
+}
+
+/// Settings with `auto` replaced wherever it could change a result.
+fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Failure> {
+    let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
+    let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).usage()?;
+    let mut resolved = settings.clone();
+    resolved.models.precision = models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
+    resolved.workers.batch = Auto::Fixed(settings.workers.batch.or_else(|| machine::default_batch(device)));
+    Ok(resolved)
+}
+
+/// Says what came out; the manifest's URL comes last.
+fn conclude(sealed: &Sealed, as_json: bool) {
+    let manifest = &sealed.manifest;
+    if as_json {
+        println!("{}", json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
+            "quarantined_shards": manifest.quarantined.len()}));
+    } else {
+        println!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
+        for shard in &manifest.quarantined {
+            println!("quarantined shard {} ({} rows): {}", shard.shard, shard.rows, shard.reason);
+        }
+    }
+    println!("{}", sealed.url);
+}

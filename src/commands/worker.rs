@@ -1,0 +1,98 @@
+//! `capfilt worker`: open shards of a planned job, worked on by this machine's devices.
+//!
+//! Workers need not know of each other: one commit per shard wins, so two that overlap waste work and nothing else.
+
+use crate::{
+    args::WorkerArgs,
+    exit::{Blame as _, Ending, Exit, Failure},
+    machine::{self, DevicePlan},
+    progress::JobProgress,
+    stop,
+};
+use anyhow::anyhow;
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::{
+    dispatch::{
+        Outcome, Work,
+        embedded::{self, Policy},
+    },
+    job, standing,
+};
+use capfilt_schemas::{job::JobRecord, plan::Shard, settings::Auto};
+use tokio::{process::Command, sync::watch};
+
+pub async fn run(args: &WorkerArgs) -> Ending {
+    let stop = stop::on_signal();
+    let part: Part = args.part.parse().map_err(anyhow::Error::msg).usage()?;
+    let bucket = Bucket::open(&args.job).usage()?;
+    let (record, plan) = job::load(&bucket).await.environment()?;
+    let devices = machine::devices(&args.devices, Auto::Auto, Auto::Auto).map_err(anyhow::Error::msg).environment()?;
+    match work(&bucket, &record, &plan, part, &devices, stop).await? {
+        Outcome::Finished(report) => {
+            println!("{} shards committed, {} rows; `capfilt run` seals the job when all are", report.committed, report.rows);
+            Ok(if report.quarantined.is_empty() { Exit::Done } else { Exit::WithQuarantine })
+        }
+        Outcome::Interrupted(_) => Ok(Exit::Interrupted),
+    }
+}
+
+/// Every `of`-th shard of a plan, from the `index`-th on.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    index: usize,
+    of: usize,
+}
+
+impl Part {
+    pub const WHOLE: Self = Self { index: 0, of: 1 };
+
+    fn of<'a>(self, plan: &'a [Shard]) -> impl Iterator<Item = &'a Shard> {
+        plan.iter().skip(self.index).step_by(self.of)
+    }
+}
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        match numbers {
+            Some((index, of)) if index < of => Ok(Self { index, of }),
+            _ => Err(format!("part `{text}` is not i/n with i from 0 to n - 1, for example 0/4")),
+        }
+    }
+}
+
+/// Works on what is open of a part of the plan, with one process per device.
+pub async fn work(
+    bucket: &Bucket,
+    record: &JobRecord,
+    plan: &[Shard],
+    part: Part,
+    devices: &[DevicePlan],
+    stop: watch::Receiver<bool>,
+) -> Result<Outcome, Failure> {
+    let standing = standing(bucket).await.environment()?;
+    let plan: Vec<Shard> = part.of(plan).cloned().collect();
+    let work = Work::remaining(&plan, &standing, record.settings.limits.attempts);
+    let program = std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
+    let command = |device: &str, index: usize| {
+        let mut command = Command::new(&program);
+        let threads = &devices[index % devices.len()];
+        command.args(["device", "--job", &bucket.place.url, "--device", device, "--name", &worker_name(index)]);
+        command.arg(format!("--model-threads={}", threads.model_threads));
+        command.arg(format!("--decode-threads={}", threads.decode_threads));
+        command
+    };
+    let names: Vec<String> = devices.iter().map(|plan| plan.device.clone()).collect();
+    let mut progress = JobProgress::start();
+    let outcome = embedded::run(bucket, work, &names, command, Policy::default(), |seen| progress.show(seen), stop).await;
+    progress.finish();
+    outcome.environment()
+}
+
+/// Host, process and device number: enough to find the log of a shard's attempt.
+fn worker_name(index: usize) -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}-{}-{index}", host.trim(), std::process::id())
+}

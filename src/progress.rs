@@ -1,0 +1,96 @@
+//! Progress of a job on standard error: a bar on a terminal, a line every few seconds elsewhere.
+
+use capfilt_coordinator::dispatch::{Change, Observation, Progress};
+use capfilt_schemas::{status::RowStatus, tally::Tally};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
+
+/// Time between two lines when there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Shows what a dispatcher observes.
+pub struct JobProgress {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    /// Rows that were done when this run began: they say nothing about its speed.
+    rows_before: Option<u64>,
+    last_line: Instant,
+}
+
+impl JobProgress {
+    pub fn start() -> Self {
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rows  {msg}");
+        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        let now = Instant::now();
+        Self { bar, started: now, rows_before: None, last_line: now }
+    }
+
+    pub fn show(&mut self, seen: Observation) {
+        let Observation { change, progress } = seen;
+        let before = *self.rows_before.get_or_insert(progress.rows_done);
+        if let Some(text) = news(change) {
+            self.say(&text);
+        }
+        let message = self.message(progress, before);
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.rows_total);
+            bar.set_position(progress.rows_done);
+            bar.set_message(message);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            eprintln!("{}/{} rows  {message}", progress.rows_done, progress.rows_total);
+        }
+    }
+
+    pub fn finish(self) {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => eprintln!("{text}"),
+        }
+    }
+
+    fn message(&self, progress: &Progress, before: u64) -> String {
+        let rate = (progress.rows_done - before.min(progress.rows_done)) as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        let left = (progress.rows_total - progress.rows_done.min(progress.rows_total)) as f64;
+        let eta = if rate > 0.0 { format!("{:.0} s left", left / rate) } else { "starting".to_owned() };
+        let retries = if progress.retries > 0 { format!("  {} retries", progress.retries) } else { String::new() };
+        format!("{rate:.1} rows/s  {eta}  {}{retries}", kept(&progress.tally))
+    }
+}
+
+/// Kept shares, and rows set aside by reason.
+pub fn kept(tally: &Tally) -> String {
+    let judged_web = tally.web.get(&capfilt_schemas::status::WebStatus::Judged).copied().unwrap_or(0);
+    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
+    let skipped = tally.rows.iter().filter(|(status, _)| **status != RowStatus::Judged);
+    let skipped: Vec<String> = skipped.map(|(status, rows)| format!("{rows} {status}")).collect();
+    let skipped = if skipped.is_empty() { String::new() } else { format!("  skipped: {}", skipped.join(", ")) };
+    let (web, synthetic) = (share(tally.web_kept, judged_web), share(tally.synthetic_kept, tally.synthetic));
+    format!("kept: web {web:.1} %, synthetic {synthetic:.1} %{skipped}")
+}
+
+/// What deserves a line of its own.
+fn news(change: &Change) -> Option<String> {
+    match change {
+        Change::WorkerReady { worker, device } => Some(format!("worker {worker} on {device} is ready")),
+        Change::WorkerEnded { worker, how } => Some(format!("worker {worker} ended: {how}")),
+        Change::WorkerSaid { worker, line } => Some(format!("worker {worker}: {line}")),
+        Change::Retrying { failure } => {
+            Some(format!("shard {}: {}: {}; trying again", failure.shard, failure.class, failure.message))
+        }
+        Change::Quarantined { failure } => {
+            Some(format!("shard {}: {}: {}; set aside", failure.shard, failure.class, failure.message))
+        }
+        Change::Draining => Some("waiting for the workers to finish what they have".to_owned()),
+        Change::WorkerStarted { .. } | Change::RowsDone | Change::Committed { .. } => None,
+    }
+}
