@@ -1,0 +1,218 @@
+//! The embedded dispatcher with real child processes: shell scripts that speak the pipe and die in every way.
+
+#![cfg(unix)]
+
+mod support;
+
+use capfilt_coordinator::{
+    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, embedded},
+    standing,
+};
+use capfilt_schemas::{failure::FailureClass, plan::Shard};
+use std::{path::Path, sync::Mutex, time::Duration};
+use support::World;
+use tokio::{process::Command, sync::watch};
+
+/// A child that commits every shard, with places to misbehave: before it is ready, and before it commits a shard (`$id`).
+fn script(at_start: &str, at_shard: &str) -> String {
+    format!(
+        r#"{at_start}
+echo "a library prints this"
+echo '{{"event":"ready","device":"fake"}}'
+while IFS= read -r line; do
+  id=${{line#*\"id\":\"}}; id=${{id%%\"*}}
+  attempt=${{line#*\"attempt\":\"}}; attempt=${{attempt%%\"*}}
+  echo "{{\"event\":\"started\",\"shard\":\"$id\"}}"
+  {at_shard}
+  echo "{{\"event\":\"committed\",\"shard\":\"$id\",\"attempt\":\"$attempt\",\"rows\":10,\"superseded\":false,\"tally\":{{\"rows\":{{\"judged\":10}},\"web\":{{}},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}}}}"
+done"#
+    )
+}
+
+struct Job {
+    world: World,
+    plan: Vec<Shard>,
+    policy: embedded::Policy,
+    attempts: u32,
+    changes: Mutex<Vec<Change>>,
+    last: Mutex<Progress>,
+}
+
+impl Job {
+    async fn new(shards: usize) -> Self {
+        let world = World::new();
+        world.write_input("a.parquet", 10 * shards, 10);
+        let plan = world.open().await.unwrap().plan;
+        let policy = embedded::Policy {
+            grace: Duration::from_millis(500),
+            retry: Duration::from_millis(10),
+            restart: Duration::from_millis(10),
+            ..embedded::Policy::default()
+        };
+        Self { world, plan, policy, attempts: 3, changes: Mutex::default(), last: Mutex::default() }
+    }
+
+    fn folder(&self) -> &Path {
+        self.world.folder.path()
+    }
+
+    async fn run(&self, workers: usize, script: &str) -> Result<Outcome, DispatchError> {
+        self.run_until(workers, script, watch::channel(false).1).await
+    }
+
+    async fn run_until(&self, workers: usize, script: &str, stop: watch::Receiver<bool>) -> Result<Outcome, DispatchError> {
+        let bucket = self.world.bucket();
+        let standing = standing(&bucket).await.unwrap();
+        let work = Work::remaining(&self.plan, &standing, self.attempts);
+        let command = |_: &str, worker: usize| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).env("FOLDER", self.folder()).env("WORKER", worker.to_string());
+            command
+        };
+        let devices = vec!["fake".to_owned(); workers];
+        let observe = |seen: capfilt_coordinator::dispatch::Observation<'_>| {
+            self.changes.lock().unwrap().push(seen.change.clone());
+            *self.last.lock().unwrap() = seen.progress.clone();
+        };
+        let run = embedded::run(&bucket, work, &devices, command, self.policy, observe, stop);
+        tokio::time::timeout(Duration::from_secs(60), run).await.expect("a run ends")
+    }
+
+    async fn finish(&self, workers: usize, script: &str) -> Report {
+        match self.run(workers, script).await.unwrap() {
+            Outcome::Finished(report) => report,
+            Outcome::Interrupted(_) => panic!("nobody asked it to stop"),
+        }
+    }
+
+    /// Classes of the failures on record, in order.
+    async fn failures(&self) -> Vec<FailureClass> {
+        standing(&self.world.bucket()).await.unwrap().failures.into_values().flatten().map(|failure| failure.class).collect()
+    }
+}
+
+/// Runs `action` the first `times` times that any child comes here.
+fn first(times: u32, action: &str) -> String {
+    format!(r#"if [ "$(ls "$FOLDER" | grep -c '^died')" -lt {times} ]; then touch "$FOLDER/died.$$.$(date +%N)"; {action}; fi"#)
+}
+
+#[tokio::test]
+async fn every_shard_is_committed_by_the_children_there_are() {
+    let job = Job::new(12).await;
+    let report = job.finish(2, &script("echo a line for people >&2", "")).await;
+    assert_eq!((report.committed, report.rows, report.retries, report.restarts), (12, 120, 0, 0));
+    let last = job.last.lock().unwrap().clone();
+    assert_eq!((last.shards_total, last.shards_committed, last.rows_total, last.rows_done), (12, 12, 120, 120));
+    assert_eq!(last.tally.rows_total(), 120);
+    let lines = |text: &str| job.changes.lock().unwrap().iter().filter(|c| matches!(c, Change::WorkerSaid { line, .. } if line == text)).count();
+    assert_eq!((lines("a line for people"), lines("a library prints this")), (2, 2));
+}
+
+#[tokio::test]
+async fn a_child_that_crashes_is_replaced_and_its_shard_tried_again() {
+    let job = Job::new(6).await;
+    let report = job.finish(2, &script("", &first(1, "kill -SEGV $$"))).await;
+    assert_eq!((report.committed, report.retries, report.restarts), (6, 1, 1));
+    assert_eq!(job.failures().await, [FailureClass::WorkerCrashed]);
+    let ends: Vec<_> = job.changes.lock().unwrap().clone();
+    assert!(ends.iter().any(|c| matches!(c, Change::WorkerEnded { how, .. } if how == "signal 11 (SIGSEGV)")), "{ends:?}");
+}
+
+#[tokio::test]
+async fn a_shard_that_ends_every_child_is_quarantined_and_the_others_are_done() {
+    let job = Job::new(6).await;
+    let poison = job.plan[2].id.clone();
+    let report = job.finish(2, &script("", &format!("[ $id != {poison} ] || exit 101"))).await;
+    assert_eq!((report.committed, report.quarantined.len(), report.restarts), (5, 1, 3));
+    assert_eq!(report.quarantined[0].shard, poison);
+    assert_eq!(job.failures().await, [FailureClass::WorkerCrashed; 3]);
+    // The next run finds nothing to do with it.
+    let standing = standing(&job.world.bucket()).await.unwrap();
+    assert_eq!(Work::remaining(&job.plan, &standing, job.attempts).before.shards_quarantined, 1);
+}
+
+#[tokio::test]
+async fn a_kill_from_outside_uses_up_no_try_of_its_shard() {
+    let mut job = Job::new(3).await;
+    job.attempts = 1;
+    let report = job.finish(1, &script("", &first(5, "kill -KILL $$"))).await;
+    assert_eq!((report.committed, report.quarantined.len(), report.restarts), (3, 0, 5));
+    assert_eq!(job.failures().await, [FailureClass::WorkerKilled; 5]);
+}
+
+#[tokio::test]
+async fn kills_without_a_commit_in_between_stop_the_run() {
+    let mut job = Job::new(3).await;
+    job.policy.kills = 4;
+    let error = job.run(2, &script("", "echo no memory >&2; kill -KILL $$")).await.unwrap_err();
+    let DispatchError::WorkersKilled { kills: 4, last_words, .. } = error else { panic!("{error}") };
+    assert_eq!(last_words, ["no memory"]);
+}
+
+#[tokio::test]
+async fn a_child_that_finds_its_surroundings_broken_stops_the_run_with_its_last_words() {
+    let job = Job::new(3).await;
+    let error = job.run(2, &script("echo the weights are torn >&2; exit 3", "")).await.unwrap_err().to_string();
+    assert!(error.contains("exit code 3") && error.contains("the weights are torn"), "{error}");
+    assert!(job.failures().await.is_empty(), "no shard is to blame");
+}
+
+#[tokio::test]
+async fn a_child_that_dies_before_it_is_ready_is_tried_a_few_times_only() {
+    let job = Job::new(3).await;
+    let error = job.run(1, &script("kill -ABRT $$", "")).await.unwrap_err();
+    assert!(matches!(error, DispatchError::WorkerCannotStart { .. }), "{error}");
+    let started = job.changes.lock().unwrap().iter().filter(|c| matches!(c, Change::WorkerStarted { .. })).count();
+    assert_eq!(started, 3);
+}
+
+#[tokio::test]
+async fn a_child_that_hangs_is_killed_and_its_shard_goes_on_elsewhere() {
+    let mut job = Job::new(3).await;
+    job.policy.silence = Duration::from_millis(500);
+    let report = job.finish(1, &script("", &first(1, "exec sleep 1000"))).await;
+    assert_eq!((report.committed, report.restarts), (3, 1));
+    assert_eq!(job.failures().await, [FailureClass::WorkerKilled]);
+}
+
+#[tokio::test]
+async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
+    let job = Job::new(4).await;
+    let failed = r#"echo "{\"event\":\"failed\",\"failure\":{\"version\":1,\"shard\":\"$id\",\"attempt\":\"$attempt\",\"worker\":\"w\",\"class\":\"CLASS\",\"message\":\"m\"}}"; continue"#;
+    let report = job.finish(2, &script("", &first(2, &failed.replace("CLASS", "store")))).await;
+    assert_eq!((report.committed, report.retries), (4, 2));
+    assert_eq!(job.failures().await, [FailureClass::Store; 2]);
+    let job = Job::new(4).await;
+    let error = job.run(2, &script("", &failed.replace("CLASS", "failure_budget"))).await.unwrap_err();
+    assert!(matches!(error, DispatchError::Systemic(_)), "{error}");
+}
+
+#[tokio::test]
+async fn asked_to_stop_a_run_ends_soon_and_leaves_no_child_behind() {
+    let job = Job::new(6).await;
+    let (ask, stop) = watch::channel(false);
+    let script = script("echo $$ > $FOLDER/pid.$WORKER", r#"[ $WORKER = 0 ] || exec sleep 1000; touch "$FOLDER/one"; sleep 0.2"#);
+    let asking = async {
+        while !job.folder().join("one").exists() || !job.folder().join("pid.1").exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        ask.send(true).unwrap();
+    };
+    let (outcome, ()) = tokio::join!(job.run_until(2, &script, stop), asking);
+    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
+    assert!(report.committed >= 1, "what the first child had in hand was finished within the grace");
+    for worker in 0..2 {
+        let pid = std::fs::read_to_string(job.folder().join(format!("pid.{worker}"))).unwrap();
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "worker {worker} lives on");
+    }
+    assert!(job.failures().await.is_empty(), "being asked to stop is no failure");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_at_once() {
+    let job = Job::new(1).await;
+    let work = Work::remaining(&job.plan, &standing(&job.world.bucket()).await.unwrap(), 3);
+    let command = |_: &str, _: usize| Command::new("/no/such/program");
+    let run = embedded::run(&job.world.bucket(), work, &["cpu".to_owned()], command, job.policy, |_| (), watch::channel(false).1).await;
+    assert!(matches!(run.unwrap_err(), DispatchError::Spawn { .. }));
+}

@@ -1,0 +1,185 @@
+//! Promises of the queue, under random events from a printed seed.
+
+use capfilt_coordinator::dispatch::queue::{Effect, Queue};
+use capfilt_schemas::{
+    failure::{Failure, FailureClass},
+    names::AttemptId,
+    pipe::{Assignment, Event, SHARDS_IN_CHILD},
+    plan::{InputFile, Shard, ShardId},
+    tally::Tally,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+const WORKERS: usize = 3;
+const ATTEMPTS: u32 = 3;
+
+fn shard(i: u32) -> Shard {
+    let file = InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 };
+    let id = ShardId::of(&file.path, &file.etag, i..i + 1);
+    Shard { id, file, row_groups: i..i + 1, first_row: 0, rows: 1, bytes: 1 }
+}
+
+fn queue(shards: u32, workers: usize) -> Queue {
+    Queue::new((0..shards).map(|i| (shard(i), 0)), ATTEMPTS, workers)
+}
+
+fn attempt(i: u64) -> AttemptId {
+    AttemptId::from_random(u128::from(i))
+}
+
+fn committed(assignment: &Assignment) -> Event {
+    let (shard, attempt) = (assignment.shard.id.clone(), assignment.attempt.clone());
+    Event::Committed { shard, attempt, rows: 1, tally: Tally::default(), superseded: false }
+}
+
+fn failed(assignment: &Assignment, class: FailureClass) -> Event {
+    let (shard, attempt) = (assignment.shard.id.clone(), assignment.attempt.clone());
+    Event::Failed { failure: Failure { version: 1, shard, attempt, worker: "w".to_owned(), class, message: String::new() } }
+}
+
+/// SplitMix64: a seed's numbers are the same everywhere.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) % sides as u64) as usize
+    }
+}
+
+/// What the test believes, kept apart from the queue.
+#[derive(Default)]
+struct Model {
+    held: BTreeMap<usize, Vec<Assignment>>,
+    counted: BTreeMap<ShardId, u32>,
+    decided: BTreeSet<ShardId>,
+}
+
+impl Model {
+    fn fail(&mut self, shard: &ShardId, class: FailureClass, effect: &Effect) {
+        *self.counted.entry(shard.clone()).or_default() += u32::from(class.counts());
+        let counted = self.counted[shard];
+        assert!(counted <= ATTEMPTS, "shard {shard} was tried {counted} times");
+        match effect {
+            Effect::Quarantined => assert!(self.decided.insert(shard.clone()), "{shard} was decided twice"),
+            Effect::Retry { .. } => assert!(counted < ATTEMPTS),
+            other => panic!("a failure cannot be {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn no_shard_is_lost_held_twice_or_tried_too_often_whatever_happens() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    println!("SEED={seed}");
+    for round in 0..200 {
+        let mut dice = Dice(seed.wrapping_add(round));
+        let shards = 1 + dice.roll(30) as u32;
+        let mut queue = queue(shards, WORKERS);
+        let (mut model, mut steps) = (Model::default(), 0);
+        while !queue.is_finished() {
+            step(&mut queue, &mut model, &mut dice, steps);
+            steps += 1;
+            every_shard_is_somewhere_once(&queue, &model, shards);
+            assert!(steps < 100_000, "the queue never ends");
+        }
+        assert_eq!(model.decided.len(), shards as usize);
+    }
+}
+
+fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
+    const CLASSES: [FailureClass; 4] =
+        [FailureClass::Store, FailureClass::InputChanged, FailureClass::DeviceMemory, FailureClass::WorkerCrashed];
+    let worker = dice.roll(WORKERS);
+    let held = model.held.entry(worker).or_default();
+    match dice.roll(8) {
+        0..=2 => held.extend(queue.next(worker, attempt(nonce))),
+        3..=4 if !held.is_empty() => {
+            let assignment = held.remove(dice.roll(held.len()));
+            assert_eq!(queue.on(worker, &committed(&assignment)), Effect::Committed);
+            assert!(model.decided.insert(assignment.shard.id.clone()), "a shard was committed twice");
+            // Said again, or by another worker, it changes nothing.
+            assert_eq!(queue.on((worker + 1) % WORKERS, &committed(&assignment)), Effect::Noted);
+        }
+        5 if !held.is_empty() => {
+            let assignment = held.remove(dice.roll(held.len()));
+            let class = CLASSES[dice.roll(CLASSES.len())];
+            let effect = queue.on(worker, &failed(&assignment, class));
+            model.fail(&assignment.shard.id, class, &effect);
+        }
+        6 => {
+            let class = if dice.roll(2) == 0 { FailureClass::WorkerKilled } else { FailureClass::WorkerCrashed };
+            held.clear();
+            let blamed = queue.lost(worker, class);
+            if let Some(blamed) = blamed.filter(|_| class.counts()) {
+                model.fail(&blamed.shard, class, &blamed.effect);
+            }
+        }
+        _ => queue.waiting().iter().for_each(|shard| queue.release(shard)),
+    }
+    assert!(model.held[&worker].len() <= SHARDS_IN_CHILD);
+    assert_eq!(queue.held_by(worker).0, model.held[&worker].len());
+}
+
+fn every_shard_is_somewhere_once(queue: &Queue, model: &Model, shards: u32) {
+    let mut all = queue.whereabouts();
+    all.extend(model.decided.iter().cloned());
+    let distinct: BTreeSet<&ShardId> = all.iter().collect();
+    assert_eq!((all.len(), distinct.len()), (shards as usize, shards as usize), "a shard is lost or in two places");
+}
+
+#[test]
+fn the_shard_on_the_device_is_blamed_and_its_neighbour_goes_back_unharmed() {
+    let mut queue = queue(4, 1);
+    let first = queue.next(0, attempt(1)).unwrap();
+    let second = queue.next(0, attempt(2)).unwrap();
+    queue.on(0, &Event::Started { shard: first.shard.id.clone() });
+    let blamed = queue.lost(0, FailureClass::WorkerCrashed).unwrap();
+    assert_eq!((&blamed.shard, &blamed.effect), (&first.shard.id, &Effect::Retry { failures: 1 }));
+    assert_eq!(queue.next(0, attempt(3)).unwrap().shard, second.shard);
+}
+
+#[test]
+fn near_the_end_an_idle_worker_comes_before_a_second_shard() {
+    let mut queue = queue(3, 2);
+    assert!(queue.next(0, attempt(1)).is_some());
+    assert!(queue.next(0, attempt(2)).is_some(), "two are pending, one for every worker");
+    assert!(queue.next(1, attempt(3)).is_some());
+    let mut queue = Queue::new((0..2).map(|i| (shard(i), 0)), ATTEMPTS, 2);
+    assert!(queue.next(0, attempt(1)).is_some());
+    assert!(queue.next(0, attempt(2)).is_none(), "the last one is the other worker's");
+    assert!(queue.next(1, attempt(3)).is_some());
+}
+
+#[test]
+fn a_shard_that_failed_tries_another_worker_first() {
+    let mut queue = queue(2, 2);
+    let first = queue.next(0, attempt(1)).unwrap();
+    queue.on(0, &failed(&first, FailureClass::Store));
+    queue.release(&first.shard.id);
+    assert_ne!(queue.next(0, attempt(2)).unwrap().shard, first.shard);
+    assert_eq!(queue.next(1, attempt(3)).unwrap().shard, first.shard);
+}
+
+#[test]
+fn kills_use_up_no_try_and_are_counted_until_the_next_commit() {
+    let mut queue = queue(1, 1);
+    for kills in 1..=10 {
+        queue.next(0, attempt(kills)).unwrap();
+        assert_eq!(queue.lost(0, FailureClass::WorkerKilled).unwrap().effect, Effect::Noted);
+        assert_eq!(u64::from(queue.kills_since_commit()), kills);
+    }
+    let last = queue.next(0, attempt(11)).unwrap();
+    assert_eq!(queue.on(0, &committed(&last)), Effect::Committed);
+    assert_eq!(queue.kills_since_commit(), 0);
+}
+
+#[test]
+fn a_systemic_failure_stops_the_run_and_leaves_its_shard_open() {
+    let mut queue = queue(1, 1);
+    let only = queue.next(0, attempt(1)).unwrap();
+    assert_eq!(queue.on(0, &failed(&only, FailureClass::FailureBudget)), Effect::Stop);
+    assert!(!queue.is_finished());
+}

@@ -1,0 +1,84 @@
+//! What a user meets first: settings, arguments, exit codes.
+
+mod support;
+
+use support::{Job, capfilt, expect, repo, stderr, stdout};
+
+#[test]
+fn every_settings_file_that_ships_loads() {
+    for file in ["configs/job.toml", "demo/demo.toml"] {
+        let text = std::fs::read_to_string(repo().join(file)).unwrap();
+        capfilt_schemas::settings::parse(&text, &[]).unwrap_or_else(|error| panic!("{file}: {error}"));
+    }
+}
+
+#[test]
+fn the_documented_defaults_are_the_defaults() {
+    let text = std::fs::read_to_string(repo().join("configs/job.toml")).unwrap();
+    let documented = capfilt_schemas::settings::parse(&text, &[]).unwrap();
+    let urls = "[job]\nurl='a'\n[input]\nurl='b'\n[models]\ncaptioner='c'\nfilter='d'\n";
+    let mut plain = capfilt_schemas::settings::parse(urls, &[]).unwrap();
+    plain.job.url.clone_from(&documented.job.url);
+    plain.input.url.clone_from(&documented.input.url);
+    plain.models.captioner.clone_from(&documented.models.captioner);
+    plain.models.filter.clone_from(&documented.models.filter);
+    assert_eq!(plain, documented);
+}
+
+#[test]
+fn a_misspelt_key_ends_with_code_2_and_the_right_spelling() {
+    let job = Job::over_demo().set(&["filter.web_treshold=0.4"]);
+    let output = expect(&mut job.command("run"), 2);
+    assert!(stderr(&output).contains("did you mean `web_threshold`"), "{}", stderr(&output));
+}
+
+#[test]
+fn weights_that_are_not_there_end_with_code_3() {
+    let job = Job::over_demo().set(&["models.filter=/nowhere/filter"]);
+    let output = expect(&mut job.command("run"), 3);
+    assert!(stderr(&output).contains("/nowhere/filter"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_filter_given_as_captioner_is_recognised() {
+    let filter = repo().join("demo/models/filter");
+    let job = Job::over_demo().set(&[&format!("models.captioner={}", filter.display())]);
+    let output = expect(&mut job.command("run"), 3);
+    assert!(stderr(&output).contains("filter"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_plan_counts_files_shards_and_rows_and_writes_nothing() {
+    let job = Job::over_demo();
+    let mut plan = job.command("plan");
+    let output = expect(plan.arg("--json"), 0);
+    let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((plan["files"].as_u64(), plan["rows"].as_u64()), (Some(3), Some(2400)));
+    assert!(!std::path::Path::new(&job.url).exists());
+}
+
+#[test]
+fn score_and_caption_print_one_json_line_per_image() {
+    let folder = tempfile::tempdir().unwrap();
+    let image = folder.path().join("scene.png");
+    image::RgbImage::from_fn(90, 60, |x, y| image::Rgb([x as u8, y as u8, 200])).save(&image).unwrap();
+    let models = repo().join("demo/models");
+    let mut score = capfilt();
+    score.args(["score", "--json", "--device", "cpu", "--text", "a red circle", "--text", "a blue square"]);
+    score.arg("--model").arg(models.join("filter")).arg("--image").arg(&image);
+    let scored: serde_json::Value = serde_json::from_str(&stdout(&expect(&mut score, 0))).unwrap();
+    let texts = scored["texts"].as_array().unwrap();
+    assert_eq!(texts.len(), 2);
+    for text in texts {
+        assert!((0.0..=1.0).contains(&text["match"].as_f64().unwrap()) && text["cosine"].as_f64().unwrap().abs() <= 1.0);
+    }
+    let caption = || {
+        let mut caption = capfilt();
+        caption.args(["caption", "--json", "--device", "cpu", "--seed", "7", "--num-captions", "2"]);
+        caption.arg("--model").arg(models.join("captioner")).arg("--image").arg(&image);
+        stdout(&expect(&mut caption, 0))
+    };
+    let captioned: serde_json::Value = serde_json::from_str(&caption()).unwrap();
+    assert_eq!(captioned["captions"].as_array().unwrap().len(), 2);
+    assert_eq!(caption(), caption(), "the same seed gives the same captions");
+}

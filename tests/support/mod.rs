@@ -1,0 +1,134 @@
+//! What the whole-program tests share: the real binary, a job over the demo's pictures, and the bytes it committed.
+
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+pub fn repo() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The binary under test.
+pub fn capfilt() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_capfilt"))
+}
+
+/// The Python that `make setup` provides.
+pub fn python(script: &str) -> Command {
+    let python = repo().join(".venv/bin/python");
+    assert!(python.exists(), "{} is missing: run `make setup`", python.display());
+    let mut command = Command::new(python);
+    command.arg(repo().join(script));
+    command
+}
+
+/// Runs to the end; shows everything when the exit code is another than expected.
+pub fn expect(command: &mut Command, code: i32) -> Output {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{command:?}\n--- stdout\n{}\n--- stderr\n{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    output
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A job's settings in a folder of its own.
+pub struct Job {
+    pub folder: tempfile::TempDir,
+    pub url: String,
+    pub overrides: Vec<String>,
+}
+
+impl Job {
+    /// A job with the demo's models over an input.
+    pub fn over(input: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().join("job").display().to_string();
+        let models = repo().join("demo/models");
+        let settings = format!(
+            "[job]\nurl = \"{url}\"\n[input]\nurl = \"{input}\"\n[models]\ncaptioner = \"{models}/captioner\"\nfilter = \"{models}/filter\"\n\
+             precision = \"f32\"\n[captioner]\nmax_length = 30\n[workers]\ndevices = [\"cpu\"]\nbatch = 16\nmodel_threads = 1\ndecode_threads = 1\n",
+            models = models.display(),
+        );
+        std::fs::write(folder.path().join("job.toml"), settings).unwrap();
+        Self { folder, url, overrides: Vec::new() }
+    }
+
+    /// The demo's first file, cut into shards of about so many rows (its row groups permitting).
+    pub fn over_demo() -> Self {
+        Self::over(&repo().join("demo/web").display().to_string())
+    }
+
+    pub fn set(mut self, overrides: &[&str]) -> Self {
+        self.overrides.extend(overrides.iter().map(|entry| (*entry).to_owned()));
+        self
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.path().join("job.toml")
+    }
+
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = capfilt();
+        command.arg(name).arg("-c").arg(self.config());
+        self.overrides.iter().for_each(|entry| {
+            command.args(["-s", entry]);
+        });
+        command
+    }
+
+    pub fn run(&self) -> Output {
+        expect(&mut self.command("run"), 0)
+    }
+
+    pub fn verify(&self, code: i32) -> serde_json::Value {
+        let output = expect(capfilt().args(["verify", "--json", "--job", &self.url]), code);
+        serde_json::from_str(&stdout(&output)).unwrap()
+    }
+
+    /// Bytes of every committed table, by input file and first row, so that jobs in different places compare.
+    pub fn committed(&self) -> BTreeMap<(String, u64, String), Vec<u8>> {
+        let mut tables = BTreeMap::new();
+        for shard in std::fs::read_dir(Path::new(&self.url).join("commits")).unwrap() {
+            let shard = shard.unwrap().path();
+            let commit: serde_json::Value = serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
+            let outputs: Vec<(String, PathBuf)> = commit["outputs"].as_array().unwrap().iter().map(table_and_path).collect();
+            let ledger = Path::new(&self.url).join(&outputs.iter().find(|(table, _)| table == "ledger").unwrap().1);
+            let (file, row) = first_address(&ledger);
+            for (table, path) in outputs {
+                tables.insert((file.clone(), row, table), std::fs::read(Path::new(&self.url).join(path)).unwrap());
+            }
+        }
+        tables
+    }
+}
+
+fn table_and_path(output: &serde_json::Value) -> (String, PathBuf) {
+    (output["table"].as_str().unwrap().to_owned(), output["path"].as_str().unwrap().into())
+}
+
+/// Address of a ledger's first row.
+fn first_address(ledger: &Path) -> (String, u64) {
+    use arrow::array::AsArray as _;
+    let file = std::fs::File::open(ledger).unwrap();
+    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let batch = reader.next().unwrap().unwrap();
+    let row = batch.column_by_name("row").unwrap().as_primitive::<arrow::datatypes::UInt64Type>().value(0);
+    (batch.column_by_name("file").unwrap().as_string::<i32>().value(0).to_owned(), row)
+}
