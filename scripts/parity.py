@@ -11,16 +11,14 @@ Exits with 1 when a number differs by more than 1e-4 or ids differ; ids that par
 Pictures are given at the model's size first, so that only the model is compared; the last rows give photographs as they are, and so
 also compare decoding and resizing. Base takes 4 GB of disk and 6 GB of memory, large 4 GB and 8 GB.
 """
-import argparse, itertools, json, os, pathlib, shutil, subprocess, sys, tempfile, time
+import argparse, json, os, pathlib, shutil, subprocess, sys, tempfile, time
 
-import blip_reference as blip
+import blip_models, blip_reference as blip
 import skimage
 import torch
 from PIL import Image
-from transformers import BlipConfig, BlipForConditionalGeneration, BlipForImageTextRetrieval
+from blip_models import SIDE
 
-VISION = {"base": (768, 12, 12), "large": (1024, 24, 16)}
-SIDE = 384
 TOLERANCE = 1e-4
 # One level of a pixel, here and there, by another resize.
 PHOTO_TOLERANCE = 2e-2
@@ -33,56 +31,10 @@ PROMPT = "a picture of "
 
 # ---------------------------------------------------------------- models
 
-def vocabulary():
-    """30,522 entries in the manner of bert-base-uncased: special words and the prompt's have its ids, the others are made of syllables."""
-    words = [None] * 30522
-    fixed = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103, "a": 1037, "picture": 3861, "of": 1997}
-    for word, i in fixed.items():
-        words[i] = word
-    for i in range(1, 100):
-        words[i] = f"[unused{i - 1}]"
-    letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    syllables = [c + v + e for c, v, e in itertools.product(["b", "d", "f", "gr", "k", "l", "m", "n", "p", "r", "st", "t", "w"], "aeiou", ["", "n", "r", "s"])]
-    common = ["the", "and", "in", "on", "an", "with", "woman", "man", "cat", "dog", "##s", "photo", "cup", "coffee", "red", "green", "small", "table", "orange", "suit", "lying", "down",
-              "bird", "near", "sea", "box", "two", "next", "to", "spoon", "wood", "##en"]
-    source = itertools.chain(".,!?'-&:;()\"#*~", letters, ("##" + c for c in letters), common, syllables, ("##" + s for s in syllables), ("".join(p) for p in itertools.product(syllables, syllables)))
-    taken = set(words)
-    fresh = (w for w in source if w not in taken and not taken.add(w))
-    return [w if w is not None else next(fresh) for w in words]
-
-
-def config(size):
-    width, layers, heads = VISION[size]
-    text = dict(vocab_size=30524, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, max_position_embeddings=512, bos_token_id=30522,
-                sep_token_id=102, pad_token_id=0, eos_token_id=2, layer_norm_eps=1e-12, is_decoder=True, encoder_hidden_size=width)
-    vision = dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=heads, image_size=SIDE, patch_size=16, layer_norm_eps=1e-5, initializer_range=0.02)
-    return BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=256)
-
-
-@torch.no_grad()
-def quieten(model, attention, crossattention, ffn):
-    """Weaken the text tower's sub-layers: twelve strong random ones would leave the same state whatever the words are."""
-    for name, p in model.named_parameters():
-        if name.startswith("text_") and name.endswith("output.dense.weight"):
-            p.mul_(crossattention if "crossattention" in name else attention if "attention" in name else ffn)
-        elif name.startswith("text_") and name.endswith("bias") and "predictions" not in name:
-            p.mul_(0.1)
-        elif "position_embeddings" in name:
-            p.mul_(0.5)
-    return model
-
-
-def make_captioner(size):
-    model = quieten(blip.randomise(BlipForConditionalGeneration(config(size)), seed=1), attention=0.15, crossattention=0.08, ffn=0.1)
-    with torch.no_grad():
-        model.text_decoder.cls.predictions.bias[102] += 6.0  # so that some captions end
-    return model
-
-
 @torch.no_grad()
 def make_filter(size, pictures):
     """The match head is scaled on the pictures: differences are seen best where P(match) is neither 0 nor 1."""
-    model = quieten(blip.randomise(BlipForImageTextRetrieval(config(size)), seed=2), attention=0.6, crossattention=0.2, ffn=0.1)
+    model = blip_models.make_filter(size)
     tokens = blip.encode(blip.load_tokenizer(vocabulary_folder(pictures)), TEXTS)
     states = blip.encode_image(model, blip.pixels(pictures.images, SIDE))
     gaps = torch.cat([blip.match_logits(model, s.expand(len(TEXTS), -1, -1), blip.with_enc(tokens.input_ids, model), tokens.attention_mask).diff(dim=-1) for s in states.split(1)])
@@ -96,7 +48,7 @@ def vocabulary_folder(pictures):
     folder = pictures.folder / "vocabulary"
     if not folder.exists():
         folder.mkdir()
-        blip.save_tokenizer(vocabulary(), folder)
+        blip.save_tokenizer(blip_models.vocabulary(), folder)
     return folder
 
 
@@ -253,7 +205,7 @@ def check(size, program, pictures, keep):
     every = ["safetensors"] if size == "large" or not program else ["safetensors", "bin", "original"]
     images, files = pictures.images[:2], pictures.files[:2]
     tokenizer = blip.load_tokenizer(vocabulary_folder(pictures))
-    for part, make in (("filter", lambda: make_filter(size, pictures)), ("captioner", lambda: make_captioner(size))):
+    for part, make in (("filter", lambda: make_filter(size, pictures)), ("captioner", lambda: blip_models.make_captioner(size))):
         model = make()
         for form in every:
             name, folder = f"{size} {part}, {form}", pictures.folder / f"{size}-{part}-{form}"
@@ -270,8 +222,8 @@ def check(size, program, pictures, keep):
             else:
                 compare_ids(table, program, name, folder, model, tokenizer, "original", images[:1], files[:1], ways("greedy", PROMPT, 5))
                 if full:
-                    for preset, prompt, method in (("hf", "", "greedy"), ("hf", PROMPT, "greedy"), ("hf", "", "beam"), ("original", PROMPT, "beam")):
-                        compare_ids(table, program, name, folder, model, tokenizer, preset, images[: 1 if method == "beam" else 2], files[: 1 if method == "beam" else 2], ways(method, prompt, 5 if method == "beam" else 0))
+                    for preset, prompt, method, low in (("hf", "", "greedy", 15), ("hf", PROMPT, "greedy", 0), ("hf", "", "beam", 5), ("original", PROMPT, "beam", 5)):
+                        compare_ids(table, program, name, folder, model, tokenizer, preset, images[: 1 if method == "beam" else 2], files[: 1 if method == "beam" else 2], ways(method, prompt, low))
             if program and not keep:
                 shutil.rmtree(folder)
         del model

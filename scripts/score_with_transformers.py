@@ -11,7 +11,7 @@ captioner, to see whether nucleus sampling could have drawn it.
 Without a ledger, the web texts of the input are judged by transformers alone; with `--captioner` it also draws one caption for each image.
 Exits with 1 when a score differs by more than `--tolerance`, or when a judged row is missing from the input.
 """
-import argparse, collections, io, json, sys
+import argparse, collections, io, json, math, sys
 
 import blip_reference as blip
 import pyarrow.parquet as pq
@@ -189,11 +189,12 @@ def compare(args, texts):
         mine = [t for t in texts if t["source"] == source]
         if not mine:
             continue
-        worst = max(mine, key=lambda t: abs(t["itm"] - t["match"]))
+        gap = lambda ours, theirs: float("inf") if math.isnan(ours) else abs(ours - theirs)
+        worst = max(mine, key=lambda t: gap(t["itm"], t["match"]))
         differ = [t for t in mine if t["kept"] != theirs_keep(args, t)]
         out[source] = {
-            "texts": len(mine), "max_abs_match": abs(worst["itm"] - worst["match"]), "worst": {"key": worst["key"], "text": worst["text"], "ledger": worst["itm"], "transformers": worst["match"]},
-            "max_abs_cosine": max((abs(t["itc"] - t["cosine"]) for t in mine if t["itc"] is not None), default=None),
+            "texts": len(mine), "max_abs_match": gap(worst["itm"], worst["match"]), "worst": {"key": worst["key"], "text": worst["text"], "ledger": worst["itm"], "transformers": worst["match"]},
+            "max_abs_cosine": max((gap(t["itc"], t["cosine"]) for t in mine if t["itc"] is not None), default=None),
             "verdicts_differ": len(differ),
             "verdicts_differ_beyond_rounding": sum(abs(t["match"] - threshold(args, t)) > args.tolerance for t in differ),
         }

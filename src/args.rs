@@ -5,7 +5,10 @@ use std::path::PathBuf;
 
 /// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is dropped.
 #[derive(Debug, Parser)]
-#[command(version, after_help = "Exit codes: 0 done · 1 done with quarantine · 2 usage or settings · 3 environment · 130 interrupted")]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done · 1 done with quarantine · 2 usage or settings · 3 environment · 130 interrupted"
+)]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,

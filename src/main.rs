@@ -22,7 +22,9 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return Exit::Environment.report(&anyhow::Error::from(error).context("cannot start the IO threads")),
+        Err(error) => {
+            return Exit::Environment.report(&anyhow::Error::from(error).context("cannot start the IO threads"));
+        }
     };
     let ending = runtime.block_on(commands::run(args.command));
     // What still waits for a store that does not answer must not keep the process.

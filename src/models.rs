@@ -35,7 +35,8 @@ pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Fail
     let filter = fetch(&settings.models.filter, &job.filter).await?;
     let options = load_options(settings, device);
     let generation = generation(settings, &options);
-    let captioner = BlipCaptioner::load(&captioner, &options, generation).context("the captioner does not load").environment()?;
+    let captioner =
+        BlipCaptioner::load(&captioner, &options, generation).context("the captioner does not load").environment()?;
     let filter = BlipFilter::load(&filter, &options).context("the filter does not load").environment()?;
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
     let batch = settings.workers.batch.or_else(|| machine::default_batch(&device.to_string()));

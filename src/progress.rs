@@ -23,7 +23,9 @@ pub struct JobProgress {
 impl JobProgress {
     pub fn start() -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rows  {msg}");
-        let bar = std::io::stderr().is_terminal().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        let bar = std::io::stderr()
+            .is_terminal()
+            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
         let now = Instant::now();
         Self { bar, started: now, rows_before: None, last_line: now }
     }
@@ -59,7 +61,8 @@ impl JobProgress {
     }
 
     fn message(&self, progress: &Progress, before: u64) -> String {
-        let rate = (progress.rows_done - before.min(progress.rows_done)) as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+        let rate = (progress.rows_done - before.min(progress.rows_done)) as f64
+            / self.started.elapsed().as_secs_f64().max(0.001);
         let left = (progress.rows_total - progress.rows_done.min(progress.rows_total)) as f64;
         let eta = if rate > 0.0 { format!("{:.0} s left", left / rate) } else { "starting".to_owned() };
         let retries = if progress.retries > 0 { format!("  {} retries", progress.retries) } else { String::new() };

@@ -14,12 +14,8 @@ pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
     let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
     let settings = parse(&text, &args.overrides);
     let mut settings = settings.with_context(|| args.config.display().to_string()).usage()?;
-    let places = [
-        &mut settings.job.url,
-        &mut settings.input.url,
-        &mut settings.models.captioner,
-        &mut settings.models.filter,
-    ];
+    let places =
+        [&mut settings.job.url, &mut settings.input.url, &mut settings.models.captioner, &mut settings.models.filter];
     for url in places {
         *url = Place::open(url).usage()?.url;
     }

@@ -42,9 +42,14 @@ fn the_demo_s_verdicts_are_as_true_as_its_readme_says() {
         truth.arg(repo().join(format!("demo/web/web-0000{i}.parquet")));
     }
     let truth: serde_json::Value = serde_json::from_str(&stdout(&expect(&mut truth, 0))).unwrap();
-    assert_eq!((truth["rows"].as_u64(), truth["missing_keys"].as_u64(), truth["doubled_keys"].as_u64()), (Some(2400), Some(0), Some(0)));
+    assert_eq!(
+        (truth["rows"].as_u64(), truth["missing_keys"].as_u64(), truth["doubled_keys"].as_u64()),
+        (Some(2400), Some(0), Some(0))
+    );
     // transformers 5.23 on the same rows, preset original, f32; 0.5 points are twelve rows.
-    for (figure, expected) in [("web_true_raw", 38.4), ("web_kept", 38.5), ("web_kept_true", 91.1), ("web_true_kept", 91.3)] {
+    for (figure, expected) in
+        [("web_true_raw", 38.4), ("web_kept", 38.5), ("web_kept_true", 91.1), ("web_true_kept", 91.3)]
+    {
         let found = truth[figure].as_f64().unwrap();
         assert!((found - expected).abs() <= 0.5, "{figure}: {found}, transformers {expected}");
     }

@@ -70,7 +70,9 @@ fn score_and_caption_print_one_json_line_per_image() {
     let texts = scored["texts"].as_array().unwrap();
     assert_eq!(texts.len(), 2);
     for text in texts {
-        assert!((0.0..=1.0).contains(&text["match"].as_f64().unwrap()) && text["cosine"].as_f64().unwrap().abs() <= 1.0);
+        assert!(
+            (0.0..=1.0).contains(&text["match"].as_f64().unwrap()) && text["cosine"].as_f64().unwrap().abs() <= 1.0
+        );
     }
     let caption = || {
         let mut caption = capfilt();

@@ -22,7 +22,8 @@ const LIBTORCH: [&str; 2] = ["capfilt", "capfilt-med"];
 fn crates_import_only_what_the_design_allows() {
     let dependencies = dependencies();
     for (name, allowed) in ARROWS {
-        let ours: BTreeSet<&str> = dependencies[name].iter().map(String::as_str).filter(|d| d.starts_with("capfilt")).collect();
+        let ours: BTreeSet<&str> =
+            dependencies[name].iter().map(String::as_str).filter(|d| d.starts_with("capfilt")).collect();
         let allowed: BTreeSet<&str> = allowed.iter().copied().collect();
         assert!(ours.is_subset(&allowed), "{name} imports {ours:?}, allowed are {allowed:?}");
     }
@@ -41,7 +42,8 @@ fn libtorch_is_linked_by_the_model_alone() {
 /// Normal dependencies of every workspace member, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo).args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output().unwrap();
+    let output =
+        Command::new(cargo).args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let normal = |dependency: &&serde_json::Value| dependency["kind"].is_null();

@@ -25,7 +25,10 @@ pub type Results = BTreeMap<ShardId, u32>;
 pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, BucketError> {
     let name = names::commit(&record.shard, record.n);
     if let Some(fault) = record.fault() {
-        return Err(BucketError::Refused(format!("shard {}: not committed, since {fault}; this is a bug", record.shard)));
+        return Err(BucketError::Refused(format!(
+            "shard {}: not committed, since {fault}; this is a bug",
+            record.shard
+        )));
     }
     let bytes = serde_json::to_vec_pretty(record).expect("a commit record is plain data");
     match bucket.create(&name, Bytes::from(bytes)).await? {

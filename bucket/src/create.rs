@@ -75,7 +75,9 @@ mod tests {
         let bucket = Bucket::open(folder.path().to_str().unwrap()).unwrap();
         let racers = (0..64).map(|i| {
             let bucket = bucket.clone();
-            tokio::spawn(async move { bucket.create("commits/x/0.json", Bytes::from(format!("racer {i}"))).await.unwrap() })
+            tokio::spawn(
+                async move { bucket.create("commits/x/0.json", Bytes::from(format!("racer {i}"))).await.unwrap() },
+            )
         });
         let endings = futures::future::join_all(racers).await;
         let winners = endings.iter().filter(|ending| ending.as_ref().unwrap() == &Creation::Created).count();

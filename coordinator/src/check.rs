@@ -37,7 +37,9 @@ async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Ve
     };
     note("write", said(bucket.write(probe, content.clone()).await, "may these credentials write here?"))?;
     let read = bucket.read(probe).await.map_err(|error| advise(&error, "may these credentials read here?"));
-    let same = |read: Bytes| if read == content { Ok(()) } else { Err(format!("{probe} reads back as other bytes than were written")) };
+    let same = |read: Bytes| {
+        if read == content { Ok(()) } else { Err(format!("{probe} reads back as other bytes than were written")) }
+    };
     note("read", read.and_then(same))?;
     note("create", create_first(bucket, created).await)?;
     note("create only once", create_again(bucket, created).await)?;
@@ -52,7 +54,10 @@ async fn create_first(bucket: &Bucket, name: &str) -> Result<(), String> {
     match bucket.create(name, Bytes::from_static(b"first")).await {
         Ok(Creation::Created) => Ok(()),
         Ok(Creation::Exists(_)) => Err(format!("{name} is new, but the store says that it exists")),
-        Err(error) => Err(advise(&error, "does this store support create-only PUT (If-None-Match: *)? capfilt needs it to commit")),
+        Err(error) => Err(advise(
+            &error,
+            "does this store support create-only PUT (If-None-Match: *)? capfilt needs it to commit",
+        )),
     }
 }
 
@@ -72,7 +77,10 @@ async fn list(bucket: &Bucket, probe: &str) -> Result<(), String> {
         match listed.try_next().await {
             Ok(Some((name, _))) if name == probe => return Ok(()),
             Ok(Some(_)) => {}
-            Ok(None) => return Err("the probe that was just written is not listed; resume needs listings that are up to date".to_owned()),
+            Ok(None) => {
+                return Err("the probe that was just written is not listed; resume needs listings that are up to date"
+                    .to_owned());
+            }
             Err(error) => return Err(advise(&error, "may these credentials list here?")),
         }
     }

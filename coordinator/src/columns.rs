@@ -83,7 +83,8 @@ fn is_image(kind: &DataType) -> bool {
     match kind {
         // Hugging Face's image: either field may be null in a row, so either may be missing altogether.
         DataType::Struct(fields) => {
-            let has = |name: &str, fits: fn(&DataType) -> bool| fields.find(name).map(|(_, field)| fits(field.data_type()));
+            let has =
+                |name: &str, fits: fn(&DataType) -> bool| fields.find(name).map(|(_, field)| fits(field.data_type()));
             let (bytes, path) = (has("bytes", is_bytes), has("path", is_text));
             bytes != Some(false) && path != Some(false) && (bytes.is_some() || path.is_some())
         }
@@ -108,7 +109,10 @@ mod tests {
     #[test]
     fn a_missing_column_is_named_with_those_there_are_and_the_nearest() {
         let error = wanted().fit(&schema(&[("jpg", DataType::Binary), ("captoin", DataType::Utf8)])).unwrap_err();
-        assert!(error.contains("`caption`") && error.contains("jpg, captoin") && error.contains("= \"captoin\""), "{error}");
+        assert!(
+            error.contains("`caption`") && error.contains("jpg, captoin") && error.contains("= \"captoin\""),
+            "{error}"
+        );
     }
 
     #[test]
@@ -120,8 +124,14 @@ mod tests {
             columns[at].1 = kind;
             assert!(wanted().fit(&schema(&columns)).unwrap_err().contains("expected"));
         }
-        let image = DataType::Struct(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)].into());
-        assert!(wanted().fit(&schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)])).is_ok());
+        let image = DataType::Struct(
+            vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)].into(),
+        );
+        assert!(
+            wanted()
+                .fit(&schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)]))
+                .is_ok()
+        );
         let no_image = DataType::Struct(vec![Field::new("x", DataType::Binary, true)].into());
         assert!(wanted().fit(&schema(&[("jpg", no_image), base[1].clone(), base[2].clone()])).is_err());
     }

@@ -78,6 +78,7 @@ pub fn changes(planned: &[InputFile], now: &[InputFile]) -> Vec<String> {
         )),
         Some(_) => None,
     });
-    let added = now.keys().filter(|path| !planned.contains_key(*path)).map(|path| format!("input file {path} was added"));
+    let added =
+        now.keys().filter(|path| !planned.contains_key(*path)).map(|path| format!("input file {path} was added"));
     missing_or_changed.chain(added).collect()
 }

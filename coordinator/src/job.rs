@@ -2,7 +2,7 @@
 
 use crate::{Plan, PlanError, input, plan, plan_table};
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation, Place};
+use capfilt_bucket::{Bucket, BucketError, Creation, Place, without_secrets};
 use capfilt_schemas::{
     hash::sha256_hex,
     job::{self, JobRecord, ModelRecord, PlanRecord},
@@ -57,7 +57,7 @@ pub async fn find(bucket: &Bucket) -> Result<Option<JobRecord>, BucketError> {
 
 /// The record and the plan of a job that must be there. The plan is checked against the record's digest.
 pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> {
-    let record = find(bucket).await?.ok_or_else(|| JobError::NoJob { url: bucket.place.url.clone() })?;
+    let record = find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.place.url) })?;
     let plan = load_plan(bucket, &record).await?;
     Ok((record, plan))
 }
@@ -125,14 +125,18 @@ async fn resume(bucket: &Bucket, input: &Place, record: JobRecord, asked: Asked<
     }
     let program = env!("CARGO_PKG_VERSION");
     let is_same = record.program == program;
-    let warning = format!("the job was planned by capfilt {}, this is {program}; captions may differ between versions", record.program);
+    let warning = format!(
+        "the job was planned by capfilt {}, this is {program}; captions may differ between versions",
+        record.program
+    );
     let warnings = if is_same { vec![] } else { vec![warning] };
     Ok(Opened { record, plan, resumed: true, warnings })
 }
 
 /// Every input file the job was planned with: with shards, without rows, refused.
 pub fn planned_files(record: &JobRecord, plan: &[Shard]) -> Vec<InputFile> {
-    let mut files: Vec<InputFile> = plan.chunk_by(|a, b| a.file == b.file).map(|shards| shards[0].file.clone()).collect();
+    let mut files: Vec<InputFile> =
+        plan.chunk_by(|a, b| a.file == b.file).map(|shards| shards[0].file.clone()).collect();
     files.extend(record.plan.without_rows.iter().cloned());
     files.extend(record.plan.refused.iter().map(|refused| InputFile {
         path: refused.path.clone(),

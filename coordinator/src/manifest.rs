@@ -1,6 +1,9 @@
 //! Sealing a job: when every shard is committed or quarantined, one record names the whole dataset version.
 
-use crate::{commits, standing::{ShardState, Standing}};
+use crate::{
+    commits,
+    standing::{ShardState, Standing},
+};
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation};
 use capfilt_schemas::{
@@ -32,14 +35,21 @@ pub struct Sealed {
 pub enum ManifestError {
     #[error("{open} shards are neither committed nor quarantined; run the job again to finish them")]
     Open { open: u64 },
-    #[error("other writers created {RACES} manifests while this one was being written; look at who else works on this job")]
+    #[error(
+        "other writers created {RACES} manifests while this one was being written; look at who else works on this job"
+    )]
     Races,
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }
 
 /// Writes the next manifest, or finds that the newest one says the same.
-pub async fn seal(bucket: &Bucket, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Result<Sealed, ManifestError> {
+pub async fn seal(
+    bucket: &Bucket,
+    job: &JobRecord,
+    plan: &[Shard],
+    standing: &Standing,
+) -> Result<Sealed, ManifestError> {
     let open = standing.remaining(plan, job.settings.limits.attempts).count() as u64;
     if open > 0 {
         return Err(ManifestError::Open { open });
@@ -68,7 +78,12 @@ pub async fn seal(bucket: &Bucket, job: &JobRecord, plan: &[Shard], standing: &S
 }
 
 /// The manifest the bucket's commits call for, with number 0.
-pub async fn describe(bucket: &Bucket, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Result<Manifest, BucketError> {
+pub async fn describe(
+    bucket: &Bucket,
+    job: &JobRecord,
+    plan: &[Shard],
+    standing: &Standing,
+) -> Result<Manifest, BucketError> {
     let mut books = Books::default();
     let mut counted = pin!(commits::counted(bucket, plan, standing));
     while let Some(one) = counted.try_next().await? {

@@ -38,7 +38,9 @@ pub struct Plan {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    #[error("{url}: there is no Parquet file; input.url names one `.parquet` file, or a folder or prefix with such files below it")]
+    #[error(
+        "{url}: there is no Parquet file; input.url names one `.parquet` file, or a folder or prefix with such files below it"
+    )]
     NoFiles { url: String },
     #[error("{url}: none of {files} files can be used; the first, {path}: {reason}")]
     NothingUsable { url: String, files: usize, path: String, reason: String },
@@ -117,7 +119,9 @@ fn collect(files: &[InputFile], planned: Vec<Planned>, key: &str) -> Plan {
     // Said once, not once per file: it is one setting.
     if let Some(first) = without_key.first() {
         let (some, all) = (without_key.len(), files.len());
-        plan.warnings.push(format!("{some} of {all} files (first: {first}) have no column `{key}` (input.key): their rows get no key"));
+        plan.warnings.push(format!(
+            "{some} of {all} files (first: {first}) have no column `{key}` (input.key): their rows get no key"
+        ));
     }
     plan
 }

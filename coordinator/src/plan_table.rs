@@ -7,7 +7,10 @@ use arrow::{
 use bytes::Bytes;
 use capfilt_schemas::plan::{self, InputFile, Shard, ShardId};
 use parquet::{
-    arrow::{ArrowWriter, arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder}},
+    arrow::{
+        ArrowWriter,
+        arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder},
+    },
     basic::{Compression, ZstdLevel},
     file::properties::WriterProperties,
 };
@@ -49,7 +52,8 @@ fn batch(shards: &[Shard]) -> RecordBatch {
         Arc::new(StringArray::from_iter_values(shards.iter().map(of)))
     }
     let counts = |of: fn(&Shard) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(shards.iter().map(of))) };
-    let indices = |of: fn(&Shard) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(shards.iter().map(of))) };
+    let indices =
+        |of: fn(&Shard) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(shards.iter().map(of))) };
     let columns = vec![
         texts(shards, |s| s.id.as_str()),
         texts(shards, |s| &s.file.path),
@@ -106,7 +110,11 @@ mod tests {
 
     fn shards(n: u32) -> Vec<Shard> {
         let shard = |i: u32| {
-            let file = InputFile { path: format!("web/{:05}.parquet", i / 10), etag: format!("\"{:032x}\"", i / 10), bytes: 1 << 30 };
+            let file = InputFile {
+                path: format!("web/{:05}.parquet", i / 10),
+                etag: format!("\"{:032x}\"", i / 10),
+                bytes: 1 << 30,
+            };
             let row_groups = i % 10..i % 10 + 1;
             let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
             Shard { id, file, row_groups, first_row: u64::from(i % 10) * 10_000, rows: 10_000, bytes: 1 << 27 }

@@ -60,7 +60,12 @@ impl Job {
         self.run_until(workers, script, watch::channel(false).1).await
     }
 
-    async fn run_until(&self, workers: usize, script: &str, stop: watch::Receiver<bool>) -> Result<Outcome, DispatchError> {
+    async fn run_until(
+        &self,
+        workers: usize,
+        script: &str,
+        stop: watch::Receiver<bool>,
+    ) -> Result<Outcome, DispatchError> {
         let bucket = self.world.bucket();
         let standing = standing(&bucket).await.unwrap();
         let work = Work::remaining(&self.plan, &standing, self.attempts);
@@ -87,13 +92,22 @@ impl Job {
 
     /// Classes of the failures on record, in order.
     async fn failures(&self) -> Vec<FailureClass> {
-        standing(&self.world.bucket()).await.unwrap().failures.into_values().flatten().map(|failure| failure.class).collect()
+        standing(&self.world.bucket())
+            .await
+            .unwrap()
+            .failures
+            .into_values()
+            .flatten()
+            .map(|failure| failure.class)
+            .collect()
     }
 }
 
 /// Runs `action` the first `times` times that any child comes here.
 fn first(times: u32, action: &str) -> String {
-    format!(r#"if [ "$(ls "$FOLDER" | grep -c '^died')" -lt {times} ]; then touch "$FOLDER/died.$$.$(date +%N)"; {action}; fi"#)
+    format!(
+        r#"if [ "$(ls "$FOLDER" | grep -c '^died')" -lt {times} ]; then touch "$FOLDER/died.$$.$(date +%N)"; {action}; fi"#
+    )
 }
 
 #[tokio::test]
@@ -104,7 +118,14 @@ async fn every_shard_is_committed_by_the_children_there_are() {
     let last = job.last.lock().unwrap().clone();
     assert_eq!((last.shards_total, last.shards_committed, last.rows_total, last.rows_done), (12, 12, 120, 120));
     assert_eq!(last.tally.rows_total(), 120);
-    let lines = |text: &str| job.changes.lock().unwrap().iter().filter(|c| matches!(c, Change::WorkerSaid { line, .. } if line == text)).count();
+    let lines = |text: &str| {
+        job.changes
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|c| matches!(c, Change::WorkerSaid { line, .. } if line == text))
+            .count()
+    };
     assert_eq!((lines("a line for people"), lines("a library prints this")), (2, 2));
 }
 
@@ -115,7 +136,10 @@ async fn a_child_that_crashes_is_replaced_and_its_shard_tried_again() {
     assert_eq!((report.committed, report.retries, report.restarts), (6, 1, 1));
     assert_eq!(job.failures().await, [FailureClass::WorkerCrashed]);
     let ends: Vec<_> = job.changes.lock().unwrap().clone();
-    assert!(ends.iter().any(|c| matches!(c, Change::WorkerEnded { how, .. } if how == "signal 11 (SIGSEGV)")), "{ends:?}");
+    assert!(
+        ends.iter().any(|c| matches!(c, Change::WorkerEnded { how, .. } if how == "signal 11 (SIGSEGV)")),
+        "{ends:?}"
+    );
 }
 
 #[tokio::test]
@@ -191,7 +215,10 @@ async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
 async fn asked_to_stop_a_run_ends_soon_and_leaves_no_child_behind() {
     let job = Job::new(6).await;
     let (ask, stop) = watch::channel(false);
-    let script = script("echo $$ > $FOLDER/pid.$WORKER", r#"[ $WORKER = 0 ] || exec sleep 1000; touch "$FOLDER/one"; sleep 0.2"#);
+    let script = script(
+        "echo $$ > $FOLDER/pid.$WORKER",
+        r#"[ $WORKER = 0 ] || exec sleep 1000; touch "$FOLDER/one"; sleep 0.2"#,
+    );
     let asking = async {
         while !job.folder().join("one").exists() || !job.folder().join("pid.1").exists() {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -213,6 +240,15 @@ async fn a_program_that_is_not_there_is_told_at_once() {
     let job = Job::new(1).await;
     let work = Work::remaining(&job.plan, &standing(&job.world.bucket()).await.unwrap(), 3);
     let command = |_: &str, _: usize| Command::new("/no/such/program");
-    let run = embedded::run(&job.world.bucket(), work, &["cpu".to_owned()], command, job.policy, |_| (), watch::channel(false).1).await;
+    let run = embedded::run(
+        &job.world.bucket(),
+        work,
+        &["cpu".to_owned()],
+        command,
+        job.policy,
+        |_| (),
+        watch::channel(false).1,
+    )
+    .await;
     assert!(matches!(run.unwrap_err(), DispatchError::Spawn { .. }));
 }

@@ -45,7 +45,10 @@ async fn another_threshold_or_checkpoint_is_refused_by_name() {
     world.model.files[0].sha256 = "cd".repeat(32);
     let differences = names_of(world.open().await.unwrap_err());
     assert_eq!(differences[0], "filter.web_threshold: 0.5 → 0.25");
-    assert!(differences[1].contains("models.captioner") && differences[1].contains("model.safetensors"), "{differences:?}");
+    assert!(
+        differences[1].contains("models.captioner") && differences[1].contains("model.safetensors"),
+        "{differences:?}"
+    );
     assert_eq!(differences.len(), 3);
 }
 
@@ -132,12 +135,18 @@ async fn status_tells_shards_and_rows_by_state_from_the_bucket_alone() {
     support::fail(&bucket, &opened.plan[1], FailureClass::InputChanged).await;
     support::fail(&bucket, &opened.plan[2], FailureClass::WorkerKilled).await;
     let status = status(&bucket).await.unwrap();
-    assert_eq!((status.shards.planned, status.shards.committed, status.shards.quarantined, status.shards.open), (4, 1, 1, 2));
+    assert_eq!(
+        (status.shards.planned, status.shards.committed, status.shards.quarantined, status.shards.open),
+        (4, 1, 1, 2)
+    );
     assert_eq!((status.rows.planned, status.rows.committed), (40, 10));
     assert_eq!((status.kept.pairs, &status.rows_by_status), (commit.tally.pairs, &commit.tally.rows));
     assert_eq!(status.failures[&FailureClass::WorkerKilled], 1);
     let json = serde_json::to_value(&status).unwrap();
-    assert_eq!((&json["shards"]["open"], &json["rows_by_status"]["judged"], &json["done"]), (&2.into(), &8.into(), &false.into()));
+    assert_eq!(
+        (&json["shards"]["open"], &json["rows_by_status"]["judged"], &json["done"]),
+        (&2.into(), &8.into(), &false.into())
+    );
 }
 
 #[tokio::test]
@@ -146,6 +155,7 @@ async fn a_sound_bucket_passes_its_check_and_nothing_is_left_behind() {
     let steps = check::check(&world.bucket()).await;
     assert_eq!(steps.len(), 6);
     assert!(steps.iter().all(|step| step.problem.is_none()), "{steps:?}");
-    let left = std::fs::read_dir(world.folder.path().join("job").join(names::PROBES)).map_or(0, |entries| entries.count());
+    let left =
+        std::fs::read_dir(world.folder.path().join("job").join(names::PROBES)).map_or(0, |entries| entries.count());
     assert_eq!(left, 0);
 }

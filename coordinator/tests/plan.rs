@@ -13,10 +13,16 @@ async fn a_plan_covers_every_row_once_and_is_the_same_every_time() {
     world.write_input("b.parquet", 25, 4);
     world.write_input("a/x.parquet", 7, 100);
     let plan = world.plan().await;
-    let cuts: Vec<_> = plan.shards.iter().map(|s| (s.file.path.as_str(), s.row_groups.clone(), s.first_row, s.rows)).collect();
+    let cuts: Vec<_> =
+        plan.shards.iter().map(|s| (s.file.path.as_str(), s.row_groups.clone(), s.first_row, s.rows)).collect();
     assert_eq!(
         cuts,
-        [("a/x.parquet", 0..1, 0, 7), ("b.parquet", 0..3, 0, 12), ("b.parquet", 3..6, 12, 12), ("b.parquet", 6..7, 24, 1)]
+        [
+            ("a/x.parquet", 0..1, 0, 7),
+            ("b.parquet", 0..3, 0, 12),
+            ("b.parquet", 3..6, 12, 12),
+            ("b.parquet", 6..7, 24, 1)
+        ]
     );
     assert_eq!((plan.rows, plan.files, plan.warnings.len()), (32, 2, 0));
     let again = world.plan().await;

@@ -34,7 +34,9 @@ fn committed(assignment: &Assignment) -> Event {
 
 fn failed(assignment: &Assignment, class: FailureClass) -> Event {
     let (shard, attempt) = (assignment.shard.id.clone(), assignment.attempt.clone());
-    Event::Failed { failure: Failure { version: 1, shard, attempt, worker: "w".to_owned(), class, message: String::new() } }
+    Event::Failed {
+        failure: Failure { version: 1, shard, attempt, worker: "w".to_owned(), class, message: String::new() },
+    }
 }
 
 /// SplitMix64: a seed's numbers are the same everywhere.

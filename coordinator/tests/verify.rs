@@ -97,14 +97,22 @@ async fn a_doubled_commit_is_found() {
     for copy in [bytes.clone(), renumbered.into()] {
         job.bucket.write(&second, copy).await.unwrap();
         let found = job.verify().await;
-        assert!(found.problems.iter().any(|p| p.object == second && p.what.contains("doubled commit")), "{:#?}", found.problems);
+        assert!(
+            found.problems.iter().any(|p| p.object == second && p.what.contains("doubled commit")),
+            "{:#?}",
+            found.problems
+        );
         job.bucket.delete(&second).await.unwrap();
     }
     // Copied to another shard.
     let other = names::commit(&job.plan[1].id, 0);
     job.bucket.write(&other, bytes.clone()).await.unwrap();
     let found = job.verify().await;
-    assert!(found.problems.iter().any(|p| p.object == other && p.what.contains("copied commit")), "{:#?}", found.problems);
+    assert!(
+        found.problems.iter().any(|p| p.object == other && p.what.contains("copied commit")),
+        "{:#?}",
+        found.problems
+    );
     // Copied beside itself under another spelling.
     let job = finished(|_| ()).await;
     let spelt = names::commit(&job.plan[0].id, 0).replace("/0.json", "/00.json");
@@ -120,7 +128,8 @@ async fn a_missing_a_doubled_and_a_swapped_ledger_row_are_found() {
     for job in [missing, doubled, swapped] {
         let found = job.verify().await;
         assert!(!found.ok);
-        let ledger = found.problems.iter().find(|p| p.object == job.path(0, Table::Ledger)).expect("a problem of the ledger");
+        let ledger =
+            found.problems.iter().find(|p| p.object == job.path(0, Table::Ledger)).expect("a problem of the ledger");
         assert!(ledger.what.contains("a row is missing or doubled"), "{}", ledger.what);
     }
 }
@@ -133,7 +142,10 @@ async fn a_verdict_that_does_not_follow_from_its_score_is_found() {
     })
     .await;
     let (object, what) = job.problem().await;
-    assert!(object == job.path(0, Table::Ledger) && what.contains("row 0: the web text is dropped with P(match)"), "{what}");
+    assert!(
+        object == job.path(0, Table::Ledger) && what.contains("row 0: the web text is dropped with P(match)"),
+        "{what}"
+    );
 }
 
 #[tokio::test]
@@ -158,7 +170,11 @@ async fn books_that_do_not_balance_are_found() {
     commit.rows += 1;
     job.bucket.write(&name, serde_json::to_vec_pretty(&commit).unwrap().into()).await.unwrap();
     let found = job.verify().await;
-    assert!(found.problems.iter().any(|p| p.object == name && p.what.contains("tally accounts for")), "{:#?}", found.problems);
+    assert!(
+        found.problems.iter().any(|p| p.object == name && p.what.contains("tally accounts for")),
+        "{:#?}",
+        found.problems
+    );
 }
 
 #[tokio::test]
@@ -172,7 +188,10 @@ async fn an_open_shard_and_a_manifest_that_is_missing_or_stale_are_found() {
     job.bucket.delete(&names::commit(&job.plan[1].id, 0)).await.unwrap();
     let found = job.verify().await;
     let whats: Vec<_> = found.problems.iter().map(|p| p.what.as_str()).collect();
-    assert!(whats[0].contains("1 of 3 planned shards have neither") && whats[0].contains(job.plan[1].id.as_str()), "{whats:?}");
+    assert!(
+        whats[0].contains("1 of 3 planned shards have neither") && whats[0].contains(job.plan[1].id.as_str()),
+        "{whats:?}"
+    );
     assert!(whats[1].contains("the newest manifest does not describe") && whats[1].contains("digest"), "{whats:?}");
 }
 

@@ -95,7 +95,11 @@ impl CapFilt {
         Ok(rows.iter().map(row).collect())
     }
 
-    fn judge_images(&mut self, file: &str, images: &[(&Prepared, &PreparedImage)]) -> Result<Vec<LedgerRow>, ModelError> {
+    fn judge_images(
+        &mut self,
+        file: &str,
+        images: &[(&Prepared, &PreparedImage)],
+    ) -> Result<Vec<LedgerRow>, ModelError> {
         let questions = self.caption(images)?;
         let pixels = pixels(self.filter.image_side(), images.iter().map(|(_, image)| &image.filter_u8[..]));
         let texts: Vec<Vec<String>> = questions.iter().map(|question| question.texts.clone()).collect();

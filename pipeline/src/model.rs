@@ -74,7 +74,12 @@ pub trait Captioner: Send {
     fn image_side(&self) -> usize;
 
     /// `captions` texts for each image of the batch; `keys[i]` belongs to image `i`.
-    fn caption(&mut self, images: &PixelBatch, keys: &[SampleKey], captions: usize) -> Result<Vec<Vec<Caption>>, ModelError>;
+    fn caption(
+        &mut self,
+        images: &PixelBatch,
+        keys: &[SampleKey],
+        captions: usize,
+    ) -> Result<Vec<Vec<Caption>>, ModelError>;
 }
 
 /// Judges texts against images.
@@ -91,7 +96,9 @@ pub trait Filter: Send {
 pub enum ModelError {
     #[error("the device has not enough memory for a batch of {batch} images: {message}")]
     OutOfMemory { batch: usize, message: String },
-    #[error("the model's output is not a number ({what}); its weights or this device's {precision} arithmetic are broken")]
+    #[error(
+        "the model's output is not a number ({what}); its weights or this device's {precision} arithmetic are broken"
+    )]
     NotANumber { what: &'static str, precision: &'static str },
     #[error("libtorch: {0}")]
     Backend(String),

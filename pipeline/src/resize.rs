@@ -47,7 +47,10 @@ impl Resizer {
     /// When `image` is empty or its buffer does not fit its size: decoding promises both.
     pub fn squash(&mut self, image: &RgbImage, side: usize, out: &mut Vec<u8>) {
         let (width, height) = (image.width as usize, image.height as usize);
-        assert!(width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3, "a decoded image has width × height RGB pixels");
+        assert!(
+            width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3,
+            "a decoded image has width × height RGB pixels"
+        );
         out.reserve(side * side * 3);
         pulp::Arch::new().dispatch(Squash { buffers: self, pixels: &image.pixels_u8, width, height, side, out });
     }

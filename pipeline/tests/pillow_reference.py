@@ -4,28 +4,61 @@
 usage: pillow_reference.py IMAGES OUT
 
 For `name` it writes `name.<side>.raw`, the bytes of `convert("RGB").resize((side, side), BICUBIC)`, and `name.0.raw`,
-the decoded image itself. `index.tsv` has a line `name, width, height` per image, or `name, error, message`.
+the decoded image itself; with an EXIF orientation also `name.turned.raw`. `index.tsv` has a line `name, width, height`
+per image, or `name, error, message`; `truncated.tsv` has a line `name, bytes kept, decoded|refused` per cut.
 """
-import pathlib, sys
+import io, pathlib, sys, warnings
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 SIDES = (384, 224, 56)
+# One file per codec path; the cuts are these many bytes off the end, and these shares of the file kept.
+CUT_FILES = [
+    "jpeg-coffee-420-q75.jpg", "jpeg-chelsea-progressive.jpg", "jpeg-coffee-grey.jpg", "jpeg-cmyk.jpg", "jpeg-restarts.jpg",
+    "skimage-coffee.png", "png-palette-8bit.png", "png-8bit-rgb-interlaced.png", "gif-still.gif", "gif-interlaced.gif",
+    "bmp-rgb.bmp", "bmp-palette.bmp", "tiff-rgb.tif", "tiff-lzw.tif", "webp-coffee-lossy.webp", "webp-coffee-lossless.webp",
+]
+CUT_BYTES = (1, 2, 3, 4, 8, 12, 16, 100, 1000)
+CUT_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 
-def main(images, out):
-    index = []
+def decode(source):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Image.open(source).convert("RGB")
+
+
+def write_pixels(images, out):
     for path in sorted(images.iterdir()):
         try:
-            decoded = Image.open(path).convert("RGB")
+            decoded = decode(path)
         except Exception as error:
-            index.append((path.name, "error", f"{type(error).__name__}: {error}"))
+            yield path.name, "error", f"{type(error).__name__}: {error}"
             continue
-        index.append((path.name, str(decoded.width), str(decoded.height)))
+        yield path.name, decoded.width, decoded.height
         (out / f"{path.name}.0.raw").write_bytes(decoded.tobytes())
         for side in SIDES:
             (out / f"{path.name}.{side}.raw").write_bytes(decoded.resize((side, side), Image.Resampling.BICUBIC).tobytes())
-    (out / "index.tsv").write_text("".join("\t".join(line) + "\n" for line in index))
+        if "exif" in path.name:
+            (out / f"{path.name}.turned.raw").write_bytes(ImageOps.exif_transpose(Image.open(path)).convert("RGB").tobytes())
 
 
-main(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]))
+def cut(images):
+    for name in CUT_FILES:
+        whole = (images / name).read_bytes()
+        for kept in sorted({len(whole) - n for n in CUT_BYTES if n < len(whole)} | {int(len(whole) * share) for share in CUT_SHARES}):
+            try:
+                decode(io.BytesIO(whole[:kept]))
+                yield name, kept, "decoded"
+            except Exception:
+                yield name, kept, "refused"
+
+
+def write_table(path, rows):
+    path.write_text("".join("\t".join(map(str, row)) + "\n" for row in rows))
+
+
+if __name__ == "__main__":
+    images, out = map(pathlib.Path, sys.argv[1:])
+    write_table(out / "index.tsv", write_pixels(images, out))
+    write_table(out / "truncated.tsv", cut(images))

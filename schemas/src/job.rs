@@ -83,7 +83,8 @@ impl JobRecord {
         let flat = |settings: &Settings| serde_json::to_value(settings).map(flatten).unwrap_or_default();
         let (frozen, asked) = (flat(&self.settings), flat(&asked));
         let keys: std::collections::BTreeSet<&String> = frozen.keys().chain(asked.keys()).collect();
-        let shown = |value: Option<&serde_json::Value>| value.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
+        let shown =
+            |value: Option<&serde_json::Value>| value.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
         keys.into_iter()
             .filter(|key| frozen.get(*key) != asked.get(*key))
             .map(|key| format!("{key}: {} → {}", shown(frozen.get(key)), shown(asked.get(key))))
@@ -94,7 +95,9 @@ impl JobRecord {
 fn flatten(value: serde_json::Value) -> std::collections::BTreeMap<String, serde_json::Value> {
     let serde_json::Value::Object(sections) = value else { return Default::default() };
     let keys = |(section, content): (String, serde_json::Value)| match content {
-        serde_json::Value::Object(keys) => keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)).collect::<Vec<_>>(),
+        serde_json::Value::Object(keys) => {
+            keys.into_iter().map(|(key, value)| (format!("{section}.{key}"), value)).collect::<Vec<_>>()
+        }
         other => vec![(section, other)],
     };
     sections.into_iter().flat_map(keys).collect()
@@ -110,8 +113,22 @@ mod tests {
         let text = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n[workers]\nbatch=8\n";
         let settings = parse(text, &[]).unwrap();
         let model = ModelRecord { files: vec![] };
-        let plan = PlanRecord { path: "p".into(), sha256: "0".into(), shards: 0, rows: 0, refused: vec![], without_rows: vec![] };
-        let job = JobRecord { version: VERSION, program: "0".into(), settings: JobRecord::frozen(&settings), captioner: model.clone(), filter: model, plan };
+        let plan = PlanRecord {
+            path: "p".into(),
+            sha256: "0".into(),
+            shards: 0,
+            rows: 0,
+            refused: vec![],
+            without_rows: vec![],
+        };
+        let job = JobRecord {
+            version: VERSION,
+            program: "0".into(),
+            settings: JobRecord::frozen(&settings),
+            captioner: model.clone(),
+            filter: model,
+            plan,
+        };
         let asked = |entry: &str| parse(text, &[entry.to_owned()]).unwrap();
         assert!(job.differences(&settings).is_empty());
         assert!(job.differences(&asked("workers.devices=[\"cpu\",\"cpu\"]")).is_empty());

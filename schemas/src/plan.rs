@@ -101,7 +101,12 @@ mod tests {
     fn a_shard_s_id_changes_with_file_state_and_cut() {
         let id = ShardId::of("a", "1", 0..1);
         assert_eq!(id, ShardId::of("a", "1", 0..1));
-        for other in [ShardId::of("b", "1", 0..1), ShardId::of("a", "2", 0..1), ShardId::of("a", "1", 0..2), ShardId::of("a1", "", 0..1)] {
+        for other in [
+            ShardId::of("b", "1", 0..1),
+            ShardId::of("a", "2", 0..1),
+            ShardId::of("a", "1", 0..2),
+            ShardId::of("a1", "", 0..1),
+        ] {
             assert_ne!(id, other);
         }
         assert_eq!(ShardId::parse(id.as_str()), Some(id));

@@ -246,7 +246,10 @@ mod tests {
         let b = || Box::new(Predicate::parse("b = 'x''y'").unwrap());
         let c = || Box::new(Predicate::parse("\"c d\" is not null").unwrap());
         let parse = |text| Predicate::parse(text).unwrap();
-        assert_eq!(parse("a = 1 or b='x''y' AND \"c d\" is not null"), Predicate::Or(a(), Box::new(Predicate::And(b(), c()))));
+        assert_eq!(
+            parse("a = 1 or b='x''y' AND \"c d\" is not null"),
+            Predicate::Or(a(), Box::new(Predicate::And(b(), c())))
+        );
         assert_eq!(
             parse("(a=1 or b='x''y') and not \"c d\" is not null"),
             Predicate::And(Box::new(Predicate::Or(a(), b())), Box::new(Predicate::Not(c())))

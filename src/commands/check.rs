@@ -34,14 +34,25 @@ pub async fn run(args: &SettingsArgs) -> Ending {
         let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).usage()?;
         let capfilt = models::load(&as_job(asked), choice).await?;
         let (captioner, filter) = capfilt.image_sides();
-        println!("device    {}: captioner {captioner} px, filter {filter} px, batch {}", device.device, capfilt.batch());
+        println!(
+            "device    {}: captioner {captioner} px, filter {filter} px, batch {}",
+            device.device,
+            capfilt.batch()
+        );
     }
     Ok(if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine })
 }
 
 /// The job that would be, without its plan.
 fn as_job(asked: Asked) -> JobRecord {
-    let plan = PlanRecord { path: String::new(), sha256: String::new(), shards: 0, rows: 0, refused: vec![], without_rows: vec![] };
+    let plan = PlanRecord {
+        path: String::new(),
+        sha256: String::new(),
+        shards: 0,
+        rows: 0,
+        refused: vec![],
+        without_rows: vec![],
+    };
     JobRecord {
         version: job::VERSION,
         program: env!("CARGO_PKG_VERSION").to_owned(),

@@ -51,7 +51,8 @@ pub async fn run(args: &DeviceArgs) -> Ending {
 async fn read_assignments(assign: mpsc::Sender<Assignment>) -> Result<(), Failure> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await.context("the parent's pipe broke").environment()? {
-        let assignment = serde_json::from_str(&line).context("the parent sent a line that is no assignment").environment()?;
+        let assignment =
+            serde_json::from_str(&line).context("the parent sent a line that is no assignment").environment()?;
         if assign.send(assignment).await.is_err() {
             break;
         }

@@ -60,7 +60,8 @@ fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Fail
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).usage()?;
     let mut resolved = settings.clone();
-    resolved.models.precision = models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
+    resolved.models.precision =
+        models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
     resolved.workers.batch = Auto::Fixed(settings.workers.batch.or_else(|| machine::default_batch(device)));
     Ok(resolved)
 }
@@ -69,8 +70,11 @@ fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Fail
 fn conclude(sealed: &Sealed, as_json: bool) {
     let manifest = &sealed.manifest;
     if as_json {
-        println!("{}", json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
-            "quarantined_shards": manifest.quarantined.len()}));
+        println!(
+            "{}",
+            json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
+            "quarantined_shards": manifest.quarantined.len()})
+        );
     } else {
         println!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
         for shard in &manifest.quarantined {

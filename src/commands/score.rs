@@ -28,7 +28,8 @@ pub fn run(args: &ScoreArgs) -> Ending {
         let scores = filter.score(&pixels, std::slice::from_ref(&texts)).map_err(model_failed)?;
         let scores = args.texts.iter().zip(&scores[0]);
         if model.json {
-            let texts: Vec<_> = scores.map(|(text, s)| json!({"text": text, "match": s.itm, "cosine": s.itc})).collect();
+            let texts: Vec<_> =
+                scores.map(|(text, s)| json!({"text": text, "match": s.itm, "cosine": s.itc})).collect();
             println!("{}", json!({"image": path, "texts": texts}));
         } else {
             println!("{}", path.display());

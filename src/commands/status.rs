@@ -30,13 +30,20 @@ pub async fn run(args: &StatusArgs) -> Ending {
 fn show(status: &Status) {
     let states = |what: &str, states: &capfilt_coordinator::States| {
         let (planned, committed) = (states.planned, states.committed);
-        println!("{what}  {committed} of {planned} committed, {} quarantined, {} open", states.quarantined, states.open);
+        println!(
+            "{what}  {committed} of {planned} committed, {} quarantined, {} open",
+            states.quarantined, states.open
+        );
     };
     states("shards", &status.shards);
     states("rows  ", &status.rows);
-    let by_status: Vec<String> = status.rows_by_status.iter().map(|(status, rows)| format!("{rows} {status}")).collect();
+    let by_status: Vec<String> =
+        status.rows_by_status.iter().map(|(status, rows)| format!("{rows} {status}")).collect();
     println!("        {}", by_status.join(", "));
-    println!("kept    {} web texts, {} synthetic texts, {} pairs", status.kept.web, status.kept.synthetic, status.kept.pairs);
+    println!(
+        "kept    {} web texts, {} synthetic texts, {} pairs",
+        status.kept.web, status.kept.synthetic, status.kept.pairs
+    );
     status.failures.iter().for_each(|(class, count)| println!("failed  {count} attempts: {class}"));
     status.refused.iter().for_each(|file| println!("refused {}: {}", file.path, file.reason));
     println!("{}", status.manifest.as_deref().map_or("not done".to_owned(), |manifest| format!("done    {manifest}")));

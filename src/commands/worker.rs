@@ -29,7 +29,10 @@ pub async fn run(args: &WorkerArgs) -> Ending {
     let devices = machine::devices(&args.devices, Auto::Auto, Auto::Auto).map_err(anyhow::Error::msg).environment()?;
     match work(&bucket, &record, &plan, part, &devices, stop).await? {
         Outcome::Finished(report) => {
-            println!("{} shards committed, {} rows; `capfilt run` seals the job when all are", report.committed, report.rows);
+            println!(
+                "{} shards committed, {} rows; `capfilt run` seals the job when all are",
+                report.committed, report.rows
+            );
             Ok(if report.quarantined.is_empty() { Exit::Done } else { Exit::WithQuarantine })
         }
         Outcome::Interrupted(_) => Ok(Exit::Interrupted),
@@ -75,7 +78,8 @@ pub async fn work(
     let standing = standing(bucket).await.environment()?;
     let plan: Vec<Shard> = part.of(plan).cloned().collect();
     let work = Work::remaining(&plan, &standing, record.settings.limits.attempts);
-    let program = std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
+    let program =
+        std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
     let command = |device: &str, index: usize| {
         let mut command = Command::new(&program);
         let threads = &devices[index % devices.len()];
@@ -86,7 +90,8 @@ pub async fn work(
     };
     let names: Vec<String> = devices.iter().map(|plan| plan.device.clone()).collect();
     let mut progress = JobProgress::start();
-    let outcome = embedded::run(bucket, work, &names, command, Policy::default(), |seen| progress.show(seen), stop).await;
+    let outcome =
+        embedded::run(bucket, work, &names, command, Policy::default(), |seen| progress.show(seen), stop).await;
     progress.finish();
     outcome.environment()
 }

@@ -107,8 +107,10 @@ impl Job {
         let mut tables = BTreeMap::new();
         for shard in std::fs::read_dir(Path::new(&self.url).join("commits")).unwrap() {
             let shard = shard.unwrap().path();
-            let commit: serde_json::Value = serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
-            let outputs: Vec<(String, PathBuf)> = commit["outputs"].as_array().unwrap().iter().map(table_and_path).collect();
+            let commit: serde_json::Value =
+                serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
+            let outputs: Vec<(String, PathBuf)> =
+                commit["outputs"].as_array().unwrap().iter().map(table_and_path).collect();
             let ledger = Path::new(&self.url).join(&outputs.iter().find(|(table, _)| table == "ledger").unwrap().1);
             let (file, row) = first_address(&ledger);
             for (table, path) in outputs {
@@ -127,7 +129,8 @@ fn table_and_path(output: &serde_json::Value) -> (String, PathBuf) {
 fn first_address(ledger: &Path) -> (String, u64) {
     use arrow::array::AsArray as _;
     let file = std::fs::File::open(ledger).unwrap();
-    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut reader =
+        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     let batch = reader.next().unwrap().unwrap();
     let row = batch.column_by_name("row").unwrap().as_primitive::<arrow::datatypes::UInt64Type>().value(0);
     (batch.column_by_name("file").unwrap().as_string::<i32>().value(0).to_owned(), row)

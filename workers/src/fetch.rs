@@ -21,11 +21,17 @@ pub(crate) struct Attempt {
 /// What goes from stage to stage: a shard's begin, its rows, and its end, or what broke it.
 #[derive(Debug)]
 pub(crate) enum Flow<T> {
-    Begin { attempt: Arc<Attempt>, passthrough: Vec<Field> },
+    Begin {
+        attempt: Arc<Attempt>,
+        passthrough: Vec<Field>,
+    },
     Rows(T),
     End,
     /// The shard that began, or that could not begin, has no further rows.
-    Broken { attempt: Arc<Attempt>, fault: Fault },
+    Broken {
+        attempt: Arc<Attempt>,
+        fault: Fault,
+    },
 }
 
 /// Reads every assigned shard until the assignments end or nobody wants rows any more.

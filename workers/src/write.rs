@@ -34,12 +34,18 @@ struct Open {
 }
 
 /// Writes and commits what comes in, and says so.
-pub(crate) async fn write(spec: &WriteSpec, mut judged: Receiver<Flow<Judged>>, events: &(dyn Fn(Event) + Send + Sync)) {
+pub(crate) async fn write(
+    spec: &WriteSpec,
+    mut judged: Receiver<Flow<Judged>>,
+    events: &(dyn Fn(Event) + Send + Sync),
+) {
     let mut open: Option<Open> = None;
     while let Some(message) = judged.recv().await {
         let attempt = open.as_ref().map(|open| Arc::clone(&open.attempt));
         let step = match message {
-            Flow::Begin { attempt, passthrough } => begin(spec, attempt, &passthrough).map(|opened| open = Some(opened)),
+            Flow::Begin { attempt, passthrough } => {
+                begin(spec, attempt, &passthrough).map(|opened| open = Some(opened))
+            }
             Flow::Rows(judged) => match open.as_mut() {
                 Some(open) => append(open, &judged, events).await,
                 // The shard's output broke before; its rows have nowhere to go.

@@ -8,7 +8,9 @@
 //! ```
 
 use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
-use std::{collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio, time::Duration};
+use std::{
+    collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio, time::Duration,
+};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader, Lines},
     process::{ChildStdin, ChildStdout, Command},
@@ -123,7 +125,11 @@ async fn read_events(mut lines: Lines<BufReader<ChildStdout>>, worker: usize, he
 }
 
 /// Passes lines on and keeps the last ones.
-async fn read_words<R: AsyncRead + Unpin>(mut lines: Lines<BufReader<R>>, worker: usize, heard: mpsc::Sender<Heard>) -> Vec<String> {
+async fn read_words<R: AsyncRead + Unpin>(
+    mut lines: Lines<BufReader<R>>,
+    worker: usize,
+    heard: mpsc::Sender<Heard>,
+) -> Vec<String> {
     let mut last = VecDeque::with_capacity(LAST_WORDS);
     while let Ok(Some(line)) = lines.next_line().await {
         if last.len() == LAST_WORDS {
@@ -179,7 +185,10 @@ fn shown(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, Some(signal)) => {
-            let known = OWN_SIGNALS.iter().chain(&[(2, "SIGINT"), (9, "SIGKILL"), (15, "SIGTERM")]).find(|(own, _)| *own == signal);
+            let known = OWN_SIGNALS
+                .iter()
+                .chain(&[(2, "SIGINT"), (9, "SIGKILL"), (15, "SIGTERM")])
+                .find(|(own, _)| *own == signal);
             known.map_or_else(|| format!("signal {signal}"), |(_, name)| format!("signal {signal} ({name})"))
         }
         (None, None) => status.to_string(),

@@ -3,8 +3,11 @@
 //! One task owns all state and takes in one thing at a time: what a child said, the clock's tick, or the wish to stop.
 //! Children that die are replaced after a back-off; see [`Policy`] for every bound.
 
+pub use super::policy::Policy;
+
 use super::{
-    Before, Change, DispatchError, Observation, Outcome, Progress, Report, Work,
+    Change, DispatchError, Observation, Outcome, Report, Work,
+    account::Account,
     child::{Child, Death, Ended, Heard, Said},
     queue::{Effect, Queue},
     slot::{Slot, Up, back_off},
@@ -16,7 +19,6 @@ use capfilt_schemas::{
     names::{self, AttemptId},
     pipe::Event,
     plan::ShardId,
-    tally::Tally,
 };
 use std::time::Duration;
 use tokio::{
@@ -33,36 +35,6 @@ const KILLED: Duration = Duration::from_secs(5);
 
 /// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up by its pipe.
 const HEARD_BOUND: usize = 256;
-
-/// Bounds on waiting and on trying again.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Policy {
-    /// A child that has work, or is starting, and says nothing for so long is taken for hung and killed.
-    pub silence: Duration,
-    /// How long children may finish what they have when the run is to stop.
-    pub grace: Duration,
-    /// Back-off before a shard's second try; it doubles with every failure, with jitter, up to a minute.
-    pub retry: Duration,
-    /// Back-off before a dead child is replaced; it doubles with every death in a row, with jitter, up to a minute.
-    pub restart: Duration,
-    /// Children in a row of one device that die of their own before they are ready, at which the run stops.
-    pub failed_starts: u32,
-    /// Kills (from outside, or of hung children) without a commit in between, at which the run stops.
-    pub kills: u32,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            silence: Duration::from_secs(600),
-            grace: Duration::from_secs(10),
-            retry: Duration::from_secs(1),
-            restart: Duration::from_millis(500),
-            failed_starts: 3,
-            kills: 32,
-        }
-    }
-}
 
 /// Works until every shard is committed or quarantined, or until `stop` becomes true.
 ///
@@ -88,7 +60,8 @@ pub async fn run(
     // However it ends, children finish what they can: a commit made while draining counts.
     run.drain(&mut heard).await;
     worked?;
-    Ok(if run.queue.is_finished() { Outcome::Finished(run.report) } else { Outcome::Interrupted(run.report) })
+    let report = run.account.report;
+    Ok(if run.queue.is_finished() { Outcome::Finished(report) } else { Outcome::Interrupted(report) })
 }
 
 struct Run<'a, C, O> {
@@ -101,12 +74,7 @@ struct Run<'a, C, O> {
     heard_in: mpsc::Sender<Heard>,
     /// Shards in their back-off, with its end.
     retries: Vec<(Instant, ShardId)>,
-    before: Before,
-    shards_total: u64,
-    rows_total: u64,
-    /// Books of what was committed in this run.
-    tally: Tally,
-    report: Report,
+    account: Account,
 }
 
 impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O> {
@@ -120,17 +88,19 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
         heard_in: mpsc::Sender<Heard>,
     ) -> Self {
         let Work { shards, attempts, before } = work;
-        let shards_total = before.shards_committed + before.shards_quarantined + shards.len() as u64;
-        let rows_total = before.rows + shards.iter().map(|(shard, _)| shard.rows).sum::<u64>();
+        let account = Account::open(before, shards.len() as u64, shards.iter().map(|(shard, _)| shard.rows).sum());
         // A child that would get no shard need not load its models.
         let slots: Vec<Slot> = devices.iter().take(shards.len()).map(|device| Slot::new(device)).collect();
         let queue = Queue::new(shards, attempts, slots.len());
-        let (retries, tally, report) = (Vec::new(), Tally::default(), Report::default());
-        Self { bucket, queue, slots, command, policy, observe, heard_in, retries, before, shards_total, rows_total, tally, report }
+        Self { bucket, queue, slots, command, policy, observe, heard_in, retries: Vec::new(), account }
     }
 
     /// Hands out shards until all are decided or `stop` is true.
-    async fn work(&mut self, heard: &mut mpsc::Receiver<Heard>, stop: &mut watch::Receiver<bool>) -> Result<(), DispatchError> {
+    async fn work(
+        &mut self,
+        heard: &mut mpsc::Receiver<Heard>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), DispatchError> {
         let mut tick = interval(TICK);
         while !self.queue.is_finished() && !*stop.borrow_and_update() {
             self.start_due()?;
@@ -218,10 +188,7 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
             Event::Started { .. } | Event::Progress { .. } => self.tell(Change::RowsDone),
             Event::Committed { shard, rows, tally, superseded, .. } if effect == Effect::Committed => {
                 self.slots[worker].deaths_in_row = 0;
-                self.report.committed += 1;
-                self.report.superseded += u64::from(superseded);
-                self.report.rows += rows;
-                self.tally.merge(&tally);
+                self.account.commit(rows, &tally, superseded);
                 self.tell(Change::Committed { shard, superseded });
             }
             // Not a shard this worker holds: it was given back before, and the bucket knows what counts.
@@ -232,15 +199,23 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
     }
 
     async fn take_end(&mut self, worker: usize, ended: Ended) -> Result<(), DispatchError> {
-        let Some(up) = self.slots[worker].end(self.policy.restart, ended.death != Death::FromOutside) else { return Ok(()) };
+        let Some(up) = self.slots[worker].end(self.policy.restart, ended.death != Death::FromOutside) else {
+            return Ok(());
+        };
         let how = up.explain(&ended, self.policy.silence);
-        self.report.restarts += 1;
+        self.account.report.restarts += 1;
         let class = class_of(&up, ended.death);
         if let Some(blamed) = self.queue.lost(worker, class) {
             let worker = format!("{}#{worker}", self.slots[worker].device);
             let message = format!("its worker ended: {how}");
-            let failure =
-                Failure { version: failure::VERSION, shard: blamed.shard, attempt: blamed.attempt, worker, class, message };
+            let failure = Failure {
+                version: failure::VERSION,
+                shard: blamed.shard,
+                attempt: blamed.attempt,
+                worker,
+                class,
+                message,
+            };
             self.settle(failure, blamed.effect).await?;
         }
         self.tell(Change::WorkerEnded { worker, how: how.clone() });
@@ -271,11 +246,11 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
             Effect::Retry { failures } => {
                 let until = Instant::now() + back_off(self.policy.retry, failures);
                 self.retries.push((until, failure.shard.clone()));
-                self.report.retries += 1;
+                self.account.report.retries += 1;
                 self.tell(Change::Retrying { failure });
             }
             Effect::Quarantined => {
-                self.report.quarantined.push(failure.clone());
+                self.account.report.quarantined.push(failure.clone());
                 self.tell(Change::Quarantined { failure });
             }
             Effect::Stop => return Err(DispatchError::Systemic(Box::new(failure))),
@@ -310,18 +285,8 @@ impl<'a, C: Fn(&str, usize) -> Command, O: FnMut(Observation<'_>)> Run<'a, C, O>
     }
 
     fn tell(&mut self, change: Change) {
-        let (rows, mut tally) = self.queue.in_flight();
-        tally.merge(&self.tally);
-        let progress = Progress {
-            shards_total: self.shards_total,
-            shards_committed: self.before.shards_committed + self.report.committed,
-            shards_quarantined: self.before.shards_quarantined + self.report.quarantined.len() as u64,
-            rows_total: self.rows_total,
-            rows_done: self.before.rows + self.report.rows + rows,
-            tally,
-            retries: self.report.retries,
-            workers: self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.held_by(worker))).collect(),
-        };
+        let views = self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.held_by(worker)));
+        let progress = self.account.progress(self.queue.in_flight(), views.collect());
         (self.observe)(Observation { change: &change, progress: &progress });
     }
 }

@@ -5,9 +5,11 @@
 //! over a message broker takes the same `Work` and gives the same `Outcome`; its workers' parents speak to the same
 //! children.
 
+mod account;
 pub mod child;
 pub mod embedded;
 mod observe;
+mod policy;
 pub mod queue;
 mod slot;
 

@@ -1,10 +1,6 @@
 //! What a dispatcher tells whoever shows progress.
 
-use capfilt_schemas::{
-    failure::Failure,
-    plan::ShardId,
-    tally::Tally,
-};
+use capfilt_schemas::{failure::Failure, plan::ShardId, tally::Tally};
 
 /// Something happened, and where the job stands now.
 #[derive(Debug, Clone, Copy)]
@@ -16,16 +12,34 @@ pub struct Observation<'a> {
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
-    WorkerStarted { worker: usize },
-    WorkerReady { worker: usize, device: String },
+    WorkerStarted {
+        worker: usize,
+    },
+    WorkerReady {
+        worker: usize,
+        device: String,
+    },
     /// `how` is for people: "exit code 101", "signal 11 (SIGSEGV)".
-    WorkerEnded { worker: usize, how: String },
+    WorkerEnded {
+        worker: usize,
+        how: String,
+    },
     /// A line the worker wrote to its standard error.
-    WorkerSaid { worker: usize, line: String },
+    WorkerSaid {
+        worker: usize,
+        line: String,
+    },
     RowsDone,
-    Committed { shard: ShardId, superseded: bool },
-    Retrying { failure: Failure },
-    Quarantined { failure: Failure },
+    Committed {
+        shard: ShardId,
+        superseded: bool,
+    },
+    Retrying {
+        failure: Failure,
+    },
+    Quarantined {
+        failure: Failure,
+    },
     Draining,
 }
 

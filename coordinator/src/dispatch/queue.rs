@@ -65,7 +65,9 @@ pub enum Effect {
     Noted,
     Committed,
     /// `release` the shard after a back-off that grows with `failures`.
-    Retry { failures: u32 },
+    Retry {
+        failures: u32,
+    },
     Quarantined,
     /// Stop the run.
     Stop,
@@ -181,7 +183,8 @@ impl Queue {
     }
 
     fn note(&mut self, worker: usize, shard: &ShardId, apply: impl FnOnce(&mut Held)) -> Effect {
-        let held = self.in_flight.get_mut(&worker).and_then(|held| held.iter_mut().find(|held| held.task.shard.id == *shard));
+        let held =
+            self.in_flight.get_mut(&worker).and_then(|held| held.iter_mut().find(|held| held.task.shard.id == *shard));
         held.map(apply);
         Effect::Noted
     }

@@ -24,7 +24,9 @@ pub(super) struct Slot {
 #[derive(Debug)]
 pub(super) enum SlotState {
     /// No child; one may start from then on.
-    Down { until: Instant },
+    Down {
+        until: Instant,
+    },
     Up(Up),
 }
 
@@ -99,7 +101,11 @@ impl Up {
 
     /// How a hung child's end is told.
     pub fn explain(&self, ended: &Ended, silence: Duration) -> String {
-        if self.is_hung { format!("said nothing for {} s and was killed", silence.as_secs()) } else { ended.how.clone() }
+        if self.is_hung {
+            format!("said nothing for {} s and was killed", silence.as_secs())
+        } else {
+            ended.how.clone()
+        }
     }
 }
 

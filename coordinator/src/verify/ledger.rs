@@ -50,13 +50,17 @@ pub(super) async fn check(
     faults: &mut Faults,
 ) -> Result<Expected, BucketError> {
     let mut reading = Reading { shard, settings, rows: 0, tally: Tally::default(), expected: Expected::default() };
-    let Some(mut batches) = Batches::open(bucket, output, &ledger::schema(), faults).await? else { return Ok(reading.expected) };
+    let Some(mut batches) = Batches::open(bucket, output, &ledger::schema(), faults).await? else {
+        return Ok(reading.expected);
+    };
     while let Some(batch) = batches.next(faults).await? {
         reading.take(&batch, faults);
     }
     let (rows, planned) = (reading.rows, shard.rows);
     faults.add_if(rows != planned, || format!("it has {rows} rows, the shard {planned}: a row is missing or doubled"));
-    faults.add_if(reading.tally != commit.tally, || "counted again, its rows do not give the tally of the commit".to_owned());
+    faults.add_if(reading.tally != commit.tally, || {
+        "counted again, its rows do not give the tally of the commit".to_owned()
+    });
     Ok(reading.expected)
 }
 
@@ -85,7 +89,8 @@ fn text(array: &StringArray, row: usize) -> Option<String> {
 
 impl Reading<'_> {
     fn take(&mut self, batch: &RecordBatch, faults: &mut Faults) {
-        let column = |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
+        let column =
+            |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
         let texts = |name: &str| column(name).as_string::<i32>();
         let columns = Columns {
             key: texts("key"),
@@ -105,7 +110,10 @@ impl Reading<'_> {
             self.rows += 1;
             faults.add_if(files.value(i) != self.shard.file.path || rows.value(i) != row, || {
                 let (file, found) = (files.value(i), rows.value(i));
-                format!("row {row} of {} was expected, row {found} of {file} is there: a row is missing or doubled", self.shard.file.path)
+                format!(
+                    "row {row} of {} was expected, row {found} of {file} is there: a row is missing or doubled",
+                    self.shard.file.path
+                )
             });
             let size = (widths.is_valid(i).then(|| widths.value(i)), heights.is_valid(i).then(|| heights.value(i)));
             let captions = synthetic.value(i);
@@ -125,14 +133,21 @@ impl Reading<'_> {
         let status = RowStatus::parse(columns.status.value(i));
         let web_status = WebStatus::parse(columns.web_status.value(i));
         let (Some(status), Some(web_status)) = (status, web_status) else {
-            faults.add(|| format!("row {row} has a status that is none: {} / {}", columns.status.value(i), columns.web_status.value(i)));
+            faults.add(|| {
+                format!(
+                    "row {row} has a status that is none: {} / {}",
+                    columns.status.value(i),
+                    columns.web_status.value(i)
+                )
+            });
             return;
         };
         *self.tally.rows.entry(status).or_default() += 1;
         if status.is_quarantined() {
             self.expected.set_aside.push((row, status));
         }
-        let captions: Vec<Caption> = self.web(row, columns, i, faults).into_iter().chain(self.synthetic(row, synthetic, faults)).collect();
+        let captions: Vec<Caption> =
+            self.web(row, columns, i, faults).into_iter().chain(self.synthetic(row, synthetic, faults)).collect();
         if status != RowStatus::Judged {
             faults.add_if(!captions.is_empty(), || format!("row {row} keeps a text although it is {status}"));
             return;
@@ -160,7 +175,8 @@ impl Reading<'_> {
 
     /// The synthetic texts that are kept.
     fn synthetic(&self, row: u64, captions: &StructArray, faults: &mut Faults) -> Vec<Caption> {
-        let column = |name: &str| captions.column_by_name(name).expect("the columns were checked when the table was opened");
+        let column =
+            |name: &str| captions.column_by_name(name).expect("the columns were checked when the table was opened");
         let (texts, itms) = (column("text").as_string::<i32>(), column("itm").as_primitive::<Float32Type>());
         let kept = column("kept").as_boolean();
         let mut found = Vec::new();

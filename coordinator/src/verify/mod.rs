@@ -122,7 +122,8 @@ async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result
         listed => listed?,
     };
     let changes = input::changes(&job::planned_files(job, plan), &now);
-    let next = "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
+    let next =
+        "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
     Ok(changes.into_iter().map(|change| Problem::new(&job.settings.input.url, change, next)).collect())
 }
 
@@ -170,5 +171,6 @@ fn difference(found: &Manifest, expected: &Manifest, n: u32) -> Option<String> {
         ("the refused files", found.refused != expected.refused),
     ];
     let names: Vec<&str> = differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
-    (!names.is_empty()).then(|| format!("the newest manifest does not describe what is committed: {} differ", names.join(", ")))
+    (!names.is_empty())
+        .then(|| format!("the newest manifest does not describe what is committed: {} differ", names.join(", ")))
 }

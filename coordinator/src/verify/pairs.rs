@@ -37,16 +37,22 @@ fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, fa
     let row = expected.row;
     let keys = column("key").as_string::<i32>();
     let key = keys.is_valid(i).then(|| keys.value(i));
-    faults.add_if(key != expected.key.as_deref(), || format!("where row {row} should be, the key is {key:?}, in the ledger {:?}", expected.key));
+    faults.add_if(key != expected.key.as_deref(), || {
+        format!("where row {row} should be, the key is {key:?}, in the ledger {:?}", expected.key)
+    });
     let captions = captions(column("captions").as_list::<i32>().value(i).as_struct());
     faults.add_if(captions != expected.captions, || format!("row {row} has other captions than the ledger keeps"));
     let side = |name: &str| Some(column(name).as_primitive::<UInt32Type>().value(i));
-    faults.add_if((side("width"), side("height")) != expected.size, || format!("row {row} has another image size than in the ledger"));
+    faults.add_if((side("width"), side("height")) != expected.size, || {
+        format!("row {row} has another image size than in the ledger")
+    });
     if images == Images::Embed {
         let bytes = column("image").as_struct().column_by_name("bytes").expect("a field of the image column");
         let bytes = bytes.as_binary::<i64>();
         let sha256 = bytes.is_valid(i).then(|| sha256_hex(bytes.value(i)));
-        faults.add_if(sha256 != expected.image_sha256, || format!("row {row} has another image than the one the ledger is about"));
+        faults.add_if(sha256 != expected.image_sha256, || {
+            format!("row {row} has another image than the one the ledger is about")
+        });
     }
 }
 
@@ -58,5 +64,7 @@ fn captions(cells: &StructArray) -> Vec<Caption> {
         let known = [pairs::Source::Web, pairs::Source::Synthetic].map(pairs::Source::as_str);
         known.into_iter().find(|known| *known == sources.value(i)).unwrap_or("unknown")
     };
-    (0..cells.len()).map(|i| Caption { text: texts.value(i).to_owned(), source: source(i), itm: itms.value(i) }).collect()
+    (0..cells.len())
+        .map(|i| Caption { text: texts.value(i).to_owned(), source: source(i), itm: itms.value(i) })
+        .collect()
 }

@@ -23,11 +23,19 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
             Some((shard, n)) if names::commit(&shard, n) == name => {
                 if !planned.contains(&shard) {
                     let next = "it counts for nothing; find out who wrote it, then delete it";
-                    problems.push(Problem::new(name, format!("commit of shard {shard}, which is not in the plan"), next));
+                    problems.push(Problem::new(
+                        name,
+                        format!("commit of shard {shard}, which is not in the plan"),
+                        next,
+                    ));
                 }
                 several.entry(shard).or_default().push(n);
             }
-            _ => problems.push(Problem::new(name, "this is no commit's name", "it counts for nothing; delete it if it is a copy")),
+            _ => problems.push(Problem::new(
+                name,
+                "this is no commit's name",
+                "it counts for nothing; delete it if it is a copy",
+            )),
         }
     }
     several.retain(|_, numbers| numbers.len() > 1);
@@ -51,7 +59,9 @@ async fn doubled(bucket: &Bucket, shard: &ShardId, numbers: &[u32]) -> Result<Ve
         let same_attempt = attempt.ok().and_then(|attempt| attempts.insert(attempt, n));
         if let Some(first) = same_bytes.or(same_attempt) {
             let what = format!("doubled commit: the same attempt as commit {first} of this shard");
-            let next = format!("delete {name}: commit {first} is the result it copies; then run the job again for a new manifest");
+            let next = format!(
+                "delete {name}: commit {first} is the result it copies; then run the job again for a new manifest"
+            );
             problems.push(Problem::new(name, what, next));
         }
     }

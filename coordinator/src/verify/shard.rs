@@ -20,7 +20,10 @@ pub(super) struct Found {
 
 /// Advice for everything that spoils a shard's result.
 pub(super) fn redo(shard: &Shard, n: u32) -> String {
-    format!("restore it from a copy, or delete {} and run the job again: the shard is then done anew", names::commit(&shard.id, n))
+    format!(
+        "restore it from a copy, or delete {} and run the job again: the shard is then done anew",
+        names::commit(&shard.id, n)
+    )
 }
 
 pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n: u32) -> Result<Found, BucketError> {
@@ -28,7 +31,9 @@ pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n
     let bytes = bucket.read(&name).await?;
     let commit: Commit = match bucket.parse_record(&name, &bytes) {
         Ok(commit) => commit,
-        Err(error) => return Ok(Found { counted: None, problems: vec![Problem::new(name, error.to_string(), redo(shard, n))] }),
+        Err(error) => {
+            return Ok(Found { counted: None, problems: vec![Problem::new(name, error.to_string(), redo(shard, n))] });
+        }
     };
     let mut problems: Vec<Problem> =
         record_faults(&commit, shard, n).into_iter().map(|what| Problem::new(&name, what, redo(shard, n))).collect();
@@ -42,9 +47,11 @@ pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n
 fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
     let misnamed = commit.outputs.iter().find(|o| o.path != names::output(&shard.id, &commit.attempt, o.table));
     let faults = [
-        (commit.version != commit::VERSION).then(|| format!("it is a commit of version {}, not {}", commit.version, commit::VERSION)),
+        (commit.version != commit::VERSION)
+            .then(|| format!("it is a commit of version {}, not {}", commit.version, commit::VERSION)),
         (commit.shard != shard.id).then(|| format!("it is the commit of shard {}: a copied commit", commit.shard)),
-        (commit.n != n).then(|| format!("it is commit {} of its shard under another number: a doubled commit", commit.n)),
+        (commit.n != n)
+            .then(|| format!("it is commit {} of its shard under another number: a doubled commit", commit.n)),
         (commit.rows != shard.rows).then(|| format!("it has {} rows, the plan {}", commit.rows, shard.rows)),
         misnamed.map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
         commit.fault(),
@@ -52,7 +59,12 @@ fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
     faults.into_iter().flatten().collect()
 }
 
-async fn check_outputs(bucket: &Bucket, settings: &Settings, shard: &Shard, commit: &Commit) -> Result<Vec<Problem>, BucketError> {
+async fn check_outputs(
+    bucket: &Bucket,
+    settings: &Settings,
+    shard: &Shard,
+    commit: &Commit,
+) -> Result<Vec<Problem>, BucketError> {
     let mut problems = Vec::new();
     let mut whole = Vec::new();
     for output in &commit.outputs {
@@ -65,7 +77,11 @@ async fn check_outputs(bucket: &Bucket, settings: &Settings, shard: &Shard, comm
     let Some(output) = of(Table::Ledger) else {
         // Its object's problem is told already, unless the commit names none.
         if commit.outputs.iter().all(|output| output.table != Table::Ledger) {
-            problems.push(Problem::new(names::commit(&shard.id, commit.n), "it names no ledger", redo(shard, commit.n)));
+            problems.push(Problem::new(
+                names::commit(&shard.id, commit.n),
+                "it names no ledger",
+                redo(shard, commit.n),
+            ));
         }
         return Ok(problems);
     };
@@ -89,7 +105,9 @@ async fn check_outputs(bucket: &Bucket, settings: &Settings, shard: &Shard, comm
 async fn object_fault(bucket: &Bucket, output: &Output) -> Result<Option<String>, BucketError> {
     Ok(match table::measure(bucket, &output.path).await? {
         None => Some("the object is gone".to_owned()),
-        Some((bytes, _)) if bytes != output.bytes => Some(format!("the object has {bytes} bytes, the commit recorded {}", output.bytes)),
+        Some((bytes, _)) if bytes != output.bytes => {
+            Some(format!("the object has {bytes} bytes, the commit recorded {}", output.bytes))
+        }
         Some((_, sha256)) if sha256 != output.sha256 => {
             Some(format!("the object's bytes changed: sha256 {sha256}, the commit recorded {}", output.sha256))
         }

@@ -67,7 +67,12 @@ pub(super) struct Batches(ParquetRecordBatchStream<PinnedParquet>);
 
 impl Batches {
     /// `None` (and a fault) when the table is not readable or lacks columns of `expected`; it may have more.
-    pub async fn open(bucket: &Bucket, output: &Output, expected: &Schema, faults: &mut Faults) -> Result<Option<Self>, BucketError> {
+    pub async fn open(
+        bucket: &Bucket,
+        output: &Output,
+        expected: &Schema,
+        faults: &mut Faults,
+    ) -> Result<Option<Self>, BucketError> {
         // Not pinned to a state: its digest was just compared, and no one writes an attempt's object twice.
         let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
         let reader = PinnedParquet(PinnedObject::new(&bucket.place, &object));

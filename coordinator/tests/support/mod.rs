@@ -85,7 +85,8 @@ fn columns(rows: usize) -> Vec<(&'static str, ArrayRef)> {
 }
 
 pub fn write_table(path: &std::path::Path, columns: &[(&str, ArrayRef)], group: usize) {
-    let fields: Vec<Field> = columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
     let arrays = columns.iter().map(|(_, array)| Arc::clone(array)).collect();
     let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group)).build();
@@ -101,7 +102,11 @@ pub fn text_type() -> DataType {
 }
 
 /// Does a shard as a worker would; `spoil` may change its ledger rows after the books were made up from the sound ones.
-pub async fn work(bucket: &Bucket, shard: &Shard, spoil: impl FnOnce(&mut Vec<capfilt_schemas::ledger::LedgerRow>)) -> Commit {
+pub async fn work(
+    bucket: &Bucket,
+    shard: &Shard,
+    spoil: impl FnOnce(&mut Vec<capfilt_schemas::ledger::LedgerRow>),
+) -> Commit {
     let attempt = AttemptId::from_random(rand::random());
     let mut rows = tables::ledger_rows(shard);
     let tally = tables::tally(&rows);
@@ -109,7 +114,9 @@ pub async fn work(bucket: &Bucket, shard: &Shard, spoil: impl FnOnce(&mut Vec<ca
     let set_aside = tables::quarantine(&rows);
     spoil(&mut rows);
     let mut outputs = Vec::new();
-    for (table, batch) in [(Table::Ledger, tables::ledger(&rows)), (Table::Pairs, pairs), (Table::Quarantine, set_aside)] {
+    for (table, batch) in
+        [(Table::Ledger, tables::ledger(&rows)), (Table::Pairs, pairs), (Table::Quarantine, set_aside)]
+    {
         let bytes = tables::encode(&batch);
         let path = names::output(&shard.id, &attempt, table);
         let rows = if table == Table::Ledger { shard.rows } else { batch.num_rows() as u64 };

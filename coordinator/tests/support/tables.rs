@@ -1,14 +1,16 @@
 //! Ledger, pairs and quarantine as a worker writes them, for made-up rows.
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, LargeBinaryBuilder, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, StructBuilder, UInt32Array, UInt64Array,
+    ArrayRef, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, LargeBinaryBuilder, ListBuilder,
+    RecordBatch, StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
 };
 use bytes::Bytes;
 use capfilt_schemas::{
     hash::sha256_hex,
     ledger::{self, LedgerRow, Scored, SyntheticText},
-    pairs, plan::Shard, quarantine,
+    pairs,
+    plan::Shard,
+    quarantine,
     status::{RowStatus, WebStatus},
     tally::Tally,
 };
@@ -41,7 +43,11 @@ pub fn ledger_rows(shard: &Shard) -> Vec<LedgerRow> {
                 web_text: Some(format!("text {row}")),
                 web_status: if is_judged { WebStatus::Judged } else { WebStatus::NotReached },
                 web_score: is_judged.then(|| scored(itm(3))),
-                synthetic: if is_judged { vec![SyntheticText { text: format!("a {row}"), scored: Some(scored(itm(7))) }] } else { vec![] },
+                synthetic: if is_judged {
+                    vec![SyntheticText { text: format!("a {row}"), scored: Some(scored(itm(7))) }]
+                } else {
+                    vec![]
+                },
                 control_itm: is_judged.then_some(0.05),
                 detail: None,
             }
@@ -69,8 +75,10 @@ fn texts<'a>(rows: &'a [LedgerRow], of: impl Fn(&'a LedgerRow) -> Option<&'a str
 }
 
 pub fn ledger(rows: &[LedgerRow]) -> RecordBatch {
-    let floats = |of: fn(&LedgerRow) -> Option<f32>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Float32Array>()) };
-    let sizes = |of: fn(&LedgerRow) -> Option<u32>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<UInt32Array>()) };
+    let floats =
+        |of: fn(&LedgerRow) -> Option<f32>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Float32Array>()) };
+    let sizes =
+        |of: fn(&LedgerRow) -> Option<u32>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<UInt32Array>()) };
     let kept: arrow::array::BooleanArray = rows.iter().map(|r| r.web_score.map(|s| s.kept)).collect();
     let columns = vec![
         texts(rows, |r| r.key.as_deref()),
@@ -93,7 +101,8 @@ pub fn ledger(rows: &[LedgerRow]) -> RecordBatch {
 }
 
 fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
-    let mut list = ListBuilder::new(StructBuilder::from_fields(ledger::synthetic_fields(), 0)).with_field(ledger::synthetic_item());
+    let mut list = ListBuilder::new(StructBuilder::from_fields(ledger::synthetic_fields(), 0))
+        .with_field(ledger::synthetic_item());
     for row in rows {
         for caption in &row.synthetic {
             let item = list.values();
@@ -111,13 +120,15 @@ fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
 pub fn pairs(rows: &[LedgerRow]) -> RecordBatch {
     let kept: Vec<&LedgerRow> = rows.iter().filter(|row| row.keeps_a_text()).collect();
     let mut images = StructBuilder::from_fields(pairs::image_fields(), 0);
-    let mut list = ListBuilder::new(StructBuilder::from_fields(pairs::caption_fields(), 0)).with_field(pairs::caption_item());
+    let mut list =
+        ListBuilder::new(StructBuilder::from_fields(pairs::caption_fields(), 0)).with_field(pairs::caption_item());
     for row in &kept {
         images.field_builder::<LargeBinaryBuilder>(0).unwrap().append_value(image(row.row));
         images.field_builder::<StringBuilder>(1).unwrap().append_null();
         images.append(true);
         let web = row.web_score.filter(|s| s.kept).map(|s| (row.web_text.clone().unwrap(), "web", s.itm));
-        let synthetic = row.synthetic.iter().filter_map(|s| Some((s.text.clone(), "synthetic", s.scored.filter(|s| s.kept)?.itm)));
+        let synthetic =
+            row.synthetic.iter().filter_map(|s| Some((s.text.clone(), "synthetic", s.scored.filter(|s| s.kept)?.itm)));
         for (text, source, itm) in web.into_iter().chain(synthetic) {
             let item = list.values();
             item.field_builder::<StringBuilder>(0).unwrap().append_value(text);
@@ -140,7 +151,8 @@ pub fn pairs(rows: &[LedgerRow]) -> RecordBatch {
 pub fn quarantine(rows: &[LedgerRow]) -> RecordBatch {
     let set_aside: Vec<LedgerRow> = rows.iter().filter(|row| row.status.is_quarantined()).cloned().collect();
     let images: LargeBinaryArray = set_aside.iter().map(|row| Some(image(row.row).into_bytes())).collect();
-    let bytes: LargeBinaryArray = set_aside.iter().map(|row| row.web_text.as_ref().map(|text| text.as_bytes())).collect();
+    let bytes: LargeBinaryArray =
+        set_aside.iter().map(|row| row.web_text.as_ref().map(|text| text.as_bytes())).collect();
     let columns: Vec<ArrayRef> = vec![
         texts(&set_aside, |r| r.key.as_deref()),
         texts(&set_aside, |r| Some(&r.file)),

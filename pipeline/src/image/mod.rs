@@ -54,10 +54,15 @@ impl ImageLimits {
             return Err(ImageSkip::TooLarge(format!("{width} × {height} pixels; limits.pixels is {}", self.pixels)));
         }
         if width.max(height) > LONGEST_SIDE {
-            return Err(ImageSkip::TooLarge(format!("{width} × {height} pixels; no side may be longer than {LONGEST_SIDE}")));
+            return Err(ImageSkip::TooLarge(format!(
+                "{width} × {height} pixels; no side may be longer than {LONGEST_SIDE}"
+            )));
         }
         if width.min(height) < self.min_side {
-            return Err(ImageSkip::TooSmall(format!("{width} × {height} pixels; limits.min_side is {}", self.min_side)));
+            return Err(ImageSkip::TooSmall(format!(
+                "{width} × {height} pixels; limits.min_side is {}",
+                self.min_side
+            )));
         }
         Ok(())
     }
@@ -107,7 +112,9 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip>
         Format::Gif => gif::decode(bytes, limits),
         Format::Tiff => tiff::decode(bytes, limits),
     }));
-    decoded.unwrap_or_else(|panic| Err(ImageSkip::Undecodable(format!("the {format} decoder gave up: {}", message_of(panic.as_ref())))))
+    decoded.unwrap_or_else(|panic| {
+        Err(ImageSkip::Undecodable(format!("the {format} decoder gave up: {}", message_of(panic.as_ref()))))
+    })
 }
 
 fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -17,7 +17,12 @@ pub(super) fn rgba_to_rgb(samples: &[u8]) -> Vec<u8> {
 
 /// Ink to light, without a profile: (pixels, 4) -> (pixels, 3), 255 being full ink.
 pub(super) fn cmyk_to_rgb(samples: &[u8]) -> Vec<u8> {
-    samples.as_chunks::<4>().0.iter().flat_map(|&[cyan, magenta, yellow, black]| [cyan, magenta, yellow].map(|ink| light(ink, black))).collect()
+    samples
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .flat_map(|&[cyan, magenta, yellow, black]| [cyan, magenta, yellow].map(|ink| light(ink, black)))
+        .collect()
 }
 
 fn light(ink: u8, black: u8) -> u8 {

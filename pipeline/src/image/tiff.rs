@@ -24,7 +24,8 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Ima
     let (width, height) = decoder.dimensions().map_err(skip)?;
     limits.admit(width, height)?;
     let orientation = decoder.find_tag_unsigned::<u8>(Tag::Orientation).ok().flatten().and_then(Orientation::from_exif);
-    let pixels_u8 = if decoder.find_tag_unsigned::<u32>(Tag::PhotometricInterpretation).map_err(skip)? == Some(PALETTE) {
+    let pixels_u8 = if decoder.find_tag_unsigned::<u32>(Tag::PhotometricInterpretation).map_err(skip)? == Some(PALETTE)
+    {
         read_palette(bytes, &mut decoder, limits)?
     } else {
         read(&mut decoder)?
@@ -76,7 +77,8 @@ fn bits(row: &[u8], width: usize) -> impl Iterator<Item = u8> {
 /// The decoder refuses palettes, so it is shown a copy that says its indices are greys.
 fn read_palette(bytes: &[u8], decoder: &mut Tiff, limits: &ImageLimits) -> Result<Vec<u8>, ImageSkip> {
     let map = decoder.get_tag_u16_vec(Tag::ColorMap).map_err(skip)?;
-    let as_grey = with_greys(bytes).ok_or_else(|| ImageSkip::Unsupported("a TIFF palette of this layout".to_owned()))?;
+    let as_grey =
+        with_greys(bytes).ok_or_else(|| ImageSkip::Unsupported("a TIFF palette of this layout".to_owned()))?;
     let mut decoder = open(&as_grey, limits)?;
     if decoder.colortype().map_err(skip)? != ColorType::Gray(8) {
         return Err(ImageSkip::Unsupported("a TIFF palette of other than 256 colours".to_owned()));
@@ -86,7 +88,8 @@ fn read_palette(bytes: &[u8], decoder: &mut Tiff, limits: &ImageLimits) -> Resul
     };
     // All reds, then all greens, then all blues, 16 bits each.
     let colours = map.len() / 3;
-    let palette: Vec<u8> = (0..colours).flat_map(|index| [0, 1, 2].map(|channel| (map[channel * colours + index] >> 8) as u8)).collect();
+    let palette: Vec<u8> =
+        (0..colours).flat_map(|index| [0, 1, 2].map(|channel| (map[channel * colours + index] >> 8) as u8)).collect();
     Ok(palette_to_rgb(&indices, &palette))
 }
 
@@ -97,11 +100,19 @@ fn with_greys(bytes: &[u8]) -> Option<Vec<u8>> {
         let pair: [u8; 2] = bytes.get(at..at + 2)?.try_into().ok()?;
         Some(if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) })
     };
-    let directory = if little { short(4)? as usize | (short(6)? as usize) << 16 } else { (short(4)? as usize) << 16 | short(6)? as usize };
+    let directory = if little {
+        short(4)? as usize | (short(6)? as usize) << 16
+    } else {
+        (short(4)? as usize) << 16 | short(6)? as usize
+    };
     let mut entries = (0..short(directory)? as usize).map(|index| directory + 2 + 12 * index);
     let value = entries.find(|&entry| short(entry) == Some(PHOTOMETRIC))? + 8;
     let mut copy = bytes.to_vec();
-    copy.get_mut(value..value + 2)?.copy_from_slice(&if little { BLACK_IS_ZERO.to_le_bytes() } else { BLACK_IS_ZERO.to_be_bytes() });
+    copy.get_mut(value..value + 2)?.copy_from_slice(&if little {
+        BLACK_IS_ZERO.to_le_bytes()
+    } else {
+        BLACK_IS_ZERO.to_be_bytes()
+    });
     Some(copy)
 }
 

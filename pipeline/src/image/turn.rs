@@ -17,7 +17,8 @@ pub(super) fn by(image: RgbImage, orientation: Orientation) -> RgbImage {
     if orientation == Orientation::NoTransforms {
         return image;
     }
-    let buffer = image::RgbImage::from_raw(image.width, image.height, image.pixels_u8).expect("a decoded image has width × height RGB pixels");
+    let buffer = image::RgbImage::from_raw(image.width, image.height, image.pixels_u8)
+        .expect("a decoded image has width × height RGB pixels");
     let mut turned = DynamicImage::ImageRgb8(buffer);
     turned.apply_orientation(orientation);
     RgbImage { width: turned.width(), height: turned.height(), pixels_u8: turned.into_bytes() }

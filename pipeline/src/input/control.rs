@@ -34,7 +34,10 @@ impl ControlTexts {
         let digest = digest.chain_update(row.to_le_bytes()).finalize();
         let start = u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
         let at = |step: usize| &self.texts[((start % self.texts.len() as u64) as usize + step) % self.texts.len()];
-        (0..TRIES.min(self.texts.len())).map(at).find(|text| Some(text.as_ref()) != own.as_deref()).map(|text| text.to_string())
+        (0..TRIES.min(self.texts.len()))
+            .map(at)
+            .find(|text| Some(text.as_ref()) != own.as_deref())
+            .map(|text| text.to_string())
     }
 }
 

@@ -23,7 +23,10 @@ pub(super) async fn fetch(cells: Vec<ImageCell>, input: &Place, limit_bytes: u64
 
 async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> ImageInput {
     let Some(name) = name_below(&path, &input.url) else {
-        return ImageInput::Unreadable(format!("{path} is not below {}; only objects of the input's bucket are read", input.url));
+        return ImageInput::Unreadable(format!(
+            "{path} is not below {}; only objects of the input's bucket are read",
+            input.url
+        ));
     };
     let object = input.path_of(&name);
     let read = async {
@@ -60,7 +63,15 @@ mod tests {
     fn a_row_cannot_name_an_object_outside_of_the_input() {
         assert_eq!(name_below("images/a.jpg", "s3://b/web").as_deref(), Some("images/a.jpg"));
         assert_eq!(name_below("s3://b/web/a.jpg", "s3://b/web").as_deref(), Some("a.jpg"));
-        for path in ["s3://other/a.jpg", "/etc/passwd", "../secret", "a/../../b", "s3://b/website/a.jpg", "file:///etc/passwd", ""] {
+        for path in [
+            "s3://other/a.jpg",
+            "/etc/passwd",
+            "../secret",
+            "a/../../b",
+            "s3://b/website/a.jpg",
+            "file:///etc/passwd",
+            "",
+        ] {
             assert_eq!(name_below(path, "s3://b/web"), None, "{path}");
         }
     }

@@ -76,7 +76,12 @@ struct RowGroup {
 
 impl ShardReader {
     /// Opens the shard's file; only its footer is read.
-    pub async fn open(input: &Place, shard: &Shard, columns: InputColumns, batch_rows: usize) -> Result<Self, ReadError> {
+    pub async fn open(
+        input: &Place,
+        shard: &Shard,
+        columns: InputColumns,
+        batch_rows: usize,
+    ) -> Result<Self, ReadError> {
         let source = Arc::new(Source::open(input, shard, columns, batch_rows).await?);
         let (next_row, groups_left) = (shard.first_row, shard.row_groups.clone());
         Ok(Self { source, shard: shard.clone(), next_row, group: None, groups_left })
@@ -111,6 +116,10 @@ impl ShardReader {
 
     fn finish(&self) -> Result<Option<Rows>, ReadError> {
         let (planned, found) = (self.shard.rows, self.next_row - self.shard.first_row);
-        if planned == found { Ok(None) } else { Err(ReadError::Rows { file: self.shard.file.path.clone(), planned, found }) }
+        if planned == found {
+            Ok(None)
+        } else {
+            Err(ReadError::Rows { file: self.shard.file.path.clone(), planned, found })
+        }
     }
 }

@@ -49,7 +49,10 @@ fn compare(column: &ArrayRef, operator: Operator, literal: &Literal) -> Result<B
         Literal::Bool(_) => column.data_type() == &DataType::Boolean,
     };
     if !kind_fits && column.null_count() < column.len() {
-        return Err(ArrowError::CastError(format!("is {} and cannot be compared with {literal:?}", column.data_type())));
+        return Err(ArrowError::CastError(format!(
+            "is {} and cannot be compared with {literal:?}",
+            column.data_type()
+        )));
     }
     let column = cast(column, &scalar.0)?;
     let test = match operator {
@@ -84,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_row_is_selected_only_when_the_condition_is_true_not_when_it_is_unknown() {
-        let status: ArrayRef = Arc::new(StringArray::from(vec![Some("success"), Some("failed"), None, Some("success")]));
+        let status: ArrayRef =
+            Arc::new(StringArray::from(vec![Some("success"), Some("failed"), None, Some("success")]));
         let width: ArrayRef = Arc::new(Int64Array::from(vec![Some(300), Some(300), Some(300), None]));
         let batch = RecordBatch::try_from_iter([("status", status), ("width", width)]).unwrap();
         let rows = |text| selected(&Predicate::parse(text).unwrap(), &batch).unwrap();

@@ -1,7 +1,10 @@
 //! A shard's file, opened: which columns are read, and how cells become samples.
 
-use super::{ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, parquet::PinnedParquet, selection};
 use super::reader::{InputColumns, ReadError, Rows};
+use super::{
+    ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, parquet::PinnedParquet,
+    selection,
+};
 use ::parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
@@ -35,14 +38,20 @@ const TEXT_ROWS: usize = 8192;
 
 impl Source {
     /// Opens the shard's file; only its footer is read.
-    pub(super) async fn open(input: &Place, shard: &Shard, columns: InputColumns, batch_rows: usize) -> Result<Self, ReadError> {
+    pub(super) async fn open(
+        input: &Place,
+        shard: &Shard,
+        columns: InputColumns,
+        batch_rows: usize,
+    ) -> Result<Self, ReadError> {
         let object = PinnedObject::new(input, &shard.file);
         // Types come from Parquet alone: what a writer's Arrow library made of them (dictionaries, views) is its own business.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let load = ArrowReaderMetadata::load_async(&mut PinnedParquet(object.clone()), options).await;
         let file = shard.file.path.clone();
         let metadata = load.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
-        let mut source = Self { input: input.clone(), object, metadata, columns, file, batch_rows, passthrough: Vec::new() };
+        let mut source =
+            Self { input: input.clone(), object, metadata, columns, file, batch_rows, passthrough: Vec::new() };
         source.passthrough = source.passthrough_fields()?;
         Ok(source)
     }
@@ -70,7 +79,12 @@ impl Source {
     }
 
     /// A batch of Parquet rows as samples; images that are only named are fetched.
-    pub(super) async fn samples(&self, batch: RecordBatch, first_row: u64, control: &ControlTexts) -> Result<Rows, ReadError> {
+    pub(super) async fn samples(
+        &self,
+        batch: RecordBatch,
+        first_row: u64,
+        control: &ControlTexts,
+    ) -> Result<Rows, ReadError> {
         let keys = match columns::find(&batch, &self.columns.key) {
             Some(array) => columns::keys(&self.columns.key, array).map_err(|source| self.column(source))?,
             None => vec![None; batch.num_rows()],

@@ -38,9 +38,7 @@ fn of_type(kind: &DataType) -> Option<String> {
         DataType::UInt64 => value("uint64"),
         DataType::Float32 => value("float32"),
         DataType::Float64 => value("float64"),
-        DataType::List(item) => {
-            Some(format!("{{\"feature\": {}, \"_type\": \"List\"}}", of_type(item.data_type())?))
-        }
+        DataType::List(item) => Some(format!("{{\"feature\": {}, \"_type\": \"List\"}}", of_type(item.data_type())?)),
         DataType::Struct(fields) => {
             let fields: Option<Vec<String>> = fields.iter().map(|field| feature(field)).collect();
             Some(format!("{{{}}}", fields?.join(", ")))

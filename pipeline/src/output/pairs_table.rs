@@ -4,8 +4,8 @@ use super::{features::huggingface, ledger_table::field, writer::JudgedRows};
 use crate::input::ImageInput;
 use arrow::{
     array::{
-        ArrayRef, Float32Builder, LargeBinaryBuilder, ListBuilder, RecordBatch, StringArray, StringBuilder, StructBuilder,
-        UInt32Array, UInt64Array,
+        ArrayRef, Float32Builder, LargeBinaryBuilder, ListBuilder, RecordBatch, StringArray, StringBuilder,
+        StructBuilder, UInt32Array, UInt64Array,
     },
     compute::take_record_batch,
     datatypes::{Field, SchemaRef},

@@ -51,7 +51,12 @@ struct Digest {
 }
 
 impl Upload {
-    pub(super) fn create(bucket: &Bucket, table: Table, path: String, schema: SchemaRef) -> std::result::Result<Self, WriteError> {
+    pub(super) fn create(
+        bucket: &Bucket,
+        table: Table,
+        path: String,
+        schema: SchemaRef,
+    ) -> std::result::Result<Self, WriteError> {
         let object = bucket.place.path_of(&path);
         let sink = BufWriter::with_capacity(Arc::clone(&bucket.place.store), object, PART_BYTES);
         let digest = Arc::new(Mutex::new(Digest::default()));
@@ -61,7 +66,10 @@ impl Upload {
         Ok(Self { table, path, rows: 0, digest, writer })
     }
 
-    pub(super) async fn write(&mut self, batch: std::result::Result<RecordBatch, ArrowError>) -> std::result::Result<(), WriteError> {
+    pub(super) async fn write(
+        &mut self,
+        batch: std::result::Result<RecordBatch, ArrowError>,
+    ) -> std::result::Result<(), WriteError> {
         let written = async {
             let batch = batch?;
             self.rows += batch.num_rows() as u64;

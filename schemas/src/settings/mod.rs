@@ -169,7 +169,12 @@ pub struct Workers {
 
 impl Default for Workers {
     fn default() -> Self {
-        Self { devices: vec!["auto".to_owned()], batch: Auto::Auto, decode_threads: Auto::Auto, model_threads: Auto::Auto }
+        Self {
+            devices: vec!["auto".to_owned()],
+            batch: Auto::Auto,
+            decode_threads: Auto::Auto,
+            model_threads: Auto::Auto,
+        }
     }
 }
 

@@ -55,22 +55,42 @@ impl Settings {
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let (captioner, filter, limits) = (&self.captioner, &self.filter, &self.limits);
         if !share(filter.web_threshold) {
-            return refuse("filter.web_threshold", filter.web_threshold.to_string(), "a probability lies between 0 and 1");
+            return refuse(
+                "filter.web_threshold",
+                filter.web_threshold.to_string(),
+                "a probability lies between 0 and 1",
+            );
         }
         if !share(filter.synthetic_threshold) {
-            return refuse("filter.synthetic_threshold", filter.synthetic_threshold.to_string(), "a probability lies between 0 and 1");
+            return refuse(
+                "filter.synthetic_threshold",
+                filter.synthetic_threshold.to_string(),
+                "a probability lies between 0 and 1",
+            );
         }
         if !share(limits.failure_budget) {
             return refuse("limits.failure_budget", limits.failure_budget.to_string(), "a share lies between 0 and 1");
         }
         if !(captioner.top_p > 0.0 && captioner.top_p <= 1.0) {
-            return refuse("captioner.top_p", captioner.top_p.to_string(), "the nucleus holds a share above 0 and up to 1");
+            return refuse(
+                "captioner.top_p",
+                captioner.top_p.to_string(),
+                "the nucleus holds a share above 0 and up to 1",
+            );
         }
         if !(captioner.repetition_penalty > 0.0 && captioner.repetition_penalty.is_finite()) {
-            return refuse("captioner.repetition_penalty", captioner.repetition_penalty.to_string(), "a penalty is a factor above 0; 1 is none");
+            return refuse(
+                "captioner.repetition_penalty",
+                captioner.repetition_penalty.to_string(),
+                "a penalty is a factor above 0; 1 is none",
+            );
         }
         if captioner.min_length > captioner.max_length {
-            return refuse("captioner.min_length", captioner.min_length.to_string(), "it is above captioner.max_length");
+            return refuse(
+                "captioner.min_length",
+                captioner.min_length.to_string(),
+                "it is above captioner.max_length",
+            );
         }
         if captioner.captions > 64 {
             return refuse("captioner.captions", captioner.captions.to_string(), "at most 64 captions per image");
@@ -96,11 +116,15 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
     let place = section.map(|name| format!("in [{name}]: ")).unwrap_or_default();
     let mut words = message.split('`').skip(1).step_by(2);
     let nearest = match (message.starts_with("unknown field"), words.next()) {
-        (true, Some(unknown)) => words.max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown))),
+        (true, Some(unknown)) => {
+            words.max_by(|a, b| strsim::jaro_winkler(a, unknown).total_cmp(&strsim::jaro_winkler(b, unknown)))
+        }
         _ => None,
     };
     match nearest {
-        Some(known) => format!("{place}{}; did you mean `{known}`?", message.split(", expected").next().unwrap_or(message)),
+        Some(known) => {
+            format!("{place}{}; did you mean `{known}`?", message.split(", expected").next().unwrap_or(message))
+        }
         None => format!("{place}{message}"),
     }
 }
@@ -135,7 +159,12 @@ mod tests {
 
     #[test]
     fn an_override_wins_and_may_be_a_bare_text() {
-        let overrides = ["job.url=s3://bucket/jobs/1", "workers.batch=4", "workers.devices=[\"cpu\", \"cpu\"]", "filter.web_threshold=0.25"];
+        let overrides = [
+            "job.url=s3://bucket/jobs/1",
+            "workers.batch=4",
+            "workers.devices=[\"cpu\", \"cpu\"]",
+            "filter.web_threshold=0.25",
+        ];
         let settings = parse(MINIMAL, &overrides.map(str::to_owned)).unwrap();
         assert_eq!(settings.job.url, "s3://bucket/jobs/1");
         assert_eq!(settings.workers.batch, Auto::Fixed(4));
@@ -146,7 +175,13 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_refused_by_name() {
-        for (entry, key) in [("filter.web_threshold=1.5", "filter.web_threshold"), ("captioner.top_p=0.0", "captioner.top_p"), ("shards.rows=0", "shards.rows"), ("workers.batch=0", "number of at least 1"), ("models.preset=\"x\"", "hf")] {
+        for (entry, key) in [
+            ("filter.web_threshold=1.5", "filter.web_threshold"),
+            ("captioner.top_p=0.0", "captioner.top_p"),
+            ("shards.rows=0", "shards.rows"),
+            ("workers.batch=0", "number of at least 1"),
+            ("models.preset=\"x\"", "hf"),
+        ] {
             let error = parse(MINIMAL, &[entry.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(key), "{entry}: {error}");
         }

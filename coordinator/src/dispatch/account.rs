@@ -1,0 +1,44 @@
+//! What a run has done so far, and where that leaves the job.
+
+use super::{Before, Progress, Report, WorkerView};
+use capfilt_schemas::tally::Tally;
+
+/// The running account of one run.
+#[derive(Debug, Default)]
+pub(super) struct Account {
+    before: Before,
+    shards_total: u64,
+    rows_total: u64,
+    /// Books of what was committed in this run.
+    tally: Tally,
+    pub report: Report,
+}
+
+impl Account {
+    pub fn open(before: Before, shards: u64, rows: u64) -> Self {
+        let shards_total = before.shards_committed + before.shards_quarantined + shards;
+        Self { before, shards_total, rows_total: before.rows + rows, ..Self::default() }
+    }
+
+    pub fn commit(&mut self, rows: u64, tally: &Tally, superseded: bool) {
+        self.report.committed += 1;
+        self.report.superseded += u64::from(superseded);
+        self.report.rows += rows;
+        self.tally.merge(tally);
+    }
+
+    /// Where the job stands, with the rows and books of what is in flight.
+    pub fn progress(&self, (rows, mut tally): (u64, Tally), workers: Vec<WorkerView>) -> Progress {
+        tally.merge(&self.tally);
+        Progress {
+            shards_total: self.shards_total,
+            shards_committed: self.before.shards_committed + self.report.committed,
+            shards_quarantined: self.before.shards_quarantined + self.report.quarantined.len() as u64,
+            rows_total: self.rows_total,
+            rows_done: self.before.rows + self.report.rows + rows,
+            tally,
+            retries: self.report.retries,
+            workers,
+        }
+    }
+}

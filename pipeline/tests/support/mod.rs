@@ -1,0 +1,75 @@
+//! The image set and what Pillow makes of it, made once per test binary by the Python that `make setup` provides.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+pub struct Reference {
+    /// File name, and the size that Pillow decodes, or its error.
+    pub images: Vec<(String, Result<(u32, u32), String>)>,
+    /// File name, bytes that are left of it, and whether Pillow still decodes it.
+    pub truncated: Vec<(String, usize, bool)>,
+    folder: tempfile::TempDir,
+}
+
+impl Reference {
+    /// An image file as it is.
+    pub fn bytes(&self, name: &str) -> Vec<u8> {
+        read(self.folder.path().join("images").join(name))
+    }
+
+    /// Pillow's RGB pixels at a side; side 0 is the decoded image itself.
+    pub fn pixels(&self, name: &str, side: usize) -> Vec<u8> {
+        read(self.folder.path().join("pillow").join(format!("{name}.{side}.raw")))
+    }
+
+    /// Pillow's RGB pixels after EXIF rotation.
+    pub fn turned(&self, name: &str) -> Vec<u8> {
+        read(self.folder.path().join("pillow").join(format!("{name}.turned.raw")))
+    }
+}
+
+fn read(path: PathBuf) -> Vec<u8> {
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// # Panics
+/// When the Python of the tests is not there: a comparison that did not happen must not look like one that passed.
+pub fn pillow_reference() -> &'static Reference {
+    static REFERENCE: OnceLock<Reference> = OnceLock::new();
+    REFERENCE.get_or_init(|| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (images, pillow) = (folder.path().join("images"), folder.path().join("pillow"));
+        std::fs::create_dir(&pillow).expect("a new folder");
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate stands in the repository");
+        run(repository, &repository.join("scripts/make_images.py"), &[&images]);
+        run(repository, &repository.join("pipeline/tests/pillow_reference.py"), &[&images, &pillow]);
+        Reference {
+            images: rows(&pillow.join("index.tsv")).iter().map(|row| parse_image(row)).collect(),
+            truncated: rows(&pillow.join("truncated.tsv")).iter().map(|row| parse_truncation(row)).collect(),
+            folder,
+        }
+    })
+}
+
+fn run(repository: &Path, script: &Path, arguments: &[&Path]) {
+    let python = repository.join(".venv/bin/python");
+    assert!(python.exists(), "{} is not there: run make setup", python.display());
+    let output = Command::new(&python).arg(script).args(arguments).output().expect("the Python of the tests runs");
+    assert!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
+}
+
+fn rows(table: &Path) -> Vec<Vec<String>> {
+    let text = String::from_utf8(read(table.to_owned())).expect("the table is UTF-8");
+    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+fn parse_image(row: &[String]) -> (String, Result<(u32, u32), String>) {
+    let number = |at: usize| row[at].parse().expect("a size is a number");
+    let outcome = if row[1] == "error" { Err(row[2].clone()) } else { Ok((number(1), number(2))) };
+    (row[0].clone(), outcome)
+}
+
+fn parse_truncation(row: &[String]) -> (String, usize, bool) {
+    (row[0].clone(), row[1].parse().expect("a length is a number"), row[2] == "decoded")
+}

@@ -1,0 +1,148 @@
+//! The formats, held against a committed file. A difference here is a format change: decide on it, raise the version of
+//! what changed, and write the file anew with `CAPFILT_FREEZE=1 cargo test -p capfilt-schemas --test frozen`.
+
+#![allow(clippy::unwrap_used)]
+
+use arrow::datatypes::{DataType, Field, Schema};
+use capfilt_schemas::{
+    commit::{Commit, Output, Timings},
+    failure::{Failure, FailureClass},
+    job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
+    ledger,
+    manifest::{Manifest, QuarantinedShard, Repaired},
+    names::{self, AttemptId, Table},
+    pairs, pipe,
+    plan::{self, InputFile, RefusedFile, Shard, ShardId},
+    quarantine, settings,
+    status::{RowStatus, WebStatus},
+    tally::Tally,
+};
+use std::fmt::Write as _;
+
+#[test]
+fn formats_are_as_they_were_frozen() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/frozen.txt");
+    let now = everything();
+    if std::env::var_os("CAPFILT_FREEZE").is_some() {
+        std::fs::write(path, &now).unwrap();
+    }
+    let frozen = std::fs::read_to_string(path).unwrap();
+    let first = frozen.lines().zip(now.lines()).find(|(then, now)| then != now);
+    assert!(frozen == now, "a format changed; first difference: {first:?}");
+}
+
+fn everything() -> String {
+    let mut out = String::new();
+    let passed = [Field::new("url", DataType::Utf8, true)];
+    for (name, schema) in [
+        ("ledger", ledger::schema()),
+        ("pairs", pairs::schema(&passed)),
+        ("quarantine", quarantine::schema()),
+        ("plan", plan::schema()),
+    ] {
+        columns(&mut out, name, &schema);
+    }
+    let statuses: Vec<&str> = RowStatus::ALL.iter().map(|status| status.as_str()).collect();
+    writeln!(out, "row statuses: {}", statuses.join(" ")).unwrap();
+    let statuses: Vec<&str> = WebStatus::ALL.iter().map(|status| status.as_str()).collect();
+    writeln!(out, "web statuses: {}", statuses.join(" ")).unwrap();
+    let classes: Vec<&str> = FailureClass::ALL.iter().map(|class| class.as_str()).collect();
+    writeln!(out, "failure classes: {}", classes.join(" ")).unwrap();
+    records(&mut out);
+    out
+}
+
+fn columns(out: &mut String, name: &str, schema: &Schema) {
+    writeln!(out, "{name} {:?}", schema.metadata()).unwrap();
+    for field in schema.fields() {
+        let null = if field.is_nullable() { "null" } else { "not null" };
+        writeln!(out, "  {} {} {null}", field.name(), field.data_type()).unwrap();
+    }
+}
+
+fn records(out: &mut String) {
+    let file = InputFile { path: "a.parquet".into(), etag: "e1".into(), bytes: 9 };
+    let id = ShardId::of(&file.path, &file.etag, 0..2);
+    let attempt = AttemptId::from_random(1);
+    let shard = Shard { id: id.clone(), file, row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
+    let tally = Tally {
+        rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
+        web: [(WebStatus::Judged, 1), (WebStatus::Empty, 1)].into(),
+        web_kept: 1,
+        synthetic: 2,
+        synthetic_kept: 1,
+        pairs: 2,
+    };
+    let output = Output {
+        table: Table::Ledger,
+        path: names::output(&id, &attempt, Table::Ledger),
+        bytes: 7,
+        sha256: "00".into(),
+        rows: 3,
+    };
+    let commit = Commit {
+        version: capfilt_schemas::commit::VERSION,
+        shard: id.clone(),
+        n: 0,
+        attempt: attempt.clone(),
+        worker: "w".into(),
+        rows: 3,
+        tally: tally.clone(),
+        outputs: vec![output],
+        batch: 8,
+        timings: Timings::default(),
+    };
+    let failure = Failure {
+        version: capfilt_schemas::failure::VERSION,
+        shard: id.clone(),
+        attempt: attempt.clone(),
+        worker: "w".into(),
+        class: FailureClass::Store,
+        message: "m".into(),
+    };
+    let manifest = Manifest {
+        version: capfilt_schemas::manifest::VERSION,
+        n: 0,
+        digest: "00".into(),
+        shards: 1,
+        rows: 3,
+        tally: tally.clone(),
+        repaired: vec![Repaired { shard: id.clone(), n: 1 }],
+        quarantined: vec![QuarantinedShard { shard: id.clone(), rows: 3, reason: "r".into() }],
+        refused: vec![],
+    };
+    let urls = "[job]\nurl='j'\n[input]\nurl='i'\n[models]\ncaptioner='c'\nfilter='f'\n";
+    let model = ModelRecord { files: vec![ModelFile { name: "config.json".into(), bytes: 2, sha256: "00".into() }] };
+    let refused = RefusedFile { path: "b.parquet".into(), etag: "e2".into(), bytes: 0, reason: "r".into() };
+    let job = JobRecord {
+        version: capfilt_schemas::job::VERSION,
+        program: "0".into(),
+        settings: settings::parse(urls, &[]).unwrap(),
+        captioner: model.clone(),
+        filter: model,
+        plan: PlanRecord {
+            path: names::plan(&"0".repeat(64)),
+            sha256: "00".into(),
+            shards: 1,
+            rows: 3,
+            refused: vec![refused],
+            without_rows: vec![],
+        },
+    };
+    let assignment = pipe::Assignment { shard, attempt: attempt.clone(), commit_n: 0 };
+    let event =
+        pipe::Event::Committed { shard: id.clone(), attempt: attempt.clone(), rows: 3, tally, superseded: false };
+    for name in [names::commit(&id, 0), names::failure(&id, &attempt), names::manifest(0), names::JOB.to_owned()] {
+        writeln!(out, "{name}").unwrap();
+    }
+    let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();
+    let values = [
+        serde_json::to_value(commit),
+        serde_json::to_value(failure),
+        serde_json::to_value(manifest),
+        serde_json::to_value(job),
+        serde_json::to_value(assignment),
+        serde_json::to_value(event),
+    ];
+    values.into_iter().for_each(|value| writeln!(out, "{}", json(value.unwrap())).unwrap());
+}
