@@ -1,5 +1,7 @@
 //! The promise of the whole: every input row is accounted for exactly once, and the result is the same bytes.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Job, expect, python, repo, stdout};

@@ -1,5 +1,7 @@
 //! What a user meets first: settings, arguments, exit codes.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use support::{Job, capfilt, expect, repo, stderr, stdout};

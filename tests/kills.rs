@@ -1,5 +1,7 @@
 //! Killed at random points, from a printed seed, a job loses no row, doubles none and ends with the same bytes.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};

@@ -1,5 +1,7 @@
 //! Starting, resuming and refusing a job; its status and its manifest.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use capfilt_coordinator::{JobError, check, dispatch::Work, job, manifest, standing, status};

@@ -1,5 +1,7 @@
 //! Planning over real Parquet files.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use arrow::array::{ArrayRef, StringArray};

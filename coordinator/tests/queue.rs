@@ -1,5 +1,7 @@
 //! Promises of the queue, under random events from a printed seed.
 
+#![allow(clippy::unwrap_used)]
+
 use capfilt_coordinator::dispatch::queue::{Effect, Queue};
 use capfilt_schemas::{
     failure::{Failure, FailureClass},

@@ -1,5 +1,7 @@
 //! What `verify` finds: each test damages one thing in a finished job.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use capfilt_bucket::Bucket;

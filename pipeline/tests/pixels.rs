@@ -1,6 +1,8 @@
 //! The promise that the models see the pixels they were trained on: every image of the set, decoded and squashed here,
 //! against what Pillow makes of it.
 
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use capfilt_pipeline::image::{ImageLimits, decode};

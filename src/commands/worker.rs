@@ -49,7 +49,7 @@ pub struct Part {
 impl Part {
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    fn of<'a>(self, plan: &'a [Shard]) -> impl Iterator<Item = &'a Shard> {
+    fn of(self, plan: &[Shard]) -> impl Iterator<Item = &Shard> {
         plan.iter().skip(self.index).step_by(self.of)
     }
 }

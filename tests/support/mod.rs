@@ -1,6 +1,6 @@
 //! What the whole-program tests share: the real binary, a job over the demo's pictures, and the bytes it committed.
 
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code)]
 
 use std::{
     collections::BTreeMap,
