@@ -1,5 +1,5 @@
 # Every target does its own set-up first; the first build takes a quarter of an hour on two cores, later ones seconds.
-.PHONY: setup demo test lint parity bench soak clean-demo
+.PHONY: setup demo test lint parity soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -34,11 +34,6 @@ parity: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python scripts/parity.py $(BINARY)
-
-bench: setup
-	$(CARGO) build --release
-	@python3 scripts/peers.py
-	scripts/bench.sh $(BINARY)
 
 # The kill tests over many seeds: make soak SEEDS=20
 soak: setup

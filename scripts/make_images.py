@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Make the image set that decoding and resizing are tested on: the same files on every run.
 
-usage: .venv/bin/python scripts/make_images.py FOLDER
+usage: .venv/bin/python scripts/make_images.py FOLDER [--web]
+
+With `--web` only what web data mostly are: the photographs as JPEG of usual quality. The benchmarks take those.
 
 The photographs are the image files inside scikit-image's wheel, as they are and saved again in every format and
 flavour that Pillow can write. What Pillow cannot write (16-bit colour PNG, interlaced PNG, YCCK JPEG, GIF frames that
@@ -14,6 +16,9 @@ import skimage
 from PIL import Image
 
 PHOTOGRAPHS = pathlib.Path(skimage.__file__).parent / "data"
+COLOUR_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg")
+# Pillow squashes tall images along their height first; these stand on both sides of that line, for side 384 or 224.
+TALL = [(300, 600), (400, 500), (500, 616), (500, 617), (385, 386), (385, 387), (200, 226), (225, 227), (600, 2000), (40, 5000)]
 IMAGE_ENDINGS = {".png", ".jpg", ".gif", ".tif"}
 
 
@@ -27,7 +32,7 @@ def gradient(width, height, mode="RGB"):
     x, y = np.linspace(0, 255, width)[None, :], np.linspace(0, 255, height)[:, None]
     planes = np.stack([x + 0 * y, y + 0 * x, (x + y) / 2, 255 - (x + y) / 2], axis=-1)
     planes = np.clip(planes + rng.normal(0, 8, planes.shape), 0, 255).astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(planes[..., : len(mode)]), mode if mode != "LA" else "LA") if len(mode) > 1 else Image.fromarray(planes[..., 0])
+    return Image.merge(mode, [Image.fromarray(np.ascontiguousarray(planes[..., channel])) for channel in range(len(mode))])
 
 
 def png(path, samples, depth, colour_type, interlaced=False, palette=None, transparency=None):
@@ -82,7 +87,7 @@ def make_png(folder):
 
 
 def make_jpeg(folder):
-    for name in ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg"):
+    for name in COLOUR_PHOTOGRAPHS:
         photo, stem = photograph(name), name.split(".")[0]
         photo.save(folder / f"jpeg-{stem}-420-q75.jpg", quality=75)
         photo.save(folder / f"jpeg-{stem}-420-q95.jpg", quality=95, subsampling="4:2:0")
@@ -91,7 +96,7 @@ def make_jpeg(folder):
         photo.save(folder / f"jpeg-{stem}-progressive.jpg", quality=80, progressive=True)
         photo.convert("L").save(folder / f"jpeg-{stem}-grey.jpg", quality=85)
     chelsea, coffee = photograph("chelsea.png"), photograph("coffee.png")
-    chelsea.save(folder / "jpeg-440.jpg", quality=85, subsampling="4:4:0") if "4:4:0" in getattr(__import__("PIL.JpegPresets"), "presets", {}) else None
+    transposed(chelsea, folder / "jpeg-440.jpg")
     chelsea.save(folder / "jpeg-restarts.jpg", quality=85, restart_marker_blocks=3)
     chelsea.save(folder / "jpeg-progressive-444.jpg", quality=60, progressive=True, subsampling="4:4:4")
     chelsea.save(folder / "jpeg-q5.jpg", quality=5)
@@ -107,6 +112,17 @@ def make_jpeg(folder):
         exif[0x0112] = turn
         coffee.crop((0, 0, 200, 120)).save(folder / f"jpeg-exif-{turn}.jpg", quality=90, exif=exif)
     make_four_channel_jpeg(folder, coffee)
+
+
+def transposed(photo, path):
+    """A 4:4:0 JPEG, which cameras make by turning 4:2:2 without decoding it; here by saying that the factors are swapped."""
+    buffer = io.BytesIO()
+    photo.crop((0, 0, 448, 288)).save(buffer, "JPEG", quality=85, subsampling="4:2:2")
+    data = bytearray(buffer.getvalue())
+    frame = data.index(b"\xff\xc0\x00\x11\x08")
+    assert data[frame + 11] == 0x21, "the first component is sampled twice as often across"
+    data[frame + 11] = 0x12
+    path.write_bytes(data)
 
 
 def make_four_channel_jpeg(folder, photo):
@@ -198,12 +214,14 @@ def make_tiff(folder):
         mode = "1" if compression == "group4" else "RGB"
         coffee.convert(mode).save(folder / f"tiff-{compression.replace('tiff_', '')}.tif", compression=compression)
     coffee.save(folder / "tiff-lzw-predictor.tif", compression="tiff_lzw", tiffinfo={317: 2})
+    for turn in (3, 6):
+        coffee.save(folder / f"tiff-turned-{turn}.tif", tiffinfo={274: turn})
     Image.fromarray(np.asarray(coffee.convert("L")).astype(np.uint16) * 257).save(folder / "tiff-16bit-grey.tif")
     coffee.save(folder / "tiff-two-pages.tif", save_all=True, append_images=[coffee.rotate(90)])
 
 
 def make_sizes(folder):
-    for width, height in [(1, 1), (10000, 3), (3, 10000), (1, 384), (384, 1), (383, 385), (384, 384), (56, 224), (1023, 767)]:
+    for width, height in [(1, 1), (10000, 3), (3, 10000), (1, 384), (384, 1), (383, 385), (384, 384), (56, 224), (1023, 767)] + TALL:
         gradient(width, height).save(folder / f"size-{width}x{height}.png")
     for mode in ("L", "LA", "RGBA"):
         gradient(1, 1, mode).save(folder / f"size-1x1-{mode.lower()}.png")
@@ -216,13 +234,21 @@ def copy_photographs(folder):
             shutil.copyfile(path, folder / f"skimage-{path.name}")
 
 
-def make(folder):
+def make_web(folder):
+    for name in COLOUR_PHOTOGRAPHS + ("hubble_deep_field.jpg", "ihc.png"):
+        photograph(name).save(folder / f"{name.split('.')[0]}.jpg", quality=85)
+
+
+def main():
+    options, folders = set(sys.argv[1:]) & {"--web"}, [one for one in sys.argv[1:] if not one.startswith("--")]
+    if len(folders) != 1 or len(options) + 1 != len(sys.argv) - 1:
+        sys.exit(__doc__)
+    folder = pathlib.Path(folders[0])
     folder.mkdir(parents=True, exist_ok=True)
-    for step in (copy_photographs, make_jpeg, make_png, make_webp, make_gif, make_bmp, make_tiff, make_sizes):
+    steps = (copy_photographs, make_jpeg, make_png, make_webp, make_gif, make_bmp, make_tiff, make_sizes)
+    for step in (make_web,) if options else steps:
         step(folder)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit(__doc__)
-    make(pathlib.Path(sys.argv[1]))
+    main()

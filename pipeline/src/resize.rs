@@ -1,9 +1,9 @@
-//! Squashes an image to the model's square, bit for bit as Pillow's bicubic does it.
+//! Squashes an image to the model's square, bit for bit as Pillow 13's bicubic does it.
 //!
 //! Pillow's way is: weights of the cubic with a = −0.5, stretched when shrinking so that every source pixel counts;
-//! rounded to 22 fractional bits; a horizontal pass rounded to u8, then a vertical pass on that. The rounding *between*
-//! the passes is part of the result. (`fast_image_resize` has the same cubic, but runs the vertical pass first and
-//! keeps fewer bits: up to 11 levels off Pillow on photographs; with its passes called in Pillow's order still 2 levels,
+//! rounded to 22 fractional bits; one pass along each axis, rounded to u8 in between, which is part of the result. And
+//! so is the order of the passes: see [`Squash::down_first`]. (`fast_image_resize` has the same cubic, but another order
+//! and fewer bits: up to 11 levels off Pillow on photographs; with its passes called in Pillow's order still 2 levels,
 //! and up to one value in a hundred differs. So the few lines are here.)
 //!
 //! Both passes are one loop, which weighs whole rows: 16 neighbouring values of a row get the same weight, so the
@@ -22,16 +22,20 @@ const LANES: usize = 16;
 const BLOCK_ROWS: usize = 16;
 
 /// Resizes images one after the other in buffers that it keeps; one per thread.
+///
+/// The buffers grow to the largest image seen: at most its own size once more, and its size along one axis.
 #[derive(Default)]
 pub struct Resizer {
-    /// A block of source rows, transposed: (width, rows, 3).
-    block: Vec<u8>,
-    /// The block after the horizontal pass: (side, rows, 3).
-    squashed: Vec<u8>,
-    /// The image after the horizontal pass: (height, side, 3).
+    /// The source with padded rows, for images that are squashed downwards first.
+    source: Vec<u8>,
+    /// The image between the passes.
     middle: Vec<u8>,
     /// The image after both passes: (side, side, 3), rows padded.
     done: Vec<u8>,
+    /// A block of rows, transposed: (width, rows, 3).
+    block: Vec<u8>,
+    /// The block after the horizontal pass: (side, rows, 3).
+    squashed: Vec<u8>,
 }
 
 impl Resizer {
@@ -47,46 +51,41 @@ impl Resizer {
     /// When `image` is empty or its buffer does not fit its size: decoding promises both.
     pub fn squash(&mut self, image: &RgbImage, side: usize, out: &mut Vec<u8>) {
         let (width, height) = (image.width as usize, image.height as usize);
-        assert!(
-            width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3,
-            "a decoded image has width × height RGB pixels"
-        );
+        let fits = width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3;
+        assert!(fits, "a decoded image has width × height RGB pixels");
+        pulp::Arch::new().dispatch(Squash { buffers: self, pixels: &image.pixels_u8, width, height, side });
         out.reserve(side * side * 3);
-        pulp::Arch::new().dispatch(Squash { buffers: self, pixels: &image.pixels_u8, width, height, side, out });
+        self.done.chunks_exact(padded(side * 3)).for_each(|row| out.extend_from_slice(&row[..side * 3]));
     }
 
-    /// Horizontal pass: (height, width, 3) -> `middle` (height, side, 3).
+    /// (rows, `stride` bytes) -> (rows, side, 3) in `to`, rows padded.
     #[inline(always)]
-    fn pass_across(&mut self, pixels: &[u8], width: usize, height: usize, side: usize) {
-        let stride = padded(side * 3);
-        self.middle.resize(height * stride, 0);
+    fn across(&mut self, from: &[u8], stride: usize, width: usize, to: &mut [u8], side: usize) {
+        let to_stride = padded(side * 3);
         if width == side {
-            let rows = self.middle.chunks_exact_mut(stride).zip(pixels.chunks_exact(side * 3));
-            return rows.for_each(|(to, from)| to[..side * 3].copy_from_slice(from));
+            let rows = to.chunks_exact_mut(to_stride).zip(from.chunks_exact(stride));
+            return rows.for_each(|(to, from)| to[..side * 3].copy_from_slice(&from[..side * 3]));
         }
         let windows = Windows::new(width, side);
-        for (from, to) in pixels.chunks(BLOCK_ROWS * width * 3).zip(self.middle.chunks_mut(BLOCK_ROWS * stride)) {
-            let rows = from.len() / (width * 3);
+        for (from, to) in from.chunks(BLOCK_ROWS * stride).zip(to.chunks_mut(BLOCK_ROWS * to_stride)) {
+            let rows = from.len() / stride;
             let block_stride = padded(rows * 3);
             self.block.resize(width * block_stride, 0);
             self.squashed.resize(side * block_stride, 0);
-            transpose(from, width * 3, &mut self.block, block_stride, width, rows);
+            transpose(from, stride, &mut self.block, block_stride, (width, rows));
             windows.weigh_rows(&self.block, block_stride, &mut self.squashed);
-            transpose(&self.squashed, block_stride, to, stride, rows, side);
+            transpose(&self.squashed, block_stride, to, to_stride, (rows, side));
         }
     }
+}
 
-    /// Vertical pass: `middle` (height, side, 3) -> `out` (side, side, 3).
-    #[inline(always)]
-    fn pass_down(&mut self, height: usize, side: usize, out: &mut Vec<u8>) {
-        let stride = padded(side * 3);
-        self.done.resize(side * stride, 0);
-        if height == side {
-            self.done.copy_from_slice(&self.middle);
-        } else {
-            Windows::new(height, side).weigh_rows(&self.middle, stride, &mut self.done);
-        }
-        self.done.chunks_exact(stride).for_each(|row| out.extend_from_slice(&row[..side * 3]));
+/// (height, `stride` bytes) -> (side, `stride` bytes)
+#[inline(always)]
+fn down(from: &[u8], stride: usize, height: usize, to: &mut [u8], side: usize) {
+    if height == side {
+        to.copy_from_slice(&from[..side * stride]);
+    } else {
+        Windows::new(height, side).weigh_rows(from, stride, to);
     }
 }
 
@@ -97,7 +96,15 @@ struct Squash<'a> {
     width: usize,
     height: usize,
     side: usize,
-    out: &'a mut Vec<u8>,
+}
+
+impl Squash<'_> {
+    /// Pillow 13 squashes tall images along their height first, which leaves less to do for the second pass; where
+    /// exactly it draws the line was found by trying. Pillow 12 and older always goes across first: on tall images up
+    /// to 2 levels from this.
+    fn down_first(&self) -> bool {
+        self.height > self.side && self.height + self.side > 2 * self.width
+    }
 }
 
 impl pulp::WithSimd for Squash<'_> {
@@ -106,9 +113,31 @@ impl pulp::WithSimd for Squash<'_> {
     // Everything called from here is `inline(always)`: only what ends up inside this function gets the wide vectors.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        self.buffers.pass_across(self.pixels, self.width, self.height, self.side);
-        self.buffers.pass_down(self.height, self.side, self.out);
+        let down_first = self.down_first();
+        let Self { buffers, pixels, width, height, side } = self;
+        let (wide, narrow) = (padded(width * 3), padded(side * 3));
+        // The two are lent out next to the buffers of the horizontal pass.
+        let (mut middle, mut done) = (std::mem::take(&mut buffers.middle), std::mem::take(&mut buffers.done));
+        done.resize(side * narrow, 0);
+        if down_first {
+            pad_rows(pixels, width * 3, &mut buffers.source, wide);
+            middle.resize(side * wide, 0);
+            down(&buffers.source, wide, height, &mut middle, side);
+            buffers.across(&middle, wide, width, &mut done, side);
+        } else {
+            middle.resize(height * narrow, 0);
+            buffers.across(pixels, width * 3, width, &mut middle, side);
+            down(&middle, narrow, height, &mut done, side);
+        }
+        (buffers.middle, buffers.done) = (middle, done);
     }
+}
+
+/// (rows, `row_bytes`) -> (rows, `stride`)
+fn pad_rows(from: &[u8], row_bytes: usize, to: &mut Vec<u8>, stride: usize) {
+    to.resize(from.len() / row_bytes * stride, 0);
+    let rows = to.chunks_exact_mut(stride).zip(from.chunks_exact(row_bytes));
+    rows.for_each(|(to, from)| to[..row_bytes].copy_from_slice(from));
 }
 
 /// Which source pixels make each target pixel, and with what weights, along one axis.
@@ -174,9 +203,10 @@ fn weigh(rows: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
     rounded
 }
 
-/// (columns, rows, 3) -> (rows, columns, 3), each with its own bytes from row to row.
+/// (columns, rows, 3) -> (rows, columns, 3), each with its own bytes from row to row. `to_size`: (rows, columns).
 #[inline(always)]
-fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, rows: usize, columns: usize) {
+fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, to_size: (usize, usize)) {
+    let (rows, columns) = to_size;
     for (column, from) in from.chunks(from_stride).take(columns).enumerate() {
         for (pixel, to) in from.as_chunks::<3>().0.iter().take(rows).zip(to.chunks_mut(to_stride)) {
             to[column * 3..column * 3 + 3].copy_from_slice(pixel);

@@ -1,1 +1,249 @@
-#![allow(clippy::unwrap_used)]
+//! The promise that no bytes can stop a worker: whatever a row holds, it gets a status and a reason.
+
+use std::io::Write as _;
+
+use capfilt_pipeline::image::{ImageLimits, ImageSkip, RgbImage, decode};
+
+/// A small picture in each format, so that every position of it can be damaged.
+fn small_files() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("jpeg", include_bytes!("small/baseline.jpg").to_vec()),
+        ("jpeg, progressive", include_bytes!("small/progressive.jpg").to_vec()),
+        ("jpeg, cmyk", include_bytes!("small/cmyk.jpg").to_vec()),
+        ("png", include_bytes!("small/rgba.png").to_vec()),
+        ("png, palette", include_bytes!("small/palette.png").to_vec()),
+        ("gif", include_bytes!("small/palette.gif").to_vec()),
+        ("bmp", include_bytes!("small/rgb.bmp").to_vec()),
+        ("tiff", include_bytes!("small/lzw.tif").to_vec()),
+        ("tiff, palette", include_bytes!("small/palette.tif").to_vec()),
+        ("webp, lossy", include_bytes!("small/lossy.webp").to_vec()),
+        ("webp, lossless", include_bytes!("small/lossless.webp").to_vec()),
+    ]
+}
+
+fn outcome(bytes: &[u8]) -> Result<RgbImage, ImageSkip> {
+    let outcome = decode(bytes, &ImageLimits::default());
+    if let Ok(image) = &outcome {
+        let length = image.width as usize * image.height as usize * 3;
+        assert!(length > 0 && image.pixels_u8.len() == length, "an image has all its pixels");
+    }
+    outcome
+}
+
+#[test]
+fn the_small_files_decode() {
+    for (name, bytes) in small_files() {
+        let image = outcome(&bytes).unwrap_or_else(|skip| panic!("{name}: {skip}"));
+        assert_eq!((image.width, image.height), (24, 16), "{name}");
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_or_whole() {
+    for (name, bytes) in small_files() {
+        let whole = outcome(&bytes).expect("decodes");
+        let mut refused = 0;
+        for length in 0..bytes.len() {
+            match outcome(&bytes[..length]) {
+                Ok(image) => assert_eq!(image, whole, "{name} cut to {length} of {} bytes", bytes.len()),
+                Err(_) => refused += 1,
+            }
+        }
+        assert!(refused * 10 > bytes.len() * 9, "{name}: {refused} of {} cuts are refused", bytes.len());
+    }
+}
+
+#[test]
+fn damaged_bytes_never_panic() {
+    let mut random = Random::printed();
+    for (name, bytes) in small_files() {
+        let mut refused = 0;
+        for _ in 0..2000 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=random.below(4) {
+                let at = random.below(damaged.len());
+                damaged[at] = random.below(256) as u8;
+            }
+            refused += u32::from(outcome(&damaged).is_err());
+        }
+        println!("{name}: {refused} of 2000 refused");
+    }
+}
+
+#[test]
+fn noise_behind_a_right_beginning_never_panics() {
+    let mut random = Random::printed();
+    for (_, bytes) in small_files() {
+        for _ in 0..200 {
+            let kept = random.below(bytes.len().min(80));
+            let noise = (0..400).map(|_| random.below(256) as u8);
+            let _ = outcome(&bytes[..kept].iter().copied().chain(noise).collect::<Vec<u8>>());
+        }
+    }
+}
+
+#[test]
+fn no_bytes_are_a_missing_image() {
+    assert_eq!(outcome(&[]), Err(ImageSkip::Missing));
+}
+
+#[test]
+fn what_is_no_image_is_unsupported_and_says_what_it_looks_like() {
+    let cases: [(&[u8], &str); 6] = [
+        (b"<!DOCTYPE html><html>404</html>", "HTML"),
+        (b"\0\0\0\x1cftypavif\0\0\0\0", "avif"),
+        (b"{\"error\": 404}", "JSON"),
+        (b"\x89PN", "89, 50, 4e"),
+        (&[0; 100], "00, 00"),
+        (b"GIF88a", "47, 49"),
+    ];
+    for (bytes, expected) in cases {
+        match outcome(bytes) {
+            Err(ImageSkip::Unsupported(reason)) => assert!(reason.contains(expected), "{reason}"),
+            other => panic!("{bytes:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_wrong_beginning_on_a_good_file_is_an_error_of_that_format() {
+    let files = small_files();
+    for (_, bytes) in &files {
+        for (name, other) in &files {
+            if bytes[..2] != other[..2] {
+                let mixed: Vec<u8> = other[..12].iter().chain(&bytes[12..]).copied().collect();
+                assert!(outcome(&mixed).is_err(), "the beginning of {name} on another format");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_header_of_900_megapixels_is_refused_before_anything_is_allocated() {
+    for (name, bytes) in vast_headers(30_000) {
+        assert!(bytes.len() < 200, "{name}: the file is tiny");
+        match outcome(&bytes) {
+            Err(ImageSkip::TooLarge(reason)) => assert!(reason.contains("× 30000"), "{name}: {reason}"),
+            other => panic!("{name}: {:?}", other.err()),
+        }
+    }
+    let peak = peak_memory_bytes();
+    assert!(peak < 1 << 30, "this process has used {peak} bytes at most");
+}
+
+#[test]
+fn a_header_within_the_limits_without_its_pixels_is_refused_too() {
+    for (name, bytes) in vast_headers(8_000) {
+        assert!(outcome(&bytes).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn limits_hold_bytes_pixels_and_sides() {
+    let bytes = include_bytes!("small/baseline.jpg"); // 24 × 16
+    let with = |change: fn(&mut ImageLimits)| {
+        let mut limits = ImageLimits::default();
+        change(&mut limits);
+        decode(bytes, &limits)
+    };
+    assert!(
+        matches!(with(|limits| limits.bytes = 100), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.bytes is 100"))
+    );
+    assert!(
+        matches!(with(|limits| limits.pixels = 383), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.pixels is 383"))
+    );
+    assert!(
+        matches!(with(|limits| limits.min_side = 17), Err(ImageSkip::TooSmall(reason)) if reason.contains("limits.min_side is 17"))
+    );
+    assert!(with(|limits| (limits.pixels, limits.min_side) = (384, 16)).is_ok());
+}
+
+/// Headers that promise `side` × `side` pixels, with next to nothing behind them.
+fn vast_headers(side: u32) -> Vec<(&'static str, Vec<u8>)> {
+    let short = side as u16;
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    png.extend([side.to_be_bytes(), side.to_be_bytes()].concat());
+    png.extend([8, 2, 0, 0, 0]);
+    let checked = crc32(&png[12..]);
+    png.extend(checked.to_be_bytes());
+    png.extend(b"\0\0\0\x04IDAT\x78\x9c\x03\0\0\0\0\0");
+
+    let mut jpeg = b"\xff\xd8\xff\xc0\x00\x11\x08".to_vec();
+    jpeg.extend([short.to_be_bytes(), short.to_be_bytes()].concat());
+    jpeg.extend(
+        b"\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01\xff\xda\x00\x0c\x03\x01\x00\x02\x11\x03\x11\x00\x3f\x00\x00",
+    );
+
+    let mut gif = b"GIF89a".to_vec();
+    gif.extend([short.to_le_bytes(), short.to_le_bytes()].concat());
+    gif.extend(b"\x80\0\0\0\0\0\xff\xff\xff\x2c\0\0\0\0");
+    gif.extend([short.to_le_bytes(), short.to_le_bytes()].concat());
+    gif.extend(b"\0\x02\x02\x44\x01\0\x3b");
+
+    let mut bmp = b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+    bmp.extend([side.to_le_bytes(), side.to_le_bytes()].concat());
+    bmp.extend(b"\x01\0\x18\0");
+    bmp.extend([0; 40]);
+
+    let mut webp = b"RIFF\x1e\0\0\0WEBPVP8L\x11\0\0\0\x2f".to_vec();
+    let packed = (side - 1).min(0x3fff) | (side - 1).min(0x3fff) << 14;
+    webp.extend(packed.to_le_bytes());
+    webp.extend([0; 20]);
+    let mut extended = b"RIFF\x2e\0\0\0WEBPVP8X\x0a\0\0\0\x10\0\0\0".to_vec();
+    extended.extend_from_slice(&(side - 1).to_le_bytes()[..3]);
+    extended.extend_from_slice(&(side - 1).to_le_bytes()[..3]);
+    extended.extend(b"VP8L\x08\0\0\0\x2f\0\0\0\0\0\0\0");
+
+    let files =
+        vec![("png", png), ("jpeg", jpeg), ("gif", gif), ("bmp", bmp), ("tiff", vast_tiff(side)), ("webp", extended)];
+    // Lossless WebP alone can't say more than 16384, so it is no vast header.
+    if side <= 16_384 { files.into_iter().chain([("webp, lossless", webp)]).collect() } else { files }
+}
+
+fn vast_tiff(side: u32) -> Vec<u8> {
+    let entries: [(u16, u32); 8] =
+        [(256, side), (257, side), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (279, 100)];
+    let mut tiff = b"II*\0\x08\0\0\0".to_vec();
+    tiff.extend((entries.len() as u16).to_le_bytes());
+    for (tag, value) in entries {
+        tiff.write_all(&tag.to_le_bytes()).expect("a vector takes all");
+        tiff.extend(b"\x04\0\x01\0\0\0");
+        tiff.extend(value.to_le_bytes());
+    }
+    tiff.extend([0; 4]);
+    tiff
+}
+
+/// The checksum of a PNG chunk.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc: u32, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
+    })
+}
+
+/// The most this process has held at once, as Linux counts it.
+fn peak_memory_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux describes a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("with its peak");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kilobytes") << 10
+}
+
+/// xorshift64: enough to break files with, and the same for the same seed.
+struct Random(u64);
+
+impl Random {
+    /// From the clock; a failing test shows the seed.
+    fn printed() -> Self {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970");
+        let seed = now.as_nanos() as u64 | 1;
+        println!("seed {seed}");
+        Self(seed)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}

@@ -7,7 +7,7 @@ pub mod tables;
 
 use arrow::{
     array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
+    datatypes::{Field, Schema},
 };
 use capfilt_bucket::{Bucket, Place, commit};
 use capfilt_coordinator::{Plan, job, job::Asked, plan};
@@ -95,10 +95,6 @@ pub fn write_table(path: &std::path::Path, columns: &[(&str, ArrayRef)], group: 
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-}
-
-pub fn text_type() -> DataType {
-    DataType::Utf8
 }
 
 /// Does a shard as a worker would; `spoil` may change its ledger rows after the books were made up from the sound ones.

@@ -6,7 +6,6 @@ use arrow::array::{
 };
 use bytes::Bytes;
 use capfilt_schemas::{
-    hash::sha256_hex,
     ledger::{self, LedgerRow, Scored, SyntheticText},
     pairs,
     plan::Shard,
@@ -169,8 +168,4 @@ pub fn encode(batch: &RecordBatch) -> Bytes {
     let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
     writer.write(batch).unwrap();
     writer.into_inner().unwrap().into()
-}
-
-pub fn image_digest(row: u64) -> String {
-    sha256_hex(image(row).as_bytes())
 }

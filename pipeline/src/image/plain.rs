@@ -1,13 +1,12 @@
-//! PNG, WebP and BMP through the crate `image`, whose decoders yield Pillow's pixels once the samples are converted.
-//!
-//! WebP's lossy decoder is not libwebp's.
+//! PNG and WebP through the crate `image`, whose decoders yield Pillow's pixels once the samples are converted; lossy
+//! WebP too.
 
 use std::io::Cursor;
 
-use image::codecs::{bmp::BmpDecoder, png::PngDecoder, webp::WebPDecoder};
-use image::{ColorType, ImageDecoder, ImageError, Limits};
+use image::codecs::{png::PngDecoder, webp::WebPDecoder};
+use image::{ColorType, ExtendedColorType, ImageDecoder, ImageError, Limits};
 
-use super::samples::{grey_alpha_to_rgb, grey_to_rgb, high_bytes, rgba_to_rgb};
+use super::samples::{cut_off, grey_alpha_to_rgb, grey_to_rgb, high_bytes, rgba_to_rgb};
 use super::{ImageLimits, ImageSkip, RgbImage, turn};
 
 pub(super) fn png(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
@@ -18,12 +17,8 @@ pub(super) fn webp(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Image
     read(WebPDecoder::new(Cursor::new(bytes)).map_err(skip)?, limits)
 }
 
-pub(super) fn bmp(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
-    read(BmpDecoder::new(Cursor::new(bytes)).map_err(skip)?, limits)
-}
-
 /// The decoder has read the header and nothing else.
-fn read(mut decoder: impl ImageDecoder, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+pub(super) fn read(mut decoder: impl ImageDecoder, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     let (width, height) = decoder.dimensions();
     limits.admit(width, height)?;
     // The size is known to be in bounds; what is left to bound is a profile or text that unpacks to gigabytes.
@@ -31,23 +26,25 @@ fn read(mut decoder: impl ImageDecoder, limits: &ImageLimits) -> Result<RgbImage
     allocations.max_alloc = Some(decoder.total_bytes() * 2 + (64 << 20));
     decoder.set_limits(allocations).map_err(skip)?;
     let orientation = if limits.exif_rotation { decoder.orientation().ok() } else { None };
-    let colours = decoder.color_type();
+    let (colours, stored) = (decoder.color_type(), decoder.original_color_type());
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples).map_err(skip)?;
-    let image = RgbImage { width, height, pixels_u8: to_rgb(samples, colours)? };
+    let image = RgbImage { width, height, pixels_u8: to_rgb(samples, colours, stored)? };
     Ok(match orientation {
         Some(orientation) => turn::by(image, orientation),
         None => image,
     })
 }
 
-fn to_rgb(samples: Vec<u8>, colours: ColorType) -> Result<Vec<u8>, ImageSkip> {
+/// `stored`: what the file has; a transparent colour makes `colours` have alpha where the file has none.
+fn to_rgb(samples: Vec<u8>, colours: ColorType, stored: ExtendedColorType) -> Result<Vec<u8>, ImageSkip> {
     Ok(match colours {
         ColorType::Rgb8 => samples,
         ColorType::L8 => grey_to_rgb(samples),
         ColorType::La8 => grey_alpha_to_rgb(&samples),
         ColorType::Rgba8 => rgba_to_rgb(&samples),
-        ColorType::L16 => grey_to_rgb(high_bytes(&wide(&samples))),
+        ColorType::L16 => grey_to_rgb(cut_off(&wide(&samples))),
+        ColorType::La16 if stored == ExtendedColorType::L16 => grey_alpha_to_rgb(&cut_off(&wide(&samples))),
         ColorType::La16 => grey_alpha_to_rgb(&high_bytes(&wide(&samples))),
         ColorType::Rgb16 => high_bytes(&wide(&samples)),
         ColorType::Rgba16 => rgba_to_rgb(&high_bytes(&wide(&samples))),
@@ -60,7 +57,7 @@ fn wide(samples: &[u8]) -> Vec<u16> {
     samples.as_chunks::<2>().0.iter().map(|&pair| u16::from_ne_bytes(pair)).collect()
 }
 
-fn skip(error: ImageError) -> ImageSkip {
+pub(super) fn skip(error: ImageError) -> ImageSkip {
     match error {
         ImageError::Unsupported(what) => ImageSkip::Unsupported(what.to_string()),
         other => ImageSkip::Undecodable(other.to_string()),

@@ -36,9 +36,15 @@ fn scale(a: u8, b: u8) -> u8 {
     (((product >> 8) + product) >> 8) as u8
 }
 
-/// 16-bit colour keeps its high byte.
+/// 16-bit colour, and grey with alpha, keep their high byte.
 pub(super) fn high_bytes(samples: &[u16]) -> Vec<u8> {
     samples.iter().map(|&sample| (sample >> 8) as u8).collect()
+}
+
+/// 16-bit grey is not scaled but cut off at 255, so that all but its darkest 255 levels are white. That is what Pillow
+/// does, and so what the model would have been shown.
+pub(super) fn cut_off(samples: &[u16]) -> Vec<u8> {
+    samples.iter().map(|&sample| sample.min(255) as u8).collect()
 }
 
 /// Indices into (red, green, blue) triples; an index past their end is black.

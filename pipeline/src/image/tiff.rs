@@ -1,7 +1,7 @@
 //! The first page of a TIFF.
 //!
-//! JPEG inside TIFF is decoded by another codec than JPEG files are: at most a few levels from Pillow. What the decoder
-//! does not know (Lab, float samples, old JPEG) is [`ImageSkip::Unsupported`].
+//! JPEG inside TIFF is decoded by another codec than JPEG files are: up to 2 levels from Pillow. What the decoder does
+//! not know (Lab, float samples, old JPEG, one plane per colour) is [`ImageSkip::Unsupported`].
 
 use std::io::Cursor;
 
@@ -10,7 +10,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
-use super::samples::{cmyk_to_rgb, grey_alpha_to_rgb, grey_to_rgb, high_bytes, palette_to_rgb, rgba_to_rgb};
+use super::samples::{cmyk_to_rgb, cut_off, grey_alpha_to_rgb, grey_to_rgb, high_bytes, palette_to_rgb, rgba_to_rgb};
 use super::{ImageLimits, ImageSkip, RgbImage, turn};
 
 type Tiff<'a> = Decoder<Cursor<&'a [u8]>>;
@@ -55,13 +55,14 @@ fn read(decoder: &mut Tiff) -> Result<Vec<u8>, ImageSkip> {
     }
     let samples = match decoder.read_image().map_err(skip)? {
         DecodingResult::U8(samples) => samples,
+        DecodingResult::U16(samples) if colours == ColorType::Gray(16) => cut_off(&samples),
         DecodingResult::U16(samples) => high_bytes(&samples),
         _ => return Err(ImageSkip::Unsupported(format!("a TIFF with samples of kind {colours:?}"))),
     };
     Ok(match colours {
         ColorType::Gray(8 | 16) => grey_to_rgb(samples),
         ColorType::Gray(1) => grey_to_rgb(samples.chunks(width.div_ceil(8)).flat_map(|row| bits(row, width))),
-        ColorType::GrayA(8 | 16) => grey_alpha_to_rgb(&samples),
+        ColorType::GrayA(8 | 16) | ColorType::Multiband { bit_depth: 8, num_samples: 2 } => grey_alpha_to_rgb(&samples),
         ColorType::RGB(8 | 16) => samples,
         ColorType::RGBA(8 | 16) => rgba_to_rgb(&samples),
         ColorType::CMYK(8 | 16) => cmyk_to_rgb(&samples),
