@@ -201,7 +201,9 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
         best = candidates[0][0] / length if rule == "whole" else live[0][0] / (length + 1 - len(start))
         length += 1
         if len(finished) == beams:
-            margin = min(margin, abs(finished[-1][0] - best))
+            # Under 4.15 the best candidate may be the very hypothesis that just finished last: equal by identity, which is no close call.
+            itself = rule == "whole" and candidates[0][2] == end and finished[-1][1] == candidates[0][1] + [end]
+            margin = margin if itself else min(margin, abs(finished[-1][0] - best))
             if finished[-1][0] >= best:
                 break
     else:

@@ -7,7 +7,7 @@ mod support;
 
 use capfilt_pipeline::image::{ImageLimits, ImageSkip, decode};
 use capfilt_pipeline::resize::Resizer;
-use support::pillow_reference;
+use support::{PillowCut, PillowImage, pillow_reference};
 
 const SIDES: [usize; 3] = [384, 224, 56];
 
@@ -57,7 +57,7 @@ fn every_format_yields_the_pixels_that_pillow_yields() {
     let mut resizer = Resizer::new();
     let mut broken = Vec::new();
     println!("{:34} {:>15} {:>15} {:>15} {:>15}", "levels and share equal", "decoded", "384", "224", "56");
-    for (name, pillow) in &reference.images {
+    for PillowImage { name, size: pillow } in &reference.images {
         let bytes = reference.bytes(name);
         let ours = decode(&bytes, &ImageLimits::default());
         let (ours, size) = match (ours, pillow) {
@@ -122,7 +122,7 @@ fn a_side_that_fits_already_is_not_touched() {
 #[test]
 fn a_truncated_image_is_refused_or_whole() {
     let reference = pillow_reference();
-    for (name, length, pillow) in &reference.truncated {
+    for PillowCut { name, length, pillow } in &reference.cuts {
         let bytes = reference.bytes(name);
         let ours = decode(&bytes[..*length], &ImageLimits::default());
         let said = ours.as_ref().map_or_else(ToString::to_string, |_| "decoded".to_owned());
@@ -133,5 +133,5 @@ fn a_truncated_image_is_refused_or_whole() {
             Err(skip) => assert!(matches!(skip, ImageSkip::Undecodable(_)), "{name} cut to {length} bytes: {skip}"),
         }
     }
-    assert!(reference.truncated.len() > 100, "the cuts were made");
+    assert!(reference.cuts.len() > 100, "the cuts were made");
 }

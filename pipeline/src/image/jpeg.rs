@@ -5,6 +5,7 @@
 //! off and on subsampled photographs has 81–95 % of the values right, so it can't keep the pixel promise.
 
 use std::io::{self, BufRead, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use mozjpeg::{ColorSpace, Decompress, Marker};
 
@@ -14,8 +15,27 @@ use super::{ImageLimits, ImageSkip, RgbImage, turn};
 /// What stands before the TIFF structure in an EXIF segment.
 const EXIF: &[u8] = b"Exif\0\0";
 
-/// libjpeg reports an error by unwinding with a message, which the caller catches.
+/// libjpeg reports an error by unwinding with a message.
 pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+    catch_unwind(AssertUnwindSafe(|| read(bytes, limits))).unwrap_or_else(|thrown| match thrown.downcast::<String>() {
+        Ok(message) => Err(skip(&message)),
+        Err(panic) => resume_unwind(panic),
+    })
+}
+
+/// libjpeg's errors have no kinds, only texts.
+fn skip(message: &str) -> ImageSkip {
+    let message = message.trim_start_matches("libjpeg fatal error: ");
+    match message {
+        "Input file read error" => ImageSkip::Undecodable("the file is truncated".to_owned()),
+        _ if message.contains("nsupported") || message.contains("not implemented") => {
+            ImageSkip::Unsupported(message.to_owned())
+        }
+        _ => ImageSkip::Undecodable(message.to_owned()),
+    }
+}
+
+fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     let markers: &[Marker] = if limits.exif_rotation { &[Marker::APP(1)] } else { &[] };
     let header = Decompress::builder().with_markers(markers).from_reader(Whole(bytes)).map_err(undecodable)?;
     let (width, height) = (header.width() as u32, header.height() as u32);

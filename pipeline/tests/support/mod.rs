@@ -5,11 +5,22 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 pub struct Reference {
-    /// File name, and the size that Pillow decodes, or its error.
-    pub images: Vec<(String, Result<(u32, u32), String>)>,
-    /// File name, bytes that are left of it, and whether Pillow "decoded" or "refused" them.
-    pub truncated: Vec<(String, usize, String)>,
+    pub images: Vec<PillowImage>,
+    pub cuts: Vec<PillowCut>,
     folder: tempfile::TempDir,
+}
+
+/// An image file, and the size that Pillow decodes, or its error.
+pub struct PillowImage {
+    pub name: String,
+    pub size: Result<(u32, u32), String>,
+}
+
+/// The first bytes of an image file, and whether Pillow "decoded" or "refused" them.
+pub struct PillowCut {
+    pub name: String,
+    pub length: usize,
+    pub pillow: String,
 }
 
 impl Reference {
@@ -46,7 +57,7 @@ pub fn pillow_reference() -> &'static Reference {
         run(repository, &repository.join("pipeline/tests/pillow_reference.py"), &[&images, &pillow]);
         Reference {
             images: rows(&pillow.join("index.tsv")).iter().map(|row| parse_image(row)).collect(),
-            truncated: rows(&pillow.join("truncated.tsv")).iter().map(|row| parse_truncation(row)).collect(),
+            cuts: rows(&pillow.join("truncated.tsv")).iter().map(|row| parse_cut(row)).collect(),
             folder,
         }
     })
@@ -64,12 +75,13 @@ fn rows(table: &Path) -> Vec<Vec<String>> {
     text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
 }
 
-fn parse_image(row: &[String]) -> (String, Result<(u32, u32), String>) {
+fn parse_image(row: &[String]) -> PillowImage {
     let number = |at: usize| row[at].parse().expect("a size is a number");
-    let outcome = if row[1] == "error" { Err(row[2].clone()) } else { Ok((number(1), number(2))) };
-    (row[0].clone(), outcome)
+    let size = if row[1] == "error" { Err(row[2].clone()) } else { Ok((number(1), number(2))) };
+    PillowImage { name: row[0].clone(), size }
 }
 
-fn parse_truncation(row: &[String]) -> (String, usize, String) {
-    (row[0].clone(), row[1].parse().expect("a length is a number"), row[2].clone())
+fn parse_cut(row: &[String]) -> PillowCut {
+    let length = row[1].parse().expect("a length is a number");
+    PillowCut { name: row[0].clone(), length, pillow: row[2].clone() }
 }
