@@ -12,7 +12,7 @@ search was: a few 1e-5 is rounding, which a reader may excuse and this script do
 Pictures are given at the model's size first, so that only the model is compared; the last rows give photographs as they are, and so
 also compare decoding and resizing. Base takes 4 GB of disk and 6 GB of memory, large 4 GB and 8 GB.
 """
-import argparse, json, os, pathlib, shutil, subprocess, sys, tempfile, time
+import argparse, json, math, os, pathlib, shutil, subprocess, sys, tempfile, time
 
 import blip_models, blip_reference as blip
 import skimage
@@ -171,14 +171,20 @@ class Table:
         print(f"{model:30} {preset:9} {what:34} {number(match):>10} {number(cosine):>10}  {'ok' if good else 'DIFFERS'}{note}", flush=True)
 
 
+def gap(ours, theirs):
+    """Their distance; infinite where one is no number, as `max` may pass over a NaN."""
+    distance = abs(float("nan") if ours is None else ours - theirs)
+    return float("inf") if math.isnan(distance) else distance
+
+
 def compare_scores(table, program, name, folder, model, tokenizer, preset, images, files, texts, tolerance=TOLERANCE, what="score"):
     theirs = expected_scores(model, tokenizer, preset, images, texts)
     if not program:
         print(f"{name:30} {preset:9} {what:34} " + " ".join(f"{m:.3f}/{c:+.3f}" for row in theirs for m, c in row), flush=True)
         return
     ours = program.scores(folder, preset, files, texts)
-    worst = [max(abs(a[k] - b[k]) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)) for k in (0, 1)]
-    table.row(name, preset, f"{what}, {len(files)} images x {len(texts)} texts", *worst, all(w <= tolerance for w in worst))  # NaN is not <=
+    worst = [max(gap(a[k], b[k]) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)) for k in (0, 1)]
+    table.row(name, preset, f"{what}, {len(files)} images x {len(texts)} texts", *worst, all(w <= tolerance for w in worst))
 
 
 def compare_ids(table, program, name, folder, model, tokenizer, preset, images, files, how):
