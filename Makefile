@@ -1,5 +1,5 @@
 # Every target does its own set-up first; the first build takes a quarter of an hour on two cores, later ones seconds.
-.PHONY: setup demo test lint parity soak
+.PHONY: setup demo test lint parity bench soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -34,6 +34,12 @@ parity: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python scripts/parity.py $(BINARY)
+
+# capfilt beside its peers, in turns, on a quiet machine; the table goes to benches/RESULTS.md too. Half an hour.
+bench: setup
+	$(CARGO) build --release
+	@python3 scripts/peers.py
+	.peers/bin/python benches/run.py --record
 
 # The kill tests over many seeds: make soak SEEDS=20
 soak: setup

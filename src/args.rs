@@ -41,6 +41,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Captions for images
     Caption(CaptionArgs),
+    /// How fast this machine's device captions and judges, on ready pixels
+    Bench(BenchArgs),
     /// One device's process; `run` and `worker` start it and speak to it over its pipes
     #[command(hide = true)]
     Device(DeviceArgs),
@@ -104,6 +106,12 @@ pub struct VerifyArgs {
     pub job: String,
     #[arg(long)]
     pub json: bool,
+    /// Also judge about N rows again with the job's models, spread over its shards, and compare
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub recompute: u64,
+    /// Where to compute them: cpu, cuda, cuda:N or auto
+    #[arg(long, default_value = "auto")]
+    pub device: capfilt_med::DeviceChoice,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -173,6 +181,40 @@ pub struct CaptionArgs {
     pub seed: u64,
     #[arg(long, default_value_t = 1)]
     pub num_captions: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchArgs {
+    /// The captioner's checkpoint
+    #[arg(long)]
+    pub captioner: PathBuf,
+    /// The filter's checkpoint
+    #[arg(long)]
+    pub filter: PathBuf,
+    /// A folder of images
+    #[arg(long)]
+    pub images: PathBuf,
+    /// A file with one web text a line; there is a row for each, and images are used again when there are fewer
+    #[arg(long)]
+    pub texts: PathBuf,
+    /// Images per model call
+    #[arg(long, default_value_t = 8)]
+    pub batch: usize,
+    /// Threads libtorch computes with [default: as many as there are cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Times all rows are judged; the median counts
+    #[arg(long, default_value_t = 3)]
+    pub repeats: usize,
+    /// f32, bf16, f16 or auto
+    #[arg(long, default_value = "auto")]
+    pub precision: capfilt_med::PrecisionChoice,
+    /// cpu, cuda, cuda:N or auto
+    #[arg(long, default_value = "auto")]
+    pub device: capfilt_med::DeviceChoice,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

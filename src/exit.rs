@@ -17,9 +17,16 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Prints an error with its causes, in one line, and gives the code.
+    /// Prints an error with its causes, each once, and gives the code.
     pub fn report(self, error: &anyhow::Error) -> ExitCode {
-        eprintln!("capfilt: {error:#}");
+        // Many errors, object_store's all, tell their cause in their own text too.
+        let mut told = error.to_string();
+        for cause in error.chain().skip(1).map(ToString::to_string) {
+            if !told.contains(cause.trim()) {
+                told = format!("{told}: {cause}");
+            }
+        }
+        eprintln!("capfilt: {told}");
         self.into()
     }
 }

@@ -131,7 +131,10 @@ def load_images(where, side):
     return [Image.open(p).convert("RGB") for p in sorted(pathlib.Path(where).iterdir()) if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")]
 
 
-def web_texts(count):
+def web_texts(file, count):
+    """The texts of the file, one a line; without one, made-up ones."""
+    if file:
+        return [line for line in pathlib.Path(file).read_text().splitlines() if line.strip()]
     rng = random.Random(0)
     return [" ".join(rng.choices(WORDS, k=rng.randint(4, 18))) for _ in range(count)]
 
@@ -141,6 +144,7 @@ def main():
     p.add_argument("--captioner", required=True)
     p.add_argument("--filter", required=True)
     p.add_argument("--images", required=True, help="a folder of pictures, or how many to make up")
+    p.add_argument("--texts", help="a file with one web text a line; there is a row for each, and images are used again when there are fewer")
     p.add_argument("--mode", choices=["naive", "best"], default="best")
     p.add_argument("--dtype", choices=list(DTYPES), default="f32")
     p.add_argument("--batch", type=int, default=8)
@@ -159,7 +163,10 @@ def main():
     pixels = blip.pixels(images, peer.side()).to(peer.device, peer.dtype)
     preprocess = time.perf_counter() - began
     # Neighbours of like length waste the least padding.
-    web = sorted(web_texts(len(images)), key=len) if args.mode == "best" else web_texts(len(images))
+    web = web_texts(args.texts, len(images))
+    pixels = pixels[torch.arange(len(web)) % len(images)]
+    if args.mode == "best":
+        web.sort(key=len)
     run = getattr(peer, args.mode)
     torch.manual_seed(args.seed)
     run(pixels[: args.batch], web[: args.batch])
@@ -169,13 +176,13 @@ def main():
         peer.tokens = 0
         torch.manual_seed(args.seed)
         began = peer.stages.now()
-        for at in range(0, len(images), args.batch):
+        for at in range(0, len(web), args.batch):
             run(pixels[at : at + args.batch], web[at : at + args.batch])
-        repeats.append((peer.stages.now() - began) / len(images))
-        stages.append({k: v / len(images) for k, v in peer.stages.seconds.items()})
-        new_tokens.append(peer.tokens / len(images))
+        repeats.append((peer.stages.now() - began) / len(web))
+        stages.append({k: v / len(web) for k, v in peer.stages.seconds.items()})
+        new_tokens.append(peer.tokens / len(web))
     print(json.dumps({
-        "peer": "transformers", "mode": args.mode, "dtype": args.dtype, "sdpa": args.sdpa, "batch": args.batch, "threads": args.threads, "images": len(images),
+        "peer": "transformers", "mode": args.mode, "dtype": args.dtype, "sdpa": args.sdpa, "batch": args.batch, "threads": args.threads, "images": len(web),
         "s_per_image": round(statistics.median(repeats), 5), "repeats": [round(r, 5) for r in repeats],
         "stages_s_per_image": {k: round(statistics.median(s[k] for s in stages), 5) for k in stages[0]}, "preprocess_s_per_image": round(preprocess / len(images), 5),
         "new_tokens_per_caption": round(statistics.median(new_tokens), 2), "device": torch.cuda.get_device_name() if peer.device.type == "cuda" else platform.processor() or platform.machine(),

@@ -5,7 +5,7 @@
 pub enum BucketError {
     #[error("{url}: this is no URL capfilt can open ({why}); use s3://, gs://, az://, file:// or a path")]
     Url { url: String, why: String },
-    #[error("cannot {what} {object}: {source}")]
+    #[error("cannot {what} {object}: {source}{}", advice(.source))]
     Store {
         what: &'static str,
         object: String,
@@ -41,5 +41,16 @@ impl BucketError {
     /// Whether the object is there, but in another state than asked for.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Store { source: object_store::Error::Precondition { .. }, .. })
+    }
+}
+
+/// What to do about a store's error, where that is known.
+fn advice(error: &object_store::Error) -> &'static str {
+    use object_store::Error::{PermissionDenied, Unauthenticated};
+    let is_refusal = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
+    if is_refusal {
+        "; the store refuses the credentials in the environment: are they the right ones, and do they allow this?"
+    } else {
+        ""
     }
 }

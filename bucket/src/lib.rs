@@ -6,6 +6,7 @@ mod create;
 mod error;
 pub mod models;
 mod pinned;
+mod pinned_parquet;
 mod place;
 
 pub use bucket::Bucket;

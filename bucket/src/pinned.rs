@@ -36,9 +36,15 @@ impl PinnedObject {
     /// The bytes of one range.
     pub async fn range(&self, range: Range<u64>) -> Result<Bytes, BucketError> {
         let if_match = (!self.etag.is_empty()).then(|| self.etag.clone());
-        let options = GetOptions { range: Some(GetRange::Bounded(range)), if_match, ..GetOptions::default() };
+        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), if_match, ..GetOptions::default() };
         let fail = |source| BucketError::store("read", &self.url, source);
-        self.store.get_opts(&self.path, options).await.map_err(fail)?.bytes().await.map_err(fail)
+        let bytes = self.store.get_opts(&self.path, options).await.map_err(fail)?.bytes().await.map_err(fail)?;
+        // Stores answer a range that reaches beyond the object with what there is of it.
+        if bytes.len() as u64 != range.end - range.start {
+            let (start, end, found) = (range.start, range.end, bytes.len());
+            return Err(BucketError::Refused(format!("{}: bytes {start} to {end} are only {found}", self.url)));
+        }
+        Ok(bytes)
     }
 
     /// The bytes of several ranges, in the order asked; near ones share a request.
@@ -87,6 +93,7 @@ mod tests {
         std::fs::write(folder.path().join("a"), "before").unwrap();
         let object = pinned(folder.path(), "a").await;
         assert_eq!(object.range(1..3).await.unwrap(), "ef");
+        assert!(object.ranges(&[0..2, 4..9]).await.unwrap_err().to_string().contains("bytes 0 to 9 are only 6"));
         std::fs::write(folder.path().join("a"), "after!!").unwrap();
         assert!(object.range(1..3).await.unwrap_err().is_changed());
     }

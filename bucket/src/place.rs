@@ -1,7 +1,12 @@
 //! A URL opened: a store and a prefix in it.
 
 use crate::BucketError;
-use object_store::{ObjectStore, local::LocalFileSystem, parse_url_opts, path::Path};
+use object_store::{
+    ObjectStore,
+    local::LocalFileSystem,
+    parse_url_opts,
+    path::{Path, PathPart},
+};
 use std::sync::Arc;
 use url::Url;
 
@@ -28,8 +33,12 @@ impl Place {
     }
 
     fn open_remote(url: &str, parsed: &Url) -> Result<Self, BucketError> {
-        let options = std::env::vars().map(|(key, value)| (key.to_ascii_lowercase(), value));
-        let (store, prefix) = parse_url_opts(parsed, options).map_err(|error| refused(url, &error.to_string()))?;
+        // URLs are written into records and logs.
+        if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
+            return Err(refused(url, "it holds a user name, a password or a query; credentials belong in the environment"));
+        }
+        let (store, prefix) =
+            parse_url_opts(parsed, cloud_variables()).map_err(|error| refused(url, &error.to_string()))?;
         Ok(Self { url: url.trim_end_matches('/').to_owned(), store: Arc::from(store), prefix })
     }
 
@@ -48,13 +57,30 @@ impl Place {
 
     /// The full path of a name below this place; the empty name is the place itself.
     pub fn path_of(&self, name: &str) -> Path {
-        name.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, part| path.join(part))
+        // Names come from listings and from rows, as they are: encoding `é`, `#` or `~` would name another object. What
+        // no name can be (`..`, control characters) is encoded, and so found nowhere.
+        let part = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
+        name.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, next| path.join(part(next)))
     }
 
     /// The URL of a name below this place, for people.
     pub fn url_of(&self, name: &str) -> String {
         format!("{}/{name}", self.url)
     }
+}
+
+/// What the environment says to the clouds' tools, under the names object_store knows.
+///
+/// It would also take `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name before it, whoever they are meant for.
+fn cloud_variables() -> impl Iterator<Item = (String, String)> {
+    const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
+    // Azure's managed identity and Google's service account have these names without a cloud's name.
+    const OTHERS: [&str; 2] = ["IDENTITY_ENDPOINT", "SERVICE_ACCOUNT"];
+    let is_cloud_s = |key: &str| CLOUDS.iter().any(|cloud| key.starts_with(cloud)) || OTHERS.contains(&key);
+    // A variable of bytes that are no text is nobody's here, and no reason to panic.
+    let texts =
+        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    texts.filter(move |(key, _)| is_cloud_s(key)).map(|(key, value)| (key.to_ascii_lowercase(), value))
 }
 
 fn refused(url: &str, why: &str) -> BucketError {
@@ -89,8 +115,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_taken_as_it_is_and_leads_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+        let name = "données/犬 ~1 [2] 100%25 a#b?.parquet";
+        assert_eq!(place.path_of(name).as_ref(), format!("{}/{name}", place.prefix));
+        assert!(place.path_of("a/../../b\0").as_ref().ends_with("a/%2E%2E/%2E%2E/b%00"));
+    }
+
+    #[test]
     fn an_error_shows_no_password() {
         let error = Place::open("ftp://me:secret@host/x?sig=abc").unwrap_err().to_string();
         assert!(!error.contains("secret") && !error.contains("abc"), "{error}");
+        let error = Place::open("s3://me:secret@bucket/x").unwrap_err().to_string();
+        assert!(error.contains("environment") && !error.contains("secret"), "{error}");
     }
 }

@@ -1,7 +1,13 @@
 //! Whether a file has the columns the settings name, in types a worker can read.
 
 use arrow::datatypes::{DataType, Schema};
-use capfilt_schemas::{predicate::Predicate, settings::Input};
+use capfilt_schemas::{
+    predicate::{Literal, Predicate},
+    settings::Input,
+};
+
+/// From this likeness on (Jaro-Winkler, 1 is the same) a name is taken for a misspelling of another.
+const ALIKE: f64 = 0.7;
 
 /// The columns a job needs of every file.
 #[derive(Debug, Clone)]
@@ -9,8 +15,10 @@ pub struct Wanted {
     image: String,
     text: String,
     key: String,
-    /// Only looked at or copied; any type will do.
-    others: Vec<(&'static str, String)>,
+    /// Looked at by the condition, with what they are compared with.
+    compared: Vec<(String, Option<Literal>)>,
+    /// Only copied; any type will do.
+    copied: Vec<String>,
 }
 
 /// What a sound file lacks without harm.
@@ -21,13 +29,13 @@ pub struct Fit {
 
 impl Wanted {
     pub fn of(input: &Input, filter: Option<&Predicate>) -> Self {
-        let looked_at = filter.iter().flat_map(|filter| filter.columns()).map(|name| ("input.where", name.to_owned()));
-        let copied = input.passthrough.iter().map(|name| ("input.passthrough", name.clone()));
+        let uses = filter.iter().flat_map(|filter| filter.uses());
         Self {
             image: input.image.clone(),
             text: input.text.clone(),
             key: input.key.clone(),
-            others: looked_at.chain(copied).collect(),
+            compared: uses.map(|(name, literal)| (name.to_owned(), literal.cloned())).collect(),
+            copied: input.passthrough.clone(),
         }
     }
 
@@ -42,8 +50,15 @@ impl Wanted {
         if !is_bytes(text) && !is_text(text) {
             return Err(wrong_type("input.text", &self.text, text, "text"));
         }
-        for (setting, name) in &self.others {
-            found(schema, setting, name)?;
+        for name in &self.copied {
+            found(schema, "input.passthrough", name)?;
+        }
+        for (name, literal) in &self.compared {
+            let kind = found(schema, "input.where", name)?;
+            // A column of nulls alone has no type to speak of; comparing it selects nothing.
+            if let Some(literal) = literal.as_ref().filter(|literal| !literal.fits(kind) && kind != &DataType::Null) {
+                return Err(format!("column `{name}` is {kind}, but input.where compares it with {literal}"));
+            }
         }
         let key = type_of(schema, &self.key);
         if let Some(key) = key.filter(|key| !is_text(key) && !key.is_integer()) {
@@ -62,6 +77,7 @@ fn found<'a>(schema: &'a Schema, setting: &str, name: &str) -> Result<&'a DataTy
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let likeness = |known: &&&str| strsim::jaro_winkler(known, name);
         let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = nearest.filter(|nearest| likeness(nearest) >= ALIKE);
         let advice = nearest.map(|nearest| format!("; did you mean {setting} = \"{nearest}\"?")).unwrap_or_default();
         format!("there is no column `{name}` ({setting}); it has {}{advice}", names.join(", "))
     })
@@ -98,8 +114,9 @@ mod tests {
     use arrow::datatypes::Field;
 
     fn wanted() -> Wanted {
-        let others = vec![("input.where", "width".to_owned())];
-        Wanted { image: "jpg".to_owned(), text: "caption".to_owned(), key: "key".to_owned(), others }
+        let filter = Predicate::parse("width >= 256").unwrap();
+        let settings = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\n";
+        Wanted::of(&capfilt_schemas::settings::parse(settings, &[]).unwrap().input, Some(&filter))
     }
 
     fn schema(columns: &[(&str, DataType)]) -> Schema {
@@ -119,10 +136,11 @@ mod tests {
     fn a_column_of_a_type_no_worker_reads_is_refused() {
         let base = [("jpg", DataType::Binary), ("caption", DataType::Utf8View), ("width", DataType::Int32)];
         assert_eq!(wanted().fit(&schema(&base)), Ok(Fit { has_key: false }));
-        for (at, kind) in [(0, DataType::Int32), (1, DataType::Float64)] {
+        for (at, kind) in [(0, DataType::Int32), (1, DataType::Float64), (2, DataType::Utf8)] {
             let mut columns = base.clone();
             columns[at].1 = kind;
-            assert!(wanted().fit(&schema(&columns)).unwrap_err().contains("expected"));
+            let error = wanted().fit(&schema(&columns)).unwrap_err();
+            assert!(error.contains("expected") || error.contains("compares it with 256"), "{error}");
         }
         let image = DataType::Struct(
             vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)].into(),

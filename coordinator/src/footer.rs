@@ -3,7 +3,7 @@
 use crate::{
     PlanError,
     cut::RowGroup,
-    pinned_parquet::{PinnedParquet, fault_of_file},
+    faults::fault_of_file,
 };
 use arrow::datatypes::Schema;
 use capfilt_bucket::{PinnedObject, Place};
@@ -11,7 +11,7 @@ use capfilt_schemas::plan::InputFile;
 use parquet::{
     arrow::{async_reader::AsyncFileReader as _, parquet_to_arrow_schema},
     errors::ParquetError,
-    file::metadata::{ParquetMetaData, RowGroupMetaData},
+    file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
 };
 
 /// What a plan needs of a footer.
@@ -26,8 +26,8 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
     if file.bytes == 0 {
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
     }
-    let loaded = PinnedParquet(PinnedObject::new(input, file)).get_metadata(None).await;
-    match loaded.and_then(|metadata| describe(&metadata)).map_err(fault_of_file) {
+    let loaded = PinnedObject::new(input, file).get_metadata(None).await;
+    match loaded.and_then(|metadata| describe(&metadata, file.bytes)).map_err(fault_of_file) {
         Ok(footer) => Ok(Ok(footer)),
         Err(Ok(fault)) => Ok(Err(fault)),
         Err(Err(error)) if error.is_changed() || error.is_not_found() => Err(PlanError::Moving(file.path.clone())),
@@ -35,14 +35,30 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
     }
 }
 
-fn describe(metadata: &ParquetMetaData) -> Result<Footer, ParquetError> {
+fn describe(metadata: &ParquetMetaData, file_bytes: u64) -> Result<Footer, ParquetError> {
     let file = metadata.file_metadata();
-    let schema = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata())?;
-    let negative = |n: i64| ParquetError::General(format!("a row group says it has {n} rows or bytes"));
-    let positive = |n: i64| u64::try_from(n).map_err(|_| negative(n));
+    // Types come from Parquet alone, as for the reader of the rows: that a writer's Arrow library had a dictionary is its
+    // own business.
+    let schema = parquet_to_arrow_schema(file.schema_descr(), None)?;
     let group = |group: &RowGroupMetaData| {
-        let bytes = group.columns().iter().map(|column| positive(column.compressed_size())).sum::<Result<u64, _>>()?;
-        Ok(RowGroup { rows: positive(group.num_rows())?, bytes })
+        let negative = |_| ParquetError::General(format!("a row group says it has {} rows", group.num_rows()));
+        let rows = u64::try_from(group.num_rows()).map_err(negative)?;
+        let bytes = group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
+        Ok(RowGroup { rows, bytes })
     };
     Ok(Footer { schema, groups: metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()? })
+}
+
+/// Length of a column chunk, which must lie within the file: the reader of the rows takes the footer's word for it.
+fn bytes_of(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<u64, ParquetError> {
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let (start, length) = (u64::try_from(start).ok(), u64::try_from(column.compressed_size()).ok());
+    let end = start.zip(length).and_then(|(start, length)| start.checked_add(length));
+    match (length, end) {
+        (Some(length), Some(end)) if end <= file_bytes => Ok(length),
+        _ => Err(ParquetError::General(format!(
+            "the footer says that column `{}` lies where the file of {file_bytes} bytes has none: was it cut?",
+            column.column_path().string()
+        ))),
+    }
 }

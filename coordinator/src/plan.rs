@@ -54,6 +54,13 @@ pub enum PlanError {
     Bucket(#[from] BucketError),
 }
 
+impl PlanError {
+    /// Whether the settings are at fault, and not the store.
+    pub fn is_of_settings(&self) -> bool {
+        matches!(self, Self::NoFiles { .. } | Self::NothingUsable { .. } | Self::Where(_))
+    }
+}
+
 /// What became of one file.
 enum Planned {
     Cut { shards: Vec<Shard>, has_key: bool, warning: Option<String> },

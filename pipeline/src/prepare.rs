@@ -80,6 +80,7 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
         ImageInput::Unreadable(why) => {
             return Err(Skip { status: RowStatus::ImageUnreadable, detail: Some(why.clone()) });
         }
+        ImageInput::TooLarge(why) => return Err(Skip { status: RowStatus::ImageTooLarge, detail: Some(why.clone()) }),
         ImageInput::Bytes { bytes, .. } => decode(bytes, &spec.limits).map_err(skip)?,
     };
     let captioner_u8 = squash(&image, spec.captioner_side, resizer);

@@ -147,7 +147,7 @@ fn limits_hold_bytes_pixels_and_sides() {
         decode(bytes, &limits)
     };
     assert!(
-        matches!(with(|limits| limits.bytes = 100), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.bytes is 100"))
+        matches!(with(|limits| limits.bytes = 100), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.image_bytes is 100"))
     );
     assert!(
         matches!(with(|limits| limits.pixels = 383), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.pixels is 383"))

@@ -6,7 +6,8 @@
 //!
 //! As in SQL, a comparison with null is unknown, and a row is selected only when the whole is true.
 
-use std::{collections::BTreeSet, iter::Peekable, str::Chars};
+use arrow::datatypes::DataType;
+use std::{collections::BTreeSet, fmt, iter::Peekable, str::Chars};
 
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,10 +54,37 @@ impl Predicate {
 
     /// The columns it looks at.
     pub fn columns(&self) -> BTreeSet<&str> {
+        self.uses().into_iter().map(|(column, _)| column).collect()
+    }
+
+    /// The columns it looks at, each time with what it is compared with; `None` for a question after null.
+    pub fn uses(&self) -> Vec<(&str, Option<&Literal>)> {
         match self {
-            Self::Compare { column, .. } | Self::IsNull { column, .. } => BTreeSet::from([column.as_str()]),
-            Self::And(a, b) | Self::Or(a, b) => a.columns().union(&b.columns()).copied().collect(),
-            Self::Not(a) => a.columns(),
+            Self::Compare { column, literal, .. } => vec![(column, Some(literal))],
+            Self::IsNull { column, .. } => vec![(column, None)],
+            Self::And(a, b) | Self::Or(a, b) => [a.uses(), b.uses()].concat(),
+            Self::Not(a) => a.uses(),
+        }
+    }
+}
+
+impl Literal {
+    /// Whether a column of this type can be compared with it.
+    pub fn fits(&self, column: &DataType) -> bool {
+        match self {
+            Self::Number(_) => column.is_numeric(),
+            Self::Text(_) => column.is_string(),
+            Self::Bool(_) => column == &DataType::Boolean,
+        }
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(out, "{number}"),
+            Self::Text(text) => write!(out, "'{}'", text.replace('\'', "''")),
+            Self::Bool(value) => write!(out, "{value}"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `capfilt check`: is everything there that a job needs?
 
+use super::plan;
 use crate::{
     args::SettingsArgs,
     exit::{Blame as _, Ending, Exit},
@@ -22,7 +23,7 @@ pub async fn run(args: &SettingsArgs) -> Ending {
         return Ok(Exit::Environment);
     }
     let input = Place::open(&settings.input.url).usage()?;
-    let plan = capfilt_coordinator::plan(&input, &settings).await.environment()?;
+    let plan = plan::blamed(capfilt_coordinator::plan(&input, &settings).await)?;
     println!("input     {} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
     plan.refused.iter().for_each(|file| println!("refused   {}: {}", file.path, file.reason));
     let workers = &settings.workers;

@@ -7,7 +7,15 @@ use capfilt_pipeline::{
     model::PixelBatch,
     resize::Resizer,
 };
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The files of a folder, sorted by name.
+pub fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
 
 /// The bytes of the file, and its pixels at the model's size as a batch of one.
 pub fn read(path: &Path, side: usize) -> Result<(Vec<u8>, PixelBatch), Failure> {

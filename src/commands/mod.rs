@@ -1,10 +1,12 @@
 //! One file per subcommand.
 
+mod bench;
 mod caption;
 mod check;
 mod device;
 mod image_file;
 mod plan;
+mod recompute;
 mod run;
 mod score;
 mod status;
@@ -23,6 +25,7 @@ pub async fn run(command: Command) -> Ending {
         Command::Check(args) => check::run(&args).await,
         Command::Score(args) => score::run(&args),
         Command::Caption(args) => caption::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Device(args) => device::run(&args).await,
     }
 }

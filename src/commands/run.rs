@@ -1,6 +1,9 @@
 //! `capfilt run`: plan if needed, work until done, seal. Running it again resumes.
 
-use super::worker::{self, Part};
+use super::{
+    plan,
+    worker::{self, Part},
+};
 use crate::{
     args::RunArgs,
     exit::{Blame as _, Ending, Exit, Failure},
@@ -16,7 +19,10 @@ use capfilt_coordinator::{
     standing,
 };
 use capfilt_med::DeviceChoice;
-use capfilt_schemas::settings::{Auto, Settings};
+use capfilt_schemas::{
+    manifest::Manifest,
+    settings::{Auto, Settings},
+};
 use serde_json::json;
 
 pub async fn run(args: &RunArgs) -> Ending {
@@ -40,7 +46,8 @@ pub async fn run(args: &RunArgs) -> Ending {
     let standing = standing(&bucket).await.environment()?;
     let sealed = manifest::seal(&bucket, &record, &plan, &standing).await.environment()?;
     conclude(&sealed, args.json);
-    let whole = sealed.manifest.quarantined.is_empty() && refused.is_empty();
+    let Manifest { quarantined, tally, .. } = &sealed.manifest;
+    let whole = quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0;
     Ok(if whole { Exit::Done } else { Exit::WithQuarantine })
 }
 
@@ -51,6 +58,7 @@ async fn open(bucket: &Bucket, settings: &Settings, devices: &[DevicePlan]) -> R
     let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     match job::open_or_create(bucket, &input, asked).await {
         Err(error @ (JobError::Differs(_) | JobError::NoJob { .. })) => Err(error).usage(),
+        Err(JobError::Plan(error)) => plan::blamed(Err(error)),
         opened => opened.environment(),
     }
 }
@@ -73,10 +81,13 @@ fn conclude(sealed: &Sealed, as_json: bool) {
         println!(
             "{}",
             json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
-            "quarantined_shards": manifest.quarantined.len()})
+            "quarantined_shards": manifest.quarantined.len(), "refused_files": manifest.refused.len()})
         );
     } else {
         println!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
+        for file in &manifest.refused {
+            println!("refused {}: {}", file.path, file.reason);
+        }
         for shard in &manifest.quarantined {
             println!("quarantined shard {} ({} rows): {}", shard.shard, shard.rows, shard.reason);
         }

@@ -1,32 +1,63 @@
 //! `capfilt verify`: are a job's books in order, and its objects as they were committed?
 
+use super::recompute;
 use crate::{
     args::VerifyArgs,
     exit::{Blame as _, Ending, Exit},
 };
 use capfilt_bucket::{Bucket, Place};
-use capfilt_coordinator::{job, verify};
+use capfilt_coordinator::{Verification, job, verify};
+use capfilt_workers::Agreement;
 use indicatif::ProgressBar;
+use serde_json::json;
 
 pub async fn run(args: &VerifyArgs) -> Ending {
     let bucket = Bucket::open(&args.job).usage()?;
-    let job = job::find(&bucket).await.environment()?;
-    let input = job.map(|job| Place::open(&job.settings.input.url)).transpose().usage()?;
+    // A record that does not read is the verification's to report.
+    let job = job::find(&bucket).await.unwrap_or(None);
+    let input = job.as_ref().map(|job| Place::open(&job.settings.input.url)).transpose().usage()?;
     let bar = ProgressBar::new(0);
     let progress = |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let found = verify(&bucket, input.as_ref(), progress).await.environment()?;
+    let mut found = verify(&bucket, input.as_ref(), progress).await.environment()?;
     bar.finish_and_clear();
+    let agreement = match (args.recompute, found.ok) {
+        (0, _) | (_, false) => None,
+        (rows, true) => Some(recompute::rows(&bucket, rows, args.device).await?),
+    };
+    if let Some((agreement, problem)) = &agreement {
+        found.problems.extend(problem.clone());
+        found.ok &= agreement.rows > 0 && problem.is_none();
+    }
+    let agreement = agreement.map(|(agreement, _)| agreement);
     if args.json {
-        println!("{}", serde_json::to_string(&found).environment()?);
+        let Verification { ok, rows, problems } = &found;
+        println!("{}", json!({"ok": ok, "rows": rows, "problems": problems, "recomputed": agreement}));
     } else {
-        for problem in &found.problems {
-            println!("{}: {}; {}", problem.object, problem.what, problem.next);
-        }
-        let verdict = if found.ok { "in order" } else { "NOT in order" };
-        println!("{} rows in committed shards: {verdict}, {} problems", found.rows, found.problems.len());
+        show(&found, agreement.as_ref());
     }
     Ok(if found.ok { Exit::Done } else { Exit::WithQuarantine })
+}
+
+fn show(found: &Verification, agreement: Option<&Agreement>) {
+    for problem in &found.problems {
+        println!("{}: {}; {}", problem.object, problem.what, problem.next);
+    }
+    if let Some(a) = agreement {
+        println!(
+            "{} rows judged again: {} equal to the last bit; {} of {} captions and {} verdicts differ; \
+             P(match) within {:.1e}, cosine within {:.1e}",
+            a.rows,
+            a.equal_rows,
+            a.other_captions,
+            a.captions,
+            a.other_verdicts,
+            a.max_match_difference,
+            a.max_cosine_difference
+        );
+    }
+    let verdict = if found.ok { "in order" } else { "NOT in order" };
+    println!("{} rows in committed shards: {verdict}, {} problems", found.rows, found.problems.len());
 }

@@ -2,6 +2,9 @@
 
 #![allow(dead_code)]
 
+pub mod kills;
+pub mod tables;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -12,9 +15,14 @@ pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The binary under test.
+/// The binary under test, without the S3 credentials of whoever runs the tests.
 pub fn capfilt() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_capfilt"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_capfilt"));
+    let keys = std::env::vars_os().map(|(key, _)| key).filter(|key| key.as_encoded_bytes().starts_with(b"AWS_"));
+    keys.for_each(|key| {
+        command.env_remove(key);
+    });
+    command
 }
 
 /// The Python that `make setup` provides.
@@ -48,29 +56,45 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// Bytes of committed tables, by input file, first row and table.
+pub type Committed = BTreeMap<(String, u64, String), Vec<u8>>;
+
 /// A job's settings in a folder of its own.
 pub struct Job {
     pub folder: tempfile::TempDir,
     pub url: String,
+    /// The folder in which the job's objects lie as files.
+    pub objects: PathBuf,
     pub overrides: Vec<String>,
+    /// Of all commands about this job.
+    pub env: Vec<(String, String)>,
 }
 
 impl Job {
     /// A job with the demo's models over an input.
     pub fn over(input: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = folder.path().join("job").display().to_string();
-        let models = repo().join("demo/models");
-        let settings = format!(
-            "[job]\nurl = \"{url}\"\n[input]\nurl = \"{input}\"\n[models]\ncaptioner = \"{models}/captioner\"\nfilter = \"{models}/filter\"\n\
-             precision = \"f32\"\n[captioner]\nmax_length = 30\n[workers]\ndevices = [\"cpu\"]\nbatch = 16\nmodel_threads = 1\ndecode_threads = 1\n",
-            models = models.display(),
-        );
-        std::fs::write(folder.path().join("job.toml"), settings).unwrap();
-        Self { folder, url, overrides: Vec::new() }
+        let objects = folder.path().join("job");
+        let url = objects.display().to_string();
+        Self::at(folder, url, objects, input, &repo().join("demo/models").display().to_string())
     }
 
-    /// The demo's first file, cut into shards of about so many rows (its row groups permitting).
+    /// A job at any URL, over an input, with the models of a folder or prefix.
+    pub fn at(folder: tempfile::TempDir, url: String, objects: PathBuf, input: &str, models: &str) -> Self {
+        let settings = format!(
+            "[job]\nurl = \"{url}\"\n[input]\nurl = \"{input}\"\n[models]\ncaptioner = \"{models}/captioner\"\nfilter = \"{models}/filter\"\n\
+             precision = \"f32\"\n[captioner]\nmax_length = 30\n[workers]\ndevices = [\"cpu\"]\nbatch = 16\nmodel_threads = 1\ndecode_threads = 1\n"
+        );
+        std::fs::write(folder.path().join("job.toml"), settings).unwrap();
+        Self { folder, url, objects, overrides: Vec::new(), env: Vec::new() }
+    }
+
+    /// A job over one of the demo's files: 800 rows in row groups of 200.
+    pub fn over_one_file() -> Self {
+        Self::over(&repo().join("demo/web/web-00000.parquet").display().to_string())
+    }
+
+    /// A job over the demo's three files: 2,400 rows in row groups of 200.
     pub fn over_demo() -> Self {
         Self::over(&repo().join("demo/web").display().to_string())
     }
@@ -86,7 +110,7 @@ impl Job {
 
     pub fn command(&self, name: &str) -> Command {
         let mut command = capfilt();
-        command.arg(name).arg("-c").arg(self.config());
+        command.arg(name).arg("-c").arg(self.config()).envs(self.env.clone());
         self.overrides.iter().for_each(|entry| {
             command.args(["-s", entry]);
         });
@@ -97,24 +121,31 @@ impl Job {
         expect(&mut self.command("run"), 0)
     }
 
+    /// A command that takes no settings, only the job's URL.
+    pub fn command_by_url(&self, name: &str) -> Command {
+        let mut command = capfilt();
+        command.args([name, "--job", &self.url]).envs(self.env.clone());
+        command
+    }
+
     pub fn verify(&self, code: i32) -> serde_json::Value {
-        let output = expect(capfilt().args(["verify", "--json", "--job", &self.url]), code);
+        let output = expect(self.command_by_url("verify").arg("--json"), code);
         serde_json::from_str(&stdout(&output)).unwrap()
     }
 
-    /// Bytes of every committed table, by input file and first row, so that jobs in different places compare.
-    pub fn committed(&self) -> BTreeMap<(String, u64, String), Vec<u8>> {
-        let mut tables = BTreeMap::new();
-        for shard in std::fs::read_dir(Path::new(&self.url).join("commits")).unwrap() {
+    /// Every committed table, so that jobs in different places compare.
+    pub fn committed(&self) -> Committed {
+        let mut tables = Committed::new();
+        for shard in std::fs::read_dir(self.objects.join("commits")).unwrap() {
             let shard = shard.unwrap().path();
             let commit: serde_json::Value =
                 serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
             let outputs: Vec<(String, PathBuf)> =
                 commit["outputs"].as_array().unwrap().iter().map(table_and_path).collect();
-            let ledger = Path::new(&self.url).join(&outputs.iter().find(|(table, _)| table == "ledger").unwrap().1);
+            let ledger = self.objects.join(&outputs.iter().find(|(table, _)| table == "ledger").unwrap().1);
             let (file, row) = first_address(&ledger);
             for (table, path) in outputs {
-                tables.insert((file.clone(), row, table), std::fs::read(Path::new(&self.url).join(path)).unwrap());
+                tables.insert((file.clone(), row, table), std::fs::read(self.objects.join(path)).unwrap());
             }
         }
         tables

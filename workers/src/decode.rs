@@ -52,7 +52,7 @@ pub(crate) fn decode(
     }
 }
 
-fn prepare_all(rows: Rows, spec: &PrepareSpec) -> PreparedRows {
+pub(crate) fn prepare_all(rows: Rows, spec: &PrepareSpec) -> PreparedRows {
     let samples = rows.samples.into_par_iter();
     let prepared = samples.map_init(Resizer::new, |resizer, sample| prepare(sample, spec, resizer));
     PreparedRows { rows: prepared.collect(), passthrough: rows.passthrough }

@@ -7,7 +7,9 @@ mod decode;
 mod device;
 mod failing;
 mod fetch;
+mod recompute;
 mod worker;
 mod write;
 
+pub use recompute::{Agreement, Recompute, RecomputeError};
 pub use worker::{Worker, run};

@@ -74,7 +74,7 @@ pub async fn run(
     Ok(())
 }
 
-fn columns(settings: &Settings) -> Result<InputColumns, PredicateError> {
+pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateError> {
     let input = &settings.input;
     Ok(InputColumns {
         key: input.key.clone(),
@@ -88,7 +88,7 @@ fn columns(settings: &Settings) -> Result<InputColumns, PredicateError> {
     })
 }
 
-fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (usize, usize)) -> PrepareSpec {
+pub(crate) fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (usize, usize)) -> PrepareSpec {
     let limits = &settings.limits;
     PrepareSpec {
         limits: ImageLimits {

@@ -43,7 +43,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
+    pub fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { object: object.into(), what: what.into(), next: next.into() }
     }
 }

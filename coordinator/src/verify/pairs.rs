@@ -48,7 +48,7 @@ fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, fa
     });
     if images == Images::Embed {
         let bytes = column("image").as_struct().column_by_name("bytes").expect("a field of the image column");
-        let bytes = bytes.as_binary::<i64>();
+        let bytes = bytes.as_binary::<i32>();
         let sha256 = bytes.is_valid(i).then(|| sha256_hex(bytes.value(i)));
         faults.add_if(sha256 != expected.image_sha256, || {
             format!("row {row} has another image than the one the ledger is about")

@@ -1,7 +1,7 @@
 //! Reading a table of an attempt for checking, and keeping what is wrong with it short.
 
 use super::{Problem, shard::redo};
-use crate::pinned_parquet::{PinnedParquet, fault_of_file};
+use crate::faults::fault_of_file;
 use arrow::{array::RecordBatch, datatypes::Schema};
 use capfilt_bucket::{Bucket, BucketError, PinnedObject};
 use capfilt_schemas::{
@@ -63,7 +63,7 @@ pub(super) async fn measure(bucket: &Bucket, name: &str) -> Result<Option<(u64, 
 }
 
 /// A table being read; what cannot be read of it is a fault, what the store refuses is an error.
-pub(super) struct Batches(ParquetRecordBatchStream<PinnedParquet>);
+pub(super) struct Batches(ParquetRecordBatchStream<PinnedObject>);
 
 impl Batches {
     /// `None` (and a fault) when the table is not readable or lacks columns of `expected`; it may have more.
@@ -75,7 +75,7 @@ impl Batches {
     ) -> Result<Option<Self>, BucketError> {
         // Not pinned to a state: its digest was just compared, and no one writes an attempt's object twice.
         let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
-        let reader = PinnedParquet(PinnedObject::new(&bucket.place, &object));
+        let reader = PinnedObject::new(&bucket.place, &object);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         let Some(builder) = readable(builder, faults)? else { return Ok(None) };
         let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());

@@ -1,7 +1,7 @@
 //! Ledger, pairs and quarantine as a worker writes them, for made-up rows.
 
 use arrow::array::{
-    ArrayRef, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, LargeBinaryBuilder, ListBuilder,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, ListBuilder,
     RecordBatch, StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
 };
 use bytes::Bytes;
@@ -122,7 +122,7 @@ pub fn pairs(rows: &[LedgerRow]) -> RecordBatch {
     let mut list =
         ListBuilder::new(StructBuilder::from_fields(pairs::caption_fields(), 0)).with_field(pairs::caption_item());
     for row in &kept {
-        images.field_builder::<LargeBinaryBuilder>(0).unwrap().append_value(image(row.row));
+        images.field_builder::<BinaryBuilder>(0).unwrap().append_value(image(row.row));
         images.field_builder::<StringBuilder>(1).unwrap().append_null();
         images.append(true);
         let web = row.web_score.filter(|s| s.kept).map(|s| (row.web_text.clone().unwrap(), "web", s.itm));

@@ -70,6 +70,19 @@ impl BlipCaptioner {
         &self.decoder
     }
 
+    /// Runs the vision transformer alone and waits for it, which is what a benchmark wants to know.
+    ///
+    /// # Errors
+    /// When the device cannot.
+    pub fn encode(&self, images: &PixelBatch) -> Result<(), ModelError> {
+        let states = tch::no_grad(|| self.images.states(images));
+        drop(states.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))?);
+        if let tch::Device::Cuda(index) = self.images.device {
+            tch::Cuda::synchronize(index as i64);
+        }
+        Ok(())
+    }
+
     /// Ids of `captions` captions for each image, from the states of its vision tower (images, tokens, d).
     pub fn generate(
         &self,

@@ -115,7 +115,7 @@ fn missing_misshapen_and_unexpected_tensors_are_named() {
     });
     let error = captioner_error(copy.path());
     assert!(error.contains("1 tensor missing (first: vision_model.post_layernorm.bias)"), "{error}");
-    assert!(error.contains("output.dense.bias is [3], expected [40]"), "{error}");
+    assert!(error.contains("output.dense.bias is [3], expected [32]"), "{error}");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn options_the_model_cannot_follow_are_refused() {
 
 #[test]
 fn position_tables_are_stretched_as_torch_stretches_them() {
-    for (case, grid) in [("patch16", 4), ("patch8", 12)] {
+    for (case, grid) in [("patch16", 6), ("patch8", 8)] {
         let wanted = expected(case, "position.large");
         let tensors = [("table".to_string(), expected(case, "position.small"))].into();
         let store = WeightStore::new(Role::Filter, tensors, Vec::new(), Device::Cpu, Kind::Float);
@@ -203,11 +203,12 @@ fn position_tables_are_stretched_as_torch_stretches_them() {
 fn another_image_size_loads_when_it_is_asked_for() {
     let mut options = options(Preset::Original);
     options.image_size = Some(96);
-    let filter = BlipFilter::load(&folder("patch16", "filter"), &options).unwrap();
-    assert_eq!(filter.images().states(&pictures("patch8")).unwrap().size(), [3, 1 + 36, 48]);
+    // The model of 64 pixels in patches of 8, shown pictures of 96.
+    let filter = BlipFilter::load(&folder("patch8", "filter"), &options).unwrap();
+    assert_eq!(filter.images().states(&pictures("patch16")).unwrap().size(), [3, 1 + 12 * 12, 32]);
     options.image_size = Some(100);
-    let error = BlipFilter::load(&folder("patch16", "filter"), &options).err().unwrap().to_string();
-    assert!(error.contains("100") && error.contains("16"), "{error}");
+    let error = BlipFilter::load(&folder("patch8", "filter"), &options).err().unwrap().to_string();
+    assert!(error.contains("100") && error.contains('8'), "{error}");
 }
 
 #[test]

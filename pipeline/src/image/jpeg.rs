@@ -28,6 +28,8 @@ fn skip(message: &str) -> ImageSkip {
     let message = message.trim_start_matches("libjpeg fatal error: ");
     match message {
         "Input file read error" => ImageSkip::Undecodable("the file is truncated".to_owned()),
+        // A marker that no JPEG has is damage, whatever libjpeg calls it.
+        _ if message.starts_with("Unsupported marker") => ImageSkip::Undecodable(message.to_owned()),
         _ if message.contains("nsupported") || message.contains("not implemented") => {
             ImageSkip::Unsupported(message.to_owned())
         }

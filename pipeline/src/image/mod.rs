@@ -102,7 +102,7 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip>
         return Err(ImageSkip::Missing);
     }
     if bytes.len() as u64 > limits.bytes {
-        return Err(ImageSkip::TooLarge(format!("{} bytes; limits.bytes is {}", bytes.len(), limits.bytes)));
+        return Err(ImageSkip::TooLarge(format!("{} bytes; limits.image_bytes is {}", bytes.len(), limits.bytes)));
     }
     let format = Format::of(bytes)?;
     let decoded = catch_unwind(AssertUnwindSafe(|| match format {

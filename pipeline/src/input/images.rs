@@ -1,6 +1,6 @@
 //! Images that the input only names: objects in the same bucket.
 
-use super::{ImageInput, columns::ImageCell};
+use super::{ImageInput, Origin, columns::ImageCell};
 use capfilt_bucket::Place;
 use futures::{StreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
@@ -14,7 +14,7 @@ pub(super) async fn fetch(cells: Vec<ImageCell>, input: &Place, limit_bytes: u64
         match cell {
             ImageCell::Nothing => ImageInput::Missing,
             ImageCell::Bytes { bytes, .. } if bytes.is_empty() => ImageInput::Missing,
-            ImageCell::Bytes { bytes, path } => ImageInput::Bytes { bytes, path },
+            ImageCell::Bytes { bytes, path } => ImageInput::Bytes { bytes, origin: Origin::Row { path } },
             ImageCell::Path(path) => fetch_one(path, input, limit_bytes).await,
         }
     });
@@ -32,14 +32,14 @@ async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> ImageInput 
     let read = async {
         let found = input.store.get(&object).await?;
         if found.meta.size > limit_bytes {
-            return Ok(Err(format!("{path} has {} bytes, over limits.image_bytes", found.meta.size)));
+            return Ok(Err(format!("{path} has {} bytes; limits.image_bytes is {limit_bytes}", found.meta.size)));
         }
         Ok::<_, object_store::Error>(Ok(found.bytes().await?))
     };
     match read.await {
         Ok(Ok(bytes)) if bytes.is_empty() => ImageInput::Missing,
-        Ok(Ok(bytes)) => ImageInput::Bytes { bytes, path: Some(path) },
-        Ok(Err(too_large)) => ImageInput::Unreadable(too_large),
+        Ok(Ok(bytes)) => ImageInput::Bytes { bytes, origin: Origin::Object { path } },
+        Ok(Err(too_large)) => ImageInput::TooLarge(too_large),
         Err(error) => ImageInput::Unreadable(format!("{path}: {error}")),
     }
 }

@@ -3,7 +3,6 @@
 mod columns;
 mod control;
 mod images;
-mod parquet;
 mod reader;
 mod selection;
 mod source;
@@ -33,11 +32,21 @@ pub enum ImageInput {
     Missing,
     Bytes {
         bytes: Bytes,
-        /// Where the input says they come from, if it does.
-        path: Option<String>,
+        origin: Origin,
     },
     /// The row names an object that could not be read.
     Unreadable(String),
+    /// The row names an object of more bytes than the limit, which was not read.
+    TooLarge(String),
+}
+
+/// Where an image's bytes were read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Origin {
+    /// In the row itself; the path is what it says of them, often a file that is nowhere.
+    Row { path: Option<String> },
+    /// In an object that the row names.
+    Object { path: String },
 }
 
 /// The text as the input has it.

@@ -1,9 +1,9 @@
 //! The rows of a shard, in order, a few at a time.
 
-use super::{ColumnError, Sample, control::ControlTexts, parquet::PinnedParquet, source::Source};
-use ::parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
+use super::{ColumnError, Sample, control::ControlTexts, source::Source};
+use parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
 use arrow::{array::RecordBatch, datatypes::Field};
-use capfilt_bucket::{BucketError, Place};
+use capfilt_bucket::{BucketError, PinnedObject, Place};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
 use futures::TryStreamExt as _;
 use std::{ops::Range, sync::Arc};
@@ -70,7 +70,7 @@ pub struct ShardReader {
 }
 
 struct RowGroup {
-    stream: ParquetRecordBatchStream<PinnedParquet>,
+    stream: ParquetRecordBatchStream<PinnedObject>,
     control: Arc<ControlTexts>,
 }
 

@@ -43,16 +43,8 @@ fn compare(column: &ArrayRef, operator: Operator, literal: &Literal) -> Result<B
         Literal::Text(text) => (DataType::Utf8, Box::new(StringArray::new_scalar(text))),
         Literal::Bool(value) => (DataType::Boolean, Box::new(BooleanArray::new_scalar(*value))),
     };
-    let kind_fits = match literal {
-        Literal::Number(_) => column.data_type().is_numeric(),
-        Literal::Text(_) => column.data_type().is_string(),
-        Literal::Bool(_) => column.data_type() == &DataType::Boolean,
-    };
-    if !kind_fits && column.null_count() < column.len() {
-        return Err(ArrowError::CastError(format!(
-            "is {} and cannot be compared with {literal:?}",
-            column.data_type()
-        )));
+    if !literal.fits(column.data_type()) && column.null_count() < column.len() {
+        return Err(ArrowError::CastError(format!("is {} and cannot be compared with {literal}", column.data_type())));
     }
     let column = cast(column, &scalar.0)?;
     let test = match operator {

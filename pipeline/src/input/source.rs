@@ -2,10 +2,9 @@
 
 use super::reader::{InputColumns, ReadError, Rows};
 use super::{
-    ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, parquet::PinnedParquet,
-    selection,
+    ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, selection,
 };
-use ::parquet::{
+use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
@@ -47,7 +46,7 @@ impl Source {
         let object = PinnedObject::new(input, &shard.file);
         // Types come from Parquet alone: what a writer's Arrow library made of them (dictionaries, views) is its own business.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let load = ArrowReaderMetadata::load_async(&mut PinnedParquet(object.clone()), options).await;
+        let load = ArrowReaderMetadata::load_async(&mut object.clone(), options).await;
         let file = shard.file.path.clone();
         let metadata = load.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
         let mut source =
@@ -70,7 +69,7 @@ impl Source {
     }
 
     /// All columns of a row group that the job needs.
-    pub(super) fn rows_of(&self, group: u32) -> Result<ParquetRecordBatchStream<PinnedParquet>, ReadError> {
+    pub(super) fn rows_of(&self, group: u32) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
         let columns = &self.columns;
         let mut wanted = BTreeSet::from([columns.key.as_str(), columns.image.as_str(), columns.text.as_str()]);
         wanted.extend(columns.selection.iter().flat_map(Predicate::columns));
@@ -132,8 +131,8 @@ impl Source {
         group: u32,
         wanted: &BTreeSet<&str>,
         batch_rows: usize,
-    ) -> Result<ParquetRecordBatchStream<PinnedParquet>, ReadError> {
-        let file = PinnedParquet(self.object.clone());
+    ) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
+        let file = self.object.clone();
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
         let roots = self.schema().fields().iter().enumerate();
         let roots = roots.filter(|(_, field)| wanted.contains(field.name().as_str())).map(|(index, _)| index);

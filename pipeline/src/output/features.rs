@@ -2,7 +2,7 @@
 //!
 //! The description lies in the Parquet schema's metadata under `huggingface` and must name every column.
 
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 /// The description, or `None` when a column that passes through has a type it has no name for; then `datasets` still
 /// reads the table, with `image` as a struct.
@@ -16,10 +16,17 @@ fn feature(field: &Field) -> Option<String> {
         "image" => "{\"_type\": \"Image\"}".to_owned(),
         _ => of_type(field.data_type())?,
     };
-    // A column's name is the user's, so it is escaped like any text.
-    let name: String = field.name().escape_default().collect();
-    let plain = field.name().bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-    plain.then(|| format!("\"{name}\": {description}"))
+    Some(format!("{}: {description}", quoted(field.name())))
+}
+
+/// A JSON string; a column's name is the user's.
+fn quoted(text: &str) -> String {
+    let escaped = text.chars().map(|c| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_ascii_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    });
+    format!("\"{}\"", escaped.collect::<String>())
 }
 
 fn of_type(kind: &DataType) -> Option<String> {
@@ -36,13 +43,30 @@ fn of_type(kind: &DataType) -> Option<String> {
         DataType::UInt16 => value("uint16"),
         DataType::UInt32 => value("uint32"),
         DataType::UInt64 => value("uint64"),
+        DataType::Null => value("null"),
+        DataType::Float16 => value("float16"),
         DataType::Float32 => value("float32"),
         DataType::Float64 => value("float64"),
+        DataType::Date32 => value("date32"),
+        DataType::Time32(in_unit) => value(&format!("time32[{}]", unit(*in_unit))),
+        DataType::Time64(in_unit) => value(&format!("time64[{}]", unit(*in_unit))),
+        DataType::Timestamp(in_unit, None) => value(&format!("timestamp[{}]", unit(*in_unit))),
+        DataType::Timestamp(in_unit, Some(zone)) => value(&format!("timestamp[{}, tz={zone}]", unit(*in_unit))),
+        DataType::Decimal128(precision, scale) => value(&format!("decimal128({precision}, {scale})")),
         DataType::List(item) => Some(format!("{{\"feature\": {}, \"_type\": \"List\"}}", of_type(item.data_type())?)),
         DataType::Struct(fields) => {
             let fields: Option<Vec<String>> = fields.iter().map(|field| feature(field)).collect();
             Some(format!("{{{}}}", fields?.join(", ")))
         }
         _ => None,
+    }
+}
+
+fn unit(unit: TimeUnit) -> &'static str {
+    match unit {
+        TimeUnit::Second => "s",
+        TimeUnit::Millisecond => "ms",
+        TimeUnit::Microsecond => "us",
+        TimeUnit::Nanosecond => "ns",
     }
 }

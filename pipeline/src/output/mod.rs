@@ -1,11 +1,13 @@
-//! From ledger rows to the three tables of an attempt.
+//! From ledger rows to the three tables of an attempt, and from the ledger back to its rows.
 
 mod features;
+mod ledger_reader;
 mod ledger_table;
 mod pairs_table;
 mod quarantine_table;
 mod upload;
 mod writer;
 
+pub use ledger_reader::{LedgerError, read_ledger};
 pub use upload::WriteError;
 pub use writer::{JudgedRows, ShardWriter, Written};

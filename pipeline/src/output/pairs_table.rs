@@ -1,10 +1,10 @@
 //! Kept rows as Arrow columns: image, captions, and the columns that pass through.
 
 use super::{features::huggingface, ledger_table::field, writer::JudgedRows};
-use crate::input::ImageInput;
+use crate::input::{ImageInput, Origin};
 use arrow::{
     array::{
-        ArrayRef, Float32Builder, LargeBinaryBuilder, ListBuilder, RecordBatch, StringArray, StringBuilder,
+        ArrayRef, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
         StructBuilder, UInt32Array, UInt64Array,
     },
     compute::take_record_batch,
@@ -18,6 +18,9 @@ use capfilt_schemas::{
 };
 use std::sync::Arc;
 
+/// Image bytes in one batch: the offsets of a binary array end at 2 GB, and one image has 1 GB at most.
+const BATCH_BYTES: usize = 1 << 30;
+
 /// Columns of the pairs table, with what Hugging Face's `datasets` wants to know of them.
 pub(super) fn schema(passthrough: &[Field]) -> SchemaRef {
     let schema = pairs::schema(passthrough);
@@ -26,12 +29,42 @@ pub(super) fn schema(passthrough: &[Field]) -> SchemaRef {
     Arc::new(schema.as_ref().clone().with_metadata(metadata))
 }
 
-pub(super) fn batch(schema: &SchemaRef, rows: &JudgedRows, images: Images) -> Result<RecordBatch, ArrowError> {
-    let kept: Vec<usize> = (0..rows.ledger.len()).filter(|&i| rows.ledger[i].keeps_a_text()).collect();
+/// The kept rows, in as many batches as their images need.
+pub(super) fn batches(
+    schema: &SchemaRef,
+    rows: &JudgedRows,
+    images: Images,
+) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+    let kept = (0..rows.ledger.len()).filter(|&i| rows.ledger[i].keeps_a_text());
+    let length = |i: usize| match &rows.images[i] {
+        ImageInput::Bytes { bytes, .. } => bytes.len(),
+        _ => 0,
+    };
+    let batches = within(BATCH_BYTES, kept.map(|i| (i, length(i))));
+    batches.into_iter().map(move |kept| batch(schema, rows, &kept, images))
+}
+
+/// Groups of consecutive things that together are not over a limit, unless one is alone.
+fn within(limit: usize, sized: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
+    let (mut groups, mut left) = (Vec::<Vec<usize>>::new(), 0);
+    for (thing, size) in sized {
+        match groups.last_mut().filter(|_| size <= left) {
+            Some(group) => group.push(thing),
+            None => {
+                groups.push(vec![thing]);
+                left = limit;
+            }
+        }
+        left = left.saturating_sub(size);
+    }
+    groups
+}
+
+fn batch(schema: &SchemaRef, rows: &JudgedRows, kept: &[usize], images: Images) -> Result<RecordBatch, ArrowError> {
     let ledger = || kept.iter().map(|&i| &rows.ledger[i]);
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(ledger().map(|row| row.key.as_deref()).collect::<StringArray>()),
-        image_column(rows, &kept, images),
+        image_column(rows, kept, images),
         captions(ledger()),
         Arc::new(ledger().map(|row| row.width).collect::<UInt32Array>()),
         Arc::new(ledger().map(|row| row.height).collect::<UInt32Array>()),
@@ -45,17 +78,13 @@ fn image_column(rows: &JudgedRows, kept: &[usize], images: Images) -> ArrayRef {
     let mut column = StructBuilder::from_fields(image_fields(), kept.len());
     for &i in kept {
         let (ledger, image) = (&rows.ledger[i], &rows.images[i]);
-        let (bytes, path) = match image {
-            ImageInput::Bytes { bytes, path } => (Some(bytes), path.clone()),
-            _ => (None, None),
+        let (bytes, path) = match (image, images) {
+            (ImageInput::Bytes { bytes, origin: Origin::Object { path } }, _) => (Some(bytes), Some(path.clone())),
+            (ImageInput::Bytes { bytes, origin: Origin::Row { path } }, Images::Embed) => (Some(bytes), path.clone()),
+            // A reference to a row; what the row says of its bytes need not be anywhere.
+            _ => (None, Some(format!("{}#{}", ledger.file, ledger.row))),
         };
-        let embedded = bytes.filter(|_| images == Images::Embed);
-        // A reference names the object, or the row of the input file that holds the bytes.
-        let path = match images {
-            Images::Embed => path,
-            Images::Reference => Some(path.unwrap_or_else(|| format!("{}#{}", ledger.file, ledger.row))),
-        };
-        field::<LargeBinaryBuilder>(&mut column, 0).append_option(embedded);
+        field::<BinaryBuilder>(&mut column, 0).append_option(bytes.filter(|_| images == Images::Embed));
         field::<StringBuilder>(&mut column, 1).append_option(path);
         column.append(true);
     }
@@ -81,4 +110,17 @@ fn captions<'a>(rows: impl Iterator<Item = &'a LedgerRow>) -> ArrayRef {
         list.append(true);
     }
     Arc::new(list.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within;
+
+    #[test]
+    fn images_are_written_in_batches_that_an_array_can_hold() {
+        let groups = |sizes: &[usize]| within(10, sizes.iter().copied().enumerate());
+        assert_eq!(groups(&[4, 6, 1, 10, 3]), [vec![0, 1], vec![2], vec![3], vec![4]]);
+        assert_eq!(groups(&[0, 0, 12, 0]), [vec![0, 1], vec![2, 3]]);
+        assert!(groups(&[]).is_empty());
+    }
 }

@@ -76,10 +76,9 @@ impl ShardWriter {
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
         rows.ledger.iter().for_each(|row| count(&mut self.tally, row));
         self.ledger.write(ledger_table::batch(&rows.ledger)).await?;
-        if rows.ledger.iter().any(LedgerRow::keeps_a_text) {
-            let batch = pairs_table::batch(&self.pairs_schema, rows, self.images);
-            let schema = self.pairs_schema.clone();
-            self.open(Table::Pairs, schema)?.write(batch).await?;
+        let schema = SchemaRef::clone(&self.pairs_schema);
+        for batch in pairs_table::batches(&schema, rows, self.images) {
+            self.open(Table::Pairs, SchemaRef::clone(&schema))?.write(batch).await?;
         }
         if rows.ledger.iter().any(|row| row.status.is_quarantined()) {
             self.open(Table::Quarantine, quarantine::schema())?.write(quarantine_table::batch(rows)).await?;

@@ -1,6 +1,7 @@
 //! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
 
 use super::Settings;
+use crate::pairs;
 use toml::{Table, Value};
 
 /// Why settings were refused.
@@ -54,6 +55,14 @@ impl Settings {
         let refuse = |key, value: String, why| Err(SettingsError::Value { key, value, why });
         let share = |x: f64| (0.0..=1.0).contains(&x);
         let (captioner, filter, limits) = (&self.captioner, &self.filter, &self.limits);
+        for (at, name) in self.input.passthrough.iter().enumerate() {
+            if pairs::schema(&[]).column_with_name(name).is_some() {
+                return refuse("input.passthrough", name.clone(), "the pairs table has a column of that name anyway");
+            }
+            if self.input.passthrough[..at].contains(name) {
+                return refuse("input.passthrough", name.clone(), "it is named twice");
+            }
+        }
         if !share(filter.web_threshold) {
             return refuse(
                 "filter.web_threshold",
@@ -91,6 +100,9 @@ impl Settings {
                 captioner.min_length.to_string(),
                 "it is above captioner.max_length",
             );
+        }
+        if limits.image_bytes.0 > 1 << 30 {
+            return refuse("limits.image_bytes", limits.image_bytes.to_string(), "an image may have 1 GiB at most");
         }
         if captioner.captions > 64 {
             return refuse("captioner.captions", captioner.captions.to_string(), "at most 64 captions per image");
@@ -179,6 +191,9 @@ mod tests {
             ("filter.web_threshold=1.5", "filter.web_threshold"),
             ("captioner.top_p=0.0", "captioner.top_p"),
             ("shards.rows=0", "shards.rows"),
+            ("limits.image_bytes=2 GiB", "limits.image_bytes = 2 GiB"),
+            ("input.passthrough=[\"url\", \"width\"]", "width: the pairs table has"),
+            ("input.passthrough=[\"url\", \"url\"]", "url: it is named twice"),
             ("workers.batch=0", "number of at least 1"),
             ("models.preset=\"x\"", "hf"),
         ] {

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Measure capfilt beside its peers, in turns, in one run. Prints a table; with --record it is added to benches/RESULTS.md.
+
+usage: run.py [model] [decode] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
+
+`model`   full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at 384 px with random weights: the
+          same weights, pixels, texts, batch and threads for `capfilt bench` and for transformers, naive and best (peers/capfilt_transformers.py
+          says what these are). Both sides' captions are sampled, so their lengths are printed too.
+`decode`  decoding and squashing photographs on one core: cargo's `decode` bench against Pillow and transformers' processors.
+
+Everyone has a turn in every round and the medians are compared, so that a machine that slows down slows all of them down.
+"""
+import argparse, datetime, json, os, pathlib, platform, random, shutil, statistics, subprocess, sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+WORK = ROOT / "out/bench"
+RESULTS = ROOT / "benches/RESULTS.md"
+BATCH = 8
+WORDS = "a the of in on and with two small red green woman man dog cat cup photo table box near".split()
+
+
+def lines_of(*command, **options):
+    done = subprocess.run([str(word) for word in command], cwd=ROOT, capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"run: {' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
+    return json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
+
+
+def prepare(rows):
+    """Models, photographs and texts; made once."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    if not (WORK / "models/filter/model.safetensors").exists():
+        shutil.rmtree(WORK / "models", ignore_errors=True)
+        subprocess.run([sys.executable, ROOT / "scripts/blip_models.py", WORK / "models"], check=True)
+    if not (WORK / "web").exists():
+        subprocess.run([sys.executable, ROOT / "scripts/make_images.py", WORK / "web", "--web"], check=True)
+    rng = random.Random(0)
+    texts = [" ".join(rng.choices(WORDS, k=rng.randint(4, 18))) for _ in range(rows)]
+    (WORK / "texts.txt").write_text("\n".join(texts) + "\n")
+
+
+def ours(precision):
+    models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
+    return lambda: lines_of(ROOT / "target/release/capfilt", "bench", *models, "--precision", precision, "--device", "cpu", "--batch", BATCH, "--repeats", 1, "--json")
+
+
+def theirs(precision, mode, *more):
+    script = [sys.executable, ROOT / "benches/peers/capfilt_transformers.py"]
+    models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
+    return lambda: lines_of(*script, *models, "--mode", mode, "--dtype", precision, "--device", "cpu", "--batch", BATCH, "--threads", os.cpu_count(), "--repeats", 1, *more)
+
+
+def in_turns(competitors, rounds):
+    found = {name: [] for name in competitors}
+    for number in range(rounds):
+        for name, run in competitors.items():
+            found[name].append(run())
+            print(f"  round {number + 1} of {rounds}: {name:28} {found[name][-1].get('s_per_image', '')}", file=sys.stderr, flush=True)
+    return found
+
+
+def model(args):
+    """Markdown rows: who, seconds per image, ratio to capfilt of the same precision."""
+    prepare(args.rows)
+    competitors = {}
+    for precision in ("bf16", "f32"):
+        competitors[f"capfilt {precision}"] = ours(precision)
+        competitors[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
+        competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
+    found = in_turns(competitors, args.rounds)
+    seconds = {name: [one["s_per_image"] for one in runs] for name, runs in found.items()}
+    out = ["| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of capfilt bf16 | × of capfilt, same precision |", "|---|---|---|---|---|"]
+    for name, values in seconds.items():
+        middle = statistics.median(values)
+        same = statistics.median(seconds[f"capfilt {name.split()[1].rstrip(',')}"])
+        out.append(f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / statistics.median(seconds['capfilt bf16']):.2f} | {middle / same:.2f} |")
+    last = {name: runs[-1] for name, runs in found.items()}
+    lengths = [f"{name}: {one['ids_per_caption'] - 4:.1f}" if "ids_per_caption" in one else f"{name}: {one['new_tokens_per_caption']:.1f}" for name, one in last.items()]
+    stages = [f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items()) for name, one in last.items()]
+    return out + ["", "New tokens per caption: " + "; ".join(lengths) + ".", "", "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): " + "; ".join(stages) + "."]
+
+
+def decode(args):
+    prepare(args.rows)
+    core = min(os.sched_getaffinity(0))
+    command = ["taskset", "-c", core, "cargo", "bench", "--quiet", "-p", "capfilt-pipeline", "--bench", "decode", "--", WORK / "web", 384]
+    lines_of(*command[3:])  # builds it
+    found = in_turns({"capfilt": lambda: lines_of(*command), "peers": lambda: lines_of(sys.executable, ROOT / "benches/peers/decode_pillow.py", WORK / "web", "--repeats", 1)}, args.rounds)
+    middle = statistics.median(one["images_per_second"] for one in found["capfilt"])
+    out = [f"| decode + resize to 384 px, one core, {found['capfilt'][0]['files']} photographs | images/s, median | capfilt is |", "|---|---|---|", f"| capfilt | {middle:.1f} | |"]
+    for name in found["peers"][0]["images_per_second"]:
+        peer = statistics.median(one["images_per_second"][name] for one in found["peers"])
+        out.append(f"| {name.replace('_', ', ')} | {peer:.1f} | {middle / peer:.2f}× |")
+    return out
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
+    has = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {name} " in flags.replace("\n", " ")]
+    return f"{os.cpu_count()} cores of {model} ({', '.join(has)})"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("what", nargs="*", choices=["model", "decode", []], default=[])
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rows", type=int, default=24)
+    p.add_argument("--record", action="store_true", help="add what is printed to benches/RESULTS.md")
+    args = p.parse_args()
+    import torch, transformers, PIL
+    text = []
+    for what in args.what or ["model", "decode"]:
+        text += [*globals()[what](args), ""]
+    heading = [f"## {datetime.date.today()}: {' and '.join(args.what or ['model', 'decode'])}", "", f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; "
+               f"`benches/run.py {' '.join(sys.argv[1:])}`, {args.rounds} rounds in turns.", ""]
+    print("\n".join(heading + text))
+    if args.record:
+        with open(RESULTS, "a") as file:
+            file.write("\n" + "\n".join(heading + text))
+
+
+main()

@@ -1,0 +1,63 @@
+//! `capfilt verify --recompute`: some of a job's rows, judged again on this machine.
+
+use crate::{
+    exit::{Blame as _, Failure},
+    machine, models,
+};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::{Problem, commits, job, standing};
+use capfilt_med::DeviceChoice;
+use capfilt_schemas::{names::Table, settings::Precision};
+use capfilt_workers::{Agreement, Recompute};
+use futures::TryStreamExt as _;
+use indicatif::ProgressBar;
+
+/// Judges about `wanted` rows again, the first ones of shards spread evenly over the plan; the problem, if there is one,
+/// says what no rounding explains.
+pub async fn rows(
+    bucket: &Bucket,
+    wanted: u64,
+    device: DeviceChoice,
+) -> Result<(Agreement, Option<Problem>), Failure> {
+    let (record, plan) = job::load(bucket).await.environment()?;
+    let standing = standing(bucket).await.environment()?;
+    let results: Vec<_> = commits::counted(bucket, &plan, &standing).try_collect().await.environment()?;
+    let committed = plan.iter().filter(|shard| standing.committed.contains_key(&shard.id)).zip(results);
+    let committed: Vec<_> = committed.collect();
+    let input = Place::open(&record.settings.input.url).usage()?;
+    capfilt_med::set_threads(machine::cores());
+    let capfilt = models::load(&record, device).await?;
+    // Whole batches: one per shard while there are enough shards, more of each when there are not.
+    let shards = wanted.div_ceil(capfilt.batch() as u64).clamp(1, committed.len().max(1) as u64);
+    let rows_per_shard = wanted.div_ceil(shards) as usize;
+    let mut again = Recompute { bucket, input: &input, settings: &record.settings, capfilt };
+    let (mut agreement, bar) = (Agreement::default(), ProgressBar::new(shards));
+    for i in 0..shards.min(committed.len() as u64) {
+        let (shard, result) = &committed[(i * committed.len() as u64 / shards) as usize];
+        let ledger = result.commit.outputs.iter().find(|output| output.table == Table::Ledger);
+        if let Some(ledger) = ledger {
+            again.shard(shard, ledger, rows_per_shard, &mut agreement).await.environment()?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let problem = problem(&agreement, record.settings.models.precision);
+    Ok((agreement, problem))
+}
+
+/// What another device's rounding cannot do.
+fn problem(agreement: &Agreement, precision: Precision) -> Option<Problem> {
+    // f32 sums differ in the last bits between devices; a bf16 number has 8 bits, and a dozen layers add their errors up.
+    let tolerance = if precision == Precision::F32 { 1e-3 } else { 0.1 };
+    let what = if agreement.other_rows > 0 {
+        format!("{} rows have another image, status or text than the input gives", agreement.other_rows)
+    } else if agreement.max_match_difference > tolerance {
+        format!("P(match) of equal texts differs by {:.1e}", agreement.max_match_difference)
+    } else if agreement.other_captions * 10 > agreement.captions {
+        format!("{} of {} captions differ", agreement.other_captions, agreement.captions)
+    } else {
+        return None;
+    };
+    let next = "compute them on the machine that wrote them; if they differ there too, the job's results are not those of its models";
+    Some(Problem::new("ledgers, judged again", what, next))
+}

@@ -1,0 +1,47 @@
+//! Ctrl-C and a scheduler's SIGTERM end a run in order: what is committed stays, nothing is left running, and the same
+//! command goes on from there.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Child, Command, Stdio},
+};
+use support::Job;
+
+/// A run that has said that a worker is ready.
+fn running(job: &Job) -> Child {
+    let mut run = job.command("run").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("is ready")), "the run ended before a worker was ready");
+    // What else it says must have a reader, or it would be held up.
+    std::thread::spawn(move || lines.for_each(drop));
+    run
+}
+
+fn children_of(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_ends_with_130_and_the_next_one_finishes_the_job() {
+    let undisturbed = Job::over_demo().set(&["shards.rows=200"]);
+    undisturbed.run();
+    let job = Job::over_demo().set(&["shards.rows=200"]);
+    for signal in ["-INT", "-TERM"] {
+        let mut run = running(&job);
+        let workers = children_of(run.id());
+        assert!(!workers.is_empty());
+        Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(130), "{signal}");
+        for worker in workers {
+            assert!(!std::path::Path::new(&format!("/proc/{worker}")).exists(), "{signal} left worker {worker} running");
+        }
+    }
+    job.run();
+    assert_eq!(job.verify(0)["rows"], 2400);
+    assert!(job.committed() == undisturbed.committed(), "the committed tables differ");
+}

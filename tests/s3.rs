@@ -1,0 +1,303 @@
+//! A job whose input, models and results all lie in an S3 bucket: a server on loopback, asked over HTTP by the real binary.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/s3.rs"]
+mod server;
+mod support;
+
+use arrow::{
+    array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt64Array},
+    compute::concat_batches,
+};
+use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
+use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
+use server::{Creates, S3};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+};
+use support::{Committed, Job, expect, kills, repo, stderr, stdout};
+
+/// Rows of the one file these jobs are over.
+const ROWS: u64 = 800;
+
+fn web() -> PathBuf {
+    repo().join("demo/web/web-00000.parquet")
+}
+
+/// What a job over the same input in a folder commits, with one worker.
+static IN_A_FOLDER: LazyLock<Committed> = LazyLock::new(|| {
+    let job = Job::over(&web().display().to_string()).set(&["shards.rows=200"]);
+    job.run();
+    job.committed()
+});
+
+/// A server with the demo's models and one of its files.
+fn bucket() -> S3 {
+    with_demo(S3::start())
+}
+
+fn with_demo(s3: S3) -> S3 {
+    s3.put("web/web-00000.parquet", &web());
+    for model in ["captioner", "filter"] {
+        s3.put_folder(&format!("models/{model}"), &repo().join("demo/models").join(model));
+    }
+    s3
+}
+
+/// A job in the bucket, with a cache for its models that nobody else has.
+fn job(s3: &S3, name: &str) -> Job {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("cache").display().to_string();
+    let prefix = format!("jobs/{name}");
+    let mut job = Job::at(folder, s3.url(&prefix), s3.file(&prefix), &s3.url("web"), &s3.url("models"));
+    job.env = s3.env();
+    job.env.push(("CAPFILT_CACHE".to_owned(), cache));
+    job.set(&["shards.rows=200"])
+}
+
+fn outputs(commit: &serde_json::Value) -> &Vec<serde_json::Value> {
+    commit["outputs"].as_array().unwrap()
+}
+
+#[test]
+fn a_job_in_a_bucket_has_the_bytes_of_one_in_a_folder_with_any_number_of_workers() {
+    let s3 = bucket();
+    for devices in ["[\"cpu\"]", "[\"cpu\", \"cpu\"]"] {
+        let job = job(&s3, &devices.len().to_string()).set(&[&format!("workers.devices={devices}")]);
+        job.run();
+        assert!(job.committed() == *IN_A_FOLDER, "{devices}: the committed tables differ");
+        assert_eq!(job.verify(0)["rows"], ROWS);
+        let status = stdout(&expect(&mut job.command_by_url("status"), 0));
+        assert!(status.contains("4 of 4 committed"), "{status}");
+    }
+}
+
+#[test]
+fn two_runs_of_one_job_at_once_give_one_result() {
+    let s3 = bucket();
+    let (one, other) = (job(&s3, "shared"), job(&s3, "shared"));
+    let running = one.command("run").spawn().unwrap();
+    other.run();
+    assert!(running.wait_with_output().unwrap().status.success());
+    assert_eq!(one.verify(0)["rows"], ROWS);
+    assert!(one.committed() == *IN_A_FOLDER, "the committed tables differ");
+}
+
+#[test]
+fn runs_and_workers_killed_20_times_lose_no_row_and_double_none() {
+    let s3 = bucket();
+    job(&s3, "undisturbed").run();
+    // The clock is the server's: runs die on the way to a request, in the middle of one, and before its answer.
+    let whole_run = s3.requests() as f64;
+    let clock = || s3.requests() as f64 / whole_run;
+    let new_job = |i: u32| job(&s3, &format!("killed-{i}"));
+    kills::survives(20_220_128, new_job, &IN_A_FOLDER, ROWS, clock);
+}
+
+#[test]
+fn an_output_of_several_parts_is_committed_like_any_other() {
+    let mut random = StdRng::seed_from_u64(7);
+    let folder = tempfile::tempdir().unwrap();
+    let noisy = folder.path().join("noise.parquet");
+    write(&noisy, &noise(40, &mut random));
+    let s3 = bucket();
+    s3.put("noise/noise.parquet", &noisy);
+    // Every image is kept: 40 of 270 kB.
+    let settings = ["filter.web_threshold=0", "filter.synthetic_threshold=0"];
+    let local = Job::over(&noisy.display().to_string()).set(&settings);
+    local.run();
+    let job = job(&s3, "noise").set(&settings).set(&[&format!("input.url={}", s3.url("noise"))]);
+    job.run();
+    assert_eq!(job.verify(0)["rows"], 40);
+    let committed = job.committed();
+    assert!(committed.values().any(|table| table.len() > 9 << 20), "no table needs several parts");
+    assert!(committed == local.committed(), "the committed tables differ");
+}
+
+/// Images of noise, which no encoder makes small.
+fn noise(rows: u64, random: &mut StdRng) -> RecordBatch {
+    let image = |_| {
+        let mut pixels = vec![0; 300 * 300 * 3];
+        random.fill_bytes(&mut pixels);
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::RgbImage::from_raw(300, 300, pixels).unwrap().write_to(&mut png, image::ImageFormat::Png).unwrap();
+        png.into_inner()
+    };
+    let images = BinaryArray::from_iter_values((0..rows).map(image));
+    let texts = StringArray::from_iter_values((0..rows).map(|_| "a red circle"));
+    RecordBatch::try_from_iter([("jpg", Arc::new(images) as ArrayRef), ("caption", Arc::new(texts))]).unwrap()
+}
+
+fn write(path: &Path, batch: &RecordBatch) -> u64 {
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(batch).unwrap();
+    writer.close().unwrap();
+    path.metadata().unwrap().len()
+}
+
+#[test]
+fn an_input_object_that_changed_since_the_plan_is_not_read() {
+    let s3 = bucket();
+    let job = job(&s3, "changed");
+    job.run();
+    std::fs::remove_dir_all(job.objects.join("commits")).unwrap();
+    let mut bytes = std::fs::read(web()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(s3.file("web/web-00000.parquet"), bytes).unwrap();
+    // A worker trusts the plan, and asks for the objects it names at the state it names.
+    let worker = expect(&mut job.command_by_url("worker"), 1);
+    assert!(stderr(&worker).contains("the input changed since the job was planned"), "{}", stderr(&worker));
+    assert!(!job.objects.join("commits").exists());
+    let run = expect(&mut job.command("run"), 2);
+    assert!(stderr(&run).contains("input file web-00000.parquet changed"), "{}", stderr(&run));
+}
+
+#[test]
+fn check_says_that_the_bucket_is_writable_and_create_only_and_leaves_nothing_in_it() {
+    let s3 = bucket();
+    let job = job(&s3, "checked");
+    let said = stdout(&expect(&mut job.command("check"), 0));
+    for step in ["write", "read", "create", "create only once", "list", "delete"] {
+        assert!(said.contains(&format!("bucket    {step}: works")), "{step}\n{said}");
+    }
+    assert!(said.contains("input     1 files, 4 shards, 800 rows"), "{said}");
+    assert_eq!(files_below(&job.objects), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn check_refuses_a_bucket_that_is_not_create_only() {
+    let s3 = with_demo(S3::with(Creates::Ignored));
+    let said = stdout(&expect(&mut job(&s3, "checked").command("check"), 3));
+    assert!(said.contains("create only once: a second create replaced the first"), "{said}");
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn wrong_credentials_end_with_code_3_and_a_message_that_shows_no_secret() {
+    let s3 = bucket();
+    let mut job = job(&s3, "refused");
+    for (variable, value) in [("AWS_SECRET_ACCESS_KEY", "not-the-secret"), ("AWS_ACCESS_KEY_ID", "NOBODY")] {
+        job.env.push((variable.to_owned(), value.to_owned()));
+        let by_settings = ["check", "plan", "run"].map(|name| job.command(name));
+        let by_url = ["status", "verify", "worker"].map(|name| job.command_by_url(name));
+        for mut command in by_settings.into_iter().chain(by_url) {
+            let output = expect(&mut command, 3);
+            let said = stdout(&output) + &stderr(&output);
+            assert!(said.contains("credentials") && said.contains("s3://capfilt/"), "{command:?}: {said}");
+            assert!(!said.contains("not-the-secret"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn variables_that_are_not_the_cloud_s_reach_no_bucket() {
+    let s3 = bucket();
+    let mut job = job(&s3, "checked");
+    let others =
+        [("TOKEN", "abc"), ("ENDPOINT", "http://127.0.0.1:9"), ("TIMEOUT", "soon"), ("SKIP_SIGNATURE", "true")];
+    job.env.extend(others.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    expect(&mut job.command("check"), 0);
+}
+
+#[test]
+fn verify_finds_a_deleted_object_a_flipped_byte_a_doubled_commit_and_a_missing_row() {
+    let s3 = bucket();
+    let job = job(&s3, "damaged");
+    job.run();
+    let shard = std::fs::read_dir(job.objects.join("commits")).unwrap().next().unwrap().unwrap().path();
+    let commit = shard.join("0.json");
+    let record: serde_json::Value = serde_json::from_slice(&std::fs::read(&commit).unwrap()).unwrap();
+    let name = |table: &str| {
+        let output = outputs(&record).iter().find(|output| output["table"] == table).unwrap();
+        output["path"].as_str().unwrap().to_owned()
+    };
+    let (ledger, pairs) = (name("ledger"), name("pairs"));
+    let doubled = shard.join("1.json");
+    let doubled_name = doubled.strip_prefix(&job.objects).unwrap().display().to_string();
+
+    let whole = Whole::of(&[job.objects.join(&ledger), job.objects.join(&pairs), commit.clone()]);
+    std::fs::remove_file(job.objects.join(&pairs)).unwrap();
+    assert_found(&job, &pairs, "the object is gone");
+    whole.restore(&job);
+
+    flip_a_byte(&job.objects.join(&pairs));
+    assert_found(&job, &pairs, "the object's bytes changed");
+    whole.restore(&job);
+
+    std::fs::copy(&commit, &doubled).unwrap();
+    assert_found(&job, &doubled_name, "doubled commit");
+    std::fs::remove_file(&doubled).unwrap();
+    whole.restore(&job);
+
+    // The commit agrees with its new ledger in all but the rows themselves.
+    rewrite(&job, &commit, &record, &ledger, |rows| rows.filter(|row| *row != 7).collect());
+    assert_found(&job, &ledger, "missing or doubled");
+    whole.restore(&job);
+    rewrite(&job, &commit, &record, &ledger, |rows| rows.map(|row| if row == 7 { 8 } else { row }).collect());
+    assert_found(&job, &ledger, "row");
+    whole.restore(&job);
+}
+
+/// Files as they were, to be put back.
+struct Whole(Vec<(PathBuf, Vec<u8>)>);
+
+impl Whole {
+    fn of(paths: &[PathBuf]) -> Self {
+        Self(paths.iter().map(|path| (path.clone(), std::fs::read(path).unwrap())).collect())
+    }
+
+    /// Puts them back, and so the job in order.
+    fn restore(&self, job: &Job) {
+        self.0.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        job.verify(0);
+    }
+}
+
+fn assert_found(job: &Job, object: &str, what: &str) {
+    let found = job.verify(1);
+    let problems = found["problems"].as_array().unwrap();
+    let is_it = |problem: &serde_json::Value| {
+        problem["object"].as_str().unwrap().contains(object) && problem["what"].as_str().unwrap().contains(what)
+    };
+    assert!(problems.iter().any(is_it), "no problem of {object} says `{what}`: {found}");
+}
+
+fn flip_a_byte(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Writes a ledger anew with some of its rows, and its length and digest into the commit.
+fn rewrite(
+    job: &Job,
+    commit: &Path,
+    record: &serde_json::Value,
+    ledger: &str,
+    choose: impl Fn(&mut dyn Iterator<Item = u64>) -> Vec<u64>,
+) {
+    let path = job.objects.join(ledger);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
+    let schema = Arc::clone(reader.schema());
+    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    let all = concat_batches(&schema, &batches).unwrap();
+    let chosen = UInt64Array::from(choose(&mut (0..all.num_rows() as u64)));
+    let bytes = write(&path, &arrow::compute::take_record_batch(&all, &chosen).unwrap());
+    let mut record = record.clone();
+    for output in record["outputs"].as_array_mut().unwrap() {
+        if output["path"] == ledger {
+            output["bytes"] = bytes.into();
+            output["sha256"] = capfilt_schemas::hash::sha256_hex(&std::fs::read(&path).unwrap()).into();
+        }
+    }
+    std::fs::write(commit, serde_json::to_vec_pretty(&record).unwrap()).unwrap();
+}

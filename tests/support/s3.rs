@@ -1,0 +1,245 @@
+//! S3 on loopback: a server over a folder, in this process, gone when it is dropped.
+//!
+//! s3s speaks the protocol and checks signatures; s3s-fs keeps the objects as plain files, where a test may read them and
+//! spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags, GET heeds If-Match, of
+//! several creates of one object exactly one wins, and a folder is no object.
+
+use s3s::{
+    S3 as _, S3Request, S3Response, S3Result,
+    auth::SimpleAuth,
+    dto::{
+        AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
+        CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
+        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition, GetObjectInput,
+        GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput,
+        PutObjectOutput, UploadPartInput, UploadPartOutput,
+    },
+    s3_error,
+    service::{S3Service, S3ServiceBuilder},
+};
+use s3s_fs::FileSystem;
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+};
+use tokio::{net::TcpListener, sync::oneshot};
+
+const BUCKET: &str = "capfilt";
+const ACCESS_KEY: &str = "AKIDOFTHETESTS";
+const SECRET_KEY: &str = "the secret of the tests";
+
+/// Whether the server does what `If-None-Match: *` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Creates {
+    Heeded,
+    /// As a store that does not know conditional writes.
+    Ignored,
+}
+
+/// A running server with one bucket.
+pub struct S3 {
+    folder: tempfile::TempDir,
+    endpoint: String,
+    requests: Arc<AtomicU64>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl S3 {
+    pub fn start() -> Self {
+        Self::with(Creates::Heeded)
+    }
+
+    pub fn with(creates: Creates) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join(BUCKET)).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let files = FileSystem::new(folder.path()).unwrap();
+        let mut service = S3ServiceBuilder::new(Store {
+            root: folder.path().to_owned(),
+            files,
+            creates,
+            creating: tokio::sync::Mutex::default(),
+        });
+        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = service.build();
+        let requests = Arc::new(AtomicU64::new(0));
+        let (stop, stopped) = oneshot::channel();
+        let counter = Arc::clone(&requests);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                // Connections end with the runtime, open or not.
+                tokio::select! { () = serve(listener, service, counter) => {}, _ = stopped => {} }
+            });
+        });
+        Self { folder, endpoint, requests, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// The URL of an object or a prefix.
+    pub fn url(&self, key: &str) -> String {
+        format!("s3://{BUCKET}/{key}")
+    }
+
+    /// The file an object is.
+    pub fn file(&self, key: &str) -> PathBuf {
+        self.folder.path().join(BUCKET).join(key)
+    }
+
+    /// Puts a file into the bucket.
+    pub fn put(&self, key: &str, from: &Path) {
+        let to = self.file(key);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(from, to).unwrap();
+    }
+
+    /// Puts a folder's files into the bucket.
+    pub fn put_folder(&self, prefix: &str, from: &Path) {
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            self.put(&format!("{prefix}/{}", entry.file_name().to_str().unwrap()), &entry.path());
+        }
+    }
+
+    /// Requests that have come in so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// What a command must know of this server: where it is, and who may ask.
+    pub fn env(&self) -> Vec<(String, String)> {
+        let variables = [
+            ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
+            ("AWS_ALLOW_HTTP", "true"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+            // A proxy for the rest of the world leads nowhere from here.
+            ("NO_PROXY", "127.0.0.1"),
+        ];
+        variables.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    }
+}
+
+impl Drop for S3 {
+    fn drop(&mut self) {
+        // A server that panicked has nobody left to stop, and has said so.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service, requests: Arc<AtomicU64>) {
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        let (service, requests) = (service.clone(), Arc::clone(&requests));
+        let counted = hyper::service::service_fn(move |request| {
+            requests.fetch_add(1, Ordering::Relaxed);
+            hyper::service::Service::call(&service, request)
+        });
+        let socket = hyper_util::rt::TokioIo::new(socket);
+        // A client that is killed leaves a broken connection; that is what the tests are about.
+        tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(socket, counted));
+    }
+}
+
+struct Store {
+    root: PathBuf,
+    files: FileSystem,
+    creates: Creates,
+    /// Held by a create: s3s-fs looks whether the object is there long before it writes it.
+    creating: tokio::sync::Mutex<()>,
+}
+
+type Answer<T> = S3Result<S3Response<T>>;
+
+impl Store {
+    async fn e_tag<T>(&self, of: S3Request<T>, key: String) -> S3Result<Option<ETag>> {
+        let input = HeadObjectInput { bucket: BUCKET.to_owned(), key, ..HeadObjectInput::default() };
+        Ok(self.files.head_object(of.map_input(|_| input)).await?.output.e_tag)
+    }
+
+    fn is_object(&self, key: &str) -> S3Result<()> {
+        if self.root.join(BUCKET).join(key).is_file() { Ok(()) } else { Err(s3_error!(NoSuchKey)) }
+    }
+}
+
+#[async_trait::async_trait]
+impl s3s::S3 for Store {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
+        if self.creates == Creates::Ignored {
+            request.input.if_none_match = None;
+        }
+        let _one_at_a_time = match request.input.if_none_match {
+            Some(_) => Some(self.creating.lock().await),
+            None => None,
+        };
+        self.files.put_object(request).await
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> Answer<GetObjectOutput> {
+        self.is_object(&request.input.key)?;
+        if let Some(ETagCondition::ETag(wanted)) = &request.input.if_match {
+            let found = self.e_tag(request.clone(), request.input.key.clone()).await?;
+            if !found.is_some_and(|found| found.strong_cmp(wanted)) {
+                return Err(s3_error!(PreconditionFailed, "the object has another ETag"));
+            }
+        }
+        self.files.get_object(request).await
+    }
+
+    async fn list_objects_v2(&self, request: S3Request<ListObjectsV2Input>) -> Answer<ListObjectsV2Output> {
+        let mut answer = self.files.list_objects_v2(request.clone()).await?;
+        for object in answer.output.contents.iter_mut().flatten() {
+            // An object that was deleted in between is listed as it was.
+            let key = object.key.clone().unwrap_or_default();
+            object.e_tag = self.e_tag(request.clone(), key).await.unwrap_or_default();
+        }
+        Ok(answer)
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> Answer<HeadObjectOutput> {
+        self.is_object(&request.input.key)?;
+        self.files.head_object(request).await
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
+        self.files.delete_object(request).await
+    }
+
+    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
+        self.files.delete_objects(request).await
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> Answer<CreateMultipartUploadOutput> {
+        self.files.create_multipart_upload(request).await
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
+        self.files.upload_part(request).await
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> Answer<CompleteMultipartUploadOutput> {
+        self.files.complete_multipart_upload(request).await
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> Answer<AbortMultipartUploadOutput> {
+        self.files.abort_multipart_upload(request).await
+    }
+}

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Print a job's committed tables as one JSON object: {"ledger": [...], "pairs": [...], "quarantine": [...]}.
+
+usage: tables.py JOB
+
+Rows stand in the order of file and row. Of bytes it shows the SHA-256.
+"""
+import hashlib, json, pathlib, sys
+
+import pyarrow.parquet as pq
+
+
+def committed(job):
+    """Return {table: [path, ...]} of the commits that count, the highest number of each shard, in the ledger's order."""
+    shards = []
+    for shard in (job / "commits").iterdir():
+        commit = json.loads(max(shard.glob("*.json"), key=lambda path: int(path.stem)).read_text())
+        paths = {output["table"]: job / output["path"] for output in commit["outputs"]}
+        first = pq.read_table(paths["ledger"], columns=["file", "row"]).slice(0, 1).to_pylist()[0]
+        shards.append((first["file"], first["row"], paths))
+    shards.sort(key=lambda shard: shard[:2])
+    return {table: [paths[table] for *_, paths in shards if table in paths] for table in ("ledger", "pairs", "quarantine")}
+
+
+def shown(value):
+    """Make a value fit for JSON, the same whichever reader it came from."""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    if isinstance(value, dict):
+        return {name: shown(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [shown(part) for part in value]
+    return value
+
+
+if __name__ == "__main__":
+    tables = committed(pathlib.Path(sys.argv[1]))
+    rows = {table: [shown(row) for path in paths for row in pq.read_table(path).to_pylist()] for table, paths in tables.items()}
+    json.dump(rows, sys.stdout)

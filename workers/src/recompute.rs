@@ -1,0 +1,160 @@
+//! Committed rows judged again: does this machine, with the job's models, come to the ledger's numbers?
+//!
+//! Digests tell that a ledger is as it was written; only this tells that it was written rightly. The first batches of
+//! shards are taken, cut as the job cut them, so the same build on the same kind of machine must give the same bits.
+
+use crate::{
+    batcher::Batcher,
+    decode::{PreparedRows, prepare_all},
+    worker::{columns, prepare_spec},
+};
+use arrow::error::ArrowError;
+use capfilt_bucket::{Bucket, Place};
+use capfilt_pipeline::{
+    capfilt::CapFilt,
+    input::{ReadError, ShardReader},
+    model::ModelError,
+    output::{LedgerError, read_ledger},
+    prepare::PrepareSpec,
+};
+use capfilt_schemas::{
+    commit::Output,
+    ledger::{LedgerRow, Scored},
+    plan::Shard,
+    predicate::PredicateError,
+    settings::Settings,
+};
+use serde::Serialize;
+
+/// Why rows could not be judged again.
+#[derive(Debug, thiserror::Error)]
+pub enum RecomputeError {
+    #[error(transparent)]
+    Where(#[from] PredicateError),
+    #[error("the input cannot be read again: {0}")]
+    Input(#[from] ReadError),
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error("the pass-through columns cannot be joined: {0}")]
+    Arrow(#[from] ArrowError),
+}
+
+/// How the ledger and the second computation agree.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Agreement {
+    pub rows: u64,
+    /// Rows in which everything is the same to the last bit.
+    pub equal_rows: u64,
+    /// Rows whose address, image, status or web text differs. There is no innocent reason.
+    pub other_rows: u64,
+    /// Captions that differ. Another batch size, device or build may tip a draw.
+    pub other_captions: u64,
+    pub captions: u64,
+    /// Verdicts that differ on equal texts.
+    pub other_verdicts: u64,
+    /// Largest difference of P(match) of equal texts, the negative control's included.
+    pub max_match_difference: f32,
+    /// Largest difference of the cosine of equal texts.
+    pub max_cosine_difference: f32,
+}
+
+/// What is needed to judge a job's rows again.
+pub struct Recompute<'a> {
+    pub bucket: &'a Bucket,
+    pub input: &'a Place,
+    /// The job's frozen settings.
+    pub settings: &'a Settings,
+    pub capfilt: CapFilt,
+}
+
+impl Recompute<'_> {
+    /// Judges the first rows of the given shards again, at least `rows_per_shard` of each or all it has, and adds how they
+    /// agree with their committed ledger.
+    pub async fn shard(
+        &mut self,
+        shard: &Shard,
+        ledger: &Output,
+        rows_per_shard: usize,
+        agreement: &mut Agreement,
+    ) -> Result<(), RecomputeError> {
+        let spec = prepare_spec(self.settings, self.capfilt.image_sides());
+        let (columns, batch) = (columns(self.settings)?, self.capfilt.batch());
+        let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
+        let mut batcher = Batcher::default();
+        let mut judged = Vec::new();
+        while judged.len() < rows_per_shard {
+            let Some(next) = next_batch(&mut reader, &mut batcher, &spec, batch).await? else { break };
+            judged.extend(self.capfilt.judge(&shard.file.path, &next.rows)?);
+        }
+        let committed = read_ledger(self.bucket, ledger, judged.len()).await?;
+        judged.iter().enumerate().for_each(|(i, row)| agreement.add(row, committed.get(i)));
+        Ok(())
+    }
+}
+
+/// The next full batch, or what is left at the end of the shard.
+async fn next_batch(
+    reader: &mut ShardReader,
+    batcher: &mut Batcher,
+    spec: &PrepareSpec,
+    batch: usize,
+) -> Result<Option<PreparedRows>, RecomputeError> {
+    loop {
+        if let Some(full) = batcher.full(batch)? {
+            return Ok(Some(full));
+        }
+        match reader.next().await? {
+            Some(rows) => batcher.push(prepare_all(rows, spec)),
+            None => return Ok(batcher.rest()?),
+        }
+    }
+}
+
+impl Agreement {
+    fn add(&mut self, again: &LedgerRow, committed: Option<&LedgerRow>) {
+        self.rows += 1;
+        self.captions += again.synthetic.len() as u64;
+        let Some(committed) = committed.filter(|committed| is_same_row(again, committed)) else {
+            self.other_rows += 1;
+            return;
+        };
+        self.equal_rows += u64::from(again == committed);
+        self.compare(again.web_score, committed.web_score);
+        for (i, caption) in again.synthetic.iter().enumerate() {
+            match committed.synthetic.get(i).filter(|other| other.text == caption.text) {
+                Some(other) => self.compare(caption.scored, other.scored),
+                None => self.other_captions += 1,
+            }
+        }
+        if let (Some(a), Some(b)) = (again.control_itm, committed.control_itm) {
+            self.max_match_difference = self.max_match_difference.max(gap(a, b));
+        }
+    }
+
+    fn compare(&mut self, a: Option<Scored>, b: Option<Scored>) {
+        match (a, b) {
+            (Some(a), Some(b)) => {
+                self.other_verdicts += u64::from(a.kept != b.kept);
+                self.max_match_difference = self.max_match_difference.max(gap(a.itm, b.itm));
+                self.max_cosine_difference = self.max_cosine_difference.max(gap(a.itc, b.itc));
+            }
+            (None, None) => {}
+            _ => self.other_verdicts += 1,
+        }
+    }
+}
+
+/// Whether what no model decides is the same.
+fn is_same_row(a: &LedgerRow, b: &LedgerRow) -> bool {
+    let address = |row: &LedgerRow| (row.key.clone(), row.file.clone(), row.row, row.image_sha256);
+    let finding = |row: &LedgerRow| (row.status, row.width, row.height, row.web_text.clone(), row.web_status);
+    address(a) == address(b) && finding(a) == finding(b) && a.synthetic.len() == b.synthetic.len()
+}
+
+/// The distance of two scores; a NaN is infinitely far from everything.
+fn gap(a: f32, b: f32) -> f32 {
+    let distance = (a - b).abs();
+    if distance.is_nan() { f32::INFINITY } else { distance }
+}
