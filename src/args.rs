@@ -36,7 +36,7 @@ pub enum Command {
     /// Check a job's books: every row once, every object as it was committed
     Verify(VerifyArgs),
     /// Check bucket, weights, device and settings before a job
-    Check(SettingsArgs),
+    Check(CheckArgs),
     /// P(match) and cosine of images and texts
     Score(ScoreArgs),
     /// Captions for images
@@ -67,6 +67,29 @@ pub struct PlanArgs {
     pub json: bool,
 }
 
+/// Where the cluster's queue is. User and password come from the URL or from NATS_USER and NATS_PASSWORD.
+#[derive(Debug, ClapArgs)]
+pub struct ClusterArgs {
+    /// Share the work with other machines over NATS JetStream: nats://host:4222, several with commas
+    #[arg(long, value_name = "URL")]
+    pub cluster: Option<String>,
+    /// NATS credentials file (.creds)
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    pub creds: Option<PathBuf>,
+    /// PEM file of the authority that signed the NATS server's certificate; insists on TLS
+    #[arg(long, value_name = "FILE", requires = "cluster")]
+    pub tls_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub settings: SettingsArgs,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -74,6 +97,14 @@ pub struct RunArgs {
     /// Print one JSON object at the end, before the manifest's URL
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// Seconds after which a shard whose worker is not heard of is given to another
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(6..))]
+    pub ack_wait: u64,
+    /// Leave the cluster's queue when the job is done
+    #[arg(long, requires = "cluster")]
+    pub keep_queue: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -84,9 +115,14 @@ pub struct WorkerArgs {
     /// Devices, one process each
     #[arg(long = "device", default_value = "auto")]
     pub devices: Vec<String>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
     /// Only the i-th of n parts of the plan, from 0, for schedulers that start an array of workers
-    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    #[arg(long, value_name = "I/N", default_value = "0/1", conflicts_with = "cluster")]
     pub part: String,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 #[derive(Debug, ClapArgs)]

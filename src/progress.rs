@@ -66,7 +66,12 @@ impl JobProgress {
         let left = (progress.rows_total - progress.rows_done.min(progress.rows_total)) as f64;
         let eta = if rate > 0.0 { format!("{:.0} s left", left / rate) } else { "starting".to_owned() };
         let retries = if progress.retries > 0 { format!("  {} retries", progress.retries) } else { String::new() };
-        format!("{rate:.1} rows/s  {eta}  {}{retries}", kept(&progress.tally))
+        let machines = match (progress.machines.len(), progress.workers.len()) {
+            (0, 0) => "  no worker is there".to_owned(),
+            (0, _) => String::new(),
+            (machines, _) => format!("  {machines} workers"),
+        };
+        format!("{rate:.1} rows/s  {eta}  {}{retries}{machines}", kept(&progress.tally))
     }
 }
 
@@ -93,6 +98,13 @@ fn news(change: &Change) -> Option<String> {
         Change::Quarantined { failure } => {
             Some(format!("shard {}: {}: {}; set aside", failure.shard, failure.class, failure.message))
         }
+        // The error that ends the program says it.
+        Change::Stopping { .. } => None,
+        Change::Joined { worker } => Some(format!("worker {worker} joined")),
+        Change::QueueFound => {
+            Some("the job's queue was there: another coordinator is at work or was; that is harmless".to_owned())
+        }
+        Change::QueueLost => Some("the job's queue was gone; filling it again from the bucket".to_owned()),
         Change::Draining => Some("waiting for the workers to finish what they have".to_owned()),
         Change::WorkerStarted { .. } | Change::RowsDone | Change::Committed { .. } => None,
     }

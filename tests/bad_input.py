@@ -276,6 +276,17 @@ def broken_pages(folder, whole):
     overwrite(path, path.read_bytes().index(b"Part 8"), b"\xff\xfe")
 
 
+def panics(folder):
+    """A page that makes the `parquet` crate panic, before a good file: it has a run of levels without any bytes."""
+    whole = table(good_rows(8))
+    path = folder / "a.parquet"
+    pq.write_table(whole.slice(0, 4), path, use_dictionary=False, compression="none")
+    levels = b"\x02\0\0\0\x08\x01"  # length; a run of four, all of them 1
+    at = path.read_bytes().index(levels, pq.read_metadata(path).row_group(0).column(2).data_page_offset)
+    overwrite(path, at, b"\x01\0\0\0\x7f")
+    pq.write_table(whole.slice(4), folder / "b.parquet")
+
+
 def overwrite(path, at, content):
     changed = bytearray(path.read_bytes())
     changed[at : at + len(content)] = content
@@ -296,7 +307,7 @@ def budget(folder):
         writer.write_table(table(good + broken))
 
 
-CASES = [clean, rows, spellings, odd, keys, paths, files, nothing, budget]
+CASES = [clean, rows, spellings, odd, keys, paths, files, panics, nothing, budget]
 
 
 def passed(job, source):
@@ -304,10 +315,9 @@ def passed(job, source):
     [pairs], source = committed(job)["pairs"], pq.read_table(source)
     pairs = pq.read_table(pairs)
     common = [name for name in pairs.schema.names if name in source.schema.names and name != "key"]
-    value = lambda table, name: repr(table[name].to_pylist())
-    other = {name: [value(pairs, name), value(source, name)] for name in common if value(pairs, name) != value(source, name)}
-    features = b"huggingface" in (pairs.schema.metadata or {})
-    print(json.dumps({"rows": pairs.num_rows, "columns": common, "other": other, "features": features}))
+    values = {name: (pairs[name].to_pylist(), source[name].to_pylist()) for name in common}
+    other = {name: [repr(found), repr(wanted)] for name, (found, wanted) in values.items() if found != wanted}
+    print(json.dumps({"rows": pairs.num_rows, "columns": common, "other": other}))
 
 
 if __name__ == "__main__":

@@ -298,6 +298,16 @@ fn a_file_that_is_none_or_breaks_is_named_everywhere_and_harms_no_other() {
 }
 
 #[test]
+fn a_page_that_panics_the_parquet_reader_costs_its_shard_and_not_the_worker() {
+    let job = job_over("panics").set(&["limits.attempts=1"]);
+    let ran = expect(&mut job.command("run"), 1);
+    assert!(!stderr(&ran).contains(" ended: "), "{}", stderr(&ran));
+    let reason = &manifest(&ran)["quarantined"][0]["reason"];
+    assert!(text(reason).starts_with("unreadable: a.parquet: the Parquet reader gave up: "), "{reason}");
+    assert_eq!(job.verify(0)["rows"], 4);
+}
+
+#[test]
 fn columns_that_no_file_has_are_one_error_of_the_settings() {
     let job = job_over("clean");
     for (setting, message) in [

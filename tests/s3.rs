@@ -8,13 +8,17 @@ mod support;
 
 use arrow::{
     array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt64Array},
-    compute::concat_batches,
+    compute::{concat_batches, take_record_batch},
 };
-use parquet::arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder};
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    file::properties::WriterProperties,
+};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use server::{Creates, S3};
 use std::{
     path::{Path, PathBuf},
+    process::Stdio,
     sync::{Arc, LazyLock},
 };
 use support::{Committed, Job, expect, kills, repo, stderr, stdout};
@@ -64,21 +68,25 @@ fn outputs(commit: &serde_json::Value) -> &Vec<serde_json::Value> {
 #[test]
 fn a_job_in_a_bucket_has_the_bytes_of_one_in_a_folder_with_any_number_of_workers() {
     let s3 = bucket();
-    for devices in ["[\"cpu\"]", "[\"cpu\", \"cpu\"]"] {
-        let job = job(&s3, &devices.len().to_string()).set(&[&format!("workers.devices={devices}")]);
+    let one = job(&s3, "one");
+    let mut two = job(&s3, "two").set(&["workers.devices=[\"cpu\", \"cpu\"]"]);
+    two.env.clone_from(&one.env);
+    for job in [&one, &two] {
         job.run();
-        assert!(job.committed() == *IN_A_FOLDER, "{devices}: the committed tables differ");
+        assert!(job.committed() == *IN_A_FOLDER, "{}: the committed tables differ", job.url);
         assert_eq!(job.verify(0)["rows"], ROWS);
         let status = stdout(&expect(&mut job.command_by_url("status"), 0));
         assert!(status.contains("4 of 4 committed"), "{status}");
     }
+    // Each run reads the weights to know them; workers copy them once, into the cache the two share.
+    assert_eq!(s3.requests("GET /capfilt/models/captioner/model.safetensors"), 3);
 }
 
 #[test]
 fn two_runs_of_one_job_at_once_give_one_result() {
     let s3 = bucket();
     let (one, other) = (job(&s3, "shared"), job(&s3, "shared"));
-    let running = one.command("run").spawn().unwrap();
+    let running = one.command("run").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     other.run();
     assert!(running.wait_with_output().unwrap().status.success());
     assert_eq!(one.verify(0)["rows"], ROWS);
@@ -88,12 +96,22 @@ fn two_runs_of_one_job_at_once_give_one_result() {
 #[test]
 fn runs_and_workers_killed_20_times_lose_no_row_and_double_none() {
     let s3 = bucket();
-    job(&s3, "undisturbed").run();
-    // The clock is the server's: runs die on the way to a request, in the middle of one, and before its answer.
-    let whole_run = s3.requests() as f64;
-    let clock = || s3.requests() as f64 / whole_run;
-    let new_job = |i: u32| job(&s3, &format!("killed-{i}"));
-    kills::survives(20_220_128, new_job, &IN_A_FOLDER, ROWS, clock);
+    // Shards of 40 rows, so that there are twenty.
+    write(&s3.file("web/web-00000.parquet"), &read(&web()), 40);
+    let folder = tempfile::tempdir().unwrap();
+    let cache = ("CAPFILT_CACHE".to_owned(), folder.path().display().to_string());
+    let new_job = |name: String| {
+        let mut job = job(&s3, &name).set(&["shards.rows=40"]);
+        job.env.push(cache.clone());
+        job
+    };
+    let undisturbed = new_job("undisturbed".to_owned());
+    undisturbed.run();
+    // The clock is the server's and counts what is asked about the job: runs die on the way to a record or a table, in the
+    // middle of one, and before its answer.
+    let whole_run = s3.requests("jobs") as f64;
+    let clock = || s3.requests("jobs") as f64 / whole_run;
+    kills::survives(20_220_128, |i| new_job(format!("killed-{i}")), &undisturbed.committed(), ROWS, clock);
 }
 
 #[test]
@@ -101,7 +119,7 @@ fn an_output_of_several_parts_is_committed_like_any_other() {
     let mut random = StdRng::seed_from_u64(7);
     let folder = tempfile::tempdir().unwrap();
     let noisy = folder.path().join("noise.parquet");
-    write(&noisy, &noise(40, &mut random));
+    write(&noisy, &noise(40, &mut random), 10_000);
     let s3 = bucket();
     s3.put("noise/noise.parquet", &noisy);
     // Every image is kept: 40 of 270 kB.
@@ -130,8 +148,19 @@ fn noise(rows: u64, random: &mut StdRng) -> RecordBatch {
     RecordBatch::try_from_iter([("jpg", Arc::new(images) as ArrayRef), ("caption", Arc::new(texts))]).unwrap()
 }
 
-fn write(path: &Path, batch: &RecordBatch) -> u64 {
-    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+/// All rows of a Parquet file.
+fn read(path: &Path) -> RecordBatch {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
+    let schema = Arc::clone(reader.schema());
+    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+    concat_batches(&schema, &batches).unwrap()
+}
+
+/// Writes a Parquet file, and tells its length.
+fn write(path: &Path, batch: &RecordBatch, rows_per_group: usize) -> u64 {
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(rows_per_group)).build();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(batch).unwrap();
     writer.close().unwrap();
     path.metadata().unwrap().len()
@@ -172,6 +201,17 @@ fn check_refuses_a_bucket_that_is_not_create_only() {
     let s3 = with_demo(S3::with(Creates::Ignored));
     let said = stdout(&expect(&mut job(&s3, "checked").command("check"), 3));
     assert!(said.contains("create only once: a second create replaced the first"), "{said}");
+}
+
+#[test]
+fn without_credentials_check_says_so() {
+    let s3 = bucket();
+    let mut job = job(&s3, "nobody");
+    job.env.retain(|(key, _)| key != "AWS_ACCESS_KEY_ID" && key != "AWS_SECRET_ACCESS_KEY");
+    // Where a machine in the cloud would ask for its role's credentials; nothing is there.
+    job.env.push(("AWS_METADATA_ENDPOINT".to_owned(), "http://127.0.0.1:9".to_owned()));
+    let said = stdout(&expect(&mut job.command("check"), 3));
+    assert!(said.contains("the environment holds no credentials"), "{said}");
 }
 
 fn files_below(folder: &Path) -> Vec<PathBuf> {
@@ -286,12 +326,9 @@ fn rewrite(
     choose: impl Fn(&mut dyn Iterator<Item = u64>) -> Vec<u64>,
 ) {
     let path = job.objects.join(ledger);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&path).unwrap()).unwrap();
-    let schema = Arc::clone(reader.schema());
-    let batches: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
-    let all = concat_batches(&schema, &batches).unwrap();
+    let all = read(&path);
     let chosen = UInt64Array::from(choose(&mut (0..all.num_rows() as u64)));
-    let bytes = write(&path, &arrow::compute::take_record_batch(&all, &chosen).unwrap());
+    let bytes = write(&path, &take_record_batch(&all, &chosen).unwrap(), 10_000);
     let mut record = record.clone();
     for output in record["outputs"].as_array_mut().unwrap() {
         if output["path"] == ledger {

@@ -5,7 +5,7 @@
 pub enum BucketError {
     #[error("{url}: this is no URL capfilt can open ({why}); use s3://, gs://, az://, file:// or a path")]
     Url { url: String, why: String },
-    #[error("cannot {what} {object}: {source}{}", advice(.source))]
+    #[error("cannot {what} {object}: {}{}", in_full(.source), advice(.source))]
     Store {
         what: &'static str,
         object: String,
@@ -44,12 +44,30 @@ impl BucketError {
     }
 }
 
-/// What to do about a store's error, where that is known.
+/// A store's error with its causes, each told once: object_store's errors tell some of them in their own text, not all.
+fn in_full(error: &object_store::Error) -> String {
+    let mut told = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !told.contains(text.trim()) {
+            told = format!("{told}: {text}");
+        }
+        next = cause.source();
+    }
+    told
+}
+
+/// What to do about a store's error, where that is known. By its text: many have no kind of their own.
 fn advice(error: &object_store::Error) -> &'static str {
-    use object_store::Error::{PermissionDenied, Unauthenticated};
-    let is_refusal = matches!(error, PermissionDenied { .. } | Unauthenticated { .. });
-    if is_refusal {
+    let told = in_full(error);
+    let tells = |texts: &[&str]| texts.iter().any(|text| told.contains(text));
+    if tells(&["403 Forbidden", "401 Unauthorized"]) {
         "; the store refuses the credentials in the environment: are they the right ones, and do they allow this?"
+    } else if tells(&["/latest/api/token"]) {
+        "; the environment holds no credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and this machine has no role"
+    } else if tells(&["URL scheme is not allowed"]) {
+        "; an endpoint without TLS must be allowed: AWS_ALLOW_HTTP=true"
     } else {
         ""
     }

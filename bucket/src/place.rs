@@ -35,7 +35,13 @@ impl Place {
     fn open_remote(url: &str, parsed: &Url) -> Result<Self, BucketError> {
         // URLs are written into records and logs.
         if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
-            return Err(refused(url, "it holds a user name, a password or a query; credentials belong in the environment"));
+            return Err(refused(
+                url,
+                "it holds a user name, a password or a query; credentials belong in the environment",
+            ));
+        }
+        if parsed.fragment().is_some() {
+            return Err(refused(url, "`#` ends an object's name in a URL; write it as %23"));
         }
         let (store, prefix) =
             parse_url_opts(parsed, cloud_variables()).map_err(|error| refused(url, &error.to_string()))?;
@@ -127,6 +133,7 @@ mod tests {
     fn an_error_shows_no_password() {
         let error = Place::open("ftp://me:secret@host/x?sig=abc").unwrap_err().to_string();
         assert!(!error.contains("secret") && !error.contains("abc"), "{error}");
+        assert!(Place::open("s3://bucket/run#1").is_err(), "it would be the place of all runs");
         let error = Place::open("s3://me:secret@bucket/x").unwrap_err().to_string();
         assert!(error.contains("environment") && !error.contains("secret"), "{error}");
     }

@@ -1,10 +1,6 @@
 //! One file's footer: its schema and row groups, read without its data.
 
-use crate::{
-    PlanError,
-    cut::RowGroup,
-    faults::fault_of_file,
-};
+use crate::{PlanError, cut::RowGroup, faults::fault_of_file};
 use arrow::datatypes::Schema;
 use capfilt_bucket::{PinnedObject, Place};
 use capfilt_schemas::plan::InputFile;

@@ -6,7 +6,7 @@
 mod support;
 
 use capfilt_coordinator::{
-    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, embedded},
+    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, crew::Crew, embedded},
     standing,
 };
 use capfilt_schemas::{failure::FailureClass, plan::Shard};
@@ -80,7 +80,8 @@ impl Job {
             self.changes.lock().unwrap().push(seen.change.clone());
             *self.last.lock().unwrap() = seen.progress.clone();
         };
-        let run = embedded::run(&bucket, work, &devices, command, self.policy, observe, stop);
+        let crew = Crew { devices, command, policy: self.policy };
+        let run = embedded::run(&bucket, work, crew, observe, stop);
         tokio::time::timeout(Duration::from_secs(60), run).await.expect("a run ends")
     }
 
@@ -241,15 +242,8 @@ async fn a_program_that_is_not_there_is_told_at_once() {
     let job = Job::new(1).await;
     let work = Work::remaining(&job.plan, &standing(&job.world.bucket()).await.unwrap(), 3);
     let command = |_: &str, _: usize| Command::new("/no/such/program");
-    let run = embedded::run(
-        &job.world.bucket(),
-        work,
-        &["cpu".to_owned()],
-        command,
-        job.policy,
-        |_| (),
-        watch::channel(false).1,
-    )
+    let crew = Crew { devices: vec!["cpu".to_owned()], command, policy: job.policy };
+    let run = embedded::run(&job.world.bucket(), work, crew, |_| (), watch::channel(false).1)
     .await;
     assert!(matches!(run.unwrap_err(), DispatchError::Spawn { .. }));
 }

@@ -2,7 +2,7 @@
 
 use super::plan;
 use crate::{
-    args::SettingsArgs,
+    args::CheckArgs,
     exit::{Blame as _, Ending, Exit},
     machine, models, settings_file,
 };
@@ -10,22 +10,49 @@ use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::job::Asked;
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::job::{self, JobRecord, PlanRecord};
+use serde_json::json;
 
-pub async fn run(args: &SettingsArgs) -> Ending {
-    let settings = settings_file::load(args)?;
-    println!("settings  sound");
+/// What is found, in the order of the looking: told at once, or together as JSON at the end.
+struct Findings {
+    as_json: bool,
+    all: Vec<serde_json::Value>,
+}
+
+impl Findings {
+    fn add(&mut self, subject: &str, finding: &str, is_problem: bool) {
+        if self.as_json {
+            self.all.push(json!({"subject": subject, "finding": finding, "problem": is_problem}));
+        } else {
+            println!("{subject:9} {finding}");
+        }
+    }
+
+    fn conclude(self, exit: Exit) -> Exit {
+        if self.as_json {
+            println!("{}", json!({"ok": exit == Exit::Done, "findings": self.all}));
+        }
+        exit
+    }
+}
+
+pub async fn run(args: &CheckArgs) -> Ending {
+    let settings = settings_file::load(&args.settings)?;
+    let mut findings = Findings { as_json: args.json, all: Vec::new() };
+    findings.add("settings", "sound", false);
     let bucket = Bucket::open(&settings.job.url).usage()?;
     let steps = capfilt_coordinator::check::check(&bucket).await;
     for step in &steps {
-        println!("bucket    {}: {}", step.what, step.problem.as_deref().unwrap_or("works"));
+        let finding = format!("{}: {}", step.what, step.problem.as_deref().unwrap_or("works"));
+        findings.add("bucket", &finding, step.problem.is_some());
     }
     if steps.iter().any(|step| step.problem.is_some()) {
-        return Ok(Exit::Environment);
+        return Ok(findings.conclude(Exit::Environment));
     }
     let input = Place::open(&settings.input.url).usage()?;
     let plan = plan::blamed(capfilt_coordinator::plan(&input, &settings).await)?;
-    println!("input     {} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
-    plan.refused.iter().for_each(|file| println!("refused   {}: {}", file.path, file.reason));
+    let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
+    findings.add("input", &counts, false);
+    plan.refused.iter().for_each(|file| findings.add("refused", &format!("{}: {}", file.path, file.reason), true));
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
@@ -35,13 +62,11 @@ pub async fn run(args: &SettingsArgs) -> Ending {
         let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).usage()?;
         let capfilt = models::load(&as_job(asked), choice).await?;
         let (captioner, filter) = capfilt.image_sides();
-        println!(
-            "device    {}: captioner {captioner} px, filter {filter} px, batch {}",
-            device.device,
-            capfilt.batch()
-        );
+        let batch = capfilt.batch();
+        let found = format!("{}: captioner {captioner} px, filter {filter} px, batch {batch}", device.device);
+        findings.add("device", &found, false);
     }
-    Ok(if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine })
+    Ok(findings.conclude(if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine }))
 }
 
 /// The job that would be, without its plan.

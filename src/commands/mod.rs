@@ -3,6 +3,7 @@
 mod bench;
 mod caption;
 mod check;
+mod cluster;
 mod device;
 mod image_file;
 mod plan;

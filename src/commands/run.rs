@@ -1,7 +1,7 @@
 //! `capfilt run`: plan if needed, work until done, seal. Running it again resumes.
 
 use super::{
-    plan,
+    cluster, plan,
     worker::{self, Part},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     JobError,
-    dispatch::Outcome,
+    dispatch::{Outcome, cluster::Coordinated},
     job::{self, Asked, Opened},
     manifest::{self, Sealed},
     standing,
@@ -24,6 +24,7 @@ use capfilt_schemas::{
     settings::{Auto, Settings},
 };
 use serde_json::json;
+use std::time::Duration;
 
 pub async fn run(args: &RunArgs) -> Ending {
     let stop = stop::on_signal();
@@ -39,12 +40,23 @@ pub async fn run(args: &RunArgs) -> Ending {
     let verb = if resumed { "resuming" } else { "planned" };
     eprintln!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards);
 
-    match worker::work(&bucket, &record, &plan, Part::WHOLE, &devices, stop).await? {
-        Outcome::Interrupted(_) => return Ok(Exit::Interrupted),
-        Outcome::Finished(_) => {}
+    let queue = cluster::queue(&args.cluster, &bucket).await?;
+    let outcome = match &queue {
+        Some(queue) => {
+            let ack_wait = Duration::from_secs(args.ack_wait);
+            let job = Coordinated { bucket: &bucket, record: &record, plan: &plan, queue: queue.clone(), ack_wait };
+            cluster::coordinate(job, stop).await?
+        },
+        None => worker::work(&bucket, &record, &plan, Part::WHOLE, &devices, stop).await?,
+    };
+    if let Outcome::Interrupted(_) = outcome {
+        return Ok(Exit::Interrupted);
     }
     let standing = standing(&bucket).await.environment()?;
     let sealed = manifest::seal(&bucket, &record, &plan, &standing).await.environment()?;
+    if let Some(queue) = &queue {
+        cluster::end(queue, args.keep_queue).await?;
+    }
     conclude(&sealed, args.json);
     let Manifest { quarantined, tally, .. } = &sealed.manifest;
     let whole = quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0;

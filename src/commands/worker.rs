@@ -2,6 +2,7 @@
 //!
 //! Workers need not know of each other: one commit per shard wins, so two that overlap waste work and nothing else.
 
+use super::cluster;
 use crate::{
     args::WorkerArgs,
     exit::{Blame as _, Ending, Exit, Failure},
@@ -13,29 +14,43 @@ use anyhow::anyhow;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     dispatch::{
-        Outcome, Work,
+        Outcome, Report, Work,
+        crew::Crew,
         embedded::{self, Policy},
     },
     job, standing,
 };
 use capfilt_schemas::{job::JobRecord, plan::Shard, settings::Auto};
+use serde_json::json;
 use tokio::{process::Command, sync::watch};
 
 pub async fn run(args: &WorkerArgs) -> Ending {
     let stop = stop::on_signal();
     let part: Part = args.part.parse().map_err(anyhow::Error::msg).usage()?;
     let bucket = Bucket::open(&args.job).usage()?;
-    let (record, plan) = job::load(&bucket).await.environment()?;
     let devices = machine::devices(&args.devices, Auto::Auto, Auto::Auto).map_err(anyhow::Error::msg).environment()?;
-    match work(&bucket, &record, &plan, part, &devices, stop).await? {
+    let outcome = match cluster::link(&args.cluster) {
+        Some(link) => cluster::join(&bucket, link, &devices, stop).await?,
+        None => {
+            let (record, plan) = job::load(&bucket).await.environment()?;
+            work(&bucket, &record, &plan, part, &devices, stop).await?
+        }
+    };
+    match outcome {
         Outcome::Finished(report) => {
-            println!(
-                "{} shards committed, {} rows; `capfilt run` seals the job when all are",
-                report.committed, report.rows
-            );
+            conclude(&report, args.json);
             Ok(if report.quarantined.is_empty() { Exit::Done } else { Exit::WithQuarantine })
         }
         Outcome::Interrupted(_) => Ok(Exit::Interrupted),
+    }
+}
+
+fn conclude(report: &Report, as_json: bool) {
+    let (committed, rows, quarantined) = (report.committed, report.rows, report.quarantined.len());
+    if as_json {
+        println!("{}", json!({"committed_shards": committed, "rows": rows, "quarantined_shards": quarantined}));
+    } else {
+        println!("{committed} shards committed, {rows} rows; `capfilt run` seals the job when all are");
     }
 }
 
@@ -78,26 +93,33 @@ pub async fn work(
     let standing = standing(bucket).await.environment()?;
     let plan: Vec<Shard> = part.of(plan).cloned().collect();
     let work = Work::remaining(&plan, &standing, record.settings.limits.attempts);
-    let program =
-        std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
-    let command = |device: &str, index: usize| {
-        let mut command = Command::new(&program);
-        let threads = &devices[index % devices.len()];
-        command.args(["device", "--job", &bucket.place.url, "--device", device, "--name", &worker_name(index)]);
-        command.arg(format!("--model-threads={}", threads.model_threads));
-        command.arg(format!("--decode-threads={}", threads.decode_threads));
-        command
-    };
-    let names: Vec<String> = devices.iter().map(|plan| plan.device.clone()).collect();
+    let crew = crew(&bucket.place.url, devices)?;
     let mut progress = JobProgress::start();
-    let outcome =
-        embedded::run(bucket, work, &names, command, Policy::default(), |seen| progress.show(seen), stop).await;
+    let outcome = embedded::run(bucket, work, crew, |seen| progress.show(seen), stop).await;
     progress.finish();
     outcome.environment()
 }
 
-/// Host, process and device number: enough to find the log of a shard's attempt.
-fn worker_name(index: usize) -> String {
+/// One child process of this program per device.
+pub fn crew(job_url: &str, devices: &[DevicePlan]) -> Result<Crew<impl Fn(&str, usize) -> Command>, Failure> {
+    let program =
+        std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
+    let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
+    let command = move |device: &str, index: usize| {
+        let mut command = Command::new(&program);
+        let threads = &plans[index % plans.len()];
+        let name = format!("{}-{index}", process_name());
+        command.args(["device", "--job", &job_url, "--device", device, "--name", &name]);
+        command.arg(format!("--model-threads={}", threads.model_threads));
+        command.arg(format!("--decode-threads={}", threads.decode_threads));
+        command
+    };
+    let devices = devices.iter().map(|plan| plan.device.clone()).collect();
+    Ok(Crew { devices, command, policy: Policy::default() })
+}
+
+/// Host and process: enough to find the log of a shard's attempt.
+pub fn process_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}-{index}", host.trim(), std::process::id())
+    format!("{}-{}", host.trim(), std::process::id())
 }

@@ -14,7 +14,7 @@ const KILLS: u32 = 20;
 const HANGS: Duration = Duration::from_secs(300);
 
 /// How far the next kill is away, in shares of an undisturbed run.
-const SHARE_BETWEEN_KILLS: std::ops::Range<f64> = 0.01..0.15;
+const SHARE_BETWEEN_KILLS: std::ops::Range<f64> = 0.01..0.12;
 
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,8 @@ fn disturb(job: &Job, kills: u32, random: &mut StdRng, clock: &dyn Fn() -> f64) 
                 0..=2 => Victim::Run,
                 _ => Victim::Machine,
             };
+            let commits = std::fs::read_dir(job.objects.join("commits")).map_or(0, Iterator::count);
+            println!("kill {killed}: {victim:?}, after {commits} commits");
             if victim != Victim::Run {
                 workers.iter().for_each(|pid| kill(*pid));
             }

@@ -3,6 +3,7 @@
 #![allow(dead_code)]
 
 pub mod kills;
+pub mod nats;
 pub mod tables;
 
 use std::{

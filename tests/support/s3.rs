@@ -20,10 +20,7 @@ use s3s::{
 use s3s_fs::FileSystem;
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread::JoinHandle,
 };
 use tokio::{net::TcpListener, sync::oneshot};
@@ -40,11 +37,14 @@ pub enum Creates {
     Ignored,
 }
 
+/// Method and target of all requests that came in.
+type Requests = Arc<Mutex<Vec<String>>>;
+
 /// A running server with one bucket.
 pub struct S3 {
     folder: tempfile::TempDir,
     endpoint: String,
-    requests: Arc<AtomicU64>,
+    requests: Requests,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,15 +69,15 @@ impl S3 {
         });
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = service.build();
-        let requests = Arc::new(AtomicU64::new(0));
+        let requests = Requests::default();
         let (stop, stopped) = oneshot::channel();
-        let counter = Arc::clone(&requests);
+        let log = Arc::clone(&requests);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 // Connections end with the runtime, open or not.
-                tokio::select! { () = serve(listener, service, counter) => {}, _ = stopped => {} }
+                tokio::select! { () = serve(listener, service, log) => {}, _ = stopped => {} }
             });
         });
         Self { folder, endpoint, requests, stop: Some(stop), thread: Some(thread) }
@@ -108,9 +108,9 @@ impl S3 {
         }
     }
 
-    /// Requests that have come in so far.
-    pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+    /// Requests so far whose method and target contain this.
+    pub fn requests(&self, about: &str) -> usize {
+        self.requests.lock().unwrap().iter().filter(|request| request.contains(about)).count()
     }
 
     /// What a command must know of this server: where it is, and who may ask.
@@ -136,12 +136,12 @@ impl Drop for S3 {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, requests: Arc<AtomicU64>) {
+async fn serve(listener: TcpListener, service: S3Service, requests: Requests) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
         let (service, requests) = (service.clone(), Arc::clone(&requests));
-        let counted = hyper::service::service_fn(move |request| {
-            requests.fetch_add(1, Ordering::Relaxed);
+        let counted = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            requests.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             hyper::service::Service::call(&service, request)
         });
         let socket = hyper_util::rt::TokioIo::new(socket);

@@ -3,7 +3,7 @@
 
 usage: tables.py JOB
 
-Rows stand in the order of file and row. Of bytes it shows the SHA-256.
+Rows stand in the order of file and row. Of bytes it shows the SHA-256, and what JSON has no form for as text.
 """
 import hashlib, json, pathlib, sys
 
@@ -36,4 +36,4 @@ def shown(value):
 if __name__ == "__main__":
     tables = committed(pathlib.Path(sys.argv[1]))
     rows = {table: [shown(row) for path in paths for row in pq.read_table(path).to_pylist()] for table, paths in tables.items()}
-    json.dump(rows, sys.stdout)
+    json.dump(rows, sys.stdout, default=str)

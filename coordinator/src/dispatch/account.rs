@@ -20,6 +20,12 @@ impl Account {
         Self { before, shards_total, rows_total: before.rows + rows, ..Self::default() }
     }
 
+    /// One more shard to do.
+    pub fn add(&mut self, rows: u64) {
+        self.shards_total += 1;
+        self.rows_total += rows;
+    }
+
     pub fn commit(&mut self, rows: u64, tally: &Tally, superseded: bool) {
         self.report.committed += 1;
         self.report.superseded += u64::from(superseded);
@@ -39,6 +45,7 @@ impl Account {
             tally,
             retries: self.report.retries,
             workers,
+            machines: Vec::new(),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Handing out shards. Correctness is the commit protocol's alone; what is here only decides who works on what.
 //!
-//! The seam is narrow: [`Work`] goes in, [`Observation`]s come out on the way, an [`Outcome`] at the end. [`embedded`]
-//! is the dispatcher of one machine: it spawns a [`child`] per device and keeps its [`queue`] in memory. A dispatcher
-//! over a message broker takes the same `Work` and gives the same `Outcome`; its workers' parents speak to the same
-//! children.
+//! The seam is narrow: [`Work`] goes in, [`Observation`]s come out on the way, an [`Outcome`] at the end. On every machine
+//! a [`crew`] of [`child`] processes, one per device, is kept busy from a [`queue`] in memory. [`embedded`]: that queue
+//! holds the whole job. [`cluster`]: a [`feed`] fills it from a work queue that many machines share.
 
 mod account;
 pub mod child;
+pub mod cluster;
+pub mod crew;
 pub mod embedded;
+pub mod feed;
 mod observe;
 mod policy;
 pub mod queue;
@@ -99,6 +101,10 @@ pub enum DispatchError {
         #[source]
         source: std::io::Error,
     },
+    #[error("the coordinator stopped the job: {why}")]
+    Stopped { why: String },
+    #[error(transparent)]
+    Link(#[from] cluster::LinkError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }

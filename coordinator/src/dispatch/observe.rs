@@ -1,6 +1,6 @@
 //! What a dispatcher tells whoever shows progress.
 
-use capfilt_schemas::{failure::Failure, plan::ShardId, tally::Tally};
+use capfilt_schemas::{cluster::WorkerReport, failure::Failure, plan::ShardId, tally::Tally};
 
 /// Something happened, and where the job stands now.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ pub enum Change {
     RowsDone,
     Committed {
         shard: ShardId,
+        rows: u64,
+        tally: Tally,
         superseded: bool,
     },
     Retrying {
@@ -40,7 +42,19 @@ pub enum Change {
     Quarantined {
         failure: Failure,
     },
+    /// What failed would fail with every shard.
+    Stopping {
+        failure: Failure,
+    },
     Draining,
+    /// A worker of the cluster was heard for the first time.
+    Joined {
+        worker: String,
+    },
+    /// The cluster's queue was there already: another coordinator works on this job, or did.
+    QueueFound,
+    /// The cluster's queue was gone and is filled again from the bucket.
+    QueueLost,
 }
 
 /// Where the job stands.
@@ -56,7 +70,10 @@ pub struct Progress {
     /// Books of this run's rows, committed and in flight; earlier runs' are in their commits.
     pub tally: Tally,
     pub retries: u64,
+    /// This machine's children.
     pub workers: Vec<WorkerView>,
+    /// The cluster's worker processes.
+    pub machines: Vec<WorkerReport>,
 }
 
 /// One device's worker.

@@ -89,6 +89,16 @@ impl Queue {
         Self { pending, in_flight, waiting, attempts, workers, kills_since_commit: 0 }
     }
 
+    /// Takes in one more shard, with the tries it has used up.
+    pub fn add(&mut self, shard: Shard, failures: u32) {
+        self.pending.push_back(Task { shard, failures, failed_on: None });
+    }
+
+    /// Drops a waiting shard: somebody else will try it.
+    pub fn forget(&mut self, shard: &ShardId) {
+        self.waiting.remove(shard);
+    }
+
     /// Hands out a shard under a fresh attempt id, if the worker should have one.
     ///
     /// A second shard at once keeps the device busy while the next is fetched; near the end it would only keep a shard
@@ -161,6 +171,16 @@ impl Queue {
     /// Whether a worker could be given something now.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Shards a worker could be given now.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Shards in flight with any worker.
+    pub fn held(&self) -> usize {
+        self.in_flight.values().map(Vec::len).sum()
     }
 
     /// Workers that were killed since the last commit by any of them.

@@ -58,6 +58,11 @@ impl Slot {
         matches!(self.state, SlotState::Up(_))
     }
 
+    /// Whether its child is loading its models: one pending shard is meant for it.
+    pub fn is_starting(&self) -> bool {
+        matches!(&self.state, SlotState::Up(up) if !up.is_ready)
+    }
+
     pub fn is_due(&self, now: Instant) -> bool {
         matches!(self.state, SlotState::Down { until } if until <= now)
     }

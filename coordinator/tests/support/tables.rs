@@ -1,8 +1,8 @@
 //! Ledger, pairs and quarantine as a worker writes them, for made-up rows.
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, ListBuilder,
-    RecordBatch, StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, ListBuilder, RecordBatch,
+    StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
 };
 use bytes::Bytes;
 use capfilt_schemas::{

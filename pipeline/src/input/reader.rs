@@ -1,12 +1,13 @@
 //! The rows of a shard, in order, a few at a time.
 
 use super::{ColumnError, Sample, control::ControlTexts, source::Source};
-use parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
+use crate::image::message_of;
 use arrow::{array::RecordBatch, datatypes::Field};
 use capfilt_bucket::{BucketError, PinnedObject, Place};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
-use futures::TryStreamExt as _;
-use std::{ops::Range, sync::Arc};
+use futures::{FutureExt as _, TryStreamExt as _};
+use parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
+use std::{ops::Range, panic::AssertUnwindSafe, sync::Arc};
 
 /// What of the input a job reads.
 #[derive(Debug, Clone)]
@@ -39,6 +40,8 @@ pub enum ReadError {
         #[source]
         source: ColumnError,
     },
+    #[error("{file}: the Parquet reader gave up: {message}")]
+    Panic { file: String, message: String },
     #[error("{file}: the shard has {found} rows, planned were {planned}")]
     Rows { file: String, planned: u64, found: u64 },
 }
@@ -93,7 +96,18 @@ impl ShardReader {
     }
 
     /// The next rows, or `None` after the last; the count of all rows is held against the plan.
+    ///
+    /// Some damaged pages make the Parquet reader panic. That is the file's fault: it ends its shard, and not the process
+    /// with the shards of other files in it.
     pub async fn next(&mut self) -> Result<Option<Rows>, ReadError> {
+        let read = AssertUnwindSafe(self.read()).catch_unwind().await;
+        read.unwrap_or_else(|panic| {
+            let (file, message) = (self.shard.file.path.clone(), message_of(panic.as_ref()).to_owned());
+            Err(ReadError::Panic { file, message })
+        })
+    }
+
+    async fn read(&mut self) -> Result<Option<Rows>, ReadError> {
         let source = Arc::clone(&self.source);
         loop {
             let Some(group) = &mut self.group else {

@@ -4,8 +4,8 @@ use super::{features::huggingface, ledger_table::field, writer::JudgedRows};
 use crate::input::{ImageInput, Origin};
 use arrow::{
     array::{
-        ArrayRef, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
-        StructBuilder, UInt32Array, UInt64Array,
+        ArrayRef, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder, StructBuilder,
+        UInt32Array, UInt64Array,
     },
     compute::take_record_batch,
     datatypes::{Field, SchemaRef},

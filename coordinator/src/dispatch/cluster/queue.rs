@@ -1,0 +1,199 @@
+//! The job's work queue: a JetStream stream with one place per open shard, and one consumer that all workers share.
+//!
+//! A place takes one message, so filling the queue again is harmless. A message goes away when it is acknowledged, which
+//! happens when its shard is committed or quarantined. What is in the queue is never the truth: commits are.
+
+use super::link::LinkError;
+use async_nats::{
+    Client,
+    jetstream::{
+        self, Context,
+        consumer::{AckPolicy, PullConsumer, pull},
+        stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
+    },
+};
+use capfilt_schemas::{
+    cluster::{QueueNames, ShardMessage},
+    plan::ShardId,
+};
+use std::{collections::VecDeque, fmt::Display, time::Duration};
+
+/// Messages on their way to the server, unconfirmed. Memory: about 1 kB each.
+const PUBLISHES_AT_ONCE: usize = 256;
+
+/// Name of the consumer all workers share.
+const CONSUMER: &str = "workers";
+
+/// The server's word for "this place is taken".
+const PLACE_TAKEN: &str = "maximum messages per subject exceeded";
+
+/// The work queue of one job.
+#[derive(Clone)]
+pub struct JobQueue {
+    pub client: Client,
+    pub names: QueueNames,
+    context: Context,
+    /// Of the server, for errors.
+    url: String,
+}
+
+/// What is in the queue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Messages whose shards are neither committed nor quarantined.
+    pub messages: u64,
+    /// Of these, not yet with a worker.
+    pub pending: u64,
+    /// Workers that ask for a shard and get none.
+    pub idle_asks: usize,
+}
+
+impl JobQueue {
+    pub fn new(client: Client, names: QueueNames, url: String) -> Self {
+        let context = jetstream::new(client.clone());
+        Self { client, names, context, url }
+    }
+
+    /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose worker has
+    /// said nothing for `ack_wait` is given to somebody else.
+    pub async fn ensure(&self, ack_wait: Duration) -> Result<bool, LinkError> {
+        let was_there = self.stream().await?.is_some();
+        let replicas = self.replicas();
+        let created = match self.context.create_or_update_stream(self.config(replicas)).await {
+            // A server in a cluster that is not whole has no place for all copies; one copy is better than no queue.
+            Err(_) if replicas > 1 => self.context.create_or_update_stream(self.config(1)).await,
+            created => created,
+        };
+        created.map_err(|error| self.fail("create the queue", error))?;
+        let stream = self.stream().await?.ok_or_else(|| self.fail("find the queue", "it was removed"))?;
+        // Create *or update*: an existing consumer would keep its old waiting time.
+        let consumer = pull::Config {
+            durable_name: Some(CONSUMER.to_owned()),
+            ack_policy: AckPolicy::Explicit,
+            ack_wait,
+            // Tries are counted by the failures in the bucket, never by the queue.
+            max_deliver: -1,
+            max_ack_pending: 1 << 20,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(consumer).await;
+        consumer.map_err(|error| self.fail("create the queue's consumer", error))?;
+        Ok(was_there)
+    }
+
+    /// One copy of the queue on each of up to three servers.
+    fn replicas(&self) -> usize {
+        let known = self.client.server_info().connect_urls.len().max(1);
+        if known >= 3 { 3 } else { 1 }
+    }
+
+    fn config(&self, replicas: usize) -> Config {
+        Config {
+            name: self.names.stream(),
+            subjects: self.names.subjects(),
+            retention: RetentionPolicy::WorkQueue,
+            storage: StorageType::File,
+            discard: DiscardPolicy::New,
+            discard_new_per_subject: true,
+            max_messages_per_subject: 1,
+            num_replicas: replicas,
+            ..Config::default()
+        }
+    }
+
+    async fn stream(&self) -> Result<Option<Stream>, LinkError> {
+        use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
+        match self.context.get_stream(self.names.stream()).await {
+            Ok(stream) => Ok(Some(stream)),
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+                _ => Err(self.fail("look at the queue", error)),
+            },
+        }
+    }
+
+    /// The shared consumer; `None` while there is no queue.
+    pub async fn consumer(&self) -> Result<Option<PullConsumer>, LinkError> {
+        let Some(stream) = self.stream().await? else { return Ok(None) };
+        // A queue whose consumer is missing is one that is just being made.
+        Ok(stream.get_consumer(CONSUMER).await.ok())
+    }
+
+    /// Puts shards into their places; how many places were free.
+    pub async fn fill<'a>(
+        &self,
+        shards: impl Iterator<Item = (&'a ShardMessage, Place)>,
+    ) -> Result<u64, LinkError> {
+        let (mut filled, mut unconfirmed) = (0, VecDeque::new());
+        for (message, place) in shards {
+            let subject = self.subject(&message.shard.id, place);
+            let payload = serde_json::to_vec(message).expect("a message is plain data");
+            let sent = self.context.publish(subject, payload.into()).await;
+            unconfirmed.push_back(sent.map_err(|error| self.fail("put a shard into the queue", error))?);
+            if unconfirmed.len() == PUBLISHES_AT_ONCE {
+                filled += self.confirm(unconfirmed.pop_front()).await?;
+            }
+        }
+        while !unconfirmed.is_empty() {
+            filled += self.confirm(unconfirmed.pop_front()).await?;
+        }
+        Ok(filled)
+    }
+
+    fn subject(&self, shard: &ShardId, place: Place) -> String {
+        match place {
+            Place::First => self.names.shard(shard),
+            Place::Again => self.names.again(shard),
+        }
+    }
+
+    async fn confirm(&self, sent: Option<jetstream::context::PublishAckFuture>) -> Result<u64, LinkError> {
+        let Some(sent) = sent else { return Ok(0) };
+        match sent.await {
+            Ok(_) => Ok(1),
+            Err(error) if shown(&error).contains(PLACE_TAKEN) => Ok(0),
+            Err(error) => Err(self.fail("put a shard into the queue", shown(&error))),
+        }
+    }
+
+    /// How full the queue is; `None` when it is gone.
+    pub async fn depth(&self) -> Result<Option<Depth>, LinkError> {
+        let Some(stream) = self.stream().await? else { return Ok(None) };
+        let messages = stream.cached_info().state.messages;
+        let consumer = stream.consumer_info(CONSUMER).await.ok();
+        let Some(consumer) = consumer else { return Ok(None) };
+        Ok(Some(Depth { messages, pending: consumer.num_pending, idle_asks: consumer.num_waiting }))
+    }
+
+    /// Removes the queue. One that is gone already is fine.
+    pub async fn remove(&self) -> Result<(), LinkError> {
+        if self.stream().await?.is_some() {
+            let removed = self.context.delete_stream(self.names.stream()).await;
+            removed.map_err(|error| self.fail("remove the queue", error))?;
+        }
+        Ok(())
+    }
+
+    fn fail(&self, what: &'static str, why: impl Display) -> LinkError {
+        LinkError::JetStream { url: self.url.clone(), what, why: why.to_string() }
+    }
+}
+
+/// Which of a shard's places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    First,
+    /// For a second worker, near the job's end.
+    Again,
+}
+
+/// An error with its causes, in one line.
+fn shown(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,367 @@
+//! The children of one machine, one per device, kept busy with the shards of a queue in memory and of a [`Feed`].
+//!
+//! One task owns all state and takes in one thing at a time: what a child said, the feed's next shard, the clock's tick,
+//! or the wish to stop. Children that die are replaced after a back-off; see [`Policy`] for every bound.
+
+use super::{
+    Change, DispatchError, Observation, Outcome, Work,
+    account::Account,
+    child::{Child, Death, Ended, Heard, Said},
+    feed::Feed,
+    policy::Policy,
+    queue::{Effect, Queue},
+    slot::{Slot, Up, back_off},
+};
+use bytes::Bytes;
+use capfilt_bucket::Bucket;
+use capfilt_schemas::{
+    failure::{self, Failure, FailureClass},
+    names::{self, AttemptId},
+    pipe::{Event, SHARDS_IN_CHILD},
+    plan::{Shard, ShardId},
+};
+use std::time::Duration;
+use tokio::{
+    process::Command,
+    sync::{mpsc, watch},
+    time::{Instant, interval, timeout_at},
+};
+
+/// How often due back-offs and silent children are looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The observer is told where things stand at least so often: who watches from elsewhere wants to hear of an idle worker.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a killed child's end may take to be seen.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up by its pipe.
+const HEARD_BOUND: usize = 256;
+
+/// Who works, and on what conditions.
+pub struct Crew<C> {
+    /// One child each.
+    pub devices: Vec<String>,
+    /// Gives the process for a device and a worker number. It must speak [`capfilt_schemas::pipe`].
+    pub command: C,
+    pub policy: Policy,
+}
+
+/// Works until the feed has ended and every shard is committed, quarantined or given back, or until `stop` becomes true.
+///
+/// # Errors
+/// When going on makes no sense; see [`DispatchError`]. No child outlives the call, whatever its result.
+pub async fn run<F: Feed>(
+    bucket: &Bucket,
+    work: Work,
+    crew: Crew<impl Fn(&str, usize) -> Command>,
+    feed: F,
+    observe: impl FnMut(Observation<'_>),
+    mut stop: watch::Receiver<bool>,
+) -> Result<Outcome, DispatchError> {
+    let (heard_in, mut heard) = mpsc::channel(HEARD_BOUND);
+    let mut run = Run::new(bucket, work, crew, feed, observe, heard_in);
+    let worked = run.work(&mut heard, &mut stop).await;
+    // However it ends, children finish what they can: a commit made while draining counts.
+    run.drain(&mut heard).await;
+    let is_finished = run.is_finished();
+    for shard in run.queue.whereabouts() {
+        run.feed.give_back(&shard, Duration::ZERO);
+    }
+    run.feed.close().await;
+    worked?;
+    let report = run.account.report;
+    Ok(if is_finished { Outcome::Finished(report) } else { Outcome::Interrupted(report) })
+}
+
+struct Run<'a, C, F, O> {
+    bucket: &'a Bucket,
+    queue: Queue,
+    feed: F,
+    /// Whether the feed has said that nothing follows.
+    is_fed: bool,
+    slots: Vec<Slot>,
+    command: C,
+    policy: Policy,
+    observe: O,
+    heard_in: mpsc::Sender<Heard>,
+    /// Shards in their back-off, with its end.
+    retries: Vec<(Instant, ShardId)>,
+    account: Account,
+    /// When the observer was told something last.
+    told: Instant,
+}
+
+impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
+    fn new(
+        bucket: &'a Bucket,
+        work: Work,
+        crew: Crew<C>,
+        feed: F,
+        observe: O,
+        heard_in: mpsc::Sender<Heard>,
+    ) -> Self {
+        let Work { shards, attempts, before } = work;
+        let Crew { devices, command, policy } = crew;
+        let account = Account::open(before, shards.len() as u64, shards.iter().map(|(shard, _)| shard.rows).sum());
+        let slots: Vec<Slot> = devices.iter().map(|device| Slot::new(device)).collect();
+        let queue = Queue::new(shards, attempts, slots.len());
+        Self {
+            bucket,
+            queue,
+            feed,
+            is_fed: false,
+            slots,
+            command,
+            policy,
+            observe,
+            heard_in,
+            retries: Vec::new(),
+            account,
+            told: Instant::now(),
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.is_fed && self.queue.is_finished()
+    }
+
+    /// Whether another shard would find a place: one for every child that has none, and one ahead.
+    fn wants_more(&self) -> bool {
+        !self.is_fed && !self.queue.has_pending() && self.queue.held() < self.slots.len() * SHARDS_IN_CHILD
+    }
+
+    /// Hands out shards until all are decided or `stop` is true.
+    async fn work(
+        &mut self,
+        heard: &mut mpsc::Receiver<Heard>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<(), DispatchError> {
+        let mut tick = interval(TICK);
+        while !self.is_finished() && !*stop.borrow_and_update() {
+            self.start_due()?;
+            self.hand_out();
+            let wants_more = self.wants_more();
+            tokio::select! {
+                fed = self.feed.next(), if wants_more => self.take_fed(fed?),
+                said = heard.recv() => {
+                    let (worker, said) = said.expect("this run holds a sender itself");
+                    self.take_in(worker, said).await?;
+                }
+                _ = tick.tick() => self.look_around(),
+                // A sender that is gone can ask for nothing any more.
+                Ok(()) = stop.changed() => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn take_fed(&mut self, fed: Option<(Shard, u32)>) {
+        match fed {
+            Some((shard, failures)) => {
+                self.account.add(shard.rows);
+                self.queue.add(shard, failures);
+            }
+            None => self.is_fed = true,
+        }
+    }
+
+    fn start_due(&mut self) -> Result<(), DispatchError> {
+        let now = Instant::now();
+        for worker in 0..self.slots.len() {
+            // A child that would get no shard need not load its models.
+            let has_work = self.queue.pending() > self.slots.iter().filter(|slot| slot.is_starting()).count();
+            if has_work && self.slots[worker].is_due(now) {
+                let device = self.slots[worker].device.clone();
+                let child = Child::spawn((self.command)(&device, worker), worker, self.heard_in.clone())
+                    .map_err(|source| DispatchError::Spawn { device, source })?;
+                self.slots[worker].start(child);
+                self.tell(Change::WorkerStarted { worker });
+            }
+        }
+        Ok(())
+    }
+
+    /// First a shard for everyone who has none, then second ones.
+    fn hand_out(&mut self) {
+        for held in 0..SHARDS_IN_CHILD {
+            for (worker, slot) in self.slots.iter_mut().enumerate() {
+                let Some(up) = slot.up().filter(|up| up.is_ready && !up.is_hung) else { continue };
+                if self.queue.held_by(worker).0 != held {
+                    continue;
+                }
+                if let Some(assignment) = self.queue.next(worker, AttemptId::from_random(rand::random())) {
+                    up.last_heard = Instant::now();
+                    up.child.assign(&assignment);
+                }
+            }
+        }
+    }
+
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.told) >= TELL_EVERY {
+            self.tell(Change::RowsDone);
+        }
+        let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(until, _)| *until <= now);
+        self.retries = later;
+        due.iter().for_each(|(_, shard): &(Instant, ShardId)| self.queue.release(shard));
+        for (worker, slot) in self.slots.iter_mut().enumerate() {
+            let has_work = self.queue.held_by(worker).0 > 0;
+            if let Some(up) = slot.up() {
+                up.kill_when_silent(now, self.policy.silence, has_work);
+            }
+        }
+    }
+
+    async fn take_in(&mut self, worker: usize, said: Said) -> Result<(), DispatchError> {
+        if let Some(up) = self.slots[worker].up() {
+            up.last_heard = Instant::now();
+        }
+        match said {
+            Said::Event(event) => self.take_event(worker, event).await,
+            Said::Line(line) => {
+                self.tell(Change::WorkerSaid { worker, line });
+                Ok(())
+            }
+            Said::Ended(ended) => self.take_end(worker, ended).await,
+        }
+    }
+
+    async fn take_event(&mut self, worker: usize, event: Event) -> Result<(), DispatchError> {
+        let effect = self.queue.on(worker, &event);
+        match event {
+            Event::Ready { device } => {
+                self.slots[worker].failed_starts = 0;
+                if let Some(up) = self.slots[worker].up() {
+                    up.is_ready = true;
+                }
+                self.tell(Change::WorkerReady { worker, device });
+            }
+            Event::Started { .. } | Event::Progress { .. } => self.tell(Change::RowsDone),
+            Event::Committed { shard, rows, tally, superseded, .. } if effect == Effect::Committed => {
+                self.slots[worker].deaths_in_row = 0;
+                self.account.commit(rows, &tally, superseded);
+                self.feed.done(&shard);
+                self.tell(Change::Committed { shard, rows, tally, superseded });
+            }
+            // Not a shard this worker holds: it was given back before, and the bucket knows what counts.
+            Event::Committed { .. } => {}
+            Event::Failed { failure } => self.settle(failure, effect).await?,
+        }
+        Ok(())
+    }
+
+    async fn take_end(&mut self, worker: usize, ended: Ended) -> Result<(), DispatchError> {
+        let Some(up) = self.slots[worker].end(self.policy.restart, ended.death != Death::FromOutside) else {
+            return Ok(());
+        };
+        let how = up.explain(&ended, self.policy.silence);
+        self.account.report.restarts += 1;
+        let class = class_of(&up, ended.death);
+        if let Some(blamed) = self.queue.lost(worker, class) {
+            let worker = format!("{}#{worker}", self.slots[worker].device);
+            let message = format!("its worker ended: {how}");
+            let failure = Failure {
+                version: failure::VERSION,
+                shard: blamed.shard,
+                attempt: blamed.attempt,
+                worker,
+                class,
+                message,
+            };
+            self.settle(failure, blamed.effect).await?;
+        }
+        self.tell(Change::WorkerEnded { worker, how: how.clone() });
+        self.may_go_on(worker, &up, ended, how)
+    }
+
+    /// Whether replacing a dead child makes sense.
+    fn may_go_on(&self, worker: usize, up: &Up, ended: Ended, how: String) -> Result<(), DispatchError> {
+        let (slot, last_words) = (&self.slots[worker], ended.last_words);
+        let says_so = !up.is_ready && ended.death == Death::Environment;
+        if says_so || (slot.failed_starts >= self.policy.failed_starts && !up.is_ready) {
+            return Err(DispatchError::WorkerCannotStart { device: slot.device.clone(), how, last_words });
+        }
+        let kills = self.queue.kills_since_commit();
+        if kills >= self.policy.kills {
+            return Err(DispatchError::WorkersKilled { kills, how, last_words });
+        }
+        Ok(())
+    }
+
+    /// Records a failed attempt and does what the queue made of it.
+    async fn settle(&mut self, failure: Failure, effect: Effect) -> Result<(), DispatchError> {
+        let name = names::failure(&failure.shard, &failure.attempt);
+        let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
+        self.bucket.create(&name, Bytes::from(bytes)).await?;
+        match effect {
+            Effect::Noted | Effect::Committed => {}
+            Effect::Retry { failures } => {
+                let after = back_off(self.policy.retry, failures);
+                if self.feed.keeps_failed() {
+                    self.retries.push((Instant::now() + after, failure.shard.clone()));
+                } else {
+                    self.queue.forget(&failure.shard);
+                    self.feed.give_back(&failure.shard, after);
+                }
+                self.account.report.retries += 1;
+                self.tell(Change::Retrying { failure });
+            }
+            Effect::Quarantined => {
+                self.feed.done(&failure.shard);
+                self.account.report.quarantined.push(failure.clone());
+                self.tell(Change::Quarantined { failure });
+            }
+            Effect::Stop => {
+                self.tell(Change::Stopping { failure: failure.clone() });
+                return Err(DispatchError::Systemic(Box::new(failure)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets children finish what they have, for as long as the grace lasts, then kills them. Nothing is handed out, and
+    /// nothing that goes wrong now matters: what is not committed is done again.
+    async fn drain(&mut self, heard: &mut mpsc::Receiver<Heard>) {
+        if !self.is_finished() {
+            self.tell(Change::Draining);
+        }
+        self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.close());
+        self.hear_ends(heard, Instant::now() + self.policy.grace).await;
+        self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.kill());
+        self.hear_ends(heard, Instant::now() + KILLED).await;
+    }
+
+    async fn hear_ends(&mut self, heard: &mut mpsc::Receiver<Heard>, until: Instant) {
+        while self.slots.iter().any(Slot::is_up) {
+            let Ok(Some((worker, said))) = timeout_at(until, heard.recv()).await else { return };
+            match said {
+                Said::Ended(_) => drop(self.slots[worker].end(self.policy.restart, false)),
+                said => {
+                    if let Err(error) = self.take_in(worker, said).await {
+                        tracing::debug!(%error, "while draining");
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, change: Change) {
+        self.told = Instant::now();
+        let views = self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.held_by(worker)));
+        let progress = self.account.progress(self.queue.in_flight(), views.collect());
+        (self.observe)(Observation { change: &change, progress: &progress });
+    }
+}
+
+/// What a child's end means for the shard it worked on.
+fn class_of(up: &Up, death: Death) -> FailureClass {
+    match death {
+        _ if up.is_hung => FailureClass::WorkerKilled,
+        Death::FromOutside => FailureClass::WorkerKilled,
+        // Also an end in order or for its surroundings' sake: with a shard in hand, it is the shard's bad luck.
+        Death::Finished | Death::Environment | Death::OfItsOwn => FailureClass::WorkerCrashed,
+    }
+}

@@ -1,0 +1,47 @@
+//! The seam between the children of one machine and the place their shards come from.
+
+use super::DispatchError;
+use capfilt_schemas::plan::{Shard, ShardId};
+use std::time::Duration;
+
+/// Where a machine's shards come from, and who is told what became of them.
+pub trait Feed {
+    /// The next shard, with the tries it has used up. Waits while there is none; `None` says that none will follow.
+    /// Dropping the future before it is ready loses nothing.
+    ///
+    /// # Errors
+    /// When going on makes no sense.
+    fn next(&mut self) -> impl Future<Output = Result<Option<(Shard, u32)>, DispatchError>>;
+
+    /// The shard is committed or quarantined; nobody need see it again.
+    fn done(&mut self, shard: &ShardId);
+
+    /// Whether a shard that failed is tried again on this machine; else it is given back.
+    fn keeps_failed(&self) -> bool;
+
+    /// Somebody should take the shard after this time.
+    fn give_back(&mut self, shard: &ShardId, after: Duration);
+
+    /// Ends the feed; what was said to it has arrived when this returns.
+    fn close(self) -> impl Future<Output = ()>;
+}
+
+/// The feed of one machine alone: its queue was full from the beginning.
+#[derive(Debug, Default)]
+pub struct Nothing;
+
+impl Feed for Nothing {
+    async fn next(&mut self) -> Result<Option<(Shard, u32)>, DispatchError> {
+        Ok(None)
+    }
+
+    fn done(&mut self, _: &ShardId) {}
+
+    fn keeps_failed(&self) -> bool {
+        true
+    }
+
+    fn give_back(&mut self, _: &ShardId, _: Duration) {}
+
+    async fn close(self) {}
+}

@@ -1,0 +1,116 @@
+//! What the machines of a cluster say to each other over NATS: JSON, one value per message.
+//!
+//! ```text
+//! stream CAPFILT_<key>        subjects capfilt.<key>.shard.<shard>, capfilt.<key>.again.<shard>     ShardMessage
+//!   work queue: one message per open shard and subject, gone when its shard is committed or quarantined
+//! subject capfilt.<key>.news  workers to everyone, kept nowhere                                     News
+//! subject capfilt.<key>.end   coordinator to workers: the job is over, or must stop                 End
+//! ```
+//!
+//! Nothing here is the truth; commits are. Any of these may be lost or come twice.
+
+use crate::{commit::Timings, failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
+use serde::{Deserialize, Serialize};
+
+/// Version of the messages; it is part of the names, so that two versions never meet.
+pub const VERSION: u32 = 1;
+
+/// Names of a job's stream and subjects. The key follows from the bytes of `job.json`, so that everyone who reads the same
+/// job finds the same queue, by whatever URL they reached it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueNames {
+    key: String,
+}
+
+impl QueueNames {
+    pub fn of(job_json: &[u8]) -> Self {
+        Self { key: format!("{}v{VERSION}", &sha256_hex(job_json)[..16]) }
+    }
+
+    pub fn stream(&self) -> String {
+        format!("CAPFILT_{}", self.key)
+    }
+
+    /// A shard's place in the queue; there is room for one message.
+    pub fn shard(&self, shard: &ShardId) -> String {
+        format!("capfilt.{}.shard.{shard}", self.key)
+    }
+
+    /// The place of a shard's second copy, for a worker that would be idle.
+    pub fn again(&self, shard: &ShardId) -> String {
+        format!("capfilt.{}.again.{shard}", self.key)
+    }
+
+    /// What the stream takes in.
+    pub fn subjects(&self) -> Vec<String> {
+        ["shard", "again"].map(|kind| format!("capfilt.{}.{kind}.*", self.key)).into()
+    }
+
+    pub fn news(&self) -> String {
+        format!("capfilt.{}.news", self.key)
+    }
+
+    pub fn end(&self) -> String {
+        format!("capfilt.{}.end", self.key)
+    }
+}
+
+/// An open shard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShardMessage {
+    pub shard: Shard,
+    /// Tries it had used up when it was put into the queue.
+    pub failures: u32,
+}
+
+/// What a worker tells everyone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "news", rename_all = "snake_case")]
+pub enum News {
+    /// Once a second while it lives.
+    Alive(WorkerReport),
+    Committed { shard: ShardId, rows: u64, tally: Tally, superseded: bool, timings: Option<Timings> },
+    Failed { failure: Failure },
+}
+
+/// One worker process (with all its devices) as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// Host and process number.
+    pub worker: String,
+    pub devices: Vec<String>,
+    /// Devices whose models are loaded.
+    pub devices_ready: usize,
+    pub shards_held: usize,
+    /// Committed by this process, and done of what it holds.
+    pub rows: u64,
+    /// Books of these rows.
+    pub tally: Tally,
+    pub seconds_up: f64,
+}
+
+/// The coordinator's last word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum End {
+    /// Every shard is committed or quarantined.
+    Done,
+    /// The job was stopped, for this reason.
+    Stopped { why: String },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_job_has_the_same_queue_and_another_has_another() {
+        let (a, b) = (QueueNames::of(b"{1}"), QueueNames::of(b"{2}"));
+        assert_eq!(a, QueueNames::of(b"{1}"));
+        assert_ne!(a.stream(), b.stream());
+        let shard = ShardId::of("a", "1", 0..1);
+        for subject in [a.shard(&shard), a.again(&shard)] {
+            assert!(a.subjects().iter().any(|wild| subject.starts_with(wild.trim_end_matches('*'))));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `run --cluster` and `worker --cluster`: a job shared by many machines over NATS JetStream.
+
+use super::worker::{crew, process_name};
+use crate::{
+    args::ClusterArgs,
+    exit::{Blame as _, Failure},
+    machine::DevicePlan,
+    progress::JobProgress,
+};
+use anyhow::Context as _;
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::{
+    dispatch::{
+        Change, DispatchError, Observation, Outcome, Work, WorkerState,
+        cluster::{self, Coordinated, JobQueue, Link, QueueFeed, Reporter},
+        crew as crews,
+    },
+    job,
+};
+use capfilt_schemas::{
+    cluster::{End, News, QueueNames, WorkerReport},
+    job::JobRecord,
+    names,
+};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Time between two looks for a job that is not there yet.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Time between two reports of a worker.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// The link the arguments name, if they name one.
+pub fn link(args: &ClusterArgs) -> Option<Link> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let url = args.cluster.clone()?;
+    let user = variable("NATS_USER").zip(variable("NATS_PASSWORD"));
+    Some(Link { url, credentials: args.creds.clone(), user, tls_ca: args.tls_ca.clone() })
+}
+
+/// The queue of the job in a bucket, when there is a cluster.
+pub async fn queue(args: &ClusterArgs, bucket: &Bucket) -> Result<Option<JobQueue>, Failure> {
+    let Some(link) = link(args) else { return Ok(None) };
+    let client = link.connect(|waiting| eprintln!("{waiting}")).await.environment()?;
+    Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown())))
+}
+
+async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
+    Ok(QueueNames::of(&bucket.read(names::JOB).await.environment()?))
+}
+
+/// Watches over a job until its workers are done with it.
+pub async fn coordinate(job: Coordinated<'_>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
+    let mut progress = JobProgress::start();
+    let queue = job.queue.clone();
+    let outcome = cluster::coordinate(job, |seen| progress.show(seen), stop).await;
+    progress.finish();
+    if let Err(error @ DispatchError::Systemic(_)) = &outcome {
+        queue.say_end(&End::Stopped { why: error.to_string() }).await;
+        queue.remove().await.environment()?;
+    }
+    outcome.environment()
+}
+
+/// Tells the workers that the job is done, and clears up.
+pub async fn end(queue: &JobQueue, keep_queue: bool) -> Result<(), Failure> {
+    queue.say_end(&End::Done).await;
+    if keep_queue { Ok(()) } else { queue.remove().await.environment() }
+}
+
+/// Works on a job's shards until the job is over.
+pub async fn join(
+    bucket: &Bucket,
+    link: Link,
+    devices: &[DevicePlan],
+    stop: watch::Receiver<bool>,
+) -> Result<Outcome, Failure> {
+    let Some(record) = wait_for_job(bucket, stop.clone()).await? else {
+        return Ok(Outcome::Interrupted(Default::default()));
+    };
+    let attempts = record.settings.limits.attempts;
+    let feed = QueueFeed::open(link, queue_names(bucket).await?, bucket.clone(), attempts).await.environment()?;
+    let mut reports = Reports::new(feed.reporter(), devices);
+    let work = Work { attempts, ..Work::default() };
+    let mut progress = JobProgress::start();
+    let observe = |seen: Observation<'_>| {
+        reports.take_in(&seen);
+        progress.show(seen);
+    };
+    let outcome = crews::run(bucket, work, crew(&bucket.place.url, devices)?, feed, observe, stop).await;
+    progress.finish();
+    outcome.environment()
+}
+
+/// The job's record, as soon as there is one; `None` when we are stopped before.
+async fn wait_for_job(bucket: &Bucket, mut stop: watch::Receiver<bool>) -> Result<Option<JobRecord>, Failure> {
+    let mut has_told = false;
+    while !*stop.borrow_and_update() {
+        if let Some(record) = job::find(bucket).await.context("cannot look for the job").environment()? {
+            return Ok(Some(record));
+        }
+        if !has_told {
+            eprintln!("there is no job at {} yet; waiting for it", bucket.place.url);
+            has_told = true;
+        }
+        tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, _ = stop.changed() => {} }
+    }
+    Ok(None)
+}
+
+/// What this worker lets the cluster know.
+struct Reports {
+    reporter: Reporter,
+    devices: Vec<String>,
+    started: Instant,
+    last: Option<Instant>,
+}
+
+impl Reports {
+    fn new(reporter: Reporter, devices: &[DevicePlan]) -> Self {
+        let devices = devices.iter().map(|plan| plan.device.clone()).collect();
+        Self { reporter, devices, started: Instant::now(), last: None }
+    }
+
+    fn take_in(&mut self, seen: &Observation<'_>) {
+        match seen.change {
+            Change::Committed { shard, rows, tally, superseded } => self.reporter.news(News::Committed {
+                shard: shard.clone(),
+                rows: *rows,
+                tally: tally.clone(),
+                superseded: *superseded,
+                timings: None,
+            }),
+            Change::Retrying { failure } | Change::Quarantined { failure } | Change::Stopping { failure } => {
+                self.reporter.news(News::Failed { failure: failure.clone() });
+            }
+            _ => {}
+        }
+        if self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
+            self.last = Some(Instant::now());
+            self.reporter.alive(self.report(seen));
+        }
+    }
+
+    fn report(&self, seen: &Observation<'_>) -> WorkerReport {
+        let ready = seen.progress.workers.iter().filter_map(|worker| match worker.state {
+            WorkerState::Ready { shards, .. } => Some(shards),
+            WorkerState::Starting | WorkerState::Down => None,
+        });
+        let held: Vec<usize> = ready.collect();
+        WorkerReport {
+            worker: process_name(),
+            devices: self.devices.clone(),
+            devices_ready: held.len(),
+            shards_held: held.iter().sum(),
+            rows: seen.progress.rows_done,
+            tally: seen.progress.tally.clone(),
+            seconds_up: self.started.elapsed().as_secs_f64(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! A job shared by processes over a real nats-server: whatever comes, goes or is killed, the result is the same bytes.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use support::{Job, capfilt, expect, nats::Nats, stderr};
+
+/// A process that neither ends nor goes on for so long hangs.
+const HANGS: Duration = Duration::from_secs(300);
+
+/// A background process of the program; killed when it is dropped. What it says is in a file.
+struct Process {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Process {
+    fn start(job: &Job, name: &str, command: &mut Command) -> Self {
+        let log = job.folder.path().join(format!("{name}.log"));
+        let file = std::fs::File::create(&log).unwrap();
+        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        Self { child, log }
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits for the end.
+    fn code(&mut self) -> Option<i32> {
+        let since = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(since.elapsed() < HANGS, "it hangs:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) {
+        wait_until(|| {
+            assert!(self.child.try_wait().unwrap().is_none(), "it ended before it said `{text}`:\n{}", self.log());
+            self.log().contains(text)
+        });
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let since = Instant::now();
+    while !is_so() {
+        assert!(since.elapsed() < HANGS, "waited too long");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn coordinator(job: &Job, nats: &Nats) -> Process {
+    let mut command = job.command("run");
+    Process::start(job, "coordinator", command.args(["--cluster", &nats.url(), "--ack-wait", "6"]))
+}
+
+fn worker(job: &Job, nats: &Nats, name: &str) -> Process {
+    let mut command = capfilt();
+    command.args(["worker", "--device", "cpu", "--job", &job.url, "--cluster", &nats.url()]);
+    Process::start(job, name, &mut command)
+}
+
+fn committed_shards(job: &Job) -> usize {
+    std::fs::read_dir(job.objects.join("commits")).map_or(0, Iterator::count)
+}
+
+/// Twelve shards.
+fn shared_job() -> Job {
+    Job::over_demo().set(&["shards.rows=200"])
+}
+
+fn undisturbed() -> support::Committed {
+    let job = shared_job();
+    job.run();
+    job.committed()
+}
+
+fn assert_whole(job: &Job, undisturbed: &support::Committed) {
+    assert_eq!(job.verify(0)["rows"], 2400);
+    assert!(job.committed() == *undisturbed, "the committed tables differ");
+}
+
+#[test]
+fn workers_that_come_before_and_after_share_a_job_and_end_with_it() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut early = worker(&job, &nats, "early");
+    early.wait_for("no job at");
+    let mut coordinator = coordinator(&job, &nats);
+    early.wait_for("is ready");
+    let mut late = worker(&job, &nats, "late");
+    assert_eq!(coordinator.code(), Some(0), "{}", coordinator.log());
+    assert_eq!((early.code(), late.code()), (Some(0), Some(0)), "{}\n{}", early.log(), late.log());
+    assert!(coordinator.log().lines().last().unwrap().ends_with("manifests/0.json"), "{}", coordinator.log());
+    assert_whole(&job, &undisturbed());
+}
+
+#[test]
+fn a_wiped_queue_a_killed_coordinator_and_a_killed_worker_lose_nothing() {
+    let Some(mut nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut first = coordinator(&job, &nats);
+    let workers = [worker(&job, &nats, "a"), worker(&job, &nats, "b")];
+    wait_until(|| committed_shards(&job) >= 2);
+    drop(workers);
+    first.child.kill().unwrap();
+    first.child.wait().unwrap();
+    let done = committed_shards(&job);
+    nats.down();
+    nats.wipe();
+    nats.up();
+    let mut second = coordinator(&job, &nats);
+    let mut worker = worker(&job, &nats, "c");
+    assert_eq!((second.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", second.log(), worker.log());
+    assert!(done < 12, "the job was done before anything was killed");
+    assert_whole(&job, &undisturbed());
+}
+
+#[test]
+fn a_server_that_is_killed_and_comes_back_is_outlived_by_everyone() {
+    let Some(mut nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut coordinator = coordinator(&job, &nats);
+    let mut worker = worker(&job, &nats, "a");
+    for done in [1, 4] {
+        wait_until(|| committed_shards(&job) >= done);
+        nats.down();
+        // Without a server nobody gets a new shard; what is held goes on.
+        std::thread::sleep(Duration::from_secs(1));
+        nats.up();
+    }
+    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_whole(&job, &undisturbed());
+}
+
+#[test]
+fn a_worker_that_is_told_to_go_gives_its_shards_to_those_who_stay() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut coordinator = coordinator(&job, &nats);
+    let mut leaving = worker(&job, &nats, "leaving");
+    wait_until(|| committed_shards(&job) >= 1);
+    leaving.signal("-TERM");
+    assert_eq!(leaving.code(), Some(130), "{}", leaving.log());
+    let left = committed_shards(&job);
+    assert!(left < 12 && coordinator.child.try_wait().unwrap().is_none());
+    let mut staying = worker(&job, &nats, "staying");
+    assert_eq!((coordinator.code(), staying.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), staying.log());
+    assert_whole(&job, &undisturbed());
+}
+
+#[test]
+fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut coordinator = coordinator(&job, &nats);
+    let mut zombie = worker(&job, &nats, "zombie");
+    wait_until(|| committed_shards(&job) >= 1);
+    zombie.signal("-STOP");
+    let mut other = worker(&job, &nats, "other");
+    assert_eq!((coordinator.code(), other.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), other.log());
+    zombie.signal("-CONT");
+    assert_eq!(zombie.code(), Some(0), "{}", zombie.log());
+    assert_whole(&job, &undisturbed());
+}
+
+#[test]
+fn wrong_passwords_are_told_from_a_server_that_is_not_there_and_never_shown() {
+    let Some(nats) = Nats::with("authorization { user: cleaner, password: opensesame }") else { return };
+    let job = shared_job();
+    let mut run = job.command("run");
+    let wrong = nats.url().replace("nats://", "nats://cleaner:notthepassword@");
+    let output = expect(run.args(["--cluster", &wrong]), 3);
+    assert!(stderr(&output).contains("refuses us"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("notthepassword"), "{}", stderr(&output));
+    let mut run = job.command("run");
+    run.args(["--cluster", &nats.url()]).envs([("NATS_USER", "cleaner"), ("NATS_PASSWORD", "opensesame")]);
+    let mut coordinator = Process::start(&job, "coordinator", &mut run);
+    coordinator.wait_for("no worker is there");
+    coordinator.signal("-INT");
+    assert_eq!(coordinator.code(), Some(130));
+    assert!(!coordinator.log().contains("opensesame"), "{}", coordinator.log());
+}
