@@ -38,7 +38,10 @@ fn a_run_that_is_asked_to_stop_ends_with_130_and_the_next_one_finishes_the_job()
         Command::new("kill").args([signal, &run.id().to_string()]).status().unwrap();
         assert_eq!(run.wait().unwrap().code(), Some(130), "{signal}");
         for worker in workers {
-            assert!(!std::path::Path::new(&format!("/proc/{worker}")).exists(), "{signal} left worker {worker} running");
+            assert!(
+                !std::path::Path::new(&format!("/proc/{worker}")).exists(),
+                "{signal} left worker {worker} running"
+            );
         }
     }
     job.run();

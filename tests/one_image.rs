@@ -72,10 +72,8 @@ fn score_gives_transformers_probabilities_and_cosines() {
                 assert_eq!(found["text"], texts[*text]["text"]);
                 let at = [i as i64, *text as i64];
                 let gap = |name: &str, expected: f64| (found[name].as_f64().unwrap() - expected).abs();
-                let gaps = (
-                    gap("match", matches.double_value(&[at[0], at[1], 1])),
-                    gap("cosine", cosines.double_value(&at)),
-                );
+                let gaps =
+                    (gap("match", matches.double_value(&[at[0], at[1], 1])), gap("cosine", cosines.double_value(&at)));
                 assert!(gaps.0 <= TOLERANCE && gaps.1 <= TOLERANCE, "{case}, image {i}: {found}: off by {gaps:?}");
             }
         }

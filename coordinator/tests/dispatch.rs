@@ -243,7 +243,6 @@ async fn a_program_that_is_not_there_is_told_at_once() {
     let work = Work::remaining(&job.plan, &standing(&job.world.bucket()).await.unwrap(), 3);
     let command = |_: &str, _: usize| Command::new("/no/such/program");
     let crew = Crew { devices: vec!["cpu".to_owned()], command, policy: job.policy };
-    let run = embedded::run(&job.world.bucket(), work, crew, |_| (), watch::channel(false).1)
-    .await;
+    let run = embedded::run(&job.world.bucket(), work, crew, |_| (), watch::channel(false).1).await;
     assert!(matches!(run.unwrap_err(), DispatchError::Spawn { .. }));
 }

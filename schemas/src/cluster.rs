@@ -69,8 +69,16 @@ pub struct ShardMessage {
 pub enum News {
     /// Once a second while it lives.
     Alive(WorkerReport),
-    Committed { shard: ShardId, rows: u64, tally: Tally, superseded: bool, timings: Option<Timings> },
-    Failed { failure: Failure },
+    Committed {
+        shard: ShardId,
+        rows: u64,
+        tally: Tally,
+        superseded: bool,
+        timings: Option<Timings>,
+    },
+    Failed {
+        failure: Failure,
+    },
 }
 
 /// One worker process (with all its devices) as it is now.

@@ -14,11 +14,7 @@ use indicatif::ProgressBar;
 
 /// Judges about `wanted` rows again, the first ones of shards spread evenly over the plan; the problem, if there is one,
 /// says what no rounding explains.
-pub async fn rows(
-    bucket: &Bucket,
-    wanted: u64,
-    device: DeviceChoice,
-) -> Result<(Agreement, Option<Problem>), Failure> {
+pub async fn rows(bucket: &Bucket, wanted: u64, device: DeviceChoice) -> Result<(Agreement, Option<Problem>), Failure> {
     let (record, plan) = job::load(bucket).await.environment()?;
     let standing = standing(bucket).await.environment()?;
     let results: Vec<_> = commits::counted(bucket, &plan, &standing).try_collect().await.environment()?;

@@ -46,7 +46,7 @@ pub async fn run(args: &RunArgs) -> Ending {
             let ack_wait = Duration::from_secs(args.ack_wait);
             let job = Coordinated { bucket: &bucket, record: &record, plan: &plan, queue: queue.clone(), ack_wait };
             cluster::coordinate(job, stop).await?
-        },
+        }
         None => worker::work(&bucket, &record, &plan, Part::WHOLE, &devices, stop).await?,
     };
     if let Outcome::Interrupted(_) = outcome {

@@ -42,7 +42,8 @@ impl Nats {
     pub fn up(&mut self) {
         let config = self.folder.path().join("nats.conf");
         let (port, store) = (self.port, self.store().display().to_string());
-        let text = format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{}\n", self.settings);
+        let text =
+            format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{}\n", self.settings);
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let server = Command::new("nats-server").arg("-c").arg(config).stderr(log).stdout(Stdio::null()).spawn();

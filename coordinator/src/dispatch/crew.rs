@@ -94,14 +94,7 @@ struct Run<'a, C, F, O> {
 }
 
 impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
-    fn new(
-        bucket: &'a Bucket,
-        work: Work,
-        crew: Crew<C>,
-        feed: F,
-        observe: O,
-        heard_in: mpsc::Sender<Heard>,
-    ) -> Self {
+    fn new(bucket: &'a Bucket, work: Work, crew: Crew<C>, feed: F, observe: O, heard_in: mpsc::Sender<Heard>) -> Self {
         let Work { shards, attempts, before } = work;
         let Crew { devices, command, policy } = crew;
         let account = Account::open(before, shards.len() as u64, shards.iter().map(|(shard, _)| shard.rows).sum());

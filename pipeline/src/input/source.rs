@@ -1,9 +1,14 @@
 //! A shard's file, opened: which columns are read, and how cells become samples.
 
 use super::reader::{InputColumns, ReadError, Rows};
-use super::{
-    ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, selection,
+use super::{ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, selection};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Field, SchemaRef},
 };
+use capfilt_bucket::{PinnedObject, Place};
+use capfilt_schemas::{plan::Shard, predicate::Predicate};
+use futures::TryStreamExt as _;
 use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
@@ -12,13 +17,6 @@ use parquet::{
     },
     errors::ParquetError,
 };
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Field, SchemaRef},
-};
-use capfilt_bucket::{PinnedObject, Place};
-use capfilt_schemas::{plan::Shard, predicate::Predicate};
-use futures::TryStreamExt as _;
 use std::collections::BTreeSet;
 
 /// What stays the same while a shard is read.

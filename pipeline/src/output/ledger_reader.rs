@@ -105,9 +105,7 @@ fn captions(cells: &StructArray) -> Vec<SyntheticText> {
         column("kept").as_boolean(),
     );
     let texts = column("text").as_string::<i32>();
-    (0..cells.len())
-        .map(|i| SyntheticText { text: texts.value(i).to_owned(), scored: scores.get(i) })
-        .collect()
+    (0..cells.len()).map(|i| SyntheticText { text: texts.value(i).to_owned(), scored: scores.get(i) }).collect()
 }
 
 fn text(array: &StringArray, i: usize) -> Option<String> {

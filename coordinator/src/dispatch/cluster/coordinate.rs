@@ -82,7 +82,10 @@ pub async fn coordinate(
 
 async fn subscribe(queue: &JobQueue) -> Result<Subscriber, LinkError> {
     let subscribed = queue.client.subscribe(queue.names.news()).await;
-    subscribed.map_err(|error| LinkError::Settings { what: "cannot listen to the workers".to_owned(), why: error.to_string() })
+    subscribed.map_err(|error| LinkError::Settings {
+        what: "cannot listen to the workers".to_owned(),
+        why: error.to_string(),
+    })
 }
 
 struct Run<'a, O> {
@@ -206,7 +209,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// News can be lost; the failures in the bucket cannot.
     async fn stop_if_systemic(&self, now: &Standing) -> Result<(), DispatchError> {
         let mut failures = now.failures.values().flatten();
-        let new = failures.find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
+        let new =
+            failures.find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
         new.map_or(Ok(()), |failure| Err(DispatchError::Systemic(Box::new(failure.clone()))))
     }
 }
@@ -231,8 +235,12 @@ struct View {
 
 impl View {
     fn open(job: &Coordinated<'_>, now: &Standing) -> Self {
-        let mut view =
-            Self { progress: Progress::default(), committed_rows: 0, workers: BTreeMap::new(), report: Report::default() };
+        let mut view = Self {
+            progress: Progress::default(),
+            committed_rows: 0,
+            workers: BTreeMap::new(),
+            report: Report::default(),
+        };
         view.count(job, now);
         view
     }

@@ -41,6 +41,8 @@ enum Say {
     Done(ShardId),
     GiveBack(ShardId, Duration),
     News(News),
+    /// Nothing follows that matters; a [`Reporter`] may outlive its feed.
+    Close,
 }
 
 /// Shards from the cluster's queue.
@@ -132,7 +134,8 @@ impl Feed for QueueFeed {
 
     async fn close(self) {
         let Self { shards, say, keeper, .. } = self;
-        drop((shards, say));
+        drop(shards);
+        let _ = say.send(Say::Close).await;
         // It ends by itself: all its waits are bounded.
         let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
     }
@@ -174,8 +177,8 @@ impl Keeper {
                 said = said.recv() => match said {
                     // The puller takes one wish at a time; the crew has one at a time.
                     Some(Say::Want) => drop(want.try_send(())),
+                    Some(Say::Close) | None => break,
                     Some(said) => self.take_in(said).await,
-                    None => break,
                 },
                 Some(pulled) = pulled.recv() => self.hand_over(pulled).await,
                 Some(message) = end => self.end(&message.payload).await,
@@ -192,7 +195,7 @@ impl Keeper {
     /// A lost answer does no harm: the message comes again, and the commit says that it is done.
     async fn take_in(&mut self, said: Say) {
         let (message, kind) = match said {
-            Say::Want => return,
+            Say::Want | Say::Close => return,
             Say::News(news) => {
                 let payload = serde_json::to_vec(&news).expect("news are plain data");
                 let _ = self.queue.client.publish(self.queue.names.news(), payload.into()).await;

@@ -31,7 +31,10 @@ pub(super) type Held = Rc<RefCell<HashMap<ShardId, Message>>>;
 
 /// What came of a wish for a shard.
 pub(super) enum Pulled {
-    Shard { shard: Box<Shard>, failures: u32 },
+    Shard {
+        shard: Box<Shard>,
+        failures: u32,
+    },
     /// The job is sealed.
     Over,
 }

@@ -120,10 +120,7 @@ impl JobQueue {
     }
 
     /// Puts shards into their places; how many places were free.
-    pub async fn fill<'a>(
-        &self,
-        shards: impl Iterator<Item = (&'a ShardMessage, Place)>,
-    ) -> Result<u64, LinkError> {
+    pub async fn fill<'a>(&self, shards: impl Iterator<Item = (&'a ShardMessage, Place)>) -> Result<u64, LinkError> {
         let (mut filled, mut unconfirmed) = (0, VecDeque::new());
         for (message, place) in shards {
             let subject = self.subject(&message.shard.id, place);
