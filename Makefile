@@ -23,7 +23,10 @@ demo: setup
 
 # One profile for everything, so that demo, tests and lint share one build of the dependencies.
 test: setup
-	$(CARGO) test --release --workspace --no-fail-fast
+	@scripts/nats.sh
+	@echo "== building and running the tests (on 2 cores: a quarter of an hour to build all of it once, 8 minutes to run)"
+	@started=$$(date +%s); $(CARGO) test --release --workspace --no-fail-fast; code=$$?; \
+	echo "== tests: $$(( $$(date +%s) - started )) s"; exit $$code
 
 lint: setup
 	$(CARGO) fmt --all --check
@@ -43,4 +46,4 @@ bench: setup
 
 # The kill tests over many seeds: make soak SEEDS=20
 soak: setup
-	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test kills -- --nocapture
+	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test kills --test s3 -- --nocapture killed

@@ -6,9 +6,10 @@ mod support;
 
 use std::{
     process::{Child, Command, Stdio},
+    sync::LazyLock,
     time::{Duration, Instant},
 };
-use support::{Job, capfilt, expect, nats::Nats, stderr};
+use support::{Committed, Job, capfilt, expect, nats::Nats, stderr};
 
 /// A process that neither ends nor goes on for so long hangs.
 const HANGS: Duration = Duration::from_secs(300);
@@ -90,15 +91,19 @@ fn shared_job() -> Job {
     Job::over_demo().set(&["shards.rows=200"])
 }
 
-fn undisturbed() -> support::Committed {
-    let job = shared_job();
-    job.run();
-    job.committed()
+/// What one machine alone makes of it.
+fn undisturbed() -> &'static Committed {
+    static UNDISTURBED: LazyLock<Committed> = LazyLock::new(|| {
+        let job = shared_job();
+        job.run();
+        job.committed()
+    });
+    &UNDISTURBED
 }
 
-fn assert_whole(job: &Job, undisturbed: &support::Committed) {
+fn assert_whole(job: &Job) {
     assert_eq!(job.verify(0)["rows"], 2400);
-    assert!(job.committed() == *undisturbed, "the committed tables differ");
+    assert!(job.committed() == *undisturbed(), "the committed tables differ");
 }
 
 #[test]
@@ -113,7 +118,7 @@ fn workers_that_come_before_and_after_share_a_job_and_end_with_it() {
     assert_eq!(coordinator.code(), Some(0), "{}", coordinator.log());
     assert_eq!((early.code(), late.code()), (Some(0), Some(0)), "{}\n{}", early.log(), late.log());
     assert!(coordinator.log().lines().last().unwrap().ends_with("manifests/0.json"), "{}", coordinator.log());
-    assert_whole(&job, &undisturbed());
+    assert_whole(&job);
 }
 
 #[test]
@@ -134,7 +139,7 @@ fn a_wiped_queue_a_killed_coordinator_and_a_killed_worker_lose_nothing() {
     let mut worker = worker(&job, &nats, "c");
     assert_eq!((second.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", second.log(), worker.log());
     assert!(done < 12, "the job was done before anything was killed");
-    assert_whole(&job, &undisturbed());
+    assert_whole(&job);
 }
 
 #[test]
@@ -151,7 +156,7 @@ fn a_server_that_is_killed_and_comes_back_is_outlived_by_everyone() {
         nats.up();
     }
     assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
-    assert_whole(&job, &undisturbed());
+    assert_whole(&job);
 }
 
 #[test]
@@ -167,7 +172,7 @@ fn a_worker_that_is_told_to_go_gives_its_shards_to_those_who_stay() {
     assert!(left < 12 && coordinator.child.try_wait().unwrap().is_none());
     let mut staying = worker(&job, &nats, "staying");
     assert_eq!((coordinator.code(), staying.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), staying.log());
-    assert_whole(&job, &undisturbed());
+    assert_whole(&job);
 }
 
 #[test]
@@ -182,7 +187,7 @@ fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
     assert_eq!((coordinator.code(), other.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), other.log());
     zombie.signal("-CONT");
     assert_eq!(zombie.code(), Some(0), "{}", zombie.log());
-    assert_whole(&job, &undisturbed());
+    assert_whole(&job);
 }
 
 #[test]

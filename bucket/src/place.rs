@@ -34,7 +34,8 @@ impl Place {
 
     fn open_remote(url: &str, parsed: &Url) -> Result<Self, BucketError> {
         // URLs are written into records and logs.
-        if !parsed.username().is_empty() || parsed.password().is_some() || parsed.query().is_some() {
+        let is_container = parsed.scheme().starts_with("abfs"); // abfss://container@account.dfs…
+        if (!parsed.username().is_empty() && !is_container) || parsed.password().is_some() || parsed.query().is_some() {
             return Err(refused(
                 url,
                 "it holds a user name, a password or a query; credentials belong in the environment",

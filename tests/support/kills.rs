@@ -27,6 +27,11 @@ enum Victim {
     Machine,
 }
 
+/// Seeds to try: one, or as many as CAPFILT_SOAK_SEEDS asks for.
+pub fn seeds() -> std::ops::Range<u64> {
+    0..std::env::var("CAPFILT_SOAK_SEEDS").ok().map_or(1, |seeds| seeds.parse().unwrap())
+}
+
 /// Kills runs of new jobs, as many jobs as the kills take; each is then run to its end, and has lost no row, doubled none
 /// and written the bytes of the undisturbed job.
 ///
