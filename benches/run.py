@@ -63,17 +63,18 @@ def model(args):
     """Markdown rows: who, seconds per image, ratio to capfilt of the same precision."""
     prepare(args.rows)
     competitors = {}
-    for precision in ("bf16", "f32"):
+    for precision in args.precisions.split(","):
         competitors[f"capfilt {precision}"] = ours(precision)
         competitors[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
         competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
     found = in_turns(competitors, args.rounds)
     seconds = {name: [one["s_per_image"] for one in runs] for name, runs in found.items()}
-    out = ["| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of capfilt bf16 | × of capfilt, same precision |", "|---|---|---|---|---|"]
+    out = ["| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of capfilt, same precision |", "|---|---|---|---|---|"]
     for name, values in seconds.items():
         middle = statistics.median(values)
         same = statistics.median(seconds[f"capfilt {name.split()[1].rstrip(',')}"])
-        out.append(f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / statistics.median(seconds['capfilt bf16']):.2f} | {middle / same:.2f} |")
+        first = statistics.median(next(iter(seconds.values())))
+        out.append(f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / first:.2f} | {middle / same:.2f} |")
     last = {name: runs[-1] for name, runs in found.items()}
     lengths = [f"{name}: {one['ids_per_caption'] - 4:.1f}" if "ids_per_caption" in one else f"{name}: {one['new_tokens_per_caption']:.1f}" for name, one in last.items()]
     stages = [f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items()) for name, one in last.items()]
@@ -106,6 +107,7 @@ def main():
     p.add_argument("what", nargs="*", choices=["model", "decode", []], default=[])
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=24)
+    p.add_argument("--precisions", default="bf16,f32")
     p.add_argument("--record", action="store_true", help="add what is printed to benches/RESULTS.md")
     args = p.parse_args()
     import torch, transformers, PIL
