@@ -5,7 +5,7 @@ usage: run.py [model] [decode] [--rounds 3] [--rows 24] [--record]        (in th
 
 `model`   full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at 384 px with random weights: the
           same weights, pixels, texts, batch and threads for `capfilt bench` and for transformers, naive and best (peers/capfilt_transformers.py
-          says what these are). Both sides' captions are sampled, so their lengths are printed too.
+          says what these are). No caption may end before its 20th id, so that both sides do the same work.
 `decode`  decoding and squashing photographs on one core: cargo's `decode` bench against Pillow and transformers' processors.
 
 Everyone has a turn in every round and the medians are compared, so that a machine that slows down slows all of them down.
@@ -41,13 +41,13 @@ def prepare(rows):
 
 def ours(precision):
     models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
-    return lambda: lines_of(ROOT / "target/release/capfilt", "bench", *models, "--precision", precision, "--device", "cpu", "--batch", BATCH, "--repeats", 1, "--json")
+    return lambda: lines_of(ROOT / "target/release/capfilt", "bench", *models, "--precision", precision, "--device", "cpu", "--batch", BATCH, "--min-length", 20, "--repeats", 1, "--json")
 
 
 def theirs(precision, mode, *more):
     script = [sys.executable, ROOT / "benches/peers/capfilt_transformers.py"]
     models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
-    return lambda: lines_of(*script, *models, "--mode", mode, "--dtype", precision, "--device", "cpu", "--batch", BATCH, "--threads", os.cpu_count(), "--repeats", 1, *more)
+    return lambda: lines_of(*script, *models, "--mode", mode, "--dtype", precision, "--device", "cpu", "--batch", BATCH, "--threads", os.cpu_count(), "--min-length", 20, "--repeats", 1, *more)
 
 
 def in_turns(competitors, rounds):
@@ -84,7 +84,7 @@ def model(args):
 def decode(args):
     prepare(args.rows)
     core = min(os.sched_getaffinity(0))
-    command = ["taskset", "-c", core, "cargo", "bench", "--quiet", "-p", "capfilt-pipeline", "--bench", "decode", "--", WORK / "web", 384]
+    command = ["taskset", "-c", core, "cargo", "bench", "--quiet", "--workspace", "--bench", "decode", "--", WORK / "web", 384]
     lines_of(*command[3:])  # builds it
     found = in_turns({"capfilt": lambda: lines_of(*command), "peers": lambda: lines_of(sys.executable, ROOT / "benches/peers/decode_pillow.py", WORK / "web", "--repeats", 1)}, args.rounds)
     middle = statistics.median(one["images_per_second"] for one in found["capfilt"])

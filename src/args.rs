@@ -236,6 +236,9 @@ pub struct BenchArgs {
     /// Images per model call
     #[arg(long, default_value_t = 8)]
     pub batch: usize,
+    /// Ids of the shortest caption; 20 makes all captions equally long, so that programs can be compared
+    #[arg(long, default_value_t = 5)]
+    pub min_length: usize,
     /// Threads libtorch computes with [default: as many as there are cores]
     #[arg(long)]
     pub threads: Option<usize>,

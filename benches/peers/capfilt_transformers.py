@@ -153,7 +153,9 @@ def main():
     p.add_argument("--sdpa", action="store_true")
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--min-length", type=int, default=NUCLEUS["min_length"], help="ids of the shortest caption; 20 makes all equally long")
     args = p.parse_args()
+    NUCLEUS["min_length"] = args.min_length
     torch.set_num_threads(args.threads)
     if args.sdpa:
         modeling_blip.BlipAttention.forward = fused_attention

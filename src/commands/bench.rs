@@ -8,7 +8,7 @@ use crate::{
     models::model_failed,
 };
 use anyhow::Context as _;
-use capfilt_med::{BlipCaptioner, BlipFilter, LoadOptions, Method, Preset};
+use capfilt_med::{BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Method, Preset};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     input::{ImageInput, Sample, TextInput},
@@ -67,7 +67,8 @@ pub fn run(args: &BenchArgs) -> Ending {
     capfilt_med::set_threads(threads);
     let options =
         LoadOptions { device: args.device, precision: args.precision, ..LoadOptions::preset(Preset::Original) };
-    let generation = options.options.generation(Method::Nucleus);
+    let generation =
+        GenerationOptions { min_length: args.min_length, ..options.options.generation(Method::Nucleus) };
     let captioner = BlipCaptioner::load(&args.captioner, &options, generation).environment()?;
     let filter = BlipFilter::load(&args.filter, &options).environment()?;
     let (precision, rows) = (captioner.images().precision, rows(args, &captioner, &filter)?);
