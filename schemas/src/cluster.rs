@@ -9,7 +9,7 @@
 //!
 //! Nothing here is the truth; commits are. Any of these may be lost or come twice.
 
-use crate::{commit::Timings, failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
+use crate::{failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages; it is part of the names, so that two versions never meet.
@@ -74,7 +74,6 @@ pub enum News {
         rows: u64,
         tally: Tally,
         superseded: bool,
-        timings: Option<Timings>,
     },
     Failed {
         failure: Failure,

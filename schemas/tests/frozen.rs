@@ -5,6 +5,7 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
+    cluster::{End, News, QueueNames, ShardMessage, WorkerReport},
     commit::{Commit, Output, Timings},
     failure::{Failure, FailureClass},
     job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
@@ -129,10 +130,29 @@ fn records(out: &mut String) {
             without_rows: vec![],
         },
     };
+    let queue = QueueNames::of(b"job");
+    let message = ShardMessage { shard: shard.clone(), failures: 1 };
+    let report = WorkerReport {
+        worker: "w".into(),
+        devices: vec!["cpu".into()],
+        devices_ready: 1,
+        shards_held: 2,
+        rows: 3,
+        tally: tally.clone(),
+        seconds_up: 1.5,
+    };
+    let news = [
+        News::Alive(report),
+        News::Committed { shard: id.clone(), rows: 3, tally: tally.clone(), superseded: true },
+        News::Failed { failure: failure.clone() },
+    ];
     let assignment = pipe::Assignment { shard, attempt: attempt.clone(), commit_n: 0 };
     let event =
         pipe::Event::Committed { shard: id.clone(), attempt: attempt.clone(), rows: 3, tally, superseded: false };
     for name in [names::commit(&id, 0), names::failure(&id, &attempt), names::manifest(0), names::JOB.to_owned()] {
+        writeln!(out, "{name}").unwrap();
+    }
+    for name in [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.end()] {
         writeln!(out, "{name}").unwrap();
     }
     let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();
@@ -143,6 +163,9 @@ fn records(out: &mut String) {
         serde_json::to_value(job),
         serde_json::to_value(assignment),
         serde_json::to_value(event),
+        serde_json::to_value(message),
+        serde_json::to_value(news),
+        serde_json::to_value([End::Done, End::Stopped { why: "w".into() }]),
     ];
     values.into_iter().for_each(|value| writeln!(out, "{}", json(value.unwrap())).unwrap());
 }

@@ -67,8 +67,7 @@ pub fn run(args: &BenchArgs) -> Ending {
     capfilt_med::set_threads(threads);
     let options =
         LoadOptions { device: args.device, precision: args.precision, ..LoadOptions::preset(Preset::Original) };
-    let generation =
-        GenerationOptions { min_length: args.min_length, ..options.options.generation(Method::Nucleus) };
+    let generation = GenerationOptions { min_length: args.min_length, ..options.options.generation(Method::Nucleus) };
     let captioner = BlipCaptioner::load(&args.captioner, &options, generation).environment()?;
     let filter = BlipFilter::load(&args.filter, &options).environment()?;
     let (precision, rows) = (captioner.images().precision, rows(args, &captioner, &filter)?);

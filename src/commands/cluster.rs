@@ -130,7 +130,6 @@ impl Reports {
                 rows: *rows,
                 tally: tally.clone(),
                 superseded: *superseded,
-                timings: None,
             }),
             Change::Retrying { failure } | Change::Quarantined { failure } | Change::Stopping { failure } => {
                 self.reporter.news(News::Failed { failure: failure.clone() });

@@ -177,7 +177,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     fn take_in(&mut self, payload: &[u8]) -> Result<(), DispatchError> {
         let change = match serde_json::from_slice(payload) {
             Ok(News::Alive(report)) => self.view.alive(report),
-            Ok(News::Committed { shard, rows, tally, superseded, .. }) => {
+            Ok(News::Committed { shard, rows, tally, superseded }) => {
                 self.view.report.superseded += u64::from(superseded);
                 if !superseded {
                     self.view.report.committed += 1;
@@ -228,8 +228,8 @@ impl JobQueue {
 struct View {
     progress: Progress,
     committed_rows: u64,
+    /// By name, with the time they were heard last.
     workers: BTreeMap<String, (Instant, WorkerReport)>,
-    /// Whether the last look found a worker; a job without any is told once.
     report: Report,
 }
 
