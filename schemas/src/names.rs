@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! job.json                                          create-only, one for all time
-//! plan.parquet                                      all shards; its digest stands in job.json
+//! plan-<digest>.parquet                             all shards; its digest stands in job.json
 //! attempts/<shard>/<attempt>/{ledger,pairs,quarantine}.parquet
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json

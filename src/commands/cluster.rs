@@ -63,10 +63,16 @@ pub async fn coordinate(job: Coordinated<'_>, stop: watch::Receiver<bool>) -> Re
     outcome.environment()
 }
 
-/// Tells the workers that the job is done, and clears up.
-pub async fn end(queue: &JobQueue, keep_queue: bool) -> Result<(), Failure> {
+/// Tells the workers that the job is done, and clears up. The job is sealed by then, so a server that is gone is no failure.
+pub async fn end(queue: &JobQueue, keep_queue: bool) {
     queue.say_end(&End::Done).await;
-    if keep_queue { Ok(()) } else { queue.remove().await.environment() }
+    if keep_queue {
+        return;
+    }
+    if let Err(error) = queue.remove().await {
+        let stream = queue.names.stream();
+        eprintln!("the job is done, but its queue is still there ({error}); remove the stream {stream}");
+    }
 }
 
 /// Works on a job's shards until the job is over.

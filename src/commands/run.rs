@@ -55,7 +55,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let standing = standing(&bucket).await.environment()?;
     let sealed = manifest::seal(&bucket, &record, &plan, &standing).await.environment()?;
     if let Some(queue) = &queue {
-        cluster::end(queue, args.keep_queue).await?;
+        cluster::end(queue, args.keep_queue).await;
     }
     conclude(&sealed, args.json);
     let Manifest { quarantined, tally, .. } = &sealed.manifest;

@@ -112,8 +112,8 @@ impl QueueFeed {
 impl Feed for QueueFeed {
     async fn next(&mut self) -> Result<Option<(Shard, u32)>, DispatchError> {
         if !self.has_asked {
-            self.has_asked = true;
-            self.say(Say::Want);
+            // A wish that found no room is made again at the next call.
+            self.has_asked = self.say.try_send(Say::Want).is_ok();
         }
         let next = self.shards.recv().await;
         self.has_asked = false;
