@@ -217,6 +217,9 @@ pub struct CaptionArgs {
     pub seed: u64,
     #[arg(long, default_value_t = 1)]
     pub num_captions: usize,
+    /// Also print what each word of one sampled caption was drawn from: [[id, probability], ...], likeliest first
+    #[arg(long, requires = "json", conflicts_with = "num_captions")]
+    pub candidates: bool,
 }
 
 #[derive(Debug, ClapArgs)]

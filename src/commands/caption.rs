@@ -6,6 +6,7 @@ use crate::{
     exit::{Blame as _, Ending, Exit},
     models::model_failed,
 };
+use anyhow::anyhow;
 use capfilt_med::{BlipCaptioner, GenerationOptions, LoadOptions, Method, Preset};
 use capfilt_pipeline::model::{Captioner as _, SampleKey};
 use serde_json::json;
@@ -14,10 +15,19 @@ pub fn run(args: &CaptionArgs) -> Ending {
     let model = &args.model;
     let options = LoadOptions { device: model.device, precision: model.precision, ..LoadOptions::preset(model.preset) };
     let generation = generation(args, &options);
+    if args.candidates && generation.method != Method::Nucleus {
+        return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus")).usage();
+    }
     let mut captioner = BlipCaptioner::load(&model.model, &options, generation).environment()?;
     for path in &model.images {
         let (bytes, pixels) = image_file::read(path, captioner.image_side())?;
         let key = SampleKey { job_seed: args.seed, image_sha256: capfilt_schemas::hash::sha256(&bytes) };
+        if args.candidates {
+            let (caption, words) = captioner.sample_shown(&pixels, key).map_err(model_failed)?;
+            let words: Vec<_> = words.iter().map(|w| w.iter().map(|c| (c.id, c.probability)).collect::<Vec<_>>()).collect();
+            println!("{}", json!({"image": path, "text": caption.text, "ids": caption.ids, "candidates": words}));
+            continue;
+        }
         let captions = captioner.caption(&pixels, &[key], args.num_captions).map_err(model_failed)?;
         if model.json {
             let captions: Vec<_> = captions[0].iter().map(|c| json!({"text": c.text, "ids": c.ids})).collect();

@@ -8,7 +8,7 @@ use tch::Tensor;
 use crate::{
     config::MedConfig,
     error::{ComputeError, LoadError},
-    generate::{GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, nucleus::nucleus},
+    generate::{GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate, nucleus::nucleus},
     heads::LmHead,
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
@@ -110,8 +110,27 @@ impl BlipCaptioner {
         keys: &[SampleKey],
         captions: usize,
     ) -> Result<Vec<Vec<Vec<i64>>>, ComputeError> {
-        let ids = nucleus(&self.decoder, image, &self.prompt_ids, keys, captions, &self.generation)?;
+        let ids = nucleus(&self.decoder, image, &self.prompt_ids, keys, captions, &self.generation, |_, _| ())?;
         Ok(ids.chunks(captions).map(<[_]>::to_vec).collect())
+    }
+
+    /// Samples one caption for one image, and shows what each of its words was drawn from, likeliest first.
+    ///
+    /// # Errors
+    /// When the device cannot, or the picture is too large for it.
+    pub fn sample_shown(
+        &self,
+        image: &PixelBatch,
+        key: SampleKey,
+    ) -> Result<(Caption, Vec<Vec<Candidate>>), ModelError> {
+        let mut shown = Vec::new();
+        let ids = tch::no_grad(|| {
+            let image = self.decoder.tower.image_keys(&self.images.states(image)?)?;
+            let watch = |_: usize, candidates: &[Candidate]| shown.push(candidates.to_vec());
+            nucleus(&self.decoder, &image, &self.prompt_ids, &[key], 1, &self.generation, watch)
+        });
+        let mut ids = ids.map_err(|error: ComputeError| error.at_seam(1, self.images.precision.name()))?;
+        Ok((self.read(ids.swap_remove(0)), shown))
     }
 
     /// The caption's text without the prompt, which is cut by characters, as BLIP does: a WordPiece may join its end.

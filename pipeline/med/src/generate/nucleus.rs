@@ -12,6 +12,7 @@ use super::{
 use crate::{error::ComputeError, text::ImageKeys};
 
 /// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image `i`'s draws.
+/// `watch` is told the row and the distribution of every word that is drawn.
 pub fn nucleus(
     decoder: &Decoder,
     image: &ImageKeys,
@@ -19,6 +20,7 @@ pub fn nucleus(
     keys: &[SampleKey],
     captions: usize,
     options: &GenerationOptions,
+    mut watch: impl FnMut(usize, &[Candidate]),
 ) -> Result<Vec<Vec<i64>>, ComputeError> {
     decoder.grow(image, prompt, captions, options, |step, scores, rows| {
         let distributions = distributions(scores, options)?;
@@ -26,6 +28,7 @@ pub fn nucleus(
             if rows.ended[row] {
                 return decoder.pad;
             }
+            watch(row, &candidates);
             sampler::draw(&candidates, sampler::uniform(&keys[row / captions], row % captions, step))
         };
         Ok(distributions.into_iter().enumerate().map(draw).collect())
