@@ -4,87 +4,13 @@
 
 mod support;
 
-use std::{
-    process::{Child, Command, Stdio},
-    sync::LazyLock,
-    time::{Duration, Instant},
+use std::{sync::LazyLock, time::Duration};
+use support::{
+    Committed, Job, expect,
+    nats::Nats,
+    process::{Process, committed_shards, coordinator, wait_until, worker},
+    stderr,
 };
-use support::{Committed, Job, capfilt, expect, nats::Nats, stderr};
-
-/// A process that neither ends nor goes on for so long hangs.
-const HANGS: Duration = Duration::from_secs(300);
-
-/// A background process of the program; killed when it is dropped. What it says is in a file.
-struct Process {
-    child: Child,
-    log: std::path::PathBuf,
-}
-
-impl Process {
-    fn start(job: &Job, name: &str, command: &mut Command) -> Self {
-        let log = job.folder.path().join(format!("{name}.log"));
-        let file = std::fs::File::create(&log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        Self { child, log }
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    /// Waits for the end.
-    fn code(&mut self) -> Option<i32> {
-        let since = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            assert!(since.elapsed() < HANGS, "it hangs:\n{}", self.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn wait_for(&mut self, text: &str) {
-        wait_until(|| {
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended before it said `{text}`:\n{}", self.log());
-            self.log().contains(text)
-        });
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn wait_until(mut is_so: impl FnMut() -> bool) {
-    let since = Instant::now();
-    while !is_so() {
-        assert!(since.elapsed() < HANGS, "waited too long");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn coordinator(job: &Job, nats: &Nats) -> Process {
-    let mut command = job.command("run");
-    Process::start(job, "coordinator", command.args(["--cluster", &nats.url(), "--ack-wait", "6"]))
-}
-
-fn worker(job: &Job, nats: &Nats, name: &str) -> Process {
-    let mut command = capfilt();
-    command.args(["worker", "--device", "cpu", "--job", &job.url, "--cluster", &nats.url()]);
-    Process::start(job, name, &mut command)
-}
-
-fn committed_shards(job: &Job) -> usize {
-    std::fs::read_dir(job.objects.join("commits")).map_or(0, Iterator::count)
-}
 
 /// Twelve shards.
 fn shared_job() -> Job {

@@ -24,7 +24,8 @@ pub fn run(args: &CaptionArgs) -> Ending {
         let key = SampleKey { job_seed: args.seed, image_sha256: capfilt_schemas::hash::sha256(&bytes) };
         if args.candidates {
             let (caption, words) = captioner.sample_shown(&pixels, key).map_err(model_failed)?;
-            let words: Vec<_> = words.iter().map(|w| w.iter().map(|c| (c.id, c.probability)).collect::<Vec<_>>()).collect();
+            let words: Vec<_> =
+                words.iter().map(|w| w.iter().map(|c| (c.id, c.probability)).collect::<Vec<_>>()).collect();
             println!("{}", json!({"image": path, "text": caption.text, "ids": caption.ids, "candidates": words}));
             continue;
         }

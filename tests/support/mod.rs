@@ -4,6 +4,7 @@
 
 pub mod kills;
 pub mod nats;
+pub mod process;
 pub mod tables;
 
 use std::{

@@ -8,7 +8,9 @@ use tch::Tensor;
 use crate::{
     config::MedConfig,
     error::{ComputeError, LoadError},
-    generate::{GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate, nucleus::nucleus},
+    generate::{
+        GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate, nucleus::nucleus,
+    },
     heads::LmHead,
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
