@@ -33,6 +33,10 @@ pub enum Command {
     Worker(WorkerArgs),
     /// Say where a job stands, from its bucket alone
     Status(StatusArgs),
+    /// Do again what was quarantined, in the same job; the manifest gets a new version
+    Retry(RetryArgs),
+    /// List what no commit names, and with --delete remove it; safe while workers run
+    Gc(GcArgs),
     /// Check a job's books: every row once, every object as it was committed
     Verify(VerifyArgs),
     /// Check bucket, weights, device and settings before a job
@@ -98,6 +102,13 @@ pub struct RunArgs {
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+/// How a cluster's queue is kept; for those who coordinate.
+#[derive(Debug, ClapArgs)]
+pub struct QueueArgs {
+    #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Seconds after which a shard whose worker is not heard of is given to another
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(6..))]
@@ -105,6 +116,44 @@ pub struct RunArgs {
     /// Leave the cluster's queue when the job is done
     #[arg(long, requires = "cluster")]
     pub keep_queue: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RetryArgs {
+    /// URL of the job
+    #[arg(long)]
+    pub job: String,
+    /// Only rows of this status or shards of this failure class (image_unreadable, crashed, store, worker_crashed, ...);
+    /// several may be given [default: everything that is quarantined]
+    #[arg(long, value_name = "CLASS")]
+    pub only: Vec<String>,
+    /// Other limits for what is done again: -s limits.image_bytes="200 MiB"
+    #[arg(short = 's', long = "set", value_name = "limits.KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Only say what would be done again
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Devices, one process each; a cluster's workers have their own
+    #[arg(long = "device", default_value = "auto")]
+    pub devices: Vec<String>,
+    /// Print one JSON object before the manifest's URL
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub queue: QueueArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct GcArgs {
+    /// URL of the job
+    #[arg(long)]
+    pub job: String,
+    /// Delete what is listed; without it nothing is touched
+    #[arg(long)]
+    pub delete: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -19,7 +19,7 @@ fn ledger(job: &Job) -> Vec<LedgerRow> {
     let read = async {
         let bucket = Bucket::open(&job.url).unwrap();
         let (_, plan) = job::load(&bucket).await.unwrap();
-        let results = results(&bucket).await.unwrap();
+        let results = results(&bucket, names::COMMITS).await.unwrap();
         let mut rows = Vec::new();
         for shard in &plan {
             let commit: Commit = bucket.read_record(&names::commit(&shard.id, results[&shard.id])).await.unwrap();

@@ -60,6 +60,13 @@ impl Bucket {
         named.map_ok(|meta| (self.name_of(&meta.location), meta)).boxed()
     }
 
+    /// The objects directly at the place, not in its folders.
+    pub async fn list_here(&self) -> Result<Vec<(String, ObjectMeta)>, BucketError> {
+        let listed = self.place.store.list_with_delimiter(Some(&self.place.prefix)).await;
+        let listed = listed.map_err(|source| BucketError::store("list", self.place.url.clone(), source))?;
+        Ok(listed.objects.into_iter().map(|meta| (self.name_of(&meta.location), meta)).collect())
+    }
+
     /// State of an object, or `None` when there is none.
     pub async fn head(&self, name: &str) -> Result<Option<ObjectMeta>, BucketError> {
         match self.place.store.head(&self.place.path_of(name)).await {

@@ -37,8 +37,9 @@ pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, Bucke
     }
 }
 
-/// Lists all commits; one list request per thousand, and nothing is opened.
-pub async fn results(bucket: &Bucket) -> Result<Results, BucketError> {
+/// Lists the commits under a name's beginning, all of them or one shard's; one list request per thousand, and nothing is
+/// opened.
+pub async fn results(bucket: &Bucket, under: &str) -> Result<Results, BucketError> {
     let fold = |mut results: Results, (name, _): (String, _)| async move {
         if let Some((shard, n)) = names::parse_commit(&name) {
             let highest = results.entry(shard).or_insert(n);
@@ -46,5 +47,5 @@ pub async fn results(bucket: &Bucket) -> Result<Results, BucketError> {
         }
         Ok(results)
     };
-    bucket.list(names::COMMITS).try_fold(Results::new(), fold).await
+    bucket.list(under).try_fold(Results::new(), fold).await
 }

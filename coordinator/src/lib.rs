@@ -3,21 +3,26 @@
 pub mod check;
 mod columns;
 pub mod commits;
+pub mod crashes;
 mod cut;
 pub mod dispatch;
 mod faults;
 mod footer;
+pub mod gc;
 pub mod input;
 pub mod job;
 pub mod manifest;
 mod plan;
 pub mod plan_table;
+pub mod retry;
 mod standing;
 mod status;
+mod task;
 mod verify;
 
 pub use job::JobError;
 pub use plan::{Plan, PlanError, plan};
-pub use standing::{ShardState, Standing, standing};
+pub use standing::{ShardState, Standing, standing, standing_of};
 pub use status::{Kept, States, Status, status};
+pub use task::Task;
 pub use verify::{Problem, Verification, verify};

@@ -1,5 +1,10 @@
 //! Where a job stands, from the bucket alone: what is committed, what failed how often, and so what remains.
 
+use crate::{
+    crashes::{self, Failed},
+    retry::{Retried, retried},
+    task::Task,
+};
 use capfilt_bucket::{Bucket, BucketError, Results, results};
 use capfilt_schemas::{
     failure::{Failure, FailureClass},
@@ -18,6 +23,7 @@ pub struct Standing {
     pub committed: Results,
     /// Failed attempts of each shard, oldest first; shards that were committed later are among them.
     pub failures: BTreeMap<ShardId, Vec<Failure>>,
+    pub retried: Retried,
 }
 
 /// What became of a shard so far.
@@ -25,19 +31,29 @@ pub struct Standing {
 pub enum ShardState<'a> {
     /// Commit `n` is its result.
     Committed(u32),
+    /// Commit `n` is its result until a retry has repaired it.
+    Repairing(u32),
     /// It failed for good; the last failure that counted says why.
     Quarantined(&'a Failure),
-    /// There is work to do; `failures` tries are used up.
-    Open { failures: u32 },
+    /// It has no result yet.
+    Open,
 }
 
-/// Reads a job's standing: one listing of commits, one of failures, and the failures themselves.
+/// Reads a job's standing: a listing each of commits, failures and retries, and the failures and retries themselves.
 pub async fn standing(bucket: &Bucket) -> Result<Standing, BucketError> {
-    Ok(Standing { committed: results(bucket).await?, failures: failures(bucket).await? })
+    let (committed, failures) = (results(bucket, names::COMMITS).await?, failures(bucket, names::FAILURES).await?);
+    Ok(Standing { committed, failures, retried: retried(bucket).await? })
 }
 
-async fn failures(bucket: &Bucket) -> Result<BTreeMap<ShardId, Vec<Failure>>, BucketError> {
-    let mut listed: Vec<_> = bucket.list(names::FAILURES).try_collect().await?;
+/// The standing of one shard, which is all that is read.
+pub async fn standing_of(bucket: &Bucket, shard: &ShardId) -> Result<Standing, BucketError> {
+    let committed = results(bucket, &format!("{}/{shard}", names::COMMITS)).await?;
+    let failures = failures(bucket, &format!("{}/{shard}", names::FAILURES)).await?;
+    Ok(Standing { committed, failures, retried: retried(bucket).await? })
+}
+
+async fn failures(bucket: &Bucket, under: &str) -> Result<BTreeMap<ShardId, Vec<Failure>>, BucketError> {
+    let mut listed: Vec<_> = bucket.list(under).try_collect().await?;
     listed.retain(|(name, _)| names::parse_failure(name).is_some());
     listed.sort_by(|(a, a_meta), (b, b_meta)| a_meta.last_modified.cmp(&b_meta.last_modified).then_with(|| a.cmp(b)));
     let reads = futures::stream::iter(&listed).map(|(name, _)| bucket.read_record::<Failure>(name));
@@ -52,26 +68,57 @@ async fn failures(bucket: &Bucket) -> Result<BTreeMap<ShardId, Vec<Failure>>, Bu
 impl Standing {
     /// The state of one shard under `limits.attempts`.
     pub fn of(&self, shard: &ShardId, attempts: u32) -> ShardState<'_> {
-        if let Some(n) = self.committed.get(shard) {
-            return ShardState::Committed(*n);
-        }
-        let failures = self.failures.get(shard).map_or(&[][..], Vec::as_slice);
-        let used = failures.iter().filter(|failure| uses_an_attempt(failure.class)).count() as u32;
-        let last = failures.iter().rfind(|failure| uses_an_attempt(failure.class));
-        match (failures.iter().find(|failure| is_final(failure.class)), last) {
-            (Some(failure), _) => ShardState::Quarantined(failure),
-            (None, Some(last)) if used >= attempts => ShardState::Quarantined(last),
-            _ => ShardState::Open { failures: used },
+        let spent = self.spent(shard, attempts);
+        match (self.committed.get(shard), spent) {
+            (Some(n), None) if self.retried.repair(shard, n + 1).is_some() => ShardState::Repairing(*n),
+            // A repair that failed for good leaves what was there.
+            (Some(n), _) => ShardState::Committed(*n),
+            (None, Some(why)) => ShardState::Quarantined(why),
+            (None, None) => ShardState::Open,
         }
     }
 
-    /// The plan's shards that have neither a result nor failed for good, in plan order, with the tries they used up.
-    pub fn remaining<'a>(&'a self, plan: &'a [Shard], attempts: u32) -> impl Iterator<Item = (&'a Shard, u32)> {
-        plan.iter().filter_map(move |shard| match self.of(&shard.id, attempts) {
-            ShardState::Open { failures } => Some((shard, failures)),
-            _ => None,
-        })
+    /// Whether a shard's result can change no more, unless somebody asks for a retry from now on. (A repair whose attempts
+    /// are used up may still have one that runs.)
+    pub fn is_settled(&self, shard: &ShardId) -> bool {
+        self.committed.get(shard).is_some_and(|n| self.retried.repair(shard, n + 1).is_none())
     }
+
+    /// The failure after which there is no further attempt.
+    fn spent(&self, shard: &ShardId, attempts: u32) -> Option<&Failure> {
+        let counted: Vec<&Failure> = self.counted(shard).collect();
+        let is_spent = || crashes::used(&failed(&counted)) >= attempts;
+        let last = counted.iter().rfind(|failure| uses_an_attempt(failure.class));
+        let last = last.filter(|_| is_spent());
+        counted.iter().find(|failure| is_final(failure.class)).or(last).copied()
+    }
+
+    /// Failed attempts that no retry has forgiven.
+    fn counted(&self, shard: &ShardId) -> impl Iterator<Item = &Failure> {
+        let all = self.failures.get(shard).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|failure| !self.retried.forgiven.contains(&failure.attempt))
+    }
+
+    /// What is to be done of a shard, if anything is.
+    pub fn task(&self, shard: &Shard, attempts: u32) -> Option<Task> {
+        let commit_n = match self.of(&shard.id, attempts) {
+            ShardState::Open => 0,
+            ShardState::Repairing(n) => n + 1,
+            ShardState::Committed(_) | ShardState::Quarantined(_) => return None,
+        };
+        let repair = self.retried.repair(&shard.id, commit_n).cloned();
+        let counted: Vec<&Failure> = self.counted(&shard.id).collect();
+        Some(Task { shard: shard.clone(), failed: failed(&counted), commit_n, repair })
+    }
+
+    /// What is to be done of the plan, in its order.
+    pub fn remaining<'a>(&'a self, plan: &'a [Shard], attempts: u32) -> impl Iterator<Item = Task> + 'a {
+        plan.iter().filter_map(move |shard| self.task(shard, attempts))
+    }
+}
+
+fn failed(failures: &[&Failure]) -> Vec<Failed> {
+    failures.iter().map(|failure| Failed::from(*failure)).collect()
 }
 
 /// Whether a failure uses up one of `limits.attempts`. A systemic one stops the job and says nothing about its shard.
@@ -87,7 +134,7 @@ pub(crate) fn is_final(class: FailureClass) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capfilt_schemas::names::AttemptId;
+    use capfilt_schemas::{names::AttemptId, retry::Repair, settings::Limits};
 
     fn standing(classes: &[FailureClass]) -> (Standing, ShardId) {
         let shard = ShardId::of("a", "1", 0..1);
@@ -98,16 +145,17 @@ mod tests {
             worker: "cpu#0".to_owned(),
             class: *class,
             message: format!("failure {i}"),
+            crash: None,
         };
         let failures = classes.iter().enumerate().map(failure).collect();
-        (Standing { committed: Results::new(), failures: [(shard.clone(), failures)].into() }, shard)
+        (Standing { failures: [(shard.clone(), failures)].into(), ..Standing::default() }, shard)
     }
 
     #[test]
     fn only_what_speaks_against_the_shard_uses_up_its_attempts() {
         use FailureClass::*;
         let (state, shard) = standing(&[WorkerKilled, Store, FailureBudget, WorkerKilled]);
-        assert_eq!(state.of(&shard, 2), ShardState::Open { failures: 1 });
+        assert_eq!(state.of(&shard, 2), ShardState::Open);
         let (state, shard) = standing(&[Store, WorkerCrashed, WorkerKilled]);
         let ShardState::Quarantined(why) = state.of(&shard, 2) else { panic!("two tries were used up") };
         assert_eq!(why.message, "failure 1");
@@ -119,5 +167,19 @@ mod tests {
         assert!(matches!(state.of(&shard, 4), ShardState::Quarantined(_)));
         state.committed.insert(shard.clone(), 0);
         assert_eq!(state.of(&shard, 4), ShardState::Committed(0));
+    }
+
+    #[test]
+    fn a_retry_opens_what_had_failed_and_a_repair_that_fails_too_leaves_the_old_result() {
+        let (mut state, shard) = standing(&[FailureClass::InputChanged, FailureClass::Store]);
+        state.retried.forgiven.insert(AttemptId::from_random(0));
+        assert_eq!(state.of(&shard, 2), ShardState::Open);
+        let repair = Repair { statuses: vec![], limits: Limits::default() };
+        state.retried.repairs.insert(shard.clone(), (1, repair));
+        state.committed.insert(shard.clone(), 0);
+        assert_eq!(state.of(&shard, 2), ShardState::Repairing(0));
+        assert_eq!(state.of(&shard, 1), ShardState::Committed(0), "its attempts are used up");
+        state.committed.insert(shard.clone(), 1);
+        assert_eq!(state.of(&shard, 2), ShardState::Committed(1));
     }
 }

@@ -28,13 +28,15 @@ pub struct Status {
     pub manifest: Option<String>,
 }
 
-/// Shards, or rows of shards, by state; `planned` is the sum of the others.
+/// Shards, or rows of shards, by state; `planned` is the sum of the next three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct States {
     pub planned: u64,
     pub committed: u64,
     pub quarantined: u64,
     pub open: u64,
+    /// Of the committed: what a retry does again.
+    pub repairing: u64,
 }
 
 /// What the committed shards keep.
@@ -73,7 +75,7 @@ pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
         rows_by_status: tally.rows,
         failures,
         refused: record.plan.refused,
-        done: shards.open == 0 && manifest.is_some(),
+        done: shards.open == 0 && shards.repairing == 0 && manifest.is_some(),
         manifest,
     })
 }
@@ -81,10 +83,11 @@ pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
 impl States {
     fn add(&mut self, state: ShardState<'_>, n: u64) {
         self.planned += n;
+        self.repairing += if matches!(state, ShardState::Repairing(_)) { n } else { 0 };
         *match state {
-            ShardState::Committed(_) => &mut self.committed,
+            ShardState::Committed(_) | ShardState::Repairing(_) => &mut self.committed,
             ShardState::Quarantined(_) => &mut self.quarantined,
-            ShardState::Open { .. } => &mut self.open,
+            ShardState::Open => &mut self.open,
         } += n;
     }
 }

@@ -35,7 +35,7 @@ async fn a_resumed_job_is_plan_minus_commits_and_opens_no_input_file() {
     assert_eq!((&again.record, &again.plan), (&opened.record, &opened.plan));
     let standing = standing(&world.bucket()).await.unwrap();
     let work = Work::remaining(&again.plan, &standing, 4);
-    let left: Vec<_> = work.shards.iter().map(|(shard, failures)| (&shard.id, *failures)).collect();
+    let left: Vec<_> = work.tasks.iter().map(|task| (&task.shard.id, task.used())).collect();
     assert_eq!(left, [(&opened.plan[0].id, 0), (&opened.plan[3].id, 1)]);
     assert_eq!((work.before.shards_committed, work.before.shards_quarantined, work.before.rows), (1, 1, 10));
 }

@@ -1,12 +1,15 @@
 //! Promises of the queue, under random events from a printed seed.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
-use capfilt_coordinator::dispatch::queue::{Effect, Queue};
+use capfilt_coordinator::{
+    Task,
+    dispatch::queue::{Effect, Queue},
+};
 use capfilt_schemas::{
-    failure::{Failure, FailureClass},
+    failure::{Crash, Failure, FailureClass},
     names::AttemptId,
-    pipe::{Assignment, Event, SHARDS_IN_CHILD},
+    pipe::{Assignment, Event, SHARDS_IN_CHILD, Stage},
     plan::{InputFile, Shard, ShardId},
     tally::Tally,
 };
@@ -22,7 +25,7 @@ fn shard(i: u32) -> Shard {
 }
 
 fn queue(shards: u32, workers: usize) -> Queue {
-    Queue::new((0..shards).map(|i| (shard(i), 0)), ATTEMPTS, workers)
+    Queue::new((0..shards).map(|i| Task::new(shard(i))), ATTEMPTS, workers)
 }
 
 fn attempt(i: u64) -> AttemptId {
@@ -37,7 +40,15 @@ fn committed(assignment: &Assignment) -> Event {
 fn failed(assignment: &Assignment, class: FailureClass) -> Event {
     let (shard, attempt) = (assignment.shard.id.clone(), assignment.attempt.clone());
     Event::Failed {
-        failure: Failure { version: 1, shard, attempt, worker: "w".to_owned(), class, message: String::new() },
+        failure: Failure {
+            version: 1,
+            shard,
+            attempt,
+            worker: "w".to_owned(),
+            class,
+            message: String::new(),
+            crash: None,
+        },
     }
 }
 
@@ -117,9 +128,7 @@ fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
             let class = if dice.roll(2) == 0 { FailureClass::WorkerKilled } else { FailureClass::WorkerCrashed };
             held.clear();
             let blamed = queue.lost(worker, class);
-            if let Some(blamed) = blamed.filter(|_| class.counts()) {
-                model.fail(&blamed.shard, class, &blamed.effect);
-            }
+            blamed.iter().filter(|_| class.counts()).for_each(|one| model.fail(&one.shard, class, &one.effect));
         }
         _ => queue.waiting().iter().for_each(|shard| queue.release(shard)),
     }
@@ -140,9 +149,49 @@ fn the_shard_on_the_device_is_blamed_and_its_neighbour_goes_back_unharmed() {
     let first = queue.next(0, attempt(1)).unwrap();
     let second = queue.next(0, attempt(2)).unwrap();
     queue.on(0, &Event::Started { shard: first.shard.id.clone() });
-    let blamed = queue.lost(0, FailureClass::WorkerCrashed).unwrap();
-    assert_eq!((&blamed.shard, &blamed.effect), (&first.shard.id, &Effect::Retry { failures: 1 }));
+    let blamed = queue.lost(0, FailureClass::WorkerCrashed);
+    assert_eq!(blamed.iter().map(|one| &one.shard).collect::<Vec<_>>(), [&first.shard.id]);
+    assert_eq!(blamed[0].effect, Effect::Retry { failures: 1 });
     assert_eq!(queue.next(0, attempt(3)).unwrap().shard, second.shard);
+}
+
+#[test]
+fn a_crash_is_blamed_on_every_shard_with_rows_in_hand_and_each_is_then_alone_in_its_worker() {
+    let mut queue = queue(4, 1);
+    let (first, second) = (queue.next(0, attempt(1)).unwrap(), queue.next(0, attempt(2)).unwrap());
+    let handling = |assignment: &Assignment, stage, rows| {
+        let shard = assignment.shard.id.clone();
+        Event::Handling { shard, stage, rows }
+    };
+    queue.on(0, &handling(&first, Stage::Decode, 0..8));
+    queue.on(0, &handling(&first, Stage::Device, 0..4));
+    queue.on(0, &handling(&second, Stage::Decode, 8..16));
+    let blamed = queue.lost(0, FailureClass::WorkerCrashed);
+    let crash_of = |assignment: &Assignment| {
+        blamed.iter().find(|one| one.shard == assignment.shard.id).and_then(|one| one.crash.clone()).unwrap()
+    };
+    assert_eq!(crash_of(&first), Crash { rows: vec![0..8, 0..4], alone: false });
+    assert_eq!(crash_of(&second), Crash { rows: vec![8..16], alone: false });
+    let done = |queue: &mut Queue| {
+        let next = queue.next(0, attempt(3)).unwrap();
+        queue.on(0, &committed(&next));
+        next.shard.id
+    };
+    let innocent = [done(&mut queue), done(&mut queue)];
+    assert!(!innocent.contains(&first.shard.id) && !innocent.contains(&second.shard.id));
+    queue.release(&first.shard.id);
+    queue.release(&second.shard.id);
+    let suspect = queue.next(0, attempt(4)).unwrap();
+    assert_eq!(suspect.try_alone, [], "one death is no reason yet");
+    assert!(queue.next(0, attempt(5)).is_none(), "nothing is put beside a suspect");
+    queue.on(0, &handling(&suspect, Stage::Device, 0..16));
+    queue.lost(0, FailureClass::WorkerCrashed);
+    done(&mut queue);
+    queue.release(&suspect.shard.id);
+    assert_eq!(
+        queue.next(0, attempt(6)).unwrap().try_alone,
+        if suspect.shard == first.shard { vec![0..8, 0..4] } else { vec![8..16] }
+    );
 }
 
 #[test]
@@ -151,7 +200,7 @@ fn near_the_end_an_idle_worker_comes_before_a_second_shard() {
     assert!(queue.next(0, attempt(1)).is_some());
     assert!(queue.next(0, attempt(2)).is_some(), "two are pending, one for every worker");
     assert!(queue.next(1, attempt(3)).is_some());
-    let mut queue = Queue::new((0..2).map(|i| (shard(i), 0)), ATTEMPTS, 2);
+    let mut queue = self::queue(2, 2);
     assert!(queue.next(0, attempt(1)).is_some());
     assert!(queue.next(0, attempt(2)).is_none(), "the last one is the other worker's");
     assert!(queue.next(1, attempt(3)).is_some());
@@ -172,7 +221,7 @@ fn kills_use_up_no_try_and_are_counted_until_the_next_commit() {
     let mut queue = queue(1, 1);
     for kills in 1..=10 {
         queue.next(0, attempt(kills)).unwrap();
-        assert_eq!(queue.lost(0, FailureClass::WorkerKilled).unwrap().effect, Effect::Noted);
+        assert_eq!(queue.lost(0, FailureClass::WorkerKilled)[0].effect, Effect::Noted);
         assert_eq!(u64::from(queue.kills_since_commit()), kills);
     }
     let last = queue.next(0, attempt(11)).unwrap();

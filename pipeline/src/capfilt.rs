@@ -176,7 +176,10 @@ fn pixels<'a>(side: usize, images: impl ExactSizeIterator<Item = &'a [u8]>) -> P
 }
 
 fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
-    LedgerRow { status: skip.status, detail: skip.detail.clone(), ..unjudged(file, row) }
+    match skip {
+        Skip::For { status, detail } => LedgerRow { status: *status, detail: detail.clone(), ..unjudged(file, row) },
+        Skip::Settled(earlier) => (**earlier).clone(),
+    }
 }
 
 /// What the ledger says of a row whatever becomes of it.

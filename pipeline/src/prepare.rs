@@ -7,7 +7,10 @@ use crate::{
     text::{Judgeable, judgeable, pre_caption},
 };
 use bytes::Bytes;
-use capfilt_schemas::status::{RowStatus, WebStatus};
+use capfilt_schemas::{
+    ledger::LedgerRow,
+    status::{RowStatus, WebStatus},
+};
 use sha2::{Digest as _, Sha256};
 
 /// How samples are prepared.
@@ -44,10 +47,14 @@ pub struct PreparedImage {
 }
 
 /// Why an image does not go to the models.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skip {
-    pub status: RowStatus,
-    pub detail: Option<String>,
+#[derive(Debug, Clone, PartialEq)]
+pub enum Skip {
+    For {
+        status: RowStatus,
+        detail: Option<String>,
+    },
+    /// An earlier attempt has judged the row, and its word stands.
+    Settled(Box<LedgerRow>),
 }
 
 /// The web text as the filter will see it, or why it will not.
@@ -57,12 +64,15 @@ pub enum WebText {
     Not(WebStatus),
 }
 
+/// A sample of which nothing is looked at.
+pub fn untouched(sample: Sample, skip: Skip) -> Prepared {
+    let image_sha256 = digest(&sample);
+    Prepared { sample, image_sha256, image: Err(skip), web: WebText::Not(WebStatus::NotReached) }
+}
+
 /// Prepares one sample; the resizer is the calling thread's, since it keeps its buffers.
 pub fn prepare(sample: Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Prepared {
-    let image_sha256 = match &sample.image {
-        ImageInput::Bytes { bytes, .. } => Some(Sha256::digest(bytes).into()),
-        _ => None,
-    };
+    let image_sha256 = digest(&sample);
     let image = prepare_image(&sample, spec, resizer);
     let web = match &image {
         Ok(_) => prepare_text(&sample.text, spec),
@@ -71,16 +81,25 @@ pub fn prepare(sample: Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Pre
     Prepared { sample, image_sha256, image, web }
 }
 
+fn digest(sample: &Sample) -> Option<[u8; 32]> {
+    match &sample.image {
+        ImageInput::Bytes { bytes, .. } => Some(Sha256::digest(bytes).into()),
+        _ => None,
+    }
+}
+
 fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Result<PreparedImage, Skip> {
     if !sample.selected {
-        return Err(Skip { status: RowStatus::NotSelected, detail: None });
+        return Err(Skip::For { status: RowStatus::NotSelected, detail: None });
     }
     let image = match &sample.image {
-        ImageInput::Missing => return Err(Skip { status: RowStatus::ImageMissing, detail: None }),
+        ImageInput::Missing => return Err(Skip::For { status: RowStatus::ImageMissing, detail: None }),
         ImageInput::Unreadable(why) => {
-            return Err(Skip { status: RowStatus::ImageUnreadable, detail: Some(why.clone()) });
+            return Err(Skip::For { status: RowStatus::ImageUnreadable, detail: Some(why.clone()) });
         }
-        ImageInput::TooLarge(why) => return Err(Skip { status: RowStatus::ImageTooLarge, detail: Some(why.clone()) }),
+        ImageInput::TooLarge(why) => {
+            return Err(Skip::For { status: RowStatus::ImageTooLarge, detail: Some(why.clone()) });
+        }
         ImageInput::Bytes { bytes, .. } => decode(bytes, &spec.limits).map_err(skip)?,
     };
     let captioner_u8 = squash(&image, spec.captioner_side, resizer);
@@ -103,7 +122,7 @@ fn skip(why: ImageSkip) -> Skip {
         ImageSkip::TooLarge(detail) => (RowStatus::ImageTooLarge, Some(detail)),
         ImageSkip::TooSmall(detail) => (RowStatus::ImageTooSmall, Some(detail)),
     };
-    Skip { status, detail }
+    Skip::For { status, detail }
 }
 
 fn prepare_text(text: &TextInput, spec: &PrepareSpec) -> WebText {

@@ -59,8 +59,8 @@ impl QueueNames {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardMessage {
     pub shard: Shard,
-    /// Tries it had used up when it was put into the queue.
-    pub failures: u32,
+    /// Whether nothing was on record of it when it was put into the queue: it can be begun without a look at the bucket.
+    pub is_new: bool,
 }
 
 /// What a worker tells everyone.

@@ -2,7 +2,7 @@
 
 use crate::{names::AttemptId, plan::ShardId, status::closed_set};
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, ops::Range};
 
 closed_set! {
     /// Why an attempt ended without a commit.
@@ -52,6 +52,18 @@ pub struct Failure {
     pub worker: String,
     pub class: FailureClass,
     pub message: String,
+    /// Of a worker that died of its own: what it had in hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+}
+
+/// Rows that were being handled when the process ended of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crash {
+    /// Row numbers in the input file; ranges may overlap.
+    pub rows: Vec<Range<u64>>,
+    /// Whether they were one row, alone in the process: then it is guilty.
+    pub alone: bool,
 }
 
 /// Version of the failure record.

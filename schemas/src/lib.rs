@@ -13,6 +13,7 @@ pub mod pipe;
 pub mod plan;
 pub mod predicate;
 pub mod quarantine;
+pub mod retry;
 pub mod settings;
 pub mod size;
 pub mod status;

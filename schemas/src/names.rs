@@ -6,6 +6,7 @@
 //! attempts/<shard>/<attempt>/{ledger,pairs,quarantine}.parquet
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json
+//! retries/<n>.json                                  create-only: what is to be done again
 //! manifests/<n>.json                                create-only, written last
 //! probes/<attempt>.txt                              written and removed by `capfilt check`
 //! ```
@@ -19,6 +20,7 @@ pub const COMMITS: &str = "commits";
 pub const ATTEMPTS: &str = "attempts";
 pub const FAILURES: &str = "failures";
 pub const MANIFESTS: &str = "manifests";
+pub const RETRIES: &str = "retries";
 pub const PROBES: &str = "probes";
 
 /// Names one try at one shard. No two tries share one, whoever makes them, so no object is ever written twice.
@@ -65,6 +67,11 @@ pub fn plan(sha256_hex: &str) -> String {
     format!("plan-{}.parquet", &sha256_hex[..16])
 }
 
+/// Whether an object is a plan, of this job or of a planner that lost.
+pub fn is_plan(name: &str) -> bool {
+    name.starts_with("plan-") && name.ends_with(".parquet")
+}
+
 pub fn output(shard: &ShardId, attempt: &AttemptId, table: Table) -> String {
     format!("{ATTEMPTS}/{shard}/{attempt}/{}.parquet", table.as_str())
 }
@@ -86,6 +93,21 @@ pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
 /// The shard and attempt a failure's name stands for.
 pub fn parse_failure(name: &str) -> Option<(ShardId, AttemptId)> {
     let (shard, attempt) = name.strip_prefix(FAILURES)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
+    Some((ShardId::parse(shard)?, AttemptId(attempt.to_owned())))
+}
+
+pub fn retry(n: u32) -> String {
+    format!("{RETRIES}/{n}.json")
+}
+
+pub fn parse_retry(name: &str) -> Option<u32> {
+    name.strip_prefix(RETRIES)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+/// The shard and attempt whose output an object is.
+pub fn parse_output(name: &str) -> Option<(ShardId, AttemptId)> {
+    let mut parts = name.strip_prefix(ATTEMPTS)?.strip_prefix('/')?.splitn(3, '/');
+    let (shard, attempt, _) = (parts.next()?, parts.next()?, parts.next()?);
     Some((ShardId::parse(shard)?, AttemptId(attempt.to_owned())))
 }
 
@@ -111,7 +133,9 @@ mod tests {
         let shard = ShardId::of("web/a.parquet", "etag", 0..2);
         let attempt = AttemptId::from_random(7);
         assert_eq!(parse_commit(&commit(&shard, 12)), Some((shard.clone(), 12)));
+        assert_eq!(parse_output(&output(&shard, &attempt, Table::Pairs)), Some((shard.clone(), attempt.clone())));
         assert_eq!(parse_failure(&failure(&shard, &attempt)), Some((shard, attempt)));
+        assert_eq!(parse_retry(&retry(4)), Some(4));
         assert_eq!(parse_manifest(&manifest(3)), Some(3));
         assert_eq!(parse_commit("commits/somebody's notes.txt"), None);
     }

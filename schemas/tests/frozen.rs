@@ -7,14 +7,16 @@ use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     cluster::{End, News, QueueNames, ShardMessage, WorkerReport},
     commit::{Commit, Output, Timings},
-    failure::{Failure, FailureClass},
+    failure::{Crash, Failure, FailureClass},
     job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
     ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
     names::{self, AttemptId, Table},
     pairs, pipe,
     plan::{self, InputFile, RefusedFile, Shard, ShardId},
-    quarantine, settings,
+    quarantine,
+    retry::{Repair, Retry, ShardRepair},
+    settings,
     status::{RowStatus, WebStatus},
     tally::Tally,
 };
@@ -100,6 +102,7 @@ fn records(out: &mut String) {
         worker: "w".into(),
         class: FailureClass::Store,
         message: "m".into(),
+        crash: Some(Crash { rows: vec![4..8, 6..12], alone: false }),
     };
     let manifest = Manifest {
         version: capfilt_schemas::manifest::VERSION,
@@ -130,8 +133,16 @@ fn records(out: &mut String) {
             without_rows: vec![],
         },
     };
+    let repair = Repair { statuses: vec![RowStatus::Crashed], limits: job.settings.limits.clone() };
+    let retry = Retry {
+        version: capfilt_schemas::retry::VERSION,
+        n: 0,
+        forgiven: vec![attempt.clone()],
+        repairs: vec![ShardRepair { shard: id.clone(), commit_n: 1 }],
+        repair: repair.clone(),
+    };
     let queue = QueueNames::of(b"job");
-    let message = ShardMessage { shard: shard.clone(), failures: 1 };
+    let message = ShardMessage { shard: shard.clone(), is_new: true };
     let report = WorkerReport {
         worker: "w".into(),
         devices: vec!["cpu".into()],
@@ -146,10 +157,24 @@ fn records(out: &mut String) {
         News::Committed { shard: id.clone(), rows: 3, tally: tally.clone(), superseded: true },
         News::Failed { failure: failure.clone() },
     ];
-    let assignment = pipe::Assignment { shard, attempt: attempt.clone(), commit_n: 0 };
+    let assignment = pipe::Assignment {
+        shard,
+        attempt: attempt.clone(),
+        commit_n: 0,
+        set_aside: vec![5],
+        try_alone: vec![4..8, 9..10],
+        repair: Some(repair.clone()),
+    };
+    let handling = pipe::Event::Handling { shard: id.clone(), stage: pipe::Stage::Alone, rows: 4..5 };
     let event =
         pipe::Event::Committed { shard: id.clone(), attempt: attempt.clone(), rows: 3, tally, superseded: false };
-    for name in [names::commit(&id, 0), names::failure(&id, &attempt), names::manifest(0), names::JOB.to_owned()] {
+    for name in [
+        names::commit(&id, 0),
+        names::failure(&id, &attempt),
+        names::retry(0),
+        names::manifest(0),
+        names::JOB.to_owned(),
+    ] {
         writeln!(out, "{name}").unwrap();
     }
     for name in [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.end()] {
@@ -159,6 +184,8 @@ fn records(out: &mut String) {
     let values = [
         serde_json::to_value(commit),
         serde_json::to_value(failure),
+        serde_json::to_value(retry),
+        serde_json::to_value(handling),
         serde_json::to_value(manifest),
         serde_json::to_value(job),
         serde_json::to_value(assignment),

@@ -5,9 +5,11 @@ mod caption;
 mod check;
 mod cluster;
 mod device;
+mod gc;
 mod image_file;
 mod plan;
 mod recompute;
+mod retry;
 mod run;
 mod score;
 mod status;
@@ -22,6 +24,8 @@ pub async fn run(command: Command) -> Ending {
         Command::Run(args) => run::run(&args).await,
         Command::Worker(args) => worker::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Retry(args) => retry::run(&args).await,
+        Command::Gc(args) => gc::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Score(args) => score::run(&args),

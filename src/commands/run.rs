@@ -5,7 +5,7 @@ use super::{
     worker::{self, Part},
 };
 use crate::{
-    args::RunArgs,
+    args::{QueueArgs, RunArgs},
     exit::{Blame as _, Ending, Exit, Failure},
     machine::{self, DevicePlan},
     models, progress, settings_file, stop,
@@ -20,11 +20,14 @@ use capfilt_coordinator::{
 };
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::{
+    job::JobRecord,
     manifest::Manifest,
+    plan::Shard,
     settings::{Auto, Settings},
 };
 use serde_json::json;
 use std::time::Duration;
+use tokio::sync::watch;
 
 pub async fn run(args: &RunArgs) -> Ending {
     let stop = stop::on_signal();
@@ -40,27 +43,50 @@ pub async fn run(args: &RunArgs) -> Ending {
     let verb = if resumed { "resuming" } else { "planned" };
     eprintln!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards);
 
-    let queue = cluster::queue(&args.cluster, &bucket).await?;
-    let outcome = match &queue {
-        Some(queue) => {
-            let ack_wait = Duration::from_secs(args.ack_wait);
-            let job = Coordinated { bucket: &bucket, record: &record, plan: &plan, queue: queue.clone(), ack_wait };
-            cluster::coordinate(job, stop).await?
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices };
+    job.finish(&args.queue, args.json, stop).await
+}
+
+/// A job with all that it takes to work on it.
+pub struct OpenJob<'a> {
+    pub bucket: &'a Bucket,
+    pub record: &'a JobRecord,
+    pub plan: &'a [Shard],
+    pub devices: &'a [DevicePlan],
+}
+
+impl OpenJob<'_> {
+    /// Works until nothing is left to do, and seals.
+    pub async fn finish(&self, args: &QueueArgs, as_json: bool, stop: watch::Receiver<bool>) -> Ending {
+        let Self { bucket, record, plan, devices } = *self;
+        let queue = cluster::queue(&args.cluster, bucket).await?;
+        let standing = loop {
+            let outcome = match &queue {
+                Some(queue) => {
+                    let ack_wait = Duration::from_secs(args.ack_wait);
+                    let job = Coordinated { bucket, record, plan, queue: queue.clone(), ack_wait };
+                    cluster::coordinate(job, stop.clone()).await?
+                }
+                None => worker::work(bucket, record, plan, Part::WHOLE, devices, stop.clone()).await?,
+            };
+            if let Outcome::Interrupted(_) = outcome {
+                return Ok(Exit::Interrupted);
+            }
+            let standing = standing(bucket).await.environment()?;
+            // A retry may have opened something meanwhile.
+            if standing.remaining(plan, record.settings.limits.attempts).next().is_none() {
+                break standing;
+            }
+        };
+        let sealed = manifest::seal(bucket, record, plan, &standing).await.environment()?;
+        if let Some(queue) = &queue {
+            cluster::end(queue, args.keep_queue).await;
         }
-        None => worker::work(&bucket, &record, &plan, Part::WHOLE, &devices, stop).await?,
-    };
-    if let Outcome::Interrupted(_) = outcome {
-        return Ok(Exit::Interrupted);
+        conclude(&sealed, as_json);
+        let Manifest { quarantined, tally, refused, .. } = &sealed.manifest;
+        let whole = quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0;
+        Ok(if whole { Exit::Done } else { Exit::WithQuarantine })
     }
-    let standing = standing(&bucket).await.environment()?;
-    let sealed = manifest::seal(&bucket, &record, &plan, &standing).await.environment()?;
-    if let Some(queue) = &queue {
-        cluster::end(queue, args.keep_queue).await;
-    }
-    conclude(&sealed, args.json);
-    let Manifest { quarantined, tally, .. } = &sealed.manifest;
-    let whole = quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0;
-    Ok(if whole { Exit::Done } else { Exit::WithQuarantine })
 }
 
 async fn open(bucket: &Bucket, settings: &Settings, devices: &[DevicePlan]) -> Result<Opened, Failure> {

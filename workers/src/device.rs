@@ -3,15 +3,26 @@
 use crate::{
     batcher::Batcher,
     clock::Stage,
-    decode::PreparedRows,
+    decode::{PreparedRows, prepare_one},
     failing::Fault,
-    fetch::{Attempt, Flow},
+    fetch::{Attempt, Flow, Suspects, handling},
+    worker::limited,
 };
 use arrow::error::ArrowError;
-use capfilt_pipeline::{capfilt::CapFilt, output::JudgedRows};
-use capfilt_schemas::{failure::FailureClass, pipe::Event};
+use capfilt_pipeline::{
+    capfilt::CapFilt,
+    model::ModelError,
+    output::JudgedRows,
+    prepare::{PrepareSpec, Prepared},
+    resize::Resizer,
+};
+use capfilt_schemas::{
+    failure::FailureClass,
+    ledger::LedgerRow,
+    pipe::{self, Event},
+};
 use std::{sync::Arc, time::Instant};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{Sender, error::SendError};
 
 /// Judged rows, with the batch size they were judged at.
 #[derive(Debug)]
@@ -20,82 +31,121 @@ pub(crate) struct Judged {
     pub batch: usize,
 }
 
-/// Judges what comes in until nothing more comes or nobody wants it.
-pub(crate) fn device(
-    mut capfilt: CapFilt,
-    rows: &crossbeam_channel::Receiver<Flow<PreparedRows>>,
-    out: &Sender<Flow<Judged>>,
-    events: &(dyn Fn(Event) + Send + Sync),
-) {
-    let mut batcher = Batcher::default();
-    let mut current: Option<Arc<Attempt>> = None;
-    for message in rows {
-        let sent = match message {
+type Sent = Result<(), SendError<Flow<Judged>>>;
+type Events<'a> = &'a (dyn Fn(Event) + Send + Sync);
+
+/// The stage's thread.
+pub(crate) struct Device {
+    capfilt: CapFilt,
+    /// How suspected rows are prepared; all others come prepared.
+    spec: PrepareSpec,
+    batcher: Batcher,
+    /// The shard whose rows come in; none when it broke here.
+    current: Option<Arc<Attempt>>,
+    out: Sender<Flow<Judged>>,
+}
+
+impl Device {
+    pub(crate) fn new(capfilt: CapFilt, spec: PrepareSpec, out: Sender<Flow<Judged>>) -> Self {
+        Self { capfilt, spec, batcher: Batcher::default(), current: None, out }
+    }
+
+    /// Judges what comes in until nothing more comes or nobody wants it.
+    pub(crate) fn work(mut self, rows: &crossbeam_channel::Receiver<Flow<PreparedRows>>, events: Events) {
+        for message in rows {
+            if self.take(message, events).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, message: Flow<PreparedRows>, events: Events) -> Sent {
+        match message {
+            Flow::Suspects(suspects) => {
+                self.try_alone(suspects, events);
+                Ok(())
+            }
             Flow::Begin { attempt, passthrough } => {
                 events(Event::Started { shard: attempt.assignment.shard.id.clone() });
-                current = Some(Arc::clone(&attempt));
-                out.blocking_send(Flow::Begin { attempt, passthrough })
+                self.current = Some(Arc::clone(&attempt));
+                self.out.blocking_send(Flow::Begin { attempt, passthrough })
             }
-            Flow::Broken { attempt, fault } => {
-                batcher.clear();
-                current = None;
-                out.blocking_send(Flow::Broken { attempt, fault })
-            }
+            Flow::Broken { attempt, fault } => self.give_up(attempt, fault),
             Flow::Rows(chunk) => {
-                batcher.push(chunk);
-                step(&mut capfilt, &mut batcher, &mut current, out, false)
+                self.batcher.push(chunk);
+                self.step(events, false)
             }
             Flow::End => {
-                let last = step(&mut capfilt, &mut batcher, &mut current, out, true);
+                let last = self.step(events, true);
                 // A shard that broke on the device has ended already.
-                let ended = current.take().map_or(Ok(()), |_| out.blocking_send(Flow::End));
+                let ended = self.current.take().map_or(Ok(()), |_| self.out.blocking_send(Flow::End));
                 last.and(ended)
             }
-        };
-        if sent.is_err() {
-            return;
         }
     }
-}
 
-type Sent = Result<(), tokio::sync::mpsc::error::SendError<Flow<Judged>>>;
+    fn give_up(&mut self, attempt: Arc<Attempt>, fault: Fault) -> Sent {
+        self.batcher.clear();
+        self.current = None;
+        self.out.blocking_send(Flow::Broken { attempt, fault })
+    }
 
-/// Judges every full batch, and what is left when the shard is at its end. A broken shard's rows are dropped.
-fn step(
-    capfilt: &mut CapFilt,
-    batcher: &mut Batcher,
-    current: &mut Option<Arc<Attempt>>,
-    out: &Sender<Flow<Judged>>,
-    at_end: bool,
-) -> Sent {
-    let Some(attempt) = current.clone() else {
-        batcher.clear();
-        return Ok(());
-    };
-    loop {
-        let next = batcher.full(capfilt.batch()).and_then(|full| match full {
-            None if at_end => batcher.rest(),
-            full => Ok(full),
-        });
-        match next.map_err(arrow_fault).and_then(|rows| judge(capfilt, &attempt, rows)) {
-            Ok(None) => return Ok(()),
-            Ok(Some(judged)) => out.blocking_send(Flow::Rows(judged))?,
-            Err(fault) => {
-                batcher.clear();
-                *current = None;
-                return out.blocking_send(Flow::Broken { attempt, fault });
+    /// Judges every full batch, and what is left when the shard is at its end. A broken shard's rows are dropped.
+    fn step(&mut self, events: Events, at_end: bool) -> Sent {
+        let Some(attempt) = self.current.clone() else {
+            self.batcher.clear();
+            return Ok(());
+        };
+        loop {
+            let next = self.batcher.full(self.capfilt.batch()).and_then(|full| match full {
+                None if at_end => self.batcher.rest(),
+                full => Ok(full),
+            });
+            match next.map_err(arrow_fault).and_then(|rows| self.judge(&attempt, rows, events)) {
+                Ok(None) => return Ok(()),
+                Ok(Some(judged)) => self.out.blocking_send(Flow::Rows(judged))?,
+                Err(fault) => return self.give_up(attempt, fault),
             }
         }
     }
-}
 
-fn judge(capfilt: &mut CapFilt, attempt: &Attempt, rows: Option<PreparedRows>) -> Result<Option<Judged>, Fault> {
-    let Some(PreparedRows { rows, passthrough }) = rows else { return Ok(None) };
-    let from = Instant::now();
-    let ledger = capfilt.judge(&attempt.assignment.shard.file.path, &rows)?;
-    attempt.clock.add(Stage::Device, from);
-    let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.text)).unzip();
-    Ok(Some(Judged { rows: JudgedRows { ledger, images, texts, passthrough }, batch: capfilt.batch() }))
+    fn judge(
+        &mut self,
+        attempt: &Attempt,
+        rows: Option<PreparedRows>,
+        events: Events,
+    ) -> Result<Option<Judged>, Fault> {
+        let Some(PreparedRows { rows, passthrough }) = rows else { return Ok(None) };
+        let from = Instant::now();
+        handling(attempt, pipe::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
+        let ledger = self.ledger(attempt, &rows)?;
+        attempt.clock.add(Stage::Device, from);
+        let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.text)).unzip();
+        let judged = JudgedRows { ledger, images, texts, passthrough };
+        Ok(Some(Judged { rows: judged, batch: self.capfilt.batch() }))
+    }
+
+    fn ledger(&mut self, attempt: &Attempt, rows: &[Prepared]) -> Result<Vec<LedgerRow>, ModelError> {
+        #[cfg(feature = "poison")]
+        crate::poison::strike(
+            "device",
+            &rows.iter().filter(|r| r.image.is_ok()).map(|r| r.sample.row).collect::<Vec<_>>(),
+        );
+        self.capfilt.judge(&attempt.assignment.shard.file.path, rows)
+    }
+
+    /// Takes each row through all that is done to a row. Only whether the process outlives it is of interest.
+    fn try_alone(&mut self, Suspects { attempt, samples, done }: Suspects, events: Events) {
+        let (spec, mut resizer) = (limited(&self.spec, &attempt.limits), Resizer::new());
+        for sample in samples {
+            handling(&attempt, pipe::Stage::Alone, std::iter::once(sample.row)).map(events);
+            let row = prepare_one(sample, &spec, &mut resizer);
+            if let Err(error) = self.ledger(&attempt, &[row]) {
+                tracing::debug!(%error, "a suspected row failed, which the attempt will say again");
+            }
+        }
+        drop(done);
+    }
 }
 
 fn arrow_fault(error: ArrowError) -> Fault {

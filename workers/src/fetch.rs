@@ -3,24 +3,46 @@
 use crate::{
     clock::{ShardClock, Stage},
     failing::Fault,
+    settled::Settled,
 };
 use arrow::datatypes::Field;
-use capfilt_bucket::Place;
-use capfilt_pipeline::input::{InputColumns, Rows, ShardReader};
-use capfilt_schemas::pipe::Assignment;
+use capfilt_bucket::{Bucket, Place};
+use capfilt_pipeline::input::{InputColumns, Rows, Sample, ShardReader};
+use capfilt_schemas::{
+    pipe::{self, Assignment, Event},
+    settings::Limits,
+};
 use std::{sync::Arc, time::Instant};
-use tokio::sync::mpsc::{Receiver, Sender};
+use tokio::sync::{
+    mpsc::{Receiver, Sender},
+    oneshot,
+};
+
+/// Where rows come from, and how they are read.
+pub(crate) struct Source {
+    /// The job's, which holds what a repair builds on.
+    pub bucket: Bucket,
+    pub input: Place,
+    pub columns: InputColumns,
+    /// The job's limits; a retry may bring its own.
+    pub limits: Limits,
+    pub batch_rows: usize,
+}
 
 /// A shard on its way through the stages.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub assignment: Assignment,
+    pub limits: Limits,
+    pub settled: Settled,
     pub clock: ShardClock,
 }
 
 /// What goes from stage to stage: a shard's begin, its rows, and its end, or what broke it.
 #[derive(Debug)]
 pub(crate) enum Flow<T> {
+    /// Before the shard begins.
+    Suspects(Suspects),
     Begin {
         attempt: Arc<Attempt>,
         passthrough: Vec<Field>,
@@ -34,47 +56,88 @@ pub(crate) enum Flow<T> {
     },
 }
 
+/// Rows to be tried alone, one after the other, by the stage that owns the models.
+#[derive(Debug)]
+pub(crate) struct Suspects {
+    pub attempt: Arc<Attempt>,
+    pub samples: Vec<Sample>,
+    /// Dropped when they are done.
+    pub done: oneshot::Sender<()>,
+}
+
+/// Says whose rows a stage is going to touch; nothing of none.
+pub(crate) fn handling(attempt: &Attempt, stage: pipe::Stage, rows: impl Iterator<Item = u64>) -> Option<Event> {
+    let (first, last) = rows.fold((None, None), |(first, _), row| (first.or(Some(row)), Some(row)));
+    Some(Event::Handling { shard: attempt.assignment.shard.id.clone(), stage, rows: first?..last? + 1 })
+}
+
 /// Reads every assigned shard until the assignments end or nobody wants rows any more.
-pub(crate) async fn fetch(
-    input: Place,
-    columns: InputColumns,
-    batch_rows: usize,
-    mut assignments: Receiver<Assignment>,
-    out: Sender<Flow<Rows>>,
-) {
+pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>, out: Sender<Flow<Rows>>) {
     while let Some(assignment) = assignments.recv().await {
-        let attempt = Arc::new(Attempt { assignment, clock: ShardClock::start() });
-        let ending = match read(&input, columns.clone(), batch_rows, &attempt, &out).await {
-            Ok(()) => Flow::End,
-            Err(fault) => Flow::Broken { attempt, fault },
+        let (attempt, begun) = source.begin(assignment).await;
+        let read = match begun {
+            Ok(()) => source.read(&attempt, &out).await,
+            Err(fault) => Err(fault),
         };
+        let ending = read.map_or_else(|fault| Flow::Broken { attempt, fault }, |()| Flow::End);
         if out.send(ending).await.is_err() {
             return;
         }
     }
 }
 
-async fn read(
-    input: &Place,
-    columns: InputColumns,
-    batch_rows: usize,
-    attempt: &Arc<Attempt>,
-    out: &Sender<Flow<Rows>>,
-) -> Result<(), Fault> {
-    let opened = Instant::now();
-    let mut reader = ShardReader::open(input, &attempt.assignment.shard, columns, batch_rows).await?;
-    attempt.clock.add(Stage::Fetch, opened);
-    let begin = Flow::Begin { attempt: Arc::clone(attempt), passthrough: reader.passthrough().to_vec() };
-    if out.send(begin).await.is_err() {
-        return Ok(());
+impl Source {
+    async fn begin(&self, assignment: Assignment) -> (Arc<Attempt>, Result<(), Fault>) {
+        let limits = assignment.repair.as_ref().map_or(&self.limits, |repair| &repair.limits).clone();
+        let clock = ShardClock::start();
+        let (settled, begun) = match Settled::of(&self.bucket, &assignment).await {
+            Ok(settled) => (settled, Ok(())),
+            Err(fault) => (Settled::default(), Err(fault)),
+        };
+        (Arc::new(Attempt { assignment, limits, settled, clock }), begun)
     }
-    loop {
-        let asked = Instant::now();
-        let rows = reader.next().await?;
-        attempt.clock.add(Stage::Fetch, asked);
-        let Some(rows) = rows else { return Ok(()) };
-        if out.send(Flow::Rows(rows)).await.is_err() {
+
+    async fn open(&self, attempt: &Attempt) -> Result<ShardReader, Fault> {
+        let columns = InputColumns { image_bytes: attempt.limits.image_bytes.0, ..self.columns.clone() };
+        Ok(ShardReader::open(&self.input, &attempt.assignment.shard, columns, self.batch_rows).await?)
+    }
+
+    async fn read(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Rows>>) -> Result<(), Fault> {
+        if !attempt.assignment.try_alone.is_empty() {
+            self.try_alone(attempt, out).await?;
+        }
+        let opened = Instant::now();
+        let mut reader = self.open(attempt).await?;
+        attempt.clock.add(Stage::Fetch, opened);
+        let begin = Flow::Begin { attempt: Arc::clone(attempt), passthrough: reader.passthrough().to_vec() };
+        if out.send(begin).await.is_err() {
             return Ok(());
         }
+        loop {
+            let asked = Instant::now();
+            let rows = reader.next().await?;
+            attempt.clock.add(Stage::Fetch, asked);
+            let Some(rows) = rows else { return Ok(()) };
+            if out.send(Flow::Rows(rows)).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends the suspected rows ahead and waits until they are done: nothing else may be in hand meanwhile.
+    async fn try_alone(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Rows>>) -> Result<(), Fault> {
+        let suspected = |row: u64| attempt.assignment.try_alone.iter().any(|rows| rows.contains(&row));
+        let mut reader = self.open(attempt).await?;
+        while let Some(rows) = reader.next().await? {
+            let samples = rows.samples.into_iter().filter(|sample| suspected(sample.row));
+            let samples: Vec<Sample> = samples.filter(|sample| attempt.settled.skip(sample.row).is_none()).collect();
+            let (done, is_done) = oneshot::channel();
+            let suspects = Suspects { attempt: Arc::clone(attempt), samples, done };
+            if out.send(Flow::Suspects(suspects)).await.is_err() {
+                return Ok(());
+            }
+            let _ = is_done.await;
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,10 @@ mod decode;
 mod device;
 mod failing;
 mod fetch;
+#[cfg(feature = "poison")]
+mod poison;
 mod recompute;
+mod settled;
 mod worker;
 mod write;
 

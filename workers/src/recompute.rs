@@ -6,6 +6,7 @@
 use crate::{
     batcher::Batcher,
     decode::{PreparedRows, prepare_all},
+    settled::Settled,
     worker::{columns, prepare_spec},
 };
 use arrow::error::ArrowError;
@@ -82,13 +83,14 @@ impl Recompute<'_> {
         let spec = prepare_spec(self.settings, self.capfilt.image_sides());
         let (columns, batch) = (columns(self.settings)?, self.capfilt.batch());
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
+        let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
+        let settled = Settled::by_ledger(&committed);
         let mut batcher = Batcher::default();
         let mut judged = Vec::new();
         while judged.len() < rows_per_shard {
-            let Some(next) = next_batch(&mut reader, &mut batcher, &spec, batch).await? else { break };
+            let Some(next) = next_batch(&mut reader, &mut batcher, (&spec, &settled), batch).await? else { break };
             judged.extend(self.capfilt.judge(&shard.file.path, &next.rows)?);
         }
-        let committed = read_ledger(self.bucket, ledger, judged.len()).await?;
         judged.iter().enumerate().for_each(|(i, row)| agreement.add(row, committed.get(i)));
         Ok(())
     }
@@ -98,7 +100,7 @@ impl Recompute<'_> {
 async fn next_batch(
     reader: &mut ShardReader,
     batcher: &mut Batcher,
-    spec: &PrepareSpec,
+    (spec, settled): (&PrepareSpec, &Settled),
     batch: usize,
 ) -> Result<Option<PreparedRows>, RecomputeError> {
     loop {
@@ -106,7 +108,7 @@ async fn next_batch(
             return Ok(Some(full));
         }
         match reader.next().await? {
-            Some(rows) => batcher.push(prepare_all(rows, spec)),
+            Some(rows) => batcher.push(prepare_all(rows, spec, settled)),
             None => return Ok(batcher.rest()?),
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::{
     decode::decode,
-    device::device,
-    fetch::fetch,
+    device::Device,
+    fetch::{Source, fetch},
     write::{WriteSpec, write},
 };
 use capfilt_bucket::{Bucket, Place};
@@ -11,7 +11,7 @@ use capfilt_pipeline::{capfilt::CapFilt, image::ImageLimits, input::InputColumns
 use capfilt_schemas::{
     pipe::{Assignment, Event},
     predicate::{Predicate, PredicateError},
-    settings::Settings,
+    settings::{Limits, Settings},
 };
 use std::sync::Arc;
 use tokio::sync::mpsc::{Receiver, channel};
@@ -49,11 +49,13 @@ pub async fn run(
     let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
     let columns = columns(&worker.settings)?;
     let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
-    let write_spec = WriteSpec {
-        bucket: worker.bucket,
-        worker: worker.name,
-        images: worker.settings.output.images,
-        failure_budget: worker.settings.limits.failure_budget,
+    let write_spec = WriteSpec { bucket: worker.bucket, worker: worker.name, images: worker.settings.output.images };
+    let source = Source {
+        bucket: write_spec.bucket.clone(),
+        input: worker.input,
+        columns,
+        limits: worker.settings.limits.clone(),
+        batch_rows: worker.capfilt.batch(),
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(worker.decode_threads).build();
     let pool = pool.expect("the system gives a few threads");
@@ -61,11 +63,12 @@ pub async fn run(
     let (fetched, to_decode) = channel(CHUNKS);
     let (decoded, to_device) = crossbeam_channel::bounded(CHUNKS);
     let (judged, to_write) = channel(CHUNKS);
-    let fetching = tokio::spawn(fetch(worker.input, columns, worker.capfilt.batch(), assignments, fetched));
-    let decoding = std::thread::spawn(move || decode(&pool, &spec, to_decode, &decoded));
+    let fetching = tokio::spawn(fetch(source, assignments, fetched));
+    let (decode_spec, decode_events) = (spec.clone(), Arc::clone(&events));
+    let decoding = std::thread::spawn(move || decode(&pool, &decode_spec, to_decode, &decoded, decode_events.as_ref()));
     let device_events = Arc::clone(&events);
-    let capfilt = worker.capfilt;
-    let judging = std::thread::spawn(move || device(capfilt, &to_device, &judged, device_events.as_ref()));
+    let device = Device::new(worker.capfilt, spec, judged);
+    let judging = std::thread::spawn(move || device.work(&to_device, device_events.as_ref()));
     write(&write_spec, to_write, events.as_ref()).await;
     // Fetching comes last: when another stage panicked, it may still be waiting for an assignment.
     judging.join().expect("judging does not panic");
@@ -89,17 +92,19 @@ pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateErro
 }
 
 pub(crate) fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (usize, usize)) -> PrepareSpec {
-    let limits = &settings.limits;
-    PrepareSpec {
-        limits: ImageLimits {
-            bytes: limits.image_bytes.0,
-            pixels: limits.pixels,
-            min_side: limits.min_side,
-            exif_rotation: settings.input.exif_rotation,
-        },
-        text_bytes: limits.text_bytes.0,
+    let spec = PrepareSpec {
+        limits: ImageLimits { bytes: 0, pixels: 0, min_side: 0, exif_rotation: settings.input.exif_rotation },
+        text_bytes: 0,
         max_words: settings.filter.max_words as usize,
         captioner_side,
         filter_side,
-    }
+    };
+    limited(&spec, &settings.limits)
+}
+
+/// The same under other limits.
+pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
+    let images =
+        ImageLimits { bytes: limits.image_bytes.0, pixels: limits.pixels, min_side: limits.min_side, ..spec.limits };
+    PrepareSpec { limits: images, text_bytes: limits.text_bytes.0, ..spec.clone() }
 }

@@ -23,7 +23,6 @@ pub(crate) struct WriteSpec {
     pub bucket: Bucket,
     pub worker: String,
     pub images: Images,
-    pub failure_budget: f64,
 }
 
 struct Open {
@@ -51,6 +50,8 @@ pub(crate) async fn write(
                 // The shard's output broke before; its rows have nowhere to go.
                 None => Ok(()),
             },
+            // They end at the device.
+            Flow::Suspects(_) => Ok(()),
             Flow::End => match open.take() {
                 Some(open) => finish(spec, open).await.map(events),
                 None => Ok(()),
@@ -95,7 +96,7 @@ async fn append(open: &mut Open, judged: &Judged, events: &(dyn Fn(Event) + Send
 async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
     let Open { attempt, writer, batch, .. } = open;
     let fault = |fault: Fault| (Some(Arc::clone(&attempt)), fault);
-    if let Some(exceeded) = budget::exceeded(writer.tally(), spec.failure_budget) {
+    if let Some(exceeded) = budget::exceeded(writer.tally(), attempt.limits.failure_budget) {
         return Err(fault(exceeded));
     }
     let from = Instant::now();
@@ -131,6 +132,7 @@ fn failed(spec: &WriteSpec, attempt: &Attempt, fault: Fault) -> Event {
         worker: spec.worker.clone(),
         class: fault.class,
         message: fault.message,
+        crash: None,
     };
     Event::Failed { failure }
 }

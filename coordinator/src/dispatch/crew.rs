@@ -12,13 +12,14 @@ use super::{
     queue::{Effect, Queue},
     slot::{Slot, Up, back_off},
 };
+use crate::Task;
 use bytes::Bytes;
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     names::{self, AttemptId},
     pipe::{Event, SHARDS_IN_CHILD},
-    plan::{Shard, ShardId},
+    plan::ShardId,
 };
 use std::time::Duration;
 use tokio::{
@@ -95,11 +96,12 @@ struct Run<'a, C, F, O> {
 
 impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
     fn new(bucket: &'a Bucket, work: Work, crew: Crew<C>, feed: F, observe: O, heard_in: mpsc::Sender<Heard>) -> Self {
-        let Work { shards, attempts, before } = work;
+        let Work { tasks, attempts, before } = work;
         let Crew { devices, command, policy } = crew;
-        let account = Account::open(before, shards.len() as u64, shards.iter().map(|(shard, _)| shard.rows).sum());
+        let rows = tasks.iter().map(|task| task.shard.rows).sum();
+        let account = Account::open(before, tasks.len() as u64, rows);
         let slots: Vec<Slot> = devices.iter().map(|device| Slot::new(device)).collect();
-        let queue = Queue::new(shards, attempts, slots.len());
+        let queue = Queue::new(tasks, attempts, slots.len());
         Self {
             bucket,
             queue,
@@ -150,11 +152,11 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         Ok(())
     }
 
-    fn take_fed(&mut self, fed: Option<(Shard, u32)>) {
+    fn take_fed(&mut self, fed: Option<Task>) {
         match fed {
-            Some((shard, failures)) => {
-                self.account.add(shard.rows);
-                self.queue.add(shard, failures);
+            Some(task) => {
+                self.account.add(task.shard.rows);
+                self.queue.add(task);
             }
             None => self.is_fed = true,
         }
@@ -232,6 +234,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 }
                 self.tell(Change::WorkerReady { worker, device });
             }
+            Event::Handling { .. } => {}
             Event::Started { .. } | Event::Progress { .. } => self.tell(Change::RowsDone),
             Event::Committed { shard, rows, tally, superseded, .. } if effect == Effect::Committed => {
                 self.slots[worker].deaths_in_row = 0;
@@ -253,7 +256,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         let how = up.explain(&ended, self.policy.silence);
         self.account.report.restarts += 1;
         let class = class_of(&up, ended.death);
-        if let Some(blamed) = self.queue.lost(worker, class) {
+        for blamed in self.queue.lost(worker, class) {
             let worker = format!("{}#{worker}", self.slots[worker].device);
             let message = format!("its worker ended: {how}");
             let failure = Failure {
@@ -263,6 +266,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 worker,
                 class,
                 message,
+                crash: blamed.crash,
             };
             self.settle(failure, blamed.effect).await?;
         }

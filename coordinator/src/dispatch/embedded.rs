@@ -21,7 +21,7 @@ pub async fn run(
     observe: impl FnMut(Observation<'_>),
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
-    if work.shards.is_empty() {
+    if work.tasks.is_empty() {
         return Ok(Outcome::Finished(Report::default()));
     }
     crew::run(bucket, work, crew, Nothing, observe, stop).await

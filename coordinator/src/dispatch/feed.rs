@@ -1,17 +1,18 @@
 //! The seam between the children of one machine and the place their shards come from.
 
 use super::DispatchError;
-use capfilt_schemas::plan::{Shard, ShardId};
+use crate::Task;
+use capfilt_schemas::plan::ShardId;
 use std::time::Duration;
 
 /// Where a machine's shards come from, and who is told what became of them.
 pub trait Feed {
-    /// The next shard, with the tries it has used up. Waits while there is none; `None` says that none will follow.
+    /// The next shard to do. Waits while there is none; `None` says that none will follow.
     /// Dropping the future before it is ready loses nothing.
     ///
     /// # Errors
     /// When going on makes no sense.
-    fn next(&mut self) -> impl Future<Output = Result<Option<(Shard, u32)>, DispatchError>>;
+    fn next(&mut self) -> impl Future<Output = Result<Option<Task>, DispatchError>>;
 
     /// The shard is committed or quarantined; nobody need see it again.
     fn done(&mut self, shard: &ShardId);
@@ -31,7 +32,7 @@ pub trait Feed {
 pub struct Nothing;
 
 impl Feed for Nothing {
-    async fn next(&mut self) -> Result<Option<(Shard, u32)>, DispatchError> {
+    async fn next(&mut self) -> Result<Option<Task>, DispatchError> {
         Ok(None)
     }
 

@@ -17,14 +17,15 @@ mod slot;
 
 pub use observe::{Change, Observation, Progress, WorkerState, WorkerView};
 
+use crate::{ShardState, Standing, Task};
 use capfilt_bucket::BucketError;
 use capfilt_schemas::{failure::Failure, plan::Shard};
 
 /// What is left of a job, and what was done before.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
-    /// In plan order, each with the tries it has used up.
-    pub shards: Vec<(Shard, u32)>,
+    /// In plan order.
+    pub tasks: Vec<Task>,
     /// `limits.attempts`.
     pub attempts: u32,
     pub before: Before,
@@ -40,16 +41,17 @@ pub struct Before {
 
 impl Work {
     /// The plan minus what is committed or quarantined.
-    pub fn remaining(plan: &[Shard], standing: &crate::Standing, attempts: u32) -> Self {
+    pub fn remaining(plan: &[Shard], standing: &Standing, attempts: u32) -> Self {
         let mut work = Self { attempts, ..Self::default() };
         for shard in plan {
+            work.tasks.extend(standing.task(shard, attempts));
             match standing.of(&shard.id, attempts) {
-                crate::ShardState::Open { failures } => work.shards.push((shard.clone(), failures)),
-                crate::ShardState::Committed(_) => {
+                ShardState::Committed(_) => {
                     work.before.shards_committed += 1;
                     work.before.rows += shard.rows;
                 }
-                crate::ShardState::Quarantined(_) => work.before.shards_quarantined += 1,
+                ShardState::Quarantined(_) => work.before.shards_quarantined += 1,
+                ShardState::Open | ShardState::Repairing(_) => {}
             }
         }
         work

@@ -12,29 +12,37 @@
 //! | in flight   | its worker crashed on another shard    | pending, no try used up                    |
 //! | waiting     | `release`                              | pending                                    |
 //!
+//! A shard under suspicion of ending its process (see [`crate::crashes`]) shares its worker with no other.
+//!
 //! An event about a shard its worker does not hold changes nothing. Done and quarantined are final.
 
-use crate::standing::{is_final, uses_an_attempt};
+use crate::{Task, crashes::Failed, standing::is_final};
 use capfilt_schemas::{
-    failure::FailureClass,
+    failure::{Crash, FailureClass},
     names::AttemptId,
-    pipe::{Assignment, Event, SHARDS_IN_CHILD},
-    plan::{Shard, ShardId},
+    pipe::{Assignment, Event, SHARDS_IN_CHILD, Stage},
+    plan::ShardId,
     tally::Tally,
 };
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Range,
+};
 
 /// Pending shards looked at for one that did not fail on the asking worker.
 const LOOK_AHEAD: usize = 16;
+
+/// Rows in hand, by stage.
+type InHand = BTreeMap<Stage, Range<u64>>;
 
 /// The shards of a run.
 #[derive(Debug, Clone)]
 pub struct Queue {
     /// Next first.
-    pending: VecDeque<Task>,
+    pending: VecDeque<Pending>,
     /// By worker; in the order they were handed out.
     in_flight: BTreeMap<usize, Vec<Held>>,
-    waiting: BTreeMap<ShardId, Task>,
+    waiting: BTreeMap<ShardId, Pending>,
     attempts: u32,
     /// Devices there are, ready or not: each should get a shard before any gets a second.
     workers: usize,
@@ -42,9 +50,8 @@ pub struct Queue {
 }
 
 #[derive(Debug, Clone)]
-struct Task {
-    shard: Shard,
-    failures: u32,
+struct Pending {
+    task: Task,
     /// The worker it failed on last: another one should try next, if there is another.
     failed_on: Option<usize>,
 }
@@ -54,6 +61,7 @@ struct Held {
     task: Task,
     attempt: AttemptId,
     is_started: bool,
+    in_hand: InHand,
     rows: u64,
     tally: Tally,
 }
@@ -73,25 +81,27 @@ pub enum Effect {
     Stop,
 }
 
-/// The shard a dead worker is blamed for.
+/// A shard a dead worker is blamed for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blamed {
     pub shard: ShardId,
     pub attempt: AttemptId,
     pub effect: Effect,
+    /// What it had in hand when it died of its own.
+    pub crash: Option<Crash>,
 }
 
 impl Queue {
-    /// A queue of shards with the tries each has used up; a shard gets `attempts` tries in all.
-    pub fn new(shards: impl IntoIterator<Item = (Shard, u32)>, attempts: u32, workers: usize) -> Self {
-        let pending = shards.into_iter().map(|(shard, failures)| Task { shard, failures, failed_on: None }).collect();
+    /// A queue of shards, each of which gets `attempts` tries in all.
+    pub fn new(tasks: impl IntoIterator<Item = Task>, attempts: u32, workers: usize) -> Self {
+        let pending = tasks.into_iter().map(Pending::from).collect();
         let (in_flight, waiting) = (BTreeMap::new(), BTreeMap::new());
         Self { pending, in_flight, waiting, attempts, workers, kills_since_commit: 0 }
     }
 
-    /// Takes in one more shard, with the tries it has used up.
-    pub fn add(&mut self, shard: Shard, failures: u32) {
-        self.pending.push_back(Task { shard, failures, failed_on: None });
+    /// Takes in one more shard.
+    pub fn add(&mut self, task: Task) {
+        self.pending.push_back(task.into());
     }
 
     /// Drops a waiting shard: somebody else will try it.
@@ -104,23 +114,31 @@ impl Queue {
     /// A second shard at once keeps the device busy while the next is fetched; near the end it would only keep a shard
     /// from an idle device, so it is given only while there is one for every worker.
     pub fn next(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
-        let held = self.in_flight.get(&worker).map_or(0, Vec::len);
-        let may_have = if held == 0 { 1 } else { self.workers.max(1) };
-        if held >= SHARDS_IN_CHILD || self.pending.len() < may_have {
+        let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
+        let may_have = if held.is_empty() { 1 } else { self.workers.max(1) };
+        let is_alone = held.iter().any(|held| held.task.is_suspected());
+        if is_alone || held.len() >= SHARDS_IN_CHILD || self.pending.len() < may_have {
             return None;
         }
-        let elsewhere = self.pending.iter().take(LOOK_AHEAD).position(|task| task.failed_on != Some(worker));
-        let task = self.pending.remove(elsewhere.unwrap_or(0))?;
-        let shard = task.shard.clone();
-        let held = Held { task, attempt: attempt.clone(), is_started: false, rows: 0, tally: Tally::default() };
+        let suits = |pending: &Pending| held.is_empty() || !pending.task.is_suspected();
+        let near = || self.pending.iter().take(LOOK_AHEAD).enumerate().filter(|(_, pending)| suits(pending));
+        let elsewhere = near().find(|(_, pending)| pending.failed_on != Some(worker));
+        let (at, _) = elsewhere.or_else(|| near().next())?;
+        let task = self.pending.remove(at)?.task;
+        let assignment = task.assignment(attempt.clone());
+        let (in_hand, tally) = (InHand::new(), Tally::default());
+        let held = Held { task, attempt, is_started: false, in_hand, rows: 0, tally };
         self.in_flight.entry(worker).or_default().push(held);
-        Some(Assignment { shard, attempt, commit_n: 0 })
+        Some(assignment)
     }
 
     /// Takes in what a worker says.
     pub fn on(&mut self, worker: usize, event: &Event) -> Effect {
         match event {
             Event::Ready { .. } => Effect::Noted,
+            Event::Handling { shard, stage, rows } => {
+                self.note(worker, shard, |held| held.handle(*stage, rows.clone()))
+            }
             Event::Started { shard } => self.note(worker, shard, |held| held.is_started = true),
             Event::Progress { shard, rows, tally } => self.note(worker, shard, |held| {
                 held.rows = *rows;
@@ -131,31 +149,40 @@ impl Queue {
                 self.take(worker, shard).map_or(Effect::Noted, |_| Effect::Committed)
             }
             Event::Failed { failure } => match self.take(worker, &failure.shard) {
-                Some(held) => self.fail(worker, held.task, failure.class),
+                Some(held) => self.fail(worker, held.task, Failed::from(failure)),
                 None => Effect::Noted,
             },
         }
     }
 
-    /// Takes in that a worker is gone. The shard that was on the device (else the oldest it held) is blamed for a death
-    /// of its own; all others go back unharmed.
-    pub fn lost(&mut self, worker: usize, class: FailureClass) -> Option<Blamed> {
+    /// Takes in that a worker is gone. A death of its own is blamed on every shard of which it had rows in hand, else on
+    /// the one that was on the device, else on the oldest it held; all others go back unharmed.
+    pub fn lost(&mut self, worker: usize, class: FailureClass) -> Vec<Blamed> {
         self.kills_since_commit += u32::from(!class.counts());
-        let mut held = self.in_flight.remove(&worker).unwrap_or_default();
-        if held.is_empty() {
-            return None;
-        }
-        let at = held.iter().rposition(|held| held.is_started).unwrap_or(0);
-        let blamed = held.remove(at);
-        held.into_iter().rev().for_each(|held| self.pending.push_front(held.task));
-        let (shard, attempt) = (blamed.task.shard.id.clone(), blamed.attempt);
-        let effect = if class.counts() {
-            self.fail(worker, blamed.task, class)
-        } else {
-            self.pending.push_front(blamed.task);
-            Effect::Noted
+        let held = self.in_flight.remove(&worker).unwrap_or_default();
+        let on_device = held.iter().rposition(|held| held.is_started).unwrap_or(0);
+        let has_rows_in_hand = class.counts() && held.iter().any(|held| !held.in_hand.is_empty());
+        let is_blamed = |(at, held): (usize, &Held)| {
+            if has_rows_in_hand { !held.in_hand.is_empty() } else { at == on_device }
         };
-        Some(Blamed { shard, attempt, effect })
+        let verdicts: Vec<bool> = held.iter().enumerate().map(is_blamed).collect();
+        let mut blamed = Vec::new();
+        for (held, is_blamed) in held.into_iter().zip(verdicts).rev() {
+            if !is_blamed {
+                self.pending.push_front(held.task.into());
+                continue;
+            }
+            let (shard, attempt) = (held.task.shard.id.clone(), held.attempt.clone());
+            let crash = class.counts().then(|| held.crash());
+            let effect = if class.counts() {
+                self.fail(worker, held.task, Failed { class, crash: crash.clone() })
+            } else {
+                self.pending.push_front(held.task.into());
+                Effect::Noted
+            };
+            blamed.push(Blamed { shard, attempt, effect, crash });
+        }
+        blamed
     }
 
     /// Ends a shard's back-off.
@@ -215,30 +242,53 @@ impl Queue {
         Some(held.remove(at))
     }
 
-    fn fail(&mut self, worker: usize, mut task: Task, class: FailureClass) -> Effect {
+    fn fail(&mut self, worker: usize, mut task: Task, failed: Failed) -> Effect {
+        let class = failed.class;
         if class.is_systemic() {
-            self.pending.push_front(task);
+            self.pending.push_front(task.into());
             return Effect::Stop;
         }
-        task.failures += u32::from(uses_an_attempt(class));
-        task.failed_on = Some(worker);
-        if is_final(class) || task.failures >= self.attempts {
+        task.failed.push(failed);
+        let failures = task.used();
+        if is_final(class) || failures >= self.attempts {
             return Effect::Quarantined;
         }
-        let failures = task.failures;
-        self.waiting.insert(task.shard.id.clone(), task);
+        self.waiting.insert(task.shard.id.clone(), Pending { task, failed_on: Some(worker) });
         Effect::Retry { failures }
     }
 
     /// Every shard that is neither done nor quarantined, as often as it is somewhere: for tests of "exactly once".
     pub fn whereabouts(&self) -> Vec<ShardId> {
         let held = self.in_flight.values().flatten().map(|held| &held.task);
-        let tasks = self.pending.iter().chain(self.waiting.values()).chain(held);
-        tasks.map(|task| task.shard.id.clone()).collect()
+        let queued = self.pending.iter().chain(self.waiting.values()).map(|pending| &pending.task);
+        queued.chain(held).map(|task| task.shard.id.clone()).collect()
     }
 
     /// Shards in their back-off.
     pub fn waiting(&self) -> BTreeSet<ShardId> {
         self.waiting.keys().cloned().collect()
+    }
+}
+
+impl From<Task> for Pending {
+    fn from(task: Task) -> Self {
+        Self { task, failed_on: None }
+    }
+}
+
+impl Held {
+    /// A row that is alone in the process has no company: what the stages had is done.
+    fn handle(&mut self, stage: Stage, rows: Range<u64>) {
+        if stage == Stage::Alone {
+            self.in_hand.clear();
+        } else {
+            self.in_hand.remove(&Stage::Alone);
+        }
+        self.in_hand.insert(stage, rows);
+    }
+
+    fn crash(&self) -> Crash {
+        let alone = self.in_hand.contains_key(&Stage::Alone);
+        Crash { rows: self.in_hand.values().cloned().collect(), alone }
     }
 }

@@ -127,13 +127,13 @@ async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result
     Ok(changes.into_iter().map(|change| Problem::new(&job.settings.input.url, change, next)).collect())
 }
 
-/// One problem for all open shards: an unfinished job has many of them.
+/// One problem for all shards that are to be done: an unfinished job has many of them.
 fn open_shards(job: &JobRecord, plan: &[Shard], standing: &Standing) -> Option<Problem> {
-    let mut open = standing.remaining(plan, attempts(job)).map(|(shard, _)| shard);
+    let mut open = standing.remaining(plan, attempts(job)).map(|task| task.shard);
     let first = open.next()?;
     let (n, all) = (1 + open.count(), plan.len());
     let what = format!(
-        "{n} of {all} planned shards have neither a commit nor a quarantine (first: {}, rows from {} of {})",
+        "{n} of {all} planned shards are to be done, or by a retry to be done again (first: {}, rows from {} of {})",
         first.id, first.first_row, first.file.path
     );
     Some(Problem::new(names::commit(&first.id, 0), what, "run the job again to finish them"))

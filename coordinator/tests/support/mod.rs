@@ -144,6 +144,7 @@ pub async fn fail(bucket: &Bucket, shard: &Shard, class: FailureClass) {
         worker: "stub#0".to_owned(),
         class,
         message: "as the test wished".to_owned(),
+        crash: None,
     };
     bucket.write(&names::failure(&shard.id, &attempt), serde_json::to_vec(&failure).unwrap().into()).await.unwrap();
 }

@@ -1,6 +1,6 @@
 //! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
 
-use super::Settings;
+use super::{Limits, Settings};
 use crate::pairs;
 use toml::{Table, Value};
 
@@ -45,6 +45,18 @@ fn path_value(entry: &str) -> String {
 }
 
 impl Settings {
+    /// These limits with overrides of the form `limits.key=value`.
+    ///
+    /// # Errors
+    /// When an override is about something else, or is refused as [`parse`] would refuse it.
+    pub fn limits_with(&self, overrides: &[String]) -> Result<Limits, SettingsError> {
+        if let Some(other) = overrides.iter().find(|entry| !entry.trim_start().starts_with("limits.")) {
+            return Err(SettingsError::Content(format!("`{other}`: only limits.* can be set for a job that is there")));
+        }
+        let text = toml::to_string(self).map_err(|error| SettingsError::Content(error.to_string()))?;
+        Ok(parse(&text, overrides)?.limits)
+    }
+
     fn deserialize_named(table: Table) -> Result<Self, SettingsError> {
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
         toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))

@@ -151,10 +151,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     }
 
     async fn fill(&self, now: &Standing) -> Result<u64, DispatchError> {
-        let open: Vec<ShardMessage> = now
-            .remaining(self.job.plan, self.attempts())
-            .map(|(shard, failures)| ShardMessage { shard: shard.clone(), failures })
-            .collect();
+        let open: Vec<ShardMessage> = now.remaining(self.job.plan, self.attempts()).map(ShardMessage::from).collect();
         Ok(self.job.queue.fill(open.iter().map(|message| (message, Place::First))).await?)
     }
 
@@ -165,10 +162,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
         let Ok(now) = standing(self.job.bucket).await else { return };
         let remaining = now.remaining(self.job.plan, self.attempts());
-        let copies: Vec<ShardMessage> = remaining
-            .filter(|(shard, _)| !self.copied.contains(&shard.id))
-            .map(|(shard, failures)| ShardMessage { shard: shard.clone(), failures })
-            .collect();
+        let copies: Vec<ShardMessage> =
+            remaining.filter(|task| !self.copied.contains(&task.shard.id)).map(ShardMessage::from).collect();
         if self.job.queue.fill(copies.iter().map(|message| (message, Place::Again))).await.is_ok() {
             self.copied.extend(copies.into_iter().map(|message| message.shard.id));
         }

@@ -12,12 +12,15 @@ use super::{
     pull::{Held, Pulled, pull},
     queue::JobQueue,
 };
-use crate::dispatch::{DispatchError, feed::Feed};
+use crate::{
+    Task,
+    dispatch::{DispatchError, feed::Feed},
+};
 use async_nats::jetstream::{AckKind, Message};
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     cluster::{End, News, QueueNames, WorkerReport},
-    plan::{Shard, ShardId},
+    plan::ShardId,
 };
 use futures::StreamExt as _;
 use std::{rc::Rc, thread::JoinHandle, time::Duration};
@@ -47,7 +50,7 @@ enum Say {
 
 /// Shards from the cluster's queue.
 pub struct QueueFeed {
-    shards: mpsc::Receiver<Result<(Shard, u32), DispatchError>>,
+    shards: mpsc::Receiver<Result<Task, DispatchError>>,
     say: mpsc::Sender<Say>,
     keeper: JoinHandle<()>,
     /// Whether a shard is asked for and on its way.
@@ -110,7 +113,7 @@ impl QueueFeed {
 }
 
 impl Feed for QueueFeed {
-    async fn next(&mut self) -> Result<Option<(Shard, u32)>, DispatchError> {
+    async fn next(&mut self) -> Result<Option<Task>, DispatchError> {
         if !self.has_asked {
             // A wish that found no room is made again at the next call.
             self.has_asked = self.say.try_send(Say::Want).is_ok();
@@ -147,7 +150,7 @@ struct Keeper {
     bucket: Bucket,
     attempts: u32,
     held: Held,
-    shards: mpsc::Sender<Result<(Shard, u32), DispatchError>>,
+    shards: mpsc::Sender<Result<Task, DispatchError>>,
 }
 
 impl Keeper {
@@ -213,9 +216,9 @@ impl Keeper {
 
     async fn hand_over(&mut self, pulled: Pulled) {
         match pulled {
-            Pulled::Shard { shard, failures } => {
+            Pulled::Task(task) => {
                 // A crew that is gone has closed the channel; `keep` ends then and gives everything back.
-                let _ = self.shards.send(Ok((*shard, failures))).await;
+                let _ = self.shards.send(Ok(*task)).await;
             }
             Pulled::Over => {
                 // A closed channel says that nothing follows.

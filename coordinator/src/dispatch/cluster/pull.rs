@@ -1,16 +1,11 @@
 //! Taking one shard at a time out of the queue, whatever happens to the server meanwhile.
 
 use super::queue::JobQueue;
-use crate::{manifest, standing::uses_an_attempt};
+use crate::{Task, manifest, standing_of};
 use async_nats::jetstream::{AckKind, Message, consumer::PullConsumer};
-use capfilt_bucket::{Bucket, BucketError};
-use capfilt_schemas::{
-    cluster::ShardMessage,
-    failure::Failure,
-    names,
-    plan::{Shard, ShardId},
-};
-use futures::{StreamExt as _, TryStreamExt as _};
+use capfilt_bucket::Bucket;
+use capfilt_schemas::{cluster::ShardMessage, plan::ShardId};
+use futures::StreamExt as _;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -31,10 +26,7 @@ pub(super) type Held = Rc<RefCell<HashMap<ShardId, Message>>>;
 
 /// What came of a wish for a shard.
 pub(super) enum Pulled {
-    Shard {
-        shard: Box<Shard>,
-        failures: u32,
-    },
+    Task(Box<Task>),
     /// The job is sealed.
     Over,
 }
@@ -117,16 +109,17 @@ impl Puller {
     /// Looks at a message; `None` when its shard needs no work from us.
     async fn admit(&mut self, message: Message) -> Option<Pulled> {
         let parsed: Result<ShardMessage, _> = serde_json::from_slice(&message.payload);
-        let Ok(ShardMessage { shard, mut failures }) = parsed else {
+        let Ok(ShardMessage { shard, is_new }) = parsed else {
             tracing::warn!(subject = %message.subject, "a message that is no shard; it is dropped");
             let _ = message.ack_with(AckKind::Term).await;
             return None;
         };
         let is_copy = *message.subject == *self.queue.names.again(&shard.id);
         let is_first_delivery = message.info().is_ok_and(|info| info.delivered <= 1);
-        if is_copy || !is_first_delivery {
-            match self.standing_of(&shard.id).await {
-                Ok(Some(used)) => failures = used,
+        let mut task = Task::new(shard.clone());
+        if !is_new || is_copy || !is_first_delivery {
+            match standing_of(&self.bucket, &shard.id).await.map(|now| now.task(&shard, self.attempts)) {
+                Ok(Some(known)) => task = known,
                 Ok(None) => {
                     let _ = message.ack().await;
                     return None;
@@ -148,22 +141,7 @@ impl Puller {
             return None;
         }
         self.held.borrow_mut().insert(shard.id.clone(), message);
-        Some(Pulled::Shard { shard: Box::new(shard), failures })
-    }
-
-    /// The tries a shard has used up; `None` when it is committed or quarantined.
-    async fn standing_of(&self, shard: &ShardId) -> Result<Option<u32>, BucketError> {
-        if self.bucket.head(&names::commit(shard, 0)).await?.is_some() {
-            return Ok(None);
-        }
-        let folder = format!("{}/{shard}", names::FAILURES);
-        let listed: Vec<_> = self.bucket.list(&folder).try_collect().await?;
-        let mut used = 0;
-        for (name, _) in listed {
-            let failure: Failure = self.bucket.read_record(&name).await?;
-            used += u32::from(uses_an_attempt(failure.class));
-        }
-        Ok((used < self.attempts).then_some(used))
+        Some(Pulled::Task(Box::new(task)))
     }
 
     /// Whether a manifest says that the job is done, and nothing was added since.

@@ -1,0 +1,55 @@
+//! `capfilt retry`: what was quarantined is done again, in the same job.
+
+use super::run::OpenJob;
+use crate::{
+    args::RetryArgs,
+    exit::{Blame as _, Ending, Exit},
+    machine, stop,
+};
+use anyhow::Context as _;
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::{
+    job,
+    retry::{self, Found, Wanted},
+};
+use capfilt_schemas::settings::Auto;
+use serde_json::json;
+
+pub async fn run(args: &RetryArgs) -> Ending {
+    let stop = stop::on_signal();
+    let bucket = Bucket::open(&args.job).usage()?;
+    let wanted = if args.only.is_empty() { Ok(Wanted::everything()) } else { Wanted::only(&args.only) };
+    let wanted = wanted.map_err(anyhow::Error::msg).usage()?;
+    let (record, plan) = job::load(&bucket).await.environment()?;
+    let limits = record.settings.limits_with(&args.overrides).context("--set").usage()?;
+    let found = retry::find(&bucket, &wanted).await.environment()?;
+    if args.dry_run && args.json {
+        println!("{}", json!({"shards": found.shards, "shard_rows": found.shard_rows, "rows": found.rows}));
+    } else {
+        show(&found);
+    }
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
+    let workers = &record.settings.workers;
+    let devices = machine::devices(&args.devices, workers.model_threads, Auto::Auto);
+    let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    if !found.is_empty() {
+        found.record(&bucket, &wanted, limits).await.environment()?;
+    }
+    // Also when nothing was found: an earlier retry may have been killed in the middle.
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices };
+    job.finish(&args.queue, args.json, stop).await
+}
+
+fn show(found: &Found) {
+    if found.is_empty() {
+        eprintln!("nothing that failed so is to be done again");
+    }
+    if found.shards > 0 {
+        eprintln!("to do again: {} quarantined shards with {} rows", found.shards, found.shard_rows);
+    }
+    for (status, rows) in &found.rows {
+        eprintln!("to do again: {rows} rows that are {status}");
+    }
+}
