@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Provide the Python that the tests use, with scripts/test-requirements.txt in it, and link it as `.venv` in this checkout.
+"""Provide a Python for the tests, with its requirements in it, and link it in this checkout.
 
-usage: python.py
+usage: python.py            scripts/test-requirements.txt, linked as .venv: all tests need it
+       python.py deploy     scripts/deploy-requirements.txt, linked as .deploy: the tests of configs/deploy
 
 The environment stands in the per-user cache, one folder per requirements and Python version, so clones share it.
 A lock lets one clone build at a time; the marker `.complete` is written last, so a killed build is begun anew.
@@ -9,7 +10,11 @@ A lock lets one clone build at a time; the marker `.complete` is written last, s
 import fcntl, hashlib, os, pathlib, shutil, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-REQUIREMENTS = ROOT / "scripts/test-requirements.txt"
+# Name of the cache's folder, requirements, link.
+ENVIRONMENTS = {
+    "tests": ("python", ROOT / "scripts/test-requirements.txt", ROOT / ".venv"),
+    "deploy": ("deploy", ROOT / "scripts/deploy-requirements.txt", ROOT / ".deploy"),
+}
 # The pinned numpy has no wheel for an older one.
 NEEDED = (3, 11)
 PROBE = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"
@@ -36,42 +41,45 @@ def interpreter():
     fail(f"the tests need Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]} and there is no newer one on the PATH. Install python3.{NEEDED[1]} with its venv module.")
 
 
-def build(python, target):
+def build(python, requirements, target):
     started = time.monotonic()
     shutil.rmtree(target, ignore_errors=True)
-    print(f"python: installing {REQUIREMENTS.name} into {target}", flush=True)
+    print(f"python: installing {requirements.name} into {target}", flush=True)
     if subprocess.run([python, "-m", "venv", str(target)]).returncode != 0:
         fail(f"{python} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv.")
-    command = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r", str(REQUIREMENTS)]
+    command = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r", str(requirements)]
     if subprocess.run(command).returncode != 0:
-        fail(f"pip could not install {REQUIREMENTS}. Is the package index reachable?")
+        fail(f"pip could not install {requirements}. Is the package index reachable?")
     (target / ".complete").write_text("")
     print(f"python: ready after {time.monotonic() - started:.0f} s")
 
 
-def provide():
+def provide(name, requirements):
     python, version = interpreter()
     # Comments don't change what is installed; the interpreter's version and place do.
-    pins = sorted(line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#"))
+    pins = sorted(line for line in requirements.read_text().splitlines() if line and not line.startswith("#"))
     digest = hashlib.sha256("\n".join(pins + [version, os.path.realpath(python)]).encode()).hexdigest()[:12]
-    target = cache_folder() / f"python-{digest}"
+    target = cache_folder() / f"{name}-{digest}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{target}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it when this process ends, however it ends
         if (target / ".complete").exists():
             print(f"python: {target} is ready")
         else:
-            build(python, target)
+            build(python, requirements, target)
     return target
 
 
-def link(target):
-    """Point `.venv` at the environment in one step, so that a test that runs meanwhile finds the old one or the new one."""
-    place, fresh = ROOT / ".venv", ROOT / f".venv-{os.getpid()}"
+def link(target, place):
+    """Point `place` at the environment in one step, so that a test that runs meanwhile finds the old one or the new one."""
+    fresh = place.with_name(f"{place.name}-{os.getpid()}")
     if place.is_dir() and not place.is_symlink():
         fail(f"{place} is a folder of your own. Move it away; a link to {target} belongs there.")
     fresh.symlink_to(target)
     fresh.rename(place)
 
 
-link(provide())
+if len(sys.argv) > 2 or sys.argv[1:2] not in ([], ["deploy"]):
+    sys.exit(__doc__)
+folder, requirements, place = ENVIRONMENTS[(sys.argv[1:] or ["tests"])[0]]
+link(provide(folder, requirements), place)
