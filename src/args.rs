@@ -92,6 +92,10 @@ pub struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Leave what this machine's CPU says to known questions beside the captioner's checkpoint: jobs with these models hold
+    /// every worker against it
+    #[arg(long)]
+    pub write_known_answers: bool,
 }
 
 #[derive(Debug, ClapArgs)]

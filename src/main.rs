@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod exit;
+mod known_answers;
 mod machine;
 mod models;
 mod progress;

@@ -4,7 +4,7 @@ use crate::{
     exit::{Blame as _, Failure},
     machine,
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Place, models};
 use capfilt_med::{
     BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision, PrecisionChoice, Preset,
@@ -41,6 +41,40 @@ pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Fail
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
     let batch = settings.workers.batch.or_else(|| machine::default_batch(&device.to_string()));
     Ok(CapFilt::new(Box::new(captioner), Box::new(filter), rule, batch as usize))
+}
+
+/// The captioner whose answers others are held against: the likeliest word always, f32, on the CPU.
+pub async fn reference_captioner(job: &JobRecord) -> Result<BlipCaptioner, Failure> {
+    let options = reference_options(&job.settings);
+    let path = fetch_checked(&job.settings.models.captioner, &job.captioner).await?;
+    let generation = generation(&job.settings, &options);
+    let greedy = GenerationOptions { method: Method::Greedy, min_length: 0, repetition_penalty: 1.0, ..generation };
+    BlipCaptioner::load(&path, &options, greedy).context("the captioner does not load").environment()
+}
+
+/// The filter whose answers others are held against: f32, on the CPU.
+pub async fn reference_filter(job: &JobRecord) -> Result<BlipFilter, Failure> {
+    let path = fetch_checked(&job.settings.models.filter, &job.filter).await?;
+    BlipFilter::load(&path, &reference_options(&job.settings)).context("the filter does not load").environment()
+}
+
+fn reference_options(settings: &Settings) -> LoadOptions {
+    let precision = PrecisionChoice::Fixed(Precision::F32);
+    LoadOptions { precision, ..load_options(settings, DeviceChoice::Cpu) }
+}
+
+/// As [`fetch`], but a copy in the cache is read once more: it was whole when it came, and may not be any longer.
+async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
+    let path = fetch(url, record).await?;
+    if Place::open(url).usage()?.local_path().is_none() {
+        let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
+        let found = models::record(&Place::open(&folder.display().to_string()).usage()?).await.environment()?;
+        if found != *record {
+            let folder = folder.display();
+            return Err(anyhow!("{folder} is not what {url} was; delete it, and it is fetched again")).environment();
+        }
+    }
+    Ok(path)
 }
 
 async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {

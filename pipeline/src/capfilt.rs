@@ -68,6 +68,11 @@ impl CapFilt {
         (self.captioner.image_side(), self.filter.image_side())
     }
 
+    /// The captioner and the filter by themselves.
+    pub(crate) fn models(&mut self) -> (&mut dyn Captioner, &mut dyn Filter) {
+        (self.captioner.as_mut(), self.filter.as_mut())
+    }
+
     /// Judges rows; the result has one ledger row for each, in the same order. `file` is the rows' address.
     ///
     /// # Errors

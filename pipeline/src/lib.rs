@@ -3,6 +3,7 @@
 pub mod capfilt;
 pub mod image;
 pub mod input;
+pub mod known_answers;
 pub mod model;
 pub mod output;
 pub mod prepare;

@@ -59,6 +59,16 @@ pub struct Caption {
     pub ids: Vec<i64>,
 }
 
+/// What a captioner thinks of one word of a caption that is put before it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct WordOdds {
+    /// Natural logarithm of the word's probability after the words before it.
+    pub log_probability: f32,
+    /// The word it finds likeliest there, and how likely.
+    pub likeliest: i64,
+    pub highest: f32,
+}
+
 /// What the filter thinks of one text against one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextScore {
@@ -80,6 +90,10 @@ pub trait Captioner: Send {
         keys: &[SampleKey],
         captions: usize,
     ) -> Result<Vec<Vec<Caption>>, ModelError>;
+
+    /// What it thinks of the words of `captions[i]` ([`Caption::ids`], which start with its prompt) for image `i`: one
+    /// for each word behind the prompt. Without any constraint on words, and without chance.
+    fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError>;
 }
 
 /// Judges texts against images.

@@ -5,6 +5,7 @@ pub mod commit;
 pub mod failure;
 pub mod hash;
 pub mod job;
+pub mod known_answers;
 pub mod ledger;
 pub mod manifest;
 pub mod names;

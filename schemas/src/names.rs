@@ -3,6 +3,7 @@
 //! ```text
 //! job.json                                          create-only, one for all time
 //! plan-<digest>.parquet                             all shards; its digest stands in job.json
+//! known-answers.json                                create-only; what workers must reproduce before their first shard
 //! attempts/<shard>/<attempt>/{ledger,pairs,quarantine}.parquet
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 pub const JOB: &str = "job.json";
+pub const KNOWN_ANSWERS: &str = "known-answers.json";
 pub const COMMITS: &str = "commits";
 pub const ATTEMPTS: &str = "attempts";
 pub const FAILURES: &str = "failures";

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! parent                                   device child
-//!   spawn ───────────────────────────────▶ loads the models
+//!   spawn ───────────────────────────────▶ loads the models, answers the known questions; wrongly: ends with code 3
 //!        ◀───────────────────────── Ready
 //!   Shard ───────────────────────────────▶ fetches, decodes; a second Shard may follow at once
 //!        ◀────────────────────── Handling  which rows are in hand, before anything is done to them

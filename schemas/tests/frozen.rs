@@ -9,6 +9,7 @@ use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     failure::{Crash, Failure, FailureClass},
     job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
+    known_answers::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
     names::{self, AttemptId, Table},
@@ -141,6 +142,13 @@ fn records(out: &mut String) {
         repairs: vec![ShardRepair { shard: id.clone(), commit_n: 1 }],
         repair: repair.clone(),
     };
+    let answers = KnownAnswers {
+        version: known_answers::VERSION,
+        models: ModelPair::of(&job),
+        made: Made { program: "0".into(), device: "cpu".into(), precision: settings::Precision::F32 },
+        scores: vec![KnownScore { picture: "p".into(), text: "t".into(), itm: 0.5, itc: 0.25 }],
+        captions: vec![KnownCaption { picture: "p".into(), ids: vec![1, 2], log_probabilities: vec![-0.5] }],
+    };
     let queue = QueueNames::of(b"job");
     let message = ShardMessage { shard: shard.clone(), is_new: true };
     let report = WorkerReport {
@@ -177,6 +185,9 @@ fn records(out: &mut String) {
     ] {
         writeln!(out, "{name}").unwrap();
     }
+    for name in [names::KNOWN_ANSWERS.to_owned(), answers.models.file_name()] {
+        writeln!(out, "{name}").unwrap();
+    }
     for name in [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.end()] {
         writeln!(out, "{name}").unwrap();
     }
@@ -188,6 +199,7 @@ fn records(out: &mut String) {
         serde_json::to_value(handling),
         serde_json::to_value(manifest),
         serde_json::to_value(job),
+        serde_json::to_value(answers),
         serde_json::to_value(assignment),
         serde_json::to_value(event),
         serde_json::to_value(message),

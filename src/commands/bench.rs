@@ -12,7 +12,7 @@ use capfilt_med::{BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Met
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     input::{ImageInput, Sample, TextInput},
-    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore},
+    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, WordOdds},
     prepare::{Prepared, PreparedImage, WebText},
     text::pre_caption,
 };
@@ -46,6 +46,10 @@ impl Captioner for TimedCaptioner {
         spent.caption += from.elapsed();
         spent.tokens += captions.iter().flatten().map(|caption| caption.ids.len()).sum::<usize>();
         Ok(captions)
+    }
+
+    fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
+        self.0.odds(images, captions)
     }
 }
 

@@ -4,7 +4,7 @@ use super::plan;
 use crate::{
     args::CheckArgs,
     exit::{Blame as _, Ending, Exit},
-    machine, models, settings_file,
+    known_answers, machine, models, settings_file,
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::job::Asked;
@@ -58,15 +58,31 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
     let (captioner, filter) = models::records(&settings).await?;
     let asked = Asked { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
+    let job = as_job(asked);
+    let known = match args.write_known_answers {
+        true => known_answers::of_checkpoints(&job).await?,
+        false => known_answers::of_job_to_be(&bucket, &job).await?,
+    };
+    findings.add("answers", &format!("known from {}", known.source), false);
+    let mut all_prove = true;
     for device in &devices {
         let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).usage()?;
-        let capfilt = models::load(&as_job(asked), choice).await?;
+        let mut capfilt = models::load(&job, choice).await?;
         let (captioner, filter) = capfilt.image_sides();
         let batch = capfilt.batch();
         let found = format!("{}: captioner {captioner} px, filter {filter} px, batch {batch}", device.device);
         findings.add("device", &found, false);
+        let precision = models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
+        let proof = known_answers::prove(&mut capfilt, &known, precision);
+        let answers = proof.as_ref().map_or_else(|failure| format!("{:#}", failure.error), ToString::to_string);
+        findings.add("answers", &format!("{}: {answers}", device.device), proof.is_err());
+        all_prove &= proof.is_ok();
     }
-    Ok(findings.conclude(if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine }))
+    Ok(findings.conclude(match (all_prove, plan.refused.is_empty()) {
+        (false, _) => Exit::Environment,
+        (true, false) => Exit::WithQuarantine,
+        (true, true) => Exit::Done,
+    }))
 }
 
 /// The job that would be, without its plan.

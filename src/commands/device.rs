@@ -3,7 +3,7 @@
 use crate::{
     args::DeviceArgs,
     exit::{Blame as _, Ending, Exit, Failure},
-    models,
+    known_answers, models,
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Bucket, Place};
@@ -27,7 +27,10 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     let job = job::find(&bucket).await.environment()?;
     let job = job.ok_or_else(|| anyhow!("{} holds no job", args.job)).usage()?;
     let device: DeviceChoice = args.device.parse().map_err(anyhow::Error::msg).usage()?;
-    let capfilt = models::load(&job, device).await?;
+    let known = known_answers::of_job(&bucket, &job).await?;
+    let mut capfilt = models::load(&job, device).await?;
+    let agreement = known_answers::prove(&mut capfilt, &known, job.settings.models.precision)?;
+    tracing::info!("{}: {agreement}", args.device);
     say(&Event::Ready { device: args.device.clone() });
     let worker = Worker {
         name: args.name.clone(),

@@ -71,6 +71,7 @@ pub async fn verify(
         problems.extend(input_changes(input, &job, &plan).await?);
     }
     let standing = standing(bucket).await?;
+    problems.extend(records::known_answers(bucket, &job).await?);
     problems.extend(records::check(bucket, &plan).await?);
     problems.extend(open_shards(&job, &plan, &standing));
     let books = shards(bucket, &job, &plan, &standing, &mut problems, &mut progress).await?;

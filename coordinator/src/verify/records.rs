@@ -1,10 +1,13 @@
-//! The commit records by themselves: each under its own name, for a planned shard, and no attempt twice.
+//! The records by themselves: commits each under its own name, for a planned shard, and no attempt twice; known answers
+//! those of the job's models.
 
 use super::Problem;
 use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     commit::Commit,
     hash::sha256_hex,
+    job::JobRecord,
+    known_answers::{KnownAnswers, ModelPair},
     names::{self, AttemptId},
     plan::{Shard, ShardId},
 };
@@ -44,6 +47,16 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
         problems.extend(doubled(bucket, &shard, &numbers).await?);
     }
     Ok(problems)
+}
+
+/// The problem of known answers that no worker would be proven by. A job that no worker has started on has none.
+pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Option<Problem>, BucketError> {
+    let name = names::KNOWN_ANSWERS;
+    let Some(bytes) = bucket.read_if_there(name).await? else { return Ok(None) };
+    let answers = bucket.parse_record::<KnownAnswers>(name, &bytes);
+    let what = answers.map_or_else(|error| Some(error.to_string()), |answers| answers.misfit(&ModelPair::of(job)));
+    let next = "no worker starts with it; delete it, and the next one makes it anew";
+    Ok(what.map(|what| Problem::new(name, what, next)))
 }
 
 /// Commits of one shard that are the same attempt or the same bytes: a repair is always a new attempt.

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use capfilt_pipeline::model::{Caption, Captioner, ModelError, PixelBatch, SampleKey};
+use capfilt_pipeline::model::{Caption, Captioner, ModelError, PixelBatch, SampleKey, WordOdds};
 use tch::Tensor;
 
 use crate::{
     config::MedConfig,
     error::{ComputeError, LoadError},
     generate::{
-        GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate, nucleus::nucleus,
+        GenerationOptions, Method, beam::beam, decoder::Decoder, follow::follow, greedy::greedy, logits::Candidate,
+        nucleus::nucleus,
     },
     heads::LmHead,
     image_encoder::ImageEncoder,
@@ -157,6 +158,32 @@ impl BlipCaptioner {
         let ids = self.generate(&self.images.states(images)?, keys, captions)?;
         Ok(ids.into_iter().map(|image| image.into_iter().map(|ids| self.read(ids)).collect()).collect())
     }
+
+    fn try_odds(&self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ComputeError> {
+        if captions.len() != images.len() {
+            return Err(ComputeError::Input(format!("{} captions for {} images", captions.len(), images.len())));
+        }
+        let (words, positions) = (self.config.text.vocab_size, self.config.text.max_position_embeddings as usize);
+        for ids in captions {
+            if !ids.starts_with(&self.prompt_ids) {
+                let prompt = &self.prompt_ids;
+                return Err(ComputeError::Input(format!(
+                    "a caption's ids are {ids:?}, but the prompt's are {prompt:?}"
+                )));
+            }
+            // On a GPU an id out of range would end the process with no word about the cause.
+            if ids.len() > positions || ids.iter().any(|id| !(0..words).contains(id)) {
+                let fault =
+                    format!("a caption's ids are {ids:?}, but there are {words} words and {positions} positions");
+                return Err(ComputeError::Input(fault));
+            }
+        }
+        if captions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let image = self.decoder.tower.image_keys(&self.images.states(images)?)?;
+        follow(&self.decoder, &image, &self.prompt_ids, captions, &self.generation)
+    }
 }
 
 impl Captioner for BlipCaptioner {
@@ -171,6 +198,11 @@ impl Captioner for BlipCaptioner {
         captions: usize,
     ) -> Result<Vec<Vec<Caption>>, ModelError> {
         let result = tch::no_grad(|| self.try_caption(images, keys, captions));
+        result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
+    }
+
+    fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
+        let result = tch::no_grad(|| self.try_odds(images, captions));
         result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
     }
 }

@@ -54,8 +54,12 @@ impl VisionTower {
     /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d); token 0 stands for the image.
     pub fn forward(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
         let p = self.patch_size;
-        let patches = pixels_norm.f_conv2d(&self.patch, Some(&self.patch_bias), [p, p], [0, 0], [1, 1], 1)?;
-        let patches = patches.f_flatten(2, 3)?.f_transpose(1, 2)?; // (images, d, g, g) -> (images, g², d)
+        // The patches' convolution as the matrix product it is: f32 means f32 then. libtorch lets cuDNN's convolutions run in
+        // TF32, with the 10 bits of f16; its matrix products only when asked.
+        let (images, grid) = (pixels_norm.size()[0], pixels_norm.size()[2] / p);
+        let patches = pixels_norm.f_reshape([images, 3, grid, p, grid, p])?.f_permute([0, 2, 4, 1, 3, 5])?;
+        let patches = patches.f_reshape([images, grid * grid, 3 * p * p])?; // (images, g², 3p²) -> (images, g², d)
+        let patches = patches.f_linear(&self.patch.f_flatten(1, 3)?, Some(&self.patch_bias))?;
         let class = self.class.f_expand([patches.size()[0], -1, -1], false)?;
         let mut xs = Tensor::f_cat(&[class, patches], 1)?.f_add(&self.positions)?;
         for block in &self.blocks {

@@ -118,6 +118,53 @@ fn walk(case: &str, path: &[i64], start: usize) -> Tensor {
 }
 
 #[test]
+fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused() {
+    for case in CASES {
+        let path: Vec<i64> = Vec::try_from(expected(case, "nucleus.path")).unwrap();
+        let start = ids(&facts(case)["nucleus"]["start"]).len();
+        let options = Preset::Original.options().generation(Method::Nucleus);
+        let mut captioner = captioner(case, Preset::Original, options);
+        let image = one_of(&pictures(case), 0);
+        let odds = captioner.odds(&image, &[path.clone()]).unwrap().remove(0);
+        assert_eq!(odds.len(), path.len() - start, "{case}");
+        let wanted = expected(case, "nucleus.logits").log_softmax(-1, Kind::Double); // (steps, vocabulary)
+        for (step, word) in odds.iter().enumerate() {
+            let given = wanted.double_value(&[step as i64, path[start + step]]);
+            let highest = wanted.get(step as i64).max().double_value(&[]);
+            assert!(
+                (given - f64::from(word.log_probability)).abs() <= TOLERANCE,
+                "{case}, step {step}: {given} {word:?}"
+            );
+            assert!((highest - f64::from(word.highest)).abs() <= TOLERANCE, "{case}, step {step}: {highest} {word:?}");
+            assert_eq!(
+                wanted.get(step as i64).argmax(0, false).int64_value(&[]),
+                word.likeliest,
+                "{case}, step {step}"
+            );
+        }
+        let mut refused = |ids: Vec<i64>| captioner.odds(&image, &[ids]).unwrap_err().to_string();
+        assert!(refused(vec![1, 2, 3]).contains("the prompt's are"));
+        assert!(refused([&path[..start], &[1 << 40]].concat()).contains("words and"));
+    }
+}
+
+#[test]
+fn a_greedy_caption_is_the_likeliest_word_by_word() {
+    let options = Preset::Original.options().generation(Method::Greedy);
+    let options = GenerationOptions { min_length: 0, ..options };
+    let mut captioner = captioner("patch16", Preset::Original, options);
+    let images = pictures("patch16");
+    let captions = captioner.caption(&images, &keys(images.len()), 1).unwrap();
+    let paths: Vec<Vec<i64>> = captions.iter().map(|captions| captions[0].ids.clone()).collect();
+    let start = captioner.tokens().prompt("a picture of ").unwrap().len();
+    for (odds, path) in captioner.odds(&images, &paths).unwrap().iter().zip(&paths) {
+        let likeliest: Vec<i64> = odds.iter().map(|word| word.likeliest).collect();
+        assert_eq!(likeliest, path[start..]);
+        assert!(odds.iter().all(|word| word.highest == word.log_probability));
+    }
+}
+
+#[test]
 fn captions_of_one_image_differ_and_depend_on_nothing_but_their_key() {
     let images = pictures("patch16");
     let options = GenerationOptions { top_p: 1.0, ..Preset::Original.options().generation(Method::Nucleus) };

@@ -3,6 +3,7 @@
 
 pub mod beam;
 pub mod decoder;
+pub mod follow;
 pub mod greedy;
 pub mod logits;
 pub mod nucleus;

@@ -1,0 +1,160 @@
+//! `known-answers.json`: what a pair of checkpoints says about pictures and texts that everyone can make for himself, so
+//! that a worker can prove that it computes the same before it touches a row.
+
+use crate::{
+    hash::sha256_hex_of_parts,
+    job::JobRecord,
+    settings::{Precision, Preset},
+};
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// Version of the record, and of the pictures, texts and questions: answers to other questions are another version.
+pub const VERSION: u32 = 1;
+
+/// Questions with their answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownAnswers {
+    pub version: u32,
+    pub models: ModelPair,
+    pub made: Made,
+    /// Every text against every picture.
+    pub scores: Vec<KnownScore>,
+    /// The likeliest caption of every picture.
+    pub captions: Vec<KnownCaption>,
+}
+
+/// Everything the answers follow from. Sampling is not part of it: what is asked is how likely words are, not which
+/// of them are drawn, and so the answers hold for every job with these models.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPair {
+    /// Digests of the checkpoints, as [`crate::job::ModelRecord::digest`] gives them.
+    pub captioner: String,
+    pub filter: String,
+    pub preset: Preset,
+    /// Put before every caption.
+    pub prompt: String,
+}
+
+/// How the answers were made, for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Made {
+    /// Version of the program.
+    pub program: String,
+    pub device: String,
+    pub precision: Precision,
+}
+
+/// What the filter says of one text against one picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownScore {
+    pub picture: String,
+    pub text: String,
+    #[serde(deserialize_with = "number")]
+    pub itm: f32,
+    #[serde(deserialize_with = "number")]
+    pub itc: f32,
+}
+
+/// What the captioner says of one picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KnownCaption {
+    pub picture: String,
+    /// All ids, prompt and end included.
+    pub ids: Vec<i64>,
+    /// Of every id behind the prompt, after the ids before it: natural logarithms.
+    #[serde(deserialize_with = "numbers")]
+    pub log_probabilities: Vec<f32>,
+}
+
+impl ModelPair {
+    pub fn of(job: &JobRecord) -> Self {
+        Self {
+            captioner: job.captioner.digest(),
+            filter: job.filter.digest(),
+            preset: job.settings.models.preset,
+            prompt: job.settings.captioner.prompt.clone(),
+        }
+    }
+
+    /// Name of the answers' file in the captioner's checkpoint folder. There is one for each pair, preset and prompt.
+    pub fn file_name(&self) -> String {
+        let preset = format!("{VERSION} {:?}", self.preset);
+        let parts = [preset.as_bytes(), self.captioner.as_bytes(), self.filter.as_bytes(), self.prompt.as_bytes()];
+        format!("known-answers-{}.json", &sha256_hex_of_parts(parts)[..16])
+    }
+}
+
+impl KnownAnswers {
+    /// Why these are no answers of these models; `None` when they are.
+    pub fn misfit(&self, models: &ModelPair) -> Option<String> {
+        if self.version != VERSION {
+            return Some(format!("it is of version {}, and this program's is {VERSION}", self.version));
+        }
+        let (theirs, ours) = (&self.models, models);
+        let head = |digest: &str| digest.chars().take(12).collect::<String>();
+        let digests = [("captioner", &theirs.captioner, &ours.captioner), ("filter", &theirs.filter, &ours.filter)];
+        if let Some((role, theirs, ours)) = digests.into_iter().find(|(_, theirs, ours)| theirs != ours) {
+            let (theirs, ours) = (head(theirs), head(ours));
+            return Some(format!("it was made with another {role} (its checkpoint has digest {theirs}, not {ours})"));
+        }
+        if theirs.preset != ours.preset {
+            return Some(format!("it was made with preset {:?}, not {:?}", theirs.preset, ours.preset));
+        }
+        let is_other = theirs.prompt != ours.prompt;
+        is_other.then(|| format!("it was made with the prompt {:?}, not {:?}", theirs.prompt, ours.prompt))
+    }
+}
+
+/// JSON has no NaN and writes `null`. It reads back as NaN, which no answer is near to.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
+}
+
+fn numbers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    let numbers = Vec::<Option<f32>>::deserialize(deserializer)?;
+    Ok(numbers.into_iter().map(|number| number.unwrap_or(f32::NAN)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models() -> ModelPair {
+        ModelPair { captioner: "c".into(), filter: "f".into(), preset: Preset::Original, prompt: "a ".into() }
+    }
+
+    fn answers() -> KnownAnswers {
+        let made = Made { program: "0".into(), device: "cpu".into(), precision: Precision::F32 };
+        KnownAnswers { version: VERSION, models: models(), made, scores: vec![], captions: vec![] }
+    }
+
+    #[test]
+    fn answers_of_other_models_say_what_is_other() {
+        assert_eq!(answers().misfit(&models()), None);
+        let misfit = |models: ModelPair| answers().misfit(&models).unwrap();
+        assert!(misfit(ModelPair { filter: "g".into(), ..models() }).contains("another filter"));
+        assert!(misfit(ModelPair { preset: Preset::Hf, ..models() }).contains("preset"));
+        assert!(misfit(ModelPair { prompt: String::new(), ..models() }).contains("prompt"));
+        let newer = KnownAnswers { version: VERSION + 1, ..answers() };
+        assert!(newer.misfit(&models()).unwrap().contains("version"));
+    }
+
+    #[test]
+    fn every_pair_preset_and_prompt_has_a_file_of_its_own() {
+        let others = [
+            ModelPair { captioner: "f".into(), filter: "c".into(), ..models() },
+            ModelPair { preset: Preset::Hf, ..models() },
+            ModelPair { prompt: "a".into(), ..models() },
+        ];
+        others.iter().for_each(|other| assert_ne!(other.file_name(), models().file_name()));
+    }
+
+    #[test]
+    fn a_number_that_is_none_reads_back_as_none() {
+        let score = KnownScore { picture: "p".into(), text: "t".into(), itm: f32::NAN, itc: 0.5 };
+        let text = serde_json::to_string(&score).unwrap();
+        assert!(text.contains("null"), "{text}");
+        let read: KnownScore = serde_json::from_str(&text).unwrap();
+        assert!(read.itm.is_nan() && read.itc == 0.5);
+    }
+}
