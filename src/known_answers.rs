@@ -19,7 +19,7 @@ use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Bucket, Creation};
 use capfilt_pipeline::{
     capfilt::CapFilt,
-    known_answers::{self, Agreement, NotProven, Tolerance},
+    known_answers::{self, NotProven, Tolerance},
 };
 use capfilt_schemas::{
     job::JobRecord,
@@ -27,6 +27,7 @@ use capfilt_schemas::{
     names,
     settings::Precision,
 };
+use std::time::Instant;
 
 /// Known answers, and where they are from.
 pub struct Reference {
@@ -61,10 +62,11 @@ pub async fn of_checkpoints(job: &JobRecord) -> Result<Reference, Failure> {
     }
 }
 
-/// Asks a device's models, and says how near they are.
-pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> Result<Agreement, Failure> {
+/// Asks a device's models, and says how near they are, and how long it took.
+pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> Result<String, Failure> {
+    let from = Instant::now();
     let cause = match capfilt.prove(&known.answers, Tolerance::of(precision)) {
-        Ok(agreement) => return Ok(agreement),
+        Ok(agreement) => return Ok(format!("{agreement}; in {:.2} s", from.elapsed().as_secs_f64())),
         Err(NotProven::Model(error)) => return Err(error).context("the known questions got no answer").environment(),
         Err(NotProven::NotReproduced(cause)) => cause,
     };

@@ -3,8 +3,10 @@
 use super::plan;
 use crate::{
     args::CheckArgs,
-    exit::{Blame as _, Ending, Exit},
-    known_answers, machine, models, settings_file,
+    exit::{Blame as _, Ending, Exit, Failure},
+    known_answers::{self, Reference},
+    machine::{self, DevicePlan},
+    models, settings_file,
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::job::Asked;
@@ -64,25 +66,37 @@ pub async fn run(args: &CheckArgs) -> Ending {
         false => known_answers::of_job_to_be(&bucket, &job).await?,
     };
     findings.add("answers", &format!("known from {}", known.source), false);
-    let mut all_prove = true;
-    for device in &devices {
-        let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).usage()?;
-        let mut capfilt = models::load(&job, choice).await?;
-        let (captioner, filter) = capfilt.image_sides();
-        let batch = capfilt.batch();
-        let found = format!("{}: captioner {captioner} px, filter {filter} px, batch {batch}", device.device);
-        findings.add("device", &found, false);
-        let precision = models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
-        let proof = known_answers::prove(&mut capfilt, &known, precision);
-        let answers = proof.as_ref().map_or_else(|failure| format!("{:#}", failure.error), ToString::to_string);
-        findings.add("answers", &format!("{}: {answers}", device.device), proof.is_err());
-        all_prove &= proof.is_ok();
-    }
-    Ok(findings.conclude(match (all_prove, plan.refused.is_empty()) {
+    let is_right = devices_are_right(&devices, &job, &known, &mut findings).await?;
+    Ok(findings.conclude(match (is_right, plan.refused.is_empty()) {
         (false, _) => Exit::Environment,
         (true, false) => Exit::WithQuarantine,
         (true, true) => Exit::Done,
     }))
+}
+
+/// Loads the models onto every device, and asks them what is known.
+async fn devices_are_right(
+    devices: &[DevicePlan],
+    job: &JobRecord,
+    known: &Reference,
+    findings: &mut Findings,
+) -> Result<bool, Failure> {
+    let mut are_right = true;
+    for device in devices {
+        let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).usage()?;
+        let mut capfilt = models::load(job, choice).await?;
+        let (captioner, filter) = capfilt.image_sides();
+        let batch = capfilt.batch();
+        let found = format!("{}: captioner {captioner} px, filter {filter} px, batch {batch}", device.device);
+        findings.add("device", &found, false);
+        let precision = models::resolve(job.settings.models.precision, choice);
+        let precision = precision.map_err(anyhow::Error::msg).environment()?;
+        let proof = known_answers::prove(&mut capfilt, known, precision);
+        let answers = proof.as_ref().map_or_else(|failure| format!("{:#}", failure.error), Clone::clone);
+        findings.add("answers", &format!("{}: {answers}", device.device), proof.is_err());
+        are_right &= proof.is_ok();
+    }
+    Ok(are_right)
 }
 
 /// The job that would be, without its plan.
