@@ -67,7 +67,9 @@ pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> 
     let from = Instant::now();
     let cause = match capfilt.prove(&known.answers, Tolerance::of(precision)) {
         Ok(agreement) => return Ok(format!("{agreement}; in {:.2} s", from.elapsed().as_secs_f64())),
-        Err(NotProven::Model(error)) => return Err(error).context("the known questions got no answer").environment(),
+        Err(NotProven::Model(error)) => {
+            return Err(error).with_context(|| format!("no answer to compare with {}", known.source)).environment();
+        }
         Err(NotProven::NotReproduced(cause)) => cause,
     };
     let precision = format!("{precision:?}").to_lowercase();

@@ -125,7 +125,7 @@ fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused(
         let options = Preset::Original.options().generation(Method::Nucleus);
         let mut captioner = captioner(case, Preset::Original, options);
         let image = one_of(&pictures(case), 0);
-        let odds = captioner.odds(&image, &[path.clone()]).unwrap().remove(0);
+        let odds = captioner.odds(&image, std::slice::from_ref(&path)).unwrap().remove(0);
         assert_eq!(odds.len(), path.len() - start, "{case}");
         let wanted = expected(case, "nucleus.logits").log_softmax(-1, Kind::Double); // (steps, vocabulary)
         for (step, word) in odds.iter().enumerate() {
