@@ -37,11 +37,10 @@ impl Bucket {
                 Err(error) => error,
             };
             // Whatever the error says, what counts is what is there.
-            match self.place.store.get(&path).await {
-                Ok(found) => {
-                    let found = found.bytes().await.map_err(|source| BucketError::store("read", &path, source))?;
-                    return Ok(if found == bytes { Creation::Created } else { Creation::Exists(found) });
-                }
+            let found = async { self.place.store.get(&path).await?.bytes().await };
+            match found.await {
+                Ok(found) if found == bytes => return Ok(Creation::Created),
+                Ok(found) => return Ok(Creation::Exists(found)),
                 Err(_) if tries < TRIES && is_passing(&error) => {
                     tokio::time::sleep(Duration::from_millis(200 << tries)).await;
                 }

@@ -5,6 +5,7 @@ mod commits;
 mod create;
 mod error;
 pub mod models;
+mod patient;
 mod pinned;
 mod pinned_parquet;
 mod place;

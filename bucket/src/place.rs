@@ -1,6 +1,6 @@
 //! A URL opened: a store and a prefix in it.
 
-use crate::BucketError;
+use crate::{BucketError, patient::Patient};
 use object_store::{
     ObjectStore,
     local::LocalFileSystem,
@@ -46,7 +46,7 @@ impl Place {
         }
         let (store, prefix) =
             parse_url_opts(parsed, cloud_variables()).map_err(|error| refused(url, &error.to_string()))?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), store: Arc::from(store), prefix })
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), store: Arc::new(Patient::new(store)), prefix })
     }
 
     fn open_folder(url: &str, path: &std::path::Path) -> Result<Self, BucketError> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code)]
 
+pub mod fleet;
 pub mod kills;
 pub mod nats;
 pub mod process;

@@ -1,6 +1,6 @@
 //! Background processes of the program, and the two that share a job over NATS.
 
-use super::{Job, capfilt, nats::Nats};
+use super::{Job, nats::Nats};
 use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -74,8 +74,8 @@ pub fn coordinator(job: &Job, nats: &Nats) -> Process {
 }
 
 pub fn worker(job: &Job, nats: &Nats, name: &str) -> Process {
-    let mut command = capfilt();
-    command.args(["worker", "--device", "cpu", "--job", &job.url, "--cluster", &nats.url()]);
+    let mut command = job.command_by_url("worker");
+    command.args(["--device", "cpu", "--cluster", &nats.url()]);
     Process::start(job, name, &mut command)
 }
 

@@ -4,6 +4,9 @@
 //! spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags, GET heeds If-Match, of
 //! several creates of one object exactly one wins, and a folder is no object.
 
+#![allow(dead_code)]
+
+use super::faults::Faults;
 use s3s::{
     S3 as _, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
@@ -23,7 +26,10 @@ use std::{
     sync::{Arc, Mutex},
     thread::JoinHandle,
 };
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
 
 const BUCKET: &str = "capfilt";
 const ACCESS_KEY: &str = "AKIDOFTHETESTS";
@@ -45,6 +51,8 @@ pub struct S3 {
     folder: tempfile::TempDir,
     endpoint: String,
     requests: Requests,
+    /// What goes wrong with the next calls.
+    pub faults: Faults,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,18 +77,18 @@ impl S3 {
         });
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = service.build();
-        let requests = Requests::default();
+        let (requests, faults) = (Requests::default(), Faults::default());
         let (stop, stopped) = oneshot::channel();
-        let log = Arc::clone(&requests);
+        let (log, faulty) = (Arc::clone(&requests), faults.clone());
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 // Connections end with the runtime, open or not.
-                tokio::select! { () = serve(listener, service, log) => {}, _ = stopped => {} }
+                tokio::select! { () = serve(listener, service, log, faulty) => {}, _ = stopped => {} }
             });
         });
-        Self { folder, endpoint, requests, stop: Some(stop), thread: Some(thread) }
+        Self { folder, endpoint, requests, faults, stop: Some(stop), thread: Some(thread) }
     }
 
     /// The URL of an object or a prefix.
@@ -136,18 +144,28 @@ impl Drop for S3 {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, requests: Requests) {
+async fn serve(listener: TcpListener, service: S3Service, requests: Requests, faults: Faults) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
-        let (service, requests) = (service.clone(), Arc::clone(&requests));
+        let (service, requests, faults) = (service.clone(), Arc::clone(&requests), faults.clone());
+        let (socket, of_faults) = twice(socket);
         let counted = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             requests.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
-            hyper::service::Service::call(&service, request)
+            let (service, faults, socket) = (service.clone(), faults.clone(), Arc::clone(&of_faults));
+            let serve = move |request| hyper::service::Service::call(&service, request);
+            async move { faults.answer(request, &socket, serve).await }
         });
         let socket = hyper_util::rt::TokioIo::new(socket);
         // A client that is killed leaves a broken connection; that is what the tests are about.
         tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(socket, counted));
     }
+}
+
+/// A connection for the server, and for whoever breaks it.
+fn twice(socket: TcpStream) -> (TcpStream, Arc<TcpStream>) {
+    let socket = socket.into_std().unwrap();
+    let other = socket.try_clone().unwrap();
+    (TcpStream::from_std(socket).unwrap(), Arc::new(TcpStream::from_std(other).unwrap()))
 }
 
 struct Store {

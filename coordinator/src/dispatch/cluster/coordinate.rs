@@ -22,7 +22,7 @@ use std::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
 /// How often the queue is looked at.
@@ -33,6 +33,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// A worker that said nothing for so long is not counted any more.
 const SILENT: Duration = Duration::from_secs(5);
+
+/// How long the store may fail before we give up; the workers do their shards meanwhile.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a server that was reached may then fail to make the queue.
+const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Second copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
@@ -61,11 +67,12 @@ pub async fn coordinate(
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
     let mut news = subscribe(&job.queue).await?;
-    let mut run = Run { job, view, observe, known_failures: known, swept: Instant::now(), copied: HashSet::new() };
-    if run.job.queue.ensure(run.job.ack_wait).await? {
-        (run.observe)(run.view.seen(&Change::QueueFound));
+    let (swept, stood) = (Instant::now(), Instant::now());
+    let mut run = Run { job, view, observe, known_failures: known, swept, stood, copied: HashSet::new() };
+    tokio::select! {
+        opened = run.open_queue(&now) => opened?,
+        Ok(()) = stop.changed() => return Ok(Outcome::Interrupted(run.view.report)),
     }
-    run.fill(&now).await?;
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -95,11 +102,33 @@ struct Run<'a, O> {
     /// Attempts whose failures were on record before: what they say is repaired, or it will be said again.
     known_failures: HashSet<String>,
     swept: Instant,
+    /// When the bucket told last where the job stands.
+    stood: Instant,
     /// Shards that have a second copy.
     copied: HashSet<ShardId>,
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
+    /// Makes the queue and puts into it what is open. A server may go away between its first answer and this one.
+    async fn open_queue(&mut self, now: &Standing) -> Result<(), DispatchError> {
+        let since = Instant::now();
+        loop {
+            let error = match self.try_open_queue(now).await {
+                Err(DispatchError::Link(error)) if since.elapsed() < QUEUE_WITHIN => error,
+                opened => return opened,
+            };
+            tracing::warn!(%error, "the queue cannot be made now; trying again");
+            sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn try_open_queue(&mut self, now: &Standing) -> Result<(), DispatchError> {
+        if self.job.queue.ensure(self.job.ack_wait).await? {
+            (self.observe)(self.view.seen(&Change::QueueFound));
+        }
+        self.fill(now).await.map(drop)
+    }
+
     /// Looks at queue and bucket; `true` when nothing is open any more.
     async fn look(&mut self) -> Result<bool, DispatchError> {
         self.view.forget_silent();
@@ -108,7 +137,13 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
         let is_due = self.swept.elapsed() >= SWEEP_EVERY || depth.is_none_or(|depth| depth.messages == 0);
         if is_due {
-            return self.sweep(depth).await;
+            return match self.sweep(depth).await {
+                Err(DispatchError::Bucket(error)) if self.stood.elapsed() < PATIENCE => {
+                    tracing::warn!(%error, "cannot see where the job stands; looking again");
+                    Ok(false)
+                }
+                swept => swept,
+            };
         }
         if let Some(Depth { messages, pending: 0, idle_asks: 1.. }) = depth {
             self.copy_oldest(messages).await;
@@ -120,6 +155,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     async fn sweep(&mut self, depth: Option<Depth>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
         let now = standing(self.job.bucket).await?;
+        self.stood = Instant::now();
         self.stop_if_systemic(&now).await?;
         self.view.count(&self.job, &now);
         if now.remaining(self.job.plan, self.attempts()).next().is_none() {
