@@ -104,7 +104,7 @@ fn news(change: &Change) -> Option<String> {
         Change::QueueFound => {
             Some("the job's queue was there: another coordinator is at work or was; that is harmless".to_owned())
         }
-        Change::QueueLost => Some("the job's queue was gone; filling it again from the bucket".to_owned()),
+        Change::QueueLost => Some("the job's queue was gone or stuck; filling it again from the bucket".to_owned()),
         Change::Draining => Some("waiting for the workers to finish what they have".to_owned()),
         Change::WorkerStarted { .. } | Change::RowsDone | Change::Committed { .. } => None,
     }

@@ -110,20 +110,17 @@ fn a_job_killed_stopped_and_cut_off_60_times_is_that_of_an_undisturbed_machine()
     alone.run();
     let undisturbed = alone.committed();
     for seed in kills::seeds() {
-        let started = Instant::now();
-        let job = job_in(&s3, seed);
-        survives(seed, &job, &s3, &mut nats, &undisturbed);
-        println!("seed {seed}: 60 faults in {} s", started.elapsed().as_secs());
+        survives(seed, &job_in(&s3, seed), &s3, &mut nats, &undisturbed);
     }
 }
 
 fn survives(seed: u64, job: &Job, s3: &S3, nats: &mut Nats, undisturbed: &Committed) {
     println!("seed {seed}");
-    let faults = faults_of(&mut StdRng::seed_from_u64(seed));
+    let (faults, started) = (faults_of(&mut StdRng::seed_from_u64(seed)), Instant::now());
     let mut fleet = Fleet::start(job, nats, WORKERS);
     for (number, (commits, fault)) in (1..).zip(faults) {
         fleet.tend_until(nats, |fleet| fleet.commits() >= commits);
-        println!("fault {number} after {} commits: {fault:?}", fleet.commits());
+        println!("fault {number} after {} s and {} commits: {fault:?}", started.elapsed().as_secs(), fleet.commits());
         match fault {
             Fault::Kill(member, part) => fleet.kill(member, part),
             Fault::Stop(member, part, time) => fleet.stop(member, part, time),
@@ -140,6 +137,7 @@ fn survives(seed: u64, job: &Job, s3: &S3, nats: &mut Nats, undisturbed: &Commit
         }
     }
     fleet.see_out(nats);
+    println!("over after {} s", started.elapsed().as_secs());
     let verified = job.verify(0);
     assert_eq!(verified["rows"], ROWS, "seed {seed}: {verified}");
     assert!(job.committed() == *undisturbed, "seed {seed}: the committed tables differ");

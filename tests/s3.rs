@@ -9,9 +9,10 @@ mod server;
 mod support;
 
 use arrow::{
-    array::{ArrayRef, BinaryArray, RecordBatch, StringArray, UInt64Array},
+    array::{ArrayRef, AsArray as _, BinaryArray, RecordBatch, StringArray, UInt64Array},
     compute::{concat_batches, take_record_batch},
 };
+use faults::{StoreFault, When};
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     file::properties::WriterProperties,
@@ -23,7 +24,7 @@ use std::{
     process::Stdio,
     sync::{Arc, LazyLock},
 };
-use support::{Committed, Job, expect, kills, repo, stderr, stdout};
+use support::{Committed, Job, expect, kills, repo, stderr, stdout, tables::Tables};
 
 /// Rows of the one file these jobs are over.
 const ROWS: u64 = 800;
@@ -171,6 +172,42 @@ fn write(path: &Path, batch: &RecordBatch, rows_per_group: usize) -> u64 {
     writer.write(batch).unwrap();
     writer.close().unwrap();
     path.metadata().unwrap().len()
+}
+
+#[test]
+fn an_image_whose_store_fails_is_fetched_again_and_one_that_is_not_there_is_a_row_s_fault() {
+    let s3 = bucket();
+    let images = read(&web());
+    let images = images.column_by_name("jpg").unwrap().as_binary::<i32>();
+    for row in 0..3 {
+        std::fs::create_dir_all(s3.file("named/images")).unwrap();
+        std::fs::write(s3.file(&format!("named/images/{row}.jpg")), images.value(row)).unwrap();
+    }
+    let paths = StringArray::from_iter_values((0..4).map(|row| format!("images/{row}.jpg")));
+    let texts = StringArray::from_iter_values((0..4).map(|_| "a red circle"));
+    let rows = [("jpg", Arc::new(paths) as ArrayRef), ("caption", Arc::new(texts))];
+    write(&s3.file("named/rows.parquet"), &RecordBatch::try_from_iter(rows).unwrap(), 10);
+    let job = job(&s3, "named").set(&[&format!("input.url={}", s3.url("named"))]);
+    // Nothing that the store's client tries again by itself.
+    s3.faults.arm_for("images/1.jpg", StoreFault::Status { code: 400, times: 1, when: When::BeforeIt });
+    let run = expect(&mut job.command("run"), 1);
+    assert!(s3.faults.are_spent() && stderr(&run).contains("cannot read the image"), "{}", stderr(&run));
+    let tables = Tables::of(&job);
+    let statuses: Vec<_> = tables.ledger.iter().map(|row| row["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["judged", "judged", "judged", "image_unreadable"]);
+}
+
+#[test]
+fn a_listing_that_breaks_off_is_asked_for_again() {
+    let s3 = bucket();
+    let job = job(&s3, "torn");
+    for _ in 0..3 {
+        s3.faults.arm_for("list-type=2", StoreFault::Torn(0.5));
+    }
+    s3.faults.arm_for("jobs/torn/job.json", StoreFault::Torn(0.5));
+    job.run();
+    assert!(s3.faults.are_spent());
+    assert!(job.committed() == *IN_A_FOLDER, "the committed tables differ");
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct Faults(Arc<Mutex<Vec<Armed>>>);
 #[derive(Debug)]
 struct Armed {
     fault: StoreFault,
+    /// Part of the targets it can hit.
+    about: &'static str,
     /// Calls it could hit and lets pass.
     spares: u32,
 }
@@ -56,7 +58,12 @@ struct Armed {
 impl Faults {
     /// A fault for the next call it can hit after `spares` others.
     pub fn arm(&self, fault: StoreFault, spares: u32) {
-        self.0.lock().unwrap().push(Armed { fault, spares });
+        self.0.lock().unwrap().push(Armed { fault, about: "", spares });
+    }
+
+    /// A fault for the next call about this.
+    pub fn arm_for(&self, about: &'static str, fault: StoreFault) {
+        self.0.lock().unwrap().push(Armed { fault, about, spares: 0 });
     }
 
     /// Whether all faults have happened.
@@ -67,7 +74,7 @@ impl Faults {
     /// The fault this call suffers.
     fn hitting<B>(&self, call: &Request<B>) -> Option<StoreFault> {
         let mut armed = self.0.lock().unwrap();
-        let at = armed.iter().position(|armed| armed.fault.can_hit(call))?;
+        let at = armed.iter().position(|armed| armed.can_hit(call))?;
         if armed[at].spares > 0 {
             armed[at].spares -= 1;
             return None;
@@ -111,13 +118,14 @@ impl Faults {
     }
 }
 
-impl StoreFault {
+impl Armed {
     fn can_hit<B>(&self, call: &Request<B>) -> bool {
-        match self {
-            Self::Torn(_) => call.method() == Method::GET,
-            Self::LostCreate { .. } => call.method() == Method::PUT && call.headers().contains_key(IF_NONE_MATCH),
+        let is_kind = match self.fault {
+            StoreFault::Torn(_) => call.method() == Method::GET,
+            StoreFault::LostCreate { .. } => call.method() == Method::PUT && call.headers().contains_key(IF_NONE_MATCH),
             _ => true,
-        }
+        };
+        is_kind && call.uri().to_string().contains(self.about)
     }
 }
 

@@ -11,7 +11,7 @@ pub struct Tables {
 
 impl Tables {
     pub fn of(job: &Job) -> Self {
-        let mut all = json_of(python("tests/support/tables.py").arg(&job.url));
+        let mut all = json_of(python("tests/support/tables.py").arg(&job.objects));
         let mut rows = |table: &str| match all[table].take() {
             Value::Array(rows) => rows,
             other => panic!("{table}: {other}"),

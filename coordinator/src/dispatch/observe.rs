@@ -53,7 +53,7 @@ pub enum Change {
     },
     /// The cluster's queue was there already: another coordinator works on this job, or did.
     QueueFound,
-    /// The cluster's queue was gone and is filled again from the bucket.
+    /// The cluster's queue was gone, or gave out nothing any more, and is filled again from the bucket.
     QueueLost,
 }
 

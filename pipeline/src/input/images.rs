@@ -1,32 +1,37 @@
 //! Images that the input only names: objects in the same bucket.
 
 use super::{ImageInput, Origin, columns::ImageCell};
-use capfilt_bucket::Place;
-use futures::{StreamExt as _, stream};
+use capfilt_bucket::{BucketError, Place};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::ObjectStoreExt as _;
 
 /// Objects fetched at the same time, per shard being read. Memory: this many images of `limits.image_bytes`.
 const FETCHES_AT_ONCE: usize = 16;
 
 /// Fetches what is only named; what is here already stays as it is.
-pub(super) async fn fetch(cells: Vec<ImageCell>, input: &Place, limit_bytes: u64) -> Vec<ImageInput> {
+///
+/// # Errors
+/// When the store fails: that is no fault of the row, and may pass.
+pub(super) async fn fetch(
+    cells: Vec<ImageCell>,
+    input: &Place,
+    limit_bytes: u64,
+) -> Result<Vec<ImageInput>, BucketError> {
     let fetches = cells.into_iter().map(|cell| async move {
         match cell {
-            ImageCell::Nothing => ImageInput::Missing,
-            ImageCell::Bytes { bytes, .. } if bytes.is_empty() => ImageInput::Missing,
-            ImageCell::Bytes { bytes, path } => ImageInput::Bytes { bytes, origin: Origin::Row { path } },
+            ImageCell::Nothing => Ok(ImageInput::Missing),
+            ImageCell::Bytes { bytes, .. } if bytes.is_empty() => Ok(ImageInput::Missing),
+            ImageCell::Bytes { bytes, path } => Ok(ImageInput::Bytes { bytes, origin: Origin::Row { path } }),
             ImageCell::Path(path) => fetch_one(path, input, limit_bytes).await,
         }
     });
-    stream::iter(fetches).buffered(FETCHES_AT_ONCE).collect().await
+    stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_collect().await
 }
 
-async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> ImageInput {
+async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> Result<ImageInput, BucketError> {
     let Some(name) = name_below(&path, &input.url) else {
-        return ImageInput::Unreadable(format!(
-            "{path} is not below {}; only objects of the input's bucket are read",
-            input.url
-        ));
+        let why = format!("{path} is not below {}; only objects of the input's bucket are read", input.url);
+        return Ok(ImageInput::Unreadable(why));
     };
     let object = input.path_of(&name);
     let read = async {
@@ -37,11 +42,24 @@ async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> ImageInput 
         Ok::<_, object_store::Error>(Ok(found.bytes().await?))
     };
     match read.await {
-        Ok(Ok(bytes)) if bytes.is_empty() => ImageInput::Missing,
-        Ok(Ok(bytes)) => ImageInput::Bytes { bytes, origin: Origin::Object { path } },
-        Ok(Err(too_large)) => ImageInput::TooLarge(too_large),
-        Err(error) => ImageInput::Unreadable(format!("{path}: {error}")),
+        Ok(Ok(bytes)) if bytes.is_empty() => Ok(ImageInput::Missing),
+        Ok(Ok(bytes)) => Ok(ImageInput::Bytes { bytes, origin: Origin::Object { path } }),
+        Ok(Err(too_large)) => Ok(ImageInput::TooLarge(too_large)),
+        Err(error) if is_of_the_row(&error) => Ok(ImageInput::Unreadable(format!("{path}: {error}"))),
+        Err(source) => Err(BucketError::Store { what: "read the image", object: input.url_of(&name), source }),
     }
+}
+
+/// Whether the row names what is not there, or what is not for us: stores that do not let us list answer both with 403.
+fn is_of_the_row(error: &object_store::Error) -> bool {
+    use object_store::Error;
+    matches!(
+        error,
+        Error::NotFound { .. }
+            | Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::InvalidPath { .. }
+    )
 }
 
 /// The object's name below the input's URL. Rows are untrusted: they may not point anywhere else.

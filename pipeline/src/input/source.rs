@@ -114,7 +114,8 @@ impl Source {
                 *cell = columns::ImageCell::Nothing;
             }
         }
-        Ok(images::fetch(cells, &self.input, self.columns.image_bytes).await)
+        let fetched = images::fetch(cells, &self.input, self.columns.image_bytes).await;
+        fetched.map_err(|error| self.parquet(ParquetError::External(Box::new(error))))
     }
 
     fn texts(&self, batch: &RecordBatch) -> Result<Vec<TextInput>, ReadError> {

@@ -135,7 +135,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         (self.observe)(self.view.seen(&Change::RowsDone));
         // A server that does not answer is waited for: the workers do their shards meanwhile.
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
-        let is_due = self.swept.elapsed() >= SWEEP_EVERY || depth.is_none_or(|depth| depth.messages == 0);
+        let is_due =
+            self.swept.elapsed() >= SWEEP_EVERY || depth.is_none_or(|depth| depth.messages == 0 || depth.is_stuck());
         if is_due {
             return match self.sweep(depth).await {
                 Err(DispatchError::Bucket(error)) if self.stood.elapsed() < PATIENCE => {
@@ -145,7 +146,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                 swept => swept,
             };
         }
-        if let Some(Depth { messages, pending: 0, idle_asks: 1.. }) = depth {
+        if let Some(Depth { messages, pending: 0, idle_asks: 1.., .. }) = depth {
             self.copy_oldest(messages).await;
         }
         Ok(false)
@@ -162,9 +163,9 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             self.view.report.quarantined = self.quarantined(&now);
             return Ok(true);
         }
-        if depth.is_none() {
+        if depth.is_none_or(|depth| depth.is_stuck()) {
             (self.observe)(self.view.seen(&Change::QueueLost));
-            if self.job.queue.ensure(self.job.ack_wait).await.is_err() {
+            if self.remake_queue().await.is_err() {
                 return Ok(false);
             }
         }
@@ -172,6 +173,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             tracing::warn!(%error, "the queue cannot be filled now; trying again");
         }
         Ok(false)
+    }
+
+    async fn remake_queue(&self) -> Result<(), LinkError> {
+        self.job.queue.remove().await?;
+        self.job.queue.ensure(self.job.ack_wait).await.map(drop)
     }
 
     fn attempts(&self) -> u32 {

@@ -44,8 +44,18 @@ pub struct Depth {
     pub messages: u64,
     /// Of these, not yet with a worker.
     pub pending: u64,
+    /// Of these, with a worker, or on their way to another.
+    pub unacknowledged: u64,
     /// Workers that ask for a shard and get none.
     pub idle_asks: usize,
+}
+
+impl Depth {
+    /// Whether what is in the queue will be given to nobody: a server that was killed may have lost the removal of a
+    /// message and kept its acknowledgement.
+    pub fn is_stuck(&self) -> bool {
+        self.messages > 0 && self.pending == 0 && self.unacknowledged == 0
+    }
 }
 
 impl JobQueue {
@@ -159,7 +169,8 @@ impl JobQueue {
         let messages = stream.cached_info().state.messages;
         let consumer = stream.consumer_info(CONSUMER).await.ok();
         let Some(consumer) = consumer else { return Ok(None) };
-        Ok(Some(Depth { messages, pending: consumer.num_pending, idle_asks: consumer.num_waiting }))
+        let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending as u64);
+        Ok(Some(Depth { messages, pending, unacknowledged, idle_asks: consumer.num_waiting }))
     }
 
     /// Removes the queue. One that is gone already is fine.
