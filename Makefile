@@ -46,6 +46,7 @@ bench: setup
 	@python3 scripts/peers.py
 	.peers/bin/python benches/run.py --record
 
-# The kill tests over many seeds: make soak SEEDS=20
+# The kill tests over many seeds, and 60 faults per seed of all that a cluster stands on: make soak SEEDS=20
 soak: setup
-	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test kills --test s3 -- --nocapture killed
+	@scripts/nats.sh
+	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test kills --test s3 --test chaos -- --nocapture killed

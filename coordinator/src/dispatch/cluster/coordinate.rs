@@ -68,7 +68,8 @@ pub async fn coordinate(
     let view = View::open(&job, &now);
     let mut news = subscribe(&job.queue).await?;
     let (swept, stood) = (Instant::now(), Instant::now());
-    let mut run = Run { job, view, observe, known_failures: known, swept, stood, copied: HashSet::new() };
+    let mut run =
+        Run { job, view, observe, known_failures: known, swept, stood, seemed_stuck: false, copied: HashSet::new() };
     tokio::select! {
         opened = run.open_queue(&now) => opened?,
         Ok(()) = stop.changed() => return Ok(Outcome::Interrupted(run.view.report)),
@@ -104,8 +105,18 @@ struct Run<'a, O> {
     swept: Instant,
     /// When the bucket told last where the job stands.
     stood: Instant,
+    /// Whether the queue had something and gave out nothing, when it was looked at last.
+    seemed_stuck: bool,
     /// Shards that have a second copy.
     copied: HashSet<ShardId>,
+}
+
+/// What is wrong with a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ailment {
+    Gone,
+    /// It holds messages that it gives to nobody.
+    Stuck,
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
@@ -135,10 +146,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         (self.observe)(self.view.seen(&Change::RowsDone));
         // A server that does not answer is waited for: the workers do their shards meanwhile.
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
-        let is_due =
-            self.swept.elapsed() >= SWEEP_EVERY || depth.is_none_or(|depth| depth.messages == 0 || depth.is_stuck());
-        if is_due {
-            return match self.sweep(depth).await {
+        tracing::debug!(?depth, "looked at the queue");
+        let ailment = self.ailment(depth);
+        let is_due = self.swept.elapsed() >= SWEEP_EVERY || depth.is_some_and(|depth| depth.messages == 0);
+        if is_due || ailment.is_some() {
+            return match self.sweep(ailment).await {
                 Err(DispatchError::Bucket(error)) if self.stood.elapsed() < PATIENCE => {
                     tracing::warn!(%error, "cannot see where the job stands; looking again");
                     Ok(false)
@@ -146,26 +158,37 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                 swept => swept,
             };
         }
-        if let Some(Depth { messages, pending: 0, idle_asks: 1.., .. }) = depth {
-            self.copy_oldest(messages).await;
+        match depth {
+            Some(depth) if depth.idle_asks > 0 && depth.messages as usize <= COPIES_AT_ONCE => {
+                Ok(self.help_out(depth).await)
+            }
+            _ => Ok(false),
         }
-        Ok(false)
+    }
+
+    fn ailment(&mut self, depth: Option<Depth>) -> Option<Ailment> {
+        let seems_stuck = depth.is_some_and(|depth| depth.seems_stuck());
+        let seemed_stuck = std::mem::replace(&mut self.seemed_stuck, seems_stuck);
+        match depth {
+            None => Some(Ailment::Gone),
+            Some(_) if seems_stuck && seemed_stuck => Some(Ailment::Stuck),
+            Some(_) => None,
+        }
     }
 
     /// Compares plan and commits, and puts what is open into the queue.
-    async fn sweep(&mut self, depth: Option<Depth>) -> Result<bool, DispatchError> {
+    async fn sweep(&mut self, ailment: Option<Ailment>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
         let now = standing(self.job.bucket).await?;
         self.stood = Instant::now();
         self.stop_if_systemic(&now).await?;
         self.view.count(&self.job, &now);
-        if now.remaining(self.job.plan, self.attempts()).next().is_none() {
-            self.view.report.quarantined = self.quarantined(&now);
+        if self.is_finished(&now) {
             return Ok(true);
         }
-        if depth.is_none_or(|depth| depth.is_stuck()) {
+        if let Some(ailment) = ailment {
             (self.observe)(self.view.seen(&Change::QueueLost));
-            if self.remake_queue().await.is_err() {
+            if self.mend(ailment).await.is_err() {
                 return Ok(false);
             }
         }
@@ -175,9 +198,14 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         Ok(false)
     }
 
-    async fn remake_queue(&self) -> Result<(), LinkError> {
-        self.job.queue.remove().await?;
-        self.job.queue.ensure(self.job.ack_wait).await.map(drop)
+    async fn mend(&mut self, ailment: Ailment) -> Result<(), LinkError> {
+        if ailment == Ailment::Stuck {
+            // Nobody has anything from it.
+            self.job.queue.remove().await?;
+        }
+        self.job.queue.ensure(self.job.ack_wait).await?;
+        self.copied.clear();
+        Ok(())
     }
 
     fn attempts(&self) -> u32 {
@@ -197,12 +225,28 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         Ok(self.job.queue.fill(open.iter().map(|message| (message, Place::First))).await?)
     }
 
-    /// Gives idle workers copies of the shards that are being worked on: a slow or silent worker must not hold up the end.
-    async fn copy_oldest(&mut self, open: u64) {
-        if open as usize > COPIES_AT_ONCE {
-            return;
+    fn is_finished(&mut self, now: &Standing) -> bool {
+        let is_finished = now.remaining(self.job.plan, self.attempts()).next().is_none();
+        if is_finished {
+            self.view.report.quarantined = self.quarantined(now);
         }
-        let Ok(now) = standing(self.job.bucket).await else { return };
+        is_finished
+    }
+
+    /// Near the end, when workers are idle: `true` when all is done, whatever the queue still holds. Else they get copies of
+    /// the shards that are being worked on: a slow or silent worker must not hold up the end.
+    async fn help_out(&mut self, depth: Depth) -> bool {
+        let Ok(now) = standing(self.job.bucket).await else { return false };
+        if self.is_finished(&now) {
+            return true;
+        }
+        if depth.pending == 0 {
+            self.copy_open(&now).await;
+        }
+        false
+    }
+
+    async fn copy_open(&mut self, now: &Standing) {
         let remaining = now.remaining(self.job.plan, self.attempts());
         let copies: Vec<ShardMessage> =
             remaining.filter(|task| !self.copied.contains(&task.shard.id)).map(ShardMessage::from).collect();

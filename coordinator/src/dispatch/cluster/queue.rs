@@ -51,10 +51,10 @@ pub struct Depth {
 }
 
 impl Depth {
-    /// Whether what is in the queue will be given to nobody: a server that was killed may have lost the removal of a
-    /// message and kept its acknowledgement.
-    pub fn is_stuck(&self) -> bool {
-        self.messages > 0 && self.pending == 0 && self.unacknowledged == 0
+    /// Whether there are messages, none of them with a worker, and yet none for those who ask: a server that was killed
+    /// may have lost the removal of a message and kept its acknowledgement. Twice in a row, it is so.
+    pub fn seems_stuck(&self) -> bool {
+        self.messages > 0 && self.unacknowledged == 0 && (self.pending == 0 || self.idle_asks > 0)
     }
 }
 
