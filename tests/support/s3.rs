@@ -4,6 +4,8 @@
 //! spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags, GET heeds If-Match, of
 //! several creates of one object exactly one wins, and a folder is no object.
 
+#![allow(dead_code)]
+
 use s3s::{
     S3 as _, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
@@ -20,14 +22,17 @@ use s3s::{
 use s3s_fs::FileSystem;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 use tokio::{net::TcpListener, sync::oneshot};
 
 const BUCKET: &str = "capfilt";
 const ACCESS_KEY: &str = "AKIDOFTHETESTS";
-const SECRET_KEY: &str = "the secret of the tests";
+pub const SECRET_KEY: &str = "the secret of the tests";
 
 /// Whether the server does what `If-None-Match: *` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub struct S3 {
     folder: tempfile::TempDir,
     endpoint: String,
     requests: Requests,
+    is_read_only: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -61,7 +67,9 @@ impl S3 {
         listener.set_nonblocking(true).unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let files = FileSystem::new(folder.path()).unwrap();
+        let is_read_only = Arc::<AtomicBool>::default();
         let mut service = S3ServiceBuilder::new(Store {
+            is_read_only: Arc::clone(&is_read_only),
             root: folder.path().to_owned(),
             files,
             creates,
@@ -80,7 +88,12 @@ impl S3 {
                 tokio::select! { () = serve(listener, service, log) => {}, _ = stopped => {} }
             });
         });
-        Self { folder, endpoint, requests, stop: Some(stop), thread: Some(thread) }
+        Self { folder, endpoint, requests, is_read_only, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// From now on nobody may write.
+    pub fn forbid_writing(&self) {
+        self.is_read_only.store(true, Ordering::Relaxed);
     }
 
     /// The URL of an object or a prefix.
@@ -151,6 +164,7 @@ async fn serve(listener: TcpListener, service: S3Service, requests: Requests) {
 }
 
 struct Store {
+    is_read_only: Arc<AtomicBool>,
     root: PathBuf,
     files: FileSystem,
     creates: Creates,
@@ -166,6 +180,10 @@ impl Store {
         Ok(self.files.head_object(of.map_input(|_| input)).await?.output.e_tag)
     }
 
+    fn may_write(&self) -> S3Result<()> {
+        if self.is_read_only.load(Ordering::Relaxed) { Err(s3_error!(AccessDenied)) } else { Ok(()) }
+    }
+
     fn is_object(&self, key: &str) -> S3Result<()> {
         if self.root.join(BUCKET).join(key).is_file() { Ok(()) } else { Err(s3_error!(NoSuchKey)) }
     }
@@ -174,6 +192,7 @@ impl Store {
 #[async_trait::async_trait]
 impl s3s::S3 for Store {
     async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
+        self.may_write()?;
         if self.creates == Creates::Ignored {
             request.input.if_none_match = None;
         }
@@ -222,6 +241,7 @@ impl s3s::S3 for Store {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
+        self.may_write()?;
         self.files.create_multipart_upload(request).await
     }
 
