@@ -112,8 +112,8 @@ impl Queue {
 
     /// Drops all shards but those on a device that `stays(worker, rows done, rows)`: somebody else will have them.
     pub fn let_go(&mut self, mut stays: impl FnMut(usize, u64, u64) -> bool) -> Vec<ShardId> {
-        let mut gone: Vec<Task> =
-            self.pending.drain(..).chain(std::mem::take(&mut self.waiting).into_values()).collect();
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let mut gone: Vec<Task> = self.pending.drain(..).chain(waiting).map(|pending| pending.task).collect();
         for (worker, held) in &mut self.in_flight {
             let goes = |held: &mut Held| !held.is_started || !stays(*worker, held.rows, held.task.shard.rows);
             gone.extend(held.extract_if(.., goes).map(|held| held.task));
