@@ -105,6 +105,11 @@ pub struct RunArgs {
     /// Print one JSON object at the end, before the manifest's URL
     #[arg(long)]
     pub json: bool,
+    /// Go on although input files changed since the job was planned. The plan stays: open shards of files that were
+    /// replaced or removed are set aside as quarantined, with the change as the reason; added files are named and are no
+    /// part of the job; what is committed stays. Without it, a changed input is refused
+    #[arg(long)]
+    pub allow_changed: bool,
     #[command(flatten)]
     pub queue: QueueArgs,
 }
@@ -176,6 +181,11 @@ pub struct WorkerArgs {
     pub part: String,
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// After SIGTERM or Ctrl-C, seconds in which a shard may be finished that will be by then; all others are given back
+    /// at once. 0 finishes none. Stay below the scheduler's own patience (Slurm and Kubernetes: 30). A second signal gives
+    /// everything back
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    pub grace: u64,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -198,6 +208,9 @@ pub struct VerifyArgs {
     /// Also judge about N rows again with the job's models, spread over its shards, and compare
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub recompute: u64,
+    /// Do not compare the input's files with those that were planned
+    #[arg(long)]
+    pub allow_changed: bool,
     /// Where to compute them: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,

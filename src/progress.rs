@@ -99,13 +99,22 @@ fn news(change: &Change) -> Option<String> {
             Some(format!("shard {}: {}: {}; set aside", failure.shard, failure.class, failure.message))
         }
         // The error that ends the program says it.
-        Change::Stopping { .. } => None,
+        Change::Stopping { .. } | Change::GivesUp { .. } => None,
         Change::Joined { worker } => Some(format!("worker {worker} joined")),
+        Change::Left { worker, why } => Some(format!("worker {worker} left: {why}")),
+        Change::Coordinator(other) => Some(format!(
+            "another coordinator, {}, is at work on this job, for {:.0} s now; that is harmless: both watch, and either of \
+             them ends the job alone",
+            other.coordinator, other.seconds_up
+        )),
+        Change::QueueWaits { why } => Some(format!("{why}; trying again")),
         Change::QueueFound => {
             Some("the job's queue was there: another coordinator is at work or was; that is harmless".to_owned())
         }
         Change::QueueLost => Some("the job's queue was gone or stuck; filling it again from the bucket".to_owned()),
-        Change::Draining => Some("waiting for the workers to finish what they have".to_owned()),
+        Change::Leaving { given_back, finishing } => {
+            Some(format!("leaving: {given_back} shards go back, {finishing} are being finished"))
+        }
         Change::WorkerStarted { .. } | Change::RowsDone | Change::Committed { .. } => None,
     }
 }

@@ -4,33 +4,12 @@
 
 mod support;
 
-use std::{sync::LazyLock, time::Duration};
+use std::time::Duration;
 use support::{
-    Committed, Job, expect,
     nats::Nats,
-    process::{Process, committed_shards, coordinator, wait_until, worker},
-    stderr,
+    process::{committed_shards, coordinator, wait_until, worker},
+    shared::{SHARDS, assert_whole, shared_job},
 };
-
-/// Twelve shards.
-fn shared_job() -> Job {
-    Job::over_demo().set(&["shards.rows=200"])
-}
-
-/// What one machine alone makes of it.
-fn undisturbed() -> &'static Committed {
-    static UNDISTURBED: LazyLock<Committed> = LazyLock::new(|| {
-        let job = shared_job();
-        job.run();
-        job.committed()
-    });
-    &UNDISTURBED
-}
-
-fn assert_whole(job: &Job) {
-    assert_eq!(job.verify(0)["rows"], 2400);
-    assert!(job.committed() == *undisturbed(), "the committed tables differ");
-}
 
 #[test]
 fn workers_that_come_before_and_after_share_a_job_and_end_with_it() {
@@ -64,7 +43,7 @@ fn a_wiped_queue_a_killed_coordinator_and_a_killed_worker_lose_nothing() {
     let mut second = coordinator(&job, &nats);
     let mut worker = worker(&job, &nats, "c");
     assert_eq!((second.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", second.log(), worker.log());
-    assert!(done < 12, "the job was done before anything was killed");
+    assert!(done < SHARDS, "the job was done before anything was killed");
     assert_whole(&job);
 }
 
@@ -86,22 +65,6 @@ fn a_server_that_is_killed_and_comes_back_is_outlived_by_everyone() {
 }
 
 #[test]
-fn a_worker_that_is_told_to_go_gives_its_shards_to_those_who_stay() {
-    let Some(nats) = Nats::start() else { return };
-    let job = shared_job();
-    let mut coordinator = coordinator(&job, &nats);
-    let mut leaving = worker(&job, &nats, "leaving");
-    wait_until(|| committed_shards(&job) >= 1);
-    leaving.signal("-TERM");
-    assert_eq!(leaving.code(), Some(130), "{}", leaving.log());
-    let left = committed_shards(&job);
-    assert!(left < 12 && coordinator.child.try_wait().unwrap().is_none());
-    let mut staying = worker(&job, &nats, "staying");
-    assert_eq!((coordinator.code(), staying.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), staying.log());
-    assert_whole(&job);
-}
-
-#[test]
 fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
     let Some(nats) = Nats::start() else { return };
     let job = shared_job();
@@ -114,22 +77,4 @@ fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
     zombie.signal("-CONT");
     assert_eq!(zombie.code(), Some(0), "{}", zombie.log());
     assert_whole(&job);
-}
-
-#[test]
-fn wrong_passwords_are_told_from_a_server_that_is_not_there_and_never_shown() {
-    let Some(nats) = Nats::with("authorization { user: cleaner, password: opensesame }") else { return };
-    let job = shared_job();
-    let mut run = job.command("run");
-    let wrong = nats.url().replace("nats://", "nats://cleaner:notthepassword@");
-    let output = expect(run.args(["--cluster", &wrong]), 3);
-    assert!(stderr(&output).contains("refuses us"), "{}", stderr(&output));
-    assert!(!stderr(&output).contains("notthepassword"), "{}", stderr(&output));
-    let mut run = job.command("run");
-    run.args(["--cluster", &nats.url()]).envs([("NATS_USER", "cleaner"), ("NATS_PASSWORD", "opensesame")]);
-    let mut coordinator = Process::start(&job, "coordinator", &mut run);
-    coordinator.wait_for("no worker is there");
-    coordinator.signal("-INT");
-    assert_eq!(coordinator.code(), Some(130));
-    assert!(!coordinator.log().contains("opensesame"), "{}", coordinator.log());
 }

@@ -15,4 +15,4 @@ pub use commits::{Committed, Results, commit, results};
 pub use create::Creation;
 pub use error::BucketError;
 pub use pinned::PinnedObject;
-pub use place::{Place, without_secrets};
+pub use place::{Place, user_of, without_secrets};

@@ -13,6 +13,23 @@ pub struct Step {
     pub problem: Option<String>,
 }
 
+/// Why a bucket cannot hold a job.
+#[derive(Debug, thiserror::Error)]
+#[error("this bucket cannot hold a job: {what}: {why}")]
+pub struct Unfit {
+    pub what: &'static str,
+    pub why: String,
+}
+
+/// Does what [`check`] does.
+///
+/// # Errors
+/// With the step that failed.
+pub async fn require(bucket: &Bucket) -> Result<(), Unfit> {
+    let failed = check(bucket).await.into_iter().find_map(|step| Some((step.what, step.problem?)));
+    failed.map_or(Ok(()), |(what, why)| Err(Unfit { what, why }))
+}
+
 /// Writes, reads, creates twice, lists and deletes a probe below the job's URL; stops at the first step that fails.
 pub async fn check(bucket: &Bucket) -> Vec<Step> {
     let probe = names::probe(&AttemptId::from_random(rand::random()));

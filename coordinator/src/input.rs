@@ -5,6 +5,7 @@ use capfilt_bucket::{BucketError, Place, without_secrets};
 use capfilt_schemas::plan::InputFile;
 use futures::TryStreamExt as _;
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
+use std::{collections::BTreeMap, fmt};
 
 /// Lists the Parquet files of an input, sorted by path: the file the URL names, or all below it.
 ///
@@ -64,21 +65,51 @@ fn pinned(path: String, meta: ObjectMeta) -> InputFile {
     InputFile { path, etag: meta.e_tag.unwrap_or_default(), bytes: meta.size }
 }
 
-/// What changed between the files of a plan and those there are now, each as a sentence.
-pub fn changes(planned: &[InputFile], now: &[InputFile]) -> Vec<String> {
-    let by_path = |files: &[InputFile]| -> std::collections::BTreeMap<String, InputFile> {
+/// One file of the input that is not as it was planned. It shows itself as a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InputChange {
+    Removed(InputFile),
+    Replaced { planned: InputFile, now: InputFile },
+    Added(InputFile),
+}
+
+impl InputChange {
+    /// Path below the input's URL.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Removed(file) | Self::Added(file) | Self::Replaced { planned: file, .. } => &file.path,
+        }
+    }
+}
+
+impl fmt::Display for InputChange {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Removed(file) => write!(out, "input file {} was removed", file.path),
+            Self::Added(file) => write!(out, "input file {} was added", file.path),
+            Self::Replaced { planned, now } => write!(
+                out,
+                "input file {} changed: {} bytes with ETag {}, planned with {} bytes and ETag {}",
+                planned.path, now.bytes, now.etag, planned.bytes, planned.etag
+            ),
+        }
+    }
+}
+
+/// What changed between the files of a plan and those there are now: what was planned first, then what was added.
+pub fn changes(planned: &[InputFile], now: &[InputFile]) -> Vec<InputChange> {
+    let by_path = |files: &[InputFile]| -> BTreeMap<String, InputFile> {
         files.iter().map(|file| (file.path.clone(), file.clone())).collect()
     };
-    let (planned, now) = (by_path(planned), by_path(now));
-    let missing_or_changed = planned.values().filter_map(|file| match now.get(&file.path) {
-        None => Some(format!("input file {} was removed", file.path)),
-        Some(found) if found != file => Some(format!(
-            "input file {} changed: {} bytes with ETag {}, planned with {} bytes and ETag {}",
-            file.path, found.bytes, found.etag, file.bytes, file.etag
-        )),
-        Some(_) => None,
-    });
-    let added =
-        now.keys().filter(|path| !planned.contains_key(*path)).map(|path| format!("input file {path} was added"));
-    missing_or_changed.chain(added).collect()
+    let (planned, mut now) = (by_path(planned), by_path(now));
+    let mut changes = Vec::new();
+    for planned in planned.into_values() {
+        match now.remove(&planned.path) {
+            None => changes.push(InputChange::Removed(planned)),
+            Some(now) if now != planned => changes.push(InputChange::Replaced { planned, now }),
+            Some(_) => {}
+        }
+    }
+    changes.extend(now.into_values().map(InputChange::Added));
+    changes
 }

@@ -1,6 +1,11 @@
 //! Opening a job: the first run writes `job.json`, every later run must match it.
 
-use crate::{Plan, PlanError, input, plan, plan_table};
+use crate::{
+    Plan, PlanError,
+    changed::{self, OnChange},
+    input::{self, InputChange},
+    plan, plan_table,
+};
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation, Place, without_secrets};
 use capfilt_schemas::{
@@ -37,8 +42,16 @@ pub struct Opened {
 /// Why a job could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
-    #[error("this is not the job that was started at this URL:\n  {}\nput these back, or start a new job (another job.url)", .0.join("\n  "))]
+    #[error(
+        "this is not the job that was started at this URL:\n  {}\nput these back, or start a new job (another job.url); \
+         `run --allow-changed` goes on without input files that changed", .0.join("\n  ")
+    )]
     Differs(Vec<String>),
+    #[error(
+        "the weights are not those the job was started with:\n  {}\nput these back, or start a new job (another job.url)",
+        .0.join("\n  ")
+    )]
+    OtherWeights(Vec<String>),
     #[error("{url}: there is no job (no job.json); is the URL right?")]
     NoJob { url: String },
     #[error("{object}: {why}; restore it from a copy, or start a new job (another job.url)")]
@@ -69,9 +82,14 @@ pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> 
 ///
 /// # Errors
 /// [`JobError::Differs`] names every difference between the job that is there and what is asked for.
-pub async fn open_or_create(bucket: &Bucket, input: &Place, asked: Asked<'_>) -> Result<Opened, JobError> {
+pub async fn open_or_create(
+    bucket: &Bucket,
+    input: &Place,
+    asked: Asked<'_>,
+    on_change: OnChange,
+) -> Result<Opened, JobError> {
     if let Some(record) = find(bucket).await? {
-        return resume(bucket, input, record, asked).await;
+        return resume(bucket, input, record, asked, on_change).await;
     }
     let plan = plan::plan(input, asked.resolved).await?;
     create(bucket, input, plan, asked).await
@@ -101,36 +119,61 @@ pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: Asked<'_>
     let bytes = serde_json::to_vec_pretty(&record).expect("a job record is plain data");
     match bucket.create(names::JOB, Bytes::from(bytes)).await? {
         Creation::Created => Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings }),
-        Creation::Exists(found) => resume(bucket, input, bucket.parse_record(names::JOB, &found)?, asked).await,
+        Creation::Exists(found) => {
+            let record = bucket.parse_record(names::JOB, &found)?;
+            resume(bucket, input, record, asked, OnChange::Refuse).await
+        }
     }
 }
 
-async fn resume(bucket: &Bucket, input: &Place, record: JobRecord, asked: Asked<'_>) -> Result<Opened, JobError> {
+async fn resume(
+    bucket: &Bucket,
+    input: &Place,
+    record: JobRecord,
+    asked: Asked<'_>,
+    on_change: OnChange,
+) -> Result<Opened, JobError> {
     let plan = load_plan(bucket, &record).await?;
-    let now = input::list(input, &asked.settings.job.url).await;
     let mut differences = record.differences(asked.settings);
-    differences.extend(model_difference("captioner", &record.captioner, asked.captioner));
-    differences.extend(model_difference("filter", &record.filter, asked.filter));
     // Files of another input would all be "added"; the changed setting says it better.
     let is_other_input = differences.iter().any(|difference| difference.starts_with("input.url:"));
-    match now {
-        _ if is_other_input => {}
-        Ok(now) => differences.extend(input::changes(&planned_files(&record, &plan), &now)),
-        // An input without any file is one whose files were all removed.
-        Err(PlanError::NoFiles { .. }) => differences.extend(input::changes(&planned_files(&record, &plan), &[])),
-        Err(error) => return Err(error.into()),
+    let weights = weights_differences(&record, asked.captioner, asked.filter);
+    if differences.is_empty() && !weights.is_empty() {
+        return Err(JobError::OtherWeights(weights));
+    }
+    differences.extend(weights);
+    let changes =
+        if is_other_input { vec![] } else { input_changes(input, &asked.settings.job.url, &record, &plan).await? };
+    if on_change == OnChange::Refuse {
+        differences.extend(changes.iter().map(ToString::to_string));
     }
     if !differences.is_empty() {
         return Err(JobError::Differs(differences));
     }
+    let mut warnings = changed::set_aside(bucket, &record, &plan, &changes).await?;
     let program = env!("CARGO_PKG_VERSION");
-    let is_same = record.program == program;
-    let warning = format!(
-        "the job was planned by capfilt {}, this is {program}; captions may differ between versions",
-        record.program
-    );
-    let warnings = if is_same { vec![] } else { vec![warning] };
+    if record.program != program {
+        warnings.push(format!(
+            "the job was planned by capfilt {}, this is {program}; captions may differ between versions",
+            record.program
+        ));
+    }
     Ok(Opened { record, plan, resumed: true, warnings })
+}
+
+/// How the input differs from what the job was planned with.
+pub(crate) async fn input_changes(
+    input: &Place,
+    job_url: &str,
+    record: &JobRecord,
+    plan: &[Shard],
+) -> Result<Vec<InputChange>, PlanError> {
+    let now = match input::list(input, job_url).await {
+        // An input without any file is one whose files were all removed.
+        Err(PlanError::NoFiles { .. }) => Vec::new(),
+        now => now?,
+    };
+    Ok(input::changes(&planned_files(record, plan), &now))
 }
 
 /// Every input file the job was planned with: with shards, without rows, refused.
@@ -157,6 +200,12 @@ async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, Jo
         return Err(damaged("the plan is not the one job.json was written for".to_owned()));
     }
     plan_table::decode(bytes).map_err(|error| damaged(error.to_string()))
+}
+
+/// How checkpoints differ from those a job is frozen with, each as a sentence.
+pub(crate) fn weights_differences(record: &JobRecord, captioner: &ModelRecord, filter: &ModelRecord) -> Vec<String> {
+    let captioner = model_difference("captioner", &record.captioner, captioner);
+    captioner.into_iter().chain(model_difference("filter", &record.filter, filter)).collect()
 }
 
 fn model_difference(role: &str, frozen: &ModelRecord, asked: &ModelRecord) -> Option<String> {

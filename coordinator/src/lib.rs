@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod changed;
 pub mod check;
 mod columns;
 pub mod commits;
@@ -20,6 +21,7 @@ mod status;
 mod task;
 mod verify;
 
+pub use changed::OnChange;
 pub use job::JobError;
 pub use plan::{Plan, PlanError, plan};
 pub use standing::{ShardState, Standing, standing, standing_of};

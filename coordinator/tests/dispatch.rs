@@ -213,21 +213,37 @@ async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
     assert!(matches!(error, DispatchError::Systemic(_)), "{error}");
 }
 
+/// Says that so many of a shard's ten rows are done.
+fn progress(rows: u32) -> String {
+    let tally = r#"{\"rows\":{},\"web\":{},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}"#;
+    format!(r#"echo "{{\"event\":\"progress\",\"shard\":\"$id\",\"rows\":{rows},\"tally\":{tally}}}""#)
+}
+
+/// Asks a run to stop, so often, when children have left marks of these names.
+async fn ask_when_there(job: &Job, marks: &[&str], ask: &watch::Sender<bool>, times: u32) {
+    while !marks.iter().all(|mark| job.folder().join(mark).exists()) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for _ in 0..times {
+        ask.send(true).unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
-async fn asked_to_stop_a_run_ends_soon_and_leaves_no_child_behind() {
-    let job = Job::new(6).await;
+async fn asked_to_stop_a_run_finishes_what_will_soon_end_and_leaves_no_child_behind() {
+    let mut job = Job::new(6).await;
+    job.policy.grace = Duration::from_secs(1000);
     let (ask, stop) = watch::channel(false);
+    // The second child's shard has just begun; the first one's is as good as done.
     let script = script(
         "echo $$ > $FOLDER/pid.$WORKER",
-        r#"[ $WORKER = 0 ] || exec sleep 1000; touch "$FOLDER/one"; sleep 0.2"#,
+        &format!(
+            r#"[ $WORKER = 0 ] || {{ touch "$FOLDER/two"; exec sleep 1000; }}; {}; touch "$FOLDER/one"; sleep 0.2"#,
+            progress(10)
+        ),
     );
-    let asking = async {
-        while !job.folder().join("one").exists() || !job.folder().join("pid.1").exists() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        ask.send(true).unwrap();
-    };
-    let (outcome, ()) = tokio::join!(job.run_until(2, &script, stop), asking);
+    let (outcome, ()) = tokio::join!(job.run_until(2, &script, stop), ask_when_there(&job, &["one", "two"], &ask, 1));
     let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
     assert!(report.committed >= 1, "what the first child had in hand was finished within the grace");
     for worker in 0..2 {
@@ -235,6 +251,19 @@ async fn asked_to_stop_a_run_ends_soon_and_leaves_no_child_behind() {
         assert!(!Path::new("/proc").join(pid.trim()).exists(), "worker {worker} lives on");
     }
     assert!(job.failures().await.is_empty(), "being asked to stop is no failure");
+}
+
+#[tokio::test]
+async fn asked_to_stop_twice_a_run_finishes_nothing() {
+    let mut job = Job::new(3).await;
+    job.policy.grace = Duration::from_secs(1000);
+    let (ask, stop) = watch::channel(false);
+    let script = script("", &format!(r#"{}; touch "$FOLDER/one"; exec sleep 1000"#, progress(10)));
+    let (outcome, ()) = tokio::join!(job.run_until(1, &script, stop), ask_when_there(&job, &["one"], &ask, 2));
+    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
+    assert_eq!(report.committed, 0);
+    let leaving = Change::Leaving { given_back: 2, finishing: 1 };
+    assert!(job.changes.lock().unwrap().contains(&leaving), "the second wish came too late");
 }
 
 #[tokio::test]

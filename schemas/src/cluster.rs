@@ -3,7 +3,7 @@
 //! ```text
 //! stream CAPFILT_<key>        subjects capfilt.<key>.shard.<shard>, capfilt.<key>.again.<shard>     ShardMessage
 //!   work queue: one message per open shard and subject, gone when its shard is committed or quarantined
-//! subject capfilt.<key>.news  workers to everyone, kept nowhere                                     News
+//! subject capfilt.<key>.news  workers and coordinators to everyone, kept nowhere                    News
 //! subject capfilt.<key>.end   coordinator to workers: the job is over, or must stop                 End
 //! ```
 //!
@@ -63,7 +63,7 @@ pub struct ShardMessage {
     pub is_new: bool,
 }
 
-/// What a worker tells everyone.
+/// What a worker or a coordinator tells everyone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 pub enum News {
@@ -78,6 +78,13 @@ pub enum News {
     Failed {
         failure: Failure,
     },
+    /// A worker ended since it could not go on.
+    Left {
+        worker: String,
+        why: String,
+    },
+    /// A coordinator is at work; once a second while it lives.
+    Coordinating(CoordinatorReport),
 }
 
 /// One worker process (with all its devices) as it is now.
@@ -93,6 +100,14 @@ pub struct WorkerReport {
     pub rows: u64,
     /// Books of these rows.
     pub tally: Tally,
+    pub seconds_up: f64,
+}
+
+/// One coordinator as it is now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CoordinatorReport {
+    /// Host and process number.
+    pub coordinator: String,
     pub seconds_up: f64,
 }
 

@@ -5,7 +5,7 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
-    cluster::{End, News, QueueNames, ShardMessage, WorkerReport},
+    cluster::{CoordinatorReport, End, News, QueueNames, ShardMessage, WorkerReport},
     commit::{Commit, Output, Timings},
     failure::{Crash, Failure, FailureClass},
     job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
@@ -164,6 +164,8 @@ fn records(out: &mut String) {
         News::Alive(report),
         News::Committed { shard: id.clone(), rows: 3, tally: tally.clone(), superseded: true },
         News::Failed { failure: failure.clone() },
+        News::Left { worker: "w".into(), why: "y".into() },
+        News::Coordinating(CoordinatorReport { coordinator: "c".into(), seconds_up: 1.5 }),
     ];
     let assignment = pipe::Assignment {
         shard,

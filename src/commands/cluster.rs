@@ -10,10 +10,12 @@ use crate::{
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
+    check,
     dispatch::{
         Change, DispatchError, Observation, Outcome, Work, WorkerState,
         cluster::{self, Coordinated, JobQueue, Link, QueueFeed, Reporter},
         crew as crews,
+        embedded::Policy,
     },
     job,
 };
@@ -56,7 +58,7 @@ pub async fn coordinate(job: Coordinated<'_>, stop: watch::Receiver<bool>) -> Re
     let queue = job.queue.clone();
     let outcome = cluster::coordinate(job, |seen| progress.show(seen), stop).await;
     progress.finish();
-    if let Err(error @ DispatchError::Systemic(_)) = &outcome {
+    if let Err(error @ (DispatchError::Systemic(_) | DispatchError::Broken { .. })) = &outcome {
         queue.say_end(&End::Stopped { why: error.to_string() }).await;
         queue.remove().await.environment()?;
     }
@@ -80,11 +82,13 @@ pub async fn join(
     bucket: &Bucket,
     link: Link,
     devices: &[DevicePlan],
+    policy: Policy,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
     let Some(record) = wait_for_job(bucket, stop.clone()).await? else {
         return Ok(Outcome::Interrupted(Default::default()));
     };
+    check::require(bucket).await.environment()?;
     let attempts = record.settings.limits.attempts;
     let feed = QueueFeed::open(link, queue_names(bucket).await?, bucket.clone(), attempts).await.environment()?;
     let mut reports = Reports::new(feed.reporter(), devices);
@@ -94,7 +98,7 @@ pub async fn join(
         reports.take_in(&seen);
         progress.show(seen);
     };
-    let outcome = crews::run(bucket, work, crew(&bucket.place.url, devices)?, feed, observe, stop).await;
+    let outcome = crews::run(bucket, work, crew(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
     progress.finish();
     outcome.environment()
 }
@@ -140,6 +144,7 @@ impl Reports {
             Change::Retrying { failure } | Change::Quarantined { failure } | Change::Stopping { failure } => {
                 self.reporter.news(News::Failed { failure: failure.clone() });
             }
+            Change::GivesUp { why } => self.reporter.news(News::Left { worker: process_name(), why: why.clone() }),
             _ => {}
         }
         if self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {

@@ -1,9 +1,6 @@
 //! `capfilt run`: plan if needed, work until done, seal. Running it again resumes.
 
-use super::{
-    cluster, plan,
-    worker::{self, Part},
-};
+use super::{cluster, plan, worker};
 use crate::{
     args::{QueueArgs, RunArgs},
     exit::{Blame as _, Ending, Exit, Failure},
@@ -12,8 +9,8 @@ use crate::{
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
-    JobError,
-    dispatch::{Outcome, cluster::Coordinated},
+    JobError, OnChange, check,
+    dispatch::{Outcome, cluster::Coordinated, embedded::Policy},
     job::{self, Asked, Opened},
     manifest::{self, Sealed},
     standing,
@@ -36,7 +33,9 @@ pub async fn run(args: &RunArgs) -> Ending {
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
-    let Opened { record, plan, resumed, warnings } = open(&bucket, &settings, &devices).await?;
+    check::require(&bucket).await.environment()?;
+    let on_change = if args.allow_changed { OnChange::SetAside } else { OnChange::Refuse };
+    let Opened { record, plan, resumed, warnings } = open(&bucket, &settings, &devices, on_change).await?;
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     let refused = &record.plan.refused;
     refused.iter().for_each(|file| eprintln!("refused: {}: {}", file.path, file.reason));
@@ -64,10 +63,11 @@ impl OpenJob<'_> {
             let outcome = match &queue {
                 Some(queue) => {
                     let ack_wait = Duration::from_secs(args.ack_wait);
-                    let job = Coordinated { bucket, record, plan, queue: queue.clone(), ack_wait };
+                    let (name, queue) = (worker::process_name(), queue.clone());
+                    let job = Coordinated { name, bucket, record, plan, queue, ack_wait };
                     cluster::coordinate(job, stop.clone()).await?
                 }
-                None => worker::work(bucket, record, plan, Part::WHOLE, devices, stop.clone()).await?,
+                None => worker::work(bucket, record, plan, devices, Policy::default(), stop.clone()).await?,
             };
             if let Outcome::Interrupted(_) = outcome {
                 return Ok(Exit::Interrupted);
@@ -89,12 +89,17 @@ impl OpenJob<'_> {
     }
 }
 
-async fn open(bucket: &Bucket, settings: &Settings, devices: &[DevicePlan]) -> Result<Opened, Failure> {
+async fn open(
+    bucket: &Bucket,
+    settings: &Settings,
+    devices: &[DevicePlan],
+    on_change: OnChange,
+) -> Result<Opened, Failure> {
     let input = Place::open(&settings.input.url).usage()?;
     let (captioner, filter) = models::records(settings).await?;
     let resolved = resolve(settings, devices)?;
     let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
-    match job::open_or_create(bucket, &input, asked).await {
+    match job::open_or_create(bucket, &input, asked, on_change).await {
         Err(error @ (JobError::Differs(_) | JobError::NoJob { .. })) => Err(error).usage(),
         Err(JobError::Plan(error)) => plan::blamed(Err(error)),
         opened => opened.environment(),

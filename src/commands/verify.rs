@@ -15,7 +15,8 @@ pub async fn run(args: &VerifyArgs) -> Ending {
     let bucket = Bucket::open(&args.job).usage()?;
     // A record that does not read is the verification's to report.
     let job = job::find(&bucket).await.unwrap_or(None);
-    let input = job.as_ref().map(|job| Place::open(&job.settings.input.url)).transpose().usage()?;
+    let compared = job.as_ref().filter(|_| !args.allow_changed);
+    let input = compared.map(|job| Place::open(&job.settings.input.url)).transpose().usage()?;
     let bar = ProgressBar::new(0);
     let progress = |done, total| {
         bar.set_length(total);

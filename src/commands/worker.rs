@@ -13,6 +13,7 @@ use crate::{
 use anyhow::anyhow;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
+    check,
     dispatch::{
         Outcome, Report, Work,
         crew::Crew,
@@ -22,6 +23,7 @@ use capfilt_coordinator::{
 };
 use capfilt_schemas::{job::JobRecord, plan::Shard, settings::Auto};
 use serde_json::json;
+use std::time::Duration;
 use tokio::{process::Command, sync::watch};
 
 pub async fn run(args: &WorkerArgs) -> Ending {
@@ -29,11 +31,13 @@ pub async fn run(args: &WorkerArgs) -> Ending {
     let part: Part = args.part.parse().map_err(anyhow::Error::msg).usage()?;
     let bucket = Bucket::open(&args.job).usage()?;
     let devices = machine::devices(&args.devices, Auto::Auto, Auto::Auto).map_err(anyhow::Error::msg).environment()?;
+    let policy = Policy { grace: Duration::from_secs(args.grace), ..Policy::default() };
     let outcome = match cluster::link(&args.cluster) {
-        Some(link) => cluster::join(&bucket, link, &devices, stop).await?,
+        Some(link) => cluster::join(&bucket, link, &devices, policy, stop).await?,
         None => {
             let (record, plan) = job::load(&bucket).await.environment()?;
-            work(&bucket, &record, &plan, part, &devices, stop).await?
+            check::require(&bucket).await.environment()?;
+            work(&bucket, &record, &part.of(&plan), &devices, policy, stop).await?
         }
     };
     match outcome {
@@ -56,16 +60,14 @@ fn conclude(report: &Report, as_json: bool) {
 
 /// Every `of`-th shard of a plan, from the `index`-th on.
 #[derive(Debug, Clone, Copy)]
-pub struct Part {
+struct Part {
     index: usize,
     of: usize,
 }
 
 impl Part {
-    pub const WHOLE: Self = Self { index: 0, of: 1 };
-
-    fn of(self, plan: &[Shard]) -> impl Iterator<Item = &Shard> {
-        plan.iter().skip(self.index).step_by(self.of)
+    fn of(self, plan: &[Shard]) -> Vec<Shard> {
+        plan.iter().skip(self.index).step_by(self.of).cloned().collect()
     }
 }
 
@@ -81,19 +83,18 @@ impl std::str::FromStr for Part {
     }
 }
 
-/// Works on what is open of a part of the plan, with one process per device.
+/// Works on what is open of a plan, or of a part of one, with one process per device.
 pub async fn work(
     bucket: &Bucket,
     record: &JobRecord,
     plan: &[Shard],
-    part: Part,
     devices: &[DevicePlan],
+    policy: Policy,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
     let standing = standing(bucket).await.environment()?;
-    let plan: Vec<Shard> = part.of(plan).cloned().collect();
-    let work = Work::remaining(&plan, &standing, record.settings.limits.attempts);
-    let crew = crew(&bucket.place.url, devices)?;
+    let work = Work::remaining(plan, &standing, record.settings.limits.attempts);
+    let crew = crew(&bucket.place.url, devices, policy)?;
     let mut progress = JobProgress::start();
     let outcome = embedded::run(bucket, work, crew, |seen| progress.show(seen), stop).await;
     progress.finish();
@@ -101,7 +102,11 @@ pub async fn work(
 }
 
 /// One child process of this program per device.
-pub fn crew(job_url: &str, devices: &[DevicePlan]) -> Result<Crew<impl Fn(&str, usize) -> Command>, Failure> {
+pub fn crew(
+    job_url: &str,
+    devices: &[DevicePlan],
+    policy: Policy,
+) -> Result<Crew<impl Fn(&str, usize) -> Command>, Failure> {
     let program =
         std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
     let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
@@ -115,7 +120,7 @@ pub fn crew(job_url: &str, devices: &[DevicePlan]) -> Result<Crew<impl Fn(&str, 
         command
     };
     let devices = devices.iter().map(|plan| plan.device.clone()).collect();
-    Ok(Crew { devices, command, policy: Policy::default() })
+    Ok(Crew { devices, command, policy })
 }
 
 /// Host and process: enough to find the log of a shard's attempt.

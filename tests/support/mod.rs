@@ -5,7 +5,10 @@
 pub mod fleet;
 pub mod kills;
 pub mod nats;
+pub mod nats_cluster;
 pub mod process;
+pub mod shared;
+pub mod small;
 pub mod tables;
 
 use std::{
@@ -160,7 +163,7 @@ fn table_and_path(output: &serde_json::Value) -> (String, PathBuf) {
 }
 
 /// Address of a ledger's first row.
-fn first_address(ledger: &Path) -> (String, u64) {
+pub fn first_address(ledger: &Path) -> (String, u64) {
     use arrow::array::AsArray as _;
     let file = std::fs::File::open(ledger).unwrap();
     let mut reader =

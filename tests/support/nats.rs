@@ -1,6 +1,7 @@
 //! A real nats-server on loopback, with its files in a temporary folder, ended when it is dropped.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -9,11 +10,17 @@ use std::{
 
 /// A server with JetStream and file storage.
 pub struct Nats {
-    folder: tempfile::TempDir,
+    pub folder: tempfile::TempDir,
     port: u16,
-    /// Lines of its configuration: users, TLS.
+    monitor: u16,
+    /// Lines of its configuration: users, TLS, the cluster it belongs to.
     settings: String,
     server: Option<Child>,
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Nats {
@@ -27,9 +34,9 @@ impl Nats {
             println!("SKIPPED: nats-server is not installed (Debian and Ubuntu: apt-get install nats-server)");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let mut nats = Self { folder, port, settings: settings.to_owned(), server: None };
+        let (port, monitor) = (free_port(), free_port());
+        let mut nats = Self { folder, port, monitor, settings: settings.to_owned(), server: None };
         nats.up();
         Some(nats)
     }
@@ -41,9 +48,11 @@ impl Nats {
     /// Starts the server at the same place, with the files it left.
     pub fn up(&mut self) {
         let config = self.folder.path().join("nats.conf");
-        let (port, store) = (self.port, self.store().display().to_string());
-        let text =
-            format!("host: 127.0.0.1\nport: {port}\njetstream {{ store_dir: \"{store}\" }}\n{}\n", self.settings);
+        let (port, monitor, store) = (self.port, self.monitor, self.store().display().to_string());
+        let text = format!(
+            "host: 127.0.0.1\nport: {port}\nhttp: 127.0.0.1:{monitor}\njetstream {{ store_dir: \"{store}\" }}\n{}\n",
+            self.settings
+        );
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let server = Command::new("nats-server").arg("-c").arg(config).stderr(log).stdout(Stdio::null()).spawn();
@@ -66,6 +75,24 @@ impl Nats {
     /// Removes everything the server kept; it must be down.
     pub fn wipe(&self) {
         let _ = std::fs::remove_dir_all(self.store());
+    }
+
+    /// What the server says of itself at this path: `/jsz?consumers=true`.
+    pub fn monitored(&self, path: &str) -> serde_json::Value {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.monitor)).unwrap();
+        write!(socket, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        serde_json::from_str(body).unwrap()
+    }
+
+    /// The one job queue of the server, with its settings and its consumer; `None` when it has none.
+    pub fn queue(&self) -> Option<serde_json::Value> {
+        let all = self.monitored("/jsz?accounts=true&streams=true&consumers=true&config=true");
+        let streams = all["account_details"][0]["stream_detail"].as_array()?;
+        assert!(streams.len() <= 1, "{streams:?}");
+        streams.first().cloned()
     }
 
     fn store(&self) -> PathBuf {

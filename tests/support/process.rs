@@ -69,14 +69,25 @@ pub fn wait_until(mut is_so: impl FnMut() -> bool) {
 }
 
 pub fn coordinator(job: &Job, nats: &Nats) -> Process {
-    let mut command = job.command("run");
-    Process::start(job, "coordinator", command.args(["--cluster", &nats.url(), "--ack-wait", "6"]))
+    Process::start(job, "coordinator", coordinate(job, &nats.url()).args(["--ack-wait", "6"]))
 }
 
 pub fn worker(job: &Job, nats: &Nats, name: &str) -> Process {
+    Process::start(job, name, &mut work(job, &nats.url()))
+}
+
+/// A coordinator at these servers, not yet started.
+pub fn coordinate(job: &Job, cluster: &str) -> Command {
+    let mut command = job.command("run");
+    command.args(["--cluster", cluster]);
+    command
+}
+
+/// A worker at these servers, not yet started.
+pub fn work(job: &Job, cluster: &str) -> Command {
     let mut command = job.command_by_url("worker");
-    command.args(["--device", "cpu", "--cluster", &nats.url()]);
-    Process::start(job, name, &mut command)
+    command.args(["--device", "cpu", "--cluster", cluster]);
+    command
 }
 
 pub fn committed_shards(job: &Job) -> usize {

@@ -23,7 +23,10 @@ use s3s::{
 use s3s_fs::FileSystem;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::JoinHandle,
 };
 use tokio::{
@@ -33,7 +36,7 @@ use tokio::{
 
 const BUCKET: &str = "capfilt";
 const ACCESS_KEY: &str = "AKIDOFTHETESTS";
-const SECRET_KEY: &str = "the secret of the tests";
+pub const SECRET_KEY: &str = "the secret of the tests";
 
 /// Whether the server does what `If-None-Match: *` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,7 @@ pub struct S3 {
     requests: Requests,
     /// What goes wrong with the next calls.
     pub faults: Faults,
+    is_read_only: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -69,7 +73,9 @@ impl S3 {
         listener.set_nonblocking(true).unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let files = FileSystem::new(folder.path()).unwrap();
+        let is_read_only = Arc::<AtomicBool>::default();
         let mut service = S3ServiceBuilder::new(Store {
+            is_read_only: Arc::clone(&is_read_only),
             root: folder.path().to_owned(),
             files,
             creates,
@@ -88,7 +94,12 @@ impl S3 {
                 tokio::select! { () = serve(listener, service, log, faulty) => {}, _ = stopped => {} }
             });
         });
-        Self { folder, endpoint, requests, faults, stop: Some(stop), thread: Some(thread) }
+        Self { folder, endpoint, requests, faults, is_read_only, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// From now on nobody may write.
+    pub fn forbid_writing(&self) {
+        self.is_read_only.store(true, Ordering::Relaxed);
     }
 
     /// The URL of an object or a prefix.
@@ -169,6 +180,7 @@ fn twice(socket: TcpStream) -> (TcpStream, Arc<TcpStream>) {
 }
 
 struct Store {
+    is_read_only: Arc<AtomicBool>,
     root: PathBuf,
     files: FileSystem,
     creates: Creates,
@@ -184,6 +196,10 @@ impl Store {
         Ok(self.files.head_object(of.map_input(|_| input)).await?.output.e_tag)
     }
 
+    fn may_write(&self) -> S3Result<()> {
+        if self.is_read_only.load(Ordering::Relaxed) { Err(s3_error!(AccessDenied)) } else { Ok(()) }
+    }
+
     fn is_object(&self, key: &str) -> S3Result<()> {
         if self.root.join(BUCKET).join(key).is_file() { Ok(()) } else { Err(s3_error!(NoSuchKey)) }
     }
@@ -192,6 +208,7 @@ impl Store {
 #[async_trait::async_trait]
 impl s3s::S3 for Store {
     async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
+        self.may_write()?;
         if self.creates == Creates::Ignored {
             request.input.if_none_match = None;
         }
@@ -240,6 +257,7 @@ impl s3s::S3 for Store {
         &self,
         request: S3Request<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
+        self.may_write()?;
         self.files.create_multipart_upload(request).await
     }
 

@@ -3,6 +3,8 @@
 //! One task owns all state and takes in one thing at a time: what a child said, the feed's next shard, the clock's tick,
 //! or the wish to stop. Children that die are replaced after a back-off; see [`Policy`] for every bound.
 
+mod leave;
+
 use super::{
     Change, DispatchError, Observation, Outcome, Work,
     account::Account,
@@ -25,7 +27,7 @@ use std::time::Duration;
 use tokio::{
     process::Command,
     sync::{mpsc, watch},
-    time::{Instant, interval, timeout_at},
+    time::{Instant, interval},
 };
 
 /// How often due back-offs and silent children are looked for.
@@ -33,9 +35,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// The observer is told where things stand at least so often: who watches from elsewhere wants to hear of an idle worker.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-
-/// How long a killed child's end may take to be seen.
-const KILLED: Duration = Duration::from_secs(5);
 
 /// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up by its pipe.
 const HEARD_BOUND: usize = 256;
@@ -49,7 +48,8 @@ pub struct Crew<C> {
     pub policy: Policy,
 }
 
-/// Works until the feed has ended and every shard is committed, quarantined or given back, or until `stop` becomes true.
+/// Works until the feed has ended and every shard is committed, quarantined or given back, or until `stop` becomes true;
+/// when it is told so once more, nothing is finished and all is given back.
 ///
 /// # Errors
 /// When going on makes no sense; see [`DispatchError`]. No child outlives the call, whatever its result.
@@ -64,12 +64,10 @@ pub async fn run<F: Feed>(
     let (heard_in, mut heard) = mpsc::channel(HEARD_BOUND);
     let mut run = Run::new(bucket, work, crew, feed, observe, heard_in);
     let worked = run.work(&mut heard, &mut stop).await;
-    // However it ends, children finish what they can: a commit made while draining counts.
-    run.drain(&mut heard).await;
-    let is_finished = run.is_finished();
-    for shard in run.queue.whereabouts() {
-        run.feed.give_back(&shard, Duration::ZERO);
-    }
+    run.tell_why(&worked);
+    // However it ends, children finish what they can soon: a commit made while leaving counts.
+    let is_all_done = run.leave(&mut heard, &mut stop).await;
+    let is_finished = is_all_done && run.is_finished();
     run.feed.close().await;
     worked?;
     let report = run.account.report;
@@ -89,6 +87,8 @@ struct Run<'a, C, F, O> {
     heard_in: mpsc::Sender<Heard>,
     /// Shards in their back-off, with its end.
     retries: Vec<(Instant, ShardId)>,
+    /// Shards that were given back when the run ended.
+    given_back: usize,
     account: Account,
     /// When the observer was told something last.
     told: Instant,
@@ -113,6 +113,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             observe,
             heard_in,
             retries: Vec::new(),
+            given_back: 0,
             account,
             told: Instant::now(),
         }
@@ -235,7 +236,13 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 self.tell(Change::WorkerReady { worker, device });
             }
             Event::Handling { .. } => {}
-            Event::Started { .. } | Event::Progress { .. } => self.tell(Change::RowsDone),
+            Event::Started { .. } => {
+                if let Some(up) = self.slots[worker].up() {
+                    up.on_device_since = Instant::now();
+                }
+                self.tell(Change::RowsDone);
+            }
+            Event::Progress { .. } => self.tell(Change::RowsDone),
             Event::Committed { shard, rows, tally, superseded, .. } if effect == Effect::Committed => {
                 self.slots[worker].deaths_in_row = 0;
                 self.account.commit(rows, &tally, superseded);
@@ -319,29 +326,11 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         Ok(())
     }
 
-    /// Lets children finish what they have, for as long as the grace lasts, then kills them. Nothing is handed out, and
-    /// nothing that goes wrong now matters: what is not committed is done again.
-    async fn drain(&mut self, heard: &mut mpsc::Receiver<Heard>) {
-        if !self.is_finished() {
-            self.tell(Change::Draining);
-        }
-        self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.close());
-        self.hear_ends(heard, Instant::now() + self.policy.grace).await;
-        self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.kill());
-        self.hear_ends(heard, Instant::now() + KILLED).await;
-    }
-
-    async fn hear_ends(&mut self, heard: &mut mpsc::Receiver<Heard>, until: Instant) {
-        while self.slots.iter().any(Slot::is_up) {
-            let Ok(Some((worker, said))) = timeout_at(until, heard.recv()).await else { return };
-            match said {
-                Said::Ended(_) => drop(self.slots[worker].end(self.policy.restart, false)),
-                said => {
-                    if let Err(error) = self.take_in(worker, said).await {
-                        tracing::debug!(%error, "while draining");
-                    }
-                }
-            }
+    /// What failed would stop others too, if it is not this machine alone; of systemic failures they know already.
+    fn tell_why(&mut self, worked: &Result<(), DispatchError>) {
+        match worked {
+            Ok(()) | Err(DispatchError::Systemic(_) | DispatchError::Stopped { .. }) => {}
+            Err(error) => self.tell(Change::GivesUp { why: error.to_string() }),
         }
     }
 

@@ -23,6 +23,9 @@ pub trait Feed {
     /// Somebody should take the shard after this time.
     fn give_back(&mut self, shard: &ShardId, after: Duration);
 
+    /// Takes no further shard; one that is on its way goes back.
+    fn refuse(&mut self);
+
     /// Ends the feed; what was said to it has arrived when this returns.
     fn close(self) -> impl Future<Output = ()>;
 }
@@ -43,6 +46,8 @@ impl Feed for Nothing {
     }
 
     fn give_back(&mut self, _: &ShardId, _: Duration) {}
+
+    fn refuse(&mut self) {}
 
     async fn close(self) {}
 }

@@ -97,6 +97,13 @@ pub enum DispatchError {
          is there enough memory (see the kernel's log), and does anything else end processes here?{}", shown(.last_words)
     )]
     WorkersKilled { kills: u32, how: String, last_words: Vec<String> },
+    #[error("the job was stopped: {found} (worker {worker} met it first: {why})")]
+    Broken {
+        #[source]
+        found: Box<cluster::Broken>,
+        worker: String,
+        why: String,
+    },
     #[error("cannot start the worker on {device}: {source}")]
     Spawn {
         device: String,

@@ -1,6 +1,11 @@
 //! What a dispatcher tells whoever shows progress.
 
-use capfilt_schemas::{cluster::WorkerReport, failure::Failure, plan::ShardId, tally::Tally};
+use capfilt_schemas::{
+    cluster::{CoordinatorReport, WorkerReport},
+    failure::Failure,
+    plan::ShardId,
+    tally::Tally,
+};
 
 /// Something happened, and where the job stands now.
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +51,29 @@ pub enum Change {
     Stopping {
         failure: Failure,
     },
-    Draining,
+    /// Going on makes no sense on this machine.
+    GivesUp {
+        why: String,
+    },
+    /// The run ends: shards that were given back, and shards that are being finished.
+    Leaving {
+        given_back: usize,
+        finishing: usize,
+    },
     /// A worker of the cluster was heard for the first time.
     Joined {
         worker: String,
+    },
+    /// A worker of the cluster ended since it could not go on.
+    Left {
+        worker: String,
+        why: String,
+    },
+    /// Another coordinator of this job was heard for the first time.
+    Coordinator(CoordinatorReport),
+    /// The cluster's queue cannot be made yet.
+    QueueWaits {
+        why: String,
     },
     /// The cluster's queue was there already: another coordinator works on this job, or did.
     QueueFound,

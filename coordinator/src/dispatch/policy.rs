@@ -7,7 +7,8 @@ use std::time::Duration;
 pub struct Policy {
     /// A child that has work, or is starting, and says nothing for so long is taken for hung and killed.
     pub silence: Duration,
-    /// How long children may finish what they have when the run is to stop.
+    /// How long a shard on a device may take to be finished when the run is to stop. What was not begun, or would take
+    /// longer, is given back at once.
     pub grace: Duration,
     /// Back-off before a shard's second try; it doubles with every failure, with jitter, up to a minute.
     pub retry: Duration,

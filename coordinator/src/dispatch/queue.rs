@@ -11,6 +11,7 @@
 //! | in flight   | its worker was killed                  | pending, no try used up                    |
 //! | in flight   | its worker crashed on another shard    | pending, no try used up                    |
 //! | waiting     | `release`                              | pending                                    |
+//! | any of them | `let_go`, unless it may stay           | gone: it is somebody else's                |
 //!
 //! A shard under suspicion of ending its process (see [`crate::crashes`]) shares its worker with no other.
 //!
@@ -107,6 +108,17 @@ impl Queue {
     /// Drops a waiting shard: somebody else will try it.
     pub fn forget(&mut self, shard: &ShardId) {
         self.waiting.remove(shard);
+    }
+
+    /// Drops all shards but those on a device that `stays(worker, rows done, rows)`: somebody else will have them.
+    pub fn let_go(&mut self, mut stays: impl FnMut(usize, u64, u64) -> bool) -> Vec<ShardId> {
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        let mut gone: Vec<Task> = self.pending.drain(..).chain(waiting).map(|pending| pending.task).collect();
+        for (worker, held) in &mut self.in_flight {
+            let goes = |held: &mut Held| !held.is_started || !stays(*worker, held.rows, held.task.shard.rows);
+            gone.extend(held.extract_if(.., goes).map(|held| held.task));
+        }
+        gone.into_iter().map(|task| task.shard.id).collect()
     }
 
     /// Hands out a shard under a fresh attempt id, if the worker should have one.

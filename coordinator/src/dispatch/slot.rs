@@ -37,6 +37,8 @@ pub(super) struct Up {
     pub is_ready: bool,
     /// When it last said something, or was last given something.
     pub last_heard: Instant,
+    /// When the newest shard reached its device.
+    pub on_device_since: Instant,
     /// It was killed for its silence; its end is on the way.
     pub is_hung: bool,
 }
@@ -68,7 +70,14 @@ impl Slot {
     }
 
     pub fn start(&mut self, child: Child) {
-        self.state = SlotState::Up(Up { child, is_ready: false, last_heard: Instant::now(), is_hung: false });
+        let now = Instant::now();
+        let up = Up { child, is_ready: false, last_heard: now, on_device_since: now, is_hung: false };
+        self.state = SlotState::Up(up);
+    }
+
+    /// How long its child's newest shard has been on the device.
+    pub fn time_on_device(&mut self) -> Duration {
+        self.up().map_or(Duration::ZERO, |up| up.on_device_since.elapsed())
     }
 
     /// Notes that the child is gone, by its own doing or not; returns what was known of it.

@@ -10,7 +10,7 @@ mod shard;
 mod table;
 
 use crate::{
-    JobError, input, job,
+    JobError, job,
     manifest::Books,
     standing::{Standing, standing},
 };
@@ -118,14 +118,10 @@ async fn shards(
 }
 
 async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
-    let now = match input::list(input, &job.settings.job.url).await {
-        Err(crate::PlanError::NoFiles { .. }) => Vec::new(),
-        listed => listed?,
-    };
-    let changes = input::changes(&job::planned_files(job, plan), &now);
     let next =
         "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
-    Ok(changes.into_iter().map(|change| Problem::new(&job.settings.input.url, change, next)).collect())
+    let changes = job::input_changes(input, &job.settings.job.url, job, plan).await?;
+    Ok(changes.iter().map(|change| Problem::new(&job.settings.input.url, change.to_string(), next)).collect())
 }
 
 /// One problem for all shards that are to be done: an unfinished job has many of them.

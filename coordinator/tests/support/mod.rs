@@ -10,7 +10,7 @@ use arrow::{
     datatypes::{Field, Schema},
 };
 use capfilt_bucket::{Bucket, Place, commit};
-use capfilt_coordinator::{Plan, job, job::Asked, plan};
+use capfilt_coordinator::{OnChange, Plan, job, job::Asked, plan};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     failure::{self, Failure, FailureClass},
@@ -70,7 +70,7 @@ impl World {
     }
 
     pub async fn open(&self) -> Result<job::Opened, capfilt_coordinator::JobError> {
-        job::open_or_create(&self.bucket(), &self.input(), self.asked()).await
+        job::open_or_create(&self.bucket(), &self.input(), self.asked(), OnChange::Refuse).await
     }
 }
 

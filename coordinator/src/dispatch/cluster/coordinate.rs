@@ -3,6 +3,7 @@
 use super::{
     link::LinkError,
     queue::{Depth, JobQueue, Place},
+    suspect,
 };
 use crate::{
     dispatch::{Change, DispatchError, Observation, Outcome, Progress, Report, Work},
@@ -11,7 +12,7 @@ use crate::{
 use async_nats::Subscriber;
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
-    cluster::{End, News, ShardMessage, WorkerReport},
+    cluster::{CoordinatorReport, End, News, ShardMessage, WorkerReport},
     job::JobRecord,
     plan::{Shard, ShardId},
 };
@@ -37,14 +38,17 @@ const SILENT: Duration = Duration::from_secs(5);
 /// How long the store may fail before we give up; the workers do their shards meanwhile.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long a server that was reached may then fail to make the queue.
-const QUEUE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a queue that cannot be made is tried for: servers that have just started first elect who decides, and one that
+/// was reached may go away.
+const MAKE_QUEUE: Duration = Duration::from_secs(120);
 
 /// Second copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
 
 /// The parts of a job that is coordinated.
 pub struct Coordinated<'a> {
+    /// Host and process number.
+    pub name: String,
     pub bucket: &'a Bucket,
     pub record: &'a JobRecord,
     pub plan: &'a [Shard],
@@ -56,8 +60,11 @@ pub struct Coordinated<'a> {
 /// Works until every shard is committed or quarantined, or until `stop` becomes true; then the queue stays, and so do the
 /// workers. It is the caller's to [`JobQueue::remove`] it when the job is sealed.
 ///
+/// Several coordinators of one job are harmless: each keeps the queue filled, and a place in it takes one message.
+///
 /// # Errors
-/// When a shard failed for a reason that would hold for every other, and when the store fails.
+/// When a shard failed for a reason that would hold for every other, when a worker left for a reason that holds here too,
+/// and when the store fails.
 pub async fn coordinate(
     job: Coordinated<'_>,
     observe: impl FnMut(Observation<'_>),
@@ -67,12 +74,22 @@ pub async fn coordinate(
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
     let mut news = subscribe(&job.queue).await?;
-    let (swept, stood) = (Instant::now(), Instant::now());
-    let mut run =
-        Run { job, view, observe, known_failures: known, swept, stood, seemed_stuck: false, copied: HashSet::new() };
+    let mut run = Run {
+        job,
+        view,
+        observe,
+        known_failures: known,
+        started: Instant::now(),
+        swept: Instant::now(),
+        stood: Instant::now(),
+        seemed_stuck: false,
+        copied: HashSet::new(),
+        peers: HashSet::new(),
+        left: None,
+    };
     tokio::select! {
         opened = run.open_queue(&now) => opened?,
-        Ok(()) = stop.changed() => return Ok(Outcome::Interrupted(run.view.report)),
+        Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Outcome::Interrupted(run.view.report)),
     }
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -102,6 +119,7 @@ struct Run<'a, O> {
     observe: O,
     /// Attempts whose failures were on record before: what they say is repaired, or it will be said again.
     known_failures: HashSet<String>,
+    started: Instant,
     swept: Instant,
     /// When the bucket told last where the job stands.
     stood: Instant,
@@ -109,6 +127,10 @@ struct Run<'a, O> {
     seemed_stuck: bool,
     /// Shards that have a second copy.
     copied: HashSet<ShardId>,
+    /// Other coordinators that were heard.
+    peers: HashSet<String>,
+    /// A worker that left since it could not go on, and why; to be looked into.
+    left: Option<(String, String)>,
 }
 
 /// What is wrong with a queue.
@@ -120,15 +142,18 @@ enum Ailment {
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
-    /// Makes the queue and puts into it what is open. A server may go away between its first answer and this one.
+    /// Makes the queue and puts into it what is open.
     async fn open_queue(&mut self, now: &Standing) -> Result<(), DispatchError> {
-        let since = Instant::now();
+        let mut told = String::new();
         loop {
             let error = match self.try_open_queue(now).await {
-                Err(DispatchError::Link(error)) if since.elapsed() < QUEUE_WITHIN => error,
+                Err(DispatchError::Link(error)) if self.started.elapsed() < MAKE_QUEUE => error.to_string(),
                 opened => return opened,
             };
-            tracing::warn!(%error, "the queue cannot be made now; trying again");
+            if error != told {
+                told.clone_from(&error);
+                (self.observe)(self.view.seen(&Change::QueueWaits { why: error }));
+            }
             sleep(LOOK_EVERY).await;
         }
     }
@@ -143,6 +168,14 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// Looks at queue and bucket; `true` when nothing is open any more.
     async fn look(&mut self) -> Result<bool, DispatchError> {
         self.view.forget_silent();
+        self.tell_of_us().await;
+        if let Some((worker, why)) = self.left.take() {
+            suspect::look(self.job.bucket, self.job.record).await.map_err(|found| DispatchError::Broken {
+                found: Box::new(found),
+                worker,
+                why,
+            })?;
+        }
         (self.observe)(self.view.seen(&Change::RowsDone));
         // A server that does not answer is waited for: the workers do their shards meanwhile.
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
@@ -271,6 +304,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             Ok(News::Failed { failure }) if failure.class.is_systemic() => {
                 return Err(DispatchError::Systemic(Box::new(failure)));
             }
+            Ok(News::Left { worker, why }) => {
+                self.left = Some((worker.clone(), why.clone()));
+                Some(Change::Left { worker, why })
+            }
+            Ok(News::Coordinating(other)) => self.hear_of(other),
             Ok(News::Failed { failure }) => {
                 self.view.report.retries += 1;
                 self.view.progress.retries += 1;
@@ -285,6 +323,19 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             (self.observe)(self.view.seen(&change));
         }
         Ok(())
+    }
+
+    /// So that other coordinators of this job know of this one.
+    async fn tell_of_us(&self) {
+        let seconds_up = self.started.elapsed().as_secs_f64();
+        let report = CoordinatorReport { coordinator: self.job.name.clone(), seconds_up };
+        let payload = serde_json::to_vec(&News::Coordinating(report)).expect("news are plain data");
+        let _ = self.job.queue.client.publish(self.job.queue.names.news(), payload.into()).await;
+    }
+
+    fn hear_of(&mut self, other: CoordinatorReport) -> Option<Change> {
+        let is_new = other.coordinator != self.job.name && self.peers.insert(other.coordinator.clone());
+        is_new.then_some(Change::Coordinator(other))
     }
 
     /// News can be lost; the failures in the bucket cannot.

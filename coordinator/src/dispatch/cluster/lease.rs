@@ -44,6 +44,8 @@ enum Say {
     Done(ShardId),
     GiveBack(ShardId, Duration),
     News(News),
+    /// No shard is wanted any more, not even one that was asked for.
+    Refuse,
     /// Nothing follows that matters; a [`Reporter`] may outlive its feed.
     Close,
 }
@@ -135,6 +137,16 @@ impl Feed for QueueFeed {
         self.say(Say::GiveBack(shard.clone(), after));
     }
 
+    fn refuse(&mut self) {
+        self.shards.close();
+        self.say(Say::Refuse);
+        while let Ok(arrived) = self.shards.try_recv() {
+            if let Ok(task) = arrived {
+                self.give_back(&task.shard.id, Duration::ZERO);
+            }
+        }
+    }
+
     async fn close(self) {
         let Self { shards, say, keeper, .. } = self;
         drop(shards);
@@ -157,7 +169,7 @@ impl Keeper {
     async fn keep(mut self, mut said: mpsc::Receiver<Say>) {
         let (want, wanted) = mpsc::channel(1);
         let (pulled_in, mut pulled) = mpsc::channel(1);
-        let pulling = tokio::task::spawn_local(pull(
+        let mut pulling = tokio::task::spawn_local(pull(
             self.queue.clone(),
             self.bucket.clone(),
             self.attempts,
@@ -180,6 +192,12 @@ impl Keeper {
                 said = said.recv() => match said {
                     // The puller takes one wish at a time; the crew has one at a time.
                     Some(Say::Want) => drop(want.try_send(())),
+                    Some(Say::Refuse) => {
+                        pulling.abort();
+                        // The server must know that we wait for nothing before a shard goes back: it would be ours again.
+                        let _ = (&mut pulling).await;
+                        let _ = tokio::time::timeout(FLUSH, self.queue.client.flush()).await;
+                    }
                     Some(Say::Close) | None => break,
                     Some(said) => self.take_in(said).await,
                 },
@@ -198,7 +216,7 @@ impl Keeper {
     /// A lost answer does no harm: the message comes again, and the commit says that it is done.
     async fn take_in(&mut self, said: Say) {
         let (message, kind) = match said {
-            Say::Want | Say::Close => return,
+            Say::Want | Say::Refuse | Say::Close => return,
             Say::News(news) => {
                 let payload = serde_json::to_vec(&news).expect("news are plain data");
                 let _ = self.queue.client.publish(self.queue.names.news(), payload.into()).await;
@@ -217,8 +235,11 @@ impl Keeper {
     async fn hand_over(&mut self, pulled: Pulled) {
         match pulled {
             Pulled::Task(task) => {
-                // A crew that is gone has closed the channel; `keep` ends then and gives everything back.
-                let _ = self.shards.send(Ok(*task)).await;
+                let shard = task.shard.id.clone();
+                // A crew that wants nothing any more has closed the channel.
+                if self.shards.send(Ok(*task)).await.is_err() {
+                    self.take_in(Say::GiveBack(shard, Duration::ZERO)).await;
+                }
             }
             Pulled::Over => {
                 // A closed channel says that nothing follows.

@@ -1,8 +1,8 @@
 //! The connection to NATS: where it is, who we are, and errors that show no secret.
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions};
-use capfilt_bucket::without_secrets;
-use std::{fmt, path::PathBuf, time::Duration};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, rustls};
+use capfilt_bucket::{user_of, without_secrets};
+use std::{error::Error as _, fmt, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
 
 /// How long one request may take.
@@ -11,6 +11,9 @@ const REQUEST: Duration = Duration::from_secs(5);
 /// How long a server that cannot be reached is waited for at the start. Later losses are waited out without end: a worker
 /// must outlive the server.
 const FIRST_CONTACT: Duration = Duration::from_secs(120);
+
+/// Time between two signs of life that are asked of the server: one that is gone without a word is left for another soon.
+const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// Time between two tries at the first contact.
 const TRY_EVERY: Duration = Duration::from_secs(1);
@@ -22,7 +25,7 @@ pub struct Link {
     pub url: String,
     /// A `.creds` file as `nsc` writes it.
     pub credentials: Option<PathBuf>,
-    /// User and password, when they are not in the URL.
+    /// User and password, when they are not in the URL. A user without a password is a token.
     pub user: Option<(String, String)>,
     /// PEM file of the authority that signed the server's certificate; with it, TLS is insisted on.
     pub tls_ca: Option<PathBuf>,
@@ -53,24 +56,34 @@ pub enum LinkError {
 impl Link {
     /// The URLs without user and password.
     pub fn shown(&self) -> String {
-        self.url.split(',').map(|url| without_secrets(url.trim())).collect::<Vec<_>>().join(",")
+        self.servers().map(|url| without_secrets(&url)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The URLs, each with its scheme: without one, a user's name would pass for it.
+    fn servers(&self) -> impl Iterator<Item = String> {
+        let urls = self.url.split(',').map(str::trim);
+        urls.map(|url| if url.contains("://") { url.to_owned() } else { format!("nats://{url}") })
     }
 
     /// Connects; a server that is not there yet is waited for, one that refuses is not.
     pub async fn connect(&self, waiting: impl Fn(&str)) -> Result<Client, LinkError> {
+        // The HTTP client brings another; with two there is no choice that goes without saying. One that was made is fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let since = Instant::now();
-        let urls: Vec<String> = self.url.split(',').map(|url| url.trim().to_owned()).collect();
+        // Who we are goes another way: the library writes its URLs into its log.
+        let urls: Vec<String> = self.servers().map(|url| without_secrets(&url)).collect();
         loop {
             let error = match self.options().await?.connect(&urls[..]).await {
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
-            let (url, why) = (self.shown(), self.without_own_secrets(&error.to_string()));
+            let (url, why) = (self.shown(), error.to_string());
             match error.kind() {
                 ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                     return Err(LinkError::Refused { url, why });
                 }
                 ConnectErrorKind::Tls => return Err(LinkError::Tls { url, why }),
+                _ if is_of_tls(&error) => return Err(LinkError::Tls { url, why }),
                 ConnectErrorKind::ServerParse => return Err(LinkError::Settings { what: url, why }),
                 _ if since.elapsed() > FIRST_CONTACT => {
                     return Err(LinkError::Unreachable { url, waited: since.elapsed().as_secs(), why });
@@ -86,9 +99,12 @@ impl Link {
             .name("capfilt")
             .connection_timeout(REQUEST)
             .request_timeout(Some(REQUEST))
+            .ping_interval(PING_EVERY)
             .max_reconnects(None);
-        let options = match &self.user {
-            Some((user, password)) => options.user_and_password(user.clone(), password.clone()),
+        let user = self.servers().find_map(|url| user_of(&url)).or_else(|| self.user.clone());
+        let options = match user {
+            Some((token, password)) if password.is_empty() => options.token(token),
+            Some((user, password)) => options.user_and_password(user, password),
             None => options,
         };
         let options = match &self.credentials {
@@ -103,10 +119,17 @@ impl Link {
             None => options,
         })
     }
+}
 
-    /// A library's message may quote the URL as it was given.
-    fn without_own_secrets(&self, message: &str) -> String {
-        let urls = self.url.split(',').map(str::trim);
-        urls.fold(message.to_owned(), |message, url| message.replace(url, &without_secrets(url)))
+/// Whether a handshake failed: the library hands such errors on as broken connections.
+fn is_of_tls(error: &ConnectError) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|error| error.kind() == std::io::ErrorKind::InvalidData) {
+            return true;
+        }
+        cause = error.source();
     }
+    false
 }

@@ -9,8 +9,10 @@ mod lease;
 mod link;
 mod pull;
 mod queue;
+mod suspect;
 
 pub use coordinate::{Coordinated, coordinate};
 pub use lease::{QueueFeed, Reporter};
 pub use link::{Link, LinkError};
 pub use queue::{Depth, JobQueue};
+pub use suspect::Broken;

@@ -7,8 +7,9 @@ use super::link::LinkError;
 use async_nats::{
     Client,
     jetstream::{
-        self, Context,
+        self, Context, ErrorCode,
         consumer::{AckPolicy, PullConsumer, pull},
+        context::{ConsumerInfoErrorKind, CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind},
         stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
@@ -67,14 +68,16 @@ impl JobQueue {
     /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose worker has
     /// said nothing for `ack_wait` is given to somebody else.
     pub async fn ensure(&self, ack_wait: Duration) -> Result<bool, LinkError> {
-        let was_there = self.stream().await?.is_some();
+        let before = self.stream().await?.map(|stream| stream.cached_info().config.num_replicas);
         let replicas = self.replicas();
         let created = match self.context.create_or_update_stream(self.config(replicas)).await {
-            // A server in a cluster that is not whole has no place for all copies; one copy is better than no queue.
-            Err(_) if replicas > 1 => self.context.create_or_update_stream(self.config(1)).await,
+            // A cluster of two has no place for three copies, and one that is not whole gets no new stream with three.
+            Err(error) if replicas > 1 && has_no_place(&error) => {
+                self.context.create_or_update_stream(self.config(before.unwrap_or(1))).await
+            }
             created => created,
         };
-        created.map_err(|error| self.fail("create the queue", error))?;
+        created.map_err(|error| self.fail("create the queue", shown(&error)))?;
         let stream = self.stream().await?.ok_or_else(|| self.fail("find the queue", "it was removed"))?;
         // Create *or update*: an existing consumer would keep its old waiting time.
         let consumer = pull::Config {
@@ -87,13 +90,13 @@ impl JobQueue {
             ..pull::Config::default()
         };
         let consumer = stream.create_consumer(consumer).await;
-        consumer.map_err(|error| self.fail("create the queue's consumer", error))?;
-        Ok(was_there)
+        consumer.map_err(|error| self.fail("create the queue's consumer", shown(&error)))?;
+        Ok(before.is_some())
     }
 
-    /// One copy of the queue on each of three servers, where the server is one of a cluster. It tells so even when it keeps
-    /// the others' addresses to itself, as the Helm chart's servers do.
+    /// Copies of the queue: three in a cluster of servers, so that the loss of one loses nothing and stops nobody.
     fn replicas(&self) -> usize {
+        // Not by the servers' addresses: many clusters (NATS's Helm chart, for one) do not tell them.
         if self.client.server_info().cluster.is_some() { 3 } else { 1 }
     }
 
@@ -112,7 +115,6 @@ impl JobQueue {
     }
 
     async fn stream(&self) -> Result<Option<Stream>, LinkError> {
-        use async_nats::jetstream::{ErrorCode, context::GetStreamErrorKind};
         match self.context.get_stream(self.names.stream()).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => match error.kind() {
@@ -167,19 +169,25 @@ impl JobQueue {
     pub async fn depth(&self) -> Result<Option<Depth>, LinkError> {
         let Some(stream) = self.stream().await? else { return Ok(None) };
         let messages = stream.cached_info().state.messages;
-        let consumer = stream.consumer_info(CONSUMER).await.ok();
-        let Some(consumer) = consumer else { return Ok(None) };
+        let consumer = match stream.consumer_info(CONSUMER).await {
+            Ok(consumer) => consumer,
+            Err(error) if is_gone(error.kind()) => return Ok(None),
+            Err(error) => return Err(self.fail("look at the queue's consumer", shown(&error))),
+        };
         let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending as u64);
         Ok(Some(Depth { messages, pending, unacknowledged, idle_asks: consumer.num_waiting }))
     }
 
     /// Removes the queue. One that is gone already is fine.
     pub async fn remove(&self) -> Result<(), LinkError> {
-        if self.stream().await?.is_some() {
-            let removed = self.context.delete_stream(self.names.stream()).await;
-            removed.map_err(|error| self.fail("remove the queue", error))?;
+        if self.stream().await?.is_none() {
+            return Ok(());
         }
-        Ok(())
+        match self.context.delete_stream(self.names.stream()).await {
+            // Somebody else may have been as quick.
+            Err(error) if self.stream().await?.is_some() => Err(self.fail("remove the queue", shown(&error))),
+            _ => Ok(()),
+        }
     }
 
     fn fail(&self, what: &'static str, why: impl Display) -> LinkError {
@@ -193,6 +201,18 @@ pub enum Place {
     First,
     /// For a second worker, near the job's end.
     Again,
+}
+
+/// Whether a stream was refused since there are too few servers for its copies.
+fn has_no_place(error: &CreateStreamError) -> bool {
+    const WHY: [ErrorCode; 3] =
+        [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::INSUFFICIENT_RESOURCES, ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED];
+    matches!(error.kind(), CreateStreamErrorKind::JetStream(why) if WHY.contains(&why.error_code()))
+}
+
+/// Whether it is known that there is no consumer; an election or a lost answer says nothing.
+fn is_gone(kind: ConsumerInfoErrorKind) -> bool {
+    matches!(kind, ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound)
 }
 
 /// An error with its causes, in one line.

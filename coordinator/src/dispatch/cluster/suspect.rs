@@ -1,0 +1,34 @@
+//! A worker left since something is wrong. With that machine alone, or with what all of them use?
+
+use crate::{
+    check::{self, Unfit},
+    job,
+};
+use capfilt_bucket::{Bucket, BucketError, Place, models};
+use capfilt_schemas::job::JobRecord;
+
+/// Something all workers need is not as it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Broken {
+    #[error(transparent)]
+    Bucket(#[from] Unfit),
+    #[error("the weights are not those the job was started with: {}", .0.join("; "))]
+    Weights(Vec<String>),
+    #[error("the weights cannot be read: {0}")]
+    NoWeights(#[from] BucketError),
+}
+
+/// Tries the bucket and reads the weights, as a worker does.
+///
+/// # Errors
+/// With what is wrong here too; the job should stop then, since every other worker would find the same.
+pub(super) async fn look(bucket: &Bucket, record: &JobRecord) -> Result<(), Broken> {
+    check::require(bucket).await?;
+    let models = &record.settings.models;
+    let captioner = models::record(&Place::open(&models.captioner)?).await?;
+    let filter = models::record(&Place::open(&models.filter)?).await?;
+    match job::weights_differences(record, &captioner, &filter) {
+        differences if differences.is_empty() => Ok(()),
+        differences => Err(Broken::Weights(differences)),
+    }
+}

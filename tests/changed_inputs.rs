@@ -1,0 +1,100 @@
+//! Input files that were replaced, removed or added since a job was planned: named and refused, or left out on demand.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "support/s3.rs"]
+mod server;
+mod support;
+
+use server::S3;
+use std::path::Path;
+use support::{Committed, Job, expect, first_address, repo, small::first_rows, stderr, stdout};
+
+const FILES: [&str; 3] = ["web-00000.parquet", "web-00001.parquet", "web-00002.parquet"];
+
+#[test]
+fn in_a_folder_changed_files_are_refused_by_name_or_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = folder.path().join("web");
+    std::fs::create_dir(&web).unwrap();
+    left_out(&Job::over(&web.display().to_string()).set(&["shards.rows=20"]), &web);
+}
+
+#[test]
+fn in_a_bucket_changed_files_are_refused_by_name_or_left_out() {
+    let s3 = S3::start();
+    std::fs::create_dir(s3.file("web")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let models = repo().join("demo/models").display().to_string();
+    let mut job = Job::at(folder, s3.url("job"), s3.file("job"), &s3.url("web"), &models);
+    job.env = s3.env();
+    left_out(&job.set(&["shards.rows=20"]), &s3.file("web"));
+}
+
+/// A job over three files of four shards each: one stays, one is replaced when one of its shards is done, one is removed
+/// when none is; and one more is added.
+fn left_out(job: &Job, web: &Path) {
+    FILES.iter().for_each(|file| first_rows(file, 80, 20, &web.join(file)));
+    job.run();
+    undo(job, |file, row| file == FILES[2] || (file == FILES[1] && row > 0));
+    let before = job.committed();
+    assert_eq!(shards(&before), 5);
+    std::fs::rename(web.join(FILES[2]), web.join(FILES[1])).unwrap();
+    first_rows(FILES[2], 80, 20, &web.join("web-00003.parquet"));
+
+    let changes = [
+        "input file web-00001.parquet changed",
+        "input file web-00002.parquet was removed",
+        "input file web-00003.parquet was added",
+    ];
+    let said = stderr(&expect(&mut job.command("run"), 2));
+    assert!(changes.iter().all(|change| said.contains(change)) && !said.contains("web-00000"), "{said}");
+    assert!(said.contains("--allow-changed"), "{said}");
+
+    let output = expect(job.command("run").args(["--allow-changed", "--json"]), 1);
+    let said = stderr(&output);
+    assert!(changes.iter().all(|change| said.contains(change)), "{said}");
+    for told in
+        ["; 3 open shards of it are set aside", "; 4 open shards of it are set aside", "; it is no part of this job"]
+    {
+        assert!(said.contains(told), "{said}");
+    }
+    let told: serde_json::Value = serde_json::from_str(stdout(&output).lines().next().unwrap()).unwrap();
+    assert_eq!((&told["shards"], &told["rows"], &told["quarantined_shards"]), (&5.into(), &100.into(), &7.into()));
+    assert!(job.committed() == before, "what was committed has changed");
+
+    // Every planned row is accounted for.
+    let status = stdout(&expect(job.command_by_url("status").arg("--json"), 0));
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["rows"], serde_json::json!({"planned": 240, "committed": 100, "quarantined": 140, "open": 0}));
+    assert_eq!(status["failures"]["input_changed"], 7);
+
+    // By itself `verify` tells that results and input do not belong together any more.
+    let found = job.verify(1)["problems"].to_string();
+    assert!(changes.iter().all(|change| found.contains(change)), "{found}");
+    let output = expect(job.command_by_url("verify").args(["--allow-changed", "--json"]), 0);
+    let found: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!((&found["ok"], &found["rows"]), (&true.into(), &100.into()));
+
+    // Once more changes nothing.
+    let again = stdout(&expect(job.command("run").arg("--allow-changed"), 1));
+    assert!(again.trim_end().ends_with("manifests/0.json"), "{again}");
+}
+
+fn shards(committed: &Committed) -> usize {
+    committed.keys().filter(|(_, _, table)| table == "ledger").count()
+}
+
+/// Takes back the results of shards with such files and first rows, and the manifest: the job is as if it had been stopped.
+fn undo(job: &Job, is_undone: impl Fn(&str, u64) -> bool) {
+    std::fs::remove_dir_all(job.objects.join("manifests")).unwrap();
+    for shard in std::fs::read_dir(job.objects.join("commits")).unwrap().map(|entry| entry.unwrap().path()) {
+        let commit: serde_json::Value = serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
+        let outputs = commit["outputs"].as_array().unwrap();
+        let ledger = outputs.iter().find(|output| output["table"] == "ledger").unwrap()["path"].as_str().unwrap();
+        let (file, row) = first_address(&job.objects.join(ledger));
+        if is_undone(&file, row) {
+            std::fs::remove_dir_all(shard).unwrap();
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Who is at work on a shared job: workers that leave, no worker at all, and more than one coordinator.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::{
+    Job, expect,
+    nats::Nats,
+    process::{Process, committed_shards, coordinate, wait_until, work, worker},
+    shared::{SHARDS, assert_whole, shared_job},
+    stdout,
+};
+
+/// Longer than any test takes: a shard that comes back sooner was given back.
+const NEVER: &str = "3600";
+
+fn patient_coordinator(job: &Job, nats: &Nats, name: &str) -> Process {
+    Process::start(job, name, coordinate(job, &nats.url()).args(["--ack-wait", NEVER]))
+}
+
+/// Shards that the queue has given out once more, and those it has not given out yet.
+fn again_and_never(nats: &Nats) -> (u64, u64) {
+    let consumer = &nats.queue().unwrap()["consumer_detail"][0];
+    let number = |value: &serde_json::Value| value.as_u64().unwrap();
+    let delivered = &consumer["delivered"];
+    let again = number(&delivered["consumer_seq"]) - number(&delivered["stream_seq"]);
+    (again, number(&consumer["num_pending"]))
+}
+
+#[test]
+fn a_worker_that_is_told_to_go_gives_its_shards_back_at_once() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut coordinator = patient_coordinator(&job, &nats, "coordinator");
+    let mut leaving = Process::start(&job, "leaving", work(&job, &nats.url()).args(["--grace", "0"]));
+    wait_until(|| committed_shards(&job) >= 1);
+    leaving.signal("-TERM");
+    assert_eq!(leaving.code(), Some(130), "{}", leaving.log());
+    let (again, never) = again_and_never(&nats);
+    assert!(again == 0 && never > 0, "the job was nearly done before anyone left");
+    let mut staying = worker(&job, &nats, "staying");
+    // What was given back comes before what nobody has had. Copies for idle workers come after both.
+    let mut seen = (0, 0);
+    wait_until(|| {
+        seen = again_and_never(&nats);
+        seen.0 > 0 || seen.1 == 0
+    });
+    assert!(seen.0 > 0, "nothing was given back");
+    assert_eq!((coordinator.code(), staying.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), staying.log());
+    assert_whole(&job);
+}
+
+#[test]
+fn a_job_without_workers_waits_for_one_and_its_status_can_be_told() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut coordinator = patient_coordinator(&job, &nats, "coordinator");
+    coordinator.wait_for("no worker is there");
+    let told = stdout(&expect(&mut job.command_by_url("status"), 0));
+    assert!(told.contains("0 of 24 committed") && told.contains("24 open"), "{told}");
+    let told = stdout(&expect(job.command_by_url("status").arg("--json"), 0));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["shards"]["open"], &told["rows"]["open"]), (&SHARDS.into(), &(20 * SHARDS).into()));
+    assert_eq!(told["done"], false);
+    let mut worker = worker(&job, &nats, "worker");
+    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_whole(&job);
+}
+
+#[test]
+fn two_coordinators_know_of_each_other_and_both_end_with_the_job() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut first = patient_coordinator(&job, &nats, "first");
+    first.wait_for("planned");
+    let mut second = patient_coordinator(&job, &nats, "second");
+    let (first_id, second_id) = (first.child.id(), second.child.id());
+    first.wait_for(&format!("-{second_id}, is at work on this job"));
+    second.wait_for(&format!("-{first_id}, is at work on this job"));
+    let mut workers = [worker(&job, &nats, "a"), worker(&job, &nats, "b")];
+    assert_eq!((first.code(), second.code()), (Some(0), Some(0)), "{}\n{}", first.log(), second.log());
+    for worker in &mut workers {
+        assert_eq!(worker.code(), Some(0), "{}", worker.log());
+    }
+    for coordinator in [&first, &second] {
+        assert!(coordinator.log().trim_end().ends_with("manifests/0.json"), "{}", coordinator.log());
+    }
+    assert_whole(&job);
+    // A shard goes out once, and once more near the end, when a worker would be idle.
+    for shard in std::fs::read_dir(job.objects.join("attempts")).unwrap() {
+        let attempts = std::fs::read_dir(shard.unwrap().path()).unwrap().count();
+        assert!(attempts <= 2, "a shard was tried {attempts} times");
+    }
+}
+
+#[test]
+fn a_second_coordinator_goes_on_when_the_first_is_killed() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut first = patient_coordinator(&job, &nats, "first");
+    first.wait_for("planned");
+    let mut second = patient_coordinator(&job, &nats, "second");
+    second.wait_for("another coordinator");
+    let mut worker = worker(&job, &nats, "worker");
+    wait_until(|| committed_shards(&job) >= 1);
+    first.child.kill().unwrap();
+    assert_eq!((second.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", second.log(), worker.log());
+    assert_whole(&job);
+}
