@@ -13,6 +13,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod course;
 mod input;
 #[path = "../../tests/support/nats.rs"]
 #[allow(dead_code)]

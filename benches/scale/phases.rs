@@ -1,6 +1,7 @@
 //! What is measured, in which order.
 
 use crate::{
+    course::Course,
     input,
     nats::Nats,
     report::Report,
@@ -10,7 +11,7 @@ use crate::{
 use serde_json::Value;
 use std::{
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// Row groups, and so shards, per input file.
@@ -47,6 +48,7 @@ pub fn measure(size: &Size) -> Report {
     let folder = tempfile::tempdir().unwrap();
     let mut bench = Bench { size, s3: S3::start(), folder, report: Report::default() };
     bench.fill_input();
+    bench.start_up();
     bench.plan();
     bench.run_on_one_machine();
     bench.look("status, done job", "status", "one");
@@ -54,9 +56,12 @@ pub fn measure(size: &Size) -> Report {
     bench.resume("resume at 99 %, with latency", bench.latency());
     bench.run_in_a_cluster();
     bench.whole_worker();
-    let server = watch::see(std::process::id()).unwrap();
-    bench.report.note("S3 server, processor time in all", server.cpu_seconds, "s");
     bench.report
+}
+
+/// Processor time of this process so far, which is the S3 server's.
+fn server_seconds() -> f64 {
+    watch::see(std::process::id()).unwrap().cpu_seconds
 }
 
 impl Bench<'_> {
@@ -114,6 +119,14 @@ impl Bench<'_> {
         let before = self.s3.requests();
         let ended = watch::watch(command, look);
         (ended, self.s3.requests() - before)
+    }
+
+    /// What every command costs before it does anything: libtorch is loaded with the program.
+    fn start_up(&mut self) {
+        let mut command = self.capfilt();
+        command.arg("--version");
+        let (ended, _) = self.counted(command, |_| {});
+        self.report.note("capfilt --version: time", ended.seconds, "s");
     }
 
     fn plan(&mut self) {
@@ -174,68 +187,39 @@ impl Bench<'_> {
         Background((0..self.size.workers).map(|_| worker()).collect())
     }
 
-    /// A job from nothing to its manifest, and its coordinator's memory on the way.
+    /// A job from nothing to its manifest, and its coordinator on the way.
     fn dispatched(&mut self, label: &str, job: &str, command: Command) {
-        let shards = self.size.shards;
-        let commits = format!("jobs/{job}/commits/");
-        let mut marks = vec![shards / 10, shards / 2, shards - shards / 100];
-        marks.reverse();
-        let (mut resident, mut looked, mut windows) = (Vec::new(), Instant::now(), Vec::new());
-        let mut at_mark = Instant::now();
-        let mut last_count = 0;
-        let mut busy = Seen::default();
-        let ended = {
-            let (s3, every) = (&self.s3, Duration::from_millis(500));
-            let before = s3.requests();
-            let ended = watch::watch(command, |seen| {
-                if looked.elapsed() < every {
-                    return;
-                }
-                looked = Instant::now();
-                let count = s3.count(&commits);
-                if count >= last_count + shards / 20 {
-                    if last_count > 0 {
-                        windows.push(at_mark.elapsed().as_secs_f64() / (count - last_count) as f64);
-                    }
-                    (at_mark, last_count) = (Instant::now(), count);
-                }
-                if count < shards {
-                    busy = seen;
-                }
-                if marks.last().is_some_and(|mark| count >= *mark) {
-                    marks.pop();
-                    resident.push((count, seen.rss_mb));
-                }
-            });
-            let requests = s3.requests() - before;
-            self.report.note(&format!("{label}: requests"), requests.shown(), "");
-            for method in ["PUT", "GET", "LIST"] {
-                let per_shard = requests.of(method) as f64 / shards as f64;
-                self.report.note(&format!("{label}: {method} per shard"), per_shard, "");
-            }
-            ended
-        };
+        let shards = self.size.shards as f64;
+        let mut course = Course::new(self.size.shards);
+        let (commits, server) = (format!("jobs/{job}/commits/"), server_seconds());
+        let (ended, requests) = self.counted(command, |seen| course.look(seen, || self.s3.count(&commits)));
+        let server_ms = (server_seconds() - server) * 1e3 / shards;
         let times: Value = serde_json::from_str(&ended.stdout).unwrap();
         let at = |what: &str| times[what].as_f64().unwrap();
-        let worker_ms = |per_shard: f64| per_shard * self.size.workers as f64 * 1e3 - self.size.shard_ms as f64;
-        let wall = (at("dispatched") - at("first_commit")) / shards as f64;
-        let windows_ms: Vec<String> = windows.iter().map(|window| format!("{:.2}", worker_ms(*window))).collect();
-        let median_ms = worker_ms(median(&mut windows));
-        let report = &mut self.report;
-        report.note(&format!("{label}: plan and job written after"), at("opened"), "s");
+        let overhead = |seconds: f64| seconds * self.size.workers as f64 * 1e3 - self.size.shard_ms as f64;
+        let whole_ms = overhead((at("dispatched") - at("first_commit")) / shards);
+        let mut windows: Vec<f64> = course.windows.iter().map(|window| overhead(*window)).collect();
+        let shown: Vec<String> = windows.iter().map(|window| format!("{window:.2}")).collect();
+
+        let mut note = |what: &str, value: Value, unit| self.report.note(&format!("{label}: {what}"), value, unit);
+        note("plan and job written after", at("opened").into(), "s");
         if let Some(filled) = times["filled"].as_f64() {
-            report.note(&format!("{label}: queue filled after"), filled, "s");
+            note("queue filled after", filled.into(), "s");
         }
-        report.note(&format!("{label}: overhead per shard and worker, median of windows"), median_ms, "ms");
-        report.note(&format!("{label}: the windows"), windows_ms.join(" "), "ms");
-        report.note(&format!("{label}: overhead per shard and worker, whole run"), worker_ms(wall), "ms");
-        let per_shard_ms = busy.cpu_seconds * 1e3 / shards as f64;
-        report.note(&format!("{label}: coordinator, processor time per shard"), per_shard_ms, "ms");
-        for (count, rss_mb) in resident {
-            report.note(&format!("{label}: coordinator, memory after {count} commits"), rss_mb, "MB");
+        note("overhead per shard and worker, median of windows", median(&mut windows).into(), "ms");
+        note("overhead in each window", shown.join(" ").into(), "ms");
+        note("overhead per shard and worker, whole run", whole_ms.into(), "ms");
+        note("coordinator, processor time per shard", (course.last.cpu_seconds * 1e3 / shards).into(), "ms");
+        note("S3 server, processor time per shard, seal included", server_ms.into(), "ms");
+        for (count, rss_mb) in course.resident {
+            note(&format!("coordinator, memory after {count} commits"), rss_mb.into(), "MB");
         }
-        report.note(&format!("{label}: coordinator, peak memory with the seal"), ended.last.peak_mb, "MB");
-        report.note(&format!("{label}: sealing"), at("sealed") - at("dispatched"), "s");
+        note("coordinator, peak memory with the seal", ended.last.peak_mb.into(), "MB");
+        note("sealing", (at("sealed") - at("dispatched")).into(), "s");
+        note("requests", requests.shown().into(), "");
+        for method in ["PUT", "GET", "LIST"] {
+            note(&format!("{method} per shard"), (requests.of(method) as f64 / shards).into(), "");
+        }
     }
 
     /// Makes a finished job one that was interrupted: the manifest and every hundredth commit are gone.

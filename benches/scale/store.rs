@@ -4,6 +4,8 @@
 //! would be all there is to measure. Here a listing costs what its page holds. Requests are counted by method and by what
 //! they ask for, and may be given the latency of a real store.
 
+use futures::TryStreamExt as _;
+use hyper::body::Bytes;
 use s3s::{
     Body, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
@@ -15,8 +17,6 @@ use s3s::{
     s3_error,
     service::S3ServiceBuilder,
 };
-use futures::TryStreamExt as _;
-use hyper::body::Bytes;
 use std::{
     collections::BTreeMap,
     ops::{Bound, Sub},

@@ -64,11 +64,12 @@ pub fn child_named(name: &str) -> Option<u32> {
     let own = std::process::id();
     let tasks = std::fs::read_dir(format!("/proc/{own}/task")).ok()?;
     let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
-    let pids: Vec<u32> =
-        children.flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).filter_map(|pid| pid.parse().ok()).collect();
-    pids.into_iter().find(|pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name)
-    })
+    let pids: Vec<u32> = children
+        .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    pids.into_iter()
+        .find(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name))
 }
 
 /// Background processes, ended when they are dropped.

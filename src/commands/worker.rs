@@ -64,7 +64,7 @@ pub struct Part {
 impl Part {
     pub const WHOLE: Self = Self { index: 0, of: 1 };
 
-    fn of(self, plan: &[Shard]) -> impl Iterator<Item = &Shard> {
+    fn of(self, plan: &[Shard]) -> impl Iterator<Item = &Shard> + Clone {
         plan.iter().skip(self.index).step_by(self.of)
     }
 }
@@ -91,8 +91,9 @@ pub async fn work(
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
     let standing = standing(bucket).await.environment()?;
-    let plan: Vec<Shard> = part.of(plan).cloned().collect();
-    let work = Work::remaining(&plan, &standing, record.settings.limits.attempts);
+    let work = Work::remaining(part.of(plan), &standing, record.settings.limits.attempts);
+    // It says what is open; a set of all commits need not be held while the work is done.
+    drop(standing);
     let crew = crew(&bucket.place.url, devices)?;
     let mut progress = JobProgress::start();
     let outcome = embedded::run(bucket, work, crew, |seen| progress.show(seen), stop).await;

@@ -5,8 +5,8 @@ use super::{
     queue::{Depth, JobQueue, Place},
 };
 use crate::{
-    dispatch::{Change, DispatchError, Observation, Outcome, Progress, Report, Work},
-    standing::{ShardState, Standing, standing},
+    dispatch::{Before, Change, DispatchError, Observation, Outcome, Progress, Report},
+    standing::{ShardState, Standing, standing, standing_since},
 };
 use async_nats::Subscriber;
 use capfilt_bucket::Bucket;
@@ -61,11 +61,11 @@ pub async fn coordinate(
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
     let mut news = subscribe(&job.queue).await?;
-    let mut run = Run { job, view, observe, known_failures: known, swept: Instant::now(), copied: HashSet::new() };
+    let mut run = Run { job, view, observe, now, known_failures: known, swept: Instant::now(), copied: HashSet::new() };
     if run.job.queue.ensure(run.job.ack_wait).await? {
         (run.observe)(run.view.seen(&Change::QueueFound));
     }
-    run.fill(&now).await?;
+    run.fill().await?;
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -92,6 +92,8 @@ struct Run<'a, O> {
     job: Coordinated<'a>,
     view: View,
     observe: O,
+    /// What the bucket said at the last sweep.
+    now: Standing,
     /// Attempts whose failures were on record before: what they say is repaired, or it will be said again.
     known_failures: HashSet<String>,
     swept: Instant,
@@ -119,11 +121,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// Compares plan and commits, and puts what is open into the queue.
     async fn sweep(&mut self, depth: Option<Depth>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
-        let now = standing(self.job.bucket).await?;
-        self.stop_if_systemic(&now).await?;
-        self.view.count(&self.job, &now);
-        if now.remaining(self.job.plan, self.attempts()).next().is_none() {
-            self.view.report.quarantined = self.quarantined(&now);
+        self.now = standing_since(self.job.bucket, &self.now).await?;
+        self.stop_if_systemic()?;
+        self.view.count(&self.job, &self.now);
+        if self.now.remaining(self.job.plan, self.attempts()).next().is_none() {
+            self.view.report.quarantined = self.quarantined();
             return Ok(true);
         }
         if depth.is_none() {
@@ -132,7 +134,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                 return Ok(false);
             }
         }
-        if let Err(DispatchError::Link(error)) = self.fill(&now).await {
+        if let Err(DispatchError::Link(error)) = self.fill().await {
             tracing::warn!(%error, "the queue cannot be filled now; trying again");
         }
         Ok(false)
@@ -142,30 +144,35 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         self.job.record.settings.limits.attempts
     }
 
-    fn quarantined(&self, now: &Standing) -> Vec<capfilt_schemas::failure::Failure> {
-        let state = |shard: &Shard| match now.of(&shard.id, self.attempts()) {
+    fn quarantined(&self) -> Vec<capfilt_schemas::failure::Failure> {
+        let state = |shard: &Shard| match self.now.of(&shard.id, self.attempts()) {
             ShardState::Quarantined(why) => Some(why.clone()),
             _ => None,
         };
         self.job.plan.iter().filter_map(state).collect()
     }
 
-    async fn fill(&self, now: &Standing) -> Result<u64, DispatchError> {
-        let open: Vec<ShardMessage> = now.remaining(self.job.plan, self.attempts()).map(ShardMessage::from).collect();
-        Ok(self.job.queue.fill(open.iter().map(|message| (message, Place::First))).await?)
+    async fn fill(&self) -> Result<u64, DispatchError> {
+        let open = self.now.remaining(self.job.plan, self.attempts()).map(ShardMessage::from);
+        Ok(self.job.queue.fill(open, Place::First).await?)
     }
 
     /// Gives idle workers copies of the shards that are being worked on: a slow or silent worker must not hold up the end.
+    ///
+    /// Which these are, the queue says: listing all commits every second would cost more than the copies. Whoever takes a
+    /// copy asks the bucket about its shard first.
     async fn copy_oldest(&mut self, open: u64) {
         if open as usize > COPIES_AT_ONCE {
             return;
         }
-        let Ok(now) = standing(self.job.bucket).await else { return };
-        let remaining = now.remaining(self.job.plan, self.attempts());
+        let Ok(open) = self.job.queue.shards().await else { return };
+        let plan = self.job.plan.iter();
+        let uncopied = plan.filter(|shard| open.contains(&shard.id) && !self.copied.contains(&shard.id));
         let copies: Vec<ShardMessage> =
-            remaining.filter(|task| !self.copied.contains(&task.shard.id)).map(ShardMessage::from).collect();
-        if self.job.queue.fill(copies.iter().map(|message| (message, Place::Again))).await.is_ok() {
-            self.copied.extend(copies.into_iter().map(|message| message.shard.id));
+            uncopied.map(|shard| ShardMessage { shard: shard.clone(), is_new: false }).collect();
+        let ids: Vec<ShardId> = copies.iter().map(|copy| copy.shard.id.clone()).collect();
+        if self.job.queue.fill(copies.into_iter(), Place::Again).await.is_ok() {
+            self.copied.extend(ids);
         }
     }
 
@@ -202,8 +209,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     }
 
     /// News can be lost; the failures in the bucket cannot.
-    async fn stop_if_systemic(&self, now: &Standing) -> Result<(), DispatchError> {
-        let mut failures = now.failures.values().flatten();
+    fn stop_if_systemic(&self) -> Result<(), DispatchError> {
+        let mut failures = self.now.failures.values().flatten();
         let new =
             failures.find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
         new.map_or(Ok(()), |failure| Err(DispatchError::Systemic(Box::new(failure.clone()))))
@@ -242,7 +249,7 @@ impl View {
 
     /// Takes the bucket's word for what is done.
     fn count(&mut self, job: &Coordinated<'_>, now: &Standing) {
-        let before = Work::remaining(job.plan, now, job.record.settings.limits.attempts).before;
+        let before = Before::of(job.plan, now, job.record.settings.limits.attempts);
         self.progress.shards_total = job.plan.len() as u64;
         self.progress.rows_total = job.plan.iter().map(|shard| shard.rows).sum();
         self.progress.shards_committed = before.shards_committed;

@@ -16,7 +16,12 @@ use capfilt_schemas::{
     cluster::{QueueNames, ShardMessage},
     plan::ShardId,
 };
-use std::{collections::VecDeque, fmt::Display, time::Duration};
+use futures::TryStreamExt as _;
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt::Display,
+    time::Duration,
+};
 
 /// Messages on their way to the server, unconfirmed. Memory: about 1 kB each.
 const PUBLISHES_AT_ONCE: usize = 256;
@@ -119,12 +124,12 @@ impl JobQueue {
         Ok(stream.get_consumer(CONSUMER).await.ok())
     }
 
-    /// Puts shards into their places; how many places were free.
-    pub async fn fill<'a>(&self, shards: impl Iterator<Item = (&'a ShardMessage, Place)>) -> Result<u64, LinkError> {
+    /// Puts shards into their places; how many places were free. Memory: the messages that are unconfirmed.
+    pub async fn fill(&self, shards: impl Iterator<Item = ShardMessage>, place: Place) -> Result<u64, LinkError> {
         let (mut filled, mut unconfirmed) = (0, VecDeque::new());
-        for (message, place) in shards {
+        for message in shards {
             let subject = self.subject(&message.shard.id, place);
-            let payload = serde_json::to_vec(message).expect("a message is plain data");
+            let payload = serde_json::to_vec(&message).expect("a message is plain data");
             let sent = self.context.publish(subject, payload.into()).await;
             unconfirmed.push_back(sent.map_err(|error| self.fail("put a shard into the queue", error))?);
             if unconfirmed.len() == PUBLISHES_AT_ONCE {
@@ -160,6 +165,15 @@ impl JobQueue {
         let consumer = stream.consumer_info(CONSUMER).await.ok();
         let Some(consumer) = consumer else { return Ok(None) };
         Ok(Some(Depth { messages, pending: consumer.num_pending, idle_asks: consumer.num_waiting }))
+    }
+
+    /// The shards that are in the queue, waiting or with a worker. Meant for a queue that is nearly empty.
+    pub async fn shards(&self) -> Result<HashSet<ShardId>, LinkError> {
+        let Some(stream) = self.stream().await? else { return Ok(HashSet::new()) };
+        let fail = |error: &dyn Display| self.fail("look into the queue", error);
+        let subjects = stream.info_with_subjects(self.names.shards()).await.map_err(|error| fail(&error))?;
+        let subjects: Vec<(String, usize)> = subjects.try_collect().await.map_err(|error| fail(&error))?;
+        Ok(subjects.iter().filter_map(|(subject, _)| self.names.parse_shard(subject)).collect())
     }
 
     /// Removes the queue. One that is gone already is fine.
