@@ -207,10 +207,10 @@ impl s3s::S3 for Store {
         let objects = self.0.objects.lock().unwrap();
         let stored = objects.get(&key).ok_or_else(|| s3_error!(NoSuchKey))?;
         let e_tag = ETag::Strong(stored.e_tag.clone());
-        if let Some(ETagCondition::ETag(wanted)) = if_match {
-            if !wanted.strong_cmp(&e_tag) {
-                return Err(s3_error!(PreconditionFailed, "the object has another ETag"));
-            }
+        if let Some(ETagCondition::ETag(wanted)) = if_match
+            && !wanted.strong_cmp(&e_tag)
+        {
+            return Err(s3_error!(PreconditionFailed, "the object has another ETag"));
         }
         let length = stored.bytes.len() as u64;
         let part = range.map(|range| range.check(length)).transpose()?;

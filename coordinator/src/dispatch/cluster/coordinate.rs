@@ -28,8 +28,11 @@ use tokio::{
 /// How often the queue is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the bucket is listed although the queue is not empty: what the queue forgot is put back then.
+/// How often, at most, the bucket is listed although the queue is not empty: what the queue forgot is put back then.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The time between two sweeps grows with the job, so that their listings never cost more than a request a second.
+const SWEEP_PER_SHARD: Duration = Duration::from_millis(1);
 
 /// A worker that said nothing for so long is not counted any more.
 const SILENT: Duration = Duration::from_secs(5);
@@ -108,7 +111,9 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         (self.observe)(self.view.seen(&Change::RowsDone));
         // A server that does not answer is waited for: the workers do their shards meanwhile.
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
-        let is_due = self.swept.elapsed() >= SWEEP_EVERY || depth.is_none_or(|depth| depth.messages == 0);
+        let shards = u32::try_from(self.job.plan.len()).unwrap_or(u32::MAX);
+        let sweep_every = SWEEP_EVERY.max(SWEEP_PER_SHARD * shards);
+        let is_due = self.swept.elapsed() >= sweep_every || depth.is_none_or(|depth| depth.messages == 0);
         if is_due {
             return self.sweep(depth).await;
         }
