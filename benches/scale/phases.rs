@@ -34,6 +34,20 @@ pub struct Size {
     /// Latency of every request where a figure says "with latency"
     #[arg(long, default_value_t = 30)]
     latency_ms: u64,
+    /// Measure this part alone
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// A part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Planned, run and resumed by one machine.
+    Machine,
+    /// Run and resumed by a cluster.
+    Cluster,
+    /// With everything a worker does but the models.
+    Whole,
 }
 
 /// The benchmark under way.
@@ -49,13 +63,20 @@ pub fn measure(size: &Size) -> Report {
     let mut bench = Bench { size, s3: S3::start(), folder, report: Report::default() };
     bench.fill_input();
     bench.start_up();
-    bench.plan();
-    bench.run_on_one_machine();
-    bench.look("status, done job", "status", "one");
-    bench.resume("resume at 99 %", Duration::ZERO);
-    bench.resume("resume at 99 %, with latency", bench.latency());
-    bench.run_in_a_cluster();
-    bench.whole_worker();
+    let wants = |part: Part| size.only.is_none_or(|only| only == part);
+    if wants(Part::Machine) {
+        bench.plan();
+        bench.run_on_one_machine();
+        bench.look("status, done job", "status", "one");
+        bench.resume("resume at 99 %", Duration::ZERO);
+        bench.resume("resume at 99 %, with latency", bench.latency());
+    }
+    if wants(Part::Cluster) {
+        bench.run_in_a_cluster();
+    }
+    if wants(Part::Whole) {
+        bench.whole_worker();
+    }
     bench.report
 }
 

@@ -79,7 +79,7 @@ async fn commit_only(bucket: &Bucket, pause: Duration, mut assignments: mpsc::Re
 }
 
 fn record(assignment: &Assignment) -> Commit {
-    let Assignment { shard, attempt, commit_n } = assignment;
+    let Assignment { shard, attempt, commit_n, .. } = assignment;
     let rows = shard.rows;
     let tally = Tally {
         rows: [(RowStatus::Judged, rows)].into(),

@@ -60,15 +60,17 @@ pub async fn coordinate(
     observe: impl FnMut(Observation<'_>),
     mut stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
+    let was_there = job.queue.ensure(job.ack_wait).await?;
+    let queued = job.queue.shards().await?;
     let now = standing(job.bucket).await?;
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
     let mut news = subscribe(&job.queue).await?;
     let mut run = Run { job, view, observe, now, known_failures: known, swept: Instant::now(), copied: HashSet::new() };
-    if run.job.queue.ensure(run.job.ack_wait).await? {
+    if was_there {
         (run.observe)(run.view.seen(&Change::QueueFound));
     }
-    run.fill().await?;
+    run.fill(&queued).await?;
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -123,9 +125,13 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         Ok(false)
     }
 
-    /// Compares plan and commits, and puts what is open into the queue.
+    /// Compares plan, queue and commits, and puts what the queue forgot into it.
+    ///
+    /// First the queue is looked at, then the bucket: what is in neither was forgotten. The other way round, every shard
+    /// that is finished in between would be in neither, and be done again.
     async fn sweep(&mut self, depth: Option<Depth>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
+        let queued = self.job.queue.shards().await;
         self.now = standing_since(self.job.bucket, &self.now).await?;
         self.stop_if_systemic()?;
         self.view.count(&self.job, &self.now);
@@ -139,7 +145,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                 return Ok(false);
             }
         }
-        if let Err(DispatchError::Link(error)) = self.fill().await {
+        let filled = match queued {
+            Ok(queued) => self.fill(&queued).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = filled {
             tracing::warn!(%error, "the queue cannot be filled now; trying again");
         }
         Ok(false)
@@ -157,9 +167,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         self.job.plan.iter().filter_map(state).collect()
     }
 
-    async fn fill(&self) -> Result<u64, DispatchError> {
-        let open = self.now.remaining(self.job.plan, self.attempts()).map(ShardMessage::from);
-        Ok(self.job.queue.fill(open, Place::First).await?)
+    /// Puts what is open and not queued into the queue.
+    async fn fill(&self, queued: &HashSet<ShardId>) -> Result<u64, LinkError> {
+        let open = self.now.remaining(self.job.plan, self.attempts());
+        let forgotten = open.filter(|task| !queued.contains(&task.shard.id));
+        self.job.queue.fill(forgotten.map(ShardMessage::from), Place::First).await
     }
 
     /// Gives idle workers copies of the shards that are being worked on: a slow or silent worker must not hold up the end.

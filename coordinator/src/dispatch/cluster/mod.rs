@@ -13,4 +13,4 @@ mod queue;
 pub use coordinate::{Coordinated, coordinate};
 pub use lease::{QueueFeed, Reporter};
 pub use link::{Link, LinkError};
-pub use queue::{Depth, JobQueue};
+pub use queue::{Depth, JobQueue, Place};

@@ -16,7 +16,7 @@ use capfilt_schemas::{
     cluster::{QueueNames, ShardMessage},
     plan::ShardId,
 };
-use futures::TryStreamExt as _;
+use futures::{TryStreamExt as _, future::ready};
 use std::{
     collections::{HashSet, VecDeque},
     fmt::Display,
@@ -167,13 +167,13 @@ impl JobQueue {
         Ok(Some(Depth { messages, pending: consumer.num_pending, idle_asks: consumer.num_waiting }))
     }
 
-    /// The shards that are in the queue, waiting or with a worker. Meant for a queue that is nearly empty.
+    /// The shards that are in the queue, waiting or with a worker.
     pub async fn shards(&self) -> Result<HashSet<ShardId>, LinkError> {
         let Some(stream) = self.stream().await? else { return Ok(HashSet::new()) };
         let fail = |error: &dyn Display| self.fail("look into the queue", error);
         let subjects = stream.info_with_subjects(self.names.shards()).await.map_err(|error| fail(&error))?;
-        let subjects: Vec<(String, usize)> = subjects.try_collect().await.map_err(|error| fail(&error))?;
-        Ok(subjects.iter().filter_map(|(subject, _)| self.names.parse_shard(subject)).collect())
+        let shards = subjects.try_filter_map(|(subject, _)| ready(Ok(self.names.parse_shard(&subject))));
+        shards.try_collect().await.map_err(|error| fail(&error))
     }
 
     /// Removes the queue. One that is gone already is fine.
