@@ -1,5 +1,5 @@
 # Every target does its own set-up first; the first build takes a quarter of an hour on two cores, later ones seconds.
-.PHONY: setup demo test lint parity bench soak
+.PHONY: setup demo test lint parity bench bench-scale soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -45,6 +45,12 @@ bench: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python benches/run.py --record
+
+# A hundred thousand shards planned, handed out, committed and resumed; the models are a timer, the store is S3 in memory.
+# A quarter of an hour. make bench-scale SCALE="--shards 10000" is a tenth of it.
+bench-scale: setup
+	@scripts/nats.sh
+	$(CARGO) bench --bench scale -- $(SCALE)
 
 # The kill tests over many seeds, and 60 faults per seed of all that a cluster stands on: make soak SEEDS=20
 soak: setup

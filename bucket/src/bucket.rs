@@ -2,7 +2,6 @@
 
 use crate::{BucketError, Place};
 use bytes::Bytes;
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload, path::Path};
 use serde::de::DeserializeOwned;
 
@@ -53,13 +52,6 @@ impl Bucket {
         deleted.map_err(|source| BucketError::store("delete", self.place.url_of(name), source))
     }
 
-    /// All objects below a folder, in no order, with names below the job's URL.
-    pub fn list<'a>(&'a self, folder: &'a str) -> BoxStream<'a, Result<(String, ObjectMeta), BucketError>> {
-        let objects = self.place.store.list(Some(&self.place.path_of(folder)));
-        let named = objects.map_err(move |source| BucketError::store("list", self.place.url_of(folder), source));
-        named.map_ok(|meta| (self.name_of(&meta.location), meta)).boxed()
-    }
-
     /// The objects directly at the place, not in its folders.
     pub async fn list_here(&self) -> Result<Vec<(String, ObjectMeta)>, BucketError> {
         let listed = self.place.store.list_with_delimiter(Some(&self.place.prefix)).await;
@@ -76,7 +68,7 @@ impl Bucket {
         }
     }
 
-    fn name_of(&self, location: &Path) -> String {
+    pub(crate) fn name_of(&self, location: &Path) -> String {
         let parts = location.prefix_match(&self.place.prefix).into_iter().flatten();
         parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/")
     }

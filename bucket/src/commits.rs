@@ -37,8 +37,8 @@ pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, Bucke
     }
 }
 
-/// Lists the commits under a name's beginning, all of them or one shard's; one list request per thousand, and nothing is
-/// opened.
+/// Lists the commits under a name's beginning, all of them or one shard's; about one list request per thousand, and
+/// nothing is opened.
 pub async fn results(bucket: &Bucket, under: &str) -> Result<Results, BucketError> {
     let fold = |mut results: Results, (name, _): (String, _)| async move {
         if let Some((shard, n)) = names::parse_commit(&name) {

@@ -4,6 +4,7 @@ mod bucket;
 mod commits;
 mod create;
 mod error;
+mod listing;
 pub mod models;
 mod patient;
 mod pinned;

@@ -1,6 +1,7 @@
 //! Cutting a file into shards: consecutive row groups, never a part of one.
 
 use capfilt_schemas::plan::{InputFile, Shard, ShardId};
+use std::sync::Arc;
 
 /// Row groups of more bytes than this are warned of: a worker holds a row group's columns in memory.
 const LARGE_ROW_GROUP_BYTES: u64 = 1 << 30;
@@ -19,6 +20,7 @@ pub struct RowGroup {
 ///
 /// Row groups are not cut: a reader would fetch the whole group for every part of it.
 pub fn cut(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Shard> {
+    let shared = Arc::new(file.clone());
     let mut shards = Vec::new();
     let (mut start, mut first_row) = (0, 0);
     while start < groups.len() {
@@ -32,7 +34,8 @@ pub fn cut(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Shard
         if sum.rows > 0 {
             let row_groups = start as u32..end as u32;
             let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
-            shards.push(Shard { id, file: file.clone(), row_groups, first_row, rows: sum.rows, bytes: sum.bytes });
+            let file = Arc::clone(&shared);
+            shards.push(Shard { id, file, row_groups, first_row, rows: sum.rows, bytes: sum.bytes });
         }
         first_row += sum.rows;
         start = end;

@@ -179,7 +179,7 @@ pub(crate) async fn input_changes(
 /// Every input file the job was planned with: with shards, without rows, refused.
 pub fn planned_files(record: &JobRecord, plan: &[Shard]) -> Vec<InputFile> {
     let mut files: Vec<InputFile> =
-        plan.chunk_by(|a, b| a.file == b.file).map(|shards| shards[0].file.clone()).collect();
+        plan.chunk_by(|a, b| a.file == b.file).map(|shards| InputFile::clone(&shards[0].file)).collect();
     files.extend(record.plan.without_rows.iter().cloned());
     files.extend(record.plan.refused.iter().map(|refused| InputFile {
         path: refused.path.clone(),

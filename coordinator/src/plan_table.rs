@@ -90,11 +90,19 @@ fn shards_of(batch: &RecordBatch) -> Vec<Result<Shard, PlanTableError>> {
     let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
     let count = |column: usize, row: usize| batch.column(column).as_primitive::<UInt64Type>().value(row);
     let index = |column: usize, row: usize| batch.column(column).as_primitive::<UInt32Type>().value(row);
+    let mut last: Option<Arc<InputFile>> = None;
+    // Neighbours are nearly always of one file, and share it in memory.
+    let mut file = |row: usize| {
+        let file = InputFile { path: text(1, row), etag: text(2, row), bytes: count(3, row) };
+        let shared = last.take().filter(|last| **last == file).unwrap_or_else(|| Arc::new(file));
+        last = Some(Arc::clone(&shared));
+        shared
+    };
     let shard = |row: usize| {
         let id = text(0, row);
         Ok(Shard {
             id: ShardId::parse(&id).ok_or(PlanTableError::Id(id))?,
-            file: InputFile { path: text(1, row), etag: text(2, row), bytes: count(3, row) },
+            file: file(row),
             row_groups: index(4, row)..index(5, row),
             first_row: count(6, row),
             rows: count(7, row),
@@ -117,7 +125,14 @@ mod tests {
             };
             let row_groups = i % 10..i % 10 + 1;
             let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
-            Shard { id, file, row_groups, first_row: u64::from(i % 10) * 10_000, rows: 10_000, bytes: 1 << 27 }
+            Shard {
+                id,
+                file: Arc::new(file),
+                row_groups,
+                first_row: u64::from(i % 10) * 10_000,
+                rows: 10_000,
+                bytes: 1 << 27,
+            }
         };
         (0..n).map(shard).collect()
     }

@@ -21,7 +21,7 @@ const ATTEMPTS: u32 = 3;
 fn shard(i: u32) -> Shard {
     let file = InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 };
     let id = ShardId::of(&file.path, &file.etag, i..i + 1);
-    Shard { id, file, row_groups: i..i + 1, first_row: 0, rows: 1, bytes: 1 }
+    Shard { id, file: file.into(), row_groups: i..i + 1, first_row: 0, rows: 1, bytes: 1 }
 }
 
 fn queue(shards: u32, workers: usize) -> Queue {

@@ -36,6 +36,16 @@ impl QueueNames {
         format!("capfilt.{}.shard.{shard}", self.key)
     }
 
+    /// All shards' places.
+    pub fn shards(&self) -> String {
+        format!("capfilt.{}.shard.*", self.key)
+    }
+
+    /// The shard whose place this is; `None` for any other subject.
+    pub fn parse_shard(&self, subject: &str) -> Option<ShardId> {
+        ShardId::parse(subject.strip_prefix(self.shards().trim_end_matches('*'))?)
+    }
+
     /// The place of a shard's second copy, for a worker that would be idle.
     pub fn again(&self, shard: &ShardId) -> String {
         format!("capfilt.{}.again.{shard}", self.key)
@@ -134,5 +144,8 @@ mod tests {
         for subject in [a.shard(&shard), a.again(&shard)] {
             assert!(a.subjects().iter().any(|wild| subject.starts_with(wild.trim_end_matches('*'))));
         }
+        assert_eq!(a.parse_shard(&a.shard(&shard)), Some(shard.clone()));
+        assert_eq!(a.parse_shard(&a.again(&shard)), None);
+        assert_eq!(a.parse_shard(&b.shard(&shard)), None);
     }
 }

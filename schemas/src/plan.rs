@@ -2,40 +2,61 @@
 
 use crate::hash::sha256_hex_of_parts;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
 /// Version of the plan's columns.
 pub const VERSION: u32 = 1;
 
 /// Names a shard for all time: the same file at the same state, cut in the same way, has the same id on every machine.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ShardId(String);
+///
+/// The digits themselves, in place: a coordinator holds millions of these.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShardId([u8; DIGITS]);
+
+/// 80 bits: a collision among a million shards has odds of one in 10^12, and planning would refuse it.
+const DIGITS: usize = 20;
 
 impl ShardId {
     pub fn of(path: &str, etag: &str, row_groups: Range<u32>) -> Self {
         let range = format!("{}..{}", row_groups.start, row_groups.end);
-        let mut digest = sha256_hex_of_parts([path.as_bytes(), etag.as_bytes(), range.as_bytes()]);
-        // 80 bits: a collision among a million shards has odds of one in 10^12, and planning would refuse it.
-        digest.truncate(20);
-        Self(digest)
+        let digest = sha256_hex_of_parts([path.as_bytes(), etag.as_bytes(), range.as_bytes()]);
+        Self::parse(&digest[..DIGITS]).expect("a digest begins with digits")
     }
 
     /// The id that is written so; `None` when no id is.
     pub fn parse(text: &str) -> Option<Self> {
-        let is_id = text.len() == 20 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        is_id.then(|| Self(text.to_owned()))
+        let digits: [u8; DIGITS] = text.as_bytes().try_into().ok()?;
+        digits.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)).then_some(Self(digits))
     }
 
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).expect("digits are ASCII")
+    }
+}
+
+impl Serialize for ShardId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ShardId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no shard's id")))
+    }
+}
+
+impl fmt::Debug for ShardId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "ShardId({})", self.as_str())
     }
 }
 
 impl fmt::Display for ShardId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
+        out.write_str(self.as_str())
     }
 }
 
@@ -64,13 +85,28 @@ pub struct RefusedFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     pub id: ShardId,
-    pub file: InputFile,
+    /// Shared by all shards of the file.
+    #[serde(with = "shared")]
+    pub file: Arc<InputFile>,
     pub row_groups: Range<u32>,
     /// Number of the shard's first row within the file.
     pub first_row: u64,
     pub rows: u64,
     /// Compressed bytes of the row groups.
     pub bytes: u64,
+}
+
+/// A shared file is written like any other.
+mod shared {
+    use super::*;
+
+    pub fn serialize<S: Serializer>(file: &Arc<InputFile>, serializer: S) -> Result<S::Ok, S::Error> {
+        InputFile::serialize(file, serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<InputFile>, D::Error> {
+        InputFile::deserialize(deserializer).map(Arc::new)
+    }
 }
 
 /// Columns of `plan.parquet`, one row per shard, in the order of file path and row group.

@@ -68,7 +68,7 @@ fn records(out: &mut String) {
     let file = InputFile { path: "a.parquet".into(), etag: "e1".into(), bytes: 9 };
     let id = ShardId::of(&file.path, &file.etag, 0..2);
     let attempt = AttemptId::from_random(1);
-    let shard = Shard { id: id.clone(), file, row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
+    let shard = Shard { id: id.clone(), file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
     let tally = Tally {
         rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
         web: [(WebStatus::Judged, 1), (WebStatus::Empty, 1)].into(),

@@ -94,6 +94,8 @@ pub async fn work(
 ) -> Result<Outcome, Failure> {
     let standing = standing(bucket).await.environment()?;
     let work = Work::remaining(plan, &standing, record.settings.limits.attempts);
+    // It says what is open; a set of all commits need not be held while the work is done.
+    drop(standing);
     let crew = crew(&bucket.place.url, devices, policy)?;
     let mut progress = JobProgress::start();
     let outcome = embedded::run(bucket, work, crew, |seen| progress.show(seen), stop).await;

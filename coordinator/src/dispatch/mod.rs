@@ -40,21 +40,32 @@ pub struct Before {
 }
 
 impl Work {
-    /// The plan minus what is committed or quarantined.
-    pub fn remaining(plan: &[Shard], standing: &Standing, attempts: u32) -> Self {
-        let mut work = Self { attempts, ..Self::default() };
+    /// The plan, or a part of it, minus what is committed or quarantined.
+    pub fn remaining<'a>(
+        plan: impl IntoIterator<Item = &'a Shard> + Clone,
+        standing: &Standing,
+        attempts: u32,
+    ) -> Self {
+        let before = Before::of(plan.clone(), standing, attempts);
+        Self { tasks: plan.into_iter().filter_map(|shard| standing.task(shard, attempts)).collect(), attempts, before }
+    }
+}
+
+impl Before {
+    /// What is committed or quarantined of a plan, or of a part of it.
+    pub fn of<'a>(plan: impl IntoIterator<Item = &'a Shard>, standing: &Standing, attempts: u32) -> Self {
+        let mut before = Self::default();
         for shard in plan {
-            work.tasks.extend(standing.task(shard, attempts));
             match standing.of(&shard.id, attempts) {
                 ShardState::Committed(_) => {
-                    work.before.shards_committed += 1;
-                    work.before.rows += shard.rows;
+                    before.shards_committed += 1;
+                    before.rows += shard.rows;
                 }
-                ShardState::Quarantined(_) => work.before.shards_quarantined += 1,
+                ShardState::Quarantined(_) => before.shards_quarantined += 1,
                 ShardState::Open | ShardState::Repairing(_) => {}
             }
         }
-        work
+        before
     }
 }
 

@@ -6,8 +6,8 @@ use super::{
     suspect,
 };
 use crate::{
-    dispatch::{Change, DispatchError, Observation, Outcome, Progress, Report, Work},
-    standing::{ShardState, Standing, standing},
+    dispatch::{Before, Change, DispatchError, Observation, Outcome, Progress, Report},
+    standing::{ShardState, Standing, standing, standing_since},
 };
 use async_nats::Subscriber;
 use capfilt_bucket::Bucket;
@@ -29,8 +29,11 @@ use tokio::{
 /// How often the queue is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often the bucket is listed although the queue is not empty: what the queue forgot is put back then.
+/// How often, at most, the bucket is listed although the queue is not empty: what the queue forgot is put back then.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// The time between two sweeps grows with the job, so that their listings never cost more than a request a second.
+const SWEEP_PER_SHARD: Duration = Duration::from_millis(1);
 
 /// A worker that said nothing for so long is not counted any more.
 const SILENT: Duration = Duration::from_secs(5);
@@ -70,6 +73,8 @@ pub async fn coordinate(
     observe: impl FnMut(Observation<'_>),
     mut stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
+    let was_there = job.queue.ensure(job.ack_wait).await?;
+    let queued = job.queue.shards().await?;
     let now = standing(job.bucket).await?;
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
@@ -78,6 +83,7 @@ pub async fn coordinate(
         job,
         view,
         observe,
+        now,
         known_failures: known,
         started: Instant::now(),
         swept: Instant::now(),
@@ -88,7 +94,7 @@ pub async fn coordinate(
         left: None,
     };
     tokio::select! {
-        opened = run.open_queue(&now) => opened?,
+        opened = run.open_queue() => opened?,
         Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Outcome::Interrupted(run.view.report)),
     }
     let mut tick = interval(LOOK_EVERY);
@@ -117,6 +123,8 @@ struct Run<'a, O> {
     job: Coordinated<'a>,
     view: View,
     observe: O,
+    /// What the bucket said at the last sweep.
+    now: Standing,
     /// Attempts whose failures were on record before: what they say is repaired, or it will be said again.
     known_failures: HashSet<String>,
     started: Instant,
@@ -143,10 +151,10 @@ enum Ailment {
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// Makes the queue and puts into it what is open.
-    async fn open_queue(&mut self, now: &Standing) -> Result<(), DispatchError> {
+    async fn open_queue(&mut self) -> Result<(), DispatchError> {
         let mut told = String::new();
         loop {
-            let error = match self.try_open_queue(now).await {
+            let error = match self.try_open_queue().await {
                 Err(DispatchError::Link(error)) if self.started.elapsed() < MAKE_QUEUE => error.to_string(),
                 opened => return opened,
             };
@@ -158,11 +166,14 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
     }
 
-    async fn try_open_queue(&mut self, now: &Standing) -> Result<(), DispatchError> {
+    async fn try_open_queue(&mut self) -> Result<(), DispatchError> {
         if self.job.queue.ensure(self.job.ack_wait).await? {
             (self.observe)(self.view.seen(&Change::QueueFound));
         }
-        self.fill(now).await.map(drop)
+        let queued = self.job.queue.shards().await?;
+        self.look_at_bucket().await?;
+        self.fill(&queued).await?;
+        Ok(())
     }
 
     /// Looks at queue and bucket; `true` when nothing is open any more.
@@ -181,8 +192,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
         tracing::debug!(?depth, "looked at the queue");
         let ailment = self.ailment(depth);
-        let is_due = self.swept.elapsed() >= SWEEP_EVERY || depth.is_some_and(|depth| depth.messages == 0);
-        if is_due || ailment.is_some() {
+        let is_due = self.swept.elapsed() >= SWEEP_EVERY.max(self.listing_takes());
+        if is_due || ailment.is_some() || depth.is_some_and(|depth| depth.messages == 0) {
             return match self.sweep(ailment).await {
                 Err(DispatchError::Bucket(error)) if self.stood.elapsed() < PATIENCE => {
                     tracing::warn!(%error, "cannot see where the job stands; looking again");
@@ -209,14 +220,22 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
     }
 
-    /// Compares plan and commits, and puts what is open into the queue.
+    /// The least time between two listings of all commits, so that they never cost more than a request a second.
+    fn listing_takes(&self) -> Duration {
+        SWEEP_PER_SHARD * u32::try_from(self.job.plan.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Compares plan, queue and commits, and puts what the queue forgot into it.
+    ///
+    /// First the queue is looked at, then the bucket: what is in neither was forgotten. The other way round, every shard
+    /// that is finished in between would be in neither, and be done again.
     async fn sweep(&mut self, ailment: Option<Ailment>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
-        let now = standing(self.job.bucket).await?;
-        self.stood = Instant::now();
-        self.stop_if_systemic(&now).await?;
-        self.view.count(&self.job, &now);
-        if self.is_finished(&now) {
+        let mut queued = self.job.queue.shards().await;
+        self.look_at_bucket().await?;
+        self.stop_if_systemic()?;
+        self.view.count(&self.job, &self.now);
+        if self.is_finished() {
             return Ok(true);
         }
         if let Some(ailment) = ailment {
@@ -224,8 +243,13 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             if self.mend(ailment).await.is_err() {
                 return Ok(false);
             }
+            queued = Ok(HashSet::new());
         }
-        if let Err(DispatchError::Link(error)) = self.fill(&now).await {
+        let filled = match queued {
+            Ok(queued) => self.fill(&queued).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = filled {
             tracing::warn!(%error, "the queue cannot be filled now; trying again");
         }
         Ok(false)
@@ -245,23 +269,31 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         self.job.record.settings.limits.attempts
     }
 
-    fn quarantined(&self, now: &Standing) -> Vec<capfilt_schemas::failure::Failure> {
-        let state = |shard: &Shard| match now.of(&shard.id, self.attempts()) {
+    fn quarantined(&self) -> Vec<capfilt_schemas::failure::Failure> {
+        let state = |shard: &Shard| match self.now.of(&shard.id, self.attempts()) {
             ShardState::Quarantined(why) => Some(why.clone()),
             _ => None,
         };
         self.job.plan.iter().filter_map(state).collect()
     }
 
-    async fn fill(&self, now: &Standing) -> Result<u64, DispatchError> {
-        let open: Vec<ShardMessage> = now.remaining(self.job.plan, self.attempts()).map(ShardMessage::from).collect();
-        Ok(self.job.queue.fill(open.iter().map(|message| (message, Place::First))).await?)
+    /// Puts what is open and not queued into the queue.
+    async fn fill(&self, queued: &HashSet<ShardId>) -> Result<u64, LinkError> {
+        let open = self.now.remaining(self.job.plan, self.attempts());
+        let forgotten = open.filter(|task| !queued.contains(&task.shard.id));
+        self.job.queue.fill(forgotten.map(ShardMessage::from), Place::First).await
     }
 
-    fn is_finished(&mut self, now: &Standing) -> bool {
-        let is_finished = now.remaining(self.job.plan, self.attempts()).next().is_none();
+    async fn look_at_bucket(&mut self) -> Result<(), DispatchError> {
+        self.now = standing_since(self.job.bucket, &self.now).await?;
+        self.stood = Instant::now();
+        Ok(())
+    }
+
+    fn is_finished(&mut self) -> bool {
+        let is_finished = self.now.remaining(self.job.plan, self.attempts()).next().is_none();
         if is_finished {
-            self.view.report.quarantined = self.quarantined(now);
+            self.view.report.quarantined = self.quarantined();
         }
         is_finished
     }
@@ -269,22 +301,25 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// Near the end, when workers are idle: `true` when all is done, whatever the queue still holds. Else they get copies of
     /// the shards that are being worked on: a slow or silent worker must not hold up the end.
     async fn help_out(&mut self, depth: Depth) -> bool {
-        let Ok(now) = standing(self.job.bucket).await else { return false };
-        if self.is_finished(&now) {
+        if self.stood.elapsed() >= self.listing_takes() && self.look_at_bucket().await.is_ok() && self.is_finished() {
             return true;
         }
         if depth.pending == 0 {
-            self.copy_open(&now).await;
+            self.copy_open().await;
         }
         false
     }
 
-    async fn copy_open(&mut self, now: &Standing) {
-        let remaining = now.remaining(self.job.plan, self.attempts());
+    /// Which shards are being worked on, the queue says; whoever takes a copy asks the bucket about its shard first.
+    async fn copy_open(&mut self) {
+        let Ok(open) = self.job.queue.shards().await else { return };
+        let plan = self.job.plan.iter();
+        let uncopied = plan.filter(|shard| open.contains(&shard.id) && !self.copied.contains(&shard.id));
         let copies: Vec<ShardMessage> =
-            remaining.filter(|task| !self.copied.contains(&task.shard.id)).map(ShardMessage::from).collect();
-        if self.job.queue.fill(copies.iter().map(|message| (message, Place::Again))).await.is_ok() {
-            self.copied.extend(copies.into_iter().map(|message| message.shard.id));
+            uncopied.map(|shard| ShardMessage { shard: shard.clone(), is_new: false }).collect();
+        let ids: Vec<ShardId> = copies.iter().map(|copy| copy.shard.id.clone()).collect();
+        if self.job.queue.fill(copies.into_iter(), Place::Again).await.is_ok() {
+            self.copied.extend(ids);
         }
     }
 
@@ -339,8 +374,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     }
 
     /// News can be lost; the failures in the bucket cannot.
-    async fn stop_if_systemic(&self, now: &Standing) -> Result<(), DispatchError> {
-        let mut failures = now.failures.values().flatten();
+    fn stop_if_systemic(&self) -> Result<(), DispatchError> {
+        let mut failures = self.now.failures.values().flatten();
         let new =
             failures.find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
         new.map_or(Ok(()), |failure| Err(DispatchError::Systemic(Box::new(failure.clone()))))
@@ -379,7 +414,7 @@ impl View {
 
     /// Takes the bucket's word for what is done.
     fn count(&mut self, job: &Coordinated<'_>, now: &Standing) {
-        let before = Work::remaining(job.plan, now, job.record.settings.limits.attempts).before;
+        let before = Before::of(job.plan, now, job.record.settings.limits.attempts);
         self.progress.shards_total = job.plan.len() as u64;
         self.progress.rows_total = job.plan.iter().map(|shard| shard.rows).sum();
         self.progress.shards_committed = before.shards_committed;

@@ -14,5 +14,5 @@ mod suspect;
 pub use coordinate::{Coordinated, coordinate};
 pub use lease::{QueueFeed, Reporter};
 pub use link::{Link, LinkError};
-pub use queue::{Depth, JobQueue};
+pub use queue::{Depth, JobQueue, Place};
 pub use suspect::Broken;

@@ -17,7 +17,12 @@ use capfilt_schemas::{
     cluster::{QueueNames, ShardMessage},
     plan::ShardId,
 };
-use std::{collections::VecDeque, fmt::Display, time::Duration};
+use futures::{TryStreamExt as _, future::ready};
+use std::{
+    collections::{HashSet, VecDeque},
+    fmt::Display,
+    time::Duration,
+};
 
 /// Messages on their way to the server, unconfirmed. Memory: about 1 kB each.
 const PUBLISHES_AT_ONCE: usize = 256;
@@ -131,12 +136,12 @@ impl JobQueue {
         Ok(stream.get_consumer(CONSUMER).await.ok())
     }
 
-    /// Puts shards into their places; how many places were free.
-    pub async fn fill<'a>(&self, shards: impl Iterator<Item = (&'a ShardMessage, Place)>) -> Result<u64, LinkError> {
+    /// Puts shards into their places; how many places were free. Memory: the messages that are unconfirmed.
+    pub async fn fill(&self, shards: impl Iterator<Item = ShardMessage>, place: Place) -> Result<u64, LinkError> {
         let (mut filled, mut unconfirmed) = (0, VecDeque::new());
-        for (message, place) in shards {
+        for message in shards {
             let subject = self.subject(&message.shard.id, place);
-            let payload = serde_json::to_vec(message).expect("a message is plain data");
+            let payload = serde_json::to_vec(&message).expect("a message is plain data");
             let sent = self.context.publish(subject, payload.into()).await;
             unconfirmed.push_back(sent.map_err(|error| self.fail("put a shard into the queue", error))?);
             if unconfirmed.len() == PUBLISHES_AT_ONCE {
@@ -176,6 +181,15 @@ impl JobQueue {
         };
         let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending as u64);
         Ok(Some(Depth { messages, pending, unacknowledged, idle_asks: consumer.num_waiting }))
+    }
+
+    /// The shards that are in the queue, waiting or with a worker.
+    pub async fn shards(&self) -> Result<HashSet<ShardId>, LinkError> {
+        let Some(stream) = self.stream().await? else { return Ok(HashSet::new()) };
+        let fail = |error: &dyn Display| self.fail("look into the queue", error);
+        let subjects = stream.info_with_subjects(self.names.shards()).await.map_err(|error| fail(&error))?;
+        let shards = subjects.try_filter_map(|(subject, _)| ready(Ok(self.names.parse_shard(&subject))));
+        shards.try_collect().await.map_err(|error| fail(&error))
     }
 
     /// Removes the queue. One that is gone already is fine.

@@ -1,0 +1,187 @@
+//! The processes of a job: the product's own coordinator and worker, whose device children are the stand-in.
+
+use crate::standin;
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::{
+    dispatch::{
+        Change, Observation, Outcome, Work,
+        cluster::{self, Coordinated, JobQueue, Link, QueueFeed},
+        crew::{self, Crew},
+        embedded::{self, Policy},
+    },
+    job::{self, Asked, Opened},
+    manifest, standing,
+};
+use capfilt_schemas::{
+    cluster::{End, News, QueueNames},
+    job::{ModelFile, ModelRecord},
+    names,
+    settings::{Settings, parse},
+};
+use serde_json::json;
+use std::{path::PathBuf, time::Instant};
+use tokio::{process::Command, sync::watch};
+
+/// What the stand-in child does with a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Whole {
+    /// Everything but the models: reads, decodes, writes tables, commits.
+    Worker,
+    /// Commits only.
+    Commit,
+}
+
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct StandIn {
+    #[arg(long, value_enum, default_value = "commit")]
+    pub whole: Whole,
+    /// Time on the "device" per shard
+    #[arg(long, default_value_t = 20)]
+    pub shard_ms: u64,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub enum Role {
+    /// `capfilt run`
+    Run {
+        config: PathBuf,
+        #[command(flatten)]
+        stand_in: StandIn,
+    },
+    /// `capfilt run --cluster`
+    Coordinate { config: PathBuf, nats: String },
+    /// `capfilt worker --cluster` with one device
+    Worker {
+        job: String,
+        nats: String,
+        #[command(flatten)]
+        stand_in: StandIn,
+    },
+    /// `capfilt device`
+    Device {
+        job: String,
+        #[command(flatten)]
+        stand_in: StandIn,
+    },
+}
+
+pub async fn play(role: Role) {
+    match role {
+        Role::Run { config, stand_in } => run(&config, stand_in).await,
+        Role::Coordinate { config, nats } => coordinate(&config, nats).await,
+        Role::Worker { job, nats, stand_in } => worker(&job, nats, stand_in).await,
+        Role::Device { job, stand_in } => standin::run(&job, stand_in).await,
+    }
+}
+
+/// Seconds since the start at which things were done, in the order of a run.
+struct Times(Instant, serde_json::Map<String, serde_json::Value>);
+
+impl Times {
+    fn start() -> Self {
+        Self(Instant::now(), serde_json::Map::new())
+    }
+
+    fn note(&mut self, what: &str) {
+        self.1.entry(what).or_insert_with(|| json!(self.0.elapsed().as_secs_f64()));
+    }
+
+    fn print(self) {
+        println!("{}", serde_json::Value::Object(self.1));
+    }
+}
+
+async fn open(config: &PathBuf) -> (Bucket, Settings, Opened) {
+    let settings = parse(&std::fs::read_to_string(config).unwrap(), &[]).unwrap();
+    let bucket = Bucket::open(&settings.job.url).unwrap();
+    let input = Place::open(&settings.input.url).unwrap();
+    let file = ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "0".repeat(64) };
+    let model = ModelRecord { files: vec![file] };
+    let asked = Asked { settings: &settings, resolved: &settings, captioner: &model, filter: &model };
+    let opened = job::open_or_create(&bucket, &input, asked).await.unwrap();
+    (bucket, settings, opened)
+}
+
+fn stand_ins(job_url: &str, devices: Vec<String>, stand_in: StandIn) -> Crew<impl Fn(&str, usize) -> Command> {
+    let (program, job_url) = (std::env::current_exe().unwrap(), job_url.to_owned());
+    let command = move |_: &str, _: usize| {
+        let mut command = Command::new(&program);
+        let whole = if stand_in.whole == Whole::Worker { "worker" } else { "commit" };
+        command.args(["device", &job_url, "--whole", whole, "--shard-ms", &stand_in.shard_ms.to_string()]);
+        command
+    };
+    Crew { devices, command, policy: Policy::default() }
+}
+
+async fn run(config: &PathBuf, stand_in: StandIn) {
+    let mut times = Times::start();
+    let (bucket, settings, Opened { record, plan, .. }) = open(config).await;
+    times.note("opened");
+    let attempts = record.settings.limits.attempts;
+    let work = Work::remaining(&plan, &standing(&bucket).await.unwrap(), attempts);
+    times.note("stood");
+    let crew = stand_ins(&bucket.place.url, settings.workers.devices, stand_in);
+    let observe = |seen: Observation<'_>| match seen.change {
+        // The crew hands it a shard in the same breath.
+        Change::WorkerReady { .. } => times.note("first_shard"),
+        Change::Committed { .. } => times.note("first_commit"),
+        _ => {}
+    };
+    let outcome = embedded::run(&bucket, work, crew, observe, watch::channel(false).1).await.unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    times.note("dispatched");
+    let standing = standing(&bucket).await.unwrap();
+    manifest::seal(&bucket, &record, &plan, &standing).await.unwrap();
+    times.note("sealed");
+    times.print();
+}
+
+async fn queue(bucket: &Bucket, nats: String) -> (Link, QueueNames, JobQueue) {
+    let link = Link { url: nats, ..Link::default() };
+    let names = QueueNames::of(&bucket.read(names::JOB).await.unwrap());
+    let client = link.connect(|_| {}).await.unwrap();
+    (link.clone(), names.clone(), JobQueue::new(client, names, link.shown()))
+}
+
+async fn coordinate(config: &PathBuf, nats: String) {
+    let mut times = Times::start();
+    let (bucket, _, Opened { record, plan, .. }) = open(config).await;
+    times.note("opened");
+    let (_, _, queue) = queue(&bucket, nats).await;
+    let ack_wait = std::time::Duration::from_secs(30);
+    let job = Coordinated { bucket: &bucket, record: &record, plan: &plan, queue: queue.clone(), ack_wait };
+    let observe = |seen: Observation<'_>| match seen.change {
+        Change::RowsDone => times.note("filled"),
+        Change::Committed { .. } => times.note("first_commit"),
+        _ => {}
+    };
+    let outcome = cluster::coordinate(job, observe, watch::channel(false).1).await.unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+    times.note("dispatched");
+    let standing = standing(&bucket).await.unwrap();
+    manifest::seal(&bucket, &record, &plan, &standing).await.unwrap();
+    times.note("sealed");
+    queue.say_end(&End::Done).await;
+    queue.remove().await.unwrap();
+    times.print();
+}
+
+async fn worker(job_url: &str, nats: String, stand_in: StandIn) {
+    let bucket = Bucket::open(job_url).unwrap();
+    while job::find(&bucket).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    let (link, names, _) = queue(&bucket, nats).await;
+    let attempts = job::find(&bucket).await.unwrap().unwrap().settings.limits.attempts;
+    let feed = QueueFeed::open(link, names, bucket.clone(), attempts).await.unwrap();
+    let reporter = feed.reporter();
+    let observe = |seen: Observation<'_>| {
+        if let Change::Committed { shard, rows, tally, superseded } = seen.change.clone() {
+            reporter.news(News::Committed { shard, rows, tally, superseded });
+        }
+    };
+    let work = Work { attempts, ..Work::default() };
+    let crew = stand_ins(job_url, vec!["cpu".to_owned()], stand_in);
+    let outcome = crew::run(&bucket, work, crew, feed, observe, watch::channel(false).1).await.unwrap();
+    assert!(matches!(outcome, Outcome::Finished(_)));
+}
