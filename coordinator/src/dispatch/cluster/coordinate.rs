@@ -73,8 +73,6 @@ pub async fn coordinate(
     observe: impl FnMut(Observation<'_>),
     mut stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
-    let was_there = job.queue.ensure(job.ack_wait).await?;
-    let queued = job.queue.shards().await?;
     let now = standing(job.bucket).await?;
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
