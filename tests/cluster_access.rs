@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/faults.rs"]
+mod faults;
 #[path = "support/s3.rs"]
 mod server;
 mod support;

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use support::{
     Job,
     nats_cluster::NatsCluster,
@@ -24,7 +24,9 @@ fn a_server_of_three_that_is_killed_stops_nobody_and_loses_nothing() {
     let queue = cluster.servers[leader].queue().unwrap();
     assert_eq!(queue["config"]["num_replicas"], 3, "{queue}");
     cluster.servers[leader].down();
-    let done = committed_shards(&job);
+    let (killed, done) = (Instant::now(), committed_shards(&job));
+    cluster.wait_for_leader();
+    println!("a new leader after {:.1} s", killed.elapsed().as_secs_f64());
     wait_until(|| committed_shards(&job) >= (done + 6).min(SHARDS));
     cluster.servers[leader].up();
     assert_eq!(coordinator.code(), Some(0), "{}", coordinator.log());

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/faults.rs"]
+mod faults;
 #[path = "support/s3.rs"]
-#[allow(dead_code)]
 mod server;
 mod support;
 

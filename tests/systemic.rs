@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/faults.rs"]
+mod faults;
 #[path = "support/s3.rs"]
 mod server;
 mod support;
@@ -119,8 +121,10 @@ fn weights_that_are_torn_before_the_job_is_made_stop_it() {
     let bytes = std::fs::read(&torn).unwrap();
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     let job = job_with_models(folder.path());
-    let said = stderr(&expect(&mut job.command("run"), 3));
-    assert!(said.contains("the captioner does not load") && said.contains("model.safetensors"), "{said}");
+    for mut command in [job.command("run"), coordinate(&job, "nats://127.0.0.1:9")] {
+        let said = stderr(&expect(&mut command, 3));
+        assert!(said.contains("the captioner does not load") && said.contains("model.safetensors"), "{said}");
+    }
     assert_nothing_committed(&job);
 }
 

@@ -51,7 +51,7 @@ impl Bucket {
 }
 
 /// Whether an error may go away by itself.
-fn is_passing(error: &object_store::Error) -> bool {
+pub(crate) fn is_passing(error: &object_store::Error) -> bool {
     use object_store::Error;
     !matches!(
         error,

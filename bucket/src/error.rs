@@ -33,6 +33,11 @@ impl BucketError {
         Self::Store { what, object: object.to_string(), source }
     }
 
+    /// Whether it may go away by itself: the store did not answer, or not as it should, but it did not refuse.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Store { source, .. } if crate::create::is_passing(source))
+    }
+
     /// Whether there is no such object.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Store { source: object_store::Error::NotFound { .. }, .. })

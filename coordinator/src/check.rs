@@ -4,6 +4,13 @@ use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation};
 use capfilt_schemas::names::{self, AttemptId};
 use futures::TryStreamExt as _;
+use std::time::Duration;
+
+/// Tries at a bucket that does not refuse and does not work either; the store's client has retried each request already.
+const TRIES: u32 = 3;
+
+/// Time between them.
+const TRY_EVERY: Duration = Duration::from_secs(2);
 
 /// One thing that was tried, and how it went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +18,8 @@ pub struct Step {
     pub what: &'static str,
     /// What is wrong, and what to do about it.
     pub problem: Option<String>,
+    /// Whether the problem may go away by itself.
+    pub may_pass: bool,
 }
 
 /// Why a bucket cannot hold a job.
@@ -19,16 +28,34 @@ pub struct Step {
 pub struct Unfit {
     pub what: &'static str,
     pub why: String,
+    /// Whether it may go away by itself.
+    pub may_pass: bool,
 }
 
-/// Does what [`check`] does.
+/// Does what [`check`] does, a few times if need be. A bucket that lets nobody delete can hold a job.
 ///
 /// # Errors
 /// With the step that failed.
 pub async fn require(bucket: &Bucket) -> Result<(), Unfit> {
-    let failed = check(bucket).await.into_iter().find_map(|step| Some((step.what, step.problem?)));
-    failed.map_or(Ok(()), |(what, why)| Err(Unfit { what, why }))
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match first_problem(bucket).await {
+            Some(unfit) if !unfit.may_pass || tries == TRIES => return Err(unfit),
+            Some(_) => tokio::time::sleep(TRY_EVERY).await,
+            None => return Ok(()),
+        }
+    }
 }
+
+async fn first_problem(bucket: &Bucket) -> Option<Unfit> {
+    let needed = check(bucket).await.into_iter().filter(|step| step.what != DELETE);
+    let mut failed =
+        needed.filter_map(|step| Some(Unfit { what: step.what, why: step.problem?, may_pass: step.may_pass }));
+    failed.next()
+}
+
+const DELETE: &str = "delete";
 
 /// Writes, reads, creates twice, lists and deletes a probe below the job's URL; stops at the first step that fails.
 pub async fn check(bucket: &Bucket) -> Vec<Step> {
@@ -47,30 +74,35 @@ pub async fn check(bucket: &Bucket) -> Vec<Step> {
 /// `None` when a step failed.
 async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Vec<Step>) -> Option<()> {
     let content = Bytes::from_static(b"written by capfilt check; safe to delete");
-    let mut note = |what, result: Result<(), String>| {
+    let mut note = |what, result: Result<(), Problem>| {
         let passed = result.is_ok().then_some(());
-        steps.push(Step { what, problem: result.err() });
+        let may_pass = result.as_ref().is_err_and(|problem| problem.may_pass);
+        steps.push(Step { what, problem: result.err().map(|problem| problem.why), may_pass });
         passed
     };
     note("write", said(bucket.write(probe, content.clone()).await, "may these credentials write here?"))?;
     let read = bucket.read(probe).await.map_err(|error| advise(&error, "may these credentials read here?"));
     let same = |read: Bytes| {
-        if read == content { Ok(()) } else { Err(format!("{probe} reads back as other bytes than were written")) }
+        if read == content {
+            Ok(())
+        } else {
+            Err(Problem::of(format!("{probe} reads back as other bytes than were written")))
+        }
     };
     note("read", read.and_then(same))?;
     note("create", create_first(bucket, created).await)?;
     note("create only once", create_again(bucket, created).await)?;
     note("list", list(bucket, probe).await)?;
-    note("delete", said(bucket.delete(probe).await, "may these credentials delete here?"))?;
-    note("delete", said(bucket.delete(created).await, "may these credentials delete here?"))?;
+    note(DELETE, said(bucket.delete(probe).await, "may these credentials delete here?"))?;
+    note(DELETE, said(bucket.delete(created).await, "may these credentials delete here?"))?;
     steps.pop();
     Some(())
 }
 
-async fn create_first(bucket: &Bucket, name: &str) -> Result<(), String> {
+async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"first")).await {
         Ok(Creation::Created) => Ok(()),
-        Ok(Creation::Exists(_)) => Err(format!("{name} is new, but the store says that it exists")),
+        Ok(Creation::Exists(_)) => Err(Problem::of(format!("{name} is new, but the store says that it exists"))),
         Err(error) => Err(advise(
             &error,
             "does this store support create-only PUT (If-None-Match: *)? capfilt needs it to commit",
@@ -78,35 +110,49 @@ async fn create_first(bucket: &Bucket, name: &str) -> Result<(), String> {
     }
 }
 
-async fn create_again(bucket: &Bucket, name: &str) -> Result<(), String> {
+async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"second")).await {
         Ok(Creation::Exists(found)) if found == "first" => Ok(()),
-        Ok(_) => Err("a second create replaced the first: this store ignores create-only PUT (If-None-Match: *), so two workers \
-                      could both commit one shard; use another store or turn conditional writes on"
-            .to_owned()),
+        Ok(_) => Err(Problem::of(
+            "a second create replaced the first: this store ignores create-only PUT (If-None-Match: *), so two workers \
+             could both commit one shard; use another store or turn conditional writes on",
+        )),
         Err(error) => Err(advise(&error, "a second create must answer that the object exists")),
     }
 }
 
-async fn list(bucket: &Bucket, probe: &str) -> Result<(), String> {
+async fn list(bucket: &Bucket, probe: &str) -> Result<(), Problem> {
     let mut listed = bucket.list(names::PROBES);
     loop {
         match listed.try_next().await {
             Ok(Some((name, _))) if name == probe => return Ok(()),
             Ok(Some(_)) => {}
             Ok(None) => {
-                return Err("the probe that was just written is not listed; resume needs listings that are up to date"
-                    .to_owned());
+                return Err(Problem::of(
+                    "the probe that was just written is not listed; resume needs listings that are up to date",
+                ));
             }
             Err(error) => return Err(advise(&error, "may these credentials list here?")),
         }
     }
 }
 
-fn said<T>(result: Result<T, BucketError>, advice: &str) -> Result<(), String> {
+fn said<T>(result: Result<T, BucketError>, advice: &str) -> Result<(), Problem> {
     result.map(drop).map_err(|error| advise(&error, advice))
 }
 
-fn advise(error: &BucketError, advice: &str) -> String {
-    format!("{error}; {advice}")
+fn advise(error: &BucketError, advice: &str) -> Problem {
+    Problem { why: format!("{error}; {advice}"), may_pass: error.may_pass() }
+}
+
+struct Problem {
+    why: String,
+    may_pass: bool,
+}
+
+impl Problem {
+    /// What the store does, and will do again.
+    fn of(why: impl Into<String>) -> Self {
+        Self { why: why.into(), may_pass: false }
+    }
 }

@@ -77,19 +77,19 @@ impl Nats {
         let _ = std::fs::remove_dir_all(self.store());
     }
 
-    /// What the server says of itself at this path: `/jsz?consumers=true`.
-    pub fn monitored(&self, path: &str) -> serde_json::Value {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.monitor)).unwrap();
+    /// What the server says of itself at this path; `None` when it is down.
+    fn monitored(&self, path: &str) -> Option<serde_json::Value> {
+        let mut socket = TcpStream::connect(("127.0.0.1", self.monitor)).ok()?;
         write!(socket, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        serde_json::from_str(body).unwrap()
+        Some(serde_json::from_str(body).unwrap())
     }
 
-    /// The one job queue of the server, with its settings and its consumer; `None` when it has none.
+    /// The one job queue of the server, with its settings and its consumer; `None` when it has none, or is down.
     pub fn queue(&self) -> Option<serde_json::Value> {
-        let all = self.monitored("/jsz?accounts=true&streams=true&consumers=true&config=true");
+        let all = self.monitored("/jsz?accounts=true&streams=true&consumers=true&config=true")?;
         let streams = all["account_details"][0]["stream_detail"].as_array()?;
         assert!(streams.len() <= 1, "{streams:?}");
         streams.first().cloned()

@@ -41,9 +41,8 @@ const SILENT: Duration = Duration::from_secs(5);
 /// How long the store may fail before we give up; the workers do their shards meanwhile.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long a queue that cannot be made is tried for: servers that have just started first elect who decides, and one that
-/// was reached may go away.
-const MAKE_QUEUE: Duration = Duration::from_secs(120);
+/// How long a server that was reached may then fail to make the queue.
+const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Second copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
@@ -148,17 +147,18 @@ enum Ailment {
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
-    /// Makes the queue and puts into it what is open.
+    /// Makes the queue and puts into it what is open. A server may go away between its first answer and this one.
     async fn open_queue(&mut self) -> Result<(), DispatchError> {
         let mut told = String::new();
         loop {
             let error = match self.try_open_queue().await {
-                Err(DispatchError::Link(error)) if self.started.elapsed() < MAKE_QUEUE => error.to_string(),
+                Err(DispatchError::Link(error)) if self.started.elapsed() < MAKE_QUEUE => error,
                 opened => return opened,
             };
-            if error != told {
-                told.clone_from(&error);
-                (self.observe)(self.view.seen(&Change::QueueWaits { why: error }));
+            let why = error.to_string();
+            if why != told {
+                told.clone_from(&why);
+                (self.observe)(self.view.seen(&Change::QueueWaits { why }));
             }
             sleep(LOOK_EVERY).await;
         }

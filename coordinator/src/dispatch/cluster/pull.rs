@@ -9,14 +9,14 @@ use futures::StreamExt as _;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use tokio::{sync::mpsc, time::sleep};
 
-/// How long one pull waits at the server for a shard.
-const PULL: Duration = Duration::from_secs(5);
+/// How long one pull waits at the server for a shard. One that died with its server is missed after twice that time.
+const PULL: Duration = Duration::from_secs(2);
 
 /// Time before a failed pull is tried again.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// Empty pulls after which it is asked whether the job is over: its last word may have been lost.
-const EMPTY_PULLS: u32 = 6;
+const EMPTY_PULLS: u32 = 15;
 
 /// A copy of a shard that is being worked on here goes to somebody else.
 const NOT_HERE: Duration = Duration::from_secs(2);

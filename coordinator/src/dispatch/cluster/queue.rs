@@ -99,9 +99,9 @@ impl JobQueue {
         Ok(before.is_some())
     }
 
-    /// Copies of the queue: three in a cluster of servers, so that the loss of one loses nothing and stops nobody.
+    /// One copy of the queue on each of three servers, where the server is one of a cluster. It tells so even when it keeps
+    /// the others' addresses to itself, as the Helm chart's servers do.
     fn replicas(&self) -> usize {
-        // Not by the servers' addresses: many clusters (NATS's Helm chart, for one) do not tell them.
         if self.client.server_info().cluster.is_some() { 3 } else { 1 }
     }
 

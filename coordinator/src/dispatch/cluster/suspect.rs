@@ -18,11 +18,19 @@ pub enum Broken {
     NoWeights(#[from] BucketError),
 }
 
-/// Tries the bucket and reads the weights, as a worker does.
+/// Tries the bucket and reads the weights, as a worker does. What may pass is for the workers to sit out.
 ///
 /// # Errors
 /// With what is wrong here too; the job should stop then, since every other worker would find the same.
 pub(super) async fn look(bucket: &Bucket, record: &JobRecord) -> Result<(), Broken> {
+    match looked(bucket, record).await {
+        Err(Broken::Bucket(unfit)) if unfit.may_pass => Ok(()),
+        Err(Broken::NoWeights(error)) if error.may_pass() && !error.is_not_found() => Ok(()),
+        looked => looked,
+    }
+}
+
+async fn looked(bucket: &Bucket, record: &JobRecord) -> Result<(), Broken> {
     check::require(bucket).await?;
     let models = &record.settings.models;
     let captioner = models::record(&Place::open(&models.captioner)?).await?;
