@@ -152,7 +152,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let mut told = String::new();
         loop {
             let error = match self.try_open_queue().await {
-                Err(DispatchError::Link(error)) if self.started.elapsed() < MAKE_QUEUE => error,
+                Err(DispatchError::Link(error)) if self.started.elapsed() < QUEUE_WITHIN => error,
                 opened => return opened,
             };
             let why = error.to_string();
