@@ -4,19 +4,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/faults.rs"]
-mod faults;
+#[allow(dead_code)]
 #[path = "support/s3.rs"]
 mod server;
 mod support;
 
-use faults::{StoreFault, When};
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     file::properties::WriterProperties,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use server::S3;
+use server::{
+    S3,
+    faults::{StoreFault, When},
+};
 use std::{
     path::Path,
     sync::Arc,
@@ -51,9 +52,12 @@ enum Fault {
     Store(StoreFault, u32),
 }
 
+/// Draws one of its kind.
+type MakesFault = fn(&mut StdRng) -> Fault;
+
 /// Sixty faults in random order, each with the number of commits it comes after.
 fn faults_of(random: &mut StdRng) -> Vec<(usize, Fault)> {
-    let makers: [(usize, fn(&mut StdRng) -> Fault); 12] = [
+    let makers: [(usize, MakesFault); 12] = [
         (10, |random| Fault::Kill(any_worker(random), any_part(random))),
         (6, |random| Fault::Stop(any_worker(random), any_part(random), any_time(random, 1..10))),
         (4, |_| Fault::Kill(Member::Coordinator, Part::Parent)),

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/faults.rs"]
-mod faults;
+#[allow(dead_code)]
 #[path = "support/s3.rs"]
 mod server;
 mod support;
@@ -12,13 +11,15 @@ use arrow::{
     array::{ArrayRef, AsArray as _, BinaryArray, RecordBatch, StringArray, UInt64Array},
     compute::{concat_batches, take_record_batch},
 };
-use faults::{StoreFault, When};
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     file::properties::WriterProperties,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use server::{Creates, S3};
+use server::{
+    Creates, S3,
+    faults::{StoreFault, When},
+};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,

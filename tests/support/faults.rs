@@ -3,8 +3,6 @@
 //! A test arms a fault; one of the next calls suffers it. It works on the connection itself, below everything the client
 //! knows: a reset is a reset, and a create whose answer is lost has taken effect.
 
-#![allow(dead_code)]
-
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Frame, Incoming, SizeHint},

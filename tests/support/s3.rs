@@ -4,9 +4,9 @@
 //! spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags, GET heeds If-Match, of
 //! several creates of one object exactly one wins, and a folder is no object.
 
-#![allow(dead_code)]
+pub mod faults;
 
-use super::faults::Faults;
+use faults::Faults;
 use s3s::{
     S3 as _, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
