@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/faults.rs"]
-mod faults;
+#[allow(dead_code)]
 #[path = "support/s3.rs"]
 mod server;
 mod support;
