@@ -3,6 +3,7 @@
 use crate::standin;
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
+    OnChange,
     dispatch::{
         Change, Observation, Outcome, Work,
         cluster::{self, Coordinated, JobQueue, Link, QueueFeed},
@@ -98,7 +99,7 @@ async fn open(config: &PathBuf) -> (Bucket, Settings, Opened) {
     let file = ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "0".repeat(64) };
     let model = ModelRecord { files: vec![file] };
     let asked = Asked { settings: &settings, resolved: &settings, captioner: &model, filter: &model };
-    let opened = job::open_or_create(&bucket, &input, asked).await.unwrap();
+    let opened = job::open_or_create(&bucket, &input, asked, OnChange::Refuse).await.unwrap();
     (bucket, settings, opened)
 }
 
@@ -149,7 +150,14 @@ async fn coordinate(config: &PathBuf, nats: String) {
     times.note("opened");
     let (_, _, queue) = queue(&bucket, nats).await;
     let ack_wait = std::time::Duration::from_secs(30);
-    let job = Coordinated { bucket: &bucket, record: &record, plan: &plan, queue: queue.clone(), ack_wait };
+    let job = Coordinated {
+        name: "bench".to_owned(),
+        bucket: &bucket,
+        record: &record,
+        plan: &plan,
+        queue: queue.clone(),
+        ack_wait,
+    };
     let observe = |seen: Observation<'_>| match seen.change {
         Change::RowsDone => times.note("filled"),
         Change::Committed { .. } => times.note("first_commit"),
