@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is dropped.
 #[derive(Debug, Parser)]
@@ -17,7 +17,7 @@ pub struct Args {
     pub log_format: LogFormat,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,
@@ -31,7 +31,7 @@ pub enum Command {
     Run(RunArgs),
     /// Work on a planned job's open shards from this machine, without planning or sealing it
     Worker(WorkerArgs),
-    /// Say where a job stands, from its bucket alone
+    /// Say where a job stands, from its bucket alone, and with --cluster also what its workers do right now
     Status(StatusArgs),
     /// Do again what was quarantined, in the same job; the manifest gets a new version
     Retry(RetryArgs),
@@ -125,6 +125,9 @@ pub struct QueueArgs {
     /// Leave the cluster's queue when the job is done
     #[arg(long, requires = "cluster")]
     pub keep_queue: bool,
+    /// Serve metrics for Prometheus there, at /metrics; port 0 takes a free one and says which
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -186,6 +189,9 @@ pub struct WorkerArgs {
     /// everything back
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
+    /// Serve metrics for Prometheus there, at /metrics; port 0 takes a free one and says which
+    #[arg(long, value_name = "IP:PORT")]
+    pub metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -197,6 +203,9 @@ pub struct StatusArgs {
     /// Show it again every two seconds until the job is done
     #[arg(long)]
     pub watch: bool,
+    /// With it, also what the workers do right now
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,5 +1,6 @@
 //! How the program ends: its exit codes, and which one an error leads to.
 
+use crate::say;
 use std::process::ExitCode;
 
 /// Exit codes, the same for every command.
@@ -26,7 +27,7 @@ impl Exit {
                 told = format!("{told}: {cause}");
             }
         }
-        eprintln!("capfilt: {told}");
+        say::error(&format!("capfilt: {told}"));
         self.into()
     }
 }

@@ -10,6 +10,8 @@ mod known_answers;
 mod machine;
 mod models;
 mod progress;
+mod say;
+mod scrape;
 mod settings_file;
 mod stop;
 
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    logging(args.log_format);
+    say::open(args.log_format);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -33,15 +35,5 @@ fn main() -> ExitCode {
     match ending {
         Ok(exit) => exit.into(),
         Err(failure) => failure.exit.report(&failure.error),
-    }
-}
-
-fn logging(format: args::LogFormat) {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPFILT_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        args::LogFormat::Text => logs.init(),
-        args::LogFormat::Json => logs.json().init(),
     }
 }

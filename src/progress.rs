@@ -1,12 +1,10 @@
-//! Progress of a job on standard error: a bar on a terminal, a line every few seconds elsewhere.
+//! Progress of a job, for people and for Prometheus: a bar on a terminal, a line every few seconds elsewhere, and the metrics.
 
+use crate::{say, scrape::SharedMetrics};
 use capfilt_coordinator::dispatch::{Change, Observation, Progress};
 use capfilt_schemas::{status::RowStatus, tally::Tally};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    io::IsTerminal as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// Time between two lines when there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -14,6 +12,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Shows what a dispatcher observes.
 pub struct JobProgress {
     bar: Option<ProgressBar>,
+    metrics: SharedMetrics,
     started: Instant,
     /// Rows that were done when this run began: they say nothing about its speed.
     rows_before: Option<u64>,
@@ -21,20 +20,21 @@ pub struct JobProgress {
 }
 
 impl JobProgress {
-    pub fn start() -> Self {
+    pub fn start(metrics: SharedMetrics) -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rows  {msg}");
-        let bar = std::io::stderr()
-            .is_terminal()
-            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        say::set_bar(bar.clone());
         let now = Instant::now();
-        Self { bar, started: now, rows_before: None, last_line: now }
+        Self { bar, metrics, started: now, rows_before: None, last_line: now }
     }
 
     pub fn show(&mut self, seen: Observation) {
+        self.metrics.with(|metrics| metrics.take_in(&seen));
         let Observation { change, progress } = seen;
         let before = *self.rows_before.get_or_insert(progress.rows_done);
-        if let Some(text) = news(change) {
-            self.say(&text);
+        match change {
+            Change::WorkerSaid { worker, line } => say::line_of_child(*worker, line),
+            change => news(change).iter().for_each(say::line),
         }
         let message = self.message(progress, before);
         if let Some(bar) = &self.bar {
@@ -43,20 +43,14 @@ impl JobProgress {
             bar.set_message(message);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            eprintln!("{}/{} rows  {message}", progress.rows_done, progress.rows_total);
+            say::line(format!("{}/{} rows  {message}", progress.rows_done, progress.rows_total));
         }
     }
 
     pub fn finish(self) {
+        say::set_bar(None);
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
-        }
-    }
-
-    fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => eprintln!("{text}"),
         }
     }
 
@@ -91,15 +85,11 @@ fn news(change: &Change) -> Option<String> {
     match change {
         Change::WorkerReady { worker, device } => Some(format!("worker {worker} on {device} is ready")),
         Change::WorkerEnded { worker, how } => Some(format!("worker {worker} ended: {how}")),
-        Change::WorkerSaid { worker, line } => Some(format!("worker {worker}: {line}")),
-        Change::Retrying { failure } => {
-            Some(format!("shard {}: {}: {}; trying again", failure.shard, failure.class, failure.message))
+        // The log tells of failures, each in its attempt's span; of the one that ends the program, its error does too.
+        Change::Retrying { .. } | Change::Quarantined { .. } | Change::GivenBack { .. } | Change::Stopping { .. } => {
+            None
         }
-        Change::Quarantined { failure } => {
-            Some(format!("shard {}: {}: {}; set aside", failure.shard, failure.class, failure.message))
-        }
-        // The error that ends the program says it.
-        Change::Stopping { .. } | Change::GivesUp { .. } => None,
+        Change::GivesUp { .. } => None,
         Change::Joined { worker } => Some(format!("worker {worker} joined")),
         Change::Left { worker, why } => Some(format!("worker {worker} left: {why}")),
         Change::Coordinator(other) => Some(format!(
@@ -115,6 +105,6 @@ fn news(change: &Change) -> Option<String> {
         Change::Leaving { given_back, finishing } => {
             Some(format!("leaving: {given_back} shards go back, {finishing} are being finished"))
         }
-        Change::WorkerStarted { .. } | Change::RowsDone | Change::Committed { .. } => None,
+        Change::WorkerStarted { .. } | Change::WorkerSaid { .. } | Change::RowsDone | Change::Committed { .. } => None,
     }
 }

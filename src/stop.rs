@@ -21,7 +21,7 @@ pub fn on_signal() -> watch::Receiver<bool> {
         };
         let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
         told().await;
-        eprintln!("capfilt: stopping; what is committed is safe, and running the same command again resumes");
+        crate::say::line("capfilt: stopping; what is committed is safe, and running the same command again resumes");
         let _ = stop.send(true);
         told().await;
         let _ = stop.send(true);

@@ -184,8 +184,8 @@ async fn worker(job_url: &str, nats: String, stand_in: StandIn) {
     let feed = QueueFeed::open(link, names, bucket.clone(), attempts).await.unwrap();
     let reporter = feed.reporter();
     let observe = |seen: Observation<'_>| {
-        if let Change::Committed { shard, rows, tally, superseded } = seen.change.clone() {
-            reporter.news(News::Committed { shard, rows, tally, superseded });
+        if let Change::Committed { shard, rows, tally, superseded, cost } = seen.change.clone() {
+            reporter.news(News::Committed { shard, rows, tally, superseded, cost });
         }
     };
     let work = Work { attempts, ..Work::default() };

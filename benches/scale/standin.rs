@@ -31,7 +31,7 @@ pub async fn run(job_url: &str, stand_in: StandIn) {
     let record = job::find(&bucket).await.unwrap().unwrap();
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     tokio::spawn(read_assignments(assign));
-    say(&Event::Ready { device: "cpu".to_owned() });
+    say(&Event::Ready { device: "cpu".to_owned(), worker: "stand-in".to_owned() });
     let pause = Duration::from_millis(stand_in.shard_ms);
     if stand_in.whole == Whole::Commit {
         return commit_only(&bucket, pause, assignments).await;
@@ -40,6 +40,7 @@ pub async fn run(job_url: &str, stand_in: StandIn) {
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
     let worker = Worker {
         name: "stand-in".to_owned(),
+        device: "cpu".to_owned(),
         input: Place::open(&settings.input.url).unwrap(),
         bucket,
         capfilt: CapFilt::new(Box::new(Timer(pause)), Box::new(Judge), rule, 8),
@@ -73,8 +74,9 @@ async fn commit_only(bucket: &Bucket, pause: Duration, mut assignments: mpsc::Re
         let record = record(&assignment);
         say(&Event::Progress { shard: shard.clone(), rows: record.rows, tally: record.tally.clone() });
         let superseded = matches!(commit(bucket, &record).await.unwrap(), Committed::Superseded(_));
+        let cost = record.cost();
         let Commit { attempt, rows, tally, .. } = record;
-        say(&Event::Committed { shard, attempt, rows, tally, superseded });
+        say(&Event::Committed { shard, attempt, rows, tally, superseded, cost });
     }
 }
 

@@ -37,15 +37,29 @@ pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, Bucke
     }
 }
 
+/// A commit as a listing shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    pub n: u32,
+    /// When the store took it, in milliseconds since 1970 by the store's clock; some stores count whole seconds.
+    pub written_ms: i64,
+}
+
 /// Lists the commits under a name's beginning, all of them or one shard's; about one list request per thousand, and
 /// nothing is opened.
 pub async fn results(bucket: &Bucket, under: &str) -> Result<Results, BucketError> {
-    let fold = |mut results: Results, (name, _): (String, _)| async move {
+    Ok(listed_results(bucket, under).await?.into_iter().map(|(shard, listed)| (shard, listed.n)).collect())
+}
+
+/// The same, with the times at which the commits that count were written.
+pub async fn listed_results(bucket: &Bucket, under: &str) -> Result<BTreeMap<ShardId, Listed>, BucketError> {
+    let fold = |mut results: BTreeMap<ShardId, Listed>, (name, meta): (String, object_store::ObjectMeta)| async move {
         if let Some((shard, n)) = names::parse_commit(&name) {
-            let highest = results.entry(shard).or_insert(n);
-            *highest = n.max(*highest);
+            let listed = Listed { n, written_ms: meta.last_modified.timestamp_millis() };
+            let highest = results.entry(shard).or_insert(listed);
+            *highest = listed.max(*highest);
         }
         Ok(results)
     };
-    bucket.list(under).try_fold(Results::new(), fold).await
+    bucket.list(under).try_fold(BTreeMap::new(), fold).await
 }

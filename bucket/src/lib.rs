@@ -12,7 +12,7 @@ mod pinned_parquet;
 mod place;
 
 pub use bucket::Bucket;
-pub use commits::{Committed, Results, commit, results};
+pub use commits::{Committed, Listed, Results, commit, listed_results, results};
 pub use create::Creation;
 pub use error::BucketError;
 pub use pinned::PinnedObject;

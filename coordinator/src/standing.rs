@@ -47,20 +47,33 @@ pub async fn standing(bucket: &Bucket) -> Result<Standing, BucketError> {
 
 /// The same, when it was read before: a record never changes, so failures that are known are not read again.
 pub(crate) async fn standing_since(bucket: &Bucket, before: &Standing) -> Result<Standing, BucketError> {
-    read(bucket, names::COMMITS, names::FAILURES, before).await
+    read(results(bucket, names::COMMITS), bucket, names::FAILURES, before).await
+}
+
+/// The same, when the commits have been listed already.
+pub(crate) async fn standing_with(
+    bucket: &Bucket,
+    committed: Results,
+    before: &Standing,
+) -> Result<Standing, BucketError> {
+    read(async { Ok(committed) }, bucket, names::FAILURES, before).await
 }
 
 /// The standing of one shard, which is all that is read.
 pub async fn standing_of(bucket: &Bucket, shard: &ShardId) -> Result<Standing, BucketError> {
     let [commits, failures] = [names::COMMITS, names::FAILURES].map(|folder| format!("{folder}/{shard}"));
-    read(bucket, &commits, &failures, &Standing::default()).await
+    read(results(bucket, &commits), bucket, &failures, &Standing::default()).await
 }
 
-async fn read(bucket: &Bucket, commits: &str, failed: &str, before: &Standing) -> Result<Standing, BucketError> {
+async fn read(
+    commits: impl Future<Output = Result<Results, BucketError>>,
+    bucket: &Bucket,
+    failed: &str,
+    before: &Standing,
+) -> Result<Standing, BucketError> {
     let known: HashMap<&AttemptId, &Failure> =
         before.failures.values().flatten().map(|failure| (&failure.attempt, failure)).collect();
-    let (committed, failures, retried) =
-        tokio::try_join!(results(bucket, commits), failures(bucket, failed, &known), retried(bucket))?;
+    let (committed, failures, retried) = tokio::try_join!(commits, failures(bucket, failed, &known), retried(bucket))?;
     Ok(Standing { committed, failures, retried })
 }
 

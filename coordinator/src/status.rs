@@ -1,14 +1,28 @@
 //! A job's status, from the bucket alone: whoever can read the bucket can tell.
 
 use crate::{
-    JobError, commits, job, manifest,
-    standing::{ShardState, standing},
+    JobError, job, manifest,
+    pace::{self, Brief, Pace},
+    sample::Sample,
+    standing::{RECORDS_AT_ONCE, ShardState, Standing, standing, standing_with},
 };
-use capfilt_bucket::Bucket;
-use capfilt_schemas::{failure::FailureClass, names, plan::RefusedFile, status::RowStatus, tally::Tally};
-use futures::TryStreamExt as _;
+use capfilt_bucket::{Bucket, BucketError, Listed, listed_results};
+use capfilt_schemas::{
+    commit::Commit,
+    failure::FailureClass,
+    job::JobRecord,
+    manifest::Manifest,
+    names,
+    plan::{RefusedFile, Shard, ShardId},
+    status::{RowStatus, WebStatus},
+    tally::Tally,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
-use std::{collections::BTreeMap, pin::pin};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::SystemTime,
+};
 
 /// What `capfilt status` says, and prints with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,6 +32,10 @@ pub struct Status {
     /// Committed rows by what became of them.
     pub rows_by_status: BTreeMap<RowStatus, u64>,
     pub kept: Kept,
+    /// What `rows_by_status` and `kept` were counted from.
+    pub counted: Counted,
+    /// How fast it goes; `null` before the first commit.
+    pub pace: Option<Pace>,
     /// Failed attempts so far, of shards that succeeded later too.
     pub failures: BTreeMap<FailureClass, u64>,
     /// Input files that gave no shard.
@@ -40,11 +58,24 @@ pub struct States {
 }
 
 /// What the committed shards keep.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Kept {
     pub web: u64,
     pub synthetic: u64,
     pub pairs: u64,
+    /// Of the web texts that could be judged; `null` when there is none.
+    pub web_share: Option<f64>,
+    pub synthetic_share: Option<f64>,
+}
+
+/// Where the books come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub commits: u64,
+    /// Commit records that were read.
+    pub read: u64,
+    /// Whether the books are scaled up from those that were read.
+    pub is_estimate: bool,
 }
 
 /// Reads a job's status.
@@ -52,32 +83,152 @@ pub struct Kept {
 /// # Errors
 /// When there is no job, its plan is damaged, or the store fails.
 pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
+    StatusReader::open(bucket).await?.read().await
+}
+
+/// Whether every shard is committed or quarantined and a manifest says so. Opens no commit.
+///
+/// # Errors
+/// As [`status`].
+pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
+    if manifest::newest(bucket).await?.is_none() {
+        return Ok(false);
+    }
     let (record, plan) = job::load(bucket).await?;
     let standing = standing(bucket).await?;
-    let (mut shards, mut rows) = (States::default(), States::default());
-    for shard in &plan {
-        let state = standing.of(&shard.id, record.settings.limits.attempts);
-        shards.add(state, 1);
-        rows.add(state, shard.rows);
+    Ok(standing.remaining(&plan, record.settings.limits.attempts).next().is_none())
+}
+
+/// Reads a job's status again and again; a commit that was read once is not read again.
+pub struct StatusReader<'a> {
+    bucket: &'a Bucket,
+    record: JobRecord,
+    plan: Vec<Shard>,
+    /// As it was at the last look.
+    standing: Standing,
+    /// Memory: about half a kilobyte for each of the few thousand commits a look reads.
+    known: HashMap<(ShardId, u32), (Brief, Tally)>,
+}
+
+impl<'a> StatusReader<'a> {
+    /// # Errors
+    /// When there is no job, its plan is damaged, or the store fails.
+    pub async fn open(bucket: &'a Bucket) -> Result<Self, JobError> {
+        let (record, plan) = job::load(bucket).await?;
+        Ok(Self { bucket, record, plan, standing: Standing::default(), known: HashMap::new() })
     }
-    let mut tally = Tally::default();
-    let mut counted = pin!(commits::counted(bucket, &plan, &standing));
-    while let Some(one) = counted.try_next().await? {
-        tally.merge(&one.commit.tally);
+
+    /// Where the job stands now: a listing of its commits, a listing of its failures and the failures, and a few thousand
+    /// commits at most.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn read(&mut self) -> Result<Status, JobError> {
+        let listed = listed_results(self.bucket, names::COMMITS).await?;
+        let committed = listed.iter().map(|(shard, listed)| (shard.clone(), listed.n)).collect();
+        let standing = standing_with(self.bucket, committed, &self.standing).await?;
+        let (mut shards, mut rows) = (States::default(), States::default());
+        for shard in &self.plan {
+            let state = standing.of(&shard.id, self.record.settings.limits.attempts);
+            shards.add(state, 1);
+            rows.add(state, shard.rows);
+        }
+        let sample = Sample::of(&listed);
+        self.learn(&sample).await?;
+        let newest = manifest::newest(self.bucket).await?;
+        self.standing = standing;
+        let (tally, is_estimate) = self.books(&sample, &listed, newest.as_ref());
+        let recent: Vec<Brief> = sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
+        let counted = Counted { commits: listed.len() as u64, read: sample.read().count() as u64, is_estimate };
+        let mut classes = BTreeMap::new();
+        self.standing.failures.values().flatten().for_each(|failure| *classes.entry(failure.class).or_default() += 1);
+        Ok(Status {
+            shards,
+            rows,
+            kept: Kept::of(&tally),
+            rows_by_status: tally.rows,
+            counted,
+            pace: pace::pace(&recent, now_ms(), rows.open),
+            failures: classes,
+            refused: self.record.plan.refused.clone(),
+            done: shards.open == 0 && shards.repairing == 0 && newest.is_some(),
+            manifest: newest.map(|manifest| self.bucket.place.url_of(&names::manifest(manifest.n))),
+        })
     }
-    let mut failures = BTreeMap::new();
-    standing.failures.values().flatten().for_each(|failure| *failures.entry(failure.class).or_default() += 1);
-    let manifest = manifest::newest(bucket).await?.map(|manifest| bucket.place.url_of(&names::manifest(manifest.n)));
-    Ok(Status {
-        shards,
-        rows,
-        kept: Kept { web: tally.web_kept, synthetic: tally.synthetic_kept, pairs: tally.pairs },
-        rows_by_status: tally.rows,
-        failures,
-        refused: record.plan.refused,
-        done: shards.open == 0 && shards.repairing == 0 && manifest.is_some(),
-        manifest,
-    })
+
+    /// Reads the commits of a sample that are not known yet, and forgets the others.
+    async fn learn(&mut self, sample: &Sample) -> Result<(), BucketError> {
+        let mut known = HashMap::new();
+        let mut unknown = Vec::new();
+        for (shard, listed) in sample.read() {
+            let key = (shard.clone(), listed.n);
+            match self.known.remove(&key) {
+                Some(commit) => drop(known.insert(key, commit)),
+                None => unknown.push((key, *listed)),
+            }
+        }
+        let bucket = self.bucket;
+        let reads = unknown.into_iter().map(|(key, listed)| async move {
+            let commit: Commit = bucket.read_record(&names::commit(&key.0, key.1)).await?;
+            Ok::<_, BucketError>((key, (Brief::of(&commit, listed.written_ms), commit.tally)))
+        });
+        let mut reads = futures::stream::iter(reads).buffer_unordered(RECORDS_AT_ONCE);
+        while let Some((key, commit)) = reads.try_next().await? {
+            known.insert(key, commit);
+        }
+        self.known = known;
+        Ok(())
+    }
+
+    fn of(&self, (shard, listed): &(ShardId, Listed)) -> &(Brief, Tally) {
+        &self.known[&(shard.clone(), listed.n)]
+    }
+
+    /// The books of all commits, and whether they are estimated. A manifest that describes these commits has them all.
+    fn books(&self, sample: &Sample, listed: &BTreeMap<ShardId, Listed>, newest: Option<&Manifest>) -> (Tally, bool) {
+        if let Some(manifest) = newest.filter(|manifest| !sample.unread.is_empty() && describes(manifest, listed)) {
+            return (manifest.tally.clone(), false);
+        }
+        let sum = |commits: &[(ShardId, Listed)]| {
+            let mut sum = Tally::default();
+            commits.iter().for_each(|commit| sum.merge(&self.of(commit).1));
+            sum
+        };
+        let unread: std::collections::HashSet<&ShardId> = sample.unread.iter().collect();
+        let rows_unread = self.plan.iter().filter(|shard| unread.contains(&shard.id)).map(|shard| shard.rows).sum();
+        let tally = Sample::estimate(sum(&sample.newest), sum(&sample.others), rows_unread);
+        (tally, !sample.unread.is_empty())
+    }
+}
+
+/// Whether a manifest was made from these very commits.
+fn describes(manifest: &Manifest, listed: &BTreeMap<ShardId, Listed>) -> bool {
+    let repaired = listed.values().filter(|listed| listed.n > 0).count();
+    let is_as_listed = |repaired: &capfilt_schemas::manifest::Repaired| {
+        listed.get(&repaired.shard).is_some_and(|listed| listed.n == repaired.n)
+    };
+    manifest.shards == listed.len() as u64
+        && manifest.repaired.len() == repaired
+        && manifest.repaired.iter().all(is_as_listed)
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Kept {
+    fn of(tally: &Tally) -> Self {
+        let web_judged = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        Self {
+            web: tally.web_kept,
+            synthetic: tally.synthetic_kept,
+            pairs: tally.pairs,
+            web_share: share(tally.web_kept, web_judged),
+            synthetic_share: share(tally.synthetic_kept, tally.synthetic),
+        }
+    }
 }
 
 impl States {

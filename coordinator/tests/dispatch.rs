@@ -202,6 +202,23 @@ async fn a_child_that_hangs_is_killed_and_its_shard_goes_on_elsewhere() {
 }
 
 #[tokio::test]
+async fn an_idle_child_does_what_a_stopped_one_holds_up_and_the_wasted_rows_are_counted() {
+    let job = Job::new(3).await;
+    // It says that seven rows are done and then nothing more; what it holds, the other child does too.
+    let progress = r#"echo "{\"event\":\"progress\",\"shard\":\"$id\",\"rows\":7,\"tally\":{\"rows\":{\"judged\":7},\"web\":{},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}}""#;
+    let stopped = format!("if [ $WORKER = 0 ]; then {progress}; touch $FOLDER/holds; kill -STOP $$; fi");
+    // The other one begins when the first holds a shard.
+    let late = "while [ $WORKER = 1 ] && [ ! -e $FOLDER/holds ]; do sleep 0.02; done";
+    let report = job.finish(2, &script(late, &stopped)).await;
+    assert_eq!((report.committed, report.rows, report.retries, report.restarts), (3, 30, 0, 0));
+    assert!(report.copies >= 1, "{report:?}");
+    assert_eq!(report.wasted_rows, 7);
+    let last = job.last.lock().unwrap().clone();
+    assert_eq!((last.rows_total, last.rows_done, last.copies), (30, 30, report.copies));
+    assert!(job.failures().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
     let job = Job::new(4).await;
     let failed = r#"echo "{\"event\":\"failed\",\"failure\":{\"version\":1,\"shard\":\"$id\",\"attempt\":\"$attempt\",\"worker\":\"w\",\"class\":\"CLASS\",\"message\":\"m\"}}"; continue"#;

@@ -7,6 +7,7 @@ use capfilt_coordinator::{
     dispatch::queue::{Effect, Queue},
 };
 use capfilt_schemas::{
+    commit::Cost,
     failure::{Crash, Failure, FailureClass},
     names::AttemptId,
     pipe::{Assignment, Event, SHARDS_IN_CHILD, Stage},
@@ -34,7 +35,7 @@ fn attempt(i: u64) -> AttemptId {
 
 fn committed(assignment: &Assignment) -> Event {
     let (shard, attempt) = (assignment.shard.id.clone(), assignment.attempt.clone());
-    Event::Committed { shard, attempt, rows: 1, tally: Tally::default(), superseded: false }
+    Event::Committed { shard, attempt, rows: 1, tally: Tally::default(), superseded: false, cost: Cost::default() }
 }
 
 fn failed(assignment: &Assignment, class: FailureClass) -> Event {
@@ -73,11 +74,23 @@ struct Model {
 }
 
 impl Model {
+    /// Whether anybody has it.
+    fn is_held(&self, shard: &ShardId) -> bool {
+        self.held.values().flatten().any(|assignment| assignment.shard.id == *shard)
+    }
+
+    /// One try failed that nobody holds any more.
     fn fail(&mut self, shard: &ShardId, class: FailureClass, effect: &Effect) {
+        if self.decided.contains(shard) {
+            assert_eq!(*effect, Effect::Lost);
+            return;
+        }
         *self.counted.entry(shard.clone()).or_default() += u32::from(class.counts());
         let counted = self.counted[shard];
-        assert!(counted <= ATTEMPTS, "shard {shard} was tried {counted} times");
+        // The last try may have had a copy beside it.
+        assert!(counted <= ATTEMPTS + 1, "shard {shard} was tried {counted} times");
         match effect {
+            Effect::Noted => assert!(self.is_held(shard), "nobody goes on with {shard}"),
             Effect::Quarantined => assert!(self.decided.insert(shard.clone()), "{shard} was decided twice"),
             Effect::Retry { .. } => assert!(counted < ATTEMPTS),
             other => panic!("a failure cannot be {other:?}"),
@@ -109,14 +122,22 @@ fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
         [FailureClass::Store, FailureClass::InputChanged, FailureClass::DeviceMemory, FailureClass::WorkerCrashed];
     let worker = dice.roll(WORKERS);
     let held = model.held.entry(worker).or_default();
-    match dice.roll(8) {
+    match dice.roll(9) {
         0..=2 => held.extend(queue.next(worker, attempt(nonce))),
+        8 => {
+            let copy = queue.next_copy(worker, attempt(nonce));
+            let all = model.held.values().flatten();
+            let tries = |copy: &Assignment| all.filter(|held| held.shard.id == copy.shard.id).count();
+            assert!(copy.as_ref().is_none_or(|copy| tries(copy) == 1), "a copy of what nobody has, or a third try");
+            model.held.entry(worker).or_default().extend(copy);
+        }
         3..=4 if !held.is_empty() => {
             let assignment = held.remove(dice.roll(held.len()));
-            assert_eq!(queue.on(worker, &committed(&assignment)), Effect::Committed);
-            assert!(model.decided.insert(assignment.shard.id.clone()), "a shard was committed twice");
-            // Said again, or by another worker, it changes nothing.
-            assert_eq!(queue.on((worker + 1) % WORKERS, &committed(&assignment)), Effect::Noted);
+            let effect = queue.on(worker, &committed(&assignment));
+            let is_first = model.decided.insert(assignment.shard.id.clone());
+            assert_eq!(effect, if is_first { Effect::Committed } else { Effect::Lost });
+            // Said again it changes nothing.
+            assert_eq!(queue.on(worker, &committed(&assignment)), Effect::Noted);
         }
         5 if !held.is_empty() => {
             let assignment = held.remove(dice.roll(held.len()));
@@ -141,6 +162,59 @@ fn every_shard_is_somewhere_once(queue: &Queue, model: &Model, shards: u32) {
     all.extend(model.decided.iter().cloned());
     let distinct: BTreeSet<&ShardId> = all.iter().collect();
     assert_eq!((all.len(), distinct.len()), (shards as usize, shards as usize), "a shard is lost or in two places");
+}
+
+/// The last two shards, each in flight with one worker, and an idle third one that has got a copy of the older.
+fn tail() -> (Queue, [Assignment; 3]) {
+    let mut queue = queue(2, 3);
+    let first = queue.next(0, attempt(1)).unwrap();
+    let second = queue.next(1, attempt(2)).unwrap();
+    let copy = queue.next_copy(2, attempt(3)).unwrap();
+    (queue, [first, second, copy])
+}
+
+#[test]
+fn an_idle_worker_gets_the_oldest_shard_in_flight_and_only_one_of_them_does() {
+    let (mut queue, [first, second, copy]) = tail();
+    assert_eq!((&copy.shard, queue.copies()), (&first.shard, 1));
+    assert_ne!(copy.attempt, first.attempt);
+    assert!(queue.next_copy(2, attempt(4)).is_none(), "it is not idle");
+    assert_eq!(queue.whereabouts().len(), 2, "a copy is no second shard");
+    assert_eq!(queue.on(1, &committed(&second)), Effect::Committed);
+    assert!(queue.next_copy(1, attempt(5)).is_none(), "two are at the last one already");
+    let mut queue = self::queue(2, 2);
+    queue.next(0, attempt(1)).unwrap();
+    assert!(queue.next_copy(1, attempt(6)).is_none(), "there is a shard nobody has");
+}
+
+#[test]
+fn the_first_commit_decides_and_what_the_loser_did_is_counted_as_wasted() {
+    let (mut queue, [first, second, copy]) = tail();
+    queue.on(1, &committed(&second));
+    assert_eq!(queue.on(2, &committed(&copy)), Effect::Committed);
+    assert!(queue.is_finished(), "the loser is not waited for");
+    let Event::Committed { shard, attempt, rows, tally, cost, .. } = committed(&first) else { unreachable!() };
+    assert_eq!(queue.wasted_rows(), 0);
+    let lost = Event::Committed { shard, attempt, rows, tally, cost, superseded: true };
+    assert_eq!((queue.on(0, &lost), queue.wasted_rows()), (Effect::Lost, 1));
+    assert_eq!(queue.on(0, &lost), Effect::Noted);
+}
+
+#[test]
+fn a_shard_stays_with_its_other_worker_when_one_fails_and_is_tried_again_when_both_do() {
+    let (mut queue, [first, _, copy]) = tail();
+    assert_eq!(queue.on(0, &failed(&first, FailureClass::Store)), Effect::Noted);
+    assert!(queue.waiting().is_empty(), "the copy goes on");
+    let effect = queue.on(2, &failed(&copy, FailureClass::Store));
+    assert_eq!(effect, Effect::Retry { failures: 2 }, "both tries count");
+    let (mut queue, [first, _, _]) = tail();
+    let blamed = queue.lost(2, FailureClass::WorkerKilled);
+    assert_eq!((&blamed[0].shard, queue.pending()), (&first.shard.id, 0));
+    assert_eq!(queue.next_copy(2, attempt(9)).unwrap().shard, first.shard, "an idle worker may try again");
+    assert_eq!(queue.lost(0, FailureClass::WorkerKilled)[0].effect, Effect::Noted);
+    assert_eq!((queue.pending(), queue.whereabouts().len()), (0, 2));
+    queue.lost(2, FailureClass::WorkerKilled);
+    assert_eq!((queue.pending(), queue.whereabouts().len()), (1, 2), "with no one left it is first in line");
 }
 
 #[test]

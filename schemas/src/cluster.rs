@@ -9,7 +9,7 @@
 //!
 //! Nothing here is the truth; commits are. Any of these may be lost or come twice.
 
-use crate::{failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
+use crate::{commit::Cost, failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages; it is part of the names, so that two versions never meet.
@@ -84,6 +84,8 @@ pub enum News {
         rows: u64,
         tally: Tally,
         superseded: bool,
+        #[serde(default)]
+        cost: Cost,
     },
     Failed {
         failure: Failure,
@@ -106,6 +108,9 @@ pub struct WorkerReport {
     /// Devices whose models are loaded.
     pub devices_ready: usize,
     pub shards_held: usize,
+    /// These shards, by device.
+    #[serde(default)]
+    pub in_hand: Vec<InHand>,
     /// Committed by this process, and done of what it holds.
     pub rows: u64,
     /// Books of these rows.
@@ -119,6 +124,15 @@ pub struct CoordinatorReport {
     /// Host and process number.
     pub coordinator: String,
     pub seconds_up: f64,
+}
+
+/// A shard that is being worked on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InHand {
+    pub shard: ShardId,
+    pub device: String,
+    /// Rows of it that are done.
+    pub rows: u64,
 }
 
 /// The coordinator's last word.

@@ -48,7 +48,39 @@ pub struct Timings {
     pub total_seconds: f64,
 }
 
+/// What an attempt took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Images per model call at its end.
+    pub batch: u32,
+    pub timings: Timings,
+}
+
+impl Timings {
+    pub fn merge(&mut self, other: &Self) {
+        self.fetch_seconds += other.fetch_seconds;
+        self.decode_seconds += other.decode_seconds;
+        self.device_seconds += other.device_seconds;
+        self.write_seconds += other.write_seconds;
+        self.total_seconds += other.total_seconds;
+    }
+
+    /// The stages' names and seconds, in the order of the work.
+    pub fn stages(&self) -> [(&'static str, f64); 4] {
+        [
+            ("fetch", self.fetch_seconds),
+            ("decode", self.decode_seconds),
+            ("device", self.device_seconds),
+            ("write", self.write_seconds),
+        ]
+    }
+}
+
 impl Commit {
+    pub fn cost(&self) -> Cost {
+        Cost { batch: self.batch, timings: self.timings }
+    }
+
     /// Why this record may not be written or believed; `None` when its books are in order.
     pub fn fault(&self) -> Option<String> {
         let rows_of = |table| self.outputs.iter().find(|o| o.table == table).map(|o| o.rows);

@@ -13,7 +13,9 @@
 //!   (end of file) ───────────────────────▶ finishes what it has, ends with code 0
 //! ```
 
-use crate::{failure::Failure, names::AttemptId, plan::Shard, plan::ShardId, retry::Repair, tally::Tally};
+use crate::{
+    commit::Cost, failure::Failure, names::AttemptId, plan::Shard, plan::ShardId, retry::Repair, tally::Tally,
+};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -54,7 +56,12 @@ pub enum Stage {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The models are loaded and proven.
-    Ready { device: String },
+    Ready {
+        device: String,
+        /// Its name in commits, failures and logs.
+        #[serde(default)]
+        worker: String,
+    },
     /// From now on these rows of the file are in this stage's hands, and those it had before are not. This is the journal
     /// that tells which rows a crash may come from: what is written to a pipe outlives its writer.
     Handling { shard: ShardId, stage: Stage, rows: Range<u64> },
@@ -63,7 +70,16 @@ pub enum Event {
     /// Rows of the shard that are done so far.
     Progress { shard: ShardId, rows: u64, tally: Tally },
     /// The shard has a result: this attempt's, or, when `superseded`, another's.
-    Committed { shard: ShardId, attempt: AttemptId, rows: u64, tally: Tally, superseded: bool },
+    Committed {
+        shard: ShardId,
+        attempt: AttemptId,
+        rows: u64,
+        tally: Tally,
+        superseded: bool,
+        /// This attempt's, also when it is superseded.
+        #[serde(default)]
+        cost: Cost,
+    },
     /// The attempt ended without a result.
     Failed { failure: Failure },
 }

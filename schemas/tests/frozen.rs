@@ -5,8 +5,8 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
-    cluster::{CoordinatorReport, End, News, QueueNames, ShardMessage, WorkerReport},
-    commit::{Commit, Output, Timings},
+    cluster::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
+    commit::{Commit, Cost, Output, Timings},
     failure::{Crash, Failure, FailureClass},
     job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
     known_answers::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
@@ -156,13 +156,14 @@ fn records(out: &mut String) {
         devices: vec!["cpu".into()],
         devices_ready: 1,
         shards_held: 2,
+        in_hand: vec![InHand { shard: id.clone(), device: "cpu".into(), rows: 1 }],
         rows: 3,
         tally: tally.clone(),
         seconds_up: 1.5,
     };
     let news = [
         News::Alive(report),
-        News::Committed { shard: id.clone(), rows: 3, tally: tally.clone(), superseded: true },
+        News::Committed { shard: id.clone(), rows: 3, tally: tally.clone(), superseded: true, cost: Cost::default() },
         News::Failed { failure: failure.clone() },
         News::Left { worker: "w".into(), why: "y".into() },
         News::Coordinating(CoordinatorReport { coordinator: "c".into(), seconds_up: 1.5 }),
@@ -176,8 +177,14 @@ fn records(out: &mut String) {
         repair: Some(repair.clone()),
     };
     let handling = pipe::Event::Handling { shard: id.clone(), stage: pipe::Stage::Alone, rows: 4..5 };
-    let event =
-        pipe::Event::Committed { shard: id.clone(), attempt: attempt.clone(), rows: 3, tally, superseded: false };
+    let event = pipe::Event::Committed {
+        shard: id.clone(),
+        attempt: attempt.clone(),
+        rows: 3,
+        tally,
+        superseded: false,
+        cost: Cost::default(),
+    };
     for name in [
         names::commit(&id, 0),
         names::failure(&id, &attempt),

@@ -6,13 +6,15 @@ use crate::{
     exit::{Blame as _, Failure},
     machine::DevicePlan,
     progress::JobProgress,
+    say,
+    scrape::SharedMetrics,
 };
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     check,
     dispatch::{
-        Change, DispatchError, Observation, Outcome, Work, WorkerState,
+        Change, DispatchError, Observation, Outcome, Work, WorkerState, WorkerView,
         cluster::{self, Coordinated, JobQueue, Link, QueueFeed, Reporter},
         crew as crews,
         embedded::Policy,
@@ -20,7 +22,7 @@ use capfilt_coordinator::{
     job,
 };
 use capfilt_schemas::{
-    cluster::{End, News, QueueNames, WorkerReport},
+    cluster::{End, InHand, News, QueueNames, WorkerReport},
     job::JobRecord,
     names,
 };
@@ -44,17 +46,21 @@ pub fn link(args: &ClusterArgs) -> Option<Link> {
 /// The queue of the job in a bucket, when there is a cluster.
 pub async fn queue(args: &ClusterArgs, bucket: &Bucket) -> Result<Option<JobQueue>, Failure> {
     let Some(link) = link(args) else { return Ok(None) };
-    let client = link.connect(|waiting| eprintln!("{waiting}")).await.environment()?;
+    let client = link.connect(|waiting| say::line(waiting)).await.environment()?;
     Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown())))
 }
 
-async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
+pub async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
     Ok(QueueNames::of(&bucket.read(names::JOB).await.environment()?))
 }
 
 /// Watches over a job until its workers are done with it.
-pub async fn coordinate(job: Coordinated<'_>, stop: watch::Receiver<bool>) -> Result<Outcome, Failure> {
-    let mut progress = JobProgress::start();
+pub async fn coordinate(
+    job: Coordinated<'_>,
+    metrics: SharedMetrics,
+    stop: watch::Receiver<bool>,
+) -> Result<Outcome, Failure> {
+    let mut progress = JobProgress::start(metrics);
     let queue = job.queue.clone();
     let outcome = cluster::coordinate(job, |seen| progress.show(seen), stop).await;
     progress.finish();
@@ -73,7 +79,7 @@ pub async fn end(queue: &JobQueue, keep_queue: bool) {
     }
     if let Err(error) = queue.remove().await {
         let stream = queue.names.stream();
-        eprintln!("the job is done, but its queue is still there ({error}); remove the stream {stream}");
+        say::line(format!("the job is done, but its queue is still there ({error}); remove the stream {stream}"));
     }
 }
 
@@ -83,6 +89,7 @@ pub async fn join(
     link: Link,
     devices: &[DevicePlan],
     policy: Policy,
+    metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
     let Some(record) = wait_for_job(bucket, stop.clone()).await? else {
@@ -93,7 +100,7 @@ pub async fn join(
     let feed = QueueFeed::open(link, queue_names(bucket).await?, bucket.clone(), attempts).await.environment()?;
     let mut reports = Reports::new(feed.reporter(), devices);
     let work = Work { attempts, ..Work::default() };
-    let mut progress = JobProgress::start();
+    let mut progress = JobProgress::start(metrics);
     let observe = |seen: Observation<'_>| {
         reports.take_in(&seen);
         progress.show(seen);
@@ -111,12 +118,17 @@ async fn wait_for_job(bucket: &Bucket, mut stop: watch::Receiver<bool>) -> Resul
             return Ok(Some(record));
         }
         if !has_told {
-            eprintln!("there is no job at {} yet; waiting for it", bucket.place.url);
+            say::line(format!("there is no job at {} yet; waiting for it", bucket.place.url));
             has_told = true;
         }
         tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, _ = stop.changed() => {} }
     }
     Ok(None)
+}
+
+fn in_hand(worker: &WorkerView) -> impl Iterator<Item = InHand> {
+    let device = &worker.device;
+    worker.in_hand.iter().map(move |held| InHand { shard: held.shard.clone(), device: device.clone(), rows: held.rows })
 }
 
 /// What this worker lets the cluster know.
@@ -135,11 +147,12 @@ impl Reports {
 
     fn take_in(&mut self, seen: &Observation<'_>) {
         match seen.change {
-            Change::Committed { shard, rows, tally, superseded } => self.reporter.news(News::Committed {
+            Change::Committed { shard, rows, tally, superseded, cost } => self.reporter.news(News::Committed {
                 shard: shard.clone(),
                 rows: *rows,
                 tally: tally.clone(),
                 superseded: *superseded,
+                cost: *cost,
             }),
             Change::Retrying { failure } | Change::Quarantined { failure } | Change::Stopping { failure } => {
                 self.reporter.news(News::Failed { failure: failure.clone() });
@@ -164,6 +177,7 @@ impl Reports {
             devices: self.devices.clone(),
             devices_ready: held.len(),
             shards_held: held.iter().sum(),
+            in_hand: seen.progress.workers.iter().flat_map(in_hand).collect(),
             rows: seen.progress.rows_done,
             tally: seen.progress.tally.clone(),
             seconds_up: self.started.elapsed().as_secs_f64(),

@@ -31,9 +31,10 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     let mut capfilt = models::load(&job, device).await?;
     let agreement = known_answers::prove(&mut capfilt, &known, job.settings.models.precision)?;
     tracing::info!("{}: {agreement}", args.device);
-    say(&Event::Ready { device: args.device.clone() });
+    say(&Event::Ready { device: args.device.clone(), worker: args.name.clone() });
     let worker = Worker {
         name: args.name.clone(),
+        device: args.device.clone(),
         input: Place::open(&job.settings.input.url).usage()?,
         bucket,
         settings: job.settings,

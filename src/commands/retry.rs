@@ -4,7 +4,7 @@ use super::run::OpenJob;
 use crate::{
     args::RetryArgs,
     exit::{Blame as _, Ending, Exit},
-    machine, stop,
+    machine, say, scrape, stop,
 };
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
@@ -17,6 +17,7 @@ use serde_json::json;
 
 pub async fn run(args: &RetryArgs) -> Ending {
     let stop = stop::on_signal();
+    let metrics = scrape::serve(args.queue.metrics).await?;
     let bucket = Bucket::open(&args.job).usage()?;
     let wanted = if args.only.is_empty() { Ok(Wanted::everything()) } else { Wanted::only(&args.only) };
     let wanted = wanted.map_err(anyhow::Error::msg).usage()?;
@@ -38,18 +39,18 @@ pub async fn run(args: &RetryArgs) -> Ending {
         found.record(&bucket, &wanted, limits).await.environment()?;
     }
     // Also when nothing was found: an earlier retry may have been killed in the middle.
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices };
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices, metrics };
     job.finish(&args.queue, args.json, stop).await
 }
 
 fn show(found: &Found) {
     if found.is_empty() {
-        eprintln!("nothing that failed so is to be done again");
+        say::line("nothing that failed so is to be done again");
     }
     if found.shards > 0 {
-        eprintln!("to do again: {} quarantined shards with {} rows", found.shards, found.shard_rows);
+        say::line(format!("to do again: {} quarantined shards with {} rows", found.shards, found.shard_rows));
     }
     for (status, rows) in &found.rows {
-        eprintln!("to do again: {rows} rows that are {status}");
+        say::line(format!("to do again: {rows} rows that are {status}"));
     }
 }

@@ -5,12 +5,14 @@ use crate::{
     args::{QueueArgs, RunArgs},
     exit::{Blame as _, Ending, Exit, Failure},
     machine::{self, DevicePlan},
-    models, progress, settings_file, stop,
+    models, progress, say,
+    scrape::{self, SharedMetrics},
+    settings_file, stop,
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     JobError, OnChange, check,
-    dispatch::{Outcome, cluster::Coordinated, embedded::Policy},
+    dispatch::{Outcome, Report, cluster::Coordinated, embedded::Policy},
     job::{self, Asked, Opened},
     manifest::{self, Sealed},
     standing,
@@ -28,6 +30,7 @@ use tokio::sync::watch;
 
 pub async fn run(args: &RunArgs) -> Ending {
     let stop = stop::on_signal();
+    let metrics = scrape::serve(args.queue.metrics).await?;
     let settings = settings_file::load(&args.settings)?;
     let bucket = Bucket::open(&settings.job.url).usage()?;
     let workers = &settings.workers;
@@ -36,13 +39,13 @@ pub async fn run(args: &RunArgs) -> Ending {
     check::require(&bucket).await.environment()?;
     let on_change = if args.allow_changed { OnChange::SetAside } else { OnChange::Refuse };
     let Opened { record, plan, resumed, warnings } = open(&bucket, &settings, &devices, on_change).await?;
-    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    warnings.iter().for_each(|warning| say::line(format!("warning: {warning}")));
     let refused = &record.plan.refused;
-    refused.iter().for_each(|file| eprintln!("refused: {}: {}", file.path, file.reason));
+    refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
     let verb = if resumed { "resuming" } else { "planned" };
-    eprintln!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards);
+    say::line(format!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards));
 
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices };
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices, metrics };
     job.finish(&args.queue, args.json, stop).await
 }
 
@@ -52,12 +55,14 @@ pub struct OpenJob<'a> {
     pub record: &'a JobRecord,
     pub plan: &'a [Shard],
     pub devices: &'a [DevicePlan],
+    pub metrics: SharedMetrics,
 }
 
 impl OpenJob<'_> {
     /// Works until nothing is left to do, and seals.
     pub async fn finish(&self, args: &QueueArgs, as_json: bool, stop: watch::Receiver<bool>) -> Ending {
-        let Self { bucket, record, plan, devices } = *self;
+        let Self { bucket, record, plan, devices, ref metrics } = *self;
+        let mut twice = DoneTwice::default();
         let queue = cluster::queue(&args.cluster, bucket).await?;
         let standing = loop {
             let outcome = match &queue {
@@ -65,13 +70,15 @@ impl OpenJob<'_> {
                     let ack_wait = Duration::from_secs(args.ack_wait);
                     let (name, queue) = (worker::process_name(), queue.clone());
                     let job = Coordinated { name, bucket, record, plan, queue, ack_wait };
-                    cluster::coordinate(job, stop.clone()).await?
+                    cluster::coordinate(job, metrics.clone(), stop.clone()).await?
                 }
-                None => worker::work(bucket, record, plan, devices, Policy::default(), stop.clone()).await?,
+                None => {
+                    worker::work(bucket, record, plan, devices, Policy::default(), metrics.clone(), stop.clone())
+                        .await?
+                }
             };
-            if let Outcome::Interrupted(_) = outcome {
-                return Ok(Exit::Interrupted);
-            }
+            let Outcome::Finished(report) = outcome else { return Ok(Exit::Interrupted) };
+            twice.add(&report);
             let standing = standing(bucket).await.environment()?;
             // A retry may have opened something meanwhile.
             if standing.remaining(plan, record.settings.limits.attempts).next().is_none() {
@@ -82,10 +89,24 @@ impl OpenJob<'_> {
         if let Some(queue) = &queue {
             cluster::end(queue, args.keep_queue).await;
         }
-        conclude(&sealed, as_json);
+        conclude(&sealed, twice, as_json);
         let Manifest { quarantined, tally, refused, .. } = &sealed.manifest;
         let whole = quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0;
         Ok(if whole { Exit::Done } else { Exit::WithQuarantine })
+    }
+}
+
+/// What idle workers did again, and what came to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+struct DoneTwice {
+    shards: u64,
+    rows: u64,
+}
+
+impl DoneTwice {
+    fn add(&mut self, report: &Report) {
+        self.shards += report.copies;
+        self.rows += report.wasted_rows;
     }
 }
 
@@ -118,16 +139,20 @@ fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Fail
 }
 
 /// Says what came out; the manifest's URL comes last.
-fn conclude(sealed: &Sealed, as_json: bool) {
+fn conclude(sealed: &Sealed, twice: DoneTwice, as_json: bool) {
     let manifest = &sealed.manifest;
     if as_json {
         println!(
             "{}",
             json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
-            "quarantined_shards": manifest.quarantined.len(), "refused_files": manifest.refused.len()})
+            "quarantined_shards": manifest.quarantined.len(), "refused_files": manifest.refused.len(),
+            "copied_shards": twice.shards, "wasted_rows": twice.rows})
         );
     } else {
         println!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
+        if twice.rows > 0 {
+            println!("{} rows were done twice, by workers that lost their shard to another", twice.rows);
+        }
         for file in &manifest.refused {
             println!("refused {}: {}", file.path, file.reason);
         }

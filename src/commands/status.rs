@@ -1,50 +1,206 @@
-//! `capfilt status`: where a job stands.
+//! `capfilt status`: where a job stands, from its bucket, and what its workers do right now, from its cluster.
 
+use super::cluster;
 use crate::{
     args::StatusArgs,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Blame as _, Ending, Exit, Failure},
+    say,
 };
 use capfilt_bucket::Bucket;
-use capfilt_coordinator::Status;
-use std::time::Duration;
+use capfilt_coordinator::{
+    Pace, States, Status, StatusReader, WorkerPace,
+    dispatch::cluster::{LinkError, Listener, Live, LiveWorker},
+};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    time::Duration,
+};
 
 /// Time between two looks with `--watch`; each costs a listing of all commits.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
+/// How long workers are listened to: each reports once a second.
+const LISTEN: Duration = Duration::from_millis(2500);
+
+/// How long NATS may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Workers that are shown of each kind.
+const SHOWN: usize = 3;
+
 pub async fn run(args: &StatusArgs) -> Ending {
     let bucket = Bucket::open(&args.job).usage()?;
+    let mut reader = StatusReader::open(&bucket).await.environment()?;
+    let mut listener = listener(args, &bucket).await?;
     loop {
-        let status = capfilt_coordinator::status(&bucket).await.environment()?;
-        if args.json {
-            println!("{}", serde_json::to_string(&status).environment()?);
-        } else {
-            show(&status);
-        }
+        let status = reader.read().await.environment()?;
+        let live = match &mut listener {
+            // The wait for the next look is spent listening.
+            Some(listener) => Some(listener.listen(LISTEN).await),
+            None => None,
+        };
+        show(args, &status, live.as_ref())?;
         if status.done || !args.watch {
             return Ok(Exit::Done);
         }
-        tokio::time::sleep(WATCH_EVERY).await;
+        if listener.is_none() {
+            tokio::time::sleep(WATCH_EVERY).await;
+        }
     }
 }
 
-fn show(status: &Status) {
-    let states = |what: &str, states: &capfilt_coordinator::States| {
-        let (planned, committed) = (states.planned, states.committed);
-        println!(
-            "{what}  {committed} of {planned} committed, {} quarantined, {} open",
-            states.quarantined, states.open
-        );
+/// The cluster's listener. A cluster that is not there leaves the bucket, which is the truth; one that refuses us is an error.
+async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>, Failure> {
+    let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
+    match Listener::open(&link, cluster::queue_names(bucket).await?, PATIENCE).await {
+        Err(error @ LinkError::Unreachable { .. }) => {
+            say::line(format!("{error}; what follows is from the bucket alone"));
+            Ok(None)
+        }
+        opened => opened.environment().map(Some),
+    }
+}
+
+fn show(args: &StatusArgs, status: &Status, live: Option<&Live>) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let text = if args.json {
+        let mut value = serde_json::to_value(status).environment()?;
+        value["live"] = serde_json::to_value(live).environment()?;
+        value.to_string()
+    } else if args.watch && !out.is_terminal() {
+        line(status, live)
+    } else {
+        let page = page(status, live);
+        // Home, the page with the rest of every line cleared, and whatever stood below it.
+        if args.watch { format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n")) } else { page }
     };
-    states("shards", &status.shards);
-    states("rows  ", &status.rows);
+    writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()).environment()
+}
+
+/// One line, for a log.
+fn line(status: &Status, live: Option<&Live>) -> String {
+    let (shards, rows) = (&status.shards, &status.rows);
+    let workers = live.map(|live| format!("  {} workers", live.workers.len())).unwrap_or_default();
+    format!(
+        "{} of {} shards, {} of {} rows  {}{workers}",
+        shards.committed,
+        shards.planned,
+        rows.committed,
+        rows.planned,
+        status.pace.as_ref().map_or("not begun".to_owned(), speed)
+    )
+}
+
+fn page(status: &Status, live: Option<&Live>) -> String {
+    let mut page = String::new();
+    let mut put = |label: &str, text: String| page.push_str(&format!("{label:<8}{text}\n"));
+    put("shards", states(&status.shards));
+    put("rows", states(&status.rows));
     let by_status: Vec<String> =
         status.rows_by_status.iter().map(|(status, rows)| format!("{rows} {status}")).collect();
-    println!("        {}", by_status.join(", "));
-    println!(
-        "kept    {} web texts, {} synthetic texts, {} pairs",
-        status.kept.web, status.kept.synthetic, status.kept.pairs
-    );
-    status.failures.iter().for_each(|(class, count)| println!("failed  {count} attempts: {class}"));
-    status.refused.iter().for_each(|file| println!("refused {}: {}", file.path, file.reason));
-    println!("{}", status.manifest.as_deref().map_or("not done".to_owned(), |manifest| format!("done    {manifest}")));
+    if !by_status.is_empty() {
+        put("", format!("{}{}", by_status.join(", "), estimated(status)));
+    }
+    put("kept", format!("{}{}", kept(status), estimated(status)));
+    if let Some(pace) = &status.pace {
+        put("speed", speed(pace));
+        put("time", stages(pace));
+        let first = pace.workers.iter().take(SHOWN);
+        first.for_each(|worker| put("slow", worker_pace(worker)));
+        let mut silent: Vec<&WorkerPace> = pace.workers.iter().skip(SHOWN).collect();
+        silent.sort_by(|a, b| b.seconds_since_commit.total_cmp(&a.seconds_since_commit));
+        silent.into_iter().take(SHOWN).for_each(|worker| put("silent", worker_pace(worker)));
+    }
+    status.failures.iter().for_each(|(class, count)| put("failed", format!("{count} attempts: {class}")));
+    status.refused.iter().for_each(|file| put("refused", format!("{}: {}", file.path, file.reason)));
+    if let Some(live) = live {
+        queue(live).into_iter().for_each(|text| put("queue", text));
+        live.workers.iter().for_each(|worker| put("worker", live_worker(worker)));
+    }
+    match &status.manifest {
+        Some(manifest) if status.done => put("done", manifest.clone()),
+        _ => put("not done", String::new()),
+    }
+    page
+}
+
+fn states(states: &States) -> String {
+    let States { planned, committed, quarantined, open, repairing } = states;
+    let repairing = if *repairing > 0 { format!(", {repairing} being done again") } else { String::new() };
+    format!("{committed} of {planned} committed, {quarantined} quarantined, {open} open{repairing}")
+}
+
+fn estimated(status: &Status) -> String {
+    let counted = &status.counted;
+    let told = || format!("  (estimated from {} of {} commits)", counted.read, counted.commits);
+    if counted.is_estimate { told() } else { String::new() }
+}
+
+fn kept(status: &Status) -> String {
+    let kept = &status.kept;
+    let share = |share: Option<f64>| share.map_or(String::new(), |share| format!(" ({:.1} %)", 100.0 * share));
+    let (web, synthetic) = (share(kept.web_share), share(kept.synthetic_share));
+    format!("{} web texts{web}, {} synthetic texts{synthetic}, {} pairs", kept.web, kept.synthetic, kept.pairs)
+}
+
+fn speed(pace: &Pace) -> String {
+    let end = match pace.seconds_left {
+        Some(seconds) => format!(", {} left", duration(seconds)),
+        None if pace.stands_still => {
+            format!(", but nothing was committed for {}: is a worker there?", duration(pace.seconds_since_commit))
+        }
+        None => String::new(),
+    };
+    format!("{:.1} img/s by {} workers{end}", pace.images_per_second, pace.workers.len())
+}
+
+fn stages(pace: &Pace) -> String {
+    let stages = &pace.stage_seconds;
+    let all = stages.fetch + stages.decode + stages.device + stages.write;
+    let share = |name: &str, seconds: f64| format!("{name} {:.0} %", 100.0 * seconds / all.max(1e-9));
+    [("fetch", stages.fetch), ("decode", stages.decode), ("device", stages.device), ("write", stages.write)]
+        .map(|(name, seconds)| share(name, seconds))
+        .join(", ")
+}
+
+fn worker_pace(worker: &WorkerPace) -> String {
+    let WorkerPace { worker, images_per_second, batch, seconds_since_commit, .. } = worker;
+    let since = duration(*seconds_since_commit);
+    format!("{worker}: {images_per_second:.1} img/s at batch {batch}, last commit {since} ago")
+}
+
+fn queue(live: &Live) -> Vec<String> {
+    let queue = live.queue.map_or("there is none".to_owned(), |queue| {
+        format!("{} shards, {} of them with no worker yet", queue.messages, queue.pending)
+    });
+    let nobody = live.workers.is_empty().then(|| "no worker is there".to_owned());
+    std::iter::once(queue).chain(nobody).collect()
+}
+
+fn live_worker(live: &LiveWorker) -> String {
+    let in_hand = live.in_hand.iter().map(|held| format!("{} on {}: {} rows", held.shard, held.device, held.rows));
+    let in_hand: Vec<String> = in_hand.collect();
+    let doing = match in_hand.is_empty() {
+        true if live.devices_ready == 0 => "its models are loading".to_owned(),
+        true => "idle".to_owned(),
+        false => in_hand.join(", "),
+    };
+    format!(
+        "{} on {}: {doing}; {} rows in {}, heard {:.1} s ago",
+        live.worker,
+        live.devices.join(", "),
+        live.rows,
+        duration(live.seconds_up),
+        live.seconds_since_heard
+    )
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
 }

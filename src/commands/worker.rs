@@ -8,6 +8,8 @@ use crate::{
     exit::{Blame as _, Ending, Exit, Failure},
     machine::{self, DevicePlan},
     progress::JobProgress,
+    say,
+    scrape::{self, SharedMetrics},
     stop,
 };
 use anyhow::anyhow;
@@ -28,16 +30,17 @@ use tokio::{process::Command, sync::watch};
 
 pub async fn run(args: &WorkerArgs) -> Ending {
     let stop = stop::on_signal();
+    let metrics = scrape::serve(args.metrics).await?;
     let part: Part = args.part.parse().map_err(anyhow::Error::msg).usage()?;
     let bucket = Bucket::open(&args.job).usage()?;
     let devices = machine::devices(&args.devices, Auto::Auto, Auto::Auto).map_err(anyhow::Error::msg).environment()?;
     let policy = Policy { grace: Duration::from_secs(args.grace), ..Policy::default() };
     let outcome = match cluster::link(&args.cluster) {
-        Some(link) => cluster::join(&bucket, link, &devices, policy, stop).await?,
+        Some(link) => cluster::join(&bucket, link, &devices, policy, metrics, stop).await?,
         None => {
             let (record, plan) = job::load(&bucket).await.environment()?;
             check::require(&bucket).await.environment()?;
-            work(&bucket, &record, &part.of(&plan), &devices, policy, stop).await?
+            work(&bucket, &record, &part.of(&plan), &devices, policy, metrics, stop).await?
         }
     };
     match outcome {
@@ -50,9 +53,13 @@ pub async fn run(args: &WorkerArgs) -> Ending {
 }
 
 fn conclude(report: &Report, as_json: bool) {
-    let (committed, rows, quarantined) = (report.committed, report.rows, report.quarantined.len());
+    let Report { committed, rows, wasted_rows, .. } = report;
+    let quarantined = report.quarantined.len();
     if as_json {
-        println!("{}", json!({"committed_shards": committed, "rows": rows, "quarantined_shards": quarantined}));
+        println!(
+            "{}",
+            json!({"committed_shards": committed, "rows": rows, "quarantined_shards": quarantined, "wasted_rows": wasted_rows})
+        );
     } else {
         println!("{committed} shards committed, {rows} rows; `capfilt run` seals the job when all are");
     }
@@ -90,6 +97,7 @@ pub async fn work(
     plan: &[Shard],
     devices: &[DevicePlan],
     policy: Policy,
+    metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
     let standing = standing(bucket).await.environment()?;
@@ -97,7 +105,7 @@ pub async fn work(
     // It says what is open; a set of all commits need not be held while the work is done.
     drop(standing);
     let crew = crew(&bucket.place.url, devices, policy)?;
-    let mut progress = JobProgress::start();
+    let mut progress = JobProgress::start(metrics);
     let outcome = embedded::run(bucket, work, crew, |seen| progress.show(seen), stop).await;
     progress.finish();
     outcome.environment()
@@ -114,6 +122,7 @@ pub fn crew(
     let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
     let command = move |device: &str, index: usize| {
         let mut command = Command::new(&program);
+        command.args(["--log-format", say::format()]);
         let threads = &plans[index % plans.len()];
         let name = format!("{}-{index}", process_name());
         command.args(["device", "--job", &job_url, "--device", device, "--name", &name]);

@@ -131,7 +131,7 @@ impl Device {
             "device",
             &rows.iter().filter(|r| r.image.is_ok()).map(|r| r.sample.row).collect::<Vec<_>>(),
         );
-        self.capfilt.judge(&attempt.assignment.shard.file.path, rows)
+        attempt.span.in_scope(|| self.capfilt.judge(&attempt.assignment.shard.file.path, rows))
     }
 
     /// Takes each row through all that is done to a row. Only whether the process outlives it is of interest.

@@ -17,8 +17,9 @@ use tokio::sync::{
     mpsc::{Receiver, Sender},
     oneshot,
 };
+use tracing::{Instrument as _, Span};
 
-/// Where rows come from, and how they are read.
+/// Where rows come from, how they are read, and by whom.
 pub(crate) struct Source {
     /// The job's, which holds what a repair builds on.
     pub bucket: Bucket,
@@ -27,6 +28,9 @@ pub(crate) struct Source {
     /// The job's limits; a retry may bring its own.
     pub limits: Limits,
     pub batch_rows: usize,
+    /// The worker's name and device, for the log.
+    pub worker: String,
+    pub device: String,
 }
 
 /// A shard on its way through the stages.
@@ -36,6 +40,8 @@ pub(crate) struct Attempt {
     pub limits: Limits,
     pub settled: Settled,
     pub clock: ShardClock,
+    /// What is said about the attempt, in whatever stage, is said in here.
+    pub span: Span,
 }
 
 /// What goes from stage to stage: a shard's begin, its rows, and its end, or what broke it.
@@ -76,7 +82,7 @@ pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>,
     while let Some(assignment) = assignments.recv().await {
         let (attempt, begun) = source.begin(assignment).await;
         let read = match begun {
-            Ok(()) => source.read(&attempt, &out).await,
+            Ok(()) => source.read(&attempt, &out).instrument(attempt.span.clone()).await,
             Err(fault) => Err(fault),
         };
         let ending = read.map_or_else(|fault| Flow::Broken { attempt, fault }, |()| Flow::End);
@@ -94,7 +100,15 @@ impl Source {
             Ok(settled) => (settled, Ok(())),
             Err(fault) => (Settled::default(), Err(fault)),
         };
-        (Arc::new(Attempt { assignment, limits, settled, clock }), begun)
+        let span = self.span(&assignment);
+        (Arc::new(Attempt { assignment, limits, settled, clock, span }), begun)
+    }
+
+    /// At the level of errors: a span below the log's level would be missing around the errors too. The coordinator's span
+    /// of the attempt has the same name and fields.
+    fn span(&self, Assignment { shard, attempt, .. }: &Assignment) -> Span {
+        let (shard, worker, device) = (&shard.id, &self.worker, &self.device);
+        tracing::error_span!("attempt", %shard, %attempt, worker, device)
     }
 
     async fn open(&self, attempt: &Attempt) -> Result<ShardReader, Fault> {

@@ -24,8 +24,10 @@ const CHUNKS: usize = 2;
 
 /// What a worker needs.
 pub struct Worker {
-    /// Name in commits and failures.
+    /// Name in commits, failures and logs.
     pub name: String,
+    /// The device's name in logs.
+    pub device: String,
     pub bucket: Bucket,
     pub input: Place,
     /// The job's frozen settings.
@@ -49,14 +51,16 @@ pub async fn run(
     let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
     let columns = columns(&worker.settings)?;
     let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
-    let write_spec = WriteSpec { bucket: worker.bucket, worker: worker.name, images: worker.settings.output.images };
     let source = Source {
-        bucket: write_spec.bucket.clone(),
+        bucket: worker.bucket.clone(),
         input: worker.input,
         columns,
         limits: worker.settings.limits.clone(),
         batch_rows: worker.capfilt.batch(),
+        worker: worker.name.clone(),
+        device: worker.device,
     };
+    let write_spec = WriteSpec { bucket: worker.bucket, worker: worker.name, images: worker.settings.output.images };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(worker.decode_threads).build();
     let pool = pool.expect("the system gives a few threads");
 

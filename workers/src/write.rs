@@ -17,6 +17,7 @@ use capfilt_schemas::{
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Receiver;
+use tracing::Instrument as _;
 
 /// What the stage needs to know of job and worker.
 pub(crate) struct WriteSpec {
@@ -46,14 +47,20 @@ pub(crate) async fn write(
                 begin(spec, attempt, &passthrough).map(|opened| open = Some(opened))
             }
             Flow::Rows(judged) => match open.as_mut() {
-                Some(open) => append(open, &judged, events).await,
+                Some(open) => {
+                    let span = open.attempt.span.clone();
+                    append(open, &judged, events).instrument(span).await
+                }
                 // The shard's output broke before; its rows have nowhere to go.
                 None => Ok(()),
             },
             // They end at the device.
             Flow::Suspects(_) => Ok(()),
             Flow::End => match open.take() {
-                Some(open) => finish(spec, open).await.map(events),
+                Some(open) => {
+                    let span = open.attempt.span.clone();
+                    finish(spec, open).instrument(span).await.map(events)
+                }
                 None => Ok(()),
             },
             Flow::Broken { attempt, fault } => {
@@ -118,13 +125,18 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
     let ending = commit(&spec.bucket, &record).await.map_err(|error| fault(error.into()))?;
     // When another attempt was first, its books count.
     let (tally, superseded) = match ending {
-        Committed::Accepted => (record.tally, false),
+        Committed::Accepted => (record.tally.clone(), false),
         Committed::Superseded(other) => (other.tally, true),
     };
-    Ok(Event::Committed { shard: record.shard, attempt: record.attempt, rows: record.rows, tally, superseded })
+    let (shard, attempt, rows, cost) = (record.shard.clone(), record.attempt.clone(), record.rows, record.cost());
+    let seconds = cost.timings.total_seconds;
+    tracing::info!(rows, batch, seconds, superseded, "the attempt is over");
+    Ok(Event::Committed { shard, attempt, rows, tally, superseded, cost })
 }
 
 fn failed(spec: &WriteSpec, attempt: &Attempt, fault: Fault) -> Event {
+    // The parent decides what follows, and warns of it.
+    attempt.span.in_scope(|| tracing::info!(class = %fault.class, "the attempt failed: {}", fault.message));
     let failure = Failure {
         version: failure::VERSION,
         shard: attempt.assignment.shard.id.clone(),

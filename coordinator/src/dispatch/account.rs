@@ -33,6 +33,11 @@ impl Account {
         self.tally.merge(tally);
     }
 
+    /// Takes the queue's word for what was done twice.
+    pub fn waste(&mut self, copies: u64, wasted_rows: u64) {
+        (self.report.copies, self.report.wasted_rows) = (copies, wasted_rows);
+    }
+
     /// Where the job stands, with the rows and books of what is in flight.
     pub fn progress(&self, (rows, mut tally): (u64, Tally), workers: Vec<WorkerView>) -> Progress {
         tally.merge(&self.tally);
@@ -44,6 +49,8 @@ impl Account {
             rows_done: self.before.rows + self.report.rows + rows,
             tally,
             retries: self.report.retries,
+            copies: self.report.copies,
+            wasted_rows: self.report.wasted_rows,
             workers,
             machines: Vec::new(),
         }

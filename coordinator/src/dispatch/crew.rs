@@ -8,6 +8,7 @@ mod leave;
 use super::{
     Change, DispatchError, Observation, Outcome, Work,
     account::Account,
+    attempts::Attempts,
     child::{Child, Death, Ended, Heard, Said},
     feed::Feed,
     policy::Policy,
@@ -20,7 +21,7 @@ use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     names::{self, AttemptId},
-    pipe::{Event, SHARDS_IN_CHILD},
+    pipe::{Assignment, Event, SHARDS_IN_CHILD},
     plan::ShardId,
 };
 use std::time::Duration;
@@ -70,6 +71,7 @@ pub async fn run<F: Feed>(
     let is_finished = is_all_done && run.is_finished();
     run.feed.close().await;
     worked?;
+    run.account.waste(run.queue.copies(), run.queue.wasted_rows());
     let report = run.account.report;
     Ok(if is_finished { Outcome::Finished(report) } else { Outcome::Interrupted(report) })
 }
@@ -90,6 +92,7 @@ struct Run<'a, C, F, O> {
     /// Shards that were given back when the run ended.
     given_back: usize,
     account: Account,
+    attempts: Attempts,
     /// When the observer was told something last.
     told: Instant,
 }
@@ -100,7 +103,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         let Crew { devices, command, policy } = crew;
         let rows = tasks.iter().map(|task| task.shard.rows).sum();
         let account = Account::open(before, tasks.len() as u64, rows);
-        let slots: Vec<Slot> = devices.iter().map(|device| Slot::new(device)).collect();
+        let slots: Vec<Slot> = devices.iter().enumerate().map(|(i, device)| Slot::new(device, i)).collect();
         let queue = Queue::new(tasks, attempts, slots.len());
         Self {
             bucket,
@@ -115,6 +118,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             retries: Vec::new(),
             given_back: 0,
             account,
+            attempts: Attempts::default(),
             told: Instant::now(),
         }
     }
@@ -179,18 +183,29 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         Ok(())
     }
 
-    /// First a shard for everyone who has none, then second ones.
+    /// First a shard for everyone who has none, then second ones. Who has none then, when nothing follows, helps with what
+    /// others have.
     fn hand_out(&mut self) {
         for held in 0..SHARDS_IN_CHILD {
-            for (worker, slot) in self.slots.iter_mut().enumerate() {
-                let Some(up) = slot.up().filter(|up| up.is_ready && !up.is_hung) else { continue };
-                if self.queue.held_by(worker).0 != held {
-                    continue;
-                }
-                if let Some(assignment) = self.queue.next(worker, AttemptId::from_random(rand::random())) {
-                    up.last_heard = Instant::now();
-                    up.child.assign(&assignment);
-                }
+            self.offer(held, Queue::next);
+        }
+        if self.is_fed {
+            self.offer(0, Queue::next_copy);
+        }
+    }
+
+    /// Offers a shard to everyone who holds so many.
+    fn offer(&mut self, held: usize, next: fn(&mut Queue, usize, AttemptId) -> Option<Assignment>) {
+        for (worker, slot) in self.slots.iter_mut().enumerate() {
+            let (name, device) = (slot.worker.clone(), slot.device.clone());
+            let Some(up) = slot.up().filter(|up| up.is_ready && !up.is_hung) else { continue };
+            if self.queue.held_by(worker).0 != held {
+                continue;
+            }
+            if let Some(assignment) = next(&mut self.queue, worker, AttemptId::from_random(rand::random())) {
+                up.last_heard = Instant::now();
+                self.attempts.begin(&assignment, worker, &name, &device);
+                up.child.assign(&assignment);
             }
         }
     }
@@ -227,9 +242,14 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
 
     async fn take_event(&mut self, worker: usize, event: Event) -> Result<(), DispatchError> {
         let effect = self.queue.on(worker, &event);
+        self.account.waste(self.queue.copies(), self.queue.wasted_rows());
+        self.attempts.hear(&event);
         match event {
-            Event::Ready { device } => {
+            Event::Ready { device, worker: name } => {
                 self.slots[worker].failed_starts = 0;
+                if !name.is_empty() {
+                    self.slots[worker].worker = name;
+                }
                 if let Some(up) = self.slots[worker].up() {
                     up.is_ready = true;
                 }
@@ -243,13 +263,14 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 self.tell(Change::RowsDone);
             }
             Event::Progress { .. } => self.tell(Change::RowsDone),
-            Event::Committed { shard, rows, tally, superseded, .. } if effect == Effect::Committed => {
+            Event::Committed { shard, rows, tally, superseded, cost, .. } if effect == Effect::Committed => {
                 self.slots[worker].deaths_in_row = 0;
+                self.slots[worker].batch = Some(cost.batch);
                 self.account.commit(rows, &tally, superseded);
                 self.feed.done(&shard);
-                self.tell(Change::Committed { shard, rows, tally, superseded });
+                self.tell(Change::Committed { shard, rows, tally, superseded, cost });
             }
-            // Not a shard this worker holds: it was given back before, and the bucket knows what counts.
+            // Another attempt was first, or the shard was given back before: the bucket knows what counts.
             Event::Committed { .. } => {}
             Event::Failed { failure } => self.settle(failure, effect).await?,
         }
@@ -264,7 +285,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         self.account.report.restarts += 1;
         let class = class_of(&up, ended.death);
         for blamed in self.queue.lost(worker, class) {
-            let worker = format!("{}#{worker}", self.slots[worker].device);
+            let worker = self.slots[worker].worker.clone();
             let message = format!("its worker ended: {how}");
             let failure = Failure {
                 version: failure::VERSION,
@@ -277,6 +298,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             };
             self.settle(failure, blamed.effect).await?;
         }
+        self.attempts.end_all_of(worker);
         self.tell(Change::WorkerEnded { worker, how: how.clone() });
         self.may_go_on(worker, &up, ended, how)
     }
@@ -297,11 +319,23 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
 
     /// Records a failed attempt and does what the queue made of it.
     async fn settle(&mut self, failure: Failure, effect: Effect) -> Result<(), DispatchError> {
+        let next = match effect {
+            Effect::Retry { .. } => "trying again",
+            Effect::Quarantined => "set aside",
+            Effect::Stop => "stopping, since it would go wrong with every shard",
+            Effect::Noted | Effect::Committed | Effect::Lost => "another attempt does it",
+        };
+        self.attempts
+            .end(&failure.attempt)
+            .in_scope(|| tracing::warn!(class = %failure.class, "{}: {}; {next}", failure.class, failure.message));
+        if effect == Effect::Lost {
+            return Ok(());
+        }
         let name = names::failure(&failure.shard, &failure.attempt);
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
         self.bucket.create(&name, Bytes::from(bytes)).await?;
         match effect {
-            Effect::Noted | Effect::Committed => {}
+            Effect::Noted | Effect::Committed | Effect::Lost => self.tell(Change::GivenBack { failure }),
             Effect::Retry { failures } => {
                 let after = back_off(self.policy.retry, failures);
                 if self.feed.keeps_failed() {
@@ -336,7 +370,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
 
     fn tell(&mut self, change: Change) {
         self.told = Instant::now();
-        let views = self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.held_by(worker)));
+        let views = self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.holdings(worker)));
         let progress = self.account.progress(self.queue.in_flight(), views.collect());
         (self.observe)(Observation { change: &change, progress: &progress });
     }

@@ -5,6 +5,7 @@
 //! holds the whole job. [`cluster`]: a [`feed`] fills it from a work queue that many machines share.
 
 mod account;
+mod attempts;
 pub mod child;
 pub mod cluster;
 pub mod crew;
@@ -85,6 +86,10 @@ pub struct Report {
     /// Shards another worker had committed first; they are among `committed`.
     pub superseded: u64,
     pub rows: u64,
+    /// Shards an idle worker was given while another was at them.
+    pub copies: u64,
+    /// Rows of attempts that lost their shard to another: done twice.
+    pub wasted_rows: u64,
     /// Attempts that failed and were followed by another.
     pub retries: u64,
     /// Worker processes that died and were replaced.

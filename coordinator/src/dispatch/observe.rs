@@ -1,7 +1,9 @@
 //! What a dispatcher tells whoever shows progress.
 
+use super::queue::Holding;
 use capfilt_schemas::{
     cluster::{CoordinatorReport, WorkerReport},
+    commit::Cost,
     failure::Failure,
     plan::ShardId,
     tally::Tally,
@@ -40,6 +42,11 @@ pub enum Change {
         rows: u64,
         tally: Tally,
         superseded: bool,
+        cost: Cost,
+    },
+    /// An attempt failed and used up no try: its worker was ended from outside, or another attempt does the shard.
+    GivenBack {
+        failure: Failure,
     },
     Retrying {
         failure: Failure,
@@ -94,6 +101,10 @@ pub struct Progress {
     /// Books of this run's rows, committed and in flight; earlier runs' are in their commits.
     pub tally: Tally,
     pub retries: u64,
+    /// Shards an idle worker was given while another was at them.
+    pub copies: u64,
+    /// Rows that were done twice: by attempts that lost their shard to another.
+    pub wasted_rows: u64,
     /// This machine's children.
     pub workers: Vec<WorkerView>,
     /// The cluster's worker processes.
@@ -105,6 +116,9 @@ pub struct Progress {
 pub struct WorkerView {
     pub device: String,
     pub state: WorkerState,
+    pub in_hand: Vec<Holding>,
+    /// Images per model call, as of its last commit.
+    pub batch: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,10 @@
 //! A shard under suspicion of ending its process (see [`crate::crashes`]) shares its worker with no other.
 //!
 //! An event about a shard its worker does not hold changes nothing. Done and quarantined are final.
+//!
+//! Near the end a shard in flight may be handed out a second time, by `next_copy`. The first commit of the two decides; the
+//! other try has lost, and all that is left of it is its worker's time. While both are at it, the end of one leaves the
+//! shard to the other: a failure is counted, a death is not even that unless it speaks against the shard.
 
 use crate::{Task, crashes::Failed, standing::is_final};
 use capfilt_schemas::{
@@ -48,6 +52,10 @@ pub struct Queue {
     /// Devices there are, ready or not: each should get a shard before any gets a second.
     workers: usize,
     kills_since_commit: u32,
+    /// Shards handed out so far.
+    handed_out: u64,
+    copies: u64,
+    wasted_rows: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -65,6 +73,27 @@ struct Held {
     in_hand: InHand,
     rows: u64,
     tally: Tally,
+    role: Role,
+    /// Which hand-out it was, from 0.
+    order: u64,
+}
+
+/// What one try is to its shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    First,
+    /// The second one at the same time.
+    Copy,
+    /// The other one has committed.
+    Lost,
+}
+
+/// What a worker has in hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holding {
+    pub shard: ShardId,
+    pub attempt: AttemptId,
+    pub rows: u64,
 }
 
 /// What an event did to a shard, and what the caller must do.
@@ -78,6 +107,8 @@ pub enum Effect {
         failures: u32,
     },
     Quarantined,
+    /// The shard was another try's already.
+    Lost,
     /// Stop the run.
     Stop,
 }
@@ -97,7 +128,8 @@ impl Queue {
     pub fn new(tasks: impl IntoIterator<Item = Task>, attempts: u32, workers: usize) -> Self {
         let pending = tasks.into_iter().map(Pending::from).collect();
         let (in_flight, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { pending, in_flight, waiting, attempts, workers, kills_since_commit: 0 }
+        let (kills_since_commit, handed_out, copies, wasted_rows) = (0, 0, 0, 0);
+        Self { pending, in_flight, waiting, attempts, workers, kills_since_commit, handed_out, copies, wasted_rows }
     }
 
     /// Takes in one more shard.
@@ -112,13 +144,29 @@ impl Queue {
 
     /// Drops all shards but those on a device that `stays(worker, rows done, rows)`: somebody else will have them.
     pub fn let_go(&mut self, mut stays: impl FnMut(usize, u64, u64) -> bool) -> Vec<ShardId> {
+        self.drop_losers();
         let waiting = std::mem::take(&mut self.waiting).into_values();
         let mut gone: Vec<Task> = self.pending.drain(..).chain(waiting).map(|pending| pending.task).collect();
         for (worker, held) in &mut self.in_flight {
             let goes = |held: &mut Held| !held.is_started || !stays(*worker, held.rows, held.task.shard.rows);
             gone.extend(held.extract_if(.., goes).map(|held| held.task));
         }
+        // Of two tries one may stay; when both go, the shard goes once.
+        let mut seen = BTreeSet::new();
+        gone.retain(|task| !self.leave_to_other(task) && seen.insert(task.shard.id.clone()));
         gone.into_iter().map(|task| task.shard.id).collect()
+    }
+
+    /// Drops the tries that have lost; the workers that had one.
+    pub fn drop_losers(&mut self) -> Vec<usize> {
+        let mut workers = Vec::new();
+        for (worker, held) in &mut self.in_flight {
+            for loser in held.extract_if(.., |held| held.role == Role::Lost) {
+                self.wasted_rows += loser.rows;
+                workers.push(*worker);
+            }
+        }
+        workers
     }
 
     /// Hands out a shard under a fresh attempt id, if the worker should have one.
@@ -137,11 +185,30 @@ impl Queue {
         let elsewhere = near().find(|(_, pending)| pending.failed_on != Some(worker));
         let (at, _) = elsewhere.or_else(|| near().next())?;
         let task = self.pending.remove(at)?.task;
-        let assignment = task.assignment(attempt.clone());
-        let (in_hand, tally) = (InHand::new(), Tally::default());
-        let held = Held { task, attempt, is_started: false, in_hand, rows: 0, tally };
+        Some(self.hand_out(worker, task, attempt, Role::First))
+    }
+
+    /// Hands the oldest shard in flight to a worker that would be idle, when no other is left and it has no second try yet.
+    /// A shard that may end its process ends one at a time.
+    pub fn next_copy(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
+        if !self.pending.is_empty() || self.held_by(worker).0 > 0 {
+            return None;
+        }
+        let has_copy = |shard: &ShardId| self.tries(shard).any(|held| held.role == Role::Copy);
+        let in_flight = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
+        let open = in_flight.filter(|held| !held.task.is_suspected() && !has_copy(&held.task.shard.id));
+        let task = open.min_by_key(|held| held.order)?.task.clone();
+        self.copies += 1;
+        Some(self.hand_out(worker, task, attempt, Role::Copy))
+    }
+
+    fn hand_out(&mut self, worker: usize, task: Task, attempt: AttemptId, role: Role) -> Assignment {
+        let (assignment, order) = (task.assignment(attempt.clone()), self.handed_out);
+        self.handed_out += 1;
+        let (is_started, in_hand, rows, tally) = (false, InHand::new(), 0, Tally::default());
+        let held = Held { task, attempt, is_started, in_hand, rows, tally, role, order };
         self.in_flight.entry(worker).or_default().push(held);
-        Some(assignment)
+        assignment
     }
 
     /// Takes in what a worker says.
@@ -156,11 +223,22 @@ impl Queue {
                 held.rows = *rows;
                 held.tally.clone_from(tally);
             }),
-            Event::Committed { shard, .. } => {
+            Event::Committed { shard, rows, superseded, .. } => {
                 self.kills_since_commit = 0;
-                self.take(worker, shard).map_or(Effect::Noted, |_| Effect::Committed)
+                let Some(held) = self.take(worker, shard) else { return Effect::Noted };
+                // Of two tries the loser may be heard first; what it says tells them apart.
+                self.wasted_rows += if *superseded { *rows } else { 0 };
+                if held.role == Role::Lost {
+                    return Effect::Lost;
+                }
+                self.tries_mut(shard).for_each(|held| held.role = Role::Lost);
+                Effect::Committed
             }
             Event::Failed { failure } => match self.take(worker, &failure.shard) {
+                Some(held) if held.role == Role::Lost => {
+                    self.wasted_rows += held.rows;
+                    Effect::Lost
+                }
                 Some(held) => self.fail(worker, held.task, Failed::from(failure)),
                 None => Effect::Noted,
             },
@@ -180,8 +258,8 @@ impl Queue {
         let verdicts: Vec<bool> = held.iter().enumerate().map(is_blamed).collect();
         let mut blamed = Vec::new();
         for (held, is_blamed) in held.into_iter().zip(verdicts).rev() {
-            if !is_blamed {
-                self.pending.push_front(held.task.into());
+            if !is_blamed || held.role == Role::Lost {
+                self.put_back(held);
                 continue;
             }
             let (shard, attempt) = (held.task.shard.id.clone(), held.attempt.clone());
@@ -189,7 +267,7 @@ impl Queue {
             let effect = if class.counts() {
                 self.fail(worker, held.task, Failed { class, crash: crash.clone() })
             } else {
-                self.pending.push_front(held.task.into());
+                self.put_back(held);
                 Effect::Noted
             };
             blamed.push(Blamed { shard, attempt, effect, crash });
@@ -204,7 +282,18 @@ impl Queue {
 
     /// Whether every shard is done or quarantined.
     pub fn is_finished(&self) -> bool {
-        self.pending.is_empty() && self.waiting.is_empty() && self.in_flight.values().all(Vec::is_empty)
+        let mut in_flight = self.in_flight.values().flatten();
+        self.pending.is_empty() && self.waiting.is_empty() && in_flight.all(|held| held.role == Role::Lost)
+    }
+
+    /// Second tries handed out so far.
+    pub fn copies(&self) -> u64 {
+        self.copies
+    }
+
+    /// Rows that were done by tries that lost and are over.
+    pub fn wasted_rows(&self) -> u64 {
+        self.wasted_rows
     }
 
     /// Whether a worker could be given something now.
@@ -233,12 +322,53 @@ impl Queue {
         (held.len(), held.iter().map(|held| held.rows).sum())
     }
 
-    /// Rows and books of all shards in flight.
+    /// What a worker has in hand, in the order it was handed out.
+    pub fn holdings(&self, worker: usize) -> Vec<Holding> {
+        let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
+        let holding =
+            |held: &Held| Holding { shard: held.task.shard.id.clone(), attempt: held.attempt.clone(), rows: held.rows };
+        held.iter().map(holding).collect()
+    }
+
+    /// Rows and books of all shards in flight; of two tries at one shard, those of the one that is further.
     pub fn in_flight(&self) -> (u64, Tally) {
-        self.in_flight.values().flatten().fold((0, Tally::default()), |(rows, mut tally), held| {
+        let mut furthest = BTreeMap::<&ShardId, &Held>::new();
+        for held in self.in_flight.values().flatten().filter(|held| held.role != Role::Lost) {
+            let best = furthest.entry(&held.task.shard.id).or_insert(held);
+            if best.rows < held.rows {
+                *best = held;
+            }
+        }
+        furthest.into_values().fold((0, Tally::default()), |(rows, mut tally), held| {
             tally.merge(&held.tally);
             (rows + held.rows, tally)
         })
+    }
+
+    /// All tries at a shard that may still decide it.
+    fn tries<'a>(&'a self, shard: &'a ShardId) -> impl Iterator<Item = &'a Held> {
+        let is_open = move |held: &&Held| held.task.shard.id == *shard && held.role != Role::Lost;
+        self.in_flight.values().flatten().filter(is_open)
+    }
+
+    fn tries_mut<'a>(&'a mut self, shard: &'a ShardId) -> impl Iterator<Item = &'a mut Held> {
+        let is_open = move |held: &&mut Held| held.task.shard.id == *shard && held.role != Role::Lost;
+        self.in_flight.values_mut().flatten().filter(is_open)
+    }
+
+    /// A try is over, for no fault of the shard: another one is at it, or it is first in line.
+    fn put_back(&mut self, held: Held) {
+        if held.role == Role::Lost {
+            self.wasted_rows += held.rows;
+        } else if !self.leave_to_other(&held.task) {
+            self.pending.push_front(held.task.into());
+        }
+    }
+
+    /// Leaves a shard to its other try, if there is one; what was counted against it counts on.
+    fn leave_to_other(&mut self, task: &Task) -> bool {
+        let other = self.tries_mut(&task.shard.id).next();
+        other.map(|other| (other.role, other.task.failed) = (Role::First, task.failed.clone())).is_some()
     }
 
     fn note(&mut self, worker: usize, shard: &ShardId, apply: impl FnOnce(&mut Held)) -> Effect {
@@ -257,10 +387,15 @@ impl Queue {
     fn fail(&mut self, worker: usize, mut task: Task, failed: Failed) -> Effect {
         let class = failed.class;
         if class.is_systemic() {
-            self.pending.push_front(task.into());
+            if !self.leave_to_other(&task) {
+                self.pending.push_front(task.into());
+            }
             return Effect::Stop;
         }
         task.failed.push(failed);
+        if self.leave_to_other(&task) {
+            return Effect::Noted;
+        }
         let failures = task.used();
         if is_final(class) || failures >= self.attempts {
             return Effect::Quarantined;
@@ -271,7 +406,8 @@ impl Queue {
 
     /// Every shard that is neither done nor quarantined, as often as it is somewhere: for tests of "exactly once".
     pub fn whereabouts(&self) -> Vec<ShardId> {
-        let held = self.in_flight.values().flatten().map(|held| &held.task);
+        let first = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
+        let held = first.map(|held| &held.task);
         let queued = self.pending.iter().chain(self.waiting.values()).map(|pending| &pending.task);
         queued.chain(held).map(|task| task.shard.id.clone()).collect()
     }

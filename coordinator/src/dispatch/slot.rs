@@ -3,6 +3,7 @@
 use super::{
     WorkerState, WorkerView,
     child::{Child, Ended},
+    queue::Holding,
 };
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,6 +15,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Slot {
     pub device: String,
+    /// Name of its worker in commits, failures and logs.
+    pub worker: String,
+    /// Images per model call, as of its last commit.
+    pub batch: Option<u32>,
     pub state: SlotState,
     /// Deaths since the slot's last commit; they make its back-off longer.
     pub deaths_in_row: u32,
@@ -44,9 +49,10 @@ pub(super) struct Up {
 }
 
 impl Slot {
-    pub fn new(device: &str) -> Self {
+    pub fn new(device: &str, worker: usize) -> Self {
         let state = SlotState::Down { until: Instant::now() };
-        Self { device: device.to_owned(), state, deaths_in_row: 0, failed_starts: 0 }
+        let worker = format!("{device}#{worker}");
+        Self { device: device.to_owned(), worker, batch: None, state, deaths_in_row: 0, failed_starts: 0 }
     }
 
     pub fn up(&mut self) -> Option<&mut Up> {
@@ -93,13 +99,14 @@ impl Slot {
         }
     }
 
-    pub fn view(&self, (shards, rows): (usize, u64)) -> WorkerView {
+    pub fn view(&self, in_hand: Vec<Holding>) -> WorkerView {
+        let (shards, rows) = (in_hand.len(), in_hand.iter().map(|holding| holding.rows).sum());
         let state = match &self.state {
             SlotState::Down { .. } => WorkerState::Down,
             SlotState::Up(up) if up.is_ready => WorkerState::Ready { shards, rows },
             SlotState::Up(_) => WorkerState::Starting,
         };
-        WorkerView { device: self.device.clone(), state }
+        WorkerView { device: self.device.clone(), state, in_hand, batch: self.batch }
     }
 }
 

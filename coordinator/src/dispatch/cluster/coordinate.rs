@@ -3,10 +3,11 @@
 use super::{
     link::LinkError,
     queue::{Depth, JobQueue, Place},
+    roster::Roster,
     suspect,
 };
 use crate::{
-    dispatch::{Before, Change, DispatchError, Observation, Outcome, Progress, Report},
+    dispatch::{Before, Change, DispatchError, Observation, Outcome, Progress, Report, attempts::span_of},
     standing::{ShardState, Standing, standing, standing_since},
 };
 use async_nats::Subscriber;
@@ -17,10 +18,7 @@ use capfilt_schemas::{
     plan::{Shard, ShardId},
 };
 use futures::StreamExt as _;
-use std::{
-    collections::{BTreeMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 use tokio::{
     sync::watch,
     time::{Instant, MissedTickBehavior, interval, sleep},
@@ -75,7 +73,7 @@ pub async fn coordinate(
     let now = standing(job.bucket).await?;
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
-    let mut news = subscribe(&job.queue).await?;
+    let mut news = job.queue.listen().await?;
     let mut run = Run {
         job,
         view,
@@ -100,20 +98,12 @@ pub async fn coordinate(
         tokio::select! {
             message = news.next() => match message {
                 Some(message) => run.take_in(&message.payload)?,
-                None => news = subscribe(&run.job.queue).await?,
+                None => news = run.job.queue.listen().await?,
             },
             _ = tick.tick() => if run.look().await? { return Ok(Outcome::Finished(run.view.report)) },
             Ok(()) = stop.changed() => if *stop.borrow() { return Ok(Outcome::Interrupted(run.view.report)) },
         }
     }
-}
-
-async fn subscribe(queue: &JobQueue) -> Result<Subscriber, LinkError> {
-    let subscribed = queue.client.subscribe(queue.names.news()).await;
-    subscribed.map_err(|error| LinkError::Settings {
-        what: "cannot listen to the workers".to_owned(),
-        why: error.to_string(),
-    })
 }
 
 struct Run<'a, O> {
@@ -176,7 +166,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
 
     /// Looks at queue and bucket; `true` when nothing is open any more.
     async fn look(&mut self) -> Result<bool, DispatchError> {
-        self.view.forget_silent();
+        self.view.workers.forget_silent(SILENT);
         self.tell_of_us().await;
         if let Some((worker, why)) = self.left.take() {
             suspect::look(self.job.bucket, self.job.record).await.map_err(|found| DispatchError::Broken {
@@ -317,6 +307,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             uncopied.map(|shard| ShardMessage { shard: shard.clone(), is_new: false }).collect();
         let ids: Vec<ShardId> = copies.iter().map(|copy| copy.shard.id.clone()).collect();
         if self.job.queue.fill(copies.into_iter(), Place::Again).await.is_ok() {
+            self.view.progress.copies += ids.len() as u64;
+            self.view.report.copies = self.view.progress.copies;
             self.copied.extend(ids);
         }
     }
@@ -324,15 +316,17 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     fn take_in(&mut self, payload: &[u8]) -> Result<(), DispatchError> {
         let change = match serde_json::from_slice(payload) {
             Ok(News::Alive(report)) => self.view.alive(report),
-            Ok(News::Committed { shard, rows, tally, superseded }) => {
-                self.view.report.superseded += u64::from(superseded);
+            Ok(News::Committed { shard, rows, tally, superseded, cost }) => {
+                if superseded {
+                    self.view.waste(rows);
+                }
                 if !superseded {
                     self.view.report.committed += 1;
                     self.view.report.rows += rows;
                     self.view.progress.shards_committed += 1;
                     self.view.committed_rows += rows;
                 }
-                Some(Change::Committed { shard, rows, tally, superseded })
+                Some(Change::Committed { shard, rows, tally, superseded, cost })
             }
             Ok(News::Failed { failure }) if failure.class.is_systemic() => {
                 return Err(DispatchError::Systemic(Box::new(failure)));
@@ -343,6 +337,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             }
             Ok(News::Coordinating(other)) => self.hear_of(other),
             Ok(News::Failed { failure }) => {
+                span_of(&failure)
+                    .in_scope(|| tracing::warn!(class = %failure.class, "{}: {}", failure.class, failure.message));
                 self.view.report.retries += 1;
                 self.view.progress.retries += 1;
                 Some(Change::Retrying { failure })
@@ -381,6 +377,13 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
 }
 
 impl JobQueue {
+    /// What the workers say from now on.
+    pub(super) async fn listen(&self) -> Result<Subscriber, LinkError> {
+        let subscribed = self.client.subscribe(self.names.news()).await;
+        let what = "cannot listen to the workers".to_owned();
+        subscribed.map_err(|error| LinkError::Settings { what, why: error.to_string() })
+    }
+
     /// Tells all workers that it is over. Those who do not hear it find out from the bucket.
     pub async fn say_end(&self, end: &End) {
         let payload = serde_json::to_vec(end).expect("an end is plain data");
@@ -393,8 +396,7 @@ impl JobQueue {
 struct View {
     progress: Progress,
     committed_rows: u64,
-    /// By name, with the time they were heard last.
-    workers: BTreeMap<String, (Instant, WorkerReport)>,
+    workers: Roster,
     report: Report,
 }
 
@@ -403,7 +405,7 @@ impl View {
         let mut view = Self {
             progress: Progress::default(),
             committed_rows: 0,
-            workers: BTreeMap::new(),
+            workers: Roster::default(),
             report: Report::default(),
         };
         view.count(job, now);
@@ -421,18 +423,20 @@ impl View {
     }
 
     fn alive(&mut self, report: WorkerReport) -> Option<Change> {
-        let name = report.worker.clone();
-        let is_new = self.workers.insert(name.clone(), (Instant::now(), report)).is_none();
-        is_new.then_some(Change::Joined { worker: name })
+        let worker = report.worker.clone();
+        self.workers.hear(report).then_some(Change::Joined { worker })
     }
 
-    fn forget_silent(&mut self) {
-        self.workers.retain(|_, (heard, _)| heard.elapsed() < SILENT);
+    /// An attempt lost its shard to another.
+    fn waste(&mut self, rows: u64) {
+        self.report.superseded += 1;
+        self.progress.wasted_rows += rows;
+        self.report.wasted_rows = self.progress.wasted_rows;
     }
 
     fn seen<'a>(&'a mut self, change: &'a Change) -> Observation<'a> {
         self.progress.rows_done = self.committed_rows;
-        self.progress.machines = self.workers.values().map(|(_, report)| report.clone()).collect();
+        self.progress.machines = self.workers.reports().cloned().collect();
         let mut tally = capfilt_schemas::tally::Tally::default();
         self.progress.machines.iter().for_each(|report| tally.merge(&report.tally));
         self.progress.tally = tally;

@@ -89,7 +89,7 @@ impl QueueFeed {
             // Local tasks: nothing here ever leaves this thread.
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 let url = link.shown();
-                match link.connect(|waiting| eprintln!("{waiting}")).await {
+                match link.connect(|waiting| tracing::warn!("{waiting}")).await {
                     Err(error) => drop(connected_in.send(Err(error))),
                     Ok(client) => {
                         let queue = JobQueue::new(client, names, url);

@@ -7,12 +7,15 @@
 mod coordinate;
 mod lease;
 mod link;
+mod listen;
 mod pull;
 mod queue;
+mod roster;
 mod suspect;
 
 pub use coordinate::{Coordinated, coordinate};
 pub use lease::{QueueFeed, Reporter};
 pub use link::{Link, LinkError};
+pub use listen::{Listener, Live, LiveWorker};
 pub use queue::{Depth, JobQueue, Place};
 pub use suspect::Broken;

@@ -1,7 +1,7 @@
 //! Taking one shard at a time out of the queue, whatever happens to the server meanwhile.
 
 use super::queue::JobQueue;
-use crate::{Task, manifest, standing_of};
+use crate::{Task, standing_of};
 use async_nats::jetstream::{AckKind, Message, consumer::PullConsumer};
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{cluster::ShardMessage, plan::ShardId};
@@ -146,13 +146,6 @@ impl Puller {
 
     /// Whether a manifest says that the job is done, and nothing was added since.
     async fn is_over(&self) -> bool {
-        let sealed = async {
-            if manifest::newest(&self.bucket).await?.is_none() {
-                return Ok(false);
-            }
-            let status = crate::status(&self.bucket).await?;
-            Ok::<bool, crate::JobError>(status.done)
-        };
-        sealed.await.unwrap_or(false)
+        crate::status::is_done(&self.bucket).await.unwrap_or(false)
     }
 }

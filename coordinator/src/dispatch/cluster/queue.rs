@@ -44,7 +44,7 @@ pub struct JobQueue {
 }
 
 /// What is in the queue.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Depth {
     /// Messages whose shards are neither committed nor quarantined.
     pub messages: u64,

@@ -18,6 +18,7 @@ impl<C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'_, 
     /// that goes wrong now matters: what is not committed is done again.
     pub(super) async fn leave(&mut self, heard: &mut mpsc::Receiver<Heard>, stop: &mut watch::Receiver<bool>) -> bool {
         self.feed.refuse();
+        self.end_losers();
         let grace = self.policy.grace;
         let on_device: Vec<Duration> = self.slots.iter_mut().map(Slot::time_on_device).collect();
         self.give_back(|worker, done, rows| ends_within(grace, on_device[worker], done, rows));
@@ -34,6 +35,15 @@ impl<C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'_, 
         self.slots.iter_mut().filter_map(Slot::up).for_each(|up| up.child.kill());
         self.hear_ends(heard, Instant::now() + KILLED).await;
         self.given_back == 0
+    }
+
+    /// A child whose only shards are another's already would be waited for in vain.
+    fn end_losers(&mut self) {
+        for worker in self.queue.drop_losers() {
+            if let Some(up) = self.slots[worker].up().filter(|_| self.queue.held_by(worker).0 == 0) {
+                up.child.kill();
+            }
+        }
     }
 
     /// Gives back every shard but those on a device that `stays(worker, rows done, rows)`.
@@ -74,6 +84,7 @@ impl<C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'_, 
                 if let Err(error) = self.take_in(worker, said).await {
                     tracing::debug!(%error, "while leaving");
                 }
+                self.end_losers();
             }
         }
     }

@@ -1,0 +1,195 @@
+//! How fast a job goes and where its time goes, from the times its commits tell.
+//!
+//! Every commit says how long its attempt took, and the store when it was written; so each stands for a span of time in
+//! which somebody worked. Rates are rows over the union of these spans: a night in which nothing ran slows nothing down.
+
+use capfilt_schemas::commit::{Commit, Timings};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The present is what was committed in this time before the newest commit...
+const RECENT_MS: i64 = 600_000;
+
+/// ...or at least so many commits: shards may take longer than that.
+const AT_LEAST: usize = 16;
+
+/// A job whose newest commit is older than this, and than three of its longest shards, is taken to stand still.
+const STANDS_STILL_SECONDS: f64 = 60.0;
+
+/// What is remembered of a commit record.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Brief {
+    pub worker: String,
+    pub rows: u64,
+    pub images: u64,
+    pub batch: u32,
+    pub timings: Timings,
+    pub written_ms: i64,
+}
+
+/// How fast the job goes now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pace {
+    /// Newest commits this was computed from.
+    pub commits: u64,
+    pub images_per_second: f64,
+    pub rows_per_second: f64,
+    pub stage_seconds: StageSeconds,
+    /// Slowest first.
+    pub workers: Vec<WorkerPace>,
+    pub seconds_since_commit: f64,
+    /// Until the job's end, if it goes on like this; `null` when nothing is open, or when it stands still.
+    pub seconds_left: Option<f64>,
+    /// Nothing was committed for much longer than a shard takes.
+    pub stands_still: bool,
+}
+
+/// Seconds of all attempts together, by stage. Stages overlap in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct StageSeconds {
+    pub fetch: f64,
+    pub decode: f64,
+    pub device: f64,
+    pub write: f64,
+}
+
+/// One device's worker.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorkerPace {
+    pub worker: String,
+    pub shards: u64,
+    pub rows: u64,
+    pub images_per_second: f64,
+    /// Images per model call, in its newest commit.
+    pub batch: u32,
+    pub seconds_since_commit: f64,
+}
+
+impl Brief {
+    pub fn of(commit: &Commit, written_ms: i64) -> Self {
+        let Commit { worker, rows, tally, batch, timings, .. } = commit;
+        Self {
+            worker: worker.clone(),
+            rows: *rows,
+            images: tally.judged(),
+            batch: *batch,
+            timings: *timings,
+            written_ms,
+        }
+    }
+
+    fn span_ms(&self) -> (i64, i64) {
+        let took = (self.timings.total_seconds * 1000.0).ceil().max(1.0);
+        (self.written_ms - took as i64, self.written_ms)
+    }
+}
+
+/// The pace of the newest commits (newest first); `None` when there is none.
+pub(crate) fn pace(newest: &[Brief], now_ms: i64, rows_open: u64) -> Option<Pace> {
+    let last_ms = newest.first()?.written_ms;
+    let recent: Vec<&Brief> = newest
+        .iter()
+        .enumerate()
+        .take_while(|(i, brief)| *i < AT_LEAST || brief.written_ms > last_ms - RECENT_MS)
+        .map(|(_, brief)| brief)
+        .collect();
+    let mut timings = Timings::default();
+    recent.iter().for_each(|brief| timings.merge(&brief.timings));
+    let seconds = seconds_at_work(recent.iter().map(|brief| brief.span_ms()));
+    let rows_per_second = recent.iter().map(|brief| brief.rows).sum::<u64>() as f64 / seconds;
+    let longest = recent.iter().map(|brief| brief.timings.total_seconds).fold(0.0, f64::max);
+    let seconds_since_commit = since(last_ms, now_ms);
+    let stands_still = rows_open > 0 && seconds_since_commit > STANDS_STILL_SECONDS.max(3.0 * longest);
+    Some(Pace {
+        commits: recent.len() as u64,
+        images_per_second: recent.iter().map(|brief| brief.images).sum::<u64>() as f64 / seconds,
+        rows_per_second,
+        stage_seconds: StageSeconds {
+            fetch: timings.fetch_seconds,
+            decode: timings.decode_seconds,
+            device: timings.device_seconds,
+            write: timings.write_seconds,
+        },
+        workers: workers(&recent, now_ms),
+        seconds_since_commit,
+        seconds_left: (rows_open > 0 && !stands_still && rows_per_second > 0.0)
+            .then(|| rows_open as f64 / rows_per_second),
+        stands_still,
+    })
+}
+
+fn workers(recent: &[&Brief], now_ms: i64) -> Vec<WorkerPace> {
+    let mut by_worker = BTreeMap::<&str, Vec<&Brief>>::new();
+    recent.iter().for_each(|brief| by_worker.entry(&brief.worker).or_default().push(brief));
+    let pace = |(worker, briefs): (&str, Vec<&Brief>)| {
+        let seconds = seconds_at_work(briefs.iter().map(|brief| brief.span_ms()));
+        WorkerPace {
+            worker: worker.to_owned(),
+            shards: briefs.len() as u64,
+            rows: briefs.iter().map(|brief| brief.rows).sum(),
+            images_per_second: briefs.iter().map(|brief| brief.images).sum::<u64>() as f64 / seconds,
+            batch: briefs[0].batch,
+            seconds_since_commit: since(briefs[0].written_ms, now_ms),
+        }
+    };
+    let mut workers: Vec<WorkerPace> = by_worker.into_iter().map(pace).collect();
+    workers.sort_by(|a, b| a.images_per_second.total_cmp(&b.images_per_second));
+    workers
+}
+
+/// The store's clock may be ahead of ours.
+fn since(ms: i64, now_ms: i64) -> f64 {
+    (now_ms - ms).max(0) as f64 / 1000.0
+}
+
+/// Length of the union of spans of time.
+fn seconds_at_work(spans: impl Iterator<Item = (i64, i64)>) -> f64 {
+    let mut spans: Vec<(i64, i64)> = spans.collect();
+    spans.sort_unstable();
+    let (mut total, mut covered_to) = (0, i64::MIN);
+    for (start, end) in spans {
+        total += (end - start.max(covered_to)).max(0);
+        covered_to = covered_to.max(end);
+    }
+    total as f64 / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 100 rows, 90 of them images, done in the ten seconds before `at`.
+    fn brief(worker: &str, at: i64) -> Brief {
+        let timings = Timings { total_seconds: 10.0, device_seconds: 8.0, fetch_seconds: 2.0, ..Timings::default() };
+        Brief { worker: worker.to_owned(), rows: 100, images: 90, batch: 8, timings, written_ms: at * 1000 }
+    }
+
+    #[test]
+    fn two_workers_side_by_side_are_twice_as_fast_as_each() {
+        let newest = [brief("b", 120), brief("a", 120), brief("b", 110), brief("a", 110)];
+        let pace = pace(&newest, 121_000, 1000).unwrap();
+        assert_eq!((pace.images_per_second, pace.rows_per_second), (18.0, 20.0));
+        assert_eq!((pace.seconds_left, pace.seconds_since_commit), (Some(50.0), 1.0));
+        assert!(pace.workers.iter().all(|worker| worker.images_per_second == 9.0 && worker.shards == 2));
+        assert_eq!((pace.stage_seconds.device, pace.stage_seconds.fetch), (32.0, 8.0));
+    }
+
+    #[test]
+    fn a_pause_slows_nothing_down_and_the_slowest_worker_comes_first() {
+        let slow = Brief { images: 30, ..brief("slow", 100_010) };
+        let newest = [brief("a", 100_010), slow, brief("a", 10)];
+        let pace = pace(&newest, 100_010_000, 100).unwrap();
+        assert_eq!(pace.rows_per_second, 15.0, "300 rows in twice ten seconds");
+        assert_eq!((pace.workers[0].worker.as_str(), pace.workers[0].images_per_second), ("slow", 3.0));
+    }
+
+    #[test]
+    fn a_job_that_stands_still_has_no_end_in_sight_and_a_done_one_needs_none() {
+        let newest = [brief("a", 100)];
+        let still = pace(&newest, 300_000, 100).unwrap();
+        assert!(still.stands_still && still.seconds_left.is_none());
+        let done = pace(&newest, 300_000, 0).unwrap();
+        assert!(!done.stands_still && done.seconds_left.is_none());
+        assert!(pace(&[], 0, 10).is_none());
+    }
+}

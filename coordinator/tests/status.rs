@@ -1,0 +1,104 @@
+//! The status of a job too large to read whole.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use capfilt_bucket::commit;
+use capfilt_coordinator::{Plan, StatusReader, job, manifest, standing, status};
+use capfilt_schemas::{
+    commit::{Commit, Output, Timings},
+    names::{AttemptId, Table},
+    plan::{InputFile, Shard, ShardId},
+    status::{RowStatus, WebStatus},
+    tally::Tally,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use std::sync::Arc;
+use support::World;
+
+const ROWS: u64 = 1000;
+
+/// CAPFILT_STATUS_SHARDS=100000 gives the figure for a large job.
+fn shards() -> u32 {
+    std::env::var("CAPFILT_STATUS_SHARDS").map_or(2600, |shards| shards.parse().unwrap())
+}
+
+fn shard(i: u32) -> Shard {
+    let file = Arc::new(InputFile { path: format!("{}.parquet", i / 100), etag: "1".to_owned(), bytes: 1 });
+    let groups = i % 100..i % 100 + 1;
+    let id = ShardId::of(&file.path, &file.etag, groups.clone());
+    Shard { id, file, row_groups: groups, first_row: u64::from(i % 100) * ROWS, rows: ROWS, bytes: 1 }
+}
+
+/// A commit without tables, with books as a worker might have made them up.
+fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
+    let (web, synthetic) = (dice.random_range(100..ROWS / 2), dice.random_range(ROWS / 2..ROWS));
+    let tally = Tally {
+        rows: [(RowStatus::Judged, ROWS)].into(),
+        web: [(WebStatus::Judged, ROWS)].into(),
+        web_kept: web,
+        synthetic: ROWS,
+        synthetic_kept: synthetic,
+        pairs: synthetic,
+    };
+    let output = |table, rows| Output { table, path: String::new(), bytes: 0, sha256: String::new(), rows };
+    Commit {
+        version: capfilt_schemas::commit::VERSION,
+        shard: shard.id.clone(),
+        n: 0,
+        attempt: AttemptId::from_random(dice.random()),
+        worker: format!("w{}", dice.random_range(0..8)),
+        rows: ROWS,
+        outputs: vec![output(Table::Ledger, ROWS), output(Table::Pairs, tally.pairs)],
+        tally,
+        batch: 8,
+        timings: Timings { total_seconds: 0.01, device_seconds: 0.008, ..Timings::default() },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_books_of_a_large_job_are_estimated_from_a_part_of_its_commits_until_a_manifest_tells_them() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    println!("SEED={seed}");
+    let mut dice = StdRng::seed_from_u64(seed);
+    let world = World::new();
+    let bucket = world.bucket();
+    let plan: Vec<Shard> = (0..shards()).map(shard).collect();
+    let planned = Plan { rows: ROWS * plan.len() as u64, shards: plan.clone(), ..Plan::default() };
+    let opened = job::create(&bucket, &world.input(), planned, world.asked()).await.unwrap();
+    let mut truth = Tally::default();
+    let (last, committed) = plan.split_last().unwrap();
+    for shard in committed {
+        let record = record(shard, &mut dice);
+        commit(&bucket, &record).await.unwrap();
+        truth.merge(&record.tally);
+    }
+
+    let started = std::time::Instant::now();
+    let mut reader = StatusReader::open(&bucket).await.unwrap();
+    let estimated = reader.read().await.unwrap();
+    println!("{} shards: {:.2} s", plan.len(), started.elapsed().as_secs_f64());
+    assert_eq!((estimated.shards.committed, estimated.shards.open), (committed.len() as u64, 1));
+    assert_eq!((estimated.counted.read, estimated.counted.is_estimate), (2048, true));
+    assert_eq!(estimated.rows_by_status, truth.rows, "every row was judged, so nothing is left to chance");
+    let near = |estimate: u64, truth: u64| (estimate as f64 / truth as f64 - 1.0).abs() < 0.1;
+    let kept = estimated.kept;
+    assert!(near(kept.web, truth.web_kept) && near(kept.synthetic, truth.synthetic_kept), "{kept:?} for {truth:?}");
+    assert_eq!(estimated.pace.unwrap().workers.len(), 8);
+
+    let record = record(last, &mut dice);
+    commit(&bucket, &record).await.unwrap();
+    truth.merge(&record.tally);
+    let now = standing(&bucket).await.unwrap();
+    manifest::seal(&bucket, &opened.record, &plan, &now).await.unwrap();
+    let started = std::time::Instant::now();
+    let sealed = reader.read().await.unwrap();
+    println!("again: {:.2} s", started.elapsed().as_secs_f64());
+    assert!(sealed.done && !sealed.counted.is_estimate);
+    assert_eq!(
+        (sealed.kept.web, sealed.kept.synthetic, sealed.kept.pairs),
+        (truth.web_kept, truth.synthetic_kept, truth.pairs)
+    );
+    assert_eq!(status(&bucket).await.unwrap().kept, sealed.kept);
+}
