@@ -17,6 +17,7 @@ use capfilt_schemas::{
     job::{JobRecord, ModelRecord},
     settings::{self, Settings},
 };
+use futures::future::LocalBoxFuture;
 use std::path::PathBuf;
 
 /// Reads both checkpoints and says what they are.
@@ -26,6 +27,12 @@ pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), 
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {
     models::record(&Place::open(url).usage()?).await.environment()
+}
+
+/// Whether a job's models load on this machine's CPU.
+pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
+    let load = async { load(job, DeviceChoice::Cpu).await.map(drop).map_err(|failure| format!("{:#}", failure.error)) };
+    Box::pin(load)
 }
 
 /// Loads a job's models onto a device, after checking that they are the ones the job was planned with.

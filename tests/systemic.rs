@@ -120,9 +120,18 @@ fn weights_that_are_torn_before_the_job_is_made_stop_it() {
     let bytes = std::fs::read(&torn).unwrap();
     std::fs::write(&torn, &bytes[..bytes.len() / 2]).unwrap();
     let job = job_with_models(folder.path());
-    for mut command in [job.command("run"), coordinate(&job, "nats://127.0.0.1:9")] {
-        let said = stderr(&expect(&mut command, 3));
-        assert!(said.contains("the captioner does not load") && said.contains("model.safetensors"), "{said}");
+    let why = |said: &str| said.contains("the captioner does not load") && said.contains("model.safetensors");
+    let said = stderr(&expect(&mut job.command("run"), 3));
+    assert!(why(&said), "{said}");
+    if let Some(nats) = Nats::start() {
+        let coordinator = Process::start(&job, "coordinator", &mut coordinate(&job, &nats.url()));
+        let worker = Process::start(&job, "worker", &mut work(&job, &nats.url()));
+        let (coordinator, worker) = end_together(coordinator, worker);
+        assert!(
+            coordinator.contains("the job was stopped: the models do not load") && why(&coordinator),
+            "{coordinator}"
+        );
+        assert!(why(&worker), "{worker}");
     }
     assert_nothing_committed(&job);
 }

@@ -157,6 +157,7 @@ async fn coordinate(config: &PathBuf, nats: String) {
         plan: &plan,
         queue: queue.clone(),
         ack_wait,
+        load_models: |_| Box::pin(std::future::ready(Ok(()))),
     };
     let observe = |seen: Observation<'_>| match seen.change {
         Change::RowsDone => times.note("filled"),

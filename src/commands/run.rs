@@ -69,7 +69,8 @@ impl OpenJob<'_> {
                 Some(queue) => {
                     let ack_wait = Duration::from_secs(args.ack_wait);
                     let (name, queue) = (worker::process_name(), queue.clone());
-                    let job = Coordinated { name, bucket, record, plan, queue, ack_wait };
+                    let load_models = models::load_here;
+                    let job = Coordinated { name, bucket, record, plan, queue, ack_wait, load_models };
                     cluster::coordinate(job, metrics.clone(), stop.clone()).await?
                 }
                 None => {

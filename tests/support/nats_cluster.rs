@@ -42,7 +42,9 @@ impl NatsCluster {
             if let Some(leader) = self.leader() {
                 return leader;
             }
-            assert!(since.elapsed() < Duration::from_secs(60), "nobody leads the queue");
+            let seen: Vec<_> =
+                self.servers.iter().map(|nats| nats.queue().map(|queue| queue["cluster"].clone())).collect();
+            assert!(since.elapsed() < Duration::from_secs(60), "nobody leads the queue: {seen:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -4,7 +4,7 @@ use super::{
     link::LinkError,
     queue::{Depth, JobQueue, Place},
     roster::Roster,
-    suspect,
+    suspect::{self, LoadModels},
 };
 use crate::{
     dispatch::{Before, Change, DispatchError, Observation, Outcome, Progress, Report, attempts::span_of},
@@ -42,6 +42,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a server that was reached may then fail to make the queue.
 const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 
+/// How often leaving workers are looked into: it reads all weights.
+const LOOK_INTO_EVERY: Duration = Duration::from_secs(60);
+
 /// Second copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
 
@@ -55,6 +58,8 @@ pub struct Coordinated<'a> {
     pub queue: JobQueue,
     /// A shard whose worker has said nothing for so long is given to somebody else.
     pub ack_wait: Duration,
+    /// Asked when a worker left: it may not be that machine's fault.
+    pub load_models: LoadModels,
 }
 
 /// Works until every shard is committed or quarantined, or until `stop` becomes true; then the queue stays, and so do the
@@ -87,6 +92,7 @@ pub async fn coordinate(
         copied: HashSet::new(),
         peers: HashSet::new(),
         left: None,
+        looked_into: None,
     };
     tokio::select! {
         opened = run.open_queue() => opened?,
@@ -126,6 +132,7 @@ struct Run<'a, O> {
     peers: HashSet<String>,
     /// A worker that left since it could not go on, and why; to be looked into.
     left: Option<(String, String)>,
+    looked_into: Option<Instant>,
 }
 
 /// What is wrong with a queue.
@@ -168,13 +175,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     async fn look(&mut self) -> Result<bool, DispatchError> {
         self.view.workers.forget_silent(SILENT);
         self.tell_of_us().await;
-        if let Some((worker, why)) = self.left.take() {
-            suspect::look(self.job.bucket, self.job.record).await.map_err(|found| DispatchError::Broken {
-                found: Box::new(found),
-                worker,
-                why,
-            })?;
-        }
+        self.look_into_leaving().await?;
         (self.observe)(self.view.seen(&Change::RowsDone));
         // A server that does not answer is waited for: the workers do their shards meanwhile.
         let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
@@ -352,6 +353,18 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             (self.observe)(self.view.seen(&change));
         }
         Ok(())
+    }
+
+    /// A worker that cannot go on may be the first of all.
+    async fn look_into_leaving(&mut self) -> Result<(), DispatchError> {
+        if self.looked_into.is_some_and(|at| at.elapsed() < LOOK_INTO_EVERY) {
+            return Ok(());
+        }
+        let Some((worker, why)) = self.left.take() else { return Ok(()) };
+        let Coordinated { bucket, record, load_models, .. } = self.job;
+        let found = suspect::look(bucket, record, load_models).await;
+        self.looked_into = Some(Instant::now());
+        found.map_err(|found| DispatchError::Broken { found: Box::new(found), worker, why })
     }
 
     /// So that other coordinators of this job know of this one.

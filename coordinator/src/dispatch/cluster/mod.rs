@@ -18,4 +18,4 @@ pub use lease::{QueueFeed, Reporter};
 pub use link::{Link, LinkError};
 pub use listen::{Listener, Live, LiveWorker};
 pub use queue::{Depth, JobQueue, Place};
-pub use suspect::Broken;
+pub use suspect::{Broken, LoadModels};
