@@ -20,6 +20,8 @@ fn a_server_of_three_that_is_killed_stops_nobody_and_loses_nothing() {
     let mut coordinator = Process::start(&job, "coordinator", coordinate(&job, &url).args(["--ack-wait", "6"]));
     let mut workers = ["a", "b"].map(|name| Process::start(&job, name, &mut work(&job, &url)));
     wait_until(|| committed_shards(&job) >= 2);
+    // A queue that has not reached all servers yet is not kept by three.
+    wait_until(|| cluster.is_whole());
     let leader = cluster.wait_for_leader();
     let queue = cluster.servers[leader].queue().unwrap();
     assert_eq!(queue["config"]["num_replicas"], 3, "{queue}");

@@ -35,6 +35,13 @@ impl NatsCluster {
         self.servers.iter().enumerate().position(|(i, nats)| leads(i, nats) == Some(true))
     }
 
+    /// Whether the leader knows that both others have all it has.
+    pub fn is_whole(&self) -> bool {
+        let Some(queue) = self.leader().and_then(|leader| self.servers[leader].queue()) else { return false };
+        let others = queue["cluster"]["replicas"].as_array().map_or(&[][..], Vec::as_slice);
+        others.len() == 2 && others.iter().all(|other| other["current"] == true && other["offline"] != true)
+    }
+
     /// Waits for a leader of the job's queue.
     pub fn wait_for_leader(&self) -> usize {
         let since = Instant::now();
