@@ -286,7 +286,7 @@ fn a_file_that_is_none_or_breaks_is_named_everywhere_and_harms_no_other() {
         let shard = shards.iter().find(|shard| text(&shard["reason"]).starts_with(&format!("unreadable: {path}: ")));
         assert_eq!(shard.unwrap_or_else(|| panic!("{path}: {shards:#?}"))["rows"], rows, "{path}");
     }
-    let shards = json!({"planned": 6, "committed": 2, "quarantined": 4, "open": 0});
+    let shards = json!({"planned": 6, "committed": 2, "quarantined": 4, "open": 0, "repairing": 0});
     assert_eq!((&status["shards"], &status["done"]), (&shards, &json!(true)));
 
     let verified = job.verify(0);
@@ -327,7 +327,7 @@ fn columns_that_no_file_has_are_one_error_of_the_settings() {
             assert_eq!(said.lines().count(), 1, "{command} {setting}: {said}");
         }
     }
-    assert!(!Path::new(&job.url).exists(), "a job was created");
+    assert!(!Path::new(&job.url).join("job.json").exists(), "a job was created");
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn too_many_undecodable_rows_stop_the_job_before_their_shard_is_committed() {
     assert!(stderr(&output).lines().last().unwrap().contains(message), "{}", stderr(&output));
     let stopped = status(&job);
     assert_eq!((&stopped["done"], &stopped["failures"]), (&json!(false), &json!({"failure_budget": 1})));
-    assert_eq!(stopped["shards"], json!({"planned": 2, "committed": 1, "quarantined": 0, "open": 1}));
+    assert_eq!(stopped["shards"], json!({"planned": 2, "committed": 1, "quarantined": 0, "open": 1, "repairing": 0}));
     let tables = Tables::of(&job);
     assert_eq!((tables.ledger.len(), tables.quarantine.len()), (15, 0));
 

@@ -51,6 +51,7 @@ async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> Result<Imag
 }
 
 /// Whether the row names what is not there, or what is not for us: stores that do not let us list answer both with 403.
+/// In a local folder it may also name what cannot be a file.
 fn is_of_the_row(error: &object_store::Error) -> bool {
     use object_store::Error;
     matches!(
@@ -59,7 +60,16 @@ fn is_of_the_row(error: &object_store::Error) -> bool {
             | Error::PermissionDenied { .. }
             | Error::Unauthenticated { .. }
             | Error::InvalidPath { .. }
-    )
+    ) || io_kind(error).is_some_and(|kind| {
+        use std::io::ErrorKind as Kind;
+        matches!(kind, Kind::InvalidInput | Kind::InvalidFilename | Kind::IsADirectory | Kind::NotADirectory)
+    })
+}
+
+/// What the operating system said, if it was asked.
+fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<std::io::ErrorKind> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind).last()
 }
 
 /// The object's name below the input's URL. Rows are untrusted: they may not point anywhere else.
