@@ -87,8 +87,7 @@ impl Model {
         }
         *self.counted.entry(shard.clone()).or_default() += u32::from(class.counts());
         let counted = self.counted[shard];
-        // The last try may have had a copy beside it.
-        assert!(counted <= ATTEMPTS + 1, "shard {shard} was tried {counted} times");
+        assert!(counted <= ATTEMPTS, "shard {shard} was tried {counted} times");
         match effect {
             Effect::Noted => assert!(self.is_held(shard), "nobody goes on with {shard}"),
             Effect::Quarantined => assert!(self.decided.insert(shard.clone()), "{shard} was decided twice"),
@@ -202,11 +201,16 @@ fn the_first_commit_decides_and_what_the_loser_did_is_counted_as_wasted() {
 
 #[test]
 fn a_shard_stays_with_its_other_worker_when_one_fails_and_is_tried_again_when_both_do() {
-    let (mut queue, [first, _, copy]) = tail();
+    let (mut queue, [first, second, copy]) = tail();
+    queue.on(1, &committed(&second));
     assert_eq!(queue.on(0, &failed(&first, FailureClass::Store)), Effect::Noted);
     assert!(queue.waiting().is_empty(), "the copy goes on");
+    assert!(queue.next_copy(0, attempt(8)).is_none(), "no third try without a back-off");
     let effect = queue.on(2, &failed(&copy, FailureClass::Store));
     assert_eq!(effect, Effect::Retry { failures: 2 }, "both tries count");
+    queue.release(&first.shard.id);
+    assert_eq!(queue.next(0, attempt(8)).unwrap().shard, first.shard);
+    assert!(queue.next_copy(1, attempt(9)).is_none(), "it has one try left");
     let (mut queue, [first, _, _]) = tail();
     let blamed = queue.lost(2, FailureClass::WorkerKilled);
     assert_eq!((&blamed[0].shard, queue.pending()), (&first.shard.id, 0));
@@ -215,6 +219,20 @@ fn a_shard_stays_with_its_other_worker_when_one_fails_and_is_tried_again_when_bo
     assert_eq!((queue.pending(), queue.whereabouts().len()), (0, 2));
     queue.lost(2, FailureClass::WorkerKilled);
     assert_eq!((queue.pending(), queue.whereabouts().len()), (1, 2), "with no one left it is first in line");
+}
+
+#[test]
+fn a_shard_with_two_tries_is_let_go_once_and_not_while_one_of_them_stays() {
+    let (mut queue, [first, second, copy]) = tail();
+    for (worker, try_) in [(0, &first), (1, &second), (2, &copy)] {
+        queue.on(worker, &Event::Started { shard: try_.shard.id.clone() });
+    }
+    queue.on(1, &committed(&second));
+    let (mut both_go, mut one_stays) = (queue.clone(), queue);
+    assert_eq!(both_go.let_go(|_, _, _| false), std::slice::from_ref(&first.shard.id));
+    assert!(one_stays.let_go(|worker, _, _| worker == 2).is_empty());
+    assert_eq!((one_stays.held_by(0).0, one_stays.whereabouts()), (0, vec![first.shard.id.clone()]));
+    assert_eq!(one_stays.on(2, &committed(&copy)), Effect::Committed);
 }
 
 #[test]

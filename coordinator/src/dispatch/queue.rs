@@ -76,6 +76,8 @@ struct Held {
     role: Role,
     /// Which hand-out it was, from 0.
     order: u64,
+    /// Failed attempts on record when it was handed out; more of them are of a try beside it.
+    failed_before: usize,
 }
 
 /// What one try is to its shard.
@@ -189,14 +191,19 @@ impl Queue {
     }
 
     /// Hands the oldest shard in flight to a worker that would be idle, when no other is left and it has no second try yet.
-    /// A shard that may end its process ends one at a time.
+    /// A shard that may end its process ends one at a time, and one whose second try failed gets no third beside its first:
+    /// failures come one after the other, with a back-off in between. Nor does one that has a single try left: both may fail.
     pub fn next_copy(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
         if !self.pending.is_empty() || self.held_by(worker).0 > 0 {
             return None;
         }
         let has_copy = |shard: &ShardId| self.tries(shard).any(|held| held.role == Role::Copy);
         let in_flight = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
-        let open = in_flight.filter(|held| !held.task.is_suspected() && !has_copy(&held.task.shard.id));
+        let may_have = |held: &Held| {
+            let has_tries = held.task.used() + 2 <= self.attempts && held.task.failed.len() == held.failed_before;
+            has_tries && !held.task.is_suspected() && !has_copy(&held.task.shard.id)
+        };
+        let open = in_flight.filter(|held| may_have(held));
         let task = open.min_by_key(|held| held.order)?.task.clone();
         self.copies += 1;
         Some(self.hand_out(worker, task, attempt, Role::Copy))
@@ -206,7 +213,8 @@ impl Queue {
         let (assignment, order) = (task.assignment(attempt.clone()), self.handed_out);
         self.handed_out += 1;
         let (is_started, in_hand, rows, tally) = (false, InHand::new(), 0, Tally::default());
-        let held = Held { task, attempt, is_started, in_hand, rows, tally, role, order };
+        let failed_before = task.failed.len();
+        let held = Held { task, attempt, is_started, in_hand, rows, tally, role, order, failed_before };
         self.in_flight.entry(worker).or_default().push(held);
         assignment
     }
