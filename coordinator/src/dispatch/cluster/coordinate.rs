@@ -3,17 +3,17 @@
 use super::{
     link::LinkError,
     queue::{Depth, JobQueue, Place},
-    roster::Roster,
     suspect::{self, LoadModels},
+    view::View,
 };
 use crate::{
-    dispatch::{Before, Change, DispatchError, Observation, Outcome, Progress, Report, attempts::span_of},
+    dispatch::{Change, DispatchError, Observation, Outcome, attempts::span_of},
     standing::{ShardState, Standing, standing, standing_since},
 };
 use async_nats::Subscriber;
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
-    cluster::{CoordinatorReport, End, News, ShardMessage, WorkerReport},
+    cluster::{CoordinatorReport, End, News, ShardMessage},
     job::JobRecord,
     plan::{Shard, ShardId},
 };
@@ -402,57 +402,5 @@ impl JobQueue {
         let payload = serde_json::to_vec(end).expect("an end is plain data");
         let _ = self.client.publish(self.names.end(), payload.into()).await;
         let _ = tokio::time::timeout(LOOK_EVERY, self.client.flush()).await;
-    }
-}
-
-/// What people are shown.
-struct View {
-    progress: Progress,
-    committed_rows: u64,
-    workers: Roster,
-    report: Report,
-}
-
-impl View {
-    fn open(job: &Coordinated<'_>, now: &Standing) -> Self {
-        let mut view = Self {
-            progress: Progress::default(),
-            committed_rows: 0,
-            workers: Roster::default(),
-            report: Report::default(),
-        };
-        view.count(job, now);
-        view
-    }
-
-    /// Takes the bucket's word for what is done.
-    fn count(&mut self, job: &Coordinated<'_>, now: &Standing) {
-        let before = Before::of(job.plan, now, job.record.settings.limits.attempts);
-        self.progress.shards_total = job.plan.len() as u64;
-        self.progress.rows_total = job.plan.iter().map(|shard| shard.rows).sum();
-        self.progress.shards_committed = before.shards_committed;
-        self.progress.shards_quarantined = before.shards_quarantined;
-        self.committed_rows = before.rows;
-    }
-
-    fn alive(&mut self, report: WorkerReport) -> Option<Change> {
-        let worker = report.worker.clone();
-        self.workers.hear(report).then_some(Change::Joined { worker })
-    }
-
-    /// An attempt lost its shard to another.
-    fn waste(&mut self, rows: u64) {
-        self.report.superseded += 1;
-        self.progress.wasted_rows += rows;
-        self.report.wasted_rows = self.progress.wasted_rows;
-    }
-
-    fn seen<'a>(&'a mut self, change: &'a Change) -> Observation<'a> {
-        self.progress.rows_done = self.committed_rows;
-        self.progress.machines = self.workers.reports().cloned().collect();
-        let mut tally = capfilt_schemas::tally::Tally::default();
-        self.progress.machines.iter().for_each(|report| tally.merge(&report.tally));
-        self.progress.tally = tally;
-        Observation { change, progress: &self.progress }
     }
 }

@@ -12,6 +12,7 @@ mod pull;
 mod queue;
 mod roster;
 mod suspect;
+mod view;
 
 pub use coordinate::{Coordinated, coordinate};
 pub use lease::{QueueFeed, Reporter};
