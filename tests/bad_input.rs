@@ -358,6 +358,7 @@ fn too_many_undecodable_rows_stop_the_job_before_their_shard_is_committed() {
     let other = format!("job.url={}-2", job.url);
     let mut patient = job.set(&["limits.failure_budget=0.7", &other]);
     patient.url.push_str("-2");
+    patient.objects = patient.url.clone().into();
     run(&patient, 1);
     assert_eq!(Tables::of(&patient).quarantine.len(), 25);
 }
