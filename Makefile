@@ -26,7 +26,7 @@ test: setup
 	@scripts/nats.sh
 	@scripts/slurm.sh
 	@python3 scripts/python.py deploy || echo "the recipes on Ray and the manifests of Kubernetes will be SKIPPED" >&2
-	@echo "== building and running the tests (on 2 cores: a quarter of an hour to build all of it once, 8 minutes to run)"
+	@echo "== building and running the tests (on 2 cores: a quarter of an hour to build all of it once, as much to run)"
 	@started=$$(date +%s); $(CARGO) test --release --workspace --no-fail-fast; code=$$?; \
 	echo "== tests: $$(( $$(date +%s) - started )) s"; exit $$code
 
