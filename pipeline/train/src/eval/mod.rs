@@ -1,0 +1,1 @@
+//! Retrieval and captioning metrics (BLIP, section 5).
