@@ -47,6 +47,12 @@ pub enum Command {
     Caption(CaptionArgs),
     /// How fast this machine's device captions and judges, on ready pixels
     Bench(BenchArgs),
+    /// Train MED, or fine-tune it to a filter or a captioner; running it again resumes
+    Train(TrainArgs),
+    /// Say where a trained model comes from: data, settings, parents
+    Lineage(LineageArgs),
+    /// Make pictures whose captions are known to be true or false, to try everything on
+    Demo(DemoArgs),
     /// One device's process; `run` and `worker` start it and speak to it over its pipes
     #[command(hide = true)]
     Device(DeviceArgs),
@@ -347,4 +353,69 @@ pub struct DeviceArgs {
     pub model_threads: usize,
     #[arg(long)]
     pub decode_threads: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct TrainArgs {
+    #[arg(value_enum)]
+    pub task: TrainTask,
+    /// Settings of the run; configs/train/ explains every key
+    #[arg(short, long)]
+    pub config: PathBuf,
+    /// Override a setting: -s optimizer.learning_rate=1e-4
+    #[arg(short = 's', long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TrainTask {
+    /// Contrast, matching and language model on human and web pairs
+    Pretrain,
+    /// Contrast and matching
+    Filter,
+    /// Language model
+    Captioner,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct LineageArgs {
+    /// A model.safetensors of `capfilt train`, or the folder with it
+    pub file: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group(clap::ArgGroup::new("what").required(true)))]
+pub struct DemoArgs {
+    /// Write image-text pairs as Parquet files into this folder
+    #[arg(long, value_name = "FOLDER", group = "what")]
+    pub make_data: Option<PathBuf>,
+    /// Write the world's tokenizer into this folder
+    #[arg(long, value_name = "FOLDER", group = "what")]
+    pub make_vocabulary: Option<PathBuf>,
+    /// human: every text is true; web: 40 % true, 25 % with one thing wrong, 20 % of another picture, 15 % junk
+    #[arg(long, default_value = "web")]
+    pub kind: DemoKind,
+    #[arg(long, default_value_t = 2400)]
+    pub scenes: u64,
+    /// Texts of each picture, each in a row of its own
+    #[arg(long, default_value_t = 1)]
+    pub captions_per_scene: u64,
+    /// Side of the pictures in pixels
+    #[arg(long, default_value_t = 96)]
+    pub side: u16,
+    /// Equal seeds make equal files
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoKind {
+    Human,
+    Web,
 }

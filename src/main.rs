@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod dataset;
 mod exit;
 mod known_answers;
 mod machine;

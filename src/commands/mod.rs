@@ -4,17 +4,22 @@ mod bench;
 mod caption;
 mod check;
 mod cluster;
+mod demo;
 mod device;
 mod gc;
 mod image_file;
+mod lineage;
 mod plan;
 mod recompute;
 mod retry;
 mod run;
 mod score;
 mod status;
+mod train;
 mod verify;
 mod worker;
+
+pub use plan::blamed;
 
 use crate::{args::Command, exit::Ending};
 
@@ -31,6 +36,9 @@ pub async fn run(command: Command) -> Ending {
         Command::Score(args) => score::run(&args),
         Command::Caption(args) => caption::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Train(args) => train::run(&args).await,
+        Command::Lineage(args) => lineage::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Device(args) => device::run(&args).await,
     }
 }

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::{
     config::MedConfig,
@@ -79,6 +79,22 @@ impl Checkpoint {
     }
 }
 
+impl Checkpoint {
+    /// One tensor by its Hugging Face name, as the file has it; `None` when it has none. The temperature of the contrast
+    /// goes by its original name, `temp`.
+    ///
+    /// # Errors
+    /// When the file is damaged.
+    pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, LoadError> {
+        let stored = if name == "temp" {
+            self.file.holds(name).then_some(name)
+        } else {
+            self.names.get(name).map(String::as_str)
+        };
+        stored.map(|stored| self.file.read(stored)).transpose()
+    }
+}
+
 fn no_config(weights: &Path, reason: &str) -> LoadError {
     LoadError::Format {
         path: weights.into(),
@@ -139,19 +155,45 @@ fn rename(name: &str) -> Option<String> {
     let Some(rest) = name.strip_prefix("visual_encoder.") else {
         return Some(name.to_string());
     };
-    let whole = match rest {
+    Some(format!("vision_model.{}", vision_name(rest)))
+}
+
+/// The original's parts of names in its vision tower, and Hugging Face's.
+const VISION_PARTS: [(&str, &str); 6] = [
+    ("patch_embed.proj.", "embeddings.patch_embedding."),
+    ("blocks.", "encoder.layers."),
+    (".norm1.", ".layer_norm1."),
+    (".norm2.", ".layer_norm2."),
+    (".attn.qkv.", ".self_attn.qkv."),
+    (".attn.proj.", ".self_attn.projection."),
+];
+
+/// A name below the vision tower, from timm's, which the original uses, to Hugging Face's.
+pub fn vision_name(rest: &str) -> String {
+    match rest {
         "cls_token" => "embeddings.class_embedding".to_string(),
         "pos_embed" => "embeddings.position_embedding".to_string(),
-        _ => rest
-            .replace("patch_embed.proj.", "embeddings.patch_embedding.")
-            .replace("blocks.", "encoder.layers.")
-            .replace(".norm1.", ".layer_norm1.")
-            .replace(".norm2.", ".layer_norm2.")
-            .replace(".attn.qkv.", ".self_attn.qkv.")
-            .replace(".attn.proj.", ".self_attn.projection."),
+        _ => match rest.strip_prefix("norm.") {
+            Some(end) => format!("post_layernorm.{end}"),
+            None => VISION_PARTS.iter().fold(rest.to_string(), |name, (from, to)| name.replace(from, to)),
+        },
+    }
+}
+
+/// A tensor's original name, from Hugging Face's.
+pub fn original_name(name: &str) -> String {
+    let Some(rest) = name.strip_prefix("vision_model.") else {
+        return name.to_string();
     };
-    let whole = whole.strip_prefix("norm.").map(|end| format!("post_layernorm.{end}")).unwrap_or(whole);
-    Some(format!("vision_model.{whole}"))
+    let whole = match rest {
+        "embeddings.class_embedding" => "cls_token".to_string(),
+        "embeddings.position_embedding" => "pos_embed".to_string(),
+        _ => match rest.strip_prefix("post_layernorm.") {
+            Some(end) => format!("norm.{end}"),
+            None => VISION_PARTS.iter().fold(rest.to_string(), |name, (to, from)| name.replace(from, to)),
+        },
+    };
+    format!("visual_encoder.{whole}")
 }
 
 #[cfg(test)]
@@ -173,6 +215,7 @@ mod tests {
         ];
         for (original, hf) in pairs {
             assert_eq!(rename(original).as_deref(), Some(hf));
+            assert_eq!(original_name(hf), original);
         }
     }
 

@@ -140,7 +140,11 @@ impl MedConfig {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Whether the sizes make a model.
+    ///
+    /// # Errors
+    /// A sentence that names the size that does not fit.
+    pub fn check(&self) -> Result<(), String> {
         let (v, t) = (&self.vision, &self.text);
         let sizes = [
             ("vision hidden_size", v.hidden_size),

@@ -1,10 +1,10 @@
 //! The three heads (BLIP, section 3.2): matching, contrastive, language model.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use crate::{
     config::MedConfig,
-    layers::{LayerNorm, Linear, gelu},
+    layers::{LayerNorm, Linear, gelu, widened},
     weights::Path,
 };
 
@@ -18,7 +18,7 @@ impl ItmHead {
 
     /// Multimodal states (rows, tokens, d) -> logits (rows, 2) in f32; component 1 means "match".
     pub fn forward(&self, states: &Tensor) -> Result<Tensor, TchError> {
-        self.0.forward(&states.f_select(1, 0)?)?.f_to_kind(Kind::Float)
+        widened(&self.0.forward(&states.f_select(1, 0)?)?)
     }
 }
 
@@ -49,7 +49,7 @@ impl ItcHead {
 
 /// `x / |x|` over the last axis, in f32: a cosine in bf16 would have two digits.
 fn unit(xs: &Tensor) -> Result<Tensor, TchError> {
-    let xs = xs.f_to_kind(Kind::Float)?;
+    let xs = widened(xs)?;
     let norm = xs.f_norm_scalaropt_dim(2.0, [-1], true)?.f_clamp_min(1e-12)?;
     xs.f_div(&norm)
 }
@@ -84,8 +84,11 @@ impl LmHead {
 
     /// Decoder states (rows, tokens, d) -> logits of the word after the last token (rows, vocabulary), in f32.
     pub fn next_word(&self, states: &Tensor) -> Result<Tensor, TchError> {
-        let last = states.f_select(1, -1)?;
-        let hidden = self.norm.forward(&gelu(&self.dense.forward(&last)?)?)?;
-        self.decoder.forward(&hidden)?.f_to_kind(Kind::Float)
+        self.words(&states.f_select(1, -1)?)
+    }
+
+    /// Decoder states (…, d) -> logits of the word after each of them (…, vocabulary), in f32.
+    pub fn words(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        widened(&self.decoder.forward(&self.norm.forward(&gelu(&self.dense.forward(states)?)?)?)?)
     }
 }

@@ -68,12 +68,39 @@ pub fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
     xs.f_transpose(1, 2)?.f_reshape([rows, tokens, heads * d])
 }
 
-/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads.
-pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
-    if is_short(q) {
-        return attend_plainly(q, k, v, mask);
+/// Sets a share of the numbers to 0 and scales the rest up, while a model learns. The share is 0 when it works, and then
+/// nothing is done.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Dropout(pub f64);
+
+impl Dropout {
+    pub fn forward(self, xs: Tensor) -> Result<Tensor, TchError> {
+        if self.0 > 0.0 { xs.f_dropout(self.0, true) } else { Ok(xs) }
     }
-    Tensor::f_scaled_dot_product_attention(q, k, v, mask, 0.0, false, None::<f64>, false)
+
+    /// Drops whole rows (the first axis), which lets a residual branch be left out of a row: stochastic depth.
+    pub fn rows(self, xs: Tensor) -> Result<Tensor, TchError> {
+        if self.0 <= 0.0 {
+            return Ok(xs);
+        }
+        let mut shape = vec![1; xs.dim()];
+        shape[0] = xs.size()[0];
+        let kept = Tensor::f_empty(shape, (xs.kind(), xs.device()))?.f_bernoulli_float_(1.0 - self.0)?;
+        xs.f_mul(&kept)?.f_mul_scalar((1.0 - self.0).recip())
+    }
+}
+
+/// In f32, or f64 where the model computes in it.
+pub fn widened(xs: &Tensor) -> Result<Tensor, TchError> {
+    if xs.kind() == Kind::Double { Ok(xs.shallow_clone()) } else { xs.f_to_kind(Kind::Float) }
+}
+
+/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads.
+pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout: Dropout) -> Result<Tensor, TchError> {
+    if is_short(q) {
+        return attend_plainly(q, k, v, mask, dropout);
+    }
+    Tensor::f_scaled_dot_product_attention(q, k, v, mask, dropout.0, false, None::<f64>, false)
 }
 
 /// Whether the fused kernel costs more than it saves. On a CPU it works in blocks of queries and hardly gains anything
@@ -84,12 +111,18 @@ fn is_short(q: &Tensor) -> bool {
     q.device() == Device::Cpu && q.size().get(2).is_some_and(|queries| *queries <= most)
 }
 
-fn attend_plainly(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
+fn attend_plainly(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: Option<&Tensor>,
+    dropout: Dropout,
+) -> Result<Tensor, TchError> {
     let width = q.size4()?.3 as f64;
     let scores = q.f_matmul(&k.f_transpose(-2, -1)?)?.f_mul_scalar(width.sqrt().recip())?;
     let scores = match mask {
         Some(mask) => scores.f_masked_fill(&mask.f_logical_not()?, f64::NEG_INFINITY)?,
         None => scores,
     };
-    scores.f_softmax(-1, None::<Kind>)?.f_matmul(v)
+    dropout.forward(scores.f_softmax(-1, None::<Kind>)?)?.f_matmul(v)
 }

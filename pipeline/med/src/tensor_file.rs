@@ -68,6 +68,14 @@ impl TensorFile {
         }
     }
 
+    /// Whether there is a tensor of this name.
+    pub fn holds(&self, name: &str) -> bool {
+        match &self.contents {
+            Contents::Safetensors { entries, .. } => entries.contains_key(name),
+            Contents::Torch { entries, .. } => entries.contains_key(name),
+        }
+    }
+
     /// Reads one tensor into CPU memory.
     ///
     /// # Errors

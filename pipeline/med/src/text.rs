@@ -5,7 +5,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
     config::TextConfig,
-    layers::{LayerNorm, Linear, attend, gelu, join_heads, split_heads},
+    layers::{Dropout, LayerNorm, Linear, attend, gelu, join_heads, split_heads},
     weights::Path,
 };
 
@@ -36,6 +36,7 @@ pub struct TextTower {
     positions: Tensor, // (max positions, d)
     norm: LayerNorm,
     layers: Vec<Layer>,
+    dropout: Dropout,
 }
 
 struct Layer {
@@ -44,6 +45,7 @@ struct Layer {
     intermediate: Linear,
     output: Linear,
     output_norm: LayerNorm,
+    dropout: Dropout,
 }
 
 struct SelfAttention {
@@ -51,6 +53,7 @@ struct SelfAttention {
     output: Linear,
     norm: LayerNorm,
     heads: i64,
+    dropout: Dropout,
 }
 
 struct CrossAttention {
@@ -60,6 +63,7 @@ struct CrossAttention {
     output: Linear,
     norm: LayerNorm,
     heads: i64,
+    dropout: Dropout,
 }
 
 impl ImageKeys {
@@ -115,6 +119,15 @@ impl TextTower {
             positions: embeddings.take("position_embeddings.weight", &[config.max_position_embeddings, d]),
             norm: LayerNorm::load(&embeddings.sub("LayerNorm"), d, config.layer_norm_eps),
             layers: (0..config.num_hidden_layers).map(|i| Layer::load(&layers.at(i), config, image_width)).collect(),
+            dropout: Dropout::default(),
+        }
+    }
+
+    /// Drops this share of embeddings, attention and what the layers add to their input, while the tower learns.
+    pub fn set_dropout(&mut self, dropout: Dropout) {
+        self.dropout = dropout;
+        for layer in &mut self.layers {
+            (layer.dropout, layer.self_attention.dropout, layer.cross_attention.dropout) = (dropout, dropout, dropout);
         }
     }
 
@@ -175,7 +188,7 @@ impl TextTower {
     fn embed(&self, ids: &Tensor, past: i64) -> Result<Tensor, TchError> {
         let positions = self.positions.f_narrow(0, past, ids.size2()?.1)?;
         let words = Tensor::f_embedding(&self.words, ids, -1, false, false)?;
-        self.norm.forward(&words.f_add(&positions)?)
+        self.dropout.forward(self.norm.forward(&words.f_add(&positions)?)?)
     }
 }
 
@@ -196,12 +209,13 @@ impl Layer {
             intermediate: Linear::load(&path.sub("intermediate").sub("dense"), d, m),
             output: Linear::load(&path.sub("output").sub("dense"), m, d),
             output_norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, eps),
+            dropout: Dropout::default(),
         }
     }
 
     fn feed_forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         let hidden = self.output.forward(&gelu(&self.intermediate.forward(xs)?)?)?;
-        self.output_norm.forward(&hidden.f_add(xs)?)
+        self.output_norm.forward(&self.dropout.forward(hidden)?.f_add(xs)?)
     }
 }
 
@@ -213,6 +227,7 @@ impl SelfAttention {
             output: Linear::load(&path.sub("output").sub("dense"), d, d),
             norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
             heads: config.num_attention_heads,
+            dropout: Dropout::default(),
         }
     }
 
@@ -228,8 +243,8 @@ impl SelfAttention {
     }
 
     fn finish(&self, xs: &Tensor, q: &Tensor, kv: &KeyValue, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
-        let context = join_heads(&attend(q, &kv.k, &kv.v, mask)?)?;
-        self.norm.forward(&self.output.forward(&context)?.f_add(xs)?)
+        let context = join_heads(&attend(q, &kv.k, &kv.v, mask, self.dropout)?)?;
+        self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
     }
 }
 
@@ -244,6 +259,7 @@ impl CrossAttention {
             output: Linear::load(&path.sub("output").sub("dense"), d, d),
             norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
             heads: config.num_attention_heads,
+            dropout: Dropout::default(),
         }
     }
 
@@ -258,7 +274,7 @@ impl CrossAttention {
         // (rows, tokens, d) -> (images, rows per image × tokens, d): no copy of the image's keys per text.
         let q =
             split_heads(&self.query.forward(xs)?.f_reshape([images, rows / images.max(1) * tokens, d])?, self.heads)?;
-        let context = join_heads(&attend(&q, &image.k, &image.v, None)?)?.f_reshape([rows, tokens, d])?;
-        self.norm.forward(&self.output.forward(&context)?.f_add(xs)?)
+        let context = join_heads(&attend(&q, &image.k, &image.v, None, self.dropout)?)?.f_reshape([rows, tokens, d])?;
+        self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
     }
 }

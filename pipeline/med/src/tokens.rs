@@ -50,6 +50,19 @@ impl BertTokens {
         Self::new(tokenizer, config, path)
     }
 
+    /// How many ids a model needs for the tokenizer in a folder: its own, and `[DEC]` and `[ENC]` behind them when it does
+    /// not end with these two.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn vocabulary_size(folder: &Path) -> Result<i64, LoadError> {
+        let most = TextConfig { vocab_size: i64::from(u32::MAX), ..TextConfig::default() };
+        let tokenizer = Self::open(folder, &most)?.tokenizer;
+        let size = tokenizer.get_vocab_size(true) as i64;
+        let ends = |token: &str, at: i64| tokenizer.token_to_id(token).map(i64::from) == Some(at);
+        Ok(if ends("[DEC]", size - 2) && ends("[ENC]", size - 1) { size } else { size + 2 })
+    }
+
     fn new(tokenizer: Tokenizer, config: &TextConfig, path: PathBuf) -> Result<Self, LoadError> {
         let id = |token: &str| {
             let reason = || LoadError::Format { path: path.clone(), reason: format!("the vocabulary has no {token}") };

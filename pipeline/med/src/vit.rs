@@ -4,7 +4,7 @@ use tch::{TchError, Tensor};
 
 use crate::{
     config::VisionConfig,
-    layers::{LayerNorm, Linear, attend, gelu, join_heads},
+    layers::{Dropout, LayerNorm, Linear, attend, gelu, join_heads},
     weights::{Path, WeightStore},
 };
 
@@ -25,6 +25,7 @@ struct Block {
     norm2: LayerNorm,
     fc1: Linear,
     fc2: Linear,
+    drop_path: Dropout,
 }
 
 struct Attention {
@@ -51,8 +52,41 @@ impl VisionTower {
         }
     }
 
+    /// Leaves out a block's branches at random while the tower learns: 0 at the first block, `most` at the last
+    /// (stochastic depth, as BLIP's ViT-L is trained).
+    pub fn set_drop_path(&mut self, most: f64) {
+        let last = self.blocks.len().saturating_sub(1).max(1) as f64;
+        for (i, block) in self.blocks.iter_mut().enumerate() {
+            block.drop_path = Dropout(most * i as f64 / last);
+        }
+    }
+
     /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d); token 0 stands for the image.
     pub fn forward(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
+        let mut xs = self.embed(pixels_norm)?;
+        for i in 0..self.depth() {
+            xs = self.block(i, &xs)?;
+        }
+        self.finish(&xs)
+    }
+
+    /// How many blocks there are between [`Self::embed`] and [`Self::finish`].
+    pub fn depth(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Block `i` alone: (images, 1 + patches, d), as it comes and as it goes.
+    pub fn block(&self, i: usize, xs: &Tensor) -> Result<Tensor, TchError> {
+        self.blocks[i].forward(xs)
+    }
+
+    /// The norm behind the blocks.
+    pub fn finish(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        self.norm.forward(xs)
+    }
+
+    /// Pixels to the first block's input (images, 1 + patches, d).
+    pub fn embed(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
         let p = self.patch_size;
         // The patches' convolution as the matrix product it is: f32 means f32 then. libtorch lets cuDNN's convolutions run in
         // TF32, with the 10 bits of f16; its matrix products only when asked.
@@ -61,11 +95,7 @@ impl VisionTower {
         let patches = patches.f_reshape([images, grid * grid, 3 * p * p])?; // (images, g², 3p²) -> (images, g², d)
         let patches = patches.f_linear(&self.patch.f_flatten(1, 3)?, Some(&self.patch_bias))?;
         let class = self.class.f_expand([patches.size()[0], -1, -1], false)?;
-        let mut xs = Tensor::f_cat(&[class, patches], 1)?.f_add(&self.positions)?;
-        for block in &self.blocks {
-            xs = block.forward(&xs)?;
-        }
-        self.norm.forward(&xs)
+        Tensor::f_cat(&[class, patches], 1)?.f_add(&self.positions)
     }
 }
 
@@ -83,13 +113,15 @@ impl Block {
             norm2: LayerNorm::load(&path.sub("layer_norm2"), d, eps),
             fc1: Linear::load(&path.sub("mlp").sub("fc1"), d, m),
             fc2: Linear::load(&path.sub("mlp").sub("fc2"), m, d),
+            drop_path: Dropout::default(),
         }
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let xs = xs.f_add(&self.attention.forward(&self.norm1.forward(xs)?)?)?;
+        let attended = self.attention.forward(&self.norm1.forward(xs)?)?;
+        let xs = xs.f_add(&self.drop_path.rows(attended)?)?;
         let hidden = gelu(&self.fc1.forward(&self.norm2.forward(&xs)?)?)?;
-        xs.f_add(&self.fc2.forward(&hidden)?)
+        xs.f_add(&self.drop_path.rows(self.fc2.forward(&hidden)?)?)
     }
 }
 
@@ -99,27 +131,33 @@ impl Attention {
         // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v lie side by side along the channels.
         let qkv = self.qkv.forward(xs)?.f_reshape([b, n, 3, self.heads, d / self.heads])?.f_permute([2, 0, 3, 1, 4])?;
         let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
-        self.projection.forward(&join_heads(&attend(&q, &k, &v, None)?)?)
+        self.projection.forward(&join_heads(&attend(&q, &k, &v, None, Dropout::default())?)?)
     }
 }
 
-/// Stretches the position table of a square grid to `side / patch_size` per side, as BLIP does when it raises the
-/// resolution for fine-tuning: bicubic with a = −0.75, corners not aligned, no antialias; the class row stays.
+/// Stretches the position table in a store, see [`stretch_positions`].
 ///
 /// # Errors
 /// libtorch's, when the table is no square grid plus one.
 pub fn interpolate_positions(weights: &WeightStore, name: &str, grid: i64) -> Result<(), TchError> {
-    weights.replace(name, |table| {
-        let (_, tokens, d) = table.size3()?;
-        let old = ((tokens - 1).max(0) as f64).sqrt().round() as i64;
-        if old == grid {
-            return Ok(table);
-        }
-        let class = table.f_narrow(1, 0, 1)?;
-        let square = table.f_narrow(1, 1, tokens - 1)?.f_reshape([1, old, old, d])?.f_permute([0, 3, 1, 2])?;
-        let square =
-            square.f_to_kind(tch::Kind::Float)?.f_upsample_bicubic2d([grid, grid], false, None::<f64>, None::<f64>)?;
-        let square = square.f_permute([0, 2, 3, 1])?.f_reshape([1, grid * grid, d])?;
-        Tensor::f_cat(&[class.f_to_kind(tch::Kind::Float)?, square], 1)
-    })
+    weights.replace(name, |table| stretch_positions(table, grid))
+}
+
+/// Stretches the position table (1, 1 + patches, d) of a square grid to `grid` patches per side, as BLIP does when it
+/// raises the resolution for fine-tuning: bicubic with a = −0.75, corners not aligned, no antialias; the class row stays.
+///
+/// # Errors
+/// libtorch's, when the table is no square grid plus one.
+pub fn stretch_positions(table: Tensor, grid: i64) -> Result<Tensor, TchError> {
+    let (_, tokens, d) = table.size3()?;
+    let old = ((tokens - 1).max(0) as f64).sqrt().round() as i64;
+    if old == grid {
+        return Ok(table);
+    }
+    let class = table.f_narrow(1, 0, 1)?;
+    let square = table.f_narrow(1, 1, tokens - 1)?.f_reshape([1, old, old, d])?.f_permute([0, 3, 1, 2])?;
+    let square =
+        square.f_to_kind(tch::Kind::Float)?.f_upsample_bicubic2d([grid, grid], false, None::<f64>, None::<f64>)?;
+    let square = square.f_permute([0, 2, 3, 1])?.f_reshape([1, grid * grid, d])?;
+    Tensor::f_cat(&[class.f_to_kind(tch::Kind::Float)?, square], 1)
 }

@@ -109,12 +109,20 @@ pub struct WeightStore {
 
 #[derive(Default)]
 struct Problems {
-    missing: Vec<String>,
+    /// Name and the shape it should have.
+    missing: Vec<(String, Vec<i64>)>,
     misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
     backend: Option<String>,
 }
 
 impl WeightStore {
+    /// Names and shapes of all tensors that `build` takes, in its order: what a model consists of.
+    pub fn survey(role: Role, build: impl FnOnce(&Path<'_>)) -> Vec<(String, Vec<i64>)> {
+        let store = Self::new(role, HashMap::new(), Vec::new(), Device::Cpu, Kind::Float);
+        build(&store.root());
+        store.problems.into_inner().missing
+    }
+
     /// `elsewhere`: names in the file that the role does not want.
     pub fn new(
         role: Role,
@@ -159,7 +167,7 @@ impl WeightStore {
         let problems = self.problems.into_inner();
         let mut error = Box::new(WeightsError {
             role: self.role,
-            missing: problems.missing,
+            missing: problems.missing.into_iter().map(|(name, _)| name).collect(),
             unexpected: unexpected.into_iter().collect(),
             misshaped: problems.misshaped,
             backend: None,
@@ -182,7 +190,7 @@ impl WeightStore {
 
     fn take(&self, name: String, shape: &[i64]) -> Tensor {
         let Some(tensor) = self.tensors.borrow_mut().remove(&name) else {
-            self.problems.borrow_mut().missing.push(name);
+            self.problems.borrow_mut().missing.push((name, shape.to_vec()));
             return Tensor::new();
         };
         let found = tensor.size();

@@ -3,6 +3,8 @@
 //! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the environment.
 
 mod parse;
+pub mod train;
+pub mod training_data;
 mod values;
 
 pub use parse::{SettingsError, parse};

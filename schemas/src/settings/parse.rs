@@ -28,7 +28,7 @@ pub fn parse(text: &str, overrides: &[String]) -> Result<Settings, SettingsError
     Ok(settings)
 }
 
-fn apply_override(table: &mut Table, entry: &str) -> Result<(), SettingsError> {
+pub(super) fn apply_override(table: &mut Table, entry: &str) -> Result<(), SettingsError> {
     let wrong = || SettingsError::Override(entry.to_owned());
     let (path, value) = entry.split_once('=').ok_or_else(wrong)?;
     let (section, key) = path.trim().split_once('.').ok_or_else(wrong)?;
@@ -134,7 +134,7 @@ impl Settings {
 }
 
 /// The parser's message with the place and, for an unknown key, the known one that looks most like it.
-fn explain(error: &toml::de::Error, text: &str) -> String {
+pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
     let message = error.message();
     let section = error.span().and_then(|span| section_at(text, span.start));
     let place = section.map(|name| format!("in [{name}]: ")).unwrap_or_default();

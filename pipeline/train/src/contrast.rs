@@ -1,0 +1,97 @@
+//! Image-text contrast (BLIP, section 3.2: ITC) against the batch and a queue of earlier batches, with the momentum
+//! towers' opinion in the targets (Li et al. 2021, "Align before Fuse").
+
+use tch::{Device, Kind, TchError, Tensor};
+
+/// Unit vectors of one batch, from the towers or from their momentum copies.
+pub struct Features {
+    /// (pairs, projection)
+    pub image: Tensor,
+    /// (pairs, projection)
+    pub text: Tensor,
+}
+
+/// The momentum features of the batches before, oldest overwritten first. Memory: 2 × projection × length × 4 bytes, for
+/// BLIP's 57,600 × 256 118 MB.
+pub struct FeatureQueue {
+    pub image: Tensor, // (projection, length)
+    pub text: Tensor,  // (projection, length)
+    pub ids: Tensor,   // (length), −100 where nothing is yet
+    pub at: i64,
+}
+
+/// What the contrast found.
+pub struct Contrast {
+    /// ()
+    pub loss: Tensor,
+    /// Similarities of images to texts, divided by τ: (pairs, pairs + queue)
+    pub image_to_text: Tensor,
+    /// Of texts to images.
+    pub text_to_image: Tensor,
+}
+
+impl FeatureQueue {
+    /// A queue of random unit vectors.
+    pub fn new(projection: i64, length: i64, kind: Kind, device: Device) -> Result<Self, TchError> {
+        let side = || -> Result<Tensor, TchError> {
+            // Drawn on the CPU, so that a seed means the same on every device.
+            let drawn = Tensor::f_randn([projection, length], (kind, Device::Cpu))?;
+            drawn.f_div(&drawn.f_norm_scalaropt_dim(2.0, [0], true)?)?.f_to_device(device)
+        };
+        Ok(Self { image: side()?, text: side()?, ids: Tensor::f_full([length], -100, (Kind::Int64, device))?, at: 0 })
+    }
+
+    /// Puts a batch over the oldest one. The length is a multiple of the batch, so a batch never wraps.
+    pub fn push(&mut self, features: &Features, ids: &Tensor) -> Result<(), TchError> {
+        let pairs = features.image.size()[0];
+        let length = self.ids.size()[0];
+        self.image.f_narrow(1, self.at, pairs)?.f_copy_(&features.image.f_transpose(0, 1)?)?;
+        self.text.f_narrow(1, self.at, pairs)?.f_copy_(&features.text.f_transpose(0, 1)?)?;
+        self.ids.f_narrow(0, self.at, pairs)?.f_copy_(ids)?;
+        self.at = (self.at + pairs) % length;
+        Ok(())
+    }
+}
+
+/// The loss of a batch: `−Σ y log softmax(similarity / τ)`, mean of both directions.
+///
+/// `online`, `momentum`: the batch's features; `alpha`: share of the momentum towers' softmax in the targets. With `ids`
+/// (pairs), all entries of batch and queue with a pair's id share its target, as in fine-tuning; without, its own entry
+/// has it, as in pre-training.
+pub fn contrast(
+    online: &Features,
+    momentum: &Features,
+    queue: &FeatureQueue,
+    ids: Option<&Tensor>,
+    temperature: &Tensor,
+    alpha: f64,
+) -> Result<Contrast, TchError> {
+    let all_images = Tensor::f_cat(&[&momentum.image.f_transpose(0, 1)?, &queue.image], 1)?; // (projection, pairs + queue)
+    let all_texts = Tensor::f_cat(&[&momentum.text.f_transpose(0, 1)?, &queue.text], 1)?;
+    let own = match ids {
+        Some(ids) => {
+            let all = Tensor::f_cat(&[ids, &queue.ids], 0)?;
+            let same = ids.f_unsqueeze(1)?.f_eq_tensor(&all.f_unsqueeze(0)?)?.f_to_kind(online.image.kind())?;
+            same.f_div(&same.f_sum_dim_intlist([1].as_slice(), true, None::<Kind>)?)?
+        }
+        None => {
+            let (pairs, length) = (online.image.size()[0], all_images.size()[1]);
+            Tensor::f_eye_m(pairs, length, (online.image.kind(), online.image.device()))?
+        }
+    };
+    let target = |features: &Tensor, all: &Tensor| {
+        tch::no_grad(|| {
+            let opinion = features.f_matmul(all)?.f_div(temperature)?.f_softmax(1, None::<Kind>)?;
+            opinion.f_mul_scalar(alpha)?.f_add(&own.f_mul_scalar(1.0 - alpha)?)
+        })
+    };
+    let direction = |similarity: &Tensor, target: &Tensor| {
+        let by_row = similarity.f_log_softmax(1, None::<Kind>)?.f_mul(target)?;
+        by_row.f_sum_dim_intlist([1].as_slice(), false, None::<Kind>)?.f_mean(None::<Kind>)?.f_neg()
+    };
+    let image_to_text = online.image.f_matmul(&all_texts)?.f_div(temperature)?;
+    let text_to_image = online.text.f_matmul(&all_images)?.f_div(temperature)?;
+    let loss = direction(&image_to_text, &target(&momentum.image, &all_texts)?)?;
+    let loss = loss.f_add(&direction(&text_to_image, &target(&momentum.text, &all_images)?)?)?.f_mul_scalar(0.5)?;
+    Ok(Contrast { loss, image_to_text, text_to_image })
+}

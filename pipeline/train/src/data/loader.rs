@@ -1,0 +1,194 @@
+//! Batches ahead of the trainer: one thread reads and orders, rayon decodes.
+
+use super::{
+    Batch, Cursor, DataError, Dataset,
+    augment::augment,
+    draws::Draws,
+    order::{self, Window},
+    read::{Pair, read},
+};
+use capfilt_pipeline::{
+    image::{ImageLimits, decode},
+    model::PixelBatch,
+    resize::Resizer,
+};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rayon::prelude::*;
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+/// Batches that are ready. Memory: each batch × side² × 3 bytes, for 64 × 384² 28 MB; more would hide a slow reader.
+const READY: usize = 3;
+
+type Pairs = Arc<Vec<Option<Pair>>>;
+
+/// Gives one batch after the other. Dropping it ends its thread.
+pub struct Loader {
+    batches: Receiver<Result<Batch, DataError>>,
+    skipped: Arc<AtomicU64>,
+}
+
+impl Loader {
+    /// Starts at `cursor`, with images of `side` × `side` pixels.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(dataset: Dataset, side: usize, cursor: Cursor) -> std::io::Result<Self> {
+        let (send, batches) = bounded(READY);
+        let skipped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&skipped);
+        thread::Builder::new().name("data".to_owned()).spawn(move || {
+            let mut reader = Reader { dataset, side, skipped: counter, kept: HashMap::new() };
+            if let Err(error) = reader.run(cursor, &send) {
+                // Nobody listens any more when the trainer has stopped first.
+                let _ = send.send(Err(error));
+            }
+        })?;
+        Ok(Self { batches, skipped })
+    }
+
+    /// The next batch; there is always one, epoch after epoch.
+    ///
+    /// # Errors
+    /// When the data cannot be read.
+    #[expect(clippy::should_implement_trait, reason = "it never ends, and it may fail")]
+    pub fn next(&mut self) -> Result<Batch, DataError> {
+        self.batches.recv().unwrap_or(Err(DataError::Gone))
+    }
+
+    /// Times a row without usable image or text was met; each time the next good one took its place.
+    pub fn skipped(&self) -> u64 {
+        self.skipped.load(Ordering::Relaxed)
+    }
+}
+
+struct Reader {
+    dataset: Dataset,
+    side: usize,
+    skipped: Arc<AtomicU64>,
+    /// Row groups of a small data set, kept for later epochs.
+    kept: HashMap<usize, Pairs>,
+}
+
+/// The trainer went away.
+struct NobodyListens;
+
+impl Reader {
+    fn run(&mut self, cursor: Cursor, send: &Sender<Result<Batch, DataError>>) -> Result<(), DataError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|_| DataError::Gone)?;
+        let mut start = cursor.step;
+        for epoch in cursor.epoch.. {
+            if runtime.block_on(self.epoch(epoch, start, send))?.is_err() {
+                return Ok(());
+            }
+            start = 0;
+        }
+        Ok(())
+    }
+
+    /// Sends the batches of an epoch from `start` on. A batch may reach from one window into the next.
+    async fn epoch(
+        &mut self,
+        epoch: u64,
+        start: u64,
+        send: &Sender<Result<Batch, DataError>>,
+    ) -> Result<Result<(), NobodyListens>, DataError> {
+        let batch = u64::from(self.dataset.batch);
+        let steps = self.dataset.steps_per_epoch();
+        let windows = order::windows(&self.dataset.sizes(), self.dataset.seed, epoch);
+        let mut waiting: Vec<(Pairs, u64, u64)> = Vec::new(); // pairs of the group, row, index within the epoch
+        let mut step = start;
+        for window in windows.iter().filter(|window| window.first + window.pairs > start * batch) {
+            let ordered = self.window(window, epoch).await?;
+            let from = (start * batch).saturating_sub(window.first) as usize;
+            let indexed = ordered.into_iter().enumerate().skip(from);
+            waiting.extend(indexed.map(|(i, (pairs, row))| (pairs, row, window.first + i as u64)));
+            while waiting.len() as u64 >= batch && step < steps {
+                let rest = waiting.split_off(batch as usize);
+                let made = self.batch(&waiting, epoch, step)?;
+                waiting = rest;
+                step += 1;
+                if send.send(Ok(made)).is_err() {
+                    return Ok(Err(NobodyListens));
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// A window's pairs in order.
+    async fn window(&mut self, window: &Window, epoch: u64) -> Result<Vec<(Pairs, u64)>, DataError> {
+        let mut groups = Vec::with_capacity(window.visits.len());
+        for visit in &window.visits {
+            groups.push(self.group(visit.group).await?);
+        }
+        let rows: Vec<u64> = groups.iter().map(|pairs| pairs.len() as u64).collect();
+        let ordered = order::pairs(window, &rows, self.dataset.seed, epoch);
+        Ok(ordered.into_iter().map(|(i, row)| (Arc::clone(&groups[i]), row)).collect())
+    }
+
+    async fn group(&mut self, index: usize) -> Result<Pairs, DataError> {
+        if let Some(pairs) = self.kept.get(&index) {
+            return Ok(Arc::clone(pairs));
+        }
+        let group = &self.dataset.groups()[index];
+        let pairs = Arc::new(read(group).await?);
+        if pairs.iter().all(Option::is_none) {
+            let (file, group) = (group.shard.file.path.clone(), group.shard.row_groups.start);
+            return Err(DataError::NothingUsable { file, group, rows: pairs.len() });
+        }
+        if self.dataset.is_small() {
+            self.kept.insert(index, Arc::clone(&pairs));
+        }
+        Ok(pairs)
+    }
+
+    fn batch(&self, rows: &[(Pairs, u64, u64)], epoch: u64, step: u64) -> Result<Batch, DataError> {
+        let made: Vec<(Vec<u8>, String, i64)> = rows
+            .par_iter()
+            .map_init(Resizer::new, |resizer, (pairs, row, index)| self.sample(pairs, *row, *index, epoch, resizer))
+            .collect::<Result<_, DataError>>()?;
+        let mut pixels = PixelBatch::with_capacity(self.side, made.len());
+        let (mut texts, mut image_ids) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
+        for (image, text, id) in made {
+            pixels.push(&image);
+            texts.push(text);
+            image_ids.push(id);
+        }
+        let is_last = step + 1 == self.dataset.steps_per_epoch();
+        let cursor = if is_last { Cursor { epoch: epoch + 1, step: 0 } } else { Cursor { epoch, step: step + 1 } };
+        Ok(Batch { pixels, texts, image_ids, cursor })
+    }
+
+    /// A row's image and text; of a bad row those of the next good one in its row group.
+    fn sample(
+        &self,
+        pairs: &[Option<Pair>],
+        row: u64,
+        index: u64,
+        epoch: u64,
+        resizer: &mut Resizer,
+    ) -> Result<(Vec<u8>, String, i64), DataError> {
+        let rows = pairs.len();
+        for offset in 0..rows {
+            let pair = pairs[(row as usize + offset) % rows].as_ref();
+            let decoded = pair.and_then(|pair| Some((pair, decode(&pair.image, &ImageLimits::default()).ok()?)));
+            let Some((pair, image)) = decoded else {
+                self.skipped.fetch_add(1, Ordering::Relaxed);
+                continue;
+            };
+            let mut draws = Draws::of("augment", &[self.dataset.seed, epoch, index]);
+            let mut pixels = Vec::with_capacity(self.side * self.side * 3);
+            augment(image, self.side, &self.dataset.augment, &mut draws, resizer, &mut pixels);
+            return Ok((pixels, pair.text.clone(), pair.image_id));
+        }
+        Err(DataError::NothingUsable { file: "a row group".to_owned(), group: 0, rows })
+    }
+}

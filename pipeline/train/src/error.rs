@@ -1,0 +1,37 @@
+//! Why a training run stopped.
+
+use std::path::PathBuf;
+
+use capfilt_med::{LoadError, weights::WeightsError};
+use tch::TchError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    #[error("libtorch: {0}")]
+    Torch(#[from] TchError),
+    #[error("weights {0}")]
+    Weights(Box<WeightsError>),
+    #[error("the checkpoint to start from")]
+    Load(#[from] LoadError),
+    #[error("tokenizer: {0}")]
+    Tokens(String),
+    #[error("data")]
+    Data(#[from] crate::data::DataError),
+    #[error("settings: {0}")]
+    Settings(String),
+    #[error("cannot {what} {path}")]
+    Io {
+        what: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{path}: {reason}")]
+    Format { path: PathBuf, reason: String },
+    #[error(
+        "the loss is not a number at step {step} (itc {itc}, itm {itm}, lm {lm}): lower optimizer.learning_rate or set optimizer.clip_norm; the last checkpoint is step {saved}"
+    )]
+    NotANumber { step: u64, itc: f64, itm: f64, lm: f64, saved: u64 },
+    #[error("a defect of this program: {0}")]
+    Bug(&'static str),
+}

@@ -1,0 +1,117 @@
+//! Where a model comes from: its data, its settings, its parents. It lies in the header of the weights themselves, so that
+//! a copied file still knows.
+
+use std::{fs::File, io::Read as _, path::Path};
+
+use capfilt_schemas::settings::train::{Task, Training};
+use safetensors::tensor::Metadata;
+use serde::{Deserialize, Serialize};
+
+use crate::{error::TrainError, model_files::LINEAGE};
+
+/// The format of what is written here.
+pub const VERSION: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lineage {
+    pub version: u32,
+    pub task: Task,
+    /// The program that trained it.
+    pub capfilt: String,
+    /// Optimiser steps behind it.
+    pub steps: u64,
+    pub epochs: f64,
+    pub data: Data,
+    pub settings: Training,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
+}
+
+/// The data a model has seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Data {
+    /// Digest over every file and manifest it was read from.
+    pub version: String,
+    pub pairs: u64,
+}
+
+/// The checkpoint a run started from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Parent {
+    pub path: String,
+    /// SHA-256 of its weights file.
+    pub sha256: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
+}
+
+impl Lineage {
+    /// What the header of a weights file says; `None` for a file of other origin.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no safetensors file.
+    pub fn read(path: &Path) -> Result<Option<Self>, TrainError> {
+        let format = |reason: String| TrainError::Format { path: path.to_path_buf(), reason };
+        let io = |source| TrainError::Io { what: "read", path: path.to_path_buf(), source };
+        let mut file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let mut prefix = [0; 8];
+        file.read_exact(&mut prefix).map_err(io)?;
+        let header = u64::from_le_bytes(prefix);
+        if header > length.saturating_sub(8) {
+            return Err(format("not a safetensors file, so it carries no lineage".into()));
+        }
+        let mut bytes = vec![0; header as usize];
+        file.read_exact(&mut bytes).map_err(io)?;
+        let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))?;
+        let note = metadata.metadata().as_ref().and_then(|notes| notes.get(LINEAGE));
+        note.map(|note| serde_json::from_str(note).map_err(|error| format(format!("its lineage: {error}")))).transpose()
+    }
+
+    /// The lineage as people read it, newest first.
+    pub fn describe(&self) -> String {
+        let objective = &self.settings.objective;
+        let losses: Vec<String> = objective.losses.iter().map(|loss| format!("{loss:?}").to_lowercase()).collect();
+        let mut text = format!(
+            "{}: {} steps, {:.2} epochs, {} pairs of data {} (losses {}; seed {}; capfilt {})",
+            self.task.name(),
+            self.steps,
+            self.epochs,
+            self.data.pairs,
+            self.data.version,
+            losses.join("+"),
+            self.settings.run.seed,
+            self.capfilt,
+        );
+        if let Some(parent) = &self.parent {
+            text.push_str(&format!("\nfrom {} (sha256 {})", parent.path, parent.sha256));
+            if let Some(lineage) = &parent.lineage {
+                text.push_str(&format!("\n{}", lineage.describe()));
+            }
+        }
+        text
+    }
+}
+
+impl Parent {
+    /// Describes the checkpoint in a folder or file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(weights: &Path) -> Result<Self, TrainError> {
+        use sha2::{Digest as _, Sha256};
+        let io = |source| TrainError::Io { what: "read", path: weights.to_path_buf(), source };
+        let mut digest = Sha256::new();
+        let mut file = File::open(weights).map_err(io)?;
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match file.read(&mut buffer).map_err(io)? {
+                0 => break,
+                n => digest.update(&buffer[..n]),
+            }
+        }
+        let is_safetensors = weights.extension().is_some_and(|extension| extension == "safetensors");
+        let lineage = if is_safetensors { Lineage::read(weights)? } else { None };
+        Ok(Self { path: weights.display().to_string(), sha256: hex::encode(digest.finalize()), lineage })
+    }
+}

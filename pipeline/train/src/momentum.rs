@@ -1,0 +1,64 @@
+//! The momentum towers: a slow copy of image encoder, text encoder and projections, whose features the contrast compares
+//! with (He et al. 2020, "Momentum Contrast").
+
+use tch::{TchError, Tensor};
+
+use crate::{
+    contrast::Features,
+    error::TrainError,
+    parameters::Parameters,
+    texts::TextRows,
+    towers::{Parts, Towers},
+};
+
+/// The copy, as one vector.
+pub struct MomentumTowers {
+    pub vector: Tensor, // (momentum)
+}
+
+impl MomentumTowers {
+    /// A copy of the weights as they are.
+    pub fn new(parameters: &Parameters) -> Result<Self, TchError> {
+        Ok(Self { vector: parameters.copied()?.f_detach_copy()? })
+    }
+
+    /// `copy ← m · copy + (1 − m) · weights`
+    pub fn follow(&mut self, parameters: &Parameters, m: f64) -> Result<(), TchError> {
+        tch::no_grad(|| {
+            let step = parameters.copied()?.f_mul_scalar(1.0 - m)?;
+            self.vector.f_mul_scalar_(m)?.f_add_(&step).map(drop)
+        })
+    }
+
+    /// Features of a batch, without a gradient. The towers are in training mode as the learning ones are: they drop too.
+    pub fn features(
+        &self,
+        parameters: &Parameters,
+        parts: &Parts,
+        pixels_norm: &Tensor,
+        texts: &TextRows,
+    ) -> Result<Features, TrainError> {
+        tch::no_grad(|| {
+            let kind = pixels_norm.kind();
+            let copied = Parts { decoder: false, matching: false, ..parts.clone() };
+            let named = parameters.layout.named_momentum(&self.vector.f_to_kind(kind)?)?;
+            let towers = Towers::on(named, &copied, pixels_norm.device(), kind)?;
+            let states = towers.vision.forward(pixels_norm)?;
+            towers.features(&states, texts)
+        })
+    }
+}
+
+impl Towers {
+    /// Unit vectors of images (their states) and texts (starting with `[CLS]`).
+    ///
+    /// # Errors
+    /// When the towers were built without encoder and projections.
+    pub fn features(&self, states: &Tensor, texts: &TextRows) -> Result<Features, TrainError> {
+        let (Some(encoder), Some(itc)) = (&self.encoder, &self.itc) else {
+            return Err(TrainError::Bug("features of towers without a contrast"));
+        };
+        let text = itc.text_features(&encoder.encode_text(&texts.ids, &texts.mask)?)?;
+        Ok(Features { image: itc.image_features(states)?, text })
+    }
+}

@@ -1,0 +1,418 @@
+//! A training run from its settings to its model: resumable to the step, told in metrics, kept in checkpoints.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use capfilt_med::{DeviceChoice, PrecisionChoice};
+use capfilt_schemas::settings::{
+    Precision,
+    train::{Loss, Task, Training},
+};
+use sha2::{Digest as _, Sha256};
+use tch::{Device, Kind};
+
+use crate::{
+    adamw::AdamW,
+    checkpoint::{Checkpoints, State, restore},
+    contrast::FeatureQueue,
+    data::{Cursor, Dataset, Loader},
+    error::TrainError,
+    learner::{Learner, Memory, StepShape},
+    lineage::{self, Lineage, Parent},
+    metrics::{Line, Metrics, Sums},
+    model_files::{self, Description},
+    momentum::MomentumTowers,
+    parameters::{Layout, Parameters},
+    schedule::{Place, alpha, learning_rate},
+    start::Start,
+    towers::Parts,
+};
+
+/// Lines of metrics at a constant answer of matching after which a run says so.
+const STUCK_LINES: usize = 20;
+
+/// What a run reports while it goes.
+pub enum Event<'a> {
+    /// Before the first step: steps in all, steps that are done, numbers that are learnt.
+    Started {
+        steps: u64,
+        done: u64,
+        parameters: i64,
+        device: Device,
+    },
+    Line(&'a Line),
+    Saved(&'a Path),
+    /// Matching answers the same whatever it is asked.
+    MatchingStuck,
+}
+
+/// How a run ended.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The model is written.
+    Done(PathBuf),
+    /// It was asked to stop; the checkpoint says where it goes on.
+    Stopped(PathBuf),
+}
+
+/// Trains until done or `stop`; goes on where a run of the same folder, settings and data left off.
+///
+/// # Errors
+/// When settings, data or checkpoint are wrong, the device fails, or a loss is no number. Checkpoints stay whole.
+pub fn train(
+    task: Task,
+    settings: &Training,
+    dataset: Dataset,
+    stop: &AtomicBool,
+    report: &mut dyn FnMut(Event<'_>),
+) -> Result<Outcome, TrainError> {
+    let folder = PathBuf::from(&settings.run.folder);
+    fs::create_dir_all(&folder).map_err(|source| TrainError::Io { what: "create", path: folder.clone(), source })?;
+    let digest = digest(task, settings, &dataset);
+    let mut run = Run::open(task, settings, dataset, folder, digest)?;
+    report(Event::Started {
+        steps: run.steps,
+        done: run.step,
+        parameters: run.learner.parameters.layout.total(),
+        device: run.learner.device,
+    });
+    while run.step < run.steps {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Outcome::Stopped(run.save(report)?));
+        }
+        run.step(report)?;
+        if run.step.is_multiple_of(u64::from(settings.run.save_every)) && run.step < run.steps {
+            run.save(report)?;
+        }
+    }
+    run.finish(report).map(Outcome::Done)
+}
+
+struct Run<'a> {
+    task: Task,
+    settings: &'a Training,
+    folder: PathBuf,
+    digest: String,
+    tokenizer: PathBuf,
+    parent: Option<Box<Parent>>,
+    data: lineage::Data,
+    learner: Learner,
+    optimizer: AdamW,
+    loader: Loader,
+    checkpoints: Checkpoints,
+    metrics: Metrics,
+    /// Optimiser steps done, and in all.
+    step: u64,
+    steps: u64,
+    /// Optimiser steps of one epoch.
+    steps_per_epoch: u64,
+    cursor: Cursor,
+    /// Last step that is on the disk.
+    saved: u64,
+    sums: Sums,
+    since: Instant,
+    waiting: f64,
+    images: u64,
+}
+
+impl<'a> Run<'a> {
+    fn open(
+        task: Task,
+        settings: &'a Training,
+        dataset: Dataset,
+        folder: PathBuf,
+        digest: String,
+    ) -> Result<Self, TrainError> {
+        let run = &settings.run;
+        let batches = dataset.steps_per_epoch();
+        let steps_per_epoch = batches / u64::from(run.accumulate);
+        if steps_per_epoch == 0 {
+            return Err(TrainError::Settings(format!(
+                "{} pairs make no step of {} × {} pairs; lower run.batch or run.accumulate",
+                dataset.pairs(),
+                run.accumulate,
+                run.batch
+            )));
+        }
+        let mut start = Start::open(&settings.model, &settings.sizes)?;
+        let data = lineage::Data { version: dataset.version().to_owned(), pairs: dataset.pairs() };
+        let mut learner = learner(settings, &mut start)?;
+        let mut optimizer = AdamW::new(learner.parameters.vector())?;
+        let checkpoints = Checkpoints::open(&folder, run.keep as usize)?;
+        let (step, cursor) = match checkpoints.newest()? {
+            Some(path) => {
+                let state = restore(&path, &digest, &mut learner, &mut optimizer)?;
+                (state.step, state.cursor)
+            }
+            None => (0, Cursor { epoch: 0, step: 0 }),
+        };
+        let steps = u64::from(run.epochs) * steps_per_epoch;
+        let steps = if run.max_steps > 0 { steps.min(run.max_steps) } else { steps };
+        let side = learner.parts.config.vision.image_size as usize;
+        let parent = settings.model.from.is_empty().then_some(None).map_or_else(|| parent(&start), Ok)?;
+        Ok(Self {
+            task,
+            settings,
+            digest,
+            tokenizer: start.tokenizer,
+            parent,
+            data,
+            loader: Loader::start(dataset, side, cursor).map_err(|source| TrainError::Io {
+                what: "start a thread for",
+                path: folder.clone(),
+                source,
+            })?,
+            optimizer,
+            metrics: Metrics::open(&folder, step)?,
+            checkpoints,
+            folder,
+            learner,
+            step,
+            steps,
+            steps_per_epoch,
+            cursor,
+            saved: step,
+            sums: Sums::default(),
+            since: Instant::now(),
+            waiting: 0.0,
+            images: 0,
+        })
+    }
+
+    /// One step of the optimiser.
+    fn step(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let run = &self.settings.run;
+        let place = Place {
+            epoch: self.step / self.steps_per_epoch,
+            step: self.step % self.steps_per_epoch,
+            steps_per_epoch: self.steps_per_epoch,
+            epochs: u64::from(run.epochs),
+        };
+        let objective = &self.settings.objective;
+        let alpha = alpha(objective.alpha, objective.alpha_epochs, place);
+        for part in 0..run.accumulate {
+            let asked = Instant::now();
+            let batch = self.loader.next()?;
+            self.waiting += asked.elapsed().as_secs_f64();
+            let shape = StepShape {
+                seed: seed_of(run.seed, self.step, part),
+                alpha,
+                weight: 1.0 / f64::from(run.accumulate),
+                first_of_step: part == 0,
+            };
+            let losses = self.learner.learn(&batch, shape)?;
+            self.sums.add_losses(&losses);
+            self.images += batch.texts.len() as u64;
+            self.cursor = batch.cursor;
+        }
+        let rate = learning_rate(&self.settings.optimizer, place);
+        let norm = self.learner.parameters.step(&mut self.optimizer, &self.settings.optimizer, rate)?;
+        self.sums.add_gradient(&norm);
+        self.step += 1;
+        if self.step.is_multiple_of(u64::from(run.log_every)) || self.step == self.steps {
+            self.log(place, rate, alpha, report)?;
+        }
+        Ok(())
+    }
+
+    fn log(
+        &mut self,
+        place: Place,
+        learning_rate: f64,
+        alpha: f64,
+        report: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let means = self.checked_means()?;
+        let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
+        let line = Line {
+            step: self.step,
+            epoch: self.step as f64 / place.steps_per_epoch as f64,
+            itc: means.itc,
+            itm: means.itm,
+            lm: means.lm,
+            learning_rate,
+            alpha,
+            temperature: self.learner.parameters.temperature()?.double_value(&[]),
+            gradient_norm: means.gradient_norm,
+            images_per_second: self.images as f64 / seconds,
+            waiting: self.waiting / seconds,
+            skipped_rows: self.loader.skipped(),
+        };
+        report(Event::Line(&line));
+        self.metrics.push(line)?;
+        if self.metrics.matching_is_stuck(STUCK_LINES) {
+            report(Event::MatchingStuck);
+        }
+        (self.since, self.waiting, self.images) = (Instant::now(), 0.0, 0);
+        Ok(())
+    }
+
+    fn checked_means(&mut self) -> Result<crate::metrics::Means, TrainError> {
+        let means = self.sums.take();
+        if means.is_finite() {
+            return Ok(means);
+        }
+        let shown = |loss: Option<f64>| loss.unwrap_or(0.0);
+        let (itc, itm, lm) = (shown(means.itc), shown(means.itm), shown(means.lm));
+        Err(TrainError::NotANumber { step: self.step, itc, itm, lm, saved: self.saved })
+    }
+
+    /// Writes a checkpoint; weights that are no numbers are not saved over good ones.
+    fn save(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, TrainError> {
+        let sum = self.learner.parameters.vector().f_detach()?.f_sum(None::<Kind>)?.double_value(&[]);
+        if !sum.is_finite() {
+            self.checked_means()?;
+            return Err(TrainError::NotANumber { step: self.step, itc: sum, itm: sum, lm: sum, saved: self.saved });
+        }
+        let state = State::new(self.step, self.cursor, &self.learner, &self.digest);
+        let lineage = self.lineage();
+        let path = self.checkpoints.save(&state, &self.learner, &self.optimizer, &self.describe(&lineage))?;
+        self.metrics.draw()?;
+        self.saved = self.step;
+        report(Event::Saved(&path));
+        Ok(path)
+    }
+
+    /// The last checkpoint, and the model in the precision it is wanted in.
+    fn finish(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, TrainError> {
+        if self.saved < self.step || self.checkpoints.newest()?.is_none() {
+            self.save(report)?;
+        }
+        let (path, unfinished) = (self.folder.join("model"), self.folder.join("model.unfinished"));
+        let io = |what, path: &Path| {
+            let path = path.to_path_buf();
+            move |source| TrainError::Io { what, path, source }
+        };
+        if unfinished.exists() {
+            fs::remove_dir_all(&unfinished).map_err(io("remove", &unfinished))?;
+        }
+        fs::create_dir_all(&unfinished).map_err(io("create", &unfinished))?;
+        let lineage = self.lineage();
+        let kind = kind(self.settings.run.save_precision);
+        model_files::write(&unfinished, &self.learner.parameters, kind, &self.describe(&lineage))?;
+        if path.exists() {
+            fs::remove_dir_all(&path).map_err(io("remove", &path))?;
+        }
+        fs::rename(&unfinished, &path).map_err(io("rename to", &path))?;
+        Ok(path)
+    }
+
+    fn lineage(&self) -> Lineage {
+        Lineage {
+            version: lineage::VERSION,
+            task: self.task,
+            capfilt: env!("CARGO_PKG_VERSION").to_owned(),
+            steps: self.step,
+            epochs: self.step as f64 / self.steps_per_epoch as f64,
+            data: self.data.clone(),
+            settings: self.settings.clone(),
+            parent: self.parent.clone(),
+        }
+    }
+
+    fn describe<'b>(&'b self, lineage: &'b Lineage) -> Description<'b> {
+        Description {
+            task: self.task,
+            config: &self.learner.parts.config,
+            normalisation: &self.learner.normalisation,
+            tokenizer: &self.tokenizer,
+            lineage,
+            label_smoothing: self.settings.objective.label_smoothing,
+        }
+    }
+}
+
+/// What learns, as the settings say, on the weights to start from.
+pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainError> {
+    let device: DeviceChoice = settings.run.device.parse().map_err(TrainError::Settings)?;
+    let device = device.resolve().map_err(TrainError::Settings)?;
+    let has = |loss| settings.objective.losses.contains(&loss);
+    let parts = Parts {
+        config: start.config.clone(),
+        encoder: has(Loss::Itc),
+        contrast: has(Loss::Itc),
+        matching: has(Loss::Itm),
+        decoder: has(Loss::Lm),
+        dropout: settings.model.dropout,
+        drop_path: settings.model.drop_path,
+    };
+    let most = settings.objective.max_tokens.into();
+    if start.config.text.max_position_embeddings < most {
+        return Err(TrainError::Settings(format!(
+            "objective.max_tokens = {most}: the model has {} positions",
+            start.config.text.max_position_embeddings
+        )));
+    }
+    let layout = Layout::new(&parts, settings.model.sharing);
+    let vector = start.weights(&layout, settings.run.seed)?;
+    let parameters = Parameters::new(layout, &vector, device)?;
+    let memory = if parts.contrast {
+        let towers = MomentumTowers::new(&parameters)?;
+        let (projection, length) = (start.config.projection, i64::from(settings.objective.queue));
+        Some(Memory { towers, queue: FeatureQueue::new(projection, length, Kind::Float, device)? })
+    } else {
+        None
+    };
+    let precision = match settings.run.precision {
+        Precision::Auto => kind_of_choice(PrecisionChoice::Auto, device),
+        fixed => kind(fixed),
+    };
+    Ok(Learner {
+        objective: settings.objective.clone(),
+        sharing: settings.model.sharing,
+        parameters,
+        memory,
+        tokens: capfilt_med::tokens::BertTokens::open(&start.tokenizer, &start.config.text)?,
+        normalisation: start.normalisation.clone(),
+        device,
+        kind: precision,
+        checkpoint_blocks: settings.model.checkpoint_blocks,
+        parts,
+    })
+}
+
+fn kind_of_choice(choice: PrecisionChoice, device: Device) -> Kind {
+    choice.resolve(device).kind()
+}
+
+fn kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::Auto | Precision::F32 => Kind::Float,
+        Precision::Bf16 => Kind::BFloat16,
+        Precision::F16 => Kind::Half,
+    }
+}
+
+fn parent(start: &Start) -> Result<Option<Box<Parent>>, TrainError> {
+    start.weights_path().map(|path| Parent::of(path).map(Box::new)).transpose()
+}
+
+/// The random numbers of a batch are named by its place in the run, so that a resumed run draws the same.
+fn seed_of(seed: u64, step: u64, part: u32) -> i64 {
+    let mut hash = Sha256::new();
+    hash.update(seed.to_le_bytes());
+    hash.update(step.to_le_bytes());
+    hash.update(part.to_le_bytes());
+    let bytes: [u8; 32] = hash.finalize().into();
+    i64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
+}
+
+/// Digest of what decides a run's weights. Where it writes, how often, and on which device may change when it goes on.
+fn digest(task: Task, settings: &Training, dataset: &Dataset) -> String {
+    let mut settings = settings.clone();
+    let run = &mut settings.run;
+    (run.folder, run.device) = (String::new(), String::new());
+    (run.log_every, run.save_every, run.keep, run.cache_gib, run.max_steps) = (0, 0, 0, 0.0, 0);
+    run.save_precision = Precision::F32;
+    let text = serde_json::to_string(&settings).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for part in [task.name(), text.as_str(), dataset.version()] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    hex::encode(hash.finalize())
+}

@@ -1,0 +1,51 @@
+//! Texts of a batch as rectangles of ids, one for each first token.
+
+use capfilt_med::{config::MedConfig, tokens::BertTokens};
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::error::TrainError;
+
+/// Ids (rows, width) and mask (rows, width; 1 for a token, 0 for padding), int64.
+pub struct TextRows {
+    pub ids: Tensor,
+    pub mask: Tensor,
+}
+
+impl TextRows {
+    /// Tokenizes texts to at most `most` ids each, and pads to the longest.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot.
+    pub fn new(
+        texts: &[String],
+        tokens: &BertTokens,
+        config: &MedConfig,
+        most: usize,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let encode = |text: &String| tokens.encode(text, most).map_err(TrainError::Tokens);
+        let rows = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let pad = config.text.pad_token_id;
+        let ids: Vec<i64> =
+            rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width)).collect();
+        let mask: Vec<i64> = rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
+        let table = |values: &[i64]| {
+            Tensor::f_from_slice(values)?.f_reshape([rows.len() as i64, width as i64])?.f_to_device(device)
+        };
+        Ok(Self { ids: table(&ids)?, mask: table(&mask)? })
+    }
+
+    /// The same rows with another first token: `[CLS]`, `[ENC]` or `[DEC]` says which mode the text is read in.
+    pub fn starting_with(&self, token: i64) -> Result<Self, TchError> {
+        let (rows, width) = self.ids.size2()?;
+        let first = Tensor::f_full([rows, 1], token, (Kind::Int64, self.ids.device()))?;
+        let ids = Tensor::f_cat(&[first, self.ids.f_narrow(1, 1, width - 1)?], 1)?;
+        Ok(Self { ids, mask: self.mask.shallow_clone() })
+    }
+
+    /// The rows `index`, in that order.
+    pub fn select(&self, index: &Tensor) -> Result<Self, TchError> {
+        Ok(Self { ids: self.ids.f_index_select(0, index)?, mask: self.mask.f_index_select(0, index)? })
+    }
+}

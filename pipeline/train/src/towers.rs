@@ -1,0 +1,78 @@
+//! The towers of MED that a run trains, on whatever weights a step has for them.
+
+use std::collections::HashMap;
+
+use capfilt_med::{
+    config::MedConfig,
+    heads::{ItcHead, ItmHead, LmHead},
+    layers::Dropout,
+    text::TextTower,
+    vit::VisionTower,
+    weights::{Path, Role, WeightStore},
+};
+use tch::{Device, Kind, Tensor};
+
+use crate::error::TrainError;
+
+/// Which parts of MED there are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parts {
+    pub config: MedConfig,
+    /// The text encoder, for contrast and matching.
+    pub encoder: bool,
+    /// The two projections and the momentum towers.
+    pub contrast: bool,
+    pub matching: bool,
+    /// The text decoder with its head.
+    pub decoder: bool,
+    pub dropout: f64,
+    pub drop_path: f64,
+}
+
+/// MED with the heads of its losses (BLIP, section 3.2).
+pub struct Towers {
+    pub vision: VisionTower,
+    pub encoder: Option<TextTower>,
+    pub itc: Option<ItcHead>,
+    pub itm: Option<ItmHead>,
+    pub decoder: Option<(TextTower, LmHead)>,
+}
+
+impl Towers {
+    /// Takes the tensors of the parts by their names in Hugging Face's layout.
+    pub fn load(root: &Path<'_>, parts: &Parts) -> Self {
+        let config = &parts.config;
+        let width = config.vision.hidden_size;
+        let text = |path: &Path<'_>| {
+            let mut tower = TextTower::load(path, &config.text, width);
+            tower.set_dropout(Dropout(parts.dropout));
+            tower
+        };
+        let mut vision = VisionTower::load(&root.sub("vision_model"), &config.vision, config.vision.layer_norm_eps);
+        vision.set_drop_path(parts.drop_path);
+        let decoder = parts.decoder.then(|| {
+            let path = root.sub("text_decoder");
+            let tower = text(&path.sub("bert"));
+            let head = LmHead::load(&path.sub("cls").sub("predictions"), config, tower.words());
+            (tower, head)
+        });
+        Self {
+            vision,
+            encoder: parts.encoder.then(|| text(&root.sub("text_encoder"))),
+            itc: parts.contrast.then(|| ItcHead::load(root, config)),
+            itm: parts.matching.then(|| ItmHead::load(root, config)),
+            decoder,
+        }
+    }
+
+    /// The towers on these tensors, all of which must be used.
+    ///
+    /// # Errors
+    /// When names or shapes do not fit.
+    pub fn on(named: HashMap<String, Tensor>, parts: &Parts, device: Device, kind: Kind) -> Result<Self, TrainError> {
+        let store = WeightStore::new(Role::Filter, named, Vec::new(), device, kind);
+        let towers = Self::load(&store.root(), parts);
+        store.finish().map_err(TrainError::Weights)?;
+        Ok(towers)
+    }
+}

@@ -1,0 +1,223 @@
+//! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version of them (reference.py), all in
+//! f64: losses, gradients, weights, momentum towers, queue, learning rate and soft targets.
+
+#![allow(clippy::unwrap_used)]
+
+use capfilt_med::{
+    config::{MedConfig, TextConfig, VisionConfig},
+    preprocess::Normalisation,
+    tensor_file::TensorFile,
+    tokens::BertTokens,
+};
+use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
+use capfilt_train::{
+    adamw::AdamW,
+    contrast::FeatureQueue,
+    learner::{Learner, Memory, Prepared, StepShape},
+    matching::Negatives,
+    momentum::MomentumTowers,
+    parameters::{Layout, Parameters},
+    schedule::{Place, alpha, learning_rate},
+    texts::TextRows,
+    towers::Parts,
+};
+use std::path::Path;
+use tch::{Device, Kind, Tensor};
+
+/// Both sides add up the same f64 numbers, in another order; ten steps of AdamW pass rounding on. A wrong term, sign or
+/// index is off by 1e-3 and more.
+const TOLERANCE: f64 = 1e-8;
+const STEPS_PER_EPOCH: u64 = 5;
+
+struct Golden(TensorFile);
+
+impl Golden {
+    fn open(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        Self(TensorFile::open(&path).unwrap())
+    }
+
+    fn get(&mut self, name: &str) -> Tensor {
+        self.0.read(name).unwrap()
+    }
+}
+
+fn config() -> MedConfig {
+    let vision = VisionConfig {
+        hidden_size: 8,
+        intermediate_size: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        image_size: 16,
+        patch_size: 8,
+        layer_norm_eps: 1e-6,
+        ..VisionConfig::default()
+    };
+    let text = TextConfig {
+        vocab_size: 24,
+        hidden_size: 8,
+        intermediate_size: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        max_position_embeddings: 12,
+        bos_token_id: 22,
+        sep_token_id: 3,
+        ..TextConfig::default()
+    };
+    MedConfig { vision, text, projection: 4 }
+}
+
+fn tokens(config: &MedConfig) -> BertTokens {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into_iter();
+    let words: Vec<String> = words.chain((5..22).map(|i| format!("w{i}"))).collect();
+    std::fs::write(folder.path().join("vocab.txt"), words.join("\n")).unwrap();
+    BertTokens::open(folder.path(), &config.text).unwrap()
+}
+
+fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
+    let config = config();
+    let parts = Parts {
+        config: config.clone(),
+        encoder: true,
+        contrast: true,
+        matching: true,
+        decoder: !is_filter,
+        dropout: 0.0,
+        drop_path: 0.0,
+    };
+    let layout = Layout::new(&parts, Sharing::AllButSa);
+    let mut numbers = vec![golden.get("weights.temp").reshape([1])];
+    numbers.extend(layout.entries().iter().map(|entry| {
+        let tensor = golden.get(&format!("weights.{}", entry.name));
+        assert_eq!(tensor.size(), entry.shape, "{}", entry.name);
+        tensor.reshape([-1])
+    }));
+    let parameters = Parameters::new(layout, &Tensor::cat(&numbers, 0), Device::Cpu).unwrap();
+    let queue = FeatureQueue {
+        image: golden.get("queue.image"),
+        text: golden.get("queue.text"),
+        ids: golden.get("queue.ids"),
+        at: 0,
+    };
+    let memory = Memory { towers: MomentumTowers::new(&parameters).unwrap(), queue };
+    let objective = Objective {
+        losses: vec![Loss::Itc, Loss::Itm, Loss::Lm],
+        momentum: 0.995,
+        queue: 12,
+        alpha: 0.4,
+        alpha_epochs: if is_filter { 1.0 } else { 2.0 },
+        image_ids: is_filter,
+        label_smoothing: 0.1,
+        prompt: String::new(),
+        max_tokens: 12,
+    };
+    Learner {
+        tokens: tokens(&config),
+        parts,
+        objective,
+        sharing: Sharing::AllButSa,
+        parameters,
+        memory: Some(memory),
+        normalisation: Normalisation::default(),
+        device: Device::Cpu,
+        kind: Kind::Double,
+        checkpoint_blocks: false,
+    }
+}
+
+fn optimizer(is_filter: bool) -> Optimizer {
+    Optimizer {
+        learning_rate: 1e-2,
+        min_learning_rate: if is_filter { 0.0 } else { 1e-6 },
+        warmup_learning_rate: 1e-4,
+        warmup_steps: if is_filter { 0 } else { 3 },
+        schedule: if is_filter { Schedule::Cosine } else { Schedule::Decay },
+        decay: 0.9,
+        weight_decay: 0.05,
+        betas: [0.9, 0.999],
+        epsilon: 1e-8,
+        clip_norm: 0.0,
+    }
+}
+
+fn close(name: &str, ours: &Tensor, theirs: &Tensor) {
+    let (ours, theirs) = (ours.to_kind(Kind::Double), theirs.to_kind(Kind::Double));
+    // A key's bias moves every score of a query alike, which the softmax undoes: its gradient is 0 but for rounding.
+    let scale = theirs.abs().max().double_value(&[]).max(1e-6);
+    let off = (&ours - &theirs).abs().max().double_value(&[]) / scale;
+    assert!(off <= TOLERANCE, "{name}: off by {off:e} of {scale:e}");
+}
+
+/// Every tensor of the vector against `prefix` in the file.
+fn all_close(prefix: &str, learner: &Learner, vector: &Tensor, golden: &mut Golden) {
+    close("temp", &vector.narrow(0, 0, 1).squeeze(), &golden.get(&format!("{prefix}temp")));
+    for entry in learner.parameters.layout.entries() {
+        let ours = vector.narrow(0, entry.start, entry.len()).view(entry.shape.as_slice());
+        close(&entry.name, &ours, &golden.get(&format!("{prefix}{}", entry.name)));
+    }
+}
+
+fn steps_are_the_reference_s(file: &str, is_filter: bool) {
+    let mut golden = Golden::open(file);
+    let mut learner = learner(&mut golden, is_filter);
+    let settings = optimizer(is_filter);
+    let mut optimizer = AdamW::new(learner.parameters.vector()).unwrap();
+    let table = Vec::<Vec<f64>>::try_from(golden.get("steps")).unwrap();
+    for (i, expected) in table.iter().enumerate() {
+        let place = Place {
+            epoch: i as u64 / STEPS_PER_EPOCH,
+            step: i as u64 % STEPS_PER_EPOCH,
+            steps_per_epoch: STEPS_PER_EPOCH,
+            epochs: 2,
+        };
+        let share = alpha(learner.objective.alpha, learner.objective.alpha_epochs, place);
+        assert!((share - expected[3]).abs() < 1e-15, "alpha of step {i}");
+        learner.parameters.clamp_temperature().unwrap();
+        let mut get = |name: &str| golden.get(&format!("{i}.{name}"));
+        let texts = TextRows { ids: get("ids"), mask: get("mask") };
+        let prepared = Prepared {
+            pixels_norm: get("pixels"),
+            prompted: (!is_filter).then(|| (texts.starting_with(learner.tokens.dec()).unwrap(), 1)),
+            texts,
+            ids: is_filter.then(|| get("image_ids")),
+        };
+        let negatives = Negatives { image: get("negative_image"), text: get("negative_text") };
+        let towers = learner.parameters.towers(&learner.parts, Kind::Double).unwrap();
+        let states = towers.vision.forward(&prepared.pixels_norm).unwrap();
+        let shape = StepShape { seed: 0, alpha: share, weight: 1.0, first_of_step: true };
+        let losses = learner.losses(&towers, &states, &prepared, shape, Some(negatives)).unwrap();
+        let found =
+            [&losses.itc, &losses.itm, &losses.lm].map(|loss| loss.as_ref().map_or(0.0, |l| l.double_value(&[])));
+        for (name, (ours, theirs)) in ["itc", "itm", "lm"].iter().zip(found.iter().zip(expected)) {
+            assert!((ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0), "{name} of step {i}: {ours} {theirs}");
+        }
+        losses.total().unwrap().backward();
+        if i == 0 {
+            all_close("grad.", &learner, &learner.parameters.vector().grad(), &mut golden);
+        }
+        let rate = learning_rate(&settings, place);
+        assert!((rate - expected[4]).abs() < 1e-15, "learning rate of step {i}");
+        let _ = learner.parameters.step(&mut optimizer, &settings, rate).unwrap();
+        let memory = learner.memory.as_ref().unwrap();
+        assert_eq!(memory.queue.at as f64, expected[6], "the queue's place after step {i}");
+    }
+    all_close("after.", &learner, &learner.parameters.vector().detach(), &mut golden);
+    let memory = learner.memory.as_ref().unwrap();
+    for (name, ours) in learner.parameters.layout.named_momentum(&memory.towers.vector).unwrap() {
+        close(&name, &ours, &golden.get(&format!("momentum.{name}")));
+    }
+    close("queue.image", &memory.queue.image, &golden.get("queue_after.image"));
+    close("queue.text", &memory.queue.text, &golden.get("queue_after.text"));
+    assert_eq!(memory.queue.ids, golden.get("queue_after.ids"));
+}
+
+#[test]
+fn pre_training_takes_the_reference_s_steps() {
+    steps_are_the_reference_s("pretrain.safetensors", false);
+}
+
+#[test]
+fn fine_tuning_the_filter_takes_the_reference_s_steps() {
+    steps_are_the_reference_s("filter.safetensors", true);
+}

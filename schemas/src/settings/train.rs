@@ -1,0 +1,325 @@
+//! The settings of a training run. What each key means and what it is by default stands in `configs/train/*.toml`, one
+//! file for each task; those files are the defaults, and a user's file is laid over them.
+
+use super::{
+    SettingsError,
+    parse::{apply_override, explain},
+    training_data::{Augment, DataSource},
+};
+use crate::settings::Precision;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+/// What is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Task {
+    /// MED on human and web pairs: contrast, matching and language model together (BLIP, section 3.2).
+    Pretrain,
+    /// The filter: contrast and matching (BLIP, section 3.3).
+    Filter,
+    /// The captioner: language model (BLIP, section 3.3).
+    Captioner,
+}
+
+/// Everything a user can say about a training run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    pub run: Run,
+    pub model: Model,
+    pub sizes: Sizes,
+    pub objective: Objective,
+    pub optimizer: Optimizer,
+    pub augment: Augment,
+    #[serde(default)]
+    pub data: Vec<DataSource>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    pub folder: String,
+    pub seed: u64,
+    pub device: String,
+    pub precision: Precision,
+    pub epochs: u32,
+    /// 0: as many as the epochs have.
+    pub max_steps: u64,
+    pub batch: u32,
+    pub accumulate: u32,
+    pub log_every: u32,
+    pub save_every: u32,
+    pub keep: u32,
+    pub save_precision: Precision,
+    pub cache_gib: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// Checkpoint to start from; empty: from scratch, in the sizes below.
+    pub from: String,
+    pub vocabulary: String,
+    pub vision_weights: String,
+    pub text_weights: String,
+    /// 0: the checkpoint's own.
+    pub image_size: u32,
+    pub sharing: Sharing,
+    pub dropout: f64,
+    pub drop_path: f64,
+    pub checkpoint_blocks: bool,
+}
+
+/// What the two text towers share while they are trained together (BLIP, table 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sharing {
+    All,
+    AllButCa,
+    AllButSa,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    pub image_size: u32,
+    pub patch_size: u32,
+    pub vision_width: u32,
+    pub vision_layers: u32,
+    pub vision_heads: u32,
+    pub text_width: u32,
+    pub text_layers: u32,
+    pub text_heads: u32,
+    pub positions: u32,
+    pub projection: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Objective {
+    pub losses: Vec<Loss>,
+    pub momentum: f64,
+    pub queue: u32,
+    pub alpha: f64,
+    pub alpha_epochs: f64,
+    pub image_ids: bool,
+    pub label_smoothing: f64,
+    pub prompt: String,
+    pub max_tokens: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    Itc,
+    Itm,
+    Lm,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Optimizer {
+    pub learning_rate: f64,
+    pub min_learning_rate: f64,
+    pub warmup_learning_rate: f64,
+    pub warmup_steps: u32,
+    pub schedule: Schedule,
+    pub decay: f64,
+    pub weight_decay: f64,
+    pub betas: [f64; 2],
+    pub epsilon: f64,
+    /// 0: gradients are not clipped.
+    pub clip_norm: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// `rate × decay^epoch`, as BLIP is pre-trained.
+    Decay,
+    /// Half a cosine, one value an epoch, as BLIP is fine-tuned.
+    Cosine,
+    /// Half a cosine, one value a step.
+    CosineSteps,
+}
+
+impl Task {
+    /// The documented defaults.
+    pub fn defaults(self) -> &'static str {
+        match self {
+            Self::Pretrain => include_str!("../../../configs/train/pretrain.toml"),
+            Self::Filter => include_str!("../../../configs/train/filter.toml"),
+            Self::Captioner => include_str!("../../../configs/train/captioner.toml"),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretrain => "pretrain",
+            Self::Filter => "filter",
+            Self::Captioner => "captioner",
+        }
+    }
+}
+
+impl Training {
+    /// Reads the settings of a run: overrides over `text` over the task's defaults.
+    ///
+    /// # Errors
+    /// When a key is unknown or a value makes no sense, by name.
+    pub fn parse(task: Task, text: &str, overrides: &[String]) -> Result<Self, SettingsError> {
+        let mut table: Table = task.defaults().parse().map_err(SettingsError::Syntax)?;
+        let mut own: Table = text.parse().map_err(SettingsError::Syntax)?;
+        for entry in overrides {
+            apply_override(&mut own, entry)?;
+        }
+        lay_over(&mut table, own);
+        let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
+        let settings: Self = toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let (run, model, objective, optimizer) = (&self.run, &self.model, &self.objective, &self.optimizer);
+        let (batch, queue) = (run.batch, objective.queue);
+        let contrast = objective.losses.contains(&Loss::Itc);
+        let rules = [
+            (run.folder.is_empty(), "run.folder", String::new(), "say where the run goes"),
+            (self.data.is_empty(), "data", "[]".into(), "say what to train on: [[data]] with a url or a job"),
+            (batch < 2, "run.batch", batch.to_string(), "contrast and negatives need at least two pairs"),
+            (run.accumulate == 0, "run.accumulate", "0".into(), "it must be at least 1"),
+            (run.epochs == 0, "run.epochs", "0".into(), "it must be at least 1"),
+            (run.log_every == 0, "run.log_every", "0".into(), "it must be at least 1"),
+            (run.save_every == 0, "run.save_every", "0".into(), "it must be at least 1"),
+            (run.keep == 0, "run.keep", "0".into(), "the newest checkpoint must stay"),
+            (objective.losses.is_empty(), "objective.losses", "[]".into(), "nothing would be learnt"),
+            (
+                contrast && batch > 0 && queue % batch != 0,
+                "objective.queue",
+                queue.to_string(),
+                "it is filled batch by batch: make it a multiple of run.batch (or run.batch a divisor of it)",
+            ),
+            (
+                !contrast && objective.losses.contains(&Loss::Itm),
+                "objective.losses",
+                "itm".into(),
+                "matching draws its negatives by the contrast: add \"itc\"",
+            ),
+            (objective.max_tokens < 4, "objective.max_tokens", objective.max_tokens.to_string(), "no word would fit"),
+            (
+                !(0.0..1.0).contains(&objective.momentum),
+                "objective.momentum",
+                objective.momentum.to_string(),
+                "a share from 0 to below 1",
+            ),
+            (
+                !(0.0..=1.0).contains(&objective.alpha),
+                "objective.alpha",
+                objective.alpha.to_string(),
+                "a share from 0 to 1",
+            ),
+            (
+                !(0.0..1.0).contains(&objective.label_smoothing),
+                "objective.label_smoothing",
+                objective.label_smoothing.to_string(),
+                "a share from 0 to below 1",
+            ),
+            (
+                !(0.0..1.0).contains(&model.dropout),
+                "model.dropout",
+                model.dropout.to_string(),
+                "a share from 0 to below 1",
+            ),
+            (
+                !(0.0..1.0).contains(&model.drop_path),
+                "model.drop_path",
+                model.drop_path.to_string(),
+                "a share from 0 to below 1",
+            ),
+            (
+                optimizer.learning_rate <= 0.0 || !optimizer.learning_rate.is_finite(),
+                "optimizer.learning_rate",
+                optimizer.learning_rate.to_string(),
+                "a number above 0",
+            ),
+            (
+                run.precision == Precision::F16,
+                "run.precision",
+                "f16".into(),
+                "gradients leave its range; use bf16 or f32",
+            ),
+            (
+                model.from.is_empty() && model.vocabulary.is_empty(),
+                "model.from",
+                String::new(),
+                "say which checkpoint to start from, or with model.vocabulary the folder of a tokenizer, to start from scratch",
+            ),
+        ];
+        match rules.into_iter().find(|rule| rule.0) {
+            Some((_, key, value, why)) => Err(SettingsError::Value { key, value, why }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tables are merged key by key; anything else of `own` takes the place of what was there.
+fn lay_over(table: &mut Table, own: Table) {
+    for (key, value) in own {
+        match (table.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => lay_over(below, above),
+            (_, value) => drop(table.insert(key, value)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "[run]\nfolder='/r'\n[model]\nvocabulary='/v'\n[[data]]\nurl='/d'\n";
+
+    #[test]
+    fn the_defaults_of_every_task_are_blip_s() {
+        let of = |task| Training::parse(task, OWN, &[]).unwrap();
+        let pretrain = of(Task::Pretrain);
+        assert_eq!(pretrain.objective.losses, [Loss::Itc, Loss::Itm, Loss::Lm]);
+        assert_eq!(
+            (pretrain.objective.queue, pretrain.objective.momentum, pretrain.objective.alpha),
+            (57_600, 0.995, 0.4)
+        );
+        assert_eq!((pretrain.optimizer.learning_rate, pretrain.optimizer.weight_decay), (3e-4, 0.05));
+        assert_eq!((pretrain.augment.min_scale, pretrain.objective.max_tokens), (0.2, 30));
+        let filter = of(Task::Filter);
+        assert_eq!(
+            (filter.objective.losses.as_slice(), filter.objective.image_ids),
+            ([Loss::Itc, Loss::Itm].as_slice(), true)
+        );
+        assert_eq!((filter.run.epochs, filter.optimizer.schedule, filter.model.image_size), (6, Schedule::Cosine, 384));
+        let captioner = of(Task::Captioner);
+        assert_eq!((captioner.run.epochs, captioner.objective.max_tokens), (5, 40));
+        assert_eq!(captioner.objective.prompt, "a picture of ");
+    }
+
+    #[test]
+    fn a_user_s_tables_are_laid_over_the_defaults_key_by_key() {
+        let overrides = ["objective.queue=120", "run.batch=60"].map(str::to_owned);
+        let settings = Training::parse(Task::Filter, OWN, &overrides).unwrap();
+        assert_eq!((settings.objective.queue, settings.run.batch, settings.objective.momentum), (120, 60, 0.995));
+        let error = Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `queue`"), "{error}");
+    }
+
+    #[test]
+    fn the_demo_s_runs_have_settings_that_hold() {
+        for (task, text) in [
+            (Task::Pretrain, include_str!("../../../demo/train/pretrain.toml")),
+            (Task::Filter, include_str!("../../../demo/train/filter.toml")),
+            (Task::Captioner, include_str!("../../../demo/train/captioner.toml")),
+        ] {
+            Training::parse(task, text, &[]).unwrap_or_else(|error| panic!("{}: {error}", task.name()));
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `capfilt train`: pre-training of MED, fine-tuning of filter and captioner.
+
+use crate::{
+    args::{TrainArgs, TrainTask},
+    dataset,
+    exit::{Blame as _, Ending, Exit},
+    say, stop,
+};
+use anyhow::Context as _;
+use capfilt_schemas::settings::train::{Task, Training};
+use capfilt_train::{
+    error::TrainError,
+    metrics::Line,
+    run::{Event, Outcome, train},
+};
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Time between two lines when there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+pub async fn run(args: &TrainArgs) -> Ending {
+    let mut stopped = stop::on_signal();
+    let task = match args.task {
+        TrainTask::Pretrain => Task::Pretrain,
+        TrainTask::Filter => Task::Filter,
+        TrainTask::Captioner => Task::Captioner,
+    };
+    let text = std::fs::read_to_string(&args.config);
+    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
+    let settings = Training::parse(task, &text, &args.overrides)
+        .with_context(|| format!("settings {}", args.config.display()))
+        .usage()?;
+    let dataset = dataset::open(&settings).await?;
+    say::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    tokio::spawn(async move {
+        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
+            told.store(true, Ordering::Relaxed);
+        }
+    });
+    let learning = tokio::task::spawn_blocking(move || {
+        let mut shown = Shown::new();
+        let outcome = train(task, &settings, dataset, &stop, &mut |event| shown.show(event));
+        shown.finish();
+        outcome
+    });
+    let outcome = learning.await.environment()?;
+    match outcome {
+        Ok(Outcome::Done(model)) => {
+            if args.json {
+                println!("{}", json!({ "model": model }));
+            } else {
+                println!("{}", model.display());
+            }
+            Ok(Exit::Done)
+        }
+        Ok(Outcome::Stopped(checkpoint)) => {
+            say::line(format!("stopped; {} is where the same command goes on", checkpoint.display()));
+            Ok(Exit::Interrupted)
+        }
+        Err(error @ (TrainError::Settings(_) | TrainError::Load(_) | TrainError::Weights(_))) => Err(error).usage(),
+        Err(error) => Err(error).environment(),
+    }
+}
+
+/// A bar on a terminal, a line every few seconds elsewhere.
+struct Shown {
+    bar: Option<ProgressBar>,
+    steps: u64,
+    done_before: u64,
+    started: Instant,
+    last_line: Option<Instant>,
+    stuck_said: bool,
+}
+
+impl Shown {
+    fn new() -> Self {
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}");
+        let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        say::set_bar(bar.clone());
+        Self { bar, steps: 0, done_before: 0, started: Instant::now(), last_line: None, stuck_said: false }
+    }
+
+    fn show(&mut self, event: Event<'_>) {
+        match event {
+            Event::Started { steps, done, parameters, device } => {
+                (self.steps, self.done_before, self.started) = (steps, done, Instant::now());
+                let where_from = if done > 0 { format!(", going on at {done}") } else { String::new() };
+                let millions = parameters as f64 / 1e6;
+                say::line(format!("{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"));
+            }
+            Event::Line(line) => self.line(line),
+            Event::Saved(path) => say::line(format!("saved {}", path.display())),
+            Event::MatchingStuck if !self.stuck_said => {
+                self.stuck_said = true;
+                say::line(
+                    "warning: the matching loss stands at 0.6365, that of a constant answer; more data, longer texts \
+                     or a lower learning rate may help it to start",
+                );
+            }
+            Event::MatchingStuck => {}
+        }
+    }
+
+    fn line(&mut self, line: &Line) {
+        let losses = [("itc", line.itc), ("itm", line.itm), ("lm", line.lm)];
+        let losses = losses.iter().filter_map(|(name, loss)| Some(format!("{name} {:.3}", (*loss)?)));
+        let losses = losses.collect::<Vec<_>>().join(" ");
+        let per_step = self.started.elapsed().as_secs_f64() / (line.step - self.done_before).max(1) as f64;
+        let left = Duration::from_secs_f64(per_step * (self.steps - line.step) as f64);
+        let message = format!("{losses}  {:.0} img/s  {} left", line.images_per_second, HumanDuration(left));
+        if let Some(bar) = &self.bar {
+            bar.set_length(self.steps);
+            bar.set_position(line.step);
+            bar.set_message(message);
+        } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) || line.step == self.steps {
+            self.last_line = Some(Instant::now());
+            say::line(format!("step {}/{}  {message}", line.step, self.steps));
+        }
+    }
+
+    fn finish(self) {
+        say::set_bar(None);
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
