@@ -51,7 +51,7 @@ pub enum Command {
     Train(TrainArgs),
     /// Say where a trained model comes from: data, settings, parents
     Lineage(LineageArgs),
-    /// Make pictures whose captions are known to be true or false, to try everything on
+    /// Make pictures whose captions are known to be true or false, to try everything on; say how true a job's verdicts are
     Demo(DemoArgs),
     /// One device's process; `run` and `worker` start it and speak to it over its pipes
     #[command(hide = true)]
@@ -395,23 +395,44 @@ pub struct DemoArgs {
     /// Write image-text pairs as Parquet files into this folder
     #[arg(long, value_name = "FOLDER", group = "what")]
     pub make_data: Option<PathBuf>,
-    /// Write the world's tokenizer into this folder
+    /// Write the tokenizer of the pairs' words into this folder
     #[arg(long, value_name = "FOLDER", group = "what")]
     pub make_vocabulary: Option<PathBuf>,
-    /// human: every text is true; web: 40 % true, 25 % with one thing wrong, 20 % of another picture, 15 % junk
-    #[arg(long, default_value = "web")]
+    /// Say how true the verdicts of the job at this URL are, which read files of --make-data
+    #[arg(long, value_name = "JOB", group = "what", requires = "input")]
+    pub truth: Option<String>,
+    #[command(flatten)]
+    pub data: DemoDataArgs,
+    /// Files that the job of --truth read, or folders with them
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["make_data", "make_vocabulary"])]
+    pub input: Vec<PathBuf>,
+    /// Print one JSON object
+    #[arg(long, conflicts_with_all = ["make_data", "make_vocabulary"])]
+    pub json: bool,
+}
+
+/// What --make-data makes.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Data")]
+pub struct DemoDataArgs {
+    /// human: every text is true. web: 40 % true, 25 % with one thing wrong, 20 % of another picture, 15 % junk
+    #[arg(long, default_value = "web", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub kind: DemoKind,
-    #[arg(long, default_value_t = 2400)]
+    /// Pictures
+    #[arg(long, value_name = "N", default_value_t = 2400, value_parser = clap::value_parser!(u64).range(1..1_000_000_000), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub scenes: u64,
     /// Texts of each picture, each in a row of its own
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=capfilt_world::files::MOST_CAPTIONS), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub captions_per_scene: u64,
     /// Side of the pictures in pixels
-    #[arg(long, default_value_t = 96)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 96, value_parser = clap::value_parser!(u16).range(16..=1024), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub side: u16,
-    /// Equal seeds make equal files
-    #[arg(long, default_value_t = 0)]
+    /// Equal seeds make equal files, other seeds other pictures
+    #[arg(long, default_value_t = 0, conflicts_with_all = ["make_vocabulary", "truth"])]
     pub seed: u64,
+    /// Also write the first pictures as one PNG, to look at
+    #[arg(long, value_name = "FILE.png", conflicts_with_all = ["make_vocabulary", "truth"])]
+    pub contact_sheet: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,41 +1,62 @@
-//! `capfilt demo`: pictures whose captions are known to be true or false.
+//! `capfilt demo`: pictures whose captions are known to be true or false, and what a job made of them.
+
+mod truth;
 
 use crate::{
-    args::{DemoArgs, DemoKind},
+    args::{DemoArgs, DemoDataArgs, DemoKind},
     exit::{Blame as _, Ending, Exit},
     say,
 };
 use anyhow::Context as _;
 use capfilt_world::{
-    files::{Order, Pairs, make},
-    vocabulary,
+    files::{MakeError, Order, Pairs, make},
+    sheet, vocabulary,
 };
+use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     fs,
     path::Path,
     time::{Duration, Instant},
 };
 
-pub fn run(args: &DemoArgs) -> Ending {
-    if let Some(folder) = &args.make_vocabulary {
-        return make_vocabulary(folder);
+/// Time between two lines when there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+pub async fn run(args: &DemoArgs) -> Ending {
+    match (&args.make_data, &args.make_vocabulary, &args.truth) {
+        (Some(folder), ..) => make_data(folder, &args.data),
+        (_, Some(folder), _) => make_vocabulary(folder),
+        (.., Some(job)) => truth::run(job, &args.input, args.json).await,
+        (None, None, None) => Ok(Exit::Done), // the arguments' group lets none through
     }
-    let Some(folder) = &args.make_data else {
-        return Ok(Exit::Done);
-    };
-    let source = if args.kind == DemoKind::Human { Pairs::Human } else { Pairs::Web };
-    let (scenes, captions, side) = (args.scenes, args.captions_per_scene, usize::from(args.side.max(16)));
-    let order = Order { scenes, captions, side, seed: args.seed, source };
-    let mut last = Instant::now();
-    let counts = make(folder, &order, |rows| {
-        if last.elapsed() > Duration::from_secs(2) {
-            last = Instant::now();
+}
+
+fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
+    let source = if asked.kind == DemoKind::Human { Pairs::Human } else { Pairs::Web };
+    let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
+    let order = Order { scenes, captions, side: asked.side, seed: asked.seed, source };
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left").expect("the template is sound");
+    let bar = say::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
+    let mut said = Instant::now();
+    let made = make(folder, &order, |rows| match &bar {
+        Some(bar) => bar.set_position(rows),
+        None if said.elapsed() >= LINE_EVERY => {
+            said = Instant::now();
             say::line(format!("{rows}/{} pairs", scenes * captions));
         }
+        None => {}
     });
-    let counts = counts.environment()?;
+    bar.iter().for_each(ProgressBar::finish_and_clear);
+    let counts = match made {
+        Err(leftover @ MakeError::Leftover { .. }) => Err(leftover).usage()?,
+        made => made.environment()?,
+    };
+    if let Some(path) = &asked.contact_sheet {
+        sheet::write(path, &order).with_context(|| format!("cannot write {}", path.display())).environment()?;
+    }
     let kinds: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
-    println!("{} pairs in {}: {}", counts.values().sum::<u64>(), folder.display(), kinds.join(", "));
+    let pairs: u64 = counts.values().sum();
+    println!("{pairs} {} pairs of {scenes} pictures in {}: {}", source.name(), folder.display(), kinds.join(", "));
     Ok(Exit::Done)
 }
 
@@ -45,6 +66,7 @@ fn make_vocabulary(folder: &Path) -> Ending {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).environment()?;
     }
-    println!("{} pieces in {}", vocabulary::pieces().len(), folder.display());
+    let pieces = vocabulary::pieces().len();
+    println!("{pieces} pieces in {}; a model of them has {} ids", folder.display(), vocabulary::model_size());
     Ok(Exit::Done)
 }

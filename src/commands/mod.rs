@@ -38,7 +38,7 @@ pub async fn run(command: Command) -> Ending {
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args).await,
         Command::Lineage(args) => lineage::run(&args),
-        Command::Demo(args) => demo::run(&args),
+        Command::Demo(args) => demo::run(&args).await,
         Command::Device(args) => device::run(&args).await,
     }
 }

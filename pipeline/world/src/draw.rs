@@ -1,141 +1,185 @@
 //! A scene as pixels, no two alike: place, size, angle, colours and background all vary a little.
 
-use crate::scene::{Axis, Background, Colour, Scene, Shape, Size};
-use rand::{RngExt as _, rngs::StdRng};
-use std::f64::consts::TAU;
+use crate::{
+    colours::{self, Rgb},
+    random::Random,
+    scene::{Axis, Scene, Shape, Size},
+    shapes::{REACH, TURN, is_inside},
+};
+use rand::RngExt as _;
+use std::f32::consts::TAU;
 
 /// Points of a pixel that are looked at along each axis; their share inside a shape is its coverage.
 const SAMPLES: usize = 4;
 /// Room between two objects and to the border, as a share of the side.
-const GAP: f64 = 0.02;
+const GAP: f32 = 0.02;
+/// How far two objects may be apart across their axis, as a share of their distance along it.
+const DRIFT: f32 = 0.35;
+/// Grain: so much is added to a pixel or taken from it, of 255.
+const GRAIN: f32 = 4.0;
 
 /// A shape with its place: centre and radius as shares of the side.
+#[derive(Debug)]
 struct Placed {
     shape: Shape,
-    x: f64,
-    y: f64,
-    radius: f64,
-    angle: f64,
-    rgb: [f64; 3],
+    x: f32,
+    y: f32,
+    radius: f32,
+    /// Of the angle it is turned by.
+    sin: f32,
+    cos: f32,
+    rgb: Rgb,
 }
 
 /// Draws a scene: `side × side × 3` bytes, row by row, red first.
-pub fn draw(scene: &Scene, side: usize, random: &mut StdRng) -> Vec<u8> {
+pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
     let objects = place(scene, random);
-    let ground = jitter(background(scene.background), 10.0, random);
+    let ground = colours::any(scene.background, random);
     let (slope, direction) = (random.random_range(0.0..0.16), random.random_range(0.0..TAU));
+    let (sin, cos) = f32::sin_cos(direction);
     let mut pixels = Vec::with_capacity(side * side * 3);
     for row in 0..side {
         for column in 0..side {
-            let (x, y) = ((column as f64 + 0.5) / side as f64, (row as f64 + 0.5) / side as f64);
-            let light = 1.0 + slope * ((x - 0.5) * direction.cos() + (y - 0.5) * direction.sin());
+            let (x, y) = ((column as f32 + 0.5) / side as f32, (row as f32 + 0.5) / side as f32);
+            // Light falls from one side.
+            let light = 1.0 + slope * ((x - 0.5) * cos + (y - 0.5) * sin);
             let mut rgb = ground.map(|channel| channel * light);
             for object in &objects {
-                let covered = coverage(object, x, y, side);
+                let covered = coverage(object, x, y, 1.0 / side as f32);
                 rgb = std::array::from_fn(|i| rgb[i] + covered * (object.rgb[i] - rgb[i]));
             }
-            let noise: f64 = random.random_range(-4.0..4.0);
-            pixels.extend(rgb.map(|channel| (channel + noise).clamp(0.0, 255.0).round() as u8));
+            let grain = random.random_range(-GRAIN..GRAIN);
+            pixels.extend(rgb.map(|channel| (channel + grain).clamp(0.0, 255.0).round() as u8));
         }
     }
     pixels
 }
 
-fn place(scene: &Scene, random: &mut StdRng) -> Vec<Placed> {
-    let radius = |size: Size, random: &mut StdRng| match size {
-        Size::Small => random.random_range(0.115..0.14),
-        Size::Large => random.random_range(0.195..0.225),
-    };
-    let radii: Vec<f64> = scene.objects.iter().map(|object| radius(object.size, random)).collect();
-    let within = |radius: f64, random: &mut StdRng| random.random_range(radius + GAP..1.0 - radius - GAP);
-    let centres: Vec<(f64, f64)> = match (radii.as_slice(), scene.axis) {
-        ([a, b], Some(axis)) => {
-            // Along the axis one behind the other, across it nearly in line: the relation leaves no doubt.
-            let least = a + b + 2.0 * GAP;
-            let first = random.random_range(a + GAP..(1.0 - b - GAP - least).max(a + GAP + 1e-6));
-            let second = random.random_range(first + least..(1.0 - b - GAP).max(first + least + 1e-6));
-            let across = within(a.max(*b), random);
-            let drift = 0.35 * (second - first);
-            let other = (across + random.random_range(-drift..drift)).clamp(b + GAP, 1.0 - b - GAP);
-            match axis {
-                Axis::Across => vec![(first, across), (second, other)],
-                Axis::Down => vec![(across, first), (other, second)],
-            }
-        }
+fn place(scene: &Scene, random: &mut Random) -> Vec<Placed> {
+    let radii: Vec<f32> = scene.objects.iter().map(|object| radius(object.size, random)).collect();
+    let centres = match (radii.as_slice(), scene.axis) {
+        ([a, b], Some(axis)) => in_line(*a, *b, axis, random).to_vec(),
         _ => radii.iter().map(|radius| (within(*radius, random), within(*radius, random))).collect(),
     };
-    let placed = scene.objects.iter().zip(radii).zip(centres).map(|((object, radius), (x, y))| Placed {
-        shape: object.shape,
-        x,
-        y,
-        radius,
-        angle: random.random_range(-0.2..0.2),
-        rgb: jitter(colour(object.colour), 14.0, random),
+    let placed = scene.objects.iter().zip(radii).zip(centres).map(|((object, radius), (x, y))| {
+        let (sin, cos) = random.random_range(-TURN..TURN).sin_cos();
+        Placed { shape: object.shape, x, y, radius, sin, cos, rgb: colours::any(object.colour, random) }
     });
     placed.collect()
 }
 
+/// A size in numbers. Small things are a quarter of the side wide, large ones not quite a half, so that two fit.
+fn radius(size: Size, random: &mut Random) -> f32 {
+    match size {
+        Size::Small => random.random_range(0.115..0.14),
+        Size::Large => random.random_range(0.2..0.228),
+    }
+}
+
+/// A coordinate that keeps all of an object in the picture.
+fn within(radius: f32, random: &mut Random) -> f32 {
+    random.random_range(radius + GAP..1.0 - radius - GAP)
+}
+
+/// Centres of two objects, along the axis one behind the other, across it nearly in line: the relation leaves no doubt.
+fn in_line(a: f32, b: f32, axis: Axis, random: &mut Random) -> [(f32, f32); 2] {
+    let least = a + b + GAP;
+    // What is left of the side when both stand close together; large ones have next to nothing.
+    let free = (1.0 - 2.0 * GAP - a - b - least).max(0.0);
+    let first = a + GAP + free * random.random_range(0.0..1.0);
+    let second = first + least + (free - (first - a - GAP)) * random.random_range(0.0..1.0);
+    let drift = DRIFT * (second - first);
+    let across = within(a, random);
+    let other = (across + random.random_range(-drift..drift)).clamp(b + GAP, 1.0 - b - GAP);
+    // Back within reach where the border pushed them apart.
+    let across = across.clamp(other - drift, other + drift);
+    match axis {
+        Axis::Across => [(first, across), (second, other)],
+        Axis::Down => [(across, first), (other, second)],
+    }
+}
+
 /// Share of a pixel around (x, y) that lies in the object.
-fn coverage(object: &Placed, x: f64, y: f64, side: usize) -> f64 {
+fn coverage(object: &Placed, x: f32, y: f32, pixel: f32) -> f32 {
     let (dx, dy) = (x - object.x, y - object.y);
-    if dx.hypot(dy) > object.radius * 1.1 + 1.0 / side as f64 {
+    let reach = object.radius * REACH + pixel;
+    if dx * dx + dy * dy > reach * reach {
         return 0.0;
     }
-    let mut inside = 0;
-    for i in 0..SAMPLES * SAMPLES {
-        let offset = |i: usize| ((i as f64 + 0.5) / SAMPLES as f64 - 0.5) / side as f64;
-        let (px, py) = (dx + offset(i % SAMPLES), dy + offset(i / SAMPLES));
-        let (sin, cos) = object.angle.sin_cos();
-        let (u, v) = ((px * cos + py * sin) / object.radius, (py * cos - px * sin) / object.radius);
-        inside += usize::from(is_inside(object.shape, u, v));
+    let covers = |i: usize, j: usize| {
+        let offset = |i: usize| ((i as f32 + 0.5) / SAMPLES as f32 - 0.5) * pixel;
+        let (px, py) = (dx + offset(i), dy + offset(j));
+        let (u, v) = (px * object.cos + py * object.sin, py * object.cos - px * object.sin);
+        is_inside(object.shape, u / object.radius, v / object.radius)
+    };
+    // Where the corners agree, and most do, there is no edge to smooth.
+    let corner = covers(0, 0);
+    let last = SAMPLES - 1;
+    if [(0, last), (last, 0), (last, last)].into_iter().all(|(i, j)| covers(i, j) == corner) {
+        return f32::from(u8::from(corner));
     }
-    inside as f64 / (SAMPLES * SAMPLES) as f64
+    let inside = (0..SAMPLES * SAMPLES).filter(|i| covers(i % SAMPLES, i / SAMPLES)).count();
+    inside as f32 / (SAMPLES * SAMPLES) as f32
 }
 
-/// Whether a point lies in a shape of radius 1 around the origin; v points down.
-fn is_inside(shape: Shape, u: f64, v: f64) -> bool {
-    let distance = u.hypot(v);
-    match shape {
-        Shape::Circle => distance <= 1.0,
-        Shape::Ring => (0.55..=1.0).contains(&distance),
-        Shape::Square => u.abs().max(v.abs()) <= 0.82,
-        Shape::Cross => u.abs().min(v.abs()) <= 0.28 && u.abs().max(v.abs()) <= 0.95,
-        Shape::Triangle => v <= 0.65 && v >= -1.0 + 1.65 * (u.abs() / 0.98),
-        Shape::Star => {
-            // Five points: between a point and the next notch the edge is straight.
-            let turn = (u.atan2(-v) / TAU * 5.0).rem_euclid(1.0);
-            let from_point = (turn.min(1.0 - turn)) * TAU / 5.0;
-            let (tip, notch) = (1.0_f64, 0.42_f64);
-            let (nx, ny) = (notch * (TAU / 10.0).cos(), notch * (TAU / 10.0).sin());
-            let (px, py) = (distance * from_point.cos(), distance * from_point.sin());
-            (nx - tip) * py - ny * (px - tip) >= 0.0
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, of};
+
+    #[test]
+    fn objects_lie_in_the_picture_apart_and_as_their_relation_says() {
+        for number in 0..5000 {
+            let mut random = of(3, Purpose::Web, number);
+            let scene = Scene::any(&mut random);
+            let placed = place(&scene, &mut random);
+            // Rounding in f32 may take a little of the gap.
+            let edge = GAP - 1e-4;
+            for object in &placed {
+                let inside = object.radius + edge..=1.0 - object.radius - edge;
+                assert!(inside.contains(&object.x) && inside.contains(&object.y), "{number}: {object:?}");
+            }
+            let [a, b] = placed.as_slice() else { continue };
+            let (along, across) = match scene.axis.unwrap() {
+                Axis::Across => (b.x - a.x, b.y - a.y),
+                Axis::Down => (b.y - a.y, b.x - a.x),
+            };
+            assert!(along >= a.radius + b.radius + edge, "{number}: they overlap: {placed:?}");
+            assert!(across.abs() <= DRIFT * along + 1e-4, "{number}: {across} across, {along} along");
         }
     }
-}
 
-fn colour(colour: Colour) -> [f64; 3] {
-    match colour {
-        Colour::Red => [214.0, 38.0, 40.0],
-        Colour::Green => [38.0, 158.0, 58.0],
-        Colour::Blue => [44.0, 84.0, 216.0],
-        Colour::Yellow => [242.0, 222.0, 48.0],
-        Colour::Purple => [138.0, 46.0, 172.0],
-        Colour::Orange => [246.0, 138.0, 28.0],
-        Colour::White => [240.0, 240.0, 240.0],
-        Colour::Black => [22.0, 22.0, 22.0],
+    /// Pixels that are nearer to a colour's middle than the ground's, as a share of the picture.
+    #[test]
+    fn a_picture_has_the_colours_and_sizes_of_its_scene() {
+        for number in 0..200 {
+            let mut random = of(4, Purpose::Web, number);
+            let scene = Scene::any(&mut random);
+            for side in [64, 96] {
+                let pixels = draw(&scene, side, &mut random);
+                assert_eq!(pixels.len(), side * side * 3);
+                for object in &scene.objects {
+                    if scene.objects.iter().filter(|other| other.colour == object.colour).count() > 1 {
+                        continue;
+                    }
+                    let share = share_of(&pixels, colours::middle(object.colour));
+                    // A ring or diamond covers the least of its circle, a disc the most; large is 2.4 times small in area.
+                    let sizes = if object.size == Size::Small { 0.010..0.066 } else { 0.035..0.17 };
+                    assert!(sizes.contains(&share), "{number} at {side}: {object:?} covers {share}");
+                }
+            }
+        }
     }
-}
 
-fn background(background: Background) -> [f64; 3] {
-    match background {
-        Background::Gray => [128.0, 128.0, 128.0],
-        Background::Pink => [248.0, 176.0, 198.0],
-        Background::Cyan => [116.0, 220.0, 230.0],
-        Background::Brown => [116.0, 72.0, 40.0],
-        Background::Beige => [226.0, 206.0, 164.0],
+    fn share_of(pixels: &[u8], middle: Rgb) -> f32 {
+        let near = |pixel: &&[u8]| (0..3).all(|i| (f32::from(pixel[i]) - middle[i]).abs() < 32.0);
+        pixels.chunks_exact(3).filter(near).count() as f32 / (pixels.len() / 3) as f32
     }
-}
 
-fn jitter(rgb: [f64; 3], most: f64, random: &mut StdRng) -> [f64; 3] {
-    rgb.map(|channel| (channel + random.random_range(-most..most)).clamp(0.0, 255.0))
+    #[test]
+    fn the_same_scene_is_never_the_same_picture_twice() {
+        let mut random = of(5, Purpose::Web, 0);
+        let scene = Scene::any(&mut random);
+        assert_ne!(draw(&scene, 64, &mut random), draw(&scene, 64, &mut random));
+    }
 }

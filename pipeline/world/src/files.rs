@@ -3,23 +3,22 @@
 use crate::{
     draw::draw,
     noise::{Kind, text},
+    random::{self, Purpose},
     scene::Scene,
+    table::{self, Row},
 };
-use arrow::{
-    array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray},
-    error::ArrowError,
-};
-use parquet::{
-    arrow::ArrowWriter,
-    basic::Compression,
-    errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
-};
-use rand::{SeedableRng as _, rngs::StdRng};
+use parquet::{arrow::ArrowWriter, errors::ParquetError};
 use rayon::prelude::*;
-use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-/// Rows of a row group; that many pictures are in memory at once, about 4 kB each.
+/// Rows of a row group; that many are in memory at once, at 96 pixels a side about 5 kB each.
 const GROUP_ROWS: u64 = 2000;
 const FILE_ROWS: u64 = 20_000;
 
@@ -27,14 +26,17 @@ const FILE_ROWS: u64 = 20_000;
 #[derive(Debug, Clone)]
 pub struct Order {
     pub scenes: u64,
-    /// Texts of each scene, each a row of its own with the same picture.
+    /// Texts of each scene, each a row of its own with the same picture; at most [`MOST_CAPTIONS`].
     pub captions: u64,
     /// Side of the pictures in pixels.
-    pub side: usize,
-    /// Scenes of different seeds have nothing in common but the world.
+    pub side: u16,
+    /// Pictures of different seeds, or sources, are drawn with different random numbers.
     pub seed: u64,
     pub source: Pairs,
 }
+
+/// A key has two digits for the text.
+pub const MOST_CAPTIONS: u64 = 100;
 
 /// Where the pairs are said to come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,131 +47,142 @@ pub enum Pairs {
     Web,
 }
 
+impl Pairs {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Web => "web",
+        }
+    }
+}
+
+/// Why pairs could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
     #[error("cannot write {path}")]
     Io {
-        path: String,
+        path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
-    #[error(transparent)]
-    Parquet(#[from] ParquetError),
-    #[error(transparent)]
-    Arrow(#[from] ArrowError),
-    #[error("cannot encode a picture")]
-    Jpeg(#[source] std::io::Error),
+    #[error("cannot write {path}")]
+    Parquet {
+        path: PathBuf,
+        #[source]
+        source: ParquetError,
+    },
+    #[error("cannot encode picture {number}")]
+    Jpeg {
+        number: u64,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path} is left from another order and would be mixed with this one; remove it, or choose another folder")]
+    Leftover { path: PathBuf },
 }
 
-struct Row {
-    key: String,
-    jpg: Vec<u8>,
-    caption: String,
-    url: String,
-    kind: Kind,
-    scene: String,
-}
-
-/// Writes an order's files into a folder and counts the texts by kind; `made` hears how many rows there are.
+/// Writes an order's files into a folder, one after the other, and counts the texts by kind; `made` hears how many rows
+/// there are. A file gets its name when it is whole; one that is there is replaced.
 ///
 /// # Errors
-/// When a file cannot be written.
+/// When a file cannot be written, or the folder has files of this source that the order would leave as they are.
 pub fn make(folder: &Path, order: &Order, mut made: impl FnMut(u64)) -> Result<BTreeMap<Kind, u64>, MakeError> {
-    let io = |path: &Path| {
-        let path = path.display().to_string();
-        move |source| MakeError::Io { path, source }
-    };
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
-    let prefix = if order.source == Pairs::Human { "human" } else { "web" };
-    let scenes_per_group = (GROUP_ROWS / order.captions.max(1)).max(1);
-    let scenes_per_file = (FILE_ROWS / order.captions.max(1)).max(1);
-    let mut counts = BTreeMap::new();
-    let mut rows_made = 0;
-    for (number, first) in (0..order.scenes).step_by(scenes_per_file as usize).enumerate() {
-        let path = folder.join(format!("{prefix}-{number:05}.parquet"));
-        let file = File::create(&path).map_err(io(&path))?;
-        let last = (first + scenes_per_file).min(order.scenes);
-        let mut writer: Option<ArrowWriter<File>> = None;
-        let mut file = Some(file);
-        for start in (first..last).step_by(scenes_per_group as usize) {
-            let end = (start + scenes_per_group).min(last);
-            let rows: Vec<Vec<Row>> =
-                (start..end).into_par_iter().map(|scene| rows_of(scene, order)).collect::<Result<_, _>>()?;
-            let rows: Vec<Row> = rows.into_iter().flatten().collect();
-            rows.iter().for_each(|row| *counts.entry(row.kind).or_default() += 1);
-            let batch = table(&rows, order.side)?;
-            if let Some(file) = file.take() {
-                writer = Some(ArrowWriter::try_new(file, batch.schema(), Some(properties()))?);
-            }
-            if let Some(writer) = &mut writer {
-                writer.write(&batch)?;
-                writer.flush()?;
-            }
-            rows_made += rows.len() as u64;
-            made(rows_made);
-        }
-        if let Some(writer) = writer {
-            writer.close()?;
-        }
+    fs::create_dir_all(folder).map_err(|source| MakeError::Io { path: folder.into(), source })?;
+    let per_file = (FILE_ROWS / order.captions).max(1);
+    let files: Vec<(PathBuf, Range<u64>)> = (0..order.scenes)
+        .step_by(per_file as usize)
+        .enumerate()
+        .map(|(i, first)| (folder.join(name(order, i)), first..(first + per_file).min(order.scenes)))
+        .collect();
+    no_leftover(folder, order, files.len())?;
+    let (mut counts, mut rows) = (BTreeMap::new(), 0);
+    for (path, scenes) in files {
+        let partial = path.with_extension("parquet.partial");
+        write(&partial, scenes, order, |group| {
+            group.iter().for_each(|row| *counts.entry(row.kind).or_default() += 1);
+            rows += group.len() as u64;
+            made(rows);
+        })?;
+        fs::rename(&partial, &path).map_err(|source| MakeError::Io { path, source })?;
     }
     Ok(counts)
 }
 
-fn properties() -> WriterProperties {
-    // JPEG does not get smaller, and nobody looks for one by its first bytes.
-    WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_dictionary_enabled(false)
-        .build()
+fn name(order: &Order, number: usize) -> String {
+    format!("{}-{number:05}.parquet", order.source.name())
+}
+
+fn no_leftover(folder: &Path, order: &Order, files: usize) -> Result<(), MakeError> {
+    // Names are numbered without gaps, so the next one is there if any is.
+    let next = folder.join(name(order, files));
+    if next.exists() { Err(MakeError::Leftover { path: next }) } else { Ok(()) }
+}
+
+fn write(path: &Path, scenes: Range<u64>, order: &Order, mut made: impl FnMut(&[Row])) -> Result<(), MakeError> {
+    let failed = |source| MakeError::Parquet { path: path.into(), source };
+    let file = File::create(path).map_err(|source| MakeError::Io { path: path.into(), source })?;
+    let mut writer = ArrowWriter::try_new(file, table::schema(), Some(table::properties())).map_err(failed)?;
+    let per_group = (GROUP_ROWS / order.captions).max(1);
+    for first in scenes.clone().step_by(per_group as usize) {
+        let group = first..(first + per_group).min(scenes.end);
+        let rows: Vec<Vec<Row>> =
+            group.into_par_iter().map(|number| rows_of(number, order)).collect::<Result<_, _>>()?;
+        let rows: Vec<Row> = rows.into_iter().flatten().collect();
+        let batch = table::batch(&rows, order.side).map_err(|error| failed(error.into()))?;
+        writer.write(&batch).and_then(|()| writer.flush()).map_err(failed)?;
+        made(&rows);
+    }
+    writer.close().map(drop).map_err(failed)
+}
+
+/// A picture of an order: its scene and its pixels, `side × side × 3`.
+pub fn picture(number: u64, order: &Order) -> (Scene, Vec<u8>) {
+    let (scene, pixels, _) = drawn(number, order);
+    (scene, pixels)
+}
+
+fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, random::Random) {
+    let purpose = if order.source == Pairs::Human { Purpose::Human } else { Purpose::Web };
+    let mut random = random::of(order.seed, purpose, number);
+    let scene = Scene::any(&mut random);
+    let pixels = draw(&scene, usize::from(order.side), &mut random);
+    (scene, pixels, random)
 }
 
 /// The rows of one scene. Its random numbers are its own, so scenes can be made in any order.
 fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
-    let mut random = StdRng::seed_from_u64(order.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(number));
-    let scene = Scene::any(&mut random);
-    let pixels = draw(&scene, order.side, &mut random);
-    let jpg = encode(&pixels, order.side).map_err(MakeError::Jpeg)?;
-    let said = serde_json::to_string(&scene).unwrap_or_default();
+    let (scene, pixels, mut random) = drawn(number, order);
+    let side = usize::from(order.side);
+    let jpg: Arc<[u8]> = encode(&pixels, side).map_err(|source| MakeError::Jpeg { number, source })?.into();
+    let said = scene.to_json();
     let row = |caption: u64| {
-        let kind = if order.source == Pairs::Human { Kind::True } else { Kind::any(&mut random) };
+        let kind = match order.source {
+            Pairs::Human => Kind::True,
+            Pairs::Web => Kind::dealt(order.seed, number * order.captions + caption),
+        };
         Row {
             key: format!("{number:09}{caption:02}"),
             jpg: jpg.clone(),
             caption: text(kind, &scene, &mut random),
-            url: format!("https://scenes.example/{}/{number}.jpg", order.seed),
+            url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
             kind,
             scene: said.clone(),
         }
     };
-    Ok((0..order.captions.max(1)).map(row).collect())
+    Ok((0..order.captions).map(row).collect())
 }
 
-/// JPEG at a quality that leaves colours and edges alone.
-pub fn encode(pixels: &[u8], side: usize) -> std::io::Result<Vec<u8>> {
+/// JPEG at a quality that leaves edges alone, and with whole colours: half of them would smear small things.
+fn encode(pixels: &[u8], side: usize) -> io::Result<Vec<u8>> {
     let mut compress = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
     compress.set_fastest_defaults();
     compress.set_size(side, side);
-    compress.set_quality(92.0);
+    compress.set_quality(90.0);
     compress.set_chroma_sampling_pixel_sizes((1, 1), (1, 1));
     let mut started = compress.start_compress(Vec::new())?;
     started.write_scanlines(pixels)?;
     started.finish()
 }
 
-fn table(rows: &[Row], side: usize) -> Result<RecordBatch, ArrowError> {
-    let texts = |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;
-    let sides = || Arc::new(Int32Array::from(vec![side as i32; rows.len()])) as ArrayRef;
-    let images = BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg));
-    RecordBatch::try_from_iter([
-        ("key", texts(|row| &row.key)),
-        ("jpg", Arc::new(images) as ArrayRef),
-        ("caption", texts(|row| &row.caption)),
-        ("url", texts(|row| &row.url)),
-        ("width", sides()),
-        ("height", sides()),
-        ("status", texts(|_| "success")),
-        ("truth", texts(|row| row.kind.name())),
-        ("scene", texts(|row| &row.scene)),
-    ])
-}
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,19 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod colours;
 pub mod draw;
 pub mod files;
 pub mod grammar;
+mod junk;
 pub mod noise;
+pub mod parse;
+mod random;
 pub mod scene;
+pub mod score;
+mod shapes;
+pub mod sheet;
+mod table;
 pub mod vocabulary;
+
+pub use table::{Known, KnownError, known};

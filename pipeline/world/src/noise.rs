@@ -1,13 +1,18 @@
 //! Web texts as they are found: some true, some nearly, some of another picture, some of no picture.
 
 use crate::{
-    grammar::{Claims, Verdict, claims, holds, judge, say},
-    scene::Scene,
+    grammar::{Claims, Named, Relation, claims, say},
+    junk,
+    parse::{Verdict, holds, truth},
+    random::{Purpose, Random, of},
+    scene::{Colour, Scene, Shape, Size, another, one_of},
 };
-use rand::{RngExt as _, rngs::StdRng};
+use rand::{RngExt as _, seq::SliceRandom as _};
+use serde::Serialize;
 
 /// What kind of text a web pair has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     True,
     /// One thing in it is wrong.
@@ -21,16 +26,6 @@ pub enum Kind {
 impl Kind {
     pub const ALL: [Self; 4] = [Self::True, Self::Swapped, Self::Unrelated, Self::Junk];
 
-    /// Share of the web's pairs.
-    pub fn share(self) -> f64 {
-        match self {
-            Self::True => 0.40,
-            Self::Swapped => 0.25,
-            Self::Unrelated => 0.20,
-            Self::Junk => 0.15,
-        }
-    }
-
     pub fn name(self) -> &'static str {
         match self {
             Self::True => "true",
@@ -40,101 +35,171 @@ impl Kind {
         }
     }
 
-    /// One kind, by the shares.
-    pub(crate) fn any(random: &mut StdRng) -> Self {
-        let mut left: f64 = random.random_range(0.0..1.0);
-        for kind in Self::ALL {
-            left -= kind.share();
-            if left < 0.0 {
-                return kind;
-            }
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Of twenty texts: 40, 25, 20 and 15 per cent.
+    pub fn of_twenty(self) -> usize {
+        match self {
+            Self::True => 8,
+            Self::Swapped => 5,
+            Self::Unrelated => 4,
+            Self::Junk => 3,
         }
-        Self::Junk
+    }
+
+    /// The kind of a web text. Every twenty texts have them in their shares, in an order of their own.
+    pub(crate) fn dealt(seed: u64, text: u64) -> Self {
+        let mut deck: Vec<Self> =
+            Self::ALL.into_iter().flat_map(|kind| std::iter::repeat_n(kind, kind.of_twenty())).collect();
+        deck.shuffle(&mut of(seed, Purpose::Kinds, text / 20));
+        deck[(text % 20) as usize]
     }
 }
 
 /// A text of a kind for a scene.
-pub fn text(kind: Kind, scene: &Scene, random: &mut StdRng) -> String {
+pub fn text(kind: Kind, scene: &Scene, random: &mut Random) -> String {
     match kind {
         Kind::True => say(&claims(scene, random), random),
         Kind::Swapped => loop {
-            let wrong = swapped(claims(scene, random), random);
-            if !holds(&wrong, scene) {
-                break say(&wrong, random);
+            // Not every change is wrong: a small circle may be called large where there is a large one too.
+            let swapped = swapped(claims(scene, random), random);
+            if !holds(&swapped, scene) {
+                break say(&swapped, random);
             }
         },
         Kind::Unrelated => loop {
             let other = Scene::any(random);
             let text = say(&claims(&other, random), random);
-            if judge(&text, scene) == Verdict::False {
+            if truth(&text, scene) == Verdict::False {
                 break text;
             }
         },
-        Kind::Junk => junk(random),
+        Kind::Junk => junk::text(random),
     }
 }
 
-/// Claims with one thing exchanged.
-fn swapped(mut claims: Claims, random: &mut StdRng) -> Claims {
-    let object = match &mut claims.second {
-        Some((_, second)) if random.random_bool(0.5) => second,
-        _ => &mut claims.first,
+/// What can be exchanged in a caption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Part {
+    Size,
+    Colour,
+    Shape,
+    Background,
+    Relation,
+}
+
+/// Claims with one of the things they say exchanged for another.
+fn swapped(mut claims: Claims, random: &mut Random) -> Claims {
+    let in_second = claims.second.is_some() && random.random_bool(0.5);
+    let object = match claims.second {
+        Some((_, second)) if in_second => second,
+        _ => claims.first,
     };
-    match random.random_range(0..5) {
-        0 => object.size = object.size.map(|size| size.other(random)),
-        1 => object.colour = object.colour.other(random),
-        2 => object.shape = object.shape.other(random),
-        3 => claims.background = claims.background.map(|background| background.other(random)),
-        _ => {
-            if let Some((relation, _)) = &mut claims.second {
-                *relation = relation.opposite();
+    match one_of(&parts(&claims, &object), random) {
+        Part::Background => {
+            claims.background = claims.background.map(|ground| another(ground, Colour::of_backgrounds(), random));
+        }
+        Part::Relation => {
+            claims.second = claims.second.map(|(relation, second)| (wrong(relation, random), second));
+        }
+        part => {
+            let object = changed(object, part, random);
+            match &mut claims.second {
+                Some((_, second)) if in_second => *second = object,
+                _ => claims.first = object,
             }
         }
     }
     claims
 }
 
-fn junk(random: &mut StdRng) -> String {
-    let number = |random: &mut StdRng, most: u32| random.random_range(1..most);
-    match random.random_range(0..8) {
-        0 => format!("IMG_{:04}.jpg", number(random, 9999)),
-        1 => format!("DSC{:05}", number(random, 99999)),
-        2 => format!("image {} of {}", number(random, 20), number(random, 90)),
-        3 => format!("free shipping on orders over ${}", number(random, 100)),
-        4 => format!("buy 2 get {} % off", number(random, 90)),
-        5 => format!("photo taken on {:02}/{:02}/20{:02}", number(random, 28), number(random, 12), number(random, 24)),
-        6 => format!("item no. {}", number(random, 99999)),
-        _ => ["click to enlarge", "add to cart", "best price guaranteed", "no image available", "new arrival - sale"]
-            [random.random_range(0..5)]
-        .to_owned(),
+/// The parts that claims have, with those of one of their objects.
+fn parts(claims: &Claims, object: &Named) -> Vec<Part> {
+    let relation = claims.second.filter(|(relation, _)| *relation != Relation::And).map(|_| Part::Relation);
+    let background = claims.background.map(|_| Part::Background);
+    let size = object.size.map(|_| Part::Size);
+    [Part::Colour, Part::Shape].into_iter().chain(size).chain(background).chain(relation).collect()
+}
+
+fn changed(object: Named, part: Part, random: &mut Random) -> Named {
+    match part {
+        Part::Colour => Named { colour: another(object.colour, Colour::of_things(), random), ..object },
+        Part::Shape => Named { shape: another(object.shape, Shape::ALL, random), ..object },
+        _ => Named { size: object.size.map(|size| another(size, Size::ALL, random)), ..object },
     }
+}
+
+/// Another direction, the opposite one more often than not.
+fn wrong(relation: Relation, random: &mut Random) -> Relation {
+    if random.random_bool(0.6) { relation.opposite() } else { another(relation, &Relation::DIRECTIONS, random) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rand::SeedableRng as _;
     use std::collections::HashMap;
 
     #[test]
-    fn kinds_are_what_they_say_and_come_in_their_shares() {
-        let mut random = StdRng::seed_from_u64(2);
-        let mut counts: HashMap<Kind, u32> = HashMap::new();
-        for _ in 0..4000 {
-            let (scene, kind) = (Scene::any(&mut random), Kind::any(&mut random));
-            *counts.entry(kind).or_default() += 1;
-            let verdict = judge(&text(kind, &scene, &mut random), &scene);
+    fn a_text_is_of_the_kind_it_is_said_to_be() {
+        for number in 0..20_000 {
+            let mut random = of(3, Purpose::Web, number);
+            let (scene, kind) = (Scene::any(&mut random), Kind::dealt(3, number));
+            let text = text(kind, &scene, &mut random);
             let expected = match kind {
                 Kind::True => Verdict::True,
                 Kind::Swapped | Kind::Unrelated => Verdict::False,
                 Kind::Junk => Verdict::Unparsable,
             };
-            assert_eq!(verdict, expected, "{kind:?} of {scene:?}");
+            assert_eq!(truth(&text, &scene), expected, "{number}: {kind:?} {text:?} of {scene:?}");
+        }
+    }
+
+    #[test]
+    fn of_every_twenty_texts_each_kind_has_its_share_and_no_fixed_place() {
+        let mut first: HashMap<Kind, u32> = HashMap::new();
+        for block in 0..500 {
+            let kinds: Vec<Kind> = (0..20).map(|i| Kind::dealt(4, block * 20 + i)).collect();
+            *first.entry(kinds[0]).or_default() += 1;
+            for kind in Kind::ALL {
+                assert_eq!(kinds.iter().filter(|other| **other == kind).count(), kind.of_twenty(), "block {block}");
+            }
         }
         for kind in Kind::ALL {
-            // Four standard deviations of 4,000 draws.
-            let share = f64::from(counts[&kind]) / 4000.0;
-            assert!((share - kind.share()).abs() < 4.0 * (0.25_f64 / 4000.0).sqrt(), "{kind:?}: {share}");
+            let share = kind.of_twenty() as f64 / 20.0;
+            // Five standard deviations of 500 draws.
+            let off = (f64::from(first[&kind]) / 500.0 - share).abs();
+            assert!(off < 5.0 * (share * (1.0 - share) / 500.0).sqrt(), "{kind:?} comes first {} times", first[&kind]);
         }
+    }
+
+    #[test]
+    fn a_swapped_caption_is_one_word_or_one_relation_away_from_a_true_one() {
+        let mut changed: HashMap<Part, u32> = HashMap::new();
+        for number in 0..5000 {
+            let mut random = of(5, Purpose::Web, number);
+            let scene = Scene::any(&mut random);
+            let truth = claims(&scene, &mut random);
+            let wrong = swapped(truth, &mut random);
+            let parts = differences(&truth, &wrong);
+            assert_eq!(parts.len(), 1, "{number}: {truth:?} {wrong:?}");
+            *changed.entry(parts[0]).or_default() += 1;
+        }
+        let parts = [Part::Size, Part::Colour, Part::Shape, Part::Background, Part::Relation];
+        assert!(parts.iter().all(|part| changed[part] > 500), "{changed:?}");
+    }
+
+    fn differences(a: &Claims, b: &Claims) -> Vec<Part> {
+        let objects = [(Some(a.first), Some(b.first)), (a.second.map(|s| s.1), b.second.map(|s| s.1))];
+        let objects = objects.into_iter().filter_map(|(a, b)| Some((a?, b?))).flat_map(|(a, b)| {
+            let size = (a.size != b.size).then_some(Part::Size);
+            let colour = (a.colour != b.colour).then_some(Part::Colour);
+            let shape = (a.shape != b.shape).then_some(Part::Shape);
+            size.into_iter().chain(colour).chain(shape)
+        });
+        let background = (a.background != b.background).then_some(Part::Background);
+        let relation = (a.second.map(|s| s.0) != b.second.map(|s| s.0)).then_some(Part::Relation);
+        objects.chain(background).chain(relation).collect()
     }
 }

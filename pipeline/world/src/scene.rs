@@ -1,6 +1,7 @@
 //! What a picture shows, in words that cannot be doubted.
 
-use rand::{RngExt as _, rngs::StdRng};
+use crate::random::Random;
+use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
 /// Version of the scenes' JSON.
@@ -26,31 +27,34 @@ macro_rules! named {
             pub fn of(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|thing| thing.words().contains(&word))
             }
-
-            pub(crate) fn any(random: &mut StdRng) -> Self {
-                Self::ALL[random.random_range(0..Self::ALL.len())]
-            }
-
-            /// Any but this one.
-            pub(crate) fn other(self, random: &mut StdRng) -> Self {
-                let at = Self::ALL.iter().position(|thing| *thing == self).unwrap_or(0);
-                Self::ALL[(at + random.random_range(1..Self::ALL.len())) % Self::ALL.len()]
-            }
         }
     };
 }
 
-named!(Size { Small: ["small", "little", "tiny"], Large: ["large", "big"] });
-named!(Colour {
-    Red: ["red"],
-    Green: ["green"],
-    Blue: ["blue"],
-    Yellow: ["yellow"],
-    Purple: ["purple"],
-    Orange: ["orange"],
-    White: ["white"],
-    Black: ["black"],
-});
+named!(
+    /// Shares of the picture's side: see `draw::place`.
+    Size { Small: ["small", "little", "tiny"], Large: ["large", "big", "huge"] }
+);
+
+named!(
+    /// The colours of things come first, those of backgrounds behind them; none is both, so nothing is lost on its ground.
+    Colour {
+        Red: ["red"],
+        Green: ["green"],
+        Blue: ["blue"],
+        Yellow: ["yellow"],
+        Purple: ["purple", "violet"],
+        Orange: ["orange"],
+        White: ["white"],
+        Black: ["black"],
+        Gray: ["gray", "grey"],
+        Pink: ["pink"],
+        Cyan: ["cyan", "turquoise"],
+        Brown: ["brown"],
+        Beige: ["beige"],
+    }
+);
+
 named!(Shape {
     Circle: ["circle", "disc"],
     Square: ["square", "box"],
@@ -58,8 +62,21 @@ named!(Shape {
     Star: ["star"],
     Cross: ["cross", "plus"],
     Ring: ["ring", "donut"],
+    Diamond: ["diamond", "rhombus"],
+    Heart: ["heart"],
 });
-named!(Background { Gray: ["gray", "grey"], Pink: ["pink"], Cyan: ["cyan"], Brown: ["brown"], Beige: ["beige"] });
+
+impl Colour {
+    /// What a thing may have.
+    pub fn of_things() -> &'static [Self] {
+        &Self::ALL[..8]
+    }
+
+    /// What a background may have.
+    pub fn of_backgrounds() -> &'static [Self] {
+        &Self::ALL[8..]
+    }
+}
 
 /// One thing in a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,21 +100,26 @@ pub enum Axis {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
     pub version: u32,
-    pub background: Background,
+    pub background: Colour,
     pub objects: Vec<Object>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Of two objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<Axis>,
 }
 
 impl Object {
-    fn any(random: &mut StdRng) -> Self {
-        Self { size: Size::any(random), colour: Colour::any(random), shape: Shape::any(random) }
+    fn any(random: &mut Random) -> Self {
+        Self {
+            size: one_of(Size::ALL, random),
+            colour: one_of(Colour::of_things(), random),
+            shape: one_of(Shape::ALL, random),
+        }
     }
 }
 
 impl Scene {
     /// A scene, two in three with two objects, which differ in at least one thing.
-    pub fn any(random: &mut StdRng) -> Self {
+    pub fn any(random: &mut Random) -> Self {
         let first = Object::any(random);
         let mut objects = vec![first];
         let mut axis = None;
@@ -107,8 +129,67 @@ impl Scene {
                 second = Object::any(random);
             }
             objects.push(second);
-            axis = Some(if random.random_bool(0.5) { Axis::Across } else { Axis::Down });
+            axis = Some(one_of(&[Axis::Across, Axis::Down], random));
         }
-        Self { version: VERSION, background: Background::any(random), objects, axis }
+        Self { version: VERSION, background: one_of(Colour::of_backgrounds(), random), objects, axis }
+    }
+
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a scene has only names and a number")
+    }
+
+    /// Reads a scene's JSON.
+    ///
+    /// # Errors
+    /// When it is no scene of this version.
+    pub fn parse(json: &str) -> Result<Self, String> {
+        let scene: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        match (scene.version, scene.objects.len(), scene.axis) {
+            (VERSION, 1, None) | (VERSION, 2, Some(_)) => Ok(scene),
+            (VERSION, objects, _) => Err(format!("a scene of {objects} objects, or without their axis")),
+            (version, ..) => Err(format!("a scene of version {version}; this program knows {VERSION}")),
+        }
+    }
+}
+
+/// One of several, each as likely.
+pub(crate) fn one_of<T: Copy>(things: &[T], random: &mut Random) -> T {
+    things[random.random_range(0..things.len())]
+}
+
+/// Any but this one.
+pub(crate) fn another<T: Copy + PartialEq>(thing: T, things: &[T], random: &mut Random) -> T {
+    let others: Vec<T> = things.iter().copied().filter(|other| *other != thing).collect();
+    one_of(&others, random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::{Purpose, of};
+
+    #[test]
+    fn scenes_come_back_from_their_json_and_other_versions_are_refused() {
+        for number in 0..100 {
+            let scene = Scene::any(&mut of(7, Purpose::Web, number));
+            let json = scene.to_json();
+            assert_eq!(Scene::parse(&json), Ok(scene));
+            assert!(Scene::parse(&json.replace("\"version\":1", "\"version\":2")).unwrap_err().contains("version 2"));
+        }
+        assert!(Scene::parse("{}").is_err());
+        let none = r#"{"version":1,"background":"gray","objects":[]}"#;
+        assert!(Scene::parse(none).unwrap_err().contains("0 objects"));
+    }
+
+    #[test]
+    fn a_word_means_one_thing() {
+        let sizes = Size::ALL.iter().flat_map(|thing| thing.words());
+        let colours = Colour::ALL.iter().flat_map(|thing| thing.words());
+        let shapes = Shape::ALL.iter().flat_map(|thing| thing.words());
+        let mut words: Vec<_> = sizes.chain(colours).chain(shapes).collect();
+        let all = words.len();
+        words.sort();
+        words.dedup();
+        assert_eq!(words.len(), all);
     }
 }

@@ -1,26 +1,33 @@
 //! A WordPiece vocabulary for this world in the files that tokenizers read: its words whole, everything else in letters.
 
-use crate::grammar::words;
+use crate::{grammar, junk};
 use serde_json::{Map, Value, json};
 
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
-const SIGNS: &str = ".,-_!?$%/&'\":;()#";
-/// Words of captioner prompts and of the web's junk that are worth a piece of their own.
-const OTHERS: [&str; 8] = ["picture", "photo", "image", "img", "jpg", "free", "shipping", "sale"];
+/// BERT splits every one of these off as a word of its own.
+const SIGNS: &str = ".,-_!?$%/&'\":;()#*+<=>@[\\]^`{|}~©";
+/// Words of captioners' prompts: "a picture of", "a photo of".
+const PROMPTS: [&str; 3] = ["picture", "photo", "of"];
 
-/// All pieces in the order of their ids. `[DEC]` and `[ENC]` are not among them: as in published BLIP models they are the
-/// two ids behind the vocabulary.
+/// All pieces in the order of their ids. `[DEC]` and `[ENC]` are not among them: as with published BLIP models, whose
+/// tokenizer ends at 30,521, they are the two ids behind the vocabulary.
 pub fn pieces() -> Vec<String> {
-    let mut pieces: Vec<String> = SPECIAL.iter().map(|piece| (*piece).to_owned()).collect();
-    let whole = words().into_iter().chain(OTHERS).map(str::to_owned);
+    let whole = grammar::words().into_iter().chain(PROMPTS).chain(junk::words()).map(str::to_owned);
     let letters = LETTERS.chars().map(String::from).chain(LETTERS.chars().map(|c| format!("##{c}")));
-    for piece in whole.chain(letters).chain(SIGNS.chars().map(String::from)) {
+    let all = SPECIAL.into_iter().map(str::to_owned).chain(whole).chain(SIGNS.chars().map(String::from)).chain(letters);
+    let mut pieces = Vec::new();
+    for piece in all {
         if !pieces.contains(&piece) {
             pieces.push(piece);
         }
     }
     pieces
+}
+
+/// `vocab_size` of a model of this world: the pieces, `[DEC]` (`bos_token_id`, the last but one) and `[ENC]` (the last).
+pub fn model_size() -> usize {
+    pieces().len() + 2
 }
 
 /// File names and contents of the tokenizer.
@@ -32,6 +39,7 @@ pub fn files() -> Vec<(&'static str, String)> {
         ("vocab.txt", lines),
         ("tokenizer.json", pretty(&tokenizer(&pieces))),
         ("tokenizer_config.json", pretty(&configuration())),
+        ("special_tokens_map.json", pretty(&Value::Object(special_tokens()))),
     ]
 }
 
@@ -68,12 +76,50 @@ fn tokenizer(pieces: &[String]) -> Value {
 }
 
 fn configuration() -> Value {
-    json!({
-        "tokenizer_class": "BertTokenizer",
-        "do_lower_case": true,
-        "strip_accents": null,
-        "tokenize_chinese_chars": true,
-        "model_max_length": 512,
-        "unk_token": "[UNK]", "sep_token": "[SEP]", "pad_token": "[PAD]", "cls_token": "[CLS]", "mask_token": "[MASK]",
-    })
+    let mut all = special_tokens();
+    all.extend([
+        ("tokenizer_class".to_owned(), json!("BertTokenizer")),
+        ("do_lower_case".to_owned(), json!(true)),
+        ("strip_accents".to_owned(), json!(null)),
+        ("tokenize_chinese_chars".to_owned(), json!(true)),
+        ("model_max_length".to_owned(), json!(512)),
+        // "don't" and not "don ' t" when ids become text again, as BERT's tokenizer always did.
+        ("clean_up_tokenization_spaces".to_owned(), json!(true)),
+    ]);
+    Value::Object(all)
+}
+
+fn special_tokens() -> Map<String, Value> {
+    let name = |token: &str| format!("{}_token", token.trim_matches(['[', ']']).to_lowercase());
+    SPECIAL.iter().map(|token| (name(token), json!(token))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn every_word_of_the_grammar_is_one_piece_and_the_vocabulary_stays_small() {
+        let pieces: HashSet<String> = pieces().into_iter().collect();
+        for word in grammar::words() {
+            assert!(pieces.contains(word), "{word}");
+        }
+        assert!(grammar::words().len() <= 150 && pieces.len() <= 300, "{} pieces", pieces.len());
+    }
+
+    #[test]
+    fn no_ascii_text_is_unknown() {
+        let pieces: HashSet<String> = pieces().into_iter().collect();
+        for c in ('!'..='~').filter(|c| !c.is_ascii_uppercase()) {
+            assert!(pieces.contains(&c.to_string()), "{c}");
+            assert!(c.is_ascii_punctuation() || pieces.contains(&format!("##{c}")), "##{c}");
+        }
+    }
+
+    #[test]
+    fn special_tokens_come_first() {
+        assert_eq!(pieces()[..5], SPECIAL);
+        assert_eq!(special_tokens()["cls_token"], "[CLS]");
+    }
 }

@@ -1,0 +1,111 @@
+use super::*;
+use crate::table::known;
+use arrow::array::{AsArray as _, RecordBatch};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+fn order() -> Order {
+    Order { scenes: 60, captions: 1, side: 64, seed: 11, source: Pairs::Web }
+}
+
+fn made(order: &Order) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path(), order, |_| {}).unwrap();
+    fs::read(folder.path().join(name(order, 0))).unwrap()
+}
+
+#[test]
+fn equal_seeds_make_equal_files_and_any_other_seed_another() {
+    let first = made(&order());
+    assert_eq!(first, made(&order()));
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(first, alone.install(|| made(&order())), "the number of cores changes nothing");
+    assert_ne!(first, made(&Order { seed: 12, ..order() }));
+}
+
+#[test]
+fn pictures_of_other_seeds_sources_and_numbers_are_others() {
+    let order = order();
+    let mut pixels: Vec<Vec<u8>> = (0..50).map(|number| picture(number, &order).1).collect();
+    pixels.extend((0..50).map(|number| picture(number, &Order { seed: 12, ..order.clone() }).1));
+    pixels.extend((0..50).map(|number| picture(number, &Order { source: Pairs::Human, ..order.clone() }).1));
+    pixels.sort();
+    pixels.dedup();
+    assert_eq!(pixels.len(), 150);
+}
+
+#[test]
+fn kinds_are_counted_and_known_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut heard = 0;
+    let counts = make(folder.path(), &order(), |rows| heard = rows).unwrap();
+    assert_eq!(heard, 60);
+    assert_eq!(counts, Kind::ALL.map(|kind| (kind, 3 * kind.of_twenty() as u64)).into());
+    let known = known(&folder.path().join("web-00000.parquet")).unwrap();
+    assert_eq!(known.len(), 60);
+    for (number, (key, known)) in (0..).zip(known) {
+        assert_eq!((key, known.scene), (format!("{number:09}00"), picture(number, &order()).0));
+    }
+}
+
+#[test]
+fn texts_of_one_scene_share_its_picture_and_differ() {
+    let folder = tempfile::tempdir().unwrap();
+    let order = Order { scenes: 40, captions: 3, source: Pairs::Human, ..order() };
+    let counts = make(folder.path(), &order, |_| {}).unwrap();
+    assert_eq!(counts, [(Kind::True, 120)].into());
+    let file = File::open(folder.path().join("human-00000.parquet")).unwrap();
+    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(120).build().unwrap();
+    let batch: RecordBatch = batches.map(Result::unwrap).next().unwrap();
+    let texts = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>();
+    let jpg = batch.column_by_name("jpg").unwrap().as_binary::<i32>();
+    let mut alike = 0;
+    for first in (0..120).step_by(3) {
+        for i in first + 1..first + 3 {
+            assert_eq!((texts("url").value(i), jpg.value(i)), (texts("url").value(first), jpg.value(first)));
+            assert_ne!(texts("key").value(i), texts("key").value(first));
+            alike += u32::from(texts("caption").value(i) == texts("caption").value(first));
+        }
+    }
+    assert!(alike < 20, "{alike} of 80 second captions are the first one again");
+}
+
+#[test]
+fn many_rows_are_split_into_files_and_row_groups() {
+    let folder = tempfile::tempdir().unwrap();
+    let order = Order { scenes: 500, captions: 50, side: 16, ..order() };
+    make(folder.path(), &order, |_| {}).unwrap();
+    let groups = |number| {
+        let file = File::open(folder.path().join(name(&order, number))).unwrap();
+        let metadata = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().clone();
+        metadata.row_groups().iter().map(|group| group.num_rows()).collect::<Vec<_>>()
+    };
+    assert_eq!((groups(0), groups(1)), (vec![2000; 10], vec![2000, 2000, 1000]));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_smaller_order_is_not_mixed_with_what_is_there_and_an_equal_one_replaces_it() {
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path(), &order(), |_| {}).unwrap();
+    make(folder.path(), &order(), |_| {}).unwrap();
+    fs::copy(folder.path().join("web-00000.parquet"), folder.path().join("web-00001.parquet")).unwrap();
+    let error = make(folder.path(), &order(), |_| {}).unwrap_err();
+    assert!(error.to_string().contains("web-00001.parquet"), "{error}");
+    make(folder.path(), &Order { source: Pairs::Human, ..order() }, |_| {}).unwrap();
+}
+
+#[test]
+fn a_file_that_is_none_of_this_world_s_says_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    fs::write(&path, b"PAR1 no").unwrap();
+    assert!(known(&path).unwrap_err().to_string().contains("x.parquet"));
+    let schema = arrow::datatypes::Schema::new(vec![arrow::datatypes::Field::new(
+        "key",
+        arrow::datatypes::DataType::Utf8,
+        true,
+    )]);
+    let writer = ArrowWriter::try_new(File::create(&path).unwrap(), Arc::new(schema), None).unwrap();
+    writer.close().unwrap();
+    assert!(known(&path).unwrap_err().to_string().contains("no column `truth`"));
+}

@@ -1,0 +1,126 @@
+//! What any caption claims, and whether that is true of a scene.
+
+use crate::{
+    grammar::{BACKGROUND, Claims, GROUNDS, Named, RELATIONS, Relation, THERE_IS, TWO_SHAPES, WE_SEE},
+    scene::{Axis, Colour, Object, Scene, Shape, Size},
+};
+
+/// How a caption stands to a scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    True,
+    False,
+    /// The grammar does not know it.
+    Unparsable,
+}
+
+/// Whether a caption is true of a scene.
+pub fn truth(caption: &str, scene: &Scene) -> Verdict {
+    match parse(caption) {
+        None => Verdict::Unparsable,
+        Some(claims) if holds(&claims, scene) => Verdict::True,
+        Some(_) => Verdict::False,
+    }
+}
+
+/// What a caption claims; `None` when the grammar does not know it. Case does not count, nor do commas and the characters
+/// that BLIP's cleaning drops (`pre_caption` in its code).
+pub fn parse(caption: &str) -> Option<Claims> {
+    let ignored = |c: char| if ".!\"()*#:;~,".contains(c) { ' ' } else { c };
+    let cleaned: String = caption.to_lowercase().chars().map(ignored).collect();
+    let words: Vec<&str> = cleaned.split_whitespace().collect();
+    let mut rest = words.as_slice();
+    let (claims, leave) = match ground(&mut rest) {
+        Some(background) => {
+            skip(&mut rest, THERE_IS);
+            (things(&mut rest, Some(background?))?, false)
+        }
+        None => {
+            let two = skip(&mut rest, TWO_SHAPES);
+            let _ = two || skip(&mut rest, THERE_IS) || skip(&mut rest, WE_SEE);
+            let claims = things(&mut rest, None)?;
+            (claims, two && claims.second.is_none())
+        }
+    };
+    let background = match claims.background {
+        None => ground(&mut rest).map_or(Some(None), |background| background.map(Some))?,
+        said => said,
+    };
+    (rest.is_empty() && !leave).then_some(Claims { background, ..claims })
+}
+
+/// A background off the front: `None` when nothing begins like one, `Some(None)` when it does and is none.
+fn ground(rest: &mut &[&str]) -> Option<Option<Colour>> {
+    GROUNDS.iter().any(|ground| skip(rest, ground)).then(|| {
+        article(rest)?;
+        let background = word(rest, Colour::of)?;
+        skip(rest, BACKGROUND).then_some(background)
+    })
+}
+
+fn things(rest: &mut &[&str], background: Option<Colour>) -> Option<Claims> {
+    let first = object(rest)?;
+    let relation = RELATIONS.iter().find(|(phrase, _)| skip(rest, phrase));
+    let second = match relation {
+        Some((_, relation)) => Some((*relation, object(rest)?)),
+        None => None,
+    };
+    Some(Claims { first, second, background })
+}
+
+fn object(rest: &mut &[&str]) -> Option<Named> {
+    article(rest)?;
+    let size = word(rest, Size::of);
+    Some(Named { size, colour: word(rest, Colour::of)?, shape: word(rest, Shape::of)? })
+}
+
+/// Either article will do: a captioner that mixes them up still says something.
+fn article(rest: &mut &[&str]) -> Option<()> {
+    (skip(rest, "a") || skip(rest, "an")).then_some(())
+}
+
+/// Takes a word off the front, if it means such a thing.
+fn word<T>(rest: &mut &[&str], meaning: fn(&str) -> Option<T>) -> Option<T> {
+    let thing = meaning(rest.first()?)?;
+    *rest = &rest[1..];
+    Some(thing)
+}
+
+/// Takes a phrase off the front, if it is there.
+fn skip(rest: &mut &[&str], phrase: &str) -> bool {
+    let words: Vec<&str> = phrase.split(' ').collect();
+    let found = rest.starts_with(&words);
+    if found {
+        *rest = &rest[words.len()..];
+    }
+    found
+}
+
+/// Whether claims hold: each named object is another object of the scene, and they lie as they are said to.
+pub fn holds(claims: &Claims, scene: &Scene) -> bool {
+    claims.background.is_none_or(|background| background == scene.background) && things_hold(claims, scene)
+}
+
+fn things_hold(claims: &Claims, scene: &Scene) -> bool {
+    let is = |named: &Named, object: &Object| {
+        named.size.is_none_or(|size| size == object.size)
+            && (named.colour, named.shape) == (object.colour, object.shape)
+    };
+    match (&claims.second, scene.objects.as_slice()) {
+        (None, objects) => objects.iter().any(|object| is(&claims.first, object)),
+        (Some((relation, second)), [a, b]) => {
+            let forth = is(&claims.first, a) && is(second, b);
+            let back = is(&claims.first, b) && is(second, a);
+            match (relation, scene.axis) {
+                (Relation::And, _) => forth || back,
+                (Relation::Left, Some(Axis::Across)) | (Relation::Above, Some(Axis::Down)) => forth,
+                (Relation::Right, Some(Axis::Across)) | (Relation::Below, Some(Axis::Down)) => back,
+                _ => false,
+            }
+        }
+        (Some(_), _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! The columns of the pairs, written and read back.
+
+use crate::{noise::Kind, scene::Scene};
+use arrow::{
+    array::{ArrayRef, AsArray as _, BinaryArray, Int32Array, RecordBatch, StringArray},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+    error::ArrowError,
+};
+use parquet::{
+    arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
+    basic::Compression,
+    file::properties::{EnabledStatistics, WriterProperties},
+};
+use std::{fs::File, path::Path, sync::Arc};
+
+/// One pair.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub key: String,
+    pub jpg: Arc<[u8]>,
+    pub caption: String,
+    pub url: String,
+    pub kind: Kind,
+    /// The scene's JSON.
+    pub scene: String,
+}
+
+pub(crate) fn schema() -> SchemaRef {
+    let names = ["key", "jpg", "caption", "url", "width", "height", "status", "truth", "scene"];
+    let kind = |name: &str| match name {
+        "jpg" => DataType::Binary,
+        "width" | "height" => DataType::Int32,
+        _ => DataType::Utf8,
+    };
+    Arc::new(Schema::new(names.map(|name| Field::new(name, kind(name), false)).to_vec()))
+}
+
+pub(crate) fn properties() -> WriterProperties {
+    // JPEG does not get smaller, and nobody looks for one by its first bytes.
+    WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_compression("jpg".into(), Compression::UNCOMPRESSED)
+        .set_column_dictionary_enabled("jpg".into(), false)
+        .build()
+}
+
+pub(crate) fn batch(rows: &[Row], side: u16) -> Result<RecordBatch, ArrowError> {
+    let texts = |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;
+    let sides = || Arc::new(Int32Array::from(vec![i32::from(side); rows.len()])) as ArrayRef;
+    let images = BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg));
+    let columns = vec![
+        texts(|row| &row.key),
+        Arc::new(images) as ArrayRef,
+        texts(|row| &row.caption),
+        texts(|row| &row.url),
+        sides(),
+        sides(),
+        texts(|_| "success"),
+        texts(|row| row.kind.name()),
+        texts(|row| &row.scene),
+    ];
+    RecordBatch::try_new(schema(), columns)
+}
+
+/// What is known of one pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    pub kind: Kind,
+    pub scene: Scene,
+}
+
+/// A file that is none of this world's.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read what is true in {path}: {reason}; was it written by `capfilt demo --make-data`?")]
+pub struct KnownError {
+    path: String,
+    reason: String,
+}
+
+/// What is known of a file's pairs, by key. Memory: about 200 bytes a row.
+///
+/// # Errors
+/// When the file does not read, or is none of this world's.
+pub fn known(path: &Path) -> Result<Vec<(String, Known)>, KnownError> {
+    let fail = |reason: String| KnownError { path: path.display().to_string(), reason };
+    let file = File::open(path).map_err(|error| fail(error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| fail(error.to_string()))?;
+    let wanted = ["key", "truth", "scene"];
+    for name in wanted {
+        let field = builder.schema().field_with_name(name).map_err(|_| fail(format!("it has no column `{name}`")))?;
+        if field.data_type() != &DataType::Utf8 {
+            return Err(fail(format!("its column `{name}` is {}, not Utf8", field.data_type())));
+        }
+    }
+    let mask = ProjectionMask::columns(builder.parquet_schema(), wanted);
+    let reader = builder.with_projection(mask).build().map_err(|error| fail(error.to_string()))?;
+    let mut all = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|error| fail(error.to_string()))?;
+        for i in 0..batch.num_rows() {
+            all.push(row(&batch, i).map_err(fail)?);
+        }
+    }
+    Ok(all)
+}
+
+fn row(batch: &RecordBatch, i: usize) -> Result<(String, Known), String> {
+    let text = |name: &str| {
+        let column = batch.column_by_name(name).map(|column| column.as_string::<i32>());
+        column.map(|column| column.value(i)).ok_or_else(|| format!("it has no column `{name}`"))
+    };
+    let (key, kind) = (text("key")?, text("truth")?);
+    let kind = Kind::parse(kind).ok_or_else(|| format!("row {key} is of kind `{kind}`"))?;
+    let scene = Scene::parse(text("scene")?).map_err(|error| format!("row {key}: {error}"))?;
+    Ok((key.to_owned(), Known { kind, scene }))
+}

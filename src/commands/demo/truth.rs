@@ -1,0 +1,113 @@
+//! `capfilt demo --truth`: how true the verdicts of a job over the demo's pictures are.
+
+use crate::exit::{Blame as _, Ending, Exit, Failure};
+use anyhow::Context as _;
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::{commits, job, standing};
+use capfilt_pipeline::output::read_ledger;
+use capfilt_schemas::{
+    ledger::{LedgerRow, Scored},
+    names::Table,
+    status::RowStatus,
+};
+use capfilt_world::{
+    known,
+    noise::Kind,
+    score::{Found, Judgement, Score, Text},
+};
+use futures::TryStreamExt as _;
+use std::path::PathBuf;
+
+pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
+    let mut rows = Vec::new();
+    for path in files(input)? {
+        rows.extend(known(&path).usage()?);
+    }
+    let mut score = Score::of(rows);
+    let bucket = Bucket::open(url).usage()?;
+    let (_, plan) = job::load(&bucket).await.environment()?;
+    let standing = standing(&bucket).await.environment()?;
+    let results = commits::counted(&bucket, &plan, &standing);
+    let mut results = std::pin::pin!(results);
+    while let Some(result) = results.try_next().await.environment()? {
+        // A shard at a time: its rows are in memory.
+        for ledger in result.commit.outputs.iter().filter(|output| output.table == Table::Ledger) {
+            for row in read_ledger(&bucket, ledger, usize::MAX).await.environment()? {
+                score.add(&judgement(row)).usage()?;
+            }
+        }
+    }
+    let found = score.found();
+    if json {
+        println!("{}", serde_json::to_string(&found).environment()?);
+    } else {
+        show(&found);
+    }
+    Ok(Exit::Done)
+}
+
+/// Files as they are named, and those in folders.
+fn files(input: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in input {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = path.read_dir().with_context(|| format!("cannot list {}", path.display())).usage()?;
+        let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        found.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+fn judgement(row: LedgerRow) -> Judgement {
+    let text = |text: String, scored: Option<Scored>| Text {
+        text,
+        p_match: scored.map(|scored| scored.itm),
+        kept: scored.is_some_and(|scored| scored.kept),
+    };
+    Judgement {
+        key: row.key.unwrap_or_default(),
+        status: row.status.to_string(),
+        is_judged: row.status == RowStatus::Judged,
+        web: text(row.web_text.unwrap_or_default(), row.web_score),
+        synthetic: row.synthetic.into_iter().map(|caption| text(caption.text, caption.scored)).collect(),
+    }
+}
+
+fn show(found: &Found) {
+    let Found { rows, input_rows, missing_keys, doubled_keys, .. } = found;
+    println!("{rows} rows of {input_rows}: {missing_keys} missing, {doubled_keys} doubled");
+    for (label, share) in [
+        ("web texts that are true, as they came", found.web_true_raw),
+        ("web texts kept", found.web_kept),
+        ("  of these true (precision)", found.web_kept_true),
+        ("  of the true ones kept (recall)", found.web_true_kept),
+    ] {
+        println!("{label:40} {}", percent(share));
+    }
+    let kinds = Kind::ALL.into_iter().filter_map(|kind| Some((kind, *found.kept_by_kind.get(&kind)?)));
+    let kinds: Vec<String> = kinds.map(|(kind, share)| format!("{} {}", kind.name(), percent(share).trim())).collect();
+    println!("{:40}  {}", "kept by kind of web text", kinds.join(", "));
+    println!("{:40}  {}", "P(match), true above swapped (ROC-AUC)", area(found.auc_swapped));
+    println!("{:40}  {}", "P(match), true above unrelated (ROC-AUC)", area(found.auc_unrelated));
+    for (label, share) in [
+        ("generated captions that are true", found.synthetic_true_raw),
+        ("  that say nothing one could check", found.synthetic_unparsable),
+        ("generated captions kept", found.synthetic_kept),
+        ("  of these true (precision)", found.synthetic_kept_true),
+    ] {
+        println!("{label:40} {}", percent(share));
+    }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or("    –".to_owned(), |share| format!("{share:5.1} %"))
+}
+
+fn area(area: Option<f64>) -> String {
+    area.map_or("–".to_owned(), |area| format!("{area:.4}"))
+}
