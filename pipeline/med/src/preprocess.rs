@@ -67,7 +67,6 @@ impl Normalisation {
     pub fn apply(&self, images: &PixelBatch, device: Device, kind: Kind) -> Result<Tensor, TchError> {
         let (n, side) = (images.len() as i64, images.side() as i64);
         let pixels_u8 = Tensor::f_from_data_size(images.pixels_u8(), &[n, side, side, 3], Kind::Uint8)?;
-        let pixels_u8 = if device.is_cuda() { pixels_u8.f_pin_memory(device)? } else { pixels_u8 };
         let scaled =
             pixels_u8.f_to_device(device)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?.f_div_scalar(255.0)?;
         let mean =

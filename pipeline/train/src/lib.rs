@@ -7,7 +7,6 @@ pub mod checkpoint;
 pub mod contrast;
 pub mod data;
 pub mod error;
-pub mod eval;
 pub mod language;
 pub mod learner;
 pub mod lineage;

@@ -60,6 +60,8 @@ pub fn write(path: &Path, tensors: &[(String, Tensor)], notes: HashMap<String, S
     for (name, tensor) in tensors {
         stored.push((name.as_str(), Stored::new(tensor)?));
     }
+    // Created here, as the user's umask says; the library's own files are for nobody else's eyes.
+    std::fs::File::create(path).map_err(io)?;
     serialize_to_file(stored, Some(notes), path).map_err(|error| match error {
         safetensors::SafeTensorError::IoError(source) => io(source),
         other => io(std::io::Error::other(other)),

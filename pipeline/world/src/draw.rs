@@ -6,7 +6,7 @@ use crate::{
     scene::{Axis, Scene, Shape, Size},
     shapes::{REACH, TURN, is_inside},
 };
-use rand::RngExt as _;
+use rand::{RngExt as _, SeedableRng as _};
 use std::f32::consts::TAU;
 
 /// Points of a pixel that are looked at along each axis; their share inside a shape is its coverage.
@@ -31,12 +31,14 @@ struct Placed {
     rgb: Rgb,
 }
 
-/// Draws a scene: `side × side × 3` bytes, row by row, red first.
+/// Draws a scene: `side × side × 3` bytes, row by row, red first. But for its grain a picture is the same at any side.
 pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
     let objects = place(scene, random);
     let ground = colours::any(scene.background, random);
     let (slope, direction) = (random.random_range(0.0..0.16), random.random_range(0.0..TAU));
     let (sin, cos) = f32::sin_cos(direction);
+    // Numbers of its own, so that what is drawn after a picture does not depend on how many pixels it has.
+    let mut grains = random.fork();
     let mut pixels = Vec::with_capacity(side * side * 3);
     for row in 0..side {
         for column in 0..side {
@@ -48,7 +50,7 @@ pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
                 let covered = coverage(object, x, y, 1.0 / side as f32);
                 rgb = std::array::from_fn(|i| rgb[i] + covered * (object.rgb[i] - rgb[i]));
             }
-            let grain = random.random_range(-GRAIN..GRAIN);
+            let grain = grains.random_range(-GRAIN..GRAIN);
             pixels.extend(rgb.map(|channel| (channel + grain).clamp(0.0, 255.0).round() as u8));
         }
     }

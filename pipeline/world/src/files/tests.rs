@@ -34,6 +34,15 @@ fn pictures_of_other_seeds_sources_and_numbers_are_others() {
 }
 
 #[test]
+fn another_side_changes_nothing_but_the_size() {
+    for number in 0..20 {
+        let row = |side| rows_of(number, &Order { side, ..order() }).unwrap().remove(0);
+        let (small, large) = (row(32), row(96));
+        assert_eq!((small.key, small.caption, small.scene), (large.key, large.caption, large.scene));
+    }
+}
+
+#[test]
 fn kinds_are_counted_and_known_afterwards() {
     let folder = tempfile::tempdir().unwrap();
     let mut heard = 0;
@@ -108,4 +117,25 @@ fn a_file_that_is_none_of_this_world_s_says_what_is_missing() {
     let writer = ArrowWriter::try_new(File::create(&path).unwrap(), Arc::new(schema), None).unwrap();
     writer.close().unwrap();
     assert!(known(&path).unwrap_err().to_string().contains("no column `truth`"));
+}
+
+/// Another version of the random numbers, the grammar or the order of draws would silently make other data of a seed that
+/// models were trained on. A change that is meant is entered here.
+#[test]
+fn a_seed_s_texts_stay_what_they_are() {
+    let order = Order { scenes: 6, seed: 0, ..order() };
+    let texts: Vec<(String, String)> = (0..6)
+        .flat_map(|number| rows_of(number, &order).unwrap())
+        .map(|row| (row.kind.name().to_owned(), row.caption))
+        .collect();
+    let texts: Vec<(&str, &str)> = texts.iter().map(|(kind, text)| (kind.as_str(), text.as_str())).collect();
+    let expected = [
+        ("true", "we see a small purple heart"),
+        ("unrelated", "a white diamond with a brown background"),
+        ("true", "we see a little purple square above a purple disc on a beige background"),
+        ("junk", "photo taken on 2010-01-01"),
+        ("true", "a huge black cross"),
+        ("swapped", "there is a little black plus and a tiny orange star against a turquoise background"),
+    ];
+    assert_eq!(texts, expected);
 }

@@ -1,1 +1,0 @@
-//! Retrieval and captioning metrics (BLIP, section 5).
