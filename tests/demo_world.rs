@@ -110,6 +110,7 @@ fn transformers_and_capfilt_take_every_kind_of_text_to_the_same_ids_and_back() {
     let theirs = json_of(python("tests/demo_world.py").arg("tokens").args([&words, &list]));
 
     let ids = capfilt_world::vocabulary::model_size() as i64;
+    assert_eq!(BertTokens::vocabulary_size(&words).unwrap(), ids, "training counts the ids of a model in its own way");
     let config = TextConfig { vocab_size: ids, bos_token_id: ids - 2, ..TextConfig::default() };
     let bare = folder.path().join("bare");
     fs::create_dir(&bare).unwrap();

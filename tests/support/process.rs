@@ -32,6 +32,16 @@ impl Process {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    /// Sends a signal to the process and to the children it works through, so that all of it stands still or goes on.
+    pub fn signal_all(&self, signal: &str) {
+        let parent = self.child.id().to_string();
+        let children = Command::new("pgrep").args(["-P", &parent]).output().unwrap();
+        let children = String::from_utf8(children.stdout).unwrap();
+        let pids: Vec<&str> = children.split_whitespace().chain([parent.as_str()]).collect();
+        assert!(pids.len() > 1, "a worker has a child for its device");
+        assert!(Command::new("kill").arg(signal).args(pids).status().unwrap().success());
+    }
+
     /// Waits for the end.
     pub fn code(&mut self) -> Option<i32> {
         let since = Instant::now();
