@@ -8,7 +8,12 @@ mod server;
 mod support;
 
 use server::S3;
-use std::{path::Path, process::Command};
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    path::Path,
+    process::Command,
+};
 use support::{
     Job, expect,
     nats::Nats,
@@ -127,13 +132,20 @@ fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
     job.env = s3.env();
     job.env.extend([("CAPFILT_CACHE".to_owned(), cache), ("CAPFILT_LOG".to_owned(), "trace".to_owned())]);
     let url = with_user(&nats, &format!("cleaner:{IN_A_URL}"));
-    let mut coordinator = Process::start(&job, "coordinator", coordinate(&job, &url).args(["--log-format", "json"]));
-    let mut worker = Process::start(&job, "worker", &mut work(&job, &url));
+    let mut coordinator = Process::start(
+        &job,
+        "coordinator",
+        coordinate(&job, &url).args(["--log-format", "json", "--metrics", "127.0.0.1:0"]),
+    );
+    let mut worker = Process::start(&job, "worker", work(&job, &url).args(["--metrics", "127.0.0.1:0"]));
+    let pages = [&mut coordinator, &mut worker].map(metrics_page);
+    assert!(pages.iter().all(|page| page.contains("capfilt_")), "{pages:?}");
     assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)));
     assert!(coordinator.log().contains("TRACE") && worker.log().contains("TRACE"), "nothing was logged");
     let status = expect(&mut job.command_by_url("status"), 0);
     let verify = expect(&mut job.command_by_url("verify"), 0);
     let mut said = vec![("coordinator".to_owned(), coordinator.log()), ("worker".to_owned(), worker.log())];
+    said.extend(pages.map(|page| ("metrics".to_owned(), page)));
     said.extend([&status, &verify].map(|output| ("status, verify".to_owned(), stdout(output) + &stderr(output))));
     let files = files_below(&job.objects).into_iter();
     said.extend(files.map(|path| {
@@ -146,6 +158,19 @@ fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
             assert!(at.is_none(), "{name}: {}", text.lines().find(|line| line.contains(secret)).unwrap_or_default());
         }
     }
+}
+
+/// What a process serves for Prometheus.
+fn metrics_page(process: &mut Process) -> String {
+    process.wait_for("/metrics");
+    let log = process.log();
+    let (_, url) = log.split_once("metrics at http://").unwrap();
+    let (address, _) = url.split_once("/metrics").unwrap();
+    let mut connection = TcpStream::connect(address).unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    page
 }
 
 fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
