@@ -4,6 +4,8 @@
 
 mod support;
 
+use capfilt_coordinator::dispatch::cluster::Link;
+use capfilt_schemas::{cluster::QueueNames, plan::ShardId};
 use support::{
     Job, expect,
     nats::Nats,
@@ -107,4 +109,26 @@ fn a_second_coordinator_goes_on_when_the_first_is_killed() {
     first.child.kill().unwrap();
     assert_eq!((second.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", second.log(), worker.log());
     assert_whole(&job);
+}
+
+#[tokio::test]
+async fn a_worker_of_another_release_stops_and_names_both_versions() {
+    let Some(nats) = Nats::start() else { return };
+    let job = shared_job();
+    let mut coordinator = patient_coordinator(&job, &nats, "coordinator");
+    coordinator.wait_for("no worker is there");
+    // The same place in the queue, filled by a coordinator that is years ahead.
+    let names = QueueNames::of(&std::fs::read(job.objects.join("job.json")).unwrap());
+    let shard = ShardId::of("a.parquet", "1", 0..1);
+    let foreign = r#"{"version":9,"program":"7.5.0","shards":["in another form"]}"#;
+    let link = Link { url: nats.url(), ..Link::default() };
+    let client = link.connect(|_| {}).await.unwrap();
+    let taken_in = client.request(names.again(&shard), foreign.into()).await.unwrap();
+    assert!(!String::from_utf8_lossy(&taken_in.payload).contains("error"), "{taken_in:?}");
+    let mut worker = worker(&job, &nats, "worker");
+    assert_eq!(worker.code(), Some(3), "{}", worker.log());
+    let own = concat!("this capfilt ", env!("CARGO_PKG_VERSION"));
+    for said in ["version 9 (capfilt 7.5.0)", own, "the same release on every machine"] {
+        assert!(worker.log().contains(said), "{said}: {}", worker.log());
+    }
 }

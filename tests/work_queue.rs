@@ -19,7 +19,7 @@ fn shard(i: u32) -> Shard {
 }
 
 fn messages(shards: std::ops::Range<u32>) -> impl Iterator<Item = ShardMessage> {
-    shards.map(|i| ShardMessage { shard: shard(i), is_new: true })
+    shards.map(|i| ShardMessage::new(shard(i), true))
 }
 
 async fn queue(nats: &Nats) -> JobQueue {
@@ -52,7 +52,7 @@ async fn what_is_acknowledged_is_not_in_the_queue_any_more() {
     let mut taken = consumer.fetch().max_messages(2).messages().await.unwrap();
     let (done, held) = (taken.next().await.unwrap().unwrap(), taken.next().await.unwrap().unwrap());
     done.double_ack().await.unwrap();
-    let id = |payload: &[u8]| serde_json::from_slice::<ShardMessage>(payload).unwrap().shard.id;
+    let id = |payload: &[u8]| ShardMessage::parse(payload).unwrap().shard.id;
     let found = queue.shards().await.unwrap();
     assert_eq!(found.len(), 2);
     assert!(!found.contains(&id(&done.payload)) && found.contains(&id(&held.payload)));

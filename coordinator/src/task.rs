@@ -50,6 +50,6 @@ impl Task {
 
 impl From<Task> for ShardMessage {
     fn from(task: Task) -> Self {
-        Self { is_new: task.is_new(), shard: task.shard }
+        Self::new(task.shard.clone(), task.is_new())
     }
 }

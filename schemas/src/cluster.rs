@@ -12,8 +12,8 @@
 use crate::{commit::Cost, failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
 use serde::{Deserialize, Serialize};
 
-/// Version of the messages; it is part of the names, so that two versions never meet.
-pub const VERSION: u32 = 1;
+/// Version of the messages. The names do not have it, so that two versions meet, and say so.
+pub const VERSION: u32 = 2;
 
 /// Names of a job's stream and subjects. The key follows from the bytes of `job.json`, so that everyone who reads the same
 /// job finds the same queue, by whatever URL they reached it.
@@ -24,7 +24,7 @@ pub struct QueueNames {
 
 impl QueueNames {
     pub fn of(job_json: &[u8]) -> Self {
-        Self { key: format!("{}v{VERSION}", &sha256_hex(job_json)[..16]) }
+        Self { key: sha256_hex(job_json)[..16].to_owned() }
     }
 
     pub fn stream(&self) -> String {
@@ -68,9 +68,48 @@ impl QueueNames {
 /// An open shard.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardMessage {
+    version: u32,
+    /// Release of the coordinator that put it into the queue.
+    program: String,
     pub shard: Shard,
     /// Whether nothing was on record of it when it was put into the queue: it can be begun without a look at the bucket.
     pub is_new: bool,
+}
+
+/// Why a message of the queue is of no use here.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    #[error(
+        "the coordinator's messages have version {version} (capfilt {program}), this capfilt {} has version {VERSION}; \
+         run the same release on every machine", env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion { version: u32, program: String },
+    #[error("it is no shard")]
+    NoShard,
+}
+
+impl ShardMessage {
+    pub fn new(shard: Shard, is_new: bool) -> Self {
+        Self { version: VERSION, program: env!("CARGO_PKG_VERSION").to_owned(), shard, is_new }
+    }
+
+    /// Reads a message.
+    ///
+    /// # Errors
+    /// When it is of another version, whatever else is in it, or no such message at all.
+    pub fn parse(payload: &[u8]) -> Result<Self, Unreadable> {
+        /// What every version has.
+        #[derive(Deserialize)]
+        struct Header {
+            version: u32,
+            program: String,
+        }
+        let Header { version, program } = serde_json::from_slice(payload).map_err(|_| Unreadable::NoShard)?;
+        if version != VERSION {
+            return Err(Unreadable::OtherVersion { version, program });
+        }
+        serde_json::from_slice(payload).map_err(|_| Unreadable::NoShard)
+    }
 }
 
 /// What a worker or a coordinator tells everyone.

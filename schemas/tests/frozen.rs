@@ -150,7 +150,7 @@ fn records(out: &mut String) {
         captions: vec![KnownCaption { picture: "p".into(), ids: vec![1, 2], log_probabilities: vec![-0.5] }],
     };
     let queue = QueueNames::of(b"job");
-    let message = ShardMessage { shard: shard.clone(), is_new: true };
+    let message = ShardMessage::new(shard.clone(), true);
     let report = WorkerReport {
         worker: "w".into(),
         devices: vec!["cpu".into()],

@@ -20,7 +20,7 @@ pub use observe::{Change, Observation, Progress, WorkerState, WorkerView};
 
 use crate::{ShardState, Standing, Task};
 use capfilt_bucket::BucketError;
-use capfilt_schemas::{failure::Failure, plan::Shard};
+use capfilt_schemas::{cluster::Unreadable, failure::Failure, plan::Shard};
 
 /// What is left of a job, and what was done before.
 #[derive(Debug, Clone, Default)]
@@ -128,6 +128,8 @@ pub enum DispatchError {
     },
     #[error("the coordinator stopped the job: {why}")]
     Stopped { why: String },
+    #[error("cannot work on this job: {0}")]
+    Foreign(#[from] Unreadable),
     #[error(transparent)]
     Link(#[from] cluster::LinkError),
     #[error(transparent)]

@@ -304,8 +304,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let Ok(open) = self.job.queue.shards().await else { return };
         let plan = self.job.plan.iter();
         let uncopied = plan.filter(|shard| open.contains(&shard.id) && !self.copied.contains(&shard.id));
-        let copies: Vec<ShardMessage> =
-            uncopied.map(|shard| ShardMessage { shard: shard.clone(), is_new: false }).collect();
+        let copies: Vec<ShardMessage> = uncopied.map(|shard| ShardMessage::new(shard.clone(), false)).collect();
         let ids: Vec<ShardId> = copies.iter().map(|copy| copy.shard.id.clone()).collect();
         if self.job.queue.fill(copies.into_iter(), Place::Again).await.is_ok() {
             self.view.progress.copies += ids.len() as u64;

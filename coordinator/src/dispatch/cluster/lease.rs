@@ -245,6 +245,7 @@ impl Keeper {
                 // A closed channel says that nothing follows.
                 self.shards = mpsc::channel(1).0;
             }
+            Pulled::Foreign(foreign) => drop(self.shards.send(Err(foreign.into())).await),
         }
     }
 

@@ -4,19 +4,29 @@ use super::queue::JobQueue;
 use crate::{Task, standing_of};
 use async_nats::jetstream::{AckKind, Message, consumer::PullConsumer};
 use capfilt_bucket::Bucket;
-use capfilt_schemas::{cluster::ShardMessage, plan::ShardId};
+use capfilt_schemas::{
+    cluster::{ShardMessage, Unreadable},
+    plan::ShardId,
+};
 use futures::StreamExt as _;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
-/// How long one pull waits at the server for a shard. One that died with its server is missed after twice that time.
-const PULL: Duration = Duration::from_secs(2);
+/// How long one pull waits at the server for a shard.
+const PULL: Duration = Duration::from_secs(1);
+
+/// A question that has no answer by then died with its server. What is left of a pause when a new leader has been elected
+/// is at most this long.
+const OVERDUE: Duration = Duration::from_millis(1500);
 
 /// Time before a failed pull is tried again.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// Empty pulls after which it is asked whether the job is over: its last word may have been lost.
-const EMPTY_PULLS: u32 = 15;
+/// Pulls in vain after which it is asked whether the job is over: its last word may have been lost. From 5 to 20 seconds.
+const VAIN_PULLS: u32 = 20;
 
 /// A copy of a shard that is being worked on here goes to somebody else.
 const NOT_HERE: Duration = Duration::from_secs(2);
@@ -29,6 +39,8 @@ pub(super) enum Pulled {
     Task(Box<Task>),
     /// The job is sealed.
     Over,
+    /// The queue speaks another version.
+    Foreign(Unreadable),
 }
 
 /// Pulls a shard for every wish, until nobody wishes any more.
@@ -43,8 +55,8 @@ pub(super) async fn pull(
     let mut puller = Puller { queue, bucket, attempts, consumer: None, held };
     while wanted.recv().await.is_some() {
         let pulled = puller.next().await;
-        let is_over = matches!(pulled, Pulled::Over);
-        if out.send(pulled).await.is_err() || is_over {
+        let is_last = !matches!(pulled, Pulled::Task(_));
+        if out.send(pulled).await.is_err() || is_last {
             return;
         }
     }
@@ -61,7 +73,7 @@ struct Puller {
 impl Puller {
     /// Waits until there is a shard to do, or the job is over.
     async fn next(&mut self) -> Pulled {
-        let mut empty = 0;
+        let mut vain = 0;
         loop {
             match self.message().await {
                 Some(message) => {
@@ -70,8 +82,8 @@ impl Puller {
                     }
                 }
                 None => {
-                    empty += 1;
-                    if (self.consumer.is_none() || empty % EMPTY_PULLS == 0) && self.is_over().await {
+                    vain += 1;
+                    if vain % VAIN_PULLS == 0 && self.is_over().await {
                         return Pulled::Over;
                     }
                 }
@@ -82,24 +94,23 @@ impl Puller {
     /// One message, or `None` after a while without one.
     async fn message(&mut self) -> Option<Message> {
         if self.consumer.is_none() {
-            self.consumer = self.queue.consumer().await.ok().flatten();
+            // Asked once: it goes by its name, so it stays good when the queue is lost and made anew.
+            self.consumer = timeout(OVERDUE, self.queue.consumer()).await.ok()?.ok().flatten();
         }
         let Some(consumer) = &self.consumer else {
             sleep(TRY_EVERY).await;
             return None;
         };
-        let batch = consumer.batch().max_messages(1).expires(PULL).messages().await;
-        let pulled = match batch {
-            // The server may be gone without a word; its own limit is a little shorter than ours.
-            Ok(mut batch) => tokio::time::timeout(PULL * 2, batch.next()).await.ok().flatten(),
-            Err(error) => Some(Err(error.into())),
-        };
-        match pulled {
-            Some(Ok(message)) => Some(message),
-            None => None,
-            Some(Err(error)) => {
+        // The server may be gone without a word; its own limit is shorter than ours.
+        let pulled = timeout(OVERDUE, async {
+            let mut batch = consumer.batch().max_messages(1).expires(PULL).messages().await?;
+            batch.next().await.transpose()
+        });
+        match pulled.await {
+            Ok(Ok(message)) => message,
+            Err(_) => None,
+            Ok(Err(error)) => {
                 tracing::debug!(%error, "a pull failed");
-                self.consumer = None;
                 sleep(TRY_EVERY).await;
                 None
             }
@@ -108,11 +119,18 @@ impl Puller {
 
     /// Looks at a message; `None` when its shard needs no work from us.
     async fn admit(&mut self, message: Message) -> Option<Pulled> {
-        let parsed: Result<ShardMessage, _> = serde_json::from_slice(&message.payload);
-        let Ok(ShardMessage { shard, is_new }) = parsed else {
-            tracing::warn!(subject = %message.subject, "a message that is no shard; it is dropped");
-            let _ = message.ack_with(AckKind::Term).await;
-            return None;
+        let ShardMessage { shard, is_new, .. } = match ShardMessage::parse(&message.payload) {
+            Ok(parsed) => parsed,
+            Err(foreign @ Unreadable::OtherVersion { .. }) => {
+                // Others may be able to read it.
+                let _ = message.ack_with(AckKind::Nak(None)).await;
+                return Some(Pulled::Foreign(foreign));
+            }
+            Err(Unreadable::NoShard) => {
+                tracing::warn!(subject = %message.subject, "a message that is no shard; it is dropped");
+                let _ = message.ack_with(AckKind::Term).await;
+                return None;
+            }
         };
         let is_copy = *message.subject == *self.queue.names.again(&shard.id);
         let is_first_delivery = message.info().is_ok_and(|info| info.delivered <= 1);
@@ -126,7 +144,7 @@ impl Puller {
                 }
                 Err(error) => {
                     tracing::warn!(%error, shard = %shard.id, "cannot look at the shard's standing; giving it back");
-                    let _ = message.ack_with(AckKind::Nak(Some(TRY_EVERY))).await;
+                    let _ = message.ack_with(AckKind::Nak(Some(OVERDUE))).await;
                     return None;
                 }
             }
