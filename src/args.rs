@@ -1,5 +1,6 @@
 //! The command line.
 
+use capfilt_schemas::{export::Format, settings::training_data::Texts};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -49,6 +50,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Train MED, or fine-tune it to a filter or a captioner; running it again resumes
     Train(TrainArgs),
+    /// Write human pairs and what cleaning jobs kept as one data set for other trainers, each pair once
+    Export(ExportArgs),
     /// Say where a trained model comes from: data, settings, parents
     Lineage(LineageArgs),
     /// Make pictures whose captions are known to be true or false, to try everything on; say how true a job's verdicts are
@@ -378,6 +381,84 @@ pub enum TrainTask {
     Filter,
     /// Language model
     Captioner,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(group(clap::ArgGroup::new("sources").required(true).multiple(true)))]
+pub struct ExportArgs {
+    /// Files of pairs that people wrote, or a folder or prefix with them; may be given several times
+    #[arg(long, value_name = "URL", group = "sources")]
+    pub human: Vec<String>,
+    /// A finished cleaning job, read by its newest manifest; may be given several times
+    #[arg(long, value_name = "URL", group = "sources")]
+    pub job: Vec<String>,
+    /// Where the files go; export.json is written there last
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    #[arg(long, value_enum)]
+    pub format: ExportFormat,
+    /// Which of the texts that a job kept of an image
+    #[arg(long, value_enum, default_value = "both")]
+    pub texts: ExportTexts,
+    /// Column of --human with the row's own name
+    #[arg(long, value_name = "COLUMN", default_value = "key")]
+    pub key: String,
+    /// Column of --human with the image: bytes, Hugging Face's struct{bytes, path}, or a path below the URL
+    #[arg(long, value_name = "COLUMN", default_value = "jpg")]
+    pub image: String,
+    /// Column of --human with the text
+    #[arg(long, value_name = "COLUMN", default_value = "caption")]
+    pub text: String,
+    /// Rows of --human to take: "width >= 224"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// Images of one file, in MiB; memory is about twice that
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub file_mib: u64,
+    /// Print the record as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One row a pair, with Hugging Face's image column
+    Parquet,
+    /// Tar files
+    Webdataset,
+    /// BLIP's JSON lists, with each image as a file
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportTexts {
+    /// Every kept text is a pair of its own
+    Both,
+    Web,
+    Synthetic,
+    /// Of each image the text that matches best
+    Score,
+}
+
+impl From<ExportFormat> for Format {
+    fn from(format: ExportFormat) -> Self {
+        match format {
+            ExportFormat::Parquet => Self::Parquet,
+            ExportFormat::Webdataset => Self::Webdataset,
+            ExportFormat::Json => Self::Json,
+        }
+    }
+}
+
+impl From<ExportTexts> for Texts {
+    fn from(texts: ExportTexts) -> Self {
+        match texts {
+            ExportTexts::Both => Self::Both,
+            ExportTexts::Web => Self::Web,
+            ExportTexts::Synthetic => Self::Synthetic,
+            ExportTexts::Score => Self::Score,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,20 +1,19 @@
 //! The data a training run names, opened: files and row groups as a plan finds them.
 
 use crate::{
+    cleaned,
     commands::blamed,
     exit::{Blame as _, Failure},
     say,
 };
-use capfilt_bucket::Place;
+use capfilt_bucket::{Place, without_secrets};
+use capfilt_coordinator::cleaned::PairsTable;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
     predicate::Predicate,
     settings::{self, Settings, train::Training, training_data::DataSource},
 };
-use capfilt_train::data::{Dataset, Source};
-
-/// Words of a text that a model learns, as BLIP cuts them.
-const MAX_WORDS: usize = 30;
+use capfilt_train::data::{Choice, Content, Dataset, JobTable, MAX_WORDS, Source};
 
 /// Reads the footers of all sources.
 pub async fn open(training: &Training) -> Result<Dataset, Failure> {
@@ -26,27 +25,52 @@ pub async fn open(training: &Training) -> Result<Dataset, Failure> {
 }
 
 async fn open_source(source: &DataSource, training: &Training) -> Result<Source, Failure> {
+    let content = if source.job.is_empty() { rows(source, training).await? } else { job(source).await? };
+    let url = if source.job.is_empty() { &source.url } else { &source.job };
+    Ok(Source { place: Place::open(url).usage()?, weight: source.weight, content })
+}
+
+async fn rows(source: &DataSource, training: &Training) -> Result<Content, Failure> {
     let place = Place::open(&source.url).usage()?;
-    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, training)).await)?;
+    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, &training.run.folder)).await)?;
     plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
-    let selection = source.filter.as_deref().map(Predicate::parse).transpose().usage()?;
-    let columns = InputColumns {
+    Ok(Content::Rows { shards: plan.shards, columns: columns(source)? })
+}
+
+/// What is read of a source's rows.
+pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
+    Ok(InputColumns {
         key: source.key.clone(),
         image: source.image.clone(),
         text: source.text.clone(),
-        selection,
+        selection: source.filter.as_deref().map(Predicate::parse).transpose().usage()?,
         passthrough: Vec::new(),
         max_words: MAX_WORDS,
         image_bytes: settings::Limits::default().image_bytes.0,
         seed: 0,
-    };
-    Ok(Source { place, shards: plan.shards, columns, weight: source.weight })
+    })
 }
 
-/// A source as the input of a job that is never run: it is planned alike, every row group a shard.
-fn as_input(source: &DataSource, training: &Training) -> Settings {
+async fn job(source: &DataSource) -> Result<Content, Failure> {
+    let cleaned = cleaned::open(&source.job).await?;
+    let manifest = &cleaned.manifest;
+    let (texts, quarantined) = (source.texts.name(), manifest.quarantined.len());
+    say::line(format!(
+        "{}: version {} of {} pairs, texts {texts}{}",
+        without_secrets(&source.job),
+        manifest.n,
+        manifest.tally.pairs,
+        if quarantined > 0 { format!("; {quarantined} shards are quarantined and not in it") } else { String::new() },
+    ));
+    let table = |table: PairsTable| JobTable { object: table.object, web: table.web, synthetic: table.synthetic };
+    let choice = Choice { texts: source.texts, synthetic_share: source.synthetic_share };
+    Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice })
+}
+
+/// A source as the input of a job that is never run: it is planned alike, every row group a shard. `own` is where we write.
+pub fn as_input(source: &DataSource, own: &str) -> Settings {
     Settings {
-        job: settings::Job { url: training.run.folder.clone(), seed: 0 },
+        job: settings::Job { url: own.to_owned(), seed: 0 },
         input: settings::Input {
             url: source.url.clone(),
             key: source.key.clone(),

@@ -8,13 +8,14 @@ use std::{
 };
 
 /// What each crate may import of ours.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("capfilt-schemas", &[]),
     ("capfilt-bucket", &["capfilt-schemas"]),
     ("capfilt-pipeline", &["capfilt-schemas", "capfilt-bucket"]),
     ("capfilt-med", &["capfilt-pipeline"]),
     ("capfilt-train", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline", "capfilt-med"]),
     ("capfilt-world", &[]),
+    ("capfilt-export", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),
     ("capfilt-workers", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-bucket"]),
 ];

@@ -2,6 +2,7 @@
 
 mod changed;
 pub mod check;
+pub mod cleaned;
 mod columns;
 pub mod commits;
 pub mod crashes;

@@ -114,6 +114,11 @@ impl Books {
         }
     }
 
+    /// Digest over what was added.
+    pub(crate) fn digest(&self) -> String {
+        self.digest.clone().finish()
+    }
+
     pub(crate) fn close(self, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Manifest {
         let attempts = job.settings.limits.attempts;
         let quarantined = plan.iter().filter_map(|shard| match standing.of(&shard.id, attempts) {

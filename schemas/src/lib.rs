@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod commit;
+pub mod export;
 pub mod failure;
 pub mod hash;
 pub mod job;

@@ -7,6 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     cluster::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
     commit::{Commit, Cost, Output, Timings},
+    export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
     job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
     known_answers::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
@@ -43,6 +44,7 @@ fn everything() -> String {
         ("pairs", pairs::schema(&passed)),
         ("quarantine", quarantine::schema()),
         ("plan", plan::schema()),
+        ("export", export::schema()),
     ] {
         columns(&mut out, name, &schema);
     }
@@ -149,6 +151,17 @@ fn records(out: &mut String) {
         scores: vec![KnownScore { picture: "p".into(), text: "t".into(), itm: 0.5, itc: 0.25 }],
         captions: vec![KnownCaption { picture: "p".into(), ids: vec![1, 2], log_probabilities: vec![-0.5] }],
     };
+    let exported = ExportRecord {
+        version: export::VERSION,
+        capfilt: "0".into(),
+        format: Format::Webdataset,
+        sources: vec![
+            export::Source::Human { url: "h".into(), version: "v".into() },
+            export::Source::Job { url: "j".into(), manifest: 1, digest: "d".into(), texts: "both".into() },
+        ],
+        counts: Counts { read: 6, human: 1, web: 1, synthetic: 1, duplicates: 2, unusable: 1, images: 2 },
+        files: vec![export::File { path: "p".into(), pairs: 3, bytes: 4, sha256: "s".into() }],
+    };
     let queue = QueueNames::of(b"job");
     let message = ShardMessage::new(shard.clone(), true);
     let report = WorkerReport {
@@ -211,6 +224,7 @@ fn records(out: &mut String) {
         serde_json::to_value(answers),
         serde_json::to_value(assignment),
         serde_json::to_value(event),
+        serde_json::to_value(exported),
         serde_json::to_value(message),
         serde_json::to_value(news),
         serde_json::to_value([End::Done, End::Stopped { why: "w".into() }]),

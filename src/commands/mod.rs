@@ -6,6 +6,7 @@ mod check;
 mod cluster;
 mod demo;
 mod device;
+mod export;
 mod gc;
 mod image_file;
 mod lineage;
@@ -37,6 +38,7 @@ pub async fn run(command: Command) -> Ending {
         Command::Caption(args) => caption::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args).await,
+        Command::Export(args) => export::run(&args).await,
         Command::Lineage(args) => lineage::run(&args),
         Command::Demo(args) => demo::run(&args).await,
         Command::Device(args) => device::run(&args).await,

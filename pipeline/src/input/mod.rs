@@ -3,11 +3,13 @@
 mod columns;
 mod control;
 mod images;
+mod pairs;
 mod reader;
 mod selection;
 mod source;
 
 pub use columns::ColumnError;
+pub use pairs::{CleanedRow, KeptText, PairsReader};
 pub use reader::{InputColumns, ReadError, Rows, ShardReader};
 
 use bytes::Bytes;

@@ -258,8 +258,9 @@ impl Training {
                 "say which checkpoint to start from, or with model.vocabulary the folder of a tokenizer, to start from scratch",
             ),
         ];
-        match rules.into_iter().find(|rule| rule.0) {
-            Some((_, key, value, why)) => Err(SettingsError::Value { key, value, why }),
+        let own = rules.into_iter().find(|rule| rule.0).map(|(_, key, value, why)| (key, value, why));
+        match own.or_else(|| self.data.iter().find_map(DataSource::fault)) {
+            Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
             None => Ok(()),
         }
     }
@@ -308,6 +309,14 @@ mod tests {
         let overrides = ["objective.queue=120", "run.batch=60"].map(str::to_owned);
         let settings = Training::parse(Task::Filter, OWN, &overrides).unwrap();
         assert_eq!((settings.objective.queue, settings.run.batch, settings.objective.momentum), (120, 60, 0.995));
+        let data = |source: &str| {
+            let text = OWN.replace("url='/d'", source);
+            Training::parse(Task::Filter, &text, &[]).err().map_or_else(String::new, |error| error.to_string())
+        };
+        assert_eq!(data("job='/j'\ntexts='random'"), "");
+        for wrong in ["weight=1.0", "url='/d'\njob='/j'", "url='/d'\ntexts='web'", "job='/j'\nwhere='a = 1'"] {
+            assert!(data(wrong).contains("data."), "{wrong}: {}", data(wrong));
+        }
         let error = Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("did you mean `queue`"), "{error}");
     }

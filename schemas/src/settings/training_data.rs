@@ -2,12 +2,22 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One source of pairs: Parquet files with an image and a text in each row.
+/// One source of pairs: Parquet files with an image and a text in each row, or a finished cleaning job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSource {
     /// A Parquet file, or a folder or prefix with any number of them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
+    /// Instead of `url`: the URL of a finished cleaning job, whose kept pairs are read by its newest manifest.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub job: String,
+    /// Which of the texts that a job kept of an image are learnt.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub texts: Texts,
+    /// With `texts = "random"`: how often a synthetic text is taken where a web text was kept too.
+    #[serde(default = "half", skip_serializing_if = "is_half")]
+    pub synthetic_share: f64,
     /// Column with the row's own name.
     #[serde(default = "default_key")]
     pub key: String,
@@ -25,6 +35,80 @@ pub struct DataSource {
     pub weight: f64,
 }
 
+/// Which of an image's kept texts are learnt (BLIP learns each as a pair of its own).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Texts {
+    /// Every kept text is a pair of its own.
+    #[default]
+    Both,
+    /// Kept web texts alone.
+    Web,
+    /// Kept synthetic texts alone.
+    Synthetic,
+    /// Each image is one pair; each time it is seen, one of its texts is drawn.
+    Random,
+    /// Each image is one pair, with the text that matches best.
+    Score,
+}
+
+impl Texts {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Web => "web",
+            Self::Synthetic => "synthetic",
+            Self::Random => "random",
+            Self::Score => "score",
+        }
+    }
+}
+
+impl DataSource {
+    /// Files of pairs with these columns, each pair once.
+    pub fn of_files(url: &str, key: &str, image: &str, text: &str, filter: Option<&str>) -> Self {
+        let [url, key, image, text] = [url, key, image, text].map(str::to_owned);
+        let (job, texts, synthetic_share, weight) = (String::new(), Texts::default(), half(), once());
+        Self { url, job, texts, synthetic_share, key, image, text, filter: filter.map(str::to_owned), weight }
+    }
+
+    /// What is wrong with it: key, value and what to do.
+    pub(super) fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+        let is_job = !self.job.is_empty();
+        let rules = [
+            (
+                is_job != self.url.is_empty(),
+                "data.url",
+                self.url.clone(),
+                "each [[data]] has a url or a job, and not both",
+            ),
+            (
+                is_job && self.filter.is_some(),
+                "data.where",
+                self.filter.clone().unwrap_or_default(),
+                "rows of a job were chosen when it ran",
+            ),
+            (!is_job && self.texts != Texts::Both, "data.texts", self.texts.name().into(), "only a job has several"),
+            (
+                !(0.0..=1.0).contains(&self.synthetic_share),
+                "data.synthetic_share",
+                self.synthetic_share.to_string(),
+                "a share from 0 to 1",
+            ),
+        ];
+        rules.into_iter().find(|rule| rule.0).map(|(_, key, value, next)| (key, value, next))
+    }
+}
+
+fn is_default(texts: &Texts) -> bool {
+    *texts == Texts::default()
+}
+fn half() -> f64 {
+    0.5
+}
+fn is_half(share: &f64) -> bool {
+    *share == half()
+}
 fn default_key() -> String {
     "key".to_owned()
 }

@@ -4,25 +4,119 @@ use super::{DataError, order};
 use capfilt_bucket::Place;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
+    commit::Output,
     plan::Shard,
-    settings::{train::Training, training_data::Augment},
+    settings::{
+        train::Training,
+        training_data::{Augment, Texts},
+    },
 };
 use sha2::{Digest as _, Sha256};
 
-/// One source of pairs with its row groups, each a shard of its own.
+/// One source of pairs.
 pub struct Source {
     pub place: Place,
-    pub shards: Vec<Shard>,
-    pub columns: InputColumns,
     pub weight: f64,
+    pub content: Content,
 }
 
-/// One row group.
+/// What a source holds.
+pub enum Content {
+    /// Files with an image and a text in each row; each row group is a shard of its own.
+    Rows { shards: Vec<Shard>, columns: InputColumns },
+    /// The pairs tables of a finished job.
+    Job { tables: Vec<JobTable>, choice: Choice },
+}
+
+/// A pairs table of a job: its rows, and the texts in them by where they come from.
+pub struct JobTable {
+    pub object: Output,
+    pub web: u64,
+    pub synthetic: u64,
+}
+
+/// Which texts of an image are learnt, and with [`Texts::Random`] how often a synthetic one.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    pub texts: Texts,
+    pub synthetic_share: f64,
+}
+
+/// Pairs that are read together.
 pub struct Group {
     pub place: Place,
-    pub shard: Shard,
-    pub columns: InputColumns,
     pub weight: f64,
+    pub pairs: u64,
+    pub content: GroupContent,
+}
+
+/// A row group, or a job's table.
+pub enum GroupContent {
+    Rows { shard: Shard, columns: InputColumns },
+    Table { object: Output, choice: Choice },
+}
+
+impl JobTable {
+    /// Pairs it makes under a rule.
+    fn pairs(&self, texts: Texts) -> u64 {
+        match texts {
+            Texts::Both => self.web + self.synthetic,
+            Texts::Web => self.web,
+            Texts::Synthetic => self.synthetic,
+            Texts::Random | Texts::Score => self.object.rows,
+        }
+    }
+}
+
+impl Source {
+    /// Its groups; those that hold nothing of what is wanted are left out.
+    fn into_groups(self) -> Vec<Group> {
+        let Self { place, weight, content } = self;
+        let group = |pairs, content| Group { place: place.clone(), weight, pairs, content };
+        match content {
+            Content::Rows { shards, columns } => {
+                let rows = |shard: Shard| group(shard.rows, GroupContent::Rows { shard, columns: columns.clone() });
+                shards.into_iter().map(rows).collect()
+            }
+            Content::Job { tables, choice } => {
+                let table = |table: JobTable| {
+                    group(table.pairs(choice.texts), GroupContent::Table { object: table.object, choice })
+                };
+                tables.into_iter().map(table).filter(|group| group.pairs > 0).collect()
+            }
+        }
+    }
+}
+
+impl Group {
+    /// The file and the row group in it, for people.
+    pub fn name(&self) -> String {
+        match &self.content {
+            GroupContent::Rows { shard, .. } => format!("{}, row group {}", shard.file.path, shard.row_groups.start),
+            GroupContent::Table { object, .. } => object.path.clone(),
+        }
+    }
+
+    /// Compressed size.
+    fn bytes(&self) -> u64 {
+        match &self.content {
+            GroupContent::Rows { shard, .. } => shard.bytes,
+            GroupContent::Table { object, .. } => object.bytes,
+        }
+    }
+
+    /// What decides its pairs goes into the data set's version.
+    fn name_to(&self, hash: &mut Sha256) {
+        match &self.content {
+            GroupContent::Rows { shard, .. } => hash.update(shard.id.as_str()),
+            GroupContent::Table { object, choice } => {
+                hash.update(&object.sha256);
+                hash.update(choice.texts.name());
+                hash.update(choice.synthetic_share.to_le_bytes());
+            }
+        }
+        hash.update(self.weight.to_le_bytes());
+    }
 }
 
 /// A data set and how it is gone through.
@@ -45,16 +139,9 @@ impl Dataset {
         if let Some(source) = sources.iter().find(|source| !(source.weight > 0.0 && source.weight <= 1000.0)) {
             return Err(DataError::Weight(source.weight));
         }
+        let groups: Vec<Group> = sources.into_iter().flat_map(Source::into_groups).collect();
         let mut hash = Sha256::new();
-        let mut groups = Vec::new();
-        for source in sources {
-            for shard in source.shards {
-                hash.update(shard.id.as_str());
-                hash.update(source.weight.to_le_bytes());
-                let (place, columns) = (source.place.clone(), source.columns.clone());
-                groups.push(Group { place, shard, columns, weight: source.weight });
-            }
-        }
+        groups.iter().for_each(|group| group.name_to(&mut hash));
         let dataset = Self {
             groups,
             version: hex::encode(&hash.finalize()[..10]),
@@ -88,13 +175,13 @@ impl Dataset {
         &self.groups
     }
 
-    /// Rows and weight of each row group.
+    /// Pairs and weight of each group.
     pub(super) fn sizes(&self) -> Vec<(u64, f64)> {
-        self.groups.iter().map(|group| (group.shard.rows, group.weight)).collect()
+        self.groups.iter().map(|group| (group.pairs, group.weight)).collect()
     }
 
     /// Whether all of it fits into the cache.
     pub(super) fn is_small(&self) -> bool {
-        self.groups.iter().map(|group| group.shard.bytes).sum::<u64>() <= self.cache_bytes
+        self.groups.iter().map(Group::bytes).sum::<u64>() <= self.cache_bytes
     }
 }

@@ -141,8 +141,7 @@ impl Reader {
         let group = &self.dataset.groups()[index];
         let pairs = Arc::new(read(group).await?);
         if pairs.iter().all(Option::is_none) {
-            let (file, group) = (group.shard.file.path.clone(), group.shard.row_groups.start);
-            return Err(DataError::NothingUsable { file, group, rows: pairs.len() });
+            return Err(DataError::NothingUsable { group: group.name(), rows: pairs.len() });
         }
         if self.dataset.is_small() {
             self.kept.insert(index, Arc::clone(&pairs));
@@ -187,8 +186,9 @@ impl Reader {
             let mut draws = Draws::of("augment", &[self.dataset.seed, epoch, index]);
             let mut pixels = Vec::with_capacity(self.side * self.side * 3);
             augment(image, self.side, &self.dataset.augment, &mut draws, resizer, &mut pixels);
-            return Ok((pixels, pair.text.clone(), pair.image_id));
+            let text = pair.text.draw(&mut Draws::of("text", &[self.dataset.seed, epoch, index]));
+            return Ok((pixels, text.to_owned(), pair.image_id));
         }
-        Err(DataError::NothingUsable { file: "a row group".to_owned(), group: 0, rows })
+        Err(DataError::NothingUsable { group: "a row group".to_owned(), rows })
     }
 }

@@ -8,9 +8,10 @@ mod loader;
 mod order;
 mod read;
 
-pub use dataset::{Dataset, Source};
+pub use dataset::{Choice, Content, Dataset, JobTable, Source};
 pub use draws::Draws;
 pub use loader::Loader;
+pub use read::MAX_WORDS;
 
 use capfilt_pipeline::{input::ReadError, model::PixelBatch};
 use serde::{Deserialize, Serialize};
@@ -39,10 +40,8 @@ pub struct Batch {
 pub enum DataError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error(
-        "{file}, row group {group}: none of its {rows} rows has both an image and a text; are data.image and data.text its columns?"
-    )]
-    NothingUsable { file: String, group: u32, rows: usize },
+    #[error("{group}: none of its {rows} rows has both an image and a text; are data.image and data.text its columns?")]
+    NothingUsable { group: String, rows: usize },
     #[error("{pairs} pairs are no batch of {batch}: lower run.batch, or give more data")]
     TooFew { pairs: u64, batch: u32 },
     #[error("data.weight = {0}: a number above 0, up to 1000")]

@@ -1,33 +1,80 @@
-//! The pairs of one row group, encoded as they are stored.
+//! The pairs of one group, encoded as they are stored.
 
-use super::{DataError, dataset::Group};
+use super::{
+    DataError,
+    dataset::{Choice, Group, GroupContent},
+    draws::Draws,
+};
 use bytes::Bytes;
+use capfilt_bucket::Place;
 use capfilt_pipeline::{
-    input::{ImageInput, ShardReader},
+    input::{CleanedRow, ImageInput, InputColumns, KeptText, PairsReader, ReadError, ShardReader},
     text::pre_caption,
 };
+use capfilt_schemas::{commit::Output, pairs::Source, plan::Shard, settings::training_data::Texts};
 use sha2::{Digest as _, Sha256};
 
 /// Rows decoded from Parquet at a time.
 const ROWS_AT_ONCE: usize = 256;
 
-/// An image as it is stored, and its cleaned text.
+/// Words of a text that a model learns, as BLIP cuts them.
+pub const MAX_WORDS: usize = 30;
+
+/// An image as it is stored, and what is said of it.
 pub struct Pair {
     pub image: Bytes,
     pub image_id: i64,
-    pub text: String,
+    pub text: Text,
 }
 
-/// A row group's pairs by row; `None` where image or text is missing.
+/// A cleaned text, or several of which one is drawn each time.
+pub enum Text {
+    One(String),
+    /// A web text and one or more synthetic ones; how often a synthetic one is taken.
+    Drawn {
+        web: String,
+        synthetic: Vec<String>,
+        synthetic_share: f64,
+    },
+}
+
+impl Text {
+    pub fn draw(&self, draws: &mut Draws) -> &str {
+        match self {
+            Self::One(text) => text,
+            Self::Drawn { web, synthetic, synthetic_share } => {
+                if draws.unit() < *synthetic_share {
+                    &synthetic[draws.below(synthetic.len() as u64) as usize]
+                } else {
+                    web
+                }
+            }
+        }
+    }
+}
+
+/// A group's pairs in their order; `None` where image or text is missing.
 pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
-    let mut reader = ShardReader::open(&group.place, &group.shard, group.columns.clone(), ROWS_AT_ONCE).await?;
-    let mut pairs = Vec::with_capacity(group.shard.rows as usize);
+    let pairs = match &group.content {
+        GroupContent::Rows { shard, columns } => read_rows(&group.place, shard, columns).await?,
+        GroupContent::Table { object, choice } => read_table(&group.place, object, *choice).await?,
+    };
+    if pairs.len() as u64 != group.pairs {
+        let (file, planned, found) = (group.name(), group.pairs, pairs.len() as u64);
+        return Err(ReadError::Rows { file, planned, found }.into());
+    }
+    Ok(pairs)
+}
+
+async fn read_rows(place: &Place, shard: &Shard, columns: &InputColumns) -> Result<Vec<Option<Pair>>, ReadError> {
+    let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
+    let mut pairs = Vec::with_capacity(shard.rows as usize);
     while let Some(rows) = reader.next().await? {
         pairs.extend(rows.samples.into_iter().map(|sample| {
-            let text = pre_caption(sample.text.as_text()?, group.columns.max_words);
+            let text = pre_caption(sample.text.as_text()?, columns.max_words);
             match sample.image {
                 ImageInput::Bytes { bytes, .. } if sample.selected && !text.is_empty() && !bytes.is_empty() => {
-                    Some(Pair { image_id: id_of(&bytes), image: bytes, text })
+                    Some(Pair { image_id: id_of(&bytes), image: bytes, text: Text::One(text) })
                 }
                 _ => None,
             }
@@ -36,9 +83,79 @@ pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
     Ok(pairs)
 }
 
+async fn read_table(job: &Place, object: &Output, choice: Choice) -> Result<Vec<Option<Pair>>, ReadError> {
+    let mut reader = PairsReader::open(job, object).await?;
+    let mut pairs = Vec::with_capacity(object.rows as usize);
+    while let Some(rows) = reader.next().await? {
+        for row in rows {
+            let image_id = id_of(&row.image);
+            for text in texts_of(&row, choice) {
+                let is_usable = !row.image.is_empty();
+                pairs.push(is_usable.then(|| Pair { image: row.image.clone(), image_id, text }));
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+/// The pairs that a row makes under a rule.
+fn texts_of(row: &CleanedRow, choice: Choice) -> Vec<Text> {
+    let clean = |text: &&KeptText| pre_caption(&text.text, MAX_WORDS);
+    let all = row.texts(choice.texts);
+    if choice.texts != Texts::Random {
+        return all.iter().map(|text| Text::One(clean(text))).collect();
+    }
+    let (web, synthetic): (Vec<_>, Vec<_>) = all.into_iter().partition(|text| text.source == Source::Web);
+    let synthetic: Vec<String> = synthetic.iter().map(clean).collect();
+    vec![match web.first() {
+        Some(web) if synthetic.is_empty() => Text::One(clean(web)),
+        Some(web) => Text::Drawn { web: clean(web), synthetic, synthetic_share: choice.synthetic_share },
+        None => Text::Drawn { web: String::new(), synthetic, synthetic_share: 1.0 },
+    }]
+}
+
 /// Equal for equal images, never negative: the contrast's queue marks its empty places so.
 fn id_of(image: &[u8]) -> i64 {
     let digest: [u8; 32] = Sha256::digest(image).into();
     let first = digest[..8].iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
     (first >> 1) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(captions: &[(&str, Source, f32)]) -> CleanedRow {
+        let text =
+            |(text, source, itm): &(&str, Source, f32)| KeptText { text: (*text).into(), source: *source, itm: *itm };
+        CleanedRow { key: None, image: Bytes::from_static(b"x"), captions: captions.iter().map(text).collect() }
+    }
+
+    fn texts(row: &CleanedRow, texts: Texts) -> Vec<String> {
+        let made = texts_of(row, Choice { texts, synthetic_share: 0.5 });
+        made.iter().map(|text| text.draw(&mut Draws::of("test", &[1])).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_rule_takes_its_texts_and_no_others() {
+        let all = row(&[("Web!", Source::Web, 0.7), ("one", Source::Synthetic, 0.9), ("two", Source::Synthetic, 0.6)]);
+        assert_eq!(texts(&all, Texts::Both), ["web", "one", "two"]);
+        assert_eq!(texts(&all, Texts::Web), ["web"]);
+        assert_eq!(texts(&all, Texts::Synthetic), ["one", "two"]);
+        assert_eq!(texts(&all, Texts::Score), ["one"]);
+        assert_eq!(texts(&row(&[("a", Source::Web, 0.5), ("b", Source::Synthetic, 0.5)]), Texts::Score), ["a"]);
+        let drawn = &texts_of(&all, Choice { texts: Texts::Random, synthetic_share: 0.25 })[0];
+        let mut counts = [0; 3];
+        for index in 0..10_000 {
+            let text = drawn.draw(&mut Draws::of("text", &[7, 0, index]));
+            counts[["web", "one", "two"].iter().position(|known| *known == text).unwrap()] += 1;
+        }
+        // Five standard deviations of 10,000 draws are 2.2 %.
+        assert!(
+            counts.iter().zip([7500, 1250, 1250]).all(|(count, expected)| i32::abs(count - expected) < 220),
+            "{counts:?}"
+        );
+        assert_eq!(texts(&row(&[("only", Source::Synthetic, 0.9)]), Texts::Random), ["only"]);
+        assert_eq!(texts(&row(&[("only", Source::Web, 0.9)]), Texts::Random), ["only"]);
+    }
 }

@@ -1,0 +1,15 @@
+//! A finished job's pairs, opened for those who use them.
+
+use crate::exit::{Blame as _, Failure};
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::cleaned::{Cleaned, CleanedError, cleaned};
+
+/// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else the user's to
+/// mend.
+pub async fn open(url: &str) -> Result<Cleaned, Failure> {
+    let bucket = Bucket::open(url).usage()?;
+    match cleaned(&bucket).await {
+        Err(error @ CleanedError::Bucket(_)) => Err(error).environment(),
+        opened => opened.usage(),
+    }
+}
