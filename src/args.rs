@@ -16,6 +16,9 @@ pub struct Args {
     /// Form of the log on standard error; CAPFILT_LOG=info or =debug says more
     #[arg(long, global = true, default_value = "text")]
     pub log_format: LogFormat,
+    /// Stop, in order, when standard input ends
+    #[arg(long, global = true, hide = true)]
+    pub end_with_parent: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +53,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Train MED, or fine-tune it to a filter or a captioner; running it again resumes
     Train(TrainArgs),
+    /// Go through the loop: pre-train, filter, captioner, clean, and again; running it again resumes
+    Bootstrap(BootstrapArgs),
     /// Write human pairs and what cleaning jobs kept as one data set for other trainers, each pair once
     Export(ExportArgs),
     /// Say where a trained model comes from: data, settings, parents
@@ -381,6 +386,19 @@ pub enum TrainTask {
     Filter,
     /// Language model
     Captioner,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BootstrapArgs {
+    /// Settings of the loop; configs/loop.toml explains every key
+    #[arg(short, long)]
+    pub config: PathBuf,
+    /// Override a setting: -s loop.rounds=2
+    #[arg(short = 's', long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

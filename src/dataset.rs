@@ -10,6 +10,7 @@ use capfilt_bucket::{Place, without_secrets};
 use capfilt_coordinator::cleaned::PairsTable;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
+    hash::sha256_hex_of_parts,
     predicate::Predicate,
     settings::{self, Settings, train::Training, training_data::DataSource},
 };
@@ -35,6 +36,15 @@ async fn rows(source: &DataSource, training: &Training) -> Result<Content, Failu
     let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, &training.run.folder)).await)?;
     plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
     Ok(Content::Rows { shards: plan.shards, columns: columns(source)? })
+}
+
+/// Names a source's files at their states, and which of their rows are taken. `own` is where we write.
+pub async fn version_of_files(source: &DataSource, own: &str) -> Result<String, Failure> {
+    let place = Place::open(&source.url).usage()?;
+    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, own)).await)?;
+    let filter = source.filter.as_deref().unwrap_or_default();
+    let ids = plan.shards.iter().map(|shard| shard.id.as_str().as_bytes());
+    Ok(sha256_hex_of_parts(ids.chain([filter.as_bytes()])))
 }
 
 /// What is read of a source's rows.

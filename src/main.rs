@@ -4,6 +4,7 @@
 //! work. Nothing here is worth a unit test; the tests in `tests/` run this binary as a user would.
 
 mod args;
+mod bootstrap;
 mod cleaned;
 mod commands;
 mod dataset;
@@ -31,6 +32,9 @@ fn main() -> ExitCode {
             return Exit::Environment.report(&anyhow::Error::from(error).context("cannot start the IO threads"));
         }
     };
+    if args.end_with_parent {
+        stop::with_parent();
+    }
     let ending = runtime.block_on(commands::run(args.command));
     // What still waits for a store that does not answer must not keep the process.
     runtime.shutdown_background();

@@ -1,13 +1,38 @@
 //! Ctrl-C and SIGTERM as a value.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{oneshot, watch},
 };
 
 /// How long the second signal's work may take: ending children, and giving their shards back.
 const IN_A_HURRY: Duration = Duration::from_secs(10);
+
+/// Whether the end of standard input is a signal to stop, too.
+static WITH_PARENT: AtomicBool = AtomicBool::new(false);
+
+/// From now on [`on_signal`] also means the end of standard input: our parent is gone, or wants us to go.
+pub fn with_parent() {
+    WITH_PARENT.store(true, Ordering::Relaxed);
+}
+
+/// Waits for the end of standard input, if that is a signal.
+async fn parent_is_gone() {
+    if !WITH_PARENT.load(Ordering::Relaxed) {
+        return std::future::pending().await;
+    }
+    let (ended, wait) = oneshot::channel();
+    // A thread that nobody waits for: reading a pipe cannot be called off.
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        let _ = ended.send(());
+    });
+    let _ = wait.await;
+}
 
 /// Turns true at the first SIGINT or SIGTERM, and says so again at the second: then nothing is finished any more. A third
 /// one ends the process at once.
@@ -20,7 +45,7 @@ pub fn on_signal() -> watch::Receiver<bool> {
             return;
         };
         let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-        told().await;
+        tokio::select! { () = told() => {}, () = parent_is_gone() => {} }
         crate::say::line("capfilt: stopping; what is committed is safe, and running the same command again resumes");
         let _ = stop.send(true);
         told().await;

@@ -5,6 +5,7 @@
 
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
+    bootstrap::{self, Done, LoopState},
     cluster::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
     commit::{Commit, Cost, Output, Timings},
     export::{self, Counts, ExportRecord, Format},
@@ -162,6 +163,8 @@ fn records(out: &mut String) {
         counts: Counts { read: 6, human: 1, web: 1, synthetic: 1, duplicates: 2, unusable: 1, images: 2 },
         files: vec![export::File { path: "p".into(), pairs: 3, bytes: 4, sha256: "s".into() }],
     };
+    let done = Done { step: "round-1/pretrain".into(), inputs: "i".into(), made: "m".into(), digest: "d".into() };
+    let state = LoopState { version: bootstrap::VERSION, steps: vec![done] };
     let queue = QueueNames::of(b"job");
     let message = ShardMessage::new(shard.clone(), true);
     let report = WorkerReport {
@@ -225,6 +228,7 @@ fn records(out: &mut String) {
         serde_json::to_value(assignment),
         serde_json::to_value(event),
         serde_json::to_value(exported),
+        serde_json::to_value(state),
         serde_json::to_value(message),
         serde_json::to_value(news),
         serde_json::to_value([End::Done, End::Stopped { why: "w".into() }]),

@@ -11,8 +11,6 @@ use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_export::{Content, Export, ExportError, Progress, Source, export, find};
 use capfilt_schemas::{
     export::{self as record, ExportRecord},
-    hash::sha256_hex_of_parts,
-    plan::Shard,
     settings::training_data::{DataSource, Texts},
 };
 use capfilt_train::data::MAX_WORDS;
@@ -59,9 +57,7 @@ async fn human(url: &str, args: &ExportArgs) -> Result<Source, Failure> {
     let source = DataSource::of_files(url, &args.key, &args.image, &args.text, args.filter.as_deref());
     let plan = blamed(capfilt_coordinator::plan(&place, &dataset::as_input(&source, &args.to)).await)?;
     plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
-    let ids = plan.shards.iter().map(|shard: &Shard| shard.id.as_str().as_bytes());
-    let filter = args.filter.as_deref().unwrap_or_default().as_bytes();
-    let version = sha256_hex_of_parts(ids.chain([filter]));
+    let version = dataset::version_of_files(&source, &args.to).await?;
     let columns = dataset::columns(&source)?;
     let record = record::Source::Human { url: without_secrets(url), version };
     Ok(Source { record, place, content: Content::Human { shards: plan.shards, columns } })

@@ -1,6 +1,7 @@
 //! One file per subcommand.
 
 mod bench;
+mod bootstrap;
 mod caption;
 mod check;
 mod cluster;
@@ -38,6 +39,7 @@ pub async fn run(command: Command) -> Ending {
         Command::Caption(args) => caption::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Train(args) => train::run(&args).await,
+        Command::Bootstrap(args) => bootstrap::run(&args).await,
         Command::Export(args) => export::run(&args).await,
         Command::Lineage(args) => lineage::run(&args),
         Command::Demo(args) => demo::run(&args).await,

@@ -32,6 +32,8 @@ pub enum TrainError {
         "the loss is not a number at step {step} (itc {itc}, itm {itm}, lm {lm}): lower optimizer.learning_rate or set optimizer.clip_norm; the last checkpoint is step {saved}"
     )]
     NotANumber { step: u64, itc: f64, itm: f64, lm: f64, saved: u64 },
+    #[error("another process trains in {folder}; wait for it, or choose another run.folder")]
+    Busy { folder: PathBuf },
     #[error("a defect of this program: {0}")]
     Bug(&'static str),
 }

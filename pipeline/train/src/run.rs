@@ -1,10 +1,11 @@
 //! A training run from its settings to its model: resumable to the step, told in metrics, kept in checkpoints.
 
 use std::{
-    fs,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use capfilt_med::{DeviceChoice, PrecisionChoice};
@@ -34,6 +35,9 @@ use crate::{
 
 /// Lines of metrics at a constant answer of matching after which a run says so.
 const STUCK_LINES: usize = 20;
+
+/// How long another process in the same folder is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run reports while it goes.
 pub enum Event<'a> {
@@ -72,6 +76,7 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     let folder = PathBuf::from(&settings.run.folder);
     fs::create_dir_all(&folder).map_err(|source| TrainError::Io { what: "create", path: folder.clone(), source })?;
+    let _lock = lock(&folder)?;
     let digest = digest(task, settings, &dataset);
     let mut run = Run::open(task, settings, dataset, folder, digest)?;
     report(Event::Started {
@@ -90,6 +95,23 @@ pub fn train(
         }
     }
     run.finish(report).map(Outcome::Done)
+}
+
+/// Keeps others out of a run's folder. One that was told to stop may still be saving: it is waited for.
+fn lock(folder: &Path) -> Result<File, TrainError> {
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(|source| TrainError::Io { what: "create", path, source })?;
+    let asked = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if asked.elapsed() > LOCK_PATIENCE => {
+                return Err(TrainError::Busy { folder: folder.to_path_buf() });
+            }
+            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
+            // A file system without locks has none to offer.
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
+        }
+    }
 }
 
 struct Run<'a> {
@@ -403,11 +425,8 @@ fn seed_of(seed: u64, step: u64, part: u32) -> i64 {
 
 /// Digest of what decides a run's weights. Where it writes, how often, and on which device may change when it goes on.
 fn digest(task: Task, settings: &Training, dataset: &Dataset) -> String {
-    let mut settings = settings.clone();
-    let run = &mut settings.run;
-    (run.folder, run.device) = (String::new(), String::new());
-    (run.log_every, run.save_every, run.keep, run.cache_gib, run.max_steps) = (0, 0, 0, 0.0, 0);
-    run.save_precision = Precision::F32;
+    let mut settings = settings.without_bookkeeping();
+    (settings.run.max_steps, settings.run.save_precision) = (0, Precision::F32);
     let text = serde_json::to_string(&settings).unwrap_or_default();
     let mut hash = Sha256::new();
     for part in [task.name(), text.as_str(), dataset.version()] {

@@ -2,6 +2,7 @@
 //!
 //! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the environment.
 
+pub mod bootstrap;
 mod parse;
 pub mod train;
 pub mod training_data;

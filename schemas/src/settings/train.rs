@@ -182,6 +182,15 @@ impl Training {
         Ok(settings)
     }
 
+    /// The same without what decides nothing of the model: where it is written, how often, and on which device.
+    pub fn without_bookkeeping(&self) -> Self {
+        let mut settings = self.clone();
+        let run = &mut settings.run;
+        (run.folder, run.device) = (String::new(), String::new());
+        (run.log_every, run.save_every, run.keep, run.cache_gib) = (0, 0, 0, 0.0);
+        settings
+    }
+
     fn check(&self) -> Result<(), SettingsError> {
         let (run, model, objective, optimizer) = (&self.run, &self.model, &self.objective, &self.optimizer);
         let (batch, queue) = (run.batch, objective.queue);

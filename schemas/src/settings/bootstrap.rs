@@ -1,0 +1,96 @@
+//! The settings of the loop: pre-train, fine-tune filter and captioner, clean, pre-train anew on what is left.
+
+use super::{
+    SettingsError,
+    parse::{apply_override, explain},
+    training_data::{DataSource, Texts},
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything a user can say about a loop; `configs/loop.toml` explains every key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bootstrap {
+    #[serde(rename = "loop")]
+    pub run: Loop,
+    /// Pairs that people wrote.
+    pub human: Vec<DataSource>,
+    /// Pairs as they were found, to be cleaned.
+    pub web: DataSource,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loop {
+    /// Folder of this machine with the runs and the loop's state.
+    pub folder: String,
+    /// Times that the web pairs are cleaned.
+    #[serde(default = "once")]
+    pub rounds: u32,
+    /// Settings of the steps, beside the loop's own file. What the loop knows itself is filled in: folders, data, parents.
+    pub pretrain: String,
+    pub filter: String,
+    pub captioner: String,
+    pub job: String,
+    /// Where the cleaning jobs go, a folder or a prefix in a bucket; by default the loop's folder.
+    #[serde(default)]
+    pub jobs: String,
+    /// Which of the kept texts of an image are pre-trained on.
+    #[serde(default)]
+    pub texts: Texts,
+}
+
+fn once() -> u32 {
+    1
+}
+
+impl Bootstrap {
+    /// Reads a loop's settings, with overrides.
+    ///
+    /// # Errors
+    /// When a key is unknown or a value makes no sense, by name.
+    pub fn parse(text: &str, overrides: &[String]) -> Result<Self, SettingsError> {
+        let mut table: toml::Table = text.parse().map_err(SettingsError::Syntax)?;
+        for entry in overrides {
+            apply_override(&mut table, entry)?;
+        }
+        let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
+        let settings: Self = toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn check(&self) -> Result<(), SettingsError> {
+        let rules = [
+            (self.run.folder.is_empty(), "loop.folder", "say where runs and state go"),
+            (self.run.rounds == 0, "loop.rounds", "it must be at least 1"),
+            (self.human.is_empty(), "human", "filter and captioner learn from pairs that people wrote: [[human]]"),
+            (self.web.url.is_empty() || !self.web.job.is_empty(), "web.url", "the pairs to be cleaned"),
+        ];
+        if let Some((_, key, why)) = rules.into_iter().find(|rule| rule.0) {
+            return Err(SettingsError::Value { key, value: String::new(), why });
+        }
+        match self.human.iter().find_map(DataSource::fault) {
+            Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_loop_is_one_and_a_loop_without_data_is_none() {
+        let text = include_str!("../../../configs/loop.toml");
+        let settings = Bootstrap::parse(text, &["loop.rounds=3".to_owned()]).unwrap();
+        assert_eq!((settings.run.rounds, settings.run.texts), (3, Texts::Both));
+        for (wrong, key) in
+            [("loop.rounds=0", "loop.rounds"), ("loop.folder=\"\"", "loop.folder"), ("web.url=\"\"", "web.url")]
+        {
+            let error = Bootstrap::parse(text, &[wrong.to_owned()]).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Digests by which it is known that nothing has changed.
+
+use crate::exit::{Blame as _, Failure};
+use anyhow::{Context as _, anyhow};
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::{
+    JobError,
+    cleaned::{CleanedError, cleaned},
+};
+use capfilt_schemas::hash::sha256_hex_of_parts;
+use std::path::Path;
+
+/// Of a model's weights: names, shapes and numbers, and not the lineage beside them, in which folders stand.
+pub fn of_model(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join("model.safetensors");
+    let read = || {
+        let bytes = std::fs::read(&path)?;
+        let (length, rest) = bytes.split_first_chunk().ok_or_else(|| anyhow!("it is cut off"))?;
+        let (header, numbers) =
+            rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(|| anyhow!("it is cut off"))?;
+        let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header)?;
+        header.remove("__metadata__");
+        let header = serde_json::to_string(&header)?;
+        Ok::<_, anyhow::Error>(sha256_hex_of_parts([header.as_bytes(), numbers]))
+    };
+    read().with_context(|| format!("cannot read the weights {}", path.display())).environment()
+}
+
+/// Of what a job kept, by its newest manifest: the same pairs have the same, whichever attempts made them. `None` when it
+/// is not finished.
+pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
+    let bucket = Bucket::open(url).usage()?;
+    let cleaned = match cleaned(&bucket).await {
+        Err(CleanedError::Unfinished { .. } | CleanedError::Job(JobError::NoJob { .. })) => return Ok(None),
+        opened => opened.environment()?,
+    };
+    let tables = cleaned.tables.iter().map(|table| table.object.sha256.as_bytes());
+    Ok(Some(sha256_hex_of_parts(tables)))
+}

@@ -1,0 +1,101 @@
+//! The loop, step by step: pre-train, filter, captioner, clean, and again on what is left.
+//!
+//! A step is a command of this program with settings of its own, in a folder named by its inputs' digest. So what was
+//! done from the same inputs is found again, and what is killed goes on where it was, whenever that happens.
+
+mod child;
+mod digest;
+mod state;
+mod step;
+
+pub use state::State;
+pub use step::{Made, Plan};
+
+use crate::{
+    exit::{Exit, Failure},
+    say,
+};
+use capfilt_schemas::settings::{bootstrap::Bootstrap, train::Task};
+use std::path::Path;
+use tokio::sync::watch;
+
+/// How a loop ended.
+pub enum Ended {
+    /// The last pre-trained model.
+    Done { model: Made, exit: Exit },
+    /// A step ended like this, for the reason it told.
+    Step { name: String, exit: Exit },
+}
+
+/// Goes through all steps. `beside`: the folder of the loop's own settings.
+pub async fn go(settings: &Bootstrap, beside: &Path, stop: watch::Receiver<bool>) -> Result<Ended, Failure> {
+    let state = State::open(Path::new(&settings.run.folder))?;
+    let mut walk = Walk { settings, beside, state, stop, exit: Exit::Done };
+    let mut job = None;
+    for round in 1..=settings.run.rounds {
+        match walk.round(round, job).await? {
+            Step::Made(cleaned) => job = Some(cleaned),
+            Step::Ended { name, exit } => return Ok(Ended::Step { name, exit }),
+        }
+    }
+    Ok(match walk.step(Plan::Pretrain { name: "final/pretrain".to_owned(), job }).await? {
+        Step::Made(model) => Ended::Done { model, exit: walk.exit },
+        Step::Ended { name, exit } => Ended::Step { name, exit },
+    })
+}
+
+enum Step {
+    Made(Made),
+    Ended { name: String, exit: Exit },
+}
+
+struct Walk<'a> {
+    settings: &'a Bootstrap,
+    beside: &'a Path,
+    state: State,
+    stop: watch::Receiver<bool>,
+    /// Whether a job set rows aside.
+    exit: Exit,
+}
+
+/// The value of a step that was done; a step that ended otherwise ends the round too.
+macro_rules! made {
+    ($step:expr) => {
+        match $step {
+            Step::Made(made) => made,
+            ended @ Step::Ended { .. } => return Ok(ended),
+        }
+    };
+}
+
+impl Walk<'_> {
+    /// One round; the web pairs are those of the round before, cleaned.
+    async fn round(&mut self, round: u32, job: Option<Made>) -> Result<Step, Failure> {
+        let name = |step: &str| format!("round-{round}/{step}");
+        let med = made!(self.step(Plan::Pretrain { name: name("pretrain"), job }).await?);
+        let tune = |task: Task| Plan::FineTune { name: name(task.name()), task, from: med.clone() };
+        let filter = made!(self.step(tune(Task::Filter)).await?);
+        let captioner = made!(self.step(tune(Task::Captioner)).await?);
+        self.step(Plan::Clean { name: name("clean"), captioner, filter }).await
+    }
+
+    /// Does a step, unless it was done from the same inputs.
+    async fn step(&mut self, plan: Plan) -> Result<Step, Failure> {
+        let prepared = step::prepare(&plan, self.settings, self.beside).await?;
+        if let Some(made) = self.state.unchanged(plan.name(), &prepared.inputs).await {
+            say::line(format!("{}: unchanged, {}", plan.name(), made.place));
+            return Ok(Step::Made(made));
+        }
+        prepared.write()?;
+        say::line(format!("{}: capfilt {}", plan.name(), prepared.command().join(" ")));
+        let exit = child::run(&prepared.command(), self.stop.clone()).await?;
+        match exit {
+            Exit::Done => {}
+            Exit::WithQuarantine => self.exit = exit,
+            exit => return Ok(Step::Ended { name: plan.name().to_owned(), exit }),
+        }
+        let made = prepared.made().await?;
+        self.state.note(plan.name(), &prepared.inputs, &made)?;
+        Ok(Step::Made(made))
+    }
+}

@@ -1,0 +1,65 @@
+//! `loop.json`: written anew, whole, after every step.
+
+use super::step::Made;
+use crate::exit::{Blame as _, Failure};
+use anyhow::Context as _;
+use capfilt_schemas::bootstrap::{Done, LoopState, STATE, VERSION};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// The loop's state, locked: a second loop in the same folder is refused.
+pub struct State {
+    path: PathBuf,
+    state: LoopState,
+    _lock: File,
+}
+
+impl State {
+    /// Reads the state; a folder without one is a new loop's.
+    pub fn open(folder: &Path) -> Result<Self, Failure> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())).environment()?;
+        let lock = File::create(folder.join("loop.lock")).context("cannot create loop.lock").environment()?;
+        lock.try_lock().with_context(|| format!("another loop is at work in {}", folder.display())).environment()?;
+        let path = folder.join(STATE);
+        let state = match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is no loop's state; remove it, and steps are found again", path.display()))
+                .environment()?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => LoopState::default(),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())).environment()?,
+        };
+        if state.version != VERSION {
+            let error = anyhow::anyhow!(
+                "{} has version {}; this program knows {VERSION}: choose another loop.folder",
+                path.display(),
+                state.version
+            );
+            return Err(error).usage();
+        }
+        Ok(Self { path, state, _lock: lock })
+    }
+
+    /// What a step made, when it was done from these inputs and is still there as it was.
+    pub async fn unchanged(&self, step: &str, inputs: &str) -> Option<Made> {
+        let done = self.state.find(step).filter(|done| done.inputs == inputs)?;
+        let made = Made { place: done.made.clone(), digest: done.digest.clone() };
+        made.is_still_there().await.then_some(made)
+    }
+
+    /// Notes that a step was done, on the disk.
+    pub fn note(&mut self, step: &str, inputs: &str, made: &Made) -> Result<(), Failure> {
+        let Made { place, digest } = made.clone();
+        self.state.note(Done { step: step.to_owned(), inputs: inputs.to_owned(), made: place, digest });
+        let unfinished = self.path.with_extension("json.unfinished");
+        let write = || {
+            let mut file = File::create(&unfinished)?;
+            file.write_all(&serde_json::to_vec_pretty(&self.state).map_err(std::io::Error::other)?)?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &self.path)
+        };
+        write().with_context(|| format!("cannot write {}", self.path.display())).environment()
+    }
+}

@@ -1,0 +1,226 @@
+//! What a step is made from, as settings that could be given by hand, and what it makes.
+
+use super::digest;
+use crate::{
+    dataset,
+    exit::{Blame as _, Failure},
+};
+use anyhow::{Context as _, anyhow};
+use capfilt_bucket::Place;
+use capfilt_schemas::{
+    hash::sha256_hex_of_parts,
+    settings::{
+        bootstrap::Bootstrap,
+        train::{Task, Training},
+        training_data::DataSource,
+    },
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+use toml::{Table, Value};
+
+/// What a step made: a model's folder or a job's URL, with a digest of what is in it.
+#[derive(Debug, Clone)]
+pub struct Made {
+    pub place: String,
+    pub digest: String,
+}
+
+impl Made {
+    pub async fn is_still_there(&self) -> bool {
+        let folder = Path::new(&self.place);
+        let now = match folder.join("config.json").exists() {
+            true => digest::of_model(folder).ok(),
+            false => digest::of_job(&self.place).await.ok().flatten(),
+        };
+        now.as_deref() == Some(self.digest.as_str())
+    }
+}
+
+/// A step to be done.
+pub enum Plan {
+    /// On human pairs, and web pairs as they are or as a job left them.
+    Pretrain {
+        name: String,
+        job: Option<Made>,
+    },
+    FineTune {
+        name: String,
+        task: Task,
+        from: Made,
+    },
+    Clean {
+        name: String,
+        captioner: Made,
+        filter: Made,
+    },
+}
+
+impl Plan {
+    pub fn name(&self) -> &str {
+        let (Self::Pretrain { name, .. } | Self::FineTune { name, .. } | Self::Clean { name, .. }) = self;
+        name
+    }
+}
+
+/// A step with its settings.
+pub struct Prepared {
+    /// Digest of all that it is made from.
+    pub inputs: String,
+    folder: PathBuf,
+    settings: Table,
+    kind: Kind,
+}
+
+enum Kind {
+    Train(Task),
+    Clean { url: String },
+}
+
+/// Puts a step's settings together, and names its inputs.
+pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result<Prepared, Failure> {
+    let folder = |inputs: &str| Path::new(&settings.run.folder).join(format!("{}-{}", plan.name(), &inputs[..8]));
+    let own = &settings.run;
+    match plan {
+        Plan::Pretrain { job, .. } => {
+            let web = match job {
+                Some(job) => DataSource { job: job.place.clone(), texts: own.texts, ..without_place(&settings.web) },
+                None => settings.web.clone(),
+            };
+            let data = settings.human.iter().cloned().chain([web]);
+            train(Task::Pretrain, read(beside, &own.pretrain)?, data.collect(), None, folder).await
+        }
+        Plan::FineTune { task, from, .. } => {
+            let file = if *task == Task::Filter { &own.filter } else { &own.captioner };
+            train(*task, read(beside, file)?, settings.human.clone(), Some(from), folder).await
+        }
+        Plan::Clean { captioner, filter, .. } => {
+            clean(read(beside, &own.job)?, settings, [captioner, filter], plan.name(), folder).await
+        }
+    }
+}
+
+/// A source's weight, of which the rest is said otherwise.
+fn without_place(web: &DataSource) -> DataSource {
+    DataSource { weight: web.weight, ..DataSource::of_files("", &web.key, &web.image, &web.text, None) }
+}
+
+fn read(beside: &Path, file: &str) -> Result<Table, Failure> {
+    let path = beside.join(file);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display())).usage()?;
+    text.parse().with_context(|| path.display().to_string()).usage()
+}
+
+async fn train(
+    task: Task,
+    mut settings: Table,
+    data: Vec<DataSource>,
+    from: Option<&Made>,
+    folder: impl Fn(&str) -> PathBuf,
+) -> Result<Prepared, Failure> {
+    let data = data.iter().map(Value::try_from).collect::<Result<Vec<_>, _>>().usage()?;
+    settings.insert("data".to_owned(), Value::Array(data));
+    if let Some(from) = from {
+        set(&mut settings, "model", "from", &from.place)?;
+    }
+    // A name for now: it is no input.
+    set(&mut settings, "run", "folder", "a run of the loop")?;
+    let text = toml::to_string(&settings).usage()?;
+    let training =
+        Training::parse(task, &text, &[]).with_context(|| format!("settings of the {}", task.name())).usage()?;
+    let version = dataset::open(&training).await?.version().to_owned();
+    let mut decisive = training.without_bookkeeping();
+    decisive.data.clear();
+    decisive.model.from = from.map_or(training.model.from, |from| from.digest.clone());
+    let decisive = serde_json::to_string(&decisive).usage()?;
+    let inputs = sha256_hex_of_parts([task.name(), &version, &decisive].map(str::as_bytes));
+    let folder = folder(&inputs);
+    set(&mut settings, "run", "folder", &folder.display().to_string())?;
+    Ok(Prepared { inputs, folder, settings, kind: Kind::Train(task) })
+}
+
+async fn clean(
+    mut settings: Table,
+    of: &Bootstrap,
+    [captioner, filter]: [&Made; 2],
+    name: &str,
+    folder: impl Fn(&str) -> PathBuf,
+) -> Result<Prepared, Failure> {
+    let web = &of.web;
+    for (key, value) in [("url", &web.url), ("key", &web.key), ("image", &web.image), ("text", &web.text)] {
+        set(&mut settings, "input", key, value)?;
+    }
+    if let Some(filter) = &web.filter {
+        set(&mut settings, "input", "where", filter)?;
+    }
+    for (key, digest) in [("captioner", &captioner.digest), ("filter", &filter.digest)] {
+        set(&mut settings, "models", key, digest)?;
+    }
+    set(&mut settings, "job", "url", "a job of the loop")?;
+    let decisive = toml::to_string(&settings).usage()?;
+    let version = dataset::version_of_files(web, &of.run.folder).await?;
+    let inputs = sha256_hex_of_parts([name, &version, &decisive].map(str::as_bytes));
+    let folder = folder(&inputs);
+    let url = match of.run.jobs.as_str() {
+        "" => folder.join("job").display().to_string(),
+        jobs => format!("{jobs}/{name}-{}", &inputs[..8]),
+    };
+    // As the job's record has it, wherever the program is started.
+    let url = Place::open(&url).usage()?.url;
+    set(&mut settings, "job", "url", &url)?;
+    for (key, made) in [("captioner", captioner), ("filter", filter)] {
+        set(&mut settings, "models", key, &made.place)?;
+    }
+    Ok(Prepared { inputs, folder, settings, kind: Kind::Clean { url } })
+}
+
+fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), Failure> {
+    let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    let section = section.as_table_mut().ok_or_else(|| anyhow!("`{key}` belongs into a table")).usage()?;
+    section.insert(key.to_owned(), Value::String(value.to_owned()));
+    Ok(())
+}
+
+impl Prepared {
+    fn file(&self) -> PathBuf {
+        self.folder.join("settings.toml")
+    }
+
+    /// Writes the step's settings into its folder.
+    pub fn write(&self) -> Result<(), Failure> {
+        let path = self.file();
+        fs::create_dir_all(&self.folder)
+            .with_context(|| format!("cannot create {}", self.folder.display()))
+            .environment()?;
+        let text = toml::to_string(&self.settings).usage()?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).environment()
+    }
+
+    /// Arguments of the program that do the step.
+    pub fn command(&self) -> Vec<String> {
+        let file = self.file().display().to_string();
+        let words: Vec<&str> = match &self.kind {
+            Kind::Train(task) => vec!["train", task.name(), "-c", &file],
+            Kind::Clean { .. } => vec!["run", "-c", &file],
+        };
+        words.into_iter().map(str::to_owned).collect()
+    }
+
+    /// What it made.
+    pub async fn made(&self) -> Result<Made, Failure> {
+        match &self.kind {
+            Kind::Train(_) => {
+                let folder = self.folder.join("model");
+                Ok(Made { digest: digest::of_model(&folder)?, place: folder.display().to_string() })
+            }
+            Kind::Clean { url } => {
+                let digest = digest::of_job(url).await?;
+                let digest =
+                    digest.ok_or_else(|| anyhow!("the job at {url} ended without a manifest")).environment()?;
+                Ok(Made { place: url.clone(), digest })
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `capfilt bootstrap`: pre-train, fine-tune, clean, and again.
+
+use crate::{
+    args::BootstrapArgs,
+    bootstrap::{Ended, go},
+    exit::{Blame as _, Ending},
+    say, stop,
+};
+use anyhow::Context as _;
+use capfilt_schemas::settings::bootstrap::Bootstrap;
+use serde_json::json;
+use std::path::Path;
+
+pub async fn run(args: &BootstrapArgs) -> Ending {
+    let stop = stop::on_signal();
+    let text = std::fs::read_to_string(&args.config);
+    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
+    let settings = Bootstrap::parse(&text, &args.overrides);
+    let settings = settings.with_context(|| format!("settings {}", args.config.display())).usage()?;
+    let beside = args.config.parent().unwrap_or(Path::new(""));
+    match go(&settings, beside, stop).await? {
+        Ended::Done { model, exit } => {
+            if args.json {
+                println!("{}", json!({ "model": model.place, "sha256": model.digest }));
+            } else {
+                println!("{}", model.place);
+            }
+            Ok(exit)
+        }
+        Ended::Step { name, exit } => {
+            say::line(format!("{name} is not done; the same command goes on from there"));
+            Ok(exit)
+        }
+    }
+}
