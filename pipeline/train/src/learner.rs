@@ -89,7 +89,7 @@ impl Learner {
         let prepared = self.prepare(batch)?;
         tch::manual_seed(shape.seed);
         if self.memory.is_some() {
-            self.parameters.clamp_temperature()?;
+            self.parameters.clamp_temperature(self.objective.min_temperature)?;
         }
         let towers = self.parameters.towers(&self.parts, self.kind)?;
         if !self.checkpoint_blocks {

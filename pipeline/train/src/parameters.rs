@@ -171,8 +171,8 @@ impl Parameters {
         optimizer.step(&mut self.vector, settings, rate)
     }
 
-    /// Keeps τ within [0.001, 0.5], as BLIP does before every step.
-    pub fn clamp_temperature(&mut self) -> Result<(), TchError> {
-        tch::no_grad(|| self.vector.f_narrow(0, 0, TEMPERATURE)?.f_clamp_(0.001, 0.5).map(drop))
+    /// Keeps τ within [`least`, 0.5] before every step; BLIP's least is 0.001.
+    pub fn clamp_temperature(&mut self, least: f64) -> Result<(), TchError> {
+        tch::no_grad(|| self.vector.f_narrow(0, 0, TEMPERATURE)?.f_clamp_(least, 0.5).map(drop))
     }
 }

@@ -107,6 +107,7 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         queue: 12,
         alpha: 0.4,
         alpha_epochs: if is_filter { 1.0 } else { 2.0 },
+        min_temperature: 0.001,
         image_ids: is_filter,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -173,7 +174,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         };
         let share = alpha(learner.objective.alpha, learner.objective.alpha_epochs, place);
         assert!((share - expected[3]).abs() < 1e-15, "alpha of step {i}");
-        learner.parameters.clamp_temperature().unwrap();
+        learner.parameters.clamp_temperature(0.001).unwrap();
         let mut get = |name: &str| golden.get(&format!("{i}.{name}"));
         let texts = TextRows { ids: get("ids"), mask: get("mask") };
         let prepared = Prepared {

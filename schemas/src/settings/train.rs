@@ -104,6 +104,8 @@ pub struct Objective {
     pub queue: u32,
     pub alpha: f64,
     pub alpha_epochs: f64,
+    /// Lowest temperature of the contrast.
+    pub min_temperature: f64,
     pub image_ids: bool,
     pub label_smoothing: f64,
     pub prompt: String,
@@ -229,6 +231,18 @@ impl Training {
                 "objective.alpha",
                 objective.alpha.to_string(),
                 "a share from 0 to 1",
+            ),
+            (
+                !(0.0..=10.0).contains(&self.augment.magnitude),
+                "augment.magnitude",
+                self.augment.magnitude.to_string(),
+                "from 0 to 10",
+            ),
+            (
+                !(1e-6..=0.5).contains(&objective.min_temperature),
+                "objective.min_temperature",
+                objective.min_temperature.to_string(),
+                "above 0, up to 0.5",
             ),
             (
                 !(0.0..1.0).contains(&objective.label_smoothing),

@@ -131,6 +131,9 @@ pub struct Augment {
     pub min_scale: f64,
     /// Probability of mirroring.
     pub flip: f64,
+    /// RandAugment: operations that are drawn for an image, and how strong they are, from 0 to 10.
+    pub operations: u32,
+    pub magnitude: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

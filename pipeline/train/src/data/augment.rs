@@ -1,6 +1,6 @@
-//! An image as it is shown this time (BLIP, section 4.1): a random part of it, mirrored or not.
+//! An image as it is shown this time (BLIP, section 4.1): a random part of it, mirrored or not, and varied by RandAugment.
 
-use super::draws::Draws;
+use super::{draws::Draws, randaugment::rand_augment};
 use capfilt_pipeline::{image::RgbImage, resize::Resizer};
 use capfilt_schemas::settings::training_data::{Augment, Crop};
 
@@ -36,6 +36,7 @@ pub fn augment(
     if how.flip > 0.0 && draws.unit() < how.flip {
         mirror(&mut out[start..], side);
     }
+    rand_augment(out, start, side, how.operations, how.magnitude, draws);
 }
 
 /// A part of `min_scale` to all of the area and of a ratio within [`RATIOS`], log-uniform; after [`TRIES`] that do not fit

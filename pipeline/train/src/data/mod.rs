@@ -6,6 +6,7 @@ mod dataset;
 mod draws;
 mod loader;
 mod order;
+pub mod randaugment;
 mod read;
 
 pub use dataset::{Choice, Content, Dataset, JobTable, Source};
