@@ -11,6 +11,7 @@ use capfilt_coordinator::cleaned::PairsTable;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
+    plan::Shard,
     predicate::Predicate,
     settings::{self, Settings, train::Training, training_data::DataSource},
 };
@@ -32,19 +33,21 @@ async fn open_source(source: &DataSource, training: &Training) -> Result<Source,
 }
 
 async fn rows(source: &DataSource, training: &Training) -> Result<Content, Failure> {
-    let place = Place::open(&source.url).usage()?;
-    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, &training.run.folder)).await)?;
-    plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
-    Ok(Content::Rows { shards: plan.shards, columns: columns(source)? })
+    Ok(Content::Rows { shards: plan(source, &training.run.folder).await?, columns: columns(source)? })
 }
 
-/// Names a source's files at their states, and which of their rows are taken. `own` is where we write.
-pub async fn version_of_files(source: &DataSource, own: &str) -> Result<String, Failure> {
+/// The row groups of a source's files, each a shard; files that cannot be used are told. `own` is where we write.
+pub async fn plan(source: &DataSource, own: &str) -> Result<Vec<Shard>, Failure> {
     let place = Place::open(&source.url).usage()?;
     let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, own)).await)?;
+    plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
+    Ok(plan.shards)
+}
+
+/// Names a source's files at their states, and which of their rows are taken.
+pub fn version(shards: &[Shard], source: &DataSource) -> String {
     let filter = source.filter.as_deref().unwrap_or_default();
-    let ids = plan.shards.iter().map(|shard| shard.id.as_str().as_bytes());
-    Ok(sha256_hex_of_parts(ids.chain([filter.as_bytes()])))
+    sha256_hex_of_parts(shards.iter().map(|shard| shard.id.as_str().as_bytes()).chain([filter.as_bytes()]))
 }
 
 /// What is read of a source's rows.
@@ -77,8 +80,8 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
     Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice })
 }
 
-/// A source as the input of a job that is never run: it is planned alike, every row group a shard. `own` is where we write.
-pub fn as_input(source: &DataSource, own: &str) -> Settings {
+/// A source as the input of a job that is never run: it is planned alike, every row group a shard.
+fn as_input(source: &DataSource, own: &str) -> Settings {
     Settings {
         job: settings::Job { url: own.to_owned(), seed: 0 },
         input: settings::Input {

@@ -2,10 +2,10 @@
 
 use super::step::Made;
 use crate::exit::{Blame as _, Failure};
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use capfilt_schemas::bootstrap::{Done, LoopState, STATE, VERSION};
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -22,7 +22,12 @@ impl State {
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())).environment()?;
         let lock = File::create(folder.join("loop.lock")).context("cannot create loop.lock").environment()?;
-        lock.try_lock().with_context(|| format!("another loop is at work in {}", folder.display())).environment()?;
+        // A file system without locks has none to offer.
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            let error =
+                anyhow!("another loop is at work in {}; wait for it, or choose another loop.folder", folder.display());
+            return Err(error).environment();
+        }
         let path = folder.join(STATE);
         let state = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
@@ -32,7 +37,7 @@ impl State {
             Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())).environment()?,
         };
         if state.version != VERSION {
-            let error = anyhow::anyhow!(
+            let error = anyhow!(
                 "{} has version {}; this program knows {VERSION}: choose another loop.folder",
                 path.display(),
                 state.version

@@ -12,7 +12,7 @@ use capfilt_schemas::{
     settings::{
         bootstrap::Bootstrap,
         train::{Task, Training},
-        training_data::DataSource,
+        training_data::{DataSource, Texts},
     },
 };
 use std::{
@@ -86,7 +86,7 @@ pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result
     match plan {
         Plan::Pretrain { job, .. } => {
             let web = match job {
-                Some(job) => DataSource { job: job.place.clone(), texts: own.texts, ..without_place(&settings.web) },
+                Some(job) => cleaned(&settings.web, job, own.texts),
                 None => settings.web.clone(),
             };
             let data = settings.human.iter().cloned().chain([web]);
@@ -102,9 +102,9 @@ pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result
     }
 }
 
-/// A source's weight, of which the rest is said otherwise.
-fn without_place(web: &DataSource) -> DataSource {
-    DataSource { weight: web.weight, ..DataSource::of_files("", &web.key, &web.image, &web.text, None) }
+/// The web pairs as a job left them, in their weight.
+fn cleaned(web: &DataSource, job: &Made, texts: Texts) -> DataSource {
+    DataSource { url: String::new(), job: job.place.clone(), texts, filter: None, ..web.clone() }
 }
 
 fn read(beside: &Path, file: &str) -> Result<Table, Failure> {
@@ -160,7 +160,7 @@ async fn clean(
     }
     set(&mut settings, "job", "url", "a job of the loop")?;
     let decisive = toml::to_string(&settings).usage()?;
-    let version = dataset::version_of_files(web, &of.run.folder).await?;
+    let version = dataset::version(&dataset::plan(web, &of.run.folder).await?, web);
     let inputs = sha256_hex_of_parts([name, &version, &decisive].map(str::as_bytes));
     let folder = folder(&inputs);
     let url = match of.run.jobs.as_str() {

@@ -1,6 +1,5 @@
 //! `capfilt export`: D' for other trainers.
 
-use super::blamed;
 use crate::{
     args::ExportArgs,
     cleaned, dataset,
@@ -53,14 +52,12 @@ pub async fn run(args: &ExportArgs) -> Ending {
 }
 
 async fn human(url: &str, args: &ExportArgs) -> Result<Source, Failure> {
-    let place = Place::open(url).usage()?;
     let source = DataSource::of_files(url, &args.key, &args.image, &args.text, args.filter.as_deref());
-    let plan = blamed(capfilt_coordinator::plan(&place, &dataset::as_input(&source, &args.to)).await)?;
-    plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
-    let version = dataset::version_of_files(&source, &args.to).await?;
-    let columns = dataset::columns(&source)?;
+    let shards = dataset::plan(&source, &args.to).await?;
+    let version = dataset::version(&shards, &source);
     let record = record::Source::Human { url: without_secrets(url), version };
-    Ok(Source { record, place, content: Content::Human { shards: plan.shards, columns } })
+    let content = Content::Human { shards, columns: dataset::columns(&source)? };
+    Ok(Source { record, place: Place::open(url).usage()?, content })
 }
 
 async fn job(url: &str, texts: Texts) -> Result<Source, Failure> {

@@ -17,7 +17,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 /// Images that are written at the same time, beside lists.
 const WRITES_AT_ONCE: usize = 16;
 
-/// Pairs of a list: BLIP reads lists whole.
+/// Pairs of a list. Memory: about 200 bytes each, and as much again while the list is written; BLIP reads lists whole too.
 const PAIRS_OF_A_LIST: usize = 1_000_000;
 
 /// Images of a list that wait to be written together.
@@ -30,36 +30,40 @@ pub(crate) struct Sink<'a> {
     /// Bytes of images of a file; the last pair may lead beyond.
     file_bytes: u64,
     waiting: Vec<Pair>,
-    waiting_bytes: u64,
-    /// Pairs of the list in the making.
-    list: Vec<lists::Entry>,
+    /// Images beside a list, with their paths, and how many there were.
+    waiting_images: Vec<(String, Bytes)>,
     images: u64,
+    waiting_bytes: u64,
+    /// Lines of the list in the making.
+    list: Vec<String>,
     files: Vec<File>,
     pairs: u64,
 }
 
 impl<'a> Sink<'a> {
     pub fn new(bucket: &'a Bucket, format: Format, file_bytes: u64) -> Self {
-        let (waiting, list, files) = (Vec::new(), Vec::new(), Vec::new());
-        Self { bucket, format, file_bytes, waiting, waiting_bytes: 0, list, images: 0, files, pairs: 0 }
+        let (waiting, waiting_images, list, files) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { bucket, format, file_bytes, waiting, waiting_images, images: 0, waiting_bytes: 0, list, files, pairs: 0 }
     }
 
     /// Takes a pair that was not there before.
     pub async fn add(&mut self, pair: Pair, image: &Name, seen: &mut Seen) -> Result<(), ExportError> {
-        let mut bytes = pair.image.len() as u64;
-        if self.format == Format::Json {
-            self.list.push(lists::Entry::of(&pair, image));
-            if !seen.is_new_image(image) {
-                // Its file is there, or waits already.
-                bytes = 0;
-            } else {
-                self.images += 1;
+        let bytes = pair.image.len() as u64;
+        match self.format {
+            Format::Parquet | Format::Webdataset => {
+                self.waiting_bytes += bytes;
                 self.waiting.push(pair);
             }
-        } else {
-            self.waiting.push(pair);
+            Format::Json => {
+                let path = lists::image_path(&pair, image);
+                self.list.push(lists::line(&pair, &path));
+                if seen.is_new_image(image) {
+                    self.images += 1;
+                    self.waiting_bytes += bytes;
+                    self.waiting_images.push((path, pair.image));
+                }
+            }
         }
-        self.waiting_bytes += bytes;
         if self.is_full() { self.write().await } else { Ok(()) }
     }
 
@@ -72,7 +76,7 @@ impl<'a> Sink<'a> {
 
     /// Writes what is left: files, and images beside lists.
     pub async fn finish(mut self) -> Result<(Vec<File>, u64), ExportError> {
-        if !self.waiting.is_empty() || !self.list.is_empty() {
+        if !self.waiting.is_empty() || !self.waiting_images.is_empty() {
             self.write().await?;
         }
         if !self.list.is_empty() {
@@ -88,9 +92,8 @@ impl<'a> Sink<'a> {
             Format::Parquet => self.put("parquet", pairs.len(), parquet::file(&pairs)?).await,
             Format::Webdataset => self.put("tar", pairs.len(), webdataset::file(&pairs, self.pairs)?).await,
             Format::Json => {
-                let bucket = self.bucket;
-                let writes = stream::iter(pairs)
-                    .map(|pair| async move { bucket.write(&lists::image_path(&pair), pair.image).await });
+                let (bucket, images) = (self.bucket, std::mem::take(&mut self.waiting_images));
+                let writes = stream::iter(images).map(|(path, image)| async move { bucket.write(&path, image).await });
                 writes.buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?;
                 if self.list.len() >= PAIRS_OF_A_LIST { self.write_list().await } else { Ok(()) }
             }
@@ -98,8 +101,8 @@ impl<'a> Sink<'a> {
     }
 
     async fn write_list(&mut self) -> Result<(), ExportError> {
-        let entries = std::mem::take(&mut self.list);
-        self.put("json", entries.len(), lists::file(&entries)).await
+        let lines = std::mem::take(&mut self.list);
+        self.put("json", lines.len(), lists::file(&lines)).await
     }
 
     async fn put(&mut self, ending: &str, pairs: usize, bytes: Vec<u8>) -> Result<(), ExportError> {

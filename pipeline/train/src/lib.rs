@@ -10,6 +10,7 @@ pub mod error;
 pub mod language;
 pub mod learner;
 pub mod lineage;
+mod lock;
 pub mod matching;
 pub mod metrics;
 pub mod model_files;

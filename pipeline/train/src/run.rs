@@ -1,11 +1,10 @@
 //! A training run from its settings to its model: resumable to the step, told in metrics, kept in checkpoints.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use capfilt_med::{DeviceChoice, PrecisionChoice};
@@ -24,6 +23,7 @@ use crate::{
     error::TrainError,
     learner::{Learner, Memory, StepShape},
     lineage::{self, Lineage, Parent},
+    lock,
     metrics::{Line, Metrics, Sums},
     model_files::{self, Description},
     momentum::MomentumTowers,
@@ -35,9 +35,6 @@ use crate::{
 
 /// Lines of metrics at a constant answer of matching after which a run says so.
 const STUCK_LINES: usize = 20;
-
-/// How long another process in the same folder is waited for.
-const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a run reports while it goes.
 pub enum Event<'a> {
@@ -76,7 +73,7 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     let folder = PathBuf::from(&settings.run.folder);
     fs::create_dir_all(&folder).map_err(|source| TrainError::Io { what: "create", path: folder.clone(), source })?;
-    let _lock = lock(&folder)?;
+    let _lock = lock::take(&folder)?;
     let digest = digest(task, settings, &dataset);
     let mut run = Run::open(task, settings, dataset, folder, digest)?;
     report(Event::Started {
@@ -95,23 +92,6 @@ pub fn train(
         }
     }
     run.finish(report).map(Outcome::Done)
-}
-
-/// Keeps others out of a run's folder. One that was told to stop may still be saving: it is waited for.
-fn lock(folder: &Path) -> Result<File, TrainError> {
-    let path = folder.join("lock");
-    let file = File::create(&path).map_err(|source| TrainError::Io { what: "create", path, source })?;
-    let asked = Instant::now();
-    loop {
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) if asked.elapsed() > LOCK_PATIENCE => {
-                return Err(TrainError::Busy { folder: folder.to_path_buf() });
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
-            // A file system without locks has none to offer.
-            Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
-        }
-    }
 }
 
 struct Run<'a> {

@@ -70,7 +70,7 @@ impl Bootstrap {
         if let Some((_, key, why)) = rules.into_iter().find(|rule| rule.0) {
             return Err(SettingsError::Value { key, value: String::new(), why });
         }
-        match self.human.iter().find_map(DataSource::fault) {
+        match self.human.iter().chain([&self.web]).find_map(DataSource::fault) {
             Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
             None => Ok(()),
         }

@@ -7,7 +7,7 @@
 use super::draws::Draws;
 
 /// The highest magnitude there is.
-pub const MOST: f64 = 10.0;
+const MOST: f64 = 10.0;
 /// What is seen where a moved image is not.
 const FILL: u8 = 128;
 /// Pixels that an image is moved by at the highest magnitude.
@@ -156,18 +156,18 @@ const MIX_BITS: u32 = 5;
 
 /// The image under the affine map [a b c; d e f] from its pixels to the result's.
 fn warped(pixels_u8: &[u8], side: usize, [a, b, c, d, e, f]: [f64; 6]) -> Vec<u8> {
-    // For each pixel of the result, where it comes from.
+    // The inverse map: for each pixel of the result, where it comes from.
     let determinant = a * e - b * d;
-    let (ia, ib, id, ie) = (e / determinant, -b / determinant, -d / determinant, a / determinant);
-    let (ic, id0) = (-ia * c - ib * f, -id * c - ie * f);
+    let [u_x, u_y, v_x, v_y] = [e, -b, -d, a].map(|entry| entry / determinant);
+    let (u_0, v_0) = (-u_x * c - u_y * f, -v_x * c - v_y * f);
     let fixed = |value: f64| (value * f64::from(1 << COORDINATE_BITS)).round_ties_even() as i64;
     let half = 1_i64 << (COORDINATE_BITS - MIX_BITS - 1);
     let mut out = Vec::with_capacity(pixels_u8.len());
     for y in 0..side {
-        let (x0, y0) = (fixed(ib * y as f64 + ic) + half, fixed(ie * y as f64 + id0) + half);
+        let (row_u, row_v) = (fixed(u_y * y as f64 + u_0) + half, fixed(v_y * y as f64 + v_0) + half);
         for x in 0..side {
-            let u = (x0 + fixed(ia * x as f64)) >> (COORDINATE_BITS - MIX_BITS);
-            let v = (y0 + fixed(id * x as f64)) >> (COORDINATE_BITS - MIX_BITS);
+            let u = (row_u + fixed(u_x * x as f64)) >> (COORDINATE_BITS - MIX_BITS);
+            let v = (row_v + fixed(v_x * x as f64)) >> (COORDINATE_BITS - MIX_BITS);
             out.extend(mixed(pixels_u8, side as i64, u, v));
         }
     }
