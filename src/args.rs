@@ -57,6 +57,8 @@ pub enum Command {
     Bootstrap(BootstrapArgs),
     /// Write human pairs and what cleaning jobs kept as one data set for other trainers, each pair once
     Export(ExportArgs),
+    /// How good a filter is at retrieval, or a captioner by what people said
+    Eval(EvalArgs),
     /// Say where a trained model comes from: data, settings, parents
     Lineage(LineageArgs),
     /// Make pictures whose captions are known to be true or false, to try everything on; say how true a job's verdicts are
@@ -64,6 +66,17 @@ pub enum Command {
     /// One device's process; `run` and `worker` start it and speak to it over its pipes
     #[command(hide = true)]
     Device(DeviceArgs),
+}
+
+impl Command {
+    /// Whether it may ask for a device; the others are done before a GPU's libraries are loaded.
+    pub fn computes(&self) -> bool {
+        match self {
+            Self::Plan(_) | Self::Status(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) | Self::Demo(_) => false,
+            Self::Verify(args) => args.recompute > 0,
+            _ => true,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -241,12 +254,22 @@ pub struct VerifyArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct ModelArgs {
-    /// Folder of the checkpoint in Hugging Face's layout, or an original .pth file
-    #[arg(long)]
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
     /// An image file; several may be given
     #[arg(long = "image", required = true)]
     pub images: Vec<PathBuf>,
+    /// Print one JSON object per image
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A model and how it computes.
+#[derive(Debug, ClapArgs)]
+pub struct CheckpointArgs {
+    /// Folder of the checkpoint in Hugging Face's layout, or an original .pth file
+    #[arg(long)]
+    pub model: PathBuf,
     /// Whose behaviour: original (BLIP, LAVIS) or hf (transformers)
     #[arg(long, default_value = "original")]
     pub preset: capfilt_med::Preset,
@@ -256,9 +279,6 @@ pub struct ModelArgs {
     /// cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,
-    /// Print one JSON object per image
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -277,11 +297,11 @@ pub enum Method {
     Beam,
 }
 
+/// How captions are written.
 #[derive(Debug, ClapArgs)]
-pub struct CaptionArgs {
-    #[command(flatten)]
-    pub model: ModelArgs,
-    /// How to decode [default: nucleus for the original preset, greedy for hf]
+#[command(next_help_heading = "Decoding")]
+pub struct GenerationArgs {
+    /// How to decode [default: nucleus for the original preset, greedy for hf; `eval` searches with beams, as the paper does]
     #[arg(long)]
     pub method: Option<Method>,
     #[arg(long, default_value_t = 3)]
@@ -304,11 +324,90 @@ pub struct CaptionArgs {
     pub repetition_penalty: Option<f64>,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CaptionArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    #[command(flatten)]
+    pub generation: GenerationArgs,
     #[arg(long, default_value_t = 1)]
     pub num_captions: usize,
     /// Also print what each word of one sampled caption was drawn from: [[id, probability], ...], likeliest first
     #[arg(long, requires = "json", conflicts_with = "num_captions")]
     pub candidates: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalArgs {
+    #[command(subcommand)]
+    pub what: EvalWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvalWhat {
+    /// R@1, R@5 and R@10 from images to texts and back, by cosine and by matching
+    Retrieval(EvalRetrievalArgs),
+    /// BLEU and CIDEr-D of written captions beside the texts of their images
+    Caption(EvalCaptionArgs),
+}
+
+/// Images and all their texts; rows with the same image are one image with several texts.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Data")]
+pub struct EvalDataArgs {
+    /// Parquet files: one, or a folder or prefix with them
+    #[arg(long, value_name = "URL")]
+    pub input: String,
+    /// Column of the rows' names
+    #[arg(long, default_value = "key")]
+    pub key: String,
+    /// Column of the images
+    #[arg(long, default_value = "jpg")]
+    pub image: String,
+    /// Column of the texts
+    #[arg(long, default_value = "caption")]
+    pub text: String,
+    /// Rows to take, as in a job: "width >= 224"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// Take so many images, the first ones; BLIP's test sets have 1,000 and 5,000
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub images: u32,
+    /// Images per model call
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalRetrievalArgs {
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub data: EvalDataArgs,
+    /// Candidates by cosine that matching ranks again (BLIP: 256 for COCO, 128 for Flickr); 0: none
+    #[arg(long, value_name = "K", default_value_t = 128)]
+    pub top_k: u32,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalCaptionArgs {
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub data: EvalDataArgs,
+    #[command(flatten)]
+    pub generation: GenerationArgs,
+    /// Also say how many captions are true; for pairs of `capfilt demo --make-data`
+    #[arg(long)]
+    pub truth: bool,
+    /// Also write every caption with its score and its image's texts to this file, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub captions: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -523,9 +622,18 @@ pub struct DemoDataArgs {
     /// Texts of each picture, each in a row of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=capfilt_world::files::MOST_CAPTIONS), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub captions_per_scene: u64,
+    /// So many pictures after one another show one scene, changed in one thing: a text of one is just not true of the others
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["make_vocabulary", "truth"])]
+    pub alike: u64,
     /// Side of the pictures in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 96, value_parser = clap::value_parser!(u16).range(16..=1024), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub side: u16,
+    /// Rows of a file
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["make_vocabulary", "truth"])]
+    pub file_rows: u64,
+    /// Rows of a row group
+    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with_all = ["make_vocabulary", "truth"])]
+    pub group_rows: u64,
     /// Equal seeds make equal files, other seeds other pictures
     #[arg(long, default_value_t = 0, conflicts_with_all = ["make_vocabulary", "truth"])]
     pub seed: u64,

@@ -5,8 +5,10 @@
 
 mod args;
 mod bootstrap;
+mod checkpoint;
 mod cleaned;
 mod commands;
+mod cuda;
 mod dataset;
 mod exit;
 mod known_answers;
@@ -25,6 +27,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     say::open(args.log_format);
+    if args.command.computes() {
+        cuda::load();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -134,7 +134,7 @@ fn transformers_and_capfilt_take_every_kind_of_text_to_the_same_ids_and_back() {
 fn cleaned(folder: &Path) -> (Job, PathBuf) {
     let web = folder.join("web");
     made(&web, &["--scenes", "80", "--seed", "21", "--side", "64"]);
-    let thresholds = ["filter.web_threshold=0.02", "filter.synthetic_threshold=0.1", "shards.rows=80"];
+    let thresholds = ["filter.web_threshold=0.0002", "filter.synthetic_threshold=0.1", "shards.rows=80"];
     let job = Job::over(web.to_str().unwrap()).set(&thresholds);
     job.run();
     (job, web)

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What each crate may import of ours.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("capfilt-schemas", &[]),
     ("capfilt-bucket", &["capfilt-schemas"]),
     ("capfilt-pipeline", &["capfilt-schemas", "capfilt-bucket"]),
@@ -16,12 +16,13 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("capfilt-train", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline", "capfilt-med"]),
     ("capfilt-world", &[]),
     ("capfilt-export", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),
+    ("capfilt-evaluate", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline", "capfilt-med"]),
     ("capfilt-workers", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-bucket"]),
 ];
 
-/// Packages that may name libtorch: the model, its training, and the front door, which links the binary.
-const LIBTORCH: [&str; 3] = ["capfilt", "capfilt-med", "capfilt-train"];
+/// Packages that may name libtorch: the model, its training and evaluation, and the front door, which links the binary.
+const LIBTORCH: [&str; 4] = ["capfilt", "capfilt-med", "capfilt-train", "capfilt-evaluate"];
 
 #[test]
 fn crates_import_only_what_the_design_allows() {

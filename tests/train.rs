@@ -195,6 +195,22 @@ fn filter_and_captioner_come_from_the_pre_trained_model_and_know_it() {
 }
 
 #[test]
+fn a_captioner_is_a_start_for_a_filter_and_a_filter_for_a_captioner() {
+    let workshop = Workshop::new();
+    for (first, second, drawn) in
+        [("captioner", "filter", "itm_head.weight"), ("filter", "captioner", "text_decoder.cls")]
+    {
+        let (folder, behind) = (workshop.folder(first), workshop.folder(&format!("{second} from it")));
+        succeeds(&mut workshop.train(first, &[&folder, "model.image_size=0", "run.max_steps=2"]));
+        let from = format!("model.from={}", workshop.path(first).join("model").display());
+        let said = succeeds(&mut workshop.train(second, &[&behind, &from, "model.image_size=0", "run.max_steps=2"]));
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        let line = said.lines().find(|line| line.contains("drawn by chance")).unwrap_or_else(|| panic!("{said}"));
+        assert!(line.contains(drawn) && !line.contains("encoder.layer"), "{line}");
+    }
+}
+
+#[test]
 fn what_cannot_be_trained_is_refused_by_name() {
     let workshop = Workshop::new();
     for (overrides, code, words) in [

@@ -7,21 +7,22 @@ use crate::{
     models::model_failed,
 };
 use anyhow::anyhow;
-use capfilt_med::{BlipCaptioner, GenerationOptions, LoadOptions, Method, Preset};
+use capfilt_med::{BlipCaptioner, Method, Preset};
 use capfilt_pipeline::model::{Captioner as _, SampleKey};
 use serde_json::json;
 
 pub fn run(args: &CaptionArgs) -> Ending {
     let model = &args.model;
-    let options = LoadOptions { device: model.device, precision: model.precision, ..LoadOptions::preset(model.preset) };
-    let generation = generation(args, &options);
+    let options = model.checkpoint.options();
+    let by_preset = if model.checkpoint.preset == Preset::Hf { MethodArg::Greedy } else { MethodArg::Nucleus };
+    let generation = args.generation.options(by_preset, &options);
     if args.candidates && generation.method != Method::Nucleus {
         return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus")).usage();
     }
-    let mut captioner = BlipCaptioner::load(&model.model, &options, generation).environment()?;
+    let mut captioner = BlipCaptioner::load(&model.checkpoint.model, &options, generation).environment()?;
     for path in &model.images {
         let (bytes, pixels) = image_file::read(path, captioner.image_side())?;
-        let key = SampleKey { job_seed: args.seed, image_sha256: capfilt_schemas::hash::sha256(&bytes) };
+        let key = SampleKey { job_seed: args.generation.seed, image_sha256: capfilt_schemas::hash::sha256(&bytes) };
         if args.candidates {
             let (caption, words) = captioner.sample_shown(&pixels, key).map_err(model_failed)?;
             let words: Vec<_> =
@@ -38,23 +39,4 @@ pub fn run(args: &CaptionArgs) -> Ending {
         }
     }
     Ok(Exit::Done)
-}
-
-fn generation(args: &CaptionArgs, options: &LoadOptions) -> GenerationOptions {
-    let by_preset = if args.model.preset == Preset::Hf { MethodArg::Greedy } else { MethodArg::Nucleus };
-    let method = match args.method.unwrap_or(by_preset) {
-        MethodArg::Greedy => Method::Greedy,
-        MethodArg::Nucleus => Method::Nucleus,
-        MethodArg::Beam => Method::Beam { beams: args.beams },
-    };
-    let preset = options.options.generation(method);
-    GenerationOptions {
-        top_p: args.top_p,
-        top_k: args.top_k,
-        repetition_penalty: args.repetition_penalty.unwrap_or(preset.repetition_penalty),
-        min_length: args.min_length.unwrap_or(preset.min_length),
-        max_length: args.max_length.unwrap_or(preset.max_length),
-        prompt: args.prompt.clone().unwrap_or_else(|| preset.prompt.clone()),
-        ..preset
-    }
 }

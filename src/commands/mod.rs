@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod demo;
 mod device;
+mod eval;
 mod export;
 mod gc;
 mod image_file;
@@ -41,6 +42,7 @@ pub async fn run(command: Command) -> Ending {
         Command::Train(args) => train::run(&args).await,
         Command::Bootstrap(args) => bootstrap::run(&args).await,
         Command::Export(args) => export::run(&args).await,
+        Command::Eval(args) => eval::run(&args).await,
         Command::Lineage(args) => lineage::run(&args),
         Command::Demo(args) => demo::run(&args).await,
         Command::Device(args) => device::run(&args).await,

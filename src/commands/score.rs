@@ -6,7 +6,7 @@ use crate::{
     exit::{Blame as _, Ending, Exit},
     models::model_failed,
 };
-use capfilt_med::{BlipFilter, LoadOptions, Preset};
+use capfilt_med::{BlipFilter, Preset};
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use serde_json::json;
 
@@ -15,10 +15,9 @@ const MAX_WORDS: usize = 30;
 
 pub fn run(args: &ScoreArgs) -> Ending {
     let model = &args.model;
-    let options = LoadOptions { device: model.device, precision: model.precision, ..LoadOptions::preset(model.preset) };
-    let mut filter = BlipFilter::load(&model.model, &options).environment()?;
+    let mut filter = BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).environment()?;
     // transformers leaves cleaning to its caller.
-    let clean = |text: &String| match model.preset {
+    let clean = |text: &String| match model.checkpoint.preset {
         Preset::Original => pre_caption(text, MAX_WORDS),
         Preset::Hf => text.clone(),
     };

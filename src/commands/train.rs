@@ -93,11 +93,14 @@ impl Shown {
 
     fn show(&mut self, event: Event<'_>) {
         match event {
-            Event::Started { steps, done, parameters, device } => {
+            Event::Started { steps, done, parameters, device, drawn } => {
                 (self.steps, self.done_before, self.started) = (steps, done, Instant::now());
                 let where_from = if done > 0 { format!(", going on at {done}") } else { String::new() };
                 let millions = parameters as f64 / 1e6;
                 say::line(format!("{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"));
+                if done == 0 && !drawn.is_empty() {
+                    say::line(format!("drawn by chance, as model.from has none: {}", drawn.join(", ")));
+                }
             }
             Event::Line(line) => self.line(line),
             Event::Saved(path) => say::line(format!("saved {}", path.display())),

@@ -107,11 +107,20 @@ impl BlipFilter {
 
     /// Cosines (rows) in f32 of texts and image states (images, tokens, d), rows image by image.
     pub fn cosines(&self, texts: &TextBatch, states: &Tensor) -> Result<Tensor, ComputeError> {
-        let text = self.itc.text_features(&self.text.encode_text(&texts.ids, &texts.mask)?)?; // (rows, projection)
-        let image = self.itc.image_features(states)?; // (images, projection)
+        let (text, image) = (self.text_features(texts)?, self.image_features(states)?);
         let (images, width) = image.size2()?;
         let products = text.f_reshape([images, -1, width])?.f_mul(&image.f_unsqueeze(1)?)?;
         Ok(products.f_sum_dim_intlist([-1].as_slice(), false, Kind::Float)?.f_reshape([-1])?)
+    }
+
+    /// Unit vectors (rows, projection) in f32: texts in the space of the contrast.
+    pub fn text_features(&self, texts: &TextBatch) -> Result<Tensor, ComputeError> {
+        Ok(self.itc.text_features(&self.text.encode_text(&texts.ids, &texts.mask)?)?)
+    }
+
+    /// Unit vectors (images, projection) in f32 of image states (images, tokens, d).
+    pub fn image_features(&self, states: &Tensor) -> Result<Tensor, ComputeError> {
+        Ok(self.itc.image_features(states)?)
     }
 
     fn try_score(&self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ComputeError> {

@@ -3,9 +3,10 @@
 
 use std::{fs::File, io::Read as _, path::Path};
 
-use capfilt_schemas::settings::train::{Task, Training};
+use capfilt_schemas::settings::train::Task;
 use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{error::TrainError, model_files::LINEAGE};
 
@@ -22,7 +23,8 @@ pub struct Lineage {
     pub steps: u64,
     pub epochs: f64,
     pub data: Data,
-    pub settings: Training,
+    /// The run's settings as they were written; other versions of this program have other keys.
+    pub settings: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
 }
@@ -70,8 +72,8 @@ impl Lineage {
 
     /// The lineage as people read it, newest first.
     pub fn describe(&self) -> String {
-        let objective = &self.settings.objective;
-        let losses: Vec<String> = objective.losses.iter().map(|loss| format!("{loss:?}").to_lowercase()).collect();
+        let losses = self.settings["objective"]["losses"].as_array().into_iter().flatten();
+        let losses: Vec<&str> = losses.filter_map(Value::as_str).collect();
         let mut text = format!(
             "{}: {} steps, {:.2} epochs, {} pairs of data {} (losses {}; seed {}; capfilt {})",
             self.task.name(),
@@ -80,7 +82,7 @@ impl Lineage {
             self.data.pairs,
             self.data.version,
             losses.join("+"),
-            self.settings.run.seed,
+            self.settings["run"]["seed"],
             self.capfilt,
         );
         if let Some(parent) = &self.parent {

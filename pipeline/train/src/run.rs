@@ -38,12 +38,14 @@ const STUCK_LINES: usize = 20;
 
 /// What a run reports while it goes.
 pub enum Event<'a> {
-    /// Before the first step: steps in all, steps that are done, numbers that are learnt.
+    /// Before the first step: steps in all, steps that are done, numbers that are learnt, tensors that the checkpoint to
+    /// start from does not have.
     Started {
         steps: u64,
         done: u64,
         parameters: i64,
         device: Device,
+        drawn: &'a [String],
     },
     Line(&'a Line),
     Saved(&'a Path),
@@ -81,6 +83,7 @@ pub fn train(
         done: run.step,
         parameters: run.learner.parameters.layout.total(),
         device: run.learner.device,
+        drawn: &run.drawn,
     });
     while run.step < run.steps {
         if stop.load(Ordering::Relaxed) {
@@ -101,6 +104,7 @@ struct Run<'a> {
     digest: String,
     tokenizer: PathBuf,
     parent: Option<Box<Parent>>,
+    drawn: Vec<String>,
     data: lineage::Data,
     learner: Learner,
     optimizer: AdamW,
@@ -162,6 +166,7 @@ impl<'a> Run<'a> {
             digest,
             tokenizer: start.tokenizer,
             parent,
+            drawn: start.drawn,
             data,
             loader: Loader::start(dataset, side, cursor).map_err(|source| TrainError::Io {
                 what: "start a thread for",
@@ -271,7 +276,7 @@ impl<'a> Run<'a> {
             return Err(TrainError::NotANumber { step: self.step, itc: sum, itm: sum, lm: sum, saved: self.saved });
         }
         let state = State::new(self.step, self.cursor, &self.learner, &self.digest);
-        let lineage = self.lineage();
+        let lineage = self.lineage()?;
         let path = self.checkpoints.save(&state, &self.learner, &self.optimizer, &self.describe(&lineage))?;
         self.metrics.draw()?;
         self.saved = self.step;
@@ -293,7 +298,7 @@ impl<'a> Run<'a> {
             fs::remove_dir_all(&unfinished).map_err(io("remove", &unfinished))?;
         }
         fs::create_dir_all(&unfinished).map_err(io("create", &unfinished))?;
-        let lineage = self.lineage();
+        let lineage = self.lineage()?;
         let kind = kind(self.settings.run.save_precision);
         model_files::write(&unfinished, &self.learner.parameters, kind, &self.describe(&lineage))?;
         if path.exists() {
@@ -303,17 +308,17 @@ impl<'a> Run<'a> {
         Ok(path)
     }
 
-    fn lineage(&self) -> Lineage {
-        Lineage {
+    fn lineage(&self) -> Result<Lineage, TrainError> {
+        Ok(Lineage {
             version: lineage::VERSION,
             task: self.task,
             capfilt: env!("CARGO_PKG_VERSION").to_owned(),
             steps: self.step,
             epochs: self.step as f64 / self.steps_per_epoch as f64,
             data: self.data.clone(),
-            settings: self.settings.clone(),
+            settings: serde_json::to_value(self.settings).map_err(|_| TrainError::Bug("settings that are no JSON"))?,
             parent: self.parent.clone(),
-        }
+        })
     }
 
     fn describe<'b>(&'b self, lineage: &'b Lineage) -> Description<'b> {

@@ -29,6 +29,8 @@ pub struct Start {
     pub normalisation: Normalisation,
     /// Folder with the tokenizer's files.
     pub tokenizer: PathBuf,
+    /// Tensors that the checkpoint does not have, as it was trained for another task.
+    pub drawn: Vec<String>,
     checkpoint: Option<Checkpoint>,
     vision: Option<(PathBuf, TensorFile)>,
     text: Option<(PathBuf, TensorFile)>,
@@ -54,7 +56,8 @@ impl Start {
             normalisation.side = None;
         }
         checked(&config)?;
-        Ok(Self { config, tokens, normalisation, tokenizer, checkpoint: Some(checkpoint), vision: None, text: None })
+        let (checkpoint, drawn) = (Some(checkpoint), Vec::new());
+        Ok(Self { config, tokens, normalisation, tokenizer, drawn, checkpoint, vision: None, text: None })
     }
 
     fn from_parts(model: &Model, sizes: &Sizes) -> Result<Self, TrainError> {
@@ -72,7 +75,7 @@ impl Start {
         };
         let (vision, text) = (open(&model.vision_weights)?, open(&model.text_weights)?);
         let normalisation = Normalisation::default();
-        Ok(Self { config, tokens, normalisation, tokenizer, checkpoint: None, vision, text })
+        Ok(Self { config, tokens, normalisation, tokenizer, drawn: Vec::new(), checkpoint: None, vision, text })
     }
 
     /// The vector of a layout's weights on the CPU in f32, drawn from `seed` where no file has them.
@@ -103,11 +106,14 @@ impl Start {
 
     fn tensor(&mut self, entry: &Entry) -> Result<Tensor, TrainError> {
         // Drawn in any case, so that the others are the same whatever files there are.
-        let drawn = drawn(entry)?;
+        let drawn = drawn(entry, &self.config)?;
         let found = self.found(entry)?;
         if found.is_none() && self.checkpoint.is_some() {
-            let reason = format!("{} is missing; is this a checkpoint of pre-training?", entry.name);
-            return Err(TrainError::Settings(format!("model.from: {reason}")));
+            if !is_of_a_head(&entry.name) {
+                let reason = format!("{} is missing; is this a checkpoint of MED?", entry.name);
+                return Err(TrainError::Settings(format!("model.from: {reason}")));
+            }
+            self.drawn.push(entry.name.clone());
         }
         let Some(mut found) = found else {
             return Ok(drawn);
@@ -137,12 +143,13 @@ impl Start {
     fn found(&mut self, entry: &Entry) -> Result<Option<Tensor>, TrainError> {
         let name = entry.name.as_str();
         if let Some(checkpoint) = &mut self.checkpoint {
-            return match checkpoint.tensor(name)? {
-                None if name.ends_with(".predictions.bias") => {
-                    Ok(checkpoint.tensor(&name.replace(".bias", ".decoder.bias"))?)
+            let others = [name.replace("predictions.bias", "predictions.decoder.bias"), other_tower_s(name)];
+            for name in [name].into_iter().chain(others.iter().map(String::as_str)) {
+                if let Some(found) = checkpoint.tensor(name)? {
+                    return Ok(Some(found));
                 }
-                found => Ok(found),
-            };
+            }
+            return Ok(None);
         }
         if let (Some(rest), Some((_, file))) = (name.strip_prefix("vision_model."), &mut self.vision) {
             let stored = file.shapes().into_keys().find(|stored| vision_name(stored) == rest);
@@ -153,6 +160,19 @@ impl Start {
             return Ok(stored.map(|stored| file.read(&stored)).transpose()?);
         }
         Ok(None)
+    }
+}
+
+/// What a model of another task does not have, so that it is drawn: a captioner was never asked whether a text matches.
+fn is_of_a_head(name: &str) -> bool {
+    ["vision_proj.", "text_proj.", "itm_head.", "text_decoder.cls."].iter().any(|head| name.starts_with(head))
+}
+
+/// The same tensor in the other text tower: a checkpoint with one of them is a start for both.
+fn other_tower_s(name: &str) -> String {
+    match name.strip_prefix("text_encoder.") {
+        Some(rest) => format!("text_decoder.bert.{rest}"),
+        None => name.replace("text_decoder.bert.", "text_encoder."),
     }
 }
 
@@ -173,7 +193,11 @@ fn bert_names(name: &str) -> Option<Vec<String>> {
 
 /// A tensor's first numbers, as BLIP's parts draw them: BERT and ViT from N(0, 0.02), what torch calls its default for
 /// projections, matching head and patches, norms at 1 and biases at 0.
-fn drawn(entry: &Entry) -> Result<Tensor, TrainError> {
+///
+/// 0.02 is for a width of 768. Narrower towers get more, so that what a layer puts out varies as much; at width 128 they
+/// learn sooner that way. The image's places are not drawn but begin as waves: BLIP has them from a ViT, and places drawn
+/// that small never told a MED from scratch what is left of what (both: benches/RESULTS.md).
+fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     let (name, shape) = (entry.name.as_str(), entry.shape.as_slice());
     let options = (Kind::Float, Device::Cpu);
     let uniform = |fan_in: i64| {
@@ -182,12 +206,35 @@ fn drawn(entry: &Entry) -> Result<Tensor, TrainError> {
     };
     let is_norm = name.contains("LayerNorm") || name.contains("layer_norm") || name.contains("layernorm");
     Ok(match name {
+        POSITIONS => waves(shape)?,
         _ if is_norm && name.ends_with("weight") => Tensor::f_ones(shape, options)?,
         _ if name.ends_with("patch_embedding.weight") => uniform(shape[1..].iter().product())?,
         _ if name.ends_with("_proj.weight") || name == "itm_head.weight" => uniform(shape[1])?,
         _ if name.ends_with("bias") => Tensor::f_zeros(shape, options)?,
-        _ => Tensor::f_randn(shape, options)?.f_mul_scalar(0.02)?,
+        _ => {
+            let is_vision = name.starts_with("vision_model.");
+            let width = if is_vision { config.vision.hidden_size } else { config.text.hidden_size };
+            Tensor::f_randn(shape, options)?.f_mul_scalar(0.02 * (768.0 / width as f64).sqrt())?
+        }
     })
+}
+
+/// Sines and cosines of row and column (Vaswani et al. 2017, in two dimensions as He et al. 2022 have it), which are then
+/// learnt on: (1, 1 + side², width), the whole image's own place 0. The longest wave is some grids long.
+fn waves(shape: &[i64]) -> Result<Tensor, TrainError> {
+    const LONGEST: f64 = 100.0;
+    let (patches, width) = (shape[1] - 1, shape[2]);
+    let (side, quarter) = ((patches as f64).sqrt() as i64, width / 4);
+    let value = |patch: i64, i: i64| {
+        let (part, i) = (i / quarter.max(1), i % quarter.max(1));
+        let place = if part < 2 { patch / side } else { patch % side } as f64;
+        let angle = place / LONGEST.powf(i as f64 / quarter as f64);
+        if part % 2 == 0 { angle.sin() } else { angle.cos() }
+    };
+    // A width that is no multiple of four has a few places over, which stay 0.
+    let of_patch = |patch: i64| (0..width).map(move |i| if i < 4 * quarter { value(patch, i) } else { 0.0 });
+    let all: Vec<f64> = std::iter::repeat_n(0.0, width as usize).chain((0..patches).flat_map(of_patch)).collect();
+    Ok(Tensor::f_from_slice(&all)?.f_to_kind(Kind::Float)?.f_reshape(shape)?)
 }
 
 fn config(sizes: &Sizes, words: i64) -> MedConfig {

@@ -3,12 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use capfilt_med::{
-    config::{MedConfig, TextConfig, VisionConfig},
-    preprocess::Normalisation,
-    tensor_file::TensorFile,
-    tokens::BertTokens,
-};
+mod support;
+
+use capfilt_med::{preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
 use capfilt_train::{
     adamw::AdamW,
@@ -22,6 +19,7 @@ use capfilt_train::{
     towers::Parts,
 };
 use std::path::Path;
+use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
 /// Both sides add up the same f64 numbers, in another order; ten steps of AdamW pass rounding on. A wrong term, sign or
@@ -40,39 +38,6 @@ impl Golden {
     fn get(&mut self, name: &str) -> Tensor {
         self.0.read(name).unwrap()
     }
-}
-
-fn config() -> MedConfig {
-    let vision = VisionConfig {
-        hidden_size: 8,
-        intermediate_size: 32,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        image_size: 16,
-        patch_size: 8,
-        layer_norm_eps: 1e-6,
-        ..VisionConfig::default()
-    };
-    let text = TextConfig {
-        vocab_size: 24,
-        hidden_size: 8,
-        intermediate_size: 32,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        max_position_embeddings: 12,
-        bos_token_id: 22,
-        sep_token_id: 3,
-        ..TextConfig::default()
-    };
-    MedConfig { vision, text, projection: 4 }
-}
-
-fn tokens(config: &MedConfig) -> BertTokens {
-    let folder = tempfile::tempdir().unwrap();
-    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into_iter();
-    let words: Vec<String> = words.chain((5..22).map(|i| format!("w{i}"))).collect();
-    std::fs::write(folder.path().join("vocab.txt"), words.join("\n")).unwrap();
-    BertTokens::open(folder.path(), &config.text).unwrap()
 }
 
 fn learner(golden: &mut Golden, is_filter: bool) -> Learner {

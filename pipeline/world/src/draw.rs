@@ -70,11 +70,11 @@ fn place(scene: &Scene, random: &mut Random) -> Vec<Placed> {
     placed.collect()
 }
 
-/// A size in numbers. Small things are a quarter of the side wide, large ones not quite a half, so that two fit.
+/// A size in numbers. Small things are 0.3 of the side wide, large ones not quite a half, so that two fit.
 fn radius(size: Size, random: &mut Random) -> f32 {
     match size {
-        Size::Small => random.random_range(0.115..0.14),
-        Size::Large => random.random_range(0.2..0.228),
+        Size::Small => random.random_range(0.135..0.16),
+        Size::Large => random.random_range(0.208..0.233),
     }
 }
 
@@ -165,8 +165,8 @@ mod tests {
                         continue;
                     }
                     let share = share_of(&pixels, colours::middle(object.colour));
-                    // A ring or diamond covers the least of its circle, a disc the most; large is 2.4 times small in area.
-                    let sizes = if object.size == Size::Small { 0.010..0.066 } else { 0.035..0.17 };
+                    // A ring or diamond covers the least of its circle, a disc the most; large is 2.2 times small in area.
+                    let sizes = if object.size == Size::Small { 0.012..0.087 } else { 0.035..0.178 };
                     assert!(sizes.contains(&share), "{number} at {side}: {object:?} covers {share}");
                 }
             }

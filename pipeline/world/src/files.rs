@@ -3,7 +3,7 @@
 use crate::{
     draw::draw,
     noise::{Kind, text},
-    random::{self, Purpose},
+    random::{self, Purpose, Random},
     scene::Scene,
     table::{self, Row},
 };
@@ -18,10 +18,6 @@ use std::{
     sync::Arc,
 };
 
-/// Rows of a row group; that many are in memory at once, at 96 pixels a side about 5 kB each.
-const GROUP_ROWS: u64 = 2000;
-const FILE_ROWS: u64 = 20_000;
-
 /// What is made.
 #[derive(Debug, Clone)]
 pub struct Order {
@@ -33,6 +29,11 @@ pub struct Order {
     /// Pictures of different seeds, or sources, are drawn with different random numbers.
     pub seed: u64,
     pub source: Pairs,
+    /// So many scenes after one another are alike: one, and others that each differ from it in one thing. 1: none are.
+    pub alike: u64,
+    /// Rows of a file, and of a row group; a group is in memory at once, at 96 pixels a side about 5 kB a row.
+    pub file_rows: u64,
+    pub group_rows: u64,
 }
 
 /// A key has two digits for the text.
@@ -88,7 +89,7 @@ pub enum MakeError {
 /// When a file cannot be written, or the folder has files of this source that the order would leave as they are.
 pub fn make(folder: &Path, order: &Order, mut made: impl FnMut(u64)) -> Result<BTreeMap<Kind, u64>, MakeError> {
     fs::create_dir_all(folder).map_err(|source| MakeError::Io { path: folder.into(), source })?;
-    let per_file = (FILE_ROWS / order.captions).max(1);
+    let per_file = (order.file_rows / order.captions).max(1);
     let files: Vec<(PathBuf, Range<u64>)> = (0..order.scenes)
         .step_by(per_file as usize)
         .enumerate()
@@ -122,7 +123,7 @@ fn write(path: &Path, scenes: Range<u64>, order: &Order, mut made: impl FnMut(&[
     let failed = |source| MakeError::Parquet { path: path.into(), source };
     let file = File::create(path).map_err(|source| MakeError::Io { path: path.into(), source })?;
     let mut writer = ArrowWriter::try_new(file, table::schema(), Some(table::properties())).map_err(failed)?;
-    let per_group = (GROUP_ROWS / order.captions).max(1);
+    let per_group = (order.group_rows / order.captions).max(1);
     for first in scenes.clone().step_by(per_group as usize) {
         let group = first..(first + per_group).min(scenes.end);
         let rows: Vec<Vec<Row>> =
@@ -141,12 +142,25 @@ pub fn picture(number: u64, order: &Order) -> (Scene, Vec<u8>) {
     (scene, pixels)
 }
 
-fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, random::Random) {
+/// Where a picture's random numbers begin.
+fn numbers(number: u64, order: &Order) -> Random {
     let purpose = if order.source == Pairs::Human { Purpose::Human } else { Purpose::Web };
-    let mut random = random::of(order.seed, purpose, number);
-    let scene = Scene::any(&mut random);
+    random::of(order.seed, purpose, number)
+}
+
+fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, Random) {
+    let mut random = numbers(number, order);
+    let scene = scene(number, order, &mut random);
     let pixels = draw(&scene, usize::from(order.side), &mut random);
     (scene, pixels, random)
+}
+
+/// A scene of its own, or one like that at the head of its family.
+fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
+    match number % order.alike.max(1) {
+        0 => Scene::any(random),
+        behind => Scene::any(&mut numbers(number - behind, order)).varied(random),
+    }
 }
 
 /// The rows of one scene. Its random numbers are its own, so scenes can be made in any order.

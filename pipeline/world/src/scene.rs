@@ -134,6 +134,27 @@ impl Scene {
         Self { version: VERSION, background: one_of(Colour::of_backgrounds(), random), objects, axis }
     }
 
+    /// Another scene that differs in one thing: a background, a size, a colour, a shape, or where two objects are.
+    pub fn varied(&self, random: &mut Random) -> Self {
+        loop {
+            let mut scene = self.clone();
+            let object = random.random_range(0..scene.objects.len());
+            let object = &mut scene.objects[object];
+            match random.random_range(0..if self.axis.is_some() { 6 } else { 4 }) {
+                0 => scene.background = another(scene.background, Colour::of_backgrounds(), random),
+                1 => object.size = another(object.size, Size::ALL, random),
+                2 => object.colour = another(object.colour, Colour::of_things(), random),
+                3 => object.shape = another(object.shape, Shape::ALL, random),
+                // Places are hardest to tell, so they change more often.
+                4 => scene.objects.reverse(),
+                _ => scene.axis = scene.axis.map(|axis| another(axis, &[Axis::Across, Axis::Down], random)),
+            }
+            if scene.objects.first() != scene.objects.get(1) {
+                return scene;
+            }
+        }
+    }
+
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a scene has only names and a number")
     }
@@ -179,6 +200,25 @@ mod tests {
         assert!(Scene::parse("{}").is_err());
         let none = r#"{"version":1,"background":"gray","objects":[]}"#;
         assert!(Scene::parse(none).unwrap_err().contains("0 objects"));
+    }
+
+    #[test]
+    fn a_varied_scene_is_a_scene_that_differs_in_one_thing() {
+        for number in 0..2000 {
+            let mut random = of(8, Purpose::Human, number);
+            let scene = Scene::any(&mut random);
+            let varied = scene.varied(&mut random);
+            assert_eq!(Scene::parse(&varied.to_json()), Ok(varied.clone()));
+            let pairs = || scene.objects.iter().zip(&varied.objects);
+            let of_objects: usize = pairs()
+                .map(|(a, b)| {
+                    [a.size != b.size, a.colour != b.colour, a.shape != b.shape].into_iter().filter(|d| *d).count()
+                })
+                .sum();
+            let turned = scene.objects.iter().eq(varied.objects.iter().rev()) && scene.objects.len() == 2;
+            let others = usize::from(scene.background != varied.background) + usize::from(scene.axis != varied.axis);
+            assert!(of_objects + others == 1 || turned && others == 0, "{number}: {scene:?} {varied:?}");
+        }
     }
 
     #[test]

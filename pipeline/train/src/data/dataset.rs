@@ -125,6 +125,8 @@ pub struct Dataset {
     version: String,
     pub(super) batch: u32,
     pub(super) seed: u64,
+    /// Rows of a group that stay side by side.
+    pub(super) together: u64,
     pub(super) augment: Augment,
     /// Bytes of encoded pairs that stay in memory from one epoch to the next.
     pub(super) cache_bytes: u64,
@@ -147,6 +149,7 @@ impl Dataset {
             version: hex::encode(&hash.finalize()[..10]),
             batch: settings.run.batch,
             seed: settings.run.seed,
+            together: u64::from(settings.run.together),
             augment: settings.augment.clone(),
             cache_bytes: (settings.run.cache_gib * f64::from(1 << 30)) as u64,
         };

@@ -130,7 +130,7 @@ impl Reader {
             groups.push(self.group(visit.group).await?);
         }
         let rows: Vec<u64> = groups.iter().map(|pairs| pairs.len() as u64).collect();
-        let ordered = order::pairs(window, &rows, self.dataset.seed, epoch);
+        let ordered = order::pairs(window, &rows, self.dataset.together, self.dataset.seed, epoch);
         Ok(ordered.into_iter().map(|(i, row)| (Arc::clone(&groups[i]), row)).collect())
     }
 

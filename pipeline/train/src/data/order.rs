@@ -2,6 +2,7 @@
 //! together. So the order needs no more memory than the row groups' sizes, and the reader none but for a window of them.
 
 use super::draws::Draws;
+use std::ops::Range;
 
 /// Row groups whose pairs are shuffled together. They are held in memory, encoded: at 10,000 pairs of 30 kB each 2.4 GB.
 pub const WINDOW: usize = 8;
@@ -53,19 +54,25 @@ pub fn windows(groups: &[(u64, f64)], seed: u64, epoch: u64) -> Vec<Window> {
     visits.chunks(WINDOW).map(window).collect()
 }
 
-/// The pairs of a window in order: index of the visit and row within its group. `rows`: rows of each visited group.
-pub fn pairs(window: &Window, rows: &[u64], seed: u64, epoch: u64) -> Vec<(usize, u64)> {
-    let mut all = Vec::with_capacity(window.pairs as usize);
+/// The pairs of a window in order: index of the visit and row within its group. `rows`: rows of each visited group, of
+/// which every `together` that follow each other stay so.
+pub fn pairs(window: &Window, rows: &[u64], together: u64, seed: u64, epoch: u64) -> Vec<(usize, u64)> {
+    let mut runs = Vec::new();
     for (i, (visit, rows)) in window.visits.iter().zip(rows).enumerate() {
-        let mut of_group: Vec<u64> = (0..*rows).collect();
+        let mut of_group: Vec<Range<u64>> =
+            (0..*rows).step_by(together as usize).map(|row| row..*rows.min(&(row + together))).collect();
         if visit.rows < *rows {
             Draws::of("part", &[seed, epoch, visit.group as u64, visit.copy]).shuffle(&mut of_group);
-            of_group.truncate(visit.rows as usize);
         }
-        all.extend(of_group.into_iter().map(|row| (i, row)));
+        let mut left = visit.rows;
+        for mut run in of_group {
+            run.end = run.end.min(run.start + left);
+            left -= run.end - run.start;
+            runs.push((i, run));
+        }
     }
-    Draws::of("pairs", &[seed, epoch, window.first]).shuffle(&mut all);
-    all
+    Draws::of("pairs", &[seed, epoch, window.first]).shuffle(&mut runs);
+    runs.into_iter().flat_map(|(i, run)| run.map(move |row| (i, row))).collect()
 }
 
 #[cfg(test)]
@@ -73,11 +80,11 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn epoch(groups: &[(u64, f64)], seed: u64, epoch: u64) -> Vec<(usize, u64)> {
+    fn epoch(groups: &[(u64, f64)], together: u64, seed: u64, epoch: u64) -> Vec<(usize, u64)> {
         let of_window = |window: &Window| {
             let rows: Vec<u64> = window.visits.iter().map(|visit| groups[visit.group].0).collect();
             let named = |(i, row): (usize, u64)| (window.visits[i].group, row);
-            pairs(window, &rows, seed, epoch).into_iter().map(named).collect::<Vec<_>>()
+            pairs(window, &rows, together, seed, epoch).into_iter().map(named).collect::<Vec<_>>()
         };
         windows(groups, seed, epoch).iter().flat_map(of_window).collect()
     }
@@ -85,8 +92,14 @@ mod tests {
     #[test]
     fn an_epoch_holds_every_pair_as_often_as_its_weight_says_and_each_epoch_in_another_order() {
         let groups: Vec<(u64, f64)> = (0..20).map(|i| (50 + i, if i < 10 { 1.0 } else { 2.5 })).collect();
-        let first = epoch(&groups, 7, 0);
-        assert_eq!(first.len() as u64, pairs_per_epoch(&groups));
+        for together in [1, 4] {
+            holds_every_pair(&groups, together);
+        }
+    }
+
+    fn holds_every_pair(groups: &[(u64, f64)], together: u64) {
+        let first = epoch(groups, together, 7, 0);
+        assert_eq!(first.len() as u64, pairs_per_epoch(groups));
         let mut counts = BTreeMap::new();
         first.iter().for_each(|pair| *counts.entry(*pair).or_insert(0) += 1);
         for (group, (rows, weight)) in groups.iter().enumerate() {
@@ -94,8 +107,19 @@ mod tests {
             let (least, most) = (weight.floor() as i32, weight.ceil() as i32);
             assert!(counts.iter().all(|n| (least..=most).contains(n)), "{group}: {counts:?}");
         }
-        assert_eq!(first, epoch(&groups, 7, 0), "the order is a function of seed and epoch");
-        assert_ne!(first, epoch(&groups, 7, 1));
-        assert_ne!(first, epoch(&groups, 8, 0));
+        assert_eq!(first, epoch(groups, together, 7, 0), "the order is a function of seed and epoch");
+        assert_ne!(first, epoch(groups, together, 7, 1));
+        assert_ne!(first, epoch(groups, together, 8, 0));
+    }
+
+    #[test]
+    fn rows_that_are_to_stay_together_do() {
+        let order = epoch(&[(40, 1.0); 20], 4, 7, 0);
+        for run in order.chunks(4) {
+            let (group, row) = run[0];
+            assert_eq!(row % 4, 0);
+            assert_eq!(run, [0, 1, 2, 3].map(|i| (group, row + i)));
+        }
+        assert!(order.chunks(4).zip(order.chunks(4).skip(1)).any(|(a, b)| a[0].0 != b[0].0), "runs are shuffled");
     }
 }

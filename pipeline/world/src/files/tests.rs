@@ -4,7 +4,8 @@ use arrow::array::{AsArray as _, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn order() -> Order {
-    Order { scenes: 60, captions: 1, side: 64, seed: 11, source: Pairs::Web }
+    let (file_rows, group_rows) = (20_000, 2000);
+    Order { scenes: 60, captions: 1, side: 64, seed: 11, source: Pairs::Web, alike: 1, file_rows, group_rows }
 }
 
 fn made(order: &Order) -> Vec<u8> {
@@ -138,4 +139,20 @@ fn a_seed_s_texts_stay_what_they_are() {
         ("swapped", "there is a little black plus and a tiny orange star against a turquoise background"),
     ];
     assert_eq!(texts, expected);
+}
+
+#[test]
+fn alike_scenes_come_in_families_of_their_own_pictures() {
+    let order = Order { alike: 4, source: Pairs::Human, ..order() };
+    let mut heads = Vec::new();
+    for family in 0..15 {
+        let scenes: Vec<Scene> = (0..4).map(|member| picture(4 * family + member, &order).0).collect();
+        assert!(scenes[1..].iter().all(|scene| *scene != scenes[0]), "{scenes:?}");
+        assert_eq!(scenes[0], picture(4 * family, &Order { alike: 1, ..order.clone() }).0);
+        heads.push(scenes[0].to_json());
+    }
+    heads.sort();
+    heads.dedup();
+    assert!(heads.len() > 12);
+    assert_ne!(picture(0, &order).1, picture(1, &order).1);
 }

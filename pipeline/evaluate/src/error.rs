@@ -1,0 +1,24 @@
+//! Why there is no evaluation.
+
+use capfilt_med::error::ComputeError;
+use capfilt_pipeline::{input::ReadError, model::ModelError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    #[error(transparent)]
+    Compute(#[from] ComputeError),
+    #[error("column `{0}` is not text")]
+    NotText(String),
+    #[error("there are {images} images with a text; retrieval needs at least two, captions at least one")]
+    TooFew { images: usize },
+}
+
+impl From<tch::TchError> for EvaluateError {
+    fn from(error: tch::TchError) -> Self {
+        Self::Compute(error.into())
+    }
+}

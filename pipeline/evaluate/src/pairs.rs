@@ -1,0 +1,125 @@
+//! Images and all that is said of each, from Parquet.
+
+use crate::error::EvaluateError;
+use arrow::{array::AsArray as _, compute::cast, datatypes::DataType};
+use bytes::Bytes;
+use capfilt_bucket::Place;
+use capfilt_pipeline::{
+    image::{ImageLimits, decode},
+    input::{ImageInput, InputColumns, Rows, ShardReader},
+    model::PixelBatch,
+    resize::Resizer,
+};
+use capfilt_schemas::plan::Shard;
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+
+/// Rows decoded from Parquet at a time.
+const ROWS_AT_ONCE: usize = 256;
+
+/// An image, encoded as it is stored, and its texts as they are.
+#[derive(Debug, Clone)]
+pub struct Captioned {
+    pub image: Bytes,
+    pub sha256: [u8; 32],
+    pub texts: Vec<String>,
+    /// The first row's cell of the column that was asked for besides.
+    pub note: Option<String>,
+}
+
+/// What is evaluated on. Memory: the encoded images.
+#[derive(Debug, Default)]
+pub struct Collection {
+    pub images: Vec<Captioned>,
+    /// Rows without a usable image or text.
+    pub skipped: u64,
+    by_image: HashMap<[u8; 32], usize>,
+}
+
+/// Reads shards until there are `most` images; rows with equal image bytes are one image with several texts.
+///
+/// # Errors
+/// When a file cannot be read, or `note` names no column of texts.
+pub async fn read(
+    place: &Place,
+    shards: &[Shard],
+    columns: &InputColumns,
+    note: Option<&str>,
+    most: usize,
+) -> Result<Collection, EvaluateError> {
+    let mut found = Collection::default();
+    let columns = InputColumns { passthrough: note.map(str::to_owned).into_iter().collect(), ..columns.clone() };
+    for shard in shards {
+        let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
+        while let Some(rows) = reader.next().await? {
+            found.add(rows, note, most)?;
+        }
+        // A further row of the last image may stand in another file; most data sets keep them together.
+        if found.images.len() >= most {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+impl Collection {
+    fn add(&mut self, rows: Rows, note: Option<&str>, most: usize) -> Result<(), EvaluateError> {
+        let notes = note.map(|name| notes(&rows, name)).transpose()?;
+        // Two of three rows of a data set with several texts an image need no look at the image.
+        let usable: Vec<Option<([u8; 32], Bytes, String)>> = rows
+            .samples
+            .into_par_iter()
+            .map(|sample| {
+                let text = sample.text.into_text()?;
+                match sample.image {
+                    ImageInput::Bytes { bytes, .. } if sample.selected && !text.trim().is_empty() => {
+                        let sha256 = Sha256::digest(&bytes).into();
+                        let decodes =
+                            self.by_image.contains_key(&sha256) || decode(&bytes, &ImageLimits::default()).is_ok();
+                        decodes.then_some((sha256, bytes, text))
+                    }
+                    _ => None,
+                }
+            })
+            .collect();
+        for (i, row) in usable.into_iter().enumerate() {
+            let Some((sha256, image, text)) = row else {
+                self.skipped += 1;
+                continue;
+            };
+            match self.by_image.get(&sha256) {
+                Some(known) => self.images[*known].texts.push(text),
+                None if self.images.len() < most => {
+                    let note = notes.as_ref().and_then(|notes| notes[i].clone());
+                    self.by_image.insert(sha256, self.images.len());
+                    self.images.push(Captioned { image, sha256, texts: vec![text], note });
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> {
+    let not_text = || EvaluateError::NotText(name.to_owned());
+    let column = rows.passthrough.column_by_name(name).ok_or_else(not_text)?;
+    let column = cast(column, &DataType::Utf8).map_err(|_| not_text())?;
+    Ok(column.as_string_opt::<i32>().ok_or_else(not_text)?.iter().map(|cell| cell.map(str::to_owned)).collect())
+}
+
+/// Images as a model takes them.
+pub(crate) fn pixels(images: &[Captioned], side: usize) -> PixelBatch {
+    let squashed = |resizer: &mut Resizer, captioned: &Captioned| {
+        let mut pixels = Vec::with_capacity(side * side * 3);
+        let image = decode(&captioned.image, &ImageLimits::default()).ok()?;
+        resizer.squash(&image, side, &mut pixels);
+        Some(pixels)
+    };
+    let decoded: Vec<Option<Vec<u8>>> = images.par_iter().map_init(Resizer::new, squashed).collect();
+    let mut batch = PixelBatch::with_capacity(side, images.len());
+    let black = || vec![0; side * side * 3];
+    decoded.into_iter().for_each(|pixels| batch.push(&pixels.unwrap_or_else(black)));
+    batch
+}

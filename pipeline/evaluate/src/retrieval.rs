@@ -1,0 +1,189 @@
+//! Retrieval: all texts and images by the contrast's cosines, and the best of them once more by matching (BLIP, section 5.1).
+
+use crate::{
+    error::EvaluateError,
+    pairs::{Captioned, pixels},
+    ranks::{Recalls, rank},
+};
+use capfilt_med::BlipFilter;
+use capfilt_pipeline::{model::Filter as _, text::pre_caption};
+use serde::Serialize;
+use tch::{Device, Kind, Tensor};
+
+/// Words of a text that the original sees.
+const MAX_WORDS: usize = 30;
+/// Texts of one call of the text tower.
+const TEXTS_AT_ONCE: usize = 256;
+
+/// What was found, from texts to images and back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Recalled {
+    pub images: usize,
+    pub texts: usize,
+    /// Texts for an image: any of its own is right.
+    pub text_by_cosine: Recalls,
+    pub image_by_cosine: Recalls,
+    /// After matching; `None` when it was not asked.
+    pub text_by_match: Option<Recalls>,
+    pub image_by_match: Option<Recalls>,
+}
+
+/// All texts, cleaned as BLIP cleans them, each with its image.
+struct Texts {
+    all: Vec<String>,
+    image: Vec<usize>,
+}
+
+/// Ranks all of a collection. `top_k`: candidates by cosine that are judged by matching, 0 for none; `done` hears how many
+/// images of how many passes are through.
+///
+/// Memory: images × texts × 4 bytes of cosines.
+///
+/// # Errors
+/// When there is nothing to choose from, or the model fails.
+pub fn retrieve(
+    filter: &BlipFilter,
+    images: &[Captioned],
+    top_k: usize,
+    batch: usize,
+    mut done: impl FnMut(usize),
+) -> Result<Recalled, EvaluateError> {
+    if images.len() < 2 {
+        return Err(EvaluateError::TooFew { images: images.len() });
+    }
+    let texts = Texts::of(images);
+    let cosines = tch::no_grad(|| cosines(filter, images, &texts, batch, &mut done))?;
+    let rows = Rows::of(&cosines)?;
+    let text_ranks: Vec<f64> =
+        (0..images.len()).map(|image| rank(rows.of_image(image), |text| texts.image[text] == image)).collect();
+    let image_ranks: Vec<f64> =
+        (0..texts.all.len()).map(|text| rank(rows.of_text(text), |image| texts.image[text] == image)).collect();
+    let (text_by_match, image_by_match) = match top_k {
+        0 => (None, None),
+        k => {
+            let matched = tch::no_grad(|| rerank(filter, images, &texts, &rows, &cosines, k, &mut done))?;
+            (Some(Recalls::of(&matched.0)), Some(Recalls::of(&matched.1)))
+        }
+    };
+    Ok(Recalled {
+        images: images.len(),
+        texts: texts.all.len(),
+        text_by_cosine: Recalls::of(&text_ranks),
+        image_by_cosine: Recalls::of(&image_ranks),
+        text_by_match,
+        image_by_match,
+    })
+}
+
+impl Texts {
+    fn of(images: &[Captioned]) -> Self {
+        let all = images.iter().flat_map(|image| image.texts.iter().map(|text| pre_caption(text, MAX_WORDS))).collect();
+        let image =
+            images.iter().enumerate().flat_map(|(i, image)| std::iter::repeat_n(i, image.texts.len())).collect();
+        Self { all, image }
+    }
+}
+
+/// Cosines in plain memory: (images, texts), row by row.
+struct Rows {
+    values: Vec<f32>,
+    texts: usize,
+}
+
+impl Rows {
+    fn of(cosines: &Tensor) -> Result<Self, EvaluateError> {
+        let texts = cosines.size2()?.1 as usize;
+        Ok(Self { values: Vec::<f32>::try_from(cosines.f_reshape([-1])?)?, texts })
+    }
+
+    fn of_image(&self, image: usize) -> impl Iterator<Item = (usize, f32)> + Clone {
+        self.values[image * self.texts..(image + 1) * self.texts].iter().copied().enumerate()
+    }
+
+    fn of_text(&self, text: usize) -> impl Iterator<Item = (usize, f32)> + Clone {
+        self.values[text..].iter().step_by(self.texts).copied().enumerate()
+    }
+
+    fn at(&self, image: usize, text: usize) -> f32 {
+        self.values[image * self.texts + text]
+    }
+}
+
+/// (images, texts) in f32 on the CPU.
+fn cosines(
+    filter: &BlipFilter,
+    images: &[Captioned],
+    texts: &Texts,
+    batch: usize,
+    done: &mut impl FnMut(usize),
+) -> Result<Tensor, EvaluateError> {
+    let texts: Vec<&str> = texts.all.iter().map(String::as_str).collect();
+    let text_features = texts.chunks(TEXTS_AT_ONCE).map(|texts| filter.text_features(&filter.batch(texts)?));
+    let text_features = Tensor::f_cat(&text_features.collect::<Result<Vec<_>, _>>()?, 0)?;
+    let mut rows = Vec::new();
+    for (i, chunk) in images.chunks(batch.max(1)).enumerate() {
+        let features = filter.image_features(&filter.images().states(&pixels(chunk, filter.image_side()))?)?;
+        rows.push(features.f_matmul(&text_features.f_tr()?)?.f_to_device(Device::Cpu)?);
+        done(i * batch + chunk.len());
+    }
+    Ok(Tensor::f_cat(&rows, 0)?)
+}
+
+/// Ranks of the right texts of each image and of the right image of each text, by matching logit plus cosine, among the
+/// `k` best by cosine; what is not among these is not found. Each image is encoded once for all it is judged with.
+fn rerank(
+    filter: &BlipFilter,
+    images: &[Captioned],
+    texts: &Texts,
+    rows: &Rows,
+    cosines: &Tensor,
+    k: usize,
+    done: &mut impl FnMut(usize),
+) -> Result<(Vec<f64>, Vec<f64>), EvaluateError> {
+    let texts_of = best(cosines, k, 1)?;
+    let images_of = best(&cosines.f_tr()?, k, 1)?;
+    let mut wanted: Vec<Vec<usize>> = texts_of.clone();
+    for (text, images) in images_of.iter().enumerate() {
+        images.iter().for_each(|image| wanted[*image].push(text));
+    }
+    let mut of_text: Vec<Vec<(usize, f32)>> = vec![Vec::new(); texts.all.len()];
+    let mut text_ranks = Vec::with_capacity(images.len());
+    for (image, mut candidates) in wanted.into_iter().enumerate() {
+        candidates.sort_unstable();
+        candidates.dedup();
+        let logits = logits(filter, &images[image], candidates.iter().map(|text| texts.all[*text].as_str()).collect())?;
+        let scored: Vec<(usize, f32)> =
+            candidates.iter().zip(logits).map(|(text, logit)| (*text, logit + rows.at(image, *text))).collect();
+        let own = |(text, _): &(usize, f32)| texts_of[image].contains(text);
+        text_ranks.push(rank(scored.iter().copied().filter(own), |text| texts.image[text] == image));
+        for (text, score) in scored {
+            if images_of[text].contains(&image) {
+                of_text[text].push((image, score));
+            }
+        }
+        done(images.len() + image + 1);
+    }
+    let image_rank =
+        |(text, scores): (usize, &Vec<(usize, f32)>)| rank(scores.iter().copied(), |image| texts.image[text] == image);
+    Ok((text_ranks, of_text.iter().enumerate().map(image_rank).collect()))
+}
+
+/// Columns of the `k` largest values of each row.
+fn best(cosines: &Tensor, k: usize, axis: i64) -> Result<Vec<Vec<usize>>, EvaluateError> {
+    let k = k.min(cosines.size2()?.1 as usize);
+    let (_, columns) = cosines.f_topk(k as i64, axis, true, true)?;
+    let columns = Vec::<i64>::try_from(columns.f_reshape([-1])?)?;
+    Ok(columns.chunks(k).map(|row| row.iter().map(|column| *column as usize).collect()).collect())
+}
+
+/// The matching head's logits of "match" for an image's candidates.
+fn logits(filter: &BlipFilter, image: &Captioned, texts: Vec<&str>) -> Result<Vec<f32>, EvaluateError> {
+    let pixels = pixels(std::slice::from_ref(image), filter.image_side());
+    let keys = filter.image_keys(&filter.images().states(&pixels)?)?;
+    let mut all = Vec::with_capacity(texts.len());
+    for texts in texts.chunks(TEXTS_AT_ONCE) {
+        let logits = filter.itm_logits(&filter.batch(texts)?, &keys)?.f_select(1, 1)?;
+        all.extend(Vec::<f32>::try_from(logits.f_to_kind(Kind::Float)?.f_contiguous()?)?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,39 @@
+//! A model of 8 numbers a token, as `reference.py` has it.
+
+use capfilt_med::{
+    config::{MedConfig, TextConfig, VisionConfig},
+    tokens::BertTokens,
+};
+
+pub fn config() -> MedConfig {
+    let vision = VisionConfig {
+        hidden_size: 8,
+        intermediate_size: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        image_size: 16,
+        patch_size: 8,
+        layer_norm_eps: 1e-6,
+        ..VisionConfig::default()
+    };
+    let text = TextConfig {
+        vocab_size: 24,
+        hidden_size: 8,
+        intermediate_size: 32,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        max_position_embeddings: 12,
+        bos_token_id: 22,
+        sep_token_id: 3,
+        ..TextConfig::default()
+    };
+    MedConfig { vision, text, projection: 4 }
+}
+
+pub fn tokens(config: &MedConfig) -> BertTokens {
+    let folder = tempfile::tempdir().unwrap();
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into_iter();
+    let words: Vec<String> = words.chain((5..22).map(|i| format!("w{i}"))).collect();
+    std::fs::write(folder.path().join("vocab.txt"), words.join("\n")).unwrap();
+    BertTokens::open(folder.path(), &config.text).unwrap()
+}

@@ -1,0 +1,156 @@
+//! Ways to train that change what is kept or shared, and not what is right: recomputed blocks, shared towers.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use capfilt_med::preprocess::Normalisation;
+use capfilt_pipeline::model::PixelBatch;
+use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
+use capfilt_train::{
+    contrast::FeatureQueue,
+    data::{Batch, Cursor},
+    learner::{Learner, Memory, StepShape},
+    momentum::MomentumTowers,
+    parameters::{Layout, Parameters},
+    towers::Parts,
+};
+use std::{collections::HashMap, sync::Mutex};
+use support::{config, tokens};
+use tch::{Device, Kind, Tensor};
+
+const PAIRS: usize = 4;
+const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true };
+
+/// libtorch has one generator for all threads: tests that draw take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn parts(drop_path: f64) -> Parts {
+    Parts { config: config(), encoder: true, contrast: true, matching: true, decoder: true, dropout: 0.0, drop_path }
+}
+
+/// Random weights of a layout, the temperature first.
+fn drawn(layout: &Layout) -> Tensor {
+    tch::manual_seed(3);
+    let vector = Tensor::randn([layout.total()], (Kind::Double, Device::Cpu)) * 0.3;
+    let _ = vector.narrow(0, 0, 1).fill_(0.07);
+    vector
+}
+
+fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
+    let parameters = Parameters::new(Layout::new(&parts, sharing), vector, Device::Cpu).unwrap();
+    tch::manual_seed(4);
+    let queue = FeatureQueue::new(4, 12, Kind::Double, Device::Cpu).unwrap();
+    let memory = parts.contrast.then(|| Memory { towers: MomentumTowers::new(&parameters).unwrap(), queue });
+    let objective = Objective {
+        losses: vec![Loss::Itc, Loss::Itm, Loss::Lm],
+        momentum: 0.995,
+        queue: 12,
+        alpha: 0.4,
+        alpha_epochs: 1.0,
+        min_temperature: 0.001,
+        image_ids: false,
+        label_smoothing: 0.1,
+        prompt: String::new(),
+        max_tokens: 12,
+    };
+    Learner {
+        tokens: tokens(&parts.config),
+        objective,
+        sharing,
+        parameters,
+        memory,
+        normalisation: Normalisation::default(),
+        device: Device::Cpu,
+        kind: Kind::Double,
+        checkpoint_blocks: false,
+        parts,
+    }
+}
+
+fn batch() -> Batch {
+    let mut pixels = PixelBatch::with_capacity(16, PAIRS);
+    for image in 0..PAIRS {
+        pixels.push(&(0..16 * 16 * 3).map(|i| ((i * (7 + 3 * image) + image * 31) % 256) as u8).collect::<Vec<_>>());
+    }
+    let texts = ["w5 w6 w7", "w8 w9", "w10 w11 w12 w13 w14", "w15 w6"].map(str::to_owned).to_vec();
+    Batch { pixels, texts, image_ids: vec![1, 2, 3, 4], cursor: Cursor { epoch: 0, step: 1 } }
+}
+
+/// A step's loss and gradient.
+fn step(learner: &mut Learner) -> (f64, Tensor) {
+    let losses = learner.learn(&batch(), SHAPE).unwrap();
+    (losses.total().unwrap().double_value(&[]), learner.parameters.vector().grad())
+}
+
+#[test]
+fn recomputed_blocks_give_the_gradient_that_kept_ones_give() {
+    let _turn = TURN.lock();
+    let vector = drawn(&Layout::new(&parts(0.0), Sharing::AllButSa));
+    let mut kept = learner(parts(0.0), Sharing::AllButSa, &vector);
+    let mut recomputed = learner(parts(0.0), Sharing::AllButSa, &vector);
+    recomputed.checkpoint_blocks = true;
+    let ((loss, gradient), (other_loss, other)) = (step(&mut kept), step(&mut recomputed));
+    // The same f64 numbers, in the same order but for the sums over blocks.
+    assert!((loss - other_loss).abs() < 1e-12, "{loss} {other_loss}");
+    let off = (&gradient - &other).abs().max().double_value(&[]);
+    assert!(off < 1e-12 * gradient.abs().max().double_value(&[]).max(1.0), "off by {off:e}");
+}
+
+/// Blocks that are left out at random must be left out again on the way back: else the gradient is that of another loss.
+#[test]
+fn recomputed_blocks_leave_out_what_the_first_pass_left_out() {
+    let _turn = TURN.lock();
+    // The language model alone: contrast has momentum towers, which follow the weights and get no gradient.
+    let alone = || Parts { encoder: false, contrast: false, matching: false, ..parts(0.5) };
+    let layout = Layout::new(&alone(), Sharing::AllButSa);
+    let vector = drawn(&layout);
+    let at = |vector: &Tensor| {
+        let mut learner = learner(alone(), Sharing::AllButSa, vector);
+        learner.checkpoint_blocks = true;
+        step(&mut learner)
+    };
+    let (_, gradient) = at(&vector);
+    let vision = Tensor::zeros_like(&gradient);
+    for entry in layout.entries().iter().filter(|entry| entry.name.starts_with("vision_model.encoder")) {
+        vision.narrow(0, entry.start, entry.len()).copy_(&gradient.narrow(0, entry.start, entry.len()));
+    }
+    let direction = &vision / vision.norm();
+    let (far, near) = (at(&(&vector + &direction * 1e-5)).0, at(&(&vector - &direction * 1e-5)).0);
+    let (slope, expected) = ((far - near) / 2e-5, vision.norm().double_value(&[]));
+    assert!((slope - expected).abs() < 1e-4 * expected, "the loss rises by {slope}, its gradient says {expected}");
+}
+
+/// Towers that hold equal numbers compute the same whether they share them; the gradient of a shared tensor is the sum of
+/// those of its copies.
+#[test]
+fn shared_towers_get_the_gradients_of_both() {
+    let _turn = TURN.lock();
+    let mut totals = HashMap::new();
+    for sharing in [Sharing::All, Sharing::AllButCa, Sharing::AllButSa, Sharing::None] {
+        let layout = Layout::new(&parts(0.0), sharing);
+        totals.insert(format!("{sharing:?}"), layout.total());
+        let vector = drawn(&layout);
+        let own = Layout::new(&parts(0.0), Sharing::None);
+        let named = layout.named(&vector).unwrap();
+        let copies: Vec<Tensor> = std::iter::once(vector.narrow(0, 0, 1))
+            .chain(own.entries().iter().map(|entry| named[&entry.name].reshape([-1])))
+            .collect();
+        let (loss, gradient) = step(&mut learner(parts(0.0), sharing, &vector));
+        let (other_loss, other) = step(&mut learner(parts(0.0), Sharing::None, &Tensor::cat(&copies, 0)));
+        assert!((loss - other_loss).abs() < 1e-12, "{sharing:?}: {loss} {other_loss}");
+        // Where numbers are shared, mark them by their place in the vector, and see which copies carry the mark.
+        let places = layout.named(&Tensor::arange(layout.total(), (Kind::Double, Device::Cpu))).unwrap();
+        let sum = Tensor::zeros_like(&gradient);
+        sum.narrow(0, 0, 1).copy_(&other.narrow(0, 0, 1));
+        for entry in own.entries() {
+            let place = places[&entry.name].reshape([-1]).to_kind(Kind::Int64);
+            let _ = sum.shallow_clone().index_add_(0, &place, &other.narrow(0, entry.start, entry.len()));
+        }
+        let off = (&gradient - &sum).abs().max().double_value(&[]);
+        assert!(off < 1e-12 * gradient.abs().max().double_value(&[]).max(1.0), "{sharing:?}: off by {off:e}");
+    }
+    let of = |name: &str| totals[name];
+    assert!(of("All") < of("AllButCa") && of("All") < of("AllButSa"), "{totals:?}");
+    assert!(of("AllButCa") < of("None") && of("AllButSa") < of("None"), "{totals:?}");
+}

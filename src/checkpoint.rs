@@ -1,0 +1,31 @@
+//! A model named on the command line, and how it is to compute and write.
+
+use crate::args::{CheckpointArgs, GenerationArgs, Method as MethodArg};
+use capfilt_med::{GenerationOptions, LoadOptions, Method};
+
+impl CheckpointArgs {
+    pub fn options(&self) -> LoadOptions {
+        LoadOptions { device: self.device, precision: self.precision, ..LoadOptions::preset(self.preset) }
+    }
+}
+
+impl GenerationArgs {
+    /// What was said, and for the rest the preset's; `method` if none was said.
+    pub fn options(&self, method: MethodArg, options: &LoadOptions) -> GenerationOptions {
+        let method = match self.method.unwrap_or(method) {
+            MethodArg::Greedy => Method::Greedy,
+            MethodArg::Nucleus => Method::Nucleus,
+            MethodArg::Beam => Method::Beam { beams: self.beams },
+        };
+        let preset = options.options.generation(method);
+        GenerationOptions {
+            top_p: self.top_p,
+            top_k: self.top_k,
+            repetition_penalty: self.repetition_penalty.unwrap_or(preset.repetition_penalty),
+            min_length: self.min_length.unwrap_or(preset.min_length),
+            max_length: self.max_length.unwrap_or(preset.max_length),
+            prompt: self.prompt.clone().unwrap_or_else(|| preset.prompt.clone()),
+            ..preset
+        }
+    }
+}

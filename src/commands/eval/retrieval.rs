@@ -1,0 +1,37 @@
+//! `capfilt eval retrieval`.
+
+use super::{collection, shown};
+use crate::{
+    args::EvalRetrievalArgs,
+    exit::{Blame as _, Ending, Exit},
+};
+use capfilt_evaluate::{Recalls, retrieve};
+use capfilt_med::BlipFilter;
+use serde_json::json;
+
+pub async fn run(args: &EvalRetrievalArgs) -> Ending {
+    let filter = BlipFilter::load(&args.checkpoint.model, &args.checkpoint.options()).environment()?;
+    let found = collection(&args.data, None).await?;
+    let (skipped, batch, top_k) = (found.skipped, args.data.batch as usize, args.top_k as usize);
+    let passes = if top_k == 0 { 1 } else { 2 };
+    let recalled = shown(passes * found.images.len(), move |done| retrieve(&filter, &found.images, top_k, batch, done));
+    let recalled = recalled.await?;
+    if args.data.json {
+        let mut all = json!(recalled);
+        (all["skipped"], all["top_k"]) = (json!(skipped), json!(top_k));
+        if let (Some(text), Some(image)) = (recalled.text_by_match, recalled.image_by_match) {
+            all["r_mean"] = json!((text.mean() + image.mean()) / 2.0);
+        }
+        println!("{all}");
+        return Ok(Exit::Done);
+    }
+    println!("{} images, {} texts          R@1    R@5   R@10", recalled.images, recalled.texts);
+    let show = |label: &str, recalls: &Recalls| {
+        println!("{label:30} {:6.1} {:6.1} {:6.1}", recalls.r1, recalls.r5, recalls.r10);
+    };
+    show("text for image, by cosine", &recalled.text_by_cosine);
+    show("image for text, by cosine", &recalled.image_by_cosine);
+    recalled.text_by_match.iter().for_each(|recalls| show("text for image, by matching", recalls));
+    recalled.image_by_match.iter().for_each(|recalls| show("image for text, by matching", recalls));
+    Ok(Exit::Done)
+}

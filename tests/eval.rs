@@ -1,0 +1,95 @@
+//! How good a filter and a captioner are, as the program tells it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::{fs, path::Path, process::Command};
+use support::{Job, capfilt, expect, repo, stderr, stdout};
+
+fn eval(what: &str, model: &str, input: &Path) -> Command {
+    let mut command = capfilt();
+    command.args(["eval", what, "--device", "cpu", "--precision", "f32", "--model"]);
+    command.arg(repo().join("demo/models").join(model)).arg("--input").arg(input);
+    command
+}
+
+fn told(command: &mut Command) -> Value {
+    serde_json::from_str(&stdout(&expect(command.arg("--json"), 0))).unwrap()
+}
+
+#[test]
+fn a_trained_filter_finds_the_texts_of_its_images_and_matching_finds_more_than_cosines() {
+    let web = repo().join("demo/web/web-00000.parquet");
+    let truly = ["--where", "truth = 'true'", "--images", "60"];
+    let found = told(eval("retrieval", "filter", &web).args(truly));
+    assert_eq!([&found["images"], &found["texts"]], [&json!(60), &json!(60)]);
+    assert!(found["skipped"].as_u64().unwrap() > 0, "rows that are not wanted are counted: {found}");
+    let at = |what: &str, k: &str| found[what][k].as_f64().unwrap();
+    for what in ["text_by_cosine", "image_by_cosine", "text_by_match", "image_by_match"] {
+        assert!(at(what, "r1") <= at(what, "r5") && at(what, "r5") <= at(what, "r10"), "{found}");
+        // Chance finds one in sixty at the first try, and one in six within ten.
+        assert!(at(what, "r1") > 20.0 && at(what, "r10") > 60.0, "{found}");
+    }
+    assert!(at("text_by_match", "r1") >= at("text_by_cosine", "r1"), "{found}");
+    let mean =
+        ["text_by_match", "image_by_match"].map(|what| ["r1", "r5", "r10"].map(|k| at(what, k)).iter().sum::<f64>());
+    assert!((found["r_mean"].as_f64().unwrap() - (mean[0] + mean[1]) / 6.0).abs() < 1e-9);
+
+    let few = told(eval("retrieval", "filter", &web).args(["--images", "10", "--top-k", "0"]));
+    assert_eq!([&few["images"], &few["texts"], &few["text_by_match"]], [&json!(10), &json!(10), &Value::Null]);
+    let page = stdout(&expect(eval("retrieval", "filter", &web).args(truly), 0));
+    assert!(page.contains(&format!("text for image, by cosine      {:6.1}", at("text_by_cosine", "r1"))), "{page}");
+}
+
+#[test]
+fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = folder.path().join("web");
+    let made = ["--scenes", "120", "--seed", "31", "--side", "64", "--group-rows", "60"];
+    expect(capfilt().args(["demo", "--make-data"]).arg(&web).args(made), 0);
+    let job = Job::over(web.to_str().unwrap()).set(&["job.seed=5", "shards.rows=60"]);
+    job.run();
+    let truth = expect(capfilt().args(["demo", "--json", "--truth", &job.url, "--input"]).arg(&web), 0);
+    let truth: Value = serde_json::from_str(&stdout(&truth)).unwrap();
+
+    let lines = folder.path().join("captions.jsonl");
+    let nucleus = ["--method", "nucleus", "--seed", "5", "--max-length", "30", "--truth", "--captions"];
+    let found = told(eval("caption", "captioner", &web).args(nucleus).arg(&lines));
+    assert_eq!(found["images"], 120);
+    let share = 100.0 * found["true"].as_f64().unwrap();
+    assert!((share - truth["synthetic_true_raw"].as_f64().unwrap()).abs() <= 0.05, "{found} {truth}");
+
+    let lines: Vec<Value> =
+        fs::read_to_string(&lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut written: Vec<&str> = lines.iter().map(|line| line["caption"].as_str().unwrap()).collect();
+    let ledger = support::tables::Tables::of(&job).ledger;
+    let mut of_job: Vec<&str> = ledger.iter().map(|row| row["synthetic"][0]["text"].as_str().unwrap()).collect();
+    written.sort_unstable();
+    of_job.sort_unstable();
+    assert_eq!(written, of_job);
+    let mean = lines.iter().map(|line| line["cider"].as_f64().unwrap()).sum::<f64>() / 120.0;
+    assert!((mean - found["cider"].as_f64().unwrap()).abs() < 1e-9);
+
+    // Searching with beams, the paper's way, says what is likeliest; chance has no part in it.
+    let searched = || told(eval("caption", "captioner", &web).args(["--images", "40", "--max-length", "30"]));
+    let searched = (searched(), searched());
+    assert_eq!(searched.0, searched.1);
+    assert_eq!([&searched.0["images"], &searched.0["true"]], [&json!(40), &Value::Null]);
+    assert_ne!(searched.0["cider"], found["cider"]);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_said() {
+    let demo = repo().join("demo/web/web-00000.parquet");
+    let refused = |command: &mut Command, code: i32| stderr(&expect(command, code));
+    let error = refused(eval("retrieval", "filter", &demo).args(["--text", "caption_of_it"]), 2);
+    assert!(error.contains("caption_of_it"), "{error}");
+    let error = refused(eval("retrieval", "filter", &demo).args(["--images", "1"]), 2);
+    assert!(error.contains("there are 1 images"), "{error}");
+    let error = refused(&mut eval("retrieval", "captioner", &demo), 3);
+    assert!(error.contains("captioner"), "{error}");
+    let error = refused(eval("caption", "captioner", &demo).args(["--truth", "--where", "truth = 'none'"]), 2);
+    assert!(error.contains("no row with an image and a text"), "{error}");
+}
