@@ -1,5 +1,5 @@
 # Every target does its own set-up first; the first build takes a quarter of an hour on two cores, later ones seconds.
-.PHONY: setup demo test lint parity bench bench-scale soak
+.PHONY: setup demo test lint parity bench bench-scale ablation soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -38,6 +38,7 @@ lint: setup
 parity: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
+	.peers/bin/python scripts/parity_trained.py $(BINARY)
 	.peers/bin/python scripts/parity.py $(BINARY)
 
 # capfilt beside its peers, in turns, on a quiet machine; the table goes to benches/RESULTS.md too. Half an hour.
@@ -45,6 +46,11 @@ bench: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python benches/run.py --record
+
+# The paper's ablations, small: what models learn from raw, filtered and written texts. Hours; begun again, it goes on where it was.
+ablation: setup
+	$(CARGO) build --release
+	.venv/bin/python benches/ablation.py
 
 # A hundred thousand shards planned, handed out, committed and resumed; the models are a timer, the store is S3 in memory.
 # A quarter of an hour. make bench-scale SCALE="--shards 10000" is a tenth of it.

@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """Measure capfilt beside its peers, in turns, in one run. Prints a table; with --record it is added to benches/RESULTS.md.
 
-usage: run.py [model] [decode] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
+usage: run.py [model] [decode] [train] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
 
 `model`   full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at 384 px with random weights: the
           same weights, pixels, texts, batch and threads for `capfilt bench` and for transformers, naive and best (peers/capfilt_transformers.py
           says what these are). No caption may end before its 20th id, so that both sides do the same work.
 `decode`  decoding and squashing photographs on one core: cargo's `decode` bench against Pillow and transformers' processors.
+`train`   pre-training of MED, all three losses with momentum towers: `capfilt train pretrain` against the same model in PyTorch eager
+          (peers/train_pytorch.py), at the demo's size and as BLIP-base at 224 px. No dropout; capfilt also decodes, the peer has tensors.
 
 Everyone has a turn in every round and the medians are compared, so that a machine that slows down slows all of them down.
 """
-import argparse, datetime, json, os, pathlib, platform, random, shutil, statistics, subprocess, sys
+import argparse, datetime, json, os, pathlib, platform, random, shutil, statistics, subprocess, sys, tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "out/bench"
@@ -95,6 +97,57 @@ def decode(args):
     return out
 
 
+BASE = {"image_size": 224, "patch_size": 16, "vision_width": 768, "vision_layers": 12, "vision_heads": 12, "text_width": 768, "text_layers": 12, "text_heads": 12, "positions": 512, "projection": 256}
+# Model, side of the pictures, batch, queue, steps that count. A base-size step takes seconds.
+TRAININGS = {"the demo's MED": (tomllib.loads((ROOT / "demo/train/pretrain.toml").read_text())["sizes"], 128, 4096, 16), "BLIP-base": (BASE, 8, 4096, 3)}
+WARM_UP = 3
+
+
+def training_pairs(side):
+    """Pairs at the model's side, so that nobody resizes."""
+    folder, binary = WORK / f"pairs-{side}", ROOT / "target/release/capfilt"
+    if not folder.exists():
+        subprocess.run([binary, "demo", "--make-vocabulary", WORK / "vocabulary"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([binary, "demo", "--make-data", folder, "--kind", "human", "--scenes", "2000", "--side", str(side)], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def we_train(sizes, batch, queue, steps, precision):
+    def run():
+        folder = WORK / "train"
+        shutil.rmtree(folder, ignore_errors=True)
+        settings = {"run": {"folder": str(folder), "precision": precision, "batch": batch, "max_steps": WARM_UP + steps, "log_every": 1, "epochs": 50}, "model": {"vocabulary": str(WORK / "vocabulary"), "dropout": 0.0}, "sizes": sizes, "objective": {"queue": queue},
+                    "augment": {"crop": "squash", "flip": 0.0, "operations": 0}}
+        text = "".join(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()) for table, keys in settings.items())
+        (WORK / "train.toml").write_text(text + f'[[data]]\nurl = "{training_pairs(sizes["image_size"])}"\n')
+        lines_of(ROOT / "target/release/capfilt", "train", "pretrain", "-c", WORK / "train.toml", "--json")
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        return {"images_per_second": [line["images_per_second"] for line in lines[WARM_UP:]]}
+    return run
+
+
+def they_train(sizes, batch, queue, steps, precision):
+    def run():
+        pairs, words = training_pairs(sizes["image_size"]) / "human-00000.parquet", len((WORK / "vocabulary/vocab.txt").read_text().splitlines()) + 2
+        return lines_of(sys.executable, ROOT / "benches/peers/train_pytorch.py", "--pairs", pairs, "--vocabulary", WORK / "vocabulary", "--sizes", json.dumps(sizes), "--batch", batch, "--queue", queue,
+                        "--steps", steps, "--warm-up", WARM_UP, "--threads", os.cpu_count(), "--words", words, "--dtype", precision)
+    return run
+
+
+def train(args):
+    WORK.mkdir(parents=True, exist_ok=True)
+    out = ["| pre-training, all losses | batch | images/s, median of all steps | min – max | capfilt is |", "|---|---|---|---|---|"]
+    for name, (sizes, batch, queue, steps) in TRAININGS.items():
+        for precision in args.precisions.split(","):
+            found = in_turns({"capfilt": we_train(sizes, batch, queue, steps, precision), "PyTorch eager": they_train(sizes, batch, queue, steps, precision)}, args.rounds)
+            speeds = {who: [speed for one in runs for speed in one["images_per_second"]] for who, runs in found.items()}
+            middle = {who: statistics.median(all) for who, all in speeds.items()}
+            for who, all in speeds.items():
+                ratio = f"{middle['capfilt'] / middle[who]:.2f}×" if who != "capfilt" else ""
+                out.append(f"| {name}, {precision}: {who} | {batch} | {middle[who]:.2f} | {min(all):.2f} – {max(all):.2f} | {ratio} |")
+    return out
+
+
 def machine():
     model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
@@ -104,7 +157,7 @@ def machine():
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("what", nargs="*", choices=["model", "decode", []], default=[])
+    p.add_argument("what", nargs="*", choices=["model", "decode", "train", []], default=[])
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=24)
     p.add_argument("--precisions", default="bf16,f32")
@@ -112,9 +165,9 @@ def main():
     args = p.parse_args()
     import torch, transformers, PIL
     text = []
-    for what in args.what or ["model", "decode"]:
+    for what in args.what or ["model", "decode", "train"]:
         text += [*globals()[what](args), ""]
-    heading = [f"## {datetime.date.today()}: {' and '.join(args.what or ['model', 'decode'])}", "", f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; "
+    heading = [f"## {datetime.date.today()}: {', '.join(args.what or ['model', 'decode', 'train'])}", "", f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; "
                f"`benches/run.py {' '.join(sys.argv[1:])}`, {args.rounds} rounds in turns.", ""]
     print("\n".join(heading + text))
     if args.record:

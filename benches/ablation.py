@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+"""BLIP's ablations (tables 1, 2 and 4), small, on `capfilt demo`'s world, where truth is known. Writes benches/ABLATION.md and its plots.
+
+usage: ablation.py [--seeds 3] [--steps 2500] [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
+
+For each seed: MED is pre-trained on people's pairs and noisy web pairs; a filter and a captioner are fine-tuned on people's pairs; they clean
+the web pairs; and MED is pre-trained anew, for as many steps, on what each row of a table leaves:
+
+  none   the web's texts as they came              F     the web texts that the filter keeps
+  C      those and all written texts               C+F   the texts of both kinds that the filter keeps
+  beam   C+F, captions searched and not sampled    shared   C+F by one model that was fine-tuned as filter and captioner together
+
+People's pairs are in all of them. Judged is the MED itself, without further fine-tuning, on pictures nobody was trained on. Every step is
+done once and found again: a run that was ended goes on where it was.
+"""
+import argparse, datetime, json, os, pathlib, platform, shutil, statistics, subprocess, sys, time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROWS = ["none", "F", "C", "C+F", "beam", "shared"]
+SIZES = {"image_size": 48, "patch_size": 8, "vision_width": 96, "vision_layers": 4, "vision_heads": 3, "text_width": 96, "text_layers": 3, "text_heads": 3, "positions": 48, "projection": 48}
+HUMAN, WEB, TEST = 8000, 32000, 500
+BATCH = 128
+
+
+class Ablation:
+    def __init__(self, args, seed):
+        self.args, self.seed, self.work = args, seed, args.work / f"seed-{seed}"
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    def capfilt(self, *arguments):
+        """Runs the program; what it says goes to a log, what it prints comes back."""
+        with open(self.work / "log.txt", "a") as log:
+            print("$ capfilt", *arguments, file=log, flush=True)
+            done = subprocess.run([self.args.binary, *map(str, arguments)], stdout=subprocess.PIPE, stderr=log, text=True)
+        if done.returncode not in (0, 1):
+            sys.exit(f"ablation: capfilt {' '.join(map(str, arguments))} ended with {done.returncode}; see {self.work / 'log.txt'}")
+        return done.stdout
+
+    def step(self, name, make):
+        """A step's result, from its file if it was done before."""
+        path = self.work / f"{name}.json"
+        if not path.exists():
+            started = time.monotonic()
+            result = make()
+            path.with_suffix(".partial").write_text(json.dumps(result))
+            path.with_suffix(".partial").rename(path)
+            print(f"seed {self.seed}: {name} in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        return json.loads(path.read_text())
+
+    def data(self):
+        self.capfilt("demo", "--make-vocabulary", self.work / "vocabulary")
+        for name, kind, scenes, more in [("human", "human", HUMAN, ["--alike", 4]), ("web", "web", WEB, []), ("test", "human", TEST, ["--captions-per-scene", 2])]:
+            seed = 1000 * self.seed + len(name)
+            self.capfilt("demo", "--make-data", self.work / name, "--kind", kind, "--scenes", scenes, "--side", 64, "--seed", seed, *more)
+
+    def train(self, task, name, sources, settings):
+        run = {"folder": str(self.work / name), "seed": self.seed, "precision": "bf16", "batch": BATCH, "together": 4, "log_every": 50, "save_every": 500, "keep": 1, "cache_gib": 4.0, "epochs": 1000}
+        fixed = {"run": run, "augment": {"crop": "squash", "flip": 0.0, "operations": 0}, "optimizer": {"learning_rate": 1e-3, "warmup_steps": 50, "schedule": "decay", "decay": 1.0, "clip_norm": 1.0},
+                 "objective": {"queue": 4096, "min_temperature": 0.05}, "model": {"dropout": 0.0, "image_size": 0}}
+        for key, value in settings.items():
+            table, key = key.split(".")
+            fixed.setdefault(table, {})[key] = value
+        text = "".join(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()) for table, keys in fixed.items())
+        (self.work / f"{name}.toml").write_text(text + "".join("[[data]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in source.items()) for source in sources))
+        self.capfilt("train", task, "-c", self.work / f"{name}.toml")
+        return str(self.work / name / "model")
+
+    def pretrain(self, name, sources):
+        sizes = {f"sizes.{key}": value for key, value in SIZES.items()}
+        return self.step(name, lambda: self.train("pretrain", name, sources, sizes | {"model.vocabulary": str(self.work / "vocabulary"), "run.max_steps": self.args.steps}))
+
+    def human(self):
+        return {"url": str(self.work / "human")}
+
+    def clean(self, name, captioner, filter_, *settings):
+        """A cleaning job, how true it is, and the share of each kind of text that it drops: the noise ratio of the paper."""
+        url = self.work / name
+
+        def run():
+            shutil.rmtree(url, ignore_errors=True)
+            (self.work / f"{name}.toml").write_text(f'[job]\nurl = "{url}"\nseed = {self.seed}\n[input]\nurl = "{self.work / "web"}"\n[models]\ncaptioner = "{captioner}"\nfilter = "{filter_}"\nprecision = "f32"\n[captioner]\nmax_length = 30\n[shards]\nrows = 4000\n[workers]\nbatch = 64\n')
+            self.capfilt("run", "-c", self.work / f"{name}.toml", *(part for one in settings for part in ("-s", one)))
+            return json.loads(self.capfilt("demo", "--truth", url, "--json", "--input", self.work / "web"))
+        return self.step(name, run)
+
+    def judged(self, name, model):
+        def judge():
+            retrieval = json.loads(self.capfilt("eval", "retrieval", "--model", model, "--input", self.work / "test", "--batch", 64, "--json"))
+            captions = json.loads(self.capfilt("eval", "caption", "--model", model, "--input", self.work / "test", "--batch", 64, "--truth", "--max-length", 30, "--prompt", "", "--json"))
+            return {"text R@1": retrieval["text_by_match"]["r1"], "image R@1": retrieval["image_by_match"]["r1"], "CIDEr-D": 100 * captions["cider"], "captions true": 100 * captions["true"]}
+        return self.step(f"{name}-judged", judge)
+
+    def run(self):
+        self.step("data", self.data)
+        web = {"url": str(self.work / "web")}
+        first = self.pretrain("none", [self.human(), web])
+        tune = {"model.from": first, "run.max_steps": self.args.steps // 3}
+        filter_ = self.step("filter", lambda: self.train("filter", "filter", [self.human()], tune))
+        captioner = self.step("captioner", lambda: self.train("captioner", "captioner", [self.human()], tune))
+        both = self.step("both", lambda: self.train("pretrain", "both", [self.human()], tune | {"objective.image_ids": True, "objective.prompt": "a picture of "}))
+        cleaned = {"job": self.clean("job", captioner, filter_), "beam": self.clean("job-beam", captioner, filter_, "captioner.method=beam"), "shared": self.clean("job-shared", both, both)}
+        self.clean("job-all", captioner, filter_, "filter.web_threshold=0.0", "filter.synthetic_threshold=0.0")
+        job = lambda name, texts: {"job": str(self.work / name), "texts": texts}
+        sources = {"F": [job("job", "web")], "C": [job("job-all", "both")], "C+F": [job("job", "both")], "beam": [job("job-beam", "both")], "shared": [job("job-shared", "both")]}
+        models = {"none": first} | {row: self.pretrain(row, [self.human(), *of]) for row, of in sources.items()}
+        return {"rows": {row: self.judged(row, model) for row, model in models.items()}, "cleaned": cleaned}
+
+
+def spread(values):
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
+
+
+def plot(path, title, rows, values):
+    """Bars of the means, a line from the least to the most, a dot for each seed."""
+    left, bar, top = 90, 26, 40
+    most = max(max(all) for all in values.values()) * 1.1 or 1
+    x = lambda value: left + 420 * value / most
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="560" height="{top + bar * len(rows) + 10}" font-family="sans-serif" font-size="13">', f'<text x="10" y="22" font-weight="bold">{title}</text>']
+    for i, row in enumerate(rows):
+        y = top + bar * i
+        mean = statistics.mean(values[row])
+        out.append(f'<text x="10" y="{y + 15}">{row}</text><rect x="{left}" y="{y + 3}" width="{x(mean) - left:.1f}" height="{bar - 8}" fill="#9db8d6"/>')
+        out += [f'<circle cx="{x(value):.1f}" cy="{y + 12}" r="3" fill="#20456f"/>' for value in values[row]]
+        out.append(f'<text x="{x(max(values[row])) + 8:.1f}" y="{y + 16}">{mean:.1f}</text>')
+    path.write_text("\n".join(out + ["</svg>", ""]))
+
+
+def table(results, rows, heading):
+    out = [f"| {heading} | " + " | ".join(results[0]["rows"]["none"]) + " |", "|---" * 5 + "|"]
+    for row in rows:
+        cells = [spread([one["rows"][row][name] for one in results]) for name in results[0]["rows"]["none"]]
+        out.append(f"| {row} | " + " | ".join(cells) + " |")
+    return out
+
+
+def noise(results, rows, heading):
+    """What a job dropped and how true the rest is."""
+    columns = {"web texts dropped": lambda job: 100 - job["web_kept"], "written texts dropped": lambda job: 100 - job["synthetic_kept"], "written texts true": lambda job: job["synthetic_true_raw"],
+               "kept web texts true": lambda job: job["web_kept_true"], "kept written texts true": lambda job: job["synthetic_kept_true"]}
+    out = [f"| {heading} | " + " | ".join(columns) + " |", "|---" * 6 + "|"]
+    for label, name in rows:
+        out.append(f"| {label} | " + " | ".join(spread([of(one["cleaned"][name]) for one in results]) for of in columns.values()) + " |")
+    return out
+
+
+def report(args, results):
+    folder = ROOT / "benches/ablation"
+    folder.mkdir(exist_ok=True)
+    for name, file in [("captions true", "captions-true"), ("CIDEr-D", "cider"), ("text R@1", "text-r1"), ("image R@1", "image-r1")]:
+        plot(folder / f"{file}.svg", name, ROWS, {row: [one["rows"][row][name] for one in results] for row in ROWS})
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    text = ["# BLIP's ablations, small", "", f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, mean ± standard deviation. {HUMAN} pairs of people, {WEB} web pairs (40 % true), {TEST} test pictures with two texts each; "
+            f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} pairs, filter and captioner {args.steps // 3}. Per cent; CIDEr-D times 100.", "",
+            "## Table 1: what is learnt from", "", *table(results, ROWS[:4], "texts"), "", *(f"![{name}](ablation/{name}.svg)" for name in ("captions-true", "cider", "text-r1", "image-r1")), "",
+            "## Table 2: searched or sampled", "", *noise(results, [("nucleus", "job"), ("beam", "beam")], "captions"), "", *table(results, ["C+F", "beam"], "learnt from"), "",
+            "## Table 4: one model for both, or one each", "", *noise(results, [("decoupled", "job"), ("shared", "shared")], "filter and captioner"), "", *table(results, ["C+F", "shared"], "learnt from"), ""]
+    notes = ROOT / "benches/ABLATION.md"
+    marker = "<!-- below this line by hand -->"
+    by_hand = notes.read_text().split(marker)[1] if notes.exists() and marker in notes.read_text() else "\n"
+    notes.write_text("\n".join(text) + marker + by_hand)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("--seeds", type=int, default=3)
+    p.add_argument("--steps", type=int, default=2500)
+    p.add_argument("--work", type=pathlib.Path, default=ROOT / "out/ablation")
+    p.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/capfilt")
+    args = p.parse_args()
+    report(args, [Ablation(args, seed).run() for seed in range(1, args.seeds + 1)])
+
+
+main()
