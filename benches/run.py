@@ -138,6 +138,8 @@ def train(args):
     WORK.mkdir(parents=True, exist_ok=True)
     out = ["| pre-training, all losses | batch | images/s, median of all steps | min – max | capfilt is |", "|---|---|---|---|---|"]
     for name, (sizes, batch, queue, steps) in TRAININGS.items():
+        if args.size not in ("both", "base" if name == "BLIP-base" else "demo"):
+            continue
         for precision in args.precisions.split(","):
             found = in_turns({"capfilt": we_train(sizes, batch, queue, steps, precision), "PyTorch eager": they_train(sizes, batch, queue, steps, precision)}, args.rounds)
             speeds = {who: [speed for one in runs for speed in one["images_per_second"]] for who, runs in found.items()}
@@ -161,6 +163,7 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=24)
     p.add_argument("--precisions", default="bf16,f32")
+    p.add_argument("--size", choices=["demo", "base", "both"], default="both", help="of the models that `train` trains")
     p.add_argument("--record", action="store_true", help="add what is printed to benches/RESULTS.md")
     args = p.parse_args()
     import torch, transformers, PIL

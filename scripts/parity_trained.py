@@ -90,9 +90,8 @@ def captions_that_differ(program, folder, files):
     written = program.lines("caption", "--model", folder, *several, "--method", "greedy", "--max-length", 30, "--min-length", 0, "--prompt", "a picture of ")
     differ = []
     for file, ours in zip(files, written, strict=True):
-        inputs = processor(images=Image.open(file), text="a picture of", add_special_tokens=False, return_tensors="pt")
-        start = torch.cat([torch.tensor([[model.config.text_config.bos_token_id]]), inputs.input_ids], dim=1)
-        theirs = model.generate(pixel_values=inputs.pixel_values, input_ids=start, max_length=30, num_beams=1, do_sample=False)[0].tolist()
+        inputs = processor(images=Image.open(file), text="a picture of", return_tensors="pt")
+        theirs = model.generate(**inputs, max_length=30, num_beams=1, do_sample=False)[0].tolist()
         if ours["captions"][0]["ids"] != theirs:
             differ.append((file.name, ours["captions"][0]["ids"], theirs))
     return differ
