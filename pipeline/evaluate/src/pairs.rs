@@ -119,6 +119,7 @@ pub(crate) fn pixels(images: &[Captioned], side: usize) -> PixelBatch {
     };
     let decoded: Vec<Option<Vec<u8>>> = images.par_iter().map_init(Resizer::new, squashed).collect();
     let mut batch = PixelBatch::with_capacity(side, images.len());
+    // Reading let no image through that does not decode; a black one keeps the others in their places.
     let black = || vec![0; side * side * 3];
     decoded.into_iter().for_each(|pixels| batch.push(&pixels.unwrap_or_else(black)));
     batch

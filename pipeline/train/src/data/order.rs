@@ -65,10 +65,13 @@ pub fn pairs(window: &Window, rows: &[u64], together: u64, seed: u64, epoch: u64
             Draws::of("part", &[seed, epoch, visit.group as u64, visit.copy]).shuffle(&mut of_group);
         }
         let mut left = visit.rows;
-        for mut run in of_group {
-            run.end = run.end.min(run.start + left);
-            left -= run.end - run.start;
-            runs.push((i, run));
+        for run in of_group {
+            let taken = run.start..run.end.min(run.start + left);
+            left -= taken.end - taken.start;
+            if taken.is_empty() {
+                break;
+            }
+            runs.push((i, taken));
         }
     }
     Draws::of("pairs", &[seed, epoch, window.first]).shuffle(&mut runs);
