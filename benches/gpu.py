@@ -97,7 +97,7 @@ def fast(program, args):
     rows = []
 
     def ours(precision, batch):
-        found = program.lines("bench", *common, "--device", program.device, "--precision", precision, "--batch", batch, "--min-length", 20, "--repeats", 3)[-1]
+        found = program.lines("bench", "model", *common, "--device", program.device, "--precision", precision, "--batch", batch, "--min-length", 20, "--repeats", 3)[-1]
         rows.append({"who": "capfilt", "precision": precision, "batch": batch, "images_per_second": 1 / found["s_per_image"], "stages": found["stages_s_per_image"]})
 
     def theirs(precision, batch, mode, *more):

@@ -4,9 +4,10 @@
 usage: run.py [model] [decode] [train] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
 
 `model`   full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at 384 px with random weights: the
-          same weights, pixels, texts, batch and threads for `capfilt bench` and for transformers, naive and best (peers/capfilt_transformers.py
+          same weights, pixels, texts, batch and threads for `capfilt bench model` and for transformers, naive and best (peers/capfilt_transformers.py
           says what these are). No caption may end before its 20th id, so that both sides do the same work.
-`decode`  decoding and squashing photographs on one core: cargo's `decode` bench against Pillow and transformers' processors.
+`decode`  decoding and squashing photographs of 0.2 to 4 megapixels on one core: `capfilt bench decode`, exact and with `input.jpeg_reduction`,
+          against Pillow and transformers' processors.
 `train`   pre-training of MED, all three losses with momentum towers: `capfilt train pretrain` against the same model in PyTorch eager
           (peers/train_pytorch.py), at the demo's size and as BLIP-base at 224 px. No dropout; capfilt also decodes, the peer has tensors.
 
@@ -43,7 +44,7 @@ def prepare(rows):
 
 def ours(precision):
     models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
-    return lambda: lines_of(ROOT / "target/release/capfilt", "bench", *models, "--precision", precision, "--device", "cpu", "--batch", BATCH, "--min-length", 20, "--repeats", 1, "--json")
+    return lambda: lines_of(ROOT / "target/release/capfilt", "bench", "model", *models, "--precision", precision, "--device", "cpu", "--batch", BATCH, "--min-length", 20, "--repeats", 1, "--json")
 
 
 def theirs(precision, mode, *more):
@@ -83,18 +84,27 @@ def model(args):
     return out + ["", "New tokens per caption: " + "; ".join(lengths) + ".", "", "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): " + "; ".join(stages) + "."]
 
 
+SECONDS = 4  # a turn of capfilt at one size
+
+
 def decode(args):
-    prepare(args.rows)
+    """Markdown rows: photographs of each size, images per second and core, and how many times each peer's that is."""
+    folders = WORK / "photographs"
+    if not folders.exists():
+        WORK.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, ROOT / "scripts/make_images.py", folders, "--sizes"], check=True)
     core = min(os.sched_getaffinity(0))
-    command = ["taskset", "-c", core, "cargo", "bench", "--quiet", "--workspace", "--bench", "decode", "--", WORK / "web", 384]
-    lines_of(*command[3:])  # builds it
-    found = in_turns({"capfilt": lambda: lines_of(*command), "peers": lambda: lines_of(sys.executable, ROOT / "benches/peers/decode_pillow.py", WORK / "web", "--repeats", 1)}, args.rounds)
-    middle = statistics.median(one["images_per_second"] for one in found["capfilt"])
-    out = [f"| decode + resize to 384 px, one core, {found['capfilt'][0]['files']} photographs | images/s, median | capfilt is |", "|---|---|---|", f"| capfilt | {middle:.1f} | |"]
-    for name in found["peers"][0]["images_per_second"]:
-        peer = statistics.median(one["images_per_second"][name] for one in found["peers"])
-        out.append(f"| {name.replace('_', ', ')} | {peer:.1f} | {middle / peer:.2f}× |")
-    return out
+    out, peers = [], {}
+    for folder in sorted(folders.iterdir()):
+        ours = lambda *more: lambda: lines_of("taskset", "-c", core, ROOT / "target/release/capfilt", "bench", "decode", "--images", folder, "--seconds", SECONDS, "--json", *more)
+        found = in_turns({"exact": ours(), "reduced": ours("--reduced"), "peers": lambda: lines_of(sys.executable, ROOT / "benches/peers/decode_pillow.py", folder, "--repeats", 3)}, args.rounds)
+        peers = {name: statistics.median(one["images_per_second"][name] for one in found["peers"]) for name in found["peers"][0]["images_per_second"]}
+        for how in ("exact", "reduced"):
+            middle, last = statistics.median(one["images_per_second"] for one in found[how]), found[how][-1]
+            times = " | ".join(f"{middle / peer:.2f}× ({peer:.1f})" for peer in peers.values())
+            out.append(f"| {folder.name} MP, {how} | {middle:.1f} | {last['decode_ms']:.2f} + {last['resize_ms']:.2f} ms | {times} | {last['levels_off_mean']:.2f}; {last['levels_off_99_9']} |")
+    names = " | ".join(f"× {name.replace('_', ', ')}" for name in peers)
+    return [f"| decode + resize to 384 px, one core | capfilt, images/s | of it | {names} | levels off the exact pixels: mean; one in a thousand |", "|---" * (4 + len(peers)) + "|"] + out
 
 
 BASE = {"image_size": 224, "patch_size": 16, "vision_width": 768, "vision_layers": 12, "vision_heads": 12, "text_width": 768, "text_layers": 12, "text_heads": 12, "positions": 512, "projection": 256}
@@ -157,6 +167,14 @@ def machine():
     return f"{os.cpu_count()} cores of {model} ({', '.join(has)})"
 
 
+def show(what, how, text, record):
+    text = "\n".join([f"## {datetime.date.today()}: {', '.join(what)}", "", how, "", *text])
+    print(text)
+    if record:
+        with open(RESULTS, "a") as file:
+            file.write("\n" + text)
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("what", nargs="*", choices=["model", "decode", "train", []], default=[])
@@ -170,12 +188,9 @@ def main():
     text = []
     for what in args.what or ["model", "decode", "train"]:
         text += [*globals()[what](args), ""]
-    heading = [f"## {datetime.date.today()}: {', '.join(args.what or ['model', 'decode', 'train'])}", "", f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; "
-               f"`benches/run.py {' '.join(sys.argv[1:])}`, {args.rounds} rounds in turns.", ""]
-    print("\n".join(heading + text))
-    if args.record:
-        with open(RESULTS, "a") as file:
-            file.write("\n" + "\n".join(heading + text))
+    heading = f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; `benches/run.py {' '.join(sys.argv[1:])}`, {args.rounds} rounds in turns."
+    show(args.what or ["model", "decode", "train"], heading, text, args.record)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Make the image set that decoding and resizing are tested on: the same files on every run.
 
-usage: .venv/bin/python scripts/make_images.py FOLDER [--web]
+usage: .venv/bin/python scripts/make_images.py FOLDER [--web | --sizes]
 
 With `--web` only what web data mostly are: the photographs as JPEG of usual quality. The benchmarks take those.
+With `--sizes` the photographs once more, at 0.2, 0.5, 1 and 4 megapixels in folders of their own: shrunk, or several side by side at their own
+scale where one is too small, since an enlarged photograph has nothing fine in it.
 
 The photographs are the image files inside scikit-image's wheel, as they are and saved again in every format and
 flavour that Pillow can write. What Pillow cannot write (16-bit colour PNG, interlaced PNG, YCCK JPEG, GIF frames that
@@ -239,14 +241,39 @@ def make_web(folder):
         photograph(name).save(folder / f"{name.split('.')[0]}.jpg", quality=85)
 
 
+def make_photographs_of_sizes(folder):
+    photographs = [photograph(name) for name in COLOUR_PHOTOGRAPHS]
+    for megapixels in (0.2, 0.5, 1, 4):
+        (folder / f"{megapixels}").mkdir(exist_ok=True)
+        for i, name in enumerate(COLOUR_PHOTOGRAPHS):
+            at_size(photographs[i:] + photographs[:i], megapixels).save(folder / f"{megapixels}" / f"{name.split('.')[0]}.jpg", quality=85)
+
+
+def at_size(photographs, megapixels):
+    first = photographs[0]
+    scale = (megapixels * 1e6 / (first.width * first.height)) ** 0.5
+    if scale <= 1:
+        return first.resize((round(first.width * scale), round(first.height * scale)), Image.Resampling.LANCZOS)
+    canvas = Image.new("RGB", (round((megapixels * 1e6 * 4 / 3) ** 0.5), round((megapixels * 1e6 * 3 / 4) ** 0.5)))
+    x = y = row = i = 0
+    while y < canvas.height:
+        one = photographs[i % len(photographs)]
+        canvas.paste(one, (x, y))
+        x, row, i = x + one.width, max(row, one.height), i + 1
+        if x >= canvas.width:
+            x, y, row = 0, y + row, 0
+    return canvas
+
+
 def main():
-    options, folders = set(sys.argv[1:]) & {"--web"}, [one for one in sys.argv[1:] if not one.startswith("--")]
-    if len(folders) != 1 or len(options) + 1 != len(sys.argv) - 1:
+    options, folders = set(sys.argv[1:]) & {"--web", "--sizes"}, [one for one in sys.argv[1:] if not one.startswith("--")]
+    if len(folders) != 1 or len(options) > 1 or len(options) + 1 != len(sys.argv) - 1:
         sys.exit(__doc__)
     folder = pathlib.Path(folders[0])
     folder.mkdir(parents=True, exist_ok=True)
     steps = (copy_photographs, make_jpeg, make_png, make_webp, make_gif, make_bmp, make_tiff, make_sizes)
-    for step in (make_web,) if options else steps:
+    chosen = {"--web": (make_web,), "--sizes": (make_photographs_of_sizes,)}
+    for step in chosen[options.pop()] if options else steps:
         step(folder)
 
 

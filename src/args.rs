@@ -49,8 +49,9 @@ pub enum Command {
     Score(ScoreArgs),
     /// Captions for images
     Caption(CaptionArgs),
-    /// How fast this machine's device captions and judges, on ready pixels
-    Bench(BenchArgs),
+    /// How fast this machine is at one thing: the models on ready pixels, or decoding
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Train MED, or fine-tune it to a filter or a captioner; running it again resumes
     Train(TrainArgs),
     /// Go through the loop: pre-train, filter, captioner, clean, and again; running it again resumes
@@ -72,9 +73,21 @@ impl Command {
     /// Whether it may ask for a device; the others are done before a GPU's libraries are loaded.
     pub fn computes(&self) -> bool {
         match self {
-            Self::Plan(_) | Self::Status(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) | Self::Demo(_) => false,
+            Self::Plan(args) => args.calibrate > 0.0,
+            Self::Status(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) | Self::Demo(_) => false,
             Self::Verify(args) => args.recompute > 0,
             _ => true,
+        }
+    }
+
+    /// Whether this very process computes with models: a job's are in its devices' processes.
+    pub fn holds_models(&self) -> bool {
+        match self {
+            Self::Device(_) | Self::Score(_) | Self::Caption(_) | Self::Bench(_) | Self::Train(_) | Self::Eval(_) => {
+                true
+            }
+            Self::Verify(args) => args.recompute > 0,
+            _ => false,
         }
     }
 }
@@ -93,9 +106,20 @@ pub struct SettingsArgs {
 pub struct PlanArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
+    /// Seconds this machine's first device works on some of the rows, to say how long the job will take; 0: none
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
+    pub calibrate: f64,
+    /// Price of one device for an hour, in any currency, to say what the job will cost
+    #[arg(long, value_name = "PRICE")]
+    pub price_per_hour: Option<f64>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| format!("{text} is no number of seconds from 0 to a day"))
 }
 
 /// Where the cluster's queue is. User and password come from the URL or from NATS_USER and NATS_PASSWORD.
@@ -410,8 +434,35 @@ pub struct EvalCaptionArgs {
     pub captions: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// How fast the device captions and judges ready pixels, beside what it could do at most
+    Model(BenchModelArgs),
+    /// How fast one core decodes pictures and squashes them to the models' side
+    Decode(BenchDecodeArgs),
+}
+
 #[derive(Debug, ClapArgs)]
-pub struct BenchArgs {
+pub struct BenchDecodeArgs {
+    /// A folder of images
+    #[arg(long)]
+    pub images: PathBuf,
+    /// Side of the models' images, in pixels
+    #[arg(long, default_value_t = 384)]
+    pub side: u32,
+    /// As with input.jpeg_reduction = true; also says how far the pixels are from the exact ones
+    #[arg(long)]
+    pub reduced: bool,
+    /// How long to go on
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BenchModelArgs {
     /// The captioner's checkpoint
     #[arg(long)]
     pub captioner: PathBuf,

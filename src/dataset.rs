@@ -92,6 +92,7 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
             filter: source.filter.clone(),
             passthrough: Vec::new(),
             exif_rotation: false,
+            jpeg_reduction: false,
         },
         models: settings::Models {
             captioner: String::new(),

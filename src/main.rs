@@ -8,7 +8,6 @@ mod bootstrap;
 mod checkpoint;
 mod cleaned;
 mod commands;
-mod cuda;
 mod dataset;
 mod exit;
 mod known_answers;
@@ -17,6 +16,7 @@ mod models;
 mod progress;
 mod say;
 mod scrape;
+mod second_start;
 mod settings_file;
 mod stop;
 
@@ -27,9 +27,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = args::Args::parse();
     say::open(args.log_format);
-    if args.command.computes() {
-        cuda::load();
-    }
+    second_start::if_needed(&args.command);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -53,10 +53,53 @@ fn a_filter_given_as_captioner_is_recognised() {
 fn a_plan_counts_files_shards_and_rows_and_writes_nothing() {
     let job = Job::over_demo();
     let mut plan = job.command("plan");
-    let output = expect(plan.arg("--json"), 0);
+    let output = expect(plan.args(["--json", "--calibrate", "0"]), 0);
     let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!((plan["files"].as_u64(), plan["rows"].as_u64()), (Some(3), Some(2400)));
+    assert!(plan.get("forecast").is_none(), "nothing was tried");
     assert!(!std::path::Path::new(&job.url).exists());
+}
+
+#[test]
+fn a_plan_says_what_the_job_will_take_by_trying_some_rows_and_writes_nothing() {
+    let job = Job::over_demo();
+    let mut plan = job.command("plan");
+    let output = expect(plan.args(["--json", "--calibrate", "1", "--price-per-hour", "3"]), 0);
+    let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let number = |name: &str| plan["forecast"][name].as_f64().unwrap_or_else(|| panic!("{name}: {plan}"));
+    assert!(number("timed_rows") >= 24.0, "three batches at least: {plan}");
+    let rate = number("timed_rows") / number("timed_seconds");
+    let expected = number("start_seconds") + 2400.0 / (rate * number("devices"));
+    assert!((number("job_seconds") / expected - 1.0).abs() < 1e-6, "{expected}: {plan}");
+    assert!((number("cost") / (3.0 * number("devices") * expected / 3600.0) - 1.0).abs() < 1e-6, "{plan}");
+    assert!(!std::path::Path::new(&job.url).exists());
+}
+
+#[test]
+fn a_plan_stands_where_nothing_can_be_tried() {
+    let job = Job::over_demo().set(&["models.filter=/nowhere/filter"]);
+    let output = expect(job.command("plan").arg("--json"), 0);
+    let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert!(plan["rows"] == 2400 && plan.get("forecast").is_none(), "{plan}");
+    assert!(
+        stderr(&output).contains("no forecast") && stderr(&output).contains("/nowhere/filter"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn decoding_is_timed_on_one_core() {
+    let folder = tempfile::tempdir().unwrap();
+    image::RgbImage::from_fn(90, 60, |x, y| image::Rgb([x as u8, y as u8, 200]))
+        .save(folder.path().join("a.png"))
+        .unwrap();
+    std::fs::write(folder.path().join("b.jpg"), b"no picture").unwrap();
+    let mut bench = capfilt();
+    bench.args(["bench", "decode", "--json", "--seconds", "0.1", "--side", "32", "--images"]).arg(folder.path());
+    let result: serde_json::Value = serde_json::from_str(&stdout(&expect(&mut bench, 0))).unwrap();
+    assert_eq!((result["files"].as_u64(), result["broken"].as_u64()), (Some(1), Some(1)));
+    assert!(result["images_per_second"].as_f64().unwrap() > 0.0 && result["levels_off_mean"] == 0.0, "{result}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ impl Bench<'_> {
             let mut seconds: Vec<f64> = Vec::new();
             for _ in 0..3 {
                 let mut command = self.capfilt();
-                command.args(["plan", "--json", "-c"]).arg(&config);
+                command.args(["plan", "--json", "--calibrate", "0", "-c"]).arg(&config);
                 let (ended, requests) = self.counted(command, |_| {});
                 let planned: Value = serde_json::from_str(&ended.stdout).unwrap();
                 assert_eq!(planned["shards"], self.size.shards);

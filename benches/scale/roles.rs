@@ -1,6 +1,6 @@
 //! The processes of a job: the product's own coordinator and worker, whose device children are the stand-in.
 
-use crate::standin;
+use crate::{standin, store::S3};
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     OnChange,
@@ -20,7 +20,10 @@ use capfilt_schemas::{
     settings::{Settings, parse},
 };
 use serde_json::json;
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 use tokio::{process::Command, sync::watch};
 
 /// What the stand-in child does with a shard.
@@ -64,6 +67,8 @@ pub enum Role {
         #[command(flatten)]
         stand_in: StandIn,
     },
+    /// The store alone, for other benchmarks: a folder's files as objects, until standard input ends
+    Serve { folder: PathBuf },
 }
 
 pub async fn play(role: Role) {
@@ -72,7 +77,21 @@ pub async fn play(role: Role) {
         Role::Coordinate { config, nats } => coordinate(&config, nats).await,
         Role::Worker { job, nats, stand_in } => worker(&job, nats, stand_in).await,
         Role::Device { job, stand_in } => standin::run(&job, stand_in).await,
+        Role::Serve { folder } => serve(&folder),
     }
+}
+
+/// Says on one line what a process must know of the server, and where the folder is in it.
+fn serve(folder: &Path) {
+    let store = S3::start();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        store.put(&format!("input/{name}"), std::fs::read(&path).unwrap());
+    }
+    let env: serde_json::Map<_, _> = store.env().into_iter().map(|(key, value)| (key, json!(value))).collect();
+    println!("{}", json!({"env": env, "input": store.url("input/"), "job": store.url("jobs/")}));
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
 }
 
 /// Seconds since the start at which things were done, in the order of a run.

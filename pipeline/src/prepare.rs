@@ -105,7 +105,8 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
     let captioner_u8 = squash(&image, spec.captioner_side, resizer);
     let same = spec.filter_side == spec.captioner_side;
     let filter_u8 = if same { captioner_u8.clone() } else { squash(&image, spec.filter_side, resizer) };
-    Ok(PreparedImage { width: image.width, height: image.height, captioner_u8, filter_u8 })
+    let (width, height) = image.stored_size();
+    Ok(PreparedImage { width, height, captioner_u8, filter_u8 })
 }
 
 fn squash(image: &RgbImage, side: usize, resizer: &mut Resizer) -> Bytes {

@@ -109,6 +109,36 @@ fn exif_rotation_happens_when_asked_for_and_only_then() {
     }
 }
 
+/// Reduction is for speed, and another way to shrink: it must stay near, and small images must stay as they are.
+#[test]
+fn reduced_jpegs_are_near_the_exact_pixels_and_small_ones_are_exact() {
+    let reference = pillow_reference();
+    let (exact, reducing) = (ImageLimits::default(), ImageLimits { reduced_side: 56, ..ImageLimits::default() });
+    let mut resizer = Resizer::new();
+    let mut reduced = 0;
+    for PillowImage { name, .. } in reference.images.iter().filter(|image| image.name.ends_with(".jpg")) {
+        let bytes = reference.bytes(name);
+        let Ok(stored) = decode(&bytes, &exact) else { continue };
+        let smaller = decode(&bytes, &reducing).expect("what decodes whole decodes reduced");
+        assert_eq!(smaller.stored_size(), (stored.width, stored.height), "{name}");
+        if stored.width.min(stored.height) < 4 * 56 {
+            assert_eq!(smaller, stored, "{name}: not four times the side");
+            continue;
+        }
+        reduced += 1;
+        assert!(smaller.width.min(smaller.height) >= 2 * 56, "{name}: {} × {}", smaller.width, smaller.height);
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        resizer.squash(&stored, 56, &mut a);
+        resizer.squash(&smaller, 56, &mut b);
+        let off = a.iter().zip(&b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64;
+        assert!(off < 2.0, "{name}: {off} levels off on average, of 255; photographs are below 1");
+    }
+    assert!(reduced > 20, "{reduced} images are large enough");
+    let turning = ImageLimits { exif_rotation: true, reduced_side: 25, ..exact };
+    let turned = decode(&reference.bytes("jpeg-exif-6.jpg"), &turning).expect("decodes");
+    assert_eq!((turned.width, turned.height, turned.stored_size()), (60, 100, (120, 200)));
+}
+
 #[test]
 fn a_side_that_fits_already_is_not_touched() {
     let reference = pillow_reference();

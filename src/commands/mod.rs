@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod eval;
 mod export;
+mod forecast;
 mod gc;
 mod image_file;
 mod lineage;

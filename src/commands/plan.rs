@@ -1,26 +1,28 @@
-//! `capfilt plan`: what a job would do. Writes nothing.
+//! `capfilt plan`: what a job would do, and how long it would take here. Writes nothing to the bucket.
 
+use super::forecast::{Forecast, forecast};
 use crate::{
     args::PlanArgs,
     exit::{Blame as _, Ending, Exit, Failure},
-    settings_file,
+    say, settings_file,
 };
 use capfilt_bucket::Place;
 use capfilt_coordinator::PlanError;
 use capfilt_schemas::size::ByteSize;
+use indicatif::FormattedDuration;
 use serde_json::json;
+use std::time::Duration;
 
 pub async fn run(args: &PlanArgs) -> Ending {
     let settings = settings_file::load(&args.settings)?;
     let input = Place::open(&settings.input.url).usage()?;
     let plan = blamed(capfilt_coordinator::plan(&input, &settings).await)?;
-    if args.json {
-        let shown = json!({
-            "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows, "bytes": plan.bytes,
-            "refused": plan.refused, "warnings": plan.warnings,
-        });
-        println!("{shown}");
-    } else {
+    let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
+    let mut shown = json!({
+        "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows, "bytes": plan.bytes,
+        "refused": plan.refused, "warnings": plan.warnings,
+    });
+    if !args.json {
         println!("input   {}", settings.input.url);
         println!("files   {}", plan.files);
         println!("shards  {}", plan.shards.len());
@@ -29,7 +31,28 @@ pub async fn run(args: &PlanArgs) -> Ending {
         plan.warnings.iter().for_each(|warning| println!("warning: {warning}"));
         plan.refused.iter().for_each(|file| println!("refused: {}: {}", file.path, file.reason));
     }
-    Ok(if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine })
+    if args.calibrate > 0.0 {
+        say::line(format!("trying some rows for {} s or more, once the models are loaded", args.calibrate));
+        match forecast(&settings, plan, args.calibrate, args.price_per_hour).await {
+            Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
+            Ok(forecast) => show(&forecast),
+            // The plan stands: it may be made where there are no models and no device.
+            Err(failure) => say::line(format!("no forecast: {:#}", failure.error)),
+        }
+    }
+    if args.json {
+        println!("{shown}");
+    }
+    Ok(ending)
+}
+
+fn show(forecast: &Forecast) {
+    let Forecast { devices, device, rows_per_second, job_seconds, device_hours, cost, .. } = forecast;
+    println!("devices {devices} ({device})");
+    println!("speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s", forecast.timed_rows, forecast.timed_seconds);
+    println!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
+    println!("device-hours {device_hours:.3}");
+    cost.iter().for_each(|cost| println!("cost    {cost:.2}"));
 }
 
 /// A plan, or whose fault it is that there is none: an input that no setting fits is a setting that fits no input.

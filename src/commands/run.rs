@@ -129,7 +129,7 @@ async fn open(
 }
 
 /// Settings with `auto` replaced wherever it could change a result.
-fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Failure> {
+pub fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Failure> {
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).usage()?;
     let mut resolved = settings.clone();

@@ -96,8 +96,15 @@ pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateErro
 }
 
 pub(crate) fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (usize, usize)) -> PrepareSpec {
+    let reduced_side = if settings.input.jpeg_reduction { captioner_side.max(filter_side) as u32 } else { 0 };
     let spec = PrepareSpec {
-        limits: ImageLimits { bytes: 0, pixels: 0, min_side: 0, exif_rotation: settings.input.exif_rotation },
+        limits: ImageLimits {
+            bytes: 0,
+            pixels: 0,
+            min_side: 0,
+            exif_rotation: settings.input.exif_rotation,
+            reduced_side,
+        },
         text_bytes: 0,
         max_words: settings.filter.max_words as usize,
         captioner_side,

@@ -179,7 +179,7 @@ fn best(cosines: &Tensor, k: usize, axis: i64) -> Result<Vec<Vec<usize>>, Evalua
 /// The matching head's logits of "match" for an image's candidates.
 fn logits(filter: &BlipFilter, image: &Captioned, texts: Vec<&str>) -> Result<Vec<f32>, EvaluateError> {
     let pixels = pixels(std::slice::from_ref(image), filter.image_side());
-    let keys = filter.image_keys(&filter.images().states(&pixels)?)?;
+    let keys = filter.projected_keys(&filter.images().states(&pixels)?)?;
     let mut all = Vec::with_capacity(texts.len());
     for texts in texts.chunks(TEXTS_AT_ONCE) {
         let logits = filter.itm_logits(&filter.batch(texts)?, &keys)?.f_select(1, 1)?;

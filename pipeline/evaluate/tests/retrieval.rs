@@ -52,7 +52,7 @@ fn all(filter: &BlipFilter, images: &[Captioned]) -> All {
         let mut batch = PixelBatch::with_capacity(filter.image_side(), 1);
         batch.push(&pixels);
         let states = filter.images().states(&batch).unwrap();
-        let keys = filter.image_keys(&states).unwrap();
+        let keys = filter.projected_keys(&states).unwrap();
         let one = |text: &String| {
             let text = filter.batch(&[text]).unwrap();
             let cosine = f32::try_from(filter.cosines(&text, &states).unwrap()).unwrap();

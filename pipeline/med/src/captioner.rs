@@ -7,6 +7,7 @@ use tch::Tensor;
 
 use crate::{
     config::MedConfig,
+    cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
     generate::{
         GenerationOptions, Method, beam::beam, decoder::Decoder, follow::follow, greedy::greedy, logits::Candidate,
@@ -15,7 +16,7 @@ use crate::{
     heads::LmHead,
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
-    text::{ImageKeys, TextTower},
+    text::TextTower,
     tokens::BertTokens,
     weights::Role,
 };
@@ -93,7 +94,8 @@ impl BlipCaptioner {
         keys: &[SampleKey],
         captions: usize,
     ) -> Result<Vec<Vec<Vec<i64>>>, ComputeError> {
-        let image = self.decoder.tower.image_keys(states)?;
+        let beams = if let Method::Beam { beams } = self.generation.method { beams } else { 1 };
+        let image = self.image_keys(states, beams.max(captions))?;
         match self.generation.method {
             Method::Greedy => {
                 let ids = greedy(&self.decoder, &image, &self.prompt_ids, &self.generation)?;
@@ -105,6 +107,11 @@ impl BlipCaptioner {
                 beam(&self.decoder, &image, &self.prompt_ids, beams.max(captions), captions, &self.generation)
             }
         }
+    }
+
+    /// What the decoder reads of image states (images, tokens, d), for so many captions that grow side by side.
+    fn image_keys(&self, states: &Tensor, captions: usize) -> Result<ImageKeys, ComputeError> {
+        Ok(self.decoder.tower.image_keys(states, (captions * self.generation.max_length) as i64)?)
     }
 
     fn sample(
@@ -128,7 +135,7 @@ impl BlipCaptioner {
     ) -> Result<(Caption, Vec<Vec<Candidate>>), ModelError> {
         let mut shown = Vec::new();
         let ids = tch::no_grad(|| {
-            let image = self.decoder.tower.image_keys(&self.images.states(image)?)?;
+            let image = self.image_keys(&self.images.states(image)?, 1)?;
             let watch = |_: usize, candidates: &[Candidate]| shown.push(candidates.to_vec());
             nucleus(&self.decoder, &image, &self.prompt_ids, &[key], 1, &self.generation, watch)
         });
@@ -181,7 +188,7 @@ impl BlipCaptioner {
         if captions.is_empty() {
             return Ok(Vec::new());
         }
-        let image = self.decoder.tower.image_keys(&self.images.states(images)?)?;
+        let image = self.image_keys(&self.images.states(images)?, 1)?;
         follow(&self.decoder, &image, &self.prompt_ids, captions, &self.generation)
     }
 }

@@ -7,12 +7,13 @@ use tch::{Kind, Tensor};
 
 use crate::{
     config::MedConfig,
+    cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
     heads::{ItcHead, ItmHead},
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
     preset::{FirstToken, Options, Padding},
-    text::{ImageKeys, TextTower},
+    text::TextTower,
     tokens::BertTokens,
     weights::Role,
 };
@@ -68,9 +69,14 @@ impl BlipFilter {
         &self.images
     }
 
-    /// The text tower's keys of image states (images, tokens, d); all texts of an image share them.
-    pub fn image_keys(&self, states: &Tensor) -> Result<ImageKeys, ComputeError> {
-        Ok(self.text.image_keys(states)?)
+    /// What the text tower reads of image states (images, tokens, d), for texts of `queries` tokens an image in all.
+    pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, ComputeError> {
+        Ok(self.text.image_keys(states, queries)?)
+    }
+
+    /// The same for any number of texts.
+    pub fn projected_keys(&self, states: &Tensor) -> Result<ImageKeys, ComputeError> {
+        Ok(self.text.projected_keys(states)?)
     }
 
     /// Tokenizes and pads; `[CLS]` stays the first token.
@@ -133,17 +139,12 @@ impl BlipFilter {
             return Ok(scores);
         }
         let states = self.images.states(images)?;
-        let keys = self.image_keys(&states)?;
         for group in &groups {
             let whole = group.len() == texts.len();
             let chosen = Tensor::f_from_slice(group)?.f_to_device(self.images.device)?;
             let members: Vec<&[String]> = group.iter().map(|i| texts[*i as usize].as_slice()).collect();
-            let judged = if whole {
-                self.judge(&members, &states, &keys)?
-            } else {
-                self.judge(&members, &states.f_index_select(0, &chosen)?, &keys.select(&chosen)?)?
-            };
-            for (i, judged) in group.iter().zip(judged) {
+            let states = if whole { states.shallow_clone() } else { states.f_index_select(0, &chosen)? };
+            for (i, judged) in group.iter().zip(self.judge(&members, &states)?) {
                 scores[*i as usize] = judged;
             }
         }
@@ -152,17 +153,13 @@ impl BlipFilter {
 
     /// Scores of images with about equally many texts; the shorter lists are filled up with empty texts, whose scores
     /// nobody gets.
-    fn judge(
-        &self,
-        texts: &[&[String]],
-        states: &Tensor,
-        keys: &ImageKeys,
-    ) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+    fn judge(&self, texts: &[&[String]], states: &Tensor) -> Result<Vec<Vec<TextScore>>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
         let filled =
             texts.iter().flat_map(|texts| texts.iter().map(String::as_str).chain(std::iter::repeat("")).take(most));
         let batch = self.batch(&filled.collect::<Vec<_>>())?;
-        let matches = self.itm_logits(&batch, keys)?.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
+        let keys = self.image_keys(states, most as i64 * batch.ids.size2()?.1)?;
+        let matches = self.itm_logits(&batch, &keys)?.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
         let matches = Vec::<f32>::try_from(matches.f_contiguous()?)?;
         let cosines = Vec::<f32>::try_from(self.cosines(&batch, states)?)?;
         if matches.iter().chain(&cosines).any(|score| !score.is_finite()) {

@@ -6,8 +6,8 @@ use crate::weights::Path;
 
 /// `y = x Wᵀ + b`.
 pub struct Linear {
-    weight: Tensor, // (out, in)
-    bias: Tensor,   // (out)
+    pub weight: Tensor, // (out, in)
+    pub bias: Tensor,   // (out)
 }
 
 impl Linear {
@@ -29,8 +29,29 @@ impl Linear {
     }
 
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        if is_few(xs) {
+            return self.forward_few(xs);
+        }
         xs.f_linear(&self.weight, Some(&self.bias))
     }
+
+    /// `W xᵀ` instead of `x Wᵀ`: the same sums.
+    fn forward_few(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let (mut shape, width) = (xs.size(), self.weight.size2()?);
+        let rows = xs.f_reshape([-1, width.1])?;
+        if let Some(last) = shape.last_mut() {
+            *last = width.0;
+        }
+        self.weight.f_mm(&rows.f_transpose(0, 1)?)?.f_transpose(0, 1)?.f_add(&self.bias)?.f_reshape(shape)
+    }
+}
+
+/// Whether a product is with so few rows that all its time goes into reading the weights. In f32 on a CPU, MKL reads them
+/// faster when they come first: 94 MB of a vocabulary with 8 rows in 13 ms instead of 32, with 32 rows in 24 instead of 44 (2 cores
+/// with AVX2).
+fn is_few(xs: &Tensor) -> bool {
+    let width = xs.size().last().copied().unwrap_or(1).max(1);
+    xs.device() == Device::Cpu && xs.kind() == Kind::Float && xs.numel() as i64 <= 32 * width
 }
 
 /// Layer normalisation over the last axis.

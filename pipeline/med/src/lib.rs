@@ -4,6 +4,7 @@
 pub mod captioner;
 pub mod checkpoint;
 pub mod config;
+pub mod cross_attention;
 pub mod device;
 pub mod error;
 pub mod filter;
@@ -21,6 +22,7 @@ pub mod text;
 pub mod tokens;
 pub mod vit;
 pub mod weights;
+pub mod work;
 
 pub use captioner::BlipCaptioner;
 pub use device::DeviceChoice;

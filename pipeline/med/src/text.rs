@@ -5,22 +5,10 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
     config::TextConfig,
-    layers::{Dropout, LayerNorm, Linear, attend, gelu, join_heads, split_heads},
+    cross_attention::{CrossAttention, ImageKeys, KeyValue},
+    layers::{Dropout, LayerNorm, Linear, attend, gelu, join_heads},
     weights::Path,
 };
-
-/// Keys and values of one attention: (rows, heads, tokens, width / heads) each.
-struct KeyValue {
-    k: Tensor,
-    v: Tensor,
-}
-
-/// What every layer's cross-attention reads of the images. Computed once per image, shared by all its texts, beams
-/// and captions: rows of a text batch lie image by image, and the rows of one image query it side by side.
-pub struct ImageKeys {
-    layers: Vec<KeyValue>,
-    images: i64,
-}
 
 /// Self-attention keys and values of the tokens decoded so far. A value of its own, so that one model can decode
 /// several batches.
@@ -54,31 +42,6 @@ struct SelfAttention {
     norm: LayerNorm,
     heads: i64,
     dropout: Dropout,
-}
-
-struct CrossAttention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
-    norm: LayerNorm,
-    heads: i64,
-    dropout: Dropout,
-}
-
-impl ImageKeys {
-    /// How many images there are.
-    pub fn images(&self) -> i64 {
-        self.images
-    }
-
-    /// Those of the images `index`, in that order.
-    pub fn select(&self, index: &Tensor) -> Result<Self, TchError> {
-        let pick =
-            |kv: &KeyValue| Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? });
-        let layers = self.layers.iter().map(pick).collect::<Result<_, TchError>>()?;
-        Ok(Self { layers, images: index.size().first().copied().unwrap_or(0) })
-    }
 }
 
 impl TextCache {
@@ -152,21 +115,29 @@ impl TextTower {
         let (new, past) = (ids.size2()?.1, cache.tokens);
         let mask = causal_mask(new, past, ids.device())?;
         let mut xs = self.embed(ids, past)?;
-        for (i, (layer, image)) in self.layers.iter().zip(&image.layers).enumerate() {
+        for (i, layer) in self.layers.iter().enumerate() {
             let (q, kv) = layer.self_attention.project(&xs)?;
             let kv = cache.extend(i, kv)?;
             xs = layer.self_attention.finish(&xs, &q, kv, mask.as_ref())?;
-            xs = layer.feed_forward(&layer.cross_attention.forward(&xs, image)?)?;
+            xs = layer.feed_forward(&layer.cross_attention.forward(&xs, image, i)?)?;
         }
         cache.tokens += new;
         Ok(xs)
     }
 
-    /// Every layer's keys and values of the image states (images, tokens, image width).
-    pub fn image_keys(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
-        let layers =
-            self.layers.iter().map(|layer| layer.cross_attention.image_keys(states)).collect::<Result<_, _>>()?;
-        Ok(ImageKeys { layers, images: states.size3()?.0 })
+    /// What cross-attention reads of image states (images, tokens, image width), which will be asked by up to `queries`
+    /// tokens an image.
+    pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, TchError> {
+        if self.layers.first().is_none_or(|layer| queries < layer.cross_attention.of_head()) {
+            return Ok(ImageKeys::States(states.shallow_clone()));
+        }
+        self.projected_keys(states)
+    }
+
+    /// Every layer's keys and values of image states (images, tokens, image width), for any number of queries.
+    pub fn projected_keys(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
+        let keys = self.layers.iter().map(|layer| layer.cross_attention.project(states));
+        Ok(ImageKeys::Projected(keys.collect::<Result<_, _>>()?))
     }
 
     fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
@@ -177,7 +148,7 @@ impl TextTower {
             let (q, kv) = layer.self_attention.project(&xs)?;
             xs = layer.self_attention.finish(&xs, &q, &kv, Some(&mask))?;
             if let Some(image) = image {
-                xs = layer.cross_attention.forward(&xs, &image.layers[i])?;
+                xs = layer.cross_attention.forward(&xs, image, i)?;
             }
             xs = layer.feed_forward(&xs)?;
         }
@@ -244,37 +215,6 @@ impl SelfAttention {
 
     fn finish(&self, xs: &Tensor, q: &Tensor, kv: &KeyValue, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
         let context = join_heads(&attend(q, &kv.k, &kv.v, mask, self.dropout)?)?;
-        self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
-    }
-}
-
-impl CrossAttention {
-    fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
-        let d = config.hidden_size;
-        let attention = path.sub("self");
-        Self {
-            query: Linear::load(&attention.sub("query"), d, d),
-            key: Linear::load(&attention.sub("key"), image_width, d),
-            value: Linear::load(&attention.sub("value"), image_width, d),
-            output: Linear::load(&path.sub("output").sub("dense"), d, d),
-            norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
-            heads: config.num_attention_heads,
-            dropout: Dropout::default(),
-        }
-    }
-
-    fn image_keys(&self, states: &Tensor) -> Result<KeyValue, TchError> {
-        let project = |linear: &Linear| split_heads(&linear.forward(states)?, self.heads)?.f_contiguous();
-        Ok(KeyValue { k: project(&self.key)?, v: project(&self.value)? })
-    }
-
-    fn forward(&self, xs: &Tensor, image: &KeyValue) -> Result<Tensor, TchError> {
-        let (rows, tokens, d) = xs.size3()?;
-        let images = image.k.size4()?.0;
-        // (rows, tokens, d) -> (images, rows per image × tokens, d): no copy of the image's keys per text.
-        let q =
-            split_heads(&self.query.forward(xs)?.f_reshape([images, rows / images.max(1) * tokens, d])?, self.heads)?;
-        let context = join_heads(&attend(&q, &image.k, &image.v, None, self.dropout)?)?.f_reshape([rows, tokens, d])?;
         self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
     }
 }

@@ -76,7 +76,10 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
         let how = &facts["nucleus"];
         let path: Vec<i64> = Vec::try_from(expected(case, "nucleus.path")).unwrap();
         let start = ids(&how["start"]).len();
-        let logits = walk(case, &path, start);
+        // Its heads are narrower than a caption is long: by keys and values, or by the states alone when few queries are told.
+        let by_keys = walk(case, &path, start, i64::MAX);
+        assert_close(&by_keys, &expected(case, "nucleus.logits"), TOLERANCE, &format!("{case} logits by keys"));
+        let logits = walk(case, &path, start, 1);
         assert_close(&logits, &expected(case, "nucleus.logits"), TOLERANCE, &format!("{case} logits"));
         for (j, setting) in how["settings"].as_array().unwrap().iter().enumerate() {
             let mut options = Preset::Original.options().generation(Method::Nucleus);
@@ -101,12 +104,12 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
     }
 }
 
-/// Raw logits (steps, vocabulary) along a fixed path, decoded word by word with the cache.
-fn walk(case: &str, path: &[i64], start: usize) -> Tensor {
+/// Raw logits (steps, vocabulary) along a fixed path, decoded word by word with the cache, for so many queries an image.
+fn walk(case: &str, path: &[i64], start: usize, queries: i64) -> Tensor {
     let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
     let states = captioner.images().states(&one_of(&pictures(case), 0)).unwrap();
     let decoder = captioner.decoder();
-    let image = decoder.tower.image_keys(&states).unwrap();
+    let image = decoder.tower.image_keys(&states, queries).unwrap();
     let mut cache = TextCache::default();
     let mut input = path[..start].to_vec();
     let mut rows = Vec::new();

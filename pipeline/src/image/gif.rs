@@ -34,7 +34,7 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Ima
         Ok(palette) => palette_to_rgb(&canvas, palette),
         Err(_) => grey_to_rgb(canvas), // without a palette an index is its own grey
     };
-    Ok(RgbImage { width, height, pixels_u8 })
+    Ok(RgbImage::new(width, height, pixels_u8))
 }
 
 fn undecodable(error: DecodingError) -> ImageSkip {

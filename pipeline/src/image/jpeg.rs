@@ -39,7 +39,7 @@ fn skip(message: &str) -> ImageSkip {
 
 fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     let markers: &[Marker] = if limits.exif_rotation { &[Marker::APP(1)] } else { &[] };
-    let header = Decompress::builder().with_markers(markers).from_reader(Whole(bytes)).map_err(undecodable)?;
+    let mut header = Decompress::builder().with_markers(markers).from_reader(Whole(bytes)).map_err(undecodable)?;
     let (width, height) = (header.width() as u32, header.height() as u32);
     limits.admit(width, height)?;
     let exif = header.markers().find_map(|segment| segment.data.strip_prefix(EXIF).map(<[u8]>::to_vec));
@@ -50,6 +50,8 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         ColorSpace::JCS_RGB | ColorSpace::JCS_YCbCr => ColorSpace::JCS_RGB,
         _ => return Err(ImageSkip::Unsupported(format!("a JPEG with {} components", header.components().len()))),
     };
+    let part = part(width.min(height), limits.reduced_side);
+    header.scale((8 / part) as u8);
     let mut lines = header.to_colorspace(wanted).map_err(undecodable)?;
     let samples: Vec<u8> = lines.read_scanlines().map_err(undecodable)?;
     lines.finish().map_err(undecodable)?;
@@ -59,11 +61,20 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         ColorSpace::JCS_CMYK => cmyk_to_rgb(&samples.iter().map(|light| 255 - light).collect::<Vec<u8>>()),
         _ => samples,
     };
-    let image = RgbImage { width, height, pixels_u8 };
+    let reduced_from = (part > 1).then_some((width, height));
+    let (width, height) = (width.div_ceil(part), height.div_ceil(part));
+    let image = RgbImage { reduced_from, ..RgbImage::new(width, height, pixels_u8) };
     Ok(match exif {
         Some(exif) => turn::by_exif(image, &exif),
         None => image,
     })
+}
+
+/// The part of its sides that an image whose shorter one is `side` long is decoded at: 1, 2, 4 or 8. The halved image still
+/// has four pixels for each that is wanted, for the resizer to weigh.
+fn part(side: u32, wanted: u32) -> u32 {
+    let is_enough = |part: &u32| wanted > 0 && side / part >= 2 * wanted;
+    [8, 4, 2].into_iter().find(is_enough).unwrap_or(1)
 }
 
 fn undecodable(error: io::Error) -> ImageSkip {

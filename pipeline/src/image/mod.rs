@@ -36,11 +36,16 @@ pub struct ImageLimits {
     pub min_side: u32,
     /// Turn the image as its EXIF orientation says. The reference does not, except for TIFF.
     pub exif_rotation: bool,
+    /// A JPEG is decoded at a half, a quarter or an eighth of its sides where both stay at least twice this long. 0: never.
+    ///
+    /// libjpeg leaves the high frequencies out then, instead of the resizer; Pillow calls it `draft`. It is another way to
+    /// shrink, so pixels differ (`README.md` says by how much) and nothing is the reference's any longer.
+    pub reduced_side: u32,
 }
 
 impl Default for ImageLimits {
     fn default() -> Self {
-        Self { bytes: 50 << 20, pixels: 100_000_000, min_side: 1, exif_rotation: false }
+        Self { bytes: 50 << 20, pixels: 100_000_000, min_side: 1, exif_rotation: false, reduced_side: 0 }
     }
 }
 
@@ -75,6 +80,19 @@ pub struct RgbImage {
     pub width: u32,
     pub height: u32,
     pub pixels_u8: Vec<u8>,
+    /// Width and height as stored, where it was decoded smaller.
+    pub reduced_from: Option<(u32, u32)>,
+}
+
+impl RgbImage {
+    pub(crate) fn new(width: u32, height: u32, pixels_u8: Vec<u8>) -> Self {
+        Self { width, height, pixels_u8, reduced_from: None }
+    }
+
+    /// Width and height as they are stored.
+    pub fn stored_size(&self) -> (u32, u32) {
+        self.reduced_from.unwrap_or((self.width, self.height))
+    }
 }
 
 /// Why a row has no image to judge. One variant per status of the ledger; the text goes to its `detail`.

@@ -38,7 +38,7 @@ pub(super) fn read(mut decoder: impl ImageDecoder, limits: &ImageLimits, deep: D
     let colours = decoder.color_type();
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples).map_err(skip)?;
-    let image = RgbImage { width, height, pixels_u8: to_rgb(samples, colours, deep)? };
+    let image = RgbImage::new(width, height, to_rgb(samples, colours, deep)?);
     Ok(match orientation {
         Some(orientation) => turn::by(image, orientation),
         None => image,

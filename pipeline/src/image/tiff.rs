@@ -34,7 +34,7 @@ pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, Ima
         return Err(ImageSkip::Undecodable("the TIFF has fewer pixels than it says".to_owned()));
     }
     // Pillow turns TIFF by itself, whatever it does with the others, so this is not asked of the limits.
-    Ok(turn::by(RgbImage { width, height, pixels_u8 }, orientation.unwrap_or(Orientation::NoTransforms)))
+    Ok(turn::by(RgbImage::new(width, height, pixels_u8), orientation.unwrap_or(Orientation::NoTransforms)))
 }
 
 fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Tiff<'a>, ImageSkip> {

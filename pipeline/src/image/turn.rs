@@ -21,5 +21,8 @@ pub(super) fn by(image: RgbImage, orientation: Orientation) -> RgbImage {
         .expect("a decoded image has width × height RGB pixels");
     let mut turned = DynamicImage::ImageRgb8(buffer);
     turned.apply_orientation(orientation);
-    RgbImage { width: turned.width(), height: turned.height(), pixels_u8: turned.into_bytes() }
+    let is_on_its_side = (turned.width(), turned.height()) == (image.height, image.width);
+    let reduced_from =
+        image.reduced_from.map(|(width, height)| if is_on_its_side { (height, width) } else { (width, height) });
+    RgbImage { reduced_from, ..RgbImage::new(turned.width(), turned.height(), turned.into_bytes()) }
 }

@@ -1,8 +1,9 @@
 //! The language model's loss (BLIP, section 3.2: LM): every word from those before it and the image.
 
 use capfilt_med::{
+    cross_attention::ImageKeys,
     heads::LmHead,
-    text::{ImageKeys, TextCache, TextTower},
+    text::{TextCache, TextTower},
 };
 use tch::{Reduction, TchError, Tensor};
 

@@ -152,7 +152,7 @@ impl Learner {
                     Some(negatives) => negatives,
                     None => Negatives::draw(&self.likeness(&online, &contrast)?, batch.ids.as_ref())?,
                 };
-                let image = encoder.image_keys(states)?;
+                let image = encoder.projected_keys(states)?;
                 let texts = batch.texts.starting_with(self.tokens.enc())?;
                 losses.itm = Some(matching(encoder, head, &texts, &image, &negatives)?);
                 keys = Some(image);
@@ -164,7 +164,7 @@ impl Learner {
             let shared = matches!(self.sharing, Sharing::All | Sharing::AllButSa);
             let keys = match keys.filter(|_| shared) {
                 Some(keys) => keys,
-                None => decoder.image_keys(states)?,
+                None => decoder.projected_keys(states)?,
             };
             losses.lm = Some(language(decoder, head, texts, &keys, *given, self.objective.label_smoothing)?);
         }

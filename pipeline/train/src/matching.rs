@@ -1,9 +1,6 @@
 //! Image-text matching (BLIP, section 3.2: ITM): every pair against two that look alike and do not belong together.
 
-use capfilt_med::{
-    heads::ItmHead,
-    text::{ImageKeys, TextTower},
-};
+use capfilt_med::{cross_attention::ImageKeys, heads::ItmHead, text::TextTower};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::{contrast::Contrast, texts::TextRows};

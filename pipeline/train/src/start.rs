@@ -31,6 +31,8 @@ pub struct Start {
     pub tokenizer: PathBuf,
     /// Tensors that the checkpoint does not have, as it was trained for another task.
     pub drawn: Vec<String>,
+    /// Height of the waves added to the image's places.
+    waves: f64,
     checkpoint: Option<Checkpoint>,
     vision: Option<(PathBuf, TensorFile)>,
     text: Option<(PathBuf, TensorFile)>,
@@ -57,7 +59,17 @@ impl Start {
         }
         checked(&config)?;
         let (checkpoint, drawn) = (Some(checkpoint), Vec::new());
-        Ok(Self { config, tokens, normalisation, tokenizer, drawn, checkpoint, vision: None, text: None })
+        Ok(Self {
+            config,
+            tokens,
+            normalisation,
+            tokenizer,
+            drawn,
+            waves: model.waves,
+            checkpoint,
+            vision: None,
+            text: None,
+        })
     }
 
     fn from_parts(model: &Model, sizes: &Sizes) -> Result<Self, TrainError> {
@@ -75,7 +87,8 @@ impl Start {
         };
         let (vision, text) = (open(&model.vision_weights)?, open(&model.text_weights)?);
         let normalisation = Normalisation::default();
-        Ok(Self { config, tokens, normalisation, tokenizer, drawn: Vec::new(), checkpoint: None, vision, text })
+        let (waves, drawn) = (model.waves, Vec::new());
+        Ok(Self { config, tokens, normalisation, tokenizer, drawn, waves, checkpoint: None, vision, text })
     }
 
     /// The vector of a layout's weights on the CPU in f32, drawn from `seed` where no file has them.
@@ -86,7 +99,11 @@ impl Start {
         tch::manual_seed(seed as i64);
         let mut parts = vec![self.temperature()?];
         for entry in layout.entries() {
-            parts.push(self.tensor(entry)?.f_to_kind(Kind::Float)?.f_reshape([-1])?);
+            let mut tensor = self.tensor(entry)?.f_to_kind(Kind::Float)?;
+            if entry.name == POSITIONS && self.waves > 0.0 {
+                tensor = tensor.f_add(&waves(&entry.shape)?.f_mul_scalar(self.waves)?)?;
+            }
+            parts.push(tensor.f_reshape([-1])?);
         }
         Ok(Tensor::f_cat(&parts, 0)?)
     }
@@ -195,8 +212,7 @@ fn bert_names(name: &str) -> Option<Vec<String>> {
 /// projections, matching head and patches, norms at 1 and biases at 0.
 ///
 /// 0.02 is for a width of 768. Narrower towers get more, so that what a layer puts out varies as much; at width 128 they
-/// learn sooner that way. The image's places are not drawn but begin as waves: BLIP has them from a ViT, and places drawn
-/// that small never told a MED from scratch what is left of what (both: benches/RESULTS.md).
+/// learn sooner that way (benches/RESULTS.md).
 fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     let (name, shape) = (entry.name.as_str(), entry.shape.as_slice());
     let options = (Kind::Float, Device::Cpu);
@@ -206,7 +222,6 @@ fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     };
     let is_norm = name.contains("LayerNorm") || name.contains("layer_norm") || name.contains("layernorm");
     Ok(match name {
-        POSITIONS => waves(shape)?,
         _ if is_norm && name.ends_with("weight") => Tensor::f_ones(shape, options)?,
         _ if name.ends_with("patch_embedding.weight") => uniform(shape[1..].iter().product())?,
         _ if name.ends_with("_proj.weight") || name == "itm_head.weight" => uniform(shape[1])?,
@@ -219,8 +234,11 @@ fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     })
 }
 
-/// Sines and cosines of row and column (Vaswani et al. 2017, in two dimensions as He et al. 2022 have it), which are then
-/// learnt on: (1, 1 + side², width), the whole image's own place 0. The longest wave is some grids long.
+/// Sines and cosines of row and column (Vaswani et al. 2017, in two dimensions as He et al. 2022 have it), added to a table
+/// of places and then learnt on: (1, 1 + side², width), the whole image's own place 0. The longest wave is some grids long.
+///
+/// BLIP has its places from a ViT that knows them. Places drawn from N(0, 0.02) hardly ever told a MED from scratch what is
+/// left of what (benches/RESULTS.md).
 fn waves(shape: &[i64]) -> Result<Tensor, TrainError> {
     const LONGEST: f64 = 100.0;
     let (patches, width) = (shape[1] - 1, shape[2]);

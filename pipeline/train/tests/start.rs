@@ -34,6 +34,7 @@ fn model(folder: &Path) -> Model {
         vision_weights: folder.join("deit.safetensors").display().to_string(),
         text_weights: folder.join("bert.safetensors").display().to_string(),
         image_size: 0,
+        waves: 0.0,
         sharing: Sharing::AllButSa,
         dropout: 0.0,
         drop_path: 0.0,
@@ -168,4 +169,27 @@ fn weights_of_other_widths_are_refused_with_both_shapes() {
     let layout = layout(&start);
     let error = start.weights(&layout, 1).unwrap_err().to_string();
     assert!(error.contains("vision_model.") && error.contains("16") && error.contains("expected"), "{error}");
+}
+
+#[test]
+fn waves_are_added_to_the_places_and_to_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    save(&deit(8), &model.vision_weights);
+    save(&bert(), &model.text_weights);
+    let layout = layout(&Start::open(&model, &sizes()).unwrap());
+    let weights = |waves| {
+        let model = Model { waves, ..model.clone() };
+        Start::open(&model, &sizes()).unwrap().weights(&layout, 1).unwrap()
+    };
+    let (plain, wavy) = (weights(0.0), weights(0.5));
+    let added = wavy - &plain;
+    let places = layout.named(&added).unwrap().remove("vision_model.embeddings.position_embedding").unwrap();
+    let changed = |tensor: &Tensor| tensor.ne(0.0).sum(Kind::Int64).int64_value(&[]);
+    assert_eq!(changed(&added), changed(&places));
+    // Row 1, column 2 of 4 × 4 patches, after the whole image's own place; two frequencies, the second a tenth of the first.
+    let expected = [1.0f64, 0.1].map(|turn| turn.sin()).into_iter().chain([1.0f64, 0.1].map(f64::cos));
+    let expected: Vec<f64> = expected.chain([2.0f64, 0.2].map(f64::sin)).chain([2.0f64, 0.2].map(f64::cos)).collect();
+    let difference = places.get(0).get(1 + 4 + 2) - Tensor::from_slice(&expected) * 0.5;
+    assert!(difference.abs().max().double_value(&[]) < 1e-6, "rounding of f32 numbers near 2");
 }

@@ -68,6 +68,9 @@ pub struct Input {
     /// Turn images as their EXIF orientation says. The reference does not.
     #[serde(default)]
     pub exif_rotation: bool,
+    /// Let JPEGs more than twice as large as the models' side be decoded at a half, a quarter or an eighth.
+    #[serde(default)]
+    pub jpeg_reduction: bool,
 }
 
 fn default_key() -> String {

@@ -66,6 +66,8 @@ pub struct Model {
     pub text_weights: String,
     /// 0: the checkpoint's own.
     pub image_size: u32,
+    /// Height of the sine waves added to the image's table of places; 0: none.
+    pub waves: f64,
     pub sharing: Sharing,
     pub dropout: f64,
     pub drop_path: f64,
@@ -264,6 +266,7 @@ impl Training {
                 model.drop_path.to_string(),
                 "a share from 0 to below 1",
             ),
+            (!(0.0..=100.0).contains(&model.waves), "model.waves", model.waves.to_string(), "a height from 0 to 100"),
             (
                 optimizer.learning_rate <= 0.0 || !optimizer.learning_rate.is_finite(),
                 "optimizer.learning_rate",

@@ -6,10 +6,7 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::{BeamLength, GenerationOptions, decoder::Decoder};
-use crate::{
-    error::ComputeError,
-    text::{ImageKeys, TextCache},
-};
+use crate::{cross_attention::ImageKeys, error::ComputeError, text::TextCache};
 
 /// Keeps the beams that are copies of the first one at the start from being chosen.
 const NEVER: f32 = -1e9;

@@ -4,9 +4,10 @@ use tch::{Device, TchError, Tensor};
 
 use super::{GenerationOptions, logits};
 use crate::{
+    cross_attention::ImageKeys,
     error::ComputeError,
     heads::LmHead,
-    text::{ImageKeys, TextCache, TextTower},
+    text::{TextCache, TextTower},
 };
 
 /// A text tower that predicts words.

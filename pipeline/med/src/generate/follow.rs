@@ -4,7 +4,7 @@ use capfilt_pipeline::model::WordOdds;
 use tch::{Kind, Tensor};
 
 use super::{GenerationOptions, decoder::Decoder, logits};
-use crate::{error::ComputeError, text::ImageKeys};
+use crate::{cross_attention::ImageKeys, error::ComputeError};
 
 /// One caption per image, all its ids, of which the first are the prompt's; what is returned is about the others. An end
 /// within a caption ends it. Of `options` only what has no say in which words are possible counts.

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::{GenerationOptions, decoder::Decoder};
-use crate::{error::ComputeError, text::ImageKeys};
+use crate::{cross_attention::ImageKeys, error::ComputeError};
 
 /// One caption per image: all its ids, prompt and end included.
 pub fn greedy(

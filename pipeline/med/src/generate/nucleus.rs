@@ -9,7 +9,7 @@ use super::{
     logits::{self, Candidate},
     sampler,
 };
-use crate::{error::ComputeError, text::ImageKeys};
+use crate::{cross_attention::ImageKeys, error::ComputeError};
 
 /// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image `i`'s draws.
 /// `watch` is told the row and the distribution of every word that is drawn.

@@ -69,7 +69,7 @@ fn cut(image: &RgbImage, part: Part) -> RgbImage {
     let (left, bytes) = (part.left as usize * 3, part.width as usize * 3);
     let rows = image.pixels_u8.chunks_exact(stride).skip(part.top as usize).take(part.height as usize);
     let pixels_u8 = rows.flat_map(|row| row[left..left + bytes].iter().copied()).collect();
-    RgbImage { width: part.width, height: part.height, pixels_u8 }
+    RgbImage { width: part.width, height: part.height, pixels_u8, reduced_from: None }
 }
 
 fn mirror(pixels_u8: &mut [u8], side: usize) {

@@ -1,14 +1,19 @@
-//! `capfilt bench`: how fast this machine's device captions and judges, without reading, decoding or writing.
+//! `capfilt bench model`: how fast this machine's device captions and judges, without reading, decoding or writing.
 
-use super::image_file;
+use super::{floors::Floors, median};
 use crate::{
-    args::BenchArgs,
+    args::BenchModelArgs,
+    commands::image_file,
     exit::{Blame as _, Ending, Exit, Failure},
     machine,
     models::model_failed,
 };
 use anyhow::Context as _;
-use capfilt_med::{BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Method, Preset};
+use capfilt_med::{
+    BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Method, Preset,
+    config::MedConfig,
+    work::{Running, Work},
+};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     input::{ImageInput, Sample, TextInput},
@@ -66,7 +71,7 @@ impl Filter for TimedFilter {
     }
 }
 
-pub fn run(args: &BenchArgs) -> Ending {
+pub fn run(args: &BenchModelArgs) -> Ending {
     let threads = args.threads.unwrap_or_else(machine::cores);
     capfilt_med::set_threads(threads);
     let options =
@@ -76,6 +81,9 @@ pub fn run(args: &BenchArgs) -> Ending {
     let filter = BlipFilter::load(&args.filter, &options).environment()?;
     let (precision, rows) = (captioner.images().precision, rows(args, &captioner, &filter)?);
     let vit = vit_seconds(args, &captioner, &rows)? / rows.len() as f64;
+    let works = Works::new(args.batch, &captioner, &filter);
+    let floors = Floors::measure(captioner.images().device, precision).environment()?;
+    let web_tokens = web_tokens(&filter, &rows)?;
 
     let spent = Arc::new(Mutex::new(Spent::default()));
     let rule = Rule::new(&settings::Filter::default(), 1, 0);
@@ -92,27 +100,104 @@ pub fn run(args: &BenchArgs) -> Ending {
     }
     let judged = (rows.len() * repeats.len()) as f64;
     let spent = spent.lock().expect("nothing panics while it counts");
+    let ids = spent.tokens as f64 / judged;
+    let (caption, score) = (spent.caption.as_secs_f64() / judged, spent.score.as_secs_f64() / judged);
+    let parts = [
+        ("one_vit", works.vision, vit),
+        ("caption", works.caption(ids), caption),
+        ("score", works.score(web_tokens + ids), score),
+    ];
+    let all = works.caption(ids) + works.score(web_tokens + ids);
+    let part = |(work, seconds): (Work, f64)| {
+        let (products, bytes) = floors.seconds(work);
+        json!({"flop": work.flop, "bytes": work.bytes, "floor_by_flop_s": products, "floor_by_bytes_s": bytes, "s": seconds,
+            "share": floors.share(work, seconds)})
+    };
+    let budget: serde_json::Map<String, serde_json::Value> =
+        parts.iter().map(|(name, work, seconds)| ((*name).to_owned(), part((*work, *seconds)))).collect();
     let result = json!({
         "what": "capfilt", "precision": precision.name(), "device": args.device.to_string(), "threads": threads,
         "batch": capfilt.batch(), "images": rows.len(), "s_per_image": median(&repeats), "repeats": repeats,
-        "stages_s_per_image": {
-            "caption": spent.caption.as_secs_f64() / judged, "score": spent.score.as_secs_f64() / judged, "one_vit": vit,
-        },
-        "ids_per_caption": spent.tokens as f64 / judged,
+        "stages_s_per_image": { "caption": caption, "score": score, "one_vit": vit },
+        "ids_per_caption": ids, "budget": budget, "all": part((all, median(&repeats))),
+        "device_flop_per_second": floors.flop_per_second, "device_bytes_per_second": floors.bytes_per_second,
     });
     if args.json {
         println!("{result}");
     } else {
         println!("{:.4} s per image ({} images, batch {}, {})", median(&repeats), rows.len(), args.batch, precision);
-        println!("  captioner  {:.4} s", spent.caption.as_secs_f64() / judged);
-        println!("  filter     {:.4} s", spent.score.as_secs_f64() / judged);
-        println!("  of each, its vision transformer  {vit:.4} s");
+        let (gflop, gigabytes) = (floors.flop_per_second / 1e9, floors.bytes_per_second / 1e9);
+        println!("this device: {gflop:.0} GFLOP/s in a product of 2048³, {gigabytes:.1} GB/s copied");
+        println!("{:24} {:>8} {:>8} {:>9} {:>9} {:>7}", "an image takes", "GFLOP", "GB", "floor, s", "s", "share");
+        let whole = ("captioner and filter", all, median(&repeats));
+        let named = ["  one vision transformer", "  captioner, with its own", "  filter, with its own"];
+        let parts = named.into_iter().zip(parts).map(|(name, (_, work, seconds))| (name, work, seconds));
+        for (name, work, seconds) in std::iter::once(whole).chain(parts) {
+            let (products, bytes) = floors.seconds(work);
+            let share = 100.0 * floors.share(work, seconds);
+            let (gflop, gigabytes, floor) = (work.flop / 1e9, work.bytes / 1e9, products.max(bytes));
+            println!("{name:24} {gflop:8.1} {gigabytes:8.3} {floor:9.4} {seconds:9.4} {share:5.1} %");
+        }
     }
     Ok(Exit::Done)
 }
 
+/// What the models have to do for an image.
+struct Works {
+    running: Running,
+    vision: Work,
+    captioner: MedConfig,
+    filter: MedConfig,
+    prompt: f64,
+}
+
+impl Works {
+    fn new(batch: usize, captioner: &BlipCaptioner, filter: &BlipFilter) -> Self {
+        let number = if captioner.images().precision == capfilt_med::Precision::F32 { 4.0 } else { 2.0 };
+        let running = Running { batch: batch as f64, number };
+        // A prompt that cannot be tokenized has been refused when the captioner was loaded.
+        let prompt = captioner.tokens().prompt(&captioner.generation().prompt).map_or(1, |ids| ids.len()) as f64;
+        let (captioner, filter) = (captioner.config().clone(), filter.config().clone());
+        Self { running, vision: running.vision(&captioner.vision), captioner, filter, prompt }
+    }
+
+    /// A caption of `ids`, the prompt's included, which go through in one pass; the last is never read.
+    fn caption(&self, ids: f64) -> Work {
+        let words = (ids - self.prompt).max(1.0);
+        let config = &self.captioner.text;
+        let text = self.running.text(config, ids - 1.0, words, Some(seen(&self.captioner)));
+        self.vision + text + self.running.words(config, words)
+    }
+
+    /// Texts of so many tokens in all, once with the image and once without.
+    fn score(&self, tokens: f64) -> Work {
+        let config = &self.filter.text;
+        let vision = self.running.vision(&self.filter.vision);
+        let with_image = self.running.text(config, tokens, 1.0, Some(seen(&self.filter)));
+        vision + with_image + self.running.text(config, tokens, 1.0, None)
+    }
+}
+
+/// Image states and their width.
+fn seen(config: &MedConfig) -> (f64, f64) {
+    let patches = config.vision.grid(config.vision.image_size).pow(2);
+    ((patches + 1) as f64, config.vision.hidden_size as f64)
+}
+
+/// Tokens of a row's web text, on average.
+fn web_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Failure> {
+    let most = filter.config().text.max_position_embeddings as usize;
+    let mut tokens = 0;
+    for row in rows {
+        if let WebText::Judgeable { cleaned } = &row.web {
+            tokens += filter.tokens().encode(cleaned, most).map_err(anyhow::Error::msg).usage()?.len();
+        }
+    }
+    Ok(tokens as f64 / rows.len() as f64)
+}
+
 /// Seconds that the captioner's vision transformer alone takes for all images; the filter's is as large.
-fn vit_seconds(args: &BenchArgs, captioner: &BlipCaptioner, rows: &[Prepared]) -> Result<f64, Failure> {
+fn vit_seconds(args: &BenchModelArgs, captioner: &BlipCaptioner, rows: &[Prepared]) -> Result<f64, Failure> {
     let side = captioner.image_side();
     let pixels = |rows: &[Prepared]| {
         let mut batch = PixelBatch::with_capacity(side, rows.len());
@@ -131,7 +216,7 @@ fn vit_seconds(args: &BenchArgs, captioner: &BlipCaptioner, rows: &[Prepared]) -
 }
 
 /// The images with a text each, as the worker would hand them to the models.
-fn rows(args: &BenchArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -> Result<Vec<Prepared>, Failure> {
+fn rows(args: &BenchModelArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -> Result<Vec<Prepared>, Failure> {
     let texts = std::fs::read_to_string(&args.texts);
     let texts = texts.with_context(|| format!("cannot read the texts {}", args.texts.display())).usage()?;
     let texts: Vec<&str> = texts.lines().filter(|line| !line.trim().is_empty()).collect();
@@ -168,10 +253,4 @@ fn rows(args: &BenchArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -> Res
         Prepared { sample, image_sha256: Some(digest), image: Ok(image), web }
     };
     Ok(texts.iter().enumerate().map(row).collect())
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
 }

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Measure whole jobs: what is lost between the models and the bucket, and what more rows and more workers cost. Prints tables; with
+--record they are added to benches/RESULTS.md.
+
+usage: jobs.py [worker] [cores] [rows] [--rows 40] [--most 100000] [--precision auto] [--record]      (in the venv of scripts/peers.py)
+
+`worker`  BLIP-base at 384 px with random weights on photographs from S3 on loopback: `capfilt plan`'s forecast, the job it forecast, and
+          the bare models on the same pictures and texts (`capfilt bench model`). All captions are 20 ids long.
+`cores`   the demo's models: one worker on one core, then two, each pinned to a core of its own.
+`rows`    the demo's models over 1,000 to --most rows: seconds a row and peak memory of the device's process.
+"""
+import argparse, json, os, pathlib, re, shutil, subprocess, sys, threading, time
+
+import run as bench
+from run import ROOT, WORK
+
+PROGRAM = ROOT / "target/release/capfilt"
+CPU = ["-s", 'workers.devices=["cpu"]']
+
+
+class Store:
+    """S3 in memory on loopback, with a folder's files in it; it ends with `with`."""
+
+    def __init__(self, folder):
+        subprocess.run(["cargo", "bench", "--quiet", "--bench", "scale", "--no-run"], cwd=ROOT, check=True)
+        self.server = subprocess.Popen(["cargo", "bench", "--quiet", "--bench", "scale", "--", "serve", folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        said = json.loads(self.server.stdout.readline())
+        self.env, self.input, self.job = os.environ | said["env"], said["input"], said["job"]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.stdin.close()
+        self.server.wait()
+
+
+class Run:
+    """A `capfilt run` to its end: what it printed, when its devices were ready, and the most memory a device's process took."""
+
+    def __init__(self, arguments, env=None, pin=None):
+        command = [*(["taskset", "-c", str(pin)] if pin is not None else []), PROGRAM, "--log-format", "json", *arguments]
+        self.began, self.ready, self.peak = time.perf_counter(), None, 0
+        self.child = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.said = []
+        self.listener = threading.Thread(target=self.listen)
+        self.listener.start()
+
+    def listen(self):
+        for line in self.child.stderr:
+            self.said.append(line)
+            if "is ready" in line and self.ready is None:
+                self.ready = time.perf_counter()
+
+    def finish(self):
+        while self.child.poll() is None:
+            for pid in subprocess.run(["pgrep", "-P", str(self.child.pid)], capture_output=True, text=True).stdout.split():
+                status = pathlib.Path(f"/proc/{pid}/status")
+                found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+                self.peak = max(self.peak, int(found[1]) * 1024 if found else 0)
+            time.sleep(0.1)
+        self.seconds, self.working = (time.perf_counter() - since for since in (self.began, self.ready or self.began))
+        self.listener.join()
+        out = self.child.stdout.read()
+        if self.child.returncode != 0:
+            sys.exit(f"jobs: a job ended with {self.child.returncode}:\n{''.join(self.said)[-3000:]}")
+        self.result = json.loads(out.splitlines()[0])
+        return self
+
+
+def web(rows, file_rows=16):
+    """Photographs and texts as Parquet files, the texts those of `capfilt bench`."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+    bench.prepare(rows)
+    folder = WORK / f"input-{rows}"
+    if not folder.exists():
+        folder.mkdir()
+        files, texts = sorted((WORK / "web").iterdir()), (WORK / "texts.txt").read_text().splitlines()
+        table = arrow.table({"key": [f"{i:06}" for i in range(rows)], "jpg": [files[i % len(files)].read_bytes() for i in range(rows)], "caption": texts})
+        for i in range(0, rows, file_rows):
+            parquet.write_table(table.slice(i, file_rows), folder / f"{i:06}.parquet")
+    return folder
+
+
+def settings(name, text):
+    path = WORK / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def worker(args):
+    folder, rows = web(args.rows), args.rows
+    with Store(folder) as store:
+        models = WORK / "models"
+        config = settings("worker", f"""[job]
+url = "{store.job}worker"
+[input]
+url = "{store.input}"
+[models]
+captioner = "{models}/captioner"
+filter = "{models}/filter"
+precision = "{args.precision}"
+[captioner]
+min_length = 20
+max_length = 20
+[workers]
+devices = ["cpu"]
+batch = {bench.BATCH}
+""")
+        environment = dict(env=store.env, cwd=ROOT, check=True, capture_output=True, text=True)
+        forecast = json.loads(subprocess.run([PROGRAM, "plan", "--json", "-c", config], **environment).stdout)["forecast"]
+        job = Run(["run", "--json", "-c", config], env=store.env).finish()
+    bare = bench.lines_of(PROGRAM, "bench", "model", "--captioner", models / "captioner", "--filter", models / "filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--precision", args.precision,
+                          "--device", "cpu", "--batch", bench.BATCH, "--min-length", 20, "--repeats", 1, "--json")["s_per_image"]
+    whole = job.working / rows
+    return ["| BLIP-base 384 px, photographs from S3 on loopback | seconds | |", "|---|---|---|",
+            f"| bare models, an image | {bare:.3f} | |", f"| the job, a row, from the models' being ready to the manifest ({rows} rows) | {whole:.3f} | {100 * bare / whole:.1f} % of the bare models' speed |",
+            f"| until the models were ready | {job.ready - job.began:.1f} | |", f"| forecast of the whole job, by {forecast['timed_rows']} rows | {forecast['job_seconds']:.1f} | |",
+            f"| the whole job | {job.seconds:.1f} | forecast {100 * (forecast['job_seconds'] / job.seconds - 1):+.1f} % |", f"| memory of the device's process, at most | {job.peak / 1e9:.2f} GB | |"]
+
+
+def demo_job(name, rows, **options):
+    """The demo's models over so many rows of its world."""
+    folder = WORK / f"world-{rows}"
+    if not folder.exists():
+        subprocess.run([PROGRAM, "demo", "--make-data", folder, "--scenes", str(rows), "--seed", "5"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    return Run(["run", "--json", "-c", "demo/demo.toml", "-s", f"job.url={WORK / name}", "-s", f"input.url={folder}", *CPU], **options)
+
+
+def cores(args):
+    rows = 4000
+    one = demo_job("cores-one", rows, pin=0).finish()
+    shutil.rmtree(WORK / "cores-two", ignore_errors=True)
+    # Both come to the same work and to a place of their own, so that neither waits for the other.
+    both = [demo_job(f"cores-two-{core}", rows, pin=core) for core in (0, 1)]
+    working = [job.finish().working for job in both]
+    rate, rates = rows / one.working, sum(rows / seconds for seconds in working)
+    return ["| the demo's models, each worker on one core | rows/s | |", "|---|---|---|", f"| one worker | {rate:.1f} | |", f"| two workers | {rates:.1f} | {rates / rate:.2f}× |"]
+
+
+def rows(args):
+    out, first = ["| the demo's models | seconds a row | of it, until the models are ready | memory of the device's process, at most |", "|---|---|---|---|"], None
+    for count in (count for count in (1000, 10_000, 100_000) if count <= args.most):
+        job = demo_job("rows", count).finish()
+        first = first or job.working / count
+        out.append(f"| {count:,} rows | {job.working / count:.5f} ({job.working / count / first:.2f}× the first) | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |")
+    return out
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    p.add_argument("what", nargs="*", choices=["worker", "cores", "rows", []], default=[])
+    p.add_argument("--rows", type=int, default=40, help="of `worker`")
+    p.add_argument("--most", type=int, default=100_000, help="of `rows`")
+    p.add_argument("--precision", default="auto")
+    p.add_argument("--record", action="store_true", help="add what is printed to benches/RESULTS.md")
+    args = p.parse_args()
+    what = args.what or ["worker", "cores", "rows"]
+    WORK.mkdir(parents=True, exist_ok=True)
+    text = []
+    for one in what:
+        text += [*globals()[one](args), ""]
+    bench.show([f"jobs ({', '.join(what)})"], f"{bench.machine()}; `benches/jobs.py {' '.join(sys.argv[1:])}`.", text, args.record)
+
+
+if __name__ == "__main__":
+    main()

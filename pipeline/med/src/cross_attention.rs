@@ -1,0 +1,122 @@
+//! How text looks at the image (BLIP, section 3.1), in two ways that are equal but for rounding.
+//!
+//! A query q scores a patch x by `q · (W_k x)`. With all patches' keys and values computed first, that is `2 n d w` products
+//! for `n` patches of width `w` and a text tower of width `d`, however few queries follow. But `q · (W_k x) = (W_kᵀ q) · x`:
+//! the query can be taken to the patches' space instead, `2 d w` products and `2 n h w` more to look at the patches with its
+//! `h` heads, and what it sees is taken back by `W_v` afterwards. (Key's bias adds the same to all patches, which softmax does not see;
+//! value's is added once, as the weights of the patches sum to 1.) So up to about `d / h` queries an image, which is a head's
+//! width, keys and values are more work than they save: a caption of 20 words and a pair of texts to judge are below that.
+//! They also need memory of `2 n d` numbers per layer and image, where the states are there anyway, once for all layers.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::{
+    config::TextConfig,
+    layers::{Dropout, LayerNorm, Linear, attend, join_heads, split_heads},
+    weights::Path,
+};
+
+/// Keys and values of one attention: (rows, heads, tokens, width / heads) each.
+pub struct KeyValue {
+    pub k: Tensor,
+    pub v: Tensor,
+}
+
+/// What every layer's cross-attention reads of the images, shared by all texts, beams and captions of an image: rows of a
+/// text batch lie image by image, and the rows of one image query it side by side.
+pub enum ImageKeys {
+    /// Every layer's keys and values.
+    Projected(Vec<KeyValue>),
+    /// The image states themselves (images, tokens, image width), for few queries.
+    States(Tensor),
+}
+
+pub struct CrossAttention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
+    norm: LayerNorm,
+    heads: i64,
+    pub dropout: Dropout,
+}
+
+impl ImageKeys {
+    /// How many images there are.
+    pub fn images(&self) -> i64 {
+        let first = match self {
+            Self::Projected(layers) => layers.first().map(|layer| &layer.k),
+            Self::States(states) => Some(states),
+        };
+        first.and_then(|tensor| tensor.size().first().copied()).unwrap_or(0)
+    }
+
+    /// Those of the images `index`, in that order.
+    pub fn select(&self, index: &Tensor) -> Result<Self, TchError> {
+        let pick =
+            |kv: &KeyValue| Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? });
+        Ok(match self {
+            Self::Projected(layers) => Self::Projected(layers.iter().map(pick).collect::<Result<_, TchError>>()?),
+            Self::States(states) => Self::States(states.f_index_select(0, index)?),
+        })
+    }
+}
+
+impl CrossAttention {
+    pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+        let d = config.hidden_size;
+        let attention = path.sub("self");
+        Self {
+            query: Linear::load(&attention.sub("query"), d, d),
+            key: Linear::load(&attention.sub("key"), image_width, d),
+            value: Linear::load(&attention.sub("value"), image_width, d),
+            output: Linear::load(&path.sub("output").sub("dense"), d, d),
+            norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
+            heads: config.num_attention_heads,
+            dropout: Dropout::default(),
+        }
+    }
+
+    /// Width of a head: from so many queries an image on, keys and values are worth their while.
+    pub fn of_head(&self) -> i64 {
+        self.query.bias.size().first().copied().unwrap_or(0) / self.heads
+    }
+
+    /// Keys and values of image states (images, tokens, image width).
+    pub fn project(&self, states: &Tensor) -> Result<KeyValue, TchError> {
+        let project = |linear: &Linear| split_heads(&linear.forward(states)?, self.heads)?.f_contiguous();
+        Ok(KeyValue { k: project(&self.key)?, v: project(&self.value)? })
+    }
+
+    /// `xs`: (rows, tokens, d), as it comes and as it goes; `image` as layer `layer` of a tower sees it.
+    pub fn forward(&self, xs: &Tensor, image: &ImageKeys, layer: usize) -> Result<Tensor, TchError> {
+        let (rows, tokens, d) = xs.size3()?;
+        let images = image.images().max(1);
+        // (rows, tokens, d) -> (images, heads, queries, d / heads): no copy of what is known of an image per text.
+        let q = split_heads(&self.query.forward(xs)?.f_reshape([images, rows / images * tokens, d])?, self.heads)?;
+        let context = match image {
+            ImageKeys::Projected(layers) => attend(&q, &layers[layer].k, &layers[layer].v, None, self.dropout)?,
+            ImageKeys::States(states) => self.look_at(states, &q)?,
+        };
+        let context = join_heads(&context)?.f_reshape([rows, tokens, d])?;
+        self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
+    }
+
+    /// `states`: (images, n, w), `q`: (images, heads, queries, d / heads) -> the context, in `q`'s shape.
+    fn look_at(&self, states: &Tensor, q: &Tensor) -> Result<Tensor, TchError> {
+        let (images, heads, queries, of_head) = q.size4()?;
+        let width = states.size3()?.2;
+        let by_head = |linear: &Linear| linear.weight.f_view([heads, of_head, width]);
+        // Heads first for their own weights, images first for their own states.
+        let q = q.f_transpose(0, 1)?.f_reshape([heads, images * queries, of_head])?;
+        let q = q.f_mul_scalar((of_head as f64).sqrt().recip())?.f_bmm(&by_head(&self.key)?)?;
+        let q = q.f_view([heads, images, queries, width])?.f_transpose(0, 1)?;
+        let scores = q.f_reshape([images, heads * queries, width])?.f_bmm(&states.f_transpose(1, 2)?)?;
+        let seen = self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?)?.f_bmm(states)?;
+        let seen = seen.f_view([images, heads, queries, width])?.f_transpose(0, 1)?;
+        let seen =
+            seen.f_reshape([heads, images * queries, width])?.f_bmm(&by_head(&self.value)?.f_transpose(1, 2)?)?;
+        let bias = self.value.bias.f_view([heads, 1, of_head])?;
+        seen.f_add(&bias)?.f_view([heads, images, queries, of_head])?.f_transpose(0, 1)
+    }
+}

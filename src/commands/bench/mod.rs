@@ -1,0 +1,20 @@
+//! `capfilt bench`: how fast this machine is at one thing, without all the others.
+
+mod decode;
+mod floors;
+mod model;
+
+use crate::{args::BenchCommand, exit::Ending};
+
+pub fn run(command: &BenchCommand) -> Ending {
+    match command {
+        BenchCommand::Model(args) => model::run(args),
+        BenchCommand::Decode(args) => decode::run(args),
+    }
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}

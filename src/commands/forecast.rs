@@ -1,0 +1,186 @@
+//! How long a job will take on this machine's devices: a device's process works on some of the job's own rows for a few
+//! seconds, in a scratch job whose results are thrown away.
+//!
+//! It is the very process that a job's work is done by, so fetching, decoding, models and writing are in the figure as they
+//! are in a job; only the results go to this machine's disk instead of the bucket.
+
+use crate::{
+    exit::{Blame as _, Failure},
+    machine::{self, DevicePlan},
+    models,
+};
+use anyhow::{Context as _, anyhow};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::{
+    Plan,
+    job::{self, Asked, Opened},
+};
+use capfilt_schemas::{
+    names::AttemptId,
+    pipe::{Assignment, Event},
+    plan::Shard,
+    settings::Settings,
+};
+use serde_json::{Value, json};
+use std::{
+    collections::HashMap,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    process::{Child, Command},
+};
+
+/// Shards that rows are taken from, spread evenly over the plan: inputs are often sorted by something.
+const SHARDS: usize = 4;
+/// Batches that are timed at least, however long they take.
+const BATCHES: u64 = 3;
+/// The longest silence of the device, loading its models included.
+const SILENCE: Duration = Duration::from_secs(1800);
+
+/// What a job will take, if the rest of it is like the rows that were tried.
+#[derive(Debug, Clone)]
+pub struct Forecast {
+    /// Rows that were timed, and in how many seconds, on one device.
+    pub timed_rows: u64,
+    pub timed_seconds: f64,
+    /// Until the models are loaded and proven.
+    pub start_seconds: f64,
+    pub device: String,
+    pub devices: usize,
+    pub rows_per_second: f64,
+    pub job_seconds: f64,
+    /// Of all devices together; this is what is paid for.
+    pub device_hours: f64,
+    pub cost: Option<f64>,
+}
+
+impl Forecast {
+    /// For machines.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "timed_rows": self.timed_rows, "timed_seconds": self.timed_seconds, "start_seconds": self.start_seconds,
+            "device": self.device, "devices": self.devices, "rows_per_second": self.rows_per_second,
+            "job_seconds": self.job_seconds, "device_hours": self.device_hours, "cost": self.cost,
+        })
+    }
+}
+
+/// Works on rows of `plan` for about `seconds`, on the first of this machine's devices, and concludes for the job.
+///
+/// # Errors
+/// When there are no rows, no device, or the models do not load; the device's own words are on standard error.
+pub async fn forecast(
+    settings: &Settings,
+    plan: Plan,
+    seconds: f64,
+    price_per_hour: Option<f64>,
+) -> Result<Forecast, Failure> {
+    let workers = &settings.workers;
+    let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).usage()?;
+    let rows = plan.rows;
+    let folder = tempfile::tempdir().context("no folder for a scratch job").environment()?;
+    let job = scratch_job(settings, plan, &devices, folder.path()).await?;
+    let began = Instant::now();
+    let mut child = start(&folder.path().display().to_string(), first).environment()?;
+    let timed = time(&mut child, &sample(&job.plan), job.record.settings.workers.batch.or_else(|| 1), seconds).await;
+    child.kill().await.context("the trial's process does not end").environment()?;
+    let timed = timed.environment()?;
+    let rate = timed.rows as f64 / timed.seconds.max(1e-3);
+    let start_seconds = (timed.ready - began).as_secs_f64();
+    let job_seconds = start_seconds + rows as f64 / (rate * devices.len() as f64);
+    let device_hours = job_seconds * devices.len() as f64 / 3600.0;
+    Ok(Forecast {
+        timed_rows: timed.rows,
+        timed_seconds: timed.seconds,
+        start_seconds,
+        device: first.device.clone(),
+        devices: devices.len(),
+        rows_per_second: rate * devices.len() as f64,
+        job_seconds,
+        device_hours,
+        cost: price_per_hour.map(|price| price * device_hours),
+    })
+}
+
+/// The job as it would be, in a folder of this machine.
+async fn scratch_job(
+    settings: &Settings,
+    plan: Plan,
+    devices: &[DevicePlan],
+    folder: &std::path::Path,
+) -> Result<Opened, Failure> {
+    if plan.shards.is_empty() {
+        return Err(anyhow!("there are no rows to try")).usage();
+    }
+    let (captioner, filter) = models::records(settings).await?;
+    let resolved = super::run::resolve(settings, devices)?;
+    let bucket = Bucket::open(&folder.display().to_string()).usage()?;
+    let input = Place::open(&settings.input.url).usage()?;
+    let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    job::create(&bucket, &input, plan, asked).await.environment()
+}
+
+fn sample(plan: &[Shard]) -> Vec<&Shard> {
+    let wanted = SHARDS.min(plan.len());
+    (0..wanted).map(|i| &plan[(2 * i + 1) * plan.len() / (2 * wanted)]).collect()
+}
+
+fn start(job: &str, plan: &DevicePlan) -> anyhow::Result<Child> {
+    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let mut command = Command::new(program);
+    command.args(["device", "--job", job, "--device", &plan.device, "--name", "forecast"]);
+    command.arg(format!("--model-threads={}", plan.model_threads));
+    command.arg(format!("--decode-threads={}", plan.decode_threads));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    command.spawn().context("the trial's process does not start")
+}
+
+struct Timed {
+    ready: Instant,
+    rows: u64,
+    seconds: f64,
+}
+
+/// From the first batch that is done, which warmed everything up, to the first that is done after `seconds`.
+async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) -> anyhow::Result<Timed> {
+    let mut input = child.stdin.take().context("the trial's process has no input")?;
+    let mut lines = BufReader::new(child.stdout.take().context("the trial's process has no output")?).lines();
+    for shard in shards {
+        let attempt = AttemptId(format!("forecast-{}", shard.id));
+        let shard = (*shard).clone();
+        let work =
+            Assignment { shard, attempt, commit_n: 0, set_aside: Vec::new(), try_alone: Vec::new(), repair: None };
+        input.write_all(format!("{}\n", serde_json::to_string(&work)?).as_bytes()).await?;
+    }
+    drop(input);
+    let (mut ready, mut first, mut last) = (None, None, None);
+    let mut done = HashMap::new();
+    while let Some(line) = tokio::time::timeout(SILENCE, lines.next_line()).await.context("the device is silent")?? {
+        match serde_json::from_str(&line)? {
+            Event::Ready { .. } => ready = Some(Instant::now()),
+            Event::Progress { shard, rows, .. } => {
+                done.insert(shard, rows);
+                let now = (Instant::now(), done.values().sum::<u64>());
+                let (from, before) = *first.get_or_insert(now);
+                last = Some(now);
+                if (now.0 - from).as_secs_f64() >= seconds && now.1 - before >= BATCHES * u64::from(batch) {
+                    break;
+                }
+            }
+            Event::Failed { failure } => return Err(anyhow!("a shard cannot be worked on: {}", failure.message)),
+            _ => {}
+        }
+    }
+    let (ready, first, last) = ready
+        .zip(first)
+        .zip(last)
+        .map(|((ready, first), last)| (ready, first, last))
+        .context("the device's process ended before it had done a row")?;
+    // So few rows that one batch was all: what there is counts from the moment the models were ready.
+    let (from, before) = if last.1 > first.1 { first } else { (ready, 0) };
+    Ok(Timed { ready, rows: last.1 - before, seconds: (last.0 - from).as_secs_f64() })
+}
