@@ -42,6 +42,9 @@ fn model(folder: &Path) -> Model {
     }
 }
 
+/// libtorch draws from one generator for all threads; a test that draws twice the same holds it.
+static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
 }
@@ -110,6 +113,7 @@ fn layout(start: &Start) -> Layout {
 
 #[test]
 fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
+    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     tch::manual_seed(5);
@@ -161,6 +165,7 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
 
 #[test]
 fn weights_of_other_widths_are_refused_with_both_shapes() {
+    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     save(&deit(16), &model.vision_weights);
@@ -173,6 +178,7 @@ fn weights_of_other_widths_are_refused_with_both_shapes() {
 
 #[test]
 fn waves_are_added_to_the_places_and_to_nothing_else() {
+    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     save(&deit(8), &model.vision_weights);

@@ -353,6 +353,7 @@ mod tests {
     fn the_demo_s_runs_have_settings_that_hold() {
         for (task, text) in [
             (Task::Pretrain, include_str!("../../../demo/train/pretrain.toml")),
+            (Task::Pretrain, include_str!("../../../demo/train/relations.toml")),
             (Task::Filter, include_str!("../../../demo/train/filter.toml")),
             (Task::Captioner, include_str!("../../../demo/train/captioner.toml")),
         ] {
