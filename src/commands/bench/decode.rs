@@ -5,7 +5,7 @@ use crate::{
     commands::image_file,
     exit::{Blame as _, Ending, Exit},
 };
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
     resize::Resizer,
@@ -13,6 +13,7 @@ use capfilt_pipeline::{
 use serde_json::json;
 use std::{
     hint::black_box,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -21,14 +22,15 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
     let exact = ImageLimits::default();
     let limits = ImageLimits { reduced_side: if args.reduced { args.side } else { 0 }, ..exact };
     let paths = image_file::list(&args.images).usage()?;
-    let all = paths.iter().map(std::fs::read).collect::<Result<Vec<_>, _>>().usage()?;
+    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let all = paths.iter().map(read).collect::<Result<Vec<_>, _>>().usage()?;
     let (files, broken): (Vec<_>, Vec<_>) = all.into_iter().partition(|file| decode(file, &limits).is_ok());
     if files.is_empty() {
         return Err(anyhow!("no picture of {} decodes", args.images.display())).usage();
     }
     let (mut resizer, mut pixels) = (Resizer::new(), Vec::new());
     let (mut decoding, mut resizing, mut images) = (Duration::ZERO, Duration::ZERO, 0);
-    while (decoding + resizing).as_secs_f64() < args.seconds {
+    while images == 0 || (decoding + resizing).as_secs_f64() < args.seconds {
         for file in &files {
             let start = Instant::now();
             let image = decode(file, &limits).expect("it decoded before");
