@@ -61,4 +61,5 @@ bench-scale: setup
 # The kill tests over many seeds, and 60 faults per seed of all that a cluster stands on: make soak SEEDS=20
 soak: setup
 	@scripts/nats.sh
-	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test kills --test s3 --test chaos -- --nocapture killed
+	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test program -- --nocapture \
+		killed_workers_and_runs runs_and_workers_killed a_job_killed_stopped_and_cut_off

@@ -6,7 +6,7 @@ usage: jobs.py [worker] [cores] [rows] [--rows 40] [--most 100000] [--precision 
 
 `worker`  BLIP-base at 384 px with random weights on photographs from S3 on loopback: `capfilt plan`'s forecast, the job it forecast, and
           the bare models on the same pictures and texts (`capfilt bench model`). All captions are 20 ids long.
-`cores`   the demo's models: one worker on one core, then two, each pinned to a core of its own.
+`cores`   the demo's models: a job with one worker on one core, and one with two, each pinned to a core of its own.
 `rows`    the demo's models over 1,000 to --most rows: seconds a row and peak memory of the device's process.
 """
 import argparse, json, os, pathlib, re, shutil, subprocess, sys, threading, time
@@ -38,9 +38,9 @@ class Store:
 class Run:
     """A `capfilt run` to its end: what it printed, when its devices were ready, and the most memory a device's process took."""
 
-    def __init__(self, arguments, env=None, pin=None):
-        command = [*(["taskset", "-c", str(pin)] if pin is not None else []), PROGRAM, "--log-format", "json", *arguments]
-        self.began, self.ready, self.peak = time.perf_counter(), None, 0
+    def __init__(self, arguments, env=None, pinned=False):
+        command = [PROGRAM, "--log-format", "json", *arguments]
+        self.began, self.ready, self.peak, self.pinned = time.perf_counter(), None, 0, {} if pinned else None
         self.child = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.said = []
         self.listener = threading.Thread(target=self.listen)
@@ -52,13 +52,21 @@ class Run:
             if "is ready" in line and self.ready is None:
                 self.ready = time.perf_counter()
 
+    def pin(self, pid):
+        """A device's process, a core of its own; threads it starts later stay there with it."""
+        if self.pinned is not None and pid not in self.pinned:
+            core = self.pinned[pid] = len(self.pinned)
+            for task in os.listdir(f"/proc/{pid}/task"):
+                os.sched_setaffinity(int(task), {core})
+
     def finish(self):
         while self.child.poll() is None:
             for pid in subprocess.run(["pgrep", "-P", str(self.child.pid)], capture_output=True, text=True).stdout.split():
                 status = pathlib.Path(f"/proc/{pid}/status")
                 found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
                 self.peak = max(self.peak, int(found[1]) * 1024 if found else 0)
-            time.sleep(0.1)
+                self.pin(pid)
+            time.sleep(0.05)
         self.seconds, self.working = (time.perf_counter() - since for since in (self.began, self.ready or self.began))
         self.listener.join()
         out = self.child.stdout.read()
@@ -120,24 +128,23 @@ batch = {bench.BATCH}
             f"| the whole job | {job.seconds:.1f} | forecast {100 * (forecast['job_seconds'] / job.seconds - 1):+.1f} % |", f"| memory of the device's process, at most | {job.peak / 1e9:.2f} GB | |"]
 
 
-def demo_job(name, rows, **options):
+def demo_job(name, rows, *more, **options):
     """The demo's models over so many rows of its world."""
     folder = WORK / f"world-{rows}"
     if not folder.exists():
         subprocess.run([PROGRAM, "demo", "--make-data", folder, "--scenes", str(rows), "--seed", "5"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     shutil.rmtree(WORK / name, ignore_errors=True)
-    return Run(["run", "--json", "-c", "demo/demo.toml", "-s", f"job.url={WORK / name}", "-s", f"input.url={folder}", *CPU], **options)
+    return Run(["run", "--json", "-c", "demo/demo.toml", "-s", f"job.url={WORK / name}", "-s", f"input.url={folder}", *CPU, *more], **options)
 
 
 def cores(args):
-    rows = 4000
-    one = demo_job("cores-one", rows, pin=0).finish()
-    shutil.rmtree(WORK / "cores-two", ignore_errors=True)
-    # Both come to the same work and to a place of their own, so that neither waits for the other.
-    both = [demo_job(f"cores-two-{core}", rows, pin=core) for core in (0, 1)]
-    working = [job.finish().working for job in both]
-    rate, rates = rows / one.working, sum(rows / seconds for seconds in working)
-    return ["| the demo's models, each worker on one core | rows/s | |", "|---|---|---|", f"| one worker | {rate:.1f} | |", f"| two workers | {rates:.1f} | {rates / rate:.2f}× |"]
+    rows, rates = 4000, []
+    for workers in (1, 2):
+        devices = f"workers.devices={json.dumps(['cpu'] * workers)}"
+        job = demo_job(f"cores-{workers}", rows, "-s", devices, "-s", "workers.model_threads=1", "-s", "workers.decode_threads=1", pinned=True).finish()
+        rates.append(rows / job.working)
+    one, two = rates
+    return ["| the demo's models, each worker pinned to one core | rows/s | |", "|---|---|---|", f"| one worker | {one:.1f} | |", f"| two workers of one job | {two:.1f} | {two / one:.2f}× |"]
 
 
 def rows(args):

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Measure capfilt beside its peers, in turns, in one run. Prints a table; with --record it is added to benches/RESULTS.md.
 
-usage: run.py [model] [decode] [train] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
+usage: run.py [model] [filter] [decode] [train] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
 
 `model`   full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at 384 px with random weights: the
           same weights, pixels, texts, batch and threads for `capfilt bench model` and for transformers, naive and best (peers/capfilt_transformers.py
           says what these are). No caption may end before its 20th id, so that both sides do the same work.
+`filter`  judging a web text a picture: Data-Juicer's `image_text_matching_filter` (peers/filter_data_juicer.py) and capfilt's filter, which judges a
+          caption beside it and gives cosines too; same weights, pixels and texts. Its package is installed into out/bench when missing.
 `decode`  decoding and squashing photographs of 0.2 to 4 megapixels on one core: `capfilt bench decode`, exact and with `input.jpeg_reduction`,
           against Pillow and transformers' processors.
 `train`   pre-training of MED, all three losses with momentum towers: `capfilt train pretrain` against the same model in PyTorch eager
@@ -82,6 +84,31 @@ def model(args):
     lengths = [f"{name}: {one['ids_per_caption'] - 4:.1f}" if "ids_per_caption" in one else f"{name}: {one['new_tokens_per_caption']:.1f}" for name, one in last.items()]
     stages = [f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items()) for name, one in last.items()]
     return out + ["", "New tokens per caption: " + "; ".join(lengths) + ".", "", "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): " + "; ".join(stages) + "."]
+
+
+def filter(args):
+    """Markdown rows: who, seconds a picture, how far the scores are apart."""
+    prepare(args.rows)
+    package, texts = WORK / "data-juicer", (WORK / "texts.txt").read_text().splitlines()
+    if not package.exists():
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", package, "py-data-juicer==1.6.1", "aiohttp"], check=True)
+    script = [sys.executable, ROOT / "benches/peers/filter_data_juicer.py", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--threads", os.cpu_count()]
+    # Behind the peers' own packages: theirs are the versions that all others are measured with.
+    found = in_turns({**{f"capfilt {precision}": ours(precision) for precision in args.precisions.split(",")},
+                      "Data-Juicer f32": lambda: lines_of(*script, env=os.environ | {"DATA_JUICER": str(package)})}, args.rounds)
+    seconds = {name: [one["s_per_row"] if "s_per_row" in one else one["stages_s_per_image"]["score"] for one in runs] for name, runs in found.items()}
+    theirs = statistics.median(seconds["Data-Juicer f32"])
+    out = ["| ITM filter, BLIP-base 384 px | s/image, median | min – max | capfilt is |", "|---|---|---|---|"]
+    for name, values in seconds.items():
+        middle = statistics.median(values)
+        out.append(f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {f'{theirs / middle:.2f}×' if name.startswith('capfilt') else ''} |")
+    pictures = sorted((WORK / "web").iterdir())[:len(texts)]
+    asked = [part for picture in pictures for part in ("--image", picture)] + [part for text in texts for part in ("--text", text)]
+    command = [ROOT / "target/release/capfilt", "score", "--json", "--preset", "hf", "--precision", "f32", "--device", "cpu", "--model", WORK / "models/filter", *asked]
+    lines = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    matches = [[text["match"] for text in json.loads(line)["texts"]] for line in lines]
+    apart = max(abs(matches[i % len(pictures)][i] - score) for i, score in enumerate(found["Data-Juicer f32"][-1]["scores"]))
+    return out + ["", f"P(match) of capfilt (f32, preset hf) and Data-Juicer differ by {apart:.1e} at most ({len(texts)} rows; pixels are decoded and resized by each side)."]
 
 
 SECONDS = 4  # a turn of capfilt at one size
@@ -177,7 +204,7 @@ def show(what, how, text, record):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("what", nargs="*", choices=["model", "decode", "train", []], default=[])
+    p.add_argument("what", nargs="*", choices=["model", "filter", "decode", "train", []], default=[])
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=24)
     p.add_argument("--precisions", default="bf16,f32")
@@ -186,10 +213,10 @@ def main():
     args = p.parse_args()
     import torch, transformers, PIL
     text = []
-    for what in args.what or ["model", "decode", "train"]:
+    for what in args.what or ["model", "filter", "decode", "train"]:
         text += [*globals()[what](args), ""]
     heading = f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; `benches/run.py {' '.join(sys.argv[1:])}`, {args.rounds} rounds in turns."
-    show(args.what or ["model", "decode", "train"], heading, text, args.record)
+    show(args.what or ["model", "filter", "decode", "train"], heading, text, args.record)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,6 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Images per model call when the user leaves it open.
-pub fn default_batch(device: &str) -> u32 {
-    if device.starts_with("cuda") { 64 } else { 8 }
-}
-
 /// The per-user folder for verified copies of checkpoints.
 pub fn model_cache() -> std::path::PathBuf {
     let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);

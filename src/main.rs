@@ -4,6 +4,7 @@
 //! work. Nothing here is worth a unit test; the tests in `tests/` run this binary as a user would.
 
 mod args;
+mod batch_size;
 mod bootstrap;
 mod checkpoint;
 mod cleaned;

@@ -37,16 +37,24 @@ pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
 
 /// Loads a job's models onto a device, after checking that they are the ones the job was planned with.
 pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Failure> {
-    let settings = &job.settings;
-    let captioner = fetch(&settings.models.captioner, &job.captioner).await?;
-    let filter = fetch(&settings.models.filter, &job.filter).await?;
+    load_recorded(&job.settings, [&job.captioner, &job.filter], device).await
+}
+
+/// The same before there is a job.
+pub async fn load_recorded(
+    settings: &Settings,
+    [captioner, filter]: [&ModelRecord; 2],
+    device: DeviceChoice,
+) -> Result<CapFilt, Failure> {
+    let captioner = fetch(&settings.models.captioner, captioner).await?;
+    let filter = fetch(&settings.models.filter, filter).await?;
     let options = load_options(settings, device);
     let generation = generation(settings, &options);
     let captioner =
         BlipCaptioner::load(&captioner, &options, generation).context("the captioner does not load").environment()?;
     let filter = BlipFilter::load(&filter, &options).context("the filter does not load").environment()?;
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
-    let batch = settings.workers.batch.or_else(|| machine::default_batch(&device.to_string()));
+    let batch = settings.workers.batch.or_else(|| 1);
     Ok(CapFilt::new(Box::new(captioner), Box::new(filter), rule, batch as usize))
 }
 

@@ -1,16 +1,12 @@
 //! The promise that no input can stop a job or harm its neighbours: each bad row and each bad file gets its status and
 //! its reason, and everything else is judged as if it were alone. `bad_input.py` makes the input, and names it.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use serde_json::{Value, json};
-use std::{collections::BTreeSet, path::Path, process::Output};
-use support::{
+use crate::support::{
     Job, capfilt, expect, python, stderr, stdout,
     tables::{Tables, assert_judged_alike, json_of},
 };
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, path::Path, process::Output};
 
 /// Bad images with their status and a part of the ledger's `detail`.
 const IMAGES: [(&str, &str, &str); 19] = [

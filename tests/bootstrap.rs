@@ -1,9 +1,6 @@
 //! The loop as users run it: two rounds of pre-training, filter, captioner and cleaning, killed at every step.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{capfilt, expect, stderr, stdout};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use serde_json::Value;
 use std::{
@@ -12,7 +9,6 @@ use std::{
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
-use support::{capfilt, expect, stderr, stdout};
 
 const STEPS: [&str; 9] = [
     "round-1/pretrain",

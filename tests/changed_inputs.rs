@@ -1,15 +1,8 @@
 //! Input files that were replaced, removed or added since a job was planned: named and refused, or left out on demand.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code)]
-#[path = "support/s3.rs"]
-mod server;
-mod support;
-
-use server::S3;
+use crate::support::s3::S3;
+use crate::support::{Committed, Job, expect, first_address, repo, small::first_rows, stderr, stdout};
 use std::path::Path;
-use support::{Committed, Job, expect, first_address, repo, small::first_rows, stderr, stdout};
 
 const FILES: [&str; 3] = ["web-00000.parquet", "web-00001.parquet", "web-00002.parquet"];
 

@@ -2,33 +2,26 @@
 //! and stopped, the queue's server dies, and the store refuses, resets, stalls, tears and loses its answers. The result is
 //! that of one machine which nobody disturbed.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code)]
-#[path = "support/s3.rs"]
-mod server;
-mod support;
-
-use parquet::{
-    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
-    file::properties::WriterProperties,
-};
-use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
-use server::{
+use crate::support::s3::{
     S3,
     faults::{StoreFault, When},
 };
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
-use support::{
+use crate::support::{
     Committed, Job,
     fleet::{Fleet, Member, Part},
     kills,
     nats::Nats,
     repo,
+};
+use parquet::{
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
+    file::properties::WriterProperties,
+};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 const WORKERS: usize = 4;

@@ -1,16 +1,12 @@
 //! A job shared by processes over a real nats-server: whatever comes, goes or is killed, the result is the same bytes.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use std::time::Duration;
-use support::{
+use crate::support::{
     nats::Nats,
     process::{committed_shards, coordinator, wait_until, worker},
     shared::{SHARDS, assert_whole, shared_job},
     tables::json_of,
 };
+use std::time::Duration;
 
 #[test]
 fn workers_that_come_before_and_after_share_a_job_and_end_with_it() {

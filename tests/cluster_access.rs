@@ -1,24 +1,17 @@
 //! Who may use the cluster's NATS, by password and by certificate; and that no secret is ever shown.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code)]
-#[path = "support/s3.rs"]
-mod server;
-mod support;
-
-use server::S3;
+use crate::support::s3::S3;
+use crate::support::{
+    Job, expect,
+    nats::Nats,
+    process::{Process, coordinate, work},
+    repo, stderr, stdout,
+};
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
     path::Path,
     process::Command,
-};
-use support::{
-    Job, expect,
-    nats::Nats,
-    process::{Process, coordinate, work},
-    repo, stderr, stdout,
 };
 
 /// With characters that a URL must encode.
@@ -153,7 +146,7 @@ fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
     }));
     assert!(said.iter().any(|(name, _)| name.ends_with("job.json")));
     for (name, text) in said {
-        for secret in [PASSWORD, IN_A_URL, server::SECRET_KEY] {
+        for secret in [PASSWORD, IN_A_URL, crate::support::s3::SECRET_KEY] {
             let at = text.find(secret);
             assert!(at.is_none(), "{name}: {}", text.lines().find(|line| line.contains(secret)).unwrap_or_default());
         }

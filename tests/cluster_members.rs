@@ -1,18 +1,14 @@
 //! Who is at work on a shared job: workers that leave, no worker at all, and more than one coordinator.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use capfilt_coordinator::dispatch::cluster::Link;
-use capfilt_schemas::{cluster::QueueNames, plan::ShardId};
-use support::{
+use crate::support::{
     Job, expect,
     nats::Nats,
     process::{Process, committed_shards, coordinate, wait_until, work, worker},
     shared::{SHARDS, assert_whole, shared_job},
     stdout,
 };
+use capfilt_coordinator::dispatch::cluster::Link;
+use capfilt_schemas::{cluster::QueueNames, plan::ShardId};
 
 /// Longer than any test takes: a shard that comes back sooner was given back.
 const NEVER: &str = "3600";

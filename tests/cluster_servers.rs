@@ -1,16 +1,12 @@
 //! Three nats-servers that keep a job's queue together: one of them may die.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use std::time::{Duration, Instant, SystemTime};
-use support::{
+use crate::support::{
     Job,
     nats_cluster::NatsCluster,
     process::{Process, committed_shards, coordinate, wait_until, work},
     shared::{SHARDS, assert_whole, shared_job},
 };
+use std::time::{Duration, Instant, SystemTime};
 
 #[test]
 fn a_server_of_three_that_is_killed_stops_nobody_and_loses_nothing() {

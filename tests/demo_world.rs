@@ -1,10 +1,10 @@
 //! The promise of `capfilt demo`: pairs that any reader reads, words that both tokenizers take alike, and numbers about a
 //! job's truth that a hand would count.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{
+    Job, capfilt, expect, python, repo, stderr, stdout,
+    tables::{Tables, json_of},
+};
 use capfilt_med::{config::TextConfig, tokens::BertTokens};
 use capfilt_world::{
     parse::{Verdict, truth},
@@ -16,10 +16,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-};
-use support::{
-    Job, capfilt, expect, python, repo, stderr, stdout,
-    tables::{Tables, json_of},
 };
 
 fn demo(arguments: &[&str]) -> Command {

@@ -1,12 +1,8 @@
 //! How good a filter and a captioner are, as the program tells it.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Job, capfilt, expect, repo, stderr, stdout};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
-use support::{Job, capfilt, expect, repo, stderr, stdout};
 
 fn eval(what: &str, model: &str, input: &Path) -> Command {
     let mut command = capfilt();
@@ -64,7 +60,7 @@ fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
     let lines: Vec<Value> =
         fs::read_to_string(&lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut written: Vec<&str> = lines.iter().map(|line| line["caption"].as_str().unwrap()).collect();
-    let ledger = support::tables::Tables::of(&job).ledger;
+    let ledger = crate::support::tables::Tables::of(&job).ledger;
     let mut of_job: Vec<&str> = ledger.iter().map(|row| row["synthetic"][0]["text"].as_str().unwrap()).collect();
     written.sort_unstable();
     of_job.sort_unstable();

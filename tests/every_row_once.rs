@@ -1,9 +1,6 @@
 //! The promise of the whole: every input row is accounted for exactly once, and the result is the same bytes.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Job, expect, python, repo, stdout};
 use capfilt_bucket::{Bucket, results};
 use capfilt_coordinator::job;
 use capfilt_pipeline::output::read_ledger;
@@ -12,7 +9,6 @@ use capfilt_schemas::{
     ledger::LedgerRow,
     names::{self, Table},
 };
-use support::{Job, expect, python, repo, stdout};
 
 /// All ledger rows of a finished job, in the input's order.
 fn ledger(job: &Job) -> Vec<LedgerRow> {
@@ -74,7 +70,7 @@ fn rows_judged_again_come_out_the_same_to_the_last_bit_and_a_forged_score_is_fou
     let job = Job::over_one_file().set(&["shards.rows=400"]);
     job.run();
     let recompute = |code: i32| {
-        let mut verify = support::capfilt();
+        let mut verify = crate::support::capfilt();
         verify.args(["verify", "--json", "--recompute", "120", "--device", "cpu", "--job", &job.url]);
         let output = expect(&mut verify, code);
         serde_json::from_str::<serde_json::Value>(&stdout(&output)).unwrap()
@@ -107,7 +103,7 @@ fn a_job_with_other_settings_is_not_resumed_but_named() {
     job.run();
     let mut again = job.command("run");
     let output = expect(again.args(["-s", "filter.web_threshold=0.25"]), 2);
-    assert!(support::stderr(&output).contains("filter.web_threshold: 0.5 → 0.25"));
+    assert!(crate::support::stderr(&output).contains("filter.web_threshold: 0.5 → 0.25"));
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! D' as other trainers get it, and as our own training reads it from a finished job.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Job, capfilt, expect, python, small::first_rows, stderr, stdout};
 use rand::RngExt as _;
 use serde_json::{Value, json};
 use std::{
@@ -14,7 +11,6 @@ use std::{
     sync::LazyLock,
     time::Duration,
 };
-use support::{Job, capfilt, expect, python, small::first_rows, stderr, stdout};
 
 const FORMATS: [&str; 3] = ["parquet", "webdataset", "json"];
 
@@ -178,7 +174,7 @@ fn training_takes_of_a_job_what_its_rule_says() {
         let text = format!(
             "[run]\nfolder = {run:?}\ndevice = \"cpu\"\nbatch = 16\nmax_steps = 2\n[model]\nfrom = {:?}\nimage_size = 0\n\
              [[data]]\njob = {:?}\ntexts = \"{rule}\"\n",
-            support::repo().join("demo/models/captioner"),
+            crate::support::repo().join("demo/models/captioner"),
             sources().job.url
         );
         fs::write(&settings, text).unwrap();

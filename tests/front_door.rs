@@ -1,10 +1,6 @@
 //! What a user meets first: settings, arguments, exit codes.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use support::{Job, capfilt, expect, repo, stderr, stdout};
+use crate::support::{Job, capfilt, expect, repo, stderr, stdout};
 
 #[test]
 fn every_settings_file_that_ships_loads() {
@@ -86,6 +82,21 @@ fn a_plan_stands_where_nothing_can_be_tried() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn batches_are_tried_with_a_jobs_models_and_on_a_cpu_a_job_gets_eight() {
+    let job = Job::over_one_file().set(&["workers.batch=\"auto\""]);
+    let mut bench = capfilt();
+    bench.args(["bench", "batch", "--json", "--device", "cpu", "--sizes", "4,2"]).arg("-c").arg(job.config());
+    let found: serde_json::Value = serde_json::from_str(&stdout(&expect(&mut bench, 0))).unwrap();
+    let tried = found["tried"].as_array().unwrap();
+    assert_eq!(tried.iter().map(|one| one["batch"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 4], "{found}");
+    assert!(tried.iter().all(|one| one["images_per_second"].as_f64().unwrap() > 0.0), "{found}");
+    assert!([2, 4].contains(&found["batch"].as_u64().unwrap()), "{found}");
+    let plan = expect(job.command("plan").args(["--json", "--calibrate", "0.1"]), 0);
+    let plan: serde_json::Value = serde_json::from_str(&stdout(&plan)).unwrap();
+    assert_eq!(plan["forecast"]["batch"], 8, "on a CPU it is known: {plan}");
 }
 
 #[test]

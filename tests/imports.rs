@@ -1,7 +1,5 @@
 //! Imports between our crates go one way, and libtorch stays where it belongs.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     process::Command,

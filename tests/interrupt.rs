@@ -1,15 +1,11 @@
 //! Ctrl-C and a scheduler's SIGTERM end a run in order: what is committed stays, nothing is left running, and the same
 //! command goes on from there.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::Job;
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
 };
-use support::Job;
 
 /// A run that has said that a worker is ready.
 fn running(job: &Job) -> Child {

@@ -1,11 +1,7 @@
 //! Killed at random points, from a printed seed, a job loses no row, doubles none and ends with the same bytes.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Job, kills};
 use std::time::Instant;
-use support::{Job, kills};
 
 #[test]
 fn killed_workers_and_runs_lose_no_row_and_double_none() {

@@ -1,23 +1,16 @@
 //! The known-answer test: a worker proves itself before its first shard, or does not start.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code)]
-#[path = "support/s3.rs"]
-mod server;
-mod support;
-
-use serde_json::{Value, json};
-use server::S3;
-use std::{
-    path::{Path, PathBuf},
-    sync::LazyLock,
-};
-use support::{
+use crate::support::s3::S3;
+use crate::support::{
     Job, expect,
     nats::Nats,
     process::{Process, coordinator},
     repo, stderr, stdout,
+};
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 /// What a healthy run leaves.

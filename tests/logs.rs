@@ -1,15 +1,11 @@
 //! The log as machines read it: every line JSON, every attempt a span.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use support::{
+use crate::support::{
     Job,
     process::{Process, committed_shards, wait_until},
 };
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every line that is no result on standard output.
 fn events(log: &str) -> Vec<Value> {
@@ -65,8 +61,8 @@ fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words
 #[test]
 fn what_a_json_log_ends_with_is_json_too() {
     let job = Job::over_demo().set(&["models.filter=/nowhere/filter"]);
-    let output = support::expect(job.command("run").args(["--log-format", "json"]), 3);
-    let last: Value = serde_json::from_str(support::stderr(&output).lines().last().unwrap()).unwrap();
+    let output = crate::support::expect(job.command("run").args(["--log-format", "json"]), 3);
+    let last: Value = serde_json::from_str(crate::support::stderr(&output).lines().last().unwrap()).unwrap();
     assert_eq!(last["level"], "ERROR");
     assert!(message(&last).contains("/nowhere/filter"), "{last}");
 }

@@ -1,21 +1,17 @@
 //! What a Prometheus server reads from a run and from a worker, parsed by Prometheus' own client library.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{
+    Job, capfilt, expect,
+    nats::Nats,
+    process::{Process, committed_shards, coordinator, wait_until},
+    python, stderr, stdout,
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
     process::Command,
-};
-use support::{
-    Job, capfilt, expect,
-    nats::Nats,
-    process::{Process, committed_shards, coordinator, wait_until},
-    python, stderr, stdout,
 };
 
 /// One reading.

@@ -1,13 +1,9 @@
 //! `capfilt score` and `capfilt caption` give transformers' numbers: the golden models, their pictures as files.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{capfilt, expect, repo, stdout};
 use capfilt_med::tensor_file::TensorFile;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf};
-use support::{capfilt, expect, repo, stdout};
 use tch::Tensor;
 
 /// Two f32 implementations of one model differ by 1e-6 to 1e-5.

@@ -1,16 +1,12 @@
 //! The promise that pyarrow, DuckDB, polars and Hugging Face's `datasets` read what a job writes, over photographs in
 //! each layout that an input may have. `readers.py` writes the inputs, and reads with those four.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use serde_json::{Value, json};
-use std::{collections::BTreeMap, path::PathBuf};
-use support::{
+use crate::support::{
     Job, python, stdout,
     tables::{Tables, assert_judged_alike, json_of},
 };
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Photographs in three layouts.
 struct Web {

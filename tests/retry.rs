@@ -1,16 +1,12 @@
 //! What was set aside comes back: a row that ends its process is found and left out, `retry` does it again, and `gc` removes
 //! what nobody needs.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command};
-use support::{
+use crate::support::{
     Job, expect, stderr, stdout,
     tables::{Tables, assert_judged_alike, json_of},
 };
+use serde_json::{Value, json};
+use std::{fs, path::Path, process::Command};
 
 /// Two shards of 200 rows of one file.
 fn small_job() -> Job {
@@ -18,8 +14,8 @@ fn small_job() -> Job {
     let web = job.folder.path().join("web");
     fs::create_dir(&web).unwrap();
     let rows = "import sys, pyarrow.parquet as pq; pq.write_table(pq.read_table(sys.argv[1]).slice(0, 400), sys.argv[2], row_group_size=200)";
-    let from = support::repo().join("demo/web/web-00000.parquet");
-    let mut python = Command::new(support::repo().join(".venv/bin/python"));
+    let from = crate::support::repo().join("demo/web/web-00000.parquet");
+    let mut python = Command::new(crate::support::repo().join(".venv/bin/python"));
     expect(python.args(["-c", rows]).arg(from).arg(web.join("a.parquet")), 0);
     let url = format!("input.url={}", web.display());
     job.set(&[&url, "shards.rows=200", "limits.failure_budget=0.2"])

@@ -1,12 +1,10 @@
 //! A job whose input, models and results all lie in an S3 bucket: a server on loopback, asked over HTTP by the real binary.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code)]
-#[path = "support/s3.rs"]
-mod server;
-mod support;
-
+use crate::support::s3::{
+    Creates, S3,
+    faults::{StoreFault, When},
+};
+use crate::support::{Committed, Job, expect, kills, repo, stderr, stdout, tables::Tables};
 use arrow::{
     array::{ArrayRef, AsArray as _, BinaryArray, RecordBatch, StringArray, UInt64Array},
     compute::{concat_batches, take_record_batch},
@@ -16,16 +14,11 @@ use parquet::{
     file::properties::WriterProperties,
 };
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
-use server::{
-    Creates, S3,
-    faults::{StoreFault, When},
-};
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::{Arc, LazyLock},
 };
-use support::{Committed, Job, expect, kills, repo, stderr, stdout, tables::Tables};
 
 /// Rows of the one file these jobs are over.
 const ROWS: u64 = 800;

@@ -1,16 +1,12 @@
 //! `capfilt status`: from the bucket alone, and live from the cluster.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use serde_json::Value;
-use support::{
+use crate::support::{
     Job, capfilt, expect,
     nats::Nats,
     process::{Process, committed_shards, coordinator, wait_until, worker},
     stdout,
 };
+use serde_json::Value;
 
 /// Twelve shards.
 fn job() -> Job {
@@ -119,7 +115,7 @@ fn with_the_cluster_s_url_it_tells_who_works_on_what_and_that_nobody_does() {
     let output = expect(job.command_by_url("status").arg("--json").args(live), 0);
     let status: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert!(status["done"] == true && status["live"].is_null());
-    assert!(support::stderr(&output).contains("from the bucket alone"), "{}", support::stderr(&output));
+    assert!(crate::support::stderr(&output).contains("from the bucket alone"), "{}", crate::support::stderr(&output));
 }
 
 fn signal(pid: u32, signal: &str) {
@@ -132,5 +128,5 @@ fn a_job_that_is_not_there_is_said_not_to_be() {
     let mut status = capfilt();
     status.args(["status", "--job"]).arg(folder.path());
     let output = expect(&mut status, 3);
-    assert!(support::stderr(&output).contains("there is no job"), "{}", support::stderr(&output));
+    assert!(crate::support::stderr(&output).contains("there is no job"), "{}", crate::support::stderr(&output));
 }

@@ -1,22 +1,15 @@
 //! What is wrong with everything stops a job with its own message before anything is committed: on one machine, and on many.
 
-#![allow(clippy::unwrap_used)]
-
-#[allow(dead_code)]
-#[path = "support/s3.rs"]
-mod server;
-mod support;
-
-use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
-use server::{Creates, S3};
-use std::{path::Path, sync::Arc};
-use support::{
+use crate::support::s3::{Creates, S3};
+use crate::support::{
     Job, capfilt, expect,
     nats::Nats,
     process::{Process, coordinate, work},
     repo, stderr,
 };
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
+use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
+use std::{path::Path, sync::Arc};
 
 /// Whatever happened, it left no result.
 fn assert_nothing_committed(job: &Job) {

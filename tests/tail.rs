@@ -1,10 +1,6 @@
 //! A slow device does not hold up the end of a job: an idle one does its shards again.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
-use support::{Job, process::Process};
+use crate::support::{Job, process::Process};
 
 #[test]
 fn a_device_that_stops_is_not_waited_for_and_the_result_is_the_same_bytes() {

@@ -1,7 +1,5 @@
 //! Training as users run it: on pictures whose captions are known, killed and taken up again, and with settings that are wrong.
 
-#![allow(clippy::unwrap_used)]
-
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     fs,

@@ -1,16 +1,12 @@
 //! The cluster's queue by itself, in a real nats-server.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::nats::Nats;
 use capfilt_coordinator::dispatch::cluster::{JobQueue, Link, Place};
 use capfilt_schemas::{
     cluster::{QueueNames, ShardMessage},
     plan::{InputFile, Shard, ShardId},
 };
 use std::{collections::HashSet, time::Duration};
-use support::nats::Nats;
 
 fn shard(i: u32) -> Shard {
     let file = InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 };

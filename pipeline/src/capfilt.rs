@@ -63,6 +63,11 @@ impl CapFilt {
         self.batch
     }
 
+    /// Images per model call from now on.
+    pub fn set_batch(&mut self, batch: usize) {
+        self.batch = batch;
+    }
+
     /// Sides of the images the captioner and the filter take.
     pub fn image_sides(&self) -> (usize, usize) {
         (self.captioner.image_side(), self.filter.image_side())

@@ -5,6 +5,8 @@
 //! are in a job; only the results go to this machine's disk instead of the bucket.
 
 use crate::{
+    args::PlanArgs,
+    batch_size,
     exit::{Blame as _, Failure},
     machine::{self, DevicePlan},
     models,
@@ -45,6 +47,8 @@ pub struct Forecast {
     /// Rows that were timed, and in how many seconds, on one device.
     pub timed_rows: u64,
     pub timed_seconds: f64,
+    /// Images per model call.
+    pub batch: u32,
     /// Until the models are loaded and proven.
     pub start_seconds: f64,
     pub device: String,
@@ -60,33 +64,29 @@ impl Forecast {
     /// For machines.
     pub fn to_json(&self) -> Value {
         json!({
-            "timed_rows": self.timed_rows, "timed_seconds": self.timed_seconds, "start_seconds": self.start_seconds,
+            "timed_rows": self.timed_rows, "timed_seconds": self.timed_seconds, "batch": self.batch, "start_seconds": self.start_seconds,
             "device": self.device, "devices": self.devices, "rows_per_second": self.rows_per_second,
             "job_seconds": self.job_seconds, "device_hours": self.device_hours, "cost": self.cost,
         })
     }
 }
 
-/// Works on rows of `plan` for about `seconds`, on the first of this machine's devices, and concludes for the job.
+/// Works on rows of `plan` for about `args.calibrate` seconds, on the first of this machine's devices, and concludes for the job.
 ///
 /// # Errors
 /// When there are no rows, no device, or the models do not load; the device's own words are on standard error.
-pub async fn forecast(
-    settings: &Settings,
-    plan: Plan,
-    seconds: f64,
-    price_per_hour: Option<f64>,
-) -> Result<Forecast, Failure> {
+pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Result<Forecast, Failure> {
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
     let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).usage()?;
     let rows = plan.rows;
     let folder = tempfile::tempdir().context("no folder for a scratch job").environment()?;
-    let job = scratch_job(settings, plan, &devices, folder.path()).await?;
+    let batch = batch_size::choose(&args.settings, settings, &devices).await?;
+    let job = scratch_job(settings, plan, super::run::resolve(settings, &devices, batch)?, folder.path()).await?;
     let began = Instant::now();
     let mut child = start(&folder.path().display().to_string(), first).environment()?;
-    let timed = time(&mut child, &sample(&job.plan), job.record.settings.workers.batch.or_else(|| 1), seconds).await;
+    let timed = time(&mut child, &sample(&job.plan), batch, args.calibrate).await;
     child.kill().await.context("the trial's process does not end").environment()?;
     let timed = timed.environment()?;
     let rate = timed.rows as f64 / timed.seconds.max(1e-3);
@@ -96,13 +96,14 @@ pub async fn forecast(
     Ok(Forecast {
         timed_rows: timed.rows,
         timed_seconds: timed.seconds,
+        batch,
         start_seconds,
         device: first.device.clone(),
         devices: devices.len(),
         rows_per_second: rate * devices.len() as f64,
         job_seconds,
         device_hours,
-        cost: price_per_hour.map(|price| price * device_hours),
+        cost: args.price_per_hour.map(|price| price * device_hours),
     })
 }
 
@@ -110,14 +111,13 @@ pub async fn forecast(
 async fn scratch_job(
     settings: &Settings,
     plan: Plan,
-    devices: &[DevicePlan],
+    resolved: Settings,
     folder: &std::path::Path,
 ) -> Result<Opened, Failure> {
     if plan.shards.is_empty() {
         return Err(anyhow!("there are no rows to try")).usage();
     }
     let (captioner, filter) = models::records(settings).await?;
-    let resolved = super::run::resolve(settings, devices)?;
     let bucket = Bucket::open(&folder.display().to_string()).usage()?;
     let input = Place::open(&settings.input.url).usage()?;
     let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };

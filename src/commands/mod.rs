@@ -39,7 +39,7 @@ pub async fn run(command: Command) -> Ending {
         Command::Check(args) => check::run(&args).await,
         Command::Score(args) => score::run(&args),
         Command::Caption(args) => caption::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&args).await,
         Command::Train(args) => train::run(&args).await,
         Command::Bootstrap(args) => bootstrap::run(&args).await,
         Command::Export(args) => export::run(&args).await,

@@ -33,7 +33,7 @@ pub async fn run(args: &PlanArgs) -> Ending {
     }
     if args.calibrate > 0.0 {
         say::line(format!("trying some rows for {} s or more, once the models are loaded", args.calibrate));
-        match forecast(&settings, plan, args.calibrate, args.price_per_hour).await {
+        match forecast(args, &settings, plan).await {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
             Ok(forecast) => show(&forecast),
             // The plan stands: it may be made where there are no models and no device.
@@ -48,7 +48,7 @@ pub async fn run(args: &PlanArgs) -> Ending {
 
 fn show(forecast: &Forecast) {
     let Forecast { devices, device, rows_per_second, job_seconds, device_hours, cost, .. } = forecast;
-    println!("devices {devices} ({device})");
+    println!("devices {devices} ({device}), {} images a model call", forecast.batch);
     println!("speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s", forecast.timed_rows, forecast.timed_seconds);
     println!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
     println!("device-hours {device_hours:.3}");

@@ -3,6 +3,7 @@
 use super::{cluster, plan, worker};
 use crate::{
     args::{QueueArgs, RunArgs},
+    batch_size,
     exit::{Blame as _, Ending, Exit, Failure},
     machine::{self, DevicePlan},
     models, progress, say,
@@ -37,8 +38,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
     check::require(&bucket).await.environment()?;
-    let on_change = if args.allow_changed { OnChange::SetAside } else { OnChange::Refuse };
-    let Opened { record, plan, resumed, warnings } = open(&bucket, &settings, &devices, on_change).await?;
+    let Opened { record, plan, resumed, warnings } = open(&bucket, args, &settings, &devices).await?;
     warnings.iter().for_each(|warning| say::line(format!("warning: {warning}")));
     let refused = &record.plan.refused;
     refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
@@ -111,15 +111,16 @@ impl DoneTwice {
     }
 }
 
-async fn open(
-    bucket: &Bucket,
-    settings: &Settings,
-    devices: &[DevicePlan],
-    on_change: OnChange,
-) -> Result<Opened, Failure> {
+async fn open(bucket: &Bucket, args: &RunArgs, settings: &Settings, devices: &[DevicePlan]) -> Result<Opened, Failure> {
     let input = Place::open(&settings.input.url).usage()?;
     let (captioner, filter) = models::records(settings).await?;
-    let resolved = resolve(settings, devices)?;
+    // A job that is there has its batch already.
+    let batch = match job::find(bucket).await.environment()? {
+        Some(_) => settings.workers.batch.or_else(|| 1),
+        None => batch_size::choose(&args.settings, settings, devices).await?,
+    };
+    let resolved = resolve(settings, devices, batch)?;
+    let on_change = if args.allow_changed { OnChange::SetAside } else { OnChange::Refuse };
     let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     match job::open_or_create(bucket, &input, asked, on_change).await {
         Err(error @ (JobError::Differs(_) | JobError::NoJob { .. })) => Err(error).usage(),
@@ -129,13 +130,13 @@ async fn open(
 }
 
 /// Settings with `auto` replaced wherever it could change a result.
-pub fn resolve(settings: &Settings, devices: &[DevicePlan]) -> Result<Settings, Failure> {
+pub fn resolve(settings: &Settings, devices: &[DevicePlan], batch: u32) -> Result<Settings, Failure> {
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).usage()?;
     let mut resolved = settings.clone();
     resolved.models.precision =
         models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
-    resolved.workers.batch = Auto::Fixed(settings.workers.batch.or_else(|| machine::default_batch(device)));
+    resolved.workers.batch = Auto::Fixed(batch);
     Ok(resolved)
 }
 

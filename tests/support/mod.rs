@@ -1,12 +1,11 @@
 //! What the whole-program tests share: the real binary, a job over the demo's pictures, and the bytes it committed.
 
-#![allow(dead_code)]
-
 pub mod fleet;
 pub mod kills;
 pub mod nats;
 pub mod nats_cluster;
 pub mod process;
+pub mod s3;
 pub mod shared;
 pub mod small;
 pub mod tables;

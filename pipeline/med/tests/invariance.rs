@@ -4,9 +4,9 @@
 
 mod support;
 
-use capfilt_med::{Padding, Preset};
+use capfilt_med::{Method, Padding, Preset};
 use capfilt_pipeline::model::{Filter, TextScore};
-use support::{CASES, filter, folder, one_of, options, pictures, texts};
+use support::{CASES, captioner, filter, folder, one_of, options, pictures, texts};
 
 /// The same arithmetic in another order: last digits of f32.
 const ORDER: f32 = 1e-5;
@@ -66,4 +66,37 @@ fn images_of_another_size_are_refused_with_both_sizes() {
     let mut filter = filter("patch16", Preset::Original);
     let error = filter.score(&pictures("patch8"), &vec![vec!["a dog".into()]; 3]).unwrap_err().to_string();
     assert!(error.contains("96x96") && error.contains("64x64"), "{error}");
+}
+
+#[test]
+fn a_caption_grows_the_same_alone_and_after_others_of_its_batch_have_ended() {
+    for case in CASES {
+        let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Greedy));
+        let (decoder, prompt) = (captioner.decoder(), captioner.tokens().prompt("a picture of ").unwrap());
+        // Two captions an image; the likeliest word always, but caption `c` ends at word `length(c)`.
+        let grow = |images: &capfilt_pipeline::model::PixelBatch, length: &dyn Fn(usize) -> usize| {
+            let states = captioner.images().states(images).unwrap();
+            let keys = decoder.tower.projected_keys(&states).unwrap();
+            decoder.grow(&keys, &prompt, 2, captioner.generation(), |step, scores, rows| {
+                let (_, likeliest) =
+                    scores.narrow(1, decoder.end + 1, scores.size()[1] - decoder.end - 1).max_dim(1, false);
+                let likeliest: Vec<i64> = Vec::try_from(likeliest).unwrap();
+                let word = |(row, id): (usize, i64)| {
+                    if step + 1 >= length(rows.captions[row]) { decoder.end } else { decoder.end + 1 + id }
+                };
+                Ok(likeliest.into_iter().enumerate().map(word).collect())
+            })
+        };
+        let lengths = [9, 4, 3, 3, 12, 1, 2, 7];
+        let three = pictures(case);
+        let mut four = capfilt_pipeline::model::PixelBatch::with_capacity(three.side(), 4);
+        (0..4).for_each(|i| four.push(one_of(&three, i % 3).pixels_u8()));
+        let together = tch::no_grad(|| grow(&four, &|caption| lengths[caption])).unwrap();
+        for (i, captions) in together.chunks(2).enumerate() {
+            let alone = tch::no_grad(|| grow(&one_of(&four, i), &|caption| lengths[2 * i + caption])).unwrap();
+            assert_eq!(captions, alone, "{case}, image {i}");
+            let words: Vec<usize> = captions.iter().map(|ids| ids.len() - prompt.len()).collect();
+            assert_eq!(words, lengths[2 * i..2 * i + 2], "{case}, image {i}");
+        }
+    }
 }

@@ -1,14 +1,16 @@
 //! `capfilt bench`: how fast this machine is at one thing, without all the others.
 
+mod batch;
 mod decode;
 mod floors;
 mod model;
 
 use crate::{args::BenchCommand, exit::Ending};
 
-pub fn run(command: &BenchCommand) -> Ending {
+pub async fn run(command: &BenchCommand) -> Ending {
     match command {
         BenchCommand::Model(args) => model::run(args),
+        BenchCommand::Batch(args) => batch::run(args).await,
         BenchCommand::Decode(args) => decode::run(args),
     }
 }

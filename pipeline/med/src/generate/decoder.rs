@@ -25,6 +25,8 @@ pub struct Decoder {
 pub struct Rows {
     pub ids: Vec<Vec<i64>>,
     pub ended: Vec<bool>,
+    /// Which of all captions each row is; those of images that have left are no rows any more.
+    pub captions: Vec<usize>,
 }
 
 impl Decoder {
@@ -63,24 +65,44 @@ impl Decoder {
         mut choose: impl FnMut(usize, &Tensor, &Rows) -> Result<Vec<i64>, ComputeError>,
     ) -> Result<Vec<Vec<i64>>, ComputeError> {
         let count = image.images() as usize * per_image;
-        let mut rows = Rows { ids: vec![prompt.to_vec(); count], ended: vec![false; count] };
+        let mut rows = Rows::starting_with(prompt, count);
+        let mut grown = vec![Vec::new(); count];
+        let mut those_left: Option<ImageKeys> = None;
         let mut cache = TextCache::default();
         let mut input = self.tensor(&rows.ids)?;
         for step in 0..options.max_length - prompt.len() {
+            let image = those_left.as_ref().unwrap_or(image);
             let scores = self.next_word(&input, &mut cache, image)?;
             let scores = self.constrain(scores, &rows.ids, options)?;
             let next = choose(step, &scores, &rows)?;
             rows.push(&next, self.end, self.pad);
-            if rows.ended.iter().all(|ended| *ended) {
+            let (images, unfinished) = (rows.ids.len() / per_image, rows.unfinished(per_image));
+            if unfinished.is_empty() {
                 break;
+            }
+            // Whoever leaves makes the others be copied; when half of them leave, all copies together are at most one of all.
+            if 2 * unfinished.len() <= images {
+                let of_images: Vec<i64> = unfinished.iter().map(|image| *image as i64).collect();
+                let of_rows: Vec<usize> =
+                    unfinished.iter().flat_map(|image| image * per_image..(image + 1) * per_image).collect();
+                let index = |places: &[i64]| Tensor::f_from_slice(places)?.f_to_device(self.device);
+                cache.reorder(&index(&of_rows.iter().map(|row| *row as i64).collect::<Vec<_>>())?)?;
+                those_left = Some(image.select(&index(&of_images)?)?);
+                rows.keep(&of_rows, &mut grown);
             }
             input = self.tensor(&rows.last())?;
         }
-        Ok(rows.trimmed(self.end, prompt.len()))
+        rows.keep(&[], &mut grown);
+        let trim = |ids| trimmed(ids, self.end, prompt.len());
+        Ok(grown.into_iter().map(trim).collect())
     }
 }
 
 impl Rows {
+    fn starting_with(prompt: &[i64], count: usize) -> Self {
+        Self { ids: vec![prompt.to_vec(); count], ended: vec![false; count], captions: (0..count).collect() }
+    }
+
     fn push(&mut self, next: &[i64], end: i64, pad: i64) {
         for ((ids, ended), next) in self.ids.iter_mut().zip(&mut self.ended).zip(next) {
             ids.push(if *ended { pad } else { *next });
@@ -92,13 +114,28 @@ impl Rows {
         self.ids.iter().map(|ids| ids.last().copied().into_iter().collect()).collect()
     }
 
-    /// Without the padding after the end. (A prompt may hold the end token's id; it does not end there.)
-    fn trimmed(self, end: i64, prompt: usize) -> Vec<Vec<i64>> {
-        let trim = |mut ids: Vec<i64>| {
-            let generated = ids[prompt..].iter().position(|id| *id == end);
-            ids.truncate(generated.map_or(ids.len(), |at| prompt + at + 1));
-            ids
-        };
-        self.ids.into_iter().map(trim).collect()
+    /// Images with a caption that goes on.
+    fn unfinished(&self, per_image: usize) -> Vec<usize> {
+        let images = self.ended.chunks(per_image).enumerate();
+        images.filter(|(_, ended)| ended.contains(&false)).map(|(image, _)| image).collect()
     }
+
+    /// Goes on with these rows; the others are grown.
+    fn keep(&mut self, rows: &[usize], grown: &mut [Vec<i64>]) {
+        let kept = Self {
+            ids: rows.iter().map(|row| std::mem::take(&mut self.ids[*row])).collect(),
+            ended: rows.iter().map(|row| self.ended[*row]).collect(),
+            captions: rows.iter().map(|row| self.captions[*row]).collect(),
+        };
+        let others = self.ids.drain(..).zip(&self.captions).filter(|(ids, _)| !ids.is_empty());
+        others.for_each(|(ids, caption)| grown[*caption] = ids);
+        *self = kept;
+    }
+}
+
+/// Without the padding after the end. (A prompt may hold the end token's id; it does not end there.)
+fn trimmed(mut ids: Vec<i64>, end: i64, prompt: usize) -> Vec<i64> {
+    let generated = ids[prompt..].iter().position(|id| *id == end);
+    ids.truncate(generated.map_or(ids.len(), |at| prompt + at + 1));
+    ids
 }

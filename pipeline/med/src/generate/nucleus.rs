@@ -12,7 +12,7 @@ use super::{
 use crate::{cross_attention::ImageKeys, error::ComputeError};
 
 /// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image `i`'s draws.
-/// `watch` is told the row and the distribution of every word that is drawn.
+/// `watch` is told the caption and the distribution of every word that is drawn.
 pub fn nucleus(
     decoder: &Decoder,
     image: &ImageKeys,
@@ -28,8 +28,9 @@ pub fn nucleus(
             if rows.ended[row] {
                 return decoder.pad;
             }
-            watch(row, &candidates);
-            sampler::draw(&candidates, sampler::uniform(&keys[row / captions], row % captions, step))
+            let caption = rows.captions[row];
+            watch(caption, &candidates);
+            sampler::draw(&candidates, sampler::uniform(&keys[caption / captions], caption % captions, step))
         };
         Ok(distributions.into_iter().enumerate().map(draw).collect())
     })

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """Data-Juicer's `image_text_matching_filter` on a folder of pictures and a file of texts. Prints one JSON line.
 
-usage: data_juicer.py --filter DIR --images DIR --texts FILE [--threads 2] [--limit N]       (py-data-juicer on the PYTHONPATH)
+usage: filter_data_juicer.py --filter DIR --images DIR --texts FILE [--threads 2] [--limit N]       (DATA_JUICER: the folder py-data-juicer is in)
 
 The operator as a recipe would name it, on rows with a picture's path and a text: it loads each picture, and asks transformers' BLIP in f32,
 one pair at a time. The first row is done once before the clock starts, so that the model is loaded.
 """
-import argparse, json, os, pathlib, time
+import argparse, json, os, pathlib, sys, time
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import torch
+
+# Last: what it brings along must not stand in for the versions that all others are measured with.
+sys.path.append(os.environ["DATA_JUICER"])
 
 
 def main():

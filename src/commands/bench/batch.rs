@@ -1,0 +1,102 @@
+//! `capfilt bench batch`: how many images a device wants at once, tried with a job's models.
+
+use crate::{
+    args::BenchBatchArgs,
+    batch_size::{Tried, best},
+    exit::{Blame as _, Ending, Exit},
+    machine, models,
+    models::model_failed,
+    settings_file,
+};
+use anyhow::anyhow;
+use capfilt_pipeline::{
+    capfilt::CapFilt,
+    input::{ImageInput, Sample, TextInput},
+    model::ModelError,
+    prepare::{Prepared, PreparedImage, WebText},
+};
+use capfilt_schemas::hash::sha256;
+use serde_json::json;
+use std::time::Instant;
+
+/// As many words as an alt-text usually has.
+const TEXT: &str = "two people with a small dog in front of an old house near the river";
+/// A size is timed for this long at least.
+const SECONDS: f64 = 0.3;
+
+pub async fn run(args: &BenchBatchArgs) -> Ending {
+    capfilt_med::set_threads(machine::cores());
+    let settings = settings_file::load(&args.settings)?;
+    let (captioner, filter) = models::records(&settings).await?;
+    let mut capfilt = models::load_recorded(&settings, [&captioner, &filter], args.device).await?;
+    let mut sizes = args.sizes.clone();
+    sizes.sort_unstable();
+    let tried = try_sizes(&mut capfilt, &sizes).map_err(model_failed)?;
+    let batch = best(&tried);
+    let batch = batch.ok_or_else(|| anyhow!("{} images are too many for {}", sizes[0], args.device)).environment()?;
+    if args.json {
+        let one = |one: &Tried| json!({"batch": one.batch, "images_per_second": one.images_per_second});
+        let tried: Vec<_> = tried.iter().map(one).collect();
+        println!("{}", json!({"device": args.device.to_string(), "batch": batch, "tried": tried}));
+        return Ok(Exit::Done);
+    }
+    for Tried { batch, images_per_second } in &tried {
+        match images_per_second {
+            Some(speed) => println!("{batch:5} images: {speed:9.2} images/s"),
+            None => println!("{batch:5} images: more than the device's memory"),
+        }
+    }
+    println!("workers.batch = {batch}");
+    Ok(Exit::Done)
+}
+
+/// Every size in turn, until one does not fit.
+fn try_sizes(capfilt: &mut CapFilt, sizes: &[u32]) -> Result<Vec<Tried>, ModelError> {
+    let mut tried = Vec::new();
+    for batch in sizes {
+        let images_per_second = speed(capfilt, *batch as usize)?;
+        tried.push(Tried { batch: *batch, images_per_second });
+        if images_per_second.is_none() {
+            break;
+        }
+    }
+    Ok(tried)
+}
+
+/// Images a second, or none when so many do not fit.
+fn speed(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f64>, ModelError> {
+    let rows = rows(capfilt.image_sides(), batch);
+    capfilt.set_batch(batch);
+    capfilt.judge("warm-up", &rows)?;
+    let (from, mut images) = (Instant::now(), 0);
+    while capfilt.batch() == batch && (images == 0 || from.elapsed().as_secs_f64() < SECONDS) {
+        capfilt.judge("trial", &rows)?;
+        images += batch;
+    }
+    // It halves its batch when the device's memory does not suffice.
+    Ok((capfilt.batch() == batch).then(|| images as f64 / from.elapsed().as_secs_f64()))
+}
+
+/// A pattern with a text each: what pixels show makes no difference to how long they take, but for the length of captions.
+fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prepared> {
+    let pixels = |side: usize| (0..3 * side * side).map(|at| (at * 31 + at / 7) as u8).collect::<Vec<u8>>().into();
+    let row = |i: usize| {
+        let image = PreparedImage {
+            width: captioner_side as u32,
+            height: captioner_side as u32,
+            captioner_u8: pixels(captioner_side),
+            filter_u8: pixels(filter_side),
+        };
+        let sample = Sample {
+            row: i as u64,
+            key: None,
+            image: ImageInput::Missing,
+            text: TextInput::Text(TEXT.to_owned()),
+            selected: true,
+            control: None,
+        };
+        let web = WebText::Judgeable { cleaned: TEXT.to_owned() };
+        Prepared { sample, image_sha256: Some(sha256(&i.to_le_bytes())), image: Ok(image), web }
+    };
+    (0..count).map(row).collect()
+}

@@ -1,0 +1,37 @@
+//! Whole-program tests: the real binary on real Parquet, with real servers on loopback, and really killed.
+//!
+//! They are one binary, so that what they share is built, linked and run once, and two of them always run side by side.
+//! `cargo test --release --test program chaos::` runs one file's.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+mod bad_input;
+mod bootstrap;
+mod changed_inputs;
+mod chaos;
+mod cluster;
+mod cluster_access;
+mod cluster_members;
+mod cluster_servers;
+mod demo_world;
+mod eval;
+mod every_row_once;
+mod export;
+mod front_door;
+mod imports;
+mod interrupt;
+mod kills;
+mod known_answers;
+mod logs;
+mod metrics;
+mod one_image;
+mod readers;
+mod retry;
+mod s3;
+mod status;
+mod systemic;
+mod tail;
+mod train;
+mod work_queue;
