@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """BLIP's ablations (tables 1, 2 and 4), small, on `capfilt demo`'s world, where truth is known. Writes benches/ABLATION.md and its plots.
 
-usage: ablation.py [--seeds 3] [--steps 2500] [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
+usage: ablation.py [--seeds 3] [--steps 2500] [--human 8000] [--web 32000] [--test 500] [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
 
 For each seed: MED is pre-trained on people's pairs and noisy web pairs; a filter and a captioner are fine-tuned on people's pairs; they clean
 the web pairs; and MED is pre-trained anew, for as many steps, on what each row of a table leaves:
@@ -18,7 +18,6 @@ import argparse, datetime, json, os, pathlib, platform, shutil, statistics, subp
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS = ["none", "F", "C", "C+F", "beam", "shared"]
 SIZES = {"image_size": 48, "patch_size": 8, "vision_width": 96, "vision_layers": 4, "vision_heads": 3, "text_width": 96, "text_layers": 3, "text_heads": 3, "positions": 48, "projection": 48}
-HUMAN, WEB, TEST = 8000, 32000, 500
 BATCH = 128
 
 
@@ -49,12 +48,12 @@ class Ablation:
 
     def data(self):
         self.capfilt("demo", "--make-vocabulary", self.work / "vocabulary")
-        for name, kind, scenes, more in [("human", "human", HUMAN, ["--alike", 4]), ("web", "web", WEB, []), ("test", "human", TEST, ["--captions-per-scene", 2])]:
+        for name, kind, scenes, more in [("human", "human", self.args.human, ["--alike", 4]), ("web", "web", self.args.web, []), ("test", "human", self.args.test, ["--captions-per-scene", 2])]:
             seed = 1000 * self.seed + len(name)
             self.capfilt("demo", "--make-data", self.work / name, "--kind", kind, "--scenes", scenes, "--side", 64, "--seed", seed, *more)
 
     def train(self, task, name, sources, settings):
-        run = {"folder": str(self.work / name), "seed": self.seed, "precision": "bf16", "batch": BATCH, "together": 4, "log_every": 50, "save_every": 500, "keep": 1, "cache_gib": 4.0, "epochs": 1000}
+        run = {"folder": str(self.work / name), "seed": self.seed, "precision": "auto", "batch": BATCH, "together": 4, "log_every": 50, "save_every": 500, "keep": 1, "cache_gib": 4.0, "epochs": 1000}
         fixed = {"run": run, "augment": {"crop": "squash", "flip": 0.0, "operations": 0}, "optimizer": {"learning_rate": 1e-3, "warmup_steps": 50, "schedule": "decay", "decay": 1.0, "clip_norm": 1.0},
                  "objective": {"queue": 4096, "min_temperature": 0.05}, "model": {"dropout": 0.0, "image_size": 0}}
         for key, value in settings.items():
@@ -78,7 +77,7 @@ class Ablation:
 
         def run():
             shutil.rmtree(url, ignore_errors=True)
-            (self.work / f"{name}.toml").write_text(f'[job]\nurl = "{url}"\nseed = {self.seed}\n[input]\nurl = "{self.work / "web"}"\n[models]\ncaptioner = "{captioner}"\nfilter = "{filter_}"\nprecision = "f32"\n[captioner]\nmax_length = 30\n[shards]\nrows = 4000\n[workers]\nbatch = 64\n')
+            (self.work / f"{name}.toml").write_text(f'[job]\nurl = "{url}"\nseed = {self.seed}\n[input]\nurl = "{self.work / "web"}"\n[models]\ncaptioner = "{captioner}"\nfilter = "{filter_}"\n[captioner]\nmax_length = 30\n[shards]\nrows = 4000\n[workers]\nbatch = 64\n')
             self.capfilt("run", "-c", self.work / f"{name}.toml", *(part for one in settings for part in ("-s", one)))
             return json.loads(self.capfilt("demo", "--truth", url, "--json", "--input", self.work / "web"))
         return self.step(name, run)
@@ -149,7 +148,7 @@ def report(args, results):
     for name, file in [("captions true", "captions-true"), ("CIDEr-D", "cider"), ("text R@1", "text-r1"), ("image R@1", "image-r1")]:
         plot(folder / f"{file}.svg", name, ROWS, {row: [one["rows"][row][name] for one in results] for row in ROWS})
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
-    text = ["# BLIP's ablations, small", "", f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, mean ± standard deviation. {HUMAN} pairs of people, {WEB} web pairs (40 % true), {TEST} test pictures with two texts each; "
+    text = ["# BLIP's ablations, small", "", f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, mean ± standard deviation. {args.human} pairs of people, {args.web} web pairs (40 % true), {args.test} test pictures with two texts each; "
             f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} pairs, filter and captioner {args.steps // 3}. Per cent; CIDEr-D times 100.", "",
             "## Table 1: what is learnt from", "", *table(results, ROWS[:4], "texts"), "", *(f"![{name}](ablation/{name}.svg)" for name in ("captions-true", "cider", "text-r1", "image-r1")), "",
             "## Table 2: searched or sampled", "", *noise(results, [("nucleus", "job"), ("beam", "beam")], "captions"), "", *table(results, ["C+F", "beam"], "learnt from"), "",
@@ -164,6 +163,9 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--seeds", type=int, default=3)
     p.add_argument("--steps", type=int, default=2500)
+    p.add_argument("--human", type=int, default=8000, help="pairs of people")
+    p.add_argument("--web", type=int, default=32_000, help="web pairs")
+    p.add_argument("--test", type=int, default=500, help="test pictures")
     p.add_argument("--work", type=pathlib.Path, default=ROOT / "out/ablation")
     p.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/capfilt")
     args = p.parse_args()
