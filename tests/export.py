@@ -19,6 +19,11 @@ def cleaned(text):
     return " ".join(text.split(" ")[:30])
 
 
+def rows(file, columns=None):
+    """`pq.read_table` has threads that read ahead, and a process that ends soon after may die of them."""
+    return pq.ParquetFile(file).read(columns=columns, use_threads=False).to_pylist()
+
+
 def named(image, text, source):
     Image.open(io.BytesIO(image)).verify()
     return (hashlib.sha256(image).hexdigest(), text, source)
@@ -26,7 +31,7 @@ def named(image, text, source):
 
 def human(folder):
     for path in sorted(pathlib.Path(folder).glob("*.parquet")):
-        for row in pq.read_table(path, columns=["jpg", "caption"], use_threads=False).to_pylist():
+        for row in rows(path, columns=["jpg", "caption"]):
             yield named(row["jpg"], cleaned(row["caption"]), "human")
 
 
@@ -35,7 +40,7 @@ def job(folder):
     for record in sorted(pathlib.Path(folder).glob("commits/*/0.json")):
         outputs = json.loads(record.read_text())["outputs"]
         for output in (output for output in outputs if output["table"] == "pairs"):
-            for row in pq.read_table(pathlib.Path(folder) / output["path"], use_threads=False).to_pylist():
+            for row in rows(pathlib.Path(folder) / output["path"]):
                 for text in row["captions"]:
                     yield named(row["image"]["bytes"], cleaned(text["text"]), text["source"])
 
@@ -51,7 +56,7 @@ def exported(folder, form):
 
 
 def parquet(_, data):
-    for row in pq.read_table(io.BytesIO(data), use_threads=False).to_pylist():
+    for row in rows(io.BytesIO(data)):
         assert (row["itm"] is None) == (row["source"] == "human")
         yield named(row["image"]["bytes"], row["caption"], row["source"])
 

@@ -16,7 +16,7 @@ def committed(job):
     for shard in (job / "commits").iterdir():
         commit = json.loads(max(shard.glob("*.json"), key=lambda path: int(path.stem)).read_text())
         paths = {output["table"]: job / output["path"] for output in commit["outputs"]}
-        first = pq.read_table(paths["ledger"], columns=["file", "row"]).slice(0, 1).to_pylist()[0]
+        first = pq.ParquetFile(paths["ledger"]).read(columns=["file", "row"], use_threads=False).slice(0, 1).to_pylist()[0]
         shards.append((first["file"], first["row"], paths))
     shards.sort(key=lambda shard: shard[:2])
     return {table: [paths[table] for *_, paths in shards if table in paths] for table in ("ledger", "pairs", "quarantine")}
@@ -35,5 +35,5 @@ def shown(value):
 
 if __name__ == "__main__":
     tables = committed(pathlib.Path(sys.argv[1]))
-    rows = {table: [shown(row) for path in paths for row in pq.read_table(path).to_pylist()] for table, paths in tables.items()}
+    rows = {table: [shown(row) for path in paths for row in pq.ParquetFile(path).read(use_threads=False).to_pylist()] for table, paths in tables.items()}
     json.dump(rows, sys.stdout, default=str)

@@ -19,11 +19,12 @@ pub fn follow(
     let options = GenerationOptions { min_length: 0, repetition_penalty: 1.0, max_length, ..options.clone() };
     let mut odds = vec![Vec::new(); captions.len()];
     decoder.grow(image, prompt, 1, &options, |step, scores, rows| {
-        let given = |ids: &Vec<i64>| ids.get(prompt.len() + step).copied().unwrap_or(decoder.pad);
-        let words: Vec<i64> = captions.iter().map(given).collect();
-        for (i, word) in odds_of(scores, &words, decoder)?.into_iter().enumerate() {
-            if !rows.ended[i] && prompt.len() + step < captions[i].len() {
-                odds[i].push(word);
+        let given = |caption: &usize| captions[*caption].get(prompt.len() + step).copied().unwrap_or(decoder.pad);
+        let words: Vec<i64> = rows.captions.iter().map(given).collect();
+        let of_rows = odds_of(scores, &words, decoder)?.into_iter().zip(&rows.ended).zip(&rows.captions);
+        for ((word, ended), caption) in of_rows {
+            if !ended && prompt.len() + step < captions[*caption].len() {
+                odds[*caption].push(word);
             }
         }
         Ok(words)
