@@ -6,9 +6,9 @@
 //! and fewer bits: up to 11 levels off Pillow on photographs; with its passes called in Pillow's order still 2 levels,
 //! and up to one value in a hundred differs. So the few lines are here.)
 //!
-//! Both passes are one loop, which weighs whole rows: 16 neighbouring values of a row get the same weight, so the
-//! compiler turns it into vector code, and `pulp` compiles it for the vector units that the machine turns out to have.
-//! For the horizontal pass a few rows at a time are transposed.
+//! Both passes are one loop, which weighs whole rows: neighbouring values of a row get the same weight, so the compiler
+//! turns it into vector code, and `pulp` compiles it for the vector units that the machine turns out to have. For the
+//! horizontal pass a few rows at a time are transposed, which takes as long as the weighing when it isn't done four by four.
 
 use crate::image::RgbImage;
 
@@ -16,10 +16,10 @@ use crate::image::RgbImage;
 const FRACTION_BITS: u32 = 22;
 /// The cubic reaches two pixels to each side.
 const REACH: f64 = 2.0;
-/// So many neighbouring values are weighed at once. Rows are padded to a multiple of it.
-const LANES: usize = 16;
-/// Rows transposed together for the horizontal pass: three times [`LANES`] values, and small enough for the cache.
+/// Rows transposed together for the horizontal pass: few enough for the cache.
 const BLOCK_ROWS: usize = 16;
+/// So many neighbouring values are weighed at once. Rows are padded to a multiple of it.
+const LANES: usize = 3 * BLOCK_ROWS;
 
 /// Resizes images one after the other in buffers that it keeps; one per thread.
 ///
@@ -207,11 +207,56 @@ fn weigh(rows: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
 #[inline(always)]
 fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, to_size: (usize, usize)) {
     let (rows, columns) = to_size;
-    for (column, from) in from.chunks(from_stride).take(columns).enumerate() {
-        for (pixel, to) in from.as_chunks::<3>().0.iter().take(rows).zip(to.chunks_mut(to_stride)) {
-            to[column * 3..column * 3 + 3].copy_from_slice(pixel);
+    let (tiled_rows, tiled_columns) = (rows - rows % 4, columns - columns % 4);
+    for row in (0..tiled_rows).step_by(4) {
+        for column in (0..tiled_columns).step_by(4) {
+            let mut lines = [[0; 16]; 4];
+            for i in 0..4 {
+                lines[i][..12].copy_from_slice(&from[(column + i) * from_stride + row * 3..][..12]);
+            }
+            let pixels = transpose_four(lines);
+            for i in 0..4 {
+                to[(row + i) * to_stride + column * 3..][..12].copy_from_slice(&pixels[i][..12]);
+            }
         }
     }
+    // What no tile covers: the last columns of all rows, then the last rows.
+    for row in 0..rows {
+        for column in if row < tiled_rows { tiled_columns } else { 0 }..columns {
+            let (from, to) = (&from[column * from_stride + row * 3..], &mut to[row * to_stride + column * 3..]);
+            to[..3].copy_from_slice(&from[..3]);
+        }
+    }
+}
+
+/// Four lines of four pixels, transposed.
+#[inline(always)]
+fn transpose_four(lines: [[u8; 16]; 4]) -> [[u8; 16]; 4] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(pulp::x86::V3 { sse2, ssse3, .. }) = pulp::x86::V3::try_new() {
+        use pulp::cast;
+        // A pixel to a word, a 4 × 4 of words, and back.
+        let spread = cast([0u8, 1, 2, 0x80, 3, 4, 5, 0x80, 6, 7, 8, 0x80, 9, 10, 11, 0x80]);
+        let gather = cast([0u8, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0x80, 0x80, 0x80, 0x80]);
+        // Closures would not be compiled for the vector unit.
+        let (a, b) = (ssse3._mm_shuffle_epi8(cast(lines[0]), spread), ssse3._mm_shuffle_epi8(cast(lines[1]), spread));
+        let (c, d) = (ssse3._mm_shuffle_epi8(cast(lines[2]), spread), ssse3._mm_shuffle_epi8(cast(lines[3]), spread));
+        let (ab, cd) = (sse2._mm_unpacklo_epi32(a, b), sse2._mm_unpacklo_epi32(c, d));
+        let (ab_high, cd_high) = (sse2._mm_unpackhi_epi32(a, b), sse2._mm_unpackhi_epi32(c, d));
+        return [
+            cast(ssse3._mm_shuffle_epi8(sse2._mm_unpacklo_epi64(ab, cd), gather)),
+            cast(ssse3._mm_shuffle_epi8(sse2._mm_unpackhi_epi64(ab, cd), gather)),
+            cast(ssse3._mm_shuffle_epi8(sse2._mm_unpacklo_epi64(ab_high, cd_high), gather)),
+            cast(ssse3._mm_shuffle_epi8(sse2._mm_unpackhi_epi64(ab_high, cd_high), gather)),
+        ];
+    }
+    let mut columns = [[0; 16]; 4];
+    for (i, line) in lines.iter().enumerate() {
+        for (column, pixel) in columns.iter_mut().zip(line.as_chunks::<3>().0) {
+            column[i * 3..i * 3 + 3].copy_from_slice(pixel);
+        }
+    }
+    columns
 }
 
 /// Bytes from one row to the next.
