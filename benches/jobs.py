@@ -22,8 +22,9 @@ class Store:
     """S3 in memory on loopback, with a folder's files in it; it ends with `with`."""
 
     def __init__(self, folder):
-        subprocess.run(["cargo", "bench", "--quiet", "--bench", "scale", "--no-run"], cwd=ROOT, check=True)
-        self.server = subprocess.Popen(["cargo", "bench", "--quiet", "--bench", "scale", "--", "serve", folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        built = subprocess.run(["cargo", "bench", "--quiet", "--bench", "scale", "--no-run", "--message-format=json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        program = [one["executable"] for one in map(json.loads, built.stdout.splitlines()) if one.get("executable") and one["target"]["name"] == "scale"][-1]
+        self.server = subprocess.Popen([program, "serve", folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         said = json.loads(self.server.stdout.readline())
         self.env, self.input, self.job = os.environ | said["env"], said["input"], said["job"]
 

@@ -3,9 +3,13 @@
 use crate::{BucketError, Place};
 use capfilt_schemas::job::{ModelFile, ModelRecord};
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::ObjectStoreExt as _;
+use object_store::{GetResultPayload, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{ErrorKind, Read as _, Write as _},
+    path::PathBuf,
+};
 
 /// Files of a checkpoint folder that take part; anything else (readme, images, TensorFlow weights) is left alone.
 const FILES: [&str; 9] = [
@@ -36,7 +40,7 @@ pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
         let mut parts = meta.location.prefix_match(&place.prefix).into_iter().flatten();
         let (Some(name), None) = (parts.next().map(|part| part.as_ref().to_owned()), parts.next()) else { continue };
         if FILES.contains(&name.as_str()) || name.ends_with(".pth") {
-            let (bytes, sha256) = copy(place, &name, &mut std::io::sink()).await?;
+            let (bytes, sha256) = copy(place, &name, None).await?;
             files.push(ModelFile { name, bytes, sha256 });
         }
     }
@@ -63,7 +67,7 @@ fn is_weights(name: &str) -> bool {
 pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::Path) -> Result<PathBuf, BucketError> {
     if let Some(folder) = place.local_path() {
         for file in &record.files {
-            let (_, sha256) = copy(place, &file.name, &mut std::io::sink()).await?;
+            let (_, sha256) = copy(place, &file.name, None).await?;
             same_file(place, file, &sha256)?;
         }
         return Ok(folder);
@@ -79,8 +83,8 @@ pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::
     std::fs::create_dir(&filling).map_err(|source| local(&filling, source))?;
     for file in &record.files {
         let path = filling.join(&file.name);
-        let mut out = std::fs::File::create(&path).map_err(|source| local(&path, source))?;
-        let (_, sha256) = copy(place, &file.name, &mut out).await?;
+        let out = File::create(&path).map_err(|source| local(&path, source))?;
+        let (_, sha256) = copy(place, &file.name, Some(out)).await?;
         same_file(place, file, &sha256)?;
     }
     match std::fs::rename(&filling, &folder) {
@@ -101,17 +105,39 @@ fn same_file(place: &Place, file: &ModelFile, sha256: &str) -> Result<(), Bucket
     )))
 }
 
-/// Streams an object to `out`; returns its length and digest.
-async fn copy(place: &Place, name: &str, out: &mut impl std::io::Write) -> Result<(u64, String), BucketError> {
+/// Reads an object, to `out` if there is one; returns its length and digest.
+async fn copy(place: &Place, name: &str, mut out: Option<File>) -> Result<(u64, String), BucketError> {
     let fail = |source| BucketError::store("read", crate::without_secrets(&place.url_of(name)), source);
-    let mut chunks = place.store.get(&place.path_of(name)).await.map_err(fail)?.into_stream();
-    let mut hasher = Sha256::new();
-    let mut bytes = 0;
+    let local = |source| BucketError::Local { path: name.to_owned(), source };
+    let object = place.store.get(&place.path_of(name)).await.map_err(fail)?;
+    let mut chunks = match object.payload {
+        // As a stream a file comes in pieces of 8 kB, each from another thread.
+        GetResultPayload::File(mut file, _) => {
+            let copied = tokio::task::spawn_blocking(move || copy_file(&mut file, out.as_mut())).await;
+            return copied.map_err(std::io::Error::from).flatten().map_err(local);
+        }
+        GetResultPayload::Stream(chunks) => chunks,
+    };
+    let (mut hasher, mut bytes) = (Sha256::new(), 0);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(fail)?;
         hasher.update(&chunk);
         bytes += chunk.len() as u64;
-        out.write_all(&chunk).map_err(|source| BucketError::Local { path: name.to_owned(), source })?;
+        out.iter_mut().try_for_each(|out| out.write_all(&chunk)).map_err(local)?;
     }
     Ok((bytes, hex::encode(hasher.finalize())))
+}
+
+fn copy_file(file: &mut File, mut out: Option<&mut File>) -> std::io::Result<(u64, String)> {
+    let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => return Ok((bytes, hex::encode(hasher.finalize()))),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+        out.iter_mut().try_for_each(|out| out.write_all(&buffer[..read]))?;
+    }
 }
