@@ -19,8 +19,10 @@ use std::{
 
 /// Set when the loader has been told of CUDA, so that it is not told again where that did not help.
 const SECOND: &str = "CAPFILT_SECOND_START";
-/// glibc's settings, and their values: no block is a mapping of its own, and nothing below a terabyte is given back.
-const KEEP_MEMORY: [(&str, &str); 2] = [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1099511627776")];
+/// glibc's settings, and their values: no block is a mapping of its own, nothing below a terabyte is given back, and there
+/// is one heap for all threads, as those of single threads give back whatever is set.
+const KEEP_MEMORY: [(&str, &str); 3] =
+    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1099511627776"), ("MALLOC_ARENA_MAX", "1")];
 const LOADER: &str = "LD_PRELOAD";
 /// Files that an NVIDIA driver makes, the second one below Windows.
 const DRIVERS: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];

@@ -68,6 +68,9 @@ pub struct BenchModelArgs {
     /// Ids of the shortest caption; 20 makes all captions equally long, so that programs can be compared
     #[arg(long, default_value_t = 5)]
     pub min_length: usize,
+    /// Judge a third text for every image, another row's, as a job does
+    #[arg(long)]
+    pub control: bool,
     /// Threads libtorch computes with [default: as many as there are cores]
     #[arg(long)]
     pub threads: Option<usize>,

@@ -83,7 +83,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     let vit = vit_seconds(args, &captioner, &rows)? / rows.len() as f64;
     let works = Works::new(args.batch, &captioner, &filter);
     let floors = Floors::measure(captioner.images().device, precision).environment()?;
-    let web_tokens = web_tokens(&filter, &rows)?;
+    let given_tokens = given_tokens(&filter, &rows)?;
 
     let spent = Arc::new(Mutex::new(Spent::default()));
     let rule = Rule::new(&settings::Filter::default(), 1, 0);
@@ -105,9 +105,9 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     let parts = [
         ("one_vit", works.vision, vit),
         ("caption", works.caption(ids), caption),
-        ("score", works.score(web_tokens + ids), score),
+        ("score", works.score(given_tokens + ids), score),
     ];
-    let all = works.caption(ids) + works.score(web_tokens + ids);
+    let all = works.caption(ids) + works.score(given_tokens + ids);
     let part = |(work, seconds): (Work, f64)| {
         let (products, bytes) = floors.seconds(work);
         json!({"flop": work.flop, "bytes": work.bytes, "floor_by_flop_s": products, "floor_by_bytes_s": bytes, "s": seconds,
@@ -184,13 +184,14 @@ fn seen(config: &MedConfig) -> (f64, f64) {
     ((patches + 1) as f64, config.vision.hidden_size as f64)
 }
 
-/// Tokens of a row's web text, on average.
-fn web_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Failure> {
+/// Tokens of a row's web text and control, on average.
+fn given_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Failure> {
     let most = filter.config().text.max_position_embeddings as usize;
     let mut tokens = 0;
     for row in rows {
-        if let WebText::Judgeable { cleaned } = &row.web {
-            tokens += filter.tokens().encode(cleaned, most).map_err(anyhow::Error::msg).usage()?.len();
+        let web = if let WebText::Judgeable { cleaned } = &row.web { Some(cleaned) } else { None };
+        for text in web.into_iter().chain(&row.sample.control) {
+            tokens += filter.tokens().encode(text, most).map_err(anyhow::Error::msg).usage()?.len();
         }
     }
     Ok(tokens as f64 / rows.len() as f64)
@@ -230,6 +231,7 @@ fn rows(args: &BenchModelArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -
         Ok((bytes, for_captioner, for_filter))
     });
     let images = images.collect::<Result<Vec<_>, Failure>>()?;
+    let clean = |text: &str| pre_caption(text, settings::Filter::default().max_words as usize);
     // Fewer images than texts: the pixels' values make no difference to the models' speed.
     let row = |(i, text): (usize, &&str)| {
         let (bytes, for_captioner, for_filter) = &images[i % images.len()];
@@ -245,11 +247,11 @@ fn rows(args: &BenchModelArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -
             image: ImageInput::Missing,
             text: TextInput::Text((*text).to_owned()),
             selected: true,
-            control: None,
+            control: args.control.then(|| clean(texts[(i + 1) % texts.len()])),
         };
         // A seed of its own for every row, so that captions of one image differ.
         let digest = capfilt_schemas::hash::sha256(&[bytes.as_slice(), &i.to_le_bytes()].concat());
-        let web = WebText::Judgeable { cleaned: pre_caption(text, settings::Filter::default().max_words as usize) };
+        let web = WebText::Judgeable { cleaned: clean(text) };
         Prepared { sample, image_sha256: Some(digest), image: Ok(image), web }
     };
     Ok(texts.iter().enumerate().map(row).collect())
