@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::{Context as _, ensure};
 use capfilt_schemas::settings::{Auto, Settings};
+use std::time::Duration;
 use tokio::process::Command;
 
 /// On a CPU: from eight images on, a caption's weights are read for so many that more are hardly faster, and few wait for the last.
@@ -16,6 +17,9 @@ const ON_CPU: u32 = 8;
 pub const SIZES: [u32; 6] = [16, 32, 64, 128, 256, 512];
 /// A larger batch has to be this much faster than a smaller one to be worth its memory and the longer wait.
 const WORTH_IT: f64 = 1.03;
+
+/// The longest trial, loading the models included.
+const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// One size, and what came of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -61,7 +65,9 @@ async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
     args.overrides.iter().for_each(|entry| {
         command.args(["--set", entry]);
     });
-    let output = command.stderr(std::process::Stdio::inherit()).kill_on_drop(true).output().await;
+    let output = command.stderr(std::process::Stdio::inherit()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(PATIENCE, output).await;
+    let output = output.with_context(|| format!("the trial on {device} does not end; set workers.batch"))?;
     let output = output.context("the trial's process does not start")?;
     ensure!(output.status.success(), "no batch fits {device}: see above, or set workers.batch");
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).context("the trial's answer")?;

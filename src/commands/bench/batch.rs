@@ -77,7 +77,7 @@ fn speed(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f64>, ModelError>
     Ok((capfilt.batch() == batch).then(|| images as f64 / from.elapsed().as_secs_f64()))
 }
 
-/// A pattern with a text each: what pixels show makes no difference to how long they take, but for the length of captions.
+/// A pattern with a text and a control each, as in a job: what pixels show makes no difference to how long they take, but for the length of captions.
 fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prepared> {
     let pixels = |side: usize| (0..3 * side * side).map(|at| (at * 31 + at / 7) as u8).collect::<Vec<u8>>().into();
     let row = |i: usize| {
@@ -93,7 +93,7 @@ fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prep
             image: ImageInput::Missing,
             text: TextInput::Text(TEXT.to_owned()),
             selected: true,
-            control: None,
+            control: Some(TEXT.to_owned()),
         };
         let web = WebText::Judgeable { cleaned: TEXT.to_owned() };
         Prepared { sample, image_sha256: Some(sha256(&i.to_le_bytes())), image: Ok(image), web }
