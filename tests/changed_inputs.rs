@@ -19,7 +19,7 @@ fn in_a_bucket_changed_files_are_refused_by_name_or_left_out() {
     let s3 = S3::start();
     std::fs::create_dir(s3.file("web")).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let models = repo().join("demo/models").display().to_string();
+    let models = repo().join("tests/data/models").display().to_string();
     let mut job = Job::at(folder, s3.url("job"), s3.file("job"), &s3.url("web"), &models);
     job.env = s3.env();
     left_out(&job.set(&["shards.rows=20"]), &s3.file("web"));

@@ -102,7 +102,7 @@ fn any_call(fault: StoreFault, random: &mut StdRng) -> Fault {
 fn a_job_killed_stopped_and_cut_off_60_times_is_that_of_an_undisturbed_machine() {
     let Some(mut nats) = Nats::start() else { return };
     let s3 = S3::start();
-    in_small_groups(&repo().join("demo/web/web-00000.parquet"), &s3.file("web/web-00000.parquet"));
+    in_small_groups(&repo().join("tests/data/web/web-00000.parquet"), &s3.file("web/web-00000.parquet"));
     let alone = small_shards(Job::over(&s3.file("web").display().to_string()));
     alone.run();
     let undisturbed = alone.committed();
@@ -143,7 +143,7 @@ fn survives(seed: u64, job: &Job, s3: &S3, nats: &mut Nats, undisturbed: &Commit
 /// A job whose input and records lie in the bucket; its models are at hand, so that a killed worker is soon back.
 fn job_in(s3: &S3, seed: u64) -> Job {
     let prefix = format!("jobs/{seed}");
-    let models = repo().join("demo/models").display().to_string();
+    let models = repo().join("tests/data/models").display().to_string();
     let folder = tempfile::tempdir().unwrap();
     let mut job = small_shards(Job::at(folder, s3.url(&prefix), s3.file(&prefix), &s3.url("web"), &models));
     job.env = s3.env();

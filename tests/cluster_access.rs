@@ -115,9 +115,9 @@ fn a_server_with_a_certificate_is_believed_only_by_its_authority_and_its_name() 
 fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
     let Some(nats) = with_password() else { return };
     let s3 = S3::start();
-    s3.put("web/web-00000.parquet", &repo().join("demo/web/web-00000.parquet"));
+    s3.put("web/web-00000.parquet", &repo().join("tests/data/web/web-00000.parquet"));
     for model in ["captioner", "filter"] {
-        s3.put_folder(&format!("models/{model}"), &repo().join("demo/models").join(model));
+        s3.put_folder(&format!("models/{model}"), &repo().join("tests/data/models").join(model));
     }
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache").display().to_string();

@@ -126,7 +126,7 @@ fn transformers_and_capfilt_take_every_kind_of_text_to_the_same_ids_and_back() {
     }
 }
 
-/// A job over web pairs of this world, with the demo's models at low thresholds.
+/// A job over web pairs of this world, with the tests' models at low thresholds.
 fn cleaned(folder: &Path) -> (Job, PathBuf) {
     let web = folder.join("web");
     made(&web, &["--scenes", "80", "--seed", "21", "--side", "64"]);

@@ -7,7 +7,7 @@ use std::{fs, path::Path, process::Command};
 fn eval(what: &str, model: &str, input: &Path) -> Command {
     let mut command = capfilt();
     command.args(["eval", what, "--device", "cpu", "--precision", "f32", "--model"]);
-    command.arg(repo().join("demo/models").join(model)).arg("--input").arg(input);
+    command.arg(repo().join("tests/data/models").join(model)).arg("--input").arg(input);
     command
 }
 
@@ -17,7 +17,7 @@ fn told(command: &mut Command) -> Value {
 
 #[test]
 fn a_trained_filter_finds_the_texts_of_its_images_and_matching_finds_more_than_cosines() {
-    let web = repo().join("demo/web/web-00000.parquet");
+    let web = repo().join("tests/data/web/web-00000.parquet");
     let truly = ["--where", "truth = 'true'", "--images", "60"];
     let found = told(eval("retrieval", "filter", &web).args(truly));
     assert_eq!([&found["images"], &found["texts"]], [&json!(60), &json!(60)]);
@@ -78,14 +78,14 @@ fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
 
 #[test]
 fn what_cannot_be_evaluated_is_said() {
-    let demo = repo().join("demo/web/web-00000.parquet");
+    let web = repo().join("tests/data/web/web-00000.parquet");
     let refused = |command: &mut Command, code: i32| stderr(&expect(command, code));
-    let error = refused(eval("retrieval", "filter", &demo).args(["--text", "caption_of_it"]), 2);
+    let error = refused(eval("retrieval", "filter", &web).args(["--text", "caption_of_it"]), 2);
     assert!(error.contains("caption_of_it"), "{error}");
-    let error = refused(eval("retrieval", "filter", &demo).args(["--images", "1"]), 2);
+    let error = refused(eval("retrieval", "filter", &web).args(["--images", "1"]), 2);
     assert!(error.contains("there are 1 images"), "{error}");
-    let error = refused(&mut eval("retrieval", "captioner", &demo), 3);
+    let error = refused(&mut eval("retrieval", "captioner", &web), 3);
     assert!(error.contains("captioner"), "{error}");
-    let error = refused(eval("caption", "captioner", &demo).args(["--truth", "--where", "truth = 'none'"]), 2);
+    let error = refused(eval("caption", "captioner", &web).args(["--truth", "--where", "truth = 'none'"]), 2);
     assert!(error.contains("no row with an image and a text"), "{error}");
 }

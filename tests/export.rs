@@ -174,7 +174,7 @@ fn training_takes_of_a_job_what_its_rule_says() {
         let text = format!(
             "[run]\nfolder = {run:?}\ndevice = \"cpu\"\nbatch = 16\nmax_steps = 2\n[model]\nfrom = {:?}\nimage_size = 0\n\
              [[data]]\njob = {:?}\ntexts = \"{rule}\"\n",
-            crate::support::repo().join("demo/models/captioner"),
+            crate::support::repo().join("tests/data/models/captioner"),
             sources().job.url
         );
         fs::write(&settings, text).unwrap();

@@ -25,29 +25,29 @@ fn the_documented_defaults_are_the_defaults() {
 
 #[test]
 fn a_misspelt_key_ends_with_code_2_and_the_right_spelling() {
-    let job = Job::over_demo().set(&["filter.web_treshold=0.4"]);
+    let job = Job::over_web().set(&["filter.web_treshold=0.4"]);
     let output = expect(&mut job.command("run"), 2);
     assert!(stderr(&output).contains("did you mean `web_threshold`"), "{}", stderr(&output));
 }
 
 #[test]
 fn weights_that_are_not_there_end_with_code_3() {
-    let job = Job::over_demo().set(&["models.filter=/nowhere/filter"]);
+    let job = Job::over_web().set(&["models.filter=/nowhere/filter"]);
     let output = expect(&mut job.command("run"), 3);
     assert!(stderr(&output).contains("/nowhere/filter"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_filter_given_as_captioner_is_recognised() {
-    let filter = repo().join("demo/models/filter");
-    let job = Job::over_demo().set(&[&format!("models.captioner={}", filter.display())]);
+    let filter = repo().join("tests/data/models/filter");
+    let job = Job::over_web().set(&[&format!("models.captioner={}", filter.display())]);
     let output = expect(&mut job.command("run"), 3);
     assert!(stderr(&output).contains("filter"), "{}", stderr(&output));
 }
 
 #[test]
 fn a_plan_counts_files_shards_and_rows_and_writes_nothing() {
-    let job = Job::over_demo();
+    let job = Job::over_web();
     let mut plan = job.command("plan");
     let output = expect(plan.args(["--json", "--calibrate", "0"]), 0);
     let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -58,7 +58,7 @@ fn a_plan_counts_files_shards_and_rows_and_writes_nothing() {
 
 #[test]
 fn a_plan_says_what_the_job_will_take_by_trying_some_rows_and_writes_nothing() {
-    let job = Job::over_demo();
+    let job = Job::over_web();
     let mut plan = job.command("plan");
     let output = expect(plan.args(["--json", "--calibrate", "1", "--price-per-hour", "3"]), 0);
     let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
@@ -73,7 +73,7 @@ fn a_plan_says_what_the_job_will_take_by_trying_some_rows_and_writes_nothing() {
 
 #[test]
 fn a_plan_stands_where_nothing_can_be_tried() {
-    let job = Job::over_demo().set(&["models.filter=/nowhere/filter"]);
+    let job = Job::over_web().set(&["models.filter=/nowhere/filter"]);
     let output = expect(job.command("plan").arg("--json"), 0);
     let plan: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert!(plan["rows"] == 2400 && plan.get("forecast").is_none(), "{plan}");
@@ -118,7 +118,7 @@ fn score_and_caption_print_one_json_line_per_image() {
     let folder = tempfile::tempdir().unwrap();
     let image = folder.path().join("scene.png");
     image::RgbImage::from_fn(90, 60, |x, y| image::Rgb([x as u8, y as u8, 200])).save(&image).unwrap();
-    let models = repo().join("demo/models");
+    let models = repo().join("tests/data/models");
     let mut score = capfilt();
     score.args(["score", "--json", "--device", "cpu", "--text", "a red circle", "--text", "a blue square"]);
     score.arg("--model").arg(models.join("filter")).arg("--image").arg(&image);

@@ -24,9 +24,9 @@ fn children_of(pid: u32) -> Vec<u32> {
 
 #[test]
 fn a_run_that_is_asked_to_stop_ends_with_130_and_the_next_one_finishes_the_job() {
-    let undisturbed = Job::over_demo().set(&["shards.rows=200"]);
+    let undisturbed = Job::over_web().set(&["shards.rows=200"]);
     undisturbed.run();
-    let job = Job::over_demo().set(&["shards.rows=200"]);
+    let job = Job::over_web().set(&["shards.rows=200"]);
     for signal in ["-INT", "-TERM"] {
         let mut run = running(&job);
         let workers = children_of(run.id());

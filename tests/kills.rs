@@ -5,7 +5,7 @@ use std::time::Instant;
 
 #[test]
 fn killed_workers_and_runs_lose_no_row_and_double_none() {
-    let new_job = || Job::over_demo().set(&["shards.rows=100"]);
+    let new_job = || Job::over_web().set(&["shards.rows=100"]);
     let undisturbed = new_job();
     let started = Instant::now();
     undisturbed.run();

@@ -40,12 +40,12 @@ fn job_with(known: &Value) -> Job {
     job
 }
 
-/// The demo's models in a folder that may be written to.
+/// The tests' models in a folder that may be written to.
 fn own_models() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for role in ["captioner", "filter"] {
         std::fs::create_dir(folder.path().join(role)).unwrap();
-        for file in std::fs::read_dir(repo().join("demo/models").join(role)).unwrap() {
+        for file in std::fs::read_dir(repo().join("tests/data/models").join(role)).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), folder.path().join(role).join(file.file_name())).unwrap();
         }
@@ -222,9 +222,9 @@ fn remote_job(s3: &S3, name: &str) -> (Job, PathBuf) {
 
 fn remote() -> S3 {
     let s3 = S3::start();
-    s3.put("web/web-00000.parquet", &repo().join("demo/web/web-00000.parquet"));
+    s3.put("web/web-00000.parquet", &repo().join("tests/data/web/web-00000.parquet"));
     for role in ["captioner", "filter"] {
-        s3.put_folder(&format!("models/{role}"), &repo().join("demo/models").join(role));
+        s3.put_folder(&format!("models/{role}"), &repo().join("tests/data/models").join(role));
     }
     s3
 }

@@ -27,7 +27,7 @@ fn message(event: &Value) -> &str {
 
 #[test]
 fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words() {
-    let job = Job::over_demo().set(&["shards.rows=200"]);
+    let job = Job::over_web().set(&["shards.rows=200"]);
     let mut command = job.command("run");
     command.args(["--json", "--log-format", "json"]).env("CAPFILT_LOG", "info");
     let mut run = Process::start(&job, "run", &mut command);
@@ -59,7 +59,7 @@ fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words
 
 #[test]
 fn what_a_json_log_ends_with_is_json_too() {
-    let job = Job::over_demo().set(&["models.filter=/nowhere/filter"]);
+    let job = Job::over_web().set(&["models.filter=/nowhere/filter"]);
     let output = crate::support::expect(job.command("run").args(["--log-format", "json"]), 3);
     let last: Value = serde_json::from_str(crate::support::stderr(&output).lines().last().unwrap()).unwrap();
     assert_eq!(last["level"], "ERROR");

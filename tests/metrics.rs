@@ -65,7 +65,7 @@ fn start(job: &Job, name: &str, command: &mut Command) -> (Process, String) {
 
 #[test]
 fn a_run_is_read_while_it_works_and_its_counters_only_grow() {
-    let job = Job::over_demo().set(&["shards.rows=200"]);
+    let job = Job::over_web().set(&["shards.rows=200"]);
     let (mut run, url) = start(&job, "run", &mut job.command("run"));
     let pages = pages(&url, false);
     assert_eq!(run.code(), Some(0), "{}", run.log());
@@ -100,7 +100,7 @@ fn a_run_is_read_while_it_works_and_its_counters_only_grow() {
 #[test]
 fn at_the_end_a_worker_has_counted_what_the_manifest_says_and_shows_no_password() {
     let Some(nats) = Nats::with("authorization { user: cleaner, password: opensesame }") else { return };
-    let mut job = Job::over_demo().set(&["shards.rows=200"]);
+    let mut job = Job::over_web().set(&["shards.rows=200"]);
     job.env = vec![("NATS_USER".into(), "cleaner".into()), ("NATS_PASSWORD".into(), "opensesame".into())];
     let mut first = coordinator(&job, &nats);
     let mut command = capfilt();
@@ -137,7 +137,7 @@ fn at_the_end_a_worker_has_counted_what_the_manifest_says_and_shows_no_password(
 fn an_address_that_is_taken_ends_the_program_with_code_3() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let job = Job::over_demo();
+    let job = Job::over_web();
     let output = expect(job.command("run").args(["--metrics", &address]), 3);
     assert!(stderr(&output).contains(&format!("cannot serve metrics at {address}")), "{}", stderr(&output));
     assert!(!job.objects.exists(), "nothing was begun");
@@ -146,7 +146,7 @@ fn an_address_that_is_taken_ends_the_program_with_code_3() {
 #[test]
 fn nothing_but_get_metrics_is_answered() {
     let Some(nats) = Nats::start() else { return };
-    let job = Job::over_demo();
+    let job = Job::over_web();
     let mut command = capfilt();
     command.args(["worker", "--device", "cpu", "--job", &job.url, "--cluster", &nats.url()]);
     // There is no job: the worker waits, and can be asked for as long as we like.

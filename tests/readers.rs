@@ -33,7 +33,7 @@ impl Web {
         self.folder.path().join(layout)
     }
 
-    /// A job over a layout. The demo's models know no photographs; these thresholds keep some texts of either kind.
+    /// A job over a layout. The models know no photographs; these thresholds keep some texts of either kind.
     fn job(&self, layout: &str, settings: &[&str]) -> Job {
         let layout_settings = LAYOUTS.iter().find(|(name, _)| *name == layout).unwrap().1;
         let thresholds = ["filter.web_threshold=0.0003", "filter.synthetic_threshold=0.004"];

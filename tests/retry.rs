@@ -14,7 +14,7 @@ fn small_job() -> Job {
     let web = job.folder.path().join("web");
     fs::create_dir(&web).unwrap();
     let rows = "import sys, pyarrow.parquet as pq; pq.write_table(pq.read_table(sys.argv[1]).slice(0, 400), sys.argv[2], row_group_size=200)";
-    let from = crate::support::repo().join("demo/web/web-00000.parquet");
+    let from = crate::support::repo().join("tests/data/web/web-00000.parquet");
     let mut python = Command::new(crate::support::repo().join(".venv/bin/python"));
     expect(python.args(["-c", rows]).arg(from).arg(web.join("a.parquet")), 0);
     let url = format!("input.url={}", web.display());

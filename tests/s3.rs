@@ -24,7 +24,7 @@ use std::{
 const ROWS: u64 = 800;
 
 fn web() -> PathBuf {
-    repo().join("demo/web/web-00000.parquet")
+    repo().join("tests/data/web/web-00000.parquet")
 }
 
 /// What a job over the same input in a folder commits, with one worker.
@@ -34,15 +34,15 @@ static IN_A_FOLDER: LazyLock<Committed> = LazyLock::new(|| {
     job.committed()
 });
 
-/// A server with the demo's models and one of its files.
+/// A server with the tests' models and one of its files.
 fn bucket() -> S3 {
-    with_demo(S3::start())
+    with_web(S3::start())
 }
 
-fn with_demo(s3: S3) -> S3 {
+fn with_web(s3: S3) -> S3 {
     s3.put("web/web-00000.parquet", &web());
     for model in ["captioner", "filter"] {
-        s3.put_folder(&format!("models/{model}"), &repo().join("demo/models").join(model));
+        s3.put_folder(&format!("models/{model}"), &repo().join("tests/data/models").join(model));
     }
     s3
 }
@@ -236,7 +236,7 @@ fn check_says_that_the_bucket_is_writable_and_create_only_and_leaves_nothing_in_
 
 #[test]
 fn check_refuses_a_bucket_that_is_not_create_only() {
-    let s3 = with_demo(S3::with(Creates::Ignored));
+    let s3 = with_web(S3::with(Creates::Ignored));
     let said = stdout(&expect(&mut job(&s3, "checked").command("check"), 3));
     assert!(said.contains("create only once: a second create replaced the first"), "{said}");
 }

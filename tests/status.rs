@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Twelve shards.
 fn job() -> Job {
-    Job::over_demo().set(&["shards.rows=200"])
+    Job::over_web().set(&["shards.rows=200"])
 }
 
 fn status(job: &Job, args: &[&str]) -> Value {

@@ -60,11 +60,11 @@ fn images_that_nobody_can_decode_stop_the_job_within_one_shard() {
     assert!(nats.queue().is_none(), "the queue is still there");
 }
 
-/// A copy of the demo's models, which a test may damage.
+/// A copy of the tests' models, which a test may damage.
 fn models(folder: &Path) {
     for model in ["captioner", "filter"] {
         std::fs::create_dir_all(folder.join(model)).unwrap();
-        for file in std::fs::read_dir(repo().join("demo/models").join(model)).unwrap() {
+        for file in std::fs::read_dir(repo().join("tests/data/models").join(model)).unwrap() {
             let file = file.unwrap();
             std::fs::copy(file.path(), folder.join(model).join(file.file_name())).unwrap();
         }
@@ -74,7 +74,7 @@ fn models(folder: &Path) {
 fn job_with_models(models: &Path) -> Job {
     let folder = tempfile::tempdir().unwrap();
     let objects = folder.path().join("job");
-    let input = repo().join("demo/web/web-00000.parquet").display().to_string();
+    let input = repo().join("tests/data/web/web-00000.parquet").display().to_string();
     let url = objects.display().to_string();
     Job::at(folder, url, objects, &input, &models.display().to_string()).set(&["shards.rows=200"])
 }
@@ -129,11 +129,11 @@ fn weights_that_are_torn_before_the_job_is_made_stop_it() {
     assert_nothing_committed(&job);
 }
 
-/// A server with one of the demo's files and its models, and a job in its bucket.
+/// A server with one of the files of `tests/data/web` and its models, and a job in its bucket.
 fn job_in_a_bucket(s3: &S3) -> Job {
-    s3.put("web/web-00000.parquet", &repo().join("demo/web/web-00000.parquet"));
+    s3.put("web/web-00000.parquet", &repo().join("tests/data/web/web-00000.parquet"));
     let folder = tempfile::tempdir().unwrap();
-    let models = repo().join("demo/models").display().to_string();
+    let models = repo().join("tests/data/models").display().to_string();
     let mut job = Job::at(folder, s3.url("jobs/one"), s3.file("jobs/one"), &s3.url("web"), &models);
     job.env = s3.env();
     job.set(&["shards.rows=200"])

@@ -4,9 +4,9 @@ use crate::support::{Job, process::Process};
 
 #[test]
 fn a_device_that_stops_is_not_waited_for_and_the_result_is_the_same_bytes() {
-    let undisturbed = Job::over_demo().set(&["shards.rows=200"]);
+    let undisturbed = Job::over_web().set(&["shards.rows=200"]);
     undisturbed.run();
-    let job = Job::over_demo().set(&["shards.rows=200", "workers.devices=[\"cpu\", \"cpu\"]"]);
+    let job = Job::over_web().set(&["shards.rows=200", "workers.devices=[\"cpu\", \"cpu\"]"]);
     let mut run = Process::start(&job, "run", job.command("run").arg("--json"));
     run.wait_for("worker 1 on cpu is ready");
     run.wait_for("worker 0 on cpu is ready");

@@ -1,6 +1,7 @@
 //! Arguments of the commands that write data sets.
 
 use capfilt_schemas::{export::Format, settings::training_data::Texts};
+use capfilt_world::{files::MOST_CAPTIONS, scene::MOST_OBJECTS};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
@@ -115,11 +116,14 @@ pub struct DemoDataArgs {
     #[arg(long, value_name = "N", default_value_t = 2400, value_parser = clap::value_parser!(u64).range(1..1_000_000_000), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub scenes: u64,
     /// Texts of each picture, each in a row of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=capfilt_world::files::MOST_CAPTIONS), conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub captions_per_scene: u64,
     /// So many pictures after one another show one scene, changed in one thing: a text of one is just not true of the others
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub alike: u64,
+    /// Shapes in a picture at most; with one there is no left and right to learn
+    #[arg(long, value_name = "N", default_value_t = MOST_OBJECTS, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)), conflicts_with_all = ["make_vocabulary", "truth"])]
+    pub objects: u8,
     /// Side of the pictures in pixels
     #[arg(long, value_name = "PIXELS", default_value_t = 96, value_parser = clap::value_parser!(u16).range(16..=1024), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub side: u16,

@@ -34,8 +34,8 @@ pub async fn run(args: &DemoArgs) -> Ending {
 fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let source = if asked.kind == DemoKind::Human { Pairs::Human } else { Pairs::Web };
     let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
-    let DemoDataArgs { side, seed, alike, file_rows, group_rows, .. } = *asked;
-    let order = Order { scenes, captions, side, seed, source, alike, file_rows, group_rows };
+    let DemoDataArgs { side, seed, alike, objects, file_rows, group_rows, .. } = *asked;
+    let order = Order { scenes, captions, side, seed, source, alike, objects, file_rows, group_rows };
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left").expect("the template is sound");
     let bar = say::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
     let mut said = Instant::now();

@@ -1,4 +1,4 @@
-//! What the whole-program tests share: the real binary, a job over the demo's pictures, and the bytes it committed.
+//! What the whole-program tests share: the real binary, a job over `tests/data`, and the bytes it committed.
 
 pub mod fleet;
 pub mod kills;
@@ -76,12 +76,12 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job with the demo's models over an input.
+    /// A job with the tests' models over an input.
     pub fn over(input: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let objects = folder.path().join("job");
         let url = objects.display().to_string();
-        Self::at(folder, url, objects, input, &repo().join("demo/models").display().to_string())
+        Self::at(folder, url, objects, input, &repo().join("tests/data/models").display().to_string())
     }
 
     /// A job at any URL, over an input, with the models of a folder or prefix.
@@ -94,14 +94,14 @@ impl Job {
         Self { folder, url, objects, overrides: Vec::new(), env: Vec::new() }
     }
 
-    /// A job over one of the demo's files: 800 rows in row groups of 200.
+    /// A job over one of the files of `tests/data/web`: 800 rows in row groups of 200.
     pub fn over_one_file() -> Self {
-        Self::over(&repo().join("demo/web/web-00000.parquet").display().to_string())
+        Self::over(&repo().join("tests/data/web/web-00000.parquet").display().to_string())
     }
 
-    /// A job over the demo's three files: 2,400 rows in row groups of 200.
-    pub fn over_demo() -> Self {
-        Self::over(&repo().join("demo/web").display().to_string())
+    /// A job over the three files of `tests/data/web`: 2,400 rows in row groups of 200.
+    pub fn over_web() -> Self {
+        Self::over(&repo().join("tests/data/web").display().to_string())
     }
 
     pub fn set(mut self, overrides: &[&str]) -> Self {

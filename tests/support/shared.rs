@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 /// Shards of twenty rows.
 pub const SHARDS: usize = 24;
 
-/// A job over some rows of the demo's three files.
+/// A job over some rows of the three files of `tests/data/web`.
 pub fn shared_job() -> Job {
     let folder = tempfile::tempdir().unwrap();
     let (web, objects) = (folder.path().join("web"), folder.path().join("job"));
@@ -14,7 +14,7 @@ pub fn shared_job() -> Job {
     for file in ["web-00000.parquet", "web-00001.parquet", "web-00002.parquet"] {
         first_rows(file, 20 * SHARDS / 3, 20, &web.join(file));
     }
-    let [url, input, models] = [&objects, &web, &repo().join("demo/models")].map(|path| path.display().to_string());
+    let [url, input, models] = [&objects, &web, &repo().join("tests/data/models")].map(|path| path.display().to_string());
     Job::at(folder, url, objects, &input, &models).set(&["shards.rows=20"])
 }
 

@@ -1,4 +1,4 @@
-//! Small input files: some rows of the demo's, in row groups of any size.
+//! Small input files: some rows of those in `tests/data/web`, in row groups of any size.
 
 use super::repo;
 use parquet::{
@@ -7,9 +7,9 @@ use parquet::{
 };
 use std::{fs::File, path::Path};
 
-/// Writes the first rows of one of the demo's files.
-pub fn first_rows(demo_file: &str, rows: usize, rows_per_group: usize, to: &Path) {
-    let from = File::open(repo().join("demo/web").join(demo_file)).unwrap();
+/// Writes the first rows of one of the files of `tests/data/web`.
+pub fn first_rows(file: &str, rows: usize, rows_per_group: usize, to: &Path) {
+    let from = File::open(repo().join("tests/data/web").join(file)).unwrap();
     let mut reader =
         ParquetRecordBatchReaderBuilder::try_new(from).unwrap().with_batch_size(rows).with_limit(rows).build().unwrap();
     let batch = reader.next().unwrap().unwrap();

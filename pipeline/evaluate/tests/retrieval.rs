@@ -21,9 +21,9 @@ fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap()
 }
 
-/// The demo's first images with their texts, every third one with a second text.
+/// The first images of `tests/data/web` with their texts, every third one with a second text.
 fn images() -> Vec<Captioned> {
-    let file = File::open(repo().join("demo/web/web-00000.parquet")).unwrap();
+    let file = File::open(repo().join("tests/data/web/web-00000.parquet")).unwrap();
     let mut reader =
         ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(2 * IMAGES).build().unwrap();
     let rows: RecordBatch = reader.next().unwrap().unwrap();
@@ -87,7 +87,7 @@ fn retrieval_finds_what_judging_every_text_with_every_image_finds() {
         precision: PrecisionChoice::Fixed(Precision::F32),
         ..LoadOptions::preset(Preset::Original)
     };
-    let filter = BlipFilter::load(&repo().join("demo/models/filter"), &options).unwrap();
+    let filter = BlipFilter::load(&repo().join("tests/data/models/filter"), &options).unwrap();
     let images = images();
     let All { scores, owner } = tch::no_grad(|| all(&filter, &images));
     let of_images: Vec<Vec<(f32, f32, bool)>> = (0..images.len())

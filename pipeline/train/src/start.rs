@@ -234,23 +234,21 @@ fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     })
 }
 
-/// Sines and cosines of row and column (Vaswani et al. 2017, in two dimensions as He et al. 2022 have it), added to a table
-/// of places and then learnt on: (1, 1 + side², width), the whole image's own place 0. The longest wave is some grids long.
+/// Waves of rows in one half of the width, of columns in the other, added to a table of places and then learnt on: (1, 1 +
+/// side², width), the whole image's own place 0. They are the discrete cosine transform's, of 1 to side − 1 half periods in
+/// the picture, over and over: each sums up to nothing, so they say where a patch is and nothing else.
 ///
 /// BLIP has its places from a ViT that knows them. Places drawn from N(0, 0.02) hardly ever told a MED from scratch what is
 /// left of what (benches/RESULTS.md).
 fn waves(shape: &[i64]) -> Result<Tensor, TrainError> {
-    const LONGEST: f64 = 100.0;
     let (patches, width) = (shape[1] - 1, shape[2]);
-    let (side, quarter) = ((patches as f64).sqrt() as i64, width / 4);
+    let side = (patches as f64).sqrt() as i64;
     let value = |patch: i64, i: i64| {
-        let (part, i) = (i / quarter.max(1), i % quarter.max(1));
-        let place = if part < 2 { patch / side } else { patch % side } as f64;
-        let angle = place / LONGEST.powf(i as f64 / quarter as f64);
-        if part % 2 == 0 { angle.sin() } else { angle.cos() }
+        let place = if i < width / 2 { patch / side } else { patch % side } as f64 + 0.5;
+        let half_periods = 1 + (i % (width / 2).max(1)) % (side - 1).max(1);
+        (std::f64::consts::PI * place * half_periods as f64 / side as f64).cos()
     };
-    // A width that is no multiple of four has a few places over, which stay 0.
-    let of_patch = |patch: i64| (0..width).map(move |i| if i < 4 * quarter { value(patch, i) } else { 0.0 });
+    let of_patch = |patch: i64| (0..width).map(move |i| value(patch, i));
     let all: Vec<f64> = std::iter::repeat_n(0.0, width as usize).chain((0..patches).flat_map(of_patch)).collect();
     Ok(Tensor::f_from_slice(&all)?.f_to_kind(Kind::Float)?.f_reshape(shape)?)
 }

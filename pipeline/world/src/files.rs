@@ -31,6 +31,8 @@ pub struct Order {
     pub source: Pairs,
     /// So many scenes after one another are alike: one, and others that each differ from it in one thing. 1: none are.
     pub alike: u64,
+    /// Of a scene at most: 1 or 2.
+    pub objects: u8,
     /// Rows of a file, and of a row group; a group is in memory at once, at 96 pixels a side about 5 kB a row.
     pub file_rows: u64,
     pub group_rows: u64,
@@ -158,8 +160,8 @@ fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, Random) {
 /// A scene of its own, or one like that at the head of its family.
 fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
     match number % order.alike.max(1) {
-        0 => Scene::any(random),
-        behind => Scene::any(&mut numbers(number - behind, order)).varied(random),
+        0 => Scene::of_at_most(order.objects, random),
+        behind => Scene::of_at_most(order.objects, &mut numbers(number - behind, order)).varied(random),
     }
 }
 
@@ -177,7 +179,7 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
         Row {
             key: format!("{number:09}{caption:02}"),
             jpg: jpg.clone(),
-            caption: text(kind, &scene, &mut random),
+            caption: text(kind, &scene, order.objects, &mut random),
             url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
             kind,
             scene: said.clone(),

@@ -58,8 +58,8 @@ impl Kind {
     }
 }
 
-/// A text of a kind for a scene.
-pub fn text(kind: Kind, scene: &Scene, random: &mut Random) -> String {
+/// A text of a kind for a scene, in a world of so many objects a scene at most.
+pub fn text(kind: Kind, scene: &Scene, objects: u8, random: &mut Random) -> String {
     match kind {
         Kind::True => say(&claims(scene, random), random),
         Kind::Swapped => loop {
@@ -70,7 +70,7 @@ pub fn text(kind: Kind, scene: &Scene, random: &mut Random) -> String {
             }
         },
         Kind::Unrelated => loop {
-            let other = Scene::any(random);
+            let other = Scene::of_at_most(objects, random);
             let text = say(&claims(&other, random), random);
             if truth(&text, scene) == Verdict::False {
                 break text;
@@ -139,6 +139,7 @@ fn wrong(relation: Relation, random: &mut Random) -> Relation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scene::MOST_OBJECTS;
     use std::collections::HashMap;
 
     #[test]
@@ -146,7 +147,7 @@ mod tests {
         for number in 0..20_000 {
             let mut random = of(3, Purpose::Web, number);
             let (scene, kind) = (Scene::any(&mut random), Kind::dealt(3, number));
-            let text = text(kind, &scene, &mut random);
+            let text = text(kind, &scene, MOST_OBJECTS, &mut random);
             let expected = match kind {
                 Kind::True => Verdict::True,
                 Kind::Swapped | Kind::Unrelated => Verdict::False,

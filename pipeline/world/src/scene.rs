@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the scenes' JSON.
 pub const VERSION: u32 = 1;
+/// What a scene can hold.
+pub const MOST_OBJECTS: u8 = 2;
 
 /// Names of one kind of thing, each with the words for it; the first is its own name.
 macro_rules! named {
@@ -120,10 +122,15 @@ impl Object {
 impl Scene {
     /// A scene, two in three with two objects, which differ in at least one thing.
     pub fn any(random: &mut Random) -> Self {
+        Self::of_at_most(MOST_OBJECTS, random)
+    }
+
+    /// The same, or with one object always.
+    pub fn of_at_most(most: u8, random: &mut Random) -> Self {
         let first = Object::any(random);
         let mut objects = vec![first];
         let mut axis = None;
-        if random.random_bool(2.0 / 3.0) {
+        if most > 1 && random.random_bool(2.0 / 3.0) {
             let mut second = Object::any(random);
             while second == first {
                 second = Object::any(random);

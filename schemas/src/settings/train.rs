@@ -66,7 +66,7 @@ pub struct Model {
     pub text_weights: String,
     /// 0: the checkpoint's own.
     pub image_size: u32,
-    /// Height of the sine waves added to the image's table of places; 0: none.
+    /// Height of the waves added to the image's table of places; 0: none.
     pub waves: f64,
     pub sharing: Sharing,
     pub dropout: f64,

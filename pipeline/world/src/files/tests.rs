@@ -5,7 +5,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn order() -> Order {
     let (file_rows, group_rows) = (20_000, 2000);
-    Order { scenes: 60, captions: 1, side: 64, seed: 11, source: Pairs::Web, alike: 1, file_rows, group_rows }
+    Order { scenes: 60, captions: 1, side: 64, seed: 11, source: Pairs::Web, alike: 1, objects: 2, file_rows, group_rows }
 }
 
 fn made(order: &Order) -> Vec<u8> {
@@ -155,4 +155,15 @@ fn alike_scenes_come_in_families_of_their_own_pictures() {
     heads.dedup();
     assert!(heads.len() > 12);
     assert_ne!(picture(0, &order).1, picture(1, &order).1);
+}
+
+#[test]
+fn in_a_world_of_single_things_no_picture_and_no_text_has_two() {
+    let order = Order { objects: 1, ..order() };
+    for number in 0..order.scenes {
+        assert_eq!(picture(number, &order).0.objects.len(), 1);
+        let rows = rows_of(number, &order).unwrap();
+        assert!(rows.iter().all(|row| crate::parse::parse(&row.caption).is_none_or(|claims| claims.second.is_none())));
+    }
+    assert!((0..order.scenes).any(|number| picture(number, &Order { objects: 2, ..order.clone() }).0.objects.len() == 2));
 }
