@@ -19,7 +19,7 @@ demo: setup
 	time -p $(BINARY) run -c demo/demo.toml
 	$(BINARY) verify --job $(DEMO_JOB)
 	@echo "== how true are the verdicts? (the demo's pictures are computed, so truth is known)"
-	@.venv/bin/python demo/truth.py --job $(DEMO_JOB) --input demo/web/*.parquet
+	@$(BINARY) demo --truth $(DEMO_JOB) --input demo/web
 
 # One profile for everything, so that demo, tests and lint share one build of the dependencies.
 test: setup

@@ -15,6 +15,7 @@ mod cluster;
 mod cluster_access;
 mod cluster_members;
 mod cluster_servers;
+mod demo;
 mod demo_world;
 mod eval;
 mod every_row_once;

@@ -14,7 +14,8 @@ pub fn shared_job() -> Job {
     for file in ["web-00000.parquet", "web-00001.parquet", "web-00002.parquet"] {
         first_rows(file, 20 * SHARDS / 3, 20, &web.join(file));
     }
-    let [url, input, models] = [&objects, &web, &repo().join("tests/data/models")].map(|path| path.display().to_string());
+    let [url, input, models] =
+        [&objects, &web, &repo().join("tests/data/models")].map(|path| path.display().to_string());
     Job::at(folder, url, objects, &input, &models).set(&["shards.rows=20"])
 }
 

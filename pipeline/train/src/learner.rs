@@ -72,8 +72,10 @@ pub struct StepShape {
 }
 
 impl Losses {
-    pub fn total(&self) -> Result<Tensor, TchError> {
-        let mut parts = [&self.itc, &self.itm, &self.lm].into_iter().flatten();
+    /// What is learnt from; the contrast counts this much.
+    pub fn total(&self, contrast_weight: f64) -> Result<Tensor, TchError> {
+        let itc = self.itc.as_ref().map(|loss| loss.f_mul_scalar(contrast_weight)).transpose()?;
+        let mut parts = [&itc, &self.itm, &self.lm].into_iter().flatten();
         let first =
             parts.next().map_or_else(|| Tensor::f_zeros([0; 0], (Kind::Float, Device::Cpu)), |t| Ok(t.shallow_clone()));
         parts.try_fold(first?, |sum, loss| sum.f_add(loss))
@@ -95,12 +97,12 @@ impl Learner {
         if !self.checkpoint_blocks {
             let states = towers.vision.forward(&prepared.pixels_norm)?;
             let losses = self.losses(&towers, &states, &prepared, shape, None)?;
-            losses.total()?.f_mul_scalar(shape.weight)?.backward();
+            losses.total(self.objective.contrast_weight)?.f_mul_scalar(shape.weight)?.backward();
             return Ok(losses);
         }
         let recomputed = Recomputed::forward(&towers.vision, &prepared.pixels_norm, shape.seed)?;
         let losses = self.losses(&towers, recomputed.states(), &prepared, shape, None)?;
-        losses.total()?.f_mul_scalar(shape.weight)?.backward();
+        losses.total(self.objective.contrast_weight)?.f_mul_scalar(shape.weight)?.backward();
         recomputed.backward(&towers.vision)?;
         Ok(losses)
     }

@@ -73,6 +73,7 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         alpha: 0.4,
         alpha_epochs: if is_filter { 1.0 } else { 2.0 },
         min_temperature: 0.001,
+        contrast_weight: 1.0,
         image_ids: is_filter,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -158,7 +159,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         for (name, (ours, theirs)) in ["itc", "itm", "lm"].iter().zip(found.iter().zip(expected)) {
             assert!((ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0), "{name} of step {i}: {ours} {theirs}");
         }
-        losses.total().unwrap().backward();
+        losses.total(1.0).unwrap().backward();
         if i == 0 {
             all_close("grad.", &learner, &learner.parameters.vector().grad(), &mut golden);
         }

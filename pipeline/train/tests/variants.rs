@@ -49,6 +49,7 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
         alpha: 0.4,
         alpha_epochs: 1.0,
         min_temperature: 0.001,
+        contrast_weight: 1.0,
         image_ids: false,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -80,7 +81,7 @@ fn batch() -> Batch {
 /// A step's loss and gradient.
 fn step(learner: &mut Learner) -> (f64, Tensor) {
     let losses = learner.learn(&batch(), SHAPE).unwrap();
-    (losses.total().unwrap().double_value(&[]), learner.parameters.vector().grad())
+    (losses.total(1.0).unwrap().double_value(&[]), learner.parameters.vector().grad())
 }
 
 #[test]

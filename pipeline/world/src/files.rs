@@ -3,6 +3,7 @@
 use crate::{
     draw::draw,
     noise::{Kind, text},
+    parse::{Verdict, truth},
     random::{self, Purpose, Random},
     scene::Scene,
     table::{self, Row},
@@ -165,12 +166,30 @@ fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
     }
 }
 
+/// The scenes that are alike and not this one.
+fn family(number: u64, order: &Order) -> Vec<Scene> {
+    let first = number - number % order.alike.max(1);
+    let others = (first..first + order.alike.max(1)).filter(|other| *other != number);
+    let scenes = others.map(|other| scene(other, order, &mut numbers(other, order)));
+    let own = scene(number, order, &mut numbers(number, order));
+    scenes.filter(|other| *other != own).collect()
+}
+
 /// The rows of one scene. Its random numbers are its own, so scenes can be made in any order.
 fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
     let (scene, pixels, mut random) = drawn(number, order);
     let side = usize::from(order.side);
     let jpg: Arc<[u8]> = encode(&pixels, side).map_err(|source| MakeError::Jpeg { number, source })?.into();
     let said = scene.to_json();
+    let family = family(number, order);
+    // A text that leaves out what tells a picture from the others of its family would be true of them too.
+    let tells = |text: &str| family.iter().all(|other| truth(text, other) != Verdict::True);
+    let told = |kind, random: &mut Random| loop {
+        let text = text(kind, &scene, order.objects, random);
+        if kind != Kind::True || tells(&text) {
+            break text;
+        }
+    };
     let row = |caption: u64| {
         let kind = match order.source {
             Pairs::Human => Kind::True,
@@ -179,7 +198,7 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
         Row {
             key: format!("{number:09}{caption:02}"),
             jpg: jpg.clone(),
-            caption: text(kind, &scene, order.objects, &mut random),
+            caption: told(kind, &mut random),
             url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
             kind,
             scene: said.clone(),

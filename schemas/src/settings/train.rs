@@ -109,6 +109,8 @@ pub struct Objective {
     pub alpha_epochs: f64,
     /// Lowest temperature of the contrast.
     pub min_temperature: f64,
+    /// What the contrast's loss counts beside the others.
+    pub contrast_weight: f64,
     pub image_ids: bool,
     pub label_smoothing: f64,
     pub prompt: String,
@@ -247,6 +249,12 @@ impl Training {
                 "objective.min_temperature",
                 objective.min_temperature.to_string(),
                 "above 0, up to 0.5",
+            ),
+            (
+                !(1e-6..=10.0).contains(&objective.contrast_weight),
+                "objective.contrast_weight",
+                objective.contrast_weight.to_string(),
+                "above 0, up to 10",
             ),
             (
                 !(0.0..1.0).contains(&objective.label_smoothing),

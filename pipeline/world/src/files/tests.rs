@@ -1,11 +1,21 @@
 use super::*;
-use crate::table::known;
+use crate::{parse::parse, table::known};
 use arrow::array::{AsArray as _, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 fn order() -> Order {
     let (file_rows, group_rows) = (20_000, 2000);
-    Order { scenes: 60, captions: 1, side: 64, seed: 11, source: Pairs::Web, alike: 1, objects: 2, file_rows, group_rows }
+    Order {
+        scenes: 60,
+        captions: 1,
+        side: 64,
+        seed: 11,
+        source: Pairs::Web,
+        alike: 1,
+        objects: 2,
+        file_rows,
+        group_rows,
+    }
 }
 
 fn made(order: &Order) -> Vec<u8> {
@@ -163,7 +173,24 @@ fn in_a_world_of_single_things_no_picture_and_no_text_has_two() {
     for number in 0..order.scenes {
         assert_eq!(picture(number, &order).0.objects.len(), 1);
         let rows = rows_of(number, &order).unwrap();
-        assert!(rows.iter().all(|row| crate::parse::parse(&row.caption).is_none_or(|claims| claims.second.is_none())));
+        assert!(rows.iter().all(|row| parse(&row.caption).is_none_or(|claims| claims.second.is_none())));
     }
-    assert!((0..order.scenes).any(|number| picture(number, &Order { objects: 2, ..order.clone() }).0.objects.len() == 2));
+    assert!(
+        (0..order.scenes).any(|number| picture(number, &Order { objects: 2, ..order.clone() }).0.objects.len() == 2)
+    );
+}
+
+#[test]
+fn a_text_of_one_is_not_true_of_the_others_of_its_family() {
+    let order = Order { alike: 4, captions: 3, source: Pairs::Human, scenes: 400, ..order() };
+    for number in 0..order.scenes {
+        let own = picture(number, &order).0;
+        let first = number - number % 4;
+        for row in rows_of(number, &order).unwrap() {
+            assert_eq!(truth(&row.caption, &own), Verdict::True, "{number}");
+            for other in (first..first + 4).map(|other| picture(other, &order).0).filter(|other| *other != own) {
+                assert_eq!(truth(&row.caption, &other), Verdict::False, "{number}: {:?} of {other:?}", row.caption);
+            }
+        }
+    }
 }
