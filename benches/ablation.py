@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """BLIP's ablations (tables 1, 2 and 4), small, on `capfilt demo`'s world, where truth is known. Writes benches/ABLATION.md and its plots.
 
-usage: ablation.py [--seeds 3] [--steps 2500] [--human 8000] [--web 32000] [--test 500] [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
+usage: ablation.py [--seeds 3] [--steps 800] [--base 24000] [--human 8000] [--web 16000] [--test 200] [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
 
 For each seed: MED is pre-trained on people's pairs and noisy web pairs; a filter and a captioner are fine-tuned on people's pairs; they clean
 the web pairs; and MED is pre-trained anew, for as many steps, on what each row of a table leaves:
@@ -10,29 +10,45 @@ the web pairs; and MED is pre-trained anew, for as many steps, on what each row 
   C      those and all written texts               C+F   the texts of both kinds that the filter keeps
   beam   C+F, captions searched and not sampled    shared   C+F by one model that was fine-tuned as filter and captioner together
 
-People's pairs are in all of them. Judged is the MED itself, without further fine-tuning, on pictures nobody was trained on. Every step is
-done once and found again: a run that was ended goes on where it was.
+People's pairs are in all of them. Every MED's image encoder begins with that of one captioner of other pictures, as the paper's begins with a
+ViT that knows ImageNet's labels; its text towers begin with chance. Judged is the MED itself, without further fine-tuning, on pictures nobody was trained on. Every step is
+done once and found again: a run that was ended goes on where it was. Models this small compute fastest on one core each, so as many steps
+run side by side as there are cores.
 """
-import argparse, datetime, json, os, pathlib, platform, shutil, statistics, subprocess, sys, time
+import argparse, concurrent.futures, datetime, json, os, pathlib, platform, queue, shutil, statistics, subprocess, sys, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS = ["none", "F", "C", "C+F", "beam", "shared"]
-SIZES = {"image_size": 48, "patch_size": 8, "vision_width": 96, "vision_layers": 4, "vision_heads": 3, "text_width": 96, "text_layers": 3, "text_heads": 3, "positions": 48, "projection": 48}
-BATCH = 128
+SIZES = {"image_size": 48, "patch_size": 8, "vision_width": 96, "vision_layers": 3, "vision_heads": 3, "text_width": 96, "text_layers": 2, "text_heads": 3, "positions": 48, "projection": 48}
+BATCH = 64
+
+
+def side_by_side(**calls):
+    """What each of some calls gives, by name; they run at once and wait for cores."""
+    with concurrent.futures.ThreadPoolExecutor(len(calls)) as threads:
+        running = {name: threads.submit(call) for name, call in calls.items()}
+        return {name: one.result() for name, one in running.items()}
 
 
 class Ablation:
-    def __init__(self, args, seed):
-        self.args, self.seed, self.work = args, seed, args.work / f"seed-{seed}"
+    """One seed. `cores`: those that nobody computes on; `vision`: weights that image encoders begin with."""
+
+    def __init__(self, args, cores, seed, vision=None):
+        self.args, self.cores, self.seed, self.vision, self.work = args, cores, seed, vision, args.work / f"seed-{seed}"
         self.work.mkdir(parents=True, exist_ok=True)
 
-    def capfilt(self, *arguments):
-        """Runs the program; what it says goes to a log, what it prints comes back."""
-        with open(self.work / "log.txt", "a") as log:
-            print("$ capfilt", *arguments, file=log, flush=True)
-            done = subprocess.run([self.args.binary, *map(str, arguments)], stdout=subprocess.PIPE, stderr=log, text=True)
+    def capfilt(self, log, *arguments):
+        """Runs the program on one core; what it says goes to a log, what it prints comes back."""
+        path, core = self.work / f"{log}.log", self.cores.get()
+        try:
+            with open(path, "a") as said:
+                print("$ capfilt", *arguments, file=said, flush=True)
+                command = ["taskset", "-c", str(core), self.args.binary, *map(str, arguments)]
+                done = subprocess.run(command, stdout=subprocess.PIPE, stderr=said, text=True)
+        finally:
+            self.cores.put(core)
         if done.returncode not in (0, 1):
-            sys.exit(f"ablation: capfilt {' '.join(map(str, arguments))} ended with {done.returncode}; see {self.work / 'log.txt'}")
+            raise RuntimeError(f"capfilt {' '.join(map(str, arguments))} ended with {done.returncode}; see {path}")
         return done.stdout
 
     def step(self, name, make):
@@ -47,26 +63,36 @@ class Ablation:
         return json.loads(path.read_text())
 
     def data(self):
-        self.capfilt("demo", "--make-vocabulary", self.work / "vocabulary")
+        self.capfilt("data", "demo", "--make-vocabulary", self.work / "vocabulary")
         for name, kind, scenes, more in [("human", "human", self.args.human, ["--alike", 4]), ("web", "web", self.args.web, []), ("test", "human", self.args.test, ["--captions-per-scene", 2])]:
             seed = 1000 * self.seed + len(name)
-            self.capfilt("demo", "--make-data", self.work / name, "--kind", kind, "--scenes", scenes, "--side", 64, "--seed", seed, *more)
+            self.capfilt("data", "demo", "--make-data", self.work / name, "--kind", kind, "--scenes", scenes, "--side", 64, "--objects", 1, "--seed", seed, *more)
+
+    def base(self):
+        """Where all image encoders begin; made once for all seeds."""
+        def make():
+            data, sizes = self.work / "base-data", {f"sizes.{key}": value for key, value in SIZES.items()}
+            self.capfilt("base", "demo", "--make-vocabulary", self.work / "vocabulary")
+            self.capfilt("base", "demo", "--make-data", data, "--kind", "human", "--scenes", self.args.base, "--side", 64, "--objects", 1, "--seed", 99)
+            settings = {"model.vocabulary": str(self.work / "vocabulary"), "model.waves": 1.0, "objective.losses": ["lm"], "run.max_steps": 3 * self.args.steps}
+            return self.train("pretrain", "base", [{"url": str(data)}], sizes | settings) + "/model.safetensors"
+        return self.step("base", make)
 
     def train(self, task, name, sources, settings):
-        run = {"folder": str(self.work / name), "seed": self.seed, "precision": "auto", "batch": BATCH, "together": 4, "log_every": 50, "save_every": 500, "keep": 1, "cache_gib": 4.0, "epochs": 1000}
-        fixed = {"run": run, "augment": {"crop": "squash", "flip": 0.0, "operations": 0}, "optimizer": {"learning_rate": 1e-3, "warmup_steps": 50, "schedule": "decay", "decay": 1.0, "clip_norm": 1.0},
-                 "objective": {"queue": 4096, "min_temperature": 0.05}, "model": {"dropout": 0.0, "image_size": 0}}
+        run = {"folder": str(self.work / name), "seed": self.seed, "precision": "auto", "batch": BATCH, "together": 4, "log_every": 50, "save_every": 200, "keep": 1, "cache_gib": 4.0, "epochs": 1000}
+        fixed = {"run": run, "augment": {"crop": "squash", "flip": 0.0, "operations": 0}, "optimizer": {"learning_rate": 1.5e-3, "min_learning_rate": 1e-5, "warmup_steps": 50, "schedule": "cosine-steps", "clip_norm": 1.0},
+                 "objective": {"queue": 4096, "min_temperature": 0.05, "contrast_weight": 0.05, "label_smoothing": 0.0}, "model": {"dropout": 0.0, "image_size": 0}}
         for key, value in settings.items():
             table, key = key.split(".")
             fixed.setdefault(table, {})[key] = value
         text = "".join(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()) for table, keys in fixed.items())
         (self.work / f"{name}.toml").write_text(text + "".join("[[data]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in source.items()) for source in sources))
-        self.capfilt("train", task, "-c", self.work / f"{name}.toml")
+        self.capfilt(name, "train", task, "-c", self.work / f"{name}.toml")
         return str(self.work / name / "model")
 
     def pretrain(self, name, sources):
         sizes = {f"sizes.{key}": value for key, value in SIZES.items()}
-        return self.step(name, lambda: self.train("pretrain", name, sources, sizes | {"model.vocabulary": str(self.work / "vocabulary"), "run.max_steps": self.args.steps}))
+        return self.step(name, lambda: self.train("pretrain", name, sources, sizes | {"model.vocabulary": str(self.work / "vocabulary"), "model.vision_weights": self.vision, "run.max_steps": self.args.steps}))
 
     def human(self):
         return {"url": str(self.work / "human")}
@@ -78,14 +104,14 @@ class Ablation:
         def run():
             shutil.rmtree(url, ignore_errors=True)
             (self.work / f"{name}.toml").write_text(f'[job]\nurl = "{url}"\nseed = {self.seed}\n[input]\nurl = "{self.work / "web"}"\n[models]\ncaptioner = "{captioner}"\nfilter = "{filter_}"\n[captioner]\nmax_length = 30\n[shards]\nrows = 4000\n[workers]\nbatch = 64\n')
-            self.capfilt("run", "-c", self.work / f"{name}.toml", *(part for one in settings for part in ("-s", one)))
-            return json.loads(self.capfilt("demo", "--truth", url, "--json", "--input", self.work / "web"))
+            self.capfilt(name, "run", "-c", self.work / f"{name}.toml", *(part for one in settings for part in ("-s", one)))
+            return json.loads(self.capfilt(name, "demo", "--truth", url, "--json", "--input", self.work / "web"))
         return self.step(name, run)
 
     def judged(self, name, model):
         def judge():
-            retrieval = json.loads(self.capfilt("eval", "retrieval", "--model", model, "--input", self.work / "test", "--batch", 64, "--json"))
-            captions = json.loads(self.capfilt("eval", "caption", "--model", model, "--input", self.work / "test", "--batch", 64, "--truth", "--max-length", 30, "--prompt", "", "--json"))
+            retrieval = json.loads(self.capfilt(name, "eval", "retrieval", "--model", model, "--input", self.work / "test", "--batch", 64, "--json"))
+            captions = json.loads(self.capfilt(name, "eval", "caption", "--model", model, "--input", self.work / "test", "--batch", 64, "--truth", "--max-length", 30, "--prompt", "", "--json"))
             return {"text R@1": retrieval["text_by_match"]["r1"], "image R@1": retrieval["image_by_match"]["r1"], "CIDEr-D": 100 * captions["cider"], "captions true": 100 * captions["true"]}
         return self.step(f"{name}-judged", judge)
 
@@ -93,16 +119,23 @@ class Ablation:
         self.step("data", self.data)
         web = {"url": str(self.work / "web")}
         first = self.pretrain("none", [self.human(), web])
-        tune = {"model.from": first, "run.max_steps": self.args.steps // 3}
-        filter_ = self.step("filter", lambda: self.train("filter", "filter", [self.human()], tune))
-        captioner = self.step("captioner", lambda: self.train("captioner", "captioner", [self.human()], tune))
-        both = self.step("both", lambda: self.train("pretrain", "both", [self.human()], tune | {"objective.image_ids": True, "objective.prompt": "a picture of "}))
-        cleaned = {"job": self.clean("job", captioner, filter_), "beam": self.clean("job-beam", captioner, filter_, "captioner.method=beam"), "shared": self.clean("job-shared", both, both)}
-        self.clean("job-all", captioner, filter_, "filter.web_threshold=0.0", "filter.synthetic_threshold=0.0")
+        tune = {"model.from": first, "run.max_steps": self.args.steps // 2, "optimizer.learning_rate": 1e-3}
+        both = tune | {"objective.image_ids": True, "objective.prompt": "a picture of "}
+        tuned = side_by_side(
+            filter=lambda: self.step("filter", lambda: self.train("filter", "filter", [self.human()], tune)),
+            captioner=lambda: self.step("captioner", lambda: self.train("captioner", "captioner", [self.human()], tune)),
+            both=lambda: self.step("both", lambda: self.train("pretrain", "both", [self.human()], both)))
+        decoupled = tuned["captioner"], tuned["filter"]
+        cleaned = side_by_side(
+            job=lambda: self.clean("job", *decoupled),
+            beam=lambda: self.clean("job-beam", *decoupled, "captioner.method=beam"),
+            shared=lambda: self.clean("job-shared", tuned["both"], tuned["both"]),
+            all=lambda: self.clean("job-all", *decoupled, "filter.web_threshold=0.0", "filter.synthetic_threshold=0.0"))
         job = lambda name, texts: {"job": str(self.work / name), "texts": texts}
-        sources = {"F": [job("job", "web")], "C": [job("job-all", "both")], "C+F": [job("job", "both")], "beam": [job("job-beam", "both")], "shared": [job("job-shared", "both")]}
-        models = {"none": first} | {row: self.pretrain(row, [self.human(), *of]) for row, of in sources.items()}
-        return {"rows": {row: self.judged(row, model) for row, model in models.items()}, "cleaned": cleaned}
+        sources = {"F": job("job", "web"), "C": job("job-all", "both"), "C+F": job("job", "both"), "beam": job("job-beam", "both"), "shared": job("job-shared", "both")}
+        one = lambda row: lambda: self.judged(row, self.pretrain(row, [self.human(), sources[row]]))
+        rows = side_by_side(none=lambda: self.judged("none", first), **{row: one(row) for row in sources})
+        return {"rows": rows, "cleaned": cleaned}
 
 
 def spread(values):
@@ -149,7 +182,7 @@ def report(args, results):
         plot(folder / f"{file}.svg", name, ROWS, {row: [one["rows"][row][name] for one in results] for row in ROWS})
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     text = ["# BLIP's ablations, small", "", f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, mean ± standard deviation. {args.human} pairs of people, {args.web} web pairs (40 % true), {args.test} test pictures with two texts each; "
-            f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} pairs, filter and captioner {args.steps // 3}. Per cent; CIDEr-D times 100.", "",
+            f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} pairs, filter and captioner {args.steps // 2}. Per cent; CIDEr-D times 100.", "",
             "## Table 1: what is learnt from", "", *table(results, ROWS[:4], "texts"), "", *(f"![{name}](ablation/{name}.svg)" for name in ("captions-true", "cider", "text-r1", "image-r1")), "",
             "## Table 2: searched or sampled", "", *noise(results, [("nucleus", "job"), ("beam", "beam")], "captions"), "", *table(results, ["C+F", "beam"], "learnt from"), "",
             "## Table 4: one model for both, or one each", "", *noise(results, [("decoupled", "job"), ("shared", "shared")], "filter and captioner"), "", *table(results, ["C+F", "shared"], "learnt from"), ""]
@@ -162,14 +195,20 @@ def report(args, results):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--seeds", type=int, default=3)
-    p.add_argument("--steps", type=int, default=2500)
+    p.add_argument("--steps", type=int, default=800)
+    p.add_argument("--base", type=int, default=24_000, help="pictures of the captioner whose image encoder all begin with")
     p.add_argument("--human", type=int, default=8000, help="pairs of people")
-    p.add_argument("--web", type=int, default=32_000, help="web pairs")
-    p.add_argument("--test", type=int, default=500, help="test pictures")
+    p.add_argument("--web", type=int, default=16_000, help="web pairs")
+    p.add_argument("--test", type=int, default=200, help="test pictures")
     p.add_argument("--work", type=pathlib.Path, default=ROOT / "out/ablation")
     p.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/capfilt")
     args = p.parse_args()
-    report(args, [Ablation(args, seed).run() for seed in range(1, args.seeds + 1)])
+    cores = queue.Queue()
+    for core in sorted(os.sched_getaffinity(0)):
+        cores.put(core)
+    vision = Ablation(args, cores, 0).base()
+    seeds = {f"seed {seed}": Ablation(args, cores, seed, vision).run for seed in range(1, args.seeds + 1)}
+    report(args, list(side_by_side(**seeds).values()))
 
 
 main()

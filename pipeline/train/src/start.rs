@@ -169,7 +169,7 @@ impl Start {
             return Ok(None);
         }
         if let (Some(rest), Some((_, file))) = (name.strip_prefix("vision_model."), &mut self.vision) {
-            let stored = file.shapes().into_keys().find(|stored| vision_name(stored) == rest);
+            let stored = file.shapes().into_keys().find(|stored| of_vision(stored) == rest);
             return Ok(stored.map(|stored| file.read(&stored)).transpose()?);
         }
         if let (Some(names), Some((_, file))) = (bert_names(name), &mut self.text) {
@@ -190,6 +190,14 @@ fn other_tower_s(name: &str) -> String {
     match name.strip_prefix("text_encoder.") {
         Some(rest) => format!("text_decoder.bert.{rest}"),
         None => name.replace("text_decoder.bert.", "text_encoder."),
+    }
+}
+
+/// A vision tower's tensor by its name within the tower, from the names of timm, of BLIP's original files or of Hugging Face's.
+fn of_vision(stored: &str) -> String {
+    match stored.strip_prefix("vision_model.") {
+        Some(rest) => rest.to_owned(),
+        None => vision_name(stored.strip_prefix("visual_encoder.").unwrap_or(stored)),
     }
 }
 

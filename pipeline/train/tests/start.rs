@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use capfilt_med::checkpoint::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
 use capfilt_train::{parameters::Layout, start::Start, towers::Parts};
 use std::path::Path;
@@ -161,6 +162,31 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
     let again = |seed| Start::open(&model, &sizes()).unwrap().weights(&layout, seed).unwrap();
     assert_eq!(named[cross], layout.named(&again(1)).unwrap()[cross]);
     assert_ne!(named[cross], layout.named(&again(2)).unwrap()[cross]);
+}
+
+#[test]
+fn a_blip_s_vision_tower_is_a_start_for_another_whatever_its_names() {
+    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let model = model(folder.path());
+    tch::manual_seed(6);
+    save(&deit(8), &model.vision_weights);
+    save(&bert(), &model.text_weights);
+    let mut start = Start::open(&model, &sizes()).unwrap();
+    let layout = layout(&start);
+    let first = layout.named(&start.weights(&layout, 1).unwrap()).unwrap();
+    for names in [str::to_owned, original_name] {
+        let stored: Vec<_> = first.iter().map(|(name, tensor)| (names(name), tensor.shallow_clone())).collect();
+        save(&stored, &model.vision_weights);
+        let second = Start::open(&model, &sizes()).unwrap().weights(&layout, 2).unwrap();
+        let second = layout.named(&second).unwrap();
+        for (name, tensor) in first.iter().filter(|(name, _)| name.starts_with("vision_model.")) {
+            assert_eq!(&second[name], tensor, "{name}");
+        }
+        // What is no part of the vision tower does not come from there.
+        let cross = "text_encoder.encoder.layer.0.crossattention.self.key.weight";
+        assert_ne!(second[cross], first[cross]);
+    }
 }
 
 #[test]
