@@ -12,7 +12,8 @@ the web pairs; and MED is pre-trained anew, for as many steps, on what each row 
 
 People's pairs are in all of them. Every MED's image encoder begins with that of one captioner of other pictures, as the paper's begins with a
 ViT that knows ImageNet's labels; its text towers begin with chance. Judged is the MED itself, without further fine-tuning, on pictures nobody was trained on. Every step is
-done once and found again: a run that was ended goes on where it was. Models this small compute fastest on one core each, so as many steps
+done once and found again: a run that was ended goes on where it was. What a seed gave is kept in benches/ablation/seed-N.json with its settings,
+and taken from there while they are the same. Models this small compute fastest on one core each, so as many steps
 run side by side as there are cores.
 """
 import argparse, concurrent.futures, datetime, json, os, pathlib, platform, queue, shutil, statistics, subprocess, sys, time
@@ -21,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ROWS = ["none", "F", "C", "C+F", "beam", "shared"]
 SIZES = {"image_size": 48, "patch_size": 8, "vision_width": 96, "vision_layers": 3, "vision_heads": 3, "text_width": 96, "text_layers": 2, "text_heads": 3, "positions": 48, "projection": 48}
 BATCH = 64
+FOLDER = ROOT / "benches/ablation"
 
 
 def side_by_side(**calls):
@@ -80,7 +82,7 @@ class Ablation:
 
     def train(self, task, name, sources, settings):
         run = {"folder": str(self.work / name), "seed": self.seed, "precision": "auto", "batch": BATCH, "together": 4, "log_every": 50, "save_every": 200, "keep": 1, "cache_gib": 4.0, "epochs": 1000}
-        fixed = {"run": run, "augment": {"crop": "squash", "flip": 0.0, "operations": 0}, "optimizer": {"learning_rate": 1.5e-3, "min_learning_rate": 1e-5, "warmup_steps": 50, "schedule": "cosine-steps", "clip_norm": 1.0},
+        fixed = {"run": run, "augment": {"crop": "squash", "flip": 0.0, "operations": 0}, "optimizer": {"learning_rate": 1.5e-3, "warmup_steps": 50, "schedule": "decay", "decay": 1.0, "clip_norm": 1.0},
                  "objective": {"queue": 4096, "min_temperature": 0.05, "contrast_weight": 0.05, "label_smoothing": 0.0}, "model": {"dropout": 0.0, "image_size": 0}}
         for key, value in settings.items():
             table, key = key.split(".")
@@ -137,6 +139,16 @@ class Ablation:
         rows = side_by_side(none=lambda: self.judged("none", first), **{row: one(row) for row in sources})
         return {"rows": rows, "cleaned": cleaned}
 
+    def result(self):
+        """The seed's numbers, from its file if they are there in the same settings."""
+        path = FOLDER / f"seed-{self.seed}.json"
+        settings = {name: getattr(self.args, name) for name in ("steps", "base", "human", "web", "test")} | {"batch": BATCH, "sizes": SIZES}
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        if kept.get("settings") != settings:
+            kept = {"settings": settings} | self.run()
+            path.write_text(json.dumps(kept, indent=1) + "\n")
+        return kept
+
 
 def spread(values):
     return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
@@ -176,10 +188,8 @@ def noise(results, rows, heading):
 
 
 def report(args, results):
-    folder = ROOT / "benches/ablation"
-    folder.mkdir(exist_ok=True)
     for name, file in [("captions true", "captions-true"), ("CIDEr-D", "cider"), ("text R@1", "text-r1"), ("image R@1", "image-r1")]:
-        plot(folder / f"{file}.svg", name, ROWS, {row: [one["rows"][row][name] for one in results] for row in ROWS})
+        plot(FOLDER / f"{file}.svg", name, ROWS, {row: [one["rows"][row][name] for one in results] for row in ROWS})
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     text = ["# BLIP's ablations, small", "", f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, mean ± standard deviation. {args.human} pairs of people, {args.web} web pairs (40 % true), {args.test} test pictures with two texts each; "
             f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} pairs, filter and captioner {args.steps // 2}. Per cent; CIDEr-D times 100.", "",
@@ -206,8 +216,9 @@ def main():
     cores = queue.Queue()
     for core in sorted(os.sched_getaffinity(0)):
         cores.put(core)
+    FOLDER.mkdir(exist_ok=True)
     vision = Ablation(args, cores, 0).base()
-    seeds = {f"seed {seed}": Ablation(args, cores, seed, vision).run for seed in range(1, args.seeds + 1)}
+    seeds = {f"seed {seed}": Ablation(args, cores, seed, vision).result for seed in range(1, args.seeds + 1)}
     report(args, list(side_by_side(**seeds).values()))
 
 

@@ -3,15 +3,14 @@
 use crate::support::{capfilt, expect, repo, stdout, tables::json_of};
 use serde_json::json;
 
-/// What the shipped models reach on the shipped pictures (demo/README.md), less half a point for another processor's rounding:
-/// areas under ROC curves, and shares in per cent.
-const REACHED: [(&str, f64); 6] = [
-    ("auc_swapped", 0.921),
-    ("auc_unrelated", 0.984),
-    ("web_kept_true", 90.5),
-    ("web_true_kept", 60.6),
+/// What is promised of the shipped models on the shipped pictures (demo/README.md): areas under ROC curves, and shares in per cent.
+const PROMISED: [(&str, f64); 6] = [
+    ("auc_swapped", 0.95),
+    ("auc_unrelated", 0.99),
+    ("web_kept_true", 92.9),
+    ("web_true_kept", 90.0),
     ("synthetic_true_raw", 92.4),
-    ("synthetic_kept_true", 96.6),
+    ("synthetic_kept_true", 95.0),
 ];
 
 #[test]
@@ -25,7 +24,7 @@ fn the_shipped_models_keep_what_is_true_and_little_else() {
     truth.current_dir(repo()).args(["demo", "--json", "--truth", &url, "--input", "demo/web"]);
     let found = json_of(&mut truth);
     assert_eq!([&found["rows"], &found["missing_keys"], &found["doubled_keys"]], [&json!(2400), &json!(0), &json!(0)]);
-    for (figure, least) in REACHED {
+    for (figure, least) in PROMISED {
         let value = found[figure].as_f64().unwrap();
         assert!(value >= least, "{figure}: {value}, promised {least}\n{found:#}");
     }

@@ -345,7 +345,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         matching: has(Loss::Itm),
         decoder: has(Loss::Lm),
         dropout: settings.model.dropout,
-        drop_path: settings.model.drop_path,
+        drop_path: if settings.model.freeze_vision { 0.0 } else { settings.model.drop_path },
     };
     let most = settings.objective.max_tokens.into();
     if start.config.text.max_position_embeddings < most {
@@ -356,7 +356,10 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
     }
     let layout = Layout::new(&parts, settings.model.sharing);
     let vector = start.weights(&layout, settings.run.seed)?;
-    let parameters = Parameters::new(layout, &vector, device)?;
+    let mut parameters = Parameters::new(layout, &vector, device)?;
+    if settings.model.freeze_vision {
+        parameters.freeze("vision_model.")?;
+    }
     let memory = if parts.contrast {
         let towers = MomentumTowers::new(&parameters)?;
         let (projection, length) = (start.config.projection, i64::from(settings.objective.queue));
@@ -378,6 +381,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         device,
         kind: precision,
         checkpoint_blocks: settings.model.checkpoint_blocks,
+        vision_is_frozen: settings.model.freeze_vision,
         parts,
     })
 }

@@ -40,6 +40,7 @@ fn model(folder: &Path) -> Model {
         dropout: 0.0,
         drop_path: 0.0,
         checkpoint_blocks: false,
+        freeze_vision: false,
     }
 }
 

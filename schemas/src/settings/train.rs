@@ -72,6 +72,7 @@ pub struct Model {
     pub dropout: f64,
     pub drop_path: f64,
     pub checkpoint_blocks: bool,
+    pub freeze_vision: bool,
 }
 
 /// What the two text towers share while they are trained together (BLIP, table 3).
@@ -111,6 +112,8 @@ pub struct Objective {
     pub min_temperature: f64,
     /// What the contrast's loss counts beside the others.
     pub contrast_weight: f64,
+    /// Of matching: images for each text, and texts for each image.
+    pub negatives: u32,
     pub image_ids: bool,
     pub label_smoothing: f64,
     pub prompt: String,
@@ -224,6 +227,12 @@ impl Training {
                 "objective.losses",
                 "itm".into(),
                 "matching draws its negatives by the contrast: add \"itc\"",
+            ),
+            (
+                objective.negatives == 0 || objective.negatives >= batch.max(2),
+                "objective.negatives",
+                objective.negatives.to_string(),
+                "at least 1, and fewer than run.batch: they are the batch's other pairs",
             ),
             (objective.max_tokens < 4, "objective.max_tokens", objective.max_tokens.to_string(), "no word would fit"),
             (
