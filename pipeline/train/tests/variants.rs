@@ -177,7 +177,7 @@ fn a_frozen_vision_tower_stays_and_the_others_learn_as_beside_one_that_learns() 
     // The optimiser writes into the learners' vector, which is this one, and clears its gradient.
     let (before, other) = (vector.copy(), other.copy());
     let mut adamw = AdamW::new(texts.parameters.vector()).unwrap();
-    texts.parameters.step(&mut adamw, &optimizer, 1e-2).unwrap();
+    let _ = texts.parameters.step(&mut adamw, &optimizer, 1e-2).unwrap();
     let moved = texts.parameters.vector().detach() - &before;
     for entry in layout.entries() {
         let of = |tensor: &Tensor| tensor.narrow(0, entry.start, entry.len()).abs().max().double_value(&[]);
