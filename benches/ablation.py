@@ -33,10 +33,12 @@ def side_by_side(**calls):
 
 
 class Ablation:
-    """One seed. `cores`: those that nobody computes on; `vision`: weights that image encoders begin with."""
+    """One seed. `cores`: those that nobody computes on; `vision`: weights that image encoders begin with, set before it runs."""
 
-    def __init__(self, args, cores, seed, vision=None):
-        self.args, self.cores, self.seed, self.vision, self.work = args, cores, seed, vision, args.work / f"seed-{seed}"
+    def __init__(self, args, cores, seed):
+        self.args, self.cores, self.seed, self.vision, self.work = args, cores, seed, None, args.work / f"seed-{seed}"
+        self.file = FOLDER / f"seed-{seed}.json"
+        self.settings = {name: getattr(args, name) for name in ("steps", "base", "human", "web", "test")} | {"batch": BATCH, "sizes": SIZES}
         self.work.mkdir(parents=True, exist_ok=True)
 
     def capfilt(self, log, *arguments):
@@ -139,14 +141,17 @@ class Ablation:
         rows = side_by_side(none=lambda: self.judged("none", first), **{row: one(row) for row in sources})
         return {"rows": rows, "cleaned": cleaned}
 
+    def kept(self):
+        """The seed's numbers from its file, if they are there in the same settings."""
+        kept = json.loads(self.file.read_text()) if self.file.exists() else {}
+        return kept if kept.get("settings") == self.settings else None
+
     def result(self):
-        """The seed's numbers, from its file if they are there in the same settings."""
-        path = FOLDER / f"seed-{self.seed}.json"
-        settings = {name: getattr(self.args, name) for name in ("steps", "base", "human", "web", "test")} | {"batch": BATCH, "sizes": SIZES}
-        kept = json.loads(path.read_text()) if path.exists() else {}
-        if kept.get("settings") != settings:
-            kept = {"settings": settings} | self.run()
-            path.write_text(json.dumps(kept, indent=1) + "\n")
+        """The seed's numbers, kept or made."""
+        kept = self.kept()
+        if kept is None:
+            kept = {"settings": self.settings} | self.run()
+            self.file.write_text(json.dumps(kept, indent=1) + "\n")
         return kept
 
 
@@ -217,8 +222,12 @@ def main():
     for core in sorted(os.sched_getaffinity(0)):
         cores.put(core)
     FOLDER.mkdir(exist_ok=True)
-    vision = Ablation(args, cores, 0).base()
-    seeds = {f"seed {seed}": Ablation(args, cores, seed, vision).result for seed in range(1, args.seeds + 1)}
+    seeds = [Ablation(args, cores, seed) for seed in range(1, args.seeds + 1)]
+    if any(seed.kept() is None for seed in seeds):
+        vision = Ablation(args, cores, 0).base()
+        for seed in seeds:
+            seed.vision = vision
+    seeds = {f"seed {seed.seed}": seed.result for seed in seeds}
     report(args, list(side_by_side(**seeds).values()))
 
 

@@ -30,7 +30,8 @@ impl MomentumTowers {
         })
     }
 
-    /// Features of a batch, without a gradient; `states`: of its images, where they are known. The towers are in training mode as the learning ones are: they drop too.
+    /// Features of a batch, without a gradient; `states`: of its images, where they are known. The towers are in training
+    /// mode as the learning ones are: they drop too.
     pub fn features(
         &self,
         parameters: &Parameters,
