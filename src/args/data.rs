@@ -121,6 +121,9 @@ pub struct DemoDataArgs {
     /// So many pictures after one another show one scene, changed in one thing: a text of one is just not true of the others
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub alike: u64,
+    /// In what they differ: anything, or only places, where every picture shows two shapes, in four at most
+    #[arg(long, default_value = "anything", conflicts_with_all = ["make_vocabulary", "truth"])]
+    pub vary: DemoVary,
     /// Shapes in a picture at most; with one there is no left and right to learn
     #[arg(long, value_name = "N", default_value_t = MOST_OBJECTS, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub objects: u8,
@@ -139,6 +142,12 @@ pub struct DemoDataArgs {
     /// Also write the first pictures as one PNG, to look at
     #[arg(long, value_name = "FILE.png", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub contact_sheet: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DemoVary {
+    Anything,
+    Places,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

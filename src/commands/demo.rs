@@ -3,13 +3,14 @@
 mod truth;
 
 use crate::{
-    args::{DemoArgs, DemoDataArgs, DemoKind},
+    args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary},
     exit::{Blame as _, Ending, Exit},
     say,
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use capfilt_world::{
-    files::{MakeError, Order, Pairs, make},
+    files::{MakeError, Order, Pairs, Vary, make},
+    scene::MOST_OBJECTS,
     sheet, vocabulary,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -34,8 +35,12 @@ pub async fn run(args: &DemoArgs) -> Ending {
 fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let source = if asked.kind == DemoKind::Human { Pairs::Human } else { Pairs::Web };
     let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
+    let vary = if asked.vary == DemoVary::Places { Vary::Places } else { Vary::Anything };
+    if vary == Vary::Places && asked.objects < MOST_OBJECTS {
+        return Err(anyhow!("one shape has no place beside another: --vary places needs two, --objects says 1")).usage();
+    }
     let DemoDataArgs { side, seed, alike, objects, file_rows, group_rows, .. } = *asked;
-    let order = Order { scenes, captions, side, seed, source, alike, objects, file_rows, group_rows };
+    let order = Order { scenes, captions, side, seed, source, alike, vary, objects, file_rows, group_rows };
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left").expect("the template is sound");
     let bar = say::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
     let mut said = Instant::now();

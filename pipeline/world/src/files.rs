@@ -32,6 +32,8 @@ pub struct Order {
     pub source: Pairs,
     /// So many scenes after one another are alike: one, and others that each differ from it in one thing. 1: none are.
     pub alike: u64,
+    /// In what they differ.
+    pub vary: Vary,
     /// Of a scene at most: 1 or 2.
     pub objects: u8,
     /// Rows of a file, and of a row group; a group is in memory at once, at 96 pixels a side about 5 kB a row.
@@ -58,6 +60,14 @@ impl Pairs {
             Self::Web => "web",
         }
     }
+}
+
+/// In what scenes differ that are alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vary {
+    Anything,
+    /// In where two objects are, which is hardest to tell; every scene has two.
+    Places,
 }
 
 /// Why pairs could not be made.
@@ -160,9 +170,13 @@ fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, Random) {
 
 /// A scene of its own, or one like that at the head of its family.
 fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
-    match number % order.alike.max(1) {
-        0 => Scene::of_at_most(order.objects, random),
-        behind => Scene::of_at_most(order.objects, &mut numbers(number - behind, order)).varied(random),
+    let behind = number % order.alike.max(1);
+    let mut head = numbers(number - behind, order);
+    match (order.vary, behind) {
+        (Vary::Anything, 0) => Scene::of_at_most(order.objects, random),
+        (Vary::Anything, _) => Scene::of_at_most(order.objects, &mut head).varied(random),
+        (Vary::Places, 0) => Scene::pair(random),
+        (Vary::Places, _) => Scene::pair(&mut head).turned(behind),
     }
 }
 

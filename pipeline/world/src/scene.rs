@@ -162,6 +162,28 @@ impl Scene {
         }
     }
 
+    /// A scene with two objects.
+    pub fn pair(random: &mut Random) -> Self {
+        loop {
+            let scene = Self::any(random);
+            if scene.axis.is_some() {
+                return scene;
+            }
+        }
+    }
+
+    /// The same objects in the `turn`-th of their four places, this scene's being the 0th; of one object there is one.
+    pub fn turned(&self, turn: u64) -> Self {
+        let mut scene = self.clone();
+        if turn & 1 == 1 {
+            scene.objects.reverse();
+        }
+        if turn & 2 == 2 {
+            scene.axis = scene.axis.map(|axis| if axis == Axis::Across { Axis::Down } else { Axis::Across });
+        }
+        scene
+    }
+
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a scene has only names and a number")
     }
@@ -225,6 +247,20 @@ mod tests {
             let turned = scene.objects.iter().eq(varied.objects.iter().rev()) && scene.objects.len() == 2;
             let others = usize::from(scene.background != varied.background) + usize::from(scene.axis != varied.axis);
             assert!(of_objects + others == 1 || turned && others == 0, "{number}: {scene:?} {varied:?}");
+        }
+    }
+
+    #[test]
+    fn two_objects_have_four_places() {
+        for number in 0..100 {
+            let scene = Scene::pair(&mut of(9, Purpose::Human, number));
+            let turns: Vec<Scene> = (0..4).map(|turn| scene.turned(turn)).collect();
+            for (turn, turned) in turns.iter().enumerate() {
+                assert!(turns[..turn].iter().all(|other| other != turned), "{turns:?}");
+                assert!(scene.objects.iter().all(|object| turned.objects.contains(object)));
+                assert_eq!(turned.background, scene.background);
+            }
+            assert_eq!(scene.turned(4), scene);
         }
     }
 

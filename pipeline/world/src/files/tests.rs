@@ -12,6 +12,7 @@ fn order() -> Order {
         seed: 11,
         source: Pairs::Web,
         alike: 1,
+        vary: Vary::Anything,
         objects: 2,
         file_rows,
         group_rows,
@@ -165,6 +166,20 @@ fn alike_scenes_come_in_families_of_their_own_pictures() {
     heads.dedup();
     assert!(heads.len() > 12);
     assert_ne!(picture(0, &order).1, picture(1, &order).1);
+}
+
+#[test]
+fn families_that_vary_in_places_show_two_things_in_all_their_places() {
+    let order = Order { alike: 4, vary: Vary::Places, source: Pairs::Human, ..order() };
+    for family in 0..15 {
+        let scenes: Vec<Scene> = (0..4).map(|member| picture(4 * family + member, &order).0).collect();
+        let turns: Vec<Scene> = (0..4).map(|turn| scenes[0].turned(turn)).collect();
+        assert_eq!(scenes, turns);
+        for row in (0..4).flat_map(|member| rows_of(4 * family + member, &order).unwrap()) {
+            let true_of = scenes.iter().filter(|scene| truth(&row.caption, scene) == Verdict::True).count();
+            assert_eq!(true_of, 1, "{:?}", row.caption);
+        }
+    }
 }
 
 #[test]
