@@ -37,7 +37,8 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
     let vary = if asked.vary == DemoVary::Places { Vary::Places } else { Vary::Anything };
     if vary == Vary::Places && asked.objects < MOST_OBJECTS {
-        return Err(anyhow!("one shape has no place beside another: --vary places needs two, --objects says 1")).usage();
+        return Err(anyhow!("one shape has no place beside another: --vary places needs two, --objects says 1"))
+            .usage();
     }
     let DemoDataArgs { side, seed, alike, objects, file_rows, group_rows, .. } = *asked;
     let order = Order { scenes, captions, side, seed, source, alike, vary, objects, file_rows, group_rows };
