@@ -30,8 +30,6 @@ pub struct Learner {
     /// What the towers compute in; the weights themselves stay as they are.
     pub kind: Kind,
     pub checkpoint_blocks: bool,
-    /// The vision tower stays as it is (Zhai et al. 2022, "LiT"), and nothing is carried back through it.
-    pub vision_is_frozen: bool,
 }
 
 /// What the contrast remembers.
@@ -96,9 +94,8 @@ impl Learner {
             self.parameters.clamp_temperature(self.objective.min_temperature)?;
         }
         let towers = self.parameters.towers(&self.parts, self.kind)?;
-        if self.vision_is_frozen || !self.checkpoint_blocks {
-            let forward = || towers.vision.forward(&prepared.pixels_norm);
-            let states = if self.vision_is_frozen { tch::no_grad(forward)? } else { forward()? };
+        if !self.checkpoint_blocks {
+            let states = towers.vision.forward(&prepared.pixels_norm)?;
             let losses = self.losses(&towers, &states, &prepared, shape, None)?;
             losses.total(self.objective.contrast_weight)?.f_mul_scalar(shape.weight)?.backward();
             return Ok(losses);
@@ -151,14 +148,11 @@ impl Learner {
         let mut keys = None;
         if let (Some(encoder), Some(_)) = (&towers.encoder, &towers.itc) {
             let online = towers.features(states, &batch.texts)?;
-            let contrast = self.contrast(&online, states, batch, shape)?;
+            let contrast = self.contrast(&online, batch, shape)?;
             if let Some(head) = &towers.itm {
                 let negatives = match negatives {
                     Some(negatives) => negatives,
-                    None => {
-                        let likeness = self.likeness(&online, &contrast)?;
-                        Negatives::draw(&likeness, batch.ids.as_ref(), self.objective.negatives)?
-                    }
+                    None => Negatives::draw(&self.likeness(&online, &contrast)?, batch.ids.as_ref())?,
                 };
                 let image = encoder.projected_keys(states)?;
                 let texts = batch.texts.starting_with(self.tokens.enc())?;
@@ -180,20 +174,12 @@ impl Learner {
     }
 
     /// The contrast of a batch; its momentum features go into the queue.
-    fn contrast(
-        &mut self,
-        online: &Features,
-        states: &Tensor,
-        batch: &Prepared,
-        shape: StepShape,
-    ) -> Result<Contrast, TrainError> {
+    fn contrast(&mut self, online: &Features, batch: &Prepared, shape: StepShape) -> Result<Contrast, TrainError> {
         let memory = self.memory.as_mut().ok_or(TrainError::Bug("a contrast without momentum towers"))?;
         if shape.first_of_step {
             memory.towers.follow(&self.parameters, self.objective.momentum)?;
         }
-        // Of a tower that stays as it is, the copy would see the same.
-        let seen = self.vision_is_frozen.then_some(states);
-        let momentum = memory.towers.features(&self.parameters, &self.parts, &batch.pixels_norm, seen, &batch.texts)?;
+        let momentum = memory.towers.features(&self.parameters, &self.parts, &batch.pixels_norm, &batch.texts)?;
         let temperature = self.parameters.temperature()?;
         let found = contrast(online, &momentum, &memory.queue, batch.ids.as_ref(), &temperature, shape.alpha)?;
         let ids = match &batch.ids {

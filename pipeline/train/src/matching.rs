@@ -5,20 +5,20 @@ use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::{contrast::Contrast, texts::TextRows};
 
-/// For each pair of a batch the images and the texts of the batch that are put in the place of its own.
+/// For each pair of a batch the one image and the one text of the batch that are put in the place of its own.
 pub struct Negatives {
-    /// (pairs, each), int64: images for each text
+    /// (pairs), int64: an image for each text
     pub image: Tensor,
-    /// (pairs, each), int64: texts for each image
+    /// (pairs), int64: a text for each image
     pub text: Tensor,
 }
 
 impl Negatives {
-    /// Draws `each` different ones by likeness: the softmax of the contrast's similarities within the batch.
+    /// Draws them by likeness: the softmax of the contrast's similarities within the batch.
     ///
     /// Pre-training adds 1e-4 and leaves out only the pair itself; fine-tuning leaves out every entry with the same
     /// image id and adds nothing, so that a row can underflow to nothing. Here such a row is drawn evenly.
-    pub fn draw(contrast: &Contrast, ids: Option<&Tensor>, each: u32) -> Result<Self, TchError> {
+    pub fn draw(contrast: &Contrast, ids: Option<&Tensor>) -> Result<Self, TchError> {
         let pairs = contrast.image_to_text.size()[0];
         let device = contrast.image_to_text.device();
         let same = match ids {
@@ -33,14 +33,13 @@ impl Negatives {
             // A row of nothing: evenly among those of other ids, and if there are none, among the other pairs.
             let evenly = same.f_logical_not()?.f_to_kind(Kind::Float)?.f_mul_scalar(1e-12)?;
             let evenly = evenly.f_add(&other.f_to_kind(Kind::Float)?.f_mul_scalar(1e-24)?)?;
-            likeness.f_add(&evenly)?.f_multinomial(each.into(), false)
+            likeness.f_add(&evenly)?.f_multinomial(1, true)?.f_squeeze_dim(1)
         };
         Ok(Self { image: draw(&contrast.text_to_image)?, text: draw(&contrast.image_to_text)? })
     }
 }
 
-/// The loss of a batch: cross-entropy of `[pairs match, 2 × each × pairs do not]`. Pairs that match count `each` times, so
-/// that they are a third of the mean however many negatives there are.
+/// The loss of a batch: cross-entropy of `[pairs match, 2 × pairs do not]`, mean over all three.
 ///
 /// `texts` start with `[ENC]`; `keys` are the encoder's keys of the batch's images.
 pub fn matching(
@@ -52,15 +51,14 @@ pub fn matching(
 ) -> Result<Tensor, TchError> {
     let pairs = texts.ids.size()[0];
     let device = texts.ids.device();
-    let each = negatives.image.numel() as i64 / pairs;
     let own = Tensor::f_arange(pairs, (Kind::Int64, device))?;
-    let repeated = own.f_repeat_interleave_self_int(each, 0, None)?;
-    let images = Tensor::f_cat(&[&own, &negatives.image.f_reshape([-1])?, &repeated], 0)?;
-    let chosen = Tensor::f_cat(&[&own, &repeated, &negatives.text.f_reshape([-1])?], 0)?;
+    let images = Tensor::f_cat(&[&own, &negatives.image, &own], 0)?;
+    let chosen = Tensor::f_cat(&[&own, &own, &negatives.text], 0)?;
     let texts = texts.select(&chosen)?;
     let logits = head.forward(&encoder.encode_with_image(&texts.ids, &texts.mask, &keys.select(&images)?)?)?;
-    let labels =
-        [Tensor::f_ones([pairs], (Kind::Int64, device))?, Tensor::f_zeros([2 * each * pairs], (Kind::Int64, device))?];
-    let weights = Tensor::f_from_slice(&[1.0, each as f64])?.f_to_device(device)?.f_to_kind(logits.kind())?;
-    logits.f_cross_entropy_loss(&Tensor::f_cat(&labels, 0)?, Some(weights), Reduction::Mean, -100, 0.0)
+    let labels = Tensor::f_cat(
+        &[Tensor::f_ones([pairs], (Kind::Int64, device))?, Tensor::f_zeros([2 * pairs], (Kind::Int64, device))?],
+        0,
+    )?;
+    logits.f_cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, -100, 0.0)
 }

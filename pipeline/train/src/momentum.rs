@@ -30,14 +30,12 @@ impl MomentumTowers {
         })
     }
 
-    /// Features of a batch, without a gradient; `states`: of its images, where they are known. The towers are in training
-    /// mode as the learning ones are: they drop too.
+    /// Features of a batch, without a gradient. The towers are in training mode as the learning ones are: they drop too.
     pub fn features(
         &self,
         parameters: &Parameters,
         parts: &Parts,
         pixels_norm: &Tensor,
-        states: Option<&Tensor>,
         texts: &TextRows,
     ) -> Result<Features, TrainError> {
         tch::no_grad(|| {
@@ -45,8 +43,8 @@ impl MomentumTowers {
             let copied = Parts { decoder: false, matching: false, ..parts.clone() };
             let named = parameters.layout.named_momentum(&self.vector.f_to_kind(kind)?)?;
             let towers = Towers::on(named, &copied, pixels_norm.device(), kind)?;
-            let states = states.map_or_else(|| towers.vision.forward(pixels_norm), |states| Ok(states.shallow_clone()));
-            towers.features(&states?, texts)
+            let states = towers.vision.forward(pixels_norm)?;
+            towers.features(&states, texts)
         })
     }
 }

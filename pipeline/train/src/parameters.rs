@@ -135,29 +135,13 @@ fn shared_name(name: &str, sharing: Sharing) -> Option<String> {
 pub struct Parameters {
     pub layout: Layout,
     vector: Tensor,
-    frozen: Vec<Frozen>,
-}
-
-/// Numbers that stay as they are.
-struct Frozen {
-    start: i64,
-    weights: Tensor,
 }
 
 impl Parameters {
     /// `vector`: (total), on the CPU or already on the device.
     pub fn new(layout: Layout, vector: &Tensor, device: Device) -> Result<Self, TchError> {
         let vector = vector.f_to_device(device)?.f_detach()?.f_set_requires_grad(true)?;
-        Ok(Self { layout, vector, frozen: Vec::new() })
-    }
-
-    /// Keeps what lies under a name as it is now, whatever the optimiser does.
-    pub fn freeze(&mut self, prefix: &str) -> Result<(), TchError> {
-        for entry in self.layout.entries.iter().filter(|entry| entry.name.starts_with(prefix)) {
-            let weights = self.vector.f_detach()?.f_narrow(0, entry.start, entry.len())?.f_detach_copy()?;
-            self.frozen.push(Frozen { start: entry.start, weights });
-        }
-        Ok(())
+        Ok(Self { layout, vector })
     }
 
     /// The leaf itself: (total).
@@ -184,12 +168,7 @@ impl Parameters {
 
     /// Lets the optimiser move the weights against their gradient; returns its length: ().
     pub fn step(&mut self, optimizer: &mut AdamW, settings: &Optimizer, rate: f64) -> Result<Tensor, TchError> {
-        let length = optimizer.step(&mut self.vector, settings, rate)?;
-        // Decay moves what has no gradient too.
-        for Frozen { start, weights } in &self.frozen {
-            self.vector.f_detach()?.f_narrow(0, *start, weights.size()[0])?.f_copy_(weights)?;
-        }
-        Ok(length)
+        optimizer.step(&mut self.vector, settings, rate)
     }
 
     /// Keeps τ within [`least`, 0.5] before every step; BLIP's least is 0.001.

@@ -104,6 +104,7 @@ struct Run<'a> {
     digest: String,
     tokenizer: PathBuf,
     parent: Option<Box<Parent>>,
+    decoder: Option<Box<Parent>>,
     drawn: Vec<String>,
     data: lineage::Data,
     learner: Learner,
@@ -159,13 +160,14 @@ impl<'a> Run<'a> {
         let steps = u64::from(run.epochs) * steps_per_epoch;
         let steps = if run.max_steps > 0 { steps.min(run.max_steps) } else { steps };
         let side = learner.parts.config.vision.image_size as usize;
-        let parent = settings.model.from.is_empty().then_some(None).map_or_else(|| parent(&start), Ok)?;
+        let (parent, decoder) = (parent(start.weights_path())?, parent(start.decoder_path())?);
         Ok(Self {
             task,
             settings,
             digest,
             tokenizer: start.tokenizer,
             parent,
+            decoder,
             drawn: start.drawn,
             data,
             loader: Loader::start(dataset, side, cursor).map_err(|source| TrainError::Io {
@@ -318,6 +320,7 @@ impl<'a> Run<'a> {
             data: self.data.clone(),
             settings: serde_json::to_value(self.settings).map_err(|_| TrainError::Bug("settings that are no JSON"))?,
             parent: self.parent.clone(),
+            decoder: self.decoder.clone(),
         })
     }
 
@@ -345,7 +348,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         matching: has(Loss::Itm),
         decoder: has(Loss::Lm),
         dropout: settings.model.dropout,
-        drop_path: if settings.model.freeze_vision { 0.0 } else { settings.model.drop_path },
+        drop_path: settings.model.drop_path,
     };
     let most = settings.objective.max_tokens.into();
     if start.config.text.max_position_embeddings < most {
@@ -356,10 +359,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
     }
     let layout = Layout::new(&parts, settings.model.sharing);
     let vector = start.weights(&layout, settings.run.seed)?;
-    let mut parameters = Parameters::new(layout, &vector, device)?;
-    if settings.model.freeze_vision {
-        parameters.freeze("vision_model.")?;
-    }
+    let parameters = Parameters::new(layout, &vector, device)?;
     let memory = if parts.contrast {
         let towers = MomentumTowers::new(&parameters)?;
         let (projection, length) = (start.config.projection, i64::from(settings.objective.queue));
@@ -381,7 +381,6 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         device,
         kind: precision,
         checkpoint_blocks: settings.model.checkpoint_blocks,
-        vision_is_frozen: settings.model.freeze_vision,
         parts,
     })
 }
@@ -398,8 +397,8 @@ fn kind(precision: Precision) -> Kind {
     }
 }
 
-fn parent(start: &Start) -> Result<Option<Box<Parent>>, TrainError> {
-    start.weights_path().map(|path| Parent::of(path).map(Box::new)).transpose()
+fn parent(weights: Option<&Path>) -> Result<Option<Box<Parent>>, TrainError> {
+    weights.map(|path| Parent::of(path).map(Box::new)).transpose()
 }
 
 /// The random numbers of a batch are named by its place in the run, so that a resumed run draws the same.

@@ -74,7 +74,6 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         alpha_epochs: if is_filter { 1.0 } else { 2.0 },
         min_temperature: 0.001,
         contrast_weight: 1.0,
-        negatives: 1,
         image_ids: is_filter,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -91,7 +90,6 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         device: Device::Cpu,
         kind: Kind::Double,
         checkpoint_blocks: false,
-        vision_is_frozen: false,
     }
 }
 

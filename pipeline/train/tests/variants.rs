@@ -6,13 +6,11 @@ mod support;
 
 use capfilt_med::preprocess::Normalisation;
 use capfilt_pipeline::model::PixelBatch;
-use capfilt_schemas::settings::train::{Loss, Objective, Sharing, Task, Training};
+use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
 use capfilt_train::{
-    adamw::AdamW,
     contrast::FeatureQueue,
     data::{Batch, Cursor},
     learner::{Learner, Memory, StepShape},
-    matching::Negatives,
     momentum::MomentumTowers,
     parameters::{Layout, Parameters},
     towers::Parts,
@@ -23,8 +21,6 @@ use tch::{Device, Kind, Tensor};
 
 const PAIRS: usize = 4;
 const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true };
-
-const SETTINGS: &str = "[run]\nfolder = \"out\"\n[model]\nfrom = \"med\"\n[[data]]\nurl = \"pairs\"\n";
 
 /// libtorch has one generator for all threads: tests that draw take turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -54,7 +50,6 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
         alpha_epochs: 1.0,
         min_temperature: 0.001,
         contrast_weight: 1.0,
-        negatives: 1,
         image_ids: false,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -70,7 +65,6 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
         device: Device::Cpu,
         kind: Kind::Double,
         checkpoint_blocks: false,
-        vision_is_frozen: false,
         parts,
     }
 }
@@ -160,57 +154,4 @@ fn shared_towers_get_the_gradients_of_both() {
     let of = |name: &str| totals[name];
     assert!(of("All") < of("AllButCa") && of("All") < of("AllButSa"), "{totals:?}");
     assert!(of("AllButCa") < of("None") && of("AllButSa") < of("None"), "{totals:?}");
-}
-
-#[test]
-fn a_frozen_vision_tower_stays_and_the_others_learn_as_beside_one_that_learns() {
-    let _turn = TURN.lock();
-    let layout = Layout::new(&parts(0.0), Sharing::AllButSa);
-    let vector = drawn(&layout);
-    let mut all = learner(parts(0.0), Sharing::AllButSa, &vector);
-    let mut texts = learner(parts(0.0), Sharing::AllButSa, &vector);
-    texts.vision_is_frozen = true;
-    texts.parameters.freeze("vision_model.").unwrap();
-    let ((loss, gradient), (other_loss, other)) = (step(&mut all), step(&mut texts));
-    assert!((loss - other_loss).abs() < 1e-12, "{loss} {other_loss}");
-    let optimizer = Training::parse(Task::Filter, SETTINGS, &[]).unwrap().optimizer;
-    // The optimiser writes into the learners' vector, which is this one, and clears its gradient.
-    let (before, other) = (vector.copy(), other.copy());
-    let mut adamw = AdamW::new(texts.parameters.vector()).unwrap();
-    let _ = texts.parameters.step(&mut adamw, &optimizer, 1e-2).unwrap();
-    let moved = texts.parameters.vector().detach() - &before;
-    for entry in layout.entries() {
-        let of = |tensor: &Tensor| tensor.narrow(0, entry.start, entry.len()).abs().max().double_value(&[]);
-        if entry.name.starts_with("vision_model.") {
-            assert_eq!((of(&other), of(&moved)), (0.0, 0.0), "{}", entry.name);
-        } else {
-            // The momentum towers' own vision tower rounds where the frozen one is taken as it is.
-            let off = of(&(&gradient - &other));
-            assert!(off < 1e-12 * of(&gradient).max(1.0), "{}: off by {off:e} of {}", entry.name, of(&gradient));
-            assert!(of(&moved) > 0.0, "{}", entry.name);
-        }
-    }
-}
-
-/// With every other text and image of a batch as a negative, the loss is the mean of those with one each.
-#[test]
-fn several_negatives_are_different_and_leave_matching_pairs_a_third_of_the_loss() {
-    let _turn = TURN.lock();
-    let others = PAIRS as i64 - 1;
-    let vector = drawn(&Layout::new(&parts(0.0), Sharing::AllButSa));
-    let mut learner = learner(parts(0.0), Sharing::AllButSa, &vector);
-    let prepared = learner.prepare(&batch()).unwrap();
-    let towers = learner.parameters.towers(&learner.parts, Kind::Double).unwrap();
-    let states = towers.vision.forward(&prepared.pixels_norm).unwrap();
-    let mut matching = |negatives| {
-        let losses = learner.losses(&towers, &states, &prepared, SHAPE, negatives).unwrap();
-        losses.itm.unwrap().double_value(&[])
-    };
-    let turned = |by: i64| (Tensor::arange(PAIRS as i64, (Kind::Int64, Device::Cpu)) + by).remainder(PAIRS as i64);
-    let one = |by: i64| Negatives { image: turned(by).unsqueeze(1), text: turned(by).unsqueeze(1) };
-    let mean = (1..=others).map(|by| matching(Some(one(by)))).sum::<f64>() / others as f64;
-    learner.objective.negatives = others as u32;
-    let losses = learner.losses(&towers, &states, &prepared, SHAPE, None).unwrap();
-    let drawn = losses.itm.unwrap().double_value(&[]);
-    assert!((drawn - mean).abs() < 1e-12, "{drawn} {mean}");
 }

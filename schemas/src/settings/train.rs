@@ -61,6 +61,8 @@ pub struct Run {
 pub struct Model {
     /// Checkpoint to start from; empty: from scratch, in the sizes below.
     pub from: String,
+    /// Captioner whose decoder joins a filter, so that both learn on as one MED; empty: the text encoder's weights serve both.
+    pub decoder_from: String,
     pub vocabulary: String,
     pub vision_weights: String,
     pub text_weights: String,
@@ -72,7 +74,6 @@ pub struct Model {
     pub dropout: f64,
     pub drop_path: f64,
     pub checkpoint_blocks: bool,
-    pub freeze_vision: bool,
 }
 
 /// What the two text towers share while they are trained together (BLIP, table 3).
@@ -112,8 +113,6 @@ pub struct Objective {
     pub min_temperature: f64,
     /// What the contrast's loss counts beside the others.
     pub contrast_weight: f64,
-    /// Of matching: images for each text, and texts for each image.
-    pub negatives: u32,
     pub image_ids: bool,
     pub label_smoothing: f64,
     pub prompt: String,
@@ -229,10 +228,10 @@ impl Training {
                 "matching draws its negatives by the contrast: add \"itc\"",
             ),
             (
-                objective.negatives == 0 || objective.negatives >= batch.max(2),
-                "objective.negatives",
-                objective.negatives.to_string(),
-                "at least 1, and fewer than run.batch: they are the batch's other pairs",
+                model.from.is_empty() && !model.decoder_from.is_empty(),
+                "model.decoder_from",
+                model.decoder_from.clone(),
+                "it joins the checkpoint that model.from names, and that is empty",
             ),
             (objective.max_tokens < 4, "objective.max_tokens", objective.max_tokens.to_string(), "no word would fit"),
             (

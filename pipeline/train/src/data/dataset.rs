@@ -1,6 +1,9 @@
 //! All that a run is trained on, known by the footers of its files.
 
-use super::{DataError, order};
+use super::{
+    DataError,
+    order::{self, Size},
+};
 use capfilt_bucket::Place;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
@@ -44,6 +47,8 @@ pub struct Choice {
 
 /// Pairs that are read together.
 pub struct Group {
+    /// Which of the settings' sources it is of.
+    pub source: usize,
     pub place: Place,
     pub weight: f64,
     pub pairs: u64,
@@ -70,9 +75,9 @@ impl JobTable {
 
 impl Source {
     /// Its groups; those that hold nothing of what is wanted are left out.
-    fn into_groups(self) -> Vec<Group> {
+    fn into_groups(self, source: usize) -> Vec<Group> {
         let Self { place, weight, content } = self;
-        let group = |pairs, content| Group { place: place.clone(), weight, pairs, content };
+        let group = |pairs, content| Group { source, place: place.clone(), weight, pairs, content };
         match content {
             Content::Rows { shards, columns } => {
                 let rows = |shard: Shard| group(shard.rows, GroupContent::Rows { shard, columns: columns.clone() });
@@ -141,7 +146,8 @@ impl Dataset {
         if let Some(source) = sources.iter().find(|source| !(source.weight > 0.0 && source.weight <= 1000.0)) {
             return Err(DataError::Weight(source.weight));
         }
-        let groups: Vec<Group> = sources.into_iter().flat_map(Source::into_groups).collect();
+        let groups: Vec<Group> =
+            sources.into_iter().enumerate().flat_map(|(i, source)| source.into_groups(i)).collect();
         let mut hash = Sha256::new();
         groups.iter().for_each(|group| group.name_to(&mut hash));
         let dataset = Self {
@@ -178,9 +184,9 @@ impl Dataset {
         &self.groups
     }
 
-    /// Pairs and weight of each group.
-    pub(super) fn sizes(&self) -> Vec<(u64, f64)> {
-        self.groups.iter().map(|group| (group.pairs, group.weight)).collect()
+    pub(super) fn sizes(&self) -> Vec<Size> {
+        let size = |group: &Group| Size { source: group.source, rows: group.pairs, weight: group.weight };
+        self.groups.iter().map(size).collect()
     }
 
     /// Whether all of it fits into the cache.

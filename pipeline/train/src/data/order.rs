@@ -1,11 +1,21 @@
 //! Which pair comes when. An epoch visits row groups in random order, a few at a time; the pairs of these few are shuffled
 //! together. So the order needs no more memory than the row groups' sizes, and the reader none but for a window of them.
+//! The sources take turns, so that every window is the mix that the epoch is, and not hundreds of steps of one source.
 
 use super::draws::Draws;
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 /// Row groups whose pairs are shuffled together. They are held in memory, encoded: at 10,000 pairs of 30 kB each 2.4 GB.
 pub const WINDOW: usize = 8;
+
+/// A row group of a source.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    pub source: usize,
+    pub rows: u64,
+    /// How often an epoch has each of its rows.
+    pub weight: f64,
+}
 
 /// A row group in an epoch, and how many of its rows belong to it: all, or of a weight's fraction a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,25 +36,28 @@ pub struct Window {
     pub pairs: u64,
 }
 
-/// How often an epoch visits a row group of `rows` rows.
-fn visits_of(group: usize, rows: u64, weight: f64) -> Vec<Visit> {
+/// How often an epoch visits a row group.
+fn visits_of(group: usize, Size { rows, weight, .. }: Size) -> Vec<Visit> {
     let whole = weight.floor() as u64;
     let part = ((weight - weight.floor()) * rows as f64).round() as u64;
     let full = (0..whole).map(|copy| Visit { group, rows, copy });
     full.chain((part > 0).then_some(Visit { group, rows: part, copy: whole })).collect()
 }
 
-/// Pairs of one epoch; the same for each.
-pub fn pairs_per_epoch(groups: &[(u64, f64)]) -> u64 {
-    let visits = groups.iter().enumerate().flat_map(|(i, (rows, weight))| visits_of(i, *rows, *weight));
-    visits.map(|visit| visit.rows).sum()
+fn visits(groups: &[Size]) -> impl Iterator<Item = Visit> {
+    groups.iter().enumerate().flat_map(|(group, size)| visits_of(group, *size))
 }
 
-/// The windows of an epoch. `groups`: rows and weight of each row group.
-pub fn windows(groups: &[(u64, f64)], seed: u64, epoch: u64) -> Vec<Window> {
-    let visits = groups.iter().enumerate().flat_map(|(i, (rows, weight))| visits_of(i, *rows, *weight));
-    let mut visits: Vec<Visit> = visits.collect();
+/// Pairs of one epoch; the same for each.
+pub fn pairs_per_epoch(groups: &[Size]) -> u64 {
+    visits(groups).map(|visit| visit.rows).sum()
+}
+
+/// The windows of an epoch.
+pub fn windows(groups: &[Size], seed: u64, epoch: u64) -> Vec<Window> {
+    let mut visits: Vec<Visit> = visits(groups).collect();
     Draws::of("row groups", &[seed, epoch]).shuffle(&mut visits);
+    let visits = in_turns(&visits, |visit| groups[visit.group].source);
     let mut first = 0;
     let window = |visits: &[Visit]| {
         let pairs = visits.iter().map(|visit| visit.rows).sum();
@@ -52,6 +65,19 @@ pub fn windows(groups: &[(u64, f64)], seed: u64, epoch: u64) -> Vec<Window> {
         Window { visits: visits.to_vec(), first: first - pairs, pairs }
     };
     visits.chunks(WINDOW).map(window).collect()
+}
+
+/// Spreads the visits of each source evenly over the epoch, in the order they have.
+fn in_turns(visits: &[Visit], source: impl Fn(&Visit) -> usize) -> Vec<Visit> {
+    let mut of_source: BTreeMap<usize, Vec<Visit>> = BTreeMap::new();
+    visits.iter().for_each(|visit| of_source.entry(source(visit)).or_default().push(*visit));
+    let spread = |visits: Vec<Visit>| {
+        let all = visits.len() as f64;
+        visits.into_iter().enumerate().map(move |(i, visit)| ((i as f64 + 0.5) / all, visit))
+    };
+    let mut placed: Vec<(f64, Visit)> = of_source.into_values().flat_map(spread).collect();
+    placed.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    placed.into_iter().map(|(_, visit)| visit).collect()
 }
 
 /// The pairs of a window in order: index of the visit and row within its group. `rows`: rows of each visited group, of
@@ -83,9 +109,9 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    fn epoch(groups: &[(u64, f64)], together: u64, seed: u64, epoch: u64) -> Vec<(usize, u64)> {
+    fn epoch(groups: &[Size], together: u64, seed: u64, epoch: u64) -> Vec<(usize, u64)> {
         let of_window = |window: &Window| {
-            let rows: Vec<u64> = window.visits.iter().map(|visit| groups[visit.group].0).collect();
+            let rows: Vec<u64> = window.visits.iter().map(|visit| groups[visit.group].rows).collect();
             let named = |(i, row): (usize, u64)| (window.visits[i].group, row);
             pairs(window, &rows, together, seed, epoch).into_iter().map(named).collect::<Vec<_>>()
         };
@@ -94,18 +120,19 @@ mod tests {
 
     #[test]
     fn an_epoch_holds_every_pair_as_often_as_its_weight_says_and_each_epoch_in_another_order() {
-        let groups: Vec<(u64, f64)> = (0..20).map(|i| (50 + i, if i < 10 { 1.0 } else { 2.5 })).collect();
+        let size = |i| Size { source: i % 3, rows: 50 + i as u64, weight: if i < 10 { 1.0 } else { 2.5 } };
+        let groups: Vec<Size> = (0..20).map(size).collect();
         for together in [1, 4] {
             holds_every_pair(&groups, together);
         }
     }
 
-    fn holds_every_pair(groups: &[(u64, f64)], together: u64) {
+    fn holds_every_pair(groups: &[Size], together: u64) {
         let first = epoch(groups, together, 7, 0);
         assert_eq!(first.len() as u64, pairs_per_epoch(groups));
         let mut counts = BTreeMap::new();
         first.iter().for_each(|pair| *counts.entry(*pair).or_insert(0) += 1);
-        for (group, (rows, weight)) in groups.iter().enumerate() {
+        for (group, Size { rows, weight, .. }) in groups.iter().enumerate() {
             let counts: Vec<i32> = (0..*rows).map(|row| *counts.get(&(group, row)).unwrap_or(&0)).collect();
             let (least, most) = (weight.floor() as i32, weight.ceil() as i32);
             assert!(counts.iter().all(|n| (least..=most).contains(n)), "{group}: {counts:?}");
@@ -116,8 +143,23 @@ mod tests {
     }
 
     #[test]
+    fn a_window_is_the_mix_that_the_epoch_is() {
+        // 60 visits of the first source, 30 of the second, 15 of the third: 4.6, 2.3 and 1.1 of every 8
+        let size = |source, weight| Size { source, rows: 100, weight };
+        let groups = [vec![size(0, 1.0); 60], vec![size(1, 3.0); 10], vec![size(2, 0.5); 15]].concat();
+        for seed in 0..10 {
+            let windows = windows(&groups, seed, 0);
+            for window in &windows[..windows.len() - 1] {
+                let visits = |source| window.visits.iter().filter(|visit| groups[visit.group].source == source).count();
+                let mix = [visits(0), visits(1), visits(2)];
+                assert!((4..=5).contains(&mix[0]) && (2..=3).contains(&mix[1]) && (1..=2).contains(&mix[2]), "{mix:?}");
+            }
+        }
+    }
+
+    #[test]
     fn rows_that_are_to_stay_together_do() {
-        let order = epoch(&[(40, 1.0); 20], 4, 7, 0);
+        let order = epoch(&[Size { source: 0, rows: 40, weight: 1.0 }; 20], 4, 7, 0);
         for run in order.chunks(4) {
             let (group, row) = run[0];
             assert_eq!(row % 4, 0);
