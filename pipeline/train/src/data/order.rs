@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_epoch_holds_every_pair_as_often_as_its_weight_says_and_each_epoch_in_another_order() {
-        let size = |i| Size { source: i % 3, rows: 50 + i as u64, weight: if i < 10 { 1.0 } else { 2.5 } };
+        let size = |i: usize| Size { source: i % 3, rows: 50 + i as u64, weight: if i < 10 { 1.0 } else { 2.5 } };
         let groups: Vec<Size> = (0..20).map(size).collect();
         for together in [1, 4] {
             holds_every_pair(&groups, together);
