@@ -233,6 +233,12 @@ impl Training {
                 model.decoder_from.clone(),
                 "it joins the checkpoint that model.from names, and that is empty",
             ),
+            (
+                !model.decoder_from.is_empty() && !objective.losses.contains(&Loss::Lm),
+                "model.decoder_from",
+                model.decoder_from.clone(),
+                "only the language model has a decoder: add \"lm\" to objective.losses, or leave this empty",
+            ),
             (objective.max_tokens < 4, "objective.max_tokens", objective.max_tokens.to_string(), "no word would fit"),
             (
                 !(0.0..1.0).contains(&objective.momentum),
