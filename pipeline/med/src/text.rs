@@ -99,8 +99,8 @@ impl TextTower {
         &self.words
     }
 
-    /// Unimodal encoder: text alone. `ids` and `mask` (1 for a token, 0 for padding): (rows, tokens), int64.
-    /// Returns (rows, tokens, d).
+    /// Unimodal encoder: text alone. `ids` (rows, tokens), int64; `mask`, 1 for a token that is seen: (rows, tokens), or
+    /// (rows, tokens, tokens) where each token sees others. Returns (rows, tokens, d).
     pub fn encode_text(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
         self.encode(ids, mask, None)
     }
@@ -141,8 +141,9 @@ impl TextTower {
     }
 
     fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
-        // (rows, tokens) -> (rows, 1, 1, tokens): every query of a row sees the same keys.
-        let mask = mask.f_ne(0)?.f_unsqueeze(1)?.f_unsqueeze(1)?;
+        // (rows, heads, queries, keys): every head sees the same, and if the mask is of keys alone, every query.
+        let mask = if mask.dim() == 2 { mask.f_unsqueeze(1)? } else { mask.shallow_clone() };
+        let mask = mask.f_ne(0)?.f_unsqueeze(1)?;
         let mut xs = self.embed(ids, 0)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let (q, kv) = layer.self_attention.project(&xs)?;

@@ -69,6 +69,8 @@ pub struct StepShape {
     pub weight: f64,
     /// Whether momentum towers move, once a step.
     pub first_of_step: bool,
+    /// Whether a word of the text encoder sees only what is before it.
+    pub causal: bool,
 }
 
 impl Losses {
@@ -88,7 +90,10 @@ impl Learner {
     /// # Errors
     /// libtorch's, memory that ran out among them.
     pub fn learn(&mut self, batch: &Batch, shape: StepShape) -> Result<Losses, TrainError> {
-        let prepared = self.prepare(batch)?;
+        let mut prepared = self.prepare(batch)?;
+        if shape.causal {
+            prepared.texts = prepared.texts.causal()?;
+        }
         tch::manual_seed(shape.seed);
         if self.memory.is_some() {
             self.parameters.clamp_temperature(self.objective.min_temperature)?;

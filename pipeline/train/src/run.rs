@@ -212,6 +212,7 @@ impl<'a> Run<'a> {
                 alpha,
                 weight: 1.0 / f64::from(run.accumulate),
                 first_of_step: part == 0,
+                causal: self.step < u64::from(objective.causal_steps),
             };
             let losses = self.learner.learn(&batch, shape)?;
             self.sums.add_losses(&losses);

@@ -5,7 +5,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;
 
-/// Ids (rows, width) and mask (rows, width; 1 for a token, 0 for padding), int64.
+/// Ids (rows, width) and mask (1 for a token that is seen, 0 for padding), int64: (rows, width), or (rows, width, width) where
+/// each token sees others.
 pub struct TextRows {
     pub ids: Tensor,
     pub mask: Tensor,
@@ -42,6 +43,18 @@ impl TextRows {
         let first = Tensor::f_full([rows, 1], token, (Kind::Int64, self.ids.device()))?;
         let ids = Tensor::f_cat(&[first, self.ids.f_narrow(1, 1, width - 1)?], 1)?;
         Ok(Self { ids, mask: self.mask.shallow_clone() })
+    }
+
+    /// The same rows where a word sees itself and what is before it, as in a decoder; the first token sees all.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn causal(&self) -> Result<Self, TchError> {
+        let (rows, width) = self.ids.size2()?;
+        let before = Tensor::f_ones([width, width], (Kind::Int64, self.ids.device()))?.f_tril(0)?;
+        drop(before.f_narrow(0, 0, 1)?.f_fill_(1)?);
+        let mask = self.mask.f_reshape([rows, 1, width])?.f_mul(&before)?;
+        Ok(Self { ids: self.ids.shallow_clone(), mask })
     }
 
     /// The rows `index`, in that order.

@@ -74,6 +74,7 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         alpha_epochs: if is_filter { 1.0 } else { 2.0 },
         min_temperature: 0.001,
         contrast_weight: 1.0,
+        causal_steps: 0,
         image_ids: is_filter,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -152,7 +153,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         let negatives = Negatives { image: get("negative_image"), text: get("negative_text") };
         let towers = learner.parameters.towers(&learner.parts, Kind::Double).unwrap();
         let states = towers.vision.forward(&prepared.pixels_norm).unwrap();
-        let shape = StepShape { seed: 0, alpha: share, weight: 1.0, first_of_step: true };
+        let shape = StepShape { seed: 0, alpha: share, weight: 1.0, first_of_step: true, causal: false };
         let losses = learner.losses(&towers, &states, &prepared, shape, Some(negatives)).unwrap();
         let found =
             [&losses.itc, &losses.itm, &losses.lm].map(|loss| loss.as_ref().map_or(0.0, |l| l.double_value(&[])));

@@ -4,7 +4,7 @@
 
 mod support;
 
-use capfilt_med::preprocess::Normalisation;
+use capfilt_med::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
 use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
 use capfilt_train::{
@@ -13,6 +13,7 @@ use capfilt_train::{
     learner::{Learner, Memory, StepShape},
     momentum::MomentumTowers,
     parameters::{Layout, Parameters},
+    texts::TextRows,
     towers::Parts,
 };
 use std::{collections::HashMap, sync::Mutex};
@@ -20,7 +21,7 @@ use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
 const PAIRS: usize = 4;
-const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true };
+const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true, causal: false };
 
 /// libtorch has one generator for all threads: tests that draw take turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -50,6 +51,7 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
         alpha_epochs: 1.0,
         min_temperature: 0.001,
         contrast_weight: 1.0,
+        causal_steps: 0,
         image_ids: false,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -154,4 +156,35 @@ fn shared_towers_get_the_gradients_of_both() {
     let of = |name: &str| totals[name];
     assert!(of("All") < of("AllButCa") && of("All") < of("AllButSa"), "{totals:?}");
     assert!(of("AllButCa") < of("None") && of("AllButSa") < of("None"), "{totals:?}");
+}
+
+/// A filter that starts from a captioner reads on with its decoder's words only if they see what they saw there.
+#[test]
+fn words_that_see_what_is_before_them_are_a_decoder_s() {
+    let _turn = TURN.lock();
+    let vector = drawn(&Layout::new(&parts(0.0), Sharing::All));
+    let mut learner = learner(parts(0.0), Sharing::All, &vector);
+    let towers = learner.parameters.towers(&learner.parts, Kind::Double).unwrap();
+    let (encoder, (decoder, _)) = (towers.encoder.unwrap(), towers.decoder.unwrap());
+    let prepared = learner.prepare(&batch()).unwrap();
+    let keys = encoder.projected_keys(&towers.vision.forward(&prepared.pixels_norm).unwrap()).unwrap();
+    let TextRows { ids, mask } = &prepared.texts;
+    let width = ids.size()[1];
+    let before = Tensor::ones([PAIRS as i64, width, width], (Kind::Int64, Device::Cpu)).tril(0);
+    let read = encoder.encode_with_image(ids, &before, &keys).unwrap();
+    let written = decoder.decode_step(ids, &mut TextCache::default(), &keys).unwrap();
+    // The same f64 arithmetic.
+    assert!((read - written).abs().max().double_value(&[]) < 1e-12);
+
+    let causal = prepared.texts.causal().unwrap().mask;
+    let (first, words) = (causal.select(1, 0), causal.narrow(1, 1, width - 1));
+    assert!(first.equal(mask), "the first token sees all of its text");
+    assert!(words.equal(&(before.narrow(1, 1, width - 1) * mask.unsqueeze(1))), "words see back, and no padding");
+
+    let mut loss = |causal| {
+        let shape = StepShape { causal, first_of_step: false, ..SHAPE };
+        learner.learn(&batch(), shape).unwrap().itm.unwrap().double_value(&[])
+    };
+    let (open, again, closed) = (loss(false), loss(false), loss(true));
+    assert!((open - again).abs() < 1e-12 && (open - closed).abs() > 1e-9, "{open} {again} {closed}");
 }
