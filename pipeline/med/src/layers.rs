@@ -116,7 +116,8 @@ pub fn widened(xs: &Tensor) -> Result<Tensor, TchError> {
     if xs.kind() == Kind::Double { Ok(xs.shallow_clone()) } else { xs.f_to_kind(Kind::Float) }
 }
 
-/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads.
+/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads. One of real
+/// numbers is added before the softmax.
 pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout: Dropout) -> Result<Tensor, TchError> {
     if is_short(q) {
         return attend_plainly(q, k, v, mask, dropout);
@@ -142,6 +143,7 @@ fn attend_plainly(
     let width = q.size4()?.3 as f64;
     let scores = q.f_matmul(&k.f_transpose(-2, -1)?)?.f_mul_scalar(width.sqrt().recip())?;
     let scores = match mask {
+        Some(mask) if mask.is_floating_point() => scores.f_add(mask)?,
         Some(mask) => scores.f_masked_fill(&mask.f_logical_not()?, f64::NEG_INFINITY)?,
         None => scores,
     };

@@ -100,7 +100,8 @@ impl TextTower {
     }
 
     /// Unimodal encoder: text alone. `ids` (rows, tokens), int64; `mask`, 1 for a token that is seen: (rows, tokens), or
-    /// (rows, tokens, tokens) where each token sees others. Returns (rows, tokens, d).
+    /// (rows, tokens, tokens) where each token sees others. A mask of real numbers multiplies what attention gives, before it is
+    /// made to sum up to 1. Returns (rows, tokens, d).
     pub fn encode_text(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
         self.encode(ids, mask, None)
     }
@@ -141,10 +142,11 @@ impl TextTower {
     }
 
     fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
+        let mut xs = self.embed(ids, 0)?;
         // (rows, heads, queries, keys): every head sees the same, and if the mask is of keys alone, every query.
         let mask = if mask.dim() == 2 { mask.f_unsqueeze(1)? } else { mask.shallow_clone() };
-        let mask = mask.f_ne(0)?.f_unsqueeze(1)?;
-        let mut xs = self.embed(ids, 0)?;
+        let mask = if mask.is_floating_point() { mask.f_log()?.f_to_kind(xs.kind())? } else { mask.f_ne(0)? };
+        let mask = mask.f_unsqueeze(1)?;
         for (i, layer) in self.layers.iter().enumerate() {
             let (q, kv) = layer.self_attention.project(&xs)?;
             xs = layer.self_attention.finish(&xs, &q, &kv, Some(&mask))?;

@@ -69,8 +69,8 @@ pub struct StepShape {
     pub weight: f64,
     /// Whether momentum towers move, once a step.
     pub first_of_step: bool,
-    /// Whether a word of the text encoder sees only what is before it.
-    pub causal: bool,
+    /// How much a word of the text encoder sees of what is ahead of it, from 0 to 1.
+    pub ahead: f64,
 }
 
 impl Losses {
@@ -91,8 +91,8 @@ impl Learner {
     /// libtorch's, memory that ran out among them.
     pub fn learn(&mut self, batch: &Batch, shape: StepShape) -> Result<Losses, TrainError> {
         let mut prepared = self.prepare(batch)?;
-        if shape.causal {
-            prepared.texts = prepared.texts.causal()?;
+        if shape.ahead < 1.0 {
+            prepared.texts = prepared.texts.causal(shape.ahead)?;
         }
         tch::manual_seed(shape.seed);
         if self.memory.is_some() {

@@ -28,7 +28,7 @@ use crate::{
     model_files::{self, Description},
     momentum::MomentumTowers,
     parameters::{Layout, Parameters},
-    schedule::{Place, alpha, learning_rate},
+    schedule::{Place, ahead, alpha, learning_rate},
     start::Start,
     towers::Parts,
 };
@@ -212,7 +212,7 @@ impl<'a> Run<'a> {
                 alpha,
                 weight: 1.0 / f64::from(run.accumulate),
                 first_of_step: part == 0,
-                causal: self.step < u64::from(objective.causal_steps),
+                ahead: ahead(u64::from(objective.causal_steps), self.step),
             };
             let losses = self.learner.learn(&batch, shape)?;
             self.sums.add_losses(&losses);

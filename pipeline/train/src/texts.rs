@@ -5,8 +5,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;
 
-/// Ids (rows, width) and mask (1 for a token that is seen, 0 for padding), int64: (rows, width), or (rows, width, width) where
-/// each token sees others.
+/// Ids (rows, width), int64, and mask (1 for a token that is seen, 0 for padding): (rows, width), int64, or (rows, width, width),
+/// f32, where each token sees others.
 pub struct TextRows {
     pub ids: Tensor,
     pub mask: Tensor,
@@ -45,15 +45,16 @@ impl TextRows {
         Ok(Self { ids, mask: self.mask.shallow_clone() })
     }
 
-    /// The same rows where a word sees itself and what is before it, as in a decoder; the first token sees all.
+    /// The same rows where a word sees itself and what is before it, as in a decoder, and of what is ahead this share, from 0
+    /// to 1. The first token sees all.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn causal(&self) -> Result<Self, TchError> {
+    pub fn causal(&self, ahead: f64) -> Result<Self, TchError> {
         let (rows, width) = self.ids.size2()?;
-        let before = Tensor::f_ones([width, width], (Kind::Int64, self.ids.device()))?.f_tril(0)?;
-        drop(before.f_narrow(0, 0, 1)?.f_fill_(1)?);
-        let mask = self.mask.f_reshape([rows, 1, width])?.f_mul(&before)?;
+        let seen = Tensor::f_ones([width, width], (Kind::Float, self.ids.device()))?.f_tril(0)?.f_clamp_min(ahead)?;
+        drop(seen.f_narrow(0, 0, 1)?.f_fill_(1.0)?);
+        let mask = self.mask.f_reshape([rows, 1, width])?.f_mul(&seen)?;
         Ok(Self { ids: self.ids.shallow_clone(), mask })
     }
 

@@ -153,7 +153,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         let negatives = Negatives { image: get("negative_image"), text: get("negative_text") };
         let towers = learner.parameters.towers(&learner.parts, Kind::Double).unwrap();
         let states = towers.vision.forward(&prepared.pixels_norm).unwrap();
-        let shape = StepShape { seed: 0, alpha: share, weight: 1.0, first_of_step: true, causal: false };
+        let shape = StepShape { seed: 0, alpha: share, weight: 1.0, first_of_step: true, ahead: 1.0 };
         let losses = learner.losses(&towers, &states, &prepared, shape, Some(negatives)).unwrap();
         let found =
             [&losses.itc, &losses.itm, &losses.lm].map(|loss| loss.as_ref().map_or(0.0, |l| l.double_value(&[])));

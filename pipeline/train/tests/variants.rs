@@ -21,7 +21,7 @@ use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
 const PAIRS: usize = 4;
-const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true, causal: false };
+const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true, ahead: 1.0 };
 
 /// libtorch has one generator for all threads: tests that draw take turns.
 static TURN: Mutex<()> = Mutex::new(());
@@ -176,15 +176,16 @@ fn words_that_see_what_is_before_them_are_a_decoder_s() {
     // The same f64 arithmetic.
     assert!((read - written).abs().max().double_value(&[]) < 1e-12);
 
-    let causal = prepared.texts.causal().unwrap().mask;
+    let causal = prepared.texts.causal(0.0).unwrap().mask.to_kind(Kind::Int64);
     let (first, words) = (causal.select(1, 0), causal.narrow(1, 1, width - 1));
     assert!(first.equal(mask), "the first token sees all of its text");
     assert!(words.equal(&(before.narrow(1, 1, width - 1) * mask.unsqueeze(1))), "words see back, and no padding");
 
-    let mut loss = |causal| {
-        let shape = StepShape { causal, first_of_step: false, ..SHAPE };
+    let mut loss = |ahead| {
+        let shape = StepShape { ahead, first_of_step: false, ..SHAPE };
         learner.learn(&batch(), shape).unwrap().itm.unwrap().double_value(&[])
     };
-    let (open, again, closed) = (loss(false), loss(false), loss(true));
-    assert!((open - again).abs() < 1e-12 && (open - closed).abs() > 1e-9, "{open} {again} {closed}");
+    let (open, nearly, closed) = (loss(1.0), loss(1.0 - 1e-9), loss(0.0));
+    // To see all but a billionth of what is ahead is to see it; to see nothing is not.
+    assert!((open - nearly).abs() < 1e-12 && (open - closed).abs() > 1e-9, "{open} {nearly} {closed}");
 }

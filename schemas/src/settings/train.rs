@@ -113,7 +113,7 @@ pub struct Objective {
     pub min_temperature: f64,
     /// What the contrast's loss counts beside the others.
     pub contrast_weight: f64,
-    /// First steps in which a word of the text encoder sees only what is before it.
+    /// First steps in which a word of the text encoder sees only what is before it; over as many again the rest comes in.
     pub causal_steps: u32,
     pub image_ids: bool,
     pub label_smoothing: f64,
