@@ -121,7 +121,7 @@ pub struct DemoDataArgs {
     /// So many pictures after one another show one scene, changed in one thing: a text of one is just not true of the others
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub alike: u64,
-    /// In what they differ: anything; or only places, where every picture shows two shapes, in four at most; or one shape; or the background
+    /// In what they differ: anything, or only places, where every picture shows two shapes, in four at most
     #[arg(long, default_value = "anything", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub vary: DemoVary,
     /// Shapes in a picture at most; with one there is no left and right to learn
@@ -148,8 +148,6 @@ pub struct DemoDataArgs {
 pub enum DemoVary {
     Anything,
     Places,
-    Shapes,
-    Backgrounds,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -2,8 +2,8 @@
 
 use capfilt_schemas::settings::train::{Optimizer, Schedule};
 
-/// Where what is ahead begins to be seen, a word counts e^-8 of one that is seen.
-const LEAST_AHEAD: f64 = 8.0;
+/// A word ahead that begins to be seen counts e^-8 of one that is seen.
+const FIRST_SIGHT: f64 = -8.0;
 
 /// A place in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -57,7 +57,7 @@ pub fn ahead(causal_steps: u64, step: u64) -> f64 {
         return 0.0;
     }
     let left = (2 * causal_steps).saturating_sub(step) as f64 / causal_steps.max(1) as f64;
-    (-LEAST_AHEAD * left).exp()
+    (FIRST_SIGHT * left).exp()
 }
 
 #[cfg(test)]

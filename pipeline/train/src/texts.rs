@@ -46,7 +46,7 @@ impl TextRows {
     }
 
     /// The same rows where a word sees itself and what is before it, as in a decoder, and of what is ahead this share, from 0
-    /// to 1. The first token sees all.
+    /// to 1. The first token sees all, and through it words know something of all, from the second layer on.
     ///
     /// # Errors
     /// libtorch's.

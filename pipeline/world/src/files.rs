@@ -68,9 +68,6 @@ pub enum Vary {
     Anything,
     /// In where two objects are, which is hardest to tell; every scene has two.
     Places,
-    /// In the shape of one object.
-    Shapes,
-    Backgrounds,
 }
 
 /// Why pairs could not be made.
@@ -176,12 +173,10 @@ fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
     let behind = number % order.alike.max(1);
     let mut head = numbers(number - behind, order);
     match (order.vary, behind) {
+        (Vary::Anything, 0) => Scene::of_at_most(order.objects, random),
+        (Vary::Anything, _) => Scene::of_at_most(order.objects, &mut head).varied(random),
         (Vary::Places, 0) => Scene::pair(random),
         (Vary::Places, _) => Scene::pair(&mut head).turned(behind),
-        (_, 0) => Scene::of_at_most(order.objects, random),
-        (Vary::Anything, _) => Scene::of_at_most(order.objects, &mut head).varied(random),
-        (Vary::Shapes, _) => Scene::of_at_most(order.objects, &mut head).reshaped(behind),
-        (Vary::Backgrounds, _) => Scene::of_at_most(order.objects, &mut head).moved(behind),
     }
 }
 

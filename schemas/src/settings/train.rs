@@ -273,6 +273,12 @@ impl Training {
                 "above 0, up to 10",
             ),
             (
+                objective.causal_steps > 0 && !objective.losses.contains(&Loss::Itc),
+                "objective.causal_steps",
+                objective.causal_steps.to_string(),
+                "only contrast and matching have a text encoder: add \"itc\" to objective.losses, or make this 0",
+            ),
+            (
                 !(0.0..1.0).contains(&objective.label_smoothing),
                 "objective.label_smoothing",
                 objective.label_smoothing.to_string(),
@@ -371,6 +377,8 @@ mod tests {
         }
         let error = Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("did you mean `queue`"), "{error}");
+        let alone = Training::parse(Task::Captioner, OWN, &["objective.causal_steps=5".to_owned()]).unwrap_err();
+        assert!(alone.to_string().contains("objective.causal_steps"), "a captioner has no text encoder: {alone}");
     }
 
     #[test]
