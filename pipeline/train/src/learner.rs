@@ -13,7 +13,7 @@ use crate::{
     matching::{Negatives, matching},
     momentum::MomentumTowers,
     parameters::Parameters,
-    texts::TextRows,
+    texts::{RandomWords, TextRows},
     towers::{Parts, Towers},
 };
 
@@ -161,7 +161,9 @@ impl Learner {
                 };
                 let image = encoder.projected_keys(states)?;
                 let texts = batch.texts.starting_with(self.tokens.enc())?;
-                losses.itm = Some(matching(encoder, head, &texts, &image, &negatives)?);
+                let (share, vocabulary) = (self.objective.random_words, self.parts.config.text.vocab_size);
+                let random = (share > 0.0).then_some(RandomWords { share, vocabulary });
+                losses.itm = Some(matching(encoder, head, &texts, &image, &negatives, random.as_ref())?);
                 keys = Some(image);
             }
             losses.itc = Some(contrast.loss);

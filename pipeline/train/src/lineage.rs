@@ -27,9 +27,6 @@ pub struct Lineage {
     pub settings: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
-    /// The captioner whose decoder joined the parent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decoder: Option<Box<Parent>>,
 }
 
 /// The data a model has seen.
@@ -88,9 +85,6 @@ impl Lineage {
             self.settings["run"]["seed"],
             self.capfilt,
         );
-        if let Some(decoder) = &self.decoder {
-            text.push_str(&format!("\nwith the decoder of {} (sha256 {})", decoder.path, decoder.sha256));
-        }
         if let Some(parent) = &self.parent {
             text.push_str(&format!("\nfrom {} (sha256 {})", parent.path, parent.sha256));
             if let Some(lineage) = &parent.lineage {

@@ -3,7 +3,10 @@
 use capfilt_med::{cross_attention::ImageKeys, heads::ItmHead, text::TextTower};
 use tch::{Kind, Reduction, TchError, Tensor};
 
-use crate::{contrast::Contrast, texts::TextRows};
+use crate::{
+    contrast::Contrast,
+    texts::{RandomWords, TextRows},
+};
 
 /// For each pair of a batch the one image and the one text of the batch that are put in the place of its own.
 pub struct Negatives {
@@ -41,13 +44,15 @@ impl Negatives {
 
 /// The loss of a batch: cross-entropy of `[pairs match, 2 × pairs do not]`, mean over all three.
 ///
-/// `texts` start with `[ENC]`; `keys` are the encoder's keys of the batch's images.
+/// `texts` start with `[ENC]`; `keys` are the encoder's keys of the batch's images. Negative texts get `random` words; without
+/// these the loss is the paper's.
 pub fn matching(
     encoder: &TextTower,
     head: &ItmHead,
     texts: &TextRows,
     keys: &ImageKeys,
     negatives: &Negatives,
+    random: Option<&RandomWords>,
 ) -> Result<Tensor, TchError> {
     let pairs = texts.ids.size()[0];
     let device = texts.ids.device();
@@ -55,6 +60,10 @@ pub fn matching(
     let images = Tensor::f_cat(&[&own, &negatives.image, &own], 0)?;
     let chosen = Tensor::f_cat(&[&own, &own, &negatives.text], 0)?;
     let texts = texts.select(&chosen)?;
+    let texts = match random {
+        Some(words) => texts.with_random_words(2 * pairs, words)?,
+        None => texts,
+    };
     let logits = head.forward(&encoder.encode_with_image(&texts.ids, &texts.mask, &keys.select(&images)?)?)?;
     let labels = Tensor::f_cat(
         &[Tensor::f_ones([pairs], (Kind::Int64, device))?, Tensor::f_zeros([2 * pairs], (Kind::Int64, device))?],

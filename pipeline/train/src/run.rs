@@ -104,7 +104,6 @@ struct Run<'a> {
     digest: String,
     tokenizer: PathBuf,
     parent: Option<Box<Parent>>,
-    decoder: Option<Box<Parent>>,
     drawn: Vec<String>,
     data: lineage::Data,
     learner: Learner,
@@ -160,14 +159,13 @@ impl<'a> Run<'a> {
         let steps = u64::from(run.epochs) * steps_per_epoch;
         let steps = if run.max_steps > 0 { steps.min(run.max_steps) } else { steps };
         let side = learner.parts.config.vision.image_size as usize;
-        let (parent, decoder) = (parent(start.weights_path())?, parent(start.decoder_path())?);
+        let parent = parent(start.weights_path())?;
         Ok(Self {
             task,
             settings,
             digest,
             tokenizer: start.tokenizer,
             parent,
-            decoder,
             drawn: start.drawn,
             data,
             loader: Loader::start(dataset, side, cursor).map_err(|source| TrainError::Io {
@@ -321,7 +319,6 @@ impl<'a> Run<'a> {
             data: self.data.clone(),
             settings: serde_json::to_value(self.settings).map_err(|_| TrainError::Bug("settings that are no JSON"))?,
             parent: self.parent.clone(),
-            decoder: self.decoder.clone(),
         })
     }
 

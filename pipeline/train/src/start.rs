@@ -34,8 +34,6 @@ pub struct Start {
     /// Height of the waves added to the image's places.
     waves: f64,
     checkpoint: Option<Checkpoint>,
-    /// The captioner that has the decoder.
-    decoder: Option<Checkpoint>,
     vision: Option<(PathBuf, TensorFile)>,
     text: Option<(PathBuf, TensorFile)>,
 }
@@ -60,10 +58,6 @@ impl Start {
             normalisation.side = None;
         }
         checked(&config)?;
-        let decoder = match model.decoder_from.as_str() {
-            "" => None,
-            path => Some(Checkpoint::open(Path::new(path))?),
-        };
         let (checkpoint, drawn) = (Some(checkpoint), Vec::new());
         Ok(Self {
             config,
@@ -73,7 +67,6 @@ impl Start {
             drawn,
             waves: model.waves,
             checkpoint,
-            decoder,
             vision: None,
             text: None,
         })
@@ -95,8 +88,7 @@ impl Start {
         let (vision, text) = (open(&model.vision_weights)?, open(&model.text_weights)?);
         let normalisation = Normalisation::default();
         let (waves, drawn) = (model.waves, Vec::new());
-        let (checkpoint, decoder) = (None, None);
-        Ok(Self { config, tokens, normalisation, tokenizer, drawn, waves, checkpoint, decoder, vision, text })
+        Ok(Self { config, tokens, normalisation, tokenizer, drawn, waves, checkpoint: None, vision, text })
     }
 
     /// The vector of a layout's weights on the CPU in f32, drawn from `seed` where no file has them.
@@ -119,11 +111,6 @@ impl Start {
     /// The file of the checkpoint it starts from.
     pub fn weights_path(&self) -> Option<&Path> {
         self.checkpoint.as_ref().map(Checkpoint::weights_path)
-    }
-
-    /// The file of the captioner that the decoder comes from.
-    pub fn decoder_path(&self) -> Option<&Path> {
-        self.decoder.as_ref().map(Checkpoint::weights_path)
     }
 
     fn temperature(&mut self) -> Result<Tensor, TrainError> {
@@ -172,8 +159,7 @@ impl Start {
 
     fn found(&mut self, entry: &Entry) -> Result<Option<Tensor>, TrainError> {
         let name = entry.name.as_str();
-        let decoder = self.decoder.as_mut().filter(|_| name.starts_with("text_decoder."));
-        if let Some(checkpoint) = decoder.or(self.checkpoint.as_mut()) {
+        if let Some(checkpoint) = &mut self.checkpoint {
             let others = [name.replace("predictions.bias", "predictions.decoder.bias"), other_tower_s(name)];
             for name in [name].into_iter().chain(others.iter().map(String::as_str)) {
                 if let Some(found) = checkpoint.tensor(name)? {

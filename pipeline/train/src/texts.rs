@@ -5,6 +5,14 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;
 
+/// Words by chance, in place of a text's own.
+pub struct RandomWords {
+    /// Of the texts, 0 to 1.
+    pub share: f64,
+    /// Ids are drawn from 0 up to here.
+    pub vocabulary: i64,
+}
+
 /// Ids (rows, width), int64, and mask (1 for a token that is seen, 0 for padding): (rows, width), int64, or (rows, width, width),
 /// f32, where each token sees others.
 pub struct TextRows {
@@ -56,6 +64,25 @@ impl TextRows {
         drop(seen.f_narrow(0, 0, 1)?.f_fill_(1.0)?);
         let mask = self.mask.f_reshape([rows, 1, width])?.f_mul(&seen)?;
         Ok(Self { ids: self.ids.shallow_clone(), mask })
+    }
+
+    /// The same rows, where of those from `first` on a share has random ids in place of its words. Lengths stay.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn with_random_words(&self, first: i64, words: &RandomWords) -> Result<Self, TchError> {
+        let (rows, width) = self.ids.size2()?;
+        let device = self.ids.device();
+        // The first token sees all there is of a text.
+        let seen = if self.mask.dim() == 3 { self.mask.f_select(1, 0)? } else { self.mask.shallow_clone() };
+        let end = seen.f_sum_dim_intlist([1].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?;
+        let place = Tensor::f_arange(width, (Kind::Int64, device))?.f_unsqueeze(0)?;
+        let word = place.f_ge(1)?.f_logical_and(&place.f_lt_tensor(&end)?)?;
+        let chosen = Tensor::f_rand([rows, 1], (Kind::Float, device))?.f_lt(words.share)?;
+        drop(chosen.f_narrow(0, 0, first)?.f_fill_(0)?);
+        let random = Tensor::f_randint(words.vocabulary, [rows, width], (Kind::Int64, device))?;
+        let ids = random.f_where_self(&word.f_logical_and(&chosen)?, &self.ids)?;
+        Ok(Self { ids, mask: self.mask.shallow_clone() })
     }
 
     /// The rows `index`, in that order.

@@ -75,6 +75,7 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         min_temperature: 0.001,
         contrast_weight: 1.0,
         causal_steps: 0,
+        random_words: 0.0,
         image_ids: is_filter,
         label_smoothing: 0.1,
         prompt: String::new(),

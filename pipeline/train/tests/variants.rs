@@ -1,4 +1,4 @@
-//! Ways to train that change what is kept or shared, and not what is right: recomputed blocks, shared towers.
+//! Ways to train that change what is kept, shared or seen: recomputed blocks, shared towers, causal words, random words.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,7 +13,7 @@ use capfilt_train::{
     learner::{Learner, Memory, StepShape},
     momentum::MomentumTowers,
     parameters::{Layout, Parameters},
-    texts::TextRows,
+    texts::{RandomWords, TextRows},
     towers::Parts,
 };
 use std::{collections::HashMap, sync::Mutex};
@@ -52,6 +52,7 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
         min_temperature: 0.001,
         contrast_weight: 1.0,
         causal_steps: 0,
+        random_words: 0.0,
         image_ids: false,
         label_smoothing: 0.1,
         prompt: String::new(),
@@ -188,4 +189,38 @@ fn words_that_see_what_is_before_them_are_a_decoder_s() {
     let (open, nearly, closed) = (loss(1.0), loss(1.0 - 1e-9), loss(0.0));
     // To see all but a billionth of what is ahead is to see it; to see nothing is not.
     assert!((open - nearly).abs() < 1e-12 && (open - closed).abs() > 1e-9, "{open} {nearly} {closed}");
+}
+
+/// Of texts that people wrote a filter learns nothing about the words of junk.
+#[test]
+fn words_that_no_text_has_are_learnt_of_when_negatives_get_random_ones() {
+    let _turn = TURN.lock();
+    let filter = || Parts { decoder: false, ..parts(0.0) };
+    let layout = Layout::new(&filter(), Sharing::AllButSa);
+    let vector = drawn(&layout);
+    let whole = learner(filter(), Sharing::AllButSa, &vector);
+    let texts = whole.prepare(&batch()).unwrap().texts;
+    let vocabulary = whole.parts.config.text.vocab_size;
+
+    let open = texts.with_random_words(1, &RandomWords { share: 1.0, vocabulary }).unwrap().ids;
+    let (length, place) =
+        (texts.mask.sum_dim_intlist([1].as_slice(), true, Kind::Int64), Tensor::arange(7, (Kind::Int64, Device::Cpu)));
+    let is_word = place.ge(1).logical_and(&place.unsqueeze(0).lt_tensor(&(length - 1)));
+    let changed = open.ne_tensor(&texts.ids);
+    assert!(!bool::try_from(changed.logical_and(&is_word.logical_not()).any()).unwrap(), "only words change");
+    assert!(!bool::try_from(changed.narrow(0, 0, 1).any()).unwrap(), "the rows before the first stay");
+    assert!(changed.sum(Kind::Int64).int64_value(&[]) > 4, "of nine words drawn from {vocabulary} few stay");
+    let none = texts.causal(0.0).unwrap().with_random_words(0, &RandomWords { share: 0.0, vocabulary }).unwrap().ids;
+    assert!(none.equal(&texts.ids), "a share of nothing");
+
+    let words = layout.entries().iter().find(|entry| entry.name.ends_with("word_embeddings.weight")).unwrap();
+    let learnt = |share| {
+        let mut learner = learner(filter(), Sharing::AllButSa, &vector);
+        learner.objective.random_words = share;
+        let gradient = step(&mut learner).1.narrow(0, words.start, words.len()).reshape(words.shape.as_slice());
+        // Ids 16 to 21 are in no text of the batch.
+        gradient.narrow(0, 16, 6).abs().max().double_value(&[])
+    };
+    let (with, without) = (learnt(1.0), learnt(0.0));
+    assert!(with > 1e-6 && without == 0.0, "{with} {without}");
 }

@@ -61,8 +61,6 @@ pub struct Run {
 pub struct Model {
     /// Checkpoint to start from; empty: from scratch, in the sizes below.
     pub from: String,
-    /// Captioner whose decoder joins a filter, so that both learn on as one MED; empty: the text encoder's weights serve both.
-    pub decoder_from: String,
     pub vocabulary: String,
     pub vision_weights: String,
     pub text_weights: String,
@@ -115,6 +113,8 @@ pub struct Objective {
     pub contrast_weight: f64,
     /// First steps in which a word of the text encoder sees only what is before it; over as many again the rest comes in.
     pub causal_steps: u32,
+    /// Share of matching's negative texts that have random words in place of their own.
+    pub random_words: f64,
     pub image_ids: bool,
     pub label_smoothing: f64,
     pub prompt: String,
@@ -229,18 +229,6 @@ impl Training {
                 "itm".into(),
                 "matching draws its negatives by the contrast: add \"itc\"",
             ),
-            (
-                model.from.is_empty() && !model.decoder_from.is_empty(),
-                "model.decoder_from",
-                model.decoder_from.clone(),
-                "it joins the checkpoint that model.from names, and that is empty",
-            ),
-            (
-                !model.decoder_from.is_empty() && !objective.losses.contains(&Loss::Lm),
-                "model.decoder_from",
-                model.decoder_from.clone(),
-                "only the language model has a decoder: add \"lm\" to objective.losses, or leave this empty",
-            ),
             (objective.max_tokens < 4, "objective.max_tokens", objective.max_tokens.to_string(), "no word would fit"),
             (
                 !(0.0..1.0).contains(&objective.momentum),
@@ -277,6 +265,18 @@ impl Training {
                 "objective.causal_steps",
                 objective.causal_steps.to_string(),
                 "only contrast and matching have a text encoder: add \"itc\" to objective.losses, or make this 0",
+            ),
+            (
+                !(0.0..=1.0).contains(&objective.random_words),
+                "objective.random_words",
+                objective.random_words.to_string(),
+                "a share from 0 to 1",
+            ),
+            (
+                objective.random_words > 0.0 && !objective.losses.contains(&Loss::Itm),
+                "objective.random_words",
+                objective.random_words.to_string(),
+                "only matching has negative texts: add \"itm\" to objective.losses, or make this 0",
             ),
             (
                 !(0.0..1.0).contains(&objective.label_smoothing),
@@ -377,8 +377,11 @@ mod tests {
         }
         let error = Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("did you mean `queue`"), "{error}");
-        let alone = Training::parse(Task::Captioner, OWN, &["objective.causal_steps=5".to_owned()]).unwrap_err();
-        assert!(alone.to_string().contains("objective.causal_steps"), "a captioner has no text encoder: {alone}");
+        // A captioner has no text encoder.
+        for of_an_encoder in ["objective.causal_steps=5", "objective.random_words=0.5"] {
+            let alone = Training::parse(Task::Captioner, OWN, &[of_an_encoder.to_owned()]).unwrap_err().to_string();
+            assert!(alone.contains(of_an_encoder.split('=').next().unwrap()), "{of_an_encoder}: {alone}");
+        }
     }
 
     #[test]
@@ -386,7 +389,10 @@ mod tests {
         for (task, text) in [
             (Task::Pretrain, include_str!("../../../demo/train/pretrain.toml")),
             (Task::Pretrain, include_str!("../../../demo/train/relations.toml")),
+            (Task::Filter, include_str!("../../../demo/train/places.toml")),
+            (Task::Filter, include_str!("../../../demo/train/opening.toml")),
             (Task::Filter, include_str!("../../../demo/train/filter.toml")),
+            (Task::Filter, include_str!("../../../demo/train/finish.toml")),
             (Task::Captioner, include_str!("../../../demo/train/captioner.toml")),
         ] {
             Training::parse(task, text, &[]).unwrap_or_else(|error| panic!("{}: {error}", task.name()));
