@@ -2,14 +2,14 @@
 """Measure whole jobs: what is lost between the models and the bucket, and what more rows and more workers cost. Prints tables; with
 --record they are added to benches/RESULTS.md.
 
-usage: jobs.py [worker] [cores] [rows] [--rows 40] [--most 100000] [--precision auto] [--record]      (in the venv of scripts/peers.py)
+usage: jobs.py [worker] [cores] [rows] [--rows 40] [--rounds 3] [--most 100000] [--precision auto] [--record]      (in the venv of scripts/peers.py)
 
 `worker`  BLIP-base at 384 px with random weights on photographs from S3 on loopback: `capfilt plan`'s forecast, the job it forecast, and
-          the bare models on the same pictures and texts (`capfilt bench model`). All captions are 20 ids long.
+          the bare models on the same pictures and texts (`capfilt bench model`), in turns. All captions are 20 ids long.
 `cores`   the demo's models: a job with one worker on one core, and one with two, each pinned to a core of its own.
 `rows`    the demo's models over 1,000 to --most rows: seconds a row and peak memory of the device's process.
 """
-import argparse, json, os, pathlib, re, shutil, subprocess, sys, threading, time
+import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, threading, time
 
 import run as bench
 from run import ROOT, WORK
@@ -66,7 +66,11 @@ class Run:
                 found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
                 self.peak = max(self.peak, int(found[1]) * 1024 if found else 0)
                 self.pin(pid)
-            time.sleep(0.05)
+            # Looking every 50 ms takes a fifth of a core: not while the models work.
+            try:
+                self.child.wait(0.05 if self.ready is None else 2)
+            except subprocess.TimeoutExpired:
+                pass
         self.seconds, self.working = (time.perf_counter() - since for since in (self.began, self.ready or self.began))
         self.listener.join()
         out = self.child.stdout.read()
@@ -116,18 +120,30 @@ max_length = 20
 devices = ["cpu"]
 batch = {bench.BATCH}
 """)
-        environment = dict(env=store.env, cwd=ROOT, check=True, capture_output=True, text=True)
-        forecast = json.loads(subprocess.run([PROGRAM, "plan", "--json", "-c", config], **environment).stdout)["forecast"]
-        job = Run(["run", "--json", "-c", config], env=store.env).finish()
-        standing = json.loads(subprocess.run([PROGRAM, "status", "--json", "--job", f"{store.job}worker"], **environment).stdout)["pace"]["stage_seconds"]
+        rounds = [round_of_worker(args, store, config, number) for number in range(args.rounds)]
+    middle = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+    spread = lambda name: f"{min(one[name] for one in rounds):.3g} – {max(one[name] for one in rounds):.3g}"
+    line = lambda what, name, more="": f"| {what} | {middle[name]:.3f} | {spread(name)} | {more} |"
+    off = ", ".join(f"{100 * (one['forecast'] / one['whole'] - 1):+.1f} %" for one in rounds)
+    return [f"| BLIP-base 384 px, {rows} photographs from S3 on loopback, {args.rounds} rounds in turns | seconds, median | min – max | |", "|---|---|---|---|",
+            line("bare models, an image: a caption, and three texts judged", "bare"),
+            line("the job, a row, from the models' being ready to the manifest", "row", f"{100 * middle['bare'] / middle['row']:.1f} % of the bare models' speed"),
+            line("of it, the models' thread at work by its own clock", "device", f"{100 * middle['device'] / middle['row']:.1f} %"),
+            line("until the models were ready", "ready"), line("forecast of the whole job", "forecast"), line("the whole job", "whole", f"forecasts {off}"),
+            f"| memory of the device's process, at most | {middle['peak']:.2f} GB | {spread('peak')} | |"]
+
+
+def round_of_worker(args, store, config, number):
+    """Forecast, bare models and job after one another, in seconds; memory in GB."""
+    models, job_url = WORK / "models", f"{store.job}worker-{number}"
+    asked = ["-c", config, "-s", f"job.url={job_url}"]
+    said = lambda *arguments: json.loads(subprocess.run([PROGRAM, *arguments], env=store.env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    forecast = said("plan", "--json", *asked)["forecast"]["job_seconds"]
     bare = bench.lines_of(PROGRAM, "bench", "model", "--captioner", models / "captioner", "--filter", models / "filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--precision", args.precision,
                           "--device", "cpu", "--batch", bench.BATCH, "--min-length", 20, "--control", "--repeats", 1, "--json")["s_per_image"]
-    whole = job.working / rows
-    return ["| BLIP-base 384 px, photographs from S3 on loopback | seconds | |", "|---|---|---|",
-            f"| bare models, an image: a caption, and three texts judged | {bare:.3f} | |", f"| the job, a row, from the models' being ready to the manifest ({rows} rows) | {whole:.3f} | {100 * bare / whole:.1f} % of the bare models' speed |",
-            f"| of it, the models' thread at work by its own clock | {standing['device'] / rows:.3f} | {100 * standing['device'] / job.working:.1f} % |",
-            f"| until the models were ready | {job.ready - job.began:.1f} | |", f"| forecast of the whole job, by {forecast['timed_rows']} rows | {forecast['job_seconds']:.1f} | |",
-            f"| the whole job | {job.seconds:.1f} | forecast {100 * (forecast['job_seconds'] / job.seconds - 1):+.1f} % |", f"| memory of the device's process, at most | {job.peak / 1e9:.2f} GB | |"]
+    job = Run(["run", "--json", *asked], env=store.env).finish()
+    device = said("status", "--json", "--job", job_url)["pace"]["stage_seconds"]["device"] / args.rows
+    return {"bare": bare, "row": job.working / args.rows, "device": device, "ready": job.ready - job.began, "forecast": forecast, "whole": job.seconds, "peak": job.peak / 1e9}
 
 
 def demo_job(name, rows, *more, **options):
@@ -162,6 +178,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("what", nargs="*", choices=["worker", "cores", "rows", []], default=[])
     p.add_argument("--rows", type=int, default=40, help="of `worker`")
+    p.add_argument("--rounds", type=int, default=3, help="of `worker`")
     p.add_argument("--most", type=int, default=100_000, help="of `rows`")
     p.add_argument("--precision", default="auto")
     p.add_argument("--record", action="store_true", help="add what is printed to benches/RESULTS.md")

@@ -49,8 +49,9 @@ pub struct Forecast {
     pub timed_seconds: f64,
     /// Images per model call.
     pub batch: u32,
-    /// Until the models are loaded and proven.
-    pub start_seconds: f64,
+    /// Until a device has done its first batch: weights hashed, models loaded and proven, memory and threads warm.
+    pub first_seconds: f64,
+    pub first_rows: u64,
     pub device: String,
     pub devices: usize,
     pub rows_per_second: f64,
@@ -64,7 +65,8 @@ impl Forecast {
     /// For machines.
     pub fn to_json(&self) -> Value {
         json!({
-            "timed_rows": self.timed_rows, "timed_seconds": self.timed_seconds, "batch": self.batch, "start_seconds": self.start_seconds,
+            "timed_rows": self.timed_rows, "timed_seconds": self.timed_seconds, "batch": self.batch,
+            "first_seconds": self.first_seconds, "first_rows": self.first_rows,
             "device": self.device, "devices": self.devices, "rows_per_second": self.rows_per_second,
             "job_seconds": self.job_seconds, "device_hours": self.device_hours, "cost": self.cost,
         })
@@ -83,24 +85,26 @@ pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Resul
     let rows = plan.rows;
     let folder = tempfile::tempdir().context("no folder for a scratch job").environment()?;
     let batch = batch_size::choose(&args.settings, settings, &devices).await?;
-    let job = scratch_job(settings, plan, super::run::resolve(settings, &devices, batch)?, folder.path()).await?;
+    // A job hashes its weights too before it starts.
     let began = Instant::now();
+    let job = scratch_job(settings, plan, super::run::resolve(settings, &devices, batch)?, folder.path()).await?;
     let mut child = start(&folder.path().display().to_string(), first).environment()?;
     let timed = time(&mut child, &sample(&job.plan), batch, args.calibrate).await;
     child.kill().await.context("the trial's process does not end").environment()?;
     let timed = timed.environment()?;
-    let rate = timed.rows as f64 / timed.seconds.max(1e-3);
-    let start_seconds = (timed.ready - began).as_secs_f64();
-    let job_seconds = start_seconds + rows as f64 / (rate * devices.len() as f64);
+    let rate = devices.len() as f64 * timed.rows as f64 / timed.seconds.max(1e-3);
+    let (first_rows, first_seconds) = (timed.before, (timed.from - began).as_secs_f64());
+    let job_seconds = first_seconds + rows.saturating_sub(first_rows * devices.len() as u64) as f64 / rate;
     let device_hours = job_seconds * devices.len() as f64 / 3600.0;
     Ok(Forecast {
         timed_rows: timed.rows,
         timed_seconds: timed.seconds,
         batch,
-        start_seconds,
+        first_seconds,
+        first_rows,
         device: first.device.clone(),
         devices: devices.len(),
-        rows_per_second: rate * devices.len() as f64,
+        rows_per_second: rate,
         job_seconds,
         device_hours,
         cost: args.price_per_hour.map(|price| price * device_hours),
@@ -140,7 +144,9 @@ fn start(job: &str, plan: &DevicePlan) -> anyhow::Result<Child> {
 }
 
 struct Timed {
-    ready: Instant,
+    /// When timing began, and the rows that had been done by then.
+    from: Instant,
+    before: u64,
     rows: u64,
     seconds: f64,
 }
@@ -182,5 +188,5 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
         .context("the device's process ended before it had done a row")?;
     // So few rows that one batch was all: what there is counts from the moment the models were ready.
     let (from, before) = if last.1 > first.1 { first } else { (ready, 0) };
-    Ok(Timed { ready, rows: last.1 - before, seconds: (last.0 - from).as_secs_f64() })
+    Ok(Timed { from, before, rows: last.1 - before, seconds: (last.0 - from).as_secs_f64() })
 }

@@ -120,6 +120,7 @@ impl Device {
         handling(attempt, pipe::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
         let ledger = self.ledger(attempt, &rows)?;
         attempt.clock.add(Stage::Device, from);
+        attempt.span.in_scope(|| tracing::debug!(rows = rows.len(), seconds = from.elapsed().as_secs_f64(), "judged"));
         let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.text)).unzip();
         let judged = JudgedRows { ledger, images, texts, passthrough };
         Ok(Some(Judged { rows: judged, batch: self.capfilt.batch() }))
