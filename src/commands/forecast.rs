@@ -51,6 +51,7 @@ pub struct Forecast {
     pub batch: u32,
     /// Until a device has done its first batch: weights hashed, models loaded and proven, memory and threads warm.
     pub first_seconds: f64,
+    /// Rows of that batch.
     pub first_rows: u64,
     pub device: String,
     pub devices: usize,
