@@ -98,7 +98,7 @@ def fast(program, args):
 
     def ours(precision, batch):
         found = program.lines("bench", "model", *common, "--device", program.device, "--precision", precision, "--batch", batch, "--min-length", 20, "--repeats", 3)[-1]
-        rows.append({"who": "capfilt", "precision": precision, "batch": batch, "images_per_second": 1 / found["s_per_image"], "stages": found["stages_s_per_image"]})
+        rows.append({"who": "capfilt", "precision": precision, "batch": batch, "images_per_second": 1 / found["s_per_image"], "stages": found["stages_s_per_image"], "share": found["all"]["share"]})
 
     def theirs(precision, batch, mode, *more):
         command = [str(part) for part in (*script, *common, "--mode", mode, "--dtype", precision, "--device", program.device, "--batch", batch, "--min-length", 20, "--repeats", 3, *more)]
@@ -135,9 +135,10 @@ def main():
         print(f"{'ok    ' if good else 'WRONG '} {what}: {figure}", flush=True)
     speeds = fast(program, args)
     best = max((row["images_per_second"] for row in speeds if row["who"] == "transformers, best"), default=float("nan"))
-    print("\n| full CapFilt, BLIP-base 384 px | batch | images/s | of transformers' best |\n|---|---|---|---|")
+    print("\n| full CapFilt, BLIP-base 384 px | batch | images/s | of transformers' best | of the rate of a large product |\n|---|---|---|---|---|")
     for row in speeds:
-        print(f"| {row['who']}, {row['precision']} | {row['batch']} | {row['images_per_second']:.1f} | {row['images_per_second'] / best:.2f}× |")
+        share = f"{100 * row['share']:.0f} %" if "share" in row else ""
+        print(f"| {row['who']}, {row['precision']} | {row['batch']} | {row['images_per_second']:.1f} | {row['images_per_second'] / best:.2f}× | {share} |")
     print(f"\n{time.monotonic() - started:.0f} s in all")
     if args.json:
         args.json.write_text(json.dumps({"card": card, "checks": checks, "speeds": speeds}))

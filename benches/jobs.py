@@ -7,7 +7,7 @@ usage: jobs.py [worker] [cores] [rows] [--rows 40] [--rounds 3] [--most 100000] 
 `worker`  BLIP-base at 384 px with random weights on photographs from S3 on loopback: `capfilt plan`'s forecast, the job it forecast, and
           the bare models on the same pictures and texts (`capfilt bench model`), in turns. All captions are 20 ids long.
 `cores`   the demo's models: a job with one worker on one core, and one with two, each pinned to a core of its own.
-`rows`    the demo's models over 1,000 to --most rows: seconds a row and peak memory of the device's process.
+`rows`    the demo's models over 1,000 to --most rows: what a row costs the models' threads and the job, and peak memory of a device's process.
 """
 import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, threading, time
 
@@ -133,16 +133,24 @@ batch = {bench.BATCH}
             f"| memory of the device's process, at most | {middle['peak']:.2f} GB | {spread('peak')} | |"]
 
 
+def answer(*arguments, env=None):
+    return json.loads(subprocess.run([PROGRAM, *arguments], env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+
+
+def models_seconds(job, env=None):
+    """What the models' threads of a job's workers were at work for, together and by their own clocks."""
+    return answer("status", "--json", "--job", job, env=env)["pace"]["stage_seconds"]["device"]
+
+
 def round_of_worker(args, store, config, number):
     """Forecast, bare models and job after one another, in seconds; memory in GB."""
     models, job_url = WORK / "models", f"{store.job}worker-{number}"
     asked = ["-c", config, "-s", f"job.url={job_url}"]
-    said = lambda *arguments: json.loads(subprocess.run([PROGRAM, *arguments], env=store.env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-    forecast = said("plan", "--json", *asked)["forecast"]["job_seconds"]
+    forecast = answer("plan", "--json", *asked, env=store.env)["forecast"]["job_seconds"]
     bare = bench.lines_of(PROGRAM, "bench", "model", "--captioner", models / "captioner", "--filter", models / "filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--precision", args.precision,
                           "--device", "cpu", "--batch", bench.BATCH, "--min-length", 20, "--control", "--repeats", 1, "--json")["s_per_image"]
     job = Run(["run", "--json", *asked], env=store.env).finish()
-    device = said("status", "--json", "--job", job_url)["pace"]["stage_seconds"]["device"] / args.rows
+    device = models_seconds(job_url, store.env) / args.rows
     return {"bare": bare, "row": job.working / args.rows, "device": device, "ready": job.ready - job.began, "forecast": forecast, "whole": job.seconds, "peak": job.peak / 1e9}
 
 
@@ -166,11 +174,12 @@ def cores(args):
 
 
 def rows(args):
-    out, first = ["| the demo's models | seconds a row | of it, until the models are ready | memory of the device's process, at most |", "|---|---|---|---|"], None
+    out, first = ["| the demo's models, two workers | a row, by the models' own clocks | the job, seconds a row | until the models are ready | memory of a device's process, at most |", "|---|---|---|---|---|"], None
     for count in (count for count in (1000, 10_000, 100_000) if count <= args.most):
         job = demo_job("rows", count).finish()
-        first = first or job.working / count
-        out.append(f"| {count:,} rows | {job.working / count:.5f} ({job.working / count / first:.2f}× the first) | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |")
+        device = models_seconds(WORK / "rows") / count
+        first = first or device
+        out.append(f"| {count:,} rows | {1e3 * device:.2f} ms ({device / first:.2f}× the first) | {job.working / count:.5f} | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |")
     return out
 
 

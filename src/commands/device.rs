@@ -11,7 +11,8 @@ use capfilt_coordinator::job;
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
 use capfilt_workers::Worker;
-use std::io::Write as _;
+use futures::FutureExt as _;
+use std::{io::Write as _, panic::AssertUnwindSafe};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     sync::mpsc,
@@ -43,7 +44,8 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     };
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     let reading = tokio::spawn(read_assignments(assign));
-    let working = tokio::spawn(capfilt_workers::run(worker, assignments, |event| say(&event)));
+    // On this thread, which the models know.
+    let working = AssertUnwindSafe(capfilt_workers::run(worker, assignments, |event| say(&event))).catch_unwind();
     // A stage that panicked leaves shards without an owner: better no process than half of one.
     let worked = working.await.unwrap_or_else(|_| std::process::exit(PANICKED));
     worked.usage()?;

@@ -23,6 +23,8 @@ pub fn repo() -> &'static Path {
 /// The binary under test, without the S3 credentials of whoever runs the tests.
 pub fn capfilt() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capfilt"));
+    // Tests run side by side, each with workers of several threads: who waits must not keep the others from the cores.
+    command.env("GOMP_SPINCOUNT", "100");
     let keys = std::env::vars_os().map(|(key, _)| key).filter(|key| key.as_encoded_bytes().starts_with(b"AWS_"));
     keys.for_each(|key| {
         command.env_remove(key);

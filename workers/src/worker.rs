@@ -13,7 +13,10 @@ use capfilt_schemas::{
     predicate::{Predicate, PredicateError},
     settings::{Limits, Settings},
 };
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 use tokio::sync::mpsc::{Receiver, channel};
 
 /// Chunks of rows between two stages: one being worked on, one ready. More would only hide a slow stage.
@@ -38,11 +41,15 @@ pub struct Worker {
 
 /// Works through assignments until they end; every one of them ends in one `Committed` or `Failed` event.
 ///
+/// The models compute on the caller's thread, which should be the one that they were loaded and tried on: libtorch has a team
+/// of threads for every thread that calls it, and once there are more of them than cores, OpenMP puts them to sleep after every operation.
+///
 /// # Errors
 /// When the job's `where` does not parse, which planning would have refused.
 ///
 /// # Panics
-/// When a stage does, which is a bug; the process should end then, since its shards have no owner.
+/// When a stage does, which is a bug; the process should end then, since its shards have no owner. And in a runtime of one
+/// thread, which the models would block.
 pub async fn run(
     worker: Worker,
     assignments: Receiver<Assignment>,
@@ -70,12 +77,15 @@ pub async fn run(
     let fetching = tokio::spawn(fetch(source, assignments, fetched));
     let (decode_spec, decode_events) = (spec.clone(), Arc::clone(&events));
     let decoding = std::thread::spawn(move || decode(&pool, &decode_spec, to_decode, &decoded, decode_events.as_ref()));
-    let device_events = Arc::clone(&events);
     let device = Device::new(worker.capfilt, spec, judged);
-    let judging = std::thread::spawn(move || device.work(&to_device, device_events.as_ref()));
-    write(&write_spec, to_write, events.as_ref()).await;
+    let write_events = Arc::clone(&events);
+    let writing = tokio::spawn(async move { write(&write_spec, to_write, write_events.as_ref()).await });
+    // What a panic leaves must be dropped before anyone waits for the other stages: they end when their neighbours are gone.
+    let judging = AssertUnwindSafe(move || device.work(&to_device, events.as_ref()));
+    let judged = tokio::task::block_in_place(|| catch_unwind(judging));
+    writing.await.expect("writing does not panic");
+    judged.expect("judging does not panic");
     // Fetching comes last: when another stage panicked, it may still be waiting for an assignment.
-    judging.join().expect("judging does not panic");
     decoding.join().expect("decoding does not panic");
     fetching.await.expect("fetching does not panic");
     Ok(())

@@ -29,7 +29,7 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
     let found = collection(&args.data, args.truth.then_some(SCENE)).await?;
     let (batch, seed, skipped) = (args.data.batch as usize, args.generation.seed, found.skipped);
     let images = found.images.clone();
-    let captions = shown(images.len(), move |done| write(&mut captioner, &images, batch, seed, done)).await?;
+    let captions = shown(images.len(), move |done| write(&mut captioner, &images, batch, seed, done))?;
     let (scores, judged) = score(&captions, &found.images);
     let are_true = if args.truth { Some(share_true(&captions, &found.images)?) } else { None };
     if let Some(path) = &args.captions {

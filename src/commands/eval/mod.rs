@@ -48,13 +48,10 @@ async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collecti
     Ok(found)
 }
 
-/// Runs long work on a thread of its own and shows how far it is.
-async fn shown<T: Send + 'static>(
-    steps: usize,
-    work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError> + Send + 'static,
-) -> Result<T, Failure> {
+/// Runs long work, on the thread that loaded the models, and shows how far it is.
+fn shown<T>(steps: usize, work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>) -> Result<T, Failure> {
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images  {eta} left").expect("the template is sound");
-    let working = tokio::task::spawn_blocking(move || {
+    let worked = tokio::task::block_in_place(move || {
         let bar = say::may_draw().then(|| ProgressBar::new(steps as u64).with_style(style));
         say::set_bar(bar.clone());
         let mut said = Instant::now();
@@ -70,7 +67,7 @@ async fn shown<T: Send + 'static>(
         bar.iter().for_each(ProgressBar::finish_and_clear);
         result
     });
-    match working.await.environment()? {
+    match worked {
         Err(error @ EvaluateError::TooFew { .. }) => Err(error).usage(),
         result => result.environment(),
     }

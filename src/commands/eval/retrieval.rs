@@ -14,8 +14,8 @@ pub async fn run(args: &EvalRetrievalArgs) -> Ending {
     let found = collection(&args.data, None).await?;
     let (skipped, batch, top_k) = (found.skipped, args.data.batch as usize, args.top_k as usize);
     let passes = if top_k == 0 { 1 } else { 2 };
-    let recalled = shown(passes * found.images.len(), move |done| retrieve(&filter, &found.images, top_k, batch, done));
-    let recalled = recalled.await?;
+    let recalled =
+        shown(passes * found.images.len(), move |done| retrieve(&filter, &found.images, top_k, batch, done))?;
     if args.data.json {
         let mut all = json!(recalled);
         (all["skipped"], all["top_k"]) = (json!(skipped), json!(top_k));
