@@ -23,8 +23,9 @@ const SECOND: &str = "CAPFILT_SECOND_START";
 /// is one heap for all threads, as those of single threads give back whatever is set.
 const KEEP_MEMORY: [(&str, &str); 3] =
     [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1099511627776"), ("MALLOC_ARENA_MAX", "1")];
-/// Turns of a waiting OpenMP thread before it sleeps, some 0.05 ms. For the demo's 800 pairs one worker of two threads took 18.5 s with 100, 10.4
-/// with 5,000 and 8.9 with libgomp's own 300,000; two such workers on two cores 7.8, 21.9, and more than 120.
+/// Turns of a waiting OpenMP thread before it sleeps, some 0.05 ms. For 800 of the demo's pairs one worker of two threads
+/// took 18.5 s with 100 of them, 10.4 with 5,000 and 8.9 with libgomp's own 300,000; two such workers on two cores 7.8,
+/// 21.9, and more than 120.
 const WAIT: (&str, &str) = ("GOMP_SPINCOUNT", "5000");
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 const LOADER: &str = "LD_PRELOAD";

@@ -41,8 +41,9 @@ pub struct Worker {
 
 /// Works through assignments until they end; every one of them ends in one `Committed` or `Failed` event.
 ///
-/// The models compute on the caller's thread, which should be the one that they were loaded and tried on: libtorch has a team
-/// of threads for every thread that calls it, and once there are more of them than cores, OpenMP puts them to sleep after every operation.
+/// The models compute on the caller's thread, which should be the one that they were loaded and tried on: libtorch has a
+/// team of threads for every thread that calls it, and once there are more of them than cores, OpenMP puts them to sleep
+/// after every operation.
 ///
 /// # Errors
 /// When the job's `where` does not parse, which planning would have refused.

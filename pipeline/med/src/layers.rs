@@ -133,7 +133,8 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout
 
 /// Whether the fused kernel takes longer in half precision than in f32 with the way there and back: on CPUs. With 8 × 12
 /// heads of 577 queries and keys it takes 112 ms in bf16 and 244 in f16, in f32 with the way 96 to 106 (2 cores with AVX2);
-/// with AVX512-BF16 75 to 80 in bf16, 56 in f32 without the way. Not where a graph is to be differentiated, which would keep the wide numbers.
+/// with AVX512-BF16 75 to 80 in bf16, 56 in f32 without the way. Not where a graph is to be differentiated, which would
+/// keep the wide numbers.
 fn is_better_widened(q: &Tensor) -> bool {
     q.device() == Device::Cpu && matches!(q.kind(), Kind::BFloat16 | Kind::Half) && !q.requires_grad()
 }
