@@ -137,8 +137,8 @@ def answer(*arguments, env=None):
     return json.loads(subprocess.run([PROGRAM, *arguments], env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
 
 
-def models_seconds(job, rows, env=None):
-    """What a row took the models' threads of a job's workers, by their own clocks, in the shards that status looks at: the last ten minutes'."""
+def models_seconds_a_row(job, rows, env=None):
+    """By the own clocks of the models' threads, in the shards that status looks at: the last ten minutes', or sixteen. Either these are all, or shards are of one size."""
     status = answer("status", "--json", "--job", job, env=env)
     return status["pace"]["stage_seconds"]["device"] / (rows * status["pace"]["commits"] / status["shards"]["committed"])
 
@@ -151,7 +151,7 @@ def round_of_worker(args, store, config, number):
     bare = bench.lines_of(PROGRAM, "bench", "model", "--captioner", models / "captioner", "--filter", models / "filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--precision", args.precision,
                           "--device", "cpu", "--batch", bench.BATCH, "--min-length", 20, "--control", "--repeats", 1, "--json")["s_per_image"]
     job = Run(["run", "--json", *asked], env=store.env).finish()
-    device = models_seconds(job_url, args.rows, store.env)
+    device = models_seconds_a_row(job_url, args.rows, store.env)
     return {"bare": bare, "row": job.working / args.rows, "device": device, "ready": job.ready - job.began, "forecast": forecast, "whole": job.seconds, "peak": job.peak / 1e9}
 
 
@@ -179,7 +179,7 @@ def rows(args):
     out, first = ["| the demo's models, two workers | a row, by the models' own clocks | the job, seconds a row | until the models are ready | memory of a device's process, at most |", "|---|---|---|---|---|"], None
     for count in (count for count in (1000, 10_000, 100_000) if count <= args.most):
         job = demo_job("rows", count).finish()
-        device = models_seconds(WORK / "rows", count)
+        device = models_seconds_a_row(WORK / "rows", count)
         first = first or device
         out.append(f"| {count:,} rows | {1e3 * device:.2f} ms ({device / first:.2f}× the first) | {job.working / count:.5f} | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |")
     return out

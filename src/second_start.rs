@@ -40,11 +40,11 @@ pub fn if_needed(command: &crate::args::Command) {
         said.extend(cuda().into_iter().flat_map(|libraries| [(SECOND, "1".into()), (LOADER, libraries)]));
     }
     // Whoever has set one of them knows better.
-    let is_free = |name: &str| env::var_os(name).is_none();
-    if command.holds_models() && KEEP_MEMORY.iter().all(|(name, _)| is_free(name)) {
+    let is_ours = |name: &str| command.holds_models() && env::var_os(name).is_none();
+    if KEEP_MEMORY.iter().all(|(name, _)| is_ours(name)) {
         said.extend(KEEP_MEMORY.map(|(name, value)| (name, value.into())));
     }
-    if command.holds_models() && is_free(WAIT.0) && is_free(WAIT_POLICY) {
+    if is_ours(WAIT.0) && is_ours(WAIT_POLICY) {
         said.push((WAIT.0, WAIT.1.into()));
     }
     let Ok(program) = env::current_exe() else { return };
