@@ -12,6 +12,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::{
     config::TextConfig,
+    dense::Dense,
     layers::{Dropout, LayerNorm, Linear, attend, join_heads, split_heads},
     weights::Path,
 };
@@ -32,10 +33,10 @@ pub enum ImageKeys {
 }
 
 pub struct CrossAttention {
-    query: Linear,
+    query: Dense,
     key: Linear,
     value: Linear,
-    output: Linear,
+    output: Dense,
     norm: LayerNorm,
     heads: i64,
     pub dropout: Dropout,
@@ -67,10 +68,10 @@ impl CrossAttention {
         let d = config.hidden_size;
         let attention = path.sub("self");
         Self {
-            query: Linear::load(&attention.sub("query"), d, d),
+            query: Dense::load(&attention.sub("query"), d, d),
             key: Linear::load(&attention.sub("key"), image_width, d),
             value: Linear::load(&attention.sub("value"), image_width, d),
-            output: Linear::load(&path.sub("output").sub("dense"), d, d),
+            output: Dense::load(&path.sub("output").sub("dense"), d, d),
             norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
             heads: config.num_attention_heads,
             dropout: Dropout::default(),
@@ -79,7 +80,7 @@ impl CrossAttention {
 
     /// Width of a head: from so many queries an image on, keys and values are worth their while.
     pub fn of_head(&self) -> i64 {
-        self.query.bias.size().first().copied().unwrap_or(0) / self.heads
+        self.query.width() / self.heads
     }
 
     /// Keys and values of image states (images, tokens, image width).
@@ -99,7 +100,7 @@ impl CrossAttention {
             ImageKeys::States(states) => self.look_at(states, &q)?,
         };
         let context = join_heads(&context)?.f_reshape([rows, tokens, d])?;
-        self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
+        self.norm.forward(&self.output.added(xs, &context, |ys| self.dropout.forward(ys))?)
     }
 
     /// `states`: (images, n, w), `q`: (images, heads, queries, d / heads) -> the context, in `q`'s shape.

@@ -4,16 +4,17 @@ use tch::{TchError, Tensor};
 
 use crate::{
     config::MedConfig,
-    layers::{LayerNorm, Linear, gelu, widened},
+    dense::Dense,
+    layers::{LayerNorm, Linear, widened},
     weights::Path,
 };
 
 /// Image-text matching: do they belong together?
-pub struct ItmHead(Linear);
+pub struct ItmHead(Dense);
 
 impl ItmHead {
     pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
-        Self(Linear::load(&path.sub("itm_head"), config.text.hidden_size, 2))
+        Self(Dense::load(&path.sub("itm_head"), config.text.hidden_size, 2))
     }
 
     /// Multimodal states (rows, tokens, d) -> logits (rows, 2) in f32; component 1 means "match".
@@ -24,15 +25,15 @@ impl ItmHead {
 
 /// Image-text contrast: two projections into one space of unit vectors.
 pub struct ItcHead {
-    vision: Linear,
-    text: Linear,
+    vision: Dense,
+    text: Dense,
 }
 
 impl ItcHead {
     pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
         Self {
-            vision: Linear::load(&path.sub("vision_proj"), config.vision.hidden_size, config.projection),
-            text: Linear::load(&path.sub("text_proj"), config.text.hidden_size, config.projection),
+            vision: Dense::load(&path.sub("vision_proj"), config.vision.hidden_size, config.projection),
+            text: Dense::load(&path.sub("text_proj"), config.text.hidden_size, config.projection),
         }
     }
 
@@ -56,9 +57,9 @@ fn unit(xs: &Tensor) -> Result<Tensor, TchError> {
 
 /// The language model's head: a transformation, then one logit per word.
 pub struct LmHead {
-    dense: Linear,
+    dense: Dense,
     norm: LayerNorm,
-    decoder: Linear,
+    decoder: Dense,
 }
 
 impl LmHead {
@@ -76,9 +77,9 @@ impl LmHead {
             words.shallow_clone()
         };
         Self {
-            dense: Linear::load(&transform.sub("dense"), d, d),
+            dense: Dense::load(&transform.sub("dense"), d, d),
             norm: LayerNorm::load(&transform.sub("LayerNorm"), d, config.text.layer_norm_eps),
-            decoder: Linear::new(weight, bias),
+            decoder: Dense::new(path, Linear { weight, bias }),
         }
     }
 
@@ -89,6 +90,6 @@ impl LmHead {
 
     /// Decoder states (…, d) -> logits of the word after each of them (…, vocabulary), in f32.
     pub fn words(&self, states: &Tensor) -> Result<Tensor, TchError> {
-        widened(&self.decoder.forward(&self.norm.forward(&gelu(&self.dense.forward(states)?)?)?)?)
+        widened(&self.decoder.forward(&self.norm.forward(&self.dense.activated(states)?)?)?)
     }
 }

@@ -1,5 +1,6 @@
 //! The three layers everything is made of, and how heads are split off and joined.
 
+use capfilt_kernels::attend_joined;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::weights::Path;
@@ -13,19 +14,6 @@ pub struct Linear {
 impl Linear {
     pub fn load(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self { weight: path.take("weight", &[output, input]), bias: path.take("bias", &[output]) }
-    }
-
-    pub fn new(weight: Tensor, bias: Tensor) -> Self {
-        Self { weight, bias }
-    }
-
-    /// Loads several layers that read the same input as one, their outputs side by side: one large product instead
-    /// of three small ones.
-    pub fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
-        let parts: Vec<Self> = names.iter().map(|name| Self::load(&path.sub(name), input, output)).collect();
-        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
-        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
-        Self { weight: path.noted(Tensor::f_cat(&weights, 0)), bias: path.noted(Tensor::f_cat(&biases, 0)) }
     }
 
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
@@ -114,6 +102,19 @@ impl Dropout {
 /// In f32, or f64 where the model computes in it.
 pub fn widened(xs: &Tensor) -> Result<Tensor, TchError> {
     if xs.kind() == Kind::Double { Ok(xs.shallow_clone()) } else { xs.f_to_kind(Kind::Float) }
+}
+
+/// Self-attention of queries, keys and values that lie side by side, as one linear layer gives them: (rows, tokens, 3 × width)
+/// -> (rows, tokens, width).
+pub fn attend_to_itself(qkv: &Tensor, heads: i64) -> Result<Tensor, TchError> {
+    let (rows, tokens, width) = qkv.size3()?;
+    let qkv = qkv.f_view([rows, tokens, 3, heads, width / 3 / heads])?;
+    if let Some(context) = attend_joined(&qkv)? {
+        return Ok(context);
+    }
+    let qkv = qkv.f_permute([2, 0, 3, 1, 4])?; // (3, rows, heads, tokens, d)
+    let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
+    join_heads(&attend(&q, &k, &v, None, Dropout::default())?)
 }
 
 /// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads. One of real

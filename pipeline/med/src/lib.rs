@@ -5,6 +5,7 @@ pub mod captioner;
 pub mod checkpoint;
 pub mod config;
 pub mod cross_attention;
+pub mod dense;
 pub mod device;
 pub mod error;
 pub mod filter;

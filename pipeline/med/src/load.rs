@@ -55,7 +55,7 @@ impl Loading {
         let precision = options.precision.resolve(device);
         let mut checkpoint = Checkpoint::open(path)?;
         let side = image_side(&checkpoint.config, &checkpoint.normalisation, options.image_size)?;
-        let store = checkpoint.read(role, device, precision.kind())?;
+        let store = checkpoint.read(role, device, precision.kind())?.to_work();
         let path = checkpoint.weights_path().to_path_buf();
         let Checkpoint { mut config, normalisation, tokens, .. } = checkpoint;
         if options.image_size.is_some() {

@@ -6,7 +6,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::{
     config::TextConfig,
     cross_attention::{CrossAttention, ImageKeys, KeyValue},
-    layers::{Dropout, LayerNorm, Linear, attend, gelu, join_heads},
+    dense::Dense,
+    layers::{Dropout, LayerNorm, attend, join_heads},
     weights::Path,
 };
 
@@ -30,15 +31,15 @@ pub struct TextTower {
 struct Layer {
     self_attention: SelfAttention,
     cross_attention: CrossAttention,
-    intermediate: Linear,
-    output: Linear,
+    intermediate: Dense,
+    output: Dense,
     output_norm: LayerNorm,
     dropout: Dropout,
 }
 
 struct SelfAttention {
-    qkv: Linear,
-    output: Linear,
+    qkv: Dense,
+    output: Dense,
     norm: LayerNorm,
     heads: i64,
     dropout: Dropout,
@@ -180,16 +181,16 @@ impl Layer {
         Self {
             self_attention: SelfAttention::load(&path.sub("attention"), config),
             cross_attention: CrossAttention::load(&path.sub("crossattention"), config, image_width),
-            intermediate: Linear::load(&path.sub("intermediate").sub("dense"), d, m),
-            output: Linear::load(&path.sub("output").sub("dense"), m, d),
+            intermediate: Dense::load(&path.sub("intermediate").sub("dense"), d, m),
+            output: Dense::load(&path.sub("output").sub("dense"), m, d),
             output_norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, eps),
             dropout: Dropout::default(),
         }
     }
 
     fn feed_forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let hidden = self.output.forward(&gelu(&self.intermediate.forward(xs)?)?)?;
-        self.output_norm.forward(&self.dropout.forward(hidden)?.f_add(xs)?)
+        let hidden = self.intermediate.activated(xs)?;
+        self.output_norm.forward(&self.output.added(xs, &hidden, |ys| self.dropout.forward(ys))?)
     }
 }
 
@@ -197,8 +198,8 @@ impl SelfAttention {
     fn load(path: &Path<'_>, config: &TextConfig) -> Self {
         let d = config.hidden_size;
         Self {
-            qkv: Linear::load_joined(&path.sub("self"), &["query", "key", "value"], d, d),
-            output: Linear::load(&path.sub("output").sub("dense"), d, d),
+            qkv: Dense::load_joined(&path.sub("self"), &["query", "key", "value"], d, d),
+            output: Dense::load(&path.sub("output").sub("dense"), d, d),
             norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
             heads: config.num_attention_heads,
             dropout: Dropout::default(),
@@ -218,6 +219,6 @@ impl SelfAttention {
 
     fn finish(&self, xs: &Tensor, q: &Tensor, kv: &KeyValue, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
         let context = join_heads(&attend(q, &kv.k, &kv.v, mask, self.dropout)?)?;
-        self.norm.forward(&self.dropout.forward(self.output.forward(&context)?)?.f_add(xs)?)
+        self.norm.forward(&self.output.added(xs, &context, |ys| self.dropout.forward(ys))?)
     }
 }

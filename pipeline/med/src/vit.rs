@@ -4,7 +4,8 @@ use tch::{TchError, Tensor};
 
 use crate::{
     config::VisionConfig,
-    layers::{Dropout, LayerNorm, Linear, attend, gelu, join_heads},
+    dense::Dense,
+    layers::{Dropout, LayerNorm, attend_to_itself},
     weights::{Path, WeightStore},
 };
 
@@ -23,14 +24,14 @@ struct Block {
     norm1: LayerNorm,
     attention: Attention,
     norm2: LayerNorm,
-    fc1: Linear,
-    fc2: Linear,
+    fc1: Dense,
+    fc2: Dense,
     drop_path: Dropout,
 }
 
 struct Attention {
-    qkv: Linear,
-    projection: Linear,
+    qkv: Dense,
+    projection: Dense,
     heads: i64,
 }
 
@@ -106,32 +107,23 @@ impl Block {
         Self {
             norm1: LayerNorm::load(&path.sub("layer_norm1"), d, eps),
             attention: Attention {
-                qkv: Linear::load(&attention.sub("qkv"), d, 3 * d),
-                projection: Linear::load(&attention.sub("projection"), d, d),
+                qkv: Dense::load(&attention.sub("qkv"), d, 3 * d),
+                projection: Dense::load(&attention.sub("projection"), d, d),
                 heads: config.num_attention_heads,
             },
             norm2: LayerNorm::load(&path.sub("layer_norm2"), d, eps),
-            fc1: Linear::load(&path.sub("mlp").sub("fc1"), d, m),
-            fc2: Linear::load(&path.sub("mlp").sub("fc2"), m, d),
+            fc1: Dense::load(&path.sub("mlp").sub("fc1"), d, m),
+            fc2: Dense::load(&path.sub("mlp").sub("fc2"), m, d),
             drop_path: Dropout::default(),
         }
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let attended = self.attention.forward(&self.norm1.forward(xs)?)?;
-        let xs = xs.f_add(&self.drop_path.rows(attended)?)?;
-        let hidden = gelu(&self.fc1.forward(&self.norm2.forward(&xs)?)?)?;
-        xs.f_add(&self.drop_path.rows(self.fc2.forward(&hidden)?)?)
-    }
-}
-
-impl Attention {
-    fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let (b, n, d) = xs.size3()?;
-        // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v lie side by side along the channels.
-        let qkv = self.qkv.forward(xs)?.f_reshape([b, n, 3, self.heads, d / self.heads])?.f_permute([2, 0, 3, 1, 4])?;
-        let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
-        self.projection.forward(&join_heads(&attend(&q, &k, &v, None, Dropout::default())?)?)
+        let Attention { qkv, projection, heads } = &self.attention;
+        let context = attend_to_itself(&qkv.forward(&self.norm1.forward(xs)?)?, *heads)?;
+        let xs = projection.added(xs, &context, |ys| self.drop_path.rows(ys))?;
+        let hidden = self.fc1.activated(&self.norm2.forward(&xs)?)?;
+        self.fc2.added(&xs, &hidden, |ys| self.drop_path.rows(ys))
     }
 }
 

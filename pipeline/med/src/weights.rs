@@ -101,6 +101,7 @@ pub struct WeightStore {
     role: Role,
     device: Device,
     kind: Kind,
+    works: bool,
     tensors: RefCell<HashMap<String, Tensor>>,
     /// Names of tensors for which the role has no use; only for guessing what the file is.
     elsewhere: Vec<String>,
@@ -131,7 +132,20 @@ impl WeightStore {
         device: Device,
         kind: Kind,
     ) -> Self {
-        Self { role, device, kind, tensors: RefCell::new(tensors), elsewhere, problems: RefCell::default() }
+        Self {
+            role,
+            device,
+            kind,
+            works: false,
+            tensors: RefCell::new(tensors),
+            elsewhere,
+            problems: RefCell::default(),
+        }
+    }
+
+    /// For a model that works and does not learn: layers may lay its weights out anew.
+    pub fn to_work(self) -> Self {
+        Self { works: true, ..self }
     }
 
     /// The root of the names.
@@ -254,6 +268,11 @@ impl Path<'_> {
     /// The tensor, or an empty one with the problem noted.
     pub fn noted(&self, result: Result<Tensor, TchError>) -> Tensor {
         self.store.noted(result)
+    }
+
+    /// Whether the weights are for a model that works, and will not change.
+    pub fn is_to_work(&self) -> bool {
+        self.store.works
     }
 
     pub fn has(&self, name: &str) -> bool {

@@ -1,0 +1,99 @@
+//! The kernels beside libtorch in f64. Without a CPU they are for, nothing is packed, and that is what is checked.
+
+use capfilt_kernels::{PackedLinear, Then, supported};
+use tch::{Device, Kind, Tensor};
+
+const SEED: i64 = 11;
+
+fn drawn(shape: &[i64], kind: Kind) -> Tensor {
+    (Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.5).to_kind(kind)
+}
+
+/// Largest difference of two tensors, in units of what the exact one may be off by: rounding to `found`'s kind at its largest
+/// number, and as many roundings of f32 as there are numbers summed up.
+fn apart(found: &Tensor, exact: &Tensor, summed: i64) -> f64 {
+    let epsilon = if found.kind() == Kind::Float { 0.0 } else { 2_f64.powi(-8) };
+    let most = exact.abs().max().double_value(&[]).max(1.0);
+    let allowed = most * (epsilon + 2_f64.powi(-24) * summed as f64);
+    (found.to_kind(Kind::Double) - exact).abs().max().double_value(&[]) / allowed
+}
+
+#[test]
+fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
+    println!("seed {SEED}");
+    tch::manual_seed(SEED);
+    // Rows that fill no tile, columns that fill no panel, and a result that takes many tasks.
+    for (rows, input, output) in [(1, 2, 1), (7, 64, 70), (8, 768, 2304), (13, 30, 64), (200, 96, 130), (577, 128, 65)]
+    {
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let [xs, weight, bias] = [&[rows, input][..], &[output, input], &[output]].map(|shape| drawn(shape, kind));
+            let residual = drawn(&[rows, output], kind);
+            let packed = PackedLinear::pack(&weight, &bias).unwrap();
+            assert_eq!(packed.is_some(), supported(), "{rows} {input} {output} {kind:?}");
+            let Some(packed) = packed else { continue };
+            let [wide, weight, bias, added] = [&xs, &weight, &bias, &residual].map(|t| t.to_kind(Kind::Double));
+            let plain = wide.linear(&weight, Some(&bias));
+            let finishes = [
+                (Then::Nothing, plain.copy()),
+                (Then::Gelu, plain.gelu("none")),
+                (Then::Add(&residual), plain + added),
+            ];
+            for (number, (then, exact)) in finishes.into_iter().enumerate() {
+                let found = packed.forward(&xs, then).unwrap();
+                assert_eq!((found.kind(), found.size()), (kind, vec![rows, output]));
+                let apart = apart(&found, &exact, input);
+                assert!(apart <= 1.0, "{rows} × {input} × {output} {kind:?}, finish {number}: {apart} of the allowed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_is_the_same_whatever_rows_and_threads_there_are() {
+    tch::manual_seed(SEED);
+    let before = tch::get_num_threads();
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let [xs, weight, bias] = [&[150, 96][..], &[200, 96], &[200]].map(|shape| drawn(shape, kind));
+        let Some(packed) = PackedLinear::pack(&weight, &bias).unwrap() else { continue };
+        let all = packed.forward(&xs, Then::Gelu).unwrap();
+        for threads in [1, 2, 3] {
+            tch::set_num_threads(threads);
+            assert!(packed.forward(&xs, Then::Gelu).unwrap().equal(&all), "{threads} threads");
+        }
+        for row in [0, 5, 97, 149] {
+            let alone = packed.forward(&xs.narrow(0, row, 1), Then::Gelu).unwrap();
+            assert!(alone.equal(&all.narrow(0, row, 1)), "row {row}");
+        }
+    }
+    tch::set_num_threads(before);
+}
+
+#[test]
+fn what_the_kernel_cannot_do_is_left_to_libtorch() {
+    let zeros = |shape: &[i64], kind| Tensor::zeros(shape, (kind, Device::Cpu));
+    for (input, kind) in [(3, Kind::BFloat16), (4, Kind::Half), (4, Kind::Double)] {
+        let packed = PackedLinear::pack(&zeros(&[5, input], kind), &zeros(&[5], kind)).unwrap();
+        assert!(packed.is_none(), "{input} inputs in {kind:?}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let zeros = |shape: &[i64], kind| Tensor::zeros(shape, (kind, Device::Cpu));
+    let layer = PackedLinear::pack(&zeros(&[5, 4], Kind::Float), &zeros(&[5], Kind::Float)).unwrap();
+    let Some(layer) = layer else { return assert!(!supported()) };
+    let refused = |xs: &Tensor, then| layer.forward(xs, then).unwrap_err().to_string();
+    assert!(refused(&zeros(&[2, 3], Kind::Float), Then::Nothing).contains("a layer of 4 inputs was given [2, 3]"));
+    assert!(refused(&zeros(&[2, 4], Kind::BFloat16), Then::Nothing).contains("BFloat16"));
+    let short = zeros(&[1, 5], Kind::Float);
+    assert!(refused(&zeros(&[2, 4], Kind::Float), Then::Add(&short)).contains("[1, 5] is to be added to [2, 5]"));
+    assert_eq!(layer.forward(&zeros(&[0, 4], Kind::Float), Then::Nothing).unwrap().size(), [0, 5]);
+}
+
+#[test]
+fn a_number_that_is_none_stays_seen() {
+    let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
+    let Some(layer) = PackedLinear::pack(&ones(&[3, 2]), &ones(&[3])).unwrap() else { return assert!(!supported()) };
+    let found = layer.forward(&(ones(&[1, 2]) * f64::NAN), Then::Gelu).unwrap();
+    assert!(found.isnan().all().int64_value(&[]) == 1, "{found:?}");
+}

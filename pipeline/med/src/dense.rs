@@ -1,0 +1,79 @@
+//! A linear layer with what follows it, as a tower holds it: in the kernels' layout where this machine has one for it and the
+//! model works, else as two tensors for libtorch.
+
+use capfilt_kernels::{PackedLinear, Then};
+use tch::{TchError, Tensor};
+
+use crate::{
+    layers::{Linear, gelu},
+    weights::Path,
+};
+
+pub enum Dense {
+    Plain(Linear),
+    Packed(PackedLinear),
+}
+
+impl Dense {
+    pub fn load(path: &Path<'_>, input: i64, output: i64) -> Self {
+        Self::new(path, Linear::load(path, input, output))
+    }
+
+    /// Several layers that read the same input as one, their outputs side by side: one large product instead of three small
+    /// ones.
+    pub fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
+        let parts: Vec<Linear> = names.iter().map(|name| Linear::load(&path.sub(name), input, output)).collect();
+        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
+        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
+        let (weight, bias) = (path.noted(Tensor::f_cat(&weights, 0)), path.noted(Tensor::f_cat(&biases, 0)));
+        Self::new(path, Linear { weight, bias })
+    }
+
+    /// Packs a layer if its model is to work.
+    pub fn new(path: &Path<'_>, linear: Linear) -> Self {
+        if !path.is_to_work() {
+            return Self::Plain(linear);
+        }
+        match PackedLinear::pack(&linear.weight, &linear.bias) {
+            Ok(Some(packed)) => Self::Packed(packed),
+            Ok(None) => Self::Plain(linear),
+            Err(error) => Self::Plain(Linear { weight: path.noted(Err(error)), ..linear }),
+        }
+    }
+
+    /// How many numbers it gives.
+    pub fn width(&self) -> i64 {
+        match self {
+            Self::Plain(linear) => linear.bias.size().first().copied().unwrap_or(0),
+            Self::Packed(packed) => packed.width() as i64,
+        }
+    }
+
+    pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Self::Plain(linear) => linear.forward(xs),
+            Self::Packed(packed) => packed.forward(xs, Then::Nothing),
+        }
+    }
+
+    /// `gelu(x Wᵀ + b)`
+    pub fn activated(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        match self {
+            Self::Plain(linear) => gelu(&linear.forward(xs)?),
+            Self::Packed(packed) => packed.forward(xs, Then::Gelu),
+        }
+    }
+
+    /// `residual + (x Wᵀ + b)`. While a model learns, `dropped` leaves some of what is added out.
+    pub fn added(
+        &self,
+        residual: &Tensor,
+        xs: &Tensor,
+        dropped: impl FnOnce(Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, TchError> {
+        match self {
+            Self::Plain(linear) => residual.f_add(&dropped(linear.forward(xs)?)?),
+            Self::Packed(packed) => packed.forward(xs, Then::Add(residual)),
+        }
+    }
+}
