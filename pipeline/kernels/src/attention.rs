@@ -1,151 +1,154 @@
-//! `softmax(q kᵀ / √d) v` over all keys, a head and six queries at a time: their scores lie in the first cache.
+//! `softmax(scale q kᵀ + mask) v`, six queries at a time, whose scores lie in the first cache.
 
 use std::arch::x86_64::*;
 
-use tch::{Device, TchError, Tensor};
-
 use crate::{
     curves::exp,
-    numbers::{Numbers, bytes_of, with_numbers},
+    numbers::Numbers,
     panels::{Panels, Rows},
-    share::{Shared, share},
-    supported,
     tile::{COLUMNS, ROWS, Sums, VECTORS, by_rows, lanes, tile},
 };
 
-/// Queries, keys and values as one linear layer gives them, and where the result goes.
-struct Joined {
-    at: *const u8,
-    out: Shared,
-    tokens: usize,
-    heads: usize,
-    /// Numbers in a head.
-    d: usize,
-}
-
-// SAFETY: `at` is read only, and `out` is shared by its own rule.
-unsafe impl Sync for Joined {}
-
-/// What the rows of one head share, and their scores and weights.
-struct Head {
+/// Keys and values in panels.
+pub struct KeyValues {
     keys: Panels,
     values: Panels,
-    scores: Vec<f32>,  // (six queries, keys to whole panels)
-    weights: Vec<u32>, // (six queries, keys to whole panels), in the kernel's numbers, from the start of a row
+    tokens: usize,
+    /// Numbers in a value.
+    width: usize,
 }
 
-/// `qkv`: (rows, tokens, 3, heads, d), every token looking at all of its row -> (rows, tokens, heads × d). `None` where the
-/// kernel has no use for it: on other devices and CPUs, in other numbers than f32 and bf16, for heads of an odd number or more than
-/// 64, and where a graph is to be differentiated.
-///
-/// # Errors
-/// libtorch's.
-pub fn attend_joined(qkv: &Tensor) -> Result<Option<Tensor>, TchError> {
-    let (rows, tokens, three, heads, d) = qkv.size5()?;
-    let fits = three == 3 && d % 2 == 0 && (2..=COLUMNS as i64).contains(&d) && rows * tokens * heads > 0;
-    let here = qkv.device() == Device::Cpu && !qkv.requires_grad() && supported();
-    if !(fits && here && bytes_of(qkv.kind()).is_some()) {
-        return Ok(None);
-    }
-    let qkv = qkv.f_contiguous()?;
-    let out = Tensor::f_empty([rows, tokens, heads * d], (qkv.kind(), Device::Cpu))?;
-    let joined = Joined {
-        at: qkv.data_ptr().cast_const().cast(),
-        out: Shared::new(out.data_ptr().cast()),
-        tokens: tokens as usize,
-        heads: heads as usize,
-        d: d as usize,
-    };
-    let tasks = (rows * heads) as usize;
-    with_numbers!(qkv.kind(), N => share(tasks, |task| joined.head::<N>(task / heads as usize, task % heads as usize)));
-    Ok(Some(out))
+/// Scores of six queries, and what `softmax` makes of them, in the kernel's numbers.
+pub struct Scratch {
+    scores: Vec<f32>,  // (six, keys to whole panels)
+    weights: Vec<u32>, // (six, keys to whole panels), from the start of a row
 }
 
-impl Joined {
-    /// Rows of queries (0), keys (1) or values (2).
-    fn part<N: Numbers>(&self, row: usize, head: usize, part: usize) -> Rows {
-        let token = 3 * self.heads * self.d;
-        let first = row * self.tokens * token + (part * self.heads + head) * self.d;
-        let at = self.at.wrapping_add(first * N::BYTES);
-        Rows { at, count: self.tokens, width: self.d, stride: token * N::BYTES }
+/// Queries that look at the same keys, and where what they see goes.
+#[derive(Clone, Copy)]
+pub struct Looking {
+    pub at: *const u8,
+    /// Bytes from a query to the next.
+    pub stride: usize,
+    pub out: *mut u8,
+    pub out_stride: usize,
+    /// What scores are multiplied by.
+    pub scale: f32,
+    /// Added to a query's scores, f32; null for nothing. Each query's `mask_stride` bytes after the one before.
+    pub mask: *const f32,
+    pub mask_stride: usize,
+}
+
+impl KeyValues {
+    /// # Safety
+    /// The rows must be readable, equally many of both, and keys of a whole number of steps.
+    pub unsafe fn pack<N: Numbers>(keys: Rows, values: Rows) -> Self {
+        // SAFETY: the caller's promise.
+        let (panels, of_values) = unsafe { (Panels::of_rows::<N>(keys), Panels::of_columns::<N>(values)) };
+        Self { keys: panels, values: of_values, tokens: keys.count, width: values.width }
     }
 
-    fn head<N: Numbers>(&self, row: usize, head: usize) {
-        let queries = self.part::<N>(row, head, 0);
-        // SAFETY: parts of a contiguous tensor.
-        let (keys, values) = unsafe {
-            let (keys, values) = (self.part::<N>(row, head, 1), self.part::<N>(row, head, 2));
-            (Panels::of_rows::<N>(keys), Panels::of_columns::<N>(values))
-        };
-        let width = keys.count() * COLUMNS;
-        let mut head_of = Head { keys, values, scores: vec![0.0; ROWS * width], weights: vec![0; ROWS * width] };
-        for first in (0..self.tokens).step_by(ROWS) {
-            let out = ((row * self.tokens + first) * self.heads + head) * self.d * N::BYTES;
-            let (at, out) = (queries.at.wrapping_add(first * queries.stride), self.out.at().wrapping_add(out));
-            // SAFETY: `attend_joined` asked for a supported CPU; those queries are there, and their outputs are this task's.
-            unsafe { by_rows!(self.tokens - first, look::<N>(self, &mut head_of, at, out)) };
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    pub fn scratch(&self) -> Scratch {
+        let all = ROWS * self.keys.count() * COLUMNS;
+        Scratch { scores: vec![0.0; all], weights: vec![0; all] }
+    }
+
+    /// `count` queries' results.
+    ///
+    /// # Safety
+    /// The CPU must be supported; queries and mask must be there, and nobody else may write their results.
+    pub unsafe fn look<N: Numbers>(&self, scratch: &mut Scratch, queries: Looking, count: usize) {
+        for first in (0..count).step_by(ROWS) {
+            let queries = Looking {
+                at: queries.at.wrapping_add(first * queries.stride),
+                out: queries.out.wrapping_add(first * queries.out_stride),
+                mask: queries.mask.wrapping_byte_add(first * queries.mask_stride),
+                ..queries
+            };
+            // SAFETY: the caller's promise.
+            unsafe { by_rows!(count - first, look::<N>(self, scratch, queries)) };
         }
     }
 }
 
-/// `R` queries from `at` on, whose results go to `out` on.
-///
 /// # Safety
-/// The CPU must be supported, the queries must be there, and nobody else may write their results.
+/// As of [`KeyValues::look`], for `R` queries.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn look<N: Numbers, const R: usize>(joined: &Joined, head: &mut Head, at: *const u8, out: *mut u8) {
-    let (token, width) = (joined.heads * joined.d * N::BYTES, head.keys.count() * COLUMNS);
-    for panel in 0..head.keys.count() {
-        // SAFETY: a query has `d` numbers, and as many steps as the keys' panels.
-        let scores: Sums<R> = unsafe { tile::<N, R>(at, 3 * token, head.keys.panel(panel), head.keys.steps()) };
+unsafe fn look<N: Numbers, const R: usize>(seen: &KeyValues, scratch: &mut Scratch, queries: Looking) {
+    let width = seen.keys.count() * COLUMNS;
+    for panel in 0..seen.keys.count() {
+        let keys = seen.keys.panel(panel);
+        // SAFETY: a query has as many steps as the keys.
+        let scores: Sums<R> = unsafe { tile::<N, R>(queries.at, queries.stride, keys, seen.keys.steps()) };
         for (r, scores) in scores.into_iter().enumerate() {
             for (i, scores) in scores.into_iter().enumerate() {
-                let place = &mut head.scores[r * width + panel * COLUMNS + i * 16..][..16];
+                let place = &mut scratch.scores[r * width + panel * COLUMNS + i * 16..][..16];
                 // SAFETY: sixteen numbers.
                 unsafe { _mm512_storeu_ps(place.as_mut_ptr(), scores) };
             }
         }
     }
-    let scale = (joined.d as f32).sqrt().recip();
     let mut shares = [0.0; R];
     for (r, share) in shares.iter_mut().enumerate() {
-        let (scores, weights) = (&head.scores[r * width..][..width], &mut head.weights[r * width..][..width]);
-        // SAFETY: the CPU is supported.
-        *share = unsafe { weigh::<N>(scores, weights, joined.tokens, scale) }.recip();
+        let (scores, weights) = (&mut scratch.scores[r * width..][..width], &mut scratch.weights[r * width..][..width]);
+        let mask = (!queries.mask.is_null()).then(|| queries.mask.wrapping_byte_add(r * queries.mask_stride));
+        // SAFETY: the CPU is supported, and a mask has a number a key.
+        *share = unsafe { weigh::<N>(scores, weights, seen.tokens, queries.scale, mask) }.recip();
     }
-    // SAFETY: a row of weights has a step for each of the values' panel, the last filled up with 0.
-    let seen: Sums<R> =
-        unsafe { tile::<N, R>(head.weights.as_ptr().cast(), 4 * width, head.values.panel(0), head.values.steps()) };
-    for (r, seen) in seen.into_iter().enumerate() {
-        for (i, seen) in seen.into_iter().enumerate().take(VECTORS) {
-            let place = out.wrapping_add(r * token + i * 16 * N::BYTES);
-            // SAFETY: the lanes of the head's own numbers.
-            unsafe { N::store(place, lanes(i, joined.d), _mm512_mul_ps(seen, _mm512_set1_ps(shares[r]))) };
+    for panel in 0..seen.values.count() {
+        let (weights, values) = (scratch.weights.as_ptr().cast(), seen.values.panel(panel));
+        // SAFETY: a row of weights has a step for each of the values, the last filled up with 0.
+        let sums: Sums<R> = unsafe { tile::<N, R>(weights, 4 * width, values, seen.values.steps()) };
+        for (r, sums) in sums.into_iter().enumerate() {
+            for (i, sum) in sums.into_iter().enumerate().take(VECTORS) {
+                let column = panel * COLUMNS + i * 16;
+                let place = queries.out.wrapping_add(r * queries.out_stride + column * N::BYTES);
+                let sum = _mm512_mul_ps(sum, _mm512_set1_ps(shares[r]));
+                // SAFETY: the lanes of the values' own numbers.
+                unsafe { N::store(place, lanes(seen.width.saturating_sub(column)), sum) };
+            }
         }
     }
 }
 
-/// `e^(scale (s − most))` of the first `keys` scores, in the kernel's numbers and followed by zeros; returns their sum.
+/// `e^(s − most)` of the first `keys` scores, scaled and masked, in the kernel's numbers and followed by zeros; returns their sum.
 ///
 /// # Safety
-/// The CPU must be supported.
+/// The CPU must be supported, and the mask must have `keys` numbers.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn weigh<N: Numbers>(scores: &[f32], weights: &mut [u32], keys: usize, scale: f32) -> f32 {
-    // SAFETY: `i` is a multiple of 16 below `keys`, and both rows go on to a multiple of 64.
-    let scores = |i: usize| unsafe { _mm512_loadu_ps(scores[i..][..16].as_ptr()) };
+unsafe fn weigh<N: Numbers>(
+    scores: &mut [f32],
+    weights: &mut [u32],
+    keys: usize,
+    scale: f32,
+    mask: Option<*const f32>,
+) -> f32 {
     let mut most = _mm512_set1_ps(f32::NEG_INFINITY);
     for i in (0..keys).step_by(16) {
-        most = _mm512_mask_max_ps(most, lanes(0, keys - i), most, scores(i));
+        let (place, here) = (scores[i..][..16].as_mut_ptr(), lanes(keys - i));
+        // SAFETY: sixteen scores; of the mask only what is among the keys.
+        unsafe {
+            let mut score = _mm512_mul_ps(_mm512_loadu_ps(place), _mm512_set1_ps(scale));
+            if let Some(mask) = mask {
+                score = _mm512_add_ps(score, _mm512_maskz_loadu_ps(here, mask.add(i)));
+            }
+            _mm512_storeu_ps(place, score);
+            most = _mm512_mask_max_ps(most, here, most, score);
+        }
     }
     let most = _mm512_set1_ps(_mm512_reduce_max_ps(most));
     let mut sum = _mm512_setzero_ps();
     let weights: *mut u8 = weights.as_mut_ptr().cast();
     for i in (0..keys).step_by(16) {
-        // SAFETY: as above; a row of weights has four bytes a key.
+        // SAFETY: `i` is a multiple of 16 below `keys`, and both rows go on to a multiple of 64; a weight has at most four bytes.
         unsafe {
-            let weight = exp(_mm512_mul_ps(_mm512_sub_ps(scores(i), most), _mm512_set1_ps(scale)));
-            let weight = _mm512_maskz_mov_ps(lanes(0, keys - i), weight);
+            let score = _mm512_loadu_ps(scores[i..][..16].as_ptr());
+            let weight = _mm512_maskz_mov_ps(lanes(keys - i), exp(_mm512_sub_ps(score, most)));
             sum = _mm512_add_ps(sum, weight);
             N::store(weights.add(i * N::BYTES), u16::MAX, weight);
         }

@@ -22,6 +22,39 @@ impl PackedLinear {
     }
 }
 
-pub fn attend_joined(_qkv: &Tensor) -> Result<Option<Tensor>, TchError> {
+#[derive(Clone)]
+pub struct PackedStates(Infallible);
+
+impl PackedStates {
+    pub fn pack(_states: &Tensor) -> Result<Option<Self>, TchError> {
+        Ok(None)
+    }
+
+    pub fn images(&self) -> usize {
+        match self.0 {}
+    }
+
+    pub fn select(&self, _index: &[i64]) -> Result<Self, TchError> {
+        match self.0 {}
+    }
+}
+
+pub struct PackedSight(Infallible);
+
+impl PackedSight {
+    pub fn pack(_key: &Tensor, _value: &Tensor, _bias: &Tensor, _heads: i64) -> Result<Option<Self>, TchError> {
+        Ok(None)
+    }
+
+    pub fn look(&self, _queries: &Tensor, _states: &PackedStates) -> Result<Tensor, TchError> {
+        match self.0 {}
+    }
+}
+
+pub fn attend(_q: &Tensor, _k: &Tensor, _v: &Tensor, _mask: Option<&Tensor>) -> Result<Option<Tensor>, TchError> {
+    Ok(None)
+}
+
+pub fn layer_norm(_xs: &Tensor, _weight: &Tensor, _bias: &Tensor, _eps: f64) -> Result<Option<Tensor>, TchError> {
     Ok(None)
 }

@@ -8,7 +8,11 @@ mod attention;
 #[cfg(target_arch = "x86_64")]
 mod curves;
 #[cfg(target_arch = "x86_64")]
+mod heads;
+#[cfg(target_arch = "x86_64")]
 mod linear;
+#[cfg(target_arch = "x86_64")]
+mod norm;
 #[cfg(target_arch = "x86_64")]
 mod numbers;
 #[cfg(target_arch = "x86_64")]
@@ -16,15 +20,22 @@ mod panels;
 #[cfg(target_arch = "x86_64")]
 mod share;
 #[cfg(target_arch = "x86_64")]
+mod sight;
+#[cfg(target_arch = "x86_64")]
 mod tile;
 
 #[cfg(not(target_arch = "x86_64"))]
 mod elsewhere;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use elsewhere::{PackedLinear, attend_joined};
+pub use elsewhere::{PackedLinear, PackedSight, PackedStates, attend, layer_norm};
 #[cfg(target_arch = "x86_64")]
-pub use {attention::attend_joined, linear::PackedLinear};
+pub use {
+    heads::attend,
+    linear::PackedLinear,
+    norm::layer_norm,
+    sight::{PackedSight, PackedStates},
+};
 
 /// What is done to a linear layer's result before it is rounded and written.
 #[derive(Clone, Copy)]

@@ -128,7 +128,10 @@ impl Product<'_> {
         let (bands, panels) = (count.div_ceil(of_task.max(1)), self.layer.panels.count());
         let groups = (4 * threads()).div_ceil(bands.max(1)).clamp(1, panels);
         let of_group = panels.div_ceil(groups);
-        share(bands * groups, |task| {
+        let (weights, tiles) =
+            (panels * self.layer.panels.steps() * COLUMNS * 4, count * panels * self.layer.panels.steps());
+        // 24 multiply-adds take 12 cycles, and memory gives 25 bytes a nanosecond.
+        share(bands * groups, (tiles / 2).max(weights / 25), |task| {
             let (band, group) = (task / groups, task % groups);
             let rows = band * of_task..((band + 1) * of_task).min(count);
             for panel in group * of_group..((group + 1) * of_group).min(panels) {
@@ -157,7 +160,7 @@ unsafe fn write_tile<N: Numbers, const R: usize>(product: &Product<'_>, first: u
     for (r, sums) in sums.into_iter().enumerate() {
         for (i, sum) in sums.into_iter().enumerate().take(VECTORS) {
             let place = (first + r) * width + (panel * COLUMNS + i * 16) * N::BYTES;
-            let mask = lanes(i, columns);
+            let mask = lanes(columns.saturating_sub(i * 16));
             // SAFETY: bias is as long as all panels; the lanes in `mask` are columns of the result and of what is added.
             unsafe {
                 let sum = _mm512_add_ps(sum, _mm512_loadu_ps(layer.bias[panel * COLUMNS + i * 16..].as_ptr()));

@@ -3,10 +3,13 @@
 
 use crate::{numbers::Numbers, tile::COLUMNS};
 
+/// Vectors in a step of a panel.
+const LINES: usize = COLUMNS / 16;
+
 /// Sixteen lanes, where a cache line begins.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([i32; 16]);
+struct Line([u32; 16]);
 
 /// Columns and steps that are not there are 0.
 pub struct Panels {
@@ -26,10 +29,20 @@ pub struct Rows {
     pub stride: usize,
 }
 
+impl Rows {
+    /// Row `i`.
+    ///
+    /// # Safety
+    /// The rows must be readable as long as what is returned.
+    unsafe fn row<'a, N: Numbers>(self, i: usize) -> &'a [u8] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.at.add(i * self.stride), self.width * N::BYTES) }
+    }
+}
+
 impl Panels {
     fn zeros(columns: usize, steps: usize) -> Self {
-        let lines = columns.div_ceil(COLUMNS) * steps * (COLUMNS / 16);
-        Self { lines: vec![Line([0; 16]); lines], steps }
+        Self { lines: vec![Line([0; 16]); columns.div_ceil(COLUMNS) * steps * LINES], steps }
     }
 
     pub fn steps(&self) -> usize {
@@ -37,55 +50,48 @@ impl Panels {
     }
 
     pub fn count(&self) -> usize {
-        self.lines.len() / (self.steps * (COLUMNS / 16)).max(1)
+        self.lines.len() / (self.steps * LINES).max(1)
     }
 
     /// Panel `i`: `steps` × 64 lanes.
     pub fn panel(&self, i: usize) -> *const i32 {
-        self.lines[i * self.steps * (COLUMNS / 16)..].as_ptr().cast()
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        let length = self.lines.len() * 64;
-        // SAFETY: lines are plain numbers without gaps.
-        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), length) }
+        self.lines[i * self.steps * LINES..].as_ptr().cast()
     }
 
     /// Each row is a column of the product, summed along the row: weights (out, in), or keys.
     ///
     /// # Safety
-    /// `rows` must be readable.
+    /// `rows` must be readable, and their width a whole number of steps.
     pub unsafe fn of_rows<N: Numbers>(rows: Rows) -> Self {
-        let mut panels = Self::zeros(rows.count, rows.width.div_ceil(N::PER_STEP));
-        let (steps, length) = (panels.steps, rows.width * N::BYTES);
-        let bytes = panels.bytes();
+        let mut panels = Self::zeros(rows.count, rows.width / N::PER_STEP);
         for column in 0..rows.count {
-            // SAFETY: a row of `rows`.
-            let row = unsafe { std::slice::from_raw_parts(rows.at.add(column * rows.stride), length) };
-            let first = column / COLUMNS * steps * COLUMNS + column % COLUMNS;
-            for (step, four) in row.chunks(4).enumerate() {
-                let at = 4 * (first + step * COLUMNS);
-                bytes[at..at + four.len()].copy_from_slice(four);
+            let first = column / COLUMNS * panels.steps * LINES + column % COLUMNS / 16;
+            // SAFETY: the caller's promise.
+            let steps = unsafe { rows.row::<N>(column) }.chunks_exact(4);
+            for (line, step) in panels.lines[first..].iter_mut().step_by(LINES).zip(steps) {
+                line.0[column % 16] = u32::from_ne_bytes([step[0], step[1], step[2], step[3]]);
             }
         }
         panels
     }
 
-    /// Each row's numbers are columns of the product, summed over the rows: values, which attention weighs. One panel, so
-    /// `rows.width` is at most 64.
+    /// Each row's numbers are columns of the product, summed over the rows: values, which attention weighs.
     ///
     /// # Safety
     /// `rows` must be readable.
     pub unsafe fn of_columns<N: Numbers>(rows: Rows) -> Self {
         let mut panels = Self::zeros(rows.width, rows.count.div_ceil(N::PER_STEP));
-        let bytes = panels.bytes();
-        for step in 0..rows.count {
-            // SAFETY: a row of `rows`.
-            let row = unsafe { std::slice::from_raw_parts(rows.at.add(step * rows.stride), rows.width * N::BYTES) };
-            let first = step / N::PER_STEP * COLUMNS * 4 + step % N::PER_STEP * N::BYTES;
-            for (column, number) in row.chunks_exact(N::BYTES).enumerate() {
-                let at = first + 4 * column;
-                bytes[at..at + N::BYTES].copy_from_slice(number);
+        for i in 0..rows.count {
+            let (step, shift) = (i / N::PER_STEP, i % N::PER_STEP * N::BYTES * 8);
+            // SAFETY: the caller's promise.
+            let row = unsafe { rows.row::<N>(i) };
+            for (column, numbers) in row.chunks(16 * N::BYTES).enumerate() {
+                let line = &mut panels.lines[(column / LINES * panels.steps + step) * LINES + column % LINES];
+                for (lane, number) in line.0.iter_mut().zip(numbers.chunks_exact(N::BYTES)) {
+                    let mut bytes = [0; 4];
+                    bytes[..N::BYTES].copy_from_slice(number);
+                    *lane |= u32::from_ne_bytes(bytes) << shift;
+                }
             }
         }
         panels

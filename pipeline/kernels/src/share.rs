@@ -10,15 +10,19 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 /// The caller's helpers, kept from one product to the next. They sleep when there is nothing to do.
 static TEAM: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
-/// Does the tasks 0 to `tasks`; every thread takes the next when it has done one.
-pub fn share(tasks: usize, work: impl Fn(usize) + Sync) {
+/// What it costs to wake a helper, in nanoseconds.
+const WAKING: usize = 20_000;
+
+/// Does the tasks 0 to `tasks`, which would take one thread about so many nanoseconds; every thread takes the next when it
+/// has done one. Helpers are woken if there is enough for them to do.
+pub fn share(tasks: usize, nanoseconds: usize, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     let take = || {
         while let Some(task) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|task| *task < tasks) {
             work(task);
         }
     };
-    let helpers = threads().min(tasks).saturating_sub(1);
+    let helpers = threads().min(tasks).saturating_sub(1).min(nanoseconds / WAKING);
     match (helpers > 0).then(|| team(threads() - 1)).flatten() {
         Some(team) => team.in_place_scope(|scope| {
             (0..helpers).for_each(|_| scope.spawn(|_| take()));

@@ -49,10 +49,9 @@ pub unsafe fn tile<N: Numbers, const R: usize>(
     sums
 }
 
-/// The lanes of vector `i` of a tile that are among its first `columns` columns.
-pub fn lanes(i: usize, columns: usize) -> u16 {
-    let left = columns.saturating_sub(i * 16).min(16);
-    ((1_u32 << left) - 1) as u16
+/// The first `left` lanes of a vector.
+pub fn lanes(left: usize) -> u16 {
+    ((1_u32 << left.min(16)) - 1) as u16
 }
 
 /// Calls `$f::<.., R>($args)` with `R` the number of rows that are left, six at most.

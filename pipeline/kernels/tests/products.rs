@@ -1,6 +1,6 @@
 //! The kernels beside libtorch in f64. Without a CPU they are for, nothing is packed, and that is what is checked.
 
-use capfilt_kernels::{PackedLinear, Then, supported};
+use capfilt_kernels::{PackedLinear, Then, layer_norm, supported};
 use tch::{Device, Kind, Tensor};
 
 const SEED: i64 = 11;
@@ -44,6 +44,25 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
                 let apart = apart(&found, &exact, input);
                 assert!(apart <= 1.0, "{rows} × {input} × {output} {kind:?}, finish {number}: {apart} of the allowed");
             }
+        }
+    }
+}
+
+#[test]
+fn a_layer_norm_is_libtorchs_in_f64_and_rounded_once() {
+    tch::manual_seed(SEED);
+    for shape in [[1, 1, 1], [2, 3, 70], [1, 100, 768]] {
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let xs = drawn(&shape, kind) * 3.0 + 10.0;
+            let [weight, bias] = [(); 2].map(|()| drawn(&shape[2..], kind));
+            let found = layer_norm(&xs, &weight, &bias, 1e-5).unwrap();
+            assert_eq!(found.is_some(), supported());
+            let Some(found) = found else { continue };
+            let [xs, weight, bias] = [&xs, &weight, &bias].map(|t| t.to_kind(Kind::Double));
+            let exact = xs.layer_norm(&shape[2..], Some(&weight), Some(&bias), 1e-5, false);
+            // The mean is ten times the spread, so a rounding of it counts tenfold.
+            assert_eq!(found.kind(), kind);
+            assert!(apart(&found, &exact, 160) <= 1.0, "{shape:?} {kind:?}");
         }
     }
 }

@@ -8,6 +8,7 @@
 //! width, keys and values are more work than they save: a caption of 20 words and a pair of texts to judge are below that.
 //! They also need memory of `2 n d` numbers per layer and image, where the states are there anyway, once for all layers.
 
+use capfilt_kernels::{PackedSight, PackedStates};
 use tch::{Kind, TchError, Tensor};
 
 use crate::{
@@ -30,12 +31,19 @@ pub enum ImageKeys {
     Projected(Vec<KeyValue>),
     /// The image states themselves (images, tokens, image width), for few queries.
     States(Tensor),
+    /// The same for layers in the kernels' layout.
+    Packed(PackedStates),
+}
+
+/// A layer's projections of keys and values, and by head, as few queries want them.
+enum Sight {
+    Plain { key: Linear, value: Linear },
+    Packed { key: Dense, value: Dense, by_head: Box<PackedSight> },
 }
 
 pub struct CrossAttention {
     query: Dense,
-    key: Linear,
-    value: Linear,
+    sight: Sight,
     output: Dense,
     norm: LayerNorm,
     heads: i64,
@@ -48,6 +56,7 @@ impl ImageKeys {
         let first = match self {
             Self::Projected(layers) => layers.first().map(|layer| &layer.k),
             Self::States(states) => Some(states),
+            Self::Packed(states) => return states.images() as i64,
         };
         first.and_then(|tensor| tensor.size().first().copied()).unwrap_or(0)
     }
@@ -59,7 +68,24 @@ impl ImageKeys {
         Ok(match self {
             Self::Projected(layers) => Self::Projected(layers.iter().map(pick).collect::<Result<_, TchError>>()?),
             Self::States(states) => Self::States(states.f_index_select(0, index)?),
+            Self::Packed(states) => Self::Packed(states.select(&Vec::<i64>::try_from(index)?)?),
         })
+    }
+}
+
+impl Sight {
+    fn new(path: &Path<'_>, key: Linear, value: Linear, heads: i64) -> Self {
+        if !path.is_to_work() {
+            return Self::Plain { key, value };
+        }
+        match PackedSight::pack(&key.weight, &value.weight, &value.bias, heads) {
+            Ok(Some(by_head)) => {
+                let (key, value) = (Dense::new(path, key), Dense::new(path, value));
+                Self::Packed { key, value, by_head: Box::new(by_head) }
+            }
+            Ok(None) => Self::Plain { key, value },
+            Err(error) => Self::Plain { key: Linear { weight: path.noted(Err(error)), ..key }, value },
+        }
     }
 }
 
@@ -67,10 +93,10 @@ impl CrossAttention {
     pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
         let d = config.hidden_size;
         let attention = path.sub("self");
+        let projection = |name: &str| Linear::load(&attention.sub(name), image_width, d);
         Self {
             query: Dense::load(&attention.sub("query"), d, d),
-            key: Linear::load(&attention.sub("key"), image_width, d),
-            value: Linear::load(&attention.sub("value"), image_width, d),
+            sight: Sight::new(path, projection("key"), projection("value"), config.num_attention_heads),
             output: Dense::load(&path.sub("output").sub("dense"), d, d),
             norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
             heads: config.num_attention_heads,
@@ -83,41 +109,61 @@ impl CrossAttention {
         self.query.width() / self.heads
     }
 
+    /// Image states (images, tokens, image width) as few queries look at them.
+    pub fn keep(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
+        if let Sight::Packed { .. } = self.sight
+            && let Some(packed) = PackedStates::pack(states)?
+        {
+            return Ok(ImageKeys::Packed(packed));
+        }
+        Ok(ImageKeys::States(states.shallow_clone()))
+    }
+
     /// Keys and values of image states (images, tokens, image width).
     pub fn project(&self, states: &Tensor) -> Result<KeyValue, TchError> {
-        let project = |linear: &Linear| split_heads(&linear.forward(states)?, self.heads)?.f_contiguous();
-        Ok(KeyValue { k: project(&self.key)?, v: project(&self.value)? })
+        let (k, v) = match &self.sight {
+            Sight::Plain { key, value } => (key.forward(states)?, value.forward(states)?),
+            Sight::Packed { key, value, .. } => (key.forward(states)?, value.forward(states)?),
+        };
+        let by_head = |xs: &Tensor| split_heads(xs, self.heads)?.f_contiguous();
+        Ok(KeyValue { k: by_head(&k)?, v: by_head(&v)? })
     }
 
     /// `xs`: (rows, tokens, d), as it comes and as it goes; `image` as layer `layer` of a tower sees it.
     pub fn forward(&self, xs: &Tensor, image: &ImageKeys, layer: usize) -> Result<Tensor, TchError> {
         let (rows, tokens, d) = xs.size3()?;
         let images = image.images().max(1);
-        // (rows, tokens, d) -> (images, heads, queries, d / heads): no copy of what is known of an image per text.
-        let q = split_heads(&self.query.forward(xs)?.f_reshape([images, rows / images * tokens, d])?, self.heads)?;
-        let context = match image {
-            ImageKeys::Projected(layers) => attend(&q, &layers[layer].k, &layers[layer].v, None, self.dropout)?,
-            ImageKeys::States(states) => self.look_at(states, &q)?,
+        // (rows, tokens, d) -> (images, queries, d): no copy of what is known of an image per text.
+        let q = self.query.forward(xs)?.f_reshape([images, rows / images * tokens, d])?;
+        let by_head = |q: &Tensor| split_heads(q, self.heads);
+        let context = match (image, &self.sight) {
+            (ImageKeys::Projected(layers), _) => {
+                join_heads(&attend(&by_head(&q)?, &layers[layer].k, &layers[layer].v, None, self.dropout)?)?
+            }
+            (ImageKeys::States(states), Sight::Plain { key, value }) => {
+                join_heads(&self.look_at(states, &by_head(&q)?, key, value)?)?
+            }
+            (ImageKeys::Packed(states), Sight::Packed { by_head, .. }) => by_head.look(&q, states)?,
+            _ => return Err(TchError::Shape("image keys of another tower".into())),
         };
-        let context = join_heads(&context)?.f_reshape([rows, tokens, d])?;
+        let context = context.f_reshape([rows, tokens, d])?;
         self.norm.forward(&self.output.added(xs, &context, |ys| self.dropout.forward(ys))?)
     }
 
     /// `states`: (images, n, w), `q`: (images, heads, queries, d / heads) -> the context, in `q`'s shape.
-    fn look_at(&self, states: &Tensor, q: &Tensor) -> Result<Tensor, TchError> {
+    fn look_at(&self, states: &Tensor, q: &Tensor, key: &Linear, value: &Linear) -> Result<Tensor, TchError> {
         let (images, heads, queries, of_head) = q.size4()?;
         let width = states.size3()?.2;
         let by_head = |linear: &Linear| linear.weight.f_view([heads, of_head, width]);
         // Heads first for their own weights, images first for their own states.
         let q = q.f_transpose(0, 1)?.f_reshape([heads, images * queries, of_head])?;
-        let q = q.f_mul_scalar((of_head as f64).sqrt().recip())?.f_bmm(&by_head(&self.key)?)?;
+        let q = q.f_mul_scalar((of_head as f64).sqrt().recip())?.f_bmm(&by_head(key)?)?;
         let q = q.f_view([heads, images, queries, width])?.f_transpose(0, 1)?;
         let scores = q.f_reshape([images, heads * queries, width])?.f_bmm(&states.f_transpose(1, 2)?)?;
         let seen = self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?)?.f_bmm(states)?;
         let seen = seen.f_view([images, heads, queries, width])?.f_transpose(0, 1)?;
-        let seen =
-            seen.f_reshape([heads, images * queries, width])?.f_bmm(&by_head(&self.value)?.f_transpose(1, 2)?)?;
-        let bias = self.value.bias.f_view([heads, 1, of_head])?;
+        let seen = seen.f_reshape([heads, images * queries, width])?.f_bmm(&by_head(value)?.f_transpose(1, 2)?)?;
+        let bias = value.bias.f_view([heads, 1, of_head])?;
         seen.f_add(&bias)?.f_view([heads, images, queries, of_head])?.f_transpose(0, 1)
     }
 }

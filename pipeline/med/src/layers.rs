@@ -1,6 +1,5 @@
 //! The three layers everything is made of, and how heads are split off and joined.
 
-use capfilt_kernels::attend_joined;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::weights::Path;
@@ -56,6 +55,9 @@ impl LayerNorm {
     }
 
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        if let Some(normalised) = capfilt_kernels::layer_norm(xs, &self.weight, &self.bias, self.eps)? {
+            return Ok(normalised);
+        }
         xs.f_layer_norm([self.width], Some(&self.weight), Some(&self.bias), self.eps, true)
     }
 }
@@ -104,22 +106,14 @@ pub fn widened(xs: &Tensor) -> Result<Tensor, TchError> {
     if xs.kind() == Kind::Double { Ok(xs.shallow_clone()) } else { xs.f_to_kind(Kind::Float) }
 }
 
-/// Self-attention of queries, keys and values that lie side by side, as one linear layer gives them: (rows, tokens, 3 × width)
-/// -> (rows, tokens, width).
-pub fn attend_to_itself(qkv: &Tensor, heads: i64) -> Result<Tensor, TchError> {
-    let (rows, tokens, width) = qkv.size3()?;
-    let qkv = qkv.f_view([rows, tokens, 3, heads, width / 3 / heads])?;
-    if let Some(context) = attend_joined(&qkv)? {
-        return Ok(context);
-    }
-    let qkv = qkv.f_permute([2, 0, 3, 1, 4])?; // (3, rows, heads, tokens, d)
-    let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
-    join_heads(&attend(&q, &k, &v, None, Dropout::default())?)
-}
-
 /// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads. One of real
 /// numbers is added before the softmax.
 pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout: Dropout) -> Result<Tensor, TchError> {
+    if dropout.0 == 0.0
+        && let Some(context) = capfilt_kernels::attend(q, k, v, mask)?
+    {
+        return Ok(context);
+    }
     if is_short(q) {
         return attend_plainly(q, k, v, mask, dropout);
     }

@@ -60,16 +60,36 @@ impl TextCache {
     }
 
     /// Appends the newest tokens of layer `i` and returns all of it.
-    fn extend(&mut self, i: usize, new: KeyValue) -> Result<&KeyValue, TchError> {
-        if i == self.layers.len() {
-            self.layers.push(new);
-        } else {
-            let old = &self.layers[i];
-            self.layers[i] =
-                KeyValue { k: Tensor::f_cat(&[&old.k, &new.k], 2)?, v: Tensor::f_cat(&[&old.v, &new.v], 2)? };
+    fn extend(&mut self, i: usize, new: KeyValue) -> Result<KeyValue, TchError> {
+        let past = self.tokens;
+        match self.layers.get_mut(i) {
+            Some(layer) => {
+                *layer = KeyValue { k: extended(&layer.k, &new.k, past)?, v: extended(&layer.v, &new.v, past)? };
+                let all = past + new.k.size4()?.2;
+                Ok(KeyValue { k: layer.k.f_narrow(2, 0, all)?, v: layer.v.f_narrow(2, 0, all)? })
+            }
+            None => {
+                self.layers.push(KeyValue { k: new.k.shallow_clone(), v: new.v.shallow_clone() });
+                Ok(new)
+            }
         }
-        Ok(&self.layers[i])
     }
+}
+
+/// `kept` (rows, heads, room, d) with `new` after its first `past` tokens. Where there is no room it is doubled, so that all tokens of a
+/// caption are copied once or twice, not at every step.
+fn extended(kept: &Tensor, new: &Tensor, past: i64) -> Result<Tensor, TchError> {
+    let ((rows, heads, room, d), more) = (kept.size4()?, new.size4()?.2);
+    let kept = if past + more <= room {
+        kept.shallow_clone()
+    } else {
+        let larger =
+            Tensor::f_empty([rows, heads, (2 * room).max(past + more).max(16), d], (kept.kind(), kept.device()))?;
+        larger.f_narrow(2, 0, past)?.f_copy_(&kept.f_narrow(2, 0, past)?)?;
+        larger
+    };
+    kept.f_narrow(2, past, more)?.f_copy_(new)?;
+    Ok(kept)
 }
 
 impl TextTower {
@@ -120,7 +140,7 @@ impl TextTower {
         for (i, layer) in self.layers.iter().enumerate() {
             let (q, kv) = layer.self_attention.project(&xs)?;
             let kv = cache.extend(i, kv)?;
-            xs = layer.self_attention.finish(&xs, &q, kv, mask.as_ref())?;
+            xs = layer.self_attention.finish(&xs, &q, &kv, mask.as_ref())?;
             xs = layer.feed_forward(&layer.cross_attention.forward(&xs, image, i)?)?;
         }
         cache.tokens += new;
@@ -130,10 +150,10 @@ impl TextTower {
     /// What cross-attention reads of image states (images, tokens, image width), which will be asked by up to `queries`
     /// tokens an image.
     pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, TchError> {
-        if self.layers.first().is_none_or(|layer| queries < layer.cross_attention.of_head()) {
-            return Ok(ImageKeys::States(states.shallow_clone()));
+        match self.layers.first() {
+            Some(layer) if queries < layer.cross_attention.of_head() => layer.cross_attention.keep(states),
+            _ => self.projected_keys(states),
         }
-        self.projected_keys(states)
     }
 
     /// Every layer's keys and values of image states (images, tokens, image width), for any number of queries.

@@ -5,7 +5,7 @@ use tch::{TchError, Tensor};
 use crate::{
     config::VisionConfig,
     dense::Dense,
-    layers::{Dropout, LayerNorm, attend_to_itself},
+    layers::{Dropout, LayerNorm, attend, join_heads},
     weights::{Path, WeightStore},
 };
 
@@ -119,11 +119,21 @@ impl Block {
     }
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
-        let Attention { qkv, projection, heads } = &self.attention;
-        let context = attend_to_itself(&qkv.forward(&self.norm1.forward(xs)?)?, *heads)?;
-        let xs = projection.added(xs, &context, |ys| self.drop_path.rows(ys))?;
+        let context = self.attention.context(&self.norm1.forward(xs)?)?;
+        let xs = self.attention.projection.added(xs, &context, |ys| self.drop_path.rows(ys))?;
         let hidden = self.fc1.activated(&self.norm2.forward(&xs)?)?;
         self.fc2.added(&xs, &hidden, |ys| self.drop_path.rows(ys))
+    }
+}
+
+impl Attention {
+    /// What each patch sees, all heads side by side.
+    fn context(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+        let (b, n, d) = xs.size3()?;
+        // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v lie side by side along the channels.
+        let qkv = self.qkv.forward(xs)?.f_reshape([b, n, 3, self.heads, d / self.heads])?.f_permute([2, 0, 3, 1, 4])?;
+        let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
+        join_heads(&attend(&q, &k, &v, None, Dropout::default())?)
     }
 }
 

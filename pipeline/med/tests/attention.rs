@@ -15,6 +15,9 @@ fn half_precision_is_f32_rounded_at_the_end() {
     let keys = Tensor::arange(200, (Kind::Int64, Device::Cpu)).lt(150).reshape([1, 1, 1, 200]);
     let penalty = drawn(&[1, 1, 200, 200]);
     for kind in [Kind::BFloat16, Kind::Half] {
+        if kind == Kind::BFloat16 && capfilt_kernels::supported() {
+            continue; // there it is the kernels' work, which have their own tests
+        }
         let [q, k, v, penalty] = [&q, &k, &v, &penalty].map(|xs| xs.to_kind(kind));
         for mask in [None, Some(&keys), Some(&penalty)] {
             let wide = [&q, &k, &v].map(|xs| xs.to_kind(Kind::Float));
