@@ -102,10 +102,11 @@ async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
 
 /// The precision `auto` stands for on a device.
 pub fn resolve(precision: settings::Precision, device: DeviceChoice) -> Result<settings::Precision, String> {
-    Ok(match choice(precision).resolve(device.resolve()?) {
+    Ok(match choice(precision).resolve(device.resolve()?)? {
         Precision::F32 => settings::Precision::F32,
         Precision::Bf16 => settings::Precision::Bf16,
         Precision::F16 => settings::Precision::F16,
+        Precision::Int8 => settings::Precision::Int8,
     })
 }
 
@@ -115,6 +116,7 @@ fn choice(precision: settings::Precision) -> PrecisionChoice {
         settings::Precision::F32 => PrecisionChoice::Fixed(Precision::F32),
         settings::Precision::Bf16 => PrecisionChoice::Fixed(Precision::Bf16),
         settings::Precision::F16 => PrecisionChoice::Fixed(Precision::F16),
+        settings::Precision::Int8 => PrecisionChoice::Fixed(Precision::Int8),
     }
 }
 

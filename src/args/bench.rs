@@ -77,7 +77,7 @@ pub struct BenchModelArgs {
     /// Times all rows are judged; the median counts
     #[arg(long, default_value_t = 3)]
     pub repeats: usize,
-    /// f32, bf16, f16 or auto
+    /// f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
     pub precision: capfilt_med::PrecisionChoice,
     /// cpu, cuda, cuda:N or auto

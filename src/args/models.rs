@@ -24,7 +24,7 @@ pub struct CheckpointArgs {
     /// Whose behaviour: original (BLIP, LAVIS) or hf (transformers)
     #[arg(long, default_value = "original")]
     pub preset: capfilt_med::Preset,
-    /// f32, bf16, f16 or auto
+    /// f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
     pub precision: capfilt_med::PrecisionChoice,
     /// cpu, cuda, cuda:N or auto

@@ -77,7 +77,7 @@ impl KeyValues {
 
 /// # Safety
 /// As of [`KeyValues::look`], for `R` queries.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
 unsafe fn look<N: Numbers, const R: usize>(seen: &KeyValues, scratch: &mut Scratch, queries: Looking) {
     let width = seen.keys.count() * COLUMNS;
     for panel in 0..seen.keys.count() {
@@ -120,7 +120,7 @@ unsafe fn look<N: Numbers, const R: usize>(seen: &KeyValues, scratch: &mut Scrat
 /// # Safety
 /// The CPU must be supported, and the mask must have `keys` numbers.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
 unsafe fn weigh<N: Numbers>(
     scores: &mut [f32],
     weights: &mut [u32],

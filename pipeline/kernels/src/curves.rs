@@ -7,7 +7,7 @@ use std::{arch::x86_64::*, f64::consts::PI, sync::LazyLock};
 /// # Safety
 /// The CPU must be supported.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
 pub unsafe fn exp(x: __m512) -> __m512 {
     // e^x = 2^n e^r, with |r| at most ln 2 / 2; ln 2 in two parts, of which the first times n is exact.
     let x = _mm512_max_ps(_mm512_set1_ps(-110.0), x); // in this order NaN stays NaN
@@ -62,7 +62,7 @@ impl Gelu {
     /// # Safety
     /// The CPU must be supported.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     pub unsafe fn of(&self, x: __m512) -> __m512 {
         let most = _mm512_set1_ps(5.499_999);
         let a = _mm512_min_ps(_mm512_abs_ps(x), most);

@@ -10,6 +10,8 @@ mod curves;
 #[cfg(target_arch = "x86_64")]
 mod heads;
 #[cfg(target_arch = "x86_64")]
+mod int8;
+#[cfg(target_arch = "x86_64")]
 mod linear;
 #[cfg(target_arch = "x86_64")]
 mod norm;
@@ -57,6 +59,7 @@ pub fn supported() -> bool {
         let vectors = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vnni")
             && is_x86_feature_detected!("avx512bf16");
         vectors && __cpuid_count(7, 0).edx & (1 << 22) == 0
     });

@@ -7,7 +7,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::{
     Then,
     curves::{GELU, Gelu},
-    numbers::{Numbers, bytes_of, with_numbers},
+    int8::{self, Outputs, Rounded},
+    numbers::{Factors, Int8, Numbers, bytes_of, with_numbers},
     panels::{Panels, Rows},
     share::{Shared, share, threads},
     supported,
@@ -21,6 +22,8 @@ const ROWS_OF_TASK: usize = 16 * ROWS;
 pub struct PackedLinear {
     panels: Panels,
     bias: Vec<f32>, // as many as the panels have columns
+    /// Of weights in eight bits.
+    rounded: Option<Outputs>,
     kind: Kind,
     input: usize,
     output: usize,
@@ -37,6 +40,8 @@ enum Finish<'a> {
 struct Product<'a> {
     layer: &'a PackedLinear,
     rows: *const u8,
+    /// Of rows in eight bits, one each; else null.
+    scales: *const f32,
     out: Shared,
     finish: Finish<'a>,
 }
@@ -64,9 +69,27 @@ impl PackedLinear {
         let rows = Rows { at, count: output, width: input, stride: input * bytes };
         // SAFETY: a contiguous tensor of that shape and kind.
         let packed = with_numbers!(kind, N => unsafe { Panels::of_rows::<N>(rows) });
-        let mut bias = Vec::<f32>::try_from(bias.f_to_kind(Kind::Float)?.f_contiguous()?)?;
-        bias.resize(output.next_multiple_of(COLUMNS), 0.0);
-        Ok(packed.map(|panels| Self { panels, bias, kind, input, output }))
+        let bias = padded(bias, output)?;
+        Ok(packed.map(|panels| Self { panels, bias, rounded: None, kind, input, output }))
+    }
+
+    /// Packs weights rounded to eight bits, each output by its own scale; what they are multiplied by is rounded too, each row by
+    /// its own. Sums are exact; bias, what follows and the result are as in [`Self::pack`]. `None` as there, and if inputs are no
+    /// multiple of four.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn pack_rounded(weight: &Tensor, bias: &Tensor) -> Result<Option<Self>, TchError> {
+        let kind = weight.f_kind()?;
+        let fits = weight.device() == Device::Cpu && weight.dim() == 2 && supported() && bytes_of(kind).is_some();
+        if !fits {
+            return Ok(None);
+        }
+        let (output, input) = weight.size2()?;
+        let (output, input) = (output as usize, input as usize);
+        let bias = padded(bias, output)?;
+        let packed = int8::weights(weight)?;
+        Ok(packed.map(|(panels, outputs)| Self { panels, bias, rounded: Some(outputs), kind, input, output }))
     }
 
     /// Outputs of the layer.
@@ -100,14 +123,20 @@ impl PackedLinear {
             (None, _) => Finish::Nothing,
         };
         let out = Tensor::f_empty(&shape, (self.kind, Device::Cpu))?;
-        let product = Product {
-            layer: self,
-            rows: xs.data_ptr().cast_const().cast(),
-            out: Shared::new(out.data_ptr().cast()),
-            finish,
-        };
-        let count = xs.numel() / self.input;
-        with_numbers!(self.kind, N => product.compute::<N>(count));
+        let (count, at) = (xs.numel() / self.input, xs.data_ptr().cast_const().cast());
+        let out_at = Shared::new(out.data_ptr().cast());
+        let mut product = Product { layer: self, rows: at, scales: std::ptr::null(), out: out_at, finish };
+        if self.rounded.is_none() {
+            with_numbers!(self.kind, N => product.compute::<N, N>(count));
+            return Ok(out);
+        }
+        // SAFETY: a contiguous tensor of that many rows; packing asked for a supported CPU.
+        let rounded = with_numbers!(self.kind, N => unsafe { int8::rows::<N>(at, count, self.input) }).transpose()?;
+        if let Some(Rounded { rows, scales }) = &rounded {
+            product.rows = rows.data_ptr().cast_const().cast();
+            product.scales = scales.data_ptr().cast_const().cast();
+            with_numbers!(self.kind, N => product.compute::<N, Int8>(count));
+        }
         Ok(out)
     }
 
@@ -121,9 +150,16 @@ impl PackedLinear {
     }
 }
 
+/// A bias in f32, followed by zeros to a whole panel.
+fn padded(bias: &Tensor, output: usize) -> Result<Vec<f32>, TchError> {
+    let mut bias = Vec::<f32>::try_from(bias.f_to_kind(Kind::Float)?.f_contiguous()?)?;
+    bias.resize(output.next_multiple_of(COLUMNS), 0.0);
+    Ok(bias)
+}
+
 impl Product<'_> {
     /// Cuts the result into tasks: rows first, and columns too where that makes too few for all threads to end together.
-    fn compute<N: Numbers>(&self, count: usize) {
+    fn compute<N: Numbers, F: Factors>(&self, count: usize) {
         let of_task = count.div_ceil(count.div_ceil(ROWS_OF_TASK).max(1)).next_multiple_of(ROWS);
         let (bands, panels) = (count.div_ceil(of_task.max(1)), self.layer.panels.count());
         let groups = (4 * threads()).div_ceil(bands.max(1)).clamp(1, panels);
@@ -137,7 +173,7 @@ impl Product<'_> {
             for panel in group * of_group..((group + 1) * of_group).min(panels) {
                 for first in rows.clone().step_by(ROWS) {
                     // SAFETY: packing asked for a supported CPU; rows and panel are there, and no other task has both.
-                    unsafe { by_rows!(rows.end - first, write_tile::<N>(self, first, panel)) };
+                    unsafe { by_rows!(rows.end - first, write_tile::<N, F>(self, first, panel)) };
                 }
             }
         });
@@ -148,21 +184,27 @@ impl Product<'_> {
 ///
 /// # Safety
 /// The CPU must be supported, rows and panel must be there, and nobody else may write the tile.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn write_tile<N: Numbers, const R: usize>(product: &Product<'_>, first: usize, panel: usize) {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
+unsafe fn write_tile<N: Numbers, F: Factors, const R: usize>(product: &Product<'_>, first: usize, panel: usize) {
     let layer = product.layer;
-    let (length, width) = (layer.input * N::BYTES, layer.output * N::BYTES);
+    let (length, width) = (layer.input * F::BYTES, layer.output * N::BYTES);
     // SAFETY: the caller's promise; a row has `input` numbers, and as many steps as a panel.
     let sums: Sums<R> = unsafe {
-        tile::<N, R>(product.rows.add(first * length), length, layer.panels.panel(panel), layer.panels.steps())
+        tile::<F, R>(product.rows.add(first * length), length, layer.panels.panel(panel), layer.panels.steps())
     };
     let columns = layer.output - panel * COLUMNS;
     for (r, sums) in sums.into_iter().enumerate() {
+        // SAFETY: rows in eight bits have a scale each.
+        let scale = (!product.scales.is_null()).then(|| unsafe { product.scales.add(first + r).read() });
         for (i, sum) in sums.into_iter().enumerate().take(VECTORS) {
             let place = (first + r) * width + (panel * COLUMNS + i * 16) * N::BYTES;
             let mask = lanes(columns.saturating_sub(i * 16));
             // SAFETY: bias is as long as all panels; the lanes in `mask` are columns of the result and of what is added.
             unsafe {
+                let sum = match (&layer.rounded, scale) {
+                    (Some(outputs), Some(scale)) => outputs.widen(sum, scale, panel * COLUMNS + i * 16),
+                    _ => sum,
+                };
                 let sum = _mm512_add_ps(sum, _mm512_loadu_ps(layer.bias[panel * COLUMNS + i * 16..].as_ptr()));
                 let sum = match product.finish {
                     Finish::Nothing => sum,

@@ -60,7 +60,7 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
 
 /// # Safety
 /// The CPU must be supported, the row must be there, and nobody else may write its result.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
 unsafe fn normalise<N: Numbers>(call: &Call, row: usize) {
     let first = row * call.width * N::BYTES;
     let (xs, out) = (call.xs.wrapping_add(first), call.out.at().wrapping_add(first));

@@ -1,12 +1,12 @@
-//! What the kernels compute in: f32, or bf16 with sums in f32. A **step** is four bytes of a row: one f32, or two bf16 whose
-//! products an instruction adds up at once.
+//! What the kernels compute in: f32, bf16 with sums in f32, or eight bits with whole sums. A **step** is four bytes of a row: one f32,
+//! or two bf16 or four of eight bits, whose products an instruction adds up at once.
 
 use std::arch::x86_64::*;
 
 use tch::Kind;
 
-/// A kind of numbers, as vectors of sixteen sums see it. All methods need a CPU on which `supported()` holds.
-pub trait Numbers {
+/// What is multiplied, as vectors of sixteen sums see it. All methods need a CPU on which `supported()` holds.
+pub trait Factors {
     const BYTES: usize;
     /// Numbers in a step.
     const PER_STEP: usize = 4 / Self::BYTES;
@@ -16,60 +16,79 @@ pub trait Numbers {
     /// # Safety
     /// The CPU must have the instructions.
     unsafe fn dot(sums: __m512, row: __m512i, columns: __m512i) -> __m512;
+}
 
+/// Factors that are numbers of a tensor.
+pub trait Numbers: Factors {
     /// The numbers at `at` whose lanes are in `mask`, 0 elsewhere.
     ///
     /// # Safety
-    /// And those lanes must be readable memory.
+    /// The CPU must have the instructions, and those lanes must be readable memory.
     unsafe fn load(at: *const u8, mask: u16) -> __m512;
 
     /// Rounds to the nearest and writes the lanes in `mask`.
     ///
     /// # Safety
-    /// And those lanes must be memory that nothing else uses meanwhile.
+    /// The CPU must have the instructions, and those lanes must be memory that nothing else uses meanwhile.
     unsafe fn store(at: *mut u8, mask: u16, numbers: __m512);
 }
 
 pub struct F32;
 pub struct Bf16;
+/// Rows unsigned, columns signed, and sums whole numbers whose bits a vector of f32 carries.
+pub struct Int8;
 
-impl Numbers for F32 {
+impl Factors for Int8 {
+    const BYTES: usize = 1;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
+    unsafe fn dot(sums: __m512, row: __m512i, columns: __m512i) -> __m512 {
+        _mm512_castsi512_ps(_mm512_dpbusd_epi32(_mm512_castps_si512(sums), row, columns))
+    }
+}
+
+impl Factors for F32 {
     const BYTES: usize = 4;
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     unsafe fn dot(sums: __m512, row: __m512i, columns: __m512i) -> __m512 {
         _mm512_fmadd_ps(_mm512_castsi512_ps(row), _mm512_castsi512_ps(columns), sums)
     }
+}
 
+impl Numbers for F32 {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     unsafe fn load(at: *const u8, mask: u16) -> __m512 {
         // SAFETY: the caller's promise.
         unsafe { _mm512_maskz_loadu_ps(mask, at.cast()) }
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     unsafe fn store(at: *mut u8, mask: u16, numbers: __m512) {
         // SAFETY: the caller's promise.
         unsafe { _mm512_mask_storeu_ps(at.cast(), mask, numbers) }
     }
 }
 
-impl Numbers for Bf16 {
+impl Factors for Bf16 {
     const BYTES: usize = 2;
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     unsafe fn dot(sums: __m512, row: __m512i, columns: __m512i) -> __m512 {
         // SAFETY: both types are 64 bytes without any that mean nothing.
         let as_bf16 = |bits: __m512i| unsafe { std::mem::transmute::<__m512i, __m512bh>(bits) };
         _mm512_dpbf16_ps(sums, as_bf16(row), as_bf16(columns))
     }
+}
 
+impl Numbers for Bf16 {
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     unsafe fn load(at: *const u8, mask: u16) -> __m512 {
         // SAFETY: the caller's promise. A bf16 is the upper half of an f32.
         let halves = unsafe { _mm256_maskz_loadu_epi16(mask, at.cast()) };
@@ -77,7 +96,7 @@ impl Numbers for Bf16 {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     unsafe fn store(at: *mut u8, mask: u16, numbers: __m512) {
         let halves = _mm512_cvtneps_pbh(numbers);
         // SAFETY: both types are 32 bytes without any that mean nothing; and the caller's promise.

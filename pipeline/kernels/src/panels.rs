@@ -1,7 +1,7 @@
 //! One factor of a product laid out for the innermost loop: panels of 64 columns, and in a panel step after step, each with the
 //! 64 columns' four bytes side by side.
 
-use crate::{numbers::Numbers, tile::COLUMNS};
+use crate::{numbers::Factors, tile::COLUMNS};
 
 /// Vectors in a step of a panel.
 const LINES: usize = COLUMNS / 16;
@@ -34,9 +34,9 @@ impl Rows {
     ///
     /// # Safety
     /// The rows must be readable as long as what is returned.
-    unsafe fn row<'a, N: Numbers>(self, i: usize) -> &'a [u8] {
+    unsafe fn row<'a, F: Factors>(self, i: usize) -> &'a [u8] {
         // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.at.add(i * self.stride), self.width * N::BYTES) }
+        unsafe { std::slice::from_raw_parts(self.at.add(i * self.stride), self.width * F::BYTES) }
     }
 }
 
@@ -62,12 +62,12 @@ impl Panels {
     ///
     /// # Safety
     /// `rows` must be readable, and their width a whole number of steps.
-    pub unsafe fn of_rows<N: Numbers>(rows: Rows) -> Self {
-        let mut panels = Self::zeros(rows.count, rows.width / N::PER_STEP);
+    pub unsafe fn of_rows<F: Factors>(rows: Rows) -> Self {
+        let mut panels = Self::zeros(rows.count, rows.width / F::PER_STEP);
         for column in 0..rows.count {
             let first = column / COLUMNS * panels.steps * LINES + column % COLUMNS / 16;
             // SAFETY: the caller's promise.
-            let steps = unsafe { rows.row::<N>(column) }.chunks_exact(4);
+            let steps = unsafe { rows.row::<F>(column) }.chunks_exact(4);
             for (line, step) in panels.lines[first..].iter_mut().step_by(LINES).zip(steps) {
                 line.0[column % 16] = u32::from_ne_bytes([step[0], step[1], step[2], step[3]]);
             }
@@ -79,17 +79,17 @@ impl Panels {
     ///
     /// # Safety
     /// `rows` must be readable.
-    pub unsafe fn of_columns<N: Numbers>(rows: Rows) -> Self {
-        let mut panels = Self::zeros(rows.width, rows.count.div_ceil(N::PER_STEP));
+    pub unsafe fn of_columns<F: Factors>(rows: Rows) -> Self {
+        let mut panels = Self::zeros(rows.width, rows.count.div_ceil(F::PER_STEP));
         for i in 0..rows.count {
-            let (step, shift) = (i / N::PER_STEP, i % N::PER_STEP * N::BYTES * 8);
+            let (step, shift) = (i / F::PER_STEP, i % F::PER_STEP * F::BYTES * 8);
             // SAFETY: the caller's promise.
-            let row = unsafe { rows.row::<N>(i) };
-            for (column, numbers) in row.chunks(16 * N::BYTES).enumerate() {
+            let row = unsafe { rows.row::<F>(i) };
+            for (column, numbers) in row.chunks(16 * F::BYTES).enumerate() {
                 let line = &mut panels.lines[(column / LINES * panels.steps + step) * LINES + column % LINES];
-                for (lane, number) in line.0.iter_mut().zip(numbers.chunks_exact(N::BYTES)) {
+                for (lane, number) in line.0.iter_mut().zip(numbers.chunks_exact(F::BYTES)) {
                     let mut bytes = [0; 4];
-                    bytes[..N::BYTES].copy_from_slice(number);
+                    bytes[..F::BYTES].copy_from_slice(number);
                     *lane |= u32::from_ne_bytes(bytes) << shift;
                 }
             }

@@ -232,7 +232,7 @@ impl Projection<'_> {
 
 /// # Safety
 /// As of [`Projection::compute`], for `R` rows from `first` on.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
 unsafe fn project<N: Numbers, const R: usize>(product: &Projection<'_>, panel: usize, first: usize) {
     let (at, panels) = (product.at.wrapping_add(first * product.stride), product.panels);
     // SAFETY: the caller's promise.

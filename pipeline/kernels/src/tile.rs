@@ -6,7 +6,7 @@
 
 use std::arch::x86_64::*;
 
-use crate::numbers::Numbers;
+use crate::numbers::Factors;
 
 /// Rows of a full tile.
 pub const ROWS: usize = 6;
@@ -24,8 +24,8 @@ pub type Sums<const R: usize> = [[__m512; VECTORS]; R];
 /// The CPU must be supported. From `rows` on, `R` rows `stride` bytes apart must have `steps` steps; `panel` must have `steps` × 64
 /// lanes.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-pub unsafe fn tile<N: Numbers, const R: usize>(
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
+pub unsafe fn tile<F: Factors, const R: usize>(
     rows: *const u8,
     stride: usize,
     panel: *const i32,
@@ -41,7 +41,7 @@ pub unsafe fn tile<N: Numbers, const R: usize>(
             unsafe {
                 let row = _mm512_set1_epi32(rows.add(r * stride + step * 4).cast::<i32>().read_unaligned());
                 for (sums, columns) in sums.iter_mut().zip(columns) {
-                    *sums = N::dot(*sums, row, columns);
+                    *sums = F::dot(*sums, row, columns);
                 }
             }
         }

@@ -28,7 +28,7 @@ fn by_libtorch(qkv: &Tensor) -> Tensor {
 /// Attention of tokens to each other, all heads side by side.
 fn attend_to_itself(qkv: &Tensor, mask: Option<&Tensor>) -> Option<Tensor> {
     let [q, k, v] = parts(qkv);
-    attend(&q, &k, &v, mask).unwrap().map(|seen| seen.transpose(1, 2).flatten(2, 3))
+    attend(&q, &k, &v, mask).expect("shapes fit").map(|seen| seen.transpose(1, 2).flatten(2, 3))
 }
 
 fn parts(qkv: &Tensor) -> [Tensor; 3] {

@@ -49,6 +49,44 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
 }
 
 #[test]
+fn a_layer_in_eight_bits_multiplies_exactly_what_it_rounded_to() {
+    tch::manual_seed(SEED);
+    // Numbers on the grid of their row's scale lose nothing, so the result is the exact product.
+    let grid = |rows: i64, width: i64| {
+        let numbers = Tensor::randint_low(-127, 128, [rows, width], (Kind::Float, Device::Cpu));
+        let _ = numbers.narrow(1, 0, 1).fill_(127.0);
+        numbers
+    };
+    for (rows, input, output) in [(1, 4, 1), (7, 64, 70), (150, 768, 200), (577, 100, 65)] {
+        let (xs, weight) = (grid(rows, input) * 0.25, grid(output, input) * 0.125);
+        let (bias, residual) = (drawn(&[output], Kind::Float), drawn(&[rows, output], Kind::Float));
+        let packed = PackedLinear::pack_rounded(&weight, &bias).unwrap();
+        assert_eq!(packed.is_some(), supported());
+        let Some(packed) = packed else { continue };
+        let exact = xs.to_kind(Kind::Double).linear(&weight.to_kind(Kind::Double), Some(&bias.to_kind(Kind::Double)));
+        assert!(apart(&packed.forward(&xs, Then::Nothing).unwrap(), &exact, 8) <= 1.0, "{rows} × {input} × {output}");
+        let added = packed.forward(&xs, Then::Add(&residual)).unwrap();
+        assert!(apart(&added, &(exact + residual.to_kind(Kind::Double)), 8) <= 1.0);
+    }
+}
+
+#[test]
+fn eight_bits_are_off_by_a_hundredth_of_the_result() {
+    tch::manual_seed(SEED);
+    for kind in [Kind::Float, Kind::BFloat16] {
+        let [xs, weight, bias] = [&[300, 768][..], &[768, 768], &[768]].map(|shape| drawn(shape, kind));
+        let Some(packed) = PackedLinear::pack_rounded(&weight, &bias).unwrap() else { return assert!(!supported()) };
+        let found = packed.forward(&xs, Then::Nothing).unwrap();
+        let [xs, weight, bias] = [&xs, &weight, &bias].map(|t| t.to_kind(Kind::Double));
+        let exact = xs.linear(&weight, Some(&bias));
+        let error = (found.to_kind(Kind::Double) - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
+        println!("{kind:?}: {error:.4}");
+        // Two roundings to 1/127 of a row's largest of 768 numbers, which is 3 times their spread: 2 · (3 / 127)² / 12.
+        assert!((0.003..0.02).contains(&error), "{error}");
+    }
+}
+
+#[test]
 fn a_layer_norm_is_libtorchs_in_f64_and_rounded_once() {
     tch::manual_seed(SEED);
     for shape in [[1, 1, 1], [2, 3, 70], [1, 100, 768]] {
@@ -115,4 +153,8 @@ fn a_number_that_is_none_stays_seen() {
     let Some(layer) = PackedLinear::pack(&ones(&[3, 2]), &ones(&[3])).unwrap() else { return assert!(!supported()) };
     let found = layer.forward(&(ones(&[1, 2]) * f64::NAN), Then::Gelu).unwrap();
     assert!(found.isnan().all().int64_value(&[]) == 1, "{found:?}");
+    let layer = PackedLinear::pack_rounded(&ones(&[3, 4]), &ones(&[3])).unwrap().expect("a supported CPU");
+    let rows = Tensor::from_slice(&[1.0_f32, f32::INFINITY, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).view([2, 4]);
+    let found = layer.forward(&rows, Then::Nothing).unwrap();
+    assert!(Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, true, true, false, false, false]);
 }

@@ -15,7 +15,7 @@ use crate::{
     config::TextConfig,
     dense::Dense,
     layers::{Dropout, LayerNorm, Linear, attend, join_heads, split_heads},
-    weights::Path,
+    weights::{Path, Use},
 };
 
 /// Keys and values of one attention: (rows, heads, tokens, width / heads) each.
@@ -35,10 +35,17 @@ pub enum ImageKeys {
     Packed(PackedStates),
 }
 
-/// A layer's projections of keys and values, and by head, as few queries want them.
+/// A layer's projections of keys and values.
 enum Sight {
     Plain { key: Linear, value: Linear },
-    Packed { key: Dense, value: Dense, by_head: Box<PackedSight> },
+    Packed(Box<PackedProjections>),
+}
+
+/// In the kernels' layout: whole for keys and values, and by head for queries.
+struct PackedProjections {
+    key: Dense,
+    value: Dense,
+    by_head: PackedSight,
 }
 
 pub struct CrossAttention {
@@ -75,13 +82,13 @@ impl ImageKeys {
 
 impl Sight {
     fn new(path: &Path<'_>, key: Linear, value: Linear, heads: i64) -> Self {
-        if !path.is_to_work() {
+        if path.use_of_weights() == Use::Learn {
             return Self::Plain { key, value };
         }
         match PackedSight::pack(&key.weight, &value.weight, &value.bias, heads) {
             Ok(Some(by_head)) => {
                 let (key, value) = (Dense::new(path, key), Dense::new(path, value));
-                Self::Packed { key, value, by_head: Box::new(by_head) }
+                Self::Packed(Box::new(PackedProjections { key, value, by_head }))
             }
             Ok(None) => Self::Plain { key, value },
             Err(error) => Self::Plain { key: Linear { weight: path.noted(Err(error)), ..key }, value },
@@ -111,7 +118,7 @@ impl CrossAttention {
 
     /// Image states (images, tokens, image width) as few queries look at them.
     pub fn keep(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
-        if let Sight::Packed { .. } = self.sight
+        if let Sight::Packed(_) = self.sight
             && let Some(packed) = PackedStates::pack(states)?
         {
             return Ok(ImageKeys::Packed(packed));
@@ -123,7 +130,7 @@ impl CrossAttention {
     pub fn project(&self, states: &Tensor) -> Result<KeyValue, TchError> {
         let (k, v) = match &self.sight {
             Sight::Plain { key, value } => (key.forward(states)?, value.forward(states)?),
-            Sight::Packed { key, value, .. } => (key.forward(states)?, value.forward(states)?),
+            Sight::Packed(packed) => (packed.key.forward(states)?, packed.value.forward(states)?),
         };
         let by_head = |xs: &Tensor| split_heads(xs, self.heads)?.f_contiguous();
         Ok(KeyValue { k: by_head(&k)?, v: by_head(&v)? })
@@ -143,7 +150,7 @@ impl CrossAttention {
             (ImageKeys::States(states), Sight::Plain { key, value }) => {
                 join_heads(&self.look_at(states, &by_head(&q)?, key, value)?)?
             }
-            (ImageKeys::Packed(states), Sight::Packed { by_head, .. }) => by_head.look(&q, states)?,
+            (ImageKeys::Packed(states), Sight::Packed(packed)) => packed.by_head.look(&q, states)?,
             _ => return Err(TchError::Shape("image keys of another tower".into())),
         };
         let context = context.f_reshape([rows, tokens, d])?;

@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 
 use crate::{
     layers::{Linear, gelu},
-    weights::Path,
+    weights::{Path, Use},
 };
 
 pub enum Dense {
@@ -15,7 +15,13 @@ pub enum Dense {
 }
 
 impl Dense {
+    /// A layer of a tower, in the model's precision.
     pub fn load(path: &Path<'_>, input: i64, output: i64) -> Self {
+        Self::of_tower(path, Linear::load(path, input, output))
+    }
+
+    /// A layer that is not rounded to eight bits with the towers: its few numbers are what a model says in the end.
+    pub fn load_head(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self::new(path, Linear::load(path, input, output))
     }
 
@@ -26,15 +32,26 @@ impl Dense {
         let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
         let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
         let (weight, bias) = (path.noted(Tensor::f_cat(&weights, 0)), path.noted(Tensor::f_cat(&biases, 0)));
-        Self::new(path, Linear { weight, bias })
+        Self::of_tower(path, Linear { weight, bias })
+    }
+
+    fn of_tower(path: &Path<'_>, linear: Linear) -> Self {
+        if path.use_of_weights() != Use::WorkRounded {
+            return Self::new(path, linear);
+        }
+        Self::packed(path, PackedLinear::pack_rounded(&linear.weight, &linear.bias), linear)
     }
 
     /// Packs a layer if its model is to work.
     pub fn new(path: &Path<'_>, linear: Linear) -> Self {
-        if !path.is_to_work() {
+        if path.use_of_weights() == Use::Learn {
             return Self::Plain(linear);
         }
-        match PackedLinear::pack(&linear.weight, &linear.bias) {
+        Self::packed(path, PackedLinear::pack(&linear.weight, &linear.bias), linear)
+    }
+
+    fn packed(path: &Path<'_>, packed: Result<Option<PackedLinear>, TchError>, linear: Linear) -> Self {
+        match packed {
             Ok(Some(packed)) => Self::Packed(packed),
             Ok(None) => Self::Plain(linear),
             Err(error) => Self::Plain(Linear { weight: path.noted(Err(error)), ..linear }),

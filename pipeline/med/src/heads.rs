@@ -14,7 +14,7 @@ pub struct ItmHead(Dense);
 
 impl ItmHead {
     pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
-        Self(Dense::load(&path.sub("itm_head"), config.text.hidden_size, 2))
+        Self(Dense::load_head(&path.sub("itm_head"), config.text.hidden_size, 2))
     }
 
     /// Multimodal states (rows, tokens, d) -> logits (rows, 2) in f32; component 1 means "match".
@@ -32,8 +32,8 @@ pub struct ItcHead {
 impl ItcHead {
     pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
         Self {
-            vision: Dense::load(&path.sub("vision_proj"), config.vision.hidden_size, config.projection),
-            text: Dense::load(&path.sub("text_proj"), config.text.hidden_size, config.projection),
+            vision: Dense::load_head(&path.sub("vision_proj"), config.vision.hidden_size, config.projection),
+            text: Dense::load_head(&path.sub("text_proj"), config.text.hidden_size, config.projection),
         }
     }
 
@@ -77,7 +77,7 @@ impl LmHead {
             words.shallow_clone()
         };
         Self {
-            dense: Dense::load(&transform.sub("dense"), d, d),
+            dense: Dense::load_head(&transform.sub("dense"), d, d),
             norm: LayerNorm::load(&transform.sub("LayerNorm"), d, config.text.layer_norm_eps),
             decoder: Dense::new(path, Linear { weight, bias }),
         }

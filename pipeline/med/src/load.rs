@@ -52,10 +52,10 @@ pub(crate) struct Loading {
 impl Loading {
     pub fn start(path: &Path, role: Role, options: &LoadOptions) -> Result<Self, LoadError> {
         let device = options.device.resolve().map_err(LoadError::Device)?;
-        let precision = options.precision.resolve(device);
+        let precision = options.precision.resolve(device).map_err(LoadError::Options)?;
         let mut checkpoint = Checkpoint::open(path)?;
         let side = image_side(&checkpoint.config, &checkpoint.normalisation, options.image_size)?;
-        let store = checkpoint.read(role, device, precision.kind())?.to_work();
+        let store = checkpoint.read(role, device, precision.kind())?.used_to(precision.use_of_weights());
         let path = checkpoint.weights_path().to_path_buf();
         let Checkpoint { mut config, normalisation, tokens, .. } = checkpoint;
         if options.image_size.is_some() {

@@ -4,12 +4,16 @@ use std::{fmt, str::FromStr};
 
 use tch::{Device, Kind};
 
+use crate::weights::Use;
+
 /// What a model computes in. Scores leave in f32 whatever this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     F32,
     Bf16,
     F16,
+    /// Products of the towers in eight bits, everything else in bf16; on CPUs that have an instruction for it.
+    Int8,
 }
 
 /// A wish for a precision, as a user writes it.
@@ -28,26 +32,41 @@ impl Precision {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
             Self::F16 => "f16",
+            Self::Int8 => "int8",
         }
     }
 
-    /// libtorch's name for it.
+    /// libtorch's name for the numbers between layers.
     pub fn kind(self) -> Kind {
         match self {
             Self::F32 => Kind::Float,
-            Self::Bf16 => Kind::BFloat16,
+            Self::Bf16 | Self::Int8 => Kind::BFloat16,
             Self::F16 => Kind::Half,
         }
     }
 }
 
+impl Precision {
+    /// What a working model's layers do with their weights.
+    pub(crate) fn use_of_weights(self) -> Use {
+        if self == Self::Int8 { Use::WorkRounded } else { Use::Work }
+    }
+}
+
 impl PrecisionChoice {
     /// The precision for this device.
-    pub fn resolve(self, device: Device) -> Precision {
+    ///
+    /// # Errors
+    /// A sentence for the user, when the device cannot compute in what was asked for.
+    pub fn resolve(self, device: Device) -> Result<Precision, String> {
         match self {
-            Self::Fixed(precision) => precision,
-            Self::Auto if device.is_cuda() || cpu_multiplies_bf16() => Precision::Bf16,
-            Self::Auto => Precision::F32,
+            Self::Fixed(Precision::Int8) if device != Device::Cpu || !capfilt_kernels::supported() => {
+                let needs = "needs a CPU with AVX512-BF16 and AVX512-VNNI, and no AMX";
+                Err(format!("precision int8 {needs}; on this device choose bf16, f32, or auto, which never is int8"))
+            }
+            Self::Fixed(precision) => Ok(precision),
+            Self::Auto if device.is_cuda() || cpu_multiplies_bf16() => Ok(Precision::Bf16),
+            Self::Auto => Ok(Precision::F32),
         }
     }
 }
@@ -73,7 +92,8 @@ impl FromStr for PrecisionChoice {
             "f32" => Ok(Self::Fixed(Precision::F32)),
             "bf16" => Ok(Self::Fixed(Precision::Bf16)),
             "f16" => Ok(Self::Fixed(Precision::F16)),
-            _ => Err(format!("precision is {text:?}, expected f32, bf16, f16 or auto")),
+            "int8" => Ok(Self::Fixed(Precision::Int8)),
+            _ => Err(format!("precision is {text:?}, expected f32, bf16, f16, int8 or auto")),
         }
     }
 }

@@ -55,6 +55,17 @@ impl fmt::Display for Role {
     }
 }
 
+/// What weights are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// They may change: every layer keeps the tensors it was given.
+    Learn,
+    /// They will not change: layers may lay them out anew.
+    Work,
+    /// And towers may round theirs to eight bits.
+    WorkRounded,
+}
+
 /// What did not fit, all of it at once.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub struct WeightsError {
@@ -101,7 +112,7 @@ pub struct WeightStore {
     role: Role,
     device: Device,
     kind: Kind,
-    works: bool,
+    used: Use,
     tensors: RefCell<HashMap<String, Tensor>>,
     /// Names of tensors for which the role has no use; only for guessing what the file is.
     elsewhere: Vec<String>,
@@ -136,16 +147,16 @@ impl WeightStore {
             role,
             device,
             kind,
-            works: false,
+            used: Use::Learn,
             tensors: RefCell::new(tensors),
             elsewhere,
             problems: RefCell::default(),
         }
     }
 
-    /// For a model that works and does not learn: layers may lay its weights out anew.
-    pub fn to_work(self) -> Self {
-        Self { works: true, ..self }
+    /// What layers may do with the weights they take; at first they are to learn.
+    pub fn used_to(self, used: Use) -> Self {
+        Self { used, ..self }
     }
 
     /// The root of the names.
@@ -270,9 +281,9 @@ impl Path<'_> {
         self.store.noted(result)
     }
 
-    /// Whether the weights are for a model that works, and will not change.
-    pub fn is_to_work(&self) -> bool {
-        self.store.works
+    /// What a layer may do with the weights it takes.
+    pub fn use_of_weights(&self) -> Use {
+        self.store.used
     }
 
     pub fn has(&self, name: &str) -> bool {

@@ -30,7 +30,7 @@ impl Tolerance {
             Precision::F32 => Self { score: 1e-4, log_probability: 1e-3 },
             Precision::F16 => Self { score: 0.02, log_probability: 0.1 },
             // Unresolved, it may turn out as the coarsest.
-            Precision::Bf16 | Precision::Auto => Self { score: 0.1, log_probability: 0.5 },
+            Precision::Bf16 | Precision::Int8 | Precision::Auto => Self { score: 0.1, log_probability: 0.5 },
         }
     }
 }

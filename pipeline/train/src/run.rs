@@ -366,7 +366,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         None
     };
     let precision = match settings.run.precision {
-        Precision::Auto => kind_of_choice(PrecisionChoice::Auto, device),
+        Precision::Auto => PrecisionChoice::Auto.resolve(device).map_err(TrainError::Settings)?.kind(),
         fixed => kind(fixed),
     };
     Ok(Learner {
@@ -383,14 +383,10 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
     })
 }
 
-fn kind_of_choice(choice: PrecisionChoice, device: Device) -> Kind {
-    choice.resolve(device).kind()
-}
-
 fn kind(precision: Precision) -> Kind {
     match precision {
         Precision::Auto | Precision::F32 => Kind::Float,
-        Precision::Bf16 => Kind::BFloat16,
+        Precision::Bf16 | Precision::Int8 => Kind::BFloat16, // settings refuse int8
         Precision::F16 => Kind::Half,
     }
 }

@@ -310,6 +310,18 @@ impl Training {
                 "gradients leave its range; use bf16 or f32",
             ),
             (
+                run.precision == Precision::Int8,
+                "run.precision",
+                "int8".into(),
+                "a model works in it but does not learn in it; use bf16 or f32",
+            ),
+            (
+                run.save_precision == Precision::Int8,
+                "run.save_precision",
+                "int8".into(),
+                "a worker rounds weights when it loads them; use f32, bf16 or f16",
+            ),
+            (
                 model.from.is_empty() && model.vocabulary.is_empty(),
                 "model.from",
                 String::new(),

@@ -24,6 +24,8 @@ pub enum Precision {
     F32,
     Bf16,
     F16,
+    /// Products of the towers in eight bits, the rest in bf16; only to work with, only on CPUs with the instruction for it.
+    Int8,
 }
 
 /// How captions are decoded.
