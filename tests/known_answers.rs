@@ -89,6 +89,20 @@ fn half_precision_is_held_against_f32_and_passes() {
 }
 
 #[test]
+fn eight_bits_are_held_against_f32_too_or_refused_by_a_cpu_without_them() {
+    let job = Job::over_one_file().set(&["models.precision=int8"]);
+    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    if flags.contains("avx512_bf16") && flags.contains("avx512_vnni") && !flags.contains("amx_bf16") {
+        job.run();
+        assert_eq!(read(&answers(&job))["made"]["precision"], "f32");
+        assert_eq!(job.verify(0)["rows"], 800);
+    } else {
+        let refused = String::from_utf8_lossy(&expect(&mut job.command("run"), 3).stderr).into_owned();
+        assert!(refused.contains("int8") && refused.contains("AVX512-VNNI"), "{refused}");
+    }
+}
+
+#[test]
 fn a_worker_that_does_not_reproduce_them_names_the_number_and_commits_nothing() {
     let moved = |value: &Value, by: f64| json!(value.as_f64().unwrap() + by);
     let spoilt = |spoil: &dyn Fn(&mut Value)| {

@@ -212,11 +212,14 @@ fn another_image_size_loads_when_it_is_asked_for() {
 }
 
 #[test]
-fn half_precisions_score_nearly_the_same() {
+fn narrower_precisions_score_nearly_the_same() {
     let images = pictures("patch16");
     let texts = vec![texts("patch16"); 3];
     let exact = load_filter(&folder("patch16", "filter")).unwrap().score(&images, &texts).unwrap();
-    for precision in ["bf16", "f16"] {
+    for precision in ["bf16", "f16", "int8"] {
+        if precision == "int8" && !capfilt_kernels::supported() {
+            continue; // refused, see below
+        }
         let mut options = options(Preset::Original);
         options.precision = precision.parse().unwrap();
         let half = BlipFilter::load(&folder("patch16", "filter"), &options).unwrap().score(&images, &texts).unwrap();
@@ -224,4 +227,18 @@ fn half_precisions_score_nearly_the_same() {
             assert!((a.itm - b.itm).abs() < 0.1 && (a.itc - b.itc).abs() < 0.1, "{precision}: {a:?} {b:?}");
         }
     }
+}
+
+#[test]
+fn eight_bits_are_refused_where_the_machine_cannot_multiply_them() {
+    let mut options = options(Preset::Original);
+    options.precision = "int8".parse().unwrap();
+    let found = BlipFilter::load(&folder("patch16", "filter"), &options);
+    if capfilt_kernels::supported() {
+        let chosen = found.unwrap();
+        assert_eq!(chosen.images().precision.name(), "int8");
+        return;
+    }
+    let error = found.err().unwrap().to_string();
+    assert!(error.contains("int8") && error.contains("AVX512-VNNI") && error.contains("bf16"), "{error}");
 }
