@@ -70,8 +70,9 @@ def model(args):
     competitors = {}
     for precision in args.precisions.split(","):
         competitors[f"capfilt {precision}"] = ours(precision)
-        competitors[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
-        competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
+        if precision != "int8":  # which transformers has not
+            competitors[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
+            competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
     found = in_turns(competitors, args.rounds)
     seconds = {name: [one["s_per_image"] for one in runs] for name, runs in found.items()}
     out = ["| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of capfilt, same precision |", "|---|---|---|---|---|"]
@@ -83,7 +84,17 @@ def model(args):
     last = {name: runs[-1] for name, runs in found.items()}
     lengths = [f"{name}: {one['ids_per_caption'] - 4:.1f}" if "ids_per_caption" in one else f"{name}: {one['new_tokens_per_caption']:.1f}" for name, one in last.items()]
     stages = [f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items()) for name, one in last.items()]
-    return out + ["", "New tokens per caption: " + "; ".join(lengths) + ".", "", "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): " + "; ".join(stages) + "."]
+    shares = []
+    for precision in args.precisions.split(","):
+        runs, best = found[f"capfilt {precision}"], found.get(f"transformers {precision}, best", [])
+        rate = statistics.median(one["device_flop_per_second"] for one in runs)
+        flop = runs[-1]["budget"]["one_vit"]["flop"]
+        share = {"capfilt": flop / statistics.median(one["stages_s_per_image"]["one_vit"] for one in runs) / rate}
+        if best:
+            share["transformers"] = 2 * flop / statistics.median(one["stages_s_per_image"]["vit"] for one in best) / rate
+        shares.append(f"{precision}: " + ", ".join(f"{name} {value:.1%}" for name, value in share.items()) + f" of {rate / 1e9:.0f} GFLOP/s")
+    shares = "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: of bf16's): " + "; ".join(shares) + "."
+    return out + ["", shares, "", "New tokens per caption: " + "; ".join(lengths) + ".", "", "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): " + "; ".join(stages) + "."]
 
 
 def filter(args):

@@ -44,8 +44,9 @@ impl Place {
         if parsed.fragment().is_some() {
             return Err(refused(url, "`#` ends an object's name in a URL; write it as %23"));
         }
-        let (store, prefix) =
-            parse_url_opts(parsed, cloud_variables()).map_err(|error| refused(url, &error.to_string()))?;
+        let options =
+            BY_DEFAULT.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain(cloud_variables());
+        let (store, prefix) = parse_url_opts(parsed, options).map_err(|error| refused(url, &error.to_string()))?;
         Ok(Self { url: url.trim_end_matches('/').to_owned(), store: Arc::new(Patient::new(store)), prefix })
     }
 
@@ -75,6 +76,10 @@ impl Place {
         format!("{}/{name}", self.url)
     }
 }
+
+/// Objects are deleted one by one, and not every store that speaks S3 has a request for many: those that do not answer it
+/// with an error that looks as if it might pass, and is tried again for seconds.
+const BY_DEFAULT: [(&str, &str); 1] = [("aws_disable_bulk_delete", "true")];
 
 /// What the environment says to the clouds' tools, under the names object_store knows.
 ///

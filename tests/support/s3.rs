@@ -13,9 +13,8 @@ use s3s::{
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
         CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
-        DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, ETag, ETagCondition, GetObjectInput,
-        GetObjectOutput, HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput,
-        PutObjectOutput, UploadPartInput, UploadPartOutput,
+        DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
+        ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput, UploadPartInput, UploadPartOutput,
     },
     s3_error,
     service::{S3Service, S3ServiceBuilder},
@@ -206,6 +205,7 @@ impl Store {
 }
 
 #[async_trait::async_trait]
+/// Without `DeleteObjects`, as some stores are.
 impl s3s::S3 for Store {
     async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> Answer<PutObjectOutput> {
         self.may_write()?;
@@ -247,10 +247,6 @@ impl s3s::S3 for Store {
 
     async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> Answer<DeleteObjectOutput> {
         self.files.delete_object(request).await
-    }
-
-    async fn delete_objects(&self, request: S3Request<DeleteObjectsInput>) -> Answer<DeleteObjectsOutput> {
-        self.files.delete_objects(request).await
     }
 
     async fn create_multipart_upload(
