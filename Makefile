@@ -14,7 +14,7 @@ setup:
 demo: setup
 	@echo "== building capfilt"
 	$(CARGO) build --release
-	@echo "== cleaning 2,400 web pairs with a small filter and captioner (twenty seconds on 2 cores)"
+	@echo "== cleaning 2,400 web pairs with a small filter and captioner (five to twenty seconds on 2 cores)"
 	@rm -rf $(DEMO_JOB)
 	time -p $(BINARY) run -c demo/demo.toml
 	$(BINARY) verify --job $(DEMO_JOB)
