@@ -15,6 +15,7 @@ mod plain;
 mod samples;
 mod tiff;
 mod turn;
+mod ycc;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
