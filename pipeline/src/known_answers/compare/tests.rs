@@ -104,5 +104,5 @@ fn half_precision_is_given_more_room_than_f32_and_never_so_much_that_all_passes(
     assert!(
         of(Precision::F32).score < of(Precision::F16).score && of(Precision::F16).score < of(Precision::Bf16).score
     );
-    assert!(of(Precision::Bf16).score < 0.5);
+    assert!(of(Precision::Bf16).score < of(Precision::Int8).score && of(Precision::Int8).score < 0.5);
 }
