@@ -64,7 +64,9 @@ pub fn weights(weight: &Tensor) -> Result<Option<(Panels, Outputs)>, TchError> {
         (vec![0.0; columns], vec![0; columns], Vec::with_capacity(numbers.len()));
     for (row, (scale, shift)) in numbers.chunks(input).zip(scales.iter_mut().zip(&mut shifts)) {
         let most = row.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
-        *scale = if most > 0.0 { most / 127.0 } else { 1.0 };
+        // NaN once a weight is no number, so that its results are none either.
+        let none: f32 = row.iter().map(|number| number * 0.0).sum();
+        *scale = if most > 0.0 { most / 127.0 } else { 1.0 } + none;
         let eight = row.iter().map(|number| (number / *scale).round() as i8);
         *shift = SHIFT * eight.clone().map(i32::from).sum::<i32>();
         rounded.extend(eight);

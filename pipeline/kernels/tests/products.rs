@@ -154,6 +154,10 @@ fn a_number_that_is_none_stays_seen() {
     let found = layer.forward(&(ones(&[1, 2]) * f64::NAN), Then::Gelu).unwrap();
     assert!(found.isnan().all().int64_value(&[]) == 1, "{found:?}");
     let layer = PackedLinear::pack_rounded(&ones(&[3, 4]), &ones(&[3])).unwrap().expect("a supported CPU");
+    let damaged = Tensor::from_slice(&[1.0_f32, f32::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).view([2, 4]);
+    let damaged = PackedLinear::pack_rounded(&damaged, &ones(&[2])).unwrap().expect("a supported CPU");
+    let found = damaged.forward(&ones(&[1, 4]), Then::Nothing).unwrap();
+    assert!(Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, false]);
     let rows = Tensor::from_slice(&[1.0_f32, f32::INFINITY, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).view([2, 4]);
     let found = layer.forward(&rows, Then::Nothing).unwrap();
     assert!(Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, true, true, false, false, false]);
