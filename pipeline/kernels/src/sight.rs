@@ -153,8 +153,8 @@ impl PackedSight {
             queries: count as usize,
         };
         // Heads are split among tasks where images are too few for all threads to end together.
-        let (images, most) = (images as usize, heads);
-        let groups = (2 * threads()).div_ceil(images.max(1)).min(most);
+        let images = images as usize;
+        let groups = (2 * threads()).div_ceil(images.max(1)).min(heads);
         let of_group = heads.div_ceil(groups);
         let task = |i: usize| (i / groups, i % groups * of_group..((i % groups + 1) * of_group).min(heads));
         let tokens = states.images.first().map_or(0, |image| image.tokens());
