@@ -83,6 +83,67 @@ fn noise_behind_a_right_beginning_never_panics() {
 }
 
 #[test]
+fn damaged_images_write_nothing_to_standard_error() {
+    let mut command = std::process::Command::new(std::env::current_exe().expect("this test is a program"));
+    command.args([
+        "--exact",
+        "--nocapture",
+        "damaged_bytes_never_panic",
+        "noise_behind_a_right_beginning_never_panics",
+    ]);
+    let output = command.output().expect("it runs again");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("2 passed"), "both have run");
+}
+
+#[test]
+fn a_palette_of_61_bytes_is_read_as_20_colours() {
+    let png = png_of(&[(b"PLTE", &[200; 61]), (b"IDAT", &zlib_stored(&[0, 19, 20]))], (2, 1), [8, 3]);
+    assert_eq!(outcome(&png).map(|image| image.pixels_u8), Ok(vec![200, 200, 200, 0, 0, 0]));
+}
+
+#[test]
+fn a_profile_or_text_that_inflates_to_gigabytes_is_not_inflated() {
+    // Deflate's longest run, 258 zeros, takes a byte: a megabyte of it is a gigabyte.
+    let bomb = [b"k\0\0\x78\x01".as_slice(), &vec![0x55; 4 << 20]].concat();
+    let pixels = zlib_stored(&[0, 1, 2, 3]);
+    for name in [b"iCCP", b"zTXt", b"iTXt"] {
+        let image = outcome(&png_of(&[(name, &bomb), (b"IDAT", &pixels), (name, &bomb)], (1, 1), [8, 2]));
+        assert_eq!(image.map(|image| image.pixels_u8), Ok(vec![1, 2, 3]));
+    }
+    let peak = peak_memory_bytes();
+    assert!(peak < 1 << 30, "this process has used {peak} bytes at most");
+}
+
+#[test]
+fn a_jpeg_of_more_scans_than_any_image_has_is_refused_before_its_pixels_are_decoded() {
+    let progressive = include_bytes!("small/progressive.jpg");
+    let scan = progressive.windows(2).rposition(|pair| pair == [0xFF, 0xDA]).expect("it has scans");
+    let (before, last) = progressive[..progressive.len() - 2].split_at(scan);
+    let with = |scans: usize| [before, &last.repeat(scans), &[0xFF, 0xD9]].concat();
+    let whole = outcome(&with(1)).expect("decodes");
+    // To refine the same bits again changes them, and nothing else: 400 scans are decoded, however senseless.
+    assert_eq!(outcome(&with(400)).map(|image| image.pixels_u8.len()), Ok(whole.pixels_u8.len()));
+    match outcome(&with(600)) {
+        Err(ImageSkip::TooLarge(reason)) => assert!(reason.contains("24 × 16 pixels in 6"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    // Scans × pixels is bounded too: at the most pixels that may be, 32 scans are.
+    let limits = ImageLimits { pixels: 24 * 16, ..ImageLimits::default() };
+    assert!(decode(&with(2), &limits).is_ok());
+    assert!(matches!(decode(&with(40), &limits), Err(ImageSkip::TooLarge(_))));
+}
+
+#[test]
+fn bytes_that_hide_scans_behind_the_image_are_no_scans() {
+    let mut jpeg = include_bytes!("small/progressive.jpg").to_vec();
+    let whole = outcome(&jpeg).expect("decodes");
+    jpeg.extend([0xFF, 0xDA, 0, 2].repeat(1000));
+    assert_eq!(outcome(&jpeg), Ok(whole));
+}
+
+#[test]
 fn no_bytes_are_a_missing_image() {
     assert_eq!(outcome(&[]), Err(ImageSkip::Missing));
 }
@@ -198,6 +259,24 @@ fn vast_headers(side: u32) -> Vec<(&'static str, Vec<u8>)> {
         vec![("png", png), ("jpeg", jpeg), ("gif", gif), ("bmp", bmp), ("tiff", vast_tiff(side)), ("webp", extended)];
     // Lossless WebP alone can't say more than 16384, so it is no vast header.
     if side <= 16_384 { files.into_iter().chain([("webp, lossless", webp)]).collect() } else { files }
+}
+
+/// A PNG of these chunks, with a size, and with bits and kind of its colours.
+fn png_of(chunks: &[(&[u8; 4], &[u8])], (width, height): (u32, u32), [bits, kind]: [u8; 2]) -> Vec<u8> {
+    let head = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[bits, kind, 0, 0, 0]].concat();
+    let chunks = [(b"IHDR", head.as_slice())].into_iter().chain(chunks.iter().copied()).chain([(b"IEND", &[][..])]);
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, data) in chunks {
+        let checked = [name.as_slice(), data].concat();
+        png.extend([&(data.len() as u32).to_be_bytes()[..], &checked, &crc32(&checked).to_be_bytes()].concat());
+    }
+    png
+}
+
+/// Few bytes as a zlib stream, stored. Its checksum is left out.
+fn zlib_stored(bytes: &[u8]) -> Vec<u8> {
+    let length = bytes.len() as u16;
+    [&[0x78, 0x01, 1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), bytes].concat()
 }
 
 fn vast_tiff(side: u32) -> Vec<u8> {

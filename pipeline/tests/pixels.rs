@@ -1,5 +1,5 @@
-//! The promise that the models see the pixels they were trained on: every image of the set, decoded and squashed here,
-//! against what Pillow makes of it.
+//! The promise that the models see the pixels they were trained on: every image of the set, decoded and
+//! squashed here, against what Pillow makes of it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,22 +10,6 @@ use capfilt_pipeline::resize::Resizer;
 use support::{PillowCut, PillowImage, pillow_reference};
 
 const SIDES: [usize; 3] = [384, 224, 56];
-
-/// How far from Pillow an image may be: levels of 255, and the share of values that must be equal.
-#[derive(Clone, Copy)]
-struct Tolerance {
-    levels: u8,
-    equal: f64,
-}
-
-/// What is kept for all files but one: nothing may differ. (The product promises 1 level and 99 %.)
-const SAME: Tolerance = Tolerance { levels: 0, equal: 1.0 };
-/// JPEG inside TIFF is decoded by zune-jpeg, and not by libjpeg-turbo as in Pillow.
-const ANOTHER_CODEC: Tolerance = Tolerance { levels: 2, equal: 0.99 };
-
-fn tolerance(name: &str) -> Tolerance {
-    if name == "tiff-jpeg.tif" { ANOTHER_CODEC } else { SAME }
-}
 
 struct Agreement {
     levels: u8,
@@ -40,8 +24,9 @@ impl Agreement {
         Self { levels: differences().max().unwrap_or(0), equal: equal as f64 / ours.len() as f64 }
     }
 
-    fn keeps(&self, tolerance: Tolerance) -> bool {
-        self.levels <= tolerance.levels && self.equal >= tolerance.equal
+    /// Nothing may differ. (The product promises 1 level and 99 %.)
+    fn is_exact(&self) -> bool {
+        self.levels == 0
     }
 }
 
@@ -85,7 +70,7 @@ fn every_format_yields_the_pixels_that_pillow_yields() {
             resizer.squash(&ours, side, &mut squashed);
             let agreement = Agreement::of(&squashed, &reference.pixels(name, side));
             print!(" {agreement}");
-            if !agreement.keeps(tolerance(name)) {
+            if !agreement.is_exact() {
                 broken.push(format!("{name} at {side}: {agreement}"));
             }
         }
@@ -109,7 +94,8 @@ fn exif_rotation_happens_when_asked_for_and_only_then() {
     }
 }
 
-/// Reduction is for speed, and another way to shrink: it must stay near, and small images must stay as they are.
+/// Reduction is for speed, and another way to shrink: it must stay near, and small images must stay as they
+/// are.
 #[test]
 fn reduced_jpegs_are_near_the_exact_pixels_and_small_ones_are_exact() {
     let reference = pillow_reference();
@@ -159,7 +145,8 @@ fn a_truncated_image_is_refused_or_whole() {
         let said = ours.as_ref().map_or_else(ToString::to_string, |_| "decoded".to_owned());
         println!("{name} cut to {length} of {}: Pillow {pillow}; here {said}", bytes.len());
         match ours {
-            // Only bytes after the last pixel were lost. Pillow's own rule for this differs from format to format.
+            // Only bytes after the last pixel were lost. Pillow's own rule for this differs from format to
+            // format.
             Ok(image) => assert_eq!(image.pixels_u8, reference.pixels(name, 0), "{name} cut to {length} bytes"),
             Err(skip) => assert!(matches!(skip, ImageSkip::Undecodable(_)), "{name} cut to {length} bytes: {skip}"),
         }

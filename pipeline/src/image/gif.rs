@@ -1,42 +1,212 @@
 //! The first frame of a GIF, on its screen.
+//!
+//! Blocks and interlacing are read here and the codes by the crate `weezl`: the crate `gif` refuses some
+//! interlaced images that are narrow and whole.
 
-use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
+use super::lzw::Lzw;
+use super::{ImageLimits, ImageSkip, Picture, RgbImage};
+use std::borrow::Cow;
+use std::io::{ErrorKind, Read as _};
+use weezl::{BitOrder, decode::Configuration};
 
-use super::samples::{grey_to_rgb, palette_to_rgb};
-use super::{ImageLimits, ImageSkip, RgbImage};
+const EXTENSION: u8 = b'!';
+const IMAGE: u8 = b',';
+const TRAILER: u8 = b';';
+const GRAPHIC_CONTROL: u8 = 0xF9;
+const HAS_PALETTE: u8 = 0x80;
+const IS_INTERLACED: u8 = 0x40;
+/// Bits of the largest index.
+const MOST_SYMBOL_BITS: u8 = 8;
+/// First row and rows from one to the next of each pass of an interlaced frame.
+const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
 
-/// What lies around the frame shows the transparent colour, or else colour 0; transparency itself is dropped. A frame
-/// that reaches past the screen enlarges it. All as Pillow does.
-pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
-    let mut options = DecodeOptions::new();
-    options.set_color_output(ColorOutput::Indexed);
-    options.set_memory_limit(MemoryLimit::Unlimited); // sizes are checked here
-    let mut decoder = options.read_info(bytes).map_err(undecodable)?;
-    let screen = (u32::from(decoder.width()), u32::from(decoder.height()));
-    let Some(frame) = decoder.next_frame_info().map_err(undecodable)? else {
-        return Err(ImageSkip::Undecodable("a GIF without a frame".to_owned()));
-    };
-    let (left, top) = (u32::from(frame.left), u32::from(frame.top));
-    let (frame_width, frame_height) = (u32::from(frame.width), u32::from(frame.height));
-    let (width, height) = (screen.0.max(left + frame_width), screen.1.max(top + frame_height));
-    limits.admit(width, height)?;
-    limits.admit(frame_width, frame_height)?;
-    let around = frame.transparent.unwrap_or(0);
-
-    let mut indices = vec![0; decoder.buffer_size()];
-    decoder.read_into_buffer(&mut indices).map_err(undecodable)?;
-    let mut canvas = vec![around; width as usize * height as usize];
-    let rows = canvas.chunks_exact_mut(width as usize).skip(top as usize);
-    for (to, from) in rows.zip(indices.chunks_exact(frame_width as usize)) {
-        to[left as usize..][..from.len()].copy_from_slice(from);
-    }
-    let pixels_u8 = match decoder.palette() {
-        Ok(palette) => palette_to_rgb(&canvas, palette),
-        Err(_) => grey_to_rgb(canvas), // without a palette an index is its own grey
-    };
-    Ok(RgbImage::new(width, height, pixels_u8))
+pub(super) struct Gif<'a> {
+    width: u32,
+    height: u32,
+    frame: Frame<'a>,
+    /// The colour around the frame: the transparent one, or else colour 0.
+    around: u8,
+    /// Where there is none, an index is its own grey.
+    palette: Option<&'a [u8]>,
 }
 
-fn undecodable(error: DecodingError) -> ImageSkip {
-    ImageSkip::Undecodable(error.to_string())
+struct Frame<'a> {
+    left: u32,
+    top: u32,
+    width: u32,
+    height: u32,
+    is_interlaced: bool,
+    /// Bits of a colour.
+    symbol_bits: u8,
+    /// The codes in their blocks, and everything after them.
+    codes: Bytes<'a>,
+}
+
+impl<'a> Gif<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImageSkip> {
+        let mut bytes = Bytes(&bytes[6..]);
+        let (width, height) = (bytes.short()?, bytes.short()?);
+        let [flags, _, _] = bytes.array()?;
+        let global = bytes.palette(flags)?;
+        let mut transparent = None;
+        loop {
+            match bytes.array()? {
+                [EXTENSION] => {
+                    let [kind] = bytes.array()?;
+                    let first = bytes.block()?;
+                    if let (GRAPHIC_CONTROL, [flags, _, _, colour, ..]) = (kind, first) {
+                        // A later control without a transparent colour does not take back the one of an
+                        // earlier control.
+                        transparent = if flags & 1 == 1 { Some(*colour) } else { transparent };
+                    }
+                    let mut block = first;
+                    while !block.is_empty() {
+                        block = bytes.block()?;
+                    }
+                }
+                [IMAGE] => {
+                    let (frame, local) = Frame::open(&mut bytes)?;
+                    let is_needed = |palette: &&[u8]| !is_grey_ramp(palette);
+                    return Ok(Self {
+                        // A frame that reaches past the screen enlarges it.
+                        width: width.max(frame.left + frame.width),
+                        height: height.max(frame.top + frame.height),
+                        frame,
+                        around: transparent.unwrap_or(0),
+                        palette: local.filter(is_needed).or(global.filter(is_needed)),
+                    });
+                }
+                [TRAILER] => return Err(undecodable("a GIF without a frame")),
+                // Pillow passes over what is none of them.
+                _ => {}
+            }
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn open(bytes: &mut Bytes<'a>) -> Result<(Self, Option<&'a [u8]>), ImageSkip> {
+        let [left, top, width, height] = [bytes.short()?, bytes.short()?, bytes.short()?, bytes.short()?];
+        let [flags] = bytes.array()?;
+        let palette = bytes.palette(flags)?;
+        let [symbol_bits] = bytes.array()?;
+        if width == 0 || height == 0 {
+            return Err(undecodable("its first frame has no pixels"));
+        }
+        if symbol_bits > MOST_SYMBOL_BITS {
+            return Err(undecodable("its codes are for indices of more than a byte"));
+        }
+        let is_interlaced = flags & IS_INTERLACED != 0;
+        Ok((Self { left, top, width, height, is_interlaced, symbol_bits, codes: Bytes(bytes.0) }, palette))
+    }
+
+    /// Decodes the indices of the frame into its place on a canvas of rows of `width` pixels.
+    fn decode(&self, canvas: &mut [u8], width: usize) -> Result<(), ImageSkip> {
+        let form = Configuration::new(BitOrder::Lsb, self.symbol_bits);
+        let mut indices = Lzw::new(Cow::Owned(self.codes.blocks()), form);
+        let (left, top) = (self.left as usize, self.top as usize);
+        for row in self.rows() {
+            let to = &mut canvas[(top + row) * width + left..][..self.width as usize];
+            indices.read_exact(to).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => undecodable("the file is truncated, or has fewer pixels than it says"),
+                _ => undecodable(&error.to_string()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The rows in the order in which they are stored.
+    fn rows(&self) -> Vec<usize> {
+        let height = self.height as usize;
+        if !self.is_interlaced {
+            return (0..height).collect();
+        }
+        PASSES.iter().flat_map(|(first, step)| (*first..height).step_by(*step)).collect()
+    }
+}
+
+impl Picture for Gif<'_> {
+    fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
+    }
+
+    fn peak_bytes(&self, _: &ImageLimits) -> u64 {
+        // The indices, and RGB beside them; the codes without their blocks; the number of each row.
+        4 * u64::from(self.width) * u64::from(self.height)
+            + self.codes_length()
+            + 8 * u64::from(self.frame.height)
+            + (1 << 20)
+    }
+
+    fn decode(&self, _: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let mut canvas = vec![self.around; width * height];
+        self.frame.decode(&mut canvas, width)?;
+        let mut colours: [[u8; 3]; 256] = std::array::from_fn(|index| [index as u8; 3]);
+        if let Some(palette) = self.palette {
+            let palette = palette.as_chunks().0;
+            colours[..palette.len()].copy_from_slice(palette);
+            colours[palette.len()..].fill([0; 3]);
+        }
+        let pixels_u8 = canvas.iter().flat_map(|index| colours[usize::from(*index)]).collect();
+        Ok(RgbImage::new(self.width, self.height, pixels_u8))
+    }
+}
+
+impl Gif<'_> {
+    fn codes_length(&self) -> u64 {
+        self.frame.codes.0.len() as u64
+    }
+}
+
+/// Whether each colour is the grey of its own index. Pillow takes such images for grey ones, where an index
+/// past the palette's end is a grey too.
+fn is_grey_ramp(palette: &[u8]) -> bool {
+    palette.as_chunks::<3>().0.iter().enumerate().all(|(index, colour)| *colour == [index as u8; 3])
+}
+
+/// What of a file is still to be read.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn slice(&mut self, length: usize) -> Result<&'a [u8], ImageSkip> {
+        let (slice, rest) = self.0.split_at_checked(length).ok_or_else(|| undecodable("the file is truncated"))?;
+        self.0 = rest;
+        Ok(slice)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ImageSkip> {
+        self.slice(N)?.try_into().map_err(|_| undecodable("the file is truncated"))
+    }
+
+    fn short(&mut self) -> Result<u32, ImageSkip> {
+        Ok(u32::from(u16::from_le_bytes(self.array()?)))
+    }
+
+    fn palette(&mut self, flags: u8) -> Result<Option<&'a [u8]>, ImageSkip> {
+        if flags & HAS_PALETTE == 0 { Ok(None) } else { self.slice(6 << (flags & 7)).map(Some) }
+    }
+
+    /// One block of data. The last one is empty.
+    fn block(&mut self) -> Result<&'a [u8], ImageSkip> {
+        let [length] = self.array()?;
+        self.slice(usize::from(length))
+    }
+
+    /// The data of all blocks, as far as they are there.
+    fn blocks(&self) -> Vec<u8> {
+        let (mut rest, mut data) = (self.0, Vec::new());
+        while let [length, after @ ..] = rest
+            && *length > 0
+        {
+            let block = &after[..after.len().min(usize::from(*length))];
+            data.extend_from_slice(block);
+            rest = &after[block.len()..];
+        }
+        data
+    }
+}
+
+fn undecodable(what: &str) -> ImageSkip {
+    ImageSkip::Undecodable(what.to_owned())
 }

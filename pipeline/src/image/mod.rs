@@ -1,28 +1,35 @@
 //! Image bytes of any kind to RGB, as Pillow's `Image.open(…).convert("RGB")` makes it.
 //!
-//! BLIP was trained on what Pillow decodes, so Pillow is the reference, oddities included: alpha is dropped and not
-//! blended, colour profiles and EXIF rotation are ignored, 16-bit colour keeps its high byte. `tests/pixels.rs` holds
-//! every format to it, to the bit but for one: JPEG inside TIFF has another codec, and may be 2 levels off.
+//! BLIP was trained on what Pillow decodes, so Pillow is the reference, oddities included: alpha is dropped
+//! and not blended, colour profiles and EXIF rotation are ignored, 16-bit colour keeps its high byte.
+//! `tests/pixels.rs` and `tests/features.rs` hold every format to it, to the bit; what is not decoded has a
+//! status that names why.
 //!
-//! Web data is hostile. Sizes are read from the header and held against the limits before a pixel is allocated, a
-//! codec that panics is caught here, and a truncated image is an error and not a grey half: Pillow refuses it too.
+//! Web data is hostile. Sizes are read from the header and held against the limits before a pixel is
+//! allocated, and with them the bytes that decoding will take ([`peak_decoding_bytes`]); profiles, texts
+//! and later frames are not looked at; a codec that panics is caught here, in silence; and a truncated
+//! image is an error and not a grey half: Pillow refuses it too.
 
 mod bmp;
 mod format;
 mod gif;
 mod jpeg;
-mod plain;
+mod lzw;
+mod pieces;
+mod png;
+mod quiet;
 mod samples;
 mod tiff;
 mod turn;
-mod ycc;
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod webp;
 
 use format::Format;
+use quiet::caught;
 
-/// No side may be longer, whatever the pixel count: the longest that JPEG can say, and what keeps the resizer's
-/// windows small.
+pub(crate) use quiet::message_of;
+
+/// No side may be longer, whatever the pixel count: the longest that JPEG can say, and what keeps the
+/// resizer's windows small.
 const LONGEST_SIDE: u32 = 65_535;
 
 /// What is refused before anything is decoded.
@@ -30,17 +37,21 @@ const LONGEST_SIDE: u32 = 65_535;
 pub struct ImageLimits {
     /// Length of the encoded image in bytes.
     pub bytes: u64,
-    /// Width × height. Decoding takes up to 9 bytes for each (a progressive JPEG keeps its coefficients), so the
-    /// default bounds one image to 0.9 GB.
+    /// Width × height. Decoding takes 3 to 9 bytes for each, and 11 for a progressive CMYK JPEG, which
+    /// keeps its coefficients (15 inside TIFF), so the default bounds one image to 1.5 GB;
+    /// [`peak_decoding_bytes`] says how many an image takes, and `docs/images.md` has the table of all
+    /// formats.
     pub pixels: u64,
     /// The shorter side in pixels. 1 takes everything.
     pub min_side: u32,
     /// Turn the image as its EXIF orientation says. The reference does not, except for TIFF.
     pub exif_rotation: bool,
-    /// A JPEG is decoded at a half, a quarter or an eighth of its sides where both stay at least twice this long. 0: never.
+    /// A JPEG is decoded at a half, a quarter or an eighth of its sides where both stay at least twice this
+    /// long. 0: never.
     ///
-    /// libjpeg leaves the high frequencies out then, instead of the resizer; Pillow calls it `draft`. It is another way to
-    /// shrink, so pixels differ (`README.md` says by how much) and nothing is the reference's any longer.
+    /// libjpeg leaves the high frequencies out then, instead of the resizer; Pillow calls it `draft`. It is
+    /// another way to shrink, so pixels differ (`README.md` says by how much) and nothing is the
+    /// reference's any longer.
     pub reduced_side: u32,
 }
 
@@ -72,6 +83,11 @@ impl ImageLimits {
             )));
         }
         Ok(())
+    }
+
+    /// Whether a part of an image may be decoded: a frame, a tile.
+    fn admit_part(&self, width: u32, height: u32) -> Result<(), ImageSkip> {
+        Self { min_side: 1, ..*self }.admit(width, height)
     }
 }
 
@@ -111,34 +127,60 @@ pub enum ImageSkip {
     TooSmall(String),
 }
 
-/// Decodes the first frame of an image.
-///
-/// # Errors
-/// Every reason not to judge this image, and never a panic. Zero bytes count as [`ImageSkip::Missing`]: that is how a
-/// failed download looks in a column that has no nulls.
-pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+/// An image whose header has been read.
+trait Picture {
+    /// Width and height, as they are decoded.
+    fn size(&self) -> (u32, u32);
+
+    /// The most bytes that decoding holds at once, the image that it returns among them and the file not.
+    fn peak_bytes(&self, limits: &ImageLimits) -> u64;
+
+    /// Decodes it; its size has been admitted.
+    fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip>;
+}
+
+/// Reads the header.
+fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + 'a>, ImageSkip> {
     if bytes.is_empty() {
         return Err(ImageSkip::Missing);
     }
     if bytes.len() as u64 > limits.bytes {
         return Err(ImageSkip::TooLarge(format!("{} bytes; limits.image_bytes is {}", bytes.len(), limits.bytes)));
     }
-    let format = Format::of(bytes)?;
-    let decoded = catch_unwind(AssertUnwindSafe(|| match format {
-        Format::Jpeg => jpeg::decode(bytes, limits),
-        Format::Png => plain::png(bytes, limits),
-        Format::WebP => plain::webp(bytes, limits),
-        Format::Bmp => bmp::decode(bytes, limits),
-        Format::Gif => gif::decode(bytes, limits),
-        Format::Tiff => tiff::decode(bytes, limits),
-    }));
-    decoded.unwrap_or_else(|panic| {
-        Err(ImageSkip::Undecodable(format!("the {format} decoder gave up: {}", message_of(panic.as_ref()))))
+    let picture: Box<dyn Picture + 'a> = match Format::of(bytes)? {
+        Format::Jpeg => Box::new(jpeg::Jpeg::open(bytes)?),
+        Format::Png => Box::new(png::Png::open(bytes)?),
+        Format::WebP => Box::new(webp::WebP::open(bytes)?),
+        Format::Bmp => Box::new(bmp::Bmp::open(bytes)?),
+        Format::Gif => Box::new(gif::Gif::open(bytes)?),
+        Format::Tiff => Box::new(tiff::Tiff::open(bytes)?),
+    };
+    let (width, height) = picture.size();
+    limits.admit(width, height)?;
+    Ok(picture)
+}
+
+/// Decodes the first frame of an image.
+///
+/// # Errors
+/// Every reason not to judge this image, and never a panic. Zero bytes count as [`ImageSkip::Missing`]:
+/// that is how a failed download looks in a column that has no nulls.
+pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+    caught(|| open(bytes, limits)?.decode(limits)).unwrap_or_else(|panic| {
+        let format = Format::of(bytes).map_or_else(|_| "image".to_owned(), |format| format.to_string());
+        Err(ImageSkip::Undecodable(format!("the {format} decoder gave up: {panic}")))
     })
 }
 
-/// What a panic said.
-pub(crate) fn message_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
+/// The most bytes that [`decode`] holds at once for this image, the decoded image among them and `bytes`
+/// not, by its header alone: an upper bound, which `tests/memory.rs` measures. 0 for what is refused by its
+/// header.
+pub fn peak_decoding_bytes(bytes: &[u8], limits: &ImageLimits) -> u64 {
+    let peak = caught(|| open(bytes, limits).map_or(0, |picture| picture.peak_bytes(limits)));
+    peak.unwrap_or(0)
+}
+
+/// Black.
+fn blank(width: u32, height: u32) -> Vec<u8> {
+    vec![0; 3 * width as usize * height as usize]
 }

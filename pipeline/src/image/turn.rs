@@ -5,6 +5,11 @@ use image::metadata::Orientation;
 
 use super::RgbImage;
 
+/// Bytes of an image's RGB pixels, and of the turned ones beside them.
+pub(super) fn peak_bytes(width: u32, height: u32, is_turned: bool) -> u64 {
+    u64::from(width) * u64::from(height) * if is_turned { 6 } else { 3 }
+}
+
 /// `exif`: the TIFF structure of an EXIF segment. Without an orientation in it the image stays as it is.
 pub(super) fn by_exif(image: RgbImage, exif: &[u8]) -> RgbImage {
     match Orientation::from_exif_chunk(exif) {

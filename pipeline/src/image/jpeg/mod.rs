@@ -1,25 +1,59 @@
-//! JPEG through MozJPEG, whose decoder is libjpeg-turbo's, as Pillow's is: equal to the bit on every file of the tests.
+//! JPEG through MozJPEG, whose decoder is libjpeg-turbo's, as Pillow's is: equal to the bit on every file
+//! of the tests.
 //!
-//! Measured on 82 JPEGs of scikit-image's photographs, decode only, one core: MozJPEG in plain C 0.27 s, with its vector
-//! code (if `nasm` is there when it is built) 0.14 s, Pillow 0.16 s, zune-jpeg 0.19 s. But zune-jpeg is up to 6 levels
-//! off and on subsampled photographs has 81–95 % of the values right, so it can't keep the pixel promise. Since then the last
-//! two steps are done here ([`super::ycc`]), which takes a quarter off plain C.
+//! Measured on 82 JPEGs of scikit-image's photographs, decode only, one core: MozJPEG in plain C 0.27 s,
+//! with its vector code (if `nasm` is there when it is built) 0.14 s, Pillow 0.16 s, zune-jpeg 0.19 s. But
+//! zune-jpeg is up to 6 levels off and on subsampled photographs has 81–95 % of the values right, so it
+//! can't keep the pixel promise. Since then the last two steps are done here ([`ycc`]), which takes a
+//! quarter off plain C.
+
+mod frame;
+mod ycc;
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use mozjpeg::decompress::DecompressStarted;
 use mozjpeg::{ColorSpace, CompInfo, CompInfoExt as _, Decompress, Marker};
 
-use super::samples::{cmyk_to_rgb, grey_to_rgb};
-use super::ycc::{Plane, Ycc};
-use super::{ImageLimits, ImageSkip, RgbImage, turn};
+use super::samples::{grey_to_rgb, light};
+use super::{ImageLimits, ImageSkip, Picture, RgbImage, turn};
+use frame::Frame;
+use ycc::{Plane, Ycc};
 
 /// What stands before the TIFF structure in an EXIF segment.
 const EXIF: &[u8] = b"Exif\0\0";
 
+pub(super) struct Jpeg<'a> {
+    bytes: &'a [u8],
+    frame: Frame,
+}
+
+impl<'a> Jpeg<'a> {
+    pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImageSkip> {
+        Ok(Self { bytes, frame: Frame::read(bytes)? })
+    }
+}
+
+impl Picture for Jpeg<'_> {
+    fn size(&self) -> (u32, u32) {
+        (self.frame.width, self.frame.height)
+    }
+
+    fn peak_bytes(&self, limits: &ImageLimits) -> u64 {
+        let (width, height) = self.size();
+        self.frame.peak_bytes().max(turn::peak_bytes(width, height, limits.exif_rotation))
+    }
+
+    fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+        self.frame.admit(limits)?;
+        caught(|| read(self.bytes, limits))
+    }
+}
+
 /// libjpeg reports an error by unwinding with a message.
-pub(super) fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
-    catch_unwind(AssertUnwindSafe(|| read(bytes, limits))).unwrap_or_else(|thrown| match thrown.downcast::<String>() {
+pub(super) fn caught<T>(read: impl FnOnce() -> Result<T, ImageSkip>) -> Result<T, ImageSkip> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|thrown| match thrown.downcast::<String>() {
         Ok(message) => Err(skip(&message)),
         Err(panic) => resume_unwind(panic),
     })
@@ -54,21 +88,14 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     };
     let part = part(width.min(height), limits.reduced_side);
     header.scale((8 / part) as u8);
-    let samples = match planes(&header).filter(|_| part == 1) {
+    let pixels_u8 = match planes(&header).filter(|_| part == 1) {
         Some(planes) => read_planes(header, planes).map_err(undecodable)?.to_rgb(),
         None => {
-            let mut lines = header.to_colorspace(wanted).map_err(undecodable)?;
-            let samples = lines.read_scanlines().map_err(undecodable)?;
-            lines.finish().map_err(undecodable)?;
-            samples
+            let lines = header.to_colorspace(wanted).map_err(undecodable)?;
+            if wanted == ColorSpace::JCS_CMYK { read_cmyk(lines) } else { read_lines(lines) }.map_err(undecodable)?
         }
     };
-    let pixels_u8 = match wanted {
-        ColorSpace::JCS_GRAYSCALE => grey_to_rgb(samples),
-        // Adobe writes light and not ink. Pillow takes every four-channel JPEG for Adobe's, marker or not.
-        ColorSpace::JCS_CMYK => cmyk_to_rgb(&samples.iter().map(|light| 255 - light).collect::<Vec<u8>>()),
-        _ => samples,
-    };
+    let pixels_u8 = if wanted == ColorSpace::JCS_GRAYSCALE { grey_to_rgb(pixels_u8) } else { pixels_u8 };
     let reduced_from = (part > 1).then_some((width, height));
     let (width, height) = (width.div_ceil(part), height.div_ceil(part));
     let image = RgbImage { reduced_from, ..RgbImage::new(width, height, pixels_u8) };
@@ -78,7 +105,65 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     })
 }
 
-/// The planes of a colour JPEG whose last steps are ours, still empty: chroma of full size, or half of it across, or half both ways.
+/// The samples of a JPEG inside another format: (height, width, samples).
+pub(super) struct Lines {
+    pub width: usize,
+    pub height: usize,
+    pub samples: usize,
+    pub samples_u8: Vec<u8>,
+}
+
+/// Decodes such a JPEG. `is_ycc`: it is luma and chroma, whatever its markers say, and wanted as RGB; all
+/// others are left as they are.
+pub(super) fn lines(bytes: &[u8], is_ycc: bool, limits: &ImageLimits) -> Result<Lines, ImageSkip> {
+    let frame = Frame::read(bytes)?;
+    limits.admit_part(frame.width, frame.height)?;
+    frame.admit(limits)?;
+    caught(|| {
+        let header = Decompress::builder().from_reader(Whole(bytes)).map_err(undecodable)?;
+        let stored = header.color_space();
+        let wanted = match stored {
+            ColorSpace::JCS_YCbCr if is_ycc => ColorSpace::JCS_RGB,
+            ColorSpace::JCS_GRAYSCALE => stored,
+            ColorSpace::JCS_YCbCr | ColorSpace::JCS_RGB | ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK if !is_ycc => {
+                stored
+            }
+            _ => {
+                return Err(ImageSkip::Unsupported(
+                    "a JPEG whose colours are not those of the file around it".to_owned(),
+                ));
+            }
+        };
+        let (width, height, samples) = (header.width(), header.height(), header.components().len());
+        let samples_u8 = read_lines(header.to_colorspace(wanted).map_err(undecodable)?).map_err(undecodable)?;
+        Ok(Lines { width, height, samples, samples_u8 })
+    })
+}
+
+fn read_lines<R: BufRead>(mut lines: DecompressStarted<R>) -> io::Result<Vec<u8>> {
+    let samples = lines.read_scanlines()?;
+    lines.finish()?;
+    Ok(samples)
+}
+
+/// Row by row, so that ink and light of the whole image are not held at once.
+fn read_cmyk<R: BufRead>(mut lines: DecompressStarted<R>) -> io::Result<Vec<u8>> {
+    let mut row = vec![[0; 4]; lines.width()];
+    let mut pixels_u8 = Vec::with_capacity(3 * lines.width() * lines.height());
+    for _ in 0..lines.height() {
+        lines.read_scanlines_into(&mut row)?;
+        // Adobe writes light and not ink. Pillow takes every four-channel JPEG for Adobe's, marker or not.
+        let pixels = row.iter().flat_map(|[cyan, magenta, yellow, black]| {
+            [cyan, magenta, yellow].map(|ink| light(255 - ink, 255 - black))
+        });
+        pixels_u8.extend(pixels);
+    }
+    lines.finish()?;
+    Ok(pixels_u8)
+}
+
+/// The planes of a colour JPEG whose last steps are ours, still empty: chroma of full size, or half of it
+/// across, or half both ways.
 fn planes<R>(header: &Decompress<R>) -> Option<Ycc> {
     let [luma, blue, red] = header.components() else { return None };
     let factors = |one: &CompInfo| (one.h_samp_factor, one.v_samp_factor);
@@ -110,8 +195,8 @@ fn read_planes<R: BufRead>(header: Decompress<R>, mut planes: Ycc) -> io::Result
     Ok(planes)
 }
 
-/// The part of its sides that an image whose shorter one is `side` long is decoded at: 1, 2, 4 or 8. The halved image still
-/// has four pixels for each that is wanted, for the resizer to weigh.
+/// The part of its sides that an image whose shorter one is `side` long is decoded at: 1, 2, 4 or 8. The
+/// halved image still has four pixels for each that is wanted, for the resizer to weigh.
 fn part(side: u32, wanted: u32) -> u32 {
     let is_enough = |part: &u32| wanted > 0 && side / part >= 2 * wanted;
     [8, 4, 2].into_iter().find(is_enough).unwrap_or(1)
@@ -121,8 +206,8 @@ fn undecodable(error: io::Error) -> ImageSkip {
     ImageSkip::Undecodable(error.to_string())
 }
 
-/// Hands out all bytes, then an error. libjpeg by itself takes the end of its input for the end of the image and
-/// fills the rest with grey.
+/// Hands out all bytes, then an error. libjpeg by itself takes the end of its input for the end of the
+/// image and fills the rest with grey.
 struct Whole<'a>(&'a [u8]);
 
 impl BufRead for Whole<'_> {
@@ -174,7 +259,8 @@ mod tests {
                 let is_ours = planes(&header).is_some();
                 assert_eq!(is_ours, chroma != (1, 2) && (chroma.0 == 1 || size.0 > 4), "{size:?} {chroma:?}");
                 let libjpegs: Vec<u8> = header.rgb().unwrap().read_scanlines().unwrap();
-                assert!(decode(&bytes, &limits).unwrap().pixels_u8 == libjpegs, "{size:?}, chroma {chroma:?}");
+                let ours = Jpeg::open(&bytes).unwrap().decode(&limits).unwrap();
+                assert!(ours.pixels_u8 == libjpegs, "{size:?}, chroma {chroma:?}");
             }
         }
     }

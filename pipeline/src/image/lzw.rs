@@ -1,0 +1,42 @@
+//! LZW of GIF and TIFF, as a reader.
+
+use std::borrow::Cow;
+use std::io::{self, Read};
+use weezl::{LzwStatus, decode::Configuration, decode::Decoder};
+
+/// Steps of the decoder that neither take nor give a byte: it may still consume some codes that it has read
+/// before.
+const MOST_IDLE_STEPS: usize = 64;
+
+pub(super) struct Lzw<'a> {
+    stored: Cow<'a, [u8]>,
+    at: usize,
+    decoder: Decoder,
+}
+
+impl<'a> Lzw<'a> {
+    pub(super) fn new(stored: Cow<'a, [u8]>, form: Configuration) -> Self {
+        Self { stored, at: 0, decoder: form.with_yield_on_full_buffer(true).build() }
+    }
+}
+
+impl Read for Lzw<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let (mut written, mut idle) = (0, 0);
+        while written < into.len() && idle < MOST_IDLE_STEPS {
+            let step = self.decoder.decode_bytes(&self.stored[self.at..], &mut into[written..]);
+            self.at += step.consumed_in;
+            written += step.consumed_out;
+            idle = if step.consumed_in + step.consumed_out > 0 { 0 } else { idle + 1 };
+            match step.status {
+                // "No progress" is also said where bytes were written from codes that had been read before.
+                Ok(LzwStatus::Ok | LzwStatus::NoProgress) => {}
+                Ok(LzwStatus::Done) => break,
+                // What came before is handed out; the error comes again if more is wanted.
+                Err(_) if written > 0 => break,
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+        Ok(written)
+    }
+}

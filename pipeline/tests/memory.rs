@@ -1,0 +1,74 @@
+//! The promise of how much memory decoding takes: never more than the image's header is read to say.
+//!
+//! One test, alone in its process, since what it measures is the process.
+
+#![allow(clippy::unwrap_used)]
+
+use capfilt_pipeline::image::{ImageLimits, decode, peak_decoding_bytes};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What the process may take beside the image: the allocator's rounding, code that is touched for the first
+/// time.
+const SLACK: u64 = 6 << 20;
+
+/// Images of 4 megapixels that are small files, in each format and of the kinds that take most.
+const IMAGES: &str = r#"
+import io, itertools, pathlib, struct, sys, zlib
+from PIL import Image
+out, side = pathlib.Path(sys.argv[1]), 2000
+def save(name, mode, format, **options):
+    image = Image.effect_noise((side // 8, side // 8), 40).resize((side, side)).convert("L" if mode == "I;16" else mode)
+    image.convert(mode).save(out / name, format, **options)
+for mode, progressive, subsampling in itertools.product(("L", "RGB", "CMYK"), (False, True), ("4:4:4", "4:2:0")):
+    save(f"{mode}-{progressive}-{subsampling[2:].replace(':', '')}.jpg", mode, "JPEG", progressive=progressive, subsampling=subsampling)
+for mode in ("1", "L", "P", "RGB", "RGBA", "LA", "I;16"): save(f"{mode.replace(';', '')}.png", mode, "PNG", compress_level=1)
+def chunk(name, data): return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+for interlaced in (0, 1):
+    raw = bytes((8 * side + 1) * side * (1 if not interlaced else 2))
+    head = struct.pack(">IIBBBBB", side, side, 16, 6, 0, 0, interlaced)
+    (out / f"rgba16-{interlaced}.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(100 << 20))) + chunk(b"IDAT", zlib.compress(raw, 1)) + chunk(b"IEND", b""))
+for name, mode, options in (("lossy", "RGB", {}), ("alpha", "RGBA", {}), ("lossless", "RGB", {"lossless": True})): save(f"{name}.webp", mode, "WEBP", method=0, **options)
+save("p.gif", "P", "GIF"); save("rgb.bmp", "RGB", "BMP"); save("p.bmp", "P", "BMP")
+for mode, compression in (("RGB", None), ("RGBA", "tiff_lzw"), ("CMYK", "tiff_adobe_deflate"), ("RGB", "jpeg"), ("L", "packbits"), ("1", "group4")):
+    save(f"{mode}-{compression}.tif", mode, "TIFF", compression=compression)
+"#;
+
+#[test]
+fn decoding_takes_no_more_memory_than_its_header_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let python = repository.join(".venv/bin/python");
+    assert!(python.exists(), "{} is not there: run make setup", python.display());
+    let output = Command::new(&python).args(["-c", IMAGES]).arg(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let limits = ImageLimits::default();
+    let mut over = Vec::new();
+    let mut files: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 30, "the images are there");
+    for path in files {
+        let bytes = fs::read(&path).unwrap();
+        let said = peak_decoding_bytes(&bytes, &limits);
+        fs::write("/proc/self/clear_refs", "5").expect("Linux sets the peak back");
+        let before = memory("VmRSS:");
+        let pixels = decode(&bytes, &limits).unwrap().pixels_u8.len() as u64 / 3;
+        let taken = memory("VmHWM:").saturating_sub(before);
+        let [said_each, taken_each] = [said, taken].map(|bytes| bytes as f64 / pixels as f64);
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        println!("{name:28} {said_each:6.2} bytes a pixel said, {taken_each:6.2} taken");
+        if taken > said + SLACK {
+            over.push(format!("{name}: {taken_each:.2} bytes a pixel, {said_each:.2} are said"));
+        }
+        assert!(said <= 12 * pixels + (bytes.len() as u64) + (16 << 20), "{name}: the documented bound holds");
+    }
+    assert!(over.is_empty(), "{}", over.join("\n"));
+}
+
+/// A line of the process's status, in bytes.
+fn memory(what: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+}
