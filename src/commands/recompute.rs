@@ -7,6 +7,7 @@ use crate::{
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{Problem, commits, job, standing};
 use capfilt_med::DeviceChoice;
+use capfilt_pipeline::known_answers::Tolerance;
 use capfilt_schemas::{names::Table, settings::Precision};
 use capfilt_workers::{Agreement, Recompute};
 use futures::TryStreamExt as _;
@@ -43,8 +44,7 @@ pub async fn rows(bucket: &Bucket, wanted: u64, device: DeviceChoice) -> Result<
 
 /// What another device's rounding cannot do.
 fn problem(agreement: &Agreement, precision: Precision) -> Option<Problem> {
-    // f32 sums differ in the last bits between devices; a bf16 number has 8 bits, and a dozen layers add their errors up.
-    let tolerance = if precision == Precision::F32 { 1e-3 } else { 0.1 };
+    let tolerance = Tolerance::between_two(precision).score;
     let what = if agreement.other_rows > 0 {
         format!("{} rows have another image, status or text than the input gives", agreement.other_rows)
     } else if agreement.max_match_difference > tolerance {

@@ -13,18 +13,19 @@ use std::fmt;
 pub struct Tolerance {
     /// Of P(match) and cosine.
     pub score: f32,
-    /// Of the logarithms of P(match) and of a word's probability: 0.01 is one per cent of it. P(match) of most texts is
-    /// next to nothing, and only the logarithm sees a difference there.
+    /// Of the logarithms of P(match) and of a word's probability: 0.01 is one per cent of it. P(match) of
+    /// most texts is next to nothing, and only the logarithm sees a difference there.
     pub log_probability: f32,
 }
 
 impl Tolerance {
     /// For answers computed in this precision.
     ///
-    /// f32 is given what parity with transformers is; devices differ by a hundredth of it. For half precision several times
-    /// what was seen on a CPU, (score, logarithm): bf16 (0.003, 0.04) with the demo's models, (0.025, 0.14) with BLIP-base of
-    /// random weights; f16, of three more bits, (0.0003, 0.005) and (0.003, 0.011); int8 scores by 0.06 and 0.12. Wrong weights and broken devices are off
-    /// by units.
+    /// f32 is given what parity with transformers is; devices differ by a hundredth of it. For half
+    /// precision several times what was seen on a CPU, (score, logarithm): bf16 (0.003, 0.04) with the
+    /// demo's models, (0.025, 0.14) with BLIP-base of random weights; f16, of three more bits, (0.0003,
+    /// 0.005) and (0.003, 0.011); int8 scores by 0.06 and 0.12. Wrong weights and broken devices are off by
+    /// units.
     pub fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self { score: 1e-4, log_probability: 1e-3 },
@@ -33,6 +34,13 @@ impl Tolerance {
             // Unresolved, it may turn out as the coarsest that it can.
             Precision::Bf16 | Precision::Auto => Self { score: 0.1, log_probability: 0.5 },
         }
+    }
+
+    /// For two answers that were both computed in this precision, on two machines: each may be off the
+    /// exact one.
+    pub fn between_two(precision: Precision) -> Self {
+        let Self { score, log_probability } = Self::of(precision);
+        Self { score: 2.0 * score, log_probability: 2.0 * log_probability }
     }
 }
 
