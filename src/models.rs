@@ -81,8 +81,8 @@ fn reference_options(settings: &Settings) -> LoadOptions {
 /// As [`fetch`], but a copy in the cache is read once more: it was whole when it came, and may not be any longer.
 async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let path = fetch(url, record).await?;
-    if Place::open(url).usage()?.local_path().is_none() {
-        let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
+    let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
+    if Place::open(url).usage()?.local_path().as_deref() != Some(folder) {
         let found = models::record(&Place::open(&folder.display().to_string()).usage()?).await.environment()?;
         if found != *record {
             let folder = folder.display();

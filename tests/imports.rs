@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("capfilt-bucket", &["capfilt-schemas"]),
     ("capfilt-pipeline", &["capfilt-schemas", "capfilt-bucket"]),
     ("capfilt-kernels", &[]),
-    ("capfilt-med", &["capfilt-pipeline", "capfilt-kernels"]),
+    ("capfilt-med", &["capfilt-schemas", "capfilt-pipeline", "capfilt-kernels"]),
     ("capfilt-train", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline", "capfilt-med"]),
     ("capfilt-world", &[]),
     ("capfilt-export", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),

@@ -11,6 +11,7 @@ mod bad_input;
 mod bootstrap;
 mod changed_inputs;
 mod chaos;
+mod checkpoints;
 mod cluster;
 mod cluster_access;
 mod cluster_members;

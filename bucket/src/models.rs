@@ -1,71 +1,89 @@
 //! Checkpoints by content: their digests, and a verified local copy.
 
 use crate::{BucketError, Place};
-use capfilt_schemas::job::{ModelFile, ModelRecord};
-use futures::{StreamExt as _, TryStreamExt as _};
+use capfilt_schemas::{
+    job::{ModelFile, ModelRecord},
+    model_files::{DESCRIPTIONS, MAX_INDEX_BYTES, ORIGINAL, WEIGHTS, WeightIndex, is_index},
+};
+use futures::StreamExt as _;
 use object_store::{GetResultPayload, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{ErrorKind, Read as _, Write as _},
     path::PathBuf,
 };
 
-/// Files of a checkpoint folder that take part; anything else (readme, images, TensorFlow weights) is left alone.
-const FILES: [&str; 9] = [
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "preprocessor_config.json",
-    "pytorch_model.bin",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "vocab.txt",
-];
-
 /// Reads a checkpoint once and says what it is.
 ///
 /// # Errors
-/// When the folder cannot be listed, or holds no checkpoint.
+/// When the folder cannot be listed, holds no checkpoint, or an index of weights names a file that is not there.
 pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
-    let listed: Vec<_> = place
-        .store
-        .list(Some(&place.prefix))
-        .try_collect()
-        .await
-        .map_err(|source| BucketError::store("list the checkpoint", &place.url, source))?;
     let mut files = Vec::new();
-    for meta in listed {
-        let mut parts = meta.location.prefix_match(&place.prefix).into_iter().flatten();
-        let (Some(name), None) = (parts.next().map(|part| part.as_ref().to_owned()), parts.next()) else { continue };
-        if FILES.contains(&name.as_str()) || name.ends_with(".pth") {
-            let (bytes, sha256) = copy(place, &name, None).await?;
-            files.push(ModelFile { name, bytes, sha256 });
-        }
-    }
-    // With safetensors there, the pickle is not read: it must not change the digest.
-    if files.iter().any(|file| file.name == "model.safetensors") {
-        files.retain(|file| file.name != "pytorch_model.bin");
+    for name in taking_part(place).await? {
+        let (bytes, sha256) = copy(place, &name, None).await?;
+        files.push(ModelFile { name, bytes, sha256 });
     }
     if !files.iter().any(|file| file.bytes > 0 && is_weights(&file.name)) {
-        let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin or a .pth file";
+        let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin (or the index of either in several \
+                   files), or a .pth file";
         return Err(BucketError::Refused(format!("{} {why}; is the URL right?", crate::without_secrets(&place.url))));
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(ModelRecord { files })
 }
 
-fn is_weights(name: &str) -> bool {
-    [".safetensors", ".bin", ".pth"].iter().any(|ending| name.ends_with(ending))
+/// The files of a checkpoint that are read, by name: what describes the model, and the weights that transformers would
+/// take. Weights that are not read (a pickle beside safetensors) must not change the digest.
+async fn taking_part(place: &Place) -> Result<Vec<String>, BucketError> {
+    let listed = place.store.list_with_delimiter(Some(&place.prefix)).await;
+    let listed = listed.map_err(|source| BucketError::store("list the checkpoint", &place.url, source))?.objects;
+    let there: BTreeMap<&str, u64> =
+        listed.iter().filter_map(|meta| Some((meta.location.filename()?, meta.size))).collect();
+    let mut names: BTreeSet<String> =
+        DESCRIPTIONS.iter().filter(|name| there.contains_key(**name)).map(|name| (*name).to_owned()).collect();
+    match WEIGHTS.into_iter().find_map(|name| there.get_key_value(name)) {
+        Some((name, bytes)) if is_index(name) => names.extend(indexed(place, name, *bytes, &there).await?),
+        Some((name, _)) => drop(names.insert((*name).to_owned())),
+        None => names.extend(there.keys().filter(|name| name.ends_with(ORIGINAL)).map(|name| (*name).to_owned())),
+    }
+    Ok(names.into_iter().collect())
 }
 
-/// A local folder with exactly the recorded files: the place itself when it is local, else a copy in `cache`.
+/// An index of weights and the files it names, which must be there.
+async fn indexed(
+    place: &Place,
+    name: &str,
+    bytes: u64,
+    there: &BTreeMap<&str, u64>,
+) -> Result<Vec<String>, BucketError> {
+    let url = crate::without_secrets(&place.url_of(name));
+    let refused = |why: String| BucketError::Refused(format!("{url}: {why}"));
+    if bytes > MAX_INDEX_BYTES {
+        return Err(refused(format!("an index of weights of {bytes} bytes; expected {MAX_INDEX_BYTES} or fewer")));
+    }
+    let fail = |source| BucketError::store("read", &url, source);
+    let text = place.store.get(&place.path_of(name)).await.map_err(fail)?.bytes().await.map_err(fail)?;
+    let index = WeightIndex::parse(&text).map_err(refused)?;
+    if let Some(missing) = index.files().into_iter().find(|file| !there.contains_key(file)) {
+        return Err(refused(index.missing(missing)));
+    }
+    Ok(index.files().into_iter().chain([name]).map(str::to_owned).collect())
+}
+
+fn is_weights(name: &str) -> bool {
+    [".safetensors", ".bin", ORIGINAL].iter().any(|ending| name.ends_with(ending)) || is_index(name)
+}
+
+/// A local folder with exactly the recorded files: the place itself when it is local and has no other that would be read,
+/// else a copy in `cache`.
 ///
 /// # Errors
 /// When a file is not what was recorded.
 pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::Path) -> Result<PathBuf, BucketError> {
-    if let Some(folder) = place.local_path() {
+    if let Some(folder) = place.local_path()
+        && taking_part(place).await?.iter().all(|name| record.files.iter().any(|file| file.name == *name))
+    {
         for file in &record.files {
             let (_, sha256) = copy(place, &file.name, None).await?;
             same_file(place, file, &sha256)?;
@@ -141,3 +159,6 @@ fn copy_file(file: &mut File, mut out: Option<&mut File>) -> std::io::Result<(u6
         out.iter_mut().try_for_each(|out| out.write_all(&buffer[..read]))?;
     }
 }
+
+#[cfg(test)]
+mod tests;

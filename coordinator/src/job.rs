@@ -209,6 +209,7 @@ pub(crate) fn weights_differences(record: &JobRecord, captioner: &ModelRecord, f
 }
 
 fn model_difference(role: &str, frozen: &ModelRecord, asked: &ModelRecord) -> Option<String> {
+    let asked = &asked.as_recorded_in(frozen);
     let (frozen_digest, asked_digest) = (frozen.digest(), asked.digest());
     if frozen_digest == asked_digest {
         return None;

@@ -2,6 +2,7 @@
 
 use crate::{
     hash::sha256_hex_of_parts,
+    model_files,
     plan::{InputFile, RefusedFile},
     settings::{Auto, Settings, Workers},
 };
@@ -40,6 +41,14 @@ impl ModelRecord {
     /// One digest for the whole checkpoint; it names its folder in the local cache.
     pub fn digest(&self) -> String {
         sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
+    }
+
+    /// The same checkpoint as the version that wrote `frozen` recorded it. Jobs of before `processor_config.json` was read
+    /// do not have it in their record, and their models are loaded without it.
+    pub fn as_recorded_in(&self, frozen: &Self) -> Self {
+        let is_there = |name: &str| frozen.files.iter().any(|file| file.name == name);
+        let keep = |file: &&ModelFile| file.name != model_files::PROCESSOR || is_there(&file.name);
+        Self { files: self.files.iter().filter(keep).cloned().collect() }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod job;
 pub mod known_answers;
 pub mod ledger;
 pub mod manifest;
+pub mod model_files;
 pub mod names;
 pub mod pairs;
 pub mod pipe;

@@ -122,10 +122,10 @@ impl MedConfig {
     }
 
     /// The sizes of an original checkpoint, which carries no config, from the shapes of its tensors (already under
-    /// their Hugging Face names). Heads are 64 wide in every BLIP.
+    /// their Hugging Face names). Heads are 64 wide in every BLIP; in a tower that cannot be cut so, they are unknown.
     ///
     /// # Errors
-    /// The name of the tensor that is missing or has an unexpected rank.
+    /// The name of the tensor that is missing or has an unexpected rank, or the width that has no heads of 64.
     pub fn from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<Self, String> {
         let text_prefix = if shapes.contains_key("text_decoder.bert.embeddings.word_embeddings.weight") {
             "text_decoder.bert"
@@ -174,6 +174,9 @@ impl MedConfig {
         if v.hidden_act != "gelu" || t.hidden_act != "gelu" {
             return Err(format!("hidden_act is {:?} and {:?}; BLIP uses \"gelu\"", v.hidden_act, t.hidden_act));
         }
+        if let Some(eps) = [v.layer_norm_eps, t.layer_norm_eps].into_iter().find(|eps| !(0.0..1.0).contains(eps)) {
+            return Err(format!("layer_norm_eps is {eps}, expected a number from 0 to 1"));
+        }
         match t.encoder_hidden_size {
             Some(width) if width != v.hidden_size => {
                 Err(format!("encoder_hidden_size is {width}, but the vision tower is {} wide", v.hidden_size))
@@ -205,6 +208,18 @@ fn count_layers(shapes: &HashMap<String, Vec<i64>>, prefix: &str, suffix: &str) 
     (0..).take_while(|i| shapes.contains_key(&format!("{prefix}.{i}.{suffix}"))).count() as i64
 }
 
+/// The width of a head in every original BLIP.
+const HEAD: i64 = 64;
+
+fn heads_of(width: i64, tower: &str) -> Result<i64, String> {
+    if width >= HEAD && width % HEAD == 0 {
+        return Ok(width / HEAD);
+    }
+    Err(format!(
+        "the {tower} tower is {width} wide, which heads of {HEAD} do not divide; a config.json must say how many"
+    ))
+}
+
 fn vision_from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<VisionConfig, String> {
     let patch = shape(shapes, "vision_model.embeddings.patch_embedding.weight", 4)?;
     let positions = shape(shapes, "vision_model.embeddings.position_embedding", 3)?;
@@ -214,7 +229,7 @@ fn vision_from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<VisionConfig
         hidden_size: patch[0],
         intermediate_size: fc1[0],
         num_hidden_layers: count_layers(shapes, "vision_model.encoder.layers", "mlp.fc1.weight"),
-        num_attention_heads: (patch[0] / 64).max(1),
+        num_attention_heads: heads_of(patch[0], "vision")?,
         image_size: grid * patch[3],
         patch_size: patch[3],
         ..VisionConfig::default()
@@ -230,7 +245,7 @@ fn text_from_shapes(shapes: &HashMap<String, Vec<i64>>, prefix: &str) -> Result<
         hidden_size: words[1],
         intermediate_size: ffn[0],
         num_hidden_layers: count_layers(shapes, &format!("{prefix}.encoder.layer"), "intermediate.dense.weight"),
-        num_attention_heads: (words[1] / 64).max(1),
+        num_attention_heads: heads_of(words[1], "text")?,
         max_position_embeddings: positions[0],
         // `[DEC]` and `[ENC]` were added to the vocabulary in this order.
         bos_token_id: words[0] - 2,

@@ -50,6 +50,9 @@ impl BlipFilter {
         let (itm, itc) = (ItmHead::load(&root, &loading.config), ItcHead::load(&root, &loading.config));
         drop(root);
         let (config, tokens, images) = loading.finish()?;
+        if options.options.itm_first_token == FirstToken::Enc {
+            tokens.check_enc().map_err(LoadError::Options)?;
+        }
         Ok(Self { images, text, itm, itc, tokens, config, options: options.options.clone() })
     }
 

@@ -9,7 +9,6 @@ use crate::{
     error::{LoadError, first_lines},
     image_encoder::ImageEncoder,
     precision::PrecisionChoice,
-    preprocess::Normalisation,
     preset::{Options, Preset},
     tokens::BertTokens,
     vit::{VisionTower, interpolate_positions},
@@ -53,11 +52,11 @@ impl Loading {
     pub fn start(path: &Path, role: Role, options: &LoadOptions) -> Result<Self, LoadError> {
         let device = options.device.resolve().map_err(LoadError::Device)?;
         let precision = options.precision.resolve(device).map_err(LoadError::Options)?;
-        let mut checkpoint = Checkpoint::open(path)?;
-        let side = image_side(&checkpoint.config, &checkpoint.normalisation, options.image_size)?;
-        let store = checkpoint.read(role, device, precision.kind())?.used_to(precision.use_of_weights());
+        let checkpoint = Checkpoint::open(path)?;
+        let side = image_side(&checkpoint, options.image_size)?;
         let path = checkpoint.weights_path().to_path_buf();
-        let Checkpoint { mut config, normalisation, tokens, .. } = checkpoint;
+        let (store, mut config, normalisation, tokens) = checkpoint.into_parts(role, device, precision.kind());
+        let store = store.used_to(precision.use_of_weights());
         if options.image_size.is_some() {
             let stretched = interpolate_positions(&store, POSITION_TABLE, config.vision.grid(side));
             stretched.map_err(|error| LoadError::Backend { path: path.clone(), message: first_lines(&error) })?;
@@ -77,18 +76,22 @@ impl Loading {
     }
 }
 
-/// The side of the images, on which options, config and preprocessor must agree.
-fn image_side(config: &MedConfig, normalisation: &Normalisation, wanted: Option<usize>) -> Result<i64, LoadError> {
-    let patch = config.vision.patch_size;
-    let own = config.vision.image_size;
-    match (wanted, normalisation.side) {
+/// The side of the images, on which options, config and image processor must agree.
+fn image_side(checkpoint: &Checkpoint, wanted: Option<usize>) -> Result<i64, LoadError> {
+    let patch = checkpoint.config.vision.patch_size;
+    let own = checkpoint.config.vision.image_size;
+    match (wanted, checkpoint.normalisation.side) {
         (Some(side), _) if side as i64 % patch != 0 || side == 0 || side > 1 << 14 => Err(LoadError::Options(format!(
             "image_size is {side}, expected a multiple of the model's patch of {patch} pixels"
         ))),
         (Some(side), _) => Ok(side as i64),
-        (None, Some(side)) if side != own => Err(LoadError::Options(format!(
-            "preprocessor_config.json resizes to {side} pixels, the model takes {own}; set image_size to say which"
-        ))),
+        (None, Some(side)) if side != own => Err(LoadError::Format {
+            path: checkpoint.processor_path.clone().unwrap_or_default(),
+            reason: format!(
+                "images are resized to {side} pixels (size), but the model takes {own} (image_size of config.json's \
+                 vision_config); correct the one that is wrong"
+            ),
+        }),
         (None, _) => Ok(own),
     }
 }

@@ -8,83 +8,34 @@ use std::collections::HashMap;
 
 use tch::Kind;
 
-/// A value of a pickle, as far as state dicts need it.
-#[derive(Debug, Clone)]
-pub enum Value {
-    Int(i64),
-    Text(String),
-    Tuple(Vec<Value>),
-    /// Pairs in file order.
-    Dict(Vec<(Value, Value)>),
-    /// A class or function by its full name.
-    Global(String),
-    Storage(Storage),
-    Tensor(TensorLayout),
-    /// Anything else: optimiser states, settings, floats. Kept only so that the stack stays in order.
-    Opaque,
-}
+pub use value::{Storage, TensorLayout, Value};
 
-/// One block of memory in the archive; several tensors may share it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Storage {
-    pub key: String,
-    pub kind: Kind,
-}
+use crate::tensor_file::MAX_AXES;
 
-/// How a tensor lies in its storage: offset and strides count elements.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TensorLayout {
-    pub storage: Storage,
-    pub offset: i64,
-    pub size: Vec<i64>,
-    pub stride: Vec<i64>,
-}
+mod value;
 
-/// A damaged or hostile file must not exhaust memory; real files stay far below.
-const MAX_VALUES: usize = 4_000_000;
-/// Nor may it exhaust the stack by nesting; state dicts are five deep.
-const MAX_DEPTH: usize = 16;
-/// Nor may it multiply large values through the memo; shapes and strides are the only tuples worth remembering.
-const MAX_REMEMBERED: usize = 16;
-
-impl Value {
-    /// What the memo keeps: flat values. No file we read refers back to a dictionary or to nested tuples.
-    fn remembered(&self) -> Self {
-        let is_flat = |value: &Self| !matches!(value, Self::Tuple(_) | Self::Dict(_));
-        match self {
-            Self::Tuple(items) if items.len() > MAX_REMEMBERED || !items.iter().all(is_flat) => Self::Opaque,
-            Self::Dict(pairs) if !pairs.is_empty() => Self::Opaque,
-            _ => self.clone(),
-        }
-    }
-
-    /// Itself, unless it is nested too deeply.
-    fn bounded(self) -> Self {
-        if self.is_deeper_than(MAX_DEPTH) { Self::Opaque } else { self }
-    }
-
-    fn is_deeper_than(&self, depth: usize) -> bool {
-        match (self, depth.checked_sub(1)) {
-            (Self::Tuple(_) | Self::Dict(_), None) => true,
-            (Self::Tuple(items), Some(depth)) => items.iter().any(|item| item.is_deeper_than(depth)),
-            (Self::Dict(pairs), Some(depth)) => pairs.iter().any(|(_, value)| value.is_deeper_than(depth)),
-            _ => false,
-        }
-    }
-}
+/// A damaged or hostile file must exhaust neither memory nor time. Every instruction costs one, and what it puts on the
+/// stack as much as it is large ([`Value::weight`]); the state dict of a thousand tensors and its optimiser's cost 500,000.
+const MAX_COST: usize = 8_000_000;
+/// Values at once on the stack and in the memo; 100 bytes each.
+const MAX_VALUES: usize = 1_000_000;
+/// The longest text that is kept, in bytes: names of tensors, keys of storages, names of classes.
+const MAX_TEXT: usize = 1024;
 
 /// Reads the value a pickle describes.
 ///
 /// # Errors
 /// A sentence that says at which byte the file stops making sense.
 pub fn read(bytes: &[u8]) -> Result<Value, String> {
-    Machine { bytes, at: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
+    Machine { bytes, at: 0, cost: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
 }
 
 /// The pickle machine: a stack of values, marks on it, and a memo of values met before.
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// What the instructions so far have cost.
+    cost: usize,
     stack: Vec<Value>,
     marks: Vec<usize>,
     memo: HashMap<u32, Value>,
@@ -99,8 +50,10 @@ impl Machine<'_> {
                 return self.pop();
             }
             self.step(op).map_err(|reason| format!("pickle, byte {start}: {reason}"))?;
-            if self.stack.len() + self.memo.len() > MAX_VALUES {
-                return Err("pickle holds too many values".into());
+            self.cost += 1;
+            let values = self.stack.len() + self.marks.len() + self.memo.len();
+            if values > MAX_VALUES || self.cost > MAX_COST {
+                return Err("the pickle holds more values than any state dict; is this file damaged?".into());
             }
         }
     }
@@ -157,7 +110,7 @@ impl Machine<'_> {
 
     fn line(&mut self) -> Result<String, String> {
         let rest = &self.bytes[self.at..];
-        let n = rest.iter().position(|byte| *byte == b'\n').ok_or("a line has no end")?;
+        let n = rest.iter().take(MAX_TEXT).position(|byte| *byte == b'\n').ok_or("a line has no end")?;
         let line = String::from_utf8_lossy(&rest[..n]).into_owned();
         self.at += n + 1;
         Ok(line)
@@ -204,9 +157,10 @@ impl Machine<'_> {
         let n = self.unsigned(if matches!(op, b'X' | b'T' | b'B') { 4 } else { 1 })? as usize;
         let bytes = self.take(n)?;
         let value = match op {
-            b'X' | 0x8c | b'U' | b'T' => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+            b'X' | 0x8c | b'U' | b'T' if n <= MAX_TEXT => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
             _ => Value::Opaque,
         };
+        self.cost += value.weight();
         self.stack.push(value);
         Ok(())
     }
@@ -218,10 +172,12 @@ impl Machine<'_> {
             _ => self.memo.len() as u32, // MEMOIZE
         };
         if matches!(op, b'h' | b'j') {
-            let value = self.memo.get(&index).cloned().ok_or("a memo that was never written")?;
-            self.stack.push(value);
+            let value = self.memo.get(&index).ok_or("a memo that was never written")?;
+            self.cost += value.weight();
+            self.stack.push(value.clone());
         } else {
             let value = self.stack.last().ok_or("nothing to memoise")?.remembered();
+            self.cost += value.weight();
             self.memo.insert(index, value);
         }
         Ok(())
@@ -316,53 +272,12 @@ fn rebuild_tensor(arguments: &[Value]) -> Option<Value> {
         values.iter().map(|v| if let Value::Int(n) = v { Some(*n) } else { None }).collect::<Option<Vec<i64>>>()
     };
     let (size, stride) = (numbers(size)?, numbers(stride)?);
-    let sane = *offset >= 0 && size.len() == stride.len() && size.iter().chain(&stride).all(|n| *n >= 0);
+    let sane = *offset >= 0
+        && size.len() == stride.len()
+        && size.len() <= MAX_AXES
+        && size.iter().chain(&stride).all(|n| *n >= 0);
     sane.then(|| Value::Tensor(TensorLayout { storage: storage.clone(), offset: *offset, size, stride }))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `{"w": tensor of (2, 3) at offset 1 of storage "0"}` as protocol 2.
-    fn sample() -> Vec<u8> {
-        let mut bytes =
-            b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage".to_vec();
-        bytes.extend(
-            b"ctorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x07tQK\x01K\x02K\x03\x86K\x03K\x01\x86\x89",
-        );
-        bytes.extend(b"ccollections\nOrderedDict\n)RtRs.");
-        bytes
-    }
-
-    #[test]
-    fn a_tensor_is_read_with_its_offset_and_strides() {
-        let Value::Dict(pairs) = read(&sample()).unwrap() else { panic!("a dictionary") };
-        let [(Value::Text(name), Value::Tensor(layout))] = pairs.as_slice() else { panic!("one tensor: {pairs:?}") };
-        assert_eq!(name, "w");
-        let storage = Storage { key: "0".into(), kind: Kind::Half };
-        assert_eq!(layout, &TensorLayout { storage, offset: 1, size: vec![2, 3], stride: vec![3, 1] });
-    }
-
-    #[test]
-    fn no_damaged_byte_and_no_cut_makes_the_reader_panic() {
-        let whole = sample();
-        for at in 0..whole.len() {
-            let _ = read(&whole[..at]);
-            for byte in 0..=255 {
-                let mut damaged = whole.clone();
-                damaged[at] = byte;
-                let _ = read(&damaged);
-            }
-        }
-    }
-
-    #[test]
-    fn nesting_and_doubling_without_end_stay_small() {
-        let deep = [b"\x80\x02N".to_vec(), vec![0x85; 1_000_000], b".".to_vec()].concat();
-        assert!(read(&deep).is_ok());
-        // x = (x, x), sixty times over, through the memo.
-        let doubling = [b"\x80\x02)q\x00".to_vec(), b"h\x00h\x00\x86q\x00".repeat(60), b".".to_vec()].concat();
-        assert!(read(&doubling).is_ok());
-    }
-}
+mod tests;

@@ -1,9 +1,12 @@
 //! Opens a file of named tensors, safetensors or `torch.save`, and reads only the tensors asked for.
+//!
+//! What a table of contents says is compared with the file's length before anything is allocated for it: however a file
+//! lies, its tensors take no more memory than the file has bytes.
 
 use std::{
     collections::HashMap,
     fs::File,
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -15,8 +18,14 @@ use tch::{Kind, Tensor};
 
 use crate::{
     error::{LoadError, first_lines},
-    pickle::{self, TensorLayout, Value},
+    small_file::lfs_pointer,
+    torch_archive::TorchArchive,
 };
+
+/// Most axes of a tensor; BLIP's have four at most.
+pub const MAX_AXES: usize = 16;
+/// The largest header of a safetensors file in bytes, as in the format's own library.
+const MAX_HEADER: u64 = 100_000_000;
 
 /// A file of tensors whose table of contents has been read.
 pub struct TensorFile {
@@ -26,7 +35,7 @@ pub struct TensorFile {
 
 enum Contents {
     Safetensors { file: File, entries: HashMap<String, Entry> },
-    Torch { archive: zip::ZipArchive<BufReader<File>>, prefix: String, entries: HashMap<String, TensorLayout> },
+    Torch(TorchArchive),
 }
 
 /// A tensor of a safetensors file: where its bytes lie.
@@ -41,39 +50,48 @@ impl TensorFile {
     /// Reads the table of contents. The format is told by the first bytes, not by the name.
     ///
     /// # Errors
-    /// When the file cannot be read, is neither format, or is cut off.
+    /// When the file cannot be read, is neither format, is cut off, or promises more than it has.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let mut file = File::open(path).map_err(|source| LoadError::Io { path: path.into(), source })?;
-        let mut magic = [0; 4];
-        let read = file.read(&mut magic).and_then(|_| file.rewind());
-        read.map_err(|source| LoadError::Io { path: path.into(), source })?;
-        let contents = match &magic {
-            b"PK\x03\x04" => open_torch(file),
+        let io = |source| LoadError::Io { path: path.into(), source };
+        let mut file = File::open(path).map_err(io)?;
+        let mut start = Vec::new();
+        file.by_ref().take(512).read_to_end(&mut start).and_then(|_| file.rewind()).map_err(io)?;
+        let contents = match start.as_slice() {
+            start if lfs_pointer(start).is_some() => Err(lfs_pointer(start).unwrap_or_default()),
+            [b'P', b'K', 3, 4, ..] => TorchArchive::open(file).map(Contents::Torch),
             [0x80, 0x02, ..] => {
                 Err("an old torch.save file (before PyTorch 1.6); load it in Python and save it again".into())
             }
+            [b'<', ..] => Err("a page of HTML or XML and not weights; was the download refused?".into()),
             _ => open_safetensors(file),
         };
         let contents = contents.map_err(|reason| LoadError::Format { path: path.into(), reason })?;
         Ok(Self { path: path.into(), contents })
     }
 
-    /// Names and shapes of all tensors.
-    pub fn shapes(&self) -> HashMap<String, Vec<i64>> {
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of all tensors.
+    pub fn names(&self) -> Box<dyn Iterator<Item = &str> + '_> {
         match &self.contents {
-            Contents::Safetensors { entries, .. } => {
-                entries.iter().map(|(name, e)| (name.clone(), e.size.clone())).collect()
-            }
-            Contents::Torch { entries, .. } => entries.iter().map(|(name, e)| (name.clone(), e.size.clone())).collect(),
+            Contents::Safetensors { entries, .. } => Box::new(entries.keys().map(String::as_str)),
+            Contents::Torch(archive) => Box::new(archive.names()),
+        }
+    }
+
+    /// A tensor's shape, if there is one of this name.
+    pub fn shape(&self, name: &str) -> Option<&[i64]> {
+        match &self.contents {
+            Contents::Safetensors { entries, .. } => entries.get(name).map(|entry| entry.size.as_slice()),
+            Contents::Torch(archive) => archive.shape(name),
         }
     }
 
     /// Whether there is a tensor of this name.
     pub fn holds(&self, name: &str) -> bool {
-        match &self.contents {
-            Contents::Safetensors { entries, .. } => entries.contains_key(name),
-            Contents::Torch { entries, .. } => entries.contains_key(name),
-        }
+        self.shape(name).is_some()
     }
 
     /// Reads one tensor into CPU memory.
@@ -86,10 +104,7 @@ impl TensorFile {
                 Some(entry) => entry.read(file),
                 None => Err("no such tensor".into()),
             },
-            Contents::Torch { archive, prefix, entries } => match entries.get(name) {
-                Some(layout) => read_torch(archive, prefix, layout),
-                None => Err("no such tensor".into()),
-            },
+            Contents::Torch(archive) => archive.read(name),
         };
         read.map_err(|reason| LoadError::Format { path: self.path.clone(), reason: format!("{name}: {reason}") })
     }
@@ -99,11 +114,15 @@ impl Entry {
     /// `start`: where the data begin in the file.
     fn new(info: &TensorInfo, start: u64) -> Result<Self, String> {
         let kind = kind_of(info.dtype).ok_or_else(|| format!("element type {:?} is not supported", info.dtype))?;
+        if info.shape.len() > MAX_AXES {
+            return Err(format!("{} axes; expected {MAX_AXES} or fewer", info.shape.len()));
+        }
         let (from, to) = info.data_offsets;
         let elements = info.shape.iter().try_fold(kind.elt_size_in_bytes(), |bytes, n| bytes.checked_mul(*n));
         let bytes = to.checked_sub(from).filter(|bytes| Some(*bytes) == elements);
         let bytes = bytes.ok_or_else(|| format!("shape {:?} does not fit its bytes {from}..{to}", info.shape))?;
-        let size = info.shape.iter().map(|n| *n as i64).collect();
+        let size = info.shape.iter().map(|n| i64::try_from(*n)).collect::<Result<_, _>>();
+        let size = size.map_err(|_| format!("shape {:?} is out of range", info.shape))?;
         Ok(Self { kind, size, at: start + from as u64, bytes: bytes as u64 })
     }
 
@@ -116,7 +135,8 @@ impl Entry {
     }
 }
 
-/// The library would want the whole file in memory to check it, so the few checks are made here.
+/// The library would want the whole file in memory to check it, so the few checks are made here. That tensors lie one
+/// after the other, and none in another, its reading of the header sees to.
 fn open_safetensors(mut file: File) -> Result<Contents, String> {
     let length = file.metadata().map_err(|error| error.to_string())?.len();
     let mut prefix = [0; 8];
@@ -124,6 +144,9 @@ fn open_safetensors(mut file: File) -> Result<Contents, String> {
     let header = u64::from_le_bytes(prefix);
     if header > length - 8 {
         return Err("neither a safetensors file nor a torch.save archive, or cut off within its header".into());
+    }
+    if header > MAX_HEADER {
+        return Err(format!("a header of {header} bytes; the format allows {MAX_HEADER}"));
     }
     let mut bytes = vec![0; header as usize];
     file.read_exact(&mut bytes).map_err(|error| error.to_string())?;
@@ -134,7 +157,10 @@ fn open_safetensors(mut file: File) -> Result<Contents, String> {
     if length - start < end {
         return Err(format!("cut off: {length} bytes of {}", start.saturating_add(end)));
     }
-    let entry = |(name, info)| Entry::new(info, start).map(|entry| (name, entry));
+    let entry = |(name, info): (String, &TensorInfo)| match Entry::new(info, start) {
+        Ok(entry) => Ok((name, entry)),
+        Err(reason) => Err(format!("{name}: {reason}")),
+    };
     let entries = infos.into_iter().map(entry).collect::<Result<_, String>>()?;
     Ok(Contents::Safetensors { file, entries })
 }
@@ -151,64 +177,4 @@ fn kind_of(dtype: Dtype) -> Option<Kind> {
         Dtype::BOOL => Kind::Bool,
         _ => return None,
     })
-}
-
-fn open_torch(file: File) -> Result<Contents, String> {
-    let cut = |error: zip::result::ZipError| format!("not a whole torch.save archive (cut off?): {error}");
-    let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(cut)?;
-    let pickle = archive.file_names().find(|name| name.ends_with("/data.pkl")).map(str::to_string);
-    let pickle = pickle.ok_or("a zip archive, but none written by torch.save (no data.pkl)")?;
-    let prefix = pickle.trim_end_matches("data.pkl").to_string();
-    let mut bytes = Vec::new();
-    archive.by_name(&pickle).map_err(cut)?.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let entries = state_dict(pickle::read(&bytes)?)?;
-    Ok(Contents::Torch { archive, prefix, entries })
-}
-
-/// The state dict in what was saved: itself, or under `model` (BLIP's training script) or `state_dict`.
-fn state_dict(root: Value) -> Result<HashMap<String, TensorLayout>, String> {
-    let Value::Dict(pairs) = root else {
-        return Err("no dictionary was saved in it; a whole model object cannot be read, save its state_dict".into());
-    };
-    let mut nested = None;
-    let mut tensors = HashMap::new();
-    for (key, value) in pairs {
-        match (key, value) {
-            (Value::Text(name), Value::Tensor(layout)) => drop(tensors.insert(name, layout)),
-            (Value::Text(name), Value::Dict(inner)) if name == "model" || name == "state_dict" => nested = Some(inner),
-            _ => {}
-        }
-    }
-    match nested {
-        Some(inner) => state_dict(Value::Dict(inner)),
-        None if tensors.is_empty() => Err("it holds no tensors by name".into()),
-        None => Ok(tensors),
-    }
-}
-
-fn read_torch(
-    archive: &mut zip::ZipArchive<BufReader<File>>,
-    prefix: &str,
-    layout: &TensorLayout,
-) -> Result<Tensor, String> {
-    let mut bytes = Vec::new();
-    let name = format!("{prefix}data/{}", layout.storage.key);
-    let mut file = archive.by_name(&name).map_err(|error| format!("storage {}: {error}", layout.storage.key))?;
-    file.read_to_end(&mut bytes).map_err(|error| format!("storage {}: {error}", layout.storage.key))?;
-    let element = layout.storage.kind.elt_size_in_bytes();
-    let elements = bytes.len() / element;
-    // The last element a strided view reaches must lie in the storage.
-    let steps = layout
-        .size
-        .iter()
-        .zip(&layout.stride)
-        .try_fold(layout.offset, |sum, (n, stride)| sum.checked_add((n - 1).max(0).checked_mul(*stride)?));
-    if layout.size.iter().all(|n| *n > 0) && steps.is_none_or(|last| last >= elements as i64) {
-        return Err(format!("storage {} is too short for shape {:?}", layout.storage.key, layout.size));
-    }
-    let storage = Tensor::f_from_data_size(&bytes[..elements * element], &[elements as i64], layout.storage.kind);
-    storage
-        .and_then(|storage| storage.f_as_strided(&layout.size, &layout.stride, layout.offset))
-        .and_then(|view| view.f_contiguous())
-        .map_err(|error| first_lines(&error))
 }

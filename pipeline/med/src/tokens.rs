@@ -6,16 +6,18 @@ use std::{
 };
 
 use serde::Deserialize;
-use tokenizers::{
-    AddedToken, Tokenizer, models::wordpiece::WordPiece, normalizers::BertNormalizer,
-    pre_tokenizers::bert::BertPreTokenizer,
+use tokenizers::Tokenizer;
+
+use crate::{
+    config::{MedConfig, TextConfig},
+    error::LoadError,
+    small_file, tokenizer_file,
 };
 
-use crate::{config::TextConfig, error::LoadError};
+/// Text beyond this many bytes is not looked at: the first 512 tokens, the most a model reads, are long before.
+const MAX_TEXT_BYTES: usize = 256 << 10;
 
-type Source = Box<dyn std::error::Error + Send + Sync>;
-
-const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// A tokenizer with the ids of its special tokens.
 ///
@@ -28,6 +30,9 @@ pub struct BertTokens {
     pad: i64,
     dec: i64,
     enc: i64,
+    /// The ids end before this one.
+    end: i64,
+    path: PathBuf,
 }
 
 impl BertTokens {
@@ -37,17 +42,13 @@ impl BertTokens {
     /// When neither is there, or the vocabulary lacks a special token.
     pub fn open(folder: &Path, config: &TextConfig) -> Result<Self, LoadError> {
         let (json, vocabulary) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
-        let (path, tokenizer) = if json.is_file() {
-            let tokenizer = from_json(&json);
-            (json, tokenizer)
-        } else if vocabulary.is_file() {
-            let tokenizer = from_vocabulary(&vocabulary, do_lower_case(folder)?);
-            (vocabulary, tokenizer)
-        } else {
-            return Err(LoadError::Missing { folder: folder.into(), what: "tokenizer (tokenizer.json or vocab.txt)" });
-        };
-        let tokenizer = tokenizer.map_err(|source| LoadError::Tokenizer { path: path.clone(), source })?;
-        Self::new(tokenizer, config, path)
+        if let Some(tokenizer) = tokenizer_file::from_json(&json)? {
+            return Self::new(tokenizer, config, json);
+        }
+        match tokenizer_file::from_vocabulary(&vocabulary, do_lower_case(folder)?)? {
+            Some(tokenizer) => Self::new(tokenizer, config, vocabulary),
+            None => Err(LoadError::Missing { folder: folder.into(), what: "tokenizer (tokenizer.json or vocab.txt)" }),
+        }
     }
 
     /// How many ids a model needs for the tokenizer in a folder: its own, and `[DEC]` and `[ENC]` behind them when it does
@@ -57,28 +58,92 @@ impl BertTokens {
     /// As [`Self::open`].
     pub fn vocabulary_size(folder: &Path) -> Result<i64, LoadError> {
         let most = TextConfig { vocab_size: i64::from(u32::MAX), ..TextConfig::default() };
-        let tokenizer = Self::open(folder, &most)?.tokenizer;
-        let size = tokenizer.get_vocab_size(true) as i64;
+        let Self { tokenizer, end: size, .. } = Self::open(folder, &most)?;
         let ends = |token: &str, at: i64| tokenizer.token_to_id(token).map(i64::from) == Some(at);
         Ok(if ends("[DEC]", size - 2) && ends("[ENC]", size - 1) { size } else { size + 2 })
     }
 
     fn new(tokenizer: Tokenizer, config: &TextConfig, path: PathBuf) -> Result<Self, LoadError> {
+        let format = |reason: String| LoadError::Format { path: path.clone(), reason };
         let id = |token: &str| {
-            let reason = || LoadError::Format { path: path.clone(), reason: format!("the vocabulary has no {token}") };
-            tokenizer.token_to_id(token).map(i64::from).ok_or_else(reason)
+            let missing = || format(format!("the vocabulary has no {token}"));
+            tokenizer.token_to_id(token).map(i64::from).ok_or_else(missing)
         };
-        let words = tokenizer.get_vocab_size(true) as i64;
-        if words > config.vocab_size {
-            let reason =
-                format!("{words} words, but the model knows {}; is this another model's tokenizer?", config.vocab_size);
-            return Err(LoadError::Format { path: path.clone(), reason });
+        let last = tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+        let (word, last) = last.map(|(word, id)| (word, i64::from(id))).unwrap_or_default();
+        if last >= config.vocab_size {
+            return Err(format(format!(
+                "{word:?} has the id {last}, but the model knows {} ids; is this another model's tokenizer?",
+                config.vocab_size
+            )));
         }
-        let (cls, sep, pad) = (id("[CLS]")?, id("[SEP]")?, id("[PAD]")?);
-        let (dec, enc) = (config.bos_token_id, config.enc_token_id());
+        let (cls, sep, pad, unk) = (id("[CLS]")?, id("[SEP]")?, id("[PAD]")?, id("[UNK]")?);
+        if [sep, pad, unk].contains(&cls) || [pad, unk].contains(&sep) || pad == unk {
+            return Err(format("[CLS], [SEP], [PAD] and [UNK] do not have an id each".into()));
+        }
+        let dec = config.bos_token_id;
+        let enc = tokenizer.token_to_id("[ENC]").map_or(config.enc_token_id(), i64::from);
         let known = SPECIAL.iter().filter_map(|token| tokenizer.token_to_id(token)).map(i64::from);
         let special = known.chain([dec, enc]).collect();
-        Ok(Self { special, cls, sep, pad, dec, enc, tokenizer })
+        Ok(Self { special, cls, sep, pad, dec, enc, end: last + 1, tokenizer, path })
+    }
+
+    /// Whether the ids that a config names are this tokenizer's: a caption ends at `[SEP]`, a text is filled up with
+    /// `[PAD]`, and a caption begins with `[DEC]`, which no word may be. (`eos_token_id` is wrong in published files, and
+    /// read by nobody.)
+    ///
+    /// # Errors
+    /// Names the key, its value, and what was expected.
+    pub fn check_ids(&self, config: &TextConfig) -> Result<(), String> {
+        let tokenizer = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let ids = [
+            ("sep_token_id", config.sep_token_id, "[SEP]", self.sep),
+            ("pad_token_id", config.pad_token_id, "[PAD]", self.pad),
+        ];
+        for (key, found, token, own) in ids {
+            if found != own {
+                return Err(format!("{key} of text_config is {found}, but {token} is {own} in {tokenizer}"));
+            }
+        }
+        let (dec, size) = (config.bos_token_id, config.vocab_size);
+        let word = u32::try_from(dec).ok().and_then(|id| self.tokenizer.id_to_token(id));
+        match (word, self.tokenizer.token_to_id("[DEC]").map(i64::from)) {
+            _ if !(0..size).contains(&dec) => {
+                Err(format!("bos_token_id of text_config is {dec}, but the model knows {size} ids (vocab_size)"))
+            }
+            (_, Some(own)) if own != dec => {
+                Err(format!("bos_token_id of text_config is {dec}, but [DEC] is {own} in {tokenizer}"))
+            }
+            (Some(word), None) => Err(format!(
+                "bos_token_id of text_config is {dec}, which is {word:?} in {tokenizer}; expected the id of [DEC], which \
+                 begins every caption and is no word ({} or more)",
+                self.end
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether `[ENC]`, the model's last id, is free for it: no word of the tokenizer may have the id.
+    ///
+    /// # Errors
+    /// Names the word that has it.
+    pub fn check_enc(&self) -> Result<(), String> {
+        let word = u32::try_from(self.enc).ok().and_then(|id| self.tokenizer.id_to_token(id));
+        match word {
+            Some(word) if word != "[ENC]" => Err(format!(
+                "the model's last id, {}, is {word:?} in {} and so cannot be [ENC], which begins every text that is \
+                 matched; is vocab_size of config.json right?",
+                self.enc,
+                self.path.display()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// The config of an original checkpoint, which comes without one, with this tokenizer's ids.
+    pub fn named_in(&self, mut config: MedConfig) -> MedConfig {
+        (config.text.sep_token_id, config.text.pad_token_id) = (self.sep, self.pad);
+        config
     }
 
     /// `[CLS] words [SEP]`, cut to `max_tokens` ids in all.
@@ -132,6 +197,7 @@ impl BertTokens {
     }
 
     fn words(&self, text: &str) -> Result<Vec<i64>, String> {
+        let text = &text[..text.floor_char_boundary(MAX_TEXT_BYTES)];
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| error.to_string())?;
         Ok(encoding.get_ids().iter().map(|id| i64::from(*id)).collect())
     }
@@ -145,24 +211,6 @@ fn clean_up(text: &str) -> String {
     all.fold(text.trim().to_string(), |text, (from, to)| text.replace(from, to))
 }
 
-fn from_json(path: &Path) -> Result<Tokenizer, Source> {
-    let mut tokenizer = Tokenizer::from_file(path)?;
-    tokenizer.with_padding(None);
-    tokenizer.with_truncation(None)?;
-    Ok(tokenizer)
-}
-
-fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Tokenizer, Source> {
-    let path = path.to_str().ok_or("the path is not UTF-8")?;
-    let model = WordPiece::from_file(path).unk_token("[UNK]".into()).build()?;
-    let mut tokenizer = Tokenizer::new(model);
-    tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)));
-    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    // In a text these match as a whole, as they do with tokenizer.json.
-    tokenizer.add_special_tokens(&SPECIAL.map(|token| AddedToken::from(token, true)));
-    Ok(tokenizer)
-}
-
 /// Whether the vocabulary is lower-case, from `tokenizer_config.json`; every BLIP's is.
 fn do_lower_case(folder: &Path) -> Result<bool, LoadError> {
     #[derive(Deserialize)]
@@ -170,9 +218,7 @@ fn do_lower_case(folder: &Path) -> Result<bool, LoadError> {
         do_lower_case: Option<bool>,
     }
     let path = folder.join("tokenizer_config.json");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return Ok(true);
-    };
+    let Some(text) = small_file::read(&path, small_file::MAX_DESCRIPTION_BYTES)? else { return Ok(true) };
     let file: File =
         serde_json::from_str(&text).map_err(|error| LoadError::Format { path, reason: error.to_string() })?;
     Ok(file.do_lower_case.unwrap_or(true))

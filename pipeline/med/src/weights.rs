@@ -8,7 +8,12 @@ use std::{
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::error::first_lines;
+use crate::{
+    error::{LoadError, first_lines},
+    weights_error::guess,
+};
+
+pub use crate::weights_error::WeightsError;
 
 /// Which model the tensors are for. It decides which names must be used up and what a mix-up looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +36,14 @@ impl Role {
         self.prefixes().iter().any(|prefix| name.starts_with(prefix))
     }
 
-    fn text_prefix(self) -> &'static str {
+    pub(crate) fn text_prefix(self) -> &'static str {
         match self {
             Self::Captioner => "text_decoder.",
             Self::Filter => "text_encoder.",
         }
     }
 
-    fn other(self) -> Self {
+    pub(crate) fn other(self) -> Self {
         match self {
             Self::Captioner => Self::Filter,
             Self::Filter => Self::Captioner,
@@ -66,57 +71,37 @@ pub enum Use {
     WorkRounded,
 }
 
-/// What did not fit, all of it at once.
-#[derive(Debug, thiserror::Error, PartialEq)]
-pub struct WeightsError {
-    pub role: Role,
-    pub missing: Vec<String>,
-    pub unexpected: Vec<String>,
-    /// Name, what was found, what was expected.
-    pub misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
-    /// libtorch's message, when moving a tensor failed.
-    pub backend: Option<String>,
-    /// What a look at the names suggests.
-    pub guess: Option<String>,
-}
-
-impl fmt::Display for WeightsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        if !self.missing.is_empty() {
-            parts.push(format!("{} missing (first: {})", count(self.missing.len()), first(&self.missing)));
-        }
-        if let Some((name, found, expected)) = self.misshaped.first() {
-            let n = count(self.misshaped.len());
-            parts.push(format!("{n} of another shape (first: {name} is {found:?}, expected {expected:?})"));
-        }
-        if !self.unexpected.is_empty() {
-            parts.push(format!("{} unexpected (first: {})", count(self.unexpected.len()), first(&self.unexpected)));
-        }
-        parts.extend(self.backend.iter().map(|message| format!("libtorch: {message}")));
-        write!(f, "for a {}: {}", self.role, parts.join("; "))?;
-        self.guess.iter().try_for_each(|guess| write!(f, "; {guess}"))
-    }
-}
-
-fn count(n: usize) -> String {
-    if n == 1 { "1 tensor".into() } else { format!("{n} tensors") }
-}
-
-fn first(names: &[String]) -> String {
-    names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
 /// The tensors of one checkpoint on their way into a model.
 pub struct WeightStore {
     role: Role,
     device: Device,
     kind: Kind,
     used: Use,
-    tensors: RefCell<HashMap<String, Tensor>>,
+    tensors: RefCell<HashMap<String, Held>>,
+    /// Reads a tensor that waits on disk.
+    reader: RefCell<Option<Reader>>,
     /// Names of tensors for which the role has no use; only for guessing what the file is.
     elsewhere: Vec<String>,
     problems: RefCell<Problems>,
+}
+
+/// Reads a tensor by this crate's name of it.
+pub type Reader = Box<dyn FnMut(&str) -> Result<Tensor, LoadError>>;
+
+/// A tensor of a store.
+enum Held {
+    Here(Tensor),
+    /// Its shape alone; what has another than the model expects is never read.
+    OnDisk(Vec<i64>),
+}
+
+impl Held {
+    fn shape(&self) -> Vec<i64> {
+        match self {
+            Self::Here(tensor) => tensor.size(),
+            Self::OnDisk(shape) => shape.clone(),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -124,7 +109,14 @@ struct Problems {
     /// Name and the shape it should have.
     missing: Vec<(String, Vec<i64>)>,
     misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
+    unreadable: Option<String>,
     backend: Option<String>,
+}
+
+impl Problems {
+    fn are_there(&self) -> bool {
+        !self.missing.is_empty() || !self.misshaped.is_empty() || self.unreadable.is_some()
+    }
 }
 
 impl WeightStore {
@@ -143,12 +135,31 @@ impl WeightStore {
         device: Device,
         kind: Kind,
     ) -> Self {
+        let tensors = tensors.into_iter().map(|(name, tensor)| (name, Held::Here(tensor))).collect();
+        Self::holding(role, tensors, elsewhere, device, kind)
+    }
+
+    /// A store of tensors that stay on disk until the model takes them, each after its shape was compared.
+    pub fn on_disk(
+        role: Role,
+        shapes: HashMap<String, Vec<i64>>,
+        reader: Reader,
+        elsewhere: Vec<String>,
+        device: Device,
+        kind: Kind,
+    ) -> Self {
+        let tensors = shapes.into_iter().map(|(name, shape)| (name, Held::OnDisk(shape))).collect();
+        Self { reader: RefCell::new(Some(reader)), ..Self::holding(role, tensors, elsewhere, device, kind) }
+    }
+
+    fn holding(role: Role, tensors: HashMap<String, Held>, elsewhere: Vec<String>, device: Device, kind: Kind) -> Self {
         Self {
             role,
             device,
             kind,
             used: Use::Learn,
             tensors: RefCell::new(tensors),
+            reader: RefCell::new(None),
             elsewhere,
             problems: RefCell::default(),
         }
@@ -177,8 +188,8 @@ impl WeightStore {
     /// Replaces a tensor by what `change` makes of it, if it is there.
     pub fn replace(&self, name: &str, change: impl FnOnce(Tensor) -> Result<Tensor, TchError>) -> Result<(), TchError> {
         let taken = self.tensors.borrow_mut().remove(name);
-        if let Some(tensor) = taken {
-            self.tensors.borrow_mut().insert(name.to_string(), change(tensor)?);
+        if let Some(tensor) = taken.and_then(|held| self.brought(name, held)) {
+            self.tensors.borrow_mut().insert(name.to_string(), Held::Here(change(tensor)?));
         }
         Ok(())
     }
@@ -195,16 +206,18 @@ impl WeightStore {
             missing: problems.missing.into_iter().map(|(name, _)| name).collect(),
             unexpected: unexpected.into_iter().collect(),
             misshaped: problems.misshaped,
+            unreadable: problems.unreadable,
             backend: None,
             guess: None,
         });
-        if error.missing.is_empty() && error.misshaped.is_empty() {
+        if error.missing.is_empty() && error.misshaped.is_empty() && error.unreadable.is_none() {
             // Otherwise libtorch only complained about the empty tensors that stand for those.
             error.backend = problems.backend;
         }
         if error.missing.is_empty()
             && error.unexpected.is_empty()
             && error.misshaped.is_empty()
+            && error.unreadable.is_none()
             && error.backend.is_none()
         {
             return Ok(());
@@ -214,17 +227,43 @@ impl WeightStore {
     }
 
     fn take(&self, name: String, shape: &[i64]) -> Tensor {
-        let Some(tensor) = self.tensors.borrow_mut().remove(&name) else {
+        let held = self.tensors.borrow_mut().remove(&name);
+        let Some(held) = held else {
             self.problems.borrow_mut().missing.push((name, shape.to_vec()));
             return Tensor::new();
         };
-        let found = tensor.size();
+        let found = held.shape();
         if found != shape {
             self.problems.borrow_mut().misshaped.push((name, found, shape.to_vec()));
             return Tensor::new();
         }
+        let Some(tensor) = self.brought(&name, held) else {
+            return Tensor::new();
+        };
         let moved = tensor.f_to_kind(self.kind).and_then(|t| t.f_to_device(self.device)).and_then(|t| t.f_contiguous());
         self.noted(moved)
+    }
+
+    /// The tensor itself, read if it waits on disk; `None` with the problem noted when it cannot be. After a first problem
+    /// nothing more is read: the model will not be.
+    fn brought(&self, name: &str, held: Held) -> Option<Tensor> {
+        if let Held::Here(tensor) = held {
+            return Some(tensor);
+        }
+        if self.problems.borrow().are_there() {
+            return None;
+        }
+        match self.reader.borrow_mut().as_mut()?(name) {
+            Ok(tensor) => Some(tensor),
+            Err(error) => {
+                let message = match &error {
+                    LoadError::Io { source, .. } => format!("{error}: {source}"),
+                    error => error.to_string(),
+                };
+                self.problems.borrow_mut().unreadable = Some(message);
+                None
+            }
+        }
     }
 
     fn noted(&self, result: Result<Tensor, TchError>) -> Tensor {
@@ -233,25 +272,6 @@ impl WeightStore {
             Tensor::new()
         })
     }
-}
-
-fn guess(error: &WeightsError, elsewhere: &[String]) -> Option<String> {
-    let text_missing = error.missing.iter().any(|name| name.starts_with(error.role.text_prefix()));
-    let other = error.role.other();
-    if text_missing && elsewhere.iter().any(|name| name.starts_with(other.text_prefix())) {
-        return Some(format!("is this a {other} checkpoint?"));
-    }
-    if error.misshaped.iter().any(|(name, ..)| name.ends_with("position_embedding")) {
-        return Some("is the image size another one? An explicit image_size interpolates the position table".into());
-    }
-    if !error.misshaped.is_empty() || !error.unexpected.is_empty() {
-        return Some("does config.json belong to these weights?".into());
-    }
-    error
-        .missing
-        .iter()
-        .all(|name| name.ends_with("_proj.weight") || name.starts_with("itm_head"))
-        .then(|| "was this model fine-tuned for retrieval?".into())
 }
 
 /// A place in the tree of names: `path.sub("encoder").sub("layers").at(3)`.

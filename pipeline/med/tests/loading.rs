@@ -4,11 +4,11 @@
 
 mod support;
 
-use std::{fs, path::Path};
+use std::{collections::HashMap, fs, path::Path};
 
 use capfilt_med::{
     BlipCaptioner, BlipFilter, LoadError, Method, Preset,
-    config::{MedConfig, VisionConfig},
+    config::MedConfig,
     vit::interpolate_positions,
     weights::{Role, WeightStore},
 };
@@ -72,19 +72,33 @@ fn a_pth_can_be_named_itself() {
 }
 
 #[test]
-fn a_checkpoint_without_config_tells_its_sizes_by_its_shapes() {
+fn an_original_checkpoint_without_config_tells_its_sizes_by_its_shapes() {
+    let (d, layers) = (128, 2);
+    let mut shapes: HashMap<String, Vec<i64>> = [
+        ("vision_model.embeddings.patch_embedding.weight", vec![192, 3, 16, 16]),
+        ("vision_model.embeddings.position_embedding", vec![1, 1 + 24 * 24, 192]),
+        ("text_encoder.embeddings.word_embeddings.weight", vec![30524, d]),
+        ("text_encoder.embeddings.position_embeddings.weight", vec![512, d]),
+        ("vision_proj.weight", vec![64, 192]),
+    ]
+    .map(|(name, shape)| (name.to_string(), shape))
+    .into();
+    for i in 0..layers {
+        shapes.insert(format!("vision_model.encoder.layers.{i}.mlp.fc1.weight"), vec![768, 192]);
+        shapes.insert(format!("text_encoder.encoder.layer.{i}.intermediate.dense.weight"), vec![512, d]);
+    }
+    let found = MedConfig::from_shapes(&shapes).unwrap();
+    assert_eq!((found.vision.num_attention_heads, found.text.num_attention_heads), (3, 2));
+    assert_eq!((found.vision.image_size, found.vision.patch_size, found.vision.num_hidden_layers), (384, 16, layers));
+    assert_eq!((found.text.vocab_size, found.text.bos_token_id, found.projection), (30524, 30522, 64));
+}
+
+#[test]
+fn an_original_checkpoint_whose_heads_nobody_can_tell_is_refused_without_config() {
     let copy = copy("filter-original");
-    let with: MedConfig = MedConfig::from_json(&fs::read_to_string(copy.path().join("config.json")).unwrap()).unwrap();
     fs::remove_file(copy.path().join("config.json")).unwrap();
-    let filter = load_filter(copy.path()).unwrap();
-    let without = filter.config();
-    // Heads are taken to be 64 wide, which these tiny models' are not.
-    let heads = VisionConfig { num_attention_heads: without.vision.num_attention_heads, ..with.vision.clone() };
-    assert_eq!(without.vision, heads);
-    assert_eq!(without.text.vocab_size, with.text.vocab_size);
-    assert_eq!(without.text.bos_token_id, with.text.bos_token_id);
-    assert_eq!(without.text.sep_token_id, with.text.sep_token_id);
-    assert_eq!(without.projection, with.projection);
+    let error = load_filter(copy.path()).err().expect("must be refused").to_string();
+    assert!(error.contains("no config.json") && error.contains("24 wide"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Where a model comes from: its data, its settings, its parents. It lies in the header of the weights themselves, so that
 //! a copied file still knows.
 
-use std::{fs::File, io::Read as _, path::Path};
+use std::{
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 use capfilt_schemas::settings::train::Task;
 use safetensors::tensor::Metadata;
@@ -9,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{error::TrainError, model_files::LINEAGE};
+
+/// The largest header of a safetensors file in bytes, as in the format's own library.
+const MAX_HEADER: u64 = 100_000_000;
 
 /// The format of what is written here.
 pub const VERSION: u32 = 1;
@@ -41,7 +48,7 @@ pub struct Data {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parent {
     pub path: String,
-    /// SHA-256 of its weights file.
+    /// SHA-256 of its weights: of the file, or of several one after the other, by name.
     pub sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,
@@ -60,7 +67,7 @@ impl Lineage {
         let mut prefix = [0; 8];
         file.read_exact(&mut prefix).map_err(io)?;
         let header = u64::from_le_bytes(prefix);
-        if header > length.saturating_sub(8) {
+        if header > length.saturating_sub(8) || header > MAX_HEADER {
             return Err(format("not a safetensors file, so it carries no lineage".into()));
         }
         let mut bytes = vec![0; header as usize];
@@ -96,24 +103,26 @@ impl Lineage {
 }
 
 impl Parent {
-    /// Describes the checkpoint in a folder or file.
+    /// Describes a checkpoint. `weights`: its file, or the index of several; `files`: those the tensors are in, by name.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn of(weights: &Path) -> Result<Self, TrainError> {
+    /// When one cannot be read.
+    pub fn of(weights: &Path, files: &[PathBuf]) -> Result<Self, TrainError> {
         use sha2::{Digest as _, Sha256};
-        let io = |source| TrainError::Io { what: "read", path: weights.to_path_buf(), source };
         let mut digest = Sha256::new();
-        let mut file = File::open(weights).map_err(io)?;
         let mut buffer = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut buffer).map_err(io)? {
-                0 => break,
-                n => digest.update(&buffer[..n]),
+        for path in files {
+            let io = |source| TrainError::Io { what: "read", path: path.clone(), source };
+            let mut file = File::open(path).map_err(io)?;
+            loop {
+                match file.read(&mut buffer).map_err(io)? {
+                    0 => break,
+                    n => digest.update(&buffer[..n]),
+                }
             }
         }
-        let is_safetensors = weights.extension().is_some_and(|extension| extension == "safetensors");
-        let lineage = if is_safetensors { Lineage::read(weights)? } else { None };
+        let is_safetensors = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
+        let lineage = files.first().filter(is_safetensors).map(|path| Lineage::read(path)).transpose()?.flatten();
         Ok(Self { path: weights.display().to_string(), sha256: hex::encode(digest.finalize()), lineage })
     }
 }

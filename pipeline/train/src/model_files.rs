@@ -1,8 +1,12 @@
-//! A model as others load it: Hugging Face's layout for filter and captioner, the original's names for pre-training.
+//! A model as others load it: Hugging Face's layout and names, for pre-training too.
+//!
+//! No class of transformers has all that pre-training trains. Its folder loads as `BlipForImageTextRetrieval`, which the
+//! config names, and as `BlipForConditionalGeneration`: either finds all its tensors, and reports those of the other's text
+//! tower, and the temperature, as unexpected.
 
 use std::{collections::HashMap, fs, path::Path};
 
-use capfilt_med::{checkpoint::original_name, config::MedConfig, preprocess::Normalisation};
+use capfilt_med::{config::MedConfig, preprocess::Normalisation};
 use capfilt_schemas::settings::train::Task;
 use serde_json::{Value, json};
 use tch::{Kind, TchError, Tensor};
@@ -52,31 +56,16 @@ fn weights(parameters: &Parameters, task: Task, kind: Kind) -> Result<Vec<(Strin
     let vector = parameters.vector().f_detach()?;
     let mut named: Vec<(String, Tensor)> = parameters.layout.named(&vector)?.into_iter().collect();
     if task == Task::Pretrain {
-        add_tied(&mut named);
-        named = named.into_iter().map(|(name, tensor)| (original_name(&name), tensor)).collect();
         named.push(("temp".to_owned(), vector.f_narrow(0, 0, 1)?.f_squeeze()?));
     }
     named.sort_by(|a, b| a.0.cmp(&b.0));
     named.into_iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(kind)?))).collect()
 }
 
-/// The original's files have the head's tied tensors under their own names too.
-fn add_tied(named: &mut Vec<(String, Tensor)>) {
-    let pairs = [
-        ("text_decoder.bert.embeddings.word_embeddings.weight", "text_decoder.cls.predictions.decoder.weight"),
-        ("text_decoder.cls.predictions.bias", "text_decoder.cls.predictions.decoder.bias"),
-    ];
-    for (from, to) in pairs {
-        let found = named.iter().find(|(name, _)| name == from).map(|(_, tensor)| tensor.shallow_clone());
-        named.extend(found.map(|tensor| (to.to_owned(), tensor)));
-    }
-}
-
 fn config(about: &Description<'_>, kind: Kind) -> Value {
     let (vision, text) = (&about.config.vision, &about.config.text);
     let architecture = match about.task {
-        Task::Pretrain => "BlipModel",
-        Task::Filter => "BlipForImageTextRetrieval",
+        Task::Pretrain | Task::Filter => "BlipForImageTextRetrieval",
         Task::Captioner => "BlipForConditionalGeneration",
     };
     let dtype = match kind {
@@ -136,6 +125,7 @@ fn config(about: &Description<'_>, kind: Kind) -> Value {
 
 fn preprocessor(about: &Description<'_>) -> Value {
     let side = about.config.vision.image_size;
+    let factor = about.normalisation.factor;
     json!({
         "image_processor_type": "BlipImageProcessor",
         "do_convert_rgb": true,
@@ -145,7 +135,7 @@ fn preprocessor(about: &Description<'_>) -> Value {
         "image_mean": about.normalisation.mean,
         "image_std": about.normalisation.std,
         "resample": 3,
-        "rescale_factor": 1.0 / 255.0,
+        "rescale_factor": factor,
         "size": { "height": side, "width": side },
     })
 }

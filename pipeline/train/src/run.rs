@@ -159,7 +159,7 @@ impl<'a> Run<'a> {
         let steps = u64::from(run.epochs) * steps_per_epoch;
         let steps = if run.max_steps > 0 { steps.min(run.max_steps) } else { steps };
         let side = learner.parts.config.vision.image_size as usize;
-        let parent = parent(start.weights_path())?;
+        let parent = parent(start.weights_paths())?;
         Ok(Self {
             task,
             settings,
@@ -391,8 +391,8 @@ fn kind(precision: Precision) -> Kind {
     }
 }
 
-fn parent(weights: Option<&Path>) -> Result<Option<Box<Parent>>, TrainError> {
-    weights.map(|path| Parent::of(path).map(Box::new)).transpose()
+fn parent(weights: Option<(&Path, Vec<PathBuf>)>) -> Result<Option<Box<Parent>>, TrainError> {
+    weights.map(|(path, files)| Parent::of(path, &files).map(Box::new)).transpose()
 }
 
 /// The random numbers of a batch are named by its place in the run, so that a resumed run draws the same.

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use capfilt_med::{
-    checkpoint::{Checkpoint, vision_name},
+    checkpoint::Checkpoint,
     config::{MedConfig, TextConfig, VisionConfig},
+    names::{unwrapped, vision_name},
     preprocess::Normalisation,
-    tensor_file::TensorFile,
     tokens::BertTokens,
     vit::stretch_positions,
+    weight_files::WeightFiles,
 };
 use capfilt_schemas::settings::train::{Model, Sizes};
 use tch::{Device, Kind, Tensor};
@@ -34,8 +35,8 @@ pub struct Start {
     /// Height of the waves added to the image's places.
     waves: f64,
     checkpoint: Option<Checkpoint>,
-    vision: Option<(PathBuf, TensorFile)>,
-    text: Option<(PathBuf, TensorFile)>,
+    vision: Option<WeightFiles>,
+    text: Option<WeightFiles>,
 }
 
 impl Start {
@@ -79,12 +80,7 @@ impl Start {
         let tokens = BertTokens::open(&tokenizer, &config.text)?;
         (config.text.sep_token_id, config.text.pad_token_id) = (tokens.sep(), tokens.pad());
         checked(&config)?;
-        let open = |path: &str| -> Result<Option<(PathBuf, TensorFile)>, TrainError> {
-            if path.is_empty() {
-                return Ok(None);
-            }
-            Ok(Some((PathBuf::from(path), TensorFile::open(Path::new(path))?)))
-        };
+        let open = |path: &str| (!path.is_empty()).then(|| WeightFiles::open(Path::new(path))).transpose();
         let (vision, text) = (open(&model.vision_weights)?, open(&model.text_weights)?);
         let normalisation = Normalisation::default();
         let (waves, drawn) = (model.waves, Vec::new());
@@ -108,9 +104,9 @@ impl Start {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// The file of the checkpoint it starts from.
-    pub fn weights_path(&self) -> Option<&Path> {
-        self.checkpoint.as_ref().map(Checkpoint::weights_path)
+    /// The file of the checkpoint it starts from (or the index of several), and every file its weights are in.
+    pub fn weights_paths(&self) -> Option<(&Path, Vec<PathBuf>)> {
+        self.checkpoint.as_ref().map(|checkpoint| (checkpoint.weights_path(), checkpoint.weights_paths()))
     }
 
     fn temperature(&mut self) -> Result<Tensor, TrainError> {
@@ -168,12 +164,12 @@ impl Start {
             }
             return Ok(None);
         }
-        if let (Some(rest), Some((_, file))) = (name.strip_prefix("vision_model."), &mut self.vision) {
-            let stored = file.shapes().into_keys().find(|stored| of_vision(stored) == rest);
+        if let (Some(rest), Some(file)) = (name.strip_prefix("vision_model."), &mut self.vision) {
+            let stored = file.names().find(|stored| of_vision(stored) == rest).cloned();
             return Ok(stored.map(|stored| file.read(&stored)).transpose()?);
         }
-        if let (Some(names), Some((_, file))) = (bert_names(name), &mut self.text) {
-            let stored = names.into_iter().find(|stored| file.holds(stored));
+        if let (Some(names), Some(file)) = (bert_names(name), &mut self.text) {
+            let stored = names.iter().find_map(|name| file.names().find(|stored| unwrapped(stored) == *name).cloned());
             return Ok(stored.map(|stored| file.read(&stored)).transpose()?);
         }
         Ok(None)
@@ -195,9 +191,10 @@ fn other_tower_s(name: &str) -> String {
 
 /// A vision tower's tensor by its name within the tower, from the names of timm, of BLIP's original files or of Hugging Face's.
 fn of_vision(stored: &str) -> String {
-    match stored.strip_prefix("vision_model.") {
+    let own = unwrapped(stored);
+    match own.strip_prefix("vision_model.") {
         Some(rest) => rest.to_owned(),
-        None => vision_name(stored.strip_prefix("visual_encoder.").unwrap_or(stored)),
+        None => vision_name(own.strip_prefix("visual_encoder.").unwrap_or(&own)),
     }
 }
 

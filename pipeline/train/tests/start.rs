@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use capfilt_med::checkpoint::original_name;
+use capfilt_med::names::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
 use capfilt_train::{parameters::Layout, start::Start, towers::Parts};
 use std::path::Path;
@@ -175,7 +175,8 @@ fn a_blip_s_vision_tower_is_a_start_for_another_whatever_its_names() {
     let mut start = Start::open(&model, &sizes()).unwrap();
     let layout = layout(&start);
     let first = layout.named(&start.weights(&layout, 1).unwrap()).unwrap();
-    for names in [str::to_owned, original_name] {
+    let behind_a_wrapper = |name: &str| format!("module._orig_mod.{}", original_name(name));
+    for names in [str::to_owned as fn(&str) -> String, original_name, behind_a_wrapper] {
         let stored: Vec<_> = first.iter().map(|(name, tensor)| (names(name), tensor.shallow_clone())).collect();
         save(&stored, &model.vision_weights);
         let second = Start::open(&model, &sizes()).unwrap().weights(&layout, 2).unwrap();
