@@ -3,13 +3,13 @@
 
 usage: feature_matrix.py SEED OUT
 
-For `name` there is `OUT/images/name`, and `OUT/pillow/name.raw`, the bytes of `convert("RGB")`; `index.tsv` has a line
-`name, width, height` per image, or `name, error, message`. The writers are of this file, so that they can say what no encoder
+For `name` there is `OUT/images/name`, and `OUT/pillow/name.raw`, the bytes of `convert("RGB")`; with an EXIF orientation also
+`name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or `name, error, message`. The writers are of this file, so that they can say what no encoder
 says; only the compressions of JPEG, WebP and fax are Pillow's and libtiff's. Everything follows from the seed.
 """
 import io, itertools, pathlib, random, struct, sys, warnings, zlib
 
-from PIL import Image, features
+from PIL import Image, ImageOps
 
 le16, le32, be32 = struct.Struct("<H").pack, struct.Struct("<I").pack, struct.Struct(">I").pack
 
@@ -196,6 +196,9 @@ def png(r, kind, bits, interlaced, extra="", colours=None):
     if "61" in extra:
         palette += b"\x07"
     before = chunk(b"PLTE", palette) if palette else b""
+    if "exif" in extra:
+        exif = chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1" + bytes([0, r.randint(1, 8), 0, 0]) + bytes(4))
+        before, idat = (before, idat + exif) if "after" in extra else (before + exif, idat)
     if "trns" in extra:
         before += chunk(b"tRNS", {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: r.randbytes(max(1, len(palette) // 6))}[kind])
     if "iccp" in extra:
@@ -218,6 +221,8 @@ def pngs(r):
             if "trns" in extra and kind in (4, 6):
                 continue
             yield f"{kind}-{bits}-{interlaced}-{extra}.png", png(r, kind, bits, interlaced, extra)
+    for kind, after in itertools.product((0, 2, 3, 6), ("", "-after") * 3):
+        yield f"exif{after}-{kind}.png", png(r, kind, 8, r.random() < 0.5, f"exif{after}")
     for bits, colours, extra in ((8, 20, "61"), (8, 20, "past"), (4, 3, "past"), (8, 256, "61"), (8, 300, ""), (2, 4, "61 trns")):
         yield f"palette-{bits}-{colours}-{extra}.png", png(r, 3, bits, False, extra, colours)
 
@@ -467,8 +472,8 @@ def jpegs(r):
     yield "fill-bytes.jpg", data[:at] + b"\xff\xff\xff" + data[at:]
     yield "comments.jpg", data[:2] + b"\xff\xfe\0\2" * 50 + data[2:] + b"after the end"
     exif = Image.Exif()
-    exif[0x112] = 6
-    yield "exif.jpg", saved(picture(r), "JPEG", exif=exif)
+    for exif[0x112] in range(1, 9):
+        yield f"exif-{exif[0x112]}.jpg", saved(picture(r), "JPEG", exif=exif)
     for dimensions in ((1, 1), (2000, 1), (1, 2000), (7, 500), (500, 2)):
         for subsampling, progressive in itertools.product(("4:4:4", "4:2:2", "4:2:0"), (False, True)):
             yield f"{dimensions[0]}x{dimensions[1]}-{subsampling.replace(':', '')}-{progressive}.jpg", saved(picture(r, "RGB", dimensions), "JPEG", subsampling=subsampling, progressive=progressive)
@@ -513,7 +518,9 @@ def webps(r):
     for dimensions in ((1, 1), (2, 1), (1, 400), (400, 1), (17, 33)):
         for lossless in (False, True):
             yield f"{dimensions[0]}x{dimensions[1]}-{lossless}.webp", saved(picture(r, "RGB", dimensions), "WEBP", lossless=lossless)
-    yield "exif.webp", saved(picture(r), "WEBP", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\6\0\0\0\0\0\0\0")
+    exif = Image.Exif()
+    for exif[0x112], lossless in itertools.product(range(1, 9), (False, True)):
+        yield f"exif-{exif[0x112]}-{lossless}.webp", saved(picture(r), "WEBP", lossless=lossless, exif=exif)
     frames = [picture(r, "RGBA", (20, 30)) for _ in range(3)]
     yield "animated.webp", saved(frames[0], "WEBP", save_all=True, append_images=frames[1:])
 
@@ -538,5 +545,8 @@ if __name__ == "__main__":
             lines.append(f"{name}\terror\t{type(error).__name__}: {error}".replace("\n", " "))
             continue
         (out / "pillow" / f"{name}.raw").write_bytes(image.tobytes())
+        if "exif" in name:
+            turned = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+            (out / "pillow" / f"{name}.turned.raw").write_bytes(turned.tobytes())
         lines.append(f"{name}\t{image.width}\t{image.height}")
     (out / "index.tsv").write_text("".join(line + "\n" for line in lines))

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
-use weezl::{LzwStatus, decode::Configuration, decode::Decoder};
+use weezl::{LzwError, LzwStatus, decode::Configuration, decode::Decoder};
 
 /// Steps of the decoder that neither take nor give a byte: it may still consume some codes that it has read
 /// before.
@@ -12,18 +12,20 @@ pub(super) struct Lzw<'a> {
     stored: Cow<'a, [u8]>,
     at: usize,
     decoder: Decoder,
+    /// A code that cannot be: nothing after it is read, since the decoder would begin afresh there.
+    failure: Option<LzwError>,
 }
 
 impl<'a> Lzw<'a> {
     pub(super) fn new(stored: Cow<'a, [u8]>, form: Configuration) -> Self {
-        Self { stored, at: 0, decoder: form.with_yield_on_full_buffer(true).build() }
+        Self { stored, at: 0, decoder: form.with_yield_on_full_buffer(true).build(), failure: None }
     }
 }
 
 impl Read for Lzw<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let (mut written, mut idle) = (0, 0);
-        while written < into.len() && idle < MOST_IDLE_STEPS {
+        while written < into.len() && idle < MOST_IDLE_STEPS && self.failure.is_none() {
             let step = self.decoder.decode_bytes(&self.stored[self.at..], &mut into[written..]);
             self.at += step.consumed_in;
             written += step.consumed_out;
@@ -32,11 +34,13 @@ impl Read for Lzw<'_> {
                 // "No progress" is also said where bytes were written from codes that had been read before.
                 Ok(LzwStatus::Ok | LzwStatus::NoProgress) => {}
                 Ok(LzwStatus::Done) => break,
-                // What came before is handed out; the error comes again if more is wanted.
-                Err(_) if written > 0 => break,
-                Err(error) => return Err(io::Error::other(error)),
+                Err(error) => self.failure = Some(error),
             }
         }
-        Ok(written)
+        // What came before an error is handed out first.
+        match &self.failure {
+            Some(error) if written == 0 && !into.is_empty() => Err(io::Error::other(error.to_string())),
+            _ => Ok(written),
+        }
     }
 }

@@ -37,7 +37,9 @@ impl<'a> Png<'a> {
                 b"IHDR" | b"PLTE" | b"fcTL" if data.is_none() && !chunk.is_whole() => {
                     return Err(undecodable("the checksum of a chunk before the pixels is wrong"));
                 }
-                b"PLTE" if data.is_none() => palette = Some(chunk.data.as_chunks().0.to_vec()),
+                b"PLTE" if data.is_none() => {
+                    palette = Some(chunk.data.as_chunks().0.iter().copied().take(256).collect())
+                }
                 b"fcTL" if data.is_none() && !is_whole_frame(chunk.data, head) => {
                     return Err(ImageSkip::Unsupported("an animated PNG whose first frame is a part of it".to_owned()));
                 }

@@ -14,7 +14,7 @@ use compression::{Compression, Strip};
 use directory::{Directory, tag};
 use image::metadata::Orientation;
 use meaning::Meaning;
-use std::io::Read;
+use std::io::{self, ErrorKind, Read};
 
 /// The widest tile in pixels: a row of one is held.
 const WIDEST_TILE: usize = 1 << 20;
@@ -119,13 +119,13 @@ impl<'a> Tiff<'a> {
         let sample_bytes = self.meaning.layout.bits_per_sample() / 8;
         row.resize(self.meaning.layout.row_bytes(width), 0);
         if let [only] = planes {
-            only.read_exact(row).map_err(|error| undecodable(&error.to_string()))?;
+            only.read_exact(row).map_err(unreadable)?;
             self.compression.undo_prediction(&self.meaning, row);
             return Ok(());
         }
         let (stride, mut one) = (sample_bytes * planes.len(), vec![0; width * sample_bytes]);
         for (plane, reader) in planes.iter_mut().enumerate() {
-            reader.read_exact(&mut one).map_err(|error| undecodable(&error.to_string()))?;
+            reader.read_exact(&mut one).map_err(unreadable)?;
             self.compression.undo_prediction(&self.meaning, &mut one);
             for (to, from) in row.chunks_exact_mut(stride).zip(one.chunks_exact(sample_bytes)) {
                 to[plane * sample_bytes..][..sample_bytes].copy_from_slice(from);
@@ -144,12 +144,12 @@ impl Picture for Tiff<'_> {
         let is_turned = self.orientation != Orientation::NoTransforms;
         let image = turn::peak_bytes(self.width, self.height, is_turned);
         let samples = self.meaning.layout.samples_per_pixel as u64;
-        let tile = self.grid.width as u64 * self.grid.height as u64;
-        let decoded = self.compression.bytes_per_sample_held() * samples * tile;
+        let tile = (self.grid.width as u64).saturating_mul(self.grid.height as u64);
+        let decoded = tile.saturating_mul(self.compression.bytes_per_sample_held() * samples);
         let row = 4 * self.meaning.layout.row_bytes(self.grid.width) as u64;
         let longest = self.pieces.iter().map(|(_, length)| length.unwrap_or(self.bytes.len() as u64)).max();
         let stored = longest.unwrap_or(0).min(self.bytes.len() as u64) * self.meaning.planes() as u64;
-        image + decoded + row + stored + 16 * self.pieces.len() as u64 + (1 << 20)
+        (image + row + stored + 16 * self.pieces.len() as u64 + (1 << 20)).saturating_add(decoded)
     }
 
     fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
@@ -194,6 +194,13 @@ fn grid(directory: &Directory, width: usize, height: usize) -> Result<(Grid, u16
 fn orientation(directory: &Directory) -> Orientation {
     let said = directory.number(tag::ORIENTATION).and_then(|said| u8::try_from(said).ok());
     said.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
+}
+
+fn unreadable(error: io::Error) -> ImageSkip {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => undecodable("the file is truncated, or has fewer pixels than it says"),
+        _ => undecodable(&error.to_string()),
+    }
 }
 
 fn undecodable(what: &str) -> ImageSkip {
