@@ -16,6 +16,7 @@ mod cluster;
 mod cluster_access;
 mod cluster_members;
 mod cluster_servers;
+mod columns;
 mod demo;
 mod demo_world;
 mod eval;

@@ -4,6 +4,7 @@ mod bucket;
 mod commits;
 mod create;
 mod error;
+pub mod footer;
 mod listing;
 pub mod models;
 mod patient;

@@ -1,6 +1,9 @@
 //! A pinned object as the Parquet reader wants it.
 
-use crate::{BucketError, PinnedObject};
+use crate::{
+    BucketError, PinnedObject,
+    footer::{Footer, FooterFirst},
+};
 use bytes::Bytes;
 use futures::{FutureExt as _, future::BoxFuture};
 use parquet::{
@@ -10,8 +13,15 @@ use parquet::{
 };
 use std::{ops::Range, sync::Arc};
 
-/// Read with the first request; the footers of image files are nearly always smaller, so one request does.
-const FOOTER_BYTES: usize = 64 << 10;
+impl PinnedObject {
+    /// The file's footer, once it has proved to be one that can be decoded.
+    ///
+    /// # Errors
+    /// As for the reads below.
+    pub async fn footer(&self) -> Result<Footer> {
+        Footer::read(self).await
+    }
+}
 
 /// A failed read is a [`ParquetError::External`] that holds a [`BucketError`], so that callers can tell the store's
 /// fault from the file's.
@@ -29,10 +39,10 @@ impl AsyncFileReader for PinnedObject {
         options: Option<&'a ArrowReaderOptions>,
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>>> {
         async move {
-            let bytes = self.bytes;
-            let reader =
-                ParquetMetaDataReader::new().with_arrow_reader_options(options).with_prefetch_hint(Some(FOOTER_BYTES));
-            Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
+            let footer = self.footer().await?;
+            let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
+            let fetch = FooterFirst { footer: &footer, object: self };
+            Ok(Arc::new(reader.load_and_finish(fetch, self.bytes).await?))
         }
         .boxed()
     }

@@ -5,9 +5,14 @@ use capfilt_schemas::{
     predicate::{Literal, Predicate},
     settings::Input,
 };
+use std::collections::HashSet;
 
 /// From this likeness on (Jaro-Winkler, 1 is the same) a name is taken for a misspelling of another.
 const ALIKE: f64 = 0.7;
+
+/// Levels of a column that passes through. Arrow's own description of a table's schema, which the pairs table has, is
+/// refused by Arrow's readers in every language from about 64 on.
+const PASSTHROUGH_LEVELS: usize = 50;
 
 /// The columns a job needs of every file.
 #[derive(Debug, Clone)]
@@ -40,7 +45,7 @@ impl Wanted {
     }
 
     /// Whether a file with this schema can be cleaned; else why not, and what to do about it.
-    pub fn fit(&self, schema: &Schema) -> Result<Fit, String> {
+    pub fn fit(&self, schema: &Schema, encrypted: &[String]) -> Result<Fit, String> {
         let image = found(schema, "input.image", &self.image)?;
         if !is_image(image) {
             let expected = "bytes, text (a path below input.url) or a struct with bytes and path";
@@ -51,20 +56,84 @@ impl Wanted {
             return Err(wrong_type("input.text", &self.text, text, "text"));
         }
         for name in &self.copied {
-            found(schema, "input.passthrough", name)?;
+            let levels = levels(found(schema, "input.passthrough", name)?);
+            if levels > PASSTHROUGH_LEVELS {
+                return Err(format!(
+                    "column `{name}` is nested {levels} levels deep, and many readers of Parquet stop at 64; \
+                     input.passthrough takes columns of up to {PASSTHROUGH_LEVELS}"
+                ));
+            }
         }
         for (name, literal) in &self.compared {
             let kind = found(schema, "input.where", name)?;
-            // A column of nulls alone has no type to speak of; comparing it selects nothing.
-            if let Some(literal) = literal.as_ref().filter(|literal| !literal.fits(kind) && kind != &DataType::Null) {
-                return Err(format!("column `{name}` is {kind}, but input.where compares it with {literal}"));
+            if let Some(Err(problem)) = literal.as_ref().map(|literal| literal.against(kind)) {
+                return Err(format!("column `{name}` {problem}"));
             }
         }
         let key = type_of(schema, &self.key);
         if let Some(key) = key.filter(|key| !is_text(key) && !key.is_integer()) {
             return Err(wrong_type("input.key", &self.key, key, "text or an integer"));
         }
+        self.each_once_and_readable(schema, encrypted)?;
         Ok(Fit { has_key: key.is_some() })
+    }
+
+    /// Every column that is read, with the setting that names it.
+    fn read(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = [("input.image", &self.image), ("input.text", &self.text), ("input.key", &self.key)];
+        let compared = self.compared.iter().map(|(name, _)| ("input.where", name));
+        let copied = self.copied.iter().map(|name| ("input.passthrough", name));
+        named.into_iter().chain(compared).chain(copied).map(|(setting, name)| (setting, name.as_str()))
+    }
+
+    fn each_once_and_readable(&self, schema: &Schema, encrypted: &[String]) -> Result<(), String> {
+        for (setting, name) in self.read() {
+            let called_so = schema.fields().iter().filter(|field| field.name() == name);
+            let fields: Vec<_> = called_so.collect();
+            if fields.len() > 1 {
+                let times = fields.len();
+                return Err(format!(
+                    "there are {times} columns called `{name}` ({setting}), and the file does not say which is meant; \
+                     rename or drop all but one"
+                ));
+            }
+            if let Some(twice) = fields.first().and_then(|field| field_twice(field.data_type())) {
+                return Err(format!(
+                    "column `{name}` ({setting}) has several fields called `{twice}`; rename or drop all but one"
+                ));
+            }
+            if encrypted.iter().any(|column| column == name) {
+                return Err(format!(
+                    "column `{name}` ({setting}) is encrypted; write the file without encryption for this column"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name that two fields of one struct share, anywhere within a type.
+fn field_twice(kind: &DataType) -> Option<&str> {
+    let fields = match kind {
+        DataType::Struct(fields) => fields.iter().collect(),
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => vec![field],
+        DataType::Map(field, _) => vec![field],
+        _ => vec![],
+    };
+    let mut seen = HashSet::new();
+    let here = fields.iter().map(|field| field.name().as_str()).find(|name| !seen.insert(*name));
+    here.or_else(|| fields.iter().find_map(|field| field_twice(field.data_type())))
+}
+
+/// Levels of structs, lists and maps within each other, with the leaf's.
+fn levels(kind: &DataType) -> usize {
+    1 + match kind {
+        DataType::Struct(fields) => fields.iter().map(|field| levels(field.data_type())).max().unwrap_or(0),
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            levels(field.data_type())
+        }
+        DataType::Map(field, _) => levels(field.data_type()),
+        _ => 0,
     }
 }
 
@@ -87,12 +156,13 @@ fn wrong_type(setting: &str, name: &str, kind: &DataType, expected: &str) -> Str
     format!("column `{name}` is {kind}, expected {expected}; is {setting} the right column?")
 }
 
+/// A column of type Null has no values, whatever it was meant for: that is no fault of the file.
 fn is_bytes(kind: &DataType) -> bool {
-    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+    matches!(kind, DataType::Null | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
 fn is_text(kind: &DataType) -> bool {
-    matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+    matches!(kind, DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 
 fn is_image(kind: &DataType) -> bool {
@@ -125,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_missing_column_is_named_with_those_there_are_and_the_nearest() {
-        let error = wanted().fit(&schema(&[("jpg", DataType::Binary), ("captoin", DataType::Utf8)])).unwrap_err();
+        let error = wanted().fit(&schema(&[("jpg", DataType::Binary), ("captoin", DataType::Utf8)]), &[]).unwrap_err();
         assert!(
             error.contains("`caption`") && error.contains("jpg, captoin") && error.contains("= \"captoin\""),
             "{error}"
@@ -135,11 +205,11 @@ mod tests {
     #[test]
     fn a_column_of_a_type_no_worker_reads_is_refused() {
         let base = [("jpg", DataType::Binary), ("caption", DataType::Utf8View), ("width", DataType::Int32)];
-        assert_eq!(wanted().fit(&schema(&base)), Ok(Fit { has_key: false }));
+        assert_eq!(wanted().fit(&schema(&base), &[]), Ok(Fit { has_key: false }));
         for (at, kind) in [(0, DataType::Int32), (1, DataType::Float64), (2, DataType::Utf8)] {
             let mut columns = base.clone();
             columns[at].1 = kind;
-            let error = wanted().fit(&schema(&columns)).unwrap_err();
+            let error = wanted().fit(&schema(&columns), &[]).unwrap_err();
             assert!(error.contains("expected") || error.contains("compares it with 256"), "{error}");
         }
         let image = DataType::Struct(
@@ -147,10 +217,10 @@ mod tests {
         );
         assert!(
             wanted()
-                .fit(&schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)]))
+                .fit(&schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)]), &[])
                 .is_ok()
         );
         let no_image = DataType::Struct(vec![Field::new("x", DataType::Binary, true)].into());
-        assert!(wanted().fit(&schema(&[("jpg", no_image), base[1].clone(), base[2].clone()])).is_err());
+        assert!(wanted().fit(&schema(&[("jpg", no_image), base[1].clone(), base[2].clone()]), &[]).is_err());
     }
 }

@@ -2,18 +2,20 @@
 
 use crate::{PlanError, cut::RowGroup, faults::fault_of_file};
 use arrow::datatypes::Schema;
-use capfilt_bucket::{PinnedObject, Place};
+use capfilt_bucket::{PinnedObject, Place, footer};
 use capfilt_schemas::plan::InputFile;
 use parquet::{
-    arrow::{async_reader::AsyncFileReader as _, parquet_to_arrow_schema},
     errors::ParquetError,
     file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
 };
+use std::sync::Arc;
 
 /// What a plan needs of a footer.
 #[derive(Debug)]
 pub struct Footer {
     pub schema: Schema,
+    /// Names of the columns of which some pages are encrypted.
+    pub encrypted: Vec<String>,
     pub groups: Vec<RowGroup>,
 }
 
@@ -22,8 +24,8 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
     if file.bytes == 0 {
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
     }
-    let loaded = PinnedObject::new(input, file).get_metadata(None).await;
-    match loaded.and_then(|metadata| describe(&metadata, file.bytes)).map_err(fault_of_file) {
+    let read = PinnedObject::new(input, file).footer().await;
+    match read.and_then(|footer| describe(&footer, file.bytes)).map_err(fault_of_file) {
         Ok(footer) => Ok(Ok(footer)),
         Err(Ok(fault)) => Ok(Err(fault)),
         Err(Err(error)) if error.is_changed() || error.is_not_found() => Err(PlanError::Moving(file.path.clone())),
@@ -31,18 +33,18 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
     }
 }
 
-fn describe(metadata: &ParquetMetaData, file_bytes: u64) -> Result<Footer, ParquetError> {
-    let file = metadata.file_metadata();
-    // Types come from Parquet alone, as for the reader of the rows: that a writer's Arrow library had a dictionary is its
-    // own business.
-    let schema = parquet_to_arrow_schema(file.schema_descr(), None)?;
+fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetError> {
+    let schema = footer::promised(footer.schema())?;
+    let encrypted = footer.encrypted_columns().into_iter().map(str::to_owned).collect();
+    let metadata: ParquetMetaData = footer.decode(Arc::clone(footer.schema()))?;
     let group = |group: &RowGroupMetaData| {
         let negative = |_| ParquetError::General(format!("a row group says it has {} rows", group.num_rows()));
         let rows = u64::try_from(group.num_rows()).map_err(negative)?;
         let bytes = group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
         Ok(RowGroup { rows, bytes })
     };
-    Ok(Footer { schema, groups: metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()? })
+    let groups = metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()?;
+    Ok(Footer { schema, encrypted, groups })
 }
 
 /// Length of a column chunk, which must lie within the file: the reader of the rows takes the footer's word for it.

@@ -88,7 +88,7 @@ pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError>
 
 async fn one_file(input: &Place, file: &InputFile, wanted: &Wanted, rows_wanted: u64) -> Result<Planned, PlanError> {
     let fitting = footer::read(input, file).await?.and_then(|footer| {
-        let fit = wanted.fit(&footer.schema)?;
+        let fit = wanted.fit(&footer.schema, &footer.encrypted)?;
         Ok((fit, footer.groups))
     });
     Ok(match fitting {

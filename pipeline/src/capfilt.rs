@@ -187,7 +187,11 @@ fn pixels<'a>(side: usize, images: impl ExactSizeIterator<Item = &'a [u8]>) -> P
 
 fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
     match skip {
-        Skip::For { status, detail } => LedgerRow { status: *status, detail: detail.clone(), ..unjudged(file, row) },
+        Skip::For { status, detail } => {
+            let row = unjudged(file, row);
+            let told = [detail.clone(), row.detail.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            LedgerRow { status: *status, detail: Some(told).filter(|told| !told.is_empty()), ..row }
+        }
         Skip::Settled(earlier) => (**earlier).clone(),
     }
 }
@@ -207,6 +211,6 @@ fn unjudged(file: &str, row: &Prepared) -> LedgerRow {
         web_score: None,
         synthetic: Vec::new(),
         control_itm: None,
-        detail: None,
+        detail: row.sample.note.clone(),
     }
 }

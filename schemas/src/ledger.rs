@@ -30,7 +30,7 @@ pub struct LedgerRow {
     pub synthetic: Vec<SyntheticText>,
     /// P(match) of this image and the text of another row: the negative control.
     pub control_itm: Option<f32>,
-    /// Why the row was not judged, for people.
+    /// Why the row was not judged, and what of it could not be read and counts as null; for people.
     pub detail: Option<String>,
 }
 

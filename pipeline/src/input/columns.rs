@@ -1,10 +1,13 @@
 //! Cells of the job's columns, whatever Parquet type they come in.
 
-use super::TextInput;
+use super::{
+    TextInput,
+    restore::{Places, restore},
+};
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StructArray},
     compute::cast,
-    datatypes::DataType,
+    datatypes::{DataType, Fields},
 };
 use bytes::Bytes;
 
@@ -25,15 +28,26 @@ fn wrong_type(column: &str, found: &DataType, expected: &str) -> ColumnError {
     ColumnError { column: column.to_owned(), problem: format!("is {found}, expected {expected}") }
 }
 
+/// Row names and paths.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub names: Vec<Option<String>>,
+    /// Rows whose name is no text.
+    pub lost: Places,
+}
+
 /// Row names as text; numbers are written out.
-pub(super) fn keys(column: &str, array: &ArrayRef) -> Result<Vec<Option<String>>, ColumnError> {
-    let text = cast(array, &DataType::Utf8).map_err(|_| wrong_type(column, array.data_type(), "text or a number"))?;
-    Ok(text.as_string::<i32>().iter().map(|key| key.map(str::to_owned)).collect())
+pub(super) fn names(column: &str, stored: &ArrayRef, promised: &DataType) -> Result<Names, ColumnError> {
+    let fail = |_| wrong_type(column, promised, "text or a number");
+    let restored = restore(stored, promised).map_err(fail)?;
+    let text = cast(&restored.array, &DataType::Utf8).map_err(fail)?;
+    let names = text.as_string::<i32>().iter().map(|name| name.map(str::to_owned)).collect();
+    Ok(Names { names, lost: restored.lost })
 }
 
 /// Web texts; bytes that are not UTF-8 stay bytes.
-pub(super) fn texts(column: &str, array: &ArrayRef) -> Result<Vec<TextInput>, ColumnError> {
-    let cells = byte_cells(column, array, "text")?;
+pub(super) fn texts(column: &str, stored: &ArrayRef) -> Result<Vec<TextInput>, ColumnError> {
+    let cells = byte_cells(column, stored, "text")?;
     let text = |cell: Option<Bytes>| match cell {
         None => TextInput::Missing,
         Some(bytes) => match std::str::from_utf8(&bytes) {
@@ -48,47 +62,74 @@ pub(super) fn texts(column: &str, array: &ArrayRef) -> Result<Vec<TextInput>, Co
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ImageCell {
     Nothing,
-    Bytes { bytes: Bytes, path: Option<String> },
+    Bytes {
+        bytes: Bytes,
+        path: Option<String>,
+    },
     Path(String),
+    /// A path that is no text, so that nothing can be asked for.
+    NoPath,
+}
+
+/// Image cells, and the rows whose path is no text.
+#[derive(Debug)]
+pub(super) struct Images {
+    pub cells: Vec<ImageCell>,
+    pub lost: Places,
 }
 
 /// Image cells: bytes, Hugging Face's struct{bytes, path}, or paths.
-pub(super) fn images(column: &str, array: &ArrayRef) -> Result<Vec<ImageCell>, ColumnError> {
-    match array.data_type() {
-        DataType::Struct(_) => images_of_struct(column, array.as_struct()),
+pub(super) fn images(column: &str, stored: &ArrayRef, promised: &DataType) -> Result<Images, ColumnError> {
+    match promised {
+        DataType::Struct(fields) => images_of_struct(column, stored.as_struct(), fields),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
-            Ok(keys(column, array)?.into_iter().map(|path| path.map_or(ImageCell::Nothing, ImageCell::Path)).collect())
+            let Names { names, lost } = names(column, stored, promised)?;
+            let cell = |(row, path): (usize, Option<String>)| path_cell(path, &lost, row);
+            let cells = names.into_iter().enumerate().map(cell).collect();
+            Ok(Images { cells, lost })
         }
         _ => {
-            let cells = byte_cells(column, array, "image bytes, struct{bytes, path} or paths as text")?;
+            let cells = byte_cells(column, stored, "image bytes, struct{bytes, path} or paths as text")?;
             let image = |bytes| ImageCell::Bytes { bytes, path: None };
-            Ok(cells.into_iter().map(|cell| cell.map_or(ImageCell::Nothing, image)).collect())
+            let cells = cells.into_iter().map(|cell| cell.map_or(ImageCell::Nothing, image)).collect();
+            Ok(Images { cells, lost: Places::new() })
         }
     }
 }
 
-fn images_of_struct(column: &str, cells: &StructArray) -> Result<Vec<ImageCell>, ColumnError> {
-    let field = |name: &str| cells.column_by_name(name);
-    let bytes = field("bytes").map(|array| byte_cells(&format!("{column}.bytes"), array, "bytes")).transpose()?;
-    let paths = field("path").map(|array| keys(&format!("{column}.path"), array)).transpose()?;
-    if bytes.is_none() && paths.is_none() {
-        return Err(wrong_type(column, cells.data_type(), "a struct with `bytes` or `path`"));
+fn path_cell(path: Option<String>, lost: &Places, row: usize) -> ImageCell {
+    match path {
+        Some(path) => ImageCell::Path(path),
+        None if lost.contains_key(&row) => ImageCell::NoPath,
+        None => ImageCell::Nothing,
     }
-    let cell = |row: usize| {
-        let path = paths.as_ref().and_then(|paths| paths[row].clone());
-        match bytes.as_ref().and_then(|bytes| bytes[row].clone()) {
-            _ if cells.is_null(row) => ImageCell::Nothing,
-            Some(bytes) => ImageCell::Bytes { bytes, path },
-            None => path.map_or(ImageCell::Nothing, ImageCell::Path),
-        }
+}
+
+fn images_of_struct(column: &str, stored: &StructArray, promised: &Fields) -> Result<Images, ColumnError> {
+    let bytes = stored.column_by_name("bytes");
+    let bytes = bytes.map(|array| byte_cells(&format!("{column}.bytes"), array, "bytes")).transpose()?;
+    let path = promised.find("path").map(|(at, field)| (stored.column(at), field.data_type()));
+    let paths = path.map(|(array, kind)| names(&format!("{column}.path"), array, kind)).transpose()?;
+    if bytes.is_none() && paths.is_none() {
+        let found = DataType::Struct(promised.clone());
+        return Err(wrong_type(column, &found, "a struct with `bytes` or `path`"));
+    }
+    let Names { names, lost } = paths.unwrap_or_else(|| Names { names: vec![None; stored.len()], lost: Places::new() });
+    let cell = |(row, path): (usize, Option<String>)| match bytes.as_ref().and_then(|bytes| bytes[row].clone()) {
+        _ if stored.is_null(row) => ImageCell::Nothing,
+        Some(bytes) => ImageCell::Bytes { bytes, path },
+        None => path_cell(path, &lost, row),
     };
-    Ok((0..cells.len()).map(cell).collect())
+    let cells = names.into_iter().enumerate().map(cell).collect();
+    Ok(Images { cells, lost })
 }
 
 /// Cells as bytes. They are copied out: a batch is dropped long before its last row is written.
 fn byte_cells(column: &str, array: &ArrayRef, expected: &str) -> Result<Vec<Option<Bytes>>, ColumnError> {
     let copy = Bytes::copy_from_slice;
     Ok(match array.data_type() {
+        // A column of this type has no values.
+        DataType::Null => vec![None; array.len()],
         DataType::Binary => array.as_binary::<i32>().iter().map(|cell| cell.map(copy)).collect(),
         DataType::LargeBinary => array.as_binary::<i64>().iter().map(|cell| cell.map(copy)).collect(),
         DataType::BinaryView => array.as_binary_view().iter().map(|cell| cell.map(copy)).collect(),

@@ -22,6 +22,7 @@ pub(super) async fn fetch(
             ImageCell::Nothing => Ok(ImageInput::Missing),
             ImageCell::Bytes { bytes, .. } if bytes.is_empty() => Ok(ImageInput::Missing),
             ImageCell::Bytes { bytes, path } => Ok(ImageInput::Bytes { bytes, origin: Origin::Row { path } }),
+            ImageCell::NoPath => Ok(ImageInput::Unreadable("the path is not UTF-8".to_owned())),
             ImageCell::Path(path) => fetch_one(path, input, limit_bytes).await,
         }
     });

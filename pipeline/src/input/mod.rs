@@ -3,8 +3,10 @@
 mod columns;
 mod control;
 mod images;
+mod ordering;
 mod pairs;
 mod reader;
+mod restore;
 mod selection;
 mod source;
 
@@ -26,6 +28,8 @@ pub struct Sample {
     pub selected: bool,
     /// A text of another row of the same row group, which random agreement is measured with.
     pub control: Option<String>,
+    /// What of the row could not be read and counts as null, in words; the ledger's `detail` says it.
+    pub note: Option<String>,
 }
 
 /// The image as the input has it.

@@ -1,12 +1,18 @@
 //! A shard's file, opened: which columns are read, and how cells become samples.
 
 use super::reader::{InputColumns, ReadError, Rows};
-use super::{ColumnError, ImageInput, Sample, TextInput, columns, control::ControlTexts, images, selection};
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Field, SchemaRef},
+use super::{
+    ColumnError, ImageInput, Sample, TextInput, columns,
+    control::ControlTexts,
+    images,
+    restore::{Places, restore},
+    selection,
 };
-use capfilt_bucket::{PinnedObject, Place};
+use arrow::{
+    array::{ArrayRef, RecordBatch, RecordBatchOptions},
+    datatypes::{DataType, Field, Schema, SchemaRef},
+};
+use capfilt_bucket::{PinnedObject, Place, footer};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
 use futures::TryStreamExt as _;
 use parquet::{
@@ -17,13 +23,19 @@ use parquet::{
     },
     errors::ParquetError,
 };
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What stays the same while a shard is read.
 pub(super) struct Source {
     input: Place,
     object: PinnedObject,
+    /// Row groups, and the columns as they are stored.
     metadata: ArrowReaderMetadata,
+    /// The columns as they are promised.
+    schema: SchemaRef,
     columns: InputColumns,
     file: String,
     batch_rows: usize,
@@ -42,13 +54,11 @@ impl Source {
         batch_rows: usize,
     ) -> Result<Self, ReadError> {
         let object = PinnedObject::new(input, &shard.file);
-        // Types come from Parquet alone: what a writer's Arrow library made of them (dictionaries, views) is its own business.
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let load = ArrowReaderMetadata::load_async(&mut object.clone(), options).await;
         let file = shard.file.path.clone();
-        let metadata = load.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
-        let mut source =
-            Self { input: input.clone(), object, metadata, columns, file, batch_rows, passthrough: Vec::new() };
+        let opened = open(&object).await;
+        let (schema, metadata) = opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
+        let (input, passthrough) = (input.clone(), Vec::new());
+        let mut source = Self { input, object, metadata, schema, columns, file, batch_rows, passthrough };
         source.passthrough = source.passthrough_fields()?;
         Ok(source)
     }
@@ -82,32 +92,74 @@ impl Source {
         first_row: u64,
         control: &ControlTexts,
     ) -> Result<Rows, ReadError> {
+        let mut notes = Notes::default();
         let keys = match columns::find(&batch, &self.columns.key) {
-            Some(array) => columns::keys(&self.columns.key, array).map_err(|source| self.column(source))?,
+            Some(array) => {
+                let name = &self.columns.key;
+                let keys = columns::names(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
+                notes.add(name, &keys.lost);
+                keys.names
+            }
             None => vec![None; batch.num_rows()],
         };
         let texts = self.texts(&batch)?;
-        let selected = match &self.columns.selection {
-            Some(predicate) => selection::selected(predicate, &batch).map_err(|source| self.column(source))?,
-            None => vec![true; batch.num_rows()],
-        };
-        let images = self.images(&batch, &selected).await?;
-        let samples = keys.into_iter().zip(images).zip(texts).zip(selected).zip(first_row..);
-        let samples = samples.map(|((((key, image), text), selected), row)| {
+        let selected = self.selected(&batch, &mut notes)?;
+        let images = self.images(&batch, &selected, &mut notes).await?;
+        let passthrough = self.restored(&batch, self.columns.passthrough.iter(), &mut notes)?;
+        let samples = keys.into_iter().zip(images).zip(texts).zip(selected).enumerate();
+        let samples = samples.map(|(at, (((key, image), text), selected))| {
+            let row = first_row + at as u64;
             let control = control.choose(row, text.as_text());
-            Sample { row, key, image, text, selected, control }
+            Sample { row, key, image, text, selected, control, note: notes.of(at) }
         });
-        let samples = samples.collect();
-        let names = self.passthrough.iter().map(|field| batch.schema().index_of(field.name()));
-        let passthrough = names.collect::<Result<Vec<_>, _>>().and_then(|columns| batch.project(&columns));
-        Ok(Rows { samples, passthrough: passthrough.map_err(|error| self.parquet(error.into()))? })
+        Ok(Rows { samples: samples.collect(), passthrough })
     }
 
-    async fn images(&self, batch: &RecordBatch, selected: &[bool]) -> Result<Vec<ImageInput>, ReadError> {
-        let Some(array) = columns::find(batch, &self.columns.image) else {
-            return Err(self.column(missing(&self.columns.image)));
-        };
-        let mut cells = columns::images(&self.columns.image, array).map_err(|source| self.column(source))?;
+    fn selected(&self, batch: &RecordBatch, notes: &mut Notes) -> Result<Vec<bool>, ReadError> {
+        let Some(predicate) = &self.columns.selection else { return Ok(vec![true; batch.num_rows()]) };
+        let looked_at = self.restored(batch, predicate.columns().into_iter(), notes)?;
+        selection::selected(predicate, &looked_at).map_err(|source| self.column(source))
+    }
+
+    /// Some columns of a batch, as they are promised; those that the file lacks are left out.
+    fn restored(
+        &self,
+        batch: &RecordBatch,
+        names: impl Iterator<Item = impl AsRef<str>>,
+        notes: &mut Notes,
+    ) -> Result<RecordBatch, ReadError> {
+        let (mut fields, mut columns): (Vec<Field>, Vec<ArrayRef>) = Default::default();
+        for name in names {
+            let Ok(field) = self.schema.field_with_name(name.as_ref()) else { continue };
+            let Some(stored) = columns::find(batch, name.as_ref()) else { continue };
+            let restored = restore(stored, field.data_type()).map_err(|error| self.parquet(error.into()))?;
+            notes.add(field.name(), &restored.lost);
+            fields.push(field.clone().with_nullable(true));
+            columns.push(restored.array);
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        batch.map_err(|error| self.parquet(error.into()))
+    }
+
+    fn promised(&self, name: &str) -> Result<&DataType, ReadError> {
+        let field = self.schema.field_with_name(name).map_err(|_| self.column(missing(name)))?;
+        Ok(field.data_type())
+    }
+
+    async fn images(
+        &self,
+        batch: &RecordBatch,
+        selected: &[bool],
+        notes: &mut Notes,
+    ) -> Result<Vec<ImageInput>, ReadError> {
+        let name = &self.columns.image;
+        let Some(array) = columns::find(batch, name) else { return Err(self.column(missing(name))) };
+        let images = columns::images(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
+        let mut cells = images.cells;
+        // A row of which nothing is known but the path says so in its status.
+        let noted = images.lost.into_iter().filter(|(row, _)| cells[*row] != columns::ImageCell::NoPath).collect();
+        notes.add(&format!("{name}.path"), &noted);
         // What is not selected is not fetched.
         for (cell, selected) in cells.iter_mut().zip(selected) {
             if !selected {
@@ -149,7 +201,7 @@ impl Source {
     }
 
     fn schema(&self) -> &SchemaRef {
-        self.metadata.schema()
+        &self.schema
     }
 
     pub(super) fn parquet(&self, source: ParquetError) -> ReadError {
@@ -158,6 +210,35 @@ impl Source {
 
     fn column(&self, source: ColumnError) -> ReadError {
         ReadError::Column { file: self.file.clone(), source }
+    }
+}
+
+/// The columns as promised, and the row groups with the columns as stored.
+async fn open(object: &PinnedObject) -> Result<(SchemaRef, ArrowReaderMetadata), ParquetError> {
+    let footer = object.footer().await?;
+    let schema = Arc::new(footer::promised(footer.schema())?);
+    let metadata = Arc::new(footer.decode(footer::stored(footer.schema())?)?);
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    Ok((schema, ArrowReaderMetadata::try_new(metadata, options)?))
+}
+
+/// What became null as it was read, by the row's place in its batch.
+#[derive(Debug, Default)]
+struct Notes(BTreeMap<usize, Vec<String>>);
+
+impl Notes {
+    fn add(&mut self, column: &str, lost: &Places) {
+        for (row, why) in lost {
+            let (told, notes) = (why.told(column), self.0.entry(*row).or_default());
+            // A column may be looked at by the condition and pass through.
+            if !notes.contains(&told) {
+                notes.push(told);
+            }
+        }
+    }
+
+    fn of(&self, row: usize) -> Option<String> {
+        self.0.get(&row).map(|notes| notes.join("; "))
     }
 }
 

@@ -94,6 +94,7 @@ fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prep
             text: TextInput::Text(TEXT.to_owned()),
             selected: true,
             control: Some(TEXT.to_owned()),
+            note: None,
         };
         let web = WebText::Judgeable { cleaned: TEXT.to_owned() };
         Prepared { sample, image_sha256: Some(sha256(&i.to_le_bytes())), image: Ok(image), web }

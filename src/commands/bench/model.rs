@@ -248,6 +248,7 @@ fn rows(args: &BenchModelArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -
             text: TextInput::Text((*text).to_owned()),
             selected: true,
             control: args.control.then(|| clean(texts[(i + 1) % texts.len()])),
+            note: None,
         };
         // A seed of its own for every row, so that captions of one image differ.
         let digest = capfilt_schemas::hash::sha256(&[bytes.as_slice(), &i.to_le_bytes()].concat());

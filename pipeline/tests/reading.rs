@@ -1,0 +1,214 @@
+//! What a shard's rows are when its columns are odd: each promise over a real file.
+
+#![allow(clippy::unwrap_used)]
+
+mod shards;
+
+use arrow::{
+    array::{
+        Array, ArrayRef, AsArray as _, BinaryArray, Int64Array, LargeStringArray, ListArray, NullArray, RecordBatch,
+        StringArray, StringViewArray, StructArray,
+    },
+    compute::cast,
+    datatypes::{DataType, Field, Fields, Schema},
+};
+use capfilt_pipeline::input::{ImageInput, InputColumns, Origin, Rows, Sample, TextInput};
+use parquet::{
+    arrow::ArrowWriter,
+    basic::Compression,
+    file::properties::{WriterProperties, WriterPropertiesBuilder},
+};
+use std::{path::Path, sync::Arc};
+
+/// Written as UTF-8, and made bytes that are none when the file is written.
+const BAD: &str = "@@bad@@";
+
+fn properties() -> WriterPropertiesBuilder {
+    WriterProperties::builder().set_compression(Compression::UNCOMPRESSED)
+}
+
+/// Writes `a.parquet` with these columns.
+fn write(folder: &Path, columns: Vec<(&str, ArrayRef)>, properties: WriterProperties) {
+    let fields: Vec<Field> =
+        columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
+    let schema = Arc::new(Schema::new(fields));
+    let batch =
+        RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(_, array)| array).collect()).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    let mut bytes = writer.into_inner().unwrap();
+    for at in 0..bytes.len() - BAD.len() {
+        if bytes[at..].starts_with(BAD.as_bytes()) {
+            bytes[at..at + 2].copy_from_slice(b"\xff\xfe");
+        }
+    }
+    std::fs::write(folder.join("a.parquet"), bytes).unwrap();
+}
+
+fn images(rows: usize) -> ArrayRef {
+    Arc::new(BinaryArray::from_iter_values((0..rows).map(|row| format!("image {row}"))))
+}
+
+fn text(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+fn read(folder: &Path, columns: InputColumns) -> (Vec<Sample>, Vec<Rows>) {
+    let rows = shards::read(folder, "a.parquet", columns, 2).unwrap();
+    (rows.iter().flat_map(|rows| rows.samples.clone()).collect(), rows)
+}
+
+fn texts(samples: &[Sample]) -> Vec<String> {
+    let word = |sample: &Sample| match &sample.text {
+        TextInput::Missing => "missing".to_owned(),
+        TextInput::NotUtf8(_) => "not utf8".to_owned(),
+        TextInput::Text(text) => text.clone(),
+    };
+    samples.iter().map(word).collect()
+}
+
+#[test]
+fn one_text_that_is_not_utf8_costs_its_own_row_alone() {
+    let values = ["a", BAD, "c", "d"];
+    let forms: [ArrayRef; 4] = [
+        text(&values),
+        Arc::new(LargeStringArray::from(values.to_vec())),
+        Arc::new(StringViewArray::from(values.to_vec())),
+        cast(&text(&values), &DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))).unwrap(),
+    ];
+    for form in forms {
+        for dictionary in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            let columns = vec![("jpg", images(4)), ("caption", Arc::clone(&form))];
+            write(folder.path(), columns, properties().set_dictionary_enabled(dictionary).build());
+            let (samples, _) = read(folder.path(), shards::columns());
+            assert_eq!(texts(&samples), ["a", "not utf8", "c", "d"], "{} {dictionary}", form.data_type());
+            // The status says it already.
+            assert!(samples.iter().all(|sample| sample.note.is_none() && sample.control.as_deref() != Some(BAD)));
+        }
+    }
+}
+
+#[test]
+fn a_key_a_path_or_a_column_of_where_that_is_not_utf8_is_null_and_the_row_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let fields =
+        Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, false)]);
+    let image = StructArray::new(fields, vec![images(3), text(&["x.jpg", BAD, "z.jpg"])], None);
+    let columns = vec![
+        ("key", text(&[BAD, "b", "c"])),
+        ("jpg", Arc::new(image) as ArrayRef),
+        ("caption", text(&["x", "y", "z"])),
+        ("status", text(&["ok", "ok", BAD])),
+    ];
+    write(folder.path(), columns, properties().build());
+    let (samples, _) = read(folder.path(), shards::selecting("status = 'ok'"));
+    assert_eq!(samples.iter().map(|sample| sample.key.as_deref()).collect::<Vec<_>>(), [None, Some("b"), Some("c")]);
+    assert_eq!(samples.iter().map(|sample| sample.selected).collect::<Vec<_>>(), [true, true, false]);
+    let row = |path: &str, bytes: &'static str| ImageInput::Bytes {
+        bytes: bytes.into(),
+        origin: Origin::Row { path: Some(path.to_owned()) },
+    };
+    assert_eq!(samples[0].image, row("x.jpg", "image 0"));
+    let origin = Origin::Row { path: None };
+    assert_eq!(samples[1].image, ImageInput::Bytes { bytes: "image 1".into(), origin });
+    let notes = ["`key` is not UTF-8", "`jpg.path` is not UTF-8", "`status` is not UTF-8"];
+    for (sample, note) in samples.iter().zip(notes) {
+        assert!(sample.note.as_ref().unwrap().starts_with(note), "{:?}", sample.note);
+    }
+    let (samples, _) = read(folder.path(), shards::selecting("status is null"));
+    assert_eq!(samples.iter().map(|sample| sample.selected).collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
+fn a_row_that_names_its_image_by_what_is_not_utf8_is_unreadable_and_its_neighbours_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.jpg"), "an image").unwrap();
+    let columns = vec![("jpg", text(&["x.jpg", BAD])), ("caption", text(&["x", "y"]))];
+    write(folder.path(), columns, properties().build());
+    let (samples, _) = read(folder.path(), shards::columns());
+    assert!(matches!(&samples[0].image, ImageInput::Bytes { bytes, .. } if bytes == "an image"));
+    assert_eq!(samples[1].image, ImageInput::Unreadable("the path is not UTF-8".to_owned()));
+}
+
+#[test]
+fn a_passed_through_value_that_is_not_utf8_is_null_and_the_row_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let item = Arc::new(Field::new("item", DataType::Utf8, true));
+    let offsets = arrow::buffer::OffsetBuffer::new(vec![0, 1, 3, 4].into());
+    let tags: ArrayRef = Arc::new(ListArray::new(item, offsets, text(&["p", "q", BAD, "r"]), None));
+    let columns =
+        vec![("jpg", images(3)), ("caption", text(&["x", "y", "z"])), ("url", text(&["u", "v", BAD])), ("tags", tags)];
+    write(folder.path(), columns, properties().build());
+    let passthrough = vec!["url".to_owned(), "tags".to_owned()];
+    let (samples, rows) = read(folder.path(), InputColumns { passthrough, ..shards::columns() });
+    assert_eq!(texts(&samples), ["x", "y", "z"]);
+    let notes: Vec<&str> = samples.iter().map(|sample| sample.note.as_deref().unwrap_or_default()).collect();
+    assert_eq!(notes[0], "");
+    assert!(notes[1].starts_with("`tags` is not UTF-8") && notes[2].starts_with("`url` is not UTF-8"), "{notes:?}");
+    let [first, second] = &rows[..] else { panic!("{} batches", rows.len()) };
+    assert_eq!(first.passthrough.schema().field(1).data_type(), &DataType::new_list(DataType::Utf8, true));
+    let list = first.passthrough.column(1).as_list::<i32>().value(1);
+    assert_eq!((list.len(), list.null_count(), list.as_string::<i32>().value(0)), (2, 1, "q"));
+    assert!(second.passthrough.column(0).is_null(0));
+}
+
+#[test]
+fn a_column_of_type_null_is_a_column_without_values() {
+    let null = || -> ArrayRef { Arc::new(NullArray::new(2)) };
+    let image = |bytes: ArrayRef, path: ArrayRef| -> ArrayRef {
+        let field = |name: &str, array: &ArrayRef| Field::new(name, array.data_type().clone(), true);
+        let fields = Fields::from(vec![field("bytes", &bytes), field("path", &path)]);
+        Arc::new(StructArray::new(fields, vec![bytes, path], None))
+    };
+    let good = || (text(&["k", "l"]), images(2), text(&["x", "y"]));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.jpg"), "an image").unwrap();
+    let (key, jpg, caption) = good();
+    let (bytes, paths) = (images(2), text(&["x.jpg", "x.jpg"]));
+    for (what, key, jpg, caption) in [
+        ("key", null(), good().1, good().2),
+        ("jpg", good().0, null(), good().2),
+        ("caption", good().0, good().1, null()),
+        ("path", Arc::clone(&key), image(bytes, null()), Arc::clone(&caption)),
+        ("bytes", Arc::clone(&key), image(null(), paths), Arc::clone(&caption)),
+        ("both", Arc::clone(&key), image(null(), null()), Arc::clone(&caption)),
+        ("nothing", key, jpg, caption),
+    ] {
+        write(folder.path(), vec![("key", key), ("jpg", jpg), ("caption", caption)], properties().build());
+        let (samples, _) = read(folder.path(), shards::columns());
+        for sample in samples {
+            assert_eq!(sample.key.is_none(), what == "key", "{what}");
+            assert_eq!(sample.text == TextInput::Missing, what == "caption", "{what}");
+            let found = match &sample.image {
+                ImageInput::Missing => "missing",
+                ImageInput::Bytes { origin: Origin::Row { .. }, .. } => "row",
+                ImageInput::Bytes { origin: Origin::Object { .. }, .. } => "object",
+                other => panic!("{what}: {other:?}"),
+            };
+            let expected = match what {
+                "jpg" | "both" => "missing",
+                "bytes" => "object",
+                _ => "row",
+            };
+            assert_eq!(found, expected, "{what}");
+        }
+    }
+}
+
+#[test]
+fn where_over_a_column_of_type_null_selects_as_sql_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let nothing: ArrayRef = Arc::new(NullArray::new(2));
+    let width: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let columns = vec![("jpg", images(2)), ("caption", text(&["x", "y"])), ("punsafe", nothing), ("width", width)];
+    write(folder.path(), columns, properties().build());
+    for (condition, expected) in [
+        ("punsafe < 0.1", [false, false]),
+        ("punsafe = 'x' or width = 2", [false, true]),
+        ("not punsafe > 0.1 or punsafe is null", [true, true]),
+    ] {
+        let (samples, _) = read(folder.path(), shards::selecting(condition));
+        assert_eq!(samples.iter().map(|sample| sample.selected).collect::<Vec<_>>(), expected, "{condition}");
+    }
+}

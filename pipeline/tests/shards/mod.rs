@@ -1,0 +1,55 @@
+//! Shards of real Parquet files, and their rows as a job reads them.
+
+#![allow(dead_code)]
+
+use capfilt_bucket::Place;
+use capfilt_pipeline::input::{InputColumns, ReadError, Rows, ShardReader};
+use capfilt_schemas::{
+    plan::{InputFile, Shard, ShardId},
+    predicate::Predicate,
+};
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use std::{path::Path, sync::Arc};
+
+/// The whole of a file as one shard.
+pub fn shard(folder: &Path, name: &str) -> Shard {
+    let path = folder.join(name);
+    let bytes = std::fs::metadata(&path).unwrap().len();
+    let metadata = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap().metadata().clone();
+    let rows = metadata.file_metadata().num_rows() as u64;
+    let row_groups = 0..metadata.num_row_groups() as u32;
+    let file = Arc::new(InputFile { path: name.to_owned(), etag: String::new(), bytes });
+    Shard { id: ShardId::of(name, "", row_groups.clone()), file, row_groups, first_row: 0, rows, bytes }
+}
+
+/// The columns `key`, `jpg` and `caption`, all rows.
+pub fn columns() -> InputColumns {
+    InputColumns {
+        key: "key".to_owned(),
+        image: "jpg".to_owned(),
+        text: "caption".to_owned(),
+        selection: None,
+        passthrough: Vec::new(),
+        max_words: 30,
+        image_bytes: 1 << 20,
+        seed: 7,
+    }
+}
+
+pub fn selecting(condition: &str) -> InputColumns {
+    InputColumns { selection: Some(Predicate::parse(condition).unwrap()), ..columns() }
+}
+
+/// All rows of a file, in the batches they come in.
+pub fn read(folder: &Path, name: &str, columns: InputColumns, batch: usize) -> Result<Vec<Rows>, ReadError> {
+    let place = Place::open(folder.to_str().unwrap()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut reader = ShardReader::open(&place, &shard(folder, name), columns, batch).await?;
+        let mut all = Vec::new();
+        while let Some(rows) = reader.next().await? {
+            all.push(rows);
+        }
+        Ok(all)
+    })
+}

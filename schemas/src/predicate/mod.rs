@@ -1,0 +1,153 @@
+//! The little language of `input.where`: comparisons of columns with literals, joined by `and`, `or`, `not` and brackets.
+//!
+//! ```text
+//! status = 'success' and (width >= 256 or height >= 256) and not punsafe > 0.1 and url is not null
+//! ```
+//!
+//! As in SQL, a comparison with null is unknown, and a row is selected only when the whole is true. Numbers, moments and
+//! texts compare as in DuckDB; [`Comparand`] says how.
+
+mod comparand;
+mod moment;
+mod number;
+mod parse;
+mod tokens;
+
+pub use comparand::Comparand;
+pub use number::Number;
+
+use arrow::datatypes::DataType;
+use std::{collections::BTreeSet, fmt};
+
+/// A condition on a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Predicate {
+    Compare {
+        column: String,
+        operator: Operator,
+        literal: Literal,
+    },
+    IsNull {
+        column: String,
+        negated: bool,
+    },
+    /// Lists, so that a long condition is not a deep one.
+    And(Vec<Predicate>),
+    Or(Vec<Predicate>),
+    Not(Box<Predicate>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Literal {
+    Number(Number),
+    Text(String),
+    Bool(bool),
+}
+
+/// What is wrong with a condition, and where.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum PredicateError {
+    #[error(
+        "input.where: expected {expected} at `{found}`; a condition reads like: status = 'success' and width >= 256"
+    )]
+    Expected { expected: &'static str, found: String },
+    #[error("input.where: more than {limit} brackets and nots within each other; write the condition with fewer")]
+    Nested { limit: usize },
+}
+
+impl PredicateError {
+    fn expected(expected: &'static str, found: impl ToString) -> Self {
+        Self::Expected { expected, found: found.to_string() }
+    }
+}
+
+impl Predicate {
+    pub fn parse(text: &str) -> Result<Self, PredicateError> {
+        parse::parse(text)
+    }
+
+    /// The columns it looks at.
+    pub fn columns(&self) -> BTreeSet<&str> {
+        self.uses().into_iter().map(|(column, _)| column).collect()
+    }
+
+    /// The columns it looks at, each time with what it is compared with; `None` for a question after null.
+    pub fn uses(&self) -> Vec<(&str, Option<&Literal>)> {
+        match self {
+            Self::Compare { column, literal, .. } => vec![(column, Some(literal))],
+            Self::IsNull { column, .. } => vec![(column, None)],
+            Self::And(parts) | Self::Or(parts) => parts.iter().flat_map(Self::uses).collect(),
+            Self::Not(part) => part.uses(),
+        }
+    }
+}
+
+impl Literal {
+    /// The literal as a column of this type is compared with it; else why it cannot be.
+    ///
+    /// # Errors
+    /// A sentence about the column, as in "column `x` is Utf8, but ...", without its beginning.
+    pub fn against(&self, column: &DataType) -> Result<Comparand, String> {
+        Comparand::of(self, column)
+    }
+}
+
+impl fmt::Display for Literal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(out, "{number}"),
+            Self::Text(text) => write!(out, "'{}'", text.replace('\'', "''")),
+            Self::Bool(value) => write!(out, "{value}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn and_binds_tighter_than_or_and_brackets_bind_tightest() {
+        let a = || Predicate::parse("a = 1").unwrap();
+        let b = || Predicate::parse("b = 'x''y'").unwrap();
+        let c = || Predicate::parse("\"c d\" is not null").unwrap();
+        let parse = |text| Predicate::parse(text).unwrap();
+        assert_eq!(
+            parse("a = 1 or b='x''y' AND \"c d\" is not null"),
+            Predicate::Or(vec![a(), Predicate::And(vec![b(), c()])])
+        );
+        assert_eq!(
+            parse("(a=1 or b='x''y') and not \"c d\" is not null"),
+            Predicate::And(vec![Predicate::Or(vec![a(), b()]), Predicate::Not(Box::new(c()))])
+        );
+        assert_eq!(parse("punsafe < 0.1 and ok = true").columns(), ["ok", "punsafe"].into());
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused_with_its_place() {
+        for text in ["", "a", "a =", "a = b", "= 1", "a = 1 b", "(a = 1", "a = 'x", "a ~ 1", "a is 1", "a = 1..2"] {
+            assert!(Predicate::parse(text).is_err(), "{text}");
+        }
+    }
+    #[test]
+    fn brackets_are_bounded_and_long_conditions_are_not_deep() {
+        let inside = |count: usize| format!("{}a = 1{}", "(".repeat(count), ")".repeat(count));
+        assert!(Predicate::parse(&inside(100)).is_ok());
+        for text in [inside(101), inside(1_000_000), format!("{}a = 1", "not ".repeat(1_000_000))] {
+            assert_eq!(Predicate::parse(&text), Err(PredicateError::Nested { limit: 100 }));
+        }
+        let long = Predicate::parse(&vec!["a = 1"; 200_000].join(" or ")).unwrap();
+        assert_eq!(long.columns(), ["a"].into());
+        assert_eq!(long.clone(), long);
+    }
+}
