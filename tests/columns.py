@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Input columns that a reader trips over, for tests/columns.rs.
 
-usage: columns.py CASE FOLDER DEPTH        CASE: odd | refused; DEPTH: levels of the column `deep`
+usage: columns.py CASE FOLDER DEPTH        CASE: odd | refused | checksums; DEPTH: levels of the column `deep`
 """
 import base64, datetime, pathlib, struct, sys
 
@@ -91,7 +91,19 @@ def refused(folder, depth):
         writer.write_table(good)
 
 
+def checksums(folder, depth):
+    """A text changed on the disk under its page's checksum, beside a good file."""
+    good = good_rows(4)
+    texts = [f"a red circle number {i}" for i in range(4)]
+    table = pa.table({"key": pa.array([row[0] for row in good]), "jpg": pa.array([row[1] for row in good]), "caption": pa.array(texts)})
+    for name in ("changed.parquet", "good.parquet"):
+        pq.write_table(table, folder / name, compression="none", use_dictionary=False, write_page_checksum=True, write_statistics=False)
+    changed = bytearray((folder / "changed.parquet").read_bytes())
+    changed[changed.index(b"red circle number 3")] = ord("b")
+    (folder / "changed.parquet").write_bytes(changed)
+
+
 if __name__ == "__main__":
     case, folder, depth = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
     folder.mkdir(parents=True, exist_ok=True)
-    {"odd": odd, "refused": refused}[case](folder, depth)
+    {"odd": odd, "refused": refused, "checksums": checksums}[case](folder, depth)

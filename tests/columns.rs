@@ -1,7 +1,10 @@
-//! The promise that a column costs no more than what is wrong with it: a value costs itself, and a file that cannot be read
-//! is refused when the job is planned, by the column's name. `columns.py` writes the inputs.
+//! The promise that a column costs no more than what is wrong with it: a value costs itself, and a file that
+//! cannot be read is refused when the job is planned, by the column's name. `columns.py` writes the inputs.
 
-use crate::support::{Job, expect, python, stderr, stdout, tables::Tables};
+use crate::support::{
+    Job, capfilt, expect, python, stderr, stdout,
+    tables::{Tables, json_of},
+};
 use serde_json::{Value, json};
 
 /// Levels of the deepest column that passes through.
@@ -21,7 +24,7 @@ fn job_over(case: &str, levels: u32, passthrough: &str) -> Job {
 }
 
 /// What `plan` says of an input of which it refuses some files.
-fn plan(job: &Job) -> Value {
+fn planned(job: &Job) -> Value {
     let output = expect(job.command("plan").args(["--json", "--calibrate", "0"]), 1);
     serde_json::from_str(&stdout(&output)).unwrap()
 }
@@ -63,7 +66,7 @@ fn odd_values_cost_themselves_and_columns_without_values_cost_nothing() {
 #[test]
 fn what_cannot_be_read_is_refused_at_plan_by_the_column_s_name() {
     let job = job_over("refused", LEVELS + 1, "[\"deep\"]");
-    let plan = plan(&job);
+    let plan = planned(&job);
     let refused = plan["refused"].as_array().unwrap();
     let expected = [
         ("deep column.parquet", "column `deep` is nested 51 levels deep"),
@@ -82,8 +85,20 @@ fn what_cannot_be_read_is_refused_at_plan_by_the_column_s_name() {
     // Columns that no setting names may be as they like.
     let other = format!("job.url={}-2", job.url);
     let job = job.set(&["input.passthrough=[]", "input.text=key", &other]);
-    let plan = plan(&job);
+    let plan = planned(&job);
     let paths: Vec<&str> =
         plan["refused"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
     assert_eq!(paths, ["deep schema.parquet"]);
+}
+
+#[test]
+fn a_page_that_differs_from_its_checksum_is_not_judged() {
+    let job = job_over("checksums", 1, "[]").set(&["limits.attempts=1"]);
+    let ran = expect(&mut job.command("run"), 1);
+    assert!(stdout(&ran).contains("changed.parquet: ") || stderr(&ran).contains("changed.parquet: "));
+    let status: Value = json_of(capfilt().args(["status", "--json", "--job", &job.url]));
+    assert_eq!((&status["shards"]["committed"], &status["shards"]["quarantined"]), (&json!(1), &json!(1)));
+    let texts: Vec<_> = Tables::of(&job).ledger.iter().map(|row| row["web_text"].clone()).collect();
+    assert_eq!(texts[3], "a red circle number 3");
+    assert_eq!(texts.len(), 4);
 }

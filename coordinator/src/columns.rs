@@ -10,8 +10,8 @@ use std::collections::HashSet;
 /// From this likeness on (Jaro-Winkler, 1 is the same) a name is taken for a misspelling of another.
 const ALIKE: f64 = 0.7;
 
-/// Levels of a column that passes through. Arrow's own description of a table's schema, which the pairs table has, is
-/// refused by Arrow's readers in every language from about 64 on.
+/// Levels of a column that passes through. Arrow's own description of a table's schema, which the pairs table
+/// has, is refused by Arrow's readers in every language from about 64 on.
 const PASSTHROUGH_LEVELS: usize = 50;
 
 /// The columns a job needs of every file.
@@ -179,48 +179,4 @@ fn is_image(kind: &DataType) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::datatypes::Field;
-
-    fn wanted() -> Wanted {
-        let filter = Predicate::parse("width >= 256").unwrap();
-        let settings = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\n";
-        Wanted::of(&capfilt_schemas::settings::parse(settings, &[]).unwrap().input, Some(&filter))
-    }
-
-    fn schema(columns: &[(&str, DataType)]) -> Schema {
-        Schema::new(columns.iter().map(|(name, kind)| Field::new(*name, kind.clone(), true)).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn a_missing_column_is_named_with_those_there_are_and_the_nearest() {
-        let error = wanted().fit(&schema(&[("jpg", DataType::Binary), ("captoin", DataType::Utf8)]), &[]).unwrap_err();
-        assert!(
-            error.contains("`caption`") && error.contains("jpg, captoin") && error.contains("= \"captoin\""),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_column_of_a_type_no_worker_reads_is_refused() {
-        let base = [("jpg", DataType::Binary), ("caption", DataType::Utf8View), ("width", DataType::Int32)];
-        assert_eq!(wanted().fit(&schema(&base), &[]), Ok(Fit { has_key: false }));
-        for (at, kind) in [(0, DataType::Int32), (1, DataType::Float64), (2, DataType::Utf8)] {
-            let mut columns = base.clone();
-            columns[at].1 = kind;
-            let error = wanted().fit(&schema(&columns), &[]).unwrap_err();
-            assert!(error.contains("expected") || error.contains("compares it with 256"), "{error}");
-        }
-        let image = DataType::Struct(
-            vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)].into(),
-        );
-        assert!(
-            wanted()
-                .fit(&schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)]), &[])
-                .is_ok()
-        );
-        let no_image = DataType::Struct(vec![Field::new("x", DataType::Binary, true)].into());
-        assert!(wanted().fit(&schema(&[("jpg", no_image), base[1].clone(), base[2].clone()]), &[]).is_err());
-    }
-}
+mod tests;

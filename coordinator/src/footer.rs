@@ -19,7 +19,8 @@ pub struct Footer {
     pub groups: Vec<RowGroup>,
 }
 
-/// The footer, or why the file is none of ours; the outer error is the store's, and says nothing about the file.
+/// The footer, or why the file is none of ours; the outer error is the store's, and says nothing about the
+/// file.
 pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, String>, PlanError> {
     if file.bytes == 0 {
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
@@ -47,7 +48,8 @@ fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetE
     Ok(Footer { schema, encrypted, groups })
 }
 
-/// Length of a column chunk, which must lie within the file: the reader of the rows takes the footer's word for it.
+/// Length of a column chunk, which must lie within the file: the reader of the rows takes the footer's word
+/// for it.
 fn bytes_of(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<u64, ParquetError> {
     let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
     let (start, length) = (u64::try_from(start).ok(), u64::try_from(column.compressed_size()).ok());

@@ -1,4 +1,5 @@
-//! The promise that `where` selects what DuckDB selects: generated conditions over columns of every type, seeded.
+//! The promise that `where` selects what DuckDB selects: generated conditions over columns of every type,
+//! seeded.
 
 #![allow(clippy::unwrap_used)]
 

@@ -6,17 +6,21 @@ mod shards;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray as _, BinaryArray, Int64Array, LargeStringArray, ListArray, NullArray, RecordBatch,
-        StringArray, StringViewArray, StructArray,
+        Array, ArrayRef, AsArray as _, BinaryArray, Float64Array, Int64Array, LargeStringArray, ListArray, NullArray,
+        RecordBatch, StringArray, StringViewArray, StructArray,
     },
     compute::cast,
-    datatypes::{DataType, Field, Fields, Schema},
+    datatypes::{DataType, Field, Fields, Int64Type, Schema},
 };
 use capfilt_pipeline::input::{ImageInput, InputColumns, Origin, Rows, Sample, TextInput};
 use parquet::{
     arrow::ArrowWriter,
     basic::Compression,
-    file::properties::{WriterProperties, WriterPropertiesBuilder},
+    file::{
+        properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
+        reader::FileReader as _,
+        serialized_reader::{ReadOptionsBuilder, SerializedFileReader},
+    },
 };
 use std::{path::Path, sync::Arc};
 
@@ -210,5 +214,107 @@ fn where_over_a_column_of_type_null_selects_as_sql_does() {
     ] {
         let (samples, _) = read(folder.path(), shards::selecting(condition));
         assert_eq!(samples.iter().map(|sample| sample.selected).collect::<Vec<_>>(), expected, "{condition}");
+    }
+}
+
+/// 120 rows in three row groups of 40, with images of 100 kB in pages of five; `group` and `row` are what
+/// they say.
+fn three_groups(folder: &Path, statistics: bool) {
+    let rows = 0..120_i64;
+    let image = |row: i64| vec![row as u8; 100_000];
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("key", Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("k{row}"))))),
+        ("jpg", Arc::new(BinaryArray::from_iter_values(rows.clone().map(image)))),
+        ("caption", Arc::new(StringArray::from_iter_values(rows.clone().map(|row| format!("text {row}"))))),
+        ("group", Arc::new(Int64Array::from_iter_values(rows.clone().map(|row| row / 40)))),
+        ("row", Arc::new(Int64Array::from_iter_values(rows))),
+    ];
+    let enabled = if statistics { EnabledStatistics::Page } else { EnabledStatistics::None };
+    let properties = properties()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(enabled)
+        .set_offset_index_disabled(false)
+        .set_max_row_group_row_count(Some(40))
+        .set_data_page_row_count_limit(5)
+        .set_write_batch_size(5);
+    write(folder, columns, properties.build());
+}
+
+/// Makes every page of images unreadable that has none of the rows in `kept`.
+fn damage_pages_without(folder: &Path, kept: std::ops::Range<i64>) -> usize {
+    let path = folder.join("a.parquet");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let options = ReadOptionsBuilder::new().with_page_index().build();
+    let file = std::fs::File::open(&path).unwrap();
+    let metadata = SerializedFileReader::new_with_options(file, options).unwrap().metadata().clone();
+    let mut damaged = 0;
+    for group in 0..3 {
+        let index = metadata.page_index().unwrap().offset_index(group, 1).unwrap();
+        for page in index.page_locations() {
+            let first = 40 * group as i64 + page.first_row_index;
+            if first + 5 <= kept.start || kept.end <= first {
+                let start = page.offset as usize;
+                bytes[start..start + page.compressed_page_size as usize].fill(0xff);
+                damaged += 1;
+            }
+        }
+    }
+    std::fs::write(path, bytes).unwrap();
+    damaged
+}
+
+#[test]
+fn row_groups_and_pages_of_which_where_selects_nothing_are_not_read_and_every_row_is_there() {
+    for statistics in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        three_groups(folder.path(), statistics);
+        // Of the second row group, two MB before the selected rows and 500 kB, which are not worth a request,
+        // behind.
+        assert_eq!(damage_pages_without(folder.path(), 60..80), 20);
+        let passthrough = vec!["row".to_owned()];
+        let condition = "group = 1 and row >= 60 and row < 75";
+        let (samples, rows) = read(folder.path(), InputColumns { passthrough, ..shards::selecting(condition) });
+        assert_eq!(samples.len(), 120);
+        for (row, sample) in samples.iter().enumerate() {
+            let is_selected = (60..75).contains(&row);
+            assert_eq!((sample.row, sample.selected), (row as u64, is_selected));
+            assert_eq!(sample.key, Some(format!("k{row}")));
+            assert_eq!(sample.text, TextInput::Text(format!("text {row}")));
+            match &sample.image {
+                ImageInput::Bytes { bytes, .. } => assert_eq!(bytes, &vec![row as u8; 100_000]),
+                other => assert_eq!((other, is_selected), (&ImageInput::Missing, false)),
+            }
+            assert_eq!(sample.control.is_some(), (40..80).contains(&row), "{row}: texts of its own row group");
+        }
+        let passed = rows.iter().flat_map(|rows| rows.passthrough.column(0).as_primitive::<Int64Type>().iter());
+        assert!(passed.enumerate().all(|(row, cell)| cell.is_none_or(|cell| cell == row as i64)));
+    }
+}
+
+#[test]
+fn statistics_that_say_nothing_certain_leave_nothing_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let score: ArrayRef = Arc::new(Float64Array::from(vec![Some(1.0), Some(f64::NAN), None, Some(-0.0)]));
+    let name = text(&["a", BAD, "c", "d"]);
+    write(
+        folder.path(),
+        vec![("jpg", images(4)), ("caption", text(&["x"; 4])), ("score", score), ("name", name)],
+        properties().build(),
+    );
+    for (condition, expected) in [
+        ("score > 1", vec![1]),
+        ("score = 'nan'", vec![1]),
+        ("not score <= 1", vec![1]),
+        ("score < 0", vec![]),
+        ("score = 0", vec![3]),
+        ("score is null", vec![2]),
+        ("name is null", vec![1]),
+        ("name > 'b' and name < 'cc'", vec![2]),
+        ("name > 'z'", vec![]),
+        ("score > 5 or name = 'a'", vec![0, 1]),
+    ] {
+        let (samples, _) = read(folder.path(), shards::selecting(condition));
+        let selected: Vec<u64> = samples.iter().filter(|sample| sample.selected).map(|sample| sample.row).collect();
+        assert_eq!((samples.len(), selected), (4, expected), "{condition}");
     }
 }

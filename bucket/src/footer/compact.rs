@@ -1,7 +1,7 @@
 //! A cursor over Thrift's compact protocol that bounds its own recursion.
 //!
-//! It takes the same bytes for the same things as the `parquet` crate's decoder does (a boolean in a skipped list has no
-//! byte of its own there), so that what was checked here is what is decoded there.
+//! It takes the same bytes for the same things as the `parquet` crate's decoder does (a boolean in a skipped
+//! list has no byte of its own there), so that what was checked here is what is decoded there.
 
 use parquet::errors::{ParquetError, Result};
 
@@ -134,8 +134,8 @@ impl<'a> Compact<'a> {
         self.skip_all(count, &[Kind(kinds >> 4), Kind(kinds & 0xf)], depth)
     }
 
-    /// Skips values of these kinds, so many times over. Booleans have no byte here, and would let a few bytes ask for
-    /// 2^64 steps.
+    /// Skips values of these kinds, so many times over. Booleans have no byte here, and would let a few bytes
+    /// ask for 2^64 steps.
     fn skip_all(&mut self, count: u64, kinds: &[Kind], depth: u8) -> Result<()> {
         if kinds.iter().all(|kind| matches!(kind.0, 1 | 2)) {
             return Ok(());

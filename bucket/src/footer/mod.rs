@@ -1,7 +1,7 @@
 //! A Parquet file's footer, looked over before it is decoded.
 //!
-//! A file is untrusted, and its schema is a tree that every decoder walks by recursion. The bytes are therefore scanned
-//! first, by a loop; only a footer whose tree is of a sane depth is decoded.
+//! A file is untrusted, and its schema is a tree that every decoder walks by recursion. The bytes are
+//! therefore scanned first, by a loop; only a footer whose tree is of a sane depth is decoded.
 
 mod compact;
 mod scan;

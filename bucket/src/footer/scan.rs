@@ -1,11 +1,13 @@
-//! What must be known of a footer before it is decoded: how deep its schema is, and which columns are encrypted.
+//! What must be known of a footer before it is decoded: how deep its schema is, and which columns are
+//! encrypted.
 
 use super::compact::Compact;
 use parquet::errors::{ParquetError, Result};
 use std::collections::BTreeSet;
 
-/// Levels of groups in a schema. The decoder and the readers recurse once a level; a tree this deep takes a tenth of a
-/// thread's stack of 2 MB. The pairs table of the deepest column that passes through has fewer levels.
+/// Levels of groups in a schema. The decoder and the readers recurse once a level; a tree this deep takes a
+/// tenth of a thread's stack of 2 MB. The pairs table of the deepest column that passes through has fewer
+/// levels.
 pub const SCHEMA_LEVELS: usize = 128;
 
 /// What a look at a footer's bytes shows.
@@ -123,7 +125,8 @@ fn drop_number(compact: &mut Compact<'_>) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A footer whose schema is a tree of single groups, this many below the root, and a leaf of 32-bit integers.
+    /// A footer whose schema is a tree of single groups, this many below the root, and a leaf of 32-bit
+    /// integers.
     fn nested(groups: usize) -> Vec<u8> {
         let (group, leaf) = (b"\x35\x00\x18\x01s\x15\x02\x00", b"\x15\x02\x25\x00\x18\x01k\x00");
         let mut bytes = b"\x15\x02\x19\xfc".to_vec();

@@ -1,8 +1,8 @@
 //! A file's column types: as they are promised, and as they are stored.
 //!
-//! A column of strings promises UTF-8, and the Parquet reader gives up a whole batch for one value that is not. Read as it
-//! is stored, as bytes, such a value costs only itself. The same goes for INT96 timestamps, which the Parquet reader turns
-//! into nanoseconds of 64 bits whether these can hold them or not.
+//! A column of strings promises UTF-8, and the Parquet reader gives up a whole batch for one value that is
+//! not. Read as it is stored, as bytes, such a value costs only itself. The same goes for INT96 timestamps,
+//! which the Parquet reader turns into nanoseconds of 64 bits whether these can hold them or not.
 
 use arrow::datatypes::Schema;
 use parquet::{
@@ -16,8 +16,9 @@ use std::sync::Arc;
 /// Bytes of an INT96 value.
 const INT96_BYTES: i32 = 12;
 
-/// The Arrow types of a file's columns, from its Parquet types alone: that a writer's Arrow library had a dictionary or
-/// a view is its own business. INT96 is a timestamp in microseconds, which reaches every year that people write.
+/// The Arrow types of a file's columns, from its Parquet types alone: that a writer's Arrow library had a
+/// dictionary or a view is its own business. INT96 is a timestamp in microseconds, which reaches every year
+/// that people write.
 pub fn promised(schema: &SchemaDescriptor) -> Result<Schema> {
     parquet_to_arrow_schema(&rewritten(schema, &promised_leaf)?, None)
 }

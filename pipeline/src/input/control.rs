@@ -24,6 +24,11 @@ impl ControlTexts {
         Self { texts, max_words, seed }
     }
 
+    /// For rows that are not judged.
+    pub(super) fn none() -> Self {
+        Self { texts: Vec::new(), max_words: 0, seed: 0 }
+    }
+
     /// A text that is not the row's own, cleaned; the same for the same seed and row.
     pub(super) fn choose(&self, row: u64, own: Option<&str>) -> Option<String> {
         let own = own.map(|text| pre_caption(text, self.max_words));

@@ -1,10 +1,14 @@
 //! From Parquet to samples: the shard's row groups, the columns the job names, the rows its condition selects.
 
+mod bounds;
 mod columns;
 mod control;
+mod file;
 mod images;
+mod notes;
 mod ordering;
 mod pairs;
+mod parts;
 mod reader;
 mod restore;
 mod selection;

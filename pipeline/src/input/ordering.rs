@@ -11,7 +11,8 @@ use arrow::{
 use capfilt_schemas::predicate::Comparand;
 use std::cmp::Ordering;
 
-/// The order of each cell against the literal; `None` for null. The column is of a type that the comparand was made for.
+/// The order of each cell against the literal; `None` for null. The column is of a type that the comparand
+/// was made for.
 pub(super) fn orderings(column: &ArrayRef, comparand: &Comparand) -> Result<Vec<Option<Ordering>>, ArrowError> {
     let to = |kind| cast(column, &kind);
     let floats = |order: &dyn Fn(f64) -> Ordering| -> Result<_, ArrowError> {
@@ -57,14 +58,16 @@ fn exact(column: &ArrayRef, unscaled: i256, scale: u8) -> Result<Vec<Option<Orde
         let order = |cell: i256| order_of_decimals((cell, own), (unscaled, i16::from(scale)));
         return Ok(decimals(column)?.map(|cell| cell.map(order)).collect());
     }
-    // An integer is below 2.5 exactly if it is 2 or less: the literal's whole part decides, then whether it has more.
+    // An integer is below 2.5 exactly if it is 2 or less: the literal's whole part decides, then whether it
+    // has more.
     let (floor, has_rest) = divided(unscaled, power_of_ten(i16::from(scale)));
     let order =
         |cell: i128| i256::from_i128(cell).cmp(&floor).then(if has_rest { Ordering::Less } else { Ordering::Equal });
     Ok(integers(column)?.map(|cell| cell.map(order)).collect())
 }
 
-/// The order of `a.0 / 10^a.1` and `b.0 / 10^b.1`. The finer one is cut to the scale of the other, so that nothing grows.
+/// The order of `a.0 / 10^a.1` and `b.0 / 10^b.1`. The finer one is cut to the scale of the other, so that
+/// nothing grows.
 fn order_of_decimals(a: (i256, i16), b: (i256, i16)) -> Ordering {
     if a.1 < b.1 {
         return order_of_decimals(b, a).reverse();

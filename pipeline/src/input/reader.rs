@@ -1,13 +1,23 @@
 //! The rows of a shard, in order, a few at a time.
 
-use super::{ColumnError, Sample, control::ControlTexts, source::Source};
+use super::{
+    ColumnError, Sample,
+    control::ControlTexts,
+    parts::{Part, Reads},
+    source::Source,
+};
 use crate::image::message_of;
 use arrow::{array::RecordBatch, datatypes::Field};
 use capfilt_bucket::{BucketError, PinnedObject, Place};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
 use futures::{FutureExt as _, TryStreamExt as _};
 use parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
-use std::{ops::Range, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::Range,
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
 
 /// What of the input a job reads.
 #[derive(Debug, Clone)]
@@ -23,6 +33,16 @@ pub struct InputColumns {
     pub image_bytes: u64,
     /// Seed of the negative control.
     pub seed: u64,
+}
+
+impl InputColumns {
+    /// All columns that are read.
+    pub(super) fn wanted(&self) -> BTreeSet<&str> {
+        let mut wanted = BTreeSet::from([self.key.as_str(), self.image.as_str(), self.text.as_str()]);
+        wanted.extend(self.selection.iter().flat_map(Predicate::columns));
+        wanted.extend(self.passthrough.iter().map(String::as_str));
+        wanted
+    }
 }
 
 /// Why a shard cannot be read on.
@@ -68,13 +88,16 @@ pub struct ShardReader {
     source: Arc<Source>,
     shard: Shard,
     next_row: u64,
-    group: Option<RowGroup>,
+    part: Option<OpenPart>,
+    parts_left: VecDeque<(u32, Part)>,
+    /// Of the row group that is being read.
+    control: Arc<ControlTexts>,
     groups_left: Range<u32>,
 }
 
-struct RowGroup {
+struct OpenPart {
     stream: ParquetRecordBatchStream<PinnedObject>,
-    control: Arc<ControlTexts>,
+    reads: Reads,
 }
 
 impl ShardReader {
@@ -87,7 +110,9 @@ impl ShardReader {
     ) -> Result<Self, ReadError> {
         let source = Arc::new(Source::open(input, shard, columns, batch_rows).await?);
         let (next_row, groups_left) = (shard.first_row, shard.row_groups.clone());
-        Ok(Self { source, shard: shard.clone(), next_row, group: None, groups_left })
+        let (part, parts_left) = (None, VecDeque::new());
+        let control = Arc::new(ControlTexts::none());
+        Ok(Self { source, shard: shard.clone(), next_row, part, parts_left, control, groups_left })
     }
 
     /// The pass-through columns, as the pairs table will have them.
@@ -110,22 +135,37 @@ impl ShardReader {
     async fn read(&mut self) -> Result<Option<Rows>, ReadError> {
         let source = Arc::clone(&self.source);
         loop {
-            let Some(group) = &mut self.group else {
-                let Some(next) = self.groups_left.next() else { return self.finish() };
-                let control = Arc::new(source.control_texts(next).await?);
-                self.group = Some(RowGroup { stream: source.rows_of(next)?, control });
+            let Some(part) = &mut self.part else {
+                if !self.next_part(&source).await? {
+                    return self.finish();
+                }
                 continue;
             };
-            match group.stream.try_next().await {
-                Ok(None) => self.group = None,
+            match part.stream.try_next().await {
+                Ok(None) => self.part = None,
                 Err(error) => return Err(source.parquet(error)),
                 Ok(Some(batch)) => {
-                    let (control, first_row) = (Arc::clone(&group.control), self.next_row);
+                    let (reads, first_row) = (part.reads, self.next_row);
                     self.next_row += batch.num_rows() as u64;
-                    return source.samples(batch, first_row, &control).await.map(Some);
+                    return source.samples(batch, reads, first_row, &self.control).await.map(Some);
                 }
             }
         }
+    }
+
+    /// Opens the next part, of the next row group when this one has no more. `false` when there is none.
+    async fn next_part(&mut self, source: &Source) -> Result<bool, ReadError> {
+        while self.parts_left.is_empty() {
+            let Some(group) = self.groups_left.next() else { return Ok(false) };
+            let parts = source.parts(group).await?;
+            let is_judged = parts.iter().any(|part| part.reads == Reads::Everything);
+            let control = if is_judged { source.control_texts(group).await? } else { ControlTexts::none() };
+            self.control = Arc::new(control);
+            self.parts_left.extend(parts.into_iter().map(|part| (group, part)));
+        }
+        let Some((group, part)) = self.parts_left.pop_front() else { return Ok(false) };
+        self.part = Some(OpenPart { stream: source.rows_of(group, &part)?, reads: part.reads });
+        Ok(true)
     }
 
     fn finish(&self) -> Result<Option<Rows>, ReadError> {

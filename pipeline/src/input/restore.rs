@@ -1,8 +1,8 @@
 //! From a column as it is stored to the column its schema promises.
 //!
-//! Strings are read as bytes and INT96 timestamps as 12 bytes (see [`capfilt_bucket::footer`]), so that a value that is not
-//! what the schema promises costs itself: it becomes null. Where the schema allows no null (a map's key), what holds the
-//! value becomes null instead.
+//! Strings are read as bytes and INT96 timestamps as 12 bytes (see [`capfilt_bucket::footer`]), so that a
+//! value that is not what the schema promises costs itself: it becomes null. Where the schema allows no null
+//! (a map's key), what holds the value becomes null instead.
 
 use arrow::{
     array::{
@@ -60,7 +60,8 @@ impl Part {
         Self { array, gaps: Places::new(), lost: Places::new() }
     }
 
-    /// Turns the gaps into nulls where these are allowed; else they stay, and are the problem of what holds the part.
+    /// Turns the gaps into nulls where these are allowed; else they stay, and are the problem of what holds
+    /// the part.
     fn settled(mut self, nullable: bool) -> Result<Self, ArrowError> {
         if nullable && !self.gaps.is_empty() {
             let is_gap: BooleanArray = (0..self.array.len()).map(|row| Some(self.gaps.contains_key(&row))).collect();

@@ -47,7 +47,7 @@ fn compare(column: &ArrayRef, operator: Operator, literal: &Literal) -> Result<B
 }
 
 /// Whether a comparison holds for cells that are in this order to the literal.
-fn holds(operator: Operator, order: Ordering) -> bool {
+pub(super) fn holds(operator: Operator, order: Ordering) -> bool {
     match operator {
         Operator::Equal => order.is_eq(),
         Operator::NotEqual => order.is_ne(),

@@ -1,32 +1,34 @@
 //! A shard's file, opened: which columns are read, and how cells become samples.
 
+mod prune;
+
 use super::reader::{InputColumns, ReadError, Rows};
 use super::{
     ColumnError, ImageInput, Sample, TextInput, columns,
     control::ControlTexts,
+    file::{self, File, PagesOf},
     images,
-    restore::{Places, restore},
+    notes::Notes,
+    parts::{Part, Reads},
+    restore::restore,
     selection,
 };
 use arrow::{
-    array::{ArrayRef, RecordBatch, RecordBatchOptions},
+    array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
-use capfilt_bucket::{PinnedObject, Place, footer};
-use capfilt_schemas::{plan::Shard, predicate::Predicate};
+use capfilt_bucket::{PinnedObject, Place};
+use capfilt_schemas::plan::Shard;
 use futures::TryStreamExt as _;
 use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+        arrow_reader::{ArrowReaderMetadata, RowSelection},
         async_reader::ParquetRecordBatchStream,
     },
     errors::ParquetError,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// What stays the same while a shard is read.
 pub(super) struct Source {
@@ -55,20 +57,23 @@ impl Source {
     ) -> Result<Self, ReadError> {
         let object = PinnedObject::new(input, &shard.file);
         let file = shard.file.path.clone();
-        let opened = open(&object).await;
-        let (schema, metadata) = opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
+        let wanted = columns.wanted();
+        let pages = PagesOf { columns: &wanted, groups: shard.row_groups.clone() };
+        let opened = file::open(&object, columns.selection.is_some().then_some(pages)).await;
+        let File { schema, metadata } = opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
         let (input, passthrough) = (input.clone(), Vec::new());
         let mut source = Self { input, object, metadata, schema, columns, file, batch_rows, passthrough };
         source.passthrough = source.passthrough_fields()?;
         Ok(source)
     }
 
-    /// The texts of a row group that are a control for each other, read ahead of its images: a column of text is small.
+    /// The texts of a row group that are a control for each other, read ahead of its images: a column of text
+    /// is small.
     pub(super) async fn control_texts(&self, group: u32) -> Result<ControlTexts, ReadError> {
         let mut texts = Vec::new();
         if self.schema().field_with_name(&self.columns.text).is_ok() {
             let wanted = BTreeSet::from([self.columns.text.as_str()]);
-            let mut stream = self.stream(group, &wanted, TEXT_ROWS)?;
+            let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS)?;
             while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
                 texts.extend(self.texts(&batch)?.into_iter().filter_map(TextInput::into_text));
             }
@@ -76,19 +81,20 @@ impl Source {
         Ok(ControlTexts::new(texts.iter().map(String::as_str), self.columns.max_words, self.columns.seed))
     }
 
-    /// All columns of a row group that the job needs.
-    pub(super) fn rows_of(&self, group: u32) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
-        let columns = &self.columns;
-        let mut wanted = BTreeSet::from([columns.key.as_str(), columns.image.as_str(), columns.text.as_str()]);
-        wanted.extend(columns.selection.iter().flat_map(Predicate::columns));
-        wanted.extend(columns.passthrough.iter().map(String::as_str));
-        self.stream(group, &wanted, self.batch_rows)
+    /// The columns of a part that the job needs.
+    pub(super) fn rows_of(&self, group: u32, part: &Part) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
+        let wanted = match part.reads {
+            Reads::Everything => self.columns.wanted(),
+            Reads::Names => BTreeSet::from([self.columns.key.as_str(), self.columns.text.as_str()]),
+        };
+        self.stream(group, part, &wanted, self.batch_rows)
     }
 
     /// A batch of Parquet rows as samples; images that are only named are fetched.
     pub(super) async fn samples(
         &self,
         batch: RecordBatch,
+        reads: Reads,
         first_row: u64,
         control: &ControlTexts,
     ) -> Result<Rows, ReadError> {
@@ -103,9 +109,16 @@ impl Source {
             None => vec![None; batch.num_rows()],
         };
         let texts = self.texts(&batch)?;
-        let selected = self.selected(&batch, &mut notes)?;
-        let images = self.images(&batch, &selected, &mut notes).await?;
-        let passthrough = self.restored(&batch, self.columns.passthrough.iter(), &mut notes)?;
+        let rows = batch.num_rows();
+        let (selected, images, passthrough) = match reads {
+            Reads::Names => (vec![false; rows], vec![ImageInput::Missing; rows], self.nothing_passes(rows)?),
+            Reads::Everything => {
+                let selected = self.selected(&batch, &mut notes)?;
+                let images = self.images(&batch, &selected, &mut notes).await?;
+                let passthrough = self.restored(&batch, self.columns.passthrough.iter(), &mut notes)?;
+                (selected, images, passthrough)
+            }
+        };
         let samples = keys.into_iter().zip(images).zip(texts).zip(selected).enumerate();
         let samples = samples.map(|(at, (((key, image), text), selected))| {
             let row = first_row + at as u64;
@@ -139,6 +152,15 @@ impl Source {
         }
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
         let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options);
+        batch.map_err(|error| self.parquet(error.into()))
+    }
+
+    /// The pass-through columns of rows of which nothing is kept.
+    fn nothing_passes(&self, rows: usize) -> Result<RecordBatch, ReadError> {
+        let columns = self.passthrough.iter().map(|field| new_null_array(field.data_type(), rows)).collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch =
+            RecordBatch::try_new_with_options(Arc::new(Schema::new(self.passthrough.clone())), columns, &options);
         batch.map_err(|error| self.parquet(error.into()))
     }
 
@@ -180,15 +202,23 @@ impl Source {
     fn stream(
         &self,
         group: u32,
+        part: &Part,
         wanted: &BTreeSet<&str>,
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
         let file = self.object.clone();
+        let all_rows = self.row_group(group)?.num_rows().max(0) as usize;
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
         let roots = self.schema().fields().iter().enumerate();
         let roots = roots.filter(|(_, field)| wanted.contains(field.name().as_str())).map(|(index, _)| index);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
         let builder = builder.with_projection(mask).with_row_groups(vec![group as usize]).with_batch_size(batch_rows);
+        let builder = match part.rows.clone() {
+            Some(rows) => {
+                builder.with_row_selection(RowSelection::from_consecutive_ranges([rows].into_iter(), all_rows))
+            }
+            None => builder,
+        };
         builder.build().map_err(|source| self.parquet(source))
     }
 
@@ -210,35 +240,6 @@ impl Source {
 
     fn column(&self, source: ColumnError) -> ReadError {
         ReadError::Column { file: self.file.clone(), source }
-    }
-}
-
-/// The columns as promised, and the row groups with the columns as stored.
-async fn open(object: &PinnedObject) -> Result<(SchemaRef, ArrowReaderMetadata), ParquetError> {
-    let footer = object.footer().await?;
-    let schema = Arc::new(footer::promised(footer.schema())?);
-    let metadata = Arc::new(footer.decode(footer::stored(footer.schema())?)?);
-    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-    Ok((schema, ArrowReaderMetadata::try_new(metadata, options)?))
-}
-
-/// What became null as it was read, by the row's place in its batch.
-#[derive(Debug, Default)]
-struct Notes(BTreeMap<usize, Vec<String>>);
-
-impl Notes {
-    fn add(&mut self, column: &str, lost: &Places) {
-        for (row, why) in lost {
-            let (told, notes) = (why.told(column), self.0.entry(*row).or_default());
-            // A column may be looked at by the condition and pass through.
-            if !notes.contains(&told) {
-                notes.push(told);
-            }
-        }
-    }
-
-    fn of(&self, row: usize) -> Option<String> {
-        self.0.get(&row).map(|notes| notes.join("; "))
     }
 }
 

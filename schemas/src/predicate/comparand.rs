@@ -16,7 +16,8 @@ pub enum Comparand {
         unscaled: i256,
         scale: u8,
     },
-    /// Columns of 16 and 32 bits compare as floats with a numeral that has no exponent: `score = 0.1` finds 0.1.
+    /// Columns of 16 and 32 bits compare as floats with a numeral that has no exponent: `score = 0.1` finds
+    /// 0.1.
     Single(f32),
     Double(f64),
     Bool(bool),

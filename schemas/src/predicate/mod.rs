@@ -1,11 +1,12 @@
-//! The little language of `input.where`: comparisons of columns with literals, joined by `and`, `or`, `not` and brackets.
+//! The little language of `input.where`: comparisons of columns with literals, joined by `and`, `or`, `not`
+//! and brackets.
 //!
 //! ```text
 //! status = 'success' and (width >= 256 or height >= 256) and not punsafe > 0.1 and url is not null
 //! ```
 //!
-//! As in SQL, a comparison with null is unknown, and a row is selected only when the whole is true. Numbers, moments and
-//! texts compare as in DuckDB; [`Comparand`] says how.
+//! As in SQL, a comparison with null is unknown, and a row is selected only when the whole is true. Numbers,
+//! moments and texts compare as in DuckDB; [`Comparand`] says how.
 
 mod comparand;
 mod moment;

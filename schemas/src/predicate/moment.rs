@@ -1,4 +1,5 @@
-//! Dates, times and timestamps as a condition writes them: `2024-12-31`, `23:59:59.5`, `2024-12-31T23:59:59+09:00`.
+//! Dates, times and timestamps as a condition writes them: `2024-12-31`, `23:59:59.5`,
+//! `2024-12-31T23:59:59+09:00`.
 
 /// Nanoseconds of a second.
 const SECOND: i128 = 1_000_000_000;
@@ -14,7 +15,8 @@ pub(super) struct Moment {
     pub ahead: i128,
 }
 
-/// Whether digits of a second beyond the sixth count. DuckDB drops them for all types but those of nanoseconds.
+/// Whether digits of a second beyond the sixth count. DuckDB drops them for all types but those of
+/// nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Precision {
     Microseconds,
