@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use capfilt_pipeline::image::{ImageLimits, ImageSkip, RgbImage, decode};
+use capfilt_pipeline::image::{ImageLimits, ImageSkip, RgbImage, decode, peak_decoding_bytes};
 
 /// A small picture in each format, so that every position of it can be damaged.
 fn small_files() -> Vec<(&'static str, Vec<u8>)> {
@@ -190,6 +190,22 @@ fn a_header_of_900_megapixels_is_refused_before_anything_is_allocated() {
     }
     let peak = peak_memory_bytes();
     assert!(peak < 1 << 30, "this process has used {peak} bytes at most");
+}
+
+#[test]
+fn an_image_whose_decoding_takes_more_memory_than_its_limit_allows_is_refused_by_its_header() {
+    // 6000 × 6000 pixels of four inks, whose coefficients are kept: 11 bytes a pixel.
+    let mut jpeg = b"\xff\xd8\xff\xc2\x00\x14\x08\x17\x70\x17\x70\x04".to_vec();
+    jpeg.extend((1..=4).flat_map(|component| [component, 0x11, 0]));
+    jpeg.extend(b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00");
+    let limits = ImageLimits { pixels: 36_000_000, ..ImageLimits::default() };
+    match decode(&jpeg, &limits) {
+        Err(ImageSkip::TooLarge(reason)) => assert!(reason.starts_with("decoding takes 39"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(peak_decoding_bytes(&jpeg, &limits), 0, "it is not decoded");
+    let peak = peak_decoding_bytes(&jpeg, &ImageLimits::default());
+    assert!((396_000_000..410_000_000).contains(&peak), "{peak}");
 }
 
 #[test]

@@ -32,15 +32,20 @@ pub(crate) use quiet::message_of;
 /// resizer's windows small.
 const LONGEST_SIDE: u32 = 65_535;
 
+/// Decoding may take that many bytes × [`ImageLimits::pixels`], and [`FREE_BYTES`] more: a progressive JPEG
+/// of three full components, which keeps its coefficients, takes as many.
+const BYTES_PER_PIXEL: u64 = 9;
+/// For rows, and for what else does not grow with the pixels.
+const FREE_BYTES: u64 = 64 << 20;
+
 /// What is refused before anything is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageLimits {
     /// Length of the encoded image in bytes.
     pub bytes: u64,
-    /// Width × height. Decoding takes 3 to 9 bytes for each, and 11 for a progressive CMYK JPEG, which
-    /// keeps its coefficients (15 inside TIFF), so the default bounds one image to 1.5 GB;
-    /// [`peak_decoding_bytes`] says how many an image takes, and `docs/images.md` has the table of all
-    /// formats.
+    /// Width × height. Decoding takes 3 to 9 bytes for each pixel; the few images that take more are refused
+    /// where that is more than 9 × this and 64 MiB. So the default bounds one image to 970 MB.
+    /// [`peak_decoding_bytes`] says how many an image takes, and `docs/images.md` how many each format.
     pub pixels: u64,
     /// The shorter side in pixels. 1 takes everything.
     pub min_side: u32,
@@ -83,6 +88,15 @@ impl ImageLimits {
             )));
         }
         Ok(())
+    }
+
+    /// Whether decoding may take so many bytes.
+    fn admit_bytes(&self, bytes: u64) -> Result<(), ImageSkip> {
+        let most = self.pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(FREE_BYTES);
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(ImageSkip::TooLarge(format!("decoding takes {bytes} bytes; limits.pixels allows {most}")))
     }
 
     /// Whether a part of an image may be decoded: a frame, a tile.
@@ -157,6 +171,7 @@ fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + '
     };
     let (width, height) = picture.size();
     limits.admit(width, height)?;
+    limits.admit_bytes(picture.peak_bytes(limits))?;
     Ok(picture)
 }
 
