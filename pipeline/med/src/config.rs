@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// Sizes of the whole model. Field names follow `config.json`; keys it does not know are ignored, because that file
 /// also holds what only a trainer needs.
@@ -55,6 +56,21 @@ pub struct TextConfig {
     pub sep_token_id: i64,
     pub pad_token_id: i64,
 }
+
+/// Keys of the towers whose values are whole numbers.
+const WHOLE: [&str; 11] = [
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "image_size",
+    "patch_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "bos_token_id",
+    "sep_token_id",
+    "pad_token_id",
+];
 
 impl Default for MedConfig {
     fn default() -> Self {
@@ -116,7 +132,15 @@ impl MedConfig {
     /// # Errors
     /// A sentence that names what is wrong, when the text is not JSON or describes a model this crate cannot run.
     pub fn from_json(text: &str) -> Result<Self, String> {
-        let config: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        for section in ["vision_config", "text_config"] {
+            let keys = value[section].as_object().into_iter().flatten();
+            let mut numbers = keys.filter(|(key, _)| WHOLE.contains(&key.as_str()));
+            if let Some((key, found)) = numbers.find(|(_, found)| found.as_i64().is_none()) {
+                return Err(format!("{key} of {section} is {found}, expected a whole number"));
+            }
+        }
+        let config: Self = serde_json::from_value(value).map_err(|error| error.to_string())?;
         config.check()?;
         Ok(config)
     }
@@ -272,5 +296,7 @@ mod tests {
     fn an_impossible_config_is_refused_with_its_reason() {
         let error = MedConfig::from_json(r#"{"vision_config": {"image_size": 385}}"#).unwrap_err();
         assert!(error.contains("385"), "{error}");
+        let error = MedConfig::from_json(r#"{"text_config": {"sep_token_id": null}}"#).unwrap_err();
+        assert!(error.contains("sep_token_id of text_config is null"), "{error}");
     }
 }

@@ -71,8 +71,12 @@ pub fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Option<Tokenizer>
     let mut tokenizer = Tokenizer::new(model.map_err(|source| LoadError::Tokenizer { path: path.into(), source })?);
     tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)));
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
-    // In a text these match as a whole, as they do with tokenizer.json.
-    tokenizer.add_special_tokens(&SPECIAL.map(|token| AddedToken::from(token, true)));
+    is_word_piece(&tokenizer).map_err(|reason| refused(&reason))?;
+    // In a text these match as a whole, as they do with tokenizer.json. One that is missing must stay missing: adding it
+    // would give it an id of its own.
+    let there = SPECIAL.iter().filter(|token| tokenizer.token_to_id(token).is_some());
+    let there: Vec<AddedToken> = there.map(|token| AddedToken::from(*token, true)).collect();
+    tokenizer.add_special_tokens(&there);
     Ok(Some(tokenizer))
 }
 
@@ -143,7 +147,8 @@ fn is_word_piece(tokenizer: &Tokenizer) -> Result<(), String> {
         return Err("its model is not WordPiece, which BLIP's is; is this another model's tokenizer?".into());
     };
     let (unknown, prefix) = (&model.unk_token, &model.continuing_subword_prefix);
-    if tokenizer.token_to_id(unknown).is_none() {
+    // Tokens beside the vocabulary do not count: the model does not see them.
+    if !tokenizer.get_vocab(false).contains_key(unknown) {
         return Err(format!("words it does not know become {unknown:?}, which is not in its vocabulary"));
     }
     if prefix != "##" {

@@ -95,6 +95,7 @@ fn a_word_whose_id_is_beyond_the_model_is_named_at_load() {
 fn a_tokenizer_that_is_not_bert_s_is_refused_by_what_it_has() {
     for (change_file, said) in [
         ((|file| file["model"]["unk_token"] = "nope".into()) as fn(&mut Value), "become \"nope\""),
+        (|file| file["model"]["vocab"] = json!({}), "become \"[UNK]\""),
         (|file| file["model"]["continuing_subword_prefix"] = "@@".into(), "\"@@\""),
         (|file| file["model"]["max_input_chars_per_word"] = 1_000_000.into(), "max_input_chars_per_word"),
         (|file| file["normalizer"] = json!({"type": "Prepend", "prepend": "x"}), "Prepend"),
@@ -126,6 +127,18 @@ fn a_tokenizer_that_is_not_bert_s_is_refused_by_what_it_has() {
         change(copy.path(), "tokenizer.json", change_file);
         let error = refused(copy.path(), false);
         assert!(error.contains(said) && error.contains("tokenizer.json"), "{error}");
+    }
+}
+
+#[test]
+fn a_vocabulary_without_a_special_token_is_refused_and_not_filled_up() {
+    for (lost, said) in [("[CLS]", "no [CLS]"), ("[UNK]", "become \"[UNK]\""), ("[PAD]", "no [PAD]")] {
+        let copy = copy("filter");
+        fs::remove_file(copy.path().join("tokenizer.json")).unwrap();
+        let path = copy.path().join("vocab.txt");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace(&format!("{lost}\n"), "instead\n")).unwrap();
+        let error = refused(copy.path(), false);
+        assert!(error.contains(said) && error.contains("vocab.txt"), "{error}");
     }
 }
 
