@@ -1,6 +1,10 @@
 //! A model named on the command line, and how it is to compute and write.
 
-use crate::args::{CheckpointArgs, GenerationArgs, Method as MethodArg};
+use crate::{
+    args::{BenchCommand, CheckpointArgs, Command, EvalWhat, GenerationArgs, Method as MethodArg},
+    exit::Failure,
+    models,
+};
 use capfilt_med::{GenerationOptions, LoadOptions, Method};
 
 impl CheckpointArgs {
@@ -28,4 +32,26 @@ impl GenerationArgs {
             ..preset
         }
     }
+}
+
+/// Puts local copies in the place of checkpoints that a command names by URL.
+///
+/// # Errors
+/// When one cannot be fetched.
+pub async fn fetch(command: &mut Command) -> Result<(), Failure> {
+    let named = match command {
+        Command::Score(args) => vec![&mut args.model.checkpoint.model],
+        Command::Caption(args) => vec![&mut args.model.checkpoint.model],
+        Command::Eval(args) => match &mut args.what {
+            EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
+            EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
+        },
+        Command::Bench(BenchCommand::Model(args)) => vec![&mut args.captioner, &mut args.filter],
+        Command::Lineage(args) => vec![&mut args.file],
+        _ => vec![],
+    };
+    for path in named {
+        *path = models::local(path).await?;
+    }
+    Ok(())
 }

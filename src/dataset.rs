@@ -106,5 +106,6 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
         workers: settings::Workers::default(),
         limits: settings::Limits::default(),
         output: settings::Output::default(),
+        stores: settings::stores::Stores::default(),
     }
 }

@@ -20,6 +20,7 @@ mod scrape;
 mod second_start;
 mod settings_file;
 mod stop;
+mod surroundings;
 
 use clap::Parser as _;
 use exit::Exit;
@@ -29,6 +30,9 @@ fn main() -> ExitCode {
     let args = args::Args::parse();
     say::open(args.log_format);
     second_start::if_needed(&args.command);
+    if let Err(error) = surroundings::read() {
+        return Exit::Usage.report(&error);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,

@@ -18,7 +18,7 @@ use capfilt_schemas::{
     settings::{self, Settings},
 };
 use futures::future::LocalBoxFuture;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads both checkpoints and says what they are.
 pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), Failure> {
@@ -76,6 +76,14 @@ pub async fn reference_filter(job: &JobRecord) -> Result<BlipFilter, Failure> {
 fn reference_options(settings: &Settings) -> LoadOptions {
     let precision = PrecisionChoice::Fixed(Precision::F32);
     LoadOptions { precision, ..load_options(settings, DeviceChoice::Cpu) }
+}
+
+/// A checkpoint that a command names: a local path as it is, and of a URL the verified copy in this machine's cache.
+pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
+    match named.to_str() {
+        Some(url) if url.contains("://") => fetch(url, &record(url).await?).await,
+        _ => Ok(named.to_owned()),
+    }
 }
 
 /// As [`fetch`], but a copy in the cache is read once more: it was whole when it came, and may not be any longer.

@@ -3,6 +3,7 @@
 use crate::{
     args::SettingsArgs,
     exit::{Blame as _, Failure},
+    surroundings,
 };
 use anyhow::Context as _;
 use capfilt_bucket::Place;
@@ -14,10 +15,12 @@ pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
     let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
     let settings = parse(&text, &args.overrides);
     let mut settings = settings.with_context(|| args.config.display().to_string()).usage()?;
-    let places =
-        [&mut settings.job.url, &mut settings.input.url, &mut settings.models.captioner, &mut settings.models.filter];
-    for url in places {
+    capfilt_bucket::add_stores(&settings.stores);
+    surroundings::wait_out(settings.workers.outage_seconds).usage()?;
+    for url in [&mut settings.job.url, &mut settings.models.captioner, &mut settings.models.filter] {
         *url = Place::open(url).usage()?.url;
     }
+    // With its final slash, which tells a prefix from an object of that name.
+    settings.input.url = Place::open(&settings.input.url).usage()?.given();
     Ok(settings)
 }

@@ -1,8 +1,9 @@
 //! Reading and writing objects below a place, with errors that name them.
 
-use crate::{BucketError, Place};
+use crate::{BucketError, FaultKind, Place};
 use bytes::Bytes;
-use object_store::{ObjectMeta, ObjectStoreExt as _, PutPayload, path::Path};
+use futures::TryStreamExt as _;
+use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutPayload, path::Path};
 use serde::de::DeserializeOwned;
 
 /// A job's place in a store.
@@ -27,7 +28,32 @@ impl Bucket {
         match self.read(name).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.is_not_found() => Ok(None),
+            Err(error) if self.is_only_missing(name, &error).await => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an object that the store would not show is just not there.
+    ///
+    /// To those who may list below a prefix but not the whole bucket, S3 and Google answer 403 for an object that is not
+    /// there, as for one that they may not see; the listing tells the two apart.
+    async fn is_only_missing(&self, name: &str, error: &BucketError) -> bool {
+        if error.kind() != Some(FaultKind::Forbidden) {
+            return false;
+        }
+        let path = self.place.path_of(name);
+        let folder = self.place.path_of(name.rsplit_once('/').map_or("", |(folder, _)| folder));
+        // Just before the object, by name.
+        let mut before = path.to_string();
+        before.pop();
+        let mut after = self.place.store.list_with_offset(Some(&folder), &Path::from(before));
+        loop {
+            match after.try_next().await {
+                Ok(Some(meta)) if meta.location < path => {}
+                Ok(Some(meta)) => return meta.location != path,
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
         }
     }
 
@@ -64,7 +90,10 @@ impl Bucket {
         match self.place.store.head(&self.place.path_of(name)).await {
             Ok(meta) => Ok(Some(meta)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(source) => Err(BucketError::store("look at", self.place.url_of(name), source)),
+            Err(source) => {
+                let error = BucketError::store("look at", self.place.url_of(name), source);
+                if self.is_only_missing(name, &error).await { Ok(None) } else { Err(error) }
+            }
         }
     }
 

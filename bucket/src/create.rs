@@ -1,6 +1,6 @@
 //! The one primitive: create an object, or learn that it exists.
 
-use crate::{Bucket, BucketError};
+use crate::{Bucket, BucketError, FaultKind};
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use std::time::Duration;
@@ -51,17 +51,8 @@ impl Bucket {
 }
 
 /// Whether an error may go away by itself.
-pub(crate) fn is_passing(error: &object_store::Error) -> bool {
-    use object_store::Error;
-    !matches!(
-        error,
-        Error::PermissionDenied { .. }
-            | Error::Unauthenticated { .. }
-            | Error::NotImplemented { .. }
-            | Error::NotSupported { .. }
-            | Error::InvalidPath { .. }
-            | Error::UnknownConfigurationKey { .. }
-    )
+fn is_passing(error: &object_store::Error) -> bool {
+    !FaultKind::of(error).is_final()
 }
 
 #[cfg(test)]

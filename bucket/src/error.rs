@@ -1,11 +1,19 @@
 //! What can go wrong between us and a bucket.
 
+use crate::{FaultKind, cloud::Cloud, fault::in_full};
+
 /// A request that failed: what was tried, on what, why.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
     #[error("{url}: this is no URL capfilt can open ({why}); use s3://, gs://, az://, file:// or a path")]
     Url { url: String, why: String },
-    #[error("cannot {what} {object}: {}{}", in_full(.source), advice(.source))]
+    #[error("{from}: {why}")]
+    Environment {
+        /// A variable, or a key of the settings.
+        from: String,
+        why: String,
+    },
+    #[error("cannot {what} {object}: {}{}", in_full(.source), advice(.object, .source))]
     Store {
         what: &'static str,
         object: String,
@@ -35,7 +43,15 @@ impl BucketError {
 
     /// Whether it may go away by itself: the store did not answer, or not as it should, but it did not refuse.
     pub fn may_pass(&self) -> bool {
-        matches!(self, Self::Store { source, .. } if crate::create::is_passing(source))
+        self.kind().is_some_and(|kind| !kind.is_final())
+    }
+
+    /// What kind of failure it is, when the store failed.
+    pub fn kind(&self) -> Option<FaultKind> {
+        match self {
+            Self::Store { source, .. } => Some(FaultKind::of(source)),
+            _ => None,
+        }
     }
 
     /// Whether there is no such object.
@@ -49,31 +65,8 @@ impl BucketError {
     }
 }
 
-/// A store's error with its causes, each told once: object_store's errors tell some of them in their own text, not all.
-fn in_full(error: &object_store::Error) -> String {
-    let mut told = error.to_string();
-    let mut next = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !told.contains(text.trim()) {
-            told = format!("{told}: {text}");
-        }
-        next = cause.source();
-    }
-    told
-}
-
-/// What to do about a store's error, where that is known. By its text: many have no kind of their own.
-fn advice(error: &object_store::Error) -> &'static str {
-    let told = in_full(error);
-    let tells = |texts: &[&str]| texts.iter().any(|text| told.contains(text));
-    if tells(&["403 Forbidden", "401 Unauthorized"]) {
-        "; the store refuses the credentials in the environment: are they the right ones, and do they allow this?"
-    } else if tells(&["/latest/api/token"]) {
-        "; the environment holds no credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), and this machine has no role"
-    } else if tells(&["URL scheme is not allowed"]) {
-        "; an endpoint without TLS must be allowed: AWS_ALLOW_HTTP=true"
-    } else {
-        ""
-    }
+/// What to do about a store's error, where that is known.
+fn advice(object: &str, error: &object_store::Error) -> String {
+    let advice = FaultKind::of(error).advice(Cloud::of_url(object));
+    if advice.is_empty() { advice } else { format!("; {advice}") }
 }

@@ -1,20 +1,37 @@
 #![doc = include_str!("../README.md")]
 
 mod bucket;
+mod cloud;
 mod commits;
 mod create;
+mod environment;
 mod error;
+mod fault;
+mod folder;
 pub mod footer;
+mod http;
 mod listing;
 pub mod models;
+mod open;
+mod outage;
+mod passed_over;
 mod patient;
 mod pinned;
 mod pinned_parquet;
 mod place;
+mod process;
+mod profile;
+mod stores;
+mod unfinished;
 
 pub use bucket::Bucket;
 pub use commits::{Committed, Listed, Results, commit, listed_results, results};
 pub use create::Creation;
 pub use error::BucketError;
+pub use fault::{FaultKind, last_cause};
+pub use outage::{expect_stores, outage_seconds, wait_out_outages};
+pub use passed_over::{Passed, PassedOver, escaped};
 pub use pinned::PinnedObject;
 pub use place::{Place, user_of, without_secrets};
+pub use stores::{VARIABLE as STORES_VARIABLE, add_stores, read_stores, stores_text};
+pub use unfinished::Unfinished;

@@ -79,7 +79,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_object_is_listed_once_wherever_the_strands_part() {
-        let place = Place { url: "memory://".to_owned(), store: Arc::new(InMemory::new()), prefix: Path::from("job") };
+        let place = Place::over(Arc::new(InMemory::new()), "memory://", Path::from("job"));
         let bucket = Bucket { place };
         // More than a page, dense around every parting, with names that are a parting or are no id at all.
         let ids = (0..3000u32).map(|i| format!("commits/{:03x}/0.json", i * 4096 / 3000));
@@ -96,7 +96,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_page_that_is_just_full_is_the_whole_listing() {
-        let place = Place { url: "memory://".to_owned(), store: Arc::new(InMemory::new()), prefix: Path::default() };
+        let place = Place::over(Arc::new(InMemory::new()), "memory://", Path::default());
         let bucket = Bucket { place };
         assert!(listed(&bucket).await.is_empty());
         for i in 0..PAGE {

@@ -28,7 +28,8 @@ impl PinnedObject {
     pub fn new(input: &Place, file: &InputFile) -> Self {
         let path = input.path_of(&file.path);
         // An input URL may name the one file itself; then the file's path is its name, which the prefix ends with already.
-        let path = if input.prefix.filename() == Some(&file.path) { input.prefix.clone() } else { path };
+        let is_itself = !input.is_prefix && input.prefix.filename() == Some(&file.path);
+        let path = if is_itself { input.prefix.clone() } else { path };
         let url = without_secrets(&input.url_of(&file.path));
         Self { store: Arc::clone(&input.store), path, etag: file.etag.clone(), bytes: file.bytes, url }
     }

@@ -1,10 +1,17 @@
 //! A URL opened: a store and a prefix in it.
 
-use crate::{BucketError, patient::Patient};
+use crate::{
+    BucketError,
+    cloud::Cloud,
+    folder::Folder,
+    open::{self, Remote},
+    passed_over::PassedOver,
+    patient::Patient,
+    stores,
+    unfinished::Uploads,
+};
 use object_store::{
-    ObjectStore,
-    local::LocalFileSystem,
-    parse_url_opts,
+    ObjectStore, ObjectStoreScheme,
     path::{Path, PathPart},
 };
 use std::sync::Arc;
@@ -13,14 +20,24 @@ use url::Url;
 /// A folder or a prefix in a bucket, or one object.
 #[derive(Debug, Clone)]
 pub struct Place {
+    /// Without a final slash.
     pub url: String,
     pub store: Arc<dyn ObjectStore>,
     pub prefix: Path,
+    /// Whether the URL was given with a final slash: it names no object then, whichever there are.
+    pub is_prefix: bool,
+    /// What listings of this place met and could not tell.
+    pub passed_over: Arc<PassedOver>,
+    /// What lists unfinished uploads, where there is such a list.
+    pub(crate) uploads: Option<Arc<Uploads>>,
 }
 
 impl Place {
-    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path; credentials and endpoints come from the environment, as the
-    /// clouds' own tools have it (`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, …).
+    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path; credentials and endpoints come from the environment, under
+    /// the names of the clouds' own tools (docs/stores.md).
+    ///
+    /// # Errors
+    /// When it is no such URL, or when a variable's value cannot be used; nothing is asked of the store.
     pub fn open(url: &str) -> Result<Self, BucketError> {
         match Url::parse(url) {
             Ok(parsed) if parsed.scheme() == "file" => {
@@ -30,6 +47,11 @@ impl Place {
             Ok(parsed) => Self::open_remote(url, &parsed),
             Err(_) => Self::open_folder(url, std::path::Path::new(url)),
         }
+    }
+
+    /// A place in any store, for tests.
+    pub fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: Path) -> Self {
+        Self { url: url.to_owned(), store, prefix, is_prefix: false, passed_over: Arc::default(), uploads: None }
     }
 
     fn open_remote(url: &str, parsed: &Url) -> Result<Self, BucketError> {
@@ -44,18 +66,33 @@ impl Place {
         if parsed.fragment().is_some() {
             return Err(refused(url, "`#` ends an object's name in a URL; write it as %23"));
         }
-        let options =
-            BY_DEFAULT.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().chain(cloud_variables());
-        let (store, prefix) = parse_url_opts(parsed, options).map_err(|error| refused(url, &error.to_string()))?;
-        Ok(Self { url: url.trim_end_matches('/').to_owned(), store: Arc::new(Patient::new(store)), prefix })
+        let cloud = Cloud::of_url(url).ok_or_else(|| refused(url, "its scheme or its host is none of a store"))?;
+        let scheme = ObjectStoreScheme::parse(parsed).map_err(|error| refused(url, &error.to_string()));
+        let (_, prefix) = scheme?;
+        let passed_over = Arc::<PassedOver>::default();
+        let Remote { store, parts, uploads } =
+            open::open(cloud, parsed, &stores::said(cloud, url)?, Arc::clone(&passed_over))?;
+        let is_prefix = url.ends_with('/');
+        let url = url.trim_end_matches('/').to_owned();
+        let root = url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let (store, uploads) = (Arc::new(Patient::new(store, parts, &root)), uploads.map(Arc::new));
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads })
     }
 
     fn open_folder(url: &str, path: &std::path::Path) -> Result<Self, BucketError> {
         let absolute = std::path::absolute(path).map_err(|error| refused(url, &error.to_string()))?;
         let prefix = Path::from_absolute_path(&absolute).map_err(|error| refused(url, &error.to_string()))?;
-        // fsync: a commit that a power cut can undo is none.
-        let store = LocalFileSystem::new().with_fsync(true);
-        Ok(Self { url: absolute.display().to_string(), store: Arc::new(store), prefix })
+        let passed_over = Arc::<PassedOver>::default();
+        let store = Arc::new(Folder::new(Arc::clone(&passed_over)));
+        let url = absolute.display().to_string();
+        let is_prefix = url.ends_with('/');
+        let url = if url.len() > 1 { url.trim_end_matches('/').to_owned() } else { url };
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None })
+    }
+
+    /// The URL as it was given: with its final slash, if it had one.
+    pub fn given(&self) -> String {
+        if self.is_prefix && !self.url.ends_with('/') { format!("{}/", self.url) } else { self.url.clone() }
     }
 
     /// The local path, when the place is one.
@@ -75,24 +112,6 @@ impl Place {
     pub fn url_of(&self, name: &str) -> String {
         format!("{}/{name}", self.url)
     }
-}
-
-/// Objects are deleted one by one, and not every store that speaks S3 has a request for many: those that do not answer it
-/// with an error that looks as if it might pass, and is tried again for seconds.
-const BY_DEFAULT: [(&str, &str); 1] = [("aws_disable_bulk_delete", "true")];
-
-/// What the environment says to the clouds' tools, under the names object_store knows.
-///
-/// It would also take `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name before it, whoever they are meant for.
-fn cloud_variables() -> impl Iterator<Item = (String, String)> {
-    const CLOUDS: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
-    // Azure's managed identity and Google's service account have these names without a cloud's name.
-    const OTHERS: [&str; 2] = ["IDENTITY_ENDPOINT", "SERVICE_ACCOUNT"];
-    let is_cloud_s = |key: &str| CLOUDS.iter().any(|cloud| key.starts_with(cloud)) || OTHERS.contains(&key);
-    // A variable of bytes that are no text is nobody's here, and no reason to panic.
-    let texts =
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    texts.filter(move |(key, _)| is_cloud_s(key)).map(|(key, value)| (key.to_ascii_lowercase(), value))
 }
 
 fn refused(url: &str, why: &str) -> BucketError {

@@ -1,7 +1,7 @@
 //! `capfilt check` on a bucket: does it do what the commit protocol needs?
 
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation};
+use capfilt_bucket::{Bucket, BucketError, Creation, FaultKind};
 use capfilt_schemas::names::{self, AttemptId};
 use futures::TryStreamExt as _;
 use std::time::Duration;
@@ -90,6 +90,7 @@ async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Ve
         }
     };
     note("read", read.and_then(same))?;
+    note("miss what is not there", miss(bucket).await)?;
     note("create", create_first(bucket, created).await)?;
     note("create only once", create_again(bucket, created).await)?;
     note("list", list(bucket, probe).await)?;
@@ -99,15 +100,36 @@ async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Ve
     Some(())
 }
 
+/// A run asks for records that are not there yet: it must be able to tell that from records it may not read.
+async fn miss(bucket: &Bucket) -> Result<(), Problem> {
+    let nothing = names::probe(&AttemptId::from_random(rand::random()));
+    match bucket.read_if_there(&nothing).await {
+        Ok(None) => Ok(()),
+        Ok(Some(_)) => Err(Problem::of(format!("{nothing} was never written, and the store has it"))),
+        Err(error) => Err(advise(
+            &error,
+            "for an object that is not there a store answers so when listing is not allowed: may these credentials list \
+             below the job's URL?",
+        )),
+    }
+}
+
 async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"first")).await {
         Ok(Creation::Created) => Ok(()),
         Ok(Creation::Exists(_)) => Err(Problem::of(format!("{name} is new, but the store says that it exists"))),
-        Err(error) => Err(advise(
-            &error,
-            "does this store support create-only PUT (If-None-Match: *)? capfilt needs it to commit",
-        )),
+        Err(error) => Err(not_created(&error)),
     }
+}
+
+fn not_created(error: &BucketError) -> Problem {
+    let advice = match error.kind() {
+        Some(FaultKind::NotSupported | FaultKind::Answer(_) | FaultKind::Precondition | FaultKind::Other) => {
+            "; does this store support create-only PUT (If-None-Match: *)? capfilt needs it to commit"
+        }
+        _ => "",
+    };
+    Problem { why: format!("{error}{advice}"), may_pass: error.may_pass() }
 }
 
 async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
@@ -117,7 +139,7 @@ async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
             "a second create replaced the first: this store ignores create-only PUT (If-None-Match: *), so two workers \
              could both commit one shard; use another store or turn conditional writes on",
         )),
-        Err(error) => Err(advise(&error, "a second create must answer that the object exists")),
+        Err(error) => Err(not_created(&error)),
     }
 }
 
@@ -141,8 +163,11 @@ fn said<T>(result: Result<T, BucketError>, advice: &str) -> Result<(), Problem> 
     result.map(drop).map_err(|error| advise(&error, advice))
 }
 
+/// The error, and what to ask about permissions where they are what is missing.
 fn advise(error: &BucketError, advice: &str) -> Problem {
-    Problem { why: format!("{error}; {advice}"), may_pass: error.may_pass() }
+    let is_about_permission = matches!(error.kind(), Some(FaultKind::Forbidden));
+    let why = if is_about_permission { format!("{error}; {advice}") } else { error.to_string() };
+    Problem { why, may_pass: error.may_pass() }
 }
 
 struct Problem {

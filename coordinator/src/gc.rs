@@ -9,7 +9,7 @@ use crate::{
     JobError, job,
     standing::{RECORDS_AT_ONCE, standing},
 };
-use capfilt_bucket::{Bucket, BucketError};
+use capfilt_bucket::{Bucket, BucketError, Unfinished};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
@@ -24,8 +24,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 pub struct Garbage {
     /// Names below the job's URL, with their bytes.
     pub objects: Vec<(String, u64)>,
-    /// Objects of attempts that may still be running.
+    /// Objects, and unfinished uploads, of attempts that may still be running.
     pub maybe_running: u64,
+    /// Uploads in parts that nobody will finish.
+    pub uploads: Vec<Unfinished>,
+    /// Why unfinished uploads could not be listed: not every store knows the request, or allows it to us.
+    pub uploads_unknown: Option<String>,
 }
 
 impl Garbage {
@@ -40,26 +44,39 @@ impl Garbage {
 /// When there is no job, or the store fails.
 pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
     let listed = listed(bucket).await?;
+    let (uploads, uploads_unknown) = unfinished_uploads(bucket).await?;
     let probes: Vec<_> = bucket.list(names::PROBES).try_collect().await?;
     let plans = bucket.list_here().await?.into_iter().filter(|(name, _)| names::is_plan(name));
     let plans: Vec<_> = plans.collect();
     let (record, plan) = job::load(bucket).await?;
     let standing = standing(bucket).await?;
     let committed = committed(bucket, &listed).await?;
-    let mut garbage = Garbage::default();
+    let mut garbage = Garbage { uploads_unknown, ..Garbage::default() };
     let planned: HashSet<&ShardId> = plan.iter().map(|shard| &shard.id).collect();
-    for (shard, objects) in &listed {
+    let has_ended = |shard: &ShardId, attempt: &AttemptId| {
+        let mut failures = standing.failures.get(shard).into_iter().flatten();
+        // Where the store failed, the commit may still be on its way.
+        let has_failed = failures.any(|one| one.attempt == *attempt && one.class != FailureClass::Store);
         // A shard that is not of this plan has no attempt that could count.
-        let is_settled = !planned.contains(shard) || standing.is_settled(shard);
+        !planned.contains(shard) || standing.is_settled(shard) || has_failed
+    };
+    for (shard, objects) in &listed {
         for (attempt, name, bytes) in objects {
-            let mut failures = standing.failures.get(shard).into_iter().flatten();
-            // Where the store failed, the commit may still be on its way.
-            let has_failed = failures.any(|one| one.attempt == *attempt && one.class != FailureClass::Store);
             match committed.contains(attempt) {
                 true => {}
-                false if is_settled || has_failed => garbage.objects.push((name.clone(), *bytes)),
+                false if has_ended(shard, attempt) => garbage.objects.push((name.clone(), *bytes)),
                 false => garbage.maybe_running += 1,
             }
+        }
+    }
+    for upload in uploads {
+        // A commit names whole objects only, so an attempt that has one uploads nothing any more.
+        match names::parse_output(&upload.name) {
+            Some((shard, attempt)) if has_ended(&shard, &attempt) || committed.contains(&attempt) => {
+                garbage.uploads.push(upload);
+            }
+            Some(_) => garbage.maybe_running += 1,
+            None => {}
         }
     }
     // A planner that lost the race for job.json, or died before it, left its plan; a check that died, its probe.
@@ -82,7 +99,18 @@ pub async fn remove(bucket: &Bucket, garbage: &Garbage, mut progress: impl FnMut
         gone += 1;
         progress(gone);
     }
-    Ok(())
+    drop(deletes);
+    let aborts = futures::stream::iter(&garbage.uploads).map(|upload| bucket.abort_upload(upload));
+    aborts.buffer_unordered(RECORDS_AT_ONCE).try_collect().await
+}
+
+/// Uploads below the job that are not finished, or why that cannot be told.
+async fn unfinished_uploads(bucket: &Bucket) -> Result<(Vec<Unfinished>, Option<String>), BucketError> {
+    match bucket.unfinished_uploads().await {
+        Ok(uploads) => Ok((uploads.unwrap_or_default(), None)),
+        Err(error) if error.kind().is_some_and(|kind| kind.is_outage()) => Err(error),
+        Err(error) => Ok((Vec::new(), Some(error.to_string()))),
+    }
 }
 
 type Objects = BTreeMap<ShardId, Vec<(AttemptId, String, u64)>>;

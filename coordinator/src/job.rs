@@ -65,7 +65,10 @@ pub enum JobError {
 /// The job's record, if there is a job.
 pub async fn find(bucket: &Bucket) -> Result<Option<JobRecord>, BucketError> {
     let Some(bytes) = bucket.read_if_there(names::JOB).await? else { return Ok(None) };
-    bucket.parse_record(names::JOB, &bytes).map(Some)
+    let record: JobRecord = bucket.parse_record(names::JOB, &bytes)?;
+    // Its input and its models may be reached in another way than its own place.
+    capfilt_bucket::add_stores(&record.settings.stores);
+    Ok(Some(record))
 }
 
 /// The record and the plan of a job that must be there. The plan is checked against the record's digest.

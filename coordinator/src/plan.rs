@@ -74,13 +74,18 @@ enum Planned {
 pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
     let wanted = Wanted::of(&settings.input, filter.as_ref());
-    let files = input::list(input, &settings.job.url).await?;
+    let input::Found { files, refused, warnings } = input::find(input, &settings.job.url).await?;
     let footers = futures::stream::iter(&files).map(|file| one_file(input, file, &wanted, settings.shards.rows));
     let planned: Vec<Planned> = footers.buffered(FOOTERS_AT_ONCE).try_collect().await?;
-    let plan = collect(&files, planned, &settings.input.key);
-    if let (Some(first), true) = (plan.refused.first(), plan.refused.len() == files.len()) {
+    let mut plan = collect(&files, planned, &settings.input.key);
+    plan.files += refused.len() as u64;
+    plan.refused.extend(refused);
+    plan.refused.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.warnings.splice(0..0, warnings);
+    if let (Some(first), true) = (plan.refused.first(), plan.refused.len() as u64 == plan.files) {
         let (path, reason) = (first.path.clone(), first.reason.clone());
-        return Err(PlanError::NothingUsable { url: without_secrets(&input.url), files: files.len(), path, reason });
+        let files = plan.refused.len();
+        return Err(PlanError::NothingUsable { url: without_secrets(&input.url), files, path, reason });
     }
     no_id_twice(&plan.shards)?;
     Ok(plan)

@@ -87,8 +87,14 @@ impl JobRecord {
         // Where a checkpoint lies is not what it is: its digests are compared instead.
         asked.models.captioner.clone_from(&self.settings.models.captioner);
         asked.models.filter.clone_from(&self.settings.models.filter);
+        // How a store is reached is the machine's matter.
+        asked.stores.clone_from(&self.settings.stores);
         // The same job may be reached by another name (a path and its file:// URL, another mount).
         asked.job.url.clone_from(&self.settings.job.url);
+        // A final slash says that the input is a prefix; which files it has is compared by themselves.
+        if asked.input.url.trim_end_matches('/') == self.settings.input.url.trim_end_matches('/') {
+            asked.input.url.clone_from(&self.settings.input.url);
+        }
         let flat = |settings: &Settings| serde_json::to_value(settings).map(flatten).unwrap_or_default();
         let (frozen, asked) = (flat(&self.settings), flat(&asked));
         let keys: std::collections::BTreeSet<&String> = frozen.keys().chain(asked.keys()).collect();

@@ -18,7 +18,7 @@ pub struct ModelArgs {
 /// A model and how it computes.
 #[derive(Debug, ClapArgs)]
 pub struct CheckpointArgs {
-    /// Folder of the checkpoint in Hugging Face's layout, or an original .pth file
+    /// Checkpoint: a folder in Hugging Face's layout or with a .pth file, as a path or a URL; or a local .pth file
     #[arg(long)]
     pub model: PathBuf,
     /// Whose behaviour: original (BLIP, LAVIS) or hf (transformers)

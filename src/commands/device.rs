@@ -24,6 +24,8 @@ const PANICKED: i32 = 101;
 pub async fn run(args: &DeviceArgs) -> Ending {
     ignore_terminal_interrupt();
     capfilt_med::set_threads(args.model_threads);
+    // Its parent has heard from the stores: one that does not answer now is out of order, and waited for.
+    capfilt_bucket::expect_stores();
     let bucket = Bucket::open(&args.job).usage()?;
     let job = job::find(&bucket).await.environment()?;
     let job = job.ok_or_else(|| anyhow!("{} holds no job", args.job)).usage()?;

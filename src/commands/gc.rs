@@ -21,16 +21,26 @@ pub async fn run(args: &GcArgs) -> Ending {
         let objects: Vec<_> =
             garbage.objects.iter().map(|(name, bytes)| json!({"object": name, "bytes": bytes})).collect();
         let (bytes, maybe_running) = (garbage.bytes(), garbage.maybe_running);
+        let uploads: Vec<_> = garbage.uploads.iter().map(|upload| upload.name.as_str()).collect();
         println!(
             "{}",
-            json!({"objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running})
+            json!({"objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running,
+                "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown})
         );
         return Ok(Exit::Done);
     }
     garbage.objects.iter().for_each(|(name, bytes)| println!("{bytes:>12}  {name}"));
-    let next = if args.delete || garbage.objects.is_empty() { "" } else { "; --delete removes them" };
+    let is_clean = garbage.objects.is_empty() && garbage.uploads.is_empty();
+    let next = if args.delete || is_clean { "" } else { "; --delete removes them" };
     let did = if args.delete { "removed" } else { "not needed" };
     println!("{} objects, {} bytes {did}{next}", garbage.objects.len(), garbage.bytes());
+    if !garbage.uploads.is_empty() {
+        garbage.uploads.iter().for_each(|upload| println!("{:>12}  {}", "unfinished", upload.name));
+        println!("{} unfinished uploads {did}{next}", garbage.uploads.len());
+    }
+    if let Some(why) = &garbage.uploads_unknown {
+        println!("unfinished uploads are not looked for: {why}; a lifecycle rule of the bucket removes them");
+    }
     if garbage.maybe_running > 0 {
         println!("{} more belong to attempts that may still be running", garbage.maybe_running);
     }

@@ -25,9 +25,10 @@ mod worker;
 
 pub use plan::blamed;
 
-use crate::{args::Command, exit::Ending};
+use crate::{args::Command, checkpoint, exit::Ending};
 
-pub async fn run(command: Command) -> Ending {
+pub async fn run(mut command: Command) -> Ending {
+    checkpoint::fetch(&mut command).await?;
     match command {
         Command::Plan(args) => plan::run(&args).await,
         Command::Run(args) => run::run(&args).await,

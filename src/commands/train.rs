@@ -4,7 +4,7 @@ use crate::{
     args::{TrainArgs, TrainTask},
     dataset,
     exit::{Blame as _, Ending, Exit},
-    say, stop,
+    models, say, stop,
 };
 use anyhow::Context as _;
 use capfilt_schemas::settings::train::{Task, Training};
@@ -16,6 +16,7 @@ use capfilt_train::{
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -35,9 +36,11 @@ pub async fn run(args: &TrainArgs) -> Ending {
     };
     let text = std::fs::read_to_string(&args.config);
     let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
-    let settings = Training::parse(task, &text, &args.overrides)
+    let mut settings = Training::parse(task, &text, &args.overrides)
         .with_context(|| format!("settings {}", args.config.display()))
         .usage()?;
+    let from = models::local(Path::new(&settings.model.from)).await?;
+    settings.model.from = from.display().to_string();
     let dataset = dataset::open(&settings).await?;
     say::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 

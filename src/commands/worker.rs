@@ -10,7 +10,7 @@ use crate::{
     progress::JobProgress,
     say,
     scrape::{self, SharedMetrics},
-    stop,
+    stop, surroundings,
 };
 use anyhow::anyhow;
 use capfilt_bucket::Bucket;
@@ -123,6 +123,7 @@ pub fn crew(
     let command = move |device: &str, index: usize| {
         let mut command = Command::new(&program);
         command.args(["--log-format", say::format()]);
+        surroundings::hand_on(&mut command);
         let threads = &plans[index % plans.len()];
         let name = format!("{}-{index}", process_name());
         command.args(["device", "--job", &job_url, "--device", device, "--name", &name]);

@@ -29,6 +29,8 @@ pub fn capfilt() -> Command {
     keys.for_each(|key| {
         command.env_remove(key);
     });
+    // Nor their profiles.
+    command.envs(["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"].map(|variable| (variable, "/dev/null")));
     command
 }
 

@@ -5,8 +5,11 @@
 //! several creates of one object exactly one wins, and a folder is no object.
 
 pub mod faults;
+pub mod odd;
+pub mod uploads;
 
 use faults::Faults;
+use odd::OddObjects;
 use s3s::{
     S3 as _, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
@@ -14,7 +17,8 @@ use s3s::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
         CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
         DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-        ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput, UploadPartInput, UploadPartOutput,
+        ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput,
+        PutObjectOutput, UploadPartInput, UploadPartOutput,
     },
     s3_error,
     service::{S3Service, S3ServiceBuilder},
@@ -32,6 +36,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::oneshot,
 };
+use uploads::Uploads;
 
 const BUCKET: &str = "capfilt";
 const ACCESS_KEY: &str = "AKIDOFTHETESTS";
@@ -55,7 +60,12 @@ pub struct S3 {
     requests: Requests,
     /// What goes wrong with the next calls.
     pub faults: Faults,
+    /// Objects that are no files.
+    pub odd: OddObjects,
+    pub uploads: Uploads,
     is_read_only: Arc<AtomicBool>,
+    is_down: Arc<AtomicBool>,
+    hides_missing: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -73,7 +83,12 @@ impl S3 {
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let files = FileSystem::new(folder.path()).unwrap();
         let is_read_only = Arc::<AtomicBool>::default();
+        let (odd, uploads) = (OddObjects::default(), Uploads::default());
+        let hides_missing = Arc::<AtomicBool>::default();
         let mut service = S3ServiceBuilder::new(Store {
+            odd: odd.clone(),
+            uploads: uploads.clone(),
+            hides_missing: Arc::clone(&hides_missing),
             is_read_only: Arc::clone(&is_read_only),
             root: folder.path().to_owned(),
             files,
@@ -85,20 +100,48 @@ impl S3 {
         let (requests, faults) = (Requests::default(), Faults::default());
         let (stop, stopped) = oneshot::channel();
         let (log, faulty) = (Arc::clone(&requests), faults.clone());
+        let is_down = Arc::<AtomicBool>::default();
+        let down = Arc::clone(&is_down);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 // Connections end with the runtime, open or not.
-                tokio::select! { () = serve(listener, service, log, faulty) => {}, _ = stopped => {} }
+                tokio::select! { () = serve(listener, service, log, faulty, down) => {}, _ = stopped => {} }
             });
         });
-        Self { folder, endpoint, requests, faults, is_read_only, stop: Some(stop), thread: Some(thread) }
+        Self {
+            folder,
+            endpoint,
+            requests,
+            faults,
+            odd,
+            uploads,
+            is_read_only,
+            is_down,
+            hides_missing,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// From now on nobody may write.
     pub fn forbid_writing(&self) {
         self.is_read_only.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on an object that is not there is answered with 403, as to those who may not list the whole bucket.
+    pub fn hide_what_is_missing(&self) {
+        self.hides_missing.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on every connection is reset.
+    pub fn go_down(&self) {
+        self.is_down.store(true, Ordering::Relaxed);
+    }
+
+    pub fn come_up(&self) {
+        self.is_down.store(false, Ordering::Relaxed);
     }
 
     /// The URL of an object or a prefix.
@@ -154,16 +197,29 @@ impl Drop for S3 {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, requests: Requests, faults: Faults) {
+async fn serve(
+    listener: TcpListener,
+    service: S3Service,
+    requests: Requests,
+    faults: Faults,
+    is_down: Arc<AtomicBool>,
+) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
+        let is_down = Arc::clone(&is_down);
         let (service, requests, faults) = (service.clone(), Arc::clone(&requests), faults.clone());
         let (socket, of_faults) = twice(socket);
         let counted = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             requests.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
             let (service, faults, socket) = (service.clone(), faults.clone(), Arc::clone(&of_faults));
             let serve = move |request| hyper::service::Service::call(&service, request);
-            async move { faults.answer(request, &socket, serve).await }
+            let is_down = is_down.load(Ordering::Relaxed);
+            async move {
+                if is_down {
+                    return Err(faults::reset(&socket));
+                }
+                faults.answer(request, &socket, serve).await
+            }
         });
         let socket = hyper_util::rt::TokioIo::new(socket);
         // A client that is killed leaves a broken connection; that is what the tests are about.
@@ -179,6 +235,9 @@ fn twice(socket: TcpStream) -> (TcpStream, Arc<TcpStream>) {
 }
 
 struct Store {
+    odd: OddObjects,
+    uploads: Uploads,
+    hides_missing: Arc<AtomicBool>,
     is_read_only: Arc<AtomicBool>,
     root: PathBuf,
     files: FileSystem,
@@ -199,8 +258,18 @@ impl Store {
         if self.is_read_only.load(Ordering::Relaxed) { Err(s3_error!(AccessDenied)) } else { Ok(()) }
     }
 
-    fn is_object(&self, key: &str) -> S3Result<()> {
-        if self.root.join(BUCKET).join(key).is_file() { Ok(()) } else { Err(s3_error!(NoSuchKey)) }
+    fn is_object(&self, bucket: &str, key: &str) -> S3Result<()> {
+        if bucket != BUCKET {
+            return Err(s3_error!(NoSuchBucket));
+        }
+        if key.len() > 1024 {
+            return Err(s3_error!(KeyTooLongError));
+        }
+        match self.root.join(BUCKET).join(key).is_file() {
+            true => Ok(()),
+            false if self.hides_missing.load(Ordering::Relaxed) => Err(s3_error!(AccessDenied)),
+            false => Err(s3_error!(NoSuchKey)),
+        }
     }
 }
 
@@ -220,7 +289,7 @@ impl s3s::S3 for Store {
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> Answer<GetObjectOutput> {
-        self.is_object(&request.input.key)?;
+        self.is_object(&request.input.bucket, &request.input.key)?;
         if let Some(ETagCondition::ETag(wanted)) = &request.input.if_match {
             let found = self.e_tag(request.clone(), request.input.key.clone()).await?;
             if !found.is_some_and(|found| found.strong_cmp(wanted)) {
@@ -237,11 +306,15 @@ impl s3s::S3 for Store {
             let key = object.key.clone().unwrap_or_default();
             object.e_tag = self.e_tag(request.clone(), key).await.unwrap_or_default();
         }
+        self.odd.add(&request.input, &mut answer.output);
         Ok(answer)
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> Answer<HeadObjectOutput> {
-        self.is_object(&request.input.key)?;
+        if let Some(head) = self.odd.head(&request.input.key) {
+            return Ok(S3Response::new(head));
+        }
+        self.is_object(&request.input.bucket, &request.input.key)?;
         self.files.head_object(request).await
     }
 
@@ -254,7 +327,17 @@ impl s3s::S3 for Store {
         request: S3Request<CreateMultipartUploadInput>,
     ) -> Answer<CreateMultipartUploadOutput> {
         self.may_write()?;
-        self.files.create_multipart_upload(request).await
+        let key = request.input.key.clone();
+        let begun = self.files.create_multipart_upload(request).await?;
+        self.uploads.begin(begun.output.upload_id.clone().unwrap_or_default(), &key);
+        Ok(begun)
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> Answer<ListMultipartUploadsOutput> {
+        Ok(S3Response::new(self.uploads.list(&request.input)))
     }
 
     async fn upload_part(&self, request: S3Request<UploadPartInput>) -> Answer<UploadPartOutput> {
@@ -265,13 +348,20 @@ impl s3s::S3 for Store {
         &self,
         request: S3Request<CompleteMultipartUploadInput>,
     ) -> Answer<CompleteMultipartUploadOutput> {
-        self.files.complete_multipart_upload(request).await
+        let id = request.input.upload_id.clone();
+        let completed = self.files.complete_multipart_upload(request).await?;
+        self.uploads.end(&id);
+        Ok(completed)
     }
 
     async fn abort_multipart_upload(
         &self,
         request: S3Request<AbortMultipartUploadInput>,
     ) -> Answer<AbortMultipartUploadOutput> {
+        self.uploads.end(&request.input.upload_id);
+        if request.input.upload_id.starts_with("abandoned") {
+            return Ok(S3Response::new(AbortMultipartUploadOutput::default()));
+        }
         self.files.abort_multipart_upload(request).await
     }
 }

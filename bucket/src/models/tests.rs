@@ -10,7 +10,7 @@ async fn remote(files: &[(&str, &str)]) -> Place {
         let path = Path::from(format!("models/captioner/{name}"));
         store.put(&path, PutPayload::from(content.to_string())).await.unwrap();
     }
-    Place { url: "memory://bucket/models/captioner".into(), store, prefix: Path::from("models/captioner") }
+    Place::over(store, "memory://bucket/models/captioner", Path::from("models/captioner"))
 }
 
 fn local(files: &[(&str, &str)]) -> (tempfile::TempDir, Place) {

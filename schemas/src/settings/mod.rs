@@ -4,6 +4,7 @@
 
 pub mod bootstrap;
 mod parse;
+pub mod stores;
 pub mod train;
 pub mod training_data;
 mod values;
@@ -33,6 +34,9 @@ pub struct Settings {
     pub limits: Limits,
     #[serde(default)]
     pub output: Output,
+    /// What is different about single stores.
+    #[serde(default, skip_serializing_if = "stores::Stores::is_empty")]
+    pub stores: stores::Stores,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -171,7 +175,12 @@ pub struct Workers {
     pub decode_threads: Auto,
     /// Threads that compute the model on a CPU, per worker.
     pub model_threads: Auto,
+    /// Seconds for which a store that does not answer any more is waited for.
+    pub outage_seconds: u64,
 }
+
+/// Outages of ten minutes are waited out, and half as long again.
+pub const OUTAGE_SECONDS: u64 = 900;
 
 impl Default for Workers {
     fn default() -> Self {
@@ -180,6 +189,7 @@ impl Default for Workers {
             batch: Auto::Auto,
             decode_threads: Auto::Auto,
             model_threads: Auto::Auto,
+            outage_seconds: OUTAGE_SECONDS,
         }
     }
 }

@@ -129,7 +129,7 @@ impl Settings {
         if self.workers.devices.is_empty() {
             return refuse("workers.devices", "[]".to_owned(), "a job needs a device; \"auto\" takes what is there");
         }
-        Ok(())
+        super::stores::check(&self.stores)
     }
 }
 

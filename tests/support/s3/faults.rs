@@ -23,6 +23,8 @@ use tokio::net::TcpStream;
 pub enum StoreFault {
     /// It and those after it, `times` in all, are answered with an error.
     Status { code: u16, times: u32, when: When },
+    /// It is answered with an error of this status and name, and so are all after it.
+    Refusal { status: u16, name: &'static str },
     /// The connection is reset.
     Reset(When),
     /// The answer comes so late.
@@ -82,6 +84,7 @@ impl Faults {
                 *times -= 1;
                 Some(armed[at].fault)
             }
+            StoreFault::Refusal { .. } => Some(armed[at].fault),
             _ => Some(armed.remove(at).fault),
         }
     }
@@ -97,21 +100,23 @@ impl Faults {
         Served: Future<Output = Result<Response<Body>, s3s::HttpError>>,
     {
         let Some(fault) = self.hitting(&call) else { return serve(call).await.map_err(Broken::by) };
-        let has_effect =
-            !matches!(fault, StoreFault::Status { when: When::BeforeIt, .. } | StoreFault::Reset(When::BeforeIt));
+        let has_effect = !matches!(
+            fault,
+            StoreFault::Status { when: When::BeforeIt, .. }
+                | StoreFault::Reset(When::BeforeIt)
+                | StoreFault::Refusal { .. }
+        );
         let answer = if has_effect { serve(call).await.map_err(Broken::by)? } else { Response::default() };
         match fault {
-            StoreFault::Status { code, .. } => Ok(refusal(code)),
+            StoreFault::Status { code, .. } => Ok(refusal(code, "SlowDown")),
+            StoreFault::Refusal { status, name } => Ok(refusal(status, name)),
             StoreFault::Stall(time) => {
                 tokio::time::sleep(time).await;
                 Ok(answer)
             }
             StoreFault::Torn(share) => Ok(torn(answer, share)),
             StoreFault::LostCreate { by_reset: false } => Err(Broken::by("the connection is closed")),
-            StoreFault::Reset(_) | StoreFault::LostCreate { by_reset: true } => {
-                socket.set_zero_linger().unwrap();
-                Err(Broken::by("the connection is reset"))
-            }
+            StoreFault::Reset(_) | StoreFault::LostCreate { by_reset: true } => Err(reset(socket)),
         }
     }
 }
@@ -127,9 +132,16 @@ impl Armed {
     }
 }
 
-fn refusal(code: u16) -> Response<Body> {
-    let xml = "<?xml version=\"1.0\"?><Error><Code>SlowDown</Code><Message>a fault of the tests</Message></Error>";
-    let mut answer = Response::new(Body::from(xml.to_owned()));
+/// Ends a connection the hard way.
+pub(super) fn reset(socket: &TcpStream) -> Broken {
+    socket.set_zero_linger().unwrap();
+    Broken::by("the connection is reset")
+}
+
+fn refusal(code: u16, name: &str) -> Response<Body> {
+    let message = "<Message>a fault of the tests</Message><Region>eu-north-1</Region>";
+    let xml = format!("<?xml version=\"1.0\"?><Error><Code>{name}</Code>{message}</Error>");
+    let mut answer = Response::new(Body::from(xml));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap();
     answer
 }

@@ -1,0 +1,79 @@
+//! The clouds that are spoken to, and what they call things.
+
+/// Whose protocol a store speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cloud {
+    S3,
+    Google,
+    Azure,
+}
+
+/// What a cloud's variables are called.
+#[derive(Debug, Clone, Copy)]
+pub struct Names {
+    /// Where credentials come from.
+    pub credentials: &'static str,
+    pub endpoint: &'static str,
+    pub allow_http: &'static str,
+    /// Turns signatures off, for public buckets.
+    pub unsigned: &'static str,
+    pub ca_bundle: &'static str,
+}
+
+impl Cloud {
+    /// By a URL's scheme, and for https:// by its host; `None` for folders and for what is no store's.
+    pub fn of_url(url: &str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let host = rest.split('/').next().unwrap_or_default();
+        match scheme {
+            "s3" | "s3a" => Some(Self::S3),
+            "gs" => Some(Self::Google),
+            "az" | "adl" | "azure" | "abfs" | "abfss" => Some(Self::Azure),
+            "https" if host.ends_with("amazonaws.com") || host.ends_with("r2.cloudflarestorage.com") => Some(Self::S3),
+            "https" if host.ends_with(".core.windows.net") || host.ends_with(".fabric.microsoft.com") => {
+                Some(Self::Azure)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn names(self) -> Names {
+        match self {
+            Self::S3 => Names {
+                credentials: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+                endpoint: "AWS_ENDPOINT_URL",
+                allow_http: "AWS_ALLOW_HTTP",
+                unsigned: "AWS_SKIP_SIGNATURE",
+                ca_bundle: "AWS_CA_BUNDLE",
+            },
+            Self::Google => Names {
+                credentials: "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT, a file's path",
+                endpoint: "GOOGLE_BASE_URL",
+                allow_http: "GOOGLE_ALLOW_HTTP",
+                unsigned: "GOOGLE_SKIP_SIGNATURE",
+                ca_bundle: "GOOGLE_CA_BUNDLE",
+            },
+            Self::Azure => Names {
+                credentials: "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or \
+                              AZURE_STORAGE_CONNECTION_STRING",
+                endpoint: "AZURE_STORAGE_ENDPOINT",
+                allow_http: "AZURE_ALLOW_HTTP",
+                unsigned: "AZURE_SKIP_SIGNATURE",
+                ca_bundle: "AZURE_CA_BUNDLE",
+            },
+        }
+    }
+}
+
+/// Whether a URL is where credentials are given out: a machine's metadata, a container's, a token service.
+pub(crate) fn gives_credentials(url: &str) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let is_host = |host: &str| {
+        ["169.254.", "metadata.google.internal", "sts.", "oauth2.googleapis.com", "iamcredentials.", "login.microsoft"]
+            .iter()
+            .any(|known| host.starts_with(known))
+    };
+    let paths = ["latest/api/token", "latest/meta-data", "computeMetadata/", "metadata/identity", "msi/token"];
+    is_host(host) || paths.iter().any(|known| path.starts_with(known)) || path.contains("/oauth2/")
+}

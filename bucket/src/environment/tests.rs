@@ -1,0 +1,67 @@
+use super::*;
+
+fn said(cloud: Cloud, pairs: &[(&str, &str)]) -> Result<BTreeMap<String, String>, String> {
+    let variables = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let said = of_variables(cloud, &variables).map_err(|error| error.to_string())?;
+    Ok(said.into_iter().map(|(key, value)| (key, value.text)).collect())
+}
+
+#[test]
+fn a_value_that_can_mean_nothing_is_refused_by_its_variable_s_name() {
+    for (cloud, variable, value) in [
+        (Cloud::S3, "AWS_ENDPOINT_URL", "minio.local:9000"),
+        (Cloud::S3, "AWS_ENDPOINT_URL_S3", "//minio"),
+        (Cloud::S3, "AWS_ENDPOINT", "ftp://minio"),
+        (Cloud::S3, "AWS_ACCESS_KEY_ID", "AK\nIA"),
+        (Cloud::S3, "AWS_SECRET_ACCESS_KEY", "a\rb"),
+        (Cloud::S3, "AWS_SESSION_TOKEN", "tok\u{7f}en"),
+        (Cloud::S3, "AWS_REGION", "eu west"),
+        (Cloud::S3, "AWS_DEFAULT_REGION", "eu/west"),
+        (Cloud::S3, "AWS_ALLOW_HTTP", "maybe"),
+        (Cloud::S3, "AWS_SKIP_SIGNATURE", "2"),
+        (Cloud::S3, "AWS_TIMEOUT", "soon"),
+        (Cloud::S3, "AWS_USER_AGENT", "ü"),
+        (Cloud::Google, "GOOGLE_BASE_URL", "storage"),
+        (Cloud::Google, "GOOGLE_BEARER_TOKEN", "a\nb"),
+        (Cloud::Google, "GOOGLE_SKIP_SIGNATURE", "?"),
+        (Cloud::Google, "STORAGE_EMULATOR_HOST", "http://"),
+        (Cloud::Azure, "AZURE_STORAGE_ACCOUNT", "my account"),
+        (Cloud::Azure, "AZURE_STORAGE_ACCOUNT_NAME", "my\naccount"),
+        (Cloud::Azure, "AZURE_STORAGE_KEY", "ke\ny"),
+        (Cloud::Azure, "AZURE_STORAGE_ENDPOINT", "localhost:10000"),
+        (Cloud::Azure, "AZURE_AUTHORITY_HOST", "login"),
+        (Cloud::Azure, "AZURE_STORAGE_USE_EMULATOR", "perhaps"),
+        (Cloud::Azure, "AZURE_STORAGE_CONNECTION_STRING", "nonsense"),
+        (Cloud::Azure, "AZURE_STORAGE_CONNECTION_STRING", "AccountKey=x"),
+    ] {
+        let error = said(cloud, &[(variable, value)]).unwrap_err();
+        assert!(error.starts_with(&format!("{variable}: ")), "{variable}={value:?}: {error}");
+        assert!(!error.contains(value), "the value may be a secret: {error}");
+    }
+}
+
+#[test]
+fn names_of_the_clouds_own_tools_are_understood() {
+    let azure = said(Cloud::Azure, &[("AZURE_STORAGE_ACCOUNT", "acc"), ("AZURE_STORAGE_KEY", "a2V5")]).unwrap();
+    assert_eq!(azure["azure_storage_account_name"], "acc");
+    assert_eq!(azure["azure_storage_account_key"], "a2V5");
+    let string = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5==;EndpointSuffix=core.windows.net";
+    let by_string = said(Cloud::Azure, &[("AZURE_STORAGE_CONNECTION_STRING", string)]).unwrap();
+    assert_eq!(by_string["azure_storage_account_key"], "a2V5==");
+    assert_eq!(by_string["azure_storage_endpoint"], "https://acc.blob.core.windows.net");
+    let both = [("AZURE_STORAGE_CONNECTION_STRING", string), ("AZURE_STORAGE_ACCOUNT", "other")];
+    assert_eq!(said(Cloud::Azure, &both).unwrap()["azure_storage_account_name"], "other");
+    let shared = "BlobEndpoint=https://acc.blob.core.windows.net/;SharedAccessSignature=sv=2022&sig=x%3D";
+    let shared = said(Cloud::Azure, &[("AZURE_STORAGE_CONNECTION_STRING", shared)]).unwrap();
+    assert_eq!(shared["azure_storage_account_name"], "acc");
+    assert_eq!(shared["azure_storage_sas_token"], "sv=2022&sig=x%3D");
+    let emulator = said(Cloud::Google, &[("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")]).unwrap();
+    assert_eq!(emulator["google_base_url"], "http://127.0.0.1:4443");
+    assert_eq!(emulator["google_skip_signature"], "true");
+}
+
+#[test]
+fn variables_of_another_cloud_or_of_nobody_s_are_left_alone() {
+    let others = [("AZURE_STORAGE_KEY", "\n"), ("TOKEN", "a\nb"), ("ENDPOINT", "x"), ("AWS_PAGER", "\u{1b}")];
+    assert_eq!(said(Cloud::S3, &others).unwrap(), BTreeMap::new());
+}

@@ -1,0 +1,121 @@
+//! How many uploads share this machine's line.
+//!
+//! Many at once keep a fast line busy. Over a slow one they starve each other, and none is done before its patience
+//! ends. So an upload that stalls halves how many go out at once, and uploads that go well let one more out from time
+//! to time.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Uploads at once, at most. Memory: this many parts of 8 MiB beside those that wait.
+const MOST: usize = 16;
+
+/// Shorter bodies go out without asking.
+const LARGE: u64 = 1 << 20;
+
+/// Uploads that go well before one more may go out at once.
+const WELL: u64 = 16;
+
+/// The line of this process.
+static UPLINK: LazyLock<Uplink> = LazyLock::new(Uplink::default);
+
+struct Uplink {
+    open: Semaphore,
+    width: Mutex<Width>,
+}
+
+/// How many uploads may go out at once.
+struct Width {
+    wanted: usize,
+    /// Permits there are, held or not: more than are wanted until those that hold them give them back.
+    permits: usize,
+    went_well: u64,
+}
+
+impl Default for Uplink {
+    fn default() -> Self {
+        let width = Width { wanted: MOST, permits: MOST, went_well: 0 };
+        Self { open: Semaphore::new(MOST), width: Mutex::new(width) }
+    }
+}
+
+/// The right to upload.
+pub(super) struct Permit {
+    uplink: &'static Uplink,
+    permit: SemaphorePermit<'static>,
+}
+
+/// Waits until a body of this length may go out; `None` for one that need not ask.
+pub(super) async fn permit(bytes: u64) -> Option<Permit> {
+    if bytes < LARGE { None } else { Some(UPLINK.permit().await) }
+}
+
+impl Uplink {
+    async fn permit(&'static self) -> Permit {
+        Permit { uplink: self, permit: self.open.acquire().await.expect("nobody closes it") }
+    }
+}
+
+impl Permit {
+    /// Gives the right back, and learns from how the upload went.
+    pub(super) fn settle(self, went_well: bool, host: &str) {
+        let Self { uplink, permit } = self;
+        let mut width = uplink.width.lock().unwrap_or_else(PoisonError::into_inner);
+        if went_well {
+            width.went_well += 1;
+            if width.went_well.is_multiple_of(WELL) && width.wanted < MOST {
+                width.wanted += 1;
+                if width.permits < width.wanted {
+                    width.permits += 1;
+                    uplink.open.add_permits(1);
+                }
+            }
+        } else {
+            width.went_well = 0;
+            // Uploads that stall together are one event: the line is narrowed again only after the first has taken effect.
+            if width.permits <= width.wanted && width.wanted > 1 {
+                width.wanted /= 2;
+                tracing::warn!("an upload to {host} stalled: going on with {} at once", width.wanted);
+            }
+        }
+        let surplus = width.permits - width.wanted.min(width.permits);
+        if surplus > 0 {
+            permit.forget();
+            width.permits -= 1 + uplink.open.forget_permits(surplus - 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stalled_upload_halves_how_many_go_out_at_once_and_good_ones_widen_the_line_again() {
+        let uplink: &'static Uplink = Box::leak(Box::default());
+        let at_once = || uplink.open.available_permits();
+        for expected in [8, 4, 2, 1, 1] {
+            uplink.permit().await.settle(false, "host");
+            assert_eq!(at_once(), expected);
+        }
+        for _ in 0..WELL {
+            uplink.permit().await.settle(true, "host");
+        }
+        assert_eq!(at_once(), 2);
+        for _ in 0..WELL * 20 {
+            uplink.permit().await.settle(true, "host");
+        }
+        assert_eq!(at_once(), MOST);
+    }
+
+    #[tokio::test]
+    async fn permits_that_others_hold_are_not_given_out_twice() {
+        let uplink: &'static Uplink = Box::leak(Box::default());
+        let mut held = Vec::new();
+        for _ in 0..MOST {
+            held.push(uplink.permit().await);
+        }
+        held.drain(..).for_each(|permit| permit.settle(false, "host"));
+        assert_eq!(uplink.open.available_permits(), 1);
+    }
+}

@@ -1,0 +1,141 @@
+//! A cloud's store, made from what is said about it.
+
+use crate::{
+    BucketError,
+    cloud::Cloud,
+    environment::{self, CA_BUNDLE, Said, Value, refused},
+    http::{self, Connector},
+    passed_over::PassedOver,
+    process::Process,
+    profile::PROCESS,
+    unfinished::Uploads,
+};
+use object_store::{
+    Certificate, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder,
+    azure::MicrosoftAzureBuilder, client::HttpConnector as _, gcp::GoogleCloudStorageBuilder,
+    multipart::MultipartStore,
+};
+use std::{sync::Arc, time::Duration};
+use url::Url;
+
+/// A store in a cloud.
+pub(crate) struct Remote {
+    pub store: Arc<dyn ObjectStore>,
+    pub parts: Arc<dyn MultipartStore>,
+    /// What lists unfinished uploads, where there is such a list.
+    pub uploads: Option<Uploads>,
+}
+
+/// What a client tries again by itself, within seconds: longer waits are [`crate::patient`]'s, where a request is signed
+/// again and says that it waits.
+fn retries() -> RetryConfig {
+    RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
+}
+
+/// Opens the store of a URL.
+///
+/// # Errors
+/// When what is said cannot be used; the error names who said it.
+pub(crate) fn open(cloud: Cloud, url: &Url, said: &Said, passed_over: Arc<PassedOver>) -> Result<Remote, BucketError> {
+    is_tls_or_allowed(cloud, said)?;
+    let said_patience = said.iter().find(|(key, _)| is_timeout(key));
+    let patience = said_patience.and_then(|(_, value)| humantime::parse_duration(&value.text).ok());
+    let connector = Connector { passed_over, patience: patience.unwrap_or(http::PATIENCE) };
+    let client = client(cloud, said)?;
+    let http = connector.connect(&client);
+    let fail = |error: object_store::Error| BucketError::Url {
+        url: crate::without_secrets(url.as_str()),
+        why: crate::fault::in_full(&error),
+    };
+    macro_rules! build {
+        ($builder:expr) => {{
+            let rest = said.iter().filter(|(key, _)| environment::client_key(cloud, key).is_none());
+            let builder = rest.fold($builder.with_url(url.as_str()), |builder, (key, value)| match key.parse() {
+                Ok(key) => builder.with_config(key, &value.text),
+                Err(_) => builder,
+            });
+            let builder = builder.with_client_options(client).with_http_connector(connector).with_retry(retries());
+            Arc::new(builder.build().map_err(fail)?)
+        }};
+    }
+    Ok(match cloud {
+        // Objects are deleted one by one, and not every store that speaks S3 has a request for many: those that do not
+        // answer it with an error that looks as if it might pass.
+        Cloud::S3 => {
+            let mut builder = AmazonS3Builder::new().with_disable_bulk_delete(true);
+            if let Some(Value { text, .. }) = said.get(PROCESS) {
+                builder = builder.with_credentials(Arc::new(Process::new(text)));
+            }
+            let store = build!(builder);
+            let region = ["aws_region", "aws_default_region"].into_iter().find_map(|key| said.get(key));
+            let region = region.map_or_else(|| "us-east-1".to_owned(), |value| value.text.clone());
+            let is_signed = !environment::is_on(said, "aws_skip_signature");
+            let client = http.map_err(fail)?;
+            let uploads = is_signed.then(|| Uploads { store: Arc::clone(&store), client, region });
+            Remote { store: Arc::clone(&store) as _, parts: store, uploads }
+        }
+        Cloud::Google => {
+            let store = build!(GoogleCloudStorageBuilder::new());
+            Remote { store: Arc::clone(&store) as _, parts: store, uploads: None }
+        }
+        Cloud::Azure => {
+            let names_account = said.keys().any(|key| key.ends_with("account_name") || key.ends_with("use_emulator"));
+            let url_names_it = url.scheme() == "https" || !url.username().is_empty();
+            if !names_account && !url_names_it {
+                let why = "no storage account is named: set AZURE_STORAGE_ACCOUNT, or AZURE_STORAGE_CONNECTION_STRING";
+                return Err(refused("AZURE_STORAGE_ACCOUNT", why));
+            }
+            let store = build!(MicrosoftAzureBuilder::new());
+            Remote { store: Arc::clone(&store) as _, parts: store, uploads: None }
+        }
+    })
+}
+
+fn is_timeout(key: &str) -> bool {
+    ["aws_timeout", "google_timeout", "azure_timeout"].contains(&key)
+}
+
+/// How HTTP is spoken.
+fn client(cloud: Cloud, said: &Said) -> Result<ClientOptions, BucketError> {
+    let mut options = ClientOptions::new();
+    for (key, value) in said {
+        match environment::client_key(cloud, key) {
+            // It is the time without progress here: [`Connector`] keeps it.
+            Some(ClientConfigKey::Timeout) | None => {}
+            Some(key) => options = options.with_config(key, &value.text),
+        }
+    }
+    let Some(Value { text, from }) = said.get(CA_BUNDLE) else { return Ok(options) };
+    let pem = std::fs::read(text).map_err(|error| refused(from, &format!("{text} cannot be read: {error}")))?;
+    let no_pem = |why: &str| refused(from, &format!("{text} is no file of certificates in PEM: {why}"));
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| no_pem(&error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(no_pem("it holds none"));
+    }
+    Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
+}
+
+/// An endpoint without TLS sends data and signatures in the clear, so somebody must have said that this is meant.
+fn is_tls_or_allowed(cloud: Cloud, said: &Said) -> Result<(), BucketError> {
+    let allow = match cloud {
+        Cloud::S3 => "aws_allow_http",
+        Cloud::Google => "google_allow_http",
+        Cloud::Azure => "azure_allow_http",
+    };
+    if environment::is_on(said, allow) || environment::is_on(said, "azure_storage_use_emulator") {
+        return Ok(());
+    }
+    let ends = ["_endpoint", "_endpoint_url", "_endpoint_url_s3", "_base_url"];
+    // Where credentials come from is another matter: a machine's metadata has no TLS.
+    let is_elsewhere = |key: &str| ["metadata", "msi", "identity"].iter().any(|word| key.contains(word));
+    let endpoint = said.iter().find(|(key, value)| {
+        ends.iter().any(|end| key.ends_with(end)) && !is_elsewhere(key) && value.text.starts_with("http://")
+    });
+    match endpoint {
+        None => Ok(()),
+        Some((_, Value { text, from })) => {
+            let allow = if from.starts_with("[stores") { "allow_http" } else { cloud.names().allow_http };
+            Err(refused(from, &format!("{text} has no TLS; if that is meant, say so with {allow}=true")))
+        }
+    }
+}
