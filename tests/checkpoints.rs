@@ -57,6 +57,9 @@ fn a_job_pins_the_processor_s_file_like_every_file_of_a_model() {
     with_processor(&captioner, |processor| processor["image_mean"] = json!([0.5, 0.5, 0.5]));
     let one_shard = "input.where=key < '000000020'";
     let job = Job::over_one_file().set(&[&format!("models.captioner={}", captioner.display()), one_shard]);
+    let found = stdout(&expect(&mut job.command("check"), 0));
+    let named = found.lines().find(|line| line.starts_with("captioner ")).unwrap();
+    assert!(named.contains("model.safetensors, processor_config.json, tokenizer.json"), "{named}");
     job.run();
     let record = json_of(&job.objects.join("job.json"));
     let files: Vec<&str> =

@@ -11,7 +11,7 @@ use crate::{
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::job::Asked;
 use capfilt_med::DeviceChoice;
-use capfilt_schemas::job::{self, JobRecord, PlanRecord};
+use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
 use serde_json::json;
 
 /// What is found, in the order of the looking: told at once, or together as JSON at the end.
@@ -59,6 +59,8 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
     let (captioner, filter) = models::records(&settings).await?;
+    findings.add("captioner", &files_of(&captioner), false);
+    findings.add("filter", &files_of(&filter), false);
     let asked = Asked { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
     let job = as_job(asked);
     let known = match args.write_known_answers {
@@ -97,6 +99,12 @@ async fn devices_are_right(
         are_right &= proof.is_ok();
     }
     Ok(are_right)
+}
+
+/// The files of a checkpoint that are read, and their digest.
+fn files_of(record: &ModelRecord) -> String {
+    let names: Vec<&str> = record.files.iter().map(|file| file.name.as_str()).collect();
+    format!("{} (sha256 {})", names.join(", "), &record.digest()[..12])
 }
 
 /// The job that would be, without its plan.
