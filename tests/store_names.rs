@@ -1,7 +1,7 @@
 //! Inputs with names and entries that nobody can ask for: they cost themselves, never the listing.
 
 use crate::s3;
-use crate::support::s3::S3;
+use crate::support::s3::{S3, faults::StoreFault};
 use crate::support::{Job, expect, repo, stdout, tables::Tables};
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, os::unix::fs::symlink, path::Path, process::Output, sync::Arc};
@@ -135,6 +135,17 @@ fn a_candidate_that_cannot_be_read_is_listed_as_refused() {
     for _ in 0..2 {
         assert!(said(&expect(&mut job.command("run"), 1)).contains("refused b.parquet"));
     }
+}
+
+#[test]
+fn a_file_that_the_store_keeps_from_us_is_refused_and_its_neighbours_are_read() {
+    let s3 = S3::start();
+    let job = over(&s3, "kept", &s3.url("kept"));
+    s3.put("kept/b.parquet", &web());
+    s3.faults.arm_for("kept/b.parquet", StoreFault::Refusal { status: 403, name: "InvalidObjectState" });
+    let told = plan(&job, 1);
+    assert!(told.contains("refused: b.parquet: ") && told.contains("restore it first"), "{told}");
+    assert!(told.contains("files   2\n") && told.contains("rows    800\n"), "{told}");
 }
 
 #[test]

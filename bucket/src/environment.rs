@@ -137,9 +137,18 @@ pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), Bucke
     let fail = |why: &str| Err(refused(from, why));
     // Values go into requests' heads and addresses; a path of a file may hold anything.
     let is_file = ["file", "path", "account", "credentials", CA_BUNDLE].iter().any(|word| key.ends_with(word));
-    let is_key_in_json = key.ends_with("service_account_key");
-    if !is_file && !is_key_in_json && text.chars().any(|c| c.is_control() || !c.is_ascii()) {
+    // JSON and PEM have lines.
+    let has_lines = key.ends_with("service_account_key") || key.ends_with("proxy_ca_certificate");
+    if !is_file && !has_lines && text.chars().any(|c| c.is_control() || !c.is_ascii()) {
         return fail("it has a line break, a control character or a letter that is not ASCII in its middle");
+    }
+    if is_switch(key) {
+        return if is_truth(text) { Ok(()) } else { fail("it is neither true nor false") };
+    }
+    if key.ends_with("proxy_url") {
+        let url = if text.contains("://") { text.clone() } else { format!("http://{text}") };
+        let is_host = Url::parse(&url).is_ok_and(|url| url.has_host());
+        return if is_host { Ok(()) } else { fail("it is no proxy of the form http://host:port") };
     }
     if is_url(key) {
         return match Url::parse(text) {
@@ -153,9 +162,6 @@ pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), Bucke
     if key.ends_with("account_name") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return fail("an account's name has letters and digits only");
     }
-    if is_switch(key) && !is_truth(text) {
-        return fail("it is neither true nor false");
-    }
     if key.ends_with("_timeout") || key.ends_with("_interval") {
         return humantime::parse_duration(text).map(drop).or_else(|_| fail("it is no time like 30s or 2m"));
     }
@@ -163,7 +169,7 @@ pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), Bucke
 }
 
 fn is_url(key: &str) -> bool {
-    let ends = ["endpoint", "endpoint_url", "endpoint_url_s3", "endpoint_url_sts", "base_url", "proxy_url"];
+    let ends = ["endpoint", "endpoint_url", "endpoint_url_s3", "endpoint_url_sts", "base_url"];
     ends.iter().any(|end| key.ends_with(end)) || key.ends_with("authority_host") || key.ends_with("full_uri")
 }
 

@@ -1,6 +1,10 @@
 //! What can go wrong between us and a bucket.
 
-use crate::{FaultKind, cloud::Cloud, fault::in_full};
+use crate::{
+    FaultKind,
+    cloud::Cloud,
+    fault::{causes, in_full},
+};
 
 /// A request that failed: what was tried, on what, why.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +48,13 @@ impl BucketError {
     /// Whether it may go away by itself: the store did not answer, or not as it should, but it did not refuse.
     pub fn may_pass(&self) -> bool {
         self.kind().is_some_and(|kind| !kind.is_final())
+    }
+
+    /// What the operating system said, when a local store failed.
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        let Self::Store { source, .. } = self else { return None };
+        let io = causes(source).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        io.map(std::io::Error::kind).last()
     }
 
     /// What kind of failure it is, when the store failed.

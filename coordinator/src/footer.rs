@@ -2,7 +2,7 @@
 
 use crate::{PlanError, cut::RowGroup, faults::fault_of_file};
 use arrow::datatypes::Schema;
-use capfilt_bucket::{PinnedObject, Place, footer};
+use capfilt_bucket::{BucketError, FaultKind, PinnedObject, Place, footer};
 use capfilt_schemas::plan::InputFile;
 use parquet::{
     errors::ParquetError,
@@ -30,8 +30,17 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
         Ok(footer) => Ok(Ok(footer)),
         Err(Ok(fault)) => Ok(Err(fault)),
         Err(Err(error)) if error.is_changed() || error.is_not_found() => Err(PlanError::Moving(file.path.clone())),
+        // The store works, and this file is not for us: its neighbours may be.
+        Err(Err(error)) if is_of_the_file(&error) => Ok(Err(error.to_string())),
         Err(Err(error)) => Err(error.into()),
     }
+}
+
+/// Whether the store refuses this object, as it would not refuse any other: it is archived, or not for these
+/// credentials; of a local file, not for this user.
+fn is_of_the_file(error: &BucketError) -> bool {
+    let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
+    of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
 }
 
 fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetError> {

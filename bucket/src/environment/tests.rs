@@ -21,10 +21,11 @@ fn a_value_that_can_mean_nothing_is_refused_by_its_variable_s_name() {
         (Cloud::S3, "AWS_SKIP_SIGNATURE", "2"),
         (Cloud::S3, "AWS_TIMEOUT", "soon"),
         (Cloud::S3, "AWS_USER_AGENT", "ü"),
+        (Cloud::S3, "AWS_PROXY_URL", "http://:80"),
         (Cloud::Google, "GOOGLE_BASE_URL", "storage"),
         (Cloud::Google, "GOOGLE_BEARER_TOKEN", "a\nb"),
         (Cloud::Google, "GOOGLE_SKIP_SIGNATURE", "?"),
-        (Cloud::Google, "STORAGE_EMULATOR_HOST", "http://"),
+        (Cloud::Google, "STORAGE_EMULATOR_HOST", "http://:80"),
         (Cloud::Azure, "AZURE_STORAGE_ACCOUNT", "my account"),
         (Cloud::Azure, "AZURE_STORAGE_ACCOUNT_NAME", "my\naccount"),
         (Cloud::Azure, "AZURE_STORAGE_KEY", "ke\ny"),
@@ -58,6 +59,19 @@ fn names_of_the_clouds_own_tools_are_understood() {
     let emulator = said(Cloud::Google, &[("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")]).unwrap();
     assert_eq!(emulator["google_base_url"], "http://127.0.0.1:4443");
     assert_eq!(emulator["google_skip_signature"], "true");
+}
+
+#[test]
+fn values_that_look_odd_and_are_in_order_are_taken() {
+    let aws = [
+        ("AWS_PROXY_URL", "proxy.example:3128"),
+        ("AWS_PROXY_CA_CERTIFICATE", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"),
+        ("AWS_REQUEST_PAYER", "requester"),
+        ("AWS_TIMEOUT", "2 minutes"),
+    ];
+    assert_eq!(said(Cloud::S3, &aws).unwrap().len(), 4);
+    assert_eq!(said(Cloud::Azure, &[("AZURE_USE_FABRIC_ENDPOINT", "true")]).unwrap().len(), 1);
+    assert_eq!(said(Cloud::Google, &[("GOOGLE_SERVICE_ACCOUNT_KEY", "{\n\"a\": 1\n}")]).unwrap().len(), 1);
 }
 
 #[test]
