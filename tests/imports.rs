@@ -1,7 +1,9 @@
-//! Imports between our crates go one way, and libtorch stays where it belongs.
+//! Imports between our crates go one way, libtorch stays where it belongs, and no source file is left out.
 
+use crate::support::repo;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     process::Command,
 };
 
@@ -44,13 +46,58 @@ fn libtorch_is_linked_by_the_model_alone() {
     }
 }
 
+/// A file that no target compiles still looks like a test that passes.
+#[test]
+fn every_tracked_source_file_is_compiled_by_a_target() {
+    let mut reached = BTreeSet::new();
+    for package in metadata()["packages"].as_array().unwrap() {
+        for target in package["targets"].as_array().unwrap() {
+            reach(Path::new(target["src_path"].as_str().unwrap()), true, &mut reached);
+        }
+    }
+    let listed = Command::new("git").args(["ls-files", "-z", "*.rs"]).current_dir(repo()).output().unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    // A file that was just removed is still tracked until the commit.
+    let tracked: Vec<PathBuf> =
+        listed.split_terminator('\0').map(|name| repo().join(name)).filter(|path| path.exists()).collect();
+    assert!(tracked.len() > 300, "{} files", tracked.len());
+    let left_out: Vec<&PathBuf> = tracked.iter().filter(|path| !reached.contains(*path)).collect();
+    assert!(left_out.is_empty(), "no target compiles {left_out:?}");
+}
+
+/// Adds a source file and the files of the modules that it declares. A root or a `mod.rs` has them beside it, any other
+/// file in a folder of its name.
+fn reach(file: &Path, is_root: bool, reached: &mut BTreeSet<PathBuf>) {
+    if !reached.insert(file.to_owned()) {
+        return;
+    }
+    let beside = file.parent().unwrap();
+    let own = if is_root || file.ends_with("mod.rs") { beside.to_owned() } else { file.with_extension("") };
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let mut path = None;
+    for line in text.lines().map(str::trim) {
+        if let Some(given) = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix("\"]")) {
+            path = Some(beside.join(given));
+        } else if let Some(name) = declared(line) {
+            let candidates = [own.join(format!("{name}.rs")), own.join(name).join("mod.rs")];
+            let found = path.take().or_else(|| candidates.into_iter().find(|candidate| candidate.exists()));
+            let found = found.unwrap_or_else(|| panic!("{}: no file of `mod {name}`", file.display()));
+            reach(&found.canonicalize().unwrap(), false, reached);
+        }
+    }
+}
+
+/// The module that a line declares: `pub(super) mod name;`.
+fn declared(line: &str) -> Option<&str> {
+    let (visibility, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
+    let is_declaration = visibility.is_empty() || (visibility.starts_with("pub") && visibility.ends_with(' '));
+    (is_declaration && name.chars().all(|c| c.is_alphanumeric() || c == '_')).then_some(name)
+}
+
 /// Normal dependencies of every workspace member, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output =
-        Command::new(cargo).args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metadata = metadata();
     let normal = |dependency: &&serde_json::Value| dependency["kind"].is_null();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter();
@@ -59,4 +106,13 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         (text(&package["name"]), names.collect())
     };
     packages.map(entry).collect()
+}
+
+/// What cargo knows of the workspace.
+fn metadata() -> serde_json::Value {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output =
+        Command::new(cargo).args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -1,5 +1,6 @@
 //! Training as users run it: on pictures whose captions are known, killed and taken up again, and with settings that are wrong.
 
+use crate::support::tools;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::{
     fs,
@@ -240,7 +241,7 @@ fn a_full_disk_leaves_the_last_checkpoint_whole() {
     fs::create_dir_all(&disk).unwrap();
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1300k", "tmpfs"]).arg(&disk).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no file system can be mounted here");
+        tools::skip(&tools::MOUNT);
         return;
     }
     let run = disk.join("run");

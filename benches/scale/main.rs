@@ -23,6 +23,9 @@ mod report;
 mod roles;
 mod standin;
 mod store;
+#[path = "../../tests/support/tools.rs"]
+#[allow(dead_code)]
+mod tools;
 mod watch;
 
 use clap::Parser;

@@ -1,6 +1,9 @@
-//! The units, held against systemd's own rules.
+//! The units: held against systemd's own rules, and started by a systemd.
 
-use super::{assert_options_exist, is_installed, recipes};
+mod boot;
+
+use super::{assert_options_exist, recipes};
+use crate::support::tools;
 use std::{path::Path, process::Command};
 
 const UNITS: [&str; 2] = ["capfilt-coordinator.service", "capfilt-worker@.service"];
@@ -12,7 +15,7 @@ fn text(unit: &str) -> String {
 /// What `systemd-analyze verify` has against a unit, with the program under test in the place of the installed one.
 fn complaints(folder: &Path, unit: &str, text: &str) -> String {
     let file = folder.join(unit);
-    std::fs::write(&file, text.replace("/usr/local/bin/capfilt", env!("CARGO_BIN_EXE_capfilt"))).unwrap();
+    std::fs::write(&file, text.replace("/opt/capfilt/bin/capfilt", env!("CARGO_BIN_EXE_capfilt"))).unwrap();
     let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output().unwrap();
     // Units of this machine may have faults of their own.
     let said = String::from_utf8(output.stderr).unwrap();
@@ -22,7 +25,7 @@ fn complaints(folder: &Path, unit: &str, text: &str) -> String {
 
 #[test]
 fn systemd_has_nothing_against_the_units() {
-    if !is_installed("systemd-analyze", "Debian and Ubuntu: apt-get install systemd") {
+    if !tools::need(&tools::SYSTEMD) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -47,7 +50,7 @@ fn units_stop_gently_start_again_and_keep_secrets_out_of_the_command_line() {
         ] {
             assert!(text.lines().any(|there| there == line), "{unit} lacks {line}");
         }
-        let start = text.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/capfilt ")).unwrap();
+        let start = text.lines().find_map(|line| line.strip_prefix("ExecStart=/opt/capfilt/bin/capfilt ")).unwrap();
         assert!(!start.contains("NATS_"), "{start}");
         assert_options_exist(&start.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     }

@@ -9,6 +9,7 @@ pub mod s3;
 pub mod shared;
 pub mod small;
 pub mod tables;
+pub mod tools;
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,6 @@
 //! A real nats-server on loopback, with its files in a temporary folder, ended when it is dropped.
 
+use super::tools;
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -8,13 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server with JetStream and file storage.
+/// A server, with JetStream and file storage unless a test wants none.
 pub struct Nats {
     pub folder: tempfile::TempDir,
     port: u16,
     monitor: u16,
     /// Lines of its configuration: users, TLS, the cluster it belongs to.
     settings: String,
+    has_jetstream: bool,
     server: Option<Child>,
 }
 
@@ -24,19 +26,27 @@ pub fn free_port() -> u16 {
 }
 
 impl Nats {
-    /// A running server, or `None` (and a line that says so) where nats-server is not installed.
+    /// A running server. `None` where nats-server is missing and tests may be skipped.
     pub fn start() -> Option<Self> {
         Self::with("")
     }
 
+    /// A server as packages start it.
+    pub fn without_jetstream() -> Option<Self> {
+        Self::configured("", false)
+    }
+
     pub fn with(settings: &str) -> Option<Self> {
-        if Command::new("nats-server").arg("--version").stdout(Stdio::null()).status().is_err() {
-            println!("SKIPPED: nats-server is not installed (Debian and Ubuntu: apt-get install nats-server)");
+        Self::configured(settings, true)
+    }
+
+    fn configured(settings: &str, has_jetstream: bool) -> Option<Self> {
+        if !tools::need(&tools::NATS) {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
         let (port, monitor) = (free_port(), free_port());
-        let mut nats = Self { folder, port, monitor, settings: settings.to_owned(), server: None };
+        let mut nats = Self { folder, port, monitor, settings: settings.to_owned(), has_jetstream, server: None };
         nats.up();
         Some(nats)
     }
@@ -49,10 +59,10 @@ impl Nats {
     pub fn up(&mut self) {
         let config = self.folder.path().join("nats.conf");
         let (port, monitor, store) = (self.port, self.monitor, self.store().display().to_string());
-        let text = format!(
-            "host: 127.0.0.1\nport: {port}\nhttp: 127.0.0.1:{monitor}\njetstream {{ store_dir: \"{store}\" }}\n{}\n",
-            self.settings
-        );
+        let jetstream =
+            if self.has_jetstream { format!("jetstream {{ store_dir: \"{store}\" }}") } else { String::new() };
+        let settings = &self.settings;
+        let text = format!("host: 127.0.0.1\nport: {port}\nhttp: 127.0.0.1:{monitor}\n{jetstream}\n{settings}\n");
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
         let server = Command::new("nats-server").arg("-c").arg(config).stderr(log).stdout(Stdio::null()).spawn();

@@ -9,7 +9,8 @@ pub struct NatsCluster {
 }
 
 impl NatsCluster {
-    /// Running servers that have elected who decides, or `None` where nats-server is not installed.
+    /// Running servers that have elected who decides, or `None` where nats-server is missing and tests may be
+    /// skipped.
     pub fn start() -> Option<Self> {
         let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
         let routes: Vec<String> = ports.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();

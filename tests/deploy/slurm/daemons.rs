@@ -1,8 +1,8 @@
 //! A real Slurm: one machine that says it has two GPUs, everything on loopback and in a temporary folder.
 
 use crate::{
-    path,
-    support::{expect, process::wait_until, stdout},
+    deploy::path,
+    support::{expect, process::wait_until, stdout, tools},
 };
 use std::{
     path::PathBuf,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Jobs of the partition `urgent` preempt those of `work`. Limits of memory and CPUs are not this machine's: it is small.
+/// Jobs of the partition `urgent` preempt those of `gpu`. Limits of memory and CPUs are not this machine's: it is small.
 const SETTINGS: &str = "\
 ClusterName=capfilt
 SlurmctldHost=HOST(127.0.0.1)
@@ -39,12 +39,9 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 NodeName=HOST NodeAddr=127.0.0.1 CPUs=64 RealMemory=500000 Gres=gpu:2
-PartitionName=work Nodes=HOST Default=YES PriorityTier=1
+PartitionName=gpu Nodes=HOST Default=YES PriorityTier=1
 PartitionName=urgent Nodes=HOST PriorityTier=10
 ";
-
-/// Daemons and commands of Slurm, all of which must be there.
-const PROGRAMS: [&str; 5] = ["munged", "slurmctld", "slurmd", "sbatch", "scancel"];
 
 /// What Slurm needs at most to start, and to end its jobs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -55,11 +52,9 @@ pub struct Slurm {
 }
 
 impl Slurm {
-    /// A running Slurm, or `None` (and a line that says so) where it is not installed.
+    /// A running Slurm. `None` where it is missing and tests may be skipped.
     pub fn start() -> Option<Self> {
-        let is_there = |program: &&str| std::env::split_paths(&path()).any(|folder| folder.join(program).is_file());
-        if !PROGRAMS.iter().all(is_there) {
-            println!("SKIPPED: Slurm is not installed (Debian: apt-get install munge slurmctld slurmd slurm-client)");
+        if !tools::need(&tools::SLURM) {
             return None;
         }
         let mut slurm = Self { folder: tempfile::tempdir().unwrap(), daemons: Vec::new() };
@@ -73,6 +68,11 @@ impl Slurm {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Where the recipe lies, and what its jobs say.
+    pub fn submitted_from(&self) -> PathBuf {
+        self.path("configs/deploy/slurm")
     }
 
     fn configure(&self) {
@@ -128,7 +128,7 @@ impl Slurm {
 
     fn wait_until_idle(&self) {
         let since = Instant::now();
-        while !self.says("sinfo", &["--noheader", "--partition=work", "--format=%T"]).contains("idle") {
+        while !self.says("sinfo", &["--noheader", "--partition=gpu", "--format=%T"]).contains("idle") {
             assert!(since.elapsed() < PATIENCE, "Slurm does not start: {}", self.logs());
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -165,7 +165,9 @@ impl Slurm {
 
     pub fn logs(&self) -> String {
         let mut text = String::new();
-        for entry in std::fs::read_dir(self.folder.path()).unwrap() {
+        let folders = [self.folder.path().to_owned(), self.submitted_from()];
+        let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
+        for entry in entries {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "log" || extension == "out") {
                 let said = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();

@@ -1,58 +1,42 @@
 //! The recipes under `configs/deploy`, used as they are: by Slurm, by Ray, and held against the rules of Kubernetes and systemd.
 
-#![allow(clippy::unwrap_used)]
-
+mod container;
 mod helm;
 mod kubernetes;
 mod ray;
 mod slurm;
-#[path = "../support/mod.rs"]
-mod support;
 mod systemd;
 
+use crate::support::{Job, capfilt, expect, nats::Nats, repo, stdout, tools};
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
+    sync::LazyLock,
 };
-use support::{Job, capfilt, expect, nats::Nats, repo, stdout};
 
 fn recipes() -> PathBuf {
     repo().join("configs/deploy")
 }
 
-/// Whether a program is there; says `SKIPPED` when it is not.
-fn is_installed(program: &str, how: &str) -> bool {
-    let runs = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if runs.is_err() {
-        println!("SKIPPED: {program} is not installed ({how})");
-    }
-    runs.is_ok()
-}
-
-/// The Python with Ray and the schemas of Kubernetes, or `None` (and a line that says so).
+/// The Python with Ray and the schemas of Kubernetes. `None` where it is missing and tests may be skipped.
 fn python() -> Option<PathBuf> {
-    let python = repo().join(".deploy/bin/python");
-    if !python.exists() {
-        println!("SKIPPED: .deploy is missing: scripts/python.py deploy installs Ray and the schemas of Kubernetes");
-        return None;
-    }
-    Some(python)
+    tools::need(&tools::DEPLOY).then(|| repo().join(".deploy/bin/python"))
 }
 
 /// Twelve shards.
 fn job() -> Job {
-    Job::over_demo().set(&["shards.rows=200"])
+    Job::over_web().set(&["shards.rows=200"])
 }
 
 /// Every variable of `configs/deploy/cluster.env` that this job needs, as a file like it.
 fn cluster_env(job: &Job, nats: &Nats) -> PathBuf {
     let path = job.folder.path().join("cluster.env");
     let text = format!(
-        "CAPFILT_JOB={}\nCAPFILT_CLUSTER={}\nNATS_USER={}\nNATS_PASSWORD={}\n",
+        "CAPFILT_JOB={}\nCAPFILT_CLUSTER={}\nNATS_USER={NATS_USER}\nNATS_PASSWORD={NATS_PASSWORD}\n\
+         CAPFILT_PREFIX={}\n",
         job.url,
         nats.url(),
-        NATS_USER,
-        NATS_PASSWORD
+        prefix().display()
     );
     std::fs::write(&path, text).unwrap();
     path
@@ -64,6 +48,17 @@ const NATS_PASSWORD: &str = "opensesame";
 /// A server that wants to know who comes.
 fn nats() -> Option<Nats> {
     Nats::with(&format!("authorization {{ user: {NATS_USER}, password: {NATS_PASSWORD} }}"))
+}
+
+/// The program under test, installed with its libtorch as `make install` does it, where any user may read it.
+fn prefix() -> &'static Path {
+    static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| {
+        let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("opt/capfilt");
+        let mut install = Command::new(repo().join("scripts/install.sh"));
+        expect(install.arg(env!("CARGO_BIN_EXE_capfilt")).arg(&prefix), 0);
+        prefix
+    });
+    &PREFIX
 }
 
 /// The PATH with the program under test in front, as an installation has it.
@@ -91,7 +86,7 @@ fn assert_options_exist(words: &[String]) {
 #[test]
 fn every_file_of_the_recipes_loads() {
     let mut seen = 0;
-    for folder in ["", "slurm", "kubernetes", "ray", "systemd"] {
+    for folder in ["", "container", "slurm", "kubernetes", "kubernetes/cpu", "ray", "systemd"] {
         for file in std::fs::read_dir(recipes().join(folder)).unwrap() {
             let file = file.unwrap().path();
             if file.is_file() {
@@ -100,7 +95,7 @@ fn every_file_of_the_recipes_loads() {
             }
         }
     }
-    assert!(seen >= 11, "{seen} files");
+    assert!(seen >= 14, "{seen} files");
 }
 
 fn load(file: &Path) {
@@ -109,12 +104,13 @@ fn load(file: &Path) {
         command.args(["-c", code]).arg(file);
         command
     };
-    match file.extension().unwrap().to_str().unwrap() {
+    match file.extension().unwrap_or_else(|| file.file_name().unwrap()).to_str().unwrap() {
         "sbatch" | "sh" => drop(expect(Command::new("bash").arg("-n").arg(file), 0)),
         "py" => drop(expect(&mut python("import ast, sys; ast.parse(open(sys.argv[1]).read())"), 0)),
         "yaml" => drop(expect(&mut python("import yaml, sys; assert list(yaml.safe_load_all(open(sys.argv[1])))"), 0)),
         "env" => assert_plain_variables(file),
         "service" => assert!(std::fs::read_to_string(file).unwrap().contains("[Service]")),
+        "Dockerfile" => assert!(std::fs::read_to_string(file).unwrap().contains("\nENTRYPOINT [")),
         "md" => {}
         _ => panic!("nothing here can tell whether {} is sound", file.display()),
     }

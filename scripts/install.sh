@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs the program with its libtorch, where every user of the machine, or of a container, can run it. The program
+# finds libtorch by its place beside it, so the folder may be moved, copied into an image, or shared between nodes.
+#
+# usage: install.sh PROGRAM PREFIX     PREFIX/bin/capfilt, PREFIX/lib/capfilt
+set -eu
+program=$1 prefix=$2
+umask 022
+cd "$(dirname "$0")/.."
+torch=$(readlink -f .libtorch)
+to=$prefix/lib/capfilt
+mkdir -p "$prefix/bin" "$to/torch/lib"
+
+# Copies what is newer; a library is replaced in one step, since a running program has the old one mapped.
+copy() {
+    for file in "$1"/*.so*; do
+        target=$2/$(basename "$file")
+        [ -e "$target" ] && [ ! "$file" -nt "$target" ] && [ ! "$target" -nt "$file" ] && continue
+        cp -Lp --reflink=auto "$file" "$target.new"
+        chmod 755 "$target.new"
+        mv -f "$target.new" "$target"
+    done
+}
+copy "$torch/lib" "$to/torch/lib"
+# libtorch's own rpath looks for the libraries of CUDA in nvidia/ beside torch/.
+for folder in "$torch"/../nvidia/*/lib; do
+    [ -d "$folder" ] || continue
+    part=nvidia/$(basename "$(dirname "$folder")")/lib
+    mkdir -p "$to/$part"
+    copy "$folder" "$to/$part"
+done
+install -m 755 "$program" "$prefix/bin/capfilt.new"
+mv -f "$prefix/bin/capfilt.new" "$prefix/bin/capfilt"
+"$prefix/bin/capfilt" --version
+echo "capfilt: installed in $prefix; put $prefix/bin on the PATH"

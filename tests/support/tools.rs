@@ -1,0 +1,79 @@
+//! Programs of others that some tests need: a tool is there, or the test fails and says how to install it.
+
+use std::{io::Write as _, path::Path};
+
+/// A tool and the command that installs it.
+pub struct Tool {
+    name: &'static str,
+    install: &'static str,
+    is_there: fn() -> bool,
+}
+
+pub const NATS: Tool = Tool {
+    name: "nats-server",
+    install: "scripts/nats.sh, or on Debian and Ubuntu: apt-get install nats-server",
+    is_there: || on_path("nats-server"),
+};
+
+pub const SLURM: Tool = Tool {
+    name: "Slurm",
+    install: "scripts/slurm.sh, or on Debian and Ubuntu: apt-get install munge slurmctld slurmd slurm-client",
+    is_there: || ["munged", "slurmctld", "slurmd", "sbatch", "scancel"].iter().all(|program| on_path(program)),
+};
+
+pub const SYSTEMD: Tool = Tool {
+    name: "systemd",
+    install: "scripts/systemd.sh, or on Debian and Ubuntu: apt-get install systemd",
+    is_there: || on_path("systemd-analyze"),
+};
+
+/// Ray and the published schemas of Kubernetes.
+pub const DEPLOY: Tool = Tool {
+    name: "the Python of the recipes",
+    install: "python3 scripts/python.py deploy",
+    is_there: || Path::new(env!("CARGO_MANIFEST_DIR")).join(".deploy/bin/python").exists(),
+};
+
+/// A file system that a test may mount; no package brings it.
+pub const MOUNT: Tool = Tool {
+    name: "the right to mount a file system",
+    install: "run the tests as root, in a container with CAP_SYS_ADMIN",
+    is_there: || true,
+};
+
+/// Whether the test can go on. `false` means that the test is counted as skipped, and must return.
+///
+/// # Panics
+/// When the tool is missing, unless `CAPFILT_ALLOW_SKIP=1`.
+pub fn need(tool: &Tool) -> bool {
+    (tool.is_there)() || skip(tool)
+}
+
+/// Counts the test that calls as skipped for want of a tool; always `false`.
+///
+/// # Panics
+/// Unless `CAPFILT_ALLOW_SKIP=1`.
+pub fn skip(tool: &Tool) -> bool {
+    let Tool { name, install, .. } = tool;
+    let may_skip = std::env::var("CAPFILT_ALLOW_SKIP").is_ok_and(|value| value == "1");
+    assert!(may_skip, "this test needs {name}: {install} (CAPFILT_ALLOW_SKIP=1 skips it)");
+    let thread = std::thread::current();
+    let line = format!("{}: {name} is missing ({install})", thread.name().unwrap_or("a test"));
+    println!("SKIPPED {line}");
+    // `make test` prints this file at its end.
+    if let Some(path) = std::env::var_os("CAPFILT_SKIPS") {
+        let file = std::fs::File::options().create(true).append(true).open(path);
+        file.and_then(|mut file| writeln!(file, "{line}")).expect("the list of skipped tests can be written");
+    }
+    false
+}
+
+/// Daemons lie in `/usr/sbin`, which is not on everybody's PATH; `nats-server` is looked for where it is started from.
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<_> = std::env::split_paths(&path).collect();
+    if program != "nats-server" {
+        folders.push("/usr/sbin".into());
+    }
+    folders.iter().any(|folder| Path::new(folder).join(program).is_file())
+}
