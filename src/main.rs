@@ -15,6 +15,7 @@ mod known_answers;
 mod machine;
 mod models;
 mod progress;
+mod release;
 mod say;
 mod scrape;
 mod second_start;

@@ -1,7 +1,7 @@
 //! Progress of a job, for people and for Prometheus: a bar on a terminal, a line every few seconds elsewhere, and the metrics.
 
 use crate::{say, scrape::SharedMetrics};
-use capfilt_coordinator::dispatch::{Change, Observation, Progress};
+use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
 use capfilt_schemas::{status::RowStatus, tally::Tally};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
@@ -12,6 +12,8 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// Shows what a dispatcher observes.
 pub struct JobProgress {
     bar: Option<ProgressBar>,
+    /// What was told last.
+    trouble: Option<Trouble>,
     metrics: SharedMetrics,
     started: Instant,
     /// Rows that were done when this run began: they say nothing about its speed.
@@ -25,13 +27,15 @@ impl JobProgress {
         let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
         say::set_bar(bar.clone());
         let now = Instant::now();
-        Self { bar, metrics, started: now, rows_before: None, last_line: now }
+        Self { bar, trouble: None, metrics, started: now, rows_before: None, last_line: now }
     }
 
     pub fn show(&mut self, seen: Observation) {
         self.metrics.with(|metrics| metrics.take_in(&seen));
         let Observation { change, progress } = seen;
-        let before = *self.rows_before.get_or_insert(progress.rows_done);
+        self.tell_of(progress.trouble.as_ref());
+        let done = if progress.is_share { 0 } else { progress.rows_done };
+        let before = *self.rows_before.get_or_insert(done);
         match change {
             Change::WorkerSaid { worker, line } => say::line_of_child(*worker, line),
             change => news(change).iter().for_each(say::line),
@@ -39,12 +43,28 @@ impl JobProgress {
         let message = self.message(progress, before);
         if let Some(bar) = &self.bar {
             bar.set_length(progress.rows_total);
-            bar.set_position(progress.rows_done);
+            bar.set_position(if progress.is_share { progress.rows_here } else { progress.rows_done });
             bar.set_message(message);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            say::line(format!("{}/{} rows  {message}", progress.rows_done, progress.rows_total));
+            let Progress { rows_done, rows_total, rows_here, is_share, .. } = progress;
+            let rows =
+                if *is_share { format!("{rows_here} rows here") } else { format!("{rows_done}/{rows_total} rows") };
+            say::line(format!("{rows}  {message}"));
         }
+    }
+
+    /// A line when a trouble begins, and one when it is over; how long it lasts is in the lines of progress.
+    fn tell_of(&mut self, trouble: Option<&Trouble>) {
+        match (&self.trouble, trouble) {
+            (Some(before), Some(now)) if before.is_same(now) => {}
+            (_, Some(now)) => say::line(now.to_string()),
+            (Some(Trouble::NatsLost { url, lasts, .. }), None) => {
+                say::line(format!("NATS at {url} answers again, after {} s", lasts.as_secs()));
+            }
+            (Some(_) | None, None) => {}
+        }
+        self.trouble = trouble.cloned();
     }
 
     pub fn finish(self) {
@@ -55,15 +75,20 @@ impl JobProgress {
     }
 
     fn message(&self, progress: &Progress, before: u64) -> String {
-        let rate = (progress.rows_done - before.min(progress.rows_done)) as f64
-            / self.started.elapsed().as_secs_f64().max(0.001);
+        let done = if progress.is_share { progress.rows_here } else { progress.rows_done };
+        let rate = (done - before.min(done)) as f64 / self.started.elapsed().as_secs_f64().max(0.001);
         let left = (progress.rows_total - progress.rows_done.min(progress.rows_total)) as f64;
-        let eta = if rate > 0.0 { format!("{:.0} s left", left / rate) } else { "starting".to_owned() };
+        let eta = match &progress.trouble {
+            Some(trouble) => trouble.to_string(),
+            // A worker of a cluster does not know what is left.
+            None if progress.is_share && rate > 0.0 => String::new(),
+            None if rate > 0.0 => format!("{:.0} s left", left / rate),
+            None => "starting".to_owned(),
+        };
         let retries = if progress.retries > 0 { format!("  {} retries", progress.retries) } else { String::new() };
-        let machines = match (progress.machines.len(), progress.workers.len()) {
-            (0, 0) => "  no worker is there".to_owned(),
-            (0, _) => String::new(),
-            (machines, _) => format!("  {machines} workers"),
+        let machines = match progress.machines.len() {
+            0 => String::new(),
+            machines => format!("  {machines} workers"),
         };
         format!("{rate:.1} rows/s  {eta}  {}{retries}{machines}", kept(&progress.tally))
     }
@@ -105,6 +130,10 @@ fn news(change: &Change) -> Option<String> {
         Change::Leaving { given_back, finishing } => {
             Some(format!("leaving: {given_back} shards go back, {finishing} are being finished"))
         }
-        Change::WorkerStarted { .. } | Change::WorkerSaid { .. } | Change::RowsDone | Change::Committed { .. } => None,
+        Change::Ends
+        | Change::WorkerStarted { .. }
+        | Change::WorkerSaid { .. }
+        | Change::RowsDone
+        | Change::Committed { .. } => None,
     }
 }

@@ -55,3 +55,13 @@ pub fn on_signal() -> watch::Receiver<bool> {
     });
     stopped
 }
+
+/// What a future gives, or `None` when the stop comes first; the future is dropped then. For waits that leave nothing behind.
+pub async fn unless<T>(stop: &watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        biased;
+        Ok(_) = stop.wait_for(|stop| *stop) => None,
+        value = future => Some(value),
+    }
+}

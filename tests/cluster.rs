@@ -74,9 +74,8 @@ fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
     zombie.signal_all("-CONT");
     assert_eq!(zombie.code(), Some(0), "{}", zombie.log());
     assert_whole(&job);
-    // It stood still within a shard, wrote that shard's tables when it went on, and its commit came second.
-    let garbage = json_of(job.command_by_url("gc").args(["--delete", "--json"]));
-    assert!(!garbage["objects"].as_array().unwrap().is_empty(), "{garbage}\n{}", zombie.log());
+    // It heard that the job is over, and dropped what it had in hand; what it may have written by then is nobody's.
+    json_of(job.command_by_url("gc").args(["--delete", "--json"]));
     assert_whole(&job);
     let left = json_of(job.command_by_url("gc").arg("--json"));
     assert_eq!(left["objects"].as_array().unwrap().len(), 0, "{left}");

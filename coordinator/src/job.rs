@@ -71,6 +71,14 @@ pub async fn find(bucket: &Bucket) -> Result<Option<JobRecord>, BucketError> {
     Ok(Some(record))
 }
 
+/// What to tell the user when another release planned the job; a record of another *format* is refused when it is read.
+pub fn other_release(record: &JobRecord) -> Option<String> {
+    let (planned_by, this) = (&record.program, env!("CARGO_PKG_VERSION"));
+    let told =
+        || format!("the job was planned by capfilt {planned_by}, this is {this}; captions may differ between releases");
+    (planned_by != this).then(told)
+}
+
 /// The record and the plan of a job that must be there. The plan is checked against the record's digest.
 pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> {
     let record = find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.place.url) })?;
@@ -154,13 +162,7 @@ async fn resume(
         return Err(JobError::Differs(differences));
     }
     let mut warnings = changed::set_aside(bucket, &record, &plan, &changes).await?;
-    let program = env!("CARGO_PKG_VERSION");
-    if record.program != program {
-        warnings.push(format!(
-            "the job was planned by capfilt {}, this is {program}; captions may differ between versions",
-            record.program
-        ));
-    }
+    warnings.extend(other_release(&record));
     Ok(Opened { record, plan, resumed: true, warnings })
 }
 

@@ -30,6 +30,6 @@ pub use job::JobError;
 pub use pace::{Pace, StageSeconds, WorkerPace};
 pub use plan::{Plan, PlanError, plan};
 pub use standing::{ShardState, Standing, standing, standing_of};
-pub use status::{Counted, Kept, States, Status, StatusReader, status};
+pub use status::{Counted, Kept, States, Status, StatusReader, is_done, status};
 pub use task::Task;
 pub use verify::{Problem, Verification, verify};

@@ -1,7 +1,7 @@
 //! What a running process lets a Prometheus server read: every name, its unit and its meaning, in this file alone.
 //!
 //! Names begin with `capfilt_` and end with their unit; counters end with `_total` and count since this process began.
-//! Gauges named `capfilt_job_…` are the whole job's. Labels come from closed sets, besides a device's name. The coordinator
+//! Gauges named `capfilt_job_…` are the whole job's; a worker of a cluster, which knows its own shards alone, has none. Labels come from closed sets, besides a device's name. The coordinator
 //! of a cluster counts what its workers told it, and a message may be lost; the bucket is the truth.
 //!
 //! | name | labels | meaning |
@@ -100,6 +100,9 @@ impl Metrics {
     }
 
     fn job(&self, page: &mut Page) {
+        if self.progress.is_share {
+            return;
+        }
         let Progress { shards_total, shards_committed, shards_quarantined, rows_total, rows_done, .. } = self.progress;
         page.family("capfilt_job_shards", Kind::Gauge, "Shards of the whole job, by state.");
         let open = shards_total.saturating_sub(shards_committed + shards_quarantined);

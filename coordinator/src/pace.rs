@@ -16,6 +16,9 @@ const AT_LEAST: usize = 16;
 /// A job whose newest commit is older than this, and than three of its longest shards, is taken to stand still.
 const STANDS_STILL_SECONDS: f64 = 60.0;
 
+/// Fewer workers have no median that says what is usual.
+const MEDIAN_OF: usize = 3;
+
 /// What is remembered of a commit record.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Brief {
@@ -63,6 +66,11 @@ pub struct WorkerPace {
     /// Images per model call, in its newest commit.
     pub batch: u32,
     pub seconds_since_commit: f64,
+    /// Of three workers or more: less than half as fast as their median.
+    pub is_slow: bool,
+    /// Others go on and rows are open, but this one has committed nothing for more than three times as long as the longest
+    /// recent shard took, and for a minute at least. It may have ended in order.
+    pub is_silent: bool,
 }
 
 impl Brief {
@@ -99,7 +107,11 @@ pub(crate) fn pace(newest: &[Brief], now_ms: i64, rows_open: u64) -> Option<Pace
     let rows_per_second = recent.iter().map(|brief| brief.rows).sum::<u64>() as f64 / seconds;
     let longest = recent.iter().map(|brief| brief.timings.total_seconds).fold(0.0, f64::max);
     let seconds_since_commit = since(last_ms, now_ms);
-    let stands_still = rows_open > 0 && seconds_since_commit > STANDS_STILL_SECONDS.max(3.0 * longest);
+    let is_long = |seconds: f64| rows_open > 0 && seconds > STANDS_STILL_SECONDS.max(3.0 * longest);
+    let stands_still = is_long(seconds_since_commit);
+    let mut workers = workers(&recent, now_ms);
+    mark_slow(&mut workers);
+    workers.iter_mut().for_each(|worker| worker.is_silent = !stands_still && is_long(worker.seconds_since_commit));
     Some(Pace {
         commits: recent.len() as u64,
         images_per_second: recent.iter().map(|brief| brief.images).sum::<u64>() as f64 / seconds,
@@ -110,7 +122,7 @@ pub(crate) fn pace(newest: &[Brief], now_ms: i64, rows_open: u64) -> Option<Pace
             device: timings.device_seconds,
             write: timings.write_seconds,
         },
-        workers: workers(&recent, now_ms),
+        workers,
         seconds_since_commit,
         seconds_left: (rows_open > 0 && !stands_still && rows_per_second > 0.0)
             .then(|| rows_open as f64 / rows_per_second),
@@ -130,11 +142,22 @@ fn workers(recent: &[&Brief], now_ms: i64) -> Vec<WorkerPace> {
             images_per_second: briefs.iter().map(|brief| brief.images).sum::<u64>() as f64 / seconds,
             batch: briefs[0].batch,
             seconds_since_commit: since(briefs[0].written_ms, now_ms),
+            is_slow: false,
+            is_silent: false,
         }
     };
     let mut workers: Vec<WorkerPace> = by_worker.into_iter().map(pace).collect();
     workers.sort_by(|a, b| a.images_per_second.total_cmp(&b.images_per_second));
     workers
+}
+
+/// Marks outliers among workers in the order of their speeds.
+fn mark_slow(workers: &mut [WorkerPace]) {
+    if workers.len() < MEDIAN_OF {
+        return;
+    }
+    let median = workers[workers.len() / 2].images_per_second;
+    workers.iter_mut().for_each(|worker| worker.is_slow = worker.images_per_second < median / 2.0);
 }
 
 /// The store's clock may be ahead of ours.
@@ -184,10 +207,30 @@ mod tests {
     }
 
     #[test]
+    fn healthy_workers_are_neither_slow_nor_silent_and_outliers_are() {
+        // Four of one speed, who committed some seconds ago: shards take ten seconds.
+        let healthy: Vec<Brief> = ["a", "b", "c", "d"].iter().map(|name| brief(name, 1000)).collect();
+        let pace_of = |briefs: &[Brief]| pace(briefs, 1_015_000, 100).unwrap().workers;
+        assert!(pace_of(&healthy).iter().all(|worker| !worker.is_slow && !worker.is_silent));
+        let with = |brief: Brief| [&healthy[..], &[brief]].concat();
+        let flags = |briefs: &[Brief]| {
+            let found = pace_of(briefs).into_iter().find(|worker| worker.worker == "e").unwrap();
+            (found.is_slow, found.is_silent)
+        };
+        assert_eq!(flags(&with(Brief { images: 50, ..brief("e", 1000) })), (false, false), "a little slower");
+        assert_eq!(flags(&with(Brief { images: 44, ..brief("e", 1000) })), (true, false), "less than half the median");
+        assert_eq!(flags(&with(brief("e", 960))), (false, false), "55 s without a commit");
+        assert_eq!(flags(&with(brief("e", 954))), (false, true), "61 s, while others go on");
+        let two = [brief("a", 1000), Brief { images: 9, ..brief("e", 1000) }];
+        assert_eq!(flags(&two), (false, false), "of two workers nobody knows who is usual");
+    }
+
+    #[test]
     fn a_job_that_stands_still_has_no_end_in_sight_and_a_done_one_needs_none() {
         let newest = [brief("a", 100)];
         let still = pace(&newest, 300_000, 100).unwrap();
         assert!(still.stands_still && still.seconds_left.is_none());
+        assert!(still.workers.iter().all(|worker| !worker.is_silent), "nobody goes on");
         let done = pace(&newest, 300_000, 0).unwrap();
         assert!(!done.stands_still && done.seconds_left.is_none());
         assert!(pace(&[], 0, 10).is_none());

@@ -42,6 +42,8 @@ pub struct Status {
     pub refused: Vec<RefusedFile>,
     /// Whether every shard is committed or quarantined and a manifest says so.
     pub done: bool,
+    /// Whether every shard is committed or quarantined, and no manifest says so yet: `capfilt run` seals such a job.
+    pub to_seal: bool,
     /// URL of the newest manifest.
     pub manifest: Option<String>,
 }
@@ -140,6 +142,7 @@ impl<'a> StatusReader<'a> {
         let (tally, is_estimate) = self.books(&sample, &listed, newest.as_ref());
         let recent: Vec<Brief> = sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
         let counted = Counted { commits: listed.len() as u64, read: sample.read().count() as u64, is_estimate };
+        let is_settled = shards.open == 0 && shards.repairing == 0;
         let mut classes = BTreeMap::new();
         self.standing.failures.values().flatten().for_each(|failure| *classes.entry(failure.class).or_default() += 1);
         Ok(Status {
@@ -151,7 +154,8 @@ impl<'a> StatusReader<'a> {
             pace: pace::pace(&recent, now_ms(), rows.open),
             failures: classes,
             refused: self.record.plan.refused.clone(),
-            done: shards.open == 0 && shards.repairing == 0 && newest.is_some(),
+            done: is_settled && newest.is_some(),
+            to_seal: is_settled && newest.is_none(),
             manifest: newest.map(|manifest| self.bucket.place.url_of(&names::manifest(manifest.n))),
         })
     }

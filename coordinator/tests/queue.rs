@@ -200,6 +200,30 @@ fn the_first_commit_decides_and_what_the_loser_did_is_counted_as_wasted() {
 }
 
 #[test]
+fn the_try_that_won_is_known_although_the_loser_was_heard_first() {
+    let (mut queue, [first, second, copy]) = tail();
+    queue.on(1, &committed(&second));
+    let Event::Committed { shard, attempt, rows, tally, cost, .. } = committed(&copy) else { unreachable!() };
+    let lost = Event::Committed { shard, attempt, rows, tally, cost, superseded: true };
+    assert_eq!((queue.on(2, &lost), queue.wasted_rows()), (Effect::Committed, 1));
+    assert!(queue.is_finished(), "the shard has its result");
+    assert_eq!((queue.on(0, &committed(&first)), queue.wasted_rows()), (Effect::Won, 1));
+}
+
+#[test]
+fn a_settled_job_leaves_nothing_to_do_and_what_was_in_hand_is_wasted() {
+    let mut queue = queue(4, 2);
+    let first = queue.next(0, attempt(1)).unwrap();
+    queue.next(1, attempt(2)).unwrap();
+    queue.on(0, &Event::Progress { shard: first.shard.id.clone(), rows: 7, tally: Tally::default() });
+    queue.lose_all();
+    assert!(queue.is_finished() && !queue.has_pending());
+    assert_eq!((queue.in_flight().0, queue.whereabouts().len()), (0, 0));
+    assert_eq!((queue.drop_losers(), queue.wasted_rows(), queue.held()), (vec![0, 1], 7, 0));
+    assert_eq!(queue.on(0, &committed(&first)), Effect::Noted);
+}
+
+#[test]
 fn a_shard_stays_with_its_other_worker_when_one_fails_and_is_tried_again_when_both_do() {
     let (mut queue, [first, second, copy]) = tail();
     queue.on(1, &committed(&second));

@@ -4,6 +4,7 @@
 //! stream CAPFILT_<key>        subjects capfilt.<key>.shard.<shard>, capfilt.<key>.again.<shard>     ShardMessage
 //!   work queue: one message per open shard and subject, gone when its shard is committed or quarantined
 //! subject capfilt.<key>.news  workers and coordinators to everyone, kept nowhere                    News
+//! subject capfilt.<key>.coordinator   a coordinator to workers: it is there; once a second          CoordinatorReport
 //! subject capfilt.<key>.end   coordinator to workers: the job is over, or must stop                 End
 //! ```
 //!
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the messages. The names do not have it, so that two versions meet, and say so.
 pub const VERSION: u32 = 2;
+
+/// What the name of every job's stream begins with.
+pub const STREAM_PREFIX: &str = "CAPFILT_";
 
 /// Names of a job's stream and subjects. The key follows from the bytes of `job.json`, so that everyone who reads the same
 /// job finds the same queue, by whatever URL they reached it.
@@ -28,7 +32,7 @@ impl QueueNames {
     }
 
     pub fn stream(&self) -> String {
-        format!("CAPFILT_{}", self.key)
+        format!("{STREAM_PREFIX}{}", self.key)
     }
 
     /// A shard's place in the queue; there is room for one message.
@@ -58,6 +62,11 @@ impl QueueNames {
 
     pub fn news(&self) -> String {
         format!("capfilt.{}.news", self.key)
+    }
+
+    /// Where a coordinator tells workers that it is there: among the news they would hear every other worker too.
+    pub fn coordinator(&self) -> String {
+        format!("capfilt.{}.coordinator", self.key)
     }
 
     pub fn end(&self) -> String {
@@ -150,11 +159,17 @@ pub struct WorkerReport {
     /// These shards, by device.
     #[serde(default)]
     pub in_hand: Vec<InHand>,
-    /// Committed by this process, and done of what it holds.
+    /// Committed by this process, and done of what it holds; never what another committed.
     pub rows: u64,
     /// Books of these rows.
     pub tally: Tally,
+    /// Rows it did for nothing: its attempts lost their shards to others.
+    #[serde(default)]
+    pub wasted_rows: u64,
     pub seconds_up: f64,
+    /// Whether this is its last report: it ends.
+    #[serde(default)]
+    pub is_last: bool,
 }
 
 /// One coordinator as it is now.

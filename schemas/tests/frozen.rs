@@ -175,7 +175,9 @@ fn records(out: &mut String) {
         in_hand: vec![InHand { shard: id.clone(), device: "cpu".into(), rows: 1 }],
         rows: 3,
         tally: tally.clone(),
+        wasted_rows: 2,
         seconds_up: 1.5,
+        is_last: false,
     };
     let news = [
         News::Alive(report),
@@ -213,7 +215,7 @@ fn records(out: &mut String) {
     for name in [names::KNOWN_ANSWERS.to_owned(), answers.models.file_name()] {
         writeln!(out, "{name}").unwrap();
     }
-    for name in [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.end()] {
+    for name in [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.coordinator(), queue.end()] {
         writeln!(out, "{name}").unwrap();
     }
     let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();

@@ -1,10 +1,13 @@
 //! Arguments of the commands that make, work on and look after jobs.
 
 use super::{SettingsArgs, seconds};
+use capfilt_coordinator::dispatch::cluster::Link;
+use capfilt_schemas::settings::Auto;
 use clap::Args as ClapArgs;
 use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "`capfilt run --plan-only` writes the plan, for workers that begin before anything else")]
 pub struct PlanArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
@@ -23,7 +26,7 @@ pub struct PlanArgs {
 #[derive(Debug, ClapArgs)]
 pub struct ClusterArgs {
     /// Share the work with other machines over NATS JetStream: nats://host:4222, several with commas
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = cluster_url)]
     pub cluster: Option<String>,
     /// NATS credentials file (.creds)
     #[arg(long, value_name = "FILE", requires = "cluster")]
@@ -31,6 +34,34 @@ pub struct ClusterArgs {
     /// PEM file of the authority that signed the NATS server's certificate; insists on TLS
     #[arg(long, value_name = "FILE", requires = "cluster")]
     pub tls_ca: Option<PathBuf>,
+}
+
+/// A NATS server's URL, or several.
+fn cluster_url(text: &str) -> Result<String, String> {
+    Link::check(text).map(|()| text.to_owned())
+}
+
+/// This machine's devices and threads: a job's frozen settings have none, since machines differ.
+#[derive(Debug, ClapArgs)]
+pub struct DeviceListArgs {
+    /// Devices, one process each
+    #[arg(long = "device", default_value = "auto")]
+    pub devices: Vec<String>,
+    /// Threads of the models in each of these processes; auto: the cores, shared out among the processes
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = auto)]
+    pub model_threads: Auto,
+    /// Threads that decode images in each of these processes; auto: as many
+    #[arg(long, value_name = "N", default_value = "auto", value_parser = auto)]
+    pub decode_threads: Auto,
+}
+
+/// A number of threads, or `auto`.
+fn auto(text: &str) -> Result<Auto, String> {
+    match text.parse() {
+        _ if text == "auto" => Ok(Auto::Auto),
+        Ok(n) if n > 0 => Ok(Auto::Fixed(n)),
+        _ => Err("this is neither auto nor a number of at least 1".to_owned()),
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -58,6 +89,9 @@ pub struct RunArgs {
     /// part of the job; what is committed stays. Without it, a changed input is refused
     #[arg(long)]
     pub allow_changed: bool,
+    /// Plan the job, if it is not planned yet, and end: workers with --part, or of a cluster, can begin then
+    #[arg(long, conflicts_with = "cluster")]
+    pub plan_only: bool,
     #[command(flatten)]
     pub queue: QueueArgs,
 }
@@ -93,9 +127,9 @@ pub struct RetryArgs {
     /// Only say what would be done again
     #[arg(long)]
     pub dry_run: bool,
-    /// Devices, one process each; a cluster's workers have their own
-    #[arg(long = "device", default_value = "auto")]
-    pub devices: Vec<String>,
+    /// Of this machine; a cluster's workers have their own
+    #[command(flatten)]
+    pub devices: DeviceListArgs,
     /// Print one JSON object before the manifest's URL
     #[arg(long)]
     pub json: bool,
@@ -106,8 +140,11 @@ pub struct RetryArgs {
 #[derive(Debug, ClapArgs)]
 pub struct GcArgs {
     /// URL of the job
-    #[arg(long)]
-    pub job: String,
+    #[arg(long, required_unless_present = "cluster")]
+    pub job: Option<String>,
+    /// With it, also the job's queue on the NATS server, when nobody uses it; without --job the unused queues of all jobs
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
     /// Delete what is listed; without it nothing is touched
     #[arg(long)]
     pub delete: bool,
@@ -121,9 +158,8 @@ pub struct WorkerArgs {
     /// URL of a planned job
     #[arg(long)]
     pub job: String,
-    /// Devices, one process each
-    #[arg(long = "device", default_value = "auto")]
-    pub devices: Vec<String>,
+    #[command(flatten)]
+    pub devices: DeviceListArgs,
     /// Print one JSON object at the end
     #[arg(long)]
     pub json: bool,

@@ -6,20 +6,21 @@ use crate::{
     exit::{Blame as _, Failure},
     machine::DevicePlan,
     progress::JobProgress,
-    say,
+    release, say,
     scrape::SharedMetrics,
+    stop,
 };
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     check,
     dispatch::{
-        Change, DispatchError, Observation, Outcome, Work, WorkerState, WorkerView,
+        Change, DispatchError, Observation, Outcome, Progress, Report, Work, WorkerState, WorkerView,
         cluster::{self, Coordinated, JobQueue, Link, QueueFeed, Reporter},
         crew as crews,
         embedded::Policy,
     },
-    job,
+    is_done, job,
 };
 use capfilt_schemas::{
     cluster::{End, InHand, News, QueueNames, WorkerReport},
@@ -47,7 +48,7 @@ pub fn link(args: &ClusterArgs) -> Option<Link> {
 pub async fn queue(args: &ClusterArgs, bucket: &Bucket) -> Result<Option<JobQueue>, Failure> {
     let Some(link) = link(args) else { return Ok(None) };
     let client = link.connect(|waiting| say::line(waiting)).await.environment()?;
-    Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown())))
+    Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown()).of_job(&bucket.place.url)))
 }
 
 pub async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
@@ -71,16 +72,18 @@ pub async fn coordinate(
     outcome.environment()
 }
 
-/// Tells the workers that the job is done, and clears up. The job is sealed by then, so a server that is gone is no failure.
-pub async fn end(queue: &JobQueue, keep_queue: bool) {
-    queue.say_end(&End::Done).await;
+/// Tells the workers that the job is done, and clears up; rows that they turn out to have done for nothing, beside those
+/// in their reports. The job is sealed by then, so a server that is gone is no failure.
+pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -> u64 {
+    let wasted_rows = queue.end(workers).await;
     if keep_queue {
-        return;
+        return wasted_rows;
     }
     if let Err(error) = queue.remove().await {
         let stream = queue.names.stream();
         say::line(format!("the job is done, but its queue is still there ({error}); remove the stream {stream}"));
     }
+    wasted_rows
 }
 
 /// Works on a job's shards until the job is over.
@@ -92,38 +95,52 @@ pub async fn join(
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
-    let Some(record) = wait_for_job(bucket, stop.clone()).await? else {
-        return Ok(Outcome::Interrupted(Default::default()));
+    let opening = async {
+        let record = wait_for_job(bucket).await?;
+        release::warn(&record);
+        if is_done(bucket).await.environment()? {
+            say::line("the job is done already");
+            return Ok(None);
+        }
+        check::require(bucket).await.environment()?;
+        let attempts = record.settings.limits.attempts;
+        let names = queue_names(bucket).await?;
+        let feed = QueueFeed::open(link, names, bucket.clone(), attempts).await.environment()?;
+        Ok::<_, Failure>(Some((attempts, feed)))
     };
-    check::require(bucket).await.environment()?;
-    let attempts = record.settings.limits.attempts;
-    let feed = QueueFeed::open(link, queue_names(bucket).await?, bucket.clone(), attempts).await.environment()?;
+    let (attempts, feed) = match stop::unless(&stop, opening).await.transpose()? {
+        Some(Some(opened)) => opened,
+        Some(None) => return Ok(Outcome::Finished(Report::default())),
+        None => return Ok(Outcome::Interrupted(Report::default())),
+    };
     let mut reports = Reports::new(feed.reporter(), devices);
     let work = Work { attempts, ..Work::default() };
     let mut progress = JobProgress::start(metrics);
+    let trouble = feed.trouble();
     let observe = |seen: Observation<'_>| {
         reports.take_in(&seen);
-        progress.show(seen);
+        let is_share = true;
+        let seen_here = Progress { is_share, trouble: trouble.borrow().clone(), ..seen.progress.clone() };
+        progress.show(Observation { progress: &seen_here, ..seen });
     };
     let outcome = crews::run(bucket, work, crew(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
     progress.finish();
     outcome.environment()
 }
 
-/// The job's record, as soon as there is one; `None` when we are stopped before.
-async fn wait_for_job(bucket: &Bucket, mut stop: watch::Receiver<bool>) -> Result<Option<JobRecord>, Failure> {
+/// The job's record, as soon as there is one.
+async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
     let mut has_told = false;
-    while !*stop.borrow_and_update() {
+    loop {
         if let Some(record) = job::find(bucket).await.context("cannot look for the job").environment()? {
-            return Ok(Some(record));
+            return Ok(record);
         }
         if !has_told {
             say::line(format!("there is no job at {} yet; waiting for it", bucket.place.url));
             has_told = true;
         }
-        tokio::select! { () = tokio::time::sleep(LOOK_EVERY) => {}, _ = stop.changed() => {} }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
-    Ok(None)
 }
 
 fn in_hand(worker: &WorkerView) -> impl Iterator<Item = InHand> {
@@ -160,9 +177,10 @@ impl Reports {
             Change::GivesUp { why } => self.reporter.news(News::Left { worker: process_name(), why: why.clone() }),
             _ => {}
         }
-        if self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
+        let is_last = *seen.change == Change::Ends;
+        if is_last || self.last.is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
             self.last = Some(Instant::now());
-            self.reporter.alive(self.report(seen));
+            self.reporter.alive(WorkerReport { is_last, ..self.report(seen) });
         }
     }
 
@@ -178,9 +196,11 @@ impl Reports {
             devices_ready: held.len(),
             shards_held: held.iter().sum(),
             in_hand: seen.progress.workers.iter().flat_map(in_hand).collect(),
-            rows: seen.progress.rows_done,
+            rows: seen.progress.rows_here,
             tally: seen.progress.tally.clone(),
+            wasted_rows: seen.progress.wasted_rows,
             seconds_up: self.started.elapsed().as_secs_f64(),
+            is_last: false,
         }
     }
 }

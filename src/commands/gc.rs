@@ -1,8 +1,10 @@
 //! `capfilt gc`: objects that no commit names.
 
+use super::streams;
 use crate::{
     args::GcArgs,
     exit::{Blame as _, Ending, Exit},
+    release,
 };
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::gc;
@@ -10,7 +12,16 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 pub async fn run(args: &GcArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).usage()?;
+    let streams = streams::unused(args).await?;
+    if args.job.is_none() && args.json {
+        println!("{}", json!({"streams": streams, "deleted": args.delete}));
+    } else if !args.json {
+        let did = if args.delete { "removed" } else { "not used; --delete removes it" };
+        streams.iter().for_each(|stream| println!("{}: {did}", streams::shown(stream)));
+    }
+    let Some(job) = &args.job else { return Ok(Exit::Done) };
+    let bucket = Bucket::open(job).usage()?;
+    release::warn_of(&bucket).await;
     let garbage = gc::find(&bucket).await.environment()?;
     if args.delete {
         let bar = ProgressBar::new(garbage.objects.len() as u64);
@@ -25,7 +36,7 @@ pub async fn run(args: &GcArgs) -> Ending {
         println!(
             "{}",
             json!({"objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running,
-                "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown})
+                "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown, "streams": streams})
         );
         return Ok(Exit::Done);
     }

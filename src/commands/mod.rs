@@ -19,6 +19,7 @@ mod retry;
 mod run;
 mod score;
 mod status;
+mod streams;
 mod train;
 mod verify;
 mod worker;

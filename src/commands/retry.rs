@@ -2,9 +2,9 @@
 
 use super::run::OpenJob;
 use crate::{
-    args::RetryArgs,
+    args::{DeviceListArgs, RetryArgs},
     exit::{Blame as _, Ending, Exit},
-    machine, say, scrape, stop,
+    machine, release, say, scrape, stop,
 };
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
@@ -12,7 +12,6 @@ use capfilt_coordinator::{
     job,
     retry::{self, Found, Wanted},
 };
-use capfilt_schemas::settings::Auto;
 use serde_json::json;
 
 pub async fn run(args: &RetryArgs) -> Ending {
@@ -22,6 +21,7 @@ pub async fn run(args: &RetryArgs) -> Ending {
     let wanted = if args.only.is_empty() { Ok(Wanted::everything()) } else { Wanted::only(&args.only) };
     let wanted = wanted.map_err(anyhow::Error::msg).usage()?;
     let (record, plan) = job::load(&bucket).await.environment()?;
+    release::warn(&record);
     let limits = record.settings.limits_with(&args.overrides).context("--set").usage()?;
     let found = retry::find(&bucket, &wanted).await.environment()?;
     if args.dry_run && args.json {
@@ -32,8 +32,8 @@ pub async fn run(args: &RetryArgs) -> Ending {
     if args.dry_run {
         return Ok(Exit::Done);
     }
-    let workers = &record.settings.workers;
-    let devices = machine::devices(&args.devices, workers.model_threads, Auto::Auto);
+    let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;
+    let devices = machine::devices(devices, *model_threads, *decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
     if !found.is_empty() {
         found.record(&bucket, &wanted, limits).await.environment()?;

@@ -23,7 +23,7 @@ use capfilt_schemas::{
     job::JobRecord,
     manifest::Manifest,
     plan::Shard,
-    settings::{Auto, Settings},
+    settings::{Auto, Settings, Workers},
 };
 use serde_json::json;
 use std::time::Duration;
@@ -37,16 +37,43 @@ pub async fn run(args: &RunArgs) -> Ending {
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
-    check::require(&bucket).await.environment()?;
-    let Opened { record, plan, resumed, warnings } = open(&bucket, args, &settings, &devices).await?;
+    let opening = async {
+        check::require(&bucket).await.environment()?;
+        open(&bucket, args, &settings, &devices).await
+    };
+    let Some(opened) = stop::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
+    let Opened { record, plan, resumed, warnings } = opened;
     warnings.iter().for_each(|warning| say::line(format!("warning: {warning}")));
     let refused = &record.plan.refused;
     refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
     let verb = if resumed { "resuming" } else { "planned" };
     say::line(format!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards));
+    if args.plan_only {
+        say::line("nothing was worked on; `capfilt worker` can begin, and `capfilt run` works and seals");
+        return Ok(if refused.is_empty() { Exit::Done } else { Exit::WithQuarantine });
+    }
+    if args.queue.cluster.cluster.is_some() {
+        of_this_machine(&settings.workers).iter().for_each(say::line);
+    }
 
     let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices, metrics };
     job.finish(&args.queue, args.json, stop).await
+}
+
+/// What settings say that no worker of a cluster will hear of.
+fn of_this_machine(workers: &Workers) -> Option<String> {
+    let auto = Workers::default();
+    let set = [
+        ("devices", "--device", workers.devices != auto.devices),
+        ("model_threads", "--model-threads", workers.model_threads != auto.model_threads),
+        ("decode_threads", "--decode-threads", workers.decode_threads != auto.decode_threads),
+    ];
+    let set = set.iter().filter(|(.., is_set)| *is_set);
+    let told: Vec<String> = set.map(|(key, option, _)| format!("workers.{key} ({option})")).collect();
+    (!told.is_empty()).then(|| {
+        let told = told.join(", ");
+        format!("warning: a cluster's workers have devices and threads by their own options, not by {told}")
+    })
 }
 
 /// A job with all that it takes to work on it.
@@ -63,8 +90,9 @@ impl OpenJob<'_> {
     pub async fn finish(&self, args: &QueueArgs, as_json: bool, stop: watch::Receiver<bool>) -> Ending {
         let Self { bucket, record, plan, devices, ref metrics } = *self;
         let mut twice = DoneTwice::default();
-        let queue = cluster::queue(&args.cluster, bucket).await?;
-        let standing = loop {
+        let connecting = stop::unless(&stop, cluster::queue(&args.cluster, bucket));
+        let Some(queue) = connecting.await.transpose()? else { return Ok(Exit::Interrupted) };
+        let (standing, machines) = loop {
             let outcome = match &queue {
                 Some(queue) => {
                     let ack_wait = Duration::from_secs(args.ack_wait);
@@ -80,15 +108,17 @@ impl OpenJob<'_> {
             };
             let Outcome::Finished(report) = outcome else { return Ok(Exit::Interrupted) };
             twice.add(&report);
-            let standing = standing(bucket).await.environment()?;
+            let standing = stop::unless(&stop, standing(bucket)).await.transpose().environment()?;
+            let Some(standing) = standing else { return Ok(Exit::Interrupted) };
             // A retry may have opened something meanwhile.
             if standing.remaining(plan, record.settings.limits.attempts).next().is_none() {
-                break standing;
+                break (standing, report.machines);
             }
         };
-        let sealed = manifest::seal(bucket, record, plan, &standing).await.environment()?;
+        let sealing = stop::unless(&stop, manifest::seal(bucket, record, plan, &standing));
+        let Some(sealed) = sealing.await.transpose().environment()? else { return Ok(Exit::Interrupted) };
         if let Some(queue) = &queue {
-            cluster::end(queue, args.keep_queue).await;
+            twice.rows += cluster::end(queue, &machines, args.keep_queue).await;
         }
         conclude(&sealed, twice, as_json);
         let Manifest { quarantined, tally, refused, .. } = &sealed.manifest;

@@ -4,7 +4,7 @@ use super::cluster;
 use crate::{
     args::StatusArgs,
     exit::{Blame as _, Ending, Exit, Failure},
-    say,
+    release, say,
 };
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
@@ -25,11 +25,12 @@ const LISTEN: Duration = Duration::from_millis(2500);
 /// How long NATS may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Workers that are shown of each kind.
+/// Slow and silent workers that are shown; the rules are in `Pace`.
 const SHOWN: usize = 3;
 
 pub async fn run(args: &StatusArgs) -> Ending {
     let bucket = Bucket::open(&args.job).usage()?;
+    release::warn_of(&bucket).await;
     let mut reader = StatusReader::open(&bucket).await.environment()?;
     let mut listener = listener(args, &bucket).await?;
     loop {
@@ -53,7 +54,7 @@ pub async fn run(args: &StatusArgs) -> Ending {
 async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
     match Listener::open(&link, cluster::queue_names(bucket).await?, PATIENCE).await {
-        Err(error @ LinkError::Unreachable { .. }) => {
+        Err(error @ (LinkError::Unreachable { .. } | LinkError::NoJetStream { .. })) => {
             say::line(format!("{error}; what follows is from the bucket alone"));
             Ok(None)
         }
@@ -105,20 +106,29 @@ fn page(status: &Status, live: Option<&Live>) -> String {
     if let Some(pace) = &status.pace {
         put("speed", speed(pace));
         put("time", stages(pace));
-        let first = pace.workers.iter().take(SHOWN);
-        first.for_each(|worker| put("slow", worker_pace(worker)));
-        let mut silent: Vec<&WorkerPace> = pace.workers.iter().skip(SHOWN).collect();
-        silent.sort_by(|a, b| b.seconds_since_commit.total_cmp(&a.seconds_since_commit));
-        silent.into_iter().take(SHOWN).for_each(|worker| put("silent", worker_pace(worker)));
+        let workers = |label, is_one: fn(&WorkerPace) -> bool| {
+            let told = pace.workers.iter().filter(move |worker| is_one(worker)).take(SHOWN);
+            told.map(move |worker| (label, worker_pace(worker)))
+        };
+        let slow = workers("slow", |worker| worker.is_slow);
+        slow.chain(workers("silent", |worker| worker.is_silent)).for_each(|(label, text)| put(label, text));
     }
     status.failures.iter().for_each(|(class, count)| put("failed", format!("{count} attempts: {class}")));
     status.refused.iter().for_each(|file| put("refused", format!("{}: {}", file.path, file.reason)));
     if let Some(live) = live {
-        queue(live).into_iter().for_each(|text| put("queue", text));
+        if !status.done {
+            queue(live).into_iter().for_each(|text| put("queue", text));
+        }
         live.workers.iter().for_each(|worker| put("worker", live_worker(worker)));
     }
     match &status.manifest {
         Some(manifest) if status.done => put("done", manifest.clone()),
+        _ if status.to_seal => {
+            put(
+                "not done",
+                "every shard has its result, but the job is not sealed: run `capfilt run` to seal".to_owned(),
+            );
+        }
         _ => put("not done", String::new()),
     }
     page
@@ -174,7 +184,11 @@ fn queue(live: &Live) -> Vec<String> {
         format!("{} shards, {} of them with no worker yet", queue.messages, queue.pending)
     });
     let nobody = live.workers.is_empty().then(|| "no worker is there".to_owned());
-    std::iter::once(queue).chain(nobody).collect()
+    let unwatched = live
+        .coordinators
+        .is_empty()
+        .then(|| "no coordinator is there: nobody fills the queue or seals the job; start `capfilt run`".to_owned());
+    std::iter::once(queue).chain(nobody).chain(unwatched).collect()
 }
 
 fn live_worker(live: &LiveWorker) -> String {
@@ -185,8 +199,9 @@ fn live_worker(live: &LiveWorker) -> String {
         true => "idle".to_owned(),
         false => in_hand.join(", "),
     };
+    let wasted = if live.wasted_rows > 0 { format!(", {} more for nothing", live.wasted_rows) } else { String::new() };
     format!(
-        "{} on {}: {doing}; {} rows in {}, heard {:.1} s ago",
+        "{} on {}: {doing}; {} rows{wasted} in {}, heard {:.1} s ago",
         live.worker,
         live.devices.join(", "),
         live.rows,

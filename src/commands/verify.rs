@@ -4,6 +4,7 @@ use super::recompute;
 use crate::{
     args::VerifyArgs,
     exit::{Blame as _, Ending, Exit},
+    release,
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{Verification, job, verify};
@@ -15,6 +16,7 @@ pub async fn run(args: &VerifyArgs) -> Ending {
     let bucket = Bucket::open(&args.job).usage()?;
     // A record that does not read is the verification's to report.
     let job = job::find(&bucket).await.unwrap_or(None);
+    job.iter().for_each(release::warn);
     let compared = job.as_ref().filter(|_| !args.allow_changed);
     let input = compared.map(|job| Place::open(&job.settings.input.url)).transpose().usage()?;
     let bar = ProgressBar::new(0);

@@ -4,11 +4,11 @@
 
 use super::cluster;
 use crate::{
-    args::WorkerArgs,
+    args::{DeviceListArgs, WorkerArgs},
     exit::{Blame as _, Ending, Exit, Failure},
     machine::{self, DevicePlan},
     progress::JobProgress,
-    say,
+    release, say,
     scrape::{self, SharedMetrics},
     stop, surroundings,
 };
@@ -23,7 +23,7 @@ use capfilt_coordinator::{
     },
     job, standing,
 };
-use capfilt_schemas::{job::JobRecord, plan::Shard, settings::Auto};
+use capfilt_schemas::{job::JobRecord, plan::Shard};
 use serde_json::json;
 use std::time::Duration;
 use tokio::{process::Command, sync::watch};
@@ -33,13 +33,21 @@ pub async fn run(args: &WorkerArgs) -> Ending {
     let metrics = scrape::serve(args.metrics).await?;
     let part: Part = args.part.parse().map_err(anyhow::Error::msg).usage()?;
     let bucket = Bucket::open(&args.job).usage()?;
-    let devices = machine::devices(&args.devices, Auto::Auto, Auto::Auto).map_err(anyhow::Error::msg).environment()?;
+    let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;
+    let devices = machine::devices(devices, *model_threads, *decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).environment()?;
     let policy = Policy { grace: Duration::from_secs(args.grace), ..Policy::default() };
     let outcome = match cluster::link(&args.cluster) {
         Some(link) => cluster::join(&bucket, link, &devices, policy, metrics, stop).await?,
         None => {
-            let (record, plan) = job::load(&bucket).await.environment()?;
-            check::require(&bucket).await.environment()?;
+            let opening = async {
+                let opened = job::load(&bucket).await.environment()?;
+                check::require(&bucket).await.environment()?;
+                Ok::<_, Failure>(opened)
+            };
+            let Some(opened) = stop::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
+            let (record, plan) = opened;
+            release::warn(&record);
             work(&bucket, &record, &part.of(&plan), &devices, policy, metrics, stop).await?
         }
     };
@@ -100,7 +108,8 @@ pub async fn work(
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
-    let standing = standing(bucket).await.environment()?;
+    let standing = stop::unless(&stop, standing(bucket)).await.transpose().environment()?;
+    let Some(standing) = standing else { return Ok(Outcome::Interrupted(Report::default())) };
     let work = Work::remaining(plan, &standing, record.settings.limits.attempts);
     // It says what is open; a set of all commits need not be held while the work is done.
     drop(standing);

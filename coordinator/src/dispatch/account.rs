@@ -6,6 +6,7 @@ use capfilt_schemas::tally::Tally;
 /// The running account of one run.
 #[derive(Debug, Default)]
 pub(super) struct Account {
+    /// What earlier runs committed, and in this run other processes.
     before: Before,
     shards_total: u64,
     rows_total: u64,
@@ -26,11 +27,25 @@ impl Account {
         self.rows_total += rows;
     }
 
-    pub fn commit(&mut self, rows: u64, tally: &Tally, superseded: bool) {
+    /// A shard's result is of this process.
+    pub fn commit(&mut self, rows: u64, tally: &Tally) {
         self.report.committed += 1;
-        self.report.superseded += u64::from(superseded);
         self.report.rows += rows;
         self.tally.merge(tally);
+    }
+
+    /// A shard's result is of another attempt, as far as is known of another process.
+    pub fn lose(&mut self, rows: u64) {
+        self.report.superseded += 1;
+        self.before.shards_committed += 1;
+        self.before.rows += rows;
+    }
+
+    /// The result that [`Account::lose`] took for another's is of this process after all.
+    pub fn win(&mut self, rows: u64, tally: &Tally) {
+        self.before.shards_committed -= 1;
+        self.before.rows -= rows;
+        self.commit(rows, tally);
     }
 
     /// Takes the queue's word for what was done twice.
@@ -47,12 +62,15 @@ impl Account {
             shards_quarantined: self.before.shards_quarantined + self.report.quarantined.len() as u64,
             rows_total: self.rows_total,
             rows_done: self.before.rows + self.report.rows + rows,
+            rows_here: self.report.rows + rows,
             tally,
             retries: self.report.retries,
             copies: self.report.copies,
             wasted_rows: self.report.wasted_rows,
             workers,
             machines: Vec::new(),
+            is_share: false,
+            trouble: None,
         }
     }
 }

@@ -10,12 +10,11 @@ use super::{
     account::Account,
     attempts::Attempts,
     child::{Child, Death, Ended, Heard, Said},
-    feed::Feed,
+    feed::{Fed, Feed},
     policy::Policy,
     queue::{Effect, Queue},
     slot::{Slot, Up, back_off},
 };
-use crate::Task;
 use bytes::Bytes;
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
@@ -69,9 +68,10 @@ pub async fn run<F: Feed>(
     // However it ends, children finish what they can soon: a commit made while leaving counts.
     let is_all_done = run.leave(&mut heard, &mut stop).await;
     let is_finished = is_all_done && run.is_finished();
+    run.account.waste(run.queue.copies(), run.queue.wasted_rows());
+    run.tell(Change::Ends);
     run.feed.close().await;
     worked?;
-    run.account.waste(run.queue.copies(), run.queue.wasted_rows());
     let report = run.account.report;
     Ok(if is_finished { Outcome::Finished(report) } else { Outcome::Interrupted(report) })
 }
@@ -144,7 +144,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             self.hand_out();
             let wants_more = self.wants_more();
             tokio::select! {
-                fed = self.feed.next(), if wants_more => self.take_fed(fed?),
+                fed = self.feed.next(wants_more), if !self.is_fed => self.take_fed(fed?),
                 said = heard.recv() => {
                     let (worker, said) = said.expect("this run holds a sender itself");
                     self.take_in(worker, said).await?;
@@ -157,13 +157,17 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         Ok(())
     }
 
-    fn take_fed(&mut self, fed: Option<Task>) {
+    fn take_fed(&mut self, fed: Fed) {
         match fed {
-            Some(task) => {
+            Fed::Task(task) => {
                 self.account.add(task.shard.rows);
-                self.queue.add(task);
+                self.queue.add(*task);
             }
-            None => self.is_fed = true,
+            Fed::End => self.is_fed = true,
+            Fed::Settled => {
+                self.is_fed = true;
+                self.queue.lose_all();
+            }
         }
     }
 
@@ -263,10 +267,16 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 self.tell(Change::RowsDone);
             }
             Event::Progress { .. } => self.tell(Change::RowsDone),
-            Event::Committed { shard, rows, tally, superseded, cost, .. } if effect == Effect::Committed => {
+            Event::Committed { shard, rows, tally, superseded, cost, .. }
+                if matches!(effect, Effect::Committed | Effect::Won) =>
+            {
                 self.slots[worker].deaths_in_row = 0;
                 self.slots[worker].batch = Some(cost.batch);
-                self.account.commit(rows, &tally, superseded);
+                match effect {
+                    Effect::Won => self.account.win(rows, &tally),
+                    _ if superseded => self.account.lose(rows),
+                    _ => self.account.commit(rows, &tally),
+                }
                 self.feed.done(&shard);
                 self.tell(Change::Committed { shard, rows, tally, superseded, cost });
             }
@@ -323,7 +333,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             Effect::Retry { .. } => "trying again",
             Effect::Quarantined => "set aside",
             Effect::Stop => "stopping, since it would go wrong with every shard",
-            Effect::Noted | Effect::Committed | Effect::Lost => "another attempt does it",
+            Effect::Noted | Effect::Committed | Effect::Won | Effect::Lost => "another attempt does it",
         };
         self.attempts
             .end(&failure.attempt)
@@ -335,7 +345,9 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
         self.bucket.create(&name, Bytes::from(bytes)).await?;
         match effect {
-            Effect::Noted | Effect::Committed | Effect::Lost => self.tell(Change::GivenBack { failure }),
+            Effect::Noted | Effect::Committed | Effect::Won | Effect::Lost => {
+                self.tell(Change::GivenBack { failure });
+            }
             Effect::Retry { failures } => {
                 let after = back_off(self.policy.retry, failures);
                 if self.feed.keeps_failed() {

@@ -5,14 +5,24 @@ use crate::Task;
 use capfilt_schemas::plan::ShardId;
 use std::time::Duration;
 
+/// What a feed has to say.
+#[derive(Debug)]
+pub enum Fed {
+    Task(Box<Task>),
+    /// No shard will follow; those that were fed are still to be done.
+    End,
+    /// The whole job is settled: what this machine still has in hand is another's already.
+    Settled,
+}
+
 /// Where a machine's shards come from, and who is told what became of them.
 pub trait Feed {
-    /// The next shard to do. Waits while there is none; `None` says that none will follow.
+    /// The next shard to do, if one is wanted, or the end. Waits while there is neither.
     /// Dropping the future before it is ready loses nothing.
     ///
     /// # Errors
     /// When going on makes no sense.
-    fn next(&mut self) -> impl Future<Output = Result<Option<Task>, DispatchError>>;
+    fn next(&mut self, is_wanted: bool) -> impl Future<Output = Result<Fed, DispatchError>>;
 
     /// The shard is committed or quarantined; nobody need see it again.
     fn done(&mut self, shard: &ShardId);
@@ -35,8 +45,8 @@ pub trait Feed {
 pub struct Nothing;
 
 impl Feed for Nothing {
-    async fn next(&mut self) -> Result<Option<Task>, DispatchError> {
-        Ok(None)
+    async fn next(&mut self, _: bool) -> Result<Fed, DispatchError> {
+        Ok(Fed::End)
     }
 
     fn done(&mut self, _: &ShardId) {}

@@ -16,11 +16,15 @@ mod policy;
 pub mod queue;
 mod slot;
 
-pub use observe::{Change, Observation, Progress, WorkerState, WorkerView};
+pub use observe::{Change, Observation, Progress, Trouble, WorkerState, WorkerView};
 
 use crate::{ShardState, Standing, Task};
 use capfilt_bucket::BucketError;
-use capfilt_schemas::{cluster::Unreadable, failure::Failure, plan::Shard};
+use capfilt_schemas::{
+    cluster::{Unreadable, WorkerReport},
+    failure::Failure,
+    plan::Shard,
+};
 
 /// What is left of a job, and what was done before.
 #[derive(Debug, Clone, Default)]
@@ -83,8 +87,9 @@ pub enum Outcome {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     pub committed: u64,
-    /// Shards another worker had committed first; they are among `committed`.
+    /// Shards done here that another process had committed first; they are not among `committed`.
     pub superseded: u64,
+    /// Of the committed shards.
     pub rows: u64,
     /// Shards an idle worker was given while another was at them.
     pub copies: u64,
@@ -96,6 +101,8 @@ pub struct Report {
     pub restarts: u64,
     /// The failure that ended each shard that was given up.
     pub quarantined: Vec<Failure>,
+    /// The cluster's workers that were there at the end, as they were heard last; a coordinator's report alone has them.
+    pub machines: Vec<WorkerReport>,
 }
 
 /// Why a run stopped before its end. Nothing is lost by any of these: what was committed stays.

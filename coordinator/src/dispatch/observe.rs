@@ -8,6 +8,7 @@ use capfilt_schemas::{
     plan::ShardId,
     tally::Tally,
 };
+use std::{fmt, time::Duration};
 
 /// Something happened, and where the job stands now.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,8 @@ pub enum Change {
         given_back: usize,
         finishing: usize,
     },
+    /// Nothing follows: the books of the run are complete.
+    Ends,
     /// A worker of the cluster was heard for the first time.
     Joined {
         worker: String,
@@ -98,6 +101,8 @@ pub struct Progress {
     pub rows_total: u64,
     /// Committed rows, and those of shards in flight.
     pub rows_done: u64,
+    /// Of these, committed by this process, or in flight here; a coordinator has none.
+    pub rows_here: u64,
     /// Books of this run's rows, committed and in flight; earlier runs' are in their commits.
     pub tally: Tally,
     pub retries: u64,
@@ -109,6 +114,55 @@ pub struct Progress {
     pub workers: Vec<WorkerView>,
     /// The cluster's worker processes.
     pub machines: Vec<WorkerReport>,
+    /// Whether the totals are of the shards this process was given, and not the job's.
+    pub is_share: bool,
+    /// What keeps the job from getting on, as far as this process can tell.
+    pub trouble: Option<Trouble>,
+}
+
+/// What keeps a job of many machines from getting on, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// NATS does not answer.
+    NatsLost { url: String, why: String, lasts: Duration },
+    /// The coordinator hears no worker.
+    NoWorker { lasts: Duration },
+    /// The worker hears no coordinator.
+    NoCoordinator { lasts: Duration },
+}
+
+impl Trouble {
+    pub fn lasts(&self) -> Duration {
+        let (Self::NatsLost { lasts, .. } | Self::NoWorker { lasts } | Self::NoCoordinator { lasts }) = self;
+        *lasts
+    }
+
+    /// Whether both are the same trouble at two times.
+    pub fn is_same(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// What is wrong, for how long, what goes on meanwhile and what to do.
+impl fmt::Display for Trouble {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.lasts().as_secs();
+        match self {
+            Self::NatsLost { url, why, .. } => write!(
+                out,
+                "NATS at {url} has not answered for {seconds} s ({why}): shards in hand are finished, no other is handed \
+                 out; is nats-server running there? waiting for it"
+            ),
+            Self::NoWorker { .. } => {
+                write!(out, "no worker is there, for {seconds} s now; start `capfilt worker` with the same --cluster")
+            }
+            Self::NoCoordinator { .. } => write!(
+                out,
+                "no coordinator was heard for {seconds} s: nobody fills the queue or seals the job; start `capfilt run` \
+                 with the same --cluster"
+            ),
+        }
+    }
 }
 
 /// One device's worker.

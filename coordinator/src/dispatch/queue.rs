@@ -12,6 +12,7 @@
 //! | in flight   | its worker crashed on another shard    | pending, no try used up                    |
 //! | waiting     | `release`                              | pending                                    |
 //! | any of them | `let_go`, unless it may stay           | gone: it is somebody else's                |
+//! | any of them | `lose_all`                             | done: every shard has its result elsewhere |
 //!
 //! A shard under suspicion of ending its process (see [`crate::crashes`]) shares its worker with no other.
 //!
@@ -88,6 +89,15 @@ enum Role {
     Copy,
     /// The other one has committed.
     Lost,
+    /// The other one has said that it was not the first: this one may have been.
+    MayHaveWon,
+}
+
+impl Role {
+    /// Whether the shard's result is decided, so that nothing is to be done for this try any more.
+    fn is_over(self) -> bool {
+        matches!(self, Self::Lost | Self::MayHaveWon)
+    }
 }
 
 /// What a worker has in hand.
@@ -109,6 +119,8 @@ pub enum Effect {
         failures: u32,
     },
     Quarantined,
+    /// The result that a try of this process was told to be another's is this try's.
+    Won,
     /// The shard was another try's already.
     Lost,
     /// Stop the run.
@@ -159,11 +171,19 @@ impl Queue {
         gone.into_iter().map(|task| task.shard.id).collect()
     }
 
+    /// Every shard has its result somewhere: what is held here has lost, and what is not begun is not needed.
+    pub fn lose_all(&mut self) {
+        self.pending.clear();
+        self.waiting.clear();
+        let undecided = self.in_flight.values_mut().flatten().filter(|held| !held.role.is_over());
+        undecided.for_each(|held| held.role = Role::Lost);
+    }
+
     /// Drops the tries that have lost; the workers that had one.
     pub fn drop_losers(&mut self) -> Vec<usize> {
         let mut workers = Vec::new();
         for (worker, held) in &mut self.in_flight {
-            for loser in held.extract_if(.., |held| held.role == Role::Lost) {
+            for loser in held.extract_if(.., |held| held.role.is_over()) {
                 self.wasted_rows += loser.rows;
                 workers.push(*worker);
             }
@@ -236,14 +256,17 @@ impl Queue {
                 let Some(held) = self.take(worker, shard) else { return Effect::Noted };
                 // Of two tries the loser may be heard first; what it says tells them apart.
                 self.wasted_rows += if *superseded { *rows } else { 0 };
-                if held.role == Role::Lost {
-                    return Effect::Lost;
+                match held.role {
+                    Role::MayHaveWon if !superseded => return Effect::Won,
+                    role if role.is_over() => return Effect::Lost,
+                    _ => {}
                 }
-                self.tries_mut(shard).for_each(|held| held.role = Role::Lost);
+                let other = if *superseded { Role::MayHaveWon } else { Role::Lost };
+                self.tries_mut(shard).for_each(|held| held.role = other);
                 Effect::Committed
             }
             Event::Failed { failure } => match self.take(worker, &failure.shard) {
-                Some(held) if held.role == Role::Lost => {
+                Some(held) if held.role.is_over() => {
                     self.wasted_rows += held.rows;
                     Effect::Lost
                 }
@@ -266,7 +289,7 @@ impl Queue {
         let verdicts: Vec<bool> = held.iter().enumerate().map(is_blamed).collect();
         let mut blamed = Vec::new();
         for (held, is_blamed) in held.into_iter().zip(verdicts).rev() {
-            if !is_blamed || held.role == Role::Lost {
+            if !is_blamed || held.role.is_over() {
                 self.put_back(held);
                 continue;
             }
@@ -291,7 +314,7 @@ impl Queue {
     /// Whether every shard is done or quarantined.
     pub fn is_finished(&self) -> bool {
         let mut in_flight = self.in_flight.values().flatten();
-        self.pending.is_empty() && self.waiting.is_empty() && in_flight.all(|held| held.role == Role::Lost)
+        self.pending.is_empty() && self.waiting.is_empty() && in_flight.all(|held| held.role.is_over())
     }
 
     /// Second tries handed out so far.
@@ -341,7 +364,7 @@ impl Queue {
     /// Rows and books of all shards in flight; of two tries at one shard, those of the one that is further.
     pub fn in_flight(&self) -> (u64, Tally) {
         let mut furthest = BTreeMap::<&ShardId, &Held>::new();
-        for held in self.in_flight.values().flatten().filter(|held| held.role != Role::Lost) {
+        for held in self.in_flight.values().flatten().filter(|held| !held.role.is_over()) {
             let best = furthest.entry(&held.task.shard.id).or_insert(held);
             if best.rows < held.rows {
                 *best = held;
@@ -355,18 +378,18 @@ impl Queue {
 
     /// All tries at a shard that may still decide it.
     fn tries<'a>(&'a self, shard: &'a ShardId) -> impl Iterator<Item = &'a Held> {
-        let is_open = move |held: &&Held| held.task.shard.id == *shard && held.role != Role::Lost;
+        let is_open = move |held: &&Held| held.task.shard.id == *shard && !held.role.is_over();
         self.in_flight.values().flatten().filter(is_open)
     }
 
     fn tries_mut<'a>(&'a mut self, shard: &'a ShardId) -> impl Iterator<Item = &'a mut Held> {
-        let is_open = move |held: &&mut Held| held.task.shard.id == *shard && held.role != Role::Lost;
+        let is_open = move |held: &&mut Held| held.task.shard.id == *shard && !held.role.is_over();
         self.in_flight.values_mut().flatten().filter(is_open)
     }
 
     /// A try is over, for no fault of the shard: another one is at it, or it is first in line.
     fn put_back(&mut self, held: Held) {
-        if held.role == Role::Lost {
+        if held.role.is_over() {
             self.wasted_rows += held.rows;
         } else if !self.leave_to_other(&held.task) {
             self.pending.push_front(held.task.into());

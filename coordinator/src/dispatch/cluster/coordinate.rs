@@ -1,13 +1,17 @@
 //! The coordinator's loop: keep the queue filled with what is open, until nothing is.
 
+mod news;
+mod trouble;
+
 use super::{
+    contact::{Contact, contact},
     link::LinkError,
     queue::{Depth, JobQueue, Place},
     suspect::{self, LoadModels},
     view::View,
 };
 use crate::{
-    dispatch::{Change, DispatchError, Observation, Outcome, attempts::span_of},
+    dispatch::{Change, DispatchError, Observation, Outcome, Report, Trouble, attempts::span_of},
     standing::{ShardState, Standing, standing, standing_since},
 };
 use async_nats::Subscriber;
@@ -42,9 +46,6 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a server that was reached may then fail to make the queue.
 const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 
-/// How often leaving workers are looked into: it reads all weights.
-const LOOK_INTO_EVERY: Duration = Duration::from_secs(60);
-
 /// Second copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
 
@@ -75,10 +76,13 @@ pub async fn coordinate(
     observe: impl FnMut(Observation<'_>),
     mut stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
-    let now = standing(job.bucket).await?;
+    let opening = async { Ok::<_, DispatchError>((standing(job.bucket).await?, job.queue.listen().await?)) };
+    let (now, news) = tokio::select! {
+        opened = opening => opened?,
+        Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Outcome::Interrupted(Report::default())),
+    };
     let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = View::open(&job, &now);
-    let mut news = job.queue.listen().await?;
     let mut run = Run {
         job,
         view,
@@ -88,27 +92,22 @@ pub async fn coordinate(
         started: Instant::now(),
         swept: Instant::now(),
         stood: Instant::now(),
+        contact: Contact::default(),
+        worker_heard: Instant::now(),
         seemed_stuck: false,
         copied: HashSet::new(),
         peers: HashSet::new(),
         left: None,
         looked_into: None,
     };
-    tokio::select! {
-        opened = run.open_queue() => opened?,
-        Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Outcome::Interrupted(run.view.report)),
-    }
-    let mut tick = interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            message = news.next() => match message {
-                Some(message) => run.take_in(&message.payload)?,
-                None => news = run.job.queue.listen().await?,
-            },
-            _ = tick.tick() => if run.look().await? { return Ok(Outcome::Finished(run.view.report)) },
-            Ok(()) = stop.changed() => if *stop.borrow() { return Ok(Outcome::Interrupted(run.view.report)) },
-        }
+    // Whatever it waits for, store or server, is left when it is told to stop: nothing here is held that the bucket lacks.
+    let worked = tokio::select! {
+        worked = run.work(news) => Some(worked),
+        Ok(_) = stop.wait_for(|stop| *stop) => None,
+    };
+    match worked {
+        Some(worked) => worked.map(|()| Outcome::Finished(run.view.into_report())),
+        None => Ok(Outcome::Interrupted(run.view.into_report())),
     }
 }
 
@@ -124,6 +123,9 @@ struct Run<'a, O> {
     swept: Instant,
     /// When the bucket told last where the job stands.
     stood: Instant,
+    contact: Contact,
+    /// When a worker was there last; at first, when this began.
+    worker_heard: Instant,
     /// Whether the queue had something and gave out nothing, when it was looked at last.
     seemed_stuck: bool,
     /// Shards that have a second copy.
@@ -144,11 +146,28 @@ enum Ailment {
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
+    /// Fills the queue, and looks after it until nothing is open any more.
+    async fn work(&mut self, mut news: Subscriber) -> Result<(), DispatchError> {
+        self.open_queue().await?;
+        let mut tick = interval(LOOK_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = news.next() => match message {
+                    Some(message) => self.take_in(&message.payload)?,
+                    None => news = self.job.queue.listen().await?,
+                },
+                _ = tick.tick() => if self.look().await? { return Ok(()) },
+            }
+        }
+    }
+
     /// Makes the queue and puts into it what is open. A server may go away between its first answer and this one.
     async fn open_queue(&mut self) -> Result<(), DispatchError> {
         let mut told = String::new();
         loop {
             let error = match self.try_open_queue().await {
+                Err(error @ DispatchError::Link(LinkError::NoJetStream { .. })) => return Err(error),
                 Err(DispatchError::Link(error)) if self.started.elapsed() < QUEUE_WITHIN => error,
                 opened => return opened,
             };
@@ -174,11 +193,10 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// Looks at queue and bucket; `true` when nothing is open any more.
     async fn look(&mut self) -> Result<bool, DispatchError> {
         self.view.workers.forget_silent(SILENT);
-        self.tell_of_us().await;
         self.look_into_leaving().await?;
-        (self.observe)(self.view.seen(&Change::RowsDone));
-        // A server that does not answer is waited for: the workers do their shards meanwhile.
-        let Ok(depth) = self.job.queue.depth().await else { return Ok(false) };
+        let Some(depth) = self.depth().await else { return self.look_without_server().await };
+        self.tell_of_us().await;
+        self.tell_of_trouble();
         tracing::debug!(?depth, "looked at the queue");
         let ailment = self.ailment(depth);
         let is_due = self.swept.elapsed() >= SWEEP_EVERY.max(self.listing_takes());
@@ -223,7 +241,6 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let mut queued = self.job.queue.shards().await;
         self.look_at_bucket().await?;
         self.stop_if_systemic()?;
-        self.view.count(&self.job, &self.now);
         if self.is_finished() {
             return Ok(true);
         }
@@ -276,6 +293,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     async fn look_at_bucket(&mut self) -> Result<(), DispatchError> {
         self.now = standing_since(self.job.bucket, &self.now).await?;
         self.stood = Instant::now();
+        self.view.count(&self.job, &self.now);
         Ok(())
     }
 
@@ -311,95 +329,5 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             self.view.report.copies = self.view.progress.copies;
             self.copied.extend(ids);
         }
-    }
-
-    fn take_in(&mut self, payload: &[u8]) -> Result<(), DispatchError> {
-        let change = match serde_json::from_slice(payload) {
-            Ok(News::Alive(report)) => self.view.alive(report),
-            Ok(News::Committed { shard, rows, tally, superseded, cost }) => {
-                if superseded {
-                    self.view.waste(rows);
-                }
-                if !superseded {
-                    self.view.report.committed += 1;
-                    self.view.report.rows += rows;
-                    self.view.progress.shards_committed += 1;
-                    self.view.committed_rows += rows;
-                }
-                Some(Change::Committed { shard, rows, tally, superseded, cost })
-            }
-            Ok(News::Failed { failure }) if failure.class.is_systemic() => {
-                return Err(DispatchError::Systemic(Box::new(failure)));
-            }
-            Ok(News::Left { worker, why }) => {
-                self.left = Some((worker.clone(), why.clone()));
-                Some(Change::Left { worker, why })
-            }
-            Ok(News::Coordinating(other)) => self.hear_of(other),
-            Ok(News::Failed { failure }) => {
-                span_of(&failure)
-                    .in_scope(|| tracing::warn!(class = %failure.class, "{}: {}", failure.class, failure.message));
-                self.view.report.retries += 1;
-                self.view.progress.retries += 1;
-                Some(Change::Retrying { failure })
-            }
-            Err(error) => {
-                tracing::debug!(%error, "news of another version of capfilt");
-                None
-            }
-        };
-        if let Some(change) = change {
-            (self.observe)(self.view.seen(&change));
-        }
-        Ok(())
-    }
-
-    /// A worker that cannot go on may be the first of all.
-    async fn look_into_leaving(&mut self) -> Result<(), DispatchError> {
-        if self.looked_into.is_some_and(|at| at.elapsed() < LOOK_INTO_EVERY) {
-            return Ok(());
-        }
-        let Some((worker, why)) = self.left.take() else { return Ok(()) };
-        let Coordinated { bucket, record, load_models, .. } = self.job;
-        let found = suspect::look(bucket, record, load_models).await;
-        self.looked_into = Some(Instant::now());
-        found.map_err(|found| DispatchError::Broken { found: Box::new(found), worker, why })
-    }
-
-    /// So that other coordinators of this job know of this one.
-    async fn tell_of_us(&self) {
-        let seconds_up = self.started.elapsed().as_secs_f64();
-        let report = CoordinatorReport { coordinator: self.job.name.clone(), seconds_up };
-        let payload = serde_json::to_vec(&News::Coordinating(report)).expect("news are plain data");
-        let _ = self.job.queue.client.publish(self.job.queue.names.news(), payload.into()).await;
-    }
-
-    fn hear_of(&mut self, other: CoordinatorReport) -> Option<Change> {
-        let is_new = other.coordinator != self.job.name && self.peers.insert(other.coordinator.clone());
-        is_new.then_some(Change::Coordinator(other))
-    }
-
-    /// News can be lost; the failures in the bucket cannot.
-    fn stop_if_systemic(&self) -> Result<(), DispatchError> {
-        let mut failures = self.now.failures.values().flatten();
-        let new =
-            failures.find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
-        new.map_or(Ok(()), |failure| Err(DispatchError::Systemic(Box::new(failure.clone()))))
-    }
-}
-
-impl JobQueue {
-    /// What the workers say from now on.
-    pub(super) async fn listen(&self) -> Result<Subscriber, LinkError> {
-        let subscribed = self.client.subscribe(self.names.news()).await;
-        let what = "cannot listen to the workers".to_owned();
-        subscribed.map_err(|error| LinkError::Settings { what, why: error.to_string() })
-    }
-
-    /// Tells all workers that it is over. Those who do not hear it find out from the bucket.
-    pub async fn say_end(&self, end: &End) {
-        let payload = serde_json::to_vec(end).expect("an end is plain data");
-        let _ = self.client.publish(self.names.end(), payload.into()).await;
-        let _ = tokio::time::timeout(LOOK_EVERY, self.client.flush()).await;
     }
 }

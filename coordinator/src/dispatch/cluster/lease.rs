@@ -8,24 +8,32 @@
 //! ```
 
 use super::{
+    contact::contact,
     link::{Link, LinkError},
     pull::{Held, Pulled, pull},
     queue::JobQueue,
+    signs::Signs,
 };
 use crate::{
     Task,
-    dispatch::{DispatchError, feed::Feed},
+    dispatch::{
+        DispatchError, Trouble,
+        feed::{Fed, Feed},
+    },
 };
-use async_nats::jetstream::{AckKind, Message};
+use async_nats::{
+    Message,
+    jetstream::{self, AckKind},
+};
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     cluster::{End, News, QueueNames, WorkerReport},
     plan::ShardId,
 };
-use futures::StreamExt as _;
+use futures::{StreamExt as _, stream::BoxStream};
 use std::{rc::Rc, thread::JoinHandle, time::Duration};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::{MissedTickBehavior, interval},
 };
 
@@ -34,6 +42,9 @@ const SAID_BOUND: usize = 256;
 
 /// How often the server is told that a shard is being worked on. A third of the shortest ack wait there is.
 const STILL_WORKING_EVERY: Duration = Duration::from_secs(2);
+
+/// How long one acknowledgement may wait for room in the library's queue, which a lost server leaves full.
+const ACKNOWLEDGE: Duration = Duration::from_secs(1);
 
 /// How long the last acknowledgements may take to leave.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -50,9 +61,22 @@ enum Say {
     Close,
 }
 
+/// How a job ended.
+#[derive(Debug, Clone)]
+enum Ending {
+    /// Every shard has its result, or is set aside.
+    Settled,
+    Stopped {
+        why: String,
+    },
+}
+
 /// Shards from the cluster's queue.
 pub struct QueueFeed {
     shards: mpsc::Receiver<Result<Task, DispatchError>>,
+    /// Whether the job is over, and how.
+    ending: watch::Receiver<Option<Ending>>,
+    trouble: watch::Receiver<Option<Trouble>>,
     say: mpsc::Sender<Say>,
     keeper: JoinHandle<()>,
     /// Whether a shard is asked for and on its way.
@@ -82,6 +106,8 @@ impl QueueFeed {
     pub async fn open(link: Link, names: QueueNames, bucket: Bucket, attempts: u32) -> Result<Self, LinkError> {
         let (say, said) = mpsc::channel(SAID_BOUND);
         let (shards_in, shards) = mpsc::channel(1);
+        let (ending_in, ending) = watch::channel(None);
+        let (trouble_in, trouble) = watch::channel(None);
         let (connected_in, connected) = tokio::sync::oneshot::channel();
         let keeper = std::thread::Builder::new().name("queue".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -93,15 +119,30 @@ impl QueueFeed {
                     Err(error) => drop(connected_in.send(Err(error))),
                     Ok(client) => {
                         let queue = JobQueue::new(client, names, url);
-                        let _ = connected_in.send(Ok(()));
-                        Keeper { queue, bucket, attempts, held: Held::default(), shards: shards_in }.keep(said).await;
+                        // An account may have no JetStream although its server has; all else is waited for later.
+                        let without = match queue.consumer().await {
+                            Err(error @ LinkError::NoJetStream { .. }) => Err(error),
+                            _ => Ok(()),
+                        };
+                        let ends = without.is_err();
+                        let _ = connected_in.send(without);
+                        if !ends {
+                            let (signs, held) = (Signs::new(), Held::default());
+                            let (shards, ending, trouble) = (shards_in, ending_in, trouble_in);
+                            Keeper { queue, bucket, attempts, held, shards, ending, signs, trouble }.keep(said).await;
+                        }
                     }
                 }
             });
         });
         let keeper = keeper.expect("the system gives one more thread");
         connected.await.expect("the thread answers before it ends")?;
-        Ok(Self { shards, say, keeper, has_asked: false })
+        Ok(Self { shards, ending, trouble, say, keeper, has_asked: false })
+    }
+
+    /// What keeps this worker from getting on, now and later.
+    pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.trouble.clone()
     }
 
     pub fn reporter(&self) -> Reporter {
@@ -115,14 +156,25 @@ impl QueueFeed {
 }
 
 impl Feed for QueueFeed {
-    async fn next(&mut self) -> Result<Option<Task>, DispatchError> {
-        if !self.has_asked {
+    async fn next(&mut self, is_wanted: bool) -> Result<Fed, DispatchError> {
+        if is_wanted && !self.has_asked {
             // A wish that found no room is made again at the next call.
             self.has_asked = self.say.try_send(Say::Want).is_ok();
         }
-        let next = self.shards.recv().await;
-        self.has_asked = false;
-        next.transpose()
+        let Self { shards, ending, has_asked, .. } = self;
+        tokio::select! {
+            biased;
+            // A keeper that is gone hands out nothing any more.
+            ending = ending.wait_for(Option::is_some) => match ending.ok().and_then(|ending| ending.clone()) {
+                Some(Ending::Settled) => Ok(Fed::Settled),
+                Some(Ending::Stopped { why }) => Err(DispatchError::Stopped { why }),
+                None => Ok(Fed::End),
+            },
+            next = shards.recv(), if is_wanted => {
+                *has_asked = false;
+                next.transpose().map(|task| task.map_or(Fed::End, |task| Fed::Task(Box::new(task))))
+            }
+        }
     }
 
     fn done(&mut self, shard: &ShardId) {
@@ -163,6 +215,9 @@ struct Keeper {
     attempts: u32,
     held: Held,
     shards: mpsc::Sender<Result<Task, DispatchError>>,
+    ending: watch::Sender<Option<Ending>>,
+    signs: Signs,
+    trouble: watch::Sender<Option<Trouble>>,
 }
 
 impl Keeper {
@@ -177,17 +232,12 @@ impl Keeper {
             wanted,
             pulled_in,
         ));
-        let mut ends = self.queue.client.subscribe(self.queue.names.end()).await.ok();
+        let mut ends = self.subscribe(self.queue.names.end()).await;
+        let mut coordinators = self.subscribe(self.queue.names.coordinator()).await;
         let mut tick = interval(STILL_WORKING_EVERY);
         // After a stop (a laptop's lid, SIGSTOP) one heartbeat is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let end = async {
-                match &mut ends {
-                    Some(ends) => ends.next().await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 said = said.recv() => match said {
                     // The puller takes one wish at a time; the crew has one at a time.
@@ -196,27 +246,54 @@ impl Keeper {
                         pulling.abort();
                         // The server must know that we wait for nothing before a shard goes back: it would be ours again.
                         let _ = (&mut pulling).await;
-                        let _ = tokio::time::timeout(FLUSH, self.queue.client.flush()).await;
+                        self.flush().await;
                     }
                     Some(Say::Close) | None => break,
                     Some(said) => self.take_in(said).await,
                 },
                 Some(pulled) = pulled.recv() => self.hand_over(pulled).await,
-                Some(message) = end => self.end(&message.payload).await,
-                _ = tick.tick() => self.keep_alive().await,
+                Some(message) = ends.next() => self.end(&message.payload),
+                Some(_) = coordinators.next() => self.signs.hear_coordinator(),
+                _ = tick.tick() => {
+                    self.trouble.send_replace(self.signs.look(&self.queue.client, &self.queue.url));
+                    self.keep_alive().await;
+                }
             }
         }
         pulling.abort();
-        for message in self.messages() {
-            let _ = message.ack_with(AckKind::Nak(None)).await;
+        if self.is_connected() {
+            for message in self.messages() {
+                let _ = message.ack_with(AckKind::Nak(None)).await;
+            }
         }
-        let _ = tokio::time::timeout(FLUSH, self.queue.client.flush()).await;
+        self.flush().await;
+    }
+
+    /// Waits until what was said has left. Without a connection it leaves never, and the ack wait does its work.
+    async fn flush(&self) {
+        if self.is_connected() {
+            let _ = tokio::time::timeout(FLUSH, self.queue.client.flush()).await;
+        }
+    }
+
+    fn is_connected(&self) -> bool {
+        contact(&self.queue.client).is_ok()
+    }
+
+    /// Messages at a subject; none where they cannot be had.
+    async fn subscribe(&self, subject: String) -> BoxStream<'static, Message> {
+        match self.queue.client.subscribe(subject).await {
+            Ok(messages) => messages.boxed(),
+            Err(_) => futures::stream::pending().boxed(),
+        }
     }
 
     /// A lost answer does no harm: the message comes again, and the commit says that it is done.
     async fn take_in(&mut self, said: Say) {
         let (message, kind) = match said {
             Say::Want | Say::Refuse | Say::Close => return,
+            // The library keeps what cannot be sent, and its room is bounded: news that nobody hears are not worth it.
+            Say::News(_) if !self.is_connected() => return,
             Say::News(news) => {
                 let payload = serde_json::to_vec(&news).expect("news are plain data");
                 let _ = self.queue.client.publish(self.queue.names.news(), payload.into()).await;
@@ -228,7 +305,7 @@ impl Keeper {
             }
         };
         if let Some(message) = message {
-            let _ = message.ack_with(kind).await;
+            let _ = tokio::time::timeout(ACKNOWLEDGE, message.ack_with(kind)).await;
         }
     }
 
@@ -241,29 +318,28 @@ impl Keeper {
                     self.take_in(Say::GiveBack(shard, Duration::ZERO)).await;
                 }
             }
-            Pulled::Over => {
-                // A closed channel says that nothing follows.
-                self.shards = mpsc::channel(1).0;
-            }
+            Pulled::Over => drop(self.ending.send_replace(Some(Ending::Settled))),
             Pulled::Foreign(foreign) => drop(self.shards.send(Err(foreign.into())).await),
         }
     }
 
-    async fn end(&mut self, payload: &[u8]) {
-        match serde_json::from_slice(payload) {
-            Ok(End::Done) => self.shards = mpsc::channel(1).0,
-            Ok(End::Stopped { why }) => {
-                let _ = self.shards.send(Err(DispatchError::Stopped { why })).await;
-            }
-            Err(error) => tracing::warn!(%error, "a message of another version of capfilt"),
-        }
+    fn end(&mut self, payload: &[u8]) {
+        let ending = match serde_json::from_slice(payload) {
+            Ok(End::Done) => Ending::Settled,
+            Ok(End::Stopped { why }) => Ending::Stopped { why },
+            Err(error) => return tracing::warn!(%error, "a message of another version of capfilt"),
+        };
+        self.ending.send_replace(Some(ending));
     }
 
-    fn messages(&self) -> Vec<Message> {
+    fn messages(&self) -> Vec<jetstream::Message> {
         self.held.borrow().values().cloned().collect()
     }
 
     async fn keep_alive(&self) {
+        if !self.is_connected() {
+            return;
+        }
         for message in self.messages() {
             let _ = message.ack_with(AckKind::Progress).await;
         }

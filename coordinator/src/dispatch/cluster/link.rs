@@ -1,6 +1,9 @@
 //! The connection to NATS: where it is, who we are, and errors that show no secret.
 
-use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, rustls};
+use async_nats::{
+    Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr, jetstream,
+    jetstream::context::AccountErrorKind, rustls,
+};
 use capfilt_bucket::{user_of, without_secrets};
 use std::{error::Error as _, fmt, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -51,6 +54,11 @@ pub enum LinkError {
     Settings { what: String, why: String },
     #[error("NATS at {url}: cannot {what}: {why}")]
     JetStream { url: String, what: &'static str, why: String },
+    #[error(
+        "NATS at {url} has no JetStream, which keeps the job's queue ({why}); start the server with it: \
+         nats-server -js -sd DIR (DIR: a folder for its files)"
+    )]
+    NoJetStream { url: String, why: String },
 }
 
 impl Link {
@@ -65,6 +73,23 @@ impl Link {
         urls.map(|url| if url.contains("://") { url.to_owned() } else { format!("nats://{url}") })
     }
 
+    /// Whether these are URLs of NATS servers: at least one, separated by commas.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn check(urls: &str) -> Result<(), String> {
+        let link = Self { url: urls.to_owned(), ..Self::default() };
+        for (url, given) in link.servers().zip(urls.split(',')) {
+            let address: Result<ServerAddr, _> = url.parse();
+            let has_host = address.is_ok_and(|address| !address.host().is_empty());
+            if given.trim().is_empty() || !has_host {
+                let shown = without_secrets(given.trim());
+                return Err(format!("`{shown}` is no NATS server's URL; nats://host:4222 is one"));
+            }
+        }
+        Ok(())
+    }
+
     /// Connects; a server that is not there yet is waited for, one that refuses is not.
     pub async fn connect(&self, waiting: impl Fn(&str)) -> Result<Client, LinkError> {
         // The HTTP client brings another; with two there is no choice that goes without saying. One that was made is fine.
@@ -74,7 +99,7 @@ impl Link {
         let urls: Vec<String> = self.servers().map(|url| without_secrets(&url)).collect();
         loop {
             let error = match self.options().await?.connect(&urls[..]).await {
-                Ok(client) => return Ok(client),
+                Ok(client) => return self.with_jetstream(client).await,
                 Err(error) => error,
             };
             let (url, why) = (self.shown(), error.to_string());
@@ -91,6 +116,19 @@ impl Link {
                 _ => waiting(&format!("NATS at {url} does not answer ({why}); waiting for it")),
             }
             sleep(TRY_EVERY).await;
+        }
+    }
+
+    /// A server without JetStream may stand in a cluster whose others have it; when nobody answers for it, it is not there.
+    async fn with_jetstream(&self, client: Client) -> Result<Client, LinkError> {
+        if client.server_info().jetstream {
+            return Ok(client);
+        }
+        match jetstream::new(client.clone()).query_account().await {
+            Err(error) if error.kind() == AccountErrorKind::JetStreamUnavailable => {
+                Err(LinkError::NoJetStream { url: self.shown(), why: "nobody answers for it".to_owned() })
+            }
+            _ => Ok(client),
         }
     }
 

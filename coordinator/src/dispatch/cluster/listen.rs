@@ -9,7 +9,7 @@ use async_nats::Subscriber;
 use capfilt_schemas::cluster::{InHand, News, QueueNames};
 use futures::StreamExt as _;
 use serde::Serialize;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// A worker that said nothing for so long is not shown any more.
@@ -28,6 +28,8 @@ pub struct Live {
     /// `None` when there is no queue: the job is over, not begun, or its coordinator is on the way.
     pub queue: Option<Depth>,
     pub workers: Vec<LiveWorker>,
+    /// Host and process number of every coordinator that was heard while listening.
+    pub coordinators: BTreeSet<String>,
 }
 
 /// One worker process.
@@ -40,6 +42,8 @@ pub struct LiveWorker {
     pub in_hand: Vec<InHand>,
     /// Rows it did since it began.
     pub rows: u64,
+    /// Rows it did for nothing: its attempts lost their shards to others.
+    pub wasted_rows: u64,
     pub images_per_second: f64,
     pub seconds_up: f64,
     pub seconds_since_heard: f64,
@@ -64,16 +68,20 @@ impl Listener {
     /// Listens for a while; workers report once a second.
     pub async fn listen(&mut self, duration: Duration) -> Live {
         let until = Instant::now() + duration;
+        let mut coordinators = BTreeSet::new();
         while let Ok(Some(message)) = timeout_at(until, self.news.next()).await {
-            // News of another version are none of ours.
-            if let Ok(News::Alive(report)) = serde_json::from_slice(&message.payload) {
-                self.roster.hear(report);
+            match serde_json::from_slice(&message.payload) {
+                Ok(News::Alive(report)) => drop(self.roster.hear(report)),
+                Ok(News::Coordinating(report)) => drop(coordinators.insert(report.coordinator)),
+                // News of another version are none of ours.
+                _ => {}
             }
         }
         self.roster.forget_silent(GONE);
         // A server that does not answer now is asked again the next time.
         let queue = self.queue.depth().await.ok().flatten();
-        Live { queue, workers: self.roster.heard().map(|(since, report)| LiveWorker::new(since, report)).collect() }
+        let workers = self.roster.heard().map(|(since, report)| LiveWorker::new(since, report)).collect();
+        Live { queue, workers, coordinators }
     }
 }
 
@@ -85,6 +93,7 @@ impl LiveWorker {
             devices_ready: report.devices_ready,
             in_hand: report.in_hand.clone(),
             rows: report.rows,
+            wasted_rows: report.wasted_rows,
             images_per_second: report.tally.judged() as f64 / report.seconds_up.max(1e-3),
             seconds_up: report.seconds_up,
             seconds_since_heard: since.as_secs_f64(),

@@ -4,6 +4,7 @@
 //! bucket does not. Losing it, or all of NATS, loses nothing: what is open is put into the queue again. A worker holds a
 //! shard by saying that it works on it; when it says nothing for the ack wait, somebody else gets the shard.
 
+mod contact;
 mod coordinate;
 mod lease;
 mod link;
@@ -11,6 +12,8 @@ mod listen;
 mod pull;
 mod queue;
 mod roster;
+mod signs;
+mod streams;
 mod suspect;
 mod view;
 
@@ -19,4 +22,5 @@ pub use lease::{QueueFeed, Reporter};
 pub use link::{Link, LinkError};
 pub use listen::{Listener, Live, LiveWorker};
 pub use queue::{Depth, JobQueue, Place};
+pub use streams::{JobStream, JobStreams};
 pub use suspect::{Broken, LoadModels};

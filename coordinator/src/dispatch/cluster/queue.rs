@@ -13,6 +13,7 @@ use async_nats::{
         stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
+use capfilt_bucket::without_secrets;
 use capfilt_schemas::{
     cluster::{QueueNames, ShardMessage},
     plan::ShardId,
@@ -40,7 +41,9 @@ pub struct JobQueue {
     pub names: QueueNames,
     context: Context,
     /// Of the server, for errors.
-    url: String,
+    pub(super) url: String,
+    /// URL of the job, for people who look at the server's streams.
+    job: Option<String>,
 }
 
 /// What is in the queue.
@@ -67,7 +70,12 @@ impl Depth {
 impl JobQueue {
     pub fn new(client: Client, names: QueueNames, url: String) -> Self {
         let context = jetstream::new(client.clone());
-        Self { client, names, context, url }
+        Self { client, names, context, url, job: None }
+    }
+
+    /// The same queue, which says whose it is.
+    pub fn of_job(self, url: &str) -> Self {
+        Self { job: Some(without_secrets(url)), ..self }
     }
 
     /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose worker has
@@ -82,7 +90,11 @@ impl JobQueue {
             }
             created => created,
         };
-        created.map_err(|error| self.fail("create the queue", shown(&error)))?;
+        created.map_err(|error| match error.kind() {
+            CreateStreamErrorKind::JetStream(why) if is_without(why.error_code()) => self.without_jetstream(why),
+            CreateStreamErrorKind::JetStreamUnavailable => self.without_jetstream("nobody answers for it"),
+            _ => self.fail("create the queue", shown(&error)),
+        })?;
         let stream = self.stream().await?.ok_or_else(|| self.fail("find the queue", "it was removed"))?;
         // Create *or update*: an existing consumer would keep its old waiting time.
         let consumer = pull::Config {
@@ -108,6 +120,7 @@ impl JobQueue {
     fn config(&self, replicas: usize) -> Config {
         Config {
             name: self.names.stream(),
+            description: self.job.clone(),
             subjects: self.names.subjects(),
             retention: RetentionPolicy::WorkQueue,
             storage: StorageType::File,
@@ -124,6 +137,7 @@ impl JobQueue {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
+                GetStreamErrorKind::JetStream(why) if is_without(why.error_code()) => Err(self.without_jetstream(why)),
                 _ => Err(self.fail("look at the queue", error)),
             },
         }
@@ -204,9 +218,18 @@ impl JobQueue {
         }
     }
 
+    fn without_jetstream(&self, why: impl Display) -> LinkError {
+        LinkError::NoJetStream { url: self.url.clone(), why: why.to_string() }
+    }
+
     fn fail(&self, what: &'static str, why: impl Display) -> LinkError {
         LinkError::JetStream { url: self.url.clone(), what, why: why.to_string() }
     }
+}
+
+/// Whether JetStream is off, at the server or for the account.
+fn is_without(code: ErrorCode) -> bool {
+    [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT].contains(&code)
 }
 
 /// Which of a shard's places.

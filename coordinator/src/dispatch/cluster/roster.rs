@@ -9,8 +9,12 @@ use tokio::time::Instant;
 pub(super) struct Roster(BTreeMap<String, (Instant, WorkerReport)>);
 
 impl Roster {
-    /// Takes in a report; `true` for a worker that is new here.
+    /// Takes in a report; `true` for a worker that is new here. One that says its last is there no more.
     pub fn hear(&mut self, report: WorkerReport) -> bool {
+        if report.is_last {
+            self.0.remove(&report.worker);
+            return false;
+        }
         self.0.insert(report.worker.clone(), (Instant::now(), report)).is_none()
     }
 

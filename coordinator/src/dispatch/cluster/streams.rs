@@ -1,0 +1,80 @@
+//! The queues that a server keeps: those of jobs that nobody works on any more are in the way.
+
+use super::link::{Link, LinkError};
+use async_nats::{Client, jetstream};
+use capfilt_schemas::cluster::STREAM_PREFIX;
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use std::{collections::HashSet, time::Duration};
+use tokio::time::{Instant, timeout_at};
+
+/// How long is listened for coordinators and workers: each says once a second that it is there.
+const LISTEN: Duration = Duration::from_secs(3);
+
+/// A job's queue on a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobStream {
+    pub stream: String,
+    /// URL of the job, as its coordinator reached it.
+    pub job: Option<String>,
+    /// Shards that it holds.
+    pub messages: u64,
+    /// Whether a coordinator or a worker of the job was heard.
+    pub in_use: bool,
+}
+
+/// All jobs' queues of a server.
+pub struct JobStreams {
+    client: Client,
+    url: String,
+    pub found: Vec<JobStream>,
+}
+
+impl JobStreams {
+    /// Lists them, and listens for some seconds for those who use them.
+    ///
+    /// # Errors
+    /// When NATS refuses us, is not there, or has no JetStream.
+    pub async fn look(link: &Link, waiting: impl Fn(&str)) -> Result<Self, LinkError> {
+        let (client, url) = (link.connect(waiting).await?, link.shown());
+        let keys = heard_keys(&client, &url).await?;
+        let streams = jetstream::new(client.clone()).streams().try_collect::<Vec<_>>().await;
+        let streams = streams.map_err(|error| fail(&url, "list the queues", &error.to_string()))?;
+        let found = streams.into_iter().filter_map(|info| {
+            let key = info.config.name.strip_prefix(STREAM_PREFIX)?;
+            let in_use = keys.contains(key);
+            let (job, messages) = (info.config.description.clone(), info.state.messages);
+            Some(JobStream { stream: info.config.name, job, messages, in_use })
+        });
+        let found = found.collect();
+        Ok(Self { client, url, found })
+    }
+
+    /// Removes the queues that are not in use. Nothing is lost: a job that goes on fills its queue again from its bucket.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn remove_unused(&self) -> Result<(), LinkError> {
+        let context = jetstream::new(self.client.clone());
+        for stream in self.found.iter().filter(|stream| !stream.in_use) {
+            let removed = context.delete_stream(&stream.stream).await;
+            removed.map_err(|error| fail(&self.url, "remove a queue", &error.to_string()))?;
+        }
+        Ok(())
+    }
+}
+
+/// Keys of the jobs of which somebody is heard.
+async fn heard_keys(client: &Client, url: &str) -> Result<HashSet<String>, LinkError> {
+    let news = client.subscribe("capfilt.*.news").await;
+    let mut news = news.map_err(|error| fail(url, "listen to the jobs", &error.to_string()))?;
+    let (mut keys, until) = (HashSet::new(), Instant::now() + LISTEN);
+    while let Ok(Some(message)) = timeout_at(until, news.next()).await {
+        keys.extend(message.subject.split('.').nth(1).map(str::to_owned));
+    }
+    Ok(keys)
+}
+
+fn fail(url: &str, what: &'static str, why: &str) -> LinkError {
+    LinkError::JetStream { url: url.to_owned(), what, why: why.to_owned() }
+}

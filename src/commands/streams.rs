@@ -1,0 +1,37 @@
+//! `capfilt gc --cluster`: queues on a NATS server that nobody uses any more.
+
+use super::cluster;
+use crate::{
+    args::GcArgs,
+    exit::{Blame as _, Failure},
+    say,
+};
+use capfilt_bucket::Bucket;
+use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
+
+/// The unused queues of the server, if one is named: all of them, or the one of the job that is named. With `--delete`
+/// they are removed.
+///
+/// # Errors
+/// When the server, or the job's bucket, fails.
+pub async fn unused(args: &GcArgs) -> Result<Vec<JobStream>, Failure> {
+    let Some(link) = cluster::link(&args.cluster) else { return Ok(Vec::new()) };
+    let mut streams = JobStreams::look(&link, |waiting| say::line(waiting)).await.environment()?;
+    if let Some(job) = &args.job {
+        let bucket = Bucket::open(job).usage()?;
+        let own = cluster::queue_names(&bucket).await?.stream();
+        streams.found.retain(|stream| stream.stream == own);
+    }
+    let in_use = streams.found.extract_if(.., |stream| stream.in_use);
+    in_use.for_each(|stream| say::line(format!("{} is in use", shown(&stream))));
+    if args.delete {
+        streams.remove_unused().await.environment()?;
+    }
+    Ok(streams.found)
+}
+
+/// Which queue, of which job.
+pub fn shown(stream: &JobStream) -> String {
+    let job = stream.job.as_deref().unwrap_or("a job without a name");
+    format!("queue {} of {job}, {} shards", stream.stream, stream.messages)
+}
