@@ -103,7 +103,9 @@ impl<'a> Frame<'a> {
     /// Decodes the indices of the frame into its place on a canvas of rows of `width` pixels.
     fn decode(&self, canvas: &mut [u8], width: usize) -> Result<(), ImageSkip> {
         let form = Configuration::new(BitOrder::Lsb, self.symbol_bits);
-        let mut indices = Lzw::new(Cow::Owned(self.codes.blocks()), form);
+        let mut codes = Vec::with_capacity(self.codes.blocks().map(<[u8]>::len).sum());
+        self.codes.blocks().for_each(|block| codes.extend_from_slice(block));
+        let mut indices = Lzw::new(Cow::Owned(codes), form);
         let (left, top) = (self.left as usize, self.top as usize);
         for row in self.rows() {
             let to = &mut canvas[(top + row) * width + left..][..self.width as usize];
@@ -133,7 +135,7 @@ impl Picture for Gif<'_> {
     fn peak_bytes(&self, _: &ImageLimits) -> u64 {
         // The indices, and RGB beside them; the codes without their blocks; the number of each row.
         4 * u64::from(self.width) * u64::from(self.height)
-            + self.codes_length()
+            + self.frame.codes.blocks().map(<[u8]>::len).sum::<usize>() as u64
             + 8 * u64::from(self.frame.height)
             + (1 << 20)
     }
@@ -150,12 +152,6 @@ impl Picture for Gif<'_> {
         }
         let pixels_u8 = canvas.iter().flat_map(|index| colours[usize::from(*index)]).collect();
         Ok(RgbImage::new(self.width, self.height, pixels_u8))
-    }
-}
-
-impl Gif<'_> {
-    fn codes_length(&self) -> u64 {
-        self.frame.codes.0.len() as u64
     }
 }
 
@@ -193,17 +189,15 @@ impl<'a> Bytes<'a> {
         self.slice(usize::from(length))
     }
 
-    /// The data of all blocks, as far as they are there.
-    fn blocks(&self) -> Vec<u8> {
-        let (mut rest, mut data) = (self.0, Vec::new());
-        while let [length, after @ ..] = rest
-            && *length > 0
-        {
+    /// The data of all blocks up to the empty one, as far as they are there.
+    fn blocks(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first()?;
             let block = &after[..after.len().min(usize::from(*length))];
-            data.extend_from_slice(block);
             rest = &after[block.len()..];
-        }
-        data
+            (*length > 0).then_some(block)
+        })
     }
 }
 

@@ -147,8 +147,9 @@ impl Picture for Tiff<'_> {
         let tile = (self.grid.width as u64).saturating_mul(self.grid.height as u64);
         let decoded = tile.saturating_mul(self.compression.bytes_per_sample_held() * samples);
         let row = 4 * self.meaning.layout.row_bytes(self.grid.width) as u64;
-        let longest = self.pieces.iter().map(|(_, length)| length.unwrap_or(self.bytes.len() as u64)).max();
-        let stored = longest.unwrap_or(0).min(self.bytes.len() as u64) * self.meaning.planes() as u64;
+        let longest = self.pieces.iter().map(|(_, length)| length.unwrap_or(u64::MAX)).max().unwrap_or(0);
+        let is_copied = self.meaning.is_reversed || self.compression == Compression::Jpeg;
+        let stored = if is_copied { longest.min(self.bytes.len() as u64) * self.meaning.planes() as u64 } else { 0 };
         (image + row + stored + 16 * self.pieces.len() as u64 + (1 << 20)).saturating_add(decoded)
     }
 
