@@ -4,7 +4,7 @@ use crate::{
     args::SettingsArgs,
     exit::{Blame as _, Failure},
     machine::DevicePlan,
-    say,
+    parent, say,
 };
 use anyhow::{Context as _, ensure};
 use capfilt_schemas::settings::{Auto, Settings};
@@ -61,6 +61,7 @@ pub async fn choose(args: &SettingsArgs, settings: &Settings, devices: &[DeviceP
 async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
     say::line(format!("trying batches on {device}, once the models are loaded (workers.batch is \"auto\")"));
     let mut command = Command::new(std::env::current_exe().context("this program cannot find itself")?);
+    parent::bind(command.as_std_mut());
     command.args(["bench", "batch", "--json", "--device", device, "--config"]).arg(&args.config);
     args.overrides.iter().for_each(|entry| {
         command.args(["--set", entry]);

@@ -60,6 +60,7 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
         passthrough: Vec::new(),
         max_words: MAX_WORDS,
         image_bytes: settings::Limits::default().image_bytes.0,
+        text_bytes: settings::Limits::default().text_bytes.0,
         seed: 0,
     })
 }

@@ -1,7 +1,8 @@
 //! What this machine has, and how a job's work is spread over it.
 
+use capfilt_coordinator::machine_memory::MachineMemory;
 use capfilt_med::DeviceChoice;
-use capfilt_schemas::settings::Auto;
+use capfilt_schemas::settings::{Auto, LEAST_MEMORY, Memory};
 
 /// One worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub struct DevicePlan {
     pub device: String,
     pub model_threads: usize,
     pub decode_threads: usize,
+    /// Bytes of its input that it may hold.
+    pub memory: u64,
 }
 
 /// The devices that are asked for, with the cores shared out among them.
@@ -34,8 +37,28 @@ pub fn devices(asked: &[String], model_threads: Auto, decode_threads: Auto) -> R
         device: choice.to_string(),
         model_threads: model_threads.or_else(|| share) as usize,
         decode_threads: decode_threads.or_else(|| share) as usize,
+        memory: LEAST_MEMORY,
     };
-    Ok(choices.iter().map(plan).collect())
+    share_memory(choices.iter().map(plan).collect(), Memory::Auto)
+}
+
+/// The same devices with the machine's memory shared out among them.
+///
+/// # Errors
+/// A sentence for the user when a size is too small for so many.
+pub fn share_memory(mut devices: Vec<DevicePlan>, memory: Memory) -> Result<Vec<DevicePlan>, String> {
+    let workers = devices.len().max(1) as u64;
+    let share = match memory {
+        Memory::Auto => (MachineMemory::look().bytes() / 2 / workers).max(LEAST_MEMORY),
+        Memory::Fixed(bytes) if bytes.0 / workers < LEAST_MEMORY => {
+            return Err(format!(
+                "workers.memory is {bytes} for {workers} workers; each needs 1 GiB: set more, or \"auto\""
+            ));
+        }
+        Memory::Fixed(bytes) => bytes.0 / workers,
+    };
+    devices.iter_mut().for_each(|device| device.memory = share);
+    Ok(devices)
 }
 
 fn cuda_devices() -> usize {

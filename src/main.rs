@@ -14,6 +14,7 @@ mod exit;
 mod known_answers;
 mod machine;
 mod models;
+mod parent;
 mod progress;
 mod release;
 mod say;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     if let Err(error) = surroundings::read() {
         return Exit::Usage.report(&error);
     }
+    args.parent.into_iter().for_each(parent::outlive_no_longer);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -44,7 +46,10 @@ fn main() -> ExitCode {
     if args.end_with_parent {
         stop::with_parent();
     }
-    let ending = runtime.block_on(commands::run(args.command));
+    let ending = runtime.block_on(async {
+        stop::outlive_file_size_limit();
+        commands::run(args.command).await
+    });
     // What still waits for a store that does not answer must not keep the process.
     runtime.shutdown_background();
     match ending {

@@ -34,6 +34,17 @@ async fn parent_is_gone() {
     let _ = wait.await;
 }
 
+/// SIGXFSZ, which the kernel sends to a process that writes beyond `ulimit -f`. The number is Linux's on all but MIPS.
+const FILE_TOO_LARGE: i32 = 25;
+
+/// Has a write beyond the file-size limit fail, instead of the process. Call it within a runtime.
+pub fn outlive_file_size_limit() {
+    // Whoever hears a signal is not ended by it; nobody need listen.
+    if let Err(error) = signal(SignalKind::from_raw(FILE_TOO_LARGE)) {
+        tracing::debug!(%error, "SIGXFSZ cannot be caught; a file-size limit will end this process");
+    }
+}
+
 /// Turns true at the first SIGINT or SIGTERM, and says so again at the second: then nothing is finished any more. A third
 /// one ends the process at once.
 pub fn on_signal() -> watch::Receiver<bool> {

@@ -46,3 +46,4 @@ mod systemic;
 mod tail;
 mod train;
 mod work_queue;
+mod worker_deaths;

@@ -46,6 +46,7 @@ pub async fn run(job_url: &str, stand_in: StandIn) {
         capfilt: CapFilt::new(Box::new(Timer(pause)), Box::new(Judge), rule, 8),
         settings,
         decode_threads: 1,
+        memory: 1 << 30,
     };
     capfilt_workers::run(worker, assignments, |event| say(&event)).await.unwrap();
 }

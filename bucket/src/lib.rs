@@ -21,6 +21,7 @@ mod pinned_parquet;
 mod place;
 mod process;
 mod profile;
+mod room;
 mod stores;
 mod unfinished;
 
@@ -33,5 +34,6 @@ pub use outage::{expect_stores, outage_seconds, wait_out_outages};
 pub use passed_over::{Passed, PassedOver, escaped};
 pub use pinned::PinnedObject;
 pub use place::{Place, user_of, without_secrets};
+pub use room::is_no_room;
 pub use stores::{VARIABLE as STORES_VARIABLE, add_stores, read_stores, stores_text};
 pub use unfinished::Unfinished;

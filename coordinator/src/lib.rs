@@ -13,6 +13,7 @@ mod footer;
 pub mod gc;
 pub mod input;
 pub mod job;
+pub mod machine_memory;
 pub mod manifest;
 pub mod metrics;
 mod pace;

@@ -37,11 +37,13 @@ impl Task {
     }
 
     pub fn assignment(&self, attempt: AttemptId) -> Assignment {
+        let set_aside = crashes::set_aside(&self.failed);
         Assignment {
             shard: self.shard.clone(),
             attempt,
             commit_n: self.commit_n,
-            set_aside: crashes::set_aside(&self.failed),
+            set_aside: set_aside.keys().copied().collect(),
+            set_aside_for: set_aside.into_values().collect(),
             try_alone: crashes::try_alone(&self.failed),
             repair: self.repair.clone(),
         }

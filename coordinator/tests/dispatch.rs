@@ -198,7 +198,56 @@ async fn a_child_that_hangs_is_killed_and_its_shard_goes_on_elsewhere() {
     job.policy.silence = Duration::from_millis(500);
     let report = job.finish(1, &script("", &first(1, "exec sleep 1000"))).await;
     assert_eq!((report.committed, report.restarts), (3, 1));
-    assert_eq!(job.failures().await, [FailureClass::WorkerKilled]);
+    assert_eq!(job.failures().await, [FailureClass::WorkerHung]);
+}
+
+/// Says that rows 0 to 10 are in hand, and leaves what was assigned in a file of the attempt's.
+const IN_HAND: &str = r#"echo "$line" > "$FOLDER/assigned.$attempt"
+  echo "{\"event\":\"handling\",\"shard\":\"$id\",\"stage\":\"decode\",\"rows\":{\"start\":0,\"end\":10}}""#;
+
+/// The rows that each attempt was to try alone, by what is in its assignment.
+fn tried_alone(job: &Job) -> Vec<serde_json::Value> {
+    let files = std::fs::read_dir(job.folder()).unwrap().map(|entry| entry.unwrap().path());
+    let assigned = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("assigned."));
+    let rows =
+        |path| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap()["try_alone"].take();
+    assigned.map(rows).filter(|rows| !rows.is_null()).collect()
+}
+
+#[tokio::test]
+async fn the_second_kill_or_silence_with_the_same_rows_in_hand_makes_them_suspects() {
+    for end in ["kill -KILL $$", "exec sleep 1000"] {
+        let mut job = Job::new(1).await;
+        job.policy.silence = Duration::from_millis(500);
+        let report = job.finish(1, &script("", &format!("{IN_HAND}; {}", first(2, end)))).await;
+        assert_eq!((report.committed, report.restarts), (1, 2), "{end}");
+        assert_eq!(tried_alone(&job), [serde_json::json!([{"start": 0, "end": 10}])], "{end}");
+    }
+}
+
+/// Says that a shard's attempt failed.
+fn fails(class: &str) -> String {
+    let failed = r#"echo "{\"event\":\"failed\",\"failure\":{\"version\":1,\"shard\":\"$id\",\"attempt\":\"$attempt\",\"worker\":\"w\",\"class\":\"CLASS\",\"message\":\"m\"}}"; continue"#;
+    failed.replace("CLASS", class)
+}
+
+#[tokio::test]
+async fn a_store_that_fails_again_and_again_stops_the_run_with_its_reason_and_no_shard_is_set_aside() {
+    let mut job = Job::new(6).await;
+    job.attempts = 4;
+    let error = job.run(1, &script("", &fails("store"))).await.unwrap_err();
+    let DispatchError::StoreFails { failures: 6, last } = error else { panic!("{error}") };
+    assert_eq!(last, "m");
+    assert_eq!(job.failures().await, [FailureClass::Store; 6]);
+    let standing = standing(&job.world.bucket()).await.unwrap();
+    assert_eq!(Work::remaining(&job.plan, &standing, 4).tasks.len(), 6);
+}
+
+#[tokio::test]
+async fn a_full_store_stops_the_run_at_once() {
+    let job = Job::new(6).await;
+    let error = job.run(1, &script("", &fails("store_full"))).await.unwrap_err();
+    assert!(matches!(error, DispatchError::Systemic(_)), "{error}");
 }
 
 #[tokio::test]
@@ -221,12 +270,11 @@ async fn an_idle_child_does_what_a_stopped_one_holds_up_and_the_wasted_rows_are_
 #[tokio::test]
 async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
     let job = Job::new(4).await;
-    let failed = r#"echo "{\"event\":\"failed\",\"failure\":{\"version\":1,\"shard\":\"$id\",\"attempt\":\"$attempt\",\"worker\":\"w\",\"class\":\"CLASS\",\"message\":\"m\"}}"; continue"#;
-    let report = job.finish(2, &script("", &first(2, &failed.replace("CLASS", "store")))).await;
+    let report = job.finish(2, &script("", &first(2, &fails("store")))).await;
     assert_eq!((report.committed, report.retries), (4, 2));
     assert_eq!(job.failures().await, [FailureClass::Store; 2]);
     let job = Job::new(4).await;
-    let error = job.run(2, &script("", &failed.replace("CLASS", "failure_budget"))).await.unwrap_err();
+    let error = job.run(2, &script("", &fails("failure_budget"))).await.unwrap_err();
     assert!(matches!(error, DispatchError::Systemic(_)), "{error}");
 }
 

@@ -192,7 +192,11 @@ fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
             let told = [detail.clone(), row.detail.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
             LedgerRow { status: *status, detail: Some(told).filter(|told| !told.is_empty()), ..row }
         }
-        Skip::Settled(earlier) => (**earlier).clone(),
+        Skip::Settled(earlier) => {
+            // A long text is not kept with the earlier result; the input's is the same.
+            let text = || row.sample.text.as_text().map(str::to_owned);
+            LedgerRow { web_text: earlier.web_text.clone().or_else(text), ..(**earlier).clone() }
+        }
     }
 }
 

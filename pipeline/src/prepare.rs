@@ -53,7 +53,7 @@ pub enum Skip {
         status: RowStatus,
         detail: Option<String>,
     },
-    /// An earlier attempt has judged the row, and its word stands.
+    /// An earlier attempt has judged the row, and its word stands. Without the web text where that is long.
     Settled(Box<LedgerRow>),
 }
 
@@ -64,21 +64,35 @@ pub enum WebText {
     Not(WebStatus),
 }
 
-/// A sample of which nothing is looked at.
-pub fn untouched(sample: Sample, skip: Skip) -> Prepared {
-    let image_sha256 = digest(&sample);
-    Prepared { sample, image_sha256, image: Err(skip), web: WebText::Not(WebStatus::NotReached) }
+/// What preparation makes of a sample.
+#[derive(Debug, Clone)]
+pub struct Findings {
+    pub image_sha256: Option<[u8; 32]>,
+    pub image: Result<PreparedImage, Skip>,
+    pub web: WebText,
+}
+
+impl Findings {
+    /// Of a sample of which nothing is looked at.
+    pub fn untouched(sample: &Sample, skip: Skip) -> Self {
+        Self { image_sha256: digest(sample), image: Err(skip), web: WebText::Not(WebStatus::NotReached) }
+    }
+
+    /// The sample with them.
+    pub fn of(self, sample: Sample) -> Prepared {
+        Prepared { sample, image_sha256: self.image_sha256, image: self.image, web: self.web }
+    }
 }
 
 /// Prepares one sample; the resizer is the calling thread's, since it keeps its buffers.
-pub fn prepare(sample: Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Prepared {
-    let image_sha256 = digest(&sample);
-    let image = prepare_image(&sample, spec, resizer);
+pub fn prepare(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Findings {
+    let image_sha256 = digest(sample);
+    let image = prepare_image(sample, spec, resizer);
     let web = match &image {
         Ok(_) => prepare_text(&sample.text, spec),
         Err(_) => WebText::Not(WebStatus::NotReached),
     };
-    Prepared { sample, image_sha256, image, web }
+    Findings { image_sha256, image, web }
 }
 
 fn digest(sample: &Sample) -> Option<[u8; 32]> {

@@ -5,6 +5,21 @@
 ///
 /// It is a step of its own, applied to what the model is shown; the ledger keeps the text as it came.
 pub fn pre_caption(text: &str, max_words: usize) -> String {
+    let begin = &text[..text.floor_char_boundary(BEGIN_BYTES)];
+    if begin.len() < text.len() {
+        // What comes after a word that is not among the first is of no concern to these.
+        let words = cleaned(begin, max_words + 1);
+        if words.split(' ').count() > max_words {
+            return words.split(' ').take(max_words).collect::<Vec<_>>().join(" ");
+        }
+    }
+    cleaned(text, max_words)
+}
+
+/// Bytes of a text in which the first words nearly always are: nobody need look at all of one that fills a book.
+const BEGIN_BYTES: usize = 8 << 10;
+
+fn cleaned(text: &str, max_words: usize) -> String {
     let lowered = text.to_lowercase();
     let spaced = lowered.chars().map(|c| if ".!\"()*#:;~".contains(c) { ' ' } else { c });
     let collapsed = collapse(spaced);
@@ -96,6 +111,16 @@ mod tests {
         assert_eq!(pre_caption("one two. three four", 3), "one two three");
         assert_eq!(pre_caption("one two", 3), "one two");
         assert_eq!(pre_caption("one two", 0), "");
+    }
+
+    #[test]
+    fn a_long_text_is_cleaned_as_if_all_of_it_were_looked_at() {
+        for text in ["Red Σ.", "x", "é ", "one\ttab\n", "  (a)  "] {
+            let long = text.repeat(3 * BEGIN_BYTES / text.len());
+            for max_words in [0, 1, 30, 3 * BEGIN_BYTES] {
+                assert_eq!(pre_caption(&long, max_words), cleaned(&long, max_words), "{text:?} {max_words}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ closed_set! {
     FailureClass {
         /// The store did not answer, or answered with an error that may pass.
         Store = "store",
+        /// There is no room left where the outputs go: a full disk, a quota.
+        StoreFull = "store_full",
         /// The input object is not what was planned: gone, or another ETag.
         InputChanged = "input_changed",
         /// The file cannot be read as what its footer promised.
@@ -21,6 +23,10 @@ closed_set! {
         WorkerCrashed = "worker_crashed",
         /// The worker process was ended from outside.
         WorkerKilled = "worker_killed",
+        /// The kernel ended the worker process for want of memory.
+        WorkerMemory = "worker_memory",
+        /// The worker process said nothing for too long, and was ended.
+        WorkerHung = "worker_hung",
         /// Too many rows of the shard failed for one reason.
         FailureBudget = "failure_budget",
     }
@@ -34,12 +40,17 @@ impl FailureClass {
 
     /// Whether the job must stop, since what is broken would break every other shard too.
     pub fn is_systemic(self) -> bool {
-        matches!(self, Self::FailureBudget | Self::Model)
+        matches!(self, Self::FailureBudget | Self::Model | Self::StoreFull)
     }
 
     /// Whether it uses up one of `limits.attempts`: what others did to the process says nothing about the shard.
     pub fn counts(self) -> bool {
         self != Self::WorkerKilled
+    }
+
+    /// Whether the process was ended and did not end of its own. With many of them and no commit, the machine is at fault.
+    pub fn is_kill(self) -> bool {
+        matches!(self, Self::WorkerKilled | Self::WorkerMemory | Self::WorkerHung)
     }
 }
 
@@ -52,12 +63,12 @@ pub struct Failure {
     pub worker: String,
     pub class: FailureClass,
     pub message: String,
-    /// Of a worker that died of its own: what it had in hand.
+    /// Of a worker that died: what it had in hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
 }
 
-/// Rows that were being handled when the process ended of its own.
+/// Rows that were being handled when the process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crash {
     /// Row numbers in the input file; ranges may overlap.

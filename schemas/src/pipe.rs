@@ -14,7 +14,12 @@
 //! ```
 
 use crate::{
-    commit::Cost, failure::Failure, names::AttemptId, plan::Shard, plan::ShardId, retry::Repair, tally::Tally,
+    commit::Cost,
+    failure::{Failure, FailureClass},
+    names::AttemptId,
+    plan::{Shard, ShardId},
+    retry::Repair,
+    tally::Tally,
 };
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -32,6 +37,9 @@ pub struct Assignment {
     /// Rows of the file that ended a process before; they are not touched, and get the status `crashed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_aside: Vec<u64>,
+    /// How the process ended on each of these, alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside_for: Vec<FailureClass>,
     /// Rows of the file that may end the process. Each is tried alone before the attempt begins, and what comes of it is
     /// thrown away: when the process ends, it is known by which row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -39,6 +47,14 @@ pub struct Assignment {
     /// Of a retry: what is done again, and under which limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
+}
+
+impl Assignment {
+    /// All of a shard of which nothing is known.
+    pub fn of(shard: Shard, attempt: AttemptId) -> Self {
+        let (set_aside, set_aside_for, try_alone) = (Vec::new(), Vec::new(), Vec::new());
+        Self { shard, attempt, commit_n: 0, set_aside, set_aside_for, try_alone, repair: None }
+    }
 }
 
 /// Where rows are in hand.

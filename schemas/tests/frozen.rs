@@ -191,6 +191,7 @@ fn records(out: &mut String) {
         attempt: attempt.clone(),
         commit_n: 0,
         set_aside: vec![5],
+        set_aside_for: vec![FailureClass::WorkerMemory],
         try_alone: vec![4..8, 9..10],
         repair: Some(repair.clone()),
     };

@@ -222,4 +222,7 @@ pub struct DeviceArgs {
     pub model_threads: usize,
     #[arg(long)]
     pub decode_threads: usize,
+    /// Bytes of its input that it may hold
+    #[arg(long)]
+    pub memory: u64,
 }

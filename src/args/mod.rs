@@ -32,6 +32,9 @@ pub struct Args {
     /// Stop, in order, when standard input ends
     #[arg(long, global = true, hide = true)]
     pub end_with_parent: bool,
+    /// End at once when this process is no longer the parent
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    pub parent: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

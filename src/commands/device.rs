@@ -43,6 +43,7 @@ pub async fn run(args: &DeviceArgs) -> Ending {
         settings: job.settings,
         capfilt,
         decode_threads: args.decode_threads,
+        memory: args.memory,
     };
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     let reading = tokio::spawn(read_assignments(assign));

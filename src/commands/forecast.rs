@@ -9,7 +9,7 @@ use crate::{
     batch_size,
     exit::{Blame as _, Failure},
     machine::{self, DevicePlan},
-    models,
+    models, parent,
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Bucket, Place};
@@ -82,6 +82,7 @@ pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Resul
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let devices = machine::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).usage()?;
     let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).usage()?;
     let rows = plan.rows;
     let folder = tempfile::tempdir().context("no folder for a scratch job").environment()?;
@@ -137,9 +138,11 @@ fn sample(plan: &[Shard]) -> Vec<&Shard> {
 fn start(job: &str, plan: &DevicePlan) -> anyhow::Result<Child> {
     let program = std::env::current_exe().context("this program cannot find itself")?;
     let mut command = Command::new(program);
+    parent::bind(command.as_std_mut());
     command.args(["device", "--job", job, "--device", &plan.device, "--name", "forecast"]);
     command.arg(format!("--model-threads={}", plan.model_threads));
     command.arg(format!("--decode-threads={}", plan.decode_threads));
+    command.arg(format!("--memory={}", plan.memory));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
     command.spawn().context("the trial's process does not start")
 }
@@ -159,8 +162,7 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
     for shard in shards {
         let attempt = AttemptId(format!("forecast-{}", shard.id));
         let shard = (*shard).clone();
-        let work =
-            Assignment { shard, attempt, commit_n: 0, set_aside: Vec::new(), try_alone: Vec::new(), repair: None };
+        let work = Assignment::of(shard, attempt);
         input.write_all(format!("{}\n", serde_json::to_string(&work)?).as_bytes()).await?;
     }
     drop(input);

@@ -37,6 +37,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let devices = machine::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).usage()?;
     let opening = async {
         check::require(&bucket).await.environment()?;
         open(&bucket, args, &settings, &devices).await

@@ -7,6 +7,7 @@ use crate::{
     args::{DeviceListArgs, WorkerArgs},
     exit::{Blame as _, Ending, Exit, Failure},
     machine::{self, DevicePlan},
+    parent,
     progress::JobProgress,
     release, say,
     scrape::{self, SharedMetrics},
@@ -131,13 +132,14 @@ pub fn crew(
     let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
     let command = move |device: &str, index: usize| {
         let mut command = Command::new(&program);
-        command.args(["--log-format", say::format()]);
+        parent::bind(command.as_std_mut()).args(["--log-format", say::format()]);
         surroundings::hand_on(&mut command);
         let threads = &plans[index % plans.len()];
         let name = format!("{}-{index}", process_name());
         command.args(["device", "--job", &job_url, "--device", device, "--name", &name]);
         command.arg(format!("--model-threads={}", threads.model_threads));
         command.arg(format!("--decode-threads={}", threads.decode_threads));
+        command.arg(format!("--memory={}", threads.memory));
         command
     };
     let devices = devices.iter().map(|plan| plan.device.clone()).collect();

@@ -1,30 +1,52 @@
-//! Rows gathered until they hold exactly one batch of images.
+//! Rows gathered until they hold exactly one batch of images, or as many bytes as a batch may have.
 //!
 //! Rows without an image ride along, so the order stays the input's. Batches are cut by the shard's rows alone: which
-//! images share a batch never depends on how the rows arrived.
+//! images share a batch never depends on how the rows arrived, nor on the machine's memory.
 
-use crate::decode::PreparedRows;
+use crate::{decode::PreparedRows, memory::Held};
 use arrow::{array::RecordBatch, compute::concat_batches, error::ArrowError};
 use capfilt_pipeline::prepare::Prepared;
+use std::{collections::VecDeque, sync::Arc};
 
-/// Memory: fewer than `batch` images and the rows between them, plus the chunk that was pushed last.
+/// Bytes of a batch's rows, unless one row alone has more.
+///
+/// The same on every machine: another bound would be another batch, and a score's last bit depends on its batch.
+pub(crate) const BATCH_BYTES: u64 = 256 << 20;
+
+/// Memory: less than a batch, plus the chunk that was pushed last.
 #[derive(Debug, Default)]
 pub(crate) struct Batcher {
-    rows: Vec<Prepared>,
-    passthrough: Vec<RecordBatch>,
+    rows: VecDeque<Prepared>,
+    bytes: VecDeque<u64>,
+    rest: VecDeque<Rest>,
+    counted: Counted,
+}
+
+/// The first rows, as far as they were looked at.
+#[derive(Debug, Default)]
+struct Counted {
+    rows: usize,
+    images: usize,
+    bytes: u64,
+}
+
+/// What comes with the rows of a chunk that are still here.
+#[derive(Debug)]
+struct Rest {
+    passthrough: RecordBatch,
+    held: Vec<Arc<Held>>,
 }
 
 impl Batcher {
     pub(crate) fn push(&mut self, chunk: PreparedRows) {
         self.rows.extend(chunk.rows);
-        self.passthrough.push(chunk.passthrough);
+        self.bytes.extend(chunk.bytes);
+        self.rest.push_back(Rest { passthrough: chunk.passthrough, held: chunk.held });
     }
 
-    /// The next rows with exactly `batch` images, once there are so many.
+    /// The next rows that are a batch, once they are here.
     pub(crate) fn full(&mut self, batch: usize) -> Result<Option<PreparedRows>, ArrowError> {
-        let mut images = self.rows.iter().enumerate().filter(|(_, row)| row.image.is_ok());
-        let Some((last, _)) = images.nth(batch.max(1) - 1) else { return Ok(None) };
-        self.take(last + 1).map(Some)
+        self.cut(batch).map(|rows| self.take(rows)).transpose()
     }
 
     /// What is left at the end of a shard.
@@ -35,16 +57,46 @@ impl Batcher {
 
     /// Forgets a broken shard's rows.
     pub(crate) fn clear(&mut self) {
-        self.rows.clear();
-        self.passthrough.clear();
+        *self = Self::default();
+    }
+
+    /// How many rows are the next batch: up to its last image, or before the row that would be too much.
+    fn cut(&mut self, batch: usize) -> Option<usize> {
+        while let (Some(row), Some(bytes)) = (self.rows.get(self.counted.rows), self.bytes.get(self.counted.rows)) {
+            let counted = &mut self.counted;
+            if counted.bytes + bytes > BATCH_BYTES && counted.rows > 0 {
+                return Some(counted.rows);
+            }
+            counted.rows += 1;
+            counted.bytes += bytes;
+            counted.images += usize::from(row.image.is_ok());
+            if counted.images >= batch.max(1) {
+                return Some(counted.rows);
+            }
+        }
+        None
     }
 
     fn take(&mut self, rows: usize) -> Result<PreparedRows, ArrowError> {
-        let schema = self.passthrough[0].schema();
-        let all = concat_batches(&schema, &self.passthrough)?;
-        let left = all.slice(rows, all.num_rows() - rows);
-        self.passthrough = if left.num_rows() > 0 { vec![left] } else { Vec::new() };
-        let kept_back = self.rows.split_off(rows);
-        Ok(PreparedRows { rows: std::mem::replace(&mut self.rows, kept_back), passthrough: all.slice(0, rows) })
+        self.counted = Counted::default();
+        let schema = self.rest[0].passthrough.schema();
+        let (mut passthrough, mut held, mut left) = (Vec::new(), Vec::new(), rows);
+        while left > 0 {
+            let first = &mut self.rest[0];
+            let taken = left.min(first.passthrough.num_rows());
+            passthrough.push(first.passthrough.slice(0, taken));
+            held.extend(first.held.iter().cloned());
+            first.passthrough = first.passthrough.slice(taken, first.passthrough.num_rows() - taken);
+            if first.passthrough.num_rows() == 0 {
+                self.rest.pop_front();
+            }
+            left -= taken;
+        }
+        let passthrough = concat_batches(&schema, &passthrough)?;
+        let (rows, bytes) = (self.rows.drain(..rows).collect(), self.bytes.drain(..rows).collect());
+        Ok(PreparedRows { rows, bytes, passthrough, held })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,33 +2,39 @@
 
 use crate::{
     clock::Stage,
-    fetch::{Attempt, Flow, handling},
-    settled::Settled,
+    decoders::Decoders,
+    fetch::{Attempt, Fetched, Flow, handling},
+    memory::Held,
     worker::limited,
 };
 use arrow::array::RecordBatch;
-use capfilt_pipeline::{
-    input::{Rows, Sample},
-    prepare::{PrepareSpec, Prepared, prepare, untouched},
-    resize::Resizer,
+use capfilt_pipeline::prepare::{PrepareSpec, Prepared};
+use capfilt_schemas::{
+    pipe::{self, Event},
+    settings::Limits,
 };
-use capfilt_schemas::pipe::{self, Event};
-use rayon::{ThreadPool, prelude::*};
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc::Receiver;
 
 /// Some consecutive rows, ready for the models.
 #[derive(Debug)]
 pub(crate) struct PreparedRows {
     pub rows: Vec<Prepared>,
+    /// What each row takes in memory.
+    pub bytes: Vec<u64>,
     pub passthrough: RecordBatch,
+    /// The rows' share of what may be in flight.
+    pub held: Vec<Arc<Held>>,
 }
 
 /// Prepares what comes in until nothing more comes or nobody wants it.
 pub(crate) fn decode(
-    pool: &ThreadPool,
+    mut decoders: Decoders,
     spec: &PrepareSpec,
-    mut rows: Receiver<Flow<Rows>>,
+    mut rows: Receiver<Flow<Fetched>>,
     out: &crossbeam_channel::Sender<Flow<PreparedRows>>,
     events: &(dyn Fn(Event) + Send + Sync),
 ) {
@@ -39,7 +45,7 @@ pub(crate) fn decode(
                 current = Some((Arc::clone(&attempt), limited(spec, &attempt.limits)));
                 Flow::Begin { attempt, passthrough }
             }
-            Flow::Rows(rows) => {
+            Flow::Rows(Fetched { rows, held }) => {
                 let (attempt, spec) = current.as_ref().expect("rows come after their shard's begin");
                 let from = Instant::now();
                 if let Some(event) =
@@ -47,9 +53,11 @@ pub(crate) fn decode(
                 {
                     events(event);
                 }
-                let prepared = pool.install(|| prepare_all(rows, spec, &attempt.settled));
+                let limit = time_limit(&attempt.limits);
+                let prepared = decoders.prepare_all(rows.samples, spec, &attempt.settled, limit);
                 attempt.clock.add(Stage::Decode, from);
-                Flow::Rows(prepared)
+                let (bytes, passthrough, held) = (rows.bytes, rows.passthrough, vec![held]);
+                Flow::Rows(PreparedRows { rows: prepared, bytes, passthrough, held })
             }
             Flow::Suspects(suspects) => Flow::Suspects(suspects),
             Flow::End => Flow::End,
@@ -61,17 +69,7 @@ pub(crate) fn decode(
     }
 }
 
-pub(crate) fn prepare_all(rows: Rows, spec: &PrepareSpec, settled: &Settled) -> PreparedRows {
-    let samples = rows.samples.into_par_iter();
-    let prepared = samples.map_init(Resizer::new, |resizer, sample| match settled.skip(sample.row) {
-        Some(skip) => untouched(sample, skip),
-        None => prepare_one(sample, spec, resizer),
-    });
-    PreparedRows { rows: prepared.collect(), passthrough: rows.passthrough }
-}
-
-pub(crate) fn prepare_one(sample: Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Prepared {
-    #[cfg(feature = "poison")]
-    crate::poison::strike("decode", &[sample.row]);
-    prepare(sample, spec, resizer)
+/// How long one image may take.
+pub(crate) fn time_limit(limits: &Limits) -> Duration {
+    Duration::from_secs(limits.decode_seconds.into())
 }

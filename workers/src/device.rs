@@ -3,9 +3,11 @@
 use crate::{
     batcher::Batcher,
     clock::Stage,
-    decode::{PreparedRows, prepare_one},
+    decode::{PreparedRows, time_limit},
+    decoders::Decoders,
     failing::Fault,
     fetch::{Attempt, Flow, Suspects, handling},
+    memory::Held,
     worker::limited,
 };
 use arrow::error::ArrowError;
@@ -14,7 +16,6 @@ use capfilt_pipeline::{
     model::ModelError,
     output::JudgedRows,
     prepare::{PrepareSpec, Prepared},
-    resize::Resizer,
 };
 use capfilt_schemas::{
     failure::FailureClass,
@@ -22,16 +23,21 @@ use capfilt_schemas::{
     pipe::{self, Event},
 };
 use std::{sync::Arc, time::Instant};
-use tokio::sync::mpsc::{Sender, error::SendError};
+use tokio::sync::mpsc::Sender;
 
 /// Judged rows, with the batch size they were judged at.
 #[derive(Debug)]
 pub(crate) struct Judged {
     pub rows: JudgedRows,
     pub batch: usize,
+    /// The rows' share of what may be in flight, given back when they are written.
+    pub held: Vec<Arc<Held>>,
 }
 
-type Sent = Result<(), SendError<Flow<Judged>>>;
+/// Nobody wants what was judged any more.
+struct Gone;
+
+type Sent = Result<(), Gone>;
 type Events<'a> = &'a (dyn Fn(Event) + Send + Sync);
 
 /// The stage's thread.
@@ -68,7 +74,7 @@ impl Device {
             Flow::Begin { attempt, passthrough } => {
                 events(Event::Started { shard: attempt.assignment.shard.id.clone() });
                 self.current = Some(Arc::clone(&attempt));
-                self.out.blocking_send(Flow::Begin { attempt, passthrough })
+                self.send(Flow::Begin { attempt, passthrough })
             }
             Flow::Broken { attempt, fault } => self.give_up(attempt, fault),
             Flow::Rows(chunk) => {
@@ -78,16 +84,20 @@ impl Device {
             Flow::End => {
                 let last = self.step(events, true);
                 // A shard that broke on the device has ended already.
-                let ended = self.current.take().map_or(Ok(()), |_| self.out.blocking_send(Flow::End));
+                let ended = self.current.take().map_or(Ok(()), |_| self.send(Flow::End));
                 last.and(ended)
             }
         }
     }
 
+    fn send(&self, message: Flow<Judged>) -> Sent {
+        self.out.blocking_send(message).map_err(|_| Gone)
+    }
+
     fn give_up(&mut self, attempt: Arc<Attempt>, fault: Fault) -> Sent {
         self.batcher.clear();
         self.current = None;
-        self.out.blocking_send(Flow::Broken { attempt, fault })
+        self.send(Flow::Broken { attempt, fault })
     }
 
     /// Judges every full batch, and what is left when the shard is at its end. A broken shard's rows are dropped.
@@ -103,7 +113,7 @@ impl Device {
             });
             match next.map_err(arrow_fault).and_then(|rows| self.judge(&attempt, rows, events)) {
                 Ok(None) => return Ok(()),
-                Ok(Some(judged)) => self.out.blocking_send(Flow::Rows(judged))?,
+                Ok(Some(judged)) => self.send(Flow::Rows(judged))?,
                 Err(fault) => return self.give_up(attempt, fault),
             }
         }
@@ -115,7 +125,7 @@ impl Device {
         rows: Option<PreparedRows>,
         events: Events,
     ) -> Result<Option<Judged>, Fault> {
-        let Some(PreparedRows { rows, passthrough }) = rows else { return Ok(None) };
+        let Some(PreparedRows { rows, passthrough, held, .. }) = rows else { return Ok(None) };
         let from = Instant::now();
         handling(attempt, pipe::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
         let ledger = self.ledger(attempt, &rows)?;
@@ -123,7 +133,7 @@ impl Device {
         attempt.span.in_scope(|| tracing::debug!(rows = rows.len(), seconds = from.elapsed().as_secs_f64(), "judged"));
         let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.text)).unzip();
         let judged = JudgedRows { ledger, images, texts, passthrough };
-        Ok(Some(Judged { rows: judged, batch: self.capfilt.batch() }))
+        Ok(Some(Judged { rows: judged, batch: self.capfilt.batch(), held }))
     }
 
     fn ledger(&mut self, attempt: &Attempt, rows: &[Prepared]) -> Result<Vec<LedgerRow>, ModelError> {
@@ -137,11 +147,11 @@ impl Device {
 
     /// Takes each row through all that is done to a row. Only whether the process outlives it is of interest.
     fn try_alone(&mut self, Suspects { attempt, samples, done }: Suspects, events: Events) {
-        let (spec, mut resizer) = (limited(&self.spec, &attempt.limits), Resizer::new());
+        let (spec, mut decoders) = (limited(&self.spec, &attempt.limits), Decoders::new(1));
         for sample in samples {
             handling(&attempt, pipe::Stage::Alone, std::iter::once(sample.row)).map(events);
-            let row = prepare_one(sample, &spec, &mut resizer);
-            if let Err(error) = self.ledger(&attempt, &[row]) {
+            let row = decoders.prepare_all(vec![sample], &spec, &attempt.settled, time_limit(&attempt.limits));
+            if let Err(error) = self.ledger(&attempt, &row) {
                 tracing::debug!(%error, "a suspected row failed, which the attempt will say again");
             }
         }

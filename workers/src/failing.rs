@@ -1,6 +1,6 @@
 //! What an error means for its shard.
 
-use capfilt_bucket::BucketError;
+use capfilt_bucket::{BucketError, is_no_room};
 use capfilt_pipeline::{input::ReadError, model::ModelError, output::WriteError};
 use capfilt_schemas::failure::FailureClass;
 
@@ -36,12 +36,20 @@ impl From<ModelError> for Fault {
 
 impl From<WriteError> for Fault {
     fn from(error: WriteError) -> Self {
-        Self { class: FailureClass::Store, message: error.to_string() }
+        of_store(&error)
     }
 }
 
 impl From<BucketError> for Fault {
     fn from(error: BucketError) -> Self {
-        Self { class: FailureClass::Store, message: error.to_string() }
+        of_store(&error)
     }
+}
+
+fn of_store(error: &(impl std::error::Error + 'static)) -> Fault {
+    if is_no_room(error) {
+        let next = "make room and run the same command again, which goes on from what is committed";
+        return Fault { class: FailureClass::StoreFull, message: format!("{error}; {next}") };
+    }
+    Fault { class: FailureClass::Store, message: error.to_string() }
 }

@@ -3,6 +3,7 @@
 use crate::{
     clock::{ShardClock, Stage},
     failing::Fault,
+    memory::{Held, InFlight},
     settled::Settled,
 };
 use arrow::datatypes::Field;
@@ -28,6 +29,9 @@ pub(crate) struct Source {
     /// The job's limits; a retry may bring its own.
     pub limits: Limits,
     pub batch_rows: usize,
+    pub in_flight: InFlight,
+    /// Bytes of the pixels that are made of one image.
+    pub pixel_bytes: u64,
     /// The worker's name and device, for the log.
     pub worker: String,
     pub device: String,
@@ -62,6 +66,13 @@ pub(crate) enum Flow<T> {
     },
 }
 
+/// Rows as they were read, counted as in flight until they are written.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub rows: Rows,
+    pub held: Arc<Held>,
+}
+
 /// Rows to be tried alone, one after the other, by the stage that owns the models.
 #[derive(Debug)]
 pub(crate) struct Suspects {
@@ -78,7 +89,7 @@ pub(crate) fn handling(attempt: &Attempt, stage: pipe::Stage, rows: impl Iterato
 }
 
 /// Reads every assigned shard until the assignments end or nobody wants rows any more.
-pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>, out: Sender<Flow<Rows>>) {
+pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>, out: Sender<Flow<Fetched>>) {
     while let Some(assignment) = assignments.recv().await {
         let (attempt, begun) = source.begin(assignment).await;
         let read = match begun {
@@ -112,11 +123,12 @@ impl Source {
     }
 
     async fn open(&self, attempt: &Attempt) -> Result<ShardReader, Fault> {
-        let columns = InputColumns { image_bytes: attempt.limits.image_bytes.0, ..self.columns.clone() };
+        let (image_bytes, text_bytes) = (attempt.limits.image_bytes.0, attempt.limits.text_bytes.0);
+        let columns = InputColumns { image_bytes, text_bytes, ..self.columns.clone() };
         Ok(ShardReader::open(&self.input, &attempt.assignment.shard, columns, self.batch_rows).await?)
     }
 
-    async fn read(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Rows>>) -> Result<(), Fault> {
+    async fn read(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Fetched>>) -> Result<(), Fault> {
         if !attempt.assignment.try_alone.is_empty() {
             self.try_alone(attempt, out).await?;
         }
@@ -132,14 +144,19 @@ impl Source {
             let rows = reader.next().await?;
             attempt.clock.add(Stage::Fetch, asked);
             let Some(rows) = rows else { return Ok(()) };
-            if out.send(Flow::Rows(rows)).await.is_err() {
+            let held = self.in_flight.take(self.bytes_of(&rows)).await;
+            if out.send(Flow::Rows(Fetched { rows, held })).await.is_err() {
                 return Ok(());
             }
         }
     }
 
+    fn bytes_of(&self, rows: &Rows) -> u64 {
+        rows.bytes.iter().sum::<u64>() + rows.samples.len() as u64 * self.pixel_bytes
+    }
+
     /// Sends the suspected rows ahead and waits until they are done: nothing else may be in hand meanwhile.
-    async fn try_alone(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Rows>>) -> Result<(), Fault> {
+    async fn try_alone(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Fetched>>) -> Result<(), Fault> {
         let suspected = |row: u64| attempt.assignment.try_alone.iter().any(|rows| rows.contains(&row));
         let mut reader = self.open(attempt).await?;
         while let Some(rows) = reader.next().await? {

@@ -4,9 +4,11 @@ mod batcher;
 mod budget;
 mod clock;
 mod decode;
+mod decoders;
 mod device;
 mod failing;
 mod fetch;
+mod memory;
 #[cfg(feature = "poison")]
 mod poison;
 mod recompute;

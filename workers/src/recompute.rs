@@ -5,7 +5,8 @@
 
 use crate::{
     batcher::Batcher,
-    decode::{PreparedRows, prepare_all},
+    decode::{PreparedRows, time_limit},
+    decoders::Decoders,
     settled::Settled,
     worker::{columns, prepare_spec},
 };
@@ -13,10 +14,9 @@ use arrow::error::ArrowError;
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{
     capfilt::CapFilt,
-    input::{ReadError, ShardReader},
+    input::{ReadError, Rows, ShardReader},
     model::ModelError,
     output::{LedgerError, read_ledger},
-    prepare::PrepareSpec,
 };
 use capfilt_schemas::{
     commit::Output,
@@ -85,10 +85,16 @@ impl Recompute<'_> {
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
         let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
         let settled = Settled::by_ledger(&committed);
+        let limit = time_limit(&self.settings.limits);
+        let mut decoders = Decoders::new(rayon::current_num_threads());
+        let mut prepare = |rows: Rows| {
+            let prepared = decoders.prepare_all(rows.samples, &spec, &settled, limit);
+            PreparedRows { rows: prepared, bytes: rows.bytes, passthrough: rows.passthrough, held: Vec::new() }
+        };
         let mut batcher = Batcher::default();
         let mut judged = Vec::new();
         while judged.len() < rows_per_shard {
-            let Some(next) = next_batch(&mut reader, &mut batcher, (&spec, &settled), batch).await? else { break };
+            let Some(next) = next_batch(&mut reader, &mut batcher, &mut prepare, batch).await? else { break };
             judged.extend(self.capfilt.judge(&shard.file.path, &next.rows)?);
         }
         judged.iter().enumerate().for_each(|(i, row)| agreement.add(row, committed.get(i)));
@@ -100,7 +106,7 @@ impl Recompute<'_> {
 async fn next_batch(
     reader: &mut ShardReader,
     batcher: &mut Batcher,
-    (spec, settled): (&PrepareSpec, &Settled),
+    prepare: &mut impl FnMut(Rows) -> PreparedRows,
     batch: usize,
 ) -> Result<Option<PreparedRows>, RecomputeError> {
     loop {
@@ -108,7 +114,7 @@ async fn next_batch(
             return Ok(Some(full));
         }
         match reader.next().await? {
-            Some(rows) => batcher.push(prepare_all(rows, spec, settled)),
+            Some(rows) => batcher.push(prepare(rows)),
             None => return Ok(batcher.rest()?),
         }
     }

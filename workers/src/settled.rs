@@ -2,7 +2,7 @@
 
 use crate::failing::Fault;
 use capfilt_bucket::Bucket;
-use capfilt_pipeline::{output::read_ledger, prepare::Skip};
+use capfilt_pipeline::{output::each_of_ledger, prepare::Skip};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
@@ -11,30 +11,34 @@ use capfilt_schemas::{
     pipe::Assignment,
     status::RowStatus,
 };
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// Rows by their number in the file. Memory: a repaired shard's ledger, about a kilobyte per row.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    set_aside: BTreeSet<u64>,
+    /// With how the process ended on each, where that is known.
+    set_aside: BTreeMap<u64, Option<FailureClass>>,
     earlier: HashMap<u64, LedgerRow>,
 }
 
 impl Settled {
     /// Reads the ledger of the commit that is to be repaired, if one is.
     pub(crate) async fn of(bucket: &Bucket, assignment: &Assignment) -> Result<Self, Fault> {
-        let mut settled = Self { set_aside: assignment.set_aside.iter().copied().collect(), ..Self::default() };
+        let why = assignment.set_aside_for.iter().copied().map(Some).chain(std::iter::repeat(None));
+        let set_aside = assignment.set_aside.iter().copied().zip(why).collect();
+        let mut settled = Self { set_aside, ..Self::default() };
         if let (Some(repair), Some(n)) = (&assignment.repair, assignment.commit_n.checked_sub(1)) {
             let commit: Commit = bucket.read_record(&names::commit(&assignment.shard.id, n)).await?;
             let ledger = commit.outputs.iter().find(|output| output.table == Table::Ledger);
-            let rows = match ledger {
-                Some(ledger) => read_ledger(bucket, ledger, assignment.shard.rows as usize)
-                    .await
-                    .map_err(|error| Fault { class: FailureClass::Unreadable, message: error.to_string() })?,
-                None => Vec::new(),
+            let keep = |row: LedgerRow| {
+                if !repair.statuses.contains(&row.status) {
+                    settled.earlier.insert(row.row, without_long_text(row));
+                }
             };
-            let stands = rows.into_iter().filter(|row| !repair.statuses.contains(&row.status));
-            settled.earlier = stands.map(|row| (row.row, row)).collect();
+            if let Some(ledger) = ledger {
+                let read = each_of_ledger(bucket, ledger, assignment.shard.rows as usize, keep).await;
+                read.map_err(|error| Fault { class: FailureClass::Unreadable, message: error.to_string() })?;
+            }
         }
         Ok(settled)
     }
@@ -42,7 +46,7 @@ impl Settled {
     /// Rows of a committed ledger that ended a process: whoever judges the shard again had better not touch them either.
     pub(crate) fn by_ledger(ledger: &[LedgerRow]) -> Self {
         let crashed = ledger.iter().filter(|row| row.status == RowStatus::Crashed);
-        Self { set_aside: crashed.map(|row| row.row).collect(), ..Self::default() }
+        Self { set_aside: crashed.map(|row| (row.row, None)).collect(), ..Self::default() }
     }
 
     /// Why a row is not looked at; `None` when it is.
@@ -50,7 +54,22 @@ impl Settled {
         if let Some(row) = self.earlier.get(&row) {
             return Some(Skip::Settled(Box::new(row.clone())));
         }
-        let detail = || Some("it ended its worker's process, alone".to_owned());
-        self.set_aside.contains(&row).then(|| Skip::For { status: RowStatus::Crashed, detail: detail() })
+        let detail = match self.set_aside.get(&row)? {
+            Some(FailureClass::WorkerMemory) => {
+                "the kernel ended its worker's process for want of memory, with it alone"
+            }
+            Some(FailureClass::WorkerHung) => "its worker's process said nothing more, with it alone",
+            Some(FailureClass::WorkerKilled) => "its worker's process was killed each time, with it alone",
+            _ => "it ended its worker's process, alone",
+        };
+        Some(Skip::For { status: RowStatus::Crashed, detail: Some(detail.to_owned()) })
     }
+}
+
+/// Texts of more bytes are not kept: the row is read again, and has its text with it.
+const KEPT_TEXT: usize = 4 << 10;
+
+fn without_long_text(row: LedgerRow) -> LedgerRow {
+    let web_text = row.web_text.filter(|text| text.len() <= KEPT_TEXT);
+    LedgerRow { web_text, ..row }
 }

@@ -2,8 +2,10 @@
 
 use crate::{
     decode::decode,
+    decoders::Decoders,
     device::Device,
     fetch::{Source, fetch},
+    memory::InFlight,
     write::{WriteSpec, write},
 };
 use capfilt_bucket::{Bucket, Place};
@@ -21,8 +23,7 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 /// Chunks of rows between two stages: one being worked on, one ready. More would only hide a slow stage.
 ///
-/// Memory per bound: two chunks of `batch` rows; before the decoder these are encoded images, behind it also
-/// `side² × 3` bytes per image and model.
+/// A chunk has up to `batch` rows or 64 MiB; what all of them may take together is [`Worker::memory`]'s to say.
 const CHUNKS: usize = 2;
 
 /// What a worker needs.
@@ -37,6 +38,9 @@ pub struct Worker {
     pub settings: Settings,
     pub capfilt: CapFilt,
     pub decode_threads: usize,
+    /// Bytes that this worker may hold of its input; `docs/memory.md` says what is counted. Half of them are for rows in
+    /// flight, and never less than two batches take.
+    pub memory: u64,
 }
 
 /// Works through assignments until they end; every one of them ends in one `Committed` or `Failed` event.
@@ -59,25 +63,29 @@ pub async fn run(
     let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
     let columns = columns(&worker.settings)?;
     let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
+    let batch_rows = worker.capfilt.batch();
+    let pixel_bytes = pixel_bytes(worker.capfilt.image_sides());
     let source = Source {
         bucket: worker.bucket.clone(),
         input: worker.input,
         columns,
         limits: worker.settings.limits.clone(),
-        batch_rows: worker.capfilt.batch(),
+        batch_rows,
+        in_flight: InFlight::new(worker.memory / 2, batch_rows as u64 * pixel_bytes),
+        pixel_bytes,
         worker: worker.name.clone(),
         device: worker.device,
     };
     let write_spec = WriteSpec { bucket: worker.bucket, worker: worker.name, images: worker.settings.output.images };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(worker.decode_threads).build();
-    let pool = pool.expect("the system gives a few threads");
+    let decoders = Decoders::new(worker.decode_threads);
 
     let (fetched, to_decode) = channel(CHUNKS);
     let (decoded, to_device) = crossbeam_channel::bounded(CHUNKS);
     let (judged, to_write) = channel(CHUNKS);
     let fetching = tokio::spawn(fetch(source, assignments, fetched));
     let (decode_spec, decode_events) = (spec.clone(), Arc::clone(&events));
-    let decoding = std::thread::spawn(move || decode(&pool, &decode_spec, to_decode, &decoded, decode_events.as_ref()));
+    let decoding =
+        std::thread::spawn(move || decode(decoders, &decode_spec, to_decode, &decoded, decode_events.as_ref()));
     let device = Device::new(worker.capfilt, spec, judged);
     let write_events = Arc::clone(&events);
     let writing = tokio::spawn(async move { write(&write_spec, to_write, write_events.as_ref()).await });
@@ -92,6 +100,12 @@ pub async fn run(
     Ok(())
 }
 
+/// What is made of an image for the models; both share it when they take the same side.
+fn pixel_bytes((captioner, filter): (usize, usize)) -> u64 {
+    let square = |side: usize| 3 * side as u64 * side as u64;
+    square(captioner) + if filter == captioner { 0 } else { square(filter) }
+}
+
 pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateError> {
     let input = &settings.input;
     Ok(InputColumns {
@@ -102,6 +116,7 @@ pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateErro
         passthrough: input.passthrough.clone(),
         max_words: settings.filter.max_words as usize,
         image_bytes: settings.limits.image_bytes.0,
+        text_bytes: settings.limits.text_bytes.0,
         seed: settings.job.seed,
     })
 }

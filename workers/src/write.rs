@@ -49,7 +49,7 @@ pub(crate) async fn write(
             Flow::Rows(judged) => match open.as_mut() {
                 Some(open) => {
                     let span = open.attempt.span.clone();
-                    append(open, &judged, events).instrument(span).await
+                    append(open, judged, events).instrument(span).await
                 }
                 // The shard's output broke before; its rows have nowhere to go.
                 None => Ok(()),
@@ -89,12 +89,14 @@ fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatype
     }
 }
 
-async fn append(open: &mut Open, judged: &Judged, events: &(dyn Fn(Event) + Send + Sync)) -> Step<()> {
+async fn append(open: &mut Open, judged: Judged, events: &(dyn Fn(Event) + Send + Sync)) -> Step<()> {
+    let Judged { rows, batch, held } = judged;
     let from = Instant::now();
-    open.writer.write(&judged.rows).await.map_err(|error| (None, error.into()))?;
+    open.writer.write(&rows).await.map_err(|error| (None, error.into()))?;
     open.attempt.clock.add(Stage::Write, from);
-    open.rows += judged.rows.ledger.len() as u64;
-    open.batch = judged.batch;
+    open.rows += rows.ledger.len() as u64;
+    open.batch = batch;
+    drop((rows, held));
     let shard = open.attempt.assignment.shard.id.clone();
     events(Event::Progress { shard, rows: open.rows, tally: open.writer.tally().clone() });
     Ok(())

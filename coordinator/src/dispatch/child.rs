@@ -7,6 +7,7 @@
 //!   drop or kill: SIGKILL                 └─────────┘ exit ────▶ supervisor ───▶ Said::Ended, always last
 //! ```
 
+use super::oom::OomWatch;
 use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
 use std::{
     collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio, time::Duration,
@@ -55,7 +56,9 @@ pub enum Death {
     Environment,
     /// It failed: a panic, another exit code, or a signal that its own code raised.
     OfItsOwn,
-    /// Somebody sent it a signal: a scheduler, the out-of-memory killer, a person, or we.
+    /// The kernel ended it for want of memory.
+    OutOfMemory,
+    /// Somebody sent it a signal: a scheduler, a person, or we.
     FromOutside,
 }
 
@@ -149,24 +152,33 @@ async fn supervise(
     worker: usize,
     heard: mpsc::Sender<Heard>,
 ) {
+    let (mut oom, mut was_killed) = (OomWatch::begin(), false);
     let status = tokio::select! {
         status = process.wait() => status,
         // The answer does not matter: a dropped sender asks for the same.
         _ = killed => {
+            was_killed = true;
             let _ = process.start_kill();
             process.wait().await
         }
+        () = oom.watch() => unreachable!("a watch has no end"),
     };
     // All it said comes before its end, so that a commit just before a crash is not taken for a loss.
     let _ = tokio::time::timeout(PIPES_AFTER_DEATH, events).await;
     let words = tokio::time::timeout(PIPES_AFTER_DEATH, words).await;
     let last_words = words.ok().and_then(Result::ok).unwrap_or_default();
     let (death, how) = match status {
+        Ok(status) if !was_killed && status.signal() == Some(SIGKILL) && oom.has_struck() => {
+            (Death::OutOfMemory, format!("{}: the kernel ended it, out of memory", shown(status)))
+        }
         Ok(status) => (death_of(status), shown(status)),
         Err(error) => (Death::FromOutside, format!("its end could not be seen: {error}")),
     };
     let _ = heard.send((worker, Said::Ended(Ended { death, how, last_words }))).await;
 }
+
+/// How the kernel ends a process for want of memory, and how everyone else may.
+const SIGKILL: i32 = 9;
 
 /// Signals a process raises by its own doing, with their names.
 const OWN_SIGNALS: [(i32, &str); 7] =
@@ -187,7 +199,7 @@ fn shown(status: ExitStatus) -> String {
         (None, Some(signal)) => {
             let known = OWN_SIGNALS
                 .iter()
-                .chain(&[(2, "SIGINT"), (9, "SIGKILL"), (15, "SIGTERM")])
+                .chain(&[(2, "SIGINT"), (SIGKILL, "SIGKILL"), (15, "SIGTERM")])
                 .find(|(own, _)| *own == signal);
             known.map_or_else(|| format!("signal {signal}"), |(_, name)| format!("signal {signal} ({name})"))
         }

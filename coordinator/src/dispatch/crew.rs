@@ -89,6 +89,8 @@ struct Run<'a, C, F, O> {
     heard_in: mpsc::Sender<Heard>,
     /// Shards in their back-off, with its end.
     retries: Vec<(Instant, ShardId)>,
+    /// Attempts that failed for the store since the last commit.
+    store_failures: u32,
     /// Shards that were given back when the run ended.
     given_back: usize,
     account: Account,
@@ -116,6 +118,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             observe,
             heard_in,
             retries: Vec::new(),
+            store_failures: 0,
             given_back: 0,
             account,
             attempts: Attempts::default(),
@@ -270,6 +273,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             Event::Committed { shard, rows, tally, superseded, cost, .. }
                 if matches!(effect, Effect::Committed | Effect::Won) =>
             {
+                self.store_failures = 0;
                 self.slots[worker].deaths_in_row = 0;
                 self.slots[worker].batch = Some(cost.batch);
                 match effect {
@@ -343,7 +347,14 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         }
         let name = names::failure(&failure.shard, &failure.attempt);
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
-        self.bucket.create(&name, Bytes::from(bytes)).await?;
+        let recorded = self.bucket.create(&name, Bytes::from(bytes)).await;
+        if effect == Effect::Stop {
+            // Where nothing can be written, not even this, its reason is what the failure says.
+            self.tell(Change::Stopping { failure: failure.clone() });
+            return Err(DispatchError::Systemic(Box::new(failure)));
+        }
+        recorded?;
+        self.count_store_failures(&failure)?;
         match effect {
             Effect::Noted | Effect::Committed | Effect::Won | Effect::Lost => {
                 self.tell(Change::GivenBack { failure });
@@ -364,12 +375,19 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 self.account.report.quarantined.push(failure.clone());
                 self.tell(Change::Quarantined { failure });
             }
-            Effect::Stop => {
-                self.tell(Change::Stopping { failure: failure.clone() });
-                return Err(DispatchError::Systemic(Box::new(failure)));
-            }
+            Effect::Stop => unreachable!("it was dealt with above"),
         }
         Ok(())
+    }
+
+    /// Stops when the store fails and fails: every further shard would be computed for nothing.
+    fn count_store_failures(&mut self, failure: &Failure) -> Result<(), DispatchError> {
+        self.store_failures += u32::from(failure.class == FailureClass::Store);
+        let most = self.policy.store_failures.saturating_mul(self.slots.len() as u32);
+        if failure.class != FailureClass::Store || self.store_failures < most {
+            return Ok(());
+        }
+        Err(DispatchError::StoreFails { failures: self.store_failures, last: failure.message.clone() })
     }
 
     /// What failed would stop others too, if it is not this machine alone; of systemic failures they know already.
@@ -391,7 +409,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
 /// What a child's end means for the shard it worked on.
 fn class_of(up: &Up, death: Death) -> FailureClass {
     match death {
-        _ if up.is_hung => FailureClass::WorkerKilled,
+        _ if up.is_hung => FailureClass::WorkerHung,
+        Death::OutOfMemory => FailureClass::WorkerMemory,
         Death::FromOutside => FailureClass::WorkerKilled,
         // Also an end in order or for its surroundings' sake: with a shard in hand, it is the shard's bad luck.
         Death::Finished | Death::Environment | Death::OfItsOwn => FailureClass::WorkerCrashed,

@@ -12,6 +12,7 @@ pub mod crew;
 pub mod embedded;
 pub mod feed;
 mod observe;
+mod oom;
 mod policy;
 pub mod queue;
 mod slot;
@@ -120,6 +121,11 @@ pub enum DispatchError {
          is there enough memory (see the kernel's log), and does anything else end processes here?{}", shown(.last_words)
     )]
     WorkersKilled { kills: u32, how: String, last_words: Vec<String> },
+    #[error(
+        "{failures} attempts in a row failed for the store, and no shard was committed in between; nothing is lost: look \
+         after the store, and run the same command again (the last: {last})"
+    )]
+    StoreFails { failures: u32, last: String },
     #[error("the job was stopped: {found} (worker {worker} met it first: {why})")]
     Broken {
         #[source]

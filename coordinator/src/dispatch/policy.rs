@@ -18,6 +18,9 @@ pub struct Policy {
     pub failed_starts: u32,
     /// Kills (from outside, or of hung children) without a commit in between, at which the run stops.
     pub kills: u32,
+    /// For each device, attempts that fail for the store without a commit in between, at which the run stops. Each has two
+    /// shards in hand, so that no shard has used up its tries by then.
+    pub store_failures: u32,
 }
 
 impl Default for Policy {
@@ -29,6 +32,7 @@ impl Default for Policy {
             restart: Duration::from_millis(500),
             failed_starts: 3,
             kills: 32,
+            store_failures: 6,
         }
     }
 }

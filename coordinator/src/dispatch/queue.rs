@@ -8,7 +8,7 @@
 //! | in flight   | Failed, or its worker crashed on it    | waiting; quarantined when tries are used up |
 //! | in flight   | Failed for good (the input changed)    | quarantined                                |
 //! | in flight   | Failed, systemic                       | pending, and the caller must stop          |
-//! | in flight   | its worker was killed                  | pending, no try used up                    |
+//! | in flight   | its worker was killed                  | pending, no try used up; what it had in hand is kept in mind |
 //! | in flight   | its worker crashed on another shard    | pending, no try used up                    |
 //! | waiting     | `release`                              | pending                                    |
 //! | any of them | `let_go`, unless it may stay           | gone: it is somebody else's                |
@@ -77,7 +77,7 @@ struct Held {
     role: Role,
     /// Which hand-out it was, from 0.
     order: u64,
-    /// Failed attempts on record when it was handed out; more of them are of a try beside it.
+    /// Failed attempts on record when it was handed out, without kills; more of them are of a try beside it.
     failed_before: usize,
 }
 
@@ -133,7 +133,7 @@ pub struct Blamed {
     pub shard: ShardId,
     pub attempt: AttemptId,
     pub effect: Effect,
-    /// What it had in hand when it died of its own.
+    /// What it had in hand.
     pub crash: Option<Crash>,
 }
 
@@ -220,7 +220,7 @@ impl Queue {
         let has_copy = |shard: &ShardId| self.tries(shard).any(|held| held.role == Role::Copy);
         let in_flight = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
         let may_have = |held: &Held| {
-            let has_tries = held.task.used() + 2 <= self.attempts && held.task.failed.len() == held.failed_before;
+            let has_tries = held.task.used() + 2 <= self.attempts && failures(&held.task) == held.failed_before;
             has_tries && !held.task.is_suspected() && !has_copy(&held.task.shard.id)
         };
         let open = in_flight.filter(|held| may_have(held));
@@ -233,7 +233,7 @@ impl Queue {
         let (assignment, order) = (task.assignment(attempt.clone()), self.handed_out);
         self.handed_out += 1;
         let (is_started, in_hand, rows, tally) = (false, InHand::new(), 0, Tally::default());
-        let failed_before = task.failed.len();
+        let failed_before = failures(&task);
         let held = Held { task, attempt, is_started, in_hand, rows, tally, role, order, failed_before };
         self.in_flight.entry(worker).or_default().push(held);
         assignment
@@ -276,13 +276,13 @@ impl Queue {
         }
     }
 
-    /// Takes in that a worker is gone. A death of its own is blamed on every shard of which it had rows in hand, else on
-    /// the one that was on the device, else on the oldest it held; all others go back unharmed.
+    /// Takes in that a worker is gone. Its death is blamed on every shard of which it had rows in hand, else on the one that
+    /// was on the device, else on the oldest it held; all others go back unharmed.
     pub fn lost(&mut self, worker: usize, class: FailureClass) -> Vec<Blamed> {
-        self.kills_since_commit += u32::from(!class.counts());
+        self.kills_since_commit += u32::from(class.is_kill());
         let held = self.in_flight.remove(&worker).unwrap_or_default();
         let on_device = held.iter().rposition(|held| held.is_started).unwrap_or(0);
-        let has_rows_in_hand = class.counts() && held.iter().any(|held| !held.in_hand.is_empty());
+        let has_rows_in_hand = held.iter().any(|held| !held.in_hand.is_empty());
         let is_blamed = |(at, held): (usize, &Held)| {
             if has_rows_in_hand { !held.in_hand.is_empty() } else { at == on_device }
         };
@@ -294,16 +294,26 @@ impl Queue {
                 continue;
             }
             let (shard, attempt) = (held.task.shard.id.clone(), held.attempt.clone());
-            let crash = class.counts().then(|| held.crash());
-            let effect = if class.counts() {
-                self.fail(worker, held.task, Failed { class, crash: crash.clone() })
-            } else {
-                self.put_back(held);
-                Effect::Noted
-            };
-            blamed.push(Blamed { shard, attempt, effect, crash });
+            let crash = held.crash();
+            if crash.alone && class.counts() {
+                // The row is named, which is as good as a commit: the run gets on.
+                self.kills_since_commit = 0;
+            }
+            let effect = self.blame(worker, held, Failed { class, crash: Some(crash.clone()) });
+            blamed.push(Blamed { shard, attempt, effect, crash: Some(crash) });
         }
         blamed
+    }
+
+    fn blame(&mut self, worker: usize, mut held: Held, failed: Failed) -> Effect {
+        if failed.class.counts() {
+            return self.fail(worker, held.task, failed);
+        }
+        if failed.crash.as_ref().is_some_and(|crash| !crash.rows.is_empty()) {
+            held.task.failed.push(failed);
+        }
+        self.put_back(held);
+        Effect::Noted
     }
 
     /// Ends a shard's back-off.
@@ -447,6 +457,10 @@ impl Queue {
     pub fn waiting(&self) -> BTreeSet<ShardId> {
         self.waiting.keys().cloned().collect()
     }
+}
+
+fn failures(task: &Task) -> usize {
+    task.failed.iter().filter(|failed| failed.class.counts()).count()
 }
 
 impl From<Task> for Pending {

@@ -67,6 +67,8 @@ pub(super) enum ImageCell {
         path: Option<String>,
     },
     Path(String),
+    /// This many bytes, which were left where they are.
+    TooLarge(u64),
     /// A path that is no text, so that nothing can be asked for.
     NoPath,
 }

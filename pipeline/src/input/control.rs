@@ -5,44 +5,65 @@
 
 use crate::text::{Judgeable, judgeable, pre_caption};
 use sha2::{Digest as _, Sha256};
-use std::sync::Arc;
 
 /// The judgeable texts of one row group, cleaned.
+///
+/// Memory: [`MOST_BYTES`] and eight bytes a text. The words of a text that a filter sees take about 200 bytes.
 pub(super) struct ControlTexts {
-    texts: Vec<Arc<str>>,
+    /// All of them, one after the other.
+    texts: String,
+    /// Where each ends.
+    ends: Vec<usize>,
     max_words: usize,
     seed: u64,
 }
+
+/// Bytes of all texts together; what a row group has beyond is the control of no row.
+const MOST_BYTES: usize = 256 << 20;
+
+/// A cleaned text of more bytes has words that are no words.
+const LONGEST: usize = 4 << 10;
 
 /// Rows that are looked at for a text that differs from the row's own, before there is no control.
 const TRIES: usize = 8;
 
 impl ControlTexts {
-    pub(super) fn new<'a>(texts: impl Iterator<Item = &'a str>, max_words: usize, seed: u64) -> Self {
-        let cleaned = texts.map(|text| pre_caption(text, max_words));
-        let texts = cleaned.filter(|text| matches!(judgeable(text), Judgeable::Yes)).map(Arc::from).collect();
-        Self { texts, max_words, seed }
+    pub(super) fn new(max_words: usize, seed: u64) -> Self {
+        Self { texts: String::new(), ends: Vec::new(), max_words, seed }
+    }
+
+    /// Takes in the next row's text.
+    pub(super) fn add(&mut self, text: &str) {
+        let cleaned = pre_caption(text, self.max_words);
+        let fits = cleaned.len() <= LONGEST && self.texts.len() + cleaned.len() <= MOST_BYTES;
+        if fits && matches!(judgeable(&cleaned), Judgeable::Yes) {
+            self.texts.push_str(&cleaned);
+            self.ends.push(self.texts.len());
+        }
     }
 
     /// For rows that are not judged.
     pub(super) fn none() -> Self {
-        Self { texts: Vec::new(), max_words: 0, seed: 0 }
+        Self::new(0, 0)
     }
 
     /// A text that is not the row's own, cleaned; the same for the same seed and row.
     pub(super) fn choose(&self, row: u64, own: Option<&str>) -> Option<String> {
-        let own = own.map(|text| pre_caption(text, self.max_words));
-        if self.texts.is_empty() {
+        let texts = self.ends.len();
+        if texts == 0 {
             return None;
         }
+        let own = own.map(|text| pre_caption(text, self.max_words));
         let digest = Sha256::new().chain_update(b"control").chain_update(self.seed.to_le_bytes());
         let digest = digest.chain_update(row.to_le_bytes()).finalize();
         let start = u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
-        let at = |step: usize| &self.texts[((start % self.texts.len() as u64) as usize + step) % self.texts.len()];
-        (0..TRIES.min(self.texts.len()))
-            .map(at)
-            .find(|text| Some(text.as_ref()) != own.as_deref())
-            .map(|text| text.to_string())
+        let at = |step: usize| self.text(((start % texts as u64) as usize + step) % texts);
+        (0..TRIES.min(texts)).map(at).find(|text| Some(*text) != own.as_deref()).map(str::to_owned)
+    }
+
+    fn text(&self, at: usize) -> &str {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.texts[start..self.ends[at]]
     }
 }
 
@@ -52,13 +73,18 @@ mod tests {
 
     #[test]
     fn a_control_is_another_text_and_always_the_same_one() {
-        let texts = ["A cat.", "a dog", "", "***", "a cat"];
-        let control = ControlTexts::new(texts.into_iter(), 30, 7);
+        let of = |texts: &[&str]| {
+            let mut control = ControlTexts::new(30, 7);
+            texts.iter().for_each(|text| control.add(text));
+            control
+        };
+        let control = of(&["A cat.", "a dog", "", "***", "a cat"]);
         for row in 0..100 {
             let chosen = control.choose(row, Some("a cat"));
             assert_eq!(chosen.as_deref(), Some("a dog"));
             assert_eq!(control.choose(row, None), control.choose(row, None));
         }
-        assert_eq!(ControlTexts::new(["a cat"].into_iter(), 30, 7).choose(0, Some("a cat")), None);
+        assert_eq!(of(&["a cat"]).choose(0, Some("a cat")), None);
+        assert_eq!(of(&[&"x".repeat(LONGEST + 1)]).choose(0, None), None, "a word of 4 kB is no text to judge");
     }
 }

@@ -1,14 +1,20 @@
 //! Images that the input only names: objects in the same bucket.
 
 use super::{ImageInput, Origin, columns::ImageCell};
+use bytes::Bytes;
 use capfilt_bucket::{BucketError, FaultKind, Place, last_cause};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use object_store::ObjectStoreExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Objects fetched at the same time, per shard being read. Memory: this many images of `limits.image_bytes`.
+/// Objects fetched at the same time, per shard being read. Memory: see [`FETCHED_BYTES`].
 const FETCHES_AT_ONCE: usize = 16;
 
-/// Fetches what is only named; what is here already stays as it is.
+/// Bytes of objects that one call fetches, unless the first alone has more: a store says an object's size before its bytes.
+const FETCHED_BYTES: u64 = 64 << 20;
+
+/// Fetches what is only named; what is here already stays as it is. Gives fewer images than cells, and at least one, when
+/// more would be too many bytes.
 ///
 /// # Errors
 /// When the store fails: that is no fault of the row, and may pass.
@@ -17,44 +23,79 @@ pub(super) async fn fetch(
     input: &Place,
     limit_bytes: u64,
 ) -> Result<Vec<ImageInput>, BucketError> {
-    let fetches = cells.into_iter().map(|cell| async move {
-        match cell {
-            ImageCell::Nothing => Ok(ImageInput::Missing),
-            ImageCell::Bytes { bytes, .. } if bytes.is_empty() => Ok(ImageInput::Missing),
-            ImageCell::Bytes { bytes, path } => Ok(ImageInput::Bytes { bytes, origin: Origin::Row { path } }),
-            ImageCell::NoPath => Ok(ImageInput::Unreadable("the path is not UTF-8".to_owned())),
-            ImageCell::Path(path) => fetch_one(path, input, limit_bytes).await,
+    let fetched = &AtomicU64::new(0);
+    let fetches = cells.into_iter().enumerate().map(|(at, cell)| {
+        let fits = move |bytes: u64| at == 0 || fetched.fetch_add(bytes, Ordering::Relaxed) + bytes <= FETCHED_BYTES;
+        async move {
+            match cell {
+                ImageCell::Nothing => Ok(Some(ImageInput::Missing)),
+                ImageCell::TooLarge(bytes) => {
+                    Ok(Some(ImageInput::TooLarge(format!("it has {bytes} bytes; limits.image_bytes is {limit_bytes}"))))
+                }
+                ImageCell::Bytes { bytes, .. } if bytes.is_empty() => Ok(Some(ImageInput::Missing)),
+                ImageCell::Bytes { bytes, path } => Ok(Some(ImageInput::Bytes { bytes, origin: Origin::Row { path } })),
+                ImageCell::NoPath => Ok(Some(ImageInput::Unreadable("the path is not UTF-8".to_owned()))),
+                ImageCell::Path(path) => fetch_one(path, input, limit_bytes, fits).await,
+            }
         }
     });
-    stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_collect().await
+    // From the first that does not fit on, all are asked for again with the next rows.
+    let fetched = stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_take_while(|image| ready(Ok(image.is_some())));
+    fetched.try_filter_map(|image| ready(Ok(image))).try_collect().await
 }
 
-async fn fetch_one(path: String, input: &Place, limit_bytes: u64) -> Result<ImageInput, BucketError> {
+/// The image, or `None` when its bytes do not fit.
+async fn fetch_one(
+    path: String,
+    input: &Place,
+    limit_bytes: u64,
+    fits: impl FnOnce(u64) -> bool,
+) -> Result<Option<ImageInput>, BucketError> {
     let shown = shortened(&path);
     let Some(name) = name_below(&path, &input.url) else {
         let why = format!("{shown} is not below {}; only objects of the input's bucket are read", input.url);
-        return Ok(ImageInput::Unreadable(why));
+        return Ok(Some(ImageInput::Unreadable(why)));
     };
+    if is_special(input, &name).await {
+        return Ok(Some(ImageInput::Unreadable(format!("{shown} is no regular file"))));
+    }
     let object = input.path_of(&name);
     let read = async {
         let found = input.store.get(&object).await?;
-        if found.meta.size > limit_bytes {
-            return Ok(Err(format!("{shown} has {} bytes; limits.image_bytes is {limit_bytes}", found.meta.size)));
+        let size = found.meta.size;
+        if size > limit_bytes {
+            return Ok(Found::TooLarge(size));
         }
-        Ok::<_, object_store::Error>(Ok(found.bytes().await?))
+        Ok::<_, object_store::Error>(if fits(size) { Found::Bytes(found.bytes().await?) } else { Found::DoesNotFit })
     };
-    match read.await {
-        Ok(Ok(bytes)) if bytes.is_empty() => Ok(ImageInput::Missing),
-        Ok(Ok(bytes)) => Ok(ImageInput::Bytes { bytes, origin: Origin::Object { path } }),
-        Ok(Err(too_large)) => Ok(ImageInput::TooLarge(too_large)),
+    Ok(Some(match read.await {
+        Ok(Found::Bytes(bytes)) if bytes.is_empty() => ImageInput::Missing,
+        Ok(Found::Bytes(bytes)) => ImageInput::Bytes { bytes, origin: Origin::Object { path } },
+        Ok(Found::TooLarge(size)) => {
+            ImageInput::TooLarge(format!("{shown} has {size} bytes; limits.image_bytes is {limit_bytes}"))
+        }
+        Ok(Found::DoesNotFit) => return Ok(None),
         Err(error) if is_of_the_row(&error) => {
-            Ok(ImageInput::Unreadable(format!("{shown} cannot be read: {}", shortened(&last_cause(&error)))))
+            ImageInput::Unreadable(format!("{shown} cannot be read: {}", shortened(&last_cause(&error))))
         }
         Err(source) => {
             let object = shortened(&input.url_of(&name));
-            Err(BucketError::Store { what: "read the image", object, source })
+            return Err(BucketError::Store { what: "read the image", object, source });
         }
-    }
+    }))
+}
+
+/// Whether a local name is a FIFO, a device or a socket: opening one may wait for ever, and reading one may have no end.
+async fn is_special(input: &Place, name: &str) -> bool {
+    let Some(file) = input.local_path().map(|folder| folder.join(name)) else { return false };
+    let look = move || std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    tokio::task::spawn_blocking(look).await.unwrap_or(false)
+}
+
+enum Found {
+    Bytes(Bytes),
+    TooLarge(u64),
+    DoesNotFit,
 }
 
 /// Characters of a path, or of a store's error, that a row's detail holds: some rows hold a whole picture in the path.

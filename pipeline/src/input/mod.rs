@@ -9,10 +9,13 @@ mod notes;
 mod ordering;
 mod pairs;
 mod parts;
+mod piece;
 mod reader;
 mod restore;
 mod selection;
+mod sizing;
 mod source;
+mod views;
 
 pub use columns::ColumnError;
 pub use pairs::{CleanedRow, KeptText, PairsReader};
@@ -46,7 +49,7 @@ pub enum ImageInput {
     },
     /// The row names an object that could not be read.
     Unreadable(String),
-    /// The row names an object of more bytes than the limit, which was not read.
+    /// More bytes than the limit, in the row or in an object it names: they are not carried along.
     TooLarge(String),
 }
 

@@ -4,10 +4,11 @@ use super::{
     ColumnError, Sample,
     control::ControlTexts,
     parts::{Part, Reads},
-    source::Source,
+    piece::Piece,
+    source::{CHUNK_BYTES, Source},
 };
 use crate::image::message_of;
-use arrow::{array::RecordBatch, datatypes::Field};
+use arrow::{array::RecordBatch, compute::concat_batches, datatypes::Field, error::ArrowError};
 use capfilt_bucket::{BucketError, PinnedObject, Place};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
 use futures::{FutureExt as _, TryStreamExt as _};
@@ -29,8 +30,10 @@ pub struct InputColumns {
     pub passthrough: Vec<String>,
     /// Words the filter sees of a text; the negative control's too.
     pub max_words: usize,
-    /// Largest object fetched for an image that is only named.
+    /// Bytes of the largest image that is carried along; of a larger one, only its size.
     pub image_bytes: u64,
+    /// Bytes of a text that may be judged. One of some more is carried along too; see `source::TEXT_BYTES`.
+    pub text_bytes: u64,
     /// Seed of the negative control.
     pub seed: u64,
 }
@@ -76,17 +79,22 @@ impl ReadError {
     }
 }
 
-/// Some consecutive rows and, row for row, their pass-through columns.
+/// Some consecutive rows and, row for row, what they take in memory and their pass-through columns.
 #[derive(Debug)]
 pub struct Rows {
     pub samples: Vec<Sample>,
+    pub bytes: Vec<u64>,
     pub passthrough: RecordBatch,
 }
 
-/// Reads one shard. Memory: the compressed columns of one row group, plus one batch of rows.
+/// Reads one shard, up to `batch_rows` rows or 64 MiB at a time.
+///
+/// Memory: the compressed columns of one row group, of each column one decoded page and its dictionary, and the rows that
+/// are given back.
 pub struct ShardReader {
     source: Arc<Source>,
     shard: Shard,
+    batch_rows: usize,
     next_row: u64,
     part: Option<OpenPart>,
     parts_left: VecDeque<(u32, Part)>,
@@ -98,6 +106,8 @@ pub struct ShardReader {
 struct OpenPart {
     stream: ParquetRecordBatchStream<PinnedObject>,
     reads: Reads,
+    /// Decoded, and not yet copied.
+    decoded: Option<Piece>,
 }
 
 impl ShardReader {
@@ -112,7 +122,8 @@ impl ShardReader {
         let (next_row, groups_left) = (shard.first_row, shard.row_groups.clone());
         let (part, parts_left) = (None, VecDeque::new());
         let control = Arc::new(ControlTexts::none());
-        Ok(Self { source, shard: shard.clone(), next_row, part, parts_left, control, groups_left })
+        let batch_rows = batch_rows.max(1);
+        Ok(Self { source, shard: shard.clone(), batch_rows, next_row, part, parts_left, control, groups_left })
     }
 
     /// The pass-through columns, as the pairs table will have them.
@@ -141,13 +152,12 @@ impl ShardReader {
                 }
                 continue;
             };
-            match part.stream.try_next().await {
-                Ok(None) => self.part = None,
-                Err(error) => return Err(source.parquet(error)),
-                Ok(Some(batch)) => {
-                    let (reads, first_row) = (part.reads, self.next_row);
-                    self.next_row += batch.num_rows() as u64;
-                    return source.samples(batch, reads, first_row, &self.control).await.map(Some);
+            let rows = part.read(&source, self.next_row, self.batch_rows, &self.control).await?;
+            match rows {
+                None => self.part = None,
+                Some(rows) => {
+                    self.next_row += rows.samples.len() as u64;
+                    return Ok(Some(rows));
                 }
             }
         }
@@ -164,7 +174,7 @@ impl ShardReader {
             self.parts_left.extend(parts.into_iter().map(|part| (group, part)));
         }
         let Some((group, part)) = self.parts_left.pop_front() else { return Ok(false) };
-        self.part = Some(OpenPart { stream: source.rows_of(group, &part)?, reads: part.reads });
+        self.part = Some(OpenPart { stream: source.rows_of(group, &part)?, reads: part.reads, decoded: None });
         Ok(true)
     }
 
@@ -175,5 +185,67 @@ impl ShardReader {
         } else {
             Err(ReadError::Rows { file: self.shard.file.path.clone(), planned, found })
         }
+    }
+}
+
+impl OpenPart {
+    /// The next rows, as many as fit; `None` at the end.
+    async fn read(
+        &mut self,
+        source: &Source,
+        first_row: u64,
+        most: usize,
+        control: &ControlTexts,
+    ) -> Result<Option<Rows>, ReadError> {
+        let mut gathered = Gathered::default();
+        while gathered.rows() < most {
+            let Some(piece) = self.decoded.as_mut().filter(|piece| piece.rows() > 0) else {
+                let Some(batch) = self.stream.try_next().await.map_err(|error| source.parquet(error))? else { break };
+                self.decoded = Some(source.piece(batch));
+                continue;
+            };
+            let room = piece.within(CHUNK_BYTES.saturating_sub(gathered.bytes())).min(most - gathered.rows());
+            // A row that is alone may have more.
+            let wanted = room.max(usize::from(gathered.rows() == 0));
+            if wanted == 0 {
+                break;
+            }
+            let at = first_row + gathered.rows() as u64;
+            let rows = source.samples(&piece.front(wanted), self.reads, at, control).await?;
+            let read = rows.samples.len();
+            piece.skip(read);
+            gathered.pieces.push(rows);
+            if read < wanted {
+                break;
+            }
+        }
+        gathered.join().map_err(|error| source.parquet(error.into()))
+    }
+}
+
+/// Rows that are given back together.
+#[derive(Default)]
+struct Gathered {
+    pieces: Vec<Rows>,
+}
+
+impl Gathered {
+    fn rows(&self) -> usize {
+        self.pieces.iter().map(|rows| rows.samples.len()).sum()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.pieces.iter().flat_map(|rows| &rows.bytes).sum()
+    }
+
+    fn join(mut self) -> Result<Option<Rows>, ArrowError> {
+        if self.pieces.len() < 2 {
+            return Ok(self.pieces.pop());
+        }
+        let schema = self.pieces[0].passthrough.schema();
+        let passthrough = concat_batches(&schema, self.pieces.iter().map(|rows| &rows.passthrough))?;
+        let (samples, bytes): (Vec<_>, Vec<_>) = self.pieces.into_iter().map(|rows| (rows.samples, rows.bytes)).unzip();
+        let samples = samples.into_iter().flatten().collect();
+        Ok(Some(Rows { samples, bytes: bytes.concat(), passthrough }))
     }
 }

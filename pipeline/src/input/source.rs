@@ -4,14 +4,17 @@ mod prune;
 
 use super::reader::{InputColumns, ReadError, Rows};
 use super::{
-    ColumnError, ImageInput, Sample, TextInput, columns,
+    ColumnError, ImageInput, Origin, Sample, TextInput, columns,
     control::ControlTexts,
     file::{self, File, PagesOf},
     images,
     notes::Notes,
     parts::{Part, Reads},
+    piece::{Carried, Piece},
     restore::restore,
     selection,
+    sizing::rows_at_once,
+    views,
 };
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -34,7 +37,7 @@ use std::{collections::BTreeSet, sync::Arc};
 pub(super) struct Source {
     input: Place,
     object: PinnedObject,
-    /// Row groups, and the columns as they are stored.
+    /// Row groups, and the columns as they are stored, with views for their bytes.
     metadata: ArrowReaderMetadata,
     /// The columns as they are promised.
     schema: SchemaRef,
@@ -46,6 +49,16 @@ pub(super) struct Source {
 
 /// Rows of text read at once for the negative control.
 const TEXT_ROWS: usize = 8192;
+
+/// Bytes of a text that are carried along and written, unless `limits.text_bytes` allows more: what is beyond is no
+/// caption, and a page of one such text has up to 2 GiB.
+const TEXT_BYTES: u64 = 1 << 20;
+
+/// Bytes of the rows that are copied out of Parquet at once, unless one row alone has more.
+pub(super) const CHUNK_BYTES: u64 = 64 << 20;
+
+/// What a row takes besides its values: its records here, in the ledger, and between the stages.
+const ROW_BYTES: u64 = 1 << 10;
 
 impl Source {
     /// Opens the shard's file; only its footer is read.
@@ -60,7 +73,9 @@ impl Source {
         let wanted = columns.wanted();
         let pages = PagesOf { columns: &wanted, groups: shard.row_groups.clone() };
         let opened = file::open(&object, columns.selection.is_some().then_some(pages)).await;
-        let File { schema, metadata } = opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
+        let with_views = |File { schema, metadata }| Ok((schema, views::read_with(&metadata)?));
+        let opened = opened.and_then(with_views);
+        let (schema, metadata) = opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
         let (input, passthrough) = (input.clone(), Vec::new());
         let mut source = Self { input, object, metadata, schema, columns, file, batch_rows, passthrough };
         source.passthrough = source.passthrough_fields()?;
@@ -70,15 +85,25 @@ impl Source {
     /// The texts of a row group that are a control for each other, read ahead of its images: a column of text
     /// is small.
     pub(super) async fn control_texts(&self, group: u32) -> Result<ControlTexts, ReadError> {
-        let mut texts = Vec::new();
-        if self.schema().field_with_name(&self.columns.text).is_ok() {
-            let wanted = BTreeSet::from([self.columns.text.as_str()]);
-            let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS)?;
-            while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
-                texts.extend(self.texts(&batch)?.into_iter().filter_map(TextInput::into_text));
+        let mut control = ControlTexts::new(self.columns.max_words, self.columns.seed);
+        if self.schema().field_with_name(&self.columns.text).is_err() {
+            return Ok(control);
+        }
+        let wanted = BTreeSet::from([self.columns.text.as_str()]);
+        let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS)?;
+        while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
+            for piece in self.piece(batch).cut(CHUNK_BYTES) {
+                self.texts(&piece.batch)?.iter().filter_map(TextInput::as_text).for_each(|text| control.add(text));
             }
         }
-        Ok(ControlTexts::new(texts.iter().map(String::as_str), self.columns.max_words, self.columns.seed))
+        Ok(control)
+    }
+
+    /// Rows as they were decoded, without what is over a limit.
+    pub(super) fn piece(&self, batch: RecordBatch) -> Piece {
+        let InputColumns { image, image_bytes, text, text_bytes, .. } = &self.columns;
+        let text_bytes = TEXT_BYTES.max(text_bytes + 1);
+        Piece::new(batch, &Carried { image, image_bytes: *image_bytes, text, text_bytes })
     }
 
     /// The columns of a part that the job needs.
@@ -90,16 +115,18 @@ impl Source {
         self.stream(group, part, &wanted, self.batch_rows)
     }
 
-    /// A batch of Parquet rows as samples; images that are only named are fetched.
+    /// Parquet rows as samples; images that are only named are fetched. When those are large, the last rows are left for
+    /// the next call.
     pub(super) async fn samples(
         &self,
-        batch: RecordBatch,
+        piece: &Piece,
         reads: Reads,
         first_row: u64,
         control: &ControlTexts,
     ) -> Result<Rows, ReadError> {
+        let batch = &piece.batch;
         let mut notes = Notes::default();
-        let keys = match columns::find(&batch, &self.columns.key) {
+        let keys = match columns::find(batch, &self.columns.key) {
             Some(array) => {
                 let name = &self.columns.key;
                 let keys = columns::names(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
@@ -108,24 +135,27 @@ impl Source {
             }
             None => vec![None; batch.num_rows()],
         };
-        let texts = self.texts(&batch)?;
+        let texts = self.texts(batch)?;
         let rows = batch.num_rows();
         let (selected, images, passthrough) = match reads {
             Reads::Names => (vec![false; rows], vec![ImageInput::Missing; rows], self.nothing_passes(rows)?),
             Reads::Everything => {
-                let selected = self.selected(&batch, &mut notes)?;
-                let images = self.images(&batch, &selected, &mut notes).await?;
-                let passthrough = self.restored(&batch, self.columns.passthrough.iter(), &mut notes)?;
+                let selected = self.selected(batch, &mut notes)?;
+                let images = self.images(piece, &selected, &mut notes).await?;
+                let read = batch.slice(0, images.len());
+                let passthrough = self.restored(&read, self.columns.passthrough.iter(), &mut notes)?;
                 (selected, images, passthrough)
             }
         };
+        let bytes =
+            images.iter().zip(&piece.bytes).map(|(image, row)| ROW_BYTES + row + fetched_bytes(image)).collect();
         let samples = keys.into_iter().zip(images).zip(texts).zip(selected).enumerate();
         let samples = samples.map(|(at, (((key, image), text), selected))| {
             let row = first_row + at as u64;
             let control = control.choose(row, text.as_text());
             Sample { row, key, image, text, selected, control, note: notes.of(at) }
         });
-        Ok(Rows { samples: samples.collect(), passthrough })
+        Ok(Rows { samples: samples.collect(), bytes, passthrough })
     }
 
     fn selected(&self, batch: &RecordBatch, notes: &mut Notes) -> Result<Vec<bool>, ReadError> {
@@ -169,23 +199,20 @@ impl Source {
         Ok(field.data_type())
     }
 
-    async fn images(
-        &self,
-        batch: &RecordBatch,
-        selected: &[bool],
-        notes: &mut Notes,
-    ) -> Result<Vec<ImageInput>, ReadError> {
+    async fn images(&self, piece: &Piece, selected: &[bool], notes: &mut Notes) -> Result<Vec<ImageInput>, ReadError> {
         let name = &self.columns.image;
-        let Some(array) = columns::find(batch, name) else { return Err(self.column(missing(name))) };
+        let Some(array) = columns::find(&piece.batch, name) else { return Err(self.column(missing(name))) };
         let images = columns::images(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
         let mut cells = images.cells;
         // A row of which nothing is known but the path says so in its status.
         let noted = images.lost.into_iter().filter(|(row, _)| cells[*row] != columns::ImageCell::NoPath).collect();
         notes.add(&format!("{name}.path"), &noted);
         // What is not selected is not fetched.
-        for (cell, selected) in cells.iter_mut().zip(selected) {
-            if !selected {
-                *cell = columns::ImageCell::Nothing;
+        for ((cell, selected), too_large) in cells.iter_mut().zip(selected).zip(&piece.too_large) {
+            match too_large {
+                _ if !selected => *cell = columns::ImageCell::Nothing,
+                Some(bytes) => *cell = columns::ImageCell::TooLarge(*bytes),
+                None => {}
             }
         }
         let fetched = images::fetch(cells, &self.input, self.columns.image_bytes).await;
@@ -207,12 +234,14 @@ impl Source {
         batch_rows: usize,
     ) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
         let file = self.object.clone();
-        let all_rows = self.row_group(group)?.num_rows().max(0) as usize;
+        let row_group = self.row_group(group)?;
+        let all_rows = row_group.num_rows().max(0) as usize;
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
         let roots = self.schema().fields().iter().enumerate();
         let roots = roots.filter(|(_, field)| wanted.contains(field.name().as_str())).map(|(index, _)| index);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let builder = builder.with_projection(mask).with_row_groups(vec![group as usize]).with_batch_size(batch_rows);
+        let rows = rows_at_once(row_group, &mask, batch_rows);
+        let builder = builder.with_projection(mask).with_row_groups(vec![group as usize]).with_batch_size(rows);
         let builder = match part.rows.clone() {
             Some(rows) => {
                 builder.with_row_selection(RowSelection::from_consecutive_ranges([rows].into_iter(), all_rows))
@@ -240,6 +269,14 @@ impl Source {
 
     fn column(&self, source: ColumnError) -> ReadError {
         ReadError::Column { file: self.file.clone(), source }
+    }
+}
+
+/// Bytes of an image that the row only names.
+fn fetched_bytes(image: &ImageInput) -> u64 {
+    match image {
+        ImageInput::Bytes { bytes, origin: Origin::Object { .. } } => bytes.len() as u64,
+        _ => 0,
     }
 }
 

@@ -23,8 +23,23 @@ pub struct LedgerError {
     pub source: ParquetError,
 }
 
+/// Rows decoded at once: a row's texts have up to a few megabytes.
+const ROWS_AT_ONCE: usize = 64;
+
 /// The first `limit` rows of a committed ledger, in the input's order.
 pub async fn read_ledger(bucket: &Bucket, output: &Output, limit: usize) -> Result<Vec<LedgerRow>, LedgerError> {
+    let mut rows = Vec::new();
+    each_of_ledger(bucket, output, limit, |row| rows.push(row)).await?;
+    Ok(rows)
+}
+
+/// Gives these rows to `each`, one by one.
+pub async fn each_of_ledger(
+    bucket: &Bucket,
+    output: &Output,
+    limit: usize,
+    mut each: impl FnMut(LedgerRow),
+) -> Result<(), LedgerError> {
     let fail = |source| LedgerError { object: bucket.place.url_of(&output.path), source };
     // Not pinned to a state: no one writes an attempt's object twice.
     let file = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
@@ -33,12 +48,11 @@ pub async fn read_ledger(bucket: &Bucket, output: &Output, limit: usize) -> Resu
         if builder.schema().fields() != schema().fields() {
             return Err(ParquetError::General("its columns are not this version's".to_owned()));
         }
-        let mut batches = builder.with_limit(limit).build()?;
-        let mut rows = Vec::new();
+        let mut batches = builder.with_limit(limit).with_batch_size(ROWS_AT_ONCE).build()?;
         while let Some(batch) = batches.try_next().await? {
-            rows.extend(ledger_rows(&batch).map_err(ParquetError::General)?);
+            ledger_rows(&batch).map_err(ParquetError::General)?.into_iter().for_each(&mut each);
         }
-        Ok(rows)
+        Ok(())
     };
     read.await.map_err(fail)
 }

@@ -8,6 +8,6 @@ mod quarantine_table;
 mod upload;
 mod writer;
 
-pub use ledger_reader::{LedgerError, read_ledger};
+pub use ledger_reader::{LedgerError, each_of_ledger, read_ledger};
 pub use upload::WriteError;
 pub use writer::{JudgedRows, ShardWriter, Written};

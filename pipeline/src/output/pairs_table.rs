@@ -18,8 +18,9 @@ use capfilt_schemas::{
 };
 use std::sync::Arc;
 
-/// Image bytes in one batch: the offsets of a binary array end at 2 GB, and one image has 1 GB at most.
-const BATCH_BYTES: usize = 1 << 30;
+/// Image bytes in one batch, unless one image alone has more (1 GiB at most): the offsets of a binary array end at
+/// 2 GiB, and whoever reads the table holds what was written at once.
+const BATCH_BYTES: usize = 64 << 20;
 
 /// Columns of the pairs table, with what Hugging Face's `datasets` wants to know of them.
 pub(super) fn schema(passthrough: &[Field]) -> SchemaRef {

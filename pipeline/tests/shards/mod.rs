@@ -32,6 +32,7 @@ pub fn columns() -> InputColumns {
         passthrough: Vec::new(),
         max_words: 30,
         image_bytes: 1 << 20,
+        text_bytes: 16 << 10,
         seed: 7,
     }
 }

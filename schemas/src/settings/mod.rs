@@ -10,7 +10,7 @@ pub mod training_data;
 mod values;
 
 pub use parse::{SettingsError, parse};
-pub use values::{Auto, Images, Method, Precision, Preset};
+pub use values::{Auto, Images, Memory, Method, Precision, Preset};
 
 use crate::size::ByteSize;
 use serde::{Deserialize, Serialize};
@@ -177,10 +177,16 @@ pub struct Workers {
     pub model_threads: Auto,
     /// Seconds for which a store that does not answer any more is waited for.
     pub outage_seconds: u64,
+    /// Bytes of the input that all workers of a machine may hold together; at least [`LEAST_MEMORY`] for each.
+    #[serde(skip_serializing_if = "Memory::is_auto")]
+    pub memory: Memory,
 }
 
 /// Outages of ten minutes are waited out, and half as long again.
 pub const OUTAGE_SECONDS: u64 = 900;
+
+/// A worker's least share of [`Workers::memory`], in bytes: with less, two batches of large images do not fit.
+pub const LEAST_MEMORY: u64 = 1 << 30;
 
 impl Default for Workers {
     fn default() -> Self {
@@ -190,6 +196,7 @@ impl Default for Workers {
             decode_threads: Auto::Auto,
             model_threads: Auto::Auto,
             outage_seconds: OUTAGE_SECONDS,
+            memory: Memory::Auto,
         }
     }
 }
@@ -209,6 +216,8 @@ pub struct Limits {
     pub attempts: u32,
     /// Share of a shard's rows that may fail for one reason before the job stops.
     pub failure_budget: f64,
+    /// Seconds that an image may take to be decoded and resized.
+    pub decode_seconds: u32,
 }
 
 impl Default for Limits {
@@ -220,6 +229,7 @@ impl Default for Limits {
             text_bytes: ByteSize(16 << 10),
             attempts: 4,
             failure_budget: 0.05,
+            decode_seconds: 120,
         }
     }
 }

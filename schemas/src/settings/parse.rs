@@ -1,6 +1,6 @@
 //! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
 
-use super::{Limits, Settings};
+use super::{LEAST_MEMORY, Limits, Memory, Settings};
 use crate::pairs;
 use toml::{Table, Value};
 
@@ -122,9 +122,15 @@ impl Settings {
         if captioner.beams == 0 {
             return refuse("captioner.beams", "0".to_owned(), "beam search needs at least one beam");
         }
-        if self.shards.rows == 0 || limits.attempts == 0 {
-            let key = if self.shards.rows == 0 { "shards.rows" } else { "limits.attempts" };
+        if self.shards.rows == 0 || limits.attempts == 0 || limits.decode_seconds == 0 {
+            let keys = [("shards.rows", self.shards.rows == 0), ("limits.attempts", limits.attempts == 0)];
+            let key = keys.iter().find(|(_, is_zero)| *is_zero).map_or("limits.decode_seconds", |(key, _)| key);
             return refuse(key, "0".to_owned(), "it must be at least 1");
+        }
+        if let Memory::Fixed(memory) = self.workers.memory
+            && memory.0 < LEAST_MEMORY
+        {
+            return refuse("workers.memory", memory.to_string(), "a worker needs 1 GiB");
         }
         if self.workers.devices.is_empty() {
             return refuse("workers.devices", "[]".to_owned(), "a job needs a device; \"auto\" takes what is there");

@@ -1,5 +1,6 @@
 //! The closed sets of values settings take.
 
+use crate::size::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
@@ -100,5 +101,44 @@ impl<'de> Deserialize<'de> for Auto {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Memory of a machine that a job's workers may hold: a size, or half of what the machine or its control group has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Memory {
+    #[default]
+    Auto,
+    Fixed(ByteSize),
+}
+
+impl Memory {
+    pub fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
+impl Serialize for Memory {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Fixed(size) => size.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Bytes(u64),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Text(text) if text == "auto" => Ok(Self::Auto),
+            Written::Text(text) => text.parse().map(Self::Fixed).map_err(de::Error::custom),
+            Written::Bytes(bytes) => Ok(Self::Fixed(ByteSize(bytes))),
+        }
     }
 }

@@ -6,7 +6,7 @@ use crate::input::{
     notes::Notes,
     parts::{Page, Part, Reads, parts},
     reader::ReadError,
-    source::TEXT_ROWS,
+    source::{CHUNK_BYTES, TEXT_ROWS},
 };
 use futures::TryStreamExt as _;
 use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};
@@ -29,7 +29,9 @@ impl Source {
         let mut selected = Vec::new();
         let mut stream = self.stream(group, &Part::whole(Reads::Everything), &looked_at, TEXT_ROWS)?;
         while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
-            selected.extend(self.selected(&batch, &mut Notes::default())?);
+            for piece in self.piece(batch).cut(CHUNK_BYTES) {
+                selected.extend(self.selected(&piece.batch, &mut Notes::default())?);
+            }
         }
         Ok(parts(&selected, &self.pages(group, selected.len())))
     }

@@ -1,0 +1,155 @@
+//! Byte columns read as views, which share the bytes of their page: a dictionary of one large value and a million rows
+//! that name it take the value's memory once. Rows are measured and cut as views, and only then copied.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray as _, BinaryViewArray, GenericByteViewArray, RecordBatch, StringViewArray},
+    array::{ByteView, StructArray},
+    datatypes::{BinaryViewType, ByteViewType, DataType, Field, FieldRef, Fields, Schema, StringViewType},
+};
+use parquet::{
+    arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
+    errors::ParquetError,
+};
+use std::sync::Arc;
+
+/// The same file, read with views in place of strings and bytes, at any depth.
+pub(super) fn read_with(metadata: &ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+    let options = ArrowReaderOptions::new().with_schema(Arc::new(viewed(metadata.schema())));
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
+}
+
+fn viewed(schema: &Schema) -> Schema {
+    let fields: Fields = schema.fields().iter().map(viewed_field).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
+fn viewed_field(field: &FieldRef) -> FieldRef {
+    Arc::new(Field::clone(field).with_data_type(viewed_type(field.data_type())))
+}
+
+fn viewed_type(plain: &DataType) -> DataType {
+    match plain {
+        DataType::Utf8 => DataType::Utf8View,
+        DataType::Binary => DataType::BinaryView,
+        DataType::List(item) => DataType::List(viewed_field(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(viewed_field).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(viewed_field(entries), *sorted),
+        other => other.clone(),
+    }
+}
+
+/// Bytes of each row's values once they are copied.
+pub(super) fn row_bytes(batch: &RecordBatch) -> Vec<u64> {
+    let mut bytes = vec![0; batch.num_rows()];
+    batch.columns().iter().for_each(|column| add_bytes(column, &mut bytes));
+    bytes
+}
+
+fn add_bytes(array: &ArrayRef, bytes: &mut [u64]) {
+    let add_each = |bytes: &mut [u64], width: u64| bytes.iter_mut().for_each(|row| *row += width);
+    match array.data_type() {
+        DataType::BinaryView => add_lengths(array.as_binary_view(), bytes),
+        DataType::Utf8View => add_lengths(array.as_string_view(), bytes),
+        DataType::Struct(_) => array.as_struct().columns().iter().for_each(|child| add_bytes(child, bytes)),
+        DataType::List(_) => add_items(array.as_list::<i32>().values(), array.as_list::<i32>().value_offsets(), bytes),
+        DataType::Map(..) => {
+            let entries: ArrayRef = Arc::new(array.as_map().entries().clone());
+            add_items(&entries, array.as_map().value_offsets(), bytes);
+        }
+        DataType::FixedSizeBinary(width) => add_each(bytes, u64::try_from(*width).unwrap_or(0)),
+        other => add_each(bytes, other.primitive_width().unwrap_or(1) as u64),
+    }
+}
+
+fn add_lengths<T: ByteViewType>(array: &GenericByteViewArray<T>, bytes: &mut [u64]) {
+    let lengths = array.lengths().enumerate().filter(|(row, _)| array.is_valid(*row));
+    lengths.for_each(|(row, length)| bytes[row] += u64::from(length));
+}
+
+fn add_items(items: &ArrayRef, offsets: &[i32], bytes: &mut [u64]) {
+    let mut of_items = vec![0; items.len()];
+    add_bytes(items, &mut of_items);
+    for (row, ends) in bytes.iter_mut().zip(offsets.windows(2)) {
+        *row += of_items[ends[0] as usize..ends[1] as usize].iter().sum::<u64>();
+    }
+}
+
+/// An image column without its values of more than `limit` bytes, and the lengths of those, row by row. `None` when no
+/// value is so large: then the column is good as it is.
+pub(super) fn without_large(array: &ArrayRef, limit: u64) -> Option<(ArrayRef, Vec<Option<u64>>)> {
+    match array.data_type() {
+        DataType::BinaryView => {
+            let large = large(array.as_binary_view(), limit)?;
+            Some((emptied(array.as_binary_view(), &large), large))
+        }
+        DataType::Struct(fields) => {
+            let (at, _) = fields.find("bytes")?;
+            let cells = array.as_struct();
+            let (bytes, large) = without_large(cells.column(at), limit)?;
+            let mut columns = cells.columns().to_vec();
+            columns[at] = bytes;
+            let cells = StructArray::try_new(fields.clone(), columns, cells.nulls().cloned()).ok()?;
+            Some((Arc::new(cells), large))
+        }
+        // Text names an object, whose size its store tells.
+        _ => None,
+    }
+}
+
+fn large<T: ByteViewType>(array: &GenericByteViewArray<T>, limit: u64) -> Option<Vec<Option<u64>>> {
+    let over = |(row, length): (usize, u32)| (array.is_valid(row) && u64::from(length) > limit).then(|| length.into());
+    let large: Vec<Option<u64>> = array.lengths().enumerate().map(over).collect();
+    large.iter().any(Option::is_some).then_some(large)
+}
+
+/// Empty values and not nulls: the column may be one that has no nulls.
+fn emptied(array: &BinaryViewArray, large: &[Option<u64>]) -> ArrayRef {
+    let views = array.views().iter().zip(large).map(|(view, large)| if large.is_some() { 0 } else { *view });
+    let buffers = array.data_buffers().to_vec();
+    Arc::new(BinaryViewArray::new(views.collect(), buffers, array.nulls().cloned()))
+}
+
+/// A text column whose longest values are cut after `most` bytes or a few more, at the end of a character. `None` when
+/// nothing is so long.
+pub(super) fn shortened(array: &ArrayRef, most: u64) -> Option<ArrayRef> {
+    match array.data_type() {
+        DataType::Utf8View => {
+            let array = array.as_string_view();
+            let views = shorter_views::<StringViewType>(array, most)?;
+            let buffers = array.data_buffers().to_vec();
+            StringViewArray::try_new(views.into(), buffers, array.nulls().cloned())
+                .ok()
+                .map(|array| Arc::new(array) as _)
+        }
+        DataType::BinaryView => {
+            let array = array.as_binary_view();
+            let views = shorter_views::<BinaryViewType>(array, most)?;
+            let buffers = array.data_buffers().to_vec();
+            BinaryViewArray::try_new(views.into(), buffers, array.nulls().cloned())
+                .ok()
+                .map(|array| Arc::new(array) as _)
+        }
+        _ => None,
+    }
+}
+
+fn shorter_views<T: ByteViewType>(array: &GenericByteViewArray<T>, most: u64) -> Option<Vec<u128>> {
+    let large = large(array, most)?;
+    let cut = |(row, large): (usize, Option<u64>)| {
+        let view = array.views()[row];
+        if large.is_none() {
+            return view;
+        }
+        let value: &[u8] = array.value(row).as_ref();
+        let is_inside = |at: &usize| value.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        // Bytes that are no text have no end of a character near; three more are as good as any.
+        let end = (most as usize..most as usize + 4).find(|at| !is_inside(at)).unwrap_or(most as usize);
+        let mut view = ByteView::from(view);
+        view.length = end as u32;
+        view.as_u128()
+    };
+    Some(large.into_iter().enumerate().map(cut).collect())
+}
+
+#[cfg(test)]
+mod tests;

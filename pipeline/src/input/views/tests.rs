@@ -1,0 +1,46 @@
+use super::*;
+use arrow::array::ListArray;
+use arrow::datatypes::Int32Type;
+
+fn strings() -> ArrayRef {
+    Arc::new(StringViewArray::from(vec![Some("ab"), None, Some("a text of more than twelve bytes")]))
+}
+
+#[test]
+fn strings_and_bytes_are_views_at_any_depth() {
+    let path = Field::new("path", DataType::Utf8, true);
+    let list = DataType::List(Arc::new(Field::new("item", DataType::Binary, false)));
+    let cell = DataType::Struct(vec![path.clone(), Field::new("list", list, true)].into());
+    let viewed =
+        viewed(&Schema::new(vec![path, Field::new("cell", cell, true), Field::new("n", DataType::Int64, true)]));
+    let types: Vec<String> = viewed.fields().iter().map(|field| field.data_type().to_string()).collect();
+    assert_eq!((types[0].as_str(), types[2].as_str()), ("Utf8View", "Int64"));
+    assert!(types[1].contains("Utf8View") && types[1].contains("BinaryView"), "{}", types[1]);
+}
+
+#[test]
+fn a_row_is_measured_by_what_its_values_take_when_they_are_copied() {
+    let lists: ArrayRef =
+        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), Some(2)]), None, Some(vec![])]));
+    let batch = RecordBatch::try_from_iter([("text", strings()), ("list", lists)]).unwrap();
+    assert_eq!(row_bytes(&batch), [2 + 8, 0, 32]);
+    assert_eq!(row_bytes(&batch.slice(2, 1)), [32], "a slice tells of its own rows");
+}
+
+#[test]
+fn an_image_over_the_limit_leaves_its_length_and_not_its_bytes() {
+    let bytes: ArrayRef = Arc::new(BinaryViewArray::from(vec![b"small".as_slice(), &[7; 100], &[8; 20]]));
+    let (left, large) = without_large(&bytes, 20).unwrap();
+    assert_eq!(large, [None, Some(100), None]);
+    assert_eq!(left.as_binary_view().iter().map(|value| value.unwrap().len()).collect::<Vec<_>>(), [5, 0, 20]);
+    assert!(without_large(&bytes, 100).is_none());
+}
+
+#[test]
+fn a_long_text_is_cut_at_the_end_of_a_character_and_never_below_the_limit() {
+    let texts: ArrayRef = Arc::new(StringViewArray::from(vec!["aaaaaaaaaaaaaé and on", "short"]));
+    let cut = shortened(&texts, 14).unwrap();
+    assert_eq!(cut.as_string_view().value(0), "aaaaaaaaaaaaaé");
+    assert_eq!(cut.as_string_view().value(1), "short");
+    assert!(shortened(&texts, 100).is_none());
+}
