@@ -202,7 +202,7 @@ async fn a_child_that_hangs_is_killed_and_its_shard_goes_on_elsewhere() {
 }
 
 /// Says that rows 0 to 10 are in hand, and leaves what was assigned in a file of the attempt's.
-const IN_HAND: &str = r#"echo "$line" > "$FOLDER/assigned.$attempt"
+const IN_HAND: &str = r#"printf '%s' "$line" > "$FOLDER/assigned.$attempt"
   echo "{\"event\":\"handling\",\"shard\":\"$id\",\"stage\":\"decode\",\"rows\":{\"start\":0,\"end\":10}}""#;
 
 /// The rows that each attempt was to try alone, by what is in its assignment.
@@ -238,7 +238,9 @@ async fn a_store_that_fails_again_and_again_stops_the_run_with_its_reason_and_no
     let error = job.run(1, &script("", &fails("store"))).await.unwrap_err();
     let DispatchError::StoreFails { failures: 6, last } = error else { panic!("{error}") };
     assert_eq!(last, "m");
-    assert_eq!(job.failures().await, [FailureClass::Store; 6]);
+    // The child may have failed once more before it was told to end.
+    let failures = job.failures().await;
+    assert!(failures.len() >= 6 && failures.iter().all(|class| *class == FailureClass::Store), "{failures:?}");
     let standing = standing(&job.world.bucket()).await.unwrap();
     assert_eq!(Work::remaining(&job.plan, &standing, 4).tasks.len(), 6);
 }

@@ -200,6 +200,8 @@ impl OpenPart {
         let mut gathered = Gathered::default();
         while gathered.rows() < most {
             let Some(piece) = self.decoded.as_mut().filter(|piece| piece.rows() > 0) else {
+                // Its pages are let go before the next ones are decoded.
+                self.decoded = None;
                 let Some(batch) = self.stream.try_next().await.map_err(|error| source.parquet(error))? else { break };
                 self.decoded = Some(source.piece(batch));
                 continue;
