@@ -3,6 +3,7 @@
 
 usage: python.py            scripts/test-requirements.txt, linked as .venv: all tests need it
        python.py deploy     scripts/deploy-requirements.txt, linked as .deploy: the tests of configs/deploy
+       python.py readers    scripts/readers-requirements.txt, linked as .readers: the tests of exports; 4 GB
 
 The environment stands in the per-user cache, one folder per requirements and Python version, so clones share it.
 A lock lets one clone build at a time; the marker `.complete` is written last, so a killed build is begun anew.
@@ -14,7 +15,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENVIRONMENTS = {
     "tests": ("python", ROOT / "scripts/test-requirements.txt", ROOT / ".venv"),
     "deploy": ("deploy", ROOT / "scripts/deploy-requirements.txt", ROOT / ".deploy"),
+    "readers": ("readers", ROOT / "scripts/readers-requirements.txt", ROOT / ".readers"),
 }
+# Environments whose requirements name every package: what these ask for beside it is not installed.
+COMPLETE = {"readers"}
 # The pinned numpy has no wheel for an older one.
 NEEDED = (3, 11)
 PROBE = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"
@@ -46,13 +50,14 @@ def interpreter():
     fail(f"the tests need Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]} and there is no newer one on the PATH. Install python3.{NEEDED[1]} with its venv module.")
 
 
-def build(python, requirements, target):
+def build(name, python, requirements, target):
     started = time.monotonic()
     shutil.rmtree(target, ignore_errors=True)
     print(f"python: installing {requirements.name} into {target}", flush=True)
     if subprocess.run([python, "-m", "venv", str(target)]).returncode != 0:
         fail(f"{python} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv.")
     command = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r", str(requirements)]
+    command += ["--no-deps"] if name in COMPLETE else []
     if subprocess.run(command).returncode != 0:
         fail(f"pip could not install {requirements}. Is the package index reachable?")
     (target / ".complete").write_text("")
@@ -71,7 +76,7 @@ def provide(name, requirements):
         if (target / ".complete").exists():
             print(f"python: {target} is ready")
         else:
-            build(python, requirements, target)
+            build(name, python, requirements, target)
     return target
 
 
@@ -84,7 +89,7 @@ def link(target, place):
     fresh.rename(place)
 
 
-if len(sys.argv) > 2 or sys.argv[1:2] not in ([], ["deploy"]):
+if len(sys.argv) > 2 or sys.argv[1:2] not in ([], ["deploy"], ["readers"]):
     sys.exit(__doc__)
 folder, requirements, place = ENVIRONMENTS[(sys.argv[1:] or ["tests"])[0]]
 link(provide(folder, requirements), place)

@@ -4,8 +4,11 @@ use crate::{
     exit::{Blame as _, Failure},
     release,
 };
-use capfilt_bucket::Bucket;
-use capfilt_coordinator::cleaned::{Cleaned, CleanedError, cleaned};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::cleaned::{Cleaned, CleanedError, PairsTable, cleaned};
+use capfilt_pipeline::cleaned::{Referenced, ShardTables};
+use capfilt_schemas::settings::{Images, Settings};
+use std::sync::Arc;
 
 /// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else the user's to
 /// mend.
@@ -16,4 +19,19 @@ pub async fn open(url: &str) -> Result<Cleaned, Failure> {
         Err(error @ CleanedError::Bucket(_)) => Err(error).environment(),
         opened => opened.usage(),
     }
+}
+
+/// Where the images of a job are, if they are not in its tables.
+pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failure> {
+    if settings.output.images == Images::Embed {
+        return Ok(None);
+    }
+    let input = Place::open(&settings.input.url).usage()?;
+    let (column, image_bytes) = (settings.input.image.clone(), settings.limits.image_bytes.0);
+    Ok(Some(Arc::new(Referenced { input, column, image_bytes })))
+}
+
+/// The tables of one shard.
+pub fn tables(of: &PairsTable) -> ShardTables {
+    ShardTables { shard: of.shard.clone(), pairs: of.object.clone(), ledger: of.ledger.clone() }
 }

@@ -17,30 +17,65 @@ use capfilt_schemas::{
 };
 use capfilt_train::data::{Choice, Content, Dataset, JobTable, MAX_WORDS, Source};
 
-/// Reads the footers of all sources.
-pub async fn open(training: &Training) -> Result<Dataset, Failure> {
+/// What the user calls the settings of a source. A plan names those of a job's input, as `input.image`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// `[[data]]` of a training run.
+    Data,
+    /// `[[human]]` and `[web]` of a loop.
+    Human,
+    Web,
+    /// Options of the command line.
+    Options,
+}
+
+impl Named {
+    /// What a plan says, in the user's names.
+    fn rename(self, text: &str) -> String {
+        const KEYS: [&str; 6] = ["url", "key", "image", "text", "where", "passthrough"];
+        let prefix = match self {
+            Self::Data => "data.",
+            Self::Human => "human.",
+            Self::Web => "web.",
+            Self::Options => "--",
+        };
+        let rename = |text: String, key: &str| match (self, key) {
+            (Self::Options, "url") => text.replace("input.url", "the URL"),
+            _ => text.replace(&format!("input.{key}"), &format!("{prefix}{key}")),
+        };
+        KEYS.into_iter().fold(text.to_owned(), rename)
+    }
+}
+
+/// Reads the footers of all sources; `named` says what the source with a number is called.
+pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result<Dataset, Failure> {
     let mut sources = Vec::with_capacity(training.data.len());
-    for source in &training.data {
-        sources.push(open_source(source, training).await?);
+    for (i, source) in training.data.iter().enumerate() {
+        sources.push(open_source(source, training, named(i)).await?);
     }
     Dataset::new(sources, training).usage()
 }
 
-async fn open_source(source: &DataSource, training: &Training) -> Result<Source, Failure> {
-    let content = if source.job.is_empty() { rows(source, training).await? } else { job(source).await? };
+async fn open_source(source: &DataSource, training: &Training, named: Named) -> Result<Source, Failure> {
+    let content = if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
     let url = if source.job.is_empty() { &source.url } else { &source.job };
     Ok(Source { place: Place::open(url).usage()?, weight: source.weight, content })
 }
 
-async fn rows(source: &DataSource, training: &Training) -> Result<Content, Failure> {
-    Ok(Content::Rows { shards: plan(source, &training.run.folder).await?, columns: columns(source)? })
+async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<Content, Failure> {
+    Ok(Content::Rows { shards: plan(source, &training.run.folder, named).await?, columns: columns(source)? })
 }
 
 /// The row groups of a source's files, each a shard; files that cannot be used are told. `own` is where we write.
-pub async fn plan(source: &DataSource, own: &str) -> Result<Vec<Shard>, Failure> {
+pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
     let place = Place::open(&source.url).usage()?;
-    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, own)).await)?;
-    plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
+    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
+    let plan = plan.map_err(|Failure { exit, error }| {
+        let (said, renamed) = (error.to_string(), named.rename(&error.to_string()));
+        Failure { exit, error: if said == renamed { error } else { anyhow::Error::msg(renamed) } }
+    })?;
+    let shown = |reason: &str| named.rename(reason);
+    plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, shown(&file.reason))));
     Ok(plan.shards)
 }
 
@@ -76,9 +111,11 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
         manifest.tally.pairs,
         if quarantined > 0 { format!("; {quarantined} shards are quarantined and not in it") } else { String::new() },
     ));
-    let table = |table: PairsTable| JobTable { object: table.object, web: table.web, synthetic: table.synthetic };
+    let table =
+        |table: PairsTable| JobTable { tables: cleaned::tables(&table), web: table.web, synthetic: table.synthetic };
+    let referenced = cleaned::referenced(&cleaned.settings)?;
     let choice = Choice { texts: source.texts, synthetic_share: source.synthetic_share };
-    Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice })
+    Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice, referenced })
 }
 
 /// A source as the input of a job that is never run: it is planned alike, every row group a shard.

@@ -1,142 +1,138 @@
 //! D' as other trainers get it, and as our own training reads it from a finished job.
 
-use crate::support::{Job, capfilt, expect, python, small::first_rows, stderr, stdout};
-use rand::RngExt as _;
-use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::LazyLock,
-    time::Duration,
+use crate::support::{
+    capfilt, expect,
+    exports::{count, export, files, record, samples, six_formats, sources},
+    python, stderr, stdout,
+    tables::json_of,
 };
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, fs, process::Command};
 
 const FORMATS: [&str; 3] = ["parquet", "webdataset", "json"];
-
-/// A finished job over 240 rows, and 300 pairs that people wrote.
-struct Sources {
-    job: Job,
-    human: PathBuf,
-}
-
-fn sources() -> &'static Sources {
-    static SOURCES: LazyLock<Sources> = LazyLock::new(|| {
-        let folder = tempfile::tempdir().unwrap().keep();
-        let web = folder.join("web");
-        fs::create_dir(&web).unwrap();
-        first_rows("web-00000.parquet", 240, 60, &web.join("web.parquet"));
-        let job = Job::over(web.to_str().unwrap()).set(&["shards.rows=60"]);
-        job.run();
-        let human = folder.join("human");
-        let made = ["--kind", "human", "--scenes", "150", "--captions-per-scene", "2", "--side", "48"];
-        expect(capfilt().args(["demo", "--make-data"]).arg(&human).args(made), 0);
-        Sources { job, human }
-    });
-    &SOURCES
-}
-
-fn export(format: &str, to: &Path) -> Command {
-    let sources = sources();
-    let mut command = capfilt();
-    command
-        .args(["export", "--job", &sources.job.url, "--format", format, "--file-mib", "1", "--json", "--to"])
-        .arg(to);
-    command.arg("--human").arg(&sources.human);
-    command
-}
-
-fn record(command: &mut Command) -> Value {
-    serde_json::from_str(&stdout(&expect(command, 0))).unwrap()
-}
-
-/// All files below a folder with their bytes. A killed writer may leave a file it had not named yet: `name#1`.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut all = BTreeMap::new();
-    for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
-        if entry.is_dir() {
-            all.extend(files(&entry));
-        } else if !entry.to_str().unwrap().contains('#') {
-            all.insert(entry.clone(), fs::read(&entry).unwrap());
-        }
-    }
-    all
-}
 
 #[test]
 fn every_format_holds_each_pair_of_all_sources_once_as_other_programs_read_it() {
     let folder = tempfile::tempdir().unwrap();
     for format in FORMATS {
-        let to = folder.path().join(format);
-        let record = record(&mut export(format, &to));
-        let counts = &record["counts"];
-        let mut reader = python("tests/export.py");
-        reader.arg(format).arg(&to).arg(&sources().human).arg(&sources().job.objects);
-        let found: Value = serde_json::from_str(&stdout(&expect(&mut reader, 0))).unwrap();
-        assert_eq!((&found["missing"], &found["strange"]), (&json!(0), &json!(0)), "{format}: {found}");
-        assert_eq!(found["read"], counts["read"], "{format}: {record}");
-        for source in ["human", "web", "synthetic"] {
-            assert_eq!(found["by_source"][source], counts[source], "{format}");
-            assert!(counts[source].as_u64().unwrap() > 0, "{format}: {record}");
+        for order in ["7", "off"] {
+            let to = folder.path().join(format!("{format}-{order}"));
+            let record = record(export(sources(), format, &to).args(["--file-mib", "1", "--shuffle", order]));
+            let mut reader = python("tests/export.py");
+            reader.args(["compare", format]).arg(&to).arg(&sources().human).arg(&sources().job.objects);
+            let found = json_of(&mut reader);
+            assert_eq!((&found["missing"], &found["strange"]), (&json!(0), &json!(0)), "{format} {order}: {found}");
+            assert_eq!(found["read"], record["counts"]["read"], "{format}: {record}");
+            for source in ["human", "web", "synthetic"] {
+                assert_eq!(found["by_source"][source], record["counts"][source], "{format}");
+                assert!(count(&record, source) > 0, "{format}: {record}");
+            }
+            let all = ["human", "web", "synthetic", "duplicates", "unusable", "bad_images", "below_min_itm"];
+            assert_eq!(all.map(|name| count(&record, name)).iter().sum::<u64>(), count(&record, "read"), "{record}");
+            // Paraphrases of one picture are sometimes the same.
+            assert!(count(&record, "duplicates") > 0, "{record}");
         }
-        let number = |name: &str| counts[name].as_u64().unwrap();
-        let all = ["human", "web", "synthetic", "duplicates", "unusable"].map(number).iter().sum::<u64>();
-        assert_eq!(all, number("read"), "{record}");
-        // Paraphrases of one picture are sometimes the same.
-        assert!(number("duplicates") > 0, "{record}");
     }
 }
 
 #[test]
 fn the_same_pairs_from_two_sources_are_written_once_and_the_first_source_keeps_them() {
     let folder = tempfile::tempdir().unwrap();
-    let once = record(&mut export("parquet", &folder.path().join("once")));
-    let twice = record(export("parquet", &folder.path().join("twice")).arg("--human").arg(&sources().human));
+    let copy = folder.path().join("copy");
+    expect(Command::new("cp").arg("-r").arg(&sources().human).arg(&copy), 0);
+    let once = record(&mut export(sources(), "parquet", &folder.path().join("once")));
+    let twice = record(export(sources(), "parquet", &folder.path().join("twice")).arg("--human").arg(&copy));
     for source in ["human", "web", "synthetic"] {
         assert_eq!(once["counts"][source], twice["counts"][source]);
     }
     assert_eq!(once["files"], twice["files"]);
-    let read = |record: &Value| record["counts"]["read"].as_u64().unwrap();
-    assert_eq!(read(&twice), read(&once) + 300);
+    assert_eq!(count(&twice, "read"), count(&once, "read") + 300);
 }
 
 #[test]
-fn a_killed_export_is_begun_again_and_makes_the_same_bytes() {
+fn a_job_its_path_with_a_slash_and_its_absolute_path_are_one_source() {
     let folder = tempfile::tempdir().unwrap();
-    let (whole, killed) = (folder.path().join("export-a"), folder.path().join("export-b"));
-    let bytes = |folder: &Path| files(folder).into_values().collect::<Vec<_>>();
-    record(&mut export("json", &whole));
-    let mut kills = 0;
-    for _ in 0..8 {
-        let _ = fs::remove_file(killed.join("export.json"));
-        let mut child = export("json", &killed).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(rand::rng().random_range(20..400)));
-        if child.try_wait().unwrap().is_none() {
-            child.kill().unwrap();
-        }
-        child.wait().unwrap();
-        // Its last act may have been done when it was killed.
-        kills += u32::from(!killed.join("export.json").exists());
+    let (to, job) = (folder.path().join("export"), &sources().job.objects);
+    let beside = job.parent().unwrap();
+    let export = |jobs: &[String]| {
+        let mut command = capfilt();
+        command.current_dir(beside).args(["export", "--format", "json", "--json", "--to"]).arg(&to);
+        jobs.iter().for_each(|job| {
+            command.args(["--job", job]);
+        });
+        expect(&mut command, 0)
+    };
+    let absolute = job.display().to_string();
+    let all: Value = serde_json::from_str(&stdout(&export(&["job".into(), "job/".into(), absolute.clone()]))).unwrap();
+    assert_eq!(all["sources"].as_array().unwrap().len(), 1, "{all}");
+    for name in ["job", "job/", "./job", &absolute, &format!("file://{absolute}")] {
+        let said = stderr(&export(&[name.to_owned()]));
+        assert!(said.contains("nothing to do"), "{name}: {said}");
     }
-    assert!(kills > 0, "every export was over before it could be killed");
-    let _ = fs::remove_file(killed.join("export.json"));
-    record(&mut export("json", &killed));
-    assert!(bytes(&whole) == bytes(&killed), "the files differ after {kills} kills");
 }
 
 #[test]
-fn a_finished_export_is_left_alone_and_another_is_not_written_over_it() {
+fn texts_are_written_as_they_came_and_cleaned_only_when_that_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = |name: &str, options: &[&str]| -> BTreeSet<String> {
+        let to = folder.path().join(name);
+        let made = record(export(six_formats(), "webdataset", &to).args(options));
+        assert_eq!(made["options"]["clean_text"], json!(!options.is_empty()));
+        samples(&to).iter().map(|sample| sample["text"].as_str().unwrap().to_owned()).collect()
+    };
+    let (as_is, cleaned) = (texts("as-is", &[]), texts("cleaned", &["--clean-text"]));
+    assert!(as_is.contains("Picture 3, said first: it's a Square!") && as_is.contains("A red square, number 3."));
+    assert!(cleaned.contains("picture 3, said first it's a square") && cleaned.contains("a red square, number 3"));
+    assert!(cleaned.iter().all(|text| text.to_lowercase() == *text));
+}
+
+#[test]
+fn every_sidecar_has_the_same_fields_of_the_same_types_and_no_nulls() {
+    let folder = tempfile::tempdir().unwrap();
+    record(export(six_formats(), "webdataset", folder.path()).args(["--passthrough", "note"]));
+    let samples = samples(folder.path());
+    let first = &samples[0]["kinds"];
+    for name in "key url caption captions source itm cosine width height licence likes share seen note".split(' ') {
+        assert!(first.get(name).is_some(), "{name}: {first}");
+    }
+    for sample in &samples {
+        assert_eq!(&sample["kinds"], first, "{sample}");
+        let record = &sample["record"];
+        let (captions, is_human) = (record["captions"].as_array().unwrap(), record["source"] == "human");
+        let own = captions.iter().find(|caption| caption["text"] == record["caption"]).unwrap();
+        assert_eq!((&own["itm"], &own["cosine"]), (&record["itm"], &record["cosine"]));
+        assert_eq!(record["itm"] == -1.0, is_human, "{record}");
+        assert_eq!(record["cosine"] == -2.0, is_human, "{record}");
+        assert_eq!(record["url"] == "", is_human, "{record}");
+        assert!(captions.len() == if is_human { 1 } else { 2 }, "{record}");
+    }
+}
+
+#[test]
+fn the_data_folder_is_read_whole_by_pyarrow_polars_and_datasets() {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("export");
-    record(&mut export("webdataset", &to));
-    let before = files(&to);
-    let again = expect(&mut export("webdataset", &to), 0);
-    assert!(stderr(&again).contains("nothing to do"), "{}", stderr(&again));
-    for command in [&mut export("parquet", &to), export("webdataset", &to).args(["--texts", "web"])] {
-        let refused = expect(command, 2);
-        assert!(stderr(&refused).contains("holds another export"), "{}", stderr(&refused));
+    let made = record(export(six_formats(), "parquet", &to).args(["--passthrough", "note"]));
+    let found = json_of(python("tests/export.py").arg("folder").arg(&to));
+    for reader in ["pyarrow", "polars", "datasets", "images"] {
+        assert_eq!(found[reader].as_u64(), Some(count(&made, "samples")), "{reader}: {found}");
     }
-    assert!(files(&to) == before);
+    for column in ["url", "licence", "likes", "share", "note", "cosine", "captions"] {
+        assert!(found["columns"].as_array().unwrap().contains(&json!(column)), "{column}: {found}");
+    }
+}
+
+#[test]
+fn blip_s_lists_are_read_from_any_folder_with_an_image_root() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("data");
+    let made = record(export(six_formats(), "json", folder.path()).arg("--image-root").arg(&root));
+    let found = json_of(python("tests/export.py").arg("lists").arg(folder.path()));
+    assert_eq!(found, json!({"entries": count(&made, "samples"), "opened": count(&made, "samples")}));
+    let images = files(&root.join("images")).len() as u64;
+    assert_eq!((count(&made, "images"), images), (105, 105));
+    let refused = expect(export(six_formats(), "parquet", &folder.path().join("x")).args(["--image-root", "/x"]), 2);
+    assert!(stderr(&refused).contains("--format json"), "{}", stderr(&refused));
 }
 
 #[test]
@@ -151,42 +147,4 @@ fn a_job_that_is_not_finished_is_no_data_set() {
     let unfinished = expect(capfilt().args(["export", "--format", "json", "--job"]).arg(&job).arg("--to").arg(&to), 2);
     assert!(stderr(&unfinished).contains("has no manifest"), "{}", stderr(&unfinished));
     assert!(!to.exists());
-}
-
-/// Texts that a job kept, by source, and images with at least one.
-fn kept() -> [u64; 3] {
-    let manifest = fs::read(sources().job.objects.join("manifests/0.json")).unwrap();
-    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    ["web_kept", "synthetic_kept", "pairs"].map(|name| manifest["tally"][name].as_u64().unwrap())
-}
-
-#[test]
-fn training_takes_of_a_job_what_its_rule_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = folder.path().join("train.toml");
-    let [web, synthetic, images] = kept();
-    assert!(web > 0 && synthetic > 0 && images < web + synthetic, "{web} {synthetic} {images}");
-    let mut versions = Vec::new();
-    for (rule, pairs) in
-        [("both", web + synthetic), ("web", web), ("synthetic", synthetic), ("random", images), ("score", images)]
-    {
-        let run = folder.path().join(rule);
-        let text = format!(
-            "[run]\nfolder = {run:?}\ndevice = \"cpu\"\nbatch = 16\nmax_steps = 2\n[model]\nfrom = {:?}\nimage_size = 0\n\
-             [[data]]\njob = {:?}\ntexts = \"{rule}\"\n",
-            crate::support::repo().join("tests/data/models/captioner"),
-            sources().job.url
-        );
-        fs::write(&settings, text).unwrap();
-        let trained = expect(capfilt().args(["train", "captioner", "-c"]).arg(&settings), 0);
-        let said = stderr(&trained);
-        assert!(said.contains(&format!("{pairs} pairs an epoch")), "{rule}: {said}");
-        let lineage = expect(capfilt().args(["lineage", "--json"]).arg(run.join("model")), 0);
-        let lineage: Value = serde_json::from_str(&stdout(&lineage)).unwrap();
-        assert_eq!(lineage["data"]["pairs"], pairs, "{lineage}");
-        versions.push(lineage["data"]["version"].as_str().unwrap().to_owned());
-    }
-    versions.sort();
-    versions.dedup();
-    assert_eq!(versions.len(), 5, "another rule is another data set");
 }

@@ -15,7 +15,7 @@ use capfilt_schemas::{
     manifest::Manifest,
     names::{self, Table},
     plan::{Shard, ShardId},
-    settings::Images,
+    settings::Settings,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::{collections::HashMap, pin::pin};
@@ -24,6 +24,8 @@ use std::{collections::HashMap, pin::pin};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cleaned {
     pub manifest: Manifest,
+    /// The job's: with images by reference they say where the images are.
+    pub settings: Settings,
     /// In plan order; shards that kept nothing have none.
     pub tables: Vec<PairsTable>,
 }
@@ -31,8 +33,10 @@ pub struct Cleaned {
 /// The pairs of one shard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairsTable {
-    pub shard: ShardId,
+    pub shard: Shard,
     pub object: Output,
+    /// The shard's ledger, which has the cosines and the images' digests.
+    pub ledger: Output,
     /// Images with at least one kept text: the table's rows.
     pub pairs: u64,
     /// Kept texts by where they come from.
@@ -47,11 +51,6 @@ pub enum CleanedError {
     Unfinished { url: String },
     #[error("{url}: {object} does not describe the commits it counts; `capfilt verify --job {url}` says what is wrong")]
     Differs { url: String, object: String },
-    #[error(
-        "the job at {url} keeps its images by reference (output.images), and here their bytes are needed: run it with \
-         output.images = \"embed\""
-    )]
-    ByReference { url: String },
     #[error(transparent)]
     Job(#[from] JobError),
     #[error(transparent)]
@@ -61,25 +60,22 @@ pub enum CleanedError {
 /// Opens the newest version of a job's pairs. Reads its records only: about one request per shard.
 ///
 /// # Errors
-/// When the job is not finished, its books are not in order, it holds no images, or the store fails.
+/// When the job is not finished, its books are not in order, or the store fails.
 pub async fn cleaned(bucket: &Bucket) -> Result<Cleaned, CleanedError> {
     let url = without_secrets(&bucket.place.url);
     let (record, plan) = job::load(bucket).await?;
-    if record.settings.output.images != Images::Embed {
-        return Err(CleanedError::ByReference { url });
-    }
     let Some(manifest) = newest(bucket).await? else { return Err(CleanedError::Unfinished { url }) };
     let mut books = Books::default();
     let mut tables = Vec::new();
     let mut counted = pin!(counted(bucket, &plan, &manifest));
-    while let Some(one) = counted.try_next().await? {
+    while let Some((shard, one)) = counted.try_next().await? {
         books.add(&one);
-        tables.extend(pairs_of(one.commit));
+        tables.extend(pairs_of(shard, one.commit));
     }
     if books.digest() != manifest.digest {
         return Err(CleanedError::Differs { url, object: names::manifest(manifest.n) });
     }
-    Ok(Cleaned { manifest, tables })
+    Ok(Cleaned { manifest, settings: record.settings, tables })
 }
 
 /// The commits that the manifest counts, in plan order.
@@ -87,7 +83,7 @@ fn counted<'a>(
     bucket: &'a Bucket,
     plan: &'a [Shard],
     manifest: &Manifest,
-) -> impl futures::Stream<Item = Result<crate::commits::Counted, BucketError>> + 'a {
+) -> impl futures::Stream<Item = Result<(&'a Shard, crate::commits::Counted), BucketError>> + 'a {
     let mut numbers: HashMap<ShardId, Option<u32>> =
         manifest.repaired.iter().map(|repaired| (repaired.shard.clone(), Some(repaired.n))).collect();
     numbers.extend(manifest.quarantined.iter().map(|shard| (shard.shard.clone(), None)));
@@ -95,14 +91,16 @@ fn counted<'a>(
     let read = move |(shard, n): (&'a Shard, u32)| async move {
         let name = names::commit(&shard.id, n);
         let bytes = bucket.read(&name).await?;
-        Ok(crate::commits::Counted { n, sha256: sha256_hex(&bytes), commit: bucket.parse_record(&name, &bytes)? })
+        let commit = bucket.parse_record(&name, &bytes)?;
+        Ok((shard, crate::commits::Counted { n, sha256: sha256_hex(&bytes), commit }))
     };
     futures::stream::iter(plan.iter().filter_map(number)).map(read).buffered(RECORDS_AT_ONCE)
 }
 
-fn pairs_of(commit: Commit) -> Option<PairsTable> {
-    let object = commit.outputs.into_iter().find(|output| output.table == Table::Pairs)?;
+fn pairs_of(shard: &Shard, commit: Commit) -> Option<PairsTable> {
+    let output = |table| commit.outputs.iter().find(|output| output.table == table).cloned();
+    let (object, ledger) = (output(Table::Pairs)?, output(Table::Ledger)?);
     let tally = &commit.tally;
     let (pairs, web, synthetic) = (tally.pairs, tally.web_kept, tally.synthetic_kept);
-    (pairs > 0).then_some(PairsTable { shard: commit.shard, object, pairs, web, synthetic })
+    (pairs > 0).then(|| PairsTable { shard: shard.clone(), object, ledger, pairs, web, synthetic })
 }

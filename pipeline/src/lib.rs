@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod capfilt;
+pub mod cleaned;
 pub mod image;
 pub mod input;
 pub mod known_answers;

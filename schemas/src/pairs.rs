@@ -20,6 +20,11 @@ impl Source {
             Self::Synthetic => "synthetic",
         }
     }
+
+    /// The source that is written so; `None` when no source is.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Web, Self::Synthetic].into_iter().find(|source| source.as_str() == text)
+    }
 }
 
 /// Columns of `pairs.parquet`: ours, then the input's columns that the job passes through, as they are.

@@ -45,7 +45,7 @@ fn everything() -> String {
         ("pairs", pairs::schema(&passed)),
         ("quarantine", quarantine::schema()),
         ("plan", plan::schema()),
-        ("export", export::schema()),
+        ("export", export::schema(&[])),
     ] {
         columns(&mut out, name, &schema);
     }
@@ -152,16 +152,36 @@ fn records(out: &mut String) {
         scores: vec![KnownScore { picture: "p".into(), text: "t".into(), itm: 0.5, itc: 0.25 }],
         captions: vec![KnownCaption { picture: "p".into(), ids: vec![1, 2], log_probabilities: vec![-0.5] }],
     };
-    let exported = ExportRecord {
+    let request = export::Request {
         version: export::VERSION,
-        capfilt: "0".into(),
         format: Format::Webdataset,
+        options: export::Options { shuffle: Some(7), file_mib: 256, min_itm: Some(0.5), ..Default::default() },
         sources: vec![
-            export::Source::Human { url: "h".into(), version: "v".into() },
-            export::Source::Job { url: "j".into(), manifest: 1, digest: "d".into(), texts: "both".into() },
+            export::Source::Human { url: "h".into(), version: "v".into(), columns: export::Columns::default() },
+            export::Source::Job {
+                url: "j".into(),
+                manifest: 1,
+                digest: "d".into(),
+                texts: settings::training_data::Texts::Both,
+                quarantined: vec![QuarantinedShard { shard: id.clone(), rows: 3, reason: "r".into() }],
+            },
         ],
-        counts: Counts { read: 6, human: 1, web: 1, synthetic: 1, duplicates: 2, unusable: 1, images: 2 },
+    };
+    let exported = ExportRecord {
+        request,
+        capfilt: "0".into(),
+        counts: Counts {
+            read: 6,
+            human: 1,
+            web: 1,
+            synthetic: 1,
+            duplicates: 2,
+            unusable: 1,
+            samples: 3,
+            ..Default::default()
+        },
         files: vec![export::File { path: "p".into(), pairs: 3, bytes: 4, sha256: "s".into() }],
+        left_out: vec![export::LeftOut { file: "f".into(), row: 1, why: "w".into() }],
     };
     let done = Done { step: "round-1/pretrain".into(), inputs: "i".into(), made: "m".into(), digest: "d".into() };
     let state = LoopState { version: bootstrap::VERSION, steps: vec![done] };

@@ -1,6 +1,9 @@
 //! Arguments of the commands that write data sets.
 
-use capfilt_schemas::{export::Format, settings::training_data::Texts};
+use capfilt_schemas::{
+    export::{Format, Per},
+    settings::training_data::Texts,
+};
 use capfilt_world::{files::MOST_CAPTIONS, scene::MOST_OBJECTS};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -14,39 +17,118 @@ pub struct ExportArgs {
     /// A finished cleaning job, read by its newest manifest; may be given several times
     #[arg(long, value_name = "URL", group = "sources")]
     pub job: Vec<String>,
-    /// Where the files go; export.json is written there last
+    /// Where the export goes: files into data/, and export.json beside it, last
     #[arg(long, value_name = "URL")]
     pub to: String,
     #[arg(long, value_enum)]
     pub format: ExportFormat,
-    /// Which of the texts that a job kept of an image
-    #[arg(long, value_enum, default_value = "both")]
-    pub texts: ExportTexts,
-    /// Column of --human with the row's own name
-    #[arg(long, value_name = "COLUMN", default_value = "key")]
-    pub key: String,
-    /// Column of --human with the image: bytes, Hugging Face's struct{bytes, path}, or a path below the URL
-    #[arg(long, value_name = "COLUMN", default_value = "jpg")]
-    pub image: String,
-    /// Column of --human with the text
-    #[arg(long, value_name = "COLUMN", default_value = "caption")]
-    pub text: String,
-    /// Rows of --human to take: "width >= 224"
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub filter: Option<String>,
-    /// Images of one file, in MiB; memory is about twice that
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
-    pub file_mib: u64,
+    #[command(flatten)]
+    pub samples: ExportSampleArgs,
+    #[command(flatten)]
+    pub columns: ExportColumnArgs,
+    #[command(flatten)]
+    pub files: ExportFileArgs,
     /// Print the record as one JSON object
     #[arg(long)]
     pub json: bool,
 }
 
+/// What is a sample, and in which order.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Samples")]
+pub struct ExportSampleArgs {
+    /// Which of the texts that a job kept of an image
+    #[arg(long, value_enum, default_value = "both", requires = "job")]
+    pub texts: ExportTexts,
+    /// Texts of a job with a lower P(match) are left out
+    #[arg(long, value_name = "P", requires = "job", value_parser = probability)]
+    pub min_itm: Option<f32>,
+    /// One sample for each text, or for each image with all of its texts
+    #[arg(long, value_enum, default_value = "text")]
+    pub per: ExportPer,
+    /// Order all samples by this seed; off: in the order of the sources (40 bytes of memory a pair)
+    #[arg(long, value_name = "SEED|off", default_value = "0", value_parser = shuffle)]
+    pub shuffle: Shuffle,
+    /// Write texts as BLIP trains on them: lower case, no . ! " ( ) * # : ; ~, 30 words; by default they are as they came
+    #[arg(long)]
+    pub clean_text: bool,
+}
+
+/// Columns of human pairs.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Columns of --human")]
+pub struct ExportColumnArgs {
+    /// Column with the row's own name [default: key, where there is one]
+    #[arg(long, value_name = "COLUMN", requires = "human")]
+    pub key: Option<String>,
+    /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below the URL
+    #[arg(long, value_name = "COLUMN", default_value = "jpg", requires = "human")]
+    pub image: String,
+    /// Column with the text
+    #[arg(long, value_name = "COLUMN", default_value = "caption", requires = "human")]
+    pub text: String,
+    /// Rows to take: "width >= 224"
+    #[arg(long = "where", value_name = "CONDITION", requires = "human")]
+    pub filter: Option<String>,
+    /// Column to hand on with each sample, as `url` always is; may be given several times
+    #[arg(long, value_name = "COLUMN", requires = "human")]
+    pub passthrough: Vec<String>,
+}
+
+/// How samples are spread over files.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Files")]
+pub struct ExportFileArgs {
+    /// Number of files; by default as --file-mib makes it, and 16 at least where each gets 8 samples
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub files: Option<u32>,
+    /// Images of one file, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub file_mib: u64,
+    /// Path before each image's in the lists of --format json, such as the absolute one of TO/data; without it they are
+    /// relative to the list
+    #[arg(long, value_name = "PATH", default_value = "")]
+    pub image_root: String,
+    /// Folder of this machine for what was read and is not written yet, as large as the images [default: in TO, or for a
+    /// bucket in the system's folder for temporary files]
+    #[arg(long, value_name = "FOLDER")]
+    pub scratch: Option<PathBuf>,
+}
+
+/// Seed of the order, if there is to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shuffle(pub Option<u64>);
+
+fn shuffle(text: &str) -> Result<Shuffle, String> {
+    let seed = if text == "off" { None } else { Some(text.parse().map_err(|_| "a whole number, or off".to_owned())?) };
+    Ok(Shuffle(seed))
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let number = text.parse().ok().filter(|number: &f32| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 1".to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ExportPer {
+    Text,
+    Image,
+}
+
+impl From<ExportPer> for Per {
+    fn from(per: ExportPer) -> Self {
+        match per {
+            ExportPer::Text => Self::Text,
+            ExportPer::Image => Self::Image,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// One row a pair, with Hugging Face's image column
+    /// One row a sample, with Hugging Face's image column
     Parquet,
-    /// Tar files
+    /// Tar files, with a `.jpg`, `.txt` and `.json` of each sample; the image is as it came, in any format
     Webdataset,
     /// BLIP's JSON lists, with each image as a file
     Json,

@@ -2,7 +2,7 @@
 
 use super::digest;
 use crate::{
-    dataset,
+    dataset::{self, Named},
     exit::{Blame as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
@@ -90,11 +90,12 @@ pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result
                 None => settings.web.clone(),
             };
             let data = settings.human.iter().cloned().chain([web]);
-            train(Task::Pretrain, read(beside, &own.pretrain)?, data.collect(), None, folder).await
+            let named = |i| if i < settings.human.len() { Named::Human } else { Named::Web };
+            train(Task::Pretrain, read(beside, &own.pretrain)?, data.collect(), named, None, folder).await
         }
         Plan::FineTune { task, from, .. } => {
             let file = if *task == Task::Filter { &own.filter } else { &own.captioner };
-            train(*task, read(beside, file)?, settings.human.clone(), Some(from), folder).await
+            train(*task, read(beside, file)?, settings.human.clone(), |_| Named::Human, Some(from), folder).await
         }
         Plan::Clean { captioner, filter, .. } => {
             clean(read(beside, &own.job)?, settings, [captioner, filter], plan.name(), folder).await
@@ -117,6 +118,7 @@ async fn train(
     task: Task,
     mut settings: Table,
     data: Vec<DataSource>,
+    named: impl Fn(usize) -> Named,
     from: Option<&Made>,
     folder: impl Fn(&str) -> PathBuf,
 ) -> Result<Prepared, Failure> {
@@ -130,7 +132,7 @@ async fn train(
     let text = toml::to_string(&settings).usage()?;
     let training =
         Training::parse(task, &text, &[]).with_context(|| format!("settings of the {}", task.name())).usage()?;
-    let version = dataset::open(&training).await?.version().to_owned();
+    let version = dataset::open(&training, named).await?.version().to_owned();
     let mut decisive = training.without_bookkeeping();
     decisive.data.clear();
     decisive.model.from = from.map_or(training.model.from, |from| from.digest.clone());
@@ -160,7 +162,7 @@ async fn clean(
     }
     set(&mut settings, "job", "url", "a job of the loop")?;
     let decisive = toml::to_string(&settings).usage()?;
-    let version = dataset::version(&dataset::plan(web, &of.run.folder).await?, web);
+    let version = dataset::version(&dataset::plan(web, &of.run.folder, Named::Web).await?, web);
     let inputs = sha256_hex_of_parts([name, &version, &decisive].map(str::as_bytes));
     let folder = folder(&inputs);
     let url = match of.run.jobs.as_str() {

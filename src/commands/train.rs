@@ -41,7 +41,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
         .usage()?;
     let from = models::local(Path::new(&settings.model.from)).await?;
     settings.model.from = from.display().to_string();
-    let dataset = dataset::open(&settings).await?;
+    let dataset = dataset::open(&settings, |_| dataset::Named::Data).await?;
     say::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 
     let stop = Arc::new(AtomicBool::new(false));

@@ -1,5 +1,6 @@
 //! What the whole-program tests share: the real binary, a job over `tests/data`, and the bytes it committed.
 
+pub mod exports;
 pub mod fleet;
 pub mod kills;
 pub mod nats;

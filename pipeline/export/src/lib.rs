@@ -1,45 +1,22 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod lists;
-mod parquet;
+mod arrange;
+mod caption;
+mod check;
+mod digest;
+mod entry;
+mod error;
+mod files;
+mod gather;
+mod kinds;
 mod run;
-mod seen;
-mod sink;
+mod scratch;
 mod source;
-mod webdataset;
+mod target;
+mod tasks;
 
-pub use run::{Export, ExportError, Progress, export, find};
-pub use source::{Content, Source};
-
-use bytes::Bytes;
-use capfilt_schemas::export::Origin;
-
-/// One pair of D'.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pair {
-    /// The input's own name of the row.
-    pub key: Option<String>,
-    /// As the input had them.
-    pub image: Bytes,
-    pub text: String,
-    pub origin: Origin,
-    /// P(match), where the filter judged.
-    pub itm: Option<f32>,
-}
-
-impl Pair {
-    /// The ending of a file with this image, by its first bytes.
-    pub(crate) fn extension(&self) -> &'static str {
-        use image::ImageFormat;
-        match image::guess_format(&self.image) {
-            Ok(ImageFormat::Jpeg) => "jpg",
-            Ok(ImageFormat::Png) => "png",
-            Ok(ImageFormat::WebP) => "webp",
-            Ok(ImageFormat::Gif) => "gif",
-            Ok(ImageFormat::Bmp) => "bmp",
-            Ok(ImageFormat::Tiff) => "tiff",
-            _ => "img",
-        }
-    }
-}
+pub use error::ExportError;
+pub use run::{Export, Progress, Stage, clean, export};
+pub use source::{Content, Source, inspect};
+pub use target::{Found, find};

@@ -1,130 +1,213 @@
 //! An export from its sources to its record.
+//!
+//! Two halves, each in parallel and each with a receipt for what is done: tasks are read into a scratch
+//! folder, files are written from it. A kill loses one task or one file of each of the parallel writers.
 
 use super::{
-    seen::{Seen, name_of},
-    sink::Sink,
+    ExportError,
+    arrange::{Arrangement, BucketTotals, buckets_log2},
+    digest::Digest,
+    files::{Writing, file_count},
+    gather::gather,
+    scratch::{Receipt, Scratch},
     source::Source,
+    target,
+    tasks::{Task, tasks},
 };
-use ::parquet::errors::ParquetError;
-use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError};
-use capfilt_pipeline::input::ReadError;
-use capfilt_schemas::export::{Counts, ExportRecord, Format, Origin, RECORD, VERSION};
+use capfilt_bucket::Bucket;
+use capfilt_schemas::export::{self, Counts, ExportRecord, Format, Options, Request, VERSION};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::{collections::HashSet, path::Path, sync::Arc};
+use tokio::task::JoinError;
+
+/// Readers or writers at the same time: as many as there are cores, within this.
+const LEAST_AT_ONCE: usize = 2;
+const MOST_AT_ONCE: usize = 8;
 
 /// What is exported, and how.
 pub struct Export {
     pub sources: Vec<Source>,
     pub format: Format,
-    /// Bytes of images in a file of pairs.
-    pub file_bytes: u64,
+    pub options: Options,
+}
+
+impl Export {
+    /// All that decides what it holds.
+    pub fn request(&self) -> Request {
+        let sources = self.sources.iter().map(|source| source.record.clone()).collect();
+        Request { version: VERSION, format: self.format, options: self.options.clone(), sources }
+    }
+}
+
+/// What an export is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    Reading,
+    Writing,
 }
 
 /// How far an export is.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    pub parts_done: usize,
-    pub parts: usize,
-    pub counts: Counts,
+    pub stage: Stage,
+    pub done: usize,
+    pub all: usize,
+    /// Pairs that were read or samples that were written.
+    pub pairs: u64,
 }
 
-/// Why there is no export.
-#[derive(Debug, thiserror::Error)]
-pub enum ExportError {
-    #[error(
-        "{url} holds another export ({what}); choose another place, or remove that one's {RECORD} to write over it"
-    )]
-    Another { url: String, what: String },
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("cannot make a Parquet file of the pairs: {0}")]
-    Parquet(#[from] ParquetError),
-    #[error("cannot make a tar of the pairs: {0}")]
-    Tar(std::io::Error),
-    #[error(transparent)]
-    Bucket(#[from] BucketError),
+/// What readers and writers share.
+struct Shared {
+    export: Export,
+    bucket: Bucket,
+    scratch: Scratch,
 }
 
-/// The record of a finished export of the same things at this place.
+/// Writes all files, and then the record. Equal sources and options make equal bytes. Without a pair, nothing
+/// is written and the record is only returned.
 ///
 /// # Errors
-/// When there is a finished export of other things, or the store fails.
-pub async fn find(bucket: &Bucket, export: &Export) -> Result<Option<ExportRecord>, ExportError> {
-    let Some(bytes) = bucket.read_if_there(RECORD).await? else { return Ok(None) };
-    let found: ExportRecord = bucket.parse_record(RECORD, &bytes)?;
-    let differing = [
-        ("its format", found.version != VERSION || found.format != export.format),
-        ("its sources", !found.sources.iter().eq(export.sources.iter().map(|source| &source.record))),
-    ];
-    match differing.iter().find(|(_, differs)| *differs) {
-        Some((what, _)) => Err(ExportError::Another {
-            url: bucket.place.url.clone(),
-            what: format!("{what} differ from what is asked"),
-        }),
-        None => Ok(Some(found)),
-    }
-}
-
-/// Writes all files, and then the record. Equal sources make equal bytes.
-///
-/// # Errors
-/// When a source cannot be read or the store fails; what was written then is written again by the next try.
+/// When a source cannot be read or the store fails; the next try goes on where this one ended.
 pub async fn export(
     bucket: &Bucket,
-    export: &Export,
+    export: Export,
+    scratch: &Path,
     mut report: impl FnMut(Progress),
 ) -> Result<ExportRecord, ExportError> {
-    let mut sink = Sink::new(bucket, export.format, export.file_bytes);
-    let mut seen = Seen::default();
-    let parts = export.sources.iter().map(Source::parts).sum();
-    let mut progress = Progress { parts, ..Progress::default() };
-    for source in &export.sources {
-        for part in 0..source.parts() {
-            let mut reader = source.open(part).await?;
-            while let Some(pairs) = reader.next().await? {
-                for pair in pairs {
-                    take(pair, &mut progress.counts, &mut seen, &mut sink).await?;
-                }
-                report(progress);
-            }
-            progress.parts_done += 1;
-            report(progress);
-        }
+    let request = export.request();
+    let bytes = serde_json::to_vec(&request).expect("the request is plain data");
+    // The folder's lock comes first: another process may be writing.
+    let scratch = Scratch::open(scratch, &bytes)?;
+    target::begin(bucket, &request).await?;
+    target::tidy(bucket)?;
+    let shared = Arc::new(Shared { export, bucket: bucket.clone(), scratch });
+    let arranged = Arc::new(read(&shared, &mut report).await?);
+    let totals = count(&shared, &arranged).await?;
+    let mut counts = arranged.counts();
+    totals.iter().for_each(|bucket| counts.merge(&bucket.counts));
+    counts.images = totals.iter().flat_map(|bucket| &bucket.images).collect::<HashSet<&Digest>>().len() as u64;
+    if !counts.balance() {
+        return Err(ExportError::Books(counts));
     }
-    let (files, images) = sink.finish().await?;
-    let counts = Counts { images, ..progress.counts };
-    let record = ExportRecord {
-        version: VERSION,
-        capfilt: env!("CARGO_PKG_VERSION").to_owned(),
-        format: export.format,
-        sources: export.sources.iter().map(|source| source.record.clone()).collect(),
-        counts,
-        files,
-    };
-    let bytes = serde_json::to_vec_pretty(&record).expect("the record is plain data");
-    bucket.write(RECORD, Bytes::from(bytes)).await?;
+    let left_out = arranged.left_out.clone();
+    let files =
+        if counts.samples == 0 { Vec::new() } else { write(&shared, arranged, &totals, counts, &mut report).await? };
+    let record = ExportRecord { request, capfilt: env!("CARGO_PKG_VERSION").to_owned(), counts, files, left_out };
+    match record.files.is_empty() {
+        true => target::forget(bucket).await?,
+        false => target::end(bucket, &record).await?,
+    }
+    if let Some(shared) = Arc::into_inner(shared) {
+        shared.scratch.remove()?;
+    }
     Ok(record)
 }
 
-async fn take(
-    pair: Option<super::Pair>,
-    counts: &mut Counts,
-    seen: &mut Seen,
-    sink: &mut Sink<'_>,
-) -> Result<(), ExportError> {
-    counts.read += 1;
-    let Some(pair) = pair else {
-        counts.unusable += 1;
-        return Ok(());
-    };
-    let image = name_of(&pair.image);
-    if !seen.is_new(&pair, &image) {
-        counts.duplicates += 1;
-        return Ok(());
+/// Removes what a finished export needs no longer, if a kill after its record left it.
+///
+/// # Errors
+/// When the store or the folder refuses.
+pub async fn clean(bucket: &Bucket, scratch: &Path) -> Result<(), ExportError> {
+    target::forget(bucket).await?;
+    if scratch.exists() { Scratch::open(scratch, &[])?.remove() } else { Ok(()) }
+}
+
+/// Readers, or writers.
+fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(LEAST_AT_ONCE, usize::from).clamp(LEAST_AT_ONCE, MOST_AT_ONCE)
+}
+
+fn ended(error: &JoinError) -> ExportError {
+    ExportError::Ended(error.to_string())
+}
+
+async fn read(shared: &Arc<Shared>, report: &mut impl FnMut(Progress)) -> Result<Arrangement, ExportError> {
+    let tasks = tasks(&shared.export.sources);
+    let texts = shared.export.sources.iter().flat_map(Source::parts).map(|part| part.texts).sum();
+    let log2 = buckets_log2(&shared.export.options, texts);
+    let mut progress = Progress { stage: Stage::Reading, done: 0, all: tasks.len(), pairs: 0 };
+    let mut receipts: Vec<Receipt> = vec![Receipt::default(); tasks.len()];
+    let reads = stream::iter(tasks.into_iter().enumerate()).map(|(number, task)| {
+        let shared = Arc::clone(shared);
+        async move {
+            let read = tokio::spawn(async move { read_task(&shared, number, &task, log2).await });
+            Ok::<_, ExportError>((number, read.await.map_err(|error| ended(&error))??))
+        }
+    });
+    let mut reads = std::pin::pin!(reads.buffer_unordered(at_once()));
+    while let Some((number, receipt)) = reads.try_next().await? {
+        progress.done += 1;
+        progress.pairs += receipt.counts.read;
+        receipts[number] = receipt;
+        report(progress);
     }
-    match pair.origin {
-        Origin::Human => counts.human += 1,
-        Origin::Web => counts.web += 1,
-        Origin::Synthetic => counts.synthetic += 1,
+    Arrangement::new(&shared.scratch, &shared.export.options, receipts, log2)
+}
+
+async fn read_task(shared: &Shared, number: usize, task: &Task, log2: u32) -> Result<Receipt, ExportError> {
+    match shared.scratch.receipt(number)? {
+        Some(receipt) => Ok(receipt),
+        None => gather(&shared.export, &shared.bucket, &shared.scratch, number, task, log2).await,
     }
-    sink.add(pair, &image, seen).await
+}
+
+/// What each bucket comes to, in their order.
+async fn count(shared: &Arc<Shared>, arranged: &Arc<Arrangement>) -> Result<Vec<BucketTotals>, ExportError> {
+    let counts = stream::iter(0..arranged.buckets()).map(|bucket| {
+        let (shared, arranged) = (Arc::clone(shared), Arc::clone(arranged));
+        async move {
+            let count = move || arranged.totals(&shared.scratch, bucket, shared.export.format);
+            tokio::task::spawn_blocking(count).await.map_err(|error| ended(&error))?
+        }
+    });
+    counts.buffered(at_once()).try_collect().await
+}
+
+async fn write(
+    shared: &Arc<Shared>,
+    arranged: Arc<Arrangement>,
+    totals: &[BucketTotals],
+    counts: Counts,
+    report: &mut impl FnMut(Progress),
+) -> Result<Vec<export::File>, ExportError> {
+    let image_bytes = totals.iter().map(|bucket| bucket.image_bytes).sum();
+    let all = file_count(shared.export.format, &shared.export.options, counts.samples, image_bytes);
+    let writing = Arc::new(Writing::new(arranged, totals, counts.samples, all));
+    let mut progress = Progress { stage: Stage::Writing, done: 0, all, pairs: 0 };
+    let mut files: Vec<Option<export::File>> = vec![None; all];
+    let writes = stream::iter(0..all).map(|number| {
+        let (shared, writing) = (Arc::clone(shared), Arc::clone(&writing));
+        async move {
+            let write = tokio::spawn(async move { write_file(&shared, &writing, number).await });
+            Ok::<_, ExportError>((number, write.await.map_err(|error| ended(&error))??))
+        }
+    });
+    let mut writes = std::pin::pin!(writes.buffer_unordered(at_once()));
+    while let Some((number, file)) = writes.try_next().await? {
+        progress.done += 1;
+        progress.pairs += file.pairs;
+        files[number] = Some(file);
+        report(progress);
+    }
+    let files: Vec<export::File> = files.into_iter().flatten().collect();
+    if shared.export.format == Format::Webdataset {
+        let name = |file: &export::File| file.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let sizes: std::collections::BTreeMap<String, u64> =
+            files.iter().map(|file| (name(file), file.pairs)).collect();
+        let bytes = serde_json::to_vec_pretty(&sizes).expect("sizes are plain data");
+        shared.bucket.write(export::SIZES, bytes.into()).await?;
+    }
+    Ok(files)
+}
+
+/// Writes a file, unless it was written before a kill and is still there.
+async fn write_file(shared: &Shared, writing: &Writing, number: usize) -> Result<export::File, ExportError> {
+    if let Some(file) = shared.scratch.file_receipt(number)?
+        && shared.bucket.head(&file.path).await?.is_some_and(|meta| meta.size == file.bytes)
+    {
+        return Ok(file);
+    }
+    let file = writing.file(&shared.export, &shared.bucket, &shared.scratch, number).await?;
+    shared.scratch.put_file_receipt(number, &file)?;
+    Ok(file)
 }

@@ -1,22 +1,29 @@
-//! The pairs of all sources, one after the other.
+//! The rows of all sources, as the pairs they offer.
 
-use super::Pair;
-use capfilt_bucket::Place;
+use super::{ExportError, caption::Caption, kinds};
+use arrow::array::RecordBatch;
+use bytes::Bytes;
+use capfilt_bucket::{PinnedObject, Place, without_secrets};
 use capfilt_pipeline::{
-    input::{CleanedRow, ImageInput, InputColumns, KeptText, PairsReader, ReadError, Sample, ShardReader},
-    text::pre_caption,
+    cleaned::{CleanedReader, ShardTables, Wanted},
+    input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, Sample, ShardReader},
 };
 use capfilt_schemas::{
-    commit::Output,
     export::{self, Origin},
     pairs,
-    plan::Shard,
+    plan::{InputFile, Shard},
     settings::training_data::Texts,
 };
-use std::collections::VecDeque;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use parquet::arrow::{async_reader::AsyncFileReader as _, parquet_to_arrow_schema};
+use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows decoded from Parquet at a time.
-const ROWS_AT_ONCE: usize = 256;
+const ROWS_AT_ONCE: usize = 128;
+
+/// Footers read at the same time.
+const FOOTERS_AT_ONCE: usize = 16;
 
 /// One source of pairs.
 pub struct Source {
@@ -28,77 +35,168 @@ pub struct Source {
 
 /// What a source holds.
 pub enum Content {
-    /// Files of pairs that people wrote.
-    Human { shards: Vec<Shard>, columns: InputColumns },
-    /// The pairs tables of a finished job, and which of the texts are wanted.
-    Job { tables: Vec<Output>, texts: Texts, max_words: usize },
+    /// Files of pairs that people wrote, and which of the wanted columns each of them has.
+    Human { shards: Vec<Shard>, columns: Box<InputColumns>, passthrough: BTreeMap<String, Vec<String>> },
+    /// The tables of a finished job, and which of the texts are wanted.
+    Job { tables: Vec<ShardTables>, texts: Texts, wanted: Wanted },
+}
+
+/// A row group of a file, or a shard of a job.
+pub(crate) struct Part {
+    pub rows: u64,
+    /// Compressed bytes, about those of the images.
+    pub bytes: u64,
+    /// Texts that it offers at most.
+    pub texts: u64,
 }
 
 impl Source {
-    /// Files, or parts of them, that it is read by.
-    pub(crate) fn parts(&self) -> usize {
+    pub(crate) fn parts(&self) -> Vec<Part> {
         match &self.content {
-            Content::Human { shards, .. } => shards.len(),
-            Content::Job { tables, .. } => tables.len(),
+            Content::Human { shards, .. } => {
+                shards.iter().map(|shard| Part { rows: shard.rows, bytes: shard.bytes, texts: shard.rows }).collect()
+            }
+            Content::Job { tables, .. } => {
+                let part = |of: &ShardTables| {
+                    let bytes = of.pairs.bytes.max(of.shard.bytes.min(of.pairs.rows * MOST_BYTES_A_REFERENCE));
+                    Part { rows: of.pairs.rows, bytes, texts: of.pairs.rows * 2 }
+                };
+                tables.iter().map(part).collect()
+            }
         }
     }
 
     /// Opens one of the parts.
     pub(crate) async fn open(&self, part: usize) -> Result<Reader, ReadError> {
         Ok(match &self.content {
-            Content::Human { shards, columns } => {
-                let reader = ShardReader::open(&self.place, &shards[part], columns.clone(), ROWS_AT_ONCE).await?;
-                Reader::Human { reader: Box::new(reader), max_words: columns.max_words }
+            Content::Human { shards, columns, passthrough } => {
+                let shard = &shards[part];
+                let there = passthrough.get(&shard.file.path).cloned().unwrap_or_default();
+                let columns = InputColumns { passthrough: there, ..InputColumns::clone(columns) };
+                let reader = ShardReader::open(&self.place, shard, columns, ROWS_AT_ONCE).await?;
+                Reader::Human { file: shard.file.path.clone(), reader: Box::new(reader) }
             }
-            Content::Job { tables, texts, max_words } => {
-                let reader = PairsReader::open(&self.place, &tables[part]).await?;
-                Reader::Job { reader: Box::new(reader), texts: *texts, max_words: *max_words }
+            Content::Job { tables, texts, wanted } => {
+                let reader = CleanedReader::open(&self.place, &tables[part], wanted).await?;
+                Reader::Job { file: tables[part].pairs.path.clone(), reader: Box::new(reader), texts: *texts, row: 0 }
             }
         })
     }
 }
 
+/// A shard of a job by reference has at most its input's bytes, of which the job may have kept a part only.
+const MOST_BYTES_A_REFERENCE: u64 = 1 << 20;
+
+/// What a row offers.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    pub file: String,
+    pub row: u64,
+    pub key: Option<String>,
+    pub image: Bytes,
+    /// Width and height, where the image was decoded already.
+    pub size: Option<(u32, u32)>,
+    pub captions: Vec<Caption>,
+    /// Texts that were read, with those that are missing.
+    pub texts: u64,
+    pub more: Map<String, Value>,
+}
+
+/// Some rows, and the columns that pass through.
+pub(crate) struct Rows {
+    pub rows: Vec<Row>,
+    pub passthrough: RecordBatch,
+}
+
 /// Reads a part.
 pub(crate) enum Reader {
-    Human { reader: Box<ShardReader>, max_words: usize },
-    Job { reader: Box<PairsReader>, texts: Texts, max_words: usize },
+    Human { file: String, reader: Box<ShardReader> },
+    Job { file: String, reader: Box<CleanedReader>, texts: Texts, row: u64 },
 }
 
 impl Reader {
-    /// The next pairs, `None` for each that has no image or no text; nothing at the end.
-    pub(crate) async fn next(&mut self) -> Result<Option<VecDeque<Option<Pair>>>, ReadError> {
+    /// The next rows; nothing at the end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Rows>, ExportError> {
         match self {
-            Self::Human { reader, max_words } => {
-                let rows = reader.next().await?;
-                let selected = |sample: &Sample| sample.selected;
-                Ok(rows.map(|rows| {
-                    rows.samples.into_iter().filter(selected).map(|sample| human(sample, *max_words)).collect()
-                }))
+            Self::Human { file, reader } => {
+                let Some(read) = reader.next().await? else { return Ok(None) };
+                let more = kinds::values(&read.passthrough).map_err(|error| ExportError::arrow(file, error))?;
+                let rows = read.samples.into_iter().zip(more).filter(|(sample, _)| sample.selected);
+                let rows = rows.map(|(sample, more)| human(file, sample, more)).collect();
+                Ok(Some(Rows { rows, passthrough: read.passthrough }))
             }
-            Self::Job { reader, texts, max_words } => {
-                let rows = reader.next().await?;
-                Ok(rows.map(|rows| rows.iter().flat_map(|row| cleaned(row, *texts, *max_words)).collect()))
+            Self::Job { file, reader, texts, row } => {
+                let Some(read) = reader.next().await? else { return Ok(None) };
+                let more = kinds::values(&read.passthrough).map_err(|error| ExportError::arrow(file, error))?;
+                let first = *row;
+                *row += read.rows.len() as u64;
+                let rows = read.rows.into_iter().zip(more).zip(first..);
+                let rows = rows.map(|((cleaned, more), row)| of_job(file, cleaned, *texts, row, more)).collect();
+                Ok(Some(Rows { rows, passthrough: read.passthrough }))
             }
         }
     }
 }
 
-fn human(sample: Sample, max_words: usize) -> Option<Pair> {
-    let text = pre_caption(sample.text.as_text()?, max_words);
-    match sample.image {
-        ImageInput::Bytes { bytes: image, .. } if !text.is_empty() => {
-            Some(Pair { key: sample.key, image, text, origin: Origin::Human, itm: None })
-        }
-        _ => None,
-    }
-}
-
-fn cleaned(row: &CleanedRow, texts: Texts, max_words: usize) -> Vec<Option<Pair>> {
-    let pair = |kept: &KeptText| {
-        let text = pre_caption(&kept.text, max_words);
-        let origin = if kept.source == pairs::Source::Web { Origin::Web } else { Origin::Synthetic };
-        let is_usable = !text.is_empty() && !row.image.is_empty();
-        is_usable.then(|| Pair { key: row.key.clone(), image: row.image.clone(), text, origin, itm: Some(kept.itm) })
+fn human(file: &str, sample: Sample, more: Map<String, Value>) -> Row {
+    let text = |text: String| Caption { text, source: Origin::Human, itm: None, cosine: None };
+    let captions = sample.text.into_text().map(text).into_iter().collect();
+    let image = match sample.image {
+        ImageInput::Bytes { bytes, .. } => bytes,
+        _ => Bytes::new(),
     };
-    row.texts(texts).into_iter().map(pair).collect()
+    Row { file: file.to_owned(), row: sample.row, key: sample.key, image, size: None, captions, texts: 1, more }
+}
+
+fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<String, Value>) -> Row {
+    let caption = |kept: &KeptText| Caption {
+        text: kept.text.clone(),
+        source: if kept.source == pairs::Source::Web { Origin::Web } else { Origin::Synthetic },
+        itm: Some(kept.itm),
+        cosine: kept.itc,
+    };
+    let captions: Vec<Caption> = row.texts(texts).into_iter().map(caption).collect();
+    let size = Some((row.width, row.height));
+    let texts = captions.len() as u64;
+    Row { file: file.to_owned(), row: number, key: row.key, image: row.image, size, captions, texts, more }
+}
+
+/// Which of the columns that are to pass through each file has. `url` passes through wherever it is.
+///
+/// # Errors
+/// When no file has a column that was asked for, or the store fails.
+pub async fn inspect(
+    place: &Place,
+    shards: &[Shard],
+    asked: &[String],
+    key: Option<&str>,
+) -> Result<BTreeMap<String, Vec<String>>, ExportError> {
+    let files: BTreeMap<&str, &InputFile> =
+        shards.iter().map(|shard| (shard.file.path.as_str(), &*shard.file)).collect();
+    let footers = stream::iter(files).map(|(path, file)| async move { Ok((path, columns_of(place, file).await?)) });
+    let found: Vec<(&str, BTreeSet<String>)> =
+        footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await.map_err(ExportError::Read)?;
+    let wanted = asked.iter().map(|name| (name.as_str(), "--passthrough"));
+    for (column, option) in wanted.chain(key.map(|key| (key, "--key"))) {
+        if !found.iter().any(|(_, columns)| columns.contains(column)) {
+            let all: BTreeSet<&str> =
+                found.iter().flat_map(|(_, columns)| columns.iter().map(String::as_str)).collect();
+            let columns = all.into_iter().collect::<Vec<_>>().join(", ");
+            let (url, column) = (without_secrets(&place.url), column.to_owned());
+            return Err(ExportError::NoColumn { url, column, option, columns });
+        }
+    }
+    let mut names: Vec<String> = asked.to_vec();
+    if !names.iter().any(|name| name == "url") {
+        names.push("url".to_owned());
+    }
+    let there = |columns: &BTreeSet<String>| names.iter().filter(|name| columns.contains(*name)).cloned().collect();
+    Ok(found.iter().map(|(path, columns)| ((*path).to_owned(), there(columns))).collect())
+}
+
+async fn columns_of(place: &Place, file: &InputFile) -> Result<BTreeSet<String>, ReadError> {
+    let fail = |source| ReadError::Parquet { file: file.path.clone(), source };
+    let metadata = PinnedObject::new(place, file).get_metadata(None).await.map_err(fail)?;
+    let schema = parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None).map_err(fail)?;
+    Ok(schema.fields().iter().map(|field| field.name().clone()).collect())
 }

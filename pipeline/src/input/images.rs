@@ -44,6 +44,14 @@ pub(super) async fn fetch(
     fetched.try_filter_map(|image| ready(Ok(image))).try_collect().await
 }
 
+/// Fetches one image that a row names, from below the input's URL.
+///
+/// # Errors
+/// When the store fails; what is wrong with the row is part of the answer.
+pub async fn fetch_named_image(path: String, input: &Place, limit_bytes: u64) -> Result<ImageInput, BucketError> {
+    Ok(fetch_one(path, input, limit_bytes, |_| true).await?.unwrap_or(ImageInput::Missing))
+}
+
 /// The image, or `None` when its bytes do not fit.
 async fn fetch_one(
     path: String,

@@ -18,7 +18,8 @@ mod source;
 mod views;
 
 pub use columns::ColumnError;
-pub use pairs::{CleanedRow, KeptText, PairsReader};
+pub use images::fetch_named_image;
+pub use pairs::{CleanedRow, CleanedRows, KeptText, PairsReader};
 pub use reader::{InputColumns, ReadError, Rows, ShardReader};
 
 use bytes::Bytes;

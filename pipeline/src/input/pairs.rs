@@ -1,9 +1,10 @@
-//! The pairs of a finished job, row by row: what training and export read.
+//! A pairs table of a finished job, row by row, as it is stored.
 
 use super::ReadError;
 use arrow::{
     array::{Array, AsArray as _, RecordBatch},
-    datatypes::Float32Type,
+    datatypes::{Float32Type, UInt32Type},
+    error::ArrowError,
 };
 use bytes::Bytes;
 use capfilt_bucket::{PinnedObject, Place};
@@ -23,8 +24,12 @@ const ROWS_AT_ONCE: usize = 256;
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleanedRow {
     pub key: Option<String>,
-    /// As the input had them.
+    /// As the input had them; empty where the job keeps images by reference.
     pub image: Bytes,
+    /// What the input says of the bytes, or where a job by reference points at.
+    pub path: Option<String>,
+    pub width: u32,
+    pub height: u32,
     pub captions: Vec<KeptText>,
 }
 
@@ -35,6 +40,15 @@ pub struct KeptText {
     pub source: Source,
     /// P(match).
     pub itm: f32,
+    /// Cosine, where the ledger was read too.
+    pub itc: Option<f32>,
+}
+
+/// Some rows of a table and, row for row, the columns that the job passed through.
+#[derive(Debug)]
+pub struct CleanedRows {
+    pub rows: Vec<CleanedRow>,
+    pub passthrough: RecordBatch,
 }
 
 impl CleanedRow {
@@ -87,36 +101,122 @@ impl PairsReader {
     ///
     /// # Errors
     /// When the table cannot be read, or ends before or after the row it should.
-    pub async fn next(&mut self) -> Result<Option<Vec<CleanedRow>>, ReadError> {
+    pub async fn next(&mut self) -> Result<Option<CleanedRows>, ReadError> {
         let file = || self.object.path.clone();
         let batch = self.stream.try_next().await.map_err(|source| ReadError::Parquet { file: file(), source })?;
+        let first = self.rows;
         self.rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
         match batch {
-            Some(batch) => Ok(Some(rows(&batch))),
+            Some(batch) => {
+                let rows = rows(&batch, first).map_err(|problem| self.wrong_captions(problem))?;
+                Ok(Some(CleanedRows { rows, passthrough: self.passthrough(&batch)? }))
+            }
             None if self.rows == self.object.rows => Ok(None),
             None => Err(ReadError::Rows { file: file(), planned: self.object.rows, found: self.rows }),
         }
     }
+
+    fn wrong_captions(&self, problem: String) -> ReadError {
+        let source = super::ColumnError { column: "captions".to_owned(), problem };
+        ReadError::Column { file: self.object.path.clone(), source }
+    }
+
+    /// The columns of a batch that are not ours.
+    fn passthrough(&self, batch: &RecordBatch) -> Result<RecordBatch, ReadError> {
+        let ours = pairs::schema(&[]);
+        let names = batch.schema();
+        let others = (0..batch.num_columns()).filter(|&i| ours.field_with_name(names.field(i).name()).is_err());
+        let fail = |error: ArrowError| ReadError::Parquet { file: self.object.path.clone(), source: error.into() };
+        batch.project(&others.collect::<Vec<_>>()).map_err(fail)
+    }
 }
 
-fn rows(batch: &RecordBatch) -> Vec<CleanedRow> {
+/// Rows of a batch, of which the first has the number `first` in its table.
+fn rows(batch: &RecordBatch, first: u64) -> Result<Vec<CleanedRow>, String> {
     let column = |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
     let (keys, lists) = (column("key").as_string::<i32>(), column("captions").as_list::<i32>());
-    let images = column("image").as_struct().column_by_name("bytes").expect("a field of the image column");
-    let images = images.as_binary::<i32>();
-    let row = |i: usize| CleanedRow {
-        key: keys.is_valid(i).then(|| keys.value(i).to_owned()),
-        image: if images.is_valid(i) { Bytes::copy_from_slice(images.value(i)) } else { Bytes::new() },
-        captions: captions(lists.value(i).as_struct()),
+    let size = |name: &str, i| column(name).as_primitive::<UInt32Type>().value(i);
+    let image = column("image").as_struct();
+    let field = |name: &str| image.column_by_name(name).expect("a field of the image column");
+    let (images, paths) = (field("bytes").as_binary::<i32>(), field("path").as_string::<i32>());
+    let row = |i: usize| {
+        Ok(CleanedRow {
+            key: keys.is_valid(i).then(|| keys.value(i).to_owned()),
+            image: if images.is_valid(i) { Bytes::copy_from_slice(images.value(i)) } else { Bytes::new() },
+            path: paths.is_valid(i).then(|| paths.value(i).to_owned()),
+            width: size("width", i),
+            height: size("height", i),
+            captions: captions(lists.value(i).as_struct())
+                .map_err(|found| format!("of row {} has a text of the source `{found}`", first + i as u64))?,
+        })
     };
     (0..batch.num_rows()).map(row).collect()
 }
 
-fn captions(cells: &arrow::array::StructArray) -> Vec<KeptText> {
+/// The texts of one image, or the source that is none.
+fn captions(cells: &arrow::array::StructArray) -> Result<Vec<KeptText>, String> {
     let column = |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");
     let (texts, sources) = (column("text").as_string::<i32>(), column("source").as_string::<i32>());
     let itms = column("itm").as_primitive::<Float32Type>();
-    let source = |i| if sources.value(i) == Source::Web.as_str() { Source::Web } else { Source::Synthetic };
-    let text = |i| KeptText { text: texts.value(i).to_owned(), source: source(i), itm: itms.value(i) };
+    let text = |i: usize| {
+        let source = Source::parse(sources.value(i)).ok_or_else(|| sources.value(i).to_owned())?;
+        Ok(KeptText { text: texts.value(i).to_owned(), source, itm: itms.value(i), itc: None })
+    };
     (0..cells.len()).map(text).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow::{
+        array::{ArrayRef, BinaryArray, Float32Array, ListArray, StringArray, StructArray, UInt32Array},
+        buffer::OffsetBuffer,
+    };
+    use capfilt_schemas::names::Table;
+    use std::sync::Arc;
+
+    /// A pairs table of one row with one text of a source.
+    fn table(source: &str) -> RecordBatch {
+        let texts: [ArrayRef; 3] = [
+            Arc::new(StringArray::from(vec!["a dog"])),
+            Arc::new(StringArray::from(vec![source])),
+            Arc::new(Float32Array::from(vec![0.75])),
+        ];
+        let texts = StructArray::new(pairs::caption_fields(), texts.into(), None);
+        let captions = ListArray::new(pairs::caption_item(), OffsetBuffer::from_lengths([1]), Arc::new(texts), None);
+        let image: [ArrayRef; 2] =
+            [Arc::new(BinaryArray::from_vec(vec![b"x"])), Arc::new(StringArray::from(vec![None::<&str>]))];
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(vec!["k"])),
+            Arc::new(StructArray::new(pairs::image_fields(), image.into(), None)),
+            Arc::new(captions),
+            Arc::new(UInt32Array::from(vec![4])),
+            Arc::new(UInt32Array::from(vec![3])),
+        ];
+        RecordBatch::try_new(pairs::schema(&[]), columns).unwrap()
+    }
+
+    async fn read(source: &str) -> Result<CleanedRow, ReadError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.parquet");
+        let batch = table(source);
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let (bytes, sha256) = (std::fs::metadata(&path).unwrap().len(), String::new());
+        let object = Output { table: Table::Pairs, path: "pairs.parquet".to_owned(), bytes, sha256, rows: 1 };
+        let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+        let mut reader = PairsReader::open(&place, &object).await?;
+        Ok(reader.next().await?.unwrap().rows.remove(0))
+    }
+
+    #[tokio::test]
+    async fn a_text_of_an_unknown_source_is_an_error_and_never_taken_for_another() {
+        assert_eq!(read("web").await.unwrap().captions[0].source, Source::Web);
+        assert_eq!(read("synthetic").await.unwrap().captions[0].source, Source::Synthetic);
+        let error = read("wbe").await.unwrap_err().to_string();
+        assert!(error.contains("`captions` of row 0") && error.contains("`wbe`"), "{error}");
+    }
 }

@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
 /// The description, or `None` when a column that passes through has a type it has no name for; then `datasets` still
 /// reads the table, with `image` as a struct.
-pub(super) fn huggingface(schema: &Schema) -> Option<String> {
+pub fn huggingface(schema: &Schema) -> Option<String> {
     let features: Option<Vec<String>> = schema.fields().iter().map(|field| feature(field)).collect();
     Some(format!("{{\"info\": {{\"features\": {{{}}}}}}}", features?.join(", ")))
 }

@@ -8,6 +8,7 @@ mod quarantine_table;
 mod upload;
 mod writer;
 
+pub use features::huggingface;
 pub use ledger_reader::{LedgerError, each_of_ledger, read_ledger};
 pub use upload::WriteError;
 pub use writer::{JudgedRows, ShardWriter, Written};

@@ -3,7 +3,7 @@
 use super::{
     SettingsError,
     parse::{apply_override, explain},
-    training_data::{DataSource, Texts},
+    training_data::{DataSource, SourceTable, Texts},
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +70,8 @@ impl Bootstrap {
         if let Some((_, key, why)) = rules.into_iter().find(|rule| rule.0) {
             return Err(SettingsError::Value { key, value: String::new(), why });
         }
-        match self.human.iter().chain([&self.web]).find_map(DataSource::fault) {
+        let human = self.human.iter().find_map(|source| source.fault(SourceTable::Human));
+        match human.or_else(|| self.web.fault(SourceTable::Web)) {
             Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
             None => Ok(()),
         }
@@ -91,6 +92,21 @@ mod tests {
         {
             let error = Bootstrap::parse(text, &[wrong.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_table_that_the_source_stands_in() {
+        let wrong = |human: &str, web: &str| {
+            let text = format!(
+                "[loop]\nfolder='f'\npretrain='p'\nfilter='f'\ncaptioner='c'\njob='j'\n[[human]]\nurl='h'\n{human}\n\
+                 [web]\nurl='w'\n{web}\n"
+            );
+            Bootstrap::parse(&text, &[]).unwrap_err().to_string()
+        };
+        for (field, key) in [("texts='web'", "texts"), ("synthetic_share=2.0", "synthetic_share"), ("job='j'", "url")] {
+            assert!(wrong(field, "").starts_with(&format!("human.{key} = ")), "{}", wrong(field, ""));
+            assert!(wrong("", field).starts_with(&format!("web.{key} = ")), "{}", wrong("", field));
         }
     }
 }

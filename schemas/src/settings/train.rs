@@ -4,7 +4,7 @@
 use super::{
     SettingsError,
     parse::{apply_override, explain},
-    training_data::{Augment, DataSource},
+    training_data::{Augment, DataSource, SourceTable},
 };
 use crate::settings::Precision;
 use serde::{Deserialize, Serialize};
@@ -329,7 +329,7 @@ impl Training {
             ),
         ];
         let own = rules.into_iter().find(|rule| rule.0).map(|(_, key, value, why)| (key, value, why));
-        match own.or_else(|| self.data.iter().find_map(DataSource::fault)) {
+        match own.or_else(|| self.data.iter().find_map(|source| source.fault(SourceTable::Data))) {
             Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
             None => Ok(()),
         }

@@ -64,6 +64,28 @@ impl Texts {
     }
 }
 
+/// The table of the settings that a source stands in, for errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SourceTable {
+    /// `[[data]]` of a training run.
+    Data,
+    /// `[[human]]` of a loop.
+    Human,
+    /// `[web]` of a loop.
+    Web,
+}
+
+impl SourceTable {
+    /// Of the names of one key in each table, the one of this table.
+    fn of(self, [data, human, web]: [&'static str; 3]) -> &'static str {
+        match self {
+            Self::Data => data,
+            Self::Human => human,
+            Self::Web => web,
+        }
+    }
+}
+
 impl DataSource {
     /// Files of pairs with these columns, each pair once.
     pub fn of_files(url: &str, key: &str, image: &str, text: &str, filter: Option<&str>) -> Self {
@@ -73,25 +95,30 @@ impl DataSource {
     }
 
     /// What is wrong with it: key, value and what to do.
-    pub(super) fn fault(&self) -> Option<(&'static str, String, &'static str)> {
+    pub(super) fn fault(&self, table: SourceTable) -> Option<(&'static str, String, &'static str)> {
         let is_job = !self.job.is_empty();
         let rules = [
             (
                 is_job != self.url.is_empty(),
-                "data.url",
+                table.of(["data.url", "human.url", "web.url"]),
                 self.url.clone(),
-                "each [[data]] has a url or a job, and not both",
+                "each source has a url or a job, and not both",
             ),
             (
                 is_job && self.filter.is_some(),
-                "data.where",
+                table.of(["data.where", "human.where", "web.where"]),
                 self.filter.clone().unwrap_or_default(),
                 "rows of a job were chosen when it ran",
             ),
-            (!is_job && self.texts != Texts::Both, "data.texts", self.texts.name().into(), "only a job has several"),
+            (
+                !is_job && self.texts != Texts::Both,
+                table.of(["data.texts", "human.texts", "web.texts"]),
+                self.texts.name().into(),
+                "only a job has several",
+            ),
             (
                 !(0.0..=1.0).contains(&self.synthetic_share),
-                "data.synthetic_share",
+                table.of(["data.synthetic_share", "human.synthetic_share", "web.synthetic_share"]),
                 self.synthetic_share.to_string(),
                 "a share from 0 to 1",
             ),

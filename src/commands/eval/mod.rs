@@ -30,7 +30,8 @@ pub async fn run(args: &EvalArgs) -> Ending {
 async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collection, Failure> {
     let source = DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
     // A plan leaves out what its own job writes; nothing is written here.
-    let shards = dataset::plan(&source, &format!("{}.eval", source.url.trim_end_matches('/'))).await?;
+    let shards =
+        dataset::plan(&source, &format!("{}.eval", source.url.trim_end_matches('/')), dataset::Named::Options).await?;
     let place = Place::open(&source.url).usage()?;
     let columns = dataset::columns(&source)?;
     let found = read(&place, &shards, &columns, note, asked.images as usize).await;

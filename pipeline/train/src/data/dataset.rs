@@ -5,9 +5,11 @@ use super::{
     order::{self, Size},
 };
 use capfilt_bucket::Place;
-use capfilt_pipeline::input::InputColumns;
+use capfilt_pipeline::{
+    cleaned::{Referenced, ShardTables},
+    input::InputColumns,
+};
 use capfilt_schemas::{
-    commit::Output,
     plan::Shard,
     settings::{
         train::Training,
@@ -15,6 +17,7 @@ use capfilt_schemas::{
     },
 };
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// One source of pairs.
 pub struct Source {
@@ -27,13 +30,13 @@ pub struct Source {
 pub enum Content {
     /// Files with an image and a text in each row; each row group is a shard of its own.
     Rows { shards: Vec<Shard>, columns: InputColumns },
-    /// The pairs tables of a finished job.
-    Job { tables: Vec<JobTable>, choice: Choice },
+    /// The pairs tables of a finished job, and where its images are if they are not in these.
+    Job { tables: Vec<JobTable>, choice: Choice, referenced: Option<Arc<Referenced>> },
 }
 
 /// A pairs table of a job: its rows, and the texts in them by where they come from.
 pub struct JobTable {
-    pub object: Output,
+    pub tables: ShardTables,
     pub web: u64,
     pub synthetic: u64,
 }
@@ -58,7 +61,7 @@ pub struct Group {
 /// A row group, or a job's table.
 pub enum GroupContent {
     Rows { shard: Shard, columns: InputColumns },
-    Table { object: Output, choice: Choice },
+    Table { tables: ShardTables, choice: Choice, referenced: Option<Arc<Referenced>> },
 }
 
 impl JobTable {
@@ -68,7 +71,7 @@ impl JobTable {
             Texts::Both => self.web + self.synthetic,
             Texts::Web => self.web,
             Texts::Synthetic => self.synthetic,
-            Texts::Random | Texts::Score => self.object.rows,
+            Texts::Random | Texts::Score => self.tables.pairs.rows,
         }
     }
 }
@@ -83,9 +86,10 @@ impl Source {
                 let rows = |shard: Shard| group(shard.rows, GroupContent::Rows { shard, columns: columns.clone() });
                 shards.into_iter().map(rows).collect()
             }
-            Content::Job { tables, choice } => {
+            Content::Job { tables, choice, referenced } => {
                 let table = |table: JobTable| {
-                    group(table.pairs(choice.texts), GroupContent::Table { object: table.object, choice })
+                    let (pairs, referenced) = (table.pairs(choice.texts), referenced.clone());
+                    group(pairs, GroupContent::Table { tables: table.tables, choice, referenced })
                 };
                 tables.into_iter().map(table).filter(|group| group.pairs > 0).collect()
             }
@@ -98,15 +102,20 @@ impl Group {
     pub fn name(&self) -> String {
         match &self.content {
             GroupContent::Rows { shard, .. } => format!("{}, row group {}", shard.file.path, shard.row_groups.start),
-            GroupContent::Table { object, .. } => object.path.clone(),
+            GroupContent::Table { tables, .. } => tables.pairs.path.clone(),
         }
+    }
+
+    /// Whether its images are elsewhere, so that nothing says how large they are.
+    fn is_referenced(&self) -> bool {
+        matches!(self.content, GroupContent::Table { referenced: Some(_), .. })
     }
 
     /// Compressed size.
     fn bytes(&self) -> u64 {
         match &self.content {
             GroupContent::Rows { shard, .. } => shard.bytes,
-            GroupContent::Table { object, .. } => object.bytes,
+            GroupContent::Table { tables, .. } => tables.pairs.bytes,
         }
     }
 
@@ -114,8 +123,12 @@ impl Group {
     fn name_to(&self, hash: &mut Sha256) {
         match &self.content {
             GroupContent::Rows { shard, .. } => hash.update(shard.id.as_str()),
-            GroupContent::Table { object, choice } => {
-                hash.update(&object.sha256);
+            GroupContent::Table { tables, choice, referenced } => {
+                hash.update(&tables.pairs.sha256);
+                // Of images that are elsewhere, the ledger has the digests.
+                if referenced.is_some() {
+                    hash.update(&tables.ledger.sha256);
+                }
                 hash.update(choice.texts.name());
                 hash.update(choice.synthetic_share.to_le_bytes());
             }
@@ -191,6 +204,7 @@ impl Dataset {
 
     /// Whether all of it fits into the cache.
     pub(super) fn is_small(&self) -> bool {
-        self.groups.iter().map(Group::bytes).sum::<u64>() <= self.cache_bytes
+        let is_known = !self.groups.iter().any(Group::is_referenced);
+        is_known && self.groups.iter().map(Group::bytes).sum::<u64>() <= self.cache_bytes
     }
 }

@@ -8,10 +8,11 @@ use super::{
 use bytes::Bytes;
 use capfilt_bucket::Place;
 use capfilt_pipeline::{
-    input::{CleanedRow, ImageInput, InputColumns, KeptText, PairsReader, ReadError, ShardReader},
+    cleaned::{CleanedReader, ShardTables, Wanted},
+    input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, ShardReader},
     text::pre_caption,
 };
-use capfilt_schemas::{commit::Output, pairs::Source, plan::Shard, settings::training_data::Texts};
+use capfilt_schemas::{pairs::Source, plan::Shard, settings::training_data::Texts};
 use sha2::{Digest as _, Sha256};
 
 /// Rows decoded from Parquet at a time.
@@ -57,7 +58,10 @@ impl Text {
 pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
     let pairs = match &group.content {
         GroupContent::Rows { shard, columns } => read_rows(&group.place, shard, columns).await?,
-        GroupContent::Table { object, choice } => read_table(&group.place, object, *choice).await?,
+        GroupContent::Table { tables, choice, referenced } => {
+            let wanted = Wanted { referenced: referenced.clone(), cosines: false };
+            read_table(&group.place, tables, &wanted, *choice).await?
+        }
     };
     if pairs.len() as u64 != group.pairs {
         let (file, planned, found) = (group.name(), group.pairs, pairs.len() as u64);
@@ -83,11 +87,16 @@ async fn read_rows(place: &Place, shard: &Shard, columns: &InputColumns) -> Resu
     Ok(pairs)
 }
 
-async fn read_table(job: &Place, object: &Output, choice: Choice) -> Result<Vec<Option<Pair>>, ReadError> {
-    let mut reader = PairsReader::open(job, object).await?;
-    let mut pairs = Vec::with_capacity(object.rows as usize);
+async fn read_table(
+    job: &Place,
+    tables: &ShardTables,
+    wanted: &Wanted,
+    choice: Choice,
+) -> Result<Vec<Option<Pair>>, ReadError> {
+    let mut reader = CleanedReader::open(job, tables, wanted).await?;
+    let mut pairs = Vec::with_capacity(tables.pairs.rows as usize);
     while let Some(rows) = reader.next().await? {
-        for row in rows {
+        for row in rows.rows {
             let image_id = id_of(&row.image);
             for text in texts_of(&row, choice) {
                 let is_usable = !row.image.is_empty();
@@ -126,9 +135,14 @@ mod tests {
     use super::*;
 
     fn row(captions: &[(&str, Source, f32)]) -> CleanedRow {
-        let text =
-            |(text, source, itm): &(&str, Source, f32)| KeptText { text: (*text).into(), source: *source, itm: *itm };
-        CleanedRow { key: None, image: Bytes::from_static(b"x"), captions: captions.iter().map(text).collect() }
+        let text = |(text, source, itm): &(&str, Source, f32)| KeptText {
+            text: (*text).into(),
+            source: *source,
+            itm: *itm,
+            itc: None,
+        };
+        let (image, captions) = (Bytes::from_static(b"x"), captions.iter().map(text).collect());
+        CleanedRow { key: None, image, path: None, width: 1, height: 1, captions }
     }
 
     fn texts(row: &CleanedRow, texts: Texts) -> Vec<String> {

@@ -1,0 +1,239 @@
+//! From the pairs that were read to the samples of an export in their order: each pair once, and, where a
+//! sample is an image, all of its texts together.
+
+use super::{
+    ExportError,
+    caption::{Caption, sort_best_first},
+    digest::Digest,
+    entry::{Entry, Image, has_image_files},
+    kinds::{self, Kinds},
+    scratch::{Receipt, Scratch},
+};
+use capfilt_schemas::export::{Counts, Format, LeftOut, Options, Per};
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet, hash_map::Entry as Slot};
+
+/// Pairs of a bucket, about: it is sorted in memory, at a kilobyte or two each.
+const BUCKET_PAIRS: u64 = 8192;
+
+/// Buckets at most: each task's list has a table of them.
+const MOST_BUCKETS_LOG2: u32 = 12;
+
+/// Rows left out that the record names.
+const NAMED: usize = 100;
+
+/// Buckets of a shuffled order, as a power of two, for this many pairs.
+pub(crate) fn buckets_log2(options: &Options, pairs: u64) -> u32 {
+    let wanted = pairs.div_ceil(BUCKET_PAIRS).next_power_of_two().ilog2();
+    if options.shuffle.is_some() { wanted.min(MOST_BUCKETS_LOG2) } else { 0 }
+}
+
+/// One sample of the export.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    /// The task whose images hold its bytes.
+    pub task: usize,
+    pub image: Image,
+    pub key: Option<String>,
+    pub caption: Caption,
+    /// With `caption`, the best first.
+    pub captions: Vec<Caption>,
+    pub more: Map<String, Value>,
+}
+
+/// What was read, in buckets that follow each other in the export's order.
+pub(crate) struct Arrangement {
+    per: Per,
+    is_shuffled: bool,
+    receipts: Vec<Receipt>,
+    /// In the sources' order: which of each task's pairs are the first of their kind.
+    first: Vec<Vec<bool>>,
+    buckets: usize,
+    pub kinds: Kinds,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What a bucket comes to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct BucketTotals {
+    pub counts: Counts,
+    pub image_bytes: u64,
+    /// Digests of its images, where these are files of their own.
+    pub images: Vec<Digest>,
+}
+
+impl Arrangement {
+    pub fn new(scratch: &Scratch, options: &Options, receipts: Vec<Receipt>, log2: u32) -> Result<Self, ExportError> {
+        let mut kinds = Kinds::new();
+        receipts.iter().for_each(|receipt| kinds::merge(&mut kinds, &receipt.kinds));
+        let left_out = receipts.iter().flat_map(|receipt| &receipt.left_out).take(NAMED).cloned().collect();
+        let is_shuffled = options.shuffle.is_some();
+        let first = if is_shuffled { Vec::new() } else { first_of_their_kind(scratch, &receipts)? };
+        let buckets = if is_shuffled { 1 << log2 } else { receipts.len() };
+        Ok(Self { per: options.per, is_shuffled, receipts, first, buckets, kinds, left_out })
+    }
+
+    pub fn buckets(&self) -> usize {
+        self.buckets
+    }
+
+    /// What was counted while reading.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.receipts.iter().for_each(|receipt| counts.merge(&receipt.counts));
+        counts
+    }
+
+    /// What a bucket comes to.
+    pub fn totals(&self, scratch: &Scratch, bucket: usize, format: Format) -> Result<BucketTotals, ExportError> {
+        let (samples, duplicates) = self.load(scratch, bucket)?;
+        let mut totals = BucketTotals::default();
+        totals.counts.samples = samples.len() as u64;
+        totals.counts.duplicates = duplicates;
+        for sample in &samples {
+            totals.image_bytes += sample.image.bytes;
+            match self.per {
+                Per::Text => totals.counts.count(sample.caption.source),
+                Per::Image => sample.captions.iter().for_each(|caption| totals.counts.count(caption.source)),
+            }
+            if has_image_files(format) {
+                totals.images.push(sample.image.digest);
+            }
+        }
+        Ok(totals)
+    }
+
+    /// The samples of a bucket in their order.
+    pub fn samples(&self, scratch: &Scratch, bucket: usize) -> Result<Vec<Sample>, ExportError> {
+        Ok(self.load(scratch, bucket)?.0)
+    }
+
+    fn load(&self, scratch: &Scratch, bucket: usize) -> Result<(Vec<Sample>, u64), ExportError> {
+        if !self.is_shuffled {
+            let entries = scratch.entries(bucket, &self.receipts[bucket], 0)?;
+            let duplicates = self.first[bucket].iter().filter(|first| !**first).count() as u64;
+            let kept = entries.into_iter().zip(&self.first[bucket]).filter(|(_, first)| **first);
+            return Ok((kept.map(|(entry, _)| sample(bucket, entry)).collect(), duplicates));
+        }
+        let mut read = Vec::new();
+        for (task, receipt) in self.receipts.iter().enumerate() {
+            read.extend(scratch.entries(task, receipt, bucket)?.into_iter().map(|entry| (task, entry)));
+        }
+        Ok(match self.per {
+            Per::Text => each_text(read),
+            Per::Image => each_image(read),
+        })
+    }
+}
+
+/// Of equal pairs the first, in the sources' order. Memory: 16 bytes a pair, in a set at most half empty
+/// about 40.
+fn first_of_their_kind(scratch: &Scratch, receipts: &[Receipt]) -> Result<Vec<Vec<bool>>, ExportError> {
+    let mut seen = HashSet::new();
+    let of_task = |(task, receipt): (usize, &Receipt)| {
+        let entries = scratch.entries(task, receipt, 0)?;
+        Ok(entries.iter().map(|entry| seen.insert(entry.pair)).collect())
+    };
+    receipts.iter().enumerate().map(of_task).collect()
+}
+
+fn sample(task: usize, entry: Entry) -> Sample {
+    let mut captions = vec![entry.text.clone()];
+    captions.extend(entry.others);
+    sort_best_first(&mut captions);
+    Sample { task, image: entry.image, key: entry.key, caption: entry.text, captions, more: entry.more }
+}
+
+/// Each pair as a sample of its own, in the order of the seed, and how many were there before.
+fn each_text(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
+    let (all, mut seen) = (read.len(), HashSet::new());
+    let mut kept: Vec<(usize, Entry)> = read.into_iter().filter(|(_, entry)| seen.insert(entry.pair)).collect();
+    kept.sort_by_key(|(_, entry)| (entry.place, entry.pair));
+    let duplicates = (all - kept.len()) as u64;
+    let mut samples: Vec<Sample> = kept.into_iter().map(|(task, entry)| sample(task, entry)).collect();
+    part_neighbours(&mut samples);
+    (samples, duplicates)
+}
+
+/// Exchanges a sample that follows another of its image with the next one of a third.
+fn part_neighbours(samples: &mut [Sample]) {
+    for i in 1..samples.len() {
+        let before = samples[i - 1].image.digest;
+        if samples[i].image.digest == before
+            && let Some(other) = (i + 1..samples.len()).find(|&other| samples[other].image.digest != before)
+        {
+            samples.swap(i, other);
+        }
+    }
+}
+
+/// Each image as a sample with all of its texts, in the order of the seed, and how many texts were there
+/// before.
+fn each_image(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
+    let (mut seen, mut duplicates) = (HashSet::new(), 0);
+    let mut of_image: HashMap<Digest, usize> = HashMap::new();
+    let mut images: Vec<(u64, Sample)> = Vec::new();
+    for (task, entry) in read {
+        if !seen.insert(entry.pair) {
+            duplicates += 1;
+            continue;
+        }
+        match of_image.entry(entry.image.digest) {
+            Slot::Occupied(known) => images[*known.get()].1.captions.push(entry.text),
+            Slot::Vacant(new) => {
+                new.insert(images.len());
+                images.push((entry.place, sample(task, entry)));
+            }
+        }
+    }
+    images.sort_by_key(|(place, sample)| (*place, sample.image.digest));
+    let with_best = |(_, mut sample): (u64, Sample)| {
+        sort_best_first(&mut sample.captions);
+        let caption = sample.captions[0].clone();
+        Sample { caption, ..sample }
+    };
+    (images.into_iter().map(with_best).collect(), duplicates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Kind;
+    use capfilt_schemas::export::Origin;
+
+    fn entry(image: &str, text: &str, itm: Option<f32>) -> (usize, Entry) {
+        let digest = Digest::of_image(image.as_bytes());
+        let pair = Digest::of_pair(digest, text);
+        let source = if itm.is_some() { Origin::Web } else { Origin::Human };
+        let image = Image { digest, offset: 0, bytes: 1, width: 1, height: 1, kind: Kind::Jpg };
+        let text = Caption { text: text.to_owned(), source, itm, cosine: None };
+        (0, Entry { place: pair.place(0), pair, image, key: None, text, others: vec![], more: Map::new() })
+    }
+
+    #[test]
+    fn texts_of_one_image_are_no_neighbours_while_there_are_others() {
+        let texts = ["a", "b", "c", "d", "e"];
+        let read = ["x", "y", "z"].into_iter().flat_map(|image| texts.map(|text| entry(image, text, None))).collect();
+        let (samples, duplicates) = each_text(read);
+        assert_eq!((samples.len(), duplicates), (15, 0));
+        let neighbours = samples.windows(2).filter(|pair| pair[0].image.digest == pair[1].image.digest).count();
+        assert!(neighbours <= 1, "only the last may have no other to exchange with: {neighbours}");
+    }
+
+    #[test]
+    fn an_image_is_one_sample_with_all_texts_and_the_best_first() {
+        let read = vec![
+            entry("x", "good", Some(0.9)),
+            entry("y", "alone", Some(0.6)),
+            entry("x", "fair", Some(0.5)),
+            entry("x", "written by someone", None),
+            entry("x", "good", Some(0.9)),
+        ];
+        let (samples, duplicates) = each_image(read);
+        assert_eq!((samples.len(), duplicates), (2, 1));
+        let x = samples.iter().find(|sample| sample.captions.len() == 3).unwrap();
+        let texts: Vec<&str> = x.captions.iter().map(|caption| caption.text.as_str()).collect();
+        assert_eq!(texts, ["written by someone", "good", "fair"]);
+        assert_eq!(x.caption, x.captions[0]);
+    }
+}

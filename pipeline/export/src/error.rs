@@ -1,0 +1,53 @@
+//! Why there is no export.
+
+use arrow::error::ArrowError;
+use capfilt_bucket::BucketError;
+use capfilt_pipeline::input::ReadError;
+use capfilt_schemas::export::Counts;
+use parquet::errors::ParquetError;
+use std::path::PathBuf;
+
+/// Why there is no export.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error("{url} holds another export ({what}); choose another --to, or remove that folder first")]
+    Another { url: String, what: String },
+    #[error(
+        "{url} holds files that are not of this export ({names}); trainers would read them with it: choose another \
+         --to, or remove them"
+    )]
+    Strange { url: String, names: String },
+    #[error("another process writes this export (it holds {}); wait for it, or stop it", .lock.display())]
+    Busy { lock: PathBuf },
+    #[error("no file of {url} has the column `{column}` ({option}); there are {columns}")]
+    NoColumn { url: String, column: String, option: &'static str, columns: String },
+    #[error("cannot {what} {}: {source}; --scratch names another folder for it", .path.display())]
+    Scratch { what: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("{}: line {line} is not what this export wrote: {source}; remove the folder and export again", .path.display())]
+    Entry { path: PathBuf, line: usize, source: serde_json::Error },
+    #[error("the export's books do not balance ({0:?}); this is an internal error (bug)")]
+    Books(Counts),
+    #[error("a writer of the export ended early: {0}")]
+    Ended(String),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("cannot write {object}: {source}")]
+    Write { object: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
+}
+
+impl ExportError {
+    pub(crate) fn write(object: &str) -> impl Fn(object_store::Error) -> Self + use<> {
+        let object = object.to_owned();
+        move |source| Self::Write { object: object.clone(), source: Box::new(source) }
+    }
+
+    pub(crate) fn parquet(object: &str, source: ParquetError) -> Self {
+        Self::Write { object: object.to_owned(), source: Box::new(source) }
+    }
+
+    pub(crate) fn arrow(object: &str, source: ArrowError) -> Self {
+        Self::Write { object: object.to_owned(), source: Box::new(source) }
+    }
+}

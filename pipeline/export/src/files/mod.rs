@@ -1,0 +1,168 @@
+//! The files of an export: which samples each of them holds, and how they are written.
+
+mod list;
+mod parquet;
+mod sidecar;
+mod tar;
+mod upload;
+
+use super::{
+    ExportError,
+    arrange::{Arrangement, BucketTotals, Sample},
+    run::Export,
+    scratch::{Images, Scratch},
+};
+use capfilt_bucket::Bucket;
+use capfilt_schemas::export::{File, Format, Options};
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+/// Files at least, so that each of a trainer's loaders has some, where they get this many samples each.
+const LEAST_FILES: u64 = 16;
+const LEAST_SAMPLES: u64 = 8;
+
+/// Lines of a list of BLIP, which are read whole.
+const LIST_LINES: u64 = 1_000_000;
+
+/// Scratch files that a writer has open.
+const OPEN: usize = 64;
+
+/// Number of files for a number of samples, at least one.
+pub(crate) fn file_count(format: Format, options: &Options, samples: u64, image_bytes: u64) -> usize {
+    let by_size = match format {
+        Format::Json => samples.div_ceil(LIST_LINES),
+        Format::Parquet | Format::Webdataset => {
+            let for_loaders = samples.div_ceil(LEAST_SAMPLES).min(LEAST_FILES);
+            image_bytes.div_ceil(options.file_mib.max(1) << 20).max(for_loaders)
+        }
+    };
+    options.files.map_or(by_size, u64::from).clamp(1, samples.max(1)) as usize
+}
+
+/// How samples are spread over files.
+pub(crate) struct Writing {
+    arranged: Arc<Arrangement>,
+    /// Number of the first sample of each bucket, and of the first one after the last.
+    starts: Vec<u64>,
+    samples: u64,
+    files: u64,
+}
+
+impl Writing {
+    pub fn new(arranged: Arc<Arrangement>, totals: &[BucketTotals], samples: u64, files: usize) -> Self {
+        let mut starts = vec![0];
+        for bucket in totals {
+            starts.push(starts.last().expect("it has a first") + bucket.counts.samples);
+        }
+        Self { arranged, starts, samples, files: files as u64 }
+    }
+
+    /// Numbers of the samples of a file. Files differ by one sample at most.
+    fn range(&self, number: u64) -> Range<u64> {
+        let start = |number: u64| (u128::from(number) * u128::from(self.samples) / u128::from(self.files)) as u64;
+        start(number)..start(number + 1)
+    }
+
+    /// Writes a file.
+    pub async fn file(
+        &self,
+        export: &Export,
+        bucket: &Bucket,
+        scratch: &Scratch,
+        number: usize,
+    ) -> Result<File, ExportError> {
+        let range = self.range(number as u64);
+        let path = export.format.file_name(number);
+        let mut upload = upload::Upload::new(bucket, &path);
+        let mut encoder = Encoder::new(export, &self.arranged, &path)?;
+        let mut images = OpenImages::default();
+        let first = self.starts.partition_point(|start| *start <= range.start) - 1;
+        for of in first..self.arranged.buckets() {
+            let start = self.starts[of];
+            if start >= range.end {
+                break;
+            }
+            for (at, sample) in (start..).zip(self.arranged.samples(scratch, of)?) {
+                if range.contains(&at) {
+                    let image = if encoder.wants_images() { images.get(scratch, &sample)? } else { Vec::new() };
+                    upload.put(encoder.add(at, sample, image)?).await?;
+                }
+            }
+        }
+        upload.put(encoder.finish()?).await?;
+        let (bytes, sha256) = upload.finish().await?;
+        Ok(File { path, pairs: range.end - range.start, bytes, sha256 })
+    }
+}
+
+/// One file in the making: what is ready of it is taken after each sample.
+enum Encoder<'a> {
+    Parquet(Box<parquet::Encoder<'a>>),
+    Tar(tar::Encoder<'a>),
+    List(list::Encoder<'a>),
+}
+
+impl<'a> Encoder<'a> {
+    fn new(export: &'a Export, arranged: &'a Arrangement, path: &str) -> Result<Self, ExportError> {
+        Ok(match export.format {
+            Format::Parquet => Self::Parquet(Box::new(parquet::Encoder::new(&arranged.kinds, path)?)),
+            Format::Webdataset => Self::Tar(tar::Encoder::new(&arranged.kinds, path)),
+            Format::Json => Self::List(list::Encoder::new(&arranged.kinds, &export.options.image_root)),
+        })
+    }
+
+    fn wants_images(&self) -> bool {
+        !matches!(self, Self::List(_))
+    }
+
+    fn add(&mut self, number: u64, sample: Sample, image: Vec<u8>) -> Result<Vec<u8>, ExportError> {
+        match self {
+            Self::Parquet(encoder) => encoder.add(sample, image),
+            Self::Tar(encoder) => encoder.add(number, &sample, &image),
+            Self::List(encoder) => Ok(encoder.add(&sample)),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<u8>, ExportError> {
+        match self {
+            Self::Parquet(encoder) => encoder.finish(),
+            Self::Tar(encoder) => encoder.finish(),
+            Self::List(encoder) => Ok(encoder.finish()),
+        }
+    }
+}
+
+/// The scratch files that a writer has open.
+#[derive(Default)]
+struct OpenImages(HashMap<usize, Images>);
+
+impl OpenImages {
+    fn get(&mut self, scratch: &Scratch, sample: &Sample) -> Result<Vec<u8>, ExportError> {
+        if !self.0.contains_key(&sample.task) {
+            // A system lets a process have about a thousand files open.
+            if self.0.len() >= OPEN {
+                self.0.clear();
+            }
+            self.0.insert(sample.task, scratch.images(sample.task)?);
+        }
+        self.0[&sample.task].get(sample.image.offset, sample.image.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_files_for_every_loader_and_more_when_there_is_more() {
+        let options = Options { file_mib: 256, ..Options::default() };
+        let count = |samples, bytes| file_count(Format::Webdataset, &options, samples, bytes);
+        assert_eq!(count(180, 1 << 20), 16);
+        assert_eq!(count(20, 1 << 20), 3);
+        assert_eq!(count(1, 1), 1);
+        assert_eq!(count(1_000_000, 100 << 30), 400);
+        assert_eq!(file_count(Format::Json, &options, 180, 1 << 40), 1);
+        let asked = Options { files: Some(7), ..options.clone() };
+        assert_eq!(file_count(Format::Parquet, &asked, 180, 1 << 40), 7);
+        assert_eq!(file_count(Format::Parquet, &asked, 5, 1), 5, "no file is empty");
+    }
+}

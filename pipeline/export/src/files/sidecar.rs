@@ -1,0 +1,45 @@
+//! What is said of a sample beside its image: the same fields of the same types in every sample, and none of
+//! them null.
+
+use crate::{
+    arrange::Sample,
+    caption::Caption,
+    kinds::{Kind, Kinds},
+};
+use capfilt_schemas::export::{NO_COSINE, NO_ITM};
+use serde_json::{Map, Value, json};
+
+/// The `.json` of a WebDataset sample, and the entry of a list.
+pub(super) fn record(sample: &Sample, kinds: &Kinds) -> Map<String, Value> {
+    let mut record: Map<String, Value> =
+        kinds.iter().map(|(name, kind)| (name.clone(), kind.value(sample.more.get(name)))).collect();
+    let captions: Vec<Value> = sample.captions.iter().map(caption).collect();
+    let ours = [
+        ("key", json!(sample.key.as_deref().unwrap_or_default())),
+        ("url", json!(url(sample).unwrap_or_default())),
+        ("caption", json!(sample.caption.text)),
+        ("source", json!(sample.caption.source.name())),
+        ("itm", json!(sample.caption.itm.unwrap_or(NO_ITM))),
+        ("cosine", json!(sample.caption.cosine.unwrap_or(NO_COSINE))),
+        ("captions", json!(captions)),
+        ("width", json!(sample.image.width)),
+        ("height", json!(sample.image.height)),
+    ];
+    record.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    record
+}
+
+/// Where the image comes from, if the input says so.
+pub(super) fn url(sample: &Sample) -> Option<String> {
+    let url = sample.more.get("url")?;
+    Kind::Text.value(Some(url)).as_str().map(str::to_owned)
+}
+
+fn caption(caption: &Caption) -> Value {
+    json!({
+        "text": caption.text,
+        "source": caption.source.name(),
+        "itm": caption.itm.unwrap_or(NO_ITM),
+        "cosine": caption.cosine.unwrap_or(NO_COSINE),
+    })
+}

@@ -1,0 +1,41 @@
+//! A file on its way into the store: streamed, counted and hashed as it goes.
+
+use crate::ExportError;
+use capfilt_bucket::Bucket;
+use object_store::buffered::BufWriter;
+use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
+use tokio::io::AsyncWriteExt as _;
+
+/// Part size of a multipart upload, and what one upload holds in memory. Smaller files are one plain PUT.
+const PART_BYTES: usize = 8 << 20;
+
+pub(super) struct Upload {
+    path: String,
+    sink: BufWriter,
+    bytes: u64,
+    hasher: Sha256,
+}
+
+impl Upload {
+    pub fn new(bucket: &Bucket, path: &str) -> Self {
+        let sink = BufWriter::with_capacity(Arc::clone(&bucket.place.store), bucket.place.path_of(path), PART_BYTES);
+        Self { path: bucket.place.url_of(path), sink, bytes: 0, hasher: Sha256::new() }
+    }
+
+    pub async fn put(&mut self, bytes: Vec<u8>) -> Result<(), ExportError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.bytes += bytes.len() as u64;
+        self.hasher.update(&bytes);
+        self.sink.put(bytes.into()).await.map_err(ExportError::write(&self.path))
+    }
+
+    /// Ends the file: it is there, whole, when this returns. Its bytes and their SHA-256.
+    pub async fn finish(mut self) -> Result<(u64, String), ExportError> {
+        let ended = self.sink.shutdown().await;
+        ended.map_err(|source| ExportError::Write { object: self.path.clone(), source: Box::new(source) })?;
+        Ok((self.bytes, hex::encode(self.hasher.finalize())))
+    }
+}

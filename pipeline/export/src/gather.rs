@@ -1,0 +1,174 @@
+//! The first half of an export: sources are read, images checked, pairs spread over buckets.
+
+use super::{
+    ExportError,
+    caption::Caption,
+    check,
+    digest::Digest,
+    entry::{Entry, Image, Kind, has_image_files},
+    kinds,
+    run::Export,
+    scratch::{Receipt, Scratch, Spill},
+    source::Row,
+    tasks::Task,
+};
+use bytes::Bytes;
+use capfilt_bucket::Bucket;
+use capfilt_pipeline::text::pre_caption;
+use capfilt_schemas::export::{DATA, LeftOut, Options, Per};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::collections::HashMap;
+
+/// Words of a text with `--clean-text`, as BLIP cuts them.
+const MAX_WORDS: usize = 30;
+
+/// Rows left out that a task names; all of them are counted.
+const NAMED: usize = 20;
+
+/// Images that one task writes beside lists at the same time, and the bytes that wait for it.
+const WRITES_AT_ONCE: usize = 16;
+const WAITING_BYTES: u64 = 16 << 20;
+
+/// A task being read.
+pub(crate) struct Gathering<'a> {
+    export: &'a Export,
+    bucket: &'a Bucket,
+    buckets_log2: u32,
+    spill: Spill,
+    /// Images of this task, and where they are.
+    images: HashMap<Digest, Image>,
+    /// Image files that are to be written.
+    waiting: Vec<(String, Bytes)>,
+    waiting_bytes: u64,
+    entries: Vec<(usize, Entry)>,
+    receipt: Receipt,
+}
+
+/// Reads a task into the scratch folder.
+pub(crate) async fn gather(
+    export: &Export,
+    bucket: &Bucket,
+    scratch: &Scratch,
+    number: usize,
+    task: &Task,
+    buckets_log2: u32,
+) -> Result<Receipt, ExportError> {
+    let (spill, receipt) = (scratch.spill(number)?, Receipt::default());
+    let (images, waiting, entries) = (HashMap::new(), Vec::new(), Vec::new());
+    let mut gathering =
+        Gathering { export, bucket, buckets_log2, spill, images, waiting, waiting_bytes: 0, entries, receipt };
+    let source = &export.sources[task.source];
+    for part in task.parts.clone() {
+        let mut reader = source.open(part).await?;
+        while let Some(read) = reader.next().await? {
+            kinds::name(&mut gathering.receipt.kinds, &read.passthrough);
+            for row in read.rows {
+                gathering.take(row).await?;
+            }
+        }
+    }
+    gathering.write_images().await?;
+    let Gathering { spill, mut entries, receipt, .. } = gathering;
+    spill.finish()?;
+    // Stable: within a bucket, pairs keep the order in which they were read.
+    entries.sort_by_key(|(bucket, _)| *bucket);
+    scratch.finish(number, receipt, &entries)?;
+    Ok(scratch.receipt(number)?.expect("it was just written"))
+}
+
+impl Gathering<'_> {
+    async fn take(&mut self, mut row: Row) -> Result<(), ExportError> {
+        let options = &self.export.options;
+        self.receipt.counts.read += row.texts;
+        let judged = row.captions.len();
+        row.captions.retain(|text| options.min_itm.is_none_or(|least| text.itm.is_none_or(|itm| itm >= least)));
+        let below = (judged - row.captions.len()) as u64;
+        self.receipt.counts.below_min_itm += below;
+        let with_text: Vec<(Caption, Digest)> = match row.image.is_empty() {
+            true => Vec::new(),
+            false => usable(row.captions, Digest::of_image(&row.image), options),
+        };
+        self.receipt.counts.unusable += row.texts - below - with_text.len() as u64;
+        if with_text.is_empty() {
+            return Ok(());
+        }
+        let image = match self.place(&row.image, row.size).await? {
+            Ok(image) => image,
+            Err(why) => {
+                self.receipt.counts.bad_images += with_text.len() as u64;
+                if self.receipt.left_out.len() < NAMED {
+                    self.receipt.left_out.push(LeftOut { file: row.file, row: row.row, why });
+                }
+                return Ok(());
+            }
+        };
+        kinds::learn(&mut self.receipt.kinds, &row.more);
+        self.enter(row.key, image, with_text, row.more);
+        Ok(())
+    }
+
+    /// Where an image's bytes are from now on, or why it is none.
+    async fn place(&mut self, bytes: &Bytes, size: Option<(u32, u32)>) -> Result<Result<Image, String>, ExportError> {
+        let digest = Digest::of_image(bytes);
+        if let Some(image) = self.images.get(&digest) {
+            return Ok(Ok(*image));
+        }
+        let (width, height) = match size.map_or_else(|| check::size_of(bytes), Ok) {
+            Ok(size) => size,
+            Err(why) => return Ok(Err(why.to_string())),
+        };
+        let (kind, length) = (Kind::of(bytes), bytes.len() as u64);
+        let mut image = Image { digest, offset: 0, bytes: length, width, height, kind };
+        if has_image_files(self.export.format) {
+            self.waiting.push((format!("{DATA}/{}", image.path()), bytes.clone()));
+            self.waiting_bytes += length;
+            if self.waiting_bytes >= WAITING_BYTES {
+                self.write_images().await?;
+            }
+        } else {
+            image.offset = self.spill.put(bytes)?;
+        }
+        self.images.insert(digest, image);
+        Ok(Ok(image))
+    }
+
+    /// Writes the images that wait. An image of another task or source is written again, with the same bytes.
+    async fn write_images(&mut self) -> Result<(), ExportError> {
+        self.waiting_bytes = 0;
+        let (bucket, images) = (self.bucket, std::mem::take(&mut self.waiting));
+        let writes = stream::iter(images).map(|(path, image)| async move { bucket.write(&path, image).await });
+        Ok(writes.buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?)
+    }
+
+    fn enter(
+        &mut self,
+        key: Option<String>,
+        image: Image,
+        texts: Vec<(Caption, Digest)>,
+        more: serde_json::Map<String, serde_json::Value>,
+    ) {
+        let options = &self.export.options;
+        for (i, (text, pair)) in texts.iter().enumerate() {
+            let others = texts.iter().enumerate().filter(|(other, _)| *other != i && options.per == Per::Text);
+            let others = others.map(|(_, (text, _))| text.clone()).collect();
+            let placed = if options.per == Per::Image { image.digest } else { *pair };
+            let place = options.shuffle.map_or(0, |seed| placed.place(seed));
+            let bucket = if self.buckets_log2 == 0 { 0 } else { (place >> (64 - self.buckets_log2)) as usize };
+            let (key, text, more) = (key.clone(), text.clone(), more.clone());
+            self.entries.push((bucket, Entry { place, pair: *pair, image, key, text, others, more }));
+        }
+    }
+}
+
+/// The texts that say something, as they are to be written, with the names of their pairs.
+fn usable(captions: Vec<Caption>, image: Digest, options: &Options) -> Vec<(Caption, Digest)> {
+    // Of texts as they are, long ones that begin alike are two.
+    let most = if options.clean_text { MAX_WORDS } else { usize::MAX };
+    let texts = captions.into_iter().map(|caption| (pre_caption(&caption.text, most), caption));
+    let texts = texts.filter(|(cleaned, _)| !cleaned.trim().is_empty());
+    let named = texts.map(|(cleaned, caption)| {
+        let pair = Digest::of_pair(image, &cleaned);
+        (if options.clean_text { Caption { text: cleaned, ..caption } } else { caption }, pair)
+    });
+    named.collect()
+}

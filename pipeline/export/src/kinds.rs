@@ -1,0 +1,184 @@
+//! Columns that pass through: any Arrow type as one of four kinds, the same in every sample of an export.
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray as _, RecordBatch},
+    compute::cast,
+    datatypes::{DataType, Field, Float64Type, Int64Type},
+    error::ArrowError,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use capfilt_schemas::export;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// Kind of a column's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// No row had a value so far.
+    Nothing,
+    Bool,
+    Whole,
+    Number,
+    Text,
+}
+
+/// Kinds of all columns by name.
+pub(crate) type Kinds = BTreeMap<String, Kind>;
+
+impl Kind {
+    fn of(value: &Value) -> Self {
+        match value {
+            Value::Bool(_) => Self::Bool,
+            Value::Number(number) if number.is_i64() => Self::Whole,
+            Value::Number(_) => Self::Number,
+            _ => Self::Text,
+        }
+    }
+
+    /// The kind that has the values of both.
+    fn with(self, other: Self) -> Self {
+        match (self, other) {
+            (a, b) if a == b => a,
+            (Self::Nothing, known) | (known, Self::Nothing) => known,
+            (Self::Whole | Self::Number, Self::Whole | Self::Number) => Self::Number,
+            _ => Self::Text,
+        }
+    }
+
+    /// A value in this kind. There are no nulls: where there is none, it is the kind's zero.
+    pub fn value(self, value: Option<&Value>) -> Value {
+        match (self, value) {
+            (Self::Bool, value) => json!(value.and_then(Value::as_bool).unwrap_or_default()),
+            (Self::Whole, value) => json!(value.and_then(Value::as_i64).unwrap_or_default()),
+            (Self::Number, value) => json!(value.and_then(Value::as_f64).unwrap_or_default()),
+            (Self::Text, Some(Value::String(text))) => json!(text),
+            (Self::Text, Some(other)) => json!(other.to_string()),
+            (Self::Text, None) | (Self::Nothing, _) => json!(""),
+        }
+    }
+
+    pub fn arrow(self) -> DataType {
+        match self {
+            Self::Bool => DataType::Boolean,
+            Self::Whole => DataType::Int64,
+            Self::Number => DataType::Float64,
+            Self::Text | Self::Nothing => DataType::Utf8,
+        }
+    }
+}
+
+/// Adds the columns of a batch, of which nothing is known yet.
+pub(crate) fn name(kinds: &mut Kinds, batch: &RecordBatch) {
+    batch.schema().fields().iter().for_each(|field| add(kinds, &own_name(field), Kind::Nothing));
+}
+
+/// Adds the kinds of a row's values.
+pub(crate) fn learn(kinds: &mut Kinds, values: &Map<String, Value>) {
+    for (name, value) in values {
+        add(kinds, name, Kind::of(value));
+    }
+}
+
+/// Adds the kinds of other rows.
+pub(crate) fn merge(kinds: &mut Kinds, others: &Kinds) {
+    others.iter().for_each(|(name, kind)| add(kinds, name, *kind));
+}
+
+fn add(kinds: &mut Kinds, name: &str, kind: Kind) {
+    match kinds.get_mut(name) {
+        Some(known) => *known = known.with(kind),
+        None => {
+            kinds.insert(name.to_owned(), kind);
+        }
+    }
+}
+
+/// The values of each row by column, without nulls and without numbers that JSON cannot say. A column with
+/// one of our own names gets `input_` before it.
+pub(crate) fn values(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, ArrowError> {
+    let mut rows = vec![Map::new(); batch.num_rows()];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        let name = own_name(field);
+        for (row, value) in rows.iter_mut().zip(of_column(column)?) {
+            if let Some(value) = value {
+                row.insert(name.clone(), value);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+fn own_name(field: &Field) -> String {
+    let name = field.name();
+    let is_ours = name != "url" && export::schema(&[]).field_with_name(name).is_ok();
+    if is_ours { format!("input_{name}") } else { name.clone() }
+}
+
+fn of_column(column: &ArrayRef) -> Result<Vec<Option<Value>>, ArrowError> {
+    let kind = column.data_type();
+    Ok(match kind {
+        DataType::Null => vec![None; column.len()],
+        DataType::Boolean => column.as_boolean().iter().map(|value| value.map(Value::from)).collect(),
+        kind if kind.is_integer() && is_within_i64(column)? => {
+            let whole = cast(column, &DataType::Int64)?;
+            whole.as_primitive::<Int64Type>().iter().map(|value| value.map(Value::from)).collect()
+        }
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            let numbers = cast(column, &DataType::Float64)?;
+            let finite = |value: Option<f64>| value.filter(|value| value.is_finite()).map(Value::from);
+            numbers.as_primitive::<Float64Type>().iter().map(finite).collect()
+        }
+        // Dates, decimals, lists and all else are written as a text.
+        _ => {
+            let options = FormatOptions::new();
+            let shown = ArrayFormatter::try_new(column, &options)?;
+            let text = |i| column.is_valid(i).then(|| shown.value(i).to_string());
+            (0..column.len()).map(|i| text(i).map(Value::from)).collect()
+        }
+    })
+}
+
+/// Whether no value is above what 64 bits with a sign hold.
+fn is_within_i64(column: &ArrayRef) -> Result<bool, ArrowError> {
+    Ok(column.data_type() != &DataType::UInt64 || cast(column, &DataType::Int64)?.null_count() == column.null_count())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{Float32Array, Int32Array, ListArray, NullArray, StringArray, UInt64Array};
+    use std::sync::Arc;
+
+    fn row(columns: Vec<(&str, ArrayRef)>) -> Map<String, Value> {
+        values(&RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap())
+            .unwrap()
+            .remove(0)
+    }
+
+    #[test]
+    fn a_value_has_one_kind_in_every_sample_and_is_never_null() {
+        let list = ListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1), None])]);
+        let first = row(vec![
+            ("a", Arc::new(Int32Array::from(vec![7]))),
+            ("b", Arc::new(StringArray::from(vec!["x"]))),
+            ("c", Arc::new(Float32Array::from(vec![f32::NAN]))),
+            ("d", Arc::new(NullArray::new(1))),
+            ("e", Arc::new(list)),
+            ("f", Arc::new(UInt64Array::from(vec![u64::MAX]))),
+            ("itm", Arc::new(Int32Array::from(vec![1]))),
+        ]);
+        let second =
+            row(vec![("a", Arc::new(Float32Array::from(vec![0.5]))), ("b", Arc::new(Int32Array::from(vec![3])))]);
+        let mut kinds = Kinds::from([("d".to_owned(), Kind::Nothing)]);
+        [&first, &second].iter().for_each(|row| learn(&mut kinds, row));
+        let text = |row: &Map<String, Value>, name: &str| kinds[name].value(row.get(name));
+        assert_eq!((text(&first, "a"), text(&second, "a")), (json!(7.0), json!(0.5)));
+        assert_eq!((text(&first, "b"), text(&second, "b")), (json!("x"), json!("3")));
+        assert_eq!((text(&first, "d"), first.contains_key("c")), (json!(""), false));
+        assert_eq!((text(&first, "e"), text(&second, "e")), (json!("[1, ]"), json!("")));
+        assert_eq!(text(&first, "f"), json!("18446744073709551615"));
+        assert_eq!(text(&first, "input_itm"), json!(1));
+    }
+}

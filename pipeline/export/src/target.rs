@@ -1,0 +1,159 @@
+//! The place that an export is written to, and what is there already.
+
+use super::{ExportError, run::Export};
+use bytes::Bytes;
+use capfilt_bucket::{Bucket, without_secrets};
+use capfilt_schemas::export::{BEGUN, DATA, ExportRecord, Format, RECORD, Request, SIZES};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use std::{fs, path::Path};
+
+/// Files that are looked at at the same time.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// Strange files that an error names.
+const NAMED: usize = 3;
+
+/// What is at the place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// No file of an export.
+    Nothing,
+    /// The same export, begun and not finished.
+    Begun,
+    /// The same export, finished.
+    Finished(Box<ExportRecord>),
+}
+
+/// Looks at the place that an export goes to.
+///
+/// # Errors
+/// When another export is there, or files that no record names, or the store fails.
+pub async fn find(bucket: &Bucket, export: &Export) -> Result<Found, ExportError> {
+    let asked = export.request();
+    let another = |what: String| ExportError::Another { url: without_secrets(&bucket.place.url), what };
+    if let Some(bytes) = bucket.read_if_there(RECORD).await? {
+        let found: ExportRecord = bucket.parse_record(RECORD, &bytes)?;
+        if let Some(what) = asked.difference(&found.request) {
+            return Err(another(what));
+        }
+        missing(bucket, &found).await?.map_or(Ok(()), |name| Err(another(format!("{name} is gone or was changed"))))?;
+        return Ok(Found::Finished(Box::new(found)));
+    }
+    let begun = match bucket.read_if_there(BEGUN).await? {
+        None => false,
+        Some(bytes) => {
+            let found: Request = bucket.parse_record(BEGUN, &bytes)?;
+            if let Some(what) = asked.difference(&found) {
+                return Err(another(format!("begun, with {what}")));
+            }
+            true
+        }
+    };
+    no_strangers(bucket, begun.then_some(export.format)).await?;
+    Ok(if begun { Found::Begun } else { Found::Nothing })
+}
+
+/// The first of an export's files that is not there as it was written.
+async fn missing(bucket: &Bucket, record: &ExportRecord) -> Result<Option<String>, ExportError> {
+    let looks = stream::iter(&record.files).map(|file| async move {
+        let there = bucket.head(&file.path).await?.is_some_and(|meta| meta.size == file.bytes);
+        Ok::<_, ExportError>((!there).then(|| file.path.clone()))
+    });
+    let found: Vec<Option<String>> = looks.buffered(LOOKS_AT_ONCE).try_collect().await?;
+    Ok(found.into_iter().flatten().next())
+}
+
+/// The data folder holds only files that an export of this format may have written.
+async fn no_strangers(bucket: &Bucket, ours: Option<Format>) -> Result<(), ExportError> {
+    let listed = bucket.list(DATA).map_ok(|(name, _)| name);
+    let strange = listed.try_filter(|name| {
+        let is_ours = ours.is_some_and(|format| is_of(format, name));
+        async move { !is_ours }
+    });
+    let mut names: Vec<String> = strange.take(NAMED).try_collect().await?;
+    if names.is_empty() {
+        return Ok(());
+    }
+    names.sort();
+    let (url, names) = (without_secrets(&bucket.place.url_of(DATA)), names.join(", "));
+    Err(ExportError::Strange { url, names })
+}
+
+/// Whether an export of a format writes a file of this name.
+fn is_of(format: Format, name: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let Some(name) = name.strip_prefix(DATA).and_then(|name| name.strip_prefix('/')) else { return false };
+    let number = name.strip_prefix("pairs-").and_then(|name| name.strip_suffix(format.extension()));
+    let is_image = |name: &str| {
+        let name = name.strip_prefix("images/").and_then(|name| name.split_once('/'));
+        let stem = name.and_then(|(_, name)| name.split_once('.')).map(|(stem, _)| stem);
+        format == Format::Json && stem.is_some_and(digits)
+    };
+    let is_sizes = format == Format::Webdataset && SIZES.ends_with(name);
+    number.and_then(|number| number.strip_suffix('.')).is_some_and(digits) || is_sizes || is_image(name)
+}
+
+/// Says what is being written, before anything is.
+pub(crate) async fn begin(bucket: &Bucket, request: &Request) -> Result<(), ExportError> {
+    let bytes = serde_json::to_vec_pretty(request).expect("the request is plain data");
+    Ok(bucket.write(BEGUN, Bytes::from(bytes)).await?)
+}
+
+/// Says that all is there.
+pub(crate) async fn end(bucket: &Bucket, record: &ExportRecord) -> Result<(), ExportError> {
+    let bytes = serde_json::to_vec_pretty(record).expect("the record is plain data");
+    bucket.write(RECORD, Bytes::from(bytes)).await?;
+    forget(bucket).await
+}
+
+/// Removes the request; it may be gone already.
+pub(crate) async fn forget(bucket: &Bucket) -> Result<(), ExportError> {
+    match bucket.delete(BEGUN).await {
+        Err(error) if !error.is_not_found() => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what a killed writer left of files it had not named yet. On a disk they have the file's name, `#`
+/// and a number.
+pub(crate) fn tidy(bucket: &Bucket) -> Result<(), ExportError> {
+    let Some(folder) = bucket.place.local_path() else { return Ok(()) };
+    tidy_folder(&folder.join(DATA)).map_err(|(path, source)| ExportError::Scratch { what: "tidy", path, source })
+}
+
+fn tidy_folder(folder: &Path) -> Result<(), (std::path::PathBuf, std::io::Error)> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries.flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let number = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
+        let is_left = number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => tidy_folder(&path)?,
+            Ok(kind) if kind.is_file() && is_left => fs::remove_file(&path).map_err(|error| (path, error))?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_a_format_are_its_own() {
+        for (format, name, ours) in [
+            (Format::Webdataset, "data/pairs-00001.tar", true),
+            (Format::Webdataset, "data/sizes.json", true),
+            (Format::Webdataset, "data/pairs-00001.parquet", false),
+            (Format::Parquet, "data/pairs-00001.parquet", true),
+            (Format::Parquet, "data/sizes.json", false),
+            (Format::Parquet, "data/old.parquet", false),
+            (Format::Json, "data/images/ab/ab0f.jpg", true),
+            (Format::Json, "data/images/ab/cat.jpg", false),
+            (Format::Json, "data/pairs-x.json", false),
+        ] {
+            assert_eq!(is_of(format, name), ours, "{name}");
+        }
+    }
+}

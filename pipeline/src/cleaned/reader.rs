@@ -1,0 +1,110 @@
+//! The rows of a shard's pairs table, completed from its ledger and the job's input.
+
+use super::reference::{Referenced, ReferencedImages};
+use crate::{
+    input::{CleanedRow, CleanedRows, ColumnError, KeptText, PairsReader, ReadError},
+    output::each_of_ledger,
+};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_schemas::{commit::Output, ledger::LedgerRow, pairs::Source, plan::Shard};
+use std::{sync::Arc, vec::IntoIter};
+
+/// The tables of one shard of a finished job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShardTables {
+    pub shard: Shard,
+    pub pairs: Output,
+    pub ledger: Output,
+}
+
+/// What is wanted beside what the pairs table holds.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Where the images are, if the job keeps them by reference.
+    pub referenced: Option<Arc<Referenced>>,
+    /// Whether each text's cosine is wanted.
+    pub cosines: bool,
+}
+
+/// Reads one shard's pairs. Memory: a row group's compressed columns and 256 rows; with cosines or referenced
+/// images also the ledger, about a kilobyte a row of the shard.
+pub struct CleanedReader {
+    pairs: PairsReader,
+    /// The ledger's rows that keep a text, of which each is a row of the pairs.
+    kept: Option<IntoIter<LedgerRow>>,
+    images: Option<ReferencedImages>,
+    ledger: Output,
+}
+
+impl CleanedReader {
+    /// Opens a shard's tables below a job's place.
+    ///
+    /// # Errors
+    /// When they are not the tables of a job, or the store fails.
+    pub async fn open(job: &Place, tables: &ShardTables, wanted: &Wanted) -> Result<Self, ReadError> {
+        let pairs = PairsReader::open(job, &tables.pairs).await?;
+        let kept = if wanted.cosines || wanted.referenced.is_some() {
+            let bucket = Bucket { place: job.clone() };
+            let mut kept = Vec::new();
+            let read = each_of_ledger(&bucket, &tables.ledger, usize::MAX, |row| {
+                if row.keeps_a_text() {
+                    kept.push(row);
+                }
+            });
+            read.await
+                .map_err(|error| ReadError::Parquet { file: tables.ledger.path.clone(), source: error.source })?;
+            Some(kept.into_iter())
+        } else {
+            None
+        };
+        let images = wanted.referenced.as_ref().map(|of| ReferencedImages::new(Arc::clone(of), &tables.shard));
+        Ok(Self { pairs, kept, images, ledger: tables.ledger.clone() })
+    }
+
+    /// The next rows, or `None` after the last. A row without bytes names an image that is gone, or is
+    /// another than the one that was judged.
+    ///
+    /// # Errors
+    /// When a table cannot be read, or the ledger does not describe the pairs.
+    pub async fn next(&mut self) -> Result<Option<CleanedRows>, ReadError> {
+        let Some(mut rows) = self.pairs.next().await? else { return Ok(None) };
+        if self.kept.is_some() {
+            for row in &mut rows.rows {
+                self.complete(row).await?;
+            }
+        }
+        Ok(Some(rows))
+    }
+
+    async fn complete(&mut self, row: &mut CleanedRow) -> Result<(), ReadError> {
+        let ledger = self.kept.as_mut().and_then(Iterator::next);
+        let Some(ledger) = ledger.filter(|ledger| is_of(ledger, row)) else {
+            let problem = "keep other texts than the shard's pairs table has".to_owned();
+            let source = ColumnError { column: "web_kept, synthetic".to_owned(), problem };
+            return Err(ReadError::Column { file: self.ledger.path.clone(), source });
+        };
+        let cosines = kept_scores(&ledger);
+        row.captions.iter_mut().zip(cosines).for_each(|(text, cosine)| text.itc = Some(cosine));
+        if let Some(images) = &mut self.images {
+            row.image = images.of(row.path.as_deref().unwrap_or_default(), &ledger).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a row of the ledger keeps just the texts of a row of the pairs.
+fn is_of(ledger: &LedgerRow, row: &CleanedRow) -> bool {
+    let web = ledger.web_score.filter(|score| score.kept).and(ledger.web_text.as_deref());
+    let web = web.map(|text| (text, Source::Web));
+    let kept = ledger.synthetic.iter().filter(|text| text.scored.is_some_and(|score| score.kept));
+    let kept = web.into_iter().chain(kept.map(|text| (text.text.as_str(), Source::Synthetic)));
+    let text = |text: &KeptText| text.text.clone();
+    kept.map(|(text, source)| (text.to_owned(), source))
+        .eq(row.captions.iter().map(|caption| (text(caption), caption.source)))
+}
+
+/// Cosines of the kept texts, in the order of the pairs table.
+fn kept_scores(ledger: &LedgerRow) -> impl Iterator<Item = f32> {
+    let scores = [ledger.web_score].into_iter().chain(ledger.synthetic.iter().map(|text| text.scored));
+    scores.flatten().filter(|score| score.kept).map(|score| score.itc).collect::<Vec<_>>().into_iter()
+}

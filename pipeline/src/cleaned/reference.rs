@@ -1,0 +1,96 @@
+//! Images that a job keeps by reference, fetched from its input as it was when they were judged.
+
+use crate::input::{ImageInput, InputColumns, ReadError, Sample, ShardReader, fetch_named_image};
+use bytes::Bytes;
+use capfilt_bucket::Place;
+use capfilt_schemas::{ledger::LedgerRow, plan::Shard};
+use parquet::errors::ParquetError;
+use sha2::{Digest as _, Sha256};
+use std::{collections::VecDeque, sync::Arc};
+
+/// Rows decoded from Parquet at a time.
+const ROWS_AT_ONCE: usize = 64;
+
+/// Where the images of a job by reference are.
+#[derive(Debug, Clone)]
+pub struct Referenced {
+    /// The job's input.
+    pub input: Place,
+    /// Column of the input with the images.
+    pub column: String,
+    /// Largest object that is fetched for an image.
+    pub image_bytes: u64,
+}
+
+/// The images of one shard, asked for in the order of its rows.
+pub(super) struct ReferencedImages {
+    of: Arc<Referenced>,
+    shard: Shard,
+    rows: Option<ShardReader>,
+    /// Rows that were read and not asked for yet.
+    ahead: VecDeque<Sample>,
+}
+
+impl ReferencedImages {
+    pub fn new(of: Arc<Referenced>, shard: &Shard) -> Self {
+        Self { of, shard: shard.clone(), rows: None, ahead: VecDeque::new() }
+    }
+
+    /// The bytes that a path of the pairs table points at; none when they are gone, or are others than were
+    /// judged.
+    ///
+    /// # Errors
+    /// When the store fails, or the input's file is another than was planned.
+    pub async fn of(&mut self, path: &str, ledger: &LedgerRow) -> Result<Bytes, ReadError> {
+        let image = if path == format!("{}#{}", ledger.file, ledger.row) {
+            self.of_row(ledger.row).await?
+        } else {
+            let fetched = fetch_named_image(path.to_owned(), &self.of.input, self.of.image_bytes).await;
+            let source = |error| ParquetError::External(Box::new(error));
+            fetched.map_err(|error| ReadError::Parquet { file: path.to_owned(), source: source(error) })?
+        };
+        Ok(match image {
+            ImageInput::Bytes { bytes, .. } if is_same(&bytes, ledger) => bytes,
+            _ => Bytes::new(),
+        })
+    }
+
+    /// The image in a row of the shard's file; rows before it are passed over.
+    async fn of_row(&mut self, row: u64) -> Result<ImageInput, ReadError> {
+        loop {
+            while let Some(sample) = self.ahead.pop_front() {
+                if sample.row == row {
+                    return Ok(sample.image);
+                }
+            }
+            if self.rows.is_none() {
+                self.rows = Some(open(Arc::clone(&self.of), self.shard.clone()).await?);
+            }
+            let Some(reader) = &mut self.rows else { return Ok(ImageInput::Missing) };
+            match reader.next().await? {
+                Some(rows) => self.ahead.extend(rows.samples),
+                None => return Ok(ImageInput::Missing),
+            }
+        }
+    }
+}
+
+/// Opens the rows of a shard for their images alone.
+async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadError> {
+    let columns = InputColumns {
+        key: String::new(),
+        image: of.column.clone(),
+        text: String::new(),
+        selection: None,
+        passthrough: Vec::new(),
+        max_words: 0,
+        image_bytes: of.image_bytes,
+        text_bytes: 0,
+        seed: 0,
+    };
+    ShardReader::open(&of.input, &shard, columns, ROWS_AT_ONCE).await
+}
+
+fn is_same(image: &[u8], ledger: &LedgerRow) -> bool {
+    ledger.image_sha256.is_some_and(|judged| judged == <[u8; 32]>::from(Sha256::digest(image)))
+}

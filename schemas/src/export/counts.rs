@@ -1,0 +1,78 @@
+//! What became of the pairs that an export read.
+
+use super::Origin;
+use serde::{Deserialize, Serialize};
+
+/// What became of the pairs. Each text of an image is one, in both kinds of samples.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    pub read: u64,
+    pub human: u64,
+    pub web: u64,
+    pub synthetic: u64,
+    /// Equal image and equal cleaned text as a pair before.
+    pub duplicates: u64,
+    /// Without image or without text.
+    pub unusable: u64,
+    /// With an image that cannot be decoded.
+    #[serde(default)]
+    pub bad_images: u64,
+    /// Of a job, with a lower P(match) than asked.
+    #[serde(default)]
+    pub below_min_itm: u64,
+    /// Samples that were written: pairs, or images with their texts.
+    #[serde(default)]
+    pub samples: u64,
+    /// Image files beside the lists of [`Format::Json`].
+    pub images: u64,
+}
+
+impl Counts {
+    pub fn written(&self) -> u64 {
+        self.human + self.web + self.synthetic
+    }
+
+    /// Whether every pair that was read is accounted for, and no sample comes from nowhere.
+    pub fn balance(&self) -> bool {
+        let left_out = self.duplicates + self.unusable + self.bad_images + self.below_min_itm;
+        self.read == self.written() + left_out && self.samples <= self.written()
+    }
+
+    pub fn count(&mut self, origin: Origin) {
+        match origin {
+            Origin::Human => self.human += 1,
+            Origin::Web => self.web += 1,
+            Origin::Synthetic => self.synthetic += 1,
+        }
+    }
+
+    pub fn merge(&mut self, other: &Self) {
+        let Self { read, human, web, synthetic, duplicates, unusable, bad_images, below_min_itm, samples, images } =
+            self;
+        *read += other.read;
+        *human += other.human;
+        *web += other.web;
+        *synthetic += other.synthetic;
+        *duplicates += other.duplicates;
+        *unusable += other.unusable;
+        *bad_images += other.bad_images;
+        *below_min_itm += other.below_min_itm;
+        *samples += other.samples;
+        *images += other.images;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn books_with_a_pair_too_few_or_too_many_do_not_balance() {
+        let counts = Counts { read: 7, human: 2, duplicates: 1, unusable: 1, bad_images: 2, ..Counts::default() };
+        let counts = Counts { below_min_itm: 1, samples: 2, ..counts };
+        assert!(counts.balance());
+        assert!(!Counts { read: 8, ..counts }.balance());
+        assert!(!Counts { web: 1, ..counts }.balance());
+        assert!(!Counts { samples: 3, ..counts }.balance());
+    }
+}

@@ -1,0 +1,134 @@
+//! What an export was asked for: two of the same request have the same bytes.
+
+use super::{Format, Per};
+use crate::{manifest::QuarantinedShard, settings::training_data::Texts};
+use serde::{Deserialize, Serialize};
+
+/// All that decides what an export holds. It is written as `export.begun.json` first, and is part of the
+/// record.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    pub version: u32,
+    pub format: Format,
+    #[serde(default)]
+    pub options: Options,
+    /// In the order in which they are read; of equal pairs the first stays.
+    pub sources: Vec<Source>,
+}
+
+impl Request {
+    /// What of another request differs from this one, for people.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        if self.version != other.version {
+            return Some(format!("version {} of the format and not {}", other.version, self.version));
+        }
+        let differing = [("format", self.format != other.format), ("sources", self.sources != other.sources)];
+        let options = self.options.difference(&other.options);
+        let named = differing.iter().find(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned());
+        named.or(options).map(|name| format!("another {name}"))
+    }
+}
+
+/// Settings of an export.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Options {
+    pub per: Per,
+    /// Seed of the order; without one, samples have the sources' order.
+    pub shuffle: Option<u64>,
+    /// Files that were asked for; without a number, by size.
+    pub files: Option<u32>,
+    /// Images of a file in MiB, where its number is not given.
+    pub file_mib: u64,
+    /// Lowest P(match) of a job's texts.
+    pub min_itm: Option<f32>,
+    /// Whether texts are written as models see them, and not as they are.
+    pub clean_text: bool,
+    /// Written before the path of each image in BLIP's lists.
+    pub image_root: String,
+}
+
+impl Options {
+    fn difference(&self, other: &Self) -> Option<String> {
+        let differing = [
+            ("--per", self.per != other.per),
+            ("--shuffle", self.shuffle != other.shuffle),
+            ("--files", self.files != other.files),
+            ("--file-mib", self.file_mib != other.file_mib),
+            ("--min-itm", self.min_itm != other.min_itm),
+            ("--clean-text", self.clean_text != other.clean_text),
+            ("--image-root", self.image_root != other.image_root),
+        ];
+        differing.iter().find(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned())
+    }
+}
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "lowercase")]
+pub enum Source {
+    Human {
+        url: String,
+        /// Digest over the files and their states.
+        version: String,
+        #[serde(default)]
+        columns: Columns,
+    },
+    Job {
+        url: String,
+        /// Number and digest of its manifest.
+        manifest: u32,
+        digest: String,
+        /// Which of the kept texts: both, web, synthetic or score.
+        texts: Texts,
+        /// Shards that have no result and so are not in the export.
+        #[serde(default)]
+        quarantined: Vec<QuarantinedShard>,
+    },
+}
+
+/// Columns of human pairs, and which of their rows are taken.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Columns {
+    pub key: String,
+    pub image: String,
+    pub text: String,
+    #[serde(rename = "where")]
+    pub filter: Option<String>,
+    pub passthrough: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::VERSION, *};
+
+    fn request() -> Request {
+        let options = Options { shuffle: Some(0), file_mib: 256, ..Options::default() };
+        Request { version: VERSION, format: Format::Parquet, options, sources: vec![] }
+    }
+
+    #[test]
+    fn every_option_that_changes_the_result_makes_another_request_and_is_named() {
+        let ours = request();
+        assert_eq!(ours.difference(&request()), None);
+        let with = |change: fn(&mut Request)| {
+            let mut other = request();
+            change(&mut other);
+            ours.difference(&other).unwrap()
+        };
+        assert!(with(|r| r.version = 1).contains("version 1"));
+        assert!(with(|r| r.format = Format::Json).contains("format"));
+        assert!(with(|r| r.options.shuffle = None).contains("--shuffle"));
+        assert!(with(|r| r.options.min_itm = Some(0.5)).contains("--min-itm"));
+        assert!(with(|r| r.options.clean_text = true).contains("--clean-text"));
+        assert!(with(|r| r.options.image_root = "/x".into()).contains("--image-root"));
+        let human = |text: &str| Source::Human {
+            url: "h".into(),
+            version: "v".into(),
+            columns: Columns { text: text.into(), ..Columns::default() },
+        };
+        let (mut a, mut b) = (request(), request());
+        a.sources.push(human("caption"));
+        b.sources.push(human("alt"));
+        assert!(a.difference(&b).unwrap().contains("sources"));
+    }
+}

@@ -1,0 +1,94 @@
+//! `capfilt export`: D' for other trainers.
+
+mod shown;
+mod sources;
+
+use crate::{
+    args::{ExportArgs, ExportFormat},
+    exit::{Blame as _, Ending, Exit, Failure},
+    say,
+};
+use anyhow::anyhow;
+use capfilt_bucket::Bucket;
+use capfilt_export::{Export, ExportError, Found, clean, export, find};
+use capfilt_schemas::{
+    export::{ExportRecord, Options},
+    hash::sha256_hex,
+};
+use shown::Shown;
+use std::path::PathBuf;
+
+pub async fn run(args: &ExportArgs) -> Ending {
+    if !args.files.image_root.is_empty() && args.format != ExportFormat::Json {
+        let error = anyhow!("--image-root is of BLIP's lists: give it with --format json, or leave it out");
+        return Err(error).usage();
+    }
+    let bucket = Bucket::open(&args.to).usage()?;
+    let asked = Export { sources: sources::open(args).await?, format: args.format.into(), options: options(args) };
+    let made = match blamed(find(&bucket, &asked).await)? {
+        Found::Finished(found) => {
+            say::line("this export is finished; nothing to do");
+            blamed(clean(&bucket, &scratch(args, &bucket)).await)?;
+            *found
+        }
+        found => {
+            if found == Found::Begun {
+                say::line("an export of the same was begun here and goes on");
+            }
+            let mut shown = Shown::new();
+            let made = export(&bucket, asked, &scratch(args, &bucket), |progress| shown.show(progress)).await;
+            shown.finish();
+            blamed(made)?
+        }
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&made).environment()?);
+    } else {
+        println!("{}", shown::summary(&made, &bucket.place));
+    }
+    Ok(ending(&made))
+}
+
+/// An export of nothing is no success: the sources, the condition or the threshold are not what was meant.
+fn ending(made: &ExportRecord) -> Exit {
+    if made.counts.samples > 0 {
+        return Exit::Done;
+    }
+    say::line(format!(
+        "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot be decoded, {} \
+         below --min-itm), so nothing was written",
+        made.counts.read, made.counts.unusable, made.counts.bad_images, made.counts.below_min_itm
+    ));
+    Exit::WithQuarantine
+}
+
+fn options(args: &ExportArgs) -> Options {
+    Options {
+        per: args.samples.per.into(),
+        shuffle: args.samples.shuffle.0,
+        files: args.files.files,
+        file_mib: args.files.file_mib,
+        min_itm: args.samples.min_itm,
+        clean_text: args.samples.clean_text,
+        image_root: args.files.image_root.clone(),
+    }
+}
+
+/// Where what was read waits to be written.
+fn scratch(args: &ExportArgs, bucket: &Bucket) -> PathBuf {
+    let own = || match bucket.place.local_path() {
+        Some(folder) => folder.join("export.scratch"),
+        None => {
+            let name = sha256_hex(bucket.place.url.as_bytes());
+            std::env::temp_dir().join(format!("capfilt-export-{}", &name[..16]))
+        }
+    };
+    args.files.scratch.clone().unwrap_or_else(own)
+}
+
+fn blamed<T>(result: Result<T, ExportError>) -> Result<T, Failure> {
+    match result {
+        Err(error @ (ExportError::Another { .. } | ExportError::Strange { .. })) => Err(error).usage(),
+        result => result.environment(),
+    }
+}

@@ -1,0 +1,123 @@
+//! What people see of an export.
+
+use super::sources;
+use crate::say;
+use capfilt_bucket::Place;
+use capfilt_export::{Progress, Stage};
+use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::{Duration, Instant};
+
+/// Time between two lines when there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Rows left out that are shown; the record has more of them.
+const NAMED: usize = 3;
+
+/// What was made; the last line is the record's URL.
+pub fn summary(made: &ExportRecord, place: &Place) -> String {
+    let mut lines = vec![counted(made)];
+    lines.extend(left_out(made));
+    lines.extend(made.request.sources.iter().filter_map(|source| match source {
+        record::Source::Job { url, quarantined, .. } if !quarantined.is_empty() => {
+            Some(sources::quarantined(url, quarantined))
+        }
+        _ => None,
+    }));
+    if made.request.format == Format::Webdataset && !made.files.is_empty() {
+        lines.push(open_clip(made, place));
+    }
+    if !made.files.is_empty() {
+        lines.push(place.url_of(record::RECORD));
+    }
+    lines.join("\n")
+}
+
+fn counted(made: &ExportRecord) -> String {
+    let counts = &made.counts;
+    let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
+    let image_files = if counts.images > 0 { format!(" and {} images", counts.images) } else { String::new() };
+    let images = match made.request.options.per {
+        Per::Image => format!("{} images with ", counts.samples),
+        Per::Text => String::new(),
+    };
+    format!(
+        "{images}{} pairs ({} human, {} web, {} synthetic) in {} files{image_files}, {:.1} MB; {} were there twice, {} \
+         had no image or no text",
+        counts.written(),
+        counts.human,
+        counts.web,
+        counts.synthetic,
+        made.files.len(),
+        bytes as f64 / 1e6,
+        counts.duplicates,
+        counts.unusable,
+    )
+}
+
+fn left_out(made: &ExportRecord) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(least) = made.request.options.min_itm {
+        lines.push(format!("{} texts have a P(match) below {least} and are left out", made.counts.below_min_itm));
+    }
+    if made.counts.bad_images > 0 {
+        lines.push(format!("{} pairs have an image that cannot be decoded and are left out:", made.counts.bad_images));
+        let named = made.left_out.iter().take(NAMED);
+        lines.extend(named.map(|row| format!("  {}, row {}: {}", row.file, row.row, row.why)));
+    }
+    lines
+}
+
+/// The command that starts open_clip on an export.
+fn open_clip(made: &ExportRecord, place: &Place) -> String {
+    let extension = Format::Webdataset.extension();
+    let files = match made.files.len() {
+        1 => "00000".to_owned(),
+        all => format!("{{00000..{:05}}}", all - 1),
+    };
+    let url = place.url_of(&format!("{DATA}/pairs-{files}.{extension}"));
+    let url = match url.split_once("://") {
+        Some(("s3", _)) => format!("pipe:aws s3 cp {url} -"),
+        Some(("gs", _)) => format!("pipe:gsutil cat {url}"),
+        _ => url,
+    };
+    format!(
+        "open_clip: python -m open_clip_train.main --dataset-type webdataset --train-data '{url}' --train-num-samples {}",
+        made.counts.samples
+    )
+}
+
+/// A bar on a terminal, a line every few seconds elsewhere.
+pub struct Shown {
+    bar: Option<ProgressBar>,
+    last_line: Instant,
+}
+
+impl Shown {
+    pub fn new() -> Self {
+        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left");
+        let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        say::set_bar(bar.clone());
+        Self { bar, last_line: Instant::now() }
+    }
+
+    pub fn show(&mut self, progress: Progress) {
+        let of = match progress.stage {
+            Stage::Reading => format!("parts read, {} pairs", progress.pairs),
+            Stage::Writing => format!("files written, {} samples", progress.pairs),
+        };
+        if let Some(bar) = &self.bar {
+            bar.set_length(progress.all as u64);
+            bar.set_position(progress.done as u64);
+            bar.set_message(of);
+        } else if self.last_line.elapsed() >= LINE_EVERY {
+            self.last_line = Instant::now();
+            say::line(format!("{}/{} {of}", progress.done, progress.all));
+        }
+    }
+
+    pub fn finish(self) {
+        say::set_bar(None);
+        self.bar.iter().for_each(ProgressBar::finish_and_clear);
+    }
+}

@@ -1,0 +1,106 @@
+//! The sources of an export, opened.
+
+use crate::{
+    args::ExportArgs,
+    cleaned, dataset,
+    exit::{Blame as _, Failure},
+    say,
+};
+use capfilt_bucket::{Place, without_secrets};
+use capfilt_export::{Content, ExportError, Source, inspect};
+use capfilt_pipeline::cleaned::Wanted;
+use capfilt_schemas::{
+    export::{self as record, Columns},
+    settings::training_data::{DataSource, Texts},
+};
+
+/// Column with the name of a row, where it is not named.
+const KEY: &str = "key";
+
+/// All sources, human pairs first, each once.
+pub async fn open(args: &ExportArgs) -> Result<Vec<Source>, Failure> {
+    let mut sources = Vec::with_capacity(args.human.len() + args.job.len());
+    for (url, identity) in each_once(&args.human)? {
+        sources.push(human(&url, identity, args).await?);
+    }
+    for (url, identity) in each_once(&args.job)? {
+        sources.push(job(&url, identity, args.samples.texts.into()).await?);
+    }
+    Ok(sources)
+}
+
+/// The places that several URLs name, with what each is known by.
+fn each_once(urls: &[String]) -> Result<Vec<(String, String)>, Failure> {
+    let mut places: Vec<(String, String)> = Vec::new();
+    for url in urls {
+        let identity = identity(url)?;
+        match places.iter().any(|(_, known)| *known == identity) {
+            true => say::line(format!("{} was given before; it is read once", without_secrets(url))),
+            false => places.push((url.clone(), identity)),
+        }
+    }
+    Ok(places)
+}
+
+/// A place has one name, whether its path is relative, has a slash at its end, or leads over a link.
+fn identity(url: &str) -> Result<String, Failure> {
+    let place = Place::open(url).usage()?;
+    Ok(match place.local_path() {
+        Some(path) => std::fs::canonicalize(&path).unwrap_or(path).display().to_string(),
+        None => without_secrets(&place.url).trim_end_matches('/').to_owned(),
+    })
+}
+
+async fn human(url: &str, identity: String, args: &ExportArgs) -> Result<Source, Failure> {
+    let asked = &args.columns;
+    let key = asked.key.as_deref().unwrap_or(KEY);
+    let source = DataSource::of_files(url, key, &asked.image, &asked.text, asked.filter.as_deref());
+    let shards = dataset::plan(&source, &args.to, dataset::Named::Options).await?;
+    let place = Place::open(url).usage()?;
+    let passthrough = match inspect(&place, &shards, &asked.passthrough, asked.key.as_deref()).await {
+        Err(error @ ExportError::NoColumn { .. }) => return Err(error).usage(),
+        inspected => inspected.environment()?,
+    };
+    let columns = Columns {
+        key: key.to_owned(),
+        image: asked.image.clone(),
+        text: asked.text.clone(),
+        filter: asked.filter.clone(),
+        passthrough: asked.passthrough.clone(),
+    };
+    let record = record::Source::Human { url: identity, version: dataset::version(&shards, &source), columns };
+    Ok(Source {
+        record,
+        place,
+        content: Content::Human { shards, columns: Box::new(dataset::columns(&source)?), passthrough },
+    })
+}
+
+async fn job(url: &str, identity: String, texts: Texts) -> Result<Source, Failure> {
+    let cleaned = cleaned::open(url).await?;
+    let manifest = cleaned.manifest;
+    if !manifest.quarantined.is_empty() {
+        say::line(quarantined(&identity, &manifest.quarantined));
+    }
+    let wanted = Wanted { referenced: cleaned::referenced(&cleaned.settings)?, cosines: true };
+    let record = record::Source::Job {
+        url: identity,
+        manifest: manifest.n,
+        digest: manifest.digest,
+        texts,
+        quarantined: manifest.quarantined,
+    };
+    let tables = cleaned.tables.iter().map(cleaned::tables).collect();
+    Ok(Source { record, place: Place::open(url).usage()?, content: Content::Job { tables, texts, wanted } })
+}
+
+/// What of a job is not in an export.
+pub fn quarantined(url: &str, shards: &[capfilt_schemas::manifest::QuarantinedShard]) -> String {
+    let rows: u64 = shards.iter().map(|shard| shard.rows).sum();
+    let (n, first) = (shards.len(), &shards[0]);
+    format!(
+        "{url}: {n} shards with {rows} rows are quarantined and not in the export (first: {}, {}); \
+         `capfilt retry --job {url}` tries them again",
+        first.shard, first.reason
+    )
+}

@@ -1,0 +1,142 @@
+"""Samples that the readers of training programs yield from a WebDataset export: the readers themselves, as users call
+them, but for LAVIS, which does not install beside today's libraries: its `LaionDataset` is written out below.
+
+usage: export_consumers.py FOLDER    (the export's data folder); prints one JSON object of sorted texts by reader
+"""
+
+import contextlib
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+WORKERS = 4
+
+
+def tars(folder):
+    return sorted(str(path) for path in folder.glob("*.tar"))
+
+
+def pattern(folder):
+    """The files as open_clip's command line names them."""
+    return f"{folder}/pairs-{{00000..{len(tars(folder)) - 1:05}}}.tar"
+
+
+def open_clip(folder):
+    """open_clip's own pipeline for evaluation and for training, with four loader workers."""
+    from types import SimpleNamespace
+
+    from open_clip_train.data import get_dataset_size, get_wds_dataset
+
+    arguments = SimpleNamespace(
+        train_data=pattern(folder), val_data=pattern(folder), train_num_samples=None, val_num_samples=None, train_data_upsampling_factors=None,
+        dataset_resampled=False, seed=0, batch_size=1, workers=WORKERS, world_size=1, distributed=False, rank=0, local_rank=0,
+    )
+    total, shards = get_dataset_size(pattern(folder))
+    assert shards == len(tars(folder)) and total is not None, "sizes.json is not beside the tars"
+    arguments.val_num_samples = total
+    as_is = dict(preprocess_img=lambda image: image.convert("RGB").resize((8, 8)).tobytes(), tokenizer=lambda text: [text])
+    # Batches of images are tensors in training; one sample a batch keeps them as they are.
+    loader = get_wds_dataset(arguments, **as_is, is_train=False).dataloader
+    texts = [text for _, batch in loader for text in batch]
+    train = get_wds_dataset(arguments, **as_is, is_train=True).dataloader
+    assert train.num_samples >= total and next(iter(train))
+    return texts
+
+
+def webdataset(folder):
+    import webdataset as wds
+
+    dataset = wds.WebDataset(tars(folder), shardshuffle=False).decode("pil").to_tuple("jpg", "txt", "json")
+    texts = []
+    for image, text, record in dataset:
+        assert image.size == (record["width"], record["height"]) and record["caption"] == text
+        texts.append(text)
+    return texts
+
+
+def datasets(folder, streaming):
+    import datasets as hf
+    from PIL.Image import Image
+
+    hf.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as cache:
+        table = hf.load_dataset("webdataset", data_files={"train": tars(folder)}, split="train", streaming=streaming, cache_dir=cache)
+        by_folder = hf.load_dataset(str(folder), split="train", streaming=streaming, cache_dir=cache)
+        assert next(iter(by_folder))["txt"] == next(iter(table))["txt"]
+        texts = []
+        for sample in table:
+            assert isinstance(sample["jpg"], Image) and sample["json"]["caption"] == sample["txt"]
+            assert sample["json"]["captions"] and all(type(caption["itm"]) is float for caption in sample["json"]["captions"])
+            texts.append(sample["txt"])
+        return texts
+
+
+def energon(folder):
+    """`energon prepare` on a copy of the folder's files, and its loader in one epoch."""
+    from megatron.energon import WorkerConfig, get_loader, get_val_dataset
+
+    with tempfile.TemporaryDirectory() as place:
+        copy = pathlib.Path(place) / "data"
+        copy.mkdir()
+        for path in folder.iterdir():
+            (copy / path.name).symlink_to(path)
+        prepare = [
+            str(pathlib.Path(sys.executable).parent / "energon"), "prepare", "--non-interactive", "--split-ratio", "0,1,0",
+            "--sample-type", "CaptioningSample", "--field-map", '{"image": "jpg", "caption": "txt"}', str(copy),
+        ]
+        subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
+        worker = WorkerConfig(rank=0, world_size=1, num_workers=0)
+        loader = get_loader(get_val_dataset(str(copy), worker_config=worker, batch_size=1))
+        texts = []
+        for batch in loader:
+            assert batch.image.ndim == 4
+            texts.extend(batch.caption)
+        return texts
+
+
+def lavis(folder):
+    """LAVIS's `LaionDataset`: a sample whose members `jpg` and `json` are not both there, or whose record has no
+    `caption`, is passed over with a warning."""
+    import webdataset as wds
+
+    def to_dict(sample):
+        return {"image": sample[0], "text_input": sample[1]["caption"]}
+
+    dataset = wds.DataPipeline(
+        wds.SimpleShardList(tars(folder)),
+        wds.tarfile_to_samples(handler=wds.warn_and_continue),
+        wds.shuffle(1000, handler=wds.warn_and_continue),
+        wds.decode("pilrgb", handler=wds.warn_and_continue),
+        wds.to_tuple("jpg", "json", handler=wds.warn_and_continue),
+        wds.map(to_dict, handler=wds.warn_and_continue),
+    )
+    return [sample["text_input"] for sample in dataset]
+
+
+READERS = {
+    "open_clip": open_clip,
+    "webdataset": webdataset,
+    "datasets": lambda folder: datasets(folder, streaming=False),
+    "datasets, streaming": lambda folder: datasets(folder, streaming=True),
+    "energon": energon,
+    "LAVIS": lavis,
+}
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1]).resolve()
+    wanted = sys.argv[2:] or list(READERS)
+    # What the libraries say goes to standard error: standard output is the answer's.
+    with contextlib.redirect_stdout(sys.stderr):
+        read = {name: sorted(READERS[name](folder)) for name in wanted}
+    json.dump(read, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
