@@ -16,7 +16,7 @@ use super::{
     slot::{Slot, Up, back_off},
 };
 use bytes::Bytes;
-use capfilt_bucket::Bucket;
+use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     names::{self, AttemptId},
@@ -27,7 +27,7 @@ use std::time::Duration;
 use tokio::{
     process::Command,
     sync::{mpsc, watch},
-    time::{Instant, interval},
+    time::{Instant, interval, sleep},
 };
 
 /// How often due back-offs and silent children are looked for.
@@ -38,6 +38,12 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up by its pipe.
 const HEARD_BOUND: usize = 256;
+
+/// How long a failure's record may take, once the run is told to stop.
+const RECORD_WHEN_LEAVING: Duration = Duration::from_secs(2);
+
+/// Where children are heard, and what tells the run to stop.
+type Ends = (mpsc::Sender<Heard>, watch::Receiver<bool>);
 
 /// Who works, and on what conditions.
 pub struct Crew<C> {
@@ -62,7 +68,7 @@ pub async fn run<F: Feed>(
     mut stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
     let (heard_in, mut heard) = mpsc::channel(HEARD_BOUND);
-    let mut run = Run::new(bucket, work, crew, feed, observe, heard_in);
+    let mut run = Run::new(bucket, work, crew, feed, observe, (heard_in, stop.clone()));
     let worked = run.work(&mut heard, &mut stop).await;
     run.tell_why(&worked);
     // However it ends, children finish what they can soon: a commit made while leaving counts.
@@ -95,12 +101,14 @@ struct Run<'a, C, F, O> {
     given_back: usize,
     account: Account,
     attempts: Attempts,
+    stop: watch::Receiver<bool>,
     /// When the observer was told something last.
     told: Instant,
 }
 
 impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
-    fn new(bucket: &'a Bucket, work: Work, crew: Crew<C>, feed: F, observe: O, heard_in: mpsc::Sender<Heard>) -> Self {
+    fn new(bucket: &'a Bucket, work: Work, crew: Crew<C>, feed: F, observe: O, ends: Ends) -> Self {
+        let (heard_in, stop) = ends;
         let Work { tasks, attempts, before } = work;
         let Crew { devices, command, policy } = crew;
         let rows = tasks.iter().map(|task| task.shard.rows).sum();
@@ -122,6 +130,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
             given_back: 0,
             account,
             attempts: Attempts::default(),
+            stop,
             told: Instant::now(),
         }
     }
@@ -331,6 +340,26 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         Ok(())
     }
 
+    /// Writes a failure's record. A store that is away is waited for, but not by a run that is told to stop: the shard goes
+    /// back, and is tried again.
+    async fn record(&mut self, name: &str, record: Bytes) -> Result<(), BucketError> {
+        let told = async {
+            if self.stop.wait_for(|stop| *stop).await.is_err() {
+                // A sender that is gone can ask for nothing any more.
+                std::future::pending::<()>().await;
+            }
+            sleep(RECORD_WHEN_LEAVING).await;
+        };
+        tokio::select! {
+            biased;
+            created = self.bucket.create(name, record) => created.map(drop),
+            () = told => {
+                tracing::warn!("told to stop; the failure is not recorded");
+                Ok(())
+            }
+        }
+    }
+
     /// Records a failed attempt and does what the queue made of it.
     async fn settle(&mut self, failure: Failure, effect: Effect) -> Result<(), DispatchError> {
         let next = match effect {
@@ -347,7 +376,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         }
         let name = names::failure(&failure.shard, &failure.attempt);
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
-        let recorded = self.bucket.create(&name, Bytes::from(bytes)).await;
+        let recorded = self.record(&name, Bytes::from(bytes)).await;
         if effect == Effect::Stop {
             // Where nothing can be written, not even this, its reason is what the failure says.
             self.tell(Change::Stopping { failure: failure.clone() });
