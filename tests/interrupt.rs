@@ -1,10 +1,17 @@
 //! Ctrl-C and a scheduler's SIGTERM end a run in order: what is committed stays, nothing is left running, and the same
 //! command goes on from there.
 
-use crate::support::Job;
+use crate::{
+    s3,
+    support::{
+        Job,
+        process::{Process, wait_until},
+    },
+};
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A run that has said that a worker is ready.
@@ -43,4 +50,19 @@ fn a_run_that_is_asked_to_stop_ends_with_130_and_the_next_one_finishes_the_job()
     job.run();
     assert_eq!(job.verify(0)["rows"], 2400);
     assert!(job.committed() == undisturbed.committed(), "the committed tables differ");
+}
+
+#[test]
+fn the_first_signal_ends_a_run_whose_store_is_away() {
+    let s3 = s3::bucket();
+    let job = s3::job(&s3, "outage");
+    let mut run = Process::start(&job, "run", &mut job.command("run"));
+    wait_until(|| job.objects.join("commits").is_dir());
+    s3.go_down();
+    run.wait_for("is out of order for");
+    run.signal("-TERM");
+    let told = Instant::now();
+    assert_eq!(run.code(), Some(130), "{}", run.log());
+    // A shard has ten seconds to be finished in, and the outage would be waited out for a quarter of an hour.
+    assert!(told.elapsed() < Duration::from_secs(25), "{:?}\n{}", told.elapsed(), run.log());
 }
