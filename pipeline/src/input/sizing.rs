@@ -24,16 +24,18 @@ const UNEVEN: u64 = 8;
 /// Rows to decode at once, `most` or fewer. `columns`: those that are read.
 pub(super) fn rows_at_once(group: &RowGroupMetaData, columns: &ProjectionMask, most: usize) -> usize {
     let read = || group.columns().iter().enumerate().filter(|(leaf, _)| columns.leaf_included(*leaf)).map(|(_, c)| c);
-    let decoded = read().map(decoded_bytes).fold(0, u64::saturating_add);
+    let uneven = read().map(uneven_bytes).fold(0, u64::saturating_add);
     let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
-    let mean = decoded / rows;
-    let by_mean = if decoded <= SMALL_GROUP { most as u64 } else { (AT_ONCE / (UNEVEN * mean).max(1)).min(FEW) };
+    let mean = uneven / rows;
+    let by_mean = if uneven <= SMALL_GROUP { most as u64 } else { (AT_ONCE / (UNEVEN * mean).max(1)).min(FEW) };
     let by_value = read().map(|column| AT_ONCE / longest_value(column).max(1)).min().unwrap_or(u64::MAX);
     by_mean.min(by_value).clamp(1, most.max(1) as u64) as usize
 }
 
-/// What a column's values take in memory as views, numbers and offsets. Runs of one value are a few bytes in the file.
-fn decoded_bytes(column: &ColumnChunkMetaData) -> u64 {
+/// What the values of a column take in memory whose rows need not have the same size: bytes, and lists of anything, of
+/// which runs of one value are a few bytes in the file.
+fn uneven_bytes(column: &ColumnChunkMetaData) -> u64 {
+    let stored = column.uncompressed_size().max(0) as u64;
     let width = match column.column_type() {
         Type::BOOLEAN => 1,
         Type::INT32 | Type::FLOAT => 4,
@@ -41,8 +43,11 @@ fn decoded_bytes(column: &ColumnChunkMetaData) -> u64 {
         Type::BYTE_ARRAY => 16,
         Type::FIXED_LEN_BYTE_ARRAY => longest_value(column),
     };
-    let (values, stored) = (column.num_values().max(0) as u64, column.uncompressed_size().max(0) as u64);
-    stored.max(values.saturating_mul(width))
+    match (column.column_descr().max_rep_level(), column.column_type()) {
+        (0, Type::BYTE_ARRAY) => stored,
+        (0, _) => 0,
+        _ => stored.max((column.num_values().max(0) as u64).saturating_mul(width)),
+    }
 }
 
 /// How long one value can be that is made anew for every row and shared by none; 0 where none is.
