@@ -5,7 +5,10 @@ use crate::{
     release,
 };
 use capfilt_bucket::{Bucket, Place};
-use capfilt_coordinator::cleaned::{Cleaned, CleanedError, PairsTable, cleaned};
+use capfilt_coordinator::{
+    cleaned::{Cleaned, CleanedError, PairsTable, cleaned},
+    outputs::OutputsError,
+};
 use capfilt_pipeline::cleaned::{Referenced, ShardTables};
 use capfilt_schemas::settings::{Images, Settings};
 use std::sync::Arc;
@@ -16,7 +19,7 @@ pub async fn open(url: &str) -> Result<Cleaned, Failure> {
     let bucket = Bucket::open(url).usage()?;
     release::warn_of(&bucket).await;
     match cleaned(&bucket).await {
-        Err(error @ CleanedError::Bucket(_)) => Err(error).environment(),
+        Err(error @ CleanedError::Outputs(OutputsError::Bucket(_))) => Err(error).environment(),
         opened => opened.usage(),
     }
 }

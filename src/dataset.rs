@@ -6,7 +6,7 @@ use crate::{
     exit::{Blame as _, Failure},
     say,
 };
-use capfilt_bucket::{Place, without_secrets};
+use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_coordinator::cleaned::PairsTable;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
@@ -58,8 +58,12 @@ pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result
 
 async fn open_source(source: &DataSource, training: &Training, named: Named) -> Result<Source, Failure> {
     let content = if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
-    let url = if source.job.is_empty() { &source.url } else { &source.job };
-    Ok(Source { place: Place::open(url).usage()?, weight: source.weight, content })
+    // A job's folder is one that the program wrote: no symbolic link in it is followed.
+    let place = match source.job.as_str() {
+        "" => Place::open(&source.url).usage()?,
+        job => Bucket::open(job).usage()?.place,
+    };
+    Ok(Source { place, weight: source.weight, content })
 }
 
 async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<Content, Failure> {

@@ -19,7 +19,7 @@ pub enum Exit {
 
 impl Exit {
     /// Prints an error with its causes, each once, and gives the code.
-    pub fn report(self, error: &anyhow::Error) -> ExitCode {
+    pub fn report(self, error: &anyhow::Error) -> Self {
         // Many errors, object_store's all, tell their cause in their own text too.
         let mut told = error.to_string();
         for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -28,7 +28,7 @@ impl Exit {
             }
         }
         say::error(&format!("capfilt: {told}"));
-        self.into()
+        self
     }
 }
 

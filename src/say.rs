@@ -1,9 +1,15 @@
-//! The one door to standard error: lines for people, and the log. As text, or every line one JSON object.
+//! The one door to standard output and standard error.
+//!
+//! Standard output carries what a command was asked for. When its reader has gone (`| head`), the rest is dropped without a
+//! word and the command ends as it would have; when it cannot be written (a full disk), the program says so once and ends
+//! with the environment's code. Standard error carries lines for people and the log: as text, or every line one JSON
+//! object. What cannot be written there is dropped.
 
-use crate::args::LogFormat;
+use crate::{args::LogFormat, exit::Exit};
 use indicatif::ProgressBar;
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    fmt,
+    io::{self, ErrorKind, IsTerminal as _, Write as _},
     sync::{Mutex, OnceLock, PoisonError},
 };
 use tracing_subscriber::EnvFilter;
@@ -15,6 +21,46 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
 /// The bar that is on the screen: it steps aside for every line.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Why standard output takes no more.
+static OUTPUT_LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Prints a line to standard output, with the syntax of `println!`, which panics where this does not.
+macro_rules! outln {
+    ($($argument:tt)*) => { $crate::say::output(format_args!("{}\n", format_args!($($argument)*))) };
+}
+
+/// Writes to standard output; see [`outln!`].
+pub fn output(text: fmt::Arguments<'_>) {
+    if OUTPUT_LOST.get().is_none() {
+        note(io::stdout().lock().write_fmt(text));
+    }
+}
+
+/// Takes note of how a write to standard output went.
+pub fn note(written: io::Result<()>) {
+    if let Err(error) = written {
+        let _ = OUTPUT_LOST.set(error);
+    }
+}
+
+/// Whether nobody can read any more what is printed.
+pub fn is_output_lost() -> bool {
+    OUTPUT_LOST.get().is_some()
+}
+
+/// Writes out what is left of standard output, and gives the code to end with: another one than the command's where
+/// its output could not be written.
+pub fn close(exit: Exit) -> Exit {
+    note(io::stdout().lock().flush());
+    match OUTPUT_LOST.get() {
+        Some(why) if why.kind() != ErrorKind::BrokenPipe => {
+            error(&format!("capfilt: cannot write to standard output: {why}; what the command did besides is done"));
+            if matches!(exit, Exit::Done | Exit::WithQuarantine) { Exit::Environment } else { exit }
+        }
+        _ => exit,
+    }
+}
 
 /// Sets up the log. Called once, before anything is said.
 pub fn open(format: LogFormat) {
@@ -87,7 +133,9 @@ impl io::Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let write = || io::stderr().lock().write_all(bytes);
-        bar.map_or_else(write, |bar| bar.suspend(write)).map(|()| bytes.len())
+        // An error would make the log complain about it on standard error, and panic when that fails too.
+        let _ = bar.map_or_else(write, |bar| bar.suspend(write));
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

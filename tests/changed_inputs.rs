@@ -1,5 +1,6 @@
 //! Input files that were replaced, removed or added since a job was planned: named and refused, or left out on demand.
 
+use crate::support::process::{Process, committed_shards, wait_until};
 use crate::support::s3::S3;
 use crate::support::{Committed, Job, expect, first_address, repo, small::first_rows, stderr, stdout};
 use std::path::Path;
@@ -75,6 +76,64 @@ fn left_out(job: &Job, web: &Path) {
     // Once more changes nothing.
     let again = stdout(&expect(job.command("run").arg("--allow-changed"), 1));
     assert!(again.trim_end().ends_with("manifests/0.json"), "{again}");
+}
+
+#[test]
+fn where_if_match_is_ignored_an_input_replaced_in_mid_job_is_not_mixed_in_and_is_named() {
+    let s3 = S3::start();
+    s3.ignore_if_match();
+    std::fs::create_dir(s3.file("web")).unwrap();
+    first_rows(FILES[0], 80, 20, &s3.file("web/a.parquet"));
+    let folder = tempfile::tempdir().unwrap();
+    let models = repo().join("tests/data/models").display().to_string();
+    let mut job = Job::at(folder, s3.url("job"), s3.file("job"), &s3.url("web"), &models);
+    job.env = s3.env();
+    let job = job.set(&["shards.rows=20"]);
+    let said = stdout(&expect(&mut job.command("check"), 0));
+    assert!(said.contains("If-Match: ignored by this store"), "{said}");
+    job.run();
+    undo(&job, |_, row| row > 0);
+    let before = job.committed();
+    // Other rows under the same name, and as many. A worker trusts the plan.
+    first_rows(FILES[1], 80, 20, &s3.file("web/a.parquet"));
+    let worker = stderr(&expect(job.command_by_url("worker").args(["--device", "cpu"]), 1));
+    assert!(worker.contains("the input changed since the job was planned"), "{worker}");
+    assert!(job.committed() == before, "rows of the new file were committed");
+    let sealed = expect(job.command("run").arg("--allow-changed"), 1);
+    assert!(stdout(&sealed).contains("input_changed"), "{}", stdout(&sealed));
+    let found = job.verify(1)["problems"].to_string();
+    assert!(found.contains("input file a.parquet changed"), "{found}");
+    let again = job.command_by_url("verify").args(["--json", "--recompute", "20", "--device", "cpu"]).output().unwrap();
+    let said = stdout(&again) + &stderr(&again);
+    assert!(said.contains("input file a.parquet changed") && !said.contains("not those of its models"), "{said}");
+}
+
+#[test]
+fn a_store_that_heeds_if_match_is_said_to() {
+    let s3 = S3::start();
+    std::fs::create_dir(s3.file("web")).unwrap();
+    first_rows(FILES[0], 20, 20, &s3.file("web/a.parquet"));
+    let models = repo().join("tests/data/models").display().to_string();
+    let mut job = Job::at(tempfile::tempdir().unwrap(), s3.url("job"), s3.file("job"), &s3.url("web"), &models);
+    job.env = s3.env();
+    let said = stdout(&expect(&mut job.command("check"), 0));
+    assert!(said.contains("If-Match: heeded"), "{said}");
+}
+
+#[test]
+fn what_changes_in_the_input_while_a_job_is_worked_on_is_named_before_it_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let web = folder.path().join("web");
+    std::fs::create_dir(&web).unwrap();
+    first_rows(FILES[0], 400, 20, &web.join(FILES[0]));
+    first_rows(FILES[1], 20, 20, &folder.path().join("later.parquet"));
+    let job = Job::over(&web.display().to_string()).set(&["shards.rows=20"]);
+    let mut run = Process::start(&job, "run", &mut job.command("run"));
+    wait_until(|| committed_shards(&job) > 0);
+    std::fs::rename(folder.path().join("later.parquet"), web.join("later.parquet")).unwrap();
+    assert_eq!(run.code(), Some(0), "{}", run.log());
+    let warned = "warning: input file later.parquet was added, while the job was worked on";
+    assert!(run.log().contains(warned), "{}", run.log());
 }
 
 fn shards(committed: &Committed) -> usize {

@@ -6,6 +6,7 @@ use capfilt_coordinator::job;
 use capfilt_pipeline::output::read_ledger;
 use capfilt_schemas::{
     commit::Commit,
+    job::JobDigest,
     ledger::LedgerRow,
     names::{self, Table},
 };
@@ -82,7 +83,17 @@ fn rows_judged_again_come_out_the_same_to_the_last_bit_and_a_forged_score_is_fou
     // Other weights under the same name are refused before anything is compared; what is left to forge is the seed.
     let record = std::path::Path::new(&job.url).join("job.json");
     let text = std::fs::read_to_string(&record).unwrap();
-    std::fs::write(&record, text.replace("\"seed\": 0", "\"seed\": 1")).unwrap();
+    let forged = text.replace("\"seed\": 0", "\"seed\": 1");
+    std::fs::write(&record, &forged).unwrap();
+    // And in every commit the digest of the forged job, under a manifest of the forged commits.
+    let [was, is] = [&text, &forged].map(|text| JobDigest::of(text.as_bytes()));
+    for shard in std::fs::read_dir(job.objects.join("commits")).unwrap() {
+        let path = shard.unwrap().path().join("0.json");
+        let commit = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, commit.replace(was.as_str(), is.as_str())).unwrap();
+    }
+    std::fs::remove_dir_all(job.objects.join("manifests")).unwrap();
+    expect(job.command("run").args(["-s", "job.seed=1"]), 0);
     let found = recompute(1);
     assert!(found["recomputed"]["other_captions"].as_u64().unwrap() > 12, "{found}");
     assert_eq!(found["problems"].as_array().unwrap().len(), 1, "{found}");

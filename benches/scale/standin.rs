@@ -11,6 +11,7 @@ use capfilt_pipeline::{
 use capfilt_schemas::{
     commit::{self, Commit, Output, Timings},
     hash::sha256_hex,
+    job::JobDigest,
     names::{self, Table},
     pipe::{Assignment, Event, SHARDS_IN_CHILD},
     status::{RowStatus, WebStatus},
@@ -28,13 +29,13 @@ const SIDE: usize = 16;
 
 pub async fn run(job_url: &str, stand_in: StandIn) {
     let bucket = Bucket::open(job_url).unwrap();
-    let record = job::find(&bucket).await.unwrap().unwrap();
+    let (record, digest) = job::find_with_digest(&bucket).await.unwrap().unwrap();
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     tokio::spawn(read_assignments(assign));
     say(&Event::Ready { device: "cpu".to_owned(), worker: "stand-in".to_owned() });
     let pause = Duration::from_millis(stand_in.shard_ms);
     if stand_in.whole == Whole::Commit {
-        return commit_only(&bucket, pause, assignments).await;
+        return commit_only(&bucket, &digest, pause, assignments).await;
     }
     let settings = record.settings;
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
@@ -43,6 +44,7 @@ pub async fn run(job_url: &str, stand_in: StandIn) {
         device: "cpu".to_owned(),
         input: Place::open(&settings.input.url).unwrap(),
         bucket,
+        job: digest,
         capfilt: CapFilt::new(Box::new(Timer(pause)), Box::new(Judge), rule, 8),
         settings,
         decode_threads: 1,
@@ -67,12 +69,12 @@ fn say(event: &Event) {
 }
 
 /// A worker without tables: after its time on the "device", every shard gets a commit record of the usual size.
-async fn commit_only(bucket: &Bucket, pause: Duration, mut assignments: mpsc::Receiver<Assignment>) {
+async fn commit_only(bucket: &Bucket, job: &JobDigest, pause: Duration, mut assignments: mpsc::Receiver<Assignment>) {
     while let Some(assignment) = assignments.recv().await {
         let shard = assignment.shard.id.clone();
         say(&Event::Started { shard: shard.clone() });
         tokio::time::sleep(pause).await;
-        let record = record(&assignment);
+        let record = record(&assignment, job);
         say(&Event::Progress { shard: shard.clone(), rows: record.rows, tally: record.tally.clone() });
         let superseded = matches!(commit(bucket, &record).await.unwrap(), Committed::Superseded(_));
         let cost = record.cost();
@@ -81,7 +83,7 @@ async fn commit_only(bucket: &Bucket, pause: Duration, mut assignments: mpsc::Re
     }
 }
 
-fn record(assignment: &Assignment) -> Commit {
+fn record(assignment: &Assignment, job: &JobDigest) -> Commit {
     let Assignment { shard, attempt, commit_n, .. } = assignment;
     let rows = shard.rows;
     let tally = Tally {
@@ -107,6 +109,7 @@ fn record(assignment: &Assignment) -> Commit {
         outputs: [Table::Ledger, Table::Pairs].map(output).into(),
         batch: 8,
         timings: Timings::default(),
+        job: Some(job.clone()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! Reading and writing objects below a place, with errors that name them.
 
-use crate::{BucketError, FaultKind, Place};
+use crate::{BucketError, FaultKind, Place, links};
 use bytes::Bytes;
+use capfilt_schemas::record::{self, Record};
 use futures::TryStreamExt as _;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutPayload, path::Path};
-use serde::de::DeserializeOwned;
 
 /// A job's place in a store.
 #[derive(Debug, Clone)]
@@ -13,8 +13,10 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    /// Opens a place that the program itself writes. In a folder, no symbolic link below it is followed; the folder
+    /// itself may be one.
     pub fn open(url: &str) -> Result<Self, BucketError> {
-        Ok(Self { place: Place::open(url)? })
+        Ok(Self { place: links::without_links(Place::open(url)?) })
     }
 
     /// The whole object.
@@ -58,12 +60,12 @@ impl Bucket {
     }
 
     /// A JSON record.
-    pub async fn read_record<T: DeserializeOwned>(&self, name: &str) -> Result<T, BucketError> {
+    pub async fn read_record<T: Record>(&self, name: &str) -> Result<T, BucketError> {
         self.parse_record(name, &self.read(name).await?)
     }
 
-    pub fn parse_record<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T, BucketError> {
-        serde_json::from_slice(bytes).map_err(|source| BucketError::Record { object: self.place.url_of(name), source })
+    pub fn parse_record<T: Record>(&self, name: &str, bytes: &[u8]) -> Result<T, BucketError> {
+        record::parse(bytes).map_err(|source| BucketError::Record { object: self.place.url_of(name), source })
     }
 
     /// Writes an object whose name no other writer has, or whose content follows from its name.

@@ -1,6 +1,6 @@
 //! Committing a shard, and finding out which shards are.
 
-use crate::{Bucket, BucketError, Creation};
+use crate::{Bucket, BucketError, Creation, strays};
 use bytes::Bytes;
 use capfilt_schemas::{commit::Commit, names, plan::ShardId};
 use futures::TryStreamExt as _;
@@ -21,7 +21,8 @@ pub type Results = BTreeMap<ShardId, u32>;
 /// Makes an attempt the shard's result, unless another one is.
 ///
 /// # Errors
-/// Refuses a record whose books do not balance, before anything is written.
+/// Refuses a record whose books do not balance, before anything is written; and a commit of another job in this one's
+/// place, which no attempt of this job can win against.
 pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, BucketError> {
     let name = names::commit(&record.shard, record.n);
     if let Some(fault) = record.fault() {
@@ -33,8 +34,22 @@ pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, Bucke
     let bytes = serde_json::to_vec_pretty(record).expect("a commit record is plain data");
     match bucket.create(&name, Bytes::from(bytes)).await? {
         Creation::Created => Ok(Committed::Accepted),
-        Creation::Exists(found) => Ok(Committed::Superseded(Box::new(bucket.parse_record(&name, &found)?))),
+        Creation::Exists(found) => {
+            let other: Commit = bucket.parse_record(&name, &found)?;
+            match record.job.as_ref().and_then(|job| job.foreign(other.job.as_ref())) {
+                Some(why) => Err(BucketError::Refused(foreign(&bucket.place.url_of(&name), &why))),
+                None => Ok(Committed::Superseded(Box::new(other))),
+            }
+        }
     }
+}
+
+/// What is said of a record that lies in a job's folder and belongs to another job.
+pub fn foreign(object: &str, why: &str) -> String {
+    format!(
+        "{object}: {why}; its results are not this job's: put the other job's job.json back to go on with that one, or \
+         move everything it left away from here, or take another job.url"
+    )
 }
 
 /// A commit as a listing shows it.
@@ -58,6 +73,9 @@ pub async fn listed_results(bucket: &Bucket, under: &str) -> Result<BTreeMap<Sha
             let listed = Listed { n, written_ms: meta.last_modified.timestamp_millis() };
             let highest = results.entry(shard).or_insert(listed);
             *highest = listed.max(*highest);
+        } else if meta.size > 0 {
+            // Some tools leave empty objects named like folders.
+            strays::pass_over(bucket, &name, "it is no commit's name");
         }
         Ok(results)
     };

@@ -4,7 +4,9 @@ use crate::{
     FaultKind,
     cloud::Cloud,
     fault::{causes, in_full},
+    links::LinkRefused,
 };
+use capfilt_schemas::record::RecordError;
 
 /// A request that failed: what was tried, on what, why.
 #[derive(Debug, thiserror::Error)]
@@ -24,11 +26,11 @@ pub enum BucketError {
         #[source]
         source: object_store::Error,
     },
-    #[error("{object} is not a record of this version of capfilt: {source}")]
+    #[error("{object} cannot be read: {source}")]
     Record {
         object: String,
         #[source]
-        source: serde_json::Error,
+        source: RecordError,
     },
     #[error("{0}")]
     Refused(String),
@@ -68,6 +70,17 @@ impl BucketError {
     /// Whether there is no such object.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Store { source: object_store::Error::NotFound { .. }, .. })
+    }
+
+    /// Whether an object is there and is no record of its kind: damaged, or something else under a record's name.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Record { source: RecordError::Malformed { .. }, .. })
+    }
+
+    /// Whether the object would have been reached through a symbolic link.
+    pub fn is_link(&self) -> bool {
+        let Self::Store { source: object_store::Error::NotSupported { source }, .. } = self else { return false };
+        source.is::<LinkRefused>()
     }
 
     /// Whether the object is there, but in another state than asked for.

@@ -1,11 +1,17 @@
 //! Reads of an object that insist on the state it was planned with.
+//!
+//! The store is asked for that state (`If-Match`), and its answer is looked at too: some gateways ignore the condition, and
+//! would mix the rows of a file that was replaced in mid-job with those of the old one.
 
 use crate::{BucketError, Place, without_secrets};
 use bytes::Bytes;
 use capfilt_schemas::plan::InputFile;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::{GetOptions, GetRange, ObjectStore, path::Path};
-use std::{ops::Range, sync::Arc};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path};
+use std::{
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
 
 /// Ranges of one object that are asked for at the same time.
 const RANGES_AT_ONCE: usize = 8;
@@ -21,6 +27,8 @@ pub struct PinnedObject {
     etag: String,
     pub bytes: u64,
     url: String,
+    /// Another ETag by which GET names the planned state, once it was found to: behind a redirect it may be a cache's.
+    alias: Arc<OnceLock<String>>,
 }
 
 impl PinnedObject {
@@ -31,7 +39,14 @@ impl PinnedObject {
         let is_itself = !input.is_prefix && input.prefix.filename() == Some(&file.path);
         let path = if is_itself { input.prefix.clone() } else { path };
         let url = without_secrets(&input.url_of(&file.path));
-        Self { store: Arc::clone(&input.store), path, etag: file.etag.clone(), bytes: file.bytes, url }
+        Self {
+            store: Arc::clone(&input.store),
+            path,
+            etag: file.etag.clone(),
+            bytes: file.bytes,
+            url,
+            alias: Arc::default(),
+        }
     }
 
     /// The bytes of one range.
@@ -39,13 +54,57 @@ impl PinnedObject {
         let if_match = (!self.etag.is_empty()).then(|| self.etag.clone());
         let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), if_match, ..GetOptions::default() };
         let fail = |source| BucketError::store("read", &self.url, source);
-        let bytes = self.store.get_opts(&self.path, options).await.map_err(fail)?.bytes().await.map_err(fail)?;
+        let answer = self.store.get_opts(&self.path, options).await.map_err(fail)?;
+        self.same_state(&answer.meta).await?;
+        let bytes = answer.bytes().await.map_err(fail)?;
         // Stores answer a range that reaches beyond the object with what there is of it.
         if bytes.len() as u64 != range.end - range.start {
             let (start, end, found) = (range.start, range.end, bytes.len());
             return Err(BucketError::Refused(format!("{}: bytes {start} to {end} are only {found}", self.url)));
         }
         Ok(bytes)
+    }
+
+    /// Whether the store heeds `If-Match` on a read of this object; `None` where it gives no ETags.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn heeds_if_match(&self) -> Result<Option<bool>, BucketError> {
+        if self.etag.is_empty() {
+            return Ok(None);
+        }
+        let if_match = Some("\"a state that no object is in\"".to_owned());
+        let options = GetOptions { range: Some(GetRange::Bounded(0..1)), if_match, ..GetOptions::default() };
+        match self.store.get_opts(&self.path, options).await {
+            Ok(_) => Ok(Some(false)),
+            Err(object_store::Error::Precondition { .. }) => Ok(Some(true)),
+            Err(source) => Err(BucketError::store("read", &self.url, source)),
+        }
+    }
+
+    /// Refuses an answer that is of another state than the planned one.
+    async fn same_state(&self, answer: &ObjectMeta) -> Result<(), BucketError> {
+        if answer.size != self.bytes {
+            return Err(self.changed(&format!("it has {} bytes, planned were {}", answer.size, self.bytes)));
+        }
+        let Some(found) = answer.e_tag.as_deref().filter(|found| !self.is_planned(found)) else { return Ok(()) };
+        // Is it the object that changed, or does GET give the same state another name than a listing does?
+        let now =
+            self.store.head(&self.path).await.map_err(|source| BucketError::store("look at", &self.url, source))?;
+        if now.size == self.bytes && now.e_tag.as_deref().is_some_and(|now| same_etag(now, &self.etag)) {
+            let _ = self.alias.set(found.to_owned());
+            return Ok(());
+        }
+        Err(self.changed(&format!("it is answered with ETag {found}, planned was {}", self.etag)))
+    }
+
+    fn is_planned(&self, etag: &str) -> bool {
+        self.etag.is_empty() || same_etag(etag, &self.etag) || self.alias.get().is_some_and(|alias| alias == etag)
+    }
+
+    fn changed(&self, how: &str) -> BucketError {
+        let source = object_store::Error::Precondition { path: self.path.to_string(), source: how.into() };
+        BucketError::store("read", &self.url, source)
     }
 
     /// The bytes of several ranges, in the order asked; near ones share a request.
@@ -60,6 +119,12 @@ impl PinnedObject {
         };
         Ok(ranges.iter().map(slice).collect())
     }
+}
+
+/// Whether two ETags name one state: gateways quote them or not, and mark them as weak or not.
+fn same_etag(a: &str, b: &str) -> bool {
+    let bare = |etag: &str| etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned();
+    bare(a) == bare(b)
 }
 
 /// Sorted, disjoint ranges that cover the given ones.
@@ -79,7 +144,6 @@ fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object_store::ObjectStoreExt as _;
 
     async fn pinned(folder: &std::path::Path, name: &str) -> PinnedObject {
         let place = Place::open(folder.to_str().unwrap()).unwrap();
@@ -97,6 +161,11 @@ mod tests {
         assert!(object.ranges(&[0..2, 4..9]).await.unwrap_err().to_string().contains("bytes 0 to 9 are only 6"));
         std::fs::write(folder.path().join("a"), "after!!").unwrap();
         assert!(object.range(1..3).await.unwrap_err().is_changed());
+    }
+
+    #[test]
+    fn an_etag_is_the_same_with_and_without_quotes() {
+        assert!(same_etag("\"a-1\"", "a-1") && same_etag("W/\"a\"", "\"a\"") && !same_etag("\"a\"", "\"b\""));
     }
 
     #[tokio::test]

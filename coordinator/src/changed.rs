@@ -11,7 +11,7 @@ use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
-    job::JobRecord,
+    job::{JobDigest, JobRecord},
     names::{self, AttemptId},
     plan::{Shard, ShardId},
 };
@@ -29,7 +29,7 @@ pub enum OnChange {
 /// Sets the open shards of changed files aside; a sentence for each change.
 pub(crate) async fn set_aside(
     bucket: &Bucket,
-    record: &JobRecord,
+    (record, job): (&JobRecord, &JobDigest),
     plan: &[Shard],
     changes: &[InputChange],
 ) -> Result<Vec<String>, BucketError> {
@@ -43,7 +43,7 @@ pub(crate) async fn set_aside(
     for task in standing.remaining(plan, record.settings.limits.attempts) {
         if let Some(change) = by_path.get(task.shard.file.path.as_str()) {
             *open.entry(change.path()).or_default() += 1;
-            failures.push(failure_of(&task.shard.id, change));
+            failures.push(failure_of(&task.shard.id, change, job));
         }
     }
     let writes = futures::stream::iter(failures).map(|failure| async move {
@@ -61,7 +61,7 @@ pub(crate) async fn set_aside(
     Ok(changes.iter().map(told).collect())
 }
 
-fn failure_of(shard: &ShardId, change: &InputChange) -> Failure {
+fn failure_of(shard: &ShardId, change: &InputChange, job: &JobDigest) -> Failure {
     Failure {
         version: failure::VERSION,
         shard: shard.clone(),
@@ -70,5 +70,6 @@ fn failure_of(shard: &ShardId, change: &InputChange) -> Failure {
         class: FailureClass::InputChanged,
         message: format!("{change}; the job was told to go on without it"),
         crash: None,
+        job: Some(job.clone()),
     }
 }

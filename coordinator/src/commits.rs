@@ -2,9 +2,12 @@
 
 use crate::standing::{RECORDS_AT_ONCE, Standing};
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError};
-use capfilt_schemas::{commit::Commit, hash::sha256_hex, names, plan::Shard};
-use futures::{Stream, StreamExt as _};
+use capfilt_bucket::{Bucket, BucketError, foreign};
+use capfilt_schemas::{commit::Commit, hash::sha256_hex, job::JobDigest, names, plan::Shard, plan::ShardId};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+
+/// Commits that are looked at before a job is gone on with. All that an earlier job left are of that job, so a few tell.
+const LOOKED_AT: usize = 8;
 
 /// A shard's result: the record and the digest of its bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,16 +18,67 @@ pub struct Counted {
 }
 
 /// Reads the results of all committed shards of the plan, in its order. Memory: the records being read.
+///
+/// # Errors
+/// When the store fails, and when a record is damaged, a copy of another one, or of another job.
 pub fn counted<'a>(
     bucket: &'a Bucket,
     plan: &'a [Shard],
     standing: &'a Standing,
 ) -> impl Stream<Item = Result<Counted, BucketError>> + 'a {
     let named = plan.iter().filter_map(|shard| Some((shard, *standing.committed.get(&shard.id)?)));
-    let read = move |(shard, n): (&'a Shard, u32)| async move {
-        let name = names::commit(&shard.id, n);
-        let bytes: Bytes = bucket.read(&name).await?;
-        Ok(Counted { n, sha256: sha256_hex(&bytes), commit: bucket.parse_record(&name, &bytes)? })
-    };
+    let read = move |(shard, n): (&'a Shard, u32)| read(bucket, &shard.id, n, standing.job.as_ref());
     futures::stream::iter(named).map(read).buffered(RECORDS_AT_ONCE)
+}
+
+/// Reads the commit that counts for a shard.
+///
+/// # Errors
+/// As [`counted`].
+pub(crate) async fn read(
+    bucket: &Bucket,
+    shard: &ShardId,
+    n: u32,
+    job: Option<&JobDigest>,
+) -> Result<Counted, BucketError> {
+    let name = names::commit(shard, n);
+    let bytes: Bytes = bucket.read(&name).await?;
+    let commit: Commit = bucket.parse_record(&name, &bytes)?;
+    let object = || bucket.place.url_of(&name);
+    if let Some(why) = job.and_then(|job| job.foreign(commit.job.as_ref())) {
+        return Err(BucketError::Refused(foreign(&object(), &why)));
+    }
+    if names::commit(&commit.shard, commit.n) != name {
+        let original = names::commit(&commit.shard, commit.n);
+        return Err(BucketError::Refused(format!("{}: it is a copy of {original}; delete it", object())));
+    }
+    let misnamed = || commit.misnamed().map(|o| format!("it names {}, which is not an object of its attempt", o.path));
+    if let Some(fault) = commit.fault().or_else(misnamed) {
+        let next = "restore it from a copy, or delete it and run the job again: the shard is then done again";
+        return Err(BucketError::Refused(format!("{}: {fault}; {next}", object())));
+    }
+    Ok(Counted { n, sha256: sha256_hex(&bytes), commit })
+}
+
+/// Looks at a few commits, spread over the shards: does what is there belong to this job? All of them are looked at when
+/// the job is sealed; this is to find out before a day's work.
+///
+/// # Errors
+/// When one is of another job, and when the store fails. A damaged commit is not this function's to judge.
+pub(crate) async fn require_own(bucket: &Bucket, standing: &Standing) -> Result<(), BucketError> {
+    let Some(job) = &standing.job else { return Ok(()) };
+    let every = standing.committed.len().div_ceil(LOOKED_AT).max(1);
+    let looks = standing.committed.iter().step_by(every).map(|(shard, n)| async move {
+        let name = names::commit(shard, *n);
+        match bucket.read_record::<Commit>(&name).await {
+            Ok(commit) => match job.foreign(commit.job.as_ref()) {
+                Some(why) => Err(BucketError::Refused(foreign(&bucket.place.url_of(&name), &why))),
+                None => Ok(()),
+            },
+            Err(BucketError::Record { .. }) => Ok(()),
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        }
+    });
+    futures::stream::iter(looks).buffer_unordered(LOOKED_AT).try_collect().await
 }

@@ -29,7 +29,9 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
     match read.and_then(|footer| describe(&footer, file.bytes)).map_err(fault_of_file) {
         Ok(footer) => Ok(Ok(footer)),
         Err(Ok(fault)) => Ok(Err(fault)),
-        Err(Err(error)) if error.is_changed() || error.is_not_found() => Err(PlanError::Moving(file.path.clone())),
+        Err(Err(error)) if error.is_changed() || error.is_not_found() => {
+            Err(PlanError::Moving { path: file.path.clone(), why: error.to_string() })
+        }
         // The store works, and this file is not for us: its neighbours may be.
         Err(Err(error)) if is_of_the_file(&error) => Ok(Err(error.to_string())),
         Err(Err(error)) => Err(error.into()),

@@ -4,12 +4,14 @@
 //! listed attempt at a shard that has a result, and that no retry has open, can win no more: either it has a commit, which
 //! is read now, or another attempt has the number it would need. An attempt at a shard without a result may be running, and
 //! is left alone unless a failure on record says that it has ended.
+//!
+//! Only names that the program itself writes are garbage, and a symbolic link is neither removed nor followed.
 
 use crate::{
     JobError, job,
     standing::{RECORDS_AT_ONCE, standing},
 };
-use capfilt_bucket::{Bucket, BucketError, Unfinished};
+use capfilt_bucket::{Bucket, BucketError, Unfinished, strays};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
@@ -17,6 +19,7 @@ use capfilt_schemas::{
     plan::ShardId,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// What can go, and what was left alone.
@@ -45,7 +48,7 @@ impl Garbage {
 pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
     let listed = listed(bucket).await?;
     let (uploads, uploads_unknown) = unfinished_uploads(bucket).await?;
-    let probes: Vec<_> = bucket.list(names::PROBES).try_collect().await?;
+    let probes = probes(bucket).await?;
     let plans = bucket.list_here().await?.into_iter().filter(|(name, _)| names::is_plan(name));
     let plans: Vec<_> = plans.collect();
     let (record, plan) = job::load(bucket).await?;
@@ -110,6 +113,18 @@ async fn unfinished_uploads(bucket: &Bucket) -> Result<(Vec<Unfinished>, Option<
         Ok(uploads) => Ok((uploads.unwrap_or_default(), None)),
         Err(error) if error.kind().is_some_and(|kind| kind.is_outage()) => Err(error),
         Err(error) => Ok((Vec::new(), Some(error.to_string()))),
+    }
+}
+
+/// What checks that died left; anything else in their folder is not ours.
+async fn probes(bucket: &Bucket) -> Result<Vec<(String, ObjectMeta)>, BucketError> {
+    let listed: Result<Vec<_>, _> = bucket.list(names::PROBES).try_collect().await;
+    match listed {
+        Err(error) if error.is_link() => {
+            strays::pass_over(bucket, names::PROBES, &error.to_string());
+            Ok(Vec::new())
+        }
+        listed => Ok(listed?.into_iter().filter(|(name, _)| names::is_probe(name)).collect()),
     }
 }
 

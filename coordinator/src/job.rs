@@ -4,17 +4,18 @@ use crate::{
     Plan, PlanError,
     changed::{self, OnChange},
     input::{self, InputChange},
-    plan, plan_table,
+    plan, plan_check, plan_table,
 };
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation, Place, without_secrets};
 use capfilt_schemas::{
     hash::sha256_hex,
-    job::{self, JobRecord, ModelRecord, PlanRecord},
+    job::{self, JobDigest, JobRecord, ModelRecord, PlanRecord},
     names,
     plan::{InputFile, Shard},
     settings::Settings,
 };
+use futures::TryStreamExt as _;
 
 /// What a run wants the job to be.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +55,11 @@ pub enum JobError {
     OtherWeights(Vec<String>),
     #[error("{url}: there is no job (no job.json); is the URL right?")]
     NoJob { url: String },
+    #[error(
+        "{url}: there is no job.json, but there are results of a job ({object}), and a new job must not take them for its \
+         own: put that job's job.json back to go on with it, or move everything away from here, or take another job.url"
+    )]
+    Occupied { url: String, object: String },
     #[error("{object}: {why}; restore it from a copy, or start a new job (another job.url)")]
     Damaged { object: String, why: String },
     #[error(transparent)]
@@ -64,11 +70,21 @@ pub enum JobError {
 
 /// The job's record, if there is a job.
 pub async fn find(bucket: &Bucket) -> Result<Option<JobRecord>, BucketError> {
+    Ok(find_with_digest(bucket).await?.map(|(record, _)| record))
+}
+
+/// The digest of the job at this place, which its records carry; `None` when there is no job.
+pub async fn digest(bucket: &Bucket) -> Result<Option<JobDigest>, BucketError> {
+    Ok(bucket.read_if_there(names::JOB).await?.map(|bytes| JobDigest::of(&bytes)))
+}
+
+/// The record of the job with its digest, if there is a job.
+pub async fn find_with_digest(bucket: &Bucket) -> Result<Option<(JobRecord, JobDigest)>, BucketError> {
     let Some(bytes) = bucket.read_if_there(names::JOB).await? else { return Ok(None) };
     let record: JobRecord = bucket.parse_record(names::JOB, &bytes)?;
     // Its input and its models may be reached in another way than its own place.
     capfilt_bucket::add_stores(&record.settings.stores);
-    Ok(Some(record))
+    Ok(Some((record, JobDigest::of(&bytes))))
 }
 
 /// What to tell the user when another release planned the job; a record of another *format* is refused when it is read.
@@ -99,15 +115,25 @@ pub async fn open_or_create(
     asked: Asked<'_>,
     on_change: OnChange,
 ) -> Result<Opened, JobError> {
-    if let Some(record) = find(bucket).await? {
-        return resume(bucket, input, record, asked, on_change).await;
+    if let Some(found) = find_with_digest(bucket).await? {
+        return resume(bucket, input, found, asked, on_change).await;
     }
     let plan = plan::plan(input, asked.resolved).await?;
     create(bucket, input, plan, asked).await
 }
 
 /// Writes the plan, then creates `job.json`: a job that is there has its plan.
+///
+/// # Errors
+/// [`JobError::Occupied`] where another job has left results; and as [`open_or_create`].
 pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: Asked<'_>) -> Result<Opened, JobError> {
+    if let Some(object) = first_result(bucket).await? {
+        // Another run may have created the job, and its workers begun, since this one looked for it.
+        let Some(found) = find_with_digest(bucket).await? else {
+            return Err(JobError::Occupied { url: without_secrets(&bucket.place.url), object });
+        };
+        return resume(bucket, input, found, asked, OnChange::Refuse).await;
+    }
     let table = plan_table::encode(&plan.shards);
     let sha256 = sha256_hex(&table);
     let path = names::plan(&sha256);
@@ -131,16 +157,31 @@ pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: Asked<'_>
     match bucket.create(names::JOB, Bytes::from(bytes)).await? {
         Creation::Created => Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings }),
         Creation::Exists(found) => {
-            let record = bucket.parse_record(names::JOB, &found)?;
-            resume(bucket, input, record, asked, OnChange::Refuse).await
+            let found = (bucket.parse_record(names::JOB, &found)?, JobDigest::of(&found));
+            resume(bucket, input, found, asked, OnChange::Refuse).await
         }
     }
+}
+
+/// An object that only a job leaves, if there is one. Plans do not count: a planner that died left one, and its name says
+/// what it holds.
+async fn first_result(bucket: &Bucket) -> Result<Option<String>, BucketError> {
+    for folder in [names::COMMITS, names::ATTEMPTS, names::FAILURES, names::RETRIES, names::MANIFESTS] {
+        let mut listed = bucket.list(folder);
+        while let Some((name, meta)) = listed.try_next().await? {
+            // Some tools leave empty objects named like folders.
+            if meta.size > 0 {
+                return Ok(Some(name));
+            }
+        }
+    }
+    Ok(None)
 }
 
 async fn resume(
     bucket: &Bucket,
     input: &Place,
-    record: JobRecord,
+    (record, job): (JobRecord, JobDigest),
     asked: Asked<'_>,
     on_change: OnChange,
 ) -> Result<Opened, JobError> {
@@ -161,13 +202,16 @@ async fn resume(
     if !differences.is_empty() {
         return Err(JobError::Differs(differences));
     }
-    let mut warnings = changed::set_aside(bucket, &record, &plan, &changes).await?;
+    let mut warnings = changed::set_aside(bucket, (&record, &job), &plan, &changes).await?;
     warnings.extend(other_release(&record));
     Ok(Opened { record, plan, resumed: true, warnings })
 }
 
 /// How the input differs from what the job was planned with.
-pub(crate) async fn input_changes(
+///
+/// # Errors
+/// When it cannot be listed.
+pub async fn input_changes(
     input: &Place,
     job_url: &str,
     record: &JobRecord,
@@ -204,7 +248,11 @@ async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, Jo
     if sha256_hex(&bytes) != record.plan.sha256 {
         return Err(damaged("the plan is not the one job.json was written for".to_owned()));
     }
-    plan_table::decode(bytes).map_err(|error| damaged(error.to_string()))
+    let plan = plan_table::decode(bytes).map_err(|error| damaged(error.to_string()))?;
+    match plan_check::fault(&plan, &record.plan) {
+        Some(why) => Err(damaged(why)),
+        None => Ok(plan),
+    }
 }
 
 /// How checkpoints differ from those a job is frozen with, each as a sentence.

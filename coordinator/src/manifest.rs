@@ -5,17 +5,18 @@ use crate::{
     standing::{ShardState, Standing},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation};
+use capfilt_bucket::{Bucket, BucketError, Creation, strays};
 use capfilt_schemas::{
     hash::PartsDigest,
     job::JobRecord,
     manifest::{self, Manifest, QuarantinedShard, Repaired},
     names,
     plan::Shard,
+    record::{Record as _, RecordError},
     tally::Tally,
 };
 use futures::TryStreamExt as _;
-use std::pin::pin;
+use std::{collections::BTreeSet, pin::pin};
 
 /// Other writers we give way to before giving up; each of them advanced the job's version.
 const RACES: u32 = 16;
@@ -39,11 +40,16 @@ pub enum ManifestError {
         "other writers created {RACES} manifests while this one was being written; look at who else works on this job"
     )]
     Races,
+    #[error("{object} has the highest number there is, and no capfilt wrote it: delete it, and run the job again")]
+    LastNumber { object: String },
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }
 
-/// Writes the next manifest, or finds that the newest one says the same.
+/// Writes the next manifest, or finds that the newest one says the same. One that is damaged is stepped over.
+///
+/// # Errors
+/// When shards are open, when a commit is damaged or of another job, and when the store fails.
 pub async fn seal(
     bucket: &Bucket,
     job: &JobRecord,
@@ -55,23 +61,24 @@ pub async fn seal(
         return Err(ManifestError::Open { open });
     }
     let mut manifest = describe(bucket, job, plan, standing).await?;
-    let newest = newest(bucket).await?;
-    if let Some(newest) = newest.as_ref().filter(|newest| newest.is_same_data(&manifest)) {
-        return Ok(sealed(bucket, newest.clone(), false));
+    let highest = numbers(bucket).await?.last().copied();
+    if let Some(n) = highest
+        && let Some(newest) = read_if_sound(bucket, n).await?
+        && newest.is_same_data(&manifest)
+    {
+        return Ok(sealed(bucket, newest, false));
     }
-    manifest.n = newest.map_or(0, |newest| newest.n + 1);
+    manifest.n = highest.map_or(Ok(0), |n| next(bucket, n))?;
     for _ in 0..RACES {
         let name = names::manifest(manifest.n);
         let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
         match bucket.create(&name, Bytes::from(bytes)).await? {
             Creation::Created => return Ok(sealed(bucket, manifest, true)),
-            Creation::Exists(found) => {
-                let found: Manifest = bucket.parse_record(&name, &found)?;
-                if found.is_same_data(&manifest) {
-                    return Ok(sealed(bucket, found, false));
-                }
-                manifest.n += 1;
-            }
+            Creation::Exists(found) => match bucket.parse_record::<Manifest>(&name, &found) {
+                Ok(found) if found.is_same_data(&manifest) => return Ok(sealed(bucket, found, false)),
+                Err(error) if !error.is_damage() => return Err(error.into()),
+                _ => manifest.n = next(bucket, manifest.n)?,
+            },
         }
     }
     Err(ManifestError::Races)
@@ -138,21 +145,65 @@ impl Books {
             repaired: self.repaired,
             quarantined: quarantined.collect(),
             refused: job.plan.refused.clone(),
+            job: standing.job.clone(),
         }
     }
 }
 
 /// The manifest with the highest number.
+///
+/// # Errors
+/// When the store fails, and when the object with that number is no manifest ([`BucketError::is_damage`]).
 pub async fn newest(bucket: &Bucket) -> Result<Option<Manifest>, BucketError> {
-    let mut listed = bucket.list(names::MANIFESTS);
-    let mut highest = None;
-    while let Some((name, _)) = listed.try_next().await? {
-        highest = highest.max(names::parse_manifest(&name));
-    }
-    match highest {
-        Some(n) => bucket.read_record(&names::manifest(n)).await.map(Some),
+    match numbers(bucket).await?.last() {
+        Some(n) => read(bucket, *n).await.map(Some),
         None => Ok(None),
     }
+}
+
+/// The manifest with a number.
+///
+/// # Errors
+/// As [`newest`], and when there is none with that number.
+pub async fn read(bucket: &Bucket, n: u32) -> Result<Manifest, BucketError> {
+    let name = names::manifest(n);
+    let manifest: Manifest = bucket.read_record(&name).await?;
+    if manifest.n == n {
+        return Ok(manifest);
+    }
+    let source = serde::de::Error::custom(format!("it is a copy of {}", names::manifest(manifest.n)));
+    let source = RecordError::Malformed { kind: Manifest::KIND, source };
+    Err(BucketError::Record { object: bucket.place.url_of(&name), source })
+}
+
+/// Numbers of the manifests there are; what else lies among them is named and passed over.
+pub(crate) async fn numbers(bucket: &Bucket) -> Result<BTreeSet<u32>, BucketError> {
+    let mut listed = bucket.list(names::MANIFESTS);
+    let mut numbers = BTreeSet::new();
+    while let Some((name, meta)) = listed.try_next().await? {
+        match names::parse_manifest(&name) {
+            Some(n) => drop(numbers.insert(n)),
+            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no manifest's name"),
+            None => {}
+        }
+    }
+    Ok(numbers)
+}
+
+async fn read_if_sound(bucket: &Bucket, n: u32) -> Result<Option<Manifest>, BucketError> {
+    match read(bucket, n).await {
+        Err(error) if error.is_damage() => {
+            strays::pass_over(bucket, &names::manifest(n), &error.to_string());
+            Ok(None)
+        }
+        read => read.map(Some),
+    }
+}
+
+/// The number after one that is taken.
+fn next(bucket: &Bucket, n: u32) -> Result<u32, ManifestError> {
+    let last = || ManifestError::LastNumber { object: bucket.place.url_of(&names::manifest(n)) };
+    n.checked_add(1).ok_or_else(last)
 }
 
 fn sealed(bucket: &Bucket, manifest: Manifest, is_new: bool) -> Sealed {

@@ -44,8 +44,10 @@ pub enum PlanError {
     NoFiles { url: String },
     #[error("{url}: none of {files} files can be used; the first, {path}: {reason}")]
     NothingUsable { url: String, files: usize, path: String, reason: String },
-    #[error("input file {0} changed while it was being planned; plan again when the input is at rest")]
-    Moving(String),
+    #[error(
+        "input file {path} changed while it was being planned ({why}); plan again when the input no longer changes"
+    )]
+    Moving { path: String, why: String },
     #[error("two shards have the id {0}; this is a one in 10^12 chance: change shards.rows a little")]
     SameId(ShardId),
     #[error(transparent)]

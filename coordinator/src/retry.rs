@@ -8,9 +8,10 @@ use crate::{
     standing::{ShardState, Standing, standing},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation};
+use capfilt_bucket::{Bucket, BucketError, Creation, strays};
 use capfilt_schemas::{
     failure::FailureClass,
+    job::JobDigest,
     names::{self, AttemptId},
     plan::{Shard, ShardId},
     retry::{Repair, Retry, ShardRepair, VERSION},
@@ -39,13 +40,23 @@ impl Retried {
 }
 
 /// Reads a job's retries; there are few.
-pub(crate) async fn retried(bucket: &Bucket) -> Result<Retried, BucketError> {
-    let listed: Vec<_> = bucket.list(names::RETRIES).try_collect().await?;
-    let mut numbers: Vec<u32> = listed.iter().filter_map(|(name, _)| names::parse_retry(name)).collect();
-    numbers.sort_unstable();
+pub(crate) async fn retried(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Retried, BucketError> {
+    let mut listed = bucket.list(names::RETRIES);
+    let mut numbers = BTreeSet::new();
+    while let Some((name, meta)) = listed.try_next().await? {
+        match names::parse_retry(&name) {
+            Some(n) => drop(numbers.insert(n)),
+            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no retry's name"),
+            None => {}
+        }
+    }
     let mut all = Retried::default();
     for n in numbers {
-        let retry: Retry = bucket.read_record(&names::retry(n)).await?;
+        let misplaced = |retry: &Retry| {
+            let copied = || format!("it is a copy of {}", names::retry(retry.n));
+            (retry.n != n).then(copied).or_else(|| job?.foreign(retry.job.as_ref()))
+        };
+        let Some(retry) = strays::read(bucket, &names::retry(n), misplaced).await? else { continue };
         all.forgiven.extend(retry.forgiven);
         let repairs = retry.repairs.into_iter().map(|one| (one.shard, (one.commit_n, retry.repair.clone())));
         all.repairs.extend(repairs);
@@ -99,6 +110,7 @@ pub struct Found {
     pub rows: BTreeMap<RowStatus, u64>,
     forgiven: Vec<AttemptId>,
     repairs: Vec<ShardRepair>,
+    job: Option<JobDigest>,
 }
 
 impl Found {
@@ -114,7 +126,7 @@ impl Found {
 pub async fn find(bucket: &Bucket, wanted: &Wanted) -> Result<Found, JobError> {
     let (record, plan) = job::load(bucket).await?;
     let standing = standing(bucket).await?;
-    let mut found = Found::default();
+    let mut found = Found { job: standing.job.clone(), ..Found::default() };
     for shard in &plan {
         if let ShardState::Quarantined(why) = standing.of(&shard.id, record.settings.limits.attempts)
             && wanted.classes.contains(&why.class)
@@ -143,7 +155,7 @@ impl Found {
             let rows = wanted.statuses.iter().map(|status| (*status, one.commit.tally.count(*status)));
             let rows: Vec<_> = rows.filter(|(_, rows)| *rows > 0 && is_settled).collect();
             if !rows.is_empty() {
-                self.take(standing, &one.commit.shard, one.n + 1);
+                self.take(standing, &one.commit.shard, one.n.saturating_add(1));
             }
             rows.into_iter().for_each(|(status, rows)| *self.rows.entry(status).or_default() += rows);
         }
@@ -162,7 +174,8 @@ impl Found {
     /// When the store fails.
     pub async fn record(self, bucket: &Bucket, wanted: &Wanted, limits: Limits) -> Result<Retry, BucketError> {
         let repair = Repair { statuses: wanted.statuses.clone(), limits };
-        let mut retry = Retry { version: VERSION, n: 0, forgiven: self.forgiven, repairs: self.repairs, repair };
+        let Self { forgiven, repairs, job, .. } = self;
+        let mut retry = Retry { version: VERSION, n: 0, forgiven, repairs, repair, job };
         loop {
             let bytes = serde_json::to_vec_pretty(&retry).expect("a retry is plain data");
             match bucket.create(&names::retry(retry.n), Bytes::from(bytes)).await? {

@@ -1,13 +1,16 @@
 //! Where a job stands, from the bucket alone: what is committed, what failed how often, and so what remains.
 
 use crate::{
+    commits,
     crashes::{self, Failed},
+    job,
     retry::{Retried, retried},
     task::Task,
 };
-use capfilt_bucket::{Bucket, BucketError, Results, results};
+use capfilt_bucket::{Bucket, BucketError, Results, results, strays};
 use capfilt_schemas::{
     failure::{Failure, FailureClass},
+    job::JobDigest,
     names::{self, AttemptId},
     plan::{Shard, ShardId},
 };
@@ -25,6 +28,8 @@ pub struct Standing {
     /// Failed attempts of each shard, oldest first; shards that were committed later are among them.
     pub failures: BTreeMap<ShardId, Vec<Failure>>,
     pub retried: Retried,
+    /// The job all of it belongs to; `None` when there is no `job.json`.
+    pub job: Option<JobDigest>,
 }
 
 /// What became of a shard so far.
@@ -40,13 +45,24 @@ pub enum ShardState<'a> {
     Open,
 }
 
-/// Reads a job's standing: a listing each of commits, failures and retries, and the failures and retries themselves.
+/// Reads a job's standing: a listing each of commits, failures and retries, the failures and retries themselves, and a
+/// few of the commits.
+///
+/// # Errors
+/// When the store fails, or when one of those commits belongs to another job.
 pub async fn standing(bucket: &Bucket) -> Result<Standing, BucketError> {
     standing_since(bucket, &Standing::default()).await
 }
 
 /// The same, when it was read before: a record never changes, so failures that are known are not read again.
 pub(crate) async fn standing_since(bucket: &Bucket, before: &Standing) -> Result<Standing, BucketError> {
+    let standing = standing_unchecked(bucket, before).await?;
+    commits::require_own(bucket, &standing).await?;
+    Ok(standing)
+}
+
+/// The same for those who read every commit themselves.
+pub(crate) async fn standing_unchecked(bucket: &Bucket, before: &Standing) -> Result<Standing, BucketError> {
     read(results(bucket, names::COMMITS), bucket, names::FAILURES, before).await
 }
 
@@ -73,32 +89,61 @@ async fn read(
 ) -> Result<Standing, BucketError> {
     let known: HashMap<&AttemptId, &Failure> =
         before.failures.values().flatten().map(|failure| (&failure.attempt, failure)).collect();
-    let (committed, failures, retried) = tokio::try_join!(commits, failures(bucket, failed, &known), retried(bucket))?;
-    Ok(Standing { committed, failures, retried })
+    let job = async {
+        match &before.job {
+            Some(job) => Ok(Some(job.clone())),
+            None => job::digest(bucket).await,
+        }
+    };
+    let (committed, listed, job) = tokio::try_join!(commits, listed_failures(bucket, failed), job)?;
+    let (failures, retried) =
+        tokio::try_join!(failures(bucket, &listed, &known, job.as_ref()), retried(bucket, job.as_ref()))?;
+    Ok(Standing { committed, failures, retried, job })
+}
+
+/// Names of failures with the attempts they are of, oldest first.
+async fn listed_failures(bucket: &Bucket, under: &str) -> Result<Vec<(String, AttemptId)>, BucketError> {
+    let mut listed = Vec::new();
+    let mut objects = bucket.list(under);
+    while let Some((name, meta)) = objects.try_next().await? {
+        match names::parse_failure(&name) {
+            Some((_, attempt)) => listed.push((meta.last_modified, name, attempt)),
+            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no failure's name"),
+            None => {}
+        }
+    }
+    listed.sort();
+    Ok(listed.into_iter().map(|(_, name, attempt)| (name, attempt)).collect())
 }
 
 async fn failures(
     bucket: &Bucket,
-    under: &str,
+    listed: &[(String, AttemptId)],
     known: &HashMap<&AttemptId, &Failure>,
+    job: Option<&JobDigest>,
 ) -> Result<BTreeMap<ShardId, Vec<Failure>>, BucketError> {
-    let mut listed: Vec<_> = bucket.list(under).try_collect().await?;
-    listed.retain(|(name, _)| names::parse_failure(name).is_some());
-    listed.sort_by(|(a, a_meta), (b, b_meta)| a_meta.last_modified.cmp(&b_meta.last_modified).then_with(|| a.cmp(b)));
-    let read = |name| async move {
-        let attempt = names::parse_failure(name).map(|(_, attempt)| attempt);
-        match attempt.and_then(|attempt| known.get(&attempt).copied()) {
-            Some(failure) => Ok(failure.clone()),
-            None => bucket.read_record::<Failure>(name).await,
+    let read = |name, attempt| async move {
+        match known.get(attempt).copied() {
+            Some(failure) => Ok(Some(failure.clone())),
+            None => strays::read(bucket, name, |failure: &Failure| misplaced(failure, name, job)).await,
         }
     };
-    let reads = futures::stream::iter(&listed).map(|(name, _)| read(name));
+    let reads = futures::stream::iter(listed).map(|(name, attempt)| read(name, attempt));
     let mut reads = reads.buffered(RECORDS_AT_ONCE);
     let mut failures = BTreeMap::<ShardId, Vec<Failure>>::new();
     while let Some(failure) = reads.try_next().await? {
-        failures.entry(failure.shard.clone()).or_default().push(failure);
+        if let Some(failure) = failure {
+            failures.entry(failure.shard.clone()).or_default().push(failure);
+        }
     }
     Ok(failures)
+}
+
+/// Why a failure's record is not what its name says.
+fn misplaced(failure: &Failure, name: &str, job: Option<&JobDigest>) -> Option<String> {
+    let is_copy = names::failure(&failure.shard, &failure.attempt) != name;
+    let copied = || format!("it is a copy of {}", names::failure(&failure.shard, &failure.attempt));
+    is_copy.then(copied).or_else(|| job?.foreign(failure.job.as_ref()))
 }
 
 impl Standing {
@@ -106,7 +151,7 @@ impl Standing {
     pub fn of(&self, shard: &ShardId, attempts: u32) -> ShardState<'_> {
         let spent = self.spent(shard, attempts);
         match (self.committed.get(shard), spent) {
-            (Some(n), None) if self.retried.repair(shard, n + 1).is_some() => ShardState::Repairing(*n),
+            (Some(n), None) if self.retried.repair(shard, n.saturating_add(1)).is_some() => ShardState::Repairing(*n),
             // A repair that failed for good leaves what was there.
             (Some(n), _) => ShardState::Committed(*n),
             (None, Some(why)) => ShardState::Quarantined(why),
@@ -117,7 +162,7 @@ impl Standing {
     /// Whether a shard's result can change no more, unless somebody asks for a retry from now on. (A repair whose attempts
     /// are used up may still have one that runs.)
     pub fn is_settled(&self, shard: &ShardId) -> bool {
-        self.committed.get(shard).is_some_and(|n| self.retried.repair(shard, n + 1).is_none())
+        self.committed.get(shard).is_some_and(|n| self.retried.repair(shard, n.saturating_add(1)).is_none())
     }
 
     /// The failure after which there is no further attempt.
@@ -139,7 +184,7 @@ impl Standing {
     pub fn task(&self, shard: &Shard, attempts: u32) -> Option<Task> {
         let commit_n = match self.of(&shard.id, attempts) {
             ShardState::Open => 0,
-            ShardState::Repairing(n) => n + 1,
+            ShardState::Repairing(n) => n.saturating_add(1),
             ShardState::Committed(_) | ShardState::Quarantined(_) => return None,
         };
         let repair = self.retried.repair(&shard.id, commit_n).cloned();
@@ -182,6 +227,7 @@ mod tests {
             class: *class,
             message: format!("failure {i}"),
             crash: None,
+            job: None,
         };
         let failures = classes.iter().enumerate().map(failure).collect();
         (Standing { failures: [(shard.clone(), failures)].into(), ..Standing::default() }, shard)

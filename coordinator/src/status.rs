@@ -1,16 +1,15 @@
 //! A job's status, from the bucket alone: whoever can read the bucket can tell.
 
 use crate::{
-    JobError, job, manifest,
+    JobError, commits, job, manifest,
     pace::{self, Brief, Pace},
     sample::Sample,
     standing::{RECORDS_AT_ONCE, ShardState, Standing, standing, standing_with},
 };
-use capfilt_bucket::{Bucket, BucketError, Listed, listed_results};
+use capfilt_bucket::{Bucket, BucketError, Listed, listed_results, strays};
 use capfilt_schemas::{
-    commit::Commit,
     failure::FailureClass,
-    job::JobRecord,
+    job::{JobDigest, JobRecord},
     manifest::Manifest,
     names,
     plan::{RefusedFile, Shard, ShardId},
@@ -93,11 +92,15 @@ pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
 /// # Errors
 /// As [`status`].
 pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
-    if manifest::newest(bucket).await?.is_none() {
+    // Looked for first: it is missing most of the time, and the rest costs a listing.
+    if manifest::numbers(bucket).await?.is_empty() {
         return Ok(false);
     }
     let (record, plan) = job::load(bucket).await?;
     let standing = standing(bucket).await?;
+    if newest(bucket, standing.job.as_ref()).await?.is_none() {
+        return Ok(false);
+    }
     Ok(standing.remaining(&plan, record.settings.limits.attempts).next().is_none())
 }
 
@@ -136,8 +139,8 @@ impl<'a> StatusReader<'a> {
             rows.add(state, shard.rows);
         }
         let sample = Sample::of(&listed);
-        self.learn(&sample).await?;
-        let newest = manifest::newest(self.bucket).await?;
+        self.learn(&sample, standing.job.as_ref()).await?;
+        let newest = newest(self.bucket, standing.job.as_ref()).await?;
         self.standing = standing;
         let (tally, is_estimate) = self.books(&sample, &listed, newest.as_ref());
         let recent: Vec<Brief> = sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
@@ -161,7 +164,7 @@ impl<'a> StatusReader<'a> {
     }
 
     /// Reads the commits of a sample that are not known yet, and forgets the others.
-    async fn learn(&mut self, sample: &Sample) -> Result<(), BucketError> {
+    async fn learn(&mut self, sample: &Sample, job: Option<&JobDigest>) -> Result<(), BucketError> {
         let mut known = HashMap::new();
         let mut unknown = Vec::new();
         for (shard, listed) in sample.read() {
@@ -173,7 +176,7 @@ impl<'a> StatusReader<'a> {
         }
         let bucket = self.bucket;
         let reads = unknown.into_iter().map(|(key, listed)| async move {
-            let commit: Commit = bucket.read_record(&names::commit(&key.0, key.1)).await?;
+            let commit = commits::read(bucket, &key.0, key.1, job).await?.commit;
             Ok::<_, BucketError>((key, (Brief::of(&commit, listed.written_ms), commit.tally)))
         });
         let mut reads = futures::stream::iter(reads).buffer_unordered(RECORDS_AT_ONCE);
@@ -202,6 +205,19 @@ impl<'a> StatusReader<'a> {
         let rows_unread = self.plan.iter().filter(|shard| unread.contains(&shard.id)).map(|shard| shard.rows).sum();
         let tally = Sample::estimate(sum(&sample.newest), sum(&sample.others), rows_unread);
         (tally, !sample.unread.is_empty())
+    }
+}
+
+/// The newest manifest of this job. One that is damaged, or of another job, says nothing of it: `run` writes the next.
+async fn newest(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Option<Manifest>, BucketError> {
+    let is_own = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref())).is_none();
+    match manifest::newest(bucket).await {
+        Err(error) if error.is_damage() => {
+            let why = format!("{error}; running the job again writes a new manifest");
+            strays::pass_over(bucket, names::MANIFESTS, &why);
+            Ok(None)
+        }
+        newest => Ok(newest?.filter(is_own)),
     }
 }
 

@@ -49,6 +49,7 @@ fn failed(assignment: &Assignment, class: FailureClass) -> Event {
             class,
             message: String::new(),
             crash: None,
+            job: None,
         },
     }
 }

@@ -8,7 +8,7 @@ use capfilt_bucket::commit;
 use capfilt_coordinator::{Plan, StatusReader, job, manifest, standing, status};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
-    names::{AttemptId, Table},
+    names::{self, AttemptId, Table},
     plan::{InputFile, Shard, ShardId},
     status::{RowStatus, WebStatus},
     tally::Tally,
@@ -42,18 +42,26 @@ fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
         synthetic_kept: synthetic,
         pairs: synthetic,
     };
-    let output = |table, rows| Output { table, path: String::new(), bytes: 0, sha256: String::new(), rows };
+    let attempt = AttemptId::from_random(dice.random());
+    let output = |table, rows| Output {
+        table,
+        path: names::output(&shard.id, &attempt, table),
+        bytes: 0,
+        sha256: String::new(),
+        rows,
+    };
     Commit {
         version: capfilt_schemas::commit::VERSION,
         shard: shard.id.clone(),
         n: 0,
-        attempt: AttemptId::from_random(dice.random()),
+        attempt: attempt.clone(),
         worker: format!("w{}", dice.random_range(0..8)),
         rows: ROWS,
         outputs: vec![output(Table::Ledger, ROWS), output(Table::Pairs, tally.pairs)],
         tally,
         batch: 8,
         timings: Timings { total_seconds: 0.01, device_seconds: 0.008, ..Timings::default() },
+        job: None,
     }
 }
 

@@ -1,8 +1,10 @@
 //! The commit: the one small create-only record that makes an attempt the shard's result.
 
 use crate::{
-    names::{AttemptId, Table},
+    job::JobDigest,
+    names::{self, AttemptId, Table},
     plan::ShardId,
+    record::Record,
     tally::Tally,
 };
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,14 @@ pub struct Commit {
     /// Images per model call.
     pub batch: u32,
     pub timings: Timings,
+    /// The job it belongs to; `None` in records that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobDigest>,
+}
+
+impl Record for Commit {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "commit";
 }
 
 /// One object an attempt wrote.
@@ -81,9 +91,20 @@ impl Commit {
         Cost { batch: self.batch, timings: self.timings }
     }
 
+    /// An object it names that no attempt at its shard writes: it may lie anywhere.
+    pub fn misnamed(&self) -> Option<&Output> {
+        let is_own = |o: &&Output| o.path == names::output(&self.shard, &self.attempt, o.table);
+        let is_attempt = AttemptId::parse(&self.attempt.0).is_some();
+        self.outputs.iter().find(|output| !is_attempt || !is_own(output))
+    }
+
     /// Why this record may not be written or believed; `None` when its books are in order.
     pub fn fault(&self) -> Option<String> {
         let rows_of = |table| self.outputs.iter().find(|o| o.table == table).map(|o| o.rows);
+        let is_twice = |table: &Table| self.outputs.iter().filter(|o| o.table == *table).count() > 1;
+        if let Some(table) = Table::ALL.iter().find(|table| is_twice(table)) {
+            return Some(format!("it names more than one {} table", table.as_str()));
+        }
         if !self.tally.balances(self.rows) {
             return Some(format!("{} rows in, but the tally accounts for {}", self.rows, self.tally.rows_total()));
         }

@@ -1,6 +1,6 @@
 //! What went wrong with a shard, and what that means for it and for the job.
 
-use crate::{names::AttemptId, plan::ShardId, status::closed_set};
+use crate::{job::JobDigest, names::AttemptId, plan::ShardId, record::Record, status::closed_set};
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::Range};
 
@@ -66,6 +66,14 @@ pub struct Failure {
     /// Of a worker that died: what it had in hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
+    /// The job it belongs to; `None` in records that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobDigest>,
+}
+
+impl Record for Failure {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "failure";
 }
 
 /// Rows that were being handled when the process ended.

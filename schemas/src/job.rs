@@ -1,9 +1,10 @@
 //! `job.json`: what a job is, written once and never changed. A second run must match it.
 
 use crate::{
-    hash::sha256_hex_of_parts,
+    hash::{sha256_hex, sha256_hex_of_parts},
     model_files,
     plan::{InputFile, RefusedFile},
+    record::Record,
     settings::{Auto, Settings, Workers},
 };
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,41 @@ pub struct JobRecord {
     pub captioner: ModelRecord,
     pub filter: ModelRecord,
     pub plan: PlanRecord,
+}
+
+impl Record for JobRecord {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "job record";
+}
+
+/// Names a job: the SHA-256 of its `job.json`, byte for byte.
+///
+/// The bytes and not what they say: `job.json` is written once, so its bytes never change, while a later version of the
+/// program would write the same settings with more keys.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobDigest(String);
+
+impl JobDigest {
+    /// The digest of the job whose `job.json` has these bytes.
+    pub fn of(job_json: &[u8]) -> Self {
+        Self(sha256_hex(job_json))
+    }
+
+    /// Why a record that carries this digest, or none, is not of this job; `None` when it may be.
+    pub fn foreign(&self, carried: Option<&Self>) -> Option<String> {
+        let other = carried.filter(|other| *other != self)?;
+        Some(format!("it belongs to another job (job.json with SHA-256 {}…, here {}…)", other.head(), self.head()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough of it to tell two jobs apart.
+    fn head(&self) -> String {
+        self.0.chars().take(12).collect()
+    }
 }
 
 /// A checkpoint by content.

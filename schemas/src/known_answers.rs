@@ -4,6 +4,7 @@
 use crate::{
     hash::sha256_hex_of_parts,
     job::JobRecord,
+    record::Record,
     settings::{Precision, Preset},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -21,6 +22,11 @@ pub struct KnownAnswers {
     pub scores: Vec<KnownScore>,
     /// The likeliest caption of every picture.
     pub captions: Vec<KnownCaption>,
+}
+
+impl Record for KnownAnswers {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "set of known answers";
 }
 
 /// Everything the answers follow from. Sampling is not part of it: what is asked is how likely words are, not which

@@ -17,6 +17,7 @@ pub mod pipe;
 pub mod plan;
 pub mod predicate;
 pub mod quarantine;
+pub mod record;
 pub mod retry;
 pub mod settings;
 pub mod size;

@@ -1,7 +1,9 @@
 //! The manifest: one dataset version, written last, when every shard is committed or quarantined.
 
 use crate::{
+    job::JobDigest,
     plan::{RefusedFile, ShardId},
+    record::Record,
     tally::Tally,
 };
 use serde::{Deserialize, Serialize};
@@ -26,12 +28,22 @@ pub struct Manifest {
     /// Input files that gave no shard.
     #[serde(default)]
     pub refused: Vec<RefusedFile>,
+    /// The job it belongs to; `None` in records that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobDigest>,
+}
+
+impl Record for Manifest {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "manifest";
 }
 
 impl Manifest {
-    /// Whether both describe the same data, whatever their numbers.
+    /// Whether both describe the same data of one job, under any numbers. A manifest that carries no job's digest is
+    /// compared without it, so that a job that is older than the field keeps its manifest.
     pub fn is_same_data(&self, other: &Self) -> bool {
-        *self == Self { n: self.n, ..other.clone() }
+        let is_same_job = self.job.is_none() || other.job.is_none() || self.job == other.job;
+        is_same_job && *self == Self { n: self.n, job: self.job.clone(), ..other.clone() }
     }
 }
 

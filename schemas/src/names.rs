@@ -35,6 +35,11 @@ impl AttemptId {
     pub fn from_random(bits: u128) -> Self {
         Self(format!("{bits:032x}"))
     }
+
+    /// The id that is written so; `None` when no id is.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_hex(text, 32).then(|| Self(text.to_owned()))
+    }
 }
 
 impl fmt::Display for AttemptId {
@@ -71,7 +76,12 @@ pub fn plan(sha256_hex: &str) -> String {
 
 /// Whether an object is a plan, of this job or of a planner that lost.
 pub fn is_plan(name: &str) -> bool {
-    name.starts_with("plan-") && name.ends_with(".parquet")
+    name.strip_prefix("plan-").and_then(|rest| rest.strip_suffix(".parquet")).is_some_and(|id| is_hex(id, 16))
+}
+
+/// Whether a text is exactly so many lower-case hexadecimal digits, as ids are written.
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 pub fn output(shard: &ShardId, attempt: &AttemptId, table: Table) -> String {
@@ -85,7 +95,12 @@ pub fn commit(shard: &ShardId, n: u32) -> String {
 /// The shard and number a commit's name stands for; `None` for a name that is no commit's.
 pub fn parse_commit(name: &str) -> Option<(ShardId, u32)> {
     let (shard, n) = name.strip_prefix(COMMITS)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
-    Some((ShardId::parse(shard)?, n.parse().ok()?))
+    Some((ShardId::parse(shard)?, parse_number(n)?))
+}
+
+/// A number as we write it: `00` and `+0` are not `0`, but copies of it.
+fn parse_number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|n: &u32| n.to_string() == text)
 }
 
 pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
@@ -95,7 +110,7 @@ pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
 /// The shard and attempt a failure's name stands for.
 pub fn parse_failure(name: &str) -> Option<(ShardId, AttemptId)> {
     let (shard, attempt) = name.strip_prefix(FAILURES)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
-    Some((ShardId::parse(shard)?, AttemptId(attempt.to_owned())))
+    Some((ShardId::parse(shard)?, AttemptId::parse(attempt)?))
 }
 
 pub fn retry(n: u32) -> String {
@@ -103,14 +118,15 @@ pub fn retry(n: u32) -> String {
 }
 
 pub fn parse_retry(name: &str) -> Option<u32> {
-    name.strip_prefix(RETRIES)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+    name.strip_prefix(RETRIES)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
 
-/// The shard and attempt whose output an object is.
+/// The shard and attempt whose output an object is; `None` for a name that no attempt writes.
 pub fn parse_output(name: &str) -> Option<(ShardId, AttemptId)> {
     let mut parts = name.strip_prefix(ATTEMPTS)?.strip_prefix('/')?.splitn(3, '/');
-    let (shard, attempt, _) = (parts.next()?, parts.next()?, parts.next()?);
-    Some((ShardId::parse(shard)?, AttemptId(attempt.to_owned())))
+    let (shard, attempt, table) = (parts.next()?, parts.next()?, parts.next()?.strip_suffix(".parquet")?);
+    Table::ALL.iter().find(|one| one.as_str() == table)?;
+    Some((ShardId::parse(shard)?, AttemptId::parse(attempt)?))
 }
 
 pub fn manifest(n: u32) -> String {
@@ -118,12 +134,18 @@ pub fn manifest(n: u32) -> String {
 }
 
 pub fn parse_manifest(name: &str) -> Option<u32> {
-    name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+    name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
 
 /// An object that only tells whether a bucket works.
 pub fn probe(nonce: &AttemptId) -> String {
     format!("{PROBES}/{nonce}.txt")
+}
+
+/// Whether an object is a probe that `capfilt check` wrote.
+pub fn is_probe(name: &str) -> bool {
+    let nonce = name.strip_prefix(PROBES).and_then(|rest| rest.strip_prefix('/')?.strip_suffix(".txt"));
+    nonce.and_then(AttemptId::parse).is_some()
 }
 
 #[cfg(test)]
@@ -139,6 +161,21 @@ mod tests {
         assert_eq!(parse_failure(&failure(&shard, &attempt)), Some((shard, attempt)));
         assert_eq!(parse_retry(&retry(4)), Some(4));
         assert_eq!(parse_manifest(&manifest(3)), Some(3));
+        assert!(is_plan(&plan(&"0a".repeat(32))) && is_probe(&probe(&AttemptId::from_random(7))));
+    }
+
+    #[test]
+    fn a_name_that_the_program_does_not_write_is_nothing_of_its_own() {
+        let shard = ShardId::of("web/a.parquet", "etag", 0..2);
+        let attempt = AttemptId::from_random(7);
         assert_eq!(parse_commit("commits/somebody's notes.txt"), None);
+        assert_eq!(parse_commit(&format!("commits/{shard}/00.json")), None);
+        assert_eq!(parse_commit(&format!("commits/{shard}/+1.json")), None);
+        assert_eq!(parse_failure(&format!("failures/{shard}/x.json")), None);
+        assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/notes.parquet")), None);
+        assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/x/pairs.parquet")), None);
+        assert_eq!(parse_output(&format!("attempts/{shard}/x/pairs.parquet")), None);
+        assert_eq!(parse_manifest("manifests/01.json"), None);
+        assert!(!is_plan("plan-b.parquet") && !is_plan("plan-2024-01-01.parquet") && !is_probe("probes/thesis.txt"));
     }
 }

@@ -1,6 +1,6 @@
 //! A retry: the recorded wish that what failed be done again, in the same job.
 
-use crate::{names::AttemptId, plan::ShardId, settings::Limits, status::RowStatus};
+use crate::{job::JobDigest, names::AttemptId, plan::ShardId, record::Record, settings::Limits, status::RowStatus};
 use serde::{Deserialize, Serialize};
 
 /// Version of the retry record.
@@ -17,6 +17,14 @@ pub struct Retry {
     /// Shards to do again.
     pub repairs: Vec<ShardRepair>,
     pub repair: Repair,
+    /// The job it belongs to; `None` in records that are older than this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobDigest>,
+}
+
+impl Record for Retry {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "retry";
 }
 
 /// A shard that is done again.

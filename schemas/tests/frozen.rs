@@ -10,7 +10,7 @@ use capfilt_schemas::{
     commit::{Commit, Cost, Output, Timings},
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
-    job::{JobRecord, ModelFile, ModelRecord, PlanRecord},
+    job::{JobDigest, JobRecord, ModelFile, ModelRecord, PlanRecord},
     known_answers::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
@@ -71,6 +71,7 @@ fn records(out: &mut String) {
     let file = InputFile { path: "a.parquet".into(), etag: "e1".into(), bytes: 9 };
     let id = ShardId::of(&file.path, &file.etag, 0..2);
     let attempt = AttemptId::from_random(1);
+    let digest = JobDigest::of(b"job");
     let shard = Shard { id: id.clone(), file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
     let tally = Tally {
         rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
@@ -98,6 +99,7 @@ fn records(out: &mut String) {
         outputs: vec![output],
         batch: 8,
         timings: Timings::default(),
+        job: Some(digest.clone()),
     };
     let failure = Failure {
         version: capfilt_schemas::failure::VERSION,
@@ -107,6 +109,7 @@ fn records(out: &mut String) {
         class: FailureClass::Store,
         message: "m".into(),
         crash: Some(Crash { rows: vec![4..8, 6..12], alone: false }),
+        job: Some(digest.clone()),
     };
     let manifest = Manifest {
         version: capfilt_schemas::manifest::VERSION,
@@ -118,6 +121,7 @@ fn records(out: &mut String) {
         repaired: vec![Repaired { shard: id.clone(), n: 1 }],
         quarantined: vec![QuarantinedShard { shard: id.clone(), rows: 3, reason: "r".into() }],
         refused: vec![],
+        job: Some(digest.clone()),
     };
     let urls = "[job]\nurl='j'\n[input]\nurl='i'\n[models]\ncaptioner='c'\nfilter='f'\n";
     let model = ModelRecord { files: vec![ModelFile { name: "config.json".into(), bytes: 2, sha256: "00".into() }] };
@@ -144,6 +148,7 @@ fn records(out: &mut String) {
         forgiven: vec![attempt.clone()],
         repairs: vec![ShardRepair { shard: id.clone(), commit_n: 1 }],
         repair: repair.clone(),
+        job: Some(digest),
     };
     let answers = KnownAnswers {
         version: known_answers::VERSION,

@@ -2,8 +2,8 @@
 
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Link;
-use capfilt_schemas::settings::Auto;
-use clap::Args as ClapArgs;
+use capfilt_schemas::{names::Table, settings::Auto};
+use clap::{Args as ClapArgs, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, ClapArgs)]
@@ -135,6 +135,42 @@ pub struct RetryArgs {
     pub json: bool,
     #[command(flatten)]
     pub queue: QueueArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct FilesArgs {
+    /// URL of the job
+    #[arg(long)]
+    pub job: String,
+    /// Which of its tables
+    #[arg(long, value_enum)]
+    pub table: TableName,
+    /// The version of the manifest with this number [default: the newest; before there is one, what is committed so far]
+    #[arg(long, value_name = "N")]
+    pub manifest: Option<u32>,
+    /// Print one JSON object, with rows, bytes and SHA-256 of every object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TableName {
+    /// One row an image with a kept text
+    Pairs,
+    /// One row an input row
+    Ledger,
+    /// One row an input row that could not be processed
+    Quarantine,
+}
+
+impl From<TableName> for Table {
+    fn from(name: TableName) -> Self {
+        match name {
+            TableName::Pairs => Self::Pairs,
+            TableName::Ledger => Self::Ledger,
+            TableName::Quarantine => Self::Quarantine,
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

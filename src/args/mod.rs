@@ -55,6 +55,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Do again what was quarantined, in the same job; the manifest gets a new version
     Retry(RetryArgs),
+    /// List the objects that hold a job's results, one a line, for DuckDB, polars, pyarrow, `datasets`
+    Files(FilesArgs),
     /// List what no commit names, and with --delete remove it; safe while workers run
     Gc(GcArgs),
     /// Check a job's books: every row once, every object as it was committed
@@ -90,7 +92,9 @@ impl Command {
     pub fn computes(&self) -> bool {
         match self {
             Self::Plan(args) => args.calibrate > 0.0,
-            Self::Status(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) | Self::Demo(_) => false,
+            Self::Status(_) | Self::Files(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) | Self::Demo(_) => {
+                false
+            }
             Self::Verify(args) => args.recompute > 0,
             _ => true,
         }

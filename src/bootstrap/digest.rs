@@ -6,6 +6,7 @@ use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     JobError,
     cleaned::{CleanedError, cleaned},
+    outputs::OutputsError,
 };
 use capfilt_schemas::hash::sha256_hex_of_parts;
 use std::path::Path;
@@ -31,7 +32,9 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
     let bucket = Bucket::open(url).usage()?;
     let cleaned = match cleaned(&bucket).await {
-        Err(CleanedError::Unfinished { .. } | CleanedError::Job(JobError::NoJob { .. })) => return Ok(None),
+        Err(CleanedError::Outputs(OutputsError::Unfinished { .. } | OutputsError::Job(JobError::NoJob { .. }))) => {
+            return Ok(None);
+        }
         opened => opened.environment()?,
     };
     let tables = cleaned.tables.iter().map(|table| table.object.sha256.as_bytes());

@@ -21,9 +21,9 @@ pub async fn run(args: &BootstrapArgs) -> Ending {
     match go(&settings, beside, stop).await? {
         Ended::Done { model, exit } => {
             if args.json {
-                println!("{}", json!({ "model": model.place, "sha256": model.digest }));
+                outln!("{}", json!({ "model": model.place, "sha256": model.digest }));
             } else {
-                println!("{}", model.place);
+                outln!("{}", model.place);
             }
             Ok(exit)
         }

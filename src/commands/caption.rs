@@ -27,15 +27,15 @@ pub fn run(args: &CaptionArgs) -> Ending {
             let (caption, words) = captioner.sample_shown(&pixels, key).map_err(model_failed)?;
             let words: Vec<_> =
                 words.iter().map(|w| w.iter().map(|c| (c.id, c.probability)).collect::<Vec<_>>()).collect();
-            println!("{}", json!({"image": path, "text": caption.text, "ids": caption.ids, "candidates": words}));
+            outln!("{}", json!({"image": path, "text": caption.text, "ids": caption.ids, "candidates": words}));
             continue;
         }
         let captions = captioner.caption(&pixels, &[key], args.num_captions).map_err(model_failed)?;
         if model.json {
             let captions: Vec<_> = captions[0].iter().map(|c| json!({"text": c.text, "ids": c.ids})).collect();
-            println!("{}", json!({"image": path, "captions": captions}));
+            outln!("{}", json!({"image": path, "captions": captions}));
         } else {
-            captions[0].iter().for_each(|caption| println!("{}  {}", path.display(), caption.text));
+            captions[0].iter().for_each(|caption| outln!("{}  {}", path.display(), caption.text));
         }
     }
     Ok(Exit::Done)

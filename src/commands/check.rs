@@ -8,7 +8,7 @@ use crate::{
     machine::{self, DevicePlan},
     models, settings_file,
 };
-use capfilt_bucket::{Bucket, Place};
+use capfilt_bucket::{Bucket, BucketError, PinnedObject, Place};
 use capfilt_coordinator::job::Asked;
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
@@ -25,13 +25,13 @@ impl Findings {
         if self.as_json {
             self.all.push(json!({"subject": subject, "finding": finding, "problem": is_problem}));
         } else {
-            println!("{subject:9} {finding}");
+            outln!("{subject:9} {finding}");
         }
     }
 
     fn conclude(self, exit: Exit) -> Exit {
         if self.as_json {
-            println!("{}", json!({"ok": exit == Exit::Done, "findings": self.all}));
+            outln!("{}", json!({"ok": exit == Exit::Done, "findings": self.all}));
         }
         exit
     }
@@ -54,6 +54,9 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let plan = plan::blamed(capfilt_coordinator::plan(&input, &settings).await)?;
     let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
     findings.add("input", &counts, false);
+    if let Some(shard) = plan.shards.first() {
+        findings.add("input", if_match(PinnedObject::new(&input, &shard.file)).await.environment()?, false);
+    }
     plan.refused.iter().for_each(|file| findings.add("refused", &format!("{}: {}", file.path, file.reason), true));
     let workers = &settings.workers;
     let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
@@ -74,6 +77,15 @@ pub async fn run(args: &CheckArgs) -> Ending {
         (true, false) => Exit::WithQuarantine,
         (true, true) => Exit::Done,
     }))
+}
+
+/// What the input's store does with a condition on reads, which is how a file that is replaced in mid-job is noticed.
+async fn if_match(object: PinnedObject) -> Result<&'static str, BucketError> {
+    Ok(match object.heeds_if_match().await? {
+        Some(true) => "If-Match: heeded",
+        Some(false) => "If-Match: ignored by this store; the ETag of every answer is compared instead",
+        None => "If-Match: no ETags in this store; files that were replaced are known by their size alone",
+    })
 }
 
 /// Loads the models onto every device, and asks them what is known.

@@ -114,7 +114,7 @@ pub async fn join(
         None => return Ok(Outcome::Interrupted(Report::default())),
     };
     let mut reports = Reports::new(feed.reporter(), devices);
-    let work = Work { attempts, ..Work::default() };
+    let work = Work { attempts, job: job::digest(bucket).await.environment()?, ..Work::default() };
     let mut progress = JobProgress::start(metrics);
     let trouble = feed.trouble();
     let observe = |seen: Observation<'_>| {

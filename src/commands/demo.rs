@@ -63,7 +63,7 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     }
     let kinds: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
     let pairs: u64 = counts.values().sum();
-    println!("{pairs} {} pairs of {scenes} pictures in {}: {}", source.name(), folder.display(), kinds.join(", "));
+    outln!("{pairs} {} pairs of {scenes} pictures in {}: {}", source.name(), folder.display(), kinds.join(", "));
     Ok(Exit::Done)
 }
 
@@ -74,6 +74,6 @@ fn make_vocabulary(folder: &Path) -> Ending {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).environment()?;
     }
     let pieces = vocabulary::pieces().len();
-    println!("{pieces} pieces in {}; a model of them has {} ids", folder.display(), vocabulary::model_size());
+    outln!("{pieces} pieces in {}; a model of them has {} ids", folder.display(), vocabulary::model_size());
     Ok(Exit::Done)
 }

@@ -27,8 +27,8 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     // Its parent has heard from the stores: one that does not answer now is out of order, and waited for.
     capfilt_bucket::expect_stores();
     let bucket = Bucket::open(&args.job).usage()?;
-    let job = job::find(&bucket).await.environment()?;
-    let job = job.ok_or_else(|| anyhow!("{} holds no job", args.job)).usage()?;
+    let found = job::find_with_digest(&bucket).await.environment()?;
+    let (job, digest) = found.ok_or_else(|| anyhow!("{} holds no job", args.job)).usage()?;
     let device: DeviceChoice = args.device.parse().map_err(anyhow::Error::msg).usage()?;
     let known = known_answers::of_job(&bucket, &job).await?;
     let mut capfilt = models::load(&job, device).await?;
@@ -40,6 +40,7 @@ pub async fn run(args: &DeviceArgs) -> Ending {
         device: args.device.clone(),
         input: Place::open(&job.settings.input.url).usage()?,
         bucket,
+        job: digest,
         settings: job.settings,
         capfilt,
         decode_threads: args.decode_threads,

@@ -14,10 +14,10 @@ use serde_json::json;
 pub async fn run(args: &GcArgs) -> Ending {
     let streams = streams::unused(args).await?;
     if args.job.is_none() && args.json {
-        println!("{}", json!({"streams": streams, "deleted": args.delete}));
+        outln!("{}", json!({"streams": streams, "deleted": args.delete}));
     } else if !args.json {
         let did = if args.delete { "removed" } else { "not used; --delete removes it" };
-        streams.iter().for_each(|stream| println!("{}: {did}", streams::shown(stream)));
+        streams.iter().for_each(|stream| outln!("{}: {did}", streams::shown(stream)));
     }
     let Some(job) = &args.job else { return Ok(Exit::Done) };
     let bucket = Bucket::open(job).usage()?;
@@ -33,27 +33,27 @@ pub async fn run(args: &GcArgs) -> Ending {
             garbage.objects.iter().map(|(name, bytes)| json!({"object": name, "bytes": bytes})).collect();
         let (bytes, maybe_running) = (garbage.bytes(), garbage.maybe_running);
         let uploads: Vec<_> = garbage.uploads.iter().map(|upload| upload.name.as_str()).collect();
-        println!(
+        outln!(
             "{}",
             json!({"objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running,
                 "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown, "streams": streams})
         );
         return Ok(Exit::Done);
     }
-    garbage.objects.iter().for_each(|(name, bytes)| println!("{bytes:>12}  {name}"));
+    garbage.objects.iter().for_each(|(name, bytes)| outln!("{bytes:>12}  {name}"));
     let is_clean = garbage.objects.is_empty() && garbage.uploads.is_empty();
     let next = if args.delete || is_clean { "" } else { "; --delete removes them" };
     let did = if args.delete { "removed" } else { "not needed" };
-    println!("{} objects, {} bytes {did}{next}", garbage.objects.len(), garbage.bytes());
+    outln!("{} objects, {} bytes {did}{next}", garbage.objects.len(), garbage.bytes());
     if !garbage.uploads.is_empty() {
-        garbage.uploads.iter().for_each(|upload| println!("{:>12}  {}", "unfinished", upload.name));
-        println!("{} unfinished uploads {did}{next}", garbage.uploads.len());
+        garbage.uploads.iter().for_each(|upload| outln!("{:>12}  {}", "unfinished", upload.name));
+        outln!("{} unfinished uploads {did}{next}", garbage.uploads.len());
     }
     if let Some(why) = &garbage.uploads_unknown {
-        println!("unfinished uploads are not looked for: {why}; a lifecycle rule of the bucket removes them");
+        outln!("unfinished uploads are not looked for: {why}; a lifecycle rule of the bucket removes them");
     }
     if garbage.maybe_running > 0 {
-        println!("{} more belong to attempts that may still be running", garbage.maybe_running);
+        outln!("{} more belong to attempts that may still be running", garbage.maybe_running);
     }
     Ok(Exit::Done)
 }

@@ -21,9 +21,9 @@ pub fn run(args: &LineageArgs) -> Ending {
     let unknown = || anyhow!("{} carries no lineage: it was not written by `capfilt train`", file.display());
     let lineage = lineage.ok_or_else(unknown).usage()?;
     if args.json {
-        println!("{}", serde_json::to_string(&lineage).usage()?);
+        outln!("{}", serde_json::to_string(&lineage).usage()?);
     } else {
-        println!("{}", lineage.describe());
+        outln!("{}", lineage.describe());
     }
     Ok(Exit::Done)
 }

@@ -9,6 +9,7 @@ mod demo;
 mod device;
 mod eval;
 mod export;
+mod files;
 mod forecast;
 mod gc;
 mod image_file;
@@ -36,6 +37,7 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Worker(args) => worker::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Retry(args) => retry::run(&args).await,
+        Command::Files(args) => files::run(&args).await,
         Command::Gc(args) => gc::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Check(args) => check::run(&args).await,

@@ -23,13 +23,13 @@ pub async fn run(args: &PlanArgs) -> Ending {
         "refused": plan.refused, "warnings": plan.warnings,
     });
     if !args.json {
-        println!("input   {}", settings.input.url);
-        println!("files   {}", plan.files);
-        println!("shards  {}", plan.shards.len());
-        println!("rows    {}", plan.rows);
-        println!("bytes   {}", ByteSize(plan.bytes));
-        plan.warnings.iter().for_each(|warning| println!("warning: {warning}"));
-        plan.refused.iter().for_each(|file| println!("refused: {}: {}", file.path, file.reason));
+        outln!("input   {}", settings.input.url);
+        outln!("files   {}", plan.files);
+        outln!("shards  {}", plan.shards.len());
+        outln!("rows    {}", plan.rows);
+        outln!("bytes   {}", ByteSize(plan.bytes));
+        plan.warnings.iter().for_each(|warning| outln!("warning: {warning}"));
+        plan.refused.iter().for_each(|file| outln!("refused: {}: {}", file.path, file.reason));
     }
     if args.calibrate > 0.0 {
         say::line(format!("trying some rows for {} s or more, once the models are loaded", args.calibrate));
@@ -41,18 +41,18 @@ pub async fn run(args: &PlanArgs) -> Ending {
         }
     }
     if args.json {
-        println!("{shown}");
+        outln!("{shown}");
     }
     Ok(ending)
 }
 
 fn show(forecast: &Forecast) {
     let Forecast { devices, device, rows_per_second, job_seconds, device_hours, cost, .. } = forecast;
-    println!("devices {devices} ({device}), {} images a model call", forecast.batch);
-    println!("speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s", forecast.timed_rows, forecast.timed_seconds);
-    println!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
-    println!("device-hours {device_hours:.3}");
-    cost.iter().for_each(|cost| println!("cost    {cost:.2}"));
+    outln!("devices {devices} ({device}), {} images a model call", forecast.batch);
+    outln!("speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s", forecast.timed_rows, forecast.timed_seconds);
+    outln!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
+    outln!("device-hours {device_hours:.3}");
+    cost.iter().for_each(|cost| outln!("cost    {cost:.2}"));
 }
 
 /// A plan, or whose fault it is that there is none: an input that no setting fits is a setting that fits no input.

@@ -25,7 +25,7 @@ pub async fn run(args: &RetryArgs) -> Ending {
     let limits = record.settings.limits_with(&args.overrides).context("--set").usage()?;
     let found = retry::find(&bucket, &wanted).await.environment()?;
     if args.dry_run && args.json {
-        println!("{}", json!({"shards": found.shards, "shard_rows": found.shard_rows, "rows": found.rows}));
+        outln!("{}", json!({"shards": found.shards, "shard_rows": found.shard_rows, "rows": found.rows}));
     } else {
         show(&found);
     }
@@ -39,7 +39,8 @@ pub async fn run(args: &RetryArgs) -> Ending {
         found.record(&bucket, &wanted, limits).await.environment()?;
     }
     // Also when nothing was found: an earlier retry may have been killed in the middle.
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices, metrics };
+    let devices = &devices[..];
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, told: &[] };
     job.finish(&args.queue, args.json, stop).await
 }
 

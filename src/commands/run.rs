@@ -57,7 +57,8 @@ pub async fn run(args: &RunArgs) -> Ending {
         of_this_machine(&settings.workers).iter().for_each(say::line);
     }
 
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices: &devices, metrics };
+    let (told, devices) = (&warnings[..], &devices[..]);
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, told };
     job.finish(&args.queue, args.json, stop).await
 }
 
@@ -84,12 +85,14 @@ pub struct OpenJob<'a> {
     pub plan: &'a [Shard],
     pub devices: &'a [DevicePlan],
     pub metrics: SharedMetrics,
+    /// What the user was warned of when the job was opened.
+    pub told: &'a [String],
 }
 
 impl OpenJob<'_> {
     /// Works until nothing is left to do, and seals.
     pub async fn finish(&self, args: &QueueArgs, as_json: bool, stop: watch::Receiver<bool>) -> Ending {
-        let Self { bucket, record, plan, devices, ref metrics } = *self;
+        let Self { bucket, record, plan, devices, ref metrics, .. } = *self;
         let mut twice = DoneTwice::default();
         let connecting = stop::unless(&stop, cluster::queue(&args.cluster, bucket));
         let Some(queue) = connecting.await.transpose()? else { return Ok(Exit::Interrupted) };
@@ -116,6 +119,9 @@ impl OpenJob<'_> {
                 break (standing, report.machines);
             }
         };
+        if stop::unless(&stop, self.name_input_changes()).await.is_none() {
+            return Ok(Exit::Interrupted);
+        }
         let sealing = stop::unless(&stop, manifest::seal(bucket, record, plan, &standing));
         let Some(sealed) = sealing.await.transpose().environment()? else { return Ok(Exit::Interrupted) };
         if let Some(queue) = &queue {
@@ -125,6 +131,26 @@ impl OpenJob<'_> {
         let Manifest { quarantined, tally, refused, .. } = &sealed.manifest;
         let whole = quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0;
         Ok(if whole { Exit::Done } else { Exit::WithQuarantine })
+    }
+}
+
+impl OpenJob<'_> {
+    /// Lists the input once more: what changed while the job was worked on is named, also where the store could not say so
+    /// when it was read. What was committed was read at the planned state, and stays.
+    async fn name_input_changes(&self) {
+        let settings = &self.record.settings;
+        let changes = async {
+            let input = Place::open(&settings.input.url)?;
+            Ok::<_, JobError>(job::input_changes(&input, &settings.job.url, self.record, self.plan).await?)
+        };
+        match changes.await {
+            Ok(changes) => {
+                let is_told = |change: &String| self.told.iter().any(|told| told.starts_with(change.as_str()));
+                let texts = changes.iter().map(ToString::to_string).filter(|change| !is_told(change));
+                texts.for_each(|change| say::line(format!("warning: {change}, while the job was worked on")));
+            }
+            Err(error) => say::line(format!("warning: whether the input changed meanwhile is not known: {error}")),
+        }
     }
 }
 
@@ -154,7 +180,7 @@ async fn open(bucket: &Bucket, args: &RunArgs, settings: &Settings, devices: &[D
     let on_change = if args.allow_changed { OnChange::SetAside } else { OnChange::Refuse };
     let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     match job::open_or_create(bucket, &input, asked, on_change).await {
-        Err(error @ (JobError::Differs(_) | JobError::NoJob { .. })) => Err(error).usage(),
+        Err(error @ (JobError::Differs(_) | JobError::NoJob { .. } | JobError::Occupied { .. })) => Err(error).usage(),
         Err(JobError::Plan(error)) => plan::blamed(Err(error)),
         opened => opened.environment(),
     }
@@ -175,23 +201,23 @@ pub fn resolve(settings: &Settings, devices: &[DevicePlan], batch: u32) -> Resul
 fn conclude(sealed: &Sealed, twice: DoneTwice, as_json: bool) {
     let manifest = &sealed.manifest;
     if as_json {
-        println!(
+        outln!(
             "{}",
             json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
             "quarantined_shards": manifest.quarantined.len(), "refused_files": manifest.refused.len(),
             "copied_shards": twice.shards, "wasted_rows": twice.rows})
         );
     } else {
-        println!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
+        outln!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
         if twice.rows > 0 {
-            println!("{} rows were done twice, by workers that lost their shard to another", twice.rows);
+            outln!("{} rows were done twice, by workers that lost their shard to another", twice.rows);
         }
         for file in &manifest.refused {
-            println!("refused {}: {}", file.path, file.reason);
+            outln!("refused {}: {}", file.path, file.reason);
         }
         for shard in &manifest.quarantined {
-            println!("quarantined shard {} ({} rows): {}", shard.shard, shard.rows, shard.reason);
+            outln!("quarantined shard {} ({} rows): {}", shard.shard, shard.rows, shard.reason);
         }
     }
-    println!("{}", sealed.url);
+    outln!("{}", sealed.url);
 }

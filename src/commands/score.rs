@@ -29,10 +29,10 @@ pub fn run(args: &ScoreArgs) -> Ending {
         if model.json {
             let texts: Vec<_> =
                 scores.map(|(text, s)| json!({"text": text, "match": s.itm, "cosine": s.itc})).collect();
-            println!("{}", json!({"image": path, "texts": texts}));
+            outln!("{}", json!({"image": path, "texts": texts}));
         } else {
-            println!("{}", path.display());
-            scores.for_each(|(text, s)| println!("  match {:.4}  cosine {:+.4}  {text}", s.itm, s.itc));
+            outln!("{}", path.display());
+            scores.for_each(|(text, s)| outln!("  match {:.4}  cosine {:+.4}  {text}", s.itm, s.itc));
         }
     }
     Ok(Exit::Done)

@@ -11,10 +11,7 @@ use capfilt_coordinator::{
     Pace, States, Status, StatusReader, WorkerPace,
     dispatch::cluster::{LinkError, Listener, Live, LiveWorker},
 };
-use std::{
-    io::{IsTerminal as _, Write as _},
-    time::Duration,
-};
+use std::{io::IsTerminal as _, time::Duration};
 
 /// Time between two looks with `--watch`; each costs a listing of all commits.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -41,7 +38,7 @@ pub async fn run(args: &StatusArgs) -> Ending {
             None => None,
         };
         show(args, &status, live.as_ref())?;
-        if status.done || !args.watch {
+        if status.done || !args.watch || say::is_output_lost() {
             return Ok(Exit::Done);
         }
         if listener.is_none() {
@@ -63,19 +60,19 @@ async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>
 }
 
 fn show(args: &StatusArgs, status: &Status, live: Option<&Live>) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
     let text = if args.json {
         let mut value = serde_json::to_value(status).environment()?;
         value["live"] = serde_json::to_value(live).environment()?;
         value.to_string()
-    } else if args.watch && !out.is_terminal() {
+    } else if args.watch && !std::io::stdout().is_terminal() {
         line(status, live)
     } else {
         let page = page(status, live);
         // Home, the page with the rest of every line cleared, and whatever stood below it.
         if args.watch { format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n")) } else { page }
     };
-    writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()).environment()
+    outln!("{}", text.trim_end_matches('\n'));
+    Ok(())
 }
 
 /// One line, for a log.

@@ -61,9 +61,9 @@ pub async fn run(args: &TrainArgs) -> Ending {
     match outcome {
         Ok(Outcome::Done(model)) => {
             if args.json {
-                println!("{}", json!({ "model": model }));
+                outln!("{}", json!({ "model": model }));
             } else {
-                println!("{}", model.display());
+                outln!("{}", model.display());
             }
             Ok(Exit::Done)
         }

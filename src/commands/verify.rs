@@ -36,8 +36,12 @@ pub async fn run(args: &VerifyArgs) -> Ending {
     }
     let agreement = agreement.map(|(agreement, _)| agreement);
     if args.json {
-        let Verification { ok, rows, problems } = &found;
-        println!("{}", json!({"ok": ok, "rows": rows, "problems": problems, "recomputed": agreement}));
+        let Verification { ok, rows, commits_without_job, problems } = &found;
+        outln!(
+            "{}",
+            json!({"ok": ok, "rows": rows, "problems": problems, "recomputed": agreement,
+            "commits_without_job": commits_without_job})
+        );
     } else {
         show(&found, agreement.as_ref());
     }
@@ -46,10 +50,10 @@ pub async fn run(args: &VerifyArgs) -> Ending {
 
 fn show(found: &Verification, agreement: Option<&Agreement>) {
     for problem in &found.problems {
-        println!("{}: {}; {}", problem.object, problem.what, problem.next);
+        outln!("{}: {}; {}", problem.object, problem.what, problem.next);
     }
     if let Some(a) = agreement {
-        println!(
+        outln!(
             "{} rows judged again: {} equal to the last bit; {} of {} captions and {} verdicts differ; \
              P(match) within {:.1e}, cosine within {:.1e}",
             a.rows,
@@ -61,6 +65,12 @@ fn show(found: &Verification, agreement: Option<&Agreement>) {
             a.max_cosine_difference
         );
     }
+    if found.commits_without_job > 0 {
+        outln!(
+            "{} commits do not say which job they belong to: a capfilt wrote them that did not record it",
+            found.commits_without_job
+        );
+    }
     let verdict = if found.ok { "in order" } else { "NOT in order" };
-    println!("{} rows in committed shards: {verdict}, {} problems", found.rows, found.problems.len());
+    outln!("{} rows in committed shards: {verdict}, {} problems", found.rows, found.problems.len());
 }

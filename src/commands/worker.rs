@@ -65,12 +65,12 @@ fn conclude(report: &Report, as_json: bool) {
     let Report { committed, rows, wasted_rows, .. } = report;
     let quarantined = report.quarantined.len();
     if as_json {
-        println!(
+        outln!(
             "{}",
             json!({"committed_shards": committed, "rows": rows, "quarantined_shards": quarantined, "wasted_rows": wasted_rows})
         );
     } else {
-        println!("{committed} shards committed, {rows} rows; `capfilt run` seals the job when all are");
+        outln!("{committed} shards committed, {rows} rows; `capfilt run` seals the job when all are");
     }
 }
 

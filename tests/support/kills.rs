@@ -32,6 +32,15 @@ pub fn seeds() -> std::ops::Range<u64> {
     0..std::env::var("CAPFILT_SOAK_SEEDS").ok().map_or(1, |seeds| seeds.parse().unwrap())
 }
 
+/// Kills a job's runs and workers so many times, at random moments from a printed seed: some commits after one another,
+/// so that at most seven kills find it unfinished, however fast this machine is.
+pub fn kill_times(job: &Job, kills: u32, shards: usize, seed: u64) {
+    println!("seed {seed}");
+    let done = || std::fs::read_dir(job.objects.join("commits")).map_or(0, Iterator::count);
+    let killed = disturb(job, kills, &mut StdRng::seed_from_u64(seed), &|| done() as f64 / shards as f64);
+    assert_eq!(killed, kills, "seed {seed}: the run ended before it could be killed {kills} times");
+}
+
 /// Kills runs of new jobs, as many jobs as the kills take; each is then run to its end, and has lost no row, doubled none
 /// and written the bytes of the undisturbed job.
 ///

@@ -66,6 +66,7 @@ pub struct S3 {
     is_read_only: Arc<AtomicBool>,
     is_down: Arc<AtomicBool>,
     hides_missing: Arc<AtomicBool>,
+    ignores_if_match: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -85,11 +86,13 @@ impl S3 {
         let is_read_only = Arc::<AtomicBool>::default();
         let (odd, uploads) = (OddObjects::default(), Uploads::default());
         let hides_missing = Arc::<AtomicBool>::default();
+        let ignores_if_match = Arc::<AtomicBool>::default();
         let mut service = S3ServiceBuilder::new(Store {
             odd: odd.clone(),
             uploads: uploads.clone(),
             hides_missing: Arc::clone(&hides_missing),
             is_read_only: Arc::clone(&is_read_only),
+            ignores_if_match: Arc::clone(&ignores_if_match),
             root: folder.path().to_owned(),
             files,
             creates,
@@ -120,6 +123,7 @@ impl S3 {
             is_read_only,
             is_down,
             hides_missing,
+            ignores_if_match,
             stop: Some(stop),
             thread: Some(thread),
         }
@@ -142,6 +146,11 @@ impl S3 {
 
     pub fn come_up(&self) {
         self.is_down.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on reads are answered whatever `If-Match` they ask for, as by some gateways.
+    pub fn ignore_if_match(&self) {
+        self.ignores_if_match.store(true, Ordering::Relaxed);
     }
 
     /// The URL of an object or a prefix.
@@ -239,6 +248,7 @@ struct Store {
     uploads: Uploads,
     hides_missing: Arc<AtomicBool>,
     is_read_only: Arc<AtomicBool>,
+    ignores_if_match: Arc<AtomicBool>,
     root: PathBuf,
     files: FileSystem,
     creates: Creates,
@@ -288,8 +298,11 @@ impl s3s::S3 for Store {
         self.files.put_object(request).await
     }
 
-    async fn get_object(&self, request: S3Request<GetObjectInput>) -> Answer<GetObjectOutput> {
+    async fn get_object(&self, mut request: S3Request<GetObjectInput>) -> Answer<GetObjectOutput> {
         self.is_object(&request.input.bucket, &request.input.key)?;
+        if self.ignores_if_match.load(Ordering::Relaxed) {
+            request.input.if_match = None;
+        }
         if let Some(ETagCondition::ETag(wanted)) = &request.input.if_match {
             let found = self.e_tag(request.clone(), request.input.key.clone()).await?;
             if !found.is_some_and(|found| found.strong_cmp(wanted)) {

@@ -10,6 +10,7 @@ use arrow::datatypes::Field;
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::input::{InputColumns, Rows, Sample, ShardReader};
 use capfilt_schemas::{
+    job::JobDigest,
     pipe::{self, Assignment, Event},
     settings::Limits,
 };
@@ -24,6 +25,7 @@ use tracing::{Instrument as _, Span};
 pub(crate) struct Source {
     /// The job's, which holds what a repair builds on.
     pub bucket: Bucket,
+    pub job: JobDigest,
     pub input: Place,
     pub columns: InputColumns,
     /// The job's limits; a retry may bring its own.
@@ -107,7 +109,7 @@ impl Source {
     async fn begin(&self, assignment: Assignment) -> (Arc<Attempt>, Result<(), Fault>) {
         let limits = assignment.repair.as_ref().map_or(&self.limits, |repair| &repair.limits).clone();
         let clock = ShardClock::start();
-        let (settled, begun) = match Settled::of(&self.bucket, &assignment).await {
+        let (settled, begun) = match Settled::of(&self.bucket, &self.job, &assignment).await {
             Ok(settled) => (settled, Ok(())),
             Err(fault) => (Settled::default(), Err(fault)),
         };

@@ -1,11 +1,12 @@
 //! What of a shard is not to be touched: rows that ended a process, and in a repair, rows whose result stands.
 
 use crate::failing::Fault;
-use capfilt_bucket::Bucket;
+use capfilt_bucket::{Bucket, BucketError, foreign};
 use capfilt_pipeline::{output::each_of_ledger, prepare::Skip};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
+    job::JobDigest,
     ledger::LedgerRow,
     names::{self, Table},
     pipe::Assignment,
@@ -23,12 +24,16 @@ pub(crate) struct Settled {
 
 impl Settled {
     /// Reads the ledger of the commit that is to be repaired, if one is.
-    pub(crate) async fn of(bucket: &Bucket, assignment: &Assignment) -> Result<Self, Fault> {
+    pub(crate) async fn of(bucket: &Bucket, job: &JobDigest, assignment: &Assignment) -> Result<Self, Fault> {
         let why = assignment.set_aside_for.iter().copied().map(Some).chain(std::iter::repeat(None));
         let set_aside = assignment.set_aside.iter().copied().zip(why).collect();
         let mut settled = Self { set_aside, ..Self::default() };
         if let (Some(repair), Some(n)) = (&assignment.repair, assignment.commit_n.checked_sub(1)) {
-            let commit: Commit = bucket.read_record(&names::commit(&assignment.shard.id, n)).await?;
+            let name = names::commit(&assignment.shard.id, n);
+            let commit: Commit = bucket.read_record(&name).await?;
+            if let Some(why) = job.foreign(commit.job.as_ref()) {
+                return Err(BucketError::Refused(foreign(&bucket.place.url_of(&name), &why)).into());
+            }
             let ledger = commit.outputs.iter().find(|output| output.table == Table::Ledger);
             let keep = |row: LedgerRow| {
                 if !repair.statuses.contains(&row.status) {

@@ -11,6 +11,7 @@ use crate::{
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{capfilt::CapFilt, image::ImageLimits, input::InputColumns, prepare::PrepareSpec};
 use capfilt_schemas::{
+    job::JobDigest,
     pipe::{Assignment, Event},
     predicate::{Predicate, PredicateError},
     settings::{Limits, Settings},
@@ -33,6 +34,8 @@ pub struct Worker {
     /// The device's name in logs.
     pub device: String,
     pub bucket: Bucket,
+    /// The job that commits are made for.
+    pub job: JobDigest,
     pub input: Place,
     /// The job's frozen settings.
     pub settings: Settings,
@@ -67,6 +70,7 @@ pub async fn run(
     let pixel_bytes = pixel_bytes(worker.capfilt.image_sides());
     let source = Source {
         bucket: worker.bucket.clone(),
+        job: worker.job.clone(),
         input: worker.input,
         columns,
         limits: worker.settings.limits.clone(),
@@ -76,7 +80,12 @@ pub async fn run(
         worker: worker.name.clone(),
         device: worker.device,
     };
-    let write_spec = WriteSpec { bucket: worker.bucket, worker: worker.name, images: worker.settings.output.images };
+    let write_spec = WriteSpec {
+        bucket: worker.bucket,
+        worker: worker.name,
+        images: worker.settings.output.images,
+        job: worker.job,
+    };
     let decoders = Decoders::new(worker.decode_threads);
 
     let (fetched, to_decode) = channel(CHUNKS);

@@ -12,6 +12,7 @@ use capfilt_pipeline::output::ShardWriter;
 use capfilt_schemas::{
     commit::{self, Commit},
     failure::{self, Failure},
+    job::JobDigest,
     pipe::Event,
     settings::Images,
 };
@@ -24,6 +25,7 @@ pub(crate) struct WriteSpec {
     pub bucket: Bucket,
     pub worker: String,
     pub images: Images,
+    pub job: JobDigest,
 }
 
 struct Open {
@@ -123,6 +125,7 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
         outputs: written.outputs,
         batch: u32::try_from(batch).unwrap_or(u32::MAX),
         timings: attempt.clock.timings(),
+        job: Some(spec.job.clone()),
     };
     let ending = commit(&spec.bucket, &record).await.map_err(|error| fault(error.into()))?;
     // When another attempt was first, its books count.
@@ -147,6 +150,7 @@ fn failed(spec: &WriteSpec, attempt: &Attempt, fault: Fault) -> Event {
         class: fault.class,
         message: fault.message,
         crash: None,
+        job: Some(spec.job.clone()),
     };
     Event::Failed { failure }
 }

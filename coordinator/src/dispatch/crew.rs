@@ -19,6 +19,7 @@ use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
+    job::JobDigest,
     names::{self, AttemptId},
     pipe::{Assignment, Event, SHARDS_IN_CHILD},
     plan::ShardId,
@@ -84,6 +85,7 @@ pub async fn run<F: Feed>(
 
 struct Run<'a, C, F, O> {
     bucket: &'a Bucket,
+    job: Option<JobDigest>,
     queue: Queue,
     feed: F,
     /// Whether the feed has said that nothing follows.
@@ -109,7 +111,7 @@ struct Run<'a, C, F, O> {
 impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
     fn new(bucket: &'a Bucket, work: Work, crew: Crew<C>, feed: F, observe: O, ends: Ends) -> Self {
         let (heard_in, stop) = ends;
-        let Work { tasks, attempts, before } = work;
+        let Work { tasks, attempts, before, job } = work;
         let Crew { devices, command, policy } = crew;
         let rows = tasks.iter().map(|task| task.shard.rows).sum();
         let account = Account::open(before, tasks.len() as u64, rows);
@@ -117,6 +119,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
         let queue = Queue::new(tasks, attempts, slots.len());
         Self {
             bucket,
+            job,
             queue,
             feed,
             is_fed: false,
@@ -318,6 +321,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: Feed, O: FnMut(Observation<'_>)> Run<
                 class,
                 message,
                 crash: blamed.crash,
+                job: self.job.clone(),
             };
             self.settle(failure, blamed.effect).await?;
         }

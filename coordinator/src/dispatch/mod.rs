@@ -24,6 +24,7 @@ use capfilt_bucket::BucketError;
 use capfilt_schemas::{
     cluster::{Unreadable, WorkerReport},
     failure::Failure,
+    job::JobDigest,
     plan::Shard,
 };
 
@@ -35,6 +36,8 @@ pub struct Work {
     /// `limits.attempts`.
     pub attempts: u32,
     pub before: Before,
+    /// What failures on record carry; `None` where there is no `job.json`.
+    pub job: Option<JobDigest>,
 }
 
 /// What earlier runs finished, so that progress is the job's and not the run's.
@@ -53,7 +56,8 @@ impl Work {
         attempts: u32,
     ) -> Self {
         let before = Before::of(plan.clone(), standing, attempts);
-        Self { tasks: plan.into_iter().filter_map(|shard| standing.task(shard, attempts)).collect(), attempts, before }
+        let tasks = plan.into_iter().filter_map(|shard| standing.task(shard, attempts)).collect();
+        Self { tasks, attempts, before, job: standing.job.clone() }
     }
 }
 

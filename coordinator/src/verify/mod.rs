@@ -11,12 +11,12 @@ mod table;
 
 use crate::{
     JobError, job,
-    manifest::Books,
-    standing::{Standing, standing},
+    manifest::{self, Books},
+    standing::{Standing, standing_unchecked},
 };
 use capfilt_bucket::{Bucket, BucketError, Place};
 use capfilt_schemas::{job::JobRecord, manifest::Manifest, names, plan::Shard};
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use serde::Serialize;
 use std::{pin::pin, sync::Arc};
 
@@ -29,6 +29,8 @@ pub struct Verification {
     pub ok: bool,
     /// Rows of committed shards.
     pub rows: u64,
+    /// Commits that do not say which job they belong to, since a capfilt wrote them that did not record it.
+    pub commits_without_job: u64,
     pub problems: Vec<Problem>,
 }
 
@@ -62,7 +64,7 @@ pub async fn verify(
         Ok(loaded) => loaded,
         Err(error @ (JobError::Damaged { .. } | JobError::Bucket(BucketError::Record { .. }))) => {
             let next = "without job.json and its plan nothing else can be checked; restore them from a copy";
-            return Ok(conclude(0, vec![Problem::new(names::JOB, error.to_string(), next)]));
+            return Ok(conclude(0, 0, vec![Problem::new(names::JOB, error.to_string(), next)]));
         }
         Err(error) => return Err(error),
     };
@@ -70,25 +72,26 @@ pub async fn verify(
     if let Some(input) = input {
         problems.extend(input_changes(input, &job, &plan).await?);
     }
-    let standing = standing(bucket).await?;
+    let standing = standing_unchecked(bucket, &Standing::default()).await?;
+    problems.extend(records::links(bucket)?);
     problems.extend(records::known_answers(bucket, &job).await?);
     problems.extend(records::check(bucket, &plan).await?);
     problems.extend(open_shards(&job, &plan, &standing));
-    let books = shards(bucket, &job, &plan, &standing, &mut problems, &mut progress).await?;
+    let (books, without_job) = shards(bucket, &job, &plan, &standing, &mut problems, &mut progress).await?;
     let expected = books.close(&job, &plan, &standing);
     problems.extend(manifest_problem(bucket, &expected, standing.remaining(&plan, attempts(&job)).count()).await?);
-    Ok(conclude(expected.rows, problems))
+    Ok(conclude(expected.rows, without_job, problems))
 }
 
-fn conclude(rows: u64, problems: Vec<Problem>) -> Verification {
-    Verification { ok: problems.is_empty(), rows, problems }
+fn conclude(rows: u64, commits_without_job: u64, problems: Vec<Problem>) -> Verification {
+    Verification { ok: problems.is_empty(), rows, commits_without_job, problems }
 }
 
 fn attempts(job: &JobRecord) -> u32 {
     job.settings.limits.attempts
 }
 
-/// Checks every committed shard; returns the books of their commits, in plan order.
+/// Checks every committed shard; returns the books of their commits, in plan order, and how many carry no job.
 async fn shards(
     bucket: &Bucket,
     job: &JobRecord,
@@ -96,25 +99,26 @@ async fn shards(
     standing: &Standing,
     problems: &mut Vec<Problem>,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<Books, JobError> {
+) -> Result<(Books, u64), JobError> {
     let settings = Arc::new(job.settings.clone());
     let committed = plan.iter().filter_map(|shard| Some((shard.clone(), *standing.committed.get(&shard.id)?)));
     let total = standing.committed.len() as u64;
     // Tasks of their own, so that shards are decoded on several cores.
     let checks = futures::stream::iter(committed).map(|(shard, n)| {
-        let (bucket, settings) = (bucket.clone(), Arc::clone(&settings));
-        tokio::spawn(async move { shard::check(&bucket, &settings, &shard, n).await })
+        let (bucket, settings, job) = (bucket.clone(), Arc::clone(&settings), standing.job.clone());
+        tokio::spawn(async move { shard::check(&bucket, (&settings, job.as_ref()), &shard, n).await })
     });
     let mut checks = pin!(checks.buffered(SHARDS_AT_ONCE));
-    let (mut books, mut done) = (Books::default(), 0);
+    let (mut books, mut done, mut without_job) = (Books::default(), 0, 0);
     while let Some(found) = checks.next().await {
         let found = found.expect("checking a shard does not panic")?;
         problems.extend(found.problems);
         found.counted.iter().for_each(|counted| books.add(counted));
+        without_job += found.counted.iter().filter(|counted| counted.commit.job.is_none()).count() as u64;
         done += 1;
         progress(done, total);
     }
-    Ok(books)
+    Ok((books, without_job))
 }
 
 async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
@@ -137,28 +141,31 @@ fn open_shards(job: &JobRecord, plan: &[Shard], standing: &Standing) -> Option<P
 }
 
 async fn manifest_problem(bucket: &Bucket, expected: &Manifest, open: usize) -> Result<Option<Problem>, BucketError> {
-    let mut listed = bucket.list(names::MANIFESTS);
-    let mut highest = None;
-    while let Some((name, _)) = listed.try_next().await? {
-        highest = highest.max(names::parse_manifest(&name));
-    }
+    let highest = manifest::numbers(bucket).await?.last().copied();
     let again = "run the job again: it writes a manifest of what is committed now";
     let Some(n) = highest else {
         let what = "every shard is decided, but there is no manifest";
         return Ok((open == 0).then(|| Problem::new(names::MANIFESTS, what, again)));
     };
     let name = names::manifest(n);
-    let found: Manifest = match bucket.read_record(&name).await {
+    let found: Manifest = match manifest::read(bucket, n).await {
         Ok(found) => found,
-        Err(error @ BucketError::Record { .. }) => return Ok(Some(Problem::new(name, error.to_string(), again))),
+        Err(error @ BucketError::Record { .. }) => {
+            let next = match (error.is_damage(), n.checked_add(1)) {
+                (true, Some(_)) => again,
+                (true, None) => "delete it: no capfilt wrote it, and no number is left after it",
+                (false, _) => "verify the job with the newer program",
+            };
+            return Ok(Some(Problem::new(name, error.to_string(), next)));
+        }
         Err(error) => return Err(error),
     };
-    Ok(difference(&found, expected, n).map(|what| Problem::new(name, what, again)))
+    Ok(difference(&found, expected).map(|what| Problem::new(name, what, again)))
 }
 
-fn difference(found: &Manifest, expected: &Manifest, n: u32) -> Option<String> {
+fn difference(found: &Manifest, expected: &Manifest) -> Option<String> {
     let differing = [
-        ("its own number", found.n != n),
+        ("the job", found.job.is_some() && found.job != expected.job),
         ("the digest over the commits", found.digest != expected.digest),
         ("the number of shards", found.shards != expected.shards),
         ("the number of rows", found.rows != expected.rows),

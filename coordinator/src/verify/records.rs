@@ -2,7 +2,7 @@
 //! those of the job's models.
 
 use super::Problem;
-use capfilt_bucket::{Bucket, BucketError};
+use capfilt_bucket::{Bucket, BucketError, links_below};
 use capfilt_schemas::{
     commit::Commit,
     hash::sha256_hex,
@@ -49,10 +49,23 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
     Ok(problems)
 }
 
+/// Problems of symbolic links in a job's folder: nothing is read through one, so what one leads to is not of the job.
+pub(super) fn links(bucket: &Bucket) -> Result<Vec<Problem>, BucketError> {
+    let local = |source| BucketError::Local { path: bucket.place.url.clone(), source };
+    let next = "replace it by what it leads to, or remove it";
+    let problem = |name| Problem::new(name, "it is a symbolic link, and nothing is read through one", next);
+    Ok(links_below(&bucket.place).map_err(local)?.into_iter().map(problem).collect())
+}
+
 /// The problem of known answers that no worker would be proven by. A job that no worker has started on has none.
 pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Option<Problem>, BucketError> {
     let name = names::KNOWN_ANSWERS;
-    let Some(bytes) = bucket.read_if_there(name).await? else { return Ok(None) };
+    let bytes = match bucket.read_if_there(name).await {
+        // It is among the links that are named.
+        Err(error) if error.is_link() => return Ok(None),
+        found => found?,
+    };
+    let Some(bytes) = bytes else { return Ok(None) };
     let answers = bucket.parse_record::<KnownAnswers>(name, &bytes);
     let what = answers.map_or_else(|error| Some(error.to_string()), |answers| answers.misfit(&ModelPair::of(job)));
     let next = "no worker starts with it; delete it, and the next one makes it anew";

@@ -4,8 +4,9 @@ use super::{Problem, ledger, pairs, quarantine, table};
 use crate::commits::Counted;
 use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
-    commit::{self, Commit, Output},
+    commit::{Commit, Output},
     hash::sha256_hex,
+    job::JobDigest,
     names::{self, Table},
     plan::Shard,
     settings::Settings,
@@ -26,9 +27,15 @@ pub(super) fn redo(shard: &Shard, n: u32) -> String {
     )
 }
 
-pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n: u32) -> Result<Found, BucketError> {
+pub(super) async fn check(
+    bucket: &Bucket,
+    (settings, job): (&Settings, Option<&JobDigest>),
+    shard: &Shard,
+    n: u32,
+) -> Result<Found, BucketError> {
     let name = names::commit(&shard.id, n);
     let bytes = bucket.read(&name).await?;
+    let is_foreign = |commit: &Commit| job.and_then(|job| job.foreign(commit.job.as_ref()));
     let commit: Commit = match bucket.parse_record(&name, &bytes) {
         Ok(commit) => commit,
         Err(error) => {
@@ -37,6 +44,11 @@ pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n
     };
     let mut problems: Vec<Problem> =
         record_faults(&commit, shard, n).into_iter().map(|what| Problem::new(&name, what, redo(shard, n))).collect();
+    if let Some(what) = is_foreign(&commit) {
+        let next =
+            "its results are not this job's: move what the other job left away from here, and run this job again";
+        problems = vec![Problem::new(&name, what, next)];
+    }
     // A record of another shard or with unbalanced books says nothing about tables worth comparing.
     if problems.is_empty() {
         problems = check_outputs(bucket, settings, shard, &commit).await?;
@@ -45,15 +57,12 @@ pub(super) async fn check(bucket: &Bucket, settings: &Settings, shard: &Shard, n
 }
 
 fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
-    let misnamed = commit.outputs.iter().find(|o| o.path != names::output(&shard.id, &commit.attempt, o.table));
     let faults = [
-        (commit.version != commit::VERSION)
-            .then(|| format!("it is a commit of version {}, not {}", commit.version, commit::VERSION)),
         (commit.shard != shard.id).then(|| format!("it is the commit of shard {}: a copied commit", commit.shard)),
         (commit.n != n)
             .then(|| format!("it is commit {} of its shard under another number: a doubled commit", commit.n)),
         (commit.rows != shard.rows).then(|| format!("it has {} rows, the plan {}", commit.rows, shard.rows)),
-        misnamed.map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
+        commit.misnamed().map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
         commit.fault(),
     ];
     faults.into_iter().flatten().collect()
@@ -103,7 +112,11 @@ async fn check_outputs(
 
 /// Whether the object is there with the bytes the commit recorded.
 async fn object_fault(bucket: &Bucket, output: &Output) -> Result<Option<String>, BucketError> {
-    Ok(match table::measure(bucket, &output.path).await? {
+    let measured = match table::measure(bucket, &output.path).await {
+        Err(error) if error.is_link() => return Ok(Some(error.to_string())),
+        measured => measured?,
+    };
+    Ok(match measured {
         None => Some("the object is gone".to_owned()),
         Some((bytes, _)) if bytes != output.bytes => {
             Some(format!("the object has {bytes} bytes, the commit recorded {}", output.bytes))

@@ -130,6 +130,7 @@ pub async fn work(
         outputs,
         batch: 4,
         timings: Timings::default(),
+        job: job::digest(bucket).await.unwrap(),
     };
     commit(bucket, &record).await.unwrap();
     record
@@ -145,6 +146,7 @@ pub async fn fail(bucket: &Bucket, shard: &Shard, class: FailureClass) {
         class,
         message: "as the test wished".to_owned(),
         crash: None,
+        job: job::digest(bucket).await.unwrap(),
     };
     bucket.write(&names::failure(&shard.id, &attempt), serde_json::to_vec(&failure).unwrap().into()).await.unwrap();
 }

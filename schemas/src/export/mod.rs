@@ -8,6 +8,7 @@ pub use counts::Counts;
 pub use request::{Columns, Options, Request, Source};
 pub use table::{caption_fields, caption_item, schema};
 
+use crate::record::Record;
 use serde::{Deserialize, Serialize};
 
 /// Version of the export's files and of its record. Version 1 had its files beside the record, and cleaned
@@ -102,6 +103,16 @@ pub struct ExportRecord {
     /// The first rows whose image cannot be decoded; `counts` has all of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
+}
+
+impl Record for ExportRecord {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "record of an export";
+}
+
+impl Record for Request {
+    const VERSION: u32 = VERSION;
+    const KIND: &'static str = "request of an export";
 }
 
 /// A row whose image was looked at and left out.

@@ -37,16 +37,16 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
     if args.json {
         let one = |one: &Tried| json!({"batch": one.batch, "images_per_second": one.images_per_second});
         let tried: Vec<_> = tried.iter().map(one).collect();
-        println!("{}", json!({"device": args.device.to_string(), "batch": batch, "tried": tried}));
+        outln!("{}", json!({"device": args.device.to_string(), "batch": batch, "tried": tried}));
         return Ok(Exit::Done);
     }
     for Tried { batch, images_per_second } in &tried {
         match images_per_second {
-            Some(speed) => println!("{batch:5} images: {speed:9.2} images/s"),
-            None => println!("{batch:5} images: more than the device's memory"),
+            Some(speed) => outln!("{batch:5} images: {speed:9.2} images/s"),
+            None => outln!("{batch:5} images: more than the device's memory"),
         }
     }
-    println!("workers.batch = {batch}");
+    outln!("workers.batch = {batch}");
     Ok(Exit::Done)
 }
 

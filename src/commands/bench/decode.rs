@@ -53,13 +53,13 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
         "levels_off_mean": mean, "levels_off_99_9": far,
     });
     if args.json {
-        println!("{result}");
+        outln!("{result}");
     } else {
         let (decoding, resizing) = (milliseconds(decoding), milliseconds(resizing));
-        println!("{:.1} images/s on one core ({} files, to {side} px)", 1e3 / (decoding + resizing), files.len());
-        println!("  decoding {decoding:.2} ms, resizing {resizing:.2} ms");
+        outln!("{:.1} images/s on one core ({} files, to {side} px)", 1e3 / (decoding + resizing), files.len());
+        outln!("  decoding {decoding:.2} ms, resizing {resizing:.2} ms");
         if args.reduced {
-            println!(
+            outln!(
                 "  off the exact pixels: {mean:.2} levels of 255 on average, one value in a thousand by more than {far}"
             );
         }

@@ -123,12 +123,12 @@ pub fn run(args: &BenchModelArgs) -> Ending {
         "device_flop_per_second": floors.flop_per_second, "device_bytes_per_second": floors.bytes_per_second,
     });
     if args.json {
-        println!("{result}");
+        outln!("{result}");
     } else {
-        println!("{:.4} s per image ({} images, batch {}, {})", median(&repeats), rows.len(), args.batch, precision);
+        outln!("{:.4} s per image ({} images, batch {}, {})", median(&repeats), rows.len(), args.batch, precision);
         let (gflop, gigabytes) = (floors.flop_per_second / 1e9, floors.bytes_per_second / 1e9);
-        println!("this device: {gflop:.0} GFLOP/s in a product of 2048³, {gigabytes:.1} GB/s copied");
-        println!("{:24} {:>8} {:>8} {:>9} {:>9} {:>7}", "an image takes", "GFLOP", "GB", "floor, s", "s", "share");
+        outln!("this device: {gflop:.0} GFLOP/s in a product of 2048³, {gigabytes:.1} GB/s copied");
+        outln!("{:24} {:>8} {:>8} {:>9} {:>9} {:>7}", "an image takes", "GFLOP", "GB", "floor, s", "s", "share");
         let whole = ("captioner and filter", all, median(&repeats));
         let named = ["  one vision transformer", "  captioner, with its own", "  filter, with its own"];
         let parts = named.into_iter().zip(parts).map(|(name, (_, work, seconds))| (name, work, seconds));
@@ -136,7 +136,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
             let (products, bytes) = floors.seconds(work);
             let share = 100.0 * floors.share(work, seconds);
             let (gflop, gigabytes, floor) = (work.flop / 1e9, work.bytes / 1e9, products.max(bytes));
-            println!("{name:24} {gflop:8.1} {gigabytes:8.3} {floor:9.4} {seconds:9.4} {share:5.1} %");
+            outln!("{name:24} {gflop:8.1} {gigabytes:8.3} {floor:9.4} {seconds:9.4} {share:5.1} %");
         }
     }
     Ok(Exit::Done)

@@ -39,7 +39,7 @@ pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
     }
     let found = score.found();
     if json {
-        println!("{}", serde_json::to_string(&found).environment()?);
+        outln!("{}", serde_json::to_string(&found).environment()?);
     } else {
         show(&found);
     }
@@ -80,27 +80,27 @@ fn judgement(row: LedgerRow) -> Judgement {
 
 fn show(found: &Found) {
     let Found { rows, input_rows, missing_keys, doubled_keys, .. } = found;
-    println!("{rows} rows of {input_rows}: {missing_keys} missing, {doubled_keys} doubled");
+    outln!("{rows} rows of {input_rows}: {missing_keys} missing, {doubled_keys} doubled");
     for (label, share) in [
         ("web texts that are true, as they came", found.web_true_raw),
         ("web texts kept", found.web_kept),
         ("  of these true (precision)", found.web_kept_true),
         ("  of the true ones kept (recall)", found.web_true_kept),
     ] {
-        println!("{label:40} {}", percent(share));
+        outln!("{label:40} {}", percent(share));
     }
     let kinds = Kind::ALL.into_iter().filter_map(|kind| Some((kind, *found.kept_by_kind.get(&kind)?)));
     let kinds: Vec<String> = kinds.map(|(kind, share)| format!("{} {}", kind.name(), percent(share).trim())).collect();
-    println!("{:40}  {}", "kept by kind of web text", kinds.join(", "));
-    println!("{:40}  {}", "P(match), true above swapped (ROC-AUC)", area(found.auc_swapped));
-    println!("{:40}  {}", "P(match), true above unrelated (ROC-AUC)", area(found.auc_unrelated));
+    outln!("{:40}  {}", "kept by kind of web text", kinds.join(", "));
+    outln!("{:40}  {}", "P(match), true above swapped (ROC-AUC)", area(found.auc_swapped));
+    outln!("{:40}  {}", "P(match), true above unrelated (ROC-AUC)", area(found.auc_unrelated));
     for (label, share) in [
         ("generated captions that are true", found.synthetic_true_raw),
         ("  that say nothing one could check", found.synthetic_unparsable),
         ("generated captions kept", found.synthetic_kept),
         ("  of these true (precision)", found.synthetic_kept_true),
     ] {
-        println!("{label:40} {}", percent(share));
+        outln!("{label:40} {}", percent(share));
     }
 }
 

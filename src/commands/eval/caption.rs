@@ -39,14 +39,14 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
     if args.data.json {
         let mut all = json!(scores);
         (all["images"], all["skipped"], all["true"]) = (json!(captions.len()), json!(skipped), json!(are_true));
-        println!("{all}");
+        outln!("{all}");
         return Ok(Exit::Done);
     }
     for (n, bleu) in (1..).zip(scores.bleu) {
-        println!("BLEU-{n}   {:6.1}", 100.0 * bleu);
+        outln!("BLEU-{n}   {:6.1}", 100.0 * bleu);
     }
-    println!("CIDEr-D  {:6.1}", 100.0 * scores.cider);
-    are_true.iter().for_each(|share| println!("true     {:6.1} %", 100.0 * share));
+    outln!("CIDEr-D  {:6.1}", 100.0 * scores.cider);
+    are_true.iter().for_each(|share| outln!("true     {:6.1} %", 100.0 * share));
     Ok(Exit::Done)
 }
 

@@ -22,12 +22,12 @@ pub async fn run(args: &EvalRetrievalArgs) -> Ending {
         if let (Some(text), Some(image)) = (recalled.text_by_match, recalled.image_by_match) {
             all["r_mean"] = json!((text.mean() + image.mean()) / 2.0);
         }
-        println!("{all}");
+        outln!("{all}");
         return Ok(Exit::Done);
     }
-    println!("{} images, {} texts          R@1    R@5   R@10", recalled.images, recalled.texts);
+    outln!("{} images, {} texts          R@1    R@5   R@10", recalled.images, recalled.texts);
     let show = |label: &str, recalls: &Recalls| {
-        println!("{label:30} {:6.1} {:6.1} {:6.1}", recalls.r1, recalls.r5, recalls.r10);
+        outln!("{label:30} {:6.1} {:6.1} {:6.1}", recalls.r1, recalls.r5, recalls.r10);
     };
     show("text for image, by cosine", &recalled.text_by_cosine);
     show("image for text, by cosine", &recalled.image_by_cosine);

@@ -42,9 +42,9 @@ pub async fn run(args: &ExportArgs) -> Ending {
         }
     };
     if args.json {
-        println!("{}", serde_json::to_string(&made).environment()?);
+        outln!("{}", serde_json::to_string(&made).environment()?);
     } else {
-        println!("{}", shown::summary(&made, &bucket.place));
+        outln!("{}", shown::summary(&made, &bucket.place));
     }
     Ok(ending(&made))
 }

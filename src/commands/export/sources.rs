@@ -6,7 +6,7 @@ use crate::{
     exit::{Blame as _, Failure},
     say,
 };
-use capfilt_bucket::{Place, without_secrets};
+use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_export::{Content, ExportError, Source, inspect};
 use capfilt_pipeline::cleaned::Wanted;
 use capfilt_schemas::{
@@ -91,7 +91,8 @@ async fn job(url: &str, identity: String, texts: Texts) -> Result<Source, Failur
         quarantined: manifest.quarantined,
     };
     let tables = cleaned.tables.iter().map(cleaned::tables).collect();
-    Ok(Source { record, place: Place::open(url).usage()?, content: Content::Job { tables, texts, wanted } })
+    let place = Bucket::open(url).usage()?.place;
+    Ok(Source { record, place, content: Content::Job { tables, texts, wanted } })
 }
 
 /// What of a job is not in an export.

@@ -132,6 +132,7 @@ impl World {
             name: "small-0".to_owned(),
             device: "small".to_owned(),
             bucket: Bucket::open(&settings.job.url).unwrap(),
+            job: capfilt_schemas::job::JobDigest::of(b"{}"),
             input: Place::open(&settings.input.url).unwrap(),
             capfilt: CapFilt::new(Box::new(captioner), Box::new(Likes(keeps)), rule, 8),
             settings,

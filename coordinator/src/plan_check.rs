@@ -1,0 +1,92 @@
+//! Whether a plan that was read is what `job.json` says of it.
+
+use capfilt_schemas::{
+    job::PlanRecord,
+    plan::{Shard, ShardId},
+};
+use std::collections::HashSet;
+
+/// Why the plan cannot be worked on; `None` when its shards are what their ids say, none is there twice, none overlaps
+/// another one, and their counts are those of the record.
+pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
+    let shards = plan.len() as u64;
+    if shards != record.shards {
+        return Some(format!("the plan has {shards} shards, job.json says {}", record.shards));
+    }
+    let rows = plan.iter().try_fold(0_u64, |sum, shard| sum.checked_add(shard.rows));
+    if rows != Some(record.rows) {
+        let rows = rows.map_or("more rows than can be counted".to_owned(), |rows| format!("{rows} rows"));
+        return Some(format!("the plan has {rows}, job.json says {}", record.rows));
+    }
+    let mut seen = HashSet::with_capacity(plan.len());
+    let misnamed =
+        |shard: &&Shard| ShardId::of(&shard.file.path, &shard.file.etag, shard.row_groups.clone()) != shard.id;
+    if let Some(shard) = plan.iter().find(misnamed) {
+        return Some(format!("shard {} is not what its id says: its file or row groups are others", shard.id));
+    }
+    if let Some(shard) = plan.iter().find(|shard| !seen.insert(&shard.id)) {
+        return Some(format!("shard {} is there twice", shard.id));
+    }
+    let ends = |shard: &Shard| shard.first_row.checked_add(shard.rows);
+    let overlaps = |a: &Shard, b: &Shard| {
+        a.file.path == b.file.path
+            && ends(a).is_none_or(|end| end > b.first_row || a.row_groups.end > b.row_groups.start)
+    };
+    let pair = plan.windows(2).find(|pair| overlaps(&pair[0], &pair[1]));
+    let overlapping =
+        pair.map(|pair| format!("shards {} and {} overlap in {}", pair[0].id, pair[1].id, pair[0].file.path));
+    let endless = || plan.iter().find(|shard| ends(shard).is_none() || shard.row_groups.is_empty());
+    overlapping.or_else(|| endless().map(|shard| format!("shard {} has rows or row groups that no file has", shard.id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capfilt_schemas::plan::InputFile;
+    use std::sync::Arc;
+
+    fn plan() -> Vec<Shard> {
+        let shard = |path: &str, i: u32| {
+            let file = InputFile { path: path.to_owned(), etag: "1".to_owned(), bytes: 9 };
+            let id = ShardId::of(path, "1", i..i + 1);
+            Shard { id, file: Arc::new(file), row_groups: i..i + 1, first_row: 10 * u64::from(i), rows: 10, bytes: 1 }
+        };
+        vec![shard("a", 0), shard("a", 1), shard("b", 0)]
+    }
+
+    fn fault_after(change: impl FnOnce(&mut Vec<Shard>)) -> Option<String> {
+        let mut plan = plan();
+        change(&mut plan);
+        // A writer that lies to the end: the counts fit.
+        let rows = plan.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.rows));
+        let (path, sha256, shards) = (String::new(), String::new(), plan.len() as u64);
+        fault(&plan, &PlanRecord { path, sha256, shards, rows, refused: vec![], without_rows: vec![] })
+    }
+
+    #[test]
+    fn a_plan_whose_shards_are_not_what_their_ids_say_is_found() {
+        assert_eq!(fault_after(|_| ()), None);
+        let renamed = |plan: &mut Vec<Shard>| Arc::make_mut(&mut plan[0].file).path = "/etc/passwd".to_owned();
+        assert!(fault_after(renamed).unwrap().contains("not what its id says"));
+        assert!(fault_after(|plan| plan[1].row_groups = 0..2).unwrap().contains("not what its id says"));
+        assert!(fault_after(|plan| plan.push(plan[2].clone())).unwrap().contains("twice"));
+        assert!(fault_after(|plan| plan[0].rows = 11).unwrap().contains("overlap"));
+        assert!(fault_after(|plan| plan[2].first_row = u64::MAX).unwrap().contains("no file has"));
+        assert!(fault_after(|plan| plan[2].rows = u64::MAX).is_some());
+    }
+
+    #[test]
+    fn counts_that_are_not_job_json_s_are_found() {
+        let record = |shards, rows| PlanRecord {
+            path: String::new(),
+            sha256: String::new(),
+            shards,
+            rows,
+            refused: vec![],
+            without_rows: vec![],
+        };
+        assert_eq!(fault(&plan(), &record(3, 30)), None);
+        assert!(fault(&plan(), &record(2, 30)).unwrap().contains("3 shards, job.json says 2"));
+        assert!(fault(&plan(), &record(3, 31)).unwrap().contains("30 rows, job.json says 31"));
+    }
+}

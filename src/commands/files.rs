@@ -1,0 +1,57 @@
+//! `capfilt files`: the objects that count, one a line, for tools that read Parquet.
+
+use crate::{
+    args::FilesArgs,
+    exit::{Blame as _, Ending, Exit, Failure},
+    say,
+};
+use capfilt_bucket::{Bucket, Place};
+use capfilt_coordinator::outputs::{OutputsError, Version, Versioned, outputs};
+use capfilt_schemas::commit::Output;
+use serde_json::json;
+
+pub async fn run(args: &FilesArgs) -> Ending {
+    let bucket = Bucket::open(&args.job).usage()?;
+    let version = args.manifest.map_or(Version::NewestOrCommitted, Version::Manifest);
+    let table = args.table.into();
+    let mut objects: Vec<Output> = Vec::new();
+    // A table without rows is an object too, with the columns of the others.
+    let take = |output: &Output| output.table == table;
+    let found = outputs(&bucket, version, |_, one| objects.extend(one.commit.outputs.into_iter().filter(take))).await;
+    let found = blamed(found)?;
+    if found.manifest.is_none() {
+        say::line(format!(
+            "no manifest yet: these are the objects of the {} of {} shards that are committed so far",
+            found.commits, found.planned
+        ));
+    }
+    if args.json {
+        outln!("{}", as_json(&found, &objects, &bucket.place));
+    } else {
+        objects.iter().for_each(|object| outln!("{}", address(&bucket.place, object)));
+    }
+    Ok(Exit::Done)
+}
+
+fn as_json(found: &Versioned, objects: &[Output], place: &Place) -> serde_json::Value {
+    let files: Vec<_> = objects
+        .iter()
+        .map(|o| json!({"url": address(place, o), "rows": o.rows, "bytes": o.bytes, "sha256": o.sha256}))
+        .collect();
+    let manifest = found.manifest.as_ref().map(|manifest| manifest.n);
+    let rows: u64 = objects.iter().map(|object| object.rows).sum();
+    json!({"manifest": manifest, "shards": found.commits, "planned_shards": found.planned, "rows": rows, "files": files})
+}
+
+/// The URL or local path of an object, as the tools for Parquet take it.
+fn address(place: &Place, object: &Output) -> String {
+    place.url_of(&object.path)
+}
+
+/// What the user asked for wrongly is the user's; what is wrong with the job or its store is the environment's.
+fn blamed(found: Result<Versioned, OutputsError>) -> Result<Versioned, Failure> {
+    match found {
+        Err(error @ (OutputsError::NoSuchManifest { .. } | OutputsError::Unfinished { .. })) => Err(error).usage(),
+        found => found.environment(),
+    }
+}
