@@ -19,7 +19,7 @@ use capfilt_schemas::{
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     time::SystemTime,
 };
 
@@ -129,7 +129,11 @@ impl<'a> StatusReader<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn read(&mut self) -> Result<Status, JobError> {
-        let listed = listed_results(self.bucket, names::COMMITS).await?;
+        let mut listed = listed_results(self.bucket, names::COMMITS).await?;
+        // A commit of a shard that was not planned counts for nothing; `verify` names it.
+        let planned: HashSet<&ShardId> = self.plan.iter().map(|shard| &shard.id).collect();
+        listed.retain(|shard, _| planned.contains(shard));
+        drop(planned);
         let committed = listed.iter().map(|(shard, listed)| (shard.clone(), listed.n)).collect();
         let standing = standing_with(self.bucket, committed, &self.standing).await?;
         let (mut shards, mut rows) = (States::default(), States::default());
