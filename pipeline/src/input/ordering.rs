@@ -18,7 +18,8 @@ pub(super) fn orderings(column: &ArrayRef, comparand: &Comparand) -> Result<Vec<
     let floats = |order: &dyn Fn(f64) -> Ordering| -> Result<_, ArrowError> {
         let scale = decimal_scale(column.data_type());
         if let Some(scale) = scale {
-            let as_double = |cell: i256| i256_to_f64(cell) / 10_f64.powi(i32::from(scale));
+            // Rounded once: a quotient of two doubles is rounded twice.
+            let as_double = |cell: i256| format!("{cell}e{}", -scale).parse().unwrap_or(f64::NAN);
             return Ok(decimals(column)?.map(|cell| cell.map(|cell| order(as_double(cell)))).collect());
         }
         Ok(to(DataType::Float64)?.as_primitive::<Float64Type>().iter().map(|cell| cell.map(order)).collect())
@@ -89,10 +90,6 @@ fn divided(value: i256, by: i256) -> (i256, bool) {
 /// 10^`exponent`. Scales are at most 76, and 10^76 is the largest power below 2^255.
 fn power_of_ten(exponent: i16) -> i256 {
     i256::from_i128(10).wrapping_pow(exponent.clamp(0, 76) as u32)
-}
-
-fn i256_to_f64(value: i256) -> f64 {
-    value.to_i128().map_or_else(|| value.to_string().parse().unwrap_or(f64::NAN), |value| value as f64)
 }
 
 fn decimal_scale(kind: &DataType) -> Option<i16> {
