@@ -57,19 +57,27 @@ pub struct TextConfig {
     pub pad_token_id: i64,
 }
 
-/// Keys of the towers whose values are whole numbers.
-const WHOLE: [&str; 11] = [
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "image_size",
-    "patch_size",
-    "vocab_size",
-    "max_position_embeddings",
-    "bos_token_id",
-    "sep_token_id",
-    "pad_token_id",
+/// Keys of each tower whose values are whole numbers. Others may be anything: published files have `"sep_token_id": null` in
+/// the vision tower's section.
+const WHOLE: [(&str, &[&str]); 2] = [
+    (
+        "vision_config",
+        &["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size"],
+    ),
+    (
+        "text_config",
+        &[
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "vocab_size",
+            "max_position_embeddings",
+            "bos_token_id",
+            "sep_token_id",
+            "pad_token_id",
+        ],
+    ),
 ];
 
 impl Default for MedConfig {
@@ -133,9 +141,9 @@ impl MedConfig {
     /// A sentence that names what is wrong, when the text is not JSON or describes a model this crate cannot run.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        for section in ["vision_config", "text_config"] {
+        for (section, whole) in WHOLE {
             let keys = value[section].as_object().into_iter().flatten();
-            let mut numbers = keys.filter(|(key, _)| WHOLE.contains(&key.as_str()));
+            let mut numbers = keys.filter(|(key, _)| whole.contains(&key.as_str()));
             if let Some((key, found)) = numbers.find(|(_, found)| found.as_i64().is_none()) {
                 return Err(format!("{key} of {section} is {found}, expected a whole number"));
             }
@@ -298,5 +306,8 @@ mod tests {
         assert!(error.contains("385"), "{error}");
         let error = MedConfig::from_json(r#"{"text_config": {"sep_token_id": null}}"#).unwrap_err();
         assert!(error.contains("sep_token_id of text_config is null"), "{error}");
+        // As transformers 4 wrote all keys of every section.
+        let published = r#"{"vision_config": {"sep_token_id": null, "pad_token_id": null, "vocab_size": null}}"#;
+        assert!(MedConfig::from_json(published).is_ok());
     }
 }
