@@ -13,7 +13,8 @@ use capfilt_med::{BlipCaptioner, BlipFilter, LoadError, Method, Preset};
 use capfilt_pipeline::model::{Captioner, Filter};
 use serde_json::{Map, json};
 use support::{folder, keys, options, pictures, texts};
-use tch::Tensor;
+use tch::{Kind, Tensor};
+use torch_save::Described;
 
 type Named = Vec<(String, Tensor)>;
 
@@ -134,6 +135,27 @@ fn names_behind_wrappers_load_as_if_there_were_none() {
     let wrapped = named.iter().map(|(name, tensor)| (inside(name), tensor.shallow_clone())).collect();
     as_pickle(&copy.path().join("pytorch_model.bin"), &wrapped);
     assert_eq!(score(copy.path()), score(&path));
+}
+
+#[test]
+fn tensors_that_are_views_of_one_storage_load_as_if_each_had_its_own() {
+    let (copy, named) = bare("captioner");
+    let (mut described, mut bytes) = (Vec::new(), Vec::new());
+    for (name, tensor) in &named {
+        // Matrices lie column by column, as a transposed view has them.
+        let is_matrix = tensor.dim() == 2;
+        let laid = if is_matrix { tensor.transpose(0, 1) } else { tensor.shallow_clone() };
+        let laid = laid.to_kind(Kind::Float).contiguous();
+        let stride = if is_matrix { vec![1, tensor.size()[0]] } else { laid.stride() };
+        let offset = bytes.len() as i64 / 4;
+        described.push(Described { name: name.clone(), storage: "0".into(), offset, size: tensor.size(), stride });
+        let mut part = vec![0; laid.numel() * 4];
+        laid.copy_data_u8(&mut part, laid.numel());
+        bytes.extend(part);
+    }
+    let path = copy.path().join("pytorch_model.bin");
+    torch_save::archive(&path, &torch_save::pickle(&described), &[("0".into(), bytes)]);
+    assert_eq!(captions(copy.path()), captions(&folder("patch16", "captioner")));
 }
 
 #[test]
