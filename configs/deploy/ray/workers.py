@@ -32,6 +32,8 @@ def go_with_parent():
 
 def work(number, command, variables):
     """Run one worker until the job is over, on the GPU that Ray has chosen (CUDA_VISIBLE_DEVICES)."""
+    # Ray cancels a task by Python's handler of SIGINT, which a node that was started in the background lacks.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     worker = subprocess.Popen(command, env={**os.environ, **variables}, preexec_fn=go_with_parent)
     try:
         # Ray interrupts Python code, but no system call: a plain wait() would end with the worker alone.
