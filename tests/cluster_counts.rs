@@ -99,12 +99,15 @@ fn a_worker_without_a_coordinator_and_a_job_that_is_not_sealed_are_said_to_be_so
 #[test]
 fn a_job_of_another_release_is_warned_of_by_every_command() {
     let job = Job::over_one_file().set(&["shards.rows=800"]);
-    job.run();
+    // Before the first commit: commits know the record they are of.
+    expect(job.command("run").arg("--plan-only"), 0);
     let file = job.objects.join("job.json");
     let record = std::fs::read_to_string(&file).unwrap();
     let own = format!("\"program\": \"{}\"", env!("CARGO_PKG_VERSION"));
     assert!(record.contains(&own), "{record}");
     std::fs::write(&file, record.replace(&own, "\"program\": \"0.0.7\"")).unwrap();
+    let said = stderr(&job.run());
+    assert!(said.contains("planned by capfilt 0.0.7, this is"), "{said}");
     let export = job.folder.path().join("export").display().to_string();
     let mut commands = ["status", "verify", "gc", "retry", "worker"]
         .map(|name| job.command_by_url(name))
