@@ -34,10 +34,10 @@ fn parts(task: Task) -> Parts {
 
 /// A model of numbers that all differ, as training writes it.
 fn written(task: Task) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into_iter();
     let words: Vec<String> = words.chain((5..22).map(|i| format!("w{i}"))).collect();
-    fs::write(folder.path().join("vocab.txt"), words.join("\n")).unwrap();
+    fs::write(tokenizer.path().join("vocab.txt"), words.join("\n")).unwrap();
     let parts = parts(task);
     let layout = Layout::new(&parts, Sharing::AllButSa);
     let vector = Tensor::arange(layout.total(), (Kind::Float, Device::Cpu)) * 1e-4;
@@ -56,7 +56,7 @@ fn written(task: Task) -> tempfile::TempDir {
         task,
         config: &parts.config,
         normalisation: &Normalisation::default(),
-        tokenizer: folder.path(),
+        tokenizer: tokenizer.path(),
         lineage: &lineage,
         label_smoothing: 0.1,
     };
