@@ -123,7 +123,8 @@ def literal(draw, kind, value):
     if pa.types.is_date(kind):
         return quoted((value + datetime.timedelta(days=draw.choice([0, 0, 1, -1]))).isoformat()) if 2 < value.year < 9998 else "'2024-02-29'"
     if pa.types.is_time(kind):
-        text = value.isoformat() if isinstance(value, datetime.time) else (EPOCH + datetime.timedelta(microseconds=value // 1000)).time().isoformat() + (f".{value % 1_000_000_000:09}" if value % 1_000_000 == 0 else "")
+        seconds = lambda: (EPOCH + datetime.timedelta(seconds=value // 10**9)).time().isoformat()
+        text = value.isoformat() if isinstance(value, datetime.time) else f"{seconds()}.{value % 10**9:09}"
         return quoted(text if draw.random() < 0.7 else text[:5])
     zoned = kind.tz is not None
     if isinstance(value, int):
