@@ -46,7 +46,8 @@ impl Process {
 
     async fn ask(&self) -> Result<Held> {
         let fail = |why: String| {
-            let program = self.command.split_whitespace().take(2).collect::<Vec<_>>().join(" ");
+            // Not the whole command: its arguments may be secrets.
+            let program = self.command.split_whitespace().next().unwrap_or_default();
             let source = format!("no credentials from `{program} …`: {why}").into();
             Error::Unauthenticated { path: "credential_process".to_owned(), source }
         };

@@ -86,11 +86,12 @@ fn store(address: SocketAddr, patience: &str) -> open::Remote {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_over_a_slow_line_are_not_given_up_while_they_make_progress() {
-    // Six seconds for all, which share the line, at a patience of one.
-    let (slow, address) = Slow::start(4 << 20).await;
-    let store = store(address, "1s");
+    // Five seconds for both, which share the line, at a patience of three. The system tells of progress about every
+    // megabyte: when a third of what it holds for a connection has gone out.
+    let (slow, address) = Slow::start(3 << 20).await;
+    let store = store(address, "3s");
     let since = Instant::now();
-    let parts = (0..3).map(|at| {
+    let parts = (0..2).map(|at| {
         let parts = Arc::clone(&store.parts);
         let payload = PutPayload::from(vec![7; 8 << 20]);
         async move { parts.put_part(&Path::from("x"), &"id".to_owned(), at, payload).await }
@@ -99,7 +100,7 @@ async fn uploads_over_a_slow_line_are_not_given_up_while_they_make_progress() {
         sent.unwrap();
     }
     assert!(since.elapsed() > Duration::from_secs(3), "{:?}: the line is not slow", since.elapsed());
-    assert_eq!(slow.requests.load(Ordering::SeqCst), 3, "a part was sent again");
+    assert_eq!(slow.requests.load(Ordering::SeqCst), 2, "a part was sent again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
