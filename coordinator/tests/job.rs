@@ -155,7 +155,7 @@ async fn status_tells_shards_and_rows_by_state_from_the_bucket_alone() {
 async fn a_sound_bucket_passes_its_check_and_nothing_is_left_behind() {
     let world = World::new();
     let steps = check::check(&world.bucket()).await;
-    assert_eq!(steps.len(), 6);
+    assert_eq!(steps.len(), 7);
     assert!(steps.iter().all(|step| step.problem.is_none()), "{steps:?}");
     let left =
         std::fs::read_dir(world.folder.path().join("job").join(names::PROBES)).map_or(0, |entries| entries.count());
