@@ -6,7 +6,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    time::Instant,
 };
 
 fn model(role: &str) -> PathBuf {
@@ -102,14 +101,14 @@ fn a_checkpoint_that_would_take_gigabytes_ends_within_seconds_and_little_memory(
     ] {
         let hostile = folder.path().join(kind);
         expect(python("tests/checkpoints.py").args([kind]).args([&model("filter"), &hostile]), 0);
-        let started = Instant::now();
-        // Address space, of which libtorch's own libraries take half a gigabyte.
+        // Seconds of the processor, which others that are busy do not use up, and address space, of which libtorch's own
+        // libraries take half a gigabyte.
         let mut limited = Command::new("prlimit");
-        limited.arg(format!("--as={}", 3_u64 << 30)).arg(capfilt().get_program());
+        limited.env("MALLOC_ARENA_MAX", "2");
+        limited.args(["--cpu=10", &format!("--as={}", 3_u64 << 30)]).arg(capfilt().get_program());
         limited.args(["score", "--device", "cpu", "--precision", "f32", "--text", "a red circle", "--model"]);
         let output = expect(limited.arg(&hostile).arg("--image").arg(&image), 3);
-        let (shown, seconds) = (stderr(&output), started.elapsed().as_secs());
+        let shown = stderr(&output);
         assert!(shown.contains(said) && stdout(&output).is_empty(), "{kind}: {shown}");
-        assert!(seconds < 10, "{kind}: {seconds} s");
     }
 }
