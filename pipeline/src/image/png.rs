@@ -8,6 +8,7 @@ use super::pieces::Pieces;
 use super::samples::{ByteOrder, Colours, Depth, Layout, Number};
 use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, turn};
 use png::{Decoder, DecodingError, Reader};
+use std::io::{self, Read as _};
 
 /// Length of the signature and the chunk IHDR, in bytes.
 const HEAD: usize = 8 + 12 + 13;
@@ -23,6 +24,8 @@ pub(super) struct Png<'a> {
     data: &'a [u8],
     /// Whether the file breaks off in it.
     is_cut: bool,
+    /// Whether the checksum of one of its chunks is wrong. Pillow does not look at them, so zlib's decides then.
+    is_doubtful: bool,
     layout: Layout,
     exif: Option<&'a [u8]>,
 }
@@ -31,7 +34,8 @@ impl<'a> Png<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, ImageSkip> {
         let head = bytes.get(..HEAD).filter(|head| head[12..16] == *b"IHDR" && head[8..12] == [0, 0, 0, 13]);
         let head = head.ok_or_else(|| undecodable("the chunk IHDR is missing"))?;
-        let (mut palette, mut exif, mut data, mut is_cut) = (None, None, None, false);
+        let (mut palette, mut exif, mut data) = (None, None, None);
+        let (mut is_cut, mut is_doubtful) = (false, false);
         for chunk in (Chunks { bytes, at: 8 }) {
             match chunk.name {
                 b"IHDR" | b"PLTE" | b"fcTL" if data.is_none() && !chunk.is_whole() => {
@@ -50,19 +54,49 @@ impl<'a> Png<'a> {
                     if chunk.begin == end {
                         data = Some((begin, chunk.end));
                         is_cut = chunk.sum.is_none();
+                        is_doubtful |= !chunk.is_whole();
                     }
                 }
                 _ => {}
             }
         }
         let (begin, end) = data.ok_or_else(|| undecodable("there is no chunk IDAT"))?;
-        Ok(Self { head, data: &bytes[begin..end], is_cut, layout: layout(head, palette)?, exif })
+        Ok(Self { head, data: &bytes[begin..end], is_cut, is_doubtful, layout: layout(head, palette)?, exif })
     }
 
     fn reader(&self) -> Result<Reader<Pieces<'a>>, ImageSkip> {
         let mut decoder = Decoder::new(Pieces::new(vec![self.head, self.data, if self.is_cut { &[] } else { END }]));
         decoder.ignore_checksums(true);
         decoder.read_info().map_err(skip)
+    }
+
+    /// # Errors
+    /// The pixels are damaged: they have another checksum than zlib's.
+    fn check(&self) -> Result<(), ImageSkip> {
+        let mut stored = Vec::with_capacity(self.data.len());
+        Chunks { bytes: self.data, at: 0 }.for_each(|chunk| stored.extend_from_slice(chunk.data));
+        // A byte more than there should be ends the reading; the checksum comes after the last one.
+        let mut inflated = flate2::read::ZlibDecoder::new(stored.as_slice()).take(self.inflated_bytes() + 1);
+        match io::copy(&mut inflated, &mut io::sink()) {
+            Ok(length) if length <= self.inflated_bytes() => Ok(()),
+            _ => Err(undecodable("the pixels are damaged or truncated: their checksums are wrong")),
+        }
+    }
+
+    /// Length of all rows, each with the number of its filter.
+    fn inflated_bytes(&self) -> u64 {
+        let (width, height) = self.size();
+        let rows = |width: usize, height: usize| (self.layout.row_bytes(width) as u64 + 1) * height as u64;
+        let (width, height) = (width as usize, height as usize);
+        if !self.is_interlaced() {
+            return rows(width, height);
+        }
+        let part = |side: usize, first: usize, step: usize| side.saturating_sub(first).div_ceil(step);
+        let pass = |[left, top, across, down]: [usize; 4]| match part(width, left, across) {
+            0 => 0,
+            columns => rows(columns, part(height, top, down)),
+        };
+        PASSES.into_iter().map(pass).sum()
     }
 
     fn is_interlaced(&self) -> bool {
@@ -80,11 +114,15 @@ impl Picture for Png<'_> {
         let (width, height) = self.size();
         // The rows that are inflated, unfiltered and converted, and the window of the inflater.
         let rows = 8 * self.layout.row_bytes(width as usize) as u64 + (1 << 20);
-        turn::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some()) + rows
+        let checked = if self.is_doubtful { self.data.len() as u64 } else { 0 };
+        turn::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some()) + rows + checked
     }
 
     fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         let (width, height) = self.size();
+        if self.is_doubtful {
+            self.check()?;
+        }
         let mut reader = self.reader()?;
         let mut pixels_u8 = blank(width, height);
         if self.is_interlaced() {
