@@ -10,7 +10,6 @@ in brackets until the system has its files on disk (the export asks for that its
 import argparse, json, os, pathlib, random, shutil, statistics, subprocess, sys, tempfile, time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CAPFILT = ROOT / "target/release/capfilt"
 
 
 def picture(chance, side):
@@ -81,8 +80,8 @@ def measure(command):
     return seconds, time.monotonic() - started, usage.ru_maxrss / 1024
 
 
-def contest(name, source, pairs, total, scratch, turns):
-    export = [CAPFILT, "export", "--human", source, "--format", "webdataset", "--to", scratch]
+def contest(name, source, pairs, total, scratch, turns, program):
+    export = [program, "export", "--human", source, "--format", "webdataset", "--to", scratch]
     sides = {
         "capfilt export": export,
         "capfilt export --shuffle off": [*export, "--shuffle", "off"],
@@ -106,6 +105,7 @@ def main():
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--small", type=int, default=20_000)
     parser.add_argument("--large-mib", type=int, default=2048)
+    parser.add_argument("--program", default=ROOT / "target/release/capfilt")
     parser.add_argument("--folder", default=None, help="where inputs and outputs go; three times the images' size")
     parser.add_argument("--shard-writer", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -114,11 +114,11 @@ def main():
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         folder = pathlib.Path(folder)
         total = write_input(folder / "small", arguments.small, 24, 1000)
-        contest("small pairs", folder / "small", arguments.small, total, folder / "out", arguments.turns)
+        contest("small pairs", folder / "small", arguments.small, total, folder / "out", arguments.turns, arguments.program)
         one = len(picture(random.Random(0), 400))
         pairs = (arguments.large_mib << 20) // one
         total = write_input(folder / "large", pairs, 400, 100)
-        contest("large images", folder / "large", pairs, total, folder / "out", arguments.turns)
+        contest("large images", folder / "large", pairs, total, folder / "out", arguments.turns, arguments.program)
 
 
 if __name__ == "__main__":
