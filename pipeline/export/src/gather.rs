@@ -84,15 +84,16 @@ impl Gathering<'_> {
         row.captions.retain(|text| options.min_itm.is_none_or(|least| text.itm.is_none_or(|itm| itm >= least)));
         let below = (judged - row.captions.len()) as u64;
         self.receipt.counts.below_min_itm += below;
+        let digest = Digest::of_image(&row.image);
         let with_text: Vec<(Caption, Digest)> = match row.image.is_empty() {
             true => Vec::new(),
-            false => usable(row.captions, Digest::of_image(&row.image), options),
+            false => usable(row.captions, digest, options),
         };
         self.receipt.counts.unusable += row.texts - below - with_text.len() as u64;
         if with_text.is_empty() {
             return Ok(());
         }
-        let image = match self.place(&row.image, row.size).await? {
+        let image = match self.place(&row.image, digest, row.size).await? {
             Ok(image) => image,
             Err(why) => {
                 self.receipt.counts.bad_images += with_text.len() as u64;
@@ -108,8 +109,12 @@ impl Gathering<'_> {
     }
 
     /// Where an image's bytes are from now on, or why it is none.
-    async fn place(&mut self, bytes: &Bytes, size: Option<(u32, u32)>) -> Result<Result<Image, String>, ExportError> {
-        let digest = Digest::of_image(bytes);
+    async fn place(
+        &mut self,
+        bytes: &Bytes,
+        digest: Digest,
+        size: Option<(u32, u32)>,
+    ) -> Result<Result<Image, String>, ExportError> {
         if let Some(image) = self.images.get(&digest) {
             return Ok(Ok(*image));
         }
