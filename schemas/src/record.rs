@@ -47,7 +47,7 @@ pub fn parse<T: Record>(bytes: &[u8]) -> Result<T, RecordError> {
         return Err(RecordError::Newer { kind: T::KIND, found: version, known: T::VERSION });
     }
     if version == 0 {
-        return Err(malformed(serde::de::Error::custom("versions begin with 1")));
+        return Err(malformed(serde::de::Error::custom("it has version 0, and versions begin with 1")));
     }
     serde_json::from_slice(bytes).map_err(malformed)
 }

@@ -1,4 +1,4 @@
-//! A real Slurm: one machine that says it has two GPUs, everything on loopback and in a temporary folder.
+//! A real Slurm: one machine that says it has four GPUs, everything on loopback and in a temporary folder.
 
 use crate::{
     deploy::path,
@@ -38,7 +38,7 @@ SchedulerParameters=sched_interval=2,bf_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
-NodeName=HOST NodeAddr=127.0.0.1 CPUs=64 RealMemory=500000 Gres=gpu:2
+NodeName=HOST NodeAddr=127.0.0.1 CPUs=64 RealMemory=500000 Gres=gpu:4
 PartitionName=gpu Nodes=HOST Default=YES PriorityTier=1
 PartitionName=urgent Nodes=HOST PriorityTier=10
 ";
@@ -89,9 +89,9 @@ impl Slurm {
             .replace("FOLDER", &self.folder.path().display().to_string());
         std::fs::write(self.path("slurm.conf"), settings).unwrap();
         // Slurm counts files and hands out their numbers; only libraries of the GPU would look at them.
-        let gpus = format!("Name=gpu Count=2 File={}/gpu[0-1]\n", self.folder.path().display());
+        let gpus = format!("Name=gpu Count=4 File={}/gpu[0-3]\n", self.folder.path().display());
         std::fs::write(self.path("gres.conf"), gpus).unwrap();
-        for name in ["gpu0", "gpu1"] {
+        for name in ["gpu0", "gpu1", "gpu2", "gpu3"] {
             std::fs::write(self.path(name), "").unwrap();
         }
         for name in ["state", "spool"] {
@@ -152,10 +152,10 @@ impl Slurm {
         found.unwrap_or_else(|| panic!("job {job} has no {field}: {said}")).to_owned()
     }
 
-    /// Waits until a job is in a state, after so many restarts.
-    pub fn wait_for(&self, job: &str, restarts: &str, state: &str) {
+    /// Waits until a job is in a state, after one of these numbers of restarts.
+    pub fn wait_for(&self, job: &str, restarts: &[&str], state: &str) {
         let since = Instant::now();
-        let is_there = || self.job(job, "Restarts") == restarts && self.job(job, "JobState") == state;
+        let is_there = || restarts.contains(&&*self.job(job, "Restarts")) && self.job(job, "JobState") == state;
         while !is_there() {
             let queue = || self.says("scontrol", &["--oneliner", "show", "job"]);
             assert!(since.elapsed() < PATIENCE * 3, "job {job} is never {state}:\n{}\n{}", queue(), self.logs());
