@@ -21,7 +21,7 @@ pub struct Names {
 }
 
 impl Cloud {
-    /// By a URL's scheme, and for https:// by its host; `None` for folders and for what is no store's.
+    /// The cloud that a URL's scheme names, or for https:// its host; `None` for a folder or an unknown host.
     pub fn of_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let host = rest.split('/').next().unwrap_or_default();

@@ -53,8 +53,8 @@ pub(crate) fn of_variables(cloud: Cloud, variables: &BTreeMap<String, String>) -
             said.entry(key.to_owned()).or_insert_with(|| Value { text: text.to_owned(), from: from.to_owned() });
         }
     };
-    // object_store would also take `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name before it, whoever they
-    // are meant for.
+    // object_store would also take `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name before it;
+    // such variables often belong to another program.
     for (variable, text) in variables.iter().filter(|(variable, _)| variable.starts_with(prefix)) {
         let key = variable.to_ascii_lowercase();
         say(if key.ends_with("_ca_bundle") { CA_BUNDLE } else { &key }, text, variable);

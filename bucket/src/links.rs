@@ -251,7 +251,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "12345").unwrap();
         }
-        // What a killed writer left, and a name that is no object's.
+        // A file that a killed writer left: its name is not an object's name.
         fs::write(folder.path().join("commits/0/1.json#7"), "").unwrap();
         let found: Vec<_> = bucket.list("commits").try_collect().await.unwrap();
         assert_eq!((found.len(), found.iter().map(|(_, meta)| meta.size).sum::<u64>()), (3000, 15_000));

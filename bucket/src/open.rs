@@ -26,8 +26,8 @@ pub(crate) struct Remote {
     pub uploads: Option<Uploads>,
 }
 
-/// What a client tries again by itself, within seconds: longer waits are [`crate::patient`]'s, where a request is signed
-/// again and says that it waits.
+/// The client's own retries, which last seconds. [`crate::patient`] retries for longer: it signs each request again
+/// and reports that it waits.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
 }

@@ -44,7 +44,7 @@ pub fn wait_out_outages(seconds: u64) {
     LIMIT_SECONDS.store(seconds, Ordering::Relaxed);
 }
 
-/// Takes every store for one that has answered: whoever started this process has heard from them.
+/// Treats every store as one that has answered before: the parent process has reached all of them.
 pub fn expect_stores() {
     EXPECTED.store(true, Ordering::Relaxed);
 }

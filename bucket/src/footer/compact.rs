@@ -134,7 +134,7 @@ impl<'a> Compact<'a> {
         self.skip_all(count, &[Kind(kinds >> 4), Kind(kinds & 0xf)], depth)
     }
 
-    /// Skips values of these kinds, so many times over. Booleans have no byte here, and would let a few bytes
+    /// Skips `count` values of each of these kinds. Booleans have no byte here, and would let a few bytes
     /// ask for 2^64 steps.
     fn skip_all(&mut self, count: u64, kinds: &[Kind], depth: u8) -> Result<()> {
         if kinds.iter().all(|kind| matches!(kind.0, 1 | 2)) {

@@ -78,7 +78,7 @@ async fn ask_on(
     let asked = inner.store.get_opts(location, options).await;
     inner.health.note(&asked);
     let found = asked?;
-    // Some stores do not know If-Match, and answer with whatever is there now.
+    // Some stores ignore If-Match and answer with the current object.
     if found.meta.e_tag.as_deref() != Some(e_tag) {
         let source = "the object was replaced while it was being read".into();
         return Err(Error::Precondition { path: location.to_string(), source });
