@@ -3,72 +3,60 @@
 use super::{Stalled, Waiting};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use object_store::client::{HttpError, HttpErrorKind, HttpRequestBody, HttpResponseBody};
+use object_store::{
+    PutPayload,
+    client::{HttpError, HttpErrorKind, HttpRequestBody, HttpResponseBody},
+};
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 use tokio::time::Sleep;
 
-/// Bytes of a body that are counted at once; a client holds a few of them in its own buffer.
+/// Length of the pieces that a body is sent in, in bytes; a client holds a few of them in its own buffer.
 const PIECE: usize = 64 << 10;
 
-/// How much of a body has gone out.
-#[derive(Debug, Clone)]
-pub(super) struct Counted {
-    bytes: u64,
-    gone: Arc<AtomicU64>,
+/// A body on its way out, in pieces, each a buffer of its own.
+///
+/// The client clones a piece when it is about to write it and drops the clone when the system has taken its bytes.
+/// So the buffers that have more than one owner are those that the client is writing.
+pub(super) struct Sending {
+    pieces: PutPayload,
 }
 
-impl Counted {
-    pub(super) fn new(bytes: u64) -> Self {
-        Self { bytes, gone: Arc::default() }
-    }
-
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    pub(super) fn gone(&self) -> u64 {
-        self.gone.load(Ordering::Relaxed)
-    }
-}
-
-/// Bytes that the client lets go of when the system has taken them.
-struct Piece {
-    bytes: Bytes,
-    gone: Arc<AtomicU64>,
-}
-
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        self.gone.fetch_add(self.bytes.len() as u64, Ordering::Relaxed);
-    }
-}
-
-/// A body cut into pieces that tell when they have gone out; no byte is copied.
-pub(super) async fn pieces(mut body: HttpRequestBody, sent: &Counted) -> Result<Vec<Bytes>, HttpError> {
-    let mut pieces = Vec::new();
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let Ok(mut bytes) = frame?.into_data() else { continue };
-        while !bytes.is_empty() {
-            let bytes = bytes.split_to(PIECE.min(bytes.len()));
-            pieces.push(Bytes::from_owner(Piece { bytes, gone: Arc::clone(&sent.gone) }));
+impl Sending {
+    /// The body's bytes, copied. Memory: as much again as the body, until the request ends.
+    pub(super) async fn copy_of(mut body: HttpRequestBody) -> Result<Self, HttpError> {
+        let mut pieces = Vec::new();
+        while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            if let Ok(bytes) = frame?.into_data() {
+                pieces.extend(bytes.chunks(PIECE).map(Bytes::copy_from_slice));
+            }
         }
+        Ok(Self { pieces: pieces.into_iter().collect() })
     }
-    Ok(pieces)
+
+    /// A body that is not watched.
+    pub(super) fn unwatched() -> Self {
+        Self { pieces: PutPayload::new() }
+    }
+
+    /// What the client sends.
+    pub(super) fn body(&self) -> HttpRequestBody {
+        self.pieces.clone().into()
+    }
+
+    /// Length of the body in bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pieces.content_length() as u64
+    }
+
+    /// Number of the first piece that the client is writing; `None` before the first and after the last.
+    pub(super) fn position(&self) -> Option<usize> {
+        self.pieces.as_ref().iter().position(|piece| !piece.is_unique())
+    }
 }
 
 /// The body of an answer, which breaks off when nothing of it comes for too long.

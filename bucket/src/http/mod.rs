@@ -10,9 +10,9 @@ mod uplink;
 mod waiting;
 
 use crate::passed_over::PassedOver;
-use body::{Counted, Watched};
+use body::{Sending, Watched};
 use object_store::{
-    ClientOptions, PutPayload,
+    ClientOptions,
     client::{
         HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
         ReqwestConnector,
@@ -28,7 +28,8 @@ use waiting::Waiting;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Bytes that may still be on their way when all have been handed to the system (`tcp_wmem`'s usual maximum), and the
-/// slowest line that is waited for, in bytes a second.
+/// slowest line that is waited for, in bytes a second. Linux lets a connection send on when a third of these bytes has
+/// gone out: over the slowest line that takes 21 seconds, which is within [`PATIENCE`].
 const IN_FLIGHT: u64 = 4 << 20;
 const SLOWEST: u64 = 64 << 10;
 
@@ -70,9 +71,9 @@ impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let waiting = Waiting::of(&request);
         let lists = lists(&request);
-        let (request, sent) = counted(request).await?;
-        let permit = uplink::permit(sent.bytes()).await;
-        let answer = self.answer(request, &sent, &waiting).await;
+        let (request, sending) = watched(request).await?;
+        let permit = uplink::permit(sending.bytes()).await;
+        let answer = self.answer(request, &sending, &waiting).await;
         if let Some(permit) = permit {
             permit.settle(!matches!(&answer, Err(error) if error.kind() == HttpErrorKind::Timeout), waiting.host());
         }
@@ -84,20 +85,26 @@ impl HttpService for Service {
 
 impl Service {
     /// The answer's head, unless there is no progress for too long.
-    async fn answer(&self, request: HttpRequest, sent: &Counted, waiting: &Waiting) -> Result<HttpResponse, HttpError> {
+    async fn answer(
+        &self,
+        request: HttpRequest,
+        sending: &Sending,
+        waiting: &Waiting,
+    ) -> Result<HttpResponse, HttpError> {
         let patience = self.connector.patience;
         let look_every = patience.checked_div(LOOKS).unwrap_or(patience).min(Duration::from_secs(1));
         let mut answer = std::pin::pin!(self.client.execute(request));
-        let (mut gone, mut since) = (sent.gone(), Instant::now());
+        let (mut position, mut since) = (sending.position(), Instant::now());
         loop {
             if let Ok(answer) = tokio::time::timeout(look_every, &mut answer).await {
                 return answer;
             }
-            if sent.gone() != gone {
-                (gone, since) = (sent.gone(), Instant::now());
+            let now_at = sending.position();
+            if now_at != position {
+                (position, since) = (now_at, Instant::now());
             }
-            let (quiet, was_sending) = (since.elapsed(), gone < sent.bytes());
-            let rest = if was_sending { 0 } else { sent.bytes().min(IN_FLIGHT) };
+            let (quiet, was_sending) = (since.elapsed(), position.is_some());
+            let rest = if was_sending { 0 } else { sending.bytes().min(IN_FLIGHT) };
             if quiet > patience + Duration::from_secs(rest / SLOWEST) {
                 return Err(HttpError::new(HttpErrorKind::Timeout, Stalled { after: quiet, was_sending }));
             }
@@ -121,15 +128,14 @@ fn lists(request: &HttpRequest) -> bool {
     query.split('&').any(|pair| pair == "list-type=2" || pair == "comp=list")
 }
 
-/// The request with a body that tells how much of it has gone out.
-async fn counted(request: HttpRequest) -> Result<(HttpRequest, Counted), HttpError> {
-    let sent = Counted::new(request.body().content_length() as u64);
+/// The request with a body whose progress can be seen. A body of one buffer is short, and not watched.
+async fn watched(request: HttpRequest) -> Result<(HttpRequest, Sending), HttpError> {
     if request.body().as_bytes().is_some() {
-        return Ok((request, Counted::new(0)));
+        return Ok((request, Sending::unwatched()));
     }
     let (head, body) = request.into_parts();
-    let pieces: PutPayload = body::pieces(body, &sent).await?.into_iter().collect();
-    Ok((HttpRequest::from_parts(head, pieces.into()), sent))
+    let sending = Sending::copy_of(body).await?;
+    Ok((HttpRequest::from_parts(head, sending.body()), sending))
 }
 
 #[cfg(test)]
