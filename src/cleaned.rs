@@ -6,7 +6,7 @@ use crate::{
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
-    cleaned::{Cleaned, CleanedError, PairsTable, cleaned},
+    dataset::{self, Dataset, PairsTable},
     outputs::OutputsError,
 };
 use capfilt_pipeline::cleaned::{Referenced, ShardTables};
@@ -15,11 +15,11 @@ use std::sync::Arc;
 
 /// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else the user's to
 /// mend.
-pub async fn open(url: &str) -> Result<Cleaned, Failure> {
+pub async fn open(url: &str) -> Result<Dataset, Failure> {
     let bucket = Bucket::open(url).usage()?;
     release::warn_of(&bucket).await;
-    match cleaned(&bucket).await {
-        Err(error @ CleanedError::Outputs(OutputsError::Bucket(_))) => Err(error).environment(),
+    match dataset::open(&bucket).await {
+        Err(error @ OutputsError::Bucket(_)) => Err(error).environment(),
         opened => opened.usage(),
     }
 }

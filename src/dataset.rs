@@ -7,7 +7,7 @@ use crate::{
     say,
 };
 use capfilt_bucket::{Bucket, Place, without_secrets};
-use capfilt_coordinator::cleaned::PairsTable;
+use capfilt_coordinator::dataset::PairsTable;
 use capfilt_pipeline::input::InputColumns;
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,

@@ -7,7 +7,7 @@ use crate::support::{
     shared::{SHARDS, assert_whole, shared_job},
     stdout,
 };
-use capfilt_coordinator::dispatch::cluster::Link;
+use capfilt_coordinator::dispatch::cluster::Connection;
 use capfilt_schemas::{cluster::QueueNames, plan::ShardId};
 
 /// Longer than any test takes: a shard that comes back sooner was given back.
@@ -117,7 +117,7 @@ async fn a_worker_of_another_release_stops_and_names_both_versions() {
     let names = QueueNames::of(&std::fs::read(job.objects.join("job.json")).unwrap());
     let shard = ShardId::of("a.parquet", "1", 0..1);
     let foreign = r#"{"version":9,"program":"7.5.0","shards":["in another form"]}"#;
-    let link = Link { url: nats.url(), ..Link::default() };
+    let link = Connection { url: nats.url(), ..Connection::default() };
     let client = link.connect(|_| {}).await.unwrap();
     let taken_in = client.request(names.again(&shard), foreign.into()).await.unwrap();
     assert!(!String::from_utf8_lossy(&taken_in.payload).contains("error"), "{taken_in:?}");

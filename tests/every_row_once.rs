@@ -1,7 +1,7 @@
 //! The promise of the whole: every input row is accounted for exactly once, and the result is the same bytes.
 
 use crate::support::{Job, expect, stdout};
-use capfilt_bucket::{Bucket, results};
+use capfilt_bucket::{Bucket, list_commits};
 use capfilt_coordinator::job;
 use capfilt_pipeline::output::read_ledger;
 use capfilt_schemas::{
@@ -16,10 +16,10 @@ fn ledger(job: &Job) -> Vec<LedgerRow> {
     let read = async {
         let bucket = Bucket::open(&job.url).unwrap();
         let (_, plan) = job::load(&bucket).await.unwrap();
-        let results = results(&bucket, names::COMMITS).await.unwrap();
+        let commits = list_commits(&bucket, names::COMMITS).await.unwrap();
         let mut rows = Vec::new();
         for shard in &plan {
-            let commit: Commit = bucket.read_record(&names::commit(&shard.id, results[&shard.id])).await.unwrap();
+            let commit: Commit = bucket.read_record(&names::commit(&shard.id, commits[&shard.id])).await.unwrap();
             let output = commit.outputs.iter().find(|output| output.table == Table::Ledger).unwrap();
             rows.extend(read_ledger(&bucket, output, usize::MAX).await.unwrap());
         }

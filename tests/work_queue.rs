@@ -1,7 +1,7 @@
 //! The cluster's queue by itself, in a real nats-server.
 
 use crate::support::nats::Nats;
-use capfilt_coordinator::dispatch::cluster::{JobQueue, Link, Place};
+use capfilt_coordinator::dispatch::cluster::{Connection, Delivery, JobQueue};
 use capfilt_schemas::{
     cluster::{QueueNames, ShardMessage},
     plan::{InputFile, Shard, ShardId},
@@ -19,7 +19,7 @@ fn messages(shards: std::ops::Range<u32>) -> impl Iterator<Item = ShardMessage> 
 }
 
 async fn queue(nats: &Nats) -> JobQueue {
-    let link = Link { url: nats.url(), ..Link::default() };
+    let link = Connection { url: nats.url(), ..Connection::default() };
     JobQueue::new(link.connect(|_| {}).await.unwrap(), QueueNames::of(b"a job"), link.shown())
 }
 
@@ -30,9 +30,9 @@ async fn a_place_takes_one_message_and_the_queue_tells_which_are_taken() {
     assert!(queue.shards().await.unwrap().is_empty(), "there is no queue yet");
     queue.ensure(Duration::from_secs(30)).await.unwrap();
     // More than are published at a time, so that confirmations are waited for in between.
-    assert_eq!(queue.fill(messages(0..700), Place::First).await.unwrap(), 700);
-    assert_eq!(queue.fill(messages(300..1000), Place::First).await.unwrap(), 300);
-    assert_eq!(queue.fill(messages(0..5), Place::Again).await.unwrap(), 5);
+    assert_eq!(queue.fill(messages(0..700), Delivery::First).await.unwrap(), 700);
+    assert_eq!(queue.fill(messages(300..1000), Delivery::First).await.unwrap(), 300);
+    assert_eq!(queue.fill(messages(0..5), Delivery::Speculative).await.unwrap(), 5);
     let all: HashSet<ShardId> = (0..1000).map(|i| shard(i).id).collect();
     assert_eq!(queue.shards().await.unwrap(), all, "copies stand in places of their own");
 }
@@ -43,7 +43,7 @@ async fn what_is_acknowledged_is_not_in_the_queue_any_more() {
     let Some(nats) = Nats::start() else { return };
     let queue = queue(&nats).await;
     queue.ensure(Duration::from_secs(30)).await.unwrap();
-    queue.fill(messages(0..3), Place::First).await.unwrap();
+    queue.fill(messages(0..3), Delivery::First).await.unwrap();
     let consumer = queue.consumer().await.unwrap().unwrap();
     let mut taken = consumer.fetch().max_messages(2).messages().await.unwrap();
     let (done, held) = (taken.next().await.unwrap().unwrap(), taken.next().await.unwrap().unwrap());

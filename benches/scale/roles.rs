@@ -3,15 +3,15 @@
 use crate::{standin, store::S3};
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
-    OnChange,
+    JobState, OnInputChange,
     dispatch::{
         Change, Observation, Outcome, Work,
-        cluster::{self, Coordinated, JobQueue, Link, QueueFeed},
-        crew::{self, Crew},
-        embedded::{self, Policy},
+        cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource},
+        local::{self, RetryPolicy},
+        worker_pool::{self, WorkerPool},
     },
-    job::{self, Asked, Opened},
-    manifest, standing,
+    job::{self, JobRequest, Opened},
+    manifest,
 };
 use capfilt_schemas::{
     cluster::{End, News, QueueNames},
@@ -117,12 +117,12 @@ async fn open(config: &PathBuf) -> (Bucket, Settings, Opened) {
     let input = Place::open(&settings.input.url).unwrap();
     let file = ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "0".repeat(64) };
     let model = ModelRecord { files: vec![file] };
-    let asked = Asked { settings: &settings, resolved: &settings, captioner: &model, filter: &model };
-    let opened = job::open_or_create(&bucket, &input, asked, OnChange::Refuse).await.unwrap();
+    let asked = JobRequest { settings: &settings, resolved: &settings, captioner: &model, filter: &model };
+    let opened = job::open_or_create(&bucket, &input, asked, OnInputChange::Refuse).await.unwrap();
     (bucket, settings, opened)
 }
 
-fn stand_ins(job_url: &str, devices: Vec<String>, stand_in: StandIn) -> Crew<impl Fn(&str, usize) -> Command> {
+fn stand_ins(job_url: &str, devices: Vec<String>, stand_in: StandIn) -> WorkerPool<impl Fn(&str, usize) -> Command> {
     let (program, job_url) = (std::env::current_exe().unwrap(), job_url.to_owned());
     let command = move |_: &str, _: usize| {
         let mut command = Command::new(&program);
@@ -130,7 +130,7 @@ fn stand_ins(job_url: &str, devices: Vec<String>, stand_in: StandIn) -> Crew<imp
         command.args(["device", &job_url, "--whole", whole, "--shard-ms", &stand_in.shard_ms.to_string()]);
         command
     };
-    Crew { devices, command, policy: Policy::default() }
+    WorkerPool { devices, command, policy: RetryPolicy::default() }
 }
 
 async fn run(config: &PathBuf, stand_in: StandIn) {
@@ -138,26 +138,26 @@ async fn run(config: &PathBuf, stand_in: StandIn) {
     let (bucket, settings, Opened { record, plan, .. }) = open(config).await;
     times.note("opened");
     let attempts = record.settings.limits.attempts;
-    let work = Work::remaining(&plan, &standing(&bucket).await.unwrap(), attempts);
+    let work = Work::remaining(&plan, &JobState::read(&bucket).await.unwrap(), attempts);
     times.note("stood");
-    let crew = stand_ins(&bucket.place.url, settings.workers.devices, stand_in);
+    let pool = stand_ins(&bucket.place.url, settings.workers.devices, stand_in);
     let observe = |seen: Observation<'_>| match seen.change {
-        // The crew hands it a shard in the same breath.
+        // The pool hands it a shard in the same breath.
         Change::WorkerReady { .. } => times.note("first_shard"),
         Change::Committed { .. } => times.note("first_commit"),
         _ => {}
     };
-    let outcome = embedded::run(&bucket, work, crew, observe, watch::channel(false).1).await.unwrap();
+    let outcome = local::run(&bucket, work, pool, observe, watch::channel(false).1).await.unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
     times.note("dispatched");
-    let standing = standing(&bucket).await.unwrap();
-    manifest::seal(&bucket, &record, &plan, &standing).await.unwrap();
+    let job_state = JobState::read(&bucket).await.unwrap();
+    manifest::seal(&bucket, &record, &plan, &job_state).await.unwrap();
     times.note("sealed");
     times.print();
 }
 
-async fn queue(bucket: &Bucket, nats: String) -> (Link, QueueNames, JobQueue) {
-    let link = Link { url: nats, ..Link::default() };
+async fn queue(bucket: &Bucket, nats: String) -> (Connection, QueueNames, JobQueue) {
+    let link = Connection { url: nats, ..Connection::default() };
     let names = QueueNames::of(&bucket.read(names::JOB).await.unwrap());
     let client = link.connect(|_| {}).await.unwrap();
     (link.clone(), names.clone(), JobQueue::new(client, names, link.shown()))
@@ -169,7 +169,7 @@ async fn coordinate(config: &PathBuf, nats: String) {
     times.note("opened");
     let (_, _, queue) = queue(&bucket, nats).await;
     let ack_wait = std::time::Duration::from_secs(30);
-    let job = Coordinated {
+    let job = CoordinatedJob {
         name: "bench".to_owned(),
         bucket: &bucket,
         record: &record,
@@ -186,8 +186,8 @@ async fn coordinate(config: &PathBuf, nats: String) {
     let outcome = cluster::coordinate(job, observe, watch::channel(false).1).await.unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
     times.note("dispatched");
-    let standing = standing(&bucket).await.unwrap();
-    manifest::seal(&bucket, &record, &plan, &standing).await.unwrap();
+    let job_state = JobState::read(&bucket).await.unwrap();
+    manifest::seal(&bucket, &record, &plan, &job_state).await.unwrap();
     times.note("sealed");
     queue.say_end(&End::Done).await;
     queue.remove().await.unwrap();
@@ -201,7 +201,7 @@ async fn worker(job_url: &str, nats: String, stand_in: StandIn) {
     }
     let (link, names, _) = queue(&bucket, nats).await;
     let attempts = job::find(&bucket).await.unwrap().unwrap().settings.limits.attempts;
-    let feed = QueueFeed::open(link, names, bucket.clone(), attempts).await.unwrap();
+    let feed = QueueSource::open(link, names, bucket.clone(), attempts).await.unwrap();
     let reporter = feed.reporter();
     let observe = |seen: Observation<'_>| {
         if let Change::Committed { shard, rows, tally, superseded, cost } = seen.change.clone() {
@@ -209,7 +209,7 @@ async fn worker(job_url: &str, nats: String, stand_in: StandIn) {
         }
     };
     let work = Work { attempts, ..Work::default() };
-    let crew = stand_ins(job_url, vec!["cpu".to_owned()], stand_in);
-    let outcome = crew::run(&bucket, work, crew, feed, observe, watch::channel(false).1).await.unwrap();
+    let pool = stand_ins(job_url, vec!["cpu".to_owned()], stand_in);
+    let outcome = worker_pool::run(&bucket, work, pool, feed, observe, watch::channel(false).1).await.unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
 }

@@ -6,6 +6,10 @@ use capfilt_schemas::{commit::Commit, names, plan::ShardId};
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 
+/// Records read at the same time: small objects, so requests wait for latency alone. Sealing reads every commit once,
+/// and a hundred thousand of them at 30 ms each are half a minute at this number. Memory: about 2 kB each.
+pub const RECORDS_AT_ONCE: usize = 128;
+
 /// How a commit ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Committed {
@@ -15,8 +19,8 @@ pub enum Committed {
     Superseded(Box<Commit>),
 }
 
-/// The number of the commit that counts, by shard.
-pub type Results = BTreeMap<ShardId, u32>;
+/// For each committed shard, the number of its current commit.
+pub type CommitIndex = BTreeMap<ShardId, u32>;
 
 /// Makes an attempt the shard's result, unless another one is.
 ///
@@ -52,32 +56,39 @@ pub fn foreign(object: &str, why: &str) -> String {
     )
 }
 
-/// A commit as a listing shows it.
+/// A shard's current commit, as a listing shows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Listed {
+pub struct CommitEntry {
     pub n: u32,
-    /// When the store took it, in milliseconds since 1970 by the store's clock; some stores count whole seconds.
+    /// When the store created the object, in milliseconds since 1970 by the store's clock; some stores count whole
+    /// seconds.
     pub written_ms: i64,
 }
 
-/// Lists the commits under a name's beginning, all of them or one shard's; about one list request per thousand, and
-/// nothing is opened.
-pub async fn results(bucket: &Bucket, under: &str) -> Result<Results, BucketError> {
-    Ok(listed_results(bucket, under).await?.into_iter().map(|(shard, listed)| (shard, listed.n)).collect())
+/// Lists the current commits below `prefix`: all of them, or one shard's. Sends about one list request per thousand
+/// commits and opens none.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list_commits(bucket: &Bucket, prefix: &str) -> Result<CommitIndex, BucketError> {
+    Ok(list_commit_entries(bucket, prefix).await?.into_iter().map(|(shard, listed)| (shard, listed.n)).collect())
 }
 
-/// The same, with the times at which the commits that count were written.
-pub async fn listed_results(bucket: &Bucket, under: &str) -> Result<BTreeMap<ShardId, Listed>, BucketError> {
-    let fold = |mut results: BTreeMap<ShardId, Listed>, (name, meta): (String, object_store::ObjectMeta)| async move {
+/// Lists the current commits below `prefix`, with the times at which they were written.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list_commit_entries(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<ShardId, CommitEntry>, BucketError> {
+    let fold = |mut entries: BTreeMap<ShardId, CommitEntry>, (name, meta): (String, object_store::ObjectMeta)| async move {
         if let Some((shard, n)) = names::parse_commit(&name) {
-            let listed = Listed { n, written_ms: meta.last_modified.timestamp_millis() };
-            let highest = results.entry(shard).or_insert(listed);
+            let listed = CommitEntry { n, written_ms: meta.last_modified.timestamp_millis() };
+            let highest = entries.entry(shard).or_insert(listed);
             *highest = listed.max(*highest);
         } else if meta.size > 0 {
             // Some tools leave empty objects named like folders.
             strays::pass_over(bucket, &name, "it is no commit's name");
         }
-        Ok(results)
+        Ok(entries)
     };
-    bucket.list(under).try_fold(BTreeMap::new(), fold).await
+    bucket.list(prefix).try_fold(BTreeMap::new(), fold).await
 }

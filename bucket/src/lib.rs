@@ -29,7 +29,9 @@ pub mod strays;
 mod unfinished;
 
 pub use bucket::Bucket;
-pub use commits::{Committed, Listed, Results, commit, foreign, listed_results, results};
+pub use commits::{
+    CommitEntry, CommitIndex, Committed, RECORDS_AT_ONCE, commit, foreign, list_commit_entries, list_commits,
+};
 pub use create::Creation;
 pub use error::BucketError;
 pub use fault::{FaultKind, last_cause};

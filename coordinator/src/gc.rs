@@ -8,10 +8,10 @@
 //! Only names that the program itself writes are garbage, and a symbolic link is neither removed nor followed.
 
 use crate::{
-    JobError, job,
-    standing::{RECORDS_AT_ONCE, standing},
+    job::{self, JobError},
+    state::JobState,
 };
-use capfilt_bucket::{Bucket, BucketError, Unfinished, strays};
+use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE, Unfinished, strays};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
@@ -52,16 +52,16 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
     let plans = bucket.list_here().await?.into_iter().filter(|(name, _)| names::is_plan(name));
     let plans: Vec<_> = plans.collect();
     let (record, plan) = job::load(bucket).await?;
-    let standing = standing(bucket).await?;
+    let job_state = JobState::read(bucket).await?;
     let committed = committed(bucket, &listed).await?;
     let mut garbage = Garbage { uploads_unknown, ..Garbage::default() };
     let planned: HashSet<&ShardId> = plan.iter().map(|shard| &shard.id).collect();
     let has_ended = |shard: &ShardId, attempt: &AttemptId| {
-        let mut failures = standing.failures.get(shard).into_iter().flatten();
+        let mut failures = job_state.failures.get(shard).into_iter().flatten();
         // Where the store failed, the commit may still be on its way.
         let has_failed = failures.any(|one| one.attempt == *attempt && one.class != FailureClass::Store);
         // A shard that is not of this plan has no attempt that could count.
-        !planned.contains(shard) || standing.is_settled(shard) || has_failed
+        !planned.contains(shard) || job_state.is_settled(shard) || has_failed
     };
     for (shard, objects) in &listed {
         for (attempt, name, bytes) in objects {

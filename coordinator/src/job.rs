@@ -1,10 +1,9 @@
 //! Opening a job: the first run writes `job.json`, every later run must match it.
 
+pub use crate::state::job_record::{digest, find, find_with_digest};
 use crate::{
-    Plan, PlanError,
-    changed::{self, OnChange},
-    input::{self, InputChange},
-    plan, plan_check, plan_table,
+    plan::{InputChange, Plan, PlanError, input, integrity, plan, table},
+    state::{OnInputChange, input_changes},
 };
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation, Place, without_secrets};
@@ -19,7 +18,7 @@ use futures::TryStreamExt as _;
 
 /// What a run wants the job to be.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct JobRequest<'a> {
     /// As the user wrote them: `auto` agrees with whatever is frozen.
     pub settings: &'a Settings,
     /// The same with every `auto` that can change a result (`workers.batch`, `models.precision`) replaced by what this
@@ -68,25 +67,6 @@ pub enum JobError {
     Bucket(#[from] BucketError),
 }
 
-/// The job's record, if there is a job.
-pub async fn find(bucket: &Bucket) -> Result<Option<JobRecord>, BucketError> {
-    Ok(find_with_digest(bucket).await?.map(|(record, _)| record))
-}
-
-/// The digest of the job at this place, which its records carry; `None` when there is no job.
-pub async fn digest(bucket: &Bucket) -> Result<Option<JobDigest>, BucketError> {
-    Ok(bucket.read_if_there(names::JOB).await?.map(|bytes| JobDigest::of(&bytes)))
-}
-
-/// The record of the job with its digest, if there is a job.
-pub async fn find_with_digest(bucket: &Bucket) -> Result<Option<(JobRecord, JobDigest)>, BucketError> {
-    let Some(bytes) = bucket.read_if_there(names::JOB).await? else { return Ok(None) };
-    let record: JobRecord = bucket.parse_record(names::JOB, &bytes)?;
-    // Its input and its models may be reached in another way than its own place.
-    capfilt_bucket::add_stores(&record.settings.stores);
-    Ok(Some((record, JobDigest::of(&bytes))))
-}
-
 /// What to tell the user when another release planned the job; a record of another *format* is refused when it is read.
 pub fn other_release(record: &JobRecord) -> Option<String> {
     let (planned_by, this) = (&record.program, env!("CARGO_PKG_VERSION"));
@@ -112,13 +92,13 @@ pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> 
 pub async fn open_or_create(
     bucket: &Bucket,
     input: &Place,
-    asked: Asked<'_>,
-    on_change: OnChange,
+    asked: JobRequest<'_>,
+    on_change: OnInputChange,
 ) -> Result<Opened, JobError> {
     if let Some(found) = find_with_digest(bucket).await? {
         return resume(bucket, input, found, asked, on_change).await;
     }
-    let plan = plan::plan(input, asked.resolved).await?;
+    let plan = plan(input, asked.resolved).await?;
     create(bucket, input, plan, asked).await
 }
 
@@ -126,15 +106,15 @@ pub async fn open_or_create(
 ///
 /// # Errors
 /// [`JobError::Occupied`] where another job has left results; and as [`open_or_create`].
-pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: Asked<'_>) -> Result<Opened, JobError> {
+pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: JobRequest<'_>) -> Result<Opened, JobError> {
     if let Some(object) = first_result(bucket).await? {
         // Another run may have created the job, and its workers begun, since this one looked for it.
         let Some(found) = find_with_digest(bucket).await? else {
             return Err(JobError::Occupied { url: without_secrets(&bucket.place.url), object });
         };
-        return resume(bucket, input, found, asked, OnChange::Refuse).await;
+        return resume(bucket, input, found, asked, OnInputChange::Refuse).await;
     }
-    let table = plan_table::encode(&plan.shards);
+    let table = table::encode(&plan.shards);
     let sha256 = sha256_hex(&table);
     let path = names::plan(&sha256);
     bucket.write(&path, table).await?;
@@ -158,7 +138,7 @@ pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: Asked<'_>
         Creation::Created => Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings }),
         Creation::Exists(found) => {
             let found = (bucket.parse_record(names::JOB, &found)?, JobDigest::of(&found));
-            resume(bucket, input, found, asked, OnChange::Refuse).await
+            resume(bucket, input, found, asked, OnInputChange::Refuse).await
         }
     }
 }
@@ -182,8 +162,8 @@ async fn resume(
     bucket: &Bucket,
     input: &Place,
     (record, job): (JobRecord, JobDigest),
-    asked: Asked<'_>,
-    on_change: OnChange,
+    asked: JobRequest<'_>,
+    on_change: OnInputChange,
 ) -> Result<Opened, JobError> {
     let plan = load_plan(bucket, &record).await?;
     let mut differences = record.differences(asked.settings);
@@ -196,13 +176,13 @@ async fn resume(
     differences.extend(weights);
     let changes =
         if is_other_input { vec![] } else { input_changes(input, &asked.settings.job.url, &record, &plan).await? };
-    if on_change == OnChange::Refuse {
+    if on_change == OnInputChange::Refuse {
         differences.extend(changes.iter().map(ToString::to_string));
     }
     if !differences.is_empty() {
         return Err(JobError::Differs(differences));
     }
-    let mut warnings = changed::set_aside(bucket, (&record, &job), &plan, &changes).await?;
+    let mut warnings = input_changes::set_open_shards_aside(bucket, (&record, &job), &plan, &changes).await?;
     warnings.extend(other_release(&record));
     Ok(Opened { record, plan, resumed: true, warnings })
 }
@@ -248,8 +228,8 @@ async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, Jo
     if sha256_hex(&bytes) != record.plan.sha256 {
         return Err(damaged("the plan is not the one job.json was written for".to_owned()));
     }
-    let plan = plan_table::decode(bytes).map_err(|error| damaged(error.to_string()))?;
-    match plan_check::fault(&plan, &record.plan) {
+    let plan = table::decode(bytes).map_err(|error| damaged(error.to_string()))?;
+    match integrity::fault(&plan, &record.plan) {
         Some(why) => Err(damaged(why)),
         None => Ok(plan),
     }

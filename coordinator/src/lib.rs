@@ -1,38 +1,23 @@
 #![doc = include_str!("../README.md")]
 
-mod changed;
-pub mod check;
-pub mod cleaned;
-mod columns;
-pub mod commits;
-pub mod crashes;
-mod cut;
+pub mod dataset;
 pub mod dispatch;
-mod faults;
-mod footer;
 pub mod gc;
-pub mod input;
 pub mod job;
 pub mod machine_memory;
 pub mod manifest;
 pub mod metrics;
 pub mod outputs;
-mod pace;
-mod plan;
-mod plan_check;
-pub mod plan_table;
+pub mod plan;
+pub mod preflight;
 pub mod retry;
-mod sample;
-mod standing;
-mod status;
-mod task;
+pub mod state;
+pub mod status;
 mod verify;
 
-pub use changed::OnChange;
 pub use job::JobError;
-pub use pace::{Pace, StageSeconds, WorkerPace};
 pub use plan::{Plan, PlanError, plan};
-pub use standing::{ShardState, Standing, standing, standing_of};
+pub use state::{JobState, OnInputChange, ShardState, Task};
 pub use status::{Counted, Kept, States, Status, StatusReader, is_done, status};
-pub use task::Task;
+pub use status::{StageSeconds, Throughput, WorkerThroughput};
 pub use verify::{Problem, Verification, verify};

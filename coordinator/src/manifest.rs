@@ -1,9 +1,6 @@
 //! Sealing a job: when every shard is committed or quarantined, one record names the whole dataset version.
 
-use crate::{
-    commits,
-    standing::{ShardState, Standing},
-};
+use crate::state::{JobState, ShardState, commits};
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation, strays};
 use capfilt_schemas::{
@@ -54,13 +51,13 @@ pub async fn seal(
     bucket: &Bucket,
     job: &JobRecord,
     plan: &[Shard],
-    standing: &Standing,
+    job_state: &JobState,
 ) -> Result<Sealed, ManifestError> {
-    let open = standing.remaining(plan, job.settings.limits.attempts).count() as u64;
+    let open = job_state.remaining(plan, job.settings.limits.attempts).count() as u64;
     if open > 0 {
         return Err(ManifestError::Open { open });
     }
-    let mut manifest = describe(bucket, job, plan, standing).await?;
+    let mut manifest = describe(bucket, job, plan, job_state).await?;
     let highest = numbers(bucket).await?.last().copied();
     if let Some(n) = highest
         && let Some(newest) = read_if_sound(bucket, n).await?
@@ -89,19 +86,19 @@ pub async fn describe(
     bucket: &Bucket,
     job: &JobRecord,
     plan: &[Shard],
-    standing: &Standing,
+    job_state: &JobState,
 ) -> Result<Manifest, BucketError> {
-    let mut books = Books::default();
-    let mut counted = pin!(commits::counted(bucket, plan, standing));
+    let mut books = ManifestBuilder::default();
+    let mut counted = pin!(commits::read_all(bucket, plan, &job_state.committed, job_state.job.as_ref()));
     while let Some(one) = counted.try_next().await? {
         books.add(&one);
     }
-    Ok(books.close(job, plan, standing))
+    Ok(books.close(job, plan, job_state))
 }
 
 /// A manifest in the making: fed the results in plan order.
 #[derive(Debug, Default)]
-pub(crate) struct Books {
+pub(crate) struct ManifestBuilder {
     digest: PartsDigest,
     shards: u64,
     rows: u64,
@@ -109,8 +106,8 @@ pub(crate) struct Books {
     repaired: Vec<Repaired>,
 }
 
-impl Books {
-    pub(crate) fn add(&mut self, one: &commits::Counted) {
+impl ManifestBuilder {
+    pub(crate) fn add(&mut self, one: &commits::ShardResult) {
         // The digest of digests: what is hashed per shard is fixed in size, and `verify` has it at hand.
         self.digest.add(one.sha256.as_bytes());
         self.shards += 1;
@@ -126,9 +123,9 @@ impl Books {
         self.digest.clone().finish()
     }
 
-    pub(crate) fn close(self, job: &JobRecord, plan: &[Shard], standing: &Standing) -> Manifest {
+    pub(crate) fn close(self, job: &JobRecord, plan: &[Shard], job_state: &JobState) -> Manifest {
         let attempts = job.settings.limits.attempts;
-        let quarantined = plan.iter().filter_map(|shard| match standing.of(&shard.id, attempts) {
+        let quarantined = plan.iter().filter_map(|shard| match job_state.of(&shard.id, attempts) {
             ShardState::Quarantined(why) => {
                 let reason = format!("{}: {}", why.class, why.message);
                 Some(QuarantinedShard { shard: shard.id.clone(), rows: shard.rows, reason })
@@ -145,7 +142,7 @@ impl Books {
             repaired: self.repaired,
             quarantined: quarantined.collect(),
             refused: job.plan.refused.clone(),
-            job: standing.job.clone(),
+            job: job_state.job.clone(),
         }
     }
 }

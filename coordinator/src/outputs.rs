@@ -4,13 +4,14 @@
 //! copies wrote, and what a retry has replaced.
 
 use crate::{
-    JobError,
-    commits::{self, Counted},
-    job,
-    manifest::{self, Books},
-    standing::{RECORDS_AT_ONCE, standing},
+    job::{self, JobError},
+    manifest::{self, ManifestBuilder},
+    state::{
+        JobState,
+        commits::{self, ShardResult},
+    },
 };
-use capfilt_bucket::{Bucket, BucketError, foreign, without_secrets};
+use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE, foreign, without_secrets};
 use capfilt_schemas::{
     job::{JobDigest, JobRecord},
     manifest::Manifest,
@@ -69,7 +70,7 @@ pub enum OutputsError {
 pub async fn outputs(
     bucket: &Bucket,
     version: Version,
-    mut take: impl FnMut(&Shard, Counted),
+    mut take: impl FnMut(&Shard, ShardResult),
 ) -> Result<Versioned, OutputsError> {
     let url = || without_secrets(&bucket.place.url);
     let (record, plan) = job::load(bucket).await?;
@@ -78,7 +79,7 @@ pub async fn outputs(
     let numbered = match &manifest {
         Some(manifest) => numbers_of(&plan, manifest),
         None => {
-            let committed = standing(bucket).await?.committed;
+            let committed = JobState::read(bucket).await?.committed;
             plan.iter().filter_map(|shard| Some((shard, *committed.get(&shard.id)?))).collect()
         }
     };
@@ -87,7 +88,7 @@ pub async fn outputs(
         Ok::<_, BucketError>((shard, commits::read(bucket, &shard.id, n, job).await?))
     });
     let mut reads = pin!(reads.buffered(RECORDS_AT_ONCE));
-    let (mut books, mut commits) = (Books::default(), 0);
+    let (mut books, mut commits) = (ManifestBuilder::default(), 0);
     while let Some((shard, one)) = reads.try_next().await? {
         books.add(&one);
         commits += 1;

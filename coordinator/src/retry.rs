@@ -1,14 +1,14 @@
-//! Retrying what failed: a record of the wish, which the standing of the job then takes into account.
+//! Retrying what failed: a record of the wish, which the job_state of the job then takes into account.
 //!
 //! The record forgives failures and names the commits to create; everyone who works on the job reads it, so it is safe while
 //! workers run, and a retry that is killed is resumed by running the job again.
 
 use crate::{
-    JobError, commits, job,
-    standing::{ShardState, Standing, standing},
+    job::{self, JobError},
+    state::{JobState, ShardState, commits},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation, strays};
+use capfilt_bucket::{Bucket, BucketError, Creation};
 use capfilt_schemas::{
     failure::FailureClass,
     job::JobDigest,
@@ -19,59 +19,16 @@ use capfilt_schemas::{
     status::RowStatus,
 };
 use futures::TryStreamExt as _;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    pin::pin,
-};
-
-/// What all retries of a job ask for.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Retried {
-    pub forgiven: BTreeSet<AttemptId>,
-    /// By shard: the newest retry's wish, with the number of the commit that fulfils it.
-    pub repairs: BTreeMap<ShardId, (u32, Repair)>,
-}
-
-impl Retried {
-    /// What is asked of this commit of a shard.
-    pub fn repair(&self, shard: &ShardId, commit_n: u32) -> Option<&Repair> {
-        self.repairs.get(shard).filter(|(n, _)| *n == commit_n).map(|(_, repair)| repair)
-    }
-}
-
-/// Reads a job's retries; there are few.
-pub(crate) async fn retried(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Retried, BucketError> {
-    let mut listed = bucket.list(names::RETRIES);
-    let mut numbers = BTreeSet::new();
-    while let Some((name, meta)) = listed.try_next().await? {
-        match names::parse_retry(&name) {
-            Some(n) => drop(numbers.insert(n)),
-            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no retry's name"),
-            None => {}
-        }
-    }
-    let mut all = Retried::default();
-    for n in numbers {
-        let misplaced = |retry: &Retry| {
-            let copied = || format!("it is a copy of {}", names::retry(retry.n));
-            (retry.n != n).then(copied).or_else(|| job?.foreign(retry.job.as_ref()))
-        };
-        let Some(retry) = strays::read(bucket, &names::retry(n), misplaced).await? else { continue };
-        all.forgiven.extend(retry.forgiven);
-        let repairs = retry.repairs.into_iter().map(|one| (one.shard, (one.commit_n, retry.repair.clone())));
-        all.repairs.extend(repairs);
-    }
-    Ok(all)
-}
+use std::{collections::BTreeMap, pin::pin};
 
 /// What a retry should take up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct RetryFilter {
     pub statuses: Vec<RowStatus>,
     pub classes: Vec<FailureClass>,
 }
 
-impl Wanted {
+impl RetryFilter {
     /// All quarantined rows and shards.
     pub fn everything() -> Self {
         let statuses = RowStatus::ALL.iter().copied().filter(|status| status.is_quarantined()).collect();
@@ -102,7 +59,7 @@ impl Wanted {
 
 /// What a retry would do.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Found {
+pub struct RetryPlan {
     /// Quarantined shards, and their rows.
     pub shards: u64,
     pub shard_rows: u64,
@@ -113,7 +70,7 @@ pub struct Found {
     job: Option<JobDigest>,
 }
 
-impl Found {
+impl RetryPlan {
     pub fn is_empty(&self) -> bool {
         self.repairs.is_empty()
     }
@@ -123,48 +80,48 @@ impl Found {
 ///
 /// # Errors
 /// When there is no job, or the store fails.
-pub async fn find(bucket: &Bucket, wanted: &Wanted) -> Result<Found, JobError> {
+pub async fn find(bucket: &Bucket, wanted: &RetryFilter) -> Result<RetryPlan, JobError> {
     let (record, plan) = job::load(bucket).await?;
-    let standing = standing(bucket).await?;
-    let mut found = Found { job: standing.job.clone(), ..Found::default() };
+    let job_state = JobState::read(bucket).await?;
+    let mut found = RetryPlan { job: job_state.job.clone(), ..RetryPlan::default() };
     for shard in &plan {
-        if let ShardState::Quarantined(why) = standing.of(&shard.id, record.settings.limits.attempts)
+        if let ShardState::Quarantined(why) = job_state.of(&shard.id, record.settings.limits.attempts)
             && wanted.classes.contains(&why.class)
         {
             found.shards += 1;
             found.shard_rows += shard.rows;
-            found.take(&standing, &shard.id, 0);
+            found.take(&job_state, &shard.id, 0);
         }
     }
-    found.rows_of_committed(bucket, &plan, &standing, record.settings.limits.attempts, wanted).await?;
+    found.rows_of_committed(bucket, &plan, &job_state, record.settings.limits.attempts, wanted).await?;
     Ok(found)
 }
 
-impl Found {
+impl RetryPlan {
     async fn rows_of_committed(
         &mut self,
         bucket: &Bucket,
         plan: &[Shard],
-        standing: &Standing,
+        job_state: &JobState,
         attempts: u32,
-        wanted: &Wanted,
+        wanted: &RetryFilter,
     ) -> Result<(), BucketError> {
-        let mut counted = pin!(commits::counted(bucket, plan, standing));
+        let mut counted = pin!(commits::read_all(bucket, plan, &job_state.committed, job_state.job.as_ref()));
         while let Some(one) = counted.try_next().await? {
-            let is_settled = standing.of(&one.commit.shard, attempts) == ShardState::Committed(one.n);
+            let is_settled = job_state.of(&one.commit.shard, attempts) == ShardState::Committed(one.n);
             let rows = wanted.statuses.iter().map(|status| (*status, one.commit.tally.count(*status)));
             let rows: Vec<_> = rows.filter(|(_, rows)| *rows > 0 && is_settled).collect();
             if !rows.is_empty() {
-                self.take(standing, &one.commit.shard, one.n.saturating_add(1));
+                self.take(job_state, &one.commit.shard, one.n.saturating_add(1));
             }
             rows.into_iter().for_each(|(status, rows)| *self.rows.entry(status).or_default() += rows);
         }
         Ok(())
     }
 
-    fn take(&mut self, standing: &Standing, shard: &ShardId, commit_n: u32) {
+    fn take(&mut self, job_state: &JobState, shard: &ShardId, commit_n: u32) {
         self.repairs.push(ShardRepair { shard: shard.clone(), commit_n });
-        let failures = standing.failures.get(shard).into_iter().flatten();
+        let failures = job_state.failures.get(shard).into_iter().flatten();
         self.forgiven.extend(failures.map(|failure| failure.attempt.clone()));
     }
 
@@ -172,7 +129,7 @@ impl Found {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn record(self, bucket: &Bucket, wanted: &Wanted, limits: Limits) -> Result<Retry, BucketError> {
+    pub async fn record(self, bucket: &Bucket, wanted: &RetryFilter, limits: Limits) -> Result<Retry, BucketError> {
         let repair = Repair { statuses: wanted.statuses.clone(), limits };
         let Self { forgiven, repairs, job, .. } = self;
         let mut retry = Retry { version: VERSION, n: 0, forgiven, repairs, repair, job };

@@ -1,4 +1,4 @@
-//! The embedded dispatcher with real child processes: shell scripts that speak the pipe and die in every way.
+//! The local dispatcher with real child processes: shell scripts that speak the pipe and die in every way.
 
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
@@ -6,8 +6,8 @@
 mod support;
 
 use capfilt_coordinator::{
-    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, crew::Crew, embedded},
-    standing,
+    JobState,
+    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, local, worker_pool::WorkerPool},
 };
 use capfilt_schemas::{failure::FailureClass, plan::Shard};
 use std::{path::Path, sync::Mutex, time::Duration};
@@ -33,7 +33,7 @@ done"#
 struct Job {
     world: World,
     plan: Vec<Shard>,
-    policy: embedded::Policy,
+    policy: local::RetryPolicy,
     attempts: u32,
     changes: Mutex<Vec<Change>>,
     last: Mutex<Progress>,
@@ -44,11 +44,11 @@ impl Job {
         let world = World::new();
         world.write_input("a.parquet", 10 * shards, 10);
         let plan = world.open().await.unwrap().plan;
-        let policy = embedded::Policy {
+        let policy = local::RetryPolicy {
             grace: Duration::from_millis(500),
             retry: Duration::from_millis(10),
             restart: Duration::from_millis(10),
-            ..embedded::Policy::default()
+            ..local::RetryPolicy::default()
         };
         Self { world, plan, policy, attempts: 3, changes: Mutex::default(), last: Mutex::default() }
     }
@@ -68,8 +68,8 @@ impl Job {
         stop: watch::Receiver<bool>,
     ) -> Result<Outcome, DispatchError> {
         let bucket = self.world.bucket();
-        let standing = standing(&bucket).await.unwrap();
-        let work = Work::remaining(&self.plan, &standing, self.attempts);
+        let job_state = JobState::read(&bucket).await.unwrap();
+        let work = Work::remaining(&self.plan, &job_state, self.attempts);
         let command = |_: &str, worker: usize| {
             let mut command = Command::new("sh");
             command.args(["-c", script]).env("FOLDER", self.folder()).env("WORKER", worker.to_string());
@@ -80,8 +80,8 @@ impl Job {
             self.changes.lock().unwrap().push(seen.change.clone());
             *self.last.lock().unwrap() = seen.progress.clone();
         };
-        let crew = Crew { devices, command, policy: self.policy };
-        let run = embedded::run(&bucket, work, crew, observe, stop);
+        let pool = WorkerPool { devices, command, policy: self.policy };
+        let run = local::run(&bucket, work, pool, observe, stop);
         tokio::time::timeout(Duration::from_secs(60), run).await.expect("a run ends")
     }
 
@@ -94,7 +94,7 @@ impl Job {
 
     /// Classes of the failures on record, in order.
     async fn failures(&self) -> Vec<FailureClass> {
-        standing(&self.world.bucket())
+        JobState::read(&self.world.bucket())
             .await
             .unwrap()
             .failures
@@ -153,8 +153,8 @@ async fn a_shard_that_ends_every_child_is_quarantined_and_the_others_are_done() 
     assert_eq!(report.quarantined[0].shard, poison);
     assert_eq!(job.failures().await, [FailureClass::WorkerCrashed; 3]);
     // The next run finds nothing to do with it.
-    let standing = standing(&job.world.bucket()).await.unwrap();
-    assert_eq!(Work::remaining(&job.plan, &standing, job.attempts).before.shards_quarantined, 1);
+    let job_state = JobState::read(&job.world.bucket()).await.unwrap();
+    assert_eq!(Work::remaining(&job.plan, &job_state, job.attempts).before.shards_quarantined, 1);
 }
 
 #[tokio::test]
@@ -241,8 +241,8 @@ async fn a_store_that_fails_again_and_again_stops_the_run_with_its_reason_and_no
     // The child may have failed once more before it was told to end.
     let failures = job.failures().await;
     assert!(failures.len() >= 6 && failures.iter().all(|class| *class == FailureClass::Store), "{failures:?}");
-    let standing = standing(&job.world.bucket()).await.unwrap();
-    assert_eq!(Work::remaining(&job.plan, &standing, 4).tasks.len(), 6);
+    let job_state = JobState::read(&job.world.bucket()).await.unwrap();
+    assert_eq!(Work::remaining(&job.plan, &job_state, 4).tasks.len(), 6);
 }
 
 #[tokio::test]
@@ -336,9 +336,9 @@ async fn asked_to_stop_twice_a_run_finishes_nothing() {
 #[tokio::test]
 async fn a_program_that_is_not_there_is_told_at_once() {
     let job = Job::new(1).await;
-    let work = Work::remaining(&job.plan, &standing(&job.world.bucket()).await.unwrap(), 3);
+    let work = Work::remaining(&job.plan, &JobState::read(&job.world.bucket()).await.unwrap(), 3);
     let command = |_: &str, _: usize| Command::new("/no/such/program");
-    let crew = Crew { devices: vec!["cpu".to_owned()], command, policy: job.policy };
-    let run = embedded::run(&job.world.bucket(), work, crew, |_| (), watch::channel(false).1).await;
+    let pool = WorkerPool { devices: vec!["cpu".to_owned()], command, policy: job.policy };
+    let run = local::run(&job.world.bucket(), work, pool, |_| (), watch::channel(false).1).await;
     assert!(matches!(run.unwrap_err(), DispatchError::Spawn { .. }));
 }

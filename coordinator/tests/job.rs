@@ -4,7 +4,7 @@
 
 mod support;
 
-use capfilt_coordinator::{JobError, check, dispatch::Work, job, manifest, standing, status};
+use capfilt_coordinator::{JobError, JobState, dispatch::Work, job, manifest, preflight, status};
 use capfilt_schemas::{failure::FailureClass, names};
 use support::World;
 
@@ -33,8 +33,8 @@ async fn a_resumed_job_is_plan_minus_commits_and_opens_no_input_file() {
     let again = world.open().await.unwrap();
     assert!(again.resumed);
     assert_eq!((&again.record, &again.plan), (&opened.record, &opened.plan));
-    let standing = standing(&world.bucket()).await.unwrap();
-    let work = Work::remaining(&again.plan, &standing, 4);
+    let job_state = JobState::read(&world.bucket()).await.unwrap();
+    let work = Work::remaining(&again.plan, &job_state, 4);
     let left: Vec<_> = work.tasks.iter().map(|task| (&task.shard.id, task.used())).collect();
     assert_eq!(left, [(&opened.plan[0].id, 0), (&opened.plan[3].id, 1)]);
     assert_eq!((work.before.shards_committed, work.before.shards_quarantined, work.before.rows), (1, 1, 10));
@@ -75,8 +75,8 @@ async fn refused_and_rowless_files_are_remembered_and_no_surprise_on_resume() {
     assert_eq!(opened.record.plan.refused[0].path, "bad.parquet");
     assert!(world.open().await.unwrap().resumed);
     support::work(&world.bucket(), &opened.plan[0], |_| ()).await;
-    let standing = standing(&world.bucket()).await.unwrap();
-    let sealed = manifest::seal(&world.bucket(), &opened.record, &opened.plan, &standing).await.unwrap();
+    let job_state = JobState::read(&world.bucket()).await.unwrap();
+    let sealed = manifest::seal(&world.bucket(), &opened.record, &opened.plan, &job_state).await.unwrap();
     assert_eq!(sealed.manifest.refused[0].path, "bad.parquet");
     assert_eq!(status(&world.bucket()).await.unwrap().refused[0].path, "bad.parquet");
 }
@@ -113,8 +113,8 @@ async fn a_manifest_is_written_when_all_is_decided_and_once_for_the_same_data() 
         support::work(&bucket, shard, |_| ()).await;
     }
     let seal = || async {
-        let standing = standing(&bucket).await.unwrap();
-        manifest::seal(&bucket, &opened.record, &opened.plan, &standing).await
+        let job_state = JobState::read(&bucket).await.unwrap();
+        manifest::seal(&bucket, &opened.record, &opened.plan, &job_state).await
     };
     assert!(matches!(seal().await.unwrap_err(), manifest::ManifestError::Open { open: 1 }));
     assert!(!status(&bucket).await.unwrap().done);
@@ -154,7 +154,7 @@ async fn status_tells_shards_and_rows_by_state_from_the_bucket_alone() {
 #[tokio::test]
 async fn a_sound_bucket_passes_its_check_and_nothing_is_left_behind() {
     let world = World::new();
-    let steps = check::check(&world.bucket()).await;
+    let steps = preflight::check(&world.bucket()).await;
     assert_eq!(steps.len(), 7);
     assert!(steps.iter().all(|step| step.problem.is_none()), "{steps:?}");
     let left =

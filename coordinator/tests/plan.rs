@@ -5,7 +5,7 @@
 mod support;
 
 use arrow::array::{ArrayRef, StringArray};
-use capfilt_coordinator::{PlanError, plan, plan_table};
+use capfilt_coordinator::{PlanError, plan, plan::table};
 use std::sync::Arc;
 use support::{World, write_table};
 
@@ -28,7 +28,7 @@ async fn a_plan_covers_every_row_once_and_is_the_same_every_time() {
     );
     assert_eq!((plan.rows, plan.files, plan.warnings.len()), (32, 2, 0));
     let again = world.plan().await;
-    assert_eq!(plan_table::encode(&again.shards), plan_table::encode(&plan.shards));
+    assert_eq!(table::encode(&again.shards), table::encode(&plan.shards));
 }
 
 #[tokio::test]

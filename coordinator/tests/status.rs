@@ -5,7 +5,7 @@
 mod support;
 
 use capfilt_bucket::commit;
-use capfilt_coordinator::{Plan, StatusReader, job, manifest, standing, status};
+use capfilt_coordinator::{JobState, Plan, StatusReader, job, manifest, status};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     names::{self, AttemptId, Table},
@@ -98,7 +98,7 @@ async fn the_books_of_a_large_job_are_estimated_from_a_part_of_its_commits_until
     let record = record(last, &mut dice);
     commit(&bucket, &record).await.unwrap();
     truth.merge(&record.tally);
-    let now = standing(&bucket).await.unwrap();
+    let now = JobState::read(&bucket).await.unwrap();
     manifest::seal(&bucket, &opened.record, &plan, &now).await.unwrap();
     let started = std::time::Instant::now();
     let sealed = reader.read().await.unwrap();

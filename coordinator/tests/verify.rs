@@ -5,7 +5,7 @@
 mod support;
 
 use capfilt_bucket::Bucket;
-use capfilt_coordinator::{Verification, job, manifest, standing, verify};
+use capfilt_coordinator::{JobState, Verification, job, manifest, verify};
 use capfilt_schemas::{
     commit::Commit,
     names::{self, Table},
@@ -30,8 +30,8 @@ async fn finished(spoil: impl Fn(&mut Vec<capfilt_schemas::ledger::LedgerRow>)) 
     for shard in &plan[1..] {
         commits.push(support::work(&bucket, shard, |_| ()).await);
     }
-    let standing = standing(&bucket).await.unwrap();
-    manifest::seal(&bucket, &record, &plan, &standing).await.unwrap();
+    let job_state = JobState::read(&bucket).await.unwrap();
+    manifest::seal(&bucket, &record, &plan, &job_state).await.unwrap();
     Finished { world, bucket, plan, commits }
 }
 

@@ -48,6 +48,16 @@ impl FailureClass {
         self != Self::WorkerKilled
     }
 
+    /// Whether it uses up one of `limits.attempts`. A systemic failure stops the job and says nothing about its shard.
+    pub fn uses_an_attempt(self) -> bool {
+        self.counts() && !self.is_systemic()
+    }
+
+    /// Whether it ends its shard at once, since another attempt without a change cannot help.
+    pub fn is_final(self) -> bool {
+        !self.is_retryable() && !self.is_systemic()
+    }
+
     /// Whether the process was ended and did not end of its own. With many of them and no commit, the machine is at fault.
     pub fn is_kill(self) -> bool {
         matches!(self, Self::WorkerKilled | Self::WorkerMemory | Self::WorkerHung)

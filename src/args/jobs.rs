@@ -1,7 +1,7 @@
 //! Arguments of the commands that make, work on and look after jobs.
 
 use super::{SettingsArgs, seconds};
-use capfilt_coordinator::dispatch::cluster::Link;
+use capfilt_coordinator::dispatch::cluster::Connection;
 use capfilt_schemas::{names::Table, settings::Auto};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
@@ -38,7 +38,7 @@ pub struct ClusterArgs {
 
 /// A NATS server's URL, or several.
 fn cluster_url(text: &str) -> Result<String, String> {
-    Link::check(text).map(|()| text.to_owned())
+    Connection::check(text).map(|()| text.to_owned())
 }
 
 /// This machine's devices and threads: a job's frozen settings have none, since machines differ.

@@ -3,11 +3,7 @@
 use crate::exit::{Blame as _, Failure};
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::Bucket;
-use capfilt_coordinator::{
-    JobError,
-    cleaned::{CleanedError, cleaned},
-    outputs::OutputsError,
-};
+use capfilt_coordinator::{JobError, dataset, outputs::OutputsError};
 use capfilt_schemas::hash::sha256_hex_of_parts;
 use std::path::Path;
 
@@ -31,8 +27,8 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
 /// is not finished.
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
     let bucket = Bucket::open(url).usage()?;
-    let cleaned = match cleaned(&bucket).await {
-        Err(CleanedError::Outputs(OutputsError::Unfinished { .. } | OutputsError::Job(JobError::NoJob { .. }))) => {
+    let cleaned = match dataset::open(&bucket).await {
+        Err(OutputsError::Unfinished { .. } | OutputsError::Job(JobError::NoJob { .. })) => {
             return Ok(None);
         }
         opened => opened.environment()?,

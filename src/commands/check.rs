@@ -9,7 +9,7 @@ use crate::{
     models, settings_file,
 };
 use capfilt_bucket::{Bucket, BucketError, PinnedObject, Place};
-use capfilt_coordinator::job::Asked;
+use capfilt_coordinator::job::JobRequest;
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
 use serde_json::json;
@@ -42,7 +42,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let mut findings = Findings { as_json: args.json, all: Vec::new() };
     findings.add("settings", "sound", false);
     let bucket = Bucket::open(&settings.job.url).usage()?;
-    let steps = capfilt_coordinator::check::check(&bucket).await;
+    let steps = capfilt_coordinator::preflight::check(&bucket).await;
     for step in &steps {
         let finding = format!("{}: {}", step.what, step.problem.as_deref().unwrap_or("works"));
         findings.add("bucket", &finding, step.problem.is_some());
@@ -64,7 +64,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let (captioner, filter) = models::records(&settings).await?;
     findings.add("captioner", &files_of(&captioner), false);
     findings.add("filter", &files_of(&filter), false);
-    let asked = Asked { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
+    let asked = JobRequest { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
     let job = as_job(asked);
     let known = match args.write_known_answers {
         true => known_answers::of_checkpoints(&job).await?,
@@ -120,7 +120,7 @@ fn files_of(record: &ModelRecord) -> String {
 }
 
 /// The job that would be, without its plan.
-fn as_job(asked: Asked) -> JobRecord {
+fn as_job(asked: JobRequest) -> JobRecord {
     let plan = PlanRecord {
         path: String::new(),
         sha256: String::new(),

@@ -1,6 +1,6 @@
 //! `run --cluster` and `worker --cluster`: a job shared by many machines over NATS JetStream.
 
-use super::worker::{crew, process_name};
+use super::worker::{pool, process_name};
 use crate::{
     args::ClusterArgs,
     exit::{Blame as _, Failure},
@@ -13,14 +13,13 @@ use crate::{
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
-    check,
     dispatch::{
         Change, DispatchError, Observation, Outcome, Progress, Report, Work, WorkerState, WorkerView,
-        cluster::{self, Coordinated, JobQueue, Link, QueueFeed, Reporter},
-        crew as crews,
-        embedded::Policy,
+        cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource, Reporter},
+        local::RetryPolicy,
+        worker_pool,
     },
-    is_done, job,
+    is_done, job, preflight,
 };
 use capfilt_schemas::{
     cluster::{End, InHand, News, QueueNames, WorkerReport},
@@ -37,11 +36,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The link the arguments name, if they name one.
-pub fn link(args: &ClusterArgs) -> Option<Link> {
+pub fn link(args: &ClusterArgs) -> Option<Connection> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let url = args.cluster.clone()?;
     let user = variable("NATS_USER").zip(variable("NATS_PASSWORD"));
-    Some(Link { url, credentials: args.creds.clone(), user, tls_ca: args.tls_ca.clone() })
+    Some(Connection { url, credentials: args.creds.clone(), user, tls_ca: args.tls_ca.clone() })
 }
 
 /// The queue of the job in a bucket, when there is a cluster.
@@ -57,7 +56,7 @@ pub async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
 
 /// Watches over a job until its workers are done with it.
 pub async fn coordinate(
-    job: Coordinated<'_>,
+    job: CoordinatedJob<'_>,
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
@@ -89,9 +88,9 @@ pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -
 /// Works on a job's shards until the job is over.
 pub async fn join(
     bucket: &Bucket,
-    link: Link,
+    link: Connection,
     devices: &[DevicePlan],
-    policy: Policy,
+    policy: RetryPolicy,
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
@@ -102,10 +101,10 @@ pub async fn join(
             say::line("the job is done already");
             return Ok(None);
         }
-        check::require(bucket).await.environment()?;
+        preflight::require(bucket).await.environment()?;
         let attempts = record.settings.limits.attempts;
         let names = queue_names(bucket).await?;
-        let feed = QueueFeed::open(link, names, bucket.clone(), attempts).await.environment()?;
+        let feed = QueueSource::open(link, names, bucket.clone(), attempts).await.environment()?;
         Ok::<_, Failure>(Some((attempts, feed)))
     };
     let (attempts, feed) = match stop::unless(&stop, opening).await.transpose()? {
@@ -123,7 +122,7 @@ pub async fn join(
         let seen_here = Progress { is_share, trouble: trouble.borrow().clone(), ..seen.progress.clone() };
         progress.show(Observation { progress: &seen_here, ..seen });
     };
-    let outcome = crews::run(bucket, work, crew(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
+    let outcome = worker_pool::run(bucket, work, pool(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
     progress.finish();
     outcome.environment()
 }

@@ -15,7 +15,7 @@ use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     Plan,
-    job::{self, Asked, Opened},
+    job::{self, JobRequest, Opened},
 };
 use capfilt_schemas::{
     names::AttemptId,
@@ -126,7 +126,7 @@ async fn scratch_job(
     let (captioner, filter) = models::records(settings).await?;
     let bucket = Bucket::open(&folder.display().to_string()).usage()?;
     let input = Place::open(&settings.input.url).usage()?;
-    let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     job::create(&bucket, &input, plan, asked).await.environment()
 }
 

@@ -5,7 +5,7 @@ use crate::{
     machine, models,
 };
 use capfilt_bucket::{Bucket, Place};
-use capfilt_coordinator::{Problem, commits, job, standing};
+use capfilt_coordinator::{JobState, Problem, job, state::commits};
 use capfilt_med::DeviceChoice;
 use capfilt_pipeline::known_answers::Tolerance;
 use capfilt_schemas::{names::Table, settings::Precision};
@@ -17,9 +17,12 @@ use indicatif::ProgressBar;
 /// says what no rounding explains.
 pub async fn rows(bucket: &Bucket, wanted: u64, device: DeviceChoice) -> Result<(Agreement, Option<Problem>), Failure> {
     let (record, plan) = job::load(bucket).await.environment()?;
-    let standing = standing(bucket).await.environment()?;
-    let results: Vec<_> = commits::counted(bucket, &plan, &standing).try_collect().await.environment()?;
-    let committed = plan.iter().filter(|shard| standing.committed.contains_key(&shard.id)).zip(results);
+    let job_state = JobState::read(bucket).await.environment()?;
+    let results: Vec<_> = commits::read_all(bucket, &plan, &job_state.committed, job_state.job.as_ref())
+        .try_collect()
+        .await
+        .environment()?;
+    let committed = plan.iter().filter(|shard| job_state.committed.contains_key(&shard.id)).zip(results);
     let committed: Vec<_> = committed.collect();
     let input = Place::open(&record.settings.input.url).usage()?;
     capfilt_med::set_threads(machine::cores());

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     job,
-    retry::{self, Found, Wanted},
+    retry::{self, RetryFilter, RetryPlan},
 };
 use serde_json::json;
 
@@ -18,7 +18,7 @@ pub async fn run(args: &RetryArgs) -> Ending {
     let stop = stop::on_signal();
     let metrics = scrape::serve(args.queue.metrics).await?;
     let bucket = Bucket::open(&args.job).usage()?;
-    let wanted = if args.only.is_empty() { Ok(Wanted::everything()) } else { Wanted::only(&args.only) };
+    let wanted = if args.only.is_empty() { Ok(RetryFilter::everything()) } else { RetryFilter::only(&args.only) };
     let wanted = wanted.map_err(anyhow::Error::msg).usage()?;
     let (record, plan) = job::load(&bucket).await.environment()?;
     release::warn(&record);
@@ -44,7 +44,7 @@ pub async fn run(args: &RetryArgs) -> Ending {
     job.finish(&args.queue, args.json, stop).await
 }
 
-fn show(found: &Found) {
+fn show(found: &RetryPlan) {
     if found.is_empty() {
         say::line("nothing that failed so is to be done again");
     }

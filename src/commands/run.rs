@@ -12,11 +12,11 @@ use crate::{
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
-    JobError, OnChange, check,
-    dispatch::{Outcome, Report, cluster::Coordinated, embedded::Policy},
-    job::{self, Asked, Opened},
+    JobError, JobState, OnInputChange,
+    dispatch::{Outcome, Report, cluster::CoordinatedJob, local::RetryPolicy},
+    job::{self, JobRequest, Opened},
     manifest::{self, Sealed},
-    standing,
+    preflight,
 };
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::{
@@ -39,7 +39,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
     let devices = machine::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).usage()?;
     let opening = async {
-        check::require(&bucket).await.environment()?;
+        preflight::require(&bucket).await.environment()?;
         open(&bucket, args, &settings, &devices).await
     };
     let Some(opened) = stop::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
@@ -96,33 +96,33 @@ impl OpenJob<'_> {
         let mut twice = DoneTwice::default();
         let connecting = stop::unless(&stop, cluster::queue(&args.cluster, bucket));
         let Some(queue) = connecting.await.transpose()? else { return Ok(Exit::Interrupted) };
-        let (standing, machines) = loop {
+        let (job_state, machines) = loop {
             let outcome = match &queue {
                 Some(queue) => {
                     let ack_wait = Duration::from_secs(args.ack_wait);
                     let (name, queue) = (worker::process_name(), queue.clone());
                     let load_models = models::load_here;
-                    let job = Coordinated { name, bucket, record, plan, queue, ack_wait, load_models };
+                    let job = CoordinatedJob { name, bucket, record, plan, queue, ack_wait, load_models };
                     cluster::coordinate(job, metrics.clone(), stop.clone()).await?
                 }
                 None => {
-                    worker::work(bucket, record, plan, devices, Policy::default(), metrics.clone(), stop.clone())
+                    worker::work(bucket, record, plan, devices, RetryPolicy::default(), metrics.clone(), stop.clone())
                         .await?
                 }
             };
             let Outcome::Finished(report) = outcome else { return Ok(Exit::Interrupted) };
             twice.add(&report);
-            let standing = stop::unless(&stop, standing(bucket)).await.transpose().environment()?;
-            let Some(standing) = standing else { return Ok(Exit::Interrupted) };
+            let job_state = stop::unless(&stop, JobState::read(bucket)).await.transpose().environment()?;
+            let Some(job_state) = job_state else { return Ok(Exit::Interrupted) };
             // A retry may have opened something meanwhile.
-            if standing.remaining(plan, record.settings.limits.attempts).next().is_none() {
-                break (standing, report.machines);
+            if job_state.remaining(plan, record.settings.limits.attempts).next().is_none() {
+                break (job_state, report.machines);
             }
         };
         if stop::unless(&stop, self.name_input_changes()).await.is_none() {
             return Ok(Exit::Interrupted);
         }
-        let sealing = stop::unless(&stop, manifest::seal(bucket, record, plan, &standing));
+        let sealing = stop::unless(&stop, manifest::seal(bucket, record, plan, &job_state));
         let Some(sealed) = sealing.await.transpose().environment()? else { return Ok(Exit::Interrupted) };
         if let Some(queue) = &queue {
             twice.rows += cluster::end(queue, &machines, args.keep_queue).await;
@@ -177,8 +177,8 @@ async fn open(bucket: &Bucket, args: &RunArgs, settings: &Settings, devices: &[D
         None => batch_size::choose(&args.settings, settings, devices).await?,
     };
     let resolved = resolve(settings, devices, batch)?;
-    let on_change = if args.allow_changed { OnChange::SetAside } else { OnChange::Refuse };
-    let asked = Asked { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    let on_change = if args.allow_changed { OnInputChange::SetAside } else { OnInputChange::Refuse };
+    let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     match job::open_or_create(bucket, &input, asked, on_change).await {
         Err(error @ (JobError::Differs(_) | JobError::NoJob { .. } | JobError::Occupied { .. })) => Err(error).usage(),
         Err(JobError::Plan(error)) => plan::blamed(Err(error)),

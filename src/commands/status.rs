@@ -8,8 +8,8 @@ use crate::{
 };
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
-    Pace, States, Status, StatusReader, WorkerPace,
-    dispatch::cluster::{LinkError, Listener, Live, LiveWorker},
+    States, Status, StatusReader, Throughput, WorkerThroughput,
+    dispatch::cluster::{ConnectionError, Listener, Live, LiveWorker},
 };
 use std::{io::IsTerminal as _, time::Duration};
 
@@ -22,7 +22,7 @@ const LISTEN: Duration = Duration::from_millis(2500);
 /// How long NATS may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Slow and silent workers that are shown; the rules are in `Pace`.
+/// Slow and silent workers that are shown; the rules are in `Throughput`.
 const SHOWN: usize = 3;
 
 pub async fn run(args: &StatusArgs) -> Ending {
@@ -51,7 +51,7 @@ pub async fn run(args: &StatusArgs) -> Ending {
 async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
     match Listener::open(&link, cluster::queue_names(bucket).await?, PATIENCE).await {
-        Err(error @ (LinkError::Unreachable { .. } | LinkError::NoJetStream { .. })) => {
+        Err(error @ (ConnectionError::Unreachable { .. } | ConnectionError::NoJetStream { .. })) => {
             say::line(format!("{error}; what follows is from the bucket alone"));
             Ok(None)
         }
@@ -103,7 +103,7 @@ fn page(status: &Status, live: Option<&Live>) -> String {
     if let Some(pace) = &status.pace {
         put("speed", speed(pace));
         put("time", stages(pace));
-        let workers = |label, is_one: fn(&WorkerPace) -> bool| {
+        let workers = |label, is_one: fn(&WorkerThroughput) -> bool| {
             let told = pace.workers.iter().filter(move |worker| is_one(worker)).take(SHOWN);
             told.map(move |worker| (label, worker_pace(worker)))
         };
@@ -150,7 +150,7 @@ fn kept(status: &Status) -> String {
     format!("{} web texts{web}, {} synthetic texts{synthetic}, {} pairs", kept.web, kept.synthetic, kept.pairs)
 }
 
-fn speed(pace: &Pace) -> String {
+fn speed(pace: &Throughput) -> String {
     let end = match pace.seconds_left {
         Some(seconds) => format!(", {} left", duration(seconds)),
         None if pace.stands_still => {
@@ -161,7 +161,7 @@ fn speed(pace: &Pace) -> String {
     format!("{:.1} img/s by {} workers{end}", pace.images_per_second, pace.workers.len())
 }
 
-fn stages(pace: &Pace) -> String {
+fn stages(pace: &Throughput) -> String {
     let stages = &pace.stage_seconds;
     let all = stages.fetch + stages.decode + stages.device + stages.write;
     let share = |name: &str, seconds: f64| format!("{name} {:.0} %", 100.0 * seconds / all.max(1e-9));
@@ -170,8 +170,8 @@ fn stages(pace: &Pace) -> String {
         .join(", ")
 }
 
-fn worker_pace(worker: &WorkerPace) -> String {
-    let WorkerPace { worker, images_per_second, batch, seconds_since_commit, .. } = worker;
+fn worker_pace(worker: &WorkerThroughput) -> String {
+    let WorkerThroughput { worker, images_per_second, batch, seconds_since_commit, .. } = worker;
     let since = duration(*seconds_since_commit);
     format!("{worker}: {images_per_second:.1} img/s at batch {batch}, last commit {since} ago")
 }

@@ -16,13 +16,13 @@ use crate::{
 use anyhow::anyhow;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
-    check,
+    JobState,
     dispatch::{
         Outcome, Report, Work,
-        crew::Crew,
-        embedded::{self, Policy},
+        local::{self, RetryPolicy},
+        worker_pool::WorkerPool,
     },
-    job, standing,
+    job, preflight,
 };
 use capfilt_schemas::{job::JobRecord, plan::Shard};
 use serde_json::json;
@@ -37,13 +37,13 @@ pub async fn run(args: &WorkerArgs) -> Ending {
     let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;
     let devices = machine::devices(devices, *model_threads, *decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).environment()?;
-    let policy = Policy { grace: Duration::from_secs(args.grace), ..Policy::default() };
+    let policy = RetryPolicy { grace: Duration::from_secs(args.grace), ..RetryPolicy::default() };
     let outcome = match cluster::link(&args.cluster) {
         Some(link) => cluster::join(&bucket, link, &devices, policy, metrics, stop).await?,
         None => {
             let opening = async {
                 let opened = job::load(&bucket).await.environment()?;
-                check::require(&bucket).await.environment()?;
+                preflight::require(&bucket).await.environment()?;
                 Ok::<_, Failure>(opened)
             };
             let Some(opened) = stop::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
@@ -105,28 +105,28 @@ pub async fn work(
     record: &JobRecord,
     plan: &[Shard],
     devices: &[DevicePlan],
-    policy: Policy,
+    policy: RetryPolicy,
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
-    let standing = stop::unless(&stop, standing(bucket)).await.transpose().environment()?;
-    let Some(standing) = standing else { return Ok(Outcome::Interrupted(Report::default())) };
-    let work = Work::remaining(plan, &standing, record.settings.limits.attempts);
+    let job_state = stop::unless(&stop, JobState::read(bucket)).await.transpose().environment()?;
+    let Some(job_state) = job_state else { return Ok(Outcome::Interrupted(Report::default())) };
+    let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
     // It says what is open; a set of all commits need not be held while the work is done.
-    drop(standing);
-    let crew = crew(&bucket.place.url, devices, policy)?;
+    drop(job_state);
+    let pool = pool(&bucket.place.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);
-    let outcome = embedded::run(bucket, work, crew, |seen| progress.show(seen), stop).await;
+    let outcome = local::run(bucket, work, pool, |seen| progress.show(seen), stop).await;
     progress.finish();
     outcome.environment()
 }
 
 /// One child process of this program per device.
-pub fn crew(
+pub fn pool(
     job_url: &str,
     devices: &[DevicePlan],
-    policy: Policy,
-) -> Result<Crew<impl Fn(&str, usize) -> Command>, Failure> {
+    policy: RetryPolicy,
+) -> Result<WorkerPool<impl Fn(&str, usize) -> Command>, Failure> {
     let program =
         std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
     let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
@@ -143,7 +143,7 @@ pub fn crew(
         command
     };
     let devices = devices.iter().map(|plan| plan.device.clone()).collect();
-    Ok(Crew { devices, command, policy })
+    Ok(WorkerPool { devices, command, policy })
 }
 
 /// Host and process: enough to find the log of a shard's attempt.

@@ -1,25 +1,27 @@
-//! Handing out shards. Correctness is the commit protocol's alone; what is here only decides who works on what.
+//! Hands out shards to worker processes. The commit protocol alone makes results correct; dispatch only decides which
+//! process works on which shard.
 //!
-//! The seam is narrow: [`Work`] goes in, [`Observation`]s come out on the way, an [`Outcome`] at the end. On every machine
-//! a [`crew`] of [`child`] processes, one per device, is kept busy from a [`queue`] in memory. [`embedded`]: that queue
-//! holds the whole job. [`cluster`]: a [`feed`] fills it from a work queue that many machines share.
+//! [`Work`] goes in, [`Observation`]s come out during the run, and an [`Outcome`] at its end. On every machine a
+//! [`worker_pool`] runs one [`worker_process`] per device and feeds them from a [`queue`] in memory. [`local`] puts the
+//! whole job into that queue. [`cluster`] refills it from a work queue that many machines share, through a
+//! [`shard_source`].
 
-mod account;
-mod attempts;
-pub mod child;
+mod attempt_spans;
 pub mod cluster;
-pub mod crew;
-pub mod embedded;
-pub mod feed;
-mod observe;
-mod oom;
-mod policy;
+pub mod local;
+mod oom_watch;
+mod progress;
 pub mod queue;
-mod slot;
+mod retry_policy;
+pub mod shard_source;
+mod totals;
+pub mod worker_pool;
+pub mod worker_process;
+mod worker_slot;
 
-pub use observe::{Change, Observation, Progress, Trouble, WorkerState, WorkerView};
+pub use progress::{Change, Observation, Progress, Trouble, WorkerState, WorkerView};
 
-use crate::{ShardState, Standing, Task};
+use crate::{JobState, ShardState, Task};
 use capfilt_bucket::BucketError;
 use capfilt_schemas::{
     cluster::{Unreadable, WorkerReport},
@@ -52,21 +54,21 @@ impl Work {
     /// The plan, or a part of it, minus what is committed or quarantined.
     pub fn remaining<'a>(
         plan: impl IntoIterator<Item = &'a Shard> + Clone,
-        standing: &Standing,
+        job_state: &JobState,
         attempts: u32,
     ) -> Self {
-        let before = Before::of(plan.clone(), standing, attempts);
-        let tasks = plan.into_iter().filter_map(|shard| standing.task(shard, attempts)).collect();
-        Self { tasks, attempts, before, job: standing.job.clone() }
+        let before = Before::of(plan.clone(), job_state, attempts);
+        let tasks = plan.into_iter().filter_map(|shard| job_state.task(shard, attempts)).collect();
+        Self { tasks, attempts, before, job: job_state.job.clone() }
     }
 }
 
 impl Before {
     /// What is committed or quarantined of a plan, or of a part of it.
-    pub fn of<'a>(plan: impl IntoIterator<Item = &'a Shard>, standing: &Standing, attempts: u32) -> Self {
+    pub fn of<'a>(plan: impl IntoIterator<Item = &'a Shard>, job_state: &JobState, attempts: u32) -> Self {
         let mut before = Self::default();
         for shard in plan {
-            match standing.of(&shard.id, attempts) {
+            match job_state.of(&shard.id, attempts) {
                 ShardState::Committed(_) => {
                     before.shards_committed += 1;
                     before.rows += shard.rows;
@@ -84,7 +86,7 @@ impl Before {
 pub enum Outcome {
     /// Every shard is committed or quarantined.
     Finished(Report),
-    /// Asked to stop; the bucket holds all that was committed, and another run goes on from there.
+    /// JobRequest to stop; the bucket holds all that was committed, and another run goes on from there.
     Interrupted(Report),
 }
 
@@ -100,7 +102,7 @@ pub struct Report {
     pub copies: u64,
     /// Rows of attempts that lost their shard to another: done twice.
     pub wasted_rows: u64,
-    /// Attempts that failed and were followed by another.
+    /// AttemptSpans that failed and were followed by another.
     pub retries: u64,
     /// Worker processes that died and were replaced.
     pub restarts: u64,
@@ -110,7 +112,7 @@ pub struct Report {
     pub machines: Vec<WorkerReport>,
 }
 
-/// Why a run stopped before its end. Nothing is lost by any of these: what was committed stays.
+/// Why a run stopped before its end. NoMore is lost by any of these: what was committed stays.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     #[error(
@@ -133,7 +135,7 @@ pub enum DispatchError {
     #[error("the job was stopped: {found} (worker {worker} met it first: {why})")]
     Broken {
         #[source]
-        found: Box<cluster::Broken>,
+        found: Box<cluster::SharedFault>,
         worker: String,
         why: String,
     },
@@ -148,7 +150,7 @@ pub enum DispatchError {
     #[error("cannot work on this job: {0}")]
     Foreign(#[from] Unreadable),
     #[error(transparent)]
-    Link(#[from] cluster::LinkError),
+    Connection(#[from] cluster::ConnectionError),
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }

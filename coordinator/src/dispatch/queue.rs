@@ -14,7 +14,7 @@
 //! | any of them | `let_go`, unless it may stay           | gone: it is somebody else's                |
 //! | any of them | `lose_all`                             | done: every shard has its result elsewhere |
 //!
-//! A shard under suspicion of ending its process (see [`crate::crashes`]) shares its worker with no other.
+//! A shard under suspicion of ending its process (see [`crate::state::poison_rows`]) shares its worker with no other.
 //!
 //! An event about a shard its worker does not hold changes nothing. Done and quarantined are final.
 //!
@@ -22,7 +22,7 @@
 //! other try has lost, and all that is left of it is its worker's time. While both are at it, the end of one leaves the
 //! shard to the other: a failure is counted, a death is not even that unless it speaks against the shard.
 
-use crate::{Task, crashes::Failed, standing::is_final};
+use crate::state::{FailedAttempt, Task};
 use capfilt_schemas::{
     failure::{Crash, FailureClass},
     names::AttemptId,
@@ -111,7 +111,7 @@ pub struct Holding {
 /// What an event did to a shard, and what the caller must do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Nothing to do.
+    /// NoMore to do.
     Noted,
     Committed,
     /// `release` the shard after a back-off that grows with `failures`.
@@ -270,7 +270,7 @@ impl Queue {
                     self.wasted_rows += held.rows;
                     Effect::Lost
                 }
-                Some(held) => self.fail(worker, held.task, Failed::from(failure)),
+                Some(held) => self.fail(worker, held.task, FailedAttempt::from(failure)),
                 None => Effect::Noted,
             },
         }
@@ -299,13 +299,13 @@ impl Queue {
                 // The row is named, which is as good as a commit: the run gets on.
                 self.kills_since_commit = 0;
             }
-            let effect = self.blame(worker, held, Failed { class, crash: Some(crash.clone()) });
+            let effect = self.blame(worker, held, FailedAttempt { class, crash: Some(crash.clone()) });
             blamed.push(Blamed { shard, attempt, effect, crash: Some(crash) });
         }
         blamed
     }
 
-    fn blame(&mut self, worker: usize, mut held: Held, failed: Failed) -> Effect {
+    fn blame(&mut self, worker: usize, mut held: Held, failed: FailedAttempt) -> Effect {
         if failed.class.counts() {
             return self.fail(worker, held.task, failed);
         }
@@ -425,7 +425,7 @@ impl Queue {
         Some(held.remove(at))
     }
 
-    fn fail(&mut self, worker: usize, mut task: Task, failed: Failed) -> Effect {
+    fn fail(&mut self, worker: usize, mut task: Task, failed: FailedAttempt) -> Effect {
         let class = failed.class;
         if class.is_systemic() {
             if !self.leave_to_other(&task) {
@@ -438,7 +438,7 @@ impl Queue {
             return Effect::Noted;
         }
         let failures = task.used();
-        if is_final(class) || failures >= self.attempts {
+        if class.is_final() || failures >= self.attempts {
             return Effect::Quarantined;
         }
         self.waiting.insert(task.shard.id.clone(), Pending { task, failed_on: Some(worker) });

@@ -4,15 +4,18 @@
 
 mod ledger;
 mod pairs;
+mod problem;
 mod quarantine;
 mod records;
 mod shard;
 mod table;
 
+pub use problem::Problem;
+
 use crate::{
-    JobError, job,
-    manifest::{self, Books},
-    standing::{Standing, standing_unchecked},
+    job::{self, JobError},
+    manifest::{self, ManifestBuilder},
+    state::JobState,
 };
 use capfilt_bucket::{Bucket, BucketError, Place};
 use capfilt_schemas::{job::JobRecord, manifest::Manifest, names, plan::Shard};
@@ -32,22 +35,6 @@ pub struct Verification {
     /// Commits that do not say which job they belong to, since a capfilt wrote them that did not record it.
     pub commits_without_job: u64,
     pub problems: Vec<Problem>,
-}
-
-/// One thing that is not as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Problem {
-    /// Name of the object below the job's URL, or of an input file.
-    pub object: String,
-    pub what: String,
-    /// What to do about it.
-    pub next: String,
-}
-
-impl Problem {
-    pub fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
-        Self { object: object.into(), what: what.into(), next: next.into() }
-    }
 }
 
 /// Verifies a job; with `input`, also that its input files are still those that were planned. `progress` is called with
@@ -72,14 +59,14 @@ pub async fn verify(
     if let Some(input) = input {
         problems.extend(input_changes(input, &job, &plan).await?);
     }
-    let standing = standing_unchecked(bucket, &Standing::default()).await?;
+    let job_state = JobState::read_unchecked(bucket, &JobState::default()).await?;
     problems.extend(records::links(bucket)?);
     problems.extend(records::known_answers(bucket, &job).await?);
     problems.extend(records::check(bucket, &plan).await?);
-    problems.extend(open_shards(&job, &plan, &standing));
-    let (books, without_job) = shards(bucket, &job, &plan, &standing, &mut problems, &mut progress).await?;
-    let expected = books.close(&job, &plan, &standing);
-    problems.extend(manifest_problem(bucket, &expected, standing.remaining(&plan, attempts(&job)).count()).await?);
+    problems.extend(open_shards(&job, &plan, &job_state));
+    let (books, without_job) = shards(bucket, &job, &plan, &job_state, &mut problems, &mut progress).await?;
+    let expected = books.close(&job, &plan, &job_state);
+    problems.extend(manifest_problem(bucket, &expected, job_state.remaining(&plan, attempts(&job)).count()).await?);
     Ok(conclude(expected.rows, without_job, problems))
 }
 
@@ -96,20 +83,20 @@ async fn shards(
     bucket: &Bucket,
     job: &JobRecord,
     plan: &[Shard],
-    standing: &Standing,
+    job_state: &JobState,
     problems: &mut Vec<Problem>,
     progress: &mut impl FnMut(u64, u64),
-) -> Result<(Books, u64), JobError> {
+) -> Result<(ManifestBuilder, u64), JobError> {
     let settings = Arc::new(job.settings.clone());
-    let committed = plan.iter().filter_map(|shard| Some((shard.clone(), *standing.committed.get(&shard.id)?)));
-    let total = standing.committed.len() as u64;
+    let committed = plan.iter().filter_map(|shard| Some((shard.clone(), *job_state.committed.get(&shard.id)?)));
+    let total = job_state.committed.len() as u64;
     // Tasks of their own, so that shards are decoded on several cores.
     let checks = futures::stream::iter(committed).map(|(shard, n)| {
-        let (bucket, settings, job) = (bucket.clone(), Arc::clone(&settings), standing.job.clone());
+        let (bucket, settings, job) = (bucket.clone(), Arc::clone(&settings), job_state.job.clone());
         tokio::spawn(async move { shard::check(&bucket, (&settings, job.as_ref()), &shard, n).await })
     });
     let mut checks = pin!(checks.buffered(SHARDS_AT_ONCE));
-    let (mut books, mut done, mut without_job) = (Books::default(), 0, 0);
+    let (mut books, mut done, mut without_job) = (ManifestBuilder::default(), 0, 0);
     while let Some(found) = checks.next().await {
         let found = found.expect("checking a shard does not panic")?;
         problems.extend(found.problems);
@@ -129,8 +116,8 @@ async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result
 }
 
 /// One problem for all shards that are to be done: an unfinished job has many of them.
-fn open_shards(job: &JobRecord, plan: &[Shard], standing: &Standing) -> Option<Problem> {
-    let mut open = standing.remaining(plan, attempts(job)).map(|task| task.shard);
+fn open_shards(job: &JobRecord, plan: &[Shard], job_state: &JobState) -> Option<Problem> {
+    let mut open = job_state.remaining(plan, attempts(job)).map(|task| task.shard);
     let first = open.next()?;
     let (n, all) = (1 + open.count(), plan.len());
     let what = format!(

@@ -1,7 +1,7 @@
 //! One committed shard: its record, its objects, and whether they tell the same story.
 
-use super::{Problem, ledger, pairs, quarantine, table};
-use crate::commits::Counted;
+use super::{Problem, ledger, pairs, problem::redo, quarantine, table};
+use crate::state::commits::ShardResult;
 use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     commit::{Commit, Output},
@@ -15,16 +15,8 @@ use capfilt_schemas::{
 /// What was found of one shard.
 pub(super) struct Found {
     /// The commit, when it can be read as one; it is in the manifest's books whatever is wrong with its tables.
-    pub counted: Option<Counted>,
+    pub counted: Option<ShardResult>,
     pub problems: Vec<Problem>,
-}
-
-/// Advice for everything that spoils a shard's result.
-pub(super) fn redo(shard: &Shard, n: u32) -> String {
-    format!(
-        "restore it from a copy, or delete {} and run the job again: the shard is then done anew",
-        names::commit(&shard.id, n)
-    )
 }
 
 pub(super) async fn check(
@@ -53,7 +45,7 @@ pub(super) async fn check(
     if problems.is_empty() {
         problems = check_outputs(bucket, settings, shard, &commit).await?;
     }
-    Ok(Found { counted: Some(Counted { n, sha256: sha256_hex(&bytes), commit }), problems })
+    Ok(Found { counted: Some(ShardResult { n, sha256: sha256_hex(&bytes), commit }), problems })
 }
 
 fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {

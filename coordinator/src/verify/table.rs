@@ -1,7 +1,7 @@
 //! Reading a table of an attempt for checking, and keeping what is wrong with it short.
 
-use super::{Problem, shard::redo};
-use crate::faults::fault_of_file;
+use super::problem::{Problem, redo};
+use crate::plan::parquet_fault;
 use arrow::{array::RecordBatch, datatypes::Schema};
 use capfilt_bucket::{Bucket, BucketError, PinnedObject};
 use capfilt_schemas::{
@@ -93,7 +93,7 @@ impl Batches {
 }
 
 fn readable<T>(result: Result<T, ParquetError>, faults: &mut Faults) -> Result<Option<T>, BucketError> {
-    match result.map_err(fault_of_file) {
+    match result.map_err(parquet_fault) {
         Ok(value) => Ok(Some(value)),
         Err(Ok(fault)) => {
             faults.add(|| fault);

@@ -10,7 +10,7 @@ use arrow::{
     datatypes::{Field, Schema},
 };
 use capfilt_bucket::{Bucket, Place, commit};
-use capfilt_coordinator::{OnChange, Plan, job, job::Asked, plan};
+use capfilt_coordinator::{OnInputChange, Plan, job, job::JobRequest, plan};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     failure::{self, Failure, FailureClass},
@@ -65,12 +65,12 @@ impl World {
         plan(&self.input(), &self.settings).await.unwrap()
     }
 
-    pub fn asked(&self) -> Asked<'_> {
-        Asked { settings: &self.settings, resolved: &self.settings, captioner: &self.model, filter: &self.model }
+    pub fn asked(&self) -> JobRequest<'_> {
+        JobRequest { settings: &self.settings, resolved: &self.settings, captioner: &self.model, filter: &self.model }
     }
 
     pub async fn open(&self) -> Result<job::Opened, capfilt_coordinator::JobError> {
-        job::open_or_create(&self.bucket(), &self.input(), self.asked(), OnChange::Refuse).await
+        job::open_or_create(&self.bucket(), &self.input(), self.asked(), OnInputChange::Refuse).await
     }
 }
 

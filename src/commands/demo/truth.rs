@@ -3,7 +3,7 @@
 use crate::exit::{Blame as _, Ending, Exit, Failure};
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
-use capfilt_coordinator::{commits, job, standing};
+use capfilt_coordinator::{JobState, job, state::commits};
 use capfilt_pipeline::output::read_ledger;
 use capfilt_schemas::{
     ledger::{LedgerRow, Scored},
@@ -26,8 +26,8 @@ pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
     let mut score = Score::of(rows);
     let bucket = Bucket::open(url).usage()?;
     let (_, plan) = job::load(&bucket).await.environment()?;
-    let standing = standing(&bucket).await.environment()?;
-    let results = commits::counted(&bucket, &plan, &standing);
+    let job_state = JobState::read(&bucket).await.environment()?;
+    let results = commits::read_all(&bucket, &plan, &job_state.committed, job_state.job.as_ref());
     let mut results = std::pin::pin!(results);
     while let Some(result) = results.try_next().await.environment()? {
         // A shard at a time: its rows are in memory.

@@ -4,23 +4,25 @@
 //! bucket does not. Losing it, or all of NATS, loses nothing: what is open is put into the queue again. A worker holds a
 //! shard by saying that it works on it; when it says nothing for the ack wait, somebody else gets the shard.
 
-mod contact;
-mod coordinate;
-mod lease;
-mod link;
-mod listen;
-mod pull;
+mod cluster_progress;
+mod connection;
+mod consumer;
+mod coordinated_job;
+mod coordinator;
+mod diagnosis;
+mod live_status;
+mod liveness;
+mod membership;
 mod queue;
-mod roster;
-mod signs;
+mod queue_client;
+mod server_contact;
 mod streams;
-mod suspect;
-mod view;
 
-pub use coordinate::{Coordinated, coordinate};
-pub use lease::{QueueFeed, Reporter};
-pub use link::{Link, LinkError};
-pub use listen::{Listener, Live, LiveWorker};
-pub use queue::{Depth, JobQueue, Place};
+pub use connection::{Connection, ConnectionError};
+pub use coordinated_job::CoordinatedJob;
+pub use coordinator::coordinate;
+pub use diagnosis::{LoadModels, SharedFault};
+pub use live_status::{Listener, Live, LiveWorker};
+pub use queue::{Delivery, Depth, JobQueue};
+pub use queue_client::{QueueSource, Reporter};
 pub use streams::{JobStream, JobStreams};
-pub use suspect::{Broken, LoadModels};

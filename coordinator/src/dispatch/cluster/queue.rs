@@ -3,7 +3,7 @@
 //! A place takes one message, so filling the queue again is harmless. A message goes away when it is acknowledged, which
 //! happens when its shard is committed or quarantined. What is in the queue is never the truth: commits are.
 
-use super::link::LinkError;
+use super::connection::ConnectionError;
 use async_nats::{
     Client,
     jetstream::{
@@ -80,7 +80,7 @@ impl JobQueue {
 
     /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose worker has
     /// said nothing for `ack_wait` is given to somebody else.
-    pub async fn ensure(&self, ack_wait: Duration) -> Result<bool, LinkError> {
+    pub async fn ensure(&self, ack_wait: Duration) -> Result<bool, ConnectionError> {
         let before = self.stream().await?.map(|stream| stream.cached_info().config.num_replicas);
         let replicas = self.replicas();
         let created = match self.context.create_or_update_stream(self.config(replicas)).await {
@@ -132,7 +132,7 @@ impl JobQueue {
         }
     }
 
-    async fn stream(&self) -> Result<Option<Stream>, LinkError> {
+    async fn stream(&self) -> Result<Option<Stream>, ConnectionError> {
         match self.context.get_stream(self.names.stream()).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => match error.kind() {
@@ -144,17 +144,21 @@ impl JobQueue {
     }
 
     /// The shared consumer; `None` while there is no queue.
-    pub async fn consumer(&self) -> Result<Option<PullConsumer>, LinkError> {
+    pub async fn consumer(&self) -> Result<Option<PullConsumer>, ConnectionError> {
         let Some(stream) = self.stream().await? else { return Ok(None) };
         // A queue whose consumer is missing is one that is just being made.
         Ok(stream.get_consumer(CONSUMER).await.ok())
     }
 
     /// Puts shards into their places; how many places were free. Memory: the messages that are unconfirmed.
-    pub async fn fill(&self, shards: impl Iterator<Item = ShardMessage>, place: Place) -> Result<u64, LinkError> {
+    pub async fn fill(
+        &self,
+        shards: impl Iterator<Item = ShardMessage>,
+        delivery: Delivery,
+    ) -> Result<u64, ConnectionError> {
         let (mut filled, mut unconfirmed) = (0, VecDeque::new());
         for message in shards {
-            let subject = self.subject(&message.shard.id, place);
+            let subject = self.subject(&message.shard.id, delivery);
             let payload = serde_json::to_vec(&message).expect("a message is plain data");
             let sent = self.context.publish(subject, payload.into()).await;
             unconfirmed.push_back(sent.map_err(|error| self.fail("put a shard into the queue", error))?);
@@ -168,14 +172,14 @@ impl JobQueue {
         Ok(filled)
     }
 
-    fn subject(&self, shard: &ShardId, place: Place) -> String {
-        match place {
-            Place::First => self.names.shard(shard),
-            Place::Again => self.names.again(shard),
+    fn subject(&self, shard: &ShardId, delivery: Delivery) -> String {
+        match delivery {
+            Delivery::First => self.names.shard(shard),
+            Delivery::Speculative => self.names.again(shard),
         }
     }
 
-    async fn confirm(&self, sent: Option<jetstream::context::PublishAckFuture>) -> Result<u64, LinkError> {
+    async fn confirm(&self, sent: Option<jetstream::context::PublishAckFuture>) -> Result<u64, ConnectionError> {
         let Some(sent) = sent else { return Ok(0) };
         match sent.await {
             Ok(_) => Ok(1),
@@ -185,7 +189,7 @@ impl JobQueue {
     }
 
     /// How full the queue is; `None` when it is gone.
-    pub async fn depth(&self) -> Result<Option<Depth>, LinkError> {
+    pub async fn depth(&self) -> Result<Option<Depth>, ConnectionError> {
         let Some(stream) = self.stream().await? else { return Ok(None) };
         let messages = stream.cached_info().state.messages;
         let consumer = match stream.consumer_info(CONSUMER).await {
@@ -198,7 +202,7 @@ impl JobQueue {
     }
 
     /// The shards that are in the queue, waiting or with a worker.
-    pub async fn shards(&self) -> Result<HashSet<ShardId>, LinkError> {
+    pub async fn shards(&self) -> Result<HashSet<ShardId>, ConnectionError> {
         let Some(stream) = self.stream().await? else { return Ok(HashSet::new()) };
         let fail = |error: &dyn Display| self.fail("look into the queue", error);
         let subjects = stream.info_with_subjects(self.names.shards()).await.map_err(|error| fail(&error))?;
@@ -207,7 +211,7 @@ impl JobQueue {
     }
 
     /// Removes the queue. One that is gone already is fine.
-    pub async fn remove(&self) -> Result<(), LinkError> {
+    pub async fn remove(&self) -> Result<(), ConnectionError> {
         if self.stream().await?.is_none() {
             return Ok(());
         }
@@ -218,12 +222,12 @@ impl JobQueue {
         }
     }
 
-    fn without_jetstream(&self, why: impl Display) -> LinkError {
-        LinkError::NoJetStream { url: self.url.clone(), why: why.to_string() }
+    fn without_jetstream(&self, why: impl Display) -> ConnectionError {
+        ConnectionError::NoJetStream { url: self.url.clone(), why: why.to_string() }
     }
 
-    fn fail(&self, what: &'static str, why: impl Display) -> LinkError {
-        LinkError::JetStream { url: self.url.clone(), what, why: why.to_string() }
+    fn fail(&self, what: &'static str, why: impl Display) -> ConnectionError {
+        ConnectionError::JetStream { url: self.url.clone(), what, why: why.to_string() }
     }
 }
 
@@ -234,10 +238,10 @@ fn is_without(code: ErrorCode) -> bool {
 
 /// Which of a shard's places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Delivery {
     First,
     /// For a second worker, near the job's end.
-    Again,
+    Speculative,
 }
 
 /// Whether a stream was refused since there are too few servers for its copies.

@@ -1,6 +1,6 @@
 //! The queues that a server keeps: those of jobs that nobody works on any more are in the way.
 
-use super::link::{Link, LinkError};
+use super::connection::{Connection, ConnectionError};
 use async_nats::{Client, jetstream};
 use capfilt_schemas::cluster::STREAM_PREFIX;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -35,7 +35,7 @@ impl JobStreams {
     ///
     /// # Errors
     /// When NATS refuses us, is not there, or has no JetStream.
-    pub async fn look(link: &Link, waiting: impl Fn(&str)) -> Result<Self, LinkError> {
+    pub async fn look(link: &Connection, waiting: impl Fn(&str)) -> Result<Self, ConnectionError> {
         let (client, url) = (link.connect(waiting).await?, link.shown());
         let keys = heard_keys(&client, &url).await?;
         let streams = jetstream::new(client.clone()).streams().try_collect::<Vec<_>>().await;
@@ -50,11 +50,11 @@ impl JobStreams {
         Ok(Self { client, url, found })
     }
 
-    /// Removes the queues that are not in use. Nothing is lost: a job that goes on fills its queue again from its bucket.
+    /// Removes the queues that are not in use. NoMore is lost: a job that goes on fills its queue again from its bucket.
     ///
     /// # Errors
     /// When the server fails.
-    pub async fn remove_unused(&self) -> Result<(), LinkError> {
+    pub async fn remove_unused(&self) -> Result<(), ConnectionError> {
         let context = jetstream::new(self.client.clone());
         for stream in self.found.iter().filter(|stream| !stream.in_use) {
             let removed = context.delete_stream(&stream.stream).await;
@@ -65,7 +65,7 @@ impl JobStreams {
 }
 
 /// Keys of the jobs of which somebody is heard.
-async fn heard_keys(client: &Client, url: &str) -> Result<HashSet<String>, LinkError> {
+async fn heard_keys(client: &Client, url: &str) -> Result<HashSet<String>, ConnectionError> {
     let news = client.subscribe("capfilt.*.news").await;
     let mut news = news.map_err(|error| fail(url, "listen to the jobs", &error.to_string()))?;
     let (mut keys, until) = (HashSet::new(), Instant::now() + LISTEN);
@@ -75,6 +75,6 @@ async fn heard_keys(client: &Client, url: &str) -> Result<HashSet<String>, LinkE
     Ok(keys)
 }
 
-fn fail(url: &str, what: &'static str, why: &str) -> LinkError {
-    LinkError::JetStream { url: url.to_owned(), what, why: why.to_owned() }
+fn fail(url: &str, what: &'static str, why: &str) -> ConnectionError {
+    ConnectionError::JetStream { url: url.to_owned(), what, why: why.to_owned() }
 }

@@ -1,0 +1,56 @@
+//! A finished job as a data set: the pairs tables that its newest manifest counts, and no other object.
+//!
+//! A retry in progress changes nothing here until it has written the next manifest.
+
+use crate::outputs::{OutputsError, Version, outputs};
+use capfilt_bucket::{Bucket, without_secrets};
+use capfilt_schemas::{
+    commit::{Commit, Output},
+    manifest::Manifest,
+    names::Table,
+    plan::Shard,
+    settings::Settings,
+};
+
+/// One version of a job's pairs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    pub manifest: Manifest,
+    /// The job's: with images by reference they say where the images are.
+    pub settings: Settings,
+    /// In plan order; shards that kept nothing have none.
+    pub tables: Vec<PairsTable>,
+}
+
+/// The pairs of one shard.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PairsTable {
+    pub shard: Shard,
+    pub object: Output,
+    /// The shard's ledger, which has the cosines and the images' digests.
+    pub ledger: Output,
+    /// Images with at least one kept text: the table's rows.
+    pub pairs: u64,
+    /// Kept texts by where they come from.
+    pub web: u64,
+    pub synthetic: u64,
+}
+
+/// Opens the newest version of a job's pairs. Reads its records only: about one request per shard.
+///
+/// # Errors
+/// When the job is not finished, its records do not fit each other, or the store fails.
+pub async fn open(bucket: &Bucket) -> Result<Dataset, OutputsError> {
+    let mut tables = Vec::new();
+    let found = outputs(bucket, Version::Newest, |shard, one| tables.extend(pairs_of(shard, one.commit))).await?;
+    let unfinished = || OutputsError::Unfinished { url: without_secrets(&bucket.place.url) };
+    Ok(Dataset { manifest: found.manifest.ok_or_else(unfinished)?, settings: found.job.settings, tables })
+}
+
+fn pairs_of(shard: &Shard, commit: Commit) -> Option<PairsTable> {
+    let output = |table| commit.outputs.iter().find(|output| output.table == table).cloned();
+    let (object, ledger) = (output(Table::Pairs)?, output(Table::Ledger)?);
+    let tally = &commit.tally;
+    let (pairs, web, synthetic) = (tally.pairs, tally.web_kept, tally.synthetic_kept);
+    (pairs > 0).then(|| PairsTable { shard: shard.clone(), object, ledger, pairs, web, synthetic })
+}

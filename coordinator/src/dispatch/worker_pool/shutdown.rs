@@ -1,0 +1,123 @@
+//! How a run ends: what was not begun goes back at once, what can be finished soon is, and no child stays behind.
+//!
+//! A scheduler that takes a machine away gives notice of half a minute or so. A shard that was just begun would only be
+//! held back from the others for that time, so it goes back too: only one that will end within the grace is worth waiting for.
+
+use super::{Change, Command, FromWorker, Observation, Run, ShardSource, WorkerMessage, WorkerSlot};
+use std::time::Duration;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, timeout_at},
+};
+
+/// How long a killed child's end may take to be seen.
+const KILLED: Duration = Duration::from_secs(5);
+
+impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> Run<'_, C, F, O> {
+    /// Channels all children; `true` when nothing had to be given back. Being asked to stop once more ends the grace. NoMore
+    /// that goes wrong now matters: what is not committed is done again.
+    pub(super) async fn shut_down(
+        &mut self,
+        messages: &mut mpsc::Receiver<FromWorker>,
+        stop: &mut watch::Receiver<bool>,
+    ) -> bool {
+        self.source.refuse();
+        self.end_losers();
+        let grace = self.policy.grace;
+        let on_device: Vec<Duration> = self.slots.iter_mut().map(WorkerSlot::time_on_device).collect();
+        self.give_back(|worker, done, rows| ends_within(grace, on_device[worker], done, rows));
+        self.slots.iter_mut().filter_map(WorkerSlot::running).for_each(|running| running.child.close());
+        let (given_back, finishing) = (self.given_back, self.queue.held());
+        if given_back + finishing > 0 {
+            self.notify(Change::Leaving { given_back, finishing });
+            self.finish(messages, stop, Instant::now() + grace).await;
+            self.give_back(|_, _, _| false);
+            self.slots.iter_mut().filter_map(WorkerSlot::running).for_each(|running| running.child.kill());
+        }
+        // Children that have nothing end by themselves when their input does.
+        self.await_exits(messages, Instant::now() + KILLED).await;
+        self.slots.iter_mut().filter_map(WorkerSlot::running).for_each(|running| running.child.kill());
+        self.await_exits(messages, Instant::now() + KILLED).await;
+        self.given_back == 0
+    }
+
+    /// A child whose only shards are another's already would be waited for in vain.
+    fn end_losers(&mut self) {
+        for worker in self.queue.drop_losers() {
+            if let Some(running) = self.slots[worker].running().filter(|_| self.queue.held_by(worker).0 == 0) {
+                running.child.kill();
+            }
+        }
+    }
+
+    /// Gives back every shard but those on a device that `stays(worker, rows done, rows)`.
+    fn give_back(&mut self, stays: impl FnMut(usize, u64, u64) -> bool) {
+        let gone = self.queue.let_go(stays);
+        gone.iter().for_each(|shard| self.source.give_back(shard, Duration::ZERO));
+        self.given_back += gone.len();
+    }
+
+    /// Listens until no shard is held any more, the time is over, or we are asked to stop once more.
+    async fn finish(
+        &mut self,
+        messages: &mut mpsc::Receiver<FromWorker>,
+        stop: &mut watch::Receiver<bool>,
+        until: Instant,
+    ) {
+        while self.queue.held() > 0 {
+            tokio::select! {
+                message = timeout_at(until, messages.recv()) => match message {
+                    Ok(Some((worker, message))) => self.on_last_message(worker, message).await,
+                    _ => return,
+                },
+                Ok(()) = stop.changed() => return,
+            }
+        }
+    }
+
+    async fn await_exits(&mut self, messages: &mut mpsc::Receiver<FromWorker>, until: Instant) {
+        while self.slots.iter().any(WorkerSlot::is_running) {
+            let Ok(Some((worker, message))) = timeout_at(until, messages.recv()).await else { return };
+            self.on_last_message(worker, message).await;
+        }
+    }
+
+    async fn on_last_message(&mut self, worker: usize, message: WorkerMessage) {
+        match message {
+            WorkerMessage::Exited(_) => {
+                drop(self.slots[worker].end(self.policy.restart, false));
+                // A child that ends without a word on its shard leaves it to others.
+                self.give_back(|of, _, _| of != worker);
+            }
+            message => {
+                if let Err(error) = self.on_message(worker, message).await {
+                    tracing::debug!(%error, "while leaving");
+                }
+                self.end_losers();
+            }
+        }
+    }
+}
+
+/// Whether a shard with so many of its rows done will end in time if it goes on as it did.
+fn ends_within(grace: Duration, on_device: Duration, done: u64, rows: u64) -> bool {
+    let left = rows.saturating_sub(done) as f64;
+    // Without a row there is no rate: it has just begun.
+    done > 0 && on_device.as_secs_f64() * left / done as f64 <= grace.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_shard_that_will_end_in_time_is_waited_for() {
+        let ends =
+            |grace, on_device, done| ends_within(Duration::from_secs(grace), Duration::from_secs(on_device), done, 100);
+        assert!(ends(10, 30, 75), "10 s to go");
+        assert!(!ends(10, 30, 74), "a little more");
+        assert!(ends(0, 30, 100), "its tables are on their way");
+        assert!(!ends(0, 30, 99));
+        assert!(!ends(1000, 1, 0), "nobody knows");
+    }
+}

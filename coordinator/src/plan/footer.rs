@@ -1,0 +1,86 @@
+//! One file's footer: its schema and row groups, read without its data.
+
+use super::{PlanError, sharding::RowGroup};
+use arrow::datatypes::Schema;
+use capfilt_bucket::{BucketError, FaultKind, PinnedObject, Place, footer};
+use capfilt_schemas::plan::InputFile;
+use parquet::{
+    errors::ParquetError,
+    file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
+};
+use std::sync::Arc;
+
+/// What a plan needs of a footer.
+#[derive(Debug)]
+pub struct Footer {
+    pub schema: Schema,
+    /// Names of the columns of which some pages are encrypted.
+    pub encrypted: Vec<String>,
+    pub groups: Vec<RowGroup>,
+}
+
+/// The footer, or why the file is none of ours; the outer error is the store's, and says nothing about the
+/// file.
+pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, String>, PlanError> {
+    if file.bytes == 0 {
+        return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
+    }
+    let read = PinnedObject::new(input, file).footer().await;
+    match read.and_then(|footer| describe(&footer, file.bytes)).map_err(parquet_fault) {
+        Ok(footer) => Ok(Ok(footer)),
+        Err(Ok(fault)) => Ok(Err(fault)),
+        Err(Err(error)) if error.is_changed() || error.is_not_found() => {
+            Err(PlanError::Moving { path: file.path.clone(), why: error.to_string() })
+        }
+        // The store works, and this file is not for us: its neighbours may be.
+        Err(Err(error)) if is_of_the_file(&error) => Ok(Err(error.to_string())),
+        Err(Err(error)) => Err(error.into()),
+    }
+}
+
+/// Whether the store refuses this object, as it would not refuse any other: it is archived, or not for these
+/// credentials; of a local file, not for this user.
+fn is_of_the_file(error: &BucketError) -> bool {
+    let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
+    of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
+}
+
+fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetError> {
+    let schema = footer::promised(footer.schema())?;
+    let encrypted = footer.encrypted_columns().into_iter().map(str::to_owned).collect();
+    let metadata: ParquetMetaData = footer.decode(Arc::clone(footer.schema()))?;
+    let group = |group: &RowGroupMetaData| {
+        let negative = |_| ParquetError::General(format!("a row group says it has {} rows", group.num_rows()));
+        let rows = u64::try_from(group.num_rows()).map_err(negative)?;
+        let bytes = group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
+        Ok(RowGroup { rows, bytes })
+    };
+    let groups = metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()?;
+    Ok(Footer { schema, encrypted, groups })
+}
+
+/// Length of a column chunk, which must lie within the file: the reader of the rows takes the footer's word
+/// for it.
+fn bytes_of(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<u64, ParquetError> {
+    let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
+    let (start, length) = (u64::try_from(start).ok(), u64::try_from(column.compressed_size()).ok());
+    let end = start.zip(length).and_then(|(start, length)| start.checked_add(length));
+    match (length, end) {
+        (Some(length), Some(end)) if end <= file_bytes => Ok(length),
+        _ => Err(ParquetError::General(format!(
+            "the footer says that column `{}` lies where the file of {file_bytes} bytes has none: was it cut?",
+            column.column_path().string()
+        ))),
+    }
+}
+
+/// Separates the store's failure (the error) from a fault of the file itself (the text).
+pub(crate) fn parquet_fault(error: ParquetError) -> Result<String, BucketError> {
+    match error {
+        ParquetError::External(source) => match source.downcast::<BucketError>() {
+            Ok(error) => Err(*error),
+            Err(other) => Ok(format!("not readable as Parquet: {other}")),
+        },
+        error => Ok(format!("not readable as Parquet: {error}")),
+    }
+}

@@ -1,0 +1,18 @@
+//! Planning: what a job will do, from listings and Parquet footers alone.
+//!
+//! [`plan`] lists the input ([`input`]), reads each footer, checks its columns and cuts the file's row groups into
+//! shards. [`table`] stores the plan; `integrity` checks a stored plan against `job.json`.
+
+mod error;
+mod footer;
+pub mod input;
+pub(crate) mod integrity;
+mod planner;
+mod schema_check;
+mod sharding;
+pub mod table;
+
+pub use error::PlanError;
+pub(crate) use footer::parquet_fault;
+pub use input::InputChange;
+pub use planner::{Plan, plan};

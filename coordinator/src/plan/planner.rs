@@ -1,0 +1,127 @@
+//! Plans a job: lists its input, reads the footers, and cuts the files into shards.
+
+use super::{
+    PlanError, footer, input,
+    schema_check::RequiredColumns,
+    sharding::{self, RowGroup},
+};
+use capfilt_bucket::{Place, without_secrets};
+use capfilt_schemas::{
+    plan::{InputFile, RefusedFile, Shard},
+    predicate::Predicate,
+    settings::Settings,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use std::collections::HashSet;
+
+/// Footers read at the same time: requests wait for the store's latency, not for our bandwidth (64 kB each).
+const FOOTERS_AT_ONCE: usize = 32;
+
+/// Everything a job will do, before anything is written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    /// In the order of file path and row group.
+    pub shards: Vec<Shard>,
+    /// Files that give no shard. The other files are cleaned, and the job ends as one with quarantine.
+    pub refused: Vec<RefusedFile>,
+    /// Valid files without a row.
+    pub without_rows: Vec<InputFile>,
+    /// Sentences for the user; none of them stops a job.
+    pub warnings: Vec<String>,
+    pub rows: u64,
+    /// Compressed bytes of all shards.
+    pub bytes: u64,
+    /// Input files, refused ones included.
+    pub files: u64,
+}
+
+/// The planner's result for one file.
+enum Planned {
+    Cut { shards: Vec<Shard>, has_key: bool, warning: Option<String> },
+    Refused(RefusedFile),
+}
+
+/// Plans a job over `input`: lists its files, pins their states and cuts them into shards. Reads footers only and writes
+/// nothing.
+///
+/// # Errors
+/// When the store fails, and when no file can be used: the settings are then more likely at fault than every file.
+pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError> {
+    let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
+    let required = RequiredColumns::of(&settings.input, filter.as_ref());
+    let input::Found { files, refused, warnings } = input::find(input, &settings.job.url).await?;
+    let footers = futures::stream::iter(&files).map(|file| one_file(input, file, &required, settings.shards.rows));
+    let planned: Vec<Planned> = footers.buffered(FOOTERS_AT_ONCE).try_collect().await?;
+    let mut plan = collect(&files, planned, &settings.input.key);
+    plan.files += refused.len() as u64;
+    plan.refused.extend(refused);
+    plan.refused.sort_by(|a, b| a.path.cmp(&b.path));
+    plan.warnings.splice(0..0, warnings);
+    if let (Some(first), true) = (plan.refused.first(), plan.refused.len() as u64 == plan.files) {
+        let (path, reason) = (first.path.clone(), first.reason.clone());
+        let files = plan.refused.len();
+        return Err(PlanError::NothingUsable { url: without_secrets(&input.url), files, path, reason });
+    }
+    no_id_twice(&plan.shards)?;
+    Ok(plan)
+}
+
+async fn one_file(
+    input: &Place,
+    file: &InputFile,
+    required: &RequiredColumns,
+    rows_wanted: u64,
+) -> Result<Planned, PlanError> {
+    let fitting = footer::read(input, file).await?.and_then(|footer| {
+        let fit = required.check(&footer.schema, &footer.encrypted)?;
+        Ok((fit, footer.groups))
+    });
+    Ok(match fitting {
+        Ok((fit, groups)) => cut_file(file, &groups, fit.has_key, rows_wanted),
+        Err(reason) => {
+            let InputFile { path, etag, bytes } = file.clone();
+            Planned::Refused(RefusedFile { path, etag, bytes, reason })
+        }
+    })
+}
+
+fn cut_file(file: &InputFile, groups: &[RowGroup], has_key: bool, rows_wanted: u64) -> Planned {
+    let shards = sharding::shards(file, groups, rows_wanted);
+    Planned::Cut { shards, has_key, warning: sharding::warning(file, groups, rows_wanted) }
+}
+
+fn collect(files: &[InputFile], planned: Vec<Planned>, key: &str) -> Plan {
+    let mut plan = Plan { files: files.len() as u64, ..Plan::default() };
+    let mut without_key = Vec::new();
+    for (file, planned) in files.iter().zip(planned) {
+        match planned {
+            Planned::Refused(refused) => plan.refused.push(refused),
+            Planned::Cut { shards, has_key, warning } => {
+                if shards.is_empty() {
+                    plan.without_rows.push(file.clone());
+                }
+                without_key.extend((!has_key).then_some(&file.path));
+                plan.warnings.extend(warning);
+                plan.rows += shards.iter().map(|shard| shard.rows).sum::<u64>();
+                plan.bytes += shards.iter().map(|shard| shard.bytes).sum::<u64>();
+                plan.shards.extend(shards);
+            }
+        }
+    }
+    // One warning for all files: one setting is the cause.
+    if let Some(first) = without_key.first() {
+        let (some, all) = (without_key.len(), files.len());
+        plan.warnings.push(format!(
+            "{some} of {all} files (first: {first}) have no column `{key}` (input.key): their rows get no key"
+        ));
+    }
+    plan
+}
+
+fn no_id_twice(shards: &[Shard]) -> Result<(), PlanError> {
+    let mut seen = HashSet::with_capacity(shards.len());
+    match shards.iter().find(|shard| !seen.insert(&shard.id)) {
+        Some(shard) => Err(PlanError::SameId(shard.id.clone())),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,182 @@
+//! Checks that a file has the columns that the settings name, in types that a worker can read.
+
+use arrow::datatypes::{DataType, Schema};
+use capfilt_schemas::{
+    predicate::{Literal, Predicate},
+    settings::Input,
+};
+use std::collections::HashSet;
+
+/// From this likeness on (Jaro-Winkler, 1 is the same) a name is taken for a misspelling of another.
+const ALIKE: f64 = 0.7;
+
+/// Levels of a column that passes through. Arrow's own description of a table's schema, which the pairs table
+/// has, is refused by Arrow's readers in every language from about 64 on.
+const PASSTHROUGH_LEVELS: usize = 50;
+
+/// The columns a job needs of every file.
+#[derive(Debug, Clone)]
+pub struct RequiredColumns {
+    image: String,
+    text: String,
+    key: String,
+    /// Looked at by the condition, with what they are compared with.
+    compared: Vec<(String, Option<Literal>)>,
+    /// Only copied; any type will do.
+    copied: Vec<String>,
+}
+
+/// What a sound file lacks without harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fit {
+    pub has_key: bool,
+}
+
+impl RequiredColumns {
+    pub fn of(input: &Input, filter: Option<&Predicate>) -> Self {
+        let uses = filter.iter().flat_map(|filter| filter.uses());
+        Self {
+            image: input.image.clone(),
+            text: input.text.clone(),
+            key: input.key.clone(),
+            compared: uses.map(|(name, literal)| (name.to_owned(), literal.cloned())).collect(),
+            copied: input.passthrough.clone(),
+        }
+    }
+
+    /// Whether a file with this schema can be cleaned; else why not, and what to do about it.
+    pub fn check(&self, schema: &Schema, encrypted: &[String]) -> Result<Fit, String> {
+        let image = found(schema, "input.image", &self.image)?;
+        if !is_image(image) {
+            let expected = "bytes, text (a path below input.url) or a struct with bytes and path";
+            return Err(wrong_type("input.image", &self.image, image, expected));
+        }
+        let text = found(schema, "input.text", &self.text)?;
+        if !is_bytes(text) && !is_text(text) {
+            return Err(wrong_type("input.text", &self.text, text, "text"));
+        }
+        for name in &self.copied {
+            let levels = levels(found(schema, "input.passthrough", name)?);
+            if levels > PASSTHROUGH_LEVELS {
+                return Err(format!(
+                    "column `{name}` is nested {levels} levels deep, and many readers of Parquet stop at 64; \
+                     input.passthrough takes columns of up to {PASSTHROUGH_LEVELS}"
+                ));
+            }
+        }
+        for (name, literal) in &self.compared {
+            let kind = found(schema, "input.where", name)?;
+            if let Some(Err(problem)) = literal.as_ref().map(|literal| literal.against(kind)) {
+                return Err(format!("column `{name}` {problem}"));
+            }
+        }
+        let key = type_of(schema, &self.key);
+        if let Some(key) = key.filter(|key| !is_text(key) && !key.is_integer()) {
+            return Err(wrong_type("input.key", &self.key, key, "text or an integer"));
+        }
+        self.each_once_and_readable(schema, encrypted)?;
+        Ok(Fit { has_key: key.is_some() })
+    }
+
+    /// Every column that is read, with the setting that names it.
+    fn read(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = [("input.image", &self.image), ("input.text", &self.text), ("input.key", &self.key)];
+        let compared = self.compared.iter().map(|(name, _)| ("input.where", name));
+        let copied = self.copied.iter().map(|name| ("input.passthrough", name));
+        named.into_iter().chain(compared).chain(copied).map(|(setting, name)| (setting, name.as_str()))
+    }
+
+    fn each_once_and_readable(&self, schema: &Schema, encrypted: &[String]) -> Result<(), String> {
+        for (setting, name) in self.read() {
+            let called_so = schema.fields().iter().filter(|field| field.name() == name);
+            let fields: Vec<_> = called_so.collect();
+            if fields.len() > 1 {
+                let times = fields.len();
+                return Err(format!(
+                    "there are {times} columns called `{name}` ({setting}), and the file does not say which is meant; \
+                     rename or drop all but one"
+                ));
+            }
+            if let Some(twice) = fields.first().and_then(|field| field_twice(field.data_type())) {
+                return Err(format!(
+                    "column `{name}` ({setting}) has several fields called `{twice}`; rename or drop all but one"
+                ));
+            }
+            if encrypted.iter().any(|column| column == name) {
+                return Err(format!(
+                    "column `{name}` ({setting}) is encrypted; write the file without encryption for this column"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name that two fields of one struct share, anywhere within a type.
+fn field_twice(kind: &DataType) -> Option<&str> {
+    let fields = match kind {
+        DataType::Struct(fields) => fields.iter().collect(),
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => vec![field],
+        DataType::Map(field, _) => vec![field],
+        _ => vec![],
+    };
+    let mut seen = HashSet::new();
+    let here = fields.iter().map(|field| field.name().as_str()).find(|name| !seen.insert(*name));
+    here.or_else(|| fields.iter().find_map(|field| field_twice(field.data_type())))
+}
+
+/// Levels of structs, lists and maps within each other, with the leaf's.
+fn levels(kind: &DataType) -> usize {
+    1 + match kind {
+        DataType::Struct(fields) => fields.iter().map(|field| levels(field.data_type())).max().unwrap_or(0),
+        DataType::List(field) | DataType::LargeList(field) | DataType::FixedSizeList(field, _) => {
+            levels(field.data_type())
+        }
+        DataType::Map(field, _) => levels(field.data_type()),
+        _ => 0,
+    }
+}
+
+fn type_of<'a>(schema: &'a Schema, name: &str) -> Option<&'a DataType> {
+    schema.column_with_name(name).map(|(_, field)| field.data_type())
+}
+
+fn found<'a>(schema: &'a Schema, setting: &str, name: &str) -> Result<&'a DataType, String> {
+    type_of(schema, name).ok_or_else(|| {
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let likeness = |known: &&&str| strsim::jaro_winkler(known, name);
+        let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = nearest.filter(|nearest| likeness(nearest) >= ALIKE);
+        let advice = nearest.map(|nearest| format!("; did you mean {setting} = \"{nearest}\"?")).unwrap_or_default();
+        format!("there is no column `{name}` ({setting}); it has {}{advice}", names.join(", "))
+    })
+}
+
+fn wrong_type(setting: &str, name: &str, kind: &DataType, expected: &str) -> String {
+    format!("column `{name}` is {kind}, expected {expected}; is {setting} the right column?")
+}
+
+/// A column of type Null has no values, whatever it was meant for: that is no fault of the file.
+fn is_bytes(kind: &DataType) -> bool {
+    matches!(kind, DataType::Null | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
+}
+
+fn is_text(kind: &DataType) -> bool {
+    matches!(kind, DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+fn is_image(kind: &DataType) -> bool {
+    match kind {
+        // Hugging Face's image: either field may be null in a row, so either may be missing altogether.
+        DataType::Struct(fields) => {
+            let has =
+                |name: &str, fits: fn(&DataType) -> bool| fields.find(name).map(|(_, field)| fits(field.data_type()));
+            let (bytes, path) = (has("bytes", is_bytes), has("path", is_text));
+            bytes != Some(false) && path != Some(false) && (bytes.is_some() || path.is_some())
+        }
+        kind => is_bytes(kind) || is_text(kind),
+    }
+}
+
+#[cfg(test)]
+mod tests;

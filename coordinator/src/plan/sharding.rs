@@ -1,0 +1,92 @@
+//! Cuts a file into shards of consecutive, whole row groups.
+
+use capfilt_schemas::plan::{InputFile, Shard, ShardId};
+use std::sync::Arc;
+
+/// Row groups of more bytes than this are warned of: a worker holds a row group's columns in memory.
+const LARGE_ROW_GROUP_BYTES: u64 = 1 << 30;
+/// Row groups of more than this many times the wanted rows are warned of.
+const LARGE_ROW_GROUP_FACTOR: u64 = 4;
+
+/// One row group as a footer describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowGroup {
+    pub rows: u64,
+    /// Compressed.
+    pub bytes: u64,
+}
+
+/// Shards of about `rows_wanted` rows: each takes row groups until it has at least that many.
+///
+/// Row groups are not cut: a reader would fetch the whole group for every part of it.
+pub fn shards(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Shard> {
+    let shared = Arc::new(file.clone());
+    let mut shards = Vec::new();
+    let (mut start, mut first_row) = (0, 0);
+    while start < groups.len() {
+        let mut end = start;
+        let mut sum = RowGroup { rows: 0, bytes: 0 };
+        while end < groups.len() && sum.rows < rows_wanted {
+            sum = RowGroup { rows: sum.rows + groups[end].rows, bytes: sum.bytes + groups[end].bytes };
+            end += 1;
+        }
+        // Row groups without rows at the end of a file are nobody's work.
+        if sum.rows > 0 {
+            let row_groups = start as u32..end as u32;
+            let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
+            let file = Arc::clone(&shared);
+            shards.push(Shard { id, file, row_groups, first_row, rows: sum.rows, bytes: sum.bytes });
+        }
+        first_row += sum.rows;
+        start = end;
+    }
+    shards
+}
+
+/// What a user should know about a file's row groups before starting.
+pub fn warning(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Option<String> {
+    let largest = groups.iter().max_by_key(|group| group.rows)?;
+    if largest.rows > rows_wanted.saturating_mul(LARGE_ROW_GROUP_FACTOR) {
+        let rows = largest.rows;
+        return Some(format!(
+            "{}: a row group of {rows} rows, {rows_wanted} were wanted (shards.rows): shards cannot be smaller than row groups, \
+             so this one is long and costs much to do again; write the input with smaller row groups",
+            file.path
+        ));
+    }
+    let heaviest = groups.iter().map(|group| group.bytes).max().filter(|bytes| *bytes > LARGE_ROW_GROUP_BYTES)?;
+    Some(format!(
+        "{}: a row group of {heaviest} bytes: a worker holds that much in memory; write the input with smaller row groups",
+        file.path
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file() -> InputFile {
+        InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 }
+    }
+
+    fn groups(rows: &[u64]) -> Vec<RowGroup> {
+        rows.iter().map(|rows| RowGroup { rows: *rows, bytes: 10 * rows }).collect()
+    }
+
+    #[test]
+    fn shards_cover_all_rows_once_and_cut_no_row_group() {
+        let cut = shards(&file(), &groups(&[4, 4, 4, 30, 1, 0, 1]), 10);
+        let cuts: Vec<_> = cut.iter().map(|s| (s.row_groups.clone(), s.first_row, s.rows)).collect();
+        assert_eq!(cuts, [(0..3, 0, 12), (3..4, 12, 30), (4..7, 42, 2)]);
+        assert_eq!(cut[1].bytes, 300);
+        assert!(shards(&file(), &groups(&[0, 0]), 10).is_empty());
+        assert!(shards(&file(), &[], 10).is_empty());
+    }
+
+    #[test]
+    fn a_row_group_far_above_the_wanted_rows_is_warned_of() {
+        assert_eq!(warning(&file(), &groups(&[40]), 10), None);
+        assert!(warning(&file(), &groups(&[41]), 10).is_some());
+        assert!(warning(&file(), &[RowGroup { rows: 1, bytes: 2 << 30 }], 10).is_some());
+    }
+}

@@ -1,0 +1,73 @@
+//! Resumes a job whose input files changed after they were planned.
+//!
+//! The plan does not change: every planned row is committed or quarantined, so no row is lost, and no row is read from
+//! another file than the planned one. Committed rows were read from the files as planned, and their commits stay.
+
+use super::JobState;
+use crate::plan::InputChange;
+use bytes::Bytes;
+use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE};
+use capfilt_schemas::{
+    failure::{self, Failure, FailureClass},
+    job::{JobDigest, JobRecord},
+    names::{self, AttemptId},
+    plan::{Shard, ShardId},
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use std::collections::BTreeMap;
+
+/// What `run` does when input files were replaced, removed or added after the job was planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnInputChange {
+    Refuse,
+    /// Quarantine the open shards of such files, with the change as the reason. Added files do not join the job.
+    SetAside,
+}
+
+/// Quarantines the open shards of changed files. Returns a sentence for each change.
+pub(crate) async fn set_open_shards_aside(
+    bucket: &Bucket,
+    (record, job): (&JobRecord, &JobDigest),
+    plan: &[Shard],
+    changes: &[InputChange],
+) -> Result<Vec<String>, BucketError> {
+    if changes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let job_state = JobState::read(bucket).await?;
+    let by_path: BTreeMap<&str, &InputChange> = changes.iter().map(|change| (change.path(), change)).collect();
+    let mut open = BTreeMap::<&str, u64>::new();
+    let mut failures = Vec::new();
+    for task in job_state.remaining(plan, record.settings.limits.attempts) {
+        if let Some(change) = by_path.get(task.shard.file.path.as_str()) {
+            *open.entry(change.path()).or_default() += 1;
+            failures.push(failure_of(&task.shard.id, change, job));
+        }
+    }
+    let writes = futures::stream::iter(failures).map(|failure| async move {
+        let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
+        bucket.create(&names::failure(&failure.shard, &failure.attempt), Bytes::from(bytes)).await
+    });
+    writes.buffer_unordered(RECORDS_AT_ONCE).try_for_each(|_| async { Ok(()) }).await?;
+    let told = |change: &InputChange| match change {
+        InputChange::Added(_) => format!("{change}; it is no part of this job"),
+        InputChange::Removed(_) | InputChange::Replaced { .. } => {
+            let open = open.get(change.path()).copied().unwrap_or(0);
+            format!("{change}; {open} open shards of it are set aside, and what is committed stays")
+        }
+    };
+    Ok(changes.iter().map(told).collect())
+}
+
+fn failure_of(shard: &ShardId, change: &InputChange, job: &JobDigest) -> Failure {
+    Failure {
+        version: failure::VERSION,
+        shard: shard.clone(),
+        attempt: AttemptId::from_random(rand::random()),
+        worker: "run --allow-changed".to_owned(),
+        class: FailureClass::InputChanged,
+        message: format!("{change}; the job was told to go on without it"),
+        crash: None,
+        job: Some(job.clone()),
+    }
+}

@@ -1,0 +1,205 @@
+//! The state of a job's shards, derived from the bucket alone: committed, failed, and so still to do.
+
+use super::{FailedAttempt, Failures, Retries, Task, commits, failures, job_record, poison_rows, retries};
+use capfilt_bucket::{Bucket, BucketError, CommitIndex, list_commits};
+use capfilt_schemas::{
+    failure::Failure,
+    job::JobDigest,
+    names::{self, AttemptId},
+    plan::{Shard, ShardId},
+};
+use std::collections::HashMap;
+
+/// What the bucket says about a job's shards.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct JobState {
+    /// The current commit of each committed shard.
+    pub committed: CommitIndex,
+    /// Failed attempts of each shard, oldest first; shards that were committed later are among them.
+    pub failures: Failures,
+    pub retries: Retries,
+    /// The digest of `job.json`; `None` where there is no job.
+    pub job: Option<JobDigest>,
+}
+
+/// The state of one shard.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum ShardState<'a> {
+    /// Commit `n` is the shard's result.
+    Committed(u32),
+    /// Commit `n` is the shard's result until a retry has repaired it.
+    Repairing(u32),
+    /// The shard failed for good; the failure is the last one that counted.
+    Quarantined(&'a Failure),
+    /// The shard has no result yet.
+    Open,
+}
+
+impl JobState {
+    /// Reads the state of a job: a listing each of commits, failures and retries, the failure and retry records
+    /// themselves, and a few of the commits.
+    ///
+    /// # Errors
+    /// When the store fails, or when one of those commits belongs to another job.
+    pub async fn read(bucket: &Bucket) -> Result<Self, BucketError> {
+        Self::read_since(bucket, &Self::default()).await
+    }
+
+    /// Reads the state again. A record never changes, so the failures in `before` are not read again.
+    pub(crate) async fn read_since(bucket: &Bucket, before: &Self) -> Result<Self, BucketError> {
+        let state = Self::read_unchecked(bucket, before).await?;
+        commits::require_own(bucket, &state.committed, state.job.as_ref()).await?;
+        Ok(state)
+    }
+
+    /// Reads the state without a look at any commit, for callers that read every commit themselves.
+    pub(crate) async fn read_unchecked(bucket: &Bucket, before: &Self) -> Result<Self, BucketError> {
+        Self::gather(list_commits(bucket, names::COMMITS), bucket, names::FAILURES, before).await
+    }
+
+    /// Reads the state where the commits have been listed already.
+    pub(crate) async fn read_with_commits(
+        bucket: &Bucket,
+        committed: CommitIndex,
+        before: &Self,
+    ) -> Result<Self, BucketError> {
+        Self::gather(async { Ok(committed) }, bucket, names::FAILURES, before).await
+    }
+
+    /// Reads the state of one shard and of no other.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn read_shard(bucket: &Bucket, shard: &ShardId) -> Result<Self, BucketError> {
+        let [commits, failures] = [names::COMMITS, names::FAILURES].map(|folder| format!("{folder}/{shard}"));
+        Self::gather(list_commits(bucket, &commits), bucket, &failures, &Self::default()).await
+    }
+
+    async fn gather(
+        commits: impl Future<Output = Result<CommitIndex, BucketError>>,
+        bucket: &Bucket,
+        failures_prefix: &str,
+        before: &Self,
+    ) -> Result<Self, BucketError> {
+        let known: HashMap<&AttemptId, &Failure> =
+            before.failures.values().flatten().map(|failure| (&failure.attempt, failure)).collect();
+        let job = async {
+            match &before.job {
+                Some(job) => Ok(Some(job.clone())),
+                None => job_record::digest(bucket).await,
+            }
+        };
+        let (committed, listed, job) = tokio::try_join!(commits, failures::list(bucket, failures_prefix), job)?;
+        let failures = failures::read(bucket, &listed, &known, job.as_ref());
+        let (failures, retries) = tokio::try_join!(failures, retries::read(bucket, job.as_ref()))?;
+        Ok(Self { committed, failures, retries, job })
+    }
+
+    /// The state of one shard under `limits.attempts`.
+    pub fn of(&self, shard: &ShardId, attempts: u32) -> ShardState<'_> {
+        let spent = self.spent(shard, attempts);
+        match (self.committed.get(shard), spent) {
+            (Some(n), None) if self.retries.repair(shard, n.saturating_add(1)).is_some() => ShardState::Repairing(*n),
+            // A repair that failed for good leaves what was there.
+            (Some(n), _) => ShardState::Committed(*n),
+            (None, Some(why)) => ShardState::Quarantined(why),
+            (None, None) => ShardState::Open,
+        }
+    }
+
+    /// Whether a shard's result can change no more, unless somebody asks for a retry from now on. (A repair whose attempts
+    /// are used up may still have one that runs.)
+    pub fn is_settled(&self, shard: &ShardId) -> bool {
+        self.committed.get(shard).is_some_and(|n| self.retries.repair(shard, n.saturating_add(1)).is_none())
+    }
+
+    /// The failure after which there is no further attempt.
+    fn spent(&self, shard: &ShardId, attempts: u32) -> Option<&Failure> {
+        let counted: Vec<&Failure> = self.counted(shard).collect();
+        let is_spent = || poison_rows::used_attempts(&failed(&counted)) >= attempts;
+        let last = counted.iter().rfind(|failure| failure.class.uses_an_attempt());
+        let last = last.filter(|_| is_spent());
+        counted.iter().find(|failure| failure.class.is_final()).or(last).copied()
+    }
+
+    /// Failed attempts that no retry has forgiven.
+    fn counted(&self, shard: &ShardId) -> impl Iterator<Item = &Failure> {
+        let all = self.failures.get(shard).map_or(&[][..], Vec::as_slice);
+        all.iter().filter(|failure| !self.retries.forgiven.contains(&failure.attempt))
+    }
+
+    /// What is to be done of a shard, if anything is.
+    pub fn task(&self, shard: &Shard, attempts: u32) -> Option<Task> {
+        let commit_n = match self.of(&shard.id, attempts) {
+            ShardState::Open => 0,
+            ShardState::Repairing(n) => n.saturating_add(1),
+            ShardState::Committed(_) | ShardState::Quarantined(_) => return None,
+        };
+        let repair = self.retries.repair(&shard.id, commit_n).cloned();
+        let counted: Vec<&Failure> = self.counted(&shard.id).collect();
+        Some(Task { shard: shard.clone(), failed: failed(&counted), commit_n, repair })
+    }
+
+    /// What is to be done of the plan, in its order.
+    pub fn remaining<'a>(&'a self, plan: &'a [Shard], attempts: u32) -> impl Iterator<Item = Task> + 'a {
+        plan.iter().filter_map(move |shard| self.task(shard, attempts))
+    }
+}
+
+fn failed(failures: &[&Failure]) -> Vec<FailedAttempt> {
+    failures.iter().map(|failure| FailedAttempt::from(*failure)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capfilt_schemas::{failure::FailureClass, retry::Repair, settings::Limits};
+
+    fn after(classes: &[FailureClass]) -> (JobState, ShardId) {
+        let shard = ShardId::of("a", "1", 0..1);
+        let failure = |(i, class): (usize, &FailureClass)| Failure {
+            version: 1,
+            shard: shard.clone(),
+            attempt: AttemptId::from_random(i as u128),
+            worker: "cpu#0".to_owned(),
+            class: *class,
+            message: format!("failure {i}"),
+            crash: None,
+            job: None,
+        };
+        let failures = classes.iter().enumerate().map(failure).collect();
+        (JobState { failures: [(shard.clone(), failures)].into(), ..JobState::default() }, shard)
+    }
+
+    #[test]
+    fn only_what_speaks_against_the_shard_uses_up_its_attempts() {
+        use FailureClass::*;
+        let (state, shard) = after(&[WorkerKilled, Store, FailureBudget, WorkerKilled]);
+        assert_eq!(state.of(&shard, 2), ShardState::Open);
+        let (state, shard) = after(&[Store, WorkerCrashed, WorkerKilled]);
+        let ShardState::Quarantined(why) = state.of(&shard, 2) else { panic!("two tries were used up") };
+        assert_eq!(why.message, "failure 1");
+    }
+
+    #[test]
+    fn a_changed_input_is_not_tried_again_and_a_commit_outweighs_all_failures() {
+        let (mut state, shard) = after(&[FailureClass::InputChanged]);
+        assert!(matches!(state.of(&shard, 4), ShardState::Quarantined(_)));
+        state.committed.insert(shard.clone(), 0);
+        assert_eq!(state.of(&shard, 4), ShardState::Committed(0));
+    }
+
+    #[test]
+    fn a_retry_opens_what_had_failed_and_a_repair_that_fails_too_leaves_the_old_result() {
+        let (mut state, shard) = after(&[FailureClass::InputChanged, FailureClass::Store]);
+        state.retries.forgiven.insert(AttemptId::from_random(0));
+        assert_eq!(state.of(&shard, 2), ShardState::Open);
+        let repair = Repair { statuses: vec![], limits: Limits::default() };
+        state.retries.repairs.insert(shard.clone(), (1, repair));
+        state.committed.insert(shard.clone(), 0);
+        assert_eq!(state.of(&shard, 2), ShardState::Repairing(0));
+        assert_eq!(state.of(&shard, 1), ShardState::Committed(0), "its attempts are used up");
+        state.committed.insert(shard.clone(), 1);
+        assert_eq!(state.of(&shard, 2), ShardState::Committed(1));
+    }
+}

@@ -1,0 +1,52 @@
+//! Reads the retry records of a job.
+
+use capfilt_bucket::{Bucket, BucketError, strays};
+use capfilt_schemas::{
+    job::JobDigest,
+    names::{self, AttemptId},
+    plan::ShardId,
+    retry::{Repair, Retry},
+};
+use futures::TryStreamExt as _;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What all retry records of a job ask for, taken together.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Retries {
+    /// Failed attempts that count no more.
+    pub forgiven: BTreeSet<AttemptId>,
+    /// For each shard, what the newest retry asks for, and the number of the commit that fulfils it.
+    pub repairs: BTreeMap<ShardId, (u32, Repair)>,
+}
+
+impl Retries {
+    /// What commit `commit_n` of a shard must repair.
+    pub fn repair(&self, shard: &ShardId, commit_n: u32) -> Option<&Repair> {
+        self.repairs.get(shard).filter(|(n, _)| *n == commit_n).map(|(_, repair)| repair)
+    }
+}
+
+/// Reads all retry records. A job has few.
+pub(super) async fn read(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Retries, BucketError> {
+    let mut listed = bucket.list(names::RETRIES);
+    let mut numbers = BTreeSet::new();
+    while let Some((name, meta)) = listed.try_next().await? {
+        match names::parse_retry(&name) {
+            Some(n) => drop(numbers.insert(n)),
+            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no retry's name"),
+            None => {}
+        }
+    }
+    let mut all = Retries::default();
+    for n in numbers {
+        let misplaced = |retry: &Retry| {
+            let copied = || format!("it is a copy of {}", names::retry(retry.n));
+            (retry.n != n).then(copied).or_else(|| job?.foreign(retry.job.as_ref()))
+        };
+        let Some(retry) = strays::read(bucket, &names::retry(n), misplaced).await? else { continue };
+        all.forgiven.extend(retry.forgiven);
+        let repairs = retry.repairs.into_iter().map(|one| (one.shard, (one.commit_n, retry.repair.clone())));
+        all.repairs.extend(repairs);
+    }
+    Ok(all)
+}

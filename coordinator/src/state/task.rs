@@ -1,0 +1,57 @@
+//! The next attempt at a shard, with what the records say of earlier attempts.
+
+use super::poison_rows::{self, FailedAttempt};
+use capfilt_schemas::{cluster::ShardMessage, names::AttemptId, pipe::Assignment, plan::Shard, retry::Repair};
+
+/// A shard to be done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Task {
+    pub shard: Shard,
+    /// Failed attempts that count, oldest first.
+    pub failed: Vec<FailedAttempt>,
+    /// Number of the commit to create.
+    pub commit_n: u32,
+    /// Which rows of a committed shard are done again; `None` means all rows.
+    pub repair: Option<Repair>,
+}
+
+impl Task {
+    /// The first attempt at a shard without records.
+    pub fn new(shard: Shard) -> Self {
+        Self { shard, failed: Vec::new(), commit_n: 0, repair: None }
+    }
+
+    /// Whether the shard has no record, so that the attempt can begin without a look at the bucket.
+    pub fn is_new(&self) -> bool {
+        self.failed.is_empty() && self.commit_n == 0
+    }
+
+    /// Number of attempts that are used up.
+    pub fn used(&self) -> u32 {
+        poison_rows::used_attempts(&self.failed)
+    }
+
+    /// Whether the shard may end the worker process that it runs in.
+    pub fn is_suspected(&self) -> bool {
+        poison_rows::is_suspected(&self.failed)
+    }
+
+    pub fn assignment(&self, attempt: AttemptId) -> Assignment {
+        let poison = poison_rows::poison_rows(&self.failed);
+        Assignment {
+            shard: self.shard.clone(),
+            attempt,
+            commit_n: self.commit_n,
+            set_aside: poison.keys().copied().collect(),
+            set_aside_for: poison.into_values().collect(),
+            try_alone: poison_rows::rows_to_try_alone(&self.failed),
+            repair: self.repair.clone(),
+        }
+    }
+}
+
+impl From<Task> for ShardMessage {
+    fn from(task: Task) -> Self {
+        Self::new(task.shard.clone(), task.is_new())
+    }
+}

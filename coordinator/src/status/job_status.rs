@@ -1,0 +1,276 @@
+//! A job's status, from the bucket alone: whoever can read the bucket can tell.
+
+use super::{
+    sampling::Sample,
+    throughput::{self, CommitSummary, Throughput},
+};
+use crate::{
+    job::{self, JobError},
+    manifest,
+    state::{JobState, ShardState, commits},
+};
+use capfilt_bucket::{Bucket, BucketError, CommitEntry, RECORDS_AT_ONCE, list_commit_entries, strays};
+use capfilt_schemas::{
+    failure::FailureClass,
+    job::{JobDigest, JobRecord},
+    manifest::Manifest,
+    names,
+    plan::{RefusedFile, Shard, ShardId},
+    status::{RowStatus, WebStatus},
+    tally::Tally,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use serde::Serialize;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    time::SystemTime,
+};
+
+/// What `capfilt status` says, and prints with `--json`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    pub shards: States,
+    pub rows: States,
+    /// Committed rows by what became of them.
+    pub rows_by_status: BTreeMap<RowStatus, u64>,
+    pub kept: Kept,
+    /// What `rows_by_status` and `kept` were counted from.
+    pub counted: Counted,
+    /// How fast it goes; `null` before the first commit.
+    pub pace: Option<Throughput>,
+    /// Failed attempts so far, of shards that succeeded later too.
+    pub failures: BTreeMap<FailureClass, u64>,
+    /// Input files that gave no shard.
+    pub refused: Vec<RefusedFile>,
+    /// Whether every shard is committed or quarantined and a manifest says so.
+    pub done: bool,
+    /// Whether every shard is committed or quarantined, and no manifest says so yet: `capfilt run` seals such a job.
+    pub to_seal: bool,
+    /// URL of the newest manifest.
+    pub manifest: Option<String>,
+}
+
+/// Shards, or rows of shards, by state; `planned` is the sum of the next three.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct States {
+    pub planned: u64,
+    pub committed: u64,
+    pub quarantined: u64,
+    pub open: u64,
+    /// Of the committed: what a retry does again.
+    pub repairing: u64,
+}
+
+/// What the committed shards keep.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Kept {
+    pub web: u64,
+    pub synthetic: u64,
+    pub pairs: u64,
+    /// Of the web texts that could be judged; `null` when there is none.
+    pub web_share: Option<f64>,
+    pub synthetic_share: Option<f64>,
+}
+
+/// Where the books come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    pub commits: u64,
+    /// Commit records that were read.
+    pub read: u64,
+    /// Whether the books are scaled up from those that were read.
+    pub is_estimate: bool,
+}
+
+/// Reads a job's status.
+///
+/// # Errors
+/// When there is no job, its plan is damaged, or the store fails.
+pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
+    StatusReader::open(bucket).await?.read().await
+}
+
+/// Whether every shard is committed or quarantined and a manifest says so. Opens no commit.
+///
+/// # Errors
+/// As [`status`].
+pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
+    // Looked for first: it is missing most of the time, and the rest costs a listing.
+    if manifest::numbers(bucket).await?.is_empty() {
+        return Ok(false);
+    }
+    let (record, plan) = job::load(bucket).await?;
+    let job_state = JobState::read(bucket).await?;
+    if newest(bucket, job_state.job.as_ref()).await?.is_none() {
+        return Ok(false);
+    }
+    Ok(job_state.remaining(&plan, record.settings.limits.attempts).next().is_none())
+}
+
+/// Reads a job's status again and again; a commit that was read once is not read again.
+pub struct StatusReader<'a> {
+    bucket: &'a Bucket,
+    record: JobRecord,
+    plan: Vec<Shard>,
+    /// As it was at the last look.
+    job_state: JobState,
+    /// Memory: about half a kilobyte for each of the few thousand commits a look reads.
+    known: HashMap<(ShardId, u32), (CommitSummary, Tally)>,
+}
+
+impl<'a> StatusReader<'a> {
+    /// # Errors
+    /// When there is no job, its plan is damaged, or the store fails.
+    pub async fn open(bucket: &'a Bucket) -> Result<Self, JobError> {
+        let (record, plan) = job::load(bucket).await?;
+        Ok(Self { bucket, record, plan, job_state: JobState::default(), known: HashMap::new() })
+    }
+
+    /// Where the job stands now: a listing of its commits, a listing of its failures and the failures, and a few thousand
+    /// commits at most.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn read(&mut self) -> Result<Status, JobError> {
+        let mut listed = list_commit_entries(self.bucket, names::COMMITS).await?;
+        // A commit of a shard that was not planned counts for nothing; `verify` names it.
+        let planned: HashSet<&ShardId> = self.plan.iter().map(|shard| &shard.id).collect();
+        listed.retain(|shard, _| planned.contains(shard));
+        drop(planned);
+        let committed = listed.iter().map(|(shard, listed)| (shard.clone(), listed.n)).collect();
+        let job_state = JobState::read_with_commits(self.bucket, committed, &self.job_state).await?;
+        let (mut shards, mut rows) = (States::default(), States::default());
+        for shard in &self.plan {
+            let state = job_state.of(&shard.id, self.record.settings.limits.attempts);
+            shards.add(state, 1);
+            rows.add(state, shard.rows);
+        }
+        let sample = Sample::of(&listed);
+        self.learn(&sample, job_state.job.as_ref()).await?;
+        let newest = newest(self.bucket, job_state.job.as_ref()).await?;
+        self.job_state = job_state;
+        let (tally, is_estimate) = self.books(&sample, &listed, newest.as_ref());
+        let recent: Vec<CommitSummary> = sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
+        let counted = Counted { commits: listed.len() as u64, read: sample.read().count() as u64, is_estimate };
+        let is_settled = shards.open == 0 && shards.repairing == 0;
+        let mut classes = BTreeMap::new();
+        self.job_state.failures.values().flatten().for_each(|failure| *classes.entry(failure.class).or_default() += 1);
+        Ok(Status {
+            shards,
+            rows,
+            kept: Kept::of(&tally),
+            rows_by_status: tally.rows,
+            counted,
+            pace: throughput::of_commits(&recent, now_ms(), rows.open),
+            failures: classes,
+            refused: self.record.plan.refused.clone(),
+            done: is_settled && newest.is_some(),
+            to_seal: is_settled && newest.is_none(),
+            manifest: newest.map(|manifest| self.bucket.place.url_of(&names::manifest(manifest.n))),
+        })
+    }
+
+    /// Reads the commits of a sample that are not known yet, and forgets the others.
+    async fn learn(&mut self, sample: &Sample, job: Option<&JobDigest>) -> Result<(), BucketError> {
+        let mut known = HashMap::new();
+        let mut unknown = Vec::new();
+        for (shard, listed) in sample.read() {
+            let key = (shard.clone(), listed.n);
+            match self.known.remove(&key) {
+                Some(commit) => drop(known.insert(key, commit)),
+                None => unknown.push((key, *listed)),
+            }
+        }
+        let bucket = self.bucket;
+        let reads = unknown.into_iter().map(|(key, listed)| async move {
+            let commit = commits::read(bucket, &key.0, key.1, job).await?.commit;
+            Ok::<_, BucketError>((key, (CommitSummary::of(&commit, listed.written_ms), commit.tally)))
+        });
+        let mut reads = futures::stream::iter(reads).buffer_unordered(RECORDS_AT_ONCE);
+        while let Some((key, commit)) = reads.try_next().await? {
+            known.insert(key, commit);
+        }
+        self.known = known;
+        Ok(())
+    }
+
+    fn of(&self, (shard, listed): &(ShardId, CommitEntry)) -> &(CommitSummary, Tally) {
+        &self.known[&(shard.clone(), listed.n)]
+    }
+
+    /// The books of all commits, and whether they are estimated. A manifest that describes these commits has them all.
+    fn books(
+        &self,
+        sample: &Sample,
+        listed: &BTreeMap<ShardId, CommitEntry>,
+        newest: Option<&Manifest>,
+    ) -> (Tally, bool) {
+        if let Some(manifest) = newest.filter(|manifest| !sample.unread.is_empty() && describes(manifest, listed)) {
+            return (manifest.tally.clone(), false);
+        }
+        let sum = |commits: &[(ShardId, CommitEntry)]| {
+            let mut sum = Tally::default();
+            commits.iter().for_each(|commit| sum.merge(&self.of(commit).1));
+            sum
+        };
+        let unread: std::collections::HashSet<&ShardId> = sample.unread.iter().collect();
+        let rows_unread = self.plan.iter().filter(|shard| unread.contains(&shard.id)).map(|shard| shard.rows).sum();
+        let tally = Sample::estimate(sum(&sample.newest), sum(&sample.others), rows_unread);
+        (tally, !sample.unread.is_empty())
+    }
+}
+
+/// The newest manifest of this job. One that is damaged, or of another job, says nothing of it: `run` writes the next.
+async fn newest(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Option<Manifest>, BucketError> {
+    let is_own = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref())).is_none();
+    match manifest::newest(bucket).await {
+        Err(error) if error.is_damage() => {
+            let why = format!("{error}; running the job again writes a new manifest");
+            strays::pass_over(bucket, names::MANIFESTS, &why);
+            Ok(None)
+        }
+        newest => Ok(newest?.filter(is_own)),
+    }
+}
+
+/// Whether a manifest was made from these very commits.
+fn describes(manifest: &Manifest, listed: &BTreeMap<ShardId, CommitEntry>) -> bool {
+    let repaired = listed.values().filter(|listed| listed.n > 0).count();
+    let is_as_listed = |repaired: &capfilt_schemas::manifest::Repaired| {
+        listed.get(&repaired.shard).is_some_and(|listed| listed.n == repaired.n)
+    };
+    manifest.shards == listed.len() as u64
+        && manifest.repaired.len() == repaired
+        && manifest.repaired.iter().all(is_as_listed)
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Kept {
+    fn of(tally: &Tally) -> Self {
+        let web_judged = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        Self {
+            web: tally.web_kept,
+            synthetic: tally.synthetic_kept,
+            pairs: tally.pairs,
+            web_share: share(tally.web_kept, web_judged),
+            synthetic_share: share(tally.synthetic_kept, tally.synthetic),
+        }
+    }
+}
+
+impl States {
+    fn add(&mut self, state: ShardState<'_>, n: u64) {
+        self.planned += n;
+        self.repairing += if matches!(state, ShardState::Repairing(_)) { n } else { 0 };
+        *match state {
+            ShardState::Committed(_) | ShardState::Repairing(_) => &mut self.committed,
+            ShardState::Quarantined(_) => &mut self.quarantined,
+            ShardState::Open => &mut self.open,
+        } += n;
+    }
+}

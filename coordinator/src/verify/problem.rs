@@ -1,0 +1,28 @@
+//! What `capfilt verify` reports.
+
+use capfilt_schemas::{names, plan::Shard};
+use serde::Serialize;
+
+/// One fault of a job, with advice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// Name of the object below the job's URL, or of an input file.
+    pub object: String,
+    pub what: String,
+    /// What to do about it.
+    pub next: String,
+}
+
+impl Problem {
+    pub fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { object: object.into(), what: what.into(), next: next.into() }
+    }
+}
+
+/// Advice for any fault of a shard's result.
+pub(super) fn redo(shard: &Shard, n: u32) -> String {
+    format!(
+        "restore it from a copy, or delete {} and run the job again: the shard is then done anew",
+        names::commit(&shard.id, n)
+    )
+}
