@@ -8,7 +8,7 @@ use crate::{
 };
 use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_coordinator::dataset::PairsTable;
-use capfilt_pipeline::input::InputColumns;
+use capfilt_pipeline::input::{InputColumns, READING_BYTES};
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
     plan::Shard,
@@ -101,6 +101,7 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
         image_bytes: settings::Limits::default().image_bytes.0,
         text_bytes: settings::Limits::default().text_bytes.0,
         seed: 0,
+        memory: READING_BYTES,
     })
 }
 

@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Field},
 };
 use capfilt_bucket::Place;
-use capfilt_pipeline::input::{ImageInput, InputColumns, Rows, ShardReader, TextInput};
+use capfilt_pipeline::input::{ImageInput, InputColumns, READING_BYTES, Rows, ShardReader, TextInput};
 use capfilt_schemas::plan::{InputFile, Shard, ShardId};
 use object_store::ObjectStoreExt as _;
 use parquet::{
@@ -69,6 +69,7 @@ impl File {
             image_bytes: 50 << 20,
             text_bytes: 16 << 10,
             seed: 0,
+            memory: READING_BYTES,
         };
         let mut reader = ShardReader::open(&place, &shard, columns, batch_rows).await.unwrap();
         let mut row = 0;

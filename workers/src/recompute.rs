@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{
     capfilt::CapFilt,
-    input::{ReadError, Rows, ShardReader},
+    input::{READING_BYTES, ReadError, Rows, ShardReader},
     model::ModelError,
     output::{LedgerError, read_ledger},
 };
@@ -81,7 +81,7 @@ impl Recompute<'_> {
         agreement: &mut Agreement,
     ) -> Result<(), RecomputeError> {
         let spec = prepare_spec(self.settings, self.capfilt.image_sides());
-        let (columns, batch) = (columns(self.settings)?, self.capfilt.batch());
+        let (columns, batch) = (columns(self.settings, READING_BYTES)?, self.capfilt.batch());
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
         let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
         let settled = Settled::by_ledger(&committed);

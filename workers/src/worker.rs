@@ -42,7 +42,7 @@ pub struct Worker {
     pub capfilt: CapFilt,
     pub decode_threads: usize,
     /// Bytes that this worker may hold of its input; `docs/memory.md` says what is counted. Half of them are for rows in
-    /// flight, and never less than two batches take.
+    /// flight, and never less than two batches take; the other half is for the row group that is read.
     pub memory: u64,
 }
 
@@ -64,7 +64,7 @@ pub async fn run(
     events: impl Fn(Event) + Send + Sync + 'static,
 ) -> Result<(), PredicateError> {
     let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
-    let columns = columns(&worker.settings)?;
+    let columns = columns(&worker.settings, worker.memory / 2)?;
     let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
     let batch_rows = worker.capfilt.batch();
     let pixel_bytes = pixel_bytes(worker.capfilt.image_sides());
@@ -115,7 +115,8 @@ fn pixel_bytes((captioner, filter): (usize, usize)) -> u64 {
     square(captioner) + if filter == captioner { 0 } else { square(filter) }
 }
 
-pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateError> {
+/// What is read of the input, with room for `memory` bytes of a row group.
+pub(crate) fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, PredicateError> {
     let input = &settings.input;
     Ok(InputColumns {
         key: input.key.clone(),
@@ -127,6 +128,7 @@ pub(crate) fn columns(settings: &Settings) -> Result<InputColumns, PredicateErro
         image_bytes: settings.limits.image_bytes.0,
         text_bytes: settings.limits.text_bytes.0,
         seed: settings.job.seed,
+        memory,
     })
 }
 

@@ -4,9 +4,11 @@
 //! therefore scanned first, by a loop; only a footer whose tree is of a sane depth is decoded.
 
 mod compact;
+mod page;
 mod scan;
 mod types;
 
+pub use page::{PageSize, page_size};
 pub use scan::SCHEMA_LEVELS;
 pub use types::{promised, stored};
 

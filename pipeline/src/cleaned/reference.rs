@@ -1,6 +1,6 @@
 //! Images that a job keeps by reference, fetched from its input as it was when they were judged.
 
-use crate::input::{ImageInput, InputColumns, ReadError, Sample, ShardReader, fetch_named_image};
+use crate::input::{ImageInput, InputColumns, READING_BYTES, ReadError, Sample, ShardReader, fetch_named_image};
 use bytes::Bytes;
 use capfilt_bucket::Place;
 use capfilt_schemas::{ledger::LedgerRow, plan::Shard};
@@ -87,6 +87,7 @@ async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadErro
         image_bytes: of.image_bytes,
         text_bytes: 0,
         seed: 0,
+        memory: READING_BYTES,
     };
     ShardReader::open(&of.input, &shard, columns, ROWS_AT_ONCE).await
 }

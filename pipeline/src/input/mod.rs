@@ -12,6 +12,7 @@ mod parts;
 mod piece;
 mod reader;
 mod restore;
+mod row_group;
 mod selection;
 mod sizing;
 mod source;
@@ -20,7 +21,7 @@ mod views;
 pub use columns::ColumnError;
 pub use images::fetch_named_image;
 pub use pairs::{CleanedRow, CleanedRows, KeptText, PairsReader};
-pub use reader::{InputColumns, ReadError, Rows, ShardReader};
+pub use reader::{InputColumns, READING_BYTES, ReadError, Rows, ShardReader};
 
 use bytes::Bytes;
 

@@ -5,14 +5,15 @@ use super::{
     control::ControlTexts,
     parts::{Part, Reads},
     piece::Piece,
+    row_group::RowGroupStream,
     source::{CHUNK_BYTES, Source},
 };
 use crate::image::message_of;
 use arrow::{array::RecordBatch, compute::concat_batches, datatypes::Field, error::ArrowError};
-use capfilt_bucket::{BucketError, PinnedObject, Place};
+use capfilt_bucket::{BucketError, Place};
 use capfilt_schemas::{plan::Shard, predicate::Predicate};
-use futures::{FutureExt as _, TryStreamExt as _};
-use parquet::{arrow::async_reader::ParquetRecordBatchStream, errors::ParquetError};
+use futures::FutureExt as _;
+use parquet::errors::ParquetError;
 use std::{
     collections::{BTreeSet, VecDeque},
     ops::Range,
@@ -36,7 +37,13 @@ pub struct InputColumns {
     pub text_bytes: u64,
     /// Seed of the negative control.
     pub seed: u64,
+    /// Bytes that a row group may take in memory: what of it is compressed, and the pages of the rows that are decoded. It
+    /// changes nothing of what is read, but whether a page is too large; [`READING_BYTES`] is room for any.
+    pub memory: u64,
 }
+
+/// Room for two pages, and one of them compressed, all of the 2 GiB that Parquet allows; a quarter is for other columns.
+pub const READING_BYTES: u64 = 8 << 30;
 
 impl InputColumns {
     /// All columns that are read.
@@ -89,8 +96,7 @@ pub struct Rows {
 
 /// Reads one shard, up to `batch_rows` rows or 64 MiB at a time.
 ///
-/// Memory: the compressed columns of one row group, of each column one decoded page and its dictionary, and the rows that
-/// are given back.
+/// Memory: [`InputColumns::memory`] for the row group that is read, and the rows that are given back.
 pub struct ShardReader {
     source: Arc<Source>,
     shard: Shard,
@@ -104,7 +110,7 @@ pub struct ShardReader {
 }
 
 struct OpenPart {
-    stream: ParquetRecordBatchStream<PinnedObject>,
+    stream: RowGroupStream,
     reads: Reads,
     /// Decoded, and not yet copied.
     decoded: Option<Piece>,
@@ -174,7 +180,7 @@ impl ShardReader {
             self.parts_left.extend(parts.into_iter().map(|part| (group, part)));
         }
         let Some((group, part)) = self.parts_left.pop_front() else { return Ok(false) };
-        self.part = Some(OpenPart { stream: source.rows_of(group, &part)?, reads: part.reads, decoded: None });
+        self.part = Some(OpenPart { stream: source.rows_of(group, &part).await?, reads: part.reads, decoded: None });
         Ok(true)
     }
 
@@ -202,7 +208,7 @@ impl OpenPart {
             let Some(piece) = self.decoded.as_mut().filter(|piece| piece.rows() > 0) else {
                 // Its pages are let go before the next ones are decoded.
                 self.decoded = None;
-                let Some(batch) = self.stream.try_next().await.map_err(|error| source.parquet(error))? else { break };
+                let Some(batch) = self.stream.next().await.map_err(|error| source.parquet(error))? else { break };
                 self.decoded = Some(source.piece(batch));
                 continue;
             };

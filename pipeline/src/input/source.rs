@@ -12,6 +12,7 @@ use super::{
     parts::{Part, Reads},
     piece::{Carried, Piece},
     restore::restore,
+    row_group::{RowGroupStream, Wanted},
     selection,
     sizing::rows_at_once,
     views,
@@ -22,13 +23,8 @@ use arrow::{
 };
 use capfilt_bucket::{PinnedObject, Place};
 use capfilt_schemas::plan::Shard;
-use futures::TryStreamExt as _;
 use parquet::{
-    arrow::{
-        ParquetRecordBatchStreamBuilder, ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, RowSelection},
-        async_reader::ParquetRecordBatchStream,
-    },
+    arrow::{ProjectionMask, arrow_reader::ArrowReaderMetadata},
     errors::ParquetError,
 };
 use std::{collections::BTreeSet, sync::Arc};
@@ -90,8 +86,8 @@ impl Source {
             return Ok(control);
         }
         let wanted = BTreeSet::from([self.columns.text.as_str()]);
-        let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS)?;
-        while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
+        let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS).await?;
+        while let Some(batch) = stream.next().await.map_err(|source| self.parquet(source))? {
             for piece in self.piece(batch).cut(CHUNK_BYTES) {
                 self.texts(&piece.batch)?.iter().filter_map(TextInput::as_text).for_each(|text| control.add(text));
             }
@@ -107,12 +103,12 @@ impl Source {
     }
 
     /// The columns of a part that the job needs.
-    pub(super) fn rows_of(&self, group: u32, part: &Part) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
+    pub(super) async fn rows_of(&self, group: u32, part: &Part) -> Result<RowGroupStream, ReadError> {
         let wanted = match part.reads {
             Reads::Everything => self.columns.wanted(),
             Reads::Names => BTreeSet::from([self.columns.key.as_str(), self.columns.text.as_str()]),
         };
-        self.stream(group, part, &wanted, self.batch_rows)
+        self.stream(group, part, &wanted, self.batch_rows).await
     }
 
     /// Parquet rows as samples; images that are only named are fetched. When those are large, the last rows are left for
@@ -226,29 +222,22 @@ impl Source {
         }
     }
 
-    fn stream(
+    async fn stream(
         &self,
         group: u32,
         part: &Part,
         wanted: &BTreeSet<&str>,
         batch_rows: usize,
-    ) -> Result<ParquetRecordBatchStream<PinnedObject>, ReadError> {
-        let file = self.object.clone();
+    ) -> Result<RowGroupStream, ReadError> {
         let row_group = self.row_group(group)?;
-        let all_rows = row_group.num_rows().max(0) as usize;
-        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(file, self.metadata.clone());
         let roots = self.schema().fields().iter().enumerate();
         let roots = roots.filter(|(_, field)| wanted.contains(field.name().as_str())).map(|(index, _)| index);
-        let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
-        let rows = rows_at_once(row_group, &mask, batch_rows);
-        let builder = builder.with_projection(mask).with_row_groups(vec![group as usize]).with_batch_size(rows);
-        let builder = match part.rows.clone() {
-            Some(rows) => {
-                builder.with_row_selection(RowSelection::from_consecutive_ranges([rows].into_iter(), all_rows))
-            }
-            None => builder,
-        };
-        builder.build().map_err(|source| self.parquet(source))
+        let columns = ProjectionMask::roots(self.metadata.parquet_schema(), roots);
+        let rows_at_once = rows_at_once(row_group, &columns, batch_rows);
+        let (rows, memory) = (part.rows.clone(), self.columns.memory);
+        let wanted = Wanted { group: group as usize, columns, rows, rows_at_once, memory };
+        let opened = RowGroupStream::open(&self.object, &self.metadata, wanted).await;
+        opened.map_err(|source| self.parquet(source))
     }
 
     fn passthrough_fields(&self) -> Result<Vec<Field>, ReadError> {

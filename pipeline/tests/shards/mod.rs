@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use capfilt_bucket::Place;
-use capfilt_pipeline::input::{InputColumns, ReadError, Rows, ShardReader};
+use capfilt_pipeline::input::{InputColumns, READING_BYTES, ReadError, Rows, ShardReader};
 use capfilt_schemas::{
     plan::{InputFile, Shard, ShardId},
     predicate::Predicate,
@@ -34,6 +34,7 @@ pub fn columns() -> InputColumns {
         image_bytes: 1 << 20,
         text_bytes: 16 << 10,
         seed: 7,
+        memory: READING_BYTES,
     }
 }
 

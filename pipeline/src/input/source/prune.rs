@@ -8,7 +8,6 @@ use crate::input::{
     reader::ReadError,
     source::{CHUNK_BYTES, TEXT_ROWS},
 };
-use futures::TryStreamExt as _;
 use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};
 
 impl Source {
@@ -27,8 +26,8 @@ impl Source {
             return Ok(whole());
         }
         let mut selected = Vec::new();
-        let mut stream = self.stream(group, &Part::whole(Reads::Everything), &looked_at, TEXT_ROWS)?;
-        while let Some(batch) = stream.try_next().await.map_err(|source| self.parquet(source))? {
+        let mut stream = self.stream(group, &Part::whole(Reads::Everything), &looked_at, TEXT_ROWS).await?;
+        while let Some(batch) = stream.next().await.map_err(|source| self.parquet(source))? {
             for piece in self.piece(batch).cut(CHUNK_BYTES) {
                 selected.extend(self.selected(&piece.batch, &mut Notes::default())?);
             }
