@@ -6,6 +6,7 @@ use crate::{
     support::{
         Job,
         process::{Process, wait_until},
+        shared::job_of,
     },
 };
 use std::{
@@ -31,9 +32,9 @@ fn children_of(pid: u32) -> Vec<u32> {
 
 #[test]
 fn a_run_that_is_asked_to_stop_ends_with_130_and_the_next_one_finishes_the_job() {
-    let undisturbed = Job::over_web().set(&["shards.rows=200"]);
+    let undisturbed = job_of(12, 80);
     undisturbed.run();
-    let job = Job::over_web().set(&["shards.rows=200"]);
+    let job = job_of(12, 80);
     for signal in ["-INT", "-TERM"] {
         let mut run = running(&job);
         let workers = children_of(run.id());
@@ -48,7 +49,7 @@ fn a_run_that_is_asked_to_stop_ends_with_130_and_the_next_one_finishes_the_job()
         }
     }
     job.run();
-    assert_eq!(job.verify(0)["rows"], 2400);
+    assert_eq!(job.verify(0)["rows"], 960);
     assert!(job.committed() == undisturbed.committed(), "the committed tables differ");
 }
 

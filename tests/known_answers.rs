@@ -5,7 +5,10 @@ use crate::support::{
     Job, expect,
     nats::Nats,
     process::{Process, coordinator},
-    repo, stderr, stdout,
+    repo,
+    shared::job_of,
+    small::first_rows,
+    stderr, stdout,
 };
 use serde_json::{Value, json};
 use std::{
@@ -15,7 +18,7 @@ use std::{
 
 /// What a healthy run leaves.
 static GENUINE: LazyLock<Value> = LazyLock::new(|| {
-    let job = Job::over_one_file();
+    let job = job_of(3, 40);
     job.run();
     read(&answers(&job))
 });
@@ -35,7 +38,7 @@ fn write(path: &Path, value: &Value) {
 
 /// A job that was given these answers before its first run.
 fn job_with(known: &Value) -> Job {
-    let job = Job::over_one_file();
+    let job = job_of(3, 40);
     write(&answers(&job), known);
     job
 }
@@ -55,7 +58,7 @@ fn own_models() -> tempfile::TempDir {
 
 fn over_models(folder: &Path) -> Job {
     let url = |role: &str| format!("models.{role}={}", folder.join(role).display());
-    Job::over_one_file().set(&[&url("captioner"), &url("filter")])
+    job_of(3, 40).set(&[&url("captioner"), &url("filter")])
 }
 
 /// The one file of known answers in a checkpoint's folder.
@@ -69,7 +72,7 @@ fn beside(checkpoint: &Path) -> PathBuf {
 
 #[test]
 fn a_job_s_first_run_makes_them_and_workers_with_other_threads_reproduce_them() {
-    let job = Job::over_one_file();
+    let job = job_of(3, 40);
     job.run();
     let made = std::fs::read(answers(&job)).unwrap();
     assert_eq!(read(&answers(&job))["made"]["precision"], "f32");
@@ -77,12 +80,12 @@ fn a_job_s_first_run_makes_them_and_workers_with_other_threads_reproduce_them() 
     std::fs::remove_dir_all(job.objects.join("manifests")).unwrap();
     expect(job.command("run").args(["-s", "workers.model_threads=2"]), 0);
     assert_eq!(std::fs::read(answers(&job)).unwrap(), made);
-    assert_eq!(job.verify(0)["rows"], 800);
+    assert_eq!(job.verify(0)["rows"], 60);
 }
 
 #[test]
 fn half_precision_is_held_against_f32_and_passes() {
-    let job = Job::over_one_file().set(&["models.precision=bf16"]);
+    let job = job_of(3, 20).set(&["models.precision=bf16"]);
     job.run();
     assert_eq!(read(&answers(&job))["made"]["precision"], "f32");
     assert_eq!(read(&answers(&job))["scores"], GENUINE["scores"]);
@@ -90,12 +93,12 @@ fn half_precision_is_held_against_f32_and_passes() {
 
 #[test]
 fn eight_bits_are_held_against_f32_too_or_refused_by_a_cpu_without_them() {
-    let job = Job::over_one_file().set(&["models.precision=int8"]);
+    let job = job_of(3, 20).set(&["models.precision=int8"]);
     let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     if flags.contains("avx512_bf16") && flags.contains("avx512_vnni") && !flags.contains("amx_bf16") {
         job.run();
         assert_eq!(read(&answers(&job))["made"]["precision"], "f32");
-        assert_eq!(job.verify(0)["rows"], 800);
+        assert_eq!(job.verify(0)["rows"], 60);
     } else {
         let refused = String::from_utf8_lossy(&expect(&mut job.command("run"), 3).stderr).into_owned();
         assert!(refused.contains("int8") && refused.contains("AVX512-VNNI"), "{refused}");
@@ -157,12 +160,12 @@ fn a_job_whose_answers_are_put_right_goes_on() {
     std::fs::remove_file(answers(&job)).unwrap();
     job.run();
     assert_eq!(read(&answers(&job)), *GENUINE);
-    assert_eq!(job.verify(0)["rows"], 800);
+    assert_eq!(job.verify(0)["rows"], 120);
 }
 
 #[test]
 fn verify_names_answers_that_are_of_other_models() {
-    let job = Job::over_one_file();
+    let job = job_of(3, 40);
     job.run();
     let mut known = GENUINE.clone();
     known["models"]["prompt"] = json!("a painting of ");
@@ -231,12 +234,13 @@ fn remote_job(s3: &S3, name: &str) -> (Job, PathBuf) {
     let mut job = Job::at(folder, s3.url(&prefix), s3.file(&prefix), &s3.url("web"), &s3.url("models"));
     job.env = s3.env();
     job.env.push(("CAPFILT_CACHE".to_owned(), cache.display().to_string()));
-    (job.set(&["shards.rows=200"]), cache)
+    (job.set(&["shards.rows=40"]), cache)
 }
 
 fn remote() -> S3 {
     let s3 = S3::start();
-    s3.put("web/web-00000.parquet", &repo().join("tests/data/web/web-00000.parquet"));
+    std::fs::create_dir_all(s3.file("web")).unwrap();
+    first_rows("web-00000.parquet", 120, 40, &s3.file("web/web-00000.parquet"));
     for role in ["captioner", "filter"] {
         s3.put_folder(&format!("models/{role}"), &repo().join("tests/data/models").join(role));
     }
@@ -263,7 +267,7 @@ fn a_machine_with_damaged_weights_leaves_the_cluster_and_the_job_goes_on_without
     std::fs::remove_dir_all(&cache).unwrap();
     let mut healthy = worker("healthy");
     assert_eq!((coordinator.code(), healthy.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), healthy.log());
-    assert_eq!(job.verify(0)["rows"], 800);
+    assert_eq!(job.verify(0)["rows"], 120);
 }
 
 #[test]

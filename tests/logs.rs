@@ -3,6 +3,7 @@
 use crate::support::{
     Job,
     process::{Process, committed_shards, wait_until},
+    shared::job_of,
 };
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,7 @@ fn message(event: &Value) -> &str {
 
 #[test]
 fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words() {
-    let job = Job::over_web().set(&["shards.rows=200"]);
+    let job = job_of(12, 40);
     let mut command = job.command("run");
     command.args(["--json", "--log-format", "json"]).env("CAPFILT_LOG", "info");
     let mut run = Process::start(&job, "run", &mut command);

@@ -39,6 +39,7 @@ mod kills;
 mod known_answers;
 mod logs;
 mod metrics;
+mod module_order;
 mod one_image;
 mod output_lost;
 mod readers;

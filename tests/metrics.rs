@@ -4,7 +4,9 @@ use crate::support::{
     Job, capfilt, expect,
     nats::Nats,
     process::{Process, committed_shards, coordinator, wait_until},
-    python, stderr, stdout,
+    python,
+    shared::job_of,
+    stderr, stdout,
 };
 use serde_json::Value;
 use std::{
@@ -65,7 +67,7 @@ fn start(job: &Job, name: &str, command: &mut Command) -> (Process, String) {
 
 #[test]
 fn a_run_is_read_while_it_works_and_its_counters_only_grow() {
-    let job = Job::over_web().set(&["shards.rows=200"]);
+    let job = job_of(12, 40);
     let (mut run, url) = start(&job, "run", &mut job.command("run"));
     let pages = pages(&url, false);
     assert_eq!(run.code(), Some(0), "{}", run.log());
@@ -86,12 +88,12 @@ fn a_run_is_read_while_it_works_and_its_counters_only_grow() {
     let busy: Vec<&Page> = pages.iter().filter(|page| page.get("capfilt_committed_shards_total") > 0).collect();
     assert!(!busy.is_empty(), "the run was over before it was read");
     for page in busy {
-        assert_eq!(page.get("capfilt_job_rows{state=done}") + page.get("capfilt_job_rows{state=left}"), 2400);
+        assert_eq!(page.get("capfilt_job_rows{state=done}") + page.get("capfilt_job_rows{state=left}"), 480);
         let shards =
             ["committed", "quarantined", "open"].map(|state| page.get(&format!("capfilt_job_shards{{state={state}}}")));
         assert_eq!(shards.iter().sum::<u64>(), 12);
         let rows = page.samples.iter().filter(|(name, _)| name.starts_with("capfilt_committed_rows_total{"));
-        assert_eq!(rows.map(|(_, n)| *n as u64).sum::<u64>(), 200 * page.get("capfilt_committed_shards_total"));
+        assert_eq!(rows.map(|(_, n)| *n as u64).sum::<u64>(), 40 * page.get("capfilt_committed_shards_total"));
         assert_eq!(page.get("capfilt_batch_images{device=cpu,worker=0}"), 16);
         assert!(page.samples["capfilt_stage_seconds_total{stage=device}"] > 0.0);
     }
@@ -100,7 +102,7 @@ fn a_run_is_read_while_it_works_and_its_counters_only_grow() {
 #[test]
 fn at_the_end_a_worker_has_counted_what_the_manifest_says_and_shows_no_password() {
     let Some(nats) = Nats::with("authorization { user: cleaner, password: opensesame }") else { return };
-    let mut job = Job::over_web().set(&["shards.rows=200"]);
+    let mut job = job_of(12, 40);
     job.env = vec![("NATS_USER".into(), "cleaner".into()), ("NATS_PASSWORD".into(), "opensesame".into())];
     let mut first = coordinator(&job, &nats);
     let mut command = capfilt();

@@ -4,13 +4,14 @@ use crate::support::{
     Job, capfilt, expect,
     nats::Nats,
     process::{Process, committed_shards, coordinator, wait_until, worker},
+    shared::job_of,
     stdout,
 };
 use serde_json::Value;
 
 /// Twelve shards.
 fn job() -> Job {
-    Job::over_web().set(&["shards.rows=200"])
+    job_of(12, 40)
 }
 
 fn status(job: &Job, args: &[&str]) -> Value {
@@ -23,7 +24,7 @@ fn a_finished_job_s_status_tells_what_its_manifest_and_its_commits_do() {
     job.run();
     let status = status(&job, &[]);
     assert_eq!((&status["done"], &status["live"]), (&true.into(), &Value::Null));
-    for (what, planned) in [("shards", 12), ("rows", 2400)] {
+    for (what, planned) in [("shards", 12), ("rows", 480)] {
         let states = ["planned", "committed", "open", "quarantined"].map(|state| status[what][state].as_u64().unwrap());
         assert_eq!(states, [planned, planned, 0, 0], "{what}");
     }

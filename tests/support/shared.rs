@@ -8,15 +8,20 @@ pub const SHARDS: usize = 24;
 
 /// A job over some rows of the three files of `tests/data/web`.
 pub fn shared_job() -> Job {
+    job_of(SHARDS, 20)
+}
+
+/// A job of `shards` shards with `rows` rows each; a third of the shards comes from each file of `tests/data/web`.
+pub fn job_of(shards: usize, rows: usize) -> Job {
     let folder = tempfile::tempdir().unwrap();
     let (web, objects) = (folder.path().join("web"), folder.path().join("job"));
     std::fs::create_dir(&web).unwrap();
     for file in ["web-00000.parquet", "web-00001.parquet", "web-00002.parquet"] {
-        first_rows(file, 20 * SHARDS / 3, 20, &web.join(file));
+        first_rows(file, rows * shards / 3, rows, &web.join(file));
     }
     let [url, input, models] =
         [&objects, &web, &repo().join("tests/data/models")].map(|path| path.display().to_string());
-    Job::at(folder, url, objects, &input, &models).set(&["shards.rows=20"])
+    Job::at(folder, url, objects, &input, &models).set(&[&format!("shards.rows={rows}")])
 }
 
 /// What one machine alone makes of it.
