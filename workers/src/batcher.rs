@@ -3,15 +3,13 @@
 //! Rows without an image ride along, so the order stays the input's. Batches are cut by the shard's rows alone: which
 //! images share a batch never depends on how the rows arrived, nor on the machine's memory.
 
-use crate::{decode::PreparedRows, memory::Held};
+use crate::{
+    flow::PreparedRows,
+    memory::{BATCH_BYTES, Held},
+};
 use arrow::{array::RecordBatch, compute::concat_batches, error::ArrowError};
 use capfilt_pipeline::prepare::Prepared;
 use std::{collections::VecDeque, sync::Arc};
-
-/// Bytes of a batch's rows, unless one row alone has more.
-///
-/// The same on every machine: another bound would be another batch, and a score's last bit depends on its batch.
-pub(crate) const BATCH_BYTES: u64 = 256 << 20;
 
 /// Memory: less than a batch, plus the chunk that was pushed last.
 #[derive(Debug, Default)]

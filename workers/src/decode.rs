@@ -2,33 +2,13 @@
 
 use crate::{
     clock::Stage,
-    decoders::Decoders,
-    fetch::{Attempt, Fetched, Flow, handling},
-    memory::Held,
-    worker::limited,
+    decoders::{Decoders, limited, time_limit},
+    flow::{Attempt, Fetched, Flow, PreparedRows, handling},
 };
-use arrow::array::RecordBatch;
-use capfilt_pipeline::prepare::{PrepareSpec, Prepared};
-use capfilt_schemas::{
-    pipe::{self, Event},
-    settings::Limits,
-};
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use capfilt_pipeline::prepare::PrepareSpec;
+use capfilt_schemas::pipe::{self, Event};
+use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Receiver;
-
-/// Some consecutive rows, ready for the models.
-#[derive(Debug)]
-pub(crate) struct PreparedRows {
-    pub rows: Vec<Prepared>,
-    /// What each row takes in memory.
-    pub bytes: Vec<u64>,
-    pub passthrough: RecordBatch,
-    /// The rows' share of what may be in flight.
-    pub held: Vec<Arc<Held>>,
-}
 
 /// Prepares what comes in until nothing more comes or nobody wants it.
 pub(crate) fn decode(
@@ -67,9 +47,4 @@ pub(crate) fn decode(
             return;
         }
     }
-}
-
-/// How long one image may take.
-pub(crate) fn time_limit(limits: &Limits) -> Duration {
-    Duration::from_secs(limits.decode_seconds.into())
 }

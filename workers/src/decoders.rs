@@ -5,11 +5,12 @@
 
 use crate::settled::Settled;
 use capfilt_pipeline::{
+    image::ImageLimits,
     input::Sample,
     prepare::{Findings, PrepareSpec, Prepared, Skip, prepare},
     resize::Resizer,
 };
-use capfilt_schemas::status::RowStatus;
+use capfilt_schemas::{settings::Limits, status::RowStatus};
 use crossbeam_channel::{RecvTimeoutError, Sender};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::{
@@ -170,4 +171,16 @@ fn prepare_one(sample: &Sample, spec: &PrepareSpec) -> Findings {
     #[cfg(feature = "poison")]
     crate::poison::strike("decode", &[sample.row]);
     RESIZER.with_borrow_mut(|resizer| prepare(sample, spec, resizer))
+}
+
+/// The preparation of images and texts under the limits of a job or a retry.
+pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
+    let images =
+        ImageLimits { bytes: limits.image_bytes.0, pixels: limits.pixels, min_side: limits.min_side, ..spec.limits };
+    PrepareSpec { limits: images, text_bytes: limits.text_bytes.0, ..spec.clone() }
+}
+
+/// How long one image may take.
+pub(crate) fn time_limit(limits: &Limits) -> Duration {
+    Duration::from_secs(limits.decode_seconds.into())
 }

@@ -3,12 +3,9 @@
 use crate::{
     batcher::Batcher,
     clock::Stage,
-    decode::{PreparedRows, time_limit},
-    decoders::Decoders,
+    decoders::{Decoders, limited, time_limit},
     failing::Fault,
-    fetch::{Attempt, Flow, Suspects, handling},
-    memory::Held,
-    worker::limited,
+    flow::{Attempt, Flow, Judged, PreparedRows, Suspects, handling},
 };
 use arrow::error::ArrowError;
 use capfilt_pipeline::{
@@ -24,15 +21,6 @@ use capfilt_schemas::{
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Sender;
-
-/// Judged rows, with the batch size they were judged at.
-#[derive(Debug)]
-pub(crate) struct Judged {
-    pub rows: JudgedRows,
-    pub batch: usize,
-    /// The rows' share of what may be in flight, given back when they are written.
-    pub held: Vec<Arc<Held>>,
-}
 
 /// Nobody wants what was judged any more.
 struct Gone;

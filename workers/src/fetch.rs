@@ -3,17 +3,13 @@
 use crate::{
     clock::{ShardClock, Stage},
     failing::Fault,
-    memory::{Held, InFlight},
+    flow::{Attempt, Fetched, Flow, Suspects},
+    memory::InFlight,
     settled::Settled,
 };
-use arrow::datatypes::Field;
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::input::{InputColumns, Rows, Sample, ShardReader};
-use capfilt_schemas::{
-    job::JobDigest,
-    pipe::{self, Assignment, Event},
-    settings::Limits,
-};
+use capfilt_schemas::{job::JobDigest, pipe::Assignment, settings::Limits};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{
     mpsc::{Receiver, Sender},
@@ -37,57 +33,6 @@ pub(crate) struct Source {
     /// The worker's name and device, for the log.
     pub worker: String,
     pub device: String,
-}
-
-/// A shard on its way through the stages.
-#[derive(Debug)]
-pub(crate) struct Attempt {
-    pub assignment: Assignment,
-    pub limits: Limits,
-    pub settled: Settled,
-    pub clock: ShardClock,
-    /// What is said about the attempt, in whatever stage, is said in here.
-    pub span: Span,
-}
-
-/// What goes from stage to stage: a shard's begin, its rows, and its end, or what broke it.
-#[derive(Debug)]
-pub(crate) enum Flow<T> {
-    /// Before the shard begins.
-    Suspects(Suspects),
-    Begin {
-        attempt: Arc<Attempt>,
-        passthrough: Vec<Field>,
-    },
-    Rows(T),
-    End,
-    /// The shard that began, or that could not begin, has no further rows.
-    Broken {
-        attempt: Arc<Attempt>,
-        fault: Fault,
-    },
-}
-
-/// Rows as they were read, counted as in flight until they are written.
-#[derive(Debug)]
-pub(crate) struct Fetched {
-    pub rows: Rows,
-    pub held: Arc<Held>,
-}
-
-/// Rows to be tried alone, one after the other, by the stage that owns the models.
-#[derive(Debug)]
-pub(crate) struct Suspects {
-    pub attempt: Arc<Attempt>,
-    pub samples: Vec<Sample>,
-    /// Dropped when they are done.
-    pub done: oneshot::Sender<()>,
-}
-
-/// Says whose rows a stage is going to touch; nothing of none.
-pub(crate) fn handling(attempt: &Attempt, stage: pipe::Stage, rows: impl Iterator<Item = u64>) -> Option<Event> {
-    let (first, last) = rows.fold((None, None), |(first, _), row| (first.or(Some(row)), Some(row)));
-    Some(Event::Handling { shard: attempt.assignment.shard.id.clone(), stage, rows: first?..last? + 1 })
 }
 
 /// Reads every assigned shard until the assignments end or nobody wants rows any more.

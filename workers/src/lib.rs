@@ -8,6 +8,7 @@ mod decoders;
 mod device;
 mod failing;
 mod fetch;
+mod flow;
 mod memory;
 #[cfg(feature = "poison")]
 mod poison;

@@ -4,9 +4,13 @@
 //! pass-through columns, and the pixels the models will get. The reader waits while the bound is reached; everything
 //! after it goes on, so the wait ends.
 
-use crate::batcher::BATCH_BYTES;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of a batch's rows, unless one row alone has more.
+///
+/// The same on every machine: another bound would be another batch, and a score's last bit depends on its batch.
+pub(crate) const BATCH_BYTES: u64 = 256 << 20;
 
 /// A unit of the count: a semaphore counts no further than 2^32.
 const UNIT: u64 = 1 << 10;

@@ -5,8 +5,8 @@
 
 use crate::{
     batcher::Batcher,
-    decode::{PreparedRows, time_limit},
-    decoders::Decoders,
+    decoders::{Decoders, time_limit},
+    flow::PreparedRows,
     settled::Settled,
     worker::{columns, prepare_spec},
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     decode::decode,
-    decoders::Decoders,
+    decoders::{Decoders, limited},
     device::Device,
     fetch::{Source, fetch},
     memory::InFlight,
@@ -14,7 +14,7 @@ use capfilt_schemas::{
     job::JobDigest,
     pipe::{Assignment, Event},
     predicate::{Predicate, PredicateError},
-    settings::{Limits, Settings},
+    settings::Settings,
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -148,11 +148,4 @@ pub(crate) fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (
         filter_side,
     };
     limited(&spec, &settings.limits)
-}
-
-/// The same under other limits.
-pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
-    let images =
-        ImageLimits { bytes: limits.image_bytes.0, pixels: limits.pixels, min_side: limits.min_side, ..spec.limits };
-    PrepareSpec { limits: images, text_bytes: limits.text_bytes.0, ..spec.clone() }
 }

@@ -3,9 +3,8 @@
 use crate::{
     budget,
     clock::Stage,
-    device::Judged,
     failing::Fault,
-    fetch::{Attempt, Flow},
+    flow::{Attempt, Flow, Judged},
 };
 use capfilt_bucket::{Bucket, Committed, commit};
 use capfilt_pipeline::output::ShardWriter;
