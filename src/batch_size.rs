@@ -2,9 +2,10 @@
 
 use crate::{
     args::SettingsArgs,
-    exit::{Blame as _, Failure},
-    machine::DevicePlan,
-    parent, say,
+    console,
+    devices::DevicePlan,
+    exit::{ExitCodeExt as _, Failure},
+    parent,
 };
 use anyhow::{Context as _, ensure};
 use capfilt_schemas::settings::{Auto, Settings};
@@ -13,8 +14,6 @@ use tokio::process::Command;
 
 /// On a CPU: from eight images on, a caption's weights are read for so many that more are hardly faster, and few wait for the last.
 const ON_CPU: u32 = 8;
-/// What is tried on a GPU.
-pub const SIZES: [u32; 6] = [16, 32, 64, 128, 256, 512];
 /// A larger batch has to be this much faster than a smaller one to be worth its memory and the longer wait.
 const WORTH_IT: f64 = 1.03;
 
@@ -52,14 +51,14 @@ pub async fn choose(args: &SettingsArgs, settings: &Settings, devices: &[DeviceP
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     match settings.workers.batch {
         Auto::Fixed(batch) => Ok(batch),
-        Auto::Auto if device.starts_with("cuda") => try_apart(args, device).await.environment(),
+        Auto::Auto if device.starts_with("cuda") => try_apart(args, device).await.or_environment_error(),
         Auto::Auto => Ok(ON_CPU),
     }
 }
 
 /// In a process of its own, which gives the device's memory back before the workers want it.
 async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
-    say::line(format!("trying batches on {device}, once the models are loaded (workers.batch is \"auto\")"));
+    console::line(format!("trying batches on {device}, once the models are loaded (workers.batch is \"auto\")"));
     let mut command = Command::new(std::env::current_exe().context("this program cannot find itself")?);
     parent::bind(command.as_std_mut());
     command.args(["bench", "batch", "--json", "--device", device, "--config"]).arg(&args.config);
@@ -73,7 +72,7 @@ async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
     ensure!(output.status.success(), "no batch fits {device}: see above, or set workers.batch");
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).context("the trial's answer")?;
     let batch = found["batch"].as_u64().and_then(|batch| batch.try_into().ok()).context("the trial names no batch")?;
-    say::line(format!("batch {batch}"));
+    console::line(format!("batch {batch}"));
     Ok(batch)
 }
 
@@ -83,7 +82,7 @@ mod tests {
 
     fn tried(speeds: &[f64]) -> Vec<Tried> {
         let one = |(batch, speed): (u32, &f64)| Tried { batch, images_per_second: (*speed > 0.0).then_some(*speed) };
-        SIZES.into_iter().zip(speeds).map(one).collect()
+        BATCH_SIZES.into_iter().zip(speeds).map(one).collect()
     }
 
     #[test]

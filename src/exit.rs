@@ -1,6 +1,7 @@
 //! How the program ends: its exit codes, and which one an error leads to.
 
-use crate::say;
+use crate::console;
+use capfilt_coordinator::PlanError;
 use std::process::ExitCode;
 
 /// Exit codes, the same for every command.
@@ -18,6 +19,15 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Writes out what is left of standard output. The code becomes [`Exit::Environment`] where that fails after success.
+    pub fn flushed(self) -> Self {
+        let Some(why) = console::flush() else { return self };
+        console::error(&format!(
+            "capfilt: cannot write to standard output: {why}; what the command did besides is done"
+        ));
+        if matches!(self, Self::Done | Self::WithQuarantine) { Self::Environment } else { self }
+    }
+
     /// Prints an error with its causes, each once, and gives the code.
     pub fn report(self, error: &anyhow::Error) -> Self {
         // Many errors, object_store's all, tell their cause in their own text too.
@@ -27,7 +37,7 @@ impl Exit {
                 told = format!("{told}: {cause}");
             }
         }
-        say::error(&format!("capfilt: {told}"));
+        console::error(&format!("capfilt: {told}"));
         self
     }
 }
@@ -48,19 +58,27 @@ pub struct Failure {
 pub type Ending = Result<Exit, Failure>;
 
 /// Says whose fault an error is.
-pub trait Blame<T> {
+pub trait ExitCodeExt<T> {
     /// The user's: arguments, settings, input.
-    fn usage(self) -> Result<T, Failure>;
+    fn or_usage_error(self) -> Result<T, Failure>;
     /// The surroundings': bucket, device, weights.
-    fn environment(self) -> Result<T, Failure>;
+    fn or_environment_error(self) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<anyhow::Error>> Blame<T> for Result<T, E> {
-    fn usage(self) -> Result<T, Failure> {
+impl<T, E: Into<anyhow::Error>> ExitCodeExt<T> for Result<T, E> {
+    fn or_usage_error(self) -> Result<T, Failure> {
         self.map_err(|error| Failure { exit: Exit::Usage, error: error.into() })
     }
 
-    fn environment(self) -> Result<T, Failure> {
+    fn or_environment_error(self) -> Result<T, Failure> {
         self.map_err(|error| Failure { exit: Exit::Environment, error: error.into() })
+    }
+}
+
+/// Gives a failed plan its exit code: where no file fits the settings, the settings are at fault.
+pub fn of_plan<T>(plan: Result<T, PlanError>) -> Result<T, Failure> {
+    match plan {
+        Err(error) if error.is_of_settings() => Err(error).or_usage_error(),
+        plan => plan.or_environment_error(),
     }
 }

@@ -12,7 +12,7 @@
 //! Two workers that are first offer their answers by a create-only PUT; one wins, and both are held against it.
 
 use crate::{
-    exit::{Blame as _, Exit, Failure},
+    exit::{Exit, ExitCodeExt as _, Failure},
     models,
 };
 use anyhow::{Context as _, anyhow};
@@ -68,7 +68,9 @@ pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> 
     let cause = match capfilt.prove(&known.answers, Tolerance::of(precision)) {
         Ok(agreement) => return Ok(format!("{agreement}; in {:.2} s", from.elapsed().as_secs_f64())),
         Err(NotProven::Model(error)) => {
-            return Err(error).with_context(|| format!("no answer to compare with {}", known.source)).environment();
+            return Err(error)
+                .with_context(|| format!("no answer to compare with {}", known.source))
+                .or_environment_error();
         }
         Err(NotProven::NotReproduced(cause)) => cause,
     };
@@ -80,7 +82,7 @@ pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> 
          there is one; the next worker makes it anew",
         known.source
     ))
-    .environment()
+    .or_environment_error()
 }
 
 /// What the user vouches for, or else what this machine's CPU says.
@@ -93,7 +95,7 @@ async fn trusted(job: &JobRecord) -> Result<Reference, Failure> {
 }
 
 fn beside_checkpoint(job: &JobRecord) -> Result<(Bucket, String), Failure> {
-    let folder = Bucket::open(&job.settings.models.captioner).usage()?;
+    let folder = Bucket::open(&job.settings.models.captioner).or_usage_error()?;
     Ok((folder, ModelPair::of(job).file_name()))
 }
 
@@ -109,13 +111,13 @@ async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
 }
 
 async fn read(bucket: &Bucket, name: &str, job: &JobRecord) -> Result<Option<Reference>, Failure> {
-    let found = bucket.read_if_there(name).await.context("cannot look for known answers").environment()?;
+    let found = bucket.read_if_there(name).await.context("cannot look for known answers").or_environment_error()?;
     found.map(|bytes| parse(bucket, name, &bytes, job)).transpose()
 }
 
 async fn create(bucket: &Bucket, name: &str, answers: KnownAnswers, job: &JobRecord) -> Result<Reference, Failure> {
     let bytes = serde_json::to_vec_pretty(&answers).expect("known answers are plain data");
-    match bucket.create(name, bytes.into()).await.context("cannot keep the known answers").environment()? {
+    match bucket.create(name, bytes.into()).await.context("cannot keep the known answers").or_environment_error()? {
         Creation::Created => Ok(Reference { answers, source: bucket.place.url_of(name) }),
         Creation::Exists(found) => parse(bucket, name, &found, job),
     }
@@ -126,7 +128,7 @@ fn parse(bucket: &Bucket, name: &str, bytes: &[u8], job: &JobRecord) -> Result<R
     let answers: Result<KnownAnswers, _> = bucket.parse_record(name, bytes);
     let answers =
         answers.context("the known answers cannot be read; delete the file, and the next worker makes it anew");
-    let answers = answers.environment()?;
+    let answers = answers.or_environment_error()?;
     match answers.misfit(&ModelPair::of(job)) {
         None => Ok(Reference { answers, source }),
         Some(misfit) => Err(Failure {

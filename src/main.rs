@@ -6,27 +6,29 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 #[macro_use]
-mod say;
+mod console;
 
 mod args;
 mod batch_size;
 mod bootstrap;
 mod checkpoint;
-mod cleaned;
 mod commands;
-mod dataset;
+mod devices;
 mod exit;
+mod finished_job;
+mod job_setup;
 mod known_answers;
-mod machine;
+mod metrics_server;
 mod models;
 mod parent;
 mod progress;
+mod reexec;
 mod release;
-mod scrape;
-mod second_start;
 mod settings_file;
-mod stop;
+mod shutdown;
 mod surroundings;
+mod training_data;
+mod worker_processes;
 
 use clap::Parser as _;
 use exit::Exit;
@@ -37,13 +39,13 @@ fn main() -> ExitCode {
         Ok(args) => args,
         // Help and the version are output that was asked for.
         Err(asked) if !asked.use_stderr() => {
-            say::note(asked.print());
-            return say::close(Exit::Done).into();
+            console::note(asked.print());
+            return Exit::Done.flushed().into();
         }
         Err(error) => error.exit(),
     };
-    say::open(args.log_format);
-    second_start::if_needed(&args.command);
+    console::open(args.log_format);
+    reexec::if_needed(&args.command);
     if let Err(error) = surroundings::read() {
         return Exit::Usage.report(&error).into();
     }
@@ -56,13 +58,13 @@ fn main() -> ExitCode {
         }
     };
     if args.end_with_parent {
-        stop::with_parent();
+        shutdown::with_parent();
     }
     let ending = runtime.block_on(async {
-        stop::outlive_file_size_limit();
+        shutdown::outlive_file_size_limit();
         commands::run(args.command).await
     });
     // What still waits for a store that does not answer must not keep the process.
     runtime.shutdown_background();
-    say::close(ending.unwrap_or_else(|failure| failure.exit.report(&failure.error))).into()
+    ending.unwrap_or_else(|failure| failure.exit.report(&failure.error)).flushed().into()
 }

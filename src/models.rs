@@ -1,8 +1,8 @@
 //! A job's checkpoints, from their URLs to loaded models.
 
 use crate::{
-    exit::{Blame as _, Failure},
-    machine,
+    devices,
+    exit::{ExitCodeExt as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Place, models};
@@ -26,7 +26,7 @@ pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), 
 }
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {
-    models::record(&Place::open(url).usage()?).await.environment()
+    models::record(&Place::open(url).or_usage_error()?).await.or_environment_error()
 }
 
 /// Whether a job's models load on this machine's CPU.
@@ -50,9 +50,10 @@ pub async fn load_recorded(
     let filter = fetch(&settings.models.filter, filter).await?;
     let options = load_options(settings, device);
     let generation = generation(settings, &options);
-    let captioner =
-        BlipCaptioner::load(&captioner, &options, generation).context("the captioner does not load").environment()?;
-    let filter = BlipFilter::load(&filter, &options).context("the filter does not load").environment()?;
+    let captioner = BlipCaptioner::load(&captioner, &options, generation)
+        .context("the captioner does not load")
+        .or_environment_error()?;
+    let filter = BlipFilter::load(&filter, &options).context("the filter does not load").or_environment_error()?;
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
     let batch = settings.workers.batch.or_else(|| 1);
     Ok(CapFilt::new(Box::new(captioner), Box::new(filter), rule, batch as usize))
@@ -64,13 +65,15 @@ pub async fn reference_captioner(job: &JobRecord) -> Result<BlipCaptioner, Failu
     let path = fetch_checked(&job.settings.models.captioner, &job.captioner).await?;
     let generation = generation(&job.settings, &options);
     let greedy = GenerationOptions { method: Method::Greedy, min_length: 0, repetition_penalty: 1.0, ..generation };
-    BlipCaptioner::load(&path, &options, greedy).context("the captioner does not load").environment()
+    BlipCaptioner::load(&path, &options, greedy).context("the captioner does not load").or_environment_error()
 }
 
 /// The filter whose answers others are held against: f32, on the CPU.
 pub async fn reference_filter(job: &JobRecord) -> Result<BlipFilter, Failure> {
     let path = fetch_checked(&job.settings.models.filter, &job.filter).await?;
-    BlipFilter::load(&path, &reference_options(&job.settings)).context("the filter does not load").environment()
+    BlipFilter::load(&path, &reference_options(&job.settings))
+        .context("the filter does not load")
+        .or_environment_error()
 }
 
 fn reference_options(settings: &Settings) -> LoadOptions {
@@ -90,19 +93,22 @@ pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
 async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let path = fetch(url, record).await?;
     let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
-    if Place::open(url).usage()?.local_path().as_deref() != Some(folder) {
-        let found = models::record(&Place::open(&folder.display().to_string()).usage()?).await.environment()?;
+    if Place::open(url).or_usage_error()?.local_path().as_deref() != Some(folder) {
+        let found = models::record(&Place::open(&folder.display().to_string()).or_usage_error()?)
+            .await
+            .or_environment_error()?;
         if found != *record {
             let folder = folder.display();
-            return Err(anyhow!("{folder} is not what {url} was; delete it, and it is fetched again")).environment();
+            return Err(anyhow!("{folder} is not what {url} was; delete it, and it is fetched again"))
+                .or_environment_error();
         }
     }
     Ok(path)
 }
 
 async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
-    let place = Place::open(url).usage()?;
-    let folder = models::local_copy(&place, record, &machine::model_cache()).await.environment()?;
+    let place = Place::open(url).or_usage_error()?;
+    let folder = models::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
     // An original checkpoint is one file; everything else is a folder.
     let pickle = record.files.iter().find(|file| file.name.ends_with(".pth"));
     Ok(pickle.map_or(folder.clone(), |file| folder.join(&file.name)))

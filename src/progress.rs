@@ -1,6 +1,6 @@
 //! Progress of a job, for people and for Prometheus: a bar on a terminal, a line every few seconds elsewhere, and the metrics.
 
-use crate::{say, scrape::SharedMetrics};
+use crate::{console, metrics_server::SharedMetrics};
 use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
 use capfilt_schemas::{status::RowStatus, tally::Tally};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -24,8 +24,8 @@ pub struct JobProgress {
 impl JobProgress {
     pub fn start(metrics: SharedMetrics) -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rows  {msg}");
-        let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
-        say::set_bar(bar.clone());
+        let bar = console::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        console::set_bar(bar.clone());
         let now = Instant::now();
         Self { bar, trouble: None, metrics, started: now, rows_before: None, last_line: now }
     }
@@ -37,8 +37,8 @@ impl JobProgress {
         let done = if progress.is_share { 0 } else { progress.rows_done };
         let before = *self.rows_before.get_or_insert(done);
         match change {
-            Change::WorkerSaid { worker, line } => say::line_of_child(*worker, line),
-            change => news(change).iter().for_each(say::line),
+            Change::WorkerSaid { worker, line } => console::line_of_child(*worker, line),
+            change => news(change).iter().for_each(console::line),
         }
         let message = self.message(progress, before);
         if let Some(bar) = &self.bar {
@@ -50,7 +50,7 @@ impl JobProgress {
             let Progress { rows_done, rows_total, rows_here, is_share, .. } = progress;
             let rows =
                 if *is_share { format!("{rows_here} rows here") } else { format!("{rows_done}/{rows_total} rows") };
-            say::line(format!("{rows}  {message}"));
+            console::line(format!("{rows}  {message}"));
         }
     }
 
@@ -58,9 +58,9 @@ impl JobProgress {
     fn tell_of(&mut self, trouble: Option<&Trouble>) {
         match (&self.trouble, trouble) {
             (Some(before), Some(now)) if before.is_same(now) => {}
-            (_, Some(now)) => say::line(now.to_string()),
+            (_, Some(now)) => console::line(now.to_string()),
             (Some(Trouble::NatsLost { url, lasts, .. }), None) => {
-                say::line(format!("NATS at {url} answers again, after {} s", lasts.as_secs()));
+                console::line(format!("NATS at {url} answers again, after {} s", lasts.as_secs()));
             }
             (Some(_) | None, None) => {}
         }
@@ -68,7 +68,7 @@ impl JobProgress {
     }
 
     pub fn finish(self) {
-        say::set_bar(None);
+        console::set_bar(None);
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }

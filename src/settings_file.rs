@@ -2,7 +2,7 @@
 
 use crate::{
     args::SettingsArgs,
-    exit::{Blame as _, Failure},
+    exit::{ExitCodeExt as _, Failure},
     surroundings,
 };
 use anyhow::Context as _;
@@ -12,15 +12,15 @@ use capfilt_schemas::settings::{Settings, parse};
 /// Reads and checks settings. Relative paths become absolute: a worker may start in another folder.
 pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
     let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
+    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).or_usage_error()?;
     let settings = parse(&text, &args.overrides);
-    let mut settings = settings.with_context(|| args.config.display().to_string()).usage()?;
+    let mut settings = settings.with_context(|| args.config.display().to_string()).or_usage_error()?;
     capfilt_bucket::add_stores(&settings.stores);
-    surroundings::wait_out(settings.workers.outage_seconds).usage()?;
+    surroundings::wait_out(settings.workers.outage_seconds).or_usage_error()?;
     for url in [&mut settings.job.url, &mut settings.models.captioner, &mut settings.models.filter] {
-        *url = Place::open(url).usage()?.url;
+        *url = Place::open(url).or_usage_error()?.url;
     }
     // With its final slash, which tells a prefix from an object of that name.
-    settings.input.url = Place::open(&settings.input.url).usage()?.given();
+    settings.input.url = Place::open(&settings.input.url).or_usage_error()?.given();
     Ok(settings)
 }

@@ -4,6 +4,9 @@ use super::{SettingsArgs, seconds};
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
 
+/// Batch sizes that are tried on a GPU, in images per model call.
+pub const BATCH_SIZES: [u32; 6] = [16, 32, 64, 128, 256, 512];
+
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
     /// How fast the device captions and judges ready pixels, beside what it could do at most
@@ -22,7 +25,7 @@ pub struct BenchBatchArgs {
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,
     /// Images per model call, each of which is tried until one does not fit
-    #[arg(long, value_delimiter = ',', default_values_t = crate::batch_size::SIZES, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_delimiter = ',', default_values_t = BATCH_SIZES, value_parser = clap::value_parser!(u32).range(1..))]
     pub sizes: Vec<u32>,
     /// Print one JSON object
     #[arg(long)]

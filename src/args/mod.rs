@@ -14,7 +14,7 @@ pub use jobs::*;
 pub use models::*;
 pub use training::*;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is dropped.
@@ -28,19 +28,13 @@ pub struct Args {
     pub command: Command,
     /// Form of the log on standard error; CAPFILT_LOG=info or =debug says more
     #[arg(long, global = true, default_value = "text")]
-    pub log_format: LogFormat,
+    pub log_format: crate::console::LogFormat,
     /// Stop, in order, when standard input ends
     #[arg(long, global = true, hide = true)]
     pub end_with_parent: bool,
     /// End at once when this process is no longer the parent
     #[arg(long, global = true, hide = true, value_name = "PID")]
     pub parent: Option<u32>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
 }
 
 #[derive(Debug, Subcommand)]

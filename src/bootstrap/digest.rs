@@ -1,6 +1,6 @@
 //! Digests by which it is known that nothing has changed.
 
-use crate::exit::{Blame as _, Failure};
+use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{JobError, dataset, outputs::OutputsError};
@@ -20,18 +20,18 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
         let header = serde_json::to_string(&header)?;
         Ok::<_, anyhow::Error>(sha256_hex_of_parts([header.as_bytes(), numbers]))
     };
-    read().with_context(|| format!("cannot read the weights {}", path.display())).environment()
+    read().with_context(|| format!("cannot read the weights {}", path.display())).or_environment_error()
 }
 
 /// Of what a job kept, by its newest manifest: the same pairs have the same, whichever attempts made them. `None` when it
 /// is not finished.
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
-    let bucket = Bucket::open(url).usage()?;
+    let bucket = Bucket::open(url).or_usage_error()?;
     let cleaned = match dataset::open(&bucket).await {
         Err(OutputsError::Unfinished { .. } | OutputsError::Job(JobError::NoJob { .. })) => {
             return Ok(None);
         }
-        opened => opened.environment()?,
+        opened => opened.or_environment_error()?,
     };
     let tables = cleaned.tables.iter().map(|table| table.object.sha256.as_bytes());
     Ok(Some(sha256_hex_of_parts(tables)))

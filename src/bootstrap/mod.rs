@@ -12,8 +12,8 @@ pub use state::State;
 pub use step::{Made, Plan};
 
 use crate::{
+    console,
     exit::{Exit, Failure},
-    say,
 };
 use capfilt_schemas::settings::{bootstrap::Bootstrap, train::Task};
 use std::path::Path;
@@ -83,11 +83,11 @@ impl Walk<'_> {
     async fn step(&mut self, plan: Plan) -> Result<Step, Failure> {
         let prepared = step::prepare(&plan, self.settings, self.beside).await?;
         if let Some(made) = self.state.unchanged(plan.name(), &prepared.inputs).await {
-            say::line(format!("{}: unchanged, {}", plan.name(), made.place));
+            console::line(format!("{}: unchanged, {}", plan.name(), made.place));
             return Ok(Step::Made(made));
         }
         prepared.write()?;
-        say::line(format!("{}: capfilt {}", plan.name(), prepared.command().join(" ")));
+        console::line(format!("{}: capfilt {}", plan.name(), prepared.command().join(" ")));
         let exit = child::run(&prepared.command(), self.stop.clone()).await?;
         match exit {
             Exit::Done => {}

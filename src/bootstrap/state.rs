@@ -1,7 +1,7 @@
 //! `loop.json`: written anew, whole, after every step.
 
 use super::step::Made;
-use crate::exit::{Blame as _, Failure};
+use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::{Context as _, anyhow};
 use capfilt_schemas::bootstrap::{Done, LoopState, STATE, VERSION};
 use std::{
@@ -20,21 +20,25 @@ pub struct State {
 impl State {
     /// Reads the state; a folder without one is a new loop's.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())).environment()?;
-        let lock = File::create(folder.join("loop.lock")).context("cannot create loop.lock").environment()?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))
+            .or_environment_error()?;
+        let lock = File::create(folder.join("loop.lock")).context("cannot create loop.lock").or_environment_error()?;
         // A file system without locks has none to offer.
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             let error =
                 anyhow!("another loop is at work in {}; wait for it, or choose another loop.folder", folder.display());
-            return Err(error).environment();
+            return Err(error).or_environment_error();
         }
         let path = folder.join(STATE);
         let state = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .with_context(|| format!("{} is no loop's state; remove it, and steps are found again", path.display()))
-                .environment()?,
+                .or_environment_error()?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => LoopState::default(),
-            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())).environment()?,
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", path.display())).or_environment_error()?
+            }
         };
         if state.version != VERSION {
             let error = anyhow!(
@@ -42,7 +46,7 @@ impl State {
                 path.display(),
                 state.version
             );
-            return Err(error).usage();
+            return Err(error).or_usage_error();
         }
         Ok(Self { path, state, _lock: lock })
     }
@@ -65,6 +69,6 @@ impl State {
             file.sync_all()?;
             fs::rename(&unfinished, &self.path)
         };
-        write().with_context(|| format!("cannot write {}", self.path.display())).environment()
+        write().with_context(|| format!("cannot write {}", self.path.display())).or_environment_error()
     }
 }

@@ -2,8 +2,8 @@
 
 use super::digest;
 use crate::{
-    dataset::{self, Named},
-    exit::{Blame as _, Failure},
+    exit::{ExitCodeExt as _, Failure},
+    training_data::{self, Named},
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::Place;
@@ -110,8 +110,8 @@ fn cleaned(web: &DataSource, job: &Made, texts: Texts) -> DataSource {
 
 fn read(beside: &Path, file: &str) -> Result<Table, Failure> {
     let path = beside.join(file);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display())).usage()?;
-    text.parse().with_context(|| path.display().to_string()).usage()
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display())).or_usage_error()?;
+    text.parse().with_context(|| path.display().to_string()).or_usage_error()
 }
 
 async fn train(
@@ -122,21 +122,22 @@ async fn train(
     from: Option<&Made>,
     folder: impl Fn(&str) -> PathBuf,
 ) -> Result<Prepared, Failure> {
-    let data = data.iter().map(Value::try_from).collect::<Result<Vec<_>, _>>().usage()?;
+    let data = data.iter().map(Value::try_from).collect::<Result<Vec<_>, _>>().or_usage_error()?;
     settings.insert("data".to_owned(), Value::Array(data));
     if let Some(from) = from {
         set(&mut settings, "model", "from", &from.place)?;
     }
     // A name for now: it is no input.
     set(&mut settings, "run", "folder", "a run of the loop")?;
-    let text = toml::to_string(&settings).usage()?;
-    let training =
-        Training::parse(task, &text, &[]).with_context(|| format!("settings of the {}", task.name())).usage()?;
-    let version = dataset::open(&training, named).await?.version().to_owned();
+    let text = toml::to_string(&settings).or_usage_error()?;
+    let training = Training::parse(task, &text, &[])
+        .with_context(|| format!("settings of the {}", task.name()))
+        .or_usage_error()?;
+    let version = training_data::open(&training, named).await?.version().to_owned();
     let mut decisive = training.without_bookkeeping();
     decisive.data.clear();
     decisive.model.from = from.map_or(training.model.from, |from| from.digest.clone());
-    let decisive = serde_json::to_string(&decisive).usage()?;
+    let decisive = serde_json::to_string(&decisive).or_usage_error()?;
     let inputs = sha256_hex_of_parts([task.name(), &version, &decisive].map(str::as_bytes));
     let folder = folder(&inputs);
     set(&mut settings, "run", "folder", &folder.display().to_string())?;
@@ -161,8 +162,8 @@ async fn clean(
         set(&mut settings, "models", key, digest)?;
     }
     set(&mut settings, "job", "url", "a job of the loop")?;
-    let decisive = toml::to_string(&settings).usage()?;
-    let version = dataset::version(&dataset::plan(web, &of.run.folder, Named::Web).await?, web);
+    let decisive = toml::to_string(&settings).or_usage_error()?;
+    let version = training_data::version(&training_data::plan(web, &of.run.folder, Named::Web).await?, web);
     let inputs = sha256_hex_of_parts([name, &version, &decisive].map(str::as_bytes));
     let folder = folder(&inputs);
     let url = match of.run.jobs.as_str() {
@@ -170,7 +171,7 @@ async fn clean(
         jobs => format!("{jobs}/{name}-{}", &inputs[..8]),
     };
     // As the job's record has it, wherever the program is started.
-    let url = Place::open(&url).usage()?.url;
+    let url = Place::open(&url).or_usage_error()?.url;
     set(&mut settings, "job", "url", &url)?;
     for (key, made) in [("captioner", captioner), ("filter", filter)] {
         set(&mut settings, "models", key, &made.place)?;
@@ -180,7 +181,7 @@ async fn clean(
 
 fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), Failure> {
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-    let section = section.as_table_mut().ok_or_else(|| anyhow!("`{key}` belongs into a table")).usage()?;
+    let section = section.as_table_mut().ok_or_else(|| anyhow!("`{key}` belongs into a table")).or_usage_error()?;
     section.insert(key.to_owned(), Value::String(value.to_owned()));
     Ok(())
 }
@@ -195,9 +196,9 @@ impl Prepared {
         let path = self.file();
         fs::create_dir_all(&self.folder)
             .with_context(|| format!("cannot create {}", self.folder.display()))
-            .environment()?;
-        let text = toml::to_string(&self.settings).usage()?;
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).environment()
+            .or_environment_error()?;
+        let text = toml::to_string(&self.settings).or_usage_error()?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).or_environment_error()
     }
 
     /// Arguments of the program that do the step.
@@ -219,8 +220,9 @@ impl Prepared {
             }
             Kind::Clean { url } => {
                 let digest = digest::of_job(url).await?;
-                let digest =
-                    digest.ok_or_else(|| anyhow!("the job at {url} ended without a manifest")).environment()?;
+                let digest = digest
+                    .ok_or_else(|| anyhow!("the job at {url} ended without a manifest"))
+                    .or_environment_error()?;
                 Ok(Made { place: url.clone(), digest })
             }
         }

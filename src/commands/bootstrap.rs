@@ -3,8 +3,9 @@
 use crate::{
     args::BootstrapArgs,
     bootstrap::{Ended, go},
-    exit::{Blame as _, Ending},
-    say, stop,
+    console,
+    exit::{Ending, ExitCodeExt as _},
+    shutdown,
 };
 use anyhow::Context as _;
 use capfilt_schemas::settings::bootstrap::Bootstrap;
@@ -12,11 +13,11 @@ use serde_json::json;
 use std::path::Path;
 
 pub async fn run(args: &BootstrapArgs) -> Ending {
-    let stop = stop::on_signal();
+    let stop = shutdown::on_signal();
     let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
+    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).or_usage_error()?;
     let settings = Bootstrap::parse(&text, &args.overrides);
-    let settings = settings.with_context(|| format!("settings {}", args.config.display())).usage()?;
+    let settings = settings.with_context(|| format!("settings {}", args.config.display())).or_usage_error()?;
     let beside = args.config.parent().unwrap_or(Path::new(""));
     match go(&settings, beside, stop).await? {
         Ended::Done { model, exit } => {
@@ -28,7 +29,7 @@ pub async fn run(args: &BootstrapArgs) -> Ending {
             Ok(exit)
         }
         Ended::Step { name, exit } => {
-            say::line(format!("{name} is not done; the same command goes on from there"));
+            console::line(format!("{name} is not done; the same command goes on from there"));
             Ok(exit)
         }
     }

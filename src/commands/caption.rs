@@ -3,7 +3,7 @@
 use super::image_file;
 use crate::{
     args::{CaptionArgs, Method as MethodArg},
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
     models::model_failed,
 };
 use anyhow::anyhow;
@@ -17,9 +17,10 @@ pub fn run(args: &CaptionArgs) -> Ending {
     let by_preset = if model.checkpoint.preset == Preset::Hf { MethodArg::Greedy } else { MethodArg::Nucleus };
     let generation = args.generation.options(by_preset, &options);
     if args.candidates && generation.method != Method::Nucleus {
-        return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus")).usage();
+        return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus"))
+            .or_usage_error();
     }
-    let mut captioner = BlipCaptioner::load(&model.checkpoint.model, &options, generation).environment()?;
+    let mut captioner = BlipCaptioner::load(&model.checkpoint.model, &options, generation).or_environment_error()?;
     for path in &model.images {
         let (bytes, pixels) = image_file::read(path, captioner.image_side())?;
         let key = SampleKey { job_seed: args.generation.seed, image_sha256: capfilt_schemas::hash::sha256(&bytes) };

@@ -1,11 +1,10 @@
 //! `capfilt check`: is everything there that a job needs?
 
-use super::plan;
 use crate::{
     args::CheckArgs,
-    exit::{Blame as _, Ending, Exit, Failure},
+    devices::{self, DevicePlan},
+    exit::{self, Ending, Exit, ExitCodeExt as _, Failure},
     known_answers::{self, Reference},
-    machine::{self, DevicePlan},
     models, settings_file,
 };
 use capfilt_bucket::{Bucket, BucketError, PinnedObject, Place};
@@ -41,7 +40,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let settings = settings_file::load(&args.settings)?;
     let mut findings = Findings { as_json: args.json, all: Vec::new() };
     findings.add("settings", "sound", false);
-    let bucket = Bucket::open(&settings.job.url).usage()?;
+    let bucket = Bucket::open(&settings.job.url).or_usage_error()?;
     let steps = capfilt_coordinator::preflight::check(&bucket).await;
     for step in &steps {
         let finding = format!("{}: {}", step.what, step.problem.as_deref().unwrap_or("works"));
@@ -50,17 +49,17 @@ pub async fn run(args: &CheckArgs) -> Ending {
     if steps.iter().any(|step| step.problem.is_some()) {
         return Ok(findings.conclude(Exit::Environment));
     }
-    let input = Place::open(&settings.input.url).usage()?;
-    let plan = plan::blamed(capfilt_coordinator::plan(&input, &settings).await)?;
+    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let plan = exit::of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
     findings.add("input", &counts, false);
     if let Some(shard) = plan.shards.first() {
-        findings.add("input", if_match(PinnedObject::new(&input, &shard.file)).await.environment()?, false);
+        findings.add("input", if_match(PinnedObject::new(&input, &shard.file)).await.or_environment_error()?, false);
     }
     plan.refused.iter().for_each(|file| findings.add("refused", &format!("{}: {}", file.path, file.reason), true));
     let workers = &settings.workers;
-    let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
-    let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
     let (captioner, filter) = models::records(&settings).await?;
     findings.add("captioner", &files_of(&captioner), false);
     findings.add("filter", &files_of(&filter), false);
@@ -97,14 +96,14 @@ async fn devices_are_right(
 ) -> Result<bool, Failure> {
     let mut are_right = true;
     for device in devices {
-        let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).usage()?;
+        let choice: DeviceChoice = device.device.parse().map_err(anyhow::Error::msg).or_usage_error()?;
         let mut capfilt = models::load(job, choice).await?;
         let (captioner, filter) = capfilt.image_sides();
         let batch = capfilt.batch();
         let found = format!("{}: captioner {captioner} px, filter {filter} px, batch {batch}", device.device);
         findings.add("device", &found, false);
         let precision = models::resolve(job.settings.models.precision, choice);
-        let precision = precision.map_err(anyhow::Error::msg).environment()?;
+        let precision = precision.map_err(anyhow::Error::msg).or_environment_error()?;
         let proof = known_answers::prove(&mut capfilt, known, precision);
         let answers = proof.as_ref().map_or_else(|failure| format!("{:#}", failure.error), Clone::clone);
         findings.add("answers", &format!("{}: {answers}", device.device), proof.is_err());

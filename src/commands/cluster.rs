@@ -1,14 +1,14 @@
 //! `run --cluster` and `worker --cluster`: a job shared by many machines over NATS JetStream.
 
-use super::worker::{pool, process_name};
 use crate::{
     args::ClusterArgs,
-    exit::{Blame as _, Failure},
-    machine::DevicePlan,
+    console,
+    devices::DevicePlan,
+    exit::{ExitCodeExt as _, Failure},
+    metrics_server::SharedMetrics,
     progress::JobProgress,
-    release, say,
-    scrape::SharedMetrics,
-    stop,
+    release, shutdown,
+    worker_processes::{pool, process_name},
 };
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
@@ -46,12 +46,12 @@ pub fn link(args: &ClusterArgs) -> Option<Connection> {
 /// The queue of the job in a bucket, when there is a cluster.
 pub async fn queue(args: &ClusterArgs, bucket: &Bucket) -> Result<Option<JobQueue>, Failure> {
     let Some(link) = link(args) else { return Ok(None) };
-    let client = link.connect(|waiting| say::line(waiting)).await.environment()?;
+    let client = link.connect(|waiting| console::line(waiting)).await.or_environment_error()?;
     Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown()).of_job(&bucket.place.url)))
 }
 
 pub async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
-    Ok(QueueNames::of(&bucket.read(names::JOB).await.environment()?))
+    Ok(QueueNames::of(&bucket.read(names::JOB).await.or_environment_error()?))
 }
 
 /// Watches over a job until its workers are done with it.
@@ -66,9 +66,9 @@ pub async fn coordinate(
     progress.finish();
     if let Err(error @ (DispatchError::Systemic(_) | DispatchError::Broken { .. })) = &outcome {
         queue.say_end(&End::Stopped { why: error.to_string() }).await;
-        queue.remove().await.environment()?;
+        queue.remove().await.or_environment_error()?;
     }
-    outcome.environment()
+    outcome.or_environment_error()
 }
 
 /// Tells the workers that the job is done, and clears up; rows that they turn out to have done for nothing, beside those
@@ -80,7 +80,7 @@ pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -
     }
     if let Err(error) = queue.remove().await {
         let stream = queue.names.stream();
-        say::line(format!("the job is done, but its queue is still there ({error}); remove the stream {stream}"));
+        console::line(format!("the job is done, but its queue is still there ({error}); remove the stream {stream}"));
     }
     wasted_rows
 }
@@ -97,23 +97,23 @@ pub async fn join(
     let opening = async {
         let record = wait_for_job(bucket).await?;
         release::warn(&record);
-        if is_done(bucket).await.environment()? {
-            say::line("the job is done already");
+        if is_done(bucket).await.or_environment_error()? {
+            console::line("the job is done already");
             return Ok(None);
         }
-        preflight::require(bucket).await.environment()?;
+        preflight::require(bucket).await.or_environment_error()?;
         let attempts = record.settings.limits.attempts;
         let names = queue_names(bucket).await?;
-        let feed = QueueSource::open(link, names, bucket.clone(), attempts).await.environment()?;
+        let feed = QueueSource::open(link, names, bucket.clone(), attempts).await.or_environment_error()?;
         Ok::<_, Failure>(Some((attempts, feed)))
     };
-    let (attempts, feed) = match stop::unless(&stop, opening).await.transpose()? {
+    let (attempts, feed) = match shutdown::unless(&stop, opening).await.transpose()? {
         Some(Some(opened)) => opened,
         Some(None) => return Ok(Outcome::Finished(Report::default())),
         None => return Ok(Outcome::Interrupted(Report::default())),
     };
     let mut reports = Reports::new(feed.reporter(), devices);
-    let work = Work { attempts, job: job::digest(bucket).await.environment()?, ..Work::default() };
+    let work = Work { attempts, job: job::digest(bucket).await.or_environment_error()?, ..Work::default() };
     let mut progress = JobProgress::start(metrics);
     let trouble = feed.trouble();
     let observe = |seen: Observation<'_>| {
@@ -124,18 +124,18 @@ pub async fn join(
     };
     let outcome = worker_pool::run(bucket, work, pool(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
     progress.finish();
-    outcome.environment()
+    outcome.or_environment_error()
 }
 
 /// The job's record, as soon as there is one.
 async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
     let mut has_told = false;
     loop {
-        if let Some(record) = job::find(bucket).await.context("cannot look for the job").environment()? {
+        if let Some(record) = job::find(bucket).await.context("cannot look for the job").or_environment_error()? {
             return Ok(record);
         }
         if !has_told {
-            say::line(format!("there is no job at {} yet; waiting for it", bucket.place.url));
+            console::line(format!("there is no job at {} yet; waiting for it", bucket.place.url));
             has_told = true;
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -4,8 +4,8 @@ mod truth;
 
 use crate::{
     args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary},
-    exit::{Blame as _, Ending, Exit},
-    say,
+    console,
+    exit::{Ending, Exit, ExitCodeExt as _},
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_world::{
@@ -38,28 +38,30 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let vary = if asked.vary == DemoVary::Places { Vary::Places } else { Vary::Anything };
     if vary == Vary::Places && asked.objects < MOST_OBJECTS {
         return Err(anyhow!("one shape has no place beside another: --vary places needs two, --objects says 1"))
-            .usage();
+            .or_usage_error();
     }
     let DemoDataArgs { side, seed, alike, objects, file_rows, group_rows, .. } = *asked;
     let order = Order { scenes, captions, side, seed, source, alike, vary, objects, file_rows, group_rows };
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left").expect("the template is sound");
-    let bar = say::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
+    let bar = console::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
     let mut said = Instant::now();
     let made = make(folder, &order, |rows| match &bar {
         Some(bar) => bar.set_position(rows),
         None if said.elapsed() >= LINE_EVERY => {
             said = Instant::now();
-            say::line(format!("{rows}/{} pairs", scenes * captions));
+            console::line(format!("{rows}/{} pairs", scenes * captions));
         }
         None => {}
     });
     bar.iter().for_each(ProgressBar::finish_and_clear);
     let counts = match made {
-        Err(leftover @ MakeError::Leftover { .. }) => Err(leftover).usage()?,
-        made => made.environment()?,
+        Err(leftover @ MakeError::Leftover { .. }) => Err(leftover).or_usage_error()?,
+        made => made.or_environment_error()?,
     };
     if let Some(path) = &asked.contact_sheet {
-        sheet::write(path, &order).with_context(|| format!("cannot write {}", path.display())).environment()?;
+        sheet::write(path, &order)
+            .with_context(|| format!("cannot write {}", path.display()))
+            .or_environment_error()?;
     }
     let kinds: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
     let pairs: u64 = counts.values().sum();
@@ -68,10 +70,10 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
 }
 
 fn make_vocabulary(folder: &Path) -> Ending {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())).environment()?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())).or_environment_error()?;
     for (name, text) in vocabulary::files() {
         let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).environment()?;
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).or_environment_error()?;
     }
     let pieces = vocabulary::pieces().len();
     outln!("{pieces} pieces in {}; a model of them has {} ids", folder.display(), vocabulary::model_size());

@@ -2,7 +2,7 @@
 
 use crate::{
     args::DeviceArgs,
-    exit::{Blame as _, Ending, Exit, Failure},
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
     known_answers, models,
 };
 use anyhow::{Context as _, anyhow};
@@ -26,10 +26,10 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     capfilt_med::set_threads(args.model_threads);
     // Its parent has heard from the stores: one that does not answer now is out of order, and waited for.
     capfilt_bucket::expect_stores();
-    let bucket = Bucket::open(&args.job).usage()?;
-    let found = job::find_with_digest(&bucket).await.environment()?;
-    let (job, digest) = found.ok_or_else(|| anyhow!("{} holds no job", args.job)).usage()?;
-    let device: DeviceChoice = args.device.parse().map_err(anyhow::Error::msg).usage()?;
+    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    let found = job::find_with_digest(&bucket).await.or_environment_error()?;
+    let (job, digest) = found.ok_or_else(|| anyhow!("{} holds no job", args.job)).or_usage_error()?;
+    let device: DeviceChoice = args.device.parse().map_err(anyhow::Error::msg).or_usage_error()?;
     let known = known_answers::of_job(&bucket, &job).await?;
     let mut capfilt = models::load(&job, device).await?;
     let agreement = known_answers::prove(&mut capfilt, &known, job.settings.models.precision)?;
@@ -38,7 +38,7 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     let worker = Worker {
         name: args.name.clone(),
         device: args.device.clone(),
-        input: Place::open(&job.settings.input.url).usage()?,
+        input: Place::open(&job.settings.input.url).or_usage_error()?,
         bucket,
         job: digest,
         settings: job.settings,
@@ -52,17 +52,18 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     let working = AssertUnwindSafe(capfilt_workers::run(worker, assignments, |event| say(&event))).catch_unwind();
     // A stage that panicked leaves shards without an owner: better no process than half of one.
     let worked = working.await.unwrap_or_else(|_| std::process::exit(PANICKED));
-    worked.usage()?;
-    reading.await.environment()??;
+    worked.or_usage_error()?;
+    reading.await.or_environment_error()??;
     Ok(Exit::Done)
 }
 
 /// Hands on what the parent sends, until it closes the pipe or is gone.
 async fn read_assignments(assign: mpsc::Sender<Assignment>) -> Result<(), Failure> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await.context("the parent's pipe broke").environment()? {
-        let assignment =
-            serde_json::from_str(&line).context("the parent sent a line that is no assignment").environment()?;
+    while let Some(line) = lines.next_line().await.context("the parent's pipe broke").or_environment_error()? {
+        let assignment = serde_json::from_str(&line)
+            .context("the parent sent a line that is no assignment")
+            .or_environment_error()?;
         if assign.send(assignment).await.is_err() {
             break;
         }

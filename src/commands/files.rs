@@ -2,8 +2,8 @@
 
 use crate::{
     args::FilesArgs,
-    exit::{Blame as _, Ending, Exit, Failure},
-    say,
+    console,
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::outputs::{OutputsError, Version, Versioned, outputs};
@@ -11,7 +11,7 @@ use capfilt_schemas::commit::Output;
 use serde_json::json;
 
 pub async fn run(args: &FilesArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).usage()?;
+    let bucket = Bucket::open(&args.job).or_usage_error()?;
     let version = args.manifest.map_or(Version::NewestOrCommitted, Version::Manifest);
     let table = args.table.into();
     let mut objects: Vec<Output> = Vec::new();
@@ -20,7 +20,7 @@ pub async fn run(args: &FilesArgs) -> Ending {
     let found = outputs(&bucket, version, |_, one| objects.extend(one.commit.outputs.into_iter().filter(take))).await;
     let found = blamed(found)?;
     if found.manifest.is_none() {
-        say::line(format!(
+        console::line(format!(
             "no manifest yet: these are the objects of the {} of {} shards that are committed so far",
             found.commits, found.planned
         ));
@@ -51,7 +51,9 @@ fn address(place: &Place, object: &Output) -> String {
 /// What the user asked for wrongly is the user's; what is wrong with the job or its store is the environment's.
 fn blamed(found: Result<Versioned, OutputsError>) -> Result<Versioned, Failure> {
     match found {
-        Err(error @ (OutputsError::NoSuchManifest { .. } | OutputsError::Unfinished { .. })) => Err(error).usage(),
-        found => found.environment(),
+        Err(error @ (OutputsError::NoSuchManifest { .. } | OutputsError::Unfinished { .. })) => {
+            Err(error).or_usage_error()
+        }
+        found => found.or_environment_error(),
     }
 }

@@ -7,9 +7,9 @@
 use crate::{
     args::PlanArgs,
     batch_size,
-    exit::{Blame as _, Failure},
-    machine::{self, DevicePlan},
-    models, parent,
+    devices::{self, DevicePlan},
+    exit::{ExitCodeExt as _, Failure},
+    job_setup, models, parent,
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Bucket, Place};
@@ -80,20 +80,20 @@ impl Forecast {
 /// When there are no rows, no device, or the models do not load; the device's own words are on standard error.
 pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Result<Forecast, Failure> {
     let workers = &settings.workers;
-    let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
-    let devices = devices.map_err(anyhow::Error::msg).environment()?;
-    let devices = machine::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).usage()?;
-    let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).usage()?;
+    let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
+    let devices = devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
+    let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).or_usage_error()?;
     let rows = plan.rows;
-    let folder = tempfile::tempdir().context("no folder for a scratch job").environment()?;
+    let folder = tempfile::tempdir().context("no folder for a scratch job").or_environment_error()?;
     let batch = batch_size::choose(&args.settings, settings, &devices).await?;
     // A job hashes its weights too before it starts.
     let began = Instant::now();
-    let job = scratch_job(settings, plan, super::run::resolve(settings, &devices, batch)?, folder.path()).await?;
-    let mut child = start(&folder.path().display().to_string(), first).environment()?;
+    let job = scratch_job(settings, plan, job_setup::resolve(settings, &devices, batch)?, folder.path()).await?;
+    let mut child = start(&folder.path().display().to_string(), first).or_environment_error()?;
     let timed = time(&mut child, &sample(&job.plan), batch, args.calibrate).await;
-    child.kill().await.context("the trial's process does not end").environment()?;
-    let timed = timed.environment()?;
+    child.kill().await.context("the trial's process does not end").or_environment_error()?;
+    let timed = timed.or_environment_error()?;
     let rate = devices.len() as f64 * timed.rows as f64 / timed.seconds.max(1e-3);
     let (first_rows, first_seconds) = (timed.before, (timed.from - began).as_secs_f64());
     let job_seconds = first_seconds + rows.saturating_sub(first_rows * devices.len() as u64) as f64 / rate;
@@ -121,13 +121,13 @@ async fn scratch_job(
     folder: &std::path::Path,
 ) -> Result<Opened, Failure> {
     if plan.shards.is_empty() {
-        return Err(anyhow!("there are no rows to try")).usage();
+        return Err(anyhow!("there are no rows to try")).or_usage_error();
     }
     let (captioner, filter) = models::records(settings).await?;
-    let bucket = Bucket::open(&folder.display().to_string()).usage()?;
-    let input = Place::open(&settings.input.url).usage()?;
+    let bucket = Bucket::open(&folder.display().to_string()).or_usage_error()?;
+    let input = Place::open(&settings.input.url).or_usage_error()?;
     let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
-    job::create(&bucket, &input, plan, asked).await.environment()
+    job::create(&bucket, &input, plan, asked).await.or_environment_error()
 }
 
 fn sample(plan: &[Shard]) -> Vec<&Shard> {

@@ -3,7 +3,7 @@
 use super::streams;
 use crate::{
     args::GcArgs,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
     release,
 };
 use capfilt_bucket::Bucket;
@@ -20,12 +20,12 @@ pub async fn run(args: &GcArgs) -> Ending {
         streams.iter().for_each(|stream| outln!("{}: {did}", streams::shown(stream)));
     }
     let Some(job) = &args.job else { return Ok(Exit::Done) };
-    let bucket = Bucket::open(job).usage()?;
+    let bucket = Bucket::open(job).or_usage_error()?;
     release::warn_of(&bucket).await;
-    let garbage = gc::find(&bucket).await.environment()?;
+    let garbage = gc::find(&bucket).await.or_environment_error()?;
     if args.delete {
         let bar = ProgressBar::new(garbage.objects.len() as u64);
-        gc::remove(&bucket, &garbage, |gone| bar.set_position(gone)).await.environment()?;
+        gc::remove(&bucket, &garbage, |gone| bar.set_position(gone)).await.or_environment_error()?;
         bar.finish_and_clear();
     }
     if args.json {

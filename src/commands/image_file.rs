@@ -1,6 +1,6 @@
 //! An image file from the command line, prepared as a job would.
 
-use crate::exit::{Blame as _, Failure};
+use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::Context as _;
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
@@ -19,8 +19,8 @@ pub fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 /// The bytes of the file, and its pixels at the model's size as a batch of one.
 pub fn read(path: &Path, side: usize) -> Result<(Vec<u8>, PixelBatch), Failure> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display())).usage()?;
-    let image = decode(&bytes, &ImageLimits::default()).with_context(|| path.display().to_string()).usage()?;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display())).or_usage_error()?;
+    let image = decode(&bytes, &ImageLimits::default()).with_context(|| path.display().to_string()).or_usage_error()?;
     let mut pixels = Vec::new();
     Resizer::new().squash(&image, side, &mut pixels);
     let mut batch = PixelBatch::with_capacity(side, 1);

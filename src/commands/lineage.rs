@@ -2,7 +2,7 @@
 
 use crate::{
     args::LineageArgs,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
 };
 use anyhow::anyhow;
 use capfilt_med::weight_files::{self, WeightFiles};
@@ -11,17 +11,17 @@ use capfilt_train::lineage::Lineage;
 use std::path::Path;
 
 pub fn run(args: &LineageArgs) -> Ending {
-    let weights = if args.file.is_dir() { weight_files::find(&args.file).usage()? } else { args.file.clone() };
+    let weights = if args.file.is_dir() { weight_files::find(&args.file).or_usage_error()? } else { args.file.clone() };
     // Of weights in several files, each carries what the whole had.
     let file = match is_index(&weights.to_string_lossy()) {
-        true => WeightFiles::open(&weights).usage()?.paths().next().map(Path::to_path_buf).unwrap_or(weights),
+        true => WeightFiles::open(&weights).or_usage_error()?.paths().next().map(Path::to_path_buf).unwrap_or(weights),
         false => weights,
     };
-    let lineage = Lineage::read(&file).usage()?;
+    let lineage = Lineage::read(&file).or_usage_error()?;
     let unknown = || anyhow!("{} carries no lineage: it was not written by `capfilt train`", file.display());
-    let lineage = lineage.ok_or_else(unknown).usage()?;
+    let lineage = lineage.ok_or_else(unknown).or_usage_error()?;
     if args.json {
-        outln!("{}", serde_json::to_string(&lineage).usage()?);
+        outln!("{}", serde_json::to_string(&lineage).or_usage_error()?);
     } else {
         outln!("{}", lineage.describe());
     }

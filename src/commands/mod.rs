@@ -25,8 +25,6 @@ mod train;
 mod verify;
 mod worker;
 
-pub use plan::blamed;
-
 use crate::{args::Command, checkpoint, exit::Ending};
 
 pub async fn run(mut command: Command) -> Ending {

@@ -3,11 +3,11 @@
 use super::forecast::{Forecast, forecast};
 use crate::{
     args::PlanArgs,
-    exit::{Blame as _, Ending, Exit, Failure},
-    say, settings_file,
+    console,
+    exit::{self, Ending, Exit, ExitCodeExt as _},
+    settings_file,
 };
 use capfilt_bucket::Place;
-use capfilt_coordinator::PlanError;
 use capfilt_schemas::size::ByteSize;
 use indicatif::FormattedDuration;
 use serde_json::json;
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 pub async fn run(args: &PlanArgs) -> Ending {
     let settings = settings_file::load(&args.settings)?;
-    let input = Place::open(&settings.input.url).usage()?;
-    let plan = blamed(capfilt_coordinator::plan(&input, &settings).await)?;
+    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let plan = exit::of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
     let mut shown = json!({
         "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows, "bytes": plan.bytes,
@@ -32,12 +32,12 @@ pub async fn run(args: &PlanArgs) -> Ending {
         plan.refused.iter().for_each(|file| outln!("refused: {}: {}", file.path, file.reason));
     }
     if args.calibrate > 0.0 {
-        say::line(format!("trying some rows for {} s or more, once the models are loaded", args.calibrate));
+        console::line(format!("trying some rows for {} s or more, once the models are loaded", args.calibrate));
         match forecast(args, &settings, plan).await {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
             Ok(forecast) => show(&forecast),
             // The plan stands: it may be made where there are no models and no device.
-            Err(failure) => say::line(format!("no forecast: {:#}", failure.error)),
+            Err(failure) => console::line(format!("no forecast: {:#}", failure.error)),
         }
     }
     if args.json {
@@ -53,12 +53,4 @@ fn show(forecast: &Forecast) {
     outln!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
     outln!("device-hours {device_hours:.3}");
     cost.iter().for_each(|cost| outln!("cost    {cost:.2}"));
-}
-
-/// A plan, or whose fault it is that there is none: an input that no setting fits is a setting that fits no input.
-pub fn blamed<T>(plan: Result<T, PlanError>) -> Result<T, Failure> {
-    match plan {
-        Err(error) if error.is_of_settings() => Err(error).usage(),
-        plan => plan.environment(),
-    }
 }

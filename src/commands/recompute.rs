@@ -1,8 +1,9 @@
 //! `capfilt verify --recompute`: some of a job's rows, judged again on this machine.
 
 use crate::{
-    exit::{Blame as _, Failure},
-    machine, models,
+    devices,
+    exit::{ExitCodeExt as _, Failure},
+    models,
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{JobState, Problem, job, state::commits};
@@ -16,16 +17,16 @@ use indicatif::ProgressBar;
 /// Judges about `wanted` rows again, the first ones of shards spread evenly over the plan; the problem, if there is one,
 /// says what no rounding explains.
 pub async fn rows(bucket: &Bucket, wanted: u64, device: DeviceChoice) -> Result<(Agreement, Option<Problem>), Failure> {
-    let (record, plan) = job::load(bucket).await.environment()?;
-    let job_state = JobState::read(bucket).await.environment()?;
+    let (record, plan) = job::load(bucket).await.or_environment_error()?;
+    let job_state = JobState::read(bucket).await.or_environment_error()?;
     let results: Vec<_> = commits::read_all(bucket, &plan, &job_state.committed, job_state.job.as_ref())
         .try_collect()
         .await
-        .environment()?;
+        .or_environment_error()?;
     let committed = plan.iter().filter(|shard| job_state.committed.contains_key(&shard.id)).zip(results);
     let committed: Vec<_> = committed.collect();
-    let input = Place::open(&record.settings.input.url).usage()?;
-    capfilt_med::set_threads(machine::cores());
+    let input = Place::open(&record.settings.input.url).or_usage_error()?;
+    capfilt_med::set_threads(devices::cores());
     let capfilt = models::load(&record, device).await?;
     // Whole batches: one per shard while there are enough shards, more of each when there are not.
     let shards = wanted.div_ceil(capfilt.batch() as u64).clamp(1, committed.len().max(1) as u64);
@@ -36,7 +37,7 @@ pub async fn rows(bucket: &Bucket, wanted: u64, device: DeviceChoice) -> Result<
         let (shard, result) = &committed[(i * committed.len() as u64 / shards) as usize];
         let ledger = result.commit.outputs.iter().find(|output| output.table == Table::Ledger);
         if let Some(ledger) = ledger {
-            again.shard(shard, ledger, rows_per_shard, &mut agreement).await.environment()?;
+            again.shard(shard, ledger, rows_per_shard, &mut agreement).await.or_environment_error()?;
         }
         bar.inc(1);
     }

@@ -3,8 +3,9 @@
 use super::run::OpenJob;
 use crate::{
     args::{DeviceListArgs, RetryArgs},
-    exit::{Blame as _, Ending, Exit},
-    machine, release, say, scrape, stop,
+    console, devices,
+    exit::{Ending, Exit, ExitCodeExt as _},
+    metrics_server, release, shutdown,
 };
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
@@ -15,15 +16,15 @@ use capfilt_coordinator::{
 use serde_json::json;
 
 pub async fn run(args: &RetryArgs) -> Ending {
-    let stop = stop::on_signal();
-    let metrics = scrape::serve(args.queue.metrics).await?;
-    let bucket = Bucket::open(&args.job).usage()?;
+    let stop = shutdown::on_signal();
+    let metrics = metrics_server::serve(args.queue.metrics).await?;
+    let bucket = Bucket::open(&args.job).or_usage_error()?;
     let wanted = if args.only.is_empty() { Ok(RetryFilter::everything()) } else { RetryFilter::only(&args.only) };
-    let wanted = wanted.map_err(anyhow::Error::msg).usage()?;
-    let (record, plan) = job::load(&bucket).await.environment()?;
+    let wanted = wanted.map_err(anyhow::Error::msg).or_usage_error()?;
+    let (record, plan) = job::load(&bucket).await.or_environment_error()?;
     release::warn(&record);
-    let limits = record.settings.limits_with(&args.overrides).context("--set").usage()?;
-    let found = retry::find(&bucket, &wanted).await.environment()?;
+    let limits = record.settings.limits_with(&args.overrides).context("--set").or_usage_error()?;
+    let found = retry::find(&bucket, &wanted).await.or_environment_error()?;
     if args.dry_run && args.json {
         outln!("{}", json!({"shards": found.shards, "shard_rows": found.shard_rows, "rows": found.rows}));
     } else {
@@ -33,10 +34,10 @@ pub async fn run(args: &RetryArgs) -> Ending {
         return Ok(Exit::Done);
     }
     let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;
-    let devices = machine::devices(devices, *model_threads, *decode_threads);
-    let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let devices = devices::devices(devices, *model_threads, *decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
     if !found.is_empty() {
-        found.record(&bucket, &wanted, limits).await.environment()?;
+        found.record(&bucket, &wanted, limits).await.or_environment_error()?;
     }
     // Also when nothing was found: an earlier retry may have been killed in the middle.
     let devices = &devices[..];
@@ -46,12 +47,12 @@ pub async fn run(args: &RetryArgs) -> Ending {
 
 fn show(found: &RetryPlan) {
     if found.is_empty() {
-        say::line("nothing that failed so is to be done again");
+        console::line("nothing that failed so is to be done again");
     }
     if found.shards > 0 {
-        say::line(format!("to do again: {} quarantined shards with {} rows", found.shards, found.shard_rows));
+        console::line(format!("to do again: {} quarantined shards with {} rows", found.shards, found.shard_rows));
     }
     for (status, rows) in &found.rows {
-        say::line(format!("to do again: {rows} rows that are {status}"));
+        console::line(format!("to do again: {rows} rows that are {status}"));
     }
 }

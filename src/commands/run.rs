@@ -1,14 +1,14 @@
 //! `capfilt run`: plan if needed, work until done, seal. Running it again resumes.
 
-use super::{cluster, plan, worker};
+use super::{cluster, worker};
 use crate::{
     args::{QueueArgs, RunArgs},
-    batch_size,
-    exit::{Blame as _, Ending, Exit, Failure},
-    machine::{self, DevicePlan},
-    models, progress, say,
-    scrape::{self, SharedMetrics},
-    settings_file, stop,
+    batch_size, console,
+    devices::{self, DevicePlan},
+    exit::{self, Ending, Exit, ExitCodeExt as _, Failure},
+    job_setup,
+    metrics_server::{self, SharedMetrics},
+    models, progress, settings_file, shutdown, worker_processes,
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
@@ -18,43 +18,42 @@ use capfilt_coordinator::{
     manifest::{self, Sealed},
     preflight,
 };
-use capfilt_med::DeviceChoice;
 use capfilt_schemas::{
     job::JobRecord,
     manifest::Manifest,
     plan::Shard,
-    settings::{Auto, Settings, Workers},
+    settings::{Settings, Workers},
 };
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
 
 pub async fn run(args: &RunArgs) -> Ending {
-    let stop = stop::on_signal();
-    let metrics = scrape::serve(args.queue.metrics).await?;
+    let stop = shutdown::on_signal();
+    let metrics = metrics_server::serve(args.queue.metrics).await?;
     let settings = settings_file::load(&args.settings)?;
-    let bucket = Bucket::open(&settings.job.url).usage()?;
+    let bucket = Bucket::open(&settings.job.url).or_usage_error()?;
     let workers = &settings.workers;
-    let devices = machine::devices(&workers.devices, workers.model_threads, workers.decode_threads);
-    let devices = devices.map_err(anyhow::Error::msg).environment()?;
-    let devices = machine::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).usage()?;
+    let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
+    let devices = devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
     let opening = async {
-        preflight::require(&bucket).await.environment()?;
+        preflight::require(&bucket).await.or_environment_error()?;
         open(&bucket, args, &settings, &devices).await
     };
-    let Some(opened) = stop::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
+    let Some(opened) = shutdown::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
     let Opened { record, plan, resumed, warnings } = opened;
-    warnings.iter().for_each(|warning| say::line(format!("warning: {warning}")));
+    warnings.iter().for_each(|warning| console::line(format!("warning: {warning}")));
     let refused = &record.plan.refused;
-    refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, file.reason)));
+    refused.iter().for_each(|file| console::line(format!("refused: {}: {}", file.path, file.reason)));
     let verb = if resumed { "resuming" } else { "planned" };
-    say::line(format!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards));
+    console::line(format!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards));
     if args.plan_only {
-        say::line("nothing was worked on; `capfilt worker` can begin, and `capfilt run` works and seals");
+        console::line("nothing was worked on; `capfilt worker` can begin, and `capfilt run` works and seals");
         return Ok(if refused.is_empty() { Exit::Done } else { Exit::WithQuarantine });
     }
     if args.queue.cluster.cluster.is_some() {
-        of_this_machine(&settings.workers).iter().for_each(say::line);
+        of_this_machine(&settings.workers).iter().for_each(console::line);
     }
 
     let (told, devices) = (&warnings[..], &devices[..]);
@@ -94,13 +93,13 @@ impl OpenJob<'_> {
     pub async fn finish(&self, args: &QueueArgs, as_json: bool, stop: watch::Receiver<bool>) -> Ending {
         let Self { bucket, record, plan, devices, ref metrics, .. } = *self;
         let mut twice = DoneTwice::default();
-        let connecting = stop::unless(&stop, cluster::queue(&args.cluster, bucket));
+        let connecting = shutdown::unless(&stop, cluster::queue(&args.cluster, bucket));
         let Some(queue) = connecting.await.transpose()? else { return Ok(Exit::Interrupted) };
         let (job_state, machines) = loop {
             let outcome = match &queue {
                 Some(queue) => {
                     let ack_wait = Duration::from_secs(args.ack_wait);
-                    let (name, queue) = (worker::process_name(), queue.clone());
+                    let (name, queue) = (worker_processes::process_name(), queue.clone());
                     let load_models = models::load_here;
                     let job = CoordinatedJob { name, bucket, record, plan, queue, ack_wait, load_models };
                     cluster::coordinate(job, metrics.clone(), stop.clone()).await?
@@ -112,18 +111,18 @@ impl OpenJob<'_> {
             };
             let Outcome::Finished(report) = outcome else { return Ok(Exit::Interrupted) };
             twice.add(&report);
-            let job_state = stop::unless(&stop, JobState::read(bucket)).await.transpose().environment()?;
+            let job_state = shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
             let Some(job_state) = job_state else { return Ok(Exit::Interrupted) };
             // A retry may have opened something meanwhile.
             if job_state.remaining(plan, record.settings.limits.attempts).next().is_none() {
                 break (job_state, report.machines);
             }
         };
-        if stop::unless(&stop, self.name_input_changes()).await.is_none() {
+        if shutdown::unless(&stop, self.name_input_changes()).await.is_none() {
             return Ok(Exit::Interrupted);
         }
-        let sealing = stop::unless(&stop, manifest::seal(bucket, record, plan, &job_state));
-        let Some(sealed) = sealing.await.transpose().environment()? else { return Ok(Exit::Interrupted) };
+        let sealing = shutdown::unless(&stop, manifest::seal(bucket, record, plan, &job_state));
+        let Some(sealed) = sealing.await.transpose().or_environment_error()? else { return Ok(Exit::Interrupted) };
         if let Some(queue) = &queue {
             twice.rows += cluster::end(queue, &machines, args.keep_queue).await;
         }
@@ -147,9 +146,9 @@ impl OpenJob<'_> {
             Ok(changes) => {
                 let is_told = |change: &String| self.told.iter().any(|told| told.starts_with(change.as_str()));
                 let texts = changes.iter().map(ToString::to_string).filter(|change| !is_told(change));
-                texts.for_each(|change| say::line(format!("warning: {change}, while the job was worked on")));
+                texts.for_each(|change| console::line(format!("warning: {change}, while the job was worked on")));
             }
-            Err(error) => say::line(format!("warning: whether the input changed meanwhile is not known: {error}")),
+            Err(error) => console::line(format!("warning: whether the input changed meanwhile is not known: {error}")),
         }
     }
 }
@@ -169,32 +168,23 @@ impl DoneTwice {
 }
 
 async fn open(bucket: &Bucket, args: &RunArgs, settings: &Settings, devices: &[DevicePlan]) -> Result<Opened, Failure> {
-    let input = Place::open(&settings.input.url).usage()?;
+    let input = Place::open(&settings.input.url).or_usage_error()?;
     let (captioner, filter) = models::records(settings).await?;
     // A job that is there has its batch already.
-    let batch = match job::find(bucket).await.environment()? {
+    let batch = match job::find(bucket).await.or_environment_error()? {
         Some(_) => settings.workers.batch.or_else(|| 1),
         None => batch_size::choose(&args.settings, settings, devices).await?,
     };
-    let resolved = resolve(settings, devices, batch)?;
+    let resolved = job_setup::resolve(settings, devices, batch)?;
     let on_change = if args.allow_changed { OnInputChange::SetAside } else { OnInputChange::Refuse };
     let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     match job::open_or_create(bucket, &input, asked, on_change).await {
-        Err(error @ (JobError::Differs(_) | JobError::NoJob { .. } | JobError::Occupied { .. })) => Err(error).usage(),
-        Err(JobError::Plan(error)) => plan::blamed(Err(error)),
-        opened => opened.environment(),
+        Err(error @ (JobError::Differs(_) | JobError::NoJob { .. } | JobError::Occupied { .. })) => {
+            Err(error).or_usage_error()
+        }
+        Err(JobError::Plan(error)) => exit::of_plan(Err(error)),
+        opened => opened.or_environment_error(),
     }
-}
-
-/// Settings with `auto` replaced wherever it could change a result.
-pub fn resolve(settings: &Settings, devices: &[DevicePlan], batch: u32) -> Result<Settings, Failure> {
-    let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
-    let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).usage()?;
-    let mut resolved = settings.clone();
-    resolved.models.precision =
-        models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).environment()?;
-    resolved.workers.batch = Auto::Fixed(batch);
-    Ok(resolved)
 }
 
 /// Says what came out; the manifest's URL comes last.

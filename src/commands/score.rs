@@ -3,7 +3,7 @@
 use super::image_file;
 use crate::{
     args::ScoreArgs,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
     models::model_failed,
 };
 use capfilt_med::{BlipFilter, Preset};
@@ -15,7 +15,7 @@ const MAX_WORDS: usize = 30;
 
 pub fn run(args: &ScoreArgs) -> Ending {
     let model = &args.model;
-    let mut filter = BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).environment()?;
+    let mut filter = BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).or_environment_error()?;
     // transformers leaves cleaning to its caller.
     let clean = |text: &String| match model.checkpoint.preset {
         Preset::Original => pre_caption(text, MAX_WORDS),

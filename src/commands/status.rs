@@ -3,8 +3,9 @@
 use super::cluster;
 use crate::{
     args::StatusArgs,
-    exit::{Blame as _, Ending, Exit, Failure},
-    release, say,
+    console,
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
+    release,
 };
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
@@ -26,19 +27,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SHOWN: usize = 3;
 
 pub async fn run(args: &StatusArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).usage()?;
+    let bucket = Bucket::open(&args.job).or_usage_error()?;
     release::warn_of(&bucket).await;
-    let mut reader = StatusReader::open(&bucket).await.environment()?;
+    let mut reader = StatusReader::open(&bucket).await.or_environment_error()?;
     let mut listener = listener(args, &bucket).await?;
     loop {
-        let status = reader.read().await.environment()?;
+        let status = reader.read().await.or_environment_error()?;
         let live = match &mut listener {
             // The wait for the next look is spent listening.
             Some(listener) => Some(listener.listen(LISTEN).await),
             None => None,
         };
         show(args, &status, live.as_ref())?;
-        if status.done || !args.watch || say::is_output_lost() {
+        if status.done || !args.watch || console::is_output_lost() {
             return Ok(Exit::Done);
         }
         if listener.is_none() {
@@ -52,17 +53,17 @@ async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>
     let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
     match Listener::open(&link, cluster::queue_names(bucket).await?, PATIENCE).await {
         Err(error @ (ConnectionError::Unreachable { .. } | ConnectionError::NoJetStream { .. })) => {
-            say::line(format!("{error}; what follows is from the bucket alone"));
+            console::line(format!("{error}; what follows is from the bucket alone"));
             Ok(None)
         }
-        opened => opened.environment().map(Some),
+        opened => opened.or_environment_error().map(Some),
     }
 }
 
 fn show(args: &StatusArgs, status: &Status, live: Option<&Live>) -> Result<(), Failure> {
     let text = if args.json {
-        let mut value = serde_json::to_value(status).environment()?;
-        value["live"] = serde_json::to_value(live).environment()?;
+        let mut value = serde_json::to_value(status).or_environment_error()?;
+        value["live"] = serde_json::to_value(live).or_environment_error()?;
         value.to_string()
     } else if args.watch && !std::io::stdout().is_terminal() {
         line(status, live)

@@ -3,8 +3,8 @@
 use super::cluster;
 use crate::{
     args::GcArgs,
-    exit::{Blame as _, Failure},
-    say,
+    console,
+    exit::{ExitCodeExt as _, Failure},
 };
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
@@ -16,16 +16,16 @@ use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
 /// When the server, or the job's bucket, fails.
 pub async fn unused(args: &GcArgs) -> Result<Vec<JobStream>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(Vec::new()) };
-    let mut streams = JobStreams::look(&link, |waiting| say::line(waiting)).await.environment()?;
+    let mut streams = JobStreams::look(&link, |waiting| console::line(waiting)).await.or_environment_error()?;
     if let Some(job) = &args.job {
-        let bucket = Bucket::open(job).usage()?;
+        let bucket = Bucket::open(job).or_usage_error()?;
         let own = cluster::queue_names(&bucket).await?.stream();
         streams.found.retain(|stream| stream.stream == own);
     }
     let in_use = streams.found.extract_if(.., |stream| stream.in_use);
-    in_use.for_each(|stream| say::line(format!("{} is in use", shown(&stream))));
+    in_use.for_each(|stream| console::line(format!("{} is in use", shown(&stream))));
     if args.delete {
-        streams.remove_unused().await.environment()?;
+        streams.remove_unused().await.or_environment_error()?;
     }
     Ok(streams.found)
 }

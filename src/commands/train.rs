@@ -2,9 +2,9 @@
 
 use crate::{
     args::{TrainArgs, TrainTask},
-    dataset,
-    exit::{Blame as _, Ending, Exit},
-    models, say, stop,
+    console,
+    exit::{Ending, Exit, ExitCodeExt as _},
+    models, shutdown, training_data,
 };
 use anyhow::Context as _;
 use capfilt_schemas::settings::train::{Task, Training};
@@ -28,21 +28,21 @@ use std::{
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &TrainArgs) -> Ending {
-    let mut stopped = stop::on_signal();
+    let mut stopped = shutdown::on_signal();
     let task = match args.task {
         TrainTask::Pretrain => Task::Pretrain,
         TrainTask::Filter => Task::Filter,
         TrainTask::Captioner => Task::Captioner,
     };
     let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).usage()?;
+    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).or_usage_error()?;
     let mut settings = Training::parse(task, &text, &args.overrides)
         .with_context(|| format!("settings {}", args.config.display()))
-        .usage()?;
+        .or_usage_error()?;
     let from = models::local(Path::new(&settings.model.from)).await?;
     settings.model.from = from.display().to_string();
-    let dataset = dataset::open(&settings, |_| dataset::Named::Data).await?;
-    say::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
+    let dataset = training_data::open(&settings, |_| training_data::Named::Data).await?;
+    console::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 
     let stop = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&stop);
@@ -57,7 +57,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
         shown.finish();
         outcome
     });
-    let outcome = learning.await.environment()?;
+    let outcome = learning.await.or_environment_error()?;
     match outcome {
         Ok(Outcome::Done(model)) => {
             if args.json {
@@ -68,11 +68,13 @@ pub async fn run(args: &TrainArgs) -> Ending {
             Ok(Exit::Done)
         }
         Ok(Outcome::Stopped(checkpoint)) => {
-            say::line(format!("stopped; {} is where the same command goes on", checkpoint.display()));
+            console::line(format!("stopped; {} is where the same command goes on", checkpoint.display()));
             Ok(Exit::Interrupted)
         }
-        Err(error @ (TrainError::Settings(_) | TrainError::Load(_) | TrainError::Weights(_))) => Err(error).usage(),
-        Err(error) => Err(error).environment(),
+        Err(error @ (TrainError::Settings(_) | TrainError::Load(_) | TrainError::Weights(_))) => {
+            Err(error).or_usage_error()
+        }
+        Err(error) => Err(error).or_environment_error(),
     }
 }
 
@@ -89,8 +91,8 @@ struct Shown {
 impl Shown {
     fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}");
-        let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
-        say::set_bar(bar.clone());
+        let bar = console::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        console::set_bar(bar.clone());
         Self { bar, steps: 0, done_before: 0, started: Instant::now(), last_line: None, stuck_said: false }
     }
 
@@ -100,16 +102,16 @@ impl Shown {
                 (self.steps, self.done_before, self.started) = (steps, done, Instant::now());
                 let where_from = if done > 0 { format!(", going on at {done}") } else { String::new() };
                 let millions = parameters as f64 / 1e6;
-                say::line(format!("{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"));
+                console::line(format!("{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"));
                 if done == 0 && !drawn.is_empty() {
-                    say::line(format!("drawn by chance, as model.from has none: {}", drawn.join(", ")));
+                    console::line(format!("drawn by chance, as model.from has none: {}", drawn.join(", ")));
                 }
             }
             Event::Line(line) => self.line(line),
-            Event::Saved(path) => say::line(format!("saved {}", path.display())),
+            Event::Saved(path) => console::line(format!("saved {}", path.display())),
             Event::MatchingStuck if !self.stuck_said => {
                 self.stuck_said = true;
-                say::line(
+                console::line(
                     "warning: the matching loss stands at 0.6365, that of a constant answer; more data, longer texts \
                      or a lower learning rate may help it to start",
                 );
@@ -131,12 +133,12 @@ impl Shown {
             bar.set_message(message);
         } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) || line.step == self.steps {
             self.last_line = Some(Instant::now());
-            say::line(format!("step {}/{}  {message}", line.step, self.steps));
+            console::line(format!("step {}/{}  {message}", line.step, self.steps));
         }
     }
 
     fn finish(self) {
-        say::set_bar(None);
+        console::set_bar(None);
         if let Some(bar) = self.bar {
             bar.finish_and_clear();
         }

@@ -3,7 +3,7 @@
 use super::recompute;
 use crate::{
     args::VerifyArgs,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
     release,
 };
 use capfilt_bucket::{Bucket, Place};
@@ -13,18 +13,18 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 pub async fn run(args: &VerifyArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).usage()?;
+    let bucket = Bucket::open(&args.job).or_usage_error()?;
     // A record that does not read is the verification's to report.
     let job = job::find(&bucket).await.unwrap_or(None);
     job.iter().for_each(release::warn);
     let compared = job.as_ref().filter(|_| !args.allow_changed);
-    let input = compared.map(|job| Place::open(&job.settings.input.url)).transpose().usage()?;
+    let input = compared.map(|job| Place::open(&job.settings.input.url)).transpose().or_usage_error()?;
     let bar = ProgressBar::new(0);
     let progress = |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     };
-    let mut found = verify(&bucket, input.as_ref(), progress).await.environment()?;
+    let mut found = verify(&bucket, input.as_ref(), progress).await.or_environment_error()?;
     bar.finish_and_clear();
     let agreement = match (args.recompute, found.ok) {
         (0, _) | (_, false) => None,

@@ -5,48 +5,46 @@
 use super::cluster;
 use crate::{
     args::{DeviceListArgs, WorkerArgs},
-    exit::{Blame as _, Ending, Exit, Failure},
-    machine::{self, DevicePlan},
-    parent,
+    devices::{self, DevicePlan},
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
+    metrics_server::{self, SharedMetrics},
     progress::JobProgress,
-    release, say,
-    scrape::{self, SharedMetrics},
-    stop, surroundings,
+    release, shutdown, worker_processes,
 };
-use anyhow::anyhow;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     JobState,
     dispatch::{
         Outcome, Report, Work,
         local::{self, RetryPolicy},
-        worker_pool::WorkerPool,
     },
     job, preflight,
 };
 use capfilt_schemas::{job::JobRecord, plan::Shard};
 use serde_json::json;
 use std::time::Duration;
-use tokio::{process::Command, sync::watch};
+use tokio::sync::watch;
 
 pub async fn run(args: &WorkerArgs) -> Ending {
-    let stop = stop::on_signal();
-    let metrics = scrape::serve(args.metrics).await?;
-    let part: Part = args.part.parse().map_err(anyhow::Error::msg).usage()?;
-    let bucket = Bucket::open(&args.job).usage()?;
+    let stop = shutdown::on_signal();
+    let metrics = metrics_server::serve(args.metrics).await?;
+    let part: Part = args.part.parse().map_err(anyhow::Error::msg).or_usage_error()?;
+    let bucket = Bucket::open(&args.job).or_usage_error()?;
     let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;
-    let devices = machine::devices(devices, *model_threads, *decode_threads);
-    let devices = devices.map_err(anyhow::Error::msg).environment()?;
+    let devices = devices::devices(devices, *model_threads, *decode_threads);
+    let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
     let policy = RetryPolicy { grace: Duration::from_secs(args.grace), ..RetryPolicy::default() };
     let outcome = match cluster::link(&args.cluster) {
         Some(link) => cluster::join(&bucket, link, &devices, policy, metrics, stop).await?,
         None => {
             let opening = async {
-                let opened = job::load(&bucket).await.environment()?;
-                preflight::require(&bucket).await.environment()?;
+                let opened = job::load(&bucket).await.or_environment_error()?;
+                preflight::require(&bucket).await.or_environment_error()?;
                 Ok::<_, Failure>(opened)
             };
-            let Some(opened) = stop::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
+            let Some(opened) = shutdown::unless(&stop, opening).await.transpose()? else {
+                return Ok(Exit::Interrupted);
+            };
             let (record, plan) = opened;
             release::warn(&record);
             work(&bucket, &record, &part.of(&plan), &devices, policy, metrics, stop).await?
@@ -109,45 +107,14 @@ pub async fn work(
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
-    let job_state = stop::unless(&stop, JobState::read(bucket)).await.transpose().environment()?;
+    let job_state = shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
     let Some(job_state) = job_state else { return Ok(Outcome::Interrupted(Report::default())) };
     let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
     // It says what is open; a set of all commits need not be held while the work is done.
     drop(job_state);
-    let pool = pool(&bucket.place.url, devices, policy)?;
+    let pool = worker_processes::pool(&bucket.place.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);
     let outcome = local::run(bucket, work, pool, |seen| progress.show(seen), stop).await;
     progress.finish();
-    outcome.environment()
-}
-
-/// One child process of this program per device.
-pub fn pool(
-    job_url: &str,
-    devices: &[DevicePlan],
-    policy: RetryPolicy,
-) -> Result<WorkerPool<impl Fn(&str, usize) -> Command>, Failure> {
-    let program =
-        std::env::current_exe().map_err(|error| anyhow!("this program cannot find itself: {error}")).environment()?;
-    let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
-    let command = move |device: &str, index: usize| {
-        let mut command = Command::new(&program);
-        parent::bind(command.as_std_mut()).args(["--log-format", say::format()]);
-        surroundings::hand_on(&mut command);
-        let threads = &plans[index % plans.len()];
-        let name = format!("{}-{index}", process_name());
-        command.args(["device", "--job", &job_url, "--device", device, "--name", &name]);
-        command.arg(format!("--model-threads={}", threads.model_threads));
-        command.arg(format!("--decode-threads={}", threads.decode_threads));
-        command.arg(format!("--memory={}", threads.memory));
-        command
-    };
-    let devices = devices.iter().map(|plan| plan.device.clone()).collect();
-    Ok(WorkerPool { devices, command, policy })
-}
-
-/// Host and process: enough to find the log of a shard's attempt.
-pub fn process_name() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{}-{}", host.trim(), std::process::id())
+    outcome.or_environment_error()
 }

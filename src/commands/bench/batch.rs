@@ -3,8 +3,9 @@
 use crate::{
     args::BenchBatchArgs,
     batch_size::{Tried, best},
-    exit::{Blame as _, Ending, Exit},
-    machine, models,
+    devices,
+    exit::{Ending, Exit, ExitCodeExt as _},
+    models,
     models::model_failed,
     settings_file,
 };
@@ -25,7 +26,7 @@ const TEXT: &str = "two people with a small dog in front of an old house near th
 const SECONDS: f64 = 0.3;
 
 pub async fn run(args: &BenchBatchArgs) -> Ending {
-    capfilt_med::set_threads(machine::cores());
+    capfilt_med::set_threads(devices::cores());
     let settings = settings_file::load(&args.settings)?;
     let (captioner, filter) = models::records(&settings).await?;
     let mut capfilt = models::load_recorded(&settings, [&captioner, &filter], args.device).await?;
@@ -33,7 +34,8 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
     sizes.sort_unstable();
     let tried = try_sizes(&mut capfilt, &sizes).map_err(model_failed)?;
     let batch = best(&tried);
-    let batch = batch.ok_or_else(|| anyhow!("{} images are too many for {}", sizes[0], args.device)).environment()?;
+    let batch =
+        batch.ok_or_else(|| anyhow!("{} images are too many for {}", sizes[0], args.device)).or_environment_error()?;
     if args.json {
         let one = |one: &Tried| json!({"batch": one.batch, "images_per_second": one.images_per_second});
         let tried: Vec<_> = tried.iter().map(one).collect();

@@ -3,7 +3,7 @@
 use crate::{
     args::BenchDecodeArgs,
     commands::image_file,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_pipeline::{
@@ -21,12 +21,12 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
     let side = args.side as usize;
     let exact = ImageLimits::default();
     let limits = ImageLimits { reduced_side: if args.reduced { args.side } else { 0 }, ..exact };
-    let paths = image_file::list(&args.images).usage()?;
+    let paths = image_file::list(&args.images).or_usage_error()?;
     let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let all = paths.iter().map(read).collect::<Result<Vec<_>, _>>().usage()?;
+    let all = paths.iter().map(read).collect::<Result<Vec<_>, _>>().or_usage_error()?;
     let (files, broken): (Vec<_>, Vec<_>) = all.into_iter().partition(|file| decode(file, &limits).is_ok());
     if files.is_empty() {
-        return Err(anyhow!("no picture of {} decodes", args.images.display())).usage();
+        return Err(anyhow!("no picture of {} decodes", args.images.display())).or_usage_error();
     }
     let (mut resizer, mut pixels) = (Resizer::new(), Vec::new());
     let (mut decoding, mut resizing, mut images) = (Duration::ZERO, Duration::ZERO, 0);

@@ -4,8 +4,8 @@ use super::{floors::Floors, median};
 use crate::{
     args::BenchModelArgs,
     commands::image_file,
-    exit::{Blame as _, Ending, Exit, Failure},
-    machine,
+    devices,
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
     models::model_failed,
 };
 use anyhow::Context as _;
@@ -72,17 +72,17 @@ impl Filter for TimedFilter {
 }
 
 pub fn run(args: &BenchModelArgs) -> Ending {
-    let threads = args.threads.unwrap_or_else(machine::cores);
+    let threads = args.threads.unwrap_or_else(devices::cores);
     capfilt_med::set_threads(threads);
     let options =
         LoadOptions { device: args.device, precision: args.precision, ..LoadOptions::preset(Preset::Original) };
     let generation = GenerationOptions { min_length: args.min_length, ..options.options.generation(Method::Nucleus) };
-    let captioner = BlipCaptioner::load(&args.captioner, &options, generation).environment()?;
-    let filter = BlipFilter::load(&args.filter, &options).environment()?;
+    let captioner = BlipCaptioner::load(&args.captioner, &options, generation).or_environment_error()?;
+    let filter = BlipFilter::load(&args.filter, &options).or_environment_error()?;
     let (precision, rows) = (captioner.images().precision, rows(args, &captioner, &filter)?);
     let vit = vit_seconds(args, &captioner, &rows)? / rows.len() as f64;
     let works = Works::new(args.batch, &captioner, &filter);
-    let floors = Floors::measure(captioner.images().device, precision).environment()?;
+    let floors = Floors::measure(captioner.images().device, precision).or_environment_error()?;
     let given_tokens = given_tokens(&filter, &rows)?;
 
     let spent = Arc::new(Mutex::new(Spent::default()));
@@ -191,7 +191,7 @@ fn given_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Failure> 
     for row in rows {
         let web = if let WebText::Judgeable { cleaned } = &row.web { Some(cleaned) } else { None };
         for text in web.into_iter().chain(&row.sample.control) {
-            tokens += filter.tokens().encode(text, most).map_err(anyhow::Error::msg).usage()?.len();
+            tokens += filter.tokens().encode(text, most).map_err(anyhow::Error::msg).or_usage_error()?.len();
         }
     }
     Ok(tokens as f64 / rows.len() as f64)
@@ -219,11 +219,11 @@ fn vit_seconds(args: &BenchModelArgs, captioner: &BlipCaptioner, rows: &[Prepare
 /// The images with a text each, as the worker would hand them to the models.
 fn rows(args: &BenchModelArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -> Result<Vec<Prepared>, Failure> {
     let texts = std::fs::read_to_string(&args.texts);
-    let texts = texts.with_context(|| format!("cannot read the texts {}", args.texts.display())).usage()?;
+    let texts = texts.with_context(|| format!("cannot read the texts {}", args.texts.display())).or_usage_error()?;
     let texts: Vec<&str> = texts.lines().filter(|line| !line.trim().is_empty()).collect();
-    let files = image_file::list(&args.images).usage()?;
+    let files = image_file::list(&args.images).or_usage_error()?;
     if texts.is_empty() || files.is_empty() {
-        return Err(anyhow::anyhow!("{} or {} is empty", args.texts.display(), args.images.display())).usage();
+        return Err(anyhow::anyhow!("{} or {} is empty", args.texts.display(), args.images.display())).or_usage_error();
     }
     let images = files.iter().map(|file| {
         let (bytes, for_captioner) = image_file::read(file, captioner.image_side())?;

@@ -1,6 +1,6 @@
 //! `capfilt demo --truth`: how true the verdicts of a job over the demo's pictures are.
 
-use crate::exit::{Blame as _, Ending, Exit, Failure};
+use crate::exit::{Ending, Exit, ExitCodeExt as _, Failure};
 use anyhow::Context as _;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::{JobState, job, state::commits};
@@ -21,25 +21,25 @@ use std::path::PathBuf;
 pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
     let mut rows = Vec::new();
     for path in files(input)? {
-        rows.extend(known(&path).usage()?);
+        rows.extend(known(&path).or_usage_error()?);
     }
     let mut score = Score::of(rows);
-    let bucket = Bucket::open(url).usage()?;
-    let (_, plan) = job::load(&bucket).await.environment()?;
-    let job_state = JobState::read(&bucket).await.environment()?;
+    let bucket = Bucket::open(url).or_usage_error()?;
+    let (_, plan) = job::load(&bucket).await.or_environment_error()?;
+    let job_state = JobState::read(&bucket).await.or_environment_error()?;
     let results = commits::read_all(&bucket, &plan, &job_state.committed, job_state.job.as_ref());
     let mut results = std::pin::pin!(results);
-    while let Some(result) = results.try_next().await.environment()? {
+    while let Some(result) = results.try_next().await.or_environment_error()? {
         // A shard at a time: its rows are in memory.
         for ledger in result.commit.outputs.iter().filter(|output| output.table == Table::Ledger) {
-            for row in read_ledger(&bucket, ledger, usize::MAX).await.environment()? {
-                score.add(&judgement(row)).usage()?;
+            for row in read_ledger(&bucket, ledger, usize::MAX).await.or_environment_error()? {
+                score.add(&judgement(row)).or_usage_error()?;
             }
         }
     }
     let found = score.found();
     if json {
-        outln!("{}", serde_json::to_string(&found).environment()?);
+        outln!("{}", serde_json::to_string(&found).or_environment_error()?);
     } else {
         show(&found);
     }
@@ -54,7 +54,7 @@ fn files(input: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
             continue;
         }
-        let entries = path.read_dir().with_context(|| format!("cannot list {}", path.display())).usage()?;
+        let entries = path.read_dir().with_context(|| format!("cannot list {}", path.display())).or_usage_error()?;
         let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         found.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
         found.sort();

@@ -3,7 +3,7 @@
 use super::{collection, shown};
 use crate::{
     args::{EvalCaptionArgs, Method},
-    exit::{Blame as _, Ending, Exit, Failure},
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_evaluate::{Captioned, Judged, score, write};
@@ -25,7 +25,7 @@ const SCENE: &str = "scene";
 pub async fn run(args: &EvalCaptionArgs) -> Ending {
     let options = args.checkpoint.options();
     let generation = args.generation.options(Method::Beam, &options);
-    let mut captioner = BlipCaptioner::load(&args.checkpoint.model, &options, generation).environment()?;
+    let mut captioner = BlipCaptioner::load(&args.checkpoint.model, &options, generation).or_environment_error()?;
     let found = collection(&args.data, args.truth.then_some(SCENE)).await?;
     let (batch, seed, skipped) = (args.data.batch as usize, args.generation.seed, found.skipped);
     let images = found.images.clone();
@@ -34,7 +34,7 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
     let are_true = if args.truth { Some(share_true(&captions, &found.images)?) } else { None };
     if let Some(path) = &args.captions {
         let written = write_captions(path, &judged, &found.images);
-        written.with_context(|| format!("cannot write {}", path.display())).environment()?;
+        written.with_context(|| format!("cannot write {}", path.display())).or_environment_error()?;
     }
     if args.data.json {
         let mut all = json!(scores);
@@ -54,8 +54,8 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
 fn share_true(captions: &[String], images: &[Captioned]) -> Result<f64, Failure> {
     let mut are_true = 0;
     for (caption, image) in captions.iter().zip(images) {
-        let scene = image.note.as_deref().ok_or_else(|| anyhow!("a row has no `{SCENE}`")).usage()?;
-        let scene = Scene::parse(scene).map_err(|reason| anyhow!("column `{SCENE}`: {reason}")).usage()?;
+        let scene = image.note.as_deref().ok_or_else(|| anyhow!("a row has no `{SCENE}`")).or_usage_error()?;
+        let scene = Scene::parse(scene).map_err(|reason| anyhow!("column `{SCENE}`: {reason}")).or_usage_error()?;
         are_true += u32::from(truth(caption, &scene) == Verdict::True);
     }
     Ok(f64::from(are_true) / captions.len().max(1) as f64)

@@ -5,9 +5,9 @@ mod retrieval;
 
 use crate::{
     args::{EvalArgs, EvalDataArgs, EvalWhat},
-    dataset,
-    exit::{Blame as _, Ending, Failure},
-    say,
+    console,
+    exit::{Ending, ExitCodeExt as _, Failure},
+    training_data,
 };
 use anyhow::anyhow;
 use capfilt_bucket::Place;
@@ -30,22 +30,26 @@ pub async fn run(args: &EvalArgs) -> Ending {
 async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collection, Failure> {
     let source = DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
     // A plan leaves out what its own job writes; nothing is written here.
-    let shards =
-        dataset::plan(&source, &format!("{}.eval", source.url.trim_end_matches('/')), dataset::Named::Options).await?;
-    let place = Place::open(&source.url).usage()?;
-    let columns = dataset::columns(&source)?;
+    let shards = training_data::plan(
+        &source,
+        &format!("{}.eval", source.url.trim_end_matches('/')),
+        training_data::Named::Options,
+    )
+    .await?;
+    let place = Place::open(&source.url).or_usage_error()?;
+    let columns = training_data::columns(&source)?;
     let found = read(&place, &shards, &columns, note, asked.images as usize).await;
     let found = match found {
-        Err(error @ EvaluateError::NotText(_)) => Err(error).usage()?,
-        found => found.environment()?,
+        Err(error @ EvaluateError::NotText(_)) => Err(error).or_usage_error()?,
+        found => found.or_environment_error()?,
     };
     let texts: usize = found.images.iter().map(|image| image.texts.len()).sum();
     if found.images.is_empty() {
         let reason = "are --image and --text its columns?";
-        return Err(anyhow!("{}: no row with an image and a text; {reason}", asked.input)).usage();
+        return Err(anyhow!("{}: no row with an image and a text; {reason}", asked.input)).or_usage_error();
     }
     let skipped = if found.skipped > 0 { format!("; {} rows skipped", found.skipped) } else { String::new() };
-    say::line(format!("{} images, {texts} texts{skipped}", found.images.len()));
+    console::line(format!("{} images, {texts} texts{skipped}", found.images.len()));
     Ok(found)
 }
 
@@ -53,23 +57,23 @@ async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collecti
 fn shown<T>(steps: usize, work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>) -> Result<T, Failure> {
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images  {eta} left").expect("the template is sound");
     let worked = tokio::task::block_in_place(move || {
-        let bar = say::may_draw().then(|| ProgressBar::new(steps as u64).with_style(style));
-        say::set_bar(bar.clone());
+        let bar = console::may_draw().then(|| ProgressBar::new(steps as u64).with_style(style));
+        console::set_bar(bar.clone());
         let mut said = Instant::now();
         let result = work(&mut |done| match &bar {
             Some(bar) => bar.set_position(done as u64),
             None if said.elapsed() >= LINE_EVERY => {
                 said = Instant::now();
-                say::line(format!("{done}/{steps} images"));
+                console::line(format!("{done}/{steps} images"));
             }
             None => {}
         });
-        say::set_bar(None);
+        console::set_bar(None);
         bar.iter().for_each(ProgressBar::finish_and_clear);
         result
     });
     match worked {
-        Err(error @ EvaluateError::TooFew { .. }) => Err(error).usage(),
-        result => result.environment(),
+        Err(error @ EvaluateError::TooFew { .. }) => Err(error).or_usage_error(),
+        result => result.or_environment_error(),
     }
 }

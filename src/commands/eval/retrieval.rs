@@ -3,14 +3,14 @@
 use super::{collection, shown};
 use crate::{
     args::EvalRetrievalArgs,
-    exit::{Blame as _, Ending, Exit},
+    exit::{Ending, Exit, ExitCodeExt as _},
 };
 use capfilt_evaluate::{Recalls, retrieve};
 use capfilt_med::BlipFilter;
 use serde_json::json;
 
 pub async fn run(args: &EvalRetrievalArgs) -> Ending {
-    let filter = BlipFilter::load(&args.checkpoint.model, &args.checkpoint.options()).environment()?;
+    let filter = BlipFilter::load(&args.checkpoint.model, &args.checkpoint.options()).or_environment_error()?;
     let found = collection(&args.data, None).await?;
     let (skipped, batch, top_k) = (found.skipped, args.data.batch as usize, args.top_k as usize);
     let passes = if top_k == 0 { 1 } else { 2 };

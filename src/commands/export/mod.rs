@@ -5,8 +5,8 @@ mod sources;
 
 use crate::{
     args::{ExportArgs, ExportFormat},
-    exit::{Blame as _, Ending, Exit, Failure},
-    say,
+    console,
+    exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
 use anyhow::anyhow;
 use capfilt_bucket::Bucket;
@@ -21,19 +21,19 @@ use std::path::PathBuf;
 pub async fn run(args: &ExportArgs) -> Ending {
     if !args.files.image_root.is_empty() && args.format != ExportFormat::Json {
         let error = anyhow!("--image-root is of BLIP's lists: give it with --format json, or leave it out");
-        return Err(error).usage();
+        return Err(error).or_usage_error();
     }
-    let bucket = Bucket::open(&args.to).usage()?;
+    let bucket = Bucket::open(&args.to).or_usage_error()?;
     let asked = Export { sources: sources::open(args).await?, format: args.format.into(), options: options(args) };
     let made = match blamed(find(&bucket, &asked).await)? {
         Found::Finished(found) => {
-            say::line("this export is finished; nothing to do");
+            console::line("this export is finished; nothing to do");
             blamed(clean(&bucket, &scratch(args, &bucket)).await)?;
             *found
         }
         found => {
             if found == Found::Begun {
-                say::line("an export of the same was begun here and goes on");
+                console::line("an export of the same was begun here and goes on");
             }
             let mut shown = Shown::new();
             let made = export(&bucket, asked, &scratch(args, &bucket), |progress| shown.show(progress)).await;
@@ -42,7 +42,7 @@ pub async fn run(args: &ExportArgs) -> Ending {
         }
     };
     if args.json {
-        outln!("{}", serde_json::to_string(&made).environment()?);
+        outln!("{}", serde_json::to_string(&made).or_environment_error()?);
     } else {
         outln!("{}", shown::summary(&made, &bucket.place));
     }
@@ -54,7 +54,7 @@ fn ending(made: &ExportRecord) -> Exit {
     if made.counts.samples > 0 {
         return Exit::Done;
     }
-    say::line(format!(
+    console::line(format!(
         "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot be decoded, {} \
          below --min-itm), so nothing was written",
         made.counts.read, made.counts.unusable, made.counts.bad_images, made.counts.below_min_itm
@@ -88,7 +88,7 @@ fn scratch(args: &ExportArgs, bucket: &Bucket) -> PathBuf {
 
 fn blamed<T>(result: Result<T, ExportError>) -> Result<T, Failure> {
     match result {
-        Err(error @ (ExportError::Another { .. } | ExportError::Strange { .. })) => Err(error).usage(),
-        result => result.environment(),
+        Err(error @ (ExportError::Another { .. } | ExportError::Strange { .. })) => Err(error).or_usage_error(),
+        result => result.or_environment_error(),
     }
 }

@@ -1,7 +1,7 @@
 //! What people see of an export.
 
 use super::sources;
-use crate::say;
+use crate::console;
 use capfilt_bucket::Place;
 use capfilt_export::{Progress, Stage};
 use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
@@ -96,8 +96,8 @@ pub struct Shown {
 impl Shown {
     pub fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left");
-        let bar = say::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
-        say::set_bar(bar.clone());
+        let bar = console::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        console::set_bar(bar.clone());
         Self { bar, last_line: Instant::now() }
     }
 
@@ -112,12 +112,12 @@ impl Shown {
             bar.set_message(of);
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
-            say::line(format!("{}/{} {of}", progress.done, progress.all));
+            console::line(format!("{}/{} {of}", progress.done, progress.all));
         }
     }
 
     pub fn finish(self) {
-        say::set_bar(None);
+        console::set_bar(None);
         self.bar.iter().for_each(ProgressBar::finish_and_clear);
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::{
     args::ExportArgs,
-    cleaned, dataset,
-    exit::{Blame as _, Failure},
-    say,
+    console,
+    exit::{ExitCodeExt as _, Failure},
+    finished_job, training_data,
 };
 use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_export::{Content, ExportError, Source, inspect};
@@ -35,7 +35,7 @@ fn each_once(urls: &[String]) -> Result<Vec<(String, String)>, Failure> {
     for url in urls {
         let identity = identity(url)?;
         match places.iter().any(|(_, known)| *known == identity) {
-            true => say::line(format!("{} was given before; it is read once", without_secrets(url))),
+            true => console::line(format!("{} was given before; it is read once", without_secrets(url))),
             false => places.push((url.clone(), identity)),
         }
     }
@@ -44,7 +44,7 @@ fn each_once(urls: &[String]) -> Result<Vec<(String, String)>, Failure> {
 
 /// A place has one name, whether its path is relative, has a slash at its end, or leads over a link.
 fn identity(url: &str) -> Result<String, Failure> {
-    let place = Place::open(url).usage()?;
+    let place = Place::open(url).or_usage_error()?;
     Ok(match place.local_path() {
         Some(path) => std::fs::canonicalize(&path).unwrap_or(path).display().to_string(),
         None => without_secrets(&place.url).trim_end_matches('/').to_owned(),
@@ -55,11 +55,11 @@ async fn human(url: &str, identity: String, args: &ExportArgs) -> Result<Source,
     let asked = &args.columns;
     let key = asked.key.as_deref().unwrap_or(KEY);
     let source = DataSource::of_files(url, key, &asked.image, &asked.text, asked.filter.as_deref());
-    let shards = dataset::plan(&source, &args.to, dataset::Named::Options).await?;
-    let place = Place::open(url).usage()?;
+    let shards = training_data::plan(&source, &args.to, training_data::Named::Options).await?;
+    let place = Place::open(url).or_usage_error()?;
     let passthrough = match inspect(&place, &shards, &asked.passthrough, asked.key.as_deref()).await {
-        Err(error @ ExportError::NoColumn { .. }) => return Err(error).usage(),
-        inspected => inspected.environment()?,
+        Err(error @ ExportError::NoColumn { .. }) => return Err(error).or_usage_error(),
+        inspected => inspected.or_environment_error()?,
     };
     let columns = Columns {
         key: key.to_owned(),
@@ -68,21 +68,21 @@ async fn human(url: &str, identity: String, args: &ExportArgs) -> Result<Source,
         filter: asked.filter.clone(),
         passthrough: asked.passthrough.clone(),
     };
-    let record = record::Source::Human { url: identity, version: dataset::version(&shards, &source), columns };
+    let record = record::Source::Human { url: identity, version: training_data::version(&shards, &source), columns };
     Ok(Source {
         record,
         place,
-        content: Content::Human { shards, columns: Box::new(dataset::columns(&source)?), passthrough },
+        content: Content::Human { shards, columns: Box::new(training_data::columns(&source)?), passthrough },
     })
 }
 
 async fn job(url: &str, identity: String, texts: Texts) -> Result<Source, Failure> {
-    let cleaned = cleaned::open(url).await?;
+    let cleaned = finished_job::open(url).await?;
     let manifest = cleaned.manifest;
     if !manifest.quarantined.is_empty() {
-        say::line(quarantined(&identity, &manifest.quarantined));
+        console::line(quarantined(&identity, &manifest.quarantined));
     }
-    let wanted = Wanted { referenced: cleaned::referenced(&cleaned.settings)?, cosines: true };
+    let wanted = Wanted { referenced: finished_job::referenced(&cleaned.settings)?, cosines: true };
     let record = record::Source::Job {
         url: identity,
         manifest: manifest.n,
@@ -90,8 +90,8 @@ async fn job(url: &str, identity: String, texts: Texts) -> Result<Source, Failur
         texts,
         quarantined: manifest.quarantined,
     };
-    let tables = cleaned.tables.iter().map(cleaned::tables).collect();
-    let place = Bucket::open(url).usage()?.place;
+    let tables = cleaned.tables.iter().map(finished_job::tables).collect();
+    let place = Bucket::open(url).or_usage_error()?.place;
     Ok(Source { record, place, content: Content::Job { tables, texts, wanted } })
 }
 

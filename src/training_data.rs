@@ -1,10 +1,9 @@
 //! The data a training run names, opened: files and row groups as a plan finds them.
 
 use crate::{
-    cleaned,
-    commands::blamed,
-    exit::{Blame as _, Failure},
-    say,
+    console,
+    exit::{self, ExitCodeExt as _, Failure},
+    finished_job,
 };
 use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_coordinator::dataset::PairsTable;
@@ -53,15 +52,15 @@ pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result
     for (i, source) in training.data.iter().enumerate() {
         sources.push(open_source(source, training, named(i)).await?);
     }
-    Dataset::new(sources, training).usage()
+    Dataset::new(sources, training).or_usage_error()
 }
 
 async fn open_source(source: &DataSource, training: &Training, named: Named) -> Result<Source, Failure> {
     let content = if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
     // A job's folder is one that the program wrote: no symbolic link in it is followed.
     let place = match source.job.as_str() {
-        "" => Place::open(&source.url).usage()?,
-        job => Bucket::open(job).usage()?.place,
+        "" => Place::open(&source.url).or_usage_error()?,
+        job => Bucket::open(job).or_usage_error()?.place,
     };
     Ok(Source { place, weight: source.weight, content })
 }
@@ -72,14 +71,14 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
 
 /// The row groups of a source's files, each a shard; files that cannot be used are told. `own` is where we write.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
-    let place = Place::open(&source.url).usage()?;
-    let plan = blamed(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
+    let place = Place::open(&source.url).or_usage_error()?;
+    let plan = exit::of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
     let plan = plan.map_err(|Failure { exit, error }| {
         let (said, renamed) = (error.to_string(), named.rename(&error.to_string()));
         Failure { exit, error: if said == renamed { error } else { anyhow::Error::msg(renamed) } }
     })?;
     let shown = |reason: &str| named.rename(reason);
-    plan.refused.iter().for_each(|file| say::line(format!("refused: {}: {}", file.path, shown(&file.reason))));
+    plan.refused.iter().for_each(|file| console::line(format!("refused: {}: {}", file.path, shown(&file.reason))));
     Ok(plan.shards)
 }
 
@@ -95,7 +94,7 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
         key: source.key.clone(),
         image: source.image.clone(),
         text: source.text.clone(),
-        selection: source.filter.as_deref().map(Predicate::parse).transpose().usage()?,
+        selection: source.filter.as_deref().map(Predicate::parse).transpose().or_usage_error()?,
         passthrough: Vec::new(),
         max_words: MAX_WORDS,
         image_bytes: settings::Limits::default().image_bytes.0,
@@ -106,19 +105,22 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
 }
 
 async fn job(source: &DataSource) -> Result<Content, Failure> {
-    let cleaned = cleaned::open(&source.job).await?;
+    let cleaned = finished_job::open(&source.job).await?;
     let manifest = &cleaned.manifest;
     let (texts, quarantined) = (source.texts.name(), manifest.quarantined.len());
-    say::line(format!(
+    console::line(format!(
         "{}: version {} of {} pairs, texts {texts}{}",
         without_secrets(&source.job),
         manifest.n,
         manifest.tally.pairs,
         if quarantined > 0 { format!("; {quarantined} shards are quarantined and not in it") } else { String::new() },
     ));
-    let table =
-        |table: PairsTable| JobTable { tables: cleaned::tables(&table), web: table.web, synthetic: table.synthetic };
-    let referenced = cleaned::referenced(&cleaned.settings)?;
+    let table = |table: PairsTable| JobTable {
+        tables: finished_job::tables(&table),
+        web: table.web,
+        synthetic: table.synthetic,
+    };
+    let referenced = finished_job::referenced(&cleaned.settings)?;
     let choice = Choice { texts: source.texts, synthetic_share: source.synthetic_share };
     Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice, referenced })
 }

@@ -5,7 +5,6 @@
 //! with the environment's code. Standard error carries lines for people and the log: as text, or every line one JSON
 //! object. What cannot be written there is dropped.
 
-use crate::{args::LogFormat, exit::Exit};
 use indicatif::ProgressBar;
 use std::{
     fmt,
@@ -13,6 +12,13 @@ use std::{
     sync::{Mutex, OnceLock, PoisonError},
 };
 use tracing_subscriber::EnvFilter;
+
+/// Form of the lines on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
 
 /// Lines for people, among the events of a JSON log.
 const TARGET: &str = "capfilt::says";
@@ -27,7 +33,7 @@ static OUTPUT_LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a line to standard output, with the syntax of `println!`, which panics where this does not.
 macro_rules! outln {
-    ($($argument:tt)*) => { $crate::say::output(format_args!("{}\n", format_args!($($argument)*))) };
+    ($($argument:tt)*) => { $crate::console::output(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
 /// Writes to standard output; see [`outln!`].
@@ -49,17 +55,10 @@ pub fn is_output_lost() -> bool {
     OUTPUT_LOST.get().is_some()
 }
 
-/// Writes out what is left of standard output, and gives the code to end with: another one than the command's where
-/// its output could not be written.
-pub fn close(exit: Exit) -> Exit {
+/// Writes out what is left of standard output. Returns why it could not be written, unless its reader has gone.
+pub fn flush() -> Option<&'static io::Error> {
     note(io::stdout().lock().flush());
-    match OUTPUT_LOST.get() {
-        Some(why) if why.kind() != ErrorKind::BrokenPipe => {
-            error(&format!("capfilt: cannot write to standard output: {why}; what the command did besides is done"));
-            if matches!(exit, Exit::Done | Exit::WithQuarantine) { Exit::Environment } else { exit }
-        }
-        _ => exit,
-    }
+    OUTPUT_LOST.get().filter(|why| why.kind() != ErrorKind::BrokenPipe)
 }
 
 /// Sets up the log. Called once, before anything is said.

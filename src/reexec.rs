@@ -57,7 +57,7 @@ pub fn if_needed(command: &crate::args::Command) {
         again.arg0(name);
     }
     let error = again.args(arguments).envs(said).exec();
-    crate::say::line(format!("cannot start again with CUDA or settings for memory and threads: {error}"));
+    crate::console::line(format!("cannot start again with CUDA or settings for memory and threads: {error}"));
 }
 
 /// What the loader is to bring, CUDA's half of libtorch among it, where there is a driver and the half is not loaded.

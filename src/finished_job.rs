@@ -1,7 +1,7 @@
 //! A finished job's pairs, opened for those who use them.
 
 use crate::{
-    exit::{Blame as _, Failure},
+    exit::{ExitCodeExt as _, Failure},
     release,
 };
 use capfilt_bucket::{Bucket, Place};
@@ -16,11 +16,11 @@ use std::sync::Arc;
 /// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else the user's to
 /// mend.
 pub async fn open(url: &str) -> Result<Dataset, Failure> {
-    let bucket = Bucket::open(url).usage()?;
+    let bucket = Bucket::open(url).or_usage_error()?;
     release::warn_of(&bucket).await;
     match dataset::open(&bucket).await {
-        Err(error @ OutputsError::Bucket(_)) => Err(error).environment(),
-        opened => opened.usage(),
+        Err(error @ OutputsError::Bucket(_)) => Err(error).or_environment_error(),
+        opened => opened.or_usage_error(),
     }
 }
 
@@ -29,7 +29,7 @@ pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failur
     if settings.output.images == Images::Embed {
         return Ok(None);
     }
-    let input = Place::open(&settings.input.url).usage()?;
+    let input = Place::open(&settings.input.url).or_usage_error()?;
     let (column, image_bytes) = (settings.input.image.clone(), settings.limits.image_bytes.0);
     Ok(Some(Arc::new(Referenced { input, column, image_bytes })))
 }

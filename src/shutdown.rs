@@ -57,7 +57,9 @@ pub fn on_signal() -> watch::Receiver<bool> {
         };
         let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
         tokio::select! { () = told() => {}, () = parent_is_gone() => {} }
-        crate::say::line("capfilt: stopping; what is committed is safe, and running the same command again resumes");
+        crate::console::line(
+            "capfilt: stopping; what is committed is safe, and running the same command again resumes",
+        );
         let _ = stop.send(true);
         told().await;
         let _ = stop.send(true);

@@ -1,8 +1,8 @@
 //! `--metrics ADDRESS`: a page a Prometheus server reads, over HTTP/1.1. GET /metrics and nothing else.
 
 use crate::{
-    exit::{Blame as _, Failure},
-    say,
+    console,
+    exit::{ExitCodeExt as _, Failure},
 };
 use anyhow::Context as _;
 use capfilt_coordinator::metrics::Metrics;
@@ -49,9 +49,9 @@ pub async fn serve(address: Option<SocketAddr>) -> Result<SharedMetrics, Failure
         let listener = TcpListener::bind(address).await;
         let cannot =
             || format!("cannot serve metrics at {address}; is another process there? Port 0 takes any free one");
-        let listener = listener.with_context(cannot).environment()?;
-        let bound = listener.local_addr().context("the listener has no address").environment()?;
-        say::line(format!("metrics at http://{bound}/metrics"));
+        let listener = listener.with_context(cannot).or_environment_error()?;
+        let bound = listener.local_addr().context("the listener has no address").or_environment_error()?;
+        console::line(format!("metrics at http://{bound}/metrics"));
         tokio::spawn(listen(listener, metrics.clone()));
     }
     Ok(metrics)
