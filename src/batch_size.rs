@@ -79,6 +79,7 @@ async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::BATCH_SIZES;
 
     fn tried(speeds: &[f64]) -> Vec<Tried> {
         let one = |(batch, speed): (u32, &f64)| Tried { batch, images_per_second: (*speed > 0.0).then_some(*speed) };

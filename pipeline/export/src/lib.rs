@@ -7,6 +7,7 @@ mod check;
 mod digest;
 mod entry;
 mod error;
+mod export;
 mod files;
 mod gather;
 mod kinds;
@@ -17,6 +18,7 @@ mod target;
 mod tasks;
 
 pub use error::ExportError;
-pub use run::{Export, Progress, Stage, clean, export};
+pub use export::Export;
+pub use run::{Progress, Stage, clean, export};
 pub use source::{Content, Source, inspect};
 pub use target::{Found, find};

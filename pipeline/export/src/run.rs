@@ -7,6 +7,7 @@ use super::{
     ExportError,
     arrange::{Arrangement, BucketTotals, buckets_log2},
     digest::Digest,
+    export::Export,
     files::{Writing, file_count},
     gather::gather,
     scratch::{Receipt, Scratch},
@@ -15,7 +16,7 @@ use super::{
     tasks::{Task, tasks},
 };
 use capfilt_bucket::Bucket;
-use capfilt_schemas::export::{self, Counts, ExportRecord, Format, Options, Request, VERSION};
+use capfilt_schemas::export::{self, Counts, ExportRecord, Format};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{collections::HashSet, path::Path, sync::Arc};
 use tokio::task::JoinError;
@@ -23,21 +24,6 @@ use tokio::task::JoinError;
 /// Readers or writers at the same time: as many as there are cores, within this.
 const LEAST_AT_ONCE: usize = 2;
 const MOST_AT_ONCE: usize = 8;
-
-/// What is exported, and how.
-pub struct Export {
-    pub sources: Vec<Source>,
-    pub format: Format,
-    pub options: Options,
-}
-
-impl Export {
-    /// All that decides what it holds.
-    pub fn request(&self) -> Request {
-        let sources = self.sources.iter().map(|source| source.record.clone()).collect();
-        Request { version: VERSION, format: self.format, options: self.options.clone(), sources }
-    }
-}
 
 /// What an export is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The place that an export is written to, and what is there already.
 
-use super::{ExportError, run::Export};
+use super::{ExportError, export::Export};
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, without_secrets};
 use capfilt_schemas::export::{BEGUN, DATA, ExportRecord, Format, RECORD, Request, SIZES};

@@ -16,9 +16,9 @@ use crate::{
     heads::LmHead,
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
+    role::Role,
     text::TextTower,
     tokens::BertTokens,
-    weights::Role,
 };
 
 /// Writes captions with a BLIP captioning checkpoint.

@@ -12,10 +12,12 @@ use crate::{
     error::LoadError,
     names::Names,
     preprocess::Normalisation,
-    processor, small_file,
+    processor,
+    role::Role,
+    small_file,
     tokens::BertTokens,
     weight_files::{self, WeightFiles},
-    weights::{Role, WeightStore},
+    weights::WeightStore,
 };
 
 /// A checkpoint whose small files have been read; the weights wait on disk.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use capfilt_pipeline::model::ModelError;
 use tch::TchError;
 
-use crate::weights::WeightsError;
+use crate::weights_error::WeightsError;
 
 /// Why a checkpoint gave no model. Every message says what, on what, why.
 #[derive(Debug, thiserror::Error)]

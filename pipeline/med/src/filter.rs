@@ -13,9 +13,9 @@ use crate::{
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
     preset::{FirstToken, Options, Padding},
+    role::Role,
     text::TextTower,
     tokens::BertTokens,
-    weights::Role,
 };
 
 /// Judges texts with a BLIP image-text retrieval checkpoint.

@@ -20,6 +20,7 @@ pub mod precision;
 pub mod preprocess;
 pub mod preset;
 mod processor;
+pub mod role;
 mod small_file;
 pub mod tensor_file;
 pub mod text;

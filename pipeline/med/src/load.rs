@@ -10,9 +10,10 @@ use crate::{
     image_encoder::ImageEncoder,
     precision::PrecisionChoice,
     preset::{Options, Preset},
+    role::Role,
     tokens::BertTokens,
     vit::{VisionTower, interpolate_positions},
-    weights::{Role, WeightStore},
+    weights::WeightStore,
 };
 
 const POSITION_TABLE: &str = "vision_model.embeddings.position_embedding";

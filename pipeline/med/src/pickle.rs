@@ -10,9 +10,10 @@ use tch::Kind;
 
 pub use value::{Storage, TensorLayout, Value};
 
-use crate::tensor_file::MAX_AXES;
-
 mod value;
+
+/// Most axes of a tensor; BLIP's tensors have four at most.
+pub const MAX_AXES: usize = 16;
 
 /// A damaged or hostile file must exhaust neither memory nor time. Every instruction costs one, and what it puts on the
 /// stack as much as it is large ([`Value::weight`]); the state dict of a thousand tensors and its optimiser's cost 500,000.

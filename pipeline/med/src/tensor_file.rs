@@ -18,12 +18,11 @@ use tch::{Kind, Tensor};
 
 use crate::{
     error::{LoadError, first_lines},
+    pickle::MAX_AXES,
     small_file::lfs_pointer,
     torch_archive::TorchArchive,
 };
 
-/// Most axes of a tensor; BLIP's have four at most.
-pub const MAX_AXES: usize = 16;
 /// The largest header of a safetensors file in bytes, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
 

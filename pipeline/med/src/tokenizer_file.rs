@@ -16,8 +16,10 @@ use tokenizers::{
 use crate::{
     error::LoadError,
     small_file::{self, MAX_TOKENIZER_BYTES},
-    tokens::SPECIAL,
 };
+
+/// BERT's special tokens, in the order of their ids.
+pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// How many times as long a normalizer may make a text.
 const MAX_GROWTH: f64 = 256.0;

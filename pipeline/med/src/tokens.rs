@@ -11,13 +11,12 @@ use tokenizers::Tokenizer;
 use crate::{
     config::{MedConfig, TextConfig},
     error::LoadError,
-    small_file, tokenizer_file,
+    small_file,
+    tokenizer_file::{self, SPECIAL},
 };
 
 /// Text beyond this many bytes is not looked at: the first 512 tokens, the most a model reads, are long before.
 const MAX_TEXT_BYTES: usize = 256 << 10;
-
-pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// A tokenizer with the ids of its special tokens.
 ///

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::weights::Role;
+use crate::role::Role;
 
 /// What did not fit, all of it at once.
 #[derive(Debug, thiserror::Error, PartialEq)]

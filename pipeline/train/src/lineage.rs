@@ -12,7 +12,10 @@ use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{error::TrainError, model_files::LINEAGE};
+use crate::error::TrainError;
+
+/// Key of the lineage in the header of a safetensors file.
+pub const LINEAGE: &str = "capfilt.lineage";
 
 /// The largest header of a safetensors file in bytes, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;

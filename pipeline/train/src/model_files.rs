@@ -11,12 +11,15 @@ use capfilt_schemas::settings::train::Task;
 use serde_json::{Value, json};
 use tch::{Kind, TchError, Tensor};
 
-use crate::{error::TrainError, lineage::Lineage, parameters::Parameters, tensors};
+use crate::{
+    error::TrainError,
+    lineage::{LINEAGE, Lineage},
+    parameters::Parameters,
+    tensors,
+};
 
 /// Files of a tokenizer, as far as a folder has them.
 const TOKENIZER: [&str; 4] = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
-/// Where lineage lies in the header of the weights.
-pub const LINEAGE: &str = "capfilt.lineage";
 
 /// What a model's folder says of it besides the weights.
 pub struct Description<'a> {

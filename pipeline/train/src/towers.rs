@@ -6,9 +6,10 @@ use capfilt_med::{
     config::MedConfig,
     heads::{ItcHead, ItmHead, LmHead},
     layers::Dropout,
+    role::Role,
     text::TextTower,
     vit::VisionTower,
-    weights::{Path, Role, WeightStore},
+    weights::{Path, WeightStore},
 };
 use tch::{Device, Kind, Tensor};
 

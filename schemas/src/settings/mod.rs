@@ -3,13 +3,15 @@
 //! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the environment.
 
 pub mod bootstrap;
+mod error;
 mod parse;
 pub mod stores;
 pub mod train;
 pub mod training_data;
 mod values;
 
-pub use parse::{SettingsError, parse};
+pub use error::SettingsError;
+pub use parse::parse;
 pub use values::{Auto, Images, Memory, Method, Precision, Preset};
 
 use crate::size::ByteSize;

@@ -1,21 +1,8 @@
 //! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
 
-use super::{LEAST_MEMORY, Limits, Memory, Settings};
+use super::{LEAST_MEMORY, Limits, Memory, Settings, SettingsError};
 use crate::pairs;
 use toml::{Table, Value};
-
-/// Why settings were refused.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    #[error("the settings are not TOML: {0}")]
-    Syntax(#[source] toml::de::Error),
-    #[error("override `{0}` is not of the form section.key=value, for example filter.web_threshold=0.6")]
-    Override(String),
-    #[error("{0}")]
-    Content(String),
-    #[error("{key} = {value}: {why}")]
-    Value { key: &'static str, value: String, why: &'static str },
-}
 
 /// Reads settings from a TOML text; later overrides win over earlier ones and over the text.
 pub fn parse(text: &str, overrides: &[String]) -> Result<Settings, SettingsError> {

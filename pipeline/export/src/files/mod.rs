@@ -9,7 +9,7 @@ mod upload;
 use super::{
     ExportError,
     arrange::{Arrangement, BucketTotals, Sample},
-    run::Export,
+    export::Export,
     scratch::{Images, Scratch},
 };
 use capfilt_bucket::Bucket;

@@ -1,0 +1,19 @@
+//! What is exported, and how.
+
+use super::source::Source;
+use capfilt_schemas::export::{Format, Options, Request, VERSION};
+
+/// The sources and the options of one export.
+pub struct Export {
+    pub sources: Vec<Source>,
+    pub format: Format,
+    pub options: Options,
+}
+
+impl Export {
+    /// Everything that decides what the export holds.
+    pub fn request(&self) -> Request {
+        let sources = self.sources.iter().map(|source| source.record.clone()).collect();
+        Request { version: VERSION, format: self.format, options: self.options.clone(), sources }
+    }
+}
