@@ -7,10 +7,8 @@ mod support;
 use std::{collections::HashMap, fs, path::Path};
 
 use capfilt_med::{
-    BlipCaptioner, BlipFilter, LoadError, Method, Preset,
-    config::MedConfig,
-    vit::interpolate_positions,
-    weights::{Role, WeightStore},
+    BlipCaptioner, BlipFilter, LoadError, Method, Preset, config::MedConfig, role::Role, vit::interpolate_positions,
+    weights::WeightStore,
 };
 use capfilt_pipeline::model::{Captioner, Filter};
 use support::{assert_close, expected, folder, keys, options, pictures, texts};

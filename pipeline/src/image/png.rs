@@ -6,7 +6,7 @@
 
 use super::pieces::Pieces;
 use super::samples::{ByteOrder, Colours, Depth, Layout, Number};
-use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, turn};
+use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, orientation};
 use png::{Decoder, DecodingError, Reader};
 use std::io::{self, Read as _};
 
@@ -115,7 +115,7 @@ impl Picture for Png<'_> {
         // The rows that are inflated, unfiltered and converted, and the window of the inflater.
         let rows = 8 * self.layout.row_bytes(width as usize) as u64 + (1 << 20);
         let checked = if self.is_doubtful { self.data.len() as u64 } else { 0 };
-        turn::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some()) + rows + checked
+        orientation::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some()) + rows + checked
     }
 
     fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
@@ -132,7 +132,7 @@ impl Picture for Png<'_> {
         }
         let image = RgbImage::new(width, height, pixels_u8);
         Ok(match self.exif.filter(|_| limits.exif_rotation) {
-            Some(exif) => turn::by_exif(image, exif),
+            Some(exif) => orientation::by_exif(image, exif),
             None => image,
         })
     }

@@ -5,7 +5,7 @@
 //! libwebp and Pillow put it there, and is not blended with it.
 
 use super::pieces::Pieces;
-use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, turn};
+use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, orientation};
 use image_webp::{DecodingError, WebPDecoder};
 
 const ANIMATED: u8 = 0x02;
@@ -123,7 +123,7 @@ impl Picture for WebP<'_> {
         let stream = if self.coding == Coding::Lossy { pixels * 9 / 2 } else { pixels * 5 };
         let canvas = u64::from(width) * u64::from(height) * 3 + u64::from(self.width) * u64::from(self.height) * 3;
         let placed = if self.canvas == (self.width, self.height) { 0 } else { canvas };
-        let turned = turn::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some());
+        let turned = orientation::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some());
         stream.max(placed).max(turned) + self.stream.len() as u64 + (1 << 20)
     }
 
@@ -145,7 +145,7 @@ impl Picture for WebP<'_> {
             RgbImage::new(width, height, canvas)
         };
         Ok(match self.exif.filter(|_| limits.exif_rotation) {
-            Some(exif) => turn::by_exif(image, exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)),
+            Some(exif) => orientation::by_exif(image, exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)),
             None => image,
         })
     }

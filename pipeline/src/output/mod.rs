@@ -1,6 +1,7 @@
 //! From ledger rows to the three tables of an attempt, and from the ledger back to its rows.
 
 mod features;
+mod judged_rows;
 mod ledger_reader;
 mod ledger_table;
 mod pairs_table;
@@ -9,6 +10,7 @@ mod upload;
 mod writer;
 
 pub use features::huggingface;
+pub use judged_rows::JudgedRows;
 pub use ledger_reader::{LedgerError, each_of_ledger, read_ledger};
 pub use upload::WriteError;
-pub use writer::{JudgedRows, ShardWriter, Written};
+pub use writer::{ShardWriter, Written};

@@ -1,6 +1,6 @@
 //! Kept rows as Arrow columns: image, captions, and the columns that pass through.
 
-use super::{features::huggingface, ledger_table::field, writer::JudgedRows};
+use super::{features::huggingface, judged_rows::JudgedRows, ledger_table::field};
 use crate::input::{ImageInput, Origin};
 use arrow::{
     array::{

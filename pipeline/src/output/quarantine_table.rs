@@ -1,6 +1,6 @@
 //! Rows that could not be processed, with what is needed to try them again.
 
-use super::writer::JudgedRows;
+use super::judged_rows::JudgedRows;
 use crate::input::{ImageInput, TextInput};
 use arrow::{
     array::{ArrayRef, LargeBinaryArray, RecordBatch, StringArray, UInt64Array},

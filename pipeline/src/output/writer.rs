@@ -1,11 +1,7 @@
 //! The tables of one attempt, written together and finished together.
 
-use super::{WriteError, ledger_table, pairs_table, quarantine_table, upload::Upload};
-use crate::input::{ImageInput, TextInput};
-use arrow::{
-    array::RecordBatch,
-    datatypes::{Field, SchemaRef},
-};
+use super::{JudgedRows, WriteError, ledger_table, pairs_table, quarantine_table, upload::Upload};
+use arrow::datatypes::{Field, SchemaRef};
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     commit::Output,
@@ -17,15 +13,6 @@ use capfilt_schemas::{
     status::RowStatus,
     tally::Tally,
 };
-
-/// Some consecutive rows with their verdicts and with what the tables take over from the input, row for row.
-#[derive(Debug)]
-pub struct JudgedRows {
-    pub ledger: Vec<LedgerRow>,
-    pub images: Vec<ImageInput>,
-    pub texts: Vec<TextInput>,
-    pub passthrough: RecordBatch,
-}
 
 /// What an attempt wrote: everything its commit needs.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,7 +1,26 @@
 //! The headers of a BMP and its palette.
 
 use super::super::samples::{Colours, Depth, Layout};
-use super::{ImageSkip, Pixels, unsupported};
+use crate::image::ImageSkip;
+
+/// How pixels are stored.
+pub(super) enum Pixels {
+    Samples(Layout),
+    /// 5 bits a channel, or 6 for green; blue is lowest.
+    Short {
+        green_bits: u32,
+    },
+    /// Bytes of a pixel, and which of them are red, green and blue.
+    Bytes {
+        length: usize,
+        rgb: [usize; 3],
+    },
+    /// Runs of indices.
+    Runs {
+        is_4_bit: bool,
+        colours: Box<[[u8; 3]; 256]>,
+    },
+}
 
 const FILE_HEADER: usize = 14;
 /// Length of OS/2's first header, which has shorter numbers than the others, and palettes of three bytes a
@@ -214,4 +233,8 @@ fn long(bytes: &[u8], at: usize) -> Result<u32, ImageSkip> {
 
 fn truncated() -> ImageSkip {
     ImageSkip::Undecodable("the file is truncated".to_owned())
+}
+
+pub(super) fn unsupported(what: &str) -> ImageSkip {
+    ImageSkip::Unsupported(what.to_owned())
 }

@@ -7,28 +7,8 @@
 mod header;
 mod run_lengths;
 
-use super::samples::Layout;
 use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank};
-use header::Info;
-
-/// How pixels are stored.
-enum Pixels {
-    Samples(Layout),
-    /// 5 bits a channel, or 6 for green; blue is lowest.
-    Short {
-        green_bits: u32,
-    },
-    /// Bytes of a pixel, and which of them are red, green and blue.
-    Bytes {
-        length: usize,
-        rgb: [usize; 3],
-    },
-    /// Runs of indices.
-    Runs {
-        is_4_bit: bool,
-        colours: Box<[[u8; 3]; 256]>,
-    },
-}
+use header::{Info, Pixels, unsupported};
 
 pub(super) struct Bmp<'a> {
     width: u32,
@@ -134,8 +114,4 @@ fn short(pixel: u16, green_bits: u32) -> [u8; 3] {
 
 fn too_few() -> ImageSkip {
     ImageSkip::Undecodable("the file is truncated, or has fewer pixels than it says".to_owned())
-}
-
-fn unsupported(what: &str) -> ImageSkip {
-    ImageSkip::Unsupported(what.to_owned())
 }

@@ -17,7 +17,7 @@ use mozjpeg::decompress::DecompressStarted;
 use mozjpeg::{ColorSpace, CompInfo, CompInfoExt as _, Decompress, Marker};
 
 use super::samples::{grey_to_rgb, light};
-use super::{ImageLimits, ImageSkip, Picture, RgbImage, turn};
+use super::{ImageLimits, ImageSkip, Picture, RgbImage, orientation};
 use frame::Frame;
 use ycc::{Plane, Ycc};
 
@@ -42,7 +42,7 @@ impl Picture for Jpeg<'_> {
 
     fn peak_bytes(&self, limits: &ImageLimits) -> u64 {
         let (width, height) = self.size();
-        self.frame.peak_bytes().max(turn::peak_bytes(width, height, limits.exif_rotation))
+        self.frame.peak_bytes().max(orientation::peak_bytes(width, height, limits.exif_rotation))
     }
 
     fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
@@ -100,7 +100,7 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     let (width, height) = (width.div_ceil(part), height.div_ceil(part));
     let image = RgbImage { reduced_from, ..RgbImage::new(width, height, pixels_u8) };
     Ok(match exif {
-        Some(exif) => turn::by_exif(image, &exif),
+        Some(exif) => orientation::by_exif(image, &exif),
         None => image,
     })
 }

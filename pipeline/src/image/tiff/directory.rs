@@ -1,7 +1,8 @@
 //! The first directory of a TIFF: its tags and their values.
 
 use super::super::samples::ByteOrder;
-use super::{ImageSkip, undecodable};
+use super::faults::undecodable;
+use crate::image::ImageSkip;
 use std::collections::HashMap;
 
 /// Numbers of tags.

@@ -2,7 +2,8 @@
 
 use super::super::samples::{ByteOrder, Colours, Depth, Layout, Number};
 use super::directory::{Directory, tag};
-use super::{ImageSkip, unsupported};
+use super::faults::unsupported;
+use crate::image::ImageSkip;
 
 /// Values of the tag for associated alpha, and for formats of samples.
 const ASSOCIATED: u64 = 1;

@@ -7,11 +7,13 @@
 
 mod compression;
 mod directory;
+mod faults;
 mod meaning;
 
-use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, turn};
+use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, orientation};
 use compression::{Compression, Strip};
 use directory::{Directory, tag};
+use faults::undecodable;
 use image::metadata::Orientation;
 use meaning::Meaning;
 use std::io::{self, ErrorKind, Read};
@@ -142,7 +144,7 @@ impl Picture for Tiff<'_> {
 
     fn peak_bytes(&self, _: &ImageLimits) -> u64 {
         let is_turned = self.orientation != Orientation::NoTransforms;
-        let image = turn::peak_bytes(self.width, self.height, is_turned);
+        let image = orientation::peak_bytes(self.width, self.height, is_turned);
         let samples = self.meaning.layout.samples_per_pixel as u64;
         let tile = (self.grid.width as u64).saturating_mul(self.grid.height as u64);
         let decoded = tile.saturating_mul(self.compression.bytes_per_sample_held() * samples);
@@ -167,7 +169,7 @@ impl Picture for Tiff<'_> {
         }
         // Pillow turns TIFF without being asked, whatever it does with the others, so this is not asked of
         // the limits.
-        Ok(turn::by(RgbImage::new(self.width, self.height, pixels_u8), self.orientation))
+        Ok(orientation::by(RgbImage::new(self.width, self.height, pixels_u8), self.orientation))
     }
 }
 
@@ -202,12 +204,4 @@ fn unreadable(error: io::Error) -> ImageSkip {
         ErrorKind::UnexpectedEof => undecodable("the file is truncated, or has fewer pixels than it says"),
         _ => undecodable(&error.to_string()),
     }
-}
-
-fn undecodable(what: &str) -> ImageSkip {
-    ImageSkip::Undecodable(what.to_owned())
-}
-
-fn unsupported(what: &str) -> ImageSkip {
-    ImageSkip::Unsupported(format!("a TIFF {what}"))
 }

@@ -1,0 +1,47 @@
+//! Bytes to pixels: the format by the first bytes, then its decoder.
+
+use super::{
+    ImageLimits, ImageSkip, RgbImage, bmp, format::Format, gif, jpeg, picture::Picture, png, quiet::caught, tiff, webp,
+};
+
+/// Reads the header.
+fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + 'a>, ImageSkip> {
+    if bytes.is_empty() {
+        return Err(ImageSkip::Missing);
+    }
+    if bytes.len() as u64 > limits.bytes {
+        return Err(ImageSkip::TooLarge(format!("{} bytes; limits.image_bytes is {}", bytes.len(), limits.bytes)));
+    }
+    let picture: Box<dyn Picture + 'a> = match Format::of(bytes)? {
+        Format::Jpeg => Box::new(jpeg::Jpeg::open(bytes)?),
+        Format::Png => Box::new(png::Png::open(bytes)?),
+        Format::WebP => Box::new(webp::WebP::open(bytes)?),
+        Format::Bmp => Box::new(bmp::Bmp::open(bytes)?),
+        Format::Gif => Box::new(gif::Gif::open(bytes)?),
+        Format::Tiff => Box::new(tiff::Tiff::open(bytes)?),
+    };
+    let (width, height) = picture.size();
+    limits.admit(width, height)?;
+    limits.admit_bytes(picture.peak_bytes(limits))?;
+    Ok(picture)
+}
+
+/// Decodes the first frame of an image.
+///
+/// # Errors
+/// Every reason not to judge this image, and never a panic. Zero bytes count as [`ImageSkip::Missing`]:
+/// that is how a failed download looks in a column that has no nulls.
+pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
+    caught(|| open(bytes, limits)?.decode(limits)).unwrap_or_else(|panic| {
+        let format = Format::of(bytes).map_or_else(|_| "image".to_owned(), |format| format.to_string());
+        Err(ImageSkip::Undecodable(format!("the {format} decoder gave up: {panic}")))
+    })
+}
+
+/// The most bytes that [`decode`] holds at once for this image, the decoded image among them and `bytes`
+/// not, by its header alone: an upper bound, which `tests/memory.rs` measures. 0 for what is refused by its
+/// header.
+pub fn peak_decoding_bytes(bytes: &[u8], limits: &ImageLimits) -> u64 {
+    let peak = caught(|| open(bytes, limits).map_or(0, |picture| picture.peak_bytes(limits)));
+    peak.unwrap_or(0)
+}

@@ -1,0 +1,27 @@
+//! Decoded pixels.
+
+/// A decoded image: `width × height × 3` bytes, row by row, red first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RgbImage {
+    pub width: u32,
+    pub height: u32,
+    pub pixels_u8: Vec<u8>,
+    /// Width and height as stored, where it was decoded smaller.
+    pub reduced_from: Option<(u32, u32)>,
+}
+
+impl RgbImage {
+    pub(crate) fn new(width: u32, height: u32, pixels_u8: Vec<u8>) -> Self {
+        Self { width, height, pixels_u8, reduced_from: None }
+    }
+
+    /// Width and height as they are stored.
+    pub fn stored_size(&self) -> (u32, u32) {
+        self.reduced_from.unwrap_or((self.width, self.height))
+    }
+}
+
+/// A black image: `width × height × 3` zeros.
+pub(super) fn blank(width: u32, height: u32) -> Vec<u8> {
+    vec![0; 3 * width as usize * height as usize]
+}
