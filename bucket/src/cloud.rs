@@ -18,6 +18,8 @@ pub struct Names {
     /// Turns signatures off, for public buckets.
     pub unsigned: &'static str,
     pub ca_bundle: &'static str,
+    /// Says who gives out tokens for what is known of us.
+    pub tokens: &'static str,
 }
 
 impl Cloud {
@@ -45,6 +47,7 @@ impl Cloud {
                 allow_http: "AWS_ALLOW_HTTP",
                 unsigned: "AWS_SKIP_SIGNATURE",
                 ca_bundle: "AWS_CA_BUNDLE",
+                tokens: "AWS_ENDPOINT_URL_STS",
             },
             Self::Google => Names {
                 credentials: "GOOGLE_APPLICATION_CREDENTIALS or GOOGLE_SERVICE_ACCOUNT, a file's path",
@@ -52,6 +55,7 @@ impl Cloud {
                 allow_http: "GOOGLE_ALLOW_HTTP",
                 unsigned: "GOOGLE_SKIP_SIGNATURE",
                 ca_bundle: "GOOGLE_CA_BUNDLE",
+                tokens: "`token_uri` in the credentials",
             },
             Self::Azure => Names {
                 credentials: "AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN or \
@@ -60,20 +64,29 @@ impl Cloud {
                 allow_http: "AZURE_ALLOW_HTTP",
                 unsigned: "AZURE_SKIP_SIGNATURE",
                 ca_bundle: "AZURE_CA_BUNDLE",
+                tokens: "AZURE_AUTHORITY_HOST",
             },
         }
     }
 }
 
-/// Whether a URL is where credentials are given out: a machine's metadata, a container's, a token service.
+/// Whether a URL is where credentials are given out: a machine's or a container's metadata, a token service.
 pub(crate) fn gives_credentials(url: &str) -> bool {
-    let Some((_, rest)) = url.split_once("://") else { return false };
-    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
-    let is_host = |host: &str| {
-        ["169.254.", "metadata.google.internal", "sts.", "oauth2.googleapis.com", "iamcredentials.", "login.microsoft"]
-            .iter()
-            .any(|known| host.starts_with(known))
-    };
+    let Some((host, path)) = host_and_path(url) else { return false };
+    let hosts = ["sts.", "oauth2.googleapis.com", "iamcredentials.", "login.microsoft"];
+    is_metadata(url) || hosts.iter().any(|known| host.starts_with(known)) || path.contains("/oauth2/")
+}
+
+/// Whether a URL is the metadata of the machine or the container, which says whose role this is.
+pub(crate) fn is_metadata(url: &str) -> bool {
+    let Some((host, path)) = host_and_path(url) else { return false };
     let paths = ["latest/api/token", "latest/meta-data", "computeMetadata/", "metadata/identity", "msi/token"];
-    is_host(host) || paths.iter().any(|known| path.starts_with(known)) || path.contains("/oauth2/")
+    host.starts_with("169.254.")
+        || host.starts_with("metadata.google.internal")
+        || paths.iter().any(|known| path.starts_with(known))
+}
+
+fn host_and_path(url: &str) -> Option<(&str, &str)> {
+    let (_, rest) = url.split_once("://")?;
+    Some(rest.split_once('/').unwrap_or((rest, "")))
 }

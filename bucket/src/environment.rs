@@ -1,6 +1,8 @@
 //! What the environment says about stores, under the names the clouds' own tools use: trimmed, checked, and none of it
 //! able to end the program.
 
+mod azure;
+
 use crate::{BucketError, cloud::Cloud};
 use object_store::{ClientConfigKey, aws::AmazonS3ConfigKey, azure::AzureConfigKey, gcp::GoogleConfigKey};
 use std::collections::BTreeMap;
@@ -63,7 +65,7 @@ pub(crate) fn of_variables(cloud: Cloud, variables: &BTreeMap<String, String>) -
         variables.get(variable).iter().for_each(|text| say(key, text, variable));
     }
     match cloud {
-        Cloud::Azure => connection_string(variables, &mut said)?,
+        Cloud::Azure => azure::add(variables, &mut said)?,
         Cloud::Google => emulator(variables, &mut said),
         Cloud::S3 => {}
     }
@@ -79,41 +81,6 @@ pub(crate) fn is_known(cloud: Cloud, key: &str) -> bool {
             Cloud::Google => key.parse::<GoogleConfigKey>().is_ok(),
             Cloud::Azure => key.parse::<AzureConfigKey>().is_ok(),
         }
-}
-
-/// What `AZURE_STORAGE_CONNECTION_STRING` says, as the portal shows it; single variables win over it.
-fn connection_string(variables: &BTreeMap<String, String>, said: &mut Said) -> Result<(), BucketError> {
-    const VARIABLE: &str = "AZURE_STORAGE_CONNECTION_STRING";
-    let Some(text) = variables.get(VARIABLE) else { return Ok(()) };
-    let parts: Option<BTreeMap<&str, &str>> =
-        text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(|part| part.split_once('=')).collect();
-    let Some(parts) = parts else {
-        return Err(refused(VARIABLE, "it is not of the form AccountName=…;AccountKey=…"));
-    };
-    let mut say = |key: &str, text: String| {
-        said.entry(key.to_owned()).or_insert_with(|| Value { text, from: VARIABLE.to_owned() });
-    };
-    let part = |name: &str| parts.get(name).map(|text| (*text).to_owned());
-    if part("UseDevelopmentStorage").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
-        say("azure_storage_use_emulator", "true".to_owned());
-        return Ok(());
-    }
-    let Some(account) = part("AccountName").or_else(|| account_of(part("BlobEndpoint")?.as_str())) else {
-        return Err(refused(VARIABLE, "it names no account (AccountName=…)"));
-    };
-    let scheme = part("DefaultEndpointsProtocol").unwrap_or_else(|| "https".to_owned());
-    let by_suffix = part("EndpointSuffix").map(|suffix| format!("{scheme}://{account}.blob.{suffix}"));
-    part("BlobEndpoint").or(by_suffix).into_iter().for_each(|endpoint| say("azure_storage_endpoint", endpoint));
-    say("azure_storage_account_name", account);
-    part("AccountKey").into_iter().for_each(|key| say("azure_storage_account_key", key));
-    part("SharedAccessSignature").into_iter().for_each(|token| say("azure_storage_sas_token", token));
-    Ok(())
-}
-
-/// The account in `https://account.blob.core.windows.net`.
-fn account_of(endpoint: &str) -> Option<String> {
-    let host = Url::parse(endpoint).ok()?.host_str()?.to_owned();
-    Some(host.split_once(".blob.")?.0.to_owned())
 }
 
 /// What `STORAGE_EMULATOR_HOST` says: another Google, without credentials and without TLS.
@@ -162,10 +129,31 @@ pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), Bucke
     if key.ends_with("account_name") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
         return fail("an account's name has letters and digits only");
     }
+    let is_key = ["account_key", "access_key", "master_key"].iter().any(|end| key == format!("azure_storage_{end}"));
+    if is_key && !azure::is_base64(text) {
+        return fail("an account's key is base64: letters, digits, `+`, `/` and `=` at its end, a multiple of four");
+    }
     if key.ends_with("_timeout") || key.ends_with("_interval") {
         return humantime::parse_duration(text).map(drop).or_else(|_| fail("it is no time like 30s or 2m"));
     }
     Ok(())
+}
+
+/// # Errors
+/// When a file that holds credentials cannot be read.
+pub(crate) fn check_file(key: &str, Value { text, from }: &Value) -> Result<(), BucketError> {
+    let files = [
+        "aws_web_identity_token_file",
+        "aws_container_authorization_token_file",
+        "google_application_credentials",
+        "google_service_account",
+        "google_service_account_path",
+        "azure_federated_token_file",
+    ];
+    if !files.contains(&key) {
+        return Ok(());
+    }
+    std::fs::read(text).map(drop).map_err(|error| refused(from, &format!("{text} cannot be read: {error}")))
 }
 
 fn is_url(key: &str) -> bool {

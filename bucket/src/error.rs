@@ -2,7 +2,7 @@
 
 use crate::{
     FaultKind,
-    cloud::Cloud,
+    advice::advice,
     fault::{causes, in_full},
     links::LinkRefused,
 };
@@ -87,10 +87,4 @@ impl BucketError {
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Store { source: object_store::Error::Precondition { .. }, .. })
     }
-}
-
-/// What to do about a store's error, where that is known.
-fn advice(object: &str, error: &object_store::Error) -> String {
-    let advice = FaultKind::of(error).advice(Cloud::of_url(object));
-    if advice.is_empty() { advice } else { format!("; {advice}") }
 }

@@ -3,7 +3,6 @@
 //! object_store keeps the status and the body of an answer to itself but for their text, so they are taken out of that
 //! text at the one place where it has them; everything else is told by types.
 
-use crate::cloud::Cloud;
 use object_store::{
     Error,
     client::{HttpError, HttpErrorKind},
@@ -21,8 +20,10 @@ pub enum FaultKind {
     /// The store does not know the credentials, or their signature is wrong.
     BadCredentials,
     ExpiredCredentials,
-    /// There are none, and who would give them out (a machine's role, a token service) does not.
+    /// There are none, and the machine or the container, which would give them out, does not.
     NoCredentials,
+    /// The service that gives out tokens cannot be reached.
+    NoTokens,
     /// This machine's clock and the store's are too far apart.
     Clock,
     /// The bucket is in another region: which one, if the store says so.
@@ -72,54 +73,20 @@ impl FaultKind {
     /// Whether the store or the way to it is out of order, as far as can be told: the same request may be answered
     /// later.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::UnknownHost | Self::ConnectionRefused | Self::Network | Self::Silent | Self::Busy(_))
+        matches!(
+            self,
+            Self::UnknownHost | Self::ConnectionRefused | Self::Network | Self::Silent | Self::Busy(_) | Self::NoTokens
+        )
+    }
+
+    /// Whether it was the store that spoke.
+    pub fn is_answer(&self) -> bool {
+        !self.is_outage() && !matches!(self, Self::NoCredentials | Self::Certificate | Self::NotTls)
     }
 
     /// Whether the same request will be refused again, however often it is made.
     pub fn is_final(&self) -> bool {
         !self.is_outage() && !matches!(self, Self::Answer(_) | Self::Other | Self::NotThere | Self::Precondition)
-    }
-
-    /// What to do about it; empty where that is not known.
-    pub fn advice(&self, cloud: Option<Cloud>) -> String {
-        let names = cloud.map(Cloud::names);
-        let credentials = names.map_or("", |names| names.credentials);
-        let endpoint = names.map_or("the endpoint", |names| names.endpoint);
-        match self {
-            Self::NoBucket => {
-                "there is no such bucket at this endpoint: is its name right, and is the endpoint?".into()
-            }
-            Self::Forbidden => "the store knows the credentials, and they do not allow this (docs/stores.md lists the \
-                                permissions a job needs)"
-                .into(),
-            Self::BadCredentials => {
-                format!("the store refuses the credentials: are they the right ones for this endpoint ({credentials})?")
-            }
-            Self::ExpiredCredentials => format!(
-                "the credentials are no longer valid: get new ones, or use some that renew themselves ({credentials})"
-            ),
-            Self::NoCredentials => format!(
-                "the environment holds no credentials ({credentials}), and this machine has no role{}",
-                names.map_or(String::new(), |names| format!("; a public bucket is read with {}=true", names.unsigned))
-            ),
-            Self::Clock => "this machine's clock differs too much from the store's: set it".into(),
-            Self::Region(Some(region)) => format!("the bucket is in {region}: set AWS_REGION={region}"),
-            Self::Region(None) => "the bucket is in another region: set AWS_REGION to it".into(),
-            Self::Archived => "the object is in an archive class: restore it first".into(),
-            Self::UnknownHost => {
-                format!("the host has no address: is {endpoint} right, and does this machine resolve names?")
-            }
-            Self::ConnectionRefused => format!("nothing listens there: is {endpoint} right, and does the server run?"),
-            Self::Certificate => format!(
-                "the server's certificate is not trusted here: {} names a file with its authority",
-                names.map_or("`ca_bundle` of a [stores] table", |names| names.ca_bundle)
-            ),
-            Self::NotTls => format!("the server does not speak TLS there: is the scheme of {endpoint} right?"),
-            Self::Silent => {
-                "no answer, and no progress, for too long: is the network slow, or a firewall in between?".into()
-            }
-            _ => String::new(),
-        }
     }
 }
 
@@ -133,26 +100,34 @@ struct Answer {
 
 impl Answer {
     fn of(error: &Error) -> Option<Self> {
-        let said = causes(error).map(ToString::to_string);
-        let text = said.filter_map(|text| Some(text.split_once("status code: ")?.1.to_owned())).last()?;
+        let said = || causes(error).map(|cause| cause.to_string());
+        // Of a delete, Azure's answer is one part of the answer to many.
+        let after = |text: String| {
+            let mark = if text.contains("Bulk delete request failed") { "(code: " } else { "status code: " };
+            Some(text.split_once(mark)?.1.to_owned())
+        };
+        let text = said().filter_map(after).last()?;
         let status = text.get(..3)?.parse().ok()?;
-        let body = text.split_once(": ").map_or("", |(_, body)| body).to_owned();
+        let body = text.split_once(": ").map_or("", |(_, body)| body).trim().to_owned();
         let code = element(&body, "Code").unwrap_or_default().to_owned();
         Some(Self { status, code, body })
     }
 
     fn kind(&self, error: &Error) -> FaultKind {
-        if let Some(kind) = self.kind_by_code() {
-            return kind;
+        match self.kind_by_code() {
+            // A listing has no other name than the bucket's.
+            Some(FaultKind::Name) if lists(error) => return FaultKind::NoBucket,
+            Some(kind) => return kind,
+            None => {}
         }
         let is_of_credentials = asks_for_credentials(error);
         match self.status {
+            // Without an identity of its own, a machine is answered 400 by Azure and 404 by the others.
+            400..500 if asks_for_metadata(error) => FaultKind::NoCredentials,
             // Google answers those who say no name so, for an object that is not there as for one that is.
             401 if self.code == "AccessDenied" => FaultKind::Forbidden,
-            400..500 if is_of_credentials => match self.status {
-                404 => FaultKind::NoCredentials,
-                _ => FaultKind::BadCredentials,
-            },
+            400..500 if is_of_credentials => FaultKind::BadCredentials,
+            404 if lists(error) => FaultKind::NoBucket,
             401 => FaultKind::BadCredentials,
             403 => FaultKind::Forbidden,
             404 | 410 => FaultKind::NotThere,
@@ -169,7 +144,15 @@ impl Answer {
     fn kind_by_code(&self) -> Option<FaultKind> {
         Some(match self.code.as_str() {
             "NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" => FaultKind::NoBucket,
-            "InvalidBucketName" | "InvalidResourceName" if self.status != 404 => FaultKind::Name,
+            "InvalidBucketName" => FaultKind::NoBucket,
+            "InvalidResourceName" if self.status != 404 => FaultKind::Name,
+            "InvalidAuthenticationInfo" | "AuthenticationFailed" if self.says(&EXPIRED) => {
+                FaultKind::ExpiredCredentials
+            }
+            "AuthenticationFailed" if self.says(&["date header", "Date header"]) => FaultKind::Clock,
+            // Azurite's name for a wrong signature; Azure's for an address that the account does not let in.
+            "AuthorizationFailure" if self.says(&["failed to authenticate"]) => FaultKind::BadCredentials,
+            "PublicAccessNotPermitted" => FaultKind::Forbidden,
             "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException" | "RequestExpired" => {
                 FaultKind::ExpiredCredentials
             }
@@ -179,6 +162,7 @@ impl Answer {
             | "InvalidSecurity"
             | "InvalidAuthenticationInfo"
             | "AuthenticationFailed"
+            | "NoAuthenticationInformation"
             | "NotSignedUp"
             | "InvalidClientTokenId" => FaultKind::BadCredentials,
             "RequestTimeTooSkewed" => FaultKind::Clock,
@@ -198,9 +182,28 @@ impl Answer {
             "SlowDown" | "RequestTimeout" | "ServerBusy" | "InternalError" | "ServiceUnavailable"
             | "OperationTimedOut" => FaultKind::Busy(self.status),
             "NotImplemented" => FaultKind::NotSupported,
+            // An emulator of Google's store answers so.
+            "500" if self.says(&["no bucket named"]) => FaultKind::NoBucket,
             _ => return None,
         })
     }
+
+    fn says(&self, words: &[&str]) -> bool {
+        words.iter().any(|word| self.body.contains(word))
+    }
+}
+
+/// How Azure says that a signature's or a token's time is over.
+const EXPIRED: [&str; 3] = ["not valid in the specified time frame", "Lifetime validation failed", "token is expired"];
+
+/// Whether the answer is a refusal that does not say why: those to HEAD have no text.
+pub(crate) fn is_mute(error: &Error) -> bool {
+    Answer::of(error).is_some_and(|answer| matches!(answer.status, 400 | 401 | 403) && answer.body.is_empty())
+}
+
+/// Whether the request was for a listing, which asks for the bucket and for no object.
+fn lists(error: &Error) -> bool {
+    in_full(error).contains("list request")
 }
 
 /// Whether the request that failed was not to the store, but to who gives out credentials.
@@ -209,12 +212,20 @@ fn asks_for_credentials(error: &Error) -> bool {
     told.contains("token request") || told.split_whitespace().any(crate::cloud::gives_credentials)
 }
 
+/// Whether the request that failed was to the machine's or the container's metadata.
+fn asks_for_metadata(error: &Error) -> bool {
+    in_full(error).split_whitespace().any(crate::cloud::is_metadata)
+}
+
 /// The kind of a request that was not answered.
 fn transport(error: &Error) -> FaultKind {
     let http = causes(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind);
     let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).last();
-    if http.is_some() && asks_for_credentials(error) {
+    if http.is_some() && asks_for_metadata(error) {
         return FaultKind::NoCredentials;
+    }
+    if http.is_some() && asks_for_credentials(error) {
+        return FaultKind::NoTokens;
     }
     let text = in_full(error);
     match (http, io) {
@@ -259,3 +270,6 @@ pub fn last_cause(error: &Error) -> String {
     }
     causes(error).last().map_or_else(String::new, ToString::to_string)
 }
+
+#[cfg(test)]
+mod tests;

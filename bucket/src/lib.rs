@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod advice;
 mod bucket;
 mod cloud;
 mod commits;
@@ -13,6 +14,7 @@ mod http;
 mod links;
 mod listing;
 mod local_walk;
+mod markers;
 pub mod models;
 mod open;
 mod outage;

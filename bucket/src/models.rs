@@ -95,7 +95,11 @@ pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::
         return Ok(folder);
     }
     let local = |path: &std::path::Path, source| BucketError::Local { path: path.display().to_string(), source };
-    std::fs::create_dir_all(cache).map_err(|source| local(cache, source))?;
+    let of_cache = |source| BucketError::Local {
+        path: format!("{} (the cache of models; CAPFILT_CACHE names another folder)", cache.display()),
+        source,
+    };
+    std::fs::create_dir_all(cache).map_err(of_cache)?;
     // Filled under another name and renamed: a folder that is there is whole.
     let filling = cache.join(format!("{}.{:08x}", record.digest(), rand::random::<u32>()));
     std::fs::create_dir(&filling).map_err(|source| local(&filling, source))?;

@@ -8,6 +8,7 @@ use crate::{
     passed_over::PassedOver,
     process::Process,
     profile::PROCESS,
+    stores,
     unfinished::Uploads,
 };
 use object_store::{
@@ -43,9 +44,13 @@ pub(crate) fn open(cloud: Cloud, url: &Url, said: &Said, passed_over: Arc<Passed
     let connector = Connector { passed_over, patience: patience.unwrap_or(http::PATIENCE) };
     let client = client(cloud, said)?;
     let http = connector.connect(&client);
-    let fail = |error: object_store::Error| BucketError::Url {
-        url: crate::without_secrets(url.as_str()),
-        why: crate::fault::in_full(&error),
+    // The URL itself has been looked at before; what is wrong now is what is said about its store.
+    let fail = |error: object_store::Error| {
+        let credentials = stores::credentials(cloud).iter().filter_map(|key| said.get(*key));
+        let credentials: Vec<&str> = credentials.map(|value| value.from.as_str()).collect();
+        let by = if credentials.is_empty() { String::new() } else { format!(" (with {})", credentials.join(", ")) };
+        let why = format!("its store cannot be opened{by}: {}", crate::fault::in_full(&error));
+        refused(&crate::without_secrets(url.as_str()), &why)
     };
     macro_rules! build {
         ($builder:expr) => {{
@@ -79,7 +84,7 @@ pub(crate) fn open(cloud: Cloud, url: &Url, said: &Said, passed_over: Arc<Passed
             Remote { store: Arc::clone(&store) as _, parts: store, uploads: None }
         }
         Cloud::Azure => {
-            let names_account = said.keys().any(|key| key.ends_with("account_name") || key.ends_with("use_emulator"));
+            let names_account = said.keys().any(|key| key.ends_with("account_name"));
             let url_names_it = url.scheme() == "https" || !url.username().is_empty();
             if !names_account && !url_names_it {
                 let why = "no storage account is named: set AZURE_STORAGE_ACCOUNT, or AZURE_STORAGE_CONNECTION_STRING";
@@ -122,7 +127,7 @@ fn is_tls_or_allowed(cloud: Cloud, said: &Said) -> Result<(), BucketError> {
         Cloud::Google => "google_allow_http",
         Cloud::Azure => "azure_allow_http",
     };
-    if environment::is_on(said, allow) || environment::is_on(said, "azure_storage_use_emulator") {
+    if environment::is_on(said, allow) {
         return Ok(());
     }
     let ends = ["_endpoint", "_endpoint_url", "_endpoint_url_s3", "_base_url"];

@@ -77,7 +77,7 @@ impl Health {
 
     /// Notes what a call came to; what is no outage is an answer.
     pub(crate) fn note<T>(&self, called: &Result<T, Error>) {
-        if called.as_ref().err().is_none_or(|error| !FaultKind::of(error).is_outage() && !broke_off(error)) {
+        if called.as_ref().err().is_none_or(|error| FaultKind::of(error).is_answer() && !broke_off(error)) {
             self.times().answered = Some(Instant::now());
         }
     }
@@ -123,7 +123,10 @@ impl Patience {
     /// Whether the call is worth another try after this error; if so, the time before it has passed.
     pub(crate) async fn goes_on(&mut self, error: &Error) -> bool {
         let broke_off = broke_off(error);
-        if !broke_off && !FaultKind::of(error).is_outage() {
+        let kind = FaultKind::of(error);
+        // A store that has answered did so to credentials: who gave them out will do so again.
+        let is_outage = kind.is_outage() || kind == FaultKind::NoCredentials && self.health.has_answered();
+        if !broke_off && !is_outage {
             return false;
         }
         self.failed += 1;
@@ -147,5 +150,5 @@ pub(crate) fn broke_off(error: &Error) -> bool {
     let http = crate::fault::causes(error).find_map(|cause| cause.downcast_ref::<HttpError>());
     // A store that cannot be reached, or is waited for in vain, the client has tried often enough.
     http.is_some_and(|error| !matches!(error.kind(), HttpErrorKind::Connect | HttpErrorKind::Timeout))
-        && FaultKind::of(error) != FaultKind::NoCredentials
+        && !matches!(FaultKind::of(error), FaultKind::NoCredentials | FaultKind::NoTokens)
 }

@@ -9,13 +9,16 @@ mod listing;
 mod reading;
 mod uploading;
 
-use crate::outage::{Health, Patience};
+use crate::{
+    FaultKind, fault,
+    outage::{Health, Patience},
+};
 use futures::{StreamExt as _, stream::BoxStream};
 use listing::Listing;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt as _,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, multipart::MultipartStore,
-    path::Path,
+    CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
+    multipart::MultipartStore, path::Path,
 };
 use std::{fmt, ops::Range, sync::Arc};
 use uploading::Uploading;
@@ -63,6 +66,18 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// Asks again for what HEAD was refused, since the answer to HEAD has no room for a reason.
+    async fn why(&self, location: &Path, options: &GetOptions, error: object_store::Error) -> Result<GetResult> {
+        let options = GetOptions { head: false, range: Some(GetRange::Bounded(0..1)), ..options.clone() };
+        match self.store.get_opts(location, options).await {
+            Ok(found) => Ok(found),
+            Err(told) if FaultKind::of(&told).is_answer() && !fault::is_mute(&told) => Err(told),
+            Err(_) => Err(error),
+        }
+    }
+}
+
 impl fmt::Display for Patient {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.store.fmt(out)
@@ -73,7 +88,11 @@ impl fmt::Display for Patient {
 #[deny(clippy::missing_trait_methods)]
 impl ObjectStore for Patient {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let found = self.0.ask(|| self.0.store.get_opts(location, options.clone())).await?;
+        let found = self.0.ask(|| self.0.store.get_opts(location, options.clone())).await;
+        let found = match found {
+            Err(error) if options.head && fault::is_mute(&error) => self.0.why(location, &options, error).await?,
+            found => found?,
+        };
         Ok(if options.head { found } else { reading::read_on(&self.0, location, found) })
     }
 

@@ -1,7 +1,7 @@
 //! A URL opened: a store and a prefix in it.
 
 use crate::{
-    BucketError,
+    BucketError, advice,
     cloud::Cloud,
     folder::Folder,
     open::{self, Remote},
@@ -70,8 +70,9 @@ impl Place {
         let scheme = ObjectStoreScheme::parse(parsed).map_err(|error| refused(url, &error.to_string()));
         let (_, prefix) = scheme?;
         let passed_over = Arc::<PassedOver>::default();
-        let Remote { store, parts, uploads } =
-            open::open(cloud, parsed, &stores::said(cloud, url)?, Arc::clone(&passed_over))?;
+        let said = stores::said(cloud, url)?;
+        advice::note(&without_secrets(url), stores::way(cloud, &said));
+        let Remote { store, parts, uploads } = open::open(cloud, parsed, &said, Arc::clone(&passed_over))?;
         let is_prefix = url.ends_with('/');
         let url = url.trim_end_matches('/').to_owned();
         let root = url.split('/').take(3).collect::<Vec<_>>().join("/");

@@ -4,6 +4,7 @@
 
 use crate::{
     BucketError,
+    advice::{Times, Way},
     cloud::Cloud,
     environment::{self, Said, Value, refused},
 };
@@ -65,7 +66,10 @@ pub(crate) fn said(cloud: Cloud, url: &str) -> Result<Said, BucketError> {
     let said = crate::profile::with_profile(cloud, said, profile, &variables)?;
     // A command line may hold anything.
     let checked = said.iter().filter(|(key, _)| key.as_str() != crate::profile::PROCESS);
-    checked.into_iter().try_for_each(|(key, value)| environment::check(key, value))?;
+    checked.into_iter().try_for_each(|(key, value)| {
+        environment::check(key, value)?;
+        environment::check_file(key, value)
+    })?;
     Ok(said)
 }
 
@@ -124,6 +128,26 @@ fn apply(
         said.insert(name.to_owned(), Value { text: text.clone(), from: variable.to_owned() });
     }
     Ok(())
+}
+
+/// How a store is reached, for advice about its errors.
+pub(crate) fn way(cloud: Cloud, said: &Said) -> Way {
+    let keys = keys(cloud);
+    let first = |keys: &[&str]| keys.iter().find_map(|key| said.get(*key));
+    let from = |value: Option<&Value>| value.map(|value| value.from.clone());
+    let signature = first(&["azure_storage_sas_token", "azure_storage_sas_key"]);
+    Way {
+        cloud: Some(cloud),
+        endpoint: from(first(keys.endpoints)),
+        account: from(said.get("azure_storage_account_name")),
+        unsigned: from(said.get(keys.skip_signature).filter(|_| environment::is_on(said, keys.skip_signature))),
+        untimely: signature.map(|value| (value.from.clone(), Times::of(&value.text))),
+    }
+}
+
+/// object_store's names for a cloud's credentials.
+pub(crate) fn credentials(cloud: Cloud) -> &'static [&'static str] {
+    keys(cloud).credentials
 }
 
 /// object_store's names for what a table says about a cloud.

@@ -29,6 +29,8 @@ fn a_value_that_can_mean_nothing_is_refused_by_its_variable_s_name() {
         (Cloud::Azure, "AZURE_STORAGE_ACCOUNT", "my account"),
         (Cloud::Azure, "AZURE_STORAGE_ACCOUNT_NAME", "my\naccount"),
         (Cloud::Azure, "AZURE_STORAGE_KEY", "ke\ny"),
+        (Cloud::Azure, "AZURE_STORAGE_KEY", "not base64"),
+        (Cloud::Azure, "AZURE_STORAGE_ACCESS_KEY", "abc"),
         (Cloud::Azure, "AZURE_STORAGE_ENDPOINT", "localhost:10000"),
         (Cloud::Azure, "AZURE_AUTHORITY_HOST", "login"),
         (Cloud::Azure, "AZURE_STORAGE_USE_EMULATOR", "perhaps"),
@@ -46,9 +48,9 @@ fn names_of_the_clouds_own_tools_are_understood() {
     let azure = said(Cloud::Azure, &[("AZURE_STORAGE_ACCOUNT", "acc"), ("AZURE_STORAGE_KEY", "a2V5")]).unwrap();
     assert_eq!(azure["azure_storage_account_name"], "acc");
     assert_eq!(azure["azure_storage_account_key"], "a2V5");
-    let string = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5==;EndpointSuffix=core.windows.net";
+    let string = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5YQ==;EndpointSuffix=core.windows.net";
     let by_string = said(Cloud::Azure, &[("AZURE_STORAGE_CONNECTION_STRING", string)]).unwrap();
-    assert_eq!(by_string["azure_storage_account_key"], "a2V5==");
+    assert_eq!(by_string["azure_storage_account_key"], "a2V5YQ==");
     assert_eq!(by_string["azure_storage_endpoint"], "https://acc.blob.core.windows.net");
     let both = [("AZURE_STORAGE_CONNECTION_STRING", string), ("AZURE_STORAGE_ACCOUNT", "other")];
     assert_eq!(said(Cloud::Azure, &both).unwrap()["azure_storage_account_name"], "other");
@@ -56,6 +58,9 @@ fn names_of_the_clouds_own_tools_are_understood() {
     let shared = said(Cloud::Azure, &[("AZURE_STORAGE_CONNECTION_STRING", shared)]).unwrap();
     assert_eq!(shared["azure_storage_account_name"], "acc");
     assert_eq!(shared["azure_storage_sas_token"], "sv=2022&sig=x%3D");
+    let path = "BlobEndpoint=http://127.0.0.1:10000/devaccount;SharedAccessSignature=sig=x";
+    let path = said(Cloud::Azure, &[("AZURE_STORAGE_CONNECTION_STRING", path)]).unwrap();
+    assert_eq!(path["azure_storage_account_name"], "devaccount");
     let emulator = said(Cloud::Google, &[("STORAGE_EMULATOR_HOST", "127.0.0.1:4443")]).unwrap();
     assert_eq!(emulator["google_base_url"], "http://127.0.0.1:4443");
     assert_eq!(emulator["google_skip_signature"], "true");
@@ -78,4 +83,31 @@ fn values_that_look_odd_and_are_in_order_are_taken() {
 fn variables_of_another_cloud_or_of_nobody_s_are_left_alone() {
     let others = [("AZURE_STORAGE_KEY", "\n"), ("TOKEN", "a\nb"), ("ENDPOINT", "x"), ("AWS_PAGER", "\u{1b}")];
     assert_eq!(said(Cloud::S3, &others).unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn azure_s_emulator_is_an_endpoint_an_account_and_a_key_like_others() {
+    for (variables, endpoint) in [
+        (
+            &[("AZURE_STORAGE_CONNECTION_STRING", "UseDevelopmentStorage=true")][..],
+            "http://127.0.0.1:10000/devstoreaccount1",
+        ),
+        (
+            &[("AZURE_STORAGE_USE_EMULATOR", "1"), ("AZURITE_BLOB_STORAGE_URL", "http://h:1/")],
+            "http://h:1/devstoreaccount1",
+        ),
+        (&[("AZURE_STORAGE_USE_EMULATOR", "1"), ("AZURITE_BLOB_STORAGE_URL", "http://h:1/mine")], "http://h:1/mine"),
+    ] {
+        let told = said(Cloud::Azure, variables).unwrap();
+        assert_eq!(told["azure_storage_endpoint"], endpoint);
+        assert_eq!(
+            (told["azure_storage_account_name"].as_str(), told["azure_allow_http"].as_str()),
+            ("devstoreaccount1", "true")
+        );
+        assert!(told.contains_key("azure_storage_account_key") && !told.contains_key("azure_storage_use_emulator"));
+    }
+    let signed = [("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURE_STORAGE_SAS_TOKEN", "sig=x")];
+    assert!(!said(Cloud::Azure, &signed).unwrap().contains_key("azure_storage_account_key"));
+    let error = said(Cloud::Azure, &[("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", "h:1")]);
+    assert!(error.unwrap_err().starts_with("AZURITE_BLOB_STORAGE_URL: "));
 }

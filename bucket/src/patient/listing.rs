@@ -3,7 +3,8 @@
 use super::Inner;
 use crate::outage::Patience;
 use futures::{
-    StreamExt as _,
+    StreamExt as _, TryStreamExt as _,
+    future::ready,
     stream::{self, BoxStream},
 };
 use object_store::{ObjectMeta, Result, path::Path};
@@ -55,8 +56,8 @@ impl Listing {
 }
 
 fn objects(inner: &Inner, prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-    match offset {
-        Some(offset) => inner.store.list_with_offset(prefix, offset),
-        None => inner.store.list(prefix),
-    }
+    let Some(offset) = offset.cloned() else { return inner.store.list(prefix) };
+    // A server that does not know the offset's parameter (Azurite, and Azure's older interfaces) begins at the first name.
+    let listed = inner.store.list_with_offset(prefix, &offset);
+    listed.try_filter(move |meta| ready(meta.location > offset)).boxed()
 }

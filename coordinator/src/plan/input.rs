@@ -3,12 +3,15 @@
 use super::PlanError;
 use capfilt_bucket::{BucketError, FaultKind, Passed, Place, escaped, without_secrets};
 use capfilt_schemas::plan::{InputFile, RefusedFile};
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use std::{collections::BTreeMap, fmt};
 
 /// Names of passed-over objects that a warning tells; of more it tells the number.
 const TOLD: usize = 5;
+
+/// Empty objects that are looked at more closely at the same time.
+const LOOKS_AT_ONCE: usize = 16;
 
 /// What an input holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,7 +94,7 @@ async fn named_object(input: &Place) -> Result<Named, PlanError> {
         Ok(meta) => Ok(Named::File(pinned(name, meta))),
         Err(error) => match FaultKind::of(&error) {
             FaultKind::NotThere => Ok(Named::Nothing),
-            FaultKind::Forbidden => Ok(Named::Denied(fail(error))),
+            FaultKind::Forbidden | FaultKind::Name => Ok(Named::Denied(fail(error))),
             _ => Err(fail(error).into()),
         },
     }
@@ -103,17 +106,26 @@ async fn below(input: &Place, job_url: &str) -> Result<Found, PlanError> {
     let fail = |source| BucketError::Store { what: "list", object: without_secrets(&input.url), source };
     input.passed_over.take();
     let mut objects = input.store.list(Some(&input.prefix));
-    let mut found = Found::default();
+    let (mut found, mut empty) = (Found::default(), Vec::new());
     while let Some(meta) = objects.try_next().await.map_err(fail)? {
         let is_own = own.as_ref().is_some_and(|own| meta.location.prefix_matches(own));
         match path_below(&input.prefix, &meta.location) {
             Some(path) if !is_own && is_ambiguous(input, &path) => found.refused.push(ambiguous(path, meta)),
+            Some(path) if !is_own && meta.size == 0 => empty.push((meta.location.clone(), pinned(path, meta))),
             Some(path) if !is_own => found.files.push(pinned(path, meta)),
             _ => {}
         }
     }
+    found.files.extend(without_markers(input, empty).await);
     tell(&mut found, input.passed_over.take(), input, own.as_ref());
     Ok(found)
+}
+
+/// Those of the empty objects that are files.
+async fn without_markers(input: &Place, empty: Vec<(Path, InputFile)>) -> Vec<InputFile> {
+    let looked =
+        stream::iter(empty).map(async |(location, file)| (!input.is_folder_marker(&location).await).then_some(file));
+    looked.buffered(LOOKS_AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
 /// Sorts what the listing passed over into candidates that are missing, and a warning about the rest.
