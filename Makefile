@@ -33,6 +33,8 @@ test: setup
 	@scripts/nats.sh
 	@scripts/slurm.sh
 	@scripts/systemd.sh
+	@scripts/azurite.sh
+	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py deploy
 	@echo "== building and running the tests (on 2 cores: a quarter of an hour to build all of it once, as much to run)"

@@ -3,6 +3,7 @@
 
 usage: python.py            scripts/test-requirements.txt, linked as .venv: all tests need it
        python.py deploy     scripts/deploy-requirements.txt, linked as .deploy: the tests of configs/deploy
+       python.py stores     scripts/stores-requirements.txt, linked as .stores: the tests of Google's stores
        python.py readers    scripts/readers-requirements.txt, linked as .readers: the tests of exports; 4 GB
 
 The environment stands in the per-user cache, one folder per requirements and Python version, so clones share it.
@@ -15,6 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ENVIRONMENTS = {
     "tests": ("python", ROOT / "scripts/test-requirements.txt", ROOT / ".venv"),
     "deploy": ("deploy", ROOT / "scripts/deploy-requirements.txt", ROOT / ".deploy"),
+    "stores": ("stores", ROOT / "scripts/stores-requirements.txt", ROOT / ".stores"),
     "readers": ("readers", ROOT / "scripts/readers-requirements.txt", ROOT / ".readers"),
 }
 # Environments whose requirements name every package: what these ask for beside it is not installed.
@@ -30,11 +32,11 @@ def cache_folder():
 
 
 def fail(what):
-    """End, as a failure unless what is missing may be skipped: the tests of the recipes may, the others may not."""
+    """End, as a failure unless what is missing may be skipped: those of recipes and stores may, the others may not."""
     print(f"python: {what}", file=sys.stderr)
-    may_skip = sys.argv[1:] == ["deploy"] and os.environ.get("CAPFILT_ALLOW_SKIP") == "1"
+    may_skip = sys.argv[1:] in (["deploy"], ["stores"]) and os.environ.get("CAPFILT_ALLOW_SKIP") == "1"
     if may_skip:
-        print("python: the tests of the recipes will be SKIPPED (CAPFILT_ALLOW_SKIP=1)", file=sys.stderr)
+        print(f"python: the tests that need `{sys.argv[1]}` will be SKIPPED (CAPFILT_ALLOW_SKIP=1)", file=sys.stderr)
     sys.exit(0 if may_skip else 1)
 
 
@@ -89,7 +91,7 @@ def link(target, place):
     fresh.rename(place)
 
 
-if len(sys.argv) > 2 or sys.argv[1:2] not in ([], ["deploy"], ["readers"]):
+if len(sys.argv) > 2 or sys.argv[1:2] not in ([], ["deploy"], ["stores"], ["readers"]):
     sys.exit(__doc__)
 folder, requirements, place = ENVIRONMENTS[(sys.argv[1:] or ["tests"])[0]]
 link(provide(folder, requirements), place)

@@ -47,6 +47,8 @@ mod retry;
 mod s3;
 mod status;
 mod store_advice;
+mod store_azure;
+mod store_google;
 mod store_names;
 mod store_outages;
 mod store_settings;

