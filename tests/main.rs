@@ -41,6 +41,7 @@ mod logs;
 mod metrics;
 mod module_order;
 mod one_image;
+mod out_of_memory;
 mod output_lost;
 mod readers;
 mod retry;

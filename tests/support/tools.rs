@@ -57,6 +57,13 @@ pub const MOUNT: Tool = Tool {
     is_there: || true,
 };
 
+/// A limit of memory that a test may set around a job; no package brings it.
+pub const CONTROL_GROUP: Tool = Tool {
+    name: "the right to make a control group that limits memory",
+    install: "run the tests as root, where /sys/fs/cgroup can be written to",
+    is_there: || true,
+};
+
 /// Whether the test can go on. `false` means that the test is counted as skipped, and must return.
 ///
 /// # Panics
