@@ -1,7 +1,7 @@
 //! The rows of a shard, in order, a few at a time.
 
 use super::{
-    ColumnError, Sample,
+    InputColumns, ReadError, Rows,
     control::ControlTexts,
     parts::{Part, Reads},
     piece::Piece,
@@ -9,90 +9,11 @@ use super::{
     source::{CHUNK_BYTES, Source},
 };
 use crate::image::message_of;
-use arrow::{array::RecordBatch, compute::concat_batches, datatypes::Field, error::ArrowError};
-use capfilt_bucket::{BucketError, Place};
-use capfilt_schemas::{plan::Shard, predicate::Predicate};
+use arrow::{compute::concat_batches, datatypes::Field, error::ArrowError};
+use capfilt_bucket::Place;
+use capfilt_schemas::plan::Shard;
 use futures::FutureExt as _;
-use parquet::errors::ParquetError;
-use std::{
-    collections::{BTreeSet, VecDeque},
-    ops::Range,
-    panic::AssertUnwindSafe,
-    sync::Arc,
-};
-
-/// What of the input a job reads.
-#[derive(Debug, Clone)]
-pub struct InputColumns {
-    pub key: String,
-    pub image: String,
-    pub text: String,
-    pub selection: Option<Predicate>,
-    pub passthrough: Vec<String>,
-    /// Words the filter sees of a text; the negative control's too.
-    pub max_words: usize,
-    /// Bytes of the largest image that is carried along; of a larger one, only its size.
-    pub image_bytes: u64,
-    /// Bytes of a text that may be judged. One of some more is carried along too; see `source::TEXT_BYTES`.
-    pub text_bytes: u64,
-    /// Seed of the negative control.
-    pub seed: u64,
-    /// Bytes that a row group may take in memory: what of it is compressed, and the pages of the rows that are decoded. It
-    /// changes nothing of what is read, but whether a page is too large; [`READING_BYTES`] is room for any.
-    pub memory: u64,
-}
-
-/// Room for two pages, and one of them compressed, all of the 2 GiB that Parquet allows; a quarter is for other columns.
-pub const READING_BYTES: u64 = 8 << 30;
-
-impl InputColumns {
-    /// All columns that are read.
-    pub(super) fn wanted(&self) -> BTreeSet<&str> {
-        let mut wanted = BTreeSet::from([self.key.as_str(), self.image.as_str(), self.text.as_str()]);
-        wanted.extend(self.selection.iter().flat_map(Predicate::columns));
-        wanted.extend(self.passthrough.iter().map(String::as_str));
-        wanted
-    }
-}
-
-/// Why a shard cannot be read on.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    #[error("{file}: {source}")]
-    Parquet {
-        file: String,
-        #[source]
-        source: ParquetError,
-    },
-    #[error("{file}: {source}")]
-    Column {
-        file: String,
-        #[source]
-        source: ColumnError,
-    },
-    #[error("{file}: the Parquet reader gave up: {message}")]
-    Panic { file: String, message: String },
-    #[error("{file}: the shard has {found} rows, planned were {planned}")]
-    Rows { file: String, planned: u64, found: u64 },
-}
-
-impl ReadError {
-    /// The store's answer behind the error, when it was the store.
-    pub fn bucket(&self) -> Option<&BucketError> {
-        match self {
-            Self::Parquet { source: ParquetError::External(source), .. } => source.downcast_ref(),
-            _ => None,
-        }
-    }
-}
-
-/// Some consecutive rows and, row for row, what they take in memory and their pass-through columns.
-#[derive(Debug)]
-pub struct Rows {
-    pub samples: Vec<Sample>,
-    pub bytes: Vec<u64>,
-    pub passthrough: RecordBatch,
-}
+use std::{collections::VecDeque, ops::Range, panic::AssertUnwindSafe, sync::Arc};
 
 /// Reads one shard, up to `batch_rows` rows or 64 MiB at a time.
 ///

@@ -2,9 +2,8 @@
 
 mod prune;
 
-use super::reader::{InputColumns, ReadError, Rows};
 use super::{
-    ColumnError, ImageInput, Origin, Sample, TextInput, columns,
+    ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, TextInput, columns,
     control::ControlTexts,
     file::{self, File, PagesOf},
     images,

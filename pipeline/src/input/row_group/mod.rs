@@ -7,6 +7,7 @@
 mod chunk;
 mod memory;
 mod ranges;
+mod wanted;
 
 use arrow::array::RecordBatch;
 use capfilt_bucket::PinnedObject;
@@ -14,7 +15,6 @@ use chunk::{Chunk, FirstFailure, Object, Pages, Piece};
 use memory::PageMemory;
 use parquet::{
     arrow::{
-        ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReader, RowGroups, RowSelection},
         parquet_to_arrow_field_levels,
     },
@@ -36,16 +36,7 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// What is read of a row group.
-pub(super) struct Wanted {
-    pub group: usize,
-    pub columns: ProjectionMask,
-    /// Within the row group; `None` for all of it.
-    pub rows: Option<Range<usize>>,
-    pub rows_at_once: usize,
-    /// Bytes that the columns may take in memory: compressed, and the pages of the batch that is decoded.
-    pub memory: u64,
-}
+pub(super) use wanted::Wanted;
 
 /// Decodes one batch of rows after the other.
 pub(super) struct RowGroupStream {

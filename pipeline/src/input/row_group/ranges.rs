@@ -1,6 +1,6 @@
 //! Which bytes of a column hold some rows.
 
-use super::Wanted;
+use super::wanted::Wanted;
 use parquet::{
     errors::{ParquetError, Result},
     file::{

@@ -2,10 +2,10 @@
 
 use super::Source;
 use crate::input::{
+    ReadError,
     bounds::{Group, may_select},
     notes::Notes,
     parts::{Page, Part, Reads, parts},
-    reader::ReadError,
     source::{CHUNK_BYTES, TEXT_ROWS},
 };
 use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};

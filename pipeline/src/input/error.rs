@@ -1,0 +1,36 @@
+//! Why a shard cannot be read on.
+
+use super::ColumnError;
+use capfilt_bucket::BucketError;
+use parquet::errors::ParquetError;
+
+/// Why a shard cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{file}: {source}")]
+    Parquet {
+        file: String,
+        #[source]
+        source: ParquetError,
+    },
+    #[error("{file}: {source}")]
+    Column {
+        file: String,
+        #[source]
+        source: ColumnError,
+    },
+    #[error("{file}: the Parquet reader gave up: {message}")]
+    Panic { file: String, message: String },
+    #[error("{file}: the shard has {found} rows, planned were {planned}")]
+    Rows { file: String, planned: u64, found: u64 },
+}
+
+impl ReadError {
+    /// The store's answer behind the error, when it was the store.
+    pub fn bucket(&self) -> Option<&BucketError> {
+        match self {
+            Self::Parquet { source: ParquetError::External(source), .. } => source.downcast_ref(),
+            _ => None,
+        }
+    }
+}
