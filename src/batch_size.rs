@@ -1,4 +1,5 @@
-//! How many images a model call takes when the settings leave it open: on a GPU it is tried, on a CPU it is known.
+//! How many images a model call takes when the settings leave it open: on a GPU it is tried, on a CPU it is
+//! known.
 
 use crate::{
     args::SettingsArgs,
@@ -12,7 +13,8 @@ use capfilt_schemas::settings::{Auto, Settings};
 use std::time::Duration;
 use tokio::process::Command;
 
-/// On a CPU: from eight images on, a caption's weights are read for so many that more are hardly faster, and few wait for the last.
+/// On a CPU: from eight images on, a caption's weights are read for so many that more are hardly faster, and
+/// few wait for the last.
 const ON_CPU: u32 = 8;
 /// A larger batch has to be this much faster than a smaller one to be worth its memory and the longer wait.
 const WORTH_IT: f64 = 1.03;
@@ -28,8 +30,8 @@ pub struct Tried {
     pub images_per_second: Option<f64>,
 }
 
-/// The smallest size that is about as fast as the fastest. Texts of a job can be longer than those that were tried, so a size
-/// beyond which memory ran out does not count: twice as many images must have fitted too.
+/// The smallest size that is about as fast as the fastest. Texts of a job can be longer than those that were
+/// tried, so a size beyond which memory ran out does not count: twice as many images must have fitted too.
 pub fn best(tried: &[Tried]) -> Option<u32> {
     let ran_out = tried.iter().find(|one| one.images_per_second.is_none()).map(|one| one.batch);
     let mut best: Option<(u32, f64)> = None;
@@ -47,7 +49,11 @@ pub fn best(tried: &[Tried]) -> Option<u32> {
 ///
 /// # Errors
 /// When the models do not load or compute on the device; its own words are on standard error.
-pub async fn choose(args: &SettingsArgs, settings: &Settings, devices: &[DevicePlan]) -> Result<u32, Failure> {
+pub async fn choose(
+    args: &SettingsArgs,
+    settings: &Settings,
+    devices: &[DevicePlan],
+) -> Result<u32, Failure> {
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     match settings.workers.batch {
         Auto::Fixed(batch) => Ok(batch),
@@ -58,7 +64,9 @@ pub async fn choose(args: &SettingsArgs, settings: &Settings, devices: &[DeviceP
 
 /// In a process of its own, which gives the device's memory back before the workers want it.
 async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
-    console::line(format!("trying batches on {device}, once the models are loaded (workers.batch is \"auto\")"));
+    console::line(format!(
+        "trying batches on {device}, once the models are loaded (workers.batch is \"auto\")"
+    ));
     let mut command = Command::new(std::env::current_exe().context("this program cannot find itself")?);
     parent::bind(command.as_std_mut());
     command.args(["bench", "batch", "--json", "--device", device, "--config"]).arg(&args.config);
@@ -71,7 +79,10 @@ async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
     let output = output.context("the trial's process does not start")?;
     ensure!(output.status.success(), "no batch fits {device}: see above, or set workers.batch");
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).context("the trial's answer")?;
-    let batch = found["batch"].as_u64().and_then(|batch| batch.try_into().ok()).context("the trial names no batch")?;
+    let batch = found["batch"]
+        .as_u64()
+        .and_then(|batch| batch.try_into().ok())
+        .context("the trial names no batch")?;
     console::line(format!("batch {batch}"));
     Ok(batch)
 }
@@ -82,7 +93,10 @@ mod tests {
     use crate::args::BATCH_SIZES;
 
     fn tried(speeds: &[f64]) -> Vec<Tried> {
-        let one = |(batch, speed): (u32, &f64)| Tried { batch, images_per_second: (*speed > 0.0).then_some(*speed) };
+        let one = |(batch, speed): (u32, &f64)| Tried {
+            batch,
+            images_per_second: (*speed > 0.0).then_some(*speed),
+        };
         BATCH_SIZES.into_iter().zip(speeds).map(one).collect()
     }
 

@@ -1,9 +1,9 @@
 //! The one door to standard output and standard error.
 //!
-//! Standard output carries what a command was asked for. When its reader has gone (`| head`), the rest is dropped without a
-//! word and the command ends as it would have; when it cannot be written (a full disk), the program says so once and ends
-//! with the environment's code. Standard error carries lines for people and the log: as text, or every line one JSON
-//! object. What cannot be written there is dropped.
+//! Standard output carries what a command was asked for. When its reader has gone (`| head`), the rest is
+//! dropped without a word and the command ends as it would have; when it cannot be written (a full disk), the
+//! program says so once and ends with the environment's code. Standard error carries lines for people and the
+//! log: as text, or every line one JSON object. What cannot be written there is dropped.
 
 use indicatif::ProgressBar;
 use std::{
@@ -55,7 +55,8 @@ pub fn is_output_lost() -> bool {
     OUTPUT_LOST.get().is_some()
 }
 
-/// Writes out what is left of standard output. Returns why it could not be written, unless its reader has gone.
+/// Writes out what is left of standard output. Returns why it could not be written, unless its reader has
+/// gone.
 pub fn flush() -> Option<&'static io::Error> {
     note(io::stdout().lock().flush());
     OUTPUT_LOST.get().filter(|why| why.kind() != ErrorKind::BrokenPipe)

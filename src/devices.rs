@@ -18,11 +18,17 @@ pub struct DevicePlan {
 ///
 /// # Errors
 /// A sentence for the user when a device is not there.
-pub fn devices(asked: &[String], model_threads: Auto, decode_threads: Auto) -> Result<Vec<DevicePlan>, String> {
+pub fn devices(
+    asked: &[String],
+    model_threads: Auto,
+    decode_threads: Auto,
+) -> Result<Vec<DevicePlan>, String> {
     let mut choices = Vec::new();
     for name in asked {
         match name.parse::<DeviceChoice>()? {
-            DeviceChoice::Auto if cuda_devices() > 0 => choices.extend((0..cuda_devices()).map(DeviceChoice::Cuda)),
+            DeviceChoice::Auto if cuda_devices() > 0 => {
+                choices.extend((0..cuda_devices()).map(DeviceChoice::Cuda))
+            }
             DeviceChoice::Auto => choices.push(DeviceChoice::Cpu),
             choice => choices.push(choice),
         }
@@ -71,7 +77,8 @@ pub fn cores() -> usize {
 
 /// The per-user folder for verified copies of checkpoints.
 pub fn model_cache() -> std::path::PathBuf {
-    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
+    let folder =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
     let base = folder("CAPFILT_CACHE")
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("capfilt")))
         .or_else(|| folder("HOME").map(|home| home.join(".cache/capfilt")));

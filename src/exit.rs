@@ -19,7 +19,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Writes out what is left of standard output. The code becomes [`Exit::Environment`] where that fails after success.
+    /// Writes out what is left of standard output. The code becomes [`Exit::Environment`] where that fails
+    /// after success.
     pub fn flushed(self) -> Self {
         let Some(why) = console::flush() else { return self };
         console::error(&format!(

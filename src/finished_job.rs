@@ -13,8 +13,8 @@ use capfilt_pipeline::cleaned::{Referenced, ShardTables};
 use capfilt_schemas::settings::{Images, Settings};
 use std::sync::Arc;
 
-/// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else the user's to
-/// mend.
+/// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else
+/// the user's to mend.
 pub async fn open(url: &str) -> Result<Dataset, Failure> {
     let bucket = Bucket::open(url).or_usage_error()?;
     release::warn_of(&bucket).await;

@@ -16,8 +16,9 @@ pub fn resolve(settings: &Settings, devices: &[DevicePlan], batch: u32) -> Resul
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).or_usage_error()?;
     let mut resolved = settings.clone();
-    resolved.models.precision =
-        models::resolve(settings.models.precision, choice).map_err(anyhow::Error::msg).or_environment_error()?;
+    resolved.models.precision = models::resolve(settings.models.precision, choice)
+        .map_err(anyhow::Error::msg)
+        .or_environment_error()?;
     resolved.workers.batch = Auto::Fixed(batch);
     Ok(resolved)
 }

@@ -7,9 +7,10 @@
 //!   its own CPU, in f32                    and of weights whose digests it has just checked
 //! ```
 //!
-//! Always a CPU in f32, whatever the job computes on and in: a broken GPU must not write the truth it is held against,
-//! and half precision that loses itself everywhere alike must not agree with itself. So one file serves every precision.
-//! Two workers that are first offer their answers by a create-only PUT; one wins, and both are held against it.
+//! Always a CPU in f32, whatever the job computes on and in: a broken GPU must not write the truth it is held
+//! against, and half precision that loses itself everywhere alike must not agree with itself. So one file
+//! serves every precision. Two workers that are first offer their answers by a create-only PUT; one wins, and
+//! both are held against it.
 
 use crate::{
     exit::{Exit, ExitCodeExt as _, Failure},
@@ -101,9 +102,10 @@ fn beside_checkpoint(job: &JobRecord) -> Result<(Bucket, String), Failure> {
 
 async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
     // One after the other, so that only one of them takes up memory.
-    let captions =
-        known_answers::captions(&mut models::reference_captioner(job).await?).map_err(models::model_failed)?;
-    let scores = known_answers::scores(&mut models::reference_filter(job).await?).map_err(models::model_failed)?;
+    let captions = known_answers::captions(&mut models::reference_captioner(job).await?)
+        .map_err(models::model_failed)?;
+    let scores =
+        known_answers::scores(&mut models::reference_filter(job).await?).map_err(models::model_failed)?;
     let program = env!("CARGO_PKG_VERSION").to_owned();
     let made = Made { program, device: "cpu".to_owned(), precision: Precision::F32 };
     let answers = KnownAnswers { version: VERSION, models: ModelPair::of(job), made, scores, captions };
@@ -111,13 +113,24 @@ async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
 }
 
 async fn read(bucket: &Bucket, name: &str, job: &JobRecord) -> Result<Option<Reference>, Failure> {
-    let found = bucket.read_if_there(name).await.context("cannot look for known answers").or_environment_error()?;
+    let found =
+        bucket.read_if_there(name).await.context("cannot look for known answers").or_environment_error()?;
     found.map(|bytes| parse(bucket, name, &bytes, job)).transpose()
 }
 
-async fn create(bucket: &Bucket, name: &str, answers: KnownAnswers, job: &JobRecord) -> Result<Reference, Failure> {
+async fn create(
+    bucket: &Bucket,
+    name: &str,
+    answers: KnownAnswers,
+    job: &JobRecord,
+) -> Result<Reference, Failure> {
     let bytes = serde_json::to_vec_pretty(&answers).expect("known answers are plain data");
-    match bucket.create(name, bytes.into()).await.context("cannot keep the known answers").or_environment_error()? {
+    match bucket
+        .create(name, bytes.into())
+        .await
+        .context("cannot keep the known answers")
+        .or_environment_error()?
+    {
         Creation::Created => Ok(Reference { answers, source: bucket.place.url_of(name) }),
         Creation::Exists(found) => parse(bucket, name, &found, job),
     }
@@ -126,8 +139,8 @@ async fn create(bucket: &Bucket, name: &str, answers: KnownAnswers, job: &JobRec
 fn parse(bucket: &Bucket, name: &str, bytes: &[u8], job: &JobRecord) -> Result<Reference, Failure> {
     let source = bucket.place.url_of(name);
     let answers: Result<KnownAnswers, _> = bucket.parse_record(name, bytes);
-    let answers =
-        answers.context("the known answers cannot be read; delete the file, and the next worker makes it anew");
+    let answers = answers
+        .context("the known answers cannot be read; delete the file, and the next worker makes it anew");
     let answers = answers.or_environment_error()?;
     match answers.misfit(&ModelPair::of(job)) {
         None => Ok(Reference { answers, source }),

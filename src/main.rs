@@ -1,7 +1,8 @@
 //! capfilt: cleans web image-text data with a captioner and a filter.
 //!
-//! This package is the front door: arguments become settings, settings become parts, parts go to the crates that do the
-//! work. Nothing here is worth a unit test; the tests in `tests/` run this binary as a user would.
+//! This package is the front door: arguments become settings, settings become parts, parts go to the crates
+//! that do the work. Nothing here is worth a unit test; the tests in `tests/` run this binary as a user
+//! would.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -54,7 +55,9 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            return Exit::Environment.report(&anyhow::Error::from(error).context("cannot start the IO threads")).into();
+            return Exit::Environment
+                .report(&anyhow::Error::from(error).context("cannot start the IO threads"))
+                .into();
         }
     };
     if args.end_with_parent {

@@ -6,7 +6,9 @@ use crate::{
 };
 use anyhow::Context as _;
 use capfilt_coordinator::metrics::Metrics;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn};
+use hyper::{
+    Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
@@ -47,8 +49,9 @@ pub async fn serve(address: Option<SocketAddr>) -> Result<SharedMetrics, Failure
     let metrics = SharedMetrics(Arc::new(Mutex::new(Metrics::start())));
     if let Some(address) = address {
         let listener = TcpListener::bind(address).await;
-        let cannot =
-            || format!("cannot serve metrics at {address}; is another process there? Port 0 takes any free one");
+        let cannot = || {
+            format!("cannot serve metrics at {address}; is another process there? Port 0 takes any free one")
+        };
         let listener = listener.with_context(cannot).or_environment_error()?;
         let bound = listener.local_addr().context("the listener has no address").or_environment_error()?;
         console::line(format!("metrics at http://{bound}/metrics"));
@@ -78,7 +81,8 @@ async fn answer(stream: TcpStream, metrics: SharedMetrics) {
         let response = respond(request.method(), request.uri().path(), &metrics);
         async move { Ok::<_, Infallible>(response) }
     });
-    let served = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
+    let served =
+        http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
         tracing::debug!(%error, "a reader of metrics went away");
     }
@@ -86,9 +90,11 @@ async fn answer(stream: TcpStream, metrics: SharedMetrics) {
 
 fn respond(method: &Method, path: &str, metrics: &SharedMetrics) -> Response<String> {
     let (status, kind, body) = match (method, path) {
-        (&Method::GET, "/metrics") => {
-            (StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", metrics.with(|metrics| metrics.page()))
-        }
+        (&Method::GET, "/metrics") => (
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            metrics.with(|metrics| metrics.page()),
+        ),
         (_, "/metrics") => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET\n".to_owned()),
         _ => (StatusCode::NOT_FOUND, "text/plain", "only /metrics is here\n".to_owned()),
     };

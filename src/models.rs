@@ -7,7 +7,8 @@ use crate::{
 use anyhow::{Context as _, anyhow};
 use capfilt_bucket::{Place, models};
 use capfilt_med::{
-    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision, PrecisionChoice, Preset,
+    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision,
+    PrecisionChoice, Preset,
 };
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
@@ -31,7 +32,9 @@ async fn record(url: &str) -> Result<ModelRecord, Failure> {
 
 /// Whether a job's models load on this machine's CPU.
 pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
-    let load = async { load(job, DeviceChoice::Cpu).await.map(drop).map_err(|failure| format!("{:#}", failure.error)) };
+    let load = async {
+        load(job, DeviceChoice::Cpu).await.map(drop).map_err(|failure| format!("{:#}", failure.error))
+    };
     Box::pin(load)
 }
 
@@ -53,7 +56,8 @@ pub async fn load_recorded(
     let captioner = BlipCaptioner::load(&captioner, &options, generation)
         .context("the captioner does not load")
         .or_environment_error()?;
-    let filter = BlipFilter::load(&filter, &options).context("the filter does not load").or_environment_error()?;
+    let filter =
+        BlipFilter::load(&filter, &options).context("the filter does not load").or_environment_error()?;
     let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
     let batch = settings.workers.batch.or_else(|| 1);
     Ok(CapFilt::new(Box::new(captioner), Box::new(filter), rule, batch as usize))
@@ -64,7 +68,8 @@ pub async fn reference_captioner(job: &JobRecord) -> Result<BlipCaptioner, Failu
     let options = reference_options(&job.settings);
     let path = fetch_checked(&job.settings.models.captioner, &job.captioner).await?;
     let generation = generation(&job.settings, &options);
-    let greedy = GenerationOptions { method: Method::Greedy, min_length: 0, repetition_penalty: 1.0, ..generation };
+    let greedy =
+        GenerationOptions { method: Method::Greedy, min_length: 0, repetition_penalty: 1.0, ..generation };
     BlipCaptioner::load(&path, &options, greedy).context("the captioner does not load").or_environment_error()
 }
 
@@ -81,7 +86,8 @@ fn reference_options(settings: &Settings) -> LoadOptions {
     LoadOptions { precision, ..load_options(settings, DeviceChoice::Cpu) }
 }
 
-/// A checkpoint that a command names: a local path as it is, and of a URL the verified copy in this machine's cache.
+/// A checkpoint that a command names: a local path as it is, and of a URL the verified copy in this machine's
+/// cache.
 pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
     match named.to_str() {
         Some(url) if url.contains("://") => fetch(url, &record(url).await?).await,
@@ -89,7 +95,8 @@ pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// As [`fetch`], but a copy in the cache is read once more: it was whole when it came, and may not be any longer.
+/// As [`fetch`], but a copy in the cache is read once more: it was whole when it came, and may not be any
+/// longer.
 async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let path = fetch(url, record).await?;
     let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
@@ -139,7 +146,12 @@ fn load_options(settings: &Settings, device: DeviceChoice) -> LoadOptions {
         settings::Preset::Original => Preset::Original,
         settings::Preset::Hf => Preset::Hf,
     };
-    LoadOptions { device, precision: choice(settings.models.precision), options: preset.options(), image_size: None }
+    LoadOptions {
+        device,
+        precision: choice(settings.models.precision),
+        options: preset.options(),
+        image_size: None,
+    }
 }
 
 fn generation(settings: &Settings, options: &LoadOptions) -> GenerationOptions {

@@ -1,4 +1,5 @@
-//! Progress of a job, for people and for Prometheus: a bar on a terminal, a line every few seconds elsewhere, and the metrics.
+//! Progress of a job, for people and for Prometheus: a bar on a terminal, a line every few seconds elsewhere,
+//! and the metrics.
 
 use crate::{console, metrics_server::SharedMetrics};
 use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
@@ -24,7 +25,8 @@ pub struct JobProgress {
 impl JobProgress {
     pub fn start(metrics: SharedMetrics) -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rows  {msg}");
-        let bar = console::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        let bar = console::may_draw()
+            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
         console::set_bar(bar.clone());
         let now = Instant::now();
         Self { bar, trouble: None, metrics, started: now, rows_before: None, last_line: now }
@@ -48,8 +50,11 @@ impl JobProgress {
         } else if self.last_line.elapsed() >= LINE_EVERY {
             self.last_line = Instant::now();
             let Progress { rows_done, rows_total, rows_here, is_share, .. } = progress;
-            let rows =
-                if *is_share { format!("{rows_here} rows here") } else { format!("{rows_done}/{rows_total} rows") };
+            let rows = if *is_share {
+                format!("{rows_here} rows here")
+            } else {
+                format!("{rows_done}/{rows_total} rows")
+            };
             console::line(format!("{rows}  {message}"));
         }
     }
@@ -85,7 +90,8 @@ impl JobProgress {
             None if rate > 0.0 => format!("{:.0} s left", left / rate),
             None => "starting".to_owned(),
         };
-        let retries = if progress.retries > 0 { format!("  {} retries", progress.retries) } else { String::new() };
+        let retries =
+            if progress.retries > 0 { format!("  {} retries", progress.retries) } else { String::new() };
         let machines = match progress.machines.len() {
             0 => String::new(),
             machines => format!("  {machines} workers"),
@@ -100,7 +106,8 @@ pub fn kept(tally: &Tally) -> String {
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
     let skipped = tally.rows.iter().filter(|(status, _)| **status != RowStatus::Judged);
     let skipped: Vec<String> = skipped.map(|(status, rows)| format!("{rows} {status}")).collect();
-    let skipped = if skipped.is_empty() { String::new() } else { format!("  skipped: {}", skipped.join(", ")) };
+    let skipped =
+        if skipped.is_empty() { String::new() } else { format!("  skipped: {}", skipped.join(", ")) };
     let (web, synthetic) = (share(tally.web_kept, judged_web), share(tally.synthetic_kept, tally.synthetic));
     format!("kept: web {web:.1} %, synthetic {synthetic:.1} %{skipped}")
 }
@@ -110,10 +117,12 @@ fn news(change: &Change) -> Option<String> {
     match change {
         Change::WorkerReady { worker, device } => Some(format!("worker {worker} on {device} is ready")),
         Change::WorkerEnded { worker, how } => Some(format!("worker {worker} ended: {how}")),
-        // The log tells of failures, each in its attempt's span; of the one that ends the program, its error does too.
-        Change::Retrying { .. } | Change::Quarantined { .. } | Change::GivenBack { .. } | Change::Stopping { .. } => {
-            None
-        }
+        // The log tells of failures, each in its attempt's span; of the one that ends the program, its error
+        // does too.
+        Change::Retrying { .. }
+        | Change::Quarantined { .. }
+        | Change::GivenBack { .. }
+        | Change::Stopping { .. } => None,
         Change::GivesUp { .. } => None,
         Change::Joined { worker } => Some(format!("worker {worker} joined")),
         Change::Left { worker, why } => Some(format!("worker {worker} left: {why}")),
@@ -123,10 +132,12 @@ fn news(change: &Change) -> Option<String> {
             other.coordinator, other.seconds_up
         )),
         Change::QueueWaits { why } => Some(format!("{why}; trying again")),
-        Change::QueueFound => {
-            Some("the job's queue was there: another coordinator is at work or was; that is harmless".to_owned())
+        Change::QueueFound => Some(
+            "the job's queue was there: another coordinator is at work or was; that is harmless".to_owned(),
+        ),
+        Change::QueueLost => {
+            Some("the job's queue was gone or stuck; filling it again from the bucket".to_owned())
         }
-        Change::QueueLost => Some("the job's queue was gone or stuck; filling it again from the bucket".to_owned()),
         Change::Leaving { given_back, finishing } => {
             Some(format!("leaving: {given_back} shards go back, {finishing} are being finished"))
         }

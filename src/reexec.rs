@@ -1,12 +1,13 @@
 //! What has to be said before a program starts: it starts itself once more, in an environment that says it.
 //!
-//! CUDA where libtorch has it: the program is linked to libtorch's CPU half, which is there with or without a GPU; the other
-//! half registers itself when it is loaded, and nothing here names a symbol of it. Where there are a GPU and the library, the
-//! loader is told to bring it.
+//! CUDA where libtorch has it: the program is linked to libtorch's CPU half, which is there with or without a
+//! GPU; the other half registers itself when it is loaded, and nothing here names a symbol of it. Where there
+//! are a GPU and the library, the loader is told to bring it.
 //!
-//! And memory that stays: glibc gives large blocks back to the system as soon as they are free, and takes them anew, page by
-//! page and zeroed, for the next layer's result. A process with models goes through gigabytes of such blocks a second. On two
-//! cores of a virtual machine a ViT-B took 1.21 s an image so, and 1.02 with blocks that are kept (`benches/RESULTS.md`).
+//! And memory that stays: glibc gives large blocks back to the system as soon as they are free, and takes
+//! them anew, page by page and zeroed, for the next layer's result. A process with models goes through
+//! gigabytes of such blocks a second. On two cores of a virtual machine a ViT-B took 1.21 s an image so, and
+//! 1.02 with blocks that are kept (`benches/RESULTS.md`).
 
 use std::{
     env,
@@ -19,21 +20,22 @@ use std::{
 
 /// Set when the loader has been told of CUDA, so that it is not told again where that did not help.
 const SECOND: &str = "CAPFILT_SECOND_START";
-/// glibc's settings, and their values: no block is a mapping of its own, nothing below a terabyte is given back, and there
-/// is one heap for all threads, as those of single threads give back whatever is set.
+/// glibc's settings, and their values: no block is a mapping of its own, nothing below a terabyte is given
+/// back, and there is one heap for all threads, as those of single threads give back whatever is set.
 const KEEP_MEMORY: [(&str, &str); 3] =
     [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1099511627776"), ("MALLOC_ARENA_MAX", "1")];
-/// Turns of a waiting OpenMP thread before it sleeps, some 0.05 ms. For 800 of the demo's pairs one worker of two threads
-/// took 18.5 s with 100 of them, 10.4 with 5,000 and 8.9 with libgomp's own 300,000; two such workers on two cores 7.8,
-/// 21.9, and more than 120.
+/// Turns of a waiting OpenMP thread before it sleeps, some 0.05 ms. For 800 of the demo's pairs one worker of
+/// two threads took 18.5 s with 100 of them, 10.4 with 5,000 and 8.9 with libgomp's own 300,000; two such
+/// workers on two cores 7.8, 21.9, and more than 120.
 const WAIT: (&str, &str) = ("GOMP_SPINCOUNT", "5000");
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 const LOADER: &str = "LD_PRELOAD";
 /// Files that an NVIDIA driver makes, the second one below Windows.
 const DRIVERS: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 
-/// Starts the program again where something is to be said first: of CUDA to a command that asks for a device, of memory and
-/// waits to one that holds models. Returns if there is nothing, or if that fails; then it is slower, or there is only the CPU.
+/// Starts the program again where something is to be said first: of CUDA to a command that asks for a device,
+/// of memory and waits to one that holds models. Returns if there is nothing, or if that fails; then it is
+/// slower, or there is only the CPU.
 pub fn if_needed(command: &crate::args::Command) {
     let mut said: Vec<(&str, OsString)> = Vec::new();
     if command.computes() && env::var_os(SECOND).is_none() {
@@ -60,7 +62,8 @@ pub fn if_needed(command: &crate::args::Command) {
     crate::console::line(format!("cannot start again with CUDA or settings for memory and threads: {error}"));
 }
 
-/// What the loader is to bring, CUDA's half of libtorch among it, where there is a driver and the half is not loaded.
+/// What the loader is to bring, CUDA's half of libtorch among it, where there is a driver and the half is not
+/// loaded.
 fn cuda() -> Option<OsString> {
     DRIVERS.iter().find(|driver| Path::new(driver).exists())?;
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();

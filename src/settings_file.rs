@@ -12,7 +12,9 @@ use capfilt_schemas::settings::{Settings, parse};
 /// Reads and checks settings. Relative paths become absolute: a worker may start in another folder.
 pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
     let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).or_usage_error()?;
+    let text = text
+        .with_context(|| format!("cannot read the settings {}", args.config.display()))
+        .or_usage_error()?;
     let settings = parse(&text, &args.overrides);
     let mut settings = settings.with_context(|| args.config.display().to_string()).or_usage_error()?;
     capfilt_bucket::add_stores(&settings.stores);

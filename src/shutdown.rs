@@ -34,7 +34,8 @@ async fn parent_is_gone() {
     let _ = wait.await;
 }
 
-/// SIGXFSZ, which the kernel sends to a process that writes beyond `ulimit -f`. The number is Linux's on all but MIPS.
+/// SIGXFSZ, which the kernel sends to a process that writes beyond `ulimit -f`. The number is Linux's on all
+/// but MIPS.
 const FILE_TOO_LARGE: i32 = 25;
 
 /// Has a write beyond the file-size limit fail, instead of the process. Call it within a runtime.
@@ -45,14 +46,17 @@ pub fn outlive_file_size_limit() {
     }
 }
 
-/// Turns true at the first SIGINT or SIGTERM, and says so again at the second: then nothing is finished any more. A third
-/// one ends the process at once.
+/// Turns true at the first SIGINT or SIGTERM, and says so again at the second: then nothing is finished any
+/// more. A third one ends the process at once.
 pub fn on_signal() -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
-        let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+        let (Ok(mut interrupt), Ok(mut terminate)) =
+            (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
         else {
-            tracing::warn!("signals cannot be caught here; Ctrl-C ends the program at once, which is safe too");
+            tracing::warn!(
+                "signals cannot be caught here; Ctrl-C ends the program at once, which is safe too"
+            );
             return;
         };
         let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
@@ -69,7 +73,8 @@ pub fn on_signal() -> watch::Receiver<bool> {
     stopped
 }
 
-/// What a future gives, or `None` when the stop comes first; the future is dropped then. For waits that leave nothing behind.
+/// What a future gives, or `None` when the stop comes first; the future is dropped then. For waits that leave
+/// nothing behind.
 pub async fn unless<T>(stop: &watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
     let mut stop = stop.clone();
     tokio::select! {

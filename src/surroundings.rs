@@ -28,8 +28,9 @@ pub fn wait_out(seconds: u64) -> anyhow::Result<()> {
 
 fn outage_seconds() -> anyhow::Result<Option<u64>> {
     let said = std::env::var(OUTAGE_VARIABLE).ok().filter(|text| !text.trim().is_empty());
-    let seconds =
-        said.map(|text| text.trim().parse().with_context(|| format!("{OUTAGE_VARIABLE}: no whole number of seconds")));
+    let seconds = said.map(|text| {
+        text.trim().parse().with_context(|| format!("{OUTAGE_VARIABLE}: no whole number of seconds"))
+    });
     seconds.transpose()
 }
 

@@ -56,7 +56,8 @@ pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result
 }
 
 async fn open_source(source: &DataSource, training: &Training, named: Named) -> Result<Source, Failure> {
-    let content = if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
+    let content =
+        if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
     // A job's folder is one that the program wrote: no symbolic link in it is followed.
     let place = match source.job.as_str() {
         "" => Place::open(&source.url).or_usage_error()?,
@@ -69,7 +70,8 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
     Ok(Content::Rows { shards: plan(source, &training.run.folder, named).await?, columns: columns(source)? })
 }
 
-/// The row groups of a source's files, each a shard; files that cannot be used are told. `own` is where we write.
+/// The row groups of a source's files, each a shard; files that cannot be used are told. `own` is where we
+/// write.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
     let place = Place::open(&source.url).or_usage_error()?;
     let plan = exit::of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
@@ -78,7 +80,9 @@ pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Sh
         Failure { exit, error: if said == renamed { error } else { anyhow::Error::msg(renamed) } }
     })?;
     let shown = |reason: &str| named.rename(reason);
-    plan.refused.iter().for_each(|file| console::line(format!("refused: {}: {}", file.path, shown(&file.reason))));
+    plan.refused
+        .iter()
+        .for_each(|file| console::line(format!("refused: {}: {}", file.path, shown(&file.reason))));
     Ok(plan.shards)
 }
 
@@ -113,7 +117,11 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
         without_secrets(&source.job),
         manifest.n,
         manifest.tally.pairs,
-        if quarantined > 0 { format!("; {quarantined} shards are quarantined and not in it") } else { String::new() },
+        if quarantined > 0 {
+            format!("; {quarantined} shards are quarantined and not in it")
+        } else {
+            String::new()
+        },
     ));
     let table = |table: PairsTable| JobTable {
         tables: finished_job::tables(&table),

@@ -1,5 +1,6 @@
-//! The promise that no input can stop a job or harm its neighbours: each bad row and each bad file gets its status and
-//! its reason, and everything else is judged as if it were alone. `bad_input.py` makes the input, and names it.
+//! The promise that no input can stop a job or harm its neighbours: each bad row and each bad file gets its
+//! status and its reason, and everything else is judged as if it were alone. `bad_input.py` makes the input,
+//! and names it.
 
 use crate::support::{
     Job, capfilt, expect, python, stderr, stdout,
@@ -137,7 +138,10 @@ fn every_bad_row_gets_its_status_and_its_neighbours_the_scores_they_have_alone()
         assert_eq!((text(&row["status"]), text(&row["web_status"])), (expected, "not_reached"), "{key}");
         assert_eq!(row["detail"].is_null(), expected == "image_missing", "{key}: {row}");
         assert!(row["detail"].as_str().unwrap_or_default().contains(detail), "{key}: {}", row["detail"]);
-        assert!(row["web_itm"].is_null() && row["synthetic"] == json!([]) && row["control_itm"].is_null(), "{key}");
+        assert!(
+            row["web_itm"].is_null() && row["synthetic"] == json!([]) && row["control_itm"].is_null(),
+            "{key}"
+        );
     }
     for (key, expected) in TEXTS {
         let row = tables.row(key);
@@ -148,8 +152,7 @@ fn every_bad_row_gets_its_status_and_its_neighbours_the_scores_they_have_alone()
     }
     let by_status = &status(&bad)["rows_by_status"];
     assert_eq!(*by_status, manifest(&ran)["tally"]["rows"]);
-    let expected =
-        json!({"judged": 47, "image_missing": 2, "image_undecodable": 7, "image_unsupported": 7, "image_too_large": 3});
+    let expected = json!({"judged": 47, "image_missing": 2, "image_undecodable": 7, "image_unsupported": 7, "image_too_large": 3});
     assert_eq!(*by_status, expected);
 }
 
@@ -186,7 +189,11 @@ fn every_form_of_text_bytes_and_parquet_gives_the_same_scores() {
         let (file, expected) = (text(&row["file"]), &clean.ledger[i % 6]);
         assert_judged_alike(expected, row, file);
         let is_number = ["int64 key.parquet", "int32 key.parquet", "uint16 key.parquet"].contains(&file);
-        assert_eq!(row["key"], if is_number { json!((i % 6).to_string()) } else { expected["key"].clone() }, "{file}");
+        assert_eq!(
+            row["key"],
+            if is_number { json!((i % 6).to_string()) } else { expected["key"].clone() },
+            "{file}"
+        );
     }
 }
 
@@ -195,8 +202,14 @@ fn keys_may_be_numbers_doubled_or_missing() {
     let job = job_over("keys");
     run(&job, 0);
     let keys: Vec<Value> = Tables::of(&job).ledger.iter().map(|row| row["key"].clone()).collect();
-    let numbers =
-        [json!("7"), json!("7"), json!(null), json!(i64::MIN.to_string()), json!(i64::MAX.to_string()), json!("0")];
+    let numbers = [
+        json!("7"),
+        json!("7"),
+        json!(null),
+        json!(i64::MIN.to_string()),
+        json!(i64::MAX.to_string()),
+        json!("0"),
+    ];
     let texts = [
         json!("twice"),
         json!("twice"),
@@ -214,7 +227,8 @@ fn columns_of_any_type_pass_through() {
     let job = Job::over("web");
     let web = job.folder.path().join("web");
     let columns = stdout(&expect(python("tests/bad_input.py").args(["write", "odd"]).arg(&web), 0));
-    let (url, columns) = (format!("input.url={}", web.display()), format!("input.passthrough={}", columns.trim()));
+    let (url, columns) =
+        (format!("input.url={}", web.display()), format!("input.passthrough={}", columns.trim()));
     let job = job.set(&[&url, &columns, "filter.synthetic_threshold=0.0", "filter.web_threshold=0.0"]);
     run(&job, 0);
     let found = json_of(python("tests/bad_input.py").args(["passed", &job.url]).arg(web.join("a.parquet")));
@@ -257,7 +271,8 @@ fn a_row_that_names_no_readable_object_below_the_input_says_so() {
 fn a_file_that_is_none_or_breaks_is_named_everywhere_and_harms_no_other() {
     let (clean, job) = (job_over("clean"), job_over("files").set(&["limits.attempts=2"]));
     let plan: Value =
-        serde_json::from_str(&stdout(&expect(job.command("plan").args(["--json", "--calibrate", "0"]), 1))).unwrap();
+        serde_json::from_str(&stdout(&expect(job.command("plan").args(["--json", "--calibrate", "0"]), 1)))
+            .unwrap();
     let expected: BTreeSet<&str> = REFUSED.into_iter().map(|(path, _)| path).collect();
     assert_eq!(refused(&plan).into_iter().collect::<BTreeSet<_>>(), expected);
     for (path, reason) in REFUSED {
@@ -276,7 +291,8 @@ fn a_file_that_is_none_or_breaks_is_named_everywhere_and_harms_no_other() {
     let shards = manifest["quarantined"].as_array().unwrap();
     assert_eq!(shards.len(), BROKEN.len(), "{shards:#?}");
     for (path, rows) in BROKEN {
-        let shard = shards.iter().find(|shard| text(&shard["reason"]).starts_with(&format!("unreadable: {path}: ")));
+        let shard =
+            shards.iter().find(|shard| text(&shard["reason"]).starts_with(&format!("unreadable: {path}: ")));
         assert_eq!(shard.unwrap_or_else(|| panic!("{path}: {shards:#?}"))["rows"], rows, "{path}");
     }
     let shards = json!({"planned": 5, "committed": 2, "quarantined": 3, "open": 0, "repairing": 0});
@@ -307,7 +323,10 @@ fn columns_that_no_file_has_are_one_error_of_the_settings() {
         ("input.image=picture", "no column `picture` (input.image); it has key, jpg, caption"),
         ("input.image=captions", "did you mean input.image = \"caption\"?"),
         ("input.text=alt", "no column `alt` (input.text)"),
-        ("input.key=jpg", "column `jpg` is Binary, expected text or an integer; is input.key the right column?"),
+        (
+            "input.key=jpg",
+            "column `jpg` is Binary, expected text or an integer; is input.key the right column?",
+        ),
         ("input.passthrough=[\"url\"]", "no column `url` (input.passthrough)"),
         ("input.where=width > 256", "no column `width` (input.where)"),
         ("input.where=key > 256", "column `key` is Utf8, but input.where compares it with 256"),
@@ -328,7 +347,8 @@ fn an_input_without_parquet_is_an_error_of_the_settings() {
     let job = job_over("nothing");
     for url in [job.folder.path().join("web"), job.folder.path().join("nowhere")] {
         for command in ["plan", "run"] {
-            let output = expect(job.command(command).args(["-s", &format!("input.url={}", url.display())]), 2);
+            let output =
+                expect(job.command(command).args(["-s", &format!("input.url={}", url.display())]), 2);
             let said = stderr(&output);
             assert!(said.contains(&format!("{}: there is no Parquet file", url.display())), "{said}");
             assert_eq!(said.lines().count(), 1, "{said}");
@@ -344,7 +364,10 @@ fn too_many_undecodable_rows_stop_the_job_before_their_shard_is_committed() {
     assert!(stderr(&output).lines().last().unwrap().contains(message), "{}", stderr(&output));
     let stopped = status(&job);
     assert_eq!((&stopped["done"], &stopped["failures"]), (&json!(false), &json!({"failure_budget": 1})));
-    assert_eq!(stopped["shards"], json!({"planned": 2, "committed": 1, "quarantined": 0, "open": 1, "repairing": 0}));
+    assert_eq!(
+        stopped["shards"],
+        json!({"planned": 2, "committed": 1, "quarantined": 0, "open": 1, "repairing": 0})
+    );
     let tables = Tables::of(&job);
     assert_eq!((tables.ledger.len(), tables.quarantine.len()), (15, 0));
 

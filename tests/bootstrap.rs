@@ -1,4 +1,5 @@
-//! The loop as users run it: two rounds of pre-training, filter, captioner and cleaning, killed at every step.
+//! The loop as users run it: two rounds of pre-training, filter, captioner and cleaning, killed at every
+//! step.
 
 use crate::support::{capfilt, expect, stderr, stdout};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -35,14 +36,14 @@ impl Workshop {
             expect(capfilt().args(["demo", "--make-data"]).arg(workshop.path(kind)).args(made), 0);
         }
         expect(capfilt().args(["demo", "--make-vocabulary"]).arg(workshop.path("vocabulary")), 0);
-        let run =
-            "[run]\ndevice = \"cpu\"\nepochs = 1\nbatch = 12\nlog_every = 2\nsave_every = 2\n[objective]\nqueue = 24\n";
+        let run = "[run]\ndevice = \"cpu\"\nepochs = 1\nbatch = 12\nlog_every = 2\nsave_every = 2\n[objective]\nqueue = 24\n";
         let sizes = "[sizes]\nimage_size = 32\npatch_size = 8\nvision_width = 16\nvision_layers = 1\nvision_heads = 2\n\
                      text_width = 16\ntext_layers = 1\ntext_heads = 2\npositions = 40\nprojection = 8\n";
         let vocabulary = workshop.path("vocabulary");
         workshop.write("pretrain.toml", &format!("{run}[model]\nvocabulary = {vocabulary:?}\n{sizes}"));
         workshop.write("filter.toml", &format!("{run}[model]\nimage_size = 0\n"));
-        workshop.write("captioner.toml", &run.replace("[objective]\nqueue = 24\n", "[model]\nimage_size = 0\n"));
+        workshop
+            .write("captioner.toml", &run.replace("[objective]\nqueue = 24\n", "[model]\nimage_size = 0\n"));
         // Models that know next to nothing say one third to everything; a part of it is to be kept.
         workshop.write(
             "job.toml",
@@ -102,9 +103,11 @@ fn two_rounds_end_with_the_same_model_though_the_loop_is_killed_at_every_step() 
     let mut kills = 0;
     for steps in 1..=STEPS.len() {
         // Right after it was done; of every third step also somewhere within.
-        let within = steps.is_multiple_of(3).then(|| Some(Duration::from_millis(random.random_range(50..900))));
+        let within =
+            steps.is_multiple_of(3).then(|| Some(Duration::from_millis(random.random_range(50..900))));
         for patience in within.into_iter().chain([None]) {
-            let mut child = workshop.bootstrap("killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            let mut child =
+                workshop.bootstrap("killed").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
             let started = Instant::now();
             while child.try_wait().unwrap().is_none()
                 && done(&killed).len() < steps
@@ -159,7 +162,8 @@ fn a_step_is_done_again_when_what_it_is_made_from_changes_and_only_then() {
     assert_eq!(unchanged(&one_round("loop")), all[..3]);
     // A model that was lost is made again, to the same weights, so that nothing after it is.
     let state = state(&workshop.path("loop"));
-    let filter = state["steps"].as_array().unwrap().iter().find(|step| step["step"] == "round-1/filter").unwrap();
+    let filter =
+        state["steps"].as_array().unwrap().iter().find(|step| step["step"] == "round-1/filter").unwrap();
     fs::remove_dir_all(filter["made"].as_str().unwrap()).unwrap();
     assert_eq!(unchanged(&one_round("loop")), [all[0], all[2], all[3], all[4]]);
 }

@@ -1,4 +1,5 @@
-//! Input files that were replaced, removed or added since a job was planned: named and refused, or left out on demand.
+//! Input files that were replaced, removed or added since a job was planned: named and refused, or left out
+//! on demand.
 
 use crate::support::process::{Process, committed_shards, wait_until};
 use crate::support::s3::S3;
@@ -26,8 +27,8 @@ fn in_a_bucket_changed_files_are_refused_by_name_or_left_out() {
     left_out(&job.set(&["shards.rows=20"]), &s3.file("web"));
 }
 
-/// A job over three files of four shards each: one stays, one is replaced when one of its shards is done, one is removed
-/// when none is; and one more is added.
+/// A job over three files of four shards each: one stays, one is replaced when one of its shards is done, one
+/// is removed when none is; and one more is added.
 fn left_out(job: &Job, web: &Path) {
     FILES.iter().for_each(|file| first_rows(file, 80, 20, &web.join(file)));
     job.run();
@@ -49,13 +50,18 @@ fn left_out(job: &Job, web: &Path) {
     let output = expect(job.command("run").args(["--allow-changed", "--json"]), 1);
     let said = stderr(&output);
     assert!(changes.iter().all(|change| said.contains(change)), "{said}");
-    for told in
-        ["; 3 open shards of it are set aside", "; 4 open shards of it are set aside", "; it is no part of this job"]
-    {
+    for told in [
+        "; 3 open shards of it are set aside",
+        "; 4 open shards of it are set aside",
+        "; it is no part of this job",
+    ] {
         assert!(said.contains(told), "{said}");
     }
     let told: serde_json::Value = serde_json::from_str(stdout(&output).lines().next().unwrap()).unwrap();
-    assert_eq!((&told["shards"], &told["rows"], &told["quarantined_shards"]), (&5.into(), &100.into(), &7.into()));
+    assert_eq!(
+        (&told["shards"], &told["rows"], &told["quarantined_shards"]),
+        (&5.into(), &100.into(), &7.into())
+    );
     assert!(job.committed() == before, "what was committed has changed");
 
     // Every planned row is accounted for.
@@ -103,9 +109,16 @@ fn where_if_match_is_ignored_an_input_replaced_in_mid_job_is_not_mixed_in_and_is
     assert!(stdout(&sealed).contains("input_changed"), "{}", stdout(&sealed));
     let found = job.verify(1)["problems"].to_string();
     assert!(found.contains("input file a.parquet changed"), "{found}");
-    let again = job.command_by_url("verify").args(["--json", "--recompute", "20", "--device", "cpu"]).output().unwrap();
+    let again = job
+        .command_by_url("verify")
+        .args(["--json", "--recompute", "20", "--device", "cpu"])
+        .output()
+        .unwrap();
     let said = stdout(&again) + &stderr(&again);
-    assert!(said.contains("input file a.parquet changed") && !said.contains("not those of its models"), "{said}");
+    assert!(
+        said.contains("input file a.parquet changed") && !said.contains("not those of its models"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -114,7 +127,8 @@ fn a_store_that_heeds_if_match_is_said_to() {
     std::fs::create_dir(s3.file("web")).unwrap();
     first_rows(FILES[0], 20, 20, &s3.file("web/a.parquet"));
     let models = repo().join("tests/data/models").display().to_string();
-    let mut job = Job::at(tempfile::tempdir().unwrap(), s3.url("job"), s3.file("job"), &s3.url("web"), &models);
+    let mut job =
+        Job::at(tempfile::tempdir().unwrap(), s3.url("job"), s3.file("job"), &s3.url("web"), &models);
     job.env = s3.env();
     let said = stdout(&expect(&mut job.command("check"), 0));
     assert!(said.contains("If-Match: heeded"), "{said}");
@@ -140,13 +154,16 @@ fn shards(committed: &Committed) -> usize {
     committed.keys().filter(|(_, _, table)| table == "ledger").count()
 }
 
-/// Takes back the results of shards with such files and first rows, and the manifest: the job is as if it had been stopped.
+/// Takes back the results of shards with such files and first rows, and the manifest: the job is as if it had
+/// been stopped.
 fn undo(job: &Job, is_undone: impl Fn(&str, u64) -> bool) {
     std::fs::remove_dir_all(job.objects.join("manifests")).unwrap();
     for shard in std::fs::read_dir(job.objects.join("commits")).unwrap().map(|entry| entry.unwrap().path()) {
-        let commit: serde_json::Value = serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
+        let commit: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(shard.join("0.json")).unwrap()).unwrap();
         let outputs = commit["outputs"].as_array().unwrap();
-        let ledger = outputs.iter().find(|output| output["table"] == "ledger").unwrap()["path"].as_str().unwrap();
+        let ledger =
+            outputs.iter().find(|output| output["table"] == "ledger").unwrap()["path"].as_str().unwrap();
         let (file, row) = first_address(&job.objects.join(ledger));
         if is_undone(&file, row) {
             std::fs::remove_dir_all(shard).unwrap();

@@ -1,6 +1,6 @@
-//! A job shared by a coordinator and four workers over a bucket, while everything around them fails: processes are killed
-//! and stopped, the queue's server dies, and the store refuses, resets, stalls, tears and loses its answers. The result is
-//! that of one machine which nobody disturbed.
+//! A job shared by a coordinator and four workers over a bucket, while everything around them fails:
+//! processes are killed and stopped, the queue's server dies, and the store refuses, resets, stalls, tears
+//! and loses its answers. The result is that of one machine which nobody disturbed.
 
 use crate::support::s3::{
     S3,
@@ -62,7 +62,9 @@ fn faults_of(random: &mut StdRng) -> Vec<(usize, Fault)> {
         (6, |random| any_call(StoreFault::Reset(any_when(random)), random)),
         (3, |random| any_call(StoreFault::Stall(Duration::from_secs(10)), random)),
         (6, |random| any_call(StoreFault::Torn(random.random_range(0.0..1.0)), random)),
-        (5, |random| Fault::Store(StoreFault::LostCreate { by_reset: random.random() }, random.random_range(0..3))),
+        (5, |random| {
+            Fault::Store(StoreFault::LostCreate { by_reset: random.random() }, random.random_range(0..3))
+        }),
     ];
     let mut faults: Vec<Fault> =
         makers.iter().flat_map(|(times, make)| vec![make; *times]).map(|make| make(random)).collect();
@@ -117,7 +119,11 @@ fn survives(seed: u64, job: &Job, s3: &S3, nats: &mut Nats, undisturbed: &Commit
     let mut fleet = Fleet::start(job, nats, WORKERS);
     for (number, (commits, fault)) in (1..).zip(faults) {
         fleet.tend_until(nats, |fleet| fleet.commits() >= commits);
-        println!("fault {number} after {} s and {} commits: {fault:?}", started.elapsed().as_secs(), fleet.commits());
+        println!(
+            "fault {number} after {} s and {} commits: {fault:?}",
+            started.elapsed().as_secs(),
+            fleet.commits()
+        );
         match fault {
             Fault::Kill(member, part) => fleet.kill(member, part),
             Fault::Stop(member, part, time) => fleet.stop(member, part, time),
@@ -140,7 +146,8 @@ fn survives(seed: u64, job: &Job, s3: &S3, nats: &mut Nats, undisturbed: &Commit
     assert!(job.committed() == *undisturbed, "seed {seed}: the committed tables differ");
 }
 
-/// A job whose input and records lie in the bucket; its models are at hand, so that a killed worker is soon back.
+/// A job whose input and records lie in the bucket; its models are at hand, so that a killed worker is soon
+/// back.
 fn job_in(s3: &S3, seed: u64) -> Job {
     let prefix = format!("jobs/{seed}");
     let models = repo().join("tests/data/models").display().to_string();
@@ -156,7 +163,8 @@ fn small_shards(job: Job) -> Job {
 
 /// Copies a Parquet file into row groups of four: a shard is never less than one.
 fn in_small_groups(from: &Path, to: &Path) {
-    let groups = WriterProperties::builder().set_max_row_group_row_count(Some(ROWS as usize / SHARDS)).build();
+    let groups =
+        WriterProperties::builder().set_max_row_group_row_count(Some(ROWS as usize / SHARDS)).build();
     let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(from).unwrap()).unwrap();
     std::fs::create_dir_all(to.parent().unwrap()).unwrap();
     let file = std::fs::File::create(to).unwrap();

@@ -1,4 +1,5 @@
-//! Checkpoints as users find them, through the program: what is read of them is pinned, and what lies ends at once.
+//! Checkpoints as users find them, through the program: what is read of them is pinned, and what lies ends at
+//! once.
 
 use crate::support::{Job, capfilt, expect, python, repo, stderr, stdout};
 use serde_json::{Value, json};
@@ -61,8 +62,12 @@ fn a_job_pins_the_processor_s_file_like_every_file_of_a_model() {
     assert!(named.contains("model.safetensors, processor_config.json, tokenizer.json"), "{named}");
     job.run();
     let record = json_of(&job.objects.join("job.json"));
-    let files: Vec<&str> =
-        record["captioner"]["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    let files: Vec<&str> = record["captioner"]["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["name"].as_str().unwrap())
+        .collect();
     assert!(files.contains(&"processor_config.json"), "{files:?}");
     let path = captioner.join("processor_config.json");
     fs::write(&path, fs::read_to_string(&path).unwrap().replace("0.5", "0.25")).unwrap();
@@ -101,8 +106,8 @@ fn a_checkpoint_that_would_take_gigabytes_ends_within_seconds_and_little_memory(
     ] {
         let hostile = folder.path().join(kind);
         expect(python("tests/checkpoints.py").args([kind]).args([&model("filter"), &hostile]), 0);
-        // Seconds of the processor, which others that are busy do not use up, and address space, of which libtorch's own
-        // libraries take half a gigabyte.
+        // Seconds of the processor, which others that are busy do not use up, and address space, of which
+        // libtorch's own libraries take half a gigabyte.
         let mut limited = Command::new("prlimit");
         limited.env("MALLOC_ARENA_MAX", "2");
         limited.args(["--cpu=10", &format!("--as={}", 3_u64 << 30)]).arg(capfilt().get_program());

@@ -1,4 +1,5 @@
-//! A job shared by processes over a real nats-server: whatever comes, goes or is killed, the result is the same bytes.
+//! A job shared by processes over a real nats-server: whatever comes, goes or is killed, the result is the
+//! same bytes.
 
 use crate::support::{
     nats::Nats,
@@ -57,7 +58,13 @@ fn a_server_that_is_killed_and_comes_back_is_outlived_by_everyone() {
         std::thread::sleep(Duration::from_secs(1));
         nats.up();
     }
-    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_eq!(
+        (coordinator.code(), worker.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        worker.log()
+    );
     assert_whole(&job);
 }
 
@@ -70,11 +77,18 @@ fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
     wait_until(|| committed_shards(&job) >= 1);
     zombie.signal_all("-STOP");
     let mut other = worker(&job, &nats, "other");
-    assert_eq!((coordinator.code(), other.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), other.log());
+    assert_eq!(
+        (coordinator.code(), other.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        other.log()
+    );
     zombie.signal_all("-CONT");
     assert_eq!(zombie.code(), Some(0), "{}", zombie.log());
     assert_whole(&job);
-    // It heard that the job is over, and dropped what it had in hand; what it may have written by then is nobody's.
+    // It heard that the job is over, and dropped what it had in hand; what it may have written by then is
+    // nobody's.
     json_of(job.command_by_url("gc").args(["--delete", "--json"]));
     assert_whole(&job);
     let left = json_of(job.command_by_url("gc").arg("--json"));

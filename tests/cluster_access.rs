@@ -46,14 +46,21 @@ fn without_the_password_nobody_gets_in_and_with_it_a_job_is_done() {
     let mut command = work(&job, &nats.url());
     command.envs([("NATS_USER", "cleaner"), ("NATS_PASSWORD", PASSWORD)]);
     let mut worker = Process::start(&job, "worker", &mut command);
-    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_eq!(
+        (coordinator.code(), worker.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        worker.log()
+    );
 }
 
 #[test]
 fn a_token_is_a_user_without_a_password() {
     let Some(nats) = Nats::with("authorization { token: \"opensesame\" }") else { return };
     let job = Job::over_one_file();
-    let mut coordinator = Process::start(&job, "coordinator", &mut coordinate(&job, &with_user(&nats, "opensesame")));
+    let mut coordinator =
+        Process::start(&job, "coordinator", &mut coordinate(&job, &with_user(&nats, "opensesame")));
     coordinator.wait_for("no worker is there");
     assert!(!coordinator.log().contains("opensesame"), "{}", coordinator.log());
 }
@@ -66,8 +73,12 @@ fn openssl(folder: &Path, args: &str) {
 
 /// An authority, and a certificate by it for a server of this name.
 fn certificate(folder: &Path, authority: &str, name: &str) {
-    let subject = |name: &str| format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -subj /CN={name}");
-    openssl(folder, &format!("{} -x509 -days 2 -keyout {authority}.key -out {authority}.pem", subject(authority)));
+    let subject =
+        |name: &str| format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -noenc -subj /CN={name}");
+    openssl(
+        folder,
+        &format!("{} -x509 -days 2 -keyout {authority}.key -out {authority}.pem", subject(authority)),
+    );
     openssl(folder, &format!("{} -keyout {name}.key -out {name}.csr", subject(name)));
     let names = if name == "loopback" { "IP:127.0.0.1".to_owned() } else { format!("DNS:{name}") };
     std::fs::write(folder.join("names"), format!("subjectAltName={names}\n")).unwrap();
@@ -108,7 +119,13 @@ fn a_server_with_a_certificate_is_believed_only_by_its_authority_and_its_name() 
     let args = ["--tls-ca", &ca("authority")];
     let mut coordinator = Process::start(&job, "coordinator", coordinate(&job, &nats.url()).args(args));
     let mut worker = Process::start(&job, "worker", work(&job, &nats.url()).args(args));
-    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_eq!(
+        (coordinator.code(), worker.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        worker.log()
+    );
 }
 
 #[test]
@@ -139,7 +156,9 @@ fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
     let verify = expect(&mut job.command_by_url("verify"), 0);
     let mut said = vec![("coordinator".to_owned(), coordinator.log()), ("worker".to_owned(), worker.log())];
     said.extend(pages.map(|page| ("metrics".to_owned(), page)));
-    said.extend([&status, &verify].map(|output| ("status, verify".to_owned(), stdout(output) + &stderr(output))));
+    said.extend(
+        [&status, &verify].map(|output| ("status, verify".to_owned(), stdout(output) + &stderr(output))),
+    );
     let files = files_below(&job.objects).into_iter();
     said.extend(files.map(|path| {
         (path.display().to_string(), String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned())
@@ -148,7 +167,11 @@ fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
     for (name, text) in said {
         for secret in [PASSWORD, IN_A_URL, crate::support::s3::SECRET_KEY] {
             let at = text.find(secret);
-            assert!(at.is_none(), "{name}: {}", text.lines().find(|line| line.contains(secret)).unwrap_or_default());
+            assert!(
+                at.is_none(),
+                "{name}: {}",
+                text.lines().find(|line| line.contains(secret)).unwrap_or_default()
+            );
         }
     }
 }

@@ -18,7 +18,8 @@ fn status(job: &Job, nats: &Nats) -> Value {
 /// The JSON object a command ended with.
 fn report(process: &Process) -> Value {
     let log = process.log();
-    let line = log.lines().find(|line| line.starts_with("{\"")).unwrap_or_else(|| panic!("no report:\n{log}"));
+    let line =
+        log.lines().find(|line| line.starts_with("{\"")).unwrap_or_else(|| panic!("no report:\n{log}"));
     serde_json::from_str(line).unwrap()
 }
 
@@ -37,7 +38,8 @@ fn a_worker_with_a_copy_drops_it_at_the_seal_and_every_row_counts_once_everywher
     let Some(nats) = Nats::start() else { return };
     let job = Job::over_web().set(&["shards.rows=800"]);
     let mut coordinator = coordinate(&job, &nats.url());
-    let mut coordinator = Process::start(&job, "coordinator", coordinator.args(["--ack-wait", "3600", "--json"]));
+    let mut coordinator =
+        Process::start(&job, "coordinator", coordinator.args(["--ack-wait", "3600", "--json"]));
     let worker = |name: &str| Process::start(&job, name, work(&job, &nats.url()).arg("--json"));
     let mut stuck = worker("stuck");
     wait_until(|| job.objects.join("job.json").exists());

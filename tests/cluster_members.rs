@@ -45,7 +45,13 @@ fn a_worker_that_is_told_to_go_gives_its_shards_back_at_once() {
         seen.0 > 0 || seen.1 == 0
     });
     assert!(seen.0 > 0, "nothing was given back");
-    assert_eq!((coordinator.code(), staying.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), staying.log());
+    assert_eq!(
+        (coordinator.code(), staying.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        staying.log()
+    );
     assert_whole(&job);
 }
 
@@ -62,7 +68,13 @@ fn a_job_without_workers_waits_for_one_and_its_status_can_be_told() {
     assert_eq!((&told["shards"]["open"], &told["rows"]["open"]), (&SHARDS.into(), &(20 * SHARDS).into()));
     assert_eq!(told["done"], false);
     let mut worker = worker(&job, &nats, "worker");
-    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_eq!(
+        (coordinator.code(), worker.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        worker.log()
+    );
     assert_whole(&job);
 }
 

@@ -13,7 +13,8 @@ fn a_server_of_three_that_is_killed_stops_nobody_and_loses_nothing() {
     let Some(mut cluster) = NatsCluster::start() else { return };
     let job = shared_job();
     let url = cluster.url();
-    let mut coordinator = Process::start(&job, "coordinator", coordinate(&job, &url).args(["--ack-wait", "6"]));
+    let mut coordinator =
+        Process::start(&job, "coordinator", coordinate(&job, &url).args(["--ack-wait", "6"]));
     let mut workers = ["a", "b"].map(|name| Process::start(&job, name, &mut work(&job, &url)));
     wait_until(|| committed_shards(&job) >= 2);
     // A queue that has not reached all servers yet is not kept by three.
@@ -39,8 +40,9 @@ fn a_server_of_three_that_is_killed_stops_nobody_and_loses_nothing() {
 
 fn longest_gap(job: &Job) -> Duration {
     let commits = std::fs::read_dir(job.objects.join("commits")).unwrap();
-    let mut times: Vec<SystemTime> =
-        commits.map(|shard| shard.unwrap().path().join("0.json").metadata().unwrap().modified().unwrap()).collect();
+    let mut times: Vec<SystemTime> = commits
+        .map(|shard| shard.unwrap().path().join("0.json").metadata().unwrap().modified().unwrap())
+        .collect();
     times.sort();
     times.windows(2).map(|pair| pair[1].duration_since(pair[0]).unwrap()).max().unwrap()
 }

@@ -1,4 +1,5 @@
-//! What a cluster's commands wait for, and what they do not wait for: a signal, a server without queues, a URL that is none.
+//! What a cluster's commands wait for, and what they do not wait for: a signal, a server without queues, a
+//! URL that is none.
 
 use crate::support::{
     Job, capfilt, expect,
@@ -108,7 +109,8 @@ fn a_cluster_worker_s_threads_are_those_it_was_given() {
     let mut worker = Process::start(&job, "worker", &mut worker);
     // Two devices: one by the tests' own option, one by this one's.
     worker.wait_for("is ready");
-    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.child.id())).unwrap();
+    let children =
+        std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", worker.child.id())).unwrap();
     for child in children.split_whitespace() {
         let words = std::fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap();
         assert!(words.contains("--model-threads=2\0--decode-threads=3"), "{words}");
@@ -116,5 +118,11 @@ fn a_cluster_worker_s_threads_are_those_it_was_given() {
     // A coordinator says which settings it has for itself alone.
     let own = "workers.devices (--device), workers.model_threads (--model-threads)";
     assert!(coordinator.log().contains(own), "{}", coordinator.log());
-    assert_eq!((coordinator.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), worker.log());
+    assert_eq!(
+        (coordinator.code(), worker.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        worker.log()
+    );
 }

@@ -39,7 +39,15 @@ fn odd_values_cost_themselves_and_columns_without_values_cost_nothing() {
     let column = |name: &str| tables.ledger.iter().map(|row| row[name].clone()).collect::<Vec<Value>>();
     assert_eq!(
         column("key"),
-        [json!(null), json!("good 01"), json!("good 02"), json!("good 03"), json!(null), json!(null), json!("struct")]
+        [
+            json!(null),
+            json!("good 01"),
+            json!("good 02"),
+            json!("good 03"),
+            json!(null),
+            json!(null),
+            json!("struct")
+        ]
     );
     let missing = "image_missing";
     assert_eq!(column("status"), ["judged", "judged", "judged", "judged", missing, missing, "judged"]);

@@ -1,5 +1,5 @@
-//! The promise of `capfilt demo`: pairs that any reader reads, words that both tokenizers take alike, and numbers about a
-//! job's truth that a hand would count.
+//! The promise of `capfilt demo`: pairs that any reader reads, words that both tokenizers take alike, and
+//! numbers about a job's truth that a hand would count.
 
 use crate::support::{
     Job, capfilt, expect, python, repo, stderr, stdout,
@@ -99,14 +99,27 @@ fn transformers_and_capfilt_take_every_kind_of_text_to_the_same_ids_and_back() {
     made(&web, &["--scenes", "400", "--side", "16"]);
     expect(&mut demo(&["--make-vocabulary", words.to_str().unwrap()]), 0);
     let read = rows(&web);
-    let mut texts: Vec<&str> = read["rows"].as_array().unwrap().iter().map(|row| text(row, "caption")).collect();
-    texts.extend(["A PICTURE OF", "a photo of", "[SEP] [ENC]", "naïve CAFÉ 馬 x", "", "don't - stop?!", "100%_~`^"]);
+    let mut texts: Vec<&str> =
+        read["rows"].as_array().unwrap().iter().map(|row| text(row, "caption")).collect();
+    texts.extend([
+        "A PICTURE OF",
+        "a photo of",
+        "[SEP] [ENC]",
+        "naïve CAFÉ 馬 x",
+        "",
+        "don't - stop?!",
+        "100%_~`^",
+    ]);
     let list = folder.path().join("texts.json");
     fs::write(&list, serde_json::to_string(&texts).unwrap()).unwrap();
     let theirs = json_of(python("tests/demo_world.py").arg("tokens").args([&words, &list]));
 
     let ids = capfilt_world::vocabulary::model_size() as i64;
-    assert_eq!(BertTokens::vocabulary_size(&words).unwrap(), ids, "training counts the ids of a model in its own way");
+    assert_eq!(
+        BertTokens::vocabulary_size(&words).unwrap(),
+        ids,
+        "training counts the ids of a model in its own way"
+    );
     let config = TextConfig { vocab_size: ids, bos_token_id: ids - 2, ..TextConfig::default() };
     let bare = folder.path().join("bare");
     fs::create_dir(&bare).unwrap();
@@ -114,7 +127,11 @@ fn transformers_and_capfilt_take_every_kind_of_text_to_the_same_ids_and_back() {
     for (folder, name) in [(&words, "auto"), (&bare, "vocabulary")] {
         let tokens = BertTokens::open(folder, &config).unwrap();
         let theirs = &theirs[name];
-        assert_eq!((&theirs["special"], &theirs["size"]), (&json!([0, 1, 2, 3, 4]), &json!(ids - 2)), "{name}");
+        assert_eq!(
+            (&theirs["special"], &theirs["size"]),
+            (&json!([0, 1, 2, 3, 4]), &json!(ids - 2)),
+            "{name}"
+        );
         assert_eq!((tokens.dec(), tokens.enc()), (ids - 2, ids - 1));
         for (i, text) in texts.iter().enumerate() {
             let encoded = tokens.encode(text, 512).unwrap();
@@ -159,7 +176,10 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
     assert_eq!([&told["rows"], &told["input_rows"]], [&json!(80), &json!(80)]);
     assert_eq!([&told["missing_keys"], &told["doubled_keys"]], [&json!(0), &json!(0)]);
     assert_eq!([&told["web_true_raw"], &told["web_kept"]], [&json!(40.0), &percent(kept, 80)]);
-    assert_eq!([&told["web_kept_true"], &told["web_true_kept"]], [&percent(kept_true, kept), &percent(kept_true, 32)]);
+    assert_eq!(
+        [&told["web_kept_true"], &told["web_true_kept"]],
+        [&percent(kept_true, kept), &percent(kept_true, 32)]
+    );
     for (name, texts) in [("true", 32), ("swapped", 20), ("unrelated", 16), ("junk", 12)] {
         let kept = count(&|row| row["web_kept"] == true && kind(row) == name);
         assert_eq!(told["kept_by_kind"][name], percent(kept, texts), "{name}");
@@ -197,10 +217,14 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
     let more = folder.path().join("more");
     made(&more, &["--scenes", "100", "--seed", "21", "--side", "64"]);
     let told = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&more));
-    assert_eq!([&told["rows"], &told["input_rows"], &told["missing_keys"]], [&json!(80), &json!(100), &json!(20)]);
+    assert_eq!(
+        [&told["rows"], &told["input_rows"], &told["missing_keys"]],
+        [&json!(80), &json!(100), &json!(20)]
+    );
     let few = folder.path().join("few");
     made(&few, &["--scenes", "10", "--seed", "21", "--side", "64"]);
-    let refused = stderr(&expect(demo(&["--truth", &job.url, "--input"]).arg(few.join("web-00000.parquet")), 2));
+    let refused =
+        stderr(&expect(demo(&["--truth", &job.url, "--input"]).arg(few.join("web-00000.parquet")), 2));
     assert!(refused.contains("name all files that the job read"), "{refused}");
 }
 
@@ -234,7 +258,10 @@ fn wrong_arguments_and_foreign_files_are_usage_errors_and_write_nothing() {
 fn a_sheet_shows_the_first_pictures() {
     let folder = tempfile::tempdir().unwrap();
     let sheet = folder.path().join("sheet.png");
-    made(&folder.path().join("web"), &["--scenes", "30", "--side", "32", "--contact-sheet", sheet.to_str().unwrap()]);
+    made(
+        &folder.path().join("web"),
+        &["--scenes", "30", "--side", "32", "--contact-sheet", sheet.to_str().unwrap()],
+    );
     let sheet = image::open(sheet).unwrap().to_rgb8();
     assert_eq!(sheet.dimensions(), (8 * 36 - 4, 3 * 36 - 4));
     let colours: BTreeSet<[u8; 3]> = sheet.pixels().map(|pixel| pixel.0).collect();

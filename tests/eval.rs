@@ -29,14 +29,20 @@ fn a_trained_filter_finds_the_texts_of_its_images_and_matching_finds_more_than_c
         assert!(at(what, "r1") > 20.0 && at(what, "r10") > 60.0, "{found}");
     }
     assert!(at("text_by_match", "r1") >= at("text_by_cosine", "r1"), "{found}");
-    let mean =
-        ["text_by_match", "image_by_match"].map(|what| ["r1", "r5", "r10"].map(|k| at(what, k)).iter().sum::<f64>());
+    let mean = ["text_by_match", "image_by_match"]
+        .map(|what| ["r1", "r5", "r10"].map(|k| at(what, k)).iter().sum::<f64>());
     assert!((found["r_mean"].as_f64().unwrap() - (mean[0] + mean[1]) / 6.0).abs() < 1e-9);
 
     let few = told(eval("retrieval", "filter", &web).args(["--images", "10", "--top-k", "0"]));
-    assert_eq!([&few["images"], &few["texts"], &few["text_by_match"]], [&json!(10), &json!(10), &Value::Null]);
+    assert_eq!(
+        [&few["images"], &few["texts"], &few["text_by_match"]],
+        [&json!(10), &json!(10), &Value::Null]
+    );
     let page = stdout(&expect(eval("retrieval", "filter", &web).args(truly), 0));
-    assert!(page.contains(&format!("text for image, by cosine      {:6.1}", at("text_by_cosine", "r1"))), "{page}");
+    assert!(
+        page.contains(&format!("text for image, by cosine      {:6.1}", at("text_by_cosine", "r1"))),
+        "{page}"
+    );
 }
 
 #[test]
@@ -61,7 +67,8 @@ fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
         fs::read_to_string(&lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut written: Vec<&str> = lines.iter().map(|line| line["caption"].as_str().unwrap()).collect();
     let ledger = crate::support::tables::Tables::of(&job).ledger;
-    let mut of_job: Vec<&str> = ledger.iter().map(|row| row["synthetic"][0]["text"].as_str().unwrap()).collect();
+    let mut of_job: Vec<&str> =
+        ledger.iter().map(|row| row["synthetic"][0]["text"].as_str().unwrap()).collect();
     written.sort_unstable();
     of_job.sort_unstable();
     assert_eq!(written, of_job);

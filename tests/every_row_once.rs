@@ -19,7 +19,8 @@ fn ledger(job: &Job) -> Vec<LedgerRow> {
         let commits = list_commits(&bucket, names::COMMITS).await.unwrap();
         let mut rows = Vec::new();
         for shard in &plan {
-            let commit: Commit = bucket.read_record(&names::commit(&shard.id, commits[&shard.id])).await.unwrap();
+            let commit: Commit =
+                bucket.read_record(&names::commit(&shard.id, commits[&shard.id])).await.unwrap();
             let output = commit.outputs.iter().find(|output| output.table == Table::Ledger).unwrap();
             rows.extend(read_ledger(&bucket, output, usize::MAX).await.unwrap());
         }
@@ -52,7 +53,10 @@ fn another_shard_size_changes_no_text_and_no_verdict() {
         assert_eq!((&a.key, a.row, a.status, a.image_sha256), (&b.key, b.row, b.status, b.image_sha256));
         assert_eq!(a.synthetic.len(), b.synthetic.len());
         let scores = |row: &LedgerRow| {
-            std::iter::once(row.web_score).chain(row.synthetic.iter().map(|caption| caption.scored)).flatten().collect()
+            std::iter::once(row.web_score)
+                .chain(row.synthetic.iter().map(|caption| caption.scored))
+                .flatten()
+                .collect()
         };
         let (scores_a, scores_b): (Vec<_>, Vec<_>) = (scores(a), scores(b));
         assert!(a.synthetic.iter().zip(&b.synthetic).all(|(a, b)| a.text == b.text), "{a:?}\n{b:?}");
@@ -80,7 +84,8 @@ fn rows_judged_again_come_out_the_same_to_the_last_bit_and_a_forged_score_is_fou
     let again = &found["recomputed"];
     assert!(again["rows"].as_u64().unwrap() >= 120, "{found}");
     assert_eq!(again["equal_rows"], again["rows"], "{found}");
-    // Other weights under the same name are refused before anything is compared; what is left to forge is the seed.
+    // Other weights under the same name are refused before anything is compared; what is left to forge is the
+    // seed.
     let record = std::path::Path::new(&job.url).join("job.json");
     let text = std::fs::read_to_string(&record).unwrap();
     let forged = text.replace("\"seed\": 0", "\"seed\": 1");

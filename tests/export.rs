@@ -21,14 +21,22 @@ fn every_format_holds_each_pair_of_all_sources_once_as_other_programs_read_it() 
             let mut reader = python("tests/export.py");
             reader.args(["compare", format]).arg(&to).arg(&sources().human).arg(&sources().job.objects);
             let found = json_of(&mut reader);
-            assert_eq!((&found["missing"], &found["strange"]), (&json!(0), &json!(0)), "{format} {order}: {found}");
+            assert_eq!(
+                (&found["missing"], &found["strange"]),
+                (&json!(0), &json!(0)),
+                "{format} {order}: {found}"
+            );
             assert_eq!(found["read"], record["counts"]["read"], "{format}: {record}");
             for source in ["human", "web", "synthetic"] {
                 assert_eq!(found["by_source"][source], record["counts"][source], "{format}");
                 assert!(count(&record, source) > 0, "{format}: {record}");
             }
             let all = ["human", "web", "synthetic", "duplicates", "unusable", "bad_images", "below_min_itm"];
-            assert_eq!(all.map(|name| count(&record, name)).iter().sum::<u64>(), count(&record, "read"), "{record}");
+            assert_eq!(
+                all.map(|name| count(&record, name)).iter().sum::<u64>(),
+                count(&record, "read"),
+                "{record}"
+            );
             // Paraphrases of one picture are sometimes the same.
             assert!(count(&record, "duplicates") > 0, "{record}");
         }
@@ -63,7 +71,8 @@ fn a_job_its_path_with_a_slash_and_its_absolute_path_are_one_source() {
         expect(&mut command, 0)
     };
     let absolute = job.display().to_string();
-    let all: Value = serde_json::from_str(&stdout(&export(&["job".into(), "job/".into(), absolute.clone()]))).unwrap();
+    let all: Value =
+        serde_json::from_str(&stdout(&export(&["job".into(), "job/".into(), absolute.clone()]))).unwrap();
     assert_eq!(all["sources"].as_array().unwrap().len(), 1, "{all}");
     for name in ["job", "job/", "./job", &absolute, &format!("file://{absolute}")] {
         let said = stderr(&export(&[name.to_owned()]));
@@ -81,8 +90,12 @@ fn texts_are_written_as_they_came_and_cleaned_only_when_that_is_asked() {
         samples(&to).iter().map(|sample| sample["text"].as_str().unwrap().to_owned()).collect()
     };
     let (as_is, cleaned) = (texts("as-is", &[]), texts("cleaned", &["--clean-text"]));
-    assert!(as_is.contains("Picture 3, said first: it's a Square!") && as_is.contains("A red square, number 3."));
-    assert!(cleaned.contains("picture 3, said first it's a square") && cleaned.contains("a red square, number 3"));
+    assert!(
+        as_is.contains("Picture 3, said first: it's a Square!") && as_is.contains("A red square, number 3.")
+    );
+    assert!(
+        cleaned.contains("picture 3, said first it's a square") && cleaned.contains("a red square, number 3")
+    );
     assert!(cleaned.iter().all(|text| text.to_lowercase() == *text));
 }
 
@@ -92,7 +105,9 @@ fn every_sidecar_has_the_same_fields_of_the_same_types_and_no_nulls() {
     record(export(six_formats(), "webdataset", folder.path()).args(["--passthrough", "note"]));
     let samples = samples(folder.path());
     let first = &samples[0]["kinds"];
-    for name in "key url caption captions source itm cosine width height licence likes share seen note".split(' ') {
+    for name in
+        "key url caption captions source itm cosine width height licence likes share seen note".split(' ')
+    {
         assert!(first.get(name).is_some(), "{name}: {first}");
     }
     for sample in &samples {
@@ -131,7 +146,8 @@ fn blip_s_lists_are_read_from_any_folder_with_an_image_root() {
     assert_eq!(found, json!({"entries": count(&made, "samples"), "opened": count(&made, "samples")}));
     let images = files(&root.join("images")).len() as u64;
     assert_eq!((count(&made, "images"), images), (105, 105));
-    let refused = expect(export(six_formats(), "parquet", &folder.path().join("x")).args(["--image-root", "/x"]), 2);
+    let refused =
+        expect(export(six_formats(), "parquet", &folder.path().join("x")).args(["--image-root", "/x"]), 2);
     assert!(stderr(&refused).contains("--format json"), "{}", stderr(&refused));
 }
 
@@ -139,12 +155,14 @@ fn blip_s_lists_are_read_from_any_folder_with_an_image_root() {
 fn a_job_that_is_not_finished_is_no_data_set() {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("export");
-    let nowhere = expect(capfilt().args(["export", "--format", "json", "--job", "/nowhere/job", "--to"]).arg(&to), 2);
+    let nowhere =
+        expect(capfilt().args(["export", "--format", "json", "--job", "/nowhere/job", "--to"]).arg(&to), 2);
     assert!(stderr(&nowhere).contains("there is no job"), "{}", stderr(&nowhere));
     let job = folder.path().join("job");
     expect(Command::new("cp").arg("-r").arg(&sources().job.objects).arg(&job), 0);
     fs::remove_dir_all(job.join("manifests")).unwrap();
-    let unfinished = expect(capfilt().args(["export", "--format", "json", "--job"]).arg(&job).arg("--to").arg(&to), 2);
+    let unfinished =
+        expect(capfilt().args(["export", "--format", "json", "--job"]).arg(&job).arg("--to").arg(&to), 2);
     assert!(stderr(&unfinished).contains("has no manifest"), "{}", stderr(&unfinished));
     assert!(!to.exists());
 }

@@ -63,8 +63,15 @@ fn a_killed_export_goes_on_and_repeats_at_most_one_file_of_each_writer() {
         for files in [3, 9] {
             kills += u32::from(kill_at(&mut export(&inputs, format, &killed), &data, ending, files));
             let before = inodes(&data, ending);
-            let done = inodes(&scratch, ".done").keys().filter(|path| path.to_str().unwrap().contains("file-")).count();
-            assert!(before.len() - done <= writers, "{format}: {} files, {done} of them with receipts", before.len());
+            let done = inodes(&scratch, ".done")
+                .keys()
+                .filter(|path| path.to_str().unwrap().contains("file-"))
+                .count();
+            assert!(
+                before.len() - done <= writers,
+                "{format}: {} files, {done} of them with receipts",
+                before.len()
+            );
             assert!(!killed.join("export.json").exists(), "{format}: the record is written last");
         }
         assert_eq!(kills, 3, "{format}: an export was over before it could be killed");
@@ -75,11 +82,17 @@ fn a_killed_export_goes_on_and_repeats_at_most_one_file_of_each_writer() {
         assert_eq!(record(&mut export(&inputs, format, &killed)), expected, "{format}");
         let after = inodes(&data, ending);
         let written_again = before.iter().filter(|(path, inode)| after[*path] != **inode).count();
-        assert!(written_again <= writers, "{format}: {written_again} of {} files were written again", before.len());
-        let bytes =
-            |folder: &Path| inodes(folder, "").into_keys().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>();
+        assert!(
+            written_again <= writers,
+            "{format}: {written_again} of {} files were written again",
+            before.len()
+        );
+        let bytes = |folder: &Path| {
+            inodes(folder, "").into_keys().map(|path| fs::read(path).unwrap()).collect::<Vec<_>>()
+        };
         assert!(bytes(&whole.join("data")) == bytes(&data), "{format}: the files differ");
-        let mut left: Vec<_> = fs::read_dir(&killed).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> =
+            fs::read_dir(&killed).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["data", "export.json"], "{format}");
     }

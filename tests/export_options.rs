@@ -31,7 +31,8 @@ fn the_order_follows_from_the_seed_and_texts_of_an_image_are_no_neighbours() {
     assert_ne!(texts(&first), texts(&other));
     let set = |samples: &[Value]| texts(samples).iter().map(Value::to_string).collect::<BTreeSet<_>>();
     assert_eq!((set(&first), set(&first)), (set(&other), set(&off)), "every order has the same samples");
-    let neighbours = |samples: &[Value]| samples.windows(2).filter(|pair| pair[0]["image"] == pair[1]["image"]).count();
+    let neighbours =
+        |samples: &[Value]| samples.windows(2).filter(|pair| pair[0]["image"] == pair[1]["image"]).count();
     assert_eq!((neighbours(&first), neighbours(&other), neighbours(&off)), (0, 0, 105));
     assert_eq!(off[0]["text"], "Picture 0, said first: it's a Square!", "the sources' order");
     // Human and job are mixed: were a half of one source, the other half would be of the other.
@@ -58,9 +59,12 @@ fn an_image_is_one_sample_with_all_of_its_texts_and_the_best_as_its_caption() {
         .flat_map(|s| s["record"]["captions"].as_array().unwrap())
         .map(|c| c["text"].as_str().unwrap())
         .collect();
-    assert!(texts.contains("Picture 3, said second: it's a Square!") && texts.contains("A red square, number 3."));
+    assert!(
+        texts.contains("Picture 3, said second: it's a Square!") && texts.contains("A red square, number 3.")
+    );
     for format in ["parquet", "json"] {
-        let made = record(export(six_formats(), format, &folder.path().join(format)).args(["--per", "image"]));
+        let made =
+            record(export(six_formats(), format, &folder.path().join(format)).args(["--per", "image"]));
         assert_eq!((count(&made, "samples"), count(&made, "human")), (105, 90), "{format}");
     }
 }
@@ -69,14 +73,17 @@ fn an_image_is_one_sample_with_all_of_its_texts_and_the_best_as_its_caption() {
 fn texts_of_a_job_below_the_wanted_match_are_left_out_and_counted() {
     let folder = tempfile::tempdir().unwrap();
     let all = record(&mut export(six_formats(), "webdataset", &folder.path().join("all")));
-    let scores: Vec<f64> =
-        samples(&folder.path().join("all")).iter().map(|sample| sample["record"]["itm"].as_f64().unwrap()).collect();
+    let scores: Vec<f64> = samples(&folder.path().join("all"))
+        .iter()
+        .map(|sample| sample["record"]["itm"].as_f64().unwrap())
+        .collect();
     let mut judged: Vec<f64> = scores.into_iter().filter(|itm| *itm >= 0.0).collect();
     judged.sort_by(f64::total_cmp);
     let least = judged[judged.len() / 2];
     let above = judged.iter().filter(|itm| **itm >= least).count() as u64;
     let to = folder.path().join("some");
-    let some = record(export(six_formats(), "webdataset", &to).args(["--min-itm", &format!("{}", least as f32)]));
+    let some =
+        record(export(six_formats(), "webdataset", &to).args(["--min-itm", &format!("{}", least as f32)]));
     assert_eq!(count(&some, "web") + count(&some, "synthetic"), above, "{some}");
     assert_eq!(count(&some, "below_min_itm"), judged.len() as u64 - above);
     assert_eq!((count(&some, "human"), count(&some, "read")), (count(&all, "human"), count(&all, "read")));
@@ -88,7 +95,8 @@ fn every_file_has_samples_and_open_clip_is_told_how_many() {
     for (options, wanted) in [(&["--files", "5"][..], 5), (&[], 16), (&["--files", "1000"], 210)] {
         let to = folder.path().join(wanted.to_string());
         let made = record(export(six_formats(), "webdataset", &to).args(options));
-        let of = |file: &Value| (file["path"].as_str().unwrap()[5..].to_owned(), file["pairs"].as_u64().unwrap());
+        let of =
+            |file: &Value| (file["path"].as_str().unwrap()[5..].to_owned(), file["pairs"].as_u64().unwrap());
         let files: BTreeMap<String, u64> = made["files"].as_array().unwrap().iter().map(of).collect();
         assert_eq!((files.len(), files.values().sum::<u64>()), (wanted, 210));
         assert!(files.values().max().unwrap() - files.values().min().unwrap() <= 1, "{files:?}");
@@ -97,10 +105,20 @@ fn every_file_has_samples_and_open_clip_is_told_how_many() {
         assert_eq!(sizes, files);
     }
     let mut command = capfilt();
-    command.args(["export", "--job", &six_formats().job.url, "--format", "webdataset", "--files", "3", "--to"]);
+    command.args([
+        "export",
+        "--job",
+        &six_formats().job.url,
+        "--format",
+        "webdataset",
+        "--files",
+        "3",
+        "--to",
+    ]);
     let said = stdout(&expect(command.arg(folder.path().join("said")), 0));
     let data = folder.path().join("said/data");
-    let train = format!("--train-data '{}/pairs-{{00000..00002}}.tar' --train-num-samples 120", data.display());
+    let train =
+        format!("--train-data '{}/pairs-{{00000..00002}}.tar' --train-num-samples 120", data.display());
     assert!(said.contains(&train), "{said}");
     assert_eq!(said.lines().last().unwrap(), folder.path().join("said/export.json").display().to_string());
 }
@@ -186,7 +204,10 @@ fn options_of_sources_that_are_not_there_and_columns_that_are_not_there_are_refu
     let to = folder.path().join("export");
     let job = |options: &[&str]| {
         let mut command = capfilt();
-        command.args(["export", "--format", "json", "--job", &sources().job.url, "--to"]).arg(&to).args(options);
+        command
+            .args(["export", "--format", "json", "--job", &sources().job.url, "--to"])
+            .arg(&to)
+            .args(options);
         stderr(&expect(&mut command, 2))
     };
     for options in [
@@ -200,12 +221,19 @@ fn options_of_sources_that_are_not_there_and_columns_that_are_not_there_are_refu
     }
     let human = |options: &[&str]| {
         let mut command = capfilt();
-        command.args(["export", "--format", "json", "--human"]).arg(&six_formats().human).arg("--to").arg(&to);
+        command
+            .args(["export", "--format", "json", "--human"])
+            .arg(&six_formats().human)
+            .arg("--to")
+            .arg(&to);
         stderr(&expect(command.args(options), 2))
     };
     for option in ["--key", "--passthrough"] {
         let said = human(&[option, "nokey"]);
-        assert!(said.contains("`nokey`") && said.contains(option) && said.contains("caption, jpg, key"), "{said}");
+        assert!(
+            said.contains("`nokey`") && said.contains(option) && said.contains("caption, jpg, key"),
+            "{said}"
+        );
     }
     for options in [["--texts", "web"], ["--min-itm", "0.5"]] {
         assert!(human(&options).contains("--job"), "{options:?}");

@@ -33,9 +33,13 @@ fn training_takes_of_a_job_what_its_rule_says() {
     let [web, synthetic, images] = kept();
     assert!(web > 0 && synthetic > 0 && images < web + synthetic, "{web} {synthetic} {images}");
     let mut versions = Vec::new();
-    for (rule, pairs) in
-        [("both", web + synthetic), ("web", web), ("synthetic", synthetic), ("random", images), ("score", images)]
-    {
+    for (rule, pairs) in [
+        ("both", web + synthetic),
+        ("web", web),
+        ("synthetic", synthetic),
+        ("random", images),
+        ("score", images),
+    ] {
         let run = folder.path().join(rule);
         let said = stderr(&train(&run, &sources().job.url, rule));
         assert!(said.contains(&format!("{pairs} pairs an epoch")), "{rule}: {said}");
@@ -51,7 +55,9 @@ fn training_takes_of_a_job_what_its_rule_says() {
 
 /// Digests of the files of a job's export.
 fn exported(job: &Job, to: &Path) -> (Value, Value) {
-    let made = record(capfilt().args(["export", "--job", &job.url, "--format", "parquet", "--json", "--to"]).arg(to));
+    let made = record(
+        capfilt().args(["export", "--job", &job.url, "--format", "parquet", "--json", "--to"]).arg(to),
+    );
     (made["files"].clone(), made["counts"].clone())
 }
 
@@ -76,7 +82,9 @@ pq.write_table(pa.Table.from_pylist(rows), out / 'web.parquet', row_group_size=2
 fn images_by_reference_are_exported_and_trained_on_as_embedded_ones_are() {
     let folder = tempfile::tempdir().unwrap();
     as_paths(&folder.path().join("paths"));
-    for (name, web) in [("rows", six_formats().human.with_file_name("web")), ("paths", folder.path().join("paths"))] {
+    for (name, web) in
+        [("rows", six_formats().human.with_file_name("web")), ("paths", folder.path().join("paths"))]
+    {
         let job = six_formats_job(&web, &["output.images=reference"]);
         job.run();
         let embedded = exported(&six_formats().job, &folder.path().join(format!("{name}-embedded")));

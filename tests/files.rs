@@ -4,10 +4,12 @@ use crate::support::{Job, expect, kills, repo, small::first_rows, stderr, stdout
 use serde_json::Value;
 use std::{collections::BTreeSet, fs, process::Command};
 
-/// Rows in each table of a finished job by all four tools, with the lines of README.md; `pairs` there is any table here.
+/// Rows in each table of a finished job by all four tools, with the lines of README.md; `pairs` there is any
+/// table here.
 fn counted_by_readme_s_lines(job: &Job, table: &str) -> Value {
     let readme = fs::read_to_string(repo().join("README.md")).unwrap();
-    let block = readme.split("```python\n").find(|block| block.contains("\"files\"")).expect("README shows `files`");
+    let block =
+        readme.split("```python\n").find(|block| block.contains("\"files\"")).expect("README shows `files`");
     let lines = block.split("```").next().unwrap().replace("\"pairs\"]", &format!("\"{table}\"]"));
     let program = env!("CARGO_BIN_EXE_capfilt");
     let script = format!(
@@ -85,7 +87,8 @@ fn of_a_retried_job_the_files_are_those_of_the_manifest_that_is_asked_for() {
     assert_eq!(files(&job, &["--table", "ledger", "--manifest", "0"]), before);
     let found: Value = json_of(job.command_by_url("files").args(["--table", "quarantine", "--json"]));
     assert_eq!((&found["manifest"], &found["rows"]), (&1.into(), &0.into()));
-    let refused = stderr(&expect(job.command_by_url("files").args(["--table", "pairs", "--manifest", "7"]), 2));
+    let refused =
+        stderr(&expect(job.command_by_url("files").args(["--table", "pairs", "--manifest", "7"]), 2));
     assert!(refused.contains("no manifest 7; it has 0, 1"), "{refused}");
 }
 
@@ -98,7 +101,10 @@ fn before_a_manifest_the_files_are_those_of_what_is_committed_and_the_command_sa
     let shard = fs::read_dir(job.objects.join("commits")).unwrap().next().unwrap().unwrap().path();
     fs::remove_dir_all(&shard).unwrap();
     let output = expect(job.command_by_url("files").args(["--table", "pairs"]), 0);
-    assert!(stderr(&output).contains("no manifest yet: these are the objects of the 19 of 20 shards"), "{output:?}");
+    assert!(
+        stderr(&output).contains("no manifest yet: these are the objects of the 19 of 20 shards"),
+        "{output:?}"
+    );
     let listed: BTreeSet<String> = stdout(&output).lines().map(str::to_owned).collect();
     let id = shard.file_name().unwrap().to_str().unwrap();
     let expected: BTreeSet<String> = all.into_iter().filter(|path| !path.contains(id)).collect();

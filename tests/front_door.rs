@@ -108,10 +108,15 @@ fn decoding_is_timed_on_one_core() {
         .unwrap();
     std::fs::write(folder.path().join("b.jpg"), b"no picture").unwrap();
     let mut bench = capfilt();
-    bench.args(["bench", "decode", "--json", "--seconds", "0.1", "--side", "32", "--images"]).arg(folder.path());
+    bench
+        .args(["bench", "decode", "--json", "--seconds", "0.1", "--side", "32", "--images"])
+        .arg(folder.path());
     let result: serde_json::Value = serde_json::from_str(&stdout(&expect(&mut bench, 0))).unwrap();
     assert_eq!((result["files"].as_u64(), result["broken"].as_u64()), (Some(1), Some(1)));
-    assert!(result["images_per_second"].as_f64().unwrap() > 0.0 && result["levels_off_mean"] == 0.0, "{result}");
+    assert!(
+        result["images_per_second"].as_f64().unwrap() > 0.0 && result["levels_off_mean"] == 0.0,
+        "{result}"
+    );
 }
 
 #[test]
@@ -128,7 +133,8 @@ fn score_and_caption_print_one_json_line_per_image() {
     assert_eq!(texts.len(), 2);
     for text in texts {
         assert!(
-            (0.0..=1.0).contains(&text["match"].as_f64().unwrap()) && text["cosine"].as_f64().unwrap().abs() <= 1.0
+            (0.0..=1.0).contains(&text["match"].as_f64().unwrap())
+                && text["cosine"].as_f64().unwrap().abs() <= 1.0
         );
     }
     let caption = || {

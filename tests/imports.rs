@@ -22,8 +22,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-bucket"]),
 ];
 
-/// Packages that may name libtorch: the model and its kernels, its training and evaluation, and the front door, which links the binary.
-const LIBTORCH: [&str; 5] = ["capfilt", "capfilt-kernels", "capfilt-med", "capfilt-train", "capfilt-evaluate"];
+/// Packages that may name libtorch: the model and its kernels, its training and evaluation, and the front
+/// door, which links the binary.
+const LIBTORCH: [&str; 5] =
+    ["capfilt", "capfilt-kernels", "capfilt-med", "capfilt-train", "capfilt-evaluate"];
 
 #[test]
 fn crates_import_only_what_the_design_allows() {
@@ -41,7 +43,8 @@ fn crates_import_only_what_the_design_allows() {
 #[test]
 fn libtorch_is_linked_by_the_model_alone() {
     for (name, dependencies) in dependencies() {
-        let names_torch = dependencies.iter().any(|dependency| dependency == "tch" || dependency == "torch-sys");
+        let names_torch =
+            dependencies.iter().any(|dependency| dependency == "tch" || dependency == "torch-sys");
         assert!(!names_torch || LIBTORCH.contains(&name.as_str()), "{name} names libtorch");
     }
 }
@@ -66,8 +69,8 @@ fn every_tracked_source_file_is_compiled_by_a_target() {
     assert!(left_out.is_empty(), "no target compiles {left_out:?}");
 }
 
-/// Adds a source file and the files of the modules that it declares. A root or a `mod.rs` has them beside it, any other
-/// file in a folder of its name.
+/// Adds a source file and the files of the modules that it declares. A root or a `mod.rs` has them beside it,
+/// any other file in a folder of its name.
 fn reach(file: &Path, is_root: bool, reached: &mut BTreeSet<PathBuf>) {
     if !reached.insert(file.to_owned()) {
         return;
@@ -91,7 +94,8 @@ fn reach(file: &Path, is_root: bool, reached: &mut BTreeSet<PathBuf>) {
 /// The module that a line declares: `pub(super) mod name;`.
 fn declared(line: &str) -> Option<&str> {
     let (visibility, name) = line.strip_suffix(';')?.rsplit_once("mod ")?;
-    let is_declaration = visibility.is_empty() || (visibility.starts_with("pub") && visibility.ends_with(' '));
+    let is_declaration =
+        visibility.is_empty() || (visibility.starts_with("pub") && visibility.ends_with(' '));
     (is_declaration && name.chars().all(|c| c.is_alphanumeric() || c == '_')).then_some(name)
 }
 
@@ -102,7 +106,8 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter();
     let entry = |package: &serde_json::Value| {
-        let names = package["dependencies"].as_array().unwrap().iter().filter(normal).map(|d| text(&d["name"]));
+        let names =
+            package["dependencies"].as_array().unwrap().iter().filter(normal).map(|d| text(&d["name"]));
         (text(&package["name"]), names.collect())
     };
     packages.map(entry).collect()
@@ -111,8 +116,10 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 /// What cargo knows of the workspace.
 fn metadata() -> serde_json::Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output =
-        Command::new(cargo).args(["metadata", "--no-deps", "--format-version=1", "--offline"]).output().unwrap();
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

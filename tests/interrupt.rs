@@ -1,5 +1,5 @@
-//! Ctrl-C and a scheduler's SIGTERM end a run in order: what is committed stays, nothing is left running, and the same
-//! command goes on from there.
+//! Ctrl-C and a scheduler's SIGTERM end a run in order: what is committed stays, nothing is left running, and
+//! the same command goes on from there.
 
 use crate::{
     s3,

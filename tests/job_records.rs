@@ -1,4 +1,5 @@
-//! What a job takes for its own: records of its digest and version, names it writes itself, and nothing behind a link.
+//! What a job takes for its own: records of its digest and version, names it writes itself, and nothing
+//! behind a link.
 
 use crate::support::{Job, expect, small::first_rows, stderr, stdout, tables::json_of};
 use capfilt_schemas::hash::sha256_hex;
@@ -155,7 +156,10 @@ fn a_job_whose_own_folder_is_a_symbolic_link_is_worked_on_and_read_as_any_other(
     assert_eq!(job.verify(0)["rows"], 40);
     for (name, mut command) in readers(&job) {
         let output = expect(&mut command, 0);
-        assert!(name != "files" || stdout(&output).lines().all(|path| Path::new(path).exists()), "{output:?}");
+        assert!(
+            name != "files" || stdout(&output).lines().all(|path| Path::new(path).exists()),
+            "{output:?}"
+        );
     }
 }
 
@@ -195,7 +199,9 @@ fn commits_of_another_job_are_taken_by_no_command_for_this_job_s() {
 fn a_job_of_before_commits_carried_a_digest_stays_readable_and_verify_says_how_many_carry_none() {
     let job = finished();
     for path in commits(&job).into_iter().chain([job.objects.join("manifests/0.json")]) {
-        edit(&path, |record| drop(record.as_object_mut().unwrap().remove("job").expect("it carries a digest")));
+        edit(&path, |record| {
+            drop(record.as_object_mut().unwrap().remove("job").expect("it carries a digest"))
+        });
     }
     // The manifest's digest is over the commits' bytes.
     fs::remove_dir_all(job.objects.join("manifests")).unwrap();
@@ -251,7 +257,8 @@ fn every_record_of_a_newer_version_is_named_as_one() {
 #[test]
 fn stray_files_among_the_records_are_named_and_block_no_command() {
     let job = finished();
-    let (commit, manifest) = (commits(&job).remove(0), fs::read(job.objects.join("manifests/0.json")).unwrap());
+    let (commit, manifest) =
+        (commits(&job).remove(0), fs::read(job.objects.join("manifests/0.json")).unwrap());
     let shard = shard_of(&commit);
     let strays = [
         ("failures/00000000000000000000/x.json".to_owned(), "{}".into()),

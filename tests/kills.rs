@@ -1,4 +1,5 @@
-//! Killed at random points, from a printed seed, a job loses no row, doubles none and ends with the same bytes.
+//! Killed at random points, from a printed seed, a job loses no row, doubles none and ends with the same
+//! bytes.
 
 use crate::support::{kills, shared::job_of};
 use std::time::Instant;

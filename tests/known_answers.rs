@@ -64,7 +64,8 @@ fn over_models(folder: &Path) -> Job {
 /// The one file of known answers in a checkpoint's folder.
 fn beside(checkpoint: &Path) -> PathBuf {
     let files = std::fs::read_dir(checkpoint).unwrap().map(|file| file.unwrap().path());
-    let mut known = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("known-answers-"));
+    let mut known =
+        files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("known-answers-"));
     let file = known.next().expect("check leaves a file");
     assert_eq!(known.next(), None);
     file
@@ -135,8 +136,14 @@ fn a_worker_that_does_not_reproduce_them_names_the_number_and_commits_nothing() 
             "the log-probability of id 16, word 6 of the caption",
         ),
         (spoilt(&|known| known["captions"][2]["ids"][9] = json!(4_000_000)), "4000000"),
-        (spoilt(&|known| known["captions"][2]["log_probabilities"] = json!([])), "the caption of picture `noise`"),
-        (spoilt(&|known| drop(known["scores"].as_array_mut().unwrap().pop())), "picture `noise` and text `sale 50"),
+        (
+            spoilt(&|known| known["captions"][2]["log_probabilities"] = json!([])),
+            "the caption of picture `noise`",
+        ),
+        (
+            spoilt(&|known| drop(known["scores"].as_array_mut().unwrap().pop())),
+            "picture `noise` and text `sale 50",
+        ),
         (spoilt(&|known| known["models"]["filter"] = json!("0123456789abcdef")), "made with another filter"),
         (spoilt(&|known| known["version"] = json!(0)), "version 0"),
         (json!({"a": "poem"}), "cannot be read"),
@@ -190,7 +197,8 @@ fn check_leaves_them_beside_the_checkpoint_and_jobs_take_them_over() {
     let second = check(&job, &["--write-known-answers", "-s", "models.precision=bf16"], 0);
     assert!(reproduced(&second), "{second}");
     assert_eq!(std::fs::read(&file).unwrap(), bytes, "one file for every precision, written once");
-    // A later job takes over what the user vouches for, and its models are the ones they were without that file.
+    // A later job takes over what the user vouches for, and its models are the ones they were without that
+    // file.
     let mut vouched = read(&file);
     vouched["made"]["device"] = json!("one I trust");
     write(&file, &vouched);
@@ -219,8 +227,9 @@ fn negate(weights: &Path, tensor: &str) {
 /// Damages the filter in a cache of checkpoints.
 fn damage(cache: &Path) {
     let folders = std::fs::read_dir(cache.join("models")).unwrap().map(|folder| folder.unwrap().path());
-    let is_filter =
-        |folder: &PathBuf| std::fs::read_to_string(folder.join("config.json")).unwrap().contains("ImageTextRetrieval");
+    let is_filter = |folder: &PathBuf| {
+        std::fs::read_to_string(folder.join("config.json")).unwrap().contains("ImageTextRetrieval")
+    };
     let filter: Vec<PathBuf> = folders.filter(is_filter).collect();
     assert_eq!(filter.len(), 1);
     negate(&filter[0].join("model.safetensors"), "itm_head.weight");
@@ -266,7 +275,13 @@ fn a_machine_with_damaged_weights_leaves_the_cluster_and_the_job_goes_on_without
     assert!(!job.objects.join("commits").exists());
     std::fs::remove_dir_all(&cache).unwrap();
     let mut healthy = worker("healthy");
-    assert_eq!((coordinator.code(), healthy.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), healthy.log());
+    assert_eq!(
+        (coordinator.code(), healthy.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        healthy.log()
+    );
     assert_eq!(job.verify(0)["rows"], 120);
 }
 

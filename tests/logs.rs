@@ -45,7 +45,10 @@ fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words
     };
     let (begun, committed, over) = (said("handed out"), said("committed"), said("the attempt is over"));
     assert_eq!(committed.len(), 12);
-    assert!(committed.iter().all(|(id, fields)| begun[id] == *fields && over[id] == *fields), "{begun:?}\n{over:?}");
+    assert!(
+        committed.iter().all(|(id, fields)| begun[id] == *fields && over[id] == *fields),
+        "{begun:?}\n{over:?}"
+    );
     assert!(begun.len() > 12, "the killed worker's shard was handed out again");
 
     let killed: BTreeSet<String> = events
@@ -55,7 +58,9 @@ fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words
         .collect();
     assert_eq!(killed.len(), 1);
     assert!(killed.iter().all(|id| begun.contains_key(id) && !committed.contains_key(id)));
-    assert!(events.iter().any(|event| event["level"] == "WARN" && event["fields"]["class"] == "worker_killed"));
+    assert!(
+        events.iter().any(|event| event["level"] == "WARN" && event["fields"]["class"] == "worker_killed")
+    );
 }
 
 #[test]

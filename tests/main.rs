@@ -1,7 +1,7 @@
 //! Whole-program tests: the real binary on real Parquet, with real servers on loopback, and really killed.
 //!
-//! They are one binary, so that what they share is built, linked and run once, and two of them always run side by side.
-//! `cargo test --release --test program chaos::` runs one file's.
+//! They are one binary, so that what they share is built, linked and run once, and two of them always run
+//! side by side. `cargo test --release --test program chaos::` runs one file's.
 
 #![allow(clippy::unwrap_used)]
 

@@ -26,9 +26,15 @@ struct Page {
 impl Page {
     fn of(page: &Value) -> Self {
         let texts = |field: &str| {
-            page[field].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned())).collect()
+            page[field]
+                .as_object()
+                .unwrap()
+                .iter()
+                .map(|(k, v)| (k.clone(), v.as_str().unwrap().to_owned()))
+                .collect()
         };
-        let samples = page["samples"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_f64().unwrap()));
+        let samples =
+            page["samples"].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_f64().unwrap()));
         Self { types: texts("types"), help: texts("help"), samples: samples.collect() }
     }
 
@@ -82,18 +88,26 @@ fn a_run_is_read_while_it_works_and_its_counters_only_grow() {
     }
     for pair in pages.windows(2) {
         for (name, before) in pair[0].counters() {
-            assert!(pair[1].samples[name] >= before, "{name} fell from {before} to {}", pair[1].samples[name]);
+            assert!(
+                pair[1].samples[name] >= before,
+                "{name} fell from {before} to {}",
+                pair[1].samples[name]
+            );
         }
     }
-    let busy: Vec<&Page> = pages.iter().filter(|page| page.get("capfilt_committed_shards_total") > 0).collect();
+    let busy: Vec<&Page> =
+        pages.iter().filter(|page| page.get("capfilt_committed_shards_total") > 0).collect();
     assert!(!busy.is_empty(), "the run was over before it was read");
     for page in busy {
         assert_eq!(page.get("capfilt_job_rows{state=done}") + page.get("capfilt_job_rows{state=left}"), 480);
-        let shards =
-            ["committed", "quarantined", "open"].map(|state| page.get(&format!("capfilt_job_shards{{state={state}}}")));
+        let shards = ["committed", "quarantined", "open"]
+            .map(|state| page.get(&format!("capfilt_job_shards{{state={state}}}")));
         assert_eq!(shards.iter().sum::<u64>(), 12);
         let rows = page.samples.iter().filter(|(name, _)| name.starts_with("capfilt_committed_rows_total{"));
-        assert_eq!(rows.map(|(_, n)| *n as u64).sum::<u64>(), 40 * page.get("capfilt_committed_shards_total"));
+        assert_eq!(
+            rows.map(|(_, n)| *n as u64).sum::<u64>(),
+            40 * page.get("capfilt_committed_shards_total")
+        );
         assert_eq!(page.get("capfilt_batch_images{device=cpu,worker=0}"), 16);
         assert!(page.samples["capfilt_stage_seconds_total{stage=device}"] > 0.0);
     }
@@ -106,7 +120,9 @@ fn at_the_end_a_worker_has_counted_what_the_manifest_says_and_shows_no_password(
     job.env = vec![("NATS_USER".into(), "cleaner".into()), ("NATS_PASSWORD".into(), "opensesame".into())];
     let mut first = coordinator(&job, &nats);
     let mut command = capfilt();
-    command.args(["worker", "--device", "cpu", "--job", &job.url, "--cluster", &nats.url()]).envs(job.env.clone());
+    command
+        .args(["worker", "--device", "cpu", "--job", &job.url, "--cluster", &nats.url()])
+        .envs(job.env.clone());
     let (mut worker, url) = start(&job, "worker", &mut command);
     wait_until(|| committed_shards(&job) >= 1);
     // Nobody can seal the job now, so the worker stays when it has done everything.
@@ -123,14 +139,19 @@ fn at_the_end_a_worker_has_counted_what_the_manifest_says_and_shows_no_password(
     let tally = &manifest["tally"];
     let count = |value: &Value| value.as_u64().unwrap();
     for (status, rows) in tally["rows"].as_object().unwrap() {
-        assert_eq!(page.get(&format!("capfilt_committed_rows_total{{status={status}}}")), count(rows), "{status}");
+        assert_eq!(
+            page.get(&format!("capfilt_committed_rows_total{{status={status}}}")),
+            count(rows),
+            "{status}"
+        );
     }
     assert_eq!(page.get("capfilt_pairs_total"), count(&tally["pairs"]));
     for (source, kept, judged) in [
         ("web", count(&tally["web_kept"]), count(&tally["web"]["judged"])),
         ("synthetic", count(&tally["synthetic_kept"]), count(&tally["synthetic"])),
     ] {
-        let texts = |verdict| page.get(&format!("capfilt_judged_texts_total{{source={source},verdict={verdict}}}"));
+        let texts =
+            |verdict| page.get(&format!("capfilt_judged_texts_total{{source={source},verdict={verdict}}}"));
         assert_eq!((texts("kept"), texts("dropped")), (kept, judged - kept), "{source}");
     }
 }

@@ -1,7 +1,7 @@
 //! Inside every crate the files import each other in one direction.
 //!
-//! `pub use` in `lib.rs` and `mod.rs` re-exports and does not count as an import; a file `x.rs` and the files in the
-//! folder `x/` count as one.
+//! `pub use` in `lib.rs` and `mod.rs` re-exports and does not count as an import; a file `x.rs` and the files
+//! in the folder `x/` count as one.
 
 use crate::support::repo;
 use std::{
@@ -81,7 +81,8 @@ fn a_circle_of_imports_is_found() {
 }
 
 fn files_of(folder: &Path) -> BTreeMap<Module, Source> {
-    let root = ["lib.rs", "main.rs"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap();
+    let root =
+        ["lib.rs", "main.rs"].map(|name| folder.join(name)).into_iter().find(|path| path.exists()).unwrap();
     let mut files = BTreeMap::new();
     read(&root, Vec::new(), &mut files);
     files
@@ -204,7 +205,8 @@ fn imports(files: &BTreeMap<Module, Source>) -> BTreeMap<Module, BTreeSet<Module
         let of = unit(files, module);
         let counted = source.uses.iter().filter(|one| !(one.is_public && is_index(&source.path)));
         let found = counted.filter_map(|one| defining(files, module, &one.path, 0));
-        let found: BTreeSet<Module> = found.map(|found| unit(files, &found)).filter(|found| *found != of).collect();
+        let found: BTreeSet<Module> =
+            found.map(|found| unit(files, &found)).filter(|found| *found != of).collect();
         imports.entry(of).or_default().extend(found);
     }
     imports
@@ -216,7 +218,8 @@ fn unit(files: &BTreeMap<Module, Source>, module: &Module) -> Module {
     above.into_iter().find(|above| !is_index(&files[above].path)).unwrap_or_else(|| module.clone())
 }
 
-/// The module in which the item at the end of a path is defined; `None` for a path that leads out of the crate.
+/// The module in which the item at the end of a path is defined; `None` for a path that leads out of the
+/// crate.
 fn defining(files: &BTreeMap<Module, Source>, from: &Module, path: &[String], depth: u32) -> Option<Module> {
     let (mut module, mut rest) = match path.first()?.as_str() {
         "crate" => (Vec::new(), &path[1..]),
@@ -243,7 +246,8 @@ fn defining(files: &BTreeMap<Module, Source>, from: &Module, path: &[String], de
     Some(module)
 }
 
-/// The files so that each comes after those it imports; and the files of circles, each with what it imports there.
+/// The files so that each comes after those it imports; and the files of circles, each with what it imports
+/// there.
 fn order(mut imports: BTreeMap<Module, BTreeSet<Module>>) -> (Vec<String>, Vec<String>) {
     let shown = |module: &Module| if module.is_empty() { "(root)".to_owned() } else { module.join("::") };
     let mut order = Vec::new();
@@ -252,7 +256,8 @@ fn order(mut imports: BTreeMap<Module, BTreeSet<Module>>) -> (Vec<String>, Vec<S
         order.push(shown(&file));
     }
     // What imports a circle without being imported by it is not part of it.
-    while let Some(file) = imports.keys().find(|file| !imports.values().any(|of| of.contains(*file))).cloned() {
+    while let Some(file) = imports.keys().find(|file| !imports.values().any(|of| of.contains(*file))).cloned()
+    {
         remove(&mut imports, &file);
     }
     let circles = imports.iter().map(|(file, of)| {

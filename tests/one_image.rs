@@ -1,4 +1,5 @@
-//! `capfilt score` and `capfilt caption` give transformers' numbers: the golden models, their pictures as files.
+//! `capfilt score` and `capfilt caption` give transformers' numbers: the golden models, their pictures as
+//! files.
 
 use crate::support::{capfilt, expect, repo, stdout};
 use capfilt_med::tensor_file::TensorFile;
@@ -19,7 +20,8 @@ struct Golden {
 impl Golden {
     fn open(case: &str) -> Self {
         let folder = repo().join("pipeline/med/tests/golden").join(case);
-        let facts = serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
+        let facts =
+            serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
         let mut golden = Self { folder, facts, pictures: tempfile::tempdir().unwrap(), images: 0 };
         let pixels = golden.expected("pixels_u8"); // (images, side, side, 3)
         let side = pixels.size()[1] as u32;
@@ -58,9 +60,11 @@ fn score_gives_transformers_probabilities_and_cosines() {
         let (matches, cosines) = (golden.expected("itm.hf.softmax"), golden.expected("itc.hf.cosine"));
         let texts = golden.facts["texts"].as_array().unwrap();
         // The fixture cuts texts at 35 ids, `hf` does not.
-        let whole: Vec<usize> = (0..texts.len()).filter(|i| texts[*i]["ids"].as_array().unwrap().len() < 35).collect();
+        let whole: Vec<usize> =
+            (0..texts.len()).filter(|i| texts[*i]["ids"].as_array().unwrap().len() < 35).collect();
         assert!(whole.len() >= 4);
-        let arguments: Vec<&str> = whole.iter().flat_map(|i| ["--text", texts[*i]["text"].as_str().unwrap()]).collect();
+        let arguments: Vec<&str> =
+            whole.iter().flat_map(|i| ["--text", texts[*i]["text"].as_str().unwrap()]).collect();
         let all: Vec<usize> = (0..golden.images).collect();
         let answers = golden.ask("score", "filter", &all, &[&["--preset", "hf"], &arguments[..]].concat());
         for (i, answer) in answers.iter().enumerate() {
@@ -68,9 +72,14 @@ fn score_gives_transformers_probabilities_and_cosines() {
                 assert_eq!(found["text"], texts[*text]["text"]);
                 let at = [i as i64, *text as i64];
                 let gap = |name: &str, expected: f64| (found[name].as_f64().unwrap() - expected).abs();
-                let gaps =
-                    (gap("match", matches.double_value(&[at[0], at[1], 1])), gap("cosine", cosines.double_value(&at)));
-                assert!(gaps.0 <= TOLERANCE && gaps.1 <= TOLERANCE, "{case}, image {i}: {found}: off by {gaps:?}");
+                let gaps = (
+                    gap("match", matches.double_value(&[at[0], at[1], 1])),
+                    gap("cosine", cosines.double_value(&at)),
+                );
+                assert!(
+                    gaps.0 <= TOLERANCE && gaps.1 <= TOLERANCE,
+                    "{case}, image {i}: {found}: off by {gaps:?}"
+                );
             }
         }
         assert_eq!(answers.len(), golden.images);
@@ -82,23 +91,29 @@ fn caption_gives_transformers_ids_and_texts() {
     for case in ["patch16", "patch8"] {
         let golden = Golden::open(case);
         let bos = golden.facts["dec_id"].as_i64().unwrap();
-        let is_plain = |record: &&Value| record["vision"] == "hf" && record["start"].as_array().unwrap().len() == 1;
-        // Pictures that are asked for in the same way are asked for at once: starting the program is most of the work.
+        let is_plain =
+            |record: &&Value| record["vision"] == "hf" && record["start"].as_array().unwrap().len() == 1;
+        // Pictures that are asked for in the same way are asked for at once: starting the program is most of
+        // the work.
         let mut asked: BTreeMap<Vec<String>, Vec<&Value>> = BTreeMap::new();
         for record in golden.facts["captions"].as_array().unwrap().iter().filter(is_plain) {
             let number = |name: &str| record[name].to_string();
             let penalty = record["repetition_penalty"].as_f64().unwrap_or(1.0).to_string();
             let (low, high) = (number("min_length"), number("max_length"));
             let method = record["method"].as_str().unwrap();
-            let arguments = ["--preset", "hf", "--method", method, "--min-length", &low, "--max-length", &high];
+            let arguments =
+                ["--preset", "hf", "--method", method, "--min-length", &low, "--max-length", &high];
             let arguments = [&arguments[..], &["--repetition-penalty", &penalty]].concat();
             asked.entry(arguments.into_iter().map(str::to_owned).collect()).or_default().push(record);
         }
         let mut compared = 0;
         for (arguments, records) in asked {
             let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            let images: Vec<usize> = records.iter().map(|record| record["image"].as_u64().unwrap() as usize).collect();
-            for (answer, record) in golden.ask("caption", "captioner", &images, &arguments).iter().zip(records) {
+            let images: Vec<usize> =
+                records.iter().map(|record| record["image"].as_u64().unwrap() as usize).collect();
+            for (answer, record) in
+                golden.ask("caption", "captioner", &images, &arguments).iter().zip(records)
+            {
                 let answer = &answer["captions"][0];
                 assert_eq!(answer["ids"], record["ids"], "{case} {record}");
                 assert_eq!(answer["ids"][0].as_i64(), Some(bos));

@@ -1,6 +1,7 @@
 //! A row that takes more memory than there is: the kernel ends its worker, and the row is found.
 //!
-//! The limit is real: a control group of this machine's memory controller, in its first or its second version.
+//! The limit is real: a control group of this machine's memory controller, in its first or its second
+//! version.
 
 use crate::support::{Job, expect, repo, small, stderr, tables::Tables, tools};
 use serde_json::json;

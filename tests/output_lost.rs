@@ -1,4 +1,5 @@
-//! Standard output that is full, or whose reader has gone: no command panics, and work that is done stays done.
+//! Standard output that is full, or whose reader has gone: no command panics, and work that is done stays
+//! done.
 
 use crate::support::{Job, expect, repo, small::first_rows, stderr};
 use std::{
@@ -86,7 +87,8 @@ fn a_standard_error_that_cannot_be_written_ends_no_command() {
     fs::create_dir_all(job.objects.join("retries")).unwrap();
     fs::write(job.objects.join("retries/notes.txt"), "a stray, which is warned of").unwrap();
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let status = job.command("run").env("CAPFILT_LOG", "info").stdout(Stdio::null()).stderr(full).status().unwrap();
+    let status =
+        job.command("run").env("CAPFILT_LOG", "info").stdout(Stdio::null()).stderr(full).status().unwrap();
     assert_eq!(status.code(), Some(0));
 }
 

@@ -1,5 +1,6 @@
-//! The promise that pyarrow, DuckDB, polars and Hugging Face's `datasets` read what a job writes, over photographs in
-//! each layout that an input may have. `readers.py` writes the inputs, and reads with those four.
+//! The promise that pyarrow, DuckDB, polars and Hugging Face's `datasets` read what a job writes, over
+//! photographs in each layout that an input may have. `readers.py` writes the inputs, and reads with those
+//! four.
 
 use crate::support::{
     Job, python, stdout,
@@ -37,7 +38,10 @@ impl Web {
     fn job(&self, layout: &str, settings: &[&str]) -> Job {
         let layout_settings = LAYOUTS.iter().find(|(name, _)| *name == layout).unwrap().1;
         let thresholds = ["filter.web_threshold=0.0003", "filter.synthetic_threshold=0.004"];
-        Job::over(&self.input(layout).display().to_string()).set(&thresholds).set(layout_settings).set(settings)
+        Job::over(&self.input(layout).display().to_string())
+            .set(&thresholds)
+            .set(layout_settings)
+            .set(settings)
     }
 }
 
@@ -86,7 +90,10 @@ fn four_readers_read_the_same_rows_and_captions_of_every_layout() {
             [json!(kept_web), json!(kept_synthetic)],
             [tally["web_kept"].clone(), tally["synthetic_kept"].clone()]
         );
-        assert_eq!(pairs.iter().map(|row| rows(&row["captions"]).len()).sum::<usize>(), kept_web + kept_synthetic);
+        assert_eq!(
+            pairs.iter().map(|row| rows(&row["captions"]).len()).sum::<usize>(),
+            kept_web + kept_synthetic
+        );
         assert!(
             kept_web > 0 && kept_synthetic > 0 && pairs.len() < ledger.len(),
             "{layout}: the thresholds say little"
@@ -115,8 +122,12 @@ fn the_pairs_hold_the_input_s_bytes() {
     for (layout, _) in LAYOUTS {
         let job = web.job(layout, &["filter.synthetic_threshold=0.0"]);
         run(&job);
-        let expected: BTreeMap<&str, &str> =
-            web.digests[layout].as_object().unwrap().iter().map(|(key, sha)| (&**key, sha.as_str().unwrap())).collect();
+        let expected: BTreeMap<&str, &str> = web.digests[layout]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, sha)| (&**key, sha.as_str().unwrap()))
+            .collect();
         let pairs = Tables::of(&job).pairs;
         // Where there is no key, the path names the row.
         let name = |row: &'_ Value| row["key"].as_str().or(row["image"]["path"].as_str()).unwrap().to_owned();
@@ -146,7 +157,8 @@ fn equal_images_get_equal_texts_and_verdicts_in_every_layout() {
 #[test]
 fn failed_downloads_are_missing_images_or_left_out_by_where() {
     let web = Web::write();
-    let (all, some) = (web.job("img2dataset", &[]), web.job("img2dataset", &["input.where=status = 'success'"]));
+    let (all, some) =
+        (web.job("img2dataset", &[]), web.job("img2dataset", &["input.where=status = 'success'"]));
     let (all_tally, some_tally) = (run(&all), run(&some));
     assert_eq!(all_tally["rows"]["image_missing"], some_tally["rows"]["not_selected"]);
     assert!(all_tally["rows"]["image_missing"].as_u64() > Some(0));
@@ -155,7 +167,10 @@ fn failed_downloads_are_missing_images_or_left_out_by_where() {
     for (all, some) in all.ledger.iter().zip(&some.ledger) {
         match all["status"].as_str().unwrap() {
             "judged" => assert_eq!(all, some),
-            _ => assert_eq!((&all["status"], &some["status"]), (&json!("image_missing"), &json!("not_selected"))),
+            _ => assert_eq!(
+                (&all["status"], &some["status"]),
+                (&json!("image_missing"), &json!("not_selected"))
+            ),
         }
     }
     assert_eq!(all.pairs, some.pairs);
@@ -183,7 +198,8 @@ fn a_reference_points_at_the_input_s_bytes_and_holds_none() {
         let found = json_of(python.arg("referenced").arg(&job.url).arg(web.input(layout)).arg(column));
         let tables = Tables::of(&job);
         let keeps = |row: &&Value| kept(std::slice::from_ref(*row)) != (0, 0);
-        let expected: Vec<&Value> = tables.ledger.iter().filter(keeps).map(|row| &row["image_sha256"]).collect();
+        let expected: Vec<&Value> =
+            tables.ledger.iter().filter(keeps).map(|row| &row["image_sha256"]).collect();
         assert_eq!(rows(&found).iter().collect::<Vec<_>>(), expected, "{layout}");
         assert_eq!(job.verify(0)["ok"], true);
     }

@@ -1,5 +1,5 @@
-//! What was set aside comes back: a row that ends its process is found and left out, `retry` does it again, and `gc` removes
-//! what nobody needs.
+//! What was set aside comes back: a row that ends its process is found and left out, `retry` does it again,
+//! and `gc` removes what nobody needs.
 
 use crate::support::{
     Job, expect, stderr, stdout,
@@ -28,7 +28,9 @@ fn with_poison<'a>(command: &'a mut Command, rows: &str) -> &'a mut Command {
 fn failures(job: &Job) -> Vec<Value> {
     let shards = fs::read_dir(job.objects.join("failures")).into_iter().flatten();
     let records = shards.flat_map(|shard| fs::read_dir(shard.unwrap().path()).unwrap());
-    records.map(|record| serde_json::from_slice(&fs::read(record.unwrap().path()).unwrap()).unwrap()).collect()
+    records
+        .map(|record| serde_json::from_slice(&fs::read(record.unwrap().path()).unwrap()).unwrap())
+        .collect()
 }
 
 fn status_of(tables: &Tables, row: u64) -> Value {
@@ -69,11 +71,16 @@ fn rows_that_end_their_process_are_found_and_set_aside_alone_and_retry_brings_th
             assert_judged_alike(&tables.ledger[row], judged, &format!("row {row}"));
         }
     }
-    let set_aside: Vec<_> = tables.quarantine.iter().map(|row| (row["row"].clone(), row["status"].clone())).collect();
+    let set_aside: Vec<_> =
+        tables.quarantine.iter().map(|row| (row["row"].clone(), row["status"].clone())).collect();
     assert_eq!(set_aside, [(json!(37), json!("crashed")), (json!(301), json!("crashed"))]);
     assert!(tables.quarantine.iter().all(|row| row["image"].is_string()), "the bytes are kept");
     let failures = failures(&job);
-    assert_eq!(failures.len(), 6, "two deaths and one that names its row, for each of two rows: {failures:?}");
+    assert_eq!(
+        failures.len(),
+        6,
+        "two deaths and one that names its row, for each of two rows: {failures:?}"
+    );
     let alone = failures.iter().filter(|failure| failure["crash"]["alone"] == true);
     assert_eq!(alone.count(), 2);
     job.verify(0);
@@ -139,7 +146,8 @@ fn a_quarantined_shard_is_retried_and_gc_removes_what_no_commit_names_and_nothin
     let commits = job.objects.join("commits");
     let done = fs::read_dir(commits).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
 
-    // What a zombie leaves at a shard that has a result, a failed attempt, a planner that lost, and a check that died.
+    // What a zombie leaves at a shard that has a result, a failed attempt, a planner that lost, and a check
+    // that died.
     let put = |name: &str| {
         let path = job.objects.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -158,8 +166,12 @@ fn a_quarantined_shard_is_retried_and_gc_removes_what_no_commit_names_and_nothin
     put(&format!("attempts/{lost}/{zombie}/ledger.parquet"));
     let all = objects(&job);
     let listed = json_of(job.command_by_url("gc").arg("--json"));
-    let mut names: Vec<_> =
-        listed["objects"].as_array().unwrap().iter().map(|one| one["object"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<_> = listed["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["object"].as_str().unwrap().to_owned())
+        .collect();
     names.sort();
     assert_eq!(names, garbage);
     assert_eq!(

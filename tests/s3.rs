@@ -1,4 +1,5 @@
-//! A job whose input, models and results all lie in an S3 bucket: a server on loopback, asked over HTTP by the real binary.
+//! A job whose input, models and results all lie in an S3 bucket: a server on loopback, asked over HTTP by
+//! the real binary.
 
 use crate::support::s3::{
     Creates, S3,
@@ -108,8 +109,8 @@ fn runs_and_workers_killed_20_times_lose_no_row_and_double_none() {
     };
     let undisturbed = new_job("undisturbed".to_owned());
     undisturbed.run();
-    // The clock is the server's and counts what is asked about the job: runs die on the way to a record or a table, in the
-    // middle of one, and before its answer.
+    // The clock is the server's and counts what is asked about the job: runs die on the way to a record or a
+    // table, in the middle of one, and before its answer.
     let whole_run = s3.requests("jobs") as f64;
     let clock = || s3.requests("jobs") as f64 / whole_run;
     for seed in kills::seeds() {
@@ -146,7 +147,10 @@ fn noise(rows: u64, random: &mut StdRng) -> RecordBatch {
         let mut pixels = vec![0; 300 * 300 * 3];
         random.fill_bytes(&mut pixels);
         let mut png = std::io::Cursor::new(Vec::new());
-        image::RgbImage::from_raw(300, 300, pixels).unwrap().write_to(&mut png, image::ImageFormat::Png).unwrap();
+        image::RgbImage::from_raw(300, 300, pixels)
+            .unwrap()
+            .write_to(&mut png, image::ImageFormat::Png)
+            .unwrap();
         png.into_inner()
     };
     let images = BinaryArray::from_iter_values((0..rows).map(image));
@@ -262,12 +266,14 @@ fn gc_lists_and_aborts_uploads_that_a_killed_attempt_left_and_no_others() {
     let job = job(&s3, "parts");
     job.run();
     let shard = std::fs::read_dir(job.objects.join("commits")).unwrap().next().unwrap().unwrap().file_name();
-    let key = |attempt: &str| format!("jobs/parts/attempts/{}/{attempt}/pairs.parquet", shard.to_str().unwrap());
+    let key =
+        |attempt: &str| format!("jobs/parts/attempts/{}/{attempt}/pairs.parquet", shard.to_str().unwrap());
     let attempts = job.objects.join("attempts").join(&shard);
     let attempt = std::fs::read_dir(attempts).unwrap().next().unwrap().unwrap().file_name();
     // Another attempt at the same shard that died, a stranger's below the job, and one elsewhere.
     let died = key(&attempt.to_str().unwrap().chars().rev().collect::<String>());
-    let others = ["jobs/parts/attempts/strange".to_owned(), "elsewhere/attempts/x/y/pairs.parquet".to_owned()];
+    let others =
+        ["jobs/parts/attempts/strange".to_owned(), "elsewhere/attempts/x/y/pairs.parquet".to_owned()];
     others.iter().chain([&died]).for_each(|key| s3.uploads.abandon(key));
     let listed = stdout(&expect(&mut job.command_by_url("gc"), 0));
     assert!(listed.contains("1 unfinished uploads not needed; --delete removes them"), "{listed}");
@@ -306,8 +312,12 @@ fn wrong_credentials_end_with_code_3_and_a_message_that_shows_no_secret() {
 fn variables_that_are_not_the_cloud_s_reach_no_bucket() {
     let s3 = bucket();
     let mut job = job(&s3, "checked");
-    let others =
-        [("TOKEN", "abc"), ("ENDPOINT", "http://127.0.0.1:9"), ("TIMEOUT", "soon"), ("SKIP_SIGNATURE", "true")];
+    let others = [
+        ("TOKEN", "abc"),
+        ("ENDPOINT", "http://127.0.0.1:9"),
+        ("TIMEOUT", "soon"),
+        ("SKIP_SIGNATURE", "true"),
+    ];
     job.env.extend(others.map(|(key, value)| (key.to_owned(), value.to_owned())));
     expect(&mut job.command("check"), 0);
 }
@@ -370,7 +380,8 @@ fn assert_found(job: &Job, object: &str, what: &str) {
     let found = job.verify(1);
     let problems = found["problems"].as_array().unwrap();
     let is_it = |problem: &serde_json::Value| {
-        problem["object"].as_str().unwrap().contains(object) && problem["what"].as_str().unwrap().contains(what)
+        problem["object"].as_str().unwrap().contains(object)
+            && problem["what"].as_str().unwrap().contains(what)
     };
     assert!(problems.iter().any(is_it), "no problem of {object} says `{what}`: {found}");
 }

@@ -25,7 +25,8 @@ fn a_finished_job_s_status_tells_what_its_manifest_and_its_commits_do() {
     let status = status(&job, &[]);
     assert_eq!((&status["done"], &status["live"]), (&true.into(), &Value::Null));
     for (what, planned) in [("shards", 12), ("rows", 480)] {
-        let states = ["planned", "committed", "open", "quarantined"].map(|state| status[what][state].as_u64().unwrap());
+        let states = ["planned", "committed", "open", "quarantined"]
+            .map(|state| status[what][state].as_u64().unwrap());
         assert_eq!(states, [planned, planned, 0, 0], "{what}");
     }
     let manifest: Value =
@@ -42,14 +43,17 @@ fn a_finished_job_s_status_tells_what_its_manifest_and_its_commits_do() {
 
     let pace = &status["pace"];
     assert!(pace["images_per_second"].as_f64().unwrap() > 0.0 && pace["seconds_left"].is_null());
-    let device: f64 = commits(&job).iter().map(|commit| commit["timings"]["device_seconds"].as_f64().unwrap()).sum();
+    let device: f64 =
+        commits(&job).iter().map(|commit| commit["timings"]["device_seconds"].as_f64().unwrap()).sum();
     assert!((pace["stage_seconds"]["device"].as_f64().unwrap() - device).abs() < 1e-6);
     let workers = pace["workers"].as_array().unwrap();
     assert_eq!(workers.len(), 1);
     assert_eq!((&workers[0]["worker"], &workers[0]["batch"]), (&commits(&job)[0]["worker"], &16.into()));
 
     let text = stdout(&expect(&mut job.command_by_url("status"), 0));
-    for expected in ["12 of 12 committed, 0 quarantined, 0 open", "img/s by 1 workers", "device ", "manifests/0.json"] {
+    for expected in
+        ["12 of 12 committed, 0 quarantined, 0 open", "img/s by 1 workers", "device ", "manifests/0.json"]
+    {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
     }
 }
@@ -57,7 +61,9 @@ fn a_finished_job_s_status_tells_what_its_manifest_and_its_commits_do() {
 fn commits(job: &Job) -> Vec<Value> {
     let folders = std::fs::read_dir(job.objects.join("commits")).unwrap();
     folders
-        .map(|shard| serde_json::from_slice(&std::fs::read(shard.unwrap().path().join("0.json")).unwrap()).unwrap())
+        .map(|shard| {
+            serde_json::from_slice(&std::fs::read(shard.unwrap().path().join("0.json")).unwrap()).unwrap()
+        })
         .collect()
 }
 
@@ -69,8 +75,10 @@ fn who_watches_without_a_terminal_gets_a_line_per_look_until_the_job_is_done() {
     let mut lines = Process::start(&job, "lines", job.command_by_url("status").arg("--watch"));
     let watched = expect(job.command_by_url("status").args(["--watch", "--json"]), 0);
     assert_eq!((run.code(), lines.code()), (Some(0), Some(0)), "{}\n{}", run.log(), lines.log());
-    let looks: Vec<Value> = stdout(&watched).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let committed: Vec<u64> = looks.iter().map(|look| look["shards"]["committed"].as_u64().unwrap()).collect();
+    let looks: Vec<Value> =
+        stdout(&watched).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let committed: Vec<u64> =
+        looks.iter().map(|look| look["shards"]["committed"].as_u64().unwrap()).collect();
     assert!(committed.is_sorted(), "{committed:?}");
     let (last, before) = looks.split_last().unwrap();
     assert!(last["done"] == true && before.iter().all(|look| look["done"] == false), "{looks:?}");
@@ -89,14 +97,18 @@ fn with_the_cluster_s_url_it_tells_who_works_on_what_and_that_nobody_does() {
     let nobody = status(&job, &live);
     assert_eq!(nobody["live"]["workers"], serde_json::json!([]));
     let queue = &nobody["live"]["queue"];
-    assert_eq!((&queue["messages"], &queue["pending"], &queue["idle_asks"]), (&12.into(), &12.into(), &0.into()));
+    assert_eq!(
+        (&queue["messages"], &queue["pending"], &queue["idle_asks"]),
+        (&12.into(), &12.into(), &0.into())
+    );
     assert!(nobody["pace"].is_null() && nobody["shards"]["open"] == 12);
     let text = stdout(&expect(job.command_by_url("status").args(live), 0));
     assert!(text.contains("no worker is there"), "{text}");
 
     let busy = worker(&job, &nats, "busy");
     wait_until(|| committed_shards(&job) >= 1);
-    // So that it cannot be done before it is asked about: its shards stay in its hands, and it goes on reporting.
+    // So that it cannot be done before it is asked about: its shards stay in its hands, and it goes on
+    // reporting.
     let devices = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", busy.child.id())).unwrap();
     let device: u32 = devices.split_whitespace().next().unwrap().parse().unwrap();
     signal(device, "-STOP");
@@ -107,7 +119,10 @@ fn with_the_cluster_s_url_it_tells_who_works_on_what_and_that_nobody_does() {
     assert_eq!(held["device"], "cpu");
     assert_eq!(held["shard"].as_str().unwrap().len(), 20, "{held}");
     assert!(worker["seconds_since_heard"].as_f64().unwrap() < 3.0, "{worker}");
-    assert!(working["shards"]["open"].as_u64().unwrap() > 0, "the job was done before its worker was stopped");
+    assert!(
+        working["shards"]["open"].as_u64().unwrap() > 0,
+        "the job was done before its worker was stopped"
+    );
     signal(device, "-CONT");
     assert_eq!(coordinator.code(), Some(0), "{}", coordinator.log());
 
@@ -116,7 +131,11 @@ fn with_the_cluster_s_url_it_tells_who_works_on_what_and_that_nobody_does() {
     let output = expect(job.command_by_url("status").arg("--json").args(live), 0);
     let status: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert!(status["done"] == true && status["live"].is_null());
-    assert!(crate::support::stderr(&output).contains("from the bucket alone"), "{}", crate::support::stderr(&output));
+    assert!(
+        crate::support::stderr(&output).contains("from the bucket alone"),
+        "{}",
+        crate::support::stderr(&output)
+    );
 }
 
 fn signal(pid: u32, signal: &str) {
@@ -129,5 +148,9 @@ fn a_job_that_is_not_there_is_said_not_to_be() {
     let mut status = capfilt();
     status.args(["status", "--job"]).arg(folder.path());
     let output = expect(&mut status, 3);
-    assert!(crate::support::stderr(&output).contains("there is no job"), "{}", crate::support::stderr(&output));
+    assert!(
+        crate::support::stderr(&output).contains("there is no job"),
+        "{}",
+        crate::support::stderr(&output)
+    );
 }

@@ -40,7 +40,8 @@ fn each_refusal_of_a_store_gets_the_advice_that_fits_it() {
 #[test]
 fn a_bucket_that_is_not_there_and_a_server_that_is_not_there_are_told_apart() {
     let s3 = S3::start();
-    let job = s3::job(&s3, "typo").set(&["job.url=s3://capfilt-typo/jobs/x", "input.url=s3://capfilt-typo/web/"]);
+    let job =
+        s3::job(&s3, "typo").set(&["job.url=s3://capfilt-typo/jobs/x", "input.url=s3://capfilt-typo/web/"]);
     let said = plan(&job, 3);
     assert!(said.contains("there is no such bucket at this endpoint"), "{said}");
     let check = stdout(&expect(&mut job.command("check"), 3));
@@ -49,7 +50,10 @@ fn a_bucket_that_is_not_there_and_a_server_that_is_not_there_are_told_apart() {
     let job = with(s3::job(&s3, "typo"), &[("AWS_ENDPOINT_URL", &format!("http://{free}"))]);
     let said = plan(&job, 3);
     assert!(said.contains("nothing listens there: is AWS_ENDPOINT_URL right"), "{said}");
-    let job = with(s3::job(&s3, "typo"), &[("AWS_ENDPOINT_URL", "https://no-such-host.invalid"), ("NO_PROXY", "*")]);
+    let job = with(
+        s3::job(&s3, "typo"),
+        &[("AWS_ENDPOINT_URL", "https://no-such-host.invalid"), ("NO_PROXY", "*")],
+    );
     let said = plan(&job, 3);
     assert!(said.contains("the host has no address: is AWS_ENDPOINT_URL right"), "{said}");
 }
@@ -80,12 +84,16 @@ fn a_server_that_does_not_speak_tls_is_told_by_that() {
         *url = url.replace("http://", "https://");
     });
     let said = plan(&job, 3);
-    assert!(said.contains("the server does not speak TLS there: is the scheme of AWS_ENDPOINT_URL right"), "{said}");
+    assert!(
+        said.contains("the server does not speak TLS there: is the scheme of AWS_ENDPOINT_URL right"),
+        "{said}"
+    );
 }
 
 #[test]
 fn who_may_list_below_a_prefix_only_is_answered_403_and_can_work() {
-    // Asked for what is not there, S3 says 403 to those who may not list the whole bucket; and so it does of a prefix.
+    // Asked for what is not there, S3 says 403 to those who may not list the whole bucket; and so it does of
+    // a prefix.
     let s3 = s3::bucket();
     s3.hide_what_is_missing();
     let job = s3::job(&s3, "least");
@@ -102,5 +110,8 @@ fn check_says_when_a_missing_record_cannot_be_told_from_a_forbidden_one() {
     let job = s3::job(&s3, "blind");
     s3.faults.arm_for("list-type=2", StoreFault::Refusal { status: 403, name: "AccessDenied" });
     let said = stdout(&expect(&mut job.command("check"), 3));
-    assert!(said.contains("miss what is not there: ") && said.contains("may these credentials list"), "{said}");
+    assert!(
+        said.contains("miss what is not there: ") && said.contains("may these credentials list"),
+        "{said}"
+    );
 }

@@ -24,14 +24,16 @@ fn input(job: &Job) -> PathBuf {
 fn job(azurite: &Azurite) -> Job {
     let folder = tempfile::tempdir().unwrap();
     let objects = folder.path().join("job");
-    let mut job = Job::at(folder, "az://capfilt/jobs/one".into(), objects, "az://capfilt/web", "az://capfilt/models");
+    let mut job =
+        Job::at(folder, "az://capfilt/jobs/one".into(), objects, "az://capfilt/web", "az://capfilt/models");
     let input = input(&job);
     let mut files = vec![("web/a.parquet".to_owned(), input)];
     for model in ["captioner", "filter"] {
         let entries = std::fs::read_dir(repo().join("tests/data/models").join(model)).unwrap();
         let entries = entries.map(|entry| entry.unwrap());
         files.extend(
-            entries.map(|file| (format!("models/{model}/{}", file.file_name().to_str().unwrap()), file.path())),
+            entries
+                .map(|file| (format!("models/{model}/{}", file.file_name().to_str().unwrap()), file.path())),
         );
     }
     azurite.put(&files.iter().map(|(name, file)| (name.as_str(), Some(file.as_path()))).collect::<Vec<_>>());
@@ -57,7 +59,8 @@ fn plan(job: &Job, code: i32) -> String {
 fn a_job_killed_in_an_azure_container_has_the_bytes_of_one_in_a_folder() {
     let Some(azurite) = Azurite::start() else { return };
     let string = azurite.connection_string();
-    let job = with(job(&azurite), &[("AZURE_STORAGE_CONNECTION_STRING", &string), ("AZURE_ALLOW_HTTP", "true")]);
+    let job =
+        with(job(&azurite), &[("AZURE_STORAGE_CONNECTION_STRING", &string), ("AZURE_ALLOW_HTTP", "true")]);
     assert!(stdout(&expect(&mut job.command("check"), 0)).contains("create only once: works"));
     let mut killed = Process::start(&job, "killed", &mut job.command("run"));
     killed.wait_for("is ready");
@@ -86,18 +89,38 @@ fn each_refusal_of_azure_gets_the_advice_of_azure() {
         (&[(sas, &blind)], 3, "they do not allow this"),
         (&[("AZURE_SKIP_SIGNATURE", "true")], 3, "without credentials (AZURE_SKIP_SIGNATURE)"),
         (&[(key, KEY), ("AZURE_STORAGE_ENDPOINT", &account)], 3, "no such container in this storage account"),
-        (&[(key, KEY), ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:9/x")], 3, "is AZURE_STORAGE_ENDPOINT right"),
+        (
+            &[(key, KEY), ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:9/x")],
+            3,
+            "is AZURE_STORAGE_ENDPOINT right",
+        ),
         (&[(key, KEY), ("AZURE_STORAGE_ENDPOINT", "127.0.0.1")], 2, "AZURE_STORAGE_ENDPOINT: it is no URL"),
         (&[(key, KEY), ("AZURE_ALLOW_HTTP", "false")], 2, "AZURE_ALLOW_HTTP=true"),
-        (&[("AZURE_MSI_ENDPOINT", "http://127.0.0.1:9/msi/token")], 3, "the environment holds no credentials"),
-        (&[("AZURE_FEDERATED_TOKEN_FILE", "/nowhere")], 2, "AZURE_FEDERATED_TOKEN_FILE: /nowhere cannot be read"),
-        (&[("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", "x")], 2, "AZURITE_BLOB_STORAGE_URL"),
+        (
+            &[("AZURE_MSI_ENDPOINT", "http://127.0.0.1:9/msi/token")],
+            3,
+            "the environment holds no credentials",
+        ),
+        (
+            &[("AZURE_FEDERATED_TOKEN_FILE", "/nowhere")],
+            2,
+            "AZURE_FEDERATED_TOKEN_FILE: /nowhere cannot be read",
+        ),
+        (
+            &[("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", "x")],
+            2,
+            "AZURITE_BLOB_STORAGE_URL",
+        ),
     ] {
         let mut job = Job::over("az://capfilt/web");
         let endpoint = ("AZURE_STORAGE_ENDPOINT", azurite.endpoint.as_str());
         // The emulator's own address must not lose to another.
-        let base =
-            [("NO_PROXY", "127.0.0.1"), ("AZURE_STORAGE_ACCOUNT", ACCOUNT), ("AZURE_ALLOW_HTTP", "true"), endpoint];
+        let base = [
+            ("NO_PROXY", "127.0.0.1"),
+            ("AZURE_STORAGE_ACCOUNT", ACCOUNT),
+            ("AZURE_ALLOW_HTTP", "true"),
+            endpoint,
+        ];
         let is_emulator = variables.iter().any(|(name, _)| *name == "AZURITE_BLOB_STORAGE_URL");
         job = with(job, if is_emulator { &base[..3] } else { &base });
         let said = plan(&with(job, variables), code);

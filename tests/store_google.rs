@@ -1,5 +1,5 @@
-//! Google's stores, at a real fake-gcs-server. It reads as Google does, and cannot be written to in the form that
-//! object_store speaks, so the job lies in a folder.
+//! Google's stores, at a real fake-gcs-server. It reads as Google does, and cannot be written to in the form
+//! that object_store speaks, so the job lies in a folder.
 
 use crate::support::{Job, expect, google::Google, repo, small::first_rows, stderr, stdout};
 use std::path::Path;
@@ -26,7 +26,8 @@ fn google(folder: &Path) -> Option<Google> {
 fn job(variables: &[(&str, &str)]) -> Job {
     let folder = tempfile::tempdir().unwrap();
     let objects = folder.path().join("job");
-    let mut job = Job::at(folder, objects.display().to_string(), objects, "gs://capfilt/web", "gs://capfilt/models");
+    let mut job =
+        Job::at(folder, objects.display().to_string(), objects, "gs://capfilt/web", "gs://capfilt/models");
     let cache = job.folder.path().join("cache").display().to_string();
     let of_all = [("CAPFILT_CACHE", cache.as_str()), ("NO_PROXY", "127.0.0.1"), ("HOME", "/nowhere")];
     let variables = of_all.iter().chain(variables);
@@ -60,7 +61,12 @@ fn each_refusal_of_google_gets_the_advice_of_google() {
     for (url, variables, code, advice) in [
         ("gs://nowhere/web/", &[("STORAGE_EMULATOR_HOST", host)][..], 3, "there is no such bucket"),
         ("gs://capfilt/web", &[("STORAGE_EMULATOR_HOST", &elsewhere)], 3, "there is no such bucket"),
-        ("gs://capfilt/web", &[("STORAGE_EMULATOR_HOST", "127.0.0.1:9")], 3, "is STORAGE_EMULATOR_HOST right"),
+        (
+            "gs://capfilt/web",
+            &[("STORAGE_EMULATOR_HOST", "127.0.0.1:9")],
+            3,
+            "is STORAGE_EMULATOR_HOST right",
+        ),
         ("gs://capfilt/web", &[("GOOGLE_BASE_URL", &base)], 2, "GOOGLE_ALLOW_HTTP=true"),
         ("gs://capfilt/web", &[("GOOGLE_BASE_URL", host)], 2, "GOOGLE_BASE_URL: it is no URL"),
         (
@@ -69,7 +75,12 @@ fn each_refusal_of_google_gets_the_advice_of_google() {
             2,
             "GOOGLE_SERVICE_ACCOUNT: /nowhere cannot be",
         ),
-        ("gs://capfilt/web", &[("GOOGLE_APPLICATION_CREDENTIALS", &garbage)], 2, "its store cannot be opened"),
+        (
+            "gs://capfilt/web",
+            &[("GOOGLE_APPLICATION_CREDENTIALS", &garbage)],
+            2,
+            "its store cannot be opened",
+        ),
     ] {
         let job = job(variables).set(&[&format!("input.url={url}")]);
         let output = expect(job.command("plan").args(["--calibrate", "0"]), code);

@@ -4,7 +4,9 @@ use crate::s3;
 use crate::support::s3::{S3, faults::StoreFault};
 use crate::support::{Job, expect, repo, stdout, tables::Tables};
 use arrow::array::{ArrayRef, AsArray as _, RecordBatch, StringArray};
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _, os::unix::fs::symlink, path::Path, process::Output, sync::Arc};
+use std::{
+    ffi::OsStr, os::unix::ffi::OsStrExt as _, os::unix::fs::symlink, path::Path, process::Output, sync::Arc,
+};
 
 fn web() -> std::path::PathBuf {
     repo().join("tests/data/web/web-00000.parquet")
@@ -42,7 +44,10 @@ fn keys_that_no_request_can_carry_are_passed_over_with_one_warning_that_names_th
     // Rows are missing when it is a file of the input, and so the job says that it is not whole.
     s3.odd.put("odd/logs//b.parquet", 9);
     let told = plan(&job, 1);
-    assert!(told.contains("refused: logs//b.parquet: it cannot be read: its name has an empty part"), "{told}");
+    assert!(
+        told.contains("refused: logs//b.parquet: it cannot be read: its name has an empty part"),
+        "{told}"
+    );
     assert!(told.contains("files   2\n") && told.contains("rows    800\n"), "{told}");
 }
 
@@ -65,20 +70,31 @@ fn an_object_beside_the_prefix_is_not_the_input_where_there_are_files_below_or_a
     let job = over(&s3, "beside", &s3.url("beside"));
     s3.odd.put("beside", 5);
     let told = plan(&job, 0);
-    assert!(told.contains("is also an object; the input is the files below") && told.contains("rows    800"), "{told}");
+    assert!(
+        told.contains("is also an object; the input is the files below") && told.contains("rows    800"),
+        "{told}"
+    );
     // Like a file of the input, and still a prefix: the slash says so.
     let job = over(&s3, "all.parquet", &format!("{}/", s3.url("all.parquet")));
     s3.odd.put("all.parquet", 5);
     let told = plan(&job, 0);
-    assert!(told.contains("files   1\n") && told.contains("rows    800\n") && !told.contains("warning"), "{told}");
+    assert!(
+        told.contains("files   1\n") && told.contains("rows    800\n") && !told.contains("warning"),
+        "{told}"
+    );
 }
 
 #[test]
 fn markers_in_a_job_s_bucket_harm_neither_the_job_nor_verify_nor_gc() {
     let s3 = s3::bucket();
     let job = s3::job(&s3, "marked");
-    for key in ["jobs/marked", "jobs/marked/", "jobs/marked/commits/", "jobs/marked/attempts/", "jobs/marked/failures/"]
-    {
+    for key in [
+        "jobs/marked",
+        "jobs/marked/",
+        "jobs/marked/commits/",
+        "jobs/marked/attempts/",
+        "jobs/marked/failures/",
+    ] {
         s3.odd.put(key, 0);
     }
     s3.odd.put("jobs/marked/commits_$folder$", 0);
@@ -189,7 +205,8 @@ fn an_image_whose_name_the_store_refuses_is_its_row_s_fault_alone() {
     paths.push(format!("images/{}.jpg", "a".repeat(1100)));
     write_rows(&s3.file("named/a.parquet"), &paths);
     s3::put_models(&s3);
-    let job = s3::job(&s3, "named").set(&[&format!("input.url={}", s3.url("named")), "limits.failure_budget=1.0"]);
+    let job =
+        s3::job(&s3, "named").set(&[&format!("input.url={}", s3.url("named")), "limits.failure_budget=1.0"]);
     let run = said(&expect(&mut job.command("run"), 1));
     let tables = Tables::of(&job);
     let unreadable: Vec<_> = tables.ledger.iter().filter(|row| row["status"] == "image_unreadable").collect();

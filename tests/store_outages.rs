@@ -66,10 +66,12 @@ fn a_metadata_service_that_never_answers_is_named_after_three_seconds() {
     let mut job = s3::job(&s3, "roleless");
     job.env.retain(|(key, _)| key != "AWS_ACCESS_KEY_ID" && key != "AWS_SECRET_ACCESS_KEY");
     job.env.push(("AWS_METADATA_ENDPOINT".to_owned(), format!("http://{address}")));
-    let mut check = Killed(job.command("check").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut check =
+        Killed(job.command("check").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
     let since = Instant::now();
     let mut lines = BufReader::new(check.0.stderr.take().unwrap()).lines();
-    let said = lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("waiting for"))).unwrap().unwrap();
+    let said =
+        lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("waiting for"))).unwrap().unwrap();
     assert!(said.contains(&format!("waiting for {address} for credentials")), "{said}");
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
 }

@@ -36,7 +36,8 @@ fn other_clouds_slips_are_told_alike() {
     ] {
         for (variable, value) in variables {
             let job = s3::job(&s3, "slips").set(&[&format!("input.url={url}")]);
-            let said = stderr(&expect(job.command("plan").env("AZURE_STORAGE_KEY", "a2V5").env(variable, value), 2));
+            let said =
+                stderr(&expect(job.command("plan").env("AZURE_STORAGE_KEY", "a2V5").env(variable, value), 2));
             assert!(said.contains(variable) && !said.contains("panicked"), "{variable}: {said}");
         }
     }
@@ -64,7 +65,8 @@ fn a_public_input_and_a_private_job_are_each_reached_in_their_own_way() {
     let mut job = s3::job(&private, "own");
     // Nothing in the environment fits either of them.
     let (env, of_input) = (std::mem::take(&mut job.env), public.env());
-    let value = |env: &[(String, String)], name: &str| env.iter().find(|(key, _)| key == name).unwrap().1.clone();
+    let value =
+        |env: &[(String, String)], name: &str| env.iter().find(|(key, _)| key == name).unwrap().1.clone();
     job.env = vec![
         ("CAPFILT_CACHE".to_owned(), value(&env, "CAPFILT_CACHE")),
         ("NO_PROXY".to_owned(), "127.0.0.1".to_owned()),
@@ -102,7 +104,8 @@ fn a_profile_of_aws_s_tools_reaches_a_bucket() {
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
-    let config = format!("[profile of-tests]\nregion = us-east-1\nendpoint_url = {}\n", value("AWS_ENDPOINT_URL"));
+    let config =
+        format!("[profile of-tests]\nregion = us-east-1\nendpoint_url = {}\n", value("AWS_ENDPOINT_URL"));
     let (key, secret) = (value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY"));
     let keys = format!("[of-tests]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n");
     let variables = [
@@ -127,7 +130,15 @@ fn a_model_is_loaded_from_a_url_through_the_cache() {
     std::fs::write(&image, images.value(0)).unwrap();
     for _ in 0..2 {
         let mut score = crate::support::capfilt();
-        score.args(["score", "--device", "cpu", "--text", "a red circle", "--model", &s3.url("models/filter")]);
+        score.args([
+            "score",
+            "--device",
+            "cpu",
+            "--text",
+            "a red circle",
+            "--model",
+            &s3.url("models/filter"),
+        ]);
         score.arg("--image").arg(&image).envs(job.env.clone());
         assert!(stdout(&expect(&mut score, 0)).contains("match"));
     }

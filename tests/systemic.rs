@@ -1,4 +1,5 @@
-//! What is wrong with everything stops a job with its own message before anything is committed: on one machine, and on many.
+//! What is wrong with everything stops a job with its own message before anything is committed: on one
+//! machine, and on many.
 
 use crate::support::s3::{Creates, S3};
 use crate::support::{
@@ -27,11 +28,13 @@ fn end_together(mut coordinator: Process, mut worker: Process) -> (String, Strin
 
 /// 400 rows in row groups of 100, whose images start like images and are none.
 fn undecodable(path: &Path) {
-    let images =
-        BinaryArray::from_iter_values((0..400u32).map(|i| [b"\xff\xd8\xff\xe0".as_slice(), &i.to_le_bytes()].concat()));
+    let images = BinaryArray::from_iter_values(
+        (0..400u32).map(|i| [b"\xff\xd8\xff\xe0".as_slice(), &i.to_le_bytes()].concat()),
+    );
     let texts = StringArray::from_iter_values((0..400).map(|_| "a red circle"));
     let batch =
-        RecordBatch::try_from_iter([("jpg", Arc::new(images) as ArrayRef), ("caption", Arc::new(texts))]).unwrap();
+        RecordBatch::try_from_iter([("jpg", Arc::new(images) as ArrayRef), ("caption", Arc::new(texts))])
+            .unwrap();
     let properties = WriterProperties::builder().set_max_row_group_row_count(Some(100)).build();
     let mut writer =
         ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
@@ -97,7 +100,10 @@ fn weights_that_changed_since_the_job_was_made_are_used_by_nobody() {
     flip_a_byte(&folder.path().join("filter/model.safetensors"));
     let worker = Process::start(&job, "worker", &mut work(&job, &nats.url()));
     let (coordinator, worker) = end_together(coordinator, worker);
-    assert!(worker.contains("model.safetensors has sha256") && worker.contains("the checkpoint changed"), "{worker}");
+    assert!(
+        worker.contains("model.safetensors has sha256") && worker.contains("the checkpoint changed"),
+        "{worker}"
+    );
     let why = "the weights are not those the job was started with";
     assert!(coordinator.contains(why) && coordinator.contains("models.filter"), "{coordinator}");
     let run = stderr(&expect(&mut job.command("run"), 3));
@@ -163,7 +169,10 @@ fn a_bucket_that_may_not_be_written_any_more_ends_workers_and_coordinator() {
     worker.wait_for("is ready");
     s3.forbid_writing();
     let (coordinator, worker) = end_together(coordinator, worker);
-    assert!(coordinator.contains("this bucket cannot hold a job") && coordinator.contains("403"), "{coordinator}");
+    assert!(
+        coordinator.contains("this bucket cannot hold a job") && coordinator.contains("403"),
+        "{coordinator}"
+    );
     assert!(worker.contains("403"), "{worker}");
     // One that comes later finds it before it takes anything.
     let late = stderr(&expect(&mut work(&job, &nats.url()), 3));

@@ -12,7 +12,8 @@ fn final_report(said: &str) -> Value {
 fn a_device_that_stops_is_not_waited_for_and_the_result_is_the_same_bytes() {
     let undisturbed = job_of(12, 40);
     let alone = final_report(&stdout(&expect(undisturbed.command("run").arg("--json"), 0)));
-    let counts = |report: &Value| ["copied_shards", "wasted_rows"].map(|count| report[count].as_u64().unwrap());
+    let counts =
+        |report: &Value| ["copied_shards", "wasted_rows"].map(|count| report[count].as_u64().unwrap());
     assert_eq!(counts(&alone), [0, 0], "a device alone does no shard twice: {alone}");
     let job = job_of(12, 40).set(&["workers.devices=[\"cpu\", \"cpu\"]"]);
     let mut run = Process::start(&job, "run", job.command("run").arg("--json"));

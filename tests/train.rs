@@ -1,4 +1,5 @@
-//! Training as users run it: on pictures whose captions are known, killed and taken up again, and with settings that are wrong.
+//! Training as users run it: on pictures whose captions are known, killed and taken up again, and with
+//! settings that are wrong.
 
 use crate::support::tools;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -167,7 +168,9 @@ fn filter_and_captioner_come_from_the_pre_trained_model_and_know_it() {
     for (task, losses) in [("filter", vec!["itc", "itm"]), ("captioner", vec!["lm"])] {
         let folder = workshop.folder(task);
         succeeds(&mut workshop.train(task, &[&folder, &from, "model.image_size=0", "run.max_steps=4"]));
-        let said = succeeds(Command::new(CAPFILT).args(["lineage", "--json"]).arg(workshop.path(task).join("model")));
+        let said = succeeds(
+            Command::new(CAPFILT).args(["lineage", "--json"]).arg(workshop.path(task).join("model")),
+        );
         let lineage: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
         assert_eq!(lineage["task"], task);
         assert_eq!(lineage["parent"]["lineage"]["task"], "pretrain");
@@ -202,9 +205,11 @@ fn a_captioner_is_a_start_for_a_filter_and_a_filter_for_a_captioner() {
         let (folder, behind) = (workshop.folder(first), workshop.folder(&format!("{second} from it")));
         succeeds(&mut workshop.train(first, &[&folder, "model.image_size=0", "run.max_steps=2"]));
         let from = format!("model.from={}", workshop.path(first).join("model").display());
-        let said = succeeds(&mut workshop.train(second, &[&behind, &from, "model.image_size=0", "run.max_steps=2"]));
+        let said =
+            succeeds(&mut workshop.train(second, &[&behind, &from, "model.image_size=0", "run.max_steps=2"]));
         let said = String::from_utf8_lossy(&said.stderr).into_owned();
-        let line = said.lines().find(|line| line.contains("drawn by chance")).unwrap_or_else(|| panic!("{said}"));
+        let line =
+            said.lines().find(|line| line.contains("drawn by chance")).unwrap_or_else(|| panic!("{said}"));
         assert!(line.contains(drawn) && !line.contains("encoder.layer"), "{line}");
     }
 }
@@ -219,7 +224,11 @@ fn what_cannot_be_trained_is_refused_by_name() {
         (vec!["sizes.vision_heads=3"], 2, vec!["16", "3 heads"]),
         (vec!["optimizer.learning_rat=1"], 2, vec!["did you mean `learning_rate`"]),
         (vec!["model.vocabulary=/nowhere"], 2, vec!["/nowhere", "tokenizer"]),
-        (vec!["optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"], 3, vec!["not a number", "last checkpoint"]),
+        (
+            vec!["optimizer.learning_rate=1e30", "optimizer.warmup_steps=0"],
+            3,
+            vec!["not a number", "last checkpoint"],
+        ),
     ] {
         let folder = workshop.folder(&format!("refused-{code}-{}", words[0].len()));
         let mut all = vec![folder.as_str()];
@@ -229,7 +238,8 @@ fn what_cannot_be_trained_is_refused_by_name() {
     }
     // A checkpoint of other widths, and other settings in mid-run.
     succeeds(&mut workshop.train("pretrain", &["run.max_steps=3"]));
-    let said = fails(&mut workshop.train("pretrain", &["run.max_steps=6", "optimizer.learning_rate=1e-4"]), 3);
+    let said =
+        fails(&mut workshop.train("pretrain", &["run.max_steps=6", "optimizer.learning_rate=1e-4"]), 3);
     assert!(said.contains("other settings or data"), "{said}");
 }
 
@@ -239,7 +249,8 @@ fn a_full_disk_leaves_the_last_checkpoint_whole() {
     let workshop = Workshop::new();
     let disk = workshop.path("disk");
     fs::create_dir_all(&disk).unwrap();
-    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1300k", "tmpfs"]).arg(&disk).output();
+    let mounted =
+        Command::new("mount").args(["-t", "tmpfs", "-o", "size=1300k", "tmpfs"]).arg(&disk).output();
     if !mounted.is_ok_and(|output| output.status.success()) {
         tools::skip(&tools::MOUNT);
         return;

@@ -1,4 +1,5 @@
-//! Rows that get their worker killed or never end, workers whose parent is gone, and places that take no more bytes.
+//! Rows that get their worker killed or never end, workers whose parent is gone, and places that take no more
+//! bytes.
 
 use crate::support::{Job, expect, process::wait_until, repo, small, stderr, stdout, tables::Tables};
 use serde_json::json;
@@ -129,7 +130,8 @@ fn a_full_disk_stops_the_run_with_its_reason_and_the_next_one_goes_on() {
     fs::create_dir(&disk).unwrap();
     let on_disk = format!("job.url={}/job", disk.display());
     let job = job.set(&[&on_disk]);
-    // A disk of half a MiB, in a namespace of the run's own. It is grown in the same namespace for the second run.
+    // A disk of half a MiB, in a namespace of the run's own. It is grown in the same namespace for the second
+    // run.
     let mount = format!("mount -t tmpfs -o size=512k tmpfs {}", disk.display());
     let mut run = job.command("run");
     run.arg("--json");
@@ -137,7 +139,10 @@ fn a_full_disk_stops_the_run_with_its_reason_and_the_next_one_goes_on() {
     both.arg("--mount").args((!is_root()).then_some("--map-root-user")).arg("sh");
     both.args([
         "-c",
-        &format!("{mount} && \"$@\"; echo first $?; mount -o remount,size=100m {} && exec \"$@\"", disk.display()),
+        &format!(
+            "{mount} && \"$@\"; echo first $?; mount -o remount,size=100m {} && exec \"$@\"",
+            disk.display()
+        ),
     ]);
     both.arg("sh").arg(run.get_program()).args(run.get_args());
     let both = expect(&mut both, 0);

@@ -13,8 +13,11 @@ pub const ROWS: usize = 2;
 /// One file of `groups` row groups; no two files are the same.
 pub fn file(number: usize, groups: usize, picture: &[u8]) -> Vec<u8> {
     let column = |name: &str, kind: DataType| Field::new(name, kind, true);
-    let columns =
-        vec![column("key", DataType::Utf8), column("jpg", DataType::Binary), column("caption", DataType::Utf8)];
+    let columns = vec![
+        column("key", DataType::Utf8),
+        column("jpg", DataType::Binary),
+        column("caption", DataType::Utf8),
+    ];
     let schema = Arc::new(Schema::new(columns));
     let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), None).unwrap();
     for group in 0..groups {
@@ -35,6 +38,8 @@ pub fn file(number: usize, groups: usize, picture: &[u8]) -> Vec<u8> {
 /// The smallest picture that decodes.
 pub fn picture() -> Vec<u8> {
     let mut png = Cursor::new(Vec::new());
-    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 40, 40])).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    image::RgbImage::from_pixel(8, 8, image::Rgb([200, 40, 40]))
+        .write_to(&mut png, image::ImageFormat::Png)
+        .unwrap();
     png.into_inner()
 }

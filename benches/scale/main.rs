@@ -1,8 +1,9 @@
-//! How far does a job scale? 100,000 shards planned from 1,000 Parquet footers in a bucket, handed out and committed by
-//! eight workers, resumed, looked at: time, memory and requests of the product's own code.
+//! How far does a job scale? 100,000 shards planned from 1,000 Parquet footers in a bucket, handed out and
+//! committed by eight workers, resumed, looked at: time, memory and requests of the product's own code.
 //!
-//! Only two things are not the product: the models (a timer, `standin.rs`) and the store (S3 in memory on loopback,
-//! `store.rs`). The coordinator, the queue, the workers' parents and all objects in the bucket are real.
+//! Only two things are not the product: the models (a timer, `standin.rs`) and the store (S3 in memory on
+//! loopback, `store.rs`). The coordinator, the queue, the workers' parents and all objects in the bucket are
+//! real.
 //!
 //! ```text
 //! benchmark ─ S3 server (a thread)          roles.rs: this program again, as

@@ -222,7 +222,8 @@ impl Bench<'_> {
         let mut windows: Vec<f64> = course.windows.iter().map(|window| overhead(*window)).collect();
         let shown: Vec<String> = windows.iter().map(|window| format!("{window:.2}")).collect();
 
-        let mut note = |what: &str, value: Value, unit| self.report.note(&format!("{label}: {what}"), value, unit);
+        let mut note =
+            |what: &str, value: Value, unit| self.report.note(&format!("{label}: {what}"), value, unit);
         note("plan and job written after", at("opened").into(), "s");
         if let Some(filled) = times["filled"].as_f64() {
             note("queue filled after", filled.into(), "s");

@@ -17,8 +17,11 @@ impl Report {
     pub fn print(&self) {
         println!("| figure | value |\n|---|---|");
         self.0.iter().for_each(|(what, value, unit)| println!("| {what} | {} {unit} |", plain(value)));
-        let figures: Map<String, Value> =
-            self.0.iter().map(|(what, value, unit)| (what.clone(), json!({"value": value, "unit": unit}))).collect();
+        let figures: Map<String, Value> = self
+            .0
+            .iter()
+            .map(|(what, value, unit)| (what.clone(), json!({"value": value, "unit": unit})))
+            .collect();
         println!("{}", Value::Object(figures));
     }
 }

@@ -89,7 +89,8 @@ fn serve(folder: &Path) {
         let name = path.file_name().unwrap().to_str().unwrap();
         store.put(&format!("input/{name}"), std::fs::read(&path).unwrap());
     }
-    let env: serde_json::Map<_, _> = store.env().into_iter().map(|(key, value)| (key, json!(value))).collect();
+    let env: serde_json::Map<_, _> =
+        store.env().into_iter().map(|(key, value)| (key, json!(value))).collect();
     println!("{}", json!({"env": env, "input": store.url("input/"), "job": store.url("jobs/")}));
     std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
 }
@@ -122,7 +123,11 @@ async fn open(config: &PathBuf) -> (Bucket, Settings, Opened) {
     (bucket, settings, opened)
 }
 
-fn stand_ins(job_url: &str, devices: Vec<String>, stand_in: StandIn) -> WorkerPool<impl Fn(&str, usize) -> Command> {
+fn stand_ins(
+    job_url: &str,
+    devices: Vec<String>,
+    stand_in: StandIn,
+) -> WorkerPool<impl Fn(&str, usize) -> Command> {
     let (program, job_url) = (std::env::current_exe().unwrap(), job_url.to_owned());
     let command = move |_: &str, _: usize| {
         let mut command = Command::new(&program);
@@ -210,6 +215,7 @@ async fn worker(job_url: &str, nats: String, stand_in: StandIn) {
     };
     let work = Work { attempts, ..Work::default() };
     let pool = stand_ins(job_url, vec!["cpu".to_owned()], stand_in);
-    let outcome = worker_pool::run(&bucket, work, pool, feed, observe, watch::channel(false).1).await.unwrap();
+    let outcome =
+        worker_pool::run(&bucket, work, pool, feed, observe, watch::channel(false).1).await.unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
 }

@@ -1,5 +1,5 @@
-//! The device child of the benchmark: the pipe protocol, the bucket and the commit of a real one, and a timer in place of
-//! the models.
+//! The device child of the benchmark: the pipe protocol, the bucket and the commit of a real one, and a timer
+//! in place of the models.
 
 use crate::roles::{StandIn, Whole};
 use capfilt_bucket::{Bucket, Committed, Place, commit};
@@ -68,8 +68,14 @@ fn say(event: &Event) {
     let _ = writeln!(out, "{}", serde_json::to_string(event).unwrap()).and_then(|()| out.flush());
 }
 
-/// A worker without tables: after its time on the "device", every shard gets a commit record of the usual size.
-async fn commit_only(bucket: &Bucket, job: &JobDigest, pause: Duration, mut assignments: mpsc::Receiver<Assignment>) {
+/// A worker without tables: after its time on the "device", every shard gets a commit record of the usual
+/// size.
+async fn commit_only(
+    bucket: &Bucket,
+    job: &JobDigest,
+    pause: Duration,
+    mut assignments: mpsc::Receiver<Assignment>,
+) {
     while let Some(assignment) = assignments.recv().await {
         let shard = assignment.shard.id.clone();
         say(&Event::Started { shard: shard.clone() });

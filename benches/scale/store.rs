@@ -1,8 +1,9 @@
-//! S3 in memory: the wire protocol, signatures, conditional writes and listings of the real thing, without its disk.
+//! S3 in memory: the wire protocol, signatures, conditional writes and listings of the real thing, without
+//! its disk.
 //!
-//! The tests' server keeps objects as files and walks a folder for every page of a listing; with 100,000 commits that walk
-//! would be all there is to measure. Here a listing costs what its page holds. Requests are counted by method and by what
-//! they ask for, and may be given the latency of a real store.
+//! The tests' server keeps objects as files and walks a folder for every page of a listing; with 100,000
+//! commits that walk would be all there is to measure. Here a listing costs what its page holds. Requests are
+//! counted by method and by what they ask for, and may be given the latency of a real store.
 
 use futures::TryStreamExt as _;
 use hyper::body::Bytes;
@@ -10,9 +11,9 @@ use s3s::{
     Body, S3Request, S3Response, S3Result,
     auth::SimpleAuth,
     dto::{
-        DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput,
-        HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput, PutObjectOutput,
-        StreamingBlob, Timestamp,
+        DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput,
+        HeadObjectInput, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, PutObjectInput,
+        PutObjectOutput, StreamingBlob, Timestamp,
     },
     s3_error,
     service::S3ServiceBuilder,
@@ -46,7 +47,11 @@ impl Requests {
 
     /// "LIST commits 101, PUT commits 100000".
     pub fn shown(&self) -> String {
-        self.0.iter().map(|((method, folder), n)| format!("{method} {folder} {n}")).collect::<Vec<_>>().join(", ")
+        self.0
+            .iter()
+            .map(|((method, folder), n)| format!("{method} {folder} {n}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -95,7 +100,9 @@ impl S3 {
                     let (socket, _) = listener.accept().await.unwrap();
                     socket.set_nodelay(true).unwrap();
                     let socket = hyper_util::rt::TokioIo::new(socket);
-                    tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(socket, service.clone()));
+                    tokio::spawn(
+                        hyper::server::conn::http1::Builder::new().serve_connection(socket, service.clone()),
+                    );
                 }
             });
         });
@@ -141,7 +148,8 @@ impl S3 {
     /// Removes every `nth` object below a prefix; how many these were.
     pub fn remove_every(&self, prefix: &str, nth: usize) -> usize {
         let mut objects = self.shared.objects.lock().unwrap();
-        let keys: Vec<String> = below(&objects, prefix, None).step_by(nth).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<String> =
+            below(&objects, prefix, None).step_by(nth).map(|(key, _)| key.clone()).collect();
         keys.iter().for_each(|key| drop(objects.remove(key)));
         keys.len()
     }
@@ -171,7 +179,8 @@ impl Shared {
     /// Counts a request, and takes its time.
     async fn asked(&self, method: &'static str, key: &str) {
         // `jobs/a/commits/x/0.json` is about commits, `input/7.parquet` about input.
-        let folder = key.strip_prefix("jobs/").and_then(|key| key.split_once('/')).map_or(key, |(_, name)| name);
+        let folder =
+            key.strip_prefix("jobs/").and_then(|key| key.split_once('/')).map_or(key, |(_, name)| name);
         let folder = folder.split('/').next().unwrap_or_default();
         let folder = if folder.starts_with("plan-") { "plan" } else { folder };
         *self.requests.lock().unwrap().0.entry((method, folder.to_owned())).or_default() += 1;
@@ -214,7 +223,8 @@ impl s3s::S3 for Store {
         }
         let length = stored.bytes.len() as u64;
         let part = range.map(|range| range.check(length)).transpose()?;
-        let content_range = part.as_ref().map(|part| format!("bytes {}-{}/{length}", part.start, part.end - 1));
+        let content_range =
+            part.as_ref().map(|part| format!("bytes {}-{}/{length}", part.start, part.end - 1));
         let part = part.unwrap_or(0..length);
         let bytes = stored.bytes.slice(part.start as usize..part.end as usize);
         Ok(S3Response::new(GetObjectOutput {

@@ -53,7 +53,8 @@ pub fn see(pid: u32) -> Option<Seen> {
         Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? / 1024.0)
     };
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name in parentheses; user and system time are the 14th and 15th field, in hundredths of a second.
+    // After the name in parentheses; user and system time are the 14th and 15th field, in hundredths of a
+    // second.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks = fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?;
     Some(Seen { cpu_seconds: ticks / 100.0, rss_mb: megabytes("VmRSS:")?, peak_mb: megabytes("VmHWM:")? })
@@ -68,8 +69,9 @@ pub fn child_named(name: &str) -> Option<u32> {
         .flat_map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
         .filter_map(|pid| pid.parse().ok())
         .collect();
-    pids.into_iter()
-        .find(|pid| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name))
+    pids.into_iter().find(|pid| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|found| found.trim() == name)
+    })
 }
 
 /// Background processes, ended when they are dropped.

@@ -49,7 +49,9 @@ impl Way {
     /// Of the place with the longest beginning of a URL.
     fn to(url: &str) -> Self {
         let ways = WAYS.read().unwrap_or_else(PoisonError::into_inner);
-        let fits = |place: &str| url.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let fits = |place: &str| {
+            url.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         let found = ways.iter().filter(|(place, _)| fits(place)).max_by_key(|(place, _)| place.len());
         found.map_or_else(|| Self { cloud: Cloud::of_url(url), ..Self::default() }, |(_, way)| way.clone())
     }
@@ -88,7 +90,10 @@ impl Way {
             ),
             FaultKind::NoCredentials => format!(
                 "the environment holds no credentials ({credentials}), and this machine has no role{}",
-                names.map_or(String::new(), |names| format!("; a public bucket is read with {}=true", names.unsigned))
+                names.map_or(String::new(), |names| format!(
+                    "; a public bucket is read with {}=true",
+                    names.unsigned
+                ))
             ),
             FaultKind::NoTokens => format!(
                 "the service that gives out tokens cannot be reached: does this machine reach it, and is {} right?",
@@ -108,9 +113,12 @@ impl Way {
                 "the server's certificate is not trusted here: {} names a file with its authority",
                 names.map_or("`ca_bundle` of a [stores] table", |names| names.ca_bundle)
             ),
-            FaultKind::NotTls => format!("the server does not speak TLS there: is the scheme of {endpoint} right?"),
+            FaultKind::NotTls => {
+                format!("the server does not speak TLS there: is the scheme of {endpoint} right?")
+            }
             FaultKind::Silent => {
-                "no answer, and no progress, for too long: is the network slow, or a firewall in between?".into()
+                "no answer, and no progress, for too long: is the network slow, or a firewall in between?"
+                    .into()
             }
             _ => String::new(),
         }
@@ -118,10 +126,12 @@ impl Way {
 
     fn of_no_bucket(&self) -> String {
         if self.cloud != Some(Cloud::Azure) {
-            return "there is no such bucket at this endpoint: is its name right, and is the endpoint?".into();
+            return "there is no such bucket at this endpoint: is its name right, and is the endpoint?"
+                .into();
         }
         let (account, endpoint) = (self.account(), self.endpoint());
-        let endpoint = if endpoint == account { String::new() } else { format!(" and the endpoint ({endpoint})") };
+        let endpoint =
+            if endpoint == account { String::new() } else { format!(" and the endpoint ({endpoint})") };
         format!(
             "there is no such container in this storage account: are its name, the account ({account}){endpoint} right?"
         )
@@ -129,9 +139,13 @@ impl Way {
 
     fn of_refusal(&self, kind: &FaultKind, credentials: &str) -> String {
         if let Some(from) = &self.unsigned {
-            return format!("the store is asked without credentials ({from}), and does not let everybody do this");
+            return format!(
+                "the store is asked without credentials ({from}), and does not let everybody do this"
+            );
         }
-        if let Some(why) = self.untimely.as_ref().and_then(|(from, times)| Some(format!("{from} {}", times.why()?))) {
+        if let Some(why) =
+            self.untimely.as_ref().and_then(|(from, times)| Some(format!("{from} {}", times.why()?)))
+        {
             return why;
         }
         match kind {
@@ -141,7 +155,9 @@ impl Way {
                     .into()
             }
             _ => {
-                format!("the store refuses the credentials: are they the right ones for this endpoint ({credentials})?")
+                format!(
+                    "the store refuses the credentials: are they the right ones for this endpoint ({credentials})?"
+                )
             }
         }
     }
@@ -185,7 +201,8 @@ mod tests {
     #[test]
     fn what_is_advised_names_who_said_where_the_store_is() {
         for from in ["[stores.\"s3://a\"] endpoint", "STORAGE_EMULATOR_HOST"] {
-            let told = Way { endpoint: Some(from.into()), ..way(Cloud::S3) }.advice(&FaultKind::ConnectionRefused);
+            let told =
+                Way { endpoint: Some(from.into()), ..way(Cloud::S3) }.advice(&FaultKind::ConnectionRefused);
             assert!(told.contains(&format!("is {from} right")), "{told}");
         }
         let account = Way { account: Some("AZURE_STORAGE_CONNECTION_STRING".into()), ..way(Cloud::Azure) };

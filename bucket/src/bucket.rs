@@ -13,8 +13,8 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Opens a place that the program itself writes. In a folder, no symbolic link below it is followed; the folder
-    /// itself may be one.
+    /// Opens a place that the program itself writes. In a folder, no symbolic link below it is followed; the
+    /// folder itself may be one.
     pub fn open(url: &str) -> Result<Self, BucketError> {
         Ok(Self { place: links::without_links(Place::open(url)?) })
     }
@@ -37,8 +37,8 @@ impl Bucket {
 
     /// Whether an object that the store would not show is just not there.
     ///
-    /// To those who may list below a prefix but not the whole bucket, S3 and Google answer 403 for an object that is not
-    /// there, as for one that they may not see; the listing tells the two apart.
+    /// To those who may list below a prefix but not the whole bucket, S3 and Google answer 403 for an object
+    /// that is not there, as for one that they may not see; the listing tells the two apart.
     async fn is_only_missing(&self, name: &str, error: &BucketError) -> bool {
         if error.kind() != Some(FaultKind::Forbidden) {
             return false;

@@ -31,7 +31,9 @@ impl Cloud {
             "s3" | "s3a" => Some(Self::S3),
             "gs" => Some(Self::Google),
             "az" | "adl" | "azure" | "abfs" | "abfss" => Some(Self::Azure),
-            "https" if host.ends_with("amazonaws.com") || host.ends_with("r2.cloudflarestorage.com") => Some(Self::S3),
+            "https" if host.ends_with("amazonaws.com") || host.ends_with("r2.cloudflarestorage.com") => {
+                Some(Self::S3)
+            }
             "https" if host.ends_with(".core.windows.net") || host.ends_with(".fabric.microsoft.com") => {
                 Some(Self::Azure)
             }
@@ -80,7 +82,8 @@ pub(crate) fn gives_credentials(url: &str) -> bool {
 /// Whether a URL is the metadata of the machine or the container, which says whose role this is.
 pub(crate) fn is_metadata(url: &str) -> bool {
     let Some((host, path)) = host_and_path(url) else { return false };
-    let paths = ["latest/api/token", "latest/meta-data", "computeMetadata/", "metadata/identity", "msi/token"];
+    let paths =
+        ["latest/api/token", "latest/meta-data", "computeMetadata/", "metadata/identity", "msi/token"];
     host.starts_with("169.254.")
         || host.starts_with("metadata.google.internal")
         || paths.iter().any(|known| path.starts_with(known))

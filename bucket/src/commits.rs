@@ -6,8 +6,9 @@ use capfilt_schemas::{commit::Commit, names, plan::ShardId};
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 
-/// Records read at the same time: small objects, so requests wait for latency alone. Sealing reads every commit once,
-/// and a hundred thousand of them at 30 ms each are half a minute at this number. Memory: about 2 kB each.
+/// Records read at the same time: small objects, so requests wait for latency alone. Sealing reads every
+/// commit once, and a hundred thousand of them at 30 ms each are half a minute at this number. Memory: about
+/// 2 kB each.
 pub const RECORDS_AT_ONCE: usize = 128;
 
 /// How a commit ended.
@@ -25,8 +26,8 @@ pub type CommitIndex = BTreeMap<ShardId, u32>;
 /// Makes an attempt the shard's result, unless another one is.
 ///
 /// # Errors
-/// Refuses a record whose books do not balance, before anything is written; and a commit of another job in this one's
-/// place, which no attempt of this job can win against.
+/// Refuses a record whose books do not balance, before anything is written; and a commit of another job in
+/// this one's place, which no attempt of this job can win against.
 pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, BucketError> {
     let name = names::commit(&record.shard, record.n);
     if let Some(fault) = record.fault() {
@@ -60,26 +61,34 @@ pub fn foreign(object: &str, why: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommitEntry {
     pub n: u32,
-    /// When the store created the object, in milliseconds since 1970 by the store's clock; some stores count whole
-    /// seconds.
+    /// When the store created the object, in milliseconds since 1970 by the store's clock; some stores count
+    /// whole seconds.
     pub written_ms: i64,
 }
 
-/// Lists the current commits below `prefix`: all of them, or one shard's. Sends about one list request per thousand
-/// commits and opens none.
+/// Lists the current commits below `prefix`: all of them, or one shard's. Sends about one list request per
+/// thousand commits and opens none.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn list_commits(bucket: &Bucket, prefix: &str) -> Result<CommitIndex, BucketError> {
-    Ok(list_commit_entries(bucket, prefix).await?.into_iter().map(|(shard, listed)| (shard, listed.n)).collect())
+    Ok(list_commit_entries(bucket, prefix)
+        .await?
+        .into_iter()
+        .map(|(shard, listed)| (shard, listed.n))
+        .collect())
 }
 
 /// Lists the current commits below `prefix`, with the times at which they were written.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn list_commit_entries(bucket: &Bucket, prefix: &str) -> Result<BTreeMap<ShardId, CommitEntry>, BucketError> {
-    let fold = |mut entries: BTreeMap<ShardId, CommitEntry>, (name, meta): (String, object_store::ObjectMeta)| async move {
+pub async fn list_commit_entries(
+    bucket: &Bucket,
+    prefix: &str,
+) -> Result<BTreeMap<ShardId, CommitEntry>, BucketError> {
+    let fold = |mut entries: BTreeMap<ShardId, CommitEntry>,
+                (name, meta): (String, object_store::ObjectMeta)| async move {
         if let Some((shard, n)) = names::parse_commit(&name) {
             let listed = CommitEntry { n, written_ms: meta.last_modified.timestamp_millis() };
             let highest = entries.entry(shard).or_insert(listed);

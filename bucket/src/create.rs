@@ -20,11 +20,12 @@ pub enum Creation {
 impl Bucket {
     /// Creates `name` with these bytes unless it exists.
     ///
-    /// The bytes must hold something no other writer writes (an attempt id): a create whose answer got lost may have
-    /// won, or a client's own retry may have met its first try; reading back and comparing tells.
+    /// The bytes must hold something no other writer writes (an attempt id): a create whose answer got lost
+    /// may have won, or a client's own retry may have met its first try; reading back and comparing tells.
     ///
     /// # Errors
-    /// When the store refuses or does not answer after several tries. The object may or may not be there then.
+    /// When the store refuses or does not answer after several tries. The object may or may not be there
+    /// then.
     pub async fn create(&self, name: &str, bytes: Bytes) -> Result<Creation, BucketError> {
         let path = self.place.path_of(name);
         let mut tries = 0;
@@ -65,9 +66,9 @@ mod tests {
         let bucket = Bucket::open(folder.path().to_str().unwrap()).unwrap();
         let racers = (0..64).map(|i| {
             let bucket = bucket.clone();
-            tokio::spawn(
-                async move { bucket.create("commits/x/0.json", Bytes::from(format!("racer {i}"))).await.unwrap() },
-            )
+            tokio::spawn(async move {
+                bucket.create("commits/x/0.json", Bytes::from(format!("racer {i}"))).await.unwrap()
+            })
         });
         let endings = futures::future::join_all(racers).await;
         let winners = endings.iter().filter(|ending| ending.as_ref().unwrap() == &Creation::Created).count();

@@ -1,5 +1,5 @@
-//! What the environment says about stores, under the names the clouds' own tools use: trimmed, checked, and none of it
-//! able to end the program.
+//! What the environment says about stores, under the names the clouds' own tools use: trimmed, checked, and
+//! none of it able to end the program.
 
 mod azure;
 
@@ -18,8 +18,8 @@ pub(crate) struct Value {
     pub from: String,
 }
 
-/// Names of other tools for what object_store calls otherwise. The first of two that are set counts, and object_store's
-/// own before them.
+/// Names of other tools for what object_store calls otherwise. The first of two that are set counts, and
+/// object_store's own before them.
 const ALIASES: [(&str, &str); 5] = [
     ("AZURE_STORAGE_ACCOUNT", "azure_storage_account_name"),
     ("AZURE_STORAGE_KEY", "azure_storage_account_key"),
@@ -31,10 +31,11 @@ const ALIASES: [(&str, &str); 5] = [
 /// What is ours alone: the file with further certificates.
 pub(crate) const CA_BUNDLE: &str = "ca_bundle";
 
-/// All variables that have a text, trimmed. An empty one is not set. One of bytes that are no text is nobody's here.
+/// All variables that have a text, trimmed. An empty one is not set. One of bytes that are no text is
+/// nobody's here.
 pub(crate) fn variables() -> BTreeMap<String, String> {
-    let texts =
-        std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let texts = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     let trimmed = texts.map(|(key, value)| (key, value.trim().to_owned()));
     trimmed.filter(|(_, value)| !value.is_empty()).collect()
 }
@@ -52,7 +53,8 @@ pub(crate) fn of_variables(cloud: Cloud, variables: &BTreeMap<String, String>) -
     let mut said = Said::new();
     let mut say = |key: &str, text: &str, from: &str| {
         if is_known(cloud, key) {
-            said.entry(key.to_owned()).or_insert_with(|| Value { text: text.to_owned(), from: from.to_owned() });
+            said.entry(key.to_owned())
+                .or_insert_with(|| Value { text: text.to_owned(), from: from.to_owned() });
         }
     };
     // object_store would also take `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name before it;
@@ -103,7 +105,8 @@ fn emulator(variables: &BTreeMap<String, String>, said: &mut Said) {
 pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), BucketError> {
     let fail = |why: &str| Err(refused(from, why));
     // Values go into requests' heads and addresses; a path of a file may hold anything.
-    let is_file = ["file", "path", "account", "credentials", CA_BUNDLE].iter().any(|word| key.ends_with(word));
+    let is_file =
+        ["file", "path", "account", "credentials", CA_BUNDLE].iter().any(|word| key.ends_with(word));
     // JSON and PEM have lines.
     let has_lines = key.ends_with("service_account_key") || key.ends_with("proxy_ca_certificate");
     if !is_file && !has_lines && text.chars().any(|c| c.is_control() || !c.is_ascii()) {
@@ -126,12 +129,16 @@ pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), Bucke
     if key.ends_with("region") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
         return fail("a region's name has letters, digits and hyphens only");
     }
-    if key.ends_with("account_name") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+    if key.ends_with("account_name") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    {
         return fail("an account's name has letters and digits only");
     }
-    let is_key = ["account_key", "access_key", "master_key"].iter().any(|end| key == format!("azure_storage_{end}"));
+    let is_key =
+        ["account_key", "access_key", "master_key"].iter().any(|end| key == format!("azure_storage_{end}"));
     if is_key && !azure::is_base64(text) {
-        return fail("an account's key is base64: letters, digits, `+`, `/` and `=` at its end, a multiple of four");
+        return fail(
+            "an account's key is base64: letters, digits, `+`, `/` and `=` at its end, a multiple of four",
+        );
     }
     if key.ends_with("_timeout") || key.ends_with("_interval") {
         return humantime::parse_duration(text).map(drop).or_else(|_| fail("it is no time like 30s or 2m"));

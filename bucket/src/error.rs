@@ -4,7 +4,7 @@ use crate::{
     FaultKind,
     advice::advice,
     fault::{causes, in_full},
-    links::LinkRefused,
+    link_refused::LinkRefused,
 };
 use capfilt_schemas::record::RecordError;
 
@@ -47,7 +47,8 @@ impl BucketError {
         Self::Store { what, object: object.to_string(), source }
     }
 
-    /// Whether it may go away by itself: the store did not answer, or not as it should, but it did not refuse.
+    /// Whether it may go away by itself: the store did not answer, or not as it should, but it did not
+    /// refuse.
     pub fn may_pass(&self) -> bool {
         self.kind().is_some_and(|kind| !kind.is_final())
     }
@@ -72,14 +73,17 @@ impl BucketError {
         matches!(self, Self::Store { source: object_store::Error::NotFound { .. }, .. })
     }
 
-    /// Whether an object is there and is no record of its kind: damaged, or something else under a record's name.
+    /// Whether an object is there and is no record of its kind: damaged, or something else under a record's
+    /// name.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Record { source: RecordError::Malformed { .. }, .. })
     }
 
     /// Whether the object would have been reached through a symbolic link.
     pub fn is_link(&self) -> bool {
-        let Self::Store { source: object_store::Error::NotSupported { source }, .. } = self else { return false };
+        let Self::Store { source: object_store::Error::NotSupported { source }, .. } = self else {
+            return false;
+        };
         source.is::<LinkRefused>()
     }
 

@@ -1,7 +1,7 @@
 //! What kind of failure a store's error is, and what to do about each kind.
 //!
-//! object_store keeps the status and the body of an answer to itself but for their text, so they are taken out of that
-//! text at the one place where it has them; everything else is told by types.
+//! object_store keeps the status and the body of an answer to itself but for their text, so they are taken
+//! out of that text at the one place where it has them; everything else is told by types.
 
 use object_store::{
     Error,
@@ -15,7 +15,8 @@ pub enum FaultKind {
     /// There is no such object.
     NotThere,
     NoBucket,
-    /// The credentials are known and do not allow it; of an object that is not there too, where listing is not allowed.
+    /// The credentials are known and do not allow it; of an object that is not there too, where listing is
+    /// not allowed.
     Forbidden,
     /// The store does not know the credentials, or their signature is wrong.
     BadCredentials,
@@ -60,7 +61,9 @@ impl FaultKind {
         }
         match error {
             Error::NotFound { .. } => Self::NotThere,
-            Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } => Self::Precondition,
+            Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. } => {
+                Self::Precondition
+            }
             Error::PermissionDenied { .. } => Self::Forbidden,
             Error::Unauthenticated { .. } => Self::BadCredentials,
             Error::InvalidPath { .. } => Self::Name,
@@ -70,12 +73,17 @@ impl FaultKind {
         }
     }
 
-    /// Whether the store or the way to it is out of order, as far as can be told: the same request may be answered
-    /// later.
+    /// Whether the store or the way to it is out of order, as far as can be told: the same request may be
+    /// answered later.
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
-            Self::UnknownHost | Self::ConnectionRefused | Self::Network | Self::Silent | Self::Busy(_) | Self::NoTokens
+            Self::UnknownHost
+                | Self::ConnectionRefused
+                | Self::Network
+                | Self::Silent
+                | Self::Busy(_)
+                | Self::NoTokens
         )
     }
 
@@ -86,7 +94,8 @@ impl FaultKind {
 
     /// Whether the same request will be refused again, however often it is made.
     pub fn is_final(&self) -> bool {
-        !self.is_outage() && !matches!(self, Self::Answer(_) | Self::Other | Self::NotThere | Self::Precondition)
+        !self.is_outage()
+            && !matches!(self, Self::Answer(_) | Self::Other | Self::NotThere | Self::Precondition)
     }
 }
 
@@ -194,7 +203,8 @@ impl Answer {
 }
 
 /// How Azure says that a signature's or a token's time is over.
-const EXPIRED: [&str; 3] = ["not valid in the specified time frame", "Lifetime validation failed", "token is expired"];
+const EXPIRED: [&str; 3] =
+    ["not valid in the specified time frame", "Lifetime validation failed", "token is expired"];
 
 /// Whether the answer is a refusal that does not say why: those to HEAD have no text.
 pub(crate) fn is_mute(error: &Error) -> bool {
@@ -231,10 +241,14 @@ fn transport(error: &Error) -> FaultKind {
     match (http, io) {
         _ if text.contains("InvalidContentType") || text.contains("WrongVersion") => FaultKind::NotTls,
         _ if text.contains("invalid peer certificate") => FaultKind::Certificate,
-        (Some(HttpErrorKind::Connect), Some(io::ErrorKind::ConnectionRefused)) => FaultKind::ConnectionRefused,
+        (Some(HttpErrorKind::Connect), Some(io::ErrorKind::ConnectionRefused)) => {
+            FaultKind::ConnectionRefused
+        }
         (Some(HttpErrorKind::Connect), _) if text.contains("dns error") => FaultKind::UnknownHost,
         (Some(HttpErrorKind::Timeout), _) => FaultKind::Silent,
-        (Some(HttpErrorKind::Connect | HttpErrorKind::Interrupted | HttpErrorKind::Request), _) => FaultKind::Network,
+        (Some(HttpErrorKind::Connect | HttpErrorKind::Interrupted | HttpErrorKind::Request), _) => {
+            FaultKind::Network
+        }
         (Some(HttpErrorKind::Decode | HttpErrorKind::Unknown), _) => FaultKind::Network,
         _ => FaultKind::Other,
     }
@@ -251,7 +265,8 @@ pub(crate) fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'st
     std::iter::successors(Some(first), |&error| error.source())
 }
 
-/// A store's error with its causes, each told once: object_store's errors tell some of them in their own text, not all.
+/// A store's error with its causes, each told once: object_store's errors tell some of them in their own
+/// text, not all.
 pub(crate) fn in_full(error: &Error) -> String {
     let mut told = error.to_string();
     for cause in causes(error).skip(1) {

@@ -6,8 +6,9 @@ use futures::{
     stream::{self, BoxStream},
 };
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, RenameOptions, Result, local::LocalFileSystem, path::Path,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result, local::LocalFileSystem,
+    path::Path,
 };
 use std::{
     collections::BTreeSet,
@@ -25,8 +26,8 @@ use walkdir::WalkDir;
 /// Entries that are looked at in one turn of a thread for blocking calls.
 const TURN: usize = 1024;
 
-/// object_store's local files, with a listing of our own: theirs ends at the first name that is not UTF-8 or has a
-/// control character and at the first loop of links, and says nothing of a link that leads nowhere.
+/// object_store's local files, with a listing of our own: theirs ends at the first name that is not UTF-8 or
+/// has a control character and at the first loop of links, and says nothing of a link that leads nowhere.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     files: LocalFileSystem,
@@ -46,7 +47,11 @@ impl Folder {
     }
 
     /// Everything below a folder, to a depth.
-    fn walk(&self, prefix: Option<&Path>, max_depth: usize) -> impl Iterator<Item = Result<Met>> + Send + use<> {
+    fn walk(
+        &self,
+        prefix: Option<&Path>,
+        max_depth: usize,
+    ) -> impl Iterator<Item = Result<Met>> + Send + use<> {
         let root = prefix.map_or_else(|| PathBuf::from("/"), |prefix| PathBuf::from(format!("/{prefix}")));
         let walk = WalkDir::new(root).min_depth(1).max_depth(max_depth).follow_links(true);
         let passed_over = Arc::clone(&self.passed_over);
@@ -93,7 +98,8 @@ fn missed(error: walkdir::Error, passed_over: &PassedOver) -> Option<object_stor
     let kind = error.io_error().map(std::io::Error::kind);
     if error.depth() == 0 {
         let is_there = kind != Some(ErrorKind::NotFound);
-        return is_there.then(|| object_store::Error::Generic { store: "LocalFileSystem", source: error.into() });
+        return is_there
+            .then(|| object_store::Error::Generic { store: "LocalFileSystem", source: error.into() });
     }
     let path = error.path()?;
     let leads_nowhere = path.symlink_metadata().ok()?.is_symlink() && kind == Some(ErrorKind::NotFound);
@@ -145,7 +151,8 @@ impl ObjectStore for Folder {
             Ok(Some(turn.map_err(|source| object_store::Error::JoinError { source })?))
         });
         let met = turns.map_ok(stream::iter).try_flatten();
-        met.try_filter_map(|met| async { Ok(if let Met::File(meta) = met { Some(meta) } else { None }) }).boxed()
+        met.try_filter_map(|met| async { Ok(if let Met::File(meta) = met { Some(meta) } else { None }) })
+            .boxed()
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {

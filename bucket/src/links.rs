@@ -1,11 +1,11 @@
 //! Symbolic links below a folder that the program writes: none is followed.
 //!
-//! A job in a folder writes plain files and folders only. A link among them was put there by someone else, and may lead
-//! anywhere: reading through it would take another folder's files for the job's, and `gc` would delete them. So every
-//! request whose path leads through a link is refused, and listings pass over links. The job's own folder, and what lies
-//! above it, may be links.
+//! A job in a folder writes plain files and folders only. A link among them was put there by someone else,
+//! and may lead anywhere: reading through it would take another folder's files for the job's, and `gc` would
+//! delete them. So every request whose path leads through a link is refused, and listings pass over links.
+//! The job's own folder, and what lies above it, may be links.
 
-use crate::{Place, local_walk::Walk, strays};
+use crate::{Place, link_refused::LinkRefused, local_walk::Walk, named_once::name_once};
 use futures::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
@@ -16,18 +16,8 @@ use object_store::{
 };
 use std::{fmt, fs, ops::Range, path::PathBuf, sync::Arc};
 
-/// Why a request is refused.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "{} is a symbolic link, and none is followed below the folder {}: replace the link by what it leads to, or remove it",
-    link.display(), folder.display()
-)]
-pub(crate) struct LinkRefused {
-    link: PathBuf,
-    folder: PathBuf,
-}
-
-/// The place with a store that follows no link below it, when it is a folder; a place in a bucket stays as it is.
+/// The place with a store that follows no link below it, when it is a folder; a place in a bucket stays as it
+/// is.
 pub(crate) fn without_links(place: Place) -> Place {
     let Some(folder) = place.local_path() else { return place };
     let (store, root) = (Arc::clone(&place.store), place.prefix.clone());
@@ -83,7 +73,9 @@ impl Guarded {
 
     fn path_of(&self, location: &Path) -> PathBuf {
         let mut path = self.folder.clone();
-        path.extend(location.prefix_match(&self.root).into_iter().flatten().map(|part| part.as_ref().to_owned()));
+        path.extend(
+            location.prefix_match(&self.root).into_iter().flatten().map(|part| part.as_ref().to_owned()),
+        );
         path
     }
 
@@ -94,21 +86,24 @@ impl Guarded {
             return stream::once(async { Err(refused) }).boxed();
         }
         let walk = Walk::new(self.path_of(&prefix));
-        let steps = stream::try_unfold((Arc::clone(self), walk, prefix), |(store, mut walk, prefix)| async move {
-            let walked = tokio::task::spawn_blocking(move || (walk.step(), walk)).await;
-            let (step, walk) = walked.map_err(|source| Error::JoinError { source })?;
-            let failed = |source: std::io::Error| Error::Generic { store: "local folder", source: source.into() };
-            let Some(step) = step.map_err(failed)? else { return Ok(None) };
-            step.links.iter().for_each(|link| pass_over(link));
-            let objects: Vec<_> = step.files.into_iter().map(|file| Ok(file.into_meta(&prefix))).collect();
-            Ok::<_, Error>(Some((stream::iter(objects), (store, walk, prefix))))
-        });
+        let steps =
+            stream::try_unfold((Arc::clone(self), walk, prefix), |(store, mut walk, prefix)| async move {
+                let walked = tokio::task::spawn_blocking(move || (walk.step(), walk)).await;
+                let (step, walk) = walked.map_err(|source| Error::JoinError { source })?;
+                let failed =
+                    |source: std::io::Error| Error::Generic { store: "local folder", source: source.into() };
+                let Some(step) = step.map_err(failed)? else { return Ok(None) };
+                step.links.iter().for_each(|link| pass_over(link));
+                let objects: Vec<_> =
+                    step.files.into_iter().map(|file| Ok(file.into_meta(&prefix))).collect();
+                Ok::<_, Error>(Some((stream::iter(objects), (store, walk, prefix))))
+            });
         steps.try_flatten().boxed()
     }
 }
 
 fn pass_over(link: &std::path::Path) {
-    strays::name_once(&link.display().to_string(), "a symbolic link");
+    name_once(&link.display().to_string(), "a symbolic link");
 }
 
 impl fmt::Display for NoLinks {
@@ -134,7 +129,11 @@ impl ObjectStore for NoLinks {
         self.0.list(prefix)
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         let offset = offset.clone();
         self.0.list(prefix).try_filter(move |meta| std::future::ready(meta.location > offset)).boxed()
     }
@@ -198,7 +197,8 @@ mod tests {
     use bytes::Bytes;
     use std::{collections::BTreeSet, os::unix::fs::symlink};
 
-    /// A job's folder that is reached by a link, with a file of its own and links to a folder and a file elsewhere.
+    /// A job's folder that is reached by a link, with a file of its own and links to a folder and a file
+    /// elsewhere.
     async fn world() -> (tempfile::TempDir, Bucket) {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

@@ -1,13 +1,15 @@
 //! Listing a folder with very many objects.
 //!
-//! A cloud lists a thousand objects per request, and each page has to wait for the one before it: a hundred thousand
-//! commits are a hundred round trips. Names below our folders begin with hexadecimal ids, so the rest of a listing whose
-//! first page is full is cut into sixteen strands of about the same length, which are read at the same time. That costs at
-//! most a request per strand more, and a listing of one page costs one request as before.
+//! A cloud lists a thousand objects per request, and each page has to wait for the one before it: a hundred
+//! thousand commits are a hundred round trips. Names below our folders begin with hexadecimal ids, so the
+//! rest of a listing whose first page is full is cut into sixteen strands of about the same length, which are
+//! read at the same time. That costs at most a request per strand more, and a listing of one page costs one
+//! request as before.
 
 use crate::{Bucket, BucketError};
 use futures::{
-    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, future::ready, stream, stream::BoxStream,
+    FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _, future::ready, stream,
+    stream::BoxStream,
 };
 use object_store::{ObjectMeta, ObjectStore, Result, path::Path};
 use std::sync::Arc;
@@ -28,7 +30,8 @@ impl Bucket {
         // A folder on a disk is walked as a whole, wherever the listing begins.
         let is_local = self.place.local_path().is_some();
         let objects = if is_local { store.list(Some(&prefix)) } else { in_strands(store, prefix) };
-        let named = objects.map_err(move |source| BucketError::store("list", self.place.url_of(folder), source));
+        let named =
+            objects.map_err(move |source| BucketError::store("list", self.place.url_of(folder), source));
         named.map_ok(|meta| (self.name_of(&meta.location), meta)).boxed()
     }
 }
@@ -39,7 +42,8 @@ fn in_strands(store: Arc<dyn ObjectStore>, prefix: Path) -> BoxStream<'static, R
         let mut listed = store.list(Some(&prefix)).fuse();
         let page: Vec<ObjectMeta> = listed.by_ref().take(PAGE).try_collect().await?;
         let rest = match page.last() {
-            // Some stores list in no order (S3 Express); there, no place in the listing says what is behind it.
+            // Some stores list in no order (S3 Express); there, no place in the listing says what is behind
+            // it.
             Some(last) if page.len() == PAGE && page.is_sorted_by(|a, b| a.location < b.location) => {
                 strands(&store, &prefix, &last.location)
             }
@@ -51,7 +55,11 @@ fn in_strands(store: Arc<dyn ObjectStore>, prefix: Path) -> BoxStream<'static, R
 }
 
 /// What follows `last`, in strands that end at (and with) a parting, the last one at the end.
-fn strands(store: &Arc<dyn ObjectStore>, prefix: &Path, last: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+fn strands(
+    store: &Arc<dyn ObjectStore>,
+    prefix: &Path,
+    last: &Path,
+) -> BoxStream<'static, Result<ObjectMeta>> {
     let mut strands = Vec::new();
     let mut from = last.clone();
     for end in PARTINGS.map(|parting| prefix.clone().join(parting)) {

@@ -56,7 +56,9 @@ impl Walk {
             && let Some((folder, parts)) = self.folders.pop()
         {
             let entries = match fs::read_dir(&folder) {
-                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                    continue;
+                }
                 entries => entries?,
             };
             for entry in entries {
@@ -76,7 +78,8 @@ impl Walk {
             step.links.push(entry.path());
             return Ok(());
         }
-        let Some(name) = entry.file_name().to_str().filter(|name| PathPart::parse(name).is_ok()).map(str::to_owned)
+        let Some(name) =
+            entry.file_name().to_str().filter(|name| PathPart::parse(name).is_ok()).map(str::to_owned)
         else {
             // A name that no object has.
             return Ok(());
@@ -103,6 +106,12 @@ impl Found {
         let location = self.parts.iter().fold(start.clone(), |path, part| {
             path.join(PathPart::parse(part).expect("the walk passes over names that no object has"))
         });
-        ObjectMeta { location, last_modified: self.modified.into(), size: self.bytes, e_tag: None, version: None }
+        ObjectMeta {
+            location,
+            last_modified: self.modified.into(),
+            size: self.bytes,
+            e_tag: None,
+            version: None,
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Empty objects that stand for a folder and do not look like it.
 //!
-//! Names that end with a slash are told by the listing alone. Hadoop's drivers for Azure leave blobs of the folder's very
-//! name, which say in their metadata what they are; other tools leave such objects without saying anything.
+//! Names that end with a slash are told by the listing alone. Hadoop's drivers for Azure leave blobs of the
+//! folder's very name, which say in their metadata what they are; other tools leave such objects without
+//! saying anything.
 
 use crate::Place;
 use futures::StreamExt as _;
@@ -11,8 +12,8 @@ use object_store::{Attribute, GetOptions, ObjectStore as _, path::Path};
 const IS_FOLDER: &str = "hdi_isfolder";
 
 impl Place {
-    /// Whether an empty object stands for a folder: it says so, or there are objects below its name. When the store
-    /// refuses to tell, it is an object like others.
+    /// Whether an empty object stands for a folder: it says so, or there are objects below its name. When the
+    /// store refuses to tell, it is an object like others.
     pub async fn is_folder_marker(&self, empty: &Path) -> bool {
         if self.local_path().is_some() {
             return false;
@@ -23,7 +24,8 @@ impl Place {
         }
         let head = GetOptions { head: true, ..GetOptions::default() };
         let said = self.store.get_opts(empty, head).await;
-        let said = said.ok().and_then(|found| found.attributes.get(&Attribute::Metadata(IS_FOLDER.into())).cloned());
+        let said =
+            said.ok().and_then(|found| found.attributes.get(&Attribute::Metadata(IS_FOLDER.into())).cloned());
         said.is_some_and(|said| said.eq_ignore_ascii_case("true"))
     }
 }
@@ -47,7 +49,8 @@ mod tests {
             let options = PutOptions { attributes, ..PutOptions::default() };
             place.store.put_opts(&Path::from(name), PutPayload::new(), options).await.unwrap();
         }
-        for (name, is_folder) in [("said", true), ("full", true), ("full/x", false), ("empty", false), ("gone", false)]
+        for (name, is_folder) in
+            [("said", true), ("full", true), ("full/x", false), ("empty", false), ("gone", false)]
         {
             assert_eq!(place.is_folder_marker(&Path::from(name)).await, is_folder, "{name}");
         }

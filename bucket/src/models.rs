@@ -18,7 +18,8 @@ use std::{
 /// Reads a checkpoint once and says what it is.
 ///
 /// # Errors
-/// When the folder cannot be listed, holds no checkpoint, or an index of weights names a file that is not there.
+/// When the folder cannot be listed, holds no checkpoint, or an index of weights names a file that is not
+/// there.
 pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
     let mut files = Vec::new();
     for name in taking_part(place).await? {
@@ -28,24 +29,34 @@ pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
     if !files.iter().any(|file| file.bytes > 0 && is_weights(&file.name)) {
         let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin (or the index of either in several \
                    files), or a .pth file";
-        return Err(BucketError::Refused(format!("{} {why}; is the URL right?", crate::without_secrets(&place.url))));
+        return Err(BucketError::Refused(format!(
+            "{} {why}; is the URL right?",
+            crate::without_secrets(&place.url)
+        )));
     }
     Ok(ModelRecord { files })
 }
 
-/// The files of a checkpoint that are read, by name: what describes the model, and the weights that transformers would
-/// take. Weights that are not read (a pickle beside safetensors) must not change the digest.
+/// The files of a checkpoint that are read, by name: what describes the model, and the weights that
+/// transformers would take. Weights that are not read (a pickle beside safetensors) must not change the
+/// digest.
 async fn taking_part(place: &Place) -> Result<Vec<String>, BucketError> {
     let listed = place.store.list_with_delimiter(Some(&place.prefix)).await;
-    let listed = listed.map_err(|source| BucketError::store("list the checkpoint", &place.url, source))?.objects;
+    let listed =
+        listed.map_err(|source| BucketError::store("list the checkpoint", &place.url, source))?.objects;
     let there: BTreeMap<&str, u64> =
         listed.iter().filter_map(|meta| Some((meta.location.filename()?, meta.size))).collect();
-    let mut names: BTreeSet<String> =
-        DESCRIPTIONS.iter().filter(|name| there.contains_key(**name)).map(|name| (*name).to_owned()).collect();
+    let mut names: BTreeSet<String> = DESCRIPTIONS
+        .iter()
+        .filter(|name| there.contains_key(**name))
+        .map(|name| (*name).to_owned())
+        .collect();
     match WEIGHTS.into_iter().find_map(|name| there.get_key_value(name)) {
         Some((name, bytes)) if is_index(name) => names.extend(indexed(place, name, *bytes, &there).await?),
         Some((name, _)) => drop(names.insert((*name).to_owned())),
-        None => names.extend(there.keys().filter(|name| name.ends_with(ORIGINAL)).map(|name| (*name).to_owned())),
+        None => {
+            names.extend(there.keys().filter(|name| name.ends_with(ORIGINAL)).map(|name| (*name).to_owned()))
+        }
     }
     Ok(names.into_iter().collect())
 }
@@ -60,7 +71,9 @@ async fn indexed(
     let url = crate::without_secrets(&place.url_of(name));
     let refused = |why: String| BucketError::Refused(format!("{url}: {why}"));
     if bytes > MAX_INDEX_BYTES {
-        return Err(refused(format!("an index of weights of {bytes} bytes; expected {MAX_INDEX_BYTES} or fewer")));
+        return Err(refused(format!(
+            "an index of weights of {bytes} bytes; expected {MAX_INDEX_BYTES} or fewer"
+        )));
     }
     let fail = |source| BucketError::store("read", &url, source);
     let text = place.store.get(&place.path_of(name)).await.map_err(fail)?.bytes().await.map_err(fail)?;
@@ -75,12 +88,16 @@ fn is_weights(name: &str) -> bool {
     [".safetensors", ".bin", ORIGINAL].iter().any(|ending| name.ends_with(ending)) || is_index(name)
 }
 
-/// A local folder with exactly the recorded files: the place itself when it is local and has no other that would be read,
-/// else a copy in `cache`.
+/// A local folder with exactly the recorded files: the place itself when it is local and has no other that
+/// would be read, else a copy in `cache`.
 ///
 /// # Errors
 /// When a file is not what was recorded.
-pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::Path) -> Result<PathBuf, BucketError> {
+pub async fn local_copy(
+    place: &Place,
+    record: &ModelRecord,
+    cache: &std::path::Path,
+) -> Result<PathBuf, BucketError> {
     if let Some(folder) = place.local_path()
         && taking_part(place).await?.iter().all(|name| record.files.iter().any(|file| file.name == *name))
     {
@@ -94,7 +111,8 @@ pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::
     if folder.is_dir() {
         return Ok(folder);
     }
-    let local = |path: &std::path::Path, source| BucketError::Local { path: path.display().to_string(), source };
+    let local =
+        |path: &std::path::Path, source| BucketError::Local { path: path.display().to_string(), source };
     let of_cache = |source| BucketError::Local {
         path: format!("{} (the cache of models; CAPFILT_CACHE names another folder)", cache.display()),
         source,
@@ -110,7 +128,9 @@ pub async fn local_copy(place: &Place, record: &ModelRecord, cache: &std::path::
         same_file(place, file, &sha256)?;
     }
     match std::fs::rename(&filling, &folder) {
-        Err(_) if folder.is_dir() => std::fs::remove_dir_all(&filling).map_err(|source| local(&filling, source))?,
+        Err(_) if folder.is_dir() => {
+            std::fs::remove_dir_all(&filling).map_err(|source| local(&filling, source))?
+        }
         renamed => renamed.map_err(|source| local(&folder, source))?,
     }
     Ok(folder)

@@ -9,7 +9,8 @@ use crate::{
     process::Process,
     profile::PROCESS,
     stores,
-    unfinished::Uploads,
+    uploads::Uploads,
+    url_text::without_secrets,
 };
 use object_store::{
     Certificate, ClientConfigKey, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder,
@@ -27,8 +28,8 @@ pub(crate) struct Remote {
     pub uploads: Option<Uploads>,
 }
 
-/// The client's own retries, which last seconds. [`crate::patient`] retries for longer: it signs each request again
-/// and reports that it waits.
+/// The client's own retries, which last seconds. [`crate::patient`] retries for longer: it signs each request
+/// again and reports that it waits.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
 }
@@ -37,7 +38,12 @@ fn retries() -> RetryConfig {
 ///
 /// # Errors
 /// When what is said cannot be used; the error names who said it.
-pub(crate) fn open(cloud: Cloud, url: &Url, said: &Said, passed_over: Arc<PassedOver>) -> Result<Remote, BucketError> {
+pub(crate) fn open(
+    cloud: Cloud,
+    url: &Url,
+    said: &Said,
+    passed_over: Arc<PassedOver>,
+) -> Result<Remote, BucketError> {
     is_tls_or_allowed(cloud, said)?;
     let said_patience = said.iter().find(|(key, _)| is_timeout(key));
     let patience = said_patience.and_then(|(_, value)| humantime::parse_duration(&value.text).ok());
@@ -48,24 +54,30 @@ pub(crate) fn open(cloud: Cloud, url: &Url, said: &Said, passed_over: Arc<Passed
     let fail = |error: object_store::Error| {
         let credentials = stores::credentials(cloud).iter().filter_map(|key| said.get(*key));
         let credentials: Vec<&str> = credentials.map(|value| value.from.as_str()).collect();
-        let by = if credentials.is_empty() { String::new() } else { format!(" (with {})", credentials.join(", ")) };
+        let by = if credentials.is_empty() {
+            String::new()
+        } else {
+            format!(" (with {})", credentials.join(", "))
+        };
         let why = format!("its store cannot be opened{by}: {}", crate::fault::in_full(&error));
-        refused(&crate::without_secrets(url.as_str()), &why)
+        refused(&without_secrets(url.as_str()), &why)
     };
     macro_rules! build {
         ($builder:expr) => {{
             let rest = said.iter().filter(|(key, _)| environment::client_key(cloud, key).is_none());
-            let builder = rest.fold($builder.with_url(url.as_str()), |builder, (key, value)| match key.parse() {
-                Ok(key) => builder.with_config(key, &value.text),
-                Err(_) => builder,
-            });
-            let builder = builder.with_client_options(client).with_http_connector(connector).with_retry(retries());
+            let builder =
+                rest.fold($builder.with_url(url.as_str()), |builder, (key, value)| match key.parse() {
+                    Ok(key) => builder.with_config(key, &value.text),
+                    Err(_) => builder,
+                });
+            let builder =
+                builder.with_client_options(client).with_http_connector(connector).with_retry(retries());
             Arc::new(builder.build().map_err(fail)?)
         }};
     }
     Ok(match cloud {
-        // Objects are deleted one by one, and not every store that speaks S3 has a request for many: those that do not
-        // answer it with an error that looks as if it might pass.
+        // Objects are deleted one by one, and not every store that speaks S3 has a request for many: those
+        // that do not answer it with an error that looks as if it might pass.
         Cloud::S3 => {
             let mut builder = AmazonS3Builder::new().with_disable_bulk_delete(true);
             if let Some(Value { text, .. }) = said.get(PROCESS) {
@@ -111,7 +123,8 @@ fn client(cloud: Cloud, said: &Said) -> Result<ClientOptions, BucketError> {
         }
     }
     let Some(Value { text, from }) = said.get(CA_BUNDLE) else { return Ok(options) };
-    let pem = std::fs::read(text).map_err(|error| refused(from, &format!("{text} cannot be read: {error}")))?;
+    let pem =
+        std::fs::read(text).map_err(|error| refused(from, &format!("{text} cannot be read: {error}")))?;
     let no_pem = |why: &str| refused(from, &format!("{text} is no file of certificates in PEM: {why}"));
     let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| no_pem(&error.to_string()))?;
     if certificates.is_empty() {
@@ -120,7 +133,8 @@ fn client(cloud: Cloud, said: &Said) -> Result<ClientOptions, BucketError> {
     Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
 }
 
-/// An endpoint without TLS sends data and signatures in the clear, so somebody must have said that this is meant.
+/// An endpoint without TLS sends data and signatures in the clear, so somebody must have said that this is
+/// meant.
 fn is_tls_or_allowed(cloud: Cloud, said: &Said) -> Result<(), BucketError> {
     let allow = match cloud {
         Cloud::S3 => "aws_allow_http",

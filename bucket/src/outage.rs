@@ -1,7 +1,8 @@
 //! Outages: how long a store that was there is waited for when it is not.
 //!
-//! A store that has never answered is more likely misspelled than out of order, so it is given up within seconds. One
-//! that has answered is waited for, up to a limit, and so that people know: a line every few seconds says for what.
+//! A store that has never answered is more likely misspelled than out of order, so it is given up within
+//! seconds. One that has answered is waited for, up to a limit, and so that people know: a line every few
+//! seconds says for what.
 
 use crate::FaultKind;
 use capfilt_schemas::settings::OUTAGE_SECONDS;
@@ -26,7 +27,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls that fail while others are answered are given up after so long: it is not the store that is out of order.
+/// Calls that fail while others are answered are given up after so long: it is not the store that is out of
+/// order.
 const ALONE: Duration = Duration::from_secs(60);
 
 /// Time between two lines about one store, however many calls wait for it.
@@ -99,7 +101,10 @@ impl Health {
         drop(times);
         let why = crate::fault::last_cause(error);
         let (waited, limit) = (waited.as_secs(), limit.as_secs());
-        tracing::warn!("{} is out of order for {waited} s ({why}); waiting, for {limit} s at most", self.store);
+        tracing::warn!(
+            "{} is out of order for {waited} s ({why}); waiting, for {limit} s at most",
+            self.store
+        );
     }
 
     fn times(&self) -> MutexGuard<'_, Times> {

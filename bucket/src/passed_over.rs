@@ -48,7 +48,8 @@ impl PassedOver {
 pub fn escaped(name: &[u8]) -> String {
     let mut shown = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
-        let escape = |c: char| c.is_control() || c == '\\' || c == '\u{2028}' || c == '\u{2029}' || is_bidi(c);
+        let escape =
+            |c: char| c.is_control() || c == '\\' || c == '\u{2028}' || c == '\u{2029}' || is_bidi(c);
         for c in chunk.valid().chars() {
             if escape(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
         }

@@ -1,9 +1,10 @@
-//! A store in the cloud that is asked again when its answer breaks off, and waited for when it is out of order.
+//! A store in the cloud that is asked again when its answer breaks off, and waited for when it is out of
+//! order.
 //!
-//! object_store's clients try again by themselves what is known to pass (429, 5xx, connections that fail), for some
-//! seconds and with one signature. What fails after that comes here: the call is made again, signed again, for as long
-//! as [`crate::outage`] allows. A page of a listing, an error's text or an object's bytes that end too early are asked
-//! for again alike.
+//! object_store's clients try again by themselves what is known to pass (429, 5xx, connections that fail),
+//! for some seconds and with one signature. What fails after that comes here: the call is made again, signed
+//! again, for as long as [`crate::outage`] allows. A page of a listing, an error's text or an object's bytes
+//! that end too early are asked for again alike.
 
 mod listing;
 mod reading;
@@ -17,8 +18,8 @@ use futures::{StreamExt as _, stream::BoxStream};
 use listing::Listing;
 use object_store::{
     CopyOptions, GetOptions, GetRange, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, Result,
-    multipart::MultipartStore, path::Path,
+    ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions,
+    Result, multipart::MultipartStore, path::Path,
 };
 use std::{fmt, ops::Range, sync::Arc};
 use uploading::Uploading;
@@ -26,8 +27,8 @@ use uploading::Uploading;
 /// Objects that are deleted at the same time.
 const DELETES_AT_ONCE: usize = 10;
 
-/// The store, with more patience for what may be asked twice. A create may not: its caller looks what is there before
-/// it is tried again.
+/// The store, with more patience for what may be asked twice. A create may not: its caller looks what is
+/// there before it is tried again.
 #[derive(Debug, Clone)]
 pub(crate) struct Patient(Arc<Inner>);
 
@@ -68,7 +69,12 @@ impl Inner {
 
 impl Inner {
     /// Asks again for what HEAD was refused, since the answer to HEAD has no room for a reason.
-    async fn why(&self, location: &Path, options: &GetOptions, error: object_store::Error) -> Result<GetResult> {
+    async fn why(
+        &self,
+        location: &Path,
+        options: &GetOptions,
+        error: object_store::Error,
+    ) -> Result<GetResult> {
         let options = GetOptions { head: false, range: Some(GetRange::Bounded(0..1)), ..options.clone() };
         match self.store.get_opts(location, options).await {
             Ok(found) => Ok(found),
@@ -90,7 +96,9 @@ impl ObjectStore for Patient {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let found = self.0.ask(|| self.0.store.get_opts(location, options.clone())).await;
         let found = match found {
-            Err(error) if options.head && fault::is_mute(&error) => self.0.why(location, &options, error).await?,
+            Err(error) if options.head && fault::is_mute(&error) => {
+                self.0.why(location, &options, error).await?
+            }
             found => found?,
         };
         Ok(if options.head { found } else { reading::read_on(&self.0, location, found) })
@@ -104,7 +112,11 @@ impl ObjectStore for Patient {
         Listing::open(&self.0, prefix, None).stream()
     }
 
-    fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
         Listing::open(&self.0, prefix, Some(offset)).stream()
     }
 

@@ -1,7 +1,7 @@
 //! Reads of an object that insist on the state it was planned with.
 //!
-//! The store is asked for that state (`If-Match`), and its answer is looked at too: some gateways ignore the condition, and
-//! would mix the rows of a file that was replaced in mid-job with those of the old one.
+//! The store is asked for that state (`If-Match`), and its answer is looked at too: some gateways ignore the
+//! condition, and would mix the rows of a file that was replaced in mid-job with those of the old one.
 
 use crate::{BucketError, Place, without_secrets};
 use bytes::Bytes;
@@ -19,7 +19,8 @@ const RANGES_AT_ONCE: usize = 8;
 /// Ranges closer than this are read as one: a request costs more than the bytes between them.
 const GAP_BYTES: u64 = 1 << 20;
 
-/// One input object at one state. Every read fails with [`BucketError::is_changed`] when the state is another.
+/// One input object at one state. Every read fails with [`BucketError::is_changed`] when the state is
+/// another.
 #[derive(Debug, Clone)]
 pub struct PinnedObject {
     store: Arc<dyn ObjectStore>,
@@ -27,7 +28,8 @@ pub struct PinnedObject {
     etag: String,
     pub bytes: u64,
     url: String,
-    /// Another ETag by which GET names the planned state, once it was found to: behind a redirect it may be a cache's.
+    /// Another ETag by which GET names the planned state, once it was found to: behind a redirect it may be a
+    /// cache's.
     alias: Arc<OnceLock<String>>,
 }
 
@@ -35,7 +37,8 @@ impl PinnedObject {
     /// `input` is the job's input, a prefix or that file itself.
     pub fn new(input: &Place, file: &InputFile) -> Self {
         let path = input.path_of(&file.path);
-        // An input URL may name the one file itself; then the file's path is its name, which the prefix ends with already.
+        // An input URL may name the one file itself; then the file's path is its name, which the prefix ends
+        // with already.
         let is_itself = !input.is_prefix && input.prefix.filename() == Some(&file.path);
         let path = if is_itself { input.prefix.clone() } else { path };
         let url = without_secrets(&input.url_of(&file.path));
@@ -52,7 +55,8 @@ impl PinnedObject {
     /// The bytes of one range.
     pub async fn range(&self, range: Range<u64>) -> Result<Bytes, BucketError> {
         let if_match = (!self.etag.is_empty()).then(|| self.etag.clone());
-        let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), if_match, ..GetOptions::default() };
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(range.clone())), if_match, ..GetOptions::default() };
         let fail = |source| BucketError::store("read", &self.url, source);
         let answer = self.store.get_opts(&self.path, options).await.map_err(fail)?;
         self.same_state(&answer.meta).await?;
@@ -60,7 +64,10 @@ impl PinnedObject {
         // Stores answer a range that reaches beyond the object with what there is of it.
         if bytes.len() as u64 != range.end - range.start {
             let (start, end, found) = (range.start, range.end, bytes.len());
-            return Err(BucketError::Refused(format!("{}: bytes {start} to {end} are only {found}", self.url)));
+            return Err(BucketError::Refused(format!(
+                "{}: bytes {start} to {end} are only {found}",
+                self.url
+            )));
         }
         Ok(bytes)
     }
@@ -87,10 +94,15 @@ impl PinnedObject {
         if answer.size != self.bytes {
             return Err(self.changed(&format!("it has {} bytes, planned were {}", answer.size, self.bytes)));
         }
-        let Some(found) = answer.e_tag.as_deref().filter(|found| !self.is_planned(found)) else { return Ok(()) };
+        let Some(found) = answer.e_tag.as_deref().filter(|found| !self.is_planned(found)) else {
+            return Ok(());
+        };
         // Is it the object that changed, or does GET give the same state another name than a listing does?
-        let now =
-            self.store.head(&self.path).await.map_err(|source| BucketError::store("look at", &self.url, source))?;
+        let now = self
+            .store
+            .head(&self.path)
+            .await
+            .map_err(|source| BucketError::store("look at", &self.url, source))?;
         if now.size == self.bytes && now.e_tag.as_deref().is_some_and(|now| same_etag(now, &self.etag)) {
             let _ = self.alias.set(found.to_owned());
             return Ok(());
@@ -99,7 +111,9 @@ impl PinnedObject {
     }
 
     fn is_planned(&self, etag: &str) -> bool {
-        self.etag.is_empty() || same_etag(etag, &self.etag) || self.alias.get().is_some_and(|alias| alias == etag)
+        self.etag.is_empty()
+            || same_etag(etag, &self.etag)
+            || self.alias.get().is_some_and(|alias| alias == etag)
     }
 
     fn changed(&self, how: &str) -> BucketError {
@@ -158,7 +172,9 @@ mod tests {
         std::fs::write(folder.path().join("a"), "before").unwrap();
         let object = pinned(folder.path(), "a").await;
         assert_eq!(object.range(1..3).await.unwrap(), "ef");
-        assert!(object.ranges(&[0..2, 4..9]).await.unwrap_err().to_string().contains("bytes 0 to 9 are only 6"));
+        assert!(
+            object.ranges(&[0..2, 4..9]).await.unwrap_err().to_string().contains("bytes 0 to 9 are only 6")
+        );
         std::fs::write(folder.path().join("a"), "after!!").unwrap();
         assert!(object.range(1..3).await.unwrap_err().is_changed());
     }

@@ -23,8 +23,8 @@ impl PinnedObject {
     }
 }
 
-/// A failed read is a [`ParquetError::External`] that holds a [`BucketError`], so that callers can tell the store's
-/// fault from the file's.
+/// A failed read is a [`ParquetError::External`] that holds a [`BucketError`], so that callers can tell the
+/// store's fault from the file's.
 impl AsyncFileReader for PinnedObject {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         async move { self.range(range).await.map_err(external) }.boxed()

@@ -8,7 +8,8 @@ use crate::{
     passed_over::PassedOver,
     patient::Patient,
     stores,
-    unfinished::Uploads,
+    uploads::Uploads,
+    url_text::without_secrets,
 };
 use object_store::{
     ObjectStore, ObjectStoreScheme,
@@ -33,15 +34,17 @@ pub struct Place {
 }
 
 impl Place {
-    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path; credentials and endpoints come from the environment, under
-    /// the names of the clouds' own tools (docs/stores.md).
+    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path; credentials and endpoints come from the
+    /// environment, under the names of the clouds' own tools (docs/stores.md).
     ///
     /// # Errors
     /// When it is no such URL, or when a variable's value cannot be used; nothing is asked of the store.
     pub fn open(url: &str) -> Result<Self, BucketError> {
         match Url::parse(url) {
             Ok(parsed) if parsed.scheme() == "file" => {
-                let path = parsed.to_file_path().map_err(|()| refused(url, "a file:// URL needs an absolute path"))?;
+                let path = parsed
+                    .to_file_path()
+                    .map_err(|()| refused(url, "a file:// URL needs an absolute path"))?;
                 Self::open_folder(url, &path)
             }
             Ok(parsed) => Self::open_remote(url, &parsed),
@@ -51,13 +54,23 @@ impl Place {
 
     /// A place in any store, for tests.
     pub fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: Path) -> Self {
-        Self { url: url.to_owned(), store, prefix, is_prefix: false, passed_over: Arc::default(), uploads: None }
+        Self {
+            url: url.to_owned(),
+            store,
+            prefix,
+            is_prefix: false,
+            passed_over: Arc::default(),
+            uploads: None,
+        }
     }
 
     fn open_remote(url: &str, parsed: &Url) -> Result<Self, BucketError> {
         // URLs are written into records and logs.
         let is_container = parsed.scheme().starts_with("abfs"); // abfss://container@account.dfs…
-        if (!parsed.username().is_empty() && !is_container) || parsed.password().is_some() || parsed.query().is_some() {
+        if (!parsed.username().is_empty() && !is_container)
+            || parsed.password().is_some()
+            || parsed.query().is_some()
+        {
             return Err(refused(
                 url,
                 "it holds a user name, a password or a query; credentials belong in the environment",
@@ -66,7 +79,8 @@ impl Place {
         if parsed.fragment().is_some() {
             return Err(refused(url, "`#` ends an object's name in a URL; write it as %23"));
         }
-        let cloud = Cloud::of_url(url).ok_or_else(|| refused(url, "its scheme or its host is none of a store"))?;
+        let cloud =
+            Cloud::of_url(url).ok_or_else(|| refused(url, "its scheme or its host is none of a store"))?;
         let scheme = ObjectStoreScheme::parse(parsed).map_err(|error| refused(url, &error.to_string()));
         let (_, prefix) = scheme?;
         let passed_over = Arc::<PassedOver>::default();
@@ -103,10 +117,12 @@ impl Place {
 
     /// The full path of a name below this place; the empty name is the place itself.
     pub fn path_of(&self, name: &str) -> Path {
-        // Names come from listings and from rows, as they are: encoding `é`, `#` or `~` would name another object. What
-        // no name can be (`..`, control characters) is encoded, and so found nowhere.
+        // Names come from listings and from rows, as they are: encoding `é`, `#` or `~` would name another
+        // object. What no name can be (`..`, control characters) is encoded, and so found nowhere.
         let part = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
-        name.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |path, next| path.join(part(next)))
+        name.split('/')
+            .filter(|part| !part.is_empty())
+            .fold(self.prefix.clone(), |path, next| path.join(part(next)))
     }
 
     /// The URL of a name below this place, for people.
@@ -121,47 +137,9 @@ fn refused(url: &str, why: &str) -> BucketError {
     BucketError::Url { why: why.replace(url, &shown), url: shown }
 }
 
-/// The URL without user, password and query, which may carry signatures.
-pub fn without_secrets(url: &str) -> String {
-    match Url::parse(url) {
-        Ok(mut parsed) if parsed.has_host() => {
-            let _ = parsed.set_username("");
-            let _ = parsed.set_password(None);
-            parsed.set_query(None);
-            parsed.to_string()
-        }
-        _ => url.to_owned(),
-    }
-}
-
-/// User and password of a URL, percent-decoded; the password is empty when there is none.
-pub fn user_of(url: &str) -> Option<(String, String)> {
-    let parsed = Url::parse(url).ok().filter(|parsed| !parsed.username().is_empty())?;
-    Some((decoded(parsed.username()), decoded(parsed.password().unwrap_or_default())))
-}
-
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let byte = after.get(..2).filter(|_| *first == b'%').and_then(|hex| hex::decode(hex).ok());
-        bytes.push(byte.as_ref().map_or(*first, |byte| byte[0]));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn who_we_are_is_read_from_a_url_as_it_was_meant() {
-        let user = |url: &str| user_of(url).map(|(user, password)| format!("{user} {password}"));
-        assert_eq!(user("nats://me:a%3Ab%2@host:4222"), Some("me a:b%2".to_owned()));
-        assert_eq!(user("nats://token@host"), Some("token ".to_owned()));
-        assert_eq!(user("nats://host:4222"), None);
-    }
 
     #[test]
     fn a_path_and_its_file_url_are_the_same_place() {

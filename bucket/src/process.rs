@@ -61,12 +61,15 @@ impl Process {
             return Err(fail(format!("{}: {words}", output.status)));
         }
         // Not the parser's own message: it shows what it read.
-        let told: Told =
-            serde_json::from_slice(&output.stdout).map_err(|_| fail("its answer is not in AWS's form".to_owned()))?;
+        let told: Told = serde_json::from_slice(&output.stdout)
+            .map_err(|_| fail("its answer is not in AWS's form".to_owned()))?;
         let ends = told.expiration.map(|at| chrono::DateTime::parse_from_rfc3339(&at).map(SystemTime::from));
         let ends = ends.transpose().map_err(|_| fail("its `Expiration` is no time".to_owned()))?;
-        let credential =
-            AwsCredential { key_id: told.access_key_id, secret_key: told.secret_access_key, token: told.session_token };
+        let credential = AwsCredential {
+            key_id: told.access_key_id,
+            secret_key: told.secret_access_key,
+            token: told.session_token,
+        };
         Ok(Held { credential: Arc::new(credential), ends })
     }
 }
@@ -126,9 +129,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_fails_is_named_with_its_words_and_no_answer_is_shown() {
-        let error = Process::new("echo expired, log in again >&2; exit 1").get_credential().await.unwrap_err();
+        let error =
+            Process::new("echo expired, log in again >&2; exit 1").get_credential().await.unwrap_err();
         assert!(error.to_string().contains("log in again"), "{error}");
-        let error = Process::new("echo '{\"SecretAccessKey\":\"hidden\"}'").get_credential().await.unwrap_err();
+        let error =
+            Process::new("echo '{\"SecretAccessKey\":\"hidden\"}'").get_credential().await.unwrap_err();
         assert!(!error.to_string().contains("hidden"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
 //! Profiles of AWS's tools: `~/.aws/config` and `~/.aws/credentials`.
 //!
-//! Keys, region, endpoint, `ca_bundle` and a web identity are read here. What takes more than reading (single sign-on, a
-//! role of another profile, a login) is asked of the `aws` command, which knows how, or of the profile's own
-//! `credential_process`.
+//! Keys, region, endpoint, `ca_bundle` and a web identity are read here. What takes more than reading (single
+//! sign-on, a role of another profile, a login) is asked of the `aws` command, which knows how, or of the
+//! profile's own `credential_process`.
 
 use crate::{
     BucketError,
@@ -35,7 +35,8 @@ pub(crate) fn with_profile(
     }
     let named = of_store.map(|name| ("profile", name.to_owned()));
     let by_variable = || {
-        let variable = ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find(|name| variables.contains_key(*name))?;
+        let variable =
+            ["AWS_PROFILE", "AWS_DEFAULT_PROFILE"].into_iter().find(|name| variables.contains_key(*name))?;
         Some((variable, variables[variable].clone()))
     };
     let named = named.or_else(by_variable);
@@ -44,7 +45,10 @@ pub(crate) fn with_profile(
         (Some(profile), _) => profile,
         (None, None) => return Ok(said),
         (None, Some((from, name))) => {
-            return Err(refused(from, &format!("there is no profile `{name}` in {}", files(variables).join(" or "))));
+            return Err(refused(
+                from,
+                &format!("there is no profile `{name}` in {}", files(variables).join(" or ")),
+            ));
         }
     };
     add(&mut said, &profile, name);
@@ -83,16 +87,23 @@ fn add(said: &mut Said, profile: &Profile, name: &str) {
         ("role_session_name", "aws_role_session_name"),
     ];
     let by_file = if profile.contains_key("web_identity_token_file") { &web_identity } else { &keys };
-    if profile.contains_key(by_file[0].0) && (by_file[0].0 != "aws_access_key_id" || !profile.contains_key("role_arn"))
+    if profile.contains_key(by_file[0].0)
+        && (by_file[0].0 != "aws_access_key_id" || !profile.contains_key("role_arn"))
     {
-        by_file.iter().filter_map(|(theirs, ours)| Some((ours, profile.get(*theirs)?))).for_each(|(ours, text)| {
-            set(said, ours, text);
-        });
+        by_file.iter().filter_map(|(theirs, ours)| Some((ours, profile.get(*theirs)?))).for_each(
+            |(ours, text)| {
+                set(said, ours, text);
+            },
+        );
     } else if let Some(command) = profile.get("credential_process") {
         set(said, PROCESS, command);
     } else if BY_COMMAND.iter().any(|key| profile.contains_key(*key)) {
         let quoted = name.replace('\'', "'\\''");
-        set(said, PROCESS, &format!("aws configure export-credentials --format process --profile '{quoted}'"));
+        set(
+            said,
+            PROCESS,
+            &format!("aws configure export-credentials --format process --profile '{quoted}'"),
+        );
     }
 }
 
@@ -116,7 +127,8 @@ fn section(file: &str, name: &str) -> Result<Option<Profile>, BucketError> {
     ini.set_inline_comment_symbols(Some(&[]));
     // Its errors tell the line, which may hold a secret.
     let sections = ini.read(text).map_err(|_| refused(file, "it is no file of AWS profiles"))?;
-    let found = sections.get(name).or_else(|| (name == "default").then(|| sections.get("profile default")).flatten());
+    let found =
+        sections.get(name).or_else(|| (name == "default").then(|| sections.get("profile default")).flatten());
     let keys = |section: &std::collections::HashMap<String, Option<String>>| {
         let set = section.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?)));
         set.filter(|(_, value)| !value.is_empty()).collect()
@@ -153,7 +165,10 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             path.display().to_string()
         };
-        let files = [("AWS_CONFIG_FILE", write("c", CONFIG)), ("AWS_SHARED_CREDENTIALS_FILE", write("k", CREDENTIALS))];
+        let files = [
+            ("AWS_CONFIG_FILE", write("c", CONFIG)),
+            ("AWS_SHARED_CREDENTIALS_FILE", write("k", CREDENTIALS)),
+        ];
         let mut variables: BTreeMap<String, String> = files.map(|(key, path)| (key.to_owned(), path)).into();
         variables.extend(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let said = crate::environment::of_variables(Cloud::S3, &variables).unwrap();
@@ -180,7 +195,10 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "e"),
         ]);
         let nearer = nearer.unwrap();
-        assert!(nearer.contains(&"aws_region=here".to_owned()) && nearer.contains(&"aws_access_key_id=E".to_owned()));
+        assert!(
+            nearer.contains(&"aws_region=here".to_owned())
+                && nearer.contains(&"aws_access_key_id=E".to_owned())
+        );
         assert!(!nearer.contains(&"aws_session_token=t".to_owned()), "keys of two places are mixed");
         let error = with(&[("AWS_PROFILE", "nobody")]).unwrap_err();
         assert!(error.starts_with("AWS_PROFILE: there is no profile `nobody` in "), "{error}");

@@ -1,4 +1,5 @@
-//! What is said about single stores: in the settings, in the job's record, or in the file that `CAPFILT_STORES` names.
+//! What is said about single stores: in the settings, in the job's record, or in the file that
+//! `CAPFILT_STORES` names.
 //!
 //! One table for the whole process, since a place is opened wherever a URL is met.
 
@@ -19,8 +20,8 @@ pub const VARIABLE: &str = "CAPFILT_STORES";
 
 static STORES: RwLock<Stores> = RwLock::new(Stores::new());
 
-/// Adds tables of the settings or of a job's record. What the environment says about the same URL stays: a machine may
-/// reach a store in another way than who wrote the job.
+/// Adds tables of the settings or of a job's record. What the environment says about the same URL stays: a
+/// machine may reach a store in another way than who wrote the job.
 pub fn add_stores(stores: &Stores) {
     let mut known = STORES.write().unwrap_or_else(PoisonError::into_inner);
     for (url, store) in stores {
@@ -140,7 +141,9 @@ pub(crate) fn way(cloud: Cloud, said: &Said) -> Way {
         cloud: Some(cloud),
         endpoint: from(first(keys.endpoints)),
         account: from(said.get("azure_storage_account_name")),
-        unsigned: from(said.get(keys.skip_signature).filter(|_| environment::is_on(said, keys.skip_signature))),
+        unsigned: from(
+            said.get(keys.skip_signature).filter(|_| environment::is_on(said, keys.skip_signature)),
+        ),
         untimely: signature.map(|value| (value.from.clone(), Times::of(&value.text))),
     }
 }
@@ -277,7 +280,8 @@ mod tests {
 
     #[test]
     fn the_longest_beginning_of_a_url_counts() {
-        let stores: Stores = ["s3://a", "s3://a/b/", "s3://a/bc"].map(|url| (url.to_owned(), Store::default())).into();
+        let stores: Stores =
+            ["s3://a", "s3://a/b/", "s3://a/bc"].map(|url| (url.to_owned(), Store::default())).into();
         let fits = |url: &str| fitting(&stores, url).map(|(url, _)| url.as_str());
         assert_eq!(fits("s3://a/b/c"), Some("s3://a/b/"));
         assert_eq!(fits("s3://a/b"), Some("s3://a/b/"));

@@ -1,37 +1,23 @@
-//! Objects that count for nothing: names that the program does not write, damaged records, copies, records of another job.
+//! Objects that count for nothing: names that the program does not write, damaged records, copies, records of
+//! another job.
 //!
-//! A failure or a retry only says what may be tried again, so a job goes on without one that cannot be read. It is named,
-//! once in a process, and passed over. Not so commits and manifests: they are the result.
+//! A failure or a retry only says what may be tried again, so a job goes on without one that cannot be read.
+//! It is named, once in a process, and passed over. Not so commits and manifests: they are the result.
 
-use crate::{Bucket, BucketError};
+use crate::{Bucket, BucketError, named_once::name_once};
 use capfilt_schemas::record::{Record, RecordError};
-use std::{
-    collections::HashSet,
-    sync::{LazyLock, Mutex, PoisonError},
-};
-
-/// Objects that were named already: a job is looked at again and again.
-static NAMED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
-
-/// Objects that are named; a folder full of strays needs no more. Memory: a URL each.
-const MOST_NAMED: usize = 100;
 
 /// Names an object that counts for nothing, and why.
 pub fn pass_over(bucket: &Bucket, name: &str, why: &str) {
     name_once(&bucket.place.url_of(name), why);
 }
 
-pub(crate) fn name_once(object: &str, why: &str) {
-    let mut named = NAMED.lock().unwrap_or_else(PoisonError::into_inner);
-    if named.len() < MOST_NAMED && named.insert(object.to_owned()) {
-        tracing::warn!("{}: {why}; it is passed over", object.escape_debug());
-    }
-}
-
-/// Reads a record, or names it and gives `None` when it is damaged, gone, or misplaced for the reason the caller finds.
+/// Reads a record, or names it and gives `None` when it is damaged, gone, or misplaced for the reason the
+/// caller finds.
 ///
 /// # Errors
-/// When the store fails, and when a newer version of the program wrote the record: then this one cannot know what counts.
+/// When the store fails, and when a newer version of the program wrote the record: then this one cannot know
+/// what counts.
 pub async fn read<T: Record>(
     bucket: &Bucket,
     name: &str,

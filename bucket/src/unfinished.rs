@@ -1,55 +1,10 @@
-//! Uploads in parts that were begun and neither completed nor aborted: what a killed process leaves, which no listing of
-//! objects shows and which costs what objects cost.
-//!
-//! Only S3's protocol is spoken here, which object_store has no call for. Google has lifecycle rules for them, and Azure
-//! drops them by itself.
+//! Uploads in parts that nobody finished.
 
-use crate::{Bucket, BucketError};
-use object_store::{
-    Error, Result,
-    aws::{AmazonS3, AwsAuthorizer},
-    client::{HttpClient, HttpRequest, HttpRequestBody},
-    multipart::MultipartStore as _,
-    path::Path,
-    signer::Signer as _,
+use crate::{
+    Bucket, BucketError,
+    uploads::{Begun, Unfinished},
 };
-use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
-use url::Url;
-
-/// An upload that is not finished, below the place it was listed for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfinished {
-    /// The name the object would have.
-    pub name: String,
-    pub(crate) id: String,
-}
-
-/// Asks one bucket for them.
-#[derive(Debug)]
-pub(crate) struct Uploads {
-    pub store: Arc<AmazonS3>,
-    pub client: HttpClient,
-    pub region: String,
-}
-
-/// A page of the answer.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-struct Page {
-    #[serde(rename = "Upload")]
-    uploads: Vec<Begun>,
-    is_truncated: bool,
-    next_key_marker: Option<String>,
-    next_upload_id_marker: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Begun {
-    key: String,
-    upload_id: String,
-}
+use object_store::{Error, multipart::MultipartStore as _, path::Path};
 
 impl Bucket {
     /// Unfinished uploads below this place; `None` where the store's protocol has no such list.
@@ -62,7 +17,8 @@ impl Bucket {
         let begun = uploads.list(&self.place.prefix).await.map_err(fail)?;
         let named = begun.into_iter().filter_map(|Begun { key, upload_id }| {
             let path = Path::parse(&key).ok()?;
-            path.prefix_matches(&self.place.prefix).then(|| Unfinished { name: self.name_of(&path), id: upload_id })
+            path.prefix_matches(&self.place.prefix)
+                .then(|| Unfinished { name: self.name_of(&path), id: upload_id })
         });
         Ok(Some(named.collect()))
     }
@@ -76,59 +32,9 @@ impl Bucket {
         let path = self.place.path_of(&upload.name);
         match uploads.store.abort_multipart(&path, &upload.id).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
-            Err(source) => Err(BucketError::store("abort the upload of", self.place.url_of(&upload.name), source)),
+            Err(source) => {
+                Err(BucketError::store("abort the upload of", self.place.url_of(&upload.name), source))
+            }
         }
     }
-}
-
-impl Uploads {
-    async fn list(&self, prefix: &Path) -> Result<Vec<Begun>> {
-        let mut all = Vec::new();
-        let mut markers = None;
-        loop {
-            let page = self.page(prefix, markers.take()).await?;
-            all.extend(page.uploads);
-            markers = match (page.is_truncated, page.next_key_marker, page.next_upload_id_marker) {
-                (true, Some(key), Some(id)) => Some((key, id)),
-                _ => return Ok(all),
-            };
-        }
-    }
-
-    async fn page(&self, prefix: &Path, markers: Option<(String, String)>) -> Result<Page> {
-        let mut url = self.endpoint().await?;
-        {
-            let mut query = url.query_pairs_mut();
-            markers.iter().for_each(|(key, id)| {
-                query.append_pair("key-marker", key).append_pair("upload-id-marker", id);
-            });
-            query.append_pair("prefix", &format!("{prefix}/")).append_pair("uploads", "");
-        }
-        let mut request = HttpRequest::new(HttpRequestBody::empty());
-        *request.uri_mut() = url.as_str().parse().map_err(|_| failed("the bucket has no address"))?;
-        let credential = self.store.credentials().get_credential().await?;
-        AwsAuthorizer::new(&credential, "s3", &self.region).try_authorize(&mut request, None)?;
-        let answer = self.client.execute(request).await.map_err(failed)?;
-        let status = answer.status();
-        let body = answer.into_body().bytes().await.map_err(failed)?;
-        let text = String::from_utf8_lossy(&body);
-        if !status.is_success() {
-            return Err(failed(format!("Server returned non-2xx status code: {status}: {text}")));
-        }
-        quick_xml::de::from_str(&text).map_err(failed)
-    }
-
-    /// The bucket's own address, as object_store makes it.
-    async fn endpoint(&self) -> Result<Url> {
-        let object = Path::from("x");
-        let mut url = self.store.signed_url(Default::default(), &object, Duration::from_secs(60)).await?;
-        url.set_query(None);
-        let bucket = url.path().trim_end_matches('x').to_owned();
-        url.set_path(&bucket);
-        Ok(url)
-    }
-}
-
-fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Generic { store: "S3", source: source.into() }
 }

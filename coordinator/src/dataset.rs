@@ -42,7 +42,8 @@ pub struct PairsTable {
 /// When the job is not finished, its records do not fit each other, or the store fails.
 pub async fn open(bucket: &Bucket) -> Result<Dataset, OutputsError> {
     let mut tables = Vec::new();
-    let found = outputs(bucket, Version::Newest, |shard, one| tables.extend(pairs_of(shard, one.commit))).await?;
+    let found =
+        outputs(bucket, Version::Newest, |shard, one| tables.extend(pairs_of(shard, one.commit))).await?;
     let unfinished = || OutputsError::Unfinished { url: without_secrets(&bucket.place.url) };
     Ok(Dataset { manifest: found.manifest.ok_or_else(unfinished)?, settings: found.job.settings, tables })
 }

@@ -1,11 +1,13 @@
 //! Objects that no commit names: what zombies, speculative copies and killed attempts left behind.
 //!
-//! It is safe while workers run, and no clock is asked. What is there is listed first; what counts is read after that. A
-//! listed attempt at a shard that has a result, and that no retry has open, can win no more: either it has a commit, which
-//! is read now, or another attempt has the number it would need. An attempt at a shard without a result may be running, and
-//! is left alone unless a failure on record says that it has ended.
+//! It is safe while workers run, and no clock is asked. What is there is listed first; what counts is read
+//! after that. A listed attempt at a shard that has a result, and that no retry has open, can win no more:
+//! either it has a commit, which is read now, or another attempt has the number it would need. An attempt at
+//! a shard without a result may be running, and is left alone unless a failure on record says that it has
+//! ended.
 //!
-//! Only names that the program itself writes are garbage, and a symbolic link is neither removed nor followed.
+//! Only names that the program itself writes are garbage, and a symbolic link is neither removed nor
+//! followed.
 
 use crate::{
     job::{self, JobError},
@@ -82,7 +84,8 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
             None => {}
         }
     }
-    // A planner that lost the race for job.json, or died before it, left its plan; a check that died, its probe.
+    // A planner that lost the race for job.json, or died before it, left its plan; a check that died, its
+    // probe.
     let stray = plans.into_iter().filter(|(name, _)| *name != record.plan.path);
     garbage.objects.extend(stray.chain(probes).map(|(name, meta)| (name, meta.size)));
     Ok(garbage)
@@ -92,7 +95,11 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
 ///
 /// # Errors
 /// When the store fails; what is gone stays gone, and another call does the rest.
-pub async fn remove(bucket: &Bucket, garbage: &Garbage, mut progress: impl FnMut(u64)) -> Result<(), BucketError> {
+pub async fn remove(
+    bucket: &Bucket,
+    garbage: &Garbage,
+    mut progress: impl FnMut(u64),
+) -> Result<(), BucketError> {
     let deletes = futures::stream::iter(&garbage.objects).map(|(name, _)| bucket.delete(name));
     let mut deletes = deletes.buffer_unordered(RECORDS_AT_ONCE);
     let mut gone = 0;
@@ -154,7 +161,8 @@ async fn committed(bucket: &Bucket, listed: &Objects) -> Result<BTreeSet<Attempt
     let mut committed = BTreeSet::new();
     let mut unclear = Vec::new();
     for (shard, names) in commits {
-        let attempts: BTreeSet<_> = listed.get(&shard).into_iter().flatten().map(|(attempt, _, _)| attempt).collect();
+        let attempts: BTreeSet<_> =
+            listed.get(&shard).into_iter().flatten().map(|(attempt, _, _)| attempt).collect();
         // Every commit has an attempt of its own, so where there are as many of both, no record need be read.
         if attempts.len() == names.len() {
             committed.extend(attempts.into_iter().cloned());

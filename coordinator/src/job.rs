@@ -21,8 +21,8 @@ use futures::TryStreamExt as _;
 pub struct JobRequest<'a> {
     /// As the user wrote them: `auto` agrees with whatever is frozen.
     pub settings: &'a Settings,
-    /// The same with every `auto` that can change a result (`workers.batch`, `models.precision`) replaced by what this
-    /// machine takes; a new job is frozen with these.
+    /// The same with every `auto` that can change a result (`workers.batch`, `models.precision`) replaced by
+    /// what this machine takes; a new job is frozen with these.
     pub resolved: &'a Settings,
     pub captioner: &'a ModelRecord,
     pub filter: &'a ModelRecord,
@@ -67,25 +67,30 @@ pub enum JobError {
     Bucket(#[from] BucketError),
 }
 
-/// What to tell the user when another release planned the job; a record of another *format* is refused when it is read.
+/// What to tell the user when another release planned the job; a record of another *format* is refused when
+/// it is read.
 pub fn other_release(record: &JobRecord) -> Option<String> {
     let (planned_by, this) = (&record.program, env!("CARGO_PKG_VERSION"));
-    let told =
-        || format!("the job was planned by capfilt {planned_by}, this is {this}; captions may differ between releases");
+    let told = || {
+        format!(
+            "the job was planned by capfilt {planned_by}, this is {this}; captions may differ between releases"
+        )
+    };
     (planned_by != this).then(told)
 }
 
 /// The record and the plan of a job that must be there. The plan is checked against the record's digest.
 pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> {
-    let record = find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.place.url) })?;
+    let record =
+        find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.place.url) })?;
     let plan = load_plan(bucket, &record).await?;
     Ok((record, plan))
 }
 
 /// Resumes the job at this place, or plans and creates it.
 ///
-/// Resuming lists the input and compares states; it opens no input file. Two runs that start a job at once are
-/// harmless: one creates it, the other resumes it.
+/// Resuming lists the input and compares states; it opens no input file. Two runs that start a job at once
+/// are harmless: one creates it, the other resumes it.
 ///
 /// # Errors
 /// [`JobError::Differs`] names every difference between the job that is there and what is asked for.
@@ -106,7 +111,12 @@ pub async fn open_or_create(
 ///
 /// # Errors
 /// [`JobError::Occupied`] where another job has left results; and as [`open_or_create`].
-pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: JobRequest<'_>) -> Result<Opened, JobError> {
+pub async fn create(
+    bucket: &Bucket,
+    input: &Place,
+    plan: Plan,
+    asked: JobRequest<'_>,
+) -> Result<Opened, JobError> {
     if let Some(object) = first_result(bucket).await? {
         // Another run may have created the job, and its workers begun, since this one looked for it.
         let Some(found) = find_with_digest(bucket).await? else {
@@ -135,7 +145,9 @@ pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: JobReques
     };
     let bytes = serde_json::to_vec_pretty(&record).expect("a job record is plain data");
     match bucket.create(names::JOB, Bytes::from(bytes)).await? {
-        Creation::Created => Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings }),
+        Creation::Created => {
+            Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings })
+        }
         Creation::Exists(found) => {
             let found = (bucket.parse_record(names::JOB, &found)?, JobDigest::of(&found));
             resume(bucket, input, found, asked, OnInputChange::Refuse).await
@@ -143,8 +155,8 @@ pub async fn create(bucket: &Bucket, input: &Place, plan: Plan, asked: JobReques
     }
 }
 
-/// An object that only a job leaves, if there is one. Plans do not count: a planner that died left one, and its name says
-/// what it holds.
+/// An object that only a job leaves, if there is one. Plans do not count: a planner that died left one, and
+/// its name says what it holds.
 async fn first_result(bucket: &Bucket) -> Result<Option<String>, BucketError> {
     for folder in [names::COMMITS, names::ATTEMPTS, names::FAILURES, names::RETRIES, names::MANIFESTS] {
         let mut listed = bucket.list(folder);
@@ -174,8 +186,11 @@ async fn resume(
         return Err(JobError::OtherWeights(weights));
     }
     differences.extend(weights);
-    let changes =
-        if is_other_input { vec![] } else { input_changes(input, &asked.settings.job.url, &record, &plan).await? };
+    let changes = if is_other_input {
+        vec![]
+    } else {
+        input_changes(input, &asked.settings.job.url, &record, &plan).await?
+    };
     if on_change == OnInputChange::Refuse {
         differences.extend(changes.iter().map(ToString::to_string));
     }
@@ -236,7 +251,11 @@ async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, Jo
 }
 
 /// How checkpoints differ from those a job is frozen with, each as a sentence.
-pub(crate) fn weights_differences(record: &JobRecord, captioner: &ModelRecord, filter: &ModelRecord) -> Vec<String> {
+pub(crate) fn weights_differences(
+    record: &JobRecord,
+    captioner: &ModelRecord,
+    filter: &ModelRecord,
+) -> Vec<String> {
     let captioner = model_difference("captioner", &record.captioner, captioner);
     captioner.into_iter().chain(model_difference("filter", &record.filter, filter)).collect()
 }

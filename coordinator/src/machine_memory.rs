@@ -1,7 +1,7 @@
 //! What memory this process may use, and how often the kernel ended one for want of it.
 //!
-//! Both are told by the process's control group (cgroup v2, or v1's memory controller) and, for the machine, below `/proc`.
-//! Where nothing is told, the machine is taken for large and no process for killed.
+//! Both are told by the process's control group (cgroup v2, or v1's memory controller) and, for the machine,
+//! below `/proc`. Where nothing is told, the machine is taken for large and no process for killed.
 
 use std::{
     fs,
@@ -32,7 +32,8 @@ impl MachineMemory {
                 _ if controllers.split(',').any(|name| name == "memory") => cgroup.join("memory"),
                 _ => return None,
             };
-            // In a container the path is the host's, and what is mounted is the container's own group: its root.
+            // In a container the path is the host's, and what is mounted is the container's own group: its
+            // root.
             Some(
                 root.join(path)
                     .ancestors()
@@ -55,11 +56,12 @@ impl MachineMemory {
         limits.flatten().chain(machine).min().unwrap_or(u64::MAX)
     }
 
-    /// Processes that were ended for want of memory so far: in this control group or, where none counts them, on this
-    /// machine.
+    /// Processes that were ended for want of memory so far: in this control group or, where none counts them,
+    /// on this machine.
     pub fn oom_kills(&self) -> u64 {
         let files = ["memory.events", "memory.oom_control"];
-        let counts = self.groups.iter().flat_map(|group| files.map(|file| field(&group.join(file), "oom_kill")));
+        let counts =
+            self.groups.iter().flat_map(|group| files.map(|file| field(&group.join(file), "oom_kill")));
         counts.flatten().next().or_else(|| field(&self.proc.join("vmstat"), "oom_kill")).unwrap_or(0)
     }
 }
@@ -78,7 +80,8 @@ mod tests {
     /// A machine of 8 GiB with these files below its folder.
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, MachineMemory) {
         let folder = tempfile::tempdir().unwrap();
-        let always = [("proc/meminfo", "MemFree: 1 kB\nMemTotal: 8388608 kB\n"), ("proc/vmstat", "oom_kill 7\n")];
+        let always =
+            [("proc/meminfo", "MemFree: 1 kB\nMemTotal: 8388608 kB\n"), ("proc/vmstat", "oom_kill 7\n")];
         for (name, text) in always.iter().chain(files) {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

@@ -37,7 +37,9 @@ pub enum ManifestError {
         "other writers created {RACES} manifests while this one was being written; look at who else works on this job"
     )]
     Races,
-    #[error("{object} has the highest number there is, and no capfilt wrote it: delete it, and run the job again")]
+    #[error(
+        "{object} has the highest number there is, and no capfilt wrote it: delete it, and run the job again"
+    )]
     LastNumber { object: String },
     #[error(transparent)]
     Bucket(#[from] BucketError),

@@ -1,8 +1,10 @@
-//! What a running process lets a Prometheus server read: every name, its unit and its meaning, in this file alone.
+//! What a running process lets a Prometheus server read: every name, its unit and its meaning, in this file
+//! alone.
 //!
-//! Names begin with `capfilt_` and end with their unit; counters end with `_total` and count since this process began.
-//! Gauges named `capfilt_job_…` are the whole job's; a worker of a cluster, which knows its own shards alone, has none. Labels come from closed sets, besides a device's name. The coordinator
-//! of a cluster counts what its workers told it, and a message may be lost; the bucket is the truth.
+//! Names begin with `capfilt_` and end with their unit; counters end with `_total` and count since this
+//! process began. Gauges named `capfilt_job_…` are the whole job's; a worker of a cluster, which knows its
+//! own shards alone, has none. Labels come from closed sets, besides a device's name. The coordinator of a
+//! cluster counts what its workers told it, and a message may be lost; the bucket is the truth.
 //!
 //! | name | labels | meaning |
 //! |---|---|---|
@@ -90,7 +92,11 @@ impl Metrics {
         let mut page = Page::default();
         page.family("capfilt_build_info", Kind::Gauge, "The program that runs; always 1.");
         page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-        page.family("capfilt_start_time_seconds", Kind::Gauge, "When this process began, in seconds since 1970.");
+        page.family(
+            "capfilt_start_time_seconds",
+            Kind::Gauge,
+            "When this process began, in seconds since 1970.",
+        );
         page.sample(&[], self.start_time_seconds);
         self.job(&mut page);
         self.results(&mut page);
@@ -103,10 +109,13 @@ impl Metrics {
         if self.progress.is_share {
             return;
         }
-        let Progress { shards_total, shards_committed, shards_quarantined, rows_total, rows_done, .. } = self.progress;
+        let Progress { shards_total, shards_committed, shards_quarantined, rows_total, rows_done, .. } =
+            self.progress;
         page.family("capfilt_job_shards", Kind::Gauge, "Shards of the whole job, by state.");
         let open = shards_total.saturating_sub(shards_committed + shards_quarantined);
-        for (state, shards) in [("committed", shards_committed), ("quarantined", shards_quarantined), ("open", open)] {
+        for (state, shards) in
+            [("committed", shards_committed), ("quarantined", shards_quarantined), ("open", open)]
+        {
             page.count(&[("state", state)], shards);
         }
         page.family(
@@ -122,9 +131,19 @@ impl Metrics {
         let tally = &self.committed;
         page.family("capfilt_committed_shards_total", Kind::Counter, "Shards that got their result.");
         page.count(&[], self.committed_shards);
-        page.family("capfilt_committed_rows_total", Kind::Counter, "Rows of these shards, by what became of them.");
-        RowStatus::ALL.iter().for_each(|status| page.count(&[("status", status.as_str())], tally.count(*status)));
-        page.family("capfilt_judged_texts_total", Kind::Counter, "Texts of these shards that the filter judged.");
+        page.family(
+            "capfilt_committed_rows_total",
+            Kind::Counter,
+            "Rows of these shards, by what became of them.",
+        );
+        RowStatus::ALL
+            .iter()
+            .for_each(|status| page.count(&[("status", status.as_str())], tally.count(*status)));
+        page.family(
+            "capfilt_judged_texts_total",
+            Kind::Counter,
+            "Texts of these shards that the filter judged.",
+        );
         let web = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
         for (source, kept, judged) in
             [("web", tally.web_kept, web), ("synthetic", tally.synthetic_kept, tally.synthetic)]
@@ -143,7 +162,11 @@ impl Metrics {
     }
 
     fn troubles(&self, page: &mut Page) {
-        page.family("capfilt_failed_attempts_total", Kind::Counter, "Attempts that ended without a result, by class.");
+        page.family(
+            "capfilt_failed_attempts_total",
+            Kind::Counter,
+            "Attempts that ended without a result, by class.",
+        );
         for class in FailureClass::ALL {
             page.count(&[("class", class.as_str())], self.failed_attempts.get(class).copied().unwrap_or(0));
         }
@@ -160,7 +183,11 @@ impl Metrics {
                 "Rows done by attempts that lost their shard to another.",
                 self.progress.wasted_rows,
             ),
-            ("capfilt_ended_workers_total", "Worker processes that ended before their time.", self.ended_workers),
+            (
+                "capfilt_ended_workers_total",
+                "Worker processes that ended before their time.",
+                self.ended_workers,
+            ),
         ] {
             page.family(name, Kind::Counter, help);
             page.count(&[], count);
@@ -171,10 +198,17 @@ impl Metrics {
         let workers = &self.progress.workers;
         page.family("capfilt_workers", Kind::Gauge, "Workers of this machine, one per device, by state.");
         for name in ["starting", "ready", "down"] {
-            page.count(&[("state", name)], workers.iter().filter(|worker| state(worker.state) == name).count() as u64);
+            page.count(
+                &[("state", name)],
+                workers.iter().filter(|worker| state(worker.state) == name).count() as u64,
+            );
         }
         let numbered = || workers.iter().enumerate().map(|(index, worker)| (index.to_string(), worker));
-        page.family("capfilt_batch_images", Kind::Gauge, "Images per model call, as of the worker's last commit.");
+        page.family(
+            "capfilt_batch_images",
+            Kind::Gauge,
+            "Images per model call, as of the worker's last commit.",
+        );
         for (index, worker) in numbered() {
             if let Some(batch) = worker.batch {
                 page.count(&[("worker", &index), ("device", &worker.device)], u64::from(batch));

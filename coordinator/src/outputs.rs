@@ -1,7 +1,7 @@
 //! Which of a job's objects count: the tables of the commits that one manifest names, and of no others.
 //!
-//! Everything that reads a job's tables asks here: a folder of attempts also holds what killed attempts left, what slower
-//! copies wrote, and what a retry has replaced.
+//! Everything that reads a job's tables asks here: a folder of attempts also holds what killed attempts left,
+//! what slower copies wrote, and what a retry has replaced.
 
 use crate::{
     job::{self, JobError},
@@ -47,13 +47,17 @@ pub struct Versioned {
 /// Why a job's tables cannot be named.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputsError {
-    #[error("the job at {url} has no manifest, so it is not finished: run it again, and use it when it is sealed")]
+    #[error(
+        "the job at {url} has no manifest, so it is not finished: run it again, and use it when it is sealed"
+    )]
     Unfinished { url: String },
     #[error("the job at {url} has no manifest {n}; it has {}", listed(.numbers))]
     NoSuchManifest { url: String, n: u32, numbers: Vec<u32> },
     #[error("{why}; run the job again: it writes the next manifest, of what is committed now")]
     Damaged { why: String },
-    #[error("{url}: {object} does not describe the commits it counts; `capfilt verify --job {url}` says what is wrong")]
+    #[error(
+        "{url}: {object} does not describe the commits it counts; `capfilt verify --job {url}` says what is wrong"
+    )]
     Differs { url: String, object: String },
     #[error(transparent)]
     Job(#[from] JobError),
@@ -61,12 +65,12 @@ pub enum OutputsError {
     Bucket(#[from] BucketError),
 }
 
-/// Reads the commits that count, in plan order, and hands each to `take`. About one request per shard, and no table is
-/// opened. Every commit is held against the job's digest, and all of them against the manifest's.
+/// Reads the commits that count, in plan order, and hands each to `take`. About one request per shard, and no
+/// table is opened. Every commit is held against the job's digest, and all of them against the manifest's.
 ///
 /// # Errors
-/// When there is no such version, when a commit is damaged or of another job, when the commits are not those the manifest
-/// was written for, and when the store fails.
+/// When there is no such version, when a commit is damaged or of another job, when the commits are not those
+/// the manifest was written for, and when the store fails.
 pub async fn outputs(
     bucket: &Bucket,
     version: Version,
@@ -100,7 +104,11 @@ pub async fn outputs(
     Ok(Versioned { job: record, manifest, commits, planned: plan.len() as u64 })
 }
 
-async fn choose(bucket: &Bucket, version: Version, job: Option<&JobDigest>) -> Result<Option<Manifest>, OutputsError> {
+async fn choose(
+    bucket: &Bucket,
+    version: Version,
+    job: Option<&JobDigest>,
+) -> Result<Option<Manifest>, OutputsError> {
     let url = || without_secrets(&bucket.place.url);
     let found = match version {
         Version::Newest | Version::NewestOrCommitted => manifest::newest(bucket).await,
@@ -117,7 +125,8 @@ async fn choose(bucket: &Bucket, version: Version, job: Option<&JobDigest>) -> R
         found => found?,
     };
     let is_foreign = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref()));
-    if let Some((manifest, why)) = found.as_ref().and_then(|manifest| Some((manifest, is_foreign(manifest)?))) {
+    if let Some((manifest, why)) = found.as_ref().and_then(|manifest| Some((manifest, is_foreign(manifest)?)))
+    {
         let object = bucket.place.url_of(&names::manifest(manifest.n));
         return Err(BucketError::Refused(foreign(&object, &why)).into());
     }

@@ -6,7 +6,8 @@ use capfilt_schemas::names::{self, AttemptId};
 use futures::TryStreamExt as _;
 use std::time::Duration;
 
-/// Tries at a bucket that does not refuse and does not work either; the store's client has retried each request already.
+/// Tries at a bucket that does not refuse and does not work either; the store's client has retried each
+/// request already.
 const TRIES: u32 = 3;
 
 /// Time between them.
@@ -50,14 +51,15 @@ pub async fn require(bucket: &Bucket) -> Result<(), Unfit> {
 
 async fn first_problem(bucket: &Bucket) -> Option<Unfit> {
     let needed = check(bucket).await.into_iter().filter(|step| step.what != DELETE);
-    let mut failed =
-        needed.filter_map(|step| Some(Unfit { what: step.what, why: step.problem?, may_pass: step.may_pass }));
+    let mut failed = needed
+        .filter_map(|step| Some(Unfit { what: step.what, why: step.problem?, may_pass: step.may_pass }));
     failed.next()
 }
 
 const DELETE: &str = "delete";
 
-/// Writes, reads, creates twice, lists and deletes a probe below the job's URL; stops at the first step that fails.
+/// Writes, reads, creates twice, lists and deletes a probe below the job's URL; stops at the first step that
+/// fails.
 pub async fn check(bucket: &Bucket) -> Vec<Step> {
     let probe = names::probe(&AttemptId::from_random(rand::random()));
     let created = names::probe(&AttemptId::from_random(rand::random()));
@@ -117,7 +119,9 @@ async fn miss(bucket: &Bucket) -> Result<(), Problem> {
 async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"first")).await {
         Ok(Creation::Created) => Ok(()),
-        Ok(Creation::Exists(_)) => Err(Problem::of(format!("{name} is new, but the store says that it exists"))),
+        Ok(Creation::Exists(_)) => {
+            Err(Problem::of(format!("{name} is new, but the store says that it exists")))
+        }
         Err(error) => Err(not_created(&error)),
     }
 }

@@ -1,7 +1,7 @@
 //! Retrying what failed: a record of the wish, which the job_state of the job then takes into account.
 //!
-//! The record forgives failures and names the commits to create; everyone who works on the job reads it, so it is safe while
-//! workers run, and a retry that is killed is resumed by running the job again.
+//! The record forgives failures and names the commits to create; everyone who works on the job reads it, so
+//! it is safe while workers run, and a retry that is killed is resumed by running the job again.
 
 use crate::{
     job::{self, JobError},
@@ -76,7 +76,8 @@ impl RetryPlan {
     }
 }
 
-/// Looks for what failed as wanted. What an earlier retry has opened already is open anyway and not found again.
+/// Looks for what failed as wanted. What an earlier retry has opened already is open anyway and not found
+/// again.
 ///
 /// # Errors
 /// When there is no job, or the store fails.
@@ -129,7 +130,12 @@ impl RetryPlan {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn record(self, bucket: &Bucket, wanted: &RetryFilter, limits: Limits) -> Result<Retry, BucketError> {
+    pub async fn record(
+        self,
+        bucket: &Bucket,
+        wanted: &RetryFilter,
+        limits: Limits,
+    ) -> Result<Retry, BucketError> {
         let repair = Repair { statuses: wanted.statuses.clone(), limits };
         let Self { forgiven, repairs, job, .. } = self;
         let mut retry = Retry { version: VERSION, n: 0, forgiven, repairs, repair, job };

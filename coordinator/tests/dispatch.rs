@@ -14,7 +14,8 @@ use std::{path::Path, sync::Mutex, time::Duration};
 use support::World;
 use tokio::{process::Command, sync::watch};
 
-/// A child that commits every shard, with places to misbehave: before it is ready, and before it commits a shard (`$id`).
+/// A child that commits every shard, with places to misbehave: before it is ready, and before it commits a
+/// shard (`$id`).
 fn script(at_start: &str, at_shard: &str) -> String {
     format!(
         r#"{at_start}
@@ -105,8 +106,8 @@ impl Job {
     }
 }
 
-/// Runs `action` the first `times` times that any child comes here. Making a folder has one winner, so children that come
-/// at once are counted apart.
+/// Runs `action` the first `times` times that any child comes here. Making a folder has one winner, so
+/// children that come at once are counted apart.
 fn first(times: u32, action: &str) -> String {
     let tokens: Vec<String> = (0..times).map(|i| format!("mkdir \"$FOLDER/took.{i}\"")).collect();
     format!("if {{ {}; }} 2>/dev/null; then {action}; fi", tokens.join(" || "))
@@ -118,7 +119,10 @@ async fn every_shard_is_committed_by_the_children_there_are() {
     let report = job.finish(2, &script("echo a line for people >&2", "")).await;
     assert_eq!((report.committed, report.rows, report.retries, report.restarts), (12, 120, 0, 0));
     let last = job.last.lock().unwrap().clone();
-    assert_eq!((last.shards_total, last.shards_committed, last.rows_total, last.rows_done), (12, 12, 120, 120));
+    assert_eq!(
+        (last.shards_total, last.shards_committed, last.rows_total, last.rows_done),
+        (12, 12, 120, 120)
+    );
     assert_eq!(last.tally.rows_total(), 120);
     let lines = |text: &str| {
         job.changes
@@ -178,7 +182,8 @@ async fn kills_without_a_commit_in_between_stop_the_run() {
 #[tokio::test]
 async fn a_child_that_finds_its_surroundings_broken_stops_the_run_with_its_last_words() {
     let job = Job::new(3).await;
-    let error = job.run(2, &script("echo the weights are torn >&2; exit 3", "")).await.unwrap_err().to_string();
+    let error =
+        job.run(2, &script("echo the weights are torn >&2; exit 3", "")).await.unwrap_err().to_string();
     assert!(error.contains("exit code 3") && error.contains("the weights are torn"), "{error}");
     assert!(job.failures().await.is_empty(), "no shard is to blame");
 }
@@ -188,7 +193,8 @@ async fn a_child_that_dies_before_it_is_ready_is_tried_a_few_times_only() {
     let job = Job::new(3).await;
     let error = job.run(1, &script("kill -ABRT $$", "")).await.unwrap_err();
     assert!(matches!(error, DispatchError::WorkerCannotStart { .. }), "{error}");
-    let started = job.changes.lock().unwrap().iter().filter(|c| matches!(c, Change::WorkerStarted { .. })).count();
+    let started =
+        job.changes.lock().unwrap().iter().filter(|c| matches!(c, Change::WorkerStarted { .. })).count();
     assert_eq!(started, 3);
 }
 
@@ -209,8 +215,10 @@ const IN_HAND: &str = r#"printf '%s' "$line" > "$FOLDER/assigned.$attempt"
 fn tried_alone(job: &Job) -> Vec<serde_json::Value> {
     let files = std::fs::read_dir(job.folder()).unwrap().map(|entry| entry.unwrap().path());
     let assigned = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("assigned."));
-    let rows =
-        |path| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap()["try_alone"].take();
+    let rows = |path| {
+        serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap()["try_alone"]
+            .take()
+    };
     assigned.map(rows).filter(|rows| !rows.is_null()).collect()
 }
 
@@ -240,7 +248,10 @@ async fn a_store_that_fails_again_and_again_stops_the_run_with_its_reason_and_no
     assert_eq!(last, "m");
     // The child may have failed once more before it was told to end.
     let failures = job.failures().await;
-    assert!(failures.len() >= 6 && failures.iter().all(|class| *class == FailureClass::Store), "{failures:?}");
+    assert!(
+        failures.len() >= 6 && failures.iter().all(|class| *class == FailureClass::Store),
+        "{failures:?}"
+    );
     let job_state = JobState::read(&job.world.bucket()).await.unwrap();
     assert_eq!(Work::remaining(&job.plan, &job_state, 4).tasks.len(), 6);
 }
@@ -310,7 +321,8 @@ async fn asked_to_stop_a_run_finishes_what_will_soon_end_and_leaves_no_child_beh
             progress(10)
         ),
     );
-    let (outcome, ()) = tokio::join!(job.run_until(2, &script, stop), ask_when_there(&job, &["one", "two"], &ask, 1));
+    let (outcome, ()) =
+        tokio::join!(job.run_until(2, &script, stop), ask_when_there(&job, &["one", "two"], &ask, 1));
     let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
     assert!(report.committed >= 1, "what the first child had in hand was finished within the grace");
     for worker in 0..2 {
@@ -326,7 +338,8 @@ async fn asked_to_stop_twice_a_run_finishes_nothing() {
     job.policy.grace = Duration::from_secs(1000);
     let (ask, stop) = watch::channel(false);
     let script = script("", &format!(r#"{}; touch "$FOLDER/one"; exec sleep 1000"#, progress(10)));
-    let (outcome, ()) = tokio::join!(job.run_until(1, &script, stop), ask_when_there(&job, &["one"], &ask, 2));
+    let (outcome, ()) =
+        tokio::join!(job.run_until(1, &script, stop), ask_when_there(&job, &["one"], &ask, 2));
     let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
     assert_eq!(report.committed, 0);
     let leaving = Change::Leaving { given_back: 2, finishing: 1 };

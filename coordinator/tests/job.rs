@@ -157,7 +157,7 @@ async fn a_sound_bucket_passes_its_check_and_nothing_is_left_behind() {
     let steps = preflight::check(&world.bucket()).await;
     assert_eq!(steps.len(), 7);
     assert!(steps.iter().all(|step| step.problem.is_none()), "{steps:?}");
-    let left =
-        std::fs::read_dir(world.folder.path().join("job").join(names::PROBES)).map_or(0, |entries| entries.count());
+    let left = std::fs::read_dir(world.folder.path().join("job").join(names::PROBES))
+        .map_or(0, |entries| entries.count());
     assert_eq!(left, 0);
 }

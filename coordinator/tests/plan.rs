@@ -15,8 +15,11 @@ async fn a_plan_covers_every_row_once_and_is_the_same_every_time() {
     world.write_input("b.parquet", 25, 4);
     world.write_input("a/x.parquet", 7, 100);
     let plan = world.plan().await;
-    let cuts: Vec<_> =
-        plan.shards.iter().map(|s| (s.file.path.as_str(), s.row_groups.clone(), s.first_row, s.rows)).collect();
+    let cuts: Vec<_> = plan
+        .shards
+        .iter()
+        .map(|s| (s.file.path.as_str(), s.row_groups.clone(), s.first_row, s.rows))
+        .collect();
     assert_eq!(
         cuts,
         [
@@ -48,7 +51,11 @@ async fn a_file_that_cannot_be_used_is_listed_and_harms_no_other() {
     let refused: Vec<_> = plan.refused.iter().map(|file| file.path.as_str()).collect();
     assert_eq!(refused, ["empty.parquet", "lacking.parquet", "text.parquet", "torn.parquet"]);
     assert!(plan.refused[0].reason.contains("0 bytes"));
-    assert!(plan.refused[1].reason.contains("did you mean input.image = \"jpeg\""), "{}", plan.refused[1].reason);
+    assert!(
+        plan.refused[1].reason.contains("did you mean input.image = \"jpeg\""),
+        "{}",
+        plan.refused[1].reason
+    );
 }
 
 #[tokio::test]

@@ -35,7 +35,14 @@ fn attempt(i: u64) -> AttemptId {
 
 fn committed(assignment: &Assignment) -> Event {
     let (shard, attempt) = (assignment.shard.id.clone(), assignment.attempt.clone());
-    Event::Committed { shard, attempt, rows: 1, tally: Tally::default(), superseded: false, cost: Cost::default() }
+    Event::Committed {
+        shard,
+        attempt,
+        rows: 1,
+        tally: Tally::default(),
+        superseded: false,
+        cost: Cost::default(),
+    }
 }
 
 fn failed(assignment: &Assignment, class: FailureClass) -> Event {
@@ -100,7 +107,8 @@ impl Model {
 
 #[test]
 fn no_shard_is_lost_held_twice_or_tried_too_often_whatever_happens() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("SEED={seed}");
     for round in 0..200 {
         let mut dice = Dice(seed.wrapping_add(round));
@@ -118,8 +126,12 @@ fn no_shard_is_lost_held_twice_or_tried_too_often_whatever_happens() {
 }
 
 fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
-    const CLASSES: [FailureClass; 4] =
-        [FailureClass::Store, FailureClass::InputChanged, FailureClass::DeviceMemory, FailureClass::WorkerCrashed];
+    const CLASSES: [FailureClass; 4] = [
+        FailureClass::Store,
+        FailureClass::InputChanged,
+        FailureClass::DeviceMemory,
+        FailureClass::WorkerCrashed,
+    ];
     let worker = dice.roll(WORKERS);
     let held = model.held.entry(worker).or_default();
     match dice.roll(9) {
@@ -128,7 +140,10 @@ fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
             let copy = queue.next_copy(worker, attempt(nonce));
             let all = model.held.values().flatten();
             let tries = |copy: &Assignment| all.filter(|held| held.shard.id == copy.shard.id).count();
-            assert!(copy.as_ref().is_none_or(|copy| tries(copy) == 1), "a copy of what nobody has, or a third try");
+            assert!(
+                copy.as_ref().is_none_or(|copy| tries(copy) == 1),
+                "a copy of what nobody has, or a third try"
+            );
             model.held.entry(worker).or_default().extend(copy);
         }
         3..=4 if !held.is_empty() => {
@@ -146,10 +161,14 @@ fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
             model.fail(&assignment.shard.id, class, &effect);
         }
         6 => {
-            let class = if dice.roll(2) == 0 { FailureClass::WorkerKilled } else { FailureClass::WorkerCrashed };
+            let class =
+                if dice.roll(2) == 0 { FailureClass::WorkerKilled } else { FailureClass::WorkerCrashed };
             held.clear();
             let blamed = queue.lost(worker, class);
-            blamed.iter().filter(|_| class.counts()).for_each(|one| model.fail(&one.shard, class, &one.effect));
+            blamed
+                .iter()
+                .filter(|_| class.counts())
+                .for_each(|one| model.fail(&one.shard, class, &one.effect));
         }
         _ => queue.waiting().iter().for_each(|shard| queue.release(shard)),
     }
@@ -161,10 +180,15 @@ fn every_shard_is_somewhere_once(queue: &Queue, model: &Model, shards: u32) {
     let mut all = queue.whereabouts();
     all.extend(model.decided.iter().cloned());
     let distinct: BTreeSet<&ShardId> = all.iter().collect();
-    assert_eq!((all.len(), distinct.len()), (shards as usize, shards as usize), "a shard is lost or in two places");
+    assert_eq!(
+        (all.len(), distinct.len()),
+        (shards as usize, shards as usize),
+        "a shard is lost or in two places"
+    );
 }
 
-/// The last two shards, each in flight with one worker, and an idle third one that has got a copy of the older.
+/// The last two shards, each in flight with one worker, and an idle third one that has got a copy of the
+/// older.
 fn tail() -> (Queue, [Assignment; 3]) {
     let mut queue = queue(2, 3);
     let first = queue.next(0, attempt(1)).unwrap();
@@ -193,7 +217,9 @@ fn the_first_commit_decides_and_what_the_loser_did_is_counted_as_wasted() {
     queue.on(1, &committed(&second));
     assert_eq!(queue.on(2, &committed(&copy)), Effect::Committed);
     assert!(queue.is_finished(), "the loser is not waited for");
-    let Event::Committed { shard, attempt, rows, tally, cost, .. } = committed(&first) else { unreachable!() };
+    let Event::Committed { shard, attempt, rows, tally, cost, .. } = committed(&first) else {
+        unreachable!()
+    };
     assert_eq!(queue.wasted_rows(), 0);
     let lost = Event::Committed { shard, attempt, rows, tally, cost, superseded: true };
     assert_eq!((queue.on(0, &lost), queue.wasted_rows()), (Effect::Lost, 1));

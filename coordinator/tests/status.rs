@@ -67,7 +67,8 @@ fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_books_of_a_large_job_are_estimated_from_a_part_of_its_commits_until_a_manifest_tells_them() {
-    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed =
+        std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("SEED={seed}");
     let mut dice = StdRng::seed_from_u64(seed);
     let world = World::new();
@@ -92,7 +93,10 @@ async fn the_books_of_a_large_job_are_estimated_from_a_part_of_its_commits_until
     assert_eq!(estimated.rows_by_status, truth.rows, "every row was judged, so nothing is left to chance");
     let near = |estimate: u64, truth: u64| (estimate as f64 / truth as f64 - 1.0).abs() < 0.1;
     let kept = estimated.kept;
-    assert!(near(kept.web, truth.web_kept) && near(kept.synthetic, truth.synthetic_kept), "{kept:?} for {truth:?}");
+    assert!(
+        near(kept.web, truth.web_kept) && near(kept.synthetic, truth.synthetic_kept),
+        "{kept:?} for {truth:?}"
+    );
     assert_eq!(estimated.pace.unwrap().workers.len(), 8);
 
     let record = record(last, &mut dice);

@@ -130,8 +130,11 @@ async fn a_missing_a_doubled_and_a_swapped_ledger_row_are_found() {
     for job in [missing, doubled, swapped] {
         let found = job.verify().await;
         assert!(!found.ok);
-        let ledger =
-            found.problems.iter().find(|p| p.object == job.path(0, Table::Ledger)).expect("a problem of the ledger");
+        let ledger = found
+            .problems
+            .iter()
+            .find(|p| p.object == job.path(0, Table::Ledger))
+            .expect("a problem of the ledger");
         assert!(ledger.what.contains("a row is missing or doubled"), "{}", ledger.what);
     }
 }
@@ -191,10 +194,14 @@ async fn an_open_shard_and_a_manifest_that_is_missing_or_stale_are_found() {
     let found = job.verify().await;
     let whats: Vec<_> = found.problems.iter().map(|p| p.what.as_str()).collect();
     assert!(
-        whats[0].contains("1 of 3 planned shards are to be done") && whats[0].contains(job.plan[1].id.as_str()),
+        whats[0].contains("1 of 3 planned shards are to be done")
+            && whats[0].contains(job.plan[1].id.as_str()),
         "{whats:?}"
     );
-    assert!(whats[1].contains("the newest manifest does not describe") && whats[1].contains("digest"), "{whats:?}");
+    assert!(
+        whats[1].contains("the newest manifest does not describe") && whats[1].contains("digest"),
+        "{whats:?}"
+    );
 }
 
 #[tokio::test]

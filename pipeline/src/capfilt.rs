@@ -1,5 +1,6 @@
-//! CapFilt itself (BLIP, arXiv 2201.12086, section 3.3): the captioner writes a text for every image, the filter judges
-//! the web text and the synthetic text, each on its own, and what it takes for unmatched is dropped.
+//! CapFilt itself (BLIP, arXiv 2201.12086, section 3.3): the captioner writes a text for every image, the
+//! filter judges the web text and the synthetic text, each on its own, and what it takes for unmatched is
+//! dropped.
 
 use crate::{
     model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore},
@@ -92,7 +93,10 @@ impl CapFilt {
                 Ok(rows) => judged.extend(rows),
                 Err(ModelError::OutOfMemory { batch, message }) if self.batch > 1 => {
                     self.batch = self.batch.min(batch).div_ceil(2);
-                    tracing::warn!(batch = self.batch, "the device is out of memory; halved the batch ({message})");
+                    tracing::warn!(
+                        batch = self.batch,
+                        "the device is out of memory; halved the batch ({message})"
+                    );
                 }
                 Err(error) => return Err(error),
             }
@@ -115,11 +119,17 @@ impl CapFilt {
         let texts: Vec<Vec<String>> = questions.iter().map(|question| question.texts.clone()).collect();
         let scores = self.filter.score(&pixels, &texts)?;
         let rows = questions.into_iter().zip(images).zip(scores);
-        Ok(rows.map(|((question, (_, image)), scores)| self.verdict(file, question, image, &scores)).collect())
+        Ok(rows
+            .map(|((question, (_, image)), scores)| self.verdict(file, question, image, &scores))
+            .collect())
     }
 
-    fn caption<'a>(&mut self, images: &[(&'a Prepared, &PreparedImage)]) -> Result<Vec<Question<'a>>, ModelError> {
-        let pixels = pixels(self.captioner.image_side(), images.iter().map(|(_, image)| &image.captioner_u8[..]));
+    fn caption<'a>(
+        &mut self,
+        images: &[(&'a Prepared, &PreparedImage)],
+    ) -> Result<Vec<Question<'a>>, ModelError> {
+        let pixels =
+            pixels(self.captioner.image_side(), images.iter().map(|(_, image)| &image.captioner_u8[..]));
         let key = |row: &Prepared| SampleKey {
             job_seed: self.rule.job_seed,
             image_sha256: row.image_sha256.expect("a decoded image has bytes"),
@@ -144,7 +154,13 @@ impl CapFilt {
         matches!(judgeable(&cleaned), Judgeable::Yes).then_some(cleaned)
     }
 
-    fn verdict(&self, file: &str, question: Question, image: &PreparedImage, scores: &[TextScore]) -> LedgerRow {
+    fn verdict(
+        &self,
+        file: &str,
+        question: Question,
+        image: &PreparedImage,
+        scores: &[TextScore],
+    ) -> LedgerRow {
         let mut scores = scores.iter().copied();
         let mut next = || scores.next().expect("the filter scores every text it was asked about");
         let web_score = match &question.row.web {
@@ -189,7 +205,8 @@ fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
     match skip {
         Skip::For { status, detail } => {
             let row = unjudged(file, row);
-            let told = [detail.clone(), row.detail.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+            let told =
+                [detail.clone(), row.detail.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
             LedgerRow { status: *status, detail: Some(told).filter(|told| !told.is_empty()), ..row }
         }
         Skip::Settled(earlier) => {

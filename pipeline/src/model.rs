@@ -2,7 +2,8 @@
 //!
 //! `Send` and not `Sync` on purpose: that is what libtorch offers, and one thread owns a model.
 
-/// Square RGB images of one side, one after the other: `images × side × side × 3` bytes, row by row, red first.
+/// Square RGB images of one side, one after the other: `images × side × side × 3` bytes, row by row, red
+/// first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelBatch {
     side: usize,
@@ -20,7 +21,11 @@ impl PixelBatch {
     /// # Panics
     /// When the image has another size: the preparation promises it.
     pub fn push(&mut self, image: &[u8]) {
-        assert_eq!(image.len(), self.side * self.side * 3, "preparation resizes every image to the model's side");
+        assert_eq!(
+            image.len(),
+            self.side * self.side * 3,
+            "preparation resizes every image to the model's side"
+        );
         self.pixels_u8.extend_from_slice(image);
     }
 
@@ -42,8 +47,8 @@ impl PixelBatch {
     }
 }
 
-/// Names the random numbers of one image: captions depend on it and on nothing else, so neither batch order nor
-/// worker count nor a restart can change them.
+/// Names the random numbers of one image: captions depend on it and on nothing else, so neither batch order
+/// nor worker count nor a restart can change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleKey {
     pub job_seed: u64,
@@ -91,8 +96,8 @@ pub trait Captioner: Send {
         captions: usize,
     ) -> Result<Vec<Vec<Caption>>, ModelError>;
 
-    /// What it thinks of the words of `captions[i]` ([`Caption::ids`], which start with its prompt) for image `i`: one
-    /// for each word behind the prompt. Without any constraint on words, and without chance.
+    /// What it thinks of the words of `captions[i]` ([`Caption::ids`], which start with its prompt) for image
+    /// `i`: one for each word behind the prompt. Without any constraint on words, and without chance.
     fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError>;
 }
 
@@ -102,7 +107,11 @@ pub trait Filter: Send {
     fn image_side(&self) -> usize;
 
     /// Scores `texts[i]` (cleaned, any number of them) against image `i`; the image is encoded once.
-    fn score(&mut self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ModelError>;
+    fn score(
+        &mut self,
+        images: &PixelBatch,
+        texts: &[Vec<String>],
+    ) -> Result<Vec<Vec<TextScore>>, ModelError>;
 }
 
 /// Why a model gave no answer.

@@ -144,7 +144,9 @@ fn prepare_text(text: &TextInput, spec: &PrepareSpec) -> WebText {
     let text = match text {
         TextInput::Missing => return WebText::Not(WebStatus::Missing),
         TextInput::NotUtf8(_) => return WebText::Not(WebStatus::NotUtf8),
-        TextInput::Text(text) if text.len() as u64 > spec.text_bytes => return WebText::Not(WebStatus::TooLong),
+        TextInput::Text(text) if text.len() as u64 > spec.text_bytes => {
+            return WebText::Not(WebStatus::TooLong);
+        }
         TextInput::Text(text) => text,
     };
     let cleaned = pre_caption(text, spec.max_words);

@@ -1,14 +1,16 @@
 //! Squashes an image to the model's square, bit for bit as Pillow 13's bicubic does it.
 //!
-//! Pillow's way is: weights of the cubic with a = −0.5, stretched when shrinking so that every source pixel counts;
-//! rounded to 22 fractional bits; one pass along each axis, rounded to u8 in between, which is part of the result. And
-//! so is the order of the passes: see [`Squash::down_first`]. (`fast_image_resize` has the same cubic, but another order
-//! and fewer bits: up to 11 levels off Pillow on photographs; with its passes called in Pillow's order still 2 levels,
-//! and up to one value in a hundred differs. So the few lines are here.)
+//! Pillow's way is: weights of the cubic with a = −0.5, stretched when shrinking so that every source pixel
+//! counts; rounded to 22 fractional bits; one pass along each axis, rounded to u8 in between, which is part
+//! of the result. And so is the order of the passes: see [`Squash::down_first`]. (`fast_image_resize` has the
+//! same cubic, but another order and fewer bits: up to 11 levels off Pillow on photographs; with its passes
+//! called in Pillow's order still 2 levels, and up to one value in a hundred differs. So the few lines are
+//! here.)
 //!
-//! Both passes are one loop, which weighs whole rows: neighbouring values of a row get the same weight, so the compiler
-//! turns it into vector code, and `pulp` compiles it for the vector units that the machine turns out to have. For the
-//! horizontal pass a few rows at a time are transposed, which takes as long as the weighing when it isn't done four by four.
+//! Both passes are one loop, which weighs whole rows: neighbouring values of a row get the same weight, so
+//! the compiler turns it into vector code, and `pulp` compiles it for the vector units that the machine turns
+//! out to have. For the horizontal pass a few rows at a time are transposed, which takes as long as the
+//! weighing when it isn't done four by four.
 
 use crate::image::RgbImage;
 
@@ -43,7 +45,8 @@ impl Resizer {
         Self::default()
     }
 
-    /// Appends `image`, squashed to `side` × `side`, to `out`: `side × side × 3` bytes, row by row, red first.
+    /// Appends `image`, squashed to `side` × `side`, to `out`: `side × side × 3` bytes, row by row, red
+    /// first.
     ///
     /// A side that is already `side` long is left as it is, as in Pillow.
     ///
@@ -99,9 +102,9 @@ struct Squash<'a> {
 }
 
 impl Squash<'_> {
-    /// Pillow 13 squashes tall images along their height first, which leaves less to do for the second pass; where
-    /// exactly it draws the line was found by trying. Pillow 12 and older always goes across first: on tall images up
-    /// to 2 levels from this.
+    /// Pillow 13 squashes tall images along their height first, which leaves less to do for the second pass;
+    /// where exactly it draws the line was found by trying. Pillow 12 and older always goes across first: on
+    /// tall images up to 2 levels from this.
     fn down_first(&self) -> bool {
         self.height > self.side && self.height + self.side > 2 * self.width
     }
@@ -110,7 +113,8 @@ impl Squash<'_> {
 impl pulp::WithSimd for Squash<'_> {
     type Output = ();
 
-    // Everything called from here is `inline(always)`: only what ends up inside this function gets the wide vectors.
+    // Everything called from here is `inline(always)`: only what ends up inside this function gets the wide
+    // vectors.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let down_first = self.down_first();
@@ -161,9 +165,11 @@ impl Windows {
             let centre = (index as f64 + 0.5) * scale;
             let first = (centre - REACH * stretch + 0.5).max(0.0) as usize;
             let end = ((centre + REACH * stretch + 0.5) as usize).min(from);
-            let exact: Vec<f64> = (first..end).map(|at| cubic((at as f64 - centre + 0.5) / stretch)).collect();
+            let exact: Vec<f64> =
+                (first..end).map(|at| cubic((at as f64 - centre + 0.5) / stretch)).collect();
             let sum: f64 = exact.iter().sum();
-            // Near the end the window starts earlier, with zeros in front, so that all its taps lie in the source.
+            // Near the end the window starts earlier, with zeros in front, so that all its taps lie in the
+            // source.
             let start = first.min(from - taps);
             for (slot, weight) in slots[first - start..].iter_mut().zip(&exact) {
                 *slot = (weight / sum * f64::from(1 << FRACTION_BITS)).round() as i32;
@@ -203,7 +209,8 @@ fn weigh(rows: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
     rounded
 }
 
-/// (columns, rows, 3) -> (rows, columns, 3), each with its own bytes from row to row. `to_size`: (rows, columns).
+/// (columns, rows, 3) -> (rows, columns, 3), each with its own bytes from row to row. `to_size`: (rows,
+/// columns).
 #[inline(always)]
 fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, to_size: (usize, usize)) {
     let (rows, columns) = to_size;
@@ -223,7 +230,8 @@ fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, t
     // What no tile covers: the last columns of all rows, then the last rows.
     for row in 0..rows {
         for column in if row < tiled_rows { tiled_columns } else { 0 }..columns {
-            let (from, to) = (&from[column * from_stride + row * 3..], &mut to[row * to_stride + column * 3..]);
+            let (from, to) =
+                (&from[column * from_stride + row * 3..], &mut to[row * to_stride + column * 3..]);
             to[..3].copy_from_slice(&from[..3]);
         }
     }
@@ -239,8 +247,10 @@ fn transpose_four(lines: [[u8; 16]; 4]) -> [[u8; 16]; 4] {
         let spread = cast([0u8, 1, 2, 0x80, 3, 4, 5, 0x80, 6, 7, 8, 0x80, 9, 10, 11, 0x80]);
         let gather = cast([0u8, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0x80, 0x80, 0x80, 0x80]);
         // Closures would not be compiled for the vector unit.
-        let (a, b) = (ssse3._mm_shuffle_epi8(cast(lines[0]), spread), ssse3._mm_shuffle_epi8(cast(lines[1]), spread));
-        let (c, d) = (ssse3._mm_shuffle_epi8(cast(lines[2]), spread), ssse3._mm_shuffle_epi8(cast(lines[3]), spread));
+        let (a, b) =
+            (ssse3._mm_shuffle_epi8(cast(lines[0]), spread), ssse3._mm_shuffle_epi8(cast(lines[1]), spread));
+        let (c, d) =
+            (ssse3._mm_shuffle_epi8(cast(lines[2]), spread), ssse3._mm_shuffle_epi8(cast(lines[3]), spread));
         let (ab, cd) = (sse2._mm_unpacklo_epi32(a, b), sse2._mm_unpacklo_epi32(c, d));
         let (ab_high, cd_high) = (sse2._mm_unpackhi_epi32(a, b), sse2._mm_unpackhi_epi32(c, d));
         return [

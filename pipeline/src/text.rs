@@ -1,7 +1,7 @@
 //! What is done to a text before a model sees it, and which texts the model can judge at all.
 
-/// BLIP's caption cleaning: lower case, `. ! " ( ) * # : ; ~` to spaces, runs of white space to one space, the first
-/// `max_words` words. Commas, apostrophes, hyphens, question marks and digits stay.
+/// BLIP's caption cleaning: lower case, `. ! " ( ) * # : ; ~` to spaces, runs of white space to one space,
+/// the first `max_words` words. Commas, apostrophes, hyphens, question marks and digits stay.
 ///
 /// It is a step of its own, applied to what the model is shown; the ledger keeps the text as it came.
 pub fn pre_caption(text: &str, max_words: usize) -> String {
@@ -16,7 +16,8 @@ pub fn pre_caption(text: &str, max_words: usize) -> String {
     cleaned(text, max_words)
 }
 
-/// Bytes of a text in which the first words nearly always are: nobody need look at all of one that fills a book.
+/// Bytes of a text in which the first words nearly always are: nobody need look at all of one that fills a
+/// book.
 const BEGIN_BYTES: usize = 8 << 10;
 
 fn cleaned(text: &str, max_words: usize) -> String {
@@ -27,8 +28,8 @@ fn cleaned(text: &str, max_words: usize) -> String {
     trimmed.split(' ').take(max_words).collect::<Vec<_>>().join(" ")
 }
 
-/// Two or more white spaces become one space. One alone stays what it is, a tab or a line break too: the reference's
-/// pattern asks for two, and the tokenizer does not care.
+/// Two or more white spaces become one space. One alone stays what it is, a tab or a line break too: the
+/// reference's pattern asks for two, and the tokenizer does not care.
 fn collapse(text: impl Iterator<Item = char>) -> String {
     let mut collapsed = String::new();
     let mut blanks = 0;
@@ -57,8 +58,8 @@ pub enum Judgeable {
     Yes,
     /// Nothing but white space, punctuation and symbols is left after cleaning.
     Empty,
-    /// There are letters, but none of them Latin, and no digits. The vocabulary has a few hundred foreign letters, so
-    /// such a text would get tokens and a score, but the score would say nothing.
+    /// There are letters, but none of them Latin, and no digits. The vocabulary has a few hundred foreign
+    /// letters, so such a text would get tokens and a score, but the score would say nothing.
     UnsupportedScript,
 }
 

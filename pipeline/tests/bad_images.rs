@@ -255,11 +255,14 @@ fn limits_hold_bytes_pixels_and_sides() {
 /// A PNG of these chunks, with a size, and with bits and kind of its colours.
 fn png_of(chunks: &[(&[u8; 4], &[u8])], (width, height): (u32, u32), [bits, kind]: [u8; 2]) -> Vec<u8> {
     let head = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[bits, kind, 0, 0, 0]].concat();
-    let chunks = [(b"IHDR", head.as_slice())].into_iter().chain(chunks.iter().copied()).chain([(b"IEND", &[][..])]);
+    let chunks =
+        [(b"IHDR", head.as_slice())].into_iter().chain(chunks.iter().copied()).chain([(b"IEND", &[][..])]);
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     for (name, data) in chunks {
         let checked = [name.as_slice(), data].concat();
-        png.extend([&(data.len() as u32).to_be_bytes()[..], &checked, &crc32(&checked).to_be_bytes()].concat());
+        png.extend(
+            [&(data.len() as u32).to_be_bytes()[..], &checked, &crc32(&checked).to_be_bytes()].concat(),
+        );
     }
     png
 }

@@ -75,7 +75,10 @@ impl Matrix {
             }
         };
         counts.same += 1;
-        assert!(peak_decoding_bytes(&bytes, &limits) >= image.pixels_u8.len() as u64, "{name}: less than its pixels");
+        assert!(
+            peak_decoding_bytes(&bytes, &limits) >= image.pixels_u8.len() as u64,
+            "{name}: less than its pixels"
+        );
         if [image.width.to_string(), image.height.to_string()] != *size {
             return Err(format!("{name}: {} × {}, Pillow says {size:?}", image.width, image.height));
         }
@@ -84,7 +87,8 @@ impl Matrix {
         let Some(pillow) = self.pixels(&format!("{name}.turned.raw")) else { return Ok(()) };
         counts.turned += 1;
         let turned = decode(&bytes, &ImageLimits { exif_rotation: true, ..limits }).unwrap();
-        same(&turned.pixels_u8, &pillow).map_err(|how| format!("{name}, turned by its EXIF orientation: {how}"))
+        same(&turned.pixels_u8, &pillow)
+            .map_err(|how| format!("{name}, turned by its EXIF orientation: {how}"))
     }
 }
 
@@ -115,10 +119,20 @@ fn every_feature_of_a_format_has_pillows_pixels_or_a_status_that_names_it() {
              {both_refuse} refused by both"
         );
     }
-    assert!(wrong.is_empty(), "seed {seed}: {} images differ from Pillow:\n{}", wrong.len(), wrong.join("\n"));
-    for (format, least) in [("bmp", 150), ("gif", 150), ("jpg", 110), ("png", 110), ("tif", 230), ("webp", 45)] {
+    assert!(
+        wrong.is_empty(),
+        "seed {seed}: {} images differ from Pillow:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    for (format, least) in
+        [("bmp", 150), ("gif", 150), ("jpg", 110), ("png", 110), ("tif", 230), ("webp", 45)]
+    {
         let same = formats[format].same;
-        assert!(same >= least, "{format}: {same} images are compared with Pillow; at least {least} should be");
+        assert!(
+            same >= least,
+            "{format}: {same} images are compared with Pillow; at least {least} should be"
+        );
     }
     let turned: usize = formats.values().map(|counts| counts.turned).sum();
     assert!(turned > 40, "{turned} images are turned by their EXIF orientation");

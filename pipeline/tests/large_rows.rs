@@ -57,8 +57,14 @@ impl File {
         let meta = place.store.head(&place.path_of("a.parquet")).await.unwrap();
         let file = InputFile { path: "a.parquet".into(), etag: meta.e_tag.unwrap(), bytes: meta.size };
         let id = ShardId::of(&file.path, &file.etag, 0..1);
-        let shard =
-            Shard { id, file: file.into(), row_groups: 0..1, first_row: 0, rows: self.rows as u64, bytes: meta.size };
+        let shard = Shard {
+            id,
+            file: file.into(),
+            row_groups: 0..1,
+            first_row: 0,
+            rows: self.rows as u64,
+            bytes: meta.size,
+        };
         let columns = InputColumns {
             key: "key".into(),
             image: "jpg".into(),
@@ -75,8 +81,13 @@ impl File {
         let mut row = 0;
         while let Some(rows) = reader.next().await.unwrap() {
             assert!(rows.samples.len() <= batch_rows);
-            assert_eq!((rows.bytes.len(), rows.passthrough.num_rows()), (rows.samples.len(), rows.samples.len()));
-            assert!(rows.samples.len() == 1 || rows.bytes.iter().sum::<u64>() <= CHUNK + 1024 * batch_rows as u64);
+            assert_eq!(
+                (rows.bytes.len(), rows.passthrough.num_rows()),
+                (rows.samples.len(), rows.samples.len())
+            );
+            assert!(
+                rows.samples.len() == 1 || rows.bytes.iter().sum::<u64>() <= CHUNK + 1024 * batch_rows as u64
+            );
             for sample in &rows.samples {
                 assert_eq!((sample.row, sample.key.as_deref()), (row, Some(format!("k{row}").as_str())));
                 row += 1;
@@ -134,7 +145,10 @@ async fn many_texts_of_three_hundred_kilobytes_come_as_they_are_written() {
     let text = "a red circle ".repeat(24_000);
     let step = |from: usize| {
         let columns: Vec<(&str, ArrayRef)> = vec![
-            ("key", Arc::new(StringArray::from_iter_values((from..from + 1000).map(|row| format!("k{row}"))))),
+            (
+                "key",
+                Arc::new(StringArray::from_iter_values((from..from + 1000).map(|row| format!("k{row}")))),
+            ),
             ("jpg", images(1000, b"x")),
             ("caption", texts(1000, &text)),
         ];
@@ -144,7 +158,10 @@ async fn many_texts_of_three_hundred_kilobytes_come_as_they_are_written() {
     let file = File::in_steps((0..7).map(|i| step(1000 * i)), WriterProperties::builder());
     file.read(512, &["caption"], |rows| {
         assert!(rows.samples.iter().all(|sample| sample.text == TextInput::Text(text.clone())));
-        assert!(rows.samples.iter().all(|sample| sample.control.as_deref().is_none()), "all texts are the same");
+        assert!(
+            rows.samples.iter().all(|sample| sample.control.as_deref().is_none()),
+            "all texts are the same"
+        );
         assert_eq!(rows.passthrough.schema().field(0).data_type(), &DataType::Utf8);
     })
     .await;
@@ -155,8 +172,10 @@ async fn an_image_over_the_limit_is_named_with_its_size_and_not_carried_along() 
     let large = vec![7; 60 * MB];
     let cells: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"small", &large, b"small"]));
     let paths: ArrayRef = Arc::new(StringArray::from(vec!["a.jpg", "b.jpg", "c.jpg"]));
-    let fields = [("bytes", DataType::Binary), ("path", DataType::Utf8)].map(|(n, t)| Field::new(n, t, false));
-    let as_struct: ArrayRef = Arc::new(StructArray::new(fields.to_vec().into(), vec![Arc::clone(&cells), paths], None));
+    let fields =
+        [("bytes", DataType::Binary), ("path", DataType::Utf8)].map(|(n, t)| Field::new(n, t, false));
+    let as_struct: ArrayRef =
+        Arc::new(StructArray::new(fields.to_vec().into(), vec![Arc::clone(&cells), paths], None));
     for column in [cells, as_struct] {
         let columns = vec![("key", keys(3)), ("jpg", column), ("caption", texts(3, "a dog"))];
         let mut details = Vec::new();

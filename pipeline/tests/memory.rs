@@ -1,7 +1,7 @@
 //! The promise of how much memory decoding takes: never more than the image's header is read to say.
 //!
-//! The measurement is a process of its own, whose allocator gives memory back at once: glibc keeps freed blocks
-//! otherwise, and the next image would seem to take nothing.
+//! The measurement is a process of its own, whose allocator gives memory back at once: glibc keeps freed
+//! blocks otherwise, and the next image would seem to take nothing.
 
 #![allow(clippy::unwrap_used)]
 

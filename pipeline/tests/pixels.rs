@@ -99,7 +99,8 @@ fn exif_rotation_happens_when_asked_for_and_only_then() {
 #[test]
 fn reduced_jpegs_are_near_the_exact_pixels_and_small_ones_are_exact() {
     let reference = pillow_reference();
-    let (exact, reducing) = (ImageLimits::default(), ImageLimits { reduced_side: 56, ..ImageLimits::default() });
+    let (exact, reducing) =
+        (ImageLimits::default(), ImageLimits { reduced_side: 56, ..ImageLimits::default() });
     let mut resizer = Resizer::new();
     let mut reduced = 0;
     for PillowImage { name, .. } in reference.images.iter().filter(|image| image.name.ends_with(".jpg")) {
@@ -112,13 +113,21 @@ fn reduced_jpegs_are_near_the_exact_pixels_and_small_ones_are_exact() {
             continue;
         }
         reduced += 1;
-        assert!(smaller.width.min(smaller.height) >= 2 * 56, "{name}: {} × {}", smaller.width, smaller.height);
+        assert!(
+            smaller.width.min(smaller.height) >= 2 * 56,
+            "{name}: {} × {}",
+            smaller.width,
+            smaller.height
+        );
         let (mut a, mut b) = (Vec::new(), Vec::new());
         resizer.squash(&stored, 56, &mut a);
         resizer.squash(&smaller, 56, &mut b);
         let off = a.iter().zip(&b).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / a.len() as f64;
         println!("{name}: {off:.2} levels off on average");
-        assert!(off < 4.0, "{name}: {off} levels off on average, of 255; halved colours cost most, seen: 2.9");
+        assert!(
+            off < 4.0,
+            "{name}: {off} levels off on average, of 255; halved colours cost most, seen: 2.9"
+        );
     }
     assert!(reduced > 20, "{reduced} images are large enough");
     let turning = ImageLimits { exif_rotation: true, reduced_side: 25, ..exact };
@@ -147,8 +156,12 @@ fn a_truncated_image_is_refused_or_whole() {
         match ours {
             // Only bytes after the last pixel were lost. Pillow's own rule for this differs from format to
             // format.
-            Ok(image) => assert_eq!(image.pixels_u8, reference.pixels(name, 0), "{name} cut to {length} bytes"),
-            Err(skip) => assert!(matches!(skip, ImageSkip::Undecodable(_)), "{name} cut to {length} bytes: {skip}"),
+            Ok(image) => {
+                assert_eq!(image.pixels_u8, reference.pixels(name, 0), "{name} cut to {length} bytes")
+            }
+            Err(skip) => {
+                assert!(matches!(skip, ImageSkip::Undecodable(_)), "{name} cut to {length} bytes: {skip}")
+            }
         }
     }
     assert!(reference.cuts.len() > 100, "the cuts were made");

@@ -6,8 +6,8 @@ mod shards;
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray as _, BinaryArray, Float64Array, Int64Array, LargeStringArray, ListArray, NullArray,
-        RecordBatch, StringArray, StringViewArray, StructArray,
+        Array, ArrayRef, AsArray as _, BinaryArray, Float64Array, Int64Array, LargeStringArray, ListArray,
+        NullArray, RecordBatch, StringArray, StringViewArray, StructArray,
     },
     compute::cast,
     datatypes::{DataType, Field, Fields, Int64Type, Schema},
@@ -37,7 +37,8 @@ fn write(folder: &Path, columns: Vec<(&str, ArrayRef)>, properties: WriterProper
         columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
     let schema = Arc::new(Schema::new(fields));
     let batch =
-        RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(_, array)| array).collect()).unwrap();
+        RecordBatch::try_new(Arc::clone(&schema), columns.into_iter().map(|(_, array)| array).collect())
+            .unwrap();
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     let mut bytes = writer.into_inner().unwrap();
@@ -78,7 +79,8 @@ fn one_text_that_is_not_utf8_costs_its_own_row_alone() {
         text(&values),
         Arc::new(LargeStringArray::from(values.to_vec())),
         Arc::new(StringViewArray::from(values.to_vec())),
-        cast(&text(&values), &DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8))).unwrap(),
+        cast(&text(&values), &DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)))
+            .unwrap(),
     ];
     for form in forms {
         for dictionary in [true, false] {
@@ -88,7 +90,9 @@ fn one_text_that_is_not_utf8_costs_its_own_row_alone() {
             let (samples, _) = read(folder.path(), shards::columns());
             assert_eq!(texts(&samples), ["a", "not utf8", "c", "d"], "{} {dictionary}", form.data_type());
             // The status says it already.
-            assert!(samples.iter().all(|sample| sample.note.is_none() && sample.control.as_deref() != Some(BAD)));
+            assert!(
+                samples.iter().all(|sample| sample.note.is_none() && sample.control.as_deref() != Some(BAD))
+            );
         }
     }
 }
@@ -96,8 +100,10 @@ fn one_text_that_is_not_utf8_costs_its_own_row_alone() {
 #[test]
 fn a_key_a_path_or_a_column_of_where_that_is_not_utf8_is_null_and_the_row_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let fields =
-        Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, false)]);
+    let fields = Fields::from(vec![
+        Field::new("bytes", DataType::Binary, true),
+        Field::new("path", DataType::Utf8, false),
+    ]);
     let image = StructArray::new(fields, vec![images(3), text(&["x.jpg", BAD, "z.jpg"])], None);
     let columns = vec![
         ("key", text(&[BAD, "b", "c"])),
@@ -107,7 +113,10 @@ fn a_key_a_path_or_a_column_of_where_that_is_not_utf8_is_null_and_the_row_says_s
     ];
     write(folder.path(), columns, properties().build());
     let (samples, _) = read(folder.path(), shards::selecting("status = 'ok'"));
-    assert_eq!(samples.iter().map(|sample| sample.key.as_deref()).collect::<Vec<_>>(), [None, Some("b"), Some("c")]);
+    assert_eq!(
+        samples.iter().map(|sample| sample.key.as_deref()).collect::<Vec<_>>(),
+        [None, Some("b"), Some("c")]
+    );
     assert_eq!(samples.iter().map(|sample| sample.selected).collect::<Vec<_>>(), [true, true, false]);
     let row = |path: &str, bytes: &'static str| ImageInput::Bytes {
         bytes: bytes.into(),
@@ -141,15 +150,22 @@ fn a_passed_through_value_that_is_not_utf8_is_null_and_the_row_says_so() {
     let item = Arc::new(Field::new("item", DataType::Utf8, true));
     let offsets = arrow::buffer::OffsetBuffer::new(vec![0, 1, 3, 4].into());
     let tags: ArrayRef = Arc::new(ListArray::new(item, offsets, text(&["p", "q", BAD, "r"]), None));
-    let columns =
-        vec![("jpg", images(3)), ("caption", text(&["x", "y", "z"])), ("url", text(&["u", "v", BAD])), ("tags", tags)];
+    let columns = vec![
+        ("jpg", images(3)),
+        ("caption", text(&["x", "y", "z"])),
+        ("url", text(&["u", "v", BAD])),
+        ("tags", tags),
+    ];
     write(folder.path(), columns, properties().build());
     let passthrough = vec!["url".to_owned(), "tags".to_owned()];
     let (samples, rows) = read(folder.path(), InputColumns { passthrough, ..shards::columns() });
     assert_eq!(texts(&samples), ["x", "y", "z"]);
     let notes: Vec<&str> = samples.iter().map(|sample| sample.note.as_deref().unwrap_or_default()).collect();
     assert_eq!(notes[0], "");
-    assert!(notes[1].starts_with("`tags` is not UTF-8") && notes[2].starts_with("`url` is not UTF-8"), "{notes:?}");
+    assert!(
+        notes[1].starts_with("`tags` is not UTF-8") && notes[2].starts_with("`url` is not UTF-8"),
+        "{notes:?}"
+    );
     let [first, second] = &rows[..] else { panic!("{} batches", rows.len()) };
     assert_eq!(first.passthrough.schema().field(1).data_type(), &DataType::new_list(DataType::Utf8, true));
     let list = first.passthrough.column(1).as_list::<i32>().value(1);
@@ -205,7 +221,8 @@ fn where_over_a_column_of_type_null_selects_as_sql_does() {
     let folder = tempfile::tempdir().unwrap();
     let nothing: ArrayRef = Arc::new(NullArray::new(2));
     let width: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
-    let columns = vec![("jpg", images(2)), ("caption", text(&["x", "y"])), ("punsafe", nothing), ("width", width)];
+    let columns =
+        vec![("jpg", images(2)), ("caption", text(&["x", "y"])), ("punsafe", nothing), ("width", width)];
     write(folder.path(), columns, properties().build());
     for (condition, expected) in [
         ("punsafe < 0.1", [false, false]),
@@ -273,7 +290,8 @@ fn row_groups_and_pages_of_which_where_selects_nothing_are_not_read_and_every_ro
         assert_eq!(damage_pages_without(folder.path(), 60..80), 20);
         let passthrough = vec!["row".to_owned()];
         let condition = "group = 1 and row >= 60 and row < 75";
-        let (samples, rows) = read(folder.path(), InputColumns { passthrough, ..shards::selecting(condition) });
+        let (samples, rows) =
+            read(folder.path(), InputColumns { passthrough, ..shards::selecting(condition) });
         assert_eq!(samples.len(), 120);
         for (row, sample) in samples.iter().enumerate() {
             let is_selected = (60..75).contains(&row);
@@ -284,9 +302,14 @@ fn row_groups_and_pages_of_which_where_selects_nothing_are_not_read_and_every_ro
                 ImageInput::Bytes { bytes, .. } => assert_eq!(bytes, &vec![row as u8; 100_000]),
                 other => assert_eq!((other, is_selected), (&ImageInput::Missing, false)),
             }
-            assert_eq!(sample.control.is_some(), (40..80).contains(&row), "{row}: texts of its own row group");
+            assert_eq!(
+                sample.control.is_some(),
+                (40..80).contains(&row),
+                "{row}: texts of its own row group"
+            );
         }
-        let passed = rows.iter().flat_map(|rows| rows.passthrough.column(0).as_primitive::<Int64Type>().iter());
+        let passed =
+            rows.iter().flat_map(|rows| rows.passthrough.column(0).as_primitive::<Int64Type>().iter());
         assert!(passed.enumerate().all(|(row, cell)| cell.is_none_or(|cell| cell == row as i64)));
     }
 }
@@ -314,7 +337,8 @@ fn statistics_that_say_nothing_certain_leave_nothing_out() {
         ("score > 5 or name = 'a'", vec![0, 1]),
     ] {
         let (samples, _) = read(folder.path(), shards::selecting(condition));
-        let selected: Vec<u64> = samples.iter().filter(|sample| sample.selected).map(|sample| sample.row).collect();
+        let selected: Vec<u64> =
+            samples.iter().filter(|sample| sample.selected).map(|sample| sample.row).collect();
         assert_eq!((samples.len(), selected), (4, expected), "{condition}");
     }
 }

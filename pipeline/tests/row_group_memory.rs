@@ -1,4 +1,5 @@
-//! What of a row group is in memory has a bound, whatever its file's sizes are and whatever its pages promise.
+//! What of a row group is in memory has a bound, whatever its file's sizes are and whatever its pages
+//! promise.
 
 #![allow(clippy::unwrap_used)]
 
@@ -27,7 +28,8 @@ const FILE: &str = "a.parquet";
 fn write(folder: &Path, columns: Vec<(&str, ArrayRef)>, properties: WriterPropertiesBuilder) {
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     let file = fs::File::create(folder.join(FILE)).unwrap();
-    let properties = properties.set_max_row_group_row_count(Some(1 << 20)).set_max_row_group_bytes(None).build();
+    let properties =
+        properties.set_max_row_group_row_count(Some(1 << 20)).set_max_row_group_bytes(None).build();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
@@ -83,7 +85,10 @@ fn a_page_without_room_is_refused_by_name_and_read_where_there_is_more() {
         assert!(told.contains(part), "{told}");
     }
     let rows = shards::read(folder.path(), FILE, with_memory(48), 16).unwrap();
-    assert!(matches!(rows[0].samples[0].image, ImageInput::TooLarge(_)), "it is over limits.image_bytes, and no more");
+    assert!(
+        matches!(rows[0].samples[0].image, ImageInput::TooLarge(_)),
+        "it is over limits.image_bytes, and no more"
+    );
 }
 
 #[test]
@@ -126,7 +131,8 @@ fn many_pages(folder: &Path, compression: Compression, page_bytes: usize) {
         ("pick", texts((0..rows).map(|row| if (300..340).contains(&row) { "yes" } else { "no" }.to_owned()))),
     ];
     let properties = WriterProperties::builder().set_compression(compression).set_write_batch_size(8);
-    let properties = properties.set_data_page_size_limit(page_bytes).set_column_dictionary_enabled("jpg".into(), false);
+    let properties =
+        properties.set_data_page_size_limit(page_bytes).set_column_dictionary_enabled("jpg".into(), false);
     write(folder, columns, properties);
 }
 
@@ -149,7 +155,10 @@ fn a_row_group_without_room_for_all_of_it_is_read_piece_by_piece_and_the_same() 
         assert_eq!((expected.0.len(), expected.1.num_rows()), (1000, 1000));
         // All of the file has no room in the first, and nothing of it in a quarter of the second.
         for memory in [20, 100] {
-            assert!(all(folder.path(), with_memory(memory)) == expected, "{compression:?} {page_bytes} {memory}");
+            assert!(
+                all(folder.path(), with_memory(memory)) == expected,
+                "{compression:?} {page_bytes} {memory}"
+            );
         }
         let condition = || shards::selecting("pick = 'yes'");
         let picked = all(folder.path(), InputColumns { memory: 1 << 30, ..condition() });

@@ -19,8 +19,8 @@ pub const VERSION: u32 = 2;
 /// What the name of every job's stream begins with.
 pub const STREAM_PREFIX: &str = "CAPFILT_";
 
-/// Names of a job's stream and subjects. The key follows from the bytes of `job.json`, so that everyone who reads the same
-/// job finds the same queue, by whatever URL they reached it.
+/// Names of a job's stream and subjects. The key follows from the bytes of `job.json`, so that everyone who
+/// reads the same job finds the same queue, by whatever URL they reached it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueNames {
     key: String,
@@ -64,7 +64,8 @@ impl QueueNames {
         format!("capfilt.{}.news", self.key)
     }
 
-    /// Where a coordinator tells workers that it is there: among the news they would hear every other worker too.
+    /// Where a coordinator tells workers that it is there: among the news they would hear every other worker
+    /// too.
     pub fn coordinator(&self) -> String {
         format!("capfilt.{}.coordinator", self.key)
     }
@@ -81,7 +82,8 @@ pub struct ShardMessage {
     /// Release of the coordinator that put it into the queue.
     program: String,
     pub shard: Shard,
-    /// Whether nothing was on record of it when it was put into the queue: it can be begun without a look at the bucket.
+    /// Whether nothing was on record of it when it was put into the queue: it can be begun without a look at
+    /// the bucket.
     pub is_new: bool,
 }
 

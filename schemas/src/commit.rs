@@ -106,15 +106,25 @@ impl Commit {
             return Some(format!("it names more than one {} table", table.as_str()));
         }
         if !self.tally.balances(self.rows) {
-            return Some(format!("{} rows in, but the tally accounts for {}", self.rows, self.tally.rows_total()));
+            return Some(format!(
+                "{} rows in, but the tally accounts for {}",
+                self.rows,
+                self.tally.rows_total()
+            ));
         }
         let expected = [
             (Table::Ledger, self.rows),
             (Table::Pairs, self.tally.pairs),
             (Table::Quarantine, self.tally.quarantined()),
         ];
-        expected.into_iter().find(|(table, rows)| rows_of(*table).unwrap_or(0) != *rows).map(|(table, rows)| {
-            format!("the {} table has {} rows where the tally says {rows}", table.as_str(), rows_of(table).unwrap_or(0))
-        })
+        expected.into_iter().find(|(table, rows)| rows_of(*table).unwrap_or(0) != *rows).map(
+            |(table, rows)| {
+                format!(
+                    "the {} table has {} rows where the tally says {rows}",
+                    table.as_str(),
+                    rows_of(table).unwrap_or(0)
+                )
+            },
+        )
     }
 }

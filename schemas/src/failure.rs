@@ -43,12 +43,14 @@ impl FailureClass {
         matches!(self, Self::FailureBudget | Self::Model | Self::StoreFull)
     }
 
-    /// Whether it uses up one of `limits.attempts`: what others did to the process says nothing about the shard.
+    /// Whether it uses up one of `limits.attempts`: what others did to the process says nothing about the
+    /// shard.
     pub fn counts(self) -> bool {
         self != Self::WorkerKilled
     }
 
-    /// Whether it uses up one of `limits.attempts`. A systemic failure stops the job and says nothing about its shard.
+    /// Whether it uses up one of `limits.attempts`. A systemic failure stops the job and says nothing about
+    /// its shard.
     pub fn uses_an_attempt(self) -> bool {
         self.counts() && !self.is_systemic()
     }
@@ -58,7 +60,8 @@ impl FailureClass {
         !self.is_retryable() && !self.is_systemic()
     }
 
-    /// Whether the process was ended and did not end of its own. With many of them and no commit, the machine is at fault.
+    /// Whether the process was ended and did not end of its own. With many of them and no commit, the machine
+    /// is at fault.
     pub fn is_kill(self) -> bool {
         matches!(self, Self::WorkerKilled | Self::WorkerMemory | Self::WorkerHung)
     }

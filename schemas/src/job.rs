@@ -18,7 +18,8 @@ pub struct JobRecord {
     pub version: u32,
     /// Version of the program that planned the job.
     pub program: String,
-    /// The settings with everything that was `auto` and can change a result resolved; machine matters are left out.
+    /// The settings with everything that was `auto` and can change a result resolved; machine matters are
+    /// left out.
     pub settings: Settings,
     pub captioner: ModelRecord,
     pub filter: ModelRecord,
@@ -32,8 +33,8 @@ impl Record for JobRecord {
 
 /// Names a job: the SHA-256 of its `job.json`, byte for byte.
 ///
-/// The bytes and not what they say: `job.json` is written once, so its bytes never change, while a later version of the
-/// program would write the same settings with more keys.
+/// The bytes and not what they say: `job.json` is written once, so its bytes never change, while a later
+/// version of the program would write the same settings with more keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobDigest(String);
@@ -47,7 +48,11 @@ impl JobDigest {
     /// Why a record that carries this digest, or none, is not of this job; `None` when it may be.
     pub fn foreign(&self, carried: Option<&Self>) -> Option<String> {
         let other = carried.filter(|other| *other != self)?;
-        Some(format!("it belongs to another job (job.json with SHA-256 {}…, here {}…)", other.head(), self.head()))
+        Some(format!(
+            "it belongs to another job (job.json with SHA-256 {}…, here {}…)",
+            other.head(),
+            self.head()
+        ))
     }
 
     pub fn as_str(&self) -> &str {
@@ -79,8 +84,9 @@ impl ModelRecord {
         sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
     }
 
-    /// The same checkpoint as the version that wrote `frozen` recorded it. Jobs of before `processor_config.json` was read
-    /// do not have it in their record, and their models are loaded without it.
+    /// The same checkpoint as the version that wrote `frozen` recorded it. Jobs of before
+    /// `processor_config.json` was read do not have it in their record, and their models are loaded without
+    /// it.
     pub fn as_recorded_in(&self, frozen: &Self) -> Self {
         let is_there = |name: &str| frozen.files.iter().any(|file| file.name == name);
         let keep = |file: &&ModelFile| file.name != model_files::PROCESSOR || is_there(&file.name);
@@ -111,7 +117,8 @@ impl JobRecord {
         Settings { workers, ..settings.clone() }
     }
 
-    /// Keys in which settings differ from the frozen ones, as `key: frozen → asked`. `auto` asks for what is frozen.
+    /// Keys in which settings differ from the frozen ones, as `key: frozen → asked`. `auto` asks for what is
+    /// frozen.
     pub fn differences(&self, asked: &Settings) -> Vec<String> {
         let mut asked = Self::frozen(asked);
         if asked.workers.batch == Auto::Auto {
@@ -134,8 +141,9 @@ impl JobRecord {
         let flat = |settings: &Settings| serde_json::to_value(settings).map(flatten).unwrap_or_default();
         let (frozen, asked) = (flat(&self.settings), flat(&asked));
         let keys: std::collections::BTreeSet<&String> = frozen.keys().chain(asked.keys()).collect();
-        let shown =
-            |value: Option<&serde_json::Value>| value.map_or_else(|| "(not set)".to_owned(), ToString::to_string);
+        let shown = |value: Option<&serde_json::Value>| {
+            value.map_or_else(|| "(not set)".to_owned(), ToString::to_string)
+        };
         keys.into_iter()
             .filter(|key| frozen.get(*key) != asked.get(*key))
             .map(|key| format!("{key}: {} → {}", shown(frozen.get(key)), shown(asked.get(key))))
@@ -184,7 +192,10 @@ mod tests {
         assert!(job.differences(&settings).is_empty());
         assert!(job.differences(&asked("workers.devices=[\"cpu\",\"cpu\"]")).is_empty());
         assert!(job.differences(&asked("workers.batch=\"auto\"")).is_empty());
-        assert_eq!(job.differences(&asked("filter.web_threshold=0.25")), ["filter.web_threshold: 0.5 → 0.25"]);
+        assert_eq!(
+            job.differences(&asked("filter.web_threshold=0.25")),
+            ["filter.web_threshold: 0.5 → 0.25"]
+        );
         assert_eq!(job.differences(&asked("workers.batch=4")), ["workers.batch: 8 → 4"]);
     }
 }

@@ -1,5 +1,5 @@
-//! `known-answers.json`: what a pair of checkpoints says about pictures and texts that everyone can make for himself, so
-//! that a worker can prove that it computes the same before it touches a row.
+//! `known-answers.json`: what a pair of checkpoints says about pictures and texts that everyone can make for
+//! himself, so that a worker can prove that it computes the same before it touches a row.
 
 use crate::{
     hash::sha256_hex_of_parts,
@@ -9,7 +9,8 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Version of the record, and of the pictures, texts and questions: answers to other questions are another version.
+/// Version of the record, and of the pictures, texts and questions: answers to other questions are another
+/// version.
 pub const VERSION: u32 = 1;
 
 /// Questions with their answers.
@@ -29,8 +30,8 @@ impl Record for KnownAnswers {
     const KIND: &'static str = "set of known answers";
 }
 
-/// Everything the answers follow from. Sampling is not part of it: what is asked is how likely words are, not which
-/// of them are drawn, and so the answers hold for every job with these models.
+/// Everything the answers follow from. Sampling is not part of it: what is asked is how likely words are, not
+/// which of them are drawn, and so the answers hold for every job with these models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelPair {
     /// Digests of the checkpoints, as [`crate::job::ModelRecord::digest`] gives them.
@@ -82,10 +83,12 @@ impl ModelPair {
         }
     }
 
-    /// Name of the answers' file in the captioner's checkpoint folder. There is one for each pair, preset and prompt.
+    /// Name of the answers' file in the captioner's checkpoint folder. There is one for each pair, preset and
+    /// prompt.
     pub fn file_name(&self) -> String {
         let preset = format!("{VERSION} {:?}", self.preset);
-        let parts = [preset.as_bytes(), self.captioner.as_bytes(), self.filter.as_bytes(), self.prompt.as_bytes()];
+        let parts =
+            [preset.as_bytes(), self.captioner.as_bytes(), self.filter.as_bytes(), self.prompt.as_bytes()];
         format!("known-answers-{}.json", &sha256_hex_of_parts(parts)[..16])
     }
 }
@@ -98,10 +101,13 @@ impl KnownAnswers {
         }
         let (theirs, ours) = (&self.models, models);
         let head = |digest: &str| digest.chars().take(12).collect::<String>();
-        let digests = [("captioner", &theirs.captioner, &ours.captioner), ("filter", &theirs.filter, &ours.filter)];
+        let digests =
+            [("captioner", &theirs.captioner, &ours.captioner), ("filter", &theirs.filter, &ours.filter)];
         if let Some((role, theirs, ours)) = digests.into_iter().find(|(_, theirs, ours)| theirs != ours) {
             let (theirs, ours) = (head(theirs), head(ours));
-            return Some(format!("it was made with another {role} (its checkpoint has digest {theirs}, not {ours})"));
+            return Some(format!(
+                "it was made with another {role} (its checkpoint has digest {theirs}, not {ours})"
+            ));
         }
         if theirs.preset != ours.preset {
             return Some(format!("it was made with preset {:?}, not {:?}", theirs.preset, ours.preset));

@@ -54,7 +54,8 @@ pub struct SyntheticText {
 impl LedgerRow {
     /// Whether the row has a text worth training on.
     pub fn keeps_a_text(&self) -> bool {
-        self.web_score.is_some_and(|s| s.kept) || self.synthetic.iter().any(|s| s.scored.is_some_and(|s| s.kept))
+        self.web_score.is_some_and(|s| s.kept)
+            || self.synthetic.iter().any(|s| s.scored.is_some_and(|s| s.kept))
     }
 }
 

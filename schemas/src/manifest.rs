@@ -39,8 +39,8 @@ impl Record for Manifest {
 }
 
 impl Manifest {
-    /// Whether both describe the same data of one job, under any numbers. A manifest that carries no job's digest is
-    /// compared without it, so that a job that is older than the field keeps its manifest.
+    /// Whether both describe the same data of one job, under any numbers. A manifest that carries no job's
+    /// digest is compared without it, so that a job that is older than the field keeps its manifest.
     pub fn is_same_data(&self, other: &Self) -> bool {
         let is_same_job = self.job.is_none() || other.job.is_none() || self.job == other.job;
         is_same_job && *self == Self { n: self.n, job: self.job.clone(), ..other.clone() }

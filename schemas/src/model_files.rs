@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Files besides the weights that say what a model is. Anything else in a folder (readme, images, TensorFlow's weights)
-/// is left alone.
+/// Files besides the weights that say what a model is. Anything else in a folder (readme, images,
+/// TensorFlow's weights) is left alone.
 pub const DESCRIPTIONS: [&str; 8] = [
     "config.json",
     "generation_config.json",
@@ -19,10 +19,14 @@ pub const DESCRIPTIONS: [&str; 8] = [
 /// transformers 5 keeps the image processor's values in this file, and older versions do not know it.
 pub const PROCESSOR: &str = "processor_config.json";
 
-/// Where a folder in Hugging Face's layout has its weights, in the order in which transformers looks: the first that is
-/// there is read, and no other.
-pub const WEIGHTS: [&str; 4] =
-    ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+/// Where a folder in Hugging Face's layout has its weights, in the order in which transformers looks: the
+/// first that is there is read, and no other.
+pub const WEIGHTS: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
 
 /// How the name of an original BLIP checkpoint ends.
 pub const ORIGINAL: &str = ".pth";
@@ -48,7 +52,8 @@ impl WeightIndex {
     /// # Errors
     /// A sentence that names what is wrong; a file name that leads out of the folder is refused.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
-        let index: Self = serde_json::from_slice(text).map_err(|error| format!("not an index of weights: {error}"))?;
+        let index: Self =
+            serde_json::from_slice(text).map_err(|error| format!("not an index of weights: {error}"))?;
         if index.weight_map.is_empty() {
             return Err("the index names no tensor".into());
         }
@@ -66,7 +71,10 @@ impl WeightIndex {
     /// What to say when a file is not there.
     pub fn missing(&self, file: &str) -> String {
         let lost = self.weight_map.values().filter(|name| *name == file).count();
-        format!("the index names {file}, which is not beside it and holds {lost} of {} tensors", self.weight_map.len())
+        format!(
+            "the index names {file}, which is not beside it and holds {lost} of {} tensors",
+            self.weight_map.len()
+        )
     }
 }
 
@@ -85,13 +93,16 @@ mod tests {
             br#"{"metadata": {"total_size": 9}, "weight_map": {"a": "x-1.bin", "b": "x-2.bin", "c": "x-1.bin"}}"#;
         let index = WeightIndex::parse(text).unwrap();
         assert_eq!(index.files().into_iter().collect::<Vec<_>>(), ["x-1.bin", "x-2.bin"]);
-        assert!(index.missing("x-1.bin").contains("x-1.bin, which is not beside it and holds 2 of 3 tensors"));
+        assert!(
+            index.missing("x-1.bin").contains("x-1.bin, which is not beside it and holds 2 of 3 tensors")
+        );
     }
 
     #[test]
     fn an_index_that_leads_out_of_its_folder_or_nowhere_is_refused() {
         for name in ["../x.bin", "/etc/passwd", "..", "", "a\\\\b", "a/b.bin"] {
-            let error = WeightIndex::parse(format!(r#"{{"weight_map": {{"a": "{name}"}}}}"#).as_bytes()).unwrap_err();
+            let error =
+                WeightIndex::parse(format!(r#"{{"weight_map": {{"a": "{name}"}}}}"#).as_bytes()).unwrap_err();
             assert!(error.contains("no name of a file beside it"), "{name}: {error}");
         }
         assert!(WeightIndex::parse(b"{}").unwrap_err().contains("weight_map"));

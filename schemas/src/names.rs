@@ -25,7 +25,8 @@ pub const MANIFESTS: &str = "manifests";
 pub const RETRIES: &str = "retries";
 pub const PROBES: &str = "probes";
 
-/// Names one try at one shard. No two tries share one, whoever makes them, so no object is ever written twice.
+/// Names one try at one shard. No two tries share one, whoever makes them, so no object is ever written
+/// twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptId(pub String);
@@ -69,7 +70,8 @@ impl Table {
     }
 }
 
-/// The plan is named by its own digest's head: a planner that died leaves no plan another could mistake for its own.
+/// The plan is named by its own digest's head: a planner that died leaves no plan another could mistake for
+/// its own.
 pub fn plan(sha256_hex: &str) -> String {
     format!("plan-{}.parquet", &sha256_hex[..16])
 }
@@ -109,7 +111,8 @@ pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
 
 /// The shard and attempt a failure's name stands for.
 pub fn parse_failure(name: &str) -> Option<(ShardId, AttemptId)> {
-    let (shard, attempt) = name.strip_prefix(FAILURES)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
+    let (shard, attempt) =
+        name.strip_prefix(FAILURES)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
     Some((ShardId::parse(shard)?, AttemptId::parse(attempt)?))
 }
 
@@ -157,7 +160,10 @@ mod tests {
         let shard = ShardId::of("web/a.parquet", "etag", 0..2);
         let attempt = AttemptId::from_random(7);
         assert_eq!(parse_commit(&commit(&shard, 12)), Some((shard.clone(), 12)));
-        assert_eq!(parse_output(&output(&shard, &attempt, Table::Pairs)), Some((shard.clone(), attempt.clone())));
+        assert_eq!(
+            parse_output(&output(&shard, &attempt, Table::Pairs)),
+            Some((shard.clone(), attempt.clone()))
+        );
         assert_eq!(parse_failure(&failure(&shard, &attempt)), Some((shard, attempt)));
         assert_eq!(parse_retry(&retry(4)), Some(4));
         assert_eq!(parse_manifest(&manifest(3)), Some(3));
@@ -176,6 +182,10 @@ mod tests {
         assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/x/pairs.parquet")), None);
         assert_eq!(parse_output(&format!("attempts/{shard}/x/pairs.parquet")), None);
         assert_eq!(parse_manifest("manifests/01.json"), None);
-        assert!(!is_plan("plan-b.parquet") && !is_plan("plan-2024-01-01.parquet") && !is_probe("probes/thesis.txt"));
+        assert!(
+            !is_plan("plan-b.parquet")
+                && !is_plan("plan-2024-01-01.parquet")
+                && !is_probe("probes/thesis.txt")
+        );
     }
 }

@@ -29,8 +29,9 @@ impl Source {
 
 /// Columns of `pairs.parquet`: ours, then the input's columns that the job passes through, as they are.
 ///
-/// `image` is Hugging Face's image struct, so `datasets` shows it as an image (the `huggingface` metadata says so). For
-/// that its Arrow type must be theirs to the letter, nullable and with 32-bit offsets, though no image is ever null.
+/// `image` is Hugging Face's image struct, so `datasets` shows it as an image (the `huggingface` metadata
+/// says so). For that its Arrow type must be theirs to the letter, nullable and with 32-bit offsets, though
+/// no image is ever null.
 pub fn schema(passthrough: &[Field]) -> SchemaRef {
     let image = DataType::Struct(image_fields());
     let mut fields = vec![
@@ -45,8 +46,9 @@ pub fn schema(passthrough: &[Field]) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }
 
-/// `bytes` are the input's bytes untouched, and `path` is what the input says of them. With `output.images = "reference"`
-/// there are no bytes, and `path` points at them: an object below the input's URL, or `file#row` of the input's Parquet.
+/// `bytes` are the input's bytes untouched, and `path` is what the input says of them. With `output.images =
+/// "reference"` there are no bytes, and `path` points at them: an object below the input's URL, or `file#row`
+/// of the input's Parquet.
 pub fn image_fields() -> Fields {
     Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)])
 }

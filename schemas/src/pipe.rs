@@ -1,5 +1,5 @@
-//! What a parent and its device child say to each other: one JSON object per line, down the child's standard input and
-//! up its standard output.
+//! What a parent and its device child say to each other: one JSON object per line, down the child's standard
+//! input and up its standard output.
 //!
 //! ```text
 //! parent                                   device child
@@ -40,8 +40,8 @@ pub struct Assignment {
     /// How the process ended on each of these, alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_aside_for: Vec<FailureClass>,
-    /// Rows of the file that may end the process. Each is tried alone before the attempt begins, and what comes of it is
-    /// thrown away: when the process ends, it is known by which row.
+    /// Rows of the file that may end the process. Each is tried alone before the attempt begins, and what
+    /// comes of it is thrown away: when the process ends, it is known by which row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub try_alone: Vec<Range<u64>>,
     /// Of a retry: what is done again, and under which limits.
@@ -78,8 +78,9 @@ pub enum Event {
         #[serde(default)]
         worker: String,
     },
-    /// From now on these rows of the file are in this stage's hands, and those it had before are not. This is the journal
-    /// that tells which rows a crash may come from: what is written to a pipe outlives its writer.
+    /// From now on these rows of the file are in this stage's hands, and those it had before are not. This is
+    /// the journal that tells which rows a crash may come from: what is written to a pipe outlives its
+    /// writer.
     Handling { shard: ShardId, stage: Stage, rows: Range<u64> },
     /// The shard's first batch reached the device.
     Started { shard: ShardId },

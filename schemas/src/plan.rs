@@ -8,7 +8,8 @@ use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 /// Version of the plan's columns.
 pub const VERSION: u32 = 1;
 
-/// Names a shard for all time: the same file at the same state, cut in the same way, has the same id on every machine.
+/// Names a shard for all time: the same file at the same state, cut in the same way, has the same id on every
+/// machine.
 ///
 /// The digits themselves, in place: a coordinator holds millions of these.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,7 +71,8 @@ pub struct InputFile {
     pub bytes: u64,
 }
 
-/// An input file that can give no shard. It is listed wherever the job is described: a file is never silently lost.
+/// An input file that can give no shard. It is listed wherever the job is described: a file is never silently
+/// lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedFile {
     /// Path below the input's URL.

@@ -1,4 +1,5 @@
-//! The quarantine: rows that could not be processed, with their bytes and the reason, so that they can be replayed.
+//! The quarantine: rows that could not be processed, with their bytes and the reason, so that they can be
+//! replayed.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::{collections::HashMap, sync::Arc};

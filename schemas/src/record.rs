@@ -61,7 +61,9 @@ mod tests {
     fn a_record_of_a_newer_version_is_named_as_one_even_when_its_form_is_unknown() {
         let error = parse::<Failure>(br#"{"version": 2, "what": "nobody knows"}"#).unwrap_err().to_string();
         assert!(error.contains("failure of version 2, written by a newer capfilt"), "{error}");
-        for bytes in [&b"{}"[..], b"null", b"", br#"{"version": 0}"#, br#"{"version": 1e400}"#, br#"{"version": 1}"#] {
+        for bytes in
+            [&b"{}"[..], b"null", b"", br#"{"version": 0}"#, br#"{"version": 1e400}"#, br#"{"version": 1}"#]
+        {
             assert!(matches!(parse::<Failure>(bytes), Err(RecordError::Malformed { .. })));
         }
         assert!(parse::<Failure>("[".repeat(200_000).as_bytes()).is_err(), "depth is bounded");

@@ -1,13 +1,15 @@
 //! A retry: the recorded wish that what failed be done again, in the same job.
 
-use crate::{job::JobDigest, names::AttemptId, plan::ShardId, record::Record, settings::Limits, status::RowStatus};
+use crate::{
+    job::JobDigest, names::AttemptId, plan::ShardId, record::Record, settings::Limits, status::RowStatus,
+};
 use serde::{Deserialize, Serialize};
 
 /// Version of the retry record.
 pub const VERSION: u32 = 1;
 
-/// `retries/<n>.json`, create-only. Everything in it is done by whoever works on the job next; it is over when the commits
-/// it asks for are there, or their attempts are used up.
+/// `retries/<n>.json`, create-only. Everything in it is done by whoever works on the job next; it is over
+/// when the commits it asks for are there, or their attempts are used up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
     pub version: u32,
@@ -31,11 +33,13 @@ impl Record for Retry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRepair {
     pub shard: ShardId,
-    /// Number of the commit to create: one more than the commit that is repaired; 0 for a shard without a result.
+    /// Number of the commit to create: one more than the commit that is repaired; 0 for a shard without a
+    /// result.
     pub commit_n: u32,
 }
 
-/// Which rows are done again, and how. All others stay as the repaired commit has them; where there is none, all are done.
+/// Which rows are done again, and how. All others stay as the repaired commit has them; where there is none,
+/// all are done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repair {
     /// Rows that have one of these.

@@ -1,4 +1,5 @@
-//! What became of a row, and of the text that came with it: two closed sets, which are ledger values, metric labels and report rows.
+//! What became of a row, and of the text that came with it: two closed sets, which are ledger values, metric
+//! labels and report rows.
 
 use std::fmt;
 
@@ -89,6 +90,9 @@ impl RowStatus {
 
     /// Whether many of these in one shard speak for a broken reader, decoder or store, not for bad data.
     pub fn counts_as_failure(self) -> bool {
-        matches!(self, Self::ImageUnreadable | Self::ImageUndecodable | Self::ImageUnsupported | Self::Crashed)
+        matches!(
+            self,
+            Self::ImageUnreadable | Self::ImageUndecodable | Self::ImageUnsupported | Self::Crashed
+        )
     }
 }

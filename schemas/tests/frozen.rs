@@ -1,5 +1,6 @@
-//! The formats, held against a committed file. A difference here is a format change: decide on it, raise the version of
-//! what changed, and write the file anew with `CAPFILT_FREEZE=1 cargo test -p capfilt-schemas --test frozen`.
+//! The formats, held against a committed file. A difference here is a format change: decide on it, raise the
+//! version of what changed, and write the file anew with `CAPFILT_FREEZE=1 cargo test -p capfilt-schemas
+//! --test frozen`.
 
 #![allow(clippy::unwrap_used)]
 
@@ -72,7 +73,8 @@ fn records(out: &mut String) {
     let id = ShardId::of(&file.path, &file.etag, 0..2);
     let attempt = AttemptId::from_random(1);
     let digest = JobDigest::of(b"job");
-    let shard = Shard { id: id.clone(), file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
+    let shard =
+        Shard { id: id.clone(), file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
     let tally = Tally {
         rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
         web: [(WebStatus::Judged, 1), (WebStatus::Empty, 1)].into(),
@@ -124,7 +126,8 @@ fn records(out: &mut String) {
         job: Some(digest.clone()),
     };
     let urls = "[job]\nurl='j'\n[input]\nurl='i'\n[models]\ncaptioner='c'\nfilter='f'\n";
-    let model = ModelRecord { files: vec![ModelFile { name: "config.json".into(), bytes: 2, sha256: "00".into() }] };
+    let model =
+        ModelRecord { files: vec![ModelFile { name: "config.json".into(), bytes: 2, sha256: "00".into() }] };
     let refused = RefusedFile { path: "b.parquet".into(), etag: "e2".into(), bytes: 0, reason: "r".into() };
     let job = JobRecord {
         version: capfilt_schemas::job::VERSION,
@@ -160,9 +163,18 @@ fn records(out: &mut String) {
     let request = export::Request {
         version: export::VERSION,
         format: Format::Webdataset,
-        options: export::Options { shuffle: Some(7), file_mib: 256, min_itm: Some(0.5), ..Default::default() },
+        options: export::Options {
+            shuffle: Some(7),
+            file_mib: 256,
+            min_itm: Some(0.5),
+            ..Default::default()
+        },
         sources: vec![
-            export::Source::Human { url: "h".into(), version: "v".into(), columns: export::Columns::default() },
+            export::Source::Human {
+                url: "h".into(),
+                version: "v".into(),
+                columns: export::Columns::default(),
+            },
             export::Source::Job {
                 url: "j".into(),
                 manifest: 1,
@@ -188,7 +200,8 @@ fn records(out: &mut String) {
         files: vec![export::File { path: "p".into(), pairs: 3, bytes: 4, sha256: "s".into() }],
         left_out: vec![export::LeftOut { file: "f".into(), row: 1, why: "w".into() }],
     };
-    let done = Done { step: "round-1/pretrain".into(), inputs: "i".into(), made: "m".into(), digest: "d".into() };
+    let done =
+        Done { step: "round-1/pretrain".into(), inputs: "i".into(), made: "m".into(), digest: "d".into() };
     let state = LoopState { version: bootstrap::VERSION, steps: vec![done] };
     let queue = QueueNames::of(b"job");
     let message = ShardMessage::new(shard.clone(), true);
@@ -206,7 +219,13 @@ fn records(out: &mut String) {
     };
     let news = [
         News::Alive(report),
-        News::Committed { shard: id.clone(), rows: 3, tally: tally.clone(), superseded: true, cost: Cost::default() },
+        News::Committed {
+            shard: id.clone(),
+            rows: 3,
+            tally: tally.clone(),
+            superseded: true,
+            cost: Cost::default(),
+        },
         News::Failed { failure: failure.clone() },
         News::Left { worker: "w".into(), why: "y".into() },
         News::Coordinating(CoordinatorReport { coordinator: "c".into(), seconds_up: 1.5 }),
@@ -241,7 +260,9 @@ fn records(out: &mut String) {
     for name in [names::KNOWN_ANSWERS.to_owned(), answers.models.file_name()] {
         writeln!(out, "{name}").unwrap();
     }
-    for name in [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.coordinator(), queue.end()] {
+    for name in
+        [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.coordinator(), queue.end()]
+    {
         writeln!(out, "{name}").unwrap();
     }
     let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();

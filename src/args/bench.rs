@@ -62,7 +62,8 @@ pub struct BenchModelArgs {
     /// A folder of images
     #[arg(long)]
     pub images: PathBuf,
-    /// A file with one web text a line; there is a row for each, and images are used again when there are fewer
+    /// A file with one web text a line; there is a row for each, and images are used again when there are
+    /// fewer
     #[arg(long)]
     pub texts: PathBuf,
     /// Images per model call

@@ -49,7 +49,8 @@ pub struct ExportSampleArgs {
     /// Order all samples by this seed; off: in the order of the sources (40 bytes of memory a pair)
     #[arg(long, value_name = "SEED|off", default_value = "0", value_parser = shuffle)]
     pub shuffle: Shuffle,
-    /// Write texts as BLIP trains on them: lower case, no . ! " ( ) * # : ; ~, 30 words; by default they are as they came
+    /// Write texts as BLIP trains on them: lower case, no . ! " ( ) * # : ; ~, 30 words; by default they are
+    /// as they came
     #[arg(long)]
     pub clean_text: bool,
 }
@@ -85,12 +86,12 @@ pub struct ExportFileArgs {
     /// Images of one file, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub file_mib: u64,
-    /// Path before each image's in the lists of --format json, such as the absolute one of TO/data; without it they are
-    /// relative to the list
+    /// Path before each image's in the lists of --format json, such as the absolute one of TO/data; without
+    /// it they are relative to the list
     #[arg(long, value_name = "PATH", default_value = "")]
     pub image_root: String,
-    /// Folder of this machine for what was read and is not written yet, as large as the images [default: in TO, or for a
-    /// bucket in the system's folder for temporary files]
+    /// Folder of this machine for what was read and is not written yet, as large as the images [default: in
+    /// TO, or for a bucket in the system's folder for temporary files]
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
 }
@@ -100,7 +101,11 @@ pub struct ExportFileArgs {
 pub struct Shuffle(pub Option<u64>);
 
 fn shuffle(text: &str) -> Result<Shuffle, String> {
-    let seed = if text == "off" { None } else { Some(text.parse().map_err(|_| "a whole number, or off".to_owned())?) };
+    let seed = if text == "off" {
+        None
+    } else {
+        Some(text.parse().map_err(|_| "a whole number, or off".to_owned())?)
+    };
     Ok(Shuffle(seed))
 }
 
@@ -191,7 +196,8 @@ pub struct DemoArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Data")]
 pub struct DemoDataArgs {
-    /// human: every text is true. web: 40 % true, 25 % with one thing wrong, 20 % of another picture, 15 % junk
+    /// human: every text is true. web: 40 % true, 25 % with one thing wrong, 20 % of another picture, 15 %
+    /// junk
     #[arg(long, default_value = "web", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub kind: DemoKind,
     /// Pictures
@@ -200,7 +206,8 @@ pub struct DemoDataArgs {
     /// Texts of each picture, each in a row of its own
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub captions_per_scene: u64,
-    /// So many pictures after one another show one scene, changed in one thing: a text of one is just not true of the others
+    /// So many pictures after one another show one scene, changed in one thing: a text of one is just not
+    /// true of the others
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["make_vocabulary", "truth"])]
     pub alike: u64,
     /// In what they differ: anything, or only places, where every picture shows two shapes, in four at most

@@ -7,11 +7,14 @@ use clap::{Args as ClapArgs, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "`capfilt run --plan-only` writes the plan, for workers that begin before anything else")]
+#[command(
+    after_help = "`capfilt run --plan-only` writes the plan, for workers that begin before anything else"
+)]
 pub struct PlanArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Seconds this machine's first device works on some of the rows, to say how long the job will take; 0: none
+    /// Seconds this machine's first device works on some of the rows, to say how long the job will take; 0:
+    /// none
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub calibrate: f64,
     /// Price of one device for an hour, in any currency, to say what the job will cost
@@ -71,8 +74,8 @@ pub struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Leave what this machine's CPU says to known questions beside the captioner's checkpoint: jobs with these models hold
-    /// every worker against it
+    /// Leave what this machine's CPU says to known questions beside the captioner's checkpoint: jobs with
+    /// these models hold every worker against it
     #[arg(long)]
     pub write_known_answers: bool,
 }
@@ -84,9 +87,9 @@ pub struct RunArgs {
     /// Print one JSON object at the end, before the manifest's URL
     #[arg(long)]
     pub json: bool,
-    /// Go on although input files changed since the job was planned. The plan stays: open shards of files that were
-    /// replaced or removed are set aside as quarantined, with the change as the reason; added files are named and are no
-    /// part of the job; what is committed stays. Without it, a changed input is refused
+    /// Go on although input files changed since the job was planned. The plan stays: open shards of files
+    /// that were replaced or removed are set aside as quarantined, with the change as the reason; added files
+    /// are named and are no part of the job; what is committed stays. Without it, a changed input is refused
     #[arg(long)]
     pub allow_changed: bool,
     /// Plan the job, if it is not planned yet, and end: workers with --part, or of a cluster, can begin then
@@ -117,8 +120,8 @@ pub struct RetryArgs {
     /// URL of the job
     #[arg(long)]
     pub job: String,
-    /// Only rows of this status or shards of this failure class (image_unreadable, crashed, store, worker_crashed, ...);
-    /// several may be given [default: everything that is quarantined]
+    /// Only rows of this status or shards of this failure class (image_unreadable, crashed, store,
+    /// worker_crashed, ...); several may be given [default: everything that is quarantined]
     #[arg(long, value_name = "CLASS")]
     pub only: Vec<String>,
     /// Other limits for what is done again: -s limits.image_bytes="200 MiB"
@@ -145,7 +148,8 @@ pub struct FilesArgs {
     /// Which of its tables
     #[arg(long, value_enum)]
     pub table: TableName,
-    /// The version of the manifest with this number [default: the newest; before there is one, what is committed so far]
+    /// The version of the manifest with this number [default: the newest; before there is one, what is
+    /// committed so far]
     #[arg(long, value_name = "N")]
     pub manifest: Option<u32>,
     /// Print one JSON object, with rows, bytes and SHA-256 of every object
@@ -178,7 +182,8 @@ pub struct GcArgs {
     /// URL of the job
     #[arg(long, required_unless_present = "cluster")]
     pub job: Option<String>,
-    /// With it, also the job's queue on the NATS server, when nobody uses it; without --job the unused queues of all jobs
+    /// With it, also the job's queue on the NATS server, when nobody uses it; without --job the unused queues
+    /// of all jobs
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Delete what is listed; without it nothing is touched
@@ -204,9 +209,9 @@ pub struct WorkerArgs {
     pub part: String,
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// After SIGTERM or Ctrl-C, seconds in which a shard may be finished that will be by then; all others are given back
-    /// at once. 0 finishes none. Stay below the scheduler's own patience (Slurm and Kubernetes: 30). A second signal gives
-    /// everything back
+    /// After SIGTERM or Ctrl-C, seconds in which a shard may be finished that will be by then; all others are
+    /// given back at once. 0 finishes none. Stay below the scheduler's own patience (Slurm and Kubernetes:
+    /// 30). A second signal gives everything back
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
     /// Serve metrics for Prometheus there, at /metrics; port 0 takes a free one and says which

@@ -17,7 +17,8 @@ pub use training::*;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is dropped.
+/// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is
+/// dropped.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -74,7 +75,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Say where a trained model comes from: data, settings, parents
     Lineage(LineageArgs),
-    /// Make pictures whose captions are known to be true or false, to try everything on; say how true a job's verdicts are
+    /// Make pictures whose captions are known to be true or false, to try everything on; say how true a job's
+    /// verdicts are
     Demo(DemoArgs),
     /// One device's process; `run` and `worker` start it and speak to it over its pipes
     #[command(hide = true)]
@@ -86,9 +88,12 @@ impl Command {
     pub fn computes(&self) -> bool {
         match self {
             Self::Plan(args) => args.calibrate > 0.0,
-            Self::Status(_) | Self::Files(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) | Self::Demo(_) => {
-                false
-            }
+            Self::Status(_)
+            | Self::Files(_)
+            | Self::Gc(_)
+            | Self::Export(_)
+            | Self::Lineage(_)
+            | Self::Demo(_) => false,
             Self::Verify(args) => args.recompute > 0,
             _ => true,
         }
@@ -97,9 +102,12 @@ impl Command {
     /// Whether this very process computes with models: a job's are in its devices' processes.
     pub fn holds_models(&self) -> bool {
         match self {
-            Self::Device(_) | Self::Score(_) | Self::Caption(_) | Self::Bench(_) | Self::Train(_) | Self::Eval(_) => {
-                true
-            }
+            Self::Device(_)
+            | Self::Score(_)
+            | Self::Caption(_)
+            | Self::Bench(_)
+            | Self::Train(_)
+            | Self::Eval(_) => true,
             Self::Verify(args) => args.recompute > 0,
             _ => false,
         }

@@ -18,7 +18,8 @@ pub struct ModelArgs {
 /// A model and how it computes.
 #[derive(Debug, ClapArgs)]
 pub struct CheckpointArgs {
-    /// Checkpoint: a folder in Hugging Face's layout or with a .pth file, as a path or a URL; or a local .pth file
+    /// Checkpoint: a folder in Hugging Face's layout or with a .pth file, as a path or a URL; or a local .pth
+    /// file
     #[arg(long)]
     pub model: PathBuf,
     /// Whose behaviour: original (BLIP, LAVIS) or hf (transformers)
@@ -52,7 +53,8 @@ pub enum Method {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Decoding")]
 pub struct GenerationArgs {
-    /// How to decode [default: nucleus for the original preset, greedy for hf; `eval` searches with beams, as the paper does]
+    /// How to decode [default: nucleus for the original preset, greedy for hf; `eval` searches with beams, as
+    /// the paper does]
     #[arg(long)]
     pub method: Option<Method>,
     #[arg(long, default_value_t = 3)]
@@ -85,7 +87,8 @@ pub struct CaptionArgs {
     pub generation: GenerationArgs,
     #[arg(long, default_value_t = 1)]
     pub num_captions: usize,
-    /// Also print what each word of one sampled caption was drawn from: [[id, probability], ...], likeliest first
+    /// Also print what each word of one sampled caption was drawn from: [[id, probability], ...], likeliest
+    /// first
     #[arg(long, requires = "json", conflicts_with = "num_captions")]
     pub candidates: bool,
 }

@@ -8,10 +8,11 @@ use tokio::{process::Command, sync::watch, time::timeout};
 /// How long a step that is told to stop may take to save where it is.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// Runs this program with arguments, to its end or ours: it stops, in order, when its standard input ends, which is also
-/// what happens when we are killed.
+/// Runs this program with arguments, to its end or ours: it stops, in order, when its standard input ends,
+/// which is also what happens when we are killed.
 pub async fn run(arguments: &[String], mut stop: watch::Receiver<bool>) -> Result<Exit, Failure> {
-    let program = std::env::current_exe().context("cannot find this program's own file").or_environment_error()?;
+    let program =
+        std::env::current_exe().context("cannot find this program's own file").or_environment_error()?;
     let mut command = Command::new(program);
     command.args(arguments).arg("--end-with-parent").args(["--log-format", crate::console::format()]);
     // What it prints is said by the loop.

@@ -13,8 +13,9 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
     let read = || {
         let bytes = std::fs::read(&path)?;
         let (length, rest) = bytes.split_first_chunk().ok_or_else(|| anyhow!("it is cut off"))?;
-        let (header, numbers) =
-            rest.split_at_checked(u64::from_le_bytes(*length) as usize).ok_or_else(|| anyhow!("it is cut off"))?;
+        let (header, numbers) = rest
+            .split_at_checked(u64::from_le_bytes(*length) as usize)
+            .ok_or_else(|| anyhow!("it is cut off"))?;
         let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header)?;
         header.remove("__metadata__");
         let header = serde_json::to_string(&header)?;
@@ -23,8 +24,8 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
     read().with_context(|| format!("cannot read the weights {}", path.display())).or_environment_error()
 }
 
-/// Of what a job kept, by its newest manifest: the same pairs have the same, whichever attempts made them. `None` when it
-/// is not finished.
+/// Of what a job kept, by its newest manifest: the same pairs have the same, whichever attempts made them.
+/// `None` when it is not finished.
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
     let bucket = Bucket::open(url).or_usage_error()?;
     let cleaned = match dataset::open(&bucket).await {

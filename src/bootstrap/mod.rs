@@ -1,7 +1,8 @@
 //! The loop, step by step: pre-train, filter, captioner, clean, and again on what is left.
 //!
-//! A step is a command of this program with settings of its own, in a folder named by its inputs' digest. So what was
-//! done from the same inputs is found again, and what is killed goes on where it was, whenever that happens.
+//! A step is a command of this program with settings of its own, in a folder named by its inputs' digest. So
+//! what was done from the same inputs is found again, and what is killed goes on where it was, whenever that
+//! happens.
 
 mod child;
 mod digest;

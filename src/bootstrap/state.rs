@@ -23,22 +23,28 @@ impl State {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))
             .or_environment_error()?;
-        let lock = File::create(folder.join("loop.lock")).context("cannot create loop.lock").or_environment_error()?;
+        let lock = File::create(folder.join("loop.lock"))
+            .context("cannot create loop.lock")
+            .or_environment_error()?;
         // A file system without locks has none to offer.
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-            let error =
-                anyhow!("another loop is at work in {}; wait for it, or choose another loop.folder", folder.display());
+            let error = anyhow!(
+                "another loop is at work in {}; wait for it, or choose another loop.folder",
+                folder.display()
+            );
             return Err(error).or_environment_error();
         }
         let path = folder.join(STATE);
         let state = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
-                .with_context(|| format!("{} is no loop's state; remove it, and steps are found again", path.display()))
+                .with_context(|| {
+                    format!("{} is no loop's state; remove it, and steps are found again", path.display())
+                })
                 .or_environment_error()?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => LoopState::default(),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read {}", path.display())).or_environment_error()?
-            }
+            Err(error) => Err(error)
+                .with_context(|| format!("cannot read {}", path.display()))
+                .or_environment_error()?,
         };
         if state.version != VERSION {
             let error = anyhow!(

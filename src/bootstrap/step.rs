@@ -81,7 +81,8 @@ enum Kind {
 
 /// Puts a step's settings together, and names its inputs.
 pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result<Prepared, Failure> {
-    let folder = |inputs: &str| Path::new(&settings.run.folder).join(format!("{}-{}", plan.name(), &inputs[..8]));
+    let folder =
+        |inputs: &str| Path::new(&settings.run.folder).join(format!("{}-{}", plan.name(), &inputs[..8]));
     let own = &settings.run;
     match plan {
         Plan::Pretrain { job, .. } => {
@@ -95,7 +96,8 @@ pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result
         }
         Plan::FineTune { task, from, .. } => {
             let file = if *task == Task::Filter { &own.filter } else { &own.captioner };
-            train(*task, read(beside, file)?, settings.human.clone(), |_| Named::Human, Some(from), folder).await
+            train(*task, read(beside, file)?, settings.human.clone(), |_| Named::Human, Some(from), folder)
+                .await
         }
         Plan::Clean { captioner, filter, .. } => {
             clean(read(beside, &own.job)?, settings, [captioner, filter], plan.name(), folder).await
@@ -110,7 +112,9 @@ fn cleaned(web: &DataSource, job: &Made, texts: Texts) -> DataSource {
 
 fn read(beside: &Path, file: &str) -> Result<Table, Failure> {
     let path = beside.join(file);
-    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display())).or_usage_error()?;
+    let text = fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))
+        .or_usage_error()?;
     text.parse().with_context(|| path.display().to_string()).or_usage_error()
 }
 
@@ -181,7 +185,8 @@ async fn clean(
 
 fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), Failure> {
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-    let section = section.as_table_mut().ok_or_else(|| anyhow!("`{key}` belongs into a table")).or_usage_error()?;
+    let section =
+        section.as_table_mut().ok_or_else(|| anyhow!("`{key}` belongs into a table")).or_usage_error()?;
     section.insert(key.to_owned(), Value::String(value.to_owned()));
     Ok(())
 }
@@ -198,7 +203,9 @@ impl Prepared {
             .with_context(|| format!("cannot create {}", self.folder.display()))
             .or_environment_error()?;
         let text = toml::to_string(&self.settings).or_usage_error()?;
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).or_environment_error()
+        fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))
+            .or_environment_error()
     }
 
     /// Arguments of the program that do the step.

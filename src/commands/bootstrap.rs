@@ -15,9 +15,12 @@ use std::path::Path;
 pub async fn run(args: &BootstrapArgs) -> Ending {
     let stop = shutdown::on_signal();
     let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).or_usage_error()?;
+    let text = text
+        .with_context(|| format!("cannot read the settings {}", args.config.display()))
+        .or_usage_error()?;
     let settings = Bootstrap::parse(&text, &args.overrides);
-    let settings = settings.with_context(|| format!("settings {}", args.config.display())).or_usage_error()?;
+    let settings =
+        settings.with_context(|| format!("settings {}", args.config.display())).or_usage_error()?;
     let beside = args.config.parent().unwrap_or(Path::new(""));
     match go(&settings, beside, stop).await? {
         Ended::Done { model, exit } => {

@@ -54,16 +54,23 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
     findings.add("input", &counts, false);
     if let Some(shard) = plan.shards.first() {
-        findings.add("input", if_match(PinnedObject::new(&input, &shard.file)).await.or_environment_error()?, false);
+        findings.add(
+            "input",
+            if_match(PinnedObject::new(&input, &shard.file)).await.or_environment_error()?,
+            false,
+        );
     }
-    plan.refused.iter().for_each(|file| findings.add("refused", &format!("{}: {}", file.path, file.reason), true));
+    plan.refused
+        .iter()
+        .for_each(|file| findings.add("refused", &format!("{}: {}", file.path, file.reason), true));
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
     let (captioner, filter) = models::records(&settings).await?;
     findings.add("captioner", &files_of(&captioner), false);
     findings.add("filter", &files_of(&filter), false);
-    let asked = JobRequest { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
+    let asked =
+        JobRequest { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
     let job = as_job(asked);
     let known = match args.write_known_answers {
         true => known_answers::of_checkpoints(&job).await?,
@@ -78,7 +85,8 @@ pub async fn run(args: &CheckArgs) -> Ending {
     }))
 }
 
-/// What the input's store does with a condition on reads, which is how a file that is replaced in mid-job is noticed.
+/// What the input's store does with a condition on reads, which is how a file that is replaced in mid-job is
+/// noticed.
 async fn if_match(object: PinnedObject) -> Result<&'static str, BucketError> {
     Ok(match object.heeds_if_match().await? {
         Some(true) => "If-Match: heeded",

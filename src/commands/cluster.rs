@@ -71,8 +71,8 @@ pub async fn coordinate(
     outcome.or_environment_error()
 }
 
-/// Tells the workers that the job is done, and clears up; rows that they turn out to have done for nothing, beside those
-/// in their reports. The job is sealed by then, so a server that is gone is no failure.
+/// Tells the workers that the job is done, and clears up; rows that they turn out to have done for nothing,
+/// beside those in their reports. The job is sealed by then, so a server that is gone is no failure.
 pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -> u64 {
     let wasted_rows = queue.end(workers).await;
     if keep_queue {
@@ -80,7 +80,9 @@ pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -
     }
     if let Err(error) = queue.remove().await {
         let stream = queue.names.stream();
-        console::line(format!("the job is done, but its queue is still there ({error}); remove the stream {stream}"));
+        console::line(format!(
+            "the job is done, but its queue is still there ({error}); remove the stream {stream}"
+        ));
     }
     wasted_rows
 }
@@ -122,7 +124,8 @@ pub async fn join(
         let seen_here = Progress { is_share, trouble: trouble.borrow().clone(), ..seen.progress.clone() };
         progress.show(Observation { progress: &seen_here, ..seen });
     };
-    let outcome = worker_pool::run(bucket, work, pool(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
+    let outcome =
+        worker_pool::run(bucket, work, pool(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
     progress.finish();
     outcome.or_environment_error()
 }
@@ -131,7 +134,9 @@ pub async fn join(
 async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
     let mut has_told = false;
     loop {
-        if let Some(record) = job::find(bucket).await.context("cannot look for the job").or_environment_error()? {
+        if let Some(record) =
+            job::find(bucket).await.context("cannot look for the job").or_environment_error()?
+        {
             return Ok(record);
         }
         if !has_told {
@@ -144,7 +149,11 @@ async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
 
 fn in_hand(worker: &WorkerView) -> impl Iterator<Item = InHand> {
     let device = &worker.device;
-    worker.in_hand.iter().map(move |held| InHand { shard: held.shard.clone(), device: device.clone(), rows: held.rows })
+    worker.in_hand.iter().map(move |held| InHand {
+        shard: held.shard.clone(),
+        device: device.clone(),
+        rows: held.rows,
+    })
 }
 
 /// What this worker lets the cluster know.
@@ -163,17 +172,21 @@ impl Reports {
 
     fn take_in(&mut self, seen: &Observation<'_>) {
         match seen.change {
-            Change::Committed { shard, rows, tally, superseded, cost } => self.reporter.news(News::Committed {
-                shard: shard.clone(),
-                rows: *rows,
-                tally: tally.clone(),
-                superseded: *superseded,
-                cost: *cost,
-            }),
+            Change::Committed { shard, rows, tally, superseded, cost } => {
+                self.reporter.news(News::Committed {
+                    shard: shard.clone(),
+                    rows: *rows,
+                    tally: tally.clone(),
+                    superseded: *superseded,
+                    cost: *cost,
+                })
+            }
             Change::Retrying { failure } | Change::Quarantined { failure } | Change::Stopping { failure } => {
                 self.reporter.news(News::Failed { failure: failure.clone() });
             }
-            Change::GivesUp { why } => self.reporter.news(News::Left { worker: process_name(), why: why.clone() }),
+            Change::GivesUp { why } => {
+                self.reporter.news(News::Left { worker: process_name(), why: why.clone() })
+            }
             _ => {}
         }
         let is_last = *seen.change == Change::Ends;

@@ -37,12 +37,15 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
     let vary = if asked.vary == DemoVary::Places { Vary::Places } else { Vary::Anything };
     if vary == Vary::Places && asked.objects < MOST_OBJECTS {
-        return Err(anyhow!("one shape has no place beside another: --vary places needs two, --objects says 1"))
-            .or_usage_error();
+        return Err(anyhow!(
+            "one shape has no place beside another: --vary places needs two, --objects says 1"
+        ))
+        .or_usage_error();
     }
     let DemoDataArgs { side, seed, alike, objects, file_rows, group_rows, .. } = *asked;
     let order = Order { scenes, captions, side, seed, source, alike, vary, objects, file_rows, group_rows };
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left").expect("the template is sound");
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left")
+        .expect("the template is sound");
     let bar = console::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
     let mut said = Instant::now();
     let made = make(folder, &order, |rows| match &bar {
@@ -65,15 +68,24 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     }
     let kinds: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
     let pairs: u64 = counts.values().sum();
-    outln!("{pairs} {} pairs of {scenes} pictures in {}: {}", source.name(), folder.display(), kinds.join(", "));
+    outln!(
+        "{pairs} {} pairs of {scenes} pictures in {}: {}",
+        source.name(),
+        folder.display(),
+        kinds.join(", ")
+    );
     Ok(Exit::Done)
 }
 
 fn make_vocabulary(folder: &Path) -> Ending {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display())).or_environment_error()?;
+    fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))
+        .or_environment_error()?;
     for (name, text) in vocabulary::files() {
         let path = folder.join(name);
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display())).or_environment_error()?;
+        fs::write(&path, text)
+            .with_context(|| format!("cannot write {}", path.display()))
+            .or_environment_error()?;
     }
     let pieces = vocabulary::pieces().len();
     outln!("{pieces} pieces in {}; a model of them has {} ids", folder.display(), vocabulary::model_size());

@@ -49,7 +49,8 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     let reading = tokio::spawn(read_assignments(assign));
     // On this thread, which the models know.
-    let working = AssertUnwindSafe(capfilt_workers::run(worker, assignments, |event| say(&event))).catch_unwind();
+    let working =
+        AssertUnwindSafe(capfilt_workers::run(worker, assignments, |event| say(&event))).catch_unwind();
     // A stage that panicked leaves shards without an owner: better no process than half of one.
     let worked = working.await.unwrap_or_else(|_| std::process::exit(PANICKED));
     worked.or_usage_error()?;
@@ -60,7 +61,9 @@ pub async fn run(args: &DeviceArgs) -> Ending {
 /// Hands on what the parent sends, until it closes the pipe or is gone.
 async fn read_assignments(assign: mpsc::Sender<Assignment>) -> Result<(), Failure> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await.context("the parent's pipe broke").or_environment_error()? {
+    while let Some(line) =
+        lines.next_line().await.context("the parent's pipe broke").or_environment_error()?
+    {
         let assignment = serde_json::from_str(&line)
             .context("the parent sent a line that is no assignment")
             .or_environment_error()?;

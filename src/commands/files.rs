@@ -17,7 +17,8 @@ pub async fn run(args: &FilesArgs) -> Ending {
     let mut objects: Vec<Output> = Vec::new();
     // A table without rows is an object too, with the columns of the others.
     let take = |output: &Output| output.table == table;
-    let found = outputs(&bucket, version, |_, one| objects.extend(one.commit.outputs.into_iter().filter(take))).await;
+    let found =
+        outputs(&bucket, version, |_, one| objects.extend(one.commit.outputs.into_iter().filter(take))).await;
     let found = blamed(found)?;
     if found.manifest.is_none() {
         console::line(format!(
@@ -48,7 +49,8 @@ fn address(place: &Place, object: &Output) -> String {
     place.url_of(&object.path)
 }
 
-/// What the user asked for wrongly is the user's; what is wrong with the job or its store is the environment's.
+/// What the user asked for wrongly is the user's; what is wrong with the job or its store is the
+/// environment's.
 fn blamed(found: Result<Versioned, OutputsError>) -> Result<Versioned, Failure> {
     match found {
         Err(error @ (OutputsError::NoSuchManifest { .. } | OutputsError::Unfinished { .. })) => {

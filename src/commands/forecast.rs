@@ -1,8 +1,8 @@
-//! How long a job will take on this machine's devices: a device's process works on some of the job's own rows for a few
-//! seconds, in a scratch job whose results are thrown away.
+//! How long a job will take on this machine's devices: a device's process works on some of the job's own rows
+//! for a few seconds, in a scratch job whose results are thrown away.
 //!
-//! It is the very process that a job's work is done by, so fetching, decoding, models and writing are in the figure as they
-//! are in a job; only the results go to this machine's disk instead of the bucket.
+//! It is the very process that a job's work is done by, so fetching, decoding, models and writing are in the
+//! figure as they are in a job; only the results go to this machine's disk instead of the bucket.
 
 use crate::{
     args::PlanArgs,
@@ -49,7 +49,8 @@ pub struct Forecast {
     pub timed_seconds: f64,
     /// Images per model call.
     pub batch: u32,
-    /// Until a device has done its first batch: weights hashed, models loaded and proven, memory and threads warm.
+    /// Until a device has done its first batch: weights hashed, models loaded and proven, memory and threads
+    /// warm.
     pub first_seconds: f64,
     /// Rows of that batch.
     pub first_rows: u64,
@@ -74,22 +75,26 @@ impl Forecast {
     }
 }
 
-/// Works on rows of `plan` for about `args.calibrate` seconds, on the first of this machine's devices, and concludes for the job.
+/// Works on rows of `plan` for about `args.calibrate` seconds, on the first of this machine's devices, and
+/// concludes for the job.
 ///
 /// # Errors
-/// When there are no rows, no device, or the models do not load; the device's own words are on standard error.
+/// When there are no rows, no device, or the models do not load; the device's own words are on standard
+/// error.
 pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Result<Forecast, Failure> {
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
-    let devices = devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
+    let devices =
+        devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
     let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).or_usage_error()?;
     let rows = plan.rows;
     let folder = tempfile::tempdir().context("no folder for a scratch job").or_environment_error()?;
     let batch = batch_size::choose(&args.settings, settings, &devices).await?;
     // A job hashes its weights too before it starts.
     let began = Instant::now();
-    let job = scratch_job(settings, plan, job_setup::resolve(settings, &devices, batch)?, folder.path()).await?;
+    let job =
+        scratch_job(settings, plan, job_setup::resolve(settings, &devices, batch)?, folder.path()).await?;
     let mut child = start(&folder.path().display().to_string(), first).or_environment_error()?;
     let timed = time(&mut child, &sample(&job.plan), batch, args.calibrate).await;
     child.kill().await.context("the trial's process does not end").or_environment_error()?;
@@ -168,7 +173,9 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
     drop(input);
     let (mut ready, mut first, mut last) = (None, None, None);
     let mut done = HashMap::new();
-    while let Some(line) = tokio::time::timeout(SILENCE, lines.next_line()).await.context("the device is silent")?? {
+    while let Some(line) =
+        tokio::time::timeout(SILENCE, lines.next_line()).await.context("the device is silent")??
+    {
         match serde_json::from_str(&line)? {
             Event::Ready { .. } => ready = Some(Instant::now()),
             Event::Progress { shard, rows, .. } => {
@@ -180,7 +187,9 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
                     break;
                 }
             }
-            Event::Failed { failure } => return Err(anyhow!("a shard cannot be worked on: {}", failure.message)),
+            Event::Failed { failure } => {
+                return Err(anyhow!("a shard cannot be worked on: {}", failure.message));
+            }
             _ => {}
         }
     }

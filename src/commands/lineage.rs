@@ -11,10 +11,16 @@ use capfilt_train::lineage::Lineage;
 use std::path::Path;
 
 pub fn run(args: &LineageArgs) -> Ending {
-    let weights = if args.file.is_dir() { weight_files::find(&args.file).or_usage_error()? } else { args.file.clone() };
+    let weights =
+        if args.file.is_dir() { weight_files::find(&args.file).or_usage_error()? } else { args.file.clone() };
     // Of weights in several files, each carries what the whole had.
     let file = match is_index(&weights.to_string_lossy()) {
-        true => WeightFiles::open(&weights).or_usage_error()?.paths().next().map(Path::to_path_buf).unwrap_or(weights),
+        true => WeightFiles::open(&weights)
+            .or_usage_error()?
+            .paths()
+            .next()
+            .map(Path::to_path_buf)
+            .unwrap_or(weights),
         false => weights,
     };
     let lineage = Lineage::read(&file).or_usage_error()?;

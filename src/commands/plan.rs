@@ -32,7 +32,10 @@ pub async fn run(args: &PlanArgs) -> Ending {
         plan.refused.iter().for_each(|file| outln!("refused: {}: {}", file.path, file.reason));
     }
     if args.calibrate > 0.0 {
-        console::line(format!("trying some rows for {} s or more, once the models are loaded", args.calibrate));
+        console::line(format!(
+            "trying some rows for {} s or more, once the models are loaded",
+            args.calibrate
+        ));
         match forecast(args, &settings, plan).await {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
             Ok(forecast) => show(&forecast),
@@ -49,7 +52,11 @@ pub async fn run(args: &PlanArgs) -> Ending {
 fn show(forecast: &Forecast) {
     let Forecast { devices, device, rows_per_second, job_seconds, device_hours, cost, .. } = forecast;
     outln!("devices {devices} ({device}), {} images a model call", forecast.batch);
-    outln!("speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s", forecast.timed_rows, forecast.timed_seconds);
+    outln!(
+        "speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s",
+        forecast.timed_rows,
+        forecast.timed_seconds
+    );
     outln!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
     outln!("device-hours {device_hours:.3}");
     cost.iter().for_each(|cost| outln!("cost    {cost:.2}"));

@@ -14,9 +14,13 @@ use capfilt_workers::{Agreement, Recompute};
 use futures::TryStreamExt as _;
 use indicatif::ProgressBar;
 
-/// Judges about `wanted` rows again, the first ones of shards spread evenly over the plan; the problem, if there is one,
-/// says what no rounding explains.
-pub async fn rows(bucket: &Bucket, wanted: u64, device: DeviceChoice) -> Result<(Agreement, Option<Problem>), Failure> {
+/// Judges about `wanted` rows again, the first ones of shards spread evenly over the plan; the problem, if
+/// there is one, says what no rounding explains.
+pub async fn rows(
+    bucket: &Bucket,
+    wanted: u64,
+    device: DeviceChoice,
+) -> Result<(Agreement, Option<Problem>), Failure> {
     let (record, plan) = job::load(bucket).await.or_environment_error()?;
     let job_state = JobState::read(bucket).await.or_environment_error()?;
     let results: Vec<_> = commits::read_all(bucket, &plan, &job_state.committed, job_state.job.as_ref())

@@ -19,7 +19,8 @@ pub async fn run(args: &RetryArgs) -> Ending {
     let stop = shutdown::on_signal();
     let metrics = metrics_server::serve(args.queue.metrics).await?;
     let bucket = Bucket::open(&args.job).or_usage_error()?;
-    let wanted = if args.only.is_empty() { Ok(RetryFilter::everything()) } else { RetryFilter::only(&args.only) };
+    let wanted =
+        if args.only.is_empty() { Ok(RetryFilter::everything()) } else { RetryFilter::only(&args.only) };
     let wanted = wanted.map_err(anyhow::Error::msg).or_usage_error()?;
     let (record, plan) = job::load(&bucket).await.or_environment_error()?;
     release::warn(&record);
@@ -50,7 +51,10 @@ fn show(found: &RetryPlan) {
         console::line("nothing that failed so is to be done again");
     }
     if found.shards > 0 {
-        console::line(format!("to do again: {} quarantined shards with {} rows", found.shards, found.shard_rows));
+        console::line(format!(
+            "to do again: {} quarantined shards with {} rows",
+            found.shards, found.shard_rows
+        ));
     }
     for (status, rows) in &found.rows {
         console::line(format!("to do again: {rows} rows that are {status}"));

@@ -36,18 +36,24 @@ pub async fn run(args: &RunArgs) -> Ending {
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
-    let devices = devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
+    let devices =
+        devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
     let opening = async {
         preflight::require(&bucket).await.or_environment_error()?;
         open(&bucket, args, &settings, &devices).await
     };
-    let Some(opened) = shutdown::unless(&stop, opening).await.transpose()? else { return Ok(Exit::Interrupted) };
+    let Some(opened) = shutdown::unless(&stop, opening).await.transpose()? else {
+        return Ok(Exit::Interrupted);
+    };
     let Opened { record, plan, resumed, warnings } = opened;
     warnings.iter().for_each(|warning| console::line(format!("warning: {warning}")));
     let refused = &record.plan.refused;
     refused.iter().for_each(|file| console::line(format!("refused: {}: {}", file.path, file.reason)));
     let verb = if resumed { "resuming" } else { "planned" };
-    console::line(format!("{verb} {}: {} rows in {} shards", bucket.place.url, record.plan.rows, record.plan.shards));
+    console::line(format!(
+        "{verb} {}: {} rows in {} shards",
+        bucket.place.url, record.plan.rows, record.plan.shards
+    ));
     if args.plan_only {
         console::line("nothing was worked on; `capfilt worker` can begin, and `capfilt run` works and seals");
         return Ok(if refused.is_empty() { Exit::Done } else { Exit::WithQuarantine });
@@ -105,13 +111,22 @@ impl OpenJob<'_> {
                     cluster::coordinate(job, metrics.clone(), stop.clone()).await?
                 }
                 None => {
-                    worker::work(bucket, record, plan, devices, RetryPolicy::default(), metrics.clone(), stop.clone())
-                        .await?
+                    worker::work(
+                        bucket,
+                        record,
+                        plan,
+                        devices,
+                        RetryPolicy::default(),
+                        metrics.clone(),
+                        stop.clone(),
+                    )
+                    .await?
                 }
             };
             let Outcome::Finished(report) = outcome else { return Ok(Exit::Interrupted) };
             twice.add(&report);
-            let job_state = shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
+            let job_state =
+                shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
             let Some(job_state) = job_state else { return Ok(Exit::Interrupted) };
             // A retry may have opened something meanwhile.
             if job_state.remaining(plan, record.settings.limits.attempts).next().is_none() {
@@ -122,7 +137,9 @@ impl OpenJob<'_> {
             return Ok(Exit::Interrupted);
         }
         let sealing = shutdown::unless(&stop, manifest::seal(bucket, record, plan, &job_state));
-        let Some(sealed) = sealing.await.transpose().or_environment_error()? else { return Ok(Exit::Interrupted) };
+        let Some(sealed) = sealing.await.transpose().or_environment_error()? else {
+            return Ok(Exit::Interrupted);
+        };
         if let Some(queue) = &queue {
             twice.rows += cluster::end(queue, &machines, args.keep_queue).await;
         }
@@ -134,8 +151,8 @@ impl OpenJob<'_> {
 }
 
 impl OpenJob<'_> {
-    /// Lists the input once more: what changed while the job was worked on is named, also where the store could not say so
-    /// when it was read. What was committed was read at the planned state, and stays.
+    /// Lists the input once more: what changed while the job was worked on is named, also where the store
+    /// could not say so when it was read. What was committed was read at the planned state, and stays.
     async fn name_input_changes(&self) {
         let settings = &self.record.settings;
         let changes = async {
@@ -144,11 +161,16 @@ impl OpenJob<'_> {
         };
         match changes.await {
             Ok(changes) => {
-                let is_told = |change: &String| self.told.iter().any(|told| told.starts_with(change.as_str()));
+                let is_told =
+                    |change: &String| self.told.iter().any(|told| told.starts_with(change.as_str()));
                 let texts = changes.iter().map(ToString::to_string).filter(|change| !is_told(change));
-                texts.for_each(|change| console::line(format!("warning: {change}, while the job was worked on")));
+                texts.for_each(|change| {
+                    console::line(format!("warning: {change}, while the job was worked on"))
+                });
             }
-            Err(error) => console::line(format!("warning: whether the input changed meanwhile is not known: {error}")),
+            Err(error) => {
+                console::line(format!("warning: whether the input changed meanwhile is not known: {error}"))
+            }
         }
     }
 }
@@ -167,7 +189,12 @@ impl DoneTwice {
     }
 }
 
-async fn open(bucket: &Bucket, args: &RunArgs, settings: &Settings, devices: &[DevicePlan]) -> Result<Opened, Failure> {
+async fn open(
+    bucket: &Bucket,
+    args: &RunArgs,
+    settings: &Settings,
+    devices: &[DevicePlan],
+) -> Result<Opened, Failure> {
     let input = Place::open(&settings.input.url).or_usage_error()?;
     let (captioner, filter) = models::records(settings).await?;
     // A job that is there has its batch already.

@@ -15,7 +15,8 @@ const MAX_WORDS: usize = 30;
 
 pub fn run(args: &ScoreArgs) -> Ending {
     let model = &args.model;
-    let mut filter = BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).or_environment_error()?;
+    let mut filter =
+        BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).or_environment_error()?;
     // transformers leaves cleaning to its caller.
     let clean = |text: &String| match model.checkpoint.preset {
         Preset::Original => pre_caption(text, MAX_WORDS),

@@ -1,4 +1,5 @@
-//! `capfilt status`: where a job stands, from its bucket, and what its workers do right now, from its cluster.
+//! `capfilt status`: where a job stands, from its bucket, and what its workers do right now, from its
+//! cluster.
 
 use super::cluster;
 use crate::{
@@ -48,7 +49,8 @@ pub async fn run(args: &StatusArgs) -> Ending {
     }
 }
 
-/// The cluster's listener. A cluster that is not there leaves the bucket, which is the truth; one that refuses us is an error.
+/// The cluster's listener. A cluster that is not there leaves the bucket, which is the truth; one that
+/// refuses us is an error.
 async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
     match Listener::open(&link, cluster::queue_names(bucket).await?, PATIENCE).await {
@@ -146,16 +148,23 @@ fn estimated(status: &Status) -> String {
 
 fn kept(status: &Status) -> String {
     let kept = &status.kept;
-    let share = |share: Option<f64>| share.map_or(String::new(), |share| format!(" ({:.1} %)", 100.0 * share));
+    let share =
+        |share: Option<f64>| share.map_or(String::new(), |share| format!(" ({:.1} %)", 100.0 * share));
     let (web, synthetic) = (share(kept.web_share), share(kept.synthetic_share));
-    format!("{} web texts{web}, {} synthetic texts{synthetic}, {} pairs", kept.web, kept.synthetic, kept.pairs)
+    format!(
+        "{} web texts{web}, {} synthetic texts{synthetic}, {} pairs",
+        kept.web, kept.synthetic, kept.pairs
+    )
 }
 
 fn speed(pace: &Throughput) -> String {
     let end = match pace.seconds_left {
         Some(seconds) => format!(", {} left", duration(seconds)),
         None if pace.stands_still => {
-            format!(", but nothing was committed for {}: is a worker there?", duration(pace.seconds_since_commit))
+            format!(
+                ", but nothing was committed for {}: is a worker there?",
+                duration(pace.seconds_since_commit)
+            )
         }
         None => String::new(),
     };
@@ -182,22 +191,23 @@ fn queue(live: &Live) -> Vec<String> {
         format!("{} shards, {} of them with no worker yet", queue.messages, queue.pending)
     });
     let nobody = live.workers.is_empty().then(|| "no worker is there".to_owned());
-    let unwatched = live
-        .coordinators
-        .is_empty()
-        .then(|| "no coordinator is there: nobody fills the queue or seals the job; start `capfilt run`".to_owned());
+    let unwatched = live.coordinators.is_empty().then(|| {
+        "no coordinator is there: nobody fills the queue or seals the job; start `capfilt run`".to_owned()
+    });
     std::iter::once(queue).chain(nobody).chain(unwatched).collect()
 }
 
 fn live_worker(live: &LiveWorker) -> String {
-    let in_hand = live.in_hand.iter().map(|held| format!("{} on {}: {} rows", held.shard, held.device, held.rows));
+    let in_hand =
+        live.in_hand.iter().map(|held| format!("{} on {}: {} rows", held.shard, held.device, held.rows));
     let in_hand: Vec<String> = in_hand.collect();
     let doing = match in_hand.is_empty() {
         true if live.devices_ready == 0 => "its models are loading".to_owned(),
         true => "idle".to_owned(),
         false => in_hand.join(", "),
     };
-    let wasted = if live.wasted_rows > 0 { format!(", {} more for nothing", live.wasted_rows) } else { String::new() };
+    let wasted =
+        if live.wasted_rows > 0 { format!(", {} more for nothing", live.wasted_rows) } else { String::new() };
     format!(
         "{} on {}: {doing}; {} rows{wasted} in {}, heard {:.1} s ago",
         live.worker,

@@ -9,14 +9,15 @@ use crate::{
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
 
-/// The unused queues of the server, if one is named: all of them, or the one of the job that is named. With `--delete`
-/// they are removed.
+/// The unused queues of the server, if one is named: all of them, or the one of the job that is named. With
+/// `--delete` they are removed.
 ///
 /// # Errors
 /// When the server, or the job's bucket, fails.
 pub async fn unused(args: &GcArgs) -> Result<Vec<JobStream>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(Vec::new()) };
-    let mut streams = JobStreams::look(&link, |waiting| console::line(waiting)).await.or_environment_error()?;
+    let mut streams =
+        JobStreams::look(&link, |waiting| console::line(waiting)).await.or_environment_error()?;
     if let Some(job) = &args.job {
         let bucket = Bucket::open(job).or_usage_error()?;
         let own = cluster::queue_names(&bucket).await?.stream();

@@ -35,7 +35,9 @@ pub async fn run(args: &TrainArgs) -> Ending {
         TrainTask::Captioner => Task::Captioner,
     };
     let text = std::fs::read_to_string(&args.config);
-    let text = text.with_context(|| format!("cannot read the settings {}", args.config.display())).or_usage_error()?;
+    let text = text
+        .with_context(|| format!("cannot read the settings {}", args.config.display()))
+        .or_usage_error()?;
     let mut settings = Training::parse(task, &text, &args.overrides)
         .with_context(|| format!("settings {}", args.config.display()))
         .or_usage_error()?;
@@ -91,7 +93,8 @@ struct Shown {
 impl Shown {
     fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}");
-        let bar = console::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        let bar = console::may_draw()
+            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
         console::set_bar(bar.clone());
         Self { bar, steps: 0, done_before: 0, started: Instant::now(), last_line: None, stuck_said: false }
     }
@@ -102,7 +105,9 @@ impl Shown {
                 (self.steps, self.done_before, self.started) = (steps, done, Instant::now());
                 let where_from = if done > 0 { format!(", going on at {done}") } else { String::new() };
                 let millions = parameters as f64 / 1e6;
-                console::line(format!("{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"));
+                console::line(format!(
+                    "{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"
+                ));
                 if done == 0 && !drawn.is_empty() {
                     console::line(format!("drawn by chance, as model.from has none: {}", drawn.join(", ")));
                 }

@@ -1,6 +1,7 @@
 //! `capfilt worker`: open shards of a planned job, worked on by this machine's devices.
 //!
-//! Workers need not know of each other: one commit per shard wins, so two that overlap waste work and nothing else.
+//! Workers need not know of each other: one commit per shard wins, so two that overlap waste work and nothing
+//! else.
 
 use super::cluster;
 use crate::{
@@ -89,7 +90,8 @@ impl std::str::FromStr for Part {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let numbers = text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+        let numbers =
+            text.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
         match numbers {
             Some((index, of)) if index < of => Ok(Self { index, of }),
             _ => Err(format!("part `{text}` is not i/n with i from 0 to n - 1, for example 0/4")),
@@ -107,7 +109,8 @@ pub async fn work(
     metrics: SharedMetrics,
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, Failure> {
-    let job_state = shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
+    let job_state =
+        shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
     let Some(job_state) = job_state else { return Ok(Outcome::Interrupted(Report::default())) };
     let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
     // It says what is open; a set of all commits need not be held while the work is done.

@@ -1,10 +1,12 @@
-//! The image's program: it runs for a user of its own, on a system that has nothing of the place where it was built.
+//! The image's program: it runs for a user of its own, on a system that has nothing of the place where it was
+//! built.
 
 use super::{prefix, recipes};
 use crate::support::{expect, repo, stdout, tools};
 use std::process::Command;
 
-/// As in a container: the installed program, another user's rights, and neither homes nor the libtorch of the build.
+/// As in a container: the installed program, another user's rights, and neither homes nor the libtorch of the
+/// build.
 const ENTER: &str = r#"
 set -eu
 mount --make-rprivate /
@@ -23,11 +25,18 @@ fn an_installed_program_runs_for_any_user_without_the_place_where_it_was_built()
     let dockerfile = std::fs::read_to_string(recipes().join("container/Dockerfile")).unwrap();
     let entry = dockerfile.lines().find_map(|line| line.strip_prefix("ENTRYPOINT [\"")).unwrap();
     let entry = entry.strip_suffix("\"]").unwrap();
-    assert!(dockerfile.contains("\nUSER 65532:65532\n") && dockerfile.contains("\nCOPY opt/capfilt /opt/capfilt\n"));
+    assert!(
+        dockerfile.contains("\nUSER 65532:65532\n")
+            && dockerfile.contains("\nCOPY opt/capfilt /opt/capfilt\n")
+    );
     let prefix = prefix();
     let torch = repo().join(".libtorch").canonicalize().unwrap();
     let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "bash", "-c", ENTER, "enter"]).arg(prefix).arg(&torch).args([entry, "--version"]);
+    unshare
+        .args(["--mount", "bash", "-c", ENTER, "enter"])
+        .arg(prefix)
+        .arg(&torch)
+        .args([entry, "--version"]);
     let may_mount = Command::new("unshare").args(["--mount", "true"]).output();
     if !may_mount.is_ok_and(|output| output.status.success()) {
         tools::skip(&tools::MOUNT);

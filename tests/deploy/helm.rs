@@ -1,4 +1,5 @@
-//! Three servers as the Helm chart of NATS makes them by default: they keep each other's addresses from their clients.
+//! Three servers as the Helm chart of NATS makes them by default: they keep each other's addresses from their
+//! clients.
 
 use super::job;
 use crate::support::{nats::Nats, process};

@@ -82,7 +82,9 @@ fn assert_arguments_are_ours(container: &Value) {
         container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect();
     assert_options_exist(&words);
     let variables = std::fs::read_to_string(recipes().join("cluster.env")).unwrap();
-    let has = |name: &str| variables.lines().any(|line| line.split_once('=').is_some_and(|(known, _)| known == name));
+    let has = |name: &str| {
+        variables.lines().any(|line| line.split_once('=').is_some_and(|(known, _)| known == name))
+    };
     let named = words.iter().filter_map(|word| word.strip_prefix("$(")?.strip_suffix(')'));
     assert!(named.clone().count() > 0 && named.clone().all(has), "{words:?}");
 }

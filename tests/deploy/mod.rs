@@ -1,4 +1,5 @@
-//! The recipes under `configs/deploy`, used as they are: by Slurm, by Ray, and held against the rules of Kubernetes and systemd.
+//! The recipes under `configs/deploy`, used as they are: by Slurm, by Ray, and held against the rules of
+//! Kubernetes and systemd.
 
 mod container;
 mod helm;
@@ -79,7 +80,10 @@ fn assert_options_exist(words: &[String]) {
     let options: Vec<&String> = words.iter().filter(|word| word.starts_with('-')).collect();
     assert!(!options.is_empty(), "{words:?}");
     for option in options {
-        assert!(help.split_whitespace().any(|word| word.trim_end_matches(',') == option), "{command} has no {option}");
+        assert!(
+            help.split_whitespace().any(|word| word.trim_end_matches(',') == option),
+            "{command} has no {option}"
+        );
     }
 }
 
@@ -107,7 +111,10 @@ fn load(file: &Path) {
     match file.extension().unwrap_or_else(|| file.file_name().unwrap()).to_str().unwrap() {
         "sbatch" | "sh" => drop(expect(Command::new("bash").arg("-n").arg(file), 0)),
         "py" => drop(expect(&mut python("import ast, sys; ast.parse(open(sys.argv[1]).read())"), 0)),
-        "yaml" => drop(expect(&mut python("import yaml, sys; assert list(yaml.safe_load_all(open(sys.argv[1])))"), 0)),
+        "yaml" => drop(expect(
+            &mut python("import yaml, sys; assert list(yaml.safe_load_all(open(sys.argv[1])))"),
+            0,
+        )),
         "env" => assert_plain_variables(file),
         "service" => assert!(std::fs::read_to_string(file).unwrap().contains("[Service]")),
         "Dockerfile" => assert!(std::fs::read_to_string(file).unwrap().contains("\nENTRYPOINT [")),

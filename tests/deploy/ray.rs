@@ -41,7 +41,8 @@ impl Ray {
     /// The recipe's script, with the variables a user has exported.
     fn workers(&self, job: &Job, variables: &Path, name: &str, options: &[&str]) -> Process {
         let variables = std::fs::read_to_string(variables).unwrap();
-        let variables: Vec<(&str, &str)> = variables.lines().map(|line| line.split_once('=').unwrap()).collect();
+        let variables: Vec<(&str, &str)> =
+            variables.lines().map(|line| line.split_once('=').unwrap()).collect();
         let value = |wanted: &str| variables.iter().find(|(name, _)| *name == wanted).unwrap().1;
         let mut script = Command::new(&self.python);
         script.arg(recipes().join("ray/workers.py")).args(["--address", &self.address]);
@@ -70,11 +71,13 @@ fn worker_pids(job: &Job) -> Vec<u32> {
     let words = ["worker", "--job", &job.url].map(|word| format!("{word}\0")).concat();
     let processes =
         std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
-    let is_ours =
-        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&words));
+    let is_ours = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(&words))
+    };
     // Ray's own processes and the script have other words before these.
-    let is_program =
-        |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "capfilt");
+    let is_program = |pid: &u32| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "capfilt")
+    };
     processes.filter_map(|name| name.parse().ok()).filter(is_ours).filter(is_program).collect()
 }
 
@@ -116,7 +119,13 @@ fn ray_s_workers_are_started_again_when_they_die_and_go_when_the_script_does() {
     assert_eq!(script.code(), Some(130), "{}", script.log());
 
     let mut again = ray.workers(&job, &variables, "again", &[]);
-    assert_eq!((coordinator.code(), again.code()), (Some(0), Some(0)), "{}\n{}", coordinator.log(), again.log());
+    assert_eq!(
+        (coordinator.code(), again.code()),
+        (Some(0), Some(0)),
+        "{}\n{}",
+        coordinator.log(),
+        again.log()
+    );
     assert_whole(&job);
     assert!(!format!("{}{}", script.log(), again.log()).contains(super::NATS_PASSWORD));
 }
@@ -124,7 +133,8 @@ fn ray_s_workers_are_started_again_when_they_die_and_go_when_the_script_does() {
 #[test]
 fn ray_s_script_gives_the_program_options_that_it_has() {
     let text = std::fs::read_to_string(recipes().join("ray/workers.py")).unwrap();
-    let command = text.lines().find_map(|line| line.trim().strip_prefix("command = [args.capfilt, ")).unwrap();
+    let command =
+        text.lines().find_map(|line| line.trim().strip_prefix("command = [args.capfilt, ")).unwrap();
     let words = command.split(',').map(|word| word.trim().trim_matches(['"', ']']).to_owned());
     assert_options_exist(&words.collect::<Vec<_>>());
 }

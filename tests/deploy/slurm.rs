@@ -11,8 +11,8 @@ use crate::support::{
 use daemons::Slurm;
 use std::{path::Path, process::Command};
 
-/// Runs the lines of the page's section on Slurm as they stand, in a copy of the recipes and with a home of its own; the
-/// editor writes `variables`. Numbers of the jobs that were submitted, in order.
+/// Runs the lines of the page's section on Slurm as they stand, in a copy of the recipes and with a home of
+/// its own; the editor writes `variables`. Numbers of the jobs that were submitted, in order.
 fn follow_the_page(slurm: &Slurm, variables: &Path, settings: &Path) -> Vec<String> {
     let page = std::fs::read_to_string(recipes().join("README.md")).unwrap();
     let (_, section) = page.split_once("**Slurm.**").unwrap();
@@ -44,7 +44,8 @@ fn slurm_s_array_outlives_preemption_and_time_limits_and_a_cancelled_worker_stay
     wait_until(|| committed_shards(&job) >= 1);
     expect(slurm.command("scancel").arg(&cancelled), 0);
     // This job needs all four GPUs, and its partition preempts the workers that hold three of them.
-    let urgent = ["--partition=urgent", "--gres=gpu:4", "--mem=1G", "--time=1", "--output=/dev/null", "--wrap=true"];
+    let urgent =
+        ["--partition=urgent", "--gres=gpu:4", "--mem=1G", "--time=1", "--output=/dev/null", "--wrap=true"];
     expect(slurm.command("sbatch").args(urgent), 0);
     let log = slurm.submitted_from().join(format!("capfilt-worker-{array}_1.log"));
     let log = || std::fs::read_to_string(&log).unwrap();

@@ -12,7 +12,8 @@ fn text(unit: &str) -> String {
     std::fs::read_to_string(recipes().join("systemd").join(unit)).unwrap()
 }
 
-/// What `systemd-analyze verify` has against a unit, with the program under test in the place of the installed one.
+/// What `systemd-analyze verify` has against a unit, with the program under test in the place of the
+/// installed one.
 fn complaints(folder: &Path, unit: &str, text: &str) -> String {
     let file = folder.join(unit);
     std::fs::write(&file, text.replace("/opt/capfilt/bin/capfilt", env!("CARGO_BIN_EXE_capfilt"))).unwrap();
@@ -32,7 +33,10 @@ fn systemd_has_nothing_against_the_units() {
     for unit in UNITS {
         assert_eq!(complaints(folder.path(), unit, &text(unit)), "");
         let wrong = text(unit).replace("TimeoutStopSec=", "TimeoutStop=");
-        assert!(complaints(folder.path(), unit, &wrong).contains("TimeoutStop"), "a wrong key was not found in {unit}");
+        assert!(
+            complaints(folder.path(), unit, &wrong).contains("TimeoutStop"),
+            "a wrong key was not found in {unit}"
+        );
     }
 }
 
@@ -50,7 +54,8 @@ fn units_stop_gently_start_again_and_keep_secrets_out_of_the_command_line() {
         ] {
             assert!(text.lines().any(|there| there == line), "{unit} lacks {line}");
         }
-        let start = text.lines().find_map(|line| line.strip_prefix("ExecStart=/opt/capfilt/bin/capfilt ")).unwrap();
+        let start =
+            text.lines().find_map(|line| line.strip_prefix("ExecStart=/opt/capfilt/bin/capfilt ")).unwrap();
         assert!(!start.contains("NATS_"), "{start}");
         assert_options_exist(&start.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     }

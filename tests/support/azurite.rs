@@ -9,7 +9,8 @@ use std::{
 
 /// As its documentation has them.
 pub const ACCOUNT: &str = "devstoreaccount1";
-pub const KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+pub const KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 const HELPER: &str = "tests/support/azure.py";
 
@@ -30,8 +31,16 @@ impl Azurite {
         let folder = tempfile::tempdir().unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let mut node = Command::new("node");
-        node.arg(repo().join(".azurite/node_modules/azurite/dist/src/blob/main.js")).current_dir(folder.path());
-        node.args(["--blobHost", "127.0.0.1", "--blobPort", "0", "--inMemoryPersistence", "--disableTelemetry"]);
+        node.arg(repo().join(".azurite/node_modules/azurite/dist/src/blob/main.js"))
+            .current_dir(folder.path());
+        node.args([
+            "--blobHost",
+            "127.0.0.1",
+            "--blobPort",
+            "0",
+            "--inMemoryPersistence",
+            "--disableTelemetry",
+        ]);
         node.args(["--silent", "--skipApiVersionCheck"]);
         let server = node.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap();
         let mut azurite = Self { folder, endpoint: String::new(), server };
@@ -47,7 +56,9 @@ impl Azurite {
         loop {
             let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap();
             let lines = log.split_inclusive('\n').filter(|line| line.ends_with('\n'));
-            if let Some(address) = lines.filter_map(|line| line.split_once(SAYS)).map(|(_, at)| at.trim()).next() {
+            if let Some(address) =
+                lines.filter_map(|line| line.split_once(SAYS)).map(|(_, at)| at.trim()).next()
+            {
                 return address.to_owned();
             }
             assert!(since.elapsed() < Duration::from_secs(60), "Azurite does not start: {log}");
@@ -74,7 +85,9 @@ impl Azurite {
     /// What reaches this server, as Azure's portal gives it.
     pub fn connection_string(&self) -> String {
         let endpoint = &self.endpoint;
-        format!("DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};")
+        format!(
+            "DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};BlobEndpoint={endpoint};"
+        )
     }
 
     /// Brings a job's blobs to where the job's objects are looked for.

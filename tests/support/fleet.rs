@@ -89,7 +89,8 @@ impl<'a> Fleet<'a> {
         committed_shards(self.job)
     }
 
-    /// Starts who was killed, continues who was stopped long enough; `true` when everybody has come to a good end.
+    /// Starts who was killed, continues who was stopped long enough; `true` when everybody has come to a good
+    /// end.
     fn tend(&mut self, nats: &Nats) -> bool {
         self.wake();
         self.must_go_on();
@@ -128,7 +129,8 @@ impl<'a> Fleet<'a> {
     }
 
     fn logs(&self) -> String {
-        let logs = self.members.iter().map(|running| format!("{:?}:\n{}\n", running.member, running.process.log()));
+        let logs =
+            self.members.iter().map(|running| format!("{:?}:\n{}\n", running.member, running.process.log()));
         logs.collect()
     }
 
@@ -167,12 +169,18 @@ impl Running {
 fn children_of(pid: u32) -> Vec<u32> {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let children = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    children.flat_map(|pids| pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    children
+        .flat_map(|pids| pids.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Some of them may be gone already.
 fn signal(signal: &str, pids: &[u32]) {
     for pid in pids {
-        Command::new("kill").args([signal, &pid.to_string()]).stderr(std::process::Stdio::null()).status().unwrap();
+        Command::new("kill")
+            .args([signal, &pid.to_string()])
+            .stderr(std::process::Stdio::null())
+            .status()
+            .unwrap();
     }
 }

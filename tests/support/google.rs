@@ -25,7 +25,16 @@ impl Google {
         let host = format!("127.0.0.1:{port}");
         let log = std::fs::File::create(folder.join("log")).unwrap();
         let mut command = Command::new(tools::fake_gcs_server().unwrap());
-        command.args(["-scheme", "http", "-backend", "memory", "-host", "127.0.0.1", "-port", &port.to_string()]);
+        command.args([
+            "-scheme",
+            "http",
+            "-backend",
+            "memory",
+            "-host",
+            "127.0.0.1",
+            "-port",
+            &port.to_string(),
+        ]);
         command.args(["-public-host", &host]).arg("-data").arg(folder).stdin(Stdio::null());
         let server = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let since = Instant::now();

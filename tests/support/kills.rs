@@ -1,4 +1,5 @@
-//! Runs and workers killed at random points, from a printed seed: what must hold afterwards, wherever the job is.
+//! Runs and workers killed at random points, from a printed seed: what must hold afterwards, wherever the job
+//! is.
 
 use super::{Committed, Job};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -32,8 +33,8 @@ pub fn seeds() -> std::ops::Range<u64> {
     0..std::env::var("CAPFILT_SOAK_SEEDS").ok().map_or(1, |seeds| seeds.parse().unwrap())
 }
 
-/// Kills a job's runs and workers so many times, at random moments from a printed seed: some commits after one another,
-/// so that at most seven kills find it unfinished, however fast this machine is.
+/// Kills a job's runs and workers so many times, at random moments from a printed seed: some commits after
+/// one another, so that at most seven kills find it unfinished, however fast this machine is.
 pub fn kill_times(job: &Job, kills: u32, shards: usize, seed: u64) {
     println!("seed {seed}");
     let done = || std::fs::read_dir(job.objects.join("commits")).map_or(0, Iterator::count);
@@ -41,12 +42,18 @@ pub fn kill_times(job: &Job, kills: u32, shards: usize, seed: u64) {
     assert_eq!(killed, kills, "seed {seed}: the run ended before it could be killed {kills} times");
 }
 
-/// Kills runs of new jobs, as many jobs as the kills take; each is then run to its end, and has lost no row, doubled none
-/// and written the bytes of the undisturbed job.
+/// Kills runs of new jobs, as many jobs as the kills take; each is then run to its end, and has lost no row,
+/// doubled none and written the bytes of the undisturbed job.
 ///
-/// `clock` tells how many undisturbed runs' worth of work there has been since a moment of its choice: the points at which
-/// runs are killed are random shares of a run, however fast this machine is.
-pub fn survives(seed: u64, new_job: impl Fn(u32) -> Job, undisturbed: &Committed, rows: u64, clock: impl Fn() -> f64) {
+/// `clock` tells how many undisturbed runs' worth of work there has been since a moment of its choice: the
+/// points at which runs are killed are random shares of a run, however fast this machine is.
+pub fn survives(
+    seed: u64,
+    new_job: impl Fn(u32) -> Job,
+    undisturbed: &Committed,
+    rows: u64,
+    clock: impl Fn() -> f64,
+) {
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let (mut killed, mut jobs) = (0, 0);
@@ -63,8 +70,8 @@ pub fn survives(seed: u64, new_job: impl Fn(u32) -> Job, undisturbed: &Committed
     println!("{killed} kills of {jobs} jobs");
 }
 
-/// Runs a job again and again and kills each run, or its workers; ends with the job or with the last kill, and returns
-/// the number of kills.
+/// Runs a job again and again and kills each run, or its workers; ends with the job or with the last kill,
+/// and returns the number of kills.
 fn disturb(job: &Job, kills: u32, random: &mut StdRng, clock: &dyn Fn() -> f64) -> u32 {
     let mut killed = 0;
     while killed < kills {
@@ -111,7 +118,11 @@ fn has_ended_before(run: &mut Child, until: f64, clock: &dyn Fn() -> f64) -> boo
 
 fn children_of(run: &Child) -> Vec<u32> {
     let path = format!("/proc/{0}/task/{0}/children", run.id());
-    std::fs::read_to_string(path).unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    std::fs::read_to_string(path)
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }
 
 fn kill(pid: u32) {

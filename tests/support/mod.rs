@@ -27,7 +27,8 @@ pub fn repo() -> &'static Path {
 /// The binary under test, without what whoever runs the tests has said about stores.
 pub fn capfilt() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capfilt"));
-    // Tests run side by side, each with workers of several threads: who waits must not keep the others from the cores.
+    // Tests run side by side, each with workers of several threads: who waits must not keep the others from
+    // the cores.
     command.env("GOMP_SPINCOUNT", "100");
     let of_clouds = ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "STORAGE_EMULATOR_HOST"];
     let is_cloud_s = |key: &str| of_clouds.iter().any(|start| key.starts_with(start));
@@ -175,8 +176,10 @@ fn table_and_path(output: &serde_json::Value) -> (String, PathBuf) {
 pub fn first_address(ledger: &Path) -> (String, u64) {
     use arrow::array::AsArray as _;
     let file = std::fs::File::open(ledger).unwrap();
-    let mut reader =
-        parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap()
+        .build()
+        .unwrap();
     let batch = reader.next().unwrap().unwrap();
     let row = batch.column_by_name("row").unwrap().as_primitive::<arrow::datatypes::UInt64Type>().value(0);
     (batch.column_by_name("file").unwrap().as_string::<i32>().value(0).to_owned(), row)

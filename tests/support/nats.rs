@@ -46,7 +46,8 @@ impl Nats {
         }
         let folder = tempfile::tempdir().unwrap();
         let (port, monitor) = (free_port(), free_port());
-        let mut nats = Self { folder, port, monitor, settings: settings.to_owned(), has_jetstream, server: None };
+        let mut nats =
+            Self { folder, port, monitor, settings: settings.to_owned(), has_jetstream, server: None };
         nats.up();
         Some(nats)
     }
@@ -59,13 +60,18 @@ impl Nats {
     pub fn up(&mut self) {
         let config = self.folder.path().join("nats.conf");
         let (port, monitor, store) = (self.port, self.monitor, self.store().display().to_string());
-        let jetstream =
-            if self.has_jetstream { format!("jetstream {{ store_dir: \"{store}\" }}") } else { String::new() };
+        let jetstream = if self.has_jetstream {
+            format!("jetstream {{ store_dir: \"{store}\" }}")
+        } else {
+            String::new()
+        };
         let settings = &self.settings;
-        let text = format!("host: 127.0.0.1\nport: {port}\nhttp: 127.0.0.1:{monitor}\n{jetstream}\n{settings}\n");
+        let text =
+            format!("host: 127.0.0.1\nport: {port}\nhttp: 127.0.0.1:{monitor}\n{jetstream}\n{settings}\n");
         std::fs::write(&config, text).unwrap();
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        let server = Command::new("nats-server").arg("-c").arg(config).stderr(log).stdout(Stdio::null()).spawn();
+        let server =
+            Command::new("nats-server").arg("-c").arg(config).stderr(log).stdout(Stdio::null()).spawn();
         self.server = Some(server.unwrap());
         let since = Instant::now();
         while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
@@ -97,7 +103,8 @@ impl Nats {
         Some(serde_json::from_str(body).unwrap())
     }
 
-    /// The one job queue of the server, with its settings and its consumer; `None` when it has none, or is down.
+    /// The one job queue of the server, with its settings and its consumer; `None` when it has none, or is
+    /// down.
     pub fn queue(&self) -> Option<serde_json::Value> {
         let all = self.monitored("/jsz?accounts=true&streams=true&consumers=true&config=true")?;
         let streams = all["account_details"][0]["stream_detail"].as_array()?;

@@ -19,7 +19,8 @@ impl Process {
     pub fn start(job: &Job, name: &str, command: &mut Command) -> Self {
         let log = job.folder.path().join(format!("{name}.log"));
         let file = std::fs::File::create(&log).unwrap();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        let child =
+            command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         Self { child, log }
     }
 
@@ -29,10 +30,13 @@ impl Process {
 
     /// Sends `-TERM` and the like.
     pub fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success()
+        );
     }
 
-    /// Sends a signal to the process and to the children it works through, so that all of it stands still or goes on.
+    /// Sends a signal to the process and to the children it works through, so that all of it stands still or
+    /// goes on.
     pub fn signal_all(&self, signal: &str) {
         let parent = self.child.id().to_string();
         let children = Command::new("pgrep").args(["-P", &parent]).output().unwrap();
@@ -57,7 +61,11 @@ impl Process {
     /// Waits until it has said this; it must not end before.
     pub fn wait_for(&mut self, text: &str) {
         wait_until(|| {
-            assert!(self.child.try_wait().unwrap().is_none(), "it ended before it said `{text}`:\n{}", self.log());
+            assert!(
+                self.child.try_wait().unwrap().is_none(),
+                "it ended before it said `{text}`:\n{}",
+                self.log()
+            );
             self.log().contains(text)
         });
     }

@@ -1,8 +1,8 @@
 //! S3 on loopback: a server over a folder, in this process, gone when it is dropped.
 //!
-//! s3s speaks the protocol and checks signatures; s3s-fs keeps the objects as plain files, where a test may read them and
-//! spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags, GET heeds If-Match, of
-//! several creates of one object exactly one wins, and a folder is no object.
+//! s3s speaks the protocol and checks signatures; s3s-fs keeps the objects as plain files, where a test may
+//! read them and spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags,
+//! GET heeds If-Match, of several creates of one object exactly one wins, and a folder is no object.
 
 pub mod faults;
 pub mod odd;
@@ -15,10 +15,11 @@ use s3s::{
     auth::SimpleAuth,
     dto::{
         AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
-        CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteObjectInput,
-        DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput, HeadObjectInput, HeadObjectOutput,
-        ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output, PutObjectInput,
-        PutObjectOutput, UploadPartInput, UploadPartOutput,
+        CompleteMultipartUploadOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput,
+        DeleteObjectInput, DeleteObjectOutput, ETag, ETagCondition, GetObjectInput, GetObjectOutput,
+        HeadObjectInput, HeadObjectOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+        ListObjectsV2Input, ListObjectsV2Output, PutObjectInput, PutObjectOutput, UploadPartInput,
+        UploadPartOutput,
     },
     s3_error,
     service::{S3Service, S3ServiceBuilder},
@@ -134,7 +135,8 @@ impl S3 {
         self.is_read_only.store(true, Ordering::Relaxed);
     }
 
-    /// From now on an object that is not there is answered with 403, as to those who may not list the whole bucket.
+    /// From now on an object that is not there is answered with 403, as to those who may not list the whole
+    /// bucket.
     pub fn hide_what_is_missing(&self) {
         self.hides_missing.store(true, Ordering::Relaxed);
     }

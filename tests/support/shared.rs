@@ -11,7 +11,8 @@ pub fn shared_job() -> Job {
     job_of(SHARDS, 20)
 }
 
-/// A job of `shards` shards with `rows` rows each; a third of the shards comes from each file of `tests/data/web`.
+/// A job of `shards` shards with `rows` rows each; a third of the shards comes from each file of
+/// `tests/data/web`.
 pub fn job_of(shards: usize, rows: usize) -> Job {
     let folder = tempfile::tempdir().unwrap();
     let (web, objects) = (folder.path().join("web"), folder.path().join("job"));

@@ -38,10 +38,12 @@ pub fn json_of(command: &mut std::process::Command) -> Value {
 /// Captions may not move at all: they follow from seed and image.
 const SCORE_TOLERANCE: f64 = 1e-5;
 
-/// Asserts that two ledger rows judge the same image and text in the same way. Addresses may differ, and the negative
-/// control does, since it is a text of the same row group.
+/// Asserts that two ledger rows judge the same image and text in the same way. Addresses may differ, and the
+/// negative control does, since it is a text of the same row group.
 pub fn assert_judged_alike(a: &Value, b: &Value, what: &str) {
-    for column in ["image_sha256", "width", "height", "status", "web_text", "web_status", "web_kept", "detail"] {
+    for column in
+        ["image_sha256", "width", "height", "status", "web_text", "web_status", "web_kept", "detail"]
+    {
         assert_eq!(a[column], b[column], "{what}: {column}");
     }
     assert_scored_alike(a, b, ["web_itm", "web_itc"], what);

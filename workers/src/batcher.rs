@@ -1,7 +1,7 @@
 //! Rows gathered until they hold exactly one batch of images, or as many bytes as a batch may have.
 //!
-//! Rows without an image ride along, so the order stays the input's. Batches are cut by the shard's rows alone: which
-//! images share a batch never depends on how the rows arrived, nor on the machine's memory.
+//! Rows without an image ride along, so the order stays the input's. Batches are cut by the shard's rows
+//! alone: which images share a batch never depends on how the rows arrived, nor on the machine's memory.
 
 use crate::{
     flow::PreparedRows,
@@ -60,7 +60,9 @@ impl Batcher {
 
     /// How many rows are the next batch: up to its last image, or before the row that would be too much.
     fn cut(&mut self, batch: usize) -> Option<usize> {
-        while let (Some(row), Some(bytes)) = (self.rows.get(self.counted.rows), self.bytes.get(self.counted.rows)) {
+        while let (Some(row), Some(bytes)) =
+            (self.rows.get(self.counted.rows), self.bytes.get(self.counted.rows))
+        {
             let counted = &mut self.counted;
             if counted.bytes + bytes > BATCH_BYTES && counted.rows > 0 {
                 return Some(counted.rows);

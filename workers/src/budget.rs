@@ -10,7 +10,8 @@ const AT_LEAST: u64 = 20;
 
 /// The fault of a shard whose failures exceed the budget, a share of its selected rows.
 pub(crate) fn exceeded(tally: &Tally, failure_budget: f64) -> Option<Fault> {
-    let selected = tally.rows_total() - tally.count(RowStatus::NotSelected) - tally.count(RowStatus::ImageMissing);
+    let selected =
+        tally.rows_total() - tally.count(RowStatus::NotSelected) - tally.count(RowStatus::ImageMissing);
     let allowed = (failure_budget * selected as f64) as u64;
     let mut failing = RowStatus::ALL.iter().copied().filter(|status| status.counts_as_failure());
     let status = failing.find(|status| tally.count(*status) > allowed.max(AT_LEAST - 1))?;
@@ -40,6 +41,9 @@ mod tests {
         assert!(exceeded(&tally(51, 0, 949), 0.05).is_some());
         assert!(exceeded(&tally(50, 0, 950), 0.05).is_none());
         assert!(exceeded(&tally(19, 0, 0), 0.05).is_none(), "a small shard");
-        assert!(exceeded(&tally(0, 900, 100), 0.05).is_none(), "what was never fetched is no failure of ours");
+        assert!(
+            exceeded(&tally(0, 900, 100), 0.05).is_none(),
+            "what was never fetched is no failure of ours"
+        );
     }
 }

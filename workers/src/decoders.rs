@@ -1,7 +1,8 @@
 //! The threads that decode and resize images, and how long one image may keep one of them.
 //!
-//! A codec cannot be called off. A row that takes too long is given up, and its thread is left to it: others take over. What
-//! so many threads hold has a bound too, so with too many of them the process ends, and its rows are suspects.
+//! A codec cannot be called off. A row that takes too long is given up, and its thread is left to it: others
+//! take over. What so many threads hold has a bound too, so with too many of them the process ends, and its
+//! rows are suspects.
 
 use crate::settled::Settled;
 use capfilt_pipeline::{
@@ -24,7 +25,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Threads that may be left to images which do not end. Memory: each holds an image of `limits.pixels` at most.
+/// Threads that may be left to images which do not end. Memory: each holds an image of `limits.pixels` at
+/// most.
 const MOST_LEFT: usize = 4;
 
 /// How often late images are looked for while nothing else happens.
@@ -75,8 +77,10 @@ impl Decoders {
         let mut findings: Vec<Option<Findings>> = jobs.iter().map(|_| None).collect();
         let (ended, ends) = crossbeam_channel::bounded(jobs.len());
         let start = |pool: &ThreadPool, findings: &[Option<Findings>]| {
-            let open =
-                jobs.iter().enumerate().filter(|(at, job)| findings[*at].is_none() && job.started.get().is_none());
+            let open = jobs
+                .iter()
+                .enumerate()
+                .filter(|(at, job)| findings[*at].is_none() && job.started.get().is_none());
             open.for_each(|(at, job)| job.start(at, pool, &ended));
         };
         start(&self.pool, &findings);
@@ -111,7 +115,12 @@ impl Decoders {
     }
 
     /// Gives up what takes too long, and whether there was any: then there are new threads.
-    fn give_up_late(&mut self, jobs: &[Arc<Job>], findings: &mut [Option<Findings>], limit: Duration) -> bool {
+    fn give_up_late(
+        &mut self,
+        jobs: &[Arc<Job>],
+        findings: &mut [Option<Findings>],
+        limit: Duration,
+    ) -> bool {
         let mut any = false;
         for (job, found) in jobs.iter().zip(findings).filter(|(_, found)| found.is_none()) {
             if job.started.get().is_some_and(|started| started.elapsed() > limit) {
@@ -122,7 +131,11 @@ impl Decoders {
         if any {
             self.pool = pool(self.threads);
             let left = self.left.load(Ordering::Relaxed);
-            assert!(left <= MOST_LEFT, "{left} images take longer than limits.decode_seconds = {}", limit.as_secs());
+            assert!(
+                left <= MOST_LEFT,
+                "{left} images take longer than limits.decode_seconds = {}",
+                limit.as_secs()
+            );
         }
         any
     }
@@ -175,8 +188,12 @@ fn prepare_one(sample: &Sample, spec: &PrepareSpec) -> Findings {
 
 /// The preparation of images and texts under the limits of a job or a retry.
 pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
-    let images =
-        ImageLimits { bytes: limits.image_bytes.0, pixels: limits.pixels, min_side: limits.min_side, ..spec.limits };
+    let images = ImageLimits {
+        bytes: limits.image_bytes.0,
+        pixels: limits.pixels,
+        min_side: limits.min_side,
+        ..spec.limits
+    };
     PrepareSpec { limits: images, text_bytes: limits.text_bytes.0, ..spec.clone() }
 }
 

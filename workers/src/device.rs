@@ -88,7 +88,8 @@ impl Device {
         self.send(Flow::Broken { attempt, fault })
     }
 
-    /// Judges every full batch, and what is left when the shard is at its end. A broken shard's rows are dropped.
+    /// Judges every full batch, and what is left when the shard is at its end. A broken shard's rows are
+    /// dropped.
     fn step(&mut self, events: Events, at_end: bool) -> Sent {
         let Some(attempt) = self.current.clone() else {
             self.batcher.clear();
@@ -118,7 +119,9 @@ impl Device {
         handling(attempt, pipe::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
         let ledger = self.ledger(attempt, &rows)?;
         attempt.clock.add(Stage::Device, from);
-        attempt.span.in_scope(|| tracing::debug!(rows = rows.len(), seconds = from.elapsed().as_secs_f64(), "judged"));
+        attempt.span.in_scope(|| {
+            tracing::debug!(rows = rows.len(), seconds = from.elapsed().as_secs_f64(), "judged")
+        });
         let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.text)).unzip();
         let judged = JudgedRows { ledger, images, texts, passthrough };
         Ok(Some(Judged { rows: judged, batch: self.capfilt.batch(), held }))
@@ -138,7 +141,8 @@ impl Device {
         let (spec, mut decoders) = (limited(&self.spec, &attempt.limits), Decoders::new(1));
         for sample in samples {
             handling(&attempt, pipe::Stage::Alone, std::iter::once(sample.row)).map(events);
-            let row = decoders.prepare_all(vec![sample], &spec, &attempt.settled, time_limit(&attempt.limits));
+            let row =
+                decoders.prepare_all(vec![sample], &spec, &attempt.settled, time_limit(&attempt.limits));
             if let Err(error) = self.ledger(&attempt, &row) {
                 tracing::debug!(%error, "a suspected row failed, which the attempt will say again");
             }
@@ -148,5 +152,8 @@ impl Device {
 }
 
 fn arrow_fault(error: ArrowError) -> Fault {
-    Fault { class: FailureClass::Unreadable, message: format!("the pass-through columns cannot be joined: {error}") }
+    Fault {
+        class: FailureClass::Unreadable,
+        message: format!("the pass-through columns cannot be joined: {error}"),
+    }
 }

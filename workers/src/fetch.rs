@@ -62,8 +62,8 @@ impl Source {
         (Arc::new(Attempt { assignment, limits, settled, clock, span }), begun)
     }
 
-    /// At the level of errors: a span below the log's level would be missing around the errors too. The coordinator's span
-    /// of the attempt has the same name and fields.
+    /// At the level of errors: a span below the log's level would be missing around the errors too. The
+    /// coordinator's span of the attempt has the same name and fields.
     fn span(&self, Assignment { shard, attempt, .. }: &Assignment) -> Span {
         let (shard, worker, device) = (&shard.id, &self.worker, &self.device);
         tracing::error_span!("attempt", %shard, %attempt, worker, device)
@@ -108,7 +108,8 @@ impl Source {
         let mut reader = self.open(attempt).await?;
         while let Some(rows) = reader.next().await? {
             let samples = rows.samples.into_iter().filter(|sample| suspected(sample.row));
-            let samples: Vec<Sample> = samples.filter(|sample| attempt.settled.skip(sample.row).is_none()).collect();
+            let samples: Vec<Sample> =
+                samples.filter(|sample| attempt.settled.skip(sample.row).is_none()).collect();
             let (done, is_done) = oneshot::channel();
             let suspects = Suspects { attempt: Arc::clone(attempt), samples, done };
             if out.send(Flow::Suspects(suspects)).await.is_err() {

@@ -61,7 +61,11 @@ pub(crate) struct Suspects {
 }
 
 /// Says whose rows a stage is going to touch; nothing of none.
-pub(crate) fn handling(attempt: &Attempt, stage: pipe::Stage, rows: impl Iterator<Item = u64>) -> Option<Event> {
+pub(crate) fn handling(
+    attempt: &Attempt,
+    stage: pipe::Stage,
+    rows: impl Iterator<Item = u64>,
+) -> Option<Event> {
     let (first, last) = rows.fold((None, None), |(first, _), row| (first.or(Some(row)), Some(row)));
     Some(Event::Handling { shard: attempt.assignment.shard.id.clone(), stage, rows: first?..last? + 1 })
 }

@@ -1,15 +1,16 @@
 //! Bytes of rows on their way through the stages, held against a bound.
 //!
-//! A row is counted from before it is handed to the decoder until it is written: its encoded image, its texts, its
-//! pass-through columns, and the pixels the models will get. The reader waits while the bound is reached; everything
-//! after it goes on, so the wait ends.
+//! A row is counted from before it is handed to the decoder until it is written: its encoded image, its
+//! texts, its pass-through columns, and the pixels the models will get. The reader waits while the bound is
+//! reached; everything after it goes on, so the wait ends.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes of a batch's rows, unless one row alone has more.
 ///
-/// The same on every machine: another bound would be another batch, and a score's last bit depends on its batch.
+/// The same on every machine: another bound would be another batch, and a score's last bit depends on its
+/// batch.
 pub(crate) const BATCH_BYTES: u64 = 256 << 20;
 
 /// A unit of the count: a semaphore counts no further than 2^32.
@@ -30,8 +31,9 @@ pub(crate) struct Held(#[expect(dead_code, reason = "held for its end")] OwnedSe
 impl InFlight {
     /// Room for so many bytes, and in any case for twice a batch, whose models' pixels have `pixels` bytes.
     ///
-    /// Rows that wait for their batch to be full take less than a batch, and a chunk that is in part in the batch before is
-    /// still counted whole: at least a quarter of the room is left, and so the next chunk's share.
+    /// Rows that wait for their batch to be full take less than a batch, and a chunk that is in part in the
+    /// batch before is still counted whole: at least a quarter of the room is left, and so the next chunk's
+    /// share.
     pub(crate) fn new(bytes: u64, pixels: u64) -> Self {
         let bytes = bytes.max(2 * (BATCH_BYTES + pixels));
         let units = (bytes / UNIT).min(u64::from(u32::MAX)).min(Semaphore::MAX_PERMITS as u64);

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-/// Strikes when one of the rows is among those that CAPFILT_TEST_POISON names for the stage: `decode:12` aborts,
-/// `decode-kill:12` is killed as the kernel kills for want of memory, `device-hang:40` waits for ever.
+/// Strikes when one of the rows is among those that CAPFILT_TEST_POISON names for the stage: `decode:12`
+/// aborts, `decode-kill:12` is killed as the kernel kills for want of memory, `device-hang:40` waits for
+/// ever.
 pub(crate) fn strike(stage: &str, rows: &[u64]) {
     let asked = std::env::var("CAPFILT_TEST_POISON").unwrap_or_default();
     for (at, row) in asked.split_whitespace().filter_map(|entry| entry.split_once(':')) {

@@ -1,7 +1,8 @@
 //! Committed rows judged again: does this machine, with the job's models, come to the ledger's numbers?
 //!
-//! Digests tell that a ledger is as it was written; only this tells that it was written rightly. The first batches of
-//! shards are taken, cut as the job cut them, so the same build on the same kind of machine must give the same bits.
+//! Digests tell that a ledger is as it was written; only this tells that it was written rightly. The first
+//! batches of shards are taken, cut as the job cut them, so the same build on the same kind of machine must
+//! give the same bits.
 
 use crate::{
     batcher::Batcher,
@@ -71,8 +72,8 @@ pub struct Recompute<'a> {
 }
 
 impl Recompute<'_> {
-    /// Judges the first rows of the given shards again, at least `rows_per_shard` of each or all it has, and adds how they
-    /// agree with their committed ledger.
+    /// Judges the first rows of the given shards again, at least `rows_per_shard` of each or all it has, and
+    /// adds how they agree with their committed ledger.
     pub async fn shard(
         &mut self,
         shard: &Shard,
@@ -89,7 +90,12 @@ impl Recompute<'_> {
         let mut decoders = Decoders::new(rayon::current_num_threads());
         let mut prepare = |rows: Rows| {
             let prepared = decoders.prepare_all(rows.samples, &spec, &settled, limit);
-            PreparedRows { rows: prepared, bytes: rows.bytes, passthrough: rows.passthrough, held: Vec::new() }
+            PreparedRows {
+                rows: prepared,
+                bytes: rows.bytes,
+                passthrough: rows.passthrough,
+                held: Vec::new(),
+            }
         };
         let mut batcher = Batcher::default();
         let mut judged = Vec::new();

@@ -1,4 +1,5 @@
-//! What of a shard is not to be touched: rows that ended a process, and in a repair, rows whose result stands.
+//! What of a shard is not to be touched: rows that ended a process, and in a repair, rows whose result
+//! stands.
 
 use crate::failing::Fault;
 use capfilt_bucket::{Bucket, BucketError, foreign};
@@ -48,7 +49,8 @@ impl Settled {
         Ok(settled)
     }
 
-    /// Rows of a committed ledger that ended a process: whoever judges the shard again had better not touch them either.
+    /// Rows of a committed ledger that ended a process: whoever judges the shard again had better not touch
+    /// them either.
     pub(crate) fn by_ledger(ledger: &[LedgerRow]) -> Self {
         let crashed = ledger.iter().filter(|row| row.status == RowStatus::Crashed);
         Self { set_aside: crashed.map(|row| (row.row, None)).collect(), ..Self::default() }

@@ -24,7 +24,8 @@ use tokio::sync::mpsc::{Receiver, channel};
 
 /// Chunks of rows between two stages: one being worked on, one ready. More would only hide a slow stage.
 ///
-/// A chunk has up to `batch` rows or 64 MiB; what all of them may take together is [`Worker::memory`]'s to say.
+/// A chunk has up to `batch` rows or 64 MiB; what all of them may take together is [`Worker::memory`]'s to
+/// say.
 const CHUNKS: usize = 2;
 
 /// What a worker needs.
@@ -41,23 +42,24 @@ pub struct Worker {
     pub settings: Settings,
     pub capfilt: CapFilt,
     pub decode_threads: usize,
-    /// Bytes that this worker may hold of its input; `docs/memory.md` says what is counted. Half of them are for rows in
-    /// flight, and never less than two batches take; the other half is for the row group that is read.
+    /// Bytes that this worker may hold of its input; `docs/memory.md` says what is counted. Half of them are
+    /// for rows in flight, and never less than two batches take; the other half is for the row group that is
+    /// read.
     pub memory: u64,
 }
 
 /// Works through assignments until they end; every one of them ends in one `Committed` or `Failed` event.
 ///
-/// The models compute on the caller's thread, which should be the one that they were loaded and tried on: libtorch has a
-/// team of threads for every thread that calls it, and once there are more of them than cores, OpenMP puts them to sleep
-/// after every operation.
+/// The models compute on the caller's thread, which should be the one that they were loaded and tried on:
+/// libtorch has a team of threads for every thread that calls it, and once there are more of them than cores,
+/// OpenMP puts them to sleep after every operation.
 ///
 /// # Errors
 /// When the job's `where` does not parse, which planning would have refused.
 ///
 /// # Panics
-/// When a stage does, which is a bug; the process should end then, since its shards have no owner. And in a runtime of one
-/// thread, which the models would block.
+/// When a stage does, which is a bug; the process should end then, since its shards have no owner. And in a
+/// runtime of one thread, which the models would block.
 pub async fn run(
     worker: Worker,
     assignments: Receiver<Assignment>,
@@ -93,12 +95,14 @@ pub async fn run(
     let (judged, to_write) = channel(CHUNKS);
     let fetching = tokio::spawn(fetch(source, assignments, fetched));
     let (decode_spec, decode_events) = (spec.clone(), Arc::clone(&events));
-    let decoding =
-        std::thread::spawn(move || decode(decoders, &decode_spec, to_decode, &decoded, decode_events.as_ref()));
+    let decoding = std::thread::spawn(move || {
+        decode(decoders, &decode_spec, to_decode, &decoded, decode_events.as_ref())
+    });
     let device = Device::new(worker.capfilt, spec, judged);
     let write_events = Arc::clone(&events);
     let writing = tokio::spawn(async move { write(&write_spec, to_write, write_events.as_ref()).await });
-    // What a panic leaves must be dropped before anyone waits for the other stages: they end when their neighbours are gone.
+    // What a panic leaves must be dropped before anyone waits for the other stages: they end when their
+    // neighbours are gone.
     let judging = AssertUnwindSafe(move || device.work(&to_device, events.as_ref()));
     let judged = tokio::task::block_in_place(|| catch_unwind(judging));
     writing.await.expect("writing does not panic");
@@ -132,7 +136,10 @@ pub(crate) fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, 
     })
 }
 
-pub(crate) fn prepare_spec(settings: &Settings, (captioner_side, filter_side): (usize, usize)) -> PrepareSpec {
+pub(crate) fn prepare_spec(
+    settings: &Settings,
+    (captioner_side, filter_side): (usize, usize),
+) -> PrepareSpec {
     let reduced_side = if settings.input.jpeg_reduction { captioner_side.max(filter_side) as u32 } else { 0 };
     let spec = PrepareSpec {
         limits: ImageLimits {

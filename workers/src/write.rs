@@ -83,7 +83,13 @@ type Step<T> = Result<T, (Option<Arc<Attempt>>, Fault)>;
 
 fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatypes::Field]) -> Step<Open> {
     let assignment = &attempt.assignment;
-    let writer = ShardWriter::create(&spec.bucket, &assignment.shard.id, &assignment.attempt, passthrough, spec.images);
+    let writer = ShardWriter::create(
+        &spec.bucket,
+        &assignment.shard.id,
+        &assignment.attempt,
+        passthrough,
+        spec.images,
+    );
     match writer {
         Ok(writer) => Ok(Open { attempt, writer, rows: 0, batch: 0 }),
         Err(error) => Err((Some(attempt), error.into())),
@@ -132,7 +138,8 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
         Committed::Accepted => (record.tally.clone(), false),
         Committed::Superseded(other) => (other.tally, true),
     };
-    let (shard, attempt, rows, cost) = (record.shard.clone(), record.attempt.clone(), record.rows, record.cost());
+    let (shard, attempt, rows, cost) =
+        (record.shard.clone(), record.attempt.clone(), record.rows, record.cost());
     let seconds = cost.timings.total_seconds;
     tracing::info!(rows, batch, seconds, superseded, "the attempt is over");
     Ok(Event::Committed { shard, attempt, rows, tally, superseded, cost })

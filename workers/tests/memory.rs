@@ -1,4 +1,5 @@
-//! A device with too little memory: the batch is halved until it fits, the log says so, and so does the commit.
+//! A device with too little memory: the batch is halved until it fits, the log says so, and so does the
+//! commit.
 
 #![allow(clippy::unwrap_used)]
 
@@ -28,8 +29,10 @@ impl std::io::Write for Log {
 async fn the_batch_is_halved_until_it_fits_and_stays_so_and_log_and_commit_tell_it() {
     let log = Log::default();
     let writer = log.clone();
-    let logs =
-        tracing_subscriber::fmt().json().with_max_level(tracing::Level::WARN).with_writer(move || writer.clone());
+    let logs = tracing_subscriber::fmt()
+        .json()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(move || writer.clone());
     logs.init();
     let world = World::new().await;
     let (events, asked) = world.run(3).await;
@@ -52,7 +55,8 @@ async fn the_batch_is_halved_until_it_fits_and_stays_so_and_log_and_commit_tell_
 
     // The log is the process's; another test's device has other shards.
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |shard: &Shard| -> Vec<&serde_json::Value> {
         lines.iter().filter(|line| line["span"]["shard"] == shard.id.as_str()).collect()
     };

@@ -9,7 +9,8 @@ const USE_EMULATOR: &str = "azure_storage_use_emulator";
 
 /// Account and key of every Azurite, as its documentation has them. They are no secret.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
-const EMULATOR_KEY: &str = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const EMULATOR_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// Where Azurite listens unless this variable says otherwise.
 const EMULATOR_VARIABLE: &str = "AZURITE_BLOB_STORAGE_URL";
@@ -64,8 +65,12 @@ fn emulator(variables: &BTreeMap<String, String>, said: &mut Said) {
 fn connection_string(variables: &BTreeMap<String, String>, said: &mut Said) -> Result<(), BucketError> {
     const VARIABLE: &str = "AZURE_STORAGE_CONNECTION_STRING";
     let Some(text) = variables.get(VARIABLE) else { return Ok(()) };
-    let parts: Option<BTreeMap<&str, &str>> =
-        text.split(';').map(str::trim).filter(|part| !part.is_empty()).map(|part| part.split_once('=')).collect();
+    let parts: Option<BTreeMap<&str, &str>> = text
+        .split(';')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(|part| part.split_once('='))
+        .collect();
     let Some(parts) = parts else {
         return Err(refused(VARIABLE, "it is not of the form AccountName=…;AccountKey=…"));
     };
@@ -82,7 +87,10 @@ fn connection_string(variables: &BTreeMap<String, String>, said: &mut Said) -> R
     };
     let scheme = part("DefaultEndpointsProtocol").unwrap_or_else(|| "https".to_owned());
     let by_suffix = part("EndpointSuffix").map(|suffix| format!("{scheme}://{account}.blob.{suffix}"));
-    part("BlobEndpoint").or(by_suffix).into_iter().for_each(|endpoint| say("azure_storage_endpoint", endpoint));
+    part("BlobEndpoint")
+        .or(by_suffix)
+        .into_iter()
+        .for_each(|endpoint| say("azure_storage_endpoint", endpoint));
     say("azure_storage_account_name", account);
     part("AccountKey").into_iter().for_each(|key| say("azure_storage_account_key", key));
     part("SharedAccessSignature").into_iter().for_each(|token| say("azure_storage_sas_token", token));

@@ -45,10 +45,12 @@ fn a_value_that_can_mean_nothing_is_refused_by_its_variable_s_name() {
 
 #[test]
 fn names_of_the_clouds_own_tools_are_understood() {
-    let azure = said(Cloud::Azure, &[("AZURE_STORAGE_ACCOUNT", "acc"), ("AZURE_STORAGE_KEY", "a2V5")]).unwrap();
+    let azure =
+        said(Cloud::Azure, &[("AZURE_STORAGE_ACCOUNT", "acc"), ("AZURE_STORAGE_KEY", "a2V5")]).unwrap();
     assert_eq!(azure["azure_storage_account_name"], "acc");
     assert_eq!(azure["azure_storage_account_key"], "a2V5");
-    let string = "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5YQ==;EndpointSuffix=core.windows.net";
+    let string =
+        "DefaultEndpointsProtocol=https;AccountName=acc;AccountKey=a2V5YQ==;EndpointSuffix=core.windows.net";
     let by_string = said(Cloud::Azure, &[("AZURE_STORAGE_CONNECTION_STRING", string)]).unwrap();
     assert_eq!(by_string["azure_storage_account_key"], "a2V5YQ==");
     assert_eq!(by_string["azure_storage_endpoint"], "https://acc.blob.core.windows.net");
@@ -96,7 +98,10 @@ fn azure_s_emulator_is_an_endpoint_an_account_and_a_key_like_others() {
             &[("AZURE_STORAGE_USE_EMULATOR", "1"), ("AZURITE_BLOB_STORAGE_URL", "http://h:1/")],
             "http://h:1/devstoreaccount1",
         ),
-        (&[("AZURE_STORAGE_USE_EMULATOR", "1"), ("AZURITE_BLOB_STORAGE_URL", "http://h:1/mine")], "http://h:1/mine"),
+        (
+            &[("AZURE_STORAGE_USE_EMULATOR", "1"), ("AZURITE_BLOB_STORAGE_URL", "http://h:1/mine")],
+            "http://h:1/mine",
+        ),
     ] {
         let told = said(Cloud::Azure, variables).unwrap();
         assert_eq!(told["azure_storage_endpoint"], endpoint);
@@ -104,10 +109,14 @@ fn azure_s_emulator_is_an_endpoint_an_account_and_a_key_like_others() {
             (told["azure_storage_account_name"].as_str(), told["azure_allow_http"].as_str()),
             ("devstoreaccount1", "true")
         );
-        assert!(told.contains_key("azure_storage_account_key") && !told.contains_key("azure_storage_use_emulator"));
+        assert!(
+            told.contains_key("azure_storage_account_key")
+                && !told.contains_key("azure_storage_use_emulator")
+        );
     }
     let signed = [("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURE_STORAGE_SAS_TOKEN", "sig=x")];
     assert!(!said(Cloud::Azure, &signed).unwrap().contains_key("azure_storage_account_key"));
-    let error = said(Cloud::Azure, &[("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", "h:1")]);
+    let error =
+        said(Cloud::Azure, &[("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURITE_BLOB_STORAGE_URL", "h:1")]);
     assert!(error.unwrap_err().starts_with("AZURITE_BLOB_STORAGE_URL: "));
 }

@@ -1,21 +1,36 @@
 use super::*;
 
 fn answer(request: &str, status: &str, body: &str) -> FaultKind {
-    let text = format!("Error performing {request} in 1ms - Server returned non-2xx status code: {status}: {body}");
+    let text =
+        format!("Error performing {request} in 1ms - Server returned non-2xx status code: {status}: {body}");
     FaultKind::of(&Error::Generic { store: "test", source: text.into() })
 }
 
 fn azure(status: &str, code: &str, said: &str) -> FaultKind {
-    answer("GET http://x/y", status, &format!("<?xml?><Error><Code>{code}</Code><Message>{said}</Message></Error>"))
+    answer(
+        "GET http://x/y",
+        status,
+        &format!("<?xml?><Error><Code>{code}</Code><Message>{said}</Message></Error>"),
+    )
 }
 
 #[test]
 fn azure_s_refusals_are_told_apart_by_what_they_say() {
     use FaultKind::{BadCredentials, Clock, ExpiredCredentials, Forbidden};
     for (status, code, said, kind) in [
-        ("403 Forbidden", "AuthorizationFailure", "Server failed to authenticate the request.", BadCredentials),
+        (
+            "403 Forbidden",
+            "AuthorizationFailure",
+            "Server failed to authenticate the request.",
+            BadCredentials,
+        ),
         ("403 Forbidden", "AuthorizationFailure", "This request is not authorized.", Forbidden),
-        ("403 Forbidden", "AuthorizationPermissionMismatch", "not authorized using this permission", Forbidden),
+        (
+            "403 Forbidden",
+            "AuthorizationPermissionMismatch",
+            "not authorized using this permission",
+            Forbidden,
+        ),
         ("403 Forbidden", "AuthenticationFailed", "The MAC signature found is not the same", BadCredentials),
         (
             "403 Forbidden",
@@ -52,7 +67,11 @@ fn a_machine_without_a_role_and_a_service_that_refuses_are_told_apart() {
         "http://127.0.0.1:9/latest/api/token",
     ] {
         for status in ["400 Bad Request", "403 Forbidden", "404 Not Found"] {
-            assert_eq!(answer(&format!("token request: GET {url}"), status, ""), FaultKind::NoCredentials, "{url}");
+            assert_eq!(
+                answer(&format!("token request: GET {url}"), status, ""),
+                FaultKind::NoCredentials,
+                "{url}"
+            );
         }
     }
     let of_service = "token request: POST https://login.microsoftonline.com/x/oauth2/v2.0/token";

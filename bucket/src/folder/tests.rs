@@ -36,7 +36,9 @@ async fn no_name_and_no_link_ends_a_listing() {
         .iter()
         .map(|passed| (passed.name.strip_prefix(&format!("/{prefix}/")).unwrap(), passed.why.as_str()))
         .collect();
-    let why = |name: &str| told.iter().find(|(told, _)| *told == name).unwrap_or_else(|| panic!("{name} {told:?}")).1;
+    let why = |name: &str| {
+        told.iter().find(|(told, _)| *told == name).unwrap_or_else(|| panic!("{name} {told:?}")).1
+    };
     for name in ["no\\tte.txt", "no\\nte.txt", "o\\tdd", "o\\tdd/b"] {
         assert!(why(name).contains("control character"), "{name}");
     }

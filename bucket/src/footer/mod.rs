@@ -40,8 +40,8 @@ pub struct Footer {
 
 impl Footer {
     /// # Errors
-    /// The store's failure, as a [`ParquetError::External`] that holds a [`crate::BucketError`]; any other error says what
-    /// is wrong with the file.
+    /// The store's failure, as a [`ParquetError::External`] that holds a [`crate::BucketError`]; any other
+    /// error says what is wrong with the file.
     pub(crate) async fn read(object: &PinnedObject) -> Result<Self> {
         let bytes = bytes_of(object).await?;
         let metadata = &bytes[..bytes.len() - TAIL_BYTES as usize];
@@ -85,10 +85,13 @@ async fn bytes_of(object: &PinnedObject) -> Result<Bytes> {
     let tail = FooterTail::try_from(&last[last.len() - TAIL_BYTES as usize..])?;
     let length = tail.metadata_length() as u64;
     if tail.is_encrypted_footer() {
-        return Err(ParquetError::General("the footer is encrypted; write the file without encryption".to_owned()));
+        return Err(ParquetError::General(
+            "the footer is encrypted; write the file without encryption".to_owned(),
+        ));
     }
     let Some(first) = end.checked_sub(TAIL_BYTES + length) else {
-        let message = format!("the footer is said to have {length} bytes, the file has {end}: was the file cut?");
+        let message =
+            format!("the footer is said to have {length} bytes, the file has {end}: was the file cut?");
         return Err(ParquetError::General(message));
     };
     if first >= start {
@@ -110,7 +113,10 @@ impl MetadataFetch for FooterFirst<'_> {
         let start = self.object.bytes - self.footer.bytes.len() as u64;
         async move {
             if range.start >= start && range.end <= self.object.bytes {
-                return Ok(self.footer.bytes.slice((range.start - start) as usize..(range.end - start) as usize));
+                return Ok(self
+                    .footer
+                    .bytes
+                    .slice((range.start - start) as usize..(range.end - start) as usize));
             }
             self.object.range(range).await.map_err(|error| ParquetError::External(Box::new(error)))
         }

@@ -1,4 +1,5 @@
-//! The sizes that a page's header promises, seen before the page is decoded: a header of a few bytes may promise gigabytes.
+//! The sizes that a page's header promises, seen before the page is decoded: a header of a few bytes may
+//! promise gigabytes.
 
 use super::compact::Compact;
 use parquet::errors::{ParquetError, Result};

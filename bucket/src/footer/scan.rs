@@ -43,7 +43,8 @@ fn each<'a>(
     let (_, count) = compact.list()?;
     // A struct takes a byte at least.
     let count = usize::try_from(count).ok().filter(|count| *count <= compact.left());
-    let count = count.ok_or_else(|| ParquetError::General("the footer is damaged: a list is too long".to_owned()))?;
+    let count =
+        count.ok_or_else(|| ParquetError::General("the footer is damaged: a list is too long".to_owned()))?;
     (0..count).try_for_each(|index| element(compact, index, count - index - 1))
 }
 
@@ -60,7 +61,9 @@ fn schema(compact: &mut Compact<'_>) -> Result<()> {
         // The decoder reserves memory for as many as are announced.
         expected += children;
         if expected > elements_left as u64 {
-            return Err(ParquetError::General("the footer is damaged: a group has too many columns".to_owned()));
+            return Err(ParquetError::General(
+                "the footer is damaged: a group has too many columns".to_owned(),
+            ));
         }
         open.push(children);
         if open.len() > SCHEMA_LEVELS + 1 {
@@ -87,8 +90,9 @@ fn children_of_element(compact: &mut Compact<'_>) -> Result<u64> {
         }
         last = field.id;
     }
-    u64::try_from(children)
-        .map_err(|_| ParquetError::General("the footer is damaged: a group has fewer than no columns".to_owned()))
+    u64::try_from(children).map_err(|_| {
+        ParquetError::General("the footer is damaged: a group has fewer than no columns".to_owned())
+    })
 }
 
 fn row_group(compact: &mut Compact<'_>, found: &mut Scan) -> Result<()> {

@@ -63,16 +63,18 @@ fn meaning(leaf: &Type) -> Meaning {
     match (leaf.get_physical_type(), info.logical_type_ref(), info.converted_type()) {
         (Physical::BYTE_ARRAY, Some(LogicalType::String | LogicalType::Json), _)
         | (Physical::BYTE_ARRAY, None, ConvertedType::UTF8 | ConvertedType::JSON) => Meaning::Text,
-        (Physical::BYTE_ARRAY, Some(LogicalType::Enum), _) | (Physical::BYTE_ARRAY, None, ConvertedType::ENUM) => {
-            Meaning::Enum
-        }
+        (Physical::BYTE_ARRAY, Some(LogicalType::Enum), _)
+        | (Physical::BYTE_ARRAY, None, ConvertedType::ENUM) => Meaning::Enum,
         _ => Meaning::Other,
     }
 }
 
 fn promised_leaf(leaf: &Type) -> Result<Option<Type>> {
     let changed = |kind, logical| -> Result<Option<Type>> {
-        like(leaf, Type::primitive_type_builder(leaf.name(), kind)).with_logical_type(Some(logical)).build().map(Some)
+        like(leaf, Type::primitive_type_builder(leaf.name(), kind))
+            .with_logical_type(Some(logical))
+            .build()
+            .map(Some)
     };
     match (meaning(leaf), leaf.get_physical_type()) {
         (Meaning::Enum, kind) => changed(kind, LogicalType::String),
@@ -85,7 +87,9 @@ fn stored_leaf(leaf: &Type) -> Result<Option<Type>> {
     let plain = |kind| like(leaf, Type::primitive_type_builder(leaf.name(), kind));
     match (meaning(leaf), leaf.get_physical_type()) {
         (Meaning::Text | Meaning::Enum, kind) => plain(kind).build().map(Some),
-        (_, Physical::INT96) => plain(Physical::FIXED_LEN_BYTE_ARRAY).with_length(INT96_BYTES).build().map(Some),
+        (_, Physical::INT96) => {
+            plain(Physical::FIXED_LEN_BYTE_ARRAY).with_length(INT96_BYTES).build().map(Some)
+        }
         _ => Ok(None),
     }
 }

@@ -1,6 +1,6 @@
 //! Bodies that are watched for progress, on their way out and in.
 
-use super::{Stalled, Waiting};
+use super::{stalled::Stalled, waiting::Waiting};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use object_store::{
@@ -20,8 +20,8 @@ const PIECE: usize = 64 << 10;
 
 /// A body on its way out, in pieces, each a buffer of its own.
 ///
-/// The client clones a piece when it is about to write it and drops the clone when the system has taken its bytes.
-/// So the buffers that have more than one owner are those that the client is writing.
+/// The client clones a piece when it is about to write it and drops the clone when the system has taken its
+/// bytes. So the buffers that have more than one owner are those that the client is writing.
 pub(super) struct Sending {
     pieces: PutPayload,
 }

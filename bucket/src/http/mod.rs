@@ -1,11 +1,12 @@
-//! What stands between a cloud's client and the network: how long a request may wait, what is said meanwhile, and pages
-//! of listings without names that end them.
+//! What stands between a cloud's client and the network: how long a request may wait, what is said meanwhile,
+//! and pages of listings without names that end them.
 //!
-//! A request is given up by its want of progress, not by its length: over a slow line an upload of 8 MiB takes minutes
-//! and is in order as long as its bytes go out.
+//! A request is given up by its want of progress, not by its length: over a slow line an upload of 8 MiB
+//! takes minutes and is in order as long as its bytes go out.
 
 mod body;
 mod names;
+mod stalled;
 mod uplink;
 mod waiting;
 
@@ -14,10 +15,11 @@ use body::{Sending, Watched};
 use object_store::{
     ClientOptions,
     client::{
-        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
-        ReqwestConnector,
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+        HttpService, ReqwestConnector,
     },
 };
+use stalled::Stalled;
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -27,22 +29,14 @@ use waiting::Waiting;
 /// Time without progress after which a request is given up, unless the settings say otherwise.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes that may still be on their way when all have been handed to the system (`tcp_wmem`'s usual maximum), and the
-/// slowest line that is waited for, in bytes a second. Linux lets a connection send on when a third of these bytes has
-/// gone out: over the slowest line that takes 21 seconds, which is within [`PATIENCE`].
+/// Bytes that may still be on their way when all have been handed to the system (`tcp_wmem`'s usual maximum),
+/// and the slowest line that is waited for, in bytes a second. Linux lets a connection send on when a third
+/// of these bytes has gone out: over the slowest line that takes 21 seconds, which is within [`PATIENCE`].
 const IN_FLIGHT: u64 = 4 << 20;
 const SLOWEST: u64 = 64 << 10;
 
 /// Times a waiting request is looked at within its patience.
 const LOOKS: u32 = 30;
-
-/// How long one request may wait for progress.
-#[derive(Debug, thiserror::Error)]
-#[error("no progress for {:.0} s{}", .after.as_secs_f64(), if *.was_sending { " while it was being sent" } else { "" })]
-struct Stalled {
-    after: Duration,
-    was_sending: bool,
-}
 
 /// Makes the clients of one store.
 #[derive(Debug, Clone)]
@@ -75,7 +69,10 @@ impl HttpService for Service {
         let permit = uplink::permit(sending.bytes()).await;
         let answer = self.answer(request, &sending, &waiting).await;
         if let Some(permit) = permit {
-            permit.settle(!matches!(&answer, Err(error) if error.kind() == HttpErrorKind::Timeout), waiting.host());
+            permit.settle(
+                !matches!(&answer, Err(error) if error.kind() == HttpErrorKind::Timeout),
+                waiting.host(),
+            );
         }
         let patience = self.connector.patience;
         let answer = answer?.map(|body| HttpResponseBody::new(Watched::new(body, patience, waiting)));

@@ -1,9 +1,9 @@
 //! A page of a cloud's listing without the entries that nobody can ask for.
 //!
-//! object_store gives up a whole listing at the first key that it has no path for: an empty part (`a//b`), a part that
-//! is `.` or `..`, a control character. And it takes a folder's marker, `train.parquet/`, for an object
-//! `train.parquet`. Only the page itself still has the key as it is, so such entries are cut out of it here, before
-//! they reach object_store.
+//! object_store gives up a whole listing at the first key that it has no path for: an empty part (`a//b`), a
+//! part that is `.` or `..`, a control character. And it takes a folder's marker, `train.parquet/`, for an
+//! object `train.parquet`. Only the page itself still has the key as it is, so such entries are cut out of it
+//! here, before they reach object_store.
 
 use crate::passed_over::{Passed, PassedOver, escaped};
 use object_store::path::Path;
@@ -121,7 +121,8 @@ fn note(entry: Option<&mut Entry>, field: Field, text: &[u8]) {
     }
 }
 
-/// The character a reference stands for; one that XML does not know stays a control character, which no name may have.
+/// The character a reference stands for; one that XML does not know stays a control character, which no name
+/// may have.
 fn referred(reference: &BytesRef<'_>) -> String {
     let by_number = reference.resolve_char_ref().ok().flatten();
     let name: &[u8] = reference;
@@ -141,7 +142,11 @@ fn is_cut(entry: &Entry, passed_over: &PassedOver) -> bool {
         Verdict::Kept => false,
         Verdict::Marker => true,
         Verdict::Odd(why) => {
-            passed_over.note(Passed { name: escaped(&entry.name), why: why.to_owned(), is_folder: entry.is_prefix });
+            passed_over.note(Passed {
+                name: escaped(&entry.name),
+                why: why.to_owned(),
+                is_folder: entry.is_prefix,
+            });
             true
         }
     }
@@ -177,7 +182,9 @@ mod tests {
             format!("<Contents><Key>{key}</Key><Size>{size}</Size><Owner><ID>a//b</ID></Owner></Contents>")
         };
         let entries: String = keys.iter().map(entry).collect();
-        format!("<?xml version=\"1.0\"?>\n<ListBucketResult><Prefix>web//</Prefix>{entries}</ListBucketResult>")
+        format!(
+            "<?xml version=\"1.0\"?>\n<ListBucketResult><Prefix>web//</Prefix>{entries}</ListBucketResult>"
+        )
     }
 
     fn told(page: &str) -> (String, Vec<String>) {
@@ -189,7 +196,15 @@ mod tests {
 
     #[test]
     fn keys_that_no_request_can_name_are_cut_out_of_a_page_and_told() {
-        let odd = [("w//x", 1), ("w/./x", 1), ("w/../x", 1), ("w/&#x7f;x", 1), ("w/&#1;", 0), ("/w", 1), ("w/x/", 3)];
+        let odd = [
+            ("w//x", 1),
+            ("w/./x", 1),
+            ("w/../x", 1),
+            ("w/&#x7f;x", 1),
+            ("w/&#1;", 0),
+            ("/w", 1),
+            ("w/x/", 3),
+        ];
         let sound = [("w/a.parquet", 1), ("w/é&amp;&lt;.parquet", 2), ("w/a b#1", 0)];
         let mixed = s3(&[&sound[..1], &odd, &sound[1..]].concat());
         let (rest, names) = told(&mixed);
@@ -200,13 +215,15 @@ mod tests {
 
     #[test]
     fn a_marker_of_a_folder_is_no_object_and_no_news() {
-        let (rest, names) = told(&s3(&[("w/", 0), ("w/train.parquet/", 0), ("commits_$folder$", 0), ("w/a", 0)]));
+        let (rest, names) =
+            told(&s3(&[("w/", 0), ("w/train.parquet/", 0), ("commits_$folder$", 0), ("w/a", 0)]));
         assert_eq!((rest, names), (s3(&[("w/a", 0)]), vec![]));
     }
 
     #[test]
     fn common_prefixes_and_azure_s_blobs_are_looked_at_alike() {
-        let prefixes = |inner: &str| format!("<R><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>{inner}</R>");
+        let prefixes =
+            |inner: &str| format!("<R><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>{inner}</R>");
         let odd = "<CommonPrefixes><Prefix>a//</Prefix></CommonPrefixes>";
         assert_eq!(told(&prefixes(odd)), (prefixes(""), vec!["a//".to_owned()]));
         let blob = |name: &str, size: u64| {

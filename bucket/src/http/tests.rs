@@ -26,7 +26,8 @@ impl Slow {
     async fn start(bytes_per_second: usize) -> (Self, SocketAddr) {
         let slow = Self { bytes_per_second, line: Arc::default(), requests: Arc::default() };
         let socket = TcpSocket::new_v4().unwrap();
-        // Small, or the system takes megabytes at once; above loopback's segments of 64 kB, or the window stalls.
+        // Small, or the system takes megabytes at once; above loopback's segments of 64 kB, or the window
+        // stalls.
         socket.set_recv_buffer_size(1 << 18).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(64).unwrap();
@@ -109,7 +110,8 @@ async fn uploads_over_a_slow_line_are_not_given_up_while_they_make_progress() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_starve_each_other_go_on_with_fewer_at_once_and_all_arrive() {
-    // With eight at once a connection moves every 0.7 seconds, longer than the patience; with four it is in time.
+    // With eight at once a connection moves every 0.7 seconds, longer than the patience; with four it is in
+    // time.
     let (_, address) = Slow::start(16 << 20).await;
     upload(&store(address, "500ms"), 8).await;
 }

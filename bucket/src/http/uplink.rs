@@ -1,8 +1,8 @@
 //! How many uploads share this machine's line.
 //!
-//! Many at once keep a fast line busy. Over a slow one they starve each other, and none is done before its patience
-//! ends. So an upload that stalls halves how many go out at once, and uploads that go well let one more out from time
-//! to time.
+//! Many at once keep a fast line busy. Over a slow one they starve each other, and none is done before its
+//! patience ends. So an upload that stalls halves how many go out at once, and uploads that go well let one
+//! more out from time to time.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -72,7 +72,8 @@ impl Permit {
             }
         } else {
             width.went_well = 0;
-            // Uploads that stall together are one event: the line is narrowed again only after the first has taken effect.
+            // Uploads that stall together are one event: the line is narrowed again only after the first has
+            // taken effect.
             if width.permits <= width.wanted && width.wanted > 1 {
                 width.wanted /= 2;
                 tracing::warn!("an upload to {host} stalled: going on with {} at once", width.wanted);

@@ -26,7 +26,8 @@ fn names(record: &ModelRecord) -> Vec<&str> {
 
 fn names_in(folder: &std::path::Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
-    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -68,7 +69,8 @@ async fn every_file_that_is_read_is_pinned_and_fetched_and_no_other() {
 #[tokio::test]
 async fn weights_are_those_that_transformers_would_take() {
     let pickle = ("pytorch_model.bin.index.json", r#"{"weight_map": {"a": "part.bin"}}"#);
-    let all = [("model.safetensors", "x"), ("model.safetensors.index.json", INDEX), ("model-1.safetensors", "1")];
+    let all =
+        [("model.safetensors", "x"), ("model.safetensors.index.json", INDEX), ("model-1.safetensors", "1")];
     let (_folder, place) = local(&all);
     assert_eq!(names(&record(&place).await.unwrap()), ["model.safetensors"]);
     let (_folder, place) = local(&[pickle, ("part.bin", "x"), ("model_base.pth", "x")]);

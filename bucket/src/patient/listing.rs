@@ -51,13 +51,19 @@ impl Listing {
     }
 
     pub(super) fn stream(self) -> BoxStream<'static, Result<ObjectMeta>> {
-        stream::unfold(self, |mut listing| async move { listing.next().await.map(|next| (next, listing)) }).boxed()
+        stream::unfold(self, |mut listing| async move { listing.next().await.map(|next| (next, listing)) })
+            .boxed()
     }
 }
 
-fn objects(inner: &Inner, prefix: Option<&Path>, offset: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+fn objects(
+    inner: &Inner,
+    prefix: Option<&Path>,
+    offset: Option<&Path>,
+) -> BoxStream<'static, Result<ObjectMeta>> {
     let Some(offset) = offset.cloned() else { return inner.store.list(prefix) };
-    // A server that does not know the offset's parameter (Azurite, and Azure's older interfaces) begins at the first name.
+    // A server that does not know the offset's parameter (Azurite, and Azure's older interfaces) begins at
+    // the first name.
     let listed = inner.store.list_with_offset(prefix, &offset);
     listed.try_filter(move |meta| ready(meta.location > offset)).boxed()
 }

@@ -21,8 +21,8 @@ struct Reading {
     patience: Patience,
 }
 
-/// The same answer, whose bytes are asked for again when they break off: from where they did, of the object in the same
-/// state. A store without ETags cannot say that it is the same, so there the read ends.
+/// The same answer, whose bytes are asked for again when they break off: from where they did, of the object
+/// in the same state. A store without ETags cannot say that it is the same, so there the read ends.
 pub(super) fn read_on(inner: &Arc<Inner>, location: &Path, found: GetResult) -> GetResult {
     let GetResult { payload, meta, range, attributes, extensions } = found;
     let payload = match (payload, meta.e_tag.clone()) {
@@ -38,7 +38,8 @@ pub(super) fn read_on(inner: &Arc<Inner>, location: &Path, found: GetResult) -> 
 
 impl Reading {
     fn stream(self) -> BoxStream<'static, Result<Bytes>> {
-        stream::unfold(self, |mut reading| async move { reading.next().await.map(|next| (next, reading)) }).boxed()
+        stream::unfold(self, |mut reading| async move { reading.next().await.map(|next| (next, reading)) })
+            .boxed()
     }
 
     async fn next(&mut self) -> Option<Result<Bytes>> {
@@ -53,13 +54,15 @@ impl Reading {
                 Some(Err(error)) if self.rest.is_empty() || !self.patience.goes_on(&error).await => {
                     return Some(Err(error));
                 }
-                Some(Err(_)) => match ask_on(&self.inner, &self.location, &self.e_tag, self.rest.clone()).await {
-                    Ok(bytes) => {
-                        self.bytes = bytes;
-                        next = self.bytes.next().await;
+                Some(Err(_)) => {
+                    match ask_on(&self.inner, &self.location, &self.e_tag, self.rest.clone()).await {
+                        Ok(bytes) => {
+                            self.bytes = bytes;
+                            next = self.bytes.next().await;
+                        }
+                        Err(error) => next = Some(Err(error)),
                     }
-                    Err(error) => next = Some(Err(error)),
-                },
+                }
                 None => return None,
             }
         }

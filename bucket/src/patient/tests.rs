@@ -33,7 +33,8 @@ impl Flaky {
 }
 
 fn broken_off() -> object_store::Error {
-    let source = HttpError::new(HttpErrorKind::Interrupted, std::io::Error::other("end of file before the end"));
+    let source =
+        HttpError::new(HttpErrorKind::Interrupted, std::io::Error::other("end of file before the end"));
     object_store::Error::Generic { store: "flaky", source: Box::new(source) }
 }
 
@@ -51,7 +52,11 @@ impl ObjectStore for Flaky {
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let listed = self.store.list(prefix);
-        if self.breaks() { listed.take(2).chain(stream::once(async { Err(broken_off()) })).boxed() } else { listed }
+        if self.breaks() {
+            listed.take(2).chain(stream::once(async { Err(broken_off()) })).boxed()
+        } else {
+            listed
+        }
     }
 
     /// As a server that does not know the offset's parameter.
@@ -88,7 +93,8 @@ impl ObjectStore for Flaky {
 async fn a_listing_that_breaks_off_goes_on_and_tells_every_object_once() {
     let names = ["a", "b", "c", "d", "e"];
     let store = Flaky::with(&names, 1).await;
-    let listed: Vec<String> = store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+    let listed: Vec<String> =
+        store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
     assert_eq!(listed, names);
 }
 

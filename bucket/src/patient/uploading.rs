@@ -46,7 +46,9 @@ impl MultipartUpload for Uploading {
 
     async fn complete(&mut self) -> Result<PutResult> {
         let parts: Vec<PartId> =
-            std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner)).into_values().collect();
+            std::mem::take(&mut *self.sent.lock().unwrap_or_else(PoisonError::into_inner))
+                .into_values()
+                .collect();
         if parts.len() != self.begun {
             let source = format!("{} of {} parts were uploaded", parts.len(), self.begun).into();
             return Err(Error::Generic { store: "upload", source });
@@ -54,11 +56,16 @@ impl MultipartUpload for Uploading {
         let complete = || self.inner.parts.complete_multipart(&self.location, &self.id, parts.clone());
         match self.inner.ask(complete).await {
             // The first try took effect and its answer was lost: nobody else writes an object of this name.
-            Err(error @ Error::NotFound { .. }) => match self.inner.ask(|| self.inner.store.head(&self.location)).await
-            {
-                Ok(meta) => Ok(PutResult { e_tag: meta.e_tag, version: meta.version, extensions: Default::default() }),
-                Err(_) => Err(error),
-            },
+            Err(error @ Error::NotFound { .. }) => {
+                match self.inner.ask(|| self.inner.store.head(&self.location)).await {
+                    Ok(meta) => Ok(PutResult {
+                        e_tag: meta.e_tag,
+                        version: meta.version,
+                        extensions: Default::default(),
+                    }),
+                    Err(_) => Err(error),
+                }
+            }
             completed => completed,
         }
     }

@@ -1,7 +1,7 @@
 //! One tracing span per attempt a child has in hand: what happens to the attempt is told inside it.
 //!
-//! The child's own events about the attempt stand in a span of the same name and fields, so that a log of many processes
-//! can be searched by any of them.
+//! The child's own events about the attempt stand in a span of the same name and fields, so that a log of
+//! many processes can be searched by any of them.
 
 use capfilt_schemas::{
     failure::Failure,

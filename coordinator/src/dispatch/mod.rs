@@ -1,10 +1,10 @@
-//! Hands out shards to worker processes. The commit protocol alone makes results correct; dispatch only decides which
-//! process works on which shard.
+//! Hands out shards to worker processes. The commit protocol alone makes results correct; dispatch only
+//! decides which process works on which shard.
 //!
-//! [`Work`] goes in, [`Observation`]s come out during the run, and an [`Outcome`] at its end. On every machine a
-//! [`worker_pool`] runs one [`worker_process`] per device and feeds them from a [`queue`] in memory. [`local`] puts the
-//! whole job into that queue. [`cluster`] refills it from a work queue that many machines share, through a
-//! [`shard_source`].
+//! [`Work`] goes in, [`Observation`]s come out during the run, and an [`Outcome`] at its end. On every
+//! machine a [`worker_pool`] runs one [`worker_process`] per device and feeds them from a [`queue`] in
+//! memory. [`local`] puts the whole job into that queue. [`cluster`] refills it from a work queue that many
+//! machines share, through a [`shard_source`].
 
 mod attempt_spans;
 pub mod cluster;
@@ -108,7 +108,8 @@ pub struct Report {
     pub restarts: u64,
     /// The failure that ended each shard that was given up.
     pub quarantined: Vec<Failure>,
-    /// The cluster's workers that were there at the end, as they were heard last; a coordinator's report alone has them.
+    /// The cluster's workers that were there at the end, as they were heard last; a coordinator's report
+    /// alone has them.
     pub machines: Vec<WorkerReport>,
 }
 
@@ -156,5 +157,9 @@ pub enum DispatchError {
 }
 
 fn shown(last_words: &[String]) -> String {
-    if last_words.is_empty() { String::new() } else { format!("; its last words:\n  {}", last_words.join("\n  ")) }
+    if last_words.is_empty() {
+        String::new()
+    } else {
+        format!("; its last words:\n  {}", last_words.join("\n  "))
+    }
 }

@@ -1,7 +1,7 @@
 //! Whether the kernel ended a process here for want of memory, of late.
 //!
-//! It does so with SIGKILL, which anyone may send; only its count of such ends tells. The count is compared with one that is
-//! a while old: a process with much memory takes a moment to be gone, and is counted before.
+//! It does so with SIGKILL, which anyone may send; only its count of such ends tells. The count is compared
+//! with one that is a while old: a process with much memory takes a moment to be gone, and is counted before.
 
 use crate::machine_memory::MachineMemory;
 use std::time::Duration;

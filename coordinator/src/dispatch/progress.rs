@@ -45,7 +45,8 @@ pub enum Change {
         superseded: bool,
         cost: Cost,
     },
-    /// An attempt failed and used up no try: its worker was ended from outside, or another attempt does the shard.
+    /// An attempt failed and used up no try: its worker was ended from outside, or another attempt does the
+    /// shard.
     GivenBack {
         failure: Failure,
     },
@@ -154,7 +155,10 @@ impl fmt::Display for Trouble {
                  out; is nats-server running there? waiting for it"
             ),
             Self::NoWorker { .. } => {
-                write!(out, "no worker is there, for {seconds} s now; start `capfilt worker` with the same --cluster")
+                write!(
+                    out,
+                    "no worker is there, for {seconds} s now; start `capfilt worker` with the same --cluster"
+                )
             }
             Self::NoCoordinator { .. } => write!(
                 out,

@@ -14,13 +14,15 @@
 //! | any of them | `let_go`, unless it may stay           | gone: it is somebody else's                |
 //! | any of them | `lose_all`                             | done: every shard has its result elsewhere |
 //!
-//! A shard under suspicion of ending its process (see [`crate::state::poison_rows`]) shares its worker with no other.
+//! A shard under suspicion of ending its process (see [`crate::state::poison_rows`]) shares its worker with
+//! no other.
 //!
 //! An event about a shard its worker does not hold changes nothing. Done and quarantined are final.
 //!
-//! Near the end a shard in flight may be handed out a second time, by `next_copy`. The first commit of the two decides; the
-//! other try has lost, and all that is left of it is its worker's time. While both are at it, the end of one leaves the
-//! shard to the other: a failure is counted, a death is not even that unless it speaks against the shard.
+//! Near the end a shard in flight may be handed out a second time, by `next_copy`. The first commit of the
+//! two decides; the other try has lost, and all that is left of it is its worker's time. While both are at
+//! it, the end of one leaves the shard to the other: a failure is counted, a death is not even that unless it
+//! speaks against the shard.
 
 use crate::state::{FailedAttempt, Task};
 use capfilt_schemas::{
@@ -143,7 +145,17 @@ impl Queue {
         let pending = tasks.into_iter().map(Pending::from).collect();
         let (in_flight, waiting) = (BTreeMap::new(), BTreeMap::new());
         let (kills_since_commit, handed_out, copies, wasted_rows) = (0, 0, 0, 0);
-        Self { pending, in_flight, waiting, attempts, workers, kills_since_commit, handed_out, copies, wasted_rows }
+        Self {
+            pending,
+            in_flight,
+            waiting,
+            attempts,
+            workers,
+            kills_since_commit,
+            handed_out,
+            copies,
+            wasted_rows,
+        }
     }
 
     /// Takes in one more shard.
@@ -156,7 +168,8 @@ impl Queue {
         self.waiting.remove(shard);
     }
 
-    /// Drops all shards but those on a device that `stays(worker, rows done, rows)`: somebody else will have them.
+    /// Drops all shards but those on a device that `stays(worker, rows done, rows)`: somebody else will have
+    /// them.
     pub fn let_go(&mut self, mut stays: impl FnMut(usize, u64, u64) -> bool) -> Vec<ShardId> {
         self.drop_losers();
         let waiting = std::mem::take(&mut self.waiting).into_values();
@@ -193,8 +206,8 @@ impl Queue {
 
     /// Hands out a shard under a fresh attempt id, if the worker should have one.
     ///
-    /// A second shard at once keeps the device busy while the next is fetched; near the end it would only keep a shard
-    /// from an idle device, so it is given only while there is one for every worker.
+    /// A second shard at once keeps the device busy while the next is fetched; near the end it would only
+    /// keep a shard from an idle device, so it is given only while there is one for every worker.
     pub fn next(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
         let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
         let may_have = if held.is_empty() { 1 } else { self.workers.max(1) };
@@ -210,9 +223,10 @@ impl Queue {
         Some(self.hand_out(worker, task, attempt, Role::First))
     }
 
-    /// Hands the oldest shard in flight to a worker that would be idle, when no other is left and it has no second try yet.
-    /// A shard that may end its process ends one at a time, and one whose second try failed gets no third beside its first:
-    /// failures come one after the other, with a back-off in between. Nor does one that has a single try left: both may fail.
+    /// Hands the oldest shard in flight to a worker that would be idle, when no other is left and it has no
+    /// second try yet. A shard that may end its process ends one at a time, and one whose second try failed
+    /// gets no third beside its first: failures come one after the other, with a back-off in between. Nor
+    /// does one that has a single try left: both may fail.
     pub fn next_copy(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
         if !self.pending.is_empty() || self.held_by(worker).0 > 0 {
             return None;
@@ -220,7 +234,8 @@ impl Queue {
         let has_copy = |shard: &ShardId| self.tries(shard).any(|held| held.role == Role::Copy);
         let in_flight = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
         let may_have = |held: &Held| {
-            let has_tries = held.task.used() + 2 <= self.attempts && failures(&held.task) == held.failed_before;
+            let has_tries =
+                held.task.used() + 2 <= self.attempts && failures(&held.task) == held.failed_before;
             has_tries && !held.task.is_suspected() && !has_copy(&held.task.shard.id)
         };
         let open = in_flight.filter(|held| may_have(held));
@@ -276,8 +291,8 @@ impl Queue {
         }
     }
 
-    /// Takes in that a worker is gone. Its death is blamed on every shard of which it had rows in hand, else on the one that
-    /// was on the device, else on the oldest it held; all others go back unharmed.
+    /// Takes in that a worker is gone. Its death is blamed on every shard of which it had rows in hand, else
+    /// on the one that was on the device, else on the oldest it held; all others go back unharmed.
     pub fn lost(&mut self, worker: usize, class: FailureClass) -> Vec<Blamed> {
         self.kills_since_commit += u32::from(class.is_kill());
         let held = self.in_flight.remove(&worker).unwrap_or_default();
@@ -366,8 +381,11 @@ impl Queue {
     /// What a worker has in hand, in the order it was handed out.
     pub fn holdings(&self, worker: usize) -> Vec<Holding> {
         let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
-        let holding =
-            |held: &Held| Holding { shard: held.task.shard.id.clone(), attempt: held.attempt.clone(), rows: held.rows };
+        let holding = |held: &Held| Holding {
+            shard: held.task.shard.id.clone(),
+            attempt: held.attempt.clone(),
+            rows: held.rows,
+        };
         held.iter().map(holding).collect()
     }
 
@@ -413,8 +431,10 @@ impl Queue {
     }
 
     fn note(&mut self, worker: usize, shard: &ShardId, apply: impl FnOnce(&mut Held)) -> Effect {
-        let held =
-            self.in_flight.get_mut(&worker).and_then(|held| held.iter_mut().find(|held| held.task.shard.id == *shard));
+        let held = self
+            .in_flight
+            .get_mut(&worker)
+            .and_then(|held| held.iter_mut().find(|held| held.task.shard.id == *shard));
         held.map(apply);
         Effect::Noted
     }
@@ -445,7 +465,8 @@ impl Queue {
         Effect::Retry { failures }
     }
 
-    /// Every shard that is neither done nor quarantined, as often as it is somewhere: for tests of "exactly once".
+    /// Every shard that is neither done nor quarantined, as often as it is somewhere: for tests of "exactly
+    /// once".
     pub fn whereabouts(&self) -> Vec<ShardId> {
         let first = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
         let held = first.map(|held| &held.task);

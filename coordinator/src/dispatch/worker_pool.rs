@@ -1,7 +1,9 @@
-//! The children of one machine, one per device, kept busy with the shards of a queue in memory and of a [`ShardSource`].
+//! The children of one machine, one per device, kept busy with the shards of a queue in memory and of a
+//! [`ShardSource`].
 //!
-//! One task owns all state and takes in one thing at a time: what a child message, the source's next shard, the clock's tick,
-//! or the wish to stop. Children that die are replaced after a back-off; see [`RetryPolicy`] for every bound.
+//! One task owns all state and takes in one thing at a time: what a child message, the source's next shard,
+//! the clock's tick, or the wish to stop. Children that die are replaced after a back-off; see
+//! [`RetryPolicy`] for every bound.
 
 mod shutdown;
 
@@ -34,10 +36,12 @@ use tokio::{
 /// How often due back-offs and silent children are looked for.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The observer is told where things stand at least so often: who watches from elsewhere wants to hear of an idle worker.
+/// The observer is told where things stand at least so often: who watches from elsewhere wants to hear of an
+/// idle worker.
 const NOTIFY_EVERY: Duration = Duration::from_secs(1);
 
-/// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up by its pipe.
+/// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up
+/// by its pipe.
 const MESSAGES_BOUND: usize = 256;
 
 /// How long a failure's record may take, once the run is told to stop.
@@ -55,8 +59,8 @@ pub struct WorkerPool<C> {
     pub policy: RetryPolicy,
 }
 
-/// Works until the source has exit and every shard is committed, quarantined or given back, or until `stop` becomes true;
-/// when it is told so once more, nothing is finished and all is given back.
+/// Works until the source has exit and every shard is committed, quarantined or given back, or until `stop`
+/// becomes true; when it is told so once more, nothing is finished and all is given back.
 ///
 /// # Errors
 /// When going on makes no sense; see [`DispatchError`]. No child outlives the call, whatever its result.
@@ -109,13 +113,21 @@ struct Run<'a, C, F, O> {
 }
 
 impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
-    fn new(bucket: &'a Bucket, work: Work, pool: WorkerPool<C>, source: F, observe: O, ends: Channels) -> Self {
+    fn new(
+        bucket: &'a Bucket,
+        work: Work,
+        pool: WorkerPool<C>,
+        source: F,
+        observe: O,
+        ends: Channels,
+    ) -> Self {
         let (messages_in, stop) = ends;
         let Work { tasks, attempts, before, job } = work;
         let WorkerPool { devices, command, policy } = pool;
         let rows = tasks.iter().map(|task| task.shard.rows).sum();
         let totals = Totals::open(before, tasks.len() as u64, rows);
-        let slots: Vec<WorkerSlot> = devices.iter().enumerate().map(|(i, device)| WorkerSlot::new(device, i)).collect();
+        let slots: Vec<WorkerSlot> =
+            devices.iter().enumerate().map(|(i, device)| WorkerSlot::new(device, i)).collect();
         let queue = Queue::new(tasks, attempts, slots.len());
         Self {
             bucket,
@@ -144,7 +156,9 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
 
     /// Whether another shard would find a place: one for every child that has none, and one ahead.
     fn wants_more(&self) -> bool {
-        !self.source_ended && !self.queue.has_pending() && self.queue.held() < self.slots.len() * SHARDS_IN_CHILD
+        !self.source_ended
+            && !self.queue.has_pending()
+            && self.queue.held() < self.slots.len() * SHARDS_IN_CHILD
     }
 
     /// Hands out shards until all are decided or `stop` is true.
@@ -193,8 +207,9 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
             let has_work = self.queue.pending() > self.slots.iter().filter(|slot| slot.is_starting()).count();
             if has_work && self.slots[worker].is_due(now) {
                 let device = self.slots[worker].device.clone();
-                let child = WorkerProcess::spawn((self.command)(&device, worker), worker, self.messages_in.clone())
-                    .map_err(|source| DispatchError::Spawn { device, source })?;
+                let child =
+                    WorkerProcess::spawn((self.command)(&device, worker), worker, self.messages_in.clone())
+                        .map_err(|source| DispatchError::Spawn { device, source })?;
                 self.slots[worker].start(child);
                 self.notify(Change::WorkerStarted { worker });
             }
@@ -202,8 +217,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Ok(())
     }
 
-    /// First a shard for everyone who has none, then second ones. Who has none then, when nothing follows, helps with what
-    /// others have.
+    /// First a shard for everyone who has none, then second ones. Who has none then, when nothing follows,
+    /// helps with what others have.
     fn hand_out(&mut self) {
         for held in 0..SHARDS_IN_CHILD {
             self.offer(held, Queue::next);
@@ -217,7 +232,9 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     fn offer(&mut self, held: usize, next: fn(&mut Queue, usize, AttemptId) -> Option<Assignment>) {
         for (worker, slot) in self.slots.iter_mut().enumerate() {
             let (name, device) = (slot.worker.clone(), slot.device.clone());
-            let Some(running) = slot.running().filter(|running| running.is_ready && !running.is_hung) else { continue };
+            let Some(running) = slot.running().filter(|running| running.is_ready && !running.is_hung) else {
+                continue;
+            };
             if self.queue.held_by(worker).0 != held {
                 continue;
             }
@@ -234,7 +251,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         if now.duration_since(self.notified) >= NOTIFY_EVERY {
             self.notify(Change::RowsDone);
         }
-        let (due, later) = std::mem::take(&mut self.retries).into_iter().partition(|(until, _)| *until <= now);
+        let (due, later) =
+            std::mem::take(&mut self.retries).into_iter().partition(|(until, _)| *until <= now);
         self.retries = later;
         due.iter().for_each(|(_, shard): &(Instant, ShardId)| self.queue.release(shard));
         for (worker, slot) in self.slots.iter_mut().enumerate() {
@@ -304,7 +322,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     }
 
     async fn on_exit(&mut self, worker: usize, exit: Exit) -> Result<(), DispatchError> {
-        let Some(running) = self.slots[worker].end(self.policy.restart, exit.cause != ExitCause::FromOutside) else {
+        let Some(running) = self.slots[worker].end(self.policy.restart, exit.cause != ExitCause::FromOutside)
+        else {
             return Ok(());
         };
         let how = running.explain(&exit, self.policy.silence);
@@ -331,7 +350,13 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     }
 
     /// Whether replacing a dead child makes sense.
-    fn may_go_on(&self, worker: usize, running: &Running, exit: Exit, how: String) -> Result<(), DispatchError> {
+    fn may_go_on(
+        &self,
+        worker: usize,
+        running: &Running,
+        exit: Exit,
+        how: String,
+    ) -> Result<(), DispatchError> {
         let (slot, last_words) = (&self.slots[worker], exit.last_words);
         let says_so = !running.is_ready && exit.cause == ExitCause::Environment;
         if says_so || (slot.failed_starts >= self.policy.failed_starts && !running.is_ready) {
@@ -344,8 +369,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Ok(())
     }
 
-    /// Writes a failure's record. A store that is away is waited for, but not by a run that is told to stop: the shard goes
-    /// back, and is tried again.
+    /// Writes a failure's record. A store that is away is waited for, but not by a run that is told to stop:
+    /// the shard goes back, and is tried again.
     async fn record(&mut self, name: &str, record: Bytes) -> Result<(), BucketError> {
         let told = async {
             if self.stop.wait_for(|stop| *stop).await.is_err() {
@@ -372,9 +397,9 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
             Effect::Stop => "stopping, since it would go wrong with every shard",
             Effect::Noted | Effect::Committed | Effect::Won | Effect::Lost => "another attempt does it",
         };
-        self.spans
-            .end(&failure.attempt)
-            .in_scope(|| tracing::warn!(class = %failure.class, "{}: {}; {next}", failure.class, failure.message));
+        self.spans.end(&failure.attempt).in_scope(
+            || tracing::warn!(class = %failure.class, "{}: {}; {next}", failure.class, failure.message),
+        );
         if effect == Effect::Lost {
             return Ok(());
         }
@@ -423,7 +448,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Err(DispatchError::StoreFails { failures: self.store_failures, last: failure.message.clone() })
     }
 
-    /// What failed would stop others too, if it is not this machine alone; of systemic failures they know already.
+    /// What failed would stop others too, if it is not this machine alone; of systemic failures they know
+    /// already.
     fn announce_failure(&mut self, worked: &Result<(), DispatchError>) {
         match worked {
             Ok(()) | Err(DispatchError::Systemic(_) | DispatchError::Stopped { .. }) => {}
@@ -433,7 +459,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
 
     fn notify(&mut self, change: Change) {
         self.notified = Instant::now();
-        let views = self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.holdings(worker)));
+        let views =
+            self.slots.iter().enumerate().map(|(worker, slot)| slot.view(self.queue.holdings(worker)));
         let progress = self.totals.progress(self.queue.in_flight(), views.collect());
         (self.observe)(Observation { change: &change, progress: &progress });
     }
@@ -445,7 +472,8 @@ fn class_of(running: &Running, cause: ExitCause) -> FailureClass {
         _ if running.is_hung => FailureClass::WorkerHung,
         ExitCause::OutOfMemory => FailureClass::WorkerMemory,
         ExitCause::FromOutside => FailureClass::WorkerKilled,
-        // Also an end in order or for its surroundings' sake: with a shard in hand, it is the shard's bad luck.
+        // Also an end in order or for its surroundings' sake: with a shard in hand, it is the shard's bad
+        // luck.
         ExitCause::Finished | ExitCause::Environment | ExitCause::OfItsOwn => FailureClass::WorkerCrashed,
     }
 }

@@ -1,5 +1,5 @@
-//! One device child as its parent sees it: a process that takes assignments on its standard input, answers on its
-//! standard output, and whose cause has a cause.
+//! One device child as its parent sees it: a process that takes assignments on its standard input, answers on
+//! its standard output, and whose cause has a cause.
 //!
 //! ```text
 //! WorkerProcess ──assign──▶ writer task ──▶ stdin │ process │ stdout ──▶ reader task ──▶ WorkerMessage::Event
@@ -10,7 +10,8 @@
 use super::oom_watch::OomWatch;
 use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
 use std::{
-    collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio, time::Duration,
+    collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio,
+    time::Duration,
 };
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader, Lines},
@@ -71,7 +72,11 @@ pub struct WorkerProcess {
 
 impl WorkerProcess {
     /// Starts the process; everything it says arrives in `messages`.
-    pub fn spawn(mut command: Command, worker: usize, messages: mpsc::Sender<FromWorker>) -> std::io::Result<Self> {
+    pub fn spawn(
+        mut command: Command,
+        worker: usize,
+        messages: mpsc::Sender<FromWorker>,
+    ) -> std::io::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         // A group of its own: Ctrl-C in a terminal reaches us alone, and we let the child finish or end it.
         command.process_group(0);
@@ -89,7 +94,8 @@ impl WorkerProcess {
         Ok(Self { assignments: Some(assignments), kill: Some(kill) })
     }
 
-    /// Sends work. A child that is gone cannot take it; its end is told in `messages`, and the shard goes back then.
+    /// Sends work. A child that is gone cannot take it; its end is told in `messages`, and the shard goes
+    /// back then.
     pub fn assign(&self, assignment: &Assignment) {
         let line = serde_json::to_string(assignment).expect("an assignment is plain data");
         if let Some(assignments) = &self.assignments {
@@ -118,9 +124,14 @@ async fn write(mut stdin: ChildStdin, mut lines: mpsc::Receiver<String>) {
     }
 }
 
-async fn read_events(mut lines: Lines<BufReader<ChildStdout>>, worker: usize, messages: mpsc::Sender<FromWorker>) {
+async fn read_events(
+    mut lines: Lines<BufReader<ChildStdout>>,
+    worker: usize,
+    messages: mpsc::Sender<FromWorker>,
+) {
     while let Ok(Some(line)) = lines.next_line().await {
-        let said = serde_json::from_str(&line).map_or_else(|_| WorkerMessage::Line(line), WorkerMessage::Event);
+        let said =
+            serde_json::from_str(&line).map_or_else(|_| WorkerMessage::Line(line), WorkerMessage::Event);
         if messages.send((worker, said)).await.is_err() {
             return;
         }
@@ -181,8 +192,15 @@ async fn supervise(
 const SIGKILL: i32 = 9;
 
 /// Signals a process raises by its own doing, with their names.
-const OWN_SIGNALS: [(i32, &str); 7] =
-    [(4, "SIGILL"), (5, "SIGTRAP"), (6, "SIGABRT"), (7, "SIGBUS"), (8, "SIGFPE"), (11, "SIGSEGV"), (31, "SIGSYS")];
+const OWN_SIGNALS: [(i32, &str); 7] = [
+    (4, "SIGILL"),
+    (5, "SIGTRAP"),
+    (6, "SIGABRT"),
+    (7, "SIGBUS"),
+    (8, "SIGFPE"),
+    (11, "SIGSEGV"),
+    (31, "SIGSYS"),
+];
 
 fn cause_of(status: ExitStatus) -> ExitCause {
     match (status.code(), status.signal()) {

@@ -77,7 +77,8 @@ impl WorkerSlot {
 
     pub fn start(&mut self, child: WorkerProcess) {
         let now = Instant::now();
-        let running = Running { child, is_ready: false, last_message: now, on_device_since: now, is_hung: false };
+        let running =
+            Running { child, is_ready: false, last_message: now, on_device_since: now, is_hung: false };
         self.state = SlotState::Running(running);
     }
 
@@ -130,8 +131,8 @@ impl Running {
     }
 }
 
-/// `base`, doubled for every failure after the first, up to a minute, times a random share between a half and one: what
-/// failed together should not come back together.
+/// `base`, doubled for every failure after the first, up to a minute, times a random share between a half and
+/// one: what failed together should not come back together.
 pub(super) fn back_off(base: Duration, failures: u32) -> Duration {
     let doubled = base.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST).mul_f64(0.5 + 0.5 * rand::random::<f64>())

@@ -50,9 +50,11 @@ fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetE
     let encrypted = footer.encrypted_columns().into_iter().map(str::to_owned).collect();
     let metadata: ParquetMetaData = footer.decode(Arc::clone(footer.schema()))?;
     let group = |group: &RowGroupMetaData| {
-        let negative = |_| ParquetError::General(format!("a row group says it has {} rows", group.num_rows()));
+        let negative =
+            |_| ParquetError::General(format!("a row group says it has {} rows", group.num_rows()));
         let rows = u64::try_from(group.num_rows()).map_err(negative)?;
-        let bytes = group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
+        let bytes =
+            group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
         Ok(RowGroup { rows, bytes })
     };
     let groups = metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()?;

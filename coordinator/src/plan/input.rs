@@ -26,10 +26,10 @@ pub struct Found {
 
 /// Lists the Parquet files of an input, sorted by path: the file the URL names, or all below it.
 ///
-/// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) are no input, and neither is what
-/// the job itself writes when `job_url` lies below the input. A candidate that cannot be read (a link that leads
-/// nowhere, a name no request can carry) is in the list, since its rows are missing; anything else of that kind is a
-/// warning.
+/// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) are no input, and neither
+/// is what the job itself writes when `job_url` lies below the input. A candidate that cannot be read (a link
+/// that leads nowhere, a name no request can carry) is in the list, since its rows are missing; anything else
+/// of that kind is a warning.
 ///
 /// # Errors
 /// When the store refuses to list, or when there is no such file: a job over nothing is a typing error.
@@ -71,7 +71,11 @@ pub async fn find(input: &Place, job_url: &str) -> Result<Found, PlanError> {
 /// As [`find`].
 pub async fn list(input: &Place, job_url: &str) -> Result<Vec<InputFile>, PlanError> {
     let Found { mut files, refused, .. } = find(input, job_url).await?;
-    files.extend(refused.into_iter().map(|RefusedFile { path, etag, bytes, .. }| InputFile { path, etag, bytes }));
+    files.extend(refused.into_iter().map(|RefusedFile { path, etag, bytes, .. }| InputFile {
+        path,
+        etag,
+        bytes,
+    }));
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
@@ -111,7 +115,9 @@ async fn below(input: &Place, job_url: &str) -> Result<Found, PlanError> {
         let is_own = own.as_ref().is_some_and(|own| meta.location.prefix_matches(own));
         match path_below(&input.prefix, &meta.location) {
             Some(path) if !is_own && is_ambiguous(input, &path) => found.refused.push(ambiguous(path, meta)),
-            Some(path) if !is_own && meta.size == 0 => empty.push((meta.location.clone(), pinned(path, meta))),
+            Some(path) if !is_own && meta.size == 0 => {
+                empty.push((meta.location.clone(), pinned(path, meta)))
+            }
             Some(path) if !is_own => found.files.push(pinned(path, meta)),
             _ => {}
         }
@@ -123,14 +129,15 @@ async fn below(input: &Place, job_url: &str) -> Result<Found, PlanError> {
 
 /// Those of the empty objects that are files.
 async fn without_markers(input: &Place, empty: Vec<(Path, InputFile)>) -> Vec<InputFile> {
-    let looked =
-        stream::iter(empty).map(async |(location, file)| (!input.is_folder_marker(&location).await).then_some(file));
+    let looked = stream::iter(empty)
+        .map(async |(location, file)| (!input.is_folder_marker(&location).await).then_some(file));
     looked.buffered(LOOKS_AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
 /// Sorts what the listing passed over into candidates that are missing, and a warning about the rest.
 fn tell(found: &mut Found, passed_over: Vec<Passed>, input: &Place, own: Option<&Path>) {
-    let root = if input.url.contains("://") { input.prefix.to_string() } else { format!("/{}", input.prefix) };
+    let root =
+        if input.url.contains("://") { input.prefix.to_string() } else { format!("/{}", input.prefix) };
     let root = format!("{}/", escaped(root.trim_end_matches('/').as_bytes()));
     let root = root.trim_start_matches(|c| input.url.contains("://") && c == '/');
     let own = own.map(|own| format!("{}/", own.as_ref().trim_end_matches('/')));
@@ -229,7 +236,8 @@ impl fmt::Display for InputChange {
     }
 }
 
-/// What changed between the files of a plan and those there are now: what was planned first, then what was added.
+/// What changed between the files of a plan and those there are now: what was planned first, then what was
+/// added.
 pub fn changes(planned: &[InputFile], now: &[InputFile]) -> Vec<InputChange> {
     let by_path = |files: &[InputFile]| -> BTreeMap<String, InputFile> {
         files.iter().map(|file| (file.path.clone(), file.clone())).collect()

@@ -6,8 +6,8 @@ use capfilt_schemas::{
 };
 use std::collections::HashSet;
 
-/// Why the plan cannot be worked on; `None` when its shards are what their ids say, none is there twice, none overlaps
-/// another one, and their counts are those of the record.
+/// Why the plan cannot be worked on; `None` when its shards are what their ids say, none is there twice, none
+/// overlaps another one, and their counts are those of the record.
 pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
     let shards = plan.len() as u64;
     if shards != record.shards {
@@ -19,10 +19,14 @@ pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
         return Some(format!("the plan has {rows}, job.json says {}", record.rows));
     }
     let mut seen = HashSet::with_capacity(plan.len());
-    let misnamed =
-        |shard: &&Shard| ShardId::of(&shard.file.path, &shard.file.etag, shard.row_groups.clone()) != shard.id;
+    let misnamed = |shard: &&Shard| {
+        ShardId::of(&shard.file.path, &shard.file.etag, shard.row_groups.clone()) != shard.id
+    };
     if let Some(shard) = plan.iter().find(misnamed) {
-        return Some(format!("shard {} is not what its id says: its file or row groups are others", shard.id));
+        return Some(format!(
+            "shard {} is not what its id says: its file or row groups are others",
+            shard.id
+        ));
     }
     if let Some(shard) = plan.iter().find(|shard| !seen.insert(&shard.id)) {
         return Some(format!("shard {} is there twice", shard.id));
@@ -36,7 +40,9 @@ pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
     let overlapping =
         pair.map(|pair| format!("shards {} and {} overlap in {}", pair[0].id, pair[1].id, pair[0].file.path));
     let endless = || plan.iter().find(|shard| ends(shard).is_none() || shard.row_groups.is_empty());
-    overlapping.or_else(|| endless().map(|shard| format!("shard {} has rows or row groups that no file has", shard.id)))
+    overlapping.or_else(|| {
+        endless().map(|shard| format!("shard {} has rows or row groups that no file has", shard.id))
+    })
 }
 
 #[cfg(test)]
@@ -49,7 +55,14 @@ mod tests {
         let shard = |path: &str, i: u32| {
             let file = InputFile { path: path.to_owned(), etag: "1".to_owned(), bytes: 9 };
             let id = ShardId::of(path, "1", i..i + 1);
-            Shard { id, file: Arc::new(file), row_groups: i..i + 1, first_row: 10 * u64::from(i), rows: 10, bytes: 1 }
+            Shard {
+                id,
+                file: Arc::new(file),
+                row_groups: i..i + 1,
+                first_row: 10 * u64::from(i),
+                rows: 10,
+                bytes: 1,
+            }
         };
         vec![shard("a", 0), shard("a", 1), shard("b", 0)]
     }
@@ -66,7 +79,8 @@ mod tests {
     #[test]
     fn a_plan_whose_shards_are_not_what_their_ids_say_is_found() {
         assert_eq!(fault_after(|_| ()), None);
-        let renamed = |plan: &mut Vec<Shard>| Arc::make_mut(&mut plan[0].file).path = "/etc/passwd".to_owned();
+        let renamed =
+            |plan: &mut Vec<Shard>| Arc::make_mut(&mut plan[0].file).path = "/etc/passwd".to_owned();
         assert!(fault_after(renamed).unwrap().contains("not what its id says"));
         assert!(fault_after(|plan| plan[1].row_groups = 0..2).unwrap().contains("not what its id says"));
         assert!(fault_after(|plan| plan.push(plan[2].clone())).unwrap().contains("twice"));

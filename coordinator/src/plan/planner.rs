@@ -41,16 +41,18 @@ enum Planned {
     Refused(RefusedFile),
 }
 
-/// Plans a job over `input`: lists its files, pins their states and cuts them into shards. Reads footers only and writes
-/// nothing.
+/// Plans a job over `input`: lists its files, pins their states and cuts them into shards. Reads footers only
+/// and writes nothing.
 ///
 /// # Errors
-/// When the store fails, and when no file can be used: the settings are then more likely at fault than every file.
+/// When the store fails, and when no file can be used: the settings are then more likely at fault than every
+/// file.
 pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
     let required = RequiredColumns::of(&settings.input, filter.as_ref());
     let input::Found { files, refused, warnings } = input::find(input, &settings.job.url).await?;
-    let footers = futures::stream::iter(&files).map(|file| one_file(input, file, &required, settings.shards.rows));
+    let footers =
+        futures::stream::iter(&files).map(|file| one_file(input, file, &required, settings.shards.rows));
     let planned: Vec<Planned> = footers.buffered(FOOTERS_AT_ONCE).try_collect().await?;
     let mut plan = collect(&files, planned, &settings.input.key);
     plan.files += refused.len() as u64;

@@ -147,7 +147,8 @@ fn found<'a>(schema: &'a Schema, setting: &str, name: &str) -> Result<&'a DataTy
         let likeness = |known: &&&str| strsim::jaro_winkler(known, name);
         let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
         let nearest = nearest.filter(|nearest| likeness(nearest) >= ALIKE);
-        let advice = nearest.map(|nearest| format!("; did you mean {setting} = \"{nearest}\"?")).unwrap_or_default();
+        let advice =
+            nearest.map(|nearest| format!("; did you mean {setting} = \"{nearest}\"?")).unwrap_or_default();
         format!("there is no column `{name}` ({setting}); it has {}{advice}", names.join(", "))
     })
 }
@@ -169,8 +170,9 @@ fn is_image(kind: &DataType) -> bool {
     match kind {
         // Hugging Face's image: either field may be null in a row, so either may be missing altogether.
         DataType::Struct(fields) => {
-            let has =
-                |name: &str, fits: fn(&DataType) -> bool| fields.find(name).map(|(_, field)| fits(field.data_type()));
+            let has = |name: &str, fits: fn(&DataType) -> bool| {
+                fields.find(name).map(|(_, field)| fits(field.data_type()))
+            };
             let (bytes, path) = (has("bytes", is_bytes), has("path", is_text));
             bytes != Some(false) && path != Some(false) && (bytes.is_some() || path.is_some())
         }

@@ -54,7 +54,8 @@ pub fn warning(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Optio
             file.path
         ));
     }
-    let heaviest = groups.iter().map(|group| group.bytes).max().filter(|bytes| *bytes > LARGE_ROW_GROUP_BYTES)?;
+    let heaviest =
+        groups.iter().map(|group| group.bytes).max().filter(|bytes| *bytes > LARGE_ROW_GROUP_BYTES)?;
     Some(format!(
         "{}: a row group of {heaviest} bytes: a worker holds that much in memory; write the input with smaller row groups",
         file.path

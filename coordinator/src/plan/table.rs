@@ -1,4 +1,5 @@
-//! The plan as a Parquet object: the same shards give the same bytes, and a million of them stay a small file.
+//! The plan as a Parquet object: the same shards give the same bytes, and a million of them stay a small
+//! file.
 
 use arrow::{
     array::{ArrayRef, AsArray as _, RecordBatch, StringArray, UInt32Array, UInt64Array},
@@ -51,9 +52,12 @@ fn batch(shards: &[Shard]) -> RecordBatch {
     fn texts<'a>(shards: &'a [Shard], of: impl Fn(&'a Shard) -> &'a str) -> ArrayRef {
         Arc::new(StringArray::from_iter_values(shards.iter().map(of)))
     }
-    let counts = |of: fn(&Shard) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(shards.iter().map(of))) };
-    let indices =
-        |of: fn(&Shard) -> u32| -> ArrayRef { Arc::new(UInt32Array::from_iter_values(shards.iter().map(of))) };
+    let counts = |of: fn(&Shard) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(shards.iter().map(of)))
+    };
+    let indices = |of: fn(&Shard) -> u32| -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(shards.iter().map(of)))
+    };
     let columns = vec![
         texts(shards, |s| s.id.as_str()),
         texts(shards, |s| &s.file.path),

@@ -5,7 +5,8 @@ use capfilt_bucket::{Bucket, BucketError, CommitIndex, RECORDS_AT_ONCE, foreign}
 use capfilt_schemas::{commit::Commit, hash::sha256_hex, job::JobDigest, names, plan::Shard, plan::ShardId};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
-/// Commits that are checked before a job is resumed. What an earlier job left is all of that job, so a few suffice.
+/// Commits that are checked before a job is resumed. What an earlier job left is all of that job, so a few
+/// suffice.
 const CHECKED: usize = 8;
 
 /// A shard's result: the record and the digest of its bytes.
@@ -52,7 +53,8 @@ pub(crate) async fn read(
         let original = names::commit(&commit.shard, commit.n);
         return Err(BucketError::Refused(format!("{}: it is a copy of {original}; delete it", object())));
     }
-    let misnamed = || commit.misnamed().map(|o| format!("it names {}, which is not an object of its attempt", o.path));
+    let misnamed =
+        || commit.misnamed().map(|o| format!("it names {}, which is not an object of its attempt", o.path));
     if let Some(fault) = commit.fault().or_else(misnamed) {
         let next = "restore it from a copy, or delete it and run the job again: the shard is then done again";
         return Err(BucketError::Refused(format!("{}: {fault}; {next}", object())));
@@ -60,8 +62,8 @@ pub(crate) async fn read(
     Ok(ShardResult { n, sha256: sha256_hex(&bytes), commit })
 }
 
-/// Checks that a few commits, spread over the shards, belong to this job. Sealing checks all of them; this check comes
-/// before a day's work.
+/// Checks that a few commits, spread over the shards, belong to this job. Sealing checks all of them; this
+/// check comes before a day's work.
 ///
 /// # Errors
 /// When one is of another job, and when the store fails. A damaged commit is no error here.

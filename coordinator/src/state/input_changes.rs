@@ -1,7 +1,8 @@
 //! Resumes a job whose input files changed after they were planned.
 //!
-//! The plan does not change: every planned row is committed or quarantined, so no row is lost, and no row is read from
-//! another file than the planned one. Committed rows were read from the files as planned, and their commits stay.
+//! The plan does not change: every planned row is committed or quarantined, so no row is lost, and no row is
+//! read from another file than the planned one. Committed rows were read from the files as planned, and their
+//! commits stay.
 
 use super::JobState;
 use crate::plan::InputChange;
@@ -20,7 +21,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnInputChange {
     Refuse,
-    /// Quarantine the open shards of such files, with the change as the reason. Added files do not join the job.
+    /// Quarantine the open shards of such files, with the change as the reason. Added files do not join the
+    /// job.
     SetAside,
 }
 
@@ -35,7 +37,8 @@ pub(crate) async fn set_open_shards_aside(
         return Ok(Vec::new());
     }
     let job_state = JobState::read(bucket).await?;
-    let by_path: BTreeMap<&str, &InputChange> = changes.iter().map(|change| (change.path(), change)).collect();
+    let by_path: BTreeMap<&str, &InputChange> =
+        changes.iter().map(|change| (change.path(), change)).collect();
     let mut open = BTreeMap::<&str, u64>::new();
     let mut failures = Vec::new();
     for task in job_state.remaining(plan, record.settings.limits.attempts) {

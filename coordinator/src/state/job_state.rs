@@ -36,8 +36,8 @@ pub enum ShardState<'a> {
 }
 
 impl JobState {
-    /// Reads the state of a job: a listing each of commits, failures and retries, the failure and retry records
-    /// themselves, and a few of the commits.
+    /// Reads the state of a job: a listing each of commits, failures and retries, the failure and retry
+    /// records themselves, and a few of the commits.
     ///
     /// # Errors
     /// When the store fails, or when one of those commits belongs to another job.
@@ -89,7 +89,8 @@ impl JobState {
                 None => job_record::digest(bucket).await,
             }
         };
-        let (committed, listed, job) = tokio::try_join!(commits, failures::list(bucket, failures_prefix), job)?;
+        let (committed, listed, job) =
+            tokio::try_join!(commits, failures::list(bucket, failures_prefix), job)?;
         let failures = failures::read(bucket, &listed, &known, job.as_ref());
         let (failures, retries) = tokio::try_join!(failures, retries::read(bucket, job.as_ref()))?;
         Ok(Self { committed, failures, retries, job })
@@ -99,7 +100,9 @@ impl JobState {
     pub fn of(&self, shard: &ShardId, attempts: u32) -> ShardState<'_> {
         let spent = self.spent(shard, attempts);
         match (self.committed.get(shard), spent) {
-            (Some(n), None) if self.retries.repair(shard, n.saturating_add(1)).is_some() => ShardState::Repairing(*n),
+            (Some(n), None) if self.retries.repair(shard, n.saturating_add(1)).is_some() => {
+                ShardState::Repairing(*n)
+            }
             // A repair that failed for good leaves what was there.
             (Some(n), _) => ShardState::Committed(*n),
             (None, Some(why)) => ShardState::Quarantined(why),
@@ -107,8 +110,8 @@ impl JobState {
         }
     }
 
-    /// Whether a shard's result can change no more, unless somebody asks for a retry from now on. (A repair whose attempts
-    /// are used up may still have one that runs.)
+    /// Whether a shard's result can change no more, unless somebody asks for a retry from now on. (A repair
+    /// whose attempts are used up may still have one that runs.)
     pub fn is_settled(&self, shard: &ShardId) -> bool {
         self.committed.get(shard).is_some_and(|n| self.retries.repair(shard, n.saturating_add(1)).is_none())
     }

@@ -1,7 +1,8 @@
 //! The state of a job, folded from the records in its bucket. No process keeps a state of its own.
 //!
-//! Each file uses those before it: `job_record` and the records of `failures` and `retries`; [`poison_rows`], the
-//! rows that end a worker process; [`Task`], the next attempt at a shard; [`commits`]; [`JobState`]; `input_changes`.
+//! Each file uses those before it: `job_record` and the records of `failures` and `retries`; [`poison_rows`],
+//! the rows that end a worker process; [`Task`], the next attempt at a shard; [`commits`]; [`JobState`];
+//! `input_changes`.
 
 pub mod commits;
 mod failures;

@@ -1,13 +1,13 @@
 //! Finds the rows that end a worker process.
 //!
-//! A worker process that crashes, runs out of memory or hangs leaves a record of the rows it was working on. After one
-//! such death nothing is concluded. After the second, every suspected row is tried alone before the shard is begun
-//! again, so that the next death names its row. (Halving the range would cost one death, and one process with its
-//! models loaded, per halving.) Named rows are quarantined and the shard is done without them; the deaths that they
-//! explain use up no attempt.
+//! A worker process that crashes, runs out of memory or hangs leaves a record of the rows it was working on.
+//! After one such death nothing is concluded. After the second, every suspected row is tried alone before the
+//! shard is begun again, so that the next death names its row. (Halving the range would cost one death, and
+//! one process with its models loaded, per halving.) Named rows are quarantined and the shard is done without
+//! them; the deaths that they explain use up no attempt.
 //!
-//! A kill from outside says little: schedulers send them. Two kills with the same rows in hand raise a suspicion, and
-//! two kills of a row that is alone name the row.
+//! A kill from outside says little: schedulers send them. Two kills with the same rows in hand raise a
+//! suspicion, and two kills of a row that is alone name the row.
 //!
 //! The failure records decide all of this, so every process that makes the next attempt concludes the same.
 
@@ -17,8 +17,8 @@ use std::{collections::BTreeMap, ops::Range};
 /// Number of deaths after which the suspected rows are tried alone.
 const DEATHS: usize = 2;
 
-/// Rows that are quarantined in one shard, at most. More of them point to another cause, and the shard's attempts run
-/// out.
+/// Rows that are quarantined in one shard, at most. More of them point to another cause, and the shard's
+/// attempts run out.
 const MOST_ROWS: usize = 16;
 
 /// What the next attempt must know of a failed one.
@@ -65,8 +65,8 @@ pub fn used_attempts(failed: &[FailedAttempt]) -> u32 {
     failed.iter().filter(counts).count() as u32
 }
 
-/// Whether a death is unexplained. The shard then gets a process of its own, so that no other shard is suspected
-/// with it.
+/// Whether a death is unexplained. The shard then gets a process of its own, so that no other shard is
+/// suspected with it.
 pub fn is_suspected(failed: &[FailedAttempt]) -> bool {
     unexplained(failed).next().is_some()
 }
@@ -78,7 +78,8 @@ pub fn rows_to_try_alone(failed: &[FailedAttempt]) -> Vec<Range<u64>> {
     if deaths.len() < DEATHS {
         return Vec::new();
     }
-    let both = last.rows.iter().flat_map(|a| before.rows.iter().map(|b| a.start.max(b.start)..a.end.min(b.end)));
+    let both =
+        last.rows.iter().flat_map(|a| before.rows.iter().map(|b| a.start.max(b.start)..a.end.min(b.end)));
     let both: Vec<_> = both.filter(|rows| !rows.is_empty()).collect();
     if both.is_empty() { deaths.iter().flat_map(|crash| crash.rows.clone()).collect() } else { both }
 }
@@ -92,7 +93,8 @@ fn unexplained(failed: &[FailedAttempt]) -> impl Iterator<Item = &Crash> {
     let open: Vec<&FailedAttempt> = failed.iter().filter(|one| open(one)).collect();
     let suspicious: Vec<bool> = (0..open.len())
         .map(|at| {
-            open[at].class.counts() || (0..open.len()).any(|other| other != at && shares_rows(open[at], open[other]))
+            open[at].class.counts()
+                || (0..open.len()).any(|other| other != at && shares_rows(open[at], open[other]))
         })
         .collect();
     let suspicious = open.into_iter().zip(suspicious).filter(|(_, suspicious)| *suspicious);
@@ -115,7 +117,10 @@ mod tests {
     use super::*;
 
     fn crash(rows: &[Range<u64>], alone: bool) -> FailedAttempt {
-        FailedAttempt { class: FailureClass::WorkerCrashed, crash: Some(Crash { rows: rows.to_vec(), alone }) }
+        FailedAttempt {
+            class: FailureClass::WorkerCrashed,
+            crash: Some(Crash { rows: rows.to_vec(), alone }),
+        }
     }
 
     fn kill(rows: &[Range<u64>], alone: bool) -> FailedAttempt {
@@ -134,7 +139,11 @@ mod tests {
         assert!(is_suspected(&failed));
         assert_eq!(rows_to_try_alone(&failed), [8..12]);
         failed.push(kill(&[9..10], true));
-        assert_eq!((named(&failed), rows_to_try_alone(&failed)), (vec![], vec![9..10]), "it may be a scheduler still");
+        assert_eq!(
+            (named(&failed), rows_to_try_alone(&failed)),
+            (vec![], vec![9..10]),
+            "it may be a scheduler still"
+        );
         failed.push(kill(&[9..10], true));
         assert_eq!((named(&failed), used_attempts(&failed)), (vec![9], 0));
         assert!(!is_suspected(&failed), "a lone kill is left, and says nothing");
@@ -168,7 +177,8 @@ mod tests {
 
     #[test]
     fn a_row_that_dies_alone_is_set_aside_and_explains_the_deaths_before() {
-        let failed = [crash(&[0..8], false), crash(&[0..8], false), crash(&[5..6], true), crash(&[8..16], false)];
+        let failed =
+            [crash(&[0..8], false), crash(&[0..8], false), crash(&[5..6], true), crash(&[8..16], false)];
         assert_eq!(named(&failed), [5]);
         assert_eq!(used_attempts(&failed), 1, "the last death is another row's");
         assert!(is_suspected(&failed) && rows_to_try_alone(&failed).is_empty());

@@ -1,7 +1,9 @@
 //! The next attempt at a shard, with what the records say of earlier attempts.
 
 use super::poison_rows::{self, FailedAttempt};
-use capfilt_schemas::{cluster::ShardMessage, names::AttemptId, pipe::Assignment, plan::Shard, retry::Repair};
+use capfilt_schemas::{
+    cluster::ShardMessage, names::AttemptId, pipe::Assignment, plan::Shard, retry::Repair,
+};
 
 /// A shard to be done.
 #[derive(Debug, Clone, PartialEq)]

@@ -44,7 +44,8 @@ pub struct Status {
     pub refused: Vec<RefusedFile>,
     /// Whether every shard is committed or quarantined and a manifest says so.
     pub done: bool,
-    /// Whether every shard is committed or quarantined, and no manifest says so yet: `capfilt run` seals such a job.
+    /// Whether every shard is committed or quarantined, and no manifest says so yet: `capfilt run` seals such
+    /// a job.
     pub to_seal: bool,
     /// URL of the newest manifest.
     pub manifest: Option<String>,
@@ -126,8 +127,8 @@ impl<'a> StatusReader<'a> {
         Ok(Self { bucket, record, plan, job_state: JobState::default(), known: HashMap::new() })
     }
 
-    /// Where the job stands now: a listing of its commits, a listing of its failures and the failures, and a few thousand
-    /// commits at most.
+    /// Where the job stands now: a listing of its commits, a listing of its failures and the failures, and a
+    /// few thousand commits at most.
     ///
     /// # Errors
     /// When the store fails.
@@ -150,11 +151,17 @@ impl<'a> StatusReader<'a> {
         let newest = newest(self.bucket, job_state.job.as_ref()).await?;
         self.job_state = job_state;
         let (tally, is_estimate) = self.books(&sample, &listed, newest.as_ref());
-        let recent: Vec<CommitSummary> = sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
-        let counted = Counted { commits: listed.len() as u64, read: sample.read().count() as u64, is_estimate };
+        let recent: Vec<CommitSummary> =
+            sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
+        let counted =
+            Counted { commits: listed.len() as u64, read: sample.read().count() as u64, is_estimate };
         let is_settled = shards.open == 0 && shards.repairing == 0;
         let mut classes = BTreeMap::new();
-        self.job_state.failures.values().flatten().for_each(|failure| *classes.entry(failure.class).or_default() += 1);
+        self.job_state
+            .failures
+            .values()
+            .flatten()
+            .for_each(|failure| *classes.entry(failure.class).or_default() += 1);
         Ok(Status {
             shards,
             rows,
@@ -198,14 +205,17 @@ impl<'a> StatusReader<'a> {
         &self.known[&(shard.clone(), listed.n)]
     }
 
-    /// The books of all commits, and whether they are estimated. A manifest that describes these commits has them all.
+    /// The books of all commits, and whether they are estimated. A manifest that describes these commits has
+    /// them all.
     fn books(
         &self,
         sample: &Sample,
         listed: &BTreeMap<ShardId, CommitEntry>,
         newest: Option<&Manifest>,
     ) -> (Tally, bool) {
-        if let Some(manifest) = newest.filter(|manifest| !sample.unread.is_empty() && describes(manifest, listed)) {
+        if let Some(manifest) =
+            newest.filter(|manifest| !sample.unread.is_empty() && describes(manifest, listed))
+        {
             return (manifest.tally.clone(), false);
         }
         let sum = |commits: &[(ShardId, CommitEntry)]| {
@@ -214,13 +224,15 @@ impl<'a> StatusReader<'a> {
             sum
         };
         let unread: std::collections::HashSet<&ShardId> = sample.unread.iter().collect();
-        let rows_unread = self.plan.iter().filter(|shard| unread.contains(&shard.id)).map(|shard| shard.rows).sum();
+        let rows_unread =
+            self.plan.iter().filter(|shard| unread.contains(&shard.id)).map(|shard| shard.rows).sum();
         let tally = Sample::estimate(sum(&sample.newest), sum(&sample.others), rows_unread);
         (tally, !sample.unread.is_empty())
     }
 }
 
-/// The newest manifest of this job. One that is damaged, or of another job, says nothing of it: `run` writes the next.
+/// The newest manifest of this job. One that is damaged, or of another job, says nothing of it: `run` writes
+/// the next.
 async fn newest(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Option<Manifest>, BucketError> {
     let is_own = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref())).is_none();
     match manifest::newest(bucket).await {

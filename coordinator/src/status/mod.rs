@@ -1,4 +1,5 @@
-//! What anyone who can read the bucket learns of a job: [`status`], from counts and times of a sample of its commits.
+//! What anyone who can read the bucket learns of a job: [`status`], from counts and times of a sample of its
+//! commits.
 
 mod job_status;
 mod sampling;

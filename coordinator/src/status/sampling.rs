@@ -1,7 +1,8 @@
-//! Which commit records a status reads: all of a small job's, the newest and a random sample of a large one's.
+//! Which commit records a status reads: all of a small job's, the newest and a random sample of a large
+//! one's.
 //!
-//! A record is one request, so a hundred thousand of them are minutes. What the listing alone cannot tell (kept shares,
-//! speed, where the time goes) is estimated then, and the status says from how many.
+//! A record is one request, so a hundred thousand of them are minutes. What the listing alone cannot tell
+//! (kept shares, speed, where the time goes) is estimated then, and the status says from how many.
 
 use capfilt_bucket::CommitEntry;
 use capfilt_schemas::{plan::ShardId, tally::Tally};
@@ -10,8 +11,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 /// The newest commits tell the speed.
 const NEWEST: usize = 1024;
 
-/// The others are represented by so many. With this many the standard error of a kept share over shards is about a
-/// thirtieth of how far shards differ among themselves.
+/// The others are represented by so many. With this many the standard error of a kept share over shards is
+/// about a thirtieth of how far shards differ among themselves.
 const RANDOM: usize = 1024;
 
 /// The commits to read.
@@ -31,7 +32,8 @@ impl Sample {
             listed.iter().map(|(shard, listed)| (shard.clone(), *listed)).collect();
         newest.sort_by_key(|(_, listed)| Reverse(listed.written_ms));
         let mut others = newest.split_off(newest.len().min(NEWEST));
-        // A shard's id is a digest, so the first by id are a random sample; and nearly the same ones at the next look.
+        // A shard's id is a digest, so the first by id are a random sample; and nearly the same ones at the
+        // next look.
         others.sort_by(|(a, _), (b, _)| a.cmp(b));
         let unread = others.split_off(others.len().min(RANDOM));
         Self { newest, others, unread: unread.into_iter().map(|(shard, _)| shard).collect() }
@@ -41,8 +43,8 @@ impl Sample {
         self.newest.iter().chain(&self.others)
     }
 
-    /// The books of all commits: those of the newest, and those of the others, scaled up from their rows to `rows_unread`
-    /// more. Exact when nothing is unread.
+    /// The books of all commits: those of the newest, and those of the others, scaled up from their rows to
+    /// `rows_unread` more. Exact when nothing is unread.
     pub fn estimate(newest: Tally, others: Tally, rows_unread: u64) -> Tally {
         let rows = others.rows_total();
         let scale = if rows == 0 { 1.0 } else { (rows + rows_unread) as f64 / rows as f64 };
@@ -87,8 +89,11 @@ mod tests {
 
     #[test]
     fn what_was_not_read_is_taken_to_be_like_the_sample_and_nothing_is_added_when_all_was_read() {
-        let tally =
-            |judged| Tally { rows: [(RowStatus::Judged, judged)].into(), pairs: judged / 2, ..Tally::default() };
+        let tally = |judged| Tally {
+            rows: [(RowStatus::Judged, judged)].into(),
+            pairs: judged / 2,
+            ..Tally::default()
+        };
         let all = Sample::estimate(tally(100), tally(50), 950);
         assert_eq!((all.judged(), all.pairs), (1100, 50 + 25 * 20));
         let exact = Sample::estimate(tally(100), tally(50), 0);

@@ -1,7 +1,8 @@
 //! How fast a job goes and where its time goes, from the times its commits tell.
 //!
-//! Every commit says how long its attempt took, and the store when it was written; so each stands for a span of time in
-//! which somebody worked. Rates are rows over the union of these spans: a night in which nothing ran slows nothing down.
+//! Every commit says how long its attempt took, and the store when it was written; so each stands for a span
+//! of time in which somebody worked. Rates are rows over the union of these spans: a night in which nothing
+//! ran slows nothing down.
 
 use capfilt_schemas::commit::{Commit, Timings};
 use serde::Serialize;
@@ -13,7 +14,8 @@ const RECENT_MS: i64 = 600_000;
 /// ...or at least so many commits: shards may take longer than that.
 const AT_LEAST: usize = 16;
 
-/// A job whose newest commit is older than this, and than three of its longest shards, is taken to stand still.
+/// A job whose newest commit is older than this, and than three of its longest shards, is taken to stand
+/// still.
 const STANDS_STILL_SECONDS: f64 = 60.0;
 
 /// Fewer workers have no median that says what is usual.
@@ -68,8 +70,8 @@ pub struct WorkerThroughput {
     pub seconds_since_commit: f64,
     /// Of three workers or more: less than half as fast as their median.
     pub is_slow: bool,
-    /// Others go on and rows are open, but this one has committed nothing for more than three times as long as the longest
-    /// recent shard took, and for a minute at least. It may have ended in order.
+    /// Others go on and rows are open, but this one has committed nothing for more than three times as long
+    /// as the longest recent shard took, and for a minute at least. It may have ended in order.
     pub is_silent: bool,
 }
 
@@ -111,7 +113,9 @@ pub(crate) fn of_commits(newest: &[CommitSummary], now_ms: i64, rows_open: u64) 
     let stands_still = is_long(seconds_since_commit);
     let mut workers = workers(&recent, now_ms);
     mark_slow(&mut workers);
-    workers.iter_mut().for_each(|worker| worker.is_silent = !stands_still && is_long(worker.seconds_since_commit));
+    workers
+        .iter_mut()
+        .for_each(|worker| worker.is_silent = !stands_still && is_long(worker.seconds_since_commit));
     Some(Throughput {
         commits: recent.len() as u64,
         images_per_second: recent.iter().map(|brief| brief.images).sum::<u64>() as f64 / seconds,
@@ -183,8 +187,16 @@ mod tests {
 
     /// 100 rows, 90 of them images, done in the ten seconds before `at`.
     fn brief(worker: &str, at: i64) -> CommitSummary {
-        let timings = Timings { total_seconds: 10.0, device_seconds: 8.0, fetch_seconds: 2.0, ..Timings::default() };
-        CommitSummary { worker: worker.to_owned(), rows: 100, images: 90, batch: 8, timings, written_ms: at * 1000 }
+        let timings =
+            Timings { total_seconds: 10.0, device_seconds: 8.0, fetch_seconds: 2.0, ..Timings::default() };
+        CommitSummary {
+            worker: worker.to_owned(),
+            rows: 100,
+            images: 90,
+            batch: 8,
+            timings,
+            written_ms: at * 1000,
+        }
     }
 
     #[test]
@@ -217,7 +229,11 @@ mod tests {
             let found = pace_of(briefs).into_iter().find(|worker| worker.worker == "e").unwrap();
             (found.is_slow, found.is_silent)
         };
-        assert_eq!(flags(&with(CommitSummary { images: 50, ..brief("e", 1000) })), (false, false), "a little slower");
+        assert_eq!(
+            flags(&with(CommitSummary { images: 50, ..brief("e", 1000) })),
+            (false, false),
+            "a little slower"
+        );
         assert_eq!(
             flags(&with(CommitSummary { images: 44, ..brief("e", 1000) })),
             (true, false),

@@ -1,4 +1,5 @@
-//! The ledger against plan, commit and settings: every row once and in order, verdicts by the thresholds, equal books.
+//! The ledger against plan, commit and settings: every row once and in order, verdicts by the thresholds,
+//! equal books.
 
 use super::table::{Batches, Faults};
 use arrow::{
@@ -49,7 +50,8 @@ pub(super) async fn check(
     settings: &Settings,
     faults: &mut Faults,
 ) -> Result<Expected, BucketError> {
-    let mut reading = Reading { shard, settings, rows: 0, tally: Tally::default(), expected: Expected::default() };
+    let mut reading =
+        Reading { shard, settings, rows: 0, tally: Tally::default(), expected: Expected::default() };
     let Some(mut batches) = Batches::open(bucket, output, &ledger::schema(), faults).await? else {
         return Ok(reading.expected);
     };
@@ -57,7 +59,9 @@ pub(super) async fn check(
         reading.take(&batch, faults);
     }
     let (rows, planned) = (reading.rows, shard.rows);
-    faults.add_if(rows != planned, || format!("it has {rows} rows, the shard {planned}: a row is missing or doubled"));
+    faults.add_if(rows != planned, || {
+        format!("it has {rows} rows, the shard {planned}: a row is missing or doubled")
+    });
     faults.add_if(reading.tally != commit.tally, || {
         "counted again, its rows do not give the tally of the commit".to_owned()
     });
@@ -89,8 +93,9 @@ fn text(array: &StringArray, row: usize) -> Option<String> {
 
 impl Reading<'_> {
     fn take(&mut self, batch: &RecordBatch, faults: &mut Faults) {
-        let column =
-            |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
+        let column = |name: &str| {
+            batch.column_by_name(name).expect("the columns were checked when the table was opened")
+        };
         let texts = |name: &str| column(name).as_string::<i32>();
         let columns = Columns {
             key: texts("key"),
@@ -115,7 +120,8 @@ impl Reading<'_> {
                     self.shard.file.path
                 )
             });
-            let size = (widths.is_valid(i).then(|| widths.value(i)), heights.is_valid(i).then(|| heights.value(i)));
+            let size =
+                (widths.is_valid(i).then(|| widths.value(i)), heights.is_valid(i).then(|| heights.value(i)));
             let captions = synthetic.value(i);
             self.take_row(row, &columns, i, captions.as_struct(), size, faults);
         }
@@ -146,8 +152,11 @@ impl Reading<'_> {
         if status.is_quarantined() {
             self.expected.set_aside.push((row, status));
         }
-        let captions: Vec<Caption> =
-            self.web(row, columns, i, faults).into_iter().chain(self.synthetic(row, synthetic, faults)).collect();
+        let captions: Vec<Caption> = self
+            .web(row, columns, i, faults)
+            .into_iter()
+            .chain(self.synthetic(row, synthetic, faults))
+            .collect();
         if status != RowStatus::Judged {
             faults.add_if(!captions.is_empty(), || format!("row {row} keeps a text although it is {status}"));
             return;
@@ -175,24 +184,37 @@ impl Reading<'_> {
 
     /// The synthetic texts that are kept.
     fn synthetic(&self, row: u64, captions: &StructArray, faults: &mut Faults) -> Vec<Caption> {
-        let column =
-            |name: &str| captions.column_by_name(name).expect("the columns were checked when the table was opened");
+        let column = |name: &str| {
+            captions.column_by_name(name).expect("the columns were checked when the table was opened")
+        };
         let (texts, itms) = (column("text").as_string::<i32>(), column("itm").as_primitive::<Float32Type>());
         let kept = column("kept").as_boolean();
         let mut found = Vec::new();
         for i in 0..captions.len() {
             let itm = itms.is_valid(i).then(|| itms.value(i));
-            judge(row, "synthetic text", itm, kept.value(i), self.settings.filter.synthetic_threshold, faults);
+            judge(
+                row,
+                "synthetic text",
+                itm,
+                kept.value(i),
+                self.settings.filter.synthetic_threshold,
+                faults,
+            );
             if kept.value(i) {
                 let text = texts.value(i).to_owned();
-                found.push(Caption { text, source: Source::Synthetic.as_str(), itm: itm.unwrap_or(f32::NAN) });
+                found.push(Caption {
+                    text,
+                    source: Source::Synthetic.as_str(),
+                    itm: itm.unwrap_or(f32::NAN),
+                });
             }
         }
         found
     }
 }
 
-/// A verdict must follow from its score: kept if P(match) is at least the threshold, and never without a score.
+/// A verdict must follow from its score: kept if P(match) is at least the threshold, and never without a
+/// score.
 fn judge(row: u64, what: &str, itm: Option<f32>, kept: bool, threshold: f64, faults: &mut Faults) {
     let should = itm.is_some_and(|itm| f64::from(itm) >= threshold);
     faults.add_if(kept != should, || {

@@ -1,4 +1,5 @@
-//! Does the bucket hold what its records claim? Everything is read again and counted again; nothing is believed.
+//! Does the bucket hold what its records claim? Everything is read again and counted again; nothing is
+//! believed.
 //!
 //! Memory stays flat: one shard's kept rows (without images) and one row group of a table per shard at work.
 
@@ -37,8 +38,8 @@ pub struct Verification {
     pub problems: Vec<Problem>,
 }
 
-/// Verifies a job; with `input`, also that its input files are still those that were planned. `progress` is called with
-/// the shards done and their total.
+/// Verifies a job; with `input`, also that its input files are still those that were planned. `progress` is
+/// called with the shards done and their total.
 ///
 /// # Errors
 /// When the store fails, or when there is no job. What is wrong with the job itself is a [`Problem`].
@@ -66,7 +67,9 @@ pub async fn verify(
     problems.extend(open_shards(&job, &plan, &job_state));
     let (books, without_job) = shards(bucket, &job, &plan, &job_state, &mut problems, &mut progress).await?;
     let expected = books.close(&job, &plan, &job_state);
-    problems.extend(manifest_problem(bucket, &expected, job_state.remaining(&plan, attempts(&job)).count()).await?);
+    problems.extend(
+        manifest_problem(bucket, &expected, job_state.remaining(&plan, attempts(&job)).count()).await?,
+    );
     Ok(conclude(expected.rows, without_job, problems))
 }
 
@@ -78,7 +81,8 @@ fn attempts(job: &JobRecord) -> u32 {
     job.settings.limits.attempts
 }
 
-/// Checks every committed shard; returns the books of their commits, in plan order, and how many carry no job.
+/// Checks every committed shard; returns the books of their commits, in plan order, and how many carry no
+/// job.
 async fn shards(
     bucket: &Bucket,
     job: &JobRecord,
@@ -88,7 +92,8 @@ async fn shards(
     progress: &mut impl FnMut(u64, u64),
 ) -> Result<(ManifestBuilder, u64), JobError> {
     let settings = Arc::new(job.settings.clone());
-    let committed = plan.iter().filter_map(|shard| Some((shard.clone(), *job_state.committed.get(&shard.id)?)));
+    let committed =
+        plan.iter().filter_map(|shard| Some((shard.clone(), *job_state.committed.get(&shard.id)?)));
     let total = job_state.committed.len() as u64;
     // Tasks of their own, so that shards are decoded on several cores.
     let checks = futures::stream::iter(committed).map(|(shard, n)| {
@@ -109,8 +114,7 @@ async fn shards(
 }
 
 async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
-    let next =
-        "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
+    let next = "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
     let changes = job::input_changes(input, &job.settings.job.url, job, plan).await?;
     Ok(changes.iter().map(|change| Problem::new(&job.settings.input.url, change.to_string(), next)).collect())
 }
@@ -127,7 +131,11 @@ fn open_shards(job: &JobRecord, plan: &[Shard], job_state: &JobState) -> Option<
     Some(Problem::new(names::commit(&first.id, 0), what, "run the job again to finish them"))
 }
 
-async fn manifest_problem(bucket: &Bucket, expected: &Manifest, open: usize) -> Result<Option<Problem>, BucketError> {
+async fn manifest_problem(
+    bucket: &Bucket,
+    expected: &Manifest,
+    open: usize,
+) -> Result<Option<Problem>, BucketError> {
     let highest = manifest::numbers(bucket).await?.last().copied();
     let again = "run the job again: it writes a manifest of what is committed now";
     let Some(n) = highest else {
@@ -161,7 +169,9 @@ fn difference(found: &Manifest, expected: &Manifest) -> Option<String> {
         ("the quarantined shards", found.quarantined != expected.quarantined),
         ("the refused files", found.refused != expected.refused),
     ];
-    let names: Vec<&str> = differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
-    (!names.is_empty())
-        .then(|| format!("the newest manifest does not describe what is committed: {} differ", names.join(", ")))
+    let names: Vec<&str> =
+        differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
+    (!names.is_empty()).then(|| {
+        format!("the newest manifest does not describe what is committed: {} differ", names.join(", "))
+    })
 }

@@ -18,7 +18,9 @@ pub(super) async fn check(
     images: Images,
     faults: &mut Faults,
 ) -> Result<(), BucketError> {
-    let Some(mut batches) = Batches::open(bucket, output, &pairs::schema(&[]), faults).await? else { return Ok(()) };
+    let Some(mut batches) = Batches::open(bucket, output, &pairs::schema(&[]), faults).await? else {
+        return Ok(());
+    };
     let mut rows = 0;
     while let Some(batch) = batches.next(faults).await? {
         for i in 0..batch.num_rows() {
@@ -28,12 +30,15 @@ pub(super) async fn check(
             rows += 1;
         }
     }
-    faults.add_if(rows != expected.len(), || format!("it has {rows} rows, the ledger keeps {}", expected.len()));
+    faults.add_if(rows != expected.len(), || {
+        format!("it has {rows} rows, the ledger keeps {}", expected.len())
+    });
     Ok(())
 }
 
 fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, faults: &mut Faults) {
-    let column = |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
+    let column =
+        |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
     let row = expected.row;
     let keys = column("key").as_string::<i32>();
     let key = keys.is_valid(i).then(|| keys.value(i));
@@ -41,7 +46,9 @@ fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, fa
         format!("where row {row} should be, the key is {key:?}, in the ledger {:?}", expected.key)
     });
     let captions = captions(column("captions").as_list::<i32>().value(i).as_struct());
-    faults.add_if(captions != expected.captions, || format!("row {row} has other captions than the ledger keeps"));
+    faults.add_if(captions != expected.captions, || {
+        format!("row {row} has other captions than the ledger keeps")
+    });
     let side = |name: &str| Some(column(name).as_primitive::<UInt32Type>().value(i));
     faults.add_if((side("width"), side("height")) != expected.size, || {
         format!("row {row} has another image size than in the ledger")
@@ -57,7 +64,8 @@ fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, fa
 }
 
 fn captions(cells: &StructArray) -> Vec<Caption> {
-    let column = |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");
+    let column =
+        |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");
     let (texts, sources) = (column("text").as_string::<i32>(), column("source").as_string::<i32>());
     let itms = column("itm").as_primitive::<Float32Type>();
     let source = |i: usize| {

@@ -11,15 +11,21 @@ pub(super) async fn check(
     expected: &[(u64, RowStatus)],
     faults: &mut Faults,
 ) -> Result<(), BucketError> {
-    let Some(mut batches) = Batches::open(bucket, output, &quarantine::schema(), faults).await? else { return Ok(()) };
+    let Some(mut batches) = Batches::open(bucket, output, &quarantine::schema(), faults).await? else {
+        return Ok(());
+    };
     let mut found = Vec::new();
     while let Some(batch) = batches.next(faults).await? {
-        let column =
-            |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
-        let (rows, statuses) = (column("row").as_primitive::<UInt64Type>(), column("status").as_string::<i32>());
+        let column = |name: &str| {
+            batch.column_by_name(name).expect("the columns were checked when the table was opened")
+        };
+        let (rows, statuses) =
+            (column("row").as_primitive::<UInt64Type>(), column("status").as_string::<i32>());
         found.extend((0..batch.num_rows()).map(|i| (rows.value(i), RowStatus::parse(statuses.value(i)))));
     }
     let is_same = found.iter().copied().eq(expected.iter().map(|(row, status)| (*row, Some(*status))));
-    faults.add_if(!is_same, || format!("its {} rows are not the {} the ledger set aside", found.len(), expected.len()));
+    faults.add_if(!is_same, || {
+        format!("its {} rows are not the {} the ledger set aside", found.len(), expected.len())
+    });
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The records by themselves: commits each under its own name, for a planned shard, and no attempt twice; known answers
-//! those of the job's models.
+//! The records by themselves: commits each under its own name, for a planned shard, and no attempt twice;
+//! known answers those of the job's models.
 
 use super::Problem;
 use capfilt_bucket::{Bucket, BucketError, links_below};
@@ -49,7 +49,8 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
     Ok(problems)
 }
 
-/// Problems of symbolic links in a job's folder: nothing is read through one, so what one leads to is not of the job.
+/// Problems of symbolic links in a job's folder: nothing is read through one, so what one leads to is not of
+/// the job.
 pub(super) fn links(bucket: &Bucket) -> Result<Vec<Problem>, BucketError> {
     let local = |source| BucketError::Local { path: bucket.place.url.clone(), source };
     let next = "replace it by what it leads to, or remove it";
@@ -57,7 +58,8 @@ pub(super) fn links(bucket: &Bucket) -> Result<Vec<Problem>, BucketError> {
     Ok(links_below(&bucket.place).map_err(local)?.into_iter().map(problem).collect())
 }
 
-/// The problem of known answers that no worker would be proven by. A job that no worker has started on has none.
+/// The problem of known answers that no worker would be proven by. A job that no worker has started on has
+/// none.
 pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Option<Problem>, BucketError> {
     let name = names::KNOWN_ANSWERS;
     let bytes = match bucket.read_if_there(name).await {
@@ -67,7 +69,8 @@ pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Op
     };
     let Some(bytes) = bytes else { return Ok(None) };
     let answers = bucket.parse_record::<KnownAnswers>(name, &bytes);
-    let what = answers.map_or_else(|error| Some(error.to_string()), |answers| answers.misfit(&ModelPair::of(job)));
+    let what =
+        answers.map_or_else(|error| Some(error.to_string()), |answers| answers.misfit(&ModelPair::of(job)));
     let next = "no worker starts with it; delete it, and the next one makes it anew";
     Ok(what.map(|what| Problem::new(name, what, next)))
 }

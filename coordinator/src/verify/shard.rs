@@ -14,7 +14,8 @@ use capfilt_schemas::{
 
 /// What was found of one shard.
 pub(super) struct Found {
-    /// The commit, when it can be read as one; it is in the manifest's books whatever is wrong with its tables.
+    /// The commit, when it can be read as one; it is in the manifest's books whatever is wrong with its
+    /// tables.
     pub counted: Option<ShardResult>,
     pub problems: Vec<Problem>,
 }
@@ -31,14 +32,18 @@ pub(super) async fn check(
     let commit: Commit = match bucket.parse_record(&name, &bytes) {
         Ok(commit) => commit,
         Err(error) => {
-            return Ok(Found { counted: None, problems: vec![Problem::new(name, error.to_string(), redo(shard, n))] });
+            return Ok(Found {
+                counted: None,
+                problems: vec![Problem::new(name, error.to_string(), redo(shard, n))],
+            });
         }
     };
-    let mut problems: Vec<Problem> =
-        record_faults(&commit, shard, n).into_iter().map(|what| Problem::new(&name, what, redo(shard, n))).collect();
+    let mut problems: Vec<Problem> = record_faults(&commit, shard, n)
+        .into_iter()
+        .map(|what| Problem::new(&name, what, redo(shard, n)))
+        .collect();
     if let Some(what) = is_foreign(&commit) {
-        let next =
-            "its results are not this job's: move what the other job left away from here, and run this job again";
+        let next = "its results are not this job's: move what the other job left away from here, and run this job again";
         problems = vec![Problem::new(&name, what, next)];
     }
     // A record of another shard or with unbalanced books says nothing about tables worth comparing.
@@ -50,11 +55,15 @@ pub(super) async fn check(
 
 fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
     let faults = [
-        (commit.shard != shard.id).then(|| format!("it is the commit of shard {}: a copied commit", commit.shard)),
-        (commit.n != n)
-            .then(|| format!("it is commit {} of its shard under another number: a doubled commit", commit.n)),
+        (commit.shard != shard.id)
+            .then(|| format!("it is the commit of shard {}: a copied commit", commit.shard)),
+        (commit.n != n).then(|| {
+            format!("it is commit {} of its shard under another number: a doubled commit", commit.n)
+        }),
         (commit.rows != shard.rows).then(|| format!("it has {} rows, the plan {}", commit.rows, shard.rows)),
-        commit.misnamed().map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
+        commit
+            .misnamed()
+            .map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
         commit.fault(),
     ];
     faults.into_iter().flatten().collect()
@@ -113,9 +122,10 @@ async fn object_fault(bucket: &Bucket, output: &Output) -> Result<Option<String>
         Some((bytes, _)) if bytes != output.bytes => {
             Some(format!("the object has {bytes} bytes, the commit recorded {}", output.bytes))
         }
-        Some((_, sha256)) if sha256 != output.sha256 => {
-            Some(format!("the object's bytes changed: sha256 {sha256}, the commit recorded {}", output.sha256))
-        }
+        Some((_, sha256)) if sha256 != output.sha256 => Some(format!(
+            "the object's bytes changed: sha256 {sha256}, the commit recorded {}",
+            output.sha256
+        )),
         Some(_) => None,
     })
 }

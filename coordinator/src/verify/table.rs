@@ -19,7 +19,8 @@ use sha2::{Digest as _, Sha256};
 /// Rows decoded at a time.
 const ROWS_PER_BATCH: usize = 256;
 
-/// Faults of one table: the first is told in full, the others are counted, since one slip shifts every row after it.
+/// Faults of one table: the first is told in full, the others are counted, since one slip shifts every row
+/// after it.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     first: Option<String>,
@@ -79,7 +80,9 @@ impl Batches {
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         let Some(builder) = readable(builder, faults)? else { return Ok(None) };
         let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());
-        if let Some(field) = expected.fields().iter().find(|field| type_of(field.name()) != Some(field.data_type())) {
+        if let Some(field) =
+            expected.fields().iter().find(|field| type_of(field.name()) != Some(field.data_type()))
+        {
             faults.add(|| format!("it has no column `{}` of type {}", field.name(), field.data_type()));
             return Ok(None);
         }

@@ -1,5 +1,5 @@
-//! A small world for tests: real Parquet input in a temporary folder, a job beside it, and a stub worker that writes real
-//! tables and commits.
+//! A small world for tests: real Parquet input in a temporary folder, a job beside it, and a stub worker that
+//! writes real tables and commits.
 
 #![allow(dead_code)]
 
@@ -40,7 +40,8 @@ impl World {
             at("job"),
             at("web")
         );
-        let files = vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "ab".repeat(32) }];
+        let files =
+            vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "ab".repeat(32) }];
         Self { settings: parse(&text, &[]).unwrap(), model: ModelRecord { files }, folder }
     }
 
@@ -66,7 +67,12 @@ impl World {
     }
 
     pub fn asked(&self) -> JobRequest<'_> {
-        JobRequest { settings: &self.settings, resolved: &self.settings, captioner: &self.model, filter: &self.model }
+        JobRequest {
+            settings: &self.settings,
+            resolved: &self.settings,
+            captioner: &self.model,
+            filter: &self.model,
+        }
     }
 
     pub async fn open(&self) -> Result<job::Opened, capfilt_coordinator::JobError> {
@@ -97,7 +103,8 @@ pub fn write_table(path: &std::path::Path, columns: &[(&str, ArrayRef)], group: 
     writer.close().unwrap();
 }
 
-/// Does a shard as a worker would; `spoil` may change its ledger rows after the books were made up from the sound ones.
+/// Does a shard as a worker would; `spoil` may change its ledger rows after the books were made up from the
+/// sound ones.
 pub async fn work(
     bucket: &Bucket,
     shard: &Shard,
@@ -116,7 +123,13 @@ pub async fn work(
         let bytes = tables::encode(&batch);
         let path = names::output(&shard.id, &attempt, table);
         let rows = if table == Table::Ledger { shard.rows } else { batch.num_rows() as u64 };
-        outputs.push(Output { table, path: path.clone(), bytes: bytes.len() as u64, sha256: sha256_hex(&bytes), rows });
+        outputs.push(Output {
+            table,
+            path: path.clone(),
+            bytes: bytes.len() as u64,
+            sha256: sha256_hex(&bytes),
+            rows,
+        });
         bucket.write(&path, bytes).await.unwrap();
     }
     let record = Commit {
@@ -148,5 +161,8 @@ pub async fn fail(bucket: &Bucket, shard: &Shard, class: FailureClass) {
         crash: None,
         job: job::digest(bucket).await.unwrap(),
     };
-    bucket.write(&names::failure(&shard.id, &attempt), serde_json::to_vec(&failure).unwrap().into()).await.unwrap();
+    bucket
+        .write(&names::failure(&shard.id, &attempt), serde_json::to_vec(&failure).unwrap().into())
+        .await
+        .unwrap();
 }

@@ -1,8 +1,8 @@
 //! Ledger, pairs and quarantine as a worker writes them, for made-up rows.
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, ListBuilder, RecordBatch,
-    StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
+    ArrayRef, BinaryBuilder, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, ListBuilder,
+    RecordBatch, StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
 };
 use bytes::Bytes;
 use capfilt_schemas::{
@@ -62,7 +62,8 @@ pub fn tally(rows: &[LedgerRow]) -> Tally {
             *tally.web.entry(row.web_status).or_default() += 1;
             tally.web_kept += u64::from(row.web_score.is_some_and(|s| s.kept));
             tally.synthetic += row.synthetic.len() as u64;
-            tally.synthetic_kept += row.synthetic.iter().filter(|s| s.scored.is_some_and(|s| s.kept)).count() as u64;
+            tally.synthetic_kept +=
+                row.synthetic.iter().filter(|s| s.scored.is_some_and(|s| s.kept)).count() as u64;
             tally.pairs += u64::from(row.keeps_a_text());
         }
     }
@@ -74,10 +75,12 @@ fn texts<'a>(rows: &'a [LedgerRow], of: impl Fn(&'a LedgerRow) -> Option<&'a str
 }
 
 pub fn ledger(rows: &[LedgerRow]) -> RecordBatch {
-    let floats =
-        |of: fn(&LedgerRow) -> Option<f32>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<Float32Array>()) };
-    let sizes =
-        |of: fn(&LedgerRow) -> Option<u32>| -> ArrayRef { Arc::new(rows.iter().map(of).collect::<UInt32Array>()) };
+    let floats = |of: fn(&LedgerRow) -> Option<f32>| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<Float32Array>())
+    };
+    let sizes = |of: fn(&LedgerRow) -> Option<u32>| -> ArrayRef {
+        Arc::new(rows.iter().map(of).collect::<UInt32Array>())
+    };
     let kept: arrow::array::BooleanArray = rows.iter().map(|r| r.web_score.map(|s| s.kept)).collect();
     let columns = vec![
         texts(rows, |r| r.key.as_deref()),
@@ -108,7 +111,9 @@ fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
             item.field_builder::<StringBuilder>(0).unwrap().append_value(&caption.text);
             item.field_builder::<Float32Builder>(1).unwrap().append_option(caption.scored.map(|s| s.itm));
             item.field_builder::<Float32Builder>(2).unwrap().append_option(caption.scored.map(|s| s.itc));
-            item.field_builder::<BooleanBuilder>(3).unwrap().append_value(caption.scored.is_some_and(|s| s.kept));
+            item.field_builder::<BooleanBuilder>(3)
+                .unwrap()
+                .append_value(caption.scored.is_some_and(|s| s.kept));
             item.append(true);
         }
         list.append(true);
@@ -119,15 +124,17 @@ fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
 pub fn pairs(rows: &[LedgerRow]) -> RecordBatch {
     let kept: Vec<&LedgerRow> = rows.iter().filter(|row| row.keeps_a_text()).collect();
     let mut images = StructBuilder::from_fields(pairs::image_fields(), 0);
-    let mut list =
-        ListBuilder::new(StructBuilder::from_fields(pairs::caption_fields(), 0)).with_field(pairs::caption_item());
+    let mut list = ListBuilder::new(StructBuilder::from_fields(pairs::caption_fields(), 0))
+        .with_field(pairs::caption_item());
     for row in &kept {
         images.field_builder::<BinaryBuilder>(0).unwrap().append_value(image(row.row));
         images.field_builder::<StringBuilder>(1).unwrap().append_null();
         images.append(true);
         let web = row.web_score.filter(|s| s.kept).map(|s| (row.web_text.clone().unwrap(), "web", s.itm));
-        let synthetic =
-            row.synthetic.iter().filter_map(|s| Some((s.text.clone(), "synthetic", s.scored.filter(|s| s.kept)?.itm)));
+        let synthetic = row
+            .synthetic
+            .iter()
+            .filter_map(|s| Some((s.text.clone(), "synthetic", s.scored.filter(|s| s.kept)?.itm)));
         for (text, source, itm) in web.into_iter().chain(synthetic) {
             let item = list.values();
             item.field_builder::<StringBuilder>(0).unwrap().append_value(text);

@@ -1,5 +1,5 @@
-//! BLEU of a corpus (Papineni et al., 2002), with the smoothing constants and the closest reference's length of COCO's
-//! evaluation.
+//! BLEU of a corpus (Papineni et al., 2002), with the smoothing constants and the closest reference's length
+//! of COCO's evaluation.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +42,7 @@ pub fn bleu<'a>(pairs: impl IntoIterator<Item = (&'a [String], &'a [Vec<String>]
 /// N-grams of a caption that references have, each at most as often as the one that has it most.
 fn clipped(caption: &[String], references: &[Vec<String>], n: usize) -> u32 {
     let references: Vec<_> = references.iter().map(|reference| grams(reference, n)).collect();
-    let most = |gram: &[String]| references.iter().filter_map(|counts| counts.get(gram)).max().copied().unwrap_or(0);
+    let most =
+        |gram: &[String]| references.iter().filter_map(|counts| counts.get(gram)).max().copied().unwrap_or(0);
     grams(caption, n).into_iter().map(|(gram, count)| count.min(most(gram))).sum()
 }

@@ -107,8 +107,15 @@ mod tests {
             // Sums of some hundred products in f64, in another order.
             let near = |a: f64, b: f64| (a - b).abs() <= 1e-9;
             let Case { name, bleu, cider, .. } = case;
-            assert!((0..LONGEST).all(|i| near(scores.bleu[i], bleu[i])), "{name}: {:?}, not {bleu:?}", scores.bleu);
-            assert!(judged.iter().zip(&cider).all(|(a, b)| near(a.cider, *b)), "{name}: {judged:?}, not {cider:?}");
+            assert!(
+                (0..LONGEST).all(|i| near(scores.bleu[i], bleu[i])),
+                "{name}: {:?}, not {bleu:?}",
+                scores.bleu
+            );
+            assert!(
+                judged.iter().zip(&cider).all(|(a, b)| near(a.cider, *b)),
+                "{name}: {judged:?}, not {cider:?}"
+            );
             assert!(near(scores.cider, cider.iter().sum::<f64>() / cider.len() as f64), "{name}");
         }
     }

@@ -1,4 +1,5 @@
-//! CIDEr-D (Vedantam et al., 2015): captions and references as vectors of weighted n-grams, and how they point.
+//! CIDEr-D (Vedantam et al., 2015): captions and references as vectors of weighted n-grams, and how they
+//! point.
 
 use crate::bleu::{LONGEST, grams};
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,21 +40,27 @@ impl<'a> Frequencies<'a> {
 
     fn vectors(&self, words: &'a [String]) -> Vectors<'a> {
         let weights = std::array::from_fn(|i| {
-            grams(words, i + 1).into_iter().map(|(gram, count)| (gram, f64::from(count) * self.weight(gram))).collect()
+            grams(words, i + 1)
+                .into_iter()
+                .map(|(gram, count)| (gram, f64::from(count) * self.weight(gram)))
+                .collect()
         });
-        let norm =
-            |weights: &BTreeMap<&[String], f64>| weights.values().map(|weight| weight * weight).sum::<f64>().sqrt();
+        let norm = |weights: &BTreeMap<&[String], f64>| {
+            weights.values().map(|weight| weight * weight).sum::<f64>().sqrt()
+        };
         let norms = std::array::from_fn(|i| norm(&weights[i]));
         Vectors { weights, norms, length: words.len().saturating_sub(1) as f64 }
     }
 }
 
-/// CIDEr-D of each caption, 0 to 10; papers print its mean times 100. Weights are counted from these references.
+/// CIDEr-D of each caption, 0 to 10; papers print its mean times 100. Weights are counted from these
+/// references.
 pub fn cider(pairs: &[(&[String], &[Vec<String>])]) -> Vec<f64> {
     let frequencies = Frequencies::count(pairs.iter().map(|(_, references)| *references));
     let of_image = |(caption, references): &(&[String], &[Vec<String>])| {
         let caption = frequencies.vectors(caption);
-        let all: f64 = references.iter().map(|reference| alike(&caption, &frequencies.vectors(reference))).sum();
+        let all: f64 =
+            references.iter().map(|reference| alike(&caption, &frequencies.vectors(reference))).sum();
         10.0 * all / references.len().max(1) as f64
     };
     pairs.iter().map(of_image).collect()
@@ -64,8 +71,9 @@ fn alike(caption: &Vectors<'_>, reference: &Vectors<'_>) -> f64 {
     let apart = caption.length - reference.length;
     let penalty = (-apart * apart / (2.0 * SIGMA * SIGMA)).exp();
     let of_n = |i: usize| {
-        let shared =
-            caption.weights[i].iter().filter_map(|(gram, weight)| Some((weight, reference.weights[i].get(gram)?)));
+        let shared = caption.weights[i]
+            .iter()
+            .filter_map(|(gram, weight)| Some((weight, reference.weights[i].get(gram)?)));
         let product = shared.fold(0.0, |sum, (weight, other)| sum + weight.min(*other) * other);
         let norms = caption.norms[i] * reference.norms[i];
         if norms > 0.0 { product / norms } else { product }

@@ -49,7 +49,8 @@ pub async fn read(
     most: usize,
 ) -> Result<Collection, EvaluateError> {
     let mut found = Collection::default();
-    let columns = InputColumns { passthrough: note.map(str::to_owned).into_iter().collect(), ..columns.clone() };
+    let columns =
+        InputColumns { passthrough: note.map(str::to_owned).into_iter().collect(), ..columns.clone() };
     for shard in shards {
         let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
         while let Some(rows) = reader.next().await? {
@@ -75,8 +76,8 @@ impl Collection {
                 match sample.image {
                     ImageInput::Bytes { bytes, .. } if sample.selected && !text.trim().is_empty() => {
                         let sha256 = Sha256::digest(&bytes).into();
-                        let decodes =
-                            self.by_image.contains_key(&sha256) || decode(&bytes, &ImageLimits::default()).is_ok();
+                        let decodes = self.by_image.contains_key(&sha256)
+                            || decode(&bytes, &ImageLimits::default()).is_ok();
                         decodes.then_some((sha256, bytes, text))
                     }
                     _ => None,
@@ -106,7 +107,12 @@ fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> 
     let not_text = || EvaluateError::NotText(name.to_owned());
     let column = rows.passthrough.column_by_name(name).ok_or_else(not_text)?;
     let column = cast(column, &DataType::Utf8).map_err(|_| not_text())?;
-    Ok(column.as_string_opt::<i32>().ok_or_else(not_text)?.iter().map(|cell| cell.map(str::to_owned)).collect())
+    Ok(column
+        .as_string_opt::<i32>()
+        .ok_or_else(not_text)?
+        .iter()
+        .map(|cell| cell.map(str::to_owned))
+        .collect())
 }
 
 /// Images as a model takes them.

@@ -13,7 +13,9 @@ pub struct Recalls {
 impl Recalls {
     /// Of the right answers' ranks, 0 for the first; infinity for one that was not found.
     pub(crate) fn of(ranks: &[f64]) -> Self {
-        let within = |k: f64| 100.0 * ranks.iter().filter(|rank| **rank < k).count() as f64 / ranks.len().max(1) as f64;
+        let within = |k: f64| {
+            100.0 * ranks.iter().filter(|rank| **rank < k).count() as f64 / ranks.len().max(1) as f64
+        };
         Self { r1: within(1.0), r5: within(5.0), r10: within(10.0) }
     }
 
@@ -22,9 +24,12 @@ impl Recalls {
     }
 }
 
-/// Rank of the best right answer. Wrong ones with an equal score stand before it by half: so a model that says the same of
-/// all finds nothing, and a text that is there twice costs nothing that is certain.
-pub(crate) fn rank(scores: impl Iterator<Item = (usize, f32)> + Clone, is_right: impl Fn(usize) -> bool) -> f64 {
+/// Rank of the best right answer. Wrong ones with an equal score stand before it by half: so a model that
+/// says the same of all finds nothing, and a text that is there twice costs nothing that is certain.
+pub(crate) fn rank(
+    scores: impl Iterator<Item = (usize, f32)> + Clone,
+    is_right: impl Fn(usize) -> bool,
+) -> f64 {
     let right = scores.clone().filter(|(i, _)| is_right(*i)).map(|(_, score)| score);
     let Some(best) = right.reduce(f32::max) else { return f64::INFINITY };
     let wrong = scores.filter(|(i, _)| !is_right(*i));

@@ -1,4 +1,5 @@
-//! Retrieval: all texts and images by the contrast's cosines, and the best of them once more by matching (BLIP, section 5.1).
+//! Retrieval: all texts and images by the contrast's cosines, and the best of them once more by matching
+//! (BLIP, section 5.1).
 
 use crate::{
     error::EvaluateError,
@@ -34,8 +35,8 @@ struct Texts {
     image: Vec<usize>,
 }
 
-/// Ranks all of a collection. `top_k`: candidates by cosine that are judged by matching, 0 for none; `done` hears how many
-/// images of how many passes are through.
+/// Ranks all of a collection. `top_k`: candidates by cosine that are judged by matching, 0 for none; `done`
+/// hears how many images of how many passes are through.
 ///
 /// Memory: images × texts × 4 bytes of cosines.
 ///
@@ -54,10 +55,12 @@ pub fn retrieve(
     let texts = Texts::of(images);
     let cosines = tch::no_grad(|| cosines(filter, images, &texts, batch, &mut done))?;
     let rows = Rows::of(&cosines)?;
-    let text_ranks: Vec<f64> =
-        (0..images.len()).map(|image| rank(rows.of_image(image), |text| texts.image[text] == image)).collect();
-    let image_ranks: Vec<f64> =
-        (0..texts.all.len()).map(|text| rank(rows.of_text(text), |image| texts.image[text] == image)).collect();
+    let text_ranks: Vec<f64> = (0..images.len())
+        .map(|image| rank(rows.of_image(image), |text| texts.image[text] == image))
+        .collect();
+    let image_ranks: Vec<f64> = (0..texts.all.len())
+        .map(|text| rank(rows.of_text(text), |image| texts.image[text] == image))
+        .collect();
     let (text_by_match, image_by_match) = match top_k {
         0 => (None, None),
         k => {
@@ -77,9 +80,15 @@ pub fn retrieve(
 
 impl Texts {
     fn of(images: &[Captioned]) -> Self {
-        let all = images.iter().flat_map(|image| image.texts.iter().map(|text| pre_caption(text, MAX_WORDS))).collect();
-        let image =
-            images.iter().enumerate().flat_map(|(i, image)| std::iter::repeat_n(i, image.texts.len())).collect();
+        let all = images
+            .iter()
+            .flat_map(|image| image.texts.iter().map(|text| pre_caption(text, MAX_WORDS)))
+            .collect();
+        let image = images
+            .iter()
+            .enumerate()
+            .flat_map(|(i, image)| std::iter::repeat_n(i, image.texts.len()))
+            .collect();
         Self { all, image }
     }
 }
@@ -122,15 +131,17 @@ fn cosines(
     let text_features = Tensor::f_cat(&text_features.collect::<Result<Vec<_>, _>>()?, 0)?;
     let mut rows = Vec::new();
     for (i, chunk) in images.chunks(batch.max(1)).enumerate() {
-        let features = filter.image_features(&filter.images().states(&pixels(chunk, filter.image_side()))?)?;
+        let features =
+            filter.image_features(&filter.images().states(&pixels(chunk, filter.image_side()))?)?;
         rows.push(features.f_matmul(&text_features.f_tr()?)?.f_to_device(Device::Cpu)?);
         done(i * batch + chunk.len());
     }
     Ok(Tensor::f_cat(&rows, 0)?)
 }
 
-/// Ranks of the right texts of each image and of the right image of each text, by matching logit plus cosine, among the
-/// `k` best by cosine; what is not among these is not found. Each image is encoded once for all it is judged with.
+/// Ranks of the right texts of each image and of the right image of each text, by matching logit plus cosine,
+/// among the `k` best by cosine; what is not among these is not found. Each image is encoded once for all it
+/// is judged with.
 fn rerank(
     filter: &BlipFilter,
     images: &[Captioned],
@@ -151,9 +162,16 @@ fn rerank(
     for (image, mut candidates) in wanted.into_iter().enumerate() {
         candidates.sort_unstable();
         candidates.dedup();
-        let logits = logits(filter, &images[image], candidates.iter().map(|text| texts.all[*text].as_str()).collect())?;
-        let scored: Vec<(usize, f32)> =
-            candidates.iter().zip(logits).map(|(text, logit)| (*text, logit + rows.at(image, *text))).collect();
+        let logits = logits(
+            filter,
+            &images[image],
+            candidates.iter().map(|text| texts.all[*text].as_str()).collect(),
+        )?;
+        let scored: Vec<(usize, f32)> = candidates
+            .iter()
+            .zip(logits)
+            .map(|(text, logit)| (*text, logit + rows.at(image, *text)))
+            .collect();
         let own = |(text, _): &(usize, f32)| texts_of[image].contains(text);
         text_ranks.push(rank(scored.iter().copied().filter(own), |text| texts.image[text] == image));
         for (text, score) in scored {
@@ -163,8 +181,9 @@ fn rerank(
         }
         done(images.len() + image + 1);
     }
-    let image_rank =
-        |(text, scores): (usize, &Vec<(usize, f32)>)| rank(scores.iter().copied(), |image| texts.image[text] == image);
+    let image_rank = |(text, scores): (usize, &Vec<(usize, f32)>)| {
+        rank(scores.iter().copied(), |image| texts.image[text] == image)
+    };
     Ok((text_ranks, of_text.iter().enumerate().map(image_rank).collect()))
 }
 

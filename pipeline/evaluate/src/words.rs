@@ -4,13 +4,20 @@
 const ENDINGS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];
 
 /// Brackets have names there, which its list of punctuation misses, so they count as words.
-const BRACKETS: [(char, &str); 6] =
-    [('(', " -lrb- "), (')', " -rrb- "), ('[', " -lsb- "), (']', " -rsb- "), ('{', " -lcb- "), ('}', " -rcb- ")];
+const BRACKETS: [(char, &str); 6] = [
+    ('(', " -lrb- "),
+    (')', " -rrb- "),
+    ('[', " -lsb- "),
+    (']', " -rsb- "),
+    ('{', " -lcb- "),
+    ('}', " -rcb- "),
+];
 
 /// Lower case, clitics set apart ("man's": `man`, `'s`; "can't": `ca`, `n't`), punctuation dropped.
 ///
-/// COCO's evaluation runs Stanford's tokenizer, a Java program, and drops its punctuation; for captions as people and
-/// models write them these are the same words. Abbreviations with dots ("u.s.") come apart here and stay whole there.
+/// COCO's evaluation runs Stanford's tokenizer, a Java program, and drops its punctuation; for captions as
+/// people and models write them these are the same words. Abbreviations with dots ("u.s.") come apart here
+/// and stay whole there.
 pub fn words(caption: &str) -> Vec<String> {
     let mut text = caption.to_lowercase().replace(['\u{2019}', '`'], "'");
     for (bracket, name) in BRACKETS {

@@ -43,8 +43,10 @@ struct All {
 }
 
 fn all(filter: &BlipFilter, images: &[Captioned]) -> All {
-    let owner: Vec<usize> = images.iter().enumerate().flat_map(|(i, image)| vec![i; image.texts.len()]).collect();
-    let texts: Vec<String> = images.iter().flat_map(|image| &image.texts).map(|text| pre_caption(text, 30)).collect();
+    let owner: Vec<usize> =
+        images.iter().enumerate().flat_map(|(i, image)| vec![i; image.texts.len()]).collect();
+    let texts: Vec<String> =
+        images.iter().flat_map(|image| &image.texts).map(|text| pre_caption(text, 30)).collect();
     let of_image = |captioned: &Captioned| {
         let mut pixels = Vec::new();
         let image = decode(&captioned.image, &ImageLimits::default()).unwrap();
@@ -64,8 +66,8 @@ fn all(filter: &BlipFilter, images: &[Captioned]) -> All {
     All { scores: images.iter().map(of_image).collect(), owner }
 }
 
-/// Per cent of queries with a right answer among the first 1, 5 and 10 of all (cosine, score, is right), where only the `k`
-/// of highest cosine have a score.
+/// Per cent of queries with a right answer among the first 1, 5 and 10 of all (cosine, score, is right),
+/// where only the `k` of highest cosine have a score.
 fn recalls(queries: &[Vec<(f32, f32, bool)>], k: Option<usize>) -> [f64; 3] {
     let rank = |answers: &Vec<(f32, f32, bool)>| {
         let mut answers = answers.clone();
@@ -92,7 +94,11 @@ fn retrieval_finds_what_judging_every_text_with_every_image_finds() {
     let All { scores, owner } = tch::no_grad(|| all(&filter, &images));
     let of_images: Vec<Vec<(f32, f32, bool)>> = (0..images.len())
         .map(|image| {
-            scores[image].iter().zip(&owner).map(|(score, owner)| (score.0, score.1, *owner == image)).collect()
+            scores[image]
+                .iter()
+                .zip(&owner)
+                .map(|(score, owner)| (score.0, score.1, *owner == image))
+                .collect()
         })
         .collect();
     let of_texts: Vec<Vec<(f32, f32, bool)>> = (0..owner.len())
@@ -114,5 +120,7 @@ fn retrieval_finds_what_judging_every_text_with_every_image_finds() {
     }
     let cosines_alone = retrieve(&filter, &images, 0, 7, |_| ()).unwrap();
     assert_eq!(cosines_alone.text_by_match, None);
-    assert!(retrieve(&filter, &images[..1], 0, 7, |_| ()).unwrap_err().to_string().contains("there are 1 images"));
+    assert!(
+        retrieve(&filter, &images[..1], 0, 7, |_| ()).unwrap_err().to_string().contains("there are 1 images")
+    );
 }

@@ -63,7 +63,12 @@ pub(crate) struct BucketTotals {
 }
 
 impl Arrangement {
-    pub fn new(scratch: &Scratch, options: &Options, receipts: Vec<Receipt>, log2: u32) -> Result<Self, ExportError> {
+    pub fn new(
+        scratch: &Scratch,
+        options: &Options,
+        receipts: Vec<Receipt>,
+        log2: u32,
+    ) -> Result<Self, ExportError> {
         let mut kinds = Kinds::new();
         receipts.iter().for_each(|receipt| kinds::merge(&mut kinds, &receipt.kinds));
         let left_out = receipts.iter().flat_map(|receipt| &receipt.left_out).take(NAMED).cloned().collect();
@@ -85,7 +90,12 @@ impl Arrangement {
     }
 
     /// What a bucket comes to.
-    pub fn totals(&self, scratch: &Scratch, bucket: usize, format: Format) -> Result<BucketTotals, ExportError> {
+    pub fn totals(
+        &self,
+        scratch: &Scratch,
+        bucket: usize,
+        format: Format,
+    ) -> Result<BucketTotals, ExportError> {
         let (samples, duplicates) = self.load(scratch, bucket)?;
         let mut totals = BucketTotals::default();
         totals.counts.samples = samples.len() as u64;
@@ -147,7 +157,8 @@ fn sample(task: usize, entry: Entry) -> Sample {
 /// Each pair as a sample of its own, in the order of the seed, and how many were there before.
 fn each_text(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
     let (all, mut seen) = (read.len(), HashSet::new());
-    let mut kept: Vec<(usize, Entry)> = read.into_iter().filter(|(_, entry)| seen.insert(entry.pair)).collect();
+    let mut kept: Vec<(usize, Entry)> =
+        read.into_iter().filter(|(_, entry)| seen.insert(entry.pair)).collect();
     kept.sort_by_key(|(_, entry)| (entry.place, entry.pair));
     let duplicates = (all - kept.len()) as u64;
     let mut samples: Vec<Sample> = kept.into_iter().map(|(task, entry)| sample(task, entry)).collect();
@@ -213,10 +224,14 @@ mod tests {
     #[test]
     fn texts_of_one_image_are_no_neighbours_while_there_are_others() {
         let texts = ["a", "b", "c", "d", "e"];
-        let read = ["x", "y", "z"].into_iter().flat_map(|image| texts.map(|text| entry(image, text, None))).collect();
+        let read = ["x", "y", "z"]
+            .into_iter()
+            .flat_map(|image| texts.map(|text| entry(image, text, None)))
+            .collect();
         let (samples, duplicates) = each_text(read);
         assert_eq!((samples.len(), duplicates), (15, 0));
-        let neighbours = samples.windows(2).filter(|pair| pair[0].image.digest == pair[1].image.digest).count();
+        let neighbours =
+            samples.windows(2).filter(|pair| pair[0].image.digest == pair[1].image.digest).count();
         assert!(neighbours <= 1, "only the last may have no other to exchange with: {neighbours}");
     }
 

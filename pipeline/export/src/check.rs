@@ -41,7 +41,10 @@ fn jpeg(image: &[u8]) -> Option<(u32, u32)> {
         match (marker, segment) {
             // Baseline, extended and progressive frames of 8 bits.
             (0xC0..=0xC2, [8, h1, h0, w1, w0, 1 | 3 | 4, ..]) if size.is_none() => {
-                size = Some((u32::from(u16::from_be_bytes([*w1, *w0])), u32::from(u16::from_be_bytes([*h1, *h0]))));
+                size = Some((
+                    u32::from(u16::from_be_bytes([*w1, *w0])),
+                    u32::from(u16::from_be_bytes([*h1, *h0])),
+                ));
             }
             (0xDA, _) => return size.filter(|_| has_end(&rest[2 + length..])),
             // Tables, comments, application data; of any other marker the decoder knows better.
@@ -72,7 +75,10 @@ fn png(image: &[u8]) -> Option<(u32, u32)> {
         }
         match chunk.split_first_chunk()? {
             (b"IHDR", [w3, w2, w1, w0, h3, h2, h1, h0, ..]) if size.is_none() => {
-                size = Some((u32::from_be_bytes([*w3, *w2, *w1, *w0]), u32::from_be_bytes([*h3, *h2, *h1, *h0])));
+                size = Some((
+                    u32::from_be_bytes([*w3, *w2, *w1, *w0]),
+                    u32::from_be_bytes([*h3, *h2, *h1, *h0]),
+                ));
             }
             (b"IDAT", _) => has_data = true,
             (b"IEND", _) => return size.filter(|_| has_data),

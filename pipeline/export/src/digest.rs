@@ -19,7 +19,8 @@ impl Digest {
 
     /// Its place in the order of a seed.
     pub fn place(self, seed: u64) -> u64 {
-        let digest: [u8; 32] = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(self.0).finalize().into();
+        let digest: [u8; 32] =
+            Sha256::new().chain_update(seed.to_le_bytes()).chain_update(self.0).finalize().into();
         let mut first = [0; 8];
         first.copy_from_slice(&digest[..8]);
         u64::from_be_bytes(first)
@@ -46,7 +47,8 @@ impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let mut name = [0; 16];
-        hex::decode_to_slice(&text, &mut name).map_err(|_| de::Error::custom(format!("`{text}` is no digest")))?;
+        hex::decode_to_slice(&text, &mut name)
+            .map_err(|_| de::Error::custom(format!("`{text}` is no digest")))?;
         Ok(Self(name))
     }
 }

@@ -55,8 +55,17 @@ pub(crate) async fn gather(
 ) -> Result<Receipt, ExportError> {
     let (spill, receipt) = (scratch.spill(number)?, Receipt::default());
     let (images, waiting, entries) = (HashMap::new(), Vec::new(), Vec::new());
-    let mut gathering =
-        Gathering { export, bucket, buckets_log2, spill, images, waiting, waiting_bytes: 0, entries, receipt };
+    let mut gathering = Gathering {
+        export,
+        bucket,
+        buckets_log2,
+        spill,
+        images,
+        waiting,
+        waiting_bytes: 0,
+        entries,
+        receipt,
+    };
     let source = &export.sources[task.source];
     for part in task.parts.clone() {
         let mut reader = source.open(part).await?;
@@ -81,7 +90,8 @@ impl Gathering<'_> {
         let options = &self.export.options;
         self.receipt.counts.read += row.texts;
         let judged = row.captions.len();
-        row.captions.retain(|text| options.min_itm.is_none_or(|least| text.itm.is_none_or(|itm| itm >= least)));
+        row.captions
+            .retain(|text| options.min_itm.is_none_or(|least| text.itm.is_none_or(|itm| itm >= least)));
         let below = (judged - row.captions.len()) as u64;
         self.receipt.counts.below_min_itm += below;
         let digest = Digest::of_image(&row.image);
@@ -141,7 +151,8 @@ impl Gathering<'_> {
     async fn write_images(&mut self) -> Result<(), ExportError> {
         self.waiting_bytes = 0;
         let (bucket, images) = (self.bucket, std::mem::take(&mut self.waiting));
-        let writes = stream::iter(images).map(|(path, image)| async move { bucket.write(&path, image).await });
+        let writes =
+            stream::iter(images).map(|(path, image)| async move { bucket.write(&path, image).await });
         Ok(writes.buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?)
     }
 
@@ -154,11 +165,13 @@ impl Gathering<'_> {
     ) {
         let options = &self.export.options;
         for (i, (text, pair)) in texts.iter().enumerate() {
-            let others = texts.iter().enumerate().filter(|(other, _)| *other != i && options.per == Per::Text);
+            let others =
+                texts.iter().enumerate().filter(|(other, _)| *other != i && options.per == Per::Text);
             let others = others.map(|(_, (text, _))| text.clone()).collect();
             let placed = if options.per == Per::Image { image.digest } else { *pair };
             let place = options.shuffle.map_or(0, |seed| placed.place(seed));
-            let bucket = if self.buckets_log2 == 0 { 0 } else { (place >> (64 - self.buckets_log2)) as usize };
+            let bucket =
+                if self.buckets_log2 == 0 { 0 } else { (place >> (64 - self.buckets_log2)) as usize };
             let (key, text, more) = (key.clone(), text.clone(), more.clone());
             self.entries.push((bucket, Entry { place, pair: *pair, image, key, text, others, more }));
         }

@@ -142,7 +142,8 @@ fn of_column(column: &ArrayRef) -> Result<Vec<Option<Value>>, ArrowError> {
 
 /// Whether no value is above what 64 bits with a sign hold.
 fn is_within_i64(column: &ArrayRef) -> Result<bool, ArrowError> {
-    Ok(column.data_type() != &DataType::UInt64 || cast(column, &DataType::Int64)?.null_count() == column.null_count())
+    Ok(column.data_type() != &DataType::UInt64
+        || cast(column, &DataType::Int64)?.null_count() == column.null_count())
 }
 
 #[cfg(test)]
@@ -152,9 +153,12 @@ mod tests {
     use std::sync::Arc;
 
     fn row(columns: Vec<(&str, ArrayRef)>) -> Map<String, Value> {
-        values(&RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap())
-            .unwrap()
-            .remove(0)
+        values(
+            &RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true)))
+                .unwrap(),
+        )
+        .unwrap()
+        .remove(0)
     }
 
     #[test]
@@ -169,8 +173,10 @@ mod tests {
             ("f", Arc::new(UInt64Array::from(vec![u64::MAX]))),
             ("itm", Arc::new(Int32Array::from(vec![1]))),
         ]);
-        let second =
-            row(vec![("a", Arc::new(Float32Array::from(vec![0.5]))), ("b", Arc::new(Int32Array::from(vec![3])))]);
+        let second = row(vec![
+            ("a", Arc::new(Float32Array::from(vec![0.5]))),
+            ("b", Arc::new(Int32Array::from(vec![3]))),
+        ]);
         let mut kinds = Kinds::from([("d".to_owned(), Kind::Nothing)]);
         [&first, &second].iter().for_each(|row| learn(&mut kinds, row));
         let text = |row: &Map<String, Value>, name: &str| kinds[name].value(row.get(name));

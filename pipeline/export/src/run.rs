@@ -71,14 +71,19 @@ pub async fn export(
     let totals = count(&shared, &arranged).await?;
     let mut counts = arranged.counts();
     totals.iter().for_each(|bucket| counts.merge(&bucket.counts));
-    counts.images = totals.iter().flat_map(|bucket| &bucket.images).collect::<HashSet<&Digest>>().len() as u64;
+    counts.images =
+        totals.iter().flat_map(|bucket| &bucket.images).collect::<HashSet<&Digest>>().len() as u64;
     if !counts.balance() {
         return Err(ExportError::Books(counts));
     }
     let left_out = arranged.left_out.clone();
-    let files =
-        if counts.samples == 0 { Vec::new() } else { write(&shared, arranged, &totals, counts, &mut report).await? };
-    let record = ExportRecord { request, capfilt: env!("CARGO_PKG_VERSION").to_owned(), counts, files, left_out };
+    let files = if counts.samples == 0 {
+        Vec::new()
+    } else {
+        write(&shared, arranged, &totals, counts, &mut report).await?
+    };
+    let record =
+        ExportRecord { request, capfilt: env!("CARGO_PKG_VERSION").to_owned(), counts, files, left_out };
     match record.files.is_empty() {
         true => target::forget(bucket).await?,
         false => target::end(bucket, &record).await?,

@@ -119,7 +119,12 @@ impl Scratch {
     }
 
     /// Ends a task: its list in the order of buckets, and its receipt last.
-    pub fn finish(&self, task: usize, mut receipt: Receipt, entries: &[(usize, Entry)]) -> Result<(), ExportError> {
+    pub fn finish(
+        &self,
+        task: usize,
+        mut receipt: Receipt,
+        entries: &[(usize, Entry)],
+    ) -> Result<(), ExportError> {
         let path = self.list_path(task);
         let file = File::create(&path).map_err(|source| failed("create", &path, source))?;
         let mut out = BufWriter::with_capacity(1 << 20, file);
@@ -154,7 +159,11 @@ impl Scratch {
             let read = lines.read_line(&mut line).map_err(|source| failed("read", &path, source))?;
             let parsed = serde_json::from_str(&line);
             let number = entries.len() + 1;
-            entries.push(parsed.map_err(|source| ExportError::Entry { path: path.clone(), line: number, source })?);
+            entries.push(parsed.map_err(|source| ExportError::Entry {
+                path: path.clone(),
+                line: number,
+                source,
+            })?);
             left = left.saturating_sub(read as u64);
         }
         Ok(entries)

@@ -53,12 +53,14 @@ pub(crate) struct Part {
 impl Source {
     pub(crate) fn parts(&self) -> Vec<Part> {
         match &self.content {
-            Content::Human { shards, .. } => {
-                shards.iter().map(|shard| Part { rows: shard.rows, bytes: shard.bytes, texts: shard.rows }).collect()
-            }
+            Content::Human { shards, .. } => shards
+                .iter()
+                .map(|shard| Part { rows: shard.rows, bytes: shard.bytes, texts: shard.rows })
+                .collect(),
             Content::Job { tables, .. } => {
                 let part = |of: &ShardTables| {
-                    let bytes = of.pairs.bytes.max(of.shard.bytes.min(of.pairs.rows * MOST_BYTES_A_REFERENCE));
+                    let bytes =
+                        of.pairs.bytes.max(of.shard.bytes.min(of.pairs.rows * MOST_BYTES_A_REFERENCE));
                     Part { rows: of.pairs.rows, bytes, texts: of.pairs.rows * 2 }
                 };
                 tables.iter().map(part).collect()
@@ -78,7 +80,12 @@ impl Source {
             }
             Content::Job { tables, texts, wanted } => {
                 let reader = CleanedReader::open(&self.place, &tables[part], wanted).await?;
-                Reader::Job { file: tables[part].pairs.path.clone(), reader: Box::new(reader), texts: *texts, row: 0 }
+                Reader::Job {
+                    file: tables[part].pairs.path.clone(),
+                    reader: Box::new(reader),
+                    texts: *texts,
+                    row: 0,
+                }
             }
         })
     }
@@ -120,18 +127,21 @@ impl Reader {
         match self {
             Self::Human { file, reader } => {
                 let Some(read) = reader.next().await? else { return Ok(None) };
-                let more = kinds::values(&read.passthrough).map_err(|error| ExportError::arrow(file, error))?;
+                let more =
+                    kinds::values(&read.passthrough).map_err(|error| ExportError::arrow(file, error))?;
                 let rows = read.samples.into_iter().zip(more).filter(|(sample, _)| sample.selected);
                 let rows = rows.map(|(sample, more)| human(file, sample, more)).collect();
                 Ok(Some(Rows { rows, passthrough: read.passthrough }))
             }
             Self::Job { file, reader, texts, row } => {
                 let Some(read) = reader.next().await? else { return Ok(None) };
-                let more = kinds::values(&read.passthrough).map_err(|error| ExportError::arrow(file, error))?;
+                let more =
+                    kinds::values(&read.passthrough).map_err(|error| ExportError::arrow(file, error))?;
                 let first = *row;
                 *row += read.rows.len() as u64;
                 let rows = read.rows.into_iter().zip(more).zip(first..);
-                let rows = rows.map(|((cleaned, more), row)| of_job(file, cleaned, *texts, row, more)).collect();
+                let rows =
+                    rows.map(|((cleaned, more), row)| of_job(file, cleaned, *texts, row, more)).collect();
                 Ok(Some(Rows { rows, passthrough: read.passthrough }))
             }
         }
@@ -145,7 +155,16 @@ fn human(file: &str, sample: Sample, more: Map<String, Value>) -> Row {
         ImageInput::Bytes { bytes, .. } => bytes,
         _ => Bytes::new(),
     };
-    Row { file: file.to_owned(), row: sample.row, key: sample.key, image, size: None, captions, texts: 1, more }
+    Row {
+        file: file.to_owned(),
+        row: sample.row,
+        key: sample.key,
+        image,
+        size: None,
+        captions,
+        texts: 1,
+        more,
+    }
 }
 
 fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<String, Value>) -> Row {
@@ -173,7 +192,8 @@ pub async fn inspect(
 ) -> Result<BTreeMap<String, Vec<String>>, ExportError> {
     let files: BTreeMap<&str, &InputFile> =
         shards.iter().map(|shard| (shard.file.path.as_str(), &*shard.file)).collect();
-    let footers = stream::iter(files).map(|(path, file)| async move { Ok((path, columns_of(place, file).await?)) });
+    let footers =
+        stream::iter(files).map(|(path, file)| async move { Ok((path, columns_of(place, file).await?)) });
     let found: Vec<(&str, BTreeSet<String>)> =
         footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await.map_err(ExportError::Read)?;
     let wanted = asked.iter().map(|name| (name.as_str(), "--passthrough"));
@@ -190,7 +210,8 @@ pub async fn inspect(
     if !names.iter().any(|name| name == "url") {
         names.push("url".to_owned());
     }
-    let there = |columns: &BTreeSet<String>| names.iter().filter(|name| columns.contains(*name)).cloned().collect();
+    let there =
+        |columns: &BTreeSet<String>| names.iter().filter(|name| columns.contains(*name)).cloned().collect();
     Ok(found.iter().map(|(path, columns)| ((*path).to_owned(), there(columns))).collect())
 }
 

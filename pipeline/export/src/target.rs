@@ -36,7 +36,9 @@ pub async fn find(bucket: &Bucket, export: &Export) -> Result<Found, ExportError
         if let Some(what) = asked.difference(&found.request) {
             return Err(another(what));
         }
-        missing(bucket, &found).await?.map_or(Ok(()), |name| Err(another(format!("{name} is gone or was changed"))))?;
+        missing(bucket, &found)
+            .await?
+            .map_or(Ok(()), |name| Err(another(format!("{name} is gone or was changed"))))?;
         return Ok(Found::Finished(Box::new(found)));
     }
     let begun = match bucket.read_if_there(BEGUN).await? {
@@ -118,7 +120,11 @@ pub(crate) async fn forget(bucket: &Bucket) -> Result<(), ExportError> {
 /// and a number.
 pub(crate) fn tidy(bucket: &Bucket) -> Result<(), ExportError> {
     let Some(folder) = bucket.place.local_path() else { return Ok(()) };
-    tidy_folder(&folder.join(DATA)).map_err(|(path, source)| ExportError::Scratch { what: "tidy", path, source })
+    tidy_folder(&folder.join(DATA)).map_err(|(path, source)| ExportError::Scratch {
+        what: "tidy",
+        path,
+        source,
+    })
 }
 
 fn tidy_folder(folder: &Path) -> Result<(), (std::path::PathBuf, std::io::Error)> {
@@ -126,7 +132,8 @@ fn tidy_folder(folder: &Path) -> Result<(), (std::path::PathBuf, std::io::Error)
     for entry in entries.flatten() {
         let (path, name) = (entry.path(), entry.file_name());
         let number = name.to_str().and_then(|name| name.rsplit_once('#')).map(|(_, number)| number);
-        let is_left = number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+        let is_left =
+            number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => tidy_folder(&path)?,
             Ok(kind) if kind.is_file() && is_left => fs::remove_file(&path).map_err(|error| (path, error))?,

@@ -34,7 +34,8 @@ pub struct Looking {
     pub out_stride: usize,
     /// What scores are multiplied by.
     pub scale: f32,
-    /// Added to a query's scores, f32; null for nothing. Each query's `mask_stride` bytes after the one before.
+    /// Added to a query's scores, f32; null for nothing. Each query's `mask_stride` bytes after the one
+    /// before.
     pub mask: *const f32,
     pub mask_stride: usize,
 }
@@ -94,7 +95,8 @@ unsafe fn look<N: Numbers, const R: usize>(seen: &KeyValues, scratch: &mut Scrat
     }
     let mut shares = [0.0; R];
     for (r, share) in shares.iter_mut().enumerate() {
-        let (scores, weights) = (&mut scratch.scores[r * width..][..width], &mut scratch.weights[r * width..][..width]);
+        let (scores, weights) =
+            (&mut scratch.scores[r * width..][..width], &mut scratch.weights[r * width..][..width]);
         let mask = (!queries.mask.is_null()).then(|| queries.mask.wrapping_byte_add(r * queries.mask_stride));
         // SAFETY: the CPU is supported, and a mask has a number a key.
         *share = unsafe { weigh::<N>(scores, weights, seen.tokens, queries.scale, mask) }.recip();
@@ -115,7 +117,8 @@ unsafe fn look<N: Numbers, const R: usize>(seen: &KeyValues, scratch: &mut Scrat
     }
 }
 
-/// `e^(s − most)` of the first `keys` scores, scaled and masked, in the kernel's numbers and followed by zeros; returns their sum.
+/// `e^(s − most)` of the first `keys` scores, scaled and masked, in the kernel's numbers and followed by
+/// zeros; returns their sum.
 ///
 /// # Safety
 /// The CPU must be supported, and the mask must have `keys` numbers.
@@ -145,7 +148,8 @@ unsafe fn weigh<N: Numbers>(
     let mut sum = _mm512_setzero_ps();
     let weights: *mut u8 = weights.as_mut_ptr().cast();
     for i in (0..keys).step_by(16) {
-        // SAFETY: `i` is a multiple of 16 below `keys`, and both rows go on to a multiple of 64; a weight has at most four bytes.
+        // SAFETY: `i` is a multiple of 16 below `keys`, and both rows go on to a multiple of 64; a weight has
+        // at most four bytes.
         unsafe {
             let score = _mm512_loadu_ps(scores[i..][..16].as_ptr());
             let weight = _mm512_maskz_mov_ps(lanes(keys - i), exp(_mm512_sub_ps(score, most)));

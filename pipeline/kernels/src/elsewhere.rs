@@ -46,7 +46,12 @@ impl PackedStates {
 pub struct PackedSight(Infallible);
 
 impl PackedSight {
-    pub fn pack(_key: &Tensor, _value: &Tensor, _bias: &Tensor, _heads: i64) -> Result<Option<Self>, TchError> {
+    pub fn pack(
+        _key: &Tensor,
+        _value: &Tensor,
+        _bias: &Tensor,
+        _heads: i64,
+    ) -> Result<Option<Self>, TchError> {
         Ok(None)
     }
 
@@ -55,10 +60,20 @@ impl PackedSight {
     }
 }
 
-pub fn attend(_q: &Tensor, _k: &Tensor, _v: &Tensor, _mask: Option<&Tensor>) -> Result<Option<Tensor>, TchError> {
+pub fn attend(
+    _q: &Tensor,
+    _k: &Tensor,
+    _v: &Tensor,
+    _mask: Option<&Tensor>,
+) -> Result<Option<Tensor>, TchError> {
     Ok(None)
 }
 
-pub fn layer_norm(_xs: &Tensor, _weight: &Tensor, _bias: &Tensor, _eps: f64) -> Result<Option<Tensor>, TchError> {
+pub fn layer_norm(
+    _xs: &Tensor,
+    _weight: &Tensor,
+    _bias: &Tensor,
+    _eps: f64,
+) -> Result<Option<Tensor>, TchError> {
     Ok(None)
 }

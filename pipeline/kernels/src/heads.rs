@@ -62,7 +62,8 @@ struct Mask {
 unsafe impl Sync for Mask {}
 
 impl Mask {
-    /// From truths (true: seen) or numbers, (rows or 1, 1, queries or 1, keys), the first of which may be left out; `None` where heads differ.
+    /// From truths (true: seen) or numbers, (rows or 1, 1, queries or 1, keys), the first of which may be
+    /// left out; `None` where heads differ.
     fn of(mask: &Tensor, [rows, queries, keys]: [i64; 3]) -> Result<Option<Self>, TchError> {
         let mut shape = mask.size();
         while shape.len() < 4 {
@@ -76,7 +77,8 @@ impl Mask {
             mask.f_to_kind(Kind::Float)?.f_contiguous()?
         } else {
             let unseen = mask.f_logical_not()?;
-            Tensor::f_zeros(mask.size(), (Kind::Float, Device::Cpu))?.f_masked_fill(&unseen, f64::NEG_INFINITY)?
+            Tensor::f_zeros(mask.size(), (Kind::Float, Device::Cpu))?
+                .f_masked_fill(&unseen, f64::NEG_INFINITY)?
         };
         let bytes = |count: i64, stride: i64| if count == 1 { 0 } else { 4 * stride as usize };
         let strides = [bytes(shape[0], shape[2] * keys), bytes(shape[2], keys)];
@@ -89,12 +91,12 @@ impl Mask {
     }
 }
 
-/// `q`: (rows, heads, queries, d), `k` and `v`: (rows, heads, keys, d) -> (rows, heads, queries, d), which lie in memory query by
-/// query, with a query's heads side by side. `mask`: true where a query looks, or what is added to its scores; (rows or 1, 1,
-/// queries or 1, keys), or without the first of these. `None` where the kernel has no use for it: on other devices and
-/// CPUs, in other numbers than f32 and bf16, for heads of an odd number, with another mask for each head, where few
-/// queries look at many keys, and where a graph is to be
-/// differentiated.
+/// `q`: (rows, heads, queries, d), `k` and `v`: (rows, heads, keys, d) -> (rows, heads, queries, d), which
+/// lie in memory query by query, with a query's heads side by side. `mask`: true where a query looks, or what
+/// is added to its scores; (rows or 1, 1, queries or 1, keys), or without the first of these. `None` where
+/// the kernel has no use for it: on other devices and CPUs, in other numbers than f32 and bf16, for heads of
+/// an odd number, with another mask for each head, where few queries look at many keys, and where a graph is
+/// to be differentiated.
 ///
 /// # Errors
 /// When the shapes do not fit.
@@ -106,13 +108,19 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Resu
     let fits = supported() && [q, k, v].into_iter().all(ours) && d % 2 == 0 && some;
     let Some(bytes) = bytes_of(kind).filter(|_| fits) else { return Ok(None) };
     if [k, v].into_iter().any(|xs| xs.size() != [rows, heads, keys, d]) {
-        return Err(TchError::Shape(format!("queries {:?}, keys {:?}, values {:?}", q.size(), k.size(), v.size())));
+        return Err(TchError::Shape(format!(
+            "queries {:?}, keys {:?}, values {:?}",
+            q.size(),
+            k.size(),
+            v.size()
+        )));
     }
     let mask = match mask.map(|mask| Mask::of(mask, [rows, queries, keys])).transpose()? {
         Some(None) => return Ok(None),
         mask => mask.flatten(),
     };
-    let (Some(q), Some(k), Some(v)) = (Heads::of(q, bytes)?, Heads::of(k, bytes)?, Heads::of(v, bytes)?) else {
+    let (Some(q), Some(k), Some(v)) = (Heads::of(q, bytes)?, Heads::of(k, bytes)?, Heads::of(v, bytes)?)
+    else {
         return Ok(None);
     };
     let out = Tensor::f_empty([rows, queries, heads, d], (kind, Device::Cpu))?;
@@ -137,8 +145,8 @@ impl Call {
             mask,
             mask_stride,
         };
-        // SAFETY: heads of tensors that are there, whose keys have whole steps; `attend` asked for a supported CPU, and each head's
-        // results are written by one task.
+        // SAFETY: heads of tensors that are there, whose keys have whole steps; `attend` asked for a
+        // supported CPU, and each head's results are written by one task.
         unsafe {
             let seen = KeyValues::pack::<N>(self.k.rows(row, head), self.v.rows(row, head));
             seen.look::<N>(&mut seen.scratch(), looking, queries.count);

@@ -1,5 +1,5 @@
-//! Rounding to eight bits: weights once, by output; what they are multiplied by whenever it comes, by row. Each has a scale
-//! that takes its largest number to 127.
+//! Rounding to eight bits: weights once, by output; what they are multiplied by whenever it comes, by row.
+//! Each has a scale that takes its largest number to 127.
 
 use std::arch::x86_64::*;
 

@@ -49,8 +49,8 @@ pub enum Then<'a> {
     Add(&'a Tensor),
 }
 
-/// Whether this CPU is one the kernels are for: with AVX512-BF16, and without AMX, whose bf16 products libtorch knows how to
-/// use.
+/// Whether this CPU is one the kernels are for: with AVX512-BF16, and without AMX, whose bf16 products
+/// libtorch knows how to use.
 #[cfg(target_arch = "x86_64")]
 pub fn supported() -> bool {
     use std::{arch::x86_64::__cpuid_count, sync::LazyLock};

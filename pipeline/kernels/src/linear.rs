@@ -50,8 +50,8 @@ struct Product<'a> {
 unsafe impl Sync for Product<'_> {}
 
 impl PackedLinear {
-    /// Packs `weight` (out, in) and `bias` (out). `None` where the kernel has no use for them: on other devices and CPUs, in
-    /// other numbers than f32 and bf16, or when a row is no whole number of steps.
+    /// Packs `weight` (out, in) and `bias` (out). `None` where the kernel has no use for them: on other
+    /// devices and CPUs, in other numbers than f32 and bf16, or when a row is no whole number of steps.
     ///
     /// # Errors
     /// libtorch's.
@@ -73,15 +73,16 @@ impl PackedLinear {
         Ok(packed.map(|panels| Self { panels, bias, rounded: None, kind, input, output }))
     }
 
-    /// Packs weights rounded to eight bits, each output by its own scale; what they are multiplied by is rounded too, each row by
-    /// its own. Sums are exact; bias, what follows and the result are as in [`Self::pack`]. `None` as there, and if inputs are no
-    /// multiple of four.
+    /// Packs weights rounded to eight bits, each output by its own scale; what they are multiplied by is
+    /// rounded too, each row by its own. Sums are exact; bias, what follows and the result are as in
+    /// [`Self::pack`]. `None` as there, and if inputs are no multiple of four.
     ///
     /// # Errors
     /// libtorch's.
     pub fn pack_rounded(weight: &Tensor, bias: &Tensor) -> Result<Option<Self>, TchError> {
         let kind = weight.f_kind()?;
-        let fits = weight.device() == Device::Cpu && weight.dim() == 2 && supported() && bytes_of(kind).is_some();
+        let fits =
+            weight.device() == Device::Cpu && weight.dim() == 2 && supported() && bytes_of(kind).is_some();
         if !fits {
             return Ok(None);
         }
@@ -97,7 +98,8 @@ impl PackedLinear {
         self.output
     }
 
-    /// `xs`: (…, in) -> (…, out), in the weights' numbers; sums, bias and what follows are in f32 and rounded once.
+    /// `xs`: (…, in) -> (…, out), in the weights' numbers; sums, bias and what follows are in f32 and rounded
+    /// once.
     ///
     /// # Errors
     /// When `xs`, or what is to be added, is of another shape or kind.
@@ -130,8 +132,11 @@ impl PackedLinear {
             with_numbers!(self.kind, N => product.compute::<N, N>(count));
             return Ok(out);
         }
-        // SAFETY: a contiguous tensor of that many rows; packing asked for a supported CPU.
-        let rounded = with_numbers!(self.kind, N => unsafe { int8::rows::<N>(at, count, self.input) }).transpose()?;
+        let rounded = with_numbers!(self.kind, N => {
+            // SAFETY: a contiguous tensor of that many rows; packing asked for a supported CPU.
+            unsafe { int8::rows::<N>(at, count, self.input) }
+        });
+        let rounded = rounded.transpose()?;
         if let Some(Rounded { rows, scales }) = &rounded {
             product.rows = rows.data_ptr().cast_const().cast();
             product.scales = scales.data_ptr().cast_const().cast();
@@ -158,7 +163,8 @@ fn padded(bias: &Tensor, output: usize) -> Result<Vec<f32>, TchError> {
 }
 
 impl Product<'_> {
-    /// Cuts the result into tasks: rows first, and columns too where that makes too few for all threads to end together.
+    /// Cuts the result into tasks: rows first, and columns too where that makes too few for all threads to
+    /// end together.
     fn compute<N: Numbers, F: Factors>(&self, count: usize) {
         let of_task = count.div_ceil(count.div_ceil(ROWS_OF_TASK).max(1)).next_multiple_of(ROWS);
         let (bands, panels) = (count.div_ceil(of_task.max(1)), self.layer.panels.count());
@@ -172,7 +178,8 @@ impl Product<'_> {
             let rows = band * of_task..((band + 1) * of_task).min(count);
             for panel in group * of_group..((group + 1) * of_group).min(panels) {
                 for first in rows.clone().step_by(ROWS) {
-                    // SAFETY: packing asked for a supported CPU; rows and panel are there, and no other task has both.
+                    // SAFETY: packing asked for a supported CPU; rows and panel are there, and no other task
+                    // has both.
                     unsafe { by_rows!(rows.end - first, write_tile::<N, F>(self, first, panel)) };
                 }
             }
@@ -185,12 +192,21 @@ impl Product<'_> {
 /// # Safety
 /// The CPU must be supported, rows and panel must be there, and nobody else may write the tile.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
-unsafe fn write_tile<N: Numbers, F: Factors, const R: usize>(product: &Product<'_>, first: usize, panel: usize) {
+unsafe fn write_tile<N: Numbers, F: Factors, const R: usize>(
+    product: &Product<'_>,
+    first: usize,
+    panel: usize,
+) {
     let layer = product.layer;
     let (length, width) = (layer.input * F::BYTES, layer.output * N::BYTES);
     // SAFETY: the caller's promise; a row has `input` numbers, and as many steps as a panel.
     let sums: Sums<R> = unsafe {
-        tile::<F, R>(product.rows.add(first * length), length, layer.panels.panel(panel), layer.panels.steps())
+        tile::<F, R>(
+            product.rows.add(first * length),
+            length,
+            layer.panels.panel(panel),
+            layer.panels.steps(),
+        )
     };
     let columns = layer.output - panel * COLUMNS;
     for (r, sums) in sums.into_iter().enumerate() {
@@ -199,13 +215,15 @@ unsafe fn write_tile<N: Numbers, F: Factors, const R: usize>(product: &Product<'
         for (i, sum) in sums.into_iter().enumerate().take(VECTORS) {
             let place = (first + r) * width + (panel * COLUMNS + i * 16) * N::BYTES;
             let mask = lanes(columns.saturating_sub(i * 16));
-            // SAFETY: bias is as long as all panels; the lanes in `mask` are columns of the result and of what is added.
+            // SAFETY: bias is as long as all panels; the lanes in `mask` are columns of the result and of
+            // what is added.
             unsafe {
                 let sum = match (&layer.rounded, scale) {
                     (Some(outputs), Some(scale)) => outputs.widen(sum, scale, panel * COLUMNS + i * 16),
                     _ => sum,
                 };
-                let sum = _mm512_add_ps(sum, _mm512_loadu_ps(layer.bias[panel * COLUMNS + i * 16..].as_ptr()));
+                let sum =
+                    _mm512_add_ps(sum, _mm512_loadu_ps(layer.bias[panel * COLUMNS + i * 16..].as_ptr()));
                 let sum = match product.finish {
                     Finish::Nothing => sum,
                     Finish::Gelu(gelu) => gelu.of(sum),

@@ -27,8 +27,9 @@ struct Call {
 // SAFETY: its addresses are read, and `out` is shared by its own rule.
 unsafe impl Sync for Call {}
 
-/// `(x − mean) / √(variance + eps) · weight + bias`, `xs`: (…, width), as it comes and as it goes. `None` where the kernel has no
-/// use for it: on other devices and CPUs, in other numbers than f32 and bf16, and where a graph is to be differentiated.
+/// `(x − mean) / √(variance + eps) · weight + bias`, `xs`: (…, width), as it comes and as it goes. `None`
+/// where the kernel has no use for it: on other devices and CPUs, in other numbers than f32 and bf16, and
+/// where a graph is to be differentiated.
 ///
 /// # Errors
 /// libtorch's.
@@ -65,7 +66,8 @@ unsafe fn normalise<N: Numbers>(call: &Call, row: usize) {
     let first = row * call.width * N::BYTES;
     let (xs, out) = (call.xs.wrapping_add(first), call.out.at().wrapping_add(first));
     // SAFETY: only lanes of the row's own numbers.
-    let load = |at: *const u8, i: usize| unsafe { N::load(at.wrapping_add(i * N::BYTES), lanes(call.width - i)) };
+    let load =
+        |at: *const u8, i: usize| unsafe { N::load(at.wrapping_add(i * N::BYTES), lanes(call.width - i)) };
     let vectors = || (0..call.width).step_by(16);
     let mut sum = _mm512_setzero_ps();
     for i in vectors() {

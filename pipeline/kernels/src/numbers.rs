@@ -1,11 +1,12 @@
-//! What the kernels compute in: f32, bf16 with sums in f32, or eight bits with whole sums. A **step** is four bytes of a row: one f32,
-//! or two bf16 or four of eight bits, whose products an instruction adds up at once.
+//! What the kernels compute in: f32, bf16 with sums in f32, or eight bits with whole sums. A **step** is four
+//! bytes of a row: one f32, or two bf16 or four of eight bits, whose products an instruction adds up at once.
 
 use std::arch::x86_64::*;
 
 use tch::Kind;
 
-/// What is multiplied, as vectors of sixteen sums see it. All methods need a CPU on which `supported()` holds.
+/// What is multiplied, as vectors of sixteen sums see it. All methods need a CPU on which `supported()`
+/// holds.
 pub trait Factors {
     const BYTES: usize;
     /// Numbers in a step.

@@ -1,5 +1,5 @@
-//! One factor of a product laid out for the innermost loop: panels of 64 columns, and in a panel step after step, each with the
-//! 64 columns' four bytes side by side.
+//! One factor of a product laid out for the innermost loop: panels of 64 columns, and in a panel step after
+//! step, each with the 64 columns' four bytes side by side.
 
 use crate::{numbers::Factors, tile::COLUMNS};
 

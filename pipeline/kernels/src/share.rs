@@ -13,8 +13,8 @@ static TEAM: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 /// What it costs to wake a helper, in nanoseconds.
 const WAKING: usize = 20_000;
 
-/// Does the tasks 0 to `tasks`, which would take one thread about so many nanoseconds; every thread takes the next when it
-/// has done one. Helpers are woken if there is enough for them to do.
+/// Does the tasks 0 to `tasks`, which would take one thread about so many nanoseconds; every thread takes the
+/// next when it has done one. Helpers are woken if there is enough for them to do.
 pub fn share(tasks: usize, nanoseconds: usize, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     let take = || {

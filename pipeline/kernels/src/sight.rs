@@ -1,5 +1,5 @@
-//! Cross-attention by the image's states: a query is taken to the patches' space head by head, looks at them there, and what it
-//! sees is taken back.
+//! Cross-attention by the image's states: a query is taken to the patches' space head by head, looks at them
+//! there, and what it sees is taken back.
 
 use std::{arch::x86_64::*, sync::Arc};
 
@@ -56,8 +56,8 @@ struct Projection<'a> {
 }
 
 impl PackedStates {
-    /// Packs states (images, tokens, width). `None` where the kernel has no use for them: on other devices and CPUs, in other
-    /// numbers than f32 and bf16, or of an odd width.
+    /// Packs states (images, tokens, width). `None` where the kernel has no use for them: on other devices
+    /// and CPUs, in other numbers than f32 and bf16, or of an odd width.
     ///
     /// # Errors
     /// libtorch's.
@@ -91,15 +91,16 @@ impl PackedStates {
     pub fn select(&self, index: &[i64]) -> Result<Self, TchError> {
         let image = |i: &i64| usize::try_from(*i).ok().and_then(|i| self.images.get(i)).cloned();
         let images: Option<Vec<_>> = index.iter().map(image).collect();
-        let images = images.ok_or_else(|| TchError::Shape(format!("{index:?} of {} images", self.images.len())))?;
+        let images =
+            images.ok_or_else(|| TchError::Shape(format!("{index:?} of {} images", self.images.len())))?;
         Ok(Self { images, ..*self })
     }
 }
 
 impl PackedSight {
-    /// Packs the weights of keys and values, (heads × of_head, width) each, and the values' bias (heads × of_head); keys' bias
-    /// adds the same to every score of a query. `None` where the kernel has no use for them, and for heads of more than 64
-    /// or an odd number.
+    /// Packs the weights of keys and values, (heads × of_head, width) each, and the values' bias (heads ×
+    /// of_head); keys' bias adds the same to every score of a query. `None` where the kernel has no use for
+    /// them, and for heads of more than 64 or an odd number.
     ///
     /// # Errors
     /// libtorch's.
@@ -107,7 +108,8 @@ impl PackedSight {
         let kind = key.f_kind()?;
         let (all, width) = key.size2()?;
         let (of_head, odd) = (all / heads.max(1), all % heads.max(1) != 0);
-        let fits = supported() && key.device() == Device::Cpu && value.kind() == kind && key.size() == value.size();
+        let fits =
+            supported() && key.device() == Device::Cpu && value.kind() == kind && key.size() == value.size();
         let sized = !odd && of_head % 2 == 0 && (2..=COLUMNS as i64).contains(&of_head) && width % 2 == 0;
         let Some(bytes) = bytes_of(kind).filter(|_| fits && sized) else { return Ok(None) };
         let (key, value) = (key.f_contiguous()?, value.f_contiguous()?);
@@ -119,10 +121,18 @@ impl PackedSight {
             stride: width * bytes,
         };
         let heads = 0..heads as usize;
-        // SAFETY: contiguous tensors of that shape.
-        let keys = |head: usize| with_numbers!(kind, N => unsafe { Panels::of_columns::<N>(rows(&key, head)) });
-        // SAFETY: the same.
-        let values = |head: usize| with_numbers!(kind, N => unsafe { Panels::of_rows::<N>(rows(&value, head)) });
+        let keys = |head: usize| {
+            with_numbers!(kind, N => {
+                // SAFETY: contiguous tensors of that shape.
+                unsafe { Panels::of_columns::<N>(rows(&key, head)) }
+            })
+        };
+        let values = |head: usize| {
+            with_numbers!(kind, N => {
+                // SAFETY: contiguous tensors of that shape.
+                unsafe { Panels::of_rows::<N>(rows(&value, head)) }
+            })
+        };
         let (keys, values) = (heads.clone().filter_map(keys).collect(), heads.filter_map(values).collect());
         let numbers = Vec::<f32>::try_from(bias.f_to_kind(Kind::Float)?.f_contiguous()?)?;
         let padded = |head: &[f32]| [head, &vec![0.0; COLUMNS - head.len()]].concat();
@@ -137,11 +147,15 @@ impl PackedSight {
     pub fn look(&self, queries: &Tensor, states: &PackedStates) -> Result<Tensor, TchError> {
         let ((images, count, d), heads) = (queries.size3()?, self.keys.len());
         let fits = queries.kind() == self.kind && states.kind == self.kind && queries.device() == Device::Cpu;
-        let alike =
-            states.width == self.width && states.images() as i64 == images && d as usize == heads * self.of_head;
+        let alike = states.width == self.width
+            && states.images() as i64 == images
+            && d as usize == heads * self.of_head;
         if !(fits && alike) {
             let found = (queries.size(), queries.kind(), states.images(), states.width, states.kind);
-            return Err(TchError::Shape(format!("queries and states {found:?}, for {heads} heads and {}", self.width)));
+            return Err(TchError::Shape(format!(
+                "queries and states {found:?}, for {heads} heads and {}",
+                self.width
+            )));
         }
         let queries = queries.f_contiguous()?;
         let out = Tensor::f_empty([images, count, d], (self.kind, Device::Cpu))?;
@@ -243,8 +257,9 @@ unsafe fn project<N: Numbers, const R: usize>(product: &Projection<'_>, panel: u
             let place = product.out.wrapping_add((first + r) * product.out_stride + column * N::BYTES);
             // SAFETY: a bias is as long as its panels; the lanes are columns of the result.
             unsafe {
-                let bias =
-                    product.bias.map_or(_mm512_setzero_ps(), |bias| _mm512_loadu_ps(bias[column..][..16].as_ptr()));
+                let bias = product
+                    .bias
+                    .map_or(_mm512_setzero_ps(), |bias| _mm512_loadu_ps(bias[column..][..16].as_ptr()));
                 N::store(place, lanes(product.columns.saturating_sub(column)), _mm512_add_ps(sum, bias));
             }
         }

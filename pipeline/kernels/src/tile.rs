@@ -1,8 +1,10 @@
-//! The innermost loop: up to six rows by sixty-four columns of a product, all of whose sums stay in registers.
+//! The innermost loop: up to six rows by sixty-four columns of a product, all of whose sums stay in
+//! registers.
 //!
-//! Of the 32 vector registers 24 hold sums, 4 a step of the columns and 1 that of a row. Each step is 24 multiply-adds for 4 loads
-//! and 6 broadcasts, and the machine begins two of each a cycle, so the multiply-adds alone set the time (98 % of their rate was measured on
-//! Zen 5). Columns come in panels (see `panels.rs`), rows as they lie in memory.
+//! Of the 32 vector registers 24 hold sums, 4 a step of the columns and 1 that of a row. Each step is 24
+//! multiply-adds for 4 loads and 6 broadcasts, and the machine begins two of each a cycle, so the
+//! multiply-adds alone set the time (98 % of their rate was measured on Zen 5). Columns come in panels (see
+//! `panels.rs`), rows as they lie in memory.
 
 use std::arch::x86_64::*;
 
@@ -21,8 +23,8 @@ pub type Sums<const R: usize> = [[__m512; VECTORS]; R];
 /// `R` rows by one panel.
 ///
 /// # Safety
-/// The CPU must be supported. From `rows` on, `R` rows `stride` bytes apart must have `steps` steps; `panel` must have `steps` × 64
-/// lanes.
+/// The CPU must be supported. From `rows` on, `R` rows `stride` bytes apart must have `steps` steps; `panel`
+/// must have `steps` × 64 lanes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
 pub unsafe fn tile<F: Factors, const R: usize>(

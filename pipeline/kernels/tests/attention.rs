@@ -21,7 +21,8 @@ fn exact(qkv: &Tensor, mask: Option<&Tensor>) -> Tensor {
 /// By libtorch's own fused kernel, in the numbers of `qkv`.
 fn by_libtorch(qkv: &Tensor) -> Tensor {
     let [q, k, v] = parts(qkv);
-    let seen = Tensor::scaled_dot_product_attention::<Tensor>(&q, &k, &v, None, 0.0, false, None::<f64>, false);
+    let seen =
+        Tensor::scaled_dot_product_attention::<Tensor>(&q, &k, &v, None, 0.0, false, None::<f64>, false);
     seen.transpose(1, 2).flatten(2, 3)
 }
 
@@ -48,15 +49,17 @@ fn attention_is_libtorchs_in_f64_but_for_rounding() {
         [(1, 1, 1, 2), (2, 5, 3, 16), (1, 64, 2, 64), (3, 50, 4, 32), (1, 577, 2, 64), (1, 131, 1, 6)]
     {
         for kind in [Kind::Float, Kind::BFloat16] {
-            let qkv = (Tensor::randn([rows, tokens, 3, heads, d], (Kind::Float, Device::Cpu)) * 2.0).to_kind(kind);
+            let qkv =
+                (Tensor::randn([rows, tokens, 3, heads, d], (Kind::Float, Device::Cpu)) * 2.0).to_kind(kind);
             let found = attend_to_itself(&qkv, None);
             assert_eq!(found.is_some(), supported());
             let Some(found) = found else { continue };
             assert_eq!((found.kind(), found.size()), (kind, vec![rows, tokens, heads * d]));
-            // What is computed in these numbers is off by what a score's rounding makes of it, which grows with the scores: so
-            // libtorch's error is the measure, and a last bit of the largest result.
+            // What is computed in these numbers is off by what a score's rounding makes of it, which grows
+            // with the scores: so libtorch's error is the measure, and a last bit of the largest result.
             let exact = exact(&qkv, None);
-            let last_bit = exact.abs().max().double_value(&[]) * if kind == Kind::Float { 1e-6 } else { 4e-3 };
+            let last_bit =
+                exact.abs().max().double_value(&[]) * if kind == Kind::Float { 1e-6 } else { 4e-3 };
             let (ours, libtorchs) = (apart(&found, &exact), apart(&by_libtorch(&qkv), &exact));
             println!("{rows} × {tokens} × {heads} × {d} {kind:?}: {ours:.2e}, libtorch {libtorchs:.2e}");
             assert!(ours <= 1.5 * libtorchs + last_bit);
@@ -100,15 +103,20 @@ fn a_query_finds_among_an_images_states_what_keys_and_values_would_show() {
             assert_eq!(sight.is_some(), supported());
             let (Some(sight), Some(packed)) = (sight, PackedStates::pack(&states).unwrap()) else { continue };
             let found = sight.look(&q, &packed).unwrap();
-            let [states, q, key, value, bias] = [&states, &q, &key, &value, &bias].map(|t| t.to_kind(Kind::Double));
+            let [states, q, key, value, bias] =
+                [&states, &q, &key, &value, &bias].map(|t| t.to_kind(Kind::Double));
             let by_head = |xs: Tensor| xs.view([images, -1, heads, of_head]).transpose(1, 2);
-            let (k, v) = (by_head(states.linear::<Tensor>(&key, None)), by_head(states.linear(&value, Some(&bias))));
+            let (k, v) =
+                (by_head(states.linear::<Tensor>(&key, None)), by_head(states.linear(&value, Some(&bias))));
             let scores = by_head(q.shallow_clone()).matmul(&k.transpose(2, 3)) / (of_head as f64).sqrt();
             let exact = scores.softmax(-1, Kind::Double).matmul(&v).transpose(1, 2).flatten(2, 3);
             let apart = apart(&found, &exact);
-            println!("{images} × {tokens}, {queries} queries, {heads} heads of {of_head}, {kind:?}: {apart:.2e}");
+            println!(
+                "{images} × {tokens}, {queries} queries, {heads} heads of {of_head}, {kind:?}: {apart:.2e}"
+            );
             assert!(found.kind() == kind && apart < allowed, "{apart}");
-            let second = sight.look(&q.narrow(0, images - 1, 1).to_kind(kind), &packed.select(&[images - 1]).unwrap());
+            let second =
+                sight.look(&q.narrow(0, images - 1, 1).to_kind(kind), &packed.select(&[images - 1]).unwrap());
             assert!(second.unwrap().equal(&found.narrow(0, images - 1, 1)), "an image by itself");
             assert!(packed.select(&[images]).is_err() && sight.look(&found.narrow(1, 0, 1), &packed).is_ok());
         }

@@ -1,4 +1,5 @@
-//! The kernels beside libtorch in f64. Without a CPU they are for, nothing is packed, and that is what is checked.
+//! The kernels beside libtorch in f64. Without a CPU they are for, nothing is packed, and that is what is
+//! checked.
 
 use capfilt_kernels::{PackedLinear, Then, layer_norm, supported};
 use tch::{Device, Kind, Tensor};
@@ -9,8 +10,8 @@ fn drawn(shape: &[i64], kind: Kind) -> Tensor {
     (Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.5).to_kind(kind)
 }
 
-/// Largest difference of two tensors, in units of what the exact one may be off by: rounding to `found`'s kind at its largest
-/// number, and as many roundings of f32 as there are numbers summed up.
+/// Largest difference of two tensors, in units of what the exact one may be off by: rounding to `found`'s
+/// kind at its largest number, and as many roundings of f32 as there are numbers summed up.
 fn apart(found: &Tensor, exact: &Tensor, summed: i64) -> f64 {
     let epsilon = if found.kind() == Kind::Float { 0.0 } else { 2_f64.powi(-8) };
     let most = exact.abs().max().double_value(&[]).max(1.0);
@@ -23,15 +24,18 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
     println!("seed {SEED}");
     tch::manual_seed(SEED);
     // Rows that fill no tile, columns that fill no panel, and a result that takes many tasks.
-    for (rows, input, output) in [(1, 2, 1), (7, 64, 70), (8, 768, 2304), (13, 30, 64), (200, 96, 130), (577, 128, 65)]
+    for (rows, input, output) in
+        [(1, 2, 1), (7, 64, 70), (8, 768, 2304), (13, 30, 64), (200, 96, 130), (577, 128, 65)]
     {
         for kind in [Kind::Float, Kind::BFloat16] {
-            let [xs, weight, bias] = [&[rows, input][..], &[output, input], &[output]].map(|shape| drawn(shape, kind));
+            let [xs, weight, bias] =
+                [&[rows, input][..], &[output, input], &[output]].map(|shape| drawn(shape, kind));
             let residual = drawn(&[rows, output], kind);
             let packed = PackedLinear::pack(&weight, &bias).unwrap();
             assert_eq!(packed.is_some(), supported(), "{rows} {input} {output} {kind:?}");
             let Some(packed) = packed else { continue };
-            let [wide, weight, bias, added] = [&xs, &weight, &bias, &residual].map(|t| t.to_kind(Kind::Double));
+            let [wide, weight, bias, added] =
+                [&xs, &weight, &bias, &residual].map(|t| t.to_kind(Kind::Double));
             let plain = wide.linear(&weight, Some(&bias));
             let finishes = [
                 (Then::Nothing, plain.copy()),
@@ -42,7 +46,10 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
                 let found = packed.forward(&xs, then).unwrap();
                 assert_eq!((found.kind(), found.size()), (kind, vec![rows, output]));
                 let apart = apart(&found, &exact, input);
-                assert!(apart <= 1.0, "{rows} × {input} × {output} {kind:?}, finish {number}: {apart} of the allowed");
+                assert!(
+                    apart <= 1.0,
+                    "{rows} × {input} × {output} {kind:?}, finish {number}: {apart} of the allowed"
+                );
             }
         }
     }
@@ -63,8 +70,12 @@ fn a_layer_in_eight_bits_multiplies_exactly_what_it_rounded_to() {
         let packed = PackedLinear::pack_rounded(&weight, &bias).unwrap();
         assert_eq!(packed.is_some(), supported());
         let Some(packed) = packed else { continue };
-        let exact = xs.to_kind(Kind::Double).linear(&weight.to_kind(Kind::Double), Some(&bias.to_kind(Kind::Double)));
-        assert!(apart(&packed.forward(&xs, Then::Nothing).unwrap(), &exact, 8) <= 1.0, "{rows} × {input} × {output}");
+        let exact =
+            xs.to_kind(Kind::Double).linear(&weight.to_kind(Kind::Double), Some(&bias.to_kind(Kind::Double)));
+        assert!(
+            apart(&packed.forward(&xs, Then::Nothing).unwrap(), &exact, 8) <= 1.0,
+            "{rows} × {input} × {output}"
+        );
         let added = packed.forward(&xs, Then::Add(&residual)).unwrap();
         assert!(apart(&added, &(exact + residual.to_kind(Kind::Double)), 8) <= 1.0);
     }
@@ -75,13 +86,17 @@ fn eight_bits_are_off_by_a_hundredth_of_the_result() {
     tch::manual_seed(SEED);
     for kind in [Kind::Float, Kind::BFloat16] {
         let [xs, weight, bias] = [&[300, 768][..], &[768, 768], &[768]].map(|shape| drawn(shape, kind));
-        let Some(packed) = PackedLinear::pack_rounded(&weight, &bias).unwrap() else { return assert!(!supported()) };
+        let Some(packed) = PackedLinear::pack_rounded(&weight, &bias).unwrap() else {
+            return assert!(!supported());
+        };
         let found = packed.forward(&xs, Then::Nothing).unwrap();
         let [xs, weight, bias] = [&xs, &weight, &bias].map(|t| t.to_kind(Kind::Double));
         let exact = xs.linear(&weight, Some(&bias));
-        let error = (found.to_kind(Kind::Double) - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
+        let error =
+            (found.to_kind(Kind::Double) - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
         println!("{kind:?}: {error:.4}");
-        // Two roundings to 1/127 of a row's largest of 768 numbers, which is 3 times their spread: 2 · (3 / 127)² / 12.
+        // Two roundings to 1/127 of a row's largest of 768 numbers, which is 3 times their spread: 2 · (3 /
+        // 127)² / 12.
         assert!((0.003..0.02).contains(&error), "{error}");
     }
 }
@@ -140,17 +155,23 @@ fn what_does_not_fit_is_an_error() {
     let layer = PackedLinear::pack(&zeros(&[5, 4], Kind::Float), &zeros(&[5], Kind::Float)).unwrap();
     let Some(layer) = layer else { return assert!(!supported()) };
     let refused = |xs: &Tensor, then| layer.forward(xs, then).unwrap_err().to_string();
-    assert!(refused(&zeros(&[2, 3], Kind::Float), Then::Nothing).contains("a layer of 4 inputs was given [2, 3]"));
+    assert!(
+        refused(&zeros(&[2, 3], Kind::Float), Then::Nothing).contains("a layer of 4 inputs was given [2, 3]")
+    );
     assert!(refused(&zeros(&[2, 4], Kind::BFloat16), Then::Nothing).contains("BFloat16"));
     let short = zeros(&[1, 5], Kind::Float);
-    assert!(refused(&zeros(&[2, 4], Kind::Float), Then::Add(&short)).contains("[1, 5] is to be added to [2, 5]"));
+    assert!(
+        refused(&zeros(&[2, 4], Kind::Float), Then::Add(&short)).contains("[1, 5] is to be added to [2, 5]")
+    );
     assert_eq!(layer.forward(&zeros(&[0, 4], Kind::Float), Then::Nothing).unwrap().size(), [0, 5]);
 }
 
 #[test]
 fn a_number_that_is_none_stays_seen() {
     let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
-    let Some(layer) = PackedLinear::pack(&ones(&[3, 2]), &ones(&[3])).unwrap() else { return assert!(!supported()) };
+    let Some(layer) = PackedLinear::pack(&ones(&[3, 2]), &ones(&[3])).unwrap() else {
+        return assert!(!supported());
+    };
     let found = layer.forward(&(ones(&[1, 2]) * f64::NAN), Then::Gelu).unwrap();
     assert!(found.isnan().all().int64_value(&[]) == 1, "{found:?}");
     let layer = PackedLinear::pack_rounded(&ones(&[3, 4]), &ones(&[3])).unwrap().expect("a supported CPU");
@@ -160,5 +181,7 @@ fn a_number_that_is_none_stays_seen() {
     assert!(Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, false]);
     let rows = Tensor::from_slice(&[1.0_f32, f32::INFINITY, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).view([2, 4]);
     let found = layer.forward(&rows, Then::Nothing).unwrap();
-    assert!(Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, true, true, false, false, false]);
+    assert!(
+        Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, true, true, false, false, false]
+    );
 }

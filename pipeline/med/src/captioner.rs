@@ -10,8 +10,8 @@ use crate::{
     cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
     generate::{
-        GenerationOptions, Method, beam::beam, decoder::Decoder, follow::follow, greedy::greedy, logits::Candidate,
-        nucleus::nucleus,
+        GenerationOptions, Method, beam::beam, decoder::Decoder, follow::follow, greedy::greedy,
+        logits::Candidate, nucleus::nucleus,
     },
     heads::LmHead,
     image_encoder::ImageEncoder,
@@ -39,7 +39,11 @@ impl BlipCaptioner {
     ///
     /// # Errors
     /// Says which file or option is wrong, and why; a filter's folder is recognised as such.
-    pub fn load(path: &Path, options: &LoadOptions, generation: GenerationOptions) -> Result<Self, LoadError> {
+    pub fn load(
+        path: &Path,
+        options: &LoadOptions,
+        generation: GenerationOptions,
+    ) -> Result<Self, LoadError> {
         let loading = Loading::start(path, Role::Captioner, options)?;
         let (text, device) = (&loading.config.text, loading.images.device);
         let root = loading.store.root().sub("text_decoder");
@@ -49,7 +53,9 @@ impl BlipCaptioner {
         drop(root);
         let (config, tokens, images) = loading.finish()?;
         let prompt_ids = tokens.prompt(&generation.prompt).map_err(LoadError::Options)?;
-        generation.check(prompt_ids.len(), config.text.max_position_embeddings as usize).map_err(LoadError::Options)?;
+        generation
+            .check(prompt_ids.len(), config.text.max_position_embeddings as usize)
+            .map_err(LoadError::Options)?;
         let prompt_text = tokens.decode(&prompt_ids);
         Ok(Self { images, decoder, tokens, config, generation, prompt_ids, prompt_text })
     }
@@ -109,7 +115,8 @@ impl BlipCaptioner {
         }
     }
 
-    /// What the decoder reads of image states (images, tokens, d), for so many captions that grow side by side.
+    /// What the decoder reads of image states (images, tokens, d), for so many captions that grow side by
+    /// side.
     fn image_keys(&self, states: &Tensor, captions: usize) -> Result<ImageKeys, ComputeError> {
         Ok(self.decoder.tower.image_keys(states, (captions * self.generation.max_length) as i64)?)
     }
@@ -120,7 +127,8 @@ impl BlipCaptioner {
         keys: &[SampleKey],
         captions: usize,
     ) -> Result<Vec<Vec<Vec<i64>>>, ComputeError> {
-        let ids = nucleus(&self.decoder, image, &self.prompt_ids, keys, captions, &self.generation, |_, _| ())?;
+        let ids =
+            nucleus(&self.decoder, image, &self.prompt_ids, keys, captions, &self.generation, |_, _| ())?;
         Ok(ids.chunks(captions).map(<[_]>::to_vec).collect())
     }
 
@@ -143,7 +151,8 @@ impl BlipCaptioner {
         Ok((self.read(ids.swap_remove(0)), shown))
     }
 
-    /// The caption's text without the prompt, which is cut by characters, as BLIP does: a WordPiece may join its end.
+    /// The caption's text without the prompt, which is cut by characters, as BLIP does: a WordPiece may join
+    /// its end.
     fn read(&self, ids: Vec<i64>) -> Caption {
         let text = self.tokens.decode(&ids);
         let text: String = text.chars().skip(self.prompt_text.chars().count()).collect();
@@ -166,11 +175,20 @@ impl BlipCaptioner {
         Ok(ids.into_iter().map(|image| image.into_iter().map(|ids| self.read(ids)).collect()).collect())
     }
 
-    fn try_odds(&self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ComputeError> {
+    fn try_odds(
+        &self,
+        images: &PixelBatch,
+        captions: &[Vec<i64>],
+    ) -> Result<Vec<Vec<WordOdds>>, ComputeError> {
         if captions.len() != images.len() {
-            return Err(ComputeError::Input(format!("{} captions for {} images", captions.len(), images.len())));
+            return Err(ComputeError::Input(format!(
+                "{} captions for {} images",
+                captions.len(),
+                images.len()
+            )));
         }
-        let (words, positions) = (self.config.text.vocab_size, self.config.text.max_position_embeddings as usize);
+        let (words, positions) =
+            (self.config.text.vocab_size, self.config.text.max_position_embeddings as usize);
         for ids in captions {
             if !ids.starts_with(&self.prompt_ids) {
                 let prompt = &self.prompt_ids;
@@ -180,8 +198,9 @@ impl BlipCaptioner {
             }
             // On a GPU an id out of range would end the process with no word about the cause.
             if ids.len() > positions || ids.iter().any(|id| !(0..words).contains(id)) {
-                let fault =
-                    format!("a caption's ids are {ids:?}, but there are {words} words and {positions} positions");
+                let fault = format!(
+                    "a caption's ids are {ids:?}, but there are {words} words and {positions} positions"
+                );
                 return Err(ComputeError::Input(fault));
             }
         }

@@ -71,8 +71,8 @@ impl Checkpoint {
         self.weights.paths().map(Path::to_path_buf).collect()
     }
 
-    /// The tensors that `role` needs, to be read when the model takes them; the rest (momentum copies, the other text
-    /// tower) is never read.
+    /// The tensors that `role` needs, to be read when the model takes them; the rest (momentum copies, the
+    /// other text tower) is never read.
     pub fn into_parts(
         self,
         role: Role,
@@ -80,7 +80,8 @@ impl Checkpoint {
         kind: Kind,
     ) -> (WeightStore, MedConfig, Normalisation, BertTokens) {
         let Self { config, normalisation, tokens, mut weights, names, .. } = self;
-        let (wanted, elsewhere): (Vec<_>, Vec<_>) = names.stored.into_iter().partition(|(name, _)| role.wants(name));
+        let (wanted, elsewhere): (Vec<_>, Vec<_>) =
+            names.stored.into_iter().partition(|(name, _)| role.wants(name));
         let shape = |stored: &str| weights.shape(stored).map(<[i64]>::to_vec).unwrap_or_default();
         let shapes = wanted.iter().map(|(name, stored)| (name.clone(), shape(stored))).collect();
         let elsewhere = elsewhere.into_iter().map(|(name, _)| name).collect();
@@ -90,13 +91,14 @@ impl Checkpoint {
         (store, config, normalisation, tokens)
     }
 
-    /// One tensor by its Hugging Face name, as the file has it; `None` when it has none. The temperature of the contrast
-    /// goes by its original name, `temp`.
+    /// One tensor by its Hugging Face name, as the file has it; `None` when it has none. The temperature of
+    /// the contrast goes by its original name, `temp`.
     ///
     /// # Errors
     /// When the file is damaged.
     pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, LoadError> {
-        let stored = if name == "temp" { self.names.temperature.as_ref() } else { self.names.stored.get(name) };
+        let stored =
+            if name == "temp" { self.names.temperature.as_ref() } else { self.names.stored.get(name) };
         stored.map(|stored| self.weights.read(stored)).transpose()
     }
 }
@@ -113,6 +115,7 @@ fn derived(weights: &WeightFiles, names: &Names) -> Result<MedConfig, String> {
     }
     let shape = |stored: &str| weights.shape(stored).map(<[i64]>::to_vec).unwrap_or_default();
     let shapes = names.stored.iter().map(|(name, stored)| (name.clone(), shape(stored))).collect();
-    MedConfig::from_shapes(&shapes)
-        .map_err(|reason| format!("there is no config.json, and the weights do not look like BLIP's: {reason}"))
+    MedConfig::from_shapes(&shapes).map_err(|reason| {
+        format!("there is no config.json, and the weights do not look like BLIP's: {reason}")
+    })
 }

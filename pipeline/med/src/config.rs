@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Sizes of the whole model. Field names follow `config.json`; keys it does not know are ignored, because that file
-/// also holds what only a trainer needs.
+/// Sizes of the whole model. Field names follow `config.json`; keys it does not know are ignored, because
+/// that file also holds what only a trainer needs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MedConfig {
@@ -43,12 +43,14 @@ pub struct TextConfig {
     pub hidden_size: i64,
     pub intermediate_size: i64,
     pub num_hidden_layers: i64,
-    /// 12 when absent: the library's own default of 8 fits no published BLIP weights and scores silently wrong.
+    /// 12 when absent: the library's own default of 8 fits no published BLIP weights and scores silently
+    /// wrong.
     pub num_attention_heads: i64,
     pub max_position_embeddings: i64,
     pub layer_norm_eps: f64,
     pub hidden_act: String,
-    /// Width of the image states that cross-attention reads; the vision tower's width, whatever the file says.
+    /// Width of the image states that cross-attention reads; the vision tower's width, whatever the file
+    /// says.
     pub encoder_hidden_size: Option<i64>,
     /// `[DEC]`, the first id of every caption.
     pub bos_token_id: i64,
@@ -57,12 +59,19 @@ pub struct TextConfig {
     pub pad_token_id: i64,
 }
 
-/// Keys of each tower whose values are whole numbers. Others may be anything: published files have `"sep_token_id": null` in
-/// the vision tower's section.
+/// Keys of each tower whose values are whole numbers. Others may be anything: published files have
+/// `"sep_token_id": null` in the vision tower's section.
 const WHOLE: [(&str, &[&str]); 2] = [
     (
         "vision_config",
-        &["hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "image_size", "patch_size"],
+        &[
+            "hidden_size",
+            "intermediate_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "image_size",
+            "patch_size",
+        ],
     ),
     (
         "text_config",
@@ -138,7 +147,8 @@ impl MedConfig {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// A sentence that names what is wrong, when the text is not JSON or describes a model this crate cannot run.
+    /// A sentence that names what is wrong, when the text is not JSON or describes a model this crate cannot
+    /// run.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         for (section, whole) in WHOLE {
@@ -153,11 +163,13 @@ impl MedConfig {
         Ok(config)
     }
 
-    /// The sizes of an original checkpoint, which carries no config, from the shapes of its tensors (already under
-    /// their Hugging Face names). Heads are 64 wide in every BLIP; in a tower that cannot be cut so, they are unknown.
+    /// The sizes of an original checkpoint, which carries no config, from the shapes of its tensors (already
+    /// under their Hugging Face names). Heads are 64 wide in every BLIP; in a tower that cannot be cut so,
+    /// they are unknown.
     ///
     /// # Errors
-    /// The name of the tensor that is missing or has an unexpected rank, or the width that has no heads of 64.
+    /// The name of the tensor that is missing or has an unexpected rank, or the width that has no heads of
+    /// 64.
     pub fn from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<Self, String> {
         let text_prefix = if shapes.contains_key("text_decoder.bert.embeddings.word_embeddings.weight") {
             "text_decoder.bert"
@@ -204,9 +216,14 @@ impl MedConfig {
             return Err(format!("image_size {} is no multiple of patch_size {}", v.image_size, v.patch_size));
         }
         if v.hidden_act != "gelu" || t.hidden_act != "gelu" {
-            return Err(format!("hidden_act is {:?} and {:?}; BLIP uses \"gelu\"", v.hidden_act, t.hidden_act));
+            return Err(format!(
+                "hidden_act is {:?} and {:?}; BLIP uses \"gelu\"",
+                v.hidden_act, t.hidden_act
+            ));
         }
-        if let Some(eps) = [v.layer_norm_eps, t.layer_norm_eps].into_iter().find(|eps| !(0.0..1.0).contains(eps)) {
+        if let Some(eps) =
+            [v.layer_norm_eps, t.layer_norm_eps].into_iter().find(|eps| !(0.0..1.0).contains(eps))
+        {
             return Err(format!("layer_norm_eps is {eps}, expected a number from 0 to 1"));
         }
         match t.encoder_hidden_size {
@@ -276,7 +293,11 @@ fn text_from_shapes(shapes: &HashMap<String, Vec<i64>>, prefix: &str) -> Result<
         vocab_size: words[0],
         hidden_size: words[1],
         intermediate_size: ffn[0],
-        num_hidden_layers: count_layers(shapes, &format!("{prefix}.encoder.layer"), "intermediate.dense.weight"),
+        num_hidden_layers: count_layers(
+            shapes,
+            &format!("{prefix}.encoder.layer"),
+            "intermediate.dense.weight",
+        ),
         num_attention_heads: heads_of(words[1], "text")?,
         max_position_embeddings: positions[0],
         // `[DEC]` and `[ENC]` were added to the vocabulary in this order.
@@ -307,7 +328,8 @@ mod tests {
         let error = MedConfig::from_json(r#"{"text_config": {"sep_token_id": null}}"#).unwrap_err();
         assert!(error.contains("sep_token_id of text_config is null"), "{error}");
         // As transformers 4 wrote all keys of every section.
-        let published = r#"{"vision_config": {"sep_token_id": null, "pad_token_id": null, "vocab_size": null}}"#;
+        let published =
+            r#"{"vision_config": {"sep_token_id": null, "pad_token_id": null, "vocab_size": null}}"#;
         assert!(MedConfig::from_json(published).is_ok());
     }
 }

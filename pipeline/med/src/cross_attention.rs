@@ -1,12 +1,14 @@
 //! How text looks at the image (BLIP, section 3.1), in two ways that are equal but for rounding.
 //!
-//! A query q scores a patch x by `q · (W_k x)`. With all patches' keys and values computed first, that is `2 n d w` products
-//! for `n` patches of width `w` and a text tower of width `d`, however few queries follow. But `q · (W_k x) = (W_kᵀ q) · x`:
-//! the query can be taken to the patches' space instead, `2 d w` products and `2 n h w` more to look at the patches with its
-//! `h` heads, and what it sees is taken back by `W_v` afterwards. (Key's bias adds the same to all patches, which softmax does not see;
-//! value's is added once, as the weights of the patches sum to 1.) So up to about `d / h` queries an image, which is a head's
-//! width, keys and values are more work than they save: a caption of 20 words and a pair of texts to judge are below that.
-//! They also need memory of `2 n d` numbers per layer and image, where the states are there anyway, once for all layers.
+//! A query q scores a patch x by `q · (W_k x)`. With all patches' keys and values computed first, that is `2
+//! n d w` products for `n` patches of width `w` and a text tower of width `d`, however few queries follow.
+//! But `q · (W_k x) = (W_kᵀ q) · x`: the query can be taken to the patches' space instead, `2 d w` products
+//! and `2 n h w` more to look at the patches with its `h` heads, and what it sees is taken back by `W_v`
+//! afterwards. (Key's bias adds the same to all patches, which softmax does not see; value's is added once,
+//! as the weights of the patches sum to 1.) So up to about `d / h` queries an image, which is a head's width,
+//! keys and values are more work than they save: a caption of 20 words and a pair of texts to judge are below
+//! that. They also need memory of `2 n d` numbers per layer and image, where the states are there anyway,
+//! once for all layers.
 
 use capfilt_kernels::{PackedSight, PackedStates};
 use tch::{Kind, TchError, Tensor};
@@ -24,8 +26,8 @@ pub struct KeyValue {
     pub v: Tensor,
 }
 
-/// What every layer's cross-attention reads of the images, shared by all texts, beams and captions of an image: rows of a
-/// text batch lie image by image, and the rows of one image query it side by side.
+/// What every layer's cross-attention reads of the images, shared by all texts, beams and captions of an
+/// image: rows of a text batch lie image by image, and the rows of one image query it side by side.
 pub enum ImageKeys {
     /// Every layer's keys and values.
     Projected(Vec<KeyValue>),
@@ -70,10 +72,13 @@ impl ImageKeys {
 
     /// Those of the images `index`, in that order.
     pub fn select(&self, index: &Tensor) -> Result<Self, TchError> {
-        let pick =
-            |kv: &KeyValue| Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? });
+        let pick = |kv: &KeyValue| {
+            Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? })
+        };
         Ok(match self {
-            Self::Projected(layers) => Self::Projected(layers.iter().map(pick).collect::<Result<_, TchError>>()?),
+            Self::Projected(layers) => {
+                Self::Projected(layers.iter().map(pick).collect::<Result<_, TchError>>()?)
+            }
             Self::States(states) => Self::States(states.f_index_select(0, index)?),
             Self::Packed(states) => Self::Packed(states.select(&Vec::<i64>::try_from(index)?)?),
         })
@@ -169,7 +174,8 @@ impl CrossAttention {
         let scores = q.f_reshape([images, heads * queries, width])?.f_bmm(&states.f_transpose(1, 2)?)?;
         let seen = self.dropout.forward(scores.f_softmax(-1, None::<Kind>)?)?.f_bmm(states)?;
         let seen = seen.f_view([images, heads, queries, width])?.f_transpose(0, 1)?;
-        let seen = seen.f_reshape([heads, images * queries, width])?.f_bmm(&by_head(value)?.f_transpose(1, 2)?)?;
+        let seen =
+            seen.f_reshape([heads, images * queries, width])?.f_bmm(&by_head(value)?.f_transpose(1, 2)?)?;
         let bias = value.bias.f_view([heads, 1, of_head])?;
         seen.f_add(&bias)?.f_view([heads, images, queries, of_head])?.f_transpose(0, 1)
     }

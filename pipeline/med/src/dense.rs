@@ -1,5 +1,5 @@
-//! A linear layer with what follows it, as a tower holds it: in the kernels' layout where this machine has one for it and the
-//! model works, else as two tensors for libtorch.
+//! A linear layer with what follows it, as a tower holds it: in the kernels' layout where this machine has
+//! one for it and the model works, else as two tensors for libtorch.
 
 use capfilt_kernels::{PackedLinear, Then};
 use tch::{TchError, Tensor};
@@ -20,15 +20,17 @@ impl Dense {
         Self::of_tower(path, Linear::load(path, input, output))
     }
 
-    /// A layer that is not rounded to eight bits with the towers: its few numbers are what a model says in the end.
+    /// A layer that is not rounded to eight bits with the towers: its few numbers are what a model says in
+    /// the end.
     pub fn load_head(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self::new(path, Linear::load(path, input, output))
     }
 
-    /// Several layers that read the same input as one, their outputs side by side: one large product instead of three small
-    /// ones.
+    /// Several layers that read the same input as one, their outputs side by side: one large product instead
+    /// of three small ones.
     pub fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
-        let parts: Vec<Linear> = names.iter().map(|name| Linear::load(&path.sub(name), input, output)).collect();
+        let parts: Vec<Linear> =
+            names.iter().map(|name| Linear::load(&path.sub(name), input, output)).collect();
         let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
         let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
         let (weight, bias) = (path.noted(Tensor::f_cat(&weights, 0)), path.noted(Tensor::f_cat(&biases, 0)));

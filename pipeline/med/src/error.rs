@@ -37,8 +37,8 @@ pub enum LoadError {
     Backend { path: PathBuf, message: String },
 }
 
-/// Why a computation inside the crate gave no result. It becomes a [`ModelError`] at the seam, where batch and precision
-/// are known.
+/// Why a computation inside the crate gave no result. It becomes a [`ModelError`] at the seam, where batch
+/// and precision are known.
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
     #[error(transparent)]
@@ -71,8 +71,13 @@ pub(crate) fn first_lines(error: &TchError) -> String {
 fn model_error(error: &TchError, batch: usize) -> ModelError {
     let message = first_lines(error);
     let lower = message.to_lowercase();
-    let memory =
-        ["out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed", "not enough memory"];
+    let memory = [
+        "out of memory",
+        "can't allocate memory",
+        "cannot allocate memory",
+        "alloc_failed",
+        "not enough memory",
+    ];
     if memory.iter().any(|sign| lower.contains(sign)) {
         ModelError::OutOfMemory { batch, message }
     } else {
@@ -86,9 +91,13 @@ mod tests {
 
     #[test]
     fn memory_that_ran_out_is_told_apart_from_other_errors() {
-        let cuda = TchError::Torch("CUDA out of memory. Tried to allocate 2 GiB\nException raised from malloc".into());
+        let cuda = TchError::Torch(
+            "CUDA out of memory. Tried to allocate 2 GiB\nException raised from malloc".into(),
+        );
         assert!(matches!(model_error(&cuda, 8), ModelError::OutOfMemory { batch: 8, .. }));
-        let cpu = TchError::Torch("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes".into());
+        let cpu = TchError::Torch(
+            "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes".into(),
+        );
         assert!(matches!(model_error(&cpu, 8), ModelError::OutOfMemory { .. }));
         assert!(matches!(model_error(&TchError::Torch("shape".into()), 8), ModelError::Backend(_)));
     }

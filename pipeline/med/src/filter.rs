@@ -1,4 +1,5 @@
-//! The filter: image-grounded encoder and unimodal encoder behind the pipeline's seam (BLIP, sections 3.2 and 3.3).
+//! The filter: image-grounded encoder and unimodal encoder behind the pipeline's seam (BLIP, sections 3.2 and
+//! 3.3).
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -46,7 +47,11 @@ impl BlipFilter {
         }
         let loading = Loading::start(path, Role::Filter, options)?;
         let root = loading.store.root();
-        let text = TextTower::load(&root.sub("text_encoder"), &loading.config.text, loading.config.vision.hidden_size);
+        let text = TextTower::load(
+            &root.sub("text_encoder"),
+            &loading.config.text,
+            loading.config.vision.hidden_size,
+        );
         let (itm, itc) = (ItmHead::load(&root, &loading.config), ItcHead::load(&root, &loading.config));
         drop(root);
         let (config, tokens, images) = loading.finish()?;
@@ -72,7 +77,8 @@ impl BlipFilter {
         &self.images
     }
 
-    /// What the text tower reads of image states (images, tokens, d), for texts of `queries` tokens an image in all.
+    /// What the text tower reads of image states (images, tokens, d), for texts of `queries` tokens an image
+    /// in all.
     pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, ComputeError> {
         Ok(self.text.image_keys(states, queries)?)
     }
@@ -91,17 +97,22 @@ impl BlipFilter {
         let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = if self.options.itm_padding == Padding::Maximum { most } else { longest };
         let pad = self.config.text.pad_token_id;
-        let ids: Vec<i64> =
-            rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width)).collect();
-        let mask: Vec<i64> = rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
+        let ids: Vec<i64> = rows
+            .iter()
+            .flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width))
+            .collect();
+        let mask: Vec<i64> =
+            rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
         let rectangle = |values: &[i64]| {
-            Tensor::f_from_slice(values)?.f_reshape([rows.len() as i64, width as i64])?.f_to_device(self.images.device)
+            Tensor::f_from_slice(values)?
+                .f_reshape([rows.len() as i64, width as i64])?
+                .f_to_device(self.images.device)
         };
         Ok(TextBatch { ids: rectangle(&ids)?, mask: rectangle(&mask)? })
     }
 
-    /// Matching logits (rows, 2) in f32. Rows lie image by image, equally many for each; the first token is replaced
-    /// here if the options say so.
+    /// Matching logits (rows, 2) in f32. Rows lie image by image, equally many for each; the first token is
+    /// replaced here if the options say so.
     pub fn itm_logits(&self, texts: &TextBatch, image: &ImageKeys) -> Result<Tensor, ComputeError> {
         let ids = match self.options.itm_first_token {
             FirstToken::Cls => texts.ids.shallow_clone(),
@@ -132,9 +143,17 @@ impl BlipFilter {
         Ok(self.itc.image_features(states)?)
     }
 
-    fn try_score(&self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+    fn try_score(
+        &self,
+        images: &PixelBatch,
+        texts: &[Vec<String>],
+    ) -> Result<Vec<Vec<TextScore>>, ComputeError> {
         if texts.len() != images.len() {
-            return Err(ComputeError::Input(format!("{} lists of texts for {} images", texts.len(), images.len())));
+            return Err(ComputeError::Input(format!(
+                "{} lists of texts for {} images",
+                texts.len(),
+                images.len()
+            )));
         }
         let mut scores = vec![Vec::new(); texts.len()];
         let groups = groups(texts);
@@ -154,12 +173,13 @@ impl BlipFilter {
         Ok(scores)
     }
 
-    /// Scores of images with about equally many texts; the shorter lists are filled up with empty texts, whose scores
-    /// nobody gets.
+    /// Scores of images with about equally many texts; the shorter lists are filled up with empty texts,
+    /// whose scores nobody gets.
     fn judge(&self, texts: &[&[String]], states: &Tensor) -> Result<Vec<Vec<TextScore>>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
-        let filled =
-            texts.iter().flat_map(|texts| texts.iter().map(String::as_str).chain(std::iter::repeat("")).take(most));
+        let filled = texts
+            .iter()
+            .flat_map(|texts| texts.iter().map(String::as_str).chain(std::iter::repeat("")).take(most));
         let batch = self.batch(&filled.collect::<Vec<_>>())?;
         let keys = self.image_keys(states, most as i64 * batch.ids.size2()?.1)?;
         let matches = self.itm_logits(&batch, &keys)?.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
@@ -168,13 +188,14 @@ impl BlipFilter {
         if matches.iter().chain(&cosines).any(|score| !score.is_finite()) {
             return Err(ComputeError::NotANumber("scores"));
         }
-        let all: Vec<TextScore> = matches.into_iter().zip(cosines).map(|(itm, itc)| TextScore { itm, itc }).collect();
+        let all: Vec<TextScore> =
+            matches.into_iter().zip(cosines).map(|(itm, itc)| TextScore { itm, itc }).collect();
         Ok(all.chunks(most).zip(texts).map(|(scores, texts)| scores[..texts.len()].to_vec()).collect())
     }
 }
 
-/// Images put together by how many texts they have, within a factor of two, so that filling up costs at most that.
-/// Images without texts are in no group.
+/// Images put together by how many texts they have, within a factor of two, so that filling up costs at most
+/// that. Images without texts are in no group.
 fn groups(texts: &[Vec<String>]) -> Vec<Vec<i64>> {
     let mut groups: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
     for (i, texts) in texts.iter().enumerate().filter(|(_, texts)| !texts.is_empty()) {
@@ -188,7 +209,11 @@ impl Filter for BlipFilter {
         self.images.side
     }
 
-    fn score(&mut self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ModelError> {
+    fn score(
+        &mut self,
+        images: &PixelBatch,
+        texts: &[Vec<String>],
+    ) -> Result<Vec<Vec<TextScore>>, ModelError> {
         let result = tch::no_grad(|| self.try_score(images, texts));
         result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
     }

@@ -63,8 +63,8 @@ pub struct LmHead {
 }
 
 impl LmHead {
-    /// `path` is `text_decoder.cls.predictions`. Files differ in what they store of the tied tensors: the bias goes by
-    /// two names, and the decoder's weight may be left to the word table.
+    /// `path` is `text_decoder.cls.predictions`. Files differ in what they store of the tied tensors: the
+    /// bias goes by two names, and the decoder's weight may be left to the word table.
     pub fn load(path: &Path<'_>, config: &MedConfig, words: &Tensor) -> Self {
         let (d, vocabulary) = (config.text.hidden_size, config.text.vocab_size);
         let transform = path.sub("transform");
@@ -83,7 +83,8 @@ impl LmHead {
         }
     }
 
-    /// Decoder states (rows, tokens, d) -> logits of the word after the last token (rows, vocabulary), in f32.
+    /// Decoder states (rows, tokens, d) -> logits of the word after the last token (rows, vocabulary), in
+    /// f32.
     pub fn next_word(&self, states: &Tensor) -> Result<Tensor, TchError> {
         self.words(&states.f_select(1, -1)?)
     }

@@ -33,9 +33,9 @@ impl Linear {
     }
 }
 
-/// Whether a product is with so few rows that all its time goes into reading the weights. In f32 on a CPU, MKL reads them
-/// faster when they come first: 94 MB of a vocabulary with 8 rows in 13 ms instead of 32, with 32 rows in 24 instead of 44 (2 cores
-/// with AVX2).
+/// Whether a product is with so few rows that all its time goes into reading the weights. In f32 on a CPU,
+/// MKL reads them faster when they come first: 94 MB of a vocabulary with 8 rows in 13 ms instead of 32, with
+/// 32 rows in 24 instead of 44 (2 cores with AVX2).
 fn is_few(xs: &Tensor) -> bool {
     let width = xs.size().last().copied().unwrap_or(1).max(1);
     xs.device() == Device::Cpu && xs.kind() == Kind::Float && xs.numel() as i64 <= 32 * width
@@ -79,8 +79,8 @@ pub fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
     xs.f_transpose(1, 2)?.f_reshape([rows, tokens, heads * d])
 }
 
-/// Sets a share of the numbers to 0 and scales the rest up, while a model learns. The share is 0 when it works, and then
-/// nothing is done.
+/// Sets a share of the numbers to 0 and scales the rest up, while a model learns. The share is 0 when it
+/// works, and then nothing is done.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Dropout(pub f64);
 
@@ -89,7 +89,8 @@ impl Dropout {
         if self.0 > 0.0 { xs.f_dropout(self.0, true) } else { Ok(xs) }
     }
 
-    /// Drops whole rows (the first axis), which lets a residual branch be left out of a row: stochastic depth.
+    /// Drops whole rows (the first axis), which lets a residual branch be left out of a row: stochastic
+    /// depth.
     pub fn rows(self, xs: Tensor) -> Result<Tensor, TchError> {
         if self.0 <= 0.0 {
             return Ok(xs);
@@ -106,9 +107,15 @@ pub fn widened(xs: &Tensor) -> Result<Tensor, TchError> {
     if xs.kind() == Kind::Double { Ok(xs.shallow_clone()) } else { xs.f_to_kind(Kind::Float) }
 }
 
-/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over heads. One of real
-/// numbers is added before the softmax.
-pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout: Dropout) -> Result<Tensor, TchError> {
+/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over
+/// heads. One of real numbers is added before the softmax.
+pub fn attend(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    mask: Option<&Tensor>,
+    dropout: Dropout,
+) -> Result<Tensor, TchError> {
     if dropout.0 == 0.0
         && let Some(context) = capfilt_kernels::attend(q, k, v, mask)?
     {
@@ -119,24 +126,25 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>, dropout
     }
     if is_better_widened(q) {
         let half = q.kind();
-        let mask = mask.map(|mask| if mask.is_floating_point() { widened(mask) } else { Ok(mask.shallow_clone()) });
+        let mask =
+            mask.map(|mask| if mask.is_floating_point() { widened(mask) } else { Ok(mask.shallow_clone()) });
         let (mask, [q, k, v]) = (mask.transpose()?, [widened(q)?, widened(k)?, widened(v)?]);
         return attend(&q, &k, &v, mask.as_ref(), dropout)?.f_to_kind(half);
     }
     Tensor::f_scaled_dot_product_attention(q, k, v, mask, dropout.0, false, None::<f64>, false)
 }
 
-/// Whether the fused kernel takes longer in half precision than in f32 with the way there and back: on CPUs. With 8 × 12
-/// heads of 577 queries and keys it takes 112 ms in bf16 and 244 in f16, in f32 with the way 96 to 106 (2 cores with AVX2);
-/// with AVX512-BF16 75 to 80 in bf16, 56 in f32 without the way. Not where a graph is to be differentiated, which would
-/// keep the wide numbers.
+/// Whether the fused kernel takes longer in half precision than in f32 with the way there and back: on CPUs.
+/// With 8 × 12 heads of 577 queries and keys it takes 112 ms in bf16 and 244 in f16, in f32 with the way 96
+/// to 106 (2 cores with AVX2); with AVX512-BF16 75 to 80 in bf16, 56 in f32 without the way. Not where a
+/// graph is to be differentiated, which would keep the wide numbers.
 fn is_better_widened(q: &Tensor) -> bool {
     q.device() == Device::Cpu && matches!(q.kind(), Kind::BFloat16 | Kind::Half) && !q.requires_grad()
 }
 
-/// Whether the fused kernel costs more than it saves. On a CPU it works in blocks of queries and hardly gains anything
-/// from half precision: with 8 × 12 heads and 577 keys, one query takes it 3.5 ms in bf16 (plainly 0.6), 70 take 9.9 (5.7);
-/// in f32 one takes 1.1 ms (0.7), 70 take 12.7 (15.1); 2 cores with AVX512-BF16.
+/// Whether the fused kernel costs more than it saves. On a CPU it works in blocks of queries and hardly gains
+/// anything from half precision: with 8 × 12 heads and 577 keys, one query takes it 3.5 ms in bf16 (plainly
+/// 0.6), 70 take 9.9 (5.7); in f32 one takes 1.1 ms (0.7), 70 take 12.7 (15.1); 2 cores with AVX512-BF16.
 fn is_short(q: &Tensor) -> bool {
     let most = if q.kind() == Kind::Float { 8 } else { 128 };
     q.device() == Device::Cpu && q.size().get(2).is_some_and(|queries| *queries <= most)

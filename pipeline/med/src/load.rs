@@ -1,4 +1,5 @@
-//! From a checkpoint and the user's options to the parts of a model: what captioner and filter do alike when loading.
+//! From a checkpoint and the user's options to the parts of a model: what captioner and filter do alike when
+//! loading.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,8 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     pub precision: PrecisionChoice,
     pub options: Options,
-    /// Side of the images in pixels, when it shall differ from the checkpoint's: the position table is interpolated.
+    /// Side of the images in pixels, when it shall differ from the checkpoint's: the position table is
+    /// interpolated.
     pub image_size: Option<usize>,
 }
 
@@ -56,11 +58,13 @@ impl Loading {
         let checkpoint = Checkpoint::open(path)?;
         let side = image_side(&checkpoint, options.image_size)?;
         let path = checkpoint.weights_path().to_path_buf();
-        let (store, mut config, normalisation, tokens) = checkpoint.into_parts(role, device, precision.kind());
+        let (store, mut config, normalisation, tokens) =
+            checkpoint.into_parts(role, device, precision.kind());
         let store = store.used_to(precision.use_of_weights());
         if options.image_size.is_some() {
             let stretched = interpolate_positions(&store, POSITION_TABLE, config.vision.grid(side));
-            stretched.map_err(|error| LoadError::Backend { path: path.clone(), message: first_lines(&error) })?;
+            stretched
+                .map_err(|error| LoadError::Backend { path: path.clone(), message: first_lines(&error) })?;
             config.vision.image_size = side;
         }
         let eps = options.options.vision_layer_norm_eps.unwrap_or(config.vision.layer_norm_eps);
@@ -82,9 +86,11 @@ fn image_side(checkpoint: &Checkpoint, wanted: Option<usize>) -> Result<i64, Loa
     let patch = checkpoint.config.vision.patch_size;
     let own = checkpoint.config.vision.image_size;
     match (wanted, checkpoint.normalisation.side) {
-        (Some(side), _) if side as i64 % patch != 0 || side == 0 || side > 1 << 14 => Err(LoadError::Options(format!(
-            "image_size is {side}, expected a multiple of the model's patch of {patch} pixels"
-        ))),
+        (Some(side), _) if side as i64 % patch != 0 || side == 0 || side > 1 << 14 => {
+            Err(LoadError::Options(format!(
+                "image_size is {side}, expected a multiple of the model's patch of {patch} pixels"
+            )))
+        }
         (Some(side), _) => Ok(side as i64),
         (None, Some(side)) if side != own => Err(LoadError::Format {
             path: checkpoint.processor_path.clone().unwrap_or_default(),

@@ -1,14 +1,16 @@
-//! Names of tensors: Hugging Face's, which this crate uses, from those of the original code and of training frameworks.
+//! Names of tensors: Hugging Face's, which this crate uses, from those of the original code and of training
+//! frameworks.
 
 use std::collections::HashMap;
 
-/// Parts of a name that wrappers of a model put before or between its own: DDP and DeepSpeed, `torch.compile`, FSDP, and
-/// activation checkpointing.
+/// Parts of a name that wrappers of a model put before or between its own: DDP and DeepSpeed,
+/// `torch.compile`, FSDP, and activation checkpointing.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 /// The field of a training class that holds the model, as in Lightning's checkpoints.
 const HOLDER: &str = "model";
 
-/// The name without what wrappers put into it, in any order and number: `model.module._orig_mod.temp` -> `temp`.
+/// The name without what wrappers put into it, in any order and number: `model.module._orig_mod.temp` ->
+/// `temp`.
 pub fn unwrapped(name: &str) -> String {
     let own = name.split('.').filter(|part| !WRAPPERS.contains(part)).skip_while(|part| *part == HOLDER);
     own.collect::<Vec<_>>().join(".")
@@ -48,8 +50,9 @@ impl Names {
     }
 }
 
-/// A tensor's Hugging Face name, from that or from the original name. `None`: momentum copies, queues and buffers,
-/// which no model here needs; they are dropped first, because renaming would turn a momentum copy into nonsense.
+/// A tensor's Hugging Face name, from that or from the original name. `None`: momentum copies, queues and
+/// buffers, which no model here needs; they are dropped first, because renaming would turn a momentum copy
+/// into nonsense.
 fn rename(name: &str) -> Option<String> {
     let top = name.split('.').next().unwrap_or(name);
     if top.ends_with("_m") || name.contains("queue") || name.ends_with("position_ids") || name == "temp" {
@@ -110,7 +113,10 @@ mod tests {
             ("visual_encoder.pos_embed", "vision_model.embeddings.position_embedding"),
             ("visual_encoder.patch_embed.proj.bias", "vision_model.embeddings.patch_embedding.bias"),
             ("visual_encoder.blocks.3.norm2.weight", "vision_model.encoder.layers.3.layer_norm2.weight"),
-            ("visual_encoder.blocks.3.attn.proj.weight", "vision_model.encoder.layers.3.self_attn.projection.weight"),
+            (
+                "visual_encoder.blocks.3.attn.proj.weight",
+                "vision_model.encoder.layers.3.self_attn.projection.weight",
+            ),
             ("visual_encoder.blocks.3.attn.qkv.bias", "vision_model.encoder.layers.3.self_attn.qkv.bias"),
             ("visual_encoder.blocks.3.mlp.fc1.bias", "vision_model.encoder.layers.3.mlp.fc1.bias"),
             ("visual_encoder.norm.weight", "vision_model.post_layernorm.weight"),
@@ -146,7 +152,10 @@ mod tests {
             ("_orig_mod.module.itm_head.weight", "itm_head.weight"),
             ("model.module._orig_mod.temp", "temp"),
             ("module.model.text_proj.bias", "text_proj.bias"),
-            ("vision_model._fsdp_wrapped_module.encoder.layers.0._orig_mod.x", "vision_model.encoder.layers.0.x"),
+            (
+                "vision_model._fsdp_wrapped_module.encoder.layers.0._orig_mod.x",
+                "vision_model.encoder.layers.0.x",
+            ),
             ("vision_model.post_layernorm.bias", "vision_model.post_layernorm.bias"),
         ] {
             assert_eq!(unwrapped(name), own);

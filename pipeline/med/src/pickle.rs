@@ -1,7 +1,7 @@
 //! The pickles `torch.save` writes: nested dictionaries of tensors, read without running anything.
 //!
-//! A pickle is a program. This reader knows the few instructions `torch.save` emits, builds plain values, and turns
-//! every class and call except tensors into an opaque value; nothing from the file is ever executed.
+//! A pickle is a program. This reader knows the few instructions `torch.save` emits, builds plain values, and
+//! turns every class and call except tensors into an opaque value; nothing from the file is ever executed.
 //! (Python's `pickletools` documents the instructions; protocol 2 is what PyTorch writes.)
 
 use std::collections::HashMap;
@@ -15,8 +15,9 @@ mod value;
 /// Most axes of a tensor; BLIP's tensors have four at most.
 pub const MAX_AXES: usize = 16;
 
-/// A damaged or hostile file must exhaust neither memory nor time. Every instruction costs one, and what it puts on the
-/// stack as much as it is large ([`Value::weight`]); the state dict of a thousand tensors and its optimiser's cost 500,000.
+/// A damaged or hostile file must exhaust neither memory nor time. Every instruction costs one, and what it
+/// puts on the stack as much as it is large ([`Value::weight`]); the state dict of a thousand tensors and its
+/// optimiser's cost 500,000.
 const MAX_COST: usize = 8_000_000;
 /// Values at once on the stack and in the memo; 100 bytes each.
 const MAX_VALUES: usize = 1_000_000;
@@ -98,7 +99,8 @@ impl Machine<'_> {
     }
 
     fn take(&mut self, n: usize) -> Result<&[u8], String> {
-        let end = self.at.checked_add(n).filter(|end| *end <= self.bytes.len()).ok_or("pickle ends too early")?;
+        let end =
+            self.at.checked_add(n).filter(|end| *end <= self.bytes.len()).ok_or("pickle ends too early")?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)
@@ -158,7 +160,9 @@ impl Machine<'_> {
         let n = self.unsigned(if matches!(op, b'X' | b'T' | b'B') { 4 } else { 1 })? as usize;
         let bytes = self.take(n)?;
         let value = match op {
-            b'X' | 0x8c | b'U' | b'T' if n <= MAX_TEXT => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+            b'X' | 0x8c | b'U' | b'T' if n <= MAX_TEXT => {
+                Value::Text(String::from_utf8_lossy(bytes).into_owned())
+            }
             _ => Value::Opaque,
         };
         self.cost += value.weight();
@@ -209,7 +213,8 @@ impl Machine<'_> {
         let value = match self.pop()? {
             Value::Tuple(items) => match items.as_slice() {
                 [Value::Text(tag), Value::Global(class), Value::Text(key), ..] if tag == "storage" => {
-                    storage_kind(class).map_or(Value::Opaque, |kind| Value::Storage(Storage { key: key.clone(), kind }))
+                    storage_kind(class)
+                        .map_or(Value::Opaque, |kind| Value::Storage(Storage { key: key.clone(), kind }))
                 }
                 _ => Value::Opaque,
             },
@@ -266,11 +271,16 @@ fn storage_kind(class: &str) -> Option<Kind> {
 
 /// `_rebuild_tensor_v2(storage, offset, size, stride, …)`.
 fn rebuild_tensor(arguments: &[Value]) -> Option<Value> {
-    let [Value::Storage(storage), Value::Int(offset), Value::Tuple(size), Value::Tuple(stride), ..] = arguments else {
+    let [Value::Storage(storage), Value::Int(offset), Value::Tuple(size), Value::Tuple(stride), ..] =
+        arguments
+    else {
         return None;
     };
     let numbers = |values: &[Value]| {
-        values.iter().map(|v| if let Value::Int(n) = v { Some(*n) } else { None }).collect::<Option<Vec<i64>>>()
+        values
+            .iter()
+            .map(|v| if let Value::Int(n) = v { Some(*n) } else { None })
+            .collect::<Option<Vec<i64>>>()
     };
     let (size, stride) = (numbers(size)?, numbers(stride)?);
     let sane = *offset >= 0

@@ -12,7 +12,8 @@ pub enum Precision {
     F32,
     Bf16,
     F16,
-    /// Products of the towers in eight bits, everything else in bf16; on CPUs that have an instruction for it.
+    /// Products of the towers in eight bits, everything else in bf16; on CPUs that have an instruction for
+    /// it.
     Int8,
 }
 
@@ -62,7 +63,9 @@ impl PrecisionChoice {
         match self {
             Self::Fixed(Precision::Int8) if device != Device::Cpu || !capfilt_kernels::supported() => {
                 let needs = "needs a CPU with AVX512-BF16 and AVX512-VNNI, and no AMX";
-                Err(format!("precision int8 {needs}; on this device choose bf16, f32, or auto, which never is int8"))
+                Err(format!(
+                    "precision int8 {needs}; on this device choose bf16, f32, or auto, which never is int8"
+                ))
             }
             Self::Fixed(precision) => Ok(precision),
             Self::Auto if device.is_cuda() || cpu_multiplies_bf16() => Ok(Precision::Bf16),
@@ -71,7 +74,8 @@ impl PrecisionChoice {
     }
 }
 
-/// Whether this CPU has bf16 dot products. Every x86 CPU with AMX-BF16 has AVX512-BF16 too, so one test is enough.
+/// Whether this CPU has bf16 dot products. Every x86 CPU with AMX-BF16 has AVX512-BF16 too, so one test is
+/// enough.
 fn cpu_multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     {

@@ -1,4 +1,5 @@
-//! From bytes to what the vision tower reads: (images, 3, side, side), each channel normalised, on the device.
+//! From bytes to what the vision tower reads: (images, 3, side, side), each channel normalised, on the
+//! device.
 
 use capfilt_pipeline::model::PixelBatch;
 use tch::{Device, Kind, TchError, Tensor};
@@ -11,7 +12,8 @@ pub const RESCALE_FACTOR: f64 = 1.0 / 255.0;
 pub struct Normalisation {
     /// A pixel of 0 to 255 is multiplied with it first.
     pub factor: f64,
-    /// Mean and standard deviation of the training pixels per channel, on the scale that `factor` brings them to.
+    /// Mean and standard deviation of the training pixels per channel, on the scale that `factor` brings them
+    /// to.
     pub mean: [f64; 3],
     pub std: [f64; 3],
     /// Side in pixels of the image that the processor's file asks for, when it does.
@@ -30,8 +32,8 @@ impl Default for Normalisation {
 }
 
 impl Normalisation {
-    /// u8 (n, side, side, 3) in memory -> normalised (n, 3, side, side) on the device. Only the bytes travel: a quarter
-    /// of what floats would.
+    /// u8 (n, side, side, 3) in memory -> normalised (n, 3, side, side) on the device. Only the bytes travel:
+    /// a quarter of what floats would.
     pub fn apply(&self, images: &PixelBatch, device: Device, kind: Kind) -> Result<Tensor, TchError> {
         let (n, side) = (images.len() as i64, images.side() as i64);
         let pixels_u8 = Tensor::f_from_data_size(images.pixels_u8(), &[n, side, side, 3], Kind::Uint8)?;
@@ -39,10 +41,14 @@ impl Normalisation {
         // One rounding, where a product with 1/255 would have two.
         let is_usual = self.factor == RESCALE_FACTOR;
         let scaled = if is_usual { pixels.f_div_scalar(255.0)? } else { pixels.f_mul_scalar(self.factor)? };
-        let mean =
-            Tensor::f_from_slice(&self.mean)?.f_to_kind(Kind::Float)?.f_reshape([1, 3, 1, 1])?.f_to_device(device)?;
-        let std =
-            Tensor::f_from_slice(&self.std)?.f_to_kind(Kind::Float)?.f_reshape([1, 3, 1, 1])?.f_to_device(device)?;
+        let mean = Tensor::f_from_slice(&self.mean)?
+            .f_to_kind(Kind::Float)?
+            .f_reshape([1, 3, 1, 1])?
+            .f_to_device(device)?;
+        let std = Tensor::f_from_slice(&self.std)?
+            .f_to_kind(Kind::Float)?
+            .f_reshape([1, 3, 1, 1])?
+            .f_to_device(device)?;
         scaled.f_sub(&mean)?.f_div(&std)?.f_to_kind(kind)?.f_contiguous()
     }
 }

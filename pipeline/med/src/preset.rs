@@ -36,16 +36,18 @@ pub enum Padding {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     pub itm_first_token: FirstToken,
-    /// Texts are cut to this many ids, `[CLS]` and `[SEP]` included; `None`: only the position table limits them.
+    /// Texts are cut to this many ids, `[CLS]` and `[SEP]` included; `None`: only the position table limits
+    /// them.
     pub itm_max_tokens: Option<usize>,
     pub itm_padding: Padding,
-    /// Epsilon of the vision tower's LayerNorms; `None`: what config.json says. The weights were trained with 1e-6,
-    /// transformers' configs say 1e-5.
+    /// Epsilon of the vision tower's LayerNorms; `None`: what config.json says. The weights were trained with
+    /// 1e-6, transformers' configs say 1e-5.
     pub vision_layer_norm_eps: Option<f64>,
     /// Put before every caption and cut off again.
     pub prompt: String,
     pub beam_length: BeamLength,
-    /// Repetition penalty of nucleus sampling (the original code fixes it at 1.1); greedy and beam start at 1.
+    /// Repetition penalty of nucleus sampling (the original code fixes it at 1.1); greedy and beam start at
+    /// 1.
     pub nucleus_repetition_penalty: f64,
     pub min_length: usize,
     pub max_length: usize,

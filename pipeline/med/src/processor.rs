@@ -1,9 +1,10 @@
 //! The image processor's settings, read as transformers 5 reads them.
 //!
-//! `processor_config.json` wins when it has an `image_processor`; else `preprocessor_config.json` holds; without either,
-//! BLIP's own values. An absent key has the value of transformers' class `BlipImageProcessor`; null, which that class takes
-//! literally, switches a step off and is an error for a number that a step needs. What this program does not compute is
-//! refused by its key: another caption for the same image must not come without a word.
+//! `processor_config.json` wins when it has an `image_processor`; else `preprocessor_config.json` holds;
+//! without either, BLIP's own values. An absent key has the value of transformers' class
+//! `BlipImageProcessor`; null, which that class takes literally, switches a step off and is an error for a
+//! number that a step needs. What this program does not compute is refused by its key: another caption for
+//! the same image must not come without a word.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +25,8 @@ const BICUBIC: i64 = 3;
 /// Names the file, the key, and what is wrong with its value.
 pub fn read(folder: &Path) -> Result<(Normalisation, Option<PathBuf>), LoadError> {
     let (whole, own) = (folder.join("processor_config.json"), folder.join("preprocessor_config.json"));
-    let nested = object(&whole)?.and_then(|mut keys| keys.remove("image_processor")).filter(|value| !value.is_null());
+    let nested =
+        object(&whole)?.and_then(|mut keys| keys.remove("image_processor")).filter(|value| !value.is_null());
     if let Some(value) = nested {
         let keys = value.as_object().ok_or_else(|| format!("image_processor is {value}, expected an object"));
         let found = keys.and_then(|keys| Keys(keys).normalisation());
@@ -64,7 +66,9 @@ impl Keys<'_> {
         match self.needed("resample")? {
             None => {}
             Some(value) if value.as_i64() == Some(BICUBIC) => {}
-            Some(value) => return Err(format!("resample is {value}, but images are resized with 3 (bicubic) alone")),
+            Some(value) => {
+                return Err(format!("resample is {value}, but images are resized with 3 (bicubic) alone"));
+            }
         }
         self.needed("size")?;
         let side = self.square("size", self.flag("default_to_square", true)?)?;
@@ -129,7 +133,8 @@ impl Keys<'_> {
     }
 
     fn number(&self, key: &str) -> Result<Option<f64>, String> {
-        let number = |value: &Value| value.as_f64().ok_or_else(|| format!("{key} is {value}, expected a number"));
+        let number =
+            |value: &Value| value.as_f64().ok_or_else(|| format!("{key} is {value}, expected a number"));
         self.needed(key)?.map(number).transpose()
     }
 
@@ -138,7 +143,9 @@ impl Keys<'_> {
         let Some(value) = self.needed(key)? else { return Ok(None) };
         let wrong = || format!("{key} is {value}, expected three numbers");
         let numbers = match value {
-            Value::Array(items) => items.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>().ok_or_else(wrong)?,
+            Value::Array(items) => {
+                items.iter().map(Value::as_f64).collect::<Option<Vec<f64>>>().ok_or_else(wrong)?
+            }
             value => vec![value.as_f64().ok_or_else(wrong)?; 3],
         };
         let is_finite = numbers.iter().all(|number| (*number as f32).is_finite());
@@ -155,7 +162,9 @@ impl Keys<'_> {
             }
             Value::Number(side) => [side.as_i64(), side.as_i64()],
             Value::Array(pair) if pair.len() == 2 => [pair[0].as_i64(), pair[1].as_i64()],
-            Value::Object(keys) if keys.len() == 2 && keys.contains_key("height") && keys.contains_key("width") => {
+            Value::Object(keys)
+                if keys.len() == 2 && keys.contains_key("height") && keys.contains_key("width") =>
+            {
                 [keys["height"].as_i64(), keys["width"].as_i64()]
             }
             _ => return Err(wrong("expected a square: a number, or height and width")),

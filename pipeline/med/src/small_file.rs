@@ -1,5 +1,5 @@
-//! A checkpoint's text files (config, tokenizer, image processor), read with an end: a path of a device, a pipe or a file
-//! of gigabytes must cost a message, not the machine.
+//! A checkpoint's text files (config, tokenizer, image processor), read with an end: a path of a device, a
+//! pipe or a file of gigabytes must cost a message, not the machine.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -22,7 +22,9 @@ pub fn read(path: &Path, most: u64) -> Result<Option<String>, LoadError> {
     let format = |reason: String| LoadError::Format { path: path.into(), reason };
     let about = match fs::metadata(path) {
         // A link to nothing is a file that was lost, and not a file that was never there.
-        Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
+            return Ok(None);
+        }
         about => about.map_err(io)?,
     };
     if !about.is_file() {
@@ -41,8 +43,9 @@ pub fn read(path: &Path, most: u64) -> Result<Option<String>, LoadError> {
 /// What to say when the first bytes of a file are a Git LFS pointer's.
 pub fn lfs_pointer(start: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(start.strip_prefix(LFS)?);
-    let field =
-        |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").trim().to_owned();
+    let field = |name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").trim().to_owned()
+    };
     Some(format!(
         "a Git LFS pointer and not the file itself (size {} bytes, oid {}); fetch it with `git lfs pull`, or download \
          the file",

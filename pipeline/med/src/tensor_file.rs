@@ -1,7 +1,7 @@
 //! Opens a file of named tensors, safetensors or `torch.save`, and reads only the tensors asked for.
 //!
-//! What a table of contents says is compared with the file's length before anything is allocated for it: however a file
-//! lies, its tensors take no more memory than the file has bytes.
+//! What a table of contents says is compared with the file's length before anything is allocated for it:
+//! however a file lies, its tensors take no more memory than the file has bytes.
 
 use std::{
     collections::HashMap,
@@ -105,21 +105,26 @@ impl TensorFile {
             },
             Contents::Torch(archive) => archive.read(name),
         };
-        read.map_err(|reason| LoadError::Format { path: self.path.clone(), reason: format!("{name}: {reason}") })
+        read.map_err(|reason| LoadError::Format {
+            path: self.path.clone(),
+            reason: format!("{name}: {reason}"),
+        })
     }
 }
 
 impl Entry {
     /// `start`: where the data begin in the file.
     fn new(info: &TensorInfo, start: u64) -> Result<Self, String> {
-        let kind = kind_of(info.dtype).ok_or_else(|| format!("element type {:?} is not supported", info.dtype))?;
+        let kind =
+            kind_of(info.dtype).ok_or_else(|| format!("element type {:?} is not supported", info.dtype))?;
         if info.shape.len() > MAX_AXES {
             return Err(format!("{} axes; expected {MAX_AXES} or fewer", info.shape.len()));
         }
         let (from, to) = info.data_offsets;
         let elements = info.shape.iter().try_fold(kind.elt_size_in_bytes(), |bytes, n| bytes.checked_mul(*n));
         let bytes = to.checked_sub(from).filter(|bytes| Some(*bytes) == elements);
-        let bytes = bytes.ok_or_else(|| format!("shape {:?} does not fit its bytes {from}..{to}", info.shape))?;
+        let bytes =
+            bytes.ok_or_else(|| format!("shape {:?} does not fit its bytes {from}..{to}", info.shape))?;
         let size = info.shape.iter().map(|n| i64::try_from(*n)).collect::<Result<_, _>>();
         let size = size.map_err(|_| format!("shape {:?} is out of range", info.shape))?;
         Ok(Self { kind, size, at: start + from as u64, bytes: bytes as u64 })
@@ -134,22 +139,25 @@ impl Entry {
     }
 }
 
-/// The library would want the whole file in memory to check it, so the few checks are made here. That tensors lie one
-/// after the other, and none in another, its reading of the header sees to.
+/// The library would want the whole file in memory to check it, so the few checks are made here. That tensors
+/// lie one after the other, and none in another, its reading of the header sees to.
 fn open_safetensors(mut file: File) -> Result<Contents, String> {
     let length = file.metadata().map_err(|error| error.to_string())?.len();
     let mut prefix = [0; 8];
     file.read_exact(&mut prefix).map_err(|_| "cut off: not even a header".to_string())?;
     let header = u64::from_le_bytes(prefix);
     if header > length - 8 {
-        return Err("neither a safetensors file nor a torch.save archive, or cut off within its header".into());
+        return Err(
+            "neither a safetensors file nor a torch.save archive, or cut off within its header".into()
+        );
     }
     if header > MAX_HEADER {
         return Err(format!("a header of {header} bytes; the format allows {MAX_HEADER}"));
     }
     let mut bytes = vec![0; header as usize];
     file.read_exact(&mut bytes).map_err(|error| error.to_string())?;
-    let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|error| format!("safetensors header: {error}"))?;
+    let metadata: Metadata =
+        serde_json::from_slice(&bytes).map_err(|error| format!("safetensors header: {error}"))?;
     let start = 8 + header;
     let infos = metadata.tensors();
     let end = infos.values().map(|info| info.data_offsets.1 as u64).max().unwrap_or(0);

@@ -1,5 +1,5 @@
-//! The text transformer in its three modes (BLIP, section 3.1), as three methods of one tower: post-norm layers of
-//! self-attention, cross-attention to the image, and a feed-forward network.
+//! The text transformer in its three modes (BLIP, section 3.1), as three methods of one tower: post-norm
+//! layers of self-attention, cross-attention to the image, and a feed-forward network.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -11,8 +11,8 @@ use crate::{
     weights::Path,
 };
 
-/// Self-attention keys and values of the tokens decoded so far. A value of its own, so that one model can decode
-/// several batches.
+/// Self-attention keys and values of the tokens decoded so far. A value of its own, so that one model can
+/// decode several batches.
 #[derive(Default)]
 pub struct TextCache {
     layers: Vec<KeyValue>,
@@ -64,7 +64,8 @@ impl TextCache {
         let past = self.tokens;
         match self.layers.get_mut(i) {
             Some(layer) => {
-                *layer = KeyValue { k: extended(&layer.k, &new.k, past)?, v: extended(&layer.v, &new.v, past)? };
+                *layer =
+                    KeyValue { k: extended(&layer.k, &new.k, past)?, v: extended(&layer.v, &new.v, past)? };
                 let all = past + new.k.size4()?.2;
                 Ok(KeyValue { k: layer.k.f_narrow(2, 0, all)?, v: layer.v.f_narrow(2, 0, all)? })
             }
@@ -76,15 +77,17 @@ impl TextCache {
     }
 }
 
-/// `kept` (rows, heads, room, d) with `new` after its first `past` tokens. Where there is no room it is doubled, so that all tokens of a
-/// caption are copied once or twice, not at every step.
+/// `kept` (rows, heads, room, d) with `new` after its first `past` tokens. Where there is no room it is
+/// doubled, so that all tokens of a caption are copied once or twice, not at every step.
 fn extended(kept: &Tensor, new: &Tensor, past: i64) -> Result<Tensor, TchError> {
     let ((rows, heads, room, d), more) = (kept.size4()?, new.size4()?.2);
     let kept = if past + more <= room {
         kept.shallow_clone()
     } else {
-        let larger =
-            Tensor::f_empty([rows, heads, (2 * room).max(past + more).max(16), d], (kept.kind(), kept.device()))?;
+        let larger = Tensor::f_empty(
+            [rows, heads, (2 * room).max(past + more).max(16), d],
+            (kept.kind(), kept.device()),
+        )?;
         larger.f_narrow(2, 0, past)?.f_copy_(&kept.f_narrow(2, 0, past)?)?;
         larger
     };
@@ -102,16 +105,20 @@ impl TextTower {
             words: embeddings.take("word_embeddings.weight", &[config.vocab_size, d]),
             positions: embeddings.take("position_embeddings.weight", &[config.max_position_embeddings, d]),
             norm: LayerNorm::load(&embeddings.sub("LayerNorm"), d, config.layer_norm_eps),
-            layers: (0..config.num_hidden_layers).map(|i| Layer::load(&layers.at(i), config, image_width)).collect(),
+            layers: (0..config.num_hidden_layers)
+                .map(|i| Layer::load(&layers.at(i), config, image_width))
+                .collect(),
             dropout: Dropout::default(),
         }
     }
 
-    /// Drops this share of embeddings, attention and what the layers add to their input, while the tower learns.
+    /// Drops this share of embeddings, attention and what the layers add to their input, while the tower
+    /// learns.
     pub fn set_dropout(&mut self, dropout: Dropout) {
         self.dropout = dropout;
         for layer in &mut self.layers {
-            (layer.dropout, layer.self_attention.dropout, layer.cross_attention.dropout) = (dropout, dropout, dropout);
+            (layer.dropout, layer.self_attention.dropout, layer.cross_attention.dropout) =
+                (dropout, dropout, dropout);
         }
     }
 
@@ -120,20 +127,31 @@ impl TextTower {
         &self.words
     }
 
-    /// Unimodal encoder: text alone. `ids` (rows, tokens), int64; `mask`, 1 for a token that is seen: (rows, tokens), or
-    /// (rows, tokens, tokens) where each token sees others. A mask of real numbers multiplies what attention gives, before it is
-    /// made to sum up to 1. Returns (rows, tokens, d).
+    /// Unimodal encoder: text alone. `ids` (rows, tokens), int64; `mask`, 1 for a token that is seen: (rows,
+    /// tokens), or (rows, tokens, tokens) where each token sees others. A mask of real numbers multiplies
+    /// what attention gives, before it is made to sum up to 1. Returns (rows, tokens, d).
     pub fn encode_text(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
         self.encode(ids, mask, None)
     }
 
     /// Image-grounded encoder: like [`Self::encode_text`], and every layer looks at the image.
-    pub fn encode_with_image(&self, ids: &Tensor, mask: &Tensor, image: &ImageKeys) -> Result<Tensor, TchError> {
+    pub fn encode_with_image(
+        &self,
+        ids: &Tensor,
+        mask: &Tensor,
+        image: &ImageKeys,
+    ) -> Result<Tensor, TchError> {
         self.encode(ids, mask, Some(image))
     }
 
-    /// Image-grounded decoder: `ids` (rows, new tokens) follow what is in the cache. Returns (rows, new tokens, d).
-    pub fn decode_step(&self, ids: &Tensor, cache: &mut TextCache, image: &ImageKeys) -> Result<Tensor, TchError> {
+    /// Image-grounded decoder: `ids` (rows, new tokens) follow what is in the cache. Returns (rows, new
+    /// tokens, d).
+    pub fn decode_step(
+        &self,
+        ids: &Tensor,
+        cache: &mut TextCache,
+        image: &ImageKeys,
+    ) -> Result<Tensor, TchError> {
         let (new, past) = (ids.size2()?.1, cache.tokens);
         let mask = causal_mask(new, past, ids.device())?;
         let mut xs = self.embed(ids, past)?;
@@ -147,8 +165,8 @@ impl TextTower {
         Ok(xs)
     }
 
-    /// What cross-attention reads of image states (images, tokens, image width), which will be asked by up to `queries`
-    /// tokens an image.
+    /// What cross-attention reads of image states (images, tokens, image width), which will be asked by up to
+    /// `queries` tokens an image.
     pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, TchError> {
         match self.layers.first() {
             Some(layer) if queries < layer.cross_attention.of_head() => layer.cross_attention.keep(states),
@@ -156,7 +174,8 @@ impl TextTower {
         }
     }
 
-    /// Every layer's keys and values of image states (images, tokens, image width), for any number of queries.
+    /// Every layer's keys and values of image states (images, tokens, image width), for any number of
+    /// queries.
     pub fn projected_keys(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
         let keys = self.layers.iter().map(|layer| layer.cross_attention.project(states));
         Ok(ImageKeys::Projected(keys.collect::<Result<_, _>>()?))
@@ -164,7 +183,8 @@ impl TextTower {
 
     fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
         let mut xs = self.embed(ids, 0)?;
-        // (rows, heads, queries, keys): every head sees the same, and if the mask is of keys alone, every query.
+        // (rows, heads, queries, keys): every head sees the same, and if the mask is of keys alone, every
+        // query.
         let mask = if mask.dim() == 2 { mask.f_unsqueeze(1)? } else { mask.shallow_clone() };
         let mask = if mask.is_floating_point() { mask.f_log()?.f_to_kind(xs.kind())? } else { mask.f_ne(0)? };
         let mask = mask.f_unsqueeze(1)?;
@@ -187,7 +207,8 @@ impl TextTower {
     }
 }
 
-/// True where a query may look: at itself and at what came before. `None` for a single new token, which sees all.
+/// True where a query may look: at itself and at what came before. `None` for a single new token, which sees
+/// all.
 fn causal_mask(new: i64, past: i64, device: Device) -> Result<Option<Tensor>, TchError> {
     if new == 1 {
         return Ok(None);
@@ -237,7 +258,13 @@ impl SelfAttention {
         Ok((qkv.f_select(0, 0)?, KeyValue { k: qkv.f_select(0, 1)?, v: qkv.f_select(0, 2)? }))
     }
 
-    fn finish(&self, xs: &Tensor, q: &Tensor, kv: &KeyValue, mask: Option<&Tensor>) -> Result<Tensor, TchError> {
+    fn finish(
+        &self,
+        xs: &Tensor,
+        q: &Tensor,
+        kv: &KeyValue,
+        mask: Option<&Tensor>,
+    ) -> Result<Tensor, TchError> {
         let context = join_heads(&attend(q, &kv.k, &kv.v, mask, self.dropout)?)?;
         self.norm.forward(&self.output.added(xs, &context, |ys| self.dropout.forward(ys))?)
     }

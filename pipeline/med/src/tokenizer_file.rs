@@ -1,8 +1,9 @@
 //! A tokenizer's file, looked over before the tokenizer is built of it.
 //!
-//! BLIP's tokenizer is BERT's: WordPieces of words that a fixed normalizer cleans. A `tokenizer.json` can describe programs
-//! too: replacements that make a text a million times as long, regular expressions that take for ever. Steps that are safe
-//! are let through, bounded by how much longer they make a text; any other is refused by its name.
+//! BLIP's tokenizer is BERT's: WordPieces of words that a fixed normalizer cleans. A `tokenizer.json` can
+//! describe programs too: replacements that make a text a million times as long, regular expressions that
+//! take for ever. Steps that are safe are let through, bounded by how much longer they make a text; any other
+//! is refused by its name.
 
 use std::path::Path;
 
@@ -70,12 +71,13 @@ pub fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Option<Tokenizer>
     let refused = |reason: &str| LoadError::Format { path: path.into(), reason: reason.into() };
     let name = path.to_str().ok_or_else(|| refused("the path is not UTF-8"))?;
     let model = WordPiece::from_file(name).unk_token("[UNK]".into()).build();
-    let mut tokenizer = Tokenizer::new(model.map_err(|source| LoadError::Tokenizer { path: path.into(), source })?);
+    let mut tokenizer =
+        Tokenizer::new(model.map_err(|source| LoadError::Tokenizer { path: path.into(), source })?);
     tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)));
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     is_word_piece(&tokenizer).map_err(|reason| refused(&reason))?;
-    // In a text these match as a whole, as they do with tokenizer.json. One that is missing must stay missing: adding it
-    // would give it an id of its own.
+    // In a text these match as a whole, as they do with tokenizer.json. One that is missing must stay
+    // missing: adding it would give it an id of its own.
     let there = SPECIAL.iter().filter(|token| tokenizer.token_to_id(token).is_some());
     let there: Vec<AddedToken> = there.map(|token| AddedToken::from(*token, true)).collect();
     tokenizer.add_special_tokens(&there);
@@ -93,10 +95,12 @@ fn look_over(file: &File) -> Result<(), String> {
         ));
     }
     steps(&file.pre_tokenizer, "pretokenizers")?.iter().try_for_each(|step| match kind(step) {
-        "BertPreTokenizer" | "Whitespace" | "WhitespaceSplit" | "Punctuation" | "Digits" | "UnicodeScripts"
-        | "CharDelimiterSplit" => Ok(()),
+        "BertPreTokenizer" | "Whitespace" | "WhitespaceSplit" | "Punctuation" | "Digits"
+        | "UnicodeScripts" | "CharDelimiterSplit" => Ok(()),
         "Split" if step["pattern"]["String"].is_string() => Ok(()),
-        other => Err(format!("its pre-tokenizer is {other:?}, which is not implemented; BLIP's is BertPreTokenizer")),
+        other => Err(format!(
+            "its pre-tokenizer is {other:?}, which is not implemented; BLIP's is BertPreTokenizer"
+        )),
     })
 }
 
@@ -113,7 +117,9 @@ fn growth(normalizer: &Value) -> Result<f64, String> {
             "NFKC" | "NFKD" => 11.0,
             "Replace" => replacement(step)?,
             other => {
-                return Err(format!("its normalizer is {other:?}, which is not implemented; BLIP's is BertNormalizer"));
+                return Err(format!(
+                    "its normalizer is {other:?}, which is not implemented; BLIP's is BertNormalizer"
+                ));
             }
         };
     }
@@ -123,7 +129,10 @@ fn growth(normalizer: &Value) -> Result<f64, String> {
 fn replacement(step: &Value) -> Result<f64, String> {
     match (step["pattern"]["String"].as_str(), step["content"].as_str()) {
         (Some(from), Some(to)) if !from.is_empty() => Ok((to.len() as f64 / from.len() as f64).max(1.0)),
-        _ => Err("its normalizer is \"Replace\" with another pattern than a text, which is not implemented".into()),
+        _ => {
+            Err("its normalizer is \"Replace\" with another pattern than a text, which is not implemented"
+                .into())
+        }
     }
 }
 
@@ -132,7 +141,9 @@ fn steps<'a>(whole: &'a Value, key: &str) -> Result<Vec<&'a Value>, String> {
     if whole.is_null() {
         return Ok(Vec::new());
     }
-    let Some(steps) = whole[key].as_array().filter(|_| kind(whole) == "Sequence") else { return Ok(vec![whole]) };
+    let Some(steps) = whole[key].as_array().filter(|_| kind(whole) == "Sequence") else {
+        return Ok(vec![whole]);
+    };
     if steps.len() > MAX_STEPS {
         return Err(format!("{} {key} one after the other; expected {MAX_STEPS} or fewer", steps.len()));
     }
@@ -173,26 +184,33 @@ mod tests {
 
     #[test]
     fn a_normalizer_that_could_make_a_text_endless_is_refused() {
-        let replace = |content: String| json!({"type": "Replace", "pattern": {"String": "a"}, "content": content});
+        let replace =
+            |content: String| json!({"type": "Replace", "pattern": {"String": "a"}, "content": content});
         let sequence = |step: Value, n: usize| json!({"type": "Sequence", "normalizers": vec![step; n]});
-        for (bomb, growth) in [(sequence(replace("aa".into()), 30), "1073741824"), (replace("a".repeat(1000)), "1000")]
+        for (bomb, growth) in
+            [(sequence(replace("aa".into()), 30), "1073741824"), (replace("a".repeat(1000)), "1000")]
         {
             let error = looked_over(bomb, Value::Null).unwrap_err();
             assert!(error.contains(&format!("{growth} times as long")), "{error}");
         }
-        assert!(looked_over(sequence(replace("aa".into()), 40), Value::Null).unwrap_err().contains("40 normalizers"));
+        assert!(
+            looked_over(sequence(replace("aa".into()), 40), Value::Null)
+                .unwrap_err()
+                .contains("40 normalizers")
+        );
         assert!(looked_over(sequence(replace("aa".into()), 4), Value::Null).is_ok());
         let empty = json!({"type": "Replace", "pattern": {"String": ""}, "content": "a"});
         let regex = json!({"type": "Replace", "pattern": {"Regex": "(a*)*b"}, "content": ""});
-        for (step, name) in [(empty, "Replace"), (regex, "Replace"), (json!({"type": "Precompiled"}), "Precompiled")] {
+        for (step, name) in
+            [(empty, "Replace"), (regex, "Replace"), (json!({"type": "Precompiled"}), "Precompiled")]
+        {
             assert!(looked_over(step, Value::Null).unwrap_err().contains(name));
         }
     }
 
     #[test]
     fn a_pre_tokenizer_with_a_regular_expression_is_refused() {
-        let split =
-            |pattern: Value| json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+        let split = |pattern: Value| json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
         let error = looked_over(Value::Null, split(json!({"Regex": "((a*)*)*b"}))).unwrap_err();
         assert!(error.contains("Split"), "{error}");
         assert!(looked_over(Value::Null, split(json!({"String": " "}))).is_ok());

@@ -15,12 +15,14 @@ use crate::{
     tokenizer_file::{self, SPECIAL},
 };
 
-/// Text beyond this many bytes is not looked at: the first 512 tokens, the most a model reads, are long before.
+/// Text beyond this many bytes is not looked at: the first 512 tokens, the most a model reads, are long
+/// before.
 const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// A tokenizer with the ids of its special tokens.
 ///
-/// `[DEC]` and `[ENC]` are not in the vocabulary that Hugging Face ships; their ids come from the model's config.
+/// `[DEC]` and `[ENC]` are not in the vocabulary that Hugging Face ships; their ids come from the model's
+/// config.
 pub struct BertTokens {
     tokenizer: Tokenizer,
     special: HashSet<i64>,
@@ -46,12 +48,15 @@ impl BertTokens {
         }
         match tokenizer_file::from_vocabulary(&vocabulary, do_lower_case(folder)?)? {
             Some(tokenizer) => Self::new(tokenizer, config, vocabulary),
-            None => Err(LoadError::Missing { folder: folder.into(), what: "tokenizer (tokenizer.json or vocab.txt)" }),
+            None => Err(LoadError::Missing {
+                folder: folder.into(),
+                what: "tokenizer (tokenizer.json or vocab.txt)",
+            }),
         }
     }
 
-    /// How many ids a model needs for the tokenizer in a folder: its own, and `[DEC]` and `[ENC]` behind them when it does
-    /// not end with these two.
+    /// How many ids a model needs for the tokenizer in a folder: its own, and `[DEC]` and `[ENC]` behind them
+    /// when it does not end with these two.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -87,9 +92,9 @@ impl BertTokens {
         Ok(Self { special, cls, sep, pad, dec, enc, end: last + 1, tokenizer, path })
     }
 
-    /// Whether the ids that a config names are this tokenizer's: a caption ends at `[SEP]`, a text is filled up with
-    /// `[PAD]`, and a caption begins with `[DEC]`, which no word may be. (`eos_token_id` is wrong in published files, and
-    /// read by nobody.)
+    /// Whether the ids that a config names are this tokenizer's: a caption ends at `[SEP]`, a text is filled
+    /// up with `[PAD]`, and a caption begins with `[DEC]`, which no word may be. (`eos_token_id` is wrong in
+    /// published files, and read by nobody.)
     ///
     /// # Errors
     /// Names the key, its value, and what was expected.
@@ -107,9 +112,9 @@ impl BertTokens {
         let (dec, size) = (config.bos_token_id, config.vocab_size);
         let word = u32::try_from(dec).ok().and_then(|id| self.tokenizer.id_to_token(id));
         match (word, self.tokenizer.token_to_id("[DEC]").map(i64::from)) {
-            _ if !(0..size).contains(&dec) => {
-                Err(format!("bos_token_id of text_config is {dec}, but the model knows {size} ids (vocab_size)"))
-            }
+            _ if !(0..size).contains(&dec) => Err(format!(
+                "bos_token_id of text_config is {dec}, but the model knows {size} ids (vocab_size)"
+            )),
             (_, Some(own)) if own != dec => {
                 Err(format!("bos_token_id of text_config is {dec}, but [DEC] is {own} in {tokenizer}"))
             }
@@ -171,7 +176,8 @@ impl BertTokens {
     /// Text of `ids`: special tokens dropped, WordPieces joined, English punctuation drawn to its word.
     pub fn decode(&self, ids: &[i64]) -> String {
         let words = ids.iter().filter(|id| !self.special.contains(id));
-        let words = words.filter_map(|id| u32::try_from(*id).ok().and_then(|id| self.tokenizer.id_to_token(id)));
+        let words =
+            words.filter_map(|id| u32::try_from(*id).ok().and_then(|id| self.tokenizer.id_to_token(id)));
         clean_up(&words.collect::<Vec<_>>().join(" ").replace(" ##", ""))
     }
 

@@ -1,7 +1,8 @@
 //! The archives `torch.save` writes: a zip of stored entries, one pickle and one block of memory per storage.
 //!
-//! A tensor is a view of a storage. Views are compared with the archive's own lengths when it is opened, so that none
-//! repeats its storage (a stride of 0 makes 20 GB of four bytes) and all together stay near the file's length.
+//! A tensor is a view of a storage. Views are compared with the archive's own lengths when it is opened, so
+//! that none repeats its storage (a stride of 0 makes 20 GB of four bytes) and all together stay near the
+//! file's length.
 
 use std::{
     collections::HashMap,
@@ -20,7 +21,8 @@ use crate::{
 
 /// The longest pickle that is read, in bytes; that of a state dict takes 300 bytes a tensor.
 const MAX_PICKLE: u64 = 64 << 20;
-/// How many times the file's length all tensors may take: tied tensors share a storage, so it can be more than once.
+/// How many times the file's length all tensors may take: tied tensors share a storage, so it can be more
+/// than once.
 const MAX_SHARED: u64 = 4;
 
 /// An archive whose pickle has been read.
@@ -64,14 +66,18 @@ impl TorchArchive {
             let key = layout.storage.key.clone();
             let storage = match blocks.get(&key) {
                 Some(block) => *block,
-                None => *blocks.entry(key.clone()).or_insert(block(&mut archive, &format!("{prefix}data/{key}"))?),
+                None => {
+                    *blocks.entry(key.clone()).or_insert(block(&mut archive, &format!("{prefix}data/{key}"))?)
+                }
             };
             let view = View::new(layout, storage).map_err(|reason| format!("{name}: {reason}"))?;
             total = total.saturating_add(view.span.saturating_mul(view.element()));
             views.insert(name, view);
         }
         if total > length.saturating_mul(MAX_SHARED) {
-            return Err(format!("its tensors take {total} bytes of a file of {length}: they are views of each other"));
+            return Err(format!(
+                "its tensors take {total} bytes of a file of {length}: they are views of each other"
+            ));
         }
         Ok(Self { archive, file: second, prefix, views })
     }
@@ -119,7 +125,8 @@ impl View {
         let last = layout.size.iter().zip(&layout.stride).try_fold(0_i64, |sum, (n, stride)| {
             sum.checked_add((n - 1).max(0).checked_mul(*stride)?) // the last element a strided view reaches
         });
-        let span = if is_empty { Some(0) } else { last.and_then(|last| u64::try_from(last).ok()?.checked_add(1)) };
+        let span =
+            if is_empty { Some(0) } else { last.and_then(|last| u64::try_from(last).ok()?.checked_add(1)) };
         let (Some(numel), Some(span)) = (if is_empty { Some(0) } else { numel }, span) else {
             return Err(format!("shape {:?} is out of range", layout.size));
         };
@@ -131,9 +138,9 @@ impl View {
         let (key, shape) = (&view.layout.storage.key, &view.layout.size);
         match u64::try_from(view.layout.offset).ok().and_then(|offset| offset.checked_add(span)) {
             Some(end) if end <= elements && numel as u64 <= span => Ok(view),
-            Some(end) if end <= elements => {
-                Err(format!("shape {shape:?} repeats the {span} elements it has in storage {key}; save a copy of it"))
-            }
+            Some(end) if end <= elements => Err(format!(
+                "shape {shape:?} repeats the {span} elements it has in storage {key}; save a copy of it"
+            )),
             _ => Err(format!("storage {key} is too short for shape {shape:?}")),
         }
     }
@@ -178,16 +185,21 @@ fn stored(entry: &ZipFile<'_>) -> Result<(), String> {
         return Ok(());
     }
     let (name, method) = (entry.name(), entry.compression());
-    Err(format!("{name} is compressed ({method}), which torch.save does not do; load it in Python and save it again"))
+    Err(format!(
+        "{name} is compressed ({method}), which torch.save does not do; load it in Python and save it again"
+    ))
 }
 
-/// Where a state dict may lie in what was saved: under `model` (BLIP's training script), or as other frameworks call it.
+/// Where a state dict may lie in what was saved: under `model` (BLIP's training script), or as other
+/// frameworks call it.
 const HOLDERS: [&str; 4] = ["model", "state_dict", "model_state_dict", "module"];
 
 /// The state dict in what was saved: itself, or under one of [`HOLDERS`].
 fn state_dict(root: Value) -> Result<HashMap<String, TensorLayout>, String> {
     let Value::Dict(pairs) = root else {
-        return Err("no dictionary was saved in it; a whole model object cannot be read, save its state_dict".into());
+        return Err(
+            "no dictionary was saved in it; a whole model object cannot be read, save its state_dict".into(),
+        );
     };
     let mut nested: Option<(usize, Vec<(Value, Value)>)> = None;
     let mut tensors = HashMap::new();
@@ -196,7 +208,8 @@ fn state_dict(root: Value) -> Result<HashMap<String, TensorLayout>, String> {
             (Value::Text(name), Value::Tensor(layout)) => drop(tensors.insert(name, layout)),
             (Value::Text(name), Value::Dict(inner)) => {
                 let rank = HOLDERS.iter().position(|holder| *holder == name);
-                if let Some(rank) = rank.filter(|rank| nested.as_ref().is_none_or(|(other, _)| rank < other)) {
+                if let Some(rank) = rank.filter(|rank| nested.as_ref().is_none_or(|(other, _)| rank < other))
+                {
                     nested = Some((rank, inner));
                 }
             }

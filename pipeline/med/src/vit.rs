@@ -53,8 +53,8 @@ impl VisionTower {
         }
     }
 
-    /// Leaves out a block's branches at random while the tower learns: 0 at the first block, `most` at the last
-    /// (stochastic depth, as BLIP's ViT-L is trained).
+    /// Leaves out a block's branches at random while the tower learns: 0 at the first block, `most` at the
+    /// last (stochastic depth, as BLIP's ViT-L is trained).
     pub fn set_drop_path(&mut self, most: f64) {
         let last = self.blocks.len().saturating_sub(1).max(1) as f64;
         for (i, block) in self.blocks.iter_mut().enumerate() {
@@ -62,7 +62,8 @@ impl VisionTower {
         }
     }
 
-    /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d); token 0 stands for the image.
+    /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d); token 0 stands for the
+    /// image.
     pub fn forward(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
         let mut xs = self.embed(pixels_norm)?;
         for i in 0..self.depth() {
@@ -89,8 +90,8 @@ impl VisionTower {
     /// Pixels to the first block's input (images, 1 + patches, d).
     pub fn embed(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
         let p = self.patch_size;
-        // The patches' convolution as the matrix product it is: f32 means f32 then. libtorch lets cuDNN's convolutions run in
-        // TF32, with the 10 bits of f16; its matrix products only when asked.
+        // The patches' convolution as the matrix product it is: f32 means f32 then. libtorch lets cuDNN's
+        // convolutions run in TF32, with the 10 bits of f16; its matrix products only when asked.
         let (images, grid) = (pixels_norm.size()[0], pixels_norm.size()[2] / p);
         let patches = pixels_norm.f_reshape([images, 3, grid, p, grid, p])?.f_permute([0, 2, 4, 1, 3, 5])?;
         let patches = patches.f_reshape([images, grid * grid, 3 * p * p])?; // (images, g², 3p²) -> (images, g², d)
@@ -131,7 +132,11 @@ impl Attention {
     fn context(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         let (b, n, d) = xs.size3()?;
         // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v lie side by side along the channels.
-        let qkv = self.qkv.forward(xs)?.f_reshape([b, n, 3, self.heads, d / self.heads])?.f_permute([2, 0, 3, 1, 4])?;
+        let qkv = self
+            .qkv
+            .forward(xs)?
+            .f_reshape([b, n, 3, self.heads, d / self.heads])?
+            .f_permute([2, 0, 3, 1, 4])?;
         let (q, k, v) = (qkv.f_select(0, 0)?, qkv.f_select(0, 1)?, qkv.f_select(0, 2)?);
         join_heads(&attend(&q, &k, &v, None, Dropout::default())?)
     }
@@ -145,8 +150,9 @@ pub fn interpolate_positions(weights: &WeightStore, name: &str, grid: i64) -> Re
     weights.replace(name, |table| stretch_positions(table, grid))
 }
 
-/// Stretches the position table (1, 1 + patches, d) of a square grid to `grid` patches per side, as BLIP does when it
-/// raises the resolution for fine-tuning: bicubic with a = −0.75, corners not aligned, no antialias; the class row stays.
+/// Stretches the position table (1, 1 + patches, d) of a square grid to `grid` patches per side, as BLIP does
+/// when it raises the resolution for fine-tuning: bicubic with a = −0.75, corners not aligned, no antialias;
+/// the class row stays.
 ///
 /// # Errors
 /// libtorch's, when the table is no square grid plus one.
@@ -158,8 +164,12 @@ pub fn stretch_positions(table: Tensor, grid: i64) -> Result<Tensor, TchError> {
     }
     let class = table.f_narrow(1, 0, 1)?;
     let square = table.f_narrow(1, 1, tokens - 1)?.f_reshape([1, old, old, d])?.f_permute([0, 3, 1, 2])?;
-    let square =
-        square.f_to_kind(tch::Kind::Float)?.f_upsample_bicubic2d([grid, grid], false, None::<f64>, None::<f64>)?;
+    let square = square.f_to_kind(tch::Kind::Float)?.f_upsample_bicubic2d(
+        [grid, grid],
+        false,
+        None::<f64>,
+        None::<f64>,
+    )?;
     let square = square.f_permute([0, 2, 3, 1])?.f_reshape([1, grid * grid, d])?;
     Tensor::f_cat(&[class.f_to_kind(tch::Kind::Float)?, square], 1)
 }

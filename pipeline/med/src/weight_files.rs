@@ -36,7 +36,8 @@ impl WeightFiles {
 
     fn open_index(path: &Path) -> Result<Self, LoadError> {
         let format = |reason: String| LoadError::Format { path: path.into(), reason };
-        let text = small_file::read(path, MAX_INDEX_BYTES)?.ok_or_else(|| format("there is no such file".into()))?;
+        let text =
+            small_file::read(path, MAX_INDEX_BYTES)?.ok_or_else(|| format("there is no such file".into()))?;
         let index = WeightIndex::parse(text.as_bytes()).map_err(format)?;
         let folder = path.parent().unwrap_or(Path::new("."));
         let (mut files, mut places, mut numbers) = (Vec::new(), HashMap::new(), HashMap::new());
@@ -55,7 +56,9 @@ impl WeightFiles {
         for (tensor, name) in &index.weight_map {
             let number = numbers.get(name.as_str()).copied().unwrap_or_default();
             if !files[number].holds(tensor) {
-                return Err(format(format!("the index says that {tensor} is in {name}, which does not hold it")));
+                return Err(format(format!(
+                    "the index says that {tensor} is in {name}, which does not hold it"
+                )));
             }
             places.insert(tensor.clone(), number);
         }
@@ -92,7 +95,9 @@ impl WeightFiles {
     pub fn read(&mut self, name: &str) -> Result<Tensor, LoadError> {
         match self.places.get(name) {
             Some(number) => self.files[*number].read(name),
-            None => Err(LoadError::Format { path: self.path.clone(), reason: format!("{name}: no such tensor") }),
+            None => {
+                Err(LoadError::Format { path: self.path.clone(), reason: format!("{name}: no such tensor") })
+            }
         }
     }
 }
@@ -122,7 +127,8 @@ pub fn find(folder: &Path) -> Result<PathBuf, LoadError> {
         let what = "weights (model.safetensors, pytorch_model.bin, the index of either in several files, or one .pth)";
         return Err(LoadError::Missing { folder: folder.into(), what });
     }
-    let (some, more) = (alike.iter().take(3).cloned().collect::<Vec<_>>().join(", "), alike.len().saturating_sub(3));
+    let (some, more) =
+        (alike.iter().take(3).cloned().collect::<Vec<_>>().join(", "), alike.len().saturating_sub(3));
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let reason = format!(
         "holds no weights by a name that is looked for (model.safetensors, pytorch_model.bin, the index of either in \
@@ -133,5 +139,7 @@ pub fn find(folder: &Path) -> Result<PathBuf, LoadError> {
 }
 
 fn looks_like_weights(name: &str) -> bool {
-    [".safetensors", ".bin", ".pt", ORIGINAL, ".ckpt", ".h5", ".msgpack"].iter().any(|ending| name.ends_with(ending))
+    [".safetensors", ".bin", ".pt", ORIGINAL, ".ckpt", ".h5", ".msgpack"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
 }

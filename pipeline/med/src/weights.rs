@@ -1,4 +1,5 @@
-//! A strict store of tensors: a model takes what it needs by name and shape, and every problem ends in one error.
+//! A strict store of tensors: a model takes what it needs by name and shape, and every problem ends in one
+//! error.
 
 use std::{
     cell::RefCell,
@@ -107,7 +108,13 @@ impl WeightStore {
         Self { reader: RefCell::new(Some(reader)), ..Self::holding(role, tensors, elsewhere, device, kind) }
     }
 
-    fn holding(role: Role, tensors: HashMap<String, Held>, elsewhere: Vec<String>, device: Device, kind: Kind) -> Self {
+    fn holding(
+        role: Role,
+        tensors: HashMap<String, Held>,
+        elsewhere: Vec<String>,
+        device: Device,
+        kind: Kind,
+    ) -> Self {
         Self {
             role,
             device,
@@ -141,7 +148,11 @@ impl WeightStore {
     }
 
     /// Replaces a tensor by what `change` makes of it, if it is there.
-    pub fn replace(&self, name: &str, change: impl FnOnce(Tensor) -> Result<Tensor, TchError>) -> Result<(), TchError> {
+    pub fn replace(
+        &self,
+        name: &str,
+        change: impl FnOnce(Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<(), TchError> {
         let taken = self.tensors.borrow_mut().remove(name);
         if let Some(tensor) = taken.and_then(|held| self.brought(name, held)) {
             self.tensors.borrow_mut().insert(name.to_string(), Held::Here(change(tensor)?));
@@ -195,12 +206,15 @@ impl WeightStore {
         let Some(tensor) = self.brought(&name, held) else {
             return Tensor::new();
         };
-        let moved = tensor.f_to_kind(self.kind).and_then(|t| t.f_to_device(self.device)).and_then(|t| t.f_contiguous());
+        let moved = tensor
+            .f_to_kind(self.kind)
+            .and_then(|t| t.f_to_device(self.device))
+            .and_then(|t| t.f_contiguous());
         self.noted(moved)
     }
 
-    /// The tensor itself, read if it waits on disk; `None` with the problem noted when it cannot be. After a first problem
-    /// nothing more is read: the model will not be.
+    /// The tensor itself, read if it waits on disk; `None` with the problem noted when it cannot be. After a
+    /// first problem nothing more is read: the model will not be.
     fn brought(&self, name: &str, held: Held) -> Option<Tensor> {
         if let Held::Here(tensor) = held {
             return Some(tensor);
@@ -245,8 +259,9 @@ impl Path<'_> {
         self.sub(&i.to_string())
     }
 
-    /// Takes a tensor out of the store, on the model's device and in its precision. A problem is noted and an empty
-    /// tensor returned, so that a constructor reads like the architecture; [`WeightStore::finish`] tells all.
+    /// Takes a tensor out of the store, on the model's device and in its precision. A problem is noted and an
+    /// empty tensor returned, so that a constructor reads like the architecture; [`WeightStore::finish`]
+    /// tells all.
     pub fn take(&self, name: &str, shape: &[i64]) -> Tensor {
         self.store.take(self.full(name), shape)
     }

@@ -31,7 +31,11 @@ impl fmt::Display for WeightsError {
             parts.push(format!("{n} of another shape (first: {name} is {found:?}, expected {expected:?})"));
         }
         if !self.unexpected.is_empty() {
-            parts.push(format!("{} unexpected (first: {})", count(self.unexpected.len()), first(&self.unexpected)));
+            parts.push(format!(
+                "{} unexpected (first: {})",
+                count(self.unexpected.len()),
+                first(&self.unexpected)
+            ));
         }
         parts.extend(self.unreadable.iter().cloned());
         parts.extend(self.backend.iter().map(|message| format!("libtorch: {message}")));
@@ -56,7 +60,9 @@ pub fn guess(error: &WeightsError, elsewhere: &[String]) -> Option<String> {
         return Some(format!("is this a {other} checkpoint?"));
     }
     if error.misshaped.iter().any(|(name, ..)| name.ends_with("position_embedding")) {
-        return Some("is the image size another one? An explicit image_size interpolates the position table".into());
+        return Some(
+            "is the image size another one? An explicit image_size interpolates the position table".into(),
+        );
     }
     if !error.misshaped.is_empty() || !error.unexpected.is_empty() {
         return Some("does config.json belong to these weights?".into());

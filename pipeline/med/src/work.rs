@@ -1,6 +1,6 @@
-//! How much there is to compute: products and sums of matrix products, counted layer by layer, and bytes that memory has to
-//! move for them even if nothing is read twice that fits a cache. Divided by what the device can do, these are the floors
-//! under any program's time.
+//! How much there is to compute: products and sums of matrix products, counted layer by layer, and bytes that
+//! memory has to move for them even if nothing is read twice that fits a cache. Divided by what the device
+//! can do, these are the floors under any program's time.
 
 use crate::config::{TextConfig, VisionConfig};
 
@@ -43,7 +43,8 @@ impl Running {
         Work { flop: 2.0 * rows * input * output, bytes: self.number * (weights + rows * (input + output)) }
     }
 
-    /// `queries` over `keys`, both of `width`, all heads together, by a kernel that keeps the scores to itself.
+    /// `queries` over `keys`, both of `width`, all heads together, by a kernel that keeps the scores to
+    /// itself.
     fn attention(self, queries: f64, keys: f64, width: f64) -> Work {
         let bytes = self.number * width * (2.0 * queries + 2.0 * keys);
         Work { flop: 4.0 * queries * keys * width, bytes }
@@ -75,8 +76,8 @@ impl Running {
         self.linear(patches, patch, d) + Work { flop: blocks * block.flop, bytes: blocks * block.bytes }
     }
 
-    /// Text of `tokens` in `passes` passes of equal length (one for a text that is given, one a word for one that is
-    /// written), which looks at the image's `patches` of width `image_width`; none for text alone.
+    /// Text of `tokens` in `passes` passes of equal length (one for a text that is given, one a word for one
+    /// that is written), which looks at the image's `patches` of width `image_width`; none for text alone.
     pub fn text(self, config: &TextConfig, tokens: f64, passes: f64, image: Option<(f64, f64)>) -> Work {
         let (d, m) = (config.hidden_size as f64, config.intermediate_size as f64);
         let heads = config.num_attention_heads as f64;
@@ -112,7 +113,8 @@ impl Running {
     /// The language model's head for `words` words of a vocabulary.
     pub fn words(self, config: &TextConfig, words: f64) -> Work {
         let (d, vocabulary) = (config.hidden_size as f64, config.vocab_size as f64);
-        Self { batch: self.batch / words.max(1.0), ..self }.linear(words, d, vocabulary) + self.linear(words, d, d)
+        Self { batch: self.batch / words.max(1.0), ..self }.linear(words, d, vocabulary)
+            + self.linear(words, d, d)
     }
 }
 
@@ -126,8 +128,8 @@ mod tests {
         let running = Running { batch: 8.0, number: 2.0 };
         let config = VisionConfig { image_size: 384, ..VisionConfig::default() };
         let work = running.vision(&config);
-        let by_hand =
-            12.0 * (577.0 * 2.0 * 12.0 * 768.0 * 768.0 + 4.0 * 577.0 * 577.0 * 768.0) + 576.0 * 2.0 * 768.0 * 768.0;
+        let by_hand = 12.0 * (577.0 * 2.0 * 12.0 * 768.0 * 768.0 + 4.0 * 577.0 * 577.0 * 768.0)
+            + 576.0 * 2.0 * 768.0 * 768.0;
         assert!((work.flop - by_hand).abs() < 1.0, "{} instead of {by_hand}", work.flop);
         assert!((110e9..112e9).contains(&work.flop));
         // A tenth of the 86 million weights' 172 MB, and a few MB of activations a block.

@@ -21,8 +21,8 @@ fn half_precision_is_f32_rounded_at_the_end() {
         let [q, k, v, penalty] = [&q, &k, &v, &penalty].map(|xs| xs.to_kind(kind));
         for mask in [None, Some(&keys), Some(&penalty)] {
             let wide = [&q, &k, &v].map(|xs| xs.to_kind(Kind::Float));
-            let wide_mask =
-                mask.map(|mask| if mask.is_floating_point() { mask.to_kind(Kind::Float) } else { mask.copy() });
+            let wide_mask = mask
+                .map(|mask| if mask.is_floating_point() { mask.to_kind(Kind::Float) } else { mask.copy() });
             let exact = attend(&wide[0], &wide[1], &wide[2], wide_mask.as_ref(), Dropout::default()).unwrap();
             let found = attend(&q, &k, &v, mask, Dropout::default()).unwrap();
             assert_eq!(found.kind(), kind);

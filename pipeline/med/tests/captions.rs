@@ -1,10 +1,13 @@
-//! Captions are those that transformers (and, for the original's beam rule, its reference in Python) generates.
+//! Captions are those that transformers (and, for the original's beam rule, its reference in Python)
+//! generates.
 
 #![allow(clippy::unwrap_used)]
 
 mod support;
 
-use capfilt_med::{BeamLength, GenerationOptions, Method, Preset, generate::nucleus::distributions, text::TextCache};
+use capfilt_med::{
+    BeamLength, GenerationOptions, Method, Preset, generate::nucleus::distributions, text::TextCache,
+};
 use capfilt_pipeline::model::Captioner;
 use serde_json::Value;
 use support::{CASES, TOLERANCE, assert_close, captioner, expected, facts, ids, keys, one_of, pictures};
@@ -16,14 +19,18 @@ fn preset(record: &Value) -> Preset {
 
 fn generation(record: &Value) -> GenerationOptions {
     let number = |name: &str| record[name].as_u64().unwrap() as usize;
-    let method = if record["method"] == "greedy" { Method::Greedy } else { Method::Beam { beams: number("beams") } };
+    let method =
+        if record["method"] == "greedy" { Method::Greedy } else { Method::Beam { beams: number("beams") } };
     let mut options = preset(record).options().generation(method);
     options.prompt = if ids(&record["start"]).len() == 1 { String::new() } else { "a picture of ".into() };
     options.min_length = number("min_length");
     options.max_length = number("max_length");
     options.repetition_penalty = record["repetition_penalty"].as_f64().unwrap_or(1.0);
-    options.beam_length =
-        if record["length_rule"] == "generated" { BeamLength::Generated } else { BeamLength::BeforeEndWithPrompt };
+    options.beam_length = if record["length_rule"] == "generated" {
+        BeamLength::Generated
+    } else {
+        BeamLength::BeforeEndWithPrompt
+    };
     options
 }
 
@@ -32,7 +39,9 @@ fn check(method: &str) -> usize {
     let mut checked = 0;
     for case in CASES {
         let images = pictures(case);
-        for record in facts(case)["captions"].as_array().unwrap().iter().filter(|record| record["method"] == method) {
+        for record in
+            facts(case)["captions"].as_array().unwrap().iter().filter(|record| record["method"] == method)
+        {
             let mut captioner = captioner(case, preset(record), generation(record));
             let image = record["image"].as_u64().unwrap() as usize;
             let captions = captioner.caption(&images, &keys(images.len()), 1).unwrap();
@@ -62,7 +71,8 @@ fn beam_captions_match_under_both_length_rules() {
 fn the_prompt_starts_with_dec_and_has_no_end() {
     for case in CASES {
         let facts = facts(case);
-        let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
+        let captioner =
+            captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
         assert_eq!(captioner.tokens().prompt("a picture of ").unwrap(), ids(&facts["nucleus"]["start"]));
         assert_eq!(captioner.tokens().prompt("").unwrap(), [facts["dec_id"].as_i64().unwrap()]);
         assert_eq!(captioner.tokens().enc(), facts["enc_id"].as_i64().unwrap());
@@ -76,9 +86,15 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
         let how = &facts["nucleus"];
         let path: Vec<i64> = Vec::try_from(expected(case, "nucleus.path")).unwrap();
         let start = ids(&how["start"]).len();
-        // Its heads are narrower than a caption is long: by keys and values, or by the states alone when few queries are told.
+        // Its heads are narrower than a caption is long: by keys and values, or by the states alone when few
+        // queries are told.
         let by_keys = walk(case, &path, start, i64::MAX);
-        assert_close(&by_keys, &expected(case, "nucleus.logits"), TOLERANCE, &format!("{case} logits by keys"));
+        assert_close(
+            &by_keys,
+            &expected(case, "nucleus.logits"),
+            TOLERANCE,
+            &format!("{case} logits by keys"),
+        );
         let logits = walk(case, &path, start, 1);
         assert_close(&logits, &expected(case, "nucleus.logits"), TOLERANCE, &format!("{case} logits"));
         for (j, setting) in how["settings"].as_array().unwrap().iter().enumerate() {
@@ -92,8 +108,10 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
             let found = Tensor::zeros_like(&wanted);
             for step in 0..logits.size()[0] {
                 let row = logits.narrow(0, step, 1);
-                let row =
-                    captioner.decoder().constrain(row, &[path[..start + step as usize].to_vec()], &options).unwrap();
+                let row = captioner
+                    .decoder()
+                    .constrain(row, &[path[..start + step as usize].to_vec()], &options)
+                    .unwrap();
                 for candidate in distributions(&row, &options).unwrap().remove(0) {
                     let _ = found.get(step).get(candidate.id).fill_(candidate.probability);
                 }
@@ -104,7 +122,8 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
     }
 }
 
-/// Raw logits (steps, vocabulary) along a fixed path, decoded word by word with the cache, for so many queries an image.
+/// Raw logits (steps, vocabulary) along a fixed path, decoded word by word with the cache, for so many
+/// queries an image.
 fn walk(case: &str, path: &[i64], start: usize, queries: i64) -> Tensor {
     let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
     let states = captioner.images().states(&one_of(&pictures(case), 0)).unwrap();
@@ -138,7 +157,10 @@ fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused(
                 (given - f64::from(word.log_probability)).abs() <= TOLERANCE,
                 "{case}, step {step}: {given} {word:?}"
             );
-            assert!((highest - f64::from(word.highest)).abs() <= TOLERANCE, "{case}, step {step}: {highest} {word:?}");
+            assert!(
+                (highest - f64::from(word.highest)).abs() <= TOLERANCE,
+                "{case}, step {step}: {highest} {word:?}"
+            );
             assert_eq!(
                 wanted.get(step as i64).argmax(0, false).int64_value(&[]),
                 word.likeliest,
@@ -201,8 +223,11 @@ fn a_beam_returns_its_best_captions_best_first() {
 fn lengths_count_prompt_and_end() {
     let images = pictures("patch16");
     for method in [Method::Greedy, Method::Nucleus, Method::Beam { beams: 3 }] {
-        let options =
-            GenerationOptions { min_length: 9, max_length: 10, ..Preset::Original.options().generation(method) };
+        let options = GenerationOptions {
+            min_length: 9,
+            max_length: 10,
+            ..Preset::Original.options().generation(method)
+        };
         let mut captioner = captioner("patch16", Preset::Original, options);
         for caption in captioner.caption(&images, &keys(3), 1).unwrap().iter().flatten() {
             assert!(caption.ids.len() <= 10, "{method:?} {caption:?}");

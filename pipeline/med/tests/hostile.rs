@@ -1,5 +1,5 @@
-//! Checkpoints that lie, whether by accident or on purpose: refused when they are loaded, at once, and by the name of what is
-//! wrong. How much memory that takes at most, `tests/checkpoints.rs` of the program holds.
+//! Checkpoints that lie, whether by accident or on purpose: refused when they are loaded, at once, and by the
+//! name of what is wrong. How much memory that takes at most, `tests/checkpoints.rs` of the program holds.
 
 #![allow(clippy::unwrap_used)]
 
@@ -102,7 +102,8 @@ fn a_tokenizer_that_is_not_bert_s_is_refused_by_what_it_has() {
         (|file| file["pre_tokenizer"] = json!({"type": "ByteLevel"}), "ByteLevel"),
         (
             |file| {
-                let step = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "a".repeat(1000)});
+                let step =
+                    json!({"type": "Replace", "pattern": {"String": "a"}, "content": "a".repeat(1000)});
                 file["normalizer"] = json!({"type": "Sequence", "normalizers": [step, step, step, step]});
             },
             "1000000000000 times as long",
@@ -136,7 +137,8 @@ fn a_vocabulary_without_a_special_token_is_refused_and_not_filled_up() {
         let copy = copy("filter");
         fs::remove_file(copy.path().join("tokenizer.json")).unwrap();
         let path = copy.path().join("vocab.txt");
-        fs::write(&path, fs::read_to_string(&path).unwrap().replace(&format!("{lost}\n"), "instead\n")).unwrap();
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace(&format!("{lost}\n"), "instead\n"))
+            .unwrap();
         let error = refused(copy.path(), false);
         assert!(error.contains(said) && error.contains("vocab.txt"), "{error}");
     }
@@ -152,7 +154,8 @@ fn tensors_that_repeat_their_storage_or_leave_it_are_refused_before_they_are_rea
         size: size.to_vec(),
         stride: stride.to_vec(),
     };
-    let many = |n: i64| (0..n).map(|i| Described { name: format!("x{i}"), ..view(&[1000], &[1], 0) }).collect();
+    let many =
+        |n: i64| (0..n).map(|i| Described { name: format!("x{i}"), ..view(&[1000], &[1], 0) }).collect();
     let elsewhere = Described { storage: "../../etc/passwd".into(), ..view(&[1], &[1], 0) };
     let cases: [(Vec<Described>, &str); 7] = [
         (vec![view(&[5_000_000_000], &[0], 0)], "repeats the 1 elements"),
@@ -186,10 +189,13 @@ fn a_compressed_entry_is_refused_whatever_it_would_unpack_to() {
         };
         torch_save::archive(&path, &torch_save::pickle(&[tensor]), &[("0".into(), vec![0; 4000])]);
         let mut bytes = fs::read(&path).unwrap();
-        // The method of compression stands 20 bytes before a name in its own header, and 36 in the archive's list.
+        // The method of compression stands 20 bytes before a name in its own header, and 36 in the archive's
+        // list.
         let named: Vec<usize> = (0..bytes.len() - entry.len())
             .filter(|at| bytes[*at..].starts_with(entry.as_bytes()))
-            .filter(|at| bytes[at - 30..].starts_with(b"PK\x03\x04") || bytes[at - 46..].starts_with(b"PK\x01\x02"))
+            .filter(|at| {
+                bytes[at - 30..].starts_with(b"PK\x03\x04") || bytes[at - 46..].starts_with(b"PK\x01\x02")
+            })
             .collect();
         assert_eq!(named.len(), 2);
         for at in named {

@@ -71,7 +71,8 @@ fn images_of_another_size_are_refused_with_both_sizes() {
 #[test]
 fn a_caption_grows_the_same_alone_and_after_others_of_its_batch_have_ended() {
     for case in CASES {
-        let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Greedy));
+        let captioner =
+            captioner(case, Preset::Original, Preset::Original.options().generation(Method::Greedy));
         let (decoder, prompt) = (captioner.decoder(), captioner.tokens().prompt("a picture of ").unwrap());
         // Two captions an image; the likeliest word always, but caption `c` ends at word `length(c)`.
         let grow = |images: &capfilt_pipeline::model::PixelBatch, length: &dyn Fn(usize) -> usize| {
@@ -93,7 +94,8 @@ fn a_caption_grows_the_same_alone_and_after_others_of_its_batch_have_ended() {
         (0..4).for_each(|i| four.push(one_of(&three, i % 3).pixels_u8()));
         let together = tch::no_grad(|| grow(&four, &|caption| lengths[caption])).unwrap();
         for (i, captions) in together.chunks(2).enumerate() {
-            let alone = tch::no_grad(|| grow(&one_of(&four, i), &|caption| lengths[2 * i + caption])).unwrap();
+            let alone =
+                tch::no_grad(|| grow(&one_of(&four, i), &|caption| lengths[2 * i + caption])).unwrap();
             assert_eq!(captions, alone, "{case}, image {i}");
             let words: Vec<usize> = captions.iter().map(|ids| ids.len() - prompt.len()).collect();
             assert_eq!(words, lengths[2 * i..2 * i + 2], "{case}, image {i}");

@@ -1,4 +1,5 @@
-//! Weights in several files, behind a wrapper's names, or not there: what loads, and what is said of the rest.
+//! Weights in several files, behind a wrapper's names, or not there: what loads, and what is said of the
+//! rest.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +20,11 @@ use torch_save::Described;
 type Named = Vec<(String, Tensor)>;
 
 fn load(path: &Path) -> Result<BlipCaptioner, LoadError> {
-    BlipCaptioner::load(path, &options(Preset::Original), Preset::Original.options().generation(Method::Nucleus))
+    BlipCaptioner::load(
+        path,
+        &options(Preset::Original),
+        Preset::Original.options().generation(Method::Nucleus),
+    )
 }
 
 fn captions(path: &Path) -> Vec<Vec<capfilt_pipeline::model::Caption>> {
@@ -74,7 +79,11 @@ fn weights_in_several_files_load_by_their_index() {
     let (copy, named) = bare("captioner");
     shard(copy.path(), &named, "model", "safetensors", as_safetensors);
     assert_eq!(captions(copy.path()), whole);
-    assert_eq!(captions(&copy.path().join("model.safetensors.index.json")), whole, "the index itself is named");
+    assert_eq!(
+        captions(&copy.path().join("model.safetensors.index.json")),
+        whole,
+        "the index itself is named"
+    );
     let (copy, named) = bare("captioner");
     shard(copy.path(), &named, "pytorch_model", "bin", as_pickle);
     assert_eq!(captions(copy.path()), whole);
@@ -99,7 +108,8 @@ fn an_index_that_names_what_is_not_there_is_told_by_name() {
     let said = error(copy.path());
     let (lost, all) = (named.len() - named.len() / 2, named.len());
     assert!(
-        said.contains("names model-00002-of-00002.safetensors") && said.contains(&format!("{lost} of {all} tensors"))
+        said.contains("names model-00002-of-00002.safetensors")
+            && said.contains(&format!("{lost} of {all} tensors"))
     );
     fs::rename(&hidden, &second).unwrap();
     let (lost, kept) = (&named[named.len() - 1].0, &named[0].0);
@@ -120,8 +130,11 @@ fn an_index_that_names_what_is_not_there_is_told_by_name() {
 fn names_behind_wrappers_load_as_if_there_were_none() {
     let (whole, images) = (captions(&folder("patch16", "captioner")), pictures("patch16"));
     let (copy, named) = bare("captioner");
-    for prefix in ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module.", "_orig_mod.module.model."] {
-        let wrapped = named.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone())).collect();
+    for prefix in
+        ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.module.", "_orig_mod.module.model."]
+    {
+        let wrapped =
+            named.iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone())).collect();
         as_safetensors(&copy.path().join("model.safetensors"), &wrapped);
         assert_eq!(captions(copy.path()), whole, "{prefix}");
     }
@@ -148,7 +161,13 @@ fn tensors_that_are_views_of_one_storage_load_as_if_each_had_its_own() {
         let laid = laid.to_kind(Kind::Float).contiguous();
         let stride = if is_matrix { vec![1, tensor.size()[0]] } else { laid.stride() };
         let offset = bytes.len() as i64 / 4;
-        described.push(Described { name: name.clone(), storage: "0".into(), offset, size: tensor.size(), stride });
+        described.push(Described {
+            name: name.clone(),
+            storage: "0".into(),
+            offset,
+            size: tensor.size(),
+            stride,
+        });
         let mut part = vec![0; laid.numel() * 4];
         laid.copy_data_u8(&mut part, laid.numel());
         bytes.extend(part);

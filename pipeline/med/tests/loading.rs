@@ -7,15 +7,19 @@ mod support;
 use std::{collections::HashMap, fs, path::Path};
 
 use capfilt_med::{
-    BlipCaptioner, BlipFilter, LoadError, Method, Preset, config::MedConfig, role::Role, vit::interpolate_positions,
-    weights::WeightStore,
+    BlipCaptioner, BlipFilter, LoadError, Method, Preset, config::MedConfig, role::Role,
+    vit::interpolate_positions, weights::WeightStore,
 };
 use capfilt_pipeline::model::{Captioner, Filter};
 use support::{assert_close, expected, folder, keys, options, pictures, texts};
 use tch::{Device, Kind};
 
 fn load_captioner(path: &Path) -> Result<BlipCaptioner, LoadError> {
-    BlipCaptioner::load(path, &options(Preset::Original), Preset::Original.options().generation(Method::Nucleus))
+    BlipCaptioner::load(
+        path,
+        &options(Preset::Original),
+        Preset::Original.options().generation(Method::Nucleus),
+    )
 }
 
 fn load_filter(path: &Path) -> Result<BlipFilter, LoadError> {
@@ -48,7 +52,8 @@ fn rewrite(folder: &Path, change: impl Fn(&str, tch::Tensor) -> Option<tch::Tens
 #[test]
 fn safetensors_bin_and_original_pth_give_equal_captions() {
     let images = pictures("patch16");
-    let caption = |part: &str| load_captioner(&folder("patch16", part)).unwrap().caption(&images, &keys(3), 2).unwrap();
+    let caption =
+        |part: &str| load_captioner(&folder("patch16", part)).unwrap().caption(&images, &keys(3), 2).unwrap();
     let safetensors = caption("captioner");
     assert_eq!(safetensors, caption("captioner-bin"));
     assert_eq!(safetensors, caption("captioner-original"));
@@ -57,8 +62,9 @@ fn safetensors_bin_and_original_pth_give_equal_captions() {
 #[test]
 fn safetensors_and_original_pth_give_equal_scores() {
     let images = pictures("patch16");
-    let score =
-        |part: &str| load_filter(&folder("patch16", part)).unwrap().score(&images, &vec![texts("patch16"); 3]).unwrap();
+    let score = |part: &str| {
+        load_filter(&folder("patch16", part)).unwrap().score(&images, &vec![texts("patch16"); 3]).unwrap()
+    };
     assert_eq!(score("filter"), score("filter-original"));
 }
 
@@ -87,7 +93,10 @@ fn an_original_checkpoint_without_config_tells_its_sizes_by_its_shapes() {
     }
     let found = MedConfig::from_shapes(&shapes).unwrap();
     assert_eq!((found.vision.num_attention_heads, found.text.num_attention_heads), (3, 2));
-    assert_eq!((found.vision.image_size, found.vision.patch_size, found.vision.num_hidden_layers), (384, 16, layers));
+    assert_eq!(
+        (found.vision.image_size, found.vision.patch_size, found.vision.num_hidden_layers),
+        (384, 16, layers)
+    );
     assert_eq!((found.text.vocab_size, found.text.bos_token_id, found.projection), (30524, 30522, 64));
 }
 
@@ -104,7 +113,9 @@ fn vocab_txt_gives_the_same_tokens_as_tokenizer_json() {
     let copy = copy("filter");
     fs::remove_file(copy.path().join("tokenizer.json")).unwrap();
     let (a, b) = (load_filter(copy.path()).unwrap(), load_filter(&folder("patch16", "filter")).unwrap());
-    for text in texts("patch16").iter().map(String::as_str).chain(["[SEP] dog [UNK]", "ÉTÉ 狗 dog's", "\u{0}x\ty"]) {
+    for text in
+        texts("patch16").iter().map(String::as_str).chain(["[SEP] dog [UNK]", "ÉTÉ 狗 dog's", "\u{0}x\ty"])
+    {
         assert_eq!(a.tokens().encode(text, 35).unwrap(), b.tokens().encode(text, 35).unwrap(), "{text:?}");
     }
 }
@@ -138,7 +149,10 @@ fn a_config_of_another_depth_is_refused() {
     config["vision_config"]["num_hidden_layers"] = 1.into();
     fs::write(&path, config.to_string()).unwrap();
     let error = captioner_error(copy.path());
-    assert!(error.contains("unexpected") && error.contains("does config.json belong to these weights?"), "{error}");
+    assert!(
+        error.contains("unexpected") && error.contains("does config.json belong to these weights?"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -192,7 +206,10 @@ fn options_the_model_cannot_follow_are_refused() {
     let refuse = |change: fn(&mut capfilt_med::GenerationOptions)| {
         let mut generation = Preset::Original.options().generation(Method::Nucleus);
         change(&mut generation);
-        BlipCaptioner::load(&path, &options(Preset::Original), generation).err().expect("must be refused").to_string()
+        BlipCaptioner::load(&path, &options(Preset::Original), generation)
+            .err()
+            .expect("must be refused")
+            .to_string()
     };
     assert!(refuse(|g| g.max_length = 4).contains("the prompt take 4 ids already"));
     assert!(refuse(|g| g.max_length = 400).contains("positions"));
@@ -234,7 +251,8 @@ fn narrower_precisions_score_nearly_the_same() {
         }
         let mut options = options(Preset::Original);
         options.precision = precision.parse().unwrap();
-        let half = BlipFilter::load(&folder("patch16", "filter"), &options).unwrap().score(&images, &texts).unwrap();
+        let half =
+            BlipFilter::load(&folder("patch16", "filter"), &options).unwrap().score(&images, &texts).unwrap();
         for (a, b) in exact.iter().flatten().zip(half.iter().flatten()) {
             assert!((a.itm - b.itm).abs() < 0.1 && (a.itc - b.itc).abs() < 0.1, "{precision}: {a:?} {b:?}");
         }

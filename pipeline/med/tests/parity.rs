@@ -69,7 +69,12 @@ fn matching_logits_match_transformers_with_cls_and_with_enc() {
             let ways = [("keys", filter.projected_keys(&states)), ("states", filter.image_keys(&states, 1))];
             for (way, image) in ways {
                 let logits = filter.itm_logits(&rows(&filter, case), &image.unwrap()).unwrap();
-                assert_close(&logits.view_as(&wanted), &wanted, TOLERANCE, &format!("{case} {name} logits by {way}"));
+                assert_close(
+                    &logits.view_as(&wanted),
+                    &wanted,
+                    TOLERANCE,
+                    &format!("{case} {name} logits by {way}"),
+                );
             }
         }
     }
@@ -97,7 +102,12 @@ fn the_seam_returns_the_probability_of_a_match_and_the_cosine() {
             let matches: Vec<f32> = scores.iter().flatten().map(|score| score.itm).collect();
             let cosines: Vec<f32> = scores.iter().flatten().map(|score| score.itc).collect();
             let wanted = expected(case, &format!("itm.{name}.softmax")).select(2, 1).reshape([-1]);
-            assert_close(&Tensor::from_slice(&matches), &wanted, TOLERANCE, &format!("{case} {name} P(match)"));
+            assert_close(
+                &Tensor::from_slice(&matches),
+                &wanted,
+                TOLERANCE,
+                &format!("{case} {name} P(match)"),
+            );
             let wanted = expected(case, &format!("itc.{name}.cosine")).reshape([-1]);
             assert_close(&Tensor::from_slice(&cosines), &wanted, TOLERANCE, &format!("{case} {name} cosine"));
         }

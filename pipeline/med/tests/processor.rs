@@ -20,14 +20,23 @@ const PICTURE: (usize, usize) = (150, 70);
 fn cases() -> Vec<(&'static str, Option<Value>, Option<Value>)> {
     let size = json!({"height": SIDE, "width": SIDE});
     let halves = json!({"size": size, "image_mean": [0.5, 0.4, 0.3], "image_std": [0.5, 0.25, 0.125]});
-    let nested = |processor: Value| Some(json!({"image_processor": processor, "processor_class": "BlipProcessor"}));
+    let nested =
+        |processor: Value| Some(json!({"image_processor": processor, "processor_class": "BlipProcessor"}));
     let own = |processor: Value| Some(processor);
     vec![
         ("the older file alone", None, own(halves.clone())),
         ("the newer file alone", nested(halves.clone()), None),
         ("the newer wins", nested(halves.clone()), own(json!({"size": 40, "do_normalize": false}))),
-        ("the newer without an image processor", Some(json!({"processor_class": "BlipProcessor"})), own(halves)),
-        ("the newer with null", Some(json!({"image_processor": null})), own(json!({"size": SIDE, "image_mean": 0.25}))),
+        (
+            "the newer without an image processor",
+            Some(json!({"processor_class": "BlipProcessor"})),
+            own(halves),
+        ),
+        (
+            "the newer with null",
+            Some(json!({"image_processor": null})),
+            own(json!({"size": SIDE, "image_mean": 0.25})),
+        ),
         ("nothing fills up", nested(json!({"size": SIDE})), own(json!({"size": SIDE, "image_mean": 0.25}))),
         ("not normalised", nested(json!({"size": SIDE, "do_normalize": false})), None),
         ("not rescaled", nested(json!({"size": SIDE, "do_rescale": false})), None),
@@ -39,9 +48,17 @@ fn cases() -> Vec<(&'static str, Option<Value>, Option<Value>)> {
             None,
             own(json!({"size": SIDE, "do_rescale": null, "do_pad": null, "crop_size": null})),
         ),
-        ("a crop to the same size", None, own(json!({"size": SIDE, "do_center_crop": true, "crop_size": SIDE}))),
+        (
+            "a crop to the same size",
+            None,
+            own(json!({"size": SIDE, "do_center_crop": true, "crop_size": SIDE})),
+        ),
         ("a border to the same size", None, own(json!({"size": SIDE, "do_pad": true, "size_divisor": 32}))),
-        ("the fast class", None, own(json!({"size": SIDE, "image_processor_type": "BlipImageProcessorFast"}))),
+        (
+            "the fast class",
+            None,
+            own(json!({"size": SIDE, "image_processor_type": "BlipImageProcessorFast"})),
+        ),
     ]
 }
 
@@ -92,7 +109,8 @@ fn every_form_of_the_processor_s_files_gives_transformers_pixels() {
         let side = SIDE as i64;
         let theirs = Tensor::from_data_size(&theirs, &[1, 3, side, side], Kind::Float);
         let ours = prepared(&all.path().join(name), name);
-        let (off, scale) = ((&ours - &theirs).abs().max().double_value(&[]), theirs.abs().max().double_value(&[]));
+        let (off, scale) =
+            ((&ours - &theirs).abs().max().double_value(&[]), theirs.abs().max().double_value(&[]));
         // Equal but for the rounding of f32.
         assert!(off <= 4e-7 * scale.max(1.0), "{name}: off by {off:e} of {scale}");
     }

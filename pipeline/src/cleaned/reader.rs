@@ -51,13 +51,16 @@ impl CleanedReader {
                     kept.push(row);
                 }
             });
-            read.await
-                .map_err(|error| ReadError::Parquet { file: tables.ledger.path.clone(), source: error.source })?;
+            read.await.map_err(|error| ReadError::Parquet {
+                file: tables.ledger.path.clone(),
+                source: error.source,
+            })?;
             Some(kept.into_iter())
         } else {
             None
         };
-        let images = wanted.referenced.as_ref().map(|of| ReferencedImages::new(Arc::clone(of), &tables.shard));
+        let images =
+            wanted.referenced.as_ref().map(|of| ReferencedImages::new(Arc::clone(of), &tables.shard));
         Ok(Self { pairs, kept, images, ledger: tables.ledger.clone() })
     }
 

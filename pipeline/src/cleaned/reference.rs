@@ -1,6 +1,8 @@
 //! Images that a job keeps by reference, fetched from its input as it was when they were judged.
 
-use crate::input::{ImageInput, InputColumns, READING_BYTES, ReadError, Sample, ShardReader, fetch_named_image};
+use crate::input::{
+    ImageInput, InputColumns, READING_BYTES, ReadError, Sample, ShardReader, fetch_named_image,
+};
 use bytes::Bytes;
 use capfilt_bucket::Place;
 use capfilt_schemas::{ledger::LedgerRow, plan::Shard};

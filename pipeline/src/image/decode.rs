@@ -1,7 +1,8 @@
 //! Bytes to pixels: the format by the first bytes, then its decoder.
 
 use super::{
-    ImageLimits, ImageSkip, RgbImage, bmp, format::Format, gif, jpeg, picture::Picture, png, quiet::caught, tiff, webp,
+    ImageLimits, ImageSkip, RgbImage, bmp, format::Format, gif, jpeg, picture::Picture, png, quiet::caught,
+    tiff, webp,
 };
 
 /// Reads the header.
@@ -10,7 +11,11 @@ fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + '
         return Err(ImageSkip::Missing);
     }
     if bytes.len() as u64 > limits.bytes {
-        return Err(ImageSkip::TooLarge(format!("{} bytes; limits.image_bytes is {}", bytes.len(), limits.bytes)));
+        return Err(ImageSkip::TooLarge(format!(
+            "{} bytes; limits.image_bytes is {}",
+            bytes.len(),
+            limits.bytes
+        )));
     }
     let picture: Box<dyn Picture + 'a> = match Format::of(bytes)? {
         Format::Jpeg => Box::new(jpeg::Jpeg::open(bytes)?),

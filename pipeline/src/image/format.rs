@@ -1,4 +1,5 @@
-//! Which format the bytes are, by their first ones. File names and content types of web data are not to be trusted.
+//! Which format the bytes are, by their first ones. File names and content types of web data are not to be
+//! trusted.
 
 use super::ImageSkip;
 
@@ -46,7 +47,10 @@ impl std::fmt::Display for Format {
 fn looks_like(bytes: &[u8]) -> String {
     match bytes {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {
-            format!("an AVIF, HEIF or video file (brand {:?})", String::from_utf8_lossy(&brand[..brand.len().min(4)]))
+            format!(
+                "an AVIF, HEIF or video file (brand {:?})",
+                String::from_utf8_lossy(&brand[..brand.len().min(4)])
+            )
         }
         [b'<', ..] | [0xEF, 0xBB, 0xBF, b'<', ..] => "HTML, XML or SVG".to_owned(),
         [b'{' | b'[', ..] => "JSON".to_owned(),

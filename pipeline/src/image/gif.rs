@@ -110,7 +110,9 @@ impl<'a> Frame<'a> {
         for row in self.rows() {
             let to = &mut canvas[(top + row) * width + left..][..self.width as usize];
             indices.read_exact(to).map_err(|error| match error.kind() {
-                ErrorKind::UnexpectedEof => undecodable("the file is truncated, or has fewer pixels than it says"),
+                ErrorKind::UnexpectedEof => {
+                    undecodable("the file is truncated, or has fewer pixels than it says")
+                }
                 _ => undecodable(&error.to_string()),
             })?;
         }
@@ -166,7 +168,8 @@ struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
     fn slice(&mut self, length: usize) -> Result<&'a [u8], ImageSkip> {
-        let (slice, rest) = self.0.split_at_checked(length).ok_or_else(|| undecodable("the file is truncated"))?;
+        let (slice, rest) =
+            self.0.split_at_checked(length).ok_or_else(|| undecodable("the file is truncated"))?;
         self.0 = rest;
         Ok(slice)
     }

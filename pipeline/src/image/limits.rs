@@ -19,7 +19,8 @@ pub struct ImageLimits {
     pub bytes: u64,
     /// Width × height. Decoding takes 3 to 9 bytes for each pixel; the few images that take more are refused
     /// where that is more than 9 × this and 64 MiB. So the default bounds one image to 970 MB.
-    /// [`super::peak_decoding_bytes`] says how many an image takes, and `docs/images.md` how many each format.
+    /// [`super::peak_decoding_bytes`] says how many an image takes, and `docs/images.md` how many each
+    /// format.
     pub pixels: u64,
     /// The shorter side in pixels. 1 takes everything.
     pub min_side: u32,
@@ -48,7 +49,10 @@ impl ImageLimits {
             return Err(ImageSkip::Undecodable(format!("it says it has {width} × {height} pixels")));
         }
         if pixels > self.pixels {
-            return Err(ImageSkip::TooLarge(format!("{width} × {height} pixels; limits.pixels is {}", self.pixels)));
+            return Err(ImageSkip::TooLarge(format!(
+                "{width} × {height} pixels; limits.pixels is {}",
+                self.pixels
+            )));
         }
         if width.max(height) > LONGEST_SIDE {
             return Err(ImageSkip::TooLarge(format!(

@@ -27,7 +27,8 @@ pub(super) fn by(image: RgbImage, orientation: Orientation) -> RgbImage {
     let mut turned = DynamicImage::ImageRgb8(buffer);
     turned.apply_orientation(orientation);
     let is_on_its_side = (turned.width(), turned.height()) == (image.height, image.width);
-    let reduced_from =
-        image.reduced_from.map(|(width, height)| if is_on_its_side { (height, width) } else { (width, height) });
+    let reduced_from = image
+        .reduced_from
+        .map(|(width, height)| if is_on_its_side { (height, width) } else { (width, height) });
     RgbImage { reduced_from, ..RgbImage::new(turned.width(), turned.height(), turned.into_bytes()) }
 }

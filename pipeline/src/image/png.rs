@@ -24,7 +24,8 @@ pub(super) struct Png<'a> {
     data: &'a [u8],
     /// Whether the file breaks off in it.
     is_cut: bool,
-    /// Whether the checksum of one of its chunks is wrong. Pillow does not look at them, so zlib's decides then.
+    /// Whether the checksum of one of its chunks is wrong. Pillow does not look at them, so zlib's decides
+    /// then.
     is_doubtful: bool,
     layout: Layout,
     exif: Option<&'a [u8]>,
@@ -45,7 +46,9 @@ impl<'a> Png<'a> {
                     palette = Some(chunk.data.as_chunks().0.iter().copied().take(256).collect())
                 }
                 b"fcTL" if data.is_none() && !is_whole_frame(chunk.data, head) => {
-                    return Err(ImageSkip::Unsupported("an animated PNG whose first frame is a part of it".to_owned()));
+                    return Err(ImageSkip::Unsupported(
+                        "an animated PNG whose first frame is a part of it".to_owned(),
+                    ));
                 }
                 b"eXIf" => exif = Some(chunk.data),
                 b"IDAT" => {
@@ -65,7 +68,8 @@ impl<'a> Png<'a> {
     }
 
     fn reader(&self) -> Result<Reader<Pieces<'a>>, ImageSkip> {
-        let mut decoder = Decoder::new(Pieces::new(vec![self.head, self.data, if self.is_cut { &[] } else { END }]));
+        let mut decoder =
+            Decoder::new(Pieces::new(vec![self.head, self.data, if self.is_cut { &[] } else { END }]));
         decoder.ignore_checksums(true);
         decoder.read_info().map_err(skip)
     }
@@ -186,7 +190,8 @@ fn layout(head: &[u8], palette: Option<Vec<[u8; 3]>>) -> Result<Layout, ImageSki
         0 => (1, Colours::Grey { is_inverted: false }),
         2 => (3, Colours::Rgb),
         3 => {
-            let palette = palette.ok_or_else(|| undecodable("the colours are indices, and there is no palette"))?;
+            let palette =
+                palette.ok_or_else(|| undecodable("the colours are indices, and there is no palette"))?;
             (1, Colours::Palette(palette))
         }
         4 => (2, Colours::Grey { is_inverted: false }),

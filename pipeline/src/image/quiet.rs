@@ -62,7 +62,10 @@ mod tests {
         let output = command.args(["--ignored", "--exact", "--nocapture", filter]).output().unwrap();
         let (said, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
         assert!(output.status.success() && told.contains("1 passed"), "{told}{said}");
-        assert!(said.contains("of another thread") && said.contains("of this thread, not decoding"), "{said}");
+        assert!(
+            said.contains("of another thread") && said.contains("of this thread, not decoding"),
+            "{said}"
+        );
         assert!(!said.contains("of a decoder"), "{said}");
     }
 }

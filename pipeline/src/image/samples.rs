@@ -156,7 +156,9 @@ impl Number {
                 let value = if at % 2 == 0 { first << 4 | second >> 4 } else { (first & 15) << 8 | second };
                 value.min(255) as u8
             })),
-            Self::U16(order) => bytes.extend(row.as_chunks().0.iter().map(|pair| order.u16(*pair).min(255) as u8)),
+            Self::U16(order) => {
+                bytes.extend(row.as_chunks().0.iter().map(|pair| order.u16(*pair).min(255) as u8))
+            }
             Self::I16(order) => {
                 let clip = |pair: &[u8; 2]| (order.u16(*pair) as i16).clamp(0, 255) as u8;
                 bytes.extend(row.as_chunks().0.iter().map(clip));

@@ -57,10 +57,22 @@ impl<'a> WebP<'a> {
     /// An image that is as large as its canvas.
     fn still(mut chunks: Chunks<'a>, canvas: Option<(u32, u32)>) -> Result<Self, ImageSkip> {
         let is_image = |chunk: &Chunk| [*b"VP8 ", *b"VP8L"].contains(&chunk.name);
-        let chunk = chunks.find(is_image).ok_or_else(|| undecodable("there is no image in it, or it is truncated"))?;
+        let chunk = chunks
+            .find(is_image)
+            .ok_or_else(|| undecodable("there is no image in it, or it is truncated"))?;
         let (coding, width, height) = stream(&chunk)?;
         let canvas = canvas.unwrap_or((width, height));
-        Ok(Self { canvas, left: 0, top: 0, width, height, is_still: true, coding, stream: chunk.data, exif: None })
+        Ok(Self {
+            canvas,
+            left: 0,
+            top: 0,
+            width,
+            height,
+            is_still: true,
+            coding,
+            stream: chunk.data,
+            exif: None,
+        })
     }
 
     fn frame(frame: &'a [u8], canvas: (u32, u32)) -> Result<Self, ImageSkip> {
@@ -121,7 +133,8 @@ impl Picture for WebP<'_> {
         // alpha, and the codes and transforms of small blocks. Then the canvas, where the image is only a
         // part of it.
         let stream = if self.coding == Coding::Lossy { pixels * 9 / 2 } else { pixels * 5 };
-        let canvas = u64::from(width) * u64::from(height) * 3 + u64::from(self.width) * u64::from(self.height) * 3;
+        let canvas =
+            u64::from(width) * u64::from(height) * 3 + u64::from(self.width) * u64::from(self.height) * 3;
         let placed = if self.canvas == (self.width, self.height) { 0 } else { canvas };
         let turned = orientation::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some());
         stream.max(placed).max(turned) + self.stream.len() as u64 + (1 << 20)

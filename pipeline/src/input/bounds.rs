@@ -84,7 +84,8 @@ impl Group<'_> {
         let promised = self.promised.field_with_name(name).ok()?.data_type().clone();
         // Statistics of INT96 have an order of their own, and the oldest form has the order of whoever wrote
         // it.
-        let is_int96 = stored.column(leaf).physical_type() == Physical::FIXED_LEN_BYTE_ARRAY && promised.is_temporal();
+        let is_int96 =
+            stored.column(leaf).physical_type() == Physical::FIXED_LEN_BYTE_ARRAY && promised.is_temporal();
         if !is_ordered || is_int96 || statistics.is_min_max_deprecated() {
             return None;
         }

@@ -116,12 +116,14 @@ fn images_of_struct(column: &str, stored: &StructArray, promised: &Fields) -> Re
         let found = DataType::Struct(promised.clone());
         return Err(wrong_type(column, &found, "a struct with `bytes` or `path`"));
     }
-    let Names { names, lost } = paths.unwrap_or_else(|| Names { names: vec![None; stored.len()], lost: Places::new() });
-    let cell = |(row, path): (usize, Option<String>)| match bytes.as_ref().and_then(|bytes| bytes[row].clone()) {
-        _ if stored.is_null(row) => ImageCell::Nothing,
-        Some(bytes) => ImageCell::Bytes { bytes, path },
-        None => path_cell(path, &lost, row),
-    };
+    let Names { names, lost } =
+        paths.unwrap_or_else(|| Names { names: vec![None; stored.len()], lost: Places::new() });
+    let cell =
+        |(row, path): (usize, Option<String>)| match bytes.as_ref().and_then(|bytes| bytes[row].clone()) {
+            _ if stored.is_null(row) => ImageCell::Nothing,
+            Some(bytes) => ImageCell::Bytes { bytes, path },
+            None => path_cell(path, &lost, row),
+        };
     let cells = names.into_iter().enumerate().map(cell).collect();
     Ok(Images { cells, lost })
 }
@@ -135,10 +137,18 @@ fn byte_cells(column: &str, array: &ArrayRef, expected: &str) -> Result<Vec<Opti
         DataType::Binary => array.as_binary::<i32>().iter().map(|cell| cell.map(copy)).collect(),
         DataType::LargeBinary => array.as_binary::<i64>().iter().map(|cell| cell.map(copy)).collect(),
         DataType::BinaryView => array.as_binary_view().iter().map(|cell| cell.map(copy)).collect(),
-        DataType::FixedSizeBinary(_) => array.as_fixed_size_binary().iter().map(|cell| cell.map(copy)).collect(),
-        DataType::Utf8 => array.as_string::<i32>().iter().map(|cell| cell.map(|s| copy(s.as_bytes()))).collect(),
-        DataType::LargeUtf8 => array.as_string::<i64>().iter().map(|cell| cell.map(|s| copy(s.as_bytes()))).collect(),
-        DataType::Utf8View => array.as_string_view().iter().map(|cell| cell.map(|s| copy(s.as_bytes()))).collect(),
+        DataType::FixedSizeBinary(_) => {
+            array.as_fixed_size_binary().iter().map(|cell| cell.map(copy)).collect()
+        }
+        DataType::Utf8 => {
+            array.as_string::<i32>().iter().map(|cell| cell.map(|s| copy(s.as_bytes()))).collect()
+        }
+        DataType::LargeUtf8 => {
+            array.as_string::<i64>().iter().map(|cell| cell.map(|s| copy(s.as_bytes()))).collect()
+        }
+        DataType::Utf8View => {
+            array.as_string_view().iter().map(|cell| cell.map(|s| copy(s.as_bytes()))).collect()
+        }
         other => return Err(wrong_type(column, other, expected)),
     })
 }

@@ -1,14 +1,16 @@
 //! The negative control: which other row's text an image is also judged against.
 //!
-//! Chosen within the row group, since row groups are never cut: the choice does not depend on how a job is sharded, on
-//! batches or on workers. It tells, without labels, what share of *random* texts passes at a threshold.
+//! Chosen within the row group, since row groups are never cut: the choice does not depend on how a job is
+//! sharded, on batches or on workers. It tells, without labels, what share of *random* texts passes at a
+//! threshold.
 
 use crate::text::{Judgeable, judgeable, pre_caption};
 use sha2::{Digest as _, Sha256};
 
 /// The judgeable texts of one row group, cleaned.
 ///
-/// Memory: [`MOST_BYTES`] and eight bytes a text. The words of a text that a filter sees take about 200 bytes.
+/// Memory: [`MOST_BYTES`] and eight bytes a text. The words of a text that a filter sees take about 200
+/// bytes.
 pub(super) struct ControlTexts {
     /// All of them, one after the other.
     texts: String,
@@ -85,6 +87,10 @@ mod tests {
             assert_eq!(control.choose(row, None), control.choose(row, None));
         }
         assert_eq!(of(&["a cat"]).choose(0, Some("a cat")), None);
-        assert_eq!(of(&[&"x".repeat(LONGEST + 1)]).choose(0, None), None, "a word of 4 kB is no text to judge");
+        assert_eq!(
+            of(&[&"x".repeat(LONGEST + 1)]).choose(0, None),
+            None,
+            "a word of 4 kB is no text to judge"
+        );
     }
 }

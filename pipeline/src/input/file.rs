@@ -35,7 +35,11 @@ pub(super) async fn open(object: &PinnedObject, pages: Option<PagesOf<'_>>) -> R
 
 /// The same with the places of pages, when the file has them for all the columns. An index that is damaged is
 /// no fault of the rows: they can be read without.
-async fn with_pages(object: &PinnedObject, metadata: ParquetMetaData, of: &PagesOf<'_>) -> Result<ParquetMetaData> {
+async fn with_pages(
+    object: &PinnedObject,
+    metadata: ParquetMetaData,
+    of: &PagesOf<'_>,
+) -> Result<ParquetMetaData> {
     let schema = metadata.file_metadata().schema_descr();
     let wanted = |leaf: &usize| of.columns.contains(schema.get_column_root(*leaf).name());
     let leaves: Vec<usize> = (0..schema.num_columns()).filter(wanted).collect();

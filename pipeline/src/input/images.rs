@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Objects fetched at the same time, per shard being read. Memory: see [`FETCHED_BYTES`].
 const FETCHES_AT_ONCE: usize = 16;
 
-/// Bytes of objects that one call fetches, unless the first alone has more: a store says an object's size before its bytes.
+/// Bytes of objects that one call fetches, unless the first alone has more: a store says an object's size
+/// before its bytes.
 const FETCHED_BYTES: u64 = 64 << 20;
 
-/// Fetches what is only named; what is here already stays as it is. Gives fewer images than cells, and at least one, when
-/// more would be too many bytes.
+/// Fetches what is only named; what is here already stays as it is. Gives fewer images than cells, and at
+/// least one, when more would be too many bytes.
 ///
 /// # Errors
 /// When the store fails: that is no fault of the row, and may pass.
@@ -25,22 +26,26 @@ pub(super) async fn fetch(
 ) -> Result<Vec<ImageInput>, BucketError> {
     let fetched = &AtomicU64::new(0);
     let fetches = cells.into_iter().enumerate().map(|(at, cell)| {
-        let fits = move |bytes: u64| at == 0 || fetched.fetch_add(bytes, Ordering::Relaxed) + bytes <= FETCHED_BYTES;
+        let fits =
+            move |bytes: u64| at == 0 || fetched.fetch_add(bytes, Ordering::Relaxed) + bytes <= FETCHED_BYTES;
         async move {
             match cell {
                 ImageCell::Nothing => Ok(Some(ImageInput::Missing)),
-                ImageCell::TooLarge(bytes) => {
-                    Ok(Some(ImageInput::TooLarge(format!("it has {bytes} bytes; limits.image_bytes is {limit_bytes}"))))
-                }
+                ImageCell::TooLarge(bytes) => Ok(Some(ImageInput::TooLarge(format!(
+                    "it has {bytes} bytes; limits.image_bytes is {limit_bytes}"
+                )))),
                 ImageCell::Bytes { bytes, .. } if bytes.is_empty() => Ok(Some(ImageInput::Missing)),
-                ImageCell::Bytes { bytes, path } => Ok(Some(ImageInput::Bytes { bytes, origin: Origin::Row { path } })),
+                ImageCell::Bytes { bytes, path } => {
+                    Ok(Some(ImageInput::Bytes { bytes, origin: Origin::Row { path } }))
+                }
                 ImageCell::NoPath => Ok(Some(ImageInput::Unreadable("the path is not UTF-8".to_owned()))),
                 ImageCell::Path(path) => fetch_one(path, input, limit_bytes, fits).await,
             }
         }
     });
     // From the first that does not fit on, all are asked for again with the next rows.
-    let fetched = stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_take_while(|image| ready(Ok(image.is_some())));
+    let fetched =
+        stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_take_while(|image| ready(Ok(image.is_some())));
     fetched.try_filter_map(|image| ready(Ok(image))).try_collect().await
 }
 
@@ -48,7 +53,11 @@ pub(super) async fn fetch(
 ///
 /// # Errors
 /// When the store fails; what is wrong with the row is part of the answer.
-pub async fn fetch_named_image(path: String, input: &Place, limit_bytes: u64) -> Result<ImageInput, BucketError> {
+pub async fn fetch_named_image(
+    path: String,
+    input: &Place,
+    limit_bytes: u64,
+) -> Result<ImageInput, BucketError> {
     Ok(fetch_one(path, input, limit_bytes, |_| true).await?.unwrap_or(ImageInput::Missing))
 }
 
@@ -74,7 +83,11 @@ async fn fetch_one(
         if size > limit_bytes {
             return Ok(Found::TooLarge(size));
         }
-        Ok::<_, object_store::Error>(if fits(size) { Found::Bytes(found.bytes().await?) } else { Found::DoesNotFit })
+        Ok::<_, object_store::Error>(if fits(size) {
+            Found::Bytes(found.bytes().await?)
+        } else {
+            Found::DoesNotFit
+        })
     };
     Ok(Some(match read.await {
         Ok(Found::Bytes(bytes)) if bytes.is_empty() => ImageInput::Missing,
@@ -93,7 +106,8 @@ async fn fetch_one(
     }))
 }
 
-/// Whether a local name is a FIFO, a device or a socket: opening one may wait for ever, and reading one may have no end.
+/// Whether a local name is a FIFO, a device or a socket: opening one may wait for ever, and reading one may
+/// have no end.
 async fn is_special(input: &Place, name: &str) -> bool {
     let Some(file) = input.local_path().map(|folder| folder.join(name)) else { return false };
     let look = move || std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir());
@@ -106,7 +120,8 @@ enum Found {
     DoesNotFit,
 }
 
-/// Characters of a path, or of a store's error, that a row's detail holds: some rows hold a whole picture in the path.
+/// Characters of a path, or of a store's error, that a row's detail holds: some rows hold a whole picture in
+/// the path.
 const DETAIL: usize = 300;
 
 fn shortened(text: &str) -> String {
@@ -116,12 +131,13 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Whether the row names what is not there, what no object can be called, or what is not for us: stores that do not let
-/// us list answer both with 403. In a local folder it may also name what cannot be a file.
+/// Whether the row names what is not there, what no object can be called, or what is not for us: stores that
+/// do not let us list answer both with 403. In a local folder it may also name what cannot be a file.
 fn is_of_the_row(error: &object_store::Error) -> bool {
     match FaultKind::of(error) {
         FaultKind::NotThere | FaultKind::Forbidden | FaultKind::Name | FaultKind::Archived => true,
-        // 400 without a cause that is the store's own (a token that ended, a request to slow down): the name is at fault.
+        // 400 without a cause that is the store's own (a token that ended, a request to slow down): the name
+        // is at fault.
         FaultKind::Answer(status) => (400..500).contains(&status),
         _ => io_error(error).is_some_and(|error| {
             use std::io::ErrorKind as Kind;
@@ -145,8 +161,8 @@ fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std:
 
 /// The object's name below the input's URL. Rows are untrusted: they may not point anywhere else.
 ///
-/// A path is relative to the input, or begins with the input's URL; of a local input, that may also be the file:// URL
-/// or the absolute path. `.` parts and empty ones are dropped, as a shell drops them.
+/// A path is relative to the input, or begins with the input's URL; of a local input, that may also be the
+/// file:// URL or the absolute path. `.` parts and empty ones are dropped, as a shell drops them.
 fn name_below(path: &str, input_url: &str) -> Option<String> {
     let is_local = !input_url.contains("://");
     let from_url = match url::Url::parse(path) {
@@ -182,7 +198,9 @@ mod tests {
         ] {
             assert_eq!(name_below(path, "/data/web").as_deref(), Some(name));
         }
-        for path in ["/data/website/x", "file:///data/other/x", "file:///data/web/../x", "./..", "/data/web", "."] {
+        for path in
+            ["/data/website/x", "file:///data/other/x", "file:///data/web/../x", "./..", "/data/web", "."]
+        {
             assert_eq!(name_below(path, "/data/web"), None, "{path}");
         }
         for path in [

@@ -19,12 +19,14 @@ pub struct InputColumns {
     pub text_bytes: u64,
     /// Seed of the negative control.
     pub seed: u64,
-    /// Bytes that a row group may take in memory: what of it is compressed, and the pages of the rows that are decoded. It
-    /// changes nothing of what is read, but whether a page is too large; [`READING_BYTES`] is room for any.
+    /// Bytes that a row group may take in memory: what of it is compressed, and the pages of the rows that
+    /// are decoded. It changes nothing of what is read, but whether a page is too large; [`READING_BYTES`] is
+    /// room for any.
     pub memory: u64,
 }
 
-/// Room for two pages, and one of them compressed, all of the 2 GiB that Parquet allows; a quarter is for other columns.
+/// Room for two pages, and one of them compressed, all of the 2 GiB that Parquet allows; a quarter is for
+/// other columns.
 pub const READING_BYTES: u64 = 8 << 30;
 
 impl InputColumns {

@@ -1,4 +1,5 @@
-//! From Parquet to samples: the shard's row groups, the columns the job names, the rows its condition selects.
+//! From Parquet to samples: the shard's row groups, the columns the job names, the rows its condition
+//! selects.
 
 mod bounds;
 mod columns;

@@ -4,7 +4,8 @@ use arrow::{
     array::{Array as _, ArrayRef, AsArray as _},
     compute::cast,
     datatypes::{
-        DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type, i256,
+        DataType, Decimal128Type, Decimal256Type, Float32Type, Float64Type, Int64Type, TimeUnit, UInt64Type,
+        i256,
     },
     error::ArrowError,
 };
@@ -13,7 +14,10 @@ use std::cmp::Ordering;
 
 /// The order of each cell against the literal; `None` for null. The column is of a type that the comparand
 /// was made for.
-pub(super) fn orderings(column: &ArrayRef, comparand: &Comparand) -> Result<Vec<Option<Ordering>>, ArrowError> {
+pub(super) fn orderings(
+    column: &ArrayRef,
+    comparand: &Comparand,
+) -> Result<Vec<Option<Ordering>>, ArrowError> {
     let to = |kind| cast(column, &kind);
     let floats = |order: &dyn Fn(f64) -> Ordering| -> Result<_, ArrowError> {
         let scale = decimal_scale(column.data_type());
@@ -32,7 +36,9 @@ pub(super) fn orderings(column: &ArrayRef, comparand: &Comparand) -> Result<Vec<
             to(DataType::Float32)?.as_primitive::<Float32Type>().iter().map(|cell| cell.map(order)).collect()
         }
         Comparand::Double(value) => floats(&|cell| order_of_floats(cell, *value))?,
-        Comparand::Bool(value) => column.as_boolean().iter().map(|cell| cell.map(|cell| cell.cmp(value))).collect(),
+        Comparand::Bool(value) => {
+            column.as_boolean().iter().map(|cell| cell.map(|cell| cell.cmp(value))).collect()
+        }
         Comparand::Text(text) => {
             let cells = to(DataType::Utf8)?;
             cells.as_string::<i32>().iter().map(|cell| cell.map(|cell| cell.cmp(text.as_str()))).collect()
@@ -41,7 +47,9 @@ pub(super) fn orderings(column: &ArrayRef, comparand: &Comparand) -> Result<Vec<
             let cells = to(DataType::Binary)?;
             cells.as_binary::<i32>().iter().map(|cell| cell.map(|cell| cell.cmp(bytes.as_slice()))).collect()
         }
-        Comparand::Day(day) => integers(column)?.map(|cell| cell.map(|cell| cell.cmp(&i128::from(*day)))).collect(),
+        Comparand::Day(day) => {
+            integers(column)?.map(|cell| cell.map(|cell| cell.cmp(&i128::from(*day)))).collect()
+        }
         Comparand::Nanoseconds(literal) => {
             let unit = nanoseconds_of_unit(column.data_type());
             integers(column)?.map(|cell| cell.map(|cell| (cell * unit).cmp(literal))).collect()
@@ -62,8 +70,9 @@ fn exact(column: &ArrayRef, unscaled: i256, scale: u8) -> Result<Vec<Option<Orde
     // An integer is below 2.5 exactly if it is 2 or less: the literal's whole part decides, then whether it
     // has more.
     let (floor, has_rest) = divided(unscaled, power_of_ten(i16::from(scale)));
-    let order =
-        |cell: i128| i256::from_i128(cell).cmp(&floor).then(if has_rest { Ordering::Less } else { Ordering::Equal });
+    let order = |cell: i128| {
+        i256::from_i128(cell).cmp(&floor).then(if has_rest { Ordering::Less } else { Ordering::Equal })
+    };
     Ok(integers(column)?.map(|cell| cell.map(order)).collect())
 }
 
@@ -111,7 +120,9 @@ fn decimals(column: &ArrayRef) -> Result<Cells<'_, i256>, ArrowError> {
             Box::new(column.as_primitive::<Decimal128Type>().iter().map(|cell| cell.map(i256::from_i128)))
         }
         DataType::Decimal256(..) => Box::new(column.as_primitive::<Decimal256Type>().iter()),
-        other => return Err(ArrowError::CastError(format!("is {other}, which is no decimal that Parquet has"))),
+        other => {
+            return Err(ArrowError::CastError(format!("is {other}, which is no decimal that Parquet has")));
+        }
     })
 }
 
@@ -119,7 +130,8 @@ fn decimals(column: &ArrayRef) -> Result<Cells<'_, i256>, ArrowError> {
 fn integers(column: &ArrayRef) -> Result<Cells<'static, i128>, ArrowError> {
     let column = match column.data_type() {
         DataType::UInt64 => {
-            let cells: Vec<_> = column.as_primitive::<UInt64Type>().iter().map(|cell| cell.map(i128::from)).collect();
+            let cells: Vec<_> =
+                column.as_primitive::<UInt64Type>().iter().map(|cell| cell.map(i128::from)).collect();
             return Ok(Box::new(cells.into_iter()));
         }
         DataType::Date32 | DataType::Time32(_) => cast(column, &DataType::Int32)?,
@@ -157,7 +169,11 @@ mod tests {
             (decimal(i128::MAX, 0), decimal(i128::MAX, 76), Ordering::Greater),
             (decimal(-1, 76), decimal(0, 0), Ordering::Less),
         ] {
-            assert_eq!((order_of_decimals(a, b), order_of_decimals(b, a)), (order, order.reverse()), "{a:?} {b:?}");
+            assert_eq!(
+                (order_of_decimals(a, b), order_of_decimals(b, a)),
+                (order, order.reverse()),
+                "{a:?} {b:?}"
+            );
         }
     }
 

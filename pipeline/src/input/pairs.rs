@@ -60,7 +60,9 @@ impl CleanedRow {
             Texts::Web => of(Source::Web),
             Texts::Synthetic => of(Source::Synthetic),
             // Of equals the first, which is the web's.
-            Texts::Score => self.captions.iter().rev().max_by(|a, b| a.itm.total_cmp(&b.itm)).into_iter().collect(),
+            Texts::Score => {
+                self.captions.iter().rev().max_by(|a, b| a.itm.total_cmp(&b.itm)).into_iter().collect()
+            }
         }
     }
 }
@@ -81,9 +83,11 @@ impl PairsReader {
         // Not pinned to a state: no one writes an attempt's object twice.
         let file = InputFile { path: object.path.clone(), etag: String::new(), bytes: object.bytes };
         let fail = |source| ReadError::Parquet { file: object.path.clone(), source };
-        let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::new(job, &file)).await.map_err(fail)?;
+        let builder =
+            ParquetRecordBatchStreamBuilder::new(PinnedObject::new(job, &file)).await.map_err(fail)?;
         for wanted in pairs::schema(&[]).fields() {
-            let found = builder.schema().field_with_name(wanted.name()).ok().map(|field| field.data_type().clone());
+            let found =
+                builder.schema().field_with_name(wanted.name()).ok().map(|field| field.data_type().clone());
             if found.as_ref() != Some(wanted.data_type()) {
                 let problem = match found {
                     Some(found) => format!("is {found}, and in a pairs table {}", wanted.data_type()),
@@ -103,7 +107,8 @@ impl PairsReader {
     /// When the table cannot be read, or ends before or after the row it should.
     pub async fn next(&mut self) -> Result<Option<CleanedRows>, ReadError> {
         let file = || self.object.path.clone();
-        let batch = self.stream.try_next().await.map_err(|source| ReadError::Parquet { file: file(), source })?;
+        let batch =
+            self.stream.try_next().await.map_err(|source| ReadError::Parquet { file: file(), source })?;
         let first = self.rows;
         self.rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
         match batch {
@@ -125,15 +130,18 @@ impl PairsReader {
     fn passthrough(&self, batch: &RecordBatch) -> Result<RecordBatch, ReadError> {
         let ours = pairs::schema(&[]);
         let names = batch.schema();
-        let others = (0..batch.num_columns()).filter(|&i| ours.field_with_name(names.field(i).name()).is_err());
-        let fail = |error: ArrowError| ReadError::Parquet { file: self.object.path.clone(), source: error.into() };
+        let others =
+            (0..batch.num_columns()).filter(|&i| ours.field_with_name(names.field(i).name()).is_err());
+        let fail =
+            |error: ArrowError| ReadError::Parquet { file: self.object.path.clone(), source: error.into() };
         batch.project(&others.collect::<Vec<_>>()).map_err(fail)
     }
 }
 
 /// Rows of a batch, of which the first has the number `first` in its table.
 fn rows(batch: &RecordBatch, first: u64) -> Result<Vec<CleanedRow>, String> {
-    let column = |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
+    let column =
+        |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
     let (keys, lists) = (column("key").as_string::<i32>(), column("captions").as_list::<i32>());
     let size = |name: &str, i| column(name).as_primitive::<UInt32Type>().value(i);
     let image = column("image").as_struct();
@@ -155,7 +163,8 @@ fn rows(batch: &RecordBatch, first: u64) -> Result<Vec<CleanedRow>, String> {
 
 /// The texts of one image, or the source that is none.
 fn captions(cells: &arrow::array::StructArray) -> Result<Vec<KeptText>, String> {
-    let column = |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");
+    let column =
+        |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");
     let (texts, sources) = (column("text").as_string::<i32>(), column("source").as_string::<i32>());
     let itms = column("itm").as_primitive::<Float32Type>();
     let text = |i: usize| {
@@ -184,7 +193,8 @@ mod tests {
             Arc::new(Float32Array::from(vec![0.75])),
         ];
         let texts = StructArray::new(pairs::caption_fields(), texts.into(), None);
-        let captions = ListArray::new(pairs::caption_item(), OffsetBuffer::from_lengths([1]), Arc::new(texts), None);
+        let captions =
+            ListArray::new(pairs::caption_item(), OffsetBuffer::from_lengths([1]), Arc::new(texts), None);
         let image: [ArrayRef; 2] =
             [Arc::new(BinaryArray::from_vec(vec![b"x"])), Arc::new(StringArray::from(vec![None::<&str>]))];
         let columns: Vec<ArrayRef> = vec![

@@ -47,7 +47,9 @@ pub(super) fn parts(selected: &[bool], pages: &[Page]) -> Vec<Part> {
     for page in pages {
         let wanted = wanted(page);
         match runs.last_mut().filter(|(_, last)| *last == wanted) {
-            Some((run, _)) => *run = Page { rows: run.rows.start..page.rows.end, bytes: run.bytes + page.bytes },
+            Some((run, _)) => {
+                *run = Page { rows: run.rows.start..page.rows.end, bytes: run.bytes + page.bytes }
+            }
             None => runs.push((page.clone(), wanted)),
         }
     }
@@ -72,7 +74,8 @@ mod tests {
     #[test]
     fn rows_are_in_one_part_each_and_pages_without_a_selected_row_are_left_where_it_pays() {
         let page = |rows: Range<usize>, kilobytes: u64| Page { rows, bytes: kilobytes << 10 };
-        let pages = [page(0..10, 600), page(10..20, 600), page(20..30, 600), page(30..40, 100), page(40..50, 600)];
+        let pages =
+            [page(0..10, 600), page(10..20, 600), page(20..30, 600), page(30..40, 100), page(40..50, 600)];
         let select = |rows: &[usize]| (0..50).map(|row| rows.contains(&row)).collect::<Vec<_>>();
         let part = |rows: Range<usize>, reads| Part { rows: Some(rows), reads };
         assert_eq!(parts(&select(&[]), &pages), [Part::whole(Reads::Names)]);

@@ -50,7 +50,16 @@ impl ShardReader {
         let (part, parts_left) = (None, VecDeque::new());
         let control = Arc::new(ControlTexts::none());
         let batch_rows = batch_rows.max(1);
-        Ok(Self { source, shard: shard.clone(), batch_rows, next_row, part, parts_left, control, groups_left })
+        Ok(Self {
+            source,
+            shard: shard.clone(),
+            batch_rows,
+            next_row,
+            part,
+            parts_left,
+            control,
+            groups_left,
+        })
     }
 
     /// The pass-through columns, as the pairs table will have them.
@@ -60,8 +69,8 @@ impl ShardReader {
 
     /// The next rows, or `None` after the last; the count of all rows is held against the plan.
     ///
-    /// Some damaged pages make the Parquet reader panic. That is the file's fault: it ends its shard, and not the process
-    /// with the shards of other files in it.
+    /// Some damaged pages make the Parquet reader panic. That is the file's fault: it ends its shard, and not
+    /// the process with the shards of other files in it.
     pub async fn next(&mut self) -> Result<Option<Rows>, ReadError> {
         let read = AssertUnwindSafe(self.read()).catch_unwind().await;
         read.unwrap_or_else(|panic| {
@@ -101,7 +110,8 @@ impl ShardReader {
             self.parts_left.extend(parts.into_iter().map(|part| (group, part)));
         }
         let Some((group, part)) = self.parts_left.pop_front() else { return Ok(false) };
-        self.part = Some(OpenPart { stream: source.rows_of(group, &part).await?, reads: part.reads, decoded: None });
+        self.part =
+            Some(OpenPart { stream: source.rows_of(group, &part).await?, reads: part.reads, decoded: None });
         Ok(true)
     }
 
@@ -129,7 +139,9 @@ impl OpenPart {
             let Some(piece) = self.decoded.as_mut().filter(|piece| piece.rows() > 0) else {
                 // Its pages are let go before the next ones are decoded.
                 self.decoded = None;
-                let Some(batch) = self.stream.next().await.map_err(|error| source.parquet(error))? else { break };
+                let Some(batch) = self.stream.next().await.map_err(|error| source.parquet(error))? else {
+                    break;
+                };
                 self.decoded = Some(source.piece(batch));
                 continue;
             };
@@ -173,7 +185,8 @@ impl Gathered {
         }
         let schema = self.pieces[0].passthrough.schema();
         let passthrough = concat_batches(&schema, self.pieces.iter().map(|rows| &rows.passthrough))?;
-        let (samples, bytes): (Vec<_>, Vec<_>) = self.pieces.into_iter().map(|rows| (rows.samples, rows.bytes)).unzip();
+        let (samples, bytes): (Vec<_>, Vec<_>) =
+            self.pieces.into_iter().map(|rows| (rows.samples, rows.bytes)).unzip();
         let samples = samples.into_iter().flatten().collect();
         Ok(Some(Rows { samples, bytes: bytes.concat(), passthrough }))
     }

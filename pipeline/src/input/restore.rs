@@ -6,8 +6,8 @@
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, ListArray, MapArray, StringArray, StringBuilder,
-        StructArray, TimestampMicrosecondArray,
+        Array, ArrayRef, AsArray as _, BinaryArray, BooleanArray, ListArray, MapArray, StringArray,
+        StringBuilder, StructArray, TimestampMicrosecondArray,
     },
     buffer::{NullBuffer, OffsetBuffer},
     compute::{cast, nullif},
@@ -29,7 +29,9 @@ impl Why {
         match self {
             Self::NotUtf8 => format!("`{column}` is not UTF-8 here, and was read as null"),
             Self::BeyondMicroseconds => {
-                format!("`{column}` has a year here that microseconds of 64 bits do not reach, and was read as null")
+                format!(
+                    "`{column}` has a year here that microseconds of 64 bits do not reach, and was read as null"
+                )
             }
         }
     }
@@ -64,7 +66,8 @@ impl Part {
     /// the part.
     fn settled(mut self, nullable: bool) -> Result<Self, ArrowError> {
         if nullable && !self.gaps.is_empty() {
-            let is_gap: BooleanArray = (0..self.array.len()).map(|row| Some(self.gaps.contains_key(&row))).collect();
+            let is_gap: BooleanArray =
+                (0..self.array.len()).map(|row| Some(self.gaps.contains_key(&row))).collect();
             self.array = with_nulls(&self.array, &is_gap)?;
             self.lost.append(&mut self.gaps);
         }
@@ -93,7 +96,8 @@ fn part(stored: &ArrayRef, promised: &DataType) -> Result<Part, ArrowError> {
         (DataType::List(_), DataType::List(field)) => {
             let list = stored.as_list::<i32>();
             let (values, part) = elements(list.offsets(), list.values(), field)?;
-            let list = ListArray::try_new(Arc::clone(field), list.offsets().clone(), values, list.nulls().cloned())?;
+            let list =
+                ListArray::try_new(Arc::clone(field), list.offsets().clone(), values, list.nulls().cloned())?;
             Ok(Part { array: Arc::new(list), ..part })
         }
         (DataType::Map(..), DataType::Map(field, ordered)) => {
@@ -101,7 +105,8 @@ fn part(stored: &ArrayRef, promised: &DataType) -> Result<Part, ArrowError> {
             let entries: ArrayRef = Arc::new(map.entries().clone());
             let (entries, part) = elements(map.offsets(), &entries, field)?;
             let (offsets, nulls) = (map.offsets().clone(), map.nulls().cloned());
-            let map = MapArray::try_new(Arc::clone(field), offsets, entries.as_struct().clone(), nulls, *ordered)?;
+            let map =
+                MapArray::try_new(Arc::clone(field), offsets, entries.as_struct().clone(), nulls, *ordered)?;
             Ok(Part { array: Arc::new(map), ..part })
         }
         (found, wanted) => Err(ArrowError::CastError(format!("{found} cannot be read as {wanted}"))),
@@ -154,19 +159,25 @@ fn microseconds_of_int96(bytes: &[u8]) -> Option<i64> {
 }
 
 fn structs(stored: &StructArray, promised: &Fields) -> Result<Part, ArrowError> {
-    let (mut columns, mut gaps, mut lost) = (Vec::with_capacity(promised.len()), Places::new(), Places::new());
+    let (mut columns, mut gaps, mut lost) =
+        (Vec::with_capacity(promised.len()), Places::new(), Places::new());
     for (column, field) in stored.columns().iter().zip(promised) {
         let part = part(column, field.data_type())?.settled(field.is_nullable())?;
         columns.push(part.array);
         gaps.extend(part.gaps);
         lost.extend(part.lost);
     }
-    let array = StructArray::try_new_with_length(promised.clone(), columns, stored.nulls().cloned(), stored.len())?;
+    let array =
+        StructArray::try_new_with_length(promised.clone(), columns, stored.nulls().cloned(), stored.len())?;
     Ok(Part { array: Arc::new(array), gaps, lost })
 }
 
 /// The restored elements of a list, and the list's own gaps; the part's array is still the elements'.
-fn elements(offsets: &OffsetBuffer<i32>, values: &ArrayRef, field: &FieldRef) -> Result<(ArrayRef, Part), ArrowError> {
+fn elements(
+    offsets: &OffsetBuffer<i32>,
+    values: &ArrayRef,
+    field: &FieldRef,
+) -> Result<(ArrayRef, Part), ArrowError> {
     let part = part(values, field.data_type())?.settled(field.is_nullable())?;
     let row_of = |element: usize| {
         let rows = offsets.partition_point(|start| *start as usize <= element);

@@ -1,7 +1,8 @@
 //! How many rows of a row group are decoded at once, so that what comes out has a bound in bytes.
 //!
-//! The footer tells what all values of a column take together, not how long one is. Where all of it is little, rows are
-//! decoded by the batch. Else so few at once that several times the mean fits, and one where even that is too much.
+//! The footer tells what all values of a column take together, not how long one is. Where all of it is
+//! little, rows are decoded by the batch. Else so few at once that several times the mean fits, and one where
+//! even that is too much.
 
 use parquet::{
     arrow::ProjectionMask,
@@ -23,17 +24,20 @@ const UNEVEN: u64 = 8;
 
 /// Rows to decode at once, `most` or fewer. `columns`: those that are read.
 pub(super) fn rows_at_once(group: &RowGroupMetaData, columns: &ProjectionMask, most: usize) -> usize {
-    let read = || group.columns().iter().enumerate().filter(|(leaf, _)| columns.leaf_included(*leaf)).map(|(_, c)| c);
+    let read = || {
+        group.columns().iter().enumerate().filter(|(leaf, _)| columns.leaf_included(*leaf)).map(|(_, c)| c)
+    };
     let uneven = read().map(uneven_bytes).fold(0, u64::saturating_add);
     let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
     let mean = uneven / rows;
-    let by_mean = if uneven <= SMALL_GROUP { most as u64 } else { (AT_ONCE / (UNEVEN * mean).max(1)).min(FEW) };
+    let by_mean =
+        if uneven <= SMALL_GROUP { most as u64 } else { (AT_ONCE / (UNEVEN * mean).max(1)).min(FEW) };
     let by_value = read().map(|column| AT_ONCE / longest_value(column).max(1)).min().unwrap_or(u64::MAX);
     by_mean.min(by_value).clamp(1, most.max(1) as u64) as usize
 }
 
-/// What the values of a column take in memory whose rows need not have the same size: bytes, and lists of anything, of
-/// which runs of one value are a few bytes in the file.
+/// What the values of a column take in memory whose rows need not have the same size: bytes, and lists of
+/// anything, of which runs of one value are a few bytes in the file.
 fn uneven_bytes(column: &ColumnChunkMetaData) -> u64 {
     let stored = column.uncompressed_size().max(0) as u64;
     let width = match column.column_type() {
@@ -54,7 +58,8 @@ fn uneven_bytes(column: &ColumnChunkMetaData) -> u64 {
 fn longest_value(column: &ColumnChunkMetaData) -> u64 {
     match column.column_type() {
         Type::FIXED_LEN_BYTE_ARRAY => column.column_descr().type_length().max(1) as u64,
-        // A value is the beginning of the one before and what follows it: each can be as long as all of the column.
+        // A value is the beginning of the one before and what follows it: each can be as long as all of the
+        // column.
         _ if column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY) => {
             column.uncompressed_size().max(0) as u64
         }

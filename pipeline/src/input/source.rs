@@ -45,8 +45,8 @@ pub(super) struct Source {
 /// Rows of text read at once for the negative control.
 const TEXT_ROWS: usize = 8192;
 
-/// Bytes of a text that are carried along and written, unless `limits.text_bytes` allows more: what is beyond is no
-/// caption, and a page of one such text has up to 2 GiB.
+/// Bytes of a text that are carried along and written, unless `limits.text_bytes` allows more: what is beyond
+/// is no caption, and a page of one such text has up to 2 GiB.
 const TEXT_BYTES: u64 = 1 << 20;
 
 /// Bytes of the rows that are copied out of Parquet at once, unless one row alone has more.
@@ -70,7 +70,8 @@ impl Source {
         let opened = file::open(&object, columns.selection.is_some().then_some(pages)).await;
         let with_views = |File { schema, metadata }| Ok((schema, views::read_with(&metadata)?));
         let opened = opened.and_then(with_views);
-        let (schema, metadata) = opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
+        let (schema, metadata) =
+            opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
         let (input, passthrough) = (input.clone(), Vec::new());
         let mut source = Self { input, object, metadata, schema, columns, file, batch_rows, passthrough };
         source.passthrough = source.passthrough_fields()?;
@@ -88,7 +89,10 @@ impl Source {
         let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS).await?;
         while let Some(batch) = stream.next().await.map_err(|source| self.parquet(source))? {
             for piece in self.piece(batch).cut(CHUNK_BYTES) {
-                self.texts(&piece.batch)?.iter().filter_map(TextInput::as_text).for_each(|text| control.add(text));
+                self.texts(&piece.batch)?
+                    .iter()
+                    .filter_map(TextInput::as_text)
+                    .for_each(|text| control.add(text));
             }
         }
         Ok(control)
@@ -110,8 +114,8 @@ impl Source {
         self.stream(group, part, &wanted, self.batch_rows).await
     }
 
-    /// Parquet rows as samples; images that are only named are fetched. When those are large, the last rows are left for
-    /// the next call.
+    /// Parquet rows as samples; images that are only named are fetched. When those are large, the last rows
+    /// are left for the next call.
     pub(super) async fn samples(
         &self,
         piece: &Piece,
@@ -124,7 +128,8 @@ impl Source {
         let keys = match columns::find(batch, &self.columns.key) {
             Some(array) => {
                 let name = &self.columns.key;
-                let keys = columns::names(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
+                let keys = columns::names(name, array, self.promised(name)?)
+                    .map_err(|source| self.column(source))?;
                 notes.add(name, &keys.lost);
                 keys.names
             }
@@ -142,8 +147,11 @@ impl Source {
                 (selected, images, passthrough)
             }
         };
-        let bytes =
-            images.iter().zip(&piece.bytes).map(|(image, row)| ROW_BYTES + row + fetched_bytes(image)).collect();
+        let bytes = images
+            .iter()
+            .zip(&piece.bytes)
+            .map(|(image, row)| ROW_BYTES + row + fetched_bytes(image))
+            .collect();
         let samples = keys.into_iter().zip(images).zip(texts).zip(selected).enumerate();
         let samples = samples.map(|(at, (((key, image), text), selected))| {
             let row = first_row + at as u64;
@@ -184,8 +192,11 @@ impl Source {
     fn nothing_passes(&self, rows: usize) -> Result<RecordBatch, ReadError> {
         let columns = self.passthrough.iter().map(|field| new_null_array(field.data_type(), rows)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch =
-            RecordBatch::try_new_with_options(Arc::new(Schema::new(self.passthrough.clone())), columns, &options);
+        let batch = RecordBatch::try_new_with_options(
+            Arc::new(Schema::new(self.passthrough.clone())),
+            columns,
+            &options,
+        );
         batch.map_err(|error| self.parquet(error.into()))
     }
 
@@ -194,13 +205,20 @@ impl Source {
         Ok(field.data_type())
     }
 
-    async fn images(&self, piece: &Piece, selected: &[bool], notes: &mut Notes) -> Result<Vec<ImageInput>, ReadError> {
+    async fn images(
+        &self,
+        piece: &Piece,
+        selected: &[bool],
+        notes: &mut Notes,
+    ) -> Result<Vec<ImageInput>, ReadError> {
         let name = &self.columns.image;
         let Some(array) = columns::find(&piece.batch, name) else { return Err(self.column(missing(name))) };
-        let images = columns::images(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
+        let images =
+            columns::images(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
         let mut cells = images.cells;
         // A row of which nothing is known but the path says so in its status.
-        let noted = images.lost.into_iter().filter(|(row, _)| cells[*row] != columns::ImageCell::NoPath).collect();
+        let noted =
+            images.lost.into_iter().filter(|(row, _)| cells[*row] != columns::ImageCell::NoPath).collect();
         notes.add(&format!("{name}.path"), &noted);
         // What is not selected is not fetched.
         for ((cell, selected), too_large) in cells.iter_mut().zip(selected).zip(&piece.too_large) {

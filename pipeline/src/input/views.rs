@@ -1,8 +1,11 @@
-//! Byte columns read as views, which share the bytes of their page: a dictionary of one large value and a million rows
-//! that name it take the value's memory once. Rows are measured and cut as views, and only then copied.
+//! Byte columns read as views, which share the bytes of their page: a dictionary of one large value and a
+//! million rows that name it take the value's memory once. Rows are measured and cut as views, and only then
+//! copied.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray as _, BinaryViewArray, GenericByteViewArray, RecordBatch, StringViewArray},
+    array::{
+        Array, ArrayRef, AsArray as _, BinaryViewArray, GenericByteViewArray, RecordBatch, StringViewArray,
+    },
     array::{ByteView, StructArray},
     datatypes::{BinaryViewType, ByteViewType, DataType, Field, FieldRef, Fields, Schema, StringViewType},
 };
@@ -51,7 +54,9 @@ fn add_bytes(array: &ArrayRef, bytes: &mut [u64]) {
         DataType::BinaryView => add_lengths(array.as_binary_view(), bytes),
         DataType::Utf8View => add_lengths(array.as_string_view(), bytes),
         DataType::Struct(_) => array.as_struct().columns().iter().for_each(|child| add_bytes(child, bytes)),
-        DataType::List(_) => add_items(array.as_list::<i32>().values(), array.as_list::<i32>().value_offsets(), bytes),
+        DataType::List(_) => {
+            add_items(array.as_list::<i32>().values(), array.as_list::<i32>().value_offsets(), bytes)
+        }
         DataType::Map(..) => {
             let entries: ArrayRef = Arc::new(array.as_map().entries().clone());
             add_items(&entries, array.as_map().value_offsets(), bytes);
@@ -74,8 +79,8 @@ fn add_items(items: &ArrayRef, offsets: &[i32], bytes: &mut [u64]) {
     }
 }
 
-/// An image column without its values of more than `limit` bytes, and the lengths of those, row by row. `None` when no
-/// value is so large: then the column is good as it is.
+/// An image column without its values of more than `limit` bytes, and the lengths of those, row by row.
+/// `None` when no value is so large: then the column is good as it is.
 pub(super) fn without_large(array: &ArrayRef, limit: u64) -> Option<(ArrayRef, Vec<Option<u64>>)> {
     match array.data_type() {
         DataType::BinaryView => {
@@ -97,7 +102,9 @@ pub(super) fn without_large(array: &ArrayRef, limit: u64) -> Option<(ArrayRef, V
 }
 
 fn large<T: ByteViewType>(array: &GenericByteViewArray<T>, limit: u64) -> Option<Vec<Option<u64>>> {
-    let over = |(row, length): (usize, u32)| (array.is_valid(row) && u64::from(length) > limit).then(|| length.into());
+    let over = |(row, length): (usize, u32)| {
+        (array.is_valid(row) && u64::from(length) > limit).then(|| length.into())
+    };
     let large: Vec<Option<u64>> = array.lengths().enumerate().map(over).collect();
     large.iter().any(Option::is_some).then_some(large)
 }
@@ -109,8 +116,8 @@ fn emptied(array: &BinaryViewArray, large: &[Option<u64>]) -> ArrayRef {
     Arc::new(BinaryViewArray::new(views.collect(), buffers, array.nulls().cloned()))
 }
 
-/// A text column whose longest values are cut after `most` bytes or a few more, at the end of a character. `None` when
-/// nothing is so long.
+/// A text column whose longest values are cut after `most` bytes or a few more, at the end of a character.
+/// `None` when nothing is so long.
 pub(super) fn shortened(array: &ArrayRef, most: u64) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::Utf8View => {

@@ -70,7 +70,8 @@ pub enum NotReproduced {
 pub(super) fn is_whole(known: &KnownAnswers) -> Result<(), NotReproduced> {
     let missing = |what: String| Err(NotReproduced::Missing(format!("it has no answer for {what}")));
     let mut scores = known.scores.iter();
-    for (picture, text) in PICTURES.iter().flat_map(|picture| TEXTS.iter().map(move |text| (*picture, *text))) {
+    for (picture, text) in PICTURES.iter().flat_map(|picture| TEXTS.iter().map(move |text| (*picture, *text)))
+    {
         if scores.next().is_none_or(|score| score.picture != picture || score.text != text) {
             return missing(format!("picture `{picture}` and text `{text}`"));
         }
@@ -167,7 +168,10 @@ fn exceeds(gap: f32, limit: f32) -> bool {
 impl fmt::Display for Agreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (numbers, score, words) = (self.numbers, self.score, self.log_probability);
-        write!(f, "{numbers} known answers reproduced: scores within {score:.1e}, log-probabilities within {words:.1e}")
+        write!(
+            f,
+            "{numbers} known answers reproduced: scores within {score:.1e}, log-probabilities within {words:.1e}"
+        )
     }
 }
 

@@ -1,9 +1,10 @@
-//! The known-answer test: questions every model can be asked, and whether a device answers them as they were answered.
+//! The known-answer test: questions every model can be asked, and whether a device answers them as they were
+//! answered.
 //!
-//! What is asked is what a job's rows come from: P(match) and cosine of texts, and how likely a captioner finds the words
-//! of a caption. Sampled captions are not compared. Which word is drawn hangs on the last bit of a probability wherever
-//! two words are nearly alike, on healthy devices too; the probabilities themselves are near each other or something is
-//! wrong, and the draw from them is plain arithmetic that no device does.
+//! What is asked is what a job's rows come from: P(match) and cosine of texts, and how likely a captioner
+//! finds the words of a caption. Sampled captions are not compared. Which word is drawn hangs on the last bit
+//! of a probability wherever two words are nearly alike, on healthy devices too; the probabilities themselves
+//! are near each other or something is wrong, and the draw from them is plain arithmetic that no device does.
 
 mod compare;
 mod pictures;
@@ -47,7 +48,8 @@ pub fn scores(filter: &mut dyn Filter) -> Result<Vec<KnownScore>, ModelError> {
     Ok(known)
 }
 
-/// Answers to the questions about captions, from a captioner that always takes the likeliest word and ends when it likes.
+/// Answers to the questions about captions, from a captioner that always takes the likeliest word and ends
+/// when it likes.
 ///
 /// # Errors
 /// When the model fails, and when it answers with what is no number.

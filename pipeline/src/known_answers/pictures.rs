@@ -1,5 +1,5 @@
-//! Pictures that need no file: integer arithmetic alone, so every machine draws the same ones, at whatever size a model
-//! takes.
+//! Pictures that need no file: integer arithmetic alone, so every machine draws the same ones, at whatever
+//! size a model takes.
 
 use crate::model::PixelBatch;
 

@@ -4,8 +4,8 @@
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
-/// The description, or `None` when a column that passes through has a type it has no name for; then `datasets` still
-/// reads the table, with `image` as a struct.
+/// The description, or `None` when a column that passes through has a type it has no name for; then
+/// `datasets` still reads the table, with `image` as a struct.
 pub fn huggingface(schema: &Schema) -> Option<String> {
     let features: Option<Vec<String>> = schema.fields().iter().map(|field| feature(field)).collect();
     Some(format!("{{\"info\": {{\"features\": {{{}}}}}}}", features?.join(", ")))
@@ -51,9 +51,13 @@ fn of_type(kind: &DataType) -> Option<String> {
         DataType::Time32(in_unit) => value(&format!("time32[{}]", unit(*in_unit))),
         DataType::Time64(in_unit) => value(&format!("time64[{}]", unit(*in_unit))),
         DataType::Timestamp(in_unit, None) => value(&format!("timestamp[{}]", unit(*in_unit))),
-        DataType::Timestamp(in_unit, Some(zone)) => value(&format!("timestamp[{}, tz={zone}]", unit(*in_unit))),
+        DataType::Timestamp(in_unit, Some(zone)) => {
+            value(&format!("timestamp[{}, tz={zone}]", unit(*in_unit)))
+        }
         DataType::Decimal128(precision, scale) => value(&format!("decimal128({precision}, {scale})")),
-        DataType::List(item) => Some(format!("{{\"feature\": {}, \"_type\": \"List\"}}", of_type(item.data_type())?)),
+        DataType::List(item) => {
+            Some(format!("{{\"feature\": {}, \"_type\": \"List\"}}", of_type(item.data_type())?))
+        }
         DataType::Struct(fields) => {
             let fields: Option<Vec<String>> = fields.iter().map(|field| feature(field)).collect();
             Some(format!("{{{}}}", fields?.join(", ")))

@@ -1,7 +1,9 @@
 //! Ledger rows read back, as they were written.
 
 use arrow::{
-    array::{Array, AsArray as _, BooleanArray, Float32Array, RecordBatch, StringArray, StructArray, UInt32Array},
+    array::{
+        Array, AsArray as _, BooleanArray, Float32Array, RecordBatch, StringArray, StructArray, UInt32Array,
+    },
     datatypes::{Float32Type, UInt32Type, UInt64Type},
 };
 use capfilt_bucket::{Bucket, PinnedObject};
@@ -27,7 +29,11 @@ pub struct LedgerError {
 const ROWS_AT_ONCE: usize = 64;
 
 /// The first `limit` rows of a committed ledger, in the input's order.
-pub async fn read_ledger(bucket: &Bucket, output: &Output, limit: usize) -> Result<Vec<LedgerRow>, LedgerError> {
+pub async fn read_ledger(
+    bucket: &Bucket,
+    output: &Output,
+    limit: usize,
+) -> Result<Vec<LedgerRow>, LedgerError> {
     let mut rows = Vec::new();
     each_of_ledger(bucket, output, limit, |row| rows.push(row)).await?;
     Ok(rows)
@@ -119,7 +125,9 @@ fn captions(cells: &StructArray) -> Vec<SyntheticText> {
         column("kept").as_boolean(),
     );
     let texts = column("text").as_string::<i32>();
-    (0..cells.len()).map(|i| SyntheticText { text: texts.value(i).to_owned(), scored: scores.get(i) }).collect()
+    (0..cells.len())
+        .map(|i| SyntheticText { text: texts.value(i).to_owned(), scored: scores.get(i) })
+        .collect()
 }
 
 fn text(array: &StringArray, i: usize) -> Option<String> {

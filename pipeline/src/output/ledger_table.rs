@@ -2,8 +2,8 @@
 
 use arrow::{
     array::{
-        ArrayRef, BooleanArray, BooleanBuilder, Float32Array, Float32Builder, ListBuilder, RecordBatch, StringArray,
-        StringBuilder, StructBuilder, UInt32Array, UInt64Array,
+        ArrayRef, BooleanArray, BooleanBuilder, Float32Array, Float32Builder, ListBuilder, RecordBatch,
+        StringArray, StringBuilder, StructBuilder, UInt32Array, UInt64Array,
     },
     error::ArrowError,
 };
@@ -11,10 +11,12 @@ use capfilt_schemas::ledger::{LedgerRow, Scored, schema, synthetic_fields, synth
 use std::sync::Arc;
 
 pub(super) fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, ArrowError> {
-    let texts =
-        |cell: fn(&LedgerRow) -> Option<&str>| -> ArrayRef { Arc::new(rows.iter().map(cell).collect::<StringArray>()) };
-    let sizes =
-        |cell: fn(&LedgerRow) -> Option<u32>| -> ArrayRef { Arc::new(rows.iter().map(cell).collect::<UInt32Array>()) };
+    let texts = |cell: fn(&LedgerRow) -> Option<&str>| -> ArrayRef {
+        Arc::new(rows.iter().map(cell).collect::<StringArray>())
+    };
+    let sizes = |cell: fn(&LedgerRow) -> Option<u32>| -> ArrayRef {
+        Arc::new(rows.iter().map(cell).collect::<UInt32Array>())
+    };
     let scores = |cell: fn(&Scored) -> f32| -> ArrayRef {
         Arc::new(rows.iter().map(|row| row.web_score.as_ref().map(cell)).collect::<Float32Array>())
     };

@@ -4,8 +4,8 @@ use super::{features::huggingface, judged_rows::JudgedRows, ledger_table::field}
 use crate::input::{ImageInput, Origin};
 use arrow::{
     array::{
-        ArrayRef, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder, StructBuilder,
-        UInt32Array, UInt64Array,
+        ArrayRef, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
+        StructBuilder, UInt32Array, UInt64Array,
     },
     compute::take_record_batch,
     datatypes::{Field, SchemaRef},
@@ -18,8 +18,8 @@ use capfilt_schemas::{
 };
 use std::sync::Arc;
 
-/// Image bytes in one batch, unless one image alone has more (1 GiB at most): the offsets of a binary array end at
-/// 2 GiB, and whoever reads the table holds what was written at once.
+/// Image bytes in one batch, unless one image alone has more (1 GiB at most): the offsets of a binary array
+/// end at 2 GiB, and whoever reads the table holds what was written at once.
 const BATCH_BYTES: usize = 64 << 20;
 
 /// Columns of the pairs table, with what Hugging Face's `datasets` wants to know of them.
@@ -61,7 +61,12 @@ fn within(limit: usize, sized: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<
     groups
 }
 
-fn batch(schema: &SchemaRef, rows: &JudgedRows, kept: &[usize], images: Images) -> Result<RecordBatch, ArrowError> {
+fn batch(
+    schema: &SchemaRef,
+    rows: &JudgedRows,
+    kept: &[usize],
+    images: Images,
+) -> Result<RecordBatch, ArrowError> {
     let ledger = || kept.iter().map(|&i| &rows.ledger[i]);
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(ledger().map(|row| row.key.as_deref()).collect::<StringArray>()),
@@ -80,8 +85,12 @@ fn image_column(rows: &JudgedRows, kept: &[usize], images: Images) -> ArrayRef {
     for &i in kept {
         let (ledger, image) = (&rows.ledger[i], &rows.images[i]);
         let (bytes, path) = match (image, images) {
-            (ImageInput::Bytes { bytes, origin: Origin::Object { path } }, _) => (Some(bytes), Some(path.clone())),
-            (ImageInput::Bytes { bytes, origin: Origin::Row { path } }, Images::Embed) => (Some(bytes), path.clone()),
+            (ImageInput::Bytes { bytes, origin: Origin::Object { path } }, _) => {
+                (Some(bytes), Some(path.clone()))
+            }
+            (ImageInput::Bytes { bytes, origin: Origin::Row { path } }, Images::Embed) => {
+                (Some(bytes), path.clone())
+            }
             // A reference to a row; what the row says of its bytes need not be anywhere.
             _ => (None, Some(format!("{}#{}", ledger.file, ledger.row))),
         };
@@ -93,7 +102,8 @@ fn image_column(rows: &JudgedRows, kept: &[usize], images: Images) -> ArrayRef {
 }
 
 fn captions<'a>(rows: impl Iterator<Item = &'a LedgerRow>) -> ArrayRef {
-    let mut list = ListBuilder::new(StructBuilder::from_fields(caption_fields(), 0)).with_field(caption_item());
+    let mut list =
+        ListBuilder::new(StructBuilder::from_fields(caption_fields(), 0)).with_field(caption_item());
     for row in rows {
         let web = row.web_score.filter(|score| score.kept).zip(row.web_text.as_deref());
         let web = web.map(|(score, text)| (text, Source::Web, score));

@@ -10,7 +10,8 @@ use capfilt_schemas::{ledger::LedgerRow, quarantine::schema};
 use std::sync::Arc;
 
 pub(super) fn batch(rows: &JudgedRows) -> Result<RecordBatch, ArrowError> {
-    let set_aside: Vec<usize> = (0..rows.ledger.len()).filter(|&i| rows.ledger[i].status.is_quarantined()).collect();
+    let set_aside: Vec<usize> =
+        (0..rows.ledger.len()).filter(|&i| rows.ledger[i].status.is_quarantined()).collect();
     let texts = |cell: fn(&LedgerRow) -> Option<&str>| -> ArrayRef {
         Arc::new(set_aside.iter().map(|&i| cell(&rows.ledger[i])).collect::<StringArray>())
     };

@@ -125,6 +125,7 @@ impl AsyncFileWriter for HashingWriter {
     }
 
     fn complete(&mut self) -> BoxFuture<'_, Result<()>> {
-        async move { self.sink.shutdown().await.map_err(|error| ParquetError::External(Box::new(error))) }.boxed()
+        async move { self.sink.shutdown().await.map_err(|error| ParquetError::External(Box::new(error))) }
+            .boxed()
     }
 }

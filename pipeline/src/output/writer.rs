@@ -23,8 +23,8 @@ pub struct Written {
 
 /// Writes ledger, pairs and quarantine of one attempt.
 ///
-/// Memory: per table one open row group (128 MB at most) and one upload part (8 MB). The ledger always exists; the
-/// other tables only when they have a row.
+/// Memory: per table one open row group (128 MB at most) and one upload part (8 MB). The ledger always
+/// exists; the other tables only when they have a row.
 pub struct ShardWriter {
     bucket: Bucket,
     shard: ShardId,
@@ -78,7 +78,8 @@ impl ShardWriter {
         &self.tally
     }
 
-    /// Ends all tables. They are there, whole, when this returns; nobody believes them before a commit names them.
+    /// Ends all tables. They are there, whole, when this returns; nobody believes them before a commit names
+    /// them.
     pub async fn finish(self) -> Result<Written, WriteError> {
         let mut outputs = vec![self.ledger.finish().await?];
         for upload in [self.pairs, self.quarantine].into_iter().flatten() {

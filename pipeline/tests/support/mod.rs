@@ -1,4 +1,5 @@
-//! The image set and what Pillow makes of it, made once per test binary by the Python that `make setup` provides.
+//! The image set and what Pillow makes of it, made once per test binary by the Python that `make setup`
+//! provides.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,14 +46,16 @@ fn read(path: PathBuf) -> Vec<u8> {
 }
 
 /// # Panics
-/// When the Python of the tests is not there: a comparison that did not happen must not look like one that passed.
+/// When the Python of the tests is not there: a comparison that did not happen must not look like one that
+/// passed.
 pub fn pillow_reference() -> &'static Reference {
     static REFERENCE: OnceLock<Reference> = OnceLock::new();
     REFERENCE.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (images, pillow) = (folder.path().join("images"), folder.path().join("pillow"));
         std::fs::create_dir(&pillow).expect("a new folder");
-        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate stands in the repository");
+        let repository =
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate stands in the repository");
         run(repository, &repository.join("scripts/make_images.py"), &[&images]);
         run(repository, &repository.join("pipeline/tests/pillow_reference.py"), &[&images, &pillow]);
         Reference {
@@ -66,7 +69,8 @@ pub fn pillow_reference() -> &'static Reference {
 fn run(repository: &Path, script: &Path, arguments: &[&Path]) {
     let python = repository.join(".venv/bin/python");
     assert!(python.exists(), "{} is not there: run make setup", python.display());
-    let output = Command::new(&python).arg(script).args(arguments).output().expect("the Python of the tests runs");
+    let output =
+        Command::new(&python).arg(script).args(arguments).output().expect("the Python of the tests runs");
     assert!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
 }
 

@@ -38,8 +38,14 @@ pub fn vast_headers(side: u32) -> Vec<(&'static str, Vec<u8>)> {
     extended.extend_from_slice(&(side - 1).to_le_bytes()[..3]);
     extended.extend(b"VP8L\x08\0\0\0\x2f\0\0\0\0\0\0\0");
 
-    let files =
-        vec![("png", png), ("jpeg", jpeg), ("gif", gif), ("bmp", bmp), ("tiff", vast_tiff(side)), ("webp", extended)];
+    let files = vec![
+        ("png", png),
+        ("jpeg", jpeg),
+        ("gif", gif),
+        ("bmp", bmp),
+        ("tiff", vast_tiff(side)),
+        ("webp", extended),
+    ];
     // Lossless WebP alone can't say more than 16384, so it is no vast header.
     if side <= 16_384 { files.into_iter().chain([("webp, lossless", webp)]).collect() } else { files }
 }
@@ -61,6 +67,9 @@ fn vast_tiff(side: u32) -> Vec<u8> {
 /// The checksum of a PNG chunk.
 pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 },
+        )
     })
 }

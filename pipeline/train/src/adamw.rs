@@ -16,7 +16,8 @@ impl AdamW {
         Ok(Self { mean: zeros()?, square: zeros()?, steps: 0 })
     }
 
-    /// Moves the weights against their gradient, which is cleared, and returns the gradient's length before clipping: ().
+    /// Moves the weights against their gradient, which is cleared, and returns the gradient's length before
+    /// clipping: ().
     pub fn step(&mut self, vector: &mut Tensor, settings: &Optimizer, rate: f64) -> Result<Tensor, TchError> {
         let [beta1, beta2] = settings.betas;
         self.steps += 1;
@@ -34,8 +35,10 @@ impl AdamW {
             let _ = self.mean.f_lerp_(&gradient, 1.0 - beta1)?;
             let squared = gradient.f_square()?.f_mul_scalar_(1.0 - beta2)?;
             let _ = self.square.f_mul_scalar_(beta2)?.f_add_(&squared)?;
-            // w ← w − rate / correction1 · mean / (√(square / correction2) + ε), the factor drawn into the divisor.
-            let divisor = self.square.f_sqrt()?.f_div_scalar_(correction2.sqrt())?.f_add_scalar_(settings.epsilon)?;
+            // w ← w − rate / correction1 · mean / (√(square / correction2) + ε), the factor drawn into the
+            // divisor.
+            let divisor =
+                self.square.f_sqrt()?.f_div_scalar_(correction2.sqrt())?.f_add_scalar_(settings.epsilon)?;
             let divisor = { divisor }.f_mul_scalar_(-correction1 / rate)?;
             let _ = weights.f_addcdiv_(&self.mean, &divisor)?;
             vector.zero_grad();

@@ -1,8 +1,8 @@
-//! Trading time for memory: the vision tower's blocks are computed again on the way back, instead of keeping what is in
-//! them (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+//! Trading time for memory: the vision tower's blocks are computed again on the way back, instead of keeping
+//! what is in them (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
 //!
-//! Kept are depth × pairs × tokens × width numbers, for ViT-L at 384 px 24 × 577 × 1024 × 4 bytes = 57 MB an image; all
-//! activations would be some 30 times that.
+//! Kept are depth × pairs × tokens × width numbers, for ViT-L at 384 px 24 × 577 × 1024 × 4 bytes = 57 MB an
+//! image; all activations would be some 30 times that.
 
 use capfilt_med::vit::VisionTower;
 use tch::{TchError, Tensor};

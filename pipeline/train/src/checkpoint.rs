@@ -1,5 +1,5 @@
-//! Everything a run needs to go on as if nothing had happened. A checkpoint is written beside its place and renamed into
-//! it, so a reader finds a whole one or none.
+//! Everything a run needs to go on as if nothing had happened. A checkpoint is written beside its place and
+//! renamed into it, so a reader finds a whole one or none.
 
 use std::{
     collections::HashMap,
@@ -75,7 +75,9 @@ impl Checkpoints {
     ) -> Result<PathBuf, TrainError> {
         let path = self.folder.join(format!("step-{:08}", state.step));
         let unfinished = self.folder.join(format!("step-{:08}.unfinished", state.step));
-        fs::remove_dir_all(&unfinished).or_else(absent).map_err(|source| io("remove", &unfinished, source))?;
+        fs::remove_dir_all(&unfinished)
+            .or_else(absent)
+            .map_err(|source| io("remove", &unfinished, source))?;
         let written = write(&unfinished, state, learner, optimizer, about);
         let written = written.and_then(|()| {
             fs::remove_dir_all(&path).or_else(absent).map_err(|source| io("remove", &path, source))?;
@@ -139,7 +141,12 @@ fn write(
 ///
 /// # Errors
 /// When the checkpoint is damaged, of another format, or of a run with other settings or data.
-pub fn restore(folder: &Path, digest: &str, learner: &mut Learner, optimizer: &mut AdamW) -> Result<State, TrainError> {
+pub fn restore(
+    folder: &Path,
+    digest: &str,
+    learner: &mut Learner,
+    optimizer: &mut AdamW,
+) -> Result<State, TrainError> {
     let path = folder.join("state.json");
     let text = fs::read_to_string(&path).map_err(|source| io("read", &path, source))?;
     let format = |reason: String| TrainError::Format { path: path.clone(), reason };

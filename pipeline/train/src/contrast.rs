@@ -1,5 +1,5 @@
-//! Image-text contrast (BLIP, section 3.2: ITC) against the batch and a queue of earlier batches, with the momentum
-//! towers' opinion in the targets (Li et al. 2021, "Align before Fuse").
+//! Image-text contrast (BLIP, section 3.2: ITC) against the batch and a queue of earlier batches, with the
+//! momentum towers' opinion in the targets (Li et al. 2021, "Align before Fuse").
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -11,8 +11,8 @@ pub struct Features {
     pub text: Tensor,
 }
 
-/// The momentum features of the batches before, oldest overwritten first. Memory: 2 × projection × length × 4 bytes, for
-/// BLIP's 57,600 × 256 118 MB.
+/// The momentum features of the batches before, oldest overwritten first. Memory: 2 × projection × length × 4
+/// bytes, for BLIP's 57,600 × 256 118 MB.
 pub struct FeatureQueue {
     pub image: Tensor, // (projection, length)
     pub text: Tensor,  // (projection, length)
@@ -38,7 +38,12 @@ impl FeatureQueue {
             let drawn = Tensor::f_randn([projection, length], (kind, Device::Cpu))?;
             drawn.f_div(&drawn.f_norm_scalaropt_dim(2.0, [0], true)?)?.f_to_device(device)
         };
-        Ok(Self { image: side()?, text: side()?, ids: Tensor::f_full([length], -100, (Kind::Int64, device))?, at: 0 })
+        Ok(Self {
+            image: side()?,
+            text: side()?,
+            ids: Tensor::f_full([length], -100, (Kind::Int64, device))?,
+            at: 0,
+        })
     }
 
     /// Puts a batch over the oldest one. The length is a multiple of the batch, so a batch never wraps.
@@ -55,9 +60,9 @@ impl FeatureQueue {
 
 /// The loss of a batch: `−Σ y log softmax(similarity / τ)`, mean of both directions.
 ///
-/// `online`, `momentum`: the batch's features; `alpha`: share of the momentum towers' softmax in the targets. With `ids`
-/// (pairs), all entries of batch and queue with a pair's id share its target, as in fine-tuning; without, its own entry
-/// has it, as in pre-training.
+/// `online`, `momentum`: the batch's features; `alpha`: share of the momentum towers' softmax in the targets.
+/// With `ids` (pairs), all entries of batch and queue with a pair's id share its target, as in fine-tuning;
+/// without, its own entry has it, as in pre-training.
 pub fn contrast(
     online: &Features,
     momentum: &Features,
@@ -71,7 +76,8 @@ pub fn contrast(
     let own = match ids {
         Some(ids) => {
             let all = Tensor::f_cat(&[ids, &queue.ids], 0)?;
-            let same = ids.f_unsqueeze(1)?.f_eq_tensor(&all.f_unsqueeze(0)?)?.f_to_kind(online.image.kind())?;
+            let same =
+                ids.f_unsqueeze(1)?.f_eq_tensor(&all.f_unsqueeze(0)?)?.f_to_kind(online.image.kind())?;
             same.f_div(&same.f_sum_dim_intlist([1].as_slice(), true, None::<Kind>)?)?
         }
         None => {
@@ -92,6 +98,7 @@ pub fn contrast(
     let image_to_text = online.image.f_matmul(&all_texts)?.f_div(temperature)?;
     let text_to_image = online.text.f_matmul(&all_images)?.f_div(temperature)?;
     let loss = direction(&image_to_text, &target(&momentum.image, &all_texts)?)?;
-    let loss = loss.f_add(&direction(&text_to_image, &target(&momentum.text, &all_images)?)?)?.f_mul_scalar(0.5)?;
+    let loss =
+        loss.f_add(&direction(&text_to_image, &target(&momentum.text, &all_images)?)?)?.f_mul_scalar(0.5)?;
     Ok(Contrast { loss, image_to_text, text_to_image })
 }

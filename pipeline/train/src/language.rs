@@ -14,8 +14,8 @@ pub const IGNORED: i64 = -100;
 
 /// Cross-entropy with label smoothing, mean over the words that are predicted; `[SEP]` is one of them.
 ///
-/// `texts` start with `[DEC]`; the first `given` ids of a row (`[DEC]` and the prompt) are not predicted. Padding stands
-/// at the end, where a causal mask keeps it out of sight.
+/// `texts` start with `[DEC]`; the first `given` ids of a row (`[DEC]` and the prompt) are not predicted.
+/// Padding stands at the end, where a causal mask keeps it out of sight.
 pub fn language(
     decoder: &TextTower,
     head: &LmHead,
@@ -25,7 +25,8 @@ pub fn language(
     smoothing: f64,
 ) -> Result<Tensor, TchError> {
     let width = texts.ids.size2()?.1;
-    let states = decoder.decode_step(&texts.ids.f_narrow(1, 0, width - 1)?, &mut TextCache::default(), keys)?;
+    let states =
+        decoder.decode_step(&texts.ids.f_narrow(1, 0, width - 1)?, &mut TextCache::default(), keys)?;
     let logits = head.words(&states)?; // (rows, width − 1, vocabulary)
     let mut labels = texts.ids.f_masked_fill(&texts.mask.f_eq(0)?, IGNORED)?;
     let _ = labels.f_narrow(1, 0, given.clamp(1, width))?.f_fill_(IGNORED)?;

@@ -78,8 +78,9 @@ impl Losses {
     pub fn total(&self, contrast_weight: f64) -> Result<Tensor, TchError> {
         let itc = self.itc.as_ref().map(|loss| loss.f_mul_scalar(contrast_weight)).transpose()?;
         let mut parts = [&itc, &self.itm, &self.lm].into_iter().flatten();
-        let first =
-            parts.next().map_or_else(|| Tensor::f_zeros([0; 0], (Kind::Float, Device::Cpu)), |t| Ok(t.shallow_clone()));
+        let first = parts
+            .next()
+            .map_or_else(|| Tensor::f_zeros([0; 0], (Kind::Float, Device::Cpu)), |t| Ok(t.shallow_clone()));
         parts.try_fold(first?, |sum, loss| sum.f_add(loss))
     }
 }
@@ -128,7 +129,10 @@ impl Learner {
         } else {
             None
         };
-        let ids = self.objective.image_ids.then(|| Tensor::f_from_slice(&batch.image_ids)?.f_to_device(self.device));
+        let ids = self
+            .objective
+            .image_ids
+            .then(|| Tensor::f_from_slice(&batch.image_ids)?.f_to_device(self.device));
         Ok(Prepared {
             pixels_norm: self.normalisation.apply(&batch.pixels, self.device, self.kind)?,
             texts: rows(&batch.texts)?,
@@ -137,7 +141,8 @@ impl Learner {
         })
     }
 
-    /// The losses of a batch whose image states (pairs, tokens, width) are there. `negatives`: in place of drawn ones.
+    /// The losses of a batch whose image states (pairs, tokens, width) are there. `negatives`: in place of
+    /// drawn ones.
     ///
     /// # Errors
     /// libtorch's.
@@ -181,14 +186,21 @@ impl Learner {
     }
 
     /// The contrast of a batch; its momentum features go into the queue.
-    fn contrast(&mut self, online: &Features, batch: &Prepared, shape: StepShape) -> Result<Contrast, TrainError> {
+    fn contrast(
+        &mut self,
+        online: &Features,
+        batch: &Prepared,
+        shape: StepShape,
+    ) -> Result<Contrast, TrainError> {
         let memory = self.memory.as_mut().ok_or(TrainError::Bug("a contrast without momentum towers"))?;
         if shape.first_of_step {
             memory.towers.follow(&self.parameters, self.objective.momentum)?;
         }
-        let momentum = memory.towers.features(&self.parameters, &self.parts, &batch.pixels_norm, &batch.texts)?;
+        let momentum =
+            memory.towers.features(&self.parameters, &self.parts, &batch.pixels_norm, &batch.texts)?;
         let temperature = self.parameters.temperature()?;
-        let found = contrast(online, &momentum, &memory.queue, batch.ids.as_ref(), &temperature, shape.alpha)?;
+        let found =
+            contrast(online, &momentum, &memory.queue, batch.ids.as_ref(), &temperature, shape.alpha)?;
         let ids = match &batch.ids {
             Some(ids) => ids.shallow_clone(),
             None => Tensor::f_full([momentum.image.size()[0]], -100, (Kind::Int64, self.device))?,
@@ -197,8 +209,8 @@ impl Learner {
         Ok(found)
     }
 
-    /// What negatives are drawn by: pre-training takes the contrast's own similarities, whose keys are momentum features;
-    /// fine-tuning the online features of both sides.
+    /// What negatives are drawn by: pre-training takes the contrast's own similarities, whose keys are
+    /// momentum features; fine-tuning the online features of both sides.
     fn likeness(&self, online: &Features, contrast: &Contrast) -> Result<Contrast, TrainError> {
         if !self.objective.image_ids {
             let clone = |tensor: &Tensor| tensor.shallow_clone();
@@ -210,7 +222,8 @@ impl Learner {
         }
         tch::no_grad(|| {
             let temperature = self.parameters.temperature()?;
-            let image_to_text = online.image.f_matmul(&online.text.f_transpose(0, 1)?)?.f_div(&temperature)?;
+            let image_to_text =
+                online.image.f_matmul(&online.text.f_transpose(0, 1)?)?.f_div(&temperature)?;
             let text_to_image = image_to_text.f_transpose(0, 1)?;
             Ok(Contrast { loss: contrast.loss.shallow_clone(), image_to_text, text_to_image })
         })

@@ -1,5 +1,5 @@
-//! Where a model comes from: its data, its settings, its parents. It lies in the header of the weights themselves, so that
-//! a copied file still knows.
+//! Where a model comes from: its data, its settings, its parents. It lies in the header of the weights
+//! themselves, so that a copied file still knows.
 
 use std::{
     fs::File,
@@ -77,7 +77,8 @@ impl Lineage {
         file.read_exact(&mut bytes).map_err(io)?;
         let metadata: Metadata = serde_json::from_slice(&bytes).map_err(|error| format(error.to_string()))?;
         let note = metadata.metadata().as_ref().and_then(|notes| notes.get(LINEAGE));
-        note.map(|note| serde_json::from_str(note).map_err(|error| format(format!("its lineage: {error}")))).transpose()
+        note.map(|note| serde_json::from_str(note).map_err(|error| format(format!("its lineage: {error}"))))
+            .transpose()
     }
 
     /// The lineage as people read it, newest first.
@@ -106,7 +107,8 @@ impl Lineage {
 }
 
 impl Parent {
-    /// Describes a checkpoint. `weights`: its file, or the index of several; `files`: those the tensors are in, by name.
+    /// Describes a checkpoint. `weights`: its file, or the index of several; `files`: those the tensors are
+    /// in, by name.
     ///
     /// # Errors
     /// When one cannot be read.
@@ -124,8 +126,10 @@ impl Parent {
                 }
             }
         }
-        let is_safetensors = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
-        let lineage = files.first().filter(is_safetensors).map(|path| Lineage::read(path)).transpose()?.flatten();
+        let is_safetensors =
+            |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "safetensors");
+        let lineage =
+            files.first().filter(is_safetensors).map(|path| Lineage::read(path)).transpose()?.flatten();
         Ok(Self { path: weights.display().to_string(), sha256: hex::encode(digest.finalize()), lineage })
     }
 }

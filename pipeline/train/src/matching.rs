@@ -1,4 +1,5 @@
-//! Image-text matching (BLIP, section 3.2: ITM): every pair against two that look alike and do not belong together.
+//! Image-text matching (BLIP, section 3.2: ITM): every pair against two that look alike and do not belong
+//! together.
 
 use capfilt_med::{cross_attention::ImageKeys, heads::ItmHead, text::TextTower};
 use tch::{Kind, Reduction, TchError, Tensor};
@@ -19,8 +20,9 @@ pub struct Negatives {
 impl Negatives {
     /// Draws them by likeness: the softmax of the contrast's similarities within the batch.
     ///
-    /// Pre-training adds 1e-4 and leaves out only the pair itself; fine-tuning leaves out every entry with the same
-    /// image id and adds nothing, so that a row can underflow to nothing. Here such a row is drawn evenly.
+    /// Pre-training adds 1e-4 and leaves out only the pair itself; fine-tuning leaves out every entry with
+    /// the same image id and adds nothing, so that a row can underflow to nothing. Here such a row is drawn
+    /// evenly.
     pub fn draw(contrast: &Contrast, ids: Option<&Tensor>) -> Result<Self, TchError> {
         let pairs = contrast.image_to_text.size()[0];
         let device = contrast.image_to_text.device();
@@ -33,7 +35,8 @@ impl Negatives {
             let likeness = similarity.f_narrow(1, 0, pairs)?.f_detach()?.f_softmax(1, Kind::Float)?;
             let likeness = if ids.is_none() { likeness.f_add_scalar(1e-4)? } else { likeness };
             let likeness = likeness.f_nan_to_num(0.0, 0.0, 0.0)?.f_masked_fill(&same, 0.0)?;
-            // A row of nothing: evenly among those of other ids, and if there are none, among the other pairs.
+            // A row of nothing: evenly among those of other ids, and if there are none, among the other
+            // pairs.
             let evenly = same.f_logical_not()?.f_to_kind(Kind::Float)?.f_mul_scalar(1e-12)?;
             let evenly = evenly.f_add(&other.f_to_kind(Kind::Float)?.f_mul_scalar(1e-24)?)?;
             likeness.f_add(&evenly)?.f_multinomial(1, true)?.f_squeeze_dim(1)
@@ -44,8 +47,8 @@ impl Negatives {
 
 /// The loss of a batch: cross-entropy of `[pairs match, 2 × pairs do not]`, mean over all three.
 ///
-/// `texts` start with `[ENC]`; `keys` are the encoder's keys of the batch's images. Negative texts get `random` words; without
-/// these the loss is the paper's.
+/// `texts` start with `[ENC]`; `keys` are the encoder's keys of the batch's images. Negative texts get
+/// `random` words; without these the loss is the paper's.
 pub fn matching(
     encoder: &TextTower,
     head: &ItmHead,
@@ -64,9 +67,13 @@ pub fn matching(
         Some(words) => texts.with_random_words(2 * pairs, words)?,
         None => texts,
     };
-    let logits = head.forward(&encoder.encode_with_image(&texts.ids, &texts.mask, &keys.select(&images)?)?)?;
+    let logits =
+        head.forward(&encoder.encode_with_image(&texts.ids, &texts.mask, &keys.select(&images)?)?)?;
     let labels = Tensor::f_cat(
-        &[Tensor::f_ones([pairs], (Kind::Int64, device))?, Tensor::f_zeros([2 * pairs], (Kind::Int64, device))?],
+        &[
+            Tensor::f_ones([pairs], (Kind::Int64, device))?,
+            Tensor::f_zeros([2 * pairs], (Kind::Int64, device))?,
+        ],
         0,
     )?;
     logits.f_cross_entropy_loss(&labels, None::<Tensor>, Reduction::Mean, -100, 0.0)

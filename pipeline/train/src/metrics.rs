@@ -51,8 +51,13 @@ impl Metrics {
         let text = fs::read_to_string(&path).unwrap_or_default();
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
         let lines: Vec<Line> = lines.filter(|line| line.step <= step).collect();
-        let kept: String = lines.iter().filter_map(|line| serde_json::to_string(line).ok()).map(|l| l + "\n").collect();
-        fs::write(&path, kept).map_err(|source| TrainError::Io { what: "write", path: path.clone(), source })?;
+        let kept: String =
+            lines.iter().filter_map(|line| serde_json::to_string(line).ok()).map(|l| l + "\n").collect();
+        fs::write(&path, kept).map_err(|source| TrainError::Io {
+            what: "write",
+            path: path.clone(),
+            source,
+        })?;
         Ok(Self { lines, path, picture })
     }
 
@@ -87,11 +92,13 @@ impl Metrics {
         })
     }
 
-    /// Whether matching has stood at the loss of a constant answer for the last `lines` lines: one pair in three matches,
-    /// so that is the entropy of 1 : 2.
+    /// Whether matching has stood at the loss of a constant answer for the last `lines` lines: one pair in
+    /// three matches, so that is the entropy of 1 : 2.
     pub fn matching_is_stuck(&self, lines: usize) -> bool {
         let last = self.lines.len().checked_sub(lines).map(|from| &self.lines[from..]);
-        last.is_some_and(|last| last.iter().all(|line| line.itm.is_some_and(|itm| (itm - CONSTANT_ITM).abs() < 2e-3)))
+        last.is_some_and(|last| {
+            last.iter().all(|line| line.itm.is_some_and(|itm| (itm - CONSTANT_ITM).abs() < 2e-3))
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! A model as others load it: Hugging Face's layout and names, for pre-training too.
 //!
-//! No class of transformers has all that pre-training trains. Its folder loads as `BlipForImageTextRetrieval`, which the
-//! config names, and as `BlipForConditionalGeneration`: either finds all its tensors, and reports those of the other's text
-//! tower, and the temperature, as unexpected.
+//! No class of transformers has all that pre-training trains. Its folder loads as
+//! `BlipForImageTextRetrieval`, which the config names, and as `BlipForConditionalGeneration`: either finds
+//! all its tensors, and reports those of the other's text tower, and the temperature, as unexpected.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// Files of a tokenizer, as far as a folder has them.
-const TOKENIZER: [&str; 4] = ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
+const TOKENIZER: [&str; 4] =
+    ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
 /// What a model's folder says of it besides the weights.
 pub struct Description<'a> {
@@ -35,7 +36,12 @@ pub struct Description<'a> {
 ///
 /// # Errors
 /// When a file cannot be written, by name.
-pub fn write(folder: &Path, parameters: &Parameters, kind: Kind, about: &Description<'_>) -> Result<(), TrainError> {
+pub fn write(
+    folder: &Path,
+    parameters: &Parameters,
+    kind: Kind,
+    about: &Description<'_>,
+) -> Result<(), TrainError> {
     let named = tch::no_grad(|| weights(parameters, about.task, kind))?;
     let lineage = serde_json::to_string(about.lineage).map_err(|error| text_error(folder, &error))?;
     let notes = HashMap::from([("format".to_owned(), "pt".to_owned()), (LINEAGE.to_owned(), lineage)]);
@@ -48,7 +54,11 @@ pub fn write(folder: &Path, parameters: &Parameters, kind: Kind, about: &Descrip
     for name in TOKENIZER {
         let (from, to) = (about.tokenizer.join(name), folder.join(name));
         if from.is_file() {
-            fs::copy(&from, &to).map_err(|source| TrainError::Io { what: "copy a file to", path: to, source })?;
+            fs::copy(&from, &to).map_err(|source| TrainError::Io {
+                what: "copy a file to",
+                path: to,
+                source,
+            })?;
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! The momentum towers: a slow copy of image encoder, text encoder and projections, whose features the contrast compares
-//! with (He et al. 2020, "Momentum Contrast").
+//! The momentum towers: a slow copy of image encoder, text encoder and projections, whose features the
+//! contrast compares with (He et al. 2020, "Momentum Contrast").
 
 use tch::{TchError, Tensor};
 
@@ -30,7 +30,8 @@ impl MomentumTowers {
         })
     }
 
-    /// Features of a batch, without a gradient. The towers are in training mode as the learning ones are: they drop too.
+    /// Features of a batch, without a gradient. The towers are in training mode as the learning ones are:
+    /// they drop too.
     pub fn features(
         &self,
         parameters: &Parameters,

@@ -1,8 +1,8 @@
-//! A model's weights as one vector: the optimiser, the momentum towers, clipping and checkpoints each become a handful of
-//! operations on it, whatever the number of tensors.
+//! A model's weights as one vector: the optimiser, the momentum towers, clipping and checkpoints each become
+//! a handful of operations on it, whatever the number of tensors.
 //!
-//! The tensors a model is built of are views, cut anew for every step. Cutting with one `split` makes the gradient one
-//! `cat`; a view for each tensor would make it a sum of as many vectors.
+//! The tensors a model is built of are views, cut anew for every step. Cutting with one `split` makes the
+//! gradient one `cat`; a view for each tensor would make it a sum of as many vectors.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,8 @@ impl Entry {
     }
 }
 
-/// What lies where. The temperature of the contrast comes first, then what the momentum towers copy, then the rest.
+/// What lies where. The temperature of the contrast comes first, then what the momentum towers copy, then the
+/// rest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     entries: Vec<Entry>,
@@ -69,7 +70,8 @@ impl Layout {
         }
         let places: HashMap<&str, usize> =
             layout.entries.iter().enumerate().map(|(i, entry)| (entry.name.as_str(), i)).collect();
-        let alias = |(name, _): &(String, Vec<i64>)| Some((name.clone(), *places.get(canonical(name)?.as_str())?));
+        let alias =
+            |(name, _): &(String, Vec<i64>)| Some((name.clone(), *places.get(canonical(name)?.as_str())?));
         layout.aliases = all.iter().filter_map(alias).collect();
         layout
     }
@@ -83,7 +85,8 @@ impl Layout {
         self.total
     }
 
-    /// Every name in the model's files with its numbers, tied ones under each of their names. `vector`: (total).
+    /// Every name in the model's files with its numbers, tied ones under each of their names. `vector`:
+    /// (total).
     pub fn named(&self, vector: &Tensor) -> Result<HashMap<String, Tensor>, TchError> {
         let sizes = [TEMPERATURE, self.total - TEMPERATURE];
         cut(&vector.f_split_with_sizes(sizes, 0)?[1], &self.entries, &self.aliases)
@@ -91,13 +94,18 @@ impl Layout {
 
     /// Those of the momentum towers. `vector`: (momentum).
     pub fn named_momentum(&self, vector: &Tensor) -> Result<HashMap<String, Tensor>, TchError> {
-        let copied = self.entries.iter().take_while(|entry| entry.start < TEMPERATURE + self.momentum).count();
+        let copied =
+            self.entries.iter().take_while(|entry| entry.start < TEMPERATURE + self.momentum).count();
         cut(vector, &self.entries[..copied], &[])
     }
 }
 
 /// Cuts a vector into the tensors of entries that lie one after the other.
-fn cut(vector: &Tensor, entries: &[Entry], aliases: &[(String, usize)]) -> Result<HashMap<String, Tensor>, TchError> {
+fn cut(
+    vector: &Tensor,
+    entries: &[Entry],
+    aliases: &[(String, usize)],
+) -> Result<HashMap<String, Tensor>, TchError> {
     let sizes: Vec<i64> = entries.iter().map(Entry::len).collect();
     let parts = vector.f_split_with_sizes(&sizes, 0)?;
     let mut named = HashMap::with_capacity(entries.len() + aliases.len());
@@ -114,7 +122,9 @@ fn cut(vector: &Tensor, entries: &[Entry], aliases: &[(String, usize)]) -> Resul
 
 /// Whether the momentum towers have a copy of it: image encoder, text encoder and both projections.
 fn is_copied(name: &str) -> bool {
-    ["vision_model.", "text_encoder.", "vision_proj.", "text_proj."].iter().any(|prefix| name.starts_with(prefix))
+    ["vision_model.", "text_encoder.", "vision_proj.", "text_proj."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// The encoder's tensor that a tensor of the decoder is, if it is one (BLIP, table 3).
@@ -167,7 +177,12 @@ impl Parameters {
     }
 
     /// Lets the optimiser move the weights against their gradient; returns its length: ().
-    pub fn step(&mut self, optimizer: &mut AdamW, settings: &Optimizer, rate: f64) -> Result<Tensor, TchError> {
+    pub fn step(
+        &mut self,
+        optimizer: &mut AdamW,
+        settings: &Optimizer,
+        rate: f64,
+    ) -> Result<Tensor, TchError> {
         optimizer.step(&mut self.vector, settings, rate)
     }
 

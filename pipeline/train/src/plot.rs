@@ -16,7 +16,9 @@ const COLOURS: [&str; 4] = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd"];
 /// Draws curves with axes from 0 to the largest x and y. Curves without points are left out.
 pub fn svg(title: &str, curves: &[Curve]) -> String {
     let curves: Vec<&Curve> = curves.iter().filter(|curve| !curve.points.is_empty()).collect();
-    let points = || curves.iter().flat_map(|curve| curve.points.iter()).filter(|(x, y)| x.is_finite() && y.is_finite());
+    let points = || {
+        curves.iter().flat_map(|curve| curve.points.iter()).filter(|(x, y)| x.is_finite() && y.is_finite())
+    };
     let right = points().map(|(x, _)| *x).fold(1e-9, f64::max);
     let top = points().map(|(_, y)| *y).fold(1e-9, f64::max);
     let x = |value: f64| MARGIN + value / right * (WIDTH - 2.0 * MARGIN);

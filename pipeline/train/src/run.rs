@@ -1,4 +1,5 @@
-//! A training run from its settings to its model: resumable to the step, told in metrics, kept in checkpoints.
+//! A training run from its settings to its model: resumable to the step, told in metrics, kept in
+//! checkpoints.
 
 use std::{
     fs,
@@ -38,8 +39,8 @@ const STUCK_LINES: usize = 20;
 
 /// What a run reports while it goes.
 pub enum Event<'a> {
-    /// Before the first step: steps in all, steps that are done, numbers that are learnt, tensors that the checkpoint to
-    /// start from does not have.
+    /// Before the first step: steps in all, steps that are done, numbers that are learnt, tensors that the
+    /// checkpoint to start from does not have.
     Started {
         steps: u64,
         done: u64,
@@ -65,7 +66,8 @@ pub enum Outcome {
 /// Trains until done or `stop`; goes on where a run of the same folder, settings and data left off.
 ///
 /// # Errors
-/// When settings, data or checkpoint are wrong, the device fails, or a loss is no number. Checkpoints stay whole.
+/// When settings, data or checkpoint are wrong, the device fails, or a loss is no number. Checkpoints stay
+/// whole.
 pub fn train(
     task: Task,
     settings: &Training,
@@ -74,7 +76,11 @@ pub fn train(
     report: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome, TrainError> {
     let folder = PathBuf::from(&settings.run.folder);
-    fs::create_dir_all(&folder).map_err(|source| TrainError::Io { what: "create", path: folder.clone(), source })?;
+    fs::create_dir_all(&folder).map_err(|source| TrainError::Io {
+        what: "create",
+        path: folder.clone(),
+        source,
+    })?;
     let _lock = lock::take(&folder)?;
     let digest = digest(task, settings, &dataset);
     let mut run = Run::open(task, settings, dataset, folder, digest)?;
@@ -274,7 +280,13 @@ impl<'a> Run<'a> {
         let sum = self.learner.parameters.vector().f_detach()?.f_sum(None::<Kind>)?.double_value(&[]);
         if !sum.is_finite() {
             self.checked_means()?;
-            return Err(TrainError::NotANumber { step: self.step, itc: sum, itm: sum, lm: sum, saved: self.saved });
+            return Err(TrainError::NotANumber {
+                step: self.step,
+                itc: sum,
+                itm: sum,
+                lm: sum,
+                saved: self.saved,
+            });
         }
         let state = State::new(self.step, self.cursor, &self.learner, &self.digest);
         let lineage = self.lineage()?;
@@ -317,7 +329,8 @@ impl<'a> Run<'a> {
             steps: self.step,
             epochs: self.step as f64 / self.steps_per_epoch as f64,
             data: self.data.clone(),
-            settings: serde_json::to_value(self.settings).map_err(|_| TrainError::Bug("settings that are no JSON"))?,
+            settings: serde_json::to_value(self.settings)
+                .map_err(|_| TrainError::Bug("settings that are no JSON"))?,
             parent: self.parent.clone(),
         })
     }
@@ -405,7 +418,8 @@ fn seed_of(seed: u64, step: u64, part: u32) -> i64 {
     i64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
-/// Digest of what decides a run's weights. Where it writes, how often, and on which device may change when it goes on.
+/// Digest of what decides a run's weights. Where it writes, how often, and on which device may change when it
+/// goes on.
 fn digest(task: Task, settings: &Training, dataset: &Dataset) -> String {
     let mut settings = settings.without_bookkeeping();
     (settings.run.max_steps, settings.run.save_precision) = (0, Precision::F32);

@@ -42,16 +42,17 @@ fn half_cosine(rate: f64, least: f64, done: f64) -> f64 {
     (rate - least) * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos()) + least
 }
 
-/// Share of the momentum towers' opinion in the contrast's targets: grows from 0 to `alpha` over `alpha_epochs`.
+/// Share of the momentum towers' opinion in the contrast's targets: grows from 0 to `alpha` over
+/// `alpha_epochs`.
 pub fn alpha(alpha: f64, alpha_epochs: f64, place: Place) -> f64 {
     if alpha_epochs <= 0.0 { alpha } else { alpha * (place.epochs_done() / alpha_epochs).min(1.0) }
 }
 
-/// How much a word of the text encoder sees of what is ahead of it: nothing in the first steps, then over as many again ever
-/// more, to where all is seen alike.
+/// How much a word of the text encoder sees of what is ahead of it: nothing in the first steps, then over as
+/// many again ever more, to where all is seen alike.
 ///
-/// A captioner's decoder never saw what is ahead. A filter that starts from one and sees it all at once loses what the
-/// decoder's words knew of a picture, such as what is left of what (benches/RESULTS.md).
+/// A captioner's decoder never saw what is ahead. A filter that starts from one and sees it all at once loses
+/// what the decoder's words knew of a picture, such as what is left of what (benches/RESULTS.md).
 pub fn ahead(causal_steps: u64, step: u64) -> f64 {
     if step < causal_steps {
         return 0.0;
@@ -68,7 +69,10 @@ mod tests {
     fn what_is_ahead_comes_in_after_the_causal_steps_and_over_as_many() {
         let seen = [0, 9, 10, 15, 20, 1000].map(|step| ahead(10, step));
         let expected = [0.0, 0.0, (-8.0f64).exp(), (-4.0f64).exp(), 1.0, 1.0];
-        assert!(seen.iter().zip(expected).all(|(seen, expected)| (seen - expected).abs() < 1e-15), "{seen:?}");
+        assert!(
+            seen.iter().zip(expected).all(|(seen, expected)| (seen - expected).abs() < 1e-15),
+            "{seen:?}"
+        );
         assert_eq!(ahead(0, 0), 1.0, "a run without causal steps");
     }
 }

@@ -51,7 +51,8 @@ impl Start {
         let path = Path::new(&model.from);
         let checkpoint = Checkpoint::open(path)?;
         let mut config = checkpoint.config.clone();
-        let tokenizer = if path.is_dir() { path.to_path_buf() } else { path.parent().unwrap_or(path).to_path_buf() };
+        let tokenizer =
+            if path.is_dir() { path.to_path_buf() } else { path.parent().unwrap_or(path).to_path_buf() };
         let tokens = BertTokens::open(&tokenizer, &config.text)?;
         let mut normalisation = checkpoint.normalisation.clone();
         if model.image_size > 0 {
@@ -104,13 +105,15 @@ impl Start {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// The file of the checkpoint it starts from (or the index of several), and every file its weights are in.
+    /// The file of the checkpoint it starts from (or the index of several), and every file its weights are
+    /// in.
     pub fn weights_paths(&self) -> Option<(&Path, Vec<PathBuf>)> {
         self.checkpoint.as_ref().map(|checkpoint| (checkpoint.weights_path(), checkpoint.weights_paths()))
     }
 
     fn temperature(&mut self) -> Result<Tensor, TrainError> {
-        let found = self.checkpoint.as_mut().map(|checkpoint| checkpoint.tensor("temp")).transpose()?.flatten();
+        let found =
+            self.checkpoint.as_mut().map(|checkpoint| checkpoint.tensor("temp")).transpose()?.flatten();
         match found {
             Some(temperature) => Ok(temperature.f_to_kind(Kind::Float)?.f_reshape([1])?),
             None => Ok(Tensor::f_full([1], TEMPERATURE, (Kind::Float, Device::Cpu))?),
@@ -136,7 +139,8 @@ impl Start {
             found = stretch_positions(found, grid)?;
         }
         let rows = found.size().first().copied().unwrap_or(0);
-        let widened = entry.name.ends_with("word_embeddings.weight") || entry.name.ends_with("predictions.bias");
+        let widened =
+            entry.name.ends_with("word_embeddings.weight") || entry.name.ends_with("predictions.bias");
         if widened && self.text.is_some() && rows < entry.shape[0] && found.size()[1..] == entry.shape[1..] {
             // The ids that BLIP adds to BERT's vocabulary.
             let more = drawn.f_narrow(0, rows, entry.shape[0] - rows)?;
@@ -169,14 +173,16 @@ impl Start {
             return Ok(stored.map(|stored| file.read(&stored)).transpose()?);
         }
         if let (Some(names), Some(file)) = (bert_names(name), &mut self.text) {
-            let stored = names.iter().find_map(|name| file.names().find(|stored| unwrapped(stored) == *name).cloned());
+            let stored =
+                names.iter().find_map(|name| file.names().find(|stored| unwrapped(stored) == *name).cloned());
             return Ok(stored.map(|stored| file.read(&stored)).transpose()?);
         }
         Ok(None)
     }
 }
 
-/// What a model of another task does not have, so that it is drawn: a captioner was never asked whether a text matches.
+/// What a model of another task does not have, so that it is drawn: a captioner was never asked whether a
+/// text matches.
 fn is_of_a_head(name: &str) -> bool {
     ["vision_proj.", "text_proj.", "itm_head.", "text_decoder.cls."].iter().any(|head| name.starts_with(head))
 }
@@ -189,7 +195,8 @@ fn other_tower_s(name: &str) -> String {
     }
 }
 
-/// A vision tower's tensor by its name within the tower, from the names of timm, of BLIP's original files or of Hugging Face's.
+/// A vision tower's tensor by its name within the tower, from the names of timm, of BLIP's original files or
+/// of Hugging Face's.
 fn of_vision(stored: &str) -> String {
     let own = unwrapped(stored);
     match own.strip_prefix("vision_model.") {
@@ -208,16 +215,17 @@ fn bert_names(name: &str) -> Option<Vec<String>> {
         (None, None) => return None,
     };
     // The names of Google's own files.
-    let old =
-        |name: &String| name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta");
+    let old = |name: &String| {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
+    };
     Some(names.iter().cloned().chain(names.iter().map(old)).collect())
 }
 
-/// A tensor's first numbers, as BLIP's parts draw them: BERT and ViT from N(0, 0.02), what torch calls its default for
-/// projections, matching head and patches, norms at 1 and biases at 0.
+/// A tensor's first numbers, as BLIP's parts draw them: BERT and ViT from N(0, 0.02), what torch calls its
+/// default for projections, matching head and patches, norms at 1 and biases at 0.
 ///
-/// 0.02 is for a width of 768. Narrower towers get more, so that what a layer puts out varies as much; at width 128 they
-/// learn sooner that way (benches/RESULTS.md).
+/// 0.02 is for a width of 768. Narrower towers get more, so that what a layer puts out varies as much; at
+/// width 128 they learn sooner that way (benches/RESULTS.md).
 fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     let (name, shape) = (entry.name.as_str(), entry.shape.as_slice());
     let options = (Kind::Float, Device::Cpu);
@@ -239,12 +247,13 @@ fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     })
 }
 
-/// Waves of rows in one half of the width, of columns in the other, added to a table of places and then learnt on: (1, 1 +
-/// side², width), the whole image's own place 0. They are the discrete cosine transform's, of 1 to side − 1 half periods in
-/// the picture, over and over: each sums up to nothing, so they say where a patch is and nothing else.
+/// Waves of rows in one half of the width, of columns in the other, added to a table of places and then
+/// learnt on: (1, 1 + side², width), the whole image's own place 0. They are the discrete cosine transform's,
+/// of 1 to side − 1 half periods in the picture, over and over: each sums up to nothing, so they say where a
+/// patch is and nothing else.
 ///
-/// BLIP has its places from a ViT that knows them. Places drawn from N(0, 0.02) hardly ever told a MED from scratch what is
-/// left of what (benches/RESULTS.md).
+/// BLIP has its places from a ViT that knows them. Places drawn from N(0, 0.02) hardly ever told a MED from
+/// scratch what is left of what (benches/RESULTS.md).
 fn waves(shape: &[i64]) -> Result<Tensor, TrainError> {
     let (patches, width) = (shape[1] - 1, shape[2]);
     let side = (patches as f64).sqrt() as i64;
@@ -254,7 +263,8 @@ fn waves(shape: &[i64]) -> Result<Tensor, TrainError> {
         (std::f64::consts::PI * place * half_periods as f64 / side as f64).cos()
     };
     let of_patch = |patch: i64| (0..width).map(move |i| value(patch, i));
-    let all: Vec<f64> = std::iter::repeat_n(0.0, width as usize).chain((0..patches).flat_map(of_patch)).collect();
+    let all: Vec<f64> =
+        std::iter::repeat_n(0.0, width as usize).chain((0..patches).flat_map(of_patch)).collect();
     Ok(Tensor::f_from_slice(&all)?.f_to_kind(Kind::Float)?.f_reshape(shape)?)
 }
 

@@ -50,11 +50,16 @@ impl View for Stored {
     }
 }
 
-/// Writes tensors with a text under each key of `notes` in the file's header, and waits until they are on the disk.
+/// Writes tensors with a text under each key of `notes` in the file's header, and waits until they are on the
+/// disk.
 ///
 /// # Errors
 /// When the file cannot be written; a full disk says so.
-pub fn write(path: &Path, tensors: &[(String, Tensor)], notes: HashMap<String, String>) -> Result<(), TrainError> {
+pub fn write(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    notes: HashMap<String, String>,
+) -> Result<(), TrainError> {
     let io = |source: std::io::Error| TrainError::Io { what: "write", path: path.to_path_buf(), source };
     let mut stored = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {

@@ -13,8 +13,8 @@ pub struct RandomWords {
     pub vocabulary: i64,
 }
 
-/// Ids (rows, width), int64, and mask (1 for a token that is seen, 0 for padding): (rows, width), int64, or (rows, width, width),
-/// f32, where each token sees others.
+/// Ids (rows, width), int64, and mask (1 for a token that is seen, 0 for padding): (rows, width), int64, or
+/// (rows, width, width), f32, where each token sees others.
 pub struct TextRows {
     pub ids: Tensor,
     pub mask: Tensor,
@@ -36,16 +36,20 @@ impl TextRows {
         let rows = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
         let pad = config.text.pad_token_id;
-        let ids: Vec<i64> =
-            rows.iter().flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width)).collect();
-        let mask: Vec<i64> = rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
+        let ids: Vec<i64> = rows
+            .iter()
+            .flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width))
+            .collect();
+        let mask: Vec<i64> =
+            rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
         let table = |values: &[i64]| {
             Tensor::f_from_slice(values)?.f_reshape([rows.len() as i64, width as i64])?.f_to_device(device)
         };
         Ok(Self { ids: table(&ids)?, mask: table(&mask)? })
     }
 
-    /// The same rows with another first token: `[CLS]`, `[ENC]` or `[DEC]` says which mode the text is read in.
+    /// The same rows with another first token: `[CLS]`, `[ENC]` or `[DEC]` says which mode the text is read
+    /// in.
     pub fn starting_with(&self, token: i64) -> Result<Self, TchError> {
         let (rows, width) = self.ids.size2()?;
         let first = Tensor::f_full([rows, 1], token, (Kind::Int64, self.ids.device()))?;
@@ -53,20 +57,24 @@ impl TextRows {
         Ok(Self { ids, mask: self.mask.shallow_clone() })
     }
 
-    /// The same rows where a word sees itself and what is before it, as in a decoder, and of what is ahead this share, from 0
-    /// to 1. The first token sees all, and through it words know something of all, from the second layer on.
+    /// The same rows where a word sees itself and what is before it, as in a decoder, and of what is ahead
+    /// this share, from 0 to 1. The first token sees all, and through it words know something of all, from
+    /// the second layer on.
     ///
     /// # Errors
     /// libtorch's.
     pub fn causal(&self, ahead: f64) -> Result<Self, TchError> {
         let (rows, width) = self.ids.size2()?;
-        let seen = Tensor::f_ones([width, width], (Kind::Float, self.ids.device()))?.f_tril(0)?.f_clamp_min(ahead)?;
+        let seen = Tensor::f_ones([width, width], (Kind::Float, self.ids.device()))?
+            .f_tril(0)?
+            .f_clamp_min(ahead)?;
         drop(seen.f_narrow(0, 0, 1)?.f_fill_(1.0)?);
         let mask = self.mask.f_reshape([rows, 1, width])?.f_mul(&seen)?;
         Ok(Self { ids: self.ids.shallow_clone(), mask })
     }
 
-    /// The same rows, where of those from `first` on a share has random ids in place of its words. Lengths stay.
+    /// The same rows, where of those from `first` on a share has random ids in place of its words. Lengths
+    /// stay.
     ///
     /// # Errors
     /// libtorch's.

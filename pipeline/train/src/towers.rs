@@ -49,7 +49,8 @@ impl Towers {
             tower.set_dropout(Dropout(parts.dropout));
             tower
         };
-        let mut vision = VisionTower::load(&root.sub("vision_model"), &config.vision, config.vision.layer_norm_eps);
+        let mut vision =
+            VisionTower::load(&root.sub("vision_model"), &config.vision, config.vision.layer_norm_eps);
         vision.set_drop_path(parts.drop_path);
         let decoder = parts.decoder.then(|| {
             let path = root.sub("text_decoder");
@@ -70,7 +71,12 @@ impl Towers {
     ///
     /// # Errors
     /// When names or shapes do not fit.
-    pub fn on(named: HashMap<String, Tensor>, parts: &Parts, device: Device, kind: Kind) -> Result<Self, TrainError> {
+    pub fn on(
+        named: HashMap<String, Tensor>,
+        parts: &Parts,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self, TrainError> {
         let store = WeightStore::new(Role::Filter, named, Vec::new(), device, kind);
         let towers = Self::load(&store.root(), parts);
         store.finish().map_err(TrainError::Weights)?;

@@ -1,5 +1,5 @@
-//! What training writes for later, held against what it wrote before. A difference here is a format change: decide on it, and
-//! raise the version of what changed.
+//! What training writes for later, held against what it wrote before. A difference here is a format change:
+//! decide on it, and raise the version of what changed.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,8 +21,17 @@ fn is_written_as<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T,
 
 #[test]
 fn a_checkpoint_s_state_is_written_as_it_was_frozen() {
-    let state = State { version: 1, step: 40, cursor: Cursor { epoch: 1, step: 8 }, queue_at: 24, digest: "d1".into() };
-    is_written_as(&state, r#"{"version":1,"step":40,"cursor":{"epoch":1,"step":8},"queue_at":24,"digest":"d1"}"#);
+    let state = State {
+        version: 1,
+        step: 40,
+        cursor: Cursor { epoch: 1, step: 8 },
+        queue_at: 24,
+        digest: "d1".into(),
+    };
+    is_written_as(
+        &state,
+        r#"{"version":1,"step":40,"cursor":{"epoch":1,"step":8},"queue_at":24,"digest":"d1"}"#,
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version of them (reference.py), all in
-//! f64: losses, gradients, weights, momentum towers, queue, learning rate and soft targets.
+//! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version of them
+//! (reference.py), all in f64: losses, gradients, weights, momentum towers, queue, learning rate and soft
+//! targets.
 
 #![allow(clippy::unwrap_used)]
 
@@ -22,8 +23,8 @@ use std::path::Path;
 use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
-/// Both sides add up the same f64 numbers, in another order; ten steps of AdamW pass rounding on. A wrong term, sign or
-/// index is off by 1e-3 and more.
+/// Both sides add up the same f64 numbers, in another order; ten steps of AdamW pass rounding on. A wrong
+/// term, sign or index is off by 1e-3 and more.
 const TOLERANCE: f64 = 1e-8;
 const STEPS_PER_EPOCH: u64 = 5;
 
@@ -112,7 +113,8 @@ fn optimizer(is_filter: bool) -> Optimizer {
 
 fn close(name: &str, ours: &Tensor, theirs: &Tensor) {
     let (ours, theirs) = (ours.to_kind(Kind::Double), theirs.to_kind(Kind::Double));
-    // A key's bias moves every score of a query alike, which the softmax undoes: its gradient is 0 but for rounding.
+    // A key's bias moves every score of a query alike, which the softmax undoes: its gradient is 0 but for
+    // rounding.
     let scale = theirs.abs().max().double_value(&[]).max(1e-6);
     let off = (&ours - &theirs).abs().max().double_value(&[]) / scale;
     assert!(off <= TOLERANCE, "{name}: off by {off:e} of {scale:e}");
@@ -156,10 +158,13 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         let states = towers.vision.forward(&prepared.pixels_norm).unwrap();
         let shape = StepShape { seed: 0, alpha: share, weight: 1.0, first_of_step: true, ahead: 1.0 };
         let losses = learner.losses(&towers, &states, &prepared, shape, Some(negatives)).unwrap();
-        let found =
-            [&losses.itc, &losses.itm, &losses.lm].map(|loss| loss.as_ref().map_or(0.0, |l| l.double_value(&[])));
+        let found = [&losses.itc, &losses.itm, &losses.lm]
+            .map(|loss| loss.as_ref().map_or(0.0, |l| l.double_value(&[])));
         for (name, (ours, theirs)) in ["itc", "itm", "lm"].iter().zip(found.iter().zip(expected)) {
-            assert!((ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0), "{name} of step {i}: {ours} {theirs}");
+            assert!(
+                (ours - theirs).abs() <= TOLERANCE * theirs.abs().max(1.0),
+                "{name} of step {i}: {ours} {theirs}"
+            );
         }
         losses.total(1.0).unwrap().backward();
         if i == 0 {

@@ -1,5 +1,5 @@
-//! What training writes loads in transformers: the tensors of its classes, by name and shape, as `make_transformers_names.py`
-//! took them down; and what earlier versions wrote still loads here.
+//! What training writes loads in transformers: the tensors of its classes, by name and shape, as
+//! `make_transformers_names.py` took them down; and what earlier versions wrote still loads here.
 
 #![allow(clippy::unwrap_used)]
 
@@ -124,9 +124,13 @@ fn filter_and_captioner_have_the_tensors_of_their_classes_and_no_other() {
 #[test]
 fn a_pre_trained_model_lacks_no_tensor_of_either_class() {
     let folder = written(Task::Pretrain);
-    let (found, retrieval, captioning) =
-        (shapes(folder.path()), of_class("BlipForImageTextRetrieval"), of_class("BlipForConditionalGeneration"));
-    let config: Value = serde_json::from_str(&fs::read_to_string(folder.path().join("config.json")).unwrap()).unwrap();
+    let (found, retrieval, captioning) = (
+        shapes(folder.path()),
+        of_class("BlipForImageTextRetrieval"),
+        of_class("BlipForConditionalGeneration"),
+    );
+    let config: Value =
+        serde_json::from_str(&fs::read_to_string(folder.path().join("config.json")).unwrap()).unwrap();
     assert_eq!(config["architectures"], json!(["BlipForImageTextRetrieval"]));
     for (name, shape) in retrieval.iter().chain(&captioning) {
         assert_eq!(found.get(name), Some(shape), "{name}");
@@ -145,13 +149,17 @@ fn a_pre_trained_model_of_an_earlier_version_is_the_same_start() {
     // Then the vision tower had the original's names, and tied tensors stood there twice.
     let mut named: Vec<(String, Tensor)> = Tensor::read_safetensors(&path).unwrap();
     for (from, to) in [
-        ("text_decoder.bert.embeddings.word_embeddings.weight", "text_decoder.cls.predictions.decoder.weight"),
+        (
+            "text_decoder.bert.embeddings.word_embeddings.weight",
+            "text_decoder.cls.predictions.decoder.weight",
+        ),
         ("text_decoder.cls.predictions.bias", "text_decoder.cls.predictions.decoder.bias"),
     ] {
         let tensor = named.iter().find(|(name, _)| name == from).unwrap().1.shallow_clone();
         named.push((to.to_owned(), tensor));
     }
-    let named: Vec<(String, Tensor)> = named.into_iter().map(|(name, tensor)| (original_name(&name), tensor)).collect();
+    let named: Vec<(String, Tensor)> =
+        named.into_iter().map(|(name, tensor)| (original_name(&name), tensor)).collect();
     Tensor::write_safetensors(&named, &path).unwrap();
     assert!(shapes(old.path()).keys().any(|name| name.starts_with("visual_encoder.")));
     let weights = |folder: &Path| {

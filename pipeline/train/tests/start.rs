@@ -62,7 +62,9 @@ fn deit(width: i64) -> Vec<(String, Tensor)> {
         ("head.weight".to_owned(), random(&[1000, width])),
     ];
     for i in 0..2 {
-        for (name, out, into) in [("attn.qkv", 3, 1), ("attn.proj", 1, 1), ("mlp.fc1", 4, 1), ("mlp.fc2", 1, 4)] {
+        for (name, out, into) in
+            [("attn.qkv", 3, 1), ("attn.proj", 1, 1), ("mlp.fc1", 4, 1), ("mlp.fc2", 1, 4)]
+        {
             all.push((format!("blocks.{i}.{name}.weight"), random(&[out * width, into * width])));
             all.push((format!("blocks.{i}.{name}.bias"), random(&[out * width])));
         }
@@ -84,7 +86,9 @@ fn bert() -> Vec<(String, Tensor)> {
     ];
     for i in 0..2 {
         let layer = format!("bert.encoder.layer.{i}");
-        for part in ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"] {
+        for part in
+            ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"]
+        {
             all.push((format!("{layer}.{part}.weight"), random(&[8, 8])));
             all.push((format!("{layer}.{part}.bias"), random(&[8])));
         }
@@ -107,8 +111,15 @@ fn save(tensors: &[(String, Tensor)], path: &str) {
 
 fn layout(start: &Start) -> Layout {
     let config = start.config.clone();
-    let parts =
-        Parts { config, encoder: true, contrast: true, matching: true, decoder: true, dropout: 0.0, drop_path: 0.0 };
+    let parts = Parts {
+        config,
+        encoder: true,
+        contrast: true,
+        matching: true,
+        decoder: true,
+        dropout: 0.0,
+        drop_path: 0.0,
+    };
     Layout::new(&parts, Sharing::AllButSa)
 }
 
@@ -125,7 +136,8 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
     let layout = layout(&start);
     let weights = start.weights(&layout, 1).unwrap();
     let named = layout.named(&weights).unwrap();
-    let vision = |name: &str| deit.iter().find(|(stored, _)| stored == name).map(|(_, tensor)| tensor).unwrap();
+    let vision =
+        |name: &str| deit.iter().find(|(stored, _)| stored == name).map(|(_, tensor)| tensor).unwrap();
     let text = |name: &str| bert.iter().find(|(stored, _)| stored == name).map(|(_, tensor)| tensor).unwrap();
     for (ours, theirs) in [
         ("vision_model.embeddings.class_embedding", vision("cls_token")),
@@ -136,7 +148,10 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
         ("vision_model.encoder.layers.1.layer_norm2.weight", vision("blocks.1.norm2.weight")),
         ("vision_model.encoder.layers.0.mlp.fc2.weight", vision("blocks.0.mlp.fc2.weight")),
         ("text_encoder.embeddings.LayerNorm.weight", text("bert.embeddings.LayerNorm.gamma")),
-        ("text_encoder.encoder.layer.1.output.dense.weight", text("bert.encoder.layer.1.output.dense.weight")),
+        (
+            "text_encoder.encoder.layer.1.output.dense.weight",
+            text("bert.encoder.layer.1.output.dense.weight"),
+        ),
     ] {
         assert_eq!(&named[ours], theirs, "{ours}");
     }
@@ -146,7 +161,11 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
             [("self.key.weight", "self.key.weight"), ("output.LayerNorm.bias", "output.LayerNorm.beta")]
         {
             let theirs = text(&format!("bert.encoder.layer.0.attention.{stored}"));
-            assert_eq!(&named[&format!("{tower}.encoder.layer.0.attention.{part}")], theirs, "{tower} {part}");
+            assert_eq!(
+                &named[&format!("{tower}.encoder.layer.0.attention.{part}")],
+                theirs,
+                "{tower} {part}"
+            );
         }
     }
     // The two ids that BLIP adds are drawn, the others BERT's.
@@ -177,7 +196,8 @@ fn a_blip_s_vision_tower_is_a_start_for_another_whatever_its_names() {
     let first = layout.named(&start.weights(&layout, 1).unwrap()).unwrap();
     let behind_a_wrapper = |name: &str| format!("module._orig_mod.{}", original_name(name));
     for names in [str::to_owned as fn(&str) -> String, original_name, behind_a_wrapper] {
-        let stored: Vec<_> = first.iter().map(|(name, tensor)| (names(name), tensor.shallow_clone())).collect();
+        let stored: Vec<_> =
+            first.iter().map(|(name, tensor)| (names(name), tensor.shallow_clone())).collect();
         save(&stored, &model.vision_weights);
         let second = Start::open(&model, &sizes()).unwrap().weights(&layout, 2).unwrap();
         let second = layout.named(&second).unwrap();
@@ -220,8 +240,10 @@ fn waves_are_added_to_the_places_and_to_nothing_else() {
     let places = layout.named(&added).unwrap().remove("vision_model.embeddings.position_embedding").unwrap();
     let changed = |tensor: &Tensor| tensor.ne(0.0).sum(Kind::Int64).int64_value(&[]);
     assert_eq!(changed(&added), changed(&places));
-    // Of a grid of 4 × 4 patches and a width of 8: one, two and three half periods, and one again; rows, then columns.
-    let of = |place: f64| [1.0, 2.0, 3.0, 1.0].map(|k| (std::f64::consts::PI * k * (place + 0.5) / 4.0).cos());
+    // Of a grid of 4 × 4 patches and a width of 8: one, two and three half periods, and one again; rows, then
+    // columns.
+    let of =
+        |place: f64| [1.0, 2.0, 3.0, 1.0].map(|k| (std::f64::consts::PI * k * (place + 0.5) / 4.0).cos());
     let expected: Vec<f64> = [of(1.0), of(2.0)].concat(); // row 1, column 2
     let difference = places.get(0).get(1 + 4 + 2) - Tensor::from_slice(&expected) * 0.5;
     assert!(difference.abs().max().double_value(&[]) < 1e-6, "rounding of f32 numbers near 2");

@@ -1,4 +1,5 @@
-//! Ways to train that change what is kept, shared or seen: recomputed blocks, shared towers, causal words, random words.
+//! Ways to train that change what is kept, shared or seen: recomputed blocks, shared towers, causal words,
+//! random words.
 
 #![allow(clippy::unwrap_used)]
 
@@ -27,7 +28,15 @@ const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_
 static TURN: Mutex<()> = Mutex::new(());
 
 fn parts(drop_path: f64) -> Parts {
-    Parts { config: config(), encoder: true, contrast: true, matching: true, decoder: true, dropout: 0.0, drop_path }
+    Parts {
+        config: config(),
+        encoder: true,
+        contrast: true,
+        matching: true,
+        decoder: true,
+        dropout: 0.0,
+        drop_path,
+    }
 }
 
 /// Random weights of a layout, the temperature first.
@@ -75,7 +84,9 @@ fn learner(parts: Parts, sharing: Sharing, vector: &Tensor) -> Learner {
 fn batch() -> Batch {
     let mut pixels = PixelBatch::with_capacity(16, PAIRS);
     for image in 0..PAIRS {
-        pixels.push(&(0..16 * 16 * 3).map(|i| ((i * (7 + 3 * image) + image * 31) % 256) as u8).collect::<Vec<_>>());
+        pixels.push(
+            &(0..16 * 16 * 3).map(|i| ((i * (7 + 3 * image) + image * 31) % 256) as u8).collect::<Vec<_>>(),
+        );
     }
     let texts = ["w5 w6 w7", "w8 w9", "w10 w11 w12 w13 w14", "w15 w6"].map(str::to_owned).to_vec();
     Batch { pixels, texts, image_ids: vec![1, 2, 3, 4], cursor: Cursor { epoch: 0, step: 1 } }
@@ -101,7 +112,8 @@ fn recomputed_blocks_give_the_gradient_that_kept_ones_give() {
     assert!(off < 1e-12 * gradient.abs().max().double_value(&[]).max(1.0), "off by {off:e}");
 }
 
-/// Blocks that are left out at random must be left out again on the way back: else the gradient is that of another loss.
+/// Blocks that are left out at random must be left out again on the way back: else the gradient is that of
+/// another loss.
 #[test]
 fn recomputed_blocks_leave_out_what_the_first_pass_left_out() {
     let _turn = TURN.lock();
@@ -122,11 +134,14 @@ fn recomputed_blocks_leave_out_what_the_first_pass_left_out() {
     let direction = &vision / vision.norm();
     let (far, near) = (at(&(&vector + &direction * 1e-5)).0, at(&(&vector - &direction * 1e-5)).0);
     let (slope, expected) = ((far - near) / 2e-5, vision.norm().double_value(&[]));
-    assert!((slope - expected).abs() < 1e-4 * expected, "the loss rises by {slope}, its gradient says {expected}");
+    assert!(
+        (slope - expected).abs() < 1e-4 * expected,
+        "the loss rises by {slope}, its gradient says {expected}"
+    );
 }
 
-/// Towers that hold equal numbers compute the same whether they share them; the gradient of a shared tensor is the sum of
-/// those of its copies.
+/// Towers that hold equal numbers compute the same whether they share them; the gradient of a shared tensor
+/// is the sum of those of its copies.
 #[test]
 fn shared_towers_get_the_gradients_of_both() {
     let _turn = TURN.lock();
@@ -143,7 +158,8 @@ fn shared_towers_get_the_gradients_of_both() {
         let (loss, gradient) = step(&mut learner(parts(0.0), sharing, &vector));
         let (other_loss, other) = step(&mut learner(parts(0.0), Sharing::None, &Tensor::cat(&copies, 0)));
         assert!((loss - other_loss).abs() < 1e-12, "{sharing:?}: {loss} {other_loss}");
-        // Where numbers are shared, mark them by their place in the vector, and see which copies carry the mark.
+        // Where numbers are shared, mark them by their place in the vector, and see which copies carry the
+        // mark.
         let places = layout.named(&Tensor::arange(layout.total(), (Kind::Double, Device::Cpu))).unwrap();
         let sum = Tensor::zeros_like(&gradient);
         sum.narrow(0, 0, 1).copy_(&other.narrow(0, 0, 1));
@@ -159,7 +175,8 @@ fn shared_towers_get_the_gradients_of_both() {
     assert!(of("AllButCa") < of("None") && of("AllButSa") < of("None"), "{totals:?}");
 }
 
-/// A filter that starts from a captioner reads on with its decoder's words only if they see what they saw there.
+/// A filter that starts from a captioner reads on with its decoder's words only if they see what they saw
+/// there.
 #[test]
 fn words_that_see_what_is_before_them_are_a_decoder_s() {
     let _turn = TURN.lock();
@@ -180,7 +197,10 @@ fn words_that_see_what_is_before_them_are_a_decoder_s() {
     let causal = prepared.texts.causal(0.0).unwrap().mask.to_kind(Kind::Int64);
     let (first, words) = (causal.select(1, 0), causal.narrow(1, 1, width - 1));
     assert!(first.equal(mask), "the first token sees all of its text");
-    assert!(words.equal(&(before.narrow(1, 1, width - 1) * mask.unsqueeze(1))), "words see back, and no padding");
+    assert!(
+        words.equal(&(before.narrow(1, 1, width - 1) * mask.unsqueeze(1))),
+        "words see back, and no padding"
+    );
 
     let mut loss = |ahead| {
         let shape = StepShape { ahead, first_of_step: false, ..SHAPE };
@@ -203,21 +223,25 @@ fn words_that_no_text_has_are_learnt_of_when_negatives_get_random_ones() {
     let vocabulary = whole.parts.config.text.vocab_size;
 
     let open = texts.with_random_words(1, &RandomWords { share: 1.0, vocabulary }).unwrap().ids;
-    let (length, place) =
-        (texts.mask.sum_dim_intlist([1].as_slice(), true, Kind::Int64), Tensor::arange(7, (Kind::Int64, Device::Cpu)));
+    let (length, place) = (
+        texts.mask.sum_dim_intlist([1].as_slice(), true, Kind::Int64),
+        Tensor::arange(7, (Kind::Int64, Device::Cpu)),
+    );
     let is_word = place.ge(1).logical_and(&place.unsqueeze(0).lt_tensor(&(length - 1)));
     let changed = open.ne_tensor(&texts.ids);
     assert!(!bool::try_from(changed.logical_and(&is_word.logical_not()).any()).unwrap(), "only words change");
     assert!(!bool::try_from(changed.narrow(0, 0, 1).any()).unwrap(), "the rows before the first stay");
     assert!(changed.sum(Kind::Int64).int64_value(&[]) > 4, "of nine words drawn from {vocabulary} few stay");
-    let none = texts.causal(0.0).unwrap().with_random_words(0, &RandomWords { share: 0.0, vocabulary }).unwrap().ids;
+    let none =
+        texts.causal(0.0).unwrap().with_random_words(0, &RandomWords { share: 0.0, vocabulary }).unwrap().ids;
     assert!(none.equal(&texts.ids), "a share of nothing");
 
     let words = layout.entries().iter().find(|entry| entry.name.ends_with("word_embeddings.weight")).unwrap();
     let learnt = |share| {
         let mut learner = learner(filter(), Sharing::AllButSa, &vector);
         learner.objective.random_words = share;
-        let gradient = step(&mut learner).1.narrow(0, words.start, words.len()).reshape(words.shape.as_slice());
+        let gradient =
+            step(&mut learner).1.narrow(0, words.start, words.len()).reshape(words.shape.as_slice());
         // Ids 16 to 21 are in no text of the batch.
         gradient.narrow(0, 16, 6).abs().max().double_value(&[])
     };

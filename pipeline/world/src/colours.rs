@@ -46,7 +46,10 @@ mod tests {
                 let others = Colour::ALL.iter().filter(|other| *other != colour);
                 let nearest = others.map(|other| distance(rgb, middle(*other))).fold(f32::MAX, f32::min);
                 let own = distance(rgb, middle(*colour));
-                assert!(own + 12.0 < nearest, "{colour:?} as {rgb:?}: {own} from its middle, {nearest} from another");
+                assert!(
+                    own + 12.0 < nearest,
+                    "{colour:?} as {rgb:?}: {own} from its middle, {nearest} from another"
+                );
             }
         }
     }

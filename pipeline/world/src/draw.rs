@@ -31,7 +31,8 @@ struct Placed {
     rgb: Rgb,
 }
 
-/// Draws a scene: `side × side × 3` bytes, row by row, red first. But for its grain a picture is the same at any side.
+/// Draws a scene: `side × side × 3` bytes, row by row, red first. But for its grain a picture is the same at
+/// any side.
 pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
     let objects = place(scene, random);
     let ground = colours::any(scene.background, random);
@@ -83,7 +84,8 @@ fn within(radius: f32, random: &mut Random) -> f32 {
     random.random_range(radius + GAP..1.0 - radius - GAP)
 }
 
-/// Centres of two objects, along the axis one behind the other, across it nearly in line: the relation leaves no doubt.
+/// Centres of two objects, along the axis one behind the other, across it nearly in line: the relation leaves
+/// no doubt.
 fn in_line(a: f32, b: f32, axis: Axis, random: &mut Random) -> [(f32, f32); 2] {
     let least = a + b + GAP;
     // What is left of the side when both stand close together; large ones have next to nothing.
@@ -165,7 +167,8 @@ mod tests {
                         continue;
                     }
                     let share = share_of(&pixels, colours::middle(object.colour));
-                    // A ring or diamond covers the least of its circle, a disc the most; large is 2.2 times small in area.
+                    // A ring or diamond covers the least of its circle, a disc the most; large is 2.2 times
+                    // small in area.
                     let sizes = if object.size == Size::Small { 0.012..0.087 } else { 0.035..0.178 };
                     assert!(sizes.contains(&share), "{number} at {side}: {object:?} covers {share}");
                 }

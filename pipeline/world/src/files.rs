@@ -1,4 +1,5 @@
-//! Pairs as Parquet files in img2dataset's layout, with two columns that only a checker may look at: `truth` and `scene`.
+//! Pairs as Parquet files in img2dataset's layout, with two columns that only a checker may look at: `truth`
+//! and `scene`.
 
 use crate::{
     draw::draw,
@@ -30,13 +31,15 @@ pub struct Order {
     /// Pictures of different seeds, or sources, are drawn with different random numbers.
     pub seed: u64,
     pub source: Pairs,
-    /// So many scenes after one another are alike: one, and others that each differ from it in one thing. 1: none are.
+    /// So many scenes after one another are alike: one, and others that each differ from it in one thing. 1:
+    /// none are.
     pub alike: u64,
     /// In what they differ.
     pub vary: Vary,
     /// Of a scene at most: 1 or 2.
     pub objects: u8,
-    /// Rows of a file, and of a row group; a group is in memory at once, at 96 pixels a side about 5 kB a row.
+    /// Rows of a file, and of a row group; a group is in memory at once, at 96 pixels a side about 5 kB a
+    /// row.
     pub file_rows: u64,
     pub group_rows: u64,
 }
@@ -91,16 +94,23 @@ pub enum MakeError {
         #[source]
         source: io::Error,
     },
-    #[error("{path} is left from another order and would be mixed with this one; remove it, or choose another folder")]
+    #[error(
+        "{path} is left from another order and would be mixed with this one; remove it, or choose another folder"
+    )]
     Leftover { path: PathBuf },
 }
 
-/// Writes an order's files into a folder, one after the other, and counts the texts by kind; `made` hears how many rows
-/// there are. A file gets its name when it is whole; one that is there is replaced.
+/// Writes an order's files into a folder, one after the other, and counts the texts by kind; `made` hears how
+/// many rows there are. A file gets its name when it is whole; one that is there is replaced.
 ///
 /// # Errors
-/// When a file cannot be written, or the folder has files of this source that the order would leave as they are.
-pub fn make(folder: &Path, order: &Order, mut made: impl FnMut(u64)) -> Result<BTreeMap<Kind, u64>, MakeError> {
+/// When a file cannot be written, or the folder has files of this source that the order would leave as they
+/// are.
+pub fn make(
+    folder: &Path,
+    order: &Order,
+    mut made: impl FnMut(u64),
+) -> Result<BTreeMap<Kind, u64>, MakeError> {
     fs::create_dir_all(folder).map_err(|source| MakeError::Io { path: folder.into(), source })?;
     let per_file = (order.file_rows / order.captions).max(1);
     let files: Vec<(PathBuf, Range<u64>)> = (0..order.scenes)
@@ -132,10 +142,16 @@ fn no_leftover(folder: &Path, order: &Order, files: usize) -> Result<(), MakeErr
     if next.exists() { Err(MakeError::Leftover { path: next }) } else { Ok(()) }
 }
 
-fn write(path: &Path, scenes: Range<u64>, order: &Order, mut made: impl FnMut(&[Row])) -> Result<(), MakeError> {
+fn write(
+    path: &Path,
+    scenes: Range<u64>,
+    order: &Order,
+    mut made: impl FnMut(&[Row]),
+) -> Result<(), MakeError> {
     let failed = |source| MakeError::Parquet { path: path.into(), source };
     let file = File::create(path).map_err(|source| MakeError::Io { path: path.into(), source })?;
-    let mut writer = ArrowWriter::try_new(file, table::schema(), Some(table::properties())).map_err(failed)?;
+    let mut writer =
+        ArrowWriter::try_new(file, table::schema(), Some(table::properties())).map_err(failed)?;
     let per_group = (order.group_rows / order.captions).max(1);
     for first in scenes.clone().step_by(per_group as usize) {
         let group = first..(first + per_group).min(scenes.end);

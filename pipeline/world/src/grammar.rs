@@ -81,7 +81,8 @@ impl Relation {
 /// Every word that a caption may have, once.
 pub fn words() -> Vec<&'static str> {
     let phrases = RELATIONS.iter().map(|(phrase, _)| *phrase).chain(GROUNDS);
-    let phrases = phrases.chain([BACKGROUND, THERE_IS, WE_SEE, TWO_SHAPES, "a an"]).flat_map(str::split_whitespace);
+    let phrases =
+        phrases.chain([BACKGROUND, THERE_IS, WE_SEE, TWO_SHAPES, "a an"]).flat_map(str::split_whitespace);
     let sizes = Size::ALL.iter().flat_map(|thing| thing.words());
     let colours = Colour::ALL.iter().flat_map(|thing| thing.words());
     let shapes = Shape::ALL.iter().flat_map(|thing| thing.words());
@@ -123,7 +124,8 @@ pub fn say(claims: &Claims, random: &mut Random) -> String {
     let Some(background) = claims.background else {
         return introduced(claims, things, random);
     };
-    let ground = format!("{} {} {BACKGROUND}", one_of(&GROUNDS, random), a(one_of(background.words(), random)));
+    let ground =
+        format!("{} {} {BACKGROUND}", one_of(&GROUNDS, random), a(one_of(background.words(), random)));
     match random.random_range(0..10) {
         0 => format!("{ground} {THERE_IS} {things}"),
         1 => format!("{ground}, {things}"),
@@ -143,7 +145,8 @@ fn introduced(claims: &Claims, things: String, random: &mut Random) -> String {
 fn say_things(claims: &Claims, random: &mut Random) -> String {
     let first = say_object(&claims.first, random);
     let Some((relation, second)) = &claims.second else { return first };
-    let ways: Vec<&str> = RELATIONS.iter().filter(|(_, meant)| meant == relation).map(|(phrase, _)| *phrase).collect();
+    let ways: Vec<&str> =
+        RELATIONS.iter().filter(|(_, meant)| meant == relation).map(|(phrase, _)| *phrase).collect();
     format!("{first} {} {}", one_of(&ways, random), say_object(second, random))
 }
 

@@ -22,7 +22,8 @@ const PHRASES: [&str; 16] = [
     "© all rights reserved",
     "cheap buy best online free download sale 2024",
 ];
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const THINGS: [&str; 6] = ["poster", "t-shirt", "mug", "sticker", "wallpaper", "print"];
 
 /// One such text.

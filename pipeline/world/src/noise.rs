@@ -99,7 +99,8 @@ fn swapped(mut claims: Claims, random: &mut Random) -> Claims {
     };
     match one_of(&parts(&claims, &object), random) {
         Part::Background => {
-            claims.background = claims.background.map(|ground| another(ground, Colour::of_backgrounds(), random));
+            claims.background =
+                claims.background.map(|ground| another(ground, Colour::of_backgrounds(), random));
         }
         Part::Relation => {
             claims.second = claims.second.map(|(relation, second)| (wrong(relation, random), second));
@@ -133,7 +134,11 @@ fn changed(object: Named, part: Part, random: &mut Random) -> Named {
 
 /// Another direction, the opposite one more often than not.
 fn wrong(relation: Relation, random: &mut Random) -> Relation {
-    if random.random_bool(0.6) { relation.opposite() } else { another(relation, &Relation::DIRECTIONS, random) }
+    if random.random_bool(0.6) {
+        relation.opposite()
+    } else {
+        another(relation, &Relation::DIRECTIONS, random)
+    }
 }
 
 #[cfg(test)]
@@ -164,14 +169,22 @@ mod tests {
             let kinds: Vec<Kind> = (0..20).map(|i| Kind::dealt(4, block * 20 + i)).collect();
             *first.entry(kinds[0]).or_default() += 1;
             for kind in Kind::ALL {
-                assert_eq!(kinds.iter().filter(|other| **other == kind).count(), kind.of_twenty(), "block {block}");
+                assert_eq!(
+                    kinds.iter().filter(|other| **other == kind).count(),
+                    kind.of_twenty(),
+                    "block {block}"
+                );
             }
         }
         for kind in Kind::ALL {
             let share = kind.of_twenty() as f64 / 20.0;
             // Five standard deviations of 500 draws.
             let off = (f64::from(first[&kind]) / 500.0 - share).abs();
-            assert!(off < 5.0 * (share * (1.0 - share) / 500.0).sqrt(), "{kind:?} comes first {} times", first[&kind]);
+            assert!(
+                off < 5.0 * (share * (1.0 - share) / 500.0).sqrt(),
+                "{kind:?} comes first {} times",
+                first[&kind]
+            );
         }
     }
 

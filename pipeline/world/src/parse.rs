@@ -23,8 +23,8 @@ pub fn truth(caption: &str, scene: &Scene) -> Verdict {
     }
 }
 
-/// What a caption claims; `None` when the grammar does not know it. Case does not count, nor do commas and the characters
-/// that BLIP's cleaning drops (`pre_caption` in its code).
+/// What a caption claims; `None` when the grammar does not know it. Case does not count, nor do commas and
+/// the characters that BLIP's cleaning drops (`pre_caption` in its code).
 pub fn parse(caption: &str) -> Option<Claims> {
     let ignored = |c: char| if ".!\"()*#:;~,".contains(c) { ' ' } else { c };
     let cleaned: String = caption.to_lowercase().chars().map(ignored).collect();

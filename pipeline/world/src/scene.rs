@@ -39,7 +39,8 @@ named!(
 );
 
 named!(
-    /// The colours of things come first, those of backgrounds behind them; none is both, so nothing is lost on its ground.
+    /// The colours of things come first, those of backgrounds behind them; none is both, so nothing is lost
+    /// on its ground.
     Colour {
         Red: ["red"],
         Green: ["green"],
@@ -141,7 +142,8 @@ impl Scene {
         Self { version: VERSION, background: one_of(Colour::of_backgrounds(), random), objects, axis }
     }
 
-    /// Another scene that differs in one thing: a background, a size, a colour, a shape, or where two objects are.
+    /// Another scene that differs in one thing: a background, a size, a colour, a shape, or where two objects
+    /// are.
     pub fn varied(&self, random: &mut Random) -> Self {
         loop {
             let mut scene = self.clone();
@@ -172,7 +174,8 @@ impl Scene {
         }
     }
 
-    /// The same objects in the `turn`-th of their four places, this scene's being the 0th; of one object there is one.
+    /// The same objects in the `turn`-th of their four places, this scene's being the 0th; of one object
+    /// there is one.
     pub fn turned(&self, turn: u64) -> Self {
         let mut scene = self.clone();
         if turn & 1 == 1 {
@@ -224,7 +227,11 @@ mod tests {
             let scene = Scene::any(&mut of(7, Purpose::Web, number));
             let json = scene.to_json();
             assert_eq!(Scene::parse(&json), Ok(scene));
-            assert!(Scene::parse(&json.replace("\"version\":1", "\"version\":2")).unwrap_err().contains("version 2"));
+            assert!(
+                Scene::parse(&json.replace("\"version\":1", "\"version\":2"))
+                    .unwrap_err()
+                    .contains("version 2")
+            );
         }
         assert!(Scene::parse("{}").is_err());
         let none = r#"{"version":1,"background":"gray","objects":[]}"#;
@@ -241,11 +248,15 @@ mod tests {
             let pairs = || scene.objects.iter().zip(&varied.objects);
             let of_objects: usize = pairs()
                 .map(|(a, b)| {
-                    [a.size != b.size, a.colour != b.colour, a.shape != b.shape].into_iter().filter(|d| *d).count()
+                    [a.size != b.size, a.colour != b.colour, a.shape != b.shape]
+                        .into_iter()
+                        .filter(|d| *d)
+                        .count()
                 })
                 .sum();
             let turned = scene.objects.iter().eq(varied.objects.iter().rev()) && scene.objects.len() == 2;
-            let others = usize::from(scene.background != varied.background) + usize::from(scene.axis != varied.axis);
+            let others =
+                usize::from(scene.background != varied.background) + usize::from(scene.axis != varied.axis);
             assert!(of_objects + others == 1 || turned && others == 0, "{number}: {scene:?} {varied:?}");
         }
     }

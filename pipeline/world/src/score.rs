@@ -44,7 +44,8 @@ pub struct Found {
     /// Recall: of the true texts, the kept ones.
     pub web_true_kept: Option<f64>,
     pub kept_by_kind: BTreeMap<Kind, Option<f64>>,
-    /// Area under the ROC curve of P(match): how often a true text gets more than a swapped one. Four decimals.
+    /// Area under the ROC curve of P(match): how often a true text gets more than a swapped one. Four
+    /// decimals.
     pub auc_swapped: Option<f64>,
     pub auc_unrelated: Option<f64>,
     pub synthetic_true_raw: Option<f64>,
@@ -146,7 +147,11 @@ impl Score {
             web_kept: percent(web.kept, web.all),
             web_kept_true: percent(web.kept_true, web.kept),
             web_true_kept: percent(web.kept_true, web.are_true),
-            kept_by_kind: self.by_kind.iter().map(|(kind, texts)| (*kind, percent(texts.kept, texts.all))).collect(),
+            kept_by_kind: self
+                .by_kind
+                .iter()
+                .map(|(kind, texts)| (*kind, percent(texts.kept, texts.all)))
+                .collect(),
             auc_swapped: auc(of(Kind::True), of(Kind::Swapped)),
             auc_unrelated: auc(of(Kind::True), of(Kind::Unrelated)),
             synthetic_true_raw: percent(synthetic.are_true, synthetic.all),
@@ -161,8 +166,8 @@ fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (1000.0 * part as f64 / whole as f64).round() / 10.0)
 }
 
-/// How often a number of the first list is larger than one of the second, of all pairs; an equal one is half a time
-/// (Mann and Whitney's U as a share). Four decimals.
+/// How often a number of the first list is larger than one of the second, of all pairs; an equal one is half
+/// a time (Mann and Whitney's U as a share). Four decimals.
 fn auc(higher: &[f32], lower: &[f32]) -> Option<f64> {
     let mut all: Vec<(f32, bool)> =
         higher.iter().map(|p| (*p, true)).chain(lower.iter().map(|p| (*p, false))).collect();
@@ -212,7 +217,8 @@ mod tests {
         ] {
             score.add(&row).unwrap();
         }
-        let skipped = Judgement { key: "4".to_owned(), status: "image_missing".to_owned(), ..Judgement::default() };
+        let skipped =
+            Judgement { key: "4".to_owned(), status: "image_missing".to_owned(), ..Judgement::default() };
         score.add(&skipped).unwrap();
         let found = score.found();
         assert_eq!((found.rows, found.input_rows, found.missing_keys, found.doubled_keys), (6, 6, 1, 1));

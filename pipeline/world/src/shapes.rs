@@ -6,8 +6,8 @@ use std::f32::consts::TAU;
 /// No shape reaches farther from its centre, in units of its radius: a square's corners.
 pub(crate) const REACH: f32 = 1.17;
 
-/// Most that a shape is turned either way, in radians: a square stays apart from a diamond, and nothing leaves the upright
-/// square around its circle.
+/// Most that a shape is turned either way, in radians: a square stays apart from a diamond, and nothing
+/// leaves the upright square around its circle.
 pub(crate) const TURN: f32 = 0.2;
 
 /// Whether a point lies in a shape of radius 1 around the origin; v points down.
@@ -51,7 +51,8 @@ fn is_in_heart(u: f32, v: f32) -> bool {
     if du * du + dv * dv <= DISC * DISC {
         return true;
     }
-    // The line from the tip that touches the disc: its angle to the axis is that to the disc's centre plus the disc's.
+    // The line from the tip that touches the disc: its angle to the axis is that to the disc's centre plus
+    // the disc's.
     let (cu, cv) = (DISC * 0.92, TIP - HEIGHT);
     let angle = cu.atan2(cv) + (DISC / cu.hypot(cv)).asin();
     let touches = TIP - (cu.hypot(cv).powi(2) - DISC * DISC).sqrt() * angle.cos();

@@ -46,7 +46,8 @@ pub(crate) fn properties() -> WriterProperties {
 }
 
 pub(crate) fn batch(rows: &[Row], side: u16) -> Result<RecordBatch, ArrowError> {
-    let texts = |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;
+    let texts =
+        |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;
     let sides = || Arc::new(Int32Array::from(vec![i32::from(side); rows.len()])) as ArrayRef;
     let images = BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg));
     let columns = vec![
@@ -88,7 +89,8 @@ pub fn known(path: &Path) -> Result<Vec<(String, Known)>, KnownError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| fail(error.to_string()))?;
     let wanted = ["key", "truth", "scene"];
     for name in wanted {
-        let field = builder.schema().field_with_name(name).map_err(|_| fail(format!("it has no column `{name}`")))?;
+        let field =
+            builder.schema().field_with_name(name).map_err(|_| fail(format!("it has no column `{name}`")))?;
         if field.data_type() != &DataType::Utf8 {
             return Err(fail(format!("its column `{name}` is {}, not Utf8", field.data_type())));
         }

@@ -1,4 +1,5 @@
-//! A WordPiece vocabulary for this world in the files that tokenizers read: its words whole, everything else in letters.
+//! A WordPiece vocabulary for this world in the files that tokenizers read: its words whole, everything else
+//! in letters.
 
 use crate::{grammar, junk};
 use serde_json::{Map, Value, json};
@@ -10,12 +11,17 @@ const SIGNS: &str = ".,-_!?$%/&'\":;()#*+<=>@[\\]^`{|}~©";
 /// Words of captioners' prompts: "a picture of", "a photo of".
 const PROMPTS: [&str; 3] = ["picture", "photo", "of"];
 
-/// All pieces in the order of their ids. `[DEC]` and `[ENC]` are not among them: as with published BLIP models, whose
-/// tokenizer ends at 30,521, they are the two ids behind the vocabulary.
+/// All pieces in the order of their ids. `[DEC]` and `[ENC]` are not among them: as with published BLIP
+/// models, whose tokenizer ends at 30,521, they are the two ids behind the vocabulary.
 pub fn pieces() -> Vec<String> {
     let whole = grammar::words().into_iter().chain(PROMPTS).chain(junk::words()).map(str::to_owned);
     let letters = LETTERS.chars().map(String::from).chain(LETTERS.chars().map(|c| format!("##{c}")));
-    let all = SPECIAL.into_iter().map(str::to_owned).chain(whole).chain(SIGNS.chars().map(String::from)).chain(letters);
+    let all = SPECIAL
+        .into_iter()
+        .map(str::to_owned)
+        .chain(whole)
+        .chain(SIGNS.chars().map(String::from))
+        .chain(letters);
     let mut pieces = Vec::new();
     for piece in all {
         if !pieces.contains(&piece) {
@@ -25,7 +31,8 @@ pub fn pieces() -> Vec<String> {
     pieces
 }
 
-/// `vocab_size` of a model of this world: the pieces, `[DEC]` (`bos_token_id`, the last but one) and `[ENC]` (the last).
+/// `vocab_size` of a model of this world: the pieces, `[DEC]` (`bos_token_id`, the last but one) and `[ENC]`
+/// (the last).
 pub fn model_size() -> usize {
     pieces().len() + 2
 }
@@ -44,7 +51,8 @@ pub fn files() -> Vec<(&'static str, String)> {
 }
 
 fn tokenizer(pieces: &[String]) -> Value {
-    let vocabulary: Map<String, Value> = pieces.iter().enumerate().map(|(id, p)| (p.clone(), json!(id))).collect();
+    let vocabulary: Map<String, Value> =
+        pieces.iter().enumerate().map(|(id, p)| (p.clone(), json!(id))).collect();
     let added = |(id, content): (usize, &&str)| {
         json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
                "normalized": false, "special": true})

@@ -47,8 +47,18 @@ impl Counts {
     }
 
     pub fn merge(&mut self, other: &Self) {
-        let Self { read, human, web, synthetic, duplicates, unusable, bad_images, below_min_itm, samples, images } =
-            self;
+        let Self {
+            read,
+            human,
+            web,
+            synthetic,
+            duplicates,
+            unusable,
+            bad_images,
+            below_min_itm,
+            samples,
+            images,
+        } = self;
         *read += other.read;
         *human += other.human;
         *web += other.web;
@@ -68,7 +78,8 @@ mod tests {
 
     #[test]
     fn books_with_a_pair_too_few_or_too_many_do_not_balance() {
-        let counts = Counts { read: 7, human: 2, duplicates: 1, unusable: 1, bad_images: 2, ..Counts::default() };
+        let counts =
+            Counts { read: 7, human: 2, duplicates: 1, unusable: 1, bad_images: 2, ..Counts::default() };
         let counts = Counts { below_min_itm: 1, samples: 2, ..counts };
         assert!(counts.balance());
         assert!(!Counts { read: 8, ..counts }.balance());

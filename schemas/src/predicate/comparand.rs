@@ -76,7 +76,10 @@ fn of_text(text: &str, column: &DataType, literal: &Literal) -> Result<Comparand
         DataType::Timestamp(unit, zone) => {
             let moment = Moment::parse(text, precise(unit));
             let since = |moment: Moment| if zone.is_some() { moment.utc() } else { moment.local() };
-            (moment.map(since).map(Comparand::Nanoseconds), "'2024-12-31 23:59:59.5' or '2024-12-31T23:59:59+09:00'")
+            (
+                moment.map(since).map(Comparand::Nanoseconds),
+                "'2024-12-31 23:59:59.5' or '2024-12-31T23:59:59+09:00'",
+            )
         }
         DataType::Time32(unit) | DataType::Time64(unit) => {
             (time_of_day(text, precise(unit)).map(Comparand::Nanoseconds), "'23:59:59.5'")
@@ -140,7 +143,10 @@ mod tests {
             (text("x"), DataType::FixedSizeBinary(16)),
         ] {
             let problem = of(&literal, &kind).unwrap_err();
-            assert!(problem.contains(&format!("is {kind}, but input.where compares it with {literal}")), "{problem}");
+            assert!(
+                problem.contains(&format!("is {kind}, but input.where compares it with {literal}")),
+                "{problem}"
+            );
         }
     }
 }

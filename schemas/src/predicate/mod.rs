@@ -62,7 +62,9 @@ pub enum PredicateError {
         "input.where: expected {expected} at `{found}`; a condition reads like: status = 'success' and width >= 256"
     )]
     Expected { expected: &'static str, found: String },
-    #[error("input.where: more than {limit} brackets and nots within each other; write the condition with fewer")]
+    #[error(
+        "input.where: more than {limit} brackets and nots within each other; write the condition with fewer"
+    )]
     Nested { limit: usize },
 }
 
@@ -136,7 +138,9 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused_with_its_place() {
-        for text in ["", "a", "a =", "a = b", "= 1", "a = 1 b", "(a = 1", "a = 'x", "a ~ 1", "a is 1", "a = 1..2"] {
+        for text in
+            ["", "a", "a =", "a = b", "= 1", "a = 1 b", "(a = 1", "a = 'x", "a ~ 1", "a is 1", "a = 1..2"]
+        {
             assert!(Predicate::parse(text).is_err(), "{text}");
         }
     }

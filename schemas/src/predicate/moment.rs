@@ -58,7 +58,8 @@ pub(super) fn time_of_day(text: &str, precision: Precision) -> Option<i128> {
 fn date(text: &str) -> Option<i64> {
     let separator = if text.contains('/') { '/' } else { '-' };
     let mut parts = text.split(separator);
-    let (year, month, day) = (digits(parts.next()?, 6)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let (year, month, day) =
+        (digits(parts.next()?, 6)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
     let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
@@ -142,12 +143,22 @@ mod tests {
         assert_eq!(utc("1970-01-01T09:00:00.1234567+09:00"), Some(123_456_000));
         assert_eq!(utc("1970/1/1 24:00:00Z"), Some(86_400 * SECOND));
         assert_eq!(utc("1969-12-31 19:30-04:30"), Some(0));
-        for none in
-            ["", "x", "2024-13-01", "2023-02-29", "2024-01-01T", "2024-01-01 25:00:00", "2024-01-01 1:60", "20240101"]
-        {
+        for none in [
+            "",
+            "x",
+            "2024-13-01",
+            "2023-02-29",
+            "2024-01-01T",
+            "2024-01-01 25:00:00",
+            "2024-01-01 1:60",
+            "20240101",
+        ] {
             assert_eq!(utc(none), None, "{none}");
         }
-        assert_eq!(time_of_day("12:00:00.1234567", Precision::Nanoseconds), Some(43_200 * SECOND + 123_456_700));
+        assert_eq!(
+            time_of_day("12:00:00.1234567", Precision::Nanoseconds),
+            Some(43_200 * SECOND + 123_456_700)
+        );
         assert_eq!(time_of_day("12", Precision::Nanoseconds), None);
     }
 }

@@ -31,7 +31,8 @@ impl Number {
         let whole = whole.trim_start_matches('0');
         let all = format!("{whole}{fraction}");
         let limit = if fraction.is_empty() { INTEGER_DIGITS } else { DECIMAL_DIGITS };
-        let is_numeral = digits.bytes().any(|c| c.is_ascii_digit()) && all.bytes().all(|c| c.is_ascii_digit());
+        let is_numeral =
+            digits.bytes().any(|c| c.is_ascii_digit()) && all.bytes().all(|c| c.is_ascii_digit());
         if !is_numeral || all.len() > limit {
             return None;
         }
@@ -79,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_number_is_as_exact_as_it_is_written() {
-        for written in ["0", "7", "-7", "9007199254740993", "18446744073709551615", "0.10", "-0.001", "12.5"] {
+        for written in ["0", "7", "-7", "9007199254740993", "18446744073709551615", "0.10", "-0.001", "12.5"]
+        {
             assert_eq!(Number::parse(written).unwrap().to_string(), written);
         }
         assert_eq!(Number::parse("+007.50").unwrap().to_string(), "7.50");

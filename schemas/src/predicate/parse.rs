@@ -44,7 +44,11 @@ impl Parser {
         }
         if self.next_is(&Token::Open) {
             let inner = self.inside(Self::or)?;
-            return if self.next_is(&Token::Close) { Ok(inner) } else { Err(self.expected("a closing bracket")) };
+            return if self.next_is(&Token::Close) {
+                Ok(inner)
+            } else {
+                Err(self.expected("a closing bracket"))
+            };
         }
         self.comparison()
     }
@@ -98,7 +102,8 @@ impl Parser {
     }
 
     fn keyword(&mut self, keyword: &str) -> bool {
-        let found = matches!(self.tokens.get(self.at), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
+        let found =
+            matches!(self.tokens.get(self.at), Some(Token::Word(word)) if word.eq_ignore_ascii_case(keyword));
         self.at += usize::from(found);
         found
     }
@@ -114,7 +119,8 @@ impl Parser {
     }
 
     fn expected(&self, expected: &'static str) -> PredicateError {
-        let found = self.tokens.get(self.at).map_or_else(|| "the end".to_owned(), |token| format!("{token:?}"));
+        let found =
+            self.tokens.get(self.at).map_or_else(|| "the end".to_owned(), |token| format!("{token:?}"));
         PredicateError::expected(expected, found)
     }
 }

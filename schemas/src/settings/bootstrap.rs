@@ -1,4 +1,5 @@
-//! The settings of the loop: pre-train, fine-tune filter and captioner, clean, pre-train anew on what is left.
+//! The settings of the loop: pre-train, fine-tune filter and captioner, clean, pre-train anew on what is
+//! left.
 
 use super::{
     SettingsError,
@@ -27,7 +28,8 @@ pub struct Loop {
     /// Times that the web pairs are cleaned.
     #[serde(default = "once")]
     pub rounds: u32,
-    /// Settings of the steps, beside the loop's own file. What the loop knows itself is filled in: folders, data, parents.
+    /// Settings of the steps, beside the loop's own file. What the loop knows itself is filled in: folders,
+    /// data, parents.
     pub pretrain: String,
     pub filter: String,
     pub captioner: String,
@@ -55,7 +57,8 @@ impl Bootstrap {
             apply_override(&mut table, entry)?;
         }
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
-        let settings: Self = toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
+        let settings: Self =
+            toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
         settings.check()?;
         Ok(settings)
     }
@@ -64,7 +67,11 @@ impl Bootstrap {
         let rules = [
             (self.run.folder.is_empty(), "loop.folder", "say where runs and state go"),
             (self.run.rounds == 0, "loop.rounds", "it must be at least 1"),
-            (self.human.is_empty(), "human", "filter and captioner learn from pairs that people wrote: [[human]]"),
+            (
+                self.human.is_empty(),
+                "human",
+                "filter and captioner learn from pairs that people wrote: [[human]]",
+            ),
             (self.web.url.is_empty() || !self.web.job.is_empty(), "web.url", "the pairs to be cleaned"),
         ];
         if let Some((_, key, why)) = rules.into_iter().find(|rule| rule.0) {
@@ -87,9 +94,11 @@ mod tests {
         let text = include_str!("../../../configs/loop.toml");
         let settings = Bootstrap::parse(text, &["loop.rounds=3".to_owned()]).unwrap();
         assert_eq!((settings.run.rounds, settings.run.texts), (3, Texts::Both));
-        for (wrong, key) in
-            [("loop.rounds=0", "loop.rounds"), ("loop.folder=\"\"", "loop.folder"), ("web.url=\"\"", "web.url")]
-        {
+        for (wrong, key) in [
+            ("loop.rounds=0", "loop.rounds"),
+            ("loop.folder=\"\"", "loop.folder"),
+            ("web.url=\"\"", "web.url"),
+        ] {
             let error = Bootstrap::parse(text, &[wrong.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
@@ -104,7 +113,9 @@ mod tests {
             );
             Bootstrap::parse(&text, &[]).unwrap_err().to_string()
         };
-        for (field, key) in [("texts='web'", "texts"), ("synthetic_share=2.0", "synthetic_share"), ("job='j'", "url")] {
+        for (field, key) in
+            [("texts='web'", "texts"), ("synthetic_share=2.0", "synthetic_share"), ("job='j'", "url")]
+        {
             assert!(wrong(field, "").starts_with(&format!("human.{key} = ")), "{}", wrong(field, ""));
             assert!(wrong("", field).starts_with(&format!("web.{key} = ")), "{}", wrong("", field));
         }

@@ -1,6 +1,8 @@
-//! The settings of a job: one TOML file, one table per section, every key with a documented default but the URLs.
+//! The settings of a job: one TOML file, one table per section, every key with a documented default but the
+//! URLs.
 //!
-//! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the environment.
+//! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the
+//! environment.
 
 pub mod bootstrap;
 mod error;
@@ -179,7 +181,8 @@ pub struct Workers {
     pub model_threads: Auto,
     /// Seconds for which a store that does not answer any more is waited for.
     pub outage_seconds: u64,
-    /// Bytes of the input that all workers of a machine may hold together; at least [`LEAST_MEMORY`] for each.
+    /// Bytes of the input that all workers of a machine may hold together; at least [`LEAST_MEMORY`] for
+    /// each.
     #[serde(skip_serializing_if = "Memory::is_auto")]
     pub memory: Memory,
 }
@@ -187,7 +190,8 @@ pub struct Workers {
 /// Outages of ten minutes are waited out, and half as long again.
 pub const OUTAGE_SECONDS: u64 = 900;
 
-/// A worker's least share of [`Workers::memory`], in bytes: with less, two batches of large images do not fit.
+/// A worker's least share of [`Workers::memory`], in bytes: with less, two batches of large images do not
+/// fit.
 pub const LEAST_MEMORY: u64 = 1 << 30;
 
 impl Default for Workers {

@@ -19,7 +19,8 @@ pub(super) fn apply_override(table: &mut Table, entry: &str) -> Result<(), Setti
     let wrong = || SettingsError::Override(entry.to_owned());
     let (path, value) = entry.split_once('=').ok_or_else(wrong)?;
     let (section, key) = path.trim().split_once('.').ok_or_else(wrong)?;
-    // What is not a TOML value (number, list, true, "quoted") is taken as text, so that URLs need no quotes in a shell.
+    // What is not a TOML value (number, list, true, "quoted") is taken as text, so that URLs need no quotes
+    // in a shell.
     let value = format!("value = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("value"));
     let value = value.unwrap_or_else(|| Value::String(path_value(entry)));
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -38,7 +39,9 @@ impl Settings {
     /// When an override is about something else, or is refused as [`parse`] would refuse it.
     pub fn limits_with(&self, overrides: &[String]) -> Result<Limits, SettingsError> {
         if let Some(other) = overrides.iter().find(|entry| !entry.trim_start().starts_with("limits.")) {
-            return Err(SettingsError::Content(format!("`{other}`: only limits.* can be set for a job that is there")));
+            return Err(SettingsError::Content(format!(
+                "`{other}`: only limits.* can be set for a job that is there"
+            )));
         }
         let text = toml::to_string(self).map_err(|error| SettingsError::Content(error.to_string()))?;
         Ok(parse(&text, overrides)?.limits)
@@ -56,7 +59,11 @@ impl Settings {
         let (captioner, filter, limits) = (&self.captioner, &self.filter, &self.limits);
         for (at, name) in self.input.passthrough.iter().enumerate() {
             if pairs::schema(&[]).column_with_name(name).is_some() {
-                return refuse("input.passthrough", name.clone(), "the pairs table has a column of that name anyway");
+                return refuse(
+                    "input.passthrough",
+                    name.clone(),
+                    "the pairs table has a column of that name anyway",
+                );
             }
             if self.input.passthrough[..at].contains(name) {
                 return refuse("input.passthrough", name.clone(), "it is named twice");
@@ -77,7 +84,11 @@ impl Settings {
             );
         }
         if !share(limits.failure_budget) {
-            return refuse("limits.failure_budget", limits.failure_budget.to_string(), "a share lies between 0 and 1");
+            return refuse(
+                "limits.failure_budget",
+                limits.failure_budget.to_string(),
+                "a share lies between 0 and 1",
+            );
         }
         if !(captioner.top_p > 0.0 && captioner.top_p <= 1.0) {
             return refuse(
@@ -101,17 +112,26 @@ impl Settings {
             );
         }
         if limits.image_bytes.0 > 1 << 30 {
-            return refuse("limits.image_bytes", limits.image_bytes.to_string(), "an image may have 1 GiB at most");
+            return refuse(
+                "limits.image_bytes",
+                limits.image_bytes.to_string(),
+                "an image may have 1 GiB at most",
+            );
         }
         if captioner.captions > 64 {
-            return refuse("captioner.captions", captioner.captions.to_string(), "at most 64 captions per image");
+            return refuse(
+                "captioner.captions",
+                captioner.captions.to_string(),
+                "at most 64 captions per image",
+            );
         }
         if captioner.beams == 0 {
             return refuse("captioner.beams", "0".to_owned(), "beam search needs at least one beam");
         }
         if self.shards.rows == 0 || limits.attempts == 0 || limits.decode_seconds == 0 {
             let keys = [("shards.rows", self.shards.rows == 0), ("limits.attempts", limits.attempts == 0)];
-            let key = keys.iter().find(|(_, is_zero)| *is_zero).map_or("limits.decode_seconds", |(key, _)| key);
+            let key =
+                keys.iter().find(|(_, is_zero)| *is_zero).map_or("limits.decode_seconds", |(key, _)| key);
             return refuse(key, "0".to_owned(), "it must be at least 1");
         }
         if let Memory::Fixed(memory) = self.workers.memory
@@ -120,7 +140,11 @@ impl Settings {
             return refuse("workers.memory", memory.to_string(), "a worker needs 1 GiB");
         }
         if self.workers.devices.is_empty() {
-            return refuse("workers.devices", "[]".to_owned(), "a job needs a device; \"auto\" takes what is there");
+            return refuse(
+                "workers.devices",
+                "[]".to_owned(),
+                "a job needs a device; \"auto\" takes what is there",
+            );
         }
         super::stores::check(&self.stores)
     }
@@ -140,7 +164,10 @@ pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
     };
     match nearest {
         Some(known) => {
-            format!("{place}{}; did you mean `{known}`?", message.split(", expected").next().unwrap_or(message))
+            format!(
+                "{place}{}; did you mean `{known}`?",
+                message.split(", expected").next().unwrap_or(message)
+            )
         }
         None => format!("{place}{message}"),
     }

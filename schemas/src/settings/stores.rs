@@ -1,7 +1,9 @@
-//! `[stores."s3://bucket"]`: what is different about one store from what the environment says about its cloud.
+//! `[stores."s3://bucket"]`: what is different about one store from what the environment says about its
+//! cloud.
 //!
-//! A job's input may be public and the job private, or the two may lie at different endpoints. No secret is ever in a
-//! settings file, since settings are written into `job.json`: a table names the variables that hold them.
+//! A job's input may be public and the job private, or the two may lie at different endpoints. No secret is
+//! ever in a settings file, since settings are written into `job.json`: a table names the variables that hold
+//! them.
 
 use super::SettingsError;
 use serde::{Deserialize, Serialize};
@@ -10,8 +12,8 @@ use std::collections::BTreeMap;
 /// Stores by the beginning of their URLs; the longest that fits a URL counts.
 pub type Stores = BTreeMap<String, Store>;
 
-/// What is said about a store. What is not said is as the environment has it; whoever names any credentials gets none of
-/// the environment's.
+/// What is said about a store. What is not said is as the environment has it; whoever names any credentials
+/// gets none of the environment's.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
@@ -119,7 +121,8 @@ pub(super) fn check(stores: &Stores) -> Result<(), SettingsError> {
             return Err(SettingsError::Content(format!("[stores.\"{url}\"]: {why}")));
         }
         if let Some((key, _)) = store.variables().find(|(_, name)| !is_variable(name)) {
-            let why = "it takes the name of an environment variable; the secret itself belongs into that variable";
+            let why =
+                "it takes the name of an environment variable; the secret itself belongs into that variable";
             return Err(SettingsError::Content(format!("[stores.\"{url}\"] {key}: {why}")));
         }
     }
@@ -146,7 +149,8 @@ mod tests {
         assert_eq!(stores["s3://out"].variables().count(), 2);
         assert_eq!(parse(&to_text(&stores)).unwrap(), stores);
         let secret = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY";
-        let error = parse(&format!("[stores.\"s3://out\"]\nsecret_access_key_env = '{secret}'\n")).unwrap_err();
+        let error =
+            parse(&format!("[stores.\"s3://out\"]\nsecret_access_key_env = '{secret}'\n")).unwrap_err();
         assert!(error.to_string().contains("name of an environment variable"), "{error}");
         assert!(!error.to_string().contains(secret), "{error}");
     }
@@ -154,6 +158,11 @@ mod tests {
     #[test]
     fn an_unknown_key_of_a_store_is_refused() {
         assert!(parse("[stores.\"s3://in\"]\nsecret_access_key = 'x'\n").is_err());
-        assert!(parse("[stores.bucket]\nregion = 'x'\n").unwrap_err().to_string().contains("beginning of its URLs"));
+        assert!(
+            parse("[stores.bucket]\nregion = 'x'\n")
+                .unwrap_err()
+                .to_string()
+                .contains("beginning of its URLs")
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The settings of a training run. What each key means and what it is by default stands in `configs/train/*.toml`, one
-//! file for each task; those files are the defaults, and a user's file is laid over them.
+//! The settings of a training run. What each key means and what it is by default stands in
+//! `configs/train/*.toml`, one file for each task; those files are the defaults, and a user's file is laid
+//! over them.
 
 use super::{
     SettingsError,
@@ -111,7 +112,8 @@ pub struct Objective {
     pub min_temperature: f64,
     /// What the contrast's loss counts beside the others.
     pub contrast_weight: f64,
-    /// First steps in which a word of the text encoder sees only what is before it; over as many again the rest comes in.
+    /// First steps in which a word of the text encoder sees only what is before it; over as many again the
+    /// rest comes in.
     pub causal_steps: u32,
     /// Share of matching's negative texts that have random words in place of their own.
     pub random_words: f64,
@@ -188,12 +190,14 @@ impl Training {
         }
         lay_over(&mut table, own);
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
-        let settings: Self = toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
+        let settings: Self =
+            toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
         settings.check()?;
         Ok(settings)
     }
 
-    /// The same without what decides nothing of the model: where it is written, how often, and on which device.
+    /// The same without what decides nothing of the model: where it is written, how often, and on which
+    /// device.
     pub fn without_bookkeeping(&self) -> Self {
         let mut settings = self.clone();
         let run = &mut settings.run;
@@ -229,7 +233,12 @@ impl Training {
                 "itm".into(),
                 "matching draws its negatives by the contrast: add \"itc\"",
             ),
-            (objective.max_tokens < 4, "objective.max_tokens", objective.max_tokens.to_string(), "no word would fit"),
+            (
+                objective.max_tokens < 4,
+                "objective.max_tokens",
+                objective.max_tokens.to_string(),
+                "no word would fit",
+            ),
             (
                 !(0.0..1.0).contains(&objective.momentum),
                 "objective.momentum",
@@ -296,7 +305,12 @@ impl Training {
                 model.drop_path.to_string(),
                 "a share from 0 to below 1",
             ),
-            (!(0.0..=100.0).contains(&model.waves), "model.waves", model.waves.to_string(), "a height from 0 to 100"),
+            (
+                !(0.0..=100.0).contains(&model.waves),
+                "model.waves",
+                model.waves.to_string(),
+                "a height from 0 to 100",
+            ),
             (
                 optimizer.learning_rate <= 0.0 || !optimizer.learning_rate.is_finite(),
                 "optimizer.learning_rate",
@@ -368,7 +382,10 @@ mod tests {
             (filter.objective.losses.as_slice(), filter.objective.image_ids),
             ([Loss::Itc, Loss::Itm].as_slice(), true)
         );
-        assert_eq!((filter.run.epochs, filter.optimizer.schedule, filter.model.image_size), (6, Schedule::Cosine, 384));
+        assert_eq!(
+            (filter.run.epochs, filter.optimizer.schedule, filter.model.image_size),
+            (6, Schedule::Cosine, 384)
+        );
         let captioner = of(Task::Captioner);
         assert_eq!((captioner.run.epochs, captioner.objective.max_tokens), (5, 40));
         assert_eq!(captioner.objective.prompt, "a picture of ");
@@ -378,20 +395,28 @@ mod tests {
     fn a_user_s_tables_are_laid_over_the_defaults_key_by_key() {
         let overrides = ["objective.queue=120", "run.batch=60"].map(str::to_owned);
         let settings = Training::parse(Task::Filter, OWN, &overrides).unwrap();
-        assert_eq!((settings.objective.queue, settings.run.batch, settings.objective.momentum), (120, 60, 0.995));
+        assert_eq!(
+            (settings.objective.queue, settings.run.batch, settings.objective.momentum),
+            (120, 60, 0.995)
+        );
         let data = |source: &str| {
             let text = OWN.replace("url='/d'", source);
-            Training::parse(Task::Filter, &text, &[]).err().map_or_else(String::new, |error| error.to_string())
+            Training::parse(Task::Filter, &text, &[])
+                .err()
+                .map_or_else(String::new, |error| error.to_string())
         };
         assert_eq!(data("job='/j'\ntexts='random'"), "");
-        for wrong in ["weight=1.0", "url='/d'\njob='/j'", "url='/d'\ntexts='web'", "job='/j'\nwhere='a = 1'"] {
+        for wrong in ["weight=1.0", "url='/d'\njob='/j'", "url='/d'\ntexts='web'", "job='/j'\nwhere='a = 1'"]
+        {
             assert!(data(wrong).contains("data."), "{wrong}: {}", data(wrong));
         }
-        let error = Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
+        let error =
+            Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
         assert!(error.contains("did you mean `queue`"), "{error}");
         // A captioner has no text encoder.
         for of_an_encoder in ["objective.causal_steps=5", "objective.random_words=0.5"] {
-            let alone = Training::parse(Task::Captioner, OWN, &[of_an_encoder.to_owned()]).unwrap_err().to_string();
+            let alone =
+                Training::parse(Task::Captioner, OWN, &[of_an_encoder.to_owned()]).unwrap_err().to_string();
             assert!(alone.contains(of_an_encoder.split('=').next().unwrap()), "{of_an_encoder}: {alone}");
         }
     }

@@ -9,7 +9,8 @@ pub struct DataSource {
     /// A Parquet file, or a folder or prefix with any number of them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// Instead of `url`: the URL of a finished cleaning job, whose kept pairs are read by its newest manifest.
+    /// Instead of `url`: the URL of a finished cleaning job, whose kept pairs are read by its newest
+    /// manifest.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub job: String,
     /// Which of the texts that a job kept of an image are learnt.

@@ -25,7 +25,8 @@ pub enum Precision {
     F32,
     Bf16,
     F16,
-    /// Products of the towers in eight bits, the rest in bf16; only to work with, only on CPUs with the instruction for it.
+    /// Products of the towers in eight bits, the rest in bf16; only to work with, only on CPUs with the
+    /// instruction for it.
     Int8,
 }
 
@@ -85,7 +86,11 @@ impl<'de> Deserialize<'de> for Auto {
                 out.write_str("\"auto\" or a number of at least 1")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Auto, E> {
-                if text == "auto" { Ok(Auto::Auto) } else { Err(E::invalid_value(de::Unexpected::Str(text), &self)) }
+                if text == "auto" {
+                    Ok(Auto::Auto)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Str(text), &self))
+                }
             }
             fn visit_u64<E: de::Error>(self, n: u64) -> Result<Auto, E> {
                 match u32::try_from(n) {
@@ -104,7 +109,8 @@ impl<'de> Deserialize<'de> for Auto {
     }
 }
 
-/// Memory of a machine that a job's workers may hold: a size, or half of what the machine or its control group has.
+/// Memory of a machine that a job's workers may hold: a size, or half of what the machine or its control
+/// group has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Memory {
     #[default]

@@ -34,8 +34,9 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
     sizes.sort_unstable();
     let tried = try_sizes(&mut capfilt, &sizes).map_err(model_failed)?;
     let batch = best(&tried);
-    let batch =
-        batch.ok_or_else(|| anyhow!("{} images are too many for {}", sizes[0], args.device)).or_environment_error()?;
+    let batch = batch
+        .ok_or_else(|| anyhow!("{} images are too many for {}", sizes[0], args.device))
+        .or_environment_error()?;
     if args.json {
         let one = |one: &Tried| json!({"batch": one.batch, "images_per_second": one.images_per_second});
         let tried: Vec<_> = tried.iter().map(one).collect();
@@ -79,9 +80,11 @@ fn speed(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f64>, ModelError>
     Ok((capfilt.batch() == batch).then(|| images as f64 / from.elapsed().as_secs_f64()))
 }
 
-/// A pattern with a text and a control each, as in a job: what pixels show makes no difference to how long they take, but for the length of captions.
+/// A pattern with a text and a control each, as in a job: what pixels show makes no difference to how long
+/// they take, but for the length of captions.
 fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prepared> {
-    let pixels = |side: usize| (0..3 * side * side).map(|at| (at * 31 + at / 7) as u8).collect::<Vec<u8>>().into();
+    let pixels =
+        |side: usize| (0..3 * side * side).map(|at| (at * 31 + at / 7) as u8).collect::<Vec<u8>>().into();
     let row = |i: usize| {
         let image = PreparedImage {
             width: captioner_side as u32,

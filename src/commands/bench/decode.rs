@@ -22,7 +22,8 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
     let exact = ImageLimits::default();
     let limits = ImageLimits { reduced_side: if args.reduced { args.side } else { 0 }, ..exact };
     let paths = image_file::list(&args.images).or_usage_error()?;
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
+    let read =
+        |path: &PathBuf| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
     let all = paths.iter().map(read).collect::<Result<Vec<_>, _>>().or_usage_error()?;
     let (files, broken): (Vec<_>, Vec<_>) = all.into_iter().partition(|file| decode(file, &limits).is_ok());
     if files.is_empty() {
@@ -56,7 +57,11 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
         outln!("{result}");
     } else {
         let (decoding, resizing) = (milliseconds(decoding), milliseconds(resizing));
-        outln!("{:.1} images/s on one core ({} files, to {side} px)", 1e3 / (decoding + resizing), files.len());
+        outln!(
+            "{:.1} images/s on one core ({} files, to {side} px)",
+            1e3 / (decoding + resizing),
+            files.len()
+        );
         outln!("  decoding {decoding:.2} ms, resizing {resizing:.2} ms");
         if args.reduced {
             outln!(
@@ -67,7 +72,8 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
     Ok(Exit::Done)
 }
 
-/// How many levels the squashed pixels are off the exact ones: the mean, and what one value in a thousand exceeds.
+/// How many levels the squashed pixels are off the exact ones: the mean, and what one value in a thousand
+/// exceeds.
 fn differences(files: &[Vec<u8>], side: usize, limits: [&ImageLimits; 2]) -> (f64, u8) {
     let mut resizer = Resizer::new();
     let mut counts = [0u64; 256];
@@ -80,7 +86,8 @@ fn differences(files: &[Vec<u8>], side: usize, limits: [&ImageLimits; 2]) -> (f6
         exact.iter().zip(other).for_each(|(a, b)| counts[usize::from(a.abs_diff(b))] += 1);
     }
     let all: u64 = counts.iter().sum();
-    let mean = counts.iter().enumerate().map(|(levels, count)| levels as f64 * *count as f64).sum::<f64>() / all as f64;
+    let mean = counts.iter().enumerate().map(|(levels, count)| levels as f64 * *count as f64).sum::<f64>()
+        / all as f64;
     let mut beyond = 0;
     let far = (0..=255u8).rev().find(|levels| {
         beyond += counts[usize::from(*levels)];

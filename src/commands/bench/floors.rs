@@ -28,7 +28,8 @@ impl Floors {
         let product_of = a.f_zeros_like()?;
         // A GPU makes one product in less than it takes to start it.
         let products = if device.is_cuda() { 50 } else { 1 };
-        let product = seconds(device, || (0..products).try_for_each(|_| a.f_matmul_out(&product_of, &b).map(drop)))?;
+        let product =
+            seconds(device, || (0..products).try_for_each(|_| a.f_matmul_out(&product_of, &b).map(drop)))?;
         let source = Tensor::f_ones([COPIED], (Kind::Float, device))?;
         let mut target = source.f_zeros_like()?;
         let copy = seconds(device, || target.f_copy_(&source))?;

@@ -1,4 +1,5 @@
-//! `capfilt bench model`: how fast this machine's device captions and judges, without reading, decoding or writing.
+//! `capfilt bench model`: how fast this machine's device captions and judges, without reading, decoding or
+//! writing.
 
 use super::{floors::Floors, median};
 use crate::{
@@ -44,7 +45,12 @@ impl Captioner for TimedCaptioner {
         self.0.image_side()
     }
 
-    fn caption(&mut self, images: &PixelBatch, keys: &[SampleKey], n: usize) -> Result<Vec<Vec<Caption>>, ModelError> {
+    fn caption(
+        &mut self,
+        images: &PixelBatch,
+        keys: &[SampleKey],
+        n: usize,
+    ) -> Result<Vec<Vec<Caption>>, ModelError> {
         let from = Instant::now();
         let captions = self.0.caption(images, keys, n)?;
         let mut spent = self.1.lock().expect("nothing panics while it counts");
@@ -63,7 +69,11 @@ impl Filter for TimedFilter {
         self.0.image_side()
     }
 
-    fn score(&mut self, images: &PixelBatch, texts: &[Vec<String>]) -> Result<Vec<Vec<TextScore>>, ModelError> {
+    fn score(
+        &mut self,
+        images: &PixelBatch,
+        texts: &[Vec<String>],
+    ) -> Result<Vec<Vec<TextScore>>, ModelError> {
         let from = Instant::now();
         let scores = self.0.score(images, texts)?;
         self.1.lock().expect("nothing panics while it counts").score += from.elapsed();
@@ -74,9 +84,13 @@ impl Filter for TimedFilter {
 pub fn run(args: &BenchModelArgs) -> Ending {
     let threads = args.threads.unwrap_or_else(devices::cores);
     capfilt_med::set_threads(threads);
-    let options =
-        LoadOptions { device: args.device, precision: args.precision, ..LoadOptions::preset(Preset::Original) };
-    let generation = GenerationOptions { min_length: args.min_length, ..options.options.generation(Method::Nucleus) };
+    let options = LoadOptions {
+        device: args.device,
+        precision: args.precision,
+        ..LoadOptions::preset(Preset::Original)
+    };
+    let generation =
+        GenerationOptions { min_length: args.min_length, ..options.options.generation(Method::Nucleus) };
     let captioner = BlipCaptioner::load(&args.captioner, &options, generation).or_environment_error()?;
     let filter = BlipFilter::load(&args.filter, &options).or_environment_error()?;
     let (precision, rows) = (captioner.images().precision, rows(args, &captioner, &filter)?);
@@ -87,8 +101,10 @@ pub fn run(args: &BenchModelArgs) -> Ending {
 
     let spent = Arc::new(Mutex::new(Spent::default()));
     let rule = Rule::new(&settings::Filter::default(), 1, 0);
-    let models =
-        (Box::new(TimedCaptioner(captioner, Arc::clone(&spent))), Box::new(TimedFilter(filter, Arc::clone(&spent))));
+    let models = (
+        Box::new(TimedCaptioner(captioner, Arc::clone(&spent))),
+        Box::new(TimedFilter(filter, Arc::clone(&spent))),
+    );
     let mut capfilt = CapFilt::new(models.0, models.1, rule, args.batch);
     capfilt.judge("warm-up", &rows[..rows.len().min(args.batch)]).map_err(model_failed)?;
     *spent.lock().expect("nothing panics while it counts") = Spent::default();
@@ -125,10 +141,24 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     if args.json {
         outln!("{result}");
     } else {
-        outln!("{:.4} s per image ({} images, batch {}, {})", median(&repeats), rows.len(), args.batch, precision);
+        outln!(
+            "{:.4} s per image ({} images, batch {}, {})",
+            median(&repeats),
+            rows.len(),
+            args.batch,
+            precision
+        );
         let (gflop, gigabytes) = (floors.flop_per_second / 1e9, floors.bytes_per_second / 1e9);
         outln!("this device: {gflop:.0} GFLOP/s in a product of 2048³, {gigabytes:.1} GB/s copied");
-        outln!("{:24} {:>8} {:>8} {:>9} {:>9} {:>7}", "an image takes", "GFLOP", "GB", "floor, s", "s", "share");
+        outln!(
+            "{:24} {:>8} {:>8} {:>9} {:>9} {:>7}",
+            "an image takes",
+            "GFLOP",
+            "GB",
+            "floor, s",
+            "s",
+            "share"
+        );
         let whole = ("captioner and filter", all, median(&repeats));
         let named = ["  one vision transformer", "  captioner, with its own", "  filter, with its own"];
         let parts = named.into_iter().zip(parts).map(|(name, (_, work, seconds))| (name, work, seconds));
@@ -156,7 +186,8 @@ impl Works {
         let number = if captioner.images().precision == capfilt_med::Precision::F32 { 4.0 } else { 2.0 };
         let running = Running { batch: batch as f64, number };
         // A prompt that cannot be tokenized has been refused when the captioner was loaded.
-        let prompt = captioner.tokens().prompt(&captioner.generation().prompt).map_or(1, |ids| ids.len()) as f64;
+        let prompt =
+            captioner.tokens().prompt(&captioner.generation().prompt).map_or(1, |ids| ids.len()) as f64;
         let (captioner, filter) = (captioner.config().clone(), filter.config().clone());
         Self { running, vision: running.vision(&captioner.vision), captioner, filter, prompt }
     }
@@ -217,13 +248,19 @@ fn vit_seconds(args: &BenchModelArgs, captioner: &BlipCaptioner, rows: &[Prepare
 }
 
 /// The images with a text each, as the worker would hand them to the models.
-fn rows(args: &BenchModelArgs, captioner: &BlipCaptioner, filter: &BlipFilter) -> Result<Vec<Prepared>, Failure> {
+fn rows(
+    args: &BenchModelArgs,
+    captioner: &BlipCaptioner,
+    filter: &BlipFilter,
+) -> Result<Vec<Prepared>, Failure> {
     let texts = std::fs::read_to_string(&args.texts);
-    let texts = texts.with_context(|| format!("cannot read the texts {}", args.texts.display())).or_usage_error()?;
+    let texts =
+        texts.with_context(|| format!("cannot read the texts {}", args.texts.display())).or_usage_error()?;
     let texts: Vec<&str> = texts.lines().filter(|line| !line.trim().is_empty()).collect();
     let files = image_file::list(&args.images).or_usage_error()?;
     if texts.is_empty() || files.is_empty() {
-        return Err(anyhow::anyhow!("{} or {} is empty", args.texts.display(), args.images.display())).or_usage_error();
+        return Err(anyhow::anyhow!("{} or {} is empty", args.texts.display(), args.images.display()))
+            .or_usage_error();
     }
     let images = files.iter().map(|file| {
         let (bytes, for_captioner) = image_file::read(file, captioner.image_side())?;

@@ -54,7 +54,8 @@ fn files(input: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             files.push(path.clone());
             continue;
         }
-        let entries = path.read_dir().with_context(|| format!("cannot list {}", path.display())).or_usage_error()?;
+        let entries =
+            path.read_dir().with_context(|| format!("cannot list {}", path.display())).or_usage_error()?;
         let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         found.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
         found.sort();
@@ -90,7 +91,8 @@ fn show(found: &Found) {
         outln!("{label:40} {}", percent(share));
     }
     let kinds = Kind::ALL.into_iter().filter_map(|kind| Some((kind, *found.kept_by_kind.get(&kind)?)));
-    let kinds: Vec<String> = kinds.map(|(kind, share)| format!("{} {}", kind.name(), percent(share).trim())).collect();
+    let kinds: Vec<String> =
+        kinds.map(|(kind, share)| format!("{} {}", kind.name(), percent(share).trim())).collect();
     outln!("{:40}  {}", "kept by kind of web text", kinds.join(", "));
     outln!("{:40}  {}", "P(match), true above swapped (ROC-AUC)", area(found.auc_swapped));
     outln!("{:40}  {}", "P(match), true above unrelated (ROC-AUC)", area(found.auc_unrelated));

@@ -25,7 +25,8 @@ const SCENE: &str = "scene";
 pub async fn run(args: &EvalCaptionArgs) -> Ending {
     let options = args.checkpoint.options();
     let generation = args.generation.options(Method::Beam, &options);
-    let mut captioner = BlipCaptioner::load(&args.checkpoint.model, &options, generation).or_environment_error()?;
+    let mut captioner =
+        BlipCaptioner::load(&args.checkpoint.model, &options, generation).or_environment_error()?;
     let found = collection(&args.data, args.truth.then_some(SCENE)).await?;
     let (batch, seed, skipped) = (args.data.batch as usize, args.generation.seed, found.skipped);
     let images = found.images.clone();
@@ -38,7 +39,8 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
     }
     if args.data.json {
         let mut all = json!(scores);
-        (all["images"], all["skipped"], all["true"]) = (json!(captions.len()), json!(skipped), json!(are_true));
+        (all["images"], all["skipped"], all["true"]) =
+            (json!(captions.len()), json!(skipped), json!(are_true));
         outln!("{all}");
         return Ok(Exit::Done);
     }
@@ -54,8 +56,10 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
 fn share_true(captions: &[String], images: &[Captioned]) -> Result<f64, Failure> {
     let mut are_true = 0;
     for (caption, image) in captions.iter().zip(images) {
-        let scene = image.note.as_deref().ok_or_else(|| anyhow!("a row has no `{SCENE}`")).or_usage_error()?;
-        let scene = Scene::parse(scene).map_err(|reason| anyhow!("column `{SCENE}`: {reason}")).or_usage_error()?;
+        let scene =
+            image.note.as_deref().ok_or_else(|| anyhow!("a row has no `{SCENE}`")).or_usage_error()?;
+        let scene =
+            Scene::parse(scene).map_err(|reason| anyhow!("column `{SCENE}`: {reason}")).or_usage_error()?;
         are_true += u32::from(truth(caption, &scene) == Verdict::True);
     }
     Ok(f64::from(are_true) / captions.len().max(1) as f64)
@@ -64,7 +68,11 @@ fn share_true(captions: &[String], images: &[Captioned]) -> Result<f64, Failure>
 fn write_captions(path: &Path, judged: &[Judged], images: &[Captioned]) -> std::io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     for (judged, image) in judged.iter().zip(images) {
-        writeln!(file, "{}", json!({"caption": judged.caption, "cider": judged.cider, "texts": image.texts}))?;
+        writeln!(
+            file,
+            "{}",
+            json!({"caption": judged.caption, "cider": judged.cider, "texts": image.texts})
+        )?;
     }
     file.flush()
 }

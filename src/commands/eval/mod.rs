@@ -28,7 +28,8 @@ pub async fn run(args: &EvalArgs) -> Ending {
 
 /// Reads images and texts; `note` is a column to read besides.
 async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collection, Failure> {
-    let source = DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
+    let source =
+        DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
     // A plan leaves out what its own job writes; nothing is written here.
     let shards = training_data::plan(
         &source,
@@ -54,8 +55,12 @@ async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collecti
 }
 
 /// Runs long work, on the thread that loaded the models, and shows how far it is.
-fn shown<T>(steps: usize, work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>) -> Result<T, Failure> {
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images  {eta} left").expect("the template is sound");
+fn shown<T>(
+    steps: usize,
+    work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>,
+) -> Result<T, Failure> {
+    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images  {eta} left")
+        .expect("the template is sound");
     let worked = tokio::task::block_in_place(move || {
         let bar = console::may_draw().then(|| ProgressBar::new(steps as u64).with_style(style));
         console::set_bar(bar.clone());

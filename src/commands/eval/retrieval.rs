@@ -10,7 +10,8 @@ use capfilt_med::BlipFilter;
 use serde_json::json;
 
 pub async fn run(args: &EvalRetrievalArgs) -> Ending {
-    let filter = BlipFilter::load(&args.checkpoint.model, &args.checkpoint.options()).or_environment_error()?;
+    let filter =
+        BlipFilter::load(&args.checkpoint.model, &args.checkpoint.options()).or_environment_error()?;
     let found = collection(&args.data, None).await?;
     let (skipped, batch, top_k) = (found.skipped, args.data.batch as usize, args.top_k as usize);
     let passes = if top_k == 0 { 1 } else { 2 };

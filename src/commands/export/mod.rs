@@ -24,7 +24,8 @@ pub async fn run(args: &ExportArgs) -> Ending {
         return Err(error).or_usage_error();
     }
     let bucket = Bucket::open(&args.to).or_usage_error()?;
-    let asked = Export { sources: sources::open(args).await?, format: args.format.into(), options: options(args) };
+    let asked =
+        Export { sources: sources::open(args).await?, format: args.format.into(), options: options(args) };
     let made = match blamed(find(&bucket, &asked).await)? {
         Found::Finished(found) => {
             console::line("this export is finished; nothing to do");
@@ -88,7 +89,9 @@ fn scratch(args: &ExportArgs, bucket: &Bucket) -> PathBuf {
 
 fn blamed<T>(result: Result<T, ExportError>) -> Result<T, Failure> {
     match result {
-        Err(error @ (ExportError::Another { .. } | ExportError::Strange { .. })) => Err(error).or_usage_error(),
+        Err(error @ (ExportError::Another { .. } | ExportError::Strange { .. })) => {
+            Err(error).or_usage_error()
+        }
         result => result.or_environment_error(),
     }
 }

@@ -36,7 +36,8 @@ pub fn summary(made: &ExportRecord, place: &Place) -> String {
 fn counted(made: &ExportRecord) -> String {
     let counts = &made.counts;
     let bytes: u64 = made.files.iter().map(|file| file.bytes).sum();
-    let image_files = if counts.images > 0 { format!(" and {} images", counts.images) } else { String::new() };
+    let image_files =
+        if counts.images > 0 { format!(" and {} images", counts.images) } else { String::new() };
     let images = match made.request.options.per {
         Per::Image => format!("{} images with ", counts.samples),
         Per::Text => String::new(),
@@ -58,10 +59,16 @@ fn counted(made: &ExportRecord) -> String {
 fn left_out(made: &ExportRecord) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(least) = made.request.options.min_itm {
-        lines.push(format!("{} texts have a P(match) below {least} and are left out", made.counts.below_min_itm));
+        lines.push(format!(
+            "{} texts have a P(match) below {least} and are left out",
+            made.counts.below_min_itm
+        ));
     }
     if made.counts.bad_images > 0 {
-        lines.push(format!("{} pairs have an image that cannot be decoded and are left out:", made.counts.bad_images));
+        lines.push(format!(
+            "{} pairs have an image that cannot be decoded and are left out:",
+            made.counts.bad_images
+        ));
         let named = made.left_out.iter().take(NAMED);
         lines.extend(named.map(|row| format!("  {}, row {}: {}", row.file, row.row, row.why)));
     }
@@ -96,7 +103,8 @@ pub struct Shown {
 impl Shown {
     pub fn new() -> Self {
         let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left");
-        let bar = console::may_draw().then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
+        let bar = console::may_draw()
+            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
         console::set_bar(bar.clone());
         Self { bar, last_line: Instant::now() }
     }

@@ -68,7 +68,8 @@ async fn human(url: &str, identity: String, args: &ExportArgs) -> Result<Source,
         filter: asked.filter.clone(),
         passthrough: asked.passthrough.clone(),
     };
-    let record = record::Source::Human { url: identity, version: training_data::version(&shards, &source), columns };
+    let record =
+        record::Source::Human { url: identity, version: training_data::version(&shards, &source), columns };
     Ok(Source {
         record,
         place,

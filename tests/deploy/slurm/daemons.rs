@@ -10,7 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Jobs of the partition `urgent` preempt those of `gpu`. Limits of memory and CPUs are not this machine's: it is small.
+/// Jobs of the partition `urgent` preempt those of `gpu`. Limits of memory and CPUs are not this machine's:
+/// it is small.
 const SETTINGS: &str = "\
 ClusterName=capfilt
 SlurmctldHost=HOST(127.0.0.1)
@@ -136,7 +137,10 @@ impl Slurm {
 
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env("PATH", path()).env("SLURM_CONF", self.path("slurm.conf")).current_dir(self.folder.path());
+        command
+            .env("PATH", path())
+            .env("SLURM_CONF", self.path("slurm.conf"))
+            .current_dir(self.folder.path());
         command
     }
 
@@ -155,10 +159,16 @@ impl Slurm {
     /// Waits until a job is in a state, after one of these numbers of restarts.
     pub fn wait_for(&self, job: &str, restarts: &[&str], state: &str) {
         let since = Instant::now();
-        let is_there = || restarts.contains(&&*self.job(job, "Restarts")) && self.job(job, "JobState") == state;
+        let is_there =
+            || restarts.contains(&&*self.job(job, "Restarts")) && self.job(job, "JobState") == state;
         while !is_there() {
             let queue = || self.says("scontrol", &["--oneliner", "show", "job"]);
-            assert!(since.elapsed() < PATIENCE * 3, "job {job} is never {state}:\n{}\n{}", queue(), self.logs());
+            assert!(
+                since.elapsed() < PATIENCE * 3,
+                "job {job} is never {state}:\n{}\n{}",
+                queue(),
+                self.logs()
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }

@@ -1,5 +1,6 @@
-//! The units as a systemd of their own starts them: in namespaces where it is the first process, with an installed program,
-//! secrets of root's, a user that is made for them, and a bucket and a NATS server that they reach over loopback.
+//! The units as a systemd of their own starts them: in namespaces where it is the first process, with an
+//! installed program, secrets of root's, a user that is made for them, and a bucket and a NATS server that
+//! they reach over loopback.
 
 use crate::{
     deploy::{NATS_PASSWORD, NATS_USER, nats, prefix},
@@ -11,8 +12,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-/// Starts systemd with our units alone. What they may touch of this machine are copies: `/etc`, the installed program, an
-/// empty `/run` and an empty cache.
+/// Starts systemd with our units alone. What they may touch of this machine are copies: `/etc`, the installed
+/// program, an empty `/run` and an empty cache.
 const BOOT: &str = r#"
 set -eu
 # Credentials are mounted by a child of systemd's, and must be seen by the others.
@@ -57,7 +58,18 @@ impl Drop for Machine {
 /// Whether this user may make such namespaces.
 fn may_boot() -> bool {
     let mut unshare = Command::new("unshare");
-    unshare.args(["--mount", "--pid", "--ipc", "--fork", "--mount-proc", "mount", "-t", "tmpfs", "tmpfs", "/run"]);
+    unshare.args([
+        "--mount",
+        "--pid",
+        "--ipc",
+        "--fork",
+        "--mount-proc",
+        "mount",
+        "-t",
+        "tmpfs",
+        "tmpfs",
+        "/run",
+    ]);
     unshare.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
         || tools::skip(&tools::MOUNT)
 }
@@ -77,11 +89,14 @@ fn furnish(folder: &Path, variables: &str, settings: &str) {
         let text = "[Unit]\nDefaultDependencies=no\n";
         std::fs::write(at(&format!("etc/systemd/system/{target}.target")), text).unwrap();
     }
-    let wanted = "[Unit]\nDefaultDependencies=no\nWants=capfilt-coordinator.service capfilt-worker@cpu.service\n";
+    let wanted =
+        "[Unit]\nDefaultDependencies=no\nWants=capfilt-coordinator.service capfilt-worker@cpu.service\n";
     std::fs::write(at("etc/systemd/system/test.target"), wanted).unwrap();
     for unit in super::UNITS {
         // Word by word as they are, but for a place to read what they say.
-        let log = format!("[Service]\nStandardOutput=append:/opt/{unit}.log\nStandardError=append:/opt/{unit}.log\n");
+        let log = format!(
+            "[Service]\nStandardOutput=append:/opt/{unit}.log\nStandardError=append:/opt/{unit}.log\n"
+        );
         std::fs::write(at("etc/systemd/system").join(unit), super::text(unit)).unwrap();
         let drop_in = at("etc/systemd/system").join(format!("{unit}.d"));
         std::fs::create_dir(&drop_in).unwrap();
@@ -101,7 +116,8 @@ fn systemd_starts_the_installed_program_for_its_own_user_and_the_job_is_done() {
         s3.put_folder(&format!("models/{model}"), &repo().join("tests/data/models").join(model));
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut job = Job::at(folder, s3.url("jobs/units"), s3.file("jobs/units"), &s3.url("web"), &s3.url("models"));
+    let mut job =
+        Job::at(folder, s3.url("jobs/units"), s3.file("jobs/units"), &s3.url("web"), &s3.url("models"));
     job.env = s3.env();
     let mut variables = format!(
         "CAPFILT_JOB={}\nCAPFILT_CLUSTER={}\nNATS_USER={NATS_USER}\nNATS_PASSWORD={NATS_PASSWORD}\n",
@@ -116,8 +132,9 @@ fn systemd_starts_the_installed_program_for_its_own_user_and_the_job_is_done() {
     furnish(&machine_folder, &variables, &settings);
     let mut machine = Machine::boot(&machine_folder);
     let said = || {
-        let log =
-            |unit: &&str| std::fs::read_to_string(machine_folder.join(format!("opt/{unit}.log"))).unwrap_or_default();
+        let log = |unit: &&str| {
+            std::fs::read_to_string(machine_folder.join(format!("opt/{unit}.log"))).unwrap_or_default()
+        };
         super::UNITS.iter().map(log).collect::<String>()
     };
     wait_until(|| {

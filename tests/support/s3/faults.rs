@@ -1,7 +1,8 @@
-//! What can go wrong between a client and a store, on all calls: answers that are errors, late, cut short or never sent.
+//! What can go wrong between a client and a store, on all calls: answers that are errors, late, cut short or
+//! never sent.
 //!
-//! A test arms a fault; one of the next calls suffers it. It works on the connection itself, below everything the client
-//! knows: a reset is a reset, and a create whose answer is lost has taken effect.
+//! A test arms a fault; one of the next calls suffers it. It works on the connection itself, below everything
+//! the client knows: a reset is a reset, and a create whose answer is lost has taken effect.
 
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -125,7 +126,9 @@ impl Armed {
     fn can_hit<B>(&self, call: &Request<B>) -> bool {
         let is_kind = match self.fault {
             StoreFault::Torn(_) => call.method() == Method::GET,
-            StoreFault::LostCreate { .. } => call.method() == Method::PUT && call.headers().contains_key(IF_NONE_MATCH),
+            StoreFault::LostCreate { .. } => {
+                call.method() == Method::PUT && call.headers().contains_key(IF_NONE_MATCH)
+            }
             _ => true,
         };
         is_kind && call.uri().to_string().contains(self.about)
@@ -148,7 +151,8 @@ fn refusal(code: u16, name: &str) -> Response<Body> {
 
 /// The answer with its whole length announced, and only a share of its body.
 fn torn(answer: Response<Body>, share: f64) -> Response<Body> {
-    let announced = answer.headers().get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().parse().unwrap());
+    let announced =
+        answer.headers().get(CONTENT_LENGTH).map(|length| length.to_str().unwrap().parse().unwrap());
     let whole: u64 = announced.or(answer.body().size_hint().exact()).unwrap();
     let left = (whole as f64 * share) as usize;
     let (mut parts, body) = answer.into_parts();
@@ -169,12 +173,17 @@ impl hyper::body::Body for Torn {
     type Data = Bytes;
     type Error = Broken;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         if self.left == 0 {
             return self.end.as_mut().poll(context).map(|()| Some(Err(Broken::by("the answer ends here"))));
         }
         let frame = std::task::ready!(self.body.as_mut().poll_frame(context));
-        let Some(Ok(Ok(bytes))) = frame.map(|frame| frame.map(Frame::into_data)) else { return Poll::Ready(None) };
+        let Some(Ok(Ok(bytes))) = frame.map(|frame| frame.map(Frame::into_data)) else {
+            return Poll::Ready(None);
+        };
         let sent = bytes.slice(..bytes.len().min(self.left));
         self.left -= sent.len();
         Poll::Ready(Some(Ok(Frame::data(sent))))

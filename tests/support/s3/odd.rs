@@ -1,5 +1,5 @@
-//! Objects that no folder can hold: names with `//`, with `.` parts or control characters, a folder's marker, an object
-//! beside a prefix of its name. They are listed and looked at as any other.
+//! Objects that no folder can hold: names with `//`, with `.` parts or control characters, a folder's marker,
+//! an object beside a prefix of its name. They are listed and looked at as any other.
 
 use s3s::dto::{ETag, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, Timestamp};
 use std::{
@@ -33,7 +33,8 @@ impl OddObjects {
         if asked.delimiter.is_some() || !is_first_page {
             return;
         }
-        let (prefix, after) = (asked.prefix.as_deref().unwrap_or(""), asked.start_after.as_deref().unwrap_or(""));
+        let (prefix, after) =
+            (asked.prefix.as_deref().unwrap_or(""), asked.start_after.as_deref().unwrap_or(""));
         let odd = self.0.lock().unwrap();
         let added = odd.iter().filter(|(key, _)| key.starts_with(prefix) && key.as_str() > after);
         let objects = listed.contents.get_or_insert_default();

@@ -30,7 +30,8 @@ impl Uploads {
 
     /// A page with one upload, so that a client must ask for more.
     pub(super) fn list(&self, asked: &ListMultipartUploadsInput) -> ListMultipartUploadsOutput {
-        let (prefix, after) = (asked.prefix.as_deref().unwrap_or(""), asked.upload_id_marker.as_deref().unwrap_or(""));
+        let (prefix, after) =
+            (asked.prefix.as_deref().unwrap_or(""), asked.upload_id_marker.as_deref().unwrap_or(""));
         let uploads = self.0.lock().unwrap();
         let mut rest = uploads.iter().filter(|(id, key)| key.starts_with(prefix) && id.as_str() > after);
         let first = rest.next();
@@ -45,5 +46,9 @@ impl Uploads {
 }
 
 fn upload(id: &str, key: &str) -> MultipartUpload {
-    MultipartUpload { key: Some(key.to_owned()), upload_id: Some(id.to_owned()), ..MultipartUpload::default() }
+    MultipartUpload {
+        key: Some(key.to_owned()),
+        upload_id: Some(id.to_owned()),
+        ..MultipartUpload::default()
+    }
 }

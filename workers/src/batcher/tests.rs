@@ -19,10 +19,13 @@ fn row(row: u64, has_image: bool) -> Prepared {
 fn batches(rows: &[(bool, u64)], chunk: usize, batch: usize) -> Vec<Vec<u64>> {
     let mut batcher = Batcher::default();
     let mut cut = Vec::new();
-    let numbered: Vec<_> = rows.iter().zip(0..).map(|((has_image, bytes), i)| (row(i, *has_image), *bytes)).collect();
+    let numbered: Vec<_> =
+        rows.iter().zip(0..).map(|((has_image, bytes), i)| (row(i, *has_image), *bytes)).collect();
     for chunk in numbered.chunks(chunk) {
-        let passthrough = arrow::array::UInt64Array::from_iter_values(chunk.iter().map(|(row, _)| row.sample.row));
-        let passthrough = RecordBatch::try_from_iter([("row", std::sync::Arc::new(passthrough) as _)]).unwrap();
+        let passthrough =
+            arrow::array::UInt64Array::from_iter_values(chunk.iter().map(|(row, _)| row.sample.row));
+        let passthrough =
+            RecordBatch::try_from_iter([("row", std::sync::Arc::new(passthrough) as _)]).unwrap();
         let (rows, bytes) = chunk.iter().cloned().unzip();
         batcher.push(PreparedRows { rows, bytes, passthrough, held: Vec::new() });
         cut.extend(std::iter::from_fn(|| batcher.full(batch).unwrap()));

@@ -33,10 +33,18 @@ impl Captioner for Small {
         16
     }
 
-    fn caption(&mut self, images: &PixelBatch, _: &[SampleKey], _: usize) -> Result<Vec<Vec<Caption>>, ModelError> {
+    fn caption(
+        &mut self,
+        images: &PixelBatch,
+        _: &[SampleKey],
+        _: usize,
+    ) -> Result<Vec<Vec<Caption>>, ModelError> {
         self.asked.lock().unwrap().push(images.len());
         if images.len() > self.fits {
-            return Err(ModelError::OutOfMemory { batch: images.len(), message: "as the test wished".to_owned() });
+            return Err(ModelError::OutOfMemory {
+                batch: images.len(),
+                message: "as the test wished".to_owned(),
+            });
         }
         let caption = Caption { text: "a picture".to_owned(), ids: vec![1] };
         Ok(vec![vec![caption]; images.len()])
@@ -96,7 +104,8 @@ impl World {
         writer.close().unwrap();
         let web = Bucket::open(&folder.path().join("web").display().to_string()).unwrap();
         let meta = web.head("a.parquet").await.unwrap().unwrap();
-        let file = Arc::new(InputFile { path: "a.parquet".to_owned(), etag: meta.e_tag.unwrap(), bytes: meta.size });
+        let file =
+            Arc::new(InputFile { path: "a.parquet".to_owned(), etag: meta.e_tag.unwrap(), bytes: meta.size });
         let shard = |group: u32| Shard {
             id: ShardId::of(&file.path, &file.etag, group..group + 1),
             file: Arc::clone(&file),
@@ -118,7 +127,8 @@ impl World {
         parse(&text, &[]).unwrap()
     }
 
-    /// All shards done at a batch of 8 on a device that takes `fits` images: the events, and what the device was asked.
+    /// All shards done at a batch of 8 on a device that takes `fits` images: the events, and what the device
+    /// was asked.
     pub async fn run(&self, fits: usize) -> (Vec<Event>, Vec<usize>) {
         self.run_with(fits, true, self.settings()).await
     }
@@ -147,7 +157,9 @@ impl World {
         drop(assign);
         let events = Arc::<Mutex<Vec<Event>>>::default();
         let heard = Arc::clone(&events);
-        capfilt_workers::run(worker, assignments, move |event| heard.lock().unwrap().push(event)).await.unwrap();
+        capfilt_workers::run(worker, assignments, move |event| heard.lock().unwrap().push(event))
+            .await
+            .unwrap();
         let (events, asked) = (events.lock().unwrap().clone(), asked.lock().unwrap().clone());
         (events, asked)
     }

@@ -11,11 +11,12 @@ use tokio::time::{Instant, sleep};
 /// How long one request may take.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// How long a server that cannot be reached is waited for at the start. Later losses are waited out without end: a worker
-/// must outlive the server.
+/// How long a server that cannot be reached is waited for at the start. Later losses are waited out without
+/// end: a worker must outlive the server.
 const FIRST_CONTACT: Duration = Duration::from_secs(120);
 
-/// Time between two signs of life that are asked of the server: one that is gone without a word is left for another soon.
+/// Time between two signs of life that are asked of the server: one that is gone without a word is left for
+/// another soon.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// Time between two tries at the first contact.
@@ -92,7 +93,8 @@ impl Connection {
 
     /// Connects; a server that is not there yet is waited for, one that refuses is not.
     pub async fn connect(&self, waiting: impl Fn(&str)) -> Result<Client, ConnectionError> {
-        // The HTTP client brings another; with two there is no choice that goes without saying. One that was made is fine.
+        // The HTTP client brings another; with two there is no choice that goes without saying. One that was
+        // made is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let since = Instant::now();
         // Who we are goes another way: the library writes its URLs into its log.
@@ -119,14 +121,18 @@ impl Connection {
         }
     }
 
-    /// A server without JetStream may stand in a cluster whose others have it; when nobody answers for it, it is not there.
+    /// A server without JetStream may stand in a cluster whose others have it; when nobody answers for it, it
+    /// is not there.
     async fn with_jetstream(&self, client: Client) -> Result<Client, ConnectionError> {
         if client.server_info().jetstream {
             return Ok(client);
         }
         match jetstream::new(client.clone()).query_account().await {
             Err(error) if error.kind() == AccountErrorKind::JetStreamUnavailable => {
-                Err(ConnectionError::NoJetStream { url: self.shown(), why: "nobody answers for it".to_owned() })
+                Err(ConnectionError::NoJetStream {
+                    url: self.shown(),
+                    why: "nobody answers for it".to_owned(),
+                })
             }
             _ => Ok(client),
         }
@@ -146,10 +152,12 @@ impl Connection {
             None => options,
         };
         let options = match &self.credentials {
-            Some(file) => options.credentials_file(file).await.map_err(|error| ConnectionError::Settings {
-                what: format!("the credentials {} cannot be read", file.display()),
-                why: error.to_string(),
-            })?,
+            Some(file) => {
+                options.credentials_file(file).await.map_err(|error| ConnectionError::Settings {
+                    what: format!("the credentials {} cannot be read", file.display()),
+                    why: error.to_string(),
+                })?
+            }
             None => options,
         };
         Ok(match &self.tls_ca {

@@ -18,14 +18,15 @@ use tokio::{
 /// How long one pull waits at the server for a shard.
 const PULL: Duration = Duration::from_secs(1);
 
-/// A question that has no answer by then died with its server. What is left of a pause when a new leader has been elected
-/// is at most this long.
+/// A question that has no answer by then died with its server. What is left of a pause when a new leader has
+/// been elected is at most this long.
 const OVERDUE: Duration = Duration::from_millis(1500);
 
 /// Time before a failed pull is tried again.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// Pulls in vain after which it is asked whether the job is over: its last word may have been lost. From 5 to 20 seconds.
+/// Pulls in vain after which it is asked whether the job is over: its last word may have been lost. From 5 to
+/// 20 seconds.
 const VAIN_PULLS: u32 = 20;
 
 /// A copy of a shard that is being worked on here goes to somebody else.
@@ -136,7 +137,10 @@ impl Puller {
         let is_first_delivery = message.info().is_ok_and(|info| info.delivered <= 1);
         let mut task = Task::new(shard.clone());
         if !is_new || is_copy || !is_first_delivery {
-            match JobState::read_shard(&self.bucket, &shard.id).await.map(|now| now.task(&shard, self.attempts)) {
+            match JobState::read_shard(&self.bucket, &shard.id)
+                .await
+                .map(|now| now.task(&shard, self.attempts))
+            {
                 Ok(Some(known)) => task = known,
                 Ok(None) => {
                     let _ = message.ack().await;

@@ -30,10 +30,12 @@ use tokio::{
 /// How often the queue is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often, at most, the bucket is listed although the queue is not empty: what the queue forgot is put back then.
+/// How often, at most, the bucket is listed although the queue is not empty: what the queue forgot is put
+/// back then.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// The time between two sweeps grows with the job, so that their listings never cost more than a request a second.
+/// The time between two sweeps grows with the job, so that their listings never cost more than a request a
+/// second.
 const SWEEP_PER_SHARD: Duration = Duration::from_millis(1);
 
 /// A worker that said nothing for so long is not counted any more.
@@ -48,25 +50,28 @@ const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 /// Second copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
 
-/// Works until every shard is committed or quarantined, or until `stop` becomes true; then the queue stays, and so do the
-/// workers. It is the caller's to [`JobQueue::remove`] it when the job is sealed.
+/// Works until every shard is committed or quarantined, or until `stop` becomes true; then the queue stays,
+/// and so do the workers. It is the caller's to [`JobQueue::remove`] it when the job is sealed.
 ///
-/// Several coordinators of one job are harmless: each keeps the queue filled, and a place in it takes one message.
+/// Several coordinators of one job are harmless: each keeps the queue filled, and a place in it takes one
+/// message.
 ///
 /// # Errors
-/// When a shard failed for a reason that would hold for every other, when a worker left for a reason that holds here too,
-/// and when the store fails.
+/// When a shard failed for a reason that would hold for every other, when a worker left for a reason that
+/// holds here too, and when the store fails.
 pub async fn coordinate(
     job: CoordinatedJob<'_>,
     observe: impl FnMut(Observation<'_>),
     mut stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
-    let opening = async { Ok::<_, DispatchError>((JobState::read(job.bucket).await?, job.queue.listen().await?)) };
+    let opening =
+        async { Ok::<_, DispatchError>((JobState::read(job.bucket).await?, job.queue.listen().await?)) };
     let (now, news) = tokio::select! {
         opened = opening => opened?,
         Ok(_) = stop.wait_for(|stop| *stop) => return Ok(Outcome::Interrupted(Report::default())),
     };
-    let known: HashSet<_> = now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
+    let known: HashSet<_> =
+        now.failures.values().flatten().map(|failure| failure.attempt.0.clone()).collect();
     let view = ClusterProgress::open(&job, &now);
     let mut run = Run {
         job,
@@ -85,7 +90,8 @@ pub async fn coordinate(
         left: None,
         looked_into: None,
     };
-    // Whatever it waits for, store or server, is left when it is told to stop: nothing here is held that the bucket lacks.
+    // Whatever it waits for, store or server, is left when it is told to stop: nothing here is held that the
+    // bucket lacks.
     let worked = tokio::select! {
         worked = run.work(news) => Some(worked),
         Ok(_) = stop.wait_for(|stop| *stop) => None,
@@ -102,7 +108,8 @@ struct Run<'a, O> {
     observe: O,
     /// What the bucket said at the last sweep.
     now: JobState,
-    /// AttemptSpans whose failures were on record before: what they say is repaired, or it will be said again.
+    /// AttemptSpans whose failures were on record before: what they say is repaired, or it will be said
+    /// again.
     known_failures: HashSet<String>,
     started: Instant,
     swept: Instant,
@@ -147,12 +154,15 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
     }
 
-    /// Makes the queue and puts into it what is open. A server may go away between its first answer and this one.
+    /// Makes the queue and puts into it what is open. A server may go away between its first answer and this
+    /// one.
     async fn open_queue(&mut self) -> Result<(), DispatchError> {
         let mut told = String::new();
         loop {
             let error = match self.try_open_queue().await {
-                Err(error @ DispatchError::Connection(ConnectionError::NoJetStream { .. })) => return Err(error),
+                Err(error @ DispatchError::Connection(ConnectionError::NoJetStream { .. })) => {
+                    return Err(error);
+                }
                 Err(DispatchError::Connection(error)) if self.started.elapsed() < QUEUE_WITHIN => error,
                 opened => return opened,
             };
@@ -212,15 +222,16 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
     }
 
-    /// The least time between two listings of all commits, so that they never cost more than a request a second.
+    /// The least time between two listings of all commits, so that they never cost more than a request a
+    /// second.
     fn listing_takes(&self) -> Duration {
         SWEEP_PER_SHARD * u32::try_from(self.job.plan.len()).unwrap_or(u32::MAX)
     }
 
     /// Compares plan, queue and commits, and puts what the queue forgot into it.
     ///
-    /// First the queue is looked at, then the bucket: what is in neither was forgotten. The other way round, every shard
-    /// that is finished in between would be in neither, and be done again.
+    /// First the queue is looked at, then the bucket: what is in neither was forgotten. The other way round,
+    /// every shard that is finished in between would be in neither, and be done again.
     async fn sweep(&mut self, ailment: Option<Ailment>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
         let mut queued = self.job.queue.shards().await;
@@ -290,10 +301,14 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         is_finished
     }
 
-    /// Near the end, when workers are idle: `true` when all is done, whatever the queue still holds. Else they get copies of
-    /// the shards that are being worked on: a slow or silent worker must not hold up the end.
+    /// Near the end, when workers are idle: `true` when all is done, whatever the queue still holds. Else
+    /// they get copies of the shards that are being worked on: a slow or silent worker must not hold up the
+    /// end.
     async fn help_out(&mut self, depth: Depth) -> bool {
-        if self.stood.elapsed() >= self.listing_takes() && self.look_at_bucket().await.is_ok() && self.is_finished() {
+        if self.stood.elapsed() >= self.listing_takes()
+            && self.look_at_bucket().await.is_ok()
+            && self.is_finished()
+        {
             return true;
         }
         if depth.pending == 0 {
@@ -302,12 +317,14 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         false
     }
 
-    /// Which shards are being worked on, the queue says; whoever takes a copy asks the bucket about its shard first.
+    /// Which shards are being worked on, the queue says; whoever takes a copy asks the bucket about its shard
+    /// first.
     async fn copy_open(&mut self) {
         let Ok(open) = self.job.queue.shards().await else { return };
         let plan = self.job.plan.iter();
         let uncopied = plan.filter(|shard| open.contains(&shard.id) && !self.copied.contains(&shard.id));
-        let copies: Vec<ShardMessage> = uncopied.map(|shard| ShardMessage::new(shard.clone(), false)).collect();
+        let copies: Vec<ShardMessage> =
+            uncopied.map(|shard| ShardMessage::new(shard.clone(), false)).collect();
         let ids: Vec<ShardId> = copies.iter().map(|copy| copy.shard.id.clone()).collect();
         if self.job.queue.fill(copies.into_iter(), Delivery::Speculative).await.is_ok() {
             self.view.progress.copies += ids.len() as u64;

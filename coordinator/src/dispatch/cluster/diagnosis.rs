@@ -24,11 +24,16 @@ pub enum SharedFault {
     NoModels(String),
 }
 
-/// Tries the bucket, reads the weights and loads them, as a worker does. What may pass is for the workers to sit out.
+/// Tries the bucket, reads the weights and loads them, as a worker does. What may pass is for the workers to
+/// sit out.
 ///
 /// # Errors
 /// With what is wrong here too; the job should stop then, since every other worker would find the same.
-pub(super) async fn look(bucket: &Bucket, record: &JobRecord, load_models: LoadModels) -> Result<(), SharedFault> {
+pub(super) async fn look(
+    bucket: &Bucket,
+    record: &JobRecord,
+    load_models: LoadModels,
+) -> Result<(), SharedFault> {
     match looked(bucket, record, load_models).await {
         Err(SharedFault::Bucket(unfit)) if unfit.may_pass => Ok(()),
         Err(SharedFault::NoWeights(error)) if error.may_pass() && !error.is_not_found() => Ok(()),

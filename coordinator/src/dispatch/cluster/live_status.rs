@@ -54,7 +54,11 @@ impl Listener {
     ///
     /// # Errors
     /// When NATS refuses us or does not answer in time.
-    pub async fn open(link: &Connection, names: QueueNames, patience: Duration) -> Result<Self, ConnectionError> {
+    pub async fn open(
+        link: &Connection,
+        names: QueueNames,
+        patience: Duration,
+    ) -> Result<Self, ConnectionError> {
         let url = link.shown();
         let client = timeout(patience, link.connect(|_| ())).await.unwrap_or_else(|_| {
             let (waited, why) = (patience.as_secs(), "no answer".to_owned());

@@ -1,8 +1,10 @@
-//! The dispatcher of many machines, over NATS JetStream: a replicated work queue that workers on any machine share.
+//! The dispatcher of many machines, over NATS JetStream: a replicated work queue that workers on any machine
+//! share.
 //!
-//! The coordinator fills the queue with the plan minus the commits, watches, and seals the job; it holds nothing that the
-//! bucket does not. Losing it, or all of NATS, loses nothing: what is open is put into the queue again. A worker holds a
-//! shard by saying that it works on it; when it says nothing for the ack wait, somebody else gets the shard.
+//! The coordinator fills the queue with the plan minus the commits, watches, and seals the job; it holds
+//! nothing that the bucket does not. Losing it, or all of NATS, loses nothing: what is open is put into the
+//! queue again. A worker holds a shard by saying that it works on it; when it says nothing for the ack wait,
+//! somebody else gets the shard.
 
 mod cluster_progress;
 mod connection;

@@ -1,7 +1,9 @@
-//! The job's work queue: a JetStream stream with one place per open shard, and one consumer that all workers share.
+//! The job's work queue: a JetStream stream with one place per open shard, and one consumer that all workers
+//! share.
 //!
-//! A place takes one message, so filling the queue again is harmless. A message goes away when it is acknowledged, which
-//! happens when its shard is committed or quarantined. What is in the queue is never the truth: commits are.
+//! A place takes one message, so filling the queue again is harmless. A message goes away when it is
+//! acknowledged, which happens when its shard is committed or quarantined. What is in the queue is never the
+//! truth: commits are.
 
 use super::connection::ConnectionError;
 use async_nats::{
@@ -60,8 +62,9 @@ pub struct Depth {
 }
 
 impl Depth {
-    /// Whether there are messages, none of them with a worker, and yet none for those who ask: a server that was killed
-    /// may have lost the removal of a message and kept its acknowledgement. Twice in a row, it is so.
+    /// Whether there are messages, none of them with a worker, and yet none for those who ask: a server that
+    /// was killed may have lost the removal of a message and kept its acknowledgement. Twice in a row, it is
+    /// so.
     pub fn seems_stuck(&self) -> bool {
         self.messages > 0 && self.unacknowledged == 0 && (self.pending == 0 || self.idle_asks > 0)
     }
@@ -78,20 +81,23 @@ impl JobQueue {
         Self { job: Some(without_secrets(url)), ..self }
     }
 
-    /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose worker has
-    /// said nothing for `ack_wait` is given to somebody else.
+    /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose
+    /// worker has said nothing for `ack_wait` is given to somebody else.
     pub async fn ensure(&self, ack_wait: Duration) -> Result<bool, ConnectionError> {
         let before = self.stream().await?.map(|stream| stream.cached_info().config.num_replicas);
         let replicas = self.replicas();
         let created = match self.context.create_or_update_stream(self.config(replicas)).await {
-            // A cluster of two has no place for three copies, and one that is not whole gets no new stream with three.
+            // A cluster of two has no place for three copies, and one that is not whole gets no new stream
+            // with three.
             Err(error) if replicas > 1 && has_no_place(&error) => {
                 self.context.create_or_update_stream(self.config(before.unwrap_or(1))).await
             }
             created => created,
         };
         created.map_err(|error| match error.kind() {
-            CreateStreamErrorKind::JetStream(why) if is_without(why.error_code()) => self.without_jetstream(why),
+            CreateStreamErrorKind::JetStream(why) if is_without(why.error_code()) => {
+                self.without_jetstream(why)
+            }
             CreateStreamErrorKind::JetStreamUnavailable => self.without_jetstream("nobody answers for it"),
             _ => self.fail("create the queue", shown(&error)),
         })?;
@@ -111,8 +117,8 @@ impl JobQueue {
         Ok(before.is_some())
     }
 
-    /// One copy of the queue on each of three servers, where the server is one of a cluster. It tells so even when it keeps
-    /// the others' addresses to itself, as the Helm chart's servers do.
+    /// One copy of the queue on each of three servers, where the server is one of a cluster. It tells so even
+    /// when it keeps the others' addresses to itself, as the Helm chart's servers do.
     fn replicas(&self) -> usize {
         if self.client.server_info().cluster.is_some() { 3 } else { 1 }
     }
@@ -136,8 +142,12 @@ impl JobQueue {
         match self.context.get_stream(self.names.stream()).await {
             Ok(stream) => Ok(Some(stream)),
             Err(error) => match error.kind() {
-                GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
-                GetStreamErrorKind::JetStream(why) if is_without(why.error_code()) => Err(self.without_jetstream(why)),
+                GetStreamErrorKind::JetStream(why) if why.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    Ok(None)
+                }
+                GetStreamErrorKind::JetStream(why) if is_without(why.error_code()) => {
+                    Err(self.without_jetstream(why))
+                }
                 _ => Err(self.fail("look at the queue", error)),
             },
         }
@@ -179,7 +189,10 @@ impl JobQueue {
         }
     }
 
-    async fn confirm(&self, sent: Option<jetstream::context::PublishAckFuture>) -> Result<u64, ConnectionError> {
+    async fn confirm(
+        &self,
+        sent: Option<jetstream::context::PublishAckFuture>,
+    ) -> Result<u64, ConnectionError> {
         let Some(sent) = sent else { return Ok(0) };
         match sent.await {
             Ok(_) => Ok(1),
@@ -246,8 +259,11 @@ pub enum Delivery {
 
 /// Whether a stream was refused since there are too few servers for its copies.
 fn has_no_place(error: &CreateStreamError) -> bool {
-    const WHY: [ErrorCode; 3] =
-        [ErrorCode::CLUSTER_NO_PEERS, ErrorCode::INSUFFICIENT_RESOURCES, ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED];
+    const WHY: [ErrorCode; 3] = [
+        ErrorCode::CLUSTER_NO_PEERS,
+        ErrorCode::INSUFFICIENT_RESOURCES,
+        ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED,
+    ];
     matches!(error.kind(), CreateStreamErrorKind::JetStream(why) if WHY.contains(&why.error_code()))
 }
 

@@ -1,6 +1,8 @@
-//! A worker's side of the queue: shards taken when they are wanted, kept alive while they are worked on, and settled.
+//! A worker's side of the queue: shards taken when they are wanted, kept alive while they are worked on, and
+//! settled.
 //!
-//! Everything that talks to NATS lives on a thread of its own, so that nothing this process does can starve a heartbeat:
+//! Everything that talks to NATS lives on a thread of its own, so that nothing this process does can starve a
+//! heartbeat:
 //!
 //! ```text
 //! crew ── wants, done, give back, report ──▶ keeper ◀── puller (one pull at a time, when one is wanted)
@@ -124,7 +126,8 @@ impl QueueSource {
                     Err(error) => drop(connected_in.send(Err(error))),
                     Ok(client) => {
                         let queue = JobQueue::new(client, names, url);
-                        // An account may have no JetStream although its server has; all else is waited for later.
+                        // An account may have no JetStream although its server has; all else is waited for
+                        // later.
                         let without = match queue.consumer().await {
                             Err(error @ ConnectionError::NoJetStream { .. }) => Err(error),
                             _ => Ok(()),
@@ -157,7 +160,8 @@ impl QueueSource {
     }
 
     fn say(&self, what: Request) {
-        // The keeper drains its messages at once, so a full channel means it is gone; the ack wait then does its work.
+        // The keeper drains its messages at once, so a full channel means it is gone; the ack wait then does
+        // its work.
         let _ = self.say.try_send(what);
     }
 }
@@ -251,7 +255,8 @@ impl QueueClient {
                     Some(Request::MoreShards) => drop(want.try_send(())),
                     Some(Request::Refuse) => {
                         pulling.abort();
-                        // The server must know that we wait for nothing before a shard goes back: it would be ours again.
+                        // The server must know that we wait for nothing before a shard goes back: it would be
+                        // ours again.
                         let _ = (&mut pulling).await;
                         self.flush().await;
                     }
@@ -276,7 +281,8 @@ impl QueueClient {
         self.flush().await;
     }
 
-    /// Waits until what was said has left. Without a connection it leaves never, and the ack wait does its work.
+    /// Waits until what was said has left. Without a connection it leaves never, and the ack wait does its
+    /// work.
     async fn flush(&self) {
         if self.is_connected() {
             let _ = tokio::time::timeout(FLUSH, self.queue.client.flush()).await;
@@ -299,7 +305,8 @@ impl QueueClient {
     async fn take_in(&mut self, said: Request) {
         let (message, kind) = match said {
             Request::MoreShards | Request::Refuse | Request::Close => return,
-            // The library keeps what cannot be sent, and its room is bounded: news that nobody hears are not worth it.
+            // The library keeps what cannot be sent, and its room is bounded: news that nobody hears are not
+            // worth it.
             Request::News(_) if !self.is_connected() => return,
             Request::News(news) => {
                 let payload = serde_json::to_vec(&news).expect("news are plain data");

@@ -15,7 +15,8 @@ pub(super) struct Contact {
 }
 
 impl Contact {
-    /// Takes in what a look at the connection, or a request, has shown. The first reason is kept: later ones are echoes.
+    /// Takes in what a look at the connection, or a request, has shown. The first reason is kept: later ones
+    /// are echoes.
     pub fn take_in(&mut self, seen: Result<(), String>) {
         match seen {
             Ok(()) => self.lost = None,

@@ -50,7 +50,8 @@ impl JobStreams {
         Ok(Self { client, url, found })
     }
 
-    /// Removes the queues that are not in use. NoMore is lost: a job that goes on fills its queue again from its bucket.
+    /// Removes the queues that are not in use. NoMore is lost: a job that goes on fills its queue again from
+    /// its bucket.
     ///
     /// # Errors
     /// When the server fails.

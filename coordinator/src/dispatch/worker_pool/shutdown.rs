@@ -1,7 +1,9 @@
-//! How a run ends: what was not begun goes back at once, what can be finished soon is, and no child stays behind.
+//! How a run ends: what was not begun goes back at once, what can be finished soon is, and no child stays
+//! behind.
 //!
-//! A scheduler that takes a machine away gives notice of half a minute or so. A shard that was just begun would only be
-//! held back from the others for that time, so it goes back too: only one that will end within the grace is worth waiting for.
+//! A scheduler that takes a machine away gives notice of half a minute or so. A shard that was just begun
+//! would only be held back from the others for that time, so it goes back too: only one that will end within
+//! the grace is worth waiting for.
 
 use super::{Change, Command, FromWorker, Observation, Run, ShardSource, WorkerMessage, WorkerSlot};
 use std::time::Duration;
@@ -14,8 +16,8 @@ use tokio::{
 const KILLED: Duration = Duration::from_secs(5);
 
 impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> Run<'_, C, F, O> {
-    /// Channels all children; `true` when nothing had to be given back. Being asked to stop once more ends the grace. NoMore
-    /// that goes wrong now matters: what is not committed is done again.
+    /// Channels all children; `true` when nothing had to be given back. Being asked to stop once more ends
+    /// the grace. NoMore that goes wrong now matters: what is not committed is done again.
     pub(super) async fn shut_down(
         &mut self,
         messages: &mut mpsc::Receiver<FromWorker>,
@@ -44,7 +46,8 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
     /// A child whose only shards are another's already would be waited for in vain.
     fn end_losers(&mut self) {
         for worker in self.queue.drop_losers() {
-            if let Some(running) = self.slots[worker].running().filter(|_| self.queue.held_by(worker).0 == 0) {
+            if let Some(running) = self.slots[worker].running().filter(|_| self.queue.held_by(worker).0 == 0)
+            {
                 running.child.kill();
             }
         }
@@ -112,8 +115,9 @@ mod tests {
 
     #[test]
     fn only_a_shard_that_will_end_in_time_is_waited_for() {
-        let ends =
-            |grace, on_device, done| ends_within(Duration::from_secs(grace), Duration::from_secs(on_device), done, 100);
+        let ends = |grace, on_device, done| {
+            ends_within(Duration::from_secs(grace), Duration::from_secs(on_device), done, 100)
+        };
         assert!(ends(10, 30, 75), "10 s to go");
         assert!(!ends(10, 30, 74), "a little more");
         assert!(ends(0, 30, 100), "its tables are on their way");

@@ -13,7 +13,8 @@ fn schema(columns: &[(&str, DataType)]) -> Schema {
 
 #[test]
 fn a_missing_column_is_named_with_those_there_are_and_the_nearest() {
-    let error = wanted().check(&schema(&[("jpg", DataType::Binary), ("captoin", DataType::Utf8)]), &[]).unwrap_err();
+    let error =
+        wanted().check(&schema(&[("jpg", DataType::Binary), ("captoin", DataType::Utf8)]), &[]).unwrap_err();
     assert!(
         error.contains("`caption`") && error.contains("jpg, captoin") && error.contains("= \"captoin\""),
         "{error}"
@@ -35,7 +36,10 @@ fn a_column_of_a_type_no_worker_reads_is_refused() {
     );
     assert!(
         wanted()
-            .check(&schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)]), &[])
+            .check(
+                &schema(&[("jpg", image), base[1].clone(), base[2].clone(), ("key", DataType::Int64)]),
+                &[]
+            )
             .is_ok()
     );
     let no_image = DataType::Struct(vec![Field::new("x", DataType::Binary, true)].into());
@@ -44,8 +48,12 @@ fn a_column_of_a_type_no_worker_reads_is_refused() {
 
 #[test]
 fn a_column_of_type_null_fits_every_setting() {
-    let base =
-        [("key", DataType::Utf8), ("jpg", DataType::Binary), ("caption", DataType::Utf8), ("width", DataType::Int32)];
+    let base = [
+        ("key", DataType::Utf8),
+        ("jpg", DataType::Binary),
+        ("caption", DataType::Utf8),
+        ("width", DataType::Int32),
+    ];
     for at in 0..base.len() {
         let mut columns = base.clone();
         columns[at].1 = DataType::Null;
@@ -67,12 +75,16 @@ fn columns_twice_or_encrypted_are_refused_where_a_setting_names_them() {
         let error = wanted().check(&with(name, DataType::Utf8), &[]).unwrap_err();
         assert!(error.contains(&format!("there are 2 columns called `{name}` (input.")), "{error}");
         let error = wanted().check(&schema(&base), &[name.to_owned()]).unwrap_err();
-        assert!(error.contains(&format!("column `{name}` (input.")) && error.contains("is encrypted"), "{error}");
+        assert!(
+            error.contains(&format!("column `{name}` (input.")) && error.contains("is encrypted"),
+            "{error}"
+        );
     }
     let other = schema(&[&base[..], &[("x", DataType::Utf8), ("x", DataType::Utf8)]].concat());
     assert!(wanted().check(&other, &["x".to_owned()]).is_ok());
     let bytes = || Field::new("bytes", DataType::Binary, true);
     let twice = DataType::Struct(vec![bytes(), bytes()].into());
-    let error = wanted().check(&schema(&[("jpg", twice), base[1].clone(), base[2].clone()]), &[]).unwrap_err();
+    let error =
+        wanted().check(&schema(&[("jpg", twice), base[1].clone(), base[2].clone()]), &[]).unwrap_err();
     assert!(error.contains("several fields called `bytes`"), "{error}");
 }

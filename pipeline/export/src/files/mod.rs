@@ -58,7 +58,8 @@ impl Writing {
 
     /// Numbers of the samples of a file. Files differ by one sample at most.
     fn range(&self, number: u64) -> Range<u64> {
-        let start = |number: u64| (u128::from(number) * u128::from(self.samples) / u128::from(self.files)) as u64;
+        let start =
+            |number: u64| (u128::from(number) * u128::from(self.samples) / u128::from(self.files)) as u64;
         start(number)..start(number + 1)
     }
 
@@ -83,7 +84,8 @@ impl Writing {
             }
             for (at, sample) in (start..).zip(self.arranged.samples(scratch, of)?) {
                 if range.contains(&at) {
-                    let image = if encoder.wants_images() { images.get(scratch, &sample)? } else { Vec::new() };
+                    let image =
+                        if encoder.wants_images() { images.get(scratch, &sample)? } else { Vec::new() };
                     upload.put(encoder.add(at, sample, image)?).await?;
                 }
             }

@@ -8,8 +8,9 @@ use crate::{
 };
 use arrow::{
     array::{
-        ArrayRef, BinaryArray, BooleanArray, Float32Array, Float32Builder, Float64Array, Int64Array, ListBuilder,
-        RecordBatch, StringArray, StringBuilder, StructArray, StructBuilder, UInt32Array, new_null_array,
+        ArrayRef, BinaryArray, BooleanArray, Float32Array, Float32Builder, Float64Array, Int64Array,
+        ListBuilder, RecordBatch, StringArray, StringBuilder, StructArray, StructBuilder, UInt32Array,
+        new_null_array,
     },
     datatypes::{DataType, Field, SchemaRef},
     error::ArrowError,
@@ -81,8 +82,11 @@ impl<'a> Encoder<'a> {
     fn batch(&self, group: &[(Sample, Vec<u8>)]) -> Result<RecordBatch, ArrowError> {
         let samples = || group.iter().map(|(sample, _)| sample);
         let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(group.iter().map(|(_, image)| image)));
-        let images =
-            StructArray::try_new(image_fields(), vec![bytes, new_null_array(&DataType::Utf8, group.len())], None)?;
+        let images = StructArray::try_new(
+            image_fields(),
+            vec![bytes, new_null_array(&DataType::Utf8, group.len())],
+            None,
+        )?;
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(samples().map(|sample| sample.key.as_deref()).collect::<StringArray>()),
             Arc::new(images),
@@ -95,7 +99,8 @@ impl<'a> Encoder<'a> {
             Arc::new(samples().map(|sample| Some(sample.image.width)).collect::<UInt32Array>()),
             Arc::new(samples().map(|sample| Some(sample.image.height)).collect::<UInt32Array>()),
         ];
-        columns.extend(passed(self.kinds).map(|(name, kind)| column(kind, samples().map(|s| s.more.get(name)))));
+        columns
+            .extend(passed(self.kinds).map(|(name, kind)| column(kind, samples().map(|s| s.more.get(name)))));
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
 }
@@ -120,7 +125,8 @@ fn column<'a>(kind: Kind, values: impl Iterator<Item = Option<&'a Value>>) -> Ar
 
 fn captions<'a>(samples: impl Iterator<Item = &'a Sample>) -> ArrayRef {
     const BUILT: &str = "the builder was made of the captions' fields";
-    let mut list = ListBuilder::new(StructBuilder::from_fields(caption_fields(), 0)).with_field(caption_item());
+    let mut list =
+        ListBuilder::new(StructBuilder::from_fields(caption_fields(), 0)).with_field(caption_item());
     for sample in samples {
         for caption in &sample.captions {
             let item = list.values();

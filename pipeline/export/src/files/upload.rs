@@ -19,7 +19,8 @@ pub(super) struct Upload {
 
 impl Upload {
     pub fn new(bucket: &Bucket, path: &str) -> Self {
-        let sink = BufWriter::with_capacity(Arc::clone(&bucket.place.store), bucket.place.path_of(path), PART_BYTES);
+        let sink =
+            BufWriter::with_capacity(Arc::clone(&bucket.place.store), bucket.place.path_of(path), PART_BYTES);
         Self { path: bucket.place.url_of(path), sink, bytes: 0, hasher: Sha256::new() }
     }
 

@@ -1,7 +1,8 @@
-//! Beam search with both length rules: transformers 4.15's, with which BLIP's numbers were made, and transformers 5's.
+//! Beam search with both length rules: transformers 4.15's, with which BLIP's numbers were made, and
+//! transformers 5's.
 //!
-//! The device extends all beams of all images at once and hands back the best candidates; which of them end, go on or
-//! fall away is decided per image in plain memory.
+//! The device extends all beams of all images at once and hands back the best candidates; which of them end,
+//! go on or fall away is decided per image in plain memory.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -79,8 +80,9 @@ pub fn beam(
             break;
         }
         cache.reorder(&parents(&searches, beams, decoder)?)?;
-        input =
-            decoder.tensor(&all_ids(&searches).iter().map(|ids| ids[ids.len() - 1..].to_vec()).collect::<Vec<_>>())?;
+        input = decoder.tensor(
+            &all_ids(&searches).iter().map(|ids| ids[ids.len() - 1..].to_vec()).collect::<Vec<_>>(),
+        )?;
     }
     Ok(searches.into_iter().map(|search| search.into_best(captions)).collect())
 }
@@ -96,7 +98,8 @@ fn best_continuations(
     beams: usize,
 ) -> Result<Vec<Vec<Continuation>>, ComputeError> {
     let (rows, vocabulary) = scores.size2()?;
-    let sums: Vec<f32> = searches.iter().flat_map(|search| search.beams.iter().map(|beam| beam.score)).collect();
+    let sums: Vec<f32> =
+        searches.iter().flat_map(|search| search.beams.iter().map(|beam| beam.score)).collect();
     let sums = Tensor::f_from_slice(&sums)?.f_to_device(scores.device())?.f_unsqueeze(1)?;
     // (rows, vocabulary) -> (images, beams × vocabulary)
     let all = scores.f_add(&sums)?.f_reshape([rows / beams as i64, beams as i64 * vocabulary])?;
@@ -169,7 +172,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The heuristic of the respective transformers: could the best that goes on still beat the worst that is kept?
+    /// The heuristic of the respective transformers: could the best that goes on still beat the worst that is
+    /// kept?
     fn no_beam_can_improve(&self, best: f64, running: f64, length: usize) -> bool {
         if self.finished.len() < self.rules.beams {
             return false;

@@ -31,7 +31,12 @@ pub struct Rows {
 
 impl Decoder {
     /// Logits (rows, vocabulary) of the word after `ids` (rows, new tokens), in f32.
-    pub fn next_word(&self, ids: &Tensor, cache: &mut TextCache, image: &ImageKeys) -> Result<Tensor, TchError> {
+    pub fn next_word(
+        &self,
+        ids: &Tensor,
+        cache: &mut TextCache,
+        image: &ImageKeys,
+    ) -> Result<Tensor, TchError> {
         self.head.next_word(&self.tower.decode_step(ids, cache, image)?)
     }
 
@@ -41,9 +46,14 @@ impl Decoder {
         Tensor::f_from_slice(&ids.concat())?.f_reshape([ids.len() as i64, width])?.f_to_device(self.device)
     }
 
-    /// Repetition penalty and minimum length, in the order the paper's code applies them. `scores` are logits, or
-    /// log-probabilities in a beam search; `ids`: what each row holds so far.
-    pub fn constrain(&self, scores: Tensor, ids: &[Vec<i64>], options: &GenerationOptions) -> Result<Tensor, TchError> {
+    /// Repetition penalty and minimum length, in the order the paper's code applies them. `scores` are
+    /// logits, or log-probabilities in a beam search; `ids`: what each row holds so far.
+    pub fn constrain(
+        &self,
+        scores: Tensor,
+        ids: &[Vec<i64>],
+        options: &GenerationOptions,
+    ) -> Result<Tensor, TchError> {
         let scores = if options.repetition_penalty == 1.0 {
             scores
         } else {
@@ -53,9 +63,9 @@ impl Decoder {
         if length < options.min_length { logits::forbid(&scores, self.end) } else { Ok(scores) }
     }
 
-    /// Grows `per_image` captions for each image until all have ended or are `max_length` long. `choose` names each
-    /// row's next word, given the step (counted from 0), the constrained logits and the rows; what it says of rows
-    /// that have ended is ignored.
+    /// Grows `per_image` captions for each image until all have ended or are `max_length` long. `choose`
+    /// names each row's next word, given the step (counted from 0), the constrained logits and the rows; what
+    /// it says of rows that have ended is ignored.
     pub fn grow(
         &self,
         image: &ImageKeys,
@@ -80,7 +90,8 @@ impl Decoder {
             if unfinished.is_empty() {
                 break;
             }
-            // Whoever leaves makes the others be copied; when half of them leave, all copies together are at most one of all.
+            // Whoever leaves makes the others be copied; when half of them leave, all copies together are at
+            // most one of all.
             if 2 * unfinished.len() <= images {
                 let of_images: Vec<i64> = unfinished.iter().map(|image| *image as i64).collect();
                 let of_rows: Vec<usize> =

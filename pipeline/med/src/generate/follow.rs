@@ -6,8 +6,9 @@ use tch::{Kind, Tensor};
 use super::{GenerationOptions, decoder::Decoder, logits};
 use crate::{cross_attention::ImageKeys, error::ComputeError};
 
-/// One caption per image, all its ids, of which the first are the prompt's; what is returned is about the others. An end
-/// within a caption ends it. Of `options` only what has no say in which words are possible counts.
+/// One caption per image, all its ids, of which the first are the prompt's; what is returned is about the
+/// others. An end within a caption ends it. Of `options` only what has no say in which words are possible
+/// counts.
 pub fn follow(
     decoder: &Decoder,
     image: &ImageKeys,
@@ -19,7 +20,8 @@ pub fn follow(
     let options = GenerationOptions { min_length: 0, repetition_penalty: 1.0, max_length, ..options.clone() };
     let mut odds = vec![Vec::new(); captions.len()];
     decoder.grow(image, prompt, 1, &options, |step, scores, rows| {
-        let given = |caption: &usize| captions[*caption].get(prompt.len() + step).copied().unwrap_or(decoder.pad);
+        let given =
+            |caption: &usize| captions[*caption].get(prompt.len() + step).copied().unwrap_or(decoder.pad);
         let words: Vec<i64> = rows.captions.iter().map(given).collect();
         let of_rows = odds_of(scores, &words, decoder)?.into_iter().zip(&rows.ended).zip(&rows.captions);
         for ((word, ended), caption) in of_rows {

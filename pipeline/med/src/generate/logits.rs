@@ -1,4 +1,5 @@
-//! What happens to the scores of the next word before one is chosen (BLIP's decoding, with transformers' semantics).
+//! What happens to the scores of the next word before one is chosen (BLIP's decoding, with transformers'
+//! semantics).
 
 use tch::{TchError, Tensor};
 
@@ -14,8 +15,8 @@ pub struct Candidate {
     pub probability: f64,
 }
 
-/// Makes every id of `seen` (rows, length) less likely in its row, once however often it occurs: positive scores are
-/// divided by the penalty, negative ones multiplied.
+/// Makes every id of `seen` (rows, length) less likely in its row, once however often it occurs: positive
+/// scores are divided by the penalty, negative ones multiplied.
 pub fn penalise(scores: &Tensor, seen: &Tensor, penalty: f64) -> Result<Tensor, TchError> {
     let old = scores.f_gather(1, seen, false)?;
     let new = old.f_mul_scalar(penalty)?.f_where_self(&old.f_lt(0.0)?, &old.f_div_scalar(penalty)?)?;
@@ -29,14 +30,15 @@ pub fn forbid(scores: &Tensor, id: i64) -> Result<Tensor, TchError> {
     scores.f_index_fill(1, &index, f64::NEG_INFINITY)
 }
 
-/// Each row's `top_k` best (id, score) pairs and all that tie with the last of them; 0: the whole row. Only those leave
-/// the device.
+/// Each row's `top_k` best (id, score) pairs and all that tie with the last of them; 0: the whole row. Only
+/// those leave the device.
 ///
 /// # Errors
 /// When a best score is no finite number.
 pub fn best(scores: &Tensor, top_k: usize) -> Result<Vec<Vec<(i64, f32)>>, ComputeError> {
     let (rows, vocabulary) = scores.size2()?;
-    let wanted = if top_k == 0 { vocabulary } else { (top_k as i64).saturating_add(TIE_ROOM).min(vocabulary) };
+    let wanted =
+        if top_k == 0 { vocabulary } else { (top_k as i64).saturating_add(TIE_ROOM).min(vocabulary) };
     let found = largest(scores, wanted)?;
     if found.iter().any(|row| row.first().is_none_or(|(_, score)| !score.is_finite())) {
         return Err(ComputeError::NotANumber("word scores"));
@@ -64,9 +66,9 @@ fn largest(scores: &Tensor, k: i64) -> Result<Vec<Vec<(i64, f32)>>, TchError> {
     Ok(pairs.chunks(k as usize).map(<[_]>::to_vec).collect())
 }
 
-/// The distribution that nucleus sampling draws from: the `top_k` best words (0: all; ties with the last are kept),
-/// then of these the likeliest until their probabilities pass `top_p`; the word that passes it is kept. Sorted by
-/// probability, then id, and summing to 1.
+/// The distribution that nucleus sampling draws from: the `top_k` best words (0: all; ties with the last are
+/// kept), then of these the likeliest until their probabilities pass `top_p`; the word that passes it is
+/// kept. Sorted by probability, then id, and summing to 1.
 pub fn nucleus(mut scores: Vec<(i64, f32)>, top_k: usize, top_p: f64) -> Vec<Candidate> {
     scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     if let Some(kth) = top_k.checked_sub(1).and_then(|last| scores.get(last)).map(|kth| kth.1) {

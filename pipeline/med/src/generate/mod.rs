@@ -1,5 +1,5 @@
-//! Caption generation: from image keys to ids. How the next word is chosen is each method's own file; this one holds
-//! what they share.
+//! Caption generation: from image keys to ids. How the next word is chosen is each method's own file; this
+//! one holds what they share.
 
 pub mod beam;
 pub mod decoder;
@@ -48,7 +48,8 @@ pub struct GenerationOptions {
 }
 
 impl GenerationOptions {
-    /// Whether a model with room for `positions` tokens and a prompt of `prompt` ids can follow these options.
+    /// Whether a model with room for `positions` tokens and a prompt of `prompt` ids can follow these
+    /// options.
     ///
     /// # Errors
     /// A sentence that names the option and what it may be.
@@ -57,7 +58,10 @@ impl GenerationOptions {
             return Err(format!("top_p is {}, expected more than 0 and at most 1", self.top_p));
         }
         if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
-            return Err(format!("repetition_penalty is {}, expected a positive number", self.repetition_penalty));
+            return Err(format!(
+                "repetition_penalty is {}, expected a positive number",
+                self.repetition_penalty
+            ));
         }
         if self.method == (Method::Beam { beams: 0 }) {
             return Err("beams is 0, expected at least 1".into());
@@ -69,7 +73,10 @@ impl GenerationOptions {
             ));
         }
         if self.max_length > positions {
-            return Err(format!("max_length is {}, but the model has {positions} positions", self.max_length));
+            return Err(format!(
+                "max_length is {}, but the model has {positions} positions",
+                self.max_length
+            ));
         }
         Ok(())
     }

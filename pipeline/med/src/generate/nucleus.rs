@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{cross_attention::ImageKeys, error::ComputeError};
 
-/// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image `i`'s draws.
-/// `watch` is told the caption and the distribution of every word that is drawn.
+/// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image
+/// `i`'s draws. `watch` is told the caption and the distribution of every word that is drawn.
 pub fn nucleus(
     decoder: &Decoder,
     image: &ImageKeys,
@@ -37,7 +37,10 @@ pub fn nucleus(
 }
 
 /// What each row's next word is drawn from, given its constrained logits (rows, vocabulary).
-pub fn distributions(scores: &Tensor, options: &GenerationOptions) -> Result<Vec<Vec<Candidate>>, ComputeError> {
+pub fn distributions(
+    scores: &Tensor,
+    options: &GenerationOptions,
+) -> Result<Vec<Vec<Candidate>>, ComputeError> {
     let rows = logits::best(scores, options.top_k)?;
     Ok(rows.into_iter().map(|row| logits::nucleus(row, options.top_k, options.top_p)).collect())
 }

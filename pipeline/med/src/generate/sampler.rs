@@ -1,7 +1,8 @@
 //! Random numbers that depend on what is captioned and on nothing else.
 //!
-//! A draw is a function of (job seed, image, caption number, step), so no batch order, worker count or restart can
-//! change a caption. SHA-256 is the counter-based generator: one block per word is nothing beside a decoder step.
+//! A draw is a function of (job seed, image, caption number, step), so no batch order, worker count or
+//! restart can change a caption. SHA-256 is the counter-based generator: one block per word is nothing beside
+//! a decoder step.
 
 use capfilt_pipeline::model::SampleKey;
 use sha2::{Digest, Sha256};
@@ -21,7 +22,8 @@ pub fn uniform(key: &SampleKey, caption: usize, step: usize) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// The word at `u` of the cumulative distribution. `candidates` are sorted by probability, then id; never empty.
+/// The word at `u` of the cumulative distribution. `candidates` are sorted by probability, then id; never
+/// empty.
 pub fn draw(candidates: &[Candidate], u: f64) -> i64 {
     let mut sum = 0.0;
     for candidate in candidates {
@@ -47,9 +49,12 @@ mod tests {
         let base = uniform(&key(1), 2, 3);
         assert_eq!(base, uniform(&key(1), 2, 3));
         let other_image = SampleKey { job_seed: 1, image_sha256: [8; 32] };
-        for other in
-            [uniform(&key(2), 2, 3), uniform(&key(1), 3, 3), uniform(&key(1), 2, 4), uniform(&other_image, 2, 3)]
-        {
+        for other in [
+            uniform(&key(2), 2, 3),
+            uniform(&key(1), 3, 3),
+            uniform(&key(1), 2, 4),
+            uniform(&other_image, 2, 3),
+        ] {
             assert_ne!(base, other);
         }
     }
@@ -63,7 +68,8 @@ mod tests {
 
     #[test]
     fn the_ends_of_the_interval_are_the_first_and_the_last_word() {
-        let candidates = [Candidate { id: 4, probability: 0.75 }, Candidate { id: 9, probability: 0.25 - 1e-17 }];
+        let candidates =
+            [Candidate { id: 4, probability: 0.75 }, Candidate { id: 9, probability: 0.25 - 1e-17 }];
         assert_eq!(draw(&candidates, 0.0), 4);
         assert_eq!(draw(&candidates, 0.75), 9);
         assert_eq!(draw(&candidates, 1.0 - f64::EPSILON), 9);

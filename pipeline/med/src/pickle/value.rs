@@ -36,7 +36,8 @@ pub struct TensorLayout {
 
 /// Deeper values are dropped, so that nesting does not exhaust the stack; state dicts are five deep.
 const MAX_DEPTH: usize = 16;
-/// Longer tuples are not remembered, so that the memo does not multiply large values; shapes and strides are the only tuples worth remembering.
+/// Longer tuples are not remembered, so that the memo does not multiply large values; shapes and strides are
+/// the only tuples worth remembering.
 const MAX_REMEMBERED: usize = 16;
 
 impl Value {

@@ -23,8 +23,7 @@ fn every_published_form_of_the_size_is_read() {
 fn steps_that_are_switched_off_are_left_out() {
     let off = parsed(r#"{"do_normalize": false, "do_rescale": false, "image_std": [0, 0, 0]}"#).unwrap();
     assert_eq!(off, Normalisation { factor: 1.0, mean: [0.0; 3], std: [1.0; 3], side: None });
-    let null =
-        r#"{"do_normalize": null, "do_rescale": null, "do_center_crop": null, "do_pad": null, "image_mean": null}"#;
+    let null = r#"{"do_normalize": null, "do_rescale": null, "do_center_crop": null, "do_pad": null, "image_mean": null}"#;
     assert_eq!(parsed(null).unwrap(), off);
     let one = parsed(r#"{"image_mean": 0.5, "image_std": 0.25, "rescale_factor": 0.5}"#).unwrap();
     assert_eq!(one, Normalisation { factor: 0.5, mean: [0.5; 3], std: [0.25; 3], side: None });
@@ -83,8 +82,10 @@ fn a_crop_or_border_that_changes_nothing_is_no_reason_to_refuse() {
 fn the_processor_s_file_wins_when_an_image_processor_is_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
-    let side =
-        || read(folder.path()).map(|(found, from)| (found.side, from.map(|path| path.file_name().unwrap().to_owned())));
+    let side = || {
+        read(folder.path())
+            .map(|(found, from)| (found.side, from.map(|path| path.file_name().unwrap().to_owned())))
+    };
     assert_eq!(side().unwrap(), (None, None));
     write("preprocessor_config.json", r#"{"size": 224}"#);
     assert_eq!(side().unwrap(), (Some(224), Some("preprocessor_config.json".into())));
@@ -95,7 +96,11 @@ fn the_processor_s_file_wins_when_an_image_processor_is_in_it() {
     write("processor_config.json", r#"{"image_processor": {"size": 384}}"#);
     assert_eq!(side().unwrap(), (Some(384), Some("processor_config.json".into())));
     write("processor_config.json", r#"{"image_processor": {}}"#);
-    assert_eq!(side().unwrap(), (None, Some("processor_config.json".into())), "the other file does not fill it up");
+    assert_eq!(
+        side().unwrap(),
+        (None, Some("processor_config.json".into())),
+        "the other file does not fill it up"
+    );
     for broken in ["{", "[]", r#"{"image_processor": 5}"#, r#"{"image_processor": {"do_resize": false}}"#] {
         write("processor_config.json", broken);
         let error = side().unwrap_err().to_string();

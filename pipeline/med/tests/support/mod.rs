@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use capfilt_med::{
-    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Precision, PrecisionChoice, Preset,
-    tensor_file::TensorFile,
+    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Precision, PrecisionChoice,
+    Preset, tensor_file::TensorFile,
 };
 use capfilt_pipeline::model::{PixelBatch, SampleKey};
 use serde_json::Value;
@@ -64,7 +64,12 @@ pub fn captioner(case: &str, preset: Preset, generation: GenerationOptions) -> B
 }
 
 pub fn texts(case: &str) -> Vec<String> {
-    facts(case)["texts"].as_array().unwrap().iter().map(|text| text["text"].as_str().unwrap().to_string()).collect()
+    facts(case)["texts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|text| text["text"].as_str().unwrap().to_string())
+        .collect()
 }
 
 pub fn ids(value: &Value) -> Vec<i64> {

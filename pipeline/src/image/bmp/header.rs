@@ -73,7 +73,8 @@ impl Info {
             return Err(unsupported(&format!("a BMP with a header of {length} bytes")));
         }
         if length == CORE_HEADER {
-            let (width, height, bits) = (short(bytes, 18)?.into(), short(bytes, 20)?.into(), short(bytes, 24)?);
+            let (width, height, bits) =
+                (short(bytes, 18)?.into(), short(bytes, 20)?.into(), short(bytes, 24)?);
             let (compression, masks) = (Compression::None, [0; 4]);
             let (is_top_down, colours) = (false, 1 << bits.min(31));
             return Ok(Self {
@@ -94,14 +95,26 @@ impl Info {
         // byte.
         let is_top_down = height >> 24 == 0xFF;
         let compression = compression(long(bytes, 30)?)?;
-        let (masks, end) = if compression == Compression::Masks { masks(bytes, length)? } else { ([0; 4], end) };
+        let (masks, end) =
+            if compression == Compression::Masks { masks(bytes, length)? } else { ([0; 4], end) };
         let colours = match long(bytes, 46)? as usize {
             0 => 1 << bits.min(31),
             colours => colours,
         };
         let height = if is_top_down { height.wrapping_neg() } else { height };
         let width = long(bytes, 18)?;
-        Ok(Self { length, width, height, is_top_down, bits, compression, colours, bytes_per_colour: 4, masks, end })
+        Ok(Self {
+            length,
+            width,
+            height,
+            is_top_down,
+            bits,
+            compression,
+            colours,
+            bytes_per_colour: 4,
+            masks,
+            end,
+        })
     }
 
     /// Where the pixels begin.
@@ -126,10 +139,15 @@ impl Info {
             (16, Compression::None) => Ok(Pixels::Short { green_bits: 5 }),
             (24, Compression::None) => in_bytes(3, [2, 1, 0]),
             (32, Compression::None) => in_bytes(4, [2, 1, 0]),
-            (16, Compression::Masks) if rgb_mask == [0xF800, 0x7E0, 0x1F] => Ok(Pixels::Short { green_bits: 6 }),
-            (16, Compression::Masks) if rgb_mask == [0x7C00, 0x3E0, 0x1F] => Ok(Pixels::Short { green_bits: 5 }),
+            (16, Compression::Masks) if rgb_mask == [0xF800, 0x7E0, 0x1F] => {
+                Ok(Pixels::Short { green_bits: 6 })
+            }
+            (16, Compression::Masks) if rgb_mask == [0x7C00, 0x3E0, 0x1F] => {
+                Ok(Pixels::Short { green_bits: 5 })
+            }
             (24, Compression::Masks) if rgb_mask == [0xFF_0000, 0xFF00, 0xFF] => in_bytes(3, [2, 1, 0]),
-            (32, Compression::Masks) => match MASKS_OF_32_BITS.iter().find(|(masks, _)| *masks == self.masks) {
+            (32, Compression::Masks) => match MASKS_OF_32_BITS.iter().find(|(masks, _)| *masks == self.masks)
+            {
                 Some((_, rgb)) => in_bytes(4, *rgb),
                 None => Err(unsupported("a BMP with other masks of its channels than Pillow knows")),
             },
@@ -178,7 +196,8 @@ impl Info {
         }
         let palette = bytes.get(self.end..).unwrap_or_default();
         let palette = &palette[..palette.len().min(self.bytes_per_colour * self.colours)];
-        let colours = palette.chunks_exact(self.bytes_per_colour).map(|colour| [colour[2], colour[1], colour[0]]);
+        let colours =
+            palette.chunks_exact(self.bytes_per_colour).map(|colour| [colour[2], colour[1], colour[0]]);
         let colours: Vec<[u8; 3]> = colours.collect();
         let greys = |index: usize| if self.colours == 2 { (index * 255) as u8 } else { index as u8 };
         let is_ramp = colours.len() == self.colours

@@ -42,7 +42,8 @@ impl<'a> Bmp<'a> {
         match &self.pixels {
             Pixels::Samples(layout) => layout.to_rgb(row, rgb, buffer),
             Pixels::Short { green_bits } => {
-                to.zip(row.as_chunks().0).for_each(|(to, pair)| *to = short(u16::from_le_bytes(*pair), *green_bits));
+                to.zip(row.as_chunks().0)
+                    .for_each(|(to, pair)| *to = short(u16::from_le_bytes(*pair), *green_bits));
             }
             Pixels::Bytes { length, rgb } => {
                 to.zip(row.chunks_exact(*length)).for_each(|(to, pixel)| *to = rgb.map(|at| pixel[at]));
@@ -67,9 +68,9 @@ impl Picture for Bmp<'_> {
     fn decode(&self, _: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         let (width, height) = (self.width as usize, self.height as usize);
         let runs = match &self.pixels {
-            Pixels::Runs { is_4_bit, .. } => {
-                Some(run_lengths::decode(self.bytes, self.at, *is_4_bit, (width, height)).ok_or_else(too_few)?)
-            }
+            Pixels::Runs { is_4_bit, .. } => Some(
+                run_lengths::decode(self.bytes, self.at, *is_4_bit, (width, height)).ok_or_else(too_few)?,
+            ),
             _ => None,
         };
         let (stored, stride) = match &runs {

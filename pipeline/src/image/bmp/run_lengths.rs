@@ -10,7 +10,12 @@ const SKIP: u8 = 2;
 ///
 /// Pixels that are skipped, by a short row or by an offset, have index 0. A run does not go past the end of
 /// its row.
-pub(super) fn decode(file: &[u8], begin: usize, is_4_bit: bool, (width, height): (usize, usize)) -> Option<Vec<u8>> {
+pub(super) fn decode(
+    file: &[u8],
+    begin: usize,
+    is_4_bit: bool,
+    (width, height): (usize, usize),
+) -> Option<Vec<u8>> {
     let all = width * height;
     let mut indices = Vec::with_capacity(all);
     // Where in a row, and where in the file. Pillow pads to even positions of the file, not of the data.

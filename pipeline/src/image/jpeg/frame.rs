@@ -58,11 +58,10 @@ impl Frame {
         let [_, h1, h0, w1, w0, components, rest @ ..] = data else {
             return Err(undecodable("its frame header is too short"));
         };
-        let factors = rest
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .map(|[_, factors, _]| Component { across: u32::from(factors >> 4), down: u32::from(factors & 15) });
+        let factors = rest.as_chunks::<3>().0.iter().map(|[_, factors, _]| Component {
+            across: u32::from(factors >> 4),
+            down: u32::from(factors & 15),
+        });
         Ok(Self {
             width: u16::from_be_bytes([*w1, *w0]).into(),
             height: u16::from_be_bytes([*h1, *h0]).into(),
@@ -92,13 +91,15 @@ impl Frame {
 
     /// Samples of all components, with those that fill up the blocks.
     fn samples(&self) -> u64 {
-        let most = |factor: fn(&Component) -> u32| self.components.iter().map(factor).max().unwrap_or(1).max(1);
+        let most =
+            |factor: fn(&Component) -> u32| self.components.iter().map(factor).max().unwrap_or(1).max(1);
         let (most_across, most_down) = (most(|one| one.across), most(|one| one.down));
         let padded = |side: u32, factor: u32, most: u32| {
             u64::from((side * factor).div_ceil(8 * most).next_multiple_of(factor.max(1))) * 8
         };
-        let samples =
-            |one: &Component| padded(self.width, one.across, most_across) * padded(self.height, one.down, most_down);
+        let samples = |one: &Component| {
+            padded(self.width, one.across, most_across) * padded(self.height, one.down, most_down)
+        };
         self.components.iter().map(samples).sum()
     }
 

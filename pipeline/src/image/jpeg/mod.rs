@@ -75,7 +75,8 @@ fn skip(message: &str) -> ImageSkip {
 
 fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     let markers: &[Marker] = if limits.exif_rotation { &[Marker::APP(1)] } else { &[] };
-    let mut header = Decompress::builder().with_markers(markers).from_reader(Whole(bytes)).map_err(undecodable)?;
+    let mut header =
+        Decompress::builder().with_markers(markers).from_reader(Whole(bytes)).map_err(undecodable)?;
     let (width, height) = (header.width() as u32, header.height() as u32);
     limits.admit(width, height)?;
     let exif = header.markers().find_map(|segment| segment.data.strip_prefix(EXIF).map(<[u8]>::to_vec));
@@ -84,7 +85,12 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         ColorSpace::JCS_GRAYSCALE => ColorSpace::JCS_GRAYSCALE,
         ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK => ColorSpace::JCS_CMYK,
         ColorSpace::JCS_RGB | ColorSpace::JCS_YCbCr => ColorSpace::JCS_RGB,
-        _ => return Err(ImageSkip::Unsupported(format!("a JPEG with {} components", header.components().len()))),
+        _ => {
+            return Err(ImageSkip::Unsupported(format!(
+                "a JPEG with {} components",
+                header.components().len()
+            )));
+        }
     };
     let part = part(width.min(height), limits.reduced_side);
     header.scale((8 / part) as u8);
@@ -92,7 +98,8 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         Some(planes) => read_planes(header, planes).map_err(undecodable)?.to_rgb(),
         None => {
             let lines = header.to_colorspace(wanted).map_err(undecodable)?;
-            if wanted == ColorSpace::JCS_CMYK { read_cmyk(lines) } else { read_lines(lines) }.map_err(undecodable)?
+            if wanted == ColorSpace::JCS_CMYK { read_cmyk(lines) } else { read_lines(lines) }
+                .map_err(undecodable)?
         }
     };
     let pixels_u8 = if wanted == ColorSpace::JCS_GRAYSCALE { grey_to_rgb(pixels_u8) } else { pixels_u8 };
@@ -125,7 +132,9 @@ pub(super) fn lines(bytes: &[u8], is_ycc: bool, limits: &ImageLimits) -> Result<
         let wanted = match stored {
             ColorSpace::JCS_YCbCr if is_ycc => ColorSpace::JCS_RGB,
             ColorSpace::JCS_GRAYSCALE => stored,
-            ColorSpace::JCS_YCbCr | ColorSpace::JCS_RGB | ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK if !is_ycc => {
+            ColorSpace::JCS_YCbCr | ColorSpace::JCS_RGB | ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK
+                if !is_ycc =>
+            {
                 stored
             }
             _ => {
@@ -135,7 +144,8 @@ pub(super) fn lines(bytes: &[u8], is_ycc: bool, limits: &ImageLimits) -> Result<
             }
         };
         let (width, height, samples) = (header.width(), header.height(), header.components().len());
-        let samples_u8 = read_lines(header.to_colorspace(wanted).map_err(undecodable)?).map_err(undecodable)?;
+        let samples_u8 =
+            read_lines(header.to_colorspace(wanted).map_err(undecodable)?).map_err(undecodable)?;
         Ok(Lines { width, height, samples, samples_u8 })
     })
 }
@@ -167,8 +177,9 @@ fn read_cmyk<R: BufRead>(mut lines: DecompressStarted<R>) -> io::Result<Vec<u8>>
 fn planes<R>(header: &Decompress<R>) -> Option<Ycc> {
     let [luma, blue, red] = header.components() else { return None };
     let factors = |one: &CompInfo| (one.h_samp_factor, one.v_samp_factor);
-    let is_known =
-        [(1, 1), (2, 1), (2, 2)].contains(&factors(luma)) && factors(blue) == (1, 1) && factors(red) == (1, 1);
+    let is_known = [(1, 1), (2, 1), (2, 2)].contains(&factors(luma))
+        && factors(blue) == (1, 1)
+        && factors(red) == (1, 1);
     if header.color_space() != ColorSpace::JCS_YCbCr || !is_known {
         return None;
     }
@@ -253,7 +264,9 @@ mod tests {
     fn the_last_steps_are_libjpegs_to_the_bit_whatever_the_size_and_the_sampling() {
         let limits = ImageLimits::default();
         for chroma in [(1, 1), (2, 1), (2, 2), (1, 2)] {
-            for size in [(1, 1), (4, 9), (5, 3), (6, 1), (16, 16), (17, 33), (31, 8), (64, 31), (65, 47), (130, 18)] {
+            for size in
+                [(1, 1), (4, 9), (5, 3), (6, 1), (16, 16), (17, 33), (31, 8), (64, 31), (65, 47), (130, 18)]
+            {
                 let bytes = jpeg(size, chroma);
                 let header = Decompress::new_mem(&bytes).unwrap();
                 let is_ours = planes(&header).is_some();

@@ -1,9 +1,12 @@
-//! The last two steps of a colour JPEG, as libjpeg-turbo does them, bit for bit: chroma to full size, and YCbCr to RGB.
+//! The last two steps of a colour JPEG, as libjpeg-turbo does them, bit for bit: chroma to full size, and
+//! YCbCr to RGB.
 //!
-//! They are two fifths of decoding in plain C, which `mozjpeg` is where no `nasm` was at hand to assemble its vector code. Here
-//! they are loops that the compiler turns into vector code, and `pulp` compiles them for the machine's vector units.
+//! They are two fifths of decoding in plain C, which `mozjpeg` is where no `nasm` was at hand to assemble its
+//! vector code. Here they are loops that the compiler turns into vector code, and `pulp` compiles them for
+//! the machine's vector units.
 
-/// A decoded component: rows of `stride` samples, of which the first `width` of the first `height` are the image's.
+/// A decoded component: rows of `stride` samples, of which the first `width` of the first `height` are the
+/// image's.
 #[derive(Default)]
 pub struct Plane {
     pub samples: Vec<u8>,
@@ -12,7 +15,8 @@ pub struct Plane {
     pub height: usize,
 }
 
-/// An image before these steps. The planes of Cb and Cr are alike, and `across` or `down` as large as luma's or half of it.
+/// An image before these steps. The planes of Cb and Cr are alike, and `across` or `down` as large as luma's
+/// or half of it.
 pub struct Ycc {
     pub luma: Plane,
     pub blue: Plane,
@@ -41,7 +45,8 @@ impl Ycc {
         let sums = &mut sums[..plane.width + 2];
         if self.half_down {
             let near = row / 2;
-            let far = if row.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(plane.height - 1) };
+            let far =
+                if row.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(plane.height - 1) };
             for ((sum, near), far) in sums[1..].iter_mut().zip(line(near)).zip(line(far)) {
                 *sum = 3 * u16::from(*near) + u16::from(*far);
             }
@@ -49,7 +54,8 @@ impl Ycc {
             sums[1..].iter_mut().zip(line(row)).for_each(|(sum, near)| *sum = u16::from(*near));
         }
         (sums[0], sums[plane.width + 1]) = (sums[1], sums[plane.width]);
-        // Three quarters of the nearer, one of the farther; what is added before the shift alternates, so that it evens out.
+        // Three quarters of the nearer, one of the farther; what is added before the shift alternates, so
+        // that it evens out.
         let (shift, even, odd) = if self.half_down { (4, 8, 7) } else { (2, 1, 2) };
         let pairs = up.as_chunks_mut::<2>().0.iter_mut();
         for (((before, this), after), pair) in sums.iter().zip(&sums[1..]).zip(&sums[2..]).zip(pairs) {
@@ -75,7 +81,8 @@ impl pulp::WithSimd for &Ycc {
             luma[..width].copy_from_slice(&self.luma.samples[row * self.luma.stride..][..width]);
             self.upsample(&self.blue, row, &mut sums, &mut blue);
             self.upsample(&self.red, row, &mut sums, &mut red);
-            let lanes = luma.as_chunks::<LANES>().0.iter().zip(blue.as_chunks::<LANES>().0).zip(red.as_chunks().0);
+            let lanes =
+                luma.as_chunks::<LANES>().0.iter().zip(blue.as_chunks::<LANES>().0).zip(red.as_chunks().0);
             for (((luma, blue), red), rgb) in lanes.zip(rgb.as_chunks_mut::<{ 3 * LANES }>().0) {
                 convert(luma, blue, red, rgb);
             }

@@ -40,7 +40,9 @@ impl Compression {
             Self::Group3 | Self::Group4 if bits != 1 => {
                 return Err(unsupported("of more than a bit in fax compression"));
             }
-            Self::Jpeg if depth != Depth::Byte => return Err(unsupported("of other samples than bytes in JPEG")),
+            Self::Jpeg if depth != Depth::Byte => {
+                return Err(unsupported("of other samples than bytes in JPEG"));
+            }
             _ => {}
         }
         let is_read = bits == 8 || bits == 16 && compression != Self::None;
@@ -87,15 +89,19 @@ impl Compression {
             16 => {
                 let pairs = row.as_chunks_mut().0;
                 for at in samples..pairs.len() {
-                    let sum = meaning.order.u16(pairs[at]).wrapping_add(meaning.order.u16(pairs[at - samples]));
-                    pairs[at] = if meaning.order == ByteOrder::Big { sum.to_be_bytes() } else { sum.to_le_bytes() };
+                    let sum =
+                        meaning.order.u16(pairs[at]).wrapping_add(meaning.order.u16(pairs[at - samples]));
+                    pairs[at] =
+                        if meaning.order == ByteOrder::Big { sum.to_be_bytes() } else { sum.to_le_bytes() };
                 }
             }
             _ => {
                 let fours = row.as_chunks_mut().0;
                 for at in samples..fours.len() {
-                    let sum = meaning.order.u32(fours[at]).wrapping_add(meaning.order.u32(fours[at - samples]));
-                    fours[at] = if meaning.order == ByteOrder::Big { sum.to_be_bytes() } else { sum.to_le_bytes() };
+                    let sum =
+                        meaning.order.u32(fours[at]).wrapping_add(meaning.order.u32(fours[at - samples]));
+                    fours[at] =
+                        if meaning.order == ByteOrder::Big { sum.to_be_bytes() } else { sum.to_le_bytes() };
                 }
             }
         }
@@ -115,7 +121,11 @@ pub(super) struct Strip<'a> {
 
 impl<'a> Strip<'a> {
     /// Its rows, one after the other.
-    pub(super) fn open(self, how: Compression, limits: &ImageLimits) -> Result<Box<dyn Read + 'a>, ImageSkip> {
+    pub(super) fn open(
+        self,
+        how: Compression,
+        limits: &ImageLimits,
+    ) -> Result<Box<dyn Read + 'a>, ImageSkip> {
         if how == Compression::Jpeg {
             return Ok(Box::new(Cursor::new(self.jpeg(limits)?)));
         }
@@ -161,7 +171,8 @@ fn fax(stored: &[u8], width: usize, rows: usize, is_group3: bool) -> Result<Vec<
             return;
         }
         packed.resize(begin + row_bytes, 0);
-        let blacks = pels(transitions, wide).take(width).enumerate().filter(|(_, colour)| *colour == Color::Black);
+        let blacks =
+            pels(transitions, wide).take(width).enumerate().filter(|(_, colour)| *colour == Color::Black);
         blacks.for_each(|(x, _)| packed[begin + x / 8] |= 0x80 >> (x % 8));
     };
     // Group 3 ends each row with a marker, and the last row may be without it.

@@ -112,7 +112,8 @@ impl<'a> Directory<'a> {
         if whole.len() < count {
             return None;
         }
-        let is_read = |entry: &&[u8]| form.number(entry, 0, 2).is_some_and(|tag| tag::READ.contains(&(tag as u16)));
+        let is_read =
+            |entry: &&[u8]| form.number(entry, 0, 2).is_some_and(|tag| tag::READ.contains(&(tag as u16)));
         whole.take(count).filter(is_read).map(|entry| Self::entry(bytes, form, entry)).collect()
     }
 

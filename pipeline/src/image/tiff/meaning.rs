@@ -51,7 +51,14 @@ impl Meaning {
         }
         let layout = Layout { depth, samples_per_pixel: tags.samples, colours };
         let is_planar = is_planar && tags.samples > 1;
-        Ok(Self { layout, is_reversed: tags.is_reversed, is_ycc, is_planar, is_alpha_unsaid, order: tags.order })
+        Ok(Self {
+            layout,
+            is_reversed: tags.is_reversed,
+            is_ycc,
+            is_planar,
+            is_alpha_unsaid,
+            order: tags.order,
+        })
     }
 
     pub(super) fn planes(&self) -> usize {
@@ -83,7 +90,8 @@ impl Tags {
         }
         bits.truncate(samples.max(1));
         let [first_bits, ..] = bits[..] else { return Err(unsupported("without samples")) };
-        let is_uniform = bits.iter().all(|bits| *bits == first_bits) && (bits.len() == 1 || bits.len() == samples);
+        let is_uniform =
+            bits.iter().all(|bits| *bits == first_bits) && (bits.len() == 1 || bits.len() == samples);
         let format = formats.first().copied().unwrap_or(UNSIGNED);
         if !is_uniform || formats.iter().any(|other| *other != format) || samples == 0 {
             return Err(unsupported("whose samples differ in their bits or their format"));
@@ -102,7 +110,9 @@ impl Tags {
     fn depth_and_colours(&self, directory: &Directory) -> Option<(Depth, Colours)> {
         // Reversed bits are for few kinds of samples.
         let may_be_reversed = match (self.photometric, self.samples) {
-            (0 | 1 | 3, 1) => self.bits <= 8 || (self.photometric, self.bits, self.order) == (1, 16, ByteOrder::Little),
+            (0 | 1 | 3, 1) => {
+                self.bits <= 8 || (self.photometric, self.bits, self.order) == (1, 16, ByteOrder::Little)
+            }
             (2, 3) => self.bits == 8,
             _ => false,
         };
@@ -114,10 +124,15 @@ impl Tags {
             _ if self.format != UNSIGNED => None,
             2 => self.rgb(),
             3 => {
-                let is_known =
-                    matches!((self.bits, self.samples, &self.extra[..]), (1 | 2 | 4 | 8, 1, []) | (8, 2, [0 | 2]));
+                let is_known = matches!(
+                    (self.bits, self.samples, &self.extra[..]),
+                    (1 | 2 | 4 | 8, 1, []) | (8, 2, [0 | 2])
+                );
                 let depth = if self.bits == 8 { Depth::Byte } else { Depth::Packed(self.bits as u32) };
-                is_known.then(|| palette(directory)).flatten().map(|colours| (depth, Colours::Palette(colours)))
+                is_known
+                    .then(|| palette(directory))
+                    .flatten()
+                    .map(|colours| (depth, Colours::Palette(colours)))
             }
             5 => match (self.bits, self.samples, &self.extra[..]) {
                 (8, 4, []) | (8, 5, [0]) | (8, 6, [0, 0]) => Some((Depth::Byte, Colours::Cmyk)),
@@ -158,7 +173,9 @@ impl Tags {
         let colours = match (self.bits, self.samples, &self.extra[..]) {
             (8 | 16, 3, []) | (8 | 16, 4, [] | [0 | 2]) | (8, 4, [999]) => Colours::Rgb,
             (8, 5, [0 | 2, 0]) | (8, 6, [0 | 2, 0, 0]) => Colours::Rgb,
-            (8 | 16, 4, [ASSOCIATED]) | (8, 5, [ASSOCIATED, 0]) | (8, 6, [ASSOCIATED, 0, 0]) => Colours::Premultiplied,
+            (8 | 16, 4, [ASSOCIATED]) | (8, 5, [ASSOCIATED, 0]) | (8, 6, [ASSOCIATED, 0, 0]) => {
+                Colours::Premultiplied
+            }
             _ => return None,
         };
         Some((depth, colours))

@@ -73,7 +73,12 @@ impl<'a> Tiff<'a> {
         })
     }
 
-    fn strip(&self, piece: usize, rows: usize, limits: &ImageLimits) -> Result<Box<dyn Read + 'a>, ImageSkip> {
+    fn strip(
+        &self,
+        piece: usize,
+        rows: usize,
+        limits: &ImageLimits,
+    ) -> Result<Box<dyn Read + 'a>, ImageSkip> {
         let (offset, length) = self.pieces[piece];
         let begin = usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..));
         let stored = begin.ok_or_else(|| undecodable("the file is truncated"))?;
@@ -95,17 +100,25 @@ impl<'a> Tiff<'a> {
     }
 
     /// Decodes the tile in column `across` and row `down` of the grid into its place.
-    fn tile(&self, across: usize, down: usize, limits: &ImageLimits, pixels_u8: &mut [u8]) -> Result<(), ImageSkip> {
+    fn tile(
+        &self,
+        across: usize,
+        down: usize,
+        limits: &ImageLimits,
+        pixels_u8: &mut [u8],
+    ) -> Result<(), ImageSkip> {
         let (width, (left, top)) = (self.width as usize, (across * self.grid.width, down * self.grid.height));
         let rows = self.grid.height.min(self.height as usize - top);
         let columns = self.grid.width.min(width - left);
         let first = down * self.grid.across + across;
         let piece = |plane: usize| first + plane * self.grid.across * self.grid.down;
         // Tiles have all their rows, also below the image's end.
-        let stored_rows = if self.grid.across > 1 || self.grid.width != width { self.grid.height } else { rows };
+        let stored_rows =
+            if self.grid.across > 1 || self.grid.width != width { self.grid.height } else { rows };
         let planes = 0..self.meaning.planes();
-        let mut planes =
-            planes.map(|plane| self.strip(piece(plane), stored_rows, limits)).collect::<Result<Vec<_>, _>>()?;
+        let mut planes = planes
+            .map(|plane| self.strip(piece(plane), stored_rows, limits))
+            .collect::<Result<Vec<_>, _>>()?;
         let (mut row, mut buffer) = (Vec::new(), Vec::new());
         for y in top..top + rows {
             self.row(&mut planes, &mut row)?;
@@ -151,14 +164,17 @@ impl Picture for Tiff<'_> {
         let row = 4 * self.meaning.layout.row_bytes(self.grid.width) as u64;
         let longest = self.pieces.iter().map(|(_, length)| length.unwrap_or(u64::MAX)).max().unwrap_or(0);
         let is_copied = self.meaning.is_reversed || self.compression == Compression::Jpeg;
-        let stored = if is_copied { longest.min(self.bytes.len() as u64) * self.meaning.planes() as u64 } else { 0 };
+        let stored =
+            if is_copied { longest.min(self.bytes.len() as u64) * self.meaning.planes() as u64 } else { 0 };
         (image + row + stored + 16 * self.pieces.len() as u64 + (1 << 20)).saturating_add(decoded)
     }
 
     fn decode(&self, limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
         if self.compression.bytes_per_sample_held() > 0 {
             let size = (u32::try_from(self.grid.width), u32::try_from(self.grid.height));
-            let (Ok(width), Ok(height)) = size else { return Err(undecodable("its tiles have an impossible size")) };
+            let (Ok(width), Ok(height)) = size else {
+                return Err(undecodable("its tiles have an impossible size"));
+            };
             limits.admit_part(width, height)?;
         }
         let mut pixels_u8 = blank(self.width, self.height);
@@ -175,7 +191,8 @@ impl Picture for Tiff<'_> {
 
 /// The grid of an image, and the tags of its pieces' offsets and lengths.
 fn grid(directory: &Directory, width: usize, height: usize) -> Result<(Grid, u16, u16), ImageSkip> {
-    let side = |tag: u16| directory.number(tag).and_then(|side| usize::try_from(side).ok()).filter(|side| *side > 0);
+    let side =
+        |tag: u16| directory.number(tag).and_then(|side| usize::try_from(side).ok()).filter(|side| *side > 0);
     if directory.number(tag::STRIP_OFFSETS).is_some() {
         let rows = side(tag::ROWS_PER_STRIP).unwrap_or(height).min(height.max(1));
         let grid = Grid { width, height: rows, across: 1, down: height.div_ceil(rows) };

@@ -22,7 +22,8 @@ fn rows(restored: &Restored) -> Vec<usize> {
 
 #[test]
 fn a_string_that_is_not_utf8_is_null_and_its_neighbours_stay() {
-    let restored = restore(&stored(&[Some(b"a"), Some(b"\xff"), None, Some("é".as_bytes())]), &DataType::Utf8).unwrap();
+    let restored =
+        restore(&stored(&[Some(b"a"), Some(b"\xff"), None, Some("é".as_bytes())]), &DataType::Utf8).unwrap();
     let expected = StringArray::from(vec![Some("a"), None, None, Some("é")]);
     assert_eq!((restored.array.as_string::<i32>(), rows(&restored)), (&expected, vec![1]));
     let sound = restore(&stored(&[Some(b"a"), None]), &DataType::Utf8).unwrap();
@@ -35,9 +36,14 @@ fn in_lists_and_structs_the_value_is_null_where_null_is_allowed_and_else_what_ho
         let values = stored(&[Some(b"a"), Some(b"\xfe"), Some(b"b")]);
         let inner = |kind| field("item", kind, nullable);
         let offsets = OffsetBuffer::new(vec![0, 1, 3, 3].into());
-        let list =
-            ListArray::new(inner(DataType::Binary), offsets, Arc::clone(&values), Some(vec![true, true, false].into()));
-        let restored = restore(&(Arc::new(list) as ArrayRef), &DataType::List(inner(DataType::Utf8))).unwrap();
+        let list = ListArray::new(
+            inner(DataType::Binary),
+            offsets,
+            Arc::clone(&values),
+            Some(vec![true, true, false].into()),
+        );
+        let restored =
+            restore(&(Arc::new(list) as ArrayRef), &DataType::List(inner(DataType::Utf8))).unwrap();
         assert_eq!(rows(&restored), [1]);
         let list = restored.array.as_list::<i32>();
         let nulls = [0, 1].map(|row| usize::from(list.is_valid(row) && list.value(row).null_count() == 1));
@@ -47,7 +53,8 @@ fn in_lists_and_structs_the_value_is_null_where_null_is_allowed_and_else_what_ho
         let fields = |kind| Fields::from(vec![field("n", DataType::Int32, false), inner(kind)]);
         let numbers: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
         let cells = StructArray::new(fields(DataType::Binary), vec![numbers, values], None);
-        let restored = restore(&(Arc::new(cells) as ArrayRef), &DataType::Struct(fields(DataType::Utf8))).unwrap();
+        let restored =
+            restore(&(Arc::new(cells) as ArrayRef), &DataType::Struct(fields(DataType::Utf8))).unwrap();
         assert_eq!(rows(&restored), [1]);
         assert_eq!([0, 1, 2].map(|row| usize::from(restored.array.is_null(row))), of_struct);
         assert_eq!(restored.array.as_struct().column(1).is_null(1), nullable);
@@ -65,7 +72,8 @@ fn a_map_with_a_key_that_is_not_utf8_is_null_and_a_value_alone_is_null_alone() {
     let (fields, entry) = kind(DataType::Binary);
     let offsets = OffsetBuffer::new(vec![0, 1, 2, 3].into());
     let map = MapArray::new(entry, offsets, StructArray::new(fields, vec![keys, values], None), None, false);
-    let restored = restore(&(Arc::new(map) as ArrayRef), &DataType::Map(kind(DataType::Utf8).1, false)).unwrap();
+    let restored =
+        restore(&(Arc::new(map) as ArrayRef), &DataType::Map(kind(DataType::Utf8).1, false)).unwrap();
     let map = restored.array.as_map();
     assert_eq!((rows(&restored), [0, 1, 2].map(|row| map.is_null(row))), (vec![1, 2], [false, true, false]));
     assert!(map.value(2).column(1).is_null(0));
@@ -73,7 +81,8 @@ fn a_map_with_a_key_that_is_not_utf8_is_null_and_a_value_alone_is_null_alone() {
 
 #[test]
 fn int96_holds_every_year_that_people_write_and_says_where_it_does_not() {
-    let moment = |day: i32, nanoseconds: i64| [&nanoseconds.to_le_bytes()[..], &day.to_le_bytes()[..]].concat();
+    let moment =
+        |day: i32, nanoseconds: i64| [&nanoseconds.to_le_bytes()[..], &day.to_le_bytes()[..]].concat();
     let cells = [
         moment(2_440_588, 0),
         moment(2_440_588 + 2_932_896, 86_399_999_999_999), // the last day of 9999

@@ -1,4 +1,5 @@
-//! A column's pages in one row group: fetched all at once or piece by piece, and counted before they are decoded.
+//! A column's pages in one row group: fetched all at once or piece by piece, and counted before they are
+//! decoded.
 
 use super::memory::PageMemory;
 use bytes::{Buf as _, Bytes, buf::Reader};
@@ -34,8 +35,8 @@ impl Piece {
     }
 }
 
-/// The first failure while pages were read: what the Parquet reader makes of an error is a text, which does not tell whose
-/// fault it is.
+/// The first failure while pages were read: what the Parquet reader makes of an error is a text, which does
+/// not tell whose fault it is.
 pub(super) type FirstFailure = Arc<Mutex<Option<ParquetError>>>;
 
 /// Where all columns of a row group are read from, and what they share.
@@ -145,7 +146,8 @@ impl ChunkReader for Pages {
     }
 }
 
-/// A page's header; it is looked at when it is read, since the Parquet reader also asks for what it never reads.
+/// A page's header; it is looked at when it is read, since the Parquet reader also asks for what it never
+/// reads.
 pub(super) enum Header {
     At(Arc<Chunk>, u64),
     Read(Reader<Bytes>),

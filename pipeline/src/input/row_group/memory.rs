@@ -5,9 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The count of one row group, of which one batch of rows after the other is decoded.
 ///
-/// A batch shares the memory of its pages. So the count has of each column the dictionary, the page that was the last one
-/// before the batch, and all pages that are decoded for the batch. Compressed bytes are let go when others are fetched; a
-/// page that is not compressed is a part of what was fetched, which then stays as long as a page does.
+/// A batch shares the memory of its pages. So the count has of each column the dictionary, the page that was
+/// the last one before the batch, and all pages that are decoded for the batch. Compressed bytes are let go
+/// when others are fetched; a page that is not compressed is a part of what was fetched, which then stays as
+/// long as a page does.
 #[derive(Debug)]
 pub(super) struct PageMemory {
     most: u64,
@@ -109,7 +110,10 @@ mod tests {
         memory.dictionary(0, 10).unwrap();
         (0..3).for_each(|_| memory.page(1, 30).unwrap());
         let error = memory.page(1, 1).unwrap_err().to_string();
-        assert!(error.contains("column `jpg` have 1 bytes decompressed") && error.contains("leaves 100"), "{error}");
+        assert!(
+            error.contains("column `jpg` have 1 bytes decompressed") && error.contains("leaves 100"),
+            "{error}"
+        );
         let memory = room_for(100);
         memory.dictionary(0, 10).unwrap();
         for _ in 0..50 {

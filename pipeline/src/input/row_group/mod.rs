@@ -1,8 +1,9 @@
 //! The rows of one row group, decoded page by page, with a bound on what of it is in memory.
 //!
-//! A row group can have gigabytes, and so can a page of a file of some kilobytes. What is fetched and what is decoded is
-//! counted first ([`memory::PageMemory`]) and an error where it has no room. A row group whose columns are small is
-//! fetched in one go; of a larger one each column is fetched piece by piece, as its pages are decoded.
+//! A row group can have gigabytes, and so can a page of a file of some kilobytes. What is fetched and what is
+//! decoded is counted first ([`memory::PageMemory`]) and an error where it has no room. A row group whose
+//! columns are small is fetched in one go; of a larger one each column is fetched piece by piece, as its
+//! pages are decoded.
 
 mod chunk;
 mod memory;
@@ -46,11 +47,12 @@ pub(super) struct RowGroupStream {
     failure: FirstFailure,
 }
 
-/// One part in this many of the memory is for compressed bytes; a page that has more takes it from the other parts.
+/// One part in this many of the memory is for compressed bytes; a page that has more takes it from the other
+/// parts.
 const COMPRESSED_PART: u64 = 4;
 
-/// Bytes of a column that are fetched at once where the row group is too large for one go, and where so many columns
-/// have room for it.
+/// Bytes of a column that are fetched at once where the row group is too large for one go, and where so many
+/// columns have room for it.
 const PIECE_BYTES: u64 = 8 << 20;
 
 /// And never less.
@@ -60,11 +62,16 @@ impl RowGroupStream {
     /// Fetches a small row group, and nothing yet of a large one.
     ///
     /// # Errors
-    /// The store's failure, as a [`ParquetError::External`] that holds a [`capfilt_bucket::BucketError`]; any other error
-    /// says what is wrong with the file.
-    pub(super) async fn open(object: &PinnedObject, file: &ArrowReaderMetadata, wanted: Wanted) -> Result<Self> {
+    /// The store's failure, as a [`ParquetError::External`] that holds a [`capfilt_bucket::BucketError`]; any
+    /// other error says what is wrong with the file.
+    pub(super) async fn open(
+        object: &PinnedObject,
+        file: &ArrowReaderMetadata,
+        wanted: Wanted,
+    ) -> Result<Self> {
         let (metadata, hint) = (Arc::clone(file.metadata()), file.schema().fields());
-        let levels = parquet_to_arrow_field_levels(file.parquet_schema(), wanted.columns.clone(), Some(hint))?;
+        let levels =
+            parquet_to_arrow_field_levels(file.parquet_schema(), wanted.columns.clone(), Some(hint))?;
         let columns = located(&metadata, &wanted, object.bytes)?;
         let group = metadata.row_group(wanted.group);
         let of_column = |located: &Located| {
@@ -84,8 +91,10 @@ impl RowGroupStream {
         let failure = Arc::clone(&object.failure);
         let group = Group::of(metadata, wanted.group, object, columns.into_iter().zip(ahead));
         let all_rows = group.num_rows();
-        let rows = wanted.rows.map(|rows| RowSelection::from_consecutive_ranges([rows].into_iter(), all_rows));
-        let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, wanted.rows_at_once, rows)?;
+        let rows =
+            wanted.rows.map(|rows| RowSelection::from_consecutive_ranges([rows].into_iter(), all_rows));
+        let reader =
+            ParquetRecordBatchReader::try_new_with_row_groups(&levels, &group, wanted.rows_at_once, rows)?;
         Ok(Self { reader: Some(reader), memory, failure })
     }
 
@@ -128,8 +137,10 @@ async fn fetched_ahead(object: &Object, columns: &[Located], most: u64) -> Resul
         object.memory.fetch(number, column.wanted.iter().map(bytes).sum())?;
     }
     let ranges: Vec<Range<u64>> = ranges().cloned().collect();
-    let fetched = object.object.ranges(&ranges).await.map_err(|error| ParquetError::External(Box::new(error)))?;
-    let mut pieces = ranges.into_iter().zip(fetched).map(|(range, bytes)| Piece { start: range.start, bytes });
+    let fetched =
+        object.object.ranges(&ranges).await.map_err(|error| ParquetError::External(Box::new(error)))?;
+    let mut pieces =
+        ranges.into_iter().zip(fetched).map(|(range, bytes)| Piece { start: range.start, bytes });
     Ok(columns.iter().map(|column| pieces.by_ref().take(column.wanted.len()).collect()).collect())
 }
 
@@ -150,7 +161,8 @@ impl Group {
         let object = Arc::new(object);
         let chunk = |(column, (located, ahead)): (usize, (Located, Vec<Piece>))| {
             let (object, by_page) = (Arc::clone(&object), located.pages.is_some());
-            let chunk = Chunk { object, range: located.range, ahead, last: Mutex::default(), column, by_page };
+            let chunk =
+                Chunk { object, range: located.range, ahead, last: Mutex::default(), column, by_page };
             (located.leaf, (Arc::new(chunk), located.pages))
         };
         let chunks = columns.enumerate().map(chunk).collect();

@@ -25,7 +25,11 @@ pub(super) struct Located {
 ///
 /// # Errors
 /// When one is said to lie beyond the end of the object.
-pub(super) fn located(metadata: &ParquetMetaData, wanted: &Wanted, object_bytes: u64) -> Result<Vec<Located>> {
+pub(super) fn located(
+    metadata: &ParquetMetaData,
+    wanted: &Wanted,
+    object_bytes: u64,
+) -> Result<Vec<Located>> {
     let group = metadata.row_group(wanted.group);
     let leaves = (0..group.num_columns()).filter(|leaf| wanted.columns.leaf_included(*leaf));
     let place = |leaf: usize| {
@@ -34,7 +38,9 @@ pub(super) fn located(metadata: &ParquetMetaData, wanted: &Wanted, object_bytes:
         let pages = known.map(|index| index.page_locations().clone());
         let some = wanted.rows.as_ref().zip(pages.filter(|pages| are_within(pages, &range)));
         Ok(match some {
-            Some((rows, pages)) => Located { leaf, wanted: of_rows(rows, &pages, &range), pages: Some(pages), range },
+            Some((rows, pages)) => {
+                Located { leaf, wanted: of_rows(rows, &pages, &range), pages: Some(pages), range }
+            }
             None => Located { leaf, wanted: vec![range.clone()], pages: None, range },
         })
     };
@@ -48,7 +54,8 @@ fn range_of(column: &ColumnChunkMetaData, object_bytes: u64) -> Result<Range<u64
     let range = range.filter(|(start, end)| start <= end && *end <= object_bytes);
     range.map(|(start, end)| start..end).ok_or_else(|| {
         let name = column.column_path().string();
-        let message = format!("column `{name}` is said to lie where the file, of {object_bytes} bytes, has nothing");
+        let message =
+            format!("column `{name}` is said to lie where the file, of {object_bytes} bytes, has nothing");
         ParquetError::General(message)
     })
 }
@@ -60,7 +67,8 @@ fn bytes_of(page: &PageLocation) -> Option<Range<u64>> {
 
 /// Whether all pages lie in their column: an index may be wrong.
 fn are_within(pages: &[PageLocation], column: &Range<u64>) -> bool {
-    let within = |page| bytes_of(page).is_some_and(|page| column.start <= page.start && page.end <= column.end);
+    let within =
+        |page| bytes_of(page).is_some_and(|page| column.start <= page.start && page.end <= column.end);
     !pages.is_empty() && pages.iter().all(within)
 }
 
@@ -82,11 +90,14 @@ mod tests {
 
     #[test]
     fn some_rows_need_their_pages_and_the_dictionary() {
-        let page = |offset, first_row_index| PageLocation { offset, compressed_page_size: 10, first_row_index };
+        let page =
+            |offset, first_row_index| PageLocation { offset, compressed_page_size: 10, first_row_index };
         let pages = [page(105, 0), page(115, 4), page(125, 8)];
         assert_eq!(of_rows(&(5..9), &pages, &(100..135)), [100..105, 115..135]);
         assert_eq!(of_rows(&(0..4), &pages, &(105..135)), std::slice::from_ref(&(105..115)));
-        assert!(are_within(&pages, &(100..135)) && !are_within(&pages, &(100..134)) && !are_within(&[], &(0..9)));
+        assert!(
+            are_within(&pages, &(100..135)) && !are_within(&pages, &(100..134)) && !are_within(&[], &(0..9))
+        );
         assert!(!are_within(&[page(-1, 0)], &(0..9)) && !are_within(&[page(i64::MAX, 0)], &(0..9)));
     }
 }

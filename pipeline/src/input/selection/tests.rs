@@ -11,7 +11,8 @@ fn rows(columns: Vec<(&str, ArrayRef)>, text: &str) -> Vec<bool> {
 
 #[test]
 fn a_row_is_selected_only_when_the_condition_is_true_not_when_it_is_unknown() {
-    let status: ArrayRef = Arc::new(StringArray::from(vec![Some("success"), Some("failed"), None, Some("success")]));
+    let status: ArrayRef =
+        Arc::new(StringArray::from(vec![Some("success"), Some("failed"), None, Some("success")]));
     let width: ArrayRef = Arc::new(Int64Array::from(vec![Some(300), Some(300), Some(300), None]));
     let batch = RecordBatch::try_from_iter([("status", status), ("width", width)]).unwrap();
     let rows = |text| selected(&Predicate::parse(text).unwrap(), &batch).unwrap();
@@ -26,9 +27,15 @@ fn a_row_is_selected_only_when_the_condition_is_true_not_when_it_is_unknown() {
 #[test]
 fn a_column_without_values_compares_as_unknown_and_is_null() {
     let nothing = || -> Vec<(&str, ArrayRef)> { vec![("x", Arc::new(NullArray::new(2)))] };
-    for text in
-        ["x < 0.1", "x = 'a'", "not x > 5", "x != true", "x is not null", "not x is null", "x = 1 and x is null"]
-    {
+    for text in [
+        "x < 0.1",
+        "x = 'a'",
+        "not x > 5",
+        "x != true",
+        "x is not null",
+        "not x is null",
+        "x = 1 and x is null",
+    ] {
         assert_eq!(rows(nothing(), text), [false, false], "{text}");
     }
     for text in ["x is null", "not x > 0.1 or x is null"] {

@@ -39,12 +39,16 @@ impl Source {
     fn pages(&self, group: u32, rows: usize) -> Vec<Page> {
         let (metadata, schema) = (self.metadata.metadata(), self.metadata.parquet_schema());
         let columns = metadata.row_group(group as usize).columns();
-        let of_image = (0..columns.len()).filter(|leaf| schema.get_column_root(*leaf).name() == self.columns.image);
+        let of_image =
+            (0..columns.len()).filter(|leaf| schema.get_column_root(*leaf).name() == self.columns.image);
         let largest = of_image.max_by_key(|leaf| columns[*leaf].compressed_size());
-        let index =
-            metadata.page_index().zip(largest).and_then(|(index, leaf)| index.offset_index(group as usize, leaf));
+        let index = metadata
+            .page_index()
+            .zip(largest)
+            .and_then(|(index, leaf)| index.offset_index(group as usize, leaf));
         let Some(index) = index else { return Vec::new() };
-        let starts = index.page_locations().iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(rows));
+        let starts =
+            index.page_locations().iter().map(|page| usize::try_from(page.first_row_index).unwrap_or(rows));
         let ends = starts.clone().skip(1).chain([rows]);
         let pages = starts.zip(ends).zip(index.page_locations());
         let pages = pages.map(|((start, end), page)| Page {
@@ -61,7 +65,8 @@ impl Source {
     /// When the file has fewer row groups than it had when it was planned.
     pub(super) fn row_group(&self, group: u32) -> Result<&RowGroupMetaData, ReadError> {
         let groups = self.metadata.metadata().row_groups();
-        let missing = || format!("row group {group} was planned, and the file has {}: was it replaced?", groups.len());
+        let missing =
+            || format!("row group {group} was planned, and the file has {}: was it replaced?", groups.len());
         groups.get(group as usize).ok_or_else(|| self.parquet(ParquetError::General(missing())))
     }
 }

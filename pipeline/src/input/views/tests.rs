@@ -11,8 +11,11 @@ fn strings_and_bytes_are_views_at_any_depth() {
     let path = Field::new("path", DataType::Utf8, true);
     let list = DataType::List(Arc::new(Field::new("item", DataType::Binary, false)));
     let cell = DataType::Struct(vec![path.clone(), Field::new("list", list, true)].into());
-    let viewed =
-        viewed(&Schema::new(vec![path, Field::new("cell", cell, true), Field::new("n", DataType::Int64, true)]));
+    let viewed = viewed(&Schema::new(vec![
+        path,
+        Field::new("cell", cell, true),
+        Field::new("n", DataType::Int64, true),
+    ]));
     let types: Vec<String> = viewed.fields().iter().map(|field| field.data_type().to_string()).collect();
     assert_eq!((types[0].as_str(), types[2].as_str()), ("Utf8View", "Int64"));
     assert!(types[1].contains("Utf8View") && types[1].contains("BinaryView"), "{}", types[1]);
@@ -20,8 +23,11 @@ fn strings_and_bytes_are_views_at_any_depth() {
 
 #[test]
 fn a_row_is_measured_by_what_its_values_take_when_they_are_copied() {
-    let lists: ArrayRef =
-        Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([Some(vec![Some(1), Some(2)]), None, Some(vec![])]));
+    let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([
+        Some(vec![Some(1), Some(2)]),
+        None,
+        Some(vec![]),
+    ]));
     let batch = RecordBatch::try_from_iter([("text", strings()), ("list", lists)]).unwrap();
     assert_eq!(row_bytes(&batch), [2 + 8, 0, 32]);
     assert_eq!(row_bytes(&batch.slice(2, 1)), [32], "a slice tells of its own rows");
@@ -32,7 +38,10 @@ fn an_image_over_the_limit_leaves_its_length_and_not_its_bytes() {
     let bytes: ArrayRef = Arc::new(BinaryViewArray::from(vec![b"small".as_slice(), &[7; 100], &[8; 20]]));
     let (left, large) = without_large(&bytes, 20).unwrap();
     assert_eq!(large, [None, Some(100), None]);
-    assert_eq!(left.as_binary_view().iter().map(|value| value.unwrap().len()).collect::<Vec<_>>(), [5, 0, 20]);
+    assert_eq!(
+        left.as_binary_view().iter().map(|value| value.unwrap().len()).collect::<Vec<_>>(),
+        [5, 0, 20]
+    );
     assert!(without_large(&bytes, 100).is_none());
 }
 

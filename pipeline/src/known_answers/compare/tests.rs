@@ -92,8 +92,12 @@ fn an_answer_that_is_missing_or_too_much_is_named() {
         is_whole(&known).unwrap_err().to_string()
     };
     assert!(fault(|known| drop(known.captions.pop())).contains("the caption of picture `noise`"));
-    assert!(fault(|known| drop(known.scores.remove(0))).contains("picture `gradient` and text `a red circle`"));
-    assert!(fault(|known| known.captions[1].log_probabilities.clear()).contains("the caption of picture `discs`"));
+    assert!(
+        fault(|known| drop(known.scores.remove(0))).contains("picture `gradient` and text `a red circle`")
+    );
+    assert!(
+        fault(|known| known.captions[1].log_probabilities.clear()).contains("the caption of picture `discs`")
+    );
     assert!(fault(|known| known.captions[1].ids.clear()).contains("the caption of picture `discs`"));
     assert!(fault(|known| known.scores.push(score(0.5, 0.5))).contains("nobody asked"));
 }
@@ -102,7 +106,8 @@ fn an_answer_that_is_missing_or_too_much_is_named() {
 fn half_precision_is_given_more_room_than_f32_and_never_so_much_that_all_passes() {
     let of = Tolerance::of;
     assert!(
-        of(Precision::F32).score < of(Precision::F16).score && of(Precision::F16).score < of(Precision::Bf16).score
+        of(Precision::F32).score < of(Precision::F16).score
+            && of(Precision::F16).score < of(Precision::Bf16).score
     );
     assert!(of(Precision::Bf16).score < of(Precision::Int8).score && of(Precision::Int8).score < 0.5);
 }
@@ -111,6 +116,10 @@ fn half_precision_is_given_more_room_than_f32_and_never_so_much_that_all_passes(
 fn two_machines_may_differ_by_twice_what_one_may_be_off_the_exact_answer() {
     for precision in [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8, Precision::Auto] {
         let (one, two) = (Tolerance::of(precision), Tolerance::between_two(precision));
-        assert_eq!((two.score, two.log_probability), (2.0 * one.score, 2.0 * one.log_probability), "{precision:?}");
+        assert_eq!(
+            (two.score, two.log_probability),
+            (2.0 * one.score, 2.0 * one.log_probability),
+            "{precision:?}"
+        );
     }
 }

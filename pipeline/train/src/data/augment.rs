@@ -1,4 +1,5 @@
-//! An image as it is shown this time (BLIP, section 4.1): a random part of it, mirrored or not, and varied by RandAugment.
+//! An image as it is shown this time (BLIP, section 4.1): a random part of it, mirrored or not, and varied by
+//! RandAugment.
 
 use super::{draws::Draws, randaugment::rand_augment};
 use capfilt_pipeline::{image::RgbImage, resize::Resizer};
@@ -39,8 +40,9 @@ pub fn augment(
     rand_augment(out, start, side, how.operations, how.magnitude, draws);
 }
 
-/// A part of `min_scale` to all of the area and of a ratio within [`RATIOS`], log-uniform; after [`TRIES`] that do not fit
-/// the image, the largest part in its middle whose ratio is allowed (torchvision's `RandomResizedCrop`).
+/// A part of `min_scale` to all of the area and of a ratio within [`RATIOS`], log-uniform; after [`TRIES`]
+/// that do not fit the image, the largest part in its middle whose ratio is allowed (torchvision's
+/// `RandomResizedCrop`).
 pub fn random_part(width: u32, height: u32, min_scale: f64, draws: &mut Draws) -> Part {
     let (w, h) = (f64::from(width), f64::from(height));
     for _ in 0..TRIES {
@@ -95,7 +97,8 @@ mod tests {
             assert!(part.left + part.width <= 120 && part.top + part.height <= 90, "{part:?}");
             areas.push(f64::from(part.width * part.height) / (120.0 * 90.0));
         }
-        let (least, most) = areas.iter().fold((1.0_f64, 0.0_f64), |(a, b), area| (a.min(*area), b.max(*area)));
+        let (least, most) =
+            areas.iter().fold((1.0_f64, 0.0_f64), |(a, b), area| (a.min(*area), b.max(*area)));
         assert!(least > 0.19 && least < 0.25 && most > 0.9, "{least} to {most}");
         // A strip has no part of an allowed shape but in its middle.
         let strip = random_part(1000, 10, 0.9, &mut draws);

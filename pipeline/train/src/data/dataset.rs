@@ -83,7 +83,8 @@ impl Source {
         let group = |pairs, content| Group { source, place: place.clone(), weight, pairs, content };
         match content {
             Content::Rows { shards, columns } => {
-                let rows = |shard: Shard| group(shard.rows, GroupContent::Rows { shard, columns: columns.clone() });
+                let rows =
+                    |shard: Shard| group(shard.rows, GroupContent::Rows { shard, columns: columns.clone() });
                 shards.into_iter().map(rows).collect()
             }
             Content::Job { tables, choice, referenced } => {
@@ -101,7 +102,9 @@ impl Group {
     /// The file and the row group in it, for people.
     pub fn name(&self) -> String {
         match &self.content {
-            GroupContent::Rows { shard, .. } => format!("{}, row group {}", shard.file.path, shard.row_groups.start),
+            GroupContent::Rows { shard, .. } => {
+                format!("{}, row group {}", shard.file.path, shard.row_groups.start)
+            }
             GroupContent::Table { tables, .. } => tables.pairs.path.clone(),
         }
     }
@@ -156,7 +159,8 @@ impl Dataset {
     /// # Errors
     /// When they hold too few pairs for one batch, or a weight makes no sense.
     pub fn new(sources: Vec<Source>, settings: &Training) -> Result<Self, DataError> {
-        if let Some(source) = sources.iter().find(|source| !(source.weight > 0.0 && source.weight <= 1000.0)) {
+        if let Some(source) = sources.iter().find(|source| !(source.weight > 0.0 && source.weight <= 1000.0))
+        {
             return Err(DataError::Weight(source.weight));
         }
         let groups: Vec<Group> =

@@ -2,7 +2,8 @@
 
 use sha2::{Digest as _, Sha256};
 
-/// A stream of random numbers (SplitMix64: Steele, Lea and Flood 2014), the same on every machine and for all time.
+/// A stream of random numbers (SplitMix64: Steele, Lea and Flood 2014), the same on every machine and for all
+/// time.
 pub struct Draws(u64);
 
 impl Draws {

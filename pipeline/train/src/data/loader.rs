@@ -23,7 +23,8 @@ use std::{
     thread,
 };
 
-/// Batches that are ready. Memory: each batch × side² × 3 bytes, for 64 × 384² 28 MB; more would hide a slow reader.
+/// Batches that are ready. Memory: each batch × side² × 3 bytes, for 64 × 384² 28 MB; more would hide a slow
+/// reader.
 const READY: usize = 3;
 
 type Pairs = Arc<Vec<Option<Pair>>>;
@@ -152,7 +153,9 @@ impl Reader {
     fn batch(&self, rows: &[(Pairs, u64, u64)], epoch: u64, step: u64) -> Result<Batch, DataError> {
         let made: Vec<(Vec<u8>, String, i64)> = rows
             .par_iter()
-            .map_init(Resizer::new, |resizer, (pairs, row, index)| self.sample(pairs, *row, *index, epoch, resizer))
+            .map_init(Resizer::new, |resizer, (pairs, row, index)| {
+                self.sample(pairs, *row, *index, epoch, resizer)
+            })
             .collect::<Result<_, DataError>>()?;
         let mut pixels = PixelBatch::with_capacity(self.side, made.len());
         let (mut texts, mut image_ids) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
@@ -162,7 +165,8 @@ impl Reader {
             image_ids.push(id);
         }
         let is_last = step + 1 == self.dataset.steps_per_epoch();
-        let cursor = if is_last { Cursor { epoch: epoch + 1, step: 0 } } else { Cursor { epoch, step: step + 1 } };
+        let cursor =
+            if is_last { Cursor { epoch: epoch + 1, step: 0 } } else { Cursor { epoch, step: step + 1 } };
         Ok(Batch { pixels, texts, image_ids, cursor })
     }
 
@@ -178,7 +182,8 @@ impl Reader {
         let rows = pairs.len();
         for offset in 0..rows {
             let pair = pairs[(row as usize + offset) % rows].as_ref();
-            let decoded = pair.and_then(|pair| Some((pair, decode(&pair.image, &ImageLimits::default()).ok()?)));
+            let decoded =
+                pair.and_then(|pair| Some((pair, decode(&pair.image, &ImageLimits::default()).ok()?)));
             let Some((pair, image)) = decoded else {
                 self.skipped.fetch_add(1, Ordering::Relaxed);
                 continue;

@@ -1,5 +1,5 @@
-//! From Parquet to augmented batches, in an order that is a function of seed, epoch and index: a run that goes on after a
-//! kill sees what it would have seen.
+//! From Parquet to augmented batches, in an order that is a function of seed, epoch and index: a run that
+//! goes on after a kill sees what it would have seen.
 
 pub mod augment;
 mod dataset;
@@ -41,7 +41,9 @@ pub struct Batch {
 pub enum DataError {
     #[error(transparent)]
     Read(#[from] ReadError),
-    #[error("{group}: none of its {rows} rows has both an image and a text; are data.image and data.text its columns?")]
+    #[error(
+        "{group}: none of its {rows} rows has both an image and a text; are data.image and data.text its columns?"
+    )]
     NothingUsable { group: String, rows: usize },
     #[error("{pairs} pairs are no batch of {batch}: lower run.batch, or give more data")]
     TooFew { pairs: u64, batch: u32 },

@@ -1,11 +1,13 @@
-//! Which pair comes when. An epoch visits row groups in random order, a few at a time; the pairs of these few are shuffled
-//! together. So the order needs no more memory than the row groups' sizes, and the reader none but for a window of them.
-//! The sources take turns, so that every window is the mix that the epoch is, and not hundreds of steps of one source.
+//! Which pair comes when. An epoch visits row groups in random order, a few at a time; the pairs of these few
+//! are shuffled together. So the order needs no more memory than the row groups' sizes, and the reader none
+//! but for a window of them. The sources take turns, so that every window is the mix that the epoch is, and
+//! not hundreds of steps of one source.
 
 use super::draws::Draws;
 use std::{collections::BTreeMap, ops::Range};
 
-/// Row groups whose pairs are shuffled together. They are held in memory, encoded: at 10,000 pairs of 30 kB each 2.4 GB.
+/// Row groups whose pairs are shuffled together. They are held in memory, encoded: at 10,000 pairs of 30 kB
+/// each 2.4 GB.
 pub const WINDOW: usize = 8;
 
 /// A row group of a source.
@@ -80,8 +82,8 @@ fn in_turns(visits: &[Visit], source: impl Fn(&Visit) -> usize) -> Vec<Visit> {
     placed.into_iter().map(|(_, visit)| visit).collect()
 }
 
-/// The pairs of a window in order: index of the visit and row within its group. `rows`: rows of each visited group, of
-/// which every `together` that follow each other stay so.
+/// The pairs of a window in order: index of the visit and row within its group. `rows`: rows of each visited
+/// group, of which every `together` that follow each other stay so.
 pub fn pairs(window: &Window, rows: &[u64], together: u64, seed: u64, epoch: u64) -> Vec<(usize, u64)> {
     let mut runs = Vec::new();
     for (i, (visit, rows)) in window.visits.iter().zip(rows).enumerate() {
@@ -120,7 +122,8 @@ mod tests {
 
     #[test]
     fn an_epoch_holds_every_pair_as_often_as_its_weight_says_and_each_epoch_in_another_order() {
-        let size = |i: usize| Size { source: i % 3, rows: 50 + i as u64, weight: if i < 10 { 1.0 } else { 2.5 } };
+        let size =
+            |i: usize| Size { source: i % 3, rows: 50 + i as u64, weight: if i < 10 { 1.0 } else { 2.5 } };
         let groups: Vec<Size> = (0..20).map(size).collect();
         for together in [1, 4] {
             holds_every_pair(&groups, together);
@@ -150,9 +153,14 @@ mod tests {
         for seed in 0..10 {
             let windows = windows(&groups, seed, 0);
             for window in &windows[..windows.len() - 1] {
-                let visits = |source| window.visits.iter().filter(|visit| groups[visit.group].source == source).count();
+                let visits = |source| {
+                    window.visits.iter().filter(|visit| groups[visit.group].source == source).count()
+                };
                 let mix = [visits(0), visits(1), visits(2)];
-                assert!((4..=5).contains(&mix[0]) && (2..=3).contains(&mix[1]) && (1..=2).contains(&mix[2]), "{mix:?}");
+                assert!(
+                    (4..=5).contains(&mix[0]) && (2..=3).contains(&mix[1]) && (1..=2).contains(&mix[2]),
+                    "{mix:?}"
+                );
             }
         }
     }
@@ -165,6 +173,9 @@ mod tests {
             assert_eq!(row % 4, 0);
             assert_eq!(run, [0, 1, 2, 3].map(|i| (group, row + i)));
         }
-        assert!(order.chunks(4).zip(order.chunks(4).skip(1)).any(|(a, b)| a[0].0 != b[0].0), "runs are shuffled");
+        assert!(
+            order.chunks(4).zip(order.chunks(4).skip(1)).any(|(a, b)| a[0].0 != b[0].0),
+            "runs are shuffled"
+        );
     }
 }

@@ -1,8 +1,8 @@
-//! RandAugment as BLIP uses it (section 4.1 and its published augmentation): a few operations, drawn with replacement, each
-//! applied with probability 1/2. None changes a hue: captions name colours.
+//! RandAugment as BLIP uses it (section 4.1 and its published augmentation): a few operations, drawn with
+//! replacement, each applied with probability 1/2. None changes a hue: captions name colours.
 //!
-//! Histogram operations follow Pillow, geometry follows OpenCV's `warpAffine` (bilinear, in its fixed-point arithmetic,
-//! with gray where nothing is). Images are square, `side × side × 3` bytes.
+//! Histogram operations follow Pillow, geometry follows OpenCV's `warpAffine` (bilinear, in its fixed-point
+//! arithmetic, with gray where nothing is). Images are square, `side × side × 3` bytes.
 
 use super::draws::Draws;
 
@@ -36,7 +36,14 @@ pub enum Operation {
 }
 
 /// Applies `count` operations of a magnitude from 0 to 10.
-pub fn rand_augment(pixels_u8: &mut Vec<u8>, start: usize, side: usize, count: u32, magnitude: f64, draws: &mut Draws) {
+pub fn rand_augment(
+    pixels_u8: &mut Vec<u8>,
+    start: usize,
+    side: usize,
+    count: u32,
+    magnitude: f64,
+    draws: &mut Draws,
+) {
     for _ in 0..count {
         let operation = draw(magnitude, draws);
         if draws.unit() < 0.5 {
@@ -140,7 +147,8 @@ fn sharpened(pixels_u8: &[u8], side: usize, factor: f64) -> Vec<u8> {
     for y in 1..side.saturating_sub(1) {
         for x in 1..side - 1 {
             for c in 0..3 {
-                let around: f64 = (y - 1..=y + 1).flat_map(|v| (x - 1..=x + 1).map(move |u| at(v, u, c))).sum();
+                let around: f64 =
+                    (y - 1..=y + 1).flat_map(|v| (x - 1..=x + 1).map(move |u| at(v, u, c))).sum();
                 let blurred = ((around + 4.0 * at(y, x, c)) / 13.0).round();
                 let value = blurred + factor * (at(y, x, c) - blurred);
                 out[(y * side + x) * 3 + c] = value.clamp(0.0, 255.0) as u8;

@@ -70,14 +70,20 @@ pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
     Ok(pairs)
 }
 
-async fn read_rows(place: &Place, shard: &Shard, columns: &InputColumns) -> Result<Vec<Option<Pair>>, ReadError> {
+async fn read_rows(
+    place: &Place,
+    shard: &Shard,
+    columns: &InputColumns,
+) -> Result<Vec<Option<Pair>>, ReadError> {
     let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
     let mut pairs = Vec::with_capacity(shard.rows as usize);
     while let Some(rows) = reader.next().await? {
         pairs.extend(rows.samples.into_iter().map(|sample| {
             let text = pre_caption(sample.text.as_text()?, columns.max_words);
             match sample.image {
-                ImageInput::Bytes { bytes, .. } if sample.selected && !text.is_empty() && !bytes.is_empty() => {
+                ImageInput::Bytes { bytes, .. }
+                    if sample.selected && !text.is_empty() && !bytes.is_empty() =>
+                {
                     Some(Pair { image_id: id_of(&bytes), image: bytes, text: Text::One(text) })
                 }
                 _ => None,
@@ -152,12 +158,19 @@ mod tests {
 
     #[test]
     fn a_rule_takes_its_texts_and_no_others() {
-        let all = row(&[("Web!", Source::Web, 0.7), ("one", Source::Synthetic, 0.9), ("two", Source::Synthetic, 0.6)]);
+        let all = row(&[
+            ("Web!", Source::Web, 0.7),
+            ("one", Source::Synthetic, 0.9),
+            ("two", Source::Synthetic, 0.6),
+        ]);
         assert_eq!(texts(&all, Texts::Both), ["web", "one", "two"]);
         assert_eq!(texts(&all, Texts::Web), ["web"]);
         assert_eq!(texts(&all, Texts::Synthetic), ["one", "two"]);
         assert_eq!(texts(&all, Texts::Score), ["one"]);
-        assert_eq!(texts(&row(&[("a", Source::Web, 0.5), ("b", Source::Synthetic, 0.5)]), Texts::Score), ["a"]);
+        assert_eq!(
+            texts(&row(&[("a", Source::Web, 0.5), ("b", Source::Synthetic, 0.5)]), Texts::Score),
+            ["a"]
+        );
         let drawn = &texts_of(&all, Choice { texts: Texts::Random, synthetic_share: 0.25 })[0];
         let mut counts = [0; 3];
         for index in 0..10_000 {

@@ -75,7 +75,8 @@ fn texts_of_one_scene_share_its_picture_and_differ() {
     let counts = make(folder.path(), &order, |_| {}).unwrap();
     assert_eq!(counts, [(Kind::True, 120)].into());
     let file = File::open(folder.path().join("human-00000.parquet")).unwrap();
-    let batches = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(120).build().unwrap();
+    let batches =
+        ParquetRecordBatchReaderBuilder::try_new(file).unwrap().with_batch_size(120).build().unwrap();
     let batch: RecordBatch = batches.map(Result::unwrap).next().unwrap();
     let texts = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>();
     let jpg = batch.column_by_name("jpg").unwrap().as_binary::<i32>();
@@ -131,8 +132,8 @@ fn a_file_that_is_none_of_this_world_s_says_what_is_missing() {
     assert!(known(&path).unwrap_err().to_string().contains("no column `truth`"));
 }
 
-/// Another version of the random numbers, the grammar or the order of draws would silently make other data of a seed that
-/// models were trained on. A change that is meant is entered here.
+/// Another version of the random numbers, the grammar or the order of draws would silently make other data of
+/// a seed that models were trained on. A change that is meant is entered here.
 #[test]
 fn a_seed_s_texts_stay_what_they_are() {
     let order = Order { scenes: 6, seed: 0, ..order() };
@@ -191,7 +192,11 @@ fn in_a_world_of_single_things_no_picture_and_no_text_has_two() {
         assert!(rows.iter().all(|row| parse(&row.caption).is_none_or(|claims| claims.second.is_none())));
     }
     assert!(
-        (0..order.scenes).any(|number| picture(number, &Order { objects: 2, ..order.clone() }).0.objects.len() == 2)
+        (0..order.scenes).any(|number| picture(number, &Order { objects: 2, ..order.clone() })
+            .0
+            .objects
+            .len()
+            == 2)
     );
 }
 
@@ -203,8 +208,15 @@ fn a_text_of_one_is_not_true_of_the_others_of_its_family() {
         let first = number - number % 4;
         for row in rows_of(number, &order).unwrap() {
             assert_eq!(truth(&row.caption, &own), Verdict::True, "{number}");
-            for other in (first..first + 4).map(|other| picture(other, &order).0).filter(|other| *other != own) {
-                assert_eq!(truth(&row.caption, &other), Verdict::False, "{number}: {:?} of {other:?}", row.caption);
+            for other in
+                (first..first + 4).map(|other| picture(other, &order).0).filter(|other| *other != own)
+            {
+                assert_eq!(
+                    truth(&row.caption, &other),
+                    Verdict::False,
+                    "{number}: {:?} of {other:?}",
+                    row.caption
+                );
             }
         }
     }

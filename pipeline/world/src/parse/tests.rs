@@ -44,12 +44,14 @@ fn near(random: &mut Random) -> Scene {
     scene
 }
 
-/// The same question by another way: which words stand where, and where two points lie. `None` when there is no object.
+/// The same question by another way: which words stand where, and where two points lie. `None` when there is
+/// no object.
 fn true_by_looking(caption: &str, scene: &Scene) -> Option<bool> {
     let words: Vec<String> =
         caption.split_whitespace().map(|word| word.trim_matches([':', ',', '.']).to_lowercase()).collect();
     let shapes: Vec<usize> = (0..words.len()).filter(|i| Shape::of(&words[*i]).is_some()).collect();
-    let ground = words.iter().position(|word| word == "background").map(|i| Colour::of(&words[i - 1]).unwrap());
+    let ground =
+        words.iter().position(|word| word == "background").map(|i| Colour::of(&words[i - 1]).unwrap());
     let is = |at: usize, object: &Object| {
         Shape::of(&words[at]) == Some(object.shape)
             && Colour::of(&words[at - 1]) == Some(object.colour)
@@ -61,8 +63,14 @@ fn true_by_looking(caption: &str, scene: &Scene) -> Option<bool> {
     };
     let relation = |from: usize, a: (usize, usize), b: (usize, usize)| {
         let between = words[from..].join(" ");
-        let before =
-            between.split(" a ").next().unwrap_or_default().split(" an ").next().unwrap_or_default().to_owned();
+        let before = between
+            .split(" a ")
+            .next()
+            .unwrap_or_default()
+            .split(" an ")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         match before {
             text if text.contains("left") => a.0 < b.0,
             text if text.contains("right") => a.0 > b.0,

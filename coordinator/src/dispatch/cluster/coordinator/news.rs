@@ -1,8 +1,8 @@
 //! What a coordinator hears from the workers and from its like, and what it tells them.
 
 use super::{
-    Change, ConnectionError, CoordinatedJob, CoordinatorReport, DispatchError, End, JobQueue, LOOK_EVERY, News,
-    Observation, Run, Subscriber, diagnosis, span_of,
+    Change, ConnectionError, CoordinatedJob, CoordinatorReport, DispatchError, End, JobQueue, LOOK_EVERY,
+    News, Observation, Run, Subscriber, diagnosis, span_of,
 };
 use capfilt_schemas::cluster::WorkerReport;
 use futures::StreamExt as _;
@@ -20,7 +20,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let change = match serde_json::from_slice(payload) {
             Ok(News::Alive(report)) => self.view.alive(report),
             Ok(News::Committed { shard, rows, tally, superseded, cost }) => {
-                // A superseded attempt's rows are among its worker's wasted ones; its shard may be news nevertheless.
+                // A superseded attempt's rows are among its worker's wasted ones; its shard may be news
+                // nevertheless.
                 self.view.commit(&self.job, &self.now, &shard, rows);
                 Some(Change::Committed { shard, rows, tally, superseded, cost })
             }
@@ -33,8 +34,9 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             }
             Ok(News::Coordinating(other)) => self.hear_of(other),
             Ok(News::Failed { failure }) => {
-                span_of(&failure)
-                    .in_scope(|| tracing::warn!(class = %failure.class, "{}: {}", failure.class, failure.message));
+                span_of(&failure).in_scope(
+                    || tracing::warn!(class = %failure.class, "{}: {}", failure.class, failure.message),
+                );
                 self.view.report.retries += 1;
                 self.view.progress.retries += 1;
                 Some(Change::Retrying { failure })
@@ -81,8 +83,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// News can be lost; the failures in the bucket cannot.
     pub(super) fn stop_if_systemic(&self) -> Result<(), DispatchError> {
         let mut failures = self.now.failures.values().flatten();
-        let new =
-            failures.find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
+        let new = failures
+            .find(|failure| failure.class.is_systemic() && !self.known_failures.contains(&failure.attempt.0));
         new.map_or(Ok(()), |failure| Err(DispatchError::Systemic(Box::new(failure.clone()))))
     }
 }
@@ -95,8 +97,9 @@ impl JobQueue {
         subscribed.map_err(|error| ConnectionError::Settings { what, why: error.to_string() })
     }
 
-    /// Tells all workers that every shard has its result, and hears them out: rows they did for nothing beyond those in
-    /// the reports of `workers`, the ones that are there. A worker that says nothing more is not waited for long.
+    /// Tells all workers that every shard has its result, and hears them out: rows they did for nothing
+    /// beyond those in the reports of `workers`, the ones that are there. A worker that says nothing more is
+    /// not waited for long.
     pub async fn end(&self, workers: &[WorkerReport]) -> u64 {
         let Ok(mut news) = self.listen().await else { return 0 };
         self.say_end(&End::Done).await;

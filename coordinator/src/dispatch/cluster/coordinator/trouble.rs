@@ -19,7 +19,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         depth.ok()
     }
 
-    /// A server that does not answer is waited for: workers finish their shards meanwhile, and with these it may all be done.
+    /// A server that does not answer is waited for: workers finish their shards meanwhile, and with these it
+    /// may all be done.
     pub(super) async fn look_without_server(&mut self) -> Result<bool, DispatchError> {
         self.tell_of_trouble();
         let is_due = self.stood.elapsed() >= LOOK_WITHOUT_SERVER_EVERY.max(self.listing_takes());
