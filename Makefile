@@ -38,10 +38,7 @@ test: setup
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py deploy
 	@echo "== building and running the tests (on 2 cores: a quarter of an hour to build all of it once, as much to run)"
-	@started=$$(date +%s); skips=$$(mktemp); \
-	CAPFILT_SKIPS=$$skips $(CARGO) test --release --workspace --no-fail-fast; code=$$?; \
-	sed 's/^/== skipped: /' $$skips; echo "== $$(wc -l < $$skips) tests were skipped"; rm -f $$skips; \
-	echo "== tests: $$(( $$(date +%s) - started )) s"; exit $$code
+	@scripts/test.sh
 
 lint: setup
 	$(CARGO) fmt --all --check
