@@ -7,7 +7,17 @@ ShardWriter gets the rows from pyarrow, a row group at a time, and writes `.jpg`
 images, no search for equal pairs, no shuffle and no digests, all of which the export has. Seconds are those of the process;
 in brackets until the system has its files on disk (the export asks for that itself). Memory is the process's peak.
 """
-import argparse, json, os, pathlib, random, shutil, statistics, subprocess, sys, tempfile, time
+
+import argparse
+import os
+import pathlib
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -40,11 +50,18 @@ def write_input(folder, pairs, side, group):
     schema = pa.schema({"key": pa.string(), "jpg": pa.binary(), "caption": pa.string(), "url": pa.string()})
     total = 0
     for file in range(4):
-        with pq.ParquetWriter(folder / f"{file}.parquet", schema, compression="none", use_dictionary=False) as writer:
+        with pq.ParquetWriter(
+            folder / f"{file}.parquet", schema, compression="none", use_dictionary=False
+        ) as writer:
             numbers = range(file * pairs // 4, (file + 1) * pairs // 4)
             for first in range(numbers.start, numbers.stop, group):
                 rows = [
-                    {"key": f"k{i}", "jpg": numbered(bases[i % 32], i), "caption": f"Picture number {i}.", "url": f"https://example.org/{i}"}
+                    {
+                        "key": f"k{i}",
+                        "jpg": numbered(bases[i % 32], i),
+                        "caption": f"Picture number {i}.",
+                        "url": f"https://example.org/{i}",
+                    }
                     for i in range(first, min(first + group, numbers.stop))
                 ]
                 total += sum(len(row["jpg"]) for row in rows)
@@ -64,7 +81,9 @@ def shard_writer(source, to):
             for group in range(file.num_row_groups):
                 for row in file.read_row_group(group).to_pylist():
                     record = {"caption": row["caption"], "url": row["url"], "key": row["key"]}
-                    sink.write({"__key__": row["key"], "jpg": row["jpg"], "txt": row["caption"], "json": record})
+                    sink.write(
+                        {"__key__": row["key"], "jpg": row["jpg"], "txt": row["caption"], "json": record}
+                    )
 
 
 def measure(command):
@@ -97,16 +116,22 @@ def contest(name, source, pairs, total, scratch, turns, program):
     print("| | s (on disk) | MB/s | pairs/s | peak MiB |\n|---|---|---|---|---|")
     for side, runs in found.items():
         seconds, on_disk, memory = (statistics.median(column) for column in zip(*runs))
-        print(f"| {side} | {seconds:.2f} ({on_disk:.2f}) | {total / 1e6 / seconds:.0f} | {pairs / seconds:.0f} | {memory:.0f} |")
+        print(
+            f"| {side} | {seconds:.2f} ({on_disk:.2f}) | {total / 1e6 / seconds:.0f} | {pairs / seconds:.0f} | {memory:.0f} |"
+        )
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--small", type=int, default=20_000)
     parser.add_argument("--large-mib", type=int, default=2048)
     parser.add_argument("--program", default=ROOT / "target/release/capfilt")
-    parser.add_argument("--folder", default=None, help="where inputs and outputs go; three times the images' size")
+    parser.add_argument(
+        "--folder", default=None, help="where inputs and outputs go; three times the images' size"
+    )
     parser.add_argument("--shard-writer", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.shard_writer:
@@ -114,11 +139,21 @@ def main():
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         folder = pathlib.Path(folder)
         total = write_input(folder / "small", arguments.small, 24, 1000)
-        contest("small pairs", folder / "small", arguments.small, total, folder / "out", arguments.turns, arguments.program)
+        contest(
+            "small pairs",
+            folder / "small",
+            arguments.small,
+            total,
+            folder / "out",
+            arguments.turns,
+            arguments.program,
+        )
         one = len(picture(random.Random(0), 400))
         pairs = (arguments.large_mib << 20) // one
         total = write_input(folder / "large", pairs, 400, 100)
-        contest("large images", folder / "large", pairs, total, folder / "out", arguments.turns, arguments.program)
+        contest(
+            "large images", folder / "large", pairs, total, folder / "out", arguments.turns, arguments.program
+        )
 
 
 if __name__ == "__main__":

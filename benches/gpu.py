@@ -8,17 +8,32 @@ demo's job, twice equal to the byte, and how much it keeps beside the CPU's. Fas
 all, P(match) and cosine of two texts) at several batch sizes against transformers on the same weights, pixels and card: its best script at each
 of them, and the model cards' own way.
 """
-import argparse, json, os, pathlib, random, shutil, subprocess, sys, time
+
+import argparse
+import json
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "out/gpu-bench"
 WORDS = "a the of in on and with two small red green woman man dog cat cup photo table box near".split()
-TEXTS = ["a woman in an orange suit", "a cat lying down", "a cup of coffee and a spoon on a wooden table", "two dogs near the sea"]
+TEXTS = [
+    "a woman in an orange suit",
+    "a cat lying down",
+    "a cup of coffee and a spoon on a wooden table",
+    "two dogs near the sea",
+]
 
 
 class Program:
     def __init__(self, device):
         import torch
+
         binary = ROOT / "bin/capfilt"
         self.binary, self.device = binary if binary.exists() else ROOT / "target/release/capfilt", device
         library = pathlib.Path(torch.__file__).parent / "lib"
@@ -32,7 +47,9 @@ class Program:
         return done.stdout
 
     def lines(self, *arguments):
-        return [json.loads(line) for line in self.run(*arguments, "--json").splitlines() if line.startswith("{")]
+        return [
+            json.loads(line) for line in self.run(*arguments, "--json").splitlines() if line.startswith("{")
+        ]
 
 
 def prepare(rows):
@@ -40,7 +57,9 @@ def prepare(rows):
     if not (WORK / "models/filter/model.safetensors").exists():
         subprocess.run([sys.executable, ROOT / "scripts/blip_models.py", WORK / "models"], check=True)
     draw = random.Random(0)
-    (WORK / "texts.txt").write_text("".join(" ".join(draw.choices(WORDS, k=draw.randint(4, 18))) + "\n" for _ in range(rows)))
+    (WORK / "texts.txt").write_text(
+        "".join(" ".join(draw.choices(WORDS, k=draw.randint(4, 18))) + "\n" for _ in range(rows))
+    )
 
 
 def pictures():
@@ -49,14 +68,32 @@ def pictures():
 
 
 def scores(program, device, precision, images):
-    several = [part for image in images for part in ("--image", image)] + [part for text in TEXTS for part in ("--text", text)]
-    lines = program.lines("score", "--model", WORK / "models/filter", "--device", device, "--precision", precision, *several)
+    several = [part for image in images for part in ("--image", image)] + [
+        part for text in TEXTS for part in ("--text", text)
+    ]
+    lines = program.lines(
+        "score", "--model", WORK / "models/filter", "--device", device, "--precision", precision, *several
+    )
     return [(text["match"], text["cosine"]) for line in lines for text in line["texts"]]
 
 
 def greedy(program, device, images):
     several = [part for image in images for part in ("--image", image)]
-    return [line["captions"][0]["ids"] for line in program.lines("caption", "--model", WORK / "models/captioner", "--device", device, "--precision", "f32", "--method", "greedy", *several)]
+    return [
+        line["captions"][0]["ids"]
+        for line in program.lines(
+            "caption",
+            "--model",
+            WORK / "models/captioner",
+            "--device",
+            device,
+            "--precision",
+            "f32",
+            "--method",
+            "greedy",
+            *several,
+        )
+    ]
 
 
 def right(program, images):
@@ -69,13 +106,40 @@ def right(program, images):
         found = scores(program, here, precision, images)
         match, cosine = (max(abs(a[i] - b[i]) for a, b in zip(found, reference)) for i in (0, 1))
         flips = sum((a[0] >= 0.5) != (b[0] >= 0.5) for a, b in zip(found, reference))
-        rows.append((f"scores in {precision} against the CPU's in f32, {len(found)} pairs", f"P(match) {match:.1e}, cosine {cosine:.1e}, {flips} verdicts differ", match <= limit))
+        rows.append(
+            (
+                f"scores in {precision} against the CPU's in f32, {len(found)} pairs",
+                f"P(match) {match:.1e}, cosine {cosine:.1e}, {flips} verdicts differ",
+                match <= limit,
+            )
+        )
     ours, theirs = greedy(program, here, images), greedy(program, "cpu", images)
-    rows.append((f"greedy captions in f32, {len(images)} pictures", f"{sum(a != b for a, b in zip(ours, theirs))} differ", ours == theirs))
-    first, second, cpu = (demo_job(program, name, device) for name, device in (("first", here), ("second", here), ("cpu", "cpu")))
-    rows.append(("the demo's job, twice: ledger and pairs", f"{len(first['files'])} files, {sum(first['files'][k] != second['files'].get(k) for k in first['files'])} differ", first["files"] == second["files"]))
+    rows.append(
+        (
+            f"greedy captions in f32, {len(images)} pictures",
+            f"{sum(a != b for a, b in zip(ours, theirs))} differ",
+            ours == theirs,
+        )
+    )
+    first, second, cpu = (
+        demo_job(program, name, device)
+        for name, device in (("first", here), ("second", here), ("cpu", "cpu"))
+    )
+    rows.append(
+        (
+            "the demo's job, twice: ledger and pairs",
+            f"{len(first['files'])} files, {sum(first['files'][k] != second['files'].get(k) for k in first['files'])} differ",
+            first["files"] == second["files"],
+        )
+    )
     # Near the threshold, and where a drawn word turns, a device decides for itself: one row in a hundred may.
-    rows.append(("kept pairs, and the CPU's", f"{first['pairs']}, {cpu['pairs']}", abs(first["pairs"] - cpu["pairs"]) <= 24))
+    rows.append(
+        (
+            "kept pairs, and the CPU's",
+            f"{first['pairs']}, {cpu['pairs']}",
+            abs(first["pairs"] - cpu["pairs"]) <= 24,
+        )
+    )
     return rows
 
 
@@ -83,7 +147,21 @@ def demo_job(program, name, device):
     """What a job committed, by the hash of its content, and how many pairs it kept."""
     url = WORK / f"job-{name}"
     shutil.rmtree(url, ignore_errors=True)
-    program.run("run", "-c", ROOT / "demo/demo.toml", "-s", f"job.url={url}", "-s", f"input.url={ROOT / 'demo/web'}", "-s", f"models.captioner={ROOT / 'demo/models/captioner'}", "-s", f"models.filter={ROOT / 'demo/models/filter'}", "-s", f'workers.devices=["{device}"]')
+    program.run(
+        "run",
+        "-c",
+        ROOT / "demo/demo.toml",
+        "-s",
+        f"job.url={url}",
+        "-s",
+        f"input.url={ROOT / 'demo/web'}",
+        "-s",
+        f"models.captioner={ROOT / 'demo/models/captioner'}",
+        "-s",
+        f"models.filter={ROOT / 'demo/models/filter'}",
+        "-s",
+        f'workers.devices=["{device}"]',
+    )
     files = {}
     for commit in sorted((url / "commits").rglob("*.json")):
         for output in json.loads(commit.read_text())["outputs"]:
@@ -93,22 +171,84 @@ def demo_job(program, name, device):
 
 def fast(program, args):
     folder, _ = pictures()
-    common = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", folder, "--texts", WORK / "texts.txt"]
+    common = [
+        "--captioner",
+        WORK / "models/captioner",
+        "--filter",
+        WORK / "models/filter",
+        "--images",
+        folder,
+        "--texts",
+        WORK / "texts.txt",
+    ]
     script = [sys.executable, ROOT / "benches/peers/capfilt_transformers.py"]
     rows = []
 
     def ours(precision, batch):
-        found = program.lines("bench", "model", *common, "--device", program.device, "--precision", precision, "--batch", batch, "--min-length", 20, "--repeats", 3)[-1]
-        rows.append({"who": "capfilt", "precision": precision, "batch": batch, "images_per_second": 1 / found["s_per_image"], "stages": found["stages_s_per_image"], "share": found["all"]["share"]})
+        found = program.lines(
+            "bench",
+            "model",
+            *common,
+            "--device",
+            program.device,
+            "--precision",
+            precision,
+            "--batch",
+            batch,
+            "--min-length",
+            20,
+            "--repeats",
+            3,
+        )[-1]
+        rows.append(
+            {
+                "who": "capfilt",
+                "precision": precision,
+                "batch": batch,
+                "images_per_second": 1 / found["s_per_image"],
+                "stages": found["stages_s_per_image"],
+                "share": found["all"]["share"],
+            }
+        )
 
     def theirs(precision, batch, mode, *more):
-        command = [str(part) for part in (*script, *common, "--mode", mode, "--dtype", precision, "--device", program.device, "--batch", batch, "--min-length", 20, "--repeats", 3, *more)]
+        command = [
+            str(part)
+            for part in (
+                *script,
+                *common,
+                "--mode",
+                mode,
+                "--dtype",
+                precision,
+                "--device",
+                program.device,
+                "--batch",
+                batch,
+                "--min-length",
+                20,
+                "--repeats",
+                3,
+                *more,
+            )
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
-            print(f"  transformers {mode} at {batch} failed: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
+            print(
+                f"  transformers {mode} at {batch} failed: {done.stderr.strip().splitlines()[-1:]}",
+                file=sys.stderr,
+            )
             return
         found = json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
-        rows.append({"who": f"transformers, {mode}", "precision": precision, "batch": batch, "images_per_second": 1 / found["s_per_image"], "stages": found["stages_s_per_image"]})
+        rows.append(
+            {
+                "who": f"transformers, {mode}",
+                "precision": precision,
+                "batch": batch,
+                "images_per_second": 1 / found["s_per_image"],
+                "stages": found["stages_s_per_image"],
+            }
+        )
 
     for batch in args.batches:
         ours("bf16", batch)
@@ -125,7 +265,9 @@ def main():
     args = p.parse_args()
     args.batches = [4] if args.device == "cpu" else [64, 256] if args.quick else [32, 64, 128, 256, 512]
     prepare(8 if args.device == "cpu" else 1024 if args.quick else 2048)
-    import torch, transformers
+    import torch
+    import transformers
+
     card = torch.cuda.get_device_name(0) if args.device == "cuda" else "the CPU"
     program = Program(args.device)
     _, images = pictures()
@@ -135,11 +277,18 @@ def main():
     for what, figure, good in checks:
         print(f"{'ok    ' if good else 'WRONG '} {what}: {figure}", flush=True)
     speeds = fast(program, args)
-    best = max((row["images_per_second"] for row in speeds if row["who"] == "transformers, best"), default=float("nan"))
-    print("\n| full CapFilt, BLIP-base 384 px | batch | images/s | of transformers' best | of the rate of a large product |\n|---|---|---|---|---|")
+    best = max(
+        (row["images_per_second"] for row in speeds if row["who"] == "transformers, best"),
+        default=float("nan"),
+    )
+    print(
+        "\n| full CapFilt, BLIP-base 384 px | batch | images/s | of transformers' best | of the rate of a large product |\n|---|---|---|---|---|"
+    )
     for row in speeds:
         share = f"{100 * row['share']:.0f} %" if "share" in row else ""
-        print(f"| {row['who']}, {row['precision']} | {row['batch']} | {row['images_per_second']:.1f} | {row['images_per_second'] / best:.2f}× | {share} |")
+        print(
+            f"| {row['who']}, {row['precision']} | {row['batch']} | {row['images_per_second']:.1f} | {row['images_per_second'] / best:.2f}× | {share} |"
+        )
     print(f"\n{time.monotonic() - started:.0f} s in all")
     if args.json:
         args.json.write_text(json.dumps({"card": card, "checks": checks, "speeds": speeds}))

@@ -9,7 +9,18 @@ usage: jobs.py [worker] [cores] [rows] [--rows 40] [--rounds 3] [--most 100000] 
 `cores`   the demo's models: a job with one worker on one core, and one with two, each pinned to a core of its own.
 `rows`    the demo's models over 1,000 to --most rows: what a row costs the models' threads and the job, and peak memory of a device's process.
 """
-import argparse, json, os, pathlib, re, shutil, statistics, subprocess, sys, threading, time
+
+import argparse
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+import time
 
 import run as bench
 from run import ROOT, WORK
@@ -21,9 +32,21 @@ class Store:
     """S3 in memory on loopback, with a folder's files in it; it ends with `with`."""
 
     def __init__(self, folder):
-        built = subprocess.run(["cargo", "bench", "--quiet", "--bench", "scale", "--no-run", "--message-format=json"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-        program = [one["executable"] for one in map(json.loads, built.stdout.splitlines()) if one.get("executable") and one["target"]["name"] == "scale"][-1]
-        self.server = subprocess.Popen([program, "serve", folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        built = subprocess.run(
+            ["cargo", "bench", "--quiet", "--bench", "scale", "--no-run", "--message-format=json"],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        program = [
+            one["executable"]
+            for one in map(json.loads, built.stdout.splitlines())
+            if one.get("executable") and one["target"]["name"] == "scale"
+        ][-1]
+        self.server = subprocess.Popen(
+            [program, "serve", folder], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         said = json.loads(self.server.stdout.readline())
         self.env, self.input, self.job = os.environ | said["env"], said["input"], said["job"]
 
@@ -41,7 +64,14 @@ class Run:
     def __init__(self, arguments, env=None, pinned=False):
         command = [PROGRAM, "--log-format", "json", *arguments]
         self.began, self.ready, self.peak, self.pinned = time.perf_counter(), None, 0, {} if pinned else None
-        self.child = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.child = subprocess.Popen(
+            [str(part) for part in command],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         self.said = []
         self.listener = threading.Thread(target=self.listen)
         self.listener.start()
@@ -61,7 +91,9 @@ class Run:
 
     def finish(self):
         while self.child.poll() is None:
-            for pid in subprocess.run(["pgrep", "-P", str(self.child.pid)], capture_output=True, text=True).stdout.split():
+            for pid in subprocess.run(
+                ["pgrep", "-P", str(self.child.pid)], capture_output=True, text=True
+            ).stdout.split():
                 status = pathlib.Path(f"/proc/{pid}/status")
                 found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
                 self.peak = max(self.peak, int(found[1]) * 1024 if found else 0)
@@ -71,7 +103,9 @@ class Run:
                 self.child.wait(0.05 if self.ready is None else 2)
             except subprocess.TimeoutExpired:
                 pass
-        self.seconds, self.working = (time.perf_counter() - since for since in (self.began, self.ready or self.began))
+        self.seconds, self.working = (
+            time.perf_counter() - since for since in (self.began, self.ready or self.began)
+        )
         self.listener.join()
         out = self.child.stdout.read()
         if self.child.returncode != 0:
@@ -84,12 +118,19 @@ def web(rows, file_rows=16):
     """Photographs and texts as Parquet files, the texts those of `capfilt bench`."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
+
     bench.prepare(rows)
     folder = WORK / f"input-{rows}"
     if not folder.exists():
         folder.mkdir()
         files, texts = sorted((WORK / "web").iterdir()), (WORK / "texts.txt").read_text().splitlines()
-        table = arrow.table({"key": [f"{i:06}" for i in range(rows)], "jpg": [files[i % len(files)].read_bytes() for i in range(rows)], "caption": texts})
+        table = arrow.table(
+            {
+                "key": [f"{i:06}" for i in range(rows)],
+                "jpg": [files[i % len(files)].read_bytes() for i in range(rows)],
+                "caption": texts,
+            }
+        )
         for i in range(0, rows, file_rows):
             parquet.write_table(table.slice(i, file_rows), folder / f"{i:06}.parquet")
     return folder
@@ -105,7 +146,9 @@ def worker(args):
     folder, rows = web(args.rows), args.rows
     with Store(folder) as store:
         models = WORK / "models"
-        config = settings("worker", f"""[job]
+        config = settings(
+            "worker",
+            f"""[job]
 url = "{store.job}worker"
 [input]
 url = "{store.input}"
@@ -119,28 +162,53 @@ max_length = 20
 [workers]
 devices = ["cpu"]
 batch = {bench.BATCH}
-""")
+""",
+        )
         rounds = [round_of_worker(args, store, config, number) for number in range(args.rounds)]
     middle = {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
-    spread = lambda name: f"{min(one[name] for one in rounds):.3g} – {max(one[name] for one in rounds):.3g}"
-    line = lambda what, name, more="": f"| {what} | {middle[name]:.3f} | {spread(name)} | {more} |"
+
+    def spread(name):
+        return f"{min(one[name] for one in rounds):.3g} – {max(one[name] for one in rounds):.3g}"
+
+    def line(what, name, more=""):
+        return f"| {what} | {middle[name]:.3f} | {spread(name)} | {more} |"
+
     off = ", ".join(f"{100 * (one['forecast'] / one['whole'] - 1):+.1f} %" for one in rounds)
-    return [f"| BLIP-base 384 px, {rows} photographs from S3 on loopback, {args.rounds} rounds in turns | seconds, median | min – max | |", "|---|---|---|---|",
-            line("bare models, an image: a caption, and three texts judged", "bare"),
-            line("the job, a row, from the models' being ready to the manifest", "row", f"{100 * middle['bare'] / middle['row']:.1f} % of the bare models' speed"),
-            line("of it, the models' thread at work by its own clock", "device", f"{100 * middle['device'] / middle['row']:.1f} %"),
-            line("until the models were ready", "ready"), line("forecast of the whole job", "forecast"), line("the whole job", "whole", f"forecasts {off}"),
-            f"| memory of the device's process, at most | {middle['peak']:.2f} GB | {spread('peak')} | |"]
+    return [
+        f"| BLIP-base 384 px, {rows} photographs from S3 on loopback, {args.rounds} rounds in turns | seconds, median | min – max | |",
+        "|---|---|---|---|",
+        line("bare models, an image: a caption, and three texts judged", "bare"),
+        line(
+            "the job, a row, from the models' being ready to the manifest",
+            "row",
+            f"{100 * middle['bare'] / middle['row']:.1f} % of the bare models' speed",
+        ),
+        line(
+            "of it, the models' thread at work by its own clock",
+            "device",
+            f"{100 * middle['device'] / middle['row']:.1f} %",
+        ),
+        line("until the models were ready", "ready"),
+        line("forecast of the whole job", "forecast"),
+        line("the whole job", "whole", f"forecasts {off}"),
+        f"| memory of the device's process, at most | {middle['peak']:.2f} GB | {spread('peak')} | |",
+    ]
 
 
 def answer(*arguments, env=None):
-    return json.loads(subprocess.run([PROGRAM, *arguments], env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    return json.loads(
+        subprocess.run(
+            [PROGRAM, *arguments], env=env, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout
+    )
 
 
 def models_seconds_a_row(job, rows, env=None):
     """By the own clocks of the models' threads, in the shards that status looks at: the last ten minutes', or sixteen. Either these are all, or shards are of one size."""
     status = answer("status", "--json", "--job", job, env=env)
-    return status["pace"]["stage_seconds"]["device"] / (rows * status["pace"]["commits"] / status["shards"]["committed"])
+    return status["pace"]["stage_seconds"]["device"] / (
+        rows * status["pace"]["commits"] / status["shards"]["committed"]
+    )
 
 
 def round_of_worker(args, store, config, number):
@@ -148,20 +216,81 @@ def round_of_worker(args, store, config, number):
     models, job_url = WORK / "models", f"{store.job}worker-{number}"
     asked = ["-c", config, "-s", f"job.url={job_url}"]
     forecast = answer("plan", "--json", *asked, env=store.env)["forecast"]["job_seconds"]
-    bare = bench.lines_of(PROGRAM, "bench", "model", "--captioner", models / "captioner", "--filter", models / "filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--precision", args.precision,
-                          "--device", "cpu", "--batch", bench.BATCH, "--min-length", 20, "--control", "--repeats", 1, "--json")["s_per_image"]
+    bare = bench.lines_of(
+        PROGRAM,
+        "bench",
+        "model",
+        "--captioner",
+        models / "captioner",
+        "--filter",
+        models / "filter",
+        "--images",
+        WORK / "web",
+        "--texts",
+        WORK / "texts.txt",
+        "--precision",
+        args.precision,
+        "--device",
+        "cpu",
+        "--batch",
+        bench.BATCH,
+        "--min-length",
+        20,
+        "--control",
+        "--repeats",
+        1,
+        "--json",
+    )["s_per_image"]
     job = Run(["run", "--json", *asked], env=store.env).finish()
     device = models_seconds_a_row(job_url, args.rows, store.env)
-    return {"bare": bare, "row": job.working / args.rows, "device": device, "ready": job.ready - job.began, "forecast": forecast, "whole": job.seconds, "peak": job.peak / 1e9}
+    return {
+        "bare": bare,
+        "row": job.working / args.rows,
+        "device": device,
+        "ready": job.ready - job.began,
+        "forecast": forecast,
+        "whole": job.seconds,
+        "peak": job.peak / 1e9,
+    }
 
 
 def demo_job(name, rows, *more, group_rows=2000, **options):
     """The demo's models over so many rows of its world."""
     folder = WORK / (f"world-{rows}" if group_rows == 2000 else f"world-{rows}-by-{group_rows}")
     if not folder.exists():
-        subprocess.run([PROGRAM, "demo", "--make-data", folder, "--scenes", str(rows), "--group-rows", str(group_rows), "--seed", "5"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                PROGRAM,
+                "demo",
+                "--make-data",
+                folder,
+                "--scenes",
+                str(rows),
+                "--group-rows",
+                str(group_rows),
+                "--seed",
+                "5",
+            ],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
     shutil.rmtree(WORK / name, ignore_errors=True)
-    return Run(["run", "--json", "-c", "demo/demo.toml", "-s", f"job.url={WORK / name}", "-s", f"input.url={folder}", *more], **options)
+    return Run(
+        [
+            "run",
+            "--json",
+            "-c",
+            "demo/demo.toml",
+            "-s",
+            f"job.url={WORK / name}",
+            "-s",
+            f"input.url={folder}",
+            *more,
+        ],
+        **options,
+    )
 
 
 def cores(args):
@@ -169,19 +298,45 @@ def cores(args):
     rows, group_rows, rates = 3840, 96, []
     for workers in (1, 2):
         devices = f"workers.devices={json.dumps(['cpu'] * workers)}"
-        job = demo_job(f"cores-{workers}", rows, "-s", devices, "-s", "workers.model_threads=1", "-s", "workers.decode_threads=1", "-s", f"shards.rows={group_rows}", group_rows=group_rows, pinned=True).finish()
+        job = demo_job(
+            f"cores-{workers}",
+            rows,
+            "-s",
+            devices,
+            "-s",
+            "workers.model_threads=1",
+            "-s",
+            "workers.decode_threads=1",
+            "-s",
+            f"shards.rows={group_rows}",
+            group_rows=group_rows,
+            pinned=True,
+        ).finish()
         rates.append(rows / job.working)
     one, two = rates
-    return ["| the demo's models, each worker pinned to one core | rows/s | |", "|---|---|---|", f"| one worker | {one:.1f} | |", f"| two workers of one job | {two:.1f} | {two / one:.2f}× |"]
+    return [
+        "| the demo's models, each worker pinned to one core | rows/s | |",
+        "|---|---|---|",
+        f"| one worker | {one:.1f} | |",
+        f"| two workers of one job | {two:.1f} | {two / one:.2f}× |",
+    ]
 
 
 def rows(args):
-    out, first = ["| the demo's models, two workers | a row, by the models' own clocks | the job, seconds a row | until the models are ready | memory of a device's process, at most |", "|---|---|---|---|---|"], None
+    out, first = (
+        [
+            "| the demo's models, two workers | a row, by the models' own clocks | the job, seconds a row | until the models are ready | memory of a device's process, at most |",
+            "|---|---|---|---|---|",
+        ],
+        None,
+    )
     for count in (count for count in (1000, 10_000, 100_000) if count <= args.most):
         job = demo_job("rows", count).finish()
         device = models_seconds_a_row(WORK / "rows", count)
         first = first or device
-        out.append(f"| {count:,} rows | {1e3 * device:.2f} ms ({device / first:.2f}× the first) | {job.working / count:.5f} | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |")
+        out.append(
+            f"| {count:,} rows | {1e3 * device:.2f} ms ({device / first:.2f}× the first) | {job.working / count:.5f} | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |"
+        )
     return out
 
 
@@ -199,7 +354,12 @@ def main():
     text = []
     for one in what:
         text += [*globals()[one](args), ""]
-    bench.show([f"jobs ({', '.join(what)})"], f"{bench.machine()}; `benches/jobs.py {' '.join(sys.argv[1:])}`.", text, args.record)
+    bench.show(
+        [f"jobs ({', '.join(what)})"],
+        f"{bench.machine()}; `benches/jobs.py {' '.join(sys.argv[1:])}`.",
+        text,
+        args.record,
+    )
 
 
 if __name__ == "__main__":

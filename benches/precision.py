@@ -10,15 +10,24 @@ usage: precision.py [demo] [base] [--precisions bf16,f16] [--rows 16] [--record]
 
 Texts are of three kinds: the pair's own, the caption (where both precisions wrote the same), and another row's (the control).
 """
-import argparse, json, shutil, statistics
+
+import argparse
+import shutil
+import statistics
 
 import jobs
 import run as bench
-from run import ROOT, WORK
+from run import WORK
 
 JOBS = {
     "demo": lambda args: ["-c", "demo/demo.toml", "-s", "input.url=demo/web/web-00000.parquet"],
-    "base": lambda args: ["-c", jobs.settings("precision", f'[job]\nurl = ""\n[input]\nurl = "{jobs.web(args.rows)}"\n[models]\ncaptioner = "{WORK}/models/captioner"\nfilter = "{WORK}/models/filter"\n[workers]\nbatch = {bench.BATCH}\n')],
+    "base": lambda args: [
+        "-c",
+        jobs.settings(
+            "precision",
+            f'[job]\nurl = ""\n[input]\nurl = "{jobs.web(args.rows)}"\n[models]\ncaptioner = "{WORK}/models/captioner"\nfilter = "{WORK}/models/filter"\n[workers]\nbatch = {bench.BATCH}\n',
+        ),
+    ],
 }
 NAMES = {"demo": "the demo's models", "base": "BLIP-base 384 px, random weights"}
 
@@ -26,16 +35,28 @@ NAMES = {"demo": "the demo's models", "base": "BLIP-base 384 px, random weights"
 def ledger(arguments, precision):
     """A job's verdicts by key: P(match) of the web text, of the caption and of the control, and the caption."""
     import pyarrow.parquet as parquet
+
     folder = WORK / "precision"
     shutil.rmtree(folder, ignore_errors=True)
-    jobs.Run(["run", "--json", *arguments, "-s", f"job.url={folder}", "-s", f"models.precision={precision}"]).finish()
-    rows = [row for path in folder.glob("attempts/*/*/ledger.parquet") for row in parquet.read_table(path).to_pylist() if row["status"] == "judged"]
+    jobs.Run(
+        ["run", "--json", *arguments, "-s", f"job.url={folder}", "-s", f"models.precision={precision}"]
+    ).finish()
+    rows = [
+        row
+        for path in folder.glob("attempts/*/*/ledger.parquet")
+        for row in parquet.read_table(path).to_pylist()
+        if row["status"] == "judged"
+    ]
     return {row["key"]: row for row in rows}
 
 
 def scores(row):
     written = row["synthetic"][0] if row["synthetic"] else {"text": None, "itm": None}
-    return {("web", row["web_text"]): row["web_itm"], ("written", written["text"]): written["itm"], ("control", ""): row["control_itm"]}
+    return {
+        ("web", row["web_text"]): row["web_itm"],
+        ("written", written["text"]): written["itm"],
+        ("control", ""): row["control_itm"],
+    }
 
 
 def compared(what, arguments, precisions):
@@ -44,14 +65,23 @@ def compared(what, arguments, precisions):
     for precision in precisions:
         narrow = ledger(arguments, precision)
         if narrow.keys() != wide.keys():
-            raise SystemExit(f"precision: {len(narrow.keys() ^ wide.keys())} rows were judged in one precision only")
+            raise SystemExit(
+                f"precision: {len(narrow.keys() ^ wide.keys())} rows were judged in one precision only"
+            )
         both = [(scores(wide[key]), scores(narrow[key])) for key in wide]
-        pairs = [(a[text], b[text]) for a, b in both for text in a if a[text] is not None and b.get(text) is not None]
+        pairs = [
+            (a[text], b[text])
+            for a, b in both
+            for text in a
+            if a[text] is not None and b.get(text) is not None
+        ]
         same = sum(("written", text) in b for a, b in both for kind, text in a if kind == "written")
         threshold = 0.5 if what == "demo" else statistics.median(a for a, _ in pairs)
         flips = sum((a >= threshold) != (b >= threshold) for a, b in pairs)
         apart = [abs(a - b) for a, b in pairs]
-        out.append(f"| {NAMES[what]} | {precision} | {len(pairs)} | {flips} ({100 * flips / len(pairs):.2f} %) at {threshold:.3f} | {max(apart):.4f} | {statistics.mean(apart):.5f} | {100 * same / len(both):.1f} % |")
+        out.append(
+            f"| {NAMES[what]} | {precision} | {len(pairs)} | {flips} ({100 * flips / len(pairs):.2f} %) at {threshold:.3f} | {max(apart):.4f} | {statistics.mean(apart):.5f} | {100 * same / len(both):.1f} % |"
+        )
     return out
 
 
@@ -64,10 +94,18 @@ def main():
     args = p.parse_args()
     what = args.what or list(JOBS)
     WORK.mkdir(parents=True, exist_ok=True)
-    text = ["| models | precision | texts judged | verdicts that differ from f32's | P(match) apart, at most | mean | captions the same |", "|---" * 7 + "|"]
+    text = [
+        "| models | precision | texts judged | verdicts that differ from f32's | P(match) apart, at most | mean | captions the same |",
+        "|---" * 7 + "|",
+    ]
     for one in what:
         text += compared(one, JOBS[one](args), args.precisions.split(","))
-    bench.show([f"precision ({', '.join(what)})"], f"{bench.machine()}; `benches/precision.py`.", text + [""], args.record)
+    bench.show(
+        [f"precision ({', '.join(what)})"],
+        f"{bench.machine()}; `benches/precision.py`.",
+        text + [""],
+        args.record,
+    )
 
 
 main()

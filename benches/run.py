@@ -15,7 +15,20 @@ usage: run.py [model] [filter] [decode] [train] [--rounds 3] [--rows 24] [--reco
 
 Everyone has a turn in every round and the medians are compared, so that a machine that slows down slows all of them down.
 """
-import argparse, datetime, json, os, pathlib, platform, random, shutil, statistics, subprocess, sys, tomllib
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+
+import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 WORK = ROOT / "out/bench"
@@ -25,7 +38,9 @@ WORDS = "a the of in on and with two small red green woman man dog cat cup photo
 
 
 def lines_of(*command, **options):
-    done = subprocess.run([str(word) for word in command], cwd=ROOT, capture_output=True, text=True, **options)
+    done = subprocess.run(
+        [str(word) for word in command], cwd=ROOT, capture_output=True, text=True, **options
+    )
     if done.returncode != 0:
         sys.exit(f"run: {' '.join(map(str, command))}\nended with {done.returncode}:\n{done.stderr[-2000:]}")
     return json.loads([line for line in done.stdout.splitlines() if line.startswith("{")][-1])
@@ -45,14 +60,66 @@ def prepare(rows):
 
 
 def ours(precision):
-    models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
-    return lambda: lines_of(ROOT / "target/release/capfilt", "bench", "model", *models, "--precision", precision, "--device", "cpu", "--batch", BATCH, "--min-length", 20, "--repeats", 1, "--json")
+    models = [
+        "--captioner",
+        WORK / "models/captioner",
+        "--filter",
+        WORK / "models/filter",
+        "--images",
+        WORK / "web",
+        "--texts",
+        WORK / "texts.txt",
+    ]
+    return lambda: lines_of(
+        ROOT / "target/release/capfilt",
+        "bench",
+        "model",
+        *models,
+        "--precision",
+        precision,
+        "--device",
+        "cpu",
+        "--batch",
+        BATCH,
+        "--min-length",
+        20,
+        "--repeats",
+        1,
+        "--json",
+    )
 
 
 def theirs(precision, mode, *more):
     script = [sys.executable, ROOT / "benches/peers/capfilt_transformers.py"]
-    models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt"]
-    return lambda: lines_of(*script, *models, "--mode", mode, "--dtype", precision, "--device", "cpu", "--batch", BATCH, "--threads", os.cpu_count(), "--min-length", 20, "--repeats", 1, *more)
+    models = [
+        "--captioner",
+        WORK / "models/captioner",
+        "--filter",
+        WORK / "models/filter",
+        "--images",
+        WORK / "web",
+        "--texts",
+        WORK / "texts.txt",
+    ]
+    return lambda: lines_of(
+        *script,
+        *models,
+        "--mode",
+        mode,
+        "--dtype",
+        precision,
+        "--device",
+        "cpu",
+        "--batch",
+        BATCH,
+        "--threads",
+        os.cpu_count(),
+        "--min-length",
+        20,
+        "--repeats",
+        1,
+        *more,
+    )
 
 
 def in_turns(competitors, rounds):
@@ -60,7 +127,11 @@ def in_turns(competitors, rounds):
     for number in range(rounds):
         for name, run in competitors.items():
             found[name].append(run())
-            print(f"  round {number + 1} of {rounds}: {name:28} {found[name][-1].get('s_per_image', '')}", file=sys.stderr, flush=True)
+            print(
+                f"  round {number + 1} of {rounds}: {name:28} {found[name][-1].get('s_per_image', '')}",
+                file=sys.stderr,
+                flush=True,
+            )
     return found
 
 
@@ -75,26 +146,60 @@ def model(args):
             competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
     found = in_turns(competitors, args.rounds)
     seconds = {name: [one["s_per_image"] for one in runs] for name, runs in found.items()}
-    out = ["| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of capfilt, same precision |", "|---|---|---|---|---|"]
+    out = [
+        "| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of capfilt, same precision |",
+        "|---|---|---|---|---|",
+    ]
     for name, values in seconds.items():
         middle = statistics.median(values)
         same = statistics.median(seconds[f"capfilt {name.split()[1].rstrip(',')}"])
         first = statistics.median(next(iter(seconds.values())))
-        out.append(f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / first:.2f} | {middle / same:.2f} |")
+        out.append(
+            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / first:.2f} | {middle / same:.2f} |"
+        )
     last = {name: runs[-1] for name, runs in found.items()}
-    lengths = [f"{name}: {one['ids_per_caption'] - 4:.1f}" if "ids_per_caption" in one else f"{name}: {one['new_tokens_per_caption']:.1f}" for name, one in last.items()]
-    stages = [f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items()) for name, one in last.items()]
+    lengths = [
+        f"{name}: {one['ids_per_caption'] - 4:.1f}"
+        if "ids_per_caption" in one
+        else f"{name}: {one['new_tokens_per_caption']:.1f}"
+        for name, one in last.items()
+    ]
+    stages = [
+        f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items())
+        for name, one in last.items()
+    ]
     shares = []
     for precision in args.precisions.split(","):
         runs, best = found[f"capfilt {precision}"], found.get(f"transformers {precision}, best", [])
         rate = statistics.median(one["device_flop_per_second"] for one in runs)
         flop = runs[-1]["budget"]["one_vit"]["flop"]
-        share = {"capfilt": flop / statistics.median(one["stages_s_per_image"]["one_vit"] for one in runs) / rate}
+        share = {
+            "capfilt": flop / statistics.median(one["stages_s_per_image"]["one_vit"] for one in runs) / rate
+        }
         if best:
-            share["transformers"] = 2 * flop / statistics.median(one["stages_s_per_image"]["vit"] for one in best) / rate
-        shares.append(f"{precision}: " + ", ".join(f"{name} {value:.1%}" for name, value in share.items()) + f" of {rate / 1e9:.0f} GFLOP/s")
-    shares = "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: of bf16's): " + "; ".join(shares) + "."
-    return out + ["", shares, "", "New tokens per caption: " + "; ".join(lengths) + ".", "", "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): " + "; ".join(stages) + "."]
+            share["transformers"] = (
+                2 * flop / statistics.median(one["stages_s_per_image"]["vit"] for one in best) / rate
+            )
+        shares.append(
+            f"{precision}: "
+            + ", ".join(f"{name} {value:.1%}" for name, value in share.items())
+            + f" of {rate / 1e9:.0f} GFLOP/s"
+        )
+    shares = (
+        "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: of bf16's): "
+        + "; ".join(shares)
+        + "."
+    )
+    return out + [
+        "",
+        shares,
+        "",
+        "New tokens per caption: " + "; ".join(lengths) + ".",
+        "",
+        "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): "
+        + "; ".join(stages)
+        + ".",
+    ]
 
 
 def filter(args):
@@ -102,24 +207,81 @@ def filter(args):
     prepare(args.rows)
     package, texts = WORK / "data-juicer", (WORK / "texts.txt").read_text().splitlines()
     if not package.exists():
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--target", package, "py-data-juicer==1.6.1", "aiohttp"], check=True)
-    script = [sys.executable, ROOT / "benches/peers/filter_data_juicer.py", "--filter", WORK / "models/filter", "--images", WORK / "web", "--texts", WORK / "texts.txt", "--threads", os.cpu_count()]
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--target",
+                package,
+                "py-data-juicer==1.6.1",
+                "aiohttp",
+            ],
+            check=True,
+        )
+    script = [
+        sys.executable,
+        ROOT / "benches/peers/filter_data_juicer.py",
+        "--filter",
+        WORK / "models/filter",
+        "--images",
+        WORK / "web",
+        "--texts",
+        WORK / "texts.txt",
+        "--threads",
+        os.cpu_count(),
+    ]
     # Behind the peers' own packages: theirs are the versions that all others are measured with.
-    found = in_turns({**{f"capfilt {precision}": ours(precision) for precision in args.precisions.split(",")},
-                      "Data-Juicer f32": lambda: lines_of(*script, env=os.environ | {"DATA_JUICER": str(package)})}, args.rounds)
-    seconds = {name: [one["s_per_row"] if "s_per_row" in one else one["stages_s_per_image"]["score"] for one in runs] for name, runs in found.items()}
+    found = in_turns(
+        {
+            **{f"capfilt {precision}": ours(precision) for precision in args.precisions.split(",")},
+            "Data-Juicer f32": lambda: lines_of(*script, env=os.environ | {"DATA_JUICER": str(package)}),
+        },
+        args.rounds,
+    )
+    seconds = {
+        name: [one["s_per_row"] if "s_per_row" in one else one["stages_s_per_image"]["score"] for one in runs]
+        for name, runs in found.items()
+    }
     theirs = statistics.median(seconds["Data-Juicer f32"])
     out = ["| ITM filter, BLIP-base 384 px | s/image, median | min – max | capfilt is |", "|---|---|---|---|"]
     for name, values in seconds.items():
         middle = statistics.median(values)
-        out.append(f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {f'{theirs / middle:.2f}×' if name.startswith('capfilt') else ''} |")
-    pictures = sorted((WORK / "web").iterdir())[:len(texts)]
-    asked = [part for picture in pictures for part in ("--image", picture)] + [part for text in texts for part in ("--text", text)]
-    command = [ROOT / "target/release/capfilt", "score", "--json", "--preset", "hf", "--precision", "f32", "--device", "cpu", "--model", WORK / "models/filter", *asked]
-    lines = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+        out.append(
+            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {f'{theirs / middle:.2f}×' if name.startswith('capfilt') else ''} |"
+        )
+    pictures = sorted((WORK / "web").iterdir())[: len(texts)]
+    asked = [part for picture in pictures for part in ("--image", picture)] + [
+        part for text in texts for part in ("--text", text)
+    ]
+    command = [
+        ROOT / "target/release/capfilt",
+        "score",
+        "--json",
+        "--preset",
+        "hf",
+        "--precision",
+        "f32",
+        "--device",
+        "cpu",
+        "--model",
+        WORK / "models/filter",
+        *asked,
+    ]
+    lines = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
     matches = [[text["match"] for text in json.loads(line)["texts"]] for line in lines]
-    apart = max(abs(matches[i % len(pictures)][i] - score) for i, score in enumerate(found["Data-Juicer f32"][-1]["scores"]))
-    return out + ["", f"P(match) of capfilt (f32, preset hf) and Data-Juicer differ by {apart:.1e} at most ({len(texts)} rows; pixels are decoded and resized by each side)."]
+    apart = max(
+        abs(matches[i % len(pictures)][i] - score)
+        for i, score in enumerate(found["Data-Juicer f32"][-1]["scores"])
+    )
+    return out + [
+        "",
+        f"P(match) of capfilt (f32, preset hf) and Data-Juicer differ by {apart:.1e} at most ({len(texts)} rows; pixels are decoded and resized by each side).",
+    ]
 
 
 SECONDS = 4  # a turn of capfilt at one size
@@ -134,20 +296,72 @@ def decode(args):
     core = min(os.sched_getaffinity(0))
     out, peers = [], {}
     for folder in sorted(folders.iterdir()):
-        ours = lambda *more: lambda: lines_of("taskset", "-c", core, ROOT / "target/release/capfilt", "bench", "decode", "--images", folder, "--seconds", SECONDS, "--json", *more)
-        found = in_turns({"exact": ours(), "reduced": ours("--reduced"), "peers": lambda: lines_of(sys.executable, ROOT / "benches/peers/decode_pillow.py", folder, "--repeats", 3)}, args.rounds)
-        peers = {name: statistics.median(one["images_per_second"][name] for one in found["peers"]) for name in found["peers"][0]["images_per_second"]}
+
+        def ours(*more, folder=folder):
+            return lambda: lines_of(
+                "taskset",
+                "-c",
+                core,
+                ROOT / "target/release/capfilt",
+                "bench",
+                "decode",
+                "--images",
+                folder,
+                "--seconds",
+                SECONDS,
+                "--json",
+                *more,
+            )
+
+        found = in_turns(
+            {
+                "exact": ours(),
+                "reduced": ours("--reduced"),
+                "peers": lambda folder=folder: lines_of(
+                    sys.executable, ROOT / "benches/peers/decode_pillow.py", folder, "--repeats", 3
+                ),
+            },
+            args.rounds,
+        )
+        peers = {
+            name: statistics.median(one["images_per_second"][name] for one in found["peers"])
+            for name in found["peers"][0]["images_per_second"]
+        }
         for how in ("exact", "reduced"):
             middle, last = statistics.median(one["images_per_second"] for one in found[how]), found[how][-1]
             times = " | ".join(f"{middle / peer:.2f}× ({peer:.1f})" for peer in peers.values())
-            out.append(f"| {folder.name} MP, {how} | {middle:.1f} | {last['decode_ms']:.2f} + {last['resize_ms']:.2f} ms | {times} | {last['levels_off_mean']:.2f}; {last['levels_off_99_9']} |")
+            out.append(
+                f"| {folder.name} MP, {how} | {middle:.1f} | {last['decode_ms']:.2f} + {last['resize_ms']:.2f} ms | {times} | {last['levels_off_mean']:.2f}; {last['levels_off_99_9']} |"
+            )
     names = " | ".join(f"× {name.replace('_', ', ')}" for name in peers)
-    return [f"| decode + resize to 384 px, one core | capfilt, images/s | of it | {names} | levels off the exact pixels: mean; one in a thousand |", "|---" * (4 + len(peers)) + "|"] + out
+    return [
+        f"| decode + resize to 384 px, one core | capfilt, images/s | of it | {names} | levels off the exact pixels: mean; one in a thousand |",
+        "|---" * (4 + len(peers)) + "|",
+    ] + out
 
 
-BASE = {"image_size": 224, "patch_size": 16, "vision_width": 768, "vision_layers": 12, "vision_heads": 12, "text_width": 768, "text_layers": 12, "text_heads": 12, "positions": 512, "projection": 256}
+BASE = {
+    "image_size": 224,
+    "patch_size": 16,
+    "vision_width": 768,
+    "vision_layers": 12,
+    "vision_heads": 12,
+    "text_width": 768,
+    "text_layers": 12,
+    "text_heads": 12,
+    "positions": 512,
+    "projection": 256,
+}
 # Model, side of the pictures, batch, queue, steps that count. A base-size step takes seconds.
-TRAININGS = {"the demo's MED": (tomllib.loads((ROOT / "demo/train/pretrain.toml").read_text())["sizes"], 128, 4096, 16), "BLIP-base": (BASE, 8, 4096, 3)}
+TRAININGS = {
+    "the demo's MED": (
+        tomllib.loads((ROOT / "demo/train/pretrain.toml").read_text())["sizes"],
+        128,
+        4096,
+        16,
+    ),
+    "BLIP-base": (BASE, 8, 4096, 3),
+}
 WARM_UP = 3
 
 
@@ -155,8 +369,25 @@ def training_pairs(side):
     """Pairs at the model's side, so that nobody resizes."""
     folder, binary = WORK / f"pairs-{side}", ROOT / "target/release/capfilt"
     if not folder.exists():
-        subprocess.run([binary, "demo", "--make-vocabulary", WORK / "vocabulary"], check=True, stdout=subprocess.DEVNULL)
-        subprocess.run([binary, "demo", "--make-data", folder, "--kind", "human", "--scenes", "2000", "--side", str(side)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [binary, "demo", "--make-vocabulary", WORK / "vocabulary"], check=True, stdout=subprocess.DEVNULL
+        )
+        subprocess.run(
+            [
+                binary,
+                "demo",
+                "--make-data",
+                folder,
+                "--kind",
+                "human",
+                "--scenes",
+                "2000",
+                "--side",
+                str(side),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     return folder
 
 
@@ -164,44 +395,107 @@ def we_train(sizes, batch, queue, steps, precision):
     def run():
         folder = WORK / "train"
         shutil.rmtree(folder, ignore_errors=True)
-        settings = {"run": {"folder": str(folder), "precision": precision, "batch": batch, "max_steps": WARM_UP + steps, "log_every": 1, "epochs": 50}, "model": {"vocabulary": str(WORK / "vocabulary"), "dropout": 0.0}, "sizes": sizes, "objective": {"queue": queue},
-                    "augment": {"crop": "squash", "flip": 0.0, "operations": 0}}
-        text = "".join(f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items()) for table, keys in settings.items())
+        settings = {
+            "run": {
+                "folder": str(folder),
+                "precision": precision,
+                "batch": batch,
+                "max_steps": WARM_UP + steps,
+                "log_every": 1,
+                "epochs": 50,
+            },
+            "model": {"vocabulary": str(WORK / "vocabulary"), "dropout": 0.0},
+            "sizes": sizes,
+            "objective": {"queue": queue},
+            "augment": {"crop": "squash", "flip": 0.0, "operations": 0},
+        }
+        text = "".join(
+            f"[{table}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in keys.items())
+            for table, keys in settings.items()
+        )
         (WORK / "train.toml").write_text(text + f'[[data]]\nurl = "{training_pairs(sizes["image_size"])}"\n')
         lines_of(ROOT / "target/release/capfilt", "train", "pretrain", "-c", WORK / "train.toml", "--json")
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         return {"images_per_second": [line["images_per_second"] for line in lines[WARM_UP:]]}
+
     return run
 
 
 def they_train(sizes, batch, queue, steps, precision):
     def run():
-        pairs, words = training_pairs(sizes["image_size"]) / "human-00000.parquet", len((WORK / "vocabulary/vocab.txt").read_text().splitlines()) + 2
-        return lines_of(sys.executable, ROOT / "benches/peers/train_pytorch.py", "--pairs", pairs, "--vocabulary", WORK / "vocabulary", "--sizes", json.dumps(sizes), "--batch", batch, "--queue", queue,
-                        "--steps", steps, "--warm-up", WARM_UP, "--threads", os.cpu_count(), "--words", words, "--dtype", precision)
+        pairs, words = (
+            training_pairs(sizes["image_size"]) / "human-00000.parquet",
+            len((WORK / "vocabulary/vocab.txt").read_text().splitlines()) + 2,
+        )
+        return lines_of(
+            sys.executable,
+            ROOT / "benches/peers/train_pytorch.py",
+            "--pairs",
+            pairs,
+            "--vocabulary",
+            WORK / "vocabulary",
+            "--sizes",
+            json.dumps(sizes),
+            "--batch",
+            batch,
+            "--queue",
+            queue,
+            "--steps",
+            steps,
+            "--warm-up",
+            WARM_UP,
+            "--threads",
+            os.cpu_count(),
+            "--words",
+            words,
+            "--dtype",
+            precision,
+        )
+
     return run
 
 
 def train(args):
     WORK.mkdir(parents=True, exist_ok=True)
-    out = ["| pre-training, all losses | batch | images/s, median of all steps | min – max | capfilt is |", "|---|---|---|---|---|"]
+    out = [
+        "| pre-training, all losses | batch | images/s, median of all steps | min – max | capfilt is |",
+        "|---|---|---|---|---|",
+    ]
     for name, (sizes, batch, queue, steps) in TRAININGS.items():
         if args.size not in ("both", "base" if name == "BLIP-base" else "demo"):
             continue
         for precision in args.precisions.split(","):
-            found = in_turns({"capfilt": we_train(sizes, batch, queue, steps, precision), "PyTorch eager": they_train(sizes, batch, queue, steps, precision)}, args.rounds)
-            speeds = {who: [speed for one in runs for speed in one["images_per_second"]] for who, runs in found.items()}
+            found = in_turns(
+                {
+                    "capfilt": we_train(sizes, batch, queue, steps, precision),
+                    "PyTorch eager": they_train(sizes, batch, queue, steps, precision),
+                },
+                args.rounds,
+            )
+            speeds = {
+                who: [speed for one in runs for speed in one["images_per_second"]]
+                for who, runs in found.items()
+            }
             middle = {who: statistics.median(all) for who, all in speeds.items()}
             for who, all in speeds.items():
                 ratio = f"{middle['capfilt'] / middle[who]:.2f}×" if who != "capfilt" else ""
-                out.append(f"| {name}, {precision}: {who} | {batch} | {middle[who]:.2f} | {min(all):.2f} – {max(all):.2f} | {ratio} |")
+                out.append(
+                    f"| {name}, {precision}: {who} | {batch} | {middle[who]:.2f} | {min(all):.2f} – {max(all):.2f} | {ratio} |"
+                )
     return out
 
 
 def machine():
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
     flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
-    has = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if f" {name} " in flags.replace("\n", " ")]
+    has = [
+        name
+        for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+        if f" {name} " in flags.replace("\n", " ")
+    ]
     return f"{os.cpu_count()} cores of {model} ({', '.join(has)})"
 
 
@@ -219,10 +513,15 @@ def main():
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=24)
     p.add_argument("--precisions", default="bf16,f32")
-    p.add_argument("--size", choices=["demo", "base", "both"], default="both", help="of the models that `train` trains")
+    p.add_argument(
+        "--size", choices=["demo", "base", "both"], default="both", help="of the models that `train` trains"
+    )
     p.add_argument("--record", action="store_true", help="add what is printed to benches/RESULTS.md")
     args = p.parse_args()
-    import torch, transformers, PIL
+    import PIL
+    import torch
+    import transformers
+
     text = []
     for what in args.what or ["model", "filter", "decode", "train"]:
         text += [*globals()[what](args), ""]

@@ -5,7 +5,10 @@ follow the image, and some end early. Run as a program it writes a pair for the 
 
 usage: blip_models.py DIR [--size base|large]        -> DIR/captioner, DIR/filter
 """
-import argparse, itertools, pathlib
+
+import argparse
+import itertools
+import pathlib
 
 import blip_reference as blip
 import torch
@@ -19,16 +22,70 @@ SIDE = 384
 def vocabulary():
     """30,522 entries in the manner of bert-base-uncased: special words and the prompt's have its ids, the others are made of syllables."""
     words = [None] * 30522
-    fixed = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103, "a": 1037, "picture": 3861, "of": 1997}
+    fixed = {
+        "[PAD]": 0,
+        "[UNK]": 100,
+        "[CLS]": 101,
+        "[SEP]": 102,
+        "[MASK]": 103,
+        "a": 1037,
+        "picture": 3861,
+        "of": 1997,
+    }
     for word, i in fixed.items():
         words[i] = word
     for i in range(1, 100):
         words[i] = f"[unused{i - 1}]"
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    syllables = [c + v + e for c, v, e in itertools.product(["b", "d", "f", "gr", "k", "l", "m", "n", "p", "r", "st", "t", "w"], "aeiou", ["", "n", "r", "s"])]
-    common = ["the", "and", "in", "on", "an", "with", "woman", "man", "cat", "dog", "##s", "photo", "cup", "coffee", "red", "green", "small", "table", "orange", "suit", "lying", "down",
-              "bird", "near", "sea", "box", "two", "next", "to", "spoon", "wood", "##en"]
-    source = itertools.chain(".,!?'-&:;()\"#*~", letters, ("##" + c for c in letters), common, syllables, ("##" + s for s in syllables), ("".join(p) for p in itertools.product(syllables, syllables)))
+    syllables = [
+        c + v + e
+        for c, v, e in itertools.product(
+            ["b", "d", "f", "gr", "k", "l", "m", "n", "p", "r", "st", "t", "w"], "aeiou", ["", "n", "r", "s"]
+        )
+    ]
+    common = [
+        "the",
+        "and",
+        "in",
+        "on",
+        "an",
+        "with",
+        "woman",
+        "man",
+        "cat",
+        "dog",
+        "##s",
+        "photo",
+        "cup",
+        "coffee",
+        "red",
+        "green",
+        "small",
+        "table",
+        "orange",
+        "suit",
+        "lying",
+        "down",
+        "bird",
+        "near",
+        "sea",
+        "box",
+        "two",
+        "next",
+        "to",
+        "spoon",
+        "wood",
+        "##en",
+    ]
+    source = itertools.chain(
+        ".,!?'-&:;()\"#*~",
+        letters,
+        ("##" + c for c in letters),
+        common,
+        syllables,
+        ("##" + s for s in syllables),
+        ("".join(p) for p in itertools.product(syllables, syllables)),
+    )
     taken = set(words)
     fresh = (w for w in source if w not in taken and not taken.add(w))
     return [w if w is not None else next(fresh) for w in words]
@@ -36,9 +93,31 @@ def vocabulary():
 
 def config(size):
     width, layers, heads = VISION[size]
-    text = dict(vocab_size=30524, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12, max_position_embeddings=512, bos_token_id=30522,
-                sep_token_id=102, pad_token_id=0, eos_token_id=2, layer_norm_eps=1e-12, is_decoder=True, encoder_hidden_size=width)
-    vision = dict(hidden_size=width, intermediate_size=4 * width, num_hidden_layers=layers, num_attention_heads=heads, image_size=SIDE, patch_size=16, layer_norm_eps=1e-5, initializer_range=0.02)
+    text = dict(
+        vocab_size=30524,
+        hidden_size=768,
+        intermediate_size=3072,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        max_position_embeddings=512,
+        bos_token_id=30522,
+        sep_token_id=102,
+        pad_token_id=0,
+        eos_token_id=2,
+        layer_norm_eps=1e-12,
+        is_decoder=True,
+        encoder_hidden_size=width,
+    )
+    vision = dict(
+        hidden_size=width,
+        intermediate_size=4 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        image_size=SIDE,
+        patch_size=16,
+        layer_norm_eps=1e-5,
+        initializer_range=0.02,
+    )
     return BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=256)
 
 
@@ -56,14 +135,24 @@ def quieten(model, attention, crossattention, ffn):
 
 
 def make_captioner(size):
-    model = quieten(blip.randomise(BlipForConditionalGeneration(config(size)), seed=1), attention=0.15, crossattention=0.08, ffn=0.1)
+    model = quieten(
+        blip.randomise(BlipForConditionalGeneration(config(size)), seed=1),
+        attention=0.15,
+        crossattention=0.08,
+        ffn=0.1,
+    )
     with torch.no_grad():
         model.text_decoder.cls.predictions.bias[102] += 6.0  # so that some captions end
     return model
 
 
 def make_filter(size):
-    return quieten(blip.randomise(BlipForImageTextRetrieval(config(size)), seed=2), attention=0.6, crossattention=0.2, ffn=0.1)
+    return quieten(
+        blip.randomise(BlipForImageTextRetrieval(config(size)), seed=2),
+        attention=0.6,
+        crossattention=0.2,
+        ffn=0.1,
+    )
 
 
 def save(model, folder):

@@ -3,15 +3,24 @@
 The fixtures, the parity check, the ledger check and the benchmarks' peers all import this file. It may not know
 anything of capfilt but the names of its presets. Python is a measuring stick here, never part of the product.
 """
+
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: nothing here may reach a network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-import contextlib, json, pathlib, re
+import contextlib
+import json
+import pathlib
+import re
 
 import torch
-from transformers import AutoTokenizer, BlipForConditionalGeneration, BlipForImageTextRetrieval, BlipImageProcessorPil
+from transformers import (
+    AutoTokenizer,
+    BlipForConditionalGeneration,
+    BlipForImageTextRetrieval,
+    BlipImageProcessorPil,
+)
 from transformers.utils import logging
 
 logging.set_verbosity_error()
@@ -25,6 +34,7 @@ STD = [0.26862954, 0.26130258, 0.27577711]
 
 
 # ---------------------------------------------------------------- texts
+
 
 def pre_caption(text, max_words=30):
     """BLIP's cleaning of a caption: lower case, some punctuation to spaces, at most `max_words` words."""
@@ -46,7 +56,11 @@ def tidy(text):
 def decode(tokenizer, ids):
     """Ids to text; [DEC] and [ENC] are no words of the tokenizer and are dropped first."""
     special = set(tokenizer.all_special_ids)
-    return tidy(tokenizer.decode([i for i in ids if i < len(tokenizer) and i not in special], clean_up_tokenization_spaces=False))
+    return tidy(
+        tokenizer.decode(
+            [i for i in ids if i < len(tokenizer) and i not in special], clean_up_tokenization_spaces=False
+        )
+    )
 
 
 def load_tokenizer(folder):
@@ -66,12 +80,17 @@ def prompt_ids(tokenizer, config, prompt=PROMPT):
 
 # ---------------------------------------------------------------- models
 
+
 def load_captioner(folder, dtype=torch.float32, **options):
-    return BlipForConditionalGeneration.from_pretrained(folder, local_files_only=True, dtype=dtype, **options).eval()
+    return BlipForConditionalGeneration.from_pretrained(
+        folder, local_files_only=True, dtype=dtype, **options
+    ).eval()
 
 
 def load_filter(folder, dtype=torch.float32, **options):
-    return BlipForImageTextRetrieval.from_pretrained(folder, local_files_only=True, dtype=dtype, **options).eval()
+    return BlipForImageTextRetrieval.from_pretrained(
+        folder, local_files_only=True, dtype=dtype, **options
+    ).eval()
 
 
 @contextlib.contextmanager
@@ -116,7 +135,9 @@ def encode_image(model, pixel_values):
 def match_logits(model, image_states, ids, mask):
     """Row i of the texts against row i of the images; column 1 is "match"."""
     atts = torch.ones(image_states.shape[:-1], dtype=torch.long, device=image_states.device)
-    states = model.text_encoder(input_ids=ids, attention_mask=mask, encoder_hidden_states=image_states, encoder_attention_mask=atts)
+    states = model.text_encoder(
+        input_ids=ids, attention_mask=mask, encoder_hidden_states=image_states, encoder_attention_mask=atts
+    )
     return model.itm_head(states.last_hidden_state[:, 0])
 
 
@@ -130,14 +151,20 @@ def cosine(model, image_states, ids, mask):
 
 # ---------------------------------------------------------------- generation
 
+
 @torch.inference_mode()
 def generate(model, image_states, start, **options):
     """transformers' own `generate` from given image states; returns ids up to and with [SEP]."""
     text = model.config.text_config
     ids = model.text_decoder.generate(
-        input_ids=torch.tensor([start]), attention_mask=torch.ones(1, len(start), dtype=torch.long),
-        encoder_hidden_states=image_states, encoder_attention_mask=torch.ones(image_states.shape[:-1], dtype=torch.long),
-        eos_token_id=text.sep_token_id, pad_token_id=text.pad_token_id, **options)[0].tolist()
+        input_ids=torch.tensor([start]),
+        attention_mask=torch.ones(1, len(start), dtype=torch.long),
+        encoder_hidden_states=image_states,
+        encoder_attention_mask=torch.ones(image_states.shape[:-1], dtype=torch.long),
+        eos_token_id=text.sep_token_id,
+        pad_token_id=text.pad_token_id,
+        **options,
+    )[0].tolist()
     return until(ids, text.sep_token_id)
 
 
@@ -150,7 +177,13 @@ def next_logits(model, image_states, rows):
     """Logits of the next token for rows of equal length, without any cache."""
     ids = torch.tensor(rows)
     states = image_states.expand(len(rows), -1, -1)
-    out = model.text_decoder(input_ids=ids, encoder_hidden_states=states, encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long), is_decoder=True, use_cache=False)
+    out = model.text_decoder(
+        input_ids=ids,
+        encoder_hidden_states=states,
+        encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long),
+        is_decoder=True,
+        use_cache=False,
+    )
     return out.logits[:, -1].float()
 
 
@@ -186,8 +219,14 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
                 score[end] = -float("inf")
         total = scores + torch.tensor([s for s, _ in live])[:, None]
         values, places = total.flatten().topk(2 * beams + 1)
-        candidates = [(v, live[p // total.shape[1]][1], p % total.shape[1]) for v, p in zip(values.tolist(), places.tolist())]
-        gap = lambda i, j: candidates[i][0] - candidates[j][0]
+        candidates = [
+            (v, live[p // total.shape[1]][1], p % total.shape[1])
+            for v, p in zip(values.tolist(), places.tolist())
+        ]
+
+        def gap(i, j, candidates=candidates):
+            return candidates[i][0] - candidates[j][0]
+
         # Only these two cuts decide anything: who may finish, and who lives on.
         if any(c[2] == end for c in candidates[: beams + 1]):
             margin = min(margin, gap(beams - 1, beams))
@@ -202,13 +241,17 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
         length += 1
         if len(finished) == beams:
             # Under 4.15 the best candidate may be the very hypothesis that just finished last: equal by identity, which is no close call.
-            itself = rule == "whole" and candidates[0][2] == end and finished[-1][1] == candidates[0][1] + [end]
+            itself = (
+                rule == "whole" and candidates[0][2] == end and finished[-1][1] == candidates[0][1] + [end]
+            )
             margin = margin if itself else min(margin, abs(finished[-1][0] - best))
             if finished[-1][0] >= best:
                 break
     else:
         # 4.15 adds every open beam; 5 only those among the best candidates.
-        for value, row in live if rule == "whole" else [(v, r + [t]) for v, r, t in candidates[:beams] if t != end]:
+        for value, row in (
+            live if rule == "whole" else [(v, r + [t]) for v, r, t in candidates[:beams] if t != end]
+        ):
             keep(value / (max_length if rule == "whole" else max_length - len(start)), row)
     if len(finished) > 1:
         margin = min(margin, finished[0][0] - finished[1][0])
@@ -231,6 +274,7 @@ def greedy_margin(model, image_states, ids, start, min_length=0):
 
 # ---------------------------------------------------------------- making models and files
 
+
 def randomise(model, seed, embedding_scale=0.01):
     """Weights that make every part matter: lively attention, LayerNorms off 1 and 0, outputs that follow the image.
 
@@ -238,13 +282,21 @@ def randomise(model, seed, embedding_scale=0.01):
     epsilon of 1e-5 instead of 1e-6 shows.
     """
     g = torch.Generator().manual_seed(seed)
-    normal = lambda shape, std: torch.randn(shape, generator=g) * std
+
+    def normal(shape, std):
+        return torch.randn(shape, generator=g) * std
+
     with torch.no_grad():
         for name, p in model.named_parameters():
             if "layer_norm" in name or "layernorm" in name.lower():
                 p.copy_((1.0 if name.endswith("weight") else 0.0) + normal(p.shape, 0.2))
             elif "vision_model.embeddings" in name:
-                p.copy_(normal(p.shape, embedding_scale * (p[0].numel() ** -0.5 if "patch_embedding.weight" in name else 1.0)))
+                p.copy_(
+                    normal(
+                        p.shape,
+                        embedding_scale * (p[0].numel() ** -0.5 if "patch_embedding.weight" in name else 1.0),
+                    )
+                )
             elif "word_embeddings" in name:
                 p.copy_(normal(p.shape, 2.0 * p.shape[1] ** -0.5))
             elif "position_embeddings" in name:
@@ -258,7 +310,12 @@ def randomise(model, seed, embedding_scale=0.01):
             head = model.text_decoder.cls.predictions
             head.decoder.weight = model.text_decoder.bert.embeddings.word_embeddings.weight
             head.decoder.bias = head.bias
-            head.bias[[model.config.text_config.pad_token_id, *range(model.config.text_config.bos_token_id, model.config.text_config.vocab_size)]] -= 20.0
+            head.bias[
+                [
+                    model.config.text_config.pad_token_id,
+                    *range(model.config.text_config.bos_token_id, model.config.text_config.vocab_size),
+                ]
+            ] -= 20.0
     return model.eval()
 
 
@@ -267,7 +324,9 @@ def full_state(model):
     state = dict(model.state_dict())
     for prefix in ("text_decoder.bert", "text_encoder"):
         if f"{prefix}.embeddings.word_embeddings.weight" in state:
-            state[f"{prefix}.embeddings.position_ids"] = torch.arange(model.config.text_config.max_position_embeddings)[None]
+            state[f"{prefix}.embeddings.position_ids"] = torch.arange(
+                model.config.text_config.max_position_embeddings
+            )[None]
     if hasattr(model, "text_decoder"):
         head = "text_decoder.cls.predictions"
         state[f"{head}.decoder.weight"] = state["text_decoder.bert.embeddings.word_embeddings.weight"]
@@ -327,18 +386,39 @@ def save_tokenizer(vocab, folder):
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[(w, index[w]) for w in ("[CLS]", "[SEP]")])
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(w, index[w]) for w in ("[CLS]", "[SEP]")],
+    )
     tokenizer.decoder = decoders.WordPiece()
-    names = dict(pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]")
+    names = dict(
+        pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]"
+    )
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
     (folder / "vocab.txt").write_text("".join(word + "\n" for word in vocab))
-    config = {"tokenizer_class": "BertTokenizer", "do_lower_case": True, "model_max_length": 512, "tokenize_chinese_chars": True, "strip_accents": None, **names}
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": True,
+        "model_max_length": 512,
+        "tokenize_chinese_chars": True,
+        "strip_accents": None,
+        **names,
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
 def save_preprocessor(size, folder):
-    config = {"do_normalize": True, "do_rescale": True, "do_resize": True, "image_mean": MEAN, "image_processor_type": "BlipImageProcessor",
-              "image_std": STD, "resample": 3, "rescale_factor": 1 / 255, "size": {"height": size, "width": size}}
+    config = {
+        "do_normalize": True,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": MEAN,
+        "image_processor_type": "BlipImageProcessor",
+        "image_std": STD,
+        "resample": 3,
+        "rescale_factor": 1 / 255,
+        "size": {"height": size, "width": size},
+    }
     (pathlib.Path(folder) / "preprocessor_config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

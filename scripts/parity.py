@@ -13,26 +13,47 @@ search was: a few 1e-5 is rounding, which a reader may excuse and this script do
 Pictures are given at the model's size first, so that only the model is compared; the last rows give photographs as they are, and so
 also compare decoding and resizing. Base takes 2 GB of disk and 6 GB of memory, large 4 GB and 8 GB.
 """
-import argparse, json, math, os, pathlib, shutil, subprocess, sys, tempfile, time
 
-import blip_models, blip_reference as blip
+import argparse
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import blip_models
+import blip_reference as blip
 import skimage
 import torch
+from blip_models import SIDE
 from PIL import Image
 from transformers import LogitsProcessorList
-from transformers.generation import MinLengthLogitsProcessor, RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
-from blip_models import SIDE
+from transformers.generation import (
+    MinLengthLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 TOLERANCE = 1e-4
 # One level of a pixel, here and there, by another resize.
 PHOTO_TOLERANCE = 2e-2
 PHOTOS = ["astronaut.png", "chelsea.png", "coffee.png"]
-TEXTS = ["a woman in an orange suit", "A photo of a Cat, lying down!", "a cup of coffee and a spoon on a wooden table next to a red box of the small green bird near the sea"]
+TEXTS = [
+    "a woman in an orange suit",
+    "A photo of a Cat, lying down!",
+    "a cup of coffee and a spoon on a wooden table next to a red box of the small green bird near the sea",
+]
 LONG = " ".join(["two dogs and a man"] * 9)  # 45 words: cut to 30, and more than 35 ids are never seen
 PROMPT = "a picture of "
 
 
 # ---------------------------------------------------------------- models
+
 
 @torch.no_grad()
 def make_filter(size, pictures):
@@ -40,7 +61,17 @@ def make_filter(size, pictures):
     model = blip_models.make_filter(size)
     tokens = blip.encode(blip.load_tokenizer(vocabulary_folder(pictures)), TEXTS)
     states = blip.encode_image(model, blip.pixels(pictures.images, SIDE))
-    gaps = torch.cat([blip.match_logits(model, s.expand(len(TEXTS), -1, -1), blip.with_enc(tokens.input_ids, model), tokens.attention_mask).diff(dim=-1) for s in states.split(1)])
+    gaps = torch.cat(
+        [
+            blip.match_logits(
+                model,
+                s.expand(len(TEXTS), -1, -1),
+                blip.with_enc(tokens.input_ids, model),
+                tokens.attention_mask,
+            ).diff(dim=-1)
+            for s in states.split(1)
+        ]
+    )
     scale = 1.5 / gaps.std()
     model.itm_head.weight.mul_(scale)
     model.itm_head.bias.mul_(scale)[1] -= gaps.mean() * scale
@@ -68,7 +99,9 @@ def save(model, folder, form, pictures):
     else:
         state = blip.original_state({k: v.detach() for k, v in blip.full_state(model).items()})
         if "itm_head.weight" in state:
-            state = blip.with_training_leftovers(state, queue=64, momentum=lambda n: "norm" in n or "proj" in n)
+            state = blip.with_training_leftovers(
+                state, queue=64, momentum=lambda n: "norm" in n or "proj" in n
+            )
         torch.save({"model": state}, folder / "model_base.pth")
     return folder
 
@@ -79,13 +112,16 @@ class Pictures:
     def __init__(self, folder):
         self.folder = folder
         self.photos = [os.path.join(skimage.data_dir, name) for name in PHOTOS]
-        self.images = [Image.open(p).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC) for p in self.photos]
+        self.images = [
+            Image.open(p).convert("RGB").resize((SIDE, SIDE), Image.Resampling.BICUBIC) for p in self.photos
+        ]
         self.files = [str(folder / f"{pathlib.Path(name).stem}-{SIDE}.png") for name in PHOTOS]
         for image, file in zip(self.images, self.files):
             image.save(file)
 
 
 # ---------------------------------------------------------------- the program
+
 
 class Program:
     def __init__(self, binary):
@@ -106,17 +142,43 @@ class Program:
 
     def ids(self, model, preset, images, how):
         several = [a for i in images for a in ("--image", i)]
-        options = ["--method", how["method"], "--max-length", how["max_length"], "--min-length", how["min_length"], "--prompt", how["prompt"]]
-        return [line["captions"][0]["ids"] for line in self.lines("caption", "--model", model, "--preset", preset, *several, *options)]
+        options = [
+            "--method",
+            how["method"],
+            "--max-length",
+            how["max_length"],
+            "--min-length",
+            how["min_length"],
+            "--prompt",
+            how["prompt"],
+        ]
+        return [
+            line["captions"][0]["ids"]
+            for line in self.lines("caption", "--model", model, "--preset", preset, *several, *options)
+        ]
 
     def samples(self, model, preset, images, low):
         """For each image a sampled caption's ids, and for each of its words what it was drawn from: {id: probability}."""
         several = [a for i in images for a in ("--image", i)]
-        options = ["--method", "nucleus", "--candidates", "--max-length", 20, "--min-length", low, "--prompt", PROMPT]
-        return [(line["ids"], [dict(word) for word in line["candidates"]]) for line in self.lines("caption", "--model", model, "--preset", preset, *several, *options)]
+        options = [
+            "--method",
+            "nucleus",
+            "--candidates",
+            "--max-length",
+            20,
+            "--min-length",
+            low,
+            "--prompt",
+            PROMPT,
+        ]
+        return [
+            (line["ids"], [dict(word) for word in line["candidates"]])
+            for line in self.lines("caption", "--model", model, "--preset", preset, *several, *options)
+        ]
 
 
 # ---------------------------------------------------------------- what transformers says
+
 
 def eps(preset):
     return blip.ORIGINAL_VISION_EPS if preset == "original" else None
@@ -131,12 +193,23 @@ def expected_scores(model, tokenizer, preset, images, texts):
         for states in blip.encode_image(model, blip.pixels(images, SIDE)).split(1):
             rows = states.expand(len(texts), -1, -1)
             match = blip.match_logits(model, rows, ids, tokens.attention_mask).softmax(-1)[:, 1]
-            out.append(list(zip(match.tolist(), blip.cosine(model, rows, tokens.input_ids, tokens.attention_mask).tolist())))
+            out.append(
+                list(
+                    zip(
+                        match.tolist(),
+                        blip.cosine(model, rows, tokens.input_ids, tokens.attention_mask).tolist(),
+                    )
+                )
+            )
     return out
 
 
 def start_of(model, tokenizer, how):
-    return blip.prompt_ids(tokenizer, model.config, how["prompt"]) if how["prompt"] else [model.config.text_config.bos_token_id]
+    return (
+        blip.prompt_ids(tokenizer, model.config, how["prompt"])
+        if how["prompt"]
+        else [model.config.text_config.bos_token_id]
+    )
 
 
 def rule_of(preset):
@@ -145,13 +218,28 @@ def rule_of(preset):
 
 def expected_ids(model, tokenizer, preset, images, how):
     """transformers' generate; only the beam search of preset original, whose length rule it no longer has, is our own."""
-    start, limits, out = start_of(model, tokenizer, how), dict(max_length=how["max_length"], min_length=how["min_length"]), []
+    start, limits, out = (
+        start_of(model, tokenizer, how),
+        dict(max_length=how["max_length"], min_length=how["min_length"]),
+        [],
+    )
     with blip.vision_eps(model, eps(preset)):
         for states in blip.encode_image(model, blip.pixels(images, SIDE)).split(1):
             if how["method"] == "greedy":
                 out.append(blip.generate(model, states, start, num_beams=1, do_sample=False, **limits))
             elif preset == "hf":
-                out.append(blip.generate(model, states, start, num_beams=3, do_sample=False, length_penalty=1.0, early_stopping=False, **limits))
+                out.append(
+                    blip.generate(
+                        model,
+                        states,
+                        start,
+                        num_beams=3,
+                        do_sample=False,
+                        length_penalty=1.0,
+                        early_stopping=False,
+                        **limits,
+                    )
+                )
             else:
                 out.append(blip.beam_search(model, states, start, "whole", **limits)[0])
     return out
@@ -161,34 +249,70 @@ def expected_ids(model, tokenizer, preset, images, how):
 def expected_nuclei(model, preset, image, ids, start, low):
     """What transformers would draw each word of `ids` from, as the probabilities of the whole vocabulary (words, vocabulary)."""
     penalty = 1.1 if preset == "original" else 1.0
-    steps = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(penalty), MinLengthLogitsProcessor(low, model.config.text_config.sep_token_id), TopKLogitsWarper(50), TopPLogitsWarper(0.9)])
+    steps = LogitsProcessorList(
+        [
+            RepetitionPenaltyLogitsProcessor(penalty),
+            MinLengthLogitsProcessor(low, model.config.text_config.sep_token_id),
+            TopKLogitsWarper(50),
+            TopPLogitsWarper(0.9),
+        ]
+    )
     with blip.vision_eps(model, eps(preset)):
         states = blip.encode_image(model, blip.pixels([image], SIDE))
-        out = model.text_decoder(input_ids=torch.tensor([ids]), encoder_hidden_states=states, encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long), is_decoder=True, use_cache=False)
-    return torch.cat([steps(torch.tensor([ids[:n]]), out.logits[:, n - 1].float()).softmax(-1) for n in range(start, len(ids))])
+        out = model.text_decoder(
+            input_ids=torch.tensor([ids]),
+            encoder_hidden_states=states,
+            encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long),
+            is_decoder=True,
+            use_cache=False,
+        )
+    return torch.cat(
+        [
+            steps(torch.tensor([ids[:n]]), out.logits[:, n - 1].float()).softmax(-1)
+            for n in range(start, len(ids))
+        ]
+    )
 
 
 def margin(model, tokenizer, preset, image, how):
     """How close the closest decision was; asked only where ids differ, as it is slow."""
-    start, limits = start_of(model, tokenizer, how), dict(max_length=how["max_length"], min_length=how["min_length"])
+    start, limits = (
+        start_of(model, tokenizer, how),
+        dict(max_length=how["max_length"], min_length=how["min_length"]),
+    )
     with blip.vision_eps(model, eps(preset)):
         states = blip.encode_image(model, blip.pixels([image], SIDE))
         if how["method"] == "beam":
             return blip.beam_search(model, states, start, rule_of(preset), **limits)[1]
-        return blip.greedy_margin(model, states, blip.generate(model, states, start, num_beams=1, do_sample=False, **limits), len(start), how["min_length"])
+        return blip.greedy_margin(
+            model,
+            states,
+            blip.generate(model, states, start, num_beams=1, do_sample=False, **limits),
+            len(start),
+            how["min_length"],
+        )
 
 
 # ---------------------------------------------------------------- the comparison
 
+
 class Table:
     def __init__(self):
         self.failed = 0
-        print(f"{'model':30} {'preset':9} {'what':34} {'P(match)':>10} {'cosine':>10} {'P(word)':>10}  result")
+        print(
+            f"{'model':30} {'preset':9} {'what':34} {'P(match)':>10} {'cosine':>10} {'P(word)':>10}  result"
+        )
 
     def row(self, model, preset, what, match, cosine, good, note="", probability=None):
         self.failed += not good
-        number = lambda x: "" if x is None else f"{x:.1e}"
-        print(f"{model:30} {preset:9} {what:34} {number(match):>10} {number(cosine):>10} {number(probability):>10}  {'ok' if good else 'DIFFERS'}{note}", flush=True)
+
+        def number(x):
+            return "" if x is None else f"{x:.1e}"
+
+        print(
+            f"{model:30} {preset:9} {what:34} {number(match):>10} {number(cosine):>10} {number(probability):>10}  {'ok' if good else 'DIFFERS'}{note}",
+            flush=True,
+        )
 
 
 def gap(ours, theirs):
@@ -197,14 +321,40 @@ def gap(ours, theirs):
     return float("inf") if math.isnan(distance) else distance
 
 
-def compare_scores(table, program, name, folder, model, tokenizer, preset, images, files, texts, tolerance=TOLERANCE, what="score"):
+def compare_scores(
+    table,
+    program,
+    name,
+    folder,
+    model,
+    tokenizer,
+    preset,
+    images,
+    files,
+    texts,
+    tolerance=TOLERANCE,
+    what="score",
+):
     theirs = expected_scores(model, tokenizer, preset, images, texts)
     if not program:
-        print(f"{name:30} {preset:9} {what:34} " + " ".join(f"{m:.3f}/{c:+.3f}" for row in theirs for m, c in row), flush=True)
+        print(
+            f"{name:30} {preset:9} {what:34} "
+            + " ".join(f"{m:.3f}/{c:+.3f}" for row in theirs for m, c in row),
+            flush=True,
+        )
         return
     ours = program.scores(folder, preset, files, texts)
-    worst = [max(gap(a[k], b[k]) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True)) for k in (0, 1)]
-    table.row(name, preset, f"{what}, {len(files)} images x {len(texts)} texts", *worst, all(w <= tolerance for w in worst))
+    worst = [
+        max(gap(a[k], b[k]) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
+        for k in (0, 1)
+    ]
+    table.row(
+        name,
+        preset,
+        f"{what}, {len(files)} images x {len(texts)} texts",
+        *worst,
+        all(w <= tolerance for w in worst),
+    )
 
 
 def compare_ids(table, program, name, folder, model, tokenizer, preset, images, files, how):
@@ -244,27 +394,84 @@ def check(size, program, pictures, keep):
     every = ["safetensors"] if not program else ["safetensors", "bin", "original"]
     images, files = pictures.images[:2], pictures.files[:2]
     tokenizer = blip.load_tokenizer(vocabulary_folder(pictures))
-    for part, make in (("filter", lambda: make_filter(size, pictures)), ("captioner", lambda: blip_models.make_captioner(size))):
+    for part, make in (
+        ("filter", lambda: make_filter(size, pictures)),
+        ("captioner", lambda: blip_models.make_captioner(size)),
+    ):
         model = make()
         for form in every:
             name, folder = f"{size} {part}, {form}", pictures.folder / f"{size}-{part}-{form}"
             if program and not folder.exists():
                 save(model, folder, form, pictures)
-            full = form == "safetensors"  # the other files hold the same weights: one row each tells whether they were read right
+            full = (
+                form == "safetensors"
+            )  # the other files hold the same weights: one row each tells whether they were read right
             if part == "filter":
                 if full:
                     compare_scores(table, program, name, folder, model, tokenizer, "hf", images, files, TEXTS)
-                compare_scores(table, program, name, folder, model, tokenizer, "original", images, files, TEXTS + [LONG])
+                compare_scores(
+                    table, program, name, folder, model, tokenizer, "original", images, files, TEXTS + [LONG]
+                )
                 if full:
                     photos = [Image.open(p).convert("RGB") for p in pictures.photos]
-                    compare_scores(table, program, name, folder, model, tokenizer, "original", photos, pictures.photos, TEXTS, PHOTO_TOLERANCE, "photos, own resize")
+                    compare_scores(
+                        table,
+                        program,
+                        name,
+                        folder,
+                        model,
+                        tokenizer,
+                        "original",
+                        photos,
+                        pictures.photos,
+                        TEXTS,
+                        PHOTO_TOLERANCE,
+                        "photos, own resize",
+                    )
             else:
-                compare_ids(table, program, name, folder, model, tokenizer, "original", images[:1], files[:1], ways("greedy", PROMPT, 5))
+                compare_ids(
+                    table,
+                    program,
+                    name,
+                    folder,
+                    model,
+                    tokenizer,
+                    "original",
+                    images[:1],
+                    files[:1],
+                    ways("greedy", PROMPT, 5),
+                )
                 if full:
-                    for preset, prompt, method, low in (("hf", "", "greedy", 15), ("hf", PROMPT, "greedy", 0), ("hf", "", "beam", 5), ("original", PROMPT, "beam", 5)):
-                        compare_ids(table, program, name, folder, model, tokenizer, preset, images[: 1 if method == "beam" else 2], files[: 1 if method == "beam" else 2], ways(method, prompt, low))
+                    for preset, prompt, method, low in (
+                        ("hf", "", "greedy", 15),
+                        ("hf", PROMPT, "greedy", 0),
+                        ("hf", "", "beam", 5),
+                        ("original", PROMPT, "beam", 5),
+                    ):
+                        compare_ids(
+                            table,
+                            program,
+                            name,
+                            folder,
+                            model,
+                            tokenizer,
+                            preset,
+                            images[: 1 if method == "beam" else 2],
+                            files[: 1 if method == "beam" else 2],
+                            ways(method, prompt, low),
+                        )
                     for preset in ("original", "hf"):
-                        compare_nuclei(table, program, name, folder, model, tokenizer, preset, pictures.images, pictures.files)
+                        compare_nuclei(
+                            table,
+                            program,
+                            name,
+                            folder,
+                            model,
+                            tokenizer,
+                            preset,
+                            pictures.images,
+                            pictures.files,
+                        )
             if program and not keep:
                 shutil.rmtree(folder)
         del model
@@ -289,11 +496,16 @@ def main():
     try:
         pictures = Pictures(folder)
         program = args.capfilt and Program(os.path.abspath(args.capfilt))
-        failed = sum(check(size, program, pictures, args.keep) for size in (["base", "large"] if args.size == "both" else [args.size]))
+        failed = sum(
+            check(size, program, pictures, args.keep)
+            for size in (["base", "large"] if args.size == "both" else [args.size])
+        )
     finally:
         if not args.keep:
             shutil.rmtree(folder, ignore_errors=True)
-    print(f"{'all equal' if not failed else f'{failed} rows differ'} after {time.monotonic() - started:.0f} s")
+    print(
+        f"{'all equal' if not failed else f'{failed} rows differ'} after {time.monotonic() - started:.0f} s"
+    )
     sys.exit(1 if failed else 0)
 
 

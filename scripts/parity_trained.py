@@ -9,17 +9,42 @@ the other class's), and both programs judge five texts for each of
 eight pictures and caption them greedily, in f32 on the CPU. Exits with 1 when a probability or a cosine differs by more than 1e-4
 (rounding of some hundred sums in f32; the pictures are at the model's side, so no resize comes between) or any caption's ids do.
 """
-import argparse, json, pathlib, subprocess, sys, tempfile
+
+import argparse
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
 
 import pyarrow.parquet as pq
 import torch
-from transformers import BlipForConditionalGeneration, BlipForImageTextRetrieval, BlipProcessor
 from PIL import Image
+from transformers import BlipForConditionalGeneration, BlipForImageTextRetrieval, BlipProcessor
 
 TOLERANCE = 1e-4
 SIDE = 48
-SIZES = {"image_size": SIDE, "patch_size": 8, "vision_width": 64, "vision_layers": 2, "vision_heads": 2, "text_width": 64, "text_layers": 2, "text_heads": 2, "positions": 48, "projection": 32}
-OF_ALL = {"run.batch": 40, "run.log_every": 10, "augment.crop": '"squash"', "augment.flip": 0.0, "augment.operations": 0, "optimizer.learning_rate": 1e-3, "optimizer.warmup_steps": 5}
+SIZES = {
+    "image_size": SIDE,
+    "patch_size": 8,
+    "vision_width": 64,
+    "vision_layers": 2,
+    "vision_heads": 2,
+    "text_width": 64,
+    "text_layers": 2,
+    "text_heads": 2,
+    "positions": 48,
+    "projection": 32,
+}
+OF_ALL = {
+    "run.batch": 40,
+    "run.log_every": 10,
+    "augment.crop": '"squash"',
+    "augment.flip": 0.0,
+    "augment.operations": 0,
+    "optimizer.learning_rate": 1e-3,
+    "optimizer.warmup_steps": 5,
+}
 MATCHING = {"objective.queue": 400, "objective.min_temperature": 0.05}
 
 
@@ -42,7 +67,13 @@ class Program:
         config = work / f"{task}.toml"
         config.write_text(f'[[data]]\nurl = "{work}/pairs"\n')
         settings = {"run.folder": f'"{work / task}"', "run.epochs": 2} | OF_ALL | settings
-        self.run("train", task, "-c", config, *(part for key, value in settings.items() for part in ("-s", f"{key}={value}")))
+        self.run(
+            "train",
+            task,
+            "-c",
+            config,
+            *(part for key, value in settings.items() for part in ("-s", f"{key}={value}")),
+        )
         return work / task / "model"
 
 
@@ -56,13 +87,19 @@ def trained(program, work):
 
 
 # What a pre-trained model has for the other class.
-MORE = {BlipForImageTextRetrieval: ("text_decoder.", "temp"), BlipForConditionalGeneration: ("text_encoder.", "text_proj.", "vision_proj.", "itm_head.", "temp")}
+MORE = {
+    BlipForImageTextRetrieval: ("text_decoder.", "temp"),
+    BlipForConditionalGeneration: ("text_encoder.", "text_proj.", "vision_proj.", "itm_head.", "temp"),
+}
 
 
 def loaded(kind, folder):
     model, found = kind.from_pretrained(folder, output_loading_info=True)
     more = MORE[kind] if folder.parent.name == "pretrain" else ()
-    wrong = {what: sorted(key for key in keys if what != "unexpected_keys" or not key.startswith(more)) for what, keys in found.items()}
+    wrong = {
+        what: sorted(key for key in keys if what != "unexpected_keys" or not key.startswith(more))
+        for what, keys in found.items()
+    }
     wrong = {what: keys for what, keys in wrong.items() if keys}
     if wrong:
         sys.exit(f"parity: {folder}: {wrong}")
@@ -80,7 +117,9 @@ def pictures(work, count):
 
 def score_gap(program, folder, files, texts):
     model, processor = loaded(BlipForImageTextRetrieval, folder)
-    several = [part for file in files for part in ("--image", file)] + [part for text in texts for part in ("--text", text)]
+    several = [part for file in files for part in ("--image", file)] + [
+        part for text in texts for part in ("--text", text)
+    ]
     worst = 0.0
     for file, ours in zip(files, program.lines("score", "--model", folder, *several), strict=True):
         for text, score in zip(texts, ours["texts"], strict=True):
@@ -94,7 +133,20 @@ def score_gap(program, folder, files, texts):
 def captions_that_differ(program, folder, files):
     model, processor = loaded(BlipForConditionalGeneration, folder)
     several = [part for file in files for part in ("--image", file)]
-    written = program.lines("caption", "--model", folder, *several, "--method", "greedy", "--max-length", 30, "--min-length", 0, "--prompt", "a picture of ")
+    written = program.lines(
+        "caption",
+        "--model",
+        folder,
+        *several,
+        "--method",
+        "greedy",
+        "--max-length",
+        30,
+        "--min-length",
+        0,
+        "--prompt",
+        "a picture of ",
+    )
     differ = []
     for file, ours in zip(files, written, strict=True):
         inputs = processor(images=Image.open(file), text="a picture of", return_tensors="pt")

@@ -6,7 +6,14 @@ usage: peers.py
 Like python.py: the environment stands in the per-user cache, one folder per requirements and Python version; a lock lets
 one clone build at a time, and `.complete` is written last. It is apart from the tests' Python because torch with CUDA is 5 GB.
 """
-import fcntl, hashlib, os, pathlib, shutil, subprocess, sys
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "scripts/peers-requirements.txt"
@@ -18,7 +25,9 @@ def fail(what):
 
 
 def target_folder():
-    base = os.environ.get("CAPFILT_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capfilt")
+    base = os.environ.get("CAPFILT_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capfilt"
+    )
     pins = [line for line in REQUIREMENTS.read_text().splitlines() if line and not line.startswith("#")]
     python = [f"{sys.version_info.major}.{sys.version_info.minor}", os.path.realpath(sys.executable)]
     digest = hashlib.sha256("\n".join(pins + python).encode()).hexdigest()[:12]
@@ -29,8 +38,20 @@ def build(target):
     print(f"peers: installing {REQUIREMENTS.name} into {target} (5 GB)", flush=True)
     shutil.rmtree(target, ignore_errors=True)
     if subprocess.run([sys.executable, "-m", "venv", str(target)]).returncode != 0:
-        fail(f"{sys.executable} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv.")
-    command = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r", str(REQUIREMENTS)]
+        fail(
+            f"{sys.executable} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv."
+        )
+    command = [
+        str(target / "bin/python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary=:all:",
+        "-r",
+        str(REQUIREMENTS),
+    ]
     if subprocess.run(command).returncode != 0:
         fail(f"pip could not install {REQUIREMENTS}. Is there space, and is the package index reachable?")
     (target / ".complete").write_text("")
@@ -38,7 +59,9 @@ def build(target):
 
 def main():
     if sys.version_info < NEEDED:
-        fail(f"needs Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]}. Name a newer one: python3.12 {sys.argv[0]}")
+        fail(
+            f"needs Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]}. Name a newer one: python3.12 {sys.argv[0]}"
+        )
     target, place = target_folder(), ROOT / ".peers"
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{target}.lock", "w") as lock:

@@ -9,7 +9,15 @@ usage: python.py            scripts/test-requirements.txt, linked as .venv: all 
 The environment stands in the per-user cache, one folder per requirements and Python version, so clones share it.
 A lock lets one clone build at a time; the marker `.complete` is written last, so a killed build is begun anew.
 """
-import fcntl, hashlib, os, pathlib, shutil, subprocess, sys, time
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Name of the cache's folder, requirements, link.
@@ -27,7 +35,9 @@ PROBE = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"
 
 
 def cache_folder():
-    base = os.environ.get("CAPFILT_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capfilt")
+    base = os.environ.get("CAPFILT_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "capfilt"
+    )
     return pathlib.Path(base)
 
 
@@ -36,7 +46,10 @@ def fail(what):
     print(f"python: {what}", file=sys.stderr)
     may_skip = sys.argv[1:] in (["deploy"], ["stores"]) and os.environ.get("CAPFILT_ALLOW_SKIP") == "1"
     if may_skip:
-        print(f"python: the tests that need `{sys.argv[1]}` will be SKIPPED (CAPFILT_ALLOW_SKIP=1)", file=sys.stderr)
+        print(
+            f"python: the tests that need `{sys.argv[1]}` will be SKIPPED (CAPFILT_ALLOW_SKIP=1)",
+            file=sys.stderr,
+        )
     sys.exit(0 if may_skip else 1)
 
 
@@ -44,12 +57,16 @@ def interpreter():
     """Return (path, 'major.minor') of a new enough Python: the one that runs this script, or else the newest on the PATH."""
     for name in [sys.executable] + [f"python3.{minor}" for minor in (14, 13, 12, 11)]:
         try:
-            path, major, minor = subprocess.run([name, "-c", PROBE], capture_output=True, text=True, check=True).stdout.split("\n")[:3]
+            path, major, minor = subprocess.run(
+                [name, "-c", PROBE], capture_output=True, text=True, check=True
+            ).stdout.split("\n")[:3]
         except (OSError, subprocess.CalledProcessError):
             continue  # not installed
         if (int(major), int(minor)) >= NEEDED:
             return path, f"{major}.{minor}"
-    fail(f"the tests need Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]} and there is no newer one on the PATH. Install python3.{NEEDED[1]} with its venv module.")
+    fail(
+        f"the tests need Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]} and there is no newer one on the PATH. Install python3.{NEEDED[1]} with its venv module."
+    )
 
 
 def build(name, python, requirements, target):
@@ -57,8 +74,20 @@ def build(name, python, requirements, target):
     shutil.rmtree(target, ignore_errors=True)
     print(f"python: installing {requirements.name} into {target}", flush=True)
     if subprocess.run([python, "-m", "venv", str(target)]).returncode != 0:
-        fail(f"{python} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv.")
-    command = [str(target / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "-r", str(requirements)]
+        fail(
+            f"{python} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv."
+        )
+    command = [
+        str(target / "bin/python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--only-binary=:all:",
+        "-r",
+        str(requirements),
+    ]
     command += ["--no-deps"] if name in COMPLETE else []
     if subprocess.run(command).returncode != 0:
         fail(f"pip could not install {requirements}. Is the package index reachable?")

@@ -11,14 +11,25 @@ captioner, to see whether nucleus sampling could have drawn it.
 Without a ledger, the web texts of the input are judged by transformers alone; with `--captioner` it also draws one caption for each image.
 Exits with 1 when a score differs by more than `--tolerance`, or when a judged row is missing from the input.
 """
-import argparse, collections, io, json, math, sys
+
+import argparse
+import collections
+import io
+import json
+import math
+import sys
 
 import blip_reference as blip
 import pyarrow.parquet as pq
 import torch
 from PIL import Image
 from transformers import LogitsProcessorList
-from transformers.generation import MinLengthLogitsProcessor, RepetitionPenaltyLogitsProcessor, TopKLogitsWarper, TopPLogitsWarper
+from transformers.generation import (
+    MinLengthLogitsProcessor,
+    RepetitionPenaltyLogitsProcessor,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
 
 
 def arguments():
@@ -32,7 +43,12 @@ def arguments():
     p.add_argument("--text", default="caption")
     p.add_argument("--web-threshold", type=float, default=0.5)
     p.add_argument("--synthetic-threshold", type=float, default=0.5)
-    p.add_argument("--tolerance", type=float, default=1e-3, help="largest allowed difference of a score (f32: 1e-4; a bf16 job needs more)")
+    p.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-3,
+        help="largest allowed difference of a score (f32: 1e-4; a bf16 job needs more)",
+    )
     p.add_argument("--max-length", type=int, default=20, help="of drawn captions, in ids, prompt included")
     p.add_argument("--seed", type=int, default=0, help="of drawn captions")
     p.add_argument("--batch", type=int, default=64)
@@ -43,6 +59,7 @@ def arguments():
 
 
 # ---------------------------------------------------------------- truth of the scenes world
+
 
 def true_forms(scene):
     """All sentences that are true of a scene: its objects with their attributes, on its background."""
@@ -61,18 +78,25 @@ def is_true(text, scene):
 
 # ---------------------------------------------------------------- reading
 
+
 def read_input(args, wanted):
     """key -> (image bytes, text, scene or None), for the keys wanted or for all."""
     rows = {}
     for path in args.input:
         file = pq.ParquetFile(path)
-        columns = [args.key, args.image, args.text] + (["scene"] if "scene" in file.schema_arrow.names else [])
+        columns = [args.key, args.image, args.text] + (
+            ["scene"] if "scene" in file.schema_arrow.names else []
+        )
         for batch in file.iter_batches(batch_size=1024, columns=columns):
             for row in batch.to_pylist():
                 if wanted is None or row[args.key] in wanted:
                     image = row[args.image]
                     image = image["bytes"] if isinstance(image, dict) else image
-                    rows[row[args.key]] = (image, row[args.text], json.loads(row["scene"]) if row.get("scene") else None)
+                    rows[row[args.key]] = (
+                        image,
+                        row[args.text],
+                        json.loads(row["scene"]) if row.get("scene") else None,
+                    )
     return rows
 
 
@@ -85,12 +109,16 @@ def read_ledger(args):
             if row["status"] != "judged":
                 continue
             entries = [("web", row["web_text"], row["web_itm"], row["web_itc"], row["web_kept"])]
-            entries += [("synthetic", s["text"], s["itm"], s["itc"], s["kept"]) for s in row["synthetic"] or []]
+            entries += [
+                ("synthetic", s["text"], s["itm"], s["itc"], s["kept"]) for s in row["synthetic"] or []
+            ]
             for source, text, itm, itc, kept in entries:
                 if itm is None:
                     unscored += 1
                 else:
-                    texts.append(dict(key=row["key"], source=source, text=text, itm=itm, itc=itc, kept=bool(kept)))
+                    texts.append(
+                        dict(key=row["key"], source=source, text=text, itm=itm, itc=itc, kept=bool(kept))
+                    )
     return texts, statuses, unscored
 
 
@@ -99,6 +127,7 @@ def image_of(data, size):
 
 
 # ---------------------------------------------------------------- judging
+
 
 def judge(args, texts, rows):
     """Add transformers' `match` and `cosine` to every text. Texts of one image stand together, so it is encoded once per batch."""
@@ -111,7 +140,9 @@ def judge(args, texts, rows):
             states = blip.encode_image(model, torch.cat([image_of(rows[k][0], size) for k in keys]))
             states = states[torch.tensor([keys.index(t["key"]) for t in part])]
             tokens = blip.encode(tokenizer, [blip.pre_caption(t["text"] or "") for t in part])
-            match = blip.match_logits(model, states, blip.with_enc(tokens.input_ids, model), tokens.attention_mask).softmax(-1)[:, 1]
+            match = blip.match_logits(
+                model, states, blip.with_enc(tokens.input_ids, model), tokens.attention_mask
+            ).softmax(-1)[:, 1]
             cosine = blip.cosine(model, states, tokens.input_ids, tokens.attention_mask)
             for text, m, c in zip(part, match.tolist(), cosine.tolist()):
                 text["match"], text["cosine"] = m, c
@@ -130,10 +161,24 @@ def draw(args, rows):
             states = blip.encode_image(model, torch.cat([image_of(rows[k][0], size) for k in part]))
             ids = torch.tensor([start] * len(part))
             with torch.inference_mode():
-                out = model.text_decoder.generate(input_ids=ids, attention_mask=torch.ones_like(ids), encoder_hidden_states=states,
-                                                  encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long), eos_token_id=text.sep_token_id, pad_token_id=text.pad_token_id,
-                                                  do_sample=True, top_p=0.9, top_k=50, repetition_penalty=1.1, min_length=5, max_length=args.max_length)
-            texts += [dict(key=k, source="synthetic", text=blip.decode(tokenizer, row[len(start):])) for k, row in zip(part, out.tolist())]
+                out = model.text_decoder.generate(
+                    input_ids=ids,
+                    attention_mask=torch.ones_like(ids),
+                    encoder_hidden_states=states,
+                    encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long),
+                    eos_token_id=text.sep_token_id,
+                    pad_token_id=text.pad_token_id,
+                    do_sample=True,
+                    top_p=0.9,
+                    top_k=50,
+                    repetition_penalty=1.1,
+                    min_length=5,
+                    max_length=args.max_length,
+                )
+            texts += [
+                dict(key=k, source="synthetic", text=blip.decode(tokenizer, row[len(start) :]))
+                for k, row in zip(part, out.tolist())
+            ]
     return texts
 
 
@@ -147,7 +192,14 @@ def walk(args, texts, rows):
     size, end = model.config.vision_config.image_size, model.config.text_config.sep_token_id
     start = blip.prompt_ids(tokenizer, model.config)
     # A little more than 0.9: a token at the very edge belongs to either side of the rounding.
-    steps = LogitsProcessorList([RepetitionPenaltyLogitsProcessor(1.1), MinLengthLogitsProcessor(5, end), TopKLogitsWarper(50), TopPLogitsWarper(0.9001)])
+    steps = LogitsProcessorList(
+        [
+            RepetitionPenaltyLogitsProcessor(1.1),
+            MinLengthLogitsProcessor(5, end),
+            TopKLogitsWarper(50),
+            TopPLogitsWarper(0.9001),
+        ]
+    )
     inside = 0
     with blip.vision_eps(model, blip.ORIGINAL_VISION_EPS):
         for at in range(0, len(texts), args.batch):
@@ -157,15 +209,26 @@ def walk(args, texts, rows):
             longest = max(map(len, ids))
             padded = torch.tensor([row + [0] * (longest - len(row)) for row in ids])
             mask = (torch.arange(longest)[None] < torch.tensor([len(r) for r in ids])[:, None]).long()
-            logits = model.text_decoder(input_ids=padded, attention_mask=mask, encoder_hidden_states=states, encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long), is_decoder=True, use_cache=False).logits
+            logits = model.text_decoder(
+                input_ids=padded,
+                attention_mask=mask,
+                encoder_hidden_states=states,
+                encoder_attention_mask=torch.ones(states.shape[:-1], dtype=torch.long),
+                is_decoder=True,
+                use_cache=False,
+            ).logits
             for row, scores in zip(ids, logits):
                 # A caption cut at the length limit has no [SEP]; the tokenizer's is not part of it.
                 length = min(len(row), args.max_length)
-                inside += all(steps(torch.tensor([row[:n]]), scores[n - 1 : n].clone())[0, row[n]] > -float("inf") for n in range(len(start), length))
+                inside += all(
+                    steps(torch.tensor([row[:n]]), scores[n - 1 : n].clone())[0, row[n]] > -float("inf")
+                    for n in range(len(start), length)
+                )
     return inside
 
 
 # ---------------------------------------------------------------- figures
+
 
 def share(part, whole):
     return round(100 * part / whole, 1) if whole else None
@@ -175,10 +238,20 @@ def truth_figures(texts, rows, kept):
     """Per source, in per cent: true before, kept, kept that are true (precision), true that are kept (recall)."""
     out = {}
     for source in ("web", "synthetic"):
-        mine = [(is_true(t["text"], rows[t["key"]][2]), kept(t)) for t in texts if t["source"] == source and rows[t["key"]][2]]
+        mine = [
+            (is_true(t["text"], rows[t["key"]][2]), kept(t))
+            for t in texts
+            if t["source"] == source and rows[t["key"]][2]
+        ]
         true, keep, both = sum(a for a, _ in mine), sum(b for _, b in mine), sum(a and b for a, b in mine)
         if mine:
-            out[source] = {"texts": len(mine), "true": share(true, len(mine)), "kept": share(keep, len(mine)), "precision": share(both, keep), "recall": share(both, true)}
+            out[source] = {
+                "texts": len(mine),
+                "true": share(true, len(mine)),
+                "kept": share(keep, len(mine)),
+                "precision": share(both, keep),
+                "recall": share(both, true),
+            }
     return out
 
 
@@ -189,14 +262,28 @@ def compare(args, texts):
         mine = [t for t in texts if t["source"] == source]
         if not mine:
             continue
-        gap = lambda ours, theirs: float("inf") if math.isnan(ours) else abs(ours - theirs)
+
+        def gap(ours, theirs):
+            return float("inf") if math.isnan(ours) else abs(ours - theirs)
+
         worst = max(mine, key=lambda t: gap(t["itm"], t["match"]))
         differ = [t for t in mine if t["kept"] != theirs_keep(args, t)]
         out[source] = {
-            "texts": len(mine), "max_abs_match": gap(worst["itm"], worst["match"]), "worst": {"key": worst["key"], "text": worst["text"], "ledger": worst["itm"], "transformers": worst["match"]},
-            "max_abs_cosine": max((gap(t["itc"], t["cosine"]) for t in mine if t["itc"] is not None), default=None),
+            "texts": len(mine),
+            "max_abs_match": gap(worst["itm"], worst["match"]),
+            "worst": {
+                "key": worst["key"],
+                "text": worst["text"],
+                "ledger": worst["itm"],
+                "transformers": worst["match"],
+            },
+            "max_abs_cosine": max(
+                (gap(t["itc"], t["cosine"]) for t in mine if t["itc"] is not None), default=None
+            ),
             "verdicts_differ": len(differ),
-            "verdicts_differ_beyond_rounding": sum(abs(t["match"] - threshold(args, t)) > args.tolerance for t in differ),
+            "verdicts_differ_beyond_rounding": sum(
+                abs(t["match"] - threshold(args, t)) > args.tolerance for t in differ
+            ),
         }
     return out
 
@@ -231,11 +318,21 @@ def main():
         missing = {t["key"] for t in texts} - set(rows)
         texts = [t for t in texts if t["key"] in rows]
         if not texts:
-            sys.exit(f"score_with_transformers: the ledger has no scored text whose `{args.key}` is in the input. Do they belong together?")
-        out["ledger"] = {"statuses": dict(statuses), "texts without a score": unscored, "keys not in the input": len(missing)}
+            sys.exit(
+                f"score_with_transformers: the ledger has no scored text whose `{args.key}` is in the input. Do they belong together?"
+            )
+        out["ledger"] = {
+            "statuses": dict(statuses),
+            "texts without a score": unscored,
+            "keys not in the input": len(missing),
+        }
         judge(args, texts, rows)
         out |= {f"difference, {k}": v for k, v in compare(args, texts).items()}
-        ok = not missing and all(max(v["max_abs_match"], v["max_abs_cosine"] or 0) <= args.tolerance for k, v in out.items() if k.startswith("difference"))
+        ok = not missing and all(
+            max(v["max_abs_match"], v["max_abs_cosine"] or 0) <= args.tolerance
+            for k, v in out.items()
+            if k.startswith("difference")
+        )
         out["truth by the ledger"] = truth_figures(texts, rows, lambda t: t["kept"])
         if args.captioner:
             drawn = [t for t in texts if t["source"] == "synthetic"]

@@ -6,7 +6,15 @@ usage: bad_input.py write CASE FOLDER        CASE: one of the functions below `C
 
 The good rows among the bad are small crops of scikit-image's photographs.
 """
-import datetime, decimal, io, json, pathlib, struct, sys, zlib
+
+import datetime
+import decimal
+import io
+import json
+import pathlib
+import struct
+import sys
+import zlib
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +22,14 @@ import pyarrow.parquet as pq
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "support"))
 from tables import committed
 
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg", "retina.jpg")
+PHOTOGRAPHS = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "motorcycle_left.png",
+    "rocket.jpg",
+    "retina.jpg",
+)
 PLAIN = pa.schema({"key": pa.string(), "jpg": pa.binary(), "caption": pa.string()})
 BYTES = pa.schema({"key": pa.string(), "jpg": pa.binary(), "caption": pa.binary()})
 
@@ -32,7 +47,13 @@ def good_rows(count=24):
         crop = source.crop((40 + step, 30 + step, 160 + step, 120 + step))
         packed = io.BytesIO()
         crop.save(packed, *(["JPEG"] if i % 2 else ["PNG"]))
-        rows.append((f"good {i:02}", packed.getvalue(), f"Part {i} of a photograph, {'red' if i % 3 else 'blue'} and small"))
+        rows.append(
+            (
+                f"good {i:02}",
+                packed.getvalue(),
+                f"Part {i} of a photograph, {'red' if i % 3 else 'blue'} and small",
+            )
+        )
     return rows
 
 
@@ -41,7 +62,12 @@ def chunk(kind, data):
 
 
 def png_of_size(width, height):
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"\0"))
+        + chunk(b"IEND", b"")
+    )
 
 
 def jpeg_of_size(jpeg, width, height):
@@ -126,13 +152,26 @@ def spellings(folder):
     """The same six rows in every Parquet and Arrow form that a writer may choose."""
     six = table(good_rows(6))
     key, jpg, caption = six.columns
-    columns = lambda **other: pa.table({"key": key, "jpg": jpg, "caption": caption, **other})
+
+    def columns(**other):
+        return pa.table({"key": key, "jpg": jpg, "caption": caption, **other})
+
     numbers = range(6)
     forms = {
         "plain": columns(),
-        "dictionary": columns(key=key.dictionary_encode(), jpg=jpg.dictionary_encode(), caption=caption.dictionary_encode()),
-        "large": columns(key=key.cast(pa.large_string()), jpg=jpg.cast(pa.large_binary()), caption=caption.cast(pa.large_string())),
-        "views": columns(key=key.cast(pa.string_view()), jpg=jpg.cast(pa.binary_view()), caption=caption.cast(pa.string_view())),
+        "dictionary": columns(
+            key=key.dictionary_encode(), jpg=jpg.dictionary_encode(), caption=caption.dictionary_encode()
+        ),
+        "large": columns(
+            key=key.cast(pa.large_string()),
+            jpg=jpg.cast(pa.large_binary()),
+            caption=caption.cast(pa.large_string()),
+        ),
+        "views": columns(
+            key=key.cast(pa.string_view()),
+            jpg=jpg.cast(pa.binary_view()),
+            caption=caption.cast(pa.string_view()),
+        ),
         "text as bytes": columns(caption=caption.cast(pa.binary())),
         "text as large bytes": columns(caption=caption.cast(pa.large_binary())),
         "int64 key": columns(key=pa.array(numbers, pa.int64())),
@@ -142,7 +181,9 @@ def spellings(folder):
         "struct image, large": columns(jpg=structs(jpg, pa.large_binary(), path="x.jpg")),
         "struct image, bytes alone": columns(jpg=structs(jpg, pa.binary())),
         "struct image, more fields": columns(jpg=structs(jpg, pa.binary(), path=None, width=3)),
-        "other order, other columns": pa.table({"caption": caption, "x.y": pa.array(numbers), "jpg": jpg, "Caption": key, "key": key}),
+        "other order, other columns": pa.table(
+            {"caption": caption, "x.y": pa.array(numbers), "jpg": jpg, "Caption": key, "key": key}
+        ),
     }
     for name, form in forms.items():
         pq.write_table(form, folder / f"{name}.parquet")
@@ -151,9 +192,16 @@ def spellings(folder):
     pq.write_table(six, folder / "format 1.0.parquet", version="1.0", store_schema=False)
     pq.write_table(six, folder / "pages 2.0.parquet", data_page_version="2.0", write_page_checksum=True)
     pq.write_table(six, folder / "a row group for each row.parquet", row_group_size=1)
-    pq.write_table(six, folder / "tiny pages.parquet", data_page_size=1, write_batch_size=1, write_page_index=True)
+    pq.write_table(
+        six, folder / "tiny pages.parquet", data_page_size=1, write_batch_size=1, write_page_index=True
+    )
     for encoding in ("DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"):
-        pq.write_table(six, folder / f"{encoding}.parquet", use_dictionary=False, column_encoding={name: encoding for name in six.schema.names})
+        pq.write_table(
+            six,
+            folder / f"{encoding}.parquet",
+            use_dictionary=False,
+            column_encoding={name: encoding for name in six.schema.names},
+        )
     with pq.ParquetWriter(folder / "an empty row group first.parquet", six.schema) as writer:
         writer.write_table(six.slice(0, 0))
         writer.write_table(six)
@@ -169,10 +217,16 @@ def odd(folder):
     """Columns that nobody would pass through, in types that nobody would choose."""
     moment = datetime.datetime(2024, 2, 29, 12, 30, 1, 5)
     kinds = {
-        "a list of structs": ([[{"x": 1, "y": None}], [], None], pa.list_(pa.struct({"x": pa.int8(), "y": pa.string()}))),
+        "a list of structs": (
+            [[{"x": 1, "y": None}], [], None],
+            pa.list_(pa.struct({"x": pa.int8(), "y": pa.string()})),
+        ),
         "a map": ([[("a", 1)], [], None], pa.map_(pa.string(), pa.int32())),
         "lists of lists": ([[[1], []], [None], None], pa.list_(pa.list_(pa.int64()))),
-        "a struct": ([{"a": {"b": b"\xff"}}, {"a": None}, None], pa.struct({"a": pa.struct({"b": pa.binary()})})),
+        "a struct": (
+            [{"a": {"b": b"\xff"}}, {"a": None}, None],
+            pa.struct({"a": pa.struct({"b": pa.binary()})}),
+        ),
         "fixed list": ([[1.5, 2.5], [0.0, -0.0], None], pa.list_(pa.float32(), 2)),
         "large list": ([[1], [], None], pa.large_list(pa.uint64())),
         "decimal": ([decimal.Decimal("1.25"), decimal.Decimal("-9999999.99"), None], pa.decimal128(20, 2)),
@@ -180,7 +234,10 @@ def odd(folder):
         "day": ([moment.date(), datetime.date(1, 1, 1), None], pa.date32()),
         "time": ([moment.time(), datetime.time(0), None], pa.time64("us")),
         "moment": ([moment, datetime.datetime(1900, 1, 1), None], pa.timestamp("us")),
-        "moment somewhere": ([moment.astimezone(datetime.timezone.utc), None, None], pa.timestamp("ms", tz="Asia/Tokyo")),
+        "moment somewhere": (
+            [moment.astimezone(datetime.timezone.utc), None, None],
+            pa.timestamp("ms", tz="Asia/Tokyo"),
+        ),
         "half": ([1.5, float("inf"), None], pa.float16()),
         "nothing": ([None, None, None], pa.null()),
         "sixteen bytes": ([b"0123456789abcdef", bytes(16), None], pa.binary(16)),
@@ -188,10 +245,14 @@ def odd(folder):
         "flag": ([True, False, None], pa.bool_()),
         "category": (["a", "b", None], pa.dictionary(pa.int8(), pa.string())),
         "text view": (["a", "\U0001f436\u202e\n", None], pa.string_view()),
-        "\U0001f436 \"quoted\" \\ name.with.dots\n": (["a", "b", None], pa.large_string()),
+        '\U0001f436 "quoted" \\ name.with.dots\n': (["a", "b", None], pa.large_string()),
     }
     good = good_rows(3)
-    columns = {"key": pa.array([row[0] for row in good]), "jpg": pa.array([row[1] for row in good]), "caption": pa.array([row[2] for row in good])}
+    columns = {
+        "key": pa.array([row[0] for row in good]),
+        "jpg": pa.array([row[1] for row in good]),
+        "caption": pa.array([row[2] for row in good]),
+    }
     columns |= {name: pa.array(values, kind) for name, (values, kind) in kinds.items()}
     pq.write_table(pa.table(columns), folder / "a.parquet")
     print(json.dumps(list(kinds), ensure_ascii=False))  # TOML has no surrogate pairs
@@ -202,7 +263,11 @@ def keys(folder):
     texts = ["twice", "twice", None, "", "\U0001f436\u202e\n\0", "k" * 5_000]
     numbers = [7, 7, None, -(2**63), 2**63 - 1, 0]
     for name, kind, values in (("text", pa.string(), texts), ("number", pa.int64(), numbers)):
-        fields = {"key": pa.array(values, kind), "jpg": pa.array([row[1] for row in good]), "caption": pa.array([row[2] for row in good])}
+        fields = {
+            "key": pa.array(values, kind),
+            "jpg": pa.array([row[1] for row in good]),
+            "caption": pa.array([row[2] for row in good]),
+        }
         pq.write_table(pa.table(fields), folder / f"{name}.parquet")
 
 
@@ -210,16 +275,35 @@ def paths(folder):
     """Rows that name objects; most of them wrongly."""
     good = good_rows(2)
     (folder / "images").mkdir()
-    for name, content in {"good.png": good[0][1], "empty.jpg": b"", "text.jpg": b"no image", "large.jpg": bytes(70_000)}.items():
+    for name, content in {
+        "good.png": good[0][1],
+        "empty.jpg": b"",
+        "text.jpg": b"no image",
+        "large.jpg": bytes(70_000),
+    }.items():
         (folder / "images" / name).write_bytes(content)
     named = {
-        "good": "images/good.png", "whole URL": f"{folder}/images/good.png", "empty": "images/empty.jpg", "no image": "images/text.jpg",
-        "large": "images/large.jpg", "gone": "images/gone.jpg", "folder": "images", "elsewhere": "/etc/passwd", "another scheme": "file:///etc/passwd",
-        "another bucket": "s3://bucket/a.jpg", "above": "images/../../a.jpg", "no name": "", "nul": "images/a\0.jpg", "long name": "a" * 5_000,
-        "many folders": "a/" * 3_000 + "b.jpg", "null": None,
+        "good": "images/good.png",
+        "whole URL": f"{folder}/images/good.png",
+        "empty": "images/empty.jpg",
+        "no image": "images/text.jpg",
+        "large": "images/large.jpg",
+        "gone": "images/gone.jpg",
+        "folder": "images",
+        "elsewhere": "/etc/passwd",
+        "another scheme": "file:///etc/passwd",
+        "another bucket": "s3://bucket/a.jpg",
+        "above": "images/../../a.jpg",
+        "no name": "",
+        "nul": "images/a\0.jpg",
+        "long name": "a" * 5_000,
+        "many folders": "a/" * 3_000 + "b.jpg",
+        "null": None,
     }
     schema = pa.schema({"key": pa.string(), "jpg": pa.string(), "caption": pa.string()})
-    pq.write_table(table([(key, path, "a picture") for key, path in named.items()], schema), folder / "a.parquet")
+    pq.write_table(
+        table([(key, path, "a picture") for key, path in named.items()], schema), folder / "a.parquet"
+    )
 
 
 def files(folder):
@@ -236,7 +320,9 @@ def files(folder):
     (folder / "zeros.parquet").write_bytes(bytes(10_000))
     (folder / "csv.parquet").write_text("key,jpg,caption\n1,,a dog\n" * 100)
     (folder / "cut.parquet").write_bytes(content[: len(content) // 2])
-    (folder / "cut in the middle, footer mended.parquet").write_bytes(content[: footer // 2] + content[footer:])
+    (folder / "cut in the middle, footer mended.parquet").write_bytes(
+        content[: footer // 2] + content[footer:]
+    )
     (folder / "end alone.parquet").write_bytes(content[len(content) // 2 :])
     (folder / "damaged footer.parquet").write_bytes(content[:footer] + b"\xff" * 60 + content[footer + 60 :])
     (folder / "vast footer.parquet").write_bytes(content[:-8] + struct.pack("<I", 2**31 - 1) + b"PAR1")
@@ -244,7 +330,10 @@ def files(folder):
     pq.write_table(whole.drop_columns("jpg"), folder / "no image.parquet")
     pq.write_table(whole.drop_columns("caption"), folder / "no text.parquet")
     pq.write_table(pa.table({}), folder / "no columns.parquet")
-    typed = lambda name, values: whole.set_column(whole.schema.get_field_index(name), name, [values])
+
+    def typed(name, values):
+        return whole.set_column(whole.schema.get_field_index(name), name, [values])
+
     pq.write_table(typed("jpg", pa.array(range(24))), folder / "image of numbers.parquet")
     pq.write_table(typed("jpg", pa.array([[1, 2]] * 24)), folder / "image of lists.parquet")
     pq.write_table(typed("jpg", pa.array([{"data": b"x"}] * 24)), folder / "image of another struct.parquet")

@@ -1,7 +1,13 @@
 """Checkpoints that would take gigabytes or minutes: checkpoints.py KIND SOURCE TARGET
 
 A copy of the model's folder SOURCE in TARGET, with one file changed as KIND says."""
-import json, pathlib, shutil, struct, sys, zipfile
+
+import json
+import pathlib
+import shutil
+import struct
+import sys
+import zipfile
 
 kind, source, target = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
 shutil.copytree(source, target)
@@ -24,9 +30,20 @@ def archive(pickle, storage=b"", method=zipfile.ZIP_STORED):
 
 def tensor(size, stride):
     pair = b"".join(b"(" + b"".join(map(number, numbers)) + b"t" for numbers in (size, stride))
-    return (b"\x80\x02}(" + text("vision_model.embeddings.class_embedding") + b"ctorch._utils\n_rebuild_tensor_v2\n((" + text("storage")
-            + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + number(1) + b"tQ" + number(0) + pair
-            + b"\x89ccollections\nOrderedDict\n)RtRu.")
+    return (
+        b"\x80\x02}("
+        + text("vision_model.embeddings.class_embedding")
+        + b"ctorch._utils\n_rebuild_tensor_v2\n(("
+        + text("storage")
+        + b"ctorch\nFloatStorage\n"
+        + text("0")
+        + text("cpu")
+        + number(1)
+        + b"tQ"
+        + number(0)
+        + pair
+        + b"\x89ccollections\nOrderedDict\n)RtRu."
+    )
 
 
 def tokenizer(change):

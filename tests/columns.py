@@ -3,12 +3,16 @@
 
 usage: columns.py CASE FOLDER DEPTH        CASE: odd | refused | checksums; DEPTH: levels of the column `deep`
 """
-import base64, datetime, pathlib, struct, sys
+
+import base64
+import datetime
+import pathlib
+import struct
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.parquet.encryption as encryption
-
 from bad_input import good_rows
 
 BAD = "un caf\u00e9".encode("latin-1")
@@ -32,7 +36,12 @@ def odd(folder, depth):
     """Four rows with something wrong in each but the last, and a file whose columns are null throughout."""
     good = good_rows(4)
     names, images, texts = (list(column) for column in zip(*good))
-    until = [datetime.datetime(2024, 1, 1, 0, 0, 0, 1), datetime.datetime(9999, 12, 31), datetime.datetime(1, 1, 1), None]
+    until = [
+        datetime.datetime(2024, 1, 1, 0, 0, 0, 1),
+        datetime.datetime(9999, 12, 31),
+        datetime.datetime(1, 1, 1),
+        None,
+    ]
     table = {
         "key": strings([BAD, *(name.encode() for name in names[1:])]),
         "jpg": pa.array(images),
@@ -46,7 +55,10 @@ def odd(folder, depth):
     pq.write_table(pa.table(nulls), folder / "b.parquet")
     # The struct that pandas and polars write when no row has a path.
     image = pa.array([{"bytes": images[3], "path": None}])
-    pq.write_table(pa.table({**{name: pa.nulls(1) for name in table}, "key": ["struct"], "jpg": image}), folder / "c.parquet")
+    pq.write_table(
+        pa.table({**{name: pa.nulls(1) for name in table}, "key": ["struct"], "jpg": image}),
+        folder / "c.parquet",
+    )
 
 
 class Kms(encryption.KmsClient):
@@ -69,8 +81,14 @@ def schema_of_groups(groups):
         varint.append(count & 127 | 128)
         count >>= 7
     varint.append(count)
-    root, group, leaf = b"\x48\x01s\x15\x02\x00", b"\x35\x00\x18\x01s\x15\x02\x00", b"\x15\x02\x25\x00\x18\x01k\x00"
-    footer = b"\x15\x02\x19\xfc" + bytes(varint) + root + group * (groups - 1) + leaf + b"\x16\x00\x19\x0c\x00"
+    root, group, leaf = (
+        b"\x48\x01s\x15\x02\x00",
+        b"\x35\x00\x18\x01s\x15\x02\x00",
+        b"\x15\x02\x25\x00\x18\x01k\x00",
+    )
+    footer = (
+        b"\x15\x02\x19\xfc" + bytes(varint) + root + group * (groups - 1) + leaf + b"\x16\x00\x19\x0c\x00"
+    )
     return b"PAR1" + footer + struct.pack("<I", len(footer)) + b"PAR1"
 
 
@@ -82,12 +100,20 @@ def refused(folder, depth):
     pq.write_table(table.set_column(3, "deep", pa.array([1, 2])), folder / "a good one.parquet")
     pq.write_table(table, folder / "deep column.parquet")
     (folder / "deep schema.parquet").write_bytes(schema_of_groups(6_000))
-    twice = pa.table([key, jpg, caption, caption, pa.array([1, 2])], names=["key", "jpg", "caption", "caption", "deep"])
+    twice = pa.table(
+        [key, jpg, caption, caption, pa.array([1, 2])], names=["key", "jpg", "caption", "caption", "deep"]
+    )
     pq.write_table(twice, folder / "two captions.parquet")
-    key_of = encryption.EncryptionConfiguration("f", column_keys={"c": ["caption"]}, plaintext_footer=True, double_wrapping=False)
-    properties = encryption.CryptoFactory(lambda config: Kms(config)).file_encryption_properties(encryption.KmsConnectionConfig(), key_of)
+    key_of = encryption.EncryptionConfiguration(
+        "f", column_keys={"c": ["caption"]}, plaintext_footer=True, double_wrapping=False
+    )
+    properties = encryption.CryptoFactory(lambda config: Kms(config)).file_encryption_properties(
+        encryption.KmsConnectionConfig(), key_of
+    )
     good = pq.read_table(folder / "a good one.parquet")
-    with pq.ParquetWriter(folder / "encrypted caption.parquet", good.schema, encryption_properties=properties) as writer:
+    with pq.ParquetWriter(
+        folder / "encrypted caption.parquet", good.schema, encryption_properties=properties
+    ) as writer:
         writer.write_table(good)
 
 
@@ -95,9 +121,22 @@ def checksums(folder, depth):
     """A text changed on the disk under its page's checksum, beside a good file."""
     good = good_rows(4)
     texts = [f"a red circle number {i}" for i in range(4)]
-    table = pa.table({"key": pa.array([row[0] for row in good]), "jpg": pa.array([row[1] for row in good]), "caption": pa.array(texts)})
+    table = pa.table(
+        {
+            "key": pa.array([row[0] for row in good]),
+            "jpg": pa.array([row[1] for row in good]),
+            "caption": pa.array(texts),
+        }
+    )
     for name in ("changed.parquet", "good.parquet"):
-        pq.write_table(table, folder / name, compression="none", use_dictionary=False, write_page_checksum=True, write_statistics=False)
+        pq.write_table(
+            table,
+            folder / name,
+            compression="none",
+            use_dictionary=False,
+            write_page_checksum=True,
+            write_statistics=False,
+        )
     changed = bytearray((folder / "changed.parquet").read_bytes())
     changed[changed.index(b"red circle number 3")] = ord("b")
     (folder / "changed.parquet").write_bytes(changed)

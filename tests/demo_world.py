@@ -6,9 +6,16 @@ usage: demo_world.py rows FOLDER            rows of its Parquet files by pyarrow
 
 Prints JSON.
 """
-import io, json, os, pathlib, sys
 
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")  # before transformers is imported, which reads them
+import io
+import json
+import os
+import pathlib
+import sys
+
+os.environ.update(
+    HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error"
+)  # before transformers is imported, which reads them
 
 
 def rows(folder):
@@ -21,7 +28,12 @@ def rows(folder):
     for row in found:
         image = Image.open(io.BytesIO(row["jpg"]))
         image.load()
-        row["jpg"] = {"format": image.format, "mode": image.mode, "size": image.size, "sampling": sorted({layer[1:3] for layer in image.layer})}
+        row["jpg"] = {
+            "format": image.format,
+            "mode": image.mode,
+            "size": image.size,
+            "sampling": sorted({layer[1:3] for layer in image.layer}),
+        }
     return {"types": {field.name: str(field.type) for field in table.schema}, "rows": found}
 
 
@@ -29,13 +41,29 @@ def tokens(folder, texts):
     from transformers import AutoTokenizer, BertTokenizer
 
     texts = json.loads(texts.read_text())
-    opened = {"auto": AutoTokenizer.from_pretrained(folder), "vocabulary": BertTokenizer(vocab=str(folder / "vocab.txt"), do_lower_case=True, clean_up_tokenization_spaces=True)}
-    answer = lambda tokenizer: {
-        "ids": [tokenizer(text)["input_ids"] for text in texts],
-        "texts": [tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) for text in texts],
-        "special": [tokenizer.pad_token_id, tokenizer.unk_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.mask_token_id],
-        "size": len(tokenizer),
+    opened = {
+        "auto": AutoTokenizer.from_pretrained(folder),
+        "vocabulary": BertTokenizer(
+            vocab=str(folder / "vocab.txt"), do_lower_case=True, clean_up_tokenization_spaces=True
+        ),
     }
+
+    def answer(tokenizer):
+        return {
+            "ids": [tokenizer(text)["input_ids"] for text in texts],
+            "texts": [
+                tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) for text in texts
+            ],
+            "special": [
+                tokenizer.pad_token_id,
+                tokenizer.unk_token_id,
+                tokenizer.cls_token_id,
+                tokenizer.sep_token_id,
+                tokenizer.mask_token_id,
+            ],
+            "size": len(tokenizer),
+        }
+
     return {name: answer(tokenizer) for name, tokenizer in opened.items()}
 
 

@@ -72,7 +72,12 @@ def parquet(_, data):
     for row in rows(io.BytesIO(data)):
         is_human = row["source"] == "human"
         assert (row["itm"] is None) == (row["cosine"] is None) == is_human, row
-        assert {"text": row["caption"], "source": row["source"], "itm": row["itm"], "cosine": row["cosine"]} in row["captions"]
+        assert {
+            "text": row["caption"],
+            "source": row["source"],
+            "itm": row["itm"],
+            "cosine": row["cosine"],
+        } in row["captions"]
         yield named(row["image"]["bytes"], row["caption"], row["source"])
 
 
@@ -125,7 +130,9 @@ def compare(form, folder, human_folder, job_folder):
         "written": len(found),
         "missing": len(wanted - set(found)),
         "strange": len(set(found) - wanted),
-        "by_source": {name: sum(source == name for *_, source in found) for name in ("human", "web", "synthetic")},
+        "by_source": {
+            name: sum(source == name for *_, source in found) for name in ("human", "web", "synthetic")
+        },
     }
 
 
@@ -150,7 +157,10 @@ def open_lists(export):
     data = pathlib.Path(export) / "data"
     os.chdir("/")
     entries = [entry for path in data.glob("*.json") for entry in json.loads(path.read_text())]
-    return {"entries": len(entries), "opened": sum(Image.open(entry["image"]).size[0] > 0 for entry in entries)}
+    return {
+        "entries": len(entries),
+        "opened": sum(Image.open(entry["image"]).size[0] > 0 for entry in entries),
+    }
 
 
 def samples(export):
@@ -159,7 +169,15 @@ def samples(export):
         for key, sample in members(path.read_bytes()).items():
             record = json.loads(sample["json"])
             image = hashlib.sha256(sample["jpg"]).hexdigest()
-            all_of_them.append({"number": key, "text": sample["txt"].decode(), "record": record, "image": image, "kinds": kinds(record)})
+            all_of_them.append(
+                {
+                    "number": key,
+                    "text": sample["txt"].decode(),
+                    "record": record,
+                    "image": image,
+                    "kinds": kinds(record),
+                }
+            )
     return all_of_them
 
 
@@ -167,7 +185,10 @@ def picture(number, side=64):
     """A picture of its own for each number, in the six formats in turn."""
     chance = random.Random(number)
     image = Image.new("RGB", (side, side - 8), tuple(chance.randrange(256) for _ in range(3)))
-    image.paste(tuple(chance.randrange(256) for _ in range(3)), (chance.randrange(30), 4, 60, chance.randrange(20, 50)))
+    image.paste(
+        tuple(chance.randrange(256) for _ in range(3)),
+        (chance.randrange(30), 4, 60, chance.randrange(20, 50)),
+    )
     out = io.BytesIO()
     image.save(out, FORMATS[number % len(FORMATS)])
     return out.getvalue()
@@ -182,14 +203,26 @@ def make(folder):
     """Web rows with other columns, and human rows: two texts of each image, capitals and full stops in them."""
     web = [
         {
-            "key": f"w{i}", "jpg": picture(i), "caption": f"A red square, number {i}.", "url": f"https://example.org/{i}",
-            "licence": "cc" if i % 3 else None, "likes": i if i % 4 else None, "share": i / 7, "seen": [i],
+            "key": f"w{i}",
+            "jpg": picture(i),
+            "caption": f"A red square, number {i}.",
+            "url": f"https://example.org/{i}",
+            "licence": "cc" if i % 3 else None,
+            "likes": i if i % 4 else None,
+            "share": i / 7,
+            "seen": [i],
         }
         for i in range(60)
     ]
     people = [
-        {"key": f"h{i}-{text}", "jpg": picture(1000 + i), "caption": f"Picture {i}, said {text}: it's a Square!", "note": f"n{i}"}
-        for i in range(45) for text in ("first", "second")
+        {
+            "key": f"h{i}-{text}",
+            "jpg": picture(1000 + i),
+            "caption": f"Picture {i}, said {text}: it's a Square!",
+            "note": f"n{i}",
+        }
+        for i in range(45)
+        for text in ("first", "second")
     ]
     write(folder / "web/web.parquet", web, row_group_size=20)
     write(folder / "human/human.parquet", people, row_group_size=30)
@@ -218,7 +251,13 @@ def large(folder, count):
             out = io.BytesIO()
             Image.frombytes("RGB", (820, 820), chance.randbytes(820 * 820 * 3)).save(out, "BMP")
             table.append({"jpg": out.getvalue(), "caption": f"noise {number} {i}"})
-        write(folder / f"large-{number}/large.parquet", table, row_group_size=4, compression="none", use_dictionary=False)
+        write(
+            folder / f"large-{number}/large.parquet",
+            table,
+            row_group_size=4,
+            compression="none",
+            use_dictionary=False,
+        )
 
 
 def main():

@@ -5,7 +5,6 @@ usage: export_consumers.py FOLDER    (the export's data folder); prints one JSON
 """
 
 import contextlib
-import io
 import json
 import os
 import pathlib
@@ -34,13 +33,27 @@ def open_clip(folder):
     from open_clip_train.data import get_dataset_size, get_wds_dataset
 
     arguments = SimpleNamespace(
-        train_data=pattern(folder), val_data=pattern(folder), train_num_samples=None, val_num_samples=None, train_data_upsampling_factors=None,
-        dataset_resampled=False, seed=0, batch_size=1, workers=WORKERS, world_size=1, distributed=False, rank=0, local_rank=0,
+        train_data=pattern(folder),
+        val_data=pattern(folder),
+        train_num_samples=None,
+        val_num_samples=None,
+        train_data_upsampling_factors=None,
+        dataset_resampled=False,
+        seed=0,
+        batch_size=1,
+        workers=WORKERS,
+        world_size=1,
+        distributed=False,
+        rank=0,
+        local_rank=0,
     )
     total, shards = get_dataset_size(pattern(folder))
     assert shards == len(tars(folder)) and total is not None, "sizes.json is not beside the tars"
     arguments.val_num_samples = total
-    as_is = dict(preprocess_img=lambda image: image.convert("RGB").resize((8, 8)).tobytes(), tokenizer=lambda text: [text])
+    as_is = dict(
+        preprocess_img=lambda image: image.convert("RGB").resize((8, 8)).tobytes(),
+        tokenizer=lambda text: [text],
+    )
     # Batches of images are tensors in training; one sample a batch keeps them as they are.
     loader = get_wds_dataset(arguments, **as_is, is_train=False).dataloader
     texts = [text for _, batch in loader for text in batch]
@@ -66,13 +79,21 @@ def datasets(folder, streaming):
 
     hf.disable_progress_bars()
     with tempfile.TemporaryDirectory() as cache:
-        table = hf.load_dataset("webdataset", data_files={"train": tars(folder)}, split="train", streaming=streaming, cache_dir=cache)
+        table = hf.load_dataset(
+            "webdataset",
+            data_files={"train": tars(folder)},
+            split="train",
+            streaming=streaming,
+            cache_dir=cache,
+        )
         by_folder = hf.load_dataset(str(folder), split="train", streaming=streaming, cache_dir=cache)
         assert next(iter(by_folder))["txt"] == next(iter(table))["txt"]
         texts = []
         for sample in table:
             assert isinstance(sample["jpg"], Image) and sample["json"]["caption"] == sample["txt"]
-            assert sample["json"]["captions"] and all(type(caption["itm"]) is float for caption in sample["json"]["captions"])
+            assert sample["json"]["captions"] and all(
+                type(caption["itm"]) is float for caption in sample["json"]["captions"]
+            )
             texts.append(sample["txt"])
         return texts
 
@@ -87,8 +108,16 @@ def energon(folder):
         for path in folder.iterdir():
             (copy / path.name).symlink_to(path)
         prepare = [
-            str(pathlib.Path(sys.executable).parent / "energon"), "prepare", "--non-interactive", "--split-ratio", "0,1,0",
-            "--sample-type", "CaptioningSample", "--field-map", '{"image": "jpg", "caption": "txt"}', str(copy),
+            str(pathlib.Path(sys.executable).parent / "energon"),
+            "prepare",
+            "--non-interactive",
+            "--split-ratio",
+            "0,1,0",
+            "--sample-type",
+            "CaptioningSample",
+            "--field-map",
+            '{"image": "jpg", "caption": "txt"}',
+            str(copy),
         ]
         subprocess.run(prepare, check=True, stdout=subprocess.DEVNULL)
         worker = WorkerConfig(rank=0, world_size=1, num_workers=0)

@@ -5,7 +5,13 @@ usage: metrics.py URL [--once]
 Every page goes through prometheus_client's parser. Output: a list of pages, each {"types": {family: type}, "help": {family: text},
 "samples": {"name{label=value,...}": value}}.
 """
-import json, sys, time, urllib.error, urllib.request
+
+import json
+import sys
+import time
+import urllib.error
+import urllib.request
+
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -16,12 +22,18 @@ def key(sample):
 
 def read(url):
     with urllib.request.urlopen(url, timeout=10) as answer:
-        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), answer.headers["Content-Type"]
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), answer.headers[
+            "Content-Type"
+        ]
         text = answer.read().decode()
     families = list(text_string_to_metric_families(text))
     samples = [(key(sample), sample.value) for family in families for sample in family.samples]
     assert len(dict(samples)) == len(samples), "a sample stands there twice"
-    return {"types": {f.name: f.type for f in families}, "help": {f.name: f.documentation for f in families}, "samples": dict(samples)}
+    return {
+        "types": {f.name: f.type for f in families},
+        "help": {f.name: f.documentation for f in families},
+        "samples": dict(samples),
+    }
 
 
 pages = []

@@ -9,7 +9,16 @@ usage: readers.py write FOLDER       inputs below FOLDER: img2dataset/, huggingf
 
 The photographs are the image files inside scikit-image's wheel. Prints JSON.
 """
-import datetime, decimal, hashlib, io, json, os, pathlib, sys, tempfile
+
+import datetime
+import decimal
+import hashlib
+import io
+import json
+import os
+import pathlib
+import sys
+import tempfile
 
 SCRATCH = tempfile.TemporaryDirectory()
 os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=SCRATCH.name)  # before `datasets` is imported, which reads them
@@ -42,8 +51,15 @@ def photographs():
     """Return [(name, bytes, text)] in a fixed order."""
     import skimage
 
-    files = sorted(path for path in (pathlib.Path(skimage.__file__).parent / "data").iterdir() if path.suffix in ENDINGS and path.name not in NOT_FOR_PILLOW)
-    return [(path.name, path.read_bytes(), TEXTS.get(path.stem, f"a photograph of {path.stem.replace('_', ' ')}")) for path in files]
+    files = sorted(
+        path
+        for path in (pathlib.Path(skimage.__file__).parent / "data").iterdir()
+        if path.suffix in ENDINGS and path.name not in NOT_FOR_PILLOW
+    )
+    return [
+        (path.name, path.read_bytes(), TEXTS.get(path.stem, f"a photograph of {path.stem.replace('_', ' ')}"))
+        for path in files
+    ]
 
 
 def write(folder):
@@ -62,11 +78,25 @@ def write_img2dataset(folder, images):
     rows = []
     for name, content, text in images:
         if len(rows) % 5 == 2:
-            rows.append(img2dataset_row(len(rows), "failed_to_download", "gone.jpg", None, "a picture that is gone"))
+            rows.append(
+                img2dataset_row(len(rows), "failed_to_download", "gone.jpg", None, "a picture that is gone")
+            )
         rows.append(img2dataset_row(len(rows), "success", name, content, text))
-    text = {"key": pa.string(), "status": pa.string(), "error_message": pa.string(), "url": pa.string(), "caption": pa.string()}
+    text = {
+        "key": pa.string(),
+        "status": pa.string(),
+        "error_message": pa.string(),
+        "url": pa.string(),
+        "caption": pa.string(),
+    }
     number = {name: pa.int32() for name in ("width", "height", "original_width", "original_height")}
-    rest = {"exif": pa.string(), "sha256": pa.string(), "jpg": pa.binary(), "seen at": pa.timestamp("us", tz="UTC"), "licence": pa.decimal128(4, 1)}
+    rest = {
+        "exif": pa.string(),
+        "sha256": pa.string(),
+        "jpg": pa.binary(),
+        "seen at": pa.timestamp("us", tz="UTC"),
+        "licence": pa.decimal128(4, 1),
+    }
     schema = pa.schema({**text, **number, **rest})
     half = len(rows) // 2
     for i, part in enumerate((rows[:half], rows[half:])):
@@ -79,10 +109,19 @@ def img2dataset_row(at, status, name, content, text):
 
     width, height = Image.open(io.BytesIO(content)).size if content else (None, None)
     return {
-        "key": f"{at:09}", "status": status, "error_message": None if content else "HTTP Error 404: Not Found",
-        "url": f"https://example.org/{name}", "caption": text, "width": width, "height": height, "original_width": width,
-        "original_height": height, "exif": "{}" if content else None, "sha256": hashlib.sha256(content).hexdigest() if content else None,
-        "jpg": content, "seen at": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(hours=at),
+        "key": f"{at:09}",
+        "status": status,
+        "error_message": None if content else "HTTP Error 404: Not Found",
+        "url": f"https://example.org/{name}",
+        "caption": text,
+        "width": width,
+        "height": height,
+        "original_width": width,
+        "original_height": height,
+        "exif": "{}" if content else None,
+        "sha256": hashlib.sha256(content).hexdigest() if content else None,
+        "jpg": content,
+        "seen at": datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone.utc) + datetime.timedelta(hours=at),
         "licence": decimal.Decimal(at) / 2,
     }
 
@@ -91,8 +130,13 @@ def write_huggingface(folder, images):
     folder.mkdir(parents=True)
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
     schema = pa.schema({"image": image, "text": pa.string(), "image_id": pa.int64()})
-    rows = [{"image": {"bytes": content, "path": name}, "text": text, "image_id": i} for i, (name, content, text) in enumerate(images)]
-    pq.write_table(pa.Table.from_pylist(rows, schema), folder / "train-00000-of-00001.parquet", row_group_size=10)
+    rows = [
+        {"image": {"bytes": content, "path": name}, "text": text, "image_id": i}
+        for i, (name, content, text) in enumerate(images)
+    ]
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema), folder / "train-00000-of-00001.parquet", row_group_size=10
+    )
     return {str(i): shown(content) for i, (_, content, _) in enumerate(images)}
 
 
@@ -139,7 +183,9 @@ def as_dataset(paths):
     import datasets
 
     datasets.disable_progress_bars()
-    return datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train", cache_dir=SCRATCH.name)
+    return datasets.load_dataset(
+        "parquet", data_files=[str(path) for path in paths], split="train", cache_dir=SCRATCH.name
+    )
 
 
 READERS = {"pyarrow": by_pyarrow, "duckdb": by_duckdb, "polars": by_polars, "datasets": by_datasets}
@@ -148,20 +194,32 @@ READERS = {"pyarrow": by_pyarrow, "duckdb": by_duckdb, "polars": by_polars, "dat
 def read(job):
     tables = committed(job)
     columns = {"ledger": None, "pairs": {"key", "image", "captions", "width", "height"}}
-    seen = lambda row, names: {name: shown(value) for name, value in row.items() if names is None or name in names}
+
+    def seen(row, names):
+        return {name: shown(value) for name, value in row.items() if names is None or name in names}
+
     return {
-        reader: {table: [seen(row, names) for row in read_all(tables[table])] for table, names in columns.items()}
+        reader: {
+            table: [seen(row, names) for row in read_all(tables[table])] for table, names in columns.items()
+        }
         for reader, read_all in READERS.items()
     }
 
 
 def images(job):
     """How `datasets` shows the pairs: the features it says, each picture's size, and the first one of a stream."""
-    import datasets, PIL.Image
+    import datasets
+    import PIL.Image
 
     paths = committed(job)["pairs"]
     table = as_dataset(paths)
-    stream = datasets.load_dataset("parquet", data_files=[str(path) for path in paths], split="train", streaming=True, cache_dir=SCRATCH.name)
+    stream = datasets.load_dataset(
+        "parquet",
+        data_files=[str(path) for path in paths],
+        split="train",
+        streaming=True,
+        cache_dir=SCRATCH.name,
+    )
     return {
         "feature": type(table.features["image"]).__name__,
         "pictures": all(isinstance(row["image"], PIL.Image.Image) for row in table),
@@ -176,14 +234,21 @@ def passed(job, web, columns):
     source = pa.concat_tables(pq.read_table(path) for path in sorted(web.glob("*.parquet")))
     at = {key: i for i, key in enumerate(source["key"].to_pylist())}
     wanted = source.take([at[key] for key in pairs["key"].to_pylist()])
-    other = [name for name in columns if pairs.schema.field(name).type != source.schema.field(name).type or pairs[name].to_pylist() != wanted[name].to_pylist()]
+    other = [
+        name
+        for name in columns
+        if pairs.schema.field(name).type != source.schema.field(name).type
+        or pairs[name].to_pylist() != wanted[name].to_pylist()
+    ]
     return {"rows": pairs.num_rows, "order": pairs.schema.names, "other": other}
 
 
 def referenced(job, web, column):
     """What each pair's path points at: an object below the input, or `file#row` with the image in that row."""
     digests = []
-    for image in (row["image"] for path in committed(job)["pairs"] for row in pq.read_table(path).to_pylist()):
+    for image in (
+        row["image"] for path in committed(job)["pairs"] for row in pq.read_table(path).to_pylist()
+    ):
         assert image["bytes"] is None
         file, _, row = image["path"].rpartition("#")
         if row.isdecimal():

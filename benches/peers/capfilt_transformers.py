@@ -10,7 +10,15 @@ without rewriting the model: each model encodes an image once, both texts share 
 Time is of the models on ready pixels; decoding and resizing are decode_pillow.py's. The first batch is run once before the clock starts.
 Models are made by scripts/blip_models.py, or are your own.
 """
-import argparse, json, pathlib, platform, random, statistics, sys, time
+
+import argparse
+import json
+import pathlib
+import platform
+import random
+import statistics
+import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 import blip_reference as blip
@@ -54,14 +62,20 @@ class Stages:
 
 def fused_attention(self, hidden_states, **_):
     batch, tokens, width = hidden_states.shape
-    q, k, v = self.qkv(hidden_states).reshape(batch, tokens, 3, self.num_heads, width // self.num_heads).permute(2, 0, 3, 1, 4)
+    q, k, v = (
+        self.qkv(hidden_states)
+        .reshape(batch, tokens, 3, self.num_heads, width // self.num_heads)
+        .permute(2, 0, 3, 1, 4)
+    )
     out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
     return self.projection(out.transpose(1, 2).reshape(batch, tokens, width)), None
 
 
 class Peer:
     def __init__(self, args):
-        self.device = torch.device(args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device(
+            args.device if args.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+        )
         dtype = DTYPES[args.dtype]
         self.captioner = blip.load_captioner(args.captioner, dtype).to(self.device)
         self.filter = blip.load_filter(args.filter, dtype).to(self.device)
@@ -78,8 +92,8 @@ class Peer:
 
     def read(self, rows):
         """New ids to texts, the prompt cut off."""
-        self.tokens += sum(sum(i != 0 for i in row[len(self.start):]) for row in rows)
-        return [blip.decode(self.caption_tokenizer, row[len(self.start):]) for row in rows]
+        self.tokens += sum(sum(i != 0 for i in row[len(self.start) :]) for row in rows)
+        return [blip.decode(self.caption_tokenizer, row[len(self.start) :]) for row in rows]
 
     def tokenised(self, texts):
         tokens = blip.encode(self.tokenizer, [blip.pre_caption(t) for t in texts]).to(self.device)
@@ -90,15 +104,31 @@ class Peer:
     def naive(self, pixels, web):
         def caption():
             # `generate` of the whole model cuts off a last id, so the prompt is given with its [SEP].
-            ids = torch.tensor([self.start + [self.captioner.config.text_config.sep_token_id]] * len(pixels), device=self.device)
-            return self.read(self.captioner.generate(pixel_values=pixels, input_ids=ids, attention_mask=torch.ones_like(ids), **NUCLEUS).tolist())
+            ids = torch.tensor(
+                [self.start + [self.captioner.config.text_config.sep_token_id]] * len(pixels),
+                device=self.device,
+            )
+            return self.read(
+                self.captioner.generate(
+                    pixel_values=pixels, input_ids=ids, attention_mask=torch.ones_like(ids), **NUCLEUS
+                ).tolist()
+            )
 
         def match(texts):
             ids, mask = self.tokenised(texts)
-            return self.filter(pixel_values=pixels, input_ids=ids, attention_mask=mask).itm_score.float().softmax(-1)[:, 1].tolist()
+            return (
+                self.filter(pixel_values=pixels, input_ids=ids, attention_mask=mask)
+                .itm_score.float()
+                .softmax(-1)[:, 1]
+                .tolist()
+            )
 
         synthetic = self.stages.run("caption", caption)
-        return synthetic, self.stages.run("itm", lambda: match(web)), self.stages.run("itm", lambda: match(synthetic))
+        return (
+            synthetic,
+            self.stages.run("itm", lambda: match(web)),
+            self.stages.run("itm", lambda: match(synthetic)),
+        )
 
     # best: each tower once per image
     @torch.inference_mode()
@@ -107,8 +137,18 @@ class Peer:
         states = self.captioner.vision_model(pixel_values=pixels).last_hidden_state
         atts = torch.ones(states.shape[:-1], dtype=torch.long, device=self.device)
         start = torch.tensor([self.start] * len(pixels), device=self.device)
-        caption = lambda: self.captioner.text_decoder.generate(input_ids=start, attention_mask=torch.ones_like(start), encoder_hidden_states=states, encoder_attention_mask=atts,
-                                                               eos_token_id=text.sep_token_id, pad_token_id=text.pad_token_id, **NUCLEUS)
+
+        def caption():
+            return self.captioner.text_decoder.generate(
+                input_ids=start,
+                attention_mask=torch.ones_like(start),
+                encoder_hidden_states=states,
+                encoder_attention_mask=atts,
+                eos_token_id=text.sep_token_id,
+                pad_token_id=text.pad_token_id,
+                **NUCLEUS,
+            )
+
         synthetic = self.read(self.stages.run("caption", caption).tolist())
         judged = self.filter.vision_model(pixel_values=pixels).last_hidden_state
 
@@ -118,7 +158,7 @@ class Peer:
             return blip.match_logits(self.filter, both, ids, mask).float().softmax(-1)[:, 1].tolist()
 
         scores = self.stages.run("itm", match)
-        return synthetic, scores[: len(web)], scores[len(web):]
+        return synthetic, scores[: len(web)], scores[len(web) :]
 
 
 def load_images(where, side):
@@ -128,7 +168,11 @@ def load_images(where, side):
         noise = torch.rand(int(where), 3, 12, 12, generator=g)
         smooth = torch.nn.functional.interpolate(noise, size=(side, side), mode="bilinear")
         return [Image.fromarray((p.permute(1, 2, 0) * 255).byte().numpy()) for p in smooth]
-    return [Image.open(p).convert("RGB") for p in sorted(pathlib.Path(where).iterdir()) if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")]
+    return [
+        Image.open(p).convert("RGB")
+        for p in sorted(pathlib.Path(where).iterdir())
+        if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+    ]
 
 
 def web_texts(file, count):
@@ -144,7 +188,10 @@ def main():
     p.add_argument("--captioner", required=True)
     p.add_argument("--filter", required=True)
     p.add_argument("--images", required=True, help="a folder of pictures, or how many to make up")
-    p.add_argument("--texts", help="a file with one web text a line; there is a row for each, and images are used again when there are fewer")
+    p.add_argument(
+        "--texts",
+        help="a file with one web text a line; there is a row for each, and images are used again when there are fewer",
+    )
     p.add_argument("--mode", choices=["naive", "best"], default="best")
     p.add_argument("--dtype", choices=list(DTYPES), default="f32")
     p.add_argument("--batch", type=int, default=8)
@@ -153,7 +200,12 @@ def main():
     p.add_argument("--sdpa", action="store_true")
     p.add_argument("--repeats", type=int, default=3)
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--min-length", type=int, default=NUCLEUS["min_length"], help="ids of the shortest caption; 20 makes all equally long")
+    p.add_argument(
+        "--min-length",
+        type=int,
+        default=NUCLEUS["min_length"],
+        help="ids of the shortest caption; 20 makes all equally long",
+    )
     args = p.parse_args()
     NUCLEUS["min_length"] = args.min_length
     torch.set_num_threads(args.threads)
@@ -183,13 +235,31 @@ def main():
         repeats.append((peer.stages.now() - began) / len(web))
         stages.append({k: v / len(web) for k, v in peer.stages.seconds.items()})
         new_tokens.append(peer.tokens / len(web))
-    print(json.dumps({
-        "peer": "transformers", "mode": args.mode, "dtype": args.dtype, "sdpa": args.sdpa, "batch": args.batch, "threads": args.threads, "images": len(web),
-        "s_per_image": round(statistics.median(repeats), 5), "repeats": [round(r, 5) for r in repeats],
-        "stages_s_per_image": {k: round(statistics.median(s[k] for s in stages), 5) for k in stages[0]}, "preprocess_s_per_image": round(preprocess / len(images), 5),
-        "new_tokens_per_caption": round(statistics.median(new_tokens), 2), "device": torch.cuda.get_device_name() if peer.device.type == "cuda" else platform.processor() or platform.machine(),
-        "torch": torch.__version__, "transformers": transformers.__version__,
-    }))
+    print(
+        json.dumps(
+            {
+                "peer": "transformers",
+                "mode": args.mode,
+                "dtype": args.dtype,
+                "sdpa": args.sdpa,
+                "batch": args.batch,
+                "threads": args.threads,
+                "images": len(web),
+                "s_per_image": round(statistics.median(repeats), 5),
+                "repeats": [round(r, 5) for r in repeats],
+                "stages_s_per_image": {
+                    k: round(statistics.median(s[k] for s in stages), 5) for k in stages[0]
+                },
+                "preprocess_s_per_image": round(preprocess / len(images), 5),
+                "new_tokens_per_caption": round(statistics.median(new_tokens), 2),
+                "device": torch.cuda.get_device_name()
+                if peer.device.type == "cuda"
+                else platform.processor() or platform.machine(),
+                "torch": torch.__version__,
+                "transformers": transformers.__version__,
+            }
+        )
+    )
 
 
 main()

@@ -7,7 +7,15 @@ usage: decode_pillow.py DIR [--side 384] [--repeats 3] [--limit N]
 `transformers_pil`, `transformers`: BLIP's image processors, Pillow's and the torchvision one that is the default, decoding
 by Pillow, up to a tensor. Files are read into memory first; images per second, the median of the repeats.
 """
-import argparse, io, json, os, pathlib, statistics, sys, time
+
+import argparse
+import io
+import json
+import os
+import pathlib
+import statistics
+import sys
+import time
 
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before torch counts cores
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
@@ -24,12 +32,22 @@ MEAN, STD = np.float32(blip.MEAN), np.float32(blip.STD)
 
 def variants(side):
     size = {"height": side, "width": side}
-    rgb = lambda data: Image.open(io.BytesIO(data)).convert("RGB")
-    pillow = lambda data: np.asarray(rgb(data).resize((side, side), Image.Resampling.BICUBIC))
-    pil, default = blip.processor(side), BlipImageProcessor(size=size, image_mean=blip.MEAN, image_std=blip.STD)
+
+    def rgb(data):
+        return Image.open(io.BytesIO(data)).convert("RGB")
+
+    def pillow(data):
+        return np.asarray(rgb(data).resize((side, side), Image.Resampling.BICUBIC))
+
+    pil, default = (
+        blip.processor(side),
+        BlipImageProcessor(size=size, image_mean=blip.MEAN, image_std=blip.STD),
+    )
     return {
         "pillow": pillow,
-        "pillow_normalised": lambda data: ((pillow(data).astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1).copy(),
+        "pillow_normalised": lambda data: (
+            ((pillow(data).astype(np.float32) / 255 - MEAN) / STD).transpose(2, 0, 1).copy()
+        ),
         "transformers_pil": lambda data: pil(rgb(data), return_tensors="pt").pixel_values,
         "transformers": lambda data: default(rgb(data), return_tensors="pt").pixel_values,
     }
@@ -54,12 +72,25 @@ def main():
     p.add_argument("--limit", type=int)
     args = p.parse_args()
     torch.set_num_threads(1)
-    paths = sorted(f for f in args.folder.iterdir() if f.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp"))[: args.limit]
+    paths = sorted(
+        f for f in args.folder.iterdir() if f.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+    )[: args.limit]
     if not paths:
         sys.exit(f"decode_pillow: no picture (.jpg, .png, .webp) in {args.folder}")
     files = [f.read_bytes() for f in paths]
     rates = {name: rate(call, files, args.repeats) for name, call in variants(args.side).items()}
-    print(json.dumps({"files": len(files), "bytes": sum(map(len, files)), "side": args.side, "images_per_second": rates, "pillow": PIL.__version__, "transformers": transformers.__version__}))
+    print(
+        json.dumps(
+            {
+                "files": len(files),
+                "bytes": sum(map(len, files)),
+                "side": args.side,
+                "images_per_second": rates,
+                "pillow": PIL.__version__,
+                "transformers": transformers.__version__,
+            }
+        )
+    )
 
 
 main()

@@ -6,7 +6,13 @@ usage: filter_data_juicer.py --filter DIR --images DIR --texts FILE [--threads 2
 The operator as a recipe would name it, on rows with a picture's path and a text: it loads each picture, and asks transformers' BLIP in f32,
 one pair at a time. The first row is done once before the clock starts, so that the model is loaded.
 """
-import argparse, json, os, pathlib, sys, time
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import torch
@@ -32,14 +38,36 @@ def main():
     operator = ImageTextMatchingFilter(hf_blip=args.filter, min_score=0.5, accelerator="cpu")
     pictures = sorted(args.images.iterdir())
     texts = [line for line in args.texts.read_text().splitlines() if line.strip()][: args.limit]
-    rows = [{"text": f"{SpecialTokens.image} {text} {SpecialTokens.eoc}", "images": [str(pictures[i % len(pictures)])], Fields.stats: {}} for i, text in enumerate(texts)]
-    judge = lambda row: operator.process_single(operator.compute_stats_single(row))
+    rows = [
+        {
+            "text": f"{SpecialTokens.image} {text} {SpecialTokens.eoc}",
+            "images": [str(pictures[i % len(pictures)])],
+            Fields.stats: {},
+        }
+        for i, text in enumerate(texts)
+    ]
+
+    def judge(row):
+        return operator.process_single(operator.compute_stats_single(row))
+
     judge(dict(rows[0], **{Fields.stats: {}}))
     began = time.perf_counter()
     kept = [bool(judge(row)) for row in rows]
     seconds = time.perf_counter() - began
     scores = [row[Fields.stats][StatsKeys.image_text_matching_score][0] for row in rows]
-    print(json.dumps({"peer": "data-juicer", "version": data_juicer.__version__, "rows": len(rows), "s_per_row": seconds / len(rows), "kept": sum(kept), "scores": scores, "torch": torch.__version__}))
+    print(
+        json.dumps(
+            {
+                "peer": "data-juicer",
+                "version": data_juicer.__version__,
+                "rows": len(rows),
+                "s_per_row": seconds / len(rows),
+                "kept": sum(kept),
+                "scores": scores,
+                "torch": torch.__version__,
+            }
+        )
+    )
 
 
 main()

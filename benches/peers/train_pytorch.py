@@ -7,7 +7,12 @@ usage: train_pytorch.py --pairs FILE.parquet --vocabulary DIR --sizes JSON --wor
 Pictures are decoded and resized before the clock starts, which capfilt does meanwhile. Prints one JSON line: images per second of each
 step behind the warm-up, and the losses of the last one.
 """
-import argparse, copy, io, json, time
+
+import argparse
+import copy
+import io
+import json
+import time
 
 import pyarrow.parquet as pq
 import torch
@@ -16,7 +21,10 @@ from PIL import Image
 from torch import nn
 from transformers import BertTokenizerFast
 
-MEAN, STD = torch.tensor([0.48145466, 0.4578275, 0.40821073]), torch.tensor([0.26862954, 0.26130258, 0.27577711])
+MEAN, STD = (
+    torch.tensor([0.48145466, 0.4578275, 0.40821073]),
+    torch.tensor([0.26862954, 0.26130258, 0.27577711]),
+)
 
 
 class Attention(nn.Module):
@@ -26,16 +34,27 @@ class Attention(nn.Module):
         self.kv = nn.Linear(other or width, 2 * width)
 
     def forward(self, xs, keys, mask=None, causal=False):
-        split = lambda ys: ys.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        def split(ys):
+            return ys.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
         k, v = self.kv(keys).chunk(2, -1)
-        return self.out(F.scaled_dot_product_attention(split(self.q(xs)), split(k), split(v), attn_mask=mask, is_causal=causal).transpose(1, 2).flatten(2))
+        return self.out(
+            F.scaled_dot_product_attention(
+                split(self.q(xs)), split(k), split(v), attn_mask=mask, is_causal=causal
+            )
+            .transpose(1, 2)
+            .flatten(2)
+        )
 
 
 class VisionBlock(nn.Module):
     def __init__(self, width, heads):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(width, 1e-6), nn.LayerNorm(width, 1e-6)
-        self.attention, self.mlp = Attention(width, heads), nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.attention, self.mlp = (
+            Attention(width, heads),
+            nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)),
+        )
 
     def forward(self, xs):
         normed = self.norm1(xs)
@@ -48,7 +67,10 @@ class Vision(nn.Module):
         super().__init__()
         width, side, patch = s["vision_width"], s["image_size"], s["patch_size"]
         self.patches = nn.Conv2d(3, width, patch, patch)
-        self.first, self.positions = nn.Parameter(torch.randn(1, 1, width) * 0.02), nn.Parameter(torch.randn(1, 1 + (side // patch) ** 2, width) * 0.02)
+        self.first, self.positions = (
+            nn.Parameter(torch.randn(1, 1, width) * 0.02),
+            nn.Parameter(torch.randn(1, 1 + (side // patch) ** 2, width) * 0.02),
+        )
         self.blocks = nn.ModuleList(VisionBlock(width, s["vision_heads"]) for _ in range(s["vision_layers"]))
         self.norm = nn.LayerNorm(width, 1e-6)
 
@@ -68,7 +90,10 @@ class TextBlock(nn.Module):
         self.own = nn.ModuleDict({name: Attention(width, heads) for name in ("encoder", "decoder")})
         self.own_norm = nn.ModuleDict({name: nn.LayerNorm(width, 1e-12) for name in ("encoder", "decoder")})
         self.cross, self.cross_norm = Attention(width, heads, vision), nn.LayerNorm(width, 1e-12)
-        self.mlp, self.norm = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)), nn.LayerNorm(width, 1e-12)
+        self.mlp, self.norm = (
+            nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)),
+            nn.LayerNorm(width, 1e-12),
+        )
 
     def forward(self, xs, who, mask, image):
         xs = self.own_norm[who](xs + self.own[who](xs, xs, mask))
@@ -84,9 +109,18 @@ class Towers(nn.Module):
         super().__init__()
         width = s["text_width"]
         self.vision = Vision(s)
-        self.words, self.positions, self.norm = nn.Embedding(words, width), nn.Embedding(s["positions"], width), nn.LayerNorm(width, 1e-12)
-        self.blocks = nn.ModuleList(TextBlock(width, s["text_heads"], s["vision_width"]) for _ in range(s["text_layers"]))
-        self.vision_proj, self.text_proj = nn.Linear(s["vision_width"], s["projection"]), nn.Linear(width, s["projection"])
+        self.words, self.positions, self.norm = (
+            nn.Embedding(words, width),
+            nn.Embedding(s["positions"], width),
+            nn.LayerNorm(width, 1e-12),
+        )
+        self.blocks = nn.ModuleList(
+            TextBlock(width, s["text_heads"], s["vision_width"]) for _ in range(s["text_layers"])
+        )
+        self.vision_proj, self.text_proj = (
+            nn.Linear(s["vision_width"], s["projection"]),
+            nn.Linear(width, s["projection"]),
+        )
 
     def text(self, ids, who, mask, image=None):
         xs = self.norm(self.words(ids) + self.positions.weight[: ids.shape[1]])
@@ -95,8 +129,12 @@ class Towers(nn.Module):
         return xs
 
     def features(self, image, ids, mask):
-        unit = lambda xs: F.normalize(xs.float(), dim=-1)
-        return unit(self.vision_proj(image[:, 0])), unit(self.text_proj(self.text(ids, "encoder", mask)[:, 0]))
+        def unit(xs):
+            return F.normalize(xs.float(), dim=-1)
+
+        return unit(self.vision_proj(image[:, 0])), unit(
+            self.text_proj(self.text(ids, "encoder", mask)[:, 0])
+        )
 
 
 class Med(nn.Module):
@@ -105,8 +143,13 @@ class Med(nn.Module):
         width = s["text_width"]
         self.towers = Towers(s, words)
         self.match, self.temperature = nn.Linear(width, 2), nn.Parameter(torch.tensor(0.07))
-        self.head, self.bias = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, 1e-12)), nn.Parameter(torch.zeros(words))
-        self.slow = [copy.deepcopy(self.towers).requires_grad_(False)]  # in a list, so that it is no module of ours
+        self.head, self.bias = (
+            nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, 1e-12)),
+            nn.Parameter(torch.zeros(words)),
+        )
+        self.slow = [
+            copy.deepcopy(self.towers).requires_grad_(False)
+        ]  # in a list, so that it is no module of ours
         self.queues, self.at = [F.normalize(torch.randn(s["projection"], queue), dim=0) for _ in range(2)], 0
         self.dec, self.enc = words - 2, words - 1
 
@@ -124,19 +167,30 @@ class Med(nn.Module):
             own = F.pad(torch.eye(batch), (0, self.queues[0].shape[1]))
             y_v = alpha * F.softmax(v_m @ all_t / self.temperature, 1) + (1 - alpha) * own
             y_t = alpha * F.softmax(t_m @ all_v / self.temperature, 1) + (1 - alpha) * own
-        loss = lambda a, b, y: -(F.log_softmax(a @ b / self.temperature, 1) * y).sum(1).mean()
+
+        def loss(a, b, y):
+            return -(F.log_softmax(a @ b / self.temperature, 1) * y).sum(1).mean()
+
         itc = (loss(v, all_t, y_v) + loss(t, all_v, y_t)) / 2
         with torch.no_grad():
             for queue, new in zip(self.queues, (v_m, t_m)):
                 queue[:, self.at : self.at + batch] = new.T
             self.at = (self.at + batch) % self.queues[0].shape[1]
             alike = v @ t.T / self.temperature
-            others = lambda scores: torch.multinomial((F.softmax(scores, 1) + 1e-4).fill_diagonal_(0), 1)[:, 0]
+
+            def others(scores):
+                return torch.multinomial((F.softmax(scores, 1) + 1e-4).fill_diagonal_(0), 1)[:, 0]
+
             negative_text, negative_image = others(alike), others(alike.T)
         enc = ids.clone()
         enc[:, 0] = self.enc
         of_three = torch.cat([visible, visible, visible[negative_text]])
-        states = towers.text(torch.cat([enc, enc, enc[negative_text]]), "encoder", of_three, torch.cat([image, image[negative_image], image]))
+        states = towers.text(
+            torch.cat([enc, enc, enc[negative_text]]),
+            "encoder",
+            of_three,
+            torch.cat([image, image[negative_image], image]),
+        )
         labels = torch.cat([torch.ones(batch), torch.zeros(2 * batch)]).long()
         itm = F.cross_entropy(self.match(states[:, 0]).float(), labels)
         dec = ids.clone()
@@ -145,15 +199,34 @@ class Med(nn.Module):
         hidden = self.head(towers.text(dec, "decoder", causal, image))
         logits = F.linear(hidden, towers.words.weight, self.bias).float()
         labels = dec.masked_fill(mask == 0, -100)
-        lm = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100, label_smoothing=0.1)
+        lm = F.cross_entropy(
+            logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100, label_smoothing=0.1
+        )
         return itc, itm, lm
 
 
 def pairs(args, side):
     tokenizer = BertTokenizerFast.from_pretrained(args.vocabulary)
-    rows = pq.ParquetFile(args.pairs).read_row_group(0, columns=["jpg", "caption"]).to_pylist()[: 4 * args.batch]
-    squash = lambda jpg: torch.frombuffer(bytearray(Image.open(io.BytesIO(jpg)).convert("RGB").resize((side, side), Image.Resampling.BICUBIC).tobytes()), dtype=torch.uint8)
-    return torch.stack([squash(row["jpg"]) for row in rows]).view(-1, side, side, 3), [row["caption"] for row in rows], tokenizer
+    rows = (
+        pq.ParquetFile(args.pairs).read_row_group(0, columns=["jpg", "caption"]).to_pylist()[: 4 * args.batch]
+    )
+
+    def squash(jpg):
+        return torch.frombuffer(
+            bytearray(
+                Image.open(io.BytesIO(jpg))
+                .convert("RGB")
+                .resize((side, side), Image.Resampling.BICUBIC)
+                .tobytes()
+            ),
+            dtype=torch.uint8,
+        )
+
+    return (
+        torch.stack([squash(row["jpg"]) for row in rows]).view(-1, side, side, 3),
+        [row["caption"] for row in rows],
+        tokenizer,
+    )
 
 
 def main():
@@ -175,7 +248,13 @@ def main():
         started = time.perf_counter()
         rows = torch.arange(step * args.batch, (step + 1) * args.batch) % len(texts)
         pixels = ((images[rows].float() / 255 - MEAN) / STD).permute(0, 3, 1, 2)
-        tokens = tokenizer([texts[i] for i in rows.tolist()], padding="longest", truncation=True, max_length=30, return_tensors="pt")
+        tokens = tokenizer(
+            [texts[i] for i in rows.tolist()],
+            padding="longest",
+            truncation=True,
+            max_length=30,
+            return_tensors="pt",
+        )
         with torch.autocast("cpu", torch.bfloat16, enabled=args.dtype == "bf16"):
             losses = model(pixels, tokens.input_ids, tokens.attention_mask, 0.4 * min(1.0, step / 1000))
         optimizer.zero_grad()
@@ -184,7 +263,15 @@ def main():
         last = [loss.item() for loss in losses]
         if step >= args.warm_up:
             speeds.append(args.batch / (time.perf_counter() - started))
-    print(json.dumps({"images_per_second": speeds, "losses": last, "parameters": sum(p.numel() for p in model.parameters())}))
+    print(
+        json.dumps(
+            {
+                "images_per_second": speeds,
+                "losses": last,
+                "parameters": sum(p.numel() for p in model.parameters()),
+            }
+        )
+    )
 
 
 main()

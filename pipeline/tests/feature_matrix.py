@@ -7,7 +7,15 @@ For `name` there is `OUT/images/name`, and `OUT/pillow/name.raw`, the bytes of `
 `name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or `name, error, message`. The writers are of this file, so that they can say what no encoder
 says; only the compressions of JPEG, WebP and fax are Pillow's and libtiff's. Everything follows from the seed.
 """
-import io, itertools, pathlib, random, struct, sys, warnings, zlib
+
+import io
+import itertools
+import pathlib
+import random
+import struct
+import sys
+import warnings
+import zlib
 
 from PIL import Image, ImageOps
 
@@ -74,7 +82,9 @@ def packbits(data):
         if run > 1:
             out += bytes([257 - run]) + data[:1]
         else:
-            run = next((i for i in range(1, min(128, len(data)) - 1) if data[i] == data[i + 1]), min(128, len(data)))
+            run = next(
+                (i for i in range(1, min(128, len(data)) - 1) if data[i] == data[i + 1]), min(128, len(data))
+            )
             out += bytes([run - 1]) + data[:run]
         data = data[run:]
     return bytes(out)
@@ -89,7 +99,11 @@ def samples(r, count, highest):
     """Runs and noise."""
     out = []
     while len(out) < count:
-        out += [r.randint(0, highest)] * r.choice((1, 1, 1, 2, 5, 40)) if r.random() < 0.5 else [r.randint(0, highest) for _ in range(8)]
+        out += (
+            [r.randint(0, highest)] * r.choice((1, 1, 1, 2, 5, 40))
+            if r.random() < 0.5
+            else [r.randint(0, highest) for _ in range(8)]
+        )
     return out[:count]
 
 
@@ -116,32 +130,70 @@ def gif_frame(r, width, height, interlaced, palette, left=0, top=0, bits=None, h
     bits = bits or r.randint(2, 8)
     highest = highest if highest is not None else (1 << bits) - 1
     rows = [samples(r, width, highest) for _ in range(height)]
-    order = [y for first, step in ((0, 8), (4, 8), (2, 4), (1, 2)) for y in range(first, height, step)] if interlaced else range(height)
+    order = (
+        [y for first, step in ((0, 8), (4, 8), (2, 4), (1, 2)) for y in range(first, height, step)]
+        if interlaced
+        else range(height)
+    )
     data = lzw(bytes(s for y in order for s in rows[y]), bits, True)
-    blocks = b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255)) + b"\0"
+    blocks = (
+        b"".join(bytes([len(data[i : i + 255])]) + data[i : i + 255] for i in range(0, len(data), 255))
+        + b"\0"
+    )
     table = b"" if palette is None else gif_palette(r, palette[0], palette[1])
     flags = (0x40 if interlaced else 0) | (0 if palette is None else 0x80 | palette[0] - 1)
-    return b"," + b"".join(map(le16, (left, top, width, height))) + bytes([flags]) + table + bytes([bits]) + blocks
+    return (
+        b","
+        + b"".join(map(le16, (left, top, width, height)))
+        + bytes([flags])
+        + table
+        + bytes([bits])
+        + blocks
+    )
 
 
 def gif(r, interlaced, screen_palette, frame_palette, transparent, disposal, place):
     width, height = size(r)
-    left, top, screen = {"whole": (0, 0, (width, height)), "inside": (2, 3, (width + 5, height + 4)), "past": (4, 1, (max(1, width - 2), height))}[place]
+    left, top, screen = {
+        "whole": (0, 0, (width, height)),
+        "inside": (2, 3, (width + 5, height + 4)),
+        "past": (4, 1, (max(1, width - 2), height)),
+    }[place]
     table = b"" if screen_palette is None else gif_palette(r, *screen_palette)
     flags = 0 if screen_palette is None else 0x80 | screen_palette[0] - 1
-    control = b"!\xf9\4" + bytes([disposal << 2 | (transparent is not None)]) + b"\0\0" + bytes([transparent or 0]) + b"\0"
+    control = (
+        b"!\xf9\4"
+        + bytes([disposal << 2 | (transparent is not None)])
+        + b"\0\0"
+        + bytes([transparent or 0])
+        + b"\0"
+    )
     comment = b"!\xfe\5hello\0" if r.random() < 0.3 else b""
     frames = gif_frame(r, width, height, interlaced, frame_palette, left, top)
     if disposal:
         frames += control + gif_frame(r, 1, 1, False, None)
-    return b"GIF89a" + b"".join(map(le16, screen)) + bytes([flags, r.choice((0, 1)), 0]) + table + comment + control + frames + b";"
+    return (
+        b"GIF89a"
+        + b"".join(map(le16, screen))
+        + bytes([flags, r.choice((0, 1)), 0])
+        + table
+        + comment
+        + control
+        + frames
+        + b";"
+    )
 
 
 def gifs(r):
     palettes = (None, (2, "noise"), (8, "noise"), (3, "ramp"), (8, "ramp"))
-    for interlaced, place, screen, frame in itertools.product((False, True), ("whole", "inside", "past"), palettes, palettes):
+    for interlaced, place, screen, frame in itertools.product(
+        (False, True), ("whole", "inside", "past"), palettes, palettes
+    ):
         transparent = r.choice((None, 0, 3, 200))
-        yield f"{interlaced}-{place}-{screen}-{frame}-{transparent}.gif", gif(r, interlaced, screen, frame, transparent, r.choice((0, 1, 2, 3)), place)
+        yield (
+            f"{interlaced}-{place}-{screen}-{frame}-{transparent}.gif",
+            gif(r, interlaced, screen, frame, transparent, r.choice((0, 1, 2, 3)), place),
+        )
 
 
 # PNG
@@ -151,17 +203,32 @@ def chunk(name, data, sum=None):
     return be32(len(data)) + name + data + be32(zlib.crc32(name + data) if sum is None else sum)
 
 
-PNG_PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PNG_PASSES = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 
 
 def png_filtered(r, lines, pixel_bytes):
     """Lines with filters chosen at random."""
     out, before = b"", b""
     for line in lines:
-        before, kind = before.rjust(len(line), b"\0") if len(before) == len(line) else bytes(len(line)), r.randint(0, 4)
+        before, kind = (
+            before.rjust(len(line), b"\0") if len(before) == len(line) else bytes(len(line)),
+            r.randint(0, 4),
+        )
         done = bytearray()
         for i, byte in enumerate(line):
-            a, b, c = (line[i - pixel_bytes] if i >= pixel_bytes else 0), before[i], (before[i - pixel_bytes] if i >= pixel_bytes else 0)
+            a, b, c = (
+                (line[i - pixel_bytes] if i >= pixel_bytes else 0),
+                before[i],
+                (before[i - pixel_bytes] if i >= pixel_bytes else 0),
+            )
             p = a + b - c
             paeth = min((abs(p - a), 0, a), (abs(p - b), 1, b), (abs(p - c), 2, c))[2]
             done.append(byte - (0, a, b, (a + b) // 2, paeth)[kind] & 255)
@@ -181,7 +248,10 @@ def png(r, kind, bits, interlaced, extra="", colours=None):
     passes = PNG_PASSES if interlaced else ((0, 0, 1, 1),)
     data = b""
     for left, top, across, down in passes:
-        lines = [packed([[s for pixel in rows[y][left::across] for s in pixel]], bits) for y in range(top, height, down)]
+        lines = [
+            packed([[s for pixel in rows[y][left::across] for s in pixel]], bits)
+            for y in range(top, height, down)
+        ]
         if width > left:
             data += png_filtered(r, lines, max(1, channels * bits // 8))
     data = zlib.compress(data, r.choice((0, 1, 9)))
@@ -197,12 +267,19 @@ def png(r, kind, bits, interlaced, extra="", colours=None):
         palette += b"\x07"
     before = chunk(b"PLTE", palette) if palette else b""
     if "exif" in extra:
-        exif = chunk(b"eXIf", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1" + bytes([0, r.randint(1, 8), 0, 0]) + bytes(4))
+        exif = chunk(
+            b"eXIf", b"MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1" + bytes([0, r.randint(1, 8), 0, 0]) + bytes(4)
+        )
         before, idat = (before, idat + exif) if "after" in extra else (before + exif, idat)
     if "trns" in extra:
-        before += chunk(b"tRNS", {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: r.randbytes(max(1, len(palette) // 6))}[kind])
+        before += chunk(
+            b"tRNS", {0: b"\0\1", 2: b"\0\1\0\2\0\3", 3: r.randbytes(max(1, len(palette) // 6))}[kind]
+        )
     if "iccp" in extra:
-        before = chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(3000))[: 40 if "broken" in extra else None]) + before
+        before = (
+            chunk(b"iCCP", b"k\0\0" + zlib.compress(bytes(3000))[: 40 if "broken" in extra else None])
+            + before
+        )
     if "apng" in extra:
         control = be32(width) + be32(height) + bytes(8) + bytes([0, 1, 0, 10, 0, 0])
         before += chunk(b"acTL", be32(2) + be32(0)) + chunk(b"fcTL", be32(0) + control)
@@ -210,12 +287,35 @@ def png(r, kind, bits, interlaced, extra="", colours=None):
     if "text" in extra:
         idat += chunk(b"tEXt", b"a\0b", 7 if "bad" in extra else None)
     head = struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, int(interlaced))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + before + idat + (b"" if "end" in extra else chunk(b"IEND", b""))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + before
+        + idat
+        + (b"" if "end" in extra else chunk(b"IEND", b""))
+    )
 
 
 def pngs(r):
-    kinds = [(0, b) for b in (1, 2, 4, 8, 16)] + [(2, 8), (2, 16)] + [(3, b) for b in (1, 2, 4, 8)] + [(4, 8), (4, 16), (6, 8), (6, 16)]
-    extras = ("", "trns", "idat", "adler", "iccp", "iccp broken", "apng", "text", "text bad", "tail", "no end")
+    kinds = (
+        [(0, b) for b in (1, 2, 4, 8, 16)]
+        + [(2, 8), (2, 16)]
+        + [(3, b) for b in (1, 2, 4, 8)]
+        + [(4, 8), (4, 16), (6, 8), (6, 16)]
+    )
+    extras = (
+        "",
+        "trns",
+        "idat",
+        "adler",
+        "iccp",
+        "iccp broken",
+        "apng",
+        "text",
+        "text bad",
+        "tail",
+        "no end",
+    )
     for (kind, bits), interlaced in itertools.product(kinds, (False, True)):
         for extra in ["", *r.sample(extras, 3)]:
             if "trns" in extra and kind in (4, 6):
@@ -223,7 +323,14 @@ def pngs(r):
             yield f"{kind}-{bits}-{interlaced}-{extra}.png", png(r, kind, bits, interlaced, extra)
     for kind, after in itertools.product((0, 2, 3, 6), ("", "-after") * 3):
         yield f"exif{after}-{kind}.png", png(r, kind, 8, r.random() < 0.5, f"exif{after}")
-    for bits, colours, extra in ((8, 20, "61"), (8, 20, "past"), (4, 3, "past"), (8, 256, "61"), (8, 300, ""), (2, 4, "61 trns")):
+    for bits, colours, extra in (
+        (8, 20, "61"),
+        (8, 20, "past"),
+        (4, 3, "past"),
+        (8, 256, "61"),
+        (8, 300, ""),
+        (2, 4, "61 trns"),
+    ):
         yield f"palette-{bits}-{colours}-{extra}.png", png(r, 3, bits, False, extra, colours)
 
 
@@ -264,24 +371,43 @@ def bmp_runs(r, rows, bits):
     return out + b"\0\1"
 
 
-def bmp(r, header, bits, compression, top_down=False, colours=None, palette="noise", offset="right", masks=None):
+def bmp(
+    r, header, bits, compression, top_down=False, colours=None, palette="noise", offset="right", masks=None
+):
     width, height = size(r)
     count = colours or (1 << bits if bits <= 8 else 0)
     greys = [0, 255] if count == 2 else range(count)
     pad = b"" if header == 12 else b"\0"
-    table = b"".join((bytes([greys[i] & 255] * 3) if palette == "ramp" else r.randbytes(3)) + pad for i in range(count))
+    table = b"".join(
+        (bytes([greys[i] & 255] * 3) if palette == "ramp" else r.randbytes(3)) + pad for i in range(count)
+    )
     if compression in (1, 2):
         data = bmp_runs(r, [samples(r, width, (1 << bits) - 1) for _ in range(height)], bits)
     elif bits <= 8:
         rows = [samples(r, width, (1 << bits) - 1) for _ in range(height)]
         data = b"".join(line + bytes(-len(line) % 4) for line in (packed([row], bits) for row in rows))
     else:
-        data = b"".join(line + bytes(-len(line) % 4) for line in (r.randbytes(width * bits // 8) for _ in range(height)))
+        data = b"".join(
+            line + bytes(-len(line) % 4) for line in (r.randbytes(width * bits // 8) for _ in range(height))
+        )
     after = b"".join(map(le32, masks)) if masks else b""
     if header == 12:
         info = struct.pack("<IHHHH", 12, width, height, 1, bits)
     else:
-        info = struct.pack("<IiiHHIIiiII", header, width, -height if top_down else height, 1, bits, compression, len(data), 0, 0, colours or 0, 0)
+        info = struct.pack(
+            "<IiiHHIIiiII",
+            header,
+            width,
+            -height if top_down else height,
+            1,
+            bits,
+            compression,
+            len(data),
+            0,
+            0,
+            colours or 0,
+            0,
+        )
         info += (after if header > 40 else b"").ljust(header - 40, b"\0")
     after = after if header == 40 else b""
     begin = {"right": 14 + len(info) + len(after) + len(table), "zero": 0, "header": 14 + header}[offset]
@@ -289,7 +415,9 @@ def bmp(r, header, bits, compression, top_down=False, colours=None, palette="noi
 
 
 def bmps(r):
-    for header, bits, top_down in itertools.product((12, 40, 52, 56, 64, 108, 124), (1, 4, 8, 16, 24, 32), (False, True)):
+    for header, bits, top_down in itertools.product(
+        (12, 40, 52, 56, 64, 108, 124), (1, 4, 8, 16, 24, 32), (False, True)
+    ):
         if header == 12 and (top_down or bits in (16, 32)):
             continue
         offset = r.choice(("right", "zero", "header")) if bits <= 8 else r.choice(("right", "zero"))
@@ -298,13 +426,39 @@ def bmps(r):
         yield f"runs-{bits}-{top_down}.bmp", bmp(r, 40, bits, 2 if bits == 4 else 1, top_down)
     yield "runs-ramp.bmp", bmp(r, 40, 8, 1, palette="ramp")
     yield "runs-few-colours.bmp", bmp(r, 40, 8, 1, colours=99)
-    for bits, colours, palette in ((1, 2, "ramp"), (1, 1, "noise"), (4, 16, "ramp"), (4, 5, "noise"), (8, 256, "ramp"), (8, 2, "ramp"), (8, 2, "noise"), (8, 100, "noise"), (8, 100, "ramp"), (8, 300, "noise")):
+    for bits, colours, palette in (
+        (1, 2, "ramp"),
+        (1, 1, "noise"),
+        (4, 16, "ramp"),
+        (4, 5, "noise"),
+        (8, 256, "ramp"),
+        (8, 2, "ramp"),
+        (8, 2, "noise"),
+        (8, 100, "noise"),
+        (8, 100, "ramp"),
+        (8, 300, "noise"),
+    ):
         yield f"palette-{bits}-{colours}-{palette}.bmp", bmp(r, 40, bits, 0, colours=colours, palette=palette)
     short = ((0xF800, 0x7E0, 0x1F, 0), (0x7C00, 0x3E0, 0x1F, 0), (0xF00, 0xF0, 0xF, 0))
-    long = ((0xFF0000, 0xFF00, 0xFF, 0), (0xFF000000, 0xFF0000, 0xFF00, 0), (0xFF000000, 0xFF00, 0xFF, 0), (0xFF000000, 0xFF0000, 0xFF00, 0xFF), (0xFF, 0xFF00, 0xFF0000, 0xFF000000), (0xFF0000, 0xFF00, 0xFF, 0xFF000000), (0xFF000000, 0xFF00, 0xFF, 0xFF0000), (0, 0, 0, 0), (0x3FF00000, 0xFFC00, 0x3FF, 0))
-    for header, (bits, masks) in itertools.product((40, 52, 56, 108, 124), [(16, m) for m in short] + [(24, long[0])] + [(32, m) for m in long]):
+    long = (
+        (0xFF0000, 0xFF00, 0xFF, 0),
+        (0xFF000000, 0xFF0000, 0xFF00, 0),
+        (0xFF000000, 0xFF00, 0xFF, 0),
+        (0xFF000000, 0xFF0000, 0xFF00, 0xFF),
+        (0xFF, 0xFF00, 0xFF0000, 0xFF000000),
+        (0xFF0000, 0xFF00, 0xFF, 0xFF000000),
+        (0xFF000000, 0xFF00, 0xFF, 0xFF0000),
+        (0, 0, 0, 0),
+        (0x3FF00000, 0xFFC00, 0x3FF, 0),
+    )
+    for header, (bits, masks) in itertools.product(
+        (40, 52, 56, 108, 124), [(16, m) for m in short] + [(24, long[0])] + [(32, m) for m in long]
+    ):
         masks = masks[:3] if header < 56 else masks
-        yield f"masks-{header}-{bits}-{'-'.join(f'{m:x}' for m in masks)}.bmp", bmp(r, header, bits, 3, masks=masks)
+        yield (
+            f"masks-{header}-{bits}-{'-'.join(f'{m:x}' for m in masks)}.bmp",
+            bmp(r, header, bits, 3, masks=masks),
+        )
 
 
 # TIFF
@@ -313,7 +467,11 @@ def bmps(r):
 def tiff_pieces(r, rows, layout, planar, bits):
     """(rows, pixels, samples) as strips or tiles, each a list of rows of samples; and its tags."""
     height, width = len(rows), len(rows[0])
-    planes = [[[[pixel[s]] for pixel in row] for row in rows] for s in range(len(rows[0][0]))] if planar else [rows]
+    planes = (
+        [[[[pixel[s]] for pixel in row] for row in rows] for s in range(len(rows[0][0]))]
+        if planar
+        else [rows]
+    )
     if layout == "tiles":
         side, pieces = 16, []
         for plane in planes:
@@ -326,7 +484,23 @@ def tiff_pieces(r, rows, layout, planar, bits):
     return [plane[top : top + step] for plane in planes for top in range(0, height, step)], {278: step}
 
 
-def tiff(r, photometric, bits, count, extra=(), format=None, compression=1, predictor=1, fill=1, planar=False, layout="strip", big_endian=False, big=False, orientation=None, white=False):
+def tiff(
+    r,
+    photometric,
+    bits,
+    count,
+    extra=(),
+    format=None,
+    compression=1,
+    predictor=1,
+    fill=1,
+    planar=False,
+    layout="strip",
+    big_endian=False,
+    big=False,
+    orientation=None,
+    white=False,
+):
     width, height = size(r, 36)
     order = ">" if big_endian else "<"
     highest = (1 << bits) - 1
@@ -340,7 +514,9 @@ def tiff(r, photometric, bits, count, extra=(), format=None, compression=1, pred
         for row in piece:
             flat = [s for pixel in row for s in pixel]
             if predictor == 2:
-                flat = flat[:channels] + [(flat[i] - flat[i - channels]) & highest for i in range(channels, len(flat))]
+                flat = flat[:channels] + [
+                    (flat[i] - flat[i - channels]) & highest for i in range(channels, len(flat))
+                ]
             if bits in (16, 32):
                 out += b"".join(struct.pack(order + ("H" if bits == 16 else "I"), s) for s in flat)
             else:
@@ -348,11 +524,25 @@ def tiff(r, photometric, bits, count, extra=(), format=None, compression=1, pred
         if compression == 32773:  # a row at a time
             length = len(out) // len(piece)
             out = b"".join(packbits(out[i : i + length]) for i in range(0, len(out), length))
-        out = {1: lambda d: d, 5: lambda d: lzw(d, 8, False), 8: zlib.compress, 32946: zlib.compress, 32773: lambda d: d}[compression](out)
+        out = {
+            1: lambda d: d,
+            5: lambda d: lzw(d, 8, False),
+            8: zlib.compress,
+            32946: zlib.compress,
+            32773: lambda d: d,
+        }[compression](out)
         return out.translate(bytes(int(f"{i:08b}"[::-1], 2) for i in range(256))) if fill == 2 else out
 
     data = [stored(piece) for piece in pieces]
-    tags |= {256: width, 257: height, 258: (bits,) * count, 259: compression, 262: photometric, 277: count, 284: 2 if planar else 1}
+    tags |= {
+        256: width,
+        257: height,
+        258: (bits,) * count,
+        259: compression,
+        262: photometric,
+        277: count,
+        284: 2 if planar else 1,
+    }
     tags |= {317: predictor} if predictor > 1 else {}
     tags |= {266: fill} if fill > 1 else {}
     tags |= {338: tuple(extra)} if extra else {}
@@ -376,7 +566,10 @@ def tiff_file(tags, data, offsets, order, big):
     values = {}
     for tag, value in tags.items():
         value = value if isinstance(value, tuple) else (value,)
-        values[tag] = [value, at if struct.calcsize("<" + kinds[tag]) * len(value) > (8 if big else 4) else None]
+        values[tag] = [
+            value,
+            at if struct.calcsize("<" + kinds[tag]) * len(value) > (8 if big else 4) else None,
+        ]
         if values[tag][1]:
             at += struct.calcsize("<" + kinds[tag]) * len(value)
     at += at % 2
@@ -406,14 +599,41 @@ def tiff_file(tags, data, offsets, order, big):
 
 TIFF_KINDS = (
     [(p, b, 1, (), None) for p in (0, 1) for b in (1, 2, 4, 8, 16)]
-    + [(1, 12, 1, (), None), (1, 8, 1, (), 2), (1, 16, 1, (), 2), (1, 32, 1, (), 1), (1, 32, 1, (), 2), (1, 32, 1, (), 3), (0, 32, 1, (), 3)]
+    + [
+        (1, 12, 1, (), None),
+        (1, 8, 1, (), 2),
+        (1, 16, 1, (), 2),
+        (1, 32, 1, (), 1),
+        (1, 32, 1, (), 2),
+        (1, 32, 1, (), 3),
+        (0, 32, 1, (), 3),
+    ]
     + [(1, 8, 2, e, None) for e in ((0,), (1,), (2,))]
     + [(2, b, 3, (), None) for b in (8, 16)]
     + [(2, b, 4, e, None) for b in (8, 16) for e in ((), (0,), (1,), (2,))]
-    + [(2, 8, n, e, None) for n, e in ((5, (0, 0)), (5, (1, 0)), (5, (2, 0)), (6, (1, 0, 0)), (6, (2, 0, 0)), (6, (0, 0, 0)), (4, (999,)))]
+    + [
+        (2, 8, n, e, None)
+        for n, e in (
+            (5, (0, 0)),
+            (5, (1, 0)),
+            (5, (2, 0)),
+            (6, (1, 0, 0)),
+            (6, (2, 0, 0)),
+            (6, (0, 0, 0)),
+            (4, (999,)),
+        )
+    ]
     + [(3, b, 1, (), None) for b in (1, 2, 4, 8)]
     + [(3, 8, 2, (0,), None), (3, 8, 2, (2,), None)]
-    + [(5, 8, 4, (), None), (5, 16, 4, (), None), (5, 8, 5, (0,), None), (5, 8, 6, (0, 0), None), (6, 8, 1, (), None), (6, 8, 3, (), None), (8, 8, 3, (), None)]
+    + [
+        (5, 8, 4, (), None),
+        (5, 16, 4, (), None),
+        (5, 8, 5, (0,), None),
+        (5, 8, 6, (0, 0), None),
+        (6, 8, 1, (), None),
+        (6, 8, 3, (), None),
+        (8, 8, 3, (), None),
+    ]
 )
 
 
@@ -425,12 +645,39 @@ def tiffs(r):
         fill = 2 if r.random() < 0.3 else 1
         name = f"p{photometric}-{bits}x{count}-{extra}-f{format}-c{compression}-{layout}"
         name += f"{'-planar' * planar}{'-predicted' * (predictor > 1)}{'-reversed' * (fill > 1)}{'-big-endian' * big_endian}"
-        yield f"{name.replace(' ', '')}.tif", tiff(r, photometric, bits, count, extra, format, compression, predictor, fill, planar, layout, big_endian, r.random() < 0.2)
+        yield (
+            f"{name.replace(' ', '')}.tif",
+            tiff(
+                r,
+                photometric,
+                bits,
+                count,
+                extra,
+                format,
+                compression,
+                predictor,
+                fill,
+                planar,
+                layout,
+                big_endian,
+                r.random() < 0.2,
+            ),
+        )
     for orientation in range(1, 9):
-        yield f"orientation-{orientation}.tif", tiff(r, 2, 8, 3, compression=r.choice((1, 5)), orientation=orientation)
-    for mode, compression in itertools.product(("1", "L", "RGB", "YCbCr", "CMYK"), ("group3", "group4", "jpeg", "tiff_ccitt", "tiff_lzw")):
-        if (mode == "1") == (compression in ("group3", "group4", "tiff_ccitt")) and not (mode in ("YCbCr", "CMYK") and compression != "jpeg"):
-            yield f"libtiff-{mode}-{compression}.tif", saved(picture(r, mode), "TIFF", compression=compression)
+        yield (
+            f"orientation-{orientation}.tif",
+            tiff(r, 2, 8, 3, compression=r.choice((1, 5)), orientation=orientation),
+        )
+    for mode, compression in itertools.product(
+        ("1", "L", "RGB", "YCbCr", "CMYK"), ("group3", "group4", "jpeg", "tiff_ccitt", "tiff_lzw")
+    ):
+        if (mode == "1") == (compression in ("group3", "group4", "tiff_ccitt")) and not (
+            mode in ("YCbCr", "CMYK") and compression != "jpeg"
+        ):
+            yield (
+                f"libtiff-{mode}-{compression}.tif",
+                saved(picture(r, mode), "TIFF", compression=compression),
+            )
 
 
 # JPEG and WebP
@@ -442,7 +689,11 @@ def picture(r, mode="RGB", dimensions=None):
     noise = Image.frombytes("RGB", (width, height), r.randbytes(3 * width * height))
     image = Image.blend(image, noise, 0.2)
     if mode in ("RGBA", "LA"):
-        image.putalpha(Image.frombytes("L", (width, height), bytes(r.choice((0, 1, 128, 255)) for _ in range(width * height))))
+        image.putalpha(
+            Image.frombytes(
+                "L", (width, height), bytes(r.choice((0, 1, 128, 255)) for _ in range(width * height))
+            )
+        )
         return image
     return image.convert(mode)
 
@@ -454,8 +705,15 @@ def saved(image, format, **options):
 
 
 def jpegs(r):
-    for mode, progressive, subsampling, restart in itertools.product(("L", "RGB", "CMYK"), (False, True), ("4:4:4", "4:2:2", "4:2:0"), (0, 1)):
-        options = dict(quality=r.choice((30, 75, 95)), progressive=progressive, subsampling=subsampling, restart_marker_blocks=restart)
+    for mode, progressive, subsampling, restart in itertools.product(
+        ("L", "RGB", "CMYK"), (False, True), ("4:4:4", "4:2:2", "4:2:0"), (0, 1)
+    ):
+        options = dict(
+            quality=r.choice((30, 75, 95)),
+            progressive=progressive,
+            subsampling=subsampling,
+            restart_marker_blocks=restart,
+        )
         data = saved(picture(r, mode), "JPEG", **options)
         name = f"{mode}-{progressive}-{subsampling.replace(':', '')}-{restart}"
         yield f"{name}.jpg", data
@@ -476,7 +734,12 @@ def jpegs(r):
         yield f"exif-{exif[0x112]}.jpg", saved(picture(r), "JPEG", exif=exif)
     for dimensions in ((1, 1), (2000, 1), (1, 2000), (7, 500), (500, 2)):
         for subsampling, progressive in itertools.product(("4:4:4", "4:2:2", "4:2:0"), (False, True)):
-            yield f"{dimensions[0]}x{dimensions[1]}-{subsampling.replace(':', '')}-{progressive}.jpg", saved(picture(r, "RGB", dimensions), "JPEG", subsampling=subsampling, progressive=progressive)
+            yield (
+                f"{dimensions[0]}x{dimensions[1]}-{subsampling.replace(':', '')}-{progressive}.jpg",
+                saved(
+                    picture(r, "RGB", dimensions), "JPEG", subsampling=subsampling, progressive=progressive
+                ),
+            )
 
 
 def riff(body):
@@ -498,8 +761,12 @@ def webp_streams(data):
 
 
 def webps(r):
-    le24 = lambda number: le32(number)[:3]
-    for mode, lossless, place, blended in itertools.product(("RGB", "RGBA"), (False, True), ("plain", "extended", "whole frame", "frame inside"), (False, True)):
+    def le24(number):
+        return le32(number)[:3]
+
+    for mode, lossless, place, blended in itertools.product(
+        ("RGB", "RGBA"), (False, True), ("plain", "extended", "whole frame", "frame inside"), (False, True)
+    ):
         if place in ("plain", "extended") and blended:
             continue
         image = picture(r, mode)
@@ -508,16 +775,33 @@ def webps(r):
         streams = webp_streams(data)
         chunks = b"".join(riff_chunk(name, chunk) for name, chunk in streams.items())
         if place == "extended":
-            data = riff(riff_chunk(b"VP8X", bytes([0x10, 0, 0, 0]) + le24(width - 1) + le24(height - 1)) + chunks)
+            data = riff(
+                riff_chunk(b"VP8X", bytes([0x10, 0, 0, 0]) + le24(width - 1) + le24(height - 1)) + chunks
+            )
         elif place != "plain":
-            left, top, canvas = (0, 0, (width, height)) if place == "whole frame" else (4, 2, (width + 7, height + 9))
-            head = riff_chunk(b"VP8X", bytes([0x12, 0, 0, 0]) + le24(canvas[0] - 1) + le24(canvas[1] - 1)) + riff_chunk(b"ANIM", r.randbytes(4) + b"\0\0")
-            frame = le24(left // 2) + le24(top // 2) + le24(width - 1) + le24(height - 1) + le24(100) + bytes([0 if blended else 2]) + chunks
+            left, top, canvas = (
+                (0, 0, (width, height)) if place == "whole frame" else (4, 2, (width + 7, height + 9))
+            )
+            head = riff_chunk(
+                b"VP8X", bytes([0x12, 0, 0, 0]) + le24(canvas[0] - 1) + le24(canvas[1] - 1)
+            ) + riff_chunk(b"ANIM", r.randbytes(4) + b"\0\0")
+            frame = (
+                le24(left // 2)
+                + le24(top // 2)
+                + le24(width - 1)
+                + le24(height - 1)
+                + le24(100)
+                + bytes([0 if blended else 2])
+                + chunks
+            )
             data = riff(head + riff_chunk(b"ANMF", frame) * r.choice((1, 2)))
         yield f"{mode}-{lossless}-{place}-{blended}.webp".replace(" ", "-"), data
     for dimensions in ((1, 1), (2, 1), (1, 400), (400, 1), (17, 33)):
         for lossless in (False, True):
-            yield f"{dimensions[0]}x{dimensions[1]}-{lossless}.webp", saved(picture(r, "RGB", dimensions), "WEBP", lossless=lossless)
+            yield (
+                f"{dimensions[0]}x{dimensions[1]}-{lossless}.webp",
+                saved(picture(r, "RGB", dimensions), "WEBP", lossless=lossless),
+            )
     exif = Image.Exif()
     for exif[0x112], lossless in itertools.product(range(1, 9), (False, True)):
         yield f"exif-{exif[0x112]}-{lossless}.webp", saved(picture(r), "WEBP", lossless=lossless, exif=exif)
@@ -536,7 +820,9 @@ if __name__ == "__main__":
     (out / "images").mkdir(parents=True)
     (out / "pillow").mkdir()
     lines = []
-    for number, (name, data) in enumerate(itertools.chain(gifs(r), pngs(r), bmps(r), tiffs(r), jpegs(r), webps(r))):
+    for number, (name, data) in enumerate(
+        itertools.chain(gifs(r), pngs(r), bmps(r), tiffs(r), jpegs(r), webps(r))
+    ):
         name = f"{number:04}-{name}"
         (out / "images" / name).write_bytes(data)
         try:

@@ -6,7 +6,14 @@ usage: like_duckdb.py FOLDER SEED COUNT
 Writes FOLDER/a.parquet and FOLDER/int96.parquet and prints {"file": {"condition": [numbers of the rows]}, "refused": n}.
 The literals are the columns' own values, their neighbours, and the same value written in another way.
 """
-import datetime, decimal, json, pathlib, random, string, sys
+
+import datetime
+import decimal
+import json
+import pathlib
+import random
+import string
+import sys
 
 import duckdb
 import numpy as np
@@ -25,14 +32,33 @@ def integers(draw, low, high):
 
 
 def floats(draw, kind):
-    special = [0.0, -0.0, float("nan"), float("inf"), -float("inf"), 1.0, -1.0, 0.5, 0.1, 0.25, 1.5, 3.0, 100.0]
-    value = lambda: draw.choice(special) if draw.random() < 0.7 else draw.uniform(-10, 10)
+    special = [
+        0.0,
+        -0.0,
+        float("nan"),
+        float("inf"),
+        -float("inf"),
+        1.0,
+        -1.0,
+        0.5,
+        0.1,
+        0.25,
+        1.5,
+        3.0,
+        100.0,
+    ]
+
+    def value():
+        return draw.choice(special) if draw.random() < 0.7 else draw.uniform(-10, 10)
+
     return lambda: float(kind(value()))
 
 
 def decimals(draw, digits, scale):
     context = decimal.Context(prec=60)
-    return lambda: decimal.Decimal(draw.choice([0, 1, -1, 15, 150, -125, draw.randint(-(10**digits) + 1, 10**digits - 1)])).scaleb(-scale, context)
+    return lambda: decimal.Decimal(
+        draw.choice([0, 1, -1, 15, 150, -125, draw.randint(-(10**digits) + 1, 10**digits - 1)])
+    ).scaleb(-scale, context)
 
 
 def texts(draw):
@@ -42,26 +68,53 @@ def texts(draw):
 
 def moments(draw, step):
     """Microseconds since 1970, a multiple of `step`."""
-    near = [0, 1, -1, 10**15, 1_704_067_200_123_456, 1_704_067_200_123_000, -10**15 - 1]
-    return lambda: (draw.choice(near) if draw.random() < 0.7 else draw.randint(-(10**16), 10**16)) // step * step
+    near = [0, 1, -1, 10**15, 1_704_067_200_123_456, 1_704_067_200_123_000, -(10**15) - 1]
+    return lambda: (
+        (draw.choice(near) if draw.random() < 0.7 else draw.randint(-(10**16), 10**16)) // step * step
+    )
 
 
 def columns(draw):
     """{name: (Arrow type, values)}."""
-    at = lambda microseconds: EPOCH + datetime.timedelta(microseconds=microseconds)
-    kinds = {f"i{bits}": (getattr(pa, f"int{bits}")(), integers(draw, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)) for bits in (8, 16, 32, 64)}
-    kinds |= {f"u{bits}": (getattr(pa, f"uint{bits}")(), integers(draw, 0, 2**bits - 1)) for bits in (8, 16, 32, 64)}
-    kinds |= {f"f{bits}": (getattr(pa, f"float{bits}")(), floats(draw, getattr(np, f"float{bits}"))) for bits in (16, 32, 64)}
-    kinds |= {f"d{digits}": (pa.decimal128(digits, scale), decimals(draw, digits, scale)) for digits, scale in ((4, 1), (9, 2), (18, 4), (38, 10), (20, 0))}
+
+    def at(microseconds):
+        return EPOCH + datetime.timedelta(microseconds=microseconds)
+
+    kinds = {
+        f"i{bits}": (getattr(pa, f"int{bits}")(), integers(draw, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1))
+        for bits in (8, 16, 32, 64)
+    }
+    kinds |= {
+        f"u{bits}": (getattr(pa, f"uint{bits}")(), integers(draw, 0, 2**bits - 1)) for bits in (8, 16, 32, 64)
+    }
+    kinds |= {
+        f"f{bits}": (getattr(pa, f"float{bits}")(), floats(draw, getattr(np, f"float{bits}")))
+        for bits in (16, 32, 64)
+    }
+    kinds |= {
+        f"d{digits}": (pa.decimal128(digits, scale), decimals(draw, digits, scale))
+        for digits, scale in ((4, 1), (9, 2), (18, 4), (38, 10), (20, 0))
+    }
     kinds |= {
         "flag": (pa.bool_(), lambda: draw.random() < 0.5),
         "text": (pa.string(), texts(draw)),
         "raw": (pa.binary(), lambda: draw.choice([b"", b"a", b"\xff", b"\x00", b"ab", b"a\xc3\xa9"])),
-        "day": (pa.date32(), lambda: EPOCH.date() + datetime.timedelta(days=draw.choice([0, 1, -1, 19_723, -719_162, draw.randint(-9999, 99999)]))),
+        "day": (
+            pa.date32(),
+            lambda: (
+                EPOCH.date()
+                + datetime.timedelta(
+                    days=draw.choice([0, 1, -1, 19_723, -719_162, draw.randint(-9999, 99999)])
+                )
+            ),
+        ),
         "nothing": (pa.null(), lambda: None),
         "ms": (pa.timestamp("ms"), lambda f=moments(draw, 1000): at(f())),
         "us": (pa.timestamp("us"), lambda f=moments(draw, 1): at(f())),
-        "ms_utc": (pa.timestamp("ms", tz="Asia/Tokyo"), lambda f=moments(draw, 1000): at(f()).replace(tzinfo=UTC)),
+        "ms_utc": (
+            pa.timestamp("ms", tz="Asia/Tokyo"),
+            lambda f=moments(draw, 1000): at(f()).replace(tzinfo=UTC),
+        ),
         "us_utc": (pa.timestamp("us", tz="UTC"), lambda f=moments(draw, 1): at(f()).replace(tzinfo=UTC)),
         "clock_ms": (pa.time32("ms"), lambda f=moments(draw, 1000): at(f()).time()),
         "clock_us": (pa.time64("us"), lambda f=moments(draw, 1): at(f()).time()),
@@ -69,12 +122,23 @@ def columns(draw):
     made = {}
     for name, (kind, value) in kinds.items():
         made[name] = (kind, [None if draw.random() < 0.15 else value() for _ in range(ROWS)])
+
     # Python has no nanoseconds: these are numbers, cast.
-    within = lambda n: max(-9 * 10**15, min(9 * 10**15, n))
-    nanoseconds = lambda f: [None if draw.random() < 0.15 else within(f()) * 1000 + draw.choice([0, 1, 789]) for _ in range(ROWS)]
+    def within(n):
+        return max(-9 * 10**15, min(9 * 10**15, n))
+
+    def nanoseconds(f):
+        return [
+            None if draw.random() < 0.15 else within(f()) * 1000 + draw.choice([0, 1, 789])
+            for _ in range(ROWS)
+        ]
+
     for name, zone in (("ns", None), ("ns_utc", "UTC")):
         made[name] = (pa.timestamp("ns", tz=zone), nanoseconds(moments(draw, 1)))
-    made["clock_ns"] = (pa.time64("ns"), [None if n is None else n % 86_400_000_000_000 for n in nanoseconds(moments(draw, 1))])
+    made["clock_ns"] = (
+        pa.time64("ns"),
+        [None if n is None else n % 86_400_000_000_000 for n in nanoseconds(moments(draw, 1))],
+    )
     return made
 
 
@@ -111,7 +175,13 @@ def literal(draw, kind, value):
     if pa.types.is_floating(kind):
         if value != value or value in (float("inf"), -float("inf")):
             return quoted(draw.choice(["nan", "inf", "-inf"]))
-        return draw.choice([number(draw, round(value, 3)), repr(value) if "e" not in repr(value) else "0", f"{value!r}e0" if "e" not in repr(value) else repr(value)])
+        return draw.choice(
+            [
+                number(draw, round(value, 3)),
+                repr(value) if "e" not in repr(value) else "0",
+                f"{value!r}e0" if "e" not in repr(value) else repr(value),
+            ]
+        )
     if pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         return number(draw, value)
     if pa.types.is_boolean(kind):
@@ -121,15 +191,27 @@ def literal(draw, kind, value):
     if pa.types.is_binary(kind):
         return quoted("".join(chr(c) if chr(c) in string.ascii_letters else f"\\x{c:02X}" for c in value))
     if pa.types.is_date(kind):
-        return quoted((value + datetime.timedelta(days=draw.choice([0, 0, 1, -1]))).isoformat()) if 2 < value.year < 9998 else "'2024-02-29'"
+        return (
+            quoted((value + datetime.timedelta(days=draw.choice([0, 0, 1, -1]))).isoformat())
+            if 2 < value.year < 9998
+            else "'2024-02-29'"
+        )
     if pa.types.is_time(kind):
-        seconds = lambda: (EPOCH + datetime.timedelta(seconds=value // 10**9)).time().isoformat()
+
+        def seconds():
+            return (EPOCH + datetime.timedelta(seconds=value // 10**9)).time().isoformat()
+
         text = value.isoformat() if isinstance(value, datetime.time) else f"{seconds()}.{value % 10**9:09}"
         return quoted(text if draw.random() < 0.7 else text[:5])
     zoned = kind.tz is not None
     if isinstance(value, int):
         return moment(draw, value // 1000, f"{value % 1000:03}", zoned)
-    return moment(draw, (value.replace(tzinfo=None) - EPOCH) // datetime.timedelta(microseconds=1), draw.choice(["", "9", "001"]), zoned)
+    return moment(
+        draw,
+        (value.replace(tzinfo=None) - EPOCH) // datetime.timedelta(microseconds=1),
+        draw.choice(["", "9", "001"]),
+        zoned,
+    )
 
 
 def condition(draw, made, depth=0):
@@ -146,7 +228,9 @@ def condition(draw, made, depth=0):
 
 
 def selected(connection, path, where):
-    rows = connection.execute(f"select row from (select *, row_number() over () - 1 as row from read_parquet('{path}')) where {where} order by row").fetchall()
+    rows = connection.execute(
+        f"select row from (select *, row_number() over () - 1 as row from read_parquet('{path}')) where {where} order by row"
+    ).fetchall()
     return [row for (row,) in rows]
 
 
@@ -157,7 +241,12 @@ def main(folder, seed, count):
     made = columns(draw)
     int96 = {"us": made["us"]}
     jpg = pa.array([b"x"] * ROWS)
-    tables = {name: pa.table({"jpg": jpg, **{column: pa.array(values, kind) for column, (kind, values) in of.items()}}) for name, of in (("a", made), ("int96", int96))}
+    tables = {
+        name: pa.table(
+            {"jpg": jpg, **{column: pa.array(values, kind) for column, (kind, values) in of.items()}}
+        )
+        for name, of in (("a", made), ("int96", int96))
+    }
     pq.write_table(tables["a"], folder / "a.parquet", row_group_size=100)
     pq.write_table(tables["int96"], folder / "int96.parquet", use_deprecated_int96_timestamps=True)
     found, refused = {}, 0

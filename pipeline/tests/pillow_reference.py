@@ -7,16 +7,33 @@ For `name` it writes `name.<side>.raw`, the bytes of `convert("RGB").resize((sid
 the decoded image itself; with an EXIF orientation also `name.turned.raw`. `index.tsv` has a line `name, width, height`
 per image, or `name, error, message`; `truncated.tsv` has a line `name, bytes kept, decoded|refused` per cut.
 """
-import io, pathlib, sys, warnings
+
+import io
+import pathlib
+import sys
+import warnings
 
 from PIL import Image, ImageOps
 
 SIDES = (384, 224, 56)
 # One file per codec path; the cuts are these many bytes off the end, and these shares of the file kept.
 CUT_FILES = [
-    "jpeg-coffee-420-q75.jpg", "jpeg-chelsea-progressive.jpg", "jpeg-coffee-grey.jpg", "jpeg-cmyk.jpg", "jpeg-restarts.jpg",
-    "skimage-coffee.png", "png-palette-8bit.png", "png-8bit-rgb-interlaced.png", "gif-still.gif", "gif-interlaced.gif",
-    "bmp-rgb.bmp", "bmp-palette.bmp", "tiff-rgb.tif", "tiff-lzw.tif", "webp-coffee-lossy.webp", "webp-coffee-lossless.webp",
+    "jpeg-coffee-420-q75.jpg",
+    "jpeg-chelsea-progressive.jpg",
+    "jpeg-coffee-grey.jpg",
+    "jpeg-cmyk.jpg",
+    "jpeg-restarts.jpg",
+    "skimage-coffee.png",
+    "png-palette-8bit.png",
+    "png-8bit-rgb-interlaced.png",
+    "gif-still.gif",
+    "gif-interlaced.gif",
+    "bmp-rgb.bmp",
+    "bmp-palette.bmp",
+    "tiff-rgb.tif",
+    "tiff-lzw.tif",
+    "webp-coffee-lossy.webp",
+    "webp-coffee-lossless.webp",
 ]
 CUT_BYTES = (1, 2, 3, 4, 8, 12, 16, 100, 1000)
 CUT_SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
@@ -38,15 +55,22 @@ def write_pixels(images, out):
         yield path.name, decoded.width, decoded.height
         (out / f"{path.name}.0.raw").write_bytes(decoded.tobytes())
         for side in SIDES:
-            (out / f"{path.name}.{side}.raw").write_bytes(decoded.resize((side, side), Image.Resampling.BICUBIC).tobytes())
+            (out / f"{path.name}.{side}.raw").write_bytes(
+                decoded.resize((side, side), Image.Resampling.BICUBIC).tobytes()
+            )
         if "exif" in path.name:
-            (out / f"{path.name}.turned.raw").write_bytes(ImageOps.exif_transpose(Image.open(path)).convert("RGB").tobytes())
+            (out / f"{path.name}.turned.raw").write_bytes(
+                ImageOps.exif_transpose(Image.open(path)).convert("RGB").tobytes()
+            )
 
 
 def cut(images):
     for name in CUT_FILES:
         whole = (images / name).read_bytes()
-        for kept in sorted({len(whole) - n for n in CUT_BYTES if n < len(whole)} | {int(len(whole) * share) for share in CUT_SHARES}):
+        for kept in sorted(
+            {len(whole) - n for n in CUT_BYTES if n < len(whole)}
+            | {int(len(whole) * share) for share in CUT_SHARES}
+        ):
             try:
                 decode(io.BytesIO(whole[:kept]))
                 yield name, kept, "decoded"

@@ -2,7 +2,9 @@
 
 usage: kubernetes.py VERSION FILE...     prints one JSON object per manifest
 """
-import json, sys
+
+import json
+import sys
 
 import kubernetes_validate
 import yaml

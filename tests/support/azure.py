@@ -6,7 +6,15 @@ usage: azure.py sas PERMISSIONS EXPIRY          print a shared access signature 
                                                 file is an empty blob that says that it stands for a folder
        azure.py get ENDPOINT PREFIX FOLDER      bring the blobs below a prefix into a folder
 """
-import base64, hashlib, hmac, pathlib, sys, urllib.error, urllib.parse, urllib.request
+
+import base64
+import hashlib
+import hmac
+import pathlib
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
 import xml.etree.ElementTree as xml
 
 ACCOUNT = "devstoreaccount1"
@@ -19,7 +27,16 @@ def signature(permissions, expiry):
     """Sign for blobs (ss=b), and for containers and objects (srt=co)."""
     signed = "\n".join([ACCOUNT, permissions, "b", "co", "", expiry, "", "", VERSION, "", ""])
     mac = hmac.new(base64.b64decode(KEY), signed.encode(), hashlib.sha256).digest()
-    return urllib.parse.urlencode({"sv": VERSION, "ss": "b", "srt": "co", "sp": permissions, "se": expiry, "sig": base64.b64encode(mac).decode()})
+    return urllib.parse.urlencode(
+        {
+            "sv": VERSION,
+            "ss": "b",
+            "srt": "co",
+            "sp": permissions,
+            "se": expiry,
+            "sig": base64.b64encode(mac).decode(),
+        }
+    )
 
 
 def ask(endpoint, name="", query="", data=None, method=None, **headers):

@@ -5,7 +5,11 @@ usage: tables.py JOB
 
 Rows stand in the order of file and row. Of bytes it shows the SHA-256, and what JSON has no form for as text.
 """
-import hashlib, json, pathlib, sys
+
+import hashlib
+import json
+import pathlib
+import sys
 
 import pyarrow.parquet as pq
 
@@ -16,10 +20,18 @@ def committed(job):
     for shard in (job / "commits").iterdir():
         commit = json.loads(max(shard.glob("*.json"), key=lambda path: int(path.stem)).read_text())
         paths = {output["table"]: job / output["path"] for output in commit["outputs"]}
-        first = pq.ParquetFile(paths["ledger"]).read(columns=["file", "row"], use_threads=False).slice(0, 1).to_pylist()[0]
+        first = (
+            pq.ParquetFile(paths["ledger"])
+            .read(columns=["file", "row"], use_threads=False)
+            .slice(0, 1)
+            .to_pylist()[0]
+        )
         shards.append((first["file"], first["row"], paths))
     shards.sort(key=lambda shard: shard[:2])
-    return {table: [paths[table] for *_, paths in shards if table in paths] for table in ("ledger", "pairs", "quarantine")}
+    return {
+        table: [paths[table] for *_, paths in shards if table in paths]
+        for table in ("ledger", "pairs", "quarantine")
+    }
 
 
 def shown(value):
@@ -35,5 +47,10 @@ def shown(value):
 
 if __name__ == "__main__":
     tables = committed(pathlib.Path(sys.argv[1]))
-    rows = {table: [shown(row) for path in paths for row in pq.ParquetFile(path).read(use_threads=False).to_pylist()] for table, paths in tables.items()}
+    rows = {
+        table: [
+            shown(row) for path in paths for row in pq.ParquetFile(path).read(use_threads=False).to_pylist()
+        ]
+        for table, paths in tables.items()
+    }
     json.dump(rows, sys.stdout, default=str)

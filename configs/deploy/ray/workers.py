@@ -7,7 +7,14 @@ Every node needs `capfilt` on its PATH. Variables of the bucket and of NATS are 
 
 usage: workers.py --job URL --cluster nats://host:4222 [--num-workers N] [--device cpu] [--attempts N]
 """
-import argparse, ctypes, os, signal, subprocess, sys, time
+
+import argparse
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
 
 import ray
 
@@ -53,7 +60,18 @@ def work(number, command, variables):
 
 def start(args):
     """Start all workers as Ray tasks; each gets `attempts` more tries, wherever there is room."""
-    command = [args.capfilt, "worker", "--job", args.job, "--cluster", args.cluster, "--device", args.device, "--grace", str(args.grace)]
+    command = [
+        args.capfilt,
+        "worker",
+        "--job",
+        args.job,
+        "--cluster",
+        args.cluster,
+        "--device",
+        args.device,
+        "--grace",
+        str(args.grace),
+    ]
     if args.device == "cpu":
         # Ray counts CPUs and keeps no process to its share; the program would take every core of the node.
         threads = str(max(1, int(args.cpus)))
@@ -61,7 +79,10 @@ def start(args):
     variables = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
     needs = {"num_cpus": args.cpus, "num_gpus": 0 if args.device == "cpu" else 1}
     task = ray.remote(**needs, max_retries=args.attempts, retry_exceptions=[WorkerEnded])(work)
-    return [task.options(name=f"capfilt-worker-{n}").remote(n, command, variables) for n in range(args.num_workers)]
+    return [
+        task.options(name=f"capfilt-worker-{n}").remote(n, command, variables)
+        for n in range(args.num_workers)
+    ]
 
 
 def default_cpus(device):
@@ -87,11 +108,31 @@ def main():
     p.add_argument("--job", required=True, help="URL of the job")
     p.add_argument("--cluster", required=True, help="where NATS is: nats://host:4222")
     p.add_argument("--address", default="auto", help="of the Ray cluster")
-    p.add_argument("--device", choices=["cuda", "cpu", "auto"], default="cuda", help="cpu takes no GPU of Ray's; auto takes one and does without where it is none")
-    p.add_argument("--num-workers", type=int, help="[default: one per GPU that Ray has now; with --device cpu as many as it has CPUs for]")
-    p.add_argument("--cpus", type=float, help="of each worker [default: up to 4 beside a GPU; with --device cpu all of the smallest node]")
-    p.add_argument("--grace", type=int, default=10, help="seconds in which a worker that is told to go may finish a shard")
-    p.add_argument("--attempts", type=int, default=20, help="how often one worker is started again; -1 for ever")
+    p.add_argument(
+        "--device",
+        choices=["cuda", "cpu", "auto"],
+        default="cuda",
+        help="cpu takes no GPU of Ray's; auto takes one and does without where it is none",
+    )
+    p.add_argument(
+        "--num-workers",
+        type=int,
+        help="[default: one per GPU that Ray has now; with --device cpu as many as it has CPUs for]",
+    )
+    p.add_argument(
+        "--cpus",
+        type=float,
+        help="of each worker [default: up to 4 beside a GPU; with --device cpu all of the smallest node]",
+    )
+    p.add_argument(
+        "--grace",
+        type=int,
+        default=10,
+        help="seconds in which a worker that is told to go may finish a shard",
+    )
+    p.add_argument(
+        "--attempts", type=int, default=20, help="how often one worker is started again; -1 for ever"
+    )
     p.add_argument("--capfilt", default="capfilt", help="the program on every node")
     args = p.parse_args()
 

@@ -13,18 +13,38 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 COLLECTIONS = {
     "photographs": [
-        ("a man riding a wave on top of a surfboard",
-         ["A man riding a wave on a surfboard in the ocean.", "A surfer rides a small wave.", "There's a man on a surfboard, and he's riding a wave."]),
-        ("a black and white cat sitting on a window sill",
-         ["A black-and-white cat is sitting on the window sill.", "The cat looks out of a window."]),
-        ("two people walking down a street with an umbrella",
-         ["Two people walk down a wet street under one umbrella.", "A couple's umbrella is red.", "People that don't mind the rain"]),
-        ("a plate of food with a fork on it", ["A plate of pasta (with sauce) and a fork.", "Dinner is served!"]),
+        (
+            "a man riding a wave on top of a surfboard",
+            [
+                "A man riding a wave on a surfboard in the ocean.",
+                "A surfer rides a small wave.",
+                "There's a man on a surfboard, and he's riding a wave.",
+            ],
+        ),
+        (
+            "a black and white cat sitting on a window sill",
+            ["A black-and-white cat is sitting on the window sill.", "The cat looks out of a window."],
+        ),
+        (
+            "two people walking down a street with an umbrella",
+            [
+                "Two people walk down a wet street under one umbrella.",
+                "A couple's umbrella is red.",
+                "People that don't mind the rain",
+            ],
+        ),
+        (
+            "a plate of food with a fork on it",
+            ["A plate of pasta (with sauce) and a fork.", "Dinner is served!"],
+        ),
         ("a dog a dog a dog a dog", ["A dog runs.", "The dog runs across a field of 1,000 flowers."]),
     ],
     "too short and too long": [
         ("a bird", ["A small bird on a branch of a tree.", "a bird"]),
-        ("a large red bus that is parked at the side of a very long road in a city", ["A red bus.", "Bus on a road"]),
+        (
+            "a large red bus that is parked at the side of a very long road in a city",
+            ["A red bus.", "Bus on a road"],
+        ),
         ("sky", ["The sky is blue."]),
     ],
     "nothing in common": [
@@ -38,12 +58,17 @@ COLLECTIONS = {
 def of_chance(seed: int) -> list:
     """Captions of few words, so that n-grams repeat within and between images."""
     draw = random.Random(seed)
-    text = lambda: " ".join(draw.choices("a the red blue cat dog on under mat".split(), k=draw.randint(1, 14)))
+
+    def text():
+        return " ".join(draw.choices("a the red blue cat dog on under mat".split(), k=draw.randint(1, 14)))
+
     return [(text(), [text() for _ in range(draw.randint(1, 6))]) for _ in range(40)]
 
 
 def case(name: str, pairs: list) -> dict:
-    tokenized = lambda texts: PTBTokenizer().tokenize({i: [{"caption": text} for text in of] for i, of in enumerate(texts)})
+    def tokenized(texts):
+        return PTBTokenizer().tokenize({i: [{"caption": text} for text in of] for i, of in enumerate(texts)})
+
     captions = tokenized([[caption] for caption, _ in pairs])
     references = tokenized([references for _, references in pairs])
     bleu, _ = Bleu(4).compute_score(references, captions, verbose=0)

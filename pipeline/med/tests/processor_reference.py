@@ -4,7 +4,9 @@
 Each folder below FOLDER holds a config.json and the files of an image processor; pixel_values of the picture (8-bit RGB) are written
 beside them as pixels.f32, channel by channel. Pillow resizes, as this program does: transformers' torchvision backend gives other pixels.
 """
-import pathlib, sys
+
+import pathlib
+import sys
 
 import numpy as np
 from PIL import Image

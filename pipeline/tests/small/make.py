@@ -3,6 +3,7 @@
 
 usage: .venv/bin/python pipeline/tests/small/make.py
 """
+
 import pathlib
 
 import numpy as np

@@ -6,14 +6,31 @@ usage: python3 scripts/peers.py && .peers/bin/python pipeline/train/tests/make_t
 The sizes are those of support/mod.rs. What is tied to another tensor (the head's weight, its second bias) need not be in a file, and is
 listed apart: transformers 5 ties it when it is absent.
 """
-import json, pathlib
+
+import json
+import pathlib
 
 import transformers
 from transformers import BlipConfig, BlipForConditionalGeneration, BlipForImageTextRetrieval
 
-text = dict(vocab_size=24, hidden_size=8, encoder_hidden_size=8, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-            max_position_embeddings=12, is_decoder=True)
-vision = dict(hidden_size=8, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8)
+text = dict(
+    vocab_size=24,
+    hidden_size=8,
+    encoder_hidden_size=8,
+    intermediate_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    max_position_embeddings=12,
+    is_decoder=True,
+)
+vision = dict(
+    hidden_size=8,
+    intermediate_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    image_size=16,
+    patch_size=8,
+)
 config = BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=4, projection_dim=4)
 out = {"transformers": transformers.__version__, "classes": {}}
 for kind in (BlipForImageTextRetrieval, BlipForConditionalGeneration):

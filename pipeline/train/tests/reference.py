@@ -8,7 +8,10 @@ Every file: `weights.*` before the first step, `grad.*` of the first step, `afte
 `s.negative_text`; and `steps`: rows of (itc, itm, lm, alpha, learning rate, temperature after, queue pointer after).
 Source: BLIP (Li et al. 2022), section 3.2 and the published code's models/blip_pretrain.py and models/blip_retrieval.py as they are described.
 """
-import math, sys
+
+import math
+import sys
+
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
@@ -20,11 +23,20 @@ EPOCH, MOMENTUM, ALPHA, SMOOTHING, DECAY = 5, 0.995, 0.4, 0.1, 0.05
 
 
 def names(decoder):
-    shapes = {"vision_model.embeddings.class_embedding": (1, 1, D), "vision_model.embeddings.position_embedding": (1, 1 + (SIDE // PATCH) ** 2, D),
-              "vision_model.embeddings.patch_embedding.weight": (D, 3, PATCH, PATCH), "vision_model.embeddings.patch_embedding.bias": (D,),
-              "vision_model.post_layernorm.weight": (D,), "vision_model.post_layernorm.bias": (D,),
-              "vision_proj.weight": (PROJECTION, D), "vision_proj.bias": (PROJECTION,), "text_proj.weight": (PROJECTION, D), "text_proj.bias": (PROJECTION,),
-              "itm_head.weight": (2, D), "itm_head.bias": (2,)}
+    shapes = {
+        "vision_model.embeddings.class_embedding": (1, 1, D),
+        "vision_model.embeddings.position_embedding": (1, 1 + (SIDE // PATCH) ** 2, D),
+        "vision_model.embeddings.patch_embedding.weight": (D, 3, PATCH, PATCH),
+        "vision_model.embeddings.patch_embedding.bias": (D,),
+        "vision_model.post_layernorm.weight": (D,),
+        "vision_model.post_layernorm.bias": (D,),
+        "vision_proj.weight": (PROJECTION, D),
+        "vision_proj.bias": (PROJECTION,),
+        "text_proj.weight": (PROJECTION, D),
+        "text_proj.bias": (PROJECTION,),
+        "itm_head.weight": (2, D),
+        "itm_head.bias": (2,),
+    }
 
     def linear(name, out, into):
         shapes[name + ".weight"], shapes[name + ".bias"] = (out, into), (out,)
@@ -34,12 +46,20 @@ def names(decoder):
 
     for i in range(LAYERS):
         p = f"vision_model.encoder.layers.{i}."
-        linear(p + "self_attn.qkv", 3 * D, D), linear(p + "self_attn.projection", D, D), linear(p + "mlp.fc1", 4 * D, D), linear(p + "mlp.fc2", D, 4 * D)
+        (
+            linear(p + "self_attn.qkv", 3 * D, D),
+            linear(p + "self_attn.projection", D, D),
+            linear(p + "mlp.fc1", 4 * D, D),
+            linear(p + "mlp.fc2", D, 4 * D),
+        )
         norm(p + "layer_norm1"), norm(p + "layer_norm2")
 
     def text(prefix, all_of_it):
         if all_of_it:
-            shapes[prefix + "embeddings.word_embeddings.weight"], shapes[prefix + "embeddings.position_embeddings.weight"] = (WORDS, D), (POSITIONS, D)
+            (
+                shapes[prefix + "embeddings.word_embeddings.weight"],
+                shapes[prefix + "embeddings.position_embeddings.weight"],
+            ) = (WORDS, D), (POSITIONS, D)
             norm(prefix + "embeddings.LayerNorm")
         for i in range(LAYERS):
             p = f"{prefix}encoder.layer.{i}."
@@ -48,12 +68,19 @@ def names(decoder):
                     linear(f"{p}{block}.self.{part}", D, D)
                 linear(f"{p}{block}.output.dense", D, D), norm(f"{p}{block}.output.LayerNorm")
             if all_of_it:
-                linear(p + "intermediate.dense", 4 * D, D), linear(p + "output.dense", D, 4 * D), norm(p + "output.LayerNorm")
+                (
+                    linear(p + "intermediate.dense", 4 * D, D),
+                    linear(p + "output.dense", D, 4 * D),
+                    norm(p + "output.LayerNorm"),
+                )
 
     text("text_encoder.", True)
     if decoder:  # its own are the self-attention blocks and the head; the rest is the encoder's
         text("text_decoder.bert.", False)
-        linear("text_decoder.cls.predictions.transform.dense", D, D), norm("text_decoder.cls.predictions.transform.LayerNorm")
+        (
+            linear("text_decoder.cls.predictions.transform.dense", D, D),
+            norm("text_decoder.cls.predictions.transform.LayerNorm"),
+        )
         shapes["text_decoder.cls.predictions.bias"] = (WORDS,)
     return shapes
 
@@ -69,7 +96,9 @@ class Model:
         return F.layer_norm(xs, (D,), self.w[name + ".weight"], self.w[name + ".bias"], eps)
 
     def attend(self, q, k, v, visible):
-        heads = lambda xs: xs.view(*xs.shape[:2], HEADS, D // HEADS).transpose(1, 2)
+        def heads(xs):
+            return xs.view(*xs.shape[:2], HEADS, D // HEADS).transpose(1, 2)
+
         scores = heads(q) @ heads(k).transpose(-1, -2) / math.sqrt(D // HEADS)
         if visible is not None:
             scores = scores.masked_fill(~visible, float("-inf"))
@@ -77,30 +106,56 @@ class Model:
 
     def vision(self, pixels):
         p = "vision_model."
-        xs = F.conv2d(pixels, self.w[p + "embeddings.patch_embedding.weight"], self.w[p + "embeddings.patch_embedding.bias"], stride=PATCH).flatten(2).transpose(1, 2)
-        xs = torch.cat([self.w[p + "embeddings.class_embedding"].expand(len(xs), 1, D), xs], 1) + self.w[p + "embeddings.position_embedding"]
+        xs = (
+            F.conv2d(
+                pixels,
+                self.w[p + "embeddings.patch_embedding.weight"],
+                self.w[p + "embeddings.patch_embedding.bias"],
+                stride=PATCH,
+            )
+            .flatten(2)
+            .transpose(1, 2)
+        )
+        xs = (
+            torch.cat([self.w[p + "embeddings.class_embedding"].expand(len(xs), 1, D), xs], 1)
+            + self.w[p + "embeddings.position_embedding"]
+        )
         for i in range(LAYERS):
             b = f"{p}encoder.layers.{i}."
             q, k, v = self.linear(b + "self_attn.qkv", self.norm(b + "layer_norm1", xs, 1e-6)).chunk(3, -1)
             xs = xs + self.linear(b + "self_attn.projection", self.attend(q, k, v, None))
-            xs = xs + self.linear(b + "mlp.fc2", F.gelu(self.linear(b + "mlp.fc1", self.norm(b + "layer_norm2", xs, 1e-6))))
+            xs = xs + self.linear(
+                b + "mlp.fc2", F.gelu(self.linear(b + "mlp.fc1", self.norm(b + "layer_norm2", xs, 1e-6)))
+            )
         return self.norm(p + "post_layernorm", xs, 1e-6)
 
     def text(self, ids, visible, image=None, own="text_encoder."):
         """`own`: whose self-attention; everything else is the encoder's."""
         t = "text_encoder."
-        xs = F.embedding(ids, self.w[t + "embeddings.word_embeddings.weight"]) + self.w[t + "embeddings.position_embeddings.weight"][: ids.shape[1]]
+        xs = (
+            F.embedding(ids, self.w[t + "embeddings.word_embeddings.weight"])
+            + self.w[t + "embeddings.position_embeddings.weight"][: ids.shape[1]]
+        )
         xs = self.norm(t + "embeddings.LayerNorm", xs, 1e-12)
         for i in range(LAYERS):
             xs = self.block(f"{own}encoder.layer.{i}.attention", xs, xs, visible)
             if image is not None:
                 xs = self.block(f"{t}encoder.layer.{i}.crossattention", xs, image, None)
             b = f"{t}encoder.layer.{i}."
-            xs = self.norm(b + "output.LayerNorm", xs + self.linear(b + "output.dense", F.gelu(self.linear(b + "intermediate.dense", xs))), 1e-12)
+            xs = self.norm(
+                b + "output.LayerNorm",
+                xs + self.linear(b + "output.dense", F.gelu(self.linear(b + "intermediate.dense", xs))),
+                1e-12,
+            )
         return xs
 
     def block(self, name, xs, keys, visible):
-        found = self.attend(self.linear(name + ".self.query", xs), self.linear(name + ".self.key", keys), self.linear(name + ".self.value", keys), visible)
+        found = self.attend(
+            self.linear(name + ".self.query", xs),
+            self.linear(name + ".self.key", keys),
+            self.linear(name + ".self.value", keys),
+            visible,
+        )
         return self.norm(name + ".output.LayerNorm", xs + self.linear(name + ".output.dense", found), 1e-12)
 
     def features(self, image, ids, mask):
@@ -127,7 +182,9 @@ def step(model, slow, temperature, queue, s, alpha, image_ids, decoder):
             own.fill_diagonal_(1)
         y_v = alpha * F.softmax(v_m @ all_t / temperature, 1) + (1 - alpha) * own
         y_t = alpha * F.softmax(t_m @ all_v / temperature, 1) + (1 - alpha) * own
-    itc = (soft_cross_entropy(v @ all_t / temperature, y_v) + soft_cross_entropy(t @ all_v / temperature, y_t)) / 2
+    itc = (
+        soft_cross_entropy(v @ all_t / temperature, y_v) + soft_cross_entropy(t @ all_v / temperature, y_t)
+    ) / 2
     with torch.no_grad():
         at = queue["at"]
         queue["image"][:, at : at + BATCH], queue["text"][:, at : at + BATCH] = v_m.T, t_m.T
@@ -148,10 +205,22 @@ def step(model, slow, temperature, queue, s, alpha, image_ids, decoder):
         width = dec.shape[1]
         visible = torch.ones(width, width).tril().bool()[None, None] & s["mask"].bool()[:, None, None, :]
         h = model.text(dec, visible, image, "text_decoder.bert.")
-        h = model.norm("text_decoder.cls.predictions.transform.LayerNorm", F.gelu(model.linear("text_decoder.cls.predictions.transform.dense", h)), 1e-12)
-        logits = h @ model.w["text_encoder.embeddings.word_embeddings.weight"].T + model.w["text_decoder.cls.predictions.bias"]
+        h = model.norm(
+            "text_decoder.cls.predictions.transform.LayerNorm",
+            F.gelu(model.linear("text_decoder.cls.predictions.transform.dense", h)),
+            1e-12,
+        )
+        logits = (
+            h @ model.w["text_encoder.embeddings.word_embeddings.weight"].T
+            + model.w["text_decoder.cls.predictions.bias"]
+        )
         labels = dec.masked_fill(s["mask"] == 0, -100)
-        lm = F.cross_entropy(logits[:, :-1].reshape(-1, WORDS), labels[:, 1:].reshape(-1), ignore_index=-100, label_smoothing=SMOOTHING)
+        lm = F.cross_entropy(
+            logits[:, :-1].reshape(-1, WORDS),
+            labels[:, 1:].reshape(-1),
+            ignore_index=-100,
+            label_smoothing=SMOOTHING,
+        )
     return itc, itm, lm
 
 
@@ -167,10 +236,21 @@ def run(kind, steps, seed):
     decoder, image_ids = kind == "pretrain", kind == "filter"
     weights = {name: (torch.randn(shape) * 0.3).requires_grad_() for name, shape in names(decoder).items()}
     temperature = torch.tensor(0.07).requires_grad_()
-    out = {"weights." + name: w.detach().clone() for name, w in weights.items()} | {"weights.temp": temperature.detach().clone()}
-    copied = [name for name in weights if name.startswith(("vision_model.", "text_encoder.", "vision_proj.", "text_proj."))]
+    out = {"weights." + name: w.detach().clone() for name, w in weights.items()} | {
+        "weights.temp": temperature.detach().clone()
+    }
+    copied = [
+        name
+        for name in weights
+        if name.startswith(("vision_model.", "text_encoder.", "vision_proj.", "text_proj."))
+    ]
     slow = Model({name: weights[name].detach().clone() for name in copied})
-    queue = {"image": F.normalize(torch.randn(PROJECTION, QUEUE), dim=0), "text": F.normalize(torch.randn(PROJECTION, QUEUE), dim=0), "ids": torch.full((QUEUE,), -100), "at": 0}
+    queue = {
+        "image": F.normalize(torch.randn(PROJECTION, QUEUE), dim=0),
+        "text": F.normalize(torch.randn(PROJECTION, QUEUE), dim=0),
+        "ids": torch.full((QUEUE,), -100),
+        "at": 0,
+    }
     out |= {f"queue.{name}": queue[name].clone() for name in ("image", "text", "ids")}
     optimizer = torch.optim.AdamW([temperature, *weights.values()], lr=1e-2, weight_decay=DECAY)
     table = []
@@ -178,11 +258,21 @@ def run(kind, steps, seed):
         lengths = torch.randint(3, 8, (BATCH,))
         ids = torch.randint(5, DEC, (BATCH, int(lengths.max())))
         mask = (torch.arange(ids.shape[1])[None] < lengths[:, None]).long()
-        ids = (ids * mask)
+        ids = ids * mask
         ids[:, 0] = 2
         ids[torch.arange(BATCH), lengths - 1] = 3
-        other = lambda: (torch.arange(BATCH) + torch.randint(1, BATCH, (BATCH,))) % BATCH
-        s = {"pixels": torch.randn(BATCH, 3, SIDE, SIDE), "ids": ids, "mask": mask, "image_ids": torch.randint(0, 3, (BATCH,)), "negative_image": other(), "negative_text": other()}
+
+        def other():
+            return (torch.arange(BATCH) + torch.randint(1, BATCH, (BATCH,))) % BATCH
+
+        s = {
+            "pixels": torch.randn(BATCH, 3, SIDE, SIDE),
+            "ids": ids,
+            "mask": mask,
+            "image_ids": torch.randint(0, 3, (BATCH,)),
+            "negative_image": other(),
+            "negative_text": other(),
+        }
         out |= {f"{i}.{name}": value.clone() for name, value in s.items()}
         alpha = ALPHA * min(1.0, i / ((2 if decoder else 1) * EPOCH))
         with torch.no_grad():
@@ -193,12 +283,20 @@ def run(kind, steps, seed):
         optimizer.zero_grad()
         sum(losses).backward()
         if i == 0:
-            out |= {"grad." + name: w.grad.clone() for name, w in weights.items()} | {"grad.temp": temperature.grad.clone()}
+            out |= {"grad." + name: w.grad.clone() for name, w in weights.items()} | {
+                "grad.temp": temperature.grad.clone()
+            }
         optimizer.param_groups[0]["lr"] = rate(kind, i)
         optimizer.step()
-        table.append([*(loss.item() for loss in losses), alpha, rate(kind, i), temperature.item(), queue["at"]])
-    out |= {"after." + name: w.detach().clone() for name, w in weights.items()} | {"after.temp": temperature.detach().clone()}
-    out |= {"momentum." + name: w for name, w in slow.w.items()} | {f"queue_after.{name}": queue[name].clone() for name in ("image", "text", "ids")}
+        table.append(
+            [*(loss.item() for loss in losses), alpha, rate(kind, i), temperature.item(), queue["at"]]
+        )
+    out |= {"after." + name: w.detach().clone() for name, w in weights.items()} | {
+        "after.temp": temperature.detach().clone()
+    }
+    out |= {"momentum." + name: w for name, w in slow.w.items()} | {
+        f"queue_after.{name}": queue[name].clone() for name in ("image", "text", "ids")
+    }
     out["steps"] = torch.tensor(table)
     return {name: value.contiguous() for name, value in out.items()}
 
