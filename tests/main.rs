@@ -43,6 +43,7 @@ mod module_order;
 mod one_image;
 mod out_of_memory;
 mod output_lost;
+mod pages;
 mod readers;
 mod retry;
 mod s3;
