@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
-"""Write small images over the features of each format, and what Pillow makes of them.
+"""Write small images that cover the features of each format, and Pillow's decoded pixels of each image.
 
 usage: feature_matrix.py SEED OUT
 
-For `name` there is `OUT/images/name`, and `OUT/pillow/name.raw`, the bytes of `convert("RGB")`; with an EXIF orientation also
-`name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or `name, error, message`. The writers are of this file, so that they can say what no encoder
-says; only the compressions of JPEG, WebP and fax are Pillow's and libtiff's. Everything follows from the seed.
+For `name` the script writes `OUT/images/name` and `OUT/pillow/name.raw`, the bytes of `convert("RGB")`; with
+an EXIF orientation also `name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or
+`name, error, message`. This file has its own writers of the formats, because common encoders do not write all
+features; only the compressed data of JPEG, WebP and fax comes from Pillow and libtiff. The seed decides
+everything.
 """
 
 import io
@@ -644,7 +646,8 @@ def tiffs(r):
         predictor = 2 if compression in (5, 8) and bits in (8, 16) and r.random() < 0.5 else 1
         fill = 2 if r.random() < 0.3 else 1
         name = f"p{photometric}-{bits}x{count}-{extra}-f{format}-c{compression}-{layout}"
-        name += f"{'-planar' * planar}{'-predicted' * (predictor > 1)}{'-reversed' * (fill > 1)}{'-big-endian' * big_endian}"
+        name += f"{'-planar' * planar}{'-predicted' * (predictor > 1)}"
+        name += f"{'-reversed' * (fill > 1)}{'-big-endian' * big_endian}"
         yield (
             f"{name.replace(' ', '')}.tif",
             tiff(

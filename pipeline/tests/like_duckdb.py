@@ -3,8 +3,9 @@
 
 usage: like_duckdb.py FOLDER SEED COUNT
 
-Writes FOLDER/a.parquet and FOLDER/int96.parquet and prints {"file": {"condition": [numbers of the rows]}, "refused": n}.
-The literals are the columns' own values, their neighbours, and the same value written in another way.
+Writes FOLDER/a.parquet and FOLDER/int96.parquet and prints
+{"file": {"condition": [numbers of the rows]}, "refused": n}. The literals are values of the columns,
+neighbours of these values, and equal values in another notation.
 """
 
 import datetime
@@ -224,12 +225,14 @@ def condition(draw, made, depth=0):
     if draw.random() < 0.12:
         return f"{name} is {draw.choice(['', 'not '])}null"
     known = [value for value in values if value is not None] or [None]
-    return f"{name} {draw.choice(['=', '!=', '<>', '<', '<=', '>', '>='])} {literal(draw, kind, draw.choice(known))}"
+    operator = draw.choice(["=", "!=", "<>", "<", "<=", ">", ">="])
+    return f"{name} {operator} {literal(draw, kind, draw.choice(known))}"
 
 
 def selected(connection, path, where):
     rows = connection.execute(
-        f"select row from (select *, row_number() over () - 1 as row from read_parquet('{path}')) where {where} order by row"
+        f"select row from (select *, row_number() over () - 1 as row from read_parquet('{path}'))"
+        f" where {where} order by row"
     ).fetchall()
     return [row for (row,) in rows]
 

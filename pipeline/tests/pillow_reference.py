@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Write what Pillow makes of every image in a folder: the pixels that transformers' BLIP processor would see before /255.
+"""Write Pillow's pixels of every image in a folder: those that transformers' BLIP processor divides by 255.
 
 usage: pillow_reference.py IMAGES OUT
 
-For `name` it writes `name.<side>.raw`, the bytes of `convert("RGB").resize((side, side), BICUBIC)`, and `name.0.raw`,
-the decoded image itself; with an EXIF orientation also `name.turned.raw`. `index.tsv` has a line `name, width, height`
-per image, or `name, error, message`; `truncated.tsv` has a line `name, bytes kept, decoded|refused` per cut.
+For `name` the script writes `name.<side>.raw`, the bytes of
+`convert("RGB").resize((side, side), BICUBIC)`, and `name.0.raw`, the decoded image; with an EXIF orientation
+also `name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or `name, error, message`;
+`truncated.tsv` has a line `name, bytes kept, decoded|refused` per cut.
 """
 
 import io
@@ -16,7 +17,7 @@ import warnings
 from PIL import Image, ImageOps
 
 SIDES = (384, 224, 56)
-# One file per codec path; the cuts are these many bytes off the end, and these shares of the file kept.
+# One file per codec path. A cut removes a number of bytes from the end, or keeps a share of the file.
 CUT_FILES = [
     "jpeg-coffee-420-q75.jpg",
     "jpeg-chelsea-progressive.jpg",

@@ -4,16 +4,16 @@ use super::{SettingsArgs, seconds};
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
 
-/// Batch sizes that are tried on a GPU, in images per model call.
+/// Batch sizes that `bench batch` tries on a GPU, in images per model call.
 pub const BATCH_SIZES: [u32; 6] = [16, 32, 64, 128, 256, 512];
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// How fast the device captions and judges ready pixels, beside what it could do at most
+    /// Measure how fast the device captions and judges decoded pixels, and compare with the device's peak
     Model(BenchModelArgs),
-    /// How many images a model call should take on a device, tried with a job's models
+    /// Find the best number of images per model call on a device, with a job's models
     Batch(BenchBatchArgs),
-    /// How fast one core decodes pictures and squashes them to the models' side
+    /// Measure how fast one core decodes pictures and resizes them to the models' input
     Decode(BenchDecodeArgs),
 }
 
@@ -21,11 +21,16 @@ pub enum BenchCommand {
 pub struct BenchBatchArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// cpu, cuda, cuda:N or auto
+    /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,
-    /// Images per model call, each of which is tried until one does not fit
-    #[arg(long, value_delimiter = ',', default_values_t = BATCH_SIZES, value_parser = clap::value_parser!(u32).range(1..))]
+    /// Numbers of images per model call, tried in this order until one exceeds the device's memory
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = BATCH_SIZES,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
     pub sizes: Vec<u32>,
     /// Print one JSON object
     #[arg(long)]
@@ -34,16 +39,16 @@ pub struct BenchBatchArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct BenchDecodeArgs {
-    /// A folder of images
+    /// Folder of images
     #[arg(long)]
     pub images: PathBuf,
     /// Side of the models' images, in pixels
     #[arg(long, default_value_t = 384)]
     pub side: u32,
-    /// As with input.jpeg_reduction = true; also says how far the pixels are from the exact ones
+    /// Decode as with input.jpeg_reduction = true; also report the distance to the exact pixels
     #[arg(long)]
     pub reduced: bool,
-    /// How long to go on
+    /// Seconds to measure
     #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     pub seconds: f64,
     /// Print one JSON object
@@ -53,38 +58,38 @@ pub struct BenchDecodeArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct BenchModelArgs {
-    /// The captioner's checkpoint
+    /// Checkpoint of the captioner
     #[arg(long)]
     pub captioner: PathBuf,
-    /// The filter's checkpoint
+    /// Checkpoint of the filter
     #[arg(long)]
     pub filter: PathBuf,
-    /// A folder of images
+    /// Folder of images
     #[arg(long)]
     pub images: PathBuf,
-    /// A file with one web text a line; there is a row for each, and images are used again when there are
-    /// fewer
+    /// File with one web text per line: one row per text. If there are fewer images than texts, images are
+    /// used again
     #[arg(long)]
     pub texts: PathBuf,
     /// Images per model call
     #[arg(long, default_value_t = 8)]
     pub batch: usize,
-    /// Ids of the shortest caption; 20 makes all captions equally long, so that programs can be compared
+    /// Least number of tokens of a caption; with 20 all captions are equally long, to compare programs
     #[arg(long, default_value_t = 5)]
     pub min_length: usize,
-    /// Judge a third text for every image, another row's, as a job does
+    /// Also judge each image with the text of another row (the negative control), as a job does
     #[arg(long)]
     pub control: bool,
-    /// Threads libtorch computes with [default: as many as there are cores]
+    /// Threads of libtorch [default: the number of cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Times all rows are judged; the median counts
+    /// Repeats of the measurement over all rows; the report has the median
     #[arg(long, default_value_t = 3)]
     pub repeats: usize,
-    /// f32, bf16, f16, int8 or auto
+    /// Precision of the models: f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
     pub precision: capfilt_med::PrecisionChoice,
-    /// cpu, cuda, cuda:N or auto
+    /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,
     /// Print one JSON object

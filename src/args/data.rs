@@ -11,15 +11,16 @@ use std::path::PathBuf;
 #[derive(Debug, ClapArgs)]
 #[command(group(clap::ArgGroup::new("sources").required(true).multiple(true)))]
 pub struct ExportArgs {
-    /// Files of pairs that people wrote, or a folder or prefix with them; may be given several times
+    /// Parquet file of human-written pairs, or a folder or prefix of such files; repeatable
     #[arg(long, value_name = "URL", group = "sources")]
     pub human: Vec<String>,
-    /// A finished cleaning job, read by its newest manifest; may be given several times
+    /// URL of a finished cleaning job; its newest manifest is read; repeatable
     #[arg(long, value_name = "URL", group = "sources")]
     pub job: Vec<String>,
-    /// Where the export goes: files into data/, and export.json beside it, last
+    /// URL of the export: its files are in data/, and its record is export.json, which is written last
     #[arg(long, value_name = "URL")]
     pub to: String,
+    /// Format of the files
     #[arg(long, value_enum)]
     pub format: ExportFormat,
     #[command(flatten)]
@@ -33,24 +34,24 @@ pub struct ExportArgs {
     pub json: bool,
 }
 
-/// What is a sample, and in which order.
+/// Choice and order of the samples.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Samples")]
 pub struct ExportSampleArgs {
-    /// Which of the texts that a job kept of an image
+    /// Kept texts of a job to export
     #[arg(long, value_enum, default_value = "both", requires = "job")]
     pub texts: ExportTexts,
-    /// Texts of a job with a lower P(match) are left out
+    /// Least match probability of an exported text of a job
     #[arg(long, value_name = "P", requires = "job", value_parser = probability)]
     pub min_itm: Option<f32>,
-    /// One sample for each text, or for each image with all of its texts
+    /// One sample per text, or one per image with all texts of the image
     #[arg(long, value_enum, default_value = "text")]
     pub per: ExportPer,
-    /// Order all samples by this seed; off: in the order of the sources (40 bytes of memory a pair)
+    /// Seed of the random order of all samples (40 bytes of memory per pair); off: the order of the sources
     #[arg(long, value_name = "SEED|off", default_value = "0", value_parser = shuffle)]
     pub shuffle: Shuffle,
-    /// Write texts as BLIP trains on them: lower case, no . ! " ( ) * # : ; ~, 30 words; by default they are
-    /// as they came
+    /// Clean the texts as BLIP's training does: lower case, without . ! " ( ) * # : ; ~, at most 30 words; by
+    /// default texts are unchanged
     #[arg(long)]
     pub clean_text: bool,
 }
@@ -59,44 +60,50 @@ pub struct ExportSampleArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Columns of --human")]
 pub struct ExportColumnArgs {
-    /// Column with the row's own name [default: key, where there is one]
+    /// Column with the key of the row [default: key, if the input has this column]
     #[arg(long, value_name = "COLUMN", requires = "human")]
     pub key: Option<String>,
-    /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below the URL
+    /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below the input's URL
     #[arg(long, value_name = "COLUMN", default_value = "jpg", requires = "human")]
     pub image: String,
     /// Column with the text
     #[arg(long, value_name = "COLUMN", default_value = "caption", requires = "human")]
     pub text: String,
-    /// Rows to take: "width >= 224"
+    /// Condition of the rows to export: "width >= 224"
     #[arg(long = "where", value_name = "CONDITION", requires = "human")]
     pub filter: Option<String>,
-    /// Column to hand on with each sample, as `url` always is; may be given several times
+    /// Column to copy to each sample, as `url` always is; repeatable
     #[arg(long, value_name = "COLUMN", requires = "human")]
     pub passthrough: Vec<String>,
 }
 
-/// How samples are spread over files.
+/// Number and size of the files.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Files")]
 pub struct ExportFileArgs {
-    /// Number of files; by default as --file-mib makes it, and 16 at least where each gets 8 samples
+    /// Number of files [default: follows from --file-mib, and at least 16 if each file has at least 8
+    /// samples]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub files: Option<u32>,
-    /// Images of one file, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    /// Size of the images in one file, in MiB
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = 256,
+        value_parser = clap::value_parser!(u64).range(1..=4096)
+    )]
     pub file_mib: u64,
-    /// Path before each image's in the lists of --format json, such as the absolute one of TO/data; without
-    /// it they are relative to the list
+    /// Prefix of the image paths in the lists of --format json, such as the absolute path of TO/data; without
+    /// a prefix the paths are relative to the list
     #[arg(long, value_name = "PATH", default_value = "")]
     pub image_root: String,
-    /// Folder of this machine for what was read and is not written yet, as large as the images [default: in
-    /// TO, or for a bucket in the system's folder for temporary files]
+    /// Local folder for samples that are read but not yet written; it grows to the size of all images
+    /// [default: in TO; for a bucket, the system's temporary folder]
     #[arg(long, value_name = "FOLDER")]
     pub scratch: Option<PathBuf>,
 }
 
-/// Seed of the order, if there is to be one.
+/// Seed of the random order; `None`: the order of the sources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shuffle(pub Option<u64>);
 
@@ -131,21 +138,21 @@ impl From<ExportPer> for Per {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportFormat {
-    /// One row a sample, with Hugging Face's image column
+    /// Parquet files: one row per sample, with Hugging Face's image column
     Parquet,
-    /// Tar files, with a `.jpg`, `.txt` and `.json` of each sample; the image is as it came, in any format
+    /// Tar files: `.jpg`, `.txt` and `.json` per sample; the bytes of the image are unchanged, in any format
     Webdataset,
-    /// BLIP's JSON lists, with each image as a file
+    /// BLIP's JSON lists, and one file per image
     Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ExportTexts {
-    /// Every kept text is a pair of its own
+    /// All kept texts, each as a separate pair
     Both,
     Web,
     Synthetic,
-    /// Of each image the text that matches best
+    /// The text with the highest match probability of each image
     Score,
 }
 
@@ -176,15 +183,15 @@ pub struct DemoArgs {
     /// Write image-text pairs as Parquet files into this folder
     #[arg(long, value_name = "FOLDER", group = "what")]
     pub make_data: Option<PathBuf>,
-    /// Write the tokenizer of the pairs' words into this folder
+    /// Write the tokenizer for the words of these pairs into this folder
     #[arg(long, value_name = "FOLDER", group = "what")]
     pub make_vocabulary: Option<PathBuf>,
-    /// Say how true the verdicts of the job at this URL are, which read files of --make-data
+    /// Report how many verdicts of the job at this URL are correct; the job's input is from --make-data
     #[arg(long, value_name = "JOB", group = "what", requires = "input")]
     pub truth: Option<String>,
     #[command(flatten)]
     pub data: DemoDataArgs,
-    /// Files that the job of --truth read, or folders with them
+    /// Input files of the job of --truth, or folders of these files
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["make_data", "make_vocabulary"])]
     pub input: Vec<PathBuf>,
     /// Print one JSON object
@@ -192,43 +199,86 @@ pub struct DemoArgs {
     pub json: bool,
 }
 
-/// What --make-data makes.
+/// Properties of the data of --make-data.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Data")]
 pub struct DemoDataArgs {
-    /// human: every text is true. web: 40 % true, 25 % with one thing wrong, 20 % of another picture, 15 %
-    /// junk
+    /// human: all texts are true. web: 40 % of the texts are true, 25 % have one error, 20 % belong to
+    /// another picture, 15 % are junk
     #[arg(long, default_value = "web", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub kind: DemoKind,
-    /// Pictures
-    #[arg(long, value_name = "N", default_value_t = 2400, value_parser = clap::value_parser!(u64).range(1..1_000_000_000), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Number of pictures
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2400,
+        value_parser = clap::value_parser!(u64).range(1..1_000_000_000),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub scenes: u64,
-    /// Texts of each picture, each in a row of its own
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Texts per picture, one row per text
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub captions_per_scene: u64,
-    /// So many pictures after one another show one scene, changed in one thing: a text of one is just not
-    /// true of the others
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Number of consecutive pictures that show one scene with one difference: the text of one picture is
+    /// false for the other pictures of the scene (hard negatives)
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u64).range(1..=1000),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub alike: u64,
-    /// In what they differ: anything, or only places, where every picture shows two shapes, in four at most
+    /// Difference between the pictures of one scene: anything, or only places (each picture shows two shapes,
+    /// in at most four arrangements)
     #[arg(long, default_value = "anything", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub vary: DemoVary,
-    /// Shapes in a picture at most; with one there is no left and right to learn
-    #[arg(long, value_name = "N", default_value_t = MOST_OBJECTS, value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Largest number of shapes in a picture; with 1 the data has no left and right to learn
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = MOST_OBJECTS,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub objects: u8,
-    /// Side of the pictures in pixels
-    #[arg(long, value_name = "PIXELS", default_value_t = 96, value_parser = clap::value_parser!(u16).range(16..=1024), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Side of the pictures, in pixels
+    #[arg(
+        long,
+        value_name = "PIXELS",
+        default_value_t = 96,
+        value_parser = clap::value_parser!(u16).range(16..=1024),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub side: u16,
-    /// Rows of a file
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Rows per file
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20_000,
+        value_parser = clap::value_parser!(u64).range(1..),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub file_rows: u64,
-    /// Rows of a row group
-    #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with_all = ["make_vocabulary", "truth"])]
+    /// Rows per row group
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2000,
+        value_parser = clap::value_parser!(u64).range(1..=100_000),
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub group_rows: u64,
-    /// Equal seeds make equal files, other seeds other pictures
+    /// Seed of the data: the same seed gives the same files
     #[arg(long, default_value_t = 0, conflicts_with_all = ["make_vocabulary", "truth"])]
     pub seed: u64,
-    /// Also write the first pictures as one PNG, to look at
+    /// Also write the first pictures into one PNG file, for people to view
     #[arg(long, value_name = "FILE.png", conflicts_with_all = ["make_vocabulary", "truth"])]
     pub contact_sheet: Option<PathBuf>,
 }

@@ -12,32 +12,32 @@ pub struct EvalArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum EvalWhat {
-    /// R@1, R@5 and R@10 from images to texts and back, by cosine and by matching
+    /// Evaluate retrieval: R@1, R@5 and R@10 from image to text and from text to image, by ITC and by ITM
     Retrieval(EvalRetrievalArgs),
-    /// BLEU and CIDEr-D of written captions beside the texts of their images
+    /// Evaluate captions: BLEU and CIDEr-D against the texts of the images
     Caption(EvalCaptionArgs),
 }
 
-/// Images and all their texts; rows with the same image are one image with several texts.
+/// Input rows of an evaluation; rows with the same image are one image with several texts.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Data")]
 pub struct EvalDataArgs {
-    /// Parquet files: one, or a folder or prefix with them
+    /// Parquet file, or a folder or prefix of Parquet files
     #[arg(long, value_name = "URL")]
     pub input: String,
-    /// Column of the rows' names
+    /// Column with the key of the row
     #[arg(long, default_value = "key")]
     pub key: String,
-    /// Column of the images
+    /// Column with the image
     #[arg(long, default_value = "jpg")]
     pub image: String,
-    /// Column of the texts
+    /// Column with the text
     #[arg(long, default_value = "caption")]
     pub text: String,
-    /// Rows to take, as in a job: "width >= 224"
+    /// Condition of the rows to evaluate, as in a job: "width >= 224"
     #[arg(long = "where", value_name = "CONDITION")]
     pub filter: Option<String>,
-    /// Take so many images, the first ones; BLIP's test sets have 1,000 and 5,000
+    /// Number of images, from the first one on; BLIP's test sets have 1,000 (Flickr) and 5,000 (COCO)
     #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
     pub images: u32,
     /// Images per model call
@@ -54,7 +54,8 @@ pub struct EvalRetrievalArgs {
     pub checkpoint: CheckpointArgs,
     #[command(flatten)]
     pub data: EvalDataArgs,
-    /// Candidates by cosine that matching ranks again (BLIP: 256 for COCO, 128 for Flickr); 0: none
+    /// Number of best candidates by ITC cosine that ITM ranks again (BLIP: 256 for COCO, 128 for Flickr); 0:
+    /// ITC only
     #[arg(long, value_name = "K", default_value_t = 128)]
     pub top_k: u32,
 }
@@ -67,10 +68,11 @@ pub struct EvalCaptionArgs {
     pub data: EvalDataArgs,
     #[command(flatten)]
     pub generation: GenerationArgs,
-    /// Also say how many captions are true; for pairs of `capfilt demo --make-data`
+    /// Also report how many captions are true; for pairs of `capfilt demo --make-data`
     #[arg(long)]
     pub truth: bool,
-    /// Also write every caption with its score and its image's texts to this file, a JSON object a line
+    /// Also write each caption with its score and the texts of its image to this file, one JSON object per
+    /// line
     #[arg(long, value_name = "FILE")]
     pub captions: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! Arguments of the commands that make, work on and look after jobs.
+//! Arguments of the commands that plan, run, inspect and maintain jobs.
 
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
@@ -8,16 +8,16 @@ use std::{net::SocketAddr, path::PathBuf};
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "`capfilt run --plan-only` writes the plan, for workers that begin before anything else"
+    after_help = "`capfilt run --plan-only` writes the plan, for workers that start before `capfilt run`"
 )]
 pub struct PlanArgs {
     #[command(flatten)]
     pub settings: SettingsArgs,
-    /// Seconds this machine's first device works on some of the rows, to say how long the job will take; 0:
-    /// none
+    /// Seconds of a trial run on this machine's first device, which estimates the duration of the job; 0: no
+    /// trial run
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub calibrate: f64,
-    /// Price of one device for an hour, in any currency, to say what the job will cost
+    /// Price of one device per hour, in any currency, to estimate the cost of the job
     #[arg(long, value_name = "PRICE")]
     pub price_per_hour: Option<f64>,
     /// Print one JSON object
@@ -25,40 +25,40 @@ pub struct PlanArgs {
     pub json: bool,
 }
 
-/// Where the cluster's queue is. User and password come from the URL or from NATS_USER and NATS_PASSWORD.
+/// Address of the cluster's queue. User and password come from the URL or from NATS_USER and NATS_PASSWORD.
 #[derive(Debug, ClapArgs)]
 pub struct ClusterArgs {
-    /// Share the work with other machines over NATS JetStream: nats://host:4222, several with commas
+    /// NATS servers with JetStream, through which machines share the job: nats://host:4222, comma-separated
     #[arg(long, value_name = "URL", value_parser = cluster_url)]
     pub cluster: Option<String>,
     /// NATS credentials file (.creds)
     #[arg(long, value_name = "FILE", requires = "cluster")]
     pub creds: Option<PathBuf>,
-    /// PEM file of the authority that signed the NATS server's certificate; insists on TLS
+    /// PEM file of the authority that signed the NATS server's certificate; makes TLS mandatory
     #[arg(long, value_name = "FILE", requires = "cluster")]
     pub tls_ca: Option<PathBuf>,
 }
 
-/// A NATS server's URL, or several.
+/// Checks the URL of a NATS server, or a comma-separated list.
 fn cluster_url(text: &str) -> Result<String, String> {
     Connection::check(text).map(|()| text.to_owned())
 }
 
-/// This machine's devices and threads: a job's frozen settings have none, since machines differ.
+/// Devices and threads of this machine. The frozen settings of a job omit both, because machines differ.
 #[derive(Debug, ClapArgs)]
 pub struct DeviceListArgs {
-    /// Devices, one process each
+    /// Device of one worker process: cpu, cuda:N, or auto for all devices; repeatable
     #[arg(long = "device", default_value = "auto")]
     pub devices: Vec<String>,
-    /// Threads of the models in each of these processes; auto: the cores, shared out among the processes
+    /// Threads of the models in each worker process; auto: the cores divided by the number of processes
     #[arg(long, value_name = "N", default_value = "auto", value_parser = auto)]
     pub model_threads: Auto,
-    /// Threads that decode images in each of these processes; auto: as many
+    /// Threads that decode images in each worker process; auto: the same number
     #[arg(long, value_name = "N", default_value = "auto", value_parser = auto)]
     pub decode_threads: Auto,
 }
 
-/// A number of threads, or `auto`.
+/// Parses a number of threads, or `auto`.
 fn auto(text: &str) -> Result<Auto, String> {
     match text.parse() {
         _ if text == "auto" => Ok(Auto::Auto),
@@ -74,8 +74,8 @@ pub struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Leave what this machine's CPU says to known questions beside the captioner's checkpoint: jobs with
-    /// these models hold every worker against it
+    /// Write a self-test beside the captioner's checkpoint: fixed inputs with the results of this machine's
+    /// CPU. A job with these models compares each worker process with the file
     #[arg(long)]
     pub write_known_answers: bool,
 }
@@ -87,30 +87,30 @@ pub struct RunArgs {
     /// Print one JSON object at the end, before the manifest's URL
     #[arg(long)]
     pub json: bool,
-    /// Go on although input files changed since the job was planned. The plan stays: open shards of files
-    /// that were replaced or removed are set aside as quarantined, with the change as the reason; added files
-    /// are named and are no part of the job; what is committed stays. Without it, a changed input is refused
+    /// Resume although input files changed since the job was planned. The plan and all commits stay. Open
+    /// shards of replaced or removed files are quarantined, with the change as the reason. Added files are
+    /// listed and ignored. Without this option a changed input is an error
     #[arg(long)]
     pub allow_changed: bool,
-    /// Plan the job, if it is not planned yet, and end: workers with --part, or of a cluster, can begin then
+    /// Plan the job if it has no plan, and exit; afterwards workers with --part or --cluster can start
     #[arg(long, conflicts_with = "cluster")]
     pub plan_only: bool,
     #[command(flatten)]
     pub queue: QueueArgs,
 }
 
-/// How a cluster's queue is kept; for those who coordinate.
+/// Queue and metrics of a coordinator.
 #[derive(Debug, ClapArgs)]
 pub struct QueueArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Seconds after which a shard whose worker is not heard of is given to another
+    /// Seconds without a heartbeat after which a worker's shard goes to another worker
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(6..))]
     pub ack_wait: u64,
-    /// Leave the cluster's queue when the job is done
+    /// Keep the cluster's queue after the job is done
     #[arg(long, requires = "cluster")]
     pub keep_queue: bool,
-    /// Serve metrics for Prometheus there, at /metrics; port 0 takes a free one and says which
+    /// Serve Prometheus metrics at this address, path /metrics; port 0 selects a free port and prints it
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 }
@@ -120,17 +120,17 @@ pub struct RetryArgs {
     /// URL of the job
     #[arg(long)]
     pub job: String,
-    /// Only rows of this status or shards of this failure class (image_unreadable, crashed, store,
-    /// worker_crashed, ...); several may be given [default: everything that is quarantined]
+    /// Retry only rows with this status or shards with this failure class (image_unreadable, crashed, store,
+    /// worker_crashed, ...); repeatable [default: all that is quarantined]
     #[arg(long, value_name = "CLASS")]
     pub only: Vec<String>,
-    /// Other limits for what is done again: -s limits.image_bytes="200 MiB"
+    /// Override a limit for the retried rows: -s limits.image_bytes="200 MiB"
     #[arg(short = 's', long = "set", value_name = "limits.KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Only say what would be done again
+    /// Only report the rows and shards that would be retried
     #[arg(long)]
     pub dry_run: bool,
-    /// Of this machine; a cluster's workers have their own
+    /// Devices of this machine; a cluster's workers have their own options.
     #[command(flatten)]
     pub devices: DeviceListArgs,
     /// Print one JSON object before the manifest's URL
@@ -145,25 +145,24 @@ pub struct FilesArgs {
     /// URL of the job
     #[arg(long)]
     pub job: String,
-    /// Which of its tables
+    /// Table of the job
     #[arg(long, value_enum)]
     pub table: TableName,
-    /// The version of the manifest with this number [default: the newest; before there is one, what is
-    /// committed so far]
+    /// Number of the manifest [default: the newest; without a manifest, all commits so far]
     #[arg(long, value_name = "N")]
     pub manifest: Option<u32>,
-    /// Print one JSON object, with rows, bytes and SHA-256 of every object
+    /// Print one JSON object with rows, bytes and SHA-256 of each object
     #[arg(long)]
     pub json: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TableName {
-    /// One row an image with a kept text
+    /// One row per image with a kept text
     Pairs,
-    /// One row an input row
+    /// One row per input row
     Ledger,
-    /// One row an input row that could not be processed
+    /// One row per input row that could not be processed
     Quarantine,
 }
 
@@ -182,11 +181,10 @@ pub struct GcArgs {
     /// URL of the job
     #[arg(long, required_unless_present = "cluster")]
     pub job: Option<String>,
-    /// With it, also the job's queue on the NATS server, when nobody uses it; without --job the unused queues
-    /// of all jobs
+    /// Also lists the job's unused queue on the NATS server; without --job, the unused queues of all jobs.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// Delete what is listed; without it nothing is touched
+    /// Delete the listed objects; without this option the command only lists them
     #[arg(long)]
     pub delete: bool,
     /// Print one JSON object
@@ -204,48 +202,52 @@ pub struct WorkerArgs {
     /// Print one JSON object at the end
     #[arg(long)]
     pub json: bool,
-    /// Only the i-th of n parts of the plan, from 0, for schedulers that start an array of workers
+    /// Work only on part I of N of the plan, counted from 0; for schedulers that start arrays of workers
     #[arg(long, value_name = "I/N", default_value = "0/1", conflicts_with = "cluster")]
     pub part: String,
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// After SIGTERM or Ctrl-C, seconds in which a shard may be finished that will be by then; all others are
-    /// given back at once. 0 finishes none. Stay below the scheduler's own patience (Slurm and Kubernetes:
-    /// 30). A second signal gives everything back
+    /// Seconds after SIGTERM or Ctrl-C in which the worker finishes shards that are nearly done; it returns
+    /// all other shards at once. With 0, it returns all shards. Choose less than the scheduler's kill delay
+    /// (Slurm and Kubernetes: 30 s). A second signal returns all shards
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
-    /// Serve metrics for Prometheus there, at /metrics; port 0 takes a free one and says which
+    /// Serve Prometheus metrics at this address, path /metrics; port 0 selects a free port and prints it
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct StatusArgs {
+    /// URL of the job
     #[arg(long)]
     pub job: String,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Show it again every two seconds until the job is done
+    /// Refresh every two seconds until the job is done
     #[arg(long)]
     pub watch: bool,
-    /// With it, also what the workers do right now
+    /// Also shows the current shards of the workers.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
+    /// URL of the job
     #[arg(long)]
     pub job: String,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Also judge about N rows again with the job's models, spread over its shards, and compare
+    /// Also compute about N rows, spread over the shards, again with the job's models and compare the results
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub recompute: u64,
-    /// Do not compare the input's files with those that were planned
+    /// Do not compare the input files with the plan
     #[arg(long)]
     pub allow_changed: bool,
-    /// Where to compute them: cpu, cuda, cuda:N or auto
+    /// Device of --recompute: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,
 }
@@ -256,14 +258,14 @@ pub struct DeviceArgs {
     pub job: String,
     #[arg(long)]
     pub device: String,
-    /// Name in commits and failures
+    /// Name of the worker in commits and failure records
     #[arg(long)]
     pub name: String,
     #[arg(long)]
     pub model_threads: usize,
     #[arg(long)]
     pub decode_threads: usize,
-    /// Bytes of its input that it may hold
+    /// Bytes of input that the process may hold in memory
     #[arg(long)]
     pub memory: u64,
 }

@@ -17,74 +17,77 @@ pub use training::*;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
-/// Clean web image-text data the BLIP way: a captioner writes, a filter judges, what does not match is
-/// dropped.
+/// Clean web image-text data with BLIP's CapFilt: a captioner writes a text per image, a filter drops texts
+/// that do not match.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done · 1 done with quarantine · 2 usage or settings · 3 environment · 130 interrupted"
+    after_help = "Exit codes: 0 done · 1 done with quarantine · 2 usage or settings · 3 environment · \
+        130 interrupted"
 )]
 pub struct Args {
     #[command(subcommand)]
     pub command: Command,
-    /// Form of the log on standard error; CAPFILT_LOG=info or =debug says more
+    /// Format of the log on standard error; CAPFILT_LOG=info or =debug logs more
     #[arg(long, global = true, default_value = "text")]
     pub log_format: crate::console::LogFormat,
-    /// Stop, in order, when standard input ends
+    /// Shut down cleanly when standard input ends
     #[arg(long, global = true, hide = true)]
     pub end_with_parent: bool,
-    /// End at once when this process is no longer the parent
+    /// Exit at once when the process with this id is no longer the parent
     #[arg(long, global = true, hide = true, value_name = "PID")]
     pub parent: Option<u32>,
 }
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say what a job would do: files, shards, rows, warnings. Writes nothing
+    /// Show the plan of a job: files, shards, rows, warnings. Writes nothing
     Plan(PlanArgs),
-    /// Plan if needed, then work until done; running it again resumes
+    /// Plan the job if needed, and process all shards; a repeated run resumes
     Run(RunArgs),
-    /// Work on a planned job's open shards from this machine, without planning or sealing it
+    /// Process open shards of a planned job on this machine, without planning and without the manifest
     Worker(WorkerArgs),
-    /// Say where a job stands, from its bucket alone, and with --cluster also what its workers do right now
+    /// Show the progress of a job, read from its bucket; with --cluster also the current work of the workers
     Status(StatusArgs),
-    /// Do again what was quarantined, in the same job; the manifest gets a new version
+    /// Retry quarantined rows and shards of a job; writes a new version of the manifest
     Retry(RetryArgs),
-    /// List the objects that hold a job's results, one a line, for DuckDB, polars, pyarrow, `datasets`
+    /// List the result files of a job, one per line, for DuckDB, polars, pyarrow, `datasets`
     Files(FilesArgs),
-    /// List what no commit names, and with --delete remove it; safe while workers run
+    /// List objects that no commit names, and with --delete delete them; safe while workers run
     Gc(GcArgs),
-    /// Check a job's books: every row once, every object as it was committed
+    /// Check the results of a job: each input row occurs once, each object is unchanged since its commit
     Verify(VerifyArgs),
     /// Check bucket, weights, device and settings before a job
     Check(CheckArgs),
-    /// P(match) and cosine of images and texts
+    /// Compute match probability and cosine of images and texts
     Score(ScoreArgs),
-    /// Captions for images
+    /// Write captions for images
     Caption(CaptionArgs),
-    /// How fast this machine is at one thing: the models on ready pixels, or decoding
+    /// Measure the speed of this machine: models, batch size or decoding
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// Train MED, or fine-tune it to a filter or a captioner; running it again resumes
+    /// Pre-train MED, or fine-tune it to a filter or a captioner; a repeated run resumes
     Train(TrainArgs),
-    /// Go through the loop: pre-train, filter, captioner, clean, and again; running it again resumes
+    /// Run the bootstrap loop: pre-train, fine-tune filter and captioner, clean, repeat; a repeated run
+    /// resumes
     Bootstrap(BootstrapArgs),
-    /// Write human pairs and what cleaning jobs kept as one data set for other trainers, each pair once
+    /// Write human pairs and the kept pairs of cleaning jobs as one data set for other trainers, each pair
+    /// once
     Export(ExportArgs),
-    /// How good a filter is at retrieval, or a captioner by what people said
+    /// Evaluate a filter by retrieval, or a captioner by BLEU and CIDEr-D
     Eval(EvalArgs),
-    /// Say where a trained model comes from: data, settings, parents
+    /// Show the origin of a trained model: data, settings, parents
     Lineage(LineageArgs),
-    /// Make pictures whose captions are known to be true or false, to try everything on; say how true a job's
-    /// verdicts are
+    /// Generate demo data: pictures whose captions are known to be true or false; report the accuracy of a
+    /// job's verdicts
     Demo(DemoArgs),
-    /// One device's process; `run` and `worker` start it and speak to it over its pipes
+    /// Worker process of one device; `run` and `worker` start it and control it through its pipes
     #[command(hide = true)]
     Device(DeviceArgs),
 }
 
 impl Command {
-    /// Whether it may ask for a device; the others are done before a GPU's libraries are loaded.
+    /// Whether the command may use a device. Other commands run without loading the libraries of a GPU.
     pub fn computes(&self) -> bool {
         match self {
             Self::Plan(args) => args.calibrate > 0.0,
@@ -99,7 +102,7 @@ impl Command {
         }
     }
 
-    /// Whether this very process computes with models: a job's are in its devices' processes.
+    /// Whether this process computes with models. The models of a job are in its worker processes.
     pub fn holds_models(&self) -> bool {
         match self {
             Self::Device(_)
@@ -116,7 +119,7 @@ impl Command {
 
 #[derive(Debug, ClapArgs)]
 pub struct SettingsArgs {
-    /// Settings of the job; configs/job.toml explains every key
+    /// Settings file of the job; configs/job.toml explains every key
     #[arg(short, long)]
     pub config: PathBuf,
     /// Override a setting: -s filter.web_threshold=0.6

@@ -1,4 +1,4 @@
-//! Arguments of the commands that ask one model.
+//! Arguments of the commands that use one model.
 
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 pub struct ModelArgs {
     #[command(flatten)]
     pub checkpoint: CheckpointArgs,
-    /// An image file; several may be given
+    /// Image file; repeatable
     #[arg(long = "image", required = true)]
     pub images: Vec<PathBuf>,
     /// Print one JSON object per image
@@ -15,20 +15,20 @@ pub struct ModelArgs {
     pub json: bool,
 }
 
-/// A model and how it computes.
+/// Checkpoint, preset, precision and device of one model.
 #[derive(Debug, ClapArgs)]
 pub struct CheckpointArgs {
-    /// Checkpoint: a folder in Hugging Face's layout or with a .pth file, as a path or a URL; or a local .pth
+    /// Checkpoint: path or URL of a folder in Hugging Face's layout or with a .pth file; or path of a .pth
     /// file
     #[arg(long)]
     pub model: PathBuf,
-    /// Whose behaviour: original (BLIP, LAVIS) or hf (transformers)
+    /// Reference implementation: original (BLIP, LAVIS) or hf (transformers)
     #[arg(long, default_value = "original")]
     pub preset: capfilt_med::Preset,
-    /// f32, bf16, f16, int8 or auto
+    /// Precision of the model: f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
     pub precision: capfilt_med::PrecisionChoice,
-    /// cpu, cuda, cuda:N or auto
+    /// Device of the model: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_med::DeviceChoice,
 }
@@ -37,7 +37,7 @@ pub struct CheckpointArgs {
 pub struct ScoreArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// A text to judge; several may be given
+    /// Text to judge; repeatable
     #[arg(long = "text", required = true)]
     pub texts: Vec<String>,
 }
@@ -49,32 +49,38 @@ pub enum Method {
     Beam,
 }
 
-/// How captions are written.
+/// Decoding of captions.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Decoding")]
 pub struct GenerationArgs {
-    /// How to decode [default: nucleus for the original preset, greedy for hf; `eval` searches with beams, as
-    /// the paper does]
+    /// Decoding method [default: nucleus for the original preset, greedy for hf; `eval`: beam, as in the
+    /// paper]
     #[arg(long)]
     pub method: Option<Method>,
+    /// Number of beams of the beam search
     #[arg(long, default_value_t = 3)]
     pub beams: usize,
-    /// Put before the caption, and cut off again; '' for none [default: the preset's]
+    /// Text before each caption, which the captioner continues and the output omits; '' for none [default:
+    /// the preset's]
     #[arg(long)]
     pub prompt: Option<String>,
-    /// Ids, prompt and end included [default: the preset's]
+    /// Largest number of tokens, prompt and end token included [default: the preset's]
     #[arg(long)]
     pub max_length: Option<usize>,
-    /// Ids, prompt and end included [default: the preset's]
+    /// Least number of tokens, prompt and end token included [default: the preset's]
     #[arg(long)]
     pub min_length: Option<usize>,
+    /// Nucleus sampling: sum of the probabilities of the most probable tokens to sample from
     #[arg(long, default_value_t = 0.9)]
     pub top_p: f64,
+    /// Nucleus sampling: largest number of tokens to sample from
     #[arg(long, default_value_t = 50)]
     pub top_k: usize,
-    /// [default: 1.1 for nucleus sampling with the original preset, else 1]
+    /// Penalty of tokens that the caption already has; 1: none [default: 1.1 for nucleus sampling with the
+    /// original preset, else 1]
     #[arg(long)]
     pub repetition_penalty: Option<f64>,
+    /// Seed of the nucleus sampling
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }
@@ -85,10 +91,11 @@ pub struct CaptionArgs {
     pub model: ModelArgs,
     #[command(flatten)]
     pub generation: GenerationArgs,
+    /// Captions per image
     #[arg(long, default_value_t = 1)]
     pub num_captions: usize,
-    /// Also print what each word of one sampled caption was drawn from: [[id, probability], ...], likeliest
-    /// first
+    /// Also print the candidates of each token of one sampled caption: [[id, probability], ...], the most
+    /// probable first
     #[arg(long, requires = "json", conflicts_with = "num_captions")]
     pub candidates: bool,
 }

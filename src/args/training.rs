@@ -1,13 +1,14 @@
-//! Arguments of the commands that train, and of what tells where a model comes from.
+//! Arguments of the commands `train`, `bootstrap` and `lineage`.
 
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
 pub struct TrainArgs {
+    /// Training task
     #[arg(value_enum)]
     pub task: TrainTask,
-    /// Settings of the run; configs/train/ explains every key
+    /// Settings file of the run; configs/train/ explains every key
     #[arg(short, long)]
     pub config: PathBuf,
     /// Override a setting: -s optimizer.learning_rate=1e-4
@@ -20,17 +21,17 @@ pub struct TrainArgs {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TrainTask {
-    /// Contrast, matching and language model on human and web pairs
+    /// Train with ITC, ITM and LM losses on human and web pairs
     Pretrain,
-    /// Contrast and matching
+    /// Fine-tune with ITC and ITM losses
     Filter,
-    /// Language model
+    /// Fine-tune with the LM loss
     Captioner,
 }
 
 #[derive(Debug, ClapArgs)]
 pub struct BootstrapArgs {
-    /// Settings of the loop; configs/loop.toml explains every key
+    /// Settings file of the loop; configs/loop.toml explains every key
     #[arg(short, long)]
     pub config: PathBuf,
     /// Override a setting: -s loop.rounds=2
@@ -43,7 +44,7 @@ pub struct BootstrapArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct LineageArgs {
-    /// A model.safetensors of `capfilt train`, or the folder with it
+    /// Path of a model.safetensors that `capfilt train` wrote, or its folder
     pub file: PathBuf,
     /// Print one JSON object
     #[arg(long)]

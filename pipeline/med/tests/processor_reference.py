@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""transformers' pixels for folders of image processors: processor_reference.py FOLDER PICTURE.raw WIDTH HEIGHT
+"""Pixels that transformers' image processors compute for one picture.
 
-Each folder below FOLDER holds a config.json and the files of an image processor; pixel_values of the picture (8-bit RGB) are written
-beside them as pixels.f32, channel by channel. Pillow resizes, as this program does: transformers' torchvision backend gives other pixels.
+usage: processor_reference.py FOLDER PICTURE.raw WIDTH HEIGHT
+
+Each folder below FOLDER holds a config.json and the files of an image processor. The script writes the
+processor's pixel_values of the picture (8-bit RGB) beside these files as pixels.f32, channel by channel.
+The processor's backend is Pillow, because capfilt resizes as Pillow does; transformers' torchvision backend
+computes other pixels.
 """
 
 import pathlib

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Make the files of this folder: one picture of 24 × 16 pixels in every format, to be damaged by tests/bad_images.rs.
+"""Make the files of this folder: one picture of 24 × 16 pixels in every format.
+
+tests/bad_images.rs damages these files.
 
 usage: .venv/bin/python pipeline/tests/small/make.py
 """

@@ -1,7 +1,8 @@
-"""Makes golden/randaugment.json: BLIP's augmentation operations on one small picture, by OpenCV and by Pillow.
+"""Make golden/randaugment.json: BLIP's augmentation operations on one small picture, by OpenCV and by Pillow.
 
-Needs opencv-python-headless 4 (5 computes affine maps another way), numpy and Pillow. The operations are those of BLIP's published recipe: affine maps by
-cv2.warpAffine (bilinear, border 128), auto-contrast and equalisation per channel as Pillow does them.
+Needs opencv-python-headless 4 (version 5 computes other affine maps), numpy and Pillow. The operations are
+those of BLIP's published recipe: affine maps by cv2.warpAffine (bilinear, border 128), auto-contrast and
+equalisation per channel by Pillow.
 """
 
 import json

@@ -3,8 +3,9 @@
 
 usage: python3 scripts/peers.py && .peers/bin/python pipeline/train/tests/make_transformers_names.py
 
-The sizes are those of support/mod.rs. What is tied to another tensor (the head's weight, its second bias) need not be in a file, and is
-listed apart: transformers 5 ties it when it is absent.
+The sizes are those of support/mod.rs. A tensor that is tied to another one (the head's weight, its second
+bias) may be missing from a file, because transformers 5 ties it then; the script lists these tensors
+separately.
 """
 
 import json

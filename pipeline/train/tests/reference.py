@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
-"""BLIP's training step, written down plainly in PyTorch and float64: what tests/losses.rs compares with.  Needs torch.
+"""BLIP's training step in plain PyTorch and float64: the reference of tests/losses.rs. Needs torch.
 
-usage: reference.py FOLDER        (writes pretrain.safetensors and filter.safetensors; seeded, so it writes the same again)
+usage: reference.py FOLDER
 
-Every file: `weights.*` before the first step, `grad.*` of the first step, `after.*` and `momentum.*` after the last one, `queue.image`,
-`queue.text`, `queue.ids` before and `queue_after.*` behind, per step s `s.pixels`, `s.ids`, `s.mask`, `s.image_ids`, `s.negative_image`,
-`s.negative_text`; and `steps`: rows of (itc, itm, lm, alpha, learning rate, temperature after, queue pointer after).
-Source: BLIP (Li et al. 2022), section 3.2 and the published code's models/blip_pretrain.py and models/blip_retrieval.py as they are described.
+Writes pretrain.safetensors and filter.safetensors; the seed is fixed, so every run writes the same values.
+
+Each file has `weights.*` before the first step, `grad.*` of the first step, `after.*` and `momentum.*` after
+the last step; `queue.image`, `queue.text`, `queue.ids` before the first step and `queue_after.*` after the
+last one; per step s `s.pixels`, `s.ids`, `s.mask`, `s.image_ids`, `s.negative_image`, `s.negative_text`; and
+`steps`: rows of (itc, itm, lm, alpha, learning rate, temperature after, queue pointer after).
+Source: BLIP (Li et al. 2022), section 3.2, and the published code's models/blip_pretrain.py and
+models/blip_retrieval.py as they are described.
 """
 
 import math
