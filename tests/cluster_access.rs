@@ -37,7 +37,10 @@ fn without_the_password_nobody_gets_in_and_with_it_a_job_is_done() {
     let job = Job::over_one_file();
     for user in ["", "cleaner:notthepassword@", "somebody:open%3Asesame%2F42@", "token@"] {
         let said = refused(&job, &nats.url().replace("nats://", &format!("nats://{user}")), &[]);
-        assert!(said.contains("refuses us") && said.contains("check user, password"), "{user}: {said}");
+        assert!(
+            said.contains("refuses the connection") && said.contains("check user, password"),
+            "{user}: {said}"
+        );
         assert!(!said.contains("notthepassword") && !said.contains(IN_A_URL), "{said}");
     }
     // In the URL for one, in the environment for the other.

@@ -92,7 +92,7 @@ fn a_cluster_s_url_that_is_none_is_an_error_of_usage() {
     for url in ["", " ", ",", "nats://", "nats://127.0.0.1,,", "http://127.0.0.1:4222"] {
         for mut command in [coordinate(&job, url), work(&job, url)] {
             let said = stderr(&expect(&mut command, 2));
-            assert!(said.contains("no NATS server's URL"), "{url}: {said}");
+            assert!(said.contains("is not the URL of a NATS server"), "{url}: {said}");
         }
         expect(capfilt().args(["status", "--job", &job.url, "--cluster", url]), 2);
     }

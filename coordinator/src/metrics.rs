@@ -1,32 +1,32 @@
-//! What a running process lets a Prometheus server read: every name, its unit and its meaning, in this file
-//! alone.
+//! Prometheus metrics of a running process. This file alone has every name, unit and meaning.
 //!
-//! Names begin with `capfilt_` and end with their unit; counters end with `_total` and count since this
-//! process began. Gauges named `capfilt_job_…` are the whole job's; a worker of a cluster, which knows its
-//! own shards alone, has none. Labels come from closed sets, besides a device's name. The coordinator of a
-//! cluster counts what its workers told it, and a message may be lost; the bucket is the truth.
+//! Names begin with `capfilt_` and end with their unit. Counters end with `_total` and count since this
+//! process started. Gauges named `capfilt_job_…` cover the whole job; a worker pool of a cluster knows only
+//! its own shards and omits these gauges. Labels come from closed sets, except a device's name. The
+//! coordinator of a cluster counts the messages of the worker pools, and a message may be lost; the bucket
+//! has the exact counts.
 //!
 //! | name | labels | meaning |
 //! |---|---|---|
 //! | `capfilt_build_info` | `version` | always 1 |
-//! | `capfilt_start_time_seconds` | | when this process began, since 1970 |
+//! | `capfilt_start_time_seconds` | | start of this process, in seconds since 1970 |
 //! | `capfilt_job_shards` | `state` = committed, quarantined, open | shards of the job |
-//! | `capfilt_job_rows` | `state` = done, left | rows of the job; rows of shards in flight are done as they come |
-//! | `capfilt_committed_shards_total` | | shards that got their result |
-//! | `capfilt_committed_rows_total` | `status` (as in the ledger) | rows of these, by what became of them |
-//! | `capfilt_judged_texts_total` | `source` = web, synthetic; `verdict` = kept, dropped | texts of these |
-//! | `capfilt_pairs_total` | | rows of the pairs table of these |
-//! | `capfilt_stage_seconds_total` | `stage` = fetch, decode, device, write | time of their attempts; stages overlap |
-//! | `capfilt_failed_attempts_total` | `class` (as in the failure records) | attempts without a result |
-//! | `capfilt_retries_total` | | of these, followed by another |
-//! | `capfilt_quarantined_shards_total` | | of these, the last of a shard that was given up |
-//! | `capfilt_copied_shards_total` | | shards an idle worker was given while another was at them |
-//! | `capfilt_wasted_rows_total` | | rows done by attempts that lost their shard to another |
-//! | `capfilt_ended_workers_total` | | worker processes that ended before their time |
-//! | `capfilt_workers` | `state` = starting, ready, down | this machine's workers, one per device |
-//! | `capfilt_batch_images` | `worker`, `device` | images per model call; less than the job's after the device ran out of memory |
-//! | `capfilt_shards_in_hand` | `worker`, `device` | shards a worker has |
-//! | `capfilt_cluster_workers` | | worker processes of the cluster that were heard in the last seconds |
+//! | `capfilt_job_rows` | `state` = done, left | rows of the job; includes finished rows of running shards |
+//! | `capfilt_committed_shards_total` | | committed shards |
+//! | `capfilt_committed_rows_total` | `status` (as in the ledger) | rows of the committed shards |
+//! | `capfilt_judged_texts_total` | `source` = web, synthetic; `verdict` = kept, dropped | judged texts |
+//! | `capfilt_pairs_total` | | rows of the committed shards' pairs tables |
+//! | `capfilt_stage_seconds_total` | `stage` = fetch, decode, device, write | time of these attempts |
+//! | `capfilt_failed_attempts_total` | `class` (as in the failure records) | attempts without a commit |
+//! | `capfilt_retries_total` | | failed attempts that another attempt followed |
+//! | `capfilt_quarantined_shards_total` | | quarantined shards |
+//! | `capfilt_copied_shards_total` | | speculative copies: running shards that an idle worker received too |
+//! | `capfilt_wasted_rows_total` | | rows of attempts that lost their shard to another attempt |
+//! | `capfilt_ended_workers_total` | | worker processes that ended before their work was finished |
+//! | `capfilt_workers` | `state` = starting, ready, down | this machine's worker processes, one per device |
+//! | `capfilt_batch_images` | `worker`, `device` | images per model call, fewer after out-of-memory |
+//! | `capfilt_shards_in_hand` | `worker`, `device` | shards that a worker process holds |
+//! | `capfilt_cluster_workers` | | worker processes of the cluster that reported in the last seconds |
 
 mod page;
 
@@ -40,7 +40,7 @@ use capfilt_schemas::{
 use page::{Kind, Page};
 use std::{collections::BTreeMap, time::SystemTime};
 
-/// What is counted; fed with all that a dispatcher observes.
+/// Counts and gauges, updated with every observation of a dispatcher.
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
     start_time_seconds: f64,
@@ -62,7 +62,7 @@ impl Metrics {
 
     pub fn take_in(&mut self, seen: &Observation<'_>) {
         match seen.change {
-            // A superseded attempt's books are another's, who counts them.
+            // A superseded attempt's tally is not counted: the process with the commit counts the rows.
             Change::Committed { tally, cost, superseded: false, .. } => {
                 self.committed_shards += 1;
                 self.committed.merge(tally);
@@ -87,7 +87,7 @@ impl Metrics {
         *self.failed_attempts.entry(failure.class).or_default() += 1;
     }
 
-    /// The page a Prometheus server reads, in the text format's version 0.0.4.
+    /// Prometheus page in version 0.0.4 of the text format.
     pub fn page(&self) -> String {
         let mut page = Page::default();
         page.family("capfilt_build_info", Kind::Gauge, "The program that runs; always 1.");
@@ -95,7 +95,7 @@ impl Metrics {
         page.family(
             "capfilt_start_time_seconds",
             Kind::Gauge,
-            "When this process began, in seconds since 1970.",
+            "Start of this process, in seconds since 1970.",
         );
         page.sample(&[], self.start_time_seconds);
         self.job(&mut page);
@@ -121,7 +121,7 @@ impl Metrics {
         page.family(
             "capfilt_job_rows",
             Kind::Gauge,
-            "Rows of the whole job, those of shards in flight as they are done.",
+            "Rows of the whole job, by state; finished rows of running shards are done.",
         );
         page.count(&[("state", "done")], rows_done);
         page.count(&[("state", "left")], rows_total.saturating_sub(rows_done));
@@ -129,20 +129,16 @@ impl Metrics {
 
     fn results(&self, page: &mut Page) {
         let tally = &self.committed;
-        page.family("capfilt_committed_shards_total", Kind::Counter, "Shards that got their result.");
+        page.family("capfilt_committed_shards_total", Kind::Counter, "Committed shards.");
         page.count(&[], self.committed_shards);
-        page.family(
-            "capfilt_committed_rows_total",
-            Kind::Counter,
-            "Rows of these shards, by what became of them.",
-        );
+        page.family("capfilt_committed_rows_total", Kind::Counter, "Rows of committed shards, by status.");
         RowStatus::ALL
             .iter()
             .for_each(|status| page.count(&[("status", status.as_str())], tally.count(*status)));
         page.family(
             "capfilt_judged_texts_total",
             Kind::Counter,
-            "Texts of these shards that the filter judged.",
+            "Texts of committed shards that the filter judged.",
         );
         let web = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
         for (source, kept, judged) in
@@ -151,12 +147,12 @@ impl Metrics {
             page.count(&[("source", source), ("verdict", "kept")], kept);
             page.count(&[("source", source), ("verdict", "dropped")], judged.saturating_sub(kept));
         }
-        page.family("capfilt_pairs_total", Kind::Counter, "Rows of these shards' pairs tables.");
+        page.family("capfilt_pairs_total", Kind::Counter, "Rows of the pairs tables of committed shards.");
         page.count(&[], tally.pairs);
         page.family(
             "capfilt_stage_seconds_total",
             Kind::Counter,
-            "Seconds these shards' attempts spent in each stage; stages overlap.",
+            "Seconds of committed attempts in each stage; stages overlap.",
         );
         self.stages.stages().iter().for_each(|(stage, seconds)| page.sample(&[("stage", stage)], *seconds));
     }
@@ -165,27 +161,27 @@ impl Metrics {
         page.family(
             "capfilt_failed_attempts_total",
             Kind::Counter,
-            "Attempts that ended without a result, by class.",
+            "Attempts that ended without a commit, by failure class.",
         );
         for class in FailureClass::ALL {
             page.count(&[("class", class.as_str())], self.failed_attempts.get(class).copied().unwrap_or(0));
         }
         for (name, help, count) in [
-            ("capfilt_retries_total", "Failed attempts that were followed by another.", self.retries),
-            ("capfilt_quarantined_shards_total", "Shards that were given up.", self.quarantined_shards),
+            ("capfilt_retries_total", "Failed attempts that another attempt followed.", self.retries),
+            ("capfilt_quarantined_shards_total", "Quarantined shards.", self.quarantined_shards),
             (
                 "capfilt_copied_shards_total",
-                "Shards an idle worker was given while another was at them.",
+                "Speculative copies: running shards that an idle worker process received too.",
                 self.progress.copies,
             ),
             (
                 "capfilt_wasted_rows_total",
-                "Rows done by attempts that lost their shard to another.",
+                "Rows of attempts that lost their shard to another attempt.",
                 self.progress.wasted_rows,
             ),
             (
                 "capfilt_ended_workers_total",
-                "Worker processes that ended before their time.",
+                "Worker processes that ended before their work was finished.",
                 self.ended_workers,
             ),
         ] {
@@ -196,7 +192,11 @@ impl Metrics {
 
     fn workers(&self, page: &mut Page) {
         let workers = &self.progress.workers;
-        page.family("capfilt_workers", Kind::Gauge, "Workers of this machine, one per device, by state.");
+        page.family(
+            "capfilt_workers",
+            Kind::Gauge,
+            "Worker processes of this machine, one per device, by state.",
+        );
         for name in ["starting", "ready", "down"] {
             page.count(
                 &[("state", name)],
@@ -207,18 +207,22 @@ impl Metrics {
         page.family(
             "capfilt_batch_images",
             Kind::Gauge,
-            "Images per model call, as of the worker's last commit.",
+            "Images per model call in the last commit of the worker process.",
         );
         for (index, worker) in numbered() {
             if let Some(batch) = worker.batch {
                 page.count(&[("worker", &index), ("device", &worker.device)], u64::from(batch));
             }
         }
-        page.family("capfilt_shards_in_hand", Kind::Gauge, "Shards a worker has.");
+        page.family("capfilt_shards_in_hand", Kind::Gauge, "Shards that a worker process holds.");
         for (index, worker) in numbered() {
             page.count(&[("worker", &index), ("device", &worker.device)], worker.in_hand.len() as u64);
         }
-        page.family("capfilt_cluster_workers", Kind::Gauge, "Worker processes of the cluster heard lately.");
+        page.family(
+            "capfilt_cluster_workers",
+            Kind::Gauge,
+            "Worker processes of the cluster that reported in the last seconds.",
+        );
         page.count(&[], self.progress.machines.len() as u64);
     }
 }

@@ -1,4 +1,4 @@
-//! The dispatcher of one machine: a queue in memory, nothing to install and no port.
+//! Dispatch on one machine: an in-memory queue, without a server or a port.
 
 pub use super::retry_policy::RetryPolicy;
 
@@ -13,16 +13,16 @@ use tokio::{process::Command, sync::watch};
 /// Works until every shard is committed or quarantined, or until `stop` becomes true.
 ///
 /// # Errors
-/// When going on makes no sense; see [`DispatchError`]. No child outlives the call, whatever its result.
+/// An environment in which no shard can succeed; see [`DispatchError`]. No worker process outlives the call.
 pub async fn run(
     bucket: &Bucket,
     work: Work,
-    crew: WorkerPool<impl Fn(&str, usize) -> Command>,
+    pool: WorkerPool<impl Fn(&str, usize) -> Command>,
     observe: impl FnMut(Observation<'_>),
     stop: watch::Receiver<bool>,
 ) -> Result<Outcome, DispatchError> {
     if work.tasks.is_empty() {
         return Ok(Outcome::Finished(Report::default()));
     }
-    worker_pool::run(bucket, work, crew, NoMore, observe, stop).await
+    worker_pool::run(bucket, work, pool, NoMore, observe, stop).await
 }

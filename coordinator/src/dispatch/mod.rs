@@ -30,19 +30,19 @@ use capfilt_schemas::{
     plan::Shard,
 };
 
-/// What is left of a job, and what was done before.
+/// Remaining work of a job, and counts of the work that earlier runs finished.
 #[derive(Debug, Clone, Default)]
 pub struct Work {
-    /// In plan order.
+    /// Tasks in plan order.
     pub tasks: Vec<Task>,
-    /// `limits.attempts`.
+    /// Attempts per shard (`limits.attempts`).
     pub attempts: u32,
     pub before: Before,
-    /// What failures on record carry; `None` where there is no `job.json`.
+    /// Job digest for the failure records; `None` without a `job.json`.
     pub job: Option<JobDigest>,
 }
 
-/// What earlier runs finished, so that progress is the job's and not the run's.
+/// Work that earlier runs finished. Progress counts the whole job, not only this run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before {
     pub shards_committed: u64,
@@ -51,7 +51,7 @@ pub struct Before {
 }
 
 impl Work {
-    /// The plan, or a part of it, minus what is committed or quarantined.
+    /// The plan, or a part of it, without the shards that are committed or quarantined.
     pub fn remaining<'a>(
         plan: impl IntoIterator<Item = &'a Shard> + Clone,
         job_state: &JobState,
@@ -64,7 +64,7 @@ impl Work {
 }
 
 impl Before {
-    /// What is committed or quarantined of a plan, or of a part of it.
+    /// Counts the committed and quarantined shards of a plan, or of a part of it.
     pub fn of<'a>(plan: impl IntoIterator<Item = &'a Shard>, job_state: &JobState, attempts: u32) -> Self {
         let mut before = Self::default();
         for shard in plan {
@@ -81,66 +81,67 @@ impl Before {
     }
 }
 
-/// How a run ended when nothing was wrong with the environment.
+/// End of a run in a sound environment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Every shard is committed or quarantined.
     Finished(Report),
-    /// JobRequest to stop; the bucket holds all that was committed, and another run goes on from there.
+    /// The run stopped on request. The bucket holds every commit, and another run continues from the commits.
     Interrupted(Report),
 }
 
-/// What a run did.
+/// Counts of one run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
     pub committed: u64,
-    /// Shards done here that another process had committed first; they are not among `committed`.
+    /// Shards finished here after another process had committed them. They are not counted in `committed`.
     pub superseded: u64,
-    /// Of the committed shards.
+    /// Rows of the committed shards.
     pub rows: u64,
-    /// Shards an idle worker was given while another was at them.
+    /// Speculative copies: running shards that an idle worker process received too.
     pub copies: u64,
-    /// Rows of attempts that lost their shard to another: done twice.
+    /// Rows of attempts that lost their shard to another attempt: computed twice.
     pub wasted_rows: u64,
-    /// AttemptSpans that failed and were followed by another.
+    /// Failed attempts that another attempt followed.
     pub retries: u64,
     /// Worker processes that died and were replaced.
     pub restarts: u64,
-    /// The failure that ended each shard that was given up.
+    /// The failure that quarantined each shard.
     pub quarantined: Vec<Failure>,
-    /// The cluster's workers that were there at the end, as they were heard last; a coordinator's report
-    /// alone has them.
+    /// Last reports of the cluster's worker pools that are present at the end. Only a coordinator fills the
+    /// list.
     pub machines: Vec<WorkerReport>,
 }
 
-/// Why a run stopped before its end. NoMore is lost by any of these: what was committed stays.
+/// Reason why a run stopped before its end. Every commit remains valid.
 #[derive(Debug, thiserror::Error)]
 pub enum DispatchError {
     #[error(
-        "the job was stopped, since what is wrong would go wrong with every shard: {}: {} (shard {}, {}); \
+        "the job was stopped, because every shard would fail in the same way: {}: {} (shard {}, {}); \
          nothing of this shard was committed", .0.class, .0.message, .0.shard, .0.worker
     )]
     Systemic(Box<Failure>),
-    #[error("the worker on {device} could not start ({how}){}", shown(.last_words))]
+    #[error("the worker process on {device} could not start ({how}){}", shown(.last_words))]
     WorkerCannotStart { device: String, how: String, last_words: Vec<String> },
     #[error(
-        "workers were ended from outside or hung {kills} times without a shard being committed in between (the last: {how}); \
-         is there enough memory (see the kernel's log), and does anything else end processes here?{}", shown(.last_words)
+        "worker processes were killed from outside or hung {kills} times, and no shard was committed in \
+         between (the last: {how}); is there enough memory (see the kernel's log), and does another program \
+         kill processes here?{}", shown(.last_words)
     )]
     WorkersKilled { kills: u32, how: String, last_words: Vec<String> },
     #[error(
-        "{failures} attempts in a row failed for the store, and no shard was committed in between; nothing is lost: look \
-         after the store, and run the same command again (the last: {last})"
+        "{failures} attempts in a row failed at the store, and no shard was committed in between; all \
+         commits are kept: repair the store, then run the same command again (the last failure: {last})"
     )]
     StoreFails { failures: u32, last: String },
-    #[error("the job was stopped: {found} (worker {worker} met it first: {why})")]
+    #[error("the job was stopped: {found} (worker {worker} was the first to fail: {why})")]
     Broken {
         #[source]
         found: Box<cluster::SharedFault>,
         worker: String,
         why: String,
     },
-    #[error("cannot start the worker on {device}: {source}")]
+    #[error("cannot start the worker process on {device}: {source}")]
     Spawn {
         device: String,
         #[source]
@@ -148,7 +149,7 @@ pub enum DispatchError {
     },
     #[error("the coordinator stopped the job: {why}")]
     Stopped { why: String },
-    #[error("cannot work on this job: {0}")]
+    #[error("cannot take part in this job: {0}")]
     Foreign(#[from] Unreadable),
     #[error(transparent)]
     Connection(#[from] cluster::ConnectionError),
@@ -160,6 +161,6 @@ fn shown(last_words: &[String]) -> String {
     if last_words.is_empty() {
         String::new()
     } else {
-        format!("; its last words:\n  {}", last_words.join("\n  "))
+        format!("; last lines of its standard error:\n  {}", last_words.join("\n  "))
     }
 }

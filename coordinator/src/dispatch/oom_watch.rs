@@ -1,15 +1,16 @@
-//! Whether the kernel ended a process here for want of memory, of late.
+//! Detects whether the kernel recently killed a process of this machine because memory ran out.
 //!
-//! It does so with SIGKILL, which anyone may send; only its count of such ends tells. The count is compared
-//! with one that is a while old: a process with much memory takes a moment to be gone, and is counted before.
+//! The kernel uses SIGKILL, which other processes may send too; only the kernel's count of out-of-memory
+//! kills is proof. The count is compared with one that is 10 to 20 s old, because the kernel counts a kill
+//! before the process has exited, and a process with much memory takes time to exit.
 
 use crate::machine_memory::MachineMemory;
 use std::time::Duration;
 
-/// How often the count is looked at. What is compared is one or two of these old.
+/// Interval between two reads of the count. The comparison uses a count one or two intervals old.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// A view of the count.
+/// The count now and earlier.
 #[derive(Debug)]
 pub(super) struct OomWatch {
     memory: MachineMemory,
@@ -24,7 +25,7 @@ impl OomWatch {
         Self { memory, before: now, last: now }
     }
 
-    /// Keeps looking, without end.
+    /// Reads the count periodically, without end.
     pub async fn watch(&mut self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
@@ -32,7 +33,7 @@ impl OomWatch {
         }
     }
 
-    /// Whether a process was ended lately.
+    /// Whether the kernel killed a process recently.
     pub fn has_struck(&self) -> bool {
         self.memory.oom_kills() > self.before
     }

@@ -1,4 +1,4 @@
-//! What a dispatcher tells whoever shows progress.
+//! Observations that a dispatcher sends to the displays of progress.
 
 use super::queue::Holding;
 use capfilt_schemas::{
@@ -10,14 +10,14 @@ use capfilt_schemas::{
 };
 use std::{fmt, time::Duration};
 
-/// Something happened, and where the job stands now.
+/// A change, and the state of the job after the change.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
     pub change: &'a Change,
     pub progress: &'a Progress,
 }
 
-/// What happened.
+/// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     WorkerStarted {
@@ -27,12 +27,12 @@ pub enum Change {
         worker: usize,
         device: String,
     },
-    /// `how` is for people: "exit code 101", "signal 11 (SIGSEGV)".
+    /// `how` is a text for people: "exit code 101", "signal 11 (SIGSEGV)".
     WorkerEnded {
         worker: usize,
         how: String,
     },
-    /// A line the worker wrote to its standard error.
+    /// A line that the worker process wrote to standard error.
     WorkerSaid {
         worker: usize,
         line: String,
@@ -45,8 +45,8 @@ pub enum Change {
         superseded: bool,
         cost: Cost,
     },
-    /// An attempt failed and used up no try: its worker was ended from outside, or another attempt does the
-    /// shard.
+    /// An attempt failed without being counted: its worker process was killed from outside, or a parallel
+    /// attempt keeps the shard.
     GivenBack {
         failure: Failure,
     },
@@ -56,79 +56,79 @@ pub enum Change {
     Quarantined {
         failure: Failure,
     },
-    /// What failed would fail with every shard.
+    /// A failure that every shard would meet.
     Stopping {
         failure: Failure,
     },
-    /// Going on makes no sense on this machine.
+    /// This machine cannot continue.
     GivesUp {
         why: String,
     },
-    /// The run ends: shards that were given back, and shards that are being finished.
+    /// The run ends: number of shards that were returned, and of shards that are being finished.
     Leaving {
         given_back: usize,
         finishing: usize,
     },
-    /// NoMore follows: the books of the run are complete.
+    /// Nothing follows: the counts of the run are complete.
     Ends,
-    /// A worker of the cluster was heard for the first time.
+    /// First report of a worker process of the cluster.
     Joined {
         worker: String,
     },
-    /// A worker of the cluster ended since it could not go on.
+    /// A worker pool of the cluster ended, because it could not continue.
     Left {
         worker: String,
         why: String,
     },
-    /// Another coordinator of this job was heard for the first time.
+    /// First report of another coordinator of this job.
     Coordinator(CoordinatorReport),
-    /// The cluster's queue cannot be made yet.
+    /// The cluster's queue cannot be created yet.
     QueueWaits {
         why: String,
     },
-    /// The cluster's queue was there already: another coordinator works on this job, or did.
+    /// The cluster's queue existed before: another coordinator works, or worked, on this job.
     QueueFound,
-    /// The cluster's queue was gone, or gave out nothing any more, and is filled again from the bucket.
+    /// The cluster's queue was lost or delivered nothing; it is filled again from the bucket.
     QueueLost,
 }
 
-/// Where the job stands.
+/// State of the job.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
     pub shards_total: u64,
     pub shards_committed: u64,
     pub shards_quarantined: u64,
-    /// Of all shards that are not quarantined by an earlier run.
+    /// Rows of all shards that no earlier run quarantined.
     pub rows_total: u64,
-    /// Committed rows, and those of shards in flight.
+    /// Committed rows, and finished rows of shards in flight.
     pub rows_done: u64,
-    /// Of these, committed by this process, or in flight here; a coordinator has none.
+    /// Part of `rows_done` that this process committed or has in flight; 0 for a coordinator.
     pub rows_here: u64,
-    /// Tally of  run's rows, committed and in flight; earlier runs' are in their commits.
+    /// Tally of this run's rows, committed and in flight; the tallies of earlier runs are in their commits.
     pub tally: Tally,
     pub retries: u64,
-    /// Shards an idle worker was given while another was at them.
+    /// Speculative copies: running shards that an idle worker process received too.
     pub copies: u64,
-    /// Rows that were done twice: by attempts that lost their shard to another.
+    /// Rows of attempts that lost their shard to another attempt: computed twice.
     pub wasted_rows: u64,
-    /// This machine's children.
+    /// Worker processes of this machine.
     pub workers: Vec<WorkerView>,
-    /// The cluster's worker processes.
+    /// Worker processes of the cluster.
     pub machines: Vec<WorkerReport>,
-    /// Whether the totals are of the shards this process was given, and not the job's.
+    /// Whether the totals cover only the shards that this process received, not the whole job.
     pub is_share: bool,
-    /// What keeps the job from getting on, as far as this process can tell.
+    /// Obstacle that keeps the job from progressing, as far as this process knows.
     pub trouble: Option<Trouble>,
 }
 
-/// What keeps a job of many machines from getting on, and for how long.
+/// Obstacle that keeps a job of a cluster from progressing, with its duration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// NATS does not answer.
     NatsLost { url: String, why: String, lasts: Duration },
-    /// The coordinator hears no worker.
+    /// The coordinator receives no report of a worker pool.
     NoWorker { lasts: Duration },
-    /// The worker hears no coordinator.
+    /// The worker pool receives no report of a coordinator.
     NoCoordinator { lasts: Duration },
 }
 
@@ -138,57 +138,57 @@ impl Trouble {
         *lasts
     }
 
-    /// Whether both are the same trouble at two times.
+    /// Whether both values describe the same obstacle at two times.
     pub fn is_same(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 
-/// What is wrong, for how long, what goes on meanwhile and what to do.
+/// States the fault, its duration, its consequences and the remedy.
 impl fmt::Display for Trouble {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.lasts().as_secs();
         match self {
             Self::NatsLost { url, why, .. } => write!(
                 out,
-                "NATS at {url} has not answered for {seconds} s ({why}): shards in hand are finished, no other is handed \
-                 out; is nats-server running there? waiting for it"
+                "NATS at {url} has not answered for {seconds} s ({why}): held shards are finished, no \
+                 other is handed out; is nats-server running there? waiting for it"
             ),
             Self::NoWorker { .. } => {
                 write!(
                     out,
-                    "no worker is there, for {seconds} s now; start `capfilt worker` with the same --cluster"
+                    "no worker is there, for {seconds} s now: start `capfilt worker` with the same --cluster"
                 )
             }
             Self::NoCoordinator { .. } => write!(
                 out,
-                "no coordinator was heard for {seconds} s: nobody fills the queue or seals the job; start `capfilt run` \
-                 with the same --cluster"
+                "no coordinator was heard for {seconds} s: no process fills the queue or seals the job; \
+                 start `capfilt run` with the same --cluster"
             ),
         }
     }
 }
 
-/// One device's worker.
+/// The worker process of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerView {
     pub device: String,
     pub state: WorkerState,
     pub in_hand: Vec<Holding>,
-    /// Images per model call, as of its last commit.
+    /// Images per model call in the last commit.
     pub batch: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerState {
-    /// Loading its models.
+    /// Loads its models.
     Starting,
     Ready {
-        /// Shards it holds.
+        /// Shards that it holds.
         shards: usize,
-        /// Rows done of these.
+        /// Finished rows of the held shards.
         rows: u64,
     },
-    /// Dead; a new one starts when its back-off is over, if there is work.
+    /// Dead; if there is work, a new process starts after the back-off.
     Down,
 }

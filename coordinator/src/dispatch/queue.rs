@@ -1,28 +1,28 @@
-//! Which shard is where: a state machine without IO, clock or chance.
+//! State machine of a run's shards, without IO, clock or randomness.
 //!
 //! | state       | event                                  | next                                       |
 //! |-------------|----------------------------------------|--------------------------------------------|
-//! | pending     | `next(worker)`                         | in flight with that worker                 |
+//! | pending     | `next(worker)`                         | in flight at that worker process           |
 //! | in flight   | Started, Progress                      | in flight                                  |
 //! | in flight   | Committed                              | done                                       |
-//! | in flight   | Failed, or its worker crashed on it    | waiting; quarantined when tries are used up |
+//! | in flight   | Failed, or its process crashed on it   | waiting; quarantined after the last attempt |
 //! | in flight   | Failed for good (the input changed)    | quarantined                                |
 //! | in flight   | Failed, systemic                       | pending, and the caller must stop          |
-//! | in flight   | its worker was killed                  | pending, no try used up; what it had in hand is kept in mind |
-//! | in flight   | its worker crashed on another shard    | pending, no try used up                    |
+//! | in flight   | its worker process was killed          | pending; rows kept in `Crash`, not counted  |
+//! | in flight   | its process crashed on another shard   | pending, no attempt counted                |
 //! | waiting     | `release`                              | pending                                    |
-//! | any of them | `let_go`, unless it may stay           | gone: it is somebody else's                |
-//! | any of them | `lose_all`                             | done: every shard has its result elsewhere |
+//! | any         | `let_go`, unless the shard may stay    | gone: another process will execute it      |
+//! | any         | `lose_all`                             | done: every shard has a result elsewhere   |
 //!
-//! A shard under suspicion of ending its process (see [`crate::state::poison_rows`]) shares its worker with
-//! no other.
+//! A shard with suspected rows (see [`crate::state::poison_rows`]) is the only shard of its worker process.
 //!
-//! An event about a shard its worker does not hold changes nothing. Done and quarantined are final.
+//! An event about a shard that the worker process does not hold changes nothing. Done and quarantined are
+//! final.
 //!
-//! Near the end a shard in flight may be handed out a second time, by `next_copy`. The first commit of the
-//! two decides; the other try has lost, and all that is left of it is its worker's time. While both are at
-//! it, the end of one leaves the shard to the other: a failure is counted, a death is not even that unless it
-//! speaks against the shard.
+//! Near the end a shard may run on two worker processes (`next_copy`, speculative execution). The first
+//! commit wins, and the rows of the other attempt count as wasted. If one of the two attempts ends without a
+//! commit, the other keeps the shard: a reported failure counts as an attempt, and a crash only if it is
+//! blamed on this shard.
 
 use crate::state::{FailedAttempt, Task};
 use capfilt_schemas::{
@@ -37,25 +37,25 @@ use std::{
     ops::Range,
 };
 
-/// Pending shards looked at for one that did not fail on the asking worker.
+/// Pending shards that `next` examines to find one that did not fail on the same worker process.
 const LOOK_AHEAD: usize = 16;
 
-/// Rows in hand, by stage.
+/// Rows in process, by stage.
 type InHand = BTreeMap<Stage, Range<u64>>;
 
 /// The shards of a run.
 #[derive(Debug, Clone)]
 pub struct Queue {
-    /// Next first.
+    /// Pending shards, the next one first.
     pending: VecDeque<Pending>,
-    /// By worker; in the order they were handed out.
+    /// Attempts by worker process, in the order of their hand-out.
     in_flight: BTreeMap<usize, Vec<Held>>,
     waiting: BTreeMap<ShardId, Pending>,
     attempts: u32,
-    /// Devices there are, ready or not: each should get a shard before any gets a second.
+    /// Number of devices, ready or not: each should have one shard before any has two.
     workers: usize,
     kills_since_commit: u32,
-    /// Shards handed out so far.
+    /// Number of hand-outs.
     handed_out: u64,
     copies: u64,
     wasted_rows: u64,
@@ -64,7 +64,7 @@ pub struct Queue {
 #[derive(Debug, Clone)]
 struct Pending {
     task: Task,
-    /// The worker it failed on last: another one should try next, if there is another.
+    /// Worker process of the last failure; another process, if there is one, should try next.
     failed_on: Option<usize>,
 }
 
@@ -77,32 +77,33 @@ struct Held {
     rows: u64,
     tally: Tally,
     role: Role,
-    /// Which hand-out it was, from 0.
+    /// Number of this hand-out, from 0.
     order: u64,
-    /// Failed attempts on record when it was handed out, without kills; more of them are of a try beside it.
+    /// Failed attempts, without kills, at the hand-out. A larger number later means that a parallel attempt
+    /// failed.
     failed_before: usize,
 }
 
-/// What one try is to its shard.
+/// Role of one attempt at a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     First,
-    /// The second one at the same time.
+    /// A speculative copy, beside the first attempt.
     Copy,
-    /// The other one has committed.
+    /// The other attempt has committed.
     Lost,
-    /// The other one has said that it was not the first: this one may have been.
+    /// The other attempt reported that it was superseded: this attempt may have won.
     MayHaveWon,
 }
 
 impl Role {
-    /// Whether the shard's result is decided, so that nothing is to be done for this try any more.
+    /// Whether the shard's result is decided, so that this attempt has nothing left to do.
     fn is_over(self) -> bool {
         matches!(self, Self::Lost | Self::MayHaveWon)
     }
 }
 
-/// What a worker has in hand.
+/// A shard that a worker process holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
     pub shard: ShardId,
@@ -110,10 +111,10 @@ pub struct Holding {
     pub rows: u64,
 }
 
-/// What an event did to a shard, and what the caller must do.
+/// Effect of an event on a shard; some require an action of the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// NoMore to do.
+    /// No action is required.
     Noted,
     Committed,
     /// `release` the shard after a back-off that grows with `failures`.
@@ -121,26 +122,26 @@ pub enum Effect {
         failures: u32,
     },
     Quarantined,
-    /// The result that a try of this process was told to be another's is this try's.
+    /// The commit that was counted as another process's is this attempt's.
     Won,
-    /// The shard was another try's already.
+    /// Another attempt had committed the shard before.
     Lost,
     /// Stop the run.
     Stop,
 }
 
-/// A shard a dead worker is blamed for.
+/// A shard that is blamed for the end of a worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blamed {
     pub shard: ShardId,
     pub attempt: AttemptId,
     pub effect: Effect,
-    /// What it had in hand.
+    /// Rows that the attempt had in process.
     pub crash: Option<Crash>,
 }
 
 impl Queue {
-    /// A queue of shards, each of which gets `attempts` tries in all.
+    /// Makes a queue of shards; each shard has `attempts` attempts in total.
     pub fn new(tasks: impl IntoIterator<Item = Task>, attempts: u32, workers: usize) -> Self {
         let pending = tasks.into_iter().map(Pending::from).collect();
         let (in_flight, waiting) = (BTreeMap::new(), BTreeMap::new());
@@ -158,18 +159,18 @@ impl Queue {
         }
     }
 
-    /// Takes in one more shard.
+    /// Adds a shard.
     pub fn add(&mut self, task: Task) {
         self.pending.push_back(task.into());
     }
 
-    /// Drops a waiting shard: somebody else will try it.
+    /// Drops a waiting shard, because another process will execute it.
     pub fn forget(&mut self, shard: &ShardId) {
         self.waiting.remove(shard);
     }
 
-    /// Drops all shards but those on a device that `stays(worker, rows done, rows)`: somebody else will have
-    /// them.
+    /// Drops all shards except those in flight for which `stays(worker, rows done, rows)` holds, and returns
+    /// the dropped shards: other processes will execute them.
     pub fn let_go(&mut self, mut stays: impl FnMut(usize, u64, u64) -> bool) -> Vec<ShardId> {
         self.drop_losers();
         let waiting = std::mem::take(&mut self.waiting).into_values();
@@ -178,13 +179,13 @@ impl Queue {
             let goes = |held: &mut Held| !held.is_started || !stays(*worker, held.rows, held.task.shard.rows);
             gone.extend(held.extract_if(.., goes).map(|held| held.task));
         }
-        // Of two tries one may stay; when both go, the shard goes once.
+        // If one of two attempts stays, the shard stays. If both go, the shard is returned once.
         let mut seen = BTreeSet::new();
         gone.retain(|task| !self.leave_to_other(task) && seen.insert(task.shard.id.clone()));
         gone.into_iter().map(|task| task.shard.id).collect()
     }
 
-    /// Every shard has its result somewhere: what is held here has lost, and what is not begun is not needed.
+    /// Marks all attempts as lost and drops all other shards: every shard has a result in the bucket.
     pub fn lose_all(&mut self) {
         self.pending.clear();
         self.waiting.clear();
@@ -192,7 +193,7 @@ impl Queue {
         undecided.for_each(|held| held.role = Role::Lost);
     }
 
-    /// Drops the tries that have lost; the workers that had one.
+    /// Drops the lost attempts and returns the worker processes that held them.
     pub fn drop_losers(&mut self) -> Vec<usize> {
         let mut workers = Vec::new();
         for (worker, held) in &mut self.in_flight {
@@ -204,10 +205,11 @@ impl Queue {
         workers
     }
 
-    /// Hands out a shard under a fresh attempt id, if the worker should have one.
+    /// Hands out a shard under a new attempt id if the worker process should have one.
     ///
-    /// A second shard at once keeps the device busy while the next is fetched; near the end it would only
-    /// keep a shard from an idle device, so it is given only while there is one for every worker.
+    /// A second shard keeps the device busy while the next shard is fetched. Near the end, a second shard
+    /// would only be kept from an idle device. It is therefore handed out only if a pending shard remains for
+    /// every worker process.
     pub fn next(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
         let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
         let may_have = if held.is_empty() { 1 } else { self.workers.max(1) };
@@ -223,10 +225,12 @@ impl Queue {
         Some(self.hand_out(worker, task, attempt, Role::First))
     }
 
-    /// Hands the oldest shard in flight to a worker that would be idle, when no other is left and it has no
-    /// second try yet. A shard that may end its process ends one at a time, and one whose second try failed
-    /// gets no third beside its first: failures come one after the other, with a back-off in between. Nor
-    /// does one that has a single try left: both may fail.
+    /// Hands the oldest shard in flight, as a speculative copy, to a worker process that would be idle, when
+    /// no shard is pending.
+    ///
+    /// A shard gets no copy in three cases, so that failures come one after the other with a back-off in
+    /// between: it has suspected rows; a parallel attempt at it has failed; or only one attempt is left (both
+    /// could fail).
     pub fn next_copy(&mut self, worker: usize, attempt: AttemptId) -> Option<Assignment> {
         if !self.pending.is_empty() || self.held_by(worker).0 > 0 {
             return None;
@@ -254,7 +258,7 @@ impl Queue {
         assignment
     }
 
-    /// Takes in what a worker says.
+    /// Applies an event of a worker process.
     pub fn on(&mut self, worker: usize, event: &Event) -> Effect {
         match event {
             Event::Ready { .. } => Effect::Noted,
@@ -269,7 +273,7 @@ impl Queue {
             Event::Committed { shard, rows, superseded, .. } => {
                 self.kills_since_commit = 0;
                 let Some(held) = self.take(worker, shard) else { return Effect::Noted };
-                // Of two tries the loser may be heard first; what it says tells them apart.
+                // The loser of two attempts may report first; `superseded` tells the two apart.
                 self.wasted_rows += if *superseded { *rows } else { 0 };
                 match held.role {
                     Role::MayHaveWon if !superseded => return Effect::Won,
@@ -291,8 +295,9 @@ impl Queue {
         }
     }
 
-    /// Takes in that a worker is gone. Its death is blamed on every shard of which it had rows in hand, else
-    /// on the one that was on the device, else on the oldest it held; all others go back unharmed.
+    /// Applies the end of a worker process. The blame falls on every shard with rows in process, else on the
+    /// shard that was on the device, else on the oldest one that the process held. All other shards become
+    /// pending again without a counted attempt.
     pub fn lost(&mut self, worker: usize, class: FailureClass) -> Vec<Blamed> {
         self.kills_since_commit += u32::from(class.is_kill());
         let held = self.in_flight.remove(&worker).unwrap_or_default();
@@ -311,7 +316,7 @@ impl Queue {
             let (shard, attempt) = (held.task.shard.id.clone(), held.attempt.clone());
             let crash = held.crash();
             if crash.alone && class.counts() {
-                // The row is named, which is as good as a commit: the run gets on.
+                // The row is identified, which is progress like a commit.
                 self.kills_since_commit = 0;
             }
             let effect = self.blame(worker, held, FailedAttempt { class, crash: Some(crash.clone()) });
@@ -342,43 +347,43 @@ impl Queue {
         self.pending.is_empty() && self.waiting.is_empty() && in_flight.all(|held| held.role.is_over())
     }
 
-    /// Second tries handed out so far.
+    /// Number of speculative copies handed out.
     pub fn copies(&self) -> u64 {
         self.copies
     }
 
-    /// Rows that were done by tries that lost and are over.
+    /// Rows of attempts that lost and have ended.
     pub fn wasted_rows(&self) -> u64 {
         self.wasted_rows
     }
 
-    /// Whether a worker could be given something now.
+    /// Whether a shard is pending.
     pub fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Shards a worker could be given now.
+    /// Number of pending shards.
     pub fn pending(&self) -> usize {
         self.pending.len()
     }
 
-    /// Shards in flight with any worker.
+    /// Number of attempts in flight on all worker processes.
     pub fn held(&self) -> usize {
         self.in_flight.values().map(Vec::len).sum()
     }
 
-    /// Workers that were killed since the last commit by any of them.
+    /// Kills of worker processes since the last commit.
     pub fn kills_since_commit(&self) -> u32 {
         self.kills_since_commit
     }
 
-    /// Shards a worker holds, and how many of their rows are done.
+    /// Number of shards that a worker process holds, and number of their finished rows.
     pub fn held_by(&self, worker: usize) -> (usize, u64) {
         let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
         (held.len(), held.iter().map(|held| held.rows).sum())
     }
 
-    /// What a worker has in hand, in the order it was handed out.
+    /// Shards that a worker process holds, in the order of their hand-out.
     pub fn holdings(&self, worker: usize) -> Vec<Holding> {
         let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
         let holding = |held: &Held| Holding {
@@ -389,7 +394,8 @@ impl Queue {
         held.iter().map(holding).collect()
     }
 
-    /// Rows and books of all shards in flight; of two tries at one shard, those of the one that is further.
+    /// Finished rows and tally of all shards in flight; of two attempts at a shard, those of the more
+    /// advanced one.
     pub fn in_flight(&self) -> (u64, Tally) {
         let mut furthest = BTreeMap::<&ShardId, &Held>::new();
         for held in self.in_flight.values().flatten().filter(|held| !held.role.is_over()) {
@@ -404,7 +410,7 @@ impl Queue {
         })
     }
 
-    /// All tries at a shard that may still decide it.
+    /// All attempts at a shard that may still decide it.
     fn tries<'a>(&'a self, shard: &'a ShardId) -> impl Iterator<Item = &'a Held> {
         let is_open = move |held: &&Held| held.task.shard.id == *shard && !held.role.is_over();
         self.in_flight.values().flatten().filter(is_open)
@@ -415,7 +421,7 @@ impl Queue {
         self.in_flight.values_mut().flatten().filter(is_open)
     }
 
-    /// A try is over, for no fault of the shard: another one is at it, or it is first in line.
+    /// Ends an attempt without blame: the parallel attempt keeps the shard, or the shard is pending first.
     fn put_back(&mut self, held: Held) {
         if held.role.is_over() {
             self.wasted_rows += held.rows;
@@ -424,7 +430,7 @@ impl Queue {
         }
     }
 
-    /// Leaves a shard to its other try, if there is one; what was counted against it counts on.
+    /// Leaves a shard to its parallel attempt, if there is one, with the failures counted so far.
     fn leave_to_other(&mut self, task: &Task) -> bool {
         let other = self.tries_mut(&task.shard.id).next();
         other.map(|other| (other.role, other.task.failed) = (Role::First, task.failed.clone())).is_some()
@@ -465,7 +471,7 @@ impl Queue {
         Effect::Retry { failures }
     }
 
-    /// Every shard that is neither done nor quarantined, as often as it is somewhere: for tests of "exactly
+    /// Every shard that is neither done nor quarantined, once per place that has it: for tests of "exactly
     /// once".
     pub fn whereabouts(&self) -> Vec<ShardId> {
         let first = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
@@ -474,7 +480,7 @@ impl Queue {
         queued.chain(held).map(|task| task.shard.id.clone()).collect()
     }
 
-    /// Shards in their back-off.
+    /// Shards in back-off.
     pub fn waiting(&self) -> BTreeSet<ShardId> {
         self.waiting.keys().cloned().collect()
     }
@@ -491,7 +497,7 @@ impl From<Task> for Pending {
 }
 
 impl Held {
-    /// A row that is alone in the process has no company: what the stages had is done.
+    /// A row in process alone has no other rows beside it: the stages before it are finished.
     fn handle(&mut self, stage: Stage, rows: Range<u64>) {
         if stage == Stage::Alone {
             self.in_hand.clear();

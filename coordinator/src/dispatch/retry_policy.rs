@@ -1,26 +1,28 @@
-//! How long a dispatcher waits, and how often it tries again.
+//! Waiting times and numbers of retries of a dispatcher.
 
 use std::time::Duration;
 
-/// Bounds on waiting and on trying again.
+/// Bounds of waits and retries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RetryPolicy {
-    /// A child that has work, or is starting, and says nothing for so long is taken for hung and killed.
+    /// A worker process that holds work or is starting is killed as hung after this time without a message.
     pub silence: Duration,
-    /// How long a shard on a device may take to be finished when the run is to stop. What was not begun, or
-    /// would take longer, is given back at once.
+    /// Longest time in which a shard on a device may finish after a stop request. Shards that are not begun,
+    /// or would take longer, are returned at once.
     pub grace: Duration,
-    /// Back-off before a shard's second try; it doubles with every failure, with jitter, up to a minute.
+    /// Back-off before a shard's second attempt, doubled for every failure, with jitter, at most a minute.
     pub retry: Duration,
-    /// Back-off before a dead child is replaced; it doubles with every death in a row, with jitter, up to a
-    /// minute.
+    /// Back-off before a dead worker process is replaced, doubled for every death in a row, with jitter, at
+    /// most a minute.
     pub restart: Duration,
-    /// Children in a row of one device that die of their own before they are ready, at which the run stops.
+    /// Number of consecutive worker processes of one device that fail before they are ready, at which the run
+    /// stops.
     pub failed_starts: u32,
-    /// Kills (from outside, or of hung children) without a commit in between, at which the run stops.
+    /// Number of kills (from outside, or of hung processes) without a commit in between, at which the run
+    /// stops.
     pub kills: u32,
-    /// For each device, attempts that fail for the store without a commit in between, at which the run stops.
-    /// Each has two shards in hand, so that no shard has used up its tries by then.
+    /// Number of attempts per device that fail at the store without a commit in between, at which the run
+    /// stops. A device holds two shards, so no shard has used up its attempts by then.
     pub store_failures: u32,
 }
 

@@ -1,46 +1,46 @@
-//! The seam between the children of one machine and the place their shards come from.
+//! Interface between the worker pool of one machine and the source of its shards.
 
 use super::DispatchError;
 use crate::Task;
 use capfilt_schemas::plan::ShardId;
 use std::time::Duration;
 
-/// What a feed has to say.
+/// Answer of a source.
 #[derive(Debug)]
 pub enum Sourced {
     Task(Box<Task>),
-    /// No shard will follow; those that were fed are still to be done.
+    /// No shard will follow; the shards received so far remain to be done.
     End,
-    /// The whole job is settled: what this machine still has in hand is another's already.
+    /// Every shard of the job is settled: other processes have committed the shards that this machine holds.
     Settled,
 }
 
-/// Where a machine's shards come from, and who is told what became of them.
+/// Source of a machine's shards; it also receives their outcomes.
 pub trait ShardSource {
-    /// The next shard to do, if one is wanted, or the end. Waits while there is neither.
-    /// Dropping the future before it is ready loses nothing.
+    /// Returns the next shard if one is wanted, or the end. Waits while there is neither. Dropping the future
+    /// before it is ready loses nothing.
     ///
     /// # Errors
-    /// When going on makes no sense.
+    /// A broken environment in which no shard can succeed.
     fn next(&mut self, is_wanted: bool) -> impl Future<Output = Result<Sourced, DispatchError>>;
 
-    /// The shard is committed or quarantined; nobody need see it again.
+    /// Reports that the shard is committed or quarantined; no machine needs it again.
     fn done(&mut self, shard: &ShardId);
 
-    /// Whether a shard that failed is tried again on this machine; else it is given back.
+    /// Whether this machine retries a failed shard; otherwise the shard is returned.
     fn keeps_failed(&self) -> bool;
 
-    /// Somebody should take the shard after this time.
+    /// Returns the shard: another machine should take it after this time.
     fn give_back(&mut self, shard: &ShardId, after: Duration);
 
-    /// Takes no further shard; one that is on its way goes back.
+    /// Takes no further shard; a shard that arrives later is returned.
     fn refuse(&mut self);
 
-    /// Ends the feed; what was said to it has arrived when this returns.
+    /// Ends the source. All reports have arrived when the future is ready.
     fn close(self) -> impl Future<Output = ()>;
 }
 
-/// The feed of one machine alone: its queue was full from the beginning.
+/// The source of a single machine: its queue holds all shards from the start.
 #[derive(Debug, Default)]
 pub struct NoMore;
 

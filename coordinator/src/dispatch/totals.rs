@@ -1,16 +1,16 @@
-//! What a run has done so far, and where that leaves the job.
+//! Counts of one run, and the state of the job that follows from them.
 
 use super::{Before, Progress, Report, WorkerView};
 use capfilt_schemas::tally::Tally;
 
-/// The running account of one run.
+/// Running counts of one run.
 #[derive(Debug, Default)]
 pub(super) struct Totals {
-    /// What earlier runs committed, and in this run other processes.
+    /// Work committed by earlier runs, and by other processes during this run.
     before: Before,
     shards_total: u64,
     rows_total: u64,
-    /// Tally of  was committed in this run.
+    /// Tally of the rows committed in this run.
     tally: Tally,
     pub report: Report,
 }
@@ -21,39 +21,39 @@ impl Totals {
         Self { before, shards_total, rows_total: before.rows + rows, ..Self::default() }
     }
 
-    /// One more shard to do.
+    /// Adds a shard.
     pub fn add(&mut self, rows: u64) {
         self.shards_total += 1;
         self.rows_total += rows;
     }
 
-    /// A shard's result is of this process.
+    /// Counts a shard that this process committed.
     pub fn commit(&mut self, rows: u64, tally: &Tally) {
         self.report.committed += 1;
         self.report.rows += rows;
         self.tally.merge(tally);
     }
 
-    /// A shard's result is of another attempt, as far as is known of another process.
+    /// Counts a shard that another attempt, as far as known of another process, committed.
     pub fn lose(&mut self, rows: u64) {
         self.report.superseded += 1;
         self.before.shards_committed += 1;
         self.before.rows += rows;
     }
 
-    /// The result that [`Totals::lose`] took for another's is of this process after all.
+    /// Corrects [`Totals::lose`]: this process committed the shard after all.
     pub fn win(&mut self, rows: u64, tally: &Tally) {
         self.before.shards_committed -= 1;
         self.before.rows -= rows;
         self.commit(rows, tally);
     }
 
-    /// Takes the queue's word for what was done twice.
+    /// Sets the queue's counts of speculative copies and wasted rows.
     pub fn waste(&mut self, copies: u64, wasted_rows: u64) {
         (self.report.copies, self.report.wasted_rows) = (copies, wasted_rows);
     }
 
-    /// Where the job stands, with the rows and books of what is in flight.
+    /// State of the job, including finished rows and tally of the shards in flight.
     pub fn progress(&self, (rows, mut tally): (u64, Tally), workers: Vec<WorkerView>) -> Progress {
         tally.merge(&self.tally);
         Progress {

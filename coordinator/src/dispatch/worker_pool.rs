@@ -1,9 +1,9 @@
-//! The children of one machine, one per device, kept busy with the shards of a queue in memory and of a
+//! The worker processes of one machine, one per device, supplied with shards of an in-memory queue and of a
 //! [`ShardSource`].
 //!
-//! One task owns all state and takes in one thing at a time: what a child message, the source's next shard,
-//! the clock's tick, or the wish to stop. Children that die are replaced after a back-off; see
-//! [`RetryPolicy`] for every bound.
+//! One task owns all state and handles one event at a time: a message of a worker process, the next shard of
+//! the source, a tick of the clock, or a stop request. A process that ends is replaced after a back-off;
+//! [`RetryPolicy`] has every bound.
 
 mod shutdown;
 
@@ -33,37 +33,38 @@ use tokio::{
     time::{Instant, interval, sleep},
 };
 
-/// How often due back-offs and silent children are looked for.
+/// Interval of the checks for due back-offs and silent worker processes.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The observer is told where things stand at least so often: who watches from elsewhere wants to hear of an
-/// idle worker.
+/// Longest time between two notifications of the observer: other machines must learn of an idle worker
+/// process too.
 const NOTIFY_EVERY: Duration = Duration::from_secs(1);
 
-/// Messages from all children that wait to be taken in. A child that talks faster than we listen is held up
-/// by its pipe.
+/// Bound of the unread messages of all worker processes. A process that writes faster than this task reads
+/// blocks on its pipe.
 const MESSAGES_BOUND: usize = 256;
 
-/// How long a failure's record may take, once the run is told to stop.
+/// Longest time for writing a failure record after a stop request.
 const RECORD_WHEN_LEAVING: Duration = Duration::from_secs(2);
 
-/// Where children are messages, and what tells the run to stop.
+/// Sender for the messages of the worker processes, and receiver of the stop request.
 type Channels = (mpsc::Sender<FromWorker>, watch::Receiver<bool>);
 
-/// Who works, and on what conditions.
+/// Devices of a pool, the command of its worker processes, and the bounds of retries.
 pub struct WorkerPool<C> {
-    /// One child each.
+    /// One worker process runs per device.
     pub devices: Vec<String>,
-    /// Gives the process for a device and a worker number. It must speak [`capfilt_schemas::pipe`].
+    /// Returns the command for a device and a worker number. The process must speak
+    /// [`capfilt_schemas::pipe`].
     pub command: C,
     pub policy: RetryPolicy,
 }
 
-/// Works until the source has exit and every shard is committed, quarantined or given back, or until `stop`
-/// becomes true; when it is told so once more, nothing is finished and all is given back.
+/// Works until the source has ended and every shard is committed, quarantined or returned, or until `stop`
+/// becomes true. A second stop request ends the grace: all shards are returned at once.
 ///
 /// # Errors
-/// When going on makes no sense; see [`DispatchError`]. No child outlives the call, whatever its result.
+/// An environment in which no shard can succeed; see [`DispatchError`]. No worker process outlives the call.
 pub async fn run<F: ShardSource>(
     bucket: &Bucket,
     work: Work,
@@ -76,7 +77,7 @@ pub async fn run<F: ShardSource>(
     let mut run = Run::new(bucket, work, pool, source, observe, (messages_in, stop.clone()));
     let worked = run.work(&mut messages, &mut stop).await;
     run.announce_failure(&worked);
-    // However it ends, children finish what they can soon: a commit made while leaving counts.
+    // The worker processes finish nearly finished shards also after an error: such a commit is valid.
     let is_all_done = run.shut_down(&mut messages, &mut stop).await;
     let is_finished = is_all_done && run.is_finished();
     run.totals.waste(run.queue.copies(), run.queue.wasted_rows());
@@ -92,23 +93,23 @@ struct Run<'a, C, F, O> {
     job: Option<JobDigest>,
     queue: Queue,
     source: F,
-    /// Whether the source has message that nothing follows.
+    /// Whether the source has no further shard.
     source_ended: bool,
     slots: Vec<WorkerSlot>,
     command: C,
     policy: RetryPolicy,
     observe: O,
     messages_in: mpsc::Sender<FromWorker>,
-    /// Shards in their back-off, with its end.
+    /// Shards in back-off, with the end of the back-off.
     retries: Vec<(Instant, ShardId)>,
-    /// AttemptSpans that failed for the store since the last commit.
+    /// Attempts that failed at the store since the last commit.
     store_failures: u32,
-    /// Shards that were given back when the run exit.
+    /// Number of shards that were returned at the end of the run.
     given_back: usize,
     totals: Totals,
     spans: AttemptSpans,
     stop: watch::Receiver<bool>,
-    /// When the observer was told something last.
+    /// Time of the last notification.
     notified: Instant,
 }
 
@@ -154,7 +155,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         self.source_ended && self.queue.is_finished()
     }
 
-    /// Whether another shard would find a place: one for every child that has none, and one ahead.
+    /// Whether the queue has room for another shard: one per idle worker process, and one ahead.
     fn wants_more(&self) -> bool {
         !self.source_ended
             && !self.queue.has_pending()
@@ -179,7 +180,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
                     self.on_message(worker, message).await?;
                 }
                 _ = tick.tick() => self.on_tick(),
-                // A sender that is gone can ask for nothing any more.
+                // An error means that the sender is gone: no stop request can come.
                 Ok(()) = stop.changed() => {}
             }
         }
@@ -203,7 +204,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     fn start_due(&mut self) -> Result<(), DispatchError> {
         let now = Instant::now();
         for worker in 0..self.slots.len() {
-            // A child that would get no shard need not load its models.
+            // A worker process that would get no shard need not load its models.
             let has_work = self.queue.pending() > self.slots.iter().filter(|slot| slot.is_starting()).count();
             if has_work && self.slots[worker].is_due(now) {
                 let device = self.slots[worker].device.clone();
@@ -217,8 +218,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Ok(())
     }
 
-    /// First a shard for everyone who has none, then second ones. Who has none then, when nothing follows,
-    /// helps with what others have.
+    /// Hands a first shard to every idle worker process, then second ones. When the source has ended,
+    /// processes that are still idle get speculative copies.
     fn hand_out(&mut self) {
         for held in 0..SHARDS_IN_CHILD {
             self.offer(held, Queue::next);
@@ -228,7 +229,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         }
     }
 
-    /// Offers a shard to everyone who holds so many.
+    /// Offers a shard to every worker process that holds `held` shards.
     fn offer(&mut self, held: usize, next: fn(&mut Queue, usize, AttemptId) -> Option<Assignment>) {
         for (worker, slot) in self.slots.iter_mut().enumerate() {
             let (name, device) = (slot.worker.clone(), slot.device.clone());
@@ -314,7 +315,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
                 self.source.done(&shard);
                 self.notify(Change::Committed { shard, rows, tally, superseded, cost });
             }
-            // Another attempt was first, or the shard was given back before: the bucket knows what counts.
+            // Another attempt was first, or the shard was returned before: the commit in the bucket decides.
             Event::Committed { .. } => {}
             Event::Failed { failure } => self.settle(failure, effect).await?,
         }
@@ -331,7 +332,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         let class = class_of(&running, exit.cause);
         for blamed in self.queue.lost(worker, class) {
             let worker = self.slots[worker].worker.clone();
-            let message = format!("its worker exit: {how}");
+            let message = format!("its worker process ended: {how}");
             let failure = Failure {
                 version: failure::VERSION,
                 shard: blamed.shard,
@@ -349,7 +350,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         self.may_go_on(worker, &running, exit, how)
     }
 
-    /// Whether replacing a dead child makes sense.
+    /// Whether replacing a worker process that ended can help.
     fn may_go_on(
         &self,
         worker: usize,
@@ -358,8 +359,8 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         how: String,
     ) -> Result<(), DispatchError> {
         let (slot, last_words) = (&self.slots[worker], exit.last_words);
-        let says_so = !running.is_ready && exit.cause == ExitCause::Environment;
-        if says_so || (slot.failed_starts >= self.policy.failed_starts && !running.is_ready) {
+        let is_broken = !running.is_ready && exit.cause == ExitCause::Environment;
+        if is_broken || (slot.failed_starts >= self.policy.failed_starts && !running.is_ready) {
             return Err(DispatchError::WorkerCannotStart { device: slot.device.clone(), how, last_words });
         }
         let kills = self.queue.kills_since_commit();
@@ -369,12 +370,12 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Ok(())
     }
 
-    /// Writes a failure's record. A store that is away is waited for, but not by a run that is told to stop:
-    /// the shard goes back, and is tried again.
+    /// Writes a failure record. It waits for an unreachable store, except after a stop request: then the
+    /// shard is returned and executed again elsewhere.
     async fn record(&mut self, name: &str, record: Bytes) -> Result<(), BucketError> {
-        let told = async {
+        let stopped = async {
             if self.stop.wait_for(|stop| *stop).await.is_err() {
-                // A sender that is gone can ask for nothing any more.
+                // The sender is gone: no stop request can come.
                 std::future::pending::<()>().await;
             }
             sleep(RECORD_WHEN_LEAVING).await;
@@ -382,20 +383,22 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         tokio::select! {
             biased;
             created = self.bucket.create(name, record) => created.map(drop),
-            () = told => {
-                tracing::warn!("told to stop; the failure is not recorded");
+            () = stopped => {
+                tracing::warn!("the run stops before the failure record is written");
                 Ok(())
             }
         }
     }
 
-    /// Records a failed attempt and does what the queue made of it.
+    /// Records a failed attempt and carries out the queue's effect.
     async fn settle(&mut self, failure: Failure, effect: Effect) -> Result<(), DispatchError> {
         let next = match effect {
-            Effect::Retry { .. } => "trying again",
-            Effect::Quarantined => "set aside",
-            Effect::Stop => "stopping, since it would go wrong with every shard",
-            Effect::Noted | Effect::Committed | Effect::Won | Effect::Lost => "another attempt does it",
+            Effect::Retry { .. } => "it will be retried",
+            Effect::Quarantined => "the shard is quarantined",
+            Effect::Stop => "the job stops, because every shard would fail in the same way",
+            Effect::Noted | Effect::Committed | Effect::Won | Effect::Lost => {
+                "another attempt executes the shard"
+            }
         };
         self.spans.end(&failure.attempt).in_scope(
             || tracing::warn!(class = %failure.class, "{}: {}; {next}", failure.class, failure.message),
@@ -407,7 +410,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
         let recorded = self.record(&name, Bytes::from(bytes)).await;
         if effect == Effect::Stop {
-            // Where nothing can be written, not even this, its reason is what the failure says.
+            // If the store refuses every write, the record too, the error below reports the failure.
             self.notify(Change::Stopping { failure: failure.clone() });
             return Err(DispatchError::Systemic(Box::new(failure)));
         }
@@ -433,12 +436,12 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
                 self.totals.report.quarantined.push(failure.clone());
                 self.notify(Change::Quarantined { failure });
             }
-            Effect::Stop => unreachable!("it was dealt with above"),
+            Effect::Stop => unreachable!("the branch above returned"),
         }
         Ok(())
     }
 
-    /// Stops when the store fails and fails: every further shard would be computed for nothing.
+    /// Stops after repeated failures at the store: the results of further shards could not be stored.
     fn count_store_failures(&mut self, failure: &Failure) -> Result<(), DispatchError> {
         self.store_failures += u32::from(failure.class == FailureClass::Store);
         let most = self.policy.store_failures.saturating_mul(self.slots.len() as u32);
@@ -448,8 +451,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Err(DispatchError::StoreFails { failures: self.store_failures, last: failure.message.clone() })
     }
 
-    /// What failed would stop others too, if it is not this machine alone; of systemic failures they know
-    /// already.
+    /// Announces an error that may stop other machines too. They know of systemic failures from the records.
     fn announce_failure(&mut self, worked: &Result<(), DispatchError>) {
         match worked {
             Ok(()) | Err(DispatchError::Systemic(_) | DispatchError::Stopped { .. }) => {}
@@ -466,14 +468,13 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     }
 }
 
-/// What a child's end means for the shard it worked on.
+/// Failure class for the shard of a worker process that ended.
 fn class_of(running: &Running, cause: ExitCause) -> FailureClass {
     match cause {
         _ if running.is_hung => FailureClass::WorkerHung,
         ExitCause::OutOfMemory => FailureClass::WorkerMemory,
         ExitCause::FromOutside => FailureClass::WorkerKilled,
-        // Also an end in order or for its surroundings' sake: with a shard in hand, it is the shard's bad
-        // luck.
+        // A regular end and a broken environment count as a crash too if the process held a shard.
         ExitCause::Finished | ExitCause::Environment | ExitCause::OfItsOwn => FailureClass::WorkerCrashed,
     }
 }

@@ -1,10 +1,10 @@
-//! One device child as its parent sees it: a process that takes assignments on its standard input, answers on
-//! its standard output, and whose cause has a cause.
+//! A worker process from the view of its parent: it reads assignments from standard input and writes events
+//! to standard output. The cause of its exit is classified.
 //!
 //! ```text
-//! WorkerProcess ──assign──▶ writer task ──▶ stdin │ process │ stdout ──▶ reader task ──▶ WorkerMessage::Event
-//!   close: drops the writer               │         │ stderr ──▶ reader task ──▶ WorkerMessage::Line
-//!   drop or kill: SIGKILL                 └─────────┘ exit ────▶ supervisor ───▶ WorkerMessage::Exited, always last
+//! WorkerProcess ─assign─▶ writer task ─▶ stdin │ process │ stdout ─▶ reader task ─▶ WorkerMessage::Event
+//!   close: drops the writer            │         │ stderr ─▶ reader task ─▶ WorkerMessage::Line
+//!   drop or kill: SIGKILL              └─────────┘ exit ───▶ supervisor ──▶ WorkerMessage::Exited, the last
 //! ```
 
 use super::oom_watch::OomWatch;
@@ -20,50 +20,51 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Lines of standard error that are kept, to be shown when the child dies.
+/// Lines of standard error that are kept for the error message when the process dies.
 const LAST_LINES: usize = 20;
 
-/// How long a dead child's pipes are read on: something it started may hold them open.
+/// Time during which the pipes of a dead process are still read; a process that it started may hold them
+/// open.
 const PIPES_AFTER_EXIT: Duration = Duration::from_secs(2);
 
-/// What comes from a child, with its worker's number.
+/// A message of a worker process, with the worker's number.
 pub type FromWorker = (usize, WorkerMessage);
 
 #[derive(Debug)]
 pub enum WorkerMessage {
     Event(Event),
-    /// A line of standard error, or one of standard output that is no event (a library that prints).
+    /// A line of standard error, or a line of standard output that is not an event (a library prints it).
     Line(String),
     /// The process is gone; nothing follows.
     Exited(Exit),
 }
 
-/// A child's end.
+/// Exit of a worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
     pub cause: ExitCause,
-    /// For people: "exit code 101", "signal 11 (SIGSEGV)".
+    /// Text for people: "exit code 101", "signal 11 (SIGSEGV)".
     pub how: String,
-    /// The last lines of its standard error.
+    /// Last lines of standard error.
     pub last_words: Vec<String>,
 }
 
-/// Why a process ended.
+/// Cause of a process's exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCause {
-    /// It ended in order.
+    /// Exit code 0.
     Finished,
-    /// Exit code 3: it says that its surroundings are broken (weights, device, bucket).
+    /// Exit code 3: the process reports a broken environment (weights, device, bucket).
     Environment,
-    /// It failed: a panic, another exit code, or a signal that its own code raised.
+    /// The process failed: a panic, another exit code, or a signal that its own code raised.
     OfItsOwn,
-    /// The kernel ended it for want of memory.
+    /// The kernel killed the process because memory ran out.
     OutOfMemory,
-    /// Somebody sent it a signal: a scheduler, a person, or we.
+    /// Another process sent a signal: a scheduler, a person or the parent.
     FromOutside,
 }
 
-/// A running device child. Dropping it kills the process.
+/// A running worker process. Dropping the value kills the process.
 #[derive(Debug)]
 pub struct WorkerProcess {
     assignments: Option<mpsc::Sender<String>>,
@@ -71,20 +72,21 @@ pub struct WorkerProcess {
 }
 
 impl WorkerProcess {
-    /// Starts the process; everything it says arrives in `messages`.
+    /// Starts the process; its messages arrive in `messages`.
     pub fn spawn(
         mut command: Command,
         worker: usize,
         messages: mpsc::Sender<FromWorker>,
     ) -> std::io::Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        // A group of its own: Ctrl-C in a terminal reaches us alone, and we let the child finish or end it.
+        // Own process group: Ctrl-C in a terminal reaches only the parent, which decides how the worker
+        // process ends.
         command.process_group(0);
         let mut process = command.spawn()?;
-        let missing = "the pipe was asked for above";
+        let missing = "the pipe is requested above";
         let (stdin, stdout) = (process.stdin.take().expect(missing), process.stdout.take().expect(missing));
         let stderr = process.stderr.take().expect(missing);
-        // A child holds at most SHARDS_IN_CHILD assignments, so this never fills up.
+        // A worker process holds at most SHARDS_IN_CHILD assignments, so the channel never fills up.
         let (assignments, lines) = mpsc::channel(SHARDS_IN_CHILD);
         let (kill, killed) = oneshot::channel();
         tokio::spawn(write(stdin, lines));
@@ -94,8 +96,8 @@ impl WorkerProcess {
         Ok(Self { assignments: Some(assignments), kill: Some(kill) })
     }
 
-    /// Sends work. A child that is gone cannot take it; its end is told in `messages`, and the shard goes
-    /// back then.
+    /// Sends an assignment. If the process is gone, `messages` carries its exit, and the shard is then
+    /// returned.
     pub fn assign(&self, assignment: &Assignment) {
         let line = serde_json::to_string(assignment).expect("an assignment is plain data");
         if let Some(assignments) = &self.assignments {
@@ -103,12 +105,12 @@ impl WorkerProcess {
         }
     }
 
-    /// Ends its input: it finishes what it has, then itself.
+    /// Closes standard input: the process finishes its shards and exits.
     pub fn close(&mut self) {
         self.assignments = None;
     }
 
-    /// Ends the process now.
+    /// Kills the process.
     pub fn kill(&mut self) {
         if let Some(kill) = self.kill.take() {
             let _ = kill.send(());
@@ -138,7 +140,7 @@ async fn read_events(
     }
 }
 
-/// Passes lines on and keeps the last ones.
+/// Forwards lines and keeps the last ones.
 async fn read_words<R: AsyncRead + Unpin>(
     mut lines: Lines<BufReader<R>>,
     worker: usize,
@@ -166,7 +168,7 @@ async fn supervise(
     let (mut oom, mut was_killed) = (OomWatch::begin(), false);
     let status = tokio::select! {
         status = process.wait() => status,
-        // The answer does not matter: a dropped sender asks for the same.
+        // A dropped sender is a request to kill too.
         _ = killed => {
             was_killed = true;
             let _ = process.start_kill();
@@ -174,7 +176,7 @@ async fn supervise(
         }
         () = oom.watch() => unreachable!("a watch has no end"),
     };
-    // All it said comes before its end, so that a commit just before a crash is not taken for a loss.
+    // All messages precede the exit, so that a commit just before a crash is not lost.
     let _ = tokio::time::timeout(PIPES_AFTER_EXIT, events).await;
     let words = tokio::time::timeout(PIPES_AFTER_EXIT, words).await;
     let last_words = words.ok().and_then(Result::ok).unwrap_or_default();
@@ -183,15 +185,15 @@ async fn supervise(
             (ExitCause::OutOfMemory, format!("{}: the kernel ended it, out of memory", shown(status)))
         }
         Ok(status) => (cause_of(status), shown(status)),
-        Err(error) => (ExitCause::FromOutside, format!("its end could not be seen: {error}")),
+        Err(error) => (ExitCause::FromOutside, format!("its exit status could not be read: {error}")),
     };
     let _ = messages.send((worker, WorkerMessage::Exited(Exit { cause, how, last_words }))).await;
 }
 
-/// How the kernel ends a process for want of memory, and how everyone else may.
+/// The signal of the kernel's out-of-memory killer; other processes may send it too.
 const SIGKILL: i32 = 9;
 
-/// Signals a process raises by its own doing, with their names.
+/// Signals that a process's own code raises, with their names.
 const OWN_SIGNALS: [(i32, &str); 7] = [
     (4, "SIGILL"),
     (5, "SIGTRAP"),

@@ -1,4 +1,4 @@
-//! One device's place for a worker: a child runs in it, or will again.
+//! A device and its worker process, which is running or will be started again after a back-off.
 
 use super::{
     WorkerState, WorkerView,
@@ -8,43 +8,44 @@ use super::{
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The longest back-off, before jitter.
+/// Longest back-off, before jitter.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// A device and its child.
+/// A device and its worker process.
 #[derive(Debug)]
 pub(super) struct WorkerSlot {
     pub device: String,
-    /// Name of its worker in commits, failures and logs.
+    /// Name of the worker process in commits, failure records and logs.
     pub worker: String,
-    /// Images per model call, as of its last commit.
+    /// Images per model call in the last commit.
     pub batch: Option<u32>,
     pub state: SlotState,
-    /// Deaths since the slot's last commit; they make its back-off longer.
+    /// Ends of worker processes since the last commit of this slot; each doubles the back-off.
     pub deaths_in_row: u32,
-    /// Children that died of their own before they were ready, since one last was.
+    /// Worker processes that failed without an outside cause before they were ready, since the last one was
+    /// ready.
     pub failed_starts: u32,
 }
 
 #[derive(Debug)]
 pub(super) enum SlotState {
-    /// No child; one may start from then on.
+    /// No worker process runs; one may start from this time on.
     Down {
         until: Instant,
     },
     Running(Running),
 }
 
-/// A live child.
+/// A live worker process.
 #[derive(Debug)]
 pub(super) struct Running {
     pub child: WorkerProcess,
     pub is_ready: bool,
-    /// When it last message something, or was last given something.
+    /// Time of its last message or of its last assignment.
     pub last_message: Instant,
-    /// When the newest shard reached its device.
+    /// Time when the newest shard reached the device.
     pub on_device_since: Instant,
-    /// It was killed for its silence; its end is on the way.
+    /// The process was killed because of its silence, and its exit is not yet seen.
     pub is_hung: bool,
 }
 
@@ -66,7 +67,7 @@ impl WorkerSlot {
         matches!(self.state, SlotState::Running(_))
     }
 
-    /// Whether its child is loading its models: one pending shard is meant for it.
+    /// Whether the worker process is loading its models: one pending shard is meant for it.
     pub fn is_starting(&self) -> bool {
         matches!(&self.state, SlotState::Running(running) if !running.is_ready)
     }
@@ -82,18 +83,18 @@ impl WorkerSlot {
         self.state = SlotState::Running(running);
     }
 
-    /// How long its child's newest shard has been on the device.
+    /// Time since the newest shard reached the device.
     pub fn time_on_device(&mut self) -> Duration {
         self.running().map_or(Duration::ZERO, |running| running.on_device_since.elapsed())
     }
 
-    /// Notes that the child is gone, by its own doing or not; returns what was known of it.
-    pub fn end(&mut self, restart: Duration, by_itself: bool) -> Option<Running> {
+    /// Notes the end of the worker process and returns its state. `unprovoked`: no outside cause ended it.
+    pub fn end(&mut self, restart: Duration, unprovoked: bool) -> Option<Running> {
         self.deaths_in_row += 1;
         let until = Instant::now() + back_off(restart, self.deaths_in_row);
         match std::mem::replace(&mut self.state, SlotState::Down { until }) {
             SlotState::Running(running) => {
-                self.failed_starts += u32::from(!running.is_ready && by_itself);
+                self.failed_starts += u32::from(!running.is_ready && unprovoked);
                 Some(running)
             }
             SlotState::Down { .. } => None,
@@ -112,7 +113,7 @@ impl WorkerSlot {
 }
 
 impl Running {
-    /// Kills a child that should have message something and did not.
+    /// Kills a worker process that should have sent a message and has been silent for longer than `silence`.
     pub fn kill_when_silent(&mut self, now: Instant, silence: Duration, has_work: bool) {
         let should_speak = has_work || !self.is_ready;
         if should_speak && !self.is_hung && now.duration_since(self.last_message) > silence {
@@ -121,18 +122,18 @@ impl Running {
         }
     }
 
-    /// How a hung child's end is told.
+    /// Description of the exit; for a hung process, of its silence.
     pub fn explain(&self, exit: &Exit, silence: Duration) -> String {
         if self.is_hung {
-            format!("message nothing for {} s and was killed", silence.as_secs())
+            format!("no message for {} s; it was killed", silence.as_secs())
         } else {
             exit.how.clone()
         }
     }
 }
 
-/// `base`, doubled for every failure after the first, up to a minute, times a random share between a half and
-/// one: what failed together should not come back together.
+/// `base`, doubled for every failure after the first, at most a minute, times a random factor between 0.5 and
+/// 1. The factor spreads the retries of attempts that failed together.
 pub(super) fn back_off(base: Duration, failures: u32) -> Duration {
     let doubled = base.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST).mul_f64(0.5 + 0.5 * rand::random::<f64>())

@@ -8,11 +8,11 @@ pub(super) enum Kind {
     Gauge,
 }
 
-/// A page being written: a family, its samples, the next family.
+/// A page during writing: a family, its samples, the next family.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     text: String,
-    /// The family whose samples follow.
+    /// Name of the family whose samples follow.
     name: &'static str,
 }
 
@@ -61,7 +61,8 @@ mod tests {
         page.family("capfilt_x", Kind::Gauge, "Two\nlines.");
         page.sample(&[("device", "a\"b\\c\nd")], 0.5);
         page.count(&[], 3);
-        let expected = "# HELP capfilt_x Two\\nlines.\n# TYPE capfilt_x gauge\ncapfilt_x{device=\"a\\\"b\\\\c\\nd\"} 0.5\ncapfilt_x 3\n";
+        let expected = "# HELP capfilt_x Two\\nlines.\n# TYPE capfilt_x gauge\n\
+                        capfilt_x{device=\"a\\\"b\\\\c\\nd\"} 0.5\ncapfilt_x 3\n";
         assert_eq!(page.text(), expected);
     }
 }

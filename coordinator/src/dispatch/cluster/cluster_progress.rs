@@ -1,4 +1,4 @@
-//! What people are shown of a coordinated job: the bucket's word, and what the workers say in between.
+//! Progress of a coordinated job, from the bucket's records and the worker pools' later messages.
 
 use super::{coordinated_job::CoordinatedJob, membership::Membership};
 use crate::{
@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, HashMap};
 
 pub(super) struct ClusterProgress {
     pub progress: Progress,
-    /// Committed shards of all runs and their rows, by the bucket's word.
+    /// Committed shards of all runs, according to the last listing of the bucket.
     bucket_shards: u64,
     committed_rows: u64,
-    /// Shards that a worker has committed since the bucket was looked at, with their rows.
+    /// Shards that were committed, according to messages, since the last listing, with their rows.
     heard: HashMap<ShardId, u64>,
-    /// Rows that workers did for nothing, by worker; those that are gone are among them.
+    /// Wasted rows by worker pool, including pools that have ended.
     wasted: BTreeMap<String, u64>,
     pub workers: Membership,
     pub report: Report,
@@ -36,18 +36,19 @@ impl ClusterProgress {
         view
     }
 
-    /// Takes the bucket's word for what is done.
+    /// Sets the counts to those of the bucket.
     pub fn count(&mut self, job: &CoordinatedJob<'_>, now: &JobState) {
         let before = Before::of(job.plan, now, job.record.settings.limits.attempts);
         self.progress.shards_total = job.plan.len() as u64;
         self.progress.rows_total = job.plan.iter().map(|shard| shard.rows).sum();
         self.progress.shards_quarantined = before.shards_quarantined;
         (self.bucket_shards, self.committed_rows) = (before.shards_committed, before.rows);
-        // A listing may be older than a commit that was heard of meanwhile.
+        // The listing may be older than a commit whose message arrived meanwhile.
         self.heard.retain(|shard, _| is_open(job, now, shard));
     }
 
-    /// A worker has committed a shard; `false` when that is known, from the bucket or from an earlier word.
+    /// Counts a commit that a pool reported; `false` if the commit is known from the bucket or an earlier
+    /// message.
     pub fn commit(&mut self, job: &CoordinatedJob<'_>, now: &JobState, shard: &ShardId, rows: u64) -> bool {
         let is_new = is_open(job, now, shard) && self.heard.insert(shard.clone(), rows).is_none();
         if is_new {
@@ -57,14 +58,14 @@ impl ClusterProgress {
         is_new
     }
 
-    /// A worker was heard; the change, when it is the first time.
+    /// Stores a report; returns a change if it is the first of its pool.
     pub fn alive(&mut self, report: WorkerReport) -> Option<Change> {
         let worker = report.worker.clone();
         self.wasted.insert(worker.clone(), report.wasted_rows);
         self.workers.hear(report).then_some(Change::Joined { worker })
     }
 
-    /// Something happened, and where the job stands with it.
+    /// Observation of a change, with the progress that includes it.
     pub fn seen<'a>(&'a mut self, change: &'a Change) -> Observation<'a> {
         self.progress.shards_committed = self.bucket_shards + self.heard.len() as u64;
         self.progress.rows_done = self.committed_rows + self.heard.values().sum::<u64>();
@@ -76,14 +77,14 @@ impl ClusterProgress {
         Observation { change, progress: &self.progress }
     }
 
-    /// The account of what this coordinator saw.
+    /// Report of the work that this coordinator saw.
     pub fn into_report(self) -> Report {
         let machines = self.workers.reports().cloned().collect();
         Report { wasted_rows: self.wasted.values().sum(), machines, ..self.report }
     }
 }
 
-/// Whether the bucket's word does not have a shard's result yet.
+/// Whether the bucket, at its last listing, had no commit of the shard.
 fn is_open(job: &CoordinatedJob<'_>, now: &JobState, shard: &ShardId) -> bool {
     !matches!(now.of(shard, job.record.settings.limits.attempts), ShardState::Committed(_))
 }

@@ -1,4 +1,4 @@
-//! The connection to NATS: where it is, who we are, and errors that show no secret.
+//! Connection to NATS: address, credentials, and errors that show no secret.
 
 use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr, jetstream,
@@ -8,44 +8,43 @@ use capfilt_bucket::{user_of, without_secrets};
 use std::{error::Error as _, fmt, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
 
-/// How long one request may take.
+/// Longest time of one request.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// How long a server that cannot be reached is waited for at the start. Later losses are waited out without
-/// end: a worker must outlive the server.
+/// Longest wait for an unreachable server at the start. Later losses are waited out without a limit: a worker
+/// pool must outlive the server.
 const FIRST_CONTACT: Duration = Duration::from_secs(120);
 
-/// Time between two signs of life that are asked of the server: one that is gone without a word is left for
-/// another soon.
+/// Interval of pings: the client soon leaves a server that vanished silently for another server.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
-/// Time between two tries at the first contact.
+/// Interval between two attempts to connect at the start.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Where the cluster's NATS is, and who we are there.
+/// Address of the cluster's NATS, and credentials.
 #[derive(Clone, Default)]
 pub struct Connection {
-    /// `nats://host:4222`, or several with commas; a user and password may stand in it.
+    /// `nats://host:4222`, or several, separated by commas; a URL may contain user and password.
     pub url: String,
     /// A `.creds` file as `nsc` writes it.
     pub credentials: Option<PathBuf>,
-    /// User and password, when they are not in the URL. A user without a password is a token.
+    /// User and password, if they are not in the URL. A user with an empty password is a token.
     pub user: Option<(String, String)>,
-    /// PEM file of the authority that signed the server's certificate; with it, TLS is insisted on.
+    /// PEM file of the authority that signed the server's certificate. With a file, TLS is required.
     pub tls_ca: Option<PathBuf>,
 }
 
-/// Shows where, never who.
+/// Shows the address, never the credentials.
 impl fmt::Debug for Connection {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Connection({})", self.shown())
     }
 }
 
-/// Why there is no connection, or why it is of no use.
+/// Reason why there is no connection, or why the connection is useless.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    #[error("NATS at {url} refuses us: {why}; check user, password and --creds")]
+    #[error("NATS at {url} refuses the connection: {why}; check user, password and --creds")]
     Refused { url: String, why: String },
     #[error("TLS with NATS at {url} fails: {why}; check --tls-ca")]
     Tls { url: String, why: String },
@@ -63,21 +62,21 @@ pub enum ConnectionError {
 }
 
 impl Connection {
-    /// The URLs without user and password.
+    /// The URLs, without user and password.
     pub fn shown(&self) -> String {
         self.servers().map(|url| without_secrets(&url)).collect::<Vec<_>>().join(",")
     }
 
-    /// The URLs, each with its scheme: without one, a user's name would pass for it.
+    /// The URLs, each with its scheme: without a scheme, a user's name would be parsed as one.
     fn servers(&self) -> impl Iterator<Item = String> {
         let urls = self.url.split(',').map(str::trim);
         urls.map(|url| if url.contains("://") { url.to_owned() } else { format!("nats://{url}") })
     }
 
-    /// Whether these are URLs of NATS servers: at least one, separated by commas.
+    /// Checks that `urls` are URLs of NATS servers: at least one, separated by commas.
     ///
     /// # Errors
-    /// With what is wrong.
+    /// The part that is not such a URL.
     pub fn check(urls: &str) -> Result<(), String> {
         let link = Self { url: urls.to_owned(), ..Self::default() };
         for (url, given) in link.servers().zip(urls.split(',')) {
@@ -85,19 +84,21 @@ impl Connection {
             let has_host = address.is_ok_and(|address| !address.host().is_empty());
             if given.trim().is_empty() || !has_host {
                 let shown = without_secrets(given.trim());
-                return Err(format!("`{shown}` is no NATS server's URL; nats://host:4222 is one"));
+                return Err(format!(
+                    "`{shown}` is not the URL of a NATS server; write nats://HOST:4222, several with commas"
+                ));
             }
         }
         Ok(())
     }
 
-    /// Connects; a server that is not there yet is waited for, one that refuses is not.
+    /// Connects. It waits for a server that cannot be reached, not for one that refuses the connection.
     pub async fn connect(&self, waiting: impl Fn(&str)) -> Result<Client, ConnectionError> {
-        // The HTTP client brings another; with two there is no choice that goes without saying. One that was
-        // made is fine.
+        // The HTTP client links a second cryptography provider, and rustls chooses none of two. An error
+        // means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let since = Instant::now();
-        // Who we are goes another way: the library writes its URLs into its log.
+        // Without credentials: the library writes the URLs to its log.
         let urls: Vec<String> = self.servers().map(|url| without_secrets(&url)).collect();
         loop {
             let error = match self.options().await?.connect(&urls[..]).await {
@@ -121,8 +122,8 @@ impl Connection {
         }
     }
 
-    /// A server without JetStream may stand in a cluster whose others have it; when nobody answers for it, it
-    /// is not there.
+    /// A server without JetStream may belong to a cluster with servers that have it. JetStream is missing
+    /// only if no server answers a JetStream request.
     async fn with_jetstream(&self, client: Client) -> Result<Client, ConnectionError> {
         if client.server_info().jetstream {
             return Ok(client);
@@ -131,7 +132,7 @@ impl Connection {
             Err(error) if error.kind() == AccountErrorKind::JetStreamUnavailable => {
                 Err(ConnectionError::NoJetStream {
                     url: self.shown(),
-                    why: "nobody answers for it".to_owned(),
+                    why: "no server answers a JetStream request".to_owned(),
                 })
             }
             _ => Ok(client),
@@ -167,7 +168,7 @@ impl Connection {
     }
 }
 
-/// Whether a handshake failed: the library hands such errors on as broken connections.
+/// Whether a TLS handshake failed: the library returns such errors as broken connections.
 fn is_of_tls(error: &ConnectError) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! Taking one shard at a time out of the queue, whatever happens to the server meanwhile.
+//! Takes one shard at a time from the queue, also across restarts of the server.
 
 use super::queue::JobQueue;
 use crate::state::{JobState, Task};
@@ -15,36 +15,36 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long one pull waits at the server for a shard.
+/// Longest wait of one pull at the server.
 const PULL: Duration = Duration::from_secs(1);
 
-/// A question that has no answer by then died with its server. What is left of a pause when a new leader has
-/// been elected is at most this long.
+/// A request without an answer after this time was lost with its server. After the election of a new leader,
+/// the remaining pause is at most this long.
 const OVERDUE: Duration = Duration::from_millis(1500);
 
-/// Time before a failed pull is tried again.
+/// Wait after a failed pull.
 const TRY_EVERY: Duration = Duration::from_millis(250);
 
-/// Pulls in vain after which it is asked whether the job is over: its last word may have been lost. From 5 to
-/// 20 seconds.
+/// Number of empty pulls after which the bucket is checked for the end of the job: its message may have been
+/// lost. 20 pulls take 5 to 20 seconds.
 const VAIN_PULLS: u32 = 20;
 
-/// A copy of a shard that is being worked on here goes to somebody else.
+/// Delay for a copy of a shard that runs on this machine: another machine should take the copy.
 const NOT_HERE: Duration = Duration::from_secs(2);
 
-/// The messages of the shards this worker has, all on one thread.
+/// Messages of the shards that this pool holds, all on one thread.
 pub(super) type Held = Rc<RefCell<HashMap<ShardId, Message>>>;
 
-/// What came of a wish for a shard.
+/// Result of a request for a shard.
 pub(super) enum Pulled {
     Task(Box<Task>),
     /// The job is sealed.
     Over,
-    /// The queue speaks another version.
+    /// The queue has another version.
     Foreign(Unreadable),
 }
 
-/// Pulls a shard for every wish, until nobody wishes any more.
+/// Pulls a shard for every request, until the requests end.
 pub(super) async fn pull(
     queue: JobQueue,
     bucket: Bucket,
@@ -72,7 +72,7 @@ struct Puller {
 }
 
 impl Puller {
-    /// Waits until there is a shard to do, or the job is over.
+    /// Waits for a shard to execute, or for the end of the job.
     async fn next(&mut self) -> Pulled {
         let mut vain = 0;
         loop {
@@ -92,17 +92,17 @@ impl Puller {
         }
     }
 
-    /// One message, or `None` after a while without one.
+    /// Returns one message, or `None` after a while without one.
     async fn message(&mut self) -> Option<Message> {
         if self.consumer.is_none() {
-            // JobRequest once: it goes by its name, so it stays good when the queue is lost and made anew.
+            // Requested once: the handle is valid by name, also after the queue is lost and created again.
             self.consumer = timeout(OVERDUE, self.queue.consumer()).await.ok()?.ok().flatten();
         }
         let Some(consumer) = &self.consumer else {
             sleep(TRY_EVERY).await;
             return None;
         };
-        // The server may be gone without a word; its own limit is shorter than ours.
+        // A server may vanish silently. PULL, the limit at the server, is shorter than this one.
         let pulled = timeout(OVERDUE, async {
             let mut batch = consumer.batch().max_messages(1).expires(PULL).messages().await?;
             batch.next().await.transpose()
@@ -118,17 +118,17 @@ impl Puller {
         }
     }
 
-    /// Looks at a message; `None` when its shard needs no work from us.
+    /// Admits a message; `None` if its shard needs no work from this pool.
     async fn admit(&mut self, message: Message) -> Option<Pulled> {
         let ShardMessage { shard, is_new, .. } = match ShardMessage::parse(&message.payload) {
             Ok(parsed) => parsed,
             Err(foreign @ Unreadable::OtherVersion { .. }) => {
-                // Others may be able to read it.
+                // A pool of the other version may read the message.
                 let _ = message.ack_with(AckKind::Nak(None)).await;
                 return Some(Pulled::Foreign(foreign));
             }
             Err(Unreadable::NoShard) => {
-                tracing::warn!(subject = %message.subject, "a message that is no shard; it is dropped");
+                tracing::warn!(subject = %message.subject, "a message is not a shard; it is dropped");
                 let _ = message.ack_with(AckKind::Term).await;
                 return None;
             }
@@ -147,7 +147,7 @@ impl Puller {
                     return None;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, shard = %shard.id, "cannot look at the shard's job_state; giving it back");
+                    tracing::warn!(%error, shard = %shard.id, "cannot read the shard's state, returning it");
                     let _ = message.ack_with(AckKind::Nak(Some(OVERDUE))).await;
                     return None;
                 }
@@ -157,7 +157,8 @@ impl Puller {
             if is_copy {
                 let _ = message.ack_with(AckKind::Nak(Some(NOT_HERE))).await;
             } else {
-                // We were taken for dead; the newest delivery is the one to answer.
+                // JetStream redelivered the shard, because heartbeats were late; only the newest delivery can
+                // be acknowledged.
                 self.held.borrow_mut().insert(shard.id, message);
             }
             return None;
@@ -166,7 +167,7 @@ impl Puller {
         Some(Pulled::Task(Box::new(task)))
     }
 
-    /// Whether a manifest says that the job is done, and nothing was added since.
+    /// Whether a manifest shows that the job is done, and nothing was added after the manifest.
     async fn is_over(&self) -> bool {
         crate::status::is_done(&self.bucket).await.unwrap_or(false)
     }

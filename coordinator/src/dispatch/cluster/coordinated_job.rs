@@ -1,11 +1,11 @@
-//! A job with what its coordinator needs.
+//! A job, with the inputs of its coordinator.
 
 use super::{diagnosis::LoadModels, queue::JobQueue};
 use capfilt_bucket::Bucket;
 use capfilt_schemas::{job::JobRecord, plan::Shard};
 use std::time::Duration;
 
-/// The parts of a job that is coordinated.
+/// Inputs of a coordinator.
 pub struct CoordinatedJob<'a> {
     /// Host and process number.
     pub name: String,
@@ -13,8 +13,8 @@ pub struct CoordinatedJob<'a> {
     pub record: &'a JobRecord,
     pub plan: &'a [Shard],
     pub queue: JobQueue,
-    /// A shard whose worker has said nothing for so long is given to somebody else.
+    /// A shard without a heartbeat for this time is delivered to another worker pool.
     pub ack_wait: Duration,
-    /// Asked when a worker left: it may not be that machine's fault.
+    /// Called when a worker pool ended: the cause may not be local to its machine.
     pub load_models: LoadModels,
 }

@@ -1,4 +1,4 @@
-//! The coordinator's loop: keep the queue filled with what is open, until nothing is.
+//! The coordinator's loop: keeps the queue filled with open shards until no shard is open.
 
 mod news;
 mod trouble;
@@ -27,38 +27,37 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-/// How often the queue is looked at.
+/// Interval between two checks of the queue.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How often, at most, the bucket is listed although the queue is not empty: what the queue forgot is put
-/// back then.
+/// Interval between two listings of the bucket while the queue is not empty. Shards that the queue lost are
+/// then put back.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
-/// The time between two sweeps grows with the job, so that their listings never cost more than a request a
-/// second.
+/// The interval grows with the job, so that the listings never cost more than one request per second.
 const SWEEP_PER_SHARD: Duration = Duration::from_millis(1);
 
-/// A worker that said nothing for so long is not counted any more.
+/// A worker pool without a report for this time is not counted.
 const SILENT: Duration = Duration::from_secs(5);
 
-/// How long the store may fail before we give up; the workers do their shards meanwhile.
+/// Longest outage of the store before the run ends; worker pools continue with their shards meanwhile.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// How long a server that was reached may then fail to make the queue.
+/// Time that a reachable server has for creating the queue.
 const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 
-/// Second copies that are put into the queue at a time.
+/// Speculative copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
 
-/// Works until every shard is committed or quarantined, or until `stop` becomes true; then the queue stays,
-/// and so do the workers. It is the caller's to [`JobQueue::remove`] it when the job is sealed.
+/// Works until every shard is committed or quarantined, or until `stop` becomes true; after a stop, the queue
+/// and the worker pools remain. The caller must call [`JobQueue::remove`] when the job is sealed.
 ///
-/// Several coordinators of one job are harmless: each keeps the queue filled, and a place in it takes one
-/// message.
+/// Several coordinators of one job are harmless: each keeps the queue filled, and a subject of the queue
+/// takes one message.
 ///
 /// # Errors
-/// When a shard failed for a reason that would hold for every other, when a worker left for a reason that
-/// holds here too, and when the store fails.
+/// A failure that every shard would meet, a fault that made a worker pool end and that this machine has too,
+/// and a failing store.
 pub async fn coordinate(
     job: CoordinatedJob<'_>,
     observe: impl FnMut(Observation<'_>),
@@ -90,8 +89,7 @@ pub async fn coordinate(
         left: None,
         looked_into: None,
     };
-    // Whatever it waits for, store or server, is left when it is told to stop: nothing here is held that the
-    // bucket lacks.
+    // A stop request ends every wait, for the store or the server: the bucket has all state.
     let worked = tokio::select! {
         worked = run.work(news) => Some(worked),
         Ok(_) = stop.wait_for(|stop| *stop) => None,
@@ -106,39 +104,39 @@ struct Run<'a, O> {
     job: CoordinatedJob<'a>,
     view: ClusterProgress,
     observe: O,
-    /// What the bucket said at the last sweep.
+    /// Job state at the last sweep.
     now: JobState,
-    /// AttemptSpans whose failures were on record before: what they say is repaired, or it will be said
-    /// again.
+    /// Attempts whose failures were recorded before this run: their cause is repaired, or the failure will
+    /// recur.
     known_failures: HashSet<String>,
     started: Instant,
     swept: Instant,
-    /// When the bucket told last where the job stands.
+    /// Time of the last successful listing of the bucket.
     stood: Instant,
     contact: Contact,
-    /// When a worker was there last; at first, when this began.
+    /// Time of the last report of a worker pool; at first, the start of this run.
     worker_heard: Instant,
-    /// Whether the queue had something and gave out nothing, when it was looked at last.
+    /// Whether the queue, at the last check, had messages and delivered none.
     seemed_stuck: bool,
-    /// Shards that have a second copy.
+    /// Shards that have a speculative copy.
     copied: HashSet<ShardId>,
-    /// Other coordinators that were heard.
+    /// Other coordinators that have reported.
     peers: HashSet<String>,
-    /// A worker that left since it could not go on, and why; to be looked into.
+    /// A worker pool that could not continue, and the reason; to be diagnosed.
     left: Option<(String, String)>,
     looked_into: Option<Instant>,
 }
 
-/// What is wrong with a queue.
+/// Fault of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ailment {
     Gone,
-    /// It holds messages that it gives to nobody.
+    /// The queue holds messages and delivers none.
     Stuck,
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
-    /// Fills the queue, and looks after it until nothing is open any more.
+    /// Fills the queue and keeps it filled until no shard is open.
     async fn work(&mut self, mut news: Subscriber) -> Result<(), DispatchError> {
         self.open_queue().await?;
         let mut tick = interval(LOOK_EVERY);
@@ -154,10 +152,10 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
     }
 
-    /// Makes the queue and puts into it what is open. A server may go away between its first answer and this
-    /// one.
+    /// Creates the queue and fills it with the open shards. The server may go away between its first answer
+    /// and this request.
     async fn open_queue(&mut self) -> Result<(), DispatchError> {
-        let mut told = String::new();
+        let mut reported = String::new();
         loop {
             let error = match self.try_open_queue().await {
                 Err(error @ DispatchError::Connection(ConnectionError::NoJetStream { .. })) => {
@@ -167,8 +165,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                 opened => return opened,
             };
             let why = error.to_string();
-            if why != told {
-                told.clone_from(&why);
+            if why != reported {
+                reported.clone_from(&why);
                 (self.observe)(self.view.seen(&Change::QueueWaits { why }));
             }
             sleep(LOOK_EVERY).await;
@@ -185,20 +183,20 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         Ok(())
     }
 
-    /// Looks at queue and bucket; `true` when nothing is open any more.
+    /// Checks queue and bucket; `true` when no shard is open.
     async fn look(&mut self) -> Result<bool, DispatchError> {
         self.view.workers.forget_silent(SILENT);
         self.look_into_leaving().await?;
         let Some(depth) = self.depth().await else { return self.look_without_server().await };
         self.tell_of_us().await;
         self.tell_of_trouble();
-        tracing::debug!(?depth, "looked at the queue");
+        tracing::debug!(?depth, "checked the queue");
         let ailment = self.ailment(depth);
         let is_due = self.swept.elapsed() >= SWEEP_EVERY.max(self.listing_takes());
         if is_due || ailment.is_some() || depth.is_some_and(|depth| depth.messages == 0) {
             return match self.sweep(ailment).await {
                 Err(DispatchError::Bucket(error)) if self.stood.elapsed() < PATIENCE => {
-                    tracing::warn!(%error, "cannot see where the job stands; looking again");
+                    tracing::warn!(%error, "cannot read the job state; it will be read again");
                     Ok(false)
                 }
                 swept => swept,
@@ -222,16 +220,16 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         }
     }
 
-    /// The least time between two listings of all commits, so that they never cost more than a request a
+    /// Least time between two listings of all commits, so that they never cost more than one request per
     /// second.
     fn listing_takes(&self) -> Duration {
         SWEEP_PER_SHARD * u32::try_from(self.job.plan.len()).unwrap_or(u32::MAX)
     }
 
-    /// Compares plan, queue and commits, and puts what the queue forgot into it.
+    /// Compares plan, queue and commits, and puts the shards that the queue lost into it.
     ///
-    /// First the queue is looked at, then the bucket: what is in neither was forgotten. The other way round,
-    /// every shard that is finished in between would be in neither, and be done again.
+    /// The queue is read first, the bucket second: a shard in neither is lost. In the other order, every
+    /// shard that finishes in between would be in neither, and would be executed again.
     async fn sweep(&mut self, ailment: Option<Ailment>) -> Result<bool, DispatchError> {
         self.swept = Instant::now();
         let mut queued = self.job.queue.shards().await;
@@ -252,14 +250,14 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             Err(error) => Err(error),
         };
         if let Err(error) = filled {
-            tracing::warn!(%error, "the queue cannot be filled now; trying again");
+            tracing::warn!(%error, "the queue cannot be filled now; the next check tries again");
         }
         Ok(false)
     }
 
     async fn mend(&mut self, ailment: Ailment) -> Result<(), ConnectionError> {
         if ailment == Ailment::Stuck {
-            // Nobody has anything from it.
+            // The stream delivers nothing, so its removal takes nothing from a worker pool.
             self.job.queue.remove().await?;
         }
         self.job.queue.ensure(self.job.ack_wait).await?;
@@ -279,7 +277,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         self.job.plan.iter().filter_map(state).collect()
     }
 
-    /// Puts what is open and not queued into the queue.
+    /// Puts the open shards that are not queued into the queue.
     async fn fill(&self, queued: &HashSet<ShardId>) -> Result<u64, ConnectionError> {
         let open = self.now.remaining(self.job.plan, self.attempts());
         let forgotten = open.filter(|task| !queued.contains(&task.shard.id));
@@ -301,9 +299,9 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         is_finished
     }
 
-    /// Near the end, when workers are idle: `true` when all is done, whatever the queue still holds. Else
-    /// they get copies of the shards that are being worked on: a slow or silent worker must not hold up the
-    /// end.
+    /// Near the end, with idle worker processes: `true` when every shard is done, even if the queue still
+    /// holds messages. Otherwise idle processes get speculative copies of running shards, so that a slow or
+    /// silent machine does not delay the end.
     async fn help_out(&mut self, depth: Depth) -> bool {
         if self.stood.elapsed() >= self.listing_takes()
             && self.look_at_bucket().await.is_ok()
@@ -317,8 +315,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         false
     }
 
-    /// Which shards are being worked on, the queue says; whoever takes a copy asks the bucket about its shard
-    /// first.
+    /// Queues a speculative copy of every shard that is still in the queue. A pool that takes a copy reads
+    /// the state of its shard in the bucket first.
     async fn copy_open(&mut self) {
         let Ok(open) = self.job.queue.shards().await else { return };
         let plan = self.job.plan.iter();

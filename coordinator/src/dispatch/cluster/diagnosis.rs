@@ -1,4 +1,5 @@
-//! A worker left since something is wrong. With that machine alone, or with what all of them use?
+//! Decides whether a worker pool's exit is local or global: the coordinator checks, from its own machine, the
+//! bucket and the weights that all pools share.
 
 use crate::{
     job,
@@ -8,10 +9,10 @@ use capfilt_bucket::{Bucket, BucketError, Place, models};
 use capfilt_schemas::job::JobRecord;
 use futures::future::LocalBoxFuture;
 
-/// Loads a job's models on this machine; why it cannot.
+/// Loads a job's models on this machine; the error is the reason why it cannot.
 pub type LoadModels = fn(&JobRecord) -> LocalBoxFuture<'_, Result<(), String>>;
 
-/// Something all workers need is not as it should be.
+/// Fault of a resource that all worker pools share.
 #[derive(Debug, thiserror::Error)]
 pub enum SharedFault {
     #[error(transparent)]
@@ -24,11 +25,12 @@ pub enum SharedFault {
     NoModels(String),
 }
 
-/// Tries the bucket, reads the weights and loads them, as a worker does. What may pass is for the workers to
-/// sit out.
+/// Tests the bucket, reads the weights and loads them, as a worker process does. Faults that may pass are
+/// ignored: worker pools wait for their end.
 ///
 /// # Errors
-/// With what is wrong here too; the job should stop then, since every other worker would find the same.
+/// A fault that this machine has too. The job should stop then, because every worker pool would meet the
+/// fault.
 pub(super) async fn look(
     bucket: &Bucket,
     record: &JobRecord,

@@ -1,4 +1,4 @@
-//! Listening to a job's cluster without taking part: how full the queue is, and what the workers say they do.
+//! Observes a job's cluster without taking part: the depth of the queue, and the reports of worker pools.
 
 use super::{
     connection::{Connection, ConnectionError},
@@ -12,27 +12,27 @@ use serde::Serialize;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A worker that said nothing for so long is not shown any more.
+/// A worker pool without a report for this time is not shown.
 const GONE: Duration = Duration::from_secs(300);
 
-/// Somebody who listens.
+/// An observer of a cluster.
 pub struct Listener {
     queue: JobQueue,
     news: Subscriber,
     roster: Membership,
 }
 
-/// What was heard.
+/// State of the cluster during an observation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Live {
-    /// `None` when there is no queue: the job is over, not begun, or its coordinator is on the way.
+    /// `None` without a queue: the job is over, has not begun, or its coordinator is starting.
     pub queue: Option<Depth>,
     pub workers: Vec<LiveWorker>,
-    /// Host and process number of every coordinator that was heard while listening.
+    /// Host and process number of every coordinator that reported during the observation.
     pub coordinators: BTreeSet<String>,
 }
 
-/// One worker process.
+/// One worker pool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LiveWorker {
     pub worker: String,
@@ -40,9 +40,9 @@ pub struct LiveWorker {
     /// Devices whose models are loaded.
     pub devices_ready: usize,
     pub in_hand: Vec<InHand>,
-    /// Rows it did since it began.
+    /// Rows that the pool finished since its start.
     pub rows: u64,
-    /// Rows it did for nothing: its attempts lost their shards to others.
+    /// Rows of its attempts that lost their shards to other attempts.
     pub wasted_rows: u64,
     pub images_per_second: f64,
     pub seconds_up: f64,
@@ -50,10 +50,10 @@ pub struct LiveWorker {
 }
 
 impl Listener {
-    /// Connects, for as long as `patience` lasts: whoever asks for a status wants an answer.
+    /// Connects within `patience`: a command that shows a status must answer soon.
     ///
     /// # Errors
-    /// When NATS refuses us or does not answer in time.
+    /// A server that refuses the connection or does not answer in time.
     pub async fn open(
         link: &Connection,
         names: QueueNames,
@@ -69,7 +69,7 @@ impl Listener {
         Ok(Self { queue, news, roster: Membership::default() })
     }
 
-    /// Listens for a while; workers report once a second.
+    /// Collects messages for a while; worker pools report once per second.
     pub async fn listen(&mut self, duration: Duration) -> Live {
         let until = Instant::now() + duration;
         let mut coordinators = BTreeSet::new();
@@ -77,12 +77,12 @@ impl Listener {
             match serde_json::from_slice(&message.payload) {
                 Ok(News::Alive(report)) => drop(self.roster.hear(report)),
                 Ok(News::Coordinating(report)) => drop(coordinators.insert(report.coordinator)),
-                // News of another version are none of ours.
+                // Messages of another version are ignored.
                 _ => {}
             }
         }
         self.roster.forget_silent(GONE);
-        // A server that does not answer now is asked again the next time.
+        // A server that does not answer now is queried at the next call.
         let queue = self.queue.depth().await.ok().flatten();
         let workers = self.roster.heard().map(|(since, report)| LiveWorker::new(since, report)).collect();
         Live { queue, workers, coordinators }

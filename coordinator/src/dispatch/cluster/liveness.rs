@@ -1,4 +1,4 @@
-//! Liveness of life of what a worker needs besides the bucket: the server, and a coordinator.
+//! Signs of life of the server and of a coordinator, which a worker pool needs besides the bucket.
 
 use super::server_contact::{Contact, contact};
 use crate::dispatch::Trouble;
@@ -6,12 +6,12 @@ use async_nats::Client;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A coordinator says once a second that it is there; a worker that has heard none for so long says so.
+/// A worker pool reports a missing coordinator after this time; a coordinator announces itself every second.
 const NO_COORDINATOR: Duration = Duration::from_secs(10);
 
 pub(super) struct Liveness {
     contact: Contact,
-    /// When a coordinator was heard last; at first, when this worker began.
+    /// Time of the last message of a coordinator; at first, the start of this worker pool.
     coordinator_heard: Instant,
 }
 
@@ -24,11 +24,11 @@ impl Liveness {
         self.coordinator_heard = Instant::now();
     }
 
-    /// What keeps the worker from getting on, after a look at the connection.
+    /// Obstacle of the worker pool, after a check of the connection.
     pub fn look(&mut self, client: &Client, url: &str) -> Option<Trouble> {
         self.contact.take_in(contact(client));
         if self.contact.is_lost() {
-            // Of a coordinator nothing can be known then.
+            // Without the server, the state of a coordinator is unknown.
             self.hear_coordinator();
         }
         let lasts = self.coordinator_heard.elapsed();

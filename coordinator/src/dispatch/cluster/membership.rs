@@ -1,15 +1,15 @@
-//! The workers that were heard of, and when.
+//! Worker pools that have reported, with the time of their last reports.
 
 use capfilt_schemas::cluster::WorkerReport;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 
-/// The last report of every worker, by its name.
+/// Last report of every worker pool, by its name.
 #[derive(Debug, Default)]
 pub(super) struct Membership(BTreeMap<String, (Instant, WorkerReport)>);
 
 impl Membership {
-    /// Takes in a report; `true` for a worker that is new here. One that says its last is there no more.
+    /// Stores a report; `true` for a new worker pool. A last report removes its pool.
     pub fn hear(&mut self, report: WorkerReport) -> bool {
         if report.is_last {
             self.0.remove(&report.worker);
@@ -18,7 +18,7 @@ impl Membership {
         self.0.insert(report.worker.clone(), (Instant::now(), report)).is_none()
     }
 
-    /// Strikes out who said nothing for so long.
+    /// Removes worker pools without a report for `silent`.
     pub fn forget_silent(&mut self, silent: Duration) {
         self.0.retain(|_, (heard, _)| heard.elapsed() < silent);
     }
@@ -27,7 +27,7 @@ impl Membership {
         self.0.values().map(|(_, report)| report)
     }
 
-    /// Every report with the time since it came.
+    /// Every report, with the time since its arrival.
     pub fn heard(&self) -> impl Iterator<Item = (Duration, &WorkerReport)> {
         self.0.values().map(|(heard, report)| (heard.elapsed(), report))
     }

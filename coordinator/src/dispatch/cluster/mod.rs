@@ -1,10 +1,9 @@
-//! The dispatcher of many machines, over NATS JetStream: a replicated work queue that workers on any machine
-//! share.
+//! Dispatch on many machines, over NATS JetStream: a replicated work queue that the worker pools share.
 //!
-//! The coordinator fills the queue with the plan minus the commits, watches, and seals the job; it holds
-//! nothing that the bucket does not. Losing it, or all of NATS, loses nothing: what is open is put into the
-//! queue again. A worker holds a shard by saying that it works on it; when it says nothing for the ack wait,
-//! somebody else gets the shard.
+//! The coordinator fills the queue with the plan minus the commits, watches the job and seals it. All its
+//! state is also in the bucket: after the loss of the coordinator, or of all of NATS, the open shards are put
+//! into the queue again. A worker pool keeps a shard by heartbeats; after the ack wait without a heartbeat,
+//! JetStream delivers the shard to another pool.
 
 mod cluster_progress;
 mod connection;

@@ -1,9 +1,9 @@
-//! The job's work queue: a JetStream stream with one place per open shard, and one consumer that all workers
-//! share.
+//! The job's work queue: a JetStream stream with one subject per open shard, and one consumer that all worker
+//! pools share.
 //!
-//! A place takes one message, so filling the queue again is harmless. A message goes away when it is
-//! acknowledged, which happens when its shard is committed or quarantined. What is in the queue is never the
-//! truth: commits are.
+//! A subject holds one message, so filling the queue again is harmless. A message is removed when it is
+//! acknowledged, that is, when its shard is committed or quarantined. The queue is never the truth: the
+//! commits are.
 
 use super::connection::ConnectionError;
 use async_nats::{
@@ -27,13 +27,13 @@ use std::{
     time::Duration,
 };
 
-/// Messages on their way to the server, unconfirmed. Memory: about 1 kB each.
+/// Published messages without a confirmation. Memory: about 1 kB each.
 const PUBLISHES_AT_ONCE: usize = 256;
 
-/// Name of the consumer all workers share.
+/// Name of the consumer that all worker pools share.
 const CONSUMER: &str = "workers";
 
-/// The server's word for "this place is taken".
+/// Text of the server's error for a subject that holds a message. The error has no specific code.
 const PLACE_TAKEN: &str = "maximum messages per subject exceeded";
 
 /// The work queue of one job.
@@ -42,29 +42,28 @@ pub struct JobQueue {
     pub client: Client,
     pub names: QueueNames,
     context: Context,
-    /// Of the server, for errors.
+    /// URL of the server, for errors.
     pub(super) url: String,
-    /// URL of the job, for people who look at the server's streams.
+    /// URL of the job, for people who list the server's streams.
     job: Option<String>,
 }
 
-/// What is in the queue.
+/// Number of messages in the queue, by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Depth {
     /// Messages whose shards are neither committed nor quarantined.
     pub messages: u64,
-    /// Of these, not yet with a worker.
+    /// Messages that no worker pool has received.
     pub pending: u64,
-    /// Of these, with a worker, or on their way to another.
+    /// Messages that are at a worker pool, or will be delivered again.
     pub unacknowledged: u64,
-    /// Workers that ask for a shard and get none.
+    /// Requests of worker pools that wait for a shard.
     pub idle_asks: usize,
 }
 
 impl Depth {
-    /// Whether there are messages, none of them with a worker, and yet none for those who ask: a server that
-    /// was killed may have lost the removal of a message and kept its acknowledgement. Twice in a row, it is
-    /// so.
+    /// Whether messages exist, none is at a pool, and yet waiting pools receive none. A killed server may
+    /// have lost the removal of a message and kept its acknowledgement. Two observations in a row prove it.
     pub fn seems_stuck(&self) -> bool {
         self.messages > 0 && self.unacknowledged == 0 && (self.pending == 0 || self.idle_asks > 0)
     }
@@ -76,19 +75,19 @@ impl JobQueue {
         Self { client, names, context, url, job: None }
     }
 
-    /// The same queue, which says whose it is.
+    /// Sets the job's URL, which the stream shows as its description.
     pub fn of_job(self, url: &str) -> Self {
         Self { job: Some(without_secrets(url)), ..self }
     }
 
-    /// Makes stream and consumer what they should be; `true` when the stream was there before. A shard whose
-    /// worker has said nothing for `ack_wait` is given to somebody else.
+    /// Creates or updates stream and consumer; `true` if the stream existed. A shard without a heartbeat for
+    /// `ack_wait` is delivered to another worker pool.
     pub async fn ensure(&self, ack_wait: Duration) -> Result<bool, ConnectionError> {
         let before = self.stream().await?.map(|stream| stream.cached_info().config.num_replicas);
         let replicas = self.replicas();
         let created = match self.context.create_or_update_stream(self.config(replicas)).await {
-            // A cluster of two has no place for three copies, and one that is not whole gets no new stream
-            // with three.
+            // A cluster of two servers cannot hold three replicas, and a cluster with a server down creates
+            // no new stream with three.
             Err(error) if replicas > 1 && has_no_place(&error) => {
                 self.context.create_or_update_stream(self.config(before.unwrap_or(1))).await
             }
@@ -98,16 +97,18 @@ impl JobQueue {
             CreateStreamErrorKind::JetStream(why) if is_without(why.error_code()) => {
                 self.without_jetstream(why)
             }
-            CreateStreamErrorKind::JetStreamUnavailable => self.without_jetstream("nobody answers for it"),
+            CreateStreamErrorKind::JetStreamUnavailable => {
+                self.without_jetstream("no server answers a JetStream request")
+            }
             _ => self.fail("create the queue", shown(&error)),
         })?;
         let stream = self.stream().await?.ok_or_else(|| self.fail("find the queue", "it was removed"))?;
-        // Create *or update*: an existing consumer would keep its old waiting time.
+        // Create *or update*: otherwise an existing consumer keeps its old ack wait.
         let consumer = pull::Config {
             durable_name: Some(CONSUMER.to_owned()),
             ack_policy: AckPolicy::Explicit,
             ack_wait,
-            // Tries are counted by the failures in the bucket, never by the queue.
+            // The failure records in the bucket count the attempts, not the queue.
             max_deliver: -1,
             max_ack_pending: 1 << 20,
             ..pull::Config::default()
@@ -117,8 +118,8 @@ impl JobQueue {
         Ok(before.is_some())
     }
 
-    /// One copy of the queue on each of three servers, where the server is one of a cluster. It tells so even
-    /// when it keeps the others' addresses to itself, as the Helm chart's servers do.
+    /// Number of replicas: three if the server belongs to a cluster. The server reports its cluster even if
+    /// it hides the addresses of the other servers, as the Helm chart's servers do.
     fn replicas(&self) -> usize {
         if self.client.server_info().cluster.is_some() { 3 } else { 1 }
     }
@@ -148,7 +149,7 @@ impl JobQueue {
                 GetStreamErrorKind::JetStream(why) if is_without(why.error_code()) => {
                     Err(self.without_jetstream(why))
                 }
-                _ => Err(self.fail("look at the queue", error)),
+                _ => Err(self.fail("read the queue's state", error)),
             },
         }
     }
@@ -156,11 +157,11 @@ impl JobQueue {
     /// The shared consumer; `None` while there is no queue.
     pub async fn consumer(&self) -> Result<Option<PullConsumer>, ConnectionError> {
         let Some(stream) = self.stream().await? else { return Ok(None) };
-        // A queue whose consumer is missing is one that is just being made.
+        // A queue without its consumer is being created.
         Ok(stream.get_consumer(CONSUMER).await.ok())
     }
 
-    /// Puts shards into their places; how many places were free. Memory: the messages that are unconfirmed.
+    /// Puts shards into the queue and returns the number of free subjects. Memory: the unconfirmed messages.
     pub async fn fill(
         &self,
         shards: impl Iterator<Item = ShardMessage>,
@@ -201,35 +202,35 @@ impl JobQueue {
         }
     }
 
-    /// How full the queue is; `None` when it is gone.
+    /// Depth of the queue; `None` if it does not exist.
     pub async fn depth(&self) -> Result<Option<Depth>, ConnectionError> {
         let Some(stream) = self.stream().await? else { return Ok(None) };
         let messages = stream.cached_info().state.messages;
         let consumer = match stream.consumer_info(CONSUMER).await {
             Ok(consumer) => consumer,
             Err(error) if is_gone(error.kind()) => return Ok(None),
-            Err(error) => return Err(self.fail("look at the queue's consumer", shown(&error))),
+            Err(error) => return Err(self.fail("read the state of the queue's consumer", shown(&error))),
         };
         let (pending, unacknowledged) = (consumer.num_pending, consumer.num_ack_pending as u64);
         Ok(Some(Depth { messages, pending, unacknowledged, idle_asks: consumer.num_waiting }))
     }
 
-    /// The shards that are in the queue, waiting or with a worker.
+    /// Shards in the queue, waiting or at a worker pool.
     pub async fn shards(&self) -> Result<HashSet<ShardId>, ConnectionError> {
         let Some(stream) = self.stream().await? else { return Ok(HashSet::new()) };
-        let fail = |error: &dyn Display| self.fail("look into the queue", error);
+        let fail = |error: &dyn Display| self.fail("list the queue's shards", error);
         let subjects = stream.info_with_subjects(self.names.shards()).await.map_err(|error| fail(&error))?;
         let shards = subjects.try_filter_map(|(subject, _)| ready(Ok(self.names.parse_shard(&subject))));
         shards.try_collect().await.map_err(|error| fail(&error))
     }
 
-    /// Removes the queue. One that is gone already is fine.
+    /// Removes the queue. A queue that does not exist is not an error.
     pub async fn remove(&self) -> Result<(), ConnectionError> {
         if self.stream().await?.is_none() {
             return Ok(());
         }
         match self.context.delete_stream(self.names.stream()).await {
-            // Somebody else may have been as quick.
+            // Another process may have removed it at the same time.
             Err(error) if self.stream().await?.is_some() => Err(self.fail("remove the queue", shown(&error))),
             _ => Ok(()),
         }
@@ -249,15 +250,15 @@ fn is_without(code: ErrorCode) -> bool {
     [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT].contains(&code)
 }
 
-/// Which of a shard's places.
+/// Subject of a shard's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     First,
-    /// For a second worker, near the job's end.
+    /// For a speculative copy near the job's end.
     Speculative,
 }
 
-/// Whether a stream was refused since there are too few servers for its copies.
+/// Whether the stream was refused because the servers are too few for its replicas.
 fn has_no_place(error: &CreateStreamError) -> bool {
     const WHY: [ErrorCode; 3] = [
         ErrorCode::CLUSTER_NO_PEERS,
@@ -267,12 +268,12 @@ fn has_no_place(error: &CreateStreamError) -> bool {
     matches!(error.kind(), CreateStreamErrorKind::JetStream(why) if WHY.contains(&why.error_code()))
 }
 
-/// Whether it is known that there is no consumer; an election or a lost answer says nothing.
+/// Whether the consumer certainly does not exist; an election or a lost answer proves nothing.
 fn is_gone(kind: ConsumerInfoErrorKind) -> bool {
     matches!(kind, ConsumerInfoErrorKind::NotFound | ConsumerInfoErrorKind::StreamNotFound)
 }
 
-/// An error with its causes, in one line.
+/// The error and its causes, in one line.
 fn shown(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

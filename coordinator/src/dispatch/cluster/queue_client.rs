@@ -1,12 +1,11 @@
-//! A worker's side of the queue: shards taken when they are wanted, kept alive while they are worked on, and
-//! settled.
+//! A worker pool's client of the queue: takes shards on request, sends heartbeats for held shards, and
+//! acknowledges or returns them.
 //!
-//! Everything that talks to NATS lives on a thread of its own, so that nothing this process does can starve a
-//! heartbeat:
+//! All traffic with NATS has its own thread, so that no work of this process can delay a heartbeat:
 //!
 //! ```text
-//! crew ── wants, done, give back, report ──▶ keeper ◀── puller (one pull at a time, when one is wanted)
-//!      ◀────────── shards ──────────────────   │ every two seconds: "still working" for all that is held
+//! pool ── more shards, done, give back, news ──▶ client ◀── puller (one pull at a time, on request)
+//!      ◀─────────────── shards ────────────────    │ every 2 s: a heartbeat for each held shard
 //! ```
 
 use super::{
@@ -39,58 +38,58 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-/// Messages to the keeper that wait to be taken in; a worker says a few per shard and a report per second.
+/// Bound of the requests to the client's thread; a worker pool sends a few per shard and a report per second.
 const SAID_BOUND: usize = 256;
 
-/// How often the server is told that a shard is being worked on. A third of the shortest ack wait there is.
+/// Interval of heartbeats: a third of the shortest ack wait.
 const STILL_WORKING_EVERY: Duration = Duration::from_secs(2);
 
-/// How long one acknowledgement may wait for room in the library's queue, which a lost server leaves full.
+/// Longest wait of an acknowledgement for room in the library's queue, which a lost server leaves full.
 const ACKNOWLEDGE: Duration = Duration::from_secs(1);
 
-/// How long the last acknowledgements may take to leave.
+/// Longest time for sending the last acknowledgements.
 const FLUSH: Duration = Duration::from_secs(5);
 
-/// What the crew tells the keeper.
+/// Requests of the worker pool to the client's thread.
 enum Request {
     MoreShards,
     Done(ShardId),
     GiveBack(ShardId, Duration),
     News(News),
-    /// No shard is wanted any more, not even one that was asked for.
+    /// No shard is wanted any more, not even a requested one.
     Refuse,
-    /// NoMore follows that matters; a [`Reporter`] may outlive its feed.
+    /// No important request follows; a [`Reporter`] may outlive its source.
     Close,
 }
 
-/// How a job ended.
+/// End of a job.
 #[derive(Debug, Clone)]
 enum Ending {
-    /// Every shard has its result, or is set aside.
+    /// Every shard is committed or quarantined.
     Settled,
     Stopped {
         why: String,
     },
 }
 
-/// Shards from the cluster's queue.
+/// Source of shards in the cluster's queue.
 pub struct QueueSource {
     shards: mpsc::Receiver<Result<Task, DispatchError>>,
-    /// Whether the job is over, and how.
+    /// End of the job, once it is known.
     ending: watch::Receiver<Option<Ending>>,
     trouble: watch::Receiver<Option<Trouble>>,
     say: mpsc::Sender<Request>,
     keeper: JoinHandle<()>,
-    /// Whether a shard is asked for and on its way.
+    /// Whether a shard is requested and not yet received.
     has_asked: bool,
 }
 
-/// Tells the cluster what this worker does.
+/// Reports the work of this worker pool to the cluster.
 #[derive(Clone)]
 pub struct Reporter(mpsc::Sender<Request>);
 
 impl Reporter {
-    /// A report that finds no room is dropped: the next one says more.
+    /// Sends a report; without room it is dropped, because the next report contains more.
     pub fn alive(&self, report: WorkerReport) {
         let _ = self.0.try_send(Request::News(News::Alive(report)));
     }
@@ -104,7 +103,7 @@ impl QueueSource {
     /// Starts the thread and connects.
     ///
     /// # Errors
-    /// When NATS refuses us or is not there.
+    /// A server that refuses the connection or cannot be reached.
     pub async fn open(
         link: Connection,
         names: QueueNames,
@@ -118,16 +117,16 @@ impl QueueSource {
         let (connected_in, connected) = tokio::sync::oneshot::channel();
         let keeper = std::thread::Builder::new().name("queue".to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.expect("the system gives a thread its timer and its sockets");
-            // Local tasks: nothing here ever leaves this thread.
+            let runtime = runtime.expect("the system provides a timer and sockets");
+            // Local tasks: nothing here leaves this thread.
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 let url = link.shown();
                 match link.connect(|waiting| tracing::warn!("{waiting}")).await {
                     Err(error) => drop(connected_in.send(Err(error))),
                     Ok(client) => {
                         let queue = JobQueue::new(client, names, url);
-                        // An account may have no JetStream although its server has; all else is waited for
-                        // later.
+                        // An account may lack JetStream although its server has it. Other errors may pass;
+                        // the client waits for them later.
                         let without = match queue.consumer().await {
                             Err(error @ ConnectionError::NoJetStream { .. }) => Err(error),
                             _ => Ok(()),
@@ -145,12 +144,12 @@ impl QueueSource {
                 }
             });
         });
-        let keeper = keeper.expect("the system gives one more thread");
+        let keeper = keeper.expect("the system provides one more thread");
         connected.await.expect("the thread answers before it ends")?;
         Ok(Self { shards, ending, trouble, say, keeper, has_asked: false })
     }
 
-    /// What keeps this worker from getting on, now and later.
+    /// Obstacle of this worker pool, now and later.
     pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
         self.trouble.clone()
     }
@@ -160,8 +159,8 @@ impl QueueSource {
     }
 
     fn say(&self, what: Request) {
-        // The keeper drains its messages at once, so a full channel means it is gone; the ack wait then does
-        // its work.
+        // The thread drains the channel at once, so a full channel means that the thread is gone; the shard
+        // is then delivered again after the ack wait.
         let _ = self.say.try_send(what);
     }
 }
@@ -169,13 +168,13 @@ impl QueueSource {
 impl ShardSource for QueueSource {
     async fn next(&mut self, is_wanted: bool) -> Result<Sourced, DispatchError> {
         if is_wanted && !self.has_asked {
-            // A wish that found no room is made again at the next call.
+            // A request that found no room is repeated at the next call.
             self.has_asked = self.say.try_send(Request::MoreShards).is_ok();
         }
         let Self { shards, ending, has_asked, .. } = self;
         tokio::select! {
             biased;
-            // A keeper that is gone hands out nothing any more.
+            // A closed channel means that the client's thread is gone: no shard follows.
             ending = ending.wait_for(Option::is_some) => match ending.ok().and_then(|ending| ending.clone()) {
                 Some(Ending::Settled) => Ok(Sourced::Settled),
                 Some(Ending::Stopped { why }) => Err(DispatchError::Stopped { why }),
@@ -214,12 +213,12 @@ impl ShardSource for QueueSource {
         let Self { shards, say, keeper, .. } = self;
         drop(shards);
         let _ = say.send(Request::Close).await;
-        // It ends by itself: all its waits are bounded.
+        // The thread ends, because all its waits are bounded.
         let _ = tokio::task::spawn_blocking(move || keeper.join()).await;
     }
 }
 
-/// The thread's state.
+/// State of the client's thread.
 struct QueueClient {
     queue: JobQueue,
     bucket: Bucket,
@@ -246,17 +245,17 @@ impl QueueClient {
         let mut ends = self.subscribe(self.queue.names.end()).await;
         let mut coordinators = self.subscribe(self.queue.names.coordinator()).await;
         let mut tick = interval(STILL_WORKING_EVERY);
-        // After a stop (a laptop's lid, SIGSTOP) one heartbeat is enough.
+        // After a suspension (laptop lid, SIGSTOP) one heartbeat is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 said = said.recv() => match said {
-                    // The puller takes one wish at a time; the crew has one at a time.
+                    // The puller takes one request at a time, and the pool sends one at a time.
                     Some(Request::MoreShards) => drop(want.try_send(())),
                     Some(Request::Refuse) => {
                         pulling.abort();
-                        // The server must know that we wait for nothing before a shard goes back: it would be
-                        // ours again.
+                        // The pull must be cancelled at the server before a shard is returned: the server
+                        // would deliver the shard to this pool again.
                         let _ = (&mut pulling).await;
                         self.flush().await;
                     }
@@ -281,8 +280,8 @@ impl QueueClient {
         self.flush().await;
     }
 
-    /// Waits until what was said has left. Without a connection it leaves never, and the ack wait does its
-    /// work.
+    /// Waits until all messages are sent. Without a connection they are not sent; the shards are then
+    /// delivered again after the ack wait.
     async fn flush(&self) {
         if self.is_connected() {
             let _ = tokio::time::timeout(FLUSH, self.queue.client.flush()).await;
@@ -293,7 +292,7 @@ impl QueueClient {
         contact(&self.queue.client).is_ok()
     }
 
-    /// Messages at a subject; none where they cannot be had.
+    /// Messages at a subject; an endless silence if the subscription fails.
     async fn subscribe(&self, subject: String) -> BoxStream<'static, Message> {
         match self.queue.client.subscribe(subject).await {
             Ok(messages) => messages.boxed(),
@@ -301,12 +300,13 @@ impl QueueClient {
         }
     }
 
-    /// A lost answer does no harm: the message comes again, and the commit says that it is done.
+    /// A lost acknowledgement is harmless: the shard is delivered again, and its commit shows that it is
+    /// done.
     async fn take_in(&mut self, said: Request) {
         let (message, kind) = match said {
             Request::MoreShards | Request::Refuse | Request::Close => return,
-            // The library keeps what cannot be sent, and its room is bounded: news that nobody hears are not
-            // worth it.
+            // The library buffers unsent messages in bounded room; reports that reach no server must not fill
+            // it.
             Request::News(_) if !self.is_connected() => return,
             Request::News(news) => {
                 let payload = serde_json::to_vec(&news).expect("news are plain data");
@@ -327,7 +327,7 @@ impl QueueClient {
         match pulled {
             Pulled::Task(task) => {
                 let shard = task.shard.id.clone();
-                // A crew that wants nothing any more has closed the channel.
+                // A pool that wants no more shards has closed the channel.
                 if self.shards.send(Ok(*task)).await.is_err() {
                     self.take_in(Request::GiveBack(shard, Duration::ZERO)).await;
                 }
@@ -341,7 +341,7 @@ impl QueueClient {
         let ending = match serde_json::from_slice(payload) {
             Ok(End::Done) => Ending::Settled,
             Ok(End::Stopped { why }) => Ending::Stopped { why },
-            Err(error) => return tracing::warn!(%error, "a message of another version of capfilt"),
+            Err(error) => return tracing::warn!(%error, "a message of another version of capfilt is ignored"),
         };
         self.ending.send_replace(Some(ending));
     }

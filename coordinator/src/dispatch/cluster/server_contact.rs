@@ -1,22 +1,22 @@
-//! Whether NATS is there: a lost server is named, with how long it has been lost.
+//! Contact with the NATS server: a lost server is reported with the duration of the loss.
 
 use crate::dispatch::Trouble;
 use async_nats::{Client, connection::State};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A connection that is made again sooner is no news.
+/// A shorter loss of the connection is not reported.
 const TELL_AFTER: Duration = Duration::from_secs(3);
 
-/// Since when a server has been lost, and why it seems so.
+/// Start of the loss of a server, and its reason.
 #[derive(Debug, Default)]
 pub(super) struct Contact {
     lost: Option<(Instant, String)>,
 }
 
 impl Contact {
-    /// Takes in what a look at the connection, or a request, has shown. The first reason is kept: later ones
-    /// are echoes.
+    /// Stores the result of a check of the connection, or of a request. The first reason is kept: later ones
+    /// are consequences.
     pub fn take_in(&mut self, seen: Result<(), String>) {
         match seen {
             Ok(()) => self.lost = None,
@@ -24,7 +24,7 @@ impl Contact {
         }
     }
 
-    /// What to tell of a server that has been lost for longer than a reconnection takes.
+    /// Obstacle if the server has been lost for longer than a reconnection takes.
     pub fn trouble(&self, url: &str) -> Option<Trouble> {
         let (since, why) = self.lost.as_ref()?;
         let (lasts, url, why) = (since.elapsed(), url.to_owned(), why.clone());
@@ -36,7 +36,7 @@ impl Contact {
     }
 }
 
-/// Whether the client has a connection now; the library makes a new one by itself.
+/// Whether the client is connected now; the library reconnects automatically.
 pub(super) fn contact(client: &Client) -> Result<(), String> {
     match client.connection_state() {
         State::Connected => Ok(()),

@@ -1,4 +1,4 @@
-//! The queues that a server keeps: those of jobs that nobody works on any more are in the way.
+//! The queues of a server: unused queues of abandoned jobs take up room.
 
 use super::connection::{Connection, ConnectionError};
 use async_nats::{Client, jetstream};
@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::{collections::HashSet, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// How long is listened for coordinators and workers: each says once a second that it is there.
+/// Time to wait for messages of coordinators and worker pools, which report once per second.
 const LISTEN: Duration = Duration::from_secs(3);
 
 /// A job's queue on a server.
@@ -17,13 +17,13 @@ pub struct JobStream {
     pub stream: String,
     /// URL of the job, as its coordinator reached it.
     pub job: Option<String>,
-    /// Shards that it holds.
+    /// Number of shards in the queue.
     pub messages: u64,
-    /// Whether a coordinator or a worker of the job was heard.
+    /// Whether a coordinator or a worker pool of the job reported.
     pub in_use: bool,
 }
 
-/// All jobs' queues of a server.
+/// The queues of all jobs of a server.
 pub struct JobStreams {
     client: Client,
     url: String,
@@ -31,10 +31,10 @@ pub struct JobStreams {
 }
 
 impl JobStreams {
-    /// Lists them, and listens for some seconds for those who use them.
+    /// Lists the queues, and waits a few seconds for messages of coordinators and worker pools.
     ///
     /// # Errors
-    /// When NATS refuses us, is not there, or has no JetStream.
+    /// A server that refuses the connection, cannot be reached or has no JetStream.
     pub async fn look(link: &Connection, waiting: impl Fn(&str)) -> Result<Self, ConnectionError> {
         let (client, url) = (link.connect(waiting).await?, link.shown());
         let keys = heard_keys(&client, &url).await?;
@@ -50,11 +50,10 @@ impl JobStreams {
         Ok(Self { client, url, found })
     }
 
-    /// Removes the queues that are not in use. NoMore is lost: a job that goes on fills its queue again from
-    /// its bucket.
+    /// Removes the unused queues. Nothing is lost: a job that resumes fills its queue again from its bucket.
     ///
     /// # Errors
-    /// When the server fails.
+    /// A server that fails.
     pub async fn remove_unused(&self) -> Result<(), ConnectionError> {
         let context = jetstream::new(self.client.clone());
         for stream in self.found.iter().filter(|stream| !stream.in_use) {
@@ -65,10 +64,10 @@ impl JobStreams {
     }
 }
 
-/// Keys of the jobs of which somebody is heard.
+/// Keys of the jobs of which a process reports.
 async fn heard_keys(client: &Client, url: &str) -> Result<HashSet<String>, ConnectionError> {
     let news = client.subscribe("capfilt.*.news").await;
-    let mut news = news.map_err(|error| fail(url, "listen to the jobs", &error.to_string()))?;
+    let mut news = news.map_err(|error| fail(url, "subscribe to the jobs' messages", &error.to_string()))?;
     let (mut keys, until) = (HashSet::new(), Instant::now() + LISTEN);
     while let Ok(Some(message)) = timeout_at(until, news.next()).await {
         keys.extend(message.subject.split('.').nth(1).map(str::to_owned));

@@ -1,9 +1,9 @@
-//! How a run ends: what was not begun goes back at once, what can be finished soon is, and no child stays
-//! behind.
+//! The end of a run: shards that are not begun are returned at once, nearly finished shards are finished, and
+//! every worker process ends.
 //!
-//! A scheduler that takes a machine away gives notice of half a minute or so. A shard that was just begun
-//! would only be held back from the others for that time, so it goes back too: only one that will end within
-//! the grace is worth waiting for.
+//! A scheduler that takes a machine away gives a notice of about half a minute. Other machines would have to
+//! wait that long for a shard that was just begun, so only a shard that ends within the grace is finished
+//! here.
 
 use super::{Change, Command, FromWorker, Observation, Run, ShardSource, WorkerMessage, WorkerSlot};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// How long a killed child's end may take to be seen.
+/// Longest wait for the exit of a killed worker process.
 const KILLED: Duration = Duration::from_secs(5);
 
 impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> Run<'_, C, F, O> {
-    /// Channels all children; `true` when nothing had to be given back. Being asked to stop once more ends
-    /// the grace. NoMore that goes wrong now matters: what is not committed is done again.
+    /// Ends all worker processes; `true` when no shard had to be returned. A second stop request ends the
+    /// grace. Errors are only logged: a shard without a commit is executed again.
     pub(super) async fn shut_down(
         &mut self,
         messages: &mut mpsc::Receiver<FromWorker>,
@@ -36,14 +36,14 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
             self.give_back(|_, _, _| false);
             self.slots.iter_mut().filter_map(WorkerSlot::running).for_each(|running| running.child.kill());
         }
-        // Children that have nothing end by themselves when their input does.
+        // A worker process without a shard exits when its input ends.
         self.await_exits(messages, Instant::now() + KILLED).await;
         self.slots.iter_mut().filter_map(WorkerSlot::running).for_each(|running| running.child.kill());
         self.await_exits(messages, Instant::now() + KILLED).await;
         self.given_back == 0
     }
 
-    /// A child whose only shards are another's already would be waited for in vain.
+    /// Kills worker processes whose only shards are committed by other attempts: waiting for them is useless.
     fn end_losers(&mut self) {
         for worker in self.queue.drop_losers() {
             if let Some(running) = self.slots[worker].running().filter(|_| self.queue.held_by(worker).0 == 0)
@@ -53,14 +53,14 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
         }
     }
 
-    /// Gives back every shard but those on a device that `stays(worker, rows done, rows)`.
+    /// Returns every shard except those in flight for which `stays(worker, rows done, rows)` holds.
     fn give_back(&mut self, stays: impl FnMut(usize, u64, u64) -> bool) {
         let gone = self.queue.let_go(stays);
         gone.iter().for_each(|shard| self.source.give_back(shard, Duration::ZERO));
         self.given_back += gone.len();
     }
 
-    /// Listens until no shard is held any more, the time is over, or we are asked to stop once more.
+    /// Handles messages until no shard is held, `until` has passed, or a second stop request comes.
     async fn finish(
         &mut self,
         messages: &mut mpsc::Receiver<FromWorker>,
@@ -89,12 +89,13 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
         match message {
             WorkerMessage::Exited(_) => {
                 drop(self.slots[worker].end(self.policy.restart, false));
-                // A child that ends without a word on its shard leaves it to others.
+                // A worker process that ends without a report on its shard leaves the shard to other
+                // machines.
                 self.give_back(|of, _, _| of != worker);
             }
             message => {
                 if let Err(error) = self.on_message(worker, message).await {
-                    tracing::debug!(%error, "while leaving");
+                    tracing::debug!(%error, "an error at the end of the run is ignored");
                 }
                 self.end_losers();
             }
@@ -102,10 +103,10 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
     }
 }
 
-/// Whether a shard with so many of its rows done will end in time if it goes on as it did.
+/// Whether a shard with `done` finished rows ends within the grace at its average speed so far.
 fn ends_within(grace: Duration, on_device: Duration, done: u64, rows: u64) -> bool {
     let left = rows.saturating_sub(done) as f64;
-    // Without a row there is no rate: it has just begun.
+    // Without a finished row the speed is unknown.
     done > 0 && on_device.as_secs_f64() * left / done as f64 <= grace.as_secs_f64()
 }
 
@@ -120,8 +121,8 @@ mod tests {
         };
         assert!(ends(10, 30, 75), "10 s to go");
         assert!(!ends(10, 30, 74), "a little more");
-        assert!(ends(0, 30, 100), "its tables are on their way");
+        assert!(ends(0, 30, 100), "its tables are being written");
         assert!(!ends(0, 30, 99));
-        assert!(!ends(1000, 1, 0), "nobody knows");
+        assert!(!ends(1000, 1, 0), "the speed is unknown");
     }
 }

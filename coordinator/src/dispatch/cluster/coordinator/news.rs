@@ -1,4 +1,4 @@
-//! What a coordinator hears from the workers and from its like, and what it tells them.
+//! Messages that a coordinator receives from worker pools and other coordinators, and those that it sends.
 
 use super::{
     Change, ConnectionError, CoordinatedJob, CoordinatorReport, DispatchError, End, JobQueue, LOOK_EVERY,
@@ -9,10 +9,10 @@ use futures::StreamExt as _;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
-/// How long workers may take to say what they did for nothing, once the job is over.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// Longest wait for the worker pools' last counts of wasted rows at the end of the job.
+const LAST_REPORTS: Duration = Duration::from_secs(3);
 
-/// How often leaving workers are looked into: it reads all weights.
+/// Least interval between two diagnoses: each reads all weights.
 const LOOK_INTO_EVERY: Duration = Duration::from_secs(60);
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
@@ -20,8 +20,8 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let change = match serde_json::from_slice(payload) {
             Ok(News::Alive(report)) => self.view.alive(report),
             Ok(News::Committed { shard, rows, tally, superseded, cost }) => {
-                // A superseded attempt's rows are among its worker's wasted ones; its shard may be news
-                // nevertheless.
+                // The rows of a superseded attempt count as wasted rows of its pool. The shard itself may be
+                // new here.
                 self.view.commit(&self.job, &self.now, &shard, rows);
                 Some(Change::Committed { shard, rows, tally, superseded, cost })
             }
@@ -42,7 +42,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                 Some(Change::Retrying { failure })
             }
             Err(error) => {
-                tracing::debug!(%error, "news of another version of capfilt");
+                tracing::debug!(%error, "a message of another version of capfilt is ignored");
                 None
             }
         };
@@ -52,7 +52,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         Ok(())
     }
 
-    /// A worker that cannot go on may be the first of all.
+    /// Diagnoses why a worker pool could not continue: every other pool may meet the same fault.
     pub(super) async fn look_into_leaving(&mut self) -> Result<(), DispatchError> {
         if self.looked_into.is_some_and(|at| at.elapsed() < LOOK_INTO_EVERY) {
             return Ok(());
@@ -64,7 +64,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         found.map_err(|found| DispatchError::Broken { found: Box::new(found), worker, why })
     }
 
-    /// So that other coordinators of this job know of this one.
+    /// Announces this coordinator to other coordinators and to worker pools.
     pub(super) async fn tell_of_us(&self) {
         let seconds_up = self.started.elapsed().as_secs_f64();
         let report = CoordinatorReport { coordinator: self.job.name.clone(), seconds_up };
@@ -80,7 +80,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         is_new.then_some(Change::Coordinator(other))
     }
 
-    /// News can be lost; the failures in the bucket cannot.
+    /// Stops on a systemic failure in the bucket: the message about it may have been lost.
     pub(super) fn stop_if_systemic(&self) -> Result<(), DispatchError> {
         let mut failures = self.now.failures.values().flatten();
         let new = failures
@@ -90,22 +90,21 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
 }
 
 impl JobQueue {
-    /// What the workers say from now on.
+    /// Subscribes to the messages of worker pools from now on.
     pub(in crate::dispatch::cluster) async fn listen(&self) -> Result<Subscriber, ConnectionError> {
         let subscribed = self.client.subscribe(self.names.news()).await;
-        let what = "cannot listen to the workers".to_owned();
+        let what = "cannot subscribe to the worker pools' messages".to_owned();
         subscribed.map_err(|error| ConnectionError::Settings { what, why: error.to_string() })
     }
 
-    /// Tells all workers that every shard has its result, and hears them out: rows they did for nothing
-    /// beyond those in the reports of `workers`, the ones that are there. A worker that says nothing more is
-    /// not waited for long.
+    /// Announces that every shard has a result, and waits for the last reports of `workers`, the present
+    /// pools. Returns the wasted rows beyond those in `workers`. The wait for silent pools is short.
     pub async fn end(&self, workers: &[WorkerReport]) -> u64 {
         let Ok(mut news) = self.listen().await else { return 0 };
         self.say_end(&End::Done).await;
         let mut known: HashMap<&str, u64> =
             workers.iter().map(|report| (report.worker.as_str(), report.wasted_rows)).collect();
-        let (mut wasted_rows, until) = (0, Instant::now() + LAST_WORDS);
+        let (mut wasted_rows, until) = (0, Instant::now() + LAST_REPORTS);
         while !known.is_empty()
             && let Ok(Some(message)) = timeout_at(until, news.next()).await
         {
@@ -119,7 +118,7 @@ impl JobQueue {
         wasted_rows
     }
 
-    /// Tells all workers that it is over. Those who do not hear it find out from the bucket.
+    /// Announces the end to all worker pools. A pool that misses the message reads the end from the bucket.
     pub async fn say_end(&self, end: &End) {
         let payload = serde_json::to_vec(end).expect("an end is plain data");
         let _ = self.client.publish(self.names.end(), payload.into()).await;
