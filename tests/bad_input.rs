@@ -63,7 +63,7 @@ const TEXTS: [(&str, &str); 23] = [
 const REFUSED: [(&str, &str); 20] = [
     ("cut.parquet", "not readable as Parquet"),
     ("csv.parquet", "not readable as Parquet"),
-    ("cut in the middle, footer mended.parquet", "lies where the file of"),
+    ("cut in the middle, footer mended.parquet", "outside the file of"),
     ("damaged footer.parquet", "not readable as Parquet"),
     ("empty.parquet", "the file is empty (0 bytes)"),
     ("encrypted.parquet", "ncrypt"),
@@ -75,7 +75,7 @@ const REFUSED: [(&str, &str); 20] = [
     ("key of fractions.parquet", "column `key` is Float64, expected text or an integer"),
     ("magic twice.parquet", "not readable as Parquet"),
     ("no columns.parquet", "there is no column `jpg`"),
-    ("no image.parquet", "there is no column `jpg` (input.image); it has key, caption"),
+    ("no image.parquet", "there is no column `jpg` (input.image); the columns are key, caption"),
     ("no text.parquet", "there is no column `caption` (input.text)"),
     ("text of lists.parquet", "column `caption` is List"),
     ("text of numbers.parquet", "column `caption` is Float64, expected text"),
@@ -320,7 +320,7 @@ fn a_page_that_panics_the_parquet_reader_costs_its_shard_and_not_the_worker() {
 fn columns_that_no_file_has_are_one_error_of_the_settings() {
     let job = job_over("clean");
     for (setting, message) in [
-        ("input.image=picture", "no column `picture` (input.image); it has key, jpg, caption"),
+        ("input.image=picture", "no column `picture` (input.image); the columns are key, jpg, caption"),
         ("input.image=captions", "did you mean input.image = \"caption\"?"),
         ("input.text=alt", "no column `alt` (input.text)"),
         (

@@ -51,9 +51,9 @@ fn left_out(job: &Job, web: &Path) {
     let said = stderr(&output);
     assert!(changes.iter().all(|change| said.contains(change)), "{said}");
     for told in [
-        "; 3 open shards of it are set aside",
-        "; 4 open shards of it are set aside",
-        "; it is no part of this job",
+        "; 3 open shards of it are quarantined",
+        "; 4 open shards of it are quarantined",
+        "; it is not part of this job",
     ] {
         assert!(said.contains(told), "{said}");
     }

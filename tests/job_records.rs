@@ -170,7 +170,7 @@ fn a_new_job_is_not_created_where_another_job_s_commits_lie() {
     let before = tree(&job.objects);
     let other = ["-s", "job.seed=5", "-s", "captioner.max_length=12"];
     let refused = stderr(&expect(job.command("run").args(other), 2));
-    for told in ["there is no job.json", "commits/", "put that job's job.json back", "another job.url"] {
+    for told in ["there is no job.json", "commits/", "restore that job's job.json", "another job.url"] {
         assert!(refused.contains(told), "{refused}");
     }
     assert_eq!(tree(&job.objects), before, "nothing was written");
@@ -328,5 +328,5 @@ fn a_plan_whose_counts_or_ids_are_not_those_of_its_job_is_refused() {
     fs::write(&plan, [&bytes[..], b"x"].concat()).unwrap();
     assert_ne!(sha256_hex(&bytes), sha256_hex(&fs::read(&plan).unwrap()));
     let said = stderr(&expect(&mut job.command_by_url("status"), 3));
-    assert!(said.contains("not the one job.json was written for"), "{said}");
+    assert!(said.contains("not the one that job.json names"), "{said}");
 }

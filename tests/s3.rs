@@ -235,7 +235,7 @@ fn check_says_that_the_bucket_is_writable_and_create_only_and_leaves_nothing_in_
     let s3 = bucket();
     let job = job(&s3, "checked");
     let said = stdout(&expect(&mut job.command("check"), 0));
-    for step in ["write", "read", "miss what is not there", "create", "create only once", "list", "delete"] {
+    for step in ["write", "read", "report a missing object", "create", "create only once", "list", "delete"] {
         assert!(said.contains(&format!("bucket    {step}: works")), "{step}\n{said}");
     }
     assert!(said.contains("input     1 files, 4 shards, 800 rows"), "{said}");

@@ -98,7 +98,7 @@ fn who_may_list_below_a_prefix_only_is_answered_403_and_can_work() {
     s3.hide_what_is_missing();
     let job = s3::job(&s3, "least");
     assert!(plan(&job, 0).contains("rows    800"));
-    assert!(stdout(&expect(&mut job.command("check"), 0)).contains("miss what is not there: works"));
+    assert!(stdout(&expect(&mut job.command("check"), 0)).contains("report a missing object: works"));
     job.run();
     assert_eq!(job.verify(0)["rows"], 800);
 }
@@ -111,7 +111,7 @@ fn check_says_when_a_missing_record_cannot_be_told_from_a_forbidden_one() {
     s3.faults.arm_for("list-type=2", StoreFault::Refusal { status: 403, name: "AccessDenied" });
     let said = stdout(&expect(&mut job.command("check"), 3));
     assert!(
-        said.contains("miss what is not there: ") && said.contains("may these credentials list"),
+        said.contains("report a missing object: ") && said.contains("may these credentials list"),
         "{said}"
     );
 }

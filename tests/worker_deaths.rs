@@ -117,7 +117,7 @@ fn a_file_size_limit_is_an_error_that_is_told_and_no_end_of_the_workers() {
     // In units of 512 bytes: the plan fits, the pairs with their images do not.
     let run = expect(after("ulimit -f 64", &job.command("run")).stdout(Stdio::piped()), 3);
     let told = stderr(&run);
-    assert!(told.contains("File too large") && told.contains("in a row failed for the store"), "{told}");
+    assert!(told.contains("File too large") && told.contains("in a row failed at the store"), "{told}");
     assert!(!told.contains("signal"), "{told}");
     let log = stdout(&run);
     assert!(!log.contains("quarantined"), "{log}");

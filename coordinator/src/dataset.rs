@@ -16,9 +16,9 @@ use capfilt_schemas::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     pub manifest: Manifest,
-    /// The job's: with images by reference they say where the images are.
+    /// Settings of the job. If images are stored by reference, the settings contain their location.
     pub settings: Settings,
-    /// In plan order; shards that kept nothing have none.
+    /// Pairs tables in plan order; a shard without a kept text has no table.
     pub tables: Vec<PairsTable>,
 }
 
@@ -27,19 +27,19 @@ pub struct Dataset {
 pub struct PairsTable {
     pub shard: Shard,
     pub object: Output,
-    /// The shard's ledger, which has the cosines and the images' digests.
+    /// The shard's ledger, with the cosines and the images' digests.
     pub ledger: Output,
-    /// Images with at least one kept text: the table's rows.
+    /// Images with at least one kept text, which is the number of rows of the table.
     pub pairs: u64,
-    /// Kept texts by where they come from.
+    /// Kept texts, by source.
     pub web: u64,
     pub synthetic: u64,
 }
 
-/// Opens the newest version of a job's pairs. Reads its records only: about one request per shard.
+/// Opens the newest version of a job's pairs. It reads only records: about one request per shard.
 ///
 /// # Errors
-/// When the job is not finished, its records do not fit each other, or the store fails.
+/// An unfinished job, records that contradict each other, and a failing store.
 pub async fn open(bucket: &Bucket) -> Result<Dataset, OutputsError> {
     let mut tables = Vec::new();
     let found =

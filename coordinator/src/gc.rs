@@ -1,13 +1,11 @@
-//! Objects that no commit names: what zombies, speculative copies and killed attempts left behind.
+//! Finds objects that no commit names: tables of superseded, speculative and killed attempts.
 //!
-//! It is safe while workers run, and no clock is asked. What is there is listed first; what counts is read
-//! after that. A listed attempt at a shard that has a result, and that no retry has open, can win no more:
-//! either it has a commit, which is read now, or another attempt has the number it would need. An attempt at
-//! a shard without a result may be running, and is left alone unless a failure on record says that it has
-//! ended.
+//! Collection is safe while workers run, and uses no clock. Attempts are listed first, the job state is read
+//! second. A listed attempt at a settled shard (committed, and not opened by a retry) cannot win: its commit
+//! exists and is read now, or another attempt has the commit number that it would need. An attempt at any
+//! other shard may be running, and is kept unless a failure record shows that it ended.
 //!
-//! Only names that the program itself writes are garbage, and a symbolic link is neither removed nor
-//! followed.
+//! Only names that the program itself writes are garbage. A symbolic link is neither removed nor followed.
 
 use crate::{
     job::{self, JobError},
@@ -24,16 +22,16 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// What can go, and what was left alone.
+/// Objects that can be deleted, and counts of the kept ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Garbage {
-    /// Names below the job's URL, with their bytes.
+    /// Names below the job's URL, with their sizes in bytes.
     pub objects: Vec<(String, u64)>,
-    /// Objects, and unfinished uploads, of attempts that may still be running.
+    /// Number of objects and unfinished uploads of attempts that may be running.
     pub maybe_running: u64,
-    /// Uploads in parts that nobody will finish.
+    /// Multipart uploads that no process will finish.
     pub uploads: Vec<Unfinished>,
-    /// Why unfinished uploads could not be listed: not every store knows the request, or allows it to us.
+    /// Reason why unfinished uploads could not be listed: some stores lack the request or forbid it.
     pub uploads_unknown: Option<String>,
 }
 
@@ -43,10 +41,10 @@ impl Garbage {
     }
 }
 
-/// Looks for objects that nothing needs.
+/// Finds objects that no record needs.
 ///
 /// # Errors
-/// When there is no job, or the store fails.
+/// A missing job, and a failing store.
 pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
     let listed = listed(bucket).await?;
     let (uploads, uploads_unknown) = unfinished_uploads(bucket).await?;
@@ -60,9 +58,9 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
     let planned: HashSet<&ShardId> = plan.iter().map(|shard| &shard.id).collect();
     let has_ended = |shard: &ShardId, attempt: &AttemptId| {
         let mut failures = job_state.failures.get(shard).into_iter().flatten();
-        // Where the store failed, the commit may still be on its way.
+        // After a failure of the store, the commit may still arrive.
         let has_failed = failures.any(|one| one.attempt == *attempt && one.class != FailureClass::Store);
-        // A shard that is not of this plan has no attempt that could count.
+        // A shard outside the plan has no attempt that could count.
         !planned.contains(shard) || job_state.is_settled(shard) || has_failed
     };
     for (shard, objects) in &listed {
@@ -75,7 +73,7 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
         }
     }
     for upload in uploads {
-        // A commit names whole objects only, so an attempt that has one uploads nothing any more.
+        // A commit names only complete objects, so an attempt with a commit uploads nothing more.
         match names::parse_output(&upload.name) {
             Some((shard, attempt)) if has_ended(&shard, &attempt) || committed.contains(&attempt) => {
                 garbage.uploads.push(upload);
@@ -84,17 +82,17 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
             None => {}
         }
     }
-    // A planner that lost the race for job.json, or died before it, left its plan; a check that died, its
+    // A planner that lost the race for job.json, or died before it, left its plan; a check that died left its
     // probe.
     let stray = plans.into_iter().filter(|(name, _)| *name != record.plan.path);
     garbage.objects.extend(stray.chain(probes).map(|(name, meta)| (name, meta.size)));
     Ok(garbage)
 }
 
-/// Deletes what was found; `progress` is told how many objects are gone.
+/// Deletes the found objects; `progress` receives the number of deleted objects.
 ///
 /// # Errors
-/// When the store fails; what is gone stays gone, and another call does the rest.
+/// A failing store. Deleted objects stay deleted, and a second call deletes the rest.
 pub async fn remove(
     bucket: &Bucket,
     garbage: &Garbage,
@@ -104,7 +102,7 @@ pub async fn remove(
     let mut deletes = deletes.buffer_unordered(RECORDS_AT_ONCE);
     let mut gone = 0;
     while let Some(deleted) = deletes.next().await {
-        // Somebody else's gc may have been faster.
+        // Another garbage collection may have deleted the object.
         deleted.or_else(|error| if error.is_not_found() { Ok(()) } else { Err(error) })?;
         gone += 1;
         progress(gone);
@@ -114,7 +112,7 @@ pub async fn remove(
     aborts.buffer_unordered(RECORDS_AT_ONCE).try_collect().await
 }
 
-/// Uploads below the job that are not finished, or why that cannot be told.
+/// Unfinished uploads below the job, or the reason why they are unknown.
 async fn unfinished_uploads(bucket: &Bucket) -> Result<(Vec<Unfinished>, Option<String>), BucketError> {
     match bucket.unfinished_uploads().await {
         Ok(uploads) => Ok((uploads.unwrap_or_default(), None)),
@@ -123,7 +121,7 @@ async fn unfinished_uploads(bucket: &Bucket) -> Result<(Vec<Unfinished>, Option<
     }
 }
 
-/// What checks that died left; anything else in their folder is not ours.
+/// Probes of checks that died. Other objects in the folder are not capfilt's.
 async fn probes(bucket: &Bucket) -> Result<Vec<(String, ObjectMeta)>, BucketError> {
     let listed: Result<Vec<_>, _> = bucket.list(names::PROBES).try_collect().await;
     match listed {
@@ -137,7 +135,7 @@ async fn probes(bucket: &Bucket) -> Result<Vec<(String, ObjectMeta)>, BucketErro
 
 type Objects = BTreeMap<ShardId, Vec<(AttemptId, String, u64)>>;
 
-/// All objects of all attempts. Memory: a name per object.
+/// All objects of all attempts. Memory: one name per object.
 async fn listed(bucket: &Bucket) -> Result<Objects, BucketError> {
     let mut objects = Objects::new();
     let mut list = bucket.list(names::ATTEMPTS);
@@ -149,7 +147,7 @@ async fn listed(bucket: &Bucket) -> Result<Objects, BucketError> {
     Ok(objects)
 }
 
-/// Attempts that have a commit, whatever its number: earlier dataset versions are made of them.
+/// Attempts that have a commit of any number: earlier dataset versions consist of them.
 async fn committed(bucket: &Bucket, listed: &Objects) -> Result<BTreeSet<AttemptId>, BucketError> {
     let mut commits: BTreeMap<ShardId, Vec<String>> = BTreeMap::new();
     let mut list = bucket.list(names::COMMITS);
@@ -163,7 +161,7 @@ async fn committed(bucket: &Bucket, listed: &Objects) -> Result<BTreeSet<Attempt
     for (shard, names) in commits {
         let attempts: BTreeSet<_> =
             listed.get(&shard).into_iter().flatten().map(|(attempt, _, _)| attempt).collect();
-        // Every commit has an attempt of its own, so where there are as many of both, no record need be read.
+        // Each commit has a different attempt, so equal numbers of both need no reading of records.
         if attempts.len() == names.len() {
             committed.extend(attempts.into_iter().cloned());
         } else {

@@ -1,4 +1,4 @@
-//! Opening a job: the first run writes `job.json`, every later run must match it.
+//! Opens a job: the first run writes `job.json`, and every later run must match it.
 
 pub use crate::state::job_record::{digest, find, find_with_digest};
 use crate::{
@@ -16,47 +16,48 @@ use capfilt_schemas::{
 };
 use futures::TryStreamExt as _;
 
-/// What a run wants the job to be.
+/// The job that a run requests.
 #[derive(Debug, Clone, Copy)]
 pub struct JobRequest<'a> {
-    /// As the user wrote them: `auto` agrees with whatever is frozen.
+    /// Settings as the user wrote them: `auto` agrees with every frozen value.
     pub settings: &'a Settings,
-    /// The same with every `auto` that can change a result (`workers.batch`, `models.precision`) replaced by
-    /// what this machine takes; a new job is frozen with these.
+    /// The settings, with every `auto` that can change a result (`workers.batch`, `models.precision`)
+    /// replaced by this machine's value. A new job is frozen with these.
     pub resolved: &'a Settings,
     pub captioner: &'a ModelRecord,
     pub filter: &'a ModelRecord,
 }
 
-/// A job that is ready to be worked on.
+/// A job that is ready to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
     pub record: JobRecord,
     pub plan: Vec<Shard>,
-    /// Whether the job was there before.
+    /// Whether the job existed before.
     pub resumed: bool,
-    /// What the user should know; nothing here stops a job.
+    /// Sentences for the user; none of them stops a job.
     pub warnings: Vec<String>,
 }
 
-/// Why a job could not be opened.
+/// Reason why a job could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     #[error(
-        "this is not the job that was started at this URL:\n  {}\nput these back, or start a new job (another job.url); \
-         `run --allow-changed` goes on without input files that changed", .0.join("\n  ")
+        "the job at this URL was started with other values:\n  {}\nrestore these values, or start a new job \
+         (another job.url); `run --allow-changed` continues without changed input files", .0.join("\n  ")
     )]
     Differs(Vec<String>),
     #[error(
-        "the weights are not those the job was started with:\n  {}\nput these back, or start a new job (another job.url)",
-        .0.join("\n  ")
+        "the weights are not those the job was started with:\n  {}\nrestore these weights, or start a new \
+         job (another job.url)", .0.join("\n  ")
     )]
     OtherWeights(Vec<String>),
     #[error("{url}: there is no job (no job.json); is the URL right?")]
     NoJob { url: String },
     #[error(
-        "{url}: there is no job.json, but there are results of a job ({object}), and a new job must not take them for its \
-         own: put that job's job.json back to go on with it, or move everything away from here, or take another job.url"
+        "{url}: there is no job.json, but there are results of a job ({object}), which a new job must not \
+         use: restore that job's job.json to resume it, or move all objects away from here, or set another \
+         job.url"
     )]
     Occupied { url: String, object: String },
     #[error("{object}: {why}; restore it from a copy, or start a new job (another job.url)")]
@@ -67,19 +68,19 @@ pub enum JobError {
     Bucket(#[from] BucketError),
 }
 
-/// What to tell the user when another release planned the job; a record of another *format* is refused when
-/// it is read.
+/// A warning if another release planned the job. A record of another *format* is refused when it is read.
 pub fn other_release(record: &JobRecord) -> Option<String> {
     let (planned_by, this) = (&record.program, env!("CARGO_PKG_VERSION"));
-    let told = || {
+    let warning = || {
         format!(
-            "the job was planned by capfilt {planned_by}, this is {this}; captions may differ between releases"
+            "the job was planned by capfilt {planned_by}, this is {this}; captions may differ between \
+             releases"
         )
     };
-    (planned_by != this).then(told)
+    (planned_by != this).then(warning)
 }
 
-/// The record and the plan of a job that must be there. The plan is checked against the record's digest.
+/// Reads the record and the plan of an existing job. The plan is checked against the record's digest.
 pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> {
     let record =
         find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.place.url) })?;
@@ -87,13 +88,13 @@ pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> 
     Ok((record, plan))
 }
 
-/// Resumes the job at this place, or plans and creates it.
+/// Resumes the job at this URL, or plans and creates it.
 ///
-/// Resuming lists the input and compares states; it opens no input file. Two runs that start a job at once
-/// are harmless: one creates it, the other resumes it.
+/// Resuming lists the input and compares states; it opens no input file. Two runs that start a job at the
+/// same time are harmless: one creates the job, the other resumes it.
 ///
 /// # Errors
-/// [`JobError::Differs`] names every difference between the job that is there and what is asked for.
+/// [`JobError::Differs`] lists every difference between the existing and the requested job.
 pub async fn open_or_create(
     bucket: &Bucket,
     input: &Place,
@@ -107,10 +108,10 @@ pub async fn open_or_create(
     create(bucket, input, plan, asked).await
 }
 
-/// Writes the plan, then creates `job.json`: a job that is there has its plan.
+/// Writes the plan, then creates `job.json`, so that every job has its plan.
 ///
 /// # Errors
-/// [`JobError::Occupied`] where another job has left results; and as [`open_or_create`].
+/// [`JobError::Occupied`] if another job left results here; otherwise as [`open_or_create`].
 pub async fn create(
     bucket: &Bucket,
     input: &Place,
@@ -118,7 +119,7 @@ pub async fn create(
     asked: JobRequest<'_>,
 ) -> Result<Opened, JobError> {
     if let Some(object) = first_result(bucket).await? {
-        // Another run may have created the job, and its workers begun, since this one looked for it.
+        // Another run may have created the job, and started workers, after this run's search for job.json.
         let Some(found) = find_with_digest(bucket).await? else {
             return Err(JobError::Occupied { url: without_secrets(&bucket.place.url), object });
         };
@@ -155,13 +156,13 @@ pub async fn create(
     }
 }
 
-/// An object that only a job leaves, if there is one. Plans do not count: a planner that died left one, and
-/// its name says what it holds.
+/// Returns an object that only a job writes, if there is one. Plans do not count: a planner that died may
+/// have left one, and its name is a digest of its content.
 async fn first_result(bucket: &Bucket) -> Result<Option<String>, BucketError> {
     for folder in [names::COMMITS, names::ATTEMPTS, names::FAILURES, names::RETRIES, names::MANIFESTS] {
         let mut listed = bucket.list(folder);
         while let Some((name, meta)) = listed.try_next().await? {
-            // Some tools leave empty objects named like folders.
+            // Some tools write empty objects as folder markers.
             if meta.size > 0 {
                 return Ok(Some(name));
             }
@@ -179,7 +180,7 @@ async fn resume(
 ) -> Result<Opened, JobError> {
     let plan = load_plan(bucket, &record).await?;
     let mut differences = record.differences(asked.settings);
-    // Files of another input would all be "added"; the changed setting says it better.
+    // The changed setting explains the difference better than a list of all files as "added".
     let is_other_input = differences.iter().any(|difference| difference.starts_with("input.url:"));
     let weights = weights_differences(&record, asked.captioner, asked.filter);
     if differences.is_empty() && !weights.is_empty() {
@@ -202,10 +203,10 @@ async fn resume(
     Ok(Opened { record, plan, resumed: true, warnings })
 }
 
-/// How the input differs from what the job was planned with.
+/// Differences between the input and the planned input.
 ///
 /// # Errors
-/// When it cannot be listed.
+/// A failing listing.
 pub async fn input_changes(
     input: &Place,
     job_url: &str,
@@ -213,14 +214,14 @@ pub async fn input_changes(
     plan: &[Shard],
 ) -> Result<Vec<InputChange>, PlanError> {
     let now = match input::list(input, job_url).await {
-        // An input without any file is one whose files were all removed.
+        // An input without files means that all planned files were removed.
         Err(PlanError::NoFiles { .. }) => Vec::new(),
         now => now?,
     };
     Ok(input::changes(&planned_files(record, plan), &now))
 }
 
-/// Every input file the job was planned with: with shards, without rows, refused.
+/// All input files of the plan: with shards, without rows, and refused.
 pub fn planned_files(record: &JobRecord, plan: &[Shard]) -> Vec<InputFile> {
     let mut files: Vec<InputFile> =
         plan.chunk_by(|a, b| a.file == b.file).map(|shards| InputFile::clone(&shards[0].file)).collect();
@@ -238,10 +239,10 @@ async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, Jo
     let damaged = |why: String| JobError::Damaged { object: object.clone(), why };
     let bytes = match bucket.read_if_there(&record.plan.path).await? {
         Some(bytes) => bytes,
-        None => return Err(damaged("the job's plan is gone".to_owned())),
+        None => return Err(damaged("the job's plan is missing".to_owned())),
     };
     if sha256_hex(&bytes) != record.plan.sha256 {
-        return Err(damaged("the plan is not the one job.json was written for".to_owned()));
+        return Err(damaged("the plan is not the one that job.json names".to_owned()));
     }
     let plan = table::decode(bytes).map_err(|error| damaged(error.to_string()))?;
     match integrity::fault(&plan, &record.plan) {
@@ -250,7 +251,7 @@ async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, Jo
     }
 }
 
-/// How checkpoints differ from those a job is frozen with, each as a sentence.
+/// Differences between checkpoints and those of the frozen job, each as a sentence.
 pub(crate) fn weights_differences(
     record: &JobRecord,
     captioner: &ModelRecord,
@@ -270,7 +271,7 @@ fn model_difference(role: &str, frozen: &ModelRecord, asked: &ModelRecord) -> Op
     let added = asked.files.iter().filter(|file| frozen.files.iter().all(|known| known.name != file.name));
     let names: Vec<&str> = differing.chain(added).map(|file| file.name.as_str()).collect();
     Some(format!(
-        "models.{role}: the checkpoint is another one ({} → {}, in {})",
+        "models.{role}: the checkpoint differs ({} → {}, in {})",
         &frozen_digest[..12],
         &asked_digest[..12],
         names.join(", ")

@@ -1,23 +1,23 @@
-//! What memory this process may use, and how often the kernel ended one for want of it.
+//! Memory that this process may use, and number of processes that the kernel killed because memory ran out.
 //!
-//! Both are told by the process's control group (cgroup v2, or v1's memory controller) and, for the machine,
-//! below `/proc`. Where nothing is told, the machine is taken for large and no process for killed.
+//! Sources are the process's control group (cgroup v2, or v1's memory controller) and, for the machine,
+//! `/proc`. Without a source, memory counts as unlimited and the number of kills as 0.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// The files that tell.
+/// Files with the limits and counts.
 #[derive(Debug, Clone)]
 pub struct MachineMemory {
     proc: PathBuf,
-    /// The process's control group, and those around it, inmost first.
+    /// The process's control group and its ancestors, innermost first.
     groups: Vec<PathBuf>,
 }
 
 impl MachineMemory {
-    /// Of this process.
+    /// The files of this process.
     pub fn look() -> Self {
         Self::under(Path::new("/proc"), Path::new("/sys/fs/cgroup"))
     }
@@ -32,8 +32,7 @@ impl MachineMemory {
                 _ if controllers.split(',').any(|name| name == "memory") => cgroup.join("memory"),
                 _ => return None,
             };
-            // In a container the path is the host's, and what is mounted is the container's own group: its
-            // root.
+            // In a container the path is the host's, but the container's own group is mounted at the root.
             Some(
                 root.join(path)
                     .ancestors()
@@ -46,7 +45,7 @@ impl MachineMemory {
         Self { proc: proc.to_path_buf(), groups }
     }
 
-    /// Bytes: the machine's memory, or the least that a control group allows.
+    /// Bytes: the machine's memory, or the smallest limit of a control group.
     pub fn bytes(&self) -> u64 {
         let limits = self.groups.iter().flat_map(|group| {
             ["memory.max", "memory.limit_in_bytes"]
@@ -56,8 +55,8 @@ impl MachineMemory {
         limits.flatten().chain(machine).min().unwrap_or(u64::MAX)
     }
 
-    /// Processes that were ended for want of memory so far: in this control group or, where none counts them,
-    /// on this machine.
+    /// Number of out-of-memory kills so far: in this control group or, without a count there, on this
+    /// machine.
     pub fn oom_kills(&self) -> u64 {
         let files = ["memory.events", "memory.oom_control"];
         let counts =
@@ -66,7 +65,7 @@ impl MachineMemory {
     }
 }
 
-/// The number in the line that begins with this word.
+/// Number in the line that begins with `name`.
 fn field(file: &Path, name: &str) -> Option<u64> {
     let text = fs::read_to_string(file).ok()?;
     let mut words = text.lines().map(str::split_whitespace);
@@ -77,7 +76,7 @@ fn field(file: &Path, name: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A machine of 8 GiB with these files below its folder.
+    /// A machine of 8 GiB, with these files in its folder.
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, MachineMemory) {
         let folder = tempfile::tempdir().unwrap();
         let always =

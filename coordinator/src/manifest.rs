@@ -1,4 +1,4 @@
-//! Sealing a job: when every shard is committed or quarantined, one record names the whole dataset version.
+//! Seals a job: when every shard is committed or quarantined, one record names the dataset version.
 
 use crate::state::{JobState, ShardState, commits};
 use bytes::Bytes;
@@ -15,40 +15,42 @@ use capfilt_schemas::{
 use futures::TryStreamExt as _;
 use std::{collections::BTreeSet, pin::pin};
 
-/// Other writers we give way to before giving up; each of them advanced the job's version.
+/// Bound of lost races against other writers; each of these writers created a manifest.
 const RACES: u32 = 16;
 
-/// A manifest that is in the bucket and describes what is there now.
+/// A manifest that is in the bucket and describes the current commits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sealed {
     pub name: String,
     pub url: String,
     pub manifest: Manifest,
-    /// Whether this call wrote it; else it was there already.
+    /// Whether this call wrote the manifest; otherwise it existed.
     pub is_new: bool,
 }
 
-/// Why there is no manifest.
+/// Reason why no manifest was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error("{open} shards are neither committed nor quarantined; run the job again to finish them")]
     Open { open: u64 },
     #[error(
-        "other writers created {RACES} manifests while this one was being written; look at who else works on this job"
+        "other processes created {RACES} manifests during this attempt to write one; find the processes that \
+         work on this job, and stop all but one"
     )]
     Races,
     #[error(
-        "{object} has the highest number there is, and no capfilt wrote it: delete it, and run the job again"
+        "{object} has the highest possible number, and capfilt did not write it: delete it, and run the job \
+         again"
     )]
     LastNumber { object: String },
     #[error(transparent)]
     Bucket(#[from] BucketError),
 }
 
-/// Writes the next manifest, or finds that the newest one says the same. One that is damaged is stepped over.
+/// Writes the next manifest, unless the newest one is equal. A damaged manifest is skipped.
 ///
 /// # Errors
-/// When shards are open, when a commit is damaged or of another job, and when the store fails.
+/// Open shards, a damaged commit or one of another job, and a failing store.
 pub async fn seal(
     bucket: &Bucket,
     job: &JobRecord,
@@ -83,22 +85,22 @@ pub async fn seal(
     Err(ManifestError::Races)
 }
 
-/// The manifest the bucket's commits call for, with number 0.
+/// Manifest of the bucket's commits, with number 0.
 pub async fn describe(
     bucket: &Bucket,
     job: &JobRecord,
     plan: &[Shard],
     job_state: &JobState,
 ) -> Result<Manifest, BucketError> {
-    let mut books = ManifestBuilder::default();
+    let mut builder = ManifestBuilder::default();
     let mut counted = pin!(commits::read_all(bucket, plan, &job_state.committed, job_state.job.as_ref()));
     while let Some(one) = counted.try_next().await? {
-        books.add(&one);
+        builder.add(&one);
     }
-    Ok(books.close(job, plan, job_state))
+    Ok(builder.close(job, plan, job_state))
 }
 
-/// A manifest in the making: fed the results in plan order.
+/// Builds a manifest from the results, which are added in plan order.
 #[derive(Debug, Default)]
 pub(crate) struct ManifestBuilder {
     digest: PartsDigest,
@@ -110,7 +112,7 @@ pub(crate) struct ManifestBuilder {
 
 impl ManifestBuilder {
     pub(crate) fn add(&mut self, one: &commits::ShardResult) {
-        // The digest of digests: what is hashed per shard is fixed in size, and `verify` has it at hand.
+        // A digest of digests: the hashed bytes per shard have a fixed size, and `verify` has the digest.
         self.digest.add(one.sha256.as_bytes());
         self.shards += 1;
         self.rows += one.commit.rows;
@@ -120,7 +122,7 @@ impl ManifestBuilder {
         }
     }
 
-    /// Digest over what was added.
+    /// Digest of the added results.
     pub(crate) fn digest(&self) -> String {
         self.digest.clone().finish()
     }
@@ -149,10 +151,10 @@ impl ManifestBuilder {
     }
 }
 
-/// The manifest with the highest number.
+/// Reads the manifest with the highest number.
 ///
 /// # Errors
-/// When the store fails, and when the object with that number is no manifest ([`BucketError::is_damage`]).
+/// A failing store, and an object with that number that is not a manifest ([`BucketError::is_damage`]).
 pub async fn newest(bucket: &Bucket) -> Result<Option<Manifest>, BucketError> {
     match numbers(bucket).await?.last() {
         Some(n) => read(bucket, *n).await.map(Some),
@@ -160,10 +162,10 @@ pub async fn newest(bucket: &Bucket) -> Result<Option<Manifest>, BucketError> {
     }
 }
 
-/// The manifest with a number.
+/// Reads the manifest with number `n`.
 ///
 /// # Errors
-/// As [`newest`], and when there is none with that number.
+/// As [`newest`], and a missing manifest.
 pub async fn read(bucket: &Bucket, n: u32) -> Result<Manifest, BucketError> {
     let name = names::manifest(n);
     let manifest: Manifest = bucket.read_record(&name).await?;
@@ -175,14 +177,14 @@ pub async fn read(bucket: &Bucket, n: u32) -> Result<Manifest, BucketError> {
     Err(BucketError::Record { object: bucket.place.url_of(&name), source })
 }
 
-/// Numbers of the manifests there are; what else lies among them is named and passed over.
+/// Numbers of the existing manifests. Other objects in the folder are reported and skipped.
 pub(crate) async fn numbers(bucket: &Bucket) -> Result<BTreeSet<u32>, BucketError> {
     let mut listed = bucket.list(names::MANIFESTS);
     let mut numbers = BTreeSet::new();
     while let Some((name, meta)) = listed.try_next().await? {
         match names::parse_manifest(&name) {
             Some(n) => drop(numbers.insert(n)),
-            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no manifest's name"),
+            None if meta.size > 0 => strays::pass_over(bucket, &name, "the name is not that of a manifest"),
             None => {}
         }
     }
@@ -199,7 +201,7 @@ async fn read_if_sound(bucket: &Bucket, n: u32) -> Result<Option<Manifest>, Buck
     }
 }
 
-/// The number after one that is taken.
+/// The number after `n`.
 fn next(bucket: &Bucket, n: u32) -> Result<u32, ManifestError> {
     let last = || ManifestError::LastNumber { object: bucket.place.url_of(&names::manifest(n)) };
     n.checked_add(1).ok_or_else(last)

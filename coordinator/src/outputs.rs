@@ -1,7 +1,7 @@
-//! Which of a job's objects count: the tables of the commits that one manifest names, and of no others.
+//! Selects the valid objects of a job: the tables of the commits that one manifest names.
 //!
-//! Everything that reads a job's tables asks here: a folder of attempts also holds what killed attempts left,
-//! what slower copies wrote, and what a retry has replaced.
+//! Every reader of a job's tables uses this selection. A folder of attempts also has tables of killed
+//! attempts, of slower speculative copies, and of attempts that a retry replaced.
 
 use crate::{
     job::{self, JobError},
@@ -21,42 +21,43 @@ use capfilt_schemas::{
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::{collections::HashMap, pin::pin};
 
-/// Which version of a job's tables is meant.
+/// Version of a job's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
-    /// That of the newest manifest.
+    /// The version of the newest manifest.
     Newest,
-    /// That of the manifest with this number.
+    /// The version of the manifest with this number.
     Manifest(u32),
-    /// That of the newest manifest, or, before there is one, what is committed at this moment.
+    /// The version of the newest manifest or, without a manifest, the current commits.
     NewestOrCommitted,
 }
 
-/// A version of a job's tables, whose commits were handed out.
+/// A version of a job's tables whose commits `outputs` has passed to its caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned {
     pub job: JobRecord,
-    /// `None` when there is no manifest, and what is committed was handed out.
+    /// `None` without a manifest; the commits are then the current ones.
     pub manifest: Option<Manifest>,
-    /// Commits that were handed out, each of another shard.
+    /// Number of commits passed to the caller, one per shard.
     pub commits: u64,
-    /// Shards of the plan.
+    /// Number of shards in the plan.
     pub planned: u64,
 }
 
-/// Why a job's tables cannot be named.
+/// Reason why a job's tables cannot be selected.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputsError {
     #[error(
-        "the job at {url} has no manifest, so it is not finished: run it again, and use it when it is sealed"
+        "the job at {url} has no manifest, so it is not finished: run it again, and use it after it is sealed"
     )]
     Unfinished { url: String },
     #[error("the job at {url} has no manifest {n}; it has {}", listed(.numbers))]
     NoSuchManifest { url: String, n: u32, numbers: Vec<u32> },
-    #[error("{why}; run the job again: it writes the next manifest, of what is committed now")]
+    #[error("{why}; run the job again: it writes the next manifest, from the current commits")]
     Damaged { why: String },
     #[error(
-        "{url}: {object} does not describe the commits it counts; `capfilt verify --job {url}` says what is wrong"
+        "{url}: {object} does not match the commits that it counts; `capfilt verify --job {url}` lists the \
+         faults"
     )]
     Differs { url: String, object: String },
     #[error(transparent)]
@@ -65,12 +66,12 @@ pub enum OutputsError {
     Bucket(#[from] BucketError),
 }
 
-/// Reads the commits that count, in plan order, and hands each to `take`. About one request per shard, and no
-/// table is opened. Every commit is held against the job's digest, and all of them against the manifest's.
+/// Reads the valid commits in plan order and passes each to `take`. It makes about one request per shard and
+/// opens no table. Every commit is checked against the job's digest, and all of them against the manifest's.
 ///
 /// # Errors
-/// When there is no such version, when a commit is damaged or of another job, when the commits are not those
-/// the manifest was written for, and when the store fails.
+/// A missing version, a damaged commit, a commit of another job, commits that differ from the manifest's, and
+/// a failing store.
 pub async fn outputs(
     bucket: &Bucket,
     version: Version,
@@ -92,13 +93,13 @@ pub async fn outputs(
         Ok::<_, BucketError>((shard, commits::read(bucket, &shard.id, n, job).await?))
     });
     let mut reads = pin!(reads.buffered(RECORDS_AT_ONCE));
-    let (mut books, mut commits) = (ManifestBuilder::default(), 0);
+    let (mut builder, mut commits) = (ManifestBuilder::default(), 0);
     while let Some((shard, one)) = reads.try_next().await? {
-        books.add(&one);
+        builder.add(&one);
         commits += 1;
         take(shard, one);
     }
-    if let Some(manifest) = manifest.as_ref().filter(|manifest| manifest.digest != books.digest()) {
+    if let Some(manifest) = manifest.as_ref().filter(|manifest| manifest.digest != builder.digest()) {
         return Err(OutputsError::Differs { url: url(), object: names::manifest(manifest.n) });
     }
     Ok(Versioned { job: record, manifest, commits, planned: plan.len() as u64 })
@@ -136,7 +137,7 @@ async fn choose(
     Ok(found)
 }
 
-/// The number of the commit that a manifest counts, by shard, in plan order.
+/// Number of the commit that a manifest counts, by shard, in plan order.
 fn numbers_of<'a>(plan: &'a [Shard], manifest: &Manifest) -> Vec<(&'a Shard, u32)> {
     let mut numbers: HashMap<&ShardId, Option<u32>> =
         manifest.repaired.iter().map(|repaired| (&repaired.shard, Some(repaired.n))).collect();

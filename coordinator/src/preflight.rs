@@ -1,4 +1,4 @@
-//! `capfilt check` on a bucket: does it do what the commit protocol needs?
+//! `capfilt check` of a bucket: tests the operations that the commit protocol needs.
 
 use bytes::Bytes;
 use capfilt_bucket::{Bucket, BucketError, Creation, FaultKind};
@@ -6,37 +6,36 @@ use capfilt_schemas::names::{self, AttemptId};
 use futures::TryStreamExt as _;
 use std::time::Duration;
 
-/// Tries at a bucket that does not refuse and does not work either; the store's client has retried each
-/// request already.
+/// Attempts at a bucket that fails without refusing; the store's client has retried each request already.
 const TRIES: u32 = 3;
 
-/// Time between them.
+/// Wait between two attempts.
 const TRY_EVERY: Duration = Duration::from_secs(2);
 
-/// One thing that was tried, and how it went.
+/// One tested operation and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub what: &'static str,
-    /// What is wrong, and what to do about it.
+    /// Fault and remedy.
     pub problem: Option<String>,
-    /// Whether the problem may go away by itself.
+    /// Whether the fault may pass without a change.
     pub may_pass: bool,
 }
 
-/// Why a bucket cannot hold a job.
+/// Reason why a bucket cannot hold a job.
 #[derive(Debug, thiserror::Error)]
 #[error("this bucket cannot hold a job: {what}: {why}")]
 pub struct Unfit {
     pub what: &'static str,
     pub why: String,
-    /// Whether it may go away by itself.
+    /// Whether the fault may pass without a change.
     pub may_pass: bool,
 }
 
-/// Does what [`check`] does, a few times if need be. A bucket that lets nobody delete can hold a job.
+/// Runs [`check`], repeated if a fault may pass. A bucket that refuses deletions can hold a job.
 ///
 /// # Errors
-/// With the step that failed.
+/// The operation that failed.
 pub async fn require(bucket: &Bucket) -> Result<(), Unfit> {
     let mut tries = 0;
     loop {
@@ -58,22 +57,22 @@ async fn first_problem(bucket: &Bucket) -> Option<Unfit> {
 
 const DELETE: &str = "delete";
 
-/// Writes, reads, creates twice, lists and deletes a probe below the job's URL; stops at the first step that
-/// fails.
+/// Writes, reads, creates twice, lists and deletes a probe below the job's URL. Stops at the first failure.
 pub async fn check(bucket: &Bucket) -> Vec<Step> {
     let probe = names::probe(&AttemptId::from_random(rand::random()));
     let created = names::probe(&AttemptId::from_random(rand::random()));
     let mut steps = Vec::new();
     let outcome = probe_steps(bucket, &probe, &created, &mut steps).await;
     if outcome.is_none() && steps.len() > 1 {
-        // What was written before the failing step; whether it can be removed is not the news any more.
+        // Removes the objects that were written before the failure. An error of the removal is less
+        // important.
         let _ = bucket.delete(&probe).await;
         let _ = bucket.delete(&created).await;
     }
     steps
 }
 
-/// `None` when a step failed.
+/// Returns `None` after a failed operation.
 async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Vec<Step>) -> Option<()> {
     let content = Bytes::from_static(b"written by capfilt check; safe to delete");
     let mut note = |what, result: Result<(), Problem>| {
@@ -88,11 +87,11 @@ async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Ve
         if read == content {
             Ok(())
         } else {
-            Err(Problem::of(format!("{probe} reads back as other bytes than were written")))
+            Err(Problem::of(format!("{probe} does not have the bytes that were written to it")))
         }
     };
     note("read", read.and_then(same))?;
-    note("miss what is not there", miss(bucket).await)?;
+    note("report a missing object", miss(bucket).await)?;
     note("create", create_first(bucket, created).await)?;
     note("create only once", create_again(bucket, created).await)?;
     note("list", list(bucket, probe).await)?;
@@ -102,15 +101,16 @@ async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Ve
     Some(())
 }
 
-/// A run asks for records that are not there yet: it must be able to tell that from records it may not read.
+/// Checks that the store distinguishes a missing record from a forbidden one: a run reads records that may be
+/// missing.
 async fn miss(bucket: &Bucket) -> Result<(), Problem> {
     let nothing = names::probe(&AttemptId::from_random(rand::random()));
     match bucket.read_if_there(&nothing).await {
         Ok(None) => Ok(()),
-        Ok(Some(_)) => Err(Problem::of(format!("{nothing} was never written, and the store has it"))),
+        Ok(Some(_)) => Err(Problem::of(format!("the store returns {nothing}, which was never written"))),
         Err(error) => Err(advise(
             &error,
-            "for an object that is not there a store answers so when listing is not allowed: may these credentials list \
+            "if listing is not allowed, a store answers so for a missing object: may these credentials list \
              below the job's URL?",
         )),
     }
@@ -129,7 +129,7 @@ async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
 fn not_created(error: &BucketError) -> Problem {
     let advice = match error.kind() {
         Some(FaultKind::NotSupported | FaultKind::Answer(_) | FaultKind::Precondition | FaultKind::Other) => {
-            "; does this store support create-only PUT (If-None-Match: *)? capfilt needs it to commit"
+            "; does this store support create-only PUT (If-None-Match: *)? commits need it"
         }
         _ => "",
     };
@@ -140,8 +140,8 @@ async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"second")).await {
         Ok(Creation::Exists(found)) if found == "first" => Ok(()),
         Ok(_) => Err(Problem::of(
-            "a second create replaced the first: this store ignores create-only PUT (If-None-Match: *), so two workers \
-             could both commit one shard; use another store or turn conditional writes on",
+            "a second create replaced the first: this store ignores create-only PUT (If-None-Match: *), so \
+             two attempts could both commit one shard; use another store, or turn conditional writes on",
         )),
         Err(error) => Err(not_created(&error)),
     }
@@ -155,7 +155,7 @@ async fn list(bucket: &Bucket, probe: &str) -> Result<(), Problem> {
             Ok(Some(_)) => {}
             Ok(None) => {
                 return Err(Problem::of(
-                    "the probe that was just written is not listed; resume needs listings that are up to date",
+                    "the listing lacks the probe that was just written; resuming needs current listings",
                 ));
             }
             Err(error) => return Err(advise(&error, "may these credentials list here?")),
@@ -167,7 +167,7 @@ fn said<T>(result: Result<T, BucketError>, advice: &str) -> Result<(), Problem> 
     result.map(drop).map_err(|error| advise(&error, advice))
 }
 
-/// The error, and what to ask about permissions where they are what is missing.
+/// The error, followed by `advice` if permission is missing.
 fn advise(error: &BucketError, advice: &str) -> Problem {
     let is_about_permission = matches!(error.kind(), Some(FaultKind::Forbidden));
     let why = if is_about_permission { format!("{error}; {advice}") } else { error.to_string() };
@@ -180,7 +180,7 @@ struct Problem {
 }
 
 impl Problem {
-    /// What the store does, and will do again.
+    /// A permanent fault of the store.
     fn of(why: impl Into<String>) -> Self {
         Self { why: why.into(), may_pass: false }
     }

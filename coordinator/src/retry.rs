@@ -1,7 +1,7 @@
-//! Retrying what failed: a record of the wish, which the job_state of the job then takes into account.
+//! `capfilt retry`: writes a create-only retry record, which the job state then includes.
 //!
-//! The record forgives failures and names the commits to create; everyone who works on the job reads it, so
-//! it is safe while workers run, and a retry that is killed is resumed by running the job again.
+//! The record forgives failures and names the commits to create. Every process of the job reads the record,
+//! so a retry is safe while workers run; a retry that is killed is resumed by running the job again.
 
 use crate::{
     job::{self, JobError},
@@ -21,7 +21,7 @@ use capfilt_schemas::{
 use futures::TryStreamExt as _;
 use std::{collections::BTreeMap, pin::pin};
 
-/// What a retry should take up.
+/// Statuses and failure classes that a retry selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryFilter {
     pub statuses: Vec<RowStatus>,
@@ -29,16 +29,16 @@ pub struct RetryFilter {
 }
 
 impl RetryFilter {
-    /// All quarantined rows and shards.
+    /// Selects all quarantined rows and shards.
     pub fn everything() -> Self {
         let statuses = RowStatus::ALL.iter().copied().filter(|status| status.is_quarantined()).collect();
         Self { statuses, classes: FailureClass::ALL.to_vec() }
     }
 
-    /// Statuses of rows and failure classes of shards, by their names.
+    /// Selects statuses of rows and failure classes of shards, by their names.
     ///
     /// # Errors
-    /// A sentence that lists the names there are.
+    /// A sentence that lists the valid names.
     pub fn only(names: &[String]) -> Result<Self, String> {
         let all = Self::everything();
         let mut wanted = Self { statuses: Vec::new(), classes: Vec::new() };
@@ -48,7 +48,10 @@ impl RetryFilter {
             if status.is_none() && class.is_none() {
                 let statuses = all.statuses.iter().map(|status| status.as_str());
                 let known: Vec<_> = statuses.chain(all.classes.iter().map(|class| class.as_str())).collect();
-                return Err(format!("nothing can fail as `{name}`; there are {}", known.join(", ")));
+                return Err(format!(
+                    "`{name}` is not a failure status or class; the names are {}",
+                    known.join(", ")
+                ));
             }
             wanted.statuses.extend(status);
             wanted.classes.extend(class);
@@ -57,13 +60,13 @@ impl RetryFilter {
     }
 }
 
-/// What a retry would do.
+/// Shards and rows that a retry will execute.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct RetryPlan {
-    /// Quarantined shards, and their rows.
+    /// Number of quarantined shards; `shard_rows` is the number of their rows.
     pub shards: u64,
     pub shard_rows: u64,
-    /// Quarantined rows of committed shards, by status.
+    /// Number of quarantined rows of committed shards, by status.
     pub rows: BTreeMap<RowStatus, u64>,
     forgiven: Vec<AttemptId>,
     repairs: Vec<ShardRepair>,
@@ -76,11 +79,11 @@ impl RetryPlan {
     }
 }
 
-/// Looks for what failed as wanted. What an earlier retry has opened already is open anyway and not found
+/// Finds the failures that `wanted` selects. Shards that an earlier retry has opened are open and not found
 /// again.
 ///
 /// # Errors
-/// When there is no job, or the store fails.
+/// A missing job, and a failing store.
 pub async fn find(bucket: &Bucket, wanted: &RetryFilter) -> Result<RetryPlan, JobError> {
     let (record, plan) = job::load(bucket).await?;
     let job_state = JobState::read(bucket).await?;
@@ -126,10 +129,10 @@ impl RetryPlan {
         self.forgiven.extend(failures.map(|failure| failure.attempt.clone()));
     }
 
-    /// Writes the wish down; from then on, whoever works on the job does it.
+    /// Writes the retry record. From then on, every process of the job executes the retry.
     ///
     /// # Errors
-    /// When the store fails.
+    /// A failing store.
     pub async fn record(
         self,
         bucket: &Bucket,
@@ -143,7 +146,7 @@ impl RetryPlan {
             let bytes = serde_json::to_vec_pretty(&retry).expect("a retry is plain data");
             match bucket.create(&names::retry(retry.n), Bytes::from(bytes)).await? {
                 Creation::Created => return Ok(retry),
-                // Retries of a job are counted on the fingers, so this ends soon.
+                // A job has few retries, so the loop ends soon.
                 Creation::Exists(_) => retry.n += 1,
             }
         }

@@ -1,19 +1,21 @@
-//! Why there is no plan.
+//! Errors of planning.
 
 use capfilt_bucket::BucketError;
 use capfilt_schemas::{plan::ShardId, predicate::PredicateError};
 
-/// Why a job cannot be planned.
+/// Reason why a job cannot be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     #[error(
-        "{url}: there is no Parquet file; input.url names one `.parquet` file, or a folder or prefix with such files below it"
+        "{url}: there is no Parquet file; input.url names one `.parquet` file, or a folder or prefix with \
+         such files below it"
     )]
     NoFiles { url: String },
     #[error("{url}: none of {files} files can be used; the first, {path}: {reason}")]
     NothingUsable { url: String, files: usize, path: String, reason: String },
     #[error(
-        "input file {path} changed while it was being planned ({why}); plan again when the input no longer changes"
+        "input file {path} changed while it was being planned ({why}); plan again when the input no longer \
+         changes"
     )]
     Moving { path: String, why: String },
     #[error("two shards have the id {0}; this is a one in 10^12 chance: change shards.rows a little")]

@@ -1,4 +1,4 @@
-//! One file's footer: its schema and row groups, read without its data.
+//! Reads the footer of one file: its schema and row groups, without its data.
 
 use super::{PlanError, sharding::RowGroup};
 use arrow::datatypes::Schema;
@@ -10,17 +10,17 @@ use parquet::{
 };
 use std::sync::Arc;
 
-/// What a plan needs of a footer.
+/// Parts of a footer that a plan needs.
 #[derive(Debug)]
 pub struct Footer {
     pub schema: Schema,
-    /// Names of the columns of which some pages are encrypted.
+    /// Names of columns with encrypted pages.
     pub encrypted: Vec<String>,
     pub groups: Vec<RowGroup>,
 }
 
-/// The footer, or why the file is none of ours; the outer error is the store's, and says nothing about the
-/// file.
+/// Reads the footer. The inner error is the reason why the file is refused; the outer error is a failure of
+/// the store, from which nothing follows about the file.
 pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, String>, PlanError> {
     if file.bytes == 0 {
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
@@ -32,14 +32,14 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
         Err(Err(error)) if error.is_changed() || error.is_not_found() => {
             Err(PlanError::Moving { path: file.path.clone(), why: error.to_string() })
         }
-        // The store works, and this file is not for us: its neighbours may be.
+        // The store works and refuses this file alone: other files may be readable.
         Err(Err(error)) if is_of_the_file(&error) => Ok(Err(error.to_string())),
         Err(Err(error)) => Err(error.into()),
     }
 }
 
-/// Whether the store refuses this object, as it would not refuse any other: it is archived, or not for these
-/// credentials; of a local file, not for this user.
+/// Whether the store refuses only this object: it is archived, or these credentials (for a local file, this
+/// user) may not read it.
 fn is_of_the_file(error: &BucketError) -> bool {
     let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
     of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
@@ -51,7 +51,7 @@ fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetE
     let metadata: ParquetMetaData = footer.decode(Arc::clone(footer.schema()))?;
     let group = |group: &RowGroupMetaData| {
         let negative =
-            |_| ParquetError::General(format!("a row group says it has {} rows", group.num_rows()));
+            |_| ParquetError::General(format!("the footer gives a row group {} rows", group.num_rows()));
         let rows = u64::try_from(group.num_rows()).map_err(negative)?;
         let bytes =
             group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
@@ -61,8 +61,8 @@ fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetE
     Ok(Footer { schema, encrypted, groups })
 }
 
-/// Length of a column chunk, which must lie within the file: the reader of the rows takes the footer's word
-/// for it.
+/// Length of a column chunk. The chunk must lie within the file, because the reader of the rows trusts the
+/// footer.
 fn bytes_of(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<u64, ParquetError> {
     let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
     let (start, length) = (u64::try_from(start).ok(), u64::try_from(column.compressed_size()).ok());
@@ -70,7 +70,8 @@ fn bytes_of(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<u64, Parque
     match (length, end) {
         (Some(length), Some(end)) if end <= file_bytes => Ok(length),
         _ => Err(ParquetError::General(format!(
-            "the footer says that column `{}` lies where the file of {file_bytes} bytes has none: was it cut?",
+            "the footer places column `{}` outside the file of {file_bytes} bytes: was the file \
+             cut?",
             column.column_path().string()
         ))),
     }

@@ -7,32 +7,32 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use std::{collections::BTreeMap, fmt};
 
-/// Names of passed-over objects that a warning tells; of more it tells the number.
-const TOLD: usize = 5;
+/// Number of skipped objects that a warning names; of further ones it has only the number.
+const NAMED: usize = 5;
 
-/// Empty objects that are looked at more closely at the same time.
-const LOOKS_AT_ONCE: usize = 16;
+/// Empty objects that are examined at the same time.
+const CHECKS_AT_ONCE: usize = 16;
 
-/// What an input holds.
+/// Files of an input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// Sorted by path.
+    /// Usable files, sorted by path.
     pub files: Vec<InputFile>,
-    /// What would be a file of the input and cannot be read by anybody; sorted by path.
+    /// Files of the input that cannot be read, sorted by path.
     pub refused: Vec<RefusedFile>,
-    /// What the user should know.
+    /// Sentences for the user.
     pub warnings: Vec<String>,
 }
 
-/// Lists the Parquet files of an input, sorted by path: the file the URL names, or all below it.
+/// Lists the Parquet files of an input, sorted by path: the file that the URL names, or all files below it.
 ///
-/// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) are no input, and neither
-/// is what the job itself writes when `job_url` lies below the input. A candidate that cannot be read (a link
-/// that leads nowhere, a name no request can carry) is in the list, since its rows are missing; anything else
-/// of that kind is a warning.
+/// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) do not belong to the
+/// input, nor do the job's own objects when `job_url` is below the input. A Parquet file that cannot be read
+/// (a link without a target, a name that no request can carry) is listed as refused, because its rows are
+/// missing; other such names give a warning.
 ///
 /// # Errors
-/// When the store refuses to list, or when there is no such file: a job over nothing is a typing error.
+/// A refused listing, and an input without a file: a job over no file is a typing error.
 pub async fn find(input: &Place, job_url: &str) -> Result<Found, PlanError> {
     let named = named_object(input).await?;
     if let Named::File(file) = &named
@@ -48,7 +48,7 @@ pub async fn find(input: &Place, job_url: &str) -> Result<Found, PlanError> {
         (Ok(found), Named::Denied(error)) if found.files.is_empty() && found.refused.is_empty() => {
             return Err(error.into());
         }
-        // An object may be read by those who may not list.
+        // Credentials may allow reading an object and forbid listing.
         (Err(_), Named::File(file)) => return Ok(Found { files: vec![file], ..Found::default() }),
         (Ok(mut found), Named::File(file)) if file.bytes > 0 => {
             let url = without_secrets(&input.url);
@@ -65,7 +65,7 @@ pub async fn find(input: &Place, job_url: &str) -> Result<Found, PlanError> {
     Ok(found)
 }
 
-/// Every file of the input at its state, those that cannot be read too: what a later look is compared with.
+/// Lists every file of the input with its state, unreadable files included, for comparison with the plan.
 ///
 /// # Errors
 /// As [`find`].
@@ -80,11 +80,11 @@ pub async fn list(input: &Place, job_url: &str) -> Result<Vec<InputFile>, PlanEr
     Ok(files)
 }
 
-/// What the input's URL names by itself.
+/// Object that the input's URL names.
 enum Named {
     Nothing,
     File(InputFile),
-    /// It cannot be told: a prefix may be listed by those who may not ask for an object of its name.
+    /// Unknown: credentials may allow listing a prefix and forbid requests for an object with its name.
     Denied(BucketError),
 }
 
@@ -93,7 +93,11 @@ async fn named_object(input: &Place) -> Result<Named, PlanError> {
     if input.is_prefix {
         return Ok(Named::Nothing);
     }
-    let fail = |source| BucketError::Store { what: "look at", object: without_secrets(&input.url), source };
+    let fail = |source| BucketError::Store {
+        what: "read the metadata of",
+        object: without_secrets(&input.url),
+        source,
+    };
     match input.store.head(&input.prefix).await {
         Ok(meta) => Ok(Named::File(pinned(name, meta))),
         Err(error) => match FaultKind::of(&error) {
@@ -123,25 +127,25 @@ async fn below(input: &Place, job_url: &str) -> Result<Found, PlanError> {
         }
     }
     found.files.extend(without_markers(input, empty).await);
-    tell(&mut found, input.passed_over.take(), input, own.as_ref());
+    report_skipped(&mut found, input.passed_over.take(), input, own.as_ref());
     Ok(found)
 }
 
-/// Those of the empty objects that are files.
+/// Those of the empty objects that are files, not folder markers.
 async fn without_markers(input: &Place, empty: Vec<(Path, InputFile)>) -> Vec<InputFile> {
-    let looked = stream::iter(empty)
+    let files = stream::iter(empty)
         .map(async |(location, file)| (!input.is_folder_marker(&location).await).then_some(file));
-    looked.buffered(LOOKS_AT_ONCE).filter_map(std::future::ready).collect().await
+    files.buffered(CHECKS_AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
-/// Sorts what the listing passed over into candidates that are missing, and a warning about the rest.
-fn tell(found: &mut Found, passed_over: Vec<Passed>, input: &Place, own: Option<&Path>) {
+/// Sorts the skipped names of a listing into refused files and a warning about the rest.
+fn report_skipped(found: &mut Found, passed_over: Vec<Passed>, input: &Place, own: Option<&Path>) {
     let root =
         if input.url.contains("://") { input.prefix.to_string() } else { format!("/{}", input.prefix) };
     let root = format!("{}/", escaped(root.trim_end_matches('/').as_bytes()));
     let root = root.trim_start_matches(|c| input.url.contains("://") && c == '/');
     let own = own.map(|own| format!("{}/", own.as_ref().trim_end_matches('/')));
-    let mut told = Vec::new();
+    let mut named = Vec::new();
     for Passed { name, why, is_folder } in passed_over {
         let path = name.strip_prefix(root).unwrap_or(&name).to_owned();
         let is_own = own.as_ref().is_some_and(|own| name.trim_start_matches('/').starts_with(own.as_str()));
@@ -156,18 +160,18 @@ fn tell(found: &mut Found, passed_over: Vec<Passed>, input: &Place, own: Option<
                 reason: format!("it cannot be read: {why}"),
             });
         } else {
-            told.push(format!("{path} ({why})"));
+            named.push(format!("{path} ({why})"));
         }
     }
-    if !told.is_empty() {
-        let (all, more) = (told.len(), told.len().saturating_sub(TOLD));
-        told.truncate(TOLD);
+    if !named.is_empty() {
+        let (all, more) = (named.len(), named.len().saturating_sub(NAMED));
+        named.truncate(NAMED);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        found.warnings.push(format!("passed over, as no input file: {all} names: {}{more}", told.join(", ")));
+        found.warnings.push(format!("{all} names are not input files: {}{more}", named.join(", ")));
     }
 }
 
-/// Whether readers would take the file below the input for the input itself.
+/// Whether readers would confuse the file below the input with the input itself.
 fn is_ambiguous(input: &Place, path: &str) -> bool {
     !input.is_prefix && input.prefix.filename() == Some(path)
 }
@@ -185,7 +189,7 @@ fn place_of_store(url: &str) -> &str {
     &url[..scheme.len() + 3 + host.len()]
 }
 
-/// The path of an input file below the prefix; `None` for what is none.
+/// Path of an input file below the prefix; `None` for other objects.
 fn path_below(prefix: &Path, location: &Path) -> Option<String> {
     let parts: Vec<String> = location.prefix_match(prefix)?.map(|part| part.as_ref().to_owned()).collect();
     let path = parts.join("/");
@@ -201,11 +205,11 @@ fn is_parquet(path: &str) -> bool {
 }
 
 fn pinned(path: String, meta: ObjectMeta) -> InputFile {
-    // A store without ETags cannot be asked for a state; its files are known by their size alone.
+    // A store without ETags cannot pin a state; its files are identified by their size alone.
     InputFile { path, etag: meta.e_tag.unwrap_or_default(), bytes: meta.size }
 }
 
-/// One file of the input that is not as it was planned. It shows itself as a sentence.
+/// Change of one input file since the plan. `Display` gives a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputChange {
     Removed(InputFile),
@@ -236,8 +240,7 @@ impl fmt::Display for InputChange {
     }
 }
 
-/// What changed between the files of a plan and those there are now: what was planned first, then what was
-/// added.
+/// Changes between the planned and the current files: first those of planned files, then added files.
 pub fn changes(planned: &[InputFile], now: &[InputFile]) -> Vec<InputChange> {
     let by_path = |files: &[InputFile]| -> BTreeMap<String, InputFile> {
         files.iter().map(|file| (file.path.clone(), file.clone())).collect()

@@ -1,4 +1,4 @@
-//! Whether a plan that was read is what `job.json` says of it.
+//! Checks a stored plan against `job.json`.
 
 use capfilt_schemas::{
     job::PlanRecord,
@@ -6,8 +6,8 @@ use capfilt_schemas::{
 };
 use std::collections::HashSet;
 
-/// Why the plan cannot be worked on; `None` when its shards are what their ids say, none is there twice, none
-/// overlaps another one, and their counts are those of the record.
+/// Fault of a plan. `None` if every id matches its shard, no shard is repeated, no shards overlap, and the
+/// counts are those of the record.
 pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
     let shards = plan.len() as u64;
     if shards != record.shards {
@@ -23,13 +23,10 @@ pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
         ShardId::of(&shard.file.path, &shard.file.etag, shard.row_groups.clone()) != shard.id
     };
     if let Some(shard) = plan.iter().find(misnamed) {
-        return Some(format!(
-            "shard {} is not what its id says: its file or row groups are others",
-            shard.id
-        ));
+        return Some(format!("the id of shard {} does not match its file and row groups", shard.id));
     }
     if let Some(shard) = plan.iter().find(|shard| !seen.insert(&shard.id)) {
-        return Some(format!("shard {} is there twice", shard.id));
+        return Some(format!("shard {} is listed twice", shard.id));
     }
     let ends = |shard: &Shard| shard.first_row.checked_add(shard.rows);
     let overlaps = |a: &Shard, b: &Shard| {
@@ -41,7 +38,7 @@ pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
         pair.map(|pair| format!("shards {} and {} overlap in {}", pair[0].id, pair[1].id, pair[0].file.path));
     let endless = || plan.iter().find(|shard| ends(shard).is_none() || shard.row_groups.is_empty());
     overlapping.or_else(|| {
-        endless().map(|shard| format!("shard {} has rows or row groups that no file has", shard.id))
+        endless().map(|shard| format!("shard {} has rows or row groups that no file can have", shard.id))
     })
 }
 
@@ -70,7 +67,7 @@ mod tests {
     fn fault_after(change: impl FnOnce(&mut Vec<Shard>)) -> Option<String> {
         let mut plan = plan();
         change(&mut plan);
-        // A writer that lies to the end: the counts fit.
+        // A false plan with consistent counts.
         let rows = plan.iter().fold(0_u64, |sum, shard| sum.saturating_add(shard.rows));
         let (path, sha256, shards) = (String::new(), String::new(), plan.len() as u64);
         fault(&plan, &PlanRecord { path, sha256, shards, rows, refused: vec![], without_rows: vec![] })
@@ -81,11 +78,11 @@ mod tests {
         assert_eq!(fault_after(|_| ()), None);
         let renamed =
             |plan: &mut Vec<Shard>| Arc::make_mut(&mut plan[0].file).path = "/etc/passwd".to_owned();
-        assert!(fault_after(renamed).unwrap().contains("not what its id says"));
-        assert!(fault_after(|plan| plan[1].row_groups = 0..2).unwrap().contains("not what its id says"));
+        assert!(fault_after(renamed).unwrap().contains("does not match its file"));
+        assert!(fault_after(|plan| plan[1].row_groups = 0..2).unwrap().contains("does not match its file"));
         assert!(fault_after(|plan| plan.push(plan[2].clone())).unwrap().contains("twice"));
         assert!(fault_after(|plan| plan[0].rows = 11).unwrap().contains("overlap"));
-        assert!(fault_after(|plan| plan[2].first_row = u64::MAX).unwrap().contains("no file has"));
+        assert!(fault_after(|plan| plan[2].first_row = u64::MAX).unwrap().contains("no file can have"));
         assert!(fault_after(|plan| plan[2].rows = u64::MAX).is_some());
     }
 

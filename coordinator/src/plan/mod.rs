@@ -1,4 +1,4 @@
-//! Planning: what a job will do, from listings and Parquet footers alone.
+//! Planning: derives the work of a job from listings and Parquet footers alone.
 //!
 //! [`plan`] lists the input ([`input`]), reads each footer, checks its columns and cuts the file's row groups
 //! into shards. [`table`] stores the plan; `integrity` checks a stored plan against `job.json`.

@@ -14,15 +14,16 @@ use capfilt_schemas::{
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::HashSet;
 
-/// Footers read at the same time: requests wait for the store's latency, not for our bandwidth (64 kB each).
+/// Footers read at the same time: latency is the limit, not bandwidth (64 kB each).
 const FOOTERS_AT_ONCE: usize = 32;
 
-/// Everything a job will do, before anything is written.
+/// The work of a job, before any object is written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// In the order of file path and row group.
+    /// Shards in the order of file path and row group.
     pub shards: Vec<Shard>,
-    /// Files that give no shard. The other files are cleaned, and the job ends as one with quarantine.
+    /// Files without a shard. The other files are cleaned, and the job ends with the exit code of quarantined
+    /// data.
     pub refused: Vec<RefusedFile>,
     /// Valid files without a row.
     pub without_rows: Vec<InputFile>,
@@ -41,11 +42,11 @@ enum Planned {
     Refused(RefusedFile),
 }
 
-/// Plans a job over `input`: lists its files, pins their states and cuts them into shards. Reads footers only
-/// and writes nothing.
+/// Plans a job over `input`: lists its files, pins their states and cuts them into shards. It reads only
+/// footers and writes nothing.
 ///
 /// # Errors
-/// When the store fails, and when no file can be used: the settings are then more likely at fault than every
+/// A failing store, and an input without a usable file: then the settings are more likely wrong than every
 /// file.
 pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;

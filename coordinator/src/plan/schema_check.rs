@@ -7,26 +7,26 @@ use capfilt_schemas::{
 };
 use std::collections::HashSet;
 
-/// From this likeness on (Jaro-Winkler, 1 is the same) a name is taken for a misspelling of another.
-const ALIKE: f64 = 0.7;
+/// Least similarity (Jaro-Winkler, 1 is equal) of a misspelt name to the nearest name.
+const SIMILAR: f64 = 0.7;
 
-/// Levels of a column that passes through. Arrow's own description of a table's schema, which the pairs table
-/// has, is refused by Arrow's readers in every language from about 64 on.
+/// Most levels of a pass-through column. From about 64 levels on, Arrow's readers in every language refuse
+/// Arrow's own description of the schema, which the pairs table contains.
 const PASSTHROUGH_LEVELS: usize = 50;
 
-/// The columns a job needs of every file.
+/// Columns that a job needs in every file.
 #[derive(Debug, Clone)]
 pub struct RequiredColumns {
     image: String,
     text: String,
     key: String,
-    /// Looked at by the condition, with what they are compared with.
+    /// Columns that the condition reads, with the literals that they are compared with.
     compared: Vec<(String, Option<Literal>)>,
-    /// Only copied; any type will do.
+    /// Columns that are only copied, of any type.
     copied: Vec<String>,
 }
 
-/// What a sound file lacks without harm.
+/// Optional parts of a usable file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fit {
     pub has_key: bool,
@@ -44,7 +44,7 @@ impl RequiredColumns {
         }
     }
 
-    /// Whether a file with this schema can be cleaned; else why not, and what to do about it.
+    /// Checks whether a file with this schema can be cleaned. The error has the reason and the remedy.
     pub fn check(&self, schema: &Schema, encrypted: &[String]) -> Result<Fit, String> {
         let image = found(schema, "input.image", &self.image)?;
         if !is_image(image) {
@@ -93,18 +93,20 @@ impl RequiredColumns {
             if fields.len() > 1 {
                 let times = fields.len();
                 return Err(format!(
-                    "there are {times} columns called `{name}` ({setting}), and the file does not say which is meant; \
-                     rename or drop all but one"
+                    "there are {times} columns called `{name}` ({setting}), and the file does not define \
+                     which is meant; rename or drop all but one"
                 ));
             }
             if let Some(twice) = fields.first().and_then(|field| field_twice(field.data_type())) {
                 return Err(format!(
-                    "column `{name}` ({setting}) has several fields called `{twice}`; rename or drop all but one"
+                    "column `{name}` ({setting}) has several fields called `{twice}`; rename or drop all but \
+                     one"
                 ));
             }
             if encrypted.iter().any(|column| column == name) {
                 return Err(format!(
-                    "column `{name}` ({setting}) is encrypted; write the file without encryption for this column"
+                    "column `{name}` ({setting}) is encrypted; write the file without encryption for this \
+                     column"
                 ));
             }
         }
@@ -112,7 +114,7 @@ impl RequiredColumns {
     }
 }
 
-/// The name that two fields of one struct share, anywhere within a type.
+/// A name that two fields of one struct share, at any level of a type.
 fn field_twice(kind: &DataType) -> Option<&str> {
     let fields = match kind {
         DataType::Struct(fields) => fields.iter().collect(),
@@ -125,7 +127,7 @@ fn field_twice(kind: &DataType) -> Option<&str> {
     here.or_else(|| fields.iter().find_map(|field| field_twice(field.data_type())))
 }
 
-/// Levels of structs, lists and maps within each other, with the leaf's.
+/// Levels of nested structs, lists and maps, including the leaf's level.
 fn levels(kind: &DataType) -> usize {
     1 + match kind {
         DataType::Struct(fields) => fields.iter().map(|field| levels(field.data_type())).max().unwrap_or(0),
@@ -146,10 +148,10 @@ fn found<'a>(schema: &'a Schema, setting: &str, name: &str) -> Result<&'a DataTy
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         let likeness = |known: &&&str| strsim::jaro_winkler(known, name);
         let nearest = names.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let nearest = nearest.filter(|nearest| likeness(nearest) >= ALIKE);
+        let nearest = nearest.filter(|nearest| likeness(nearest) >= SIMILAR);
         let advice =
             nearest.map(|nearest| format!("; did you mean {setting} = \"{nearest}\"?")).unwrap_or_default();
-        format!("there is no column `{name}` ({setting}); it has {}{advice}", names.join(", "))
+        format!("there is no column `{name}` ({setting}); the columns are {}{advice}", names.join(", "))
     })
 }
 
@@ -157,7 +159,7 @@ fn wrong_type(setting: &str, name: &str, kind: &DataType, expected: &str) -> Str
     format!("column `{name}` is {kind}, expected {expected}; is {setting} the right column?")
 }
 
-/// A column of type Null has no values, whatever it was meant for: that is no fault of the file.
+/// A column of type Null has no values of any type; that is not a fault of the file.
 fn is_bytes(kind: &DataType) -> bool {
     matches!(kind, DataType::Null | DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
@@ -168,7 +170,7 @@ fn is_text(kind: &DataType) -> bool {
 
 fn is_image(kind: &DataType) -> bool {
     match kind {
-        // Hugging Face's image: either field may be null in a row, so either may be missing altogether.
+        // Hugging Face's image type: either field may be null in a row, so either field may be absent.
         DataType::Struct(fields) => {
             let has = |name: &str, fits: fn(&DataType) -> bool| {
                 fields.find(name).map(|(_, field)| fits(field.data_type()))

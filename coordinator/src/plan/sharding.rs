@@ -3,22 +3,23 @@
 use capfilt_schemas::plan::{InputFile, Shard, ShardId};
 use std::sync::Arc;
 
-/// Row groups of more bytes than this are warned of: a worker holds a row group's columns in memory.
+/// Larger row groups give a warning: a worker process holds the columns of a row group in memory.
 const LARGE_ROW_GROUP_BYTES: u64 = 1 << 30;
-/// Row groups of more than this many times the wanted rows are warned of.
+/// Row groups with more than this multiple of `shards.rows` give a warning.
 const LARGE_ROW_GROUP_FACTOR: u64 = 4;
 
-/// One row group as a footer describes it.
+/// One row group, as described by a footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowGroup {
     pub rows: u64,
-    /// Compressed.
+    /// Compressed size.
     pub bytes: u64,
 }
 
-/// Shards of about `rows_wanted` rows: each takes row groups until it has at least that many.
+/// Cuts a file into shards of about `rows_wanted` rows: each takes row groups until it has at least that
+/// many.
 ///
-/// Row groups are not cut: a reader would fetch the whole group for every part of it.
+/// Row groups are not cut: a reader would fetch the whole group for each of its parts.
 pub fn shards(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Shard> {
     let shared = Arc::new(file.clone());
     let mut shards = Vec::new();
@@ -30,7 +31,7 @@ pub fn shards(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Sh
             sum = RowGroup { rows: sum.rows + groups[end].rows, bytes: sum.bytes + groups[end].bytes };
             end += 1;
         }
-        // Row groups without rows at the end of a file are nobody's work.
+        // Row groups without rows at the end of a file need no shard.
         if sum.rows > 0 {
             let row_groups = start as u32..end as u32;
             let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
@@ -43,21 +44,23 @@ pub fn shards(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Sh
     shards
 }
 
-/// What a user should know about a file's row groups before starting.
+/// A warning about the file's row groups, for the user before the start.
 pub fn warning(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Option<String> {
     let largest = groups.iter().max_by_key(|group| group.rows)?;
     if largest.rows > rows_wanted.saturating_mul(LARGE_ROW_GROUP_FACTOR) {
         let rows = largest.rows;
         return Some(format!(
-            "{}: a row group of {rows} rows, {rows_wanted} were wanted (shards.rows): shards cannot be smaller than row groups, \
-             so this one is long and costs much to do again; write the input with smaller row groups",
+            "{}: a row group has {rows} rows, and shards.rows is {rows_wanted}: shards cannot be smaller \
+             than row groups, so this shard takes long, also when it is retried; write the input with \
+             smaller row groups",
             file.path
         ));
     }
     let heaviest =
         groups.iter().map(|group| group.bytes).max().filter(|bytes| *bytes > LARGE_ROW_GROUP_BYTES)?;
     Some(format!(
-        "{}: a row group of {heaviest} bytes: a worker holds that much in memory; write the input with smaller row groups",
+        "{}: a row group has {heaviest} bytes, which a worker process holds in memory; write the input with \
+         smaller row groups",
         file.path
     ))
 }

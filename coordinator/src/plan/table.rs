@@ -1,5 +1,4 @@
-//! The plan as a Parquet object: the same shards give the same bytes, and a million of them stay a small
-//! file.
+//! The plan as a Parquet object: equal shards give equal bytes, and a million shards fit in a small file.
 
 use arrow::{
     array::{ArrayRef, AsArray as _, RecordBatch, StringArray, UInt32Array, UInt64Array},
@@ -17,23 +16,23 @@ use parquet::{
 };
 use std::sync::Arc;
 
-/// Shards per batch, both ways.
+/// Shards per batch, in both directions.
 const BATCH: usize = 8192;
 
-/// Why bytes are no plan.
+/// Reason why bytes are not a plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanTableError {
     #[error("the plan is not readable as Parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),
     #[error("the plan is not readable as Parquet: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
-    #[error("the plan has another version's columns; was it written by another version of capfilt?")]
+    #[error("the plan has other columns than this version's; did another version of capfilt write it?")]
     Columns,
-    #[error("the plan names a shard `{0}`, which is no shard's id")]
+    #[error("the plan contains `{0}`, which is not a shard id")]
     Id(String),
 }
 
-/// The plan's bytes. They depend on the shards alone, so planning twice writes one object.
+/// Encodes a plan. The bytes depend only on the shards, so planning twice writes one object.
 pub fn encode(shards: &[Shard]) -> Bytes {
     const INFALLIBLE: &str = "a plan's columns fit its schema, and memory does not refuse writes";
     let level = ZstdLevel::try_new(3).expect("3 is a level");
@@ -72,7 +71,7 @@ fn batch(shards: &[Shard]) -> RecordBatch {
     RecordBatch::try_new(plan::schema(), columns).expect("columns follow the schema")
 }
 
-/// Reads a plan back, a batch at a time.
+/// Decodes a plan, one batch at a time.
 pub fn stream(bytes: Bytes) -> Result<impl Iterator<Item = Result<Shard, PlanTableError>>, PlanTableError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
     if builder.schema().fields() != plan::schema().fields() {
@@ -85,7 +84,7 @@ pub fn stream(bytes: Bytes) -> Result<impl Iterator<Item = Result<Shard, PlanTab
     }))
 }
 
-/// Reads a whole plan back.
+/// Decodes a whole plan.
 pub fn decode(bytes: Bytes) -> Result<Vec<Shard>, PlanTableError> {
     stream(bytes)?.collect()
 }
@@ -95,7 +94,7 @@ fn shards_of(batch: &RecordBatch) -> Vec<Result<Shard, PlanTableError>> {
     let count = |column: usize, row: usize| batch.column(column).as_primitive::<UInt64Type>().value(row);
     let index = |column: usize, row: usize| batch.column(column).as_primitive::<UInt32Type>().value(row);
     let mut last: Option<Arc<InputFile>> = None;
-    // Neighbours are nearly always of one file, and share it in memory.
+    // Neighbours nearly always belong to one file and share it in memory.
     let mut file = |row: usize| {
         let file = InputFile { path: text(1, row), etag: text(2, row), bytes: count(3, row) };
         let shared = last.take().filter(|last| **last == file).unwrap_or_else(|| Arc::new(file));

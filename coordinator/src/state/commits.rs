@@ -5,8 +5,8 @@ use capfilt_bucket::{Bucket, BucketError, CommitIndex, RECORDS_AT_ONCE, foreign}
 use capfilt_schemas::{commit::Commit, hash::sha256_hex, job::JobDigest, names, plan::Shard, plan::ShardId};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
-/// Commits that are checked before a job is resumed. What an earlier job left is all of that job, so a few
-/// suffice.
+/// Commits that are checked before a job is resumed. All commits of an earlier job belong to that job, so a
+/// few suffice.
 const CHECKED: usize = 8;
 
 /// A shard's result: the record and the digest of its bytes.
@@ -17,10 +17,10 @@ pub struct ShardResult {
     pub commit: Commit,
 }
 
-/// Reads the results of all committed shards of the plan, in its order. Memory: the records being read.
+/// Reads the results of all committed shards, in plan order. Memory: the records being read.
 ///
 /// # Errors
-/// When the store fails, and when a record is damaged, a copy of another one, or of another job.
+/// A failing store, and a record that is damaged, a copy of another record, or of another job.
 pub fn read_all<'a>(
     bucket: &'a Bucket,
     plan: &'a [Shard],
@@ -32,7 +32,7 @@ pub fn read_all<'a>(
     futures::stream::iter(named).map(read).buffered(RECORDS_AT_ONCE)
 }
 
-/// Reads the commit that counts for a shard.
+/// Reads the current commit of a shard.
 ///
 /// # Errors
 /// As [`read_all`].
@@ -56,17 +56,18 @@ pub(crate) async fn read(
     let misnamed =
         || commit.misnamed().map(|o| format!("it names {}, which is not an object of its attempt", o.path));
     if let Some(fault) = commit.fault().or_else(misnamed) {
-        let next = "restore it from a copy, or delete it and run the job again: the shard is then done again";
+        let next =
+            "restore it from a copy, or delete it and run the job again: the shard is then executed again";
         return Err(BucketError::Refused(format!("{}: {fault}; {next}", object())));
     }
     Ok(ShardResult { n, sha256: sha256_hex(&bytes), commit })
 }
 
-/// Checks that a few commits, spread over the shards, belong to this job. Sealing checks all of them; this
-/// check comes before a day's work.
+/// Checks that a few commits, spread over the shards, belong to this job. Sealing checks all commits; this
+/// check is earlier, before hours of work.
 ///
 /// # Errors
-/// When one is of another job, and when the store fails. A damaged commit is no error here.
+/// A commit of another job, and a failing store. A damaged commit is not an error here.
 pub(crate) async fn require_own(
     bucket: &Bucket,
     committed: &CommitIndex,

@@ -20,7 +20,9 @@ pub(super) async fn list(bucket: &Bucket, prefix: &str) -> Result<Vec<(String, A
     while let Some((name, meta)) = objects.try_next().await? {
         match names::parse_failure(&name) {
             Some((_, attempt)) => listed.push((meta.last_modified, name, attempt)),
-            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no failure's name"),
+            None if meta.size > 0 => {
+                strays::pass_over(bucket, &name, "the name is not that of a failure record")
+            }
             None => {}
         }
     }
@@ -52,7 +54,7 @@ pub(super) async fn read(
     Ok(failures)
 }
 
-/// Why a failure record is not the one that its object's name announces.
+/// Reason why a failure record does not match its object's name.
 fn misplaced(failure: &Failure, name: &str, job: Option<&JobDigest>) -> Option<String> {
     let is_copy = names::failure(&failure.shard, &failure.attempt) != name;
     let copied = || format!("it is a copy of {}", names::failure(&failure.shard, &failure.attempt));

@@ -1,8 +1,8 @@
-//! Resumes a job whose input files changed after they were planned.
+//! Resumes a job whose input files changed after the plan.
 //!
 //! The plan does not change: every planned row is committed or quarantined, so no row is lost, and no row is
-//! read from another file than the planned one. Committed rows were read from the files as planned, and their
-//! commits stay.
+//! read from a file in another state than the planned one. Committed rows come from the planned states, and
+//! their commits stay valid.
 
 use super::JobState;
 use crate::plan::InputChange;
@@ -17,11 +17,11 @@ use capfilt_schemas::{
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::BTreeMap;
 
-/// What `run` does when input files were replaced, removed or added after the job was planned.
+/// Policy of `run` for input files that were replaced, removed or added after the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnInputChange {
     Refuse,
-    /// Quarantine the open shards of such files, with the change as the reason. Added files do not join the
+    /// Quarantines the open shards of such files, with the change as the reason. Added files do not join the
     /// job.
     SetAside,
 }
@@ -52,14 +52,14 @@ pub(crate) async fn set_open_shards_aside(
         bucket.create(&names::failure(&failure.shard, &failure.attempt), Bytes::from(bytes)).await
     });
     writes.buffer_unordered(RECORDS_AT_ONCE).try_for_each(|_| async { Ok(()) }).await?;
-    let told = |change: &InputChange| match change {
-        InputChange::Added(_) => format!("{change}; it is no part of this job"),
+    let sentence = |change: &InputChange| match change {
+        InputChange::Added(_) => format!("{change}; it is not part of this job"),
         InputChange::Removed(_) | InputChange::Replaced { .. } => {
             let open = open.get(change.path()).copied().unwrap_or(0);
-            format!("{change}; {open} open shards of it are set aside, and what is committed stays")
+            format!("{change}; {open} open shards of it are quarantined, and its commits stay valid")
         }
     };
-    Ok(changes.iter().map(told).collect())
+    Ok(changes.iter().map(sentence).collect())
 }
 
 fn failure_of(shard: &ShardId, change: &InputChange, job: &JobDigest) -> Failure {
@@ -69,7 +69,7 @@ fn failure_of(shard: &ShardId, change: &InputChange, job: &JobDigest) -> Failure
         attempt: AttemptId::from_random(rand::random()),
         worker: "run --allow-changed".to_owned(),
         class: FailureClass::InputChanged,
-        message: format!("{change}; the job was told to go on without it"),
+        message: format!("{change}; `--allow-changed` quarantined its open shards"),
         crash: None,
         job: Some(job.clone()),
     }

@@ -1,4 +1,4 @@
-//! The state of a job's shards, derived from the bucket alone: committed, failed, and so still to do.
+//! State of a job's shards, derived from the bucket alone: committed, failed or open.
 
 use super::{FailedAttempt, Failures, Retries, Task, commits, failures, job_record, poison_rows, retries};
 use capfilt_bucket::{Bucket, BucketError, CommitIndex, list_commits};
@@ -10,15 +10,15 @@ use capfilt_schemas::{
 };
 use std::collections::HashMap;
 
-/// What the bucket says about a job's shards.
+/// State of a job's shards in the bucket.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobState {
     /// The current commit of each committed shard.
     pub committed: CommitIndex,
-    /// Failed attempts of each shard, oldest first; shards that were committed later are among them.
+    /// Failed attempts of each shard, oldest first, including shards that were committed later.
     pub failures: Failures,
     pub retries: Retries,
-    /// The digest of `job.json`; `None` where there is no job.
+    /// Digest of `job.json`; `None` without a job.
     pub job: Option<JobDigest>,
 }
 
@@ -29,18 +29,18 @@ pub enum ShardState<'a> {
     Committed(u32),
     /// Commit `n` is the shard's result until a retry has repaired it.
     Repairing(u32),
-    /// The shard failed for good; the failure is the last one that counted.
+    /// The shard failed for good; the failure is the last counted one.
     Quarantined(&'a Failure),
     /// The shard has no result yet.
     Open,
 }
 
 impl JobState {
-    /// Reads the state of a job: a listing each of commits, failures and retries, the failure and retry
-    /// records themselves, and a few of the commits.
+    /// Reads the state of a job: one listing each of commits, failures and retries, all failure and retry
+    /// records, and a few commits.
     ///
     /// # Errors
-    /// When the store fails, or when one of those commits belongs to another job.
+    /// A failing store, and a commit of another job among those read.
     pub async fn read(bucket: &Bucket) -> Result<Self, BucketError> {
         Self::read_since(bucket, &Self::default()).await
     }
@@ -52,12 +52,12 @@ impl JobState {
         Ok(state)
     }
 
-    /// Reads the state without a look at any commit, for callers that read every commit themselves.
+    /// Reads the state without reading a commit, for callers that read every commit.
     pub(crate) async fn read_unchecked(bucket: &Bucket, before: &Self) -> Result<Self, BucketError> {
         Self::gather(list_commits(bucket, names::COMMITS), bucket, names::FAILURES, before).await
     }
 
-    /// Reads the state where the commits have been listed already.
+    /// Reads the state for commits that are listed already.
     pub(crate) async fn read_with_commits(
         bucket: &Bucket,
         committed: CommitIndex,
@@ -66,10 +66,10 @@ impl JobState {
         Self::gather(async { Ok(committed) }, bucket, names::FAILURES, before).await
     }
 
-    /// Reads the state of one shard and of no other.
+    /// Reads the state of one shard.
     ///
     /// # Errors
-    /// When the store fails.
+    /// A failing store.
     pub async fn read_shard(bucket: &Bucket, shard: &ShardId) -> Result<Self, BucketError> {
         let [commits, failures] = [names::COMMITS, names::FAILURES].map(|folder| format!("{folder}/{shard}"));
         Self::gather(list_commits(bucket, &commits), bucket, &failures, &Self::default()).await
@@ -96,27 +96,27 @@ impl JobState {
         Ok(Self { committed, failures, retries, job })
     }
 
-    /// The state of one shard under `limits.attempts`.
+    /// State of one shard under `limits.attempts`.
     pub fn of(&self, shard: &ShardId, attempts: u32) -> ShardState<'_> {
         let spent = self.spent(shard, attempts);
         match (self.committed.get(shard), spent) {
             (Some(n), None) if self.retries.repair(shard, n.saturating_add(1)).is_some() => {
                 ShardState::Repairing(*n)
             }
-            // A repair that failed for good leaves what was there.
+            // A repair that failed for good leaves the earlier result.
             (Some(n), _) => ShardState::Committed(*n),
             (None, Some(why)) => ShardState::Quarantined(why),
             (None, None) => ShardState::Open,
         }
     }
 
-    /// Whether a shard's result can change no more, unless somebody asks for a retry from now on. (A repair
-    /// whose attempts are used up may still have one that runs.)
+    /// Whether a shard's result cannot change, unless a retry is recorded from now on. (A repair whose
+    /// attempts are used up may still have a running attempt.)
     pub fn is_settled(&self, shard: &ShardId) -> bool {
         self.committed.get(shard).is_some_and(|n| self.retries.repair(shard, n.saturating_add(1)).is_none())
     }
 
-    /// The failure after which there is no further attempt.
+    /// The failure after which no further attempt follows.
     fn spent(&self, shard: &ShardId, attempts: u32) -> Option<&Failure> {
         let counted: Vec<&Failure> = self.counted(shard).collect();
         let is_spent = || poison_rows::used_attempts(&failed(&counted)) >= attempts;
@@ -131,7 +131,7 @@ impl JobState {
         all.iter().filter(|failure| !self.retries.forgiven.contains(&failure.attempt))
     }
 
-    /// What is to be done of a shard, if anything is.
+    /// The next attempt at a shard, if the shard needs one.
     pub fn task(&self, shard: &Shard, attempts: u32) -> Option<Task> {
         let commit_n = match self.of(&shard.id, attempts) {
             ShardState::Open => 0,
@@ -143,7 +143,7 @@ impl JobState {
         Some(Task { shard: shard.clone(), failed: failed(&counted), commit_n, repair })
     }
 
-    /// What is to be done of the plan, in its order.
+    /// The open shards of the plan, in plan order.
     pub fn remaining<'a>(&'a self, plan: &'a [Shard], attempts: u32) -> impl Iterator<Item = Task> + 'a {
         plan.iter().filter_map(move |shard| self.task(shard, attempts))
     }
@@ -180,7 +180,7 @@ mod tests {
         let (state, shard) = after(&[WorkerKilled, Store, FailureBudget, WorkerKilled]);
         assert_eq!(state.of(&shard, 2), ShardState::Open);
         let (state, shard) = after(&[Store, WorkerCrashed, WorkerKilled]);
-        let ShardState::Quarantined(why) = state.of(&shard, 2) else { panic!("two tries were used up") };
+        let ShardState::Quarantined(why) = state.of(&shard, 2) else { panic!("two attempts were used up") };
         assert_eq!(why.message, "failure 1");
     }
 

@@ -1,4 +1,4 @@
-//! The state of a job, folded from the records in its bucket. No process keeps a state of its own.
+//! State of a job, folded from the records in its bucket. No process keeps state besides it.
 //!
 //! Each file uses those before it: `job_record` and the records of `failures` and `retries`; [`poison_rows`],
 //! the rows that end a worker process; [`Task`], the next attempt at a shard; [`commits`]; [`JobState`];

@@ -1,15 +1,16 @@
 //! Finds the rows that end a worker process.
 //!
-//! A worker process that crashes, runs out of memory or hangs leaves a record of the rows it was working on.
-//! After one such death nothing is concluded. After the second, every suspected row is tried alone before the
-//! shard is begun again, so that the next death names its row. (Halving the range would cost one death, and
-//! one process with its models loaded, per halving.) Named rows are quarantined and the shard is done without
-//! them; the deaths that they explain use up no attempt.
+//! A worker process that crashes, runs out of memory or hangs leaves a record of the rows in process. After
+//! one such death no row is blamed. After the second, every suspected row is tried alone before the shard is
+//! started again, so that the next death identifies its row. (Halving the range would cost one death, and one
+//! process with loaded models, per halving.) Identified rows are quarantined and the shard is executed
+//! without them; the deaths that they explain use up no attempt.
 //!
-//! A kill from outside says little: schedulers send them. Two kills with the same rows in hand raise a
-//! suspicion, and two kills of a row that is alone name the row.
+//! A kill from outside is weak evidence, because schedulers kill processes. Two kills with the same rows in
+//! process make the rows suspected, and two kills of a row that was alone identify the row.
 //!
-//! The failure records decide all of this, so every process that makes the next attempt concludes the same.
+//! The failure records decide all of this, so every process that makes the next attempt reaches the same
+//! result.
 
 use capfilt_schemas::failure::{Crash, Failure, FailureClass};
 use std::{collections::BTreeMap, ops::Range};
@@ -17,11 +18,11 @@ use std::{collections::BTreeMap, ops::Range};
 /// Number of deaths after which the suspected rows are tried alone.
 const DEATHS: usize = 2;
 
-/// Rows that are quarantined in one shard, at most. More of them point to another cause, and the shard's
+/// Most rows that are quarantined in this way in one shard. More rows point to another cause, and the shard's
 /// attempts run out.
 const MOST_ROWS: usize = 16;
 
-/// What the next attempt must know of a failed one.
+/// Facts about a failed attempt that the next attempt needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAttempt {
     pub class: FailureClass,
@@ -34,7 +35,7 @@ impl From<&Failure> for FailedAttempt {
     }
 }
 
-/// Rows that ended a process in which they were alone, in order, each with the class of the failure.
+/// Rows that ended a process in which they were alone, in order, each with the failure class.
 pub fn poison_rows(failed: &[FailedAttempt]) -> BTreeMap<u64, FailureClass> {
     let alone = failed.iter().filter_map(|one| Some((one.class, alone(one)?)));
     let mut named = BTreeMap::new();
@@ -56,7 +57,7 @@ fn alone_is(one: &FailedAttempt, row: u64) -> bool {
     alone(one) == Some(row)
 }
 
-/// Number of attempts that are used up: failures of the shard that no named row explains.
+/// Number of used attempts: failures of the shard that no identified row explains.
 pub fn used_attempts(failed: &[FailedAttempt]) -> u32 {
     let named = poison_rows(failed);
     let counts = |one: &&FailedAttempt| {
@@ -65,13 +66,13 @@ pub fn used_attempts(failed: &[FailedAttempt]) -> u32 {
     failed.iter().filter(counts).count() as u32
 }
 
-/// Whether a death is unexplained. The shard then gets a process of its own, so that no other shard is
+/// Whether a death is unexplained. The shard then gets a separate process, so that no other shard is
 /// suspected with it.
 pub fn is_suspected(failed: &[FailedAttempt]) -> bool {
     unexplained(failed).next().is_some()
 }
 
-/// Rows of the file to try alone before the next attempt; none before two unexplained deaths.
+/// Rows of the file to try alone before the next attempt; empty before two unexplained deaths.
 pub fn rows_to_try_alone(failed: &[FailedAttempt]) -> Vec<Range<u64>> {
     let deaths: Vec<&Crash> = unexplained(failed).collect();
     let [.., before, last] = &deaths[..] else { return Vec::new() };
@@ -84,7 +85,7 @@ pub fn rows_to_try_alone(failed: &[FailedAttempt]) -> Vec<Range<u64>> {
     if both.is_empty() { deaths.iter().flat_map(|crash| crash.rows.clone()).collect() } else { both }
 }
 
-/// Deaths that no named row explains and that put the rows in hand under suspicion.
+/// Deaths that no identified row explains and that make their rows suspected.
 fn unexplained(failed: &[FailedAttempt]) -> impl Iterator<Item = &Crash> {
     let named = poison_rows(failed);
     let open = |one: &FailedAttempt| {
@@ -142,11 +143,11 @@ mod tests {
         assert_eq!(
             (named(&failed), rows_to_try_alone(&failed)),
             (vec![], vec![9..10]),
-            "it may be a scheduler still"
+            "a scheduler may be the cause"
         );
         failed.push(kill(&[9..10], true));
         assert_eq!((named(&failed), used_attempts(&failed)), (vec![9], 0));
-        assert!(!is_suspected(&failed), "a lone kill is left, and says nothing");
+        assert!(!is_suspected(&failed), "the remaining single kill proves nothing");
     }
 
     #[test]
@@ -170,7 +171,7 @@ mod tests {
         assert_eq!(
             rows_to_try_alone(&failed),
             [0..8, 8..16, 8..16, 16..24, 40..48],
-            "nothing in common: all are suspects"
+            "no common row: all are suspected"
         );
         assert_eq!(used_attempts(&failed), 3);
     }
@@ -180,7 +181,7 @@ mod tests {
         let failed =
             [crash(&[0..8], false), crash(&[0..8], false), crash(&[5..6], true), crash(&[8..16], false)];
         assert_eq!(named(&failed), [5]);
-        assert_eq!(used_attempts(&failed), 1, "the last death is another row's");
+        assert_eq!(used_attempts(&failed), 1, "another row caused the last death");
         assert!(is_suspected(&failed) && rows_to_try_alone(&failed).is_empty());
         assert!(!is_suspected(&failed[..3]));
     }

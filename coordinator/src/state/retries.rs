@@ -10,17 +10,17 @@ use capfilt_schemas::{
 use futures::TryStreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What all retry records of a job ask for, taken together.
+/// Union of all retry records of a job.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retries {
-    /// Failed attempts that count no more.
+    /// Failed attempts that no longer count.
     pub forgiven: BTreeSet<AttemptId>,
-    /// For each shard, what the newest retry asks for, and the number of the commit that fulfils it.
+    /// For each shard, the newest retry's request, and the number of the commit that fulfils it.
     pub repairs: BTreeMap<ShardId, (u32, Repair)>,
 }
 
 impl Retries {
-    /// What commit `commit_n` of a shard must repair.
+    /// Repair that commit `commit_n` of a shard must make.
     pub fn repair(&self, shard: &ShardId, commit_n: u32) -> Option<&Repair> {
         self.repairs.get(shard).filter(|(n, _)| *n == commit_n).map(|(_, repair)| repair)
     }
@@ -33,7 +33,9 @@ pub(super) async fn read(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Ret
     while let Some((name, meta)) = listed.try_next().await? {
         match names::parse_retry(&name) {
             Some(n) => drop(numbers.insert(n)),
-            None if meta.size > 0 => strays::pass_over(bucket, &name, "it is no retry's name"),
+            None if meta.size > 0 => {
+                strays::pass_over(bucket, &name, "the name is not that of a retry record")
+            }
             None => {}
         }
     }

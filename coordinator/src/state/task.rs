@@ -1,19 +1,19 @@
-//! The next attempt at a shard, with what the records say of earlier attempts.
+//! The next attempt at a shard, with the records of earlier attempts.
 
 use super::poison_rows::{self, FailedAttempt};
 use capfilt_schemas::{
     cluster::ShardMessage, names::AttemptId, pipe::Assignment, plan::Shard, retry::Repair,
 };
 
-/// A shard to be done.
+/// A shard to execute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     pub shard: Shard,
-    /// Failed attempts that count, oldest first.
+    /// Counted failed attempts, oldest first.
     pub failed: Vec<FailedAttempt>,
     /// Number of the commit to create.
     pub commit_n: u32,
-    /// Which rows of a committed shard are done again; `None` means all rows.
+    /// Rows of a committed shard that are executed again; `None` means all rows.
     pub repair: Option<Repair>,
 }
 
@@ -23,17 +23,17 @@ impl Task {
         Self { shard, failed: Vec::new(), commit_n: 0, repair: None }
     }
 
-    /// Whether the shard has no record, so that the attempt can begin without a look at the bucket.
+    /// Whether the shard has no record, so that the attempt can begin without reading the bucket.
     pub fn is_new(&self) -> bool {
         self.failed.is_empty() && self.commit_n == 0
     }
 
-    /// Number of attempts that are used up.
+    /// Number of used attempts.
     pub fn used(&self) -> u32 {
         poison_rows::used_attempts(&self.failed)
     }
 
-    /// Whether the shard may end the worker process that it runs in.
+    /// Whether the shard may end its worker process.
     pub fn is_suspected(&self) -> bool {
         poison_rows::is_suspected(&self.failed)
     }
