@@ -99,7 +99,7 @@ async fn a_missing_key_is_warned_of_once_and_a_large_row_group_by_file() {
     world.settings.input.key = "id".to_owned();
     let warnings = world.plan().await.warnings;
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].contains("a.parquet: a row group of 50 rows"), "{warnings:?}");
+    assert!(warnings[0].contains("a.parquet: a row group has 50 rows"), "{warnings:?}");
     assert!(warnings[1].contains("2 of 2 files") && warnings[1].contains("`id`"), "{warnings:?}");
 }
 

@@ -194,8 +194,7 @@ async fn an_open_shard_and_a_manifest_that_is_missing_or_stale_are_found() {
     let found = job.verify().await;
     let whats: Vec<_> = found.problems.iter().map(|p| p.what.as_str()).collect();
     assert!(
-        whats[0].contains("1 of 3 planned shards are to be done")
-            && whats[0].contains(job.plan[1].id.as_str()),
+        whats[0].contains("1 of 3 planned shards are open") && whats[0].contains(job.plan[1].id.as_str()),
         "{whats:?}"
     );
     assert!(

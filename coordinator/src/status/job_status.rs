@@ -1,4 +1,4 @@
-//! A job's status, from the bucket alone: whoever can read the bucket can tell.
+//! Status of a job, read from the bucket alone.
 
 use super::{
     sampling::Sample,
@@ -26,26 +26,26 @@ use std::{
     time::SystemTime,
 };
 
-/// What `capfilt status` says, and prints with `--json`.
+/// Status that `capfilt status` prints, also as JSON with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
     pub shards: States,
     pub rows: States,
-    /// Committed rows by what became of them.
+    /// Committed rows, by status.
     pub rows_by_status: BTreeMap<RowStatus, u64>,
     pub kept: Kept,
-    /// What `rows_by_status` and `kept` were counted from.
+    /// Commits that `rows_by_status` and `kept` were counted from.
     pub counted: Counted,
-    /// How fast it goes; `null` before the first commit.
+    /// Throughput; `null` before the first commit.
     pub pace: Option<Throughput>,
-    /// Failed attempts so far, of shards that succeeded later too.
+    /// Failed attempts so far, including those of shards that succeeded later.
     pub failures: BTreeMap<FailureClass, u64>,
     /// Input files that gave no shard.
     pub refused: Vec<RefusedFile>,
-    /// Whether every shard is committed or quarantined and a manifest says so.
+    /// Whether every shard is committed or quarantined and a manifest describes this state.
     pub done: bool,
-    /// Whether every shard is committed or quarantined, and no manifest says so yet: `capfilt run` seals such
-    /// a job.
+    /// Whether every shard is committed or quarantined and no manifest describes this state yet: `capfilt
+    /// run` seals such a job.
     pub to_seal: bool,
     /// URL of the newest manifest.
     pub manifest: Option<String>,
@@ -58,45 +58,45 @@ pub struct States {
     pub committed: u64,
     pub quarantined: u64,
     pub open: u64,
-    /// Of the committed: what a retry does again.
+    /// The part of the committed ones that a retry executes again.
     pub repairing: u64,
 }
 
-/// What the committed shards keep.
+/// Kept texts and pairs of the committed shards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Kept {
     pub web: u64,
     pub synthetic: u64,
     pub pairs: u64,
-    /// Of the web texts that could be judged; `null` when there is none.
+    /// Kept share of the judged web texts; `null` without a judged web text.
     pub web_share: Option<f64>,
     pub synthetic_share: Option<f64>,
 }
 
-/// Where the books come from.
+/// Basis of the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counted {
     pub commits: u64,
     /// Commit records that were read.
     pub read: u64,
-    /// Whether the books are scaled up from those that were read.
+    /// Whether the counts are extrapolated from the commits that were read.
     pub is_estimate: bool,
 }
 
 /// Reads a job's status.
 ///
 /// # Errors
-/// When there is no job, its plan is damaged, or the store fails.
+/// A missing job, a damaged plan, and a failing store.
 pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
     StatusReader::open(bucket).await?.read().await
 }
 
-/// Whether every shard is committed or quarantined and a manifest says so. Opens no commit.
+/// Whether every shard is committed or quarantined and a manifest exists. Reads at most a few commits.
 ///
 /// # Errors
 /// As [`status`].
 pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
-    // Looked for first: it is missing most of the time, and the rest costs a listing.
+    // The manifest is checked first: it is missing most of the time, and the other checks cost a listing.
     if manifest::numbers(bucket).await?.is_empty() {
         return Ok(false);
     }
@@ -108,33 +108,35 @@ pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
     Ok(job_state.remaining(&plan, record.settings.limits.attempts).next().is_none())
 }
 
-/// Reads a job's status again and again; a commit that was read once is not read again.
+/// Reads a job's status repeatedly; each commit is read once.
 pub struct StatusReader<'a> {
     bucket: &'a Bucket,
     record: JobRecord,
     plan: Vec<Shard>,
-    /// As it was at the last look.
+    /// Job state at the last reading.
     job_state: JobState,
-    /// Memory: about half a kilobyte for each of the few thousand commits a look reads.
+    /// Commits read so far. Memory: about half a kilobyte for each of the few thousand commits of a reading.
     known: HashMap<(ShardId, u32), (CommitSummary, Tally)>,
 }
 
 impl<'a> StatusReader<'a> {
+    /// Opens the status of a job.
+    ///
     /// # Errors
-    /// When there is no job, its plan is damaged, or the store fails.
+    /// A missing job, a damaged plan, and a failing store.
     pub async fn open(bucket: &'a Bucket) -> Result<Self, JobError> {
         let (record, plan) = job::load(bucket).await?;
         Ok(Self { bucket, record, plan, job_state: JobState::default(), known: HashMap::new() })
     }
 
-    /// Where the job stands now: a listing of its commits, a listing of its failures and the failures, and a
-    /// few thousand commits at most.
+    /// Reads the current status: a listing of the commits, a listing of the failures, the failure records,
+    /// and at most a few thousand commits.
     ///
     /// # Errors
-    /// When the store fails.
+    /// A failing store.
     pub async fn read(&mut self) -> Result<Status, JobError> {
         let mut listed = list_commit_entries(self.bucket, names::COMMITS).await?;
-        // A commit of a shard that was not planned counts for nothing; `verify` names it.
+        // A commit of a shard outside the plan is ignored; `verify` reports it.
         let planned: HashSet<&ShardId> = self.plan.iter().map(|shard| &shard.id).collect();
         listed.retain(|shard, _| planned.contains(shard));
         drop(planned);
@@ -150,7 +152,7 @@ impl<'a> StatusReader<'a> {
         self.learn(&sample, job_state.job.as_ref()).await?;
         let newest = newest(self.bucket, job_state.job.as_ref()).await?;
         self.job_state = job_state;
-        let (tally, is_estimate) = self.books(&sample, &listed, newest.as_ref());
+        let (tally, is_estimate) = self.tally(&sample, &listed, newest.as_ref());
         let recent: Vec<CommitSummary> =
             sample.newest.iter().map(|commit| self.of(commit).0.clone()).collect();
         let counted =
@@ -177,7 +179,7 @@ impl<'a> StatusReader<'a> {
         })
     }
 
-    /// Reads the commits of a sample that are not known yet, and forgets the others.
+    /// Reads the commits of a sample that are not known yet, and drops known ones outside the sample.
     async fn learn(&mut self, sample: &Sample, job: Option<&JobDigest>) -> Result<(), BucketError> {
         let mut known = HashMap::new();
         let mut unknown = Vec::new();
@@ -205,9 +207,9 @@ impl<'a> StatusReader<'a> {
         &self.known[&(shard.clone(), listed.n)]
     }
 
-    /// The books of all commits, and whether they are estimated. A manifest that describes these commits has
-    /// them all.
-    fn books(
+    /// Tally of all commits, and whether it is estimated. A manifest that describes exactly these commits has
+    /// the exact tally.
+    fn tally(
         &self,
         sample: &Sample,
         listed: &BTreeMap<ShardId, CommitEntry>,
@@ -231,8 +233,8 @@ impl<'a> StatusReader<'a> {
     }
 }
 
-/// The newest manifest of this job. One that is damaged, or of another job, says nothing of it: `run` writes
-/// the next.
+/// The newest manifest of this job. A damaged manifest, or one of another job, is ignored: `run` writes the
+/// next one.
 async fn newest(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Option<Manifest>, BucketError> {
     let is_own = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref())).is_none();
     match manifest::newest(bucket).await {
@@ -245,7 +247,7 @@ async fn newest(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Option<Manif
     }
 }
 
-/// Whether a manifest was made from these very commits.
+/// Whether a manifest describes exactly these commits.
 fn describes(manifest: &Manifest, listed: &BTreeMap<ShardId, CommitEntry>) -> bool {
     let repaired = listed.values().filter(|listed| listed.n > 0).count();
     let is_as_listed = |repaired: &capfilt_schemas::manifest::Repaired| {

@@ -1,4 +1,4 @@
-//! What anyone who can read the bucket learns of a job: [`status`], from counts and times of a sample of its
+//! Status of a job for every reader of the bucket: [`status`] uses the counts and times of a sample of the
 //! commits.
 
 mod job_status;

@@ -1,28 +1,28 @@
-//! Which commit records a status reads: all of a small job's, the newest and a random sample of a large
-//! one's.
+//! Selects the commit records that a status reads: all of a small job; the newest and a random sample of a
+//! large job.
 //!
-//! A record is one request, so a hundred thousand of them are minutes. What the listing alone cannot tell
-//! (kept shares, speed, where the time goes) is estimated then, and the status says from how many.
+//! A record is one request, so 100,000 records take minutes. Facts that the listing lacks (kept shares,
+//! speed, seconds per stage) are then estimated, and the status reports the number of records read.
 
 use capfilt_bucket::CommitEntry;
 use capfilt_schemas::{plan::ShardId, tally::Tally};
 use std::{cmp::Reverse, collections::BTreeMap};
 
-/// The newest commits tell the speed.
+/// Number of newest commits to read; they determine the speed.
 const NEWEST: usize = 1024;
 
-/// The others are represented by so many. With this many the standard error of a kept share over shards is
-/// about a thirtieth of how far shards differ among themselves.
+/// Number of older commits sampled at random. With 1,024, the standard error of a kept share is about 1/32 of
+/// the spread between shards.
 const RANDOM: usize = 1024;
 
-/// The commits to read.
+/// Commits to read, and the remaining ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Newest first.
+    /// The newest commits, newest first.
     pub newest: Vec<(ShardId, CommitEntry)>,
-    /// Of all that are not among the newest.
+    /// A random sample of the older commits.
     pub others: Vec<(ShardId, CommitEntry)>,
-    /// Those that are neither: they are not read.
+    /// Shards whose commits are not read.
     pub unread: Vec<ShardId>,
 }
 
@@ -32,8 +32,8 @@ impl Sample {
             listed.iter().map(|(shard, listed)| (shard.clone(), *listed)).collect();
         newest.sort_by_key(|(_, listed)| Reverse(listed.written_ms));
         let mut others = newest.split_off(newest.len().min(NEWEST));
-        // A shard's id is a digest, so the first by id are a random sample; and nearly the same ones at the
-        // next look.
+        // A shard's id is a digest, so the first ids are a random sample, and nearly the same one at the next
+        // reading.
         others.sort_by(|(a, _), (b, _)| a.cmp(b));
         let unread = others.split_off(others.len().min(RANDOM));
         Self { newest, others, unread: unread.into_iter().map(|(shard, _)| shard).collect() }
@@ -43,8 +43,8 @@ impl Sample {
         self.newest.iter().chain(&self.others)
     }
 
-    /// The books of all commits: those of the newest, and those of the others, scaled up from their rows to
-    /// `rows_unread` more. Exact when nothing is unread.
+    /// Tally of all commits: the tally of the newest ones, plus that of the sampled ones, extrapolated to
+    /// `rows_unread` more rows. Exact if every commit was read.
     pub fn estimate(newest: Tally, others: Tally, rows_unread: u64) -> Tally {
         let rows = others.rows_total();
         let scale = if rows == 0 { 1.0 } else { (rows + rows_unread) as f64 / rows as f64 };
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!((large.read().count(), large.unread.len()), (2048, 97_952));
         assert!(large.newest.iter().all(|(_, listed)| listed.written_ms >= 100_000 - 1024));
         let mean = large.others.iter().map(|(_, listed)| listed.written_ms as f64).sum::<f64>() / 1024.0;
-        assert!((45_000.0..55_000.0).contains(&mean), "the others are from all times: {mean}");
+        assert!((45_000.0..55_000.0).contains(&mean), "the sample is from all times: {mean}");
     }
 
     #[test]

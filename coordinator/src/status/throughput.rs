@@ -1,27 +1,26 @@
-//! How fast a job goes and where its time goes, from the times its commits tell.
+//! Throughput of a job, and seconds per stage, computed from the times in the commits.
 //!
-//! Every commit says how long its attempt took, and the store when it was written; so each stands for a span
-//! of time in which somebody worked. Rates are rows over the union of these spans: a night in which nothing
-//! ran slows nothing down.
+//! A commit has the duration of its attempt, and the store has the time of the write. Both give the time span
+//! of the attempt. A rate is a number of rows divided by the union of these spans, so a night without work
+//! does not reduce the rate.
 
 use capfilt_schemas::commit::{Commit, Timings};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The present is what was committed in this time before the newest commit...
+/// Commits in this time before the newest commit count as recent.
 const RECENT_MS: i64 = 600_000;
 
-/// ...or at least so many commits: shards may take longer than that.
+/// Least number of recent commits, because shards may take longer than `RECENT_MS`.
 const AT_LEAST: usize = 16;
 
-/// A job whose newest commit is older than this, and than three of its longest shards, is taken to stand
-/// still.
-const STANDS_STILL_SECONDS: f64 = 60.0;
+/// A job is stalled if its newest commit is older than this, and older than three of its longest shards.
+const STALLED_SECONDS: f64 = 60.0;
 
-/// Fewer workers have no median that says what is usual.
+/// Least number of worker processes whose median speed is meaningful.
 const MEDIAN_OF: usize = 3;
 
-/// What is remembered of a commit record.
+/// Facts of a commit record that the throughput needs.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct CommitSummary {
     pub worker: String,
@@ -32,24 +31,24 @@ pub(crate) struct CommitSummary {
     pub written_ms: i64,
 }
 
-/// How fast the job goes now.
+/// Current throughput of a job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Throughput {
-    /// Newest commits this was computed from.
+    /// Number of newest commits in this computation.
     pub commits: u64,
     pub images_per_second: f64,
     pub rows_per_second: f64,
     pub stage_seconds: StageSeconds,
-    /// Slowest first.
+    /// Worker processes, slowest first.
     pub workers: Vec<WorkerThroughput>,
     pub seconds_since_commit: f64,
-    /// Until the job's end, if it goes on like this; `null` when nothing is open, or when it stands still.
+    /// Seconds until the job's end at the current speed; `null` if no row is open or the job is stalled.
     pub seconds_left: Option<f64>,
-    /// Nothing was committed for much longer than a shard takes.
+    /// Whether the time since the last commit is much longer than a shard takes.
     pub stands_still: bool,
 }
 
-/// Seconds of all attempts together, by stage. Stages overlap in time.
+/// Sum over all attempts, in seconds, by stage. Stages overlap in time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct StageSeconds {
     pub fetch: f64,
@@ -58,20 +57,21 @@ pub struct StageSeconds {
     pub write: f64,
 }
 
-/// One device's worker.
+/// Throughput of one device's worker process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkerThroughput {
     pub worker: String,
     pub shards: u64,
     pub rows: u64,
     pub images_per_second: f64,
-    /// Images per model call, in its newest commit.
+    /// Images per model call in its newest commit.
     pub batch: u32,
     pub seconds_since_commit: f64,
-    /// Of three workers or more: less than half as fast as their median.
+    /// With at least three worker processes: less than half the median speed.
     pub is_slow: bool,
-    /// Others go on and rows are open, but this one has committed nothing for more than three times as long
-    /// as the longest recent shard took, and for a minute at least. It may have ended in order.
+    /// Whether this process has committed nothing for more than a minute, and for more than three times the
+    /// longest recent shard, while other processes commit and rows are open. The process may have ended
+    /// regularly.
     pub is_silent: bool,
 }
 
@@ -94,7 +94,7 @@ impl CommitSummary {
     }
 }
 
-/// The pace of the newest commits (newest first); `None` when there is none.
+/// Throughput of the newest commits (newest first); `None` without a commit.
 pub(crate) fn of_commits(newest: &[CommitSummary], now_ms: i64, rows_open: u64) -> Option<Throughput> {
     let last_ms = newest.first()?.written_ms;
     let recent: Vec<&CommitSummary> = newest
@@ -105,11 +105,11 @@ pub(crate) fn of_commits(newest: &[CommitSummary], now_ms: i64, rows_open: u64) 
         .collect();
     let mut timings = Timings::default();
     recent.iter().for_each(|brief| timings.merge(&brief.timings));
-    let seconds = seconds_at_work(recent.iter().map(|brief| brief.span_ms()));
+    let seconds = seconds_covered(recent.iter().map(|brief| brief.span_ms()));
     let rows_per_second = recent.iter().map(|brief| brief.rows).sum::<u64>() as f64 / seconds;
     let longest = recent.iter().map(|brief| brief.timings.total_seconds).fold(0.0, f64::max);
     let seconds_since_commit = since(last_ms, now_ms);
-    let is_long = |seconds: f64| rows_open > 0 && seconds > STANDS_STILL_SECONDS.max(3.0 * longest);
+    let is_long = |seconds: f64| rows_open > 0 && seconds > STALLED_SECONDS.max(3.0 * longest);
     let stands_still = is_long(seconds_since_commit);
     let mut workers = workers(&recent, now_ms);
     mark_slow(&mut workers);
@@ -138,7 +138,7 @@ fn workers(recent: &[&CommitSummary], now_ms: i64) -> Vec<WorkerThroughput> {
     let mut by_worker = BTreeMap::<&str, Vec<&CommitSummary>>::new();
     recent.iter().for_each(|brief| by_worker.entry(&brief.worker).or_default().push(brief));
     let pace = |(worker, briefs): (&str, Vec<&CommitSummary>)| {
-        let seconds = seconds_at_work(briefs.iter().map(|brief| brief.span_ms()));
+        let seconds = seconds_covered(briefs.iter().map(|brief| brief.span_ms()));
         WorkerThroughput {
             worker: worker.to_owned(),
             shards: briefs.len() as u64,
@@ -155,7 +155,7 @@ fn workers(recent: &[&CommitSummary], now_ms: i64) -> Vec<WorkerThroughput> {
     workers
 }
 
-/// Marks outliers among workers in the order of their speeds.
+/// Marks outliers among worker processes, which must be sorted by speed.
 fn mark_slow(workers: &mut [WorkerThroughput]) {
     if workers.len() < MEDIAN_OF {
         return;
@@ -164,13 +164,13 @@ fn mark_slow(workers: &mut [WorkerThroughput]) {
     workers.iter_mut().for_each(|worker| worker.is_slow = worker.images_per_second < median / 2.0);
 }
 
-/// The store's clock may be ahead of ours.
+/// Seconds between two times, at least 0: the store's clock may be ahead of this machine's.
 fn since(ms: i64, now_ms: i64) -> f64 {
     (now_ms - ms).max(0) as f64 / 1000.0
 }
 
-/// Length of the union of spans of time.
-fn seconds_at_work(spans: impl Iterator<Item = (i64, i64)>) -> f64 {
+/// Length of the union of time spans, in seconds.
+fn seconds_covered(spans: impl Iterator<Item = (i64, i64)>) -> f64 {
     let mut spans: Vec<(i64, i64)> = spans.collect();
     spans.sort_unstable();
     let (mut total, mut covered_to) = (0, i64::MIN);
@@ -185,7 +185,7 @@ fn seconds_at_work(spans: impl Iterator<Item = (i64, i64)>) -> f64 {
 mod tests {
     use super::*;
 
-    /// 100 rows, 90 of them images, done in the ten seconds before `at`.
+    /// A commit of 100 rows, 90 of them with images, whose attempt took the ten seconds before `at`.
     fn brief(worker: &str, at: i64) -> CommitSummary {
         let timings =
             Timings { total_seconds: 10.0, device_seconds: 8.0, fetch_seconds: 2.0, ..Timings::default() };
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn healthy_workers_are_neither_slow_nor_silent_and_outliers_are() {
-        // Four of one speed, who committed some seconds ago: shards take ten seconds.
+        // Four processes of equal speed that committed some seconds ago; a shard takes ten seconds.
         let healthy: Vec<CommitSummary> = ["a", "b", "c", "d"].iter().map(|name| brief(name, 1000)).collect();
         let pace_of = |briefs: &[CommitSummary]| of_commits(briefs, 1_015_000, 100).unwrap().workers;
         assert!(pace_of(&healthy).iter().all(|worker| !worker.is_slow && !worker.is_silent));
@@ -240,9 +240,9 @@ mod tests {
             "less than half the median"
         );
         assert_eq!(flags(&with(brief("e", 960))), (false, false), "55 s without a commit");
-        assert_eq!(flags(&with(brief("e", 954))), (false, true), "61 s, while others go on");
+        assert_eq!(flags(&with(brief("e", 954))), (false, true), "61 s, while other processes commit");
         let two = [brief("a", 1000), CommitSummary { images: 9, ..brief("e", 1000) }];
-        assert_eq!(flags(&two), (false, false), "of two workers nobody knows who is usual");
+        assert_eq!(flags(&two), (false, false), "two workers have no meaningful median");
     }
 
     #[test]
@@ -250,7 +250,7 @@ mod tests {
         let newest = [brief("a", 100)];
         let still = of_commits(&newest, 300_000, 100).unwrap();
         assert!(still.stands_still && still.seconds_left.is_none());
-        assert!(still.workers.iter().all(|worker| !worker.is_silent), "nobody goes on");
+        assert!(still.workers.iter().all(|worker| !worker.is_silent), "no process commits");
         let done = of_commits(&newest, 300_000, 0).unwrap();
         assert!(!done.stands_still && done.seconds_left.is_none());
         assert!(of_commits(&[], 0, 10).is_none());

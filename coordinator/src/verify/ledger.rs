@@ -1,5 +1,5 @@
-//! The ledger against plan, commit and settings: every row once and in order, verdicts by the thresholds,
-//! equal books.
+//! Compares the ledger with plan, commit and settings: every row once and in order, verdicts by the
+//! thresholds, equal tallies.
 
 use super::table::{Batches, Faults};
 use arrow::{
@@ -17,7 +17,7 @@ use capfilt_schemas::{
     tally::Tally,
 };
 
-/// What the ledger says the other tables hold.
+/// Rows that the other tables must have, according to the ledger.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     pub kept: Vec<KeptRow>,
@@ -76,7 +76,7 @@ struct Reading<'a> {
     expected: Expected,
 }
 
-/// One batch's columns.
+/// Columns of one batch.
 struct Columns<'a> {
     key: &'a StringArray,
     image_sha256: &'a StringArray,
@@ -116,7 +116,8 @@ impl Reading<'_> {
             faults.add_if(files.value(i) != self.shard.file.path || rows.value(i) != row, || {
                 let (file, found) = (files.value(i), rows.value(i));
                 format!(
-                    "row {row} of {} was expected, row {found} of {file} is there: a row is missing or doubled",
+                    "row {row} of {} was expected, row {found} of {file} was found: a row is missing or \
+                     doubled",
                     self.shard.file.path
                 )
             });
@@ -141,7 +142,7 @@ impl Reading<'_> {
         let (Some(status), Some(web_status)) = (status, web_status) else {
             faults.add(|| {
                 format!(
-                    "row {row} has a status that is none: {} / {}",
+                    "row {row} has an unknown status: {} / {}",
                     columns.status.value(i),
                     columns.web_status.value(i)
                 )
@@ -182,7 +183,7 @@ impl Reading<'_> {
         kept.then(|| Caption { text, source: Source::Web.as_str(), itm: itm.unwrap_or(f32::NAN) })
     }
 
-    /// The synthetic texts that are kept.
+    /// The kept synthetic texts.
     fn synthetic(&self, row: u64, captions: &StructArray, faults: &mut Faults) -> Vec<Caption> {
         let column = |name: &str| {
             captions.column_by_name(name).expect("the columns were checked when the table was opened")
@@ -213,8 +214,8 @@ impl Reading<'_> {
     }
 }
 
-/// A verdict must follow from its score: kept if P(match) is at least the threshold, and never without a
-/// score.
+/// Checks that a verdict follows from its score: kept if P(match) is at least the threshold, and never
+/// without a score.
 fn judge(row: u64, what: &str, itm: Option<f32>, kept: bool, threshold: f64, faults: &mut Faults) {
     let should = itm.is_some_and(|itm| f64::from(itm) >= threshold);
     faults.add_if(kept != should, || {

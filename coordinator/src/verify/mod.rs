@@ -1,7 +1,7 @@
-//! Does the bucket hold what its records claim? Everything is read again and counted again; nothing is
-//! believed.
+//! Compares the bucket with its records: every table is read and counted again.
 //!
-//! Memory stays flat: one shard's kept rows (without images) and one row group of a table per shard at work.
+//! Memory is constant: per concurrent shard, the kept rows of the shard (without images) and one row group of
+//! a table.
 
 mod ledger;
 mod pairs;
@@ -24,25 +24,25 @@ use futures::StreamExt as _;
 use serde::Serialize;
 use std::{pin::pin, sync::Arc};
 
-/// Shards checked at the same time: decoding is the work, and more than a few only add memory.
+/// Shards checked at the same time. Decoding is the bottleneck, and more shards only need more memory.
 const SHARDS_AT_ONCE: usize = 4;
 
-/// What `capfilt verify` found, and prints with `--json`.
+/// Result of `capfilt verify`, also printed as JSON with `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
     pub ok: bool,
     /// Rows of committed shards.
     pub rows: u64,
-    /// Commits that do not say which job they belong to, since a capfilt wrote them that did not record it.
+    /// Number of commits without a job digest: an early version of capfilt did not record it.
     pub commits_without_job: u64,
     pub problems: Vec<Problem>,
 }
 
-/// Verifies a job; with `input`, also that its input files are still those that were planned. `progress` is
-/// called with the shards done and their total.
+/// Verifies a job; with `input`, also that its input files are in the planned states. `progress` receives the
+/// number of checked shards and their total.
 ///
 /// # Errors
-/// When the store fails, or when there is no job. What is wrong with the job itself is a [`Problem`].
+/// A failing store, and a missing job. A fault of the job itself is a [`Problem`].
 pub async fn verify(
     bucket: &Bucket,
     input: Option<&Place>,
@@ -51,7 +51,7 @@ pub async fn verify(
     let (job, plan) = match job::load(bucket).await {
         Ok(loaded) => loaded,
         Err(error @ (JobError::Damaged { .. } | JobError::Bucket(BucketError::Record { .. }))) => {
-            let next = "without job.json and its plan nothing else can be checked; restore them from a copy";
+            let next = "without job.json and its plan no other check is possible; restore them from a copy";
             return Ok(conclude(0, 0, vec![Problem::new(names::JOB, error.to_string(), next)]));
         }
         Err(error) => return Err(error),
@@ -65,8 +65,9 @@ pub async fn verify(
     problems.extend(records::known_answers(bucket, &job).await?);
     problems.extend(records::check(bucket, &plan).await?);
     problems.extend(open_shards(&job, &plan, &job_state));
-    let (books, without_job) = shards(bucket, &job, &plan, &job_state, &mut problems, &mut progress).await?;
-    let expected = books.close(&job, &plan, &job_state);
+    let (builder, without_job) =
+        shards(bucket, &job, &plan, &job_state, &mut problems, &mut progress).await?;
+    let expected = builder.close(&job, &plan, &job_state);
     problems.extend(
         manifest_problem(bucket, &expected, job_state.remaining(&plan, attempts(&job)).count()).await?,
     );
@@ -81,8 +82,8 @@ fn attempts(job: &JobRecord) -> u32 {
     job.settings.limits.attempts
 }
 
-/// Checks every committed shard; returns the books of their commits, in plan order, and how many carry no
-/// job.
+/// Checks every committed shard; returns the manifest built from their commits, in plan order, and the number
+/// of commits without a job digest.
 async fn shards(
     bucket: &Bucket,
     job: &JobRecord,
@@ -95,37 +96,38 @@ async fn shards(
     let committed =
         plan.iter().filter_map(|shard| Some((shard.clone(), *job_state.committed.get(&shard.id)?)));
     let total = job_state.committed.len() as u64;
-    // Tasks of their own, so that shards are decoded on several cores.
+    // Separate tasks, so that shards are decoded on several cores.
     let checks = futures::stream::iter(committed).map(|(shard, n)| {
         let (bucket, settings, job) = (bucket.clone(), Arc::clone(&settings), job_state.job.clone());
         tokio::spawn(async move { shard::check(&bucket, (&settings, job.as_ref()), &shard, n).await })
     });
     let mut checks = pin!(checks.buffered(SHARDS_AT_ONCE));
-    let (mut books, mut done, mut without_job) = (ManifestBuilder::default(), 0, 0);
+    let (mut builder, mut done, mut without_job) = (ManifestBuilder::default(), 0, 0);
     while let Some(found) = checks.next().await {
         let found = found.expect("checking a shard does not panic")?;
         problems.extend(found.problems);
-        found.counted.iter().for_each(|counted| books.add(counted));
+        found.counted.iter().for_each(|counted| builder.add(counted));
         without_job += found.counted.iter().filter(|counted| counted.commit.job.is_none()).count() as u64;
         done += 1;
         progress(done, total);
     }
-    Ok((books, without_job))
+    Ok((builder, without_job))
 }
 
 async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
-    let next = "the job's results are those of the input as it was planned; put it back, or clean the new input as a new job";
+    let next = "the job's results belong to the planned input; restore the planned input, or clean the new \
+                input as a new job";
     let changes = job::input_changes(input, &job.settings.job.url, job, plan).await?;
     Ok(changes.iter().map(|change| Problem::new(&job.settings.input.url, change.to_string(), next)).collect())
 }
 
-/// One problem for all shards that are to be done: an unfinished job has many of them.
+/// One problem for all open shards: an unfinished job may have many.
 fn open_shards(job: &JobRecord, plan: &[Shard], job_state: &JobState) -> Option<Problem> {
     let mut open = job_state.remaining(plan, attempts(job)).map(|task| task.shard);
     let first = open.next()?;
     let (n, all) = (1 + open.count(), plan.len());
     let what = format!(
-        "{n} of {all} planned shards are to be done, or by a retry to be done again (first: {}, rows from {} of {})",
+        "{n} of {all} planned shards are open or await a retry (first: {}, rows from {} of {})",
         first.id, first.first_row, first.file.path
     );
     Some(Problem::new(names::commit(&first.id, 0), what, "run the job again to finish them"))
@@ -137,9 +139,9 @@ async fn manifest_problem(
     open: usize,
 ) -> Result<Option<Problem>, BucketError> {
     let highest = manifest::numbers(bucket).await?.last().copied();
-    let again = "run the job again: it writes a manifest of what is committed now";
+    let again = "run the job again: it writes a manifest of the current commits";
     let Some(n) = highest else {
-        let what = "every shard is decided, but there is no manifest";
+        let what = "every shard is committed or quarantined, but there is no manifest";
         return Ok((open == 0).then(|| Problem::new(names::MANIFESTS, what, again)));
     };
     let name = names::manifest(n);
@@ -148,7 +150,7 @@ async fn manifest_problem(
         Err(error @ BucketError::Record { .. }) => {
             let next = match (error.is_damage(), n.checked_add(1)) {
                 (true, Some(_)) => again,
-                (true, None) => "delete it: no capfilt wrote it, and no number is left after it",
+                (true, None) => "delete it: capfilt did not write it, and no higher number is possible",
                 (false, _) => "verify the job with the newer program",
             };
             return Ok(Some(Problem::new(name, error.to_string(), next)));
@@ -172,6 +174,6 @@ fn difference(found: &Manifest, expected: &Manifest) -> Option<String> {
     let names: Vec<&str> =
         differing.into_iter().filter_map(|(name, differs)| differs.then_some(name)).collect();
     (!names.is_empty()).then(|| {
-        format!("the newest manifest does not describe what is committed: {} differ", names.join(", "))
+        format!("the newest manifest does not describe the current commits: {} differ", names.join(", "))
     })
 }

@@ -1,4 +1,4 @@
-//! The pairs against the ledger: the same rows in the same order, the same texts, the image the ledger saw.
+//! Compares the pairs with the ledger: equal rows in equal order, equal texts, and the images of the ledger.
 
 use super::{
     ledger::{Caption, KeptRow},
@@ -43,7 +43,7 @@ fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, fa
     let keys = column("key").as_string::<i32>();
     let key = keys.is_valid(i).then(|| keys.value(i));
     faults.add_if(key != expected.key.as_deref(), || {
-        format!("where row {row} should be, the key is {key:?}, in the ledger {:?}", expected.key)
+        format!("row {row} was expected; the key is {key:?}, in the ledger it is {:?}", expected.key)
     });
     let captions = captions(column("captions").as_list::<i32>().value(i).as_struct());
     faults.add_if(captions != expected.captions, || {
@@ -58,7 +58,7 @@ fn compare(batch: &RecordBatch, i: usize, expected: &KeptRow, images: Images, fa
         let bytes = bytes.as_binary::<i32>();
         let sha256 = bytes.is_valid(i).then(|| sha256_hex(bytes.value(i)));
         faults.add_if(sha256 != expected.image_sha256, || {
-            format!("row {row} has another image than the one the ledger is about")
+            format!("row {row} has another image than in the ledger")
         });
     }
 }

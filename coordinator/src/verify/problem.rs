@@ -1,4 +1,4 @@
-//! What `capfilt verify` reports.
+//! Problems that `capfilt verify` reports.
 
 use capfilt_schemas::{names, plan::Shard};
 use serde::Serialize;
@@ -9,7 +9,7 @@ pub struct Problem {
     /// Name of the object below the job's URL, or of an input file.
     pub object: String,
     pub what: String,
-    /// What to do about it.
+    /// Remedy.
     pub next: String,
 }
 
@@ -22,7 +22,7 @@ impl Problem {
 /// Advice for any fault of a shard's result.
 pub(super) fn redo(shard: &Shard, n: u32) -> String {
     format!(
-        "restore it from a copy, or delete {} and run the job again: the shard is then done anew",
+        "restore it from a copy, or delete {} and run the job again: the shard is then executed again",
         names::commit(&shard.id, n)
     )
 }

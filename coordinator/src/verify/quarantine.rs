@@ -1,4 +1,4 @@
-//! The quarantine against the ledger: the same rows for the same reasons.
+//! Compares the quarantine with the ledger: equal rows and equal statuses.
 
 use super::table::{Batches, Faults};
 use arrow::{array::AsArray as _, datatypes::UInt64Type};
@@ -25,7 +25,7 @@ pub(super) async fn check(
     }
     let is_same = found.iter().copied().eq(expected.iter().map(|(row, status)| (*row, Some(*status))));
     faults.add_if(!is_same, || {
-        format!("its {} rows are not the {} the ledger set aside", found.len(), expected.len())
+        format!("its {} rows are not the {} quarantined rows of the ledger", found.len(), expected.len())
     });
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The records by themselves: commits each under its own name, for a planned shard, and no attempt twice;
-//! known answers those of the job's models.
+//! Checks the records: each commit has its own name, a planned shard and a unique attempt; the known answers
+//! are those of the job's models.
 
 use super::Problem;
 use capfilt_bucket::{Bucket, BucketError, links_below};
@@ -14,7 +14,7 @@ use capfilt_schemas::{
 use futures::TryStreamExt as _;
 use std::collections::{BTreeMap, HashSet};
 
-/// Problems of names and of shards with several commits. The commit that counts is read with its shard.
+/// Problems of names, and of shards with several commits. The current commit is read with its shard.
 pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem>, BucketError> {
     let planned: HashSet<&ShardId> = plan.iter().map(|shard| &shard.id).collect();
     let mut problems = Vec::new();
@@ -22,10 +22,10 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
     let mut listed = bucket.list(names::COMMITS);
     while let Some((name, _)) = listed.try_next().await? {
         match names::parse_commit(&name) {
-            // The name must be the one we would write: `00.json` is a copy of `0.json`.
+            // The name must be the canonical one: `00.json` is a copy of `0.json`.
             Some((shard, n)) if names::commit(&shard, n) == name => {
                 if !planned.contains(&shard) {
-                    let next = "it counts for nothing; find out who wrote it, then delete it";
+                    let next = "no command reads it; find the process that wrote it, then delete it";
                     problems.push(Problem::new(
                         name,
                         format!("commit of shard {shard}, which is not in the plan"),
@@ -36,8 +36,8 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
             }
             _ => problems.push(Problem::new(
                 name,
-                "this is no commit's name",
-                "it counts for nothing; delete it if it is a copy",
+                "the name is not that of a commit",
+                "no command reads it; delete it if it is a copy",
             )),
         }
     }
@@ -49,21 +49,21 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
     Ok(problems)
 }
 
-/// Problems of symbolic links in a job's folder: nothing is read through one, so what one leads to is not of
+/// Problems of symbolic links in a job's folder: no link is followed, so a link's target does not belong to
 /// the job.
 pub(super) fn links(bucket: &Bucket) -> Result<Vec<Problem>, BucketError> {
     let local = |source| BucketError::Local { path: bucket.place.url.clone(), source };
-    let next = "replace it by what it leads to, or remove it";
-    let problem = |name| Problem::new(name, "it is a symbolic link, and nothing is read through one", next);
+    let next = "replace it by its target, or remove it";
+    let problem = |name| Problem::new(name, "it is a symbolic link, and links are not followed", next);
     Ok(links_below(&bucket.place).map_err(local)?.into_iter().map(problem).collect())
 }
 
-/// The problem of known answers that no worker would be proven by. A job that no worker has started on has
-/// none.
+/// The problem of known answers that no worker process would accept. Before the first worker process starts,
+/// a job has no known answers.
 pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Option<Problem>, BucketError> {
     let name = names::KNOWN_ANSWERS;
     let bytes = match bucket.read_if_there(name).await {
-        // It is among the links that are named.
+        // The problem of the link is reported by `links`.
         Err(error) if error.is_link() => return Ok(None),
         found => found?,
     };
@@ -71,11 +71,11 @@ pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Op
     let answers = bucket.parse_record::<KnownAnswers>(name, &bytes);
     let what =
         answers.map_or_else(|error| Some(error.to_string()), |answers| answers.misfit(&ModelPair::of(job)));
-    let next = "no worker starts with it; delete it, and the next one makes it anew";
+    let next = "no worker process starts with it; delete it, and the next worker process creates it again";
     Ok(what.map(|what| Problem::new(name, what, next)))
 }
 
-/// Commits of one shard that are the same attempt or the same bytes: a repair is always a new attempt.
+/// Commits of one shard with equal attempts or equal bytes: a repair is always a new attempt.
 async fn doubled(bucket: &Bucket, shard: &ShardId, numbers: &[u32]) -> Result<Vec<Problem>, BucketError> {
     let mut problems = Vec::new();
     let mut attempts = BTreeMap::<AttemptId, u32>::new();
@@ -87,9 +87,10 @@ async fn doubled(bucket: &Bucket, shard: &ShardId, numbers: &[u32]) -> Result<Ve
         let same_bytes = digests.insert(sha256_hex(&bytes), n);
         let same_attempt = attempt.ok().and_then(|attempt| attempts.insert(attempt, n));
         if let Some(first) = same_bytes.or(same_attempt) {
-            let what = format!("doubled commit: the same attempt as commit {first} of this shard");
+            let what = format!("doubled commit: it has the attempt of commit {first} of this shard");
             let next = format!(
-                "delete {name}: commit {first} is the result it copies; then run the job again for a new manifest"
+                "delete {name}: commit {first} is the result it copies; then run the job again for a new \
+                 manifest"
             );
             problems.push(Problem::new(name, what, next));
         }

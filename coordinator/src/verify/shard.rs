@@ -1,4 +1,4 @@
-//! One committed shard: its record, its objects, and whether they tell the same story.
+//! Checks one committed shard: its record, its objects, and the agreement of its tables.
 
 use super::{Problem, ledger, pairs, problem::redo, quarantine, table};
 use crate::state::commits::ShardResult;
@@ -12,10 +12,9 @@ use capfilt_schemas::{
     settings::Settings,
 };
 
-/// What was found of one shard.
+/// Result of checking one shard.
 pub(super) struct Found {
-    /// The commit, when it can be read as one; it is in the manifest's books whatever is wrong with its
-    /// tables.
+    /// The commit, if it is readable. It counts in the manifest even if its tables are faulty.
     pub counted: Option<ShardResult>,
     pub problems: Vec<Problem>,
 }
@@ -43,10 +42,11 @@ pub(super) async fn check(
         .map(|what| Problem::new(&name, what, redo(shard, n)))
         .collect();
     if let Some(what) = is_foreign(&commit) {
-        let next = "its results are not this job's: move what the other job left away from here, and run this job again";
+        let next = "its results belong to another job: move the other job's objects away from here, and run \
+                    this job again";
         problems = vec![Problem::new(&name, what, next)];
     }
-    // A record of another shard or with unbalanced books says nothing about tables worth comparing.
+    // Tables are not worth comparing with a record of another shard or with an inconsistent tally.
     if problems.is_empty() {
         problems = check_outputs(bucket, settings, shard, &commit).await?;
     }
@@ -55,12 +55,12 @@ pub(super) async fn check(
 
 fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
     let faults = [
-        (commit.shard != shard.id)
-            .then(|| format!("it is the commit of shard {}: a copied commit", commit.shard)),
+        (commit.shard != shard.id).then(|| format!("it is a copied commit of shard {}", commit.shard)),
         (commit.n != n).then(|| {
-            format!("it is commit {} of its shard under another number: a doubled commit", commit.n)
+            format!("it is a doubled commit: commit {} of its shard under another number", commit.n)
         }),
-        (commit.rows != shard.rows).then(|| format!("it has {} rows, the plan {}", commit.rows, shard.rows)),
+        (commit.rows != shard.rows)
+            .then(|| format!("it has {} rows, the plan has {}", commit.rows, shard.rows)),
         commit
             .misnamed()
             .map(|output| format!("it names {}, which is not an object of its attempt", output.path)),
@@ -85,11 +85,11 @@ async fn check_outputs(
     }
     let of = |table| whole.iter().find(|output| output.table == table).copied();
     let Some(output) = of(Table::Ledger) else {
-        // Its object's problem is told already, unless the commit names none.
+        // The ledger's problem is reported above, unless the commit names no ledger.
         if commit.outputs.iter().all(|output| output.table != Table::Ledger) {
             problems.push(Problem::new(
                 names::commit(&shard.id, commit.n),
-                "it names no ledger",
+                "the commit names no ledger",
                 redo(shard, commit.n),
             ));
         }
@@ -111,7 +111,7 @@ async fn check_outputs(
     Ok(problems)
 }
 
-/// Whether the object is there with the bytes the commit recorded.
+/// Compares the object's length and digest with those in the commit.
 async fn object_fault(bucket: &Bucket, output: &Output) -> Result<Option<String>, BucketError> {
     let measured = match table::measure(bucket, &output.path).await {
         Err(error) if error.is_link() => return Ok(Some(error.to_string())),

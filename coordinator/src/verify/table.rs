@@ -1,4 +1,4 @@
-//! Reading a table of an attempt for checking, and keeping what is wrong with it short.
+//! Reads a table of an attempt for checking, and keeps the report of its faults short.
 
 use super::problem::{Problem, redo};
 use crate::plan::parquet_fault;
@@ -19,8 +19,8 @@ use sha2::{Digest as _, Sha256};
 /// Rows decoded at a time.
 const ROWS_PER_BATCH: usize = 256;
 
-/// Faults of one table: the first is told in full, the others are counted, since one slip shifts every row
-/// after it.
+/// Faults of one table. The first is described, later ones are counted, because one missing row shifts
+/// every row after it.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     first: Option<String>,
@@ -47,7 +47,7 @@ impl Faults {
     }
 }
 
-/// Length and digest of an object, or `None` when there is none. The object is streamed.
+/// Length and digest of an object, or `None` if it is missing. The object is streamed.
 pub(super) async fn measure(bucket: &Bucket, name: &str) -> Result<Option<(u64, String)>, BucketError> {
     let fail = |source| BucketError::Store { what: "read", object: bucket.place.url_of(name), source };
     let mut chunks = match bucket.place.store.get(&bucket.place.path_of(name)).await {
@@ -63,18 +63,19 @@ pub(super) async fn measure(bucket: &Bucket, name: &str) -> Result<Option<(u64, 
     Ok(Some((bytes, hex::encode(hasher.finalize()))))
 }
 
-/// A table being read; what cannot be read of it is a fault, what the store refuses is an error.
+/// A table that is being read. Unreadable content is a fault; a refusal of the store is an error.
 pub(super) struct Batches(ParquetRecordBatchStream<PinnedObject>);
 
 impl Batches {
-    /// `None` (and a fault) when the table is not readable or lacks columns of `expected`; it may have more.
+    /// Returns `None`, with a fault, if the table is not readable or lacks columns of `expected`. Further
+    /// columns are allowed.
     pub async fn open(
         bucket: &Bucket,
         output: &Output,
         expected: &Schema,
         faults: &mut Faults,
     ) -> Result<Option<Self>, BucketError> {
-        // Not pinned to a state: its digest was just compared, and no one writes an attempt's object twice.
+        // Not pinned to a state: the digest was compared before, and an attempt's object is written once.
         let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
         let reader = PinnedObject::new(&bucket.place, &object);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
@@ -89,7 +90,7 @@ impl Batches {
         Ok(readable(builder.with_batch_size(ROWS_PER_BATCH).build(), faults)?.map(Self))
     }
 
-    /// The next batch; `None` at the end, and (with a fault) where the rest cannot be read.
+    /// The next batch; `None` at the end and, with a fault, before unreadable content.
     pub async fn next(&mut self, faults: &mut Faults) -> Result<Option<RecordBatch>, BucketError> {
         Ok(readable(self.0.try_next().await, faults)?.flatten())
     }
