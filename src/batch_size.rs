@@ -1,5 +1,4 @@
-//! How many images a model call takes when the settings leave it open: on a GPU it is tried, on a CPU it is
-//! known.
+//! Choice of the batch size when `workers.batch` is `auto`: by a trial on a GPU, a constant on a CPU.
 
 use crate::{
     args::SettingsArgs,
@@ -13,25 +12,25 @@ use capfilt_schemas::settings::{Auto, Settings};
 use std::time::Duration;
 use tokio::process::Command;
 
-/// On a CPU: from eight images on, a caption's weights are read for so many that more are hardly faster, and
-/// few wait for the last.
+/// Batch size on a CPU. At 8 images the decoder's weight reads are amortised; larger batches gain little, and
+/// more captions wait for the longest one.
 const ON_CPU: u32 = 8;
-/// A larger batch has to be this much faster than a smaller one to be worth its memory and the longer wait.
+/// Least speed-up of a larger batch over a smaller one that justifies its memory and the longer wait.
 const WORTH_IT: f64 = 1.03;
 
-/// The longest trial, loading the models included.
-const PATIENCE: Duration = Duration::from_secs(1800);
+/// Limit of a trial, including the time to load the models.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// One size, and what came of it.
+/// Result of the trial of one batch size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tried {
     pub batch: u32,
-    /// None when the device's memory did not suffice.
+    /// `None` if the batch exceeded the device's memory.
     pub images_per_second: Option<f64>,
 }
 
-/// The smallest size that is about as fast as the fastest. Texts of a job can be longer than those that were
-/// tried, so a size beyond which memory ran out does not count: twice as many images must have fitted too.
+/// Selects the smallest size that is about as fast as the fastest. Texts of a job can be longer than the
+/// texts of the trial, so a size counts only if twice as many images did not exhaust the memory.
 pub fn best(tried: &[Tried]) -> Option<u32> {
     let ran_out = tried.iter().find(|one| one.images_per_second.is_none()).map(|one| one.batch);
     let mut best: Option<(u32, f64)> = None;
@@ -45,10 +44,11 @@ pub fn best(tried: &[Tried]) -> Option<u32> {
     best.map(|(batch, _)| batch)
 }
 
-/// The batch that a new job gets on such devices.
+/// Chooses the batch size of a new job on these devices.
 ///
 /// # Errors
-/// When the models do not load or compute on the device; its own words are on standard error.
+/// When the models do not load or compute on the device; the trial's process writes the reason to standard
+/// error.
 pub async fn choose(
     args: &SettingsArgs,
     settings: &Settings,
@@ -62,27 +62,32 @@ pub async fn choose(
     }
 }
 
-/// In a process of its own, which gives the device's memory back before the workers want it.
+/// Runs the trial in a separate process, so that its device memory is free before the workers start.
 async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
     console::line(format!(
-        "trying batches on {device}, once the models are loaded (workers.batch is \"auto\")"
+        "trying batch sizes on {device} after loading the models (workers.batch is \"auto\")"
     ));
-    let mut command = Command::new(std::env::current_exe().context("this program cannot find itself")?);
+    let program = std::env::current_exe().context("cannot find the executable of this program")?;
+    let mut command = Command::new(program);
     parent::bind(command.as_std_mut());
     command.args(["bench", "batch", "--json", "--device", device, "--config"]).arg(&args.config);
     args.overrides.iter().for_each(|entry| {
         command.args(["--set", entry]);
     });
     let output = command.stderr(std::process::Stdio::inherit()).kill_on_drop(true).output();
-    let output = tokio::time::timeout(PATIENCE, output).await;
-    let output = output.with_context(|| format!("the trial on {device} does not end; set workers.batch"))?;
-    let output = output.context("the trial's process does not start")?;
-    ensure!(output.status.success(), "no batch fits {device}: see above, or set workers.batch");
-    let found: serde_json::Value = serde_json::from_slice(&output.stdout).context("the trial's answer")?;
+    let output = tokio::time::timeout(TRIAL_TIMEOUT, output).await;
+    let output = output.with_context(|| {
+        let limit = TRIAL_TIMEOUT.as_secs();
+        format!("the trial of batch sizes on {device} did not end within {limit} s; set workers.batch")
+    })?;
+    let output = output.context("cannot start the process of the trial")?;
+    ensure!(output.status.success(), "no batch size fits {device}: see above, or set workers.batch");
+    let found: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cannot read the result of the trial")?;
     let batch = found["batch"]
         .as_u64()
         .and_then(|batch| batch.try_into().ok())
-        .context("the trial names no batch")?;
+        .context("the result of the trial has no batch size")?;
     console::line(format!("batch {batch}"));
     Ok(batch)
 }

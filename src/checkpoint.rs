@@ -1,4 +1,4 @@
-//! A model named on the command line, and how it is to compute and write.
+//! Model options of the command line: conversion to load and generation options, and download by URL.
 
 use crate::{
     args::{BenchCommand, CheckpointArgs, Command, EvalWhat, GenerationArgs, Method as MethodArg},
@@ -14,7 +14,7 @@ impl CheckpointArgs {
 }
 
 impl GenerationArgs {
-    /// What was said, and for the rest the preset's; `method` if none was said.
+    /// Options of the command line, completed by those of the preset; `method` is the default method.
     pub fn options(&self, method: MethodArg, options: &LoadOptions) -> GenerationOptions {
         let method = match self.method.unwrap_or(method) {
             MethodArg::Greedy => Method::Greedy,
@@ -34,10 +34,10 @@ impl GenerationArgs {
     }
 }
 
-/// Puts local copies in the place of checkpoints that a command names by URL.
+/// Replaces each checkpoint URL in a command with the path of a local copy.
 ///
 /// # Errors
-/// When one cannot be fetched.
+/// When a checkpoint cannot be fetched.
 pub async fn fetch(command: &mut Command) -> Result<(), Failure> {
     let named = match command {
         Command::Score(args) => vec![&mut args.model.checkpoint.model],

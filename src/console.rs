@@ -1,9 +1,10 @@
-//! The one door to standard output and standard error.
+//! The only module that writes to standard output and standard error.
 //!
-//! Standard output carries what a command was asked for. When its reader has gone (`| head`), the rest is
-//! dropped without a word and the command ends as it would have; when it cannot be written (a full disk), the
-//! program says so once and ends with the environment's code. Standard error carries lines for people and the
-//! log: as text, or every line one JSON object. What cannot be written there is dropped.
+//! Standard output has the result of a command. If the reader of the pipe has ended (`| head`), the remaining
+//! output is dropped silently and the exit code stays; on any other write error (a full disk) the program
+//! reports the error once and exits with the environment's code. Standard error has lines for people and the
+//! log: as text, or with one JSON object per line. Lines that cannot be written to standard error are
+//! dropped.
 
 use indicatif::ProgressBar;
 use std::{
@@ -13,25 +14,26 @@ use std::{
 };
 use tracing_subscriber::EnvFilter;
 
-/// Form of the lines on standard error.
+/// Format of the lines on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     Text,
     Json,
 }
 
-/// Lines for people, among the events of a JSON log.
+/// Log target of lines for people in a JSON log.
 const TARGET: &str = "capfilt::says";
 
 static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 
-/// The bar that is on the screen: it steps aside for every line.
+/// Progress bar on the terminal; each line is printed above the bar.
 static BAR: Mutex<Option<ProgressBar>> = Mutex::new(None);
 
-/// Why standard output takes no more.
+/// First error of a write to standard output.
 static OUTPUT_LOST: OnceLock<io::Error> = OnceLock::new();
 
-/// Prints a line to standard output, with the syntax of `println!`, which panics where this does not.
+/// Prints a line to standard output, with the syntax of `println!`. `println!` panics on a write error, this
+/// macro does not.
 macro_rules! outln {
     ($($argument:tt)*) => { $crate::console::output(format_args!("{}\n", format_args!($($argument)*))) };
 }
@@ -43,26 +45,25 @@ pub fn output(text: fmt::Arguments<'_>) {
     }
 }
 
-/// Takes note of how a write to standard output went.
+/// Records the error of a write to standard output.
 pub fn note(written: io::Result<()>) {
     if let Err(error) = written {
         let _ = OUTPUT_LOST.set(error);
     }
 }
 
-/// Whether nobody can read any more what is printed.
+/// Whether a write to standard output has failed, so that further output is lost.
 pub fn is_output_lost() -> bool {
     OUTPUT_LOST.get().is_some()
 }
 
-/// Writes out what is left of standard output. Returns why it could not be written, unless its reader has
-/// gone.
+/// Flushes standard output. Returns the write error, unless the reader of the pipe has ended.
 pub fn flush() -> Option<&'static io::Error> {
     note(io::stdout().lock().flush());
     OUTPUT_LOST.get().filter(|why| why.kind() != ErrorKind::BrokenPipe)
 }
 
-/// Sets up the log. Called once, before anything is said.
+/// Sets up the log. Called once, before the first line is printed.
 pub fn open(format: LogFormat) {
     let filter = EnvFilter::try_from_env("CAPFILT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let logs = tracing_subscriber::fmt().with_writer(|| StandardError).with_ansi(io::stderr().is_terminal());
@@ -71,14 +72,14 @@ pub fn open(format: LogFormat) {
         LogFormat::Json => {
             let people = format!("{TARGET}=info").parse().expect("the directive is sound");
             logs.with_env_filter(filter.add_directive(people)).json().init();
-            // A bug's last words keep the form too.
+            // The message of a panic is also one JSON object.
             std::panic::set_hook(Box::new(|panic| tracing::error!(target: TARGET, "{panic}")));
         }
     }
     let _ = FORMAT.set(format);
 }
 
-/// As it is written on a command line: children log in the same form.
+/// Value of `--log-format` for child processes, which log in the same format.
 pub fn format() -> &'static str {
     if is_json() { "json" } else { "text" }
 }
@@ -87,12 +88,12 @@ fn is_json() -> bool {
     matches!(FORMAT.get(), Some(LogFormat::Json))
 }
 
-/// Whether there is a terminal to draw on.
+/// Whether a progress bar may be drawn: standard error is a terminal and the log is text.
 pub fn may_draw() -> bool {
     !is_json() && io::stderr().is_terminal()
 }
 
-/// A line for people.
+/// Prints a line for people.
 pub fn line(text: impl AsRef<str>) {
     let text = text.as_ref();
     if is_json() {
@@ -102,12 +103,12 @@ pub fn line(text: impl AsRef<str>) {
     }
 }
 
-/// What ends the program.
+/// Prints the error that ends the program.
 pub fn error(text: &str) {
     if is_json() { tracing::error!(target: TARGET, "{text}") } else { put(&format!("{text}\n")) }
 }
 
-/// A line that a child process wrote to its standard error.
+/// Prints a line that a child process wrote to its standard error.
 pub fn line_of_child(worker: usize, text: &str) {
     let is_event = || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
     if is_json() && is_event() {
@@ -117,7 +118,7 @@ pub fn line_of_child(worker: usize, text: &str) {
     }
 }
 
-/// The bar every line steps around from now on; `None` when it is gone.
+/// Sets the progress bar that lines are printed above; `None` after the bar has ended.
 pub fn set_bar(bar: Option<ProgressBar>) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
@@ -126,14 +127,14 @@ fn put(text: &str) {
     let _ = StandardError.write_all(text.as_bytes());
 }
 
-/// Standard error, around the bar.
+/// Writer to standard error that suspends the progress bar.
 struct StandardError;
 
 impl io::Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let bar = BAR.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let write = || io::stderr().lock().write_all(bytes);
-        // An error would make the log complain about it on standard error, and panic when that fails too.
+        // The error is dropped: on an error, the log would write to standard error and panic if that fails.
         let _ = bar.map_or_else(write, |bar| bar.suspend(write));
         Ok(bytes.len())
     }

@@ -1,23 +1,23 @@
-//! What this machine has, and how a job's work is spread over it.
+//! Devices, cores and memory of this machine, and their division among worker processes.
 
 use capfilt_coordinator::machine_memory::MachineMemory;
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::settings::{Auto, LEAST_MEMORY, Memory};
 
-/// One worker process.
+/// Device, threads and memory of one worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePlan {
     pub device: String,
     pub model_threads: usize,
     pub decode_threads: usize,
-    /// Bytes of its input that it may hold.
+    /// Bytes of input that the process may hold in memory.
     pub memory: u64,
 }
 
-/// The devices that are asked for, with the cores shared out among them.
+/// Resolves the named devices and divides the cores among them.
 ///
 /// # Errors
-/// A sentence for the user when a device is not there.
+/// A sentence for the user when a device does not exist.
 pub fn devices(
     asked: &[String],
     model_threads: Auto,
@@ -38,7 +38,7 @@ pub fn devices(
     }
     let share = (cores() / choices.len().max(1)).max(1);
     let share = u32::try_from(share).unwrap_or(u32::MAX);
-    // On a CPU the decoder's threads take turns with the model's; more would only wait.
+    // On a CPU, decoding and model threads take turns, so more threads would only wait.
     let plan = |choice: &DeviceChoice| DevicePlan {
         device: choice.to_string(),
         model_threads: model_threads.or_else(|| share) as usize,
@@ -48,10 +48,10 @@ pub fn devices(
     share_memory(choices.iter().map(plan).collect(), Memory::Auto)
 }
 
-/// The same devices with the machine's memory shared out among them.
+/// Divides the machine's memory among the devices.
 ///
 /// # Errors
-/// A sentence for the user when a size is too small for so many.
+/// A sentence for the user when the share of a device is too small.
 pub fn share_memory(mut devices: Vec<DevicePlan>, memory: Memory) -> Result<Vec<DevicePlan>, String> {
     let workers = devices.len().max(1) as u64;
     let share = match memory {
@@ -75,7 +75,7 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// The per-user folder for verified copies of checkpoints.
+/// Per-user folder for verified copies of checkpoints.
 pub fn model_cache() -> std::path::PathBuf {
     let folder =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);

@@ -1,26 +1,25 @@
-//! How the program ends: its exit codes, and which one an error leads to.
+//! Exit codes, and the exit code of each error.
 
 use crate::console;
 use capfilt_coordinator::PlanError;
 use std::process::ExitCode;
 
-/// Exit codes, the same for every command.
+/// Exit code, with the same meaning for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     Done = 0,
-    /// Done, but something was set aside, or a check found something.
+    /// Done, but rows, shards or files were quarantined, or a check found a problem.
     WithQuarantine = 1,
     /// The arguments or settings are wrong.
     Usage = 2,
-    /// The bucket, the device or the weights are.
+    /// The bucket, the device or the weights failed.
     Environment = 3,
-    /// Stopped from outside; the state is safe and the same command resumes.
+    /// A signal stopped the command; the state is safe and the same command resumes.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// Writes out what is left of standard output. The code becomes [`Exit::Environment`] where that fails
-    /// after success.
+    /// Flushes standard output. If this fails after a success, the code becomes [`Exit::Environment`].
     pub fn flushed(self) -> Self {
         let Some(why) = console::flush() else { return self };
         console::error(&format!(
@@ -29,16 +28,16 @@ impl Exit {
         if matches!(self, Self::Done | Self::WithQuarantine) { Self::Environment } else { self }
     }
 
-    /// Prints an error with its causes, each once, and gives the code.
+    /// Prints an error with its causes, each once, and returns the code.
     pub fn report(self, error: &anyhow::Error) -> Self {
-        // Many errors, object_store's all, tell their cause in their own text too.
-        let mut told = error.to_string();
+        // Many errors, such as those of object_store, already contain the text of their cause.
+        let mut message = error.to_string();
         for cause in error.chain().skip(1).map(ToString::to_string) {
-            if !told.contains(cause.trim()) {
-                told = format!("{told}: {cause}");
+            if !message.contains(cause.trim()) {
+                message = format!("{message}: {cause}");
             }
         }
-        console::error(&format!("capfilt: {told}"));
+        console::error(&format!("capfilt: {message}"));
         self
     }
 }
@@ -49,7 +48,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error with the exit code it leads to.
+/// Error with its exit code.
 #[derive(Debug)]
 pub struct Failure {
     pub exit: Exit,
@@ -58,11 +57,11 @@ pub struct Failure {
 
 pub type Ending = Result<Exit, Failure>;
 
-/// Says whose fault an error is.
+/// Assigns an exit code to an error.
 pub trait ExitCodeExt<T> {
-    /// The user's: arguments, settings, input.
+    /// Assigns [`Exit::Usage`]: wrong arguments, settings or input.
     fn or_usage_error(self) -> Result<T, Failure>;
-    /// The surroundings': bucket, device, weights.
+    /// Assigns [`Exit::Environment`]: bucket, device or weights.
     fn or_environment_error(self) -> Result<T, Failure>;
 }
 
@@ -76,7 +75,7 @@ impl<T, E: Into<anyhow::Error>> ExitCodeExt<T> for Result<T, E> {
     }
 }
 
-/// Gives a failed plan its exit code: where no file fits the settings, the settings are at fault.
+/// Assigns the exit code of a failed plan: if no file fits the settings, the code is [`Exit::Usage`].
 pub fn of_plan<T>(plan: Result<T, PlanError>) -> Result<T, Failure> {
     match plan {
         Err(error) if error.is_of_settings() => Err(error).or_usage_error(),

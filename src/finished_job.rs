@@ -1,4 +1,4 @@
-//! A finished job's pairs, opened for those who use them.
+//! Opens the pairs of a finished job, for training and export.
 
 use crate::{
     exit::{ExitCodeExt as _, Failure},
@@ -13,8 +13,8 @@ use capfilt_pipeline::cleaned::{Referenced, ShardTables};
 use capfilt_schemas::settings::{Images, Settings};
 use std::sync::Arc;
 
-/// Opens the newest version of a job's pairs; a store that fails is the environment's fault, anything else
-/// the user's to mend.
+/// Opens the newest version of a job's pairs. A failing store is an environment error, any other fault a
+/// usage error.
 pub async fn open(url: &str) -> Result<Dataset, Failure> {
     let bucket = Bucket::open(url).or_usage_error()?;
     release::warn_of(&bucket).await;
@@ -24,7 +24,7 @@ pub async fn open(url: &str) -> Result<Dataset, Failure> {
     }
 }
 
-/// Where the images of a job are, if they are not in its tables.
+/// Location of a job's images; `None` if its tables have the images.
 pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failure> {
     if settings.output.images == Images::Embed {
         return Ok(None);
@@ -34,7 +34,7 @@ pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failur
     Ok(Some(Arc::new(Referenced { input, column, image_bytes })))
 }
 
-/// The tables of one shard.
+/// Tables of one shard.
 pub fn tables(of: &PairsTable) -> ShardTables {
     ShardTables { shard: of.shard.clone(), pairs: of.object.clone(), ledger: of.ledger.clone() }
 }

@@ -1,4 +1,4 @@
-//! The settings that a new job is frozen with.
+//! Frozen settings of a new job.
 
 use crate::{
     devices::DevicePlan,
@@ -8,10 +8,10 @@ use crate::{
 use capfilt_med::DeviceChoice;
 use capfilt_schemas::settings::{Auto, Settings};
 
-/// Replaces `auto` in the settings wherever it could change a result.
+/// Replaces each `auto` that could change a result.
 ///
 /// # Errors
-/// When the device has no such name, or cannot compute in the precision.
+/// When the device's name is invalid, or the device cannot compute in the precision.
 pub fn resolve(settings: &Settings, devices: &[DevicePlan], batch: u32) -> Result<Settings, Failure> {
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     let choice: DeviceChoice = device.parse().map_err(anyhow::Error::msg).or_usage_error()?;

@@ -1,16 +1,17 @@
-//! Known answers: where a job has them from, and whether a device gives them.
+//! Self-test: the source of a job's known answers, and the comparison of a device with them.
 //!
 //! ```text
-//! <job>/known-answers.json                 there: it holds for the whole job. Else the first worker puts it there, out of
-//!   <captioner>/known-answers-<key>.json   what `check --write-known-answers` left beside the checkpoint on a machine
-//!                                          the user trusts, or else out of
-//!   its own CPU, in f32                    and of weights whose digests it has just checked
+//! <job>/known-answers.json                 If the file exists, it holds for the whole job. Otherwise the
+//!                                          first worker process creates the file from
+//!   <captioner>/known-answers-<key>.json   the answers that `check --write-known-answers` wrote beside the
+//!                                          checkpoint on a machine that the user trusts, or else from
+//!   this machine's CPU, in f32             with weights whose digests were checked immediately before.
 //! ```
 //!
-//! Always a CPU in f32, whatever the job computes on and in: a broken GPU must not write the truth it is held
-//! against, and half precision that loses itself everywhere alike must not agree with itself. So one file
-//! serves every precision. Two workers that are first offer their answers by a create-only PUT; one wins, and
-//! both are held against it.
+//! Known answers always come from a CPU in f32, regardless of the job's device and precision: a broken GPU
+//! must not write its own reference, and a half precision with a systematic error must not be compared with
+//! itself. One file therefore serves every precision. If two worker processes start first, both offer their
+//! answers by a create-only PUT; one wins, and both are compared with the stored file.
 
 use crate::{
     exit::{Exit, ExitCodeExt as _, Failure},
@@ -30,14 +31,14 @@ use capfilt_schemas::{
 };
 use std::time::Instant;
 
-/// Known answers, and where they are from.
+/// Known answers and their source.
 pub struct Reference {
     pub answers: KnownAnswers,
-    /// A URL, or how they were made.
+    /// URL of the file, or a description of the machine that computed the answers.
     pub source: String,
 }
 
-/// The job's known answers; when it has none, it has after this.
+/// Reads the job's known answers, or creates them.
 pub async fn of_job(bucket: &Bucket, job: &JobRecord) -> Result<Reference, Failure> {
     if let Some(found) = read(bucket, names::KNOWN_ANSWERS, job).await? {
         return Ok(found);
@@ -46,7 +47,7 @@ pub async fn of_job(bucket: &Bucket, job: &JobRecord) -> Result<Reference, Failu
     create(bucket, names::KNOWN_ANSWERS, offered.answers, job).await
 }
 
-/// What a job with these models would be held against; writes nothing.
+/// Returns the known answers of a job with these models, without writing them.
 pub async fn of_job_to_be(bucket: &Bucket, job: &JobRecord) -> Result<Reference, Failure> {
     match read(bucket, names::KNOWN_ANSWERS, job).await? {
         Some(found) => Ok(found),
@@ -54,7 +55,7 @@ pub async fn of_job_to_be(bucket: &Bucket, job: &JobRecord) -> Result<Reference,
     }
 }
 
-/// The answers beside the captioner's checkpoint; when there are none, there are after this.
+/// Reads the answers beside the captioner's checkpoint, or creates them.
 pub async fn of_checkpoints(job: &JobRecord) -> Result<Reference, Failure> {
     let (folder, name) = beside_checkpoint(job)?;
     match read(&folder, &name, job).await? {
@@ -63,30 +64,30 @@ pub async fn of_checkpoints(job: &JobRecord) -> Result<Reference, Failure> {
     }
 }
 
-/// Asks a device's models, and says how near they are, and how long it took.
+/// Runs the self-test on a device's models; returns a text with the differences and the duration.
 pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> Result<String, Failure> {
     let from = Instant::now();
     let cause = match capfilt.prove(&known.answers, Tolerance::of(precision)) {
         Ok(agreement) => return Ok(format!("{agreement}; in {:.2} s", from.elapsed().as_secs_f64())),
         Err(NotProven::Model(error)) => {
             return Err(error)
-                .with_context(|| format!("no answer to compare with {}", known.source))
+                .with_context(|| format!("cannot compute the answers to compare with {}", known.source))
                 .or_environment_error();
         }
         Err(NotProven::NotReproduced(cause)) => cause,
     };
     let precision = format!("{precision:?}").to_lowercase();
     Err(anyhow!(
-        "this machine does not compute what {} says: {cause}. Likely causes: damaged weights in this machine's cache, a \
-         broken device or memory, a libtorch that computes wrongly, or {precision} being too coarse for these weights. If \
-         sound machines fail too, the answers are wrong: delete the file, and the one beside the captioner's checkpoint if \
-         there is one; the next worker makes it anew",
+        "this machine does not reproduce {}: {cause}. Likely causes: damaged weights in this machine's \
+         cache, a broken device or memory, a libtorch that computes wrongly, or {precision} being too coarse for \
+         these weights. If sound machines fail too, the answers are wrong: delete the file, and the one \
+         beside the captioner's checkpoint if it exists; the next worker process creates it again",
         known.source
     ))
     .or_environment_error()
 }
 
-/// What the user vouches for, or else what this machine's CPU says.
+/// Reads the answers that the user trusts, or else computes them on this machine's CPU.
 async fn trusted(job: &JobRecord) -> Result<Reference, Failure> {
     let (folder, name) = beside_checkpoint(job)?;
     match read(&folder, &name, job).await? {
@@ -101,7 +102,7 @@ fn beside_checkpoint(job: &JobRecord) -> Result<(Bucket, String), Failure> {
 }
 
 async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
-    // One after the other, so that only one of them takes up memory.
+    // One model after the other, so that memory holds only one.
     let captions = known_answers::captions(&mut models::reference_captioner(job).await?)
         .map_err(models::model_failed)?;
     let scores =
@@ -114,7 +115,7 @@ async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
 
 async fn read(bucket: &Bucket, name: &str, job: &JobRecord) -> Result<Option<Reference>, Failure> {
     let found =
-        bucket.read_if_there(name).await.context("cannot look for known answers").or_environment_error()?;
+        bucket.read_if_there(name).await.context("cannot read the known answers").or_environment_error()?;
     found.map(|bytes| parse(bucket, name, &bytes, job)).transpose()
 }
 
@@ -128,7 +129,7 @@ async fn create(
     match bucket
         .create(name, bytes.into())
         .await
-        .context("cannot keep the known answers")
+        .context("cannot write the known answers")
         .or_environment_error()?
     {
         Creation::Created => Ok(Reference { answers, source: bucket.place.url_of(name) }),
@@ -139,15 +140,17 @@ async fn create(
 fn parse(bucket: &Bucket, name: &str, bytes: &[u8], job: &JobRecord) -> Result<Reference, Failure> {
     let source = bucket.place.url_of(name);
     let answers: Result<KnownAnswers, _> = bucket.parse_record(name, bytes);
-    let answers = answers
-        .context("the known answers cannot be read; delete the file, and the next worker makes it anew");
+    let answers = answers.context(
+        "cannot read the known answers; delete the file, and the next worker process creates it again",
+    );
     let answers = answers.or_environment_error()?;
     match answers.misfit(&ModelPair::of(job)) {
         None => Ok(Reference { answers, source }),
         Some(misfit) => Err(Failure {
             exit: Exit::Environment,
             error: anyhow!(
-                "{source} holds no known answers of this job's models: {misfit}; delete it, and the next worker makes it anew"
+                "{source} has known answers of other models: {misfit}; delete it, and the next worker \
+                 process creates it again"
             ),
         }),
     }

@@ -1,8 +1,7 @@
 //! capfilt: cleans web image-text data with a captioner and a filter.
 //!
-//! This package is the front door: arguments become settings, settings become parts, parts go to the crates
-//! that do the work. Nothing here is worth a unit test; the tests in `tests/` run this binary as a user
-//! would.
+//! This package is the command line: it parses arguments and settings and calls the library crates. It has
+//! few unit tests; the tests in `tests/` run this binary as a user does.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -38,7 +37,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        // Help and the version are output that was asked for.
+        // Help and the version are the requested output, not an error.
         Err(asked) if !asked.use_stderr() => {
             console::note(asked.print());
             return Exit::Done.flushed().into();
@@ -67,7 +66,7 @@ fn main() -> ExitCode {
         shutdown::outlive_file_size_limit();
         commands::run(args.command).await
     });
-    // What still waits for a store that does not answer must not keep the process.
+    // Tasks that wait for an unreachable store must not delay the exit.
     runtime.shutdown_background();
     ending.unwrap_or_else(|failure| failure.exit.report(&failure.error)).flushed().into()
 }

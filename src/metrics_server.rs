@@ -1,4 +1,4 @@
-//! `--metrics ADDRESS`: a page a Prometheus server reads, over HTTP/1.1. GET /metrics and nothing else.
+//! `--metrics ADDRESS`: serves Prometheus metrics over HTTP/1.1: `GET /metrics` only.
 
 use crate::{
     console,
@@ -22,16 +22,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// Readers at the same time. Memory: a page of a few kilobytes each.
+/// Largest number of concurrent requests. Memory: a page of a few kilobytes each.
 const READERS: usize = 16;
 
-/// How long one reader may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Limit of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Time after which a listener that failed (too many open files) is asked again.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+/// Wait after a failed `accept` (too many open files).
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// Metrics that are fed in one place and read in another.
+/// Metrics that the dispatcher updates and the server reads.
 #[derive(Debug, Clone)]
 pub struct SharedMetrics(Arc<Mutex<Metrics>>);
 
@@ -41,16 +41,18 @@ impl SharedMetrics {
     }
 }
 
-/// The process's metrics, served at the address if there is one.
+/// Creates the metrics of this process and serves them if `address` is set.
 ///
 /// # Errors
-/// When the address cannot be listened at.
+/// When the server cannot listen at the address.
 pub async fn serve(address: Option<SocketAddr>) -> Result<SharedMetrics, Failure> {
     let metrics = SharedMetrics(Arc::new(Mutex::new(Metrics::start())));
     if let Some(address) = address {
         let listener = TcpListener::bind(address).await;
         let cannot = || {
-            format!("cannot serve metrics at {address}; is another process there? Port 0 takes any free one")
+            format!(
+                "cannot serve metrics at {address}; does another process use it? Port 0 selects a free port"
+            )
         };
         let listener = listener.with_context(cannot).or_environment_error()?;
         let bound = listener.local_addr().context("the listener has no address").or_environment_error()?;
@@ -63,14 +65,14 @@ pub async fn serve(address: Option<SocketAddr>) -> Result<SharedMetrics, Failure
 async fn listen(listener: TcpListener, metrics: SharedMetrics) {
     let places = Arc::new(Semaphore::new(READERS));
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.expect("nobody closes the semaphore");
+        let place = Arc::clone(&places).acquire_owned().await.expect("the semaphore is never closed");
         let Ok((stream, _)) = listener.accept().await else {
-            sleep(TRY_EVERY).await;
+            sleep(ACCEPT_RETRY).await;
             continue;
         };
         let metrics = metrics.clone();
         tokio::spawn(async move {
-            let _ = timeout(PATIENCE, answer(stream, metrics)).await;
+            let _ = timeout(REQUEST_TIMEOUT, answer(stream, metrics)).await;
             drop(place);
         });
     }
@@ -84,7 +86,7 @@ async fn answer(stream: TcpStream, metrics: SharedMetrics) {
     let served =
         http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
     if let Err(error) = served {
-        tracing::debug!(%error, "a reader of metrics went away");
+        tracing::debug!(%error, "a metrics request ended early");
     }
 }
 

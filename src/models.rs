@@ -1,4 +1,4 @@
-//! A job's checkpoints, from their URLs to loaded models.
+//! Loads the models of a job: checkpoint records, local copies, load options.
 
 use crate::{
     devices,
@@ -21,7 +21,7 @@ use capfilt_schemas::{
 use futures::future::LocalBoxFuture;
 use std::path::{Path, PathBuf};
 
-/// Reads both checkpoints and says what they are.
+/// Reads the records of both checkpoints: file names and digests.
 pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), Failure> {
     Ok((record(&settings.models.captioner).await?, record(&settings.models.filter).await?))
 }
@@ -30,7 +30,7 @@ async fn record(url: &str) -> Result<ModelRecord, Failure> {
     models::record(&Place::open(url).or_usage_error()?).await.or_environment_error()
 }
 
-/// Whether a job's models load on this machine's CPU.
+/// Checks that a job's models load on this machine's CPU.
 pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
     let load = async {
         load(job, DeviceChoice::Cpu).await.map(drop).map_err(|failure| format!("{:#}", failure.error))
@@ -38,12 +38,12 @@ pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
     Box::pin(load)
 }
 
-/// Loads a job's models onto a device, after checking that they are the ones the job was planned with.
+/// Loads a job's models onto a device, after checking the digests of the job record.
 pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Failure> {
     load_recorded(&job.settings, [&job.captioner, &job.filter], device).await
 }
 
-/// The same before there is a job.
+/// Loads models by their records, before the job exists.
 pub async fn load_recorded(
     settings: &Settings,
     [captioner, filter]: [&ModelRecord; 2],
@@ -63,7 +63,7 @@ pub async fn load_recorded(
     Ok(CapFilt::new(Box::new(captioner), Box::new(filter), rule, batch as usize))
 }
 
-/// The captioner whose answers others are held against: the likeliest word always, f32, on the CPU.
+/// Loads the reference captioner of the self-test: greedy decoding, f32, CPU.
 pub async fn reference_captioner(job: &JobRecord) -> Result<BlipCaptioner, Failure> {
     let options = reference_options(&job.settings);
     let path = fetch_checked(&job.settings.models.captioner, &job.captioner).await?;
@@ -73,7 +73,7 @@ pub async fn reference_captioner(job: &JobRecord) -> Result<BlipCaptioner, Failu
     BlipCaptioner::load(&path, &options, greedy).context("the captioner does not load").or_environment_error()
 }
 
-/// The filter whose answers others are held against: f32, on the CPU.
+/// Loads the reference filter of the self-test: f32, CPU.
 pub async fn reference_filter(job: &JobRecord) -> Result<BlipFilter, Failure> {
     let path = fetch_checked(&job.settings.models.filter, &job.filter).await?;
     BlipFilter::load(&path, &reference_options(&job.settings))
@@ -86,8 +86,7 @@ fn reference_options(settings: &Settings) -> LoadOptions {
     LoadOptions { precision, ..load_options(settings, DeviceChoice::Cpu) }
 }
 
-/// A checkpoint that a command names: a local path as it is, and of a URL the verified copy in this machine's
-/// cache.
+/// Path of a checkpoint: a local path is unchanged; for a URL, the verified copy in this machine's cache.
 pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
     match named.to_str() {
         Some(url) if url.contains("://") => fetch(url, &record(url).await?).await,
@@ -95,8 +94,7 @@ pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// As [`fetch`], but a copy in the cache is read once more: it was whole when it came, and may not be any
-/// longer.
+/// Like [`fetch`], but reads a cached copy again, because the copy may have been damaged since its download.
 async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let path = fetch(url, record).await?;
     let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
@@ -106,7 +104,7 @@ async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failu
             .or_environment_error()?;
         if found != *record {
             let folder = folder.display();
-            return Err(anyhow!("{folder} is not what {url} was; delete it, and it is fetched again"))
+            return Err(anyhow!("{folder} differs from {url}; delete it, and it is fetched again"))
                 .or_environment_error();
         }
     }
@@ -116,12 +114,12 @@ async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failu
 async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let place = Place::open(url).or_usage_error()?;
     let folder = models::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
-    // An original checkpoint is one file; everything else is a folder.
+    // An original checkpoint (.pth) is one file; any other checkpoint is a folder.
     let pickle = record.files.iter().find(|file| file.name.ends_with(".pth"));
     Ok(pickle.map_or(folder.clone(), |file| folder.join(&file.name)))
 }
 
-/// The precision `auto` stands for on a device.
+/// Precision that `auto` selects on a device.
 pub fn resolve(precision: settings::Precision, device: DeviceChoice) -> Result<settings::Precision, String> {
     Ok(match choice(precision).resolve(device.resolve()?)? {
         Precision::F32 => settings::Precision::F32,
@@ -173,7 +171,7 @@ fn generation(settings: &Settings, options: &LoadOptions) -> GenerationOptions {
     }
 }
 
-/// A model's failure on the command line.
+/// Converts a model's error to an environment error.
 pub fn model_failed(error: ModelError) -> Failure {
     Failure { exit: crate::exit::Exit::Environment, error: error.into() }
 }

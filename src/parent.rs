@@ -1,30 +1,29 @@
-//! A process that is nothing without its parent ends when the parent does, killed or not, whatever it waits
-//! for.
+//! Ends a child process when its parent process ends, even if the parent was killed and the child is blocked.
 //!
-//! Standard input tells of a parent that is gone only to someone who reads it, and a device's process may be
-//! deep in libtorch, a codec or a file system that does not answer. The kernel can be asked for a signal
-//! (`PR_SET_PDEATHSIG`), but it means the parent's thread, and a runtime's threads come and go. So a thread
-//! looks, four times a second.
+//! The end of standard input reaches only a thread that reads it, and a worker process may be blocked in
+//! libtorch, a codec or a file system. The kernel's signal (`PR_SET_PDEATHSIG`) is bound to the parent's
+//! thread, and threads of an async runtime end at any time. So a thread checks the parent's process id four
+//! times a second.
 
 use crate::exit::Exit;
 use std::{os::unix::process::parent_id, process::Command, thread, time::Duration};
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// How long the end in order may take: what libraries do at the end may wait for a thread that hangs.
+/// Limit for a clean exit: exit handlers of libraries may wait for a blocked thread.
 const ENDS_WITHIN: Duration = Duration::from_secs(1);
 
-/// Has the process that is started end with this one.
+/// Adds the option that ends the started process together with this one.
 pub fn bind(command: &mut Command) -> &mut Command {
     command.arg(format!("--parent={}", std::process::id()))
 }
 
-/// Ends the process once `parent` is not its parent, also when it never was: it may have died before this was
-/// asked.
+/// Ends this process when `parent` is not its parent; also if it never was, because the parent may have died
+/// before this call.
 pub fn outlive_no_longer(parent: u32) {
     let watch = move || {
         while parent_id() == parent {
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(CHECK_EVERY);
         }
         thread::spawn(|| {
             thread::sleep(ENDS_WITHIN);
@@ -32,8 +31,8 @@ pub fn outlive_no_longer(parent: u32) {
         });
         std::process::exit(Exit::Interrupted as i32);
     };
-    // Without the thread the end of the pipe is all that tells.
+    // Without the thread, only the end of the pipe signals the end of the parent process.
     if let Err(error) = thread::Builder::new().name("parent".to_owned()).spawn(watch) {
-        tracing::warn!(%error, "nothing watches for the end of the parent process");
+        tracing::warn!(%error, "cannot start the thread that detects the end of the parent process");
     }
 }

@@ -1,5 +1,4 @@
-//! Progress of a job, for people and for Prometheus: a bar on a terminal, a line every few seconds elsewhere,
-//! and the metrics.
+//! Progress of a job: a bar on a terminal, else a line every five seconds; and the Prometheus metrics.
 
 use crate::{console, metrics_server::SharedMetrics};
 use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
@@ -7,17 +6,17 @@ use capfilt_schemas::{status::RowStatus, tally::Tally};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// Time between two lines when there is no terminal.
+/// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows what a dispatcher observes.
+/// Display of the dispatcher's observations.
 pub struct JobProgress {
     bar: Option<ProgressBar>,
-    /// What was told last.
+    /// Trouble that was printed last.
     trouble: Option<Trouble>,
     metrics: SharedMetrics,
     started: Instant,
-    /// Rows that were done when this run began: they say nothing about its speed.
+    /// Rows that were done before this run; they do not count for its speed.
     rows_before: Option<u64>,
     last_line: Instant,
 }
@@ -59,7 +58,7 @@ impl JobProgress {
         }
     }
 
-    /// A line when a trouble begins, and one when it is over; how long it lasts is in the lines of progress.
+    /// Prints a line when a trouble begins and when it ends; the progress lines have its duration.
     fn tell_of(&mut self, trouble: Option<&Trouble>) {
         match (&self.trouble, trouble) {
             (Some(before), Some(now)) if before.is_same(now) => {}
@@ -85,7 +84,7 @@ impl JobProgress {
         let left = (progress.rows_total - progress.rows_done.min(progress.rows_total)) as f64;
         let eta = match &progress.trouble {
             Some(trouble) => trouble.to_string(),
-            // A worker of a cluster does not know what is left.
+            // A worker of a cluster does not know the number of remaining rows.
             None if progress.is_share && rate > 0.0 => String::new(),
             None if rate > 0.0 => format!("{:.0} s left", left / rate),
             None => "starting".to_owned(),
@@ -100,7 +99,7 @@ impl JobProgress {
     }
 }
 
-/// Kept shares, and rows set aside by reason.
+/// Text with the kept shares, and the number of skipped rows by status.
 pub fn kept(tally: &Tally) -> String {
     let judged_web = tally.web.get(&capfilt_schemas::status::WebStatus::Judged).copied().unwrap_or(0);
     let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
@@ -112,13 +111,13 @@ pub fn kept(tally: &Tally) -> String {
     format!("kept: web {web:.1} %, synthetic {synthetic:.1} %{skipped}")
 }
 
-/// What deserves a line of its own.
+/// Text of a change that gets a separate line.
 fn news(change: &Change) -> Option<String> {
     match change {
         Change::WorkerReady { worker, device } => Some(format!("worker {worker} on {device} is ready")),
         Change::WorkerEnded { worker, how } => Some(format!("worker {worker} ended: {how}")),
-        // The log tells of failures, each in its attempt's span; of the one that ends the program, its error
-        // does too.
+        // The log reports failures, each in the span of its attempt; the program's error also reports the
+        // failure that ends the program.
         Change::Retrying { .. }
         | Change::Quarantined { .. }
         | Change::GivenBack { .. }
@@ -127,19 +126,19 @@ fn news(change: &Change) -> Option<String> {
         Change::Joined { worker } => Some(format!("worker {worker} joined")),
         Change::Left { worker, why } => Some(format!("worker {worker} left: {why}")),
         Change::Coordinator(other) => Some(format!(
-            "another coordinator, {}, is at work on this job, for {:.0} s now; that is harmless: both watch, and either of \
-             them ends the job alone",
+            "another coordinator, {}, has been running on this job for {:.0} s; that is harmless: either of \
+             the two can finish the job alone",
             other.coordinator, other.seconds_up
         )),
         Change::QueueWaits { why } => Some(format!("{why}; trying again")),
-        Change::QueueFound => Some(
-            "the job's queue was there: another coordinator is at work or was; that is harmless".to_owned(),
-        ),
+        Change::QueueFound => {
+            Some("the job's queue exists: another coordinator is running or was; that is harmless".to_owned())
+        }
         Change::QueueLost => {
             Some("the job's queue was gone or stuck; filling it again from the bucket".to_owned())
         }
         Change::Leaving { given_back, finishing } => {
-            Some(format!("leaving: {given_back} shards go back, {finishing} are being finished"))
+            Some(format!("leaving: {given_back} shards are returned, {finishing} are being finished"))
         }
         Change::Ends
         | Change::WorkerStarted { .. }

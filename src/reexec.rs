@@ -1,13 +1,14 @@
-//! What has to be said before a program starts: it starts itself once more, in an environment that says it.
+//! Re-executes the program once with environment variables that must be set before it starts: `LD_PRELOAD`
+//! for CUDA, limits of glibc's malloc, spin counts of OpenMP.
 //!
-//! CUDA where libtorch has it: the program is linked to libtorch's CPU half, which is there with or without a
-//! GPU; the other half registers itself when it is loaded, and nothing here names a symbol of it. Where there
-//! are a GPU and the library, the loader is told to bring it.
+//! CUDA: the program is linked to libtorch's CPU library, which exists with and without a GPU. The CUDA
+//! library registers itself when it is loaded, and the program uses none of its symbols. If the machine has a
+//! GPU and the library, `LD_PRELOAD` names the library.
 //!
-//! And memory that stays: glibc gives large blocks back to the system as soon as they are free, and takes
-//! them anew, page by page and zeroed, for the next layer's result. A process with models goes through
-//! gigabytes of such blocks a second. On two cores of a virtual machine a ViT-B took 1.21 s an image so, and
-//! 1.02 with blocks that are kept (`benches/RESULTS.md`).
+//! Memory: glibc returns large free blocks to the system, and requests them again, page by page and zeroed,
+//! for the next layer's result. A process with models allocates gigabytes of such blocks per second. On two
+//! cores of a virtual machine a ViT-B took 1.21 s per image with glibc's defaults, and 1.02 s with kept
+//! blocks (`benches/RESULTS.md`).
 
 use std::{
     env,
@@ -18,39 +19,42 @@ use std::{
     process::Command,
 };
 
-/// Set when the loader has been told of CUDA, so that it is not told again where that did not help.
+/// Variable that marks the second start, so that the program does not start a third time if CUDA fails to
+/// load.
 const SECOND: &str = "CAPFILT_SECOND_START";
-/// glibc's settings, and their values: no block is a mapping of its own, nothing below a terabyte is given
-/// back, and there is one heap for all threads, as those of single threads give back whatever is set.
+/// Settings of glibc's malloc: no block is a separate mapping, no free memory below a terabyte is returned,
+/// and all threads share one heap, because the heaps of single threads return memory regardless of the
+/// settings.
 const KEEP_MEMORY: [(&str, &str); 3] =
     [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1099511627776"), ("MALLOC_ARENA_MAX", "1")];
-/// Turns of a waiting OpenMP thread before it sleeps, some 0.05 ms. For 800 of the demo's pairs one worker of
-/// two threads took 18.5 s with 100 of them, 10.4 with 5,000 and 8.9 with libgomp's own 300,000; two such
-/// workers on two cores 7.8, 21.9, and more than 120.
+/// Spin count of a waiting OpenMP thread before it sleeps: about 0.05 ms. For 800 of the demo's pairs, one
+/// worker process with two threads took 18.5 s with 100 spins, 10.4 s with 5,000 and 8.9 s with libgomp's
+/// default of 300,000; two such processes on two cores took 7.8 s, 21.9 s and more than 120 s.
 const WAIT: (&str, &str) = ("GOMP_SPINCOUNT", "5000");
 const WAIT_POLICY: &str = "OMP_WAIT_POLICY";
 const LOADER: &str = "LD_PRELOAD";
-/// Files that an NVIDIA driver makes, the second one below Windows.
+/// Device files of an NVIDIA driver; the second one exists in WSL (Linux on Windows).
 const DRIVERS: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 
-/// Starts the program again where something is to be said first: of CUDA to a command that asks for a device,
-/// of memory and waits to one that holds models. Returns if there is nothing, or if that fails; then it is
-/// slower, or there is only the CPU.
+/// Re-executes the program if a variable is missing: CUDA for a command that uses a device, memory and spin
+/// counts for a command that holds models. Returns if all variables are set. Also returns if the execution
+/// fails; then the program is slower, or has only the CPU.
 pub fn if_needed(command: &crate::args::Command) {
-    let mut said: Vec<(&str, OsString)> = Vec::new();
+    let mut variables: Vec<(&str, OsString)> = Vec::new();
     if command.computes() && env::var_os(SECOND).is_none() {
-        said.extend(cuda().into_iter().flat_map(|libraries| [(SECOND, "1".into()), (LOADER, libraries)]));
+        variables
+            .extend(cuda().into_iter().flat_map(|libraries| [(SECOND, "1".into()), (LOADER, libraries)]));
     }
-    // Whoever has set one of them knows better.
+    // A variable that the user has set takes precedence.
     let is_ours = |name: &str| command.holds_models() && env::var_os(name).is_none();
     if KEEP_MEMORY.iter().all(|(name, _)| is_ours(name)) {
-        said.extend(KEEP_MEMORY.map(|(name, value)| (name, value.into())));
+        variables.extend(KEEP_MEMORY.map(|(name, value)| (name, value.into())));
     }
     if is_ours(WAIT.0) && is_ours(WAIT_POLICY) {
-        said.push((WAIT.0, WAIT.1.into()));
+        variables.push((WAIT.0, WAIT.1.into()));
     }
     let Ok(program) = env::current_exe() else { return };
-    if said.is_empty() {
+    if variables.is_empty() {
         return;
     }
     let mut arguments = env::args_os();
@@ -58,12 +62,13 @@ pub fn if_needed(command: &crate::args::Command) {
     if let Some(name) = arguments.next() {
         again.arg0(name);
     }
-    let error = again.args(arguments).envs(said).exec();
-    crate::console::line(format!("cannot start again with CUDA or settings for memory and threads: {error}"));
+    let error = again.args(arguments).envs(variables).exec();
+    crate::console::line(format!(
+        "cannot execute the program again with CUDA or settings for memory and threads: {error}"
+    ));
 }
 
-/// What the loader is to bring, CUDA's half of libtorch among it, where there is a driver and the half is not
-/// loaded.
+/// Value of `LD_PRELOAD` with libtorch's CUDA library; `None` without a driver, or if the library is loaded.
 fn cuda() -> Option<OsString> {
     DRIVERS.iter().find(|driver| Path::new(driver).exists())?;
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
@@ -75,7 +80,8 @@ fn cuda() -> Option<OsString> {
     Some(libraries)
 }
 
-/// CUDA's half beside the CPU's, when only that one is loaded. `maps`: the process's, as Linux shows them.
+/// Path of libtorch's CUDA library beside the loaded CPU library; `None` if it is loaded or does not exist.
+/// `maps`: content of `/proc/self/maps`.
 fn missing_half(maps: &str) -> Option<PathBuf> {
     let mut loaded = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
     let is = |path: &Path, name: &str| path.file_name().is_some_and(|file| file == name);

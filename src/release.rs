@@ -1,16 +1,16 @@
-//! Every command about a job says when another release of the program planned it.
+//! Warning that another release of the program planned a job.
 
 use crate::console;
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::job;
 use capfilt_schemas::job::JobRecord;
 
-/// Warns of a job that another release planned.
+/// Prints a warning if another release planned the job.
 pub fn warn(record: &JobRecord) {
     job::other_release(record).iter().for_each(|warning| console::line(format!("warning: {warning}")));
 }
 
-/// The same, of the job in a bucket. A record that does not read is for the command itself to report.
+/// Prints the warning for the job in a bucket. The command itself reports a record that cannot be read.
 pub async fn warn_of(bucket: &Bucket) {
     if let Ok(Some(record)) = job::find(bucket).await {
         warn(&record);

@@ -1,4 +1,4 @@
-//! Settings from a file and the command line, with every place spelled out in full.
+//! Reads the settings file and the overrides of the command line, and makes all locations absolute.
 
 use crate::{
     args::SettingsArgs,
@@ -22,7 +22,7 @@ pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
     for url in [&mut settings.job.url, &mut settings.models.captioner, &mut settings.models.filter] {
         *url = Place::open(url).or_usage_error()?.url;
     }
-    // With its final slash, which tells a prefix from an object of that name.
+    // The final slash stays: it distinguishes a prefix from an object with this name.
     settings.input.url = Place::open(&settings.input.url).or_usage_error()?.given();
     Ok(settings)
 }

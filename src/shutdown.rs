@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM as a value.
+//! Ctrl-C and SIGTERM as a watched value.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -9,13 +9,14 @@ use tokio::{
     sync::{oneshot, watch},
 };
 
-/// How long the second signal's work may take: ending children, and giving their shards back.
+/// Limit after the second signal for ending child processes and returning their shards.
 const IN_A_HURRY: Duration = Duration::from_secs(10);
 
-/// Whether the end of standard input is a signal to stop, too.
+/// Whether the end of standard input is also a signal to stop.
 static WITH_PARENT: AtomicBool = AtomicBool::new(false);
 
-/// From now on [`on_signal`] also means the end of standard input: our parent is gone, or wants us to go.
+/// Makes [`on_signal`] also react to the end of standard input: the parent process has ended, or requests the
+/// stop.
 pub fn with_parent() {
     WITH_PARENT.store(true, Ordering::Relaxed);
 }
@@ -26,7 +27,7 @@ async fn parent_is_gone() {
         return std::future::pending().await;
     }
     let (ended, wait) = oneshot::channel();
-    // A thread that nobody waits for: reading a pipe cannot be called off.
+    // A detached thread, because a blocking read of a pipe cannot be cancelled.
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
         let _ = ended.send(());
@@ -34,20 +35,21 @@ async fn parent_is_gone() {
     let _ = wait.await;
 }
 
-/// SIGXFSZ, which the kernel sends to a process that writes beyond `ulimit -f`. The number is Linux's on all
-/// but MIPS.
+/// SIGXFSZ, which the kernel sends to a process that writes beyond `ulimit -f`. The number is that of Linux
+/// on all architectures but MIPS.
 const FILE_TOO_LARGE: i32 = 25;
 
-/// Has a write beyond the file-size limit fail, instead of the process. Call it within a runtime.
+/// Turns a write beyond the file-size limit into an error instead of the end of the process. Call it within a
+/// runtime.
 pub fn outlive_file_size_limit() {
-    // Whoever hears a signal is not ended by it; nobody need listen.
+    // A signal with a handler does not end the process; the handler's stream may be dropped.
     if let Err(error) = signal(SignalKind::from_raw(FILE_TOO_LARGE)) {
         tracing::debug!(%error, "SIGXFSZ cannot be caught; a file-size limit will end this process");
     }
 }
 
-/// Turns true at the first SIGINT or SIGTERM, and says so again at the second: then nothing is finished any
-/// more. A third one ends the process at once.
+/// Returns a value that becomes true at the first SIGINT or SIGTERM, and notifies again at the second one:
+/// then no further shard is finished. A third signal ends the process at once.
 pub fn on_signal() -> watch::Receiver<bool> {
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(async move {
@@ -59,22 +61,23 @@ pub fn on_signal() -> watch::Receiver<bool> {
             );
             return;
         };
-        let mut told = async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
-        tokio::select! { () = told() => {}, () = parent_is_gone() => {} }
+        let mut signalled =
+            async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
+        tokio::select! { () = signalled() => {}, () = parent_is_gone() => {} }
         crate::console::line(
             "capfilt: stopping; what is committed is safe, and running the same command again resumes",
         );
         let _ = stop.send(true);
-        told().await;
+        signalled().await;
         let _ = stop.send(true);
-        let _ = tokio::time::timeout(IN_A_HURRY, told()).await;
+        let _ = tokio::time::timeout(IN_A_HURRY, signalled()).await;
         std::process::exit(crate::exit::Exit::Interrupted as i32);
     });
     stopped
 }
 
-/// What a future gives, or `None` when the stop comes first; the future is dropped then. For waits that leave
-/// nothing behind.
+/// Awaits a future; returns `None` and drops the future if the stop comes first. For futures that may be
+/// dropped without a cleanup.
 pub async fn unless<T>(stop: &watch::Receiver<bool>, future: impl Future<Output = T>) -> Option<T> {
     let mut stop = stop.clone();
     tokio::select! {

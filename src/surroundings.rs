@@ -1,40 +1,44 @@
-//! What the environment says to every command, and what a process hands on to those it starts.
+//! Environment variables that every command reads, and variables that a process passes to its child
+//! processes.
 
 use anyhow::Context as _;
 use capfilt_bucket::STORES_VARIABLE;
 use tokio::process::Command;
 
-/// Seconds for which stores are waited for, of commands that have no settings; it wins over settings too.
+/// Seconds of a store outage that a command waits out. The variable serves commands without settings and
+/// overrides the settings of other commands.
 const OUTAGE_VARIABLE: &str = "CAPFILT_OUTAGE_SECONDS";
 
-/// Reads what every command heeds. Called once, before any place is opened.
+/// Reads the variables of every command. Called once, before a location is opened.
 ///
 /// # Errors
-/// Names the variable that cannot be used.
+/// When a variable is invalid; the error names the variable.
 pub fn read() -> anyhow::Result<()> {
     capfilt_bucket::read_stores()?;
     outage_seconds()?.into_iter().for_each(capfilt_bucket::wait_out_outages);
     Ok(())
 }
 
-/// Waits for stores as the settings say, unless the environment says otherwise.
+/// Sets the seconds of an outage to wait out: by the variable, or else by `seconds` of the settings.
 ///
 /// # Errors
-/// Names the variable that cannot be used.
+/// When the variable is invalid; the error names the variable.
 pub fn wait_out(seconds: u64) -> anyhow::Result<()> {
     capfilt_bucket::wait_out_outages(outage_seconds()?.unwrap_or(seconds));
     Ok(())
 }
 
 fn outage_seconds() -> anyhow::Result<Option<u64>> {
-    let said = std::env::var(OUTAGE_VARIABLE).ok().filter(|text| !text.trim().is_empty());
-    let seconds = said.map(|text| {
-        text.trim().parse().with_context(|| format!("{OUTAGE_VARIABLE}: no whole number of seconds"))
+    let set = std::env::var(OUTAGE_VARIABLE).ok().filter(|text| !text.trim().is_empty());
+    let seconds = set.map(|text| {
+        text.trim()
+            .parse()
+            .with_context(|| format!("{OUTAGE_VARIABLE} is `{text}`, not a whole number of seconds"))
     });
     seconds.transpose()
 }
 
-/// Lets a process that is started reach the stores as this one does.
+/// Passes the store settings of this process to a child process.
 pub fn hand_on(command: &mut Command) {
     command.env(OUTAGE_VARIABLE, capfilt_bucket::outage_seconds().to_string());
     capfilt_bucket::stores_text().into_iter().for_each(|text| {

@@ -1,4 +1,4 @@
-//! The data a training run names, opened: files and row groups as a plan finds them.
+//! Opens the data sources of a training run: plans files and row groups, or reads the tables of a job.
 
 use crate::{
     console,
@@ -16,7 +16,7 @@ use capfilt_schemas::{
 };
 use capfilt_train::data::{Choice, Content, Dataset, JobTable, MAX_WORDS, Source};
 
-/// What the user calls the settings of a source. A plan names those of a job's input, as `input.image`.
+/// Names of a source's settings for the user. A plan's errors use the names of a job's input (`input.image`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
     /// `[[data]]` of a training run.
@@ -29,7 +29,7 @@ pub enum Named {
 }
 
 impl Named {
-    /// What a plan says, in the user's names.
+    /// Replaces the names in a text of a plan by the user's names.
     fn rename(self, text: &str) -> String {
         const KEYS: [&str; 6] = ["url", "key", "image", "text", "where", "passthrough"];
         let prefix = match self {
@@ -46,7 +46,7 @@ impl Named {
     }
 }
 
-/// Reads the footers of all sources; `named` says what the source with a number is called.
+/// Reads the footers of all sources; `named` returns the names of the source with an index.
 pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result<Dataset, Failure> {
     let mut sources = Vec::with_capacity(training.data.len());
     for (i, source) in training.data.iter().enumerate() {
@@ -58,7 +58,7 @@ pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result
 async fn open_source(source: &DataSource, training: &Training, named: Named) -> Result<Source, Failure> {
     let content =
         if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
-    // A job's folder is one that the program wrote: no symbolic link in it is followed.
+    // The program wrote the folder of a job, so no symbolic link in it is followed.
     let place = match source.job.as_str() {
         "" => Place::open(&source.url).or_usage_error()?,
         job => Bucket::open(job).or_usage_error()?.place,
@@ -70,14 +70,14 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
     Ok(Content::Rows { shards: plan(source, &training.run.folder, named).await?, columns: columns(source)? })
 }
 
-/// The row groups of a source's files, each a shard; files that cannot be used are told. `own` is where we
-/// write.
+/// Plans a source: each row group of its files is a shard. Prints the files that cannot be used. `own` is the
+/// location of the output, which the plan leaves out.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
     let place = Place::open(&source.url).or_usage_error()?;
     let plan = exit::of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
     let plan = plan.map_err(|Failure { exit, error }| {
-        let (said, renamed) = (error.to_string(), named.rename(&error.to_string()));
-        Failure { exit, error: if said == renamed { error } else { anyhow::Error::msg(renamed) } }
+        let (original, renamed) = (error.to_string(), named.rename(&error.to_string()));
+        Failure { exit, error: if original == renamed { error } else { anyhow::Error::msg(renamed) } }
     })?;
     let shown = |reason: &str| named.rename(reason);
     plan.refused
@@ -86,13 +86,13 @@ pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Sh
     Ok(plan.shards)
 }
 
-/// Names a source's files at their states, and which of their rows are taken.
+/// Digest of a source: its files in their current versions, and the condition of its rows.
 pub fn version(shards: &[Shard], source: &DataSource) -> String {
     let filter = source.filter.as_deref().unwrap_or_default();
     sha256_hex_of_parts(shards.iter().map(|shard| shard.id.as_str().as_bytes()).chain([filter.as_bytes()]))
 }
 
-/// What is read of a source's rows.
+/// Columns of a source that are read.
 pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
     Ok(InputColumns {
         key: source.key.clone(),
@@ -133,7 +133,7 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
     Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice, referenced })
 }
 
-/// A source as the input of a job that is never run: it is planned alike, every row group a shard.
+/// Settings of a job that is never run, with the source as its input: the plan makes each row group a shard.
 fn as_input(source: &DataSource, own: &str) -> Settings {
     Settings {
         job: settings::Job { url: own.to_owned(), seed: 0 },

@@ -1,4 +1,4 @@
-//! The worker processes of this machine: how they are started and named.
+//! Command and name of the worker processes of this machine.
 
 use crate::{
     console,
@@ -10,14 +10,14 @@ use anyhow::anyhow;
 use capfilt_coordinator::dispatch::{local::RetryPolicy, worker_pool::WorkerPool};
 use tokio::process::Command;
 
-/// A pool with one worker process of this program per device.
+/// Makes a pool with one worker process of this program per device.
 pub fn pool(
     job_url: &str,
     devices: &[DevicePlan],
     policy: RetryPolicy,
 ) -> Result<WorkerPool<impl Fn(&str, usize) -> Command>, Failure> {
     let program = std::env::current_exe()
-        .map_err(|error| anyhow!("this program cannot find itself: {error}"))
+        .map_err(|error| anyhow!("cannot find the executable of this program: {error}"))
         .or_environment_error()?;
     let (job_url, plans) = (job_url.to_owned(), devices.to_vec());
     let command = move |device: &str, index: usize| {

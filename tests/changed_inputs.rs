@@ -131,7 +131,7 @@ fn a_store_that_heeds_if_match_is_said_to() {
         Job::at(tempfile::tempdir().unwrap(), s3.url("job"), s3.file("job"), &s3.url("web"), &models);
     job.env = s3.env();
     let said = stdout(&expect(&mut job.command("check"), 0));
-    assert!(said.contains("If-Match: heeded"), "{said}");
+    assert!(said.contains("If-Match: honoured"), "{said}");
 }
 
 #[test]

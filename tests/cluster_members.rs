@@ -86,8 +86,8 @@ fn two_coordinators_know_of_each_other_and_both_end_with_the_job() {
     first.wait_for("planned");
     let mut second = patient_coordinator(&job, &nats, "second");
     let (first_id, second_id) = (first.child.id(), second.child.id());
-    first.wait_for(&format!("-{second_id}, is at work on this job"));
-    second.wait_for(&format!("-{first_id}, is at work on this job"));
+    first.wait_for(&format!("-{second_id}, has been running on this job"));
+    second.wait_for(&format!("-{first_id}, has been running on this job"));
     let mut workers = [worker(&job, &nats, "a"), worker(&job, &nats, "b")];
     assert_eq!((first.code(), second.code()), (Some(0), Some(0)), "{}\n{}", first.log(), second.log());
     for worker in &mut workers {

@@ -82,7 +82,7 @@ fn a_server_without_jetstream_is_named_at_once_with_the_line_that_starts_it() {
     }
     // The bucket answers nevertheless.
     let said = stderr(&expect(job.command_by_url("status").args(["--cluster", &nats.url()]), 0));
-    assert!(said.contains("nats-server -js -sd DIR") && said.contains("from the bucket alone"), "{said}");
+    assert!(said.contains("nats-server -js -sd DIR") && said.contains("from the bucket only"), "{said}");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 

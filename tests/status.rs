@@ -1,4 +1,4 @@
-//! `capfilt status`: from the bucket alone, and live from the cluster.
+//! `capfilt status`: from the bucket only, and live from the cluster.
 
 use crate::support::{
     Job, capfilt, expect,
@@ -132,7 +132,7 @@ fn with_the_cluster_s_url_it_tells_who_works_on_what_and_that_nobody_does() {
     let status: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert!(status["done"] == true && status["live"].is_null());
     assert!(
-        crate::support::stderr(&output).contains("from the bucket alone"),
+        crate::support::stderr(&output).contains("from the bucket only"),
         "{}",
         crate::support::stderr(&output)
     );

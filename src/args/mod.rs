@@ -129,5 +129,5 @@ pub struct SettingsArgs {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds));
-    seconds.ok_or_else(|| format!("{text} is no number of seconds from 0 to a day"))
+    seconds.ok_or_else(|| format!("{text} is not a number of seconds from 0 to 86,400 (one day)"))
 }

@@ -73,7 +73,7 @@ pub struct GenerationArgs {
     /// Nucleus sampling: sum of the probabilities of the most probable tokens to sample from
     #[arg(long, default_value_t = 0.9)]
     pub top_p: f64,
-    /// Nucleus sampling: largest number of tokens to sample from
+    /// Nucleus sampling: number of most probable tokens to sample from; 0: all
     #[arg(long, default_value_t = 50)]
     pub top_k: usize,
     /// Penalty of tokens that the caption already has; 1: none [default: 1.1 for nucleus sampling with the

@@ -1,4 +1,4 @@
-//! Digests by which it is known that nothing has changed.
+//! Digests of models and jobs; the loop compares them to skip finished steps.
 
 use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::{Context as _, anyhow};
@@ -7,15 +7,16 @@ use capfilt_coordinator::{JobError, dataset, outputs::OutputsError};
 use capfilt_schemas::hash::sha256_hex_of_parts;
 use std::path::Path;
 
-/// Of a model's weights: names, shapes and numbers, and not the lineage beside them, in which folders stand.
+/// Computes the digest of a model's weights: names, shapes and numbers. The lineage in the same file is left
+/// out, because it has paths of folders.
 pub fn of_model(folder: &Path) -> Result<String, Failure> {
     let path = folder.join("model.safetensors");
     let read = || {
         let bytes = std::fs::read(&path)?;
-        let (length, rest) = bytes.split_first_chunk().ok_or_else(|| anyhow!("it is cut off"))?;
+        let (length, rest) = bytes.split_first_chunk().ok_or_else(|| anyhow!("the file is truncated"))?;
         let (header, numbers) = rest
             .split_at_checked(u64::from_le_bytes(*length) as usize)
-            .ok_or_else(|| anyhow!("it is cut off"))?;
+            .ok_or_else(|| anyhow!("the file is truncated"))?;
         let mut header: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header)?;
         header.remove("__metadata__");
         let header = serde_json::to_string(&header)?;
@@ -24,8 +25,8 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
     read().with_context(|| format!("cannot read the weights {}", path.display())).or_environment_error()
 }
 
-/// Of what a job kept, by its newest manifest: the same pairs have the same, whichever attempts made them.
-/// `None` when it is not finished.
+/// Computes the digest of a job's pairs tables by its newest manifest. Equal pairs have equal digests, even
+/// if other attempts wrote them. `None` when the job is not finished.
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
     let bucket = Bucket::open(url).or_usage_error()?;
     let cleaned = match dataset::open(&bucket).await {

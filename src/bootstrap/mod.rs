@@ -1,8 +1,7 @@
-//! The loop, step by step: pre-train, filter, captioner, clean, and again on what is left.
+//! The bootstrap loop: pre-train, fine-tune filter and captioner, clean, and repeat with the kept pairs.
 //!
-//! A step is a command of this program with settings of its own, in a folder named by its inputs' digest. So
-//! what was done from the same inputs is found again, and what is killed goes on where it was, whenever that
-//! happens.
+//! A step is a command of this program with separate settings, in a folder named by the digest of its inputs.
+//! A repeated run therefore finds the result of a finished step, and resumes a killed step.
 
 mod child;
 mod digest;
@@ -20,15 +19,15 @@ use capfilt_schemas::settings::{bootstrap::Bootstrap, train::Task};
 use std::path::Path;
 use tokio::sync::watch;
 
-/// How a loop ended.
+/// Result of a loop.
 pub enum Ended {
     /// The last pre-trained model.
     Done { model: Made, exit: Exit },
-    /// A step ended like this, for the reason it told.
+    /// A step ended early; its process printed the reason.
     Step { name: String, exit: Exit },
 }
 
-/// Goes through all steps. `beside`: the folder of the loop's own settings.
+/// Runs all steps. `beside`: the folder of the loop's settings file, to which the other files are relative.
 pub async fn go(settings: &Bootstrap, beside: &Path, stop: watch::Receiver<bool>) -> Result<Ended, Failure> {
     let state = State::open(Path::new(&settings.run.folder))?;
     let mut walk = Walk { settings, beside, state, stop, exit: Exit::Done };
@@ -55,11 +54,11 @@ struct Walk<'a> {
     beside: &'a Path,
     state: State,
     stop: watch::Receiver<bool>,
-    /// Whether a job set rows aside.
+    /// [`Exit::WithQuarantine`] after a job quarantined rows.
     exit: Exit,
 }
 
-/// The value of a step that was done; a step that ended otherwise ends the round too.
+/// Unwraps the result of a finished step; any other ending of the step returns from the round.
 macro_rules! made {
     ($step:expr) => {
         match $step {
@@ -70,7 +69,7 @@ macro_rules! made {
 }
 
 impl Walk<'_> {
-    /// One round; the web pairs are those of the round before, cleaned.
+    /// Runs one round; its web pairs are the pairs that the job of the round before kept.
     async fn round(&mut self, round: u32, job: Option<Made>) -> Result<Step, Failure> {
         let name = |step: &str| format!("round-{round}/{step}");
         let med = made!(self.step(Plan::Pretrain { name: name("pretrain"), job }).await?);
@@ -80,7 +79,7 @@ impl Walk<'_> {
         self.step(Plan::Clean { name: name("clean"), captioner, filter }).await
     }
 
-    /// Does a step, unless it was done from the same inputs.
+    /// Runs a step, unless the result of the same inputs exists.
     async fn step(&mut self, plan: Plan) -> Result<Step, Failure> {
         let prepared = step::prepare(&plan, self.settings, self.beside).await?;
         if let Some(made) = self.state.unchanged(plan.name(), &prepared.inputs).await {

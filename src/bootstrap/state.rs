@@ -1,4 +1,4 @@
-//! `loop.json`: written anew, whole, after every step.
+//! State of the loop in `loop.json`; each step replaces the whole file.
 
 use super::step::Made;
 use crate::exit::{ExitCodeExt as _, Failure};
@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The loop's state, locked: a second loop in the same folder is refused.
+/// State of a loop with a file lock: a second loop in the same folder is an error.
 pub struct State {
     path: PathBuf,
     state: LoopState,
@@ -18,7 +18,7 @@ pub struct State {
 }
 
 impl State {
-    /// Reads the state; a folder without one is a new loop's.
+    /// Reads the state; a folder without a state belongs to a new loop.
     pub fn open(folder: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(folder)
             .with_context(|| format!("cannot create {}", folder.display()))
@@ -26,10 +26,10 @@ impl State {
         let lock = File::create(folder.join("loop.lock"))
             .context("cannot create loop.lock")
             .or_environment_error()?;
-        // A file system without locks has none to offer.
+        // Any other error: the file system has no locks.
         if let Err(TryLockError::WouldBlock) = lock.try_lock() {
             let error = anyhow!(
-                "another loop is at work in {}; wait for it, or choose another loop.folder",
+                "another loop is running in {}; wait for it, or choose another loop.folder",
                 folder.display()
             );
             return Err(error).or_environment_error();
@@ -38,7 +38,10 @@ impl State {
         let state = match fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .with_context(|| {
-                    format!("{} is no loop's state; remove it, and steps are found again", path.display())
+                    format!(
+                        "{} is not the state of a loop; delete it, and the next run starts a new state",
+                        path.display()
+                    )
                 })
                 .or_environment_error()?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => LoopState::default(),
@@ -57,14 +60,14 @@ impl State {
         Ok(Self { path, state, _lock: lock })
     }
 
-    /// What a step made, when it was done from these inputs and is still there as it was.
+    /// Returns the result of a step if its inputs were the same and the result is unchanged.
     pub async fn unchanged(&self, step: &str, inputs: &str) -> Option<Made> {
         let done = self.state.find(step).filter(|done| done.inputs == inputs)?;
         let made = Made { place: done.made.clone(), digest: done.digest.clone() };
         made.is_still_there().await.then_some(made)
     }
 
-    /// Notes that a step was done, on the disk.
+    /// Records a finished step on disk.
     pub fn note(&mut self, step: &str, inputs: &str, made: &Made) -> Result<(), Failure> {
         let Made { place, digest } = made.clone();
         self.state.note(Done { step: step.to_owned(), inputs: inputs.to_owned(), made: place, digest });

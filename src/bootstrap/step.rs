@@ -1,4 +1,4 @@
-//! What a step is made from, as settings that could be given by hand, and what it makes.
+//! Settings, inputs and result of one step. The settings are a file that a user could also write by hand.
 
 use super::digest;
 use crate::{
@@ -21,7 +21,7 @@ use std::{
 };
 use toml::{Table, Value};
 
-/// What a step made: a model's folder or a job's URL, with a digest of what is in it.
+/// Result of a step: the folder of a model or the URL of a job, with a digest of its content.
 #[derive(Debug, Clone)]
 pub struct Made {
     pub place: String,
@@ -39,9 +39,9 @@ impl Made {
     }
 }
 
-/// A step to be done.
+/// Kind and inputs of one step.
 pub enum Plan {
-    /// On human pairs, and web pairs as they are or as a job left them.
+    /// Pre-training on human pairs and on raw web pairs or the pairs that `job` kept.
     Pretrain {
         name: String,
         job: Option<Made>,
@@ -65,9 +65,9 @@ impl Plan {
     }
 }
 
-/// A step with its settings.
+/// Settings of a step, ready to run.
 pub struct Prepared {
-    /// Digest of all that it is made from.
+    /// Digest of all inputs.
     pub inputs: String,
     folder: PathBuf,
     settings: Table,
@@ -79,7 +79,7 @@ enum Kind {
     Clean { url: String },
 }
 
-/// Puts a step's settings together, and names its inputs.
+/// Assembles the settings of a step and computes the digest of its inputs.
 pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result<Prepared, Failure> {
     let folder =
         |inputs: &str| Path::new(&settings.run.folder).join(format!("{}-{}", plan.name(), &inputs[..8]));
@@ -105,7 +105,7 @@ pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result
     }
 }
 
-/// The web pairs as a job left them, in their weight.
+/// Data source of the web pairs that a job kept, with the weight of the web pairs.
 fn cleaned(web: &DataSource, job: &Made, texts: Texts) -> DataSource {
     DataSource { url: String::new(), job: job.place.clone(), texts, filter: None, ..web.clone() }
 }
@@ -131,7 +131,7 @@ async fn train(
     if let Some(from) = from {
         set(&mut settings, "model", "from", &from.place)?;
     }
-    // A name for now: it is no input.
+    // A placeholder: the folder is not an input, and its name follows from the digest.
     set(&mut settings, "run", "folder", "a run of the loop")?;
     let text = toml::to_string(&settings).or_usage_error()?;
     let training = Training::parse(task, &text, &[])
@@ -174,7 +174,7 @@ async fn clean(
         "" => folder.join("job").display().to_string(),
         jobs => format!("{jobs}/{name}-{}", &inputs[..8]),
     };
-    // As the job's record has it, wherever the program is started.
+    // The absolute URL, as in the job record: the working folder of a later run may differ.
     let url = Place::open(&url).or_usage_error()?.url;
     set(&mut settings, "job", "url", &url)?;
     for (key, made) in [("captioner", captioner), ("filter", filter)] {
@@ -186,7 +186,7 @@ async fn clean(
 fn set(table: &mut Table, section: &str, key: &str, value: &str) -> Result<(), Failure> {
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
     let section =
-        section.as_table_mut().ok_or_else(|| anyhow!("`{key}` belongs into a table")).or_usage_error()?;
+        section.as_table_mut().ok_or_else(|| anyhow!("`{key}` must be in a table")).or_usage_error()?;
     section.insert(key.to_owned(), Value::String(value.to_owned()));
     Ok(())
 }
@@ -218,7 +218,7 @@ impl Prepared {
         words.into_iter().map(str::to_owned).collect()
     }
 
-    /// What it made.
+    /// Returns the result of the finished step.
     pub async fn made(&self) -> Result<Made, Failure> {
         match &self.kind {
             Kind::Train(_) => {

@@ -1,4 +1,4 @@
-//! `capfilt bootstrap`: pre-train, fine-tune, clean, and again.
+//! `capfilt bootstrap`: pre-train, fine-tune, clean, repeat.
 
 use crate::{
     args::BootstrapArgs,
@@ -32,7 +32,7 @@ pub async fn run(args: &BootstrapArgs) -> Ending {
             Ok(exit)
         }
         Ended::Step { name, exit } => {
-            console::line(format!("{name} is not done; the same command goes on from there"));
+            console::line(format!("{name} is not done; the same command resumes from there"));
             Ok(exit)
         }
     }

@@ -1,4 +1,4 @@
-//! `capfilt check`: is everything there that a job needs?
+//! `capfilt check`: checks settings, bucket, input, models and devices of a job before it starts.
 
 use crate::{
     args::CheckArgs,
@@ -13,7 +13,7 @@ use capfilt_med::DeviceChoice;
 use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
 use serde_json::json;
 
-/// What is found, in the order of the looking: told at once, or together as JSON at the end.
+/// Findings in the order of the checks: printed at once, or together as JSON at the end.
 struct Findings {
     as_json: bool,
     all: Vec<serde_json::Value>,
@@ -85,17 +85,16 @@ pub async fn run(args: &CheckArgs) -> Ending {
     }))
 }
 
-/// What the input's store does with a condition on reads, which is how a file that is replaced in mid-job is
-/// noticed.
+/// Tests whether the input's store honours a condition on reads, by which a job notices replaced files.
 async fn if_match(object: PinnedObject) -> Result<&'static str, BucketError> {
     Ok(match object.heeds_if_match().await? {
-        Some(true) => "If-Match: heeded",
+        Some(true) => "If-Match: honoured",
         Some(false) => "If-Match: ignored by this store; the ETag of every answer is compared instead",
-        None => "If-Match: no ETags in this store; files that were replaced are known by their size alone",
+        None => "If-Match: no ETags in this store; a replaced file is noticed by its size only",
     })
 }
 
-/// Loads the models onto every device, and asks them what is known.
+/// Loads the models onto each device and runs the self-test.
 async fn devices_are_right(
     devices: &[DevicePlan],
     job: &JobRecord,
@@ -120,13 +119,13 @@ async fn devices_are_right(
     Ok(are_right)
 }
 
-/// The files of a checkpoint that are read, and their digest.
+/// Names of the files of a checkpoint that are read, and their digest.
 fn files_of(record: &ModelRecord) -> String {
     let names: Vec<&str> = record.files.iter().map(|file| file.name.as_str()).collect();
     format!("{} (sha256 {})", names.join(", "), &record.digest()[..12])
 }
 
-/// The job that would be, without its plan.
+/// Makes the record of the job, without a plan.
 fn as_job(asked: JobRequest) -> JobRecord {
     let plan = PlanRecord {
         path: String::new(),

@@ -29,13 +29,13 @@ use capfilt_schemas::{
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Time between two looks for a job that is not there yet.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Interval of the checks whether the job exists.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
-/// Time between two reports of a worker.
+/// Interval of the reports of a worker.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// The link the arguments name, if they name one.
+/// Connection to the NATS servers of the arguments; `None` without `--cluster`.
 pub fn link(args: &ClusterArgs) -> Option<Connection> {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let url = args.cluster.clone()?;
@@ -43,7 +43,7 @@ pub fn link(args: &ClusterArgs) -> Option<Connection> {
     Some(Connection { url, credentials: args.creds.clone(), user, tls_ca: args.tls_ca.clone() })
 }
 
-/// The queue of the job in a bucket, when there is a cluster.
+/// Queue of the job in a bucket; `None` without `--cluster`.
 pub async fn queue(args: &ClusterArgs, bucket: &Bucket) -> Result<Option<JobQueue>, Failure> {
     let Some(link) = link(args) else { return Ok(None) };
     let client = link.connect(|waiting| console::line(waiting)).await.or_environment_error()?;
@@ -54,7 +54,7 @@ pub async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
     Ok(QueueNames::of(&bucket.read(names::JOB).await.or_environment_error()?))
 }
 
-/// Watches over a job until its workers are done with it.
+/// Coordinates a job until its workers have finished it.
 pub async fn coordinate(
     job: CoordinatedJob<'_>,
     metrics: SharedMetrics,
@@ -71,8 +71,9 @@ pub async fn coordinate(
     outcome.or_environment_error()
 }
 
-/// Tells the workers that the job is done, and clears up; rows that they turn out to have done for nothing,
-/// beside those in their reports. The job is sealed by then, so a server that is gone is no failure.
+/// Informs the workers that the job is done, and removes the queue unless `keep_queue` is set. Returns the
+/// wasted rows that the workers' reports did not have. The job is sealed before, so a lost server is not an
+/// error.
 pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -> u64 {
     let wasted_rows = queue.end(workers).await;
     if keep_queue {
@@ -81,13 +82,13 @@ pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -
     if let Err(error) = queue.remove().await {
         let stream = queue.names.stream();
         console::line(format!(
-            "the job is done, but its queue is still there ({error}); remove the stream {stream}"
+            "the job is done, but its queue could not be removed ({error}); remove the stream {stream}"
         ));
     }
     wasted_rows
 }
 
-/// Works on a job's shards until the job is over.
+/// Processes shards of a job until the job has ended.
 pub async fn join(
     bucket: &Bucket,
     link: Connection,
@@ -130,20 +131,20 @@ pub async fn join(
     outcome.or_environment_error()
 }
 
-/// The job's record, as soon as there is one.
+/// Waits until the job's record exists.
 async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
-    let mut has_told = false;
+    let mut has_printed = false;
     loop {
         if let Some(record) =
-            job::find(bucket).await.context("cannot look for the job").or_environment_error()?
+            job::find(bucket).await.context("cannot read the job's record").or_environment_error()?
         {
             return Ok(record);
         }
-        if !has_told {
+        if !has_printed {
             console::line(format!("there is no job at {} yet; waiting for it", bucket.place.url));
-            has_told = true;
+            has_printed = true;
         }
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(CHECK_EVERY).await;
     }
 }
 
@@ -156,7 +157,7 @@ fn in_hand(worker: &WorkerView) -> impl Iterator<Item = InHand> {
     })
 }
 
-/// What this worker lets the cluster know.
+/// Reports of this worker to the cluster.
 struct Reports {
     reporter: Reporter,
     devices: Vec<String>,

@@ -1,4 +1,4 @@
-//! `capfilt demo`: pictures whose captions are known to be true or false, and what a job made of them.
+//! `capfilt demo`: pictures whose captions are known to be true or false, and the accuracy of a job on them.
 
 mod truth;
 
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time between two lines when there is no terminal.
+/// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &DemoArgs) -> Ending {
@@ -28,7 +28,7 @@ pub async fn run(args: &DemoArgs) -> Ending {
         (Some(folder), ..) => make_data(folder, &args.data),
         (_, Some(folder), _) => make_vocabulary(folder),
         (.., Some(job)) => truth::run(job, &args.input, args.json).await,
-        (None, None, None) => Ok(Exit::Done), // the arguments' group lets none through
+        (None, None, None) => Ok(Exit::Done), // unreachable: the argument group requires one of the three
     }
 }
 
@@ -38,7 +38,7 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let vary = if asked.vary == DemoVary::Places { Vary::Places } else { Vary::Anything };
     if vary == Vary::Places && asked.objects < MOST_OBJECTS {
         return Err(anyhow!(
-            "one shape has no place beside another: --vary places needs two, --objects says 1"
+            "--vary places needs pictures with two shapes, but --objects is 1; leave out --objects"
         ))
         .or_usage_error();
     }

@@ -1,4 +1,4 @@
-//! `capfilt device`: one device's process, on the other end of its parent's pipes.
+//! `capfilt device`: the worker process of one device, which its parent process controls through pipes.
 
 use crate::{
     args::DeviceArgs,
@@ -18,13 +18,14 @@ use tokio::{
     sync::mpsc,
 };
 
-/// What Rust ends a process with whose main thread panicked.
+/// Exit code of a Rust process whose main thread panicked.
 const PANICKED: i32 = 101;
 
 pub async fn run(args: &DeviceArgs) -> Ending {
     ignore_terminal_interrupt();
     capfilt_med::set_threads(args.model_threads);
-    // Its parent has heard from the stores: one that does not answer now is out of order, and waited for.
+    // The parent process has reached the stores before. A store that does not answer now has an outage, so
+    // this process waits for it.
     capfilt_bucket::expect_stores();
     let bucket = Bucket::open(&args.job).or_usage_error()?;
     let found = job::find_with_digest(&bucket).await.or_environment_error()?;
@@ -48,24 +49,24 @@ pub async fn run(args: &DeviceArgs) -> Ending {
     };
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     let reading = tokio::spawn(read_assignments(assign));
-    // On this thread, which the models know.
+    // On this thread, which has loaded the models.
     let working =
         AssertUnwindSafe(capfilt_workers::run(worker, assignments, |event| say(&event))).catch_unwind();
-    // A stage that panicked leaves shards without an owner: better no process than half of one.
+    // A stage that panicked leaves its shards unfinished, so the whole process exits.
     let worked = working.await.unwrap_or_else(|_| std::process::exit(PANICKED));
     worked.or_usage_error()?;
     reading.await.or_environment_error()??;
     Ok(Exit::Done)
 }
 
-/// Hands on what the parent sends, until it closes the pipe or is gone.
+/// Forwards the parent's assignments until the pipe is closed or the parent process has ended.
 async fn read_assignments(assign: mpsc::Sender<Assignment>) -> Result<(), Failure> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) =
         lines.next_line().await.context("the parent's pipe broke").or_environment_error()?
     {
         let assignment = serde_json::from_str(&line)
-            .context("the parent sent a line that is no assignment")
+            .context("the parent process sent a line that is not an assignment")
             .or_environment_error()?;
         if assign.send(assignment).await.is_err() {
             break;
@@ -76,12 +77,12 @@ async fn read_assignments(assign: mpsc::Sender<Assignment>) -> Result<(), Failur
 
 fn say(event: &Event) {
     let line = serde_json::to_string(event).expect("an event is plain data");
-    // A parent that is gone hears nothing; the commit in the bucket is what counts.
+    // An ended parent process receives no events; the commit in the bucket decides.
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-/// Ctrl-C in a terminal reaches the whole process group; what to do about it is the parent's decision.
+/// Ignores Ctrl-C: a terminal sends it to the whole process group, and the parent process decides.
 fn ignore_terminal_interrupt() {
     tokio::spawn(async {
         if let Ok(mut interrupt) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) {

@@ -1,4 +1,4 @@
-//! `capfilt files`: the objects that count, one a line, for tools that read Parquet.
+//! `capfilt files`: the result files of a job, one per line, for tools that read Parquet.
 
 use crate::{
     args::FilesArgs,
@@ -15,7 +15,7 @@ pub async fn run(args: &FilesArgs) -> Ending {
     let version = args.manifest.map_or(Version::NewestOrCommitted, Version::Manifest);
     let table = args.table.into();
     let mut objects: Vec<Output> = Vec::new();
-    // A table without rows is an object too, with the columns of the others.
+    // A table without rows is also listed; it has the same columns.
     let take = |output: &Output| output.table == table;
     let found =
         outputs(&bucket, version, |_, one| objects.extend(one.commit.outputs.into_iter().filter(take))).await;
@@ -41,16 +41,19 @@ fn as_json(found: &Versioned, objects: &[Output], place: &Place) -> serde_json::
         .collect();
     let manifest = found.manifest.as_ref().map(|manifest| manifest.n);
     let rows: u64 = objects.iter().map(|object| object.rows).sum();
-    json!({"manifest": manifest, "shards": found.commits, "planned_shards": found.planned, "rows": rows, "files": files})
+    json!({
+        "manifest": manifest, "shards": found.commits, "planned_shards": found.planned, "rows": rows,
+        "files": files,
+    })
 }
 
-/// The URL or local path of an object, as the tools for Parquet take it.
+/// URL or local path of an object, in the form that tools for Parquet accept.
 fn address(place: &Place, object: &Output) -> String {
     place.url_of(&object.path)
 }
 
-/// What the user asked for wrongly is the user's; what is wrong with the job or its store is the
-/// environment's.
+/// Assigns the exit code: a wrong manifest number is a usage error; a fault of the job or of its store is an
+/// environment error.
 fn blamed(found: Result<Versioned, OutputsError>) -> Result<Versioned, Failure> {
     match found {
         Err(error @ (OutputsError::NoSuchManifest { .. } | OutputsError::Unfinished { .. })) => {

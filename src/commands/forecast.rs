@@ -1,8 +1,8 @@
-//! How long a job will take on this machine's devices: a device's process works on some of the job's own rows
-//! for a few seconds, in a scratch job whose results are thrown away.
+//! Estimate of a job's duration on this machine's devices: a worker process processes some rows of the job
+//! for a few seconds, in a scratch job whose results are deleted.
 //!
-//! It is the very process that a job's work is done by, so fetching, decoding, models and writing are in the
-//! figure as they are in a job; only the results go to this machine's disk instead of the bucket.
+//! The trial runs the worker process of a job, so the estimate includes fetching, decoding, models and
+//! writing. The only difference: the results go to this machine's disk instead of the bucket.
 
 use crate::{
     args::PlanArgs,
@@ -34,37 +34,38 @@ use tokio::{
     process::{Child, Command},
 };
 
-/// Shards that rows are taken from, spread evenly over the plan: inputs are often sorted by something.
+/// Number of shards in the trial, spread evenly over the plan, because inputs are often sorted.
 const SHARDS: usize = 4;
-/// Batches that are timed at least, however long they take.
+/// Least number of timed batches, regardless of their duration.
 const BATCHES: u64 = 3;
-/// The longest silence of the device, loading its models included.
+/// Limit between two events of the worker process, including the time to load its models.
 const SILENCE: Duration = Duration::from_secs(1800);
 
-/// What a job will take, if the rest of it is like the rows that were tried.
+/// Duration and cost of a job, extrapolated from the rows of the trial.
 #[derive(Debug, Clone)]
 pub struct Forecast {
-    /// Rows that were timed, and in how many seconds, on one device.
+    /// Rows of the timed batches, on one device.
     pub timed_rows: u64,
+    /// Seconds of the timed batches.
     pub timed_seconds: f64,
     /// Images per model call.
     pub batch: u32,
-    /// Until a device has done its first batch: weights hashed, models loaded and proven, memory and threads
-    /// warm.
+    /// Seconds until the end of a device's first batch: hashing of weights, loading of models, self-test,
+    /// first use of memory and threads.
     pub first_seconds: f64,
-    /// Rows of that batch.
+    /// Rows of the first batch.
     pub first_rows: u64,
     pub device: String,
     pub devices: usize,
     pub rows_per_second: f64,
     pub job_seconds: f64,
-    /// Of all devices together; this is what is paid for.
+    /// Sum over all devices, which is the basis of the cost.
     pub device_hours: f64,
     pub cost: Option<f64>,
 }
 
 impl Forecast {
-    /// For machines.
+    /// JSON object of `--json`.
     pub fn to_json(&self) -> Value {
         json!({
             "timed_rows": self.timed_rows, "timed_seconds": self.timed_seconds, "batch": self.batch,
@@ -75,12 +76,12 @@ impl Forecast {
     }
 }
 
-/// Works on rows of `plan` for about `args.calibrate` seconds, on the first of this machine's devices, and
-/// concludes for the job.
+/// Processes rows of `plan` for about `args.calibrate` seconds on the first device of this machine, and
+/// extrapolates to the job.
 ///
 /// # Errors
-/// When there are no rows, no device, or the models do not load; the device's own words are on standard
-/// error.
+/// When there are no rows, no device, or the models do not load; the worker process writes the reason to
+/// standard error.
 pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Result<Forecast, Failure> {
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
@@ -89,15 +90,16 @@ pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Resul
         devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
     let first = devices.first().ok_or_else(|| anyhow!("workers.devices is empty")).or_usage_error()?;
     let rows = plan.rows;
-    let folder = tempfile::tempdir().context("no folder for a scratch job").or_environment_error()?;
+    let folder =
+        tempfile::tempdir().context("cannot create a folder for the trial").or_environment_error()?;
     let batch = batch_size::choose(&args.settings, settings, &devices).await?;
-    // A job hashes its weights too before it starts.
+    // The clock starts here, because a job also hashes its weights before it starts.
     let began = Instant::now();
     let job =
         scratch_job(settings, plan, job_setup::resolve(settings, &devices, batch)?, folder.path()).await?;
     let mut child = start(&folder.path().display().to_string(), first).or_environment_error()?;
     let timed = time(&mut child, &sample(&job.plan), batch, args.calibrate).await;
-    child.kill().await.context("the trial's process does not end").or_environment_error()?;
+    child.kill().await.context("cannot end the process of the trial").or_environment_error()?;
     let timed = timed.or_environment_error()?;
     let rate = devices.len() as f64 * timed.rows as f64 / timed.seconds.max(1e-3);
     let (first_rows, first_seconds) = (timed.before, (timed.from - began).as_secs_f64());
@@ -118,7 +120,7 @@ pub async fn forecast(args: &PlanArgs, settings: &Settings, plan: Plan) -> Resul
     })
 }
 
-/// The job as it would be, in a folder of this machine.
+/// Creates the scratch job in a local folder.
 async fn scratch_job(
     settings: &Settings,
     plan: Plan,
@@ -141,7 +143,7 @@ fn sample(plan: &[Shard]) -> Vec<&Shard> {
 }
 
 fn start(job: &str, plan: &DevicePlan) -> anyhow::Result<Child> {
-    let program = std::env::current_exe().context("this program cannot find itself")?;
+    let program = std::env::current_exe().context("cannot find the executable of this program")?;
     let mut command = Command::new(program);
     parent::bind(command.as_std_mut());
     command.args(["device", "--job", job, "--device", &plan.device, "--name", "forecast"]);
@@ -149,18 +151,19 @@ fn start(job: &str, plan: &DevicePlan) -> anyhow::Result<Child> {
     command.arg(format!("--decode-threads={}", plan.decode_threads));
     command.arg(format!("--memory={}", plan.memory));
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
-    command.spawn().context("the trial's process does not start")
+    command.spawn().context("cannot start the process of the trial")
 }
 
 struct Timed {
-    /// When timing began, and the rows that had been done by then.
+    /// Start of the timing, and the rows that were done before.
     from: Instant,
     before: u64,
     rows: u64,
     seconds: f64,
 }
 
-/// From the first batch that is done, which warmed everything up, to the first that is done after `seconds`.
+/// Times the rows from the end of the first batch, which is the warm-up, to the first end of a batch after
+/// `seconds`.
 async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) -> anyhow::Result<Timed> {
     let mut input = child.stdin.take().context("the trial's process has no input")?;
     let mut lines = BufReader::new(child.stdout.take().context("the trial's process has no output")?).lines();
@@ -173,8 +176,9 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
     drop(input);
     let (mut ready, mut first, mut last) = (None, None, None);
     let mut done = HashMap::new();
-    while let Some(line) =
-        tokio::time::timeout(SILENCE, lines.next_line()).await.context("the device is silent")??
+    while let Some(line) = tokio::time::timeout(SILENCE, lines.next_line())
+        .await
+        .context("the worker process reported nothing for 30 min")??
     {
         match serde_json::from_str(&line)? {
             Event::Ready { .. } => ready = Some(Instant::now()),
@@ -188,7 +192,7 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
                 }
             }
             Event::Failed { failure } => {
-                return Err(anyhow!("a shard cannot be worked on: {}", failure.message));
+                return Err(anyhow!("a shard of the trial failed: {}", failure.message));
             }
             _ => {}
         }
@@ -197,8 +201,8 @@ async fn time(child: &mut Child, shards: &[&Shard], batch: u32, seconds: f64) ->
         .zip(first)
         .zip(last)
         .map(|((ready, first), last)| (ready, first, last))
-        .context("the device's process ended before it had done a row")?;
-    // So few rows that one batch was all: what there is counts from the moment the models were ready.
+        .context("the worker process ended before its first row was done")?;
+    // With one batch only, the timing starts when the models are ready.
     let (from, before) = if last.1 > first.1 { first } else { (ready, 0) };
     Ok(Timed { from, before, rows: last.1 - before, seconds: (last.0 - from).as_secs_f64() })
 }

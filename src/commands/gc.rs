@@ -35,8 +35,11 @@ pub async fn run(args: &GcArgs) -> Ending {
         let uploads: Vec<_> = garbage.uploads.iter().map(|upload| upload.name.as_str()).collect();
         outln!(
             "{}",
-            json!({"objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running,
-                "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown, "streams": streams})
+            json!({
+                "objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running,
+                "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown,
+                "streams": streams,
+            })
         );
         return Ok(Exit::Done);
     }
@@ -50,10 +53,10 @@ pub async fn run(args: &GcArgs) -> Ending {
         outln!("{} unfinished uploads {did}{next}", garbage.uploads.len());
     }
     if let Some(why) = &garbage.uploads_unknown {
-        outln!("unfinished uploads are not looked for: {why}; a lifecycle rule of the bucket removes them");
+        outln!("unfinished uploads are not listed: {why}; a lifecycle rule of the bucket removes them");
     }
     if garbage.maybe_running > 0 {
-        outln!("{} more belong to attempts that may still be running", garbage.maybe_running);
+        outln!("{} more objects belong to attempts that may still be running", garbage.maybe_running);
     }
     Ok(Exit::Done)
 }

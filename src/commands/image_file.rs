@@ -1,4 +1,4 @@
-//! An image file from the command line, prepared as a job would.
+//! Reads an image file of the command line and prepares it as a job does.
 
 use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::Context as _;
@@ -9,7 +9,7 @@ use capfilt_pipeline::{
 };
 use std::path::{Path, PathBuf};
 
-/// The files of a folder, sorted by name.
+/// Lists the files of a folder, sorted by name.
 pub fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
     let mut files: Vec<PathBuf> =
@@ -18,7 +18,7 @@ pub fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The bytes of the file, and its pixels at the model's size as a batch of one.
+/// Reads the bytes of a file, and its pixels at the model's size as a batch of one image.
 pub fn read(path: &Path, side: usize) -> Result<(Vec<u8>, PixelBatch), Failure> {
     let bytes =
         std::fs::read(path).with_context(|| format!("cannot read {}", path.display())).or_usage_error()?;

@@ -1,4 +1,4 @@
-//! `capfilt lineage`: where a trained model comes from.
+//! `capfilt lineage`: data, settings and parents of a trained model.
 
 use crate::{
     args::LineageArgs,
@@ -13,7 +13,7 @@ use std::path::Path;
 pub fn run(args: &LineageArgs) -> Ending {
     let weights =
         if args.file.is_dir() { weight_files::find(&args.file).or_usage_error()? } else { args.file.clone() };
-    // Of weights in several files, each carries what the whole had.
+    // If the weights are in several files, each file has the lineage of the whole.
     let file = match is_index(&weights.to_string_lossy()) {
         true => WeightFiles::open(&weights)
             .or_usage_error()?
@@ -24,7 +24,7 @@ pub fn run(args: &LineageArgs) -> Ending {
         false => weights,
     };
     let lineage = Lineage::read(&file).or_usage_error()?;
-    let unknown = || anyhow!("{} carries no lineage: it was not written by `capfilt train`", file.display());
+    let unknown = || anyhow!("{} has no lineage: `capfilt train` did not write it", file.display());
     let lineage = lineage.ok_or_else(unknown).or_usage_error()?;
     if args.json {
         outln!("{}", serde_json::to_string(&lineage).or_usage_error()?);

@@ -1,4 +1,4 @@
-//! One file per subcommand.
+//! The subcommands, one file each.
 
 mod bench;
 mod bootstrap;

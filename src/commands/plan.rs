@@ -1,4 +1,5 @@
-//! `capfilt plan`: what a job would do, and how long it would take here. Writes nothing to the bucket.
+//! `capfilt plan`: the plan of a job and its estimated duration on this machine. Writes nothing to the
+//! bucket.
 
 use super::forecast::{Forecast, forecast};
 use crate::{
@@ -33,13 +34,13 @@ pub async fn run(args: &PlanArgs) -> Ending {
     }
     if args.calibrate > 0.0 {
         console::line(format!(
-            "trying some rows for {} s or more, once the models are loaded",
+            "processing some rows for at least {} s, after loading the models",
             args.calibrate
         ));
         match forecast(args, &settings, plan).await {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
             Ok(forecast) => show(&forecast),
-            // The plan stands: it may be made where there are no models and no device.
+            // The plan is valid: `capfilt plan` also runs on machines without models and devices.
             Err(failure) => console::line(format!("no forecast: {:#}", failure.error)),
         }
     }
@@ -51,9 +52,9 @@ pub async fn run(args: &PlanArgs) -> Ending {
 
 fn show(forecast: &Forecast) {
     let Forecast { devices, device, rows_per_second, job_seconds, device_hours, cost, .. } = forecast;
-    outln!("devices {devices} ({device}), {} images a model call", forecast.batch);
+    outln!("devices {devices} ({device}), {} images per model call", forecast.batch);
     outln!(
-        "speed   {rows_per_second:.1} rows/s, by {} rows in {:.1} s",
+        "speed   {rows_per_second:.1} rows/s, measured with {} rows in {:.1} s",
         forecast.timed_rows,
         forecast.timed_seconds
     );

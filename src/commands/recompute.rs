@@ -1,4 +1,4 @@
-//! `capfilt verify --recompute`: some of a job's rows, judged again on this machine.
+//! `capfilt verify --recompute`: computes some rows of a job again on this machine and compares the results.
 
 use crate::{
     devices,
@@ -14,8 +14,8 @@ use capfilt_workers::{Agreement, Recompute};
 use futures::TryStreamExt as _;
 use indicatif::ProgressBar;
 
-/// Judges about `wanted` rows again, the first ones of shards spread evenly over the plan; the problem, if
-/// there is one, says what no rounding explains.
+/// Computes about `wanted` rows again: the first rows of shards that are spread evenly over the plan. Returns
+/// a problem if the difference exceeds the rounding of the precision.
 pub async fn rows(
     bucket: &Bucket,
     wanted: u64,
@@ -32,7 +32,7 @@ pub async fn rows(
     let input = Place::open(&record.settings.input.url).or_usage_error()?;
     capfilt_med::set_threads(devices::cores());
     let capfilt = models::load(&record, device).await?;
-    // Whole batches: one per shard while there are enough shards, more of each when there are not.
+    // Whole batches: one per shard, or several per shard if there are not enough shards.
     let shards = wanted.div_ceil(capfilt.batch() as u64).clamp(1, committed.len().max(1) as u64);
     let rows_per_shard = wanted.div_ceil(shards) as usize;
     let mut again = Recompute { bucket, input: &input, settings: &record.settings, capfilt };
@@ -50,11 +50,11 @@ pub async fn rows(
     Ok((agreement, problem))
 }
 
-/// What another device's rounding cannot do.
+/// Describes a difference that exceeds the rounding differences between two devices.
 fn problem(agreement: &Agreement, precision: Precision) -> Option<Problem> {
     let tolerance = Tolerance::between_two(precision).score;
     let what = if agreement.other_rows > 0 {
-        format!("{} rows have another image, status or text than the input gives", agreement.other_rows)
+        format!("{} rows differ from the input in image, status or text", agreement.other_rows)
     } else if agreement.max_match_difference > tolerance {
         format!("P(match) of equal texts differs by {:.1e}", agreement.max_match_difference)
     } else if agreement.other_captions * 10 > agreement.captions {
@@ -62,6 +62,7 @@ fn problem(agreement: &Agreement, precision: Precision) -> Option<Problem> {
     } else {
         return None;
     };
-    let next = "compute them on the machine that wrote them; if they differ there too, the job's results are not those of its models";
+    let next = "compute them on the machine that wrote them; if they differ there too, the job's results are \
+                not those of its models";
     Some(Problem::new("ledgers, judged again", what, next))
 }

@@ -1,4 +1,4 @@
-//! `capfilt retry`: what was quarantined is done again, in the same job.
+//! `capfilt retry`: retries quarantined rows and shards in the same job.
 
 use super::run::OpenJob;
 use crate::{
@@ -40,23 +40,23 @@ pub async fn run(args: &RetryArgs) -> Ending {
     if !found.is_empty() {
         found.record(&bucket, &wanted, limits).await.or_environment_error()?;
     }
-    // Also when nothing was found: an earlier retry may have been killed in the middle.
+    // Also if `found` is empty: an earlier retry may have been killed before it finished.
     let devices = &devices[..];
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, told: &[] };
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, warned: &[] };
     job.finish(&args.queue, args.json, stop).await
 }
 
 fn show(found: &RetryPlan) {
     if found.is_empty() {
-        console::line("nothing that failed so is to be done again");
+        console::line("no quarantined row or shard matches; nothing to retry");
     }
     if found.shards > 0 {
         console::line(format!(
-            "to do again: {} quarantined shards with {} rows",
+            "to retry: {} quarantined shards with {} rows",
             found.shards, found.shard_rows
         ));
     }
     for (status, rows) in &found.rows {
-        console::line(format!("to do again: {rows} rows that are {status}"));
+        console::line(format!("to retry: {rows} rows with status {status}"));
     }
 }

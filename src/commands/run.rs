@@ -1,4 +1,4 @@
-//! `capfilt run`: plan if needed, work until done, seal. Running it again resumes.
+//! `capfilt run`: plans the job if needed, processes all shards, writes the manifest. A repeated run resumes.
 
 use super::{cluster, worker};
 use crate::{
@@ -55,19 +55,22 @@ pub async fn run(args: &RunArgs) -> Ending {
         bucket.place.url, record.plan.rows, record.plan.shards
     ));
     if args.plan_only {
-        console::line("nothing was worked on; `capfilt worker` can begin, and `capfilt run` works and seals");
+        console::line(
+            "the job is planned; `capfilt worker` processes its shards, `capfilt run` also writes the \
+             manifest",
+        );
         return Ok(if refused.is_empty() { Exit::Done } else { Exit::WithQuarantine });
     }
     if args.queue.cluster.cluster.is_some() {
         of_this_machine(&settings.workers).iter().for_each(console::line);
     }
 
-    let (told, devices) = (&warnings[..], &devices[..]);
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, told };
+    let (warned, devices) = (&warnings[..], &devices[..]);
+    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, warned };
     job.finish(&args.queue, args.json, stop).await
 }
 
-/// What settings say that no worker of a cluster will hear of.
+/// Warning about settings of `[workers]` that the workers of a cluster do not receive.
 fn of_this_machine(workers: &Workers) -> Option<String> {
     let auto = Workers::default();
     let set = [
@@ -76,26 +79,26 @@ fn of_this_machine(workers: &Workers) -> Option<String> {
         ("decode_threads", "--decode-threads", workers.decode_threads != auto.decode_threads),
     ];
     let set = set.iter().filter(|(.., is_set)| *is_set);
-    let told: Vec<String> = set.map(|(key, option, _)| format!("workers.{key} ({option})")).collect();
-    (!told.is_empty()).then(|| {
-        let told = told.join(", ");
-        format!("warning: a cluster's workers have devices and threads by their own options, not by {told}")
+    let named: Vec<String> = set.map(|(key, option, _)| format!("workers.{key} ({option})")).collect();
+    (!named.is_empty()).then(|| {
+        let named = named.join(", ");
+        format!("warning: a cluster's workers take devices and threads from their options, not from {named}")
     })
 }
 
-/// A job with all that it takes to work on it.
+/// A job with the inputs of its execution.
 pub struct OpenJob<'a> {
     pub bucket: &'a Bucket,
     pub record: &'a JobRecord,
     pub plan: &'a [Shard],
     pub devices: &'a [DevicePlan],
     pub metrics: SharedMetrics,
-    /// What the user was warned of when the job was opened.
-    pub told: &'a [String],
+    /// Warnings that were printed when the job was opened.
+    pub warned: &'a [String],
 }
 
 impl OpenJob<'_> {
-    /// Works until nothing is left to do, and seals.
+    /// Processes all remaining shards and writes the manifest.
     pub async fn finish(&self, args: &QueueArgs, as_json: bool, stop: watch::Receiver<bool>) -> Ending {
         let Self { bucket, record, plan, devices, ref metrics, .. } = *self;
         let mut twice = DoneTwice::default();
@@ -128,7 +131,7 @@ impl OpenJob<'_> {
             let job_state =
                 shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
             let Some(job_state) = job_state else { return Ok(Exit::Interrupted) };
-            // A retry may have opened something meanwhile.
+            // A concurrent `capfilt retry` may have opened shards.
             if job_state.remaining(plan, record.settings.limits.attempts).next().is_none() {
                 break (job_state, report.machines);
             }
@@ -151,8 +154,8 @@ impl OpenJob<'_> {
 }
 
 impl OpenJob<'_> {
-    /// Lists the input once more: what changed while the job was worked on is named, also where the store
-    /// could not say so when it was read. What was committed was read at the planned state, and stays.
+    /// Lists the input once more and warns of files that changed during the job, because some stores do not
+    /// report a change on reads. Committed rows were read from the planned files and stay.
     async fn name_input_changes(&self) {
         let settings = &self.record.settings;
         let changes = async {
@@ -161,21 +164,21 @@ impl OpenJob<'_> {
         };
         match changes.await {
             Ok(changes) => {
-                let is_told =
-                    |change: &String| self.told.iter().any(|told| told.starts_with(change.as_str()));
-                let texts = changes.iter().map(ToString::to_string).filter(|change| !is_told(change));
+                let is_known =
+                    |change: &String| self.warned.iter().any(|warning| warning.starts_with(change.as_str()));
+                let texts = changes.iter().map(ToString::to_string).filter(|change| !is_known(change));
                 texts.for_each(|change| {
                     console::line(format!("warning: {change}, while the job was worked on"))
                 });
             }
             Err(error) => {
-                console::line(format!("warning: whether the input changed meanwhile is not known: {error}"))
+                console::line(format!("warning: cannot check whether the input changed meanwhile: {error}"))
             }
         }
     }
 }
 
-/// What idle workers did again, and what came to nothing.
+/// Shards that idle workers copied, and wasted rows.
 #[derive(Debug, Clone, Copy, Default)]
 struct DoneTwice {
     shards: u64,
@@ -197,7 +200,7 @@ async fn open(
 ) -> Result<Opened, Failure> {
     let input = Place::open(&settings.input.url).or_usage_error()?;
     let (captioner, filter) = models::records(settings).await?;
-    // A job that is there has its batch already.
+    // An existing job has a fixed batch size.
     let batch = match job::find(bucket).await.or_environment_error()? {
         Some(_) => settings.workers.batch.or_else(|| 1),
         None => batch_size::choose(&args.settings, settings, devices).await?,
@@ -214,20 +217,23 @@ async fn open(
     }
 }
 
-/// Says what came out; the manifest's URL comes last.
+/// Prints the result; the last line is the manifest's URL.
 fn conclude(sealed: &Sealed, twice: DoneTwice, as_json: bool) {
     let manifest = &sealed.manifest;
     if as_json {
         outln!(
             "{}",
-            json!({"manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards, "tally": manifest.tally,
-            "quarantined_shards": manifest.quarantined.len(), "refused_files": manifest.refused.len(),
-            "copied_shards": twice.shards, "wasted_rows": twice.rows})
+            json!({
+                "manifest": sealed.url, "rows": manifest.rows, "shards": manifest.shards,
+                "tally": manifest.tally, "quarantined_shards": manifest.quarantined.len(),
+                "refused_files": manifest.refused.len(), "copied_shards": twice.shards,
+                "wasted_rows": twice.rows,
+            })
         );
     } else {
         outln!("{} rows, {} pairs; {}", manifest.rows, manifest.tally.pairs, progress::kept(&manifest.tally));
         if twice.rows > 0 {
-            outln!("{} rows were done twice, by workers that lost their shard to another", twice.rows);
+            outln!("{} wasted rows, of workers that lost their shard to another worker", twice.rows);
         }
         for file in &manifest.refused {
             outln!("refused {}: {}", file.path, file.reason);

@@ -1,4 +1,4 @@
-//! `capfilt score`: what the filter thinks of texts for images.
+//! `capfilt score`: match probability and cosine of images and texts.
 
 use super::image_file;
 use crate::{
@@ -10,14 +10,14 @@ use capfilt_med::{BlipFilter, Preset};
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use serde_json::json;
 
-/// Words of a text the original sees.
+/// Number of words that the original implementation keeps of a text.
 const MAX_WORDS: usize = 30;
 
 pub fn run(args: &ScoreArgs) -> Ending {
     let model = &args.model;
     let mut filter =
         BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).or_environment_error()?;
-    // transformers leaves cleaning to its caller.
+    // transformers does not clean texts.
     let clean = |text: &String| match model.checkpoint.preset {
         Preset::Original => pre_caption(text, MAX_WORDS),
         Preset::Hf => text.clone(),

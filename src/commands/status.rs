@@ -1,4 +1,4 @@
-//! `capfilt status`: where a job stands, from its bucket, and what its workers do right now, from its
+//! `capfilt status`: progress of a job, read from its bucket, and current work of its workers, from its
 //! cluster.
 
 use super::cluster;
@@ -15,16 +15,16 @@ use capfilt_coordinator::{
 };
 use std::{io::IsTerminal as _, time::Duration};
 
-/// Time between two looks with `--watch`; each costs a listing of all commits.
+/// Interval of `--watch`; each refresh costs a listing of all commits.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
-/// How long workers are listened to: each reports once a second.
+/// Time to collect the workers' reports: each worker reports once a second.
 const LISTEN: Duration = Duration::from_millis(2500);
 
-/// How long NATS may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Limit for an answer of NATS.
+const NATS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Slow and silent workers that are shown; the rules are in `Throughput`.
+/// Number of slow and of silent workers that the page lists; the rules are in `Throughput`.
 const SHOWN: usize = 3;
 
 pub async fn run(args: &StatusArgs) -> Ending {
@@ -35,7 +35,7 @@ pub async fn run(args: &StatusArgs) -> Ending {
     loop {
         let status = reader.read().await.or_environment_error()?;
         let live = match &mut listener {
-            // The wait for the next look is spent listening.
+            // Collecting the reports takes the place of the wait for the next refresh.
             Some(listener) => Some(listener.listen(LISTEN).await),
             None => None,
         };
@@ -49,13 +49,13 @@ pub async fn run(args: &StatusArgs) -> Ending {
     }
 }
 
-/// The cluster's listener. A cluster that is not there leaves the bucket, which is the truth; one that
-/// refuses us is an error.
+/// Opens the cluster's listener. If the cluster cannot be reached, the bucket alone is read, which decides
+/// anyway; a refused connection is an error.
 async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
-    match Listener::open(&link, cluster::queue_names(bucket).await?, PATIENCE).await {
+    match Listener::open(&link, cluster::queue_names(bucket).await?, NATS_TIMEOUT).await {
         Err(error @ (ConnectionError::Unreachable { .. } | ConnectionError::NoJetStream { .. })) => {
-            console::line(format!("{error}; what follows is from the bucket alone"));
+            console::line(format!("{error}; the following lines are from the bucket only"));
             Ok(None)
         }
         opened => opened.or_environment_error().map(Some),
@@ -71,14 +71,14 @@ fn show(args: &StatusArgs, status: &Status, live: Option<&Live>) -> Result<(), F
         line(status, live)
     } else {
         let page = page(status, live);
-        // Home, the page with the rest of every line cleared, and whatever stood below it.
+        // Cursor home, the page with the rest of each line cleared, then the old lines below it cleared.
         if args.watch { format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n")) } else { page }
     };
     outln!("{}", text.trim_end_matches('\n'));
     Ok(())
 }
 
-/// One line, for a log.
+/// Status in one line, for a log.
 fn line(status: &Status, live: Option<&Live>) -> String {
     let (shards, rows) = (&status.shards, &status.rows);
     let workers = live.map(|live| format!("  {} workers", live.workers.len())).unwrap_or_default();
@@ -107,8 +107,8 @@ fn page(status: &Status, live: Option<&Live>) -> String {
         put("speed", speed(pace));
         put("time", stages(pace));
         let workers = |label, is_one: fn(&WorkerThroughput) -> bool| {
-            let told = pace.workers.iter().filter(move |worker| is_one(worker)).take(SHOWN);
-            told.map(move |worker| (label, worker_pace(worker)))
+            let shown = pace.workers.iter().filter(move |worker| is_one(worker)).take(SHOWN);
+            shown.map(move |worker| (label, worker_pace(worker)))
         };
         let slow = workers("slow", |worker| worker.is_slow);
         slow.chain(workers("silent", |worker| worker.is_silent)).for_each(|(label, text)| put(label, text));
@@ -136,14 +136,14 @@ fn page(status: &Status, live: Option<&Live>) -> String {
 
 fn states(states: &States) -> String {
     let States { planned, committed, quarantined, open, repairing } = states;
-    let repairing = if *repairing > 0 { format!(", {repairing} being done again") } else { String::new() };
+    let repairing = if *repairing > 0 { format!(", {repairing} being retried") } else { String::new() };
     format!("{committed} of {planned} committed, {quarantined} quarantined, {open} open{repairing}")
 }
 
 fn estimated(status: &Status) -> String {
     let counted = &status.counted;
-    let told = || format!("  (estimated from {} of {} commits)", counted.read, counted.commits);
-    if counted.is_estimate { told() } else { String::new() }
+    let note = || format!("  (estimated from {} of {} commits)", counted.read, counted.commits);
+    if counted.is_estimate { note() } else { String::new() }
 }
 
 fn kept(status: &Status) -> String {
@@ -161,10 +161,7 @@ fn speed(pace: &Throughput) -> String {
     let end = match pace.seconds_left {
         Some(seconds) => format!(", {} left", duration(seconds)),
         None if pace.stands_still => {
-            format!(
-                ", but nothing was committed for {}: is a worker there?",
-                duration(pace.seconds_since_commit)
-            )
+            format!(", but no commit for {}: is a worker running?", duration(pace.seconds_since_commit))
         }
         None => String::new(),
     };
@@ -187,14 +184,14 @@ fn worker_pace(worker: &WorkerThroughput) -> String {
 }
 
 fn queue(live: &Live) -> Vec<String> {
-    let queue = live.queue.map_or("there is none".to_owned(), |queue| {
+    let queue = live.queue.map_or("does not exist".to_owned(), |queue| {
         format!("{} shards, {} of them with no worker yet", queue.messages, queue.pending)
     });
-    let nobody = live.workers.is_empty().then(|| "no worker is there".to_owned());
+    let no_worker = live.workers.is_empty().then(|| "no worker is there".to_owned());
     let unwatched = live.coordinators.is_empty().then(|| {
-        "no coordinator is there: nobody fills the queue or seals the job; start `capfilt run`".to_owned()
+        "no coordinator is there to fill the queue and to write the manifest; start `capfilt run`".to_owned()
     });
-    std::iter::once(queue).chain(nobody).chain(unwatched).collect()
+    std::iter::once(queue).chain(no_worker).chain(unwatched).collect()
 }
 
 fn live_worker(live: &LiveWorker) -> String {
@@ -202,12 +199,12 @@ fn live_worker(live: &LiveWorker) -> String {
         live.in_hand.iter().map(|held| format!("{} on {}: {} rows", held.shard, held.device, held.rows));
     let in_hand: Vec<String> = in_hand.collect();
     let doing = match in_hand.is_empty() {
-        true if live.devices_ready == 0 => "its models are loading".to_owned(),
+        true if live.devices_ready == 0 => "loading models".to_owned(),
         true => "idle".to_owned(),
         false => in_hand.join(", "),
     };
     let wasted =
-        if live.wasted_rows > 0 { format!(", {} more for nothing", live.wasted_rows) } else { String::new() };
+        if live.wasted_rows > 0 { format!(", {} wasted rows", live.wasted_rows) } else { String::new() };
     format!(
         "{} on {}: {doing}; {} rows{wasted} in {}, heard {:.1} s ago",
         live.worker,

@@ -1,4 +1,4 @@
-//! `capfilt gc --cluster`: queues on a NATS server that nobody uses any more.
+//! `capfilt gc --cluster`: queues on a NATS server that no process uses.
 
 use super::cluster;
 use crate::{
@@ -9,8 +9,8 @@ use crate::{
 use capfilt_bucket::Bucket;
 use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
 
-/// The unused queues of the server, if one is named: all of them, or the one of the job that is named. With
-/// `--delete` they are removed.
+/// Lists the unused queues of the server of `--cluster`: all of them, or the queue of `--job`. With
+/// `--delete` the queues are removed.
 ///
 /// # Errors
 /// When the server, or the job's bucket, fails.
@@ -31,7 +31,7 @@ pub async fn unused(args: &GcArgs) -> Result<Vec<JobStream>, Failure> {
     Ok(streams.found)
 }
 
-/// Which queue, of which job.
+/// Text that names a queue and its job.
 pub fn shown(stream: &JobStream) -> String {
     let job = stream.job.as_deref().unwrap_or("a job without a name");
     format!("queue {} of {job}, {} shards", stream.stream, stream.messages)

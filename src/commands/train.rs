@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Time between two lines when there is no terminal.
+/// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &TrainArgs) -> Ending {
@@ -47,10 +47,10 @@ pub async fn run(args: &TrainArgs) -> Ending {
     console::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
+    let shared_stop = Arc::clone(&stop);
     tokio::spawn(async move {
         if stopped.wait_for(|stopped| *stopped).await.is_ok() {
-            told.store(true, Ordering::Relaxed);
+            shared_stop.store(true, Ordering::Relaxed);
         }
     });
     let learning = tokio::task::spawn_blocking(move || {
@@ -70,7 +70,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
             Ok(Exit::Done)
         }
         Ok(Outcome::Stopped(checkpoint)) => {
-            console::line(format!("stopped; {} is where the same command goes on", checkpoint.display()));
+            console::line(format!("stopped; the same command resumes from {}", checkpoint.display()));
             Ok(Exit::Interrupted)
         }
         Err(error @ (TrainError::Settings(_) | TrainError::Load(_) | TrainError::Weights(_))) => {
@@ -80,14 +80,14 @@ pub async fn run(args: &TrainArgs) -> Ending {
     }
 }
 
-/// A bar on a terminal, a line every few seconds elsewhere.
+/// Progress of a training run: a bar on a terminal, else a line every five seconds.
 struct Shown {
     bar: Option<ProgressBar>,
     steps: u64,
     done_before: u64,
     started: Instant,
     last_line: Option<Instant>,
-    stuck_said: bool,
+    has_warned_of_stuck: bool,
 }
 
 impl Shown {
@@ -96,29 +96,37 @@ impl Shown {
         let bar = console::may_draw()
             .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
         console::set_bar(bar.clone());
-        Self { bar, steps: 0, done_before: 0, started: Instant::now(), last_line: None, stuck_said: false }
+        Self {
+            bar,
+            steps: 0,
+            done_before: 0,
+            started: Instant::now(),
+            last_line: None,
+            has_warned_of_stuck: false,
+        }
     }
 
     fn show(&mut self, event: Event<'_>) {
         match event {
             Event::Started { steps, done, parameters, device, drawn } => {
                 (self.steps, self.done_before, self.started) = (steps, done, Instant::now());
-                let where_from = if done > 0 { format!(", going on at {done}") } else { String::new() };
+                let where_from = if done > 0 { format!(", resuming at {done}") } else { String::new() };
                 let millions = parameters as f64 / 1e6;
                 console::line(format!(
                     "{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"
                 ));
                 if done == 0 && !drawn.is_empty() {
-                    console::line(format!("drawn by chance, as model.from has none: {}", drawn.join(", ")));
+                    let drawn = drawn.join(", ");
+                    console::line(format!("random initialisation, because model.from has none: {drawn}"));
                 }
             }
             Event::Line(line) => self.line(line),
             Event::Saved(path) => console::line(format!("saved {}", path.display())),
-            Event::MatchingStuck if !self.stuck_said => {
-                self.stuck_said = true;
+            Event::MatchingStuck if !self.has_warned_of_stuck => {
+                self.has_warned_of_stuck = true;
                 console::line(
-                    "warning: the matching loss stands at 0.6365, that of a constant answer; more data, longer texts \
-                     or a lower learning rate may help it to start",
+                    "warning: the ITM loss stays at 0.6365, the loss of a constant answer; more data, longer \
+                     texts or a lower learning rate may help",
                 );
             }
             Event::MatchingStuck => {}

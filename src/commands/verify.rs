@@ -1,4 +1,5 @@
-//! `capfilt verify`: are a job's books in order, and its objects as they were committed?
+//! `capfilt verify`: checks that each input row occurs once and that each object is unchanged since its
+//! commit.
 
 use super::recompute;
 use crate::{
@@ -14,7 +15,7 @@ use serde_json::json;
 
 pub async fn run(args: &VerifyArgs) -> Ending {
     let bucket = Bucket::open(&args.job).or_usage_error()?;
-    // A record that does not read is the verification's to report.
+    // `verify` below reports a record that cannot be read.
     let job = job::find(&bucket).await.unwrap_or(None);
     job.iter().for_each(release::warn);
     let compared = job.as_ref().filter(|_| !args.allow_changed);
@@ -67,7 +68,8 @@ fn show(found: &Verification, agreement: Option<&Agreement>) {
     }
     if found.commits_without_job > 0 {
         outln!(
-            "{} commits do not say which job they belong to: a capfilt wrote them that did not record it",
+            "{} commits do not say which job they belong to: an older capfilt wrote them, which did not \
+             record the job",
             found.commits_without_job
         );
     }

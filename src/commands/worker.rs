@@ -1,7 +1,7 @@
-//! `capfilt worker`: open shards of a planned job, worked on by this machine's devices.
+//! `capfilt worker`: processes open shards of a planned job on this machine's devices.
 //!
-//! Workers need not know of each other: one commit per shard wins, so two that overlap waste work and nothing
-//! else.
+//! Workers need no contact with each other: one commit per shard wins, so two workers on one shard waste work
+//! and do no other harm.
 
 use super::cluster;
 use crate::{
@@ -66,14 +66,17 @@ fn conclude(report: &Report, as_json: bool) {
     if as_json {
         outln!(
             "{}",
-            json!({"committed_shards": committed, "rows": rows, "quarantined_shards": quarantined, "wasted_rows": wasted_rows})
+            json!({
+                "committed_shards": committed, "rows": rows, "quarantined_shards": quarantined,
+                "wasted_rows": wasted_rows,
+            })
         );
     } else {
-        outln!("{committed} shards committed, {rows} rows; `capfilt run` seals the job when all are");
+        outln!("{committed} shards committed, {rows} rows; `capfilt run` writes the manifest when all are");
     }
 }
 
-/// Every `of`-th shard of a plan, from the `index`-th on.
+/// Part of a plan: every `of`-th shard, from the `index`-th on.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     index: usize,
@@ -99,7 +102,7 @@ impl std::str::FromStr for Part {
     }
 }
 
-/// Works on what is open of a plan, or of a part of one, with one process per device.
+/// Processes the open shards of a plan, or of a part of a plan, with one worker process per device.
 pub async fn work(
     bucket: &Bucket,
     record: &JobRecord,
@@ -113,7 +116,7 @@ pub async fn work(
         shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
     let Some(job_state) = job_state else { return Ok(Outcome::Interrupted(Report::default())) };
     let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
-    // It says what is open; a set of all commits need not be held while the work is done.
+    // `work` has the open shards. The set of all commits is dropped to save memory.
     drop(job_state);
     let pool = worker_processes::pool(&bucket.place.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);

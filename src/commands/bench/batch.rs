@@ -1,4 +1,4 @@
-//! `capfilt bench batch`: how many images a device wants at once, tried with a job's models.
+//! `capfilt bench batch`: speed of a device at several batch sizes, measured with a job's models.
 
 use crate::{
     args::BenchBatchArgs,
@@ -20,9 +20,9 @@ use capfilt_schemas::hash::sha256;
 use serde_json::json;
 use std::time::Instant;
 
-/// As many words as an alt-text usually has.
+/// Text with the number of words of a typical alt-text.
 const TEXT: &str = "two people with a small dog in front of an old house near the river";
-/// A size is timed for this long at least.
+/// Least seconds to measure one size.
 const SECONDS: f64 = 0.3;
 
 pub async fn run(args: &BenchBatchArgs) -> Ending {
@@ -35,7 +35,9 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
     let tried = try_sizes(&mut capfilt, &sizes).map_err(model_failed)?;
     let batch = best(&tried);
     let batch = batch
-        .ok_or_else(|| anyhow!("{} images are too many for {}", sizes[0], args.device))
+        .ok_or_else(|| {
+            anyhow!("{} images exceed the memory of {}; give smaller --sizes", sizes[0], args.device)
+        })
         .or_environment_error()?;
     if args.json {
         let one = |one: &Tried| json!({"batch": one.batch, "images_per_second": one.images_per_second});
@@ -53,7 +55,7 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
     Ok(Exit::Done)
 }
 
-/// Every size in turn, until one does not fit.
+/// Measures each size in turn, until one exceeds the device's memory.
 fn try_sizes(capfilt: &mut CapFilt, sizes: &[u32]) -> Result<Vec<Tried>, ModelError> {
     let mut tried = Vec::new();
     for batch in sizes {
@@ -66,7 +68,7 @@ fn try_sizes(capfilt: &mut CapFilt, sizes: &[u32]) -> Result<Vec<Tried>, ModelEr
     Ok(tried)
 }
 
-/// Images a second, or none when so many do not fit.
+/// Measures images per second; `None` if the batch exceeds the device's memory.
 fn speed(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f64>, ModelError> {
     let rows = rows(capfilt.image_sides(), batch);
     capfilt.set_batch(batch);
@@ -76,12 +78,12 @@ fn speed(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f64>, ModelError>
         capfilt.judge("trial", &rows)?;
         images += batch;
     }
-    // It halves its batch when the device's memory does not suffice.
+    // `CapFilt` halves its batch when the device's memory is exhausted.
     Ok((capfilt.batch() == batch).then(|| images as f64 / from.elapsed().as_secs_f64()))
 }
 
-/// A pattern with a text and a control each, as in a job: what pixels show makes no difference to how long
-/// they take, but for the length of captions.
+/// Makes rows with a pattern as image, a text and a negative control, as in a job. The content of the pixels
+/// affects the time only through the length of the captions.
 fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prepared> {
     let pixels =
         |side: usize| (0..3 * side * side).map(|at| (at * 31 + at / 7) as u8).collect::<Vec<u8>>().into();

@@ -1,4 +1,4 @@
-//! `capfilt bench decode`: how fast one core decodes pictures and squashes them to the models' side.
+//! `capfilt bench decode`: speed of one core that decodes pictures and resizes them to the models' input.
 
 use crate::{
     args::BenchDecodeArgs,
@@ -65,15 +65,16 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
         outln!("  decoding {decoding:.2} ms, resizing {resizing:.2} ms");
         if args.reduced {
             outln!(
-                "  off the exact pixels: {mean:.2} levels of 255 on average, one value in a thousand by more than {far}"
+                "  difference to the exact pixels: {mean:.2} levels of 255 on average, \
+                 more than {far} for one value in a thousand"
             );
         }
     }
     Ok(Exit::Done)
 }
 
-/// How many levels the squashed pixels are off the exact ones: the mean, and what one value in a thousand
-/// exceeds.
+/// Differences of the resized pixels to the exact ones, in levels: the mean, and the bound that one value in
+/// a thousand exceeds.
 fn differences(files: &[Vec<u8>], side: usize, limits: [&ImageLimits; 2]) -> (f64, u8) {
     let mut resizer = Resizer::new();
     let mut counts = [0u64; 256];

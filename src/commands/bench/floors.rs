@@ -1,17 +1,17 @@
-//! What a device can do at most: the rate of a large matrix product, and the rate at which memory is copied.
+//! Peak rates of a device: FLOP/s of a large matrix product, and bytes per second of a memory copy.
 
 use super::median;
 use capfilt_med::{Precision, work::Work};
 use std::time::Instant;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Side of the large product: 2048³ is beyond what a cache holds, and a fraction of a second on two cores.
+/// Side of the matrices: their product exceeds the caches and takes a fraction of a second on two cores.
 const SIDE: i64 = 2048;
-/// Numbers of f32 in what is copied: 256 MB.
+/// f32 numbers of the copied block: 256 MB.
 const COPIED: i64 = 1 << 26;
 const REPEATS: usize = 5;
 
-/// Measured on the device, in the precision of the models.
+/// Peak rates of a device, measured in the precision of the models.
 #[derive(Debug, Clone, Copy)]
 pub struct Floors {
     pub flop_per_second: f64,
@@ -20,13 +20,15 @@ pub struct Floors {
 }
 
 impl Floors {
+    /// Measures both rates.
+    ///
     /// # Errors
-    /// libtorch's, when the device has no room for 0.5 GB.
+    /// libtorch's error, when the device has less than 0.5 GB of free memory.
     pub fn measure(device: Device, precision: Precision) -> Result<Self, TchError> {
         let a = Tensor::f_randn([SIDE, SIDE], (Kind::Float, device))?.f_to_kind(precision.kind())?;
         let b = a.f_mul_scalar(0.5)?;
         let product_of = a.f_zeros_like()?;
-        // A GPU makes one product in less than it takes to start it.
+        // A GPU computes one product in less time than the launch of the kernel takes.
         let products = if device.is_cuda() { 50 } else { 1 };
         let product =
             seconds(device, || (0..products).try_for_each(|_| a.f_matmul_out(&product_of, &b).map(drop)))?;
@@ -39,19 +41,19 @@ impl Floors {
         })
     }
 
-    /// The least seconds that work can take, by its products and by its bytes.
+    /// Least seconds of the work by its FLOP and by its bytes.
     pub fn seconds(&self, work: Work) -> (f64, f64) {
         (work.flop / self.flop_per_second, work.bytes / self.bytes_per_second)
     }
 
-    /// The share of the device that `seconds` made use of, by what holds the work up.
+    /// Share of the peak rate that work of `seconds` reached, by the rate that limits the work.
     pub fn share(&self, work: Work, seconds: f64) -> f64 {
         let (products, bytes) = self.seconds(work);
         products.max(bytes) / seconds
     }
 }
 
-/// Median of a few repeats after a first one that warms up.
+/// Median seconds of `REPEATS` runs after one warm-up run.
 fn seconds(device: Device, mut run: impl FnMut() -> Result<(), TchError>) -> Result<f64, TchError> {
     let mut all = Vec::new();
     for _ in 0..=REPEATS {

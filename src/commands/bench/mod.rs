@@ -1,4 +1,4 @@
-//! `capfilt bench`: how fast this machine is at one thing, without all the others.
+//! `capfilt bench`: speed of one stage of a job on this machine.
 
 mod batch;
 mod decode;

@@ -1,5 +1,4 @@
-//! `capfilt bench model`: how fast this machine's device captions and judges, without reading, decoding or
-//! writing.
+//! `capfilt bench model`: speed of captioning and judging on a device, without reading, decoding and writing.
 
 use super::{floors::Floors, median};
 use crate::{
@@ -29,7 +28,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Seconds and tokens, added up by the wrappers around the models.
+/// Sums of seconds and tokens that the wrappers around the models add up.
 #[derive(Debug, Default)]
 struct Spent {
     caption: Duration,
@@ -53,7 +52,7 @@ impl Captioner for TimedCaptioner {
     ) -> Result<Vec<Vec<Caption>>, ModelError> {
         let from = Instant::now();
         let captions = self.0.caption(images, keys, n)?;
-        let mut spent = self.1.lock().expect("nothing panics while it counts");
+        let mut spent = self.1.lock().expect("no thread panics while it holds the lock");
         spent.caption += from.elapsed();
         spent.tokens += captions.iter().flatten().map(|caption| caption.ids.len()).sum::<usize>();
         Ok(captions)
@@ -76,7 +75,7 @@ impl Filter for TimedFilter {
     ) -> Result<Vec<Vec<TextScore>>, ModelError> {
         let from = Instant::now();
         let scores = self.0.score(images, texts)?;
-        self.1.lock().expect("nothing panics while it counts").score += from.elapsed();
+        self.1.lock().expect("no thread panics while it holds the lock").score += from.elapsed();
         Ok(scores)
     }
 }
@@ -107,7 +106,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     );
     let mut capfilt = CapFilt::new(models.0, models.1, rule, args.batch);
     capfilt.judge("warm-up", &rows[..rows.len().min(args.batch)]).map_err(model_failed)?;
-    *spent.lock().expect("nothing panics while it counts") = Spent::default();
+    *spent.lock().expect("no thread panics while it holds the lock") = Spent::default();
     let mut repeats = Vec::new();
     for _ in 0..args.repeats {
         let from = Instant::now();
@@ -115,7 +114,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
         repeats.push(from.elapsed().as_secs_f64() / rows.len() as f64);
     }
     let judged = (rows.len() * repeats.len()) as f64;
-    let spent = spent.lock().expect("nothing panics while it counts");
+    let spent = spent.lock().expect("no thread panics while it holds the lock");
     let ids = spent.tokens as f64 / judged;
     let (caption, score) = (spent.caption.as_secs_f64() / judged, spent.score.as_secs_f64() / judged);
     let parts = [
@@ -126,14 +125,17 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     let all = works.caption(ids) + works.score(given_tokens + ids);
     let part = |(work, seconds): (Work, f64)| {
         let (products, bytes) = floors.seconds(work);
-        json!({"flop": work.flop, "bytes": work.bytes, "floor_by_flop_s": products, "floor_by_bytes_s": bytes, "s": seconds,
-            "share": floors.share(work, seconds)})
+        json!({
+            "flop": work.flop, "bytes": work.bytes, "floor_by_flop_s": products, "floor_by_bytes_s": bytes,
+            "s": seconds, "share": floors.share(work, seconds),
+        })
     };
     let budget: serde_json::Map<String, serde_json::Value> =
         parts.iter().map(|(name, work, seconds)| ((*name).to_owned(), part((*work, *seconds)))).collect();
     let result = json!({
-        "what": "capfilt", "precision": precision.name(), "device": args.device.to_string(), "threads": threads,
-        "batch": capfilt.batch(), "images": rows.len(), "s_per_image": median(&repeats), "repeats": repeats,
+        "what": "capfilt", "precision": precision.name(), "device": args.device.to_string(),
+        "threads": threads, "batch": capfilt.batch(), "images": rows.len(),
+        "s_per_image": median(&repeats), "repeats": repeats,
         "stages_s_per_image": { "caption": caption, "score": score, "one_vit": vit },
         "ids_per_caption": ids, "budget": budget, "all": part((all, median(&repeats))),
         "device_flop_per_second": floors.flop_per_second, "device_bytes_per_second": floors.bytes_per_second,
@@ -149,10 +151,10 @@ pub fn run(args: &BenchModelArgs) -> Ending {
             precision
         );
         let (gflop, gigabytes) = (floors.flop_per_second / 1e9, floors.bytes_per_second / 1e9);
-        outln!("this device: {gflop:.0} GFLOP/s in a product of 2048³, {gigabytes:.1} GB/s copied");
+        outln!("peak: {gflop:.0} GFLOP/s in a matrix product of 2048³, {gigabytes:.1} GB/s in a copy");
         outln!(
             "{:24} {:>8} {:>8} {:>9} {:>9} {:>7}",
-            "an image takes",
+            "cost of one image",
             "GFLOP",
             "GB",
             "floor, s",
@@ -160,7 +162,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
             "share"
         );
         let whole = ("captioner and filter", all, median(&repeats));
-        let named = ["  one vision transformer", "  captioner, with its own", "  filter, with its own"];
+        let named = ["  one image encoder", "  captioner, all of it", "  filter, all of it"];
         let parts = named.into_iter().zip(parts).map(|(name, (_, work, seconds))| (name, work, seconds));
         for (name, work, seconds) in std::iter::once(whole).chain(parts) {
             let (products, bytes) = floors.seconds(work);
@@ -172,7 +174,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     Ok(Exit::Done)
 }
 
-/// What the models have to do for an image.
+/// Work of the models per image.
 struct Works {
     running: Running,
     vision: Work,
@@ -185,14 +187,15 @@ impl Works {
     fn new(batch: usize, captioner: &BlipCaptioner, filter: &BlipFilter) -> Self {
         let number = if captioner.images().precision == capfilt_med::Precision::F32 { 4.0 } else { 2.0 };
         let running = Running { batch: batch as f64, number };
-        // A prompt that cannot be tokenized has been refused when the captioner was loaded.
+        // `BlipCaptioner::load` refuses a prompt that cannot be tokenized.
         let prompt =
             captioner.tokens().prompt(&captioner.generation().prompt).map_or(1, |ids| ids.len()) as f64;
         let (captioner, filter) = (captioner.config().clone(), filter.config().clone());
         Self { running, vision: running.vision(&captioner.vision), captioner, filter, prompt }
     }
 
-    /// A caption of `ids`, the prompt's included, which go through in one pass; the last is never read.
+    /// Work of a caption of `ids` tokens, including the prompt, which takes one pass; no pass reads the last
+    /// token.
     fn caption(&self, ids: f64) -> Work {
         let words = (ids - self.prompt).max(1.0);
         let config = &self.captioner.text;
@@ -200,7 +203,7 @@ impl Works {
         self.vision + text + self.running.words(config, words)
     }
 
-    /// Texts of so many tokens in all, once with the image and once without.
+    /// Work of judging texts of `tokens` tokens in total, once with the image and once without.
     fn score(&self, tokens: f64) -> Work {
         let config = &self.filter.text;
         let vision = self.running.vision(&self.filter.vision);
@@ -209,13 +212,13 @@ impl Works {
     }
 }
 
-/// Image states and their width.
+/// Number and width of the image states.
 fn seen(config: &MedConfig) -> (f64, f64) {
     let patches = config.vision.grid(config.vision.image_size).pow(2);
     ((patches + 1) as f64, config.vision.hidden_size as f64)
 }
 
-/// Tokens of a row's web text and control, on average.
+/// Mean number of tokens of a row's web text and negative control.
 fn given_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Failure> {
     let most = filter.config().text.max_position_embeddings as usize;
     let mut tokens = 0;
@@ -228,7 +231,7 @@ fn given_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Failure> 
     Ok(tokens as f64 / rows.len() as f64)
 }
 
-/// Seconds that the captioner's vision transformer alone takes for all images; the filter's is as large.
+/// Seconds of the captioner's image encoder for all images; the filter's encoder has the same size.
 fn vit_seconds(args: &BenchModelArgs, captioner: &BlipCaptioner, rows: &[Prepared]) -> Result<f64, Failure> {
     let side = captioner.image_side();
     let pixels = |rows: &[Prepared]| {
@@ -247,7 +250,7 @@ fn vit_seconds(args: &BenchModelArgs, captioner: &BlipCaptioner, rows: &[Prepare
     all.map(|all| median(&all)).map_err(model_failed)
 }
 
-/// The images with a text each, as the worker would hand them to the models.
+/// Makes one row per text, as a worker process passes rows to the models.
 fn rows(
     args: &BenchModelArgs,
     captioner: &BlipCaptioner,
@@ -269,7 +272,7 @@ fn rows(
     });
     let images = images.collect::<Result<Vec<_>, Failure>>()?;
     let clean = |text: &str| pre_caption(text, settings::Filter::default().max_words as usize);
-    // Fewer images than texts: the pixels' values make no difference to the models' speed.
+    // With fewer images than texts, images are used again: the values of pixels do not affect the speed.
     let row = |(i, text): (usize, &&str)| {
         let (bytes, for_captioner, for_filter) = &images[i % images.len()];
         let image = PreparedImage {
@@ -287,7 +290,7 @@ fn rows(
             control: args.control.then(|| clean(texts[(i + 1) % texts.len()])),
             note: None,
         };
-        // A seed of its own for every row, so that captions of one image differ.
+        // A separate seed per row, so that the captions of a reused image differ.
         let digest = capfilt_schemas::hash::sha256(&[bytes.as_slice(), &i.to_le_bytes()].concat());
         let web = WebText::Judgeable { cleaned: clean(text) };
         Prepared { sample, image_sha256: Some(digest), image: Ok(image), web }

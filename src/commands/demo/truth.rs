@@ -1,4 +1,4 @@
-//! `capfilt demo --truth`: how true the verdicts of a job over the demo's pictures are.
+//! `capfilt demo --truth`: accuracy of a job's verdicts on the demo's pictures.
 
 use crate::exit::{Ending, Exit, ExitCodeExt as _, Failure};
 use anyhow::Context as _;
@@ -30,7 +30,7 @@ pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
     let results = commits::read_all(&bucket, &plan, &job_state.committed, job_state.job.as_ref());
     let mut results = std::pin::pin!(results);
     while let Some(result) = results.try_next().await.or_environment_error()? {
-        // A shard at a time: its rows are in memory.
+        // One shard at a time: memory holds the rows of one ledger.
         for ledger in result.commit.outputs.iter().filter(|output| output.table == Table::Ledger) {
             for row in read_ledger(&bucket, ledger, usize::MAX).await.or_environment_error()? {
                 score.add(&judgement(row)).or_usage_error()?;
@@ -46,7 +46,7 @@ pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
     Ok(Exit::Done)
 }
 
-/// Files as they are named, and those in folders.
+/// Lists the named files, and the Parquet files in named folders.
 fn files(input: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in input {
@@ -98,7 +98,7 @@ fn show(found: &Found) {
     outln!("{:40}  {}", "P(match), true above unrelated (ROC-AUC)", area(found.auc_unrelated));
     for (label, share) in [
         ("generated captions that are true", found.synthetic_true_raw),
-        ("  that say nothing one could check", found.synthetic_unparsable),
+        ("  without a statement to check", found.synthetic_unparsable),
         ("generated captions kept", found.synthetic_kept),
         ("  of these true (precision)", found.synthetic_kept_true),
     ] {

@@ -1,4 +1,4 @@
-//! `capfilt eval caption`.
+//! `capfilt eval caption`: BLEU and CIDEr-D of a captioner.
 
 use super::{collection, shown};
 use crate::{
@@ -19,7 +19,7 @@ use std::{
     path::Path,
 };
 
-/// Column of the demo's pairs with what their pictures show.
+/// Column of the demo's pairs that describes the picture.
 const SCENE: &str = "scene";
 
 pub async fn run(args: &EvalCaptionArgs) -> Ending {

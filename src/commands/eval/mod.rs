@@ -1,4 +1,4 @@
-//! `capfilt eval`: how good a filter or a captioner is on pairs that it was not trained on.
+//! `capfilt eval`: quality of a filter or a captioner on pairs outside of its training data.
 
 mod caption;
 mod retrieval;
@@ -16,7 +16,7 @@ use capfilt_schemas::settings::training_data::DataSource;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// Time between two lines when there is no terminal.
+/// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &EvalArgs) -> Ending {
@@ -26,11 +26,12 @@ pub async fn run(args: &EvalArgs) -> Ending {
     }
 }
 
-/// Reads images and texts; `note` is a column to read besides.
+/// Reads images and texts; `note` is an additional column to read.
 async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collection, Failure> {
     let source =
         DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
-    // A plan leaves out what its own job writes; nothing is written here.
+    // A plan leaves out the files below the job's URL. An evaluation writes nothing, so its URL is a name
+    // that no input has.
     let shards = training_data::plan(
         &source,
         &format!("{}.eval", source.url.trim_end_matches('/')),
@@ -54,7 +55,7 @@ async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collecti
     Ok(found)
 }
 
-/// Runs long work, on the thread that loaded the models, and shows how far it is.
+/// Runs long work on the thread that loaded the models, and shows its progress.
 fn shown<T>(
     steps: usize,
     work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>,

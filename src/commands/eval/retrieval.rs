@@ -1,4 +1,4 @@
-//! `capfilt eval retrieval`.
+//! `capfilt eval retrieval`: recall of a filter from image to text and from text to image.
 
 use super::{collection, shown};
 use crate::{

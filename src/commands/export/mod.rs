@@ -1,4 +1,4 @@
-//! `capfilt export`: D' for other trainers.
+//! `capfilt export`: writes D′ as a data set for other trainers.
 
 mod shown;
 mod sources;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 
 pub async fn run(args: &ExportArgs) -> Ending {
     if !args.files.image_root.is_empty() && args.format != ExportFormat::Json {
-        let error = anyhow!("--image-root is of BLIP's lists: give it with --format json, or leave it out");
+        let error = anyhow!("--image-root applies to BLIP's lists only: add --format json, or leave it out");
         return Err(error).or_usage_error();
     }
     let bucket = Bucket::open(&args.to).or_usage_error()?;
@@ -34,7 +34,7 @@ pub async fn run(args: &ExportArgs) -> Ending {
         }
         found => {
             if found == Found::Begun {
-                console::line("an export of the same was begun here and goes on");
+                console::line("resuming an unfinished export of the same sources and options");
             }
             let mut shown = Shown::new();
             let made = export(&bucket, asked, &scratch(args, &bucket), |progress| shown.show(progress)).await;
@@ -50,14 +50,15 @@ pub async fn run(args: &ExportArgs) -> Ending {
     Ok(ending(&made))
 }
 
-/// An export of nothing is no success: the sources, the condition or the threshold are not what was meant.
+/// Chooses the exit code. An empty export is not a success: the sources, the condition or the threshold are
+/// probably wrong.
 fn ending(made: &ExportRecord) -> Exit {
     if made.counts.samples > 0 {
         return Exit::Done;
     }
     console::line(format!(
-        "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot be decoded, {} \
-         below --min-itm), so nothing was written",
+        "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot \
+         be decoded, {} below --min-itm), so nothing was written",
         made.counts.read, made.counts.unusable, made.counts.bad_images, made.counts.below_min_itm
     ));
     Exit::WithQuarantine
@@ -75,7 +76,7 @@ fn options(args: &ExportArgs) -> Options {
     }
 }
 
-/// Where what was read waits to be written.
+/// Folder for samples that are read but not yet written.
 fn scratch(args: &ExportArgs, bucket: &Bucket) -> PathBuf {
     let own = || match bucket.place.local_path() {
         Some(folder) => folder.join("export.scratch"),

@@ -1,4 +1,4 @@
-//! What people see of an export.
+//! Progress and summary of an export, for people.
 
 use super::sources;
 use crate::console;
@@ -8,13 +8,13 @@ use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
-/// Time between two lines when there is no terminal.
+/// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Rows left out that are shown; the record has more of them.
+/// Number of omitted rows that the summary lists; the record lists more.
 const NAMED: usize = 3;
 
-/// What was made; the last line is the record's URL.
+/// Text of the summary; the last line is the record's URL.
 pub fn summary(made: &ExportRecord, place: &Place) -> String {
     let mut lines = vec![counted(made)];
     lines.extend(left_out(made));
@@ -43,8 +43,8 @@ fn counted(made: &ExportRecord) -> String {
         Per::Text => String::new(),
     };
     format!(
-        "{images}{} pairs ({} human, {} web, {} synthetic) in {} files{image_files}, {:.1} MB; {} were there twice, {} \
-         had no image or no text",
+        "{images}{} pairs ({} human, {} web, {} synthetic) in {} files{image_files}, {:.1} MB; \
+         {} duplicates, {} without image or text",
         counts.written(),
         counts.human,
         counts.web,
@@ -75,7 +75,7 @@ fn left_out(made: &ExportRecord) -> Vec<String> {
     lines
 }
 
-/// The command that starts open_clip on an export.
+/// Command that starts open_clip with an export.
 fn open_clip(made: &ExportRecord, place: &Place) -> String {
     let extension = Format::Webdataset.extension();
     let files = match made.files.len() {
@@ -89,12 +89,13 @@ fn open_clip(made: &ExportRecord, place: &Place) -> String {
         _ => url,
     };
     format!(
-        "open_clip: python -m open_clip_train.main --dataset-type webdataset --train-data '{url}' --train-num-samples {}",
+        "open_clip: python -m open_clip_train.main --dataset-type webdataset --train-data '{url}' \
+         --train-num-samples {}",
         made.counts.samples
     )
 }
 
-/// A bar on a terminal, a line every few seconds elsewhere.
+/// Progress of an export: a bar on a terminal, else a line every five seconds.
 pub struct Shown {
     bar: Option<ProgressBar>,
     last_line: Instant,

@@ -1,4 +1,4 @@
-//! The sources of an export, opened.
+//! Opens the sources of an export.
 
 use crate::{
     args::ExportArgs,
@@ -14,10 +14,10 @@ use capfilt_schemas::{
     settings::training_data::{DataSource, Texts},
 };
 
-/// Column with the name of a row, where it is not named.
+/// Default column of the row's key.
 const KEY: &str = "key";
 
-/// All sources, human pairs first, each once.
+/// Opens all sources, human pairs first; a source that is given twice is opened once.
 pub async fn open(args: &ExportArgs) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::with_capacity(args.human.len() + args.job.len());
     for (url, identity) in each_once(&args.human)? {
@@ -29,20 +29,21 @@ pub async fn open(args: &ExportArgs) -> Result<Vec<Source>, Failure> {
     Ok(sources)
 }
 
-/// The places that several URLs name, with what each is known by.
+/// URLs without repetitions, each with the identity of its location.
 fn each_once(urls: &[String]) -> Result<Vec<(String, String)>, Failure> {
     let mut places: Vec<(String, String)> = Vec::new();
     for url in urls {
         let identity = identity(url)?;
         match places.iter().any(|(_, known)| *known == identity) {
-            true => console::line(format!("{} was given before; it is read once", without_secrets(url))),
+            true => console::line(format!("{} is given twice; it is read once", without_secrets(url))),
             false => places.push((url.clone(), identity)),
         }
     }
     Ok(places)
 }
 
-/// A place has one name, whether its path is relative, has a slash at its end, or leads over a link.
+/// Identity of a location: equal for relative and absolute paths, with and without a final slash, and through
+/// symbolic links.
 fn identity(url: &str) -> Result<String, Failure> {
     let place = Place::open(url).or_usage_error()?;
     Ok(match place.local_path() {
@@ -96,13 +97,13 @@ async fn job(url: &str, identity: String, texts: Texts) -> Result<Source, Failur
     Ok(Source { record, place, content: Content::Job { tables, texts, wanted } })
 }
 
-/// What of a job is not in an export.
+/// Text about the quarantined shards of a job, which are not in the export.
 pub fn quarantined(url: &str, shards: &[capfilt_schemas::manifest::QuarantinedShard]) -> String {
     let rows: u64 = shards.iter().map(|shard| shard.rows).sum();
     let (n, first) = (shards.len(), &shards[0]);
     format!(
         "{url}: {n} shards with {rows} rows are quarantined and not in the export (first: {}, {}); \
-         `capfilt retry --job {url}` tries them again",
+         `capfilt retry --job {url}` retries them",
         first.shard, first.reason
     )
 }
