@@ -80,7 +80,7 @@ fn a_row_that_takes_more_memory_than_there_is_costs_itself_alone() {
     let tables = Tables::of(&job);
     let [set_aside] = &tables.quarantine[..] else { panic!("{:?}", tables.quarantine) };
     assert_eq!((&set_aside["row"], &set_aside["status"]), (&json!(37), &json!("crashed")));
-    assert!(set_aside["detail"].as_str().unwrap().contains("for want of memory"), "{set_aside}");
+    assert!(set_aside["detail"].as_str().unwrap().contains("out of memory"), "{set_aside}");
     assert_eq!(tables.ledger.iter().filter(|row| row["status"] == "judged").count(), 59);
     job.verify(0);
 }

@@ -1,4 +1,5 @@
-//! The local dispatcher with real child processes: shell scripts that speak the pipe and die in every way.
+//! Tests of the local dispatcher with real child processes: shell scripts that speak the protocol and die in
+//! many ways.
 
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
@@ -14,8 +15,8 @@ use std::{path::Path, sync::Mutex, time::Duration};
 use support::World;
 use tokio::{process::Command, sync::watch};
 
-/// A child that commits every shard, with places to misbehave: before it is ready, and before it commits a
-/// shard (`$id`).
+/// A child that commits every shard. `at_start` runs before it is ready, `at_shard` before it commits a shard
+/// (`$id`).
 fn script(at_start: &str, at_shard: &str) -> String {
     format!(
         r#"{at_start}
@@ -26,7 +27,9 @@ while IFS= read -r line; do
   attempt=${{line#*\"attempt\":\"}}; attempt=${{attempt%%\"*}}
   echo "{{\"event\":\"started\",\"shard\":\"$id\"}}"
   {at_shard}
-  echo "{{\"event\":\"committed\",\"shard\":\"$id\",\"attempt\":\"$attempt\",\"rows\":10,\"superseded\":false,\"tally\":{{\"rows\":{{\"judged\":10}},\"web\":{{}},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}}}}"
+  tally='{{"rows":{{"judged":10}},"web":{{}},"web_kept":0,"synthetic":0,"synthetic_kept":0,"pairs":0}}'
+  ids="\"shard\":\"$id\",\"attempt\":\"$attempt\""
+  echo "{{\"event\":\"committed\",$ids,\"rows\":10,\"superseded\":false,\"tally\":$tally}}"
 done"#
     )
 }
@@ -89,11 +92,11 @@ impl Job {
     async fn finish(&self, workers: usize, script: &str) -> Report {
         match self.run(workers, script).await.unwrap() {
             Outcome::Finished(report) => report,
-            Outcome::Interrupted(_) => panic!("nobody asked it to stop"),
+            Outcome::Interrupted(_) => panic!("no stop was requested"),
         }
     }
 
-    /// Classes of the failures on record, in order.
+    /// Classes of the failure records, in order.
     async fn failures(&self) -> Vec<FailureClass> {
         JobState::read(&self.world.bucket())
             .await
@@ -106,8 +109,8 @@ impl Job {
     }
 }
 
-/// Runs `action` the first `times` times that any child comes here. Making a folder has one winner, so
-/// children that come at once are counted apart.
+/// Runs `action` for the first `times` children that reach this line. `mkdir` succeeds once per folder, so
+/// children that arrive at the same time are counted separately.
 fn first(times: u32, action: &str) -> String {
     let tokens: Vec<String> = (0..times).map(|i| format!("mkdir \"$FOLDER/took.{i}\"")).collect();
     format!("if {{ {}; }} 2>/dev/null; then {action}; fi", tokens.join(" || "))
@@ -156,7 +159,7 @@ async fn a_shard_that_ends_every_child_is_quarantined_and_the_others_are_done() 
     assert_eq!((report.committed, report.quarantined.len(), report.restarts), (5, 1, 3));
     assert_eq!(report.quarantined[0].shard, poison);
     assert_eq!(job.failures().await, [FailureClass::WorkerCrashed; 3]);
-    // The next run finds nothing to do with it.
+    // The next run has no work with the shard.
     let job_state = JobState::read(&job.world.bucket()).await.unwrap();
     assert_eq!(Work::remaining(&job.plan, &job_state, job.attempts).before.shards_quarantined, 1);
 }
@@ -185,7 +188,7 @@ async fn a_child_that_finds_its_surroundings_broken_stops_the_run_with_its_last_
     let error =
         job.run(2, &script("echo the weights are torn >&2; exit 3", "")).await.unwrap_err().to_string();
     assert!(error.contains("exit code 3") && error.contains("the weights are torn"), "{error}");
-    assert!(job.failures().await.is_empty(), "no shard is to blame");
+    assert!(job.failures().await.is_empty(), "no shard is blamed");
 }
 
 #[tokio::test]
@@ -207,11 +210,11 @@ async fn a_child_that_hangs_is_killed_and_its_shard_goes_on_elsewhere() {
     assert_eq!(job.failures().await, [FailureClass::WorkerHung]);
 }
 
-/// Says that rows 0 to 10 are in hand, and leaves what was assigned in a file of the attempt's.
+/// Reports rows 0 to 10 as in process, and writes the assignment to a file of the attempt.
 const IN_HAND: &str = r#"printf '%s' "$line" > "$FOLDER/assigned.$attempt"
   echo "{\"event\":\"handling\",\"shard\":\"$id\",\"stage\":\"decode\",\"rows\":{\"start\":0,\"end\":10}}""#;
 
-/// The rows that each attempt was to try alone, by what is in its assignment.
+/// Rows that each attempt had to try alone, from its assignment.
 fn tried_alone(job: &Job) -> Vec<serde_json::Value> {
     let files = std::fs::read_dir(job.folder()).unwrap().map(|entry| entry.unwrap().path());
     let assigned = files.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with("assigned."));
@@ -233,10 +236,11 @@ async fn the_second_kill_or_silence_with_the_same_rows_in_hand_makes_them_suspec
     }
 }
 
-/// Says that a shard's attempt failed.
+/// Reports that a shard's attempt failed.
 fn fails(class: &str) -> String {
-    let failed = r#"echo "{\"event\":\"failed\",\"failure\":{\"version\":1,\"shard\":\"$id\",\"attempt\":\"$attempt\",\"worker\":\"w\",\"class\":\"CLASS\",\"message\":\"m\"}}"; continue"#;
-    failed.replace("CLASS", class)
+    let ids = r#"\"version\":1,\"shard\":\"$id\",\"attempt\":\"$attempt\",\"worker\":\"w\""#;
+    let failure = format!(r#"{{{ids},\"class\":\"{class}\",\"message\":\"m\"}}"#);
+    format!(r#"echo "{{\"event\":\"failed\",\"failure\":{failure}}}"; continue"#)
 }
 
 #[tokio::test]
@@ -246,7 +250,7 @@ async fn a_store_that_fails_again_and_again_stops_the_run_with_its_reason_and_no
     let error = job.run(1, &script("", &fails("store"))).await.unwrap_err();
     let DispatchError::StoreFails { failures: 6, last } = error else { panic!("{error}") };
     assert_eq!(last, "m");
-    // The child may have failed once more before it was told to end.
+    // The child may have failed once more before its input was closed.
     let failures = job.failures().await;
     assert!(
         failures.len() >= 6 && failures.iter().all(|class| *class == FailureClass::Store),
@@ -266,10 +270,13 @@ async fn a_full_store_stops_the_run_at_once() {
 #[tokio::test]
 async fn an_idle_child_does_what_a_stopped_one_holds_up_and_the_wasted_rows_are_counted() {
     let job = Job::new(3).await;
-    // It says that seven rows are done and then nothing more; what it holds, the other child does too.
-    let progress = r#"echo "{\"event\":\"progress\",\"shard\":\"$id\",\"rows\":7,\"tally\":{\"rows\":{\"judged\":7},\"web\":{},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}}""#;
+    // The first child reports seven finished rows, then stops; the other child executes its shards too.
+    let counts = r#"\"web\":{},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0"#;
+    let tally = format!(r#"{{\"rows\":{{\"judged\":7}},{counts}}}"#);
+    let progress =
+        format!(r#"echo "{{\"event\":\"progress\",\"shard\":\"$id\",\"rows\":7,\"tally\":{tally}}}""#);
     let stopped = format!("if [ $WORKER = 0 ]; then {progress}; touch $FOLDER/holds; kill -STOP $$; fi");
-    // The other one begins when the first holds a shard.
+    // The second child starts when the first holds a shard.
     let late = "while [ $WORKER = 1 ] && [ ! -e $FOLDER/holds ]; do sleep 0.02; done";
     let report = job.finish(2, &script(late, &stopped)).await;
     assert_eq!((report.committed, report.rows, report.retries, report.restarts), (3, 30, 0, 0));
@@ -291,13 +298,13 @@ async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
     assert!(matches!(error, DispatchError::Systemic(_)), "{error}");
 }
 
-/// Says that so many of a shard's ten rows are done.
+/// Reports `rows` of a shard's ten rows as finished.
 fn progress(rows: u32) -> String {
     let tally = r#"{\"rows\":{},\"web\":{},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}"#;
     format!(r#"echo "{{\"event\":\"progress\",\"shard\":\"$id\",\"rows\":{rows},\"tally\":{tally}}}""#)
 }
 
-/// Asks a run to stop, so often, when children have left marks of these names.
+/// Sends `times` stop requests after children have left marks with these names.
 async fn ask_when_there(job: &Job, marks: &[&str], ask: &watch::Sender<bool>, times: u32) {
     while !marks.iter().all(|mark| job.folder().join(mark).exists()) {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -313,23 +320,24 @@ async fn asked_to_stop_a_run_finishes_what_will_soon_end_and_leaves_no_child_beh
     let mut job = Job::new(6).await;
     job.policy.grace = Duration::from_secs(1000);
     let (ask, stop) = watch::channel(false);
-    // The second child's shard has just begun; the first one's is as good as done.
+    // The second child's shard has just begun; the first child's shard is nearly finished.
     let script = script(
         "echo $$ > $FOLDER/pid.$WORKER",
         &format!(
-            r#"[ $WORKER = 0 ] || {{ touch "$FOLDER/two"; exec sleep 1000; }}; {}; touch "$FOLDER/one"; sleep 0.2"#,
+            r#"[ $WORKER = 0 ] || {{ touch "$FOLDER/two"; exec sleep 1000; }}
+  {}; touch "$FOLDER/one"; sleep 0.2"#,
             progress(10)
         ),
     );
     let (outcome, ()) =
         tokio::join!(job.run_until(2, &script, stop), ask_when_there(&job, &["one", "two"], &ask, 1));
-    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
-    assert!(report.committed >= 1, "what the first child had in hand was finished within the grace");
+    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("a stop was requested") };
+    assert!(report.committed >= 1, "the first child's shard was finished within the grace");
     for worker in 0..2 {
         let pid = std::fs::read_to_string(job.folder().join(format!("pid.{worker}"))).unwrap();
-        assert!(!Path::new("/proc").join(pid.trim()).exists(), "worker {worker} lives on");
+        assert!(!Path::new("/proc").join(pid.trim()).exists(), "worker {worker} is still running");
     }
-    assert!(job.failures().await.is_empty(), "being asked to stop is no failure");
+    assert!(job.failures().await.is_empty(), "a stop request is not a failure");
 }
 
 #[tokio::test]
@@ -340,10 +348,10 @@ async fn asked_to_stop_twice_a_run_finishes_nothing() {
     let script = script("", &format!(r#"{}; touch "$FOLDER/one"; exec sleep 1000"#, progress(10)));
     let (outcome, ()) =
         tokio::join!(job.run_until(1, &script, stop), ask_when_there(&job, &["one"], &ask, 2));
-    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("it was asked to stop") };
+    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("a stop was requested") };
     assert_eq!(report.committed, 0);
     let leaving = Change::Leaving { given_back: 2, finishing: 1 };
-    assert!(job.changes.lock().unwrap().contains(&leaving), "the second wish came too late");
+    assert!(job.changes.lock().unwrap().contains(&leaving), "the second stop request came too late");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Starting, resuming and refusing a job; its status and its manifest.
+//! Tests of starting, resuming and refusing a job, of its status and of its manifest.
 
 #![allow(clippy::unwrap_used)]
 
@@ -96,7 +96,7 @@ async fn two_runs_that_start_one_job_at_once_work_on_the_same_one() {
     let mut other = World::new();
     other.settings = world.settings.clone();
     other.settings.filter.web_threshold = 0.25;
-    // Both have planned when the first creates the job.
+    // Both runs have planned when the first creates the job.
     let plan = world.plan().await;
     let first = job::create(&world.bucket(), &world.input(), plan.clone(), world.asked()).await.unwrap();
     let same = job::create(&world.bucket(), &world.input(), plan.clone(), world.asked()).await.unwrap();

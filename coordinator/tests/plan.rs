@@ -1,4 +1,4 @@
-//! Planning over real Parquet files.
+//! Tests of planning over real Parquet files.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +40,7 @@ async fn a_file_that_cannot_be_used_is_listed_and_harms_no_other() {
     world.write_input("good.parquet", 5, 5);
     world.write_input("no-rows.parquet", 0, 5);
     std::fs::write(world.web("empty.parquet"), "").unwrap();
-    std::fs::write(world.web("text.parquet"), "this is no Parquet file, whatever its name says").unwrap();
+    std::fs::write(world.web("text.parquet"), "this is not a Parquet file, despite its name").unwrap();
     let whole = std::fs::read(world.web("good.parquet")).unwrap();
     std::fs::write(world.web("torn.parquet"), &whole[..whole.len() / 2]).unwrap();
     let text = || -> ArrayRef { Arc::new(StringArray::from(vec!["x"])) };

@@ -1,4 +1,4 @@
-//! Promises of the queue, under random events from a printed seed.
+//! Promises of the queue under random events from a printed seed.
 
 #![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
 
@@ -61,7 +61,7 @@ fn failed(assignment: &Assignment, class: FailureClass) -> Event {
     }
 }
 
-/// SplitMix64: a seed's numbers are the same everywhere.
+/// SplitMix64: a seed gives the same numbers on every machine.
 struct Dice(u64);
 
 impl Dice {
@@ -73,7 +73,7 @@ impl Dice {
     }
 }
 
-/// What the test believes, kept apart from the queue.
+/// The test's own model of the shards, independent of the queue.
 #[derive(Default)]
 struct Model {
     held: BTreeMap<usize, Vec<Assignment>>,
@@ -82,12 +82,12 @@ struct Model {
 }
 
 impl Model {
-    /// Whether anybody has it.
+    /// Whether a worker holds the shard.
     fn is_held(&self, shard: &ShardId) -> bool {
         self.held.values().flatten().any(|assignment| assignment.shard.id == *shard)
     }
 
-    /// One try failed that nobody holds any more.
+    /// Applies a failed attempt that no worker holds any more.
     fn fail(&mut self, shard: &ShardId, class: FailureClass, effect: &Effect) {
         if self.decided.contains(shard) {
             assert_eq!(*effect, Effect::Lost);
@@ -97,7 +97,7 @@ impl Model {
         let counted = self.counted[shard];
         assert!(counted <= ATTEMPTS, "shard {shard} was tried {counted} times");
         match effect {
-            Effect::Noted => assert!(self.is_held(shard), "nobody goes on with {shard}"),
+            Effect::Noted => assert!(self.is_held(shard), "no worker continues {shard}"),
             Effect::Quarantined => assert!(self.decided.insert(shard.clone()), "{shard} was decided twice"),
             Effect::Retry { .. } => assert!(counted < ATTEMPTS),
             other => panic!("a failure cannot be {other:?}"),
@@ -142,7 +142,7 @@ fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
             let tries = |copy: &Assignment| all.filter(|held| held.shard.id == copy.shard.id).count();
             assert!(
                 copy.as_ref().is_none_or(|copy| tries(copy) == 1),
-                "a copy of what nobody has, or a third try"
+                "a copy of a shard without a holder, or a third attempt"
             );
             model.held.entry(worker).or_default().extend(copy);
         }
@@ -151,7 +151,7 @@ fn step(queue: &mut Queue, model: &mut Model, dice: &mut Dice, nonce: u64) {
             let effect = queue.on(worker, &committed(&assignment));
             let is_first = model.decided.insert(assignment.shard.id.clone());
             assert_eq!(effect, if is_first { Effect::Committed } else { Effect::Lost });
-            // Said again it changes nothing.
+            // A repeated report changes nothing.
             assert_eq!(queue.on(worker, &committed(&assignment)), Effect::Noted);
         }
         5 if !held.is_empty() => {
@@ -187,8 +187,8 @@ fn every_shard_is_somewhere_once(queue: &Queue, model: &Model, shards: u32) {
     );
 }
 
-/// The last two shards, each in flight with one worker, and an idle third one that has got a copy of the
-/// older.
+/// The last two shards, each in flight at one worker, and an idle third worker with a copy of the older
+/// shard.
 fn tail() -> (Queue, [Assignment; 3]) {
     let mut queue = queue(2, 3);
     let first = queue.next(0, attempt(1)).unwrap();
@@ -203,12 +203,12 @@ fn an_idle_worker_gets_the_oldest_shard_in_flight_and_only_one_of_them_does() {
     assert_eq!((&copy.shard, queue.copies()), (&first.shard, 1));
     assert_ne!(copy.attempt, first.attempt);
     assert!(queue.next_copy(2, attempt(4)).is_none(), "it is not idle");
-    assert_eq!(queue.whereabouts().len(), 2, "a copy is no second shard");
+    assert_eq!(queue.whereabouts().len(), 2, "a copy is not a second shard");
     assert_eq!(queue.on(1, &committed(&second)), Effect::Committed);
-    assert!(queue.next_copy(1, attempt(5)).is_none(), "two are at the last one already");
+    assert!(queue.next_copy(1, attempt(5)).is_none(), "two workers have the last shard already");
     let mut queue = self::queue(2, 2);
     queue.next(0, attempt(1)).unwrap();
-    assert!(queue.next_copy(1, attempt(6)).is_none(), "there is a shard nobody has");
+    assert!(queue.next_copy(1, attempt(6)).is_none(), "one shard is pending");
 }
 
 #[test]
@@ -255,21 +255,25 @@ fn a_shard_stays_with_its_other_worker_when_one_fails_and_is_tried_again_when_bo
     let (mut queue, [first, second, copy]) = tail();
     queue.on(1, &committed(&second));
     assert_eq!(queue.on(0, &failed(&first, FailureClass::Store)), Effect::Noted);
-    assert!(queue.waiting().is_empty(), "the copy goes on");
-    assert!(queue.next_copy(0, attempt(8)).is_none(), "no third try without a back-off");
+    assert!(queue.waiting().is_empty(), "the copy continues");
+    assert!(queue.next_copy(0, attempt(8)).is_none(), "no third attempt without a back-off");
     let effect = queue.on(2, &failed(&copy, FailureClass::Store));
-    assert_eq!(effect, Effect::Retry { failures: 2 }, "both tries count");
+    assert_eq!(effect, Effect::Retry { failures: 2 }, "both attempts count");
     queue.release(&first.shard.id);
     assert_eq!(queue.next(0, attempt(8)).unwrap().shard, first.shard);
-    assert!(queue.next_copy(1, attempt(9)).is_none(), "it has one try left");
+    assert!(queue.next_copy(1, attempt(9)).is_none(), "it has one attempt left");
     let (mut queue, [first, _, _]) = tail();
     let blamed = queue.lost(2, FailureClass::WorkerKilled);
     assert_eq!((&blamed[0].shard, queue.pending()), (&first.shard.id, 0));
-    assert_eq!(queue.next_copy(2, attempt(9)).unwrap().shard, first.shard, "an idle worker may try again");
+    assert_eq!(
+        queue.next_copy(2, attempt(9)).unwrap().shard,
+        first.shard,
+        "an idle worker may get a copy again"
+    );
     assert_eq!(queue.lost(0, FailureClass::WorkerKilled)[0].effect, Effect::Noted);
     assert_eq!((queue.pending(), queue.whereabouts().len()), (0, 2));
     queue.lost(2, FailureClass::WorkerKilled);
-    assert_eq!((queue.pending(), queue.whereabouts().len()), (1, 2), "with no one left it is first in line");
+    assert_eq!((queue.pending(), queue.whereabouts().len()), (1, 2), "without a holder it is pending first");
 }
 
 #[test]
@@ -325,8 +329,8 @@ fn a_crash_is_blamed_on_every_shard_with_rows_in_hand_and_each_is_then_alone_in_
     queue.release(&first.shard.id);
     queue.release(&second.shard.id);
     let suspect = queue.next(0, attempt(4)).unwrap();
-    assert_eq!(suspect.try_alone, [], "one death is no reason yet");
-    assert!(queue.next(0, attempt(5)).is_none(), "nothing is put beside a suspect");
+    assert_eq!(suspect.try_alone, [], "one death is not sufficient");
+    assert!(queue.next(0, attempt(5)).is_none(), "a suspected shard is alone");
     queue.on(0, &handling(&suspect, Stage::Device, 0..16));
     queue.lost(0, FailureClass::WorkerCrashed);
     done(&mut queue);
@@ -345,7 +349,7 @@ fn near_the_end_an_idle_worker_comes_before_a_second_shard() {
     assert!(queue.next(1, attempt(3)).is_some());
     let mut queue = self::queue(2, 2);
     assert!(queue.next(0, attempt(1)).is_some());
-    assert!(queue.next(0, attempt(2)).is_none(), "the last one is the other worker's");
+    assert!(queue.next(0, attempt(2)).is_none(), "the last shard is for the other worker");
     assert!(queue.next(1, attempt(3)).is_some());
 }
 

@@ -1,4 +1,4 @@
-//! The status of a job too large to read whole.
+//! Test of the status of a job with too many commits to read.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,7 +19,7 @@ use support::World;
 
 const ROWS: u64 = 1000;
 
-/// CAPFILT_STATUS_SHARDS=100000 gives the figure for a large job.
+/// Number of shards; CAPFILT_STATUS_SHARDS=100000 measures a large job.
 fn shards() -> u32 {
     std::env::var("CAPFILT_STATUS_SHARDS").map_or(2600, |shards| shards.parse().unwrap())
 }
@@ -31,7 +31,7 @@ fn shard(i: u32) -> Shard {
     Shard { id, file, row_groups: groups, first_row: u64::from(i % 100) * ROWS, rows: ROWS, bytes: 1 }
 }
 
-/// A commit without tables, with books as a worker might have made them up.
+/// A commit without tables, with a plausible random tally.
 fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
     let (web, synthetic) = (dice.random_range(100..ROWS / 2), dice.random_range(ROWS / 2..ROWS));
     let tally = Tally {
@@ -66,7 +66,7 @@ fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_books_of_a_large_job_are_estimated_from_a_part_of_its_commits_until_a_manifest_tells_them() {
+async fn the_tally_of_a_large_job_is_estimated_from_some_commits_until_a_manifest_has_it() {
     let seed =
         std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("SEED={seed}");
@@ -90,7 +90,7 @@ async fn the_books_of_a_large_job_are_estimated_from_a_part_of_its_commits_until
     println!("{} shards: {:.2} s", plan.len(), started.elapsed().as_secs_f64());
     assert_eq!((estimated.shards.committed, estimated.shards.open), (committed.len() as u64, 1));
     assert_eq!((estimated.counted.read, estimated.counted.is_estimate), (2048, true));
-    assert_eq!(estimated.rows_by_status, truth.rows, "every row was judged, so nothing is left to chance");
+    assert_eq!(estimated.rows_by_status, truth.rows, "every row was judged, so the estimate is exact");
     let near = |estimate: u64, truth: u64| (estimate as f64 / truth as f64 - 1.0).abs() < 0.1;
     let kept = estimated.kept;
     assert!(

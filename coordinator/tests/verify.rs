@@ -1,4 +1,4 @@
-//! What `verify` finds: each test damages one thing in a finished job.
+//! Tests of the faults that `verify` finds: each test damages one object of a finished job.
 
 #![allow(clippy::unwrap_used)]
 
@@ -20,7 +20,7 @@ struct Finished {
     commits: Vec<Commit>,
 }
 
-/// A finished job of three shards; the first one's ledger is spoilt after its books were made up.
+/// A finished job of three shards; the ledger of the first shard is changed after its tally was computed.
 async fn finished(spoil: impl Fn(&mut Vec<capfilt_schemas::ledger::LedgerRow>)) -> Finished {
     let world = World::new();
     world.write_input("a.parquet", 30, 10);
@@ -40,7 +40,7 @@ impl Finished {
         verify(&self.bucket, Some(&self.world.input()), |_, _| ()).await.unwrap()
     }
 
-    /// The one problem there is.
+    /// The only problem.
     async fn problem(&self) -> (String, String) {
         let found = self.verify().await;
         assert!(!found.ok);
@@ -93,7 +93,7 @@ async fn a_doubled_commit_is_found() {
     let job = finished(|_| ()).await;
     let first = names::commit(&job.plan[0].id, 0);
     let bytes = job.bucket.read(&first).await.unwrap();
-    // Copied as the shard's next commit; as is, and with its number put right.
+    // Copied as the shard's next commit, unchanged and with a corrected number.
     let second = names::commit(&job.plan[0].id, 1);
     let renumbered = serde_json::to_vec(&Commit { n: 1, ..job.commits[0].clone() }).unwrap();
     for copy in [bytes.clone(), renumbered.into()] {
@@ -106,7 +106,7 @@ async fn a_doubled_commit_is_found() {
         );
         job.bucket.delete(&second).await.unwrap();
     }
-    // Copied to another shard.
+    // Copied as another shard's commit.
     let other = names::commit(&job.plan[1].id, 0);
     job.bucket.write(&other, bytes.clone()).await.unwrap();
     let found = job.verify().await;
@@ -115,7 +115,7 @@ async fn a_doubled_commit_is_found() {
         "{:#?}",
         found.problems
     );
-    // Copied beside itself under another spelling.
+    // Copied beside the original, under another spelling of the name.
     let job = finished(|_| ()).await;
     let spelt = names::commit(&job.plan[0].id, 0).replace("/0.json", "/00.json");
     job.bucket.write(&spelt, bytes).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_verdict_that_does_not_follow_from_its_score_is_found() {
 }
 
 #[tokio::test]
-async fn pairs_that_tell_another_story_than_the_ledger_are_found() {
+async fn pairs_that_contradict_the_ledger_are_found() {
     let text = finished(|rows| rows[1].synthetic[0].text.push('!')).await;
     let (object, what) = text.problem().await;
     assert!(object == text.path(0, Table::Pairs) && what.contains("row 1 has other captions"), "{what}");
@@ -164,7 +164,7 @@ async fn pairs_that_tell_another_story_than_the_ledger_are_found() {
 }
 
 #[tokio::test]
-async fn books_that_do_not_balance_are_found() {
+async fn a_tally_that_does_not_match_the_rows_is_found() {
     let job = finished(|_| ()).await;
     let name = names::commit(&job.plan[0].id, 0);
     let mut commit = job.commits[0].clone();

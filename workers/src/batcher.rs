@@ -1,7 +1,8 @@
-//! Rows gathered until they hold exactly one batch of images, or as many bytes as a batch may have.
+//! Gathers rows into batches of exactly `batch` images, or of at most `BATCH_BYTES` bytes.
 //!
-//! Rows without an image ride along, so the order stays the input's. Batches are cut by the shard's rows
-//! alone: which images share a batch never depends on how the rows arrived, nor on the machine's memory.
+//! Rows without an image stay between their neighbours, so the order is the input's. The shard's rows alone
+//! decide the batches: neither the sizes of arriving chunks nor the machine's memory changes which images
+//! share a batch.
 
 use crate::{
     flow::PreparedRows,
@@ -11,7 +12,7 @@ use arrow::{array::RecordBatch, compute::concat_batches, error::ArrowError};
 use capfilt_pipeline::prepare::Prepared;
 use std::{collections::VecDeque, sync::Arc};
 
-/// Memory: less than a batch, plus the chunk that was pushed last.
+/// Rows that wait for a batch. Memory: less than a batch, plus the last chunk.
 #[derive(Debug, Default)]
 pub(crate) struct Batcher {
     rows: VecDeque<Prepared>,
@@ -20,7 +21,7 @@ pub(crate) struct Batcher {
     counted: Counted,
 }
 
-/// The first rows, as far as they were looked at.
+/// Number of leading rows that `cut` has counted, with their images and bytes.
 #[derive(Debug, Default)]
 struct Counted {
     rows: usize,
@@ -28,7 +29,7 @@ struct Counted {
     bytes: u64,
 }
 
-/// What comes with the rows of a chunk that are still here.
+/// Columns and shares of memory of a chunk whose rows are not all taken.
 #[derive(Debug)]
 struct Rest {
     passthrough: RecordBatch,
@@ -42,23 +43,23 @@ impl Batcher {
         self.rest.push_back(Rest { passthrough: chunk.passthrough, held: chunk.held });
     }
 
-    /// The next rows that are a batch, once they are here.
+    /// Returns the next batch once it is complete.
     pub(crate) fn full(&mut self, batch: usize) -> Result<Option<PreparedRows>, ArrowError> {
         self.cut(batch).map(|rows| self.take(rows)).transpose()
     }
 
-    /// What is left at the end of a shard.
+    /// Returns the remaining rows at the end of a shard.
     pub(crate) fn rest(&mut self) -> Result<Option<PreparedRows>, ArrowError> {
         let rows = self.rows.len();
         if rows == 0 { Ok(None) } else { self.take(rows).map(Some) }
     }
 
-    /// Forgets a broken shard's rows.
+    /// Drops a broken shard's rows.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// How many rows are the next batch: up to its last image, or before the row that would be too much.
+    /// Number of rows of the next batch: up to its last image, or before the row that exceeds `BATCH_BYTES`.
     fn cut(&mut self, batch: usize) -> Option<usize> {
         while let (Some(row), Some(bytes)) =
             (self.rows.get(self.counted.rows), self.bytes.get(self.counted.rows))

@@ -1,11 +1,11 @@
-//! The breaker: a shard in which too many rows fail for one reason is not committed.
+//! Failure budget: a shard in which too many rows fail with one status is not committed.
 //!
-//! A broken decoder or store fails every row of every shard; without a breaker such a job says "done".
+//! A broken decoder or store fails every row of every shard; without a budget such a job would end as "done".
 
 use crate::failing::Fault;
 use capfilt_schemas::{failure::FailureClass, status::RowStatus, tally::Tally};
 
-/// Failures of a class below this count never trip it: small shards are allowed a few bad rows.
+/// Fewer failures with a status never exceed the budget, so that small shards may have a few bad rows.
 const AT_LEAST: u64 = 20;
 
 /// The fault of a shard whose failures exceed the budget, a share of its selected rows.
@@ -17,7 +17,7 @@ pub(crate) fn exceeded(tally: &Tally, failure_budget: f64) -> Option<Fault> {
     let status = failing.find(|status| tally.count(*status) > allowed.max(AT_LEAST - 1))?;
     let message = format!(
         "{} of {selected} rows are {status}, more than limits.failure_budget = {failure_budget} allows; \
-         look at some of these images, then repair the input or raise the budget in a new job",
+         examine some of these images, then repair the input or raise the budget in a new job",
         tally.count(status)
     );
     Some(Fault { class: FailureClass::FailureBudget, message })
@@ -43,7 +43,7 @@ mod tests {
         assert!(exceeded(&tally(19, 0, 0), 0.05).is_none(), "a small shard");
         assert!(
             exceeded(&tally(0, 900, 100), 0.05).is_none(),
-            "what was never fetched is no failure of ours"
+            "an image that was never fetched is not a failure here"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Where a shard's time goes, measured by every stage and written into its commit.
+//! Time of a shard, measured by every stage and written into its commit.
 
 use capfilt_schemas::commit::Timings;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-/// The stages that are timed.
+/// Timed stages.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Stage {
     Fetch,
@@ -15,7 +15,7 @@ pub(crate) enum Stage {
     Write,
 }
 
-/// One shard's clock; its stages run in different threads.
+/// Time of one shard; its stages run in different threads.
 #[derive(Debug)]
 pub(crate) struct ShardClock {
     started: Instant,

@@ -1,4 +1,4 @@
-//! The second stage: images decoded and resized on all the cores it is given.
+//! The second stage: decodes and resizes images on `decode_threads` threads.
 
 use crate::{
     clock::Stage,
@@ -10,7 +10,7 @@ use capfilt_schemas::pipe::{self, Event};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Receiver;
 
-/// Prepares what comes in until nothing more comes or nobody wants it.
+/// Prepares rows until its input ends or its receiver is gone.
 pub(crate) fn decode(
     mut decoders: Decoders,
     spec: &PrepareSpec,

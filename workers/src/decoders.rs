@@ -1,8 +1,8 @@
-//! The threads that decode and resize images, and how long one image may keep one of them.
+//! Threads that decode and resize images, and the time limit of one image.
 //!
-//! A codec cannot be called off. A row that takes too long is given up, and its thread is left to it: others
-//! take over. What so many threads hold has a bound too, so with too many of them the process ends, and its
-//! rows are suspects.
+//! A codec cannot be interrupted. A row that exceeds the limit is given up and keeps its thread; new threads
+//! take over. The memory of such threads has a bound too: with more than `MOST_LEFT` of them the process
+//! ends, and its rows become suspected.
 
 use crate::settled::Settled;
 use capfilt_pipeline::{
@@ -25,30 +25,30 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Threads that may be left to images which do not end. Memory: each holds an image of `limits.pixels` at
-/// most.
+/// Most threads that may be occupied by images which exceed the limit. Memory: each holds an image of at most
+/// `limits.pixels`.
 const MOST_LEFT: usize = 4;
 
-/// How often late images are looked for while nothing else happens.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Interval of the checks for late images while no row ends.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
 
-/// A pool of threads.
+/// A pool of decoding threads.
 pub(crate) struct Decoders {
     threads: usize,
     pool: ThreadPool,
-    /// Threads of earlier pools that are still at their image.
+    /// Threads of earlier pools that still decode an image.
     left: Arc<AtomicUsize>,
 }
 
-/// One row's preparation.
+/// Preparation of one row.
 struct Job {
     sample: Sample,
-    /// Why the row is not looked at, if it is not.
+    /// Reason why the row is skipped, if it is.
     skip: Option<Skip>,
     spec: Arc<PrepareSpec>,
     is_taken: AtomicBool,
     started: OnceLock<Instant>,
-    /// Nobody waits for it any more.
+    /// No caller waits for the row.
     is_given_up: AtomicBool,
     left: Arc<AtomicUsize>,
 }
@@ -60,10 +60,10 @@ impl Decoders {
         Self { threads, pool: pool(threads), left: Arc::default() }
     }
 
-    /// Prepares rows, in their order. An image that takes longer than `limit` is undecodable.
+    /// Prepares rows in order. An image that takes longer than `limit` is undecodable.
     ///
     /// # Panics
-    /// When a row's preparation does, and when too many images do not end.
+    /// A panic of a row's preparation, and more than `MOST_LEFT` images that exceed the limit.
     pub(crate) fn prepare_all(
         &mut self,
         samples: Vec<Sample>,
@@ -85,7 +85,7 @@ impl Decoders {
         };
         start(&self.pool, &findings);
         while findings.iter().any(Option::is_none) {
-            match ends.recv_timeout(LOOK_EVERY) {
+            match ends.recv_timeout(CHECK_EVERY) {
                 Ok((at, Ok(found))) => _ = findings[at].get_or_insert(found),
                 Ok((_, Err(panic))) => resume_unwind(panic),
                 Err(RecvTimeoutError::Disconnected) => unreachable!("this function holds a sender"),
@@ -97,7 +97,7 @@ impl Decoders {
             }
         }
         let prepared = |(job, found): (Arc<Job>, Option<Findings>)| {
-            found.expect("all are there").of(job.sample.clone()) // its images' bytes are shared
+            found.expect("every row is prepared").of(job.sample.clone()) // the image's bytes are shared
         };
         jobs.into_iter().zip(findings).map(prepared).collect()
     }
@@ -114,7 +114,7 @@ impl Decoders {
         })
     }
 
-    /// Gives up what takes too long, and whether there was any: then there are new threads.
+    /// Gives up late rows. Returns whether there was one: then the pool has new threads.
     fn give_up_late(
         &mut self,
         jobs: &[Arc<Job>],
@@ -145,7 +145,7 @@ impl Job {
     fn start(self: &Arc<Self>, at: usize, pool: &ThreadPool, ended: &Sender<Ended>) {
         let (job, ended) = (Arc::clone(self), ended.clone());
         pool.spawn(move || {
-            // A pool before this one may have it in its queue too.
+            // An earlier pool may have the row in its queue too.
             if job.is_taken.swap(true, Ordering::Relaxed) {
                 return;
             }
@@ -157,7 +157,7 @@ impl Job {
             if job.is_given_up.load(Ordering::Acquire) {
                 job.left.fetch_sub(1, Ordering::Relaxed);
             }
-            // Whoever gave it up does not listen any more.
+            // After the row was given up, no caller receives the message.
             let _ = ended.try_send((at, found));
         });
     }
@@ -173,7 +173,7 @@ impl Job {
 }
 
 fn pool(threads: usize) -> ThreadPool {
-    ThreadPoolBuilder::new().num_threads(threads).build().expect("the system gives a few threads")
+    ThreadPoolBuilder::new().num_threads(threads).build().expect("the system provides a few threads")
 }
 
 thread_local! {
@@ -186,7 +186,7 @@ fn prepare_one(sample: &Sample, spec: &PrepareSpec) -> Findings {
     RESIZER.with_borrow_mut(|resizer| prepare(sample, spec, resizer))
 }
 
-/// The preparation of images and texts under the limits of a job or a retry.
+/// Specification of the preparation under the limits of a job or a retry.
 pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
     let images = ImageLimits {
         bytes: limits.image_bytes.0,
@@ -197,7 +197,7 @@ pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
     PrepareSpec { limits: images, text_bytes: limits.text_bytes.0, ..spec.clone() }
 }
 
-/// How long one image may take.
+/// Time limit of one image.
 pub(crate) fn time_limit(limits: &Limits) -> Duration {
     Duration::from_secs(limits.decode_seconds.into())
 }

@@ -22,19 +22,19 @@ use capfilt_schemas::{
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Sender;
 
-/// Nobody wants what was judged any more.
+/// The receiver of judged rows is gone.
 struct Gone;
 
 type Sent = Result<(), Gone>;
 type Events<'a> = &'a (dyn Fn(Event) + Send + Sync);
 
-/// The stage's thread.
+/// State of the stage's thread.
 pub(crate) struct Device {
     capfilt: CapFilt,
-    /// How suspected rows are prepared; all others come prepared.
+    /// Specification for suspected rows; all other rows arrive prepared.
     spec: PrepareSpec,
     batcher: Batcher,
-    /// The shard whose rows come in; none when it broke here.
+    /// The shard whose rows arrive; `None` after it broke here.
     current: Option<Arc<Attempt>>,
     out: Sender<Flow<Judged>>,
 }
@@ -44,7 +44,7 @@ impl Device {
         Self { capfilt, spec, batcher: Batcher::default(), current: None, out }
     }
 
-    /// Judges what comes in until nothing more comes or nobody wants it.
+    /// Judges rows until its input ends or its receiver is gone.
     pub(crate) fn work(mut self, rows: &crossbeam_channel::Receiver<Flow<PreparedRows>>, events: Events) {
         for message in rows {
             if self.take(message, events).is_err() {
@@ -88,8 +88,8 @@ impl Device {
         self.send(Flow::Broken { attempt, fault })
     }
 
-    /// Judges every full batch, and what is left when the shard is at its end. A broken shard's rows are
-    /// dropped.
+    /// Judges every full batch and, at the end of the shard, the remaining rows. Drops the rows of a broken
+    /// shard.
     fn step(&mut self, events: Events, at_end: bool) -> Sent {
         let Some(attempt) = self.current.clone() else {
             self.batcher.clear();
@@ -136,7 +136,7 @@ impl Device {
         attempt.span.in_scope(|| self.capfilt.judge(&attempt.assignment.shard.file.path, rows))
     }
 
-    /// Takes each row through all that is done to a row. Only whether the process outlives it is of interest.
+    /// Takes each row through all stages. The result is ignored: the test is whether the process survives.
     fn try_alone(&mut self, Suspects { attempt, samples, done }: Suspects, events: Events) {
         let (spec, mut decoders) = (limited(&self.spec, &attempt.limits), Decoders::new(1));
         for sample in samples {
@@ -144,7 +144,7 @@ impl Device {
             let row =
                 decoders.prepare_all(vec![sample], &spec, &attempt.settled, time_limit(&attempt.limits));
             if let Err(error) = self.ledger(&attempt, &row) {
-                tracing::debug!(%error, "a suspected row failed, which the attempt will say again");
+                tracing::debug!(%error, "a suspected row failed; the attempt will report the failure again");
             }
         }
         drop(done);

@@ -1,10 +1,10 @@
-//! What an error means for its shard.
+//! Classifies the errors that end a shard's attempt.
 
 use capfilt_bucket::{BucketError, is_no_room};
 use capfilt_pipeline::{input::ReadError, model::ModelError, output::WriteError};
 use capfilt_schemas::failure::FailureClass;
 
-/// Why an attempt ends without a commit.
+/// Reason why an attempt ends without a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub class: FailureClass,
@@ -18,7 +18,7 @@ impl From<ReadError> for Fault {
             Some(_) => FailureClass::Store,
             None => FailureClass::Unreadable,
         };
-        let changed = "; the input changed since the job was planned: put it back or start a new job";
+        let changed = "; the input changed since the job was planned: restore the input or start a new job";
         let next = if class == FailureClass::InputChanged { changed } else { "" };
         Self { class, message: format!("{error}{next}") }
     }
@@ -48,7 +48,7 @@ impl From<BucketError> for Fault {
 
 fn of_store(error: &(impl std::error::Error + 'static)) -> Fault {
     if is_no_room(error) {
-        let next = "make room and run the same command again, which goes on from what is committed";
+        let next = "make room, then run the same command again, which continues from the commits";
         return Fault { class: FailureClass::StoreFull, message: format!("{error}; {next}") };
     }
     Fault { class: FailureClass::Store, message: error.to_string() }

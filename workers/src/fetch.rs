@@ -1,4 +1,4 @@
-//! The first stage: rows of the assigned shards, in order, read ahead of the decoder.
+//! The first stage: reads the rows of the assigned shards in order, ahead of the decoder.
 
 use crate::{
     clock::{ShardClock, Stage},
@@ -17,25 +17,25 @@ use tokio::sync::{
 };
 use tracing::{Instrument as _, Span};
 
-/// Where rows come from, how they are read, and by whom.
+/// Source of rows, limits of the reading, and names for the log.
 pub(crate) struct Source {
-    /// The job's, which holds what a repair builds on.
+    /// The job's bucket, which has the commits that a repair starts from.
     pub bucket: Bucket,
     pub job: JobDigest,
     pub input: Place,
     pub columns: InputColumns,
-    /// The job's limits; a retry may bring its own.
+    /// The job's limits; a retry may replace them.
     pub limits: Limits,
     pub batch_rows: usize,
     pub in_flight: InFlight,
-    /// Bytes of the pixels that are made of one image.
+    /// Bytes of the pixels that the models receive for one image.
     pub pixel_bytes: u64,
-    /// The worker's name and device, for the log.
+    /// Name of the worker process, for the log.
     pub worker: String,
     pub device: String,
 }
 
-/// Reads every assigned shard until the assignments end or nobody wants rows any more.
+/// Reads every assigned shard until the assignments end or the receiver is gone.
 pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>, out: Sender<Flow<Fetched>>) {
     while let Some(assignment) = assignments.recv().await {
         let (attempt, begun) = source.begin(assignment).await;
@@ -62,8 +62,8 @@ impl Source {
         (Arc::new(Attempt { assignment, limits, settled, clock, span }), begun)
     }
 
-    /// At the level of errors: a span below the log's level would be missing around the errors too. The
-    /// coordinator's span of the attempt has the same name and fields.
+    /// Span of the attempt, at level error: a span below the log's level would be missing around error lines
+    /// too. The coordinator's span of the attempt has the same name and fields.
     fn span(&self, Assignment { shard, attempt, .. }: &Assignment) -> Span {
         let (shard, worker, device) = (&shard.id, &self.worker, &self.device);
         tracing::error_span!("attempt", %shard, %attempt, worker, device)
@@ -102,7 +102,8 @@ impl Source {
         rows.bytes.iter().sum::<u64>() + rows.samples.len() as u64 * self.pixel_bytes
     }
 
-    /// Sends the suspected rows ahead and waits until they are done: nothing else may be in hand meanwhile.
+    /// Sends the suspected rows ahead and waits until they are done: no other row may be in process
+    /// meanwhile.
     async fn try_alone(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Fetched>>) -> Result<(), Fault> {
         let suspected = |row: u64| attempt.assignment.try_alone.iter().any(|rows| rows.contains(&row));
         let mut reader = self.open(attempt).await?;

@@ -1,4 +1,4 @@
-//! What the stages hand to each other.
+//! Messages between the stages.
 
 use crate::{clock::ShardClock, failing::Fault, memory::Held, settled::Settled};
 use arrow::{array::RecordBatch, datatypes::Field};
@@ -15,21 +15,21 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tracing::Span;
 
-/// A shard on its way through the stages.
+/// An attempt at a shard on its way through the stages.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     pub assignment: Assignment,
     pub limits: Limits,
     pub settled: Settled,
     pub clock: ShardClock,
-    /// What is said about the attempt, in whatever stage, is said in here.
+    /// Span of every stage's log lines about the attempt.
     pub span: Span,
 }
 
-/// What goes from stage to stage: a shard's begin, its rows, and its end, or what broke it.
+/// Message between two stages: a shard's begin, its rows, and its end or its fault.
 #[derive(Debug)]
 pub(crate) enum Flow<T> {
-    /// Before the shard begins.
+    /// Suspected rows, before the shard begins.
     Suspects(Suspects),
     Begin {
         attempt: Arc<Attempt>,
@@ -37,30 +37,30 @@ pub(crate) enum Flow<T> {
     },
     Rows(T),
     End,
-    /// The shard that began, or that could not begin, has no further rows.
+    /// The shard that began, or could not begin, has no further rows.
     Broken {
         attempt: Arc<Attempt>,
         fault: Fault,
     },
 }
 
-/// Rows as they were read, counted as in flight until they are written.
+/// Rows as read, counted as in flight until they are written.
 #[derive(Debug)]
 pub(crate) struct Fetched {
     pub rows: Rows,
     pub held: Arc<Held>,
 }
 
-/// Rows to be tried alone, one after the other, by the stage that owns the models.
+/// Rows to try alone, one after the other, in the stage that owns the models.
 #[derive(Debug)]
 pub(crate) struct Suspects {
     pub attempt: Arc<Attempt>,
     pub samples: Vec<Sample>,
-    /// Dropped when they are done.
+    /// Dropped after the last row.
     pub done: oneshot::Sender<()>,
 }
 
-/// Says whose rows a stage is going to touch; nothing of none.
+/// Event that reports the rows that a stage will process; `None` without rows.
 pub(crate) fn handling(
     attempt: &Attempt,
     stage: pipe::Stage,
@@ -70,22 +70,22 @@ pub(crate) fn handling(
     Some(Event::Handling { shard: attempt.assignment.shard.id.clone(), stage, rows: first?..last? + 1 })
 }
 
-/// Some consecutive rows, ready for the models.
+/// Consecutive rows, ready for the models.
 #[derive(Debug)]
 pub(crate) struct PreparedRows {
     pub rows: Vec<Prepared>,
-    /// What each row takes in memory.
+    /// Bytes of each row in memory.
     pub bytes: Vec<u64>,
     pub passthrough: RecordBatch,
-    /// The rows' share of what may be in flight.
+    /// The rows' share of the bytes in flight.
     pub held: Vec<Arc<Held>>,
 }
 
-/// Judged rows, with the batch size they were judged at.
+/// Judged rows, with the batch size of their model calls.
 #[derive(Debug)]
 pub(crate) struct Judged {
     pub rows: JudgedRows,
     pub batch: usize,
-    /// The rows' share of what may be in flight, given back when they are written.
+    /// The rows' share of the bytes in flight, returned when the rows are written.
     pub held: Vec<Arc<Held>>,
 }

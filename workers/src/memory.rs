@@ -1,39 +1,40 @@
-//! Bytes of rows on their way through the stages, held against a bound.
+//! Counts the bytes of rows between reading and writing, up to a bound.
 //!
-//! A row is counted from before it is handed to the decoder until it is written: its encoded image, its
-//! texts, its pass-through columns, and the pixels the models will get. The reader waits while the bound is
-//! reached; everything after it goes on, so the wait ends.
+//! A row counts from before it is passed to the decoder until it is written: its encoded image, its texts,
+//! its pass-through columns, and the pixels for the models. The reader waits while the bound is reached;
+//! later stages continue, so the wait ends.
 
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of a batch's rows, unless one row alone has more.
+/// Most bytes of a batch's rows, unless a single row has more.
 ///
-/// The same on every machine: another bound would be another batch, and a score's last bit depends on its
-/// batch.
+/// The value is equal on every machine: another value would give other batches, and the last bit of a score
+/// depends on its batch.
 pub(crate) const BATCH_BYTES: u64 = 256 << 20;
 
-/// A unit of the count: a semaphore counts no further than 2^32.
+/// Unit of the count in bytes: a semaphore counts at most 2^32 permits.
 const UNIT: u64 = 1 << 10;
 
-/// The count of one worker.
+/// The bytes in flight of one worker process.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight {
     free: Arc<Semaphore>,
-    /// What one chunk is counted as at most: one with a single row may have more than there is room for.
+    /// Most bytes that one chunk counts for: a chunk of a single row may be larger than the bound.
     most: u64,
 }
 
-/// A chunk's share, given back when the last of its rows is written.
+/// A chunk's share, returned when the last of its rows is written.
 #[derive(Debug)]
-pub(crate) struct Held(#[expect(dead_code, reason = "held for its end")] OwnedSemaphorePermit);
+pub(crate) struct Held(#[expect(dead_code, reason = "held for its destructor")] OwnedSemaphorePermit);
 
 impl InFlight {
-    /// Room for so many bytes, and in any case for twice a batch, whose models' pixels have `pixels` bytes.
+    /// Room for `bytes` bytes, and at least for two batches, each with `pixels` bytes of pixels for the
+    /// models.
     ///
-    /// Rows that wait for their batch to be full take less than a batch, and a chunk that is in part in the
-    /// batch before is still counted whole: at least a quarter of the room is left, and so the next chunk's
-    /// share.
+    /// Rows that wait for a full batch have less than a batch, and a chunk that is partly in an earlier batch
+    /// is counted whole. At least a quarter of the room is therefore free, which is the most that the next
+    /// chunk counts for.
     pub(crate) fn new(bytes: u64, pixels: u64) -> Self {
         let bytes = bytes.max(2 * (BATCH_BYTES + pixels));
         let units = (bytes / UNIT).min(u64::from(u32::MAX)).min(Semaphore::MAX_PERMITS as u64);
@@ -44,7 +45,7 @@ impl InFlight {
     pub(crate) async fn take(&self, bytes: u64) -> Arc<Held> {
         let units = bytes.min(self.most) / UNIT;
         let permit = Arc::clone(&self.free).acquire_many_owned(units as u32).await;
-        Arc::new(Held(permit.expect("nobody closes the semaphore")))
+        Arc::new(Held(permit.expect("the semaphore is never closed")))
     }
 }
 

@@ -1,13 +1,12 @@
-//! Rows that end the process or never end: only the build under test has this, and only the tests ask for it.
+//! Rows that end or hang the process: a feature of test builds only, controlled by the tests.
 
 use std::process::Command;
 
-/// Strikes when one of the rows is among those that CAPFILT_TEST_POISON names for the stage: `decode:12`
-/// aborts, `decode-kill:12` is killed as the kernel kills for want of memory, `device-hang:40` waits for
-/// ever.
+/// Acts if CAPFILT_TEST_POISON names one of the rows for the stage: `decode:12` aborts, `decode-kill:12` is
+/// killed like by the kernel's out-of-memory killer, `device-hang:40` waits forever.
 pub(crate) fn strike(stage: &str, rows: &[u64]) {
-    let asked = std::env::var("CAPFILT_TEST_POISON").unwrap_or_default();
-    for (at, row) in asked.split_whitespace().filter_map(|entry| entry.split_once(':')) {
+    let poison = std::env::var("CAPFILT_TEST_POISON").unwrap_or_default();
+    for (at, row) in poison.split_whitespace().filter_map(|entry| entry.split_once(':')) {
         let Some(how) = at.strip_prefix(stage) else { continue };
         if !row.parse().is_ok_and(|row| rows.contains(&row)) {
             continue;
@@ -21,7 +20,7 @@ pub(crate) fn strike(stage: &str, rows: &[u64]) {
             "-hang" => loop {
                 std::thread::park();
             },
-            other => panic!("CAPFILT_TEST_POISON: `{other}` is nothing that happens to a row"),
+            other => panic!("CAPFILT_TEST_POISON: `{other}` is not an action"),
         }
     }
 }

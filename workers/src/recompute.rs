@@ -1,8 +1,8 @@
-//! Committed rows judged again: does this machine, with the job's models, come to the ledger's numbers?
+//! Judges committed rows again: does this machine, with the job's models, compute the ledger's numbers?
 //!
-//! Digests tell that a ledger is as it was written; only this tells that it was written rightly. The first
-//! batches of shards are taken, cut as the job cut them, so the same build on the same kind of machine must
-//! give the same bits.
+//! Digests prove that a ledger is unchanged since it was written; only this comparison proves that it was
+//! computed correctly. It takes the first batches of shards, cut as in the job, so the same build on the same
+//! kind of machine must give equal bits.
 
 use crate::{
     batcher::Batcher,
@@ -28,7 +28,7 @@ use capfilt_schemas::{
 };
 use serde::Serialize;
 
-/// Why rows could not be judged again.
+/// Reason why rows could not be judged again.
 #[derive(Debug, thiserror::Error)]
 pub enum RecomputeError {
     #[error(transparent)]
@@ -43,26 +43,26 @@ pub enum RecomputeError {
     Arrow(#[from] ArrowError),
 }
 
-/// How the ledger and the second computation agree.
+/// Agreement of the ledger and the second computation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Agreement {
     pub rows: u64,
-    /// Rows in which everything is the same to the last bit.
+    /// Rows that are equal to the last bit.
     pub equal_rows: u64,
-    /// Rows whose address, image, status or web text differs. There is no innocent reason.
+    /// Rows whose address, image, status or web text differs. Such a difference is always a fault.
     pub other_rows: u64,
-    /// Captions that differ. Another batch size, device or build may tip a draw.
+    /// Captions that differ. Another batch size, device or build may change a random choice.
     pub other_captions: u64,
     pub captions: u64,
     /// Verdicts that differ on equal texts.
     pub other_verdicts: u64,
-    /// Largest difference of P(match) of equal texts, the negative control's included.
+    /// Largest difference of P(match) of equal texts, including the negative control's.
     pub max_match_difference: f32,
     /// Largest difference of the cosine of equal texts.
     pub max_cosine_difference: f32,
 }
 
-/// What is needed to judge a job's rows again.
+/// Inputs for judging a job's rows again.
 pub struct Recompute<'a> {
     pub bucket: &'a Bucket,
     pub input: &'a Place,
@@ -72,8 +72,8 @@ pub struct Recompute<'a> {
 }
 
 impl Recompute<'_> {
-    /// Judges the first rows of the given shards again, at least `rows_per_shard` of each or all it has, and
-    /// adds how they agree with their committed ledger.
+    /// Judges the first rows of a shard again, at least `rows_per_shard` of them or all, and adds the
+    /// comparison with the committed ledger to `agreement`.
     pub async fn shard(
         &mut self,
         shard: &Shard,
@@ -108,7 +108,7 @@ impl Recompute<'_> {
     }
 }
 
-/// The next full batch, or what is left at the end of the shard.
+/// The next full batch, or the remaining rows at the end of the shard.
 async fn next_batch(
     reader: &mut ShardReader,
     batcher: &mut Batcher,
@@ -160,14 +160,14 @@ impl Agreement {
     }
 }
 
-/// Whether what no model decides is the same.
+/// Whether the fields that no model computes are equal.
 fn is_same_row(a: &LedgerRow, b: &LedgerRow) -> bool {
     let address = |row: &LedgerRow| (row.key.clone(), row.file.clone(), row.row, row.image_sha256);
     let finding = |row: &LedgerRow| (row.status, row.width, row.height, row.web_text.clone(), row.web_status);
     address(a) == address(b) && finding(a) == finding(b) && a.synthetic.len() == b.synthetic.len()
 }
 
-/// The distance of two scores; a NaN is infinitely far from everything.
+/// Distance of two scores; infinite if one is NaN.
 fn gap(a: f32, b: f32) -> f32 {
     let distance = (a - b).abs();
     if distance.is_nan() { f32::INFINITY } else { distance }

@@ -1,5 +1,4 @@
-//! What of a shard is not to be touched: rows that ended a process, and in a repair, rows whose result
-//! stands.
+//! Rows of a shard that are skipped: rows that ended a process and, in a repair, rows that keep their result.
 
 use crate::failing::Fault;
 use capfilt_bucket::{Bucket, BucketError, foreign};
@@ -15,16 +14,16 @@ use capfilt_schemas::{
 };
 use std::collections::{BTreeMap, HashMap};
 
-/// Rows by their number in the file. Memory: a repaired shard's ledger, about a kilobyte per row.
+/// Rows to skip, by their number in the file. Memory: a repaired shard's ledger, about a kilobyte per row.
 #[derive(Debug, Default)]
 pub(crate) struct Settled {
-    /// With how the process ended on each, where that is known.
+    /// Rows that ended a process, each with the failure class if it is known.
     set_aside: BTreeMap<u64, Option<FailureClass>>,
     earlier: HashMap<u64, LedgerRow>,
 }
 
 impl Settled {
-    /// Reads the ledger of the commit that is to be repaired, if one is.
+    /// Reads the rows to skip; for a repair, it reads the ledger of the repaired commit.
     pub(crate) async fn of(bucket: &Bucket, job: &JobDigest, assignment: &Assignment) -> Result<Self, Fault> {
         let why = assignment.set_aside_for.iter().copied().map(Some).chain(std::iter::repeat(None));
         let set_aside = assignment.set_aside.iter().copied().zip(why).collect();
@@ -49,31 +48,32 @@ impl Settled {
         Ok(settled)
     }
 
-    /// Rows of a committed ledger that ended a process: whoever judges the shard again had better not touch
-    /// them either.
+    /// Rows of a committed ledger that ended a process: a second computation must skip these rows too.
     pub(crate) fn by_ledger(ledger: &[LedgerRow]) -> Self {
         let crashed = ledger.iter().filter(|row| row.status == RowStatus::Crashed);
         Self { set_aside: crashed.map(|row| (row.row, None)).collect(), ..Self::default() }
     }
 
-    /// Why a row is not looked at; `None` when it is.
+    /// Reason for skipping a row; `None` if the row is processed.
     pub(crate) fn skip(&self, row: u64) -> Option<Skip> {
         if let Some(row) = self.earlier.get(&row) {
             return Some(Skip::Settled(Box::new(row.clone())));
         }
         let detail = match self.set_aside.get(&row)? {
             Some(FailureClass::WorkerMemory) => {
-                "the kernel ended its worker's process for want of memory, with it alone"
+                "the kernel killed the worker process, out of memory, with this row alone in it"
             }
-            Some(FailureClass::WorkerHung) => "its worker's process said nothing more, with it alone",
-            Some(FailureClass::WorkerKilled) => "its worker's process was killed each time, with it alone",
-            _ => "it ended its worker's process, alone",
+            Some(FailureClass::WorkerHung) => "the worker process hung with this row alone in it",
+            Some(FailureClass::WorkerKilled) => {
+                "the worker process was killed each time with this row alone in it"
+            }
+            _ => "the worker process crashed with this row alone in it",
         };
         Some(Skip::For { status: RowStatus::Crashed, detail: Some(detail.to_owned()) })
     }
 }
 
-/// Texts of more bytes are not kept: the row is read again, and has its text with it.
+/// Most bytes of a kept web text. A longer text is read again with its row.
 const KEPT_TEXT: usize = 4 << 10;
 
 fn without_long_text(row: LedgerRow) -> LedgerRow {

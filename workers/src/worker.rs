@@ -1,4 +1,4 @@
-//! The stages put together.
+//! Connects the stages.
 
 use crate::{
     decode::decode,
@@ -22,43 +22,42 @@ use std::{
 };
 use tokio::sync::mpsc::{Receiver, channel};
 
-/// Chunks of rows between two stages: one being worked on, one ready. More would only hide a slow stage.
+/// Chunks between two stages: one that is processed and one that is ready. More would only hide a slow stage.
 ///
-/// A chunk has up to `batch` rows or 64 MiB; what all of them may take together is [`Worker::memory`]'s to
-/// say.
+/// A chunk has up to `batch` rows or 64 MiB; [`Worker::memory`] bounds the bytes of all chunks.
 const CHUNKS: usize = 2;
 
-/// What a worker needs.
+/// Inputs of a worker process.
 pub struct Worker {
-    /// Name in commits, failures and logs.
+    /// Name in commits, failure records and logs.
     pub name: String,
-    /// The device's name in logs.
+    /// Name of the device in logs.
     pub device: String,
     pub bucket: Bucket,
-    /// The job that commits are made for.
+    /// The job that the commits belong to.
     pub job: JobDigest,
     pub input: Place,
     /// The job's frozen settings.
     pub settings: Settings,
     pub capfilt: CapFilt,
     pub decode_threads: usize,
-    /// Bytes that this worker may hold of its input; `docs/memory.md` says what is counted. Half of them are
-    /// for rows in flight, and never less than two batches take; the other half is for the row group that is
+    /// Bytes of input that this process may hold; `docs/memory.md` lists what is counted. Half of them are
+    /// for rows in flight, with a minimum of two batches; the other half is for the row group that is being
     /// read.
     pub memory: u64,
 }
 
-/// Works through assignments until they end; every one of them ends in one `Committed` or `Failed` event.
+/// Executes assignments until they end; every assignment ends in one `Committed` or `Failed` event.
 ///
-/// The models compute on the caller's thread, which should be the one that they were loaded and tried on:
-/// libtorch has a team of threads for every thread that calls it, and once there are more of them than cores,
-/// OpenMP puts them to sleep after every operation.
+/// The models compute on the caller's thread, which should be the thread that loaded and tested them:
+/// libtorch has a team of OpenMP threads per calling thread, and if the teams have more threads than there
+/// are cores, OpenMP puts the threads to sleep after every operation.
 ///
 /// # Errors
-/// When the job's `where` does not parse, which planning would have refused.
+/// A `where` of the job that does not parse, which planning would have refused.
 ///
 /// # Panics
-/// When a stage does, which is a bug; the process should end then, since its shards have no owner. And in a
+/// A panic of a stage, which is a bug; the process should end then, because its shards have no owner. Also a
 /// runtime of one thread, which the models would block.
 pub async fn run(
     worker: Worker,
@@ -101,25 +100,25 @@ pub async fn run(
     let device = Device::new(worker.capfilt, spec, judged);
     let write_events = Arc::clone(&events);
     let writing = tokio::spawn(async move { write(&write_spec, to_write, write_events.as_ref()).await });
-    // What a panic leaves must be dropped before anyone waits for the other stages: they end when their
-    // neighbours are gone.
+    // After a panic, the stage's channels must be dropped before the other stages are awaited: a stage ends
+    // when its neighbours are gone.
     let judging = AssertUnwindSafe(move || device.work(&to_device, events.as_ref()));
     let judged = tokio::task::block_in_place(|| catch_unwind(judging));
     writing.await.expect("writing does not panic");
     judged.expect("judging does not panic");
-    // Fetching comes last: when another stage panicked, it may still be waiting for an assignment.
+    // Fetching comes last: after a panic of another stage it may still wait for an assignment.
     decoding.join().expect("decoding does not panic");
     fetching.await.expect("fetching does not panic");
     Ok(())
 }
 
-/// What is made of an image for the models; both share it when they take the same side.
+/// Bytes of pixels per image; both models share the pixels if their sides are equal.
 fn pixel_bytes((captioner, filter): (usize, usize)) -> u64 {
     let square = |side: usize| 3 * side as u64 * side as u64;
     square(captioner) + if filter == captioner { 0 } else { square(filter) }
 }
 
-/// What is read of the input, with room for `memory` bytes of a row group.
+/// Columns to read from the input, with `memory` bytes for a row group.
 pub(crate) fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, PredicateError> {
     let input = &settings.input;
     Ok(InputColumns {

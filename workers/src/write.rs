@@ -1,4 +1,4 @@
-//! The last stage: tables written, then the commit. Outputs first, commit last.
+//! The last stage: writes the tables, then the commit.
 
 use crate::{
     budget,
@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Receiver;
 use tracing::Instrument as _;
 
-/// What the stage needs to know of job and worker.
+/// Facts of job and worker process that the stage needs.
 pub(crate) struct WriteSpec {
     pub bucket: Bucket,
     pub worker: String,
@@ -34,7 +34,7 @@ struct Open {
     batch: usize,
 }
 
-/// Writes and commits what comes in, and says so.
+/// Writes and commits shards, and sends an event for each.
 pub(crate) async fn write(
     spec: &WriteSpec,
     mut judged: Receiver<Flow<Judged>>,
@@ -52,10 +52,10 @@ pub(crate) async fn write(
                     let span = open.attempt.span.clone();
                     append(open, judged, events).instrument(span).await
                 }
-                // The shard's output broke before; its rows have nowhere to go.
+                // The output of the shard failed before; its rows are dropped.
                 None => Ok(()),
             },
-            // They end at the device.
+            // Suspected rows end at the device.
             Flow::Suspects(_) => Ok(()),
             Flow::End => match open.take() {
                 Some(open) => {
@@ -133,7 +133,7 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
         job: Some(spec.job.clone()),
     };
     let ending = commit(&spec.bucket, &record).await.map_err(|error| fault(error.into()))?;
-    // When another attempt was first, its books count.
+    // If another attempt committed first, its tally counts.
     let (tally, superseded) = match ending {
         Committed::Accepted => (record.tally.clone(), false),
         Committed::Superseded(other) => (other.tally, true),
@@ -146,7 +146,7 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
 }
 
 fn failed(spec: &WriteSpec, attempt: &Attempt, fault: Fault) -> Event {
-    // The parent decides what follows, and warns of it.
+    // The parent process decides what follows, and logs the warning.
     attempt.span.in_scope(|| tracing::info!(class = %fault.class, "the attempt failed: {}", fault.message));
     let failure = Failure {
         version: failure::VERSION,

@@ -1,4 +1,4 @@
-//! Shards whose rows are large: they are judged and written like any other, in memory that has a bound.
+//! Tests of shards with large rows, which are judged and written in bounded memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -21,7 +21,7 @@ fn batch(from: usize, rows: usize, image: &[u8], text: &str) -> RecordBatch {
 
 fn jpeg(bytes: usize) -> Vec<u8> {
     let mut image = include_bytes!("../../pipeline/tests/small/baseline.jpg").to_vec();
-    // Decoders do not look behind the picture's end.
+    // Decoders do not read beyond the end of the picture.
     image.resize(bytes.max(image.len()), 0);
     image
 }
@@ -31,17 +31,17 @@ async fn commit_of(world: &World) -> Commit {
     bucket.read_record(&names::commit(&world.shards[0].id, 0)).await.unwrap()
 }
 
-/// The most memory this process has had, in bytes.
+/// Peak memory of this process, in bytes.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
 }
 
-/// One test after the other: the peak is the process's.
+/// A single test, because the peak is that of the process.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_of_large_rows_is_judged_and_written_in_bounded_memory() {
-    // 2.56 GB in one row group of a few hundred kilobytes: images that share their bytes.
+    // 2.56 GB in one row group of a few hundred kilobytes: the images share their bytes.
     let image = jpeg(10_000_000);
     let world = World::of((0..16).map(|i| batch(16 * i, 16, &image, "a dog")), 256, 1).await;
     let (events, _) = world.run_with(8, false, world.settings()).await;
@@ -49,7 +49,7 @@ async fn a_shard_of_large_rows_is_judged_and_written_in_bounded_memory() {
     assert_eq!(commit_of(&world).await.tally.judged(), 256);
     assert!(peak() < 2 << 30, "{} MiB", peak() >> 20);
 
-    // 2.2 GB of texts, which the filter is not shown, and which the ledger has all the same.
+    // 2.2 GB of texts, which are too long for the filter and are in the ledger.
     let text = "a red circle ".repeat(24_000);
     let image = jpeg(0);
     let world = World::of((0..14).map(|i| batch(500 * i, 500, &image, &text)), 7000, 1).await;

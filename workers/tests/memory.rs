@@ -1,5 +1,5 @@
-//! A device with too little memory: the batch is halved until it fits, the log says so, and so does the
-//! commit.
+//! Tests of a device with too little memory: the batch is halved until it fits, and log and commit report the
+//! size.
 
 #![allow(clippy::unwrap_used)]
 
@@ -53,7 +53,7 @@ async fn the_batch_is_halved_until_it_fits_and_stays_so_and_log_and_commit_tell_
         .collect();
     assert_eq!(batches, [2, 2]);
 
-    // The log is the process's; another test's device has other shards.
+    // The log is that of the process; another test's device has other shards.
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<serde_json::Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -62,7 +62,7 @@ async fn the_batch_is_halved_until_it_fits_and_stays_so_and_log_and_commit_tell_
     };
     let (ours, next) = (of(&world.shards[0]), of(&world.shards[1]));
     let chosen: Vec<u64> = ours.iter().map(|line| line["fields"]["batch"].as_u64().unwrap()).collect();
-    assert_eq!((chosen, next.len()), (vec![4, 2], 0), "each halving is said once\n{text}");
+    assert_eq!((chosen, next.len()), (vec![4, 2], 0), "each halving is logged once\n{text}");
     assert!(ours.iter().all(|line| line["span"]["device"] == "small"), "{text}");
 }
 
@@ -70,7 +70,7 @@ async fn the_batch_is_halved_until_it_fits_and_stays_so_and_log_and_commit_tell_
 async fn a_device_that_takes_not_even_one_image_fails_the_attempt_and_commits_nothing() {
     let world = World::new().await;
     let (events, asked) = world.run(0).await;
-    assert_eq!(asked, [8, 4, 2, 1, 1], "at last one image, for either shard");
+    assert_eq!(asked, [8, 4, 2, 1, 1], "finally one image, for each shard");
     let classes: Vec<FailureClass> = events
         .iter()
         .filter_map(|event| match event {

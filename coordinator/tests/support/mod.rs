@@ -1,5 +1,5 @@
-//! A small world for tests: real Parquet input in a temporary folder, a job beside it, and a stub worker that
-//! writes real tables and commits.
+//! Fixtures of tests: real Parquet input in a temporary folder, a job beside the input, and a stub worker
+//! that writes real tables and commits.
 
 #![allow(dead_code)]
 
@@ -30,13 +30,14 @@ pub struct World {
 }
 
 impl World {
-    /// An empty input and no job; 10 rows per shard are wanted.
+    /// An empty input without a job; `shards.rows` is 10.
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("web")).unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
-            "[job]\nurl='{}'\n[input]\nurl='{}'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n[workers]\nbatch=4\n[shards]\nrows=10\n",
+            "[job]\nurl='{}'\n[input]\nurl='{}'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n\
+             [workers]\nbatch=4\n[shards]\nrows=10\n",
             at("job"),
             at("web")
         );
@@ -57,7 +58,7 @@ impl World {
         self.folder.path().join("web").join(name)
     }
 
-    /// Writes an input file of `rows` rows in row groups of `group`.
+    /// Writes an input file of `rows` rows in row groups of `group` rows.
     pub fn write_input(&self, name: &str, rows: usize, group: usize) {
         write_table(&self.web(name), &columns(rows), group);
     }
@@ -103,8 +104,8 @@ pub fn write_table(path: &std::path::Path, columns: &[(&str, ArrayRef)], group: 
     writer.close().unwrap();
 }
 
-/// Does a shard as a worker would; `spoil` may change its ledger rows after the books were made up from the
-/// sound ones.
+/// Executes a shard as a worker process does. `spoil` may change the ledger rows after the tally was computed
+/// from the sound rows.
 pub async fn work(
     bucket: &Bucket,
     shard: &Shard,
@@ -157,7 +158,7 @@ pub async fn fail(bucket: &Bucket, shard: &Shard, class: FailureClass) {
         attempt: attempt.clone(),
         worker: "stub#0".to_owned(),
         class,
-        message: "as the test wished".to_owned(),
+        message: "set by the test".to_owned(),
         crash: None,
         job: job::digest(bucket).await.unwrap(),
     };

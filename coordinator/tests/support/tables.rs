@@ -1,4 +1,4 @@
-//! Ledger, pairs and quarantine as a worker writes them, for made-up rows.
+//! Ledger, pairs and quarantine in the format of a worker process, for generated rows.
 
 use arrow::array::{
     ArrayRef, BinaryBuilder, BooleanBuilder, Float32Array, Float32Builder, LargeBinaryArray, ListBuilder,
@@ -25,12 +25,12 @@ fn scored(itm: f32) -> Scored {
     Scored { itm, itc: 0.1, kept: itm >= 0.5 }
 }
 
-/// Every fifth row has a broken image; the others' texts are kept or not by turns.
+/// Every fifth row has a broken image; texts of the remaining rows are kept or dropped in turn.
 pub fn ledger_rows(shard: &Shard) -> Vec<LedgerRow> {
     (shard.first_row..shard.first_row + shard.rows)
         .map(|row| {
             let is_judged = row % 5 != 4;
-            let itm = |odds: u64| (row * odds % 10) as f32 / 10.0;
+            let itm = |factor: u64| (row * factor % 10) as f32 / 10.0;
             LedgerRow {
                 key: Some(format!("k{row}")),
                 file: shard.file.path.clone(),

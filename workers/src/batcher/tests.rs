@@ -15,7 +15,7 @@ fn row(row: u64, has_image: bool) -> Prepared {
     Prepared { sample, image_sha256: None, image, web: WebText::Not(WebStatus::Missing) }
 }
 
-/// What the batches of a shard hold when its rows arrive in chunks of this many: row numbers.
+/// Row numbers of a shard's batches if its rows arrive in chunks of `chunk` rows.
 fn batches(rows: &[(bool, u64)], chunk: usize, batch: usize) -> Vec<Vec<u64>> {
     let mut batcher = Batcher::default();
     let mut cut = Vec::new();
@@ -35,7 +35,7 @@ fn batches(rows: &[(bool, u64)], chunk: usize, batch: usize) -> Vec<Vec<u64>> {
         let passed = batch.passthrough.column(0);
         let passed = arrow::array::AsArray::as_primitive::<arrow::datatypes::UInt64Type>(passed);
         let rows: Vec<u64> = batch.rows.iter().map(|row| row.sample.row).collect();
-        assert_eq!(passed.values(), &rows[..], "the columns that pass through are the rows' own");
+        assert_eq!(passed.values(), &rows[..], "the pass-through columns belong to the rows");
         assert_eq!(batch.bytes.len(), rows.len());
         rows
     };
@@ -50,8 +50,8 @@ fn a_batch_is_full_by_images_or_by_bytes_however_its_rows_arrive() {
         (false, 1),
         (true, 1), // two images
         (true, 3 * few),
-        (true, few + 1),  // too much with the one before
-        (false, 5 * few), // too much by itself
+        (true, few + 1),  // too large together with the row before
+        (false, 5 * few), // too large alone
         (false, few),
         (false, few),
     ];

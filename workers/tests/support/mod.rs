@@ -1,6 +1,6 @@
-//! A worker over an input in a temporary folder, with models that are none.
+//! A worker over an input in a temporary folder, with fake models.
 
-#![allow(dead_code)] // not every test needs all of it
+#![allow(dead_code)] // some tests use only a part
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use capfilt_bucket::{Bucket, Place};
@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 /// Rows of each of the two shards.
 pub const ROWS: usize = 20;
 
-/// A device that takes so many images at a time, and remembers how many it was asked to.
+/// A device that has room for `fits` images at a time, and records the sizes of all requests.
 pub struct Small {
     pub fits: usize,
     pub asked: Arc<Mutex<Vec<usize>>>,
@@ -43,7 +43,7 @@ impl Captioner for Small {
         if images.len() > self.fits {
             return Err(ModelError::OutOfMemory {
                 batch: images.len(),
-                message: "as the test wished".to_owned(),
+                message: "set by the test".to_owned(),
             });
         }
         let caption = Caption { text: "a picture".to_owned(), ids: vec![1] };
@@ -51,11 +51,11 @@ impl Captioner for Small {
     }
 
     fn odds(&mut self, _: &PixelBatch, _: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
-        unreachable!("only a proof of the models asks for odds")
+        unreachable!("only the self-test requests log-probabilities")
     }
 }
 
-/// A filter that keeps every text, or none.
+/// A filter that keeps every text, or no text.
 struct Likes(bool);
 
 impl Filter for Likes {
@@ -69,7 +69,7 @@ impl Filter for Likes {
     }
 }
 
-/// An input of two shards in a temporary folder, and a place for the job.
+/// An input of two shards in a temporary folder, and a folder for the job.
 pub struct World {
     pub folder: tempfile::TempDir,
     pub shards: Vec<Shard>,
@@ -88,7 +88,7 @@ impl World {
         Self::of(std::iter::once(batch), ROWS, 2).await
     }
 
-    /// Shards of so many rows each, of batches that need not be in memory together.
+    /// Shards of `rows` rows each, from batches that need not be in memory together.
     pub async fn of(batches: impl Iterator<Item = RecordBatch>, rows: usize, shards: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("web")).unwrap();
@@ -122,18 +122,19 @@ impl World {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let (job, web) = (at("job"), at("web"));
         let text = format!(
-            "[job]\nurl='{job}'\n[input]\nurl='{web}'\n[models]\ncaptioner='/c'\nfilter='/f'\n[limits]\nmin_side=1\n"
+            "[job]\nurl='{job}'\n[input]\nurl='{web}'\n[models]\ncaptioner='/c'\nfilter='/f'\n\
+             [limits]\nmin_side=1\n"
         );
         parse(&text, &[]).unwrap()
     }
 
-    /// All shards done at a batch of 8 on a device that takes `fits` images: the events, and what the device
-    /// was asked.
+    /// Executes all shards at a batch of 8 on a device with room for `fits` images. Returns the events, and
+    /// the sizes of the device's requests.
     pub async fn run(&self, fits: usize) -> (Vec<Event>, Vec<usize>) {
         self.run_with(fits, true, self.settings()).await
     }
 
-    /// The same under other settings, and with a filter that keeps every text or none.
+    /// As [`Self::run`], with other settings and a filter that keeps every text or no text.
     pub async fn run_with(&self, fits: usize, keeps: bool, settings: Settings) -> (Vec<Event>, Vec<usize>) {
         let asked = Arc::<Mutex<Vec<usize>>>::default();
         let rule = Rule::new(&settings.filter, 1, 0);
