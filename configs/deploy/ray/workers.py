@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Start `capfilt worker` on each GPU of a Ray cluster, keep them going, and end when the job does.
+"""Start `capfilt worker` on each GPU of a Ray cluster, restart failed workers, and end with the job.
 
-The coordinator runs elsewhere (README.md). Ray only places the workers: no data passes through it. A worker that dies,
-or whose node does, is started again wherever there is room; more workers than there are GPUs wait for new nodes.
-Every node needs `capfilt` on its PATH. Variables of the bucket and of NATS are handed on from here.
+The coordinator runs outside of Ray (README.md). Ray only places the workers; no data passes through Ray. A
+worker that dies, or loses its node, is started again on any node with room. If there are more workers than
+GPUs, the remaining workers wait for new nodes. Every node needs `capfilt` on its PATH. This script passes the
+variables of the bucket and of NATS to the workers.
 
 usage: workers.py --job URL --cluster nats://host:4222 [--num-workers N] [--device cpu] [--attempts N]
 """
@@ -18,36 +19,41 @@ import time
 
 import ray
 
-# Handed to the workers as an argument of their task: a runtime environment would show its values in Ray's dashboard.
+# Prefixes of the variables that workers receive. They are an argument of the task, because Ray's dashboard
+# shows the values of a runtime environment.
 HANDED_ON = ("NATS_", "AWS_", "GOOGLE_", "AZURE_", "CAPFILT_")
 FINISHED, FINISHED_WITH_QUARANTINE, USAGE = 0, 1, 2
-# Seconds between two looks at what is waited for; a stop is noticed in between.
-LOOK_EVERY = 0.2
-# CPUs of a worker with a GPU, where the nodes have as many for each GPU.
+# Seconds between two checks of a waiting loop; between the checks the loop can be stopped.
+CHECK_EVERY = 0.2
+# CPUs of a worker with a GPU, if the nodes have at least this number per GPU.
 CPUS_BESIDE_GPU = 4
 
 
 class WorkerEnded(Exception):
-    """A worker ended before the job did: killed, or its surroundings are broken."""
+    """Early end of a worker: it was killed, or its environment failed."""
 
 
-def go_with_parent():
-    """In a new process: SIGTERM when its parent dies, so that no worker outlives the Ray process that holds its GPU."""
+def end_with_parent():
+    """Request SIGTERM when the parent dies, so that no worker outlives the Ray process that holds its GPU.
+
+    Called in the new process.
+    """
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def work(number, command, variables):
-    """Run one worker until the job is over, on the GPU that Ray has chosen (CUDA_VISIBLE_DEVICES)."""
-    # Ray cancels a task by Python's handler of SIGINT, which a node that was started in the background lacks.
+    """Run one worker until the job has ended, on the GPU that Ray has chosen (CUDA_VISIBLE_DEVICES)."""
+    # Ray cancels a task through Python's handler of SIGINT, which is missing on a node that runs in the
+    # background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    worker = subprocess.Popen(command, env={**os.environ, **variables}, preexec_fn=go_with_parent)
+    worker = subprocess.Popen(command, env={**os.environ, **variables}, preexec_fn=end_with_parent)
     try:
-        # Ray interrupts Python code, but no system call: a plain wait() would end with the worker alone.
+        # Ray interrupts Python code but not system calls: a plain wait() could not be cancelled.
         while (code := worker.poll()) is None:
-            time.sleep(LOOK_EVERY)
+            time.sleep(CHECK_EVERY)
     finally:
-        # Cancelled, or Ray wants the GPU back: the worker hands back its shards before it goes.
+        # The task was cancelled, or Ray reclaims the GPU: the worker returns its shards before it ends.
         worker.terminate()
         worker.wait()
     if code == USAGE:
@@ -59,7 +65,7 @@ def work(number, command, variables):
 
 
 def start(args):
-    """Start all workers as Ray tasks; each gets `attempts` more tries, wherever there is room."""
+    """Start all workers as Ray tasks; each is restarted at most `attempts` times, on any node with room."""
     command = [
         args.capfilt,
         "worker",
@@ -73,7 +79,8 @@ def start(args):
         str(args.grace),
     ]
     if args.device == "cpu":
-        # Ray counts CPUs and keeps no process to its share; the program would take every core of the node.
+        # Ray counts CPUs but does not limit a process to its share; without these options a worker uses all
+        # cores.
         threads = str(max(1, int(args.cpus)))
         command += ["--model-threads", threads, "--decode-threads", threads]
     variables = {name: value for name, value in os.environ.items() if name.startswith(HANDED_ON)}
@@ -86,7 +93,10 @@ def start(args):
 
 
 def default_cpus(device):
-    """CPUs for one worker that every node can give: all of the smallest node for a CPU worker, at most 4 beside a GPU."""
+    """Return the CPUs of one worker that every node can provide.
+
+    For a CPU worker: all CPUs of the smallest node; with a GPU: at most `CPUS_BESIDE_GPU`.
+    """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if device == "cpu":
         return max(1, min(node.get("CPU", 0) for node in nodes))
@@ -95,10 +105,10 @@ def default_cpus(device):
 
 
 def wait(workers):
-    """Return the workers' exit codes when all have ended, or raise when one was given up. Ctrl-C ends the wait."""
+    """Return the workers' exit codes when all have ended; raise when a worker failed finally."""
     codes, running = [], workers
     while running:
-        ended, running = ray.wait(running, num_returns=1, timeout=LOOK_EVERY)
+        ended, running = ray.wait(running, num_returns=1, timeout=CHECK_EVERY)
         codes += ray.get(ended)
     return codes
 
@@ -106,37 +116,35 @@ def wait(workers):
 def main():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--job", required=True, help="URL of the job")
-    p.add_argument("--cluster", required=True, help="where NATS is: nats://host:4222")
-    p.add_argument("--address", default="auto", help="of the Ray cluster")
+    p.add_argument("--cluster", required=True, help="URL of NATS: nats://host:4222")
+    p.add_argument("--address", default="auto", help="address of the Ray cluster")
     p.add_argument(
         "--device",
         choices=["cuda", "cpu", "auto"],
         default="cuda",
-        help="cpu takes no GPU of Ray's; auto takes one and does without where it is none",
+        help="cpu: no GPU of Ray; auto: a GPU of Ray, or the CPU if the GPU does not exist",
     )
     p.add_argument(
         "--num-workers",
         type=int,
-        help="[default: one per GPU that Ray has now; with --device cpu as many as it has CPUs for]",
+        help="number of workers [default: the number of Ray's GPUs; with --device cpu: its CPUs / --cpus]",
     )
     p.add_argument(
         "--cpus",
         type=float,
-        help="of each worker [default: up to 4 beside a GPU; with --device cpu all of the smallest node]",
+        help="CPUs per worker [default: up to 4 with a GPU; with --device cpu: all of the smallest node]",
     )
     p.add_argument(
         "--grace",
         type=int,
         default=10,
-        help="seconds in which a worker that is told to go may finish a shard",
+        help="seconds after SIGTERM in which a worker may finish a shard",
     )
-    p.add_argument(
-        "--attempts", type=int, default=20, help="how often one worker is started again; -1 for ever"
-    )
-    p.add_argument("--capfilt", default="capfilt", help="the program on every node")
+    p.add_argument("--attempts", type=int, default=20, help="restarts per worker; -1: no limit")
+    p.add_argument("--capfilt", default="capfilt", help="path of the program on every node")
     args = p.parse_args()
 
-    # A scheduler's SIGTERM is what Ctrl-C is in a terminal. Ray puts a handler of its own in its place.
+    # SIGTERM of a scheduler acts like Ctrl-C. It is set twice, because ray.init replaces the handler.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     ray.init(address=args.address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -147,7 +155,7 @@ def main():
     if args.num_workers is None:
         args.num_workers = int(ray.cluster_resources().get("GPU", 0))
     if args.num_workers < 1:
-        sys.exit("workers.py: this Ray cluster has no GPU; for its CPUs say --device cpu")
+        sys.exit("workers.py: this Ray cluster has no GPU; use its CPUs with --device cpu")
     workers = start(args)
     try:
         codes = wait(workers)
@@ -157,8 +165,8 @@ def main():
         ray.wait(workers, num_returns=len(workers), timeout=60)
         sys.exit(130)
     except (ray.exceptions.RayTaskError, ray.exceptions.WorkerCrashedError) as error:
-        sys.exit(f"workers.py: a worker was given up after {args.attempts} more tries: {error}")
-    print(f"capfilt: the job is over; {len(codes)} workers ended", flush=True)
+        sys.exit(f"workers.py: a worker failed finally after {args.attempts} restarts: {error}")
+    print(f"capfilt: the job has ended; {len(codes)} workers ended", flush=True)
     sys.exit(max(codes))
 
 
