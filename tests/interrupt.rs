@@ -60,7 +60,7 @@ fn the_first_signal_ends_a_run_whose_store_is_away() {
     let mut run = Process::start(&job, "run", &mut job.command("run"));
     wait_until(|| job.objects.join("commits").is_dir());
     s3.go_down();
-    run.wait_for("is out of order for");
+    run.wait_for("is unavailable for");
     run.signal("-TERM");
     let told = Instant::now();
     assert_eq!(run.code(), Some(130), "{}", run.log());

@@ -257,7 +257,7 @@ fn without_credentials_check_says_so() {
     // Where a machine in the cloud would ask for its role's credentials; nothing is there.
     job.env.push(("AWS_METADATA_ENDPOINT".to_owned(), "http://127.0.0.1:9".to_owned()));
     let said = stdout(&expect(&mut job.command("check"), 3));
-    assert!(said.contains("the environment holds no credentials"), "{said}");
+    assert!(said.contains("the environment has no credentials"), "{said}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_bucket_that_is_not_there_and_a_server_that_is_not_there_are_told_apart() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let job = with(s3::job(&s3, "typo"), &[("AWS_ENDPOINT_URL", &format!("http://{free}"))]);
     let said = plan(&job, 3);
-    assert!(said.contains("nothing listens there: is AWS_ENDPOINT_URL right"), "{said}");
+    assert!(said.contains("no process listens there: is AWS_ENDPOINT_URL right"), "{said}");
     let job = with(
         s3::job(&s3, "typo"),
         &[("AWS_ENDPOINT_URL", "https://no-such-host.invalid"), ("NO_PROXY", "*")],

@@ -84,7 +84,7 @@ fn each_refusal_of_azure_gets_the_advice_of_azure() {
     let (sas, key) = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_KEY");
     for (variables, code, advice) in [
         (&[(key, "a2V5a2V5")][..], 3, "the store refuses the credentials"),
-        (&[(key, "no key")], 2, "AZURE_STORAGE_KEY: an account's key is base64"),
+        (&[(key, "no key")], 2, "AZURE_STORAGE_KEY: the key of an account is base64"),
         (&[(sas, &old)], 3, "AZURE_STORAGE_SAS_TOKEN ended at 2020-01-01"),
         (&[(sas, &blind)], 3, "they do not allow this"),
         (&[("AZURE_SKIP_SIGNATURE", "true")], 3, "without credentials (AZURE_SKIP_SIGNATURE)"),
@@ -94,13 +94,13 @@ fn each_refusal_of_azure_gets_the_advice_of_azure() {
             3,
             "is AZURE_STORAGE_ENDPOINT right",
         ),
-        (&[(key, KEY), ("AZURE_STORAGE_ENDPOINT", "127.0.0.1")], 2, "AZURE_STORAGE_ENDPOINT: it is no URL"),
-        (&[(key, KEY), ("AZURE_ALLOW_HTTP", "false")], 2, "AZURE_ALLOW_HTTP=true"),
         (
-            &[("AZURE_MSI_ENDPOINT", "http://127.0.0.1:9/msi/token")],
-            3,
-            "the environment holds no credentials",
+            &[(key, KEY), ("AZURE_STORAGE_ENDPOINT", "127.0.0.1")],
+            2,
+            "AZURE_STORAGE_ENDPOINT: it is not a URL",
         ),
+        (&[(key, KEY), ("AZURE_ALLOW_HTTP", "false")], 2, "AZURE_ALLOW_HTTP=true"),
+        (&[("AZURE_MSI_ENDPOINT", "http://127.0.0.1:9/msi/token")], 3, "the environment has no credentials"),
         (
             &[("AZURE_FEDERATED_TOKEN_FILE", "/nowhere")],
             2,

@@ -68,7 +68,7 @@ fn each_refusal_of_google_gets_the_advice_of_google() {
             "is STORAGE_EMULATOR_HOST right",
         ),
         ("gs://capfilt/web", &[("GOOGLE_BASE_URL", &base)], 2, "GOOGLE_ALLOW_HTTP=true"),
-        ("gs://capfilt/web", &[("GOOGLE_BASE_URL", host)], 2, "GOOGLE_BASE_URL: it is no URL"),
+        ("gs://capfilt/web", &[("GOOGLE_BASE_URL", host)], 2, "GOOGLE_BASE_URL: it is not a URL"),
         (
             "gs://capfilt/web",
             &[("GOOGLE_SERVICE_ACCOUNT", "/nowhere")],

@@ -35,7 +35,8 @@ fn keys_that_no_request_can_carry_are_passed_over_with_one_warning_that_names_th
         s3.odd.put(key, 0);
     }
     let told = plan(&job, 0);
-    let warnings: Vec<&str> = told.lines().filter(|line| line.contains("passed over")).collect();
+    let warnings: Vec<&str> =
+        told.lines().filter(|line| line.contains("names that are not input files")).collect();
     assert_eq!(warnings.len(), 1, "{told}");
     for name in ["logs//x.txt (its name has an empty part", "./x.txt", "../y.txt", "x\\u{7f}.txt"] {
         assert!(warnings[0].contains(name), "{name}\n{told}");
@@ -116,7 +117,8 @@ fn a_local_folder_is_read_whatever_names_and_links_lie_in_it() {
     symlink(&input, input.join("latest")).unwrap();
     let job = job.set(&[&format!("input.url={}", input.display())]);
     let told = plan(&job, 0);
-    let warnings: Vec<&str> = told.lines().filter(|line| line.contains("passed over")).collect();
+    let warnings: Vec<&str> =
+        told.lines().filter(|line| line.contains("names that are not input files")).collect();
     assert_eq!(warnings.len(), 1, "{told}");
     for name in ["caf\\xe9.txt", "no\\tte.txt", "no\\nte.txt", "latest (it is a link back to"] {
         assert!(warnings[0].contains(name), "{name}\n{told}");
@@ -139,9 +141,9 @@ fn a_candidate_that_cannot_be_read_is_listed_as_refused() {
     let job = job.set(&[&format!("input.url={}", input.display()), "shards.rows=800"]);
     let told = plan(&job, 1);
     for refused in [
-        "refused: b.parquet: it cannot be read: it is a link to ../../blobs/0123, which is not there",
+        "refused: b.parquet: it cannot be read: it is a link to ../../blobs/0123, which does not exist",
         "refused: c.parquet: it cannot be read: ",
-        "refused: d.parquet: it cannot be read: it is no regular file",
+        "refused: d.parquet: it cannot be read: it is not a regular file",
         "refused: \\xff.parquet: it cannot be read: its name is not UTF-8",
     ] {
         assert!(told.contains(refused), "{refused}\n{told}");

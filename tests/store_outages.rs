@@ -27,7 +27,7 @@ fn an_outage_in_the_middle_of_a_run_is_waited_out_and_said_every_few_seconds() {
     let ended = run.wait_with_output().unwrap();
     let said = stderr(&ended);
     assert_eq!(ended.status.code(), Some(0), "{said}");
-    let waits = said.lines().filter(|line| line.contains("s3://capfilt is out of order for")).count();
+    let waits = said.lines().filter(|line| line.contains("s3://capfilt is unavailable for")).count();
     assert!(waits >= 2 && said.contains("waiting, for 900 s at most"), "{said}");
     assert!(job.committed() == undisturbed.committed(), "the committed tables differ");
     // No try was used up.
@@ -44,7 +44,7 @@ fn an_outage_longer_than_the_settings_allow_ends_the_run_with_its_cause() {
     let ended = run.wait_with_output().unwrap();
     let said = stderr(&ended);
     assert_eq!(ended.status.code(), Some(3), "{said}");
-    assert!(said.contains("is out of order for") && said.contains("for 6 s at most"), "{said}");
+    assert!(said.contains("is unavailable for") && said.contains("for 6 s at most"), "{said}");
 }
 
 #[test]

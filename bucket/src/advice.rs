@@ -1,4 +1,4 @@
-//! What to do about a store's error, with the names of its cloud and of who said how it is reached.
+//! Advice for a store's error, with the names of its cloud and of the settings that determine the request.
 
 use crate::{
     cloud::{Cloud, Names},
@@ -11,42 +11,42 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// How the places that were opened are reached, by their URLs. Memory: a job has a handful.
+/// Access of the opened URLs, by URL. Memory: a job has a handful.
 static WAYS: RwLock<BTreeMap<String, Way>> = RwLock::new(BTreeMap::new());
 
-/// How a store is reached: which variables and keys of the settings said so.
+/// Access to a store: the variables and settings that determine it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Way {
     pub cloud: Option<Cloud>,
     pub endpoint: Option<String>,
     pub account: Option<String>,
-    /// What turned signatures off.
+    /// Setting that turned signatures off.
     pub unsigned: Option<String>,
-    /// What holds a shared access signature, and what is wrong with the signature's time.
+    /// Setting with a shared access signature, and the signature's validity, if it is not valid now.
     pub untimely: Option<(String, Times)>,
 }
 
-/// When a shared access signature is valid, as it says.
+/// Validity of a shared access signature, as written in it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Times {
     start: Option<String>,
     end: Option<String>,
 }
 
-/// Remembers how a place is reached.
+/// Stores the access of a URL.
 pub(crate) fn note(url: &str, way: Way) {
     let mut ways = WAYS.write().unwrap_or_else(PoisonError::into_inner);
     ways.insert(url.trim_end_matches('/').to_owned(), way);
 }
 
-/// A sentence to be put behind the error; empty where nothing is known to help.
+/// A sentence to append to the error; empty without known advice.
 pub(crate) fn advice(object: &str, error: &Error) -> String {
     let advice = Way::to(object).advice(&FaultKind::of(error));
     if advice.is_empty() { advice } else { format!("; {advice}") }
 }
 
 impl Way {
-    /// Of the place with the longest beginning of a URL.
+    /// Access of the stored URL that is the longest prefix of `url`.
     fn to(url: &str) -> Self {
         let ways = WAYS.read().unwrap_or_else(PoisonError::into_inner);
         let fits = |place: &str| {
@@ -60,7 +60,7 @@ impl Way {
         self.cloud.map(Cloud::names)
     }
 
-    /// Who said where the store is, or who may.
+    /// The setting that determines the store's address, or the settings that can.
     fn endpoint(&self) -> String {
         let Some(cloud) = self.cloud else { return "the endpoint".into() };
         if let Some(from) = &self.endpoint {
@@ -73,7 +73,7 @@ impl Way {
         }
     }
 
-    /// Who said which Azure account it is.
+    /// The setting that determines the Azure account.
     fn account(&self) -> String {
         self.account.clone().unwrap_or_else(|| "AZURE_STORAGE_ACCOUNT".to_owned())
     }
@@ -86,17 +86,19 @@ impl Way {
             FaultKind::NoBucket => self.of_no_bucket(),
             FaultKind::Forbidden | FaultKind::BadCredentials => self.of_refusal(kind, credentials),
             FaultKind::ExpiredCredentials => format!(
-                "the credentials are no longer valid: get new ones, or use some that renew themselves ({credentials})"
+                "the credentials are no longer valid: get new ones, or use credentials that are renewed \
+                 automatically ({credentials})"
             ),
             FaultKind::NoCredentials => format!(
-                "the environment holds no credentials ({credentials}), and this machine has no role{}",
+                "the environment has no credentials ({credentials}), and this machine has no role{}",
                 names.map_or(String::new(), |names| format!(
                     "; a public bucket is read with {}=true",
                     names.unsigned
                 ))
             ),
             FaultKind::NoTokens => format!(
-                "the service that gives out tokens cannot be reached: does this machine reach it, and is {} right?",
+                "the service that issues tokens cannot be reached: does this machine reach it, and is {} \
+                 right?",
                 names.map_or("its address", |names| names.tokens)
             ),
             FaultKind::Clock => "this machine's clock differs too much from the store's: set it".into(),
@@ -107,7 +109,7 @@ impl Way {
                 format!("the host has no address: is {endpoint} right, and does this machine resolve names?")
             }
             FaultKind::ConnectionRefused => {
-                format!("nothing listens there: is {endpoint} right, and does the server run?")
+                format!("no process listens there: is {endpoint} right, and does the server run?")
             }
             FaultKind::Certificate => format!(
                 "the server's certificate is not trusted here: {} names a file with its authority",
@@ -133,14 +135,15 @@ impl Way {
         let endpoint =
             if endpoint == account { String::new() } else { format!(" and the endpoint ({endpoint})") };
         format!(
-            "there is no such container in this storage account: are its name, the account ({account}){endpoint} right?"
+            "there is no such container in this storage account: are its name, the account \
+             ({account}){endpoint} right?"
         )
     }
 
     fn of_refusal(&self, kind: &FaultKind, credentials: &str) -> String {
         if let Some(from) = &self.unsigned {
             return format!(
-                "the store is asked without credentials ({from}), and does not let everybody do this"
+                "requests are sent without credentials ({from}), and the store does not allow this"
             );
         }
         if let Some(why) =
@@ -149,14 +152,13 @@ impl Way {
             return why;
         }
         match kind {
-            FaultKind::Forbidden => {
-                "the store knows the credentials, and they do not allow this (docs/stores.md lists \
-                                     the permissions a job needs)"
-                    .into()
-            }
+            FaultKind::Forbidden => "the store knows the credentials, and they do not allow this \
+                                     (docs/stores.md lists the permissions a job needs)"
+                .into(),
             _ => {
                 format!(
-                    "the store refuses the credentials: are they the right ones for this endpoint ({credentials})?"
+                    "the store refuses the credentials: are they the right ones for this endpoint \
+                     ({credentials})?"
                 )
             }
         }
@@ -172,7 +174,7 @@ impl Times {
         Self { start: at("st"), end: at("se") }
     }
 
-    /// What is wrong with the time; `None` when it is now, or not known.
+    /// Fault of the validity; `None` if it includes now, or is unknown.
     fn why(&self) -> Option<String> {
         let is_over = |end: &&String| time(end).is_some_and(|end| end <= Utc::now());
         let is_ahead = |start: &&String| time(start).is_some_and(|start| start > Utc::now());
@@ -182,7 +184,7 @@ impl Times {
     }
 }
 
-/// A time as Azure's signatures have it: with seconds, without, or a day.
+/// A time in the forms of Azure's signatures: with seconds, without seconds, or a day.
 fn time(text: &str) -> Option<DateTime<Utc>> {
     let exact = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc());
     let minutes = || NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%MZ").ok().map(|time| time.and_utc());
@@ -199,20 +201,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_advised_names_who_said_where_the_store_is() {
+    fn advice_names_the_setting_of_the_store_s_address() {
         for from in ["[stores.\"s3://a\"] endpoint", "STORAGE_EMULATOR_HOST"] {
-            let told =
+            let advice =
                 Way { endpoint: Some(from.into()), ..way(Cloud::S3) }.advice(&FaultKind::ConnectionRefused);
-            assert!(told.contains(&format!("is {from} right")), "{told}");
+            assert!(advice.contains(&format!("is {from} right")), "{advice}");
         }
         let account = Way { account: Some("AZURE_STORAGE_CONNECTION_STRING".into()), ..way(Cloud::Azure) };
-        let told = account.advice(&FaultKind::UnknownHost);
-        assert!(told.contains("is AZURE_STORAGE_CONNECTION_STRING right"), "{told}");
+        let advice = account.advice(&FaultKind::UnknownHost);
+        assert!(advice.contains("is AZURE_STORAGE_CONNECTION_STRING right"), "{advice}");
         assert!(account.advice(&FaultKind::NoBucket).contains("no such container"));
     }
 
     #[test]
-    fn the_place_with_the_longest_beginning_of_a_url_says_how_it_is_reached() {
+    fn a_url_is_accessed_like_its_longest_stored_prefix() {
         note("s3://advice-a", Way { endpoint: Some("SHORT".into()), ..way(Cloud::S3) });
         note("s3://advice-a/b/", Way { endpoint: Some("LONG".into()), ..way(Cloud::S3) });
         assert_eq!(Way::to("s3://advice-a/b/c").endpoint(), "LONG");
@@ -221,17 +223,17 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_out_of_its_time_and_a_request_without_one_are_told_as_what_they_are() {
-        let told = |token: &str| {
+    fn an_expired_signature_and_an_unsigned_request_get_their_own_advice() {
+        let advice = |token: &str| {
             let untimely = Some(("SAS".to_owned(), Times::of(token)));
             Way { untimely, ..way(Cloud::Azure) }.advice(&FaultKind::BadCredentials)
         };
         for old in ["se=2020-01-01T00%3A00%3A00Z&sig=x", "?sv=1&se=2020-01-01T00:00Z", "se=2020-01-01"] {
-            assert!(told(old).starts_with("SAS ended at 2020-01-01"), "{old}: {}", told(old));
+            assert!(advice(old).starts_with("SAS ended at 2020-01-01"), "{old}: {}", advice(old));
         }
-        assert!(told("st=2999-01-01&se=3000-01-01").starts_with("SAS begins at 2999-01-01"));
+        assert!(advice("st=2999-01-01&se=3000-01-01").starts_with("SAS begins at 2999-01-01"));
         for sound in ["se=2999-01-01&sig=x", "se=soon", ""] {
-            assert!(told(sound).contains("refuses the credentials"), "{sound}");
+            assert!(advice(sound).contains("refuses the credentials"), "{sound}");
         }
         let unsigned = Way { unsigned: Some("AWS_SKIP_SIGNATURE".into()), ..way(Cloud::S3) };
         assert!(unsigned.advice(&FaultKind::Forbidden).contains("without credentials (AWS_SKIP_SIGNATURE)"));

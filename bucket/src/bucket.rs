@@ -1,4 +1,4 @@
-//! Reading and writing objects below a place, with errors that name them.
+//! Reads and writes objects below a URL, with errors that name the objects.
 
 use crate::{BucketError, FaultKind, Place, links};
 use bytes::Bytes;
@@ -6,26 +6,26 @@ use capfilt_schemas::record::{self, Record};
 use futures::TryStreamExt as _;
 use object_store::{ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutPayload, path::Path};
 
-/// A job's place in a store.
+/// A job's URL in a store.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     pub place: Place,
 }
 
 impl Bucket {
-    /// Opens a place that the program itself writes. In a folder, no symbolic link below it is followed; the
-    /// folder itself may be one.
+    /// Opens a folder or prefix that the program itself writes. In a local folder, no symbolic link below the
+    /// folder is followed; the folder itself may be a link.
     pub fn open(url: &str) -> Result<Self, BucketError> {
         Ok(Self { place: links::without_links(Place::open(url)?) })
     }
 
-    /// The whole object.
+    /// Reads a whole object.
     pub async fn read(&self, name: &str) -> Result<Bytes, BucketError> {
         let fail = |source| BucketError::store("read", self.place.url_of(name), source);
         self.place.store.get(&self.place.path_of(name)).await.map_err(fail)?.bytes().await.map_err(fail)
     }
 
-    /// The whole object, or `None` when there is none.
+    /// Reads a whole object; `None` if it is missing.
     pub async fn read_if_there(&self, name: &str) -> Result<Option<Bytes>, BucketError> {
         match self.read(name).await {
             Ok(bytes) => Ok(Some(bytes)),
@@ -35,17 +35,17 @@ impl Bucket {
         }
     }
 
-    /// Whether an object that the store would not show is just not there.
+    /// Whether an object that the store refuses to show is missing.
     ///
-    /// To those who may list below a prefix but not the whole bucket, S3 and Google answer 403 for an object
-    /// that is not there, as for one that they may not see; the listing tells the two apart.
+    /// If the credentials may list a prefix but not the whole bucket, S3 and Google answer 403 both for a
+    /// missing object and for a forbidden one. The listing distinguishes the two.
     async fn is_only_missing(&self, name: &str, error: &BucketError) -> bool {
         if error.kind() != Some(FaultKind::Forbidden) {
             return false;
         }
         let path = self.place.path_of(name);
         let folder = self.place.path_of(name.rsplit_once('/').map_or("", |(folder, _)| folder));
-        // Just before the object, by name.
+        // The name just before the object's.
         let mut before = path.to_string();
         before.pop();
         let mut after = self.place.store.list_with_offset(Some(&folder), &Path::from(before));
@@ -59,7 +59,7 @@ impl Bucket {
         }
     }
 
-    /// A JSON record.
+    /// Reads a JSON record.
     pub async fn read_record<T: Record>(&self, name: &str) -> Result<T, BucketError> {
         self.parse_record(name, &self.read(name).await?)
     }
@@ -68,7 +68,7 @@ impl Bucket {
         record::parse(bytes).map_err(|source| BucketError::Record { object: self.place.url_of(name), source })
     }
 
-    /// Writes an object whose name no other writer has, or whose content follows from its name.
+    /// Writes an object whose name no other process writes, or whose content follows from its name.
     pub async fn write(&self, name: &str, bytes: Bytes) -> Result<(), BucketError> {
         let payload = PutPayload::from_bytes(bytes);
         let put = self.place.store.put(&self.place.path_of(name), payload).await;
@@ -80,20 +80,20 @@ impl Bucket {
         deleted.map_err(|source| BucketError::store("delete", self.place.url_of(name), source))
     }
 
-    /// The objects directly at the place, not in its folders.
+    /// Lists the objects directly at the URL, not in folders below it.
     pub async fn list_here(&self) -> Result<Vec<(String, ObjectMeta)>, BucketError> {
         let listed = self.place.store.list_with_delimiter(Some(&self.place.prefix)).await;
         let listed = listed.map_err(|source| BucketError::store("list", self.place.url.clone(), source))?;
         Ok(listed.objects.into_iter().map(|meta| (self.name_of(&meta.location), meta)).collect())
     }
 
-    /// State of an object, or `None` when there is none.
+    /// Reads the state of an object; `None` if it is missing.
     pub async fn head(&self, name: &str) -> Result<Option<ObjectMeta>, BucketError> {
         match self.place.store.head(&self.place.path_of(name)).await {
             Ok(meta) => Ok(Some(meta)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(source) => {
-                let error = BucketError::store("look at", self.place.url_of(name), source);
+                let error = BucketError::store("read the metadata of", self.place.url_of(name), source);
                 if self.is_only_missing(name, &error).await { Ok(None) } else { Err(error) }
             }
         }

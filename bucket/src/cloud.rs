@@ -1,6 +1,6 @@
-//! The clouds that are spoken to, and what they call things.
+//! The supported clouds, and the names of their settings.
 
-/// Whose protocol a store speaks.
+/// Protocol of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cloud {
     S3,
@@ -8,22 +8,22 @@ pub enum Cloud {
     Azure,
 }
 
-/// What a cloud's variables are called.
+/// Names of a cloud's variables.
 #[derive(Debug, Clone, Copy)]
 pub struct Names {
-    /// Where credentials come from.
+    /// Variables with credentials.
     pub credentials: &'static str,
     pub endpoint: &'static str,
     pub allow_http: &'static str,
-    /// Turns signatures off, for public buckets.
+    /// Variable that turns signatures off, for public buckets.
     pub unsigned: &'static str,
     pub ca_bundle: &'static str,
-    /// Says who gives out tokens for what is known of us.
+    /// Setting with the address of the service that issues tokens.
     pub tokens: &'static str,
 }
 
 impl Cloud {
-    /// The cloud that a URL's scheme names, or for https:// its host; `None` for a folder or an unknown host.
+    /// The cloud of a URL's scheme or, for https://, of its host; `None` for a folder or an unknown host.
     pub fn of_url(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let host = rest.split('/').next().unwrap_or_default();
@@ -72,14 +72,15 @@ impl Cloud {
     }
 }
 
-/// Whether a URL is where credentials are given out: a machine's or a container's metadata, a token service.
+/// Whether a URL belongs to a service that issues credentials: a machine's or container's metadata, or a
+/// token service.
 pub(crate) fn gives_credentials(url: &str) -> bool {
     let Some((host, path)) = host_and_path(url) else { return false };
     let hosts = ["sts.", "oauth2.googleapis.com", "iamcredentials.", "login.microsoft"];
     is_metadata(url) || hosts.iter().any(|known| host.starts_with(known)) || path.contains("/oauth2/")
 }
 
-/// Whether a URL is the metadata of the machine or the container, which says whose role this is.
+/// Whether a URL belongs to the metadata of the machine or container, which provides its role.
 pub(crate) fn is_metadata(url: &str) -> bool {
     let Some((host, path)) = host_and_path(url) else { return false };
     let paths =

@@ -1,4 +1,4 @@
-//! Committing a shard, and finding out which shards are.
+//! Commits a shard, and lists the committed shards.
 
 use crate::{Bucket, BucketError, Creation, strays};
 use bytes::Bytes;
@@ -6,33 +6,32 @@ use capfilt_schemas::{commit::Commit, names, plan::ShardId};
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
 
-/// Records read at the same time: small objects, so requests wait for latency alone. Sealing reads every
-/// commit once, and a hundred thousand of them at 30 ms each are half a minute at this number. Memory: about
-/// 2 kB each.
+/// Records read at the same time. Records are small, so latency is the limit: at 30 ms each and this number,
+/// sealing reads 100,000 commits in half a minute. Memory: about 2 kB each.
 pub const RECORDS_AT_ONCE: usize = 128;
 
-/// How a commit ended.
+/// Result of a commit.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Committed {
     /// This attempt is the shard's result.
     Accepted,
-    /// Another attempt was first; this one's objects are orphans.
+    /// Another attempt was first; the objects of this attempt are orphans.
     Superseded(Box<Commit>),
 }
 
 /// For each committed shard, the number of its current commit.
 pub type CommitIndex = BTreeMap<ShardId, u32>;
 
-/// Makes an attempt the shard's result, unless another one is.
+/// Makes an attempt the shard's result, unless another attempt is the result.
 ///
 /// # Errors
-/// Refuses a record whose books do not balance, before anything is written; and a commit of another job in
-/// this one's place, which no attempt of this job can win against.
+/// A record with inconsistent counts, which is refused before anything is written; and a commit of another
+/// job under the same name, which no attempt of this job can replace.
 pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, BucketError> {
     let name = names::commit(&record.shard, record.n);
     if let Some(fault) = record.fault() {
         return Err(BucketError::Refused(format!(
-            "shard {}: not committed, since {fault}; this is a bug",
+            "shard {}: not committed, because {fault}; this is a bug",
             record.shard
         )));
     }
@@ -49,28 +48,28 @@ pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, Bucke
     }
 }
 
-/// What is said of a record that lies in a job's folder and belongs to another job.
+/// Error text for a record in a job's folder that belongs to another job.
 pub fn foreign(object: &str, why: &str) -> String {
     format!(
-        "{object}: {why}; its results are not this job's: put the other job's job.json back to go on with that one, or \
-         move everything it left away from here, or take another job.url"
+        "{object}: {why}; its results are not this job's: restore the other job's job.json to resume that \
+         job, or move all its objects away from here, or set another job.url"
     )
 }
 
-/// A shard's current commit, as a listing shows it.
+/// A shard's current commit, as listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommitEntry {
     pub n: u32,
-    /// When the store created the object, in milliseconds since 1970 by the store's clock; some stores count
-    /// whole seconds.
+    /// Time at which the store created the object, in milliseconds since 1970 by the store's clock; some
+    /// stores count whole seconds.
     pub written_ms: i64,
 }
 
-/// Lists the current commits below `prefix`: all of them, or one shard's. Sends about one list request per
-/// thousand commits and opens none.
+/// Lists the current commits below `prefix`: of all shards, or of one. Sends about one list request per
+/// thousand commits and opens no commit.
 ///
 /// # Errors
-/// When the store fails.
+/// A failing store.
 pub async fn list_commits(bucket: &Bucket, prefix: &str) -> Result<CommitIndex, BucketError> {
     Ok(list_commit_entries(bucket, prefix)
         .await?
@@ -79,10 +78,10 @@ pub async fn list_commits(bucket: &Bucket, prefix: &str) -> Result<CommitIndex, 
         .collect())
 }
 
-/// Lists the current commits below `prefix`, with the times at which they were written.
+/// Lists the current commits below `prefix`, with the times of their writes.
 ///
 /// # Errors
-/// When the store fails.
+/// A failing store.
 pub async fn list_commit_entries(
     bucket: &Bucket,
     prefix: &str,
@@ -94,8 +93,8 @@ pub async fn list_commit_entries(
             let highest = entries.entry(shard).or_insert(listed);
             *highest = listed.max(*highest);
         } else if meta.size > 0 {
-            // Some tools leave empty objects named like folders.
-            strays::pass_over(bucket, &name, "it is no commit's name");
+            // Some tools write empty objects as folder markers.
+            strays::pass_over(bucket, &name, "the name is not that of a commit");
         }
         Ok(entries)
     };

@@ -1,31 +1,31 @@
-//! The one primitive: create an object, or learn that it exists.
+//! The primitive of the commit protocol: creates an object, or reports that it exists.
 
 use crate::{Bucket, BucketError, FaultKind};
 use bytes::Bytes;
 use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
 use std::time::Duration;
 
-/// Tries at a create whose answer does not come; the store's client has retried each of them already.
-const TRIES: u32 = 4;
+/// Attempts at a create without an answer; the store's client has retried each of them already.
+const ATTEMPTS: u32 = 4;
 
-/// How a create ended.
+/// Result of a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Creation {
-    /// The object is there and it is ours.
+    /// This call created the object.
     Created,
-    /// The object was there before, with these bytes.
+    /// The object existed, with these bytes.
     Exists(Bytes),
 }
 
 impl Bucket {
     /// Creates `name` with these bytes unless it exists.
     ///
-    /// The bytes must hold something no other writer writes (an attempt id): a create whose answer got lost
-    /// may have won, or a client's own retry may have met its first try; reading back and comparing tells.
+    /// The bytes must contain something that no other process writes (an attempt id). A create whose answer
+    /// was lost may have succeeded, and a retry by the client may have met its own first request: the object
+    /// is read back, and its bytes decide.
     ///
     /// # Errors
-    /// When the store refuses or does not answer after several tries. The object may or may not be there
-    /// then.
+    /// A store that refuses, or does not answer after several attempts. The object may exist or not.
     pub async fn create(&self, name: &str, bytes: Bytes) -> Result<Creation, BucketError> {
         let path = self.place.path_of(name);
         let mut tries = 0;
@@ -37,12 +37,12 @@ impl Bucket {
                 Ok(_) => return Ok(Creation::Created),
                 Err(error) => error,
             };
-            // Whatever the error says, what counts is what is there.
+            // The stored object decides, not the error.
             let found = async { self.place.store.get(&path).await?.bytes().await };
             match found.await {
                 Ok(found) if found == bytes => return Ok(Creation::Created),
                 Ok(found) => return Ok(Creation::Exists(found)),
-                Err(_) if tries < TRIES && is_passing(&error) => {
+                Err(_) if tries < ATTEMPTS && is_passing(&error) => {
                     tokio::time::sleep(Duration::from_millis(200 << tries)).await;
                 }
                 Err(_) => return Err(BucketError::store("create", self.place.url_of(name), error)),
@@ -51,7 +51,7 @@ impl Bucket {
     }
 }
 
-/// Whether an error may go away by itself.
+/// Whether an error may pass without a change.
 fn is_passing(error: &object_store::Error) -> bool {
     !FaultKind::of(error).is_final()
 }

@@ -1,5 +1,5 @@
-//! What the environment says about stores, under the names the clouds' own tools use: trimmed, checked, and
-//! none of it able to end the program.
+//! Settings of stores from the environment, under the names of the clouds' own tools. Values are trimmed and
+//! checked; an invalid value is an error.
 
 mod azure;
 
@@ -8,18 +8,18 @@ use object_store::{ClientConfigKey, aws::AmazonS3ConfigKey, azure::AzureConfigKe
 use std::collections::BTreeMap;
 use url::Url;
 
-/// What is said about a store, by object_store's names for it.
+/// Settings of a store, by object_store's names.
 pub(crate) type Said = BTreeMap<String, Value>;
 
-/// A value, and who said it: a variable, or a key of the settings. Errors name it.
+/// A value and its source: a variable, or a key of the settings. Errors name the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value {
     pub text: String,
     pub from: String,
 }
 
-/// Names of other tools for what object_store calls otherwise. The first of two that are set counts, and
-/// object_store's own before them.
+/// Other tools' names of settings, with object_store's names. The first one that is set applies, after
+/// object_store's own name.
 const ALIASES: [(&str, &str); 5] = [
     ("AZURE_STORAGE_ACCOUNT", "azure_storage_account_name"),
     ("AZURE_STORAGE_KEY", "azure_storage_account_key"),
@@ -28,11 +28,11 @@ const ALIASES: [(&str, &str); 5] = [
     ("SERVICE_ACCOUNT", "google_service_account"),
 ];
 
-/// What is ours alone: the file with further certificates.
+/// Key without a counterpart in object_store: the file with further certificates.
 pub(crate) const CA_BUNDLE: &str = "ca_bundle";
 
-/// All variables that have a text, trimmed. An empty one is not set. One of bytes that are no text is
-/// nobody's here.
+/// All variables with a text value, trimmed. An empty variable counts as not set; one that is not UTF-8 is
+/// ignored.
 pub(crate) fn variables() -> BTreeMap<String, String> {
     let texts = std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
@@ -40,10 +40,10 @@ pub(crate) fn variables() -> BTreeMap<String, String> {
     trimmed.filter(|(_, value)| !value.is_empty()).collect()
 }
 
-/// What the environment says about a cloud's stores.
+/// Settings of a cloud's stores from the environment.
 ///
 /// # Errors
-/// Names the variable whose value can mean nothing.
+/// A variable with an invalid value; the error names the variable.
 pub(crate) fn of_variables(cloud: Cloud, variables: &BTreeMap<String, String>) -> Result<Said, BucketError> {
     let prefix = match cloud {
         Cloud::S3 => "AWS_",
@@ -51,20 +51,20 @@ pub(crate) fn of_variables(cloud: Cloud, variables: &BTreeMap<String, String>) -
         Cloud::Azure => "AZURE_",
     };
     let mut said = Said::new();
-    let mut say = |key: &str, text: &str, from: &str| {
+    let mut set = |key: &str, text: &str, from: &str| {
         if is_known(cloud, key) {
             said.entry(key.to_owned())
                 .or_insert_with(|| Value { text: text.to_owned(), from: from.to_owned() });
         }
     };
-    // object_store would also take `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name before it;
-    // such variables often belong to another program.
+    // object_store would also read `TOKEN`, `ENDPOINT`, `TIMEOUT` and more without a cloud's name as the
+    // prefix; such variables often belong to another program.
     for (variable, text) in variables.iter().filter(|(variable, _)| variable.starts_with(prefix)) {
         let key = variable.to_ascii_lowercase();
-        say(if key.ends_with("_ca_bundle") { CA_BUNDLE } else { &key }, text, variable);
+        set(if key.ends_with("_ca_bundle") { CA_BUNDLE } else { &key }, text, variable);
     }
     for (variable, key) in ALIASES {
-        variables.get(variable).iter().for_each(|text| say(key, text, variable));
+        variables.get(variable).iter().for_each(|text| set(key, text, variable));
     }
     match cloud {
         Cloud::Azure => azure::add(variables, &mut said)?,
@@ -75,7 +75,7 @@ pub(crate) fn of_variables(cloud: Cloud, variables: &BTreeMap<String, String>) -
     Ok(said)
 }
 
-/// Whether object_store, or we, have a use for it.
+/// Whether object_store or this crate uses the key.
 pub(crate) fn is_known(cloud: Cloud, key: &str) -> bool {
     key == CA_BUNDLE
         || match cloud {
@@ -85,7 +85,8 @@ pub(crate) fn is_known(cloud: Cloud, key: &str) -> bool {
         }
 }
 
-/// What `STORAGE_EMULATOR_HOST` says: another Google, without credentials and without TLS.
+/// Adds the settings of `STORAGE_EMULATOR_HOST`: another Google endpoint, without credentials and without
+/// TLS.
 fn emulator(variables: &BTreeMap<String, String>, said: &mut Said) {
     const VARIABLE: &str = "STORAGE_EMULATOR_HOST";
     let Some(host) = variables.get(VARIABLE) else { return };
@@ -100,17 +101,19 @@ fn emulator(variables: &BTreeMap<String, String>, said: &mut Said) {
     }
 }
 
+/// Checks one value.
+///
 /// # Errors
-/// When the value can mean nothing, or would make a request that cannot be made.
+/// An invalid value, and a value that would make an invalid request.
 pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), BucketError> {
     let fail = |why: &str| Err(refused(from, why));
-    // Values go into requests' heads and addresses; a path of a file may hold anything.
+    // Values become part of requests' headers and addresses; the path of a file may contain any character.
     let is_file =
         ["file", "path", "account", "credentials", CA_BUNDLE].iter().any(|word| key.ends_with(word));
-    // JSON and PEM have lines.
+    // JSON and PEM contain line breaks.
     let has_lines = key.ends_with("service_account_key") || key.ends_with("proxy_ca_certificate");
     if !is_file && !has_lines && text.chars().any(|c| c.is_control() || !c.is_ascii()) {
-        return fail("it has a line break, a control character or a letter that is not ASCII in its middle");
+        return fail("it contains a line break, a control character or a letter that is not ASCII");
     }
     if is_switch(key) {
         return if is_truth(text) { Ok(()) } else { fail("it is neither true nor false") };
@@ -118,36 +121,41 @@ pub(crate) fn check(key: &str, Value { text, from }: &Value) -> Result<(), Bucke
     if key.ends_with("proxy_url") {
         let url = if text.contains("://") { text.clone() } else { format!("http://{text}") };
         let is_host = Url::parse(&url).is_ok_and(|url| url.has_host());
-        return if is_host { Ok(()) } else { fail("it is no proxy of the form http://host:port") };
+        return if is_host { Ok(()) } else { fail("it is not a proxy of the form http://host:port") };
     }
     if is_url(key) {
         return match Url::parse(text) {
             Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(()),
-            _ => fail("it is no URL of the form https://host or http://host:port"),
+            _ => fail("it is not a URL of the form https://host or http://host:port"),
         };
     }
     if key.ends_with("region") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
-        return fail("a region's name has letters, digits and hyphens only");
+        return fail("the name of a region has only letters, digits and hyphens");
     }
     if key.ends_with("account_name") && !text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     {
-        return fail("an account's name has letters and digits only");
+        return fail("the name of an account has only letters and digits");
     }
     let is_key =
         ["account_key", "access_key", "master_key"].iter().any(|end| key == format!("azure_storage_{end}"));
     if is_key && !azure::is_base64(text) {
         return fail(
-            "an account's key is base64: letters, digits, `+`, `/` and `=` at its end, a multiple of four",
+            "the key of an account is base64: letters, digits, `+`, `/` and final `=`, a multiple of four in \
+             all",
         );
     }
     if key.ends_with("_timeout") || key.ends_with("_interval") {
-        return humantime::parse_duration(text).map(drop).or_else(|_| fail("it is no time like 30s or 2m"));
+        return humantime::parse_duration(text)
+            .map(drop)
+            .or_else(|_| fail("it is not a time such as 30s or 2m"));
     }
     Ok(())
 }
 
+/// Checks that a file of credentials is readable.
+///
 /// # Errors
-/// When a file that holds credentials cannot be read.
+/// An unreadable file.
 pub(crate) fn check_file(key: &str, Value { text, from }: &Value) -> Result<(), BucketError> {
     let files = [
         "aws_web_identity_token_file",
@@ -192,7 +200,7 @@ fn is_switch(key: &str) -> bool {
     words.iter().any(|word| key.ends_with(word))
 }
 
-/// As object_store reads a switch.
+/// Whether object_store accepts the text as a switch.
 fn is_truth(text: &str) -> bool {
     let words = ["1", "true", "on", "yes", "y", "0", "false", "off", "no", "n"];
     words.contains(&text.to_ascii_lowercase().as_str())
@@ -208,7 +216,7 @@ pub(crate) fn refused(from: &str, why: &str) -> BucketError {
     BucketError::Environment { from: from.to_owned(), why: why.to_owned() }
 }
 
-/// Keys of the client that reads HTTP, which all clouds have.
+/// Key of the HTTP client, which all clouds share.
 pub(crate) fn client_key(cloud: Cloud, key: &str) -> Option<ClientConfigKey> {
     match cloud {
         Cloud::S3 => match key.parse() {

@@ -1,4 +1,4 @@
-//! What can go wrong between us and a bucket.
+//! Errors of requests to a bucket.
 
 use crate::{
     FaultKind,
@@ -8,10 +8,10 @@ use crate::{
 };
 use capfilt_schemas::record::RecordError;
 
-/// A request that failed: what was tried, on what, why.
+/// A failed request: the operation, the object, the reason.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
-    #[error("{url}: this is no URL capfilt can open ({why}); use s3://, gs://, az://, file:// or a path")]
+    #[error("{url}: capfilt cannot open this URL ({why}); use s3://, gs://, az://, file:// or a path")]
     Url { url: String, why: String },
     #[error("{from}: {why}")]
     Environment {
@@ -47,20 +47,20 @@ impl BucketError {
         Self::Store { what, object: object.to_string(), source }
     }
 
-    /// Whether it may go away by itself: the store did not answer, or not as it should, but it did not
-    /// refuse.
+    /// Whether the failure may pass without a change: the store did not answer, or answered wrongly, but did
+    /// not refuse.
     pub fn may_pass(&self) -> bool {
         self.kind().is_some_and(|kind| !kind.is_final())
     }
 
-    /// What the operating system said, when a local store failed.
+    /// Error kind of the operating system, if a local store failed.
     pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
         let Self::Store { source, .. } = self else { return None };
         let io = causes(source).filter_map(|cause| cause.downcast_ref::<std::io::Error>());
         io.map(std::io::Error::kind).last()
     }
 
-    /// What kind of failure it is, when the store failed.
+    /// Kind of the failure, if a store failed.
     pub fn kind(&self) -> Option<FaultKind> {
         match self {
             Self::Store { source, .. } => Some(FaultKind::of(source)),
@@ -68,18 +68,18 @@ impl BucketError {
         }
     }
 
-    /// Whether there is no such object.
+    /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Store { source: object_store::Error::NotFound { .. }, .. })
     }
 
-    /// Whether an object is there and is no record of its kind: damaged, or something else under a record's
-    /// name.
+    /// Whether the object exists and is not a record of its kind: it is damaged, or it is another object
+    /// under a record's name.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Record { source: RecordError::Malformed { .. }, .. })
     }
 
-    /// Whether the object would have been reached through a symbolic link.
+    /// Whether the object's path leads through a symbolic link.
     pub fn is_link(&self) -> bool {
         let Self::Store { source: object_store::Error::NotSupported { source }, .. } = self else {
             return false;
@@ -87,7 +87,7 @@ impl BucketError {
         source.is::<LinkRefused>()
     }
 
-    /// Whether the object is there, but in another state than asked for.
+    /// Whether the object exists in another state than the requested one.
     pub fn is_changed(&self) -> bool {
         matches!(self, Self::Store { source: object_store::Error::Precondition { .. }, .. })
     }

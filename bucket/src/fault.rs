@@ -1,7 +1,7 @@
-//! What kind of failure a store's error is, and what to do about each kind.
+//! Classifies a store's error, as a base for advice and retries.
 //!
-//! object_store keeps the status and the body of an answer to itself but for their text, so they are taken
-//! out of that text at the one place where it has them; everything else is told by types.
+//! object_store exposes the status and the body of an answer only as text, so this file alone parses that
+//! text. All other kinds are derived from types.
 
 use object_store::{
     Error,
@@ -9,44 +9,44 @@ use object_store::{
 };
 use std::{error::Error as StdError, io};
 
-/// Why a store did not do what it was asked.
+/// Kind of a store's failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FaultKind {
-    /// There is no such object.
+    /// The object does not exist.
     NotThere,
     NoBucket,
-    /// The credentials are known and do not allow it; of an object that is not there too, where listing is
-    /// not allowed.
+    /// The credentials are valid and do not allow the request. Where listing is not allowed, also the answer
+    /// for a missing object.
     Forbidden,
-    /// The store does not know the credentials, or their signature is wrong.
+    /// The store does not know the credentials, or the signature is wrong.
     BadCredentials,
     ExpiredCredentials,
-    /// There are none, and the machine or the container, which would give them out, does not.
+    /// No credentials are set, and neither the machine nor the container provides some.
     NoCredentials,
-    /// The service that gives out tokens cannot be reached.
+    /// The service that issues tokens cannot be reached.
     NoTokens,
-    /// This machine's clock and the store's are too far apart.
+    /// The clocks of this machine and of the store differ too much.
     Clock,
-    /// The bucket is in another region: which one, if the store says so.
+    /// The bucket is in another region; the store may name it.
     Region(Option<String>),
-    /// The object is in another state than was asked for, or is there although it should not be.
+    /// The object is in another state than the requested one, or exists although it must not.
     Precondition,
-    /// No object can have this name there: too long, or with parts the store refuses.
+    /// No object of the store can have this name: it is too long, or has parts that the store refuses.
     Name,
-    /// The object is in an archive, and not to be had at once.
+    /// The object is archived and cannot be read at once.
     Archived,
-    /// The host has no address.
+    /// The host name has no address.
     UnknownHost,
     ConnectionRefused,
-    /// The server's certificate is not signed by anybody this machine trusts.
+    /// No authority that this machine trusts signed the server's certificate.
     Certificate,
-    /// One side speaks TLS and the other does not.
+    /// One side uses TLS and the other does not.
     NotTls,
-    /// The network is down, or the connection broke off.
+    /// The network is down, or the connection was interrupted.
     Network,
-    /// No answer, and no progress, for too long.
+    /// No answer and no progress for too long.
     Silent,
-    /// The store says that it cannot now: 5xx, 429, 408.
+    /// The store reports a temporary failure: 5xx, 429, 408.
     Busy(u16),
     NotSupported,
     /// Another answer, with its status.
@@ -73,8 +73,7 @@ impl FaultKind {
         }
     }
 
-    /// Whether the store or the way to it is out of order, as far as can be told: the same request may be
-    /// answered later.
+    /// Whether the store, or the network to it, is probably unavailable: the same request may succeed later.
     pub fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -87,35 +86,35 @@ impl FaultKind {
         )
     }
 
-    /// Whether it was the store that spoke.
+    /// Whether the store itself answered.
     pub fn is_answer(&self) -> bool {
         !self.is_outage() && !matches!(self, Self::NoCredentials | Self::Certificate | Self::NotTls)
     }
 
-    /// Whether the same request will be refused again, however often it is made.
+    /// Whether the same request will always be refused.
     pub fn is_final(&self) -> bool {
         !self.is_outage()
             && !matches!(self, Self::Answer(_) | Self::Other | Self::NotThere | Self::Precondition)
     }
 }
 
-/// An answer that is an error.
+/// An answer that reports an error.
 struct Answer {
     status: u16,
-    /// The store's own name for the error.
+    /// The store's own error code.
     code: String,
     body: String,
 }
 
 impl Answer {
     fn of(error: &Error) -> Option<Self> {
-        let said = || causes(error).map(|cause| cause.to_string());
-        // Of a delete, Azure's answer is one part of the answer to many.
+        let texts = || causes(error).map(|cause| cause.to_string());
+        // For a delete, Azure's answer is one part of a batch answer.
         let after = |text: String| {
             let mark = if text.contains("Bulk delete request failed") { "(code: " } else { "status code: " };
             Some(text.split_once(mark)?.1.to_owned())
         };
-        let text = said().filter_map(after).last()?;
+        let text = texts().filter_map(after).last()?;
         let status = text.get(..3)?.parse().ok()?;
         let body = text.split_once(": ").map_or("", |(_, body)| body).trim().to_owned();
         let code = element(&body, "Code").unwrap_or_default().to_owned();
@@ -124,16 +123,17 @@ impl Answer {
 
     fn kind(&self, error: &Error) -> FaultKind {
         match self.kind_by_code() {
-            // A listing has no other name than the bucket's.
+            // The only name in a listing is the bucket's.
             Some(FaultKind::Name) if lists(error) => return FaultKind::NoBucket,
             Some(kind) => return kind,
             None => {}
         }
         let is_of_credentials = asks_for_credentials(error);
         match self.status {
-            // Without an identity of its own, a machine is answered 400 by Azure and 404 by the others.
+            // Without a managed identity, a machine gets 400 from Azure's metadata service and 404 from the
+            // other clouds'.
             400..500 if asks_for_metadata(error) => FaultKind::NoCredentials,
-            // Google answers those who say no name so, for an object that is not there as for one that is.
+            // Google answers anonymous requests in this way, for missing and for existing objects.
             401 if self.code == "AccessDenied" => FaultKind::Forbidden,
             400..500 if is_of_credentials => FaultKind::BadCredentials,
             404 if lists(error) => FaultKind::NoBucket,
@@ -149,7 +149,7 @@ impl Answer {
         }
     }
 
-    /// By the name the error has at S3, Google, Azure, and stores that speak as these do.
+    /// Kind by the error code of S3, Google, Azure, and compatible stores.
     fn kind_by_code(&self) -> Option<FaultKind> {
         Some(match self.code.as_str() {
             "NoSuchBucket" | "ContainerNotFound" | "ContainerBeingDeleted" => FaultKind::NoBucket,
@@ -159,7 +159,8 @@ impl Answer {
                 FaultKind::ExpiredCredentials
             }
             "AuthenticationFailed" if self.says(&["date header", "Date header"]) => FaultKind::Clock,
-            // Azurite's name for a wrong signature; Azure's for an address that the account does not let in.
+            // Azurite's code for a wrong signature, and Azure's for an address that the account does not
+            // admit.
             "AuthorizationFailure" if self.says(&["failed to authenticate"]) => FaultKind::BadCredentials,
             "PublicAccessNotPermitted" => FaultKind::Forbidden,
             "ExpiredToken" | "TokenRefreshRequired" | "ExpiredTokenException" | "RequestExpired" => {
@@ -191,7 +192,7 @@ impl Answer {
             "SlowDown" | "RequestTimeout" | "ServerBusy" | "InternalError" | "ServiceUnavailable"
             | "OperationTimedOut" => FaultKind::Busy(self.status),
             "NotImplemented" => FaultKind::NotSupported,
-            // An emulator of Google's store answers so.
+            // An answer of an emulator of Google's store.
             "500" if self.says(&["no bucket named"]) => FaultKind::NoBucket,
             _ => return None,
         })
@@ -202,32 +203,32 @@ impl Answer {
     }
 }
 
-/// How Azure says that a signature's or a token's time is over.
+/// Azure's texts for an expired signature or token.
 const EXPIRED: [&str; 3] =
     ["not valid in the specified time frame", "Lifetime validation failed", "token is expired"];
 
-/// Whether the answer is a refusal that does not say why: those to HEAD have no text.
+/// Whether the answer is a refusal without a reason: answers to HEAD have no body.
 pub(crate) fn is_mute(error: &Error) -> bool {
     Answer::of(error).is_some_and(|answer| matches!(answer.status, 400 | 401 | 403) && answer.body.is_empty())
 }
 
-/// Whether the request was for a listing, which asks for the bucket and for no object.
+/// Whether the request was a listing, which names the bucket and no object.
 fn lists(error: &Error) -> bool {
     in_full(error).contains("list request")
 }
 
-/// Whether the request that failed was not to the store, but to who gives out credentials.
+/// Whether the failed request went to a service that issues credentials, not to the store.
 fn asks_for_credentials(error: &Error) -> bool {
-    let told = in_full(error);
-    told.contains("token request") || told.split_whitespace().any(crate::cloud::gives_credentials)
+    let text = in_full(error);
+    text.contains("token request") || text.split_whitespace().any(crate::cloud::gives_credentials)
 }
 
-/// Whether the request that failed was to the machine's or the container's metadata.
+/// Whether the failed request went to the metadata service of the machine or the container.
 fn asks_for_metadata(error: &Error) -> bool {
     in_full(error).split_whitespace().any(crate::cloud::is_metadata)
 }
 
-/// The kind of a request that was not answered.
+/// Kind of a request without an answer.
 fn transport(error: &Error) -> FaultKind {
     let http = causes(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(HttpError::kind);
     let io = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind).last();
@@ -254,7 +255,7 @@ fn transport(error: &Error) -> FaultKind {
     }
 }
 
-/// The text of an XML element of this name.
+/// Text of the XML element with this name.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, from) = xml.split_once(&format!("<{name}>"))?;
     Some(from.split_once("</")?.0.trim())
@@ -265,20 +266,20 @@ pub(crate) fn causes(error: &Error) -> impl Iterator<Item = &(dyn StdError + 'st
     std::iter::successors(Some(first), |&error| error.source())
 }
 
-/// A store's error with its causes, each told once: object_store's errors tell some of them in their own
-/// text, not all.
+/// A store's error with its causes, each once: the texts of object_store's errors include some of their
+/// causes.
 pub(crate) fn in_full(error: &Error) -> String {
-    let mut told = error.to_string();
+    let mut text = error.to_string();
     for cause in causes(error).skip(1) {
-        let text = cause.to_string();
-        if !told.contains(text.trim()) {
-            told = format!("{told}: {text}");
+        let cause = cause.to_string();
+        if !text.contains(cause.trim()) {
+            text = format!("{text}: {cause}");
         }
     }
-    told
+    text
 }
 
-/// What an error comes down to, without what was asked: for a line that many of them may lead to.
+/// The root cause of an error, without the request: for a log line that covers many requests.
 pub fn last_cause(error: &Error) -> String {
     if let Some(Answer { status, code, .. }) = Answer::of(error) {
         return format!("status {status} {code}").trim_end().to_owned();

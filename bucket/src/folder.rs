@@ -1,4 +1,4 @@
-//! A local folder whose listings do not end at a name or an entry they cannot use.
+//! A local folder whose listings continue after unusable names and entries.
 
 use crate::passed_over::{Passed, PassedOver, escaped};
 use futures::{
@@ -23,18 +23,18 @@ use std::{
 };
 use walkdir::WalkDir;
 
-/// Entries that are looked at in one turn of a thread for blocking calls.
-const TURN: usize = 1024;
+/// Entries examined in one call of a blocking thread.
+const ENTRIES_PER_CALL: usize = 1024;
 
-/// object_store's local files, with a listing of our own: theirs ends at the first name that is not UTF-8 or
-/// has a control character and at the first loop of links, and says nothing of a link that leads nowhere.
+/// object_store's local files with a separate listing: object_store's listing ends at the first name that is
+/// not UTF-8 or has a control character, and at the first loop of links, and it omits broken links silently.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     files: LocalFileSystem,
     passed_over: Arc<PassedOver>,
 }
 
-/// What a walk meets.
+/// An entry of a walk.
 enum Met {
     File(ObjectMeta),
     Folder(Path),
@@ -42,11 +42,11 @@ enum Met {
 
 impl Folder {
     pub(crate) fn new(passed_over: Arc<PassedOver>) -> Self {
-        // fsync: a commit that a power cut can undo is none.
+        // fsync: a power cut must not undo a commit.
         Self { files: LocalFileSystem::new().with_fsync(true), passed_over }
     }
 
-    /// Everything below a folder, to a depth.
+    /// Walks through the entries below a folder, to a depth.
     fn walk(
         &self,
         prefix: Option<&Path>,
@@ -80,20 +80,20 @@ fn met(entry: &walkdir::DirEntry, passed_over: &PassedOver) -> Option<Met> {
         return Some(Met::Folder(location));
     }
     if !kind.is_file() {
-        return pass("it is no regular file");
+        return pass("it is not a regular file");
     }
     if is_staging(&location) {
-        return pass("its name ends in `#` and digits, as the temporary files of a writer do");
+        return pass("its name ends in `#` and digits, like the temporary files of a writer");
     }
     match entry.metadata() {
         Ok(metadata) => Some(Met::File(described(&metadata, location))),
-        // It was deleted in between.
+        // The file was deleted meanwhile.
         Err(error) if error.io_error().is_some_and(|error| error.kind() == ErrorKind::NotFound) => None,
         Err(error) => pass(&error.to_string()),
     }
 }
 
-/// What is known of an entry that cannot be looked at; an error only when it is the folder itself.
+/// Notes an entry that cannot be examined. Returns an error only for the folder itself.
 fn missed(error: walkdir::Error, passed_over: &PassedOver) -> Option<object_store::Error> {
     let kind = error.io_error().map(std::io::Error::kind);
     if error.depth() == 0 {
@@ -107,7 +107,7 @@ fn missed(error: walkdir::Error, passed_over: &PassedOver) -> Option<object_stor
         (Some(ancestor), _) => format!("it is a link back to {}", escaped(ancestor.as_os_str().as_bytes())),
         (None, true) => {
             let to = std::fs::read_link(path).unwrap_or_default();
-            format!("it is a link to {}, which is not there", escaped(to.as_os_str().as_bytes()))
+            format!("it is a link to {}, which does not exist", escaped(to.as_os_str().as_bytes()))
         }
         (None, false) => error.io_error().map_or_else(|| error.to_string(), ToString::to_string),
     };
@@ -116,13 +116,13 @@ fn missed(error: walkdir::Error, passed_over: &PassedOver) -> Option<object_stor
     None
 }
 
-/// Whether object_store keeps the name for files that are being written.
+/// Whether object_store reserves the name for files that are being written.
 fn is_staging(location: &Path) -> bool {
     let suffix = location.filename().and_then(|name| name.split_once('#')).map_or("", |(_, suffix)| suffix);
     !suffix.is_empty() && suffix.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// As object_store describes a file: a read that insists on this ETag must find the same.
+/// Describes a file as object_store does: a read with this ETag as its condition must find the same ETag.
 fn described(metadata: &Metadata, location: Path) -> ObjectMeta {
     let modified = metadata.modified().unwrap_or(UNIX_EPOCH);
     let micros = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
@@ -143,8 +143,8 @@ impl ObjectStore for Folder {
         let turns = stream::try_unfold(Some(self.walk(prefix, usize::MAX)), |walk| async move {
             let Some(mut walk) = walk else { return Ok::<_, object_store::Error>(None) };
             let turn = move || {
-                let met: Vec<Result<Met>> = walk.by_ref().take(TURN).collect();
-                let rest = (met.len() == TURN).then_some(walk);
+                let met: Vec<Result<Met>> = walk.by_ref().take(ENTRIES_PER_CALL).collect();
+                let rest = (met.len() == ENTRIES_PER_CALL).then_some(walk);
                 (met, rest)
             };
             let turn = tokio::task::spawn_blocking(turn).await;

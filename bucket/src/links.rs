@@ -1,9 +1,9 @@
-//! Symbolic links below a folder that the program writes: none is followed.
+//! Symbolic links below a folder that the program writes are not followed.
 //!
-//! A job in a folder writes plain files and folders only. A link among them was put there by someone else,
-//! and may lead anywhere: reading through it would take another folder's files for the job's, and `gc` would
-//! delete them. So every request whose path leads through a link is refused, and listings pass over links.
-//! The job's own folder, and what lies above it, may be links.
+//! In a folder, a job writes only plain files and folders. Another program created any link among them, and
+//! its target may be anywhere: a read through it would take another folder's files for the job's, and `gc`
+//! would delete them. So every request whose path leads through a link is refused, and listings skip links.
+//! The job's own folder, and the folders above it, may be links.
 
 use crate::{Place, link_refused::LinkRefused, local_walk::Walk, named_once::name_once};
 use futures::{
@@ -16,8 +16,8 @@ use object_store::{
 };
 use std::{fmt, fs, ops::Range, path::PathBuf, sync::Arc};
 
-/// The place with a store that follows no link below it, when it is a folder; a place in a bucket stays as it
-/// is.
+/// For a local folder, replaces the store by one that follows no link below the folder. A cloud store is
+/// unchanged.
 pub(crate) fn without_links(place: Place) -> Place {
     let Some(folder) = place.local_path() else { return place };
     let (store, root) = (Arc::clone(&place.store), place.prefix.clone());
@@ -25,10 +25,10 @@ pub(crate) fn without_links(place: Place) -> Place {
     Place { store: Arc::new(store), ..place }
 }
 
-/// Names of the symbolic links below a place, sorted; none for a place in a bucket.
+/// Names of the symbolic links below a folder, sorted; empty for a cloud store.
 ///
 /// # Errors
-/// When a folder cannot be read.
+/// An unreadable folder.
 pub fn links_below(place: &Place) -> std::io::Result<Vec<String>> {
     let Some(folder) = place.local_path() else { return Ok(Vec::new()) };
     let mut walk = Walk::new(folder.clone());
@@ -41,20 +41,20 @@ pub fn links_below(place: &Place) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// The store of a folder's file system, below that folder.
+/// The store of a folder's file system, restricted to that folder.
 #[derive(Debug)]
 struct NoLinks(Arc<Guarded>);
 
 #[derive(Debug)]
 struct Guarded {
     store: Arc<dyn ObjectStore>,
-    /// The folder as the store names it, and as the system does.
+    /// The folder as the store names it.
     root: Path,
     folder: PathBuf,
 }
 
 impl Guarded {
-    /// Refuses a path that leads through a link, the last part included. What is not there leads nowhere.
+    /// Refuses a path with a link among its parts, including the last. A missing part ends the check.
     fn check(&self, location: &Path) -> Result<()> {
         let mut path = self.folder.clone();
         for part in location.prefix_match(&self.root).into_iter().flatten() {
@@ -79,7 +79,7 @@ impl Guarded {
         path
     }
 
-    /// What lies below a folder, a few thousand objects at a time, links left out.
+    /// Lists the objects below a folder without links, a few thousand at a time.
     fn list(self: &Arc<Self>, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let prefix = prefix.cloned().unwrap_or_else(|| self.root.clone());
         if let Err(refused) = self.check(&prefix) {
@@ -197,7 +197,7 @@ mod tests {
     use bytes::Bytes;
     use std::{collections::BTreeSet, os::unix::fs::symlink};
 
-    /// A job's folder that is reached by a link, with a file of its own and links to a folder and a file
+    /// A job's folder that is reached through a link, with a file of the job and links to a folder and a file
     /// elsewhere.
     async fn world() -> (tempfile::TempDir, Bucket) {
         let folder = tempfile::tempdir().unwrap();
@@ -251,7 +251,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "12345").unwrap();
         }
-        // A file that a killed writer left: its name is not an object's name.
+        // A file of a killed writer: its name is not an object's name.
         fs::write(folder.path().join("commits/0/1.json#7"), "").unwrap();
         let found: Vec<_> = bucket.list("commits").try_collect().await.unwrap();
         assert_eq!((found.len(), found.iter().map(|(_, meta)| meta.size).sum::<u64>()), (3000, 15_000));

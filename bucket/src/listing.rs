@@ -1,10 +1,10 @@
-//! Listing a folder with very many objects.
+//! Lists folders with very many objects.
 //!
-//! A cloud lists a thousand objects per request, and each page has to wait for the one before it: a hundred
-//! thousand commits are a hundred round trips. Names below our folders begin with hexadecimal ids, so the
-//! rest of a listing whose first page is full is cut into sixteen strands of about the same length, which are
-//! read at the same time. That costs at most a request per strand more, and a listing of one page costs one
-//! request as before.
+//! A cloud lists a thousand objects per request, and each page waits for the page before it: 100,000 commits
+//! take a hundred round trips. Names in the job's folders begin with hexadecimal ids. If the first page is
+//! full, the rest of the listing is therefore cut into sixteen parts of about equal length, which are read at
+//! the same time. This costs at most one more request per part; a listing of one page costs one request as
+//! before.
 
 use crate::{Bucket, BucketError};
 use futures::{
@@ -14,10 +14,10 @@ use futures::{
 use object_store::{ObjectMeta, ObjectStore, Result, path::Path};
 use std::sync::Arc;
 
-/// Objects per page, as the clouds have it.
+/// Objects per page of the clouds.
 const PAGE: usize = 1000;
 
-/// First characters that part one strand from the next.
+/// First characters that separate the parts.
 const PARTINGS: [&str; 15] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"];
 
 impl Bucket {
@@ -27,7 +27,7 @@ impl Bucket {
         folder: &'a str,
     ) -> BoxStream<'a, std::result::Result<(String, ObjectMeta), BucketError>> {
         let (store, prefix) = (Arc::clone(&self.place.store), self.place.path_of(folder));
-        // A folder on a disk is walked as a whole, wherever the listing begins.
+        // A local folder is walked as a whole, wherever the listing begins.
         let is_local = self.place.local_path().is_some();
         let objects = if is_local { store.list(Some(&prefix)) } else { in_strands(store, prefix) };
         let named =
@@ -38,12 +38,11 @@ impl Bucket {
 
 fn in_strands(store: Arc<dyn ObjectStore>, prefix: Path) -> BoxStream<'static, Result<ObjectMeta>> {
     let first_page = async move {
-        // Fused: a listing must not be asked for more after its end.
+        // Fused: a listing must not be polled after its end.
         let mut listed = store.list(Some(&prefix)).fuse();
         let page: Vec<ObjectMeta> = listed.by_ref().take(PAGE).try_collect().await?;
         let rest = match page.last() {
-            // Some stores list in no order (S3 Express); there, no place in the listing says what is behind
-            // it.
+            // Some stores list in no order (S3 Express): a listing cannot continue after a name there.
             Some(last) if page.len() == PAGE && page.is_sorted_by(|a, b| a.location < b.location) => {
                 strands(&store, &prefix, &last.location)
             }
@@ -54,7 +53,8 @@ fn in_strands(store: Arc<dyn ObjectStore>, prefix: Path) -> BoxStream<'static, R
     first_page.boxed().try_flatten_stream().boxed()
 }
 
-/// What follows `last`, in strands that end at (and with) a parting, the last one at the end.
+/// The objects after `last`, in parts that end at (and include) a separator; the last part ends with the
+/// listing.
 fn strands(
     store: &Arc<dyn ObjectStore>,
     prefix: &Path,
@@ -89,7 +89,7 @@ mod tests {
     async fn every_object_is_listed_once_wherever_the_strands_part() {
         let place = Place::over(Arc::new(InMemory::new()), "memory://", Path::from("job"));
         let bucket = Bucket { place };
-        // More than a page, dense around every parting, with names that are a parting or are no id at all.
+        // More than a page, dense around every separator, with names that are a separator or not an id.
         let ids = (0..3000u32).map(|i| format!("commits/{:03x}/0.json", i * 4096 / 3000));
         let odd = PARTINGS.iter().chain(&["0", ".x", "g", "é"]).map(|name| format!("commits/{name}"));
         let names: BTreeSet<String> = ids.chain(odd).collect();

@@ -1,4 +1,4 @@
-//! Walking a local folder without following symbolic links.
+//! Walks through a local folder without following symbolic links.
 
 use object_store::{
     ObjectMeta,
@@ -14,14 +14,14 @@ use std::{
 /// Files after which a step ends. Memory: about 200 bytes each.
 const FILES_PER_STEP: usize = 1024;
 
-/// A walk under way.
+/// A walk in progress.
 #[derive(Debug)]
 pub(crate) struct Walk {
     /// Folders to visit, each with its name parts below the start.
     folders: Vec<(PathBuf, Vec<String>)>,
 }
 
-/// What some of the folders hold.
+/// Content of some of the folders.
 #[derive(Debug, Default)]
 pub(crate) struct Step {
     pub files: Vec<Found>,
@@ -38,15 +38,15 @@ pub(crate) struct Found {
 }
 
 impl Walk {
-    /// A walk through everything below a folder. The folder itself may be a link, or not be there.
+    /// A walk through a folder. The folder itself may be a link, or missing.
     pub(crate) fn new(folder: PathBuf) -> Self {
         Self { folders: vec![(folder, Vec::new())] }
     }
 
-    /// Visits folders until enough files are found; `None` when all were visited. Blocks.
+    /// Visits folders until enough files are found; `None` after the last folder. Blocks.
     ///
     /// # Errors
-    /// When a folder cannot be read. One that is gone by now is empty.
+    /// An unreadable folder. A folder that was removed meanwhile is empty.
     pub(crate) fn step(&mut self) -> io::Result<Option<Step>> {
         if self.folders.is_empty() {
             return Ok(None);
@@ -69,7 +69,7 @@ impl Walk {
     }
 
     fn visit(&mut self, entry: &fs::DirEntry, parts: &[String], step: &mut Step) -> io::Result<()> {
-        // The entry's own, not that of what a link leads to.
+        // Metadata of the entry itself, not of a link's target.
         let metadata = match entry.metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             metadata => metadata?,
@@ -81,7 +81,7 @@ impl Walk {
         let Some(name) =
             entry.file_name().to_str().filter(|name| PathPart::parse(name).is_ok()).map(str::to_owned)
         else {
-            // A name that no object has.
+            // No object can have such a name.
             return Ok(());
         };
         let parts: Vec<String> = parts.iter().cloned().chain([name]).collect();
@@ -95,16 +95,16 @@ impl Walk {
     }
 }
 
-/// Whether object_store keeps a file that is being written under such a name.
+/// Whether object_store reserves the name for files that are being written.
 fn is_unfinished(name: &str) -> bool {
     name.split_once('#').is_some_and(|(_, id)| !id.is_empty() && id.bytes().all(|b| b.is_ascii_digit()))
 }
 
 impl Found {
-    /// The file as a store lists it, below the store's name for the start of the walk.
+    /// The file as listed by a store, below the store's name of the walk's start.
     pub(crate) fn into_meta(self, start: &Path) -> ObjectMeta {
         let location = self.parts.iter().fold(start.clone(), |path, part| {
-            path.join(PathPart::parse(part).expect("the walk passes over names that no object has"))
+            path.join(PathPart::parse(part).expect("the walk skips names that no object can have"))
         });
         ObjectMeta {
             location,

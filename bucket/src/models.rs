@@ -1,4 +1,4 @@
-//! Checkpoints by content: their digests, and a verified local copy.
+//! Checkpoints identified by content: their digests, and a verified local copy.
 
 use crate::{BucketError, Place};
 use capfilt_schemas::{
@@ -15,11 +15,10 @@ use std::{
     path::PathBuf,
 };
 
-/// Reads a checkpoint once and says what it is.
+/// Reads a checkpoint and returns its files with their digests.
 ///
 /// # Errors
-/// When the folder cannot be listed, holds no checkpoint, or an index of weights names a file that is not
-/// there.
+/// A folder that cannot be listed or has no checkpoint, and an index of weights that names a missing file.
 pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
     let mut files = Vec::new();
     for name in taking_part(place).await? {
@@ -27,8 +26,8 @@ pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
         files.push(ModelFile { name, bytes, sha256 });
     }
     if !files.iter().any(|file| file.bytes > 0 && is_weights(&file.name)) {
-        let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin (or the index of either in several \
-                   files), or a .pth file";
+        let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin (or the index of \
+                   either in several files), or a .pth file";
         return Err(BucketError::Refused(format!(
             "{} {why}; is the URL right?",
             crate::without_secrets(&place.url)
@@ -37,9 +36,8 @@ pub async fn record(place: &Place) -> Result<ModelRecord, BucketError> {
     Ok(ModelRecord { files })
 }
 
-/// The files of a checkpoint that are read, by name: what describes the model, and the weights that
-/// transformers would take. Weights that are not read (a pickle beside safetensors) must not change the
-/// digest.
+/// Names of the files of a checkpoint that are read: descriptions of the model, and the weights that
+/// transformers would load. Other weights (a pickle beside safetensors) must not change the digest.
 async fn taking_part(place: &Place) -> Result<Vec<String>, BucketError> {
     let listed = place.store.list_with_delimiter(Some(&place.prefix)).await;
     let listed =
@@ -61,7 +59,7 @@ async fn taking_part(place: &Place) -> Result<Vec<String>, BucketError> {
     Ok(names.into_iter().collect())
 }
 
-/// An index of weights and the files it names, which must be there.
+/// An index of weights and the files that it names, which must exist.
 async fn indexed(
     place: &Place,
     name: &str,
@@ -72,7 +70,7 @@ async fn indexed(
     let refused = |why: String| BucketError::Refused(format!("{url}: {why}"));
     if bytes > MAX_INDEX_BYTES {
         return Err(refused(format!(
-            "an index of weights of {bytes} bytes; expected {MAX_INDEX_BYTES} or fewer"
+            "the index of weights has {bytes} bytes; expected at most {MAX_INDEX_BYTES}"
         )));
     }
     let fail = |source| BucketError::store("read", &url, source);
@@ -88,11 +86,11 @@ fn is_weights(name: &str) -> bool {
     [".safetensors", ".bin", ORIGINAL].iter().any(|ending| name.ends_with(ending)) || is_index(name)
 }
 
-/// A local folder with exactly the recorded files: the place itself when it is local and has no other that
-/// would be read, else a copy in `cache`.
+/// Returns a local folder with exactly the recorded files: the checkpoint's own folder if it is local and has
+/// no other file that would be read, otherwise a copy in `cache`.
 ///
 /// # Errors
-/// When a file is not what was recorded.
+/// A file that differs from the record.
 pub async fn local_copy(
     place: &Place,
     record: &ModelRecord,
@@ -118,7 +116,7 @@ pub async fn local_copy(
         source,
     };
     std::fs::create_dir_all(cache).map_err(of_cache)?;
-    // Filled under another name and renamed: a folder that is there is whole.
+    // Filled under another name and renamed: a folder with the final name is complete.
     let filling = cache.join(format!("{}.{:08x}", record.digest(), rand::random::<u32>()));
     std::fs::create_dir(&filling).map_err(|source| local(&filling, source))?;
     for file in &record.files {
@@ -141,19 +139,20 @@ fn same_file(place: &Place, file: &ModelFile, sha256: &str) -> Result<(), Bucket
         return Ok(());
     }
     Err(BucketError::Refused(format!(
-        "{} has sha256 {sha256}, but the job was planned with {}: the checkpoint changed; start a new job or put the old weights back",
+        "{} has sha256 {sha256}, but the job was planned with {}: the checkpoint changed; start a new job, \
+         or restore the old weights",
         crate::without_secrets(&place.url_of(&file.name)),
         file.sha256
     )))
 }
 
-/// Reads an object, to `out` if there is one; returns its length and digest.
+/// Reads an object and writes it to `out`, if given. Returns its length and digest.
 async fn copy(place: &Place, name: &str, mut out: Option<File>) -> Result<(u64, String), BucketError> {
     let fail = |source| BucketError::store("read", crate::without_secrets(&place.url_of(name)), source);
     let local = |source| BucketError::Local { path: name.to_owned(), source };
     let object = place.store.get(&place.path_of(name)).await.map_err(fail)?;
     let mut chunks = match object.payload {
-        // As a stream a file comes in pieces of 8 kB, each from another thread.
+        // As a stream, a file arrives in pieces of 8 kB, each from another thread.
         GetResultPayload::File(mut file, _) => {
             let copied = tokio::task::spawn_blocking(move || copy_file(&mut file, out.as_mut())).await;
             return copied.map_err(std::io::Error::from).flatten().map_err(local);

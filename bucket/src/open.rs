@@ -1,4 +1,4 @@
-//! A cloud's store, made from what is said about it.
+//! Opens a cloud store with its settings.
 
 use crate::{
     BucketError,
@@ -20,16 +20,16 @@ use object_store::{
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
-/// A store in a cloud.
+/// A cloud store.
 pub(crate) struct Remote {
     pub store: Arc<dyn ObjectStore>,
     pub parts: Arc<dyn MultipartStore>,
-    /// What lists unfinished uploads, where there is such a list.
+    /// Lists unfinished uploads, if the protocol has such a request.
     pub uploads: Option<Uploads>,
 }
 
-/// The client's own retries, which last seconds. [`crate::patient`] retries for longer: it signs each request
-/// again and reports that it waits.
+/// Retries of the client, which last seconds. [`crate::patient`] retries for longer: it signs each request
+/// again and reports its waits.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
 }
@@ -37,7 +37,7 @@ fn retries() -> RetryConfig {
 /// Opens the store of a URL.
 ///
 /// # Errors
-/// When what is said cannot be used; the error names who said it.
+/// Unusable settings; the error names their source.
 pub(crate) fn open(
     cloud: Cloud,
     url: &Url,
@@ -50,7 +50,7 @@ pub(crate) fn open(
     let connector = Connector { passed_over, patience: patience.unwrap_or(http::PATIENCE) };
     let client = client(cloud, said)?;
     let http = connector.connect(&client);
-    // The URL itself has been looked at before; what is wrong now is what is said about its store.
+    // The URL itself was checked before, so an error is a fault of the settings of its store.
     let fail = |error: object_store::Error| {
         let credentials = stores::credentials(cloud).iter().filter_map(|key| said.get(*key));
         let credentials: Vec<&str> = credentials.map(|value| value.from.as_str()).collect();
@@ -76,8 +76,8 @@ pub(crate) fn open(
         }};
     }
     Ok(match cloud {
-        // Objects are deleted one by one, and not every store that speaks S3 has a request for many: those
-        // that do not answer it with an error that looks as if it might pass.
+        // Objects are deleted one by one, because some S3-compatible stores lack the request for many. Such
+        // stores answer it with an error that looks temporary.
         Cloud::S3 => {
             let mut builder = AmazonS3Builder::new().with_disable_bulk_delete(true);
             if let Some(Value { text, .. }) = said.get(PROCESS) {
@@ -99,7 +99,8 @@ pub(crate) fn open(
             let names_account = said.keys().any(|key| key.ends_with("account_name"));
             let url_names_it = url.scheme() == "https" || !url.username().is_empty();
             if !names_account && !url_names_it {
-                let why = "no storage account is named: set AZURE_STORAGE_ACCOUNT, or AZURE_STORAGE_CONNECTION_STRING";
+                let why = "no storage account is named: set AZURE_STORAGE_ACCOUNT or \
+                           AZURE_STORAGE_CONNECTION_STRING";
                 return Err(refused("AZURE_STORAGE_ACCOUNT", why));
             }
             let store = build!(MicrosoftAzureBuilder::new());
@@ -112,12 +113,12 @@ fn is_timeout(key: &str) -> bool {
     ["aws_timeout", "google_timeout", "azure_timeout"].contains(&key)
 }
 
-/// How HTTP is spoken.
+/// Options of the HTTP client.
 fn client(cloud: Cloud, said: &Said) -> Result<ClientOptions, BucketError> {
     let mut options = ClientOptions::new();
     for (key, value) in said {
         match environment::client_key(cloud, key) {
-            // It is the time without progress here: [`Connector`] keeps it.
+            // The timeout is the time without progress here, which [`Connector`] applies.
             Some(ClientConfigKey::Timeout) | None => {}
             Some(key) => options = options.with_config(key, &value.text),
         }
@@ -125,16 +126,16 @@ fn client(cloud: Cloud, said: &Said) -> Result<ClientOptions, BucketError> {
     let Some(Value { text, from }) = said.get(CA_BUNDLE) else { return Ok(options) };
     let pem =
         std::fs::read(text).map_err(|error| refused(from, &format!("{text} cannot be read: {error}")))?;
-    let no_pem = |why: &str| refused(from, &format!("{text} is no file of certificates in PEM: {why}"));
+    let no_pem = |why: &str| refused(from, &format!("{text} is not a file of certificates in PEM: {why}"));
     let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| no_pem(&error.to_string()))?;
     if certificates.is_empty() {
-        return Err(no_pem("it holds none"));
+        return Err(no_pem("it has no certificate"));
     }
     Ok(certificates.into_iter().fold(options, ClientOptions::with_root_certificate))
 }
 
-/// An endpoint without TLS sends data and signatures in the clear, so somebody must have said that this is
-/// meant.
+/// Refuses an endpoint without TLS unless a setting allows it: data and signatures would be sent in the
+/// clear.
 fn is_tls_or_allowed(cloud: Cloud, said: &Said) -> Result<(), BucketError> {
     let allow = match cloud {
         Cloud::S3 => "aws_allow_http",
@@ -145,7 +146,7 @@ fn is_tls_or_allowed(cloud: Cloud, said: &Said) -> Result<(), BucketError> {
         return Ok(());
     }
     let ends = ["_endpoint", "_endpoint_url", "_endpoint_url_s3", "_base_url"];
-    // Where credentials come from is another matter: a machine's metadata has no TLS.
+    // Sources of credentials are exempt: a machine's metadata service has no TLS.
     let is_elsewhere = |key: &str| ["metadata", "msi", "identity"].iter().any(|word| key.contains(word));
     let endpoint = said.iter().find(|(key, value)| {
         ends.iter().any(|end| key.ends_with(end)) && !is_elsewhere(key) && value.text.starts_with("http://")
@@ -154,7 +155,7 @@ fn is_tls_or_allowed(cloud: Cloud, said: &Said) -> Result<(), BucketError> {
         None => Ok(()),
         Some((_, Value { text, from })) => {
             let allow = if from.starts_with("[stores") { "allow_http" } else { cloud.names().allow_http };
-            Err(refused(from, &format!("{text} has no TLS; if that is meant, say so with {allow}=true")))
+            Err(refused(from, &format!("{text} has no TLS; {allow}=true allows this")))
         }
     }
 }

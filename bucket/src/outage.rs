@@ -1,8 +1,8 @@
-//! Outages: how long a store that was there is waited for when it is not.
+//! Waits for stores that become unavailable.
 //!
-//! A store that has never answered is more likely misspelled than out of order, so it is given up within
-//! seconds. One that has answered is waited for, up to a limit, and so that people know: a line every few
-//! seconds says for what.
+//! A store that has never answered is more likely misspelt than unavailable, so requests to it end within
+//! seconds. A store that has answered is waited for, up to a limit, and a log line every few seconds reports
+//! the wait.
 
 use crate::FaultKind;
 use capfilt_schemas::settings::OUTAGE_SECONDS;
@@ -19,29 +19,29 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Times a call is made whose answer breaks off, or that fails while the store answers others.
+/// Attempts at a request whose answer breaks off, or that fails while the store answers other requests.
 pub(crate) const TRIES: u32 = 5;
 
-/// Time before the second try; it doubles with every other, up to [`LONGEST_PAUSE`].
+/// Wait before the second attempt; it doubles for every further attempt, up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(100);
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Calls that fail while others are answered are given up after so long: it is not the store that is out of
-/// order.
+/// Longest time in which a request may fail while the store answers other requests: the store is then not
+/// unavailable.
 const ALONE: Duration = Duration::from_secs(60);
 
-/// Time between two lines about one store, however many calls wait for it.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// Interval of log lines about one store, for all its waiting requests together.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 static LIMIT_SECONDS: AtomicU64 = AtomicU64::new(OUTAGE_SECONDS);
 
 static EXPECTED: AtomicBool = AtomicBool::new(false);
 
-/// The stores this process speaks to, by the beginning of their URLs. Memory: a job has a handful.
+/// The stores of this process, by scheme and bucket. Memory: a job has a handful.
 static STORES: LazyLock<Mutex<HashMap<String, Arc<Health>>>> = LazyLock::new(Mutex::default);
 
-/// From now on outages are waited out for so long; 0 waits for none.
+/// Sets the time for which outages are waited out, in seconds; 0 means no wait.
 pub fn wait_out_outages(seconds: u64) {
     LIMIT_SECONDS.store(seconds, Ordering::Relaxed);
 }
@@ -51,12 +51,12 @@ pub fn expect_stores() {
     EXPECTED.store(true, Ordering::Relaxed);
 }
 
-/// How long outages are waited out, in seconds.
+/// Time for which outages are waited out, in seconds.
 pub fn outage_seconds() -> u64 {
     LIMIT_SECONDS.load(Ordering::Relaxed)
 }
 
-/// When a store last answered and was last waited for, as far as this process knows.
+/// Times of a store's last answer and of the last log line about it.
 #[derive(Debug)]
 pub(crate) struct Health {
     store: String,
@@ -66,18 +66,18 @@ pub(crate) struct Health {
 #[derive(Debug, Default)]
 struct Times {
     answered: Option<Instant>,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl Health {
-    /// Of the store at the beginning of a URL: scheme and bucket.
+    /// Health of the store with this scheme and bucket.
     pub(crate) fn of(store: &str) -> Arc<Self> {
         let mut stores = STORES.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Arc::new(Self { store: store.to_owned(), times: Mutex::default() });
         Arc::clone(stores.entry(store.to_owned()).or_insert_with(new))
     }
 
-    /// Notes what a call came to; what is no outage is an answer.
+    /// Notes the result of a request; every result that is not an outage is an answer.
     pub(crate) fn note<T>(&self, called: &Result<T, Error>) {
         if called.as_ref().err().is_none_or(|error| FaultKind::of(error).is_answer() && !broke_off(error)) {
             self.times().answered = Some(Instant::now());
@@ -94,15 +94,15 @@ impl Health {
 
     fn say(&self, error: &Error, waited: Duration, limit: Duration) {
         let mut times = self.times();
-        if waited < Duration::from_secs(1) || times.told.is_some_and(|told| told.elapsed() < SAY_EVERY) {
+        if waited < Duration::from_secs(1) || times.reported.is_some_and(|at| at.elapsed() < REPORT_EVERY) {
             return;
         }
-        times.told = Some(Instant::now());
+        times.reported = Some(Instant::now());
         drop(times);
         let why = crate::fault::last_cause(error);
         let (waited, limit) = (waited.as_secs(), limit.as_secs());
         tracing::warn!(
-            "{} is out of order for {waited} s ({why}); waiting, for {limit} s at most",
+            "{} is unavailable for {waited} s ({why}); waiting, for {limit} s at most",
             self.store
         );
     }
@@ -112,7 +112,7 @@ impl Health {
     }
 }
 
-/// How long one call has been failing.
+/// Time for which one request has been failing.
 #[derive(Debug)]
 pub(crate) struct Patience {
     health: Arc<Health>,
@@ -125,11 +125,12 @@ impl Patience {
         Self { health: Arc::clone(health), failed: 0, since: None }
     }
 
-    /// Whether the call is worth another try after this error; if so, the time before it has passed.
+    /// Whether the request should be repeated after this error. If so, the wait before the repetition has
+    /// passed.
     pub(crate) async fn goes_on(&mut self, error: &Error) -> bool {
         let broke_off = broke_off(error);
         let kind = FaultKind::of(error);
-        // A store that has answered did so to credentials: who gave them out will do so again.
+        // A store that has answered accepted credentials: their source will provide them again.
         let is_outage = kind.is_outage() || kind == FaultKind::NoCredentials && self.health.has_answered();
         if !broke_off && !is_outage {
             return false;
@@ -150,10 +151,10 @@ impl Patience {
     }
 }
 
-/// Whether the connection failed with the answer on its way.
+/// Whether the connection failed while the answer was arriving.
 pub(crate) fn broke_off(error: &Error) -> bool {
     let http = crate::fault::causes(error).find_map(|cause| cause.downcast_ref::<HttpError>());
-    // A store that cannot be reached, or is waited for in vain, the client has tried often enough.
+    // The client has already repeated requests to an unreachable or silent store.
     http.is_some_and(|error| !matches!(error.kind(), HttpErrorKind::Connect | HttpErrorKind::Timeout))
         && !matches!(FaultKind::of(error), FaultKind::NoCredentials | FaultKind::NoTokens)
 }

@@ -1,4 +1,4 @@
-//! Names a listing met and could not tell: no store's client can ask for them.
+//! Names that a listing returned and that no request can carry.
 
 use std::{
     collections::BTreeMap,
@@ -6,33 +6,33 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Names that are kept; the rest is only counted. Memory: at most this many names of 1 kB.
+/// Most names that are kept; further ones are dropped. Memory: at most this many names of 1 kB.
 const KEPT: usize = 1000;
 
-/// An object, a file or a folder that was passed over.
+/// An object, a file or a folder that a listing skipped.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Passed {
-    /// Its whole name in the store, escaped: safe for a terminal, a log and a record.
+    /// Full name in the store, escaped: safe for a terminal, a log and a record.
     pub name: String,
     pub why: String,
-    /// Whether it is a folder, of which nothing was listed.
+    /// Whether it is a folder whose content was not listed.
     pub is_folder: bool,
 }
 
-/// What the listings of one place passed over since [`Self::take`] was last called.
+/// Names that the listings of one URL skipped since the last [`Self::take`].
 #[derive(Debug, Default)]
 pub struct PassedOver {
     all: Mutex<BTreeMap<String, Passed>>,
 }
 
 impl PassedOver {
-    /// The names noted so far, sorted; each once, however often it was listed.
+    /// Returns the names noted so far, sorted and each once, however often it was listed.
     pub fn take(&self) -> Vec<Passed> {
         std::mem::take(&mut *self.lock()).into_values().collect()
     }
 
     pub(crate) fn note(&self, passed: Passed) {
-        tracing::debug!("passed over: {}: {}", passed.name, passed.why);
+        tracing::debug!("skipped: {}: {}", passed.name, passed.why);
         let mut all = self.lock();
         if all.len() < KEPT {
             all.insert(passed.name.clone(), passed);
@@ -44,7 +44,7 @@ impl PassedOver {
     }
 }
 
-/// A name with its control characters, and its bytes that are no UTF-8, as escapes.
+/// A name, with escapes for its control characters and for bytes that are not UTF-8.
 pub fn escaped(name: &[u8]) -> String {
     let mut shown = String::with_capacity(name.len());
     for chunk in name.utf8_chunks() {
@@ -53,12 +53,15 @@ pub fn escaped(name: &[u8]) -> String {
         for c in chunk.valid().chars() {
             if escape(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
         }
-        chunk.invalid().iter().for_each(|byte| write!(shown, "\\x{byte:02x}").expect("a string takes all"));
+        chunk
+            .invalid()
+            .iter()
+            .for_each(|byte| write!(shown, "\\x{byte:02x}").expect("writing to a string cannot fail"));
     }
     shown
 }
 
-/// Whether a terminal would show what follows the character in another order.
+/// Whether the character makes a terminal show the following text in another order.
 fn is_bidi(c: char) -> bool {
     matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
@@ -75,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_listed_twice_is_told_once() {
+    fn a_name_that_is_listed_twice_is_returned_once() {
         let passed_over = PassedOver::default();
         let passed = Passed { name: "a".to_owned(), why: "b".to_owned(), is_folder: false };
         passed_over.note(passed.clone());

@@ -1,10 +1,9 @@
-//! A store in the cloud that is asked again when its answer breaks off, and waited for when it is out of
-//! order.
+//! A cloud store whose requests are repeated when an answer breaks off, and while the store is unavailable.
 //!
-//! object_store's clients try again by themselves what is known to pass (429, 5xx, connections that fail),
-//! for some seconds and with one signature. What fails after that comes here: the call is made again, signed
-//! again, for as long as [`crate::outage`] allows. A page of a listing, an error's text or an object's bytes
-//! that end too early are asked for again alike.
+//! object_store's clients repeat requests after errors that usually pass (429, 5xx, failed connections), for
+//! some seconds and with one signature. Later failures are handled here: the request is made again, with a
+//! new signature, for as long as [`crate::outage`] allows. A page of a listing, the text of an error and the
+//! bytes of an object are also requested again when they end too early.
 
 mod listing;
 mod reading;
@@ -24,17 +23,17 @@ use object_store::{
 use std::{fmt, ops::Range, sync::Arc};
 use uploading::Uploading;
 
-/// Objects that are deleted at the same time.
+/// Objects deleted at the same time.
 const DELETES_AT_ONCE: usize = 10;
 
-/// The store, with more patience for what may be asked twice. A create may not: its caller looks what is
-/// there before it is tried again.
+/// The store, with repetition of every request that is safe to repeat. A create is not: its caller reads the
+/// object before the create is repeated.
 #[derive(Debug, Clone)]
 pub(crate) struct Patient(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn ObjectStore>,
-    /// The same store, by parts.
+    /// The same store, for multipart uploads.
     parts: Arc<dyn MultipartStore>,
     health: Arc<Health>,
 }
@@ -53,7 +52,7 @@ impl Patient {
 }
 
 impl Inner {
-    /// Makes a call until it is answered whole, or fails for another reason, or has failed for too long.
+    /// Makes a request until it is answered completely, fails for another reason, or has failed for too long.
     async fn ask<T, Asked: Future<Output = Result<T>>>(&self, ask: impl Fn() -> Asked) -> Result<T> {
         let mut patience = Patience::new(&self.health);
         loop {
@@ -68,7 +67,7 @@ impl Inner {
 }
 
 impl Inner {
-    /// Asks again for what HEAD was refused, since the answer to HEAD has no room for a reason.
+    /// Repeats a refused HEAD as a GET of one byte, because the answer to HEAD has no body for a reason.
     async fn why(
         &self,
         location: &Path,
@@ -78,7 +77,7 @@ impl Inner {
         let options = GetOptions { head: false, range: Some(GetRange::Bounded(0..1)), ..options.clone() };
         match self.store.get_opts(location, options).await {
             Ok(found) => Ok(found),
-            Err(told) if FaultKind::of(&told).is_answer() && !fault::is_mute(&told) => Err(told),
+            Err(full) if FaultKind::of(&full).is_answer() && !fault::is_mute(&full) => Err(full),
             Err(_) => Err(error),
         }
     }

@@ -1,7 +1,8 @@
-//! Reads of an object that insist on the state it was planned with.
+//! Reads of an object in its planned state.
 //!
-//! The store is asked for that state (`If-Match`), and its answer is looked at too: some gateways ignore the
-//! condition, and would mix the rows of a file that was replaced in mid-job with those of the old one.
+//! Requests carry the state as a condition (`If-Match`), and the answers are checked too: some gateways
+//! ignore the condition, and would mix rows of a file that was replaced during the job with rows of the old
+//! file.
 
 use crate::{BucketError, Place, without_secrets};
 use bytes::Bytes;
@@ -13,14 +14,13 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// Ranges of one object that are asked for at the same time.
+/// Ranges of one object that are requested at the same time.
 const RANGES_AT_ONCE: usize = 8;
 
-/// Ranges closer than this are read as one: a request costs more than the bytes between them.
+/// Bytes. Closer ranges are read as one: a request costs more than the bytes between them.
 const GAP_BYTES: u64 = 1 << 20;
 
-/// One input object at one state. Every read fails with [`BucketError::is_changed`] when the state is
-/// another.
+/// One input object in one state. Every read of another state fails with [`BucketError::is_changed`].
 #[derive(Debug, Clone)]
 pub struct PinnedObject {
     store: Arc<dyn ObjectStore>,
@@ -28,17 +28,16 @@ pub struct PinnedObject {
     etag: String,
     pub bytes: u64,
     url: String,
-    /// Another ETag by which GET names the planned state, once it was found to: behind a redirect it may be a
-    /// cache's.
+    /// Another ETag that GET returned for the planned state: behind a redirect it may be that of a cache.
     alias: Arc<OnceLock<String>>,
 }
 
 impl PinnedObject {
-    /// `input` is the job's input, a prefix or that file itself.
+    /// `input` is the job's input: a prefix, or the file itself.
     pub fn new(input: &Place, file: &InputFile) -> Self {
         let path = input.path_of(&file.path);
-        // An input URL may name the one file itself; then the file's path is its name, which the prefix ends
-        // with already.
+        // An input URL may name the only file; then the file's path is its name, which ends the prefix
+        // already.
         let is_itself = !input.is_prefix && input.prefix.filename() == Some(&file.path);
         let path = if is_itself { input.prefix.clone() } else { path };
         let url = without_secrets(&input.url_of(&file.path));
@@ -52,7 +51,7 @@ impl PinnedObject {
         }
     }
 
-    /// The bytes of one range.
+    /// Reads one range.
     pub async fn range(&self, range: Range<u64>) -> Result<Bytes, BucketError> {
         let if_match = (!self.etag.is_empty()).then(|| self.etag.clone());
         let options =
@@ -61,21 +60,21 @@ impl PinnedObject {
         let answer = self.store.get_opts(&self.path, options).await.map_err(fail)?;
         self.same_state(&answer.meta).await?;
         let bytes = answer.bytes().await.map_err(fail)?;
-        // Stores answer a range that reaches beyond the object with what there is of it.
+        // Stores answer a range beyond the end of the object with the existing part.
         if bytes.len() as u64 != range.end - range.start {
             let (start, end, found) = (range.start, range.end, bytes.len());
             return Err(BucketError::Refused(format!(
-                "{}: bytes {start} to {end} are only {found}",
+                "{}: bytes {start} to {end} were requested, only {found} exist",
                 self.url
             )));
         }
         Ok(bytes)
     }
 
-    /// Whether the store heeds `If-Match` on a read of this object; `None` where it gives no ETags.
+    /// Whether the store applies `If-Match` to a read of this object; `None` without ETags.
     ///
     /// # Errors
-    /// When the store fails.
+    /// A failing store.
     pub async fn heeds_if_match(&self) -> Result<Option<bool>, BucketError> {
         if self.etag.is_empty() {
             return Ok(None);
@@ -89,25 +88,25 @@ impl PinnedObject {
         }
     }
 
-    /// Refuses an answer that is of another state than the planned one.
+    /// Refuses an answer in another state than the planned one.
     async fn same_state(&self, answer: &ObjectMeta) -> Result<(), BucketError> {
         if answer.size != self.bytes {
-            return Err(self.changed(&format!("it has {} bytes, planned were {}", answer.size, self.bytes)));
+            return Err(self.changed(&format!("it has {} bytes, the plan has {}", answer.size, self.bytes)));
         }
         let Some(found) = answer.e_tag.as_deref().filter(|found| !self.is_planned(found)) else {
             return Ok(());
         };
-        // Is it the object that changed, or does GET give the same state another name than a listing does?
+        // Either the object changed, or GET returns another ETag for the same state than a listing.
         let now = self
             .store
             .head(&self.path)
             .await
-            .map_err(|source| BucketError::store("look at", &self.url, source))?;
+            .map_err(|source| BucketError::store("read the metadata of", &self.url, source))?;
         if now.size == self.bytes && now.e_tag.as_deref().is_some_and(|now| same_etag(now, &self.etag)) {
             let _ = self.alias.set(found.to_owned());
             return Ok(());
         }
-        Err(self.changed(&format!("it is answered with ETag {found}, planned was {}", self.etag)))
+        Err(self.changed(&format!("the answer has ETag {found}, the plan has {}", self.etag)))
     }
 
     fn is_planned(&self, etag: &str) -> bool {
@@ -121,7 +120,7 @@ impl PinnedObject {
         BucketError::store("read", &self.url, source)
     }
 
-    /// The bytes of several ranges, in the order asked; near ones share a request.
+    /// Reads several ranges and returns them in the order of `ranges`; close ranges share a request.
     pub async fn ranges(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, BucketError> {
         let requests = merged(ranges);
         let fetches = futures::stream::iter(requests.clone()).map(|request| self.range(request));
@@ -135,7 +134,7 @@ impl PinnedObject {
     }
 }
 
-/// Whether two ETags name one state: gateways quote them or not, and mark them as weak or not.
+/// Whether two ETags name one state: gateways differ in quoting ETags and in marking them as weak.
 fn same_etag(a: &str, b: &str) -> bool {
     let bare = |etag: &str| etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned();
     bare(a) == bare(b)
@@ -173,7 +172,12 @@ mod tests {
         let object = pinned(folder.path(), "a").await;
         assert_eq!(object.range(1..3).await.unwrap(), "ef");
         assert!(
-            object.ranges(&[0..2, 4..9]).await.unwrap_err().to_string().contains("bytes 0 to 9 are only 6")
+            object
+                .ranges(&[0..2, 4..9])
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("bytes 0 to 9 were requested, only 6 exist")
         );
         std::fs::write(folder.path().join("a"), "after!!").unwrap();
         assert!(object.range(1..3).await.unwrap_err().is_changed());

@@ -1,4 +1,4 @@
-//! A pinned object as the Parquet reader wants it.
+//! A pinned object as a source for the Parquet reader.
 
 use crate::{
     BucketError, PinnedObject,
@@ -14,7 +14,7 @@ use parquet::{
 use std::{ops::Range, sync::Arc};
 
 impl PinnedObject {
-    /// The file's footer, once it has proved to be one that can be decoded.
+    /// Reads the file's footer and checks that it is safe to decode.
     ///
     /// # Errors
     /// As for the reads below.
@@ -23,8 +23,8 @@ impl PinnedObject {
     }
 }
 
-/// A failed read is a [`ParquetError::External`] that holds a [`BucketError`], so that callers can tell the
-/// store's fault from the file's.
+/// A failed read is a [`ParquetError::External`] that contains a [`BucketError`], so that callers can
+/// distinguish a failure of the store from a fault of the file.
 impl AsyncFileReader for PinnedObject {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
         async move { self.range(range).await.map_err(external) }.boxed()

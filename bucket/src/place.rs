@@ -1,4 +1,4 @@
-//! A URL opened: a store and a prefix in it.
+//! An opened URL: a store and a prefix in it.
 
 use crate::{
     BucketError, advice,
@@ -21,24 +21,24 @@ use url::Url;
 /// A folder or a prefix in a bucket, or one object.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// Without a final slash.
+    /// URL without a final slash.
     pub url: String,
     pub store: Arc<dyn ObjectStore>,
     pub prefix: Path,
-    /// Whether the URL was given with a final slash: it names no object then, whichever there are.
+    /// Whether the URL was given with a final slash: then it does not name an object.
     pub is_prefix: bool,
-    /// What listings of this place met and could not tell.
+    /// Names that listings below this URL skipped.
     pub passed_over: Arc<PassedOver>,
-    /// What lists unfinished uploads, where there is such a list.
+    /// Lists unfinished uploads, if the protocol has such a request.
     pub(crate) uploads: Option<Arc<Uploads>>,
 }
 
 impl Place {
-    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path; credentials and endpoints come from the
+    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path. Credentials and endpoints come from the
     /// environment, under the names of the clouds' own tools (docs/stores.md).
     ///
     /// # Errors
-    /// When it is no such URL, or when a variable's value cannot be used; nothing is asked of the store.
+    /// Another kind of URL, and an unusable value of a variable. No request is made.
     pub fn open(url: &str) -> Result<Self, BucketError> {
         match Url::parse(url) {
             Ok(parsed) if parsed.scheme() == "file" => {
@@ -52,7 +52,7 @@ impl Place {
         }
     }
 
-    /// A place in any store, for tests.
+    /// A prefix in any store, for tests.
     pub fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: Path) -> Self {
         Self {
             url: url.to_owned(),
@@ -73,14 +73,14 @@ impl Place {
         {
             return Err(refused(
                 url,
-                "it holds a user name, a password or a query; credentials belong in the environment",
+                "it contains a user name, a password or a query; credentials belong in the environment",
             ));
         }
         if parsed.fragment().is_some() {
             return Err(refused(url, "`#` ends an object's name in a URL; write it as %23"));
         }
-        let cloud =
-            Cloud::of_url(url).ok_or_else(|| refused(url, "its scheme or its host is none of a store"))?;
+        let cloud = Cloud::of_url(url)
+            .ok_or_else(|| refused(url, "its scheme or its host is not that of a known store"))?;
         let scheme = ObjectStoreScheme::parse(parsed).map_err(|error| refused(url, &error.to_string()));
         let (_, prefix) = scheme?;
         let passed_over = Arc::<PassedOver>::default();
@@ -105,27 +105,27 @@ impl Place {
         Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None })
     }
 
-    /// The URL as it was given: with its final slash, if it had one.
+    /// The URL as given: with its final slash, if it had one.
     pub fn given(&self) -> String {
         if self.is_prefix && !self.url.ends_with('/') { format!("{}/", self.url) } else { self.url.clone() }
     }
 
-    /// The local path, when the place is one.
+    /// The local path, if the URL is local.
     pub fn local_path(&self) -> Option<std::path::PathBuf> {
         (!self.url.contains("://")).then(|| std::path::PathBuf::from(&self.url))
     }
 
-    /// The full path of a name below this place; the empty name is the place itself.
+    /// Full path of a name below this URL; the empty name is the URL itself.
     pub fn path_of(&self, name: &str) -> Path {
-        // Names come from listings and from rows, as they are: encoding `é`, `#` or `~` would name another
-        // object. What no name can be (`..`, control characters) is encoded, and so found nowhere.
+        // Names come unescaped from listings and rows: an escaped `é`, `#` or `~` would name another object.
+        // Parts that no name can have (`..`, control characters) are escaped, and therefore not found.
         let part = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
         name.split('/')
             .filter(|part| !part.is_empty())
             .fold(self.prefix.clone(), |path, next| path.join(part(next)))
     }
 
-    /// The URL of a name below this place, for people.
+    /// URL of a name below this one, for people.
     pub fn url_of(&self, name: &str) -> String {
         format!("{}/{name}", self.url)
     }
@@ -133,7 +133,7 @@ impl Place {
 
 fn refused(url: &str, why: &str) -> BucketError {
     let shown = without_secrets(url);
-    // The store's own message quotes the URL as it was given.
+    // The store's own message quotes the given URL.
     BucketError::Url { why: why.replace(url, &shown), url: shown }
 }
 
@@ -162,7 +162,10 @@ mod tests {
     fn an_error_shows_no_password() {
         let error = Place::open("ftp://me:secret@host/x?sig=abc").unwrap_err().to_string();
         assert!(!error.contains("secret") && !error.contains("abc"), "{error}");
-        assert!(Place::open("s3://bucket/run#1").is_err(), "it would be the place of all runs");
+        assert!(
+            Place::open("s3://bucket/run#1").is_err(),
+            "without the fragment, all runs would share one prefix"
+        );
         let error = Place::open("s3://me:secret@bucket/x").unwrap_err().to_string();
         assert!(error.contains("environment") && !error.contains("secret"), "{error}");
     }

@@ -1,4 +1,4 @@
-//! Credentials that a command gives out, in the form of AWS's `credential_process`.
+//! Credentials from a command, in the form of AWS's `credential_process`.
 
 use object_store::{CredentialProvider, Error, Result, aws::AwsCredential};
 use serde::Deserialize;
@@ -10,20 +10,20 @@ use std::{
 };
 use tokio::{process::Command, sync::Mutex};
 
-/// A command that has not answered by then is given up.
+/// Time limit of the command.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Credentials are asked for again this long before they end.
+/// Credentials are renewed this long before they expire.
 const EARLY: Duration = Duration::from_secs(120);
 
-/// What the command says. Unknown keys are left alone.
+/// Output of the command. Unknown keys are ignored.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Told {
+struct Answer {
     access_key_id: String,
     secret_access_key: String,
     session_token: Option<String>,
-    /// When they end, as RFC 3339; without it they do not.
+    /// Time of expiry in RFC 3339; without it the credentials do not expire.
     expiration: Option<String>,
 }
 
@@ -33,7 +33,7 @@ struct Held {
     ends: Option<SystemTime>,
 }
 
-/// Asks a command for credentials when there are none, or when those there are end.
+/// Runs a command for credentials when none are held, or when the held ones expire.
 pub(crate) struct Process {
     command: String,
     held: Mutex<Option<Held>>,
@@ -46,7 +46,7 @@ impl Process {
 
     async fn ask(&self) -> Result<Held> {
         let fail = |why: String| {
-            // Not the whole command: its arguments may be secrets.
+            // Not the whole command, because its arguments may be secrets.
             let program = self.command.split_whitespace().next().unwrap_or_default();
             let source = format!("no credentials from `{program} …`: {why}").into();
             Error::Unauthenticated { path: "credential_process".to_owned(), source }
@@ -60,15 +60,16 @@ impl Process {
             let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             return Err(fail(format!("{}: {words}", output.status)));
         }
-        // Not the parser's own message: it shows what it read.
-        let told: Told = serde_json::from_slice(&output.stdout)
+        // Without the parser's message, which shows the text that it parsed.
+        let answer: Answer = serde_json::from_slice(&output.stdout)
             .map_err(|_| fail("its answer is not in AWS's form".to_owned()))?;
-        let ends = told.expiration.map(|at| chrono::DateTime::parse_from_rfc3339(&at).map(SystemTime::from));
-        let ends = ends.transpose().map_err(|_| fail("its `Expiration` is no time".to_owned()))?;
+        let ends =
+            answer.expiration.map(|at| chrono::DateTime::parse_from_rfc3339(&at).map(SystemTime::from));
+        let ends = ends.transpose().map_err(|_| fail("its `Expiration` is not a time".to_owned()))?;
         let credential = AwsCredential {
-            key_id: told.access_key_id,
-            secret_key: told.secret_access_key,
-            token: told.session_token,
+            key_id: answer.access_key_id,
+            secret_key: answer.secret_access_key,
+            token: answer.session_token,
         };
         Ok(Held { credential: Arc::new(credential), ends })
     }
@@ -112,9 +113,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let asked = folder.path().join("asked");
         let process = |expiration: &str| {
-            let answer = format!(
-                r#"{{"Version":1,"AccessKeyId":"K","SecretAccessKey":"S","SessionToken":"T","Expiration":"{expiration}"}}"#
-            );
+            let keys = r#""AccessKeyId":"K","SecretAccessKey":"S","SessionToken":"T""#;
+            let answer = format!(r#"{{"Version":1,{keys},"Expiration":"{expiration}"}}"#);
             Process::new(&format!("echo x >> {}; echo '{answer}'", asked.display()))
         };
         for (expiration, times) in [("2999-01-01T00:00:00Z", 1), ("2001-01-01T00:00:00Z", 2)] {

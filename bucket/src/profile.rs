@@ -1,8 +1,8 @@
 //! Profiles of AWS's tools: `~/.aws/config` and `~/.aws/credentials`.
 //!
-//! Keys, region, endpoint, `ca_bundle` and a web identity are read here. What takes more than reading (single
-//! sign-on, a role of another profile, a login) is asked of the `aws` command, which knows how, or of the
-//! profile's own `credential_process`.
+//! Keys, region, endpoint, `ca_bundle` and a web identity are read here. Credentials that need requests
+//! (single sign-on, a role of another profile, a login) come from the `aws` command, or from the profile's
+//! own `credential_process`.
 
 use crate::{
     BucketError,
@@ -12,18 +12,18 @@ use crate::{
 use configparser::ini::Ini;
 use std::{collections::BTreeMap, path::PathBuf};
 
-/// Under this name a command that gives out credentials is among what is said.
+/// Key under which a command for credentials is added to the settings.
 pub(crate) const PROCESS: &str = "credential_process";
 
-/// What of a profile means that only the `aws` command can get its credentials.
+/// Keys of a profile whose credentials only the `aws` command can get.
 const BY_COMMAND: [&str; 4] = ["sso_session", "sso_start_url", "role_arn", "login_session"];
 
 type Profile = BTreeMap<String, String>;
 
-/// Adds what a profile says, where nothing nearer has said it.
+/// Adds the values of a profile that no closer setting has.
 ///
 /// # Errors
-/// When a profile that is named is not there, or a file of profiles cannot be read.
+/// A profile that is named and missing, and an unreadable file of profiles.
 pub(crate) fn with_profile(
     cloud: Cloud,
     mut said: Said,
@@ -107,7 +107,7 @@ fn add(said: &mut Said, profile: &Profile, name: &str) {
     }
 }
 
-/// Both files' sections of a profile as one; `None` when neither has it.
+/// Both files' sections of a profile, merged; `None` if neither has one.
 fn read(name: &str, variables: &BTreeMap<String, String>) -> Result<Option<Profile>, BucketError> {
     let [config, credentials] = files(variables);
     let in_config = if name == "default" { "default".to_owned() } else { format!("profile {name}") };
@@ -123,10 +123,10 @@ fn section(file: &str, name: &str) -> Result<Option<Profile>, BucketError> {
         Err(error) => return Err(refused(file, &format!("it cannot be read: {error}"))),
     };
     let mut ini = Ini::new_cs();
-    // A key may hold any character; `#` begins a comment at a line's start only.
+    // A key may contain any character; `#` begins a comment only at the start of a line.
     ini.set_inline_comment_symbols(Some(&[]));
-    // Its errors tell the line, which may hold a secret.
-    let sections = ini.read(text).map_err(|_| refused(file, "it is no file of AWS profiles"))?;
+    // Without the parser's message, which shows the line; the line may contain a secret.
+    let sections = ini.read(text).map_err(|_| refused(file, "it is not a file of AWS profiles"))?;
     let found =
         sections.get(name).or_else(|| (name == "default").then(|| sections.get("profile default")).flatten());
     let keys = |section: &std::collections::HashMap<String, Option<String>>| {
@@ -136,7 +136,7 @@ fn section(file: &str, name: &str) -> Result<Option<Profile>, BucketError> {
     Ok(found.map(keys))
 }
 
-/// The paths of configuration and credentials.
+/// Paths of the configuration and of the credentials.
 fn files(variables: &BTreeMap<String, String>) -> [String; 2] {
     let home = variables.get("HOME").map_or_else(PathBuf::new, PathBuf::from);
     let path = |variable: &str, name: &str| match variables.get(variable) {
@@ -200,8 +200,8 @@ mod tests {
                 && nearer.contains(&"aws_access_key_id=E".to_owned())
         );
         assert!(!nearer.contains(&"aws_session_token=t".to_owned()), "keys of two places are mixed");
-        let error = with(&[("AWS_PROFILE", "nobody")]).unwrap_err();
-        assert!(error.starts_with("AWS_PROFILE: there is no profile `nobody` in "), "{error}");
+        let error = with(&[("AWS_PROFILE", "absent")]).unwrap_err();
+        assert!(error.starts_with("AWS_PROFILE: there is no profile `absent` in "), "{error}");
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Whether a write failed because there is no room: no other object would fit either.
+//! Detects writes that failed because the storage is full: no other object would fit either.
 
 use std::{error::Error, io};
 
-/// Whether a full disk or a used-up quota is among an error's causes.
+/// Whether a full disk or an exhausted quota is among an error's causes.
 pub fn is_no_room(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(cause) = next {
@@ -13,7 +13,7 @@ pub fn is_no_room(error: &(dyn Error + 'static)) -> bool {
         if matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
             return true;
         }
-        // An io::Error that wraps another error leaves that out when it is asked for its source.
+        // The `source` of an io::Error omits the error that it wraps.
         next = io.get_ref().map(|inner| inner as &(dyn Error + 'static)).or_else(|| io.source());
     }
     false

@@ -1,7 +1,7 @@
-//! What is said about single stores: in the settings, in the job's record, or in the file that
+//! Settings of single stores: from the settings, from the job's record, or from the file that
 //! `CAPFILT_STORES` names.
 //!
-//! One table for the whole process, since a place is opened wherever a URL is met.
+//! One table for the whole process, because URLs are opened in many places.
 
 use crate::{
     BucketError,
@@ -15,13 +15,13 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-/// Names a TOML file with `[stores]` tables, or holds such tables itself.
+/// Variable with the name of a TOML file of `[stores]` tables, or with such tables themselves.
 pub const VARIABLE: &str = "CAPFILT_STORES";
 
 static STORES: RwLock<Stores> = RwLock::new(Stores::new());
 
-/// Adds tables of the settings or of a job's record. What the environment says about the same URL stays: a
-/// machine may reach a store in another way than who wrote the job.
+/// Adds tables of the settings or of a job's record. Tables from the environment take precedence: this
+/// machine may access a store in another way than the machine that created the job.
 pub fn add_stores(stores: &Stores) {
     let mut known = STORES.write().unwrap_or_else(PoisonError::into_inner);
     for (url, store) in stores {
@@ -29,10 +29,10 @@ pub fn add_stores(stores: &Stores) {
     }
 }
 
-/// Reads what `CAPFILT_STORES` names.
+/// Reads the tables that `CAPFILT_STORES` names.
 ///
 /// # Errors
-/// When the file cannot be read, or is none of this kind.
+/// An unreadable file, and a file of another kind.
 pub fn read_stores() -> Result<(), BucketError> {
     let Some(named) = environment::variables().remove(VARIABLE) else { return Ok(()) };
     let is_text = named.starts_with('[');
@@ -43,16 +43,16 @@ pub fn read_stores() -> Result<(), BucketError> {
     Ok(())
 }
 
-/// All tables, as a value of [`VARIABLE`] for a process that is started; `None` when there are none.
+/// All tables, as a value of [`VARIABLE`] for a child process; `None` without tables.
 pub fn stores_text() -> Option<String> {
     let known = STORES.read().unwrap_or_else(PoisonError::into_inner);
     (!known.is_empty()).then(|| stores::to_text(&known))
 }
 
-/// What is said about the store of a URL: by the environment, and by the table that fits.
+/// Settings of the store of a URL: from the environment, and from the matching table.
 ///
 /// # Errors
-/// Names the variable or the table that cannot be used.
+/// An unusable variable or table; the error names it.
 pub(crate) fn said(cloud: Cloud, url: &str) -> Result<Said, BucketError> {
     let variables = environment::variables();
     let found = {
@@ -65,7 +65,7 @@ pub(crate) fn said(cloud: Cloud, url: &str) -> Result<Said, BucketError> {
     }
     let profile = found.as_ref().and_then(|(_, store)| store.profile.as_deref());
     let said = crate::profile::with_profile(cloud, said, profile, &variables)?;
-    // A command line may hold anything.
+    // A command may contain any character.
     let checked = said.iter().filter(|(key, _)| key.as_str() != crate::profile::PROCESS);
     checked.into_iter().try_for_each(|(key, value)| {
         environment::check(key, value)?;
@@ -74,7 +74,7 @@ pub(crate) fn said(cloud: Cloud, url: &str) -> Result<Said, BucketError> {
     Ok(said)
 }
 
-/// The table with the longest beginning of a URL.
+/// The table whose URL is the longest prefix of `url`.
 fn fitting<'a>(stores: &'a Stores, url: &str) -> Option<(&'a String, &'a Store)> {
     let fits = |table: &str| {
         let rest = url.strip_prefix(table.trim_end_matches('/'));
@@ -83,7 +83,7 @@ fn fitting<'a>(stores: &'a Stores, url: &str) -> Option<(&'a String, &'a Store)>
     stores.iter().filter(|(table, _)| fits(table)).max_by_key(|(table, _)| table.trim_end_matches('/').len())
 }
 
-/// Replaces what the table says otherwise.
+/// Applies the table's values to the settings.
 fn apply(
     said: &mut Said,
     cloud: Cloud,
@@ -124,14 +124,14 @@ fn apply(
             return Err(refused(&here(key), "this store's cloud has no such key"));
         };
         let Some(text) = variables.get(variable) else {
-            return Err(refused(variable, &format!("it is not set, and {} names it", here(key))));
+            return Err(refused(variable, &format!("it is not set, although {} names it", here(key))));
         };
         said.insert(name.to_owned(), Value { text: text.clone(), from: variable.to_owned() });
     }
     Ok(())
 }
 
-/// How a store is reached, for advice about its errors.
+/// Access to a store, for advice about its errors.
 pub(crate) fn way(cloud: Cloud, said: &Said) -> Way {
     let keys = keys(cloud);
     let first = |keys: &[&str]| keys.iter().find_map(|key| said.get(*key));
@@ -148,16 +148,16 @@ pub(crate) fn way(cloud: Cloud, said: &Said) -> Way {
     }
 }
 
-/// object_store's names for a cloud's credentials.
+/// object_store's names of a cloud's credentials.
 pub(crate) fn credentials(cloud: Cloud) -> &'static [&'static str] {
     keys(cloud).credentials
 }
 
-/// object_store's names for what a table says about a cloud.
+/// object_store's names of a cloud's settings that a table can have.
 struct Keys {
-    /// The first is the one a table sets.
+    /// Names of the endpoint. A table sets the first one.
     endpoints: &'static [&'static str],
-    /// What a table that names credentials does away with.
+    /// Names of credentials. A table with credentials removes all of them.
     credentials: &'static [&'static str],
     region: &'static str,
     allow_http: &'static str,
@@ -263,14 +263,14 @@ mod tests {
             ..Store::default()
         };
         apply(&mut said, Cloud::S3, "s3://in", &store, &variables).unwrap();
-        let told: Vec<_> = said.iter().map(|(key, value)| format!("{key}={}", value.text)).collect();
+        let text: Vec<_> = said.iter().map(|(key, value)| format!("{key}={}", value.text)).collect();
         let expected = [
             "aws_access_key_id=of-the-input",
             "aws_endpoint_url_s3=https://there",
             "aws_region=eu-west-1",
             "aws_secret_access_key=i",
         ];
-        assert_eq!(told, expected);
+        assert_eq!(text, expected);
         let store = Store { session_token_env: Some("GONE".to_owned()), ..Store::default() };
         let error = apply(&mut said, Cloud::S3, "s3://in", &store, &variables).unwrap_err().to_string();
         assert!(error.starts_with("GONE: it is not set") && error.contains("session_token_env"), "{error}");
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_beginning_of_a_url_counts() {
+    fn the_longest_prefix_of_a_url_counts() {
         let stores: Stores =
             ["s3://a", "s3://a/b/", "s3://a/bc"].map(|url| (url.to_owned(), Store::default())).into();
         let fits = |url: &str| fitting(&stores, url).map(|(url, _)| url.as_str());

@@ -1,23 +1,22 @@
-//! Objects that count for nothing: names that the program does not write, damaged records, copies, records of
-//! another job.
+//! Skips invalid objects: names that the program does not write, damaged records, copies, records of another
+//! job.
 //!
-//! A failure or a retry only says what may be tried again, so a job goes on without one that cannot be read.
-//! It is named, once in a process, and passed over. Not so commits and manifests: they are the result.
+//! A failure or a retry only affects what is tried again, so a job continues without an unreadable one: it is
+//! reported once per process and skipped. Commits and manifests are the result and are never skipped.
 
 use crate::{Bucket, BucketError, named_once::name_once};
 use capfilt_schemas::record::{Record, RecordError};
 
-/// Names an object that counts for nothing, and why.
+/// Reports an invalid object, and the reason.
 pub fn pass_over(bucket: &Bucket, name: &str, why: &str) {
     name_once(&bucket.place.url_of(name), why);
 }
 
-/// Reads a record, or names it and gives `None` when it is damaged, gone, or misplaced for the reason the
-/// caller finds.
+/// Reads a record. A record that is damaged, missing or misplaced (as `misplaced` decides) is reported, and
+/// the result is `None`.
 ///
 /// # Errors
-/// When the store fails, and when a newer version of the program wrote the record: then this one cannot know
-/// what counts.
+/// A failing store, and a record of a newer version of the program, whose meaning this version cannot know.
 pub async fn read<T: Record>(
     bucket: &Bucket,
     name: &str,

@@ -1,4 +1,4 @@
-//! Uploads in parts that nobody finished.
+//! Multipart uploads that no process finished.
 
 use crate::{
     Bucket, BucketError,
@@ -7,10 +7,10 @@ use crate::{
 use object_store::{Error, multipart::MultipartStore as _, path::Path};
 
 impl Bucket {
-    /// Unfinished uploads below this place; `None` where the store's protocol has no such list.
+    /// Lists the unfinished uploads below this URL; `None` if the store's protocol has no such request.
     ///
     /// # Errors
-    /// When the store refuses to list them: some that speak S3 do not know the request.
+    /// A refused listing: some S3-compatible stores lack the request.
     pub async fn unfinished_uploads(&self) -> std::result::Result<Option<Vec<Unfinished>>, BucketError> {
         let Some(uploads) = &self.place.uploads else { return Ok(None) };
         let fail = |source| BucketError::store("list unfinished uploads to", &self.place.url, source);
@@ -23,10 +23,10 @@ impl Bucket {
         Ok(Some(named.collect()))
     }
 
-    /// Gives an unfinished upload up: the store drops its parts.
+    /// Aborts an unfinished upload: the store deletes its parts.
     ///
     /// # Errors
-    /// When the store refuses. One that is gone already is no error.
+    /// A refusal of the store. An upload that does not exist is not an error.
     pub async fn abort_upload(&self, upload: &Unfinished) -> std::result::Result<(), BucketError> {
         let Some(uploads) = &self.place.uploads else { return Ok(()) };
         let path = self.place.path_of(&upload.name);

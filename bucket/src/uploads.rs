@@ -1,8 +1,8 @@
-//! Uploads in parts that were begun and neither completed nor aborted: what a killed process leaves, which no listing of
-//! objects shows and which costs what objects cost.
+//! Multipart uploads that were started and neither completed nor aborted. Killed processes leave them; no
+//! listing of objects shows them, and they cost as much as objects.
 //!
-//! Only S3's protocol is spoken here, which object_store has no call for. Google has lifecycle rules for them, and Azure
-//! drops them by itself.
+//! Only S3's protocol is implemented, because object_store has no call for the request. Google has lifecycle
+//! rules for such uploads, and Azure deletes them automatically.
 
 use object_store::{
     Error, Result,
@@ -15,15 +15,15 @@ use serde::Deserialize;
 use std::{sync::Arc, time::Duration};
 use url::Url;
 
-/// An upload that is not finished, below the place it was listed for.
+/// An unfinished upload below the listed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unfinished {
-    /// The name the object would have.
+    /// Name that the object would have.
     pub name: String,
     pub(crate) id: String,
 }
 
-/// Asks one bucket for them.
+/// Lists the unfinished uploads of one bucket.
 #[derive(Debug)]
 pub(crate) struct Uploads {
     pub store: Arc<AmazonS3>,
@@ -31,7 +31,7 @@ pub(crate) struct Uploads {
     pub region: String,
 }
 
-/// A page of the answer.
+/// One page of the answer.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 struct Page {
@@ -86,7 +86,7 @@ impl Uploads {
         quick_xml::de::from_str(&text).map_err(failed)
     }
 
-    /// The bucket's own address, as object_store makes it.
+    /// Address of the bucket, derived from object_store's address of an object.
     async fn endpoint(&self) -> Result<Url> {
         let object = Path::from("x");
         let mut url = self.store.signed_url(Default::default(), &object, Duration::from_secs(60)).await?;

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// The URL without user, password and query, which may carry signatures.
+/// The URL without user, password and query, which may contain signatures.
 pub fn without_secrets(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut parsed) if parsed.has_host() => {
@@ -15,7 +15,7 @@ pub fn without_secrets(url: &str) -> String {
     }
 }
 
-/// User and password of a URL, percent-decoded; the password is empty when there is none.
+/// User and password of a URL, percent-decoded; the password is empty if the URL has none.
 pub fn user_of(url: &str) -> Option<(String, String)> {
     let parsed = Url::parse(url).ok().filter(|parsed| !parsed.username().is_empty())?;
     Some((decoded(parsed.username()), decoded(parsed.password().unwrap_or_default())))
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_we_are_is_read_from_a_url_as_it_was_meant() {
+    fn user_and_password_of_a_url_are_decoded() {
         let user = |url: &str| user_of(url).map(|(user, password)| format!("{user} {password}"));
         assert_eq!(user("nats://me:a%3Ab%2@host:4222"), Some("me a:b%2".to_owned()));
         assert_eq!(user("nats://token@host"), Some("token ".to_owned()));

@@ -1,4 +1,4 @@
-//! What only Azure's tools say: connection strings, and the emulator.
+//! Settings that only Azure's tools have: connection strings and the emulator.
 
 use super::{Said, Value, is_on, refused};
 use crate::BucketError;
@@ -7,16 +7,16 @@ use url::Url;
 
 const USE_EMULATOR: &str = "azure_storage_use_emulator";
 
-/// Account and key of every Azurite, as its documentation has them. They are no secret.
+/// Account and key of every Azurite, from its documentation. They are public.
 const EMULATOR_ACCOUNT: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
-/// Where Azurite listens unless this variable says otherwise.
+/// Azurite's address, unless this variable is set.
 const EMULATOR_VARIABLE: &str = "AZURITE_BLOB_STORAGE_URL";
 const EMULATOR_URL: &str = "http://127.0.0.1:10000";
 
-/// What stands for credentials; the emulator's own key is for those who have none of these.
+/// Keys of credentials. Without any of them, the emulator's own key is used.
 const CREDENTIALS: [&str; 8] = [
     "azure_storage_account_key",
     "azure_storage_access_key",
@@ -28,40 +28,43 @@ const CREDENTIALS: [&str; 8] = [
     "azure_skip_signature",
 ];
 
+/// Adds Azure's settings.
+///
 /// # Errors
-/// Names the variable whose value can mean nothing.
+/// A variable with an invalid value; the error names the variable.
 pub(super) fn add(variables: &BTreeMap<String, String>, said: &mut Said) -> Result<(), BucketError> {
     connection_string(variables, said)?;
     emulator(variables, said);
     Ok(())
 }
 
-/// Puts the emulator's endpoint, account and key in place of the switch that turns it on.
+/// Replaces the emulator's switch by the emulator's endpoint, account and key.
 fn emulator(variables: &BTreeMap<String, String>, said: &mut Said) {
     if !is_on(said, USE_EMULATOR) {
         return;
     }
     let Some(Value { from, .. }) = said.remove(USE_EMULATOR) else { return };
     let has_credentials = CREDENTIALS.iter().any(|key| said.contains_key(*key));
-    let mut say = |key: &str, text: &str, from: &str| {
+    let mut set = |key: &str, text: &str, from: &str| {
         let value = Value { text: text.to_owned(), from: from.to_owned() };
         said.entry(key.to_owned()).or_insert(value).text.clone()
     };
-    let account = say("azure_storage_account_name", EMULATOR_ACCOUNT, &from);
+    let account = set("azure_storage_account_name", EMULATOR_ACCOUNT, &from);
     let (url, of_url) = match variables.get(EMULATOR_VARIABLE) {
         Some(url) => (url.trim_end_matches('/'), EMULATOR_VARIABLE),
         None => (EMULATOR_URL, from.as_str()),
     };
     let names_account = Url::parse(url).is_ok_and(|url| url.path() != "/");
     let endpoint = if names_account { url.to_owned() } else { format!("{url}/{account}") };
-    say("azure_storage_endpoint", &endpoint, of_url);
+    set("azure_storage_endpoint", &endpoint, of_url);
     if !has_credentials {
-        say("azure_storage_account_key", EMULATOR_KEY, &from);
+        set("azure_storage_account_key", EMULATOR_KEY, &from);
     }
     said.insert("azure_allow_http".to_owned(), Value { text: "true".to_owned(), from });
 }
 
-/// What `AZURE_STORAGE_CONNECTION_STRING` says, as the portal shows it; single variables win over it.
+/// Adds the settings of `AZURE_STORAGE_CONNECTION_STRING`, in the portal's form. Separate variables take
+/// precedence.
 fn connection_string(variables: &BTreeMap<String, String>, said: &mut Said) -> Result<(), BucketError> {
     const VARIABLE: &str = "AZURE_STORAGE_CONNECTION_STRING";
     let Some(text) = variables.get(VARIABLE) else { return Ok(()) };
@@ -74,12 +77,12 @@ fn connection_string(variables: &BTreeMap<String, String>, said: &mut Said) -> R
     let Some(parts) = parts else {
         return Err(refused(VARIABLE, "it is not of the form AccountName=…;AccountKey=…"));
     };
-    let mut say = |key: &str, text: String| {
+    let mut set = |key: &str, text: String| {
         said.entry(key.to_owned()).or_insert_with(|| Value { text, from: VARIABLE.to_owned() });
     };
     let part = |name: &str| parts.get(name).map(|text| (*text).to_owned());
     if part("UseDevelopmentStorage").is_some_and(|text| text.eq_ignore_ascii_case("true")) {
-        say(USE_EMULATOR, "true".to_owned());
+        set(USE_EMULATOR, "true".to_owned());
         return Ok(());
     }
     let Some(account) = part("AccountName").or_else(|| account_of(part("BlobEndpoint")?.as_str())) else {
@@ -90,10 +93,10 @@ fn connection_string(variables: &BTreeMap<String, String>, said: &mut Said) -> R
     part("BlobEndpoint")
         .or(by_suffix)
         .into_iter()
-        .for_each(|endpoint| say("azure_storage_endpoint", endpoint));
-    say("azure_storage_account_name", account);
-    part("AccountKey").into_iter().for_each(|key| say("azure_storage_account_key", key));
-    part("SharedAccessSignature").into_iter().for_each(|token| say("azure_storage_sas_token", token));
+        .for_each(|endpoint| set("azure_storage_endpoint", endpoint));
+    set("azure_storage_account_name", account);
+    part("AccountKey").into_iter().for_each(|key| set("azure_storage_account_key", key));
+    part("SharedAccessSignature").into_iter().for_each(|token| set("azure_storage_sas_token", token));
     Ok(())
 }
 
@@ -104,7 +107,7 @@ fn account_of(endpoint: &str) -> Option<String> {
     of_host.or_else(|| url.path_segments()?.next().filter(|first| !first.is_empty()).map(str::to_owned))
 }
 
-/// Whether object_store can take a text for a key's bytes.
+/// Whether object_store can decode a text as a key.
 pub(super) fn is_base64(text: &str) -> bool {
     let bare = text.trim_end_matches('=');
     let is_full = text.len().is_multiple_of(4) && text.len() - bare.len() <= 2 && !bare.is_empty();

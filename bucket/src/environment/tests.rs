@@ -69,7 +69,7 @@ fn names_of_the_clouds_own_tools_are_understood() {
 }
 
 #[test]
-fn values_that_look_odd_and_are_in_order_are_taken() {
+fn unusual_valid_values_are_accepted() {
     let aws = [
         ("AWS_PROXY_URL", "proxy.example:3128"),
         ("AWS_PROXY_CA_CERTIFICATE", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----"),
@@ -82,7 +82,7 @@ fn values_that_look_odd_and_are_in_order_are_taken() {
 }
 
 #[test]
-fn variables_of_another_cloud_or_of_nobody_s_are_left_alone() {
+fn variables_of_another_cloud_or_program_are_ignored() {
     let others = [("AZURE_STORAGE_KEY", "\n"), ("TOKEN", "a\nb"), ("ENDPOINT", "x"), ("AWS_PAGER", "\u{1b}")];
     assert_eq!(said(Cloud::S3, &others).unwrap(), BTreeMap::new());
 }
@@ -103,15 +103,15 @@ fn azure_s_emulator_is_an_endpoint_an_account_and_a_key_like_others() {
             "http://h:1/mine",
         ),
     ] {
-        let told = said(Cloud::Azure, variables).unwrap();
-        assert_eq!(told["azure_storage_endpoint"], endpoint);
+        let settings = said(Cloud::Azure, variables).unwrap();
+        assert_eq!(settings["azure_storage_endpoint"], endpoint);
         assert_eq!(
-            (told["azure_storage_account_name"].as_str(), told["azure_allow_http"].as_str()),
+            (settings["azure_storage_account_name"].as_str(), settings["azure_allow_http"].as_str()),
             ("devstoreaccount1", "true")
         );
         assert!(
-            told.contains_key("azure_storage_account_key")
-                && !told.contains_key("azure_storage_use_emulator")
+            settings.contains_key("azure_storage_account_key")
+                && !settings.contains_key("azure_storage_use_emulator")
         );
     }
     let signed = [("AZURE_STORAGE_USE_EMULATOR", "true"), ("AZURE_STORAGE_SAS_TOKEN", "sig=x")];

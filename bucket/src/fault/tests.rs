@@ -15,7 +15,7 @@ fn azure(status: &str, code: &str, said: &str) -> FaultKind {
 }
 
 #[test]
-fn azure_s_refusals_are_told_apart_by_what_they_say() {
+fn azure_s_refusals_are_distinguished_by_their_texts() {
     use FaultKind::{BadCredentials, Clock, ExpiredCredentials, Forbidden};
     for (status, code, said, kind) in [
         (
@@ -41,7 +41,7 @@ fn azure_s_refusals_are_told_apart_by_what_they_say() {
         ("403 Forbidden", "AuthenticationFailed", "Request date header too old", Clock),
         ("401 Unauthorized", "InvalidAuthenticationInfo", "Lifetime validation failed.", ExpiredCredentials),
         ("401 Unauthorized", "NoAuthenticationInformation", "", BadCredentials),
-        // 409 is what a create that lost is answered.
+        // 409 is the answer to a create that lost.
         ("409 Conflict", "PublicAccessNotPermitted", "", Forbidden),
     ] {
         assert_eq!(azure(status, code, said), kind, "{status} {code}: {said}");
@@ -60,7 +60,7 @@ fn a_listing_that_is_not_found_has_no_bucket_and_an_object_that_is_not_found_is_
 }
 
 #[test]
-fn a_machine_without_a_role_and_a_service_that_refuses_are_told_apart() {
+fn a_machine_without_a_role_and_a_service_that_refuses_are_distinguished() {
     for url in [
         "http://169.254.169.254/metadata/identity/oauth2/token?resource=x",
         "http://metadata.google.internal/computeMetadata/v1/x",

@@ -32,21 +32,21 @@ async fn no_name_and_no_link_ends_a_listing() {
     let (store, prefix) = opened(at);
     assert_eq!(listed(&store, &prefix).await, ["a", "linked/é~1 [2]%25", "sub/é~1 [2]%25"]);
     let passed = store.passed_over.take();
-    let told: Vec<(&str, &str)> = passed
+    let named: Vec<(&str, &str)> = passed
         .iter()
         .map(|passed| (passed.name.strip_prefix(&format!("/{prefix}/")).unwrap(), passed.why.as_str()))
         .collect();
     let why = |name: &str| {
-        told.iter().find(|(told, _)| *told == name).unwrap_or_else(|| panic!("{name} {told:?}")).1
+        named.iter().find(|(named, _)| *named == name).unwrap_or_else(|| panic!("{name} {named:?}")).1
     };
     for name in ["no\\tte.txt", "no\\nte.txt", "o\\tdd", "o\\tdd/b"] {
         assert!(why(name).contains("control character"), "{name}");
     }
     assert!(why("caf\\xe9.txt").contains("not UTF-8"));
     assert!(why("latest").contains("a link back to"));
-    assert!(why("dangling").contains("a link to ../gone, which is not there"));
+    assert!(why("dangling").contains("a link to ../gone, which does not exist"));
     assert!(why("x#7").contains('#') && !why("self").is_empty());
-    assert_eq!(told.len(), 9, "{told:?}");
+    assert_eq!(named.len(), 9, "{named:?}");
 
     let here = store.list_with_delimiter(Some(&prefix)).await.unwrap();
     let folders: Vec<&str> = here.common_prefixes.iter().filter_map(Path::filename).collect();

@@ -1,14 +1,14 @@
-//! A cursor over Thrift's compact protocol that bounds its own recursion.
+//! Cursor over Thrift's compact protocol with bounded recursion.
 //!
-//! It takes the same bytes for the same things as the `parquet` crate's decoder does (a boolean in a skipped
-//! list has no byte of its own there), so that what was checked here is what is decoded there.
+//! It parses the same bytes in the same way as the decoder of the `parquet` crate (there, a boolean in a
+//! skipped list has no byte), so that the checked values are the decoded ones.
 
 use parquet::errors::{ParquetError, Result};
 
-/// Levels of unknown structs and lists that are skipped.
+/// Most levels of unknown structs and lists that are skipped.
 const SKIP_DEPTH: u8 = 64;
 
-/// The type of a field or of a list's elements, as the protocol numbers them.
+/// Type of a field or of a list's elements, numbered as in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Kind(u8);
 
@@ -31,7 +31,7 @@ impl<'a> Compact<'a> {
         Self { rest: bytes }
     }
 
-    /// Bytes that are left.
+    /// Number of remaining bytes.
     pub(super) fn left(&self) -> usize {
         self.rest.len()
     }
@@ -60,7 +60,7 @@ impl<'a> Compact<'a> {
         }
     }
 
-    /// A signed integer of any width.
+    /// Reads a signed integer of any width.
     pub(super) fn signed(&mut self) -> Result<i64> {
         let value = self.unsigned()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
@@ -72,7 +72,7 @@ impl<'a> Compact<'a> {
         self.skip_bytes(length)
     }
 
-    /// The next field of a struct, or `None` at the struct's end.
+    /// Reads the next field of a struct; `None` at the end of the struct.
     pub(super) fn field(&mut self, last_id: i16) -> Result<Option<Field>> {
         let header = self.byte()?;
         let (delta, kind) = (header >> 4, Kind(header & 0xf));
@@ -86,7 +86,7 @@ impl<'a> Compact<'a> {
         Ok(Some(Field { id, kind }))
     }
 
-    /// The head of a list: the type and the number of its elements.
+    /// Reads the head of a list: the type and the number of its elements.
     pub(super) fn list(&mut self) -> Result<(Kind, u64)> {
         let header = self.byte()?;
         let (short, kind) = (header >> 4, Kind(header & 0xf));
@@ -101,7 +101,7 @@ impl<'a> Compact<'a> {
 
     fn skip_within(&mut self, kind: Kind, depth: u8) -> Result<()> {
         let Some(depth) = depth.checked_sub(1) else {
-            return Err(damaged("it nests unknown things too deeply"));
+            return Err(damaged("unknown fields are nested too deeply"));
         };
         match kind.0 {
             1 | 2 => Ok(()),
@@ -121,7 +121,7 @@ impl<'a> Compact<'a> {
                 Ok(())
             }
             13 => self.skip_bytes(16),
-            other => Err(damaged(&format!("there is no type {other}"))),
+            other => Err(damaged(&format!("type {other} does not exist"))),
         }
     }
 
@@ -135,7 +135,7 @@ impl<'a> Compact<'a> {
     }
 
     /// Skips `count` values of each of these kinds. Booleans have no byte here, and would let a few bytes
-    /// ask for 2^64 steps.
+    /// cause 2^64 steps.
     fn skip_all(&mut self, count: u64, kinds: &[Kind], depth: u8) -> Result<()> {
         if kinds.iter().all(|kind| matches!(kind.0, 1 | 2)) {
             return Ok(());

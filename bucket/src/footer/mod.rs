@@ -1,7 +1,7 @@
-//! A Parquet file's footer, looked over before it is decoded.
+//! Footer of a Parquet file, checked before it is decoded.
 //!
 //! A file is untrusted, and its schema is a tree that every decoder walks by recursion. The bytes are
-//! therefore scanned first, by a loop; only a footer whose tree is of a sane depth is decoded.
+//! therefore first scanned by a loop; only a footer with a bounded depth is decoded.
 
 mod compact;
 mod page;
@@ -23,25 +23,27 @@ use parquet::{
 };
 use std::{collections::BTreeSet, ops::Range};
 
-/// Read with the first request; the footers of image files are nearly always smaller, so one request does.
+/// Bytes of the first request. Footers of image files are nearly always smaller, so one request suffices.
 const PREFETCH_BYTES: u64 = 64 << 10;
 
-/// Bytes at a file's end: the length of the footer and the magic.
+/// Bytes at the end of a file: the length of the footer and the magic.
 const TAIL_BYTES: u64 = 8;
 
-/// A footer that can be decoded without harm.
+/// A footer that is safe to decode.
 #[derive(Debug)]
 pub struct Footer {
-    /// From the footer's first byte to the end of the file.
+    /// Bytes from the start of the footer to the end of the file.
     bytes: Bytes,
     schema: SchemaDescPtr,
     encrypted: BTreeSet<usize>,
 }
 
 impl Footer {
+    /// Reads and checks the footer of an object.
+    ///
     /// # Errors
-    /// The store's failure, as a [`ParquetError::External`] that holds a [`crate::BucketError`]; any other
-    /// error says what is wrong with the file.
+    /// A failure of the store, as a [`ParquetError::External`] that contains a [`crate::BucketError`]; any
+    /// other error is a fault of the file.
     pub(crate) async fn read(object: &PinnedObject) -> Result<Self> {
         let bytes = bytes_of(object).await?;
         let metadata = &bytes[..bytes.len() - TAIL_BYTES as usize];
@@ -55,7 +57,7 @@ impl Footer {
         &self.schema
     }
 
-    /// Names of the columns of which some pages are encrypted, in the order of the file.
+    /// Names of the columns with encrypted pages, in the order of the file.
     pub fn encrypted_columns(&self) -> Vec<&str> {
         let known = self.encrypted.iter().filter(|leaf| **leaf < self.schema.num_columns());
         let mut names: Vec<&str> = known.map(|leaf| self.schema.get_column_root(*leaf).name()).collect();
@@ -63,7 +65,7 @@ impl Footer {
         names
     }
 
-    /// The row groups, described with a schema: the file's own, or what [`stored`] makes of it.
+    /// Decodes the row groups with a schema: the file's own one, or the one of [`stored`].
     pub fn decode(&self, schema: SchemaDescPtr) -> Result<ParquetMetaData> {
         let options = ParquetMetaDataOptions::new().with_schema(schema);
         ParquetMetaDataReader::decode_metadata_with_options(self.metadata(), Some(&options))
@@ -78,7 +80,7 @@ async fn bytes_of(object: &PinnedObject) -> Result<Bytes> {
     let external = |error| ParquetError::External(Box::new(error));
     let end = object.bytes;
     if end < TAIL_BYTES {
-        return Err(ParquetError::General(format!("{end} bytes are no Parquet file")));
+        return Err(ParquetError::General(format!("the file has {end} bytes, too few for a Parquet file")));
     }
     let start = end.saturating_sub(PREFETCH_BYTES);
     let last = object.range(start..end).await.map_err(external)?;
@@ -90,8 +92,7 @@ async fn bytes_of(object: &PinnedObject) -> Result<Bytes> {
         ));
     }
     let Some(first) = end.checked_sub(TAIL_BYTES + length) else {
-        let message =
-            format!("the footer is said to have {length} bytes, the file has {end}: was the file cut?");
+        let message = format!("the footer's length is {length} bytes, the file has {end}: was the file cut?");
         return Err(ParquetError::General(message));
     };
     if first >= start {
@@ -102,7 +103,7 @@ async fn bytes_of(object: &PinnedObject) -> Result<Bytes> {
     Ok(bytes.freeze())
 }
 
-/// Serves the decoder from the footer's bytes, and from the object what lies before them (the page index).
+/// Source of bytes for the decoder: the footer's bytes and, for earlier ranges (the page index), the object.
 pub(crate) struct FooterFirst<'a> {
     pub footer: &'a Footer,
     pub object: &'a PinnedObject,

@@ -1,24 +1,23 @@
-//! The sizes that a page's header promises, seen before the page is decoded: a header of a few bytes may
-//! promise gigabytes.
+//! Sizes in a page's header, read before the page is decoded: a header of a few bytes can announce gigabytes.
 
 use super::compact::Compact;
 use parquet::errors::{ParquetError, Result};
 
-/// The number of dictionary pages among the types of pages.
+/// Number of the page type "dictionary".
 const DICTIONARY: i64 = 2;
 
-/// What a page's header says of the page.
+/// Size and kind of a page, according to its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize {
     pub is_dictionary: bool,
-    /// Bytes that are allocated for it.
+    /// Bytes that the decoder allocates for the page.
     pub decompressed: u64,
 }
 
-/// What the header at the beginning of some bytes says.
+/// Reads the header at the beginning of `bytes`.
 ///
 /// # Errors
-/// When it is no header, does not end within the bytes, or has no size.
+/// Bytes that are not a header, a header that does not end within them, and a header without a size.
 pub fn page_size(bytes: &[u8]) -> Result<PageSize> {
     let damaged = |_| ParquetError::General("a page's header is damaged".to_owned());
     read(&mut Compact::new(bytes))
@@ -29,7 +28,7 @@ pub fn page_size(bytes: &[u8]) -> Result<PageSize> {
 fn read(compact: &mut Compact<'_>) -> Result<Option<PageSize>> {
     let (mut last, mut kind, mut decompressed) = (0, None, None);
     while let Some(field) = compact.field(last)? {
-        // As in the decoder, the last of equal fields counts.
+        // Of equal fields the last one counts, as in the decoder.
         match field.id {
             1 => kind = Some(compact.signed()?),
             2 => decompressed = Some(compact.signed()?),
@@ -52,7 +51,7 @@ mod tests {
         // Type 2, 5 bytes decompressed, 4 compressed.
         let header = b"\x15\x04\x15\x0a\x15\x08\x00";
         assert_eq!(page_size(header).unwrap(), PageSize { is_dictionary: true, decompressed: 5 });
-        // The size comes again, in the long form of a field's head: 2^31 - 1 bytes.
+        // The size is repeated, in the long form of a field's head: 2^31 - 1 bytes.
         let twice = b"\x15\x00\x15\x0a\x15\x08\x05\x04\xfe\xff\xff\xff\x0f\x00";
         assert_eq!(page_size(twice).unwrap(), PageSize { is_dictionary: false, decompressed: (1 << 31) - 1 });
         for damaged in [&header[..6], b"\x15\x04\x00", b"\x15\x00\x15\x09\x15\x08\x00", b""] {

@@ -1,26 +1,26 @@
-//! What must be known of a footer before it is decoded: how deep its schema is, and which columns are
-//! encrypted.
+//! Facts of a footer that are needed before it is decoded: the depth of its schema, and its encrypted
+//! columns.
 
 use super::compact::Compact;
 use parquet::errors::{ParquetError, Result};
 use std::collections::BTreeSet;
 
-/// Levels of groups in a schema. The decoder and the readers recurse once a level; a tree this deep takes a
-/// tenth of a thread's stack of 2 MB. The pairs table of the deepest column that passes through has fewer
-/// levels.
+/// Most levels of groups in a schema. The decoder and the readers recurse once per level; a tree of this
+/// depth takes a tenth of a thread's stack of 2 MB. The pairs table of the deepest pass-through column has
+/// fewer levels.
 pub const SCHEMA_LEVELS: usize = 128;
 
-/// What a look at a footer's bytes shows.
+/// Result of scanning a footer.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
-    /// Numbers of the leaf columns of which some row group holds encrypted pages.
+    /// Numbers of the leaf columns with encrypted pages in some row group.
     pub encrypted: BTreeSet<usize>,
 }
 
-/// Looks over the footer's `FileMetaData`.
+/// Scans the footer's `FileMetaData`.
 ///
 /// # Errors
-/// When it is damaged, or its schema nests more than [`SCHEMA_LEVELS`] levels.
+/// A damaged footer, and a schema with more than [`SCHEMA_LEVELS`] levels.
 pub(super) fn scan(bytes: &[u8]) -> Result<Scan> {
     let (mut compact, mut found, mut last) = (Compact::new(bytes), Scan::default(), 0);
     while let Some(field) = compact.field(last)? {
@@ -35,22 +35,22 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan> {
     Ok(found)
 }
 
-/// Reads each element of a list of structs; the reader is told the element's number and how many follow it.
+/// Reads each element of a list of structs; `element` receives its number and the number of later ones.
 fn each<'a>(
     compact: &mut Compact<'a>,
     mut element: impl FnMut(&mut Compact<'a>, usize, usize) -> Result<()>,
 ) -> Result<()> {
     let (_, count) = compact.list()?;
-    // A struct takes a byte at least.
+    // A struct has at least one byte.
     let count = usize::try_from(count).ok().filter(|count| *count <= compact.left());
     let count =
         count.ok_or_else(|| ParquetError::General("the footer is damaged: a list is too long".to_owned()))?;
     (0..count).try_for_each(|index| element(compact, index, count - index - 1))
 }
 
-/// The schema is a tree written as a list, parents first; each element says how many children follow.
+/// Scans the schema: a tree written as a list, parents first, with the number of children in each element.
 fn schema(compact: &mut Compact<'_>) -> Result<()> {
-    // Children that are still to come, of each open group; and of all of them.
+    // Number of children still to come: of each open group, and in total.
     let (mut open, mut expected): (Vec<u64>, u64) = (Vec::new(), 0);
     each(compact, |compact, _, elements_left| {
         let children = children_of_element(compact)?;
@@ -58,7 +58,7 @@ fn schema(compact: &mut Compact<'_>) -> Result<()> {
             *left -= 1;
             expected -= 1;
         }
-        // The decoder reserves memory for as many as are announced.
+        // The decoder reserves memory for the announced number.
         expected += children;
         if expected > elements_left as u64 {
             return Err(ParquetError::General(
@@ -68,7 +68,7 @@ fn schema(compact: &mut Compact<'_>) -> Result<()> {
         open.push(children);
         if open.len() > SCHEMA_LEVELS + 1 {
             return Err(ParquetError::General(format!(
-                "the schema nests columns more than {SCHEMA_LEVELS} levels deep, which no reader is built for; \
+                "the schema nests columns more than {SCHEMA_LEVELS} levels deep, too deep for readers; \
                  write the file without that column"
             )));
         }
@@ -91,7 +91,7 @@ fn children_of_element(compact: &mut Compact<'_>) -> Result<u64> {
         last = field.id;
     }
     u64::try_from(children).map_err(|_| {
-        ParquetError::General("the footer is damaged: a group has fewer than no columns".to_owned())
+        ParquetError::General("the footer is damaged: a group has a negative number of columns".to_owned())
     })
 }
 
@@ -129,8 +129,7 @@ fn drop_number(compact: &mut Compact<'_>) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// A footer whose schema is a tree of single groups, this many below the root, and a leaf of 32-bit
-    /// integers.
+    /// A footer whose schema is a chain of `groups` groups below the root, and a leaf of 32-bit integers.
     fn nested(groups: usize) -> Vec<u8> {
         let (group, leaf) = (b"\x35\x00\x18\x01s\x15\x02\x00", b"\x15\x02\x25\x00\x18\x01k\x00");
         let mut bytes = b"\x15\x02\x19\xfc".to_vec();
@@ -162,8 +161,8 @@ mod tests {
     #[test]
     fn a_group_that_announces_more_columns_than_there_are_is_refused() {
         // 2^31 - 1 children, for which the decoder would reserve 16 GB.
-        let bytes =
-            b"\x15\x02\x19\x2c\x48\x01s\x15\xfe\xff\xff\xff\x0f\x00\x15\x02\x25\x00\x18\x01k\x00\x16\x00\x19\x0c\x00";
+        let bytes = b"\x15\x02\x19\x2c\x48\x01s\x15\xfe\xff\xff\xff\x0f\x00\x15\x02\x25\x00\x18\x01k\x00\
+              \x16\x00\x19\x0c\x00";
         let error = scan(bytes).unwrap_err().to_string();
         assert!(error.contains("too many columns"), "{error}");
     }
@@ -174,7 +173,7 @@ mod tests {
         for length in 0..whole.len() {
             assert!(scan(&whole[..length]).is_err(), "{length} bytes");
         }
-        // A list of 2^64 - 1 booleans in a field that nobody knows takes no time.
+        // A list of 2^64 - 1 booleans in an unknown field takes no time.
         scan(b"\xf9\xf2\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00").unwrap();
     }
 }

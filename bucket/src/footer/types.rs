@@ -1,8 +1,9 @@
-//! A file's column types: as they are promised, and as they are stored.
+//! Column types of a file: as announced, and as stored.
 //!
-//! A column of strings promises UTF-8, and the Parquet reader gives up a whole batch for one value that is
-//! not. Read as it is stored, as bytes, such a value costs only itself. The same goes for INT96 timestamps,
-//! which the Parquet reader turns into nanoseconds of 64 bits whether these can hold them or not.
+//! A column of strings announces UTF-8, and for one value that is not UTF-8 the Parquet reader rejects a
+//! whole batch. If the column is read as it is stored, as bytes, only that value is lost. The same holds for
+//! INT96 timestamps, which the Parquet reader converts into nanoseconds of 64 bits without a check of the
+//! range.
 
 use arrow::datatypes::Schema;
 use parquet::{
@@ -16,26 +17,26 @@ use std::sync::Arc;
 /// Bytes of an INT96 value.
 const INT96_BYTES: i32 = 12;
 
-/// The Arrow types of a file's columns, from its Parquet types alone: that a writer's Arrow library had a
-/// dictionary or a view is its own business. INT96 is a timestamp in microseconds, which reaches every year
-/// that people write.
+/// Arrow types of a file's columns, from the Parquet types alone: a dictionary or a view of the writer's
+/// Arrow library is ignored. INT96 becomes a timestamp in microseconds, whose range includes every realistic
+/// year.
 pub fn promised(schema: &SchemaDescriptor) -> Result<Schema> {
     parquet_to_arrow_schema(&rewritten(schema, &promised_leaf)?, None)
 }
 
-/// The file's schema with strings as bytes and INT96 values as 12 bytes; the same columns in the same tree.
+/// Schema of the file with strings as bytes and INT96 values as 12 bytes: equal columns in an equal tree.
 pub fn stored(schema: &SchemaDescriptor) -> Result<SchemaDescPtr> {
     rewritten(schema, &stored_leaf).map(Arc::new)
 }
 
-/// The changed type of a leaf, or `None` where it stays.
+/// Returns the changed type of a leaf; `None` if the type does not change.
 type Leaf = dyn Fn(&Type) -> Result<Option<Type>>;
 
 fn rewritten(schema: &SchemaDescriptor, leaf: &Leaf) -> Result<SchemaDescriptor> {
     Ok(SchemaDescriptor::new(rewrite(&schema.root_schema_ptr(), leaf)?))
 }
 
-/// Recursion is bounded by [`super::scan::SCHEMA_LEVELS`].
+/// [`super::scan::SCHEMA_LEVELS`] bounds the recursion.
 fn rewrite(node: &TypePtr, leaf: &Leaf) -> Result<TypePtr> {
     if node.is_primitive() {
         return Ok(leaf(node)?.map_or_else(|| Arc::clone(node), Arc::new));
@@ -51,7 +52,7 @@ fn rewrite(node: &TypePtr, leaf: &Leaf) -> Result<TypePtr> {
     group.build().map(Arc::new)
 }
 
-/// What a leaf's annotation makes of its bytes.
+/// Meaning of a leaf's bytes, according to its annotation.
 enum Meaning {
     Text,
     Enum,

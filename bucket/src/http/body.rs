@@ -1,4 +1,4 @@
-//! Bodies that are watched for progress, on their way out and in.
+//! Request and response bodies whose progress is observed.
 
 use super::{stalled::Stalled, waiting::Waiting};
 use bytes::Bytes;
@@ -15,19 +15,19 @@ use std::{
 };
 use tokio::time::Sleep;
 
-/// Length of the pieces that a body is sent in, in bytes; a client holds a few of them in its own buffer.
+/// Length of the pieces of a request body, in bytes; a client holds a few of them in its own buffer.
 const PIECE: usize = 64 << 10;
 
-/// A body on its way out, in pieces, each a buffer of its own.
+/// A request body in pieces, each in a separate buffer.
 ///
-/// The client clones a piece when it is about to write it and drops the clone when the system has taken its
-/// bytes. So the buffers that have more than one owner are those that the client is writing.
+/// The client clones a piece before writing it, and drops the clone when the system has taken the bytes. A
+/// buffer with more than one owner is therefore being written.
 pub(super) struct Sending {
     pieces: PutPayload,
 }
 
 impl Sending {
-    /// The body's bytes, copied. Memory: as much again as the body, until the request ends.
+    /// Copies a body. Memory: the length of the body, until the request ends.
     pub(super) async fn copy_of(mut body: HttpRequestBody) -> Result<Self, HttpError> {
         let mut pieces = Vec::new();
         while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
@@ -38,12 +38,12 @@ impl Sending {
         Ok(Self { pieces: pieces.into_iter().collect() })
     }
 
-    /// A body that is not watched.
+    /// A body whose progress is not observed.
     pub(super) fn unwatched() -> Self {
         Self { pieces: PutPayload::new() }
     }
 
-    /// What the client sends.
+    /// Body for the client.
     pub(super) fn body(&self) -> HttpRequestBody {
         self.pieces.clone().into()
     }
@@ -53,18 +53,19 @@ impl Sending {
         self.pieces.content_length() as u64
     }
 
-    /// Number of the first piece that the client is writing; `None` before the first and after the last.
+    /// Number of the first piece that the client is writing; `None` before the first and after the last
+    /// piece.
     pub(super) fn position(&self) -> Option<usize> {
         self.pieces.as_ref().iter().position(|piece| !piece.is_unique())
     }
 }
 
-/// The body of an answer, which breaks off when nothing of it comes for too long.
+/// A response body that ends with an error when no byte arrives for too long.
 pub(super) struct Watched {
     body: HttpResponseBody,
     patience: Duration,
     waiting: Waiting,
-    /// Since when it is waited for, and when to look again. Who does not ask for more does not wait.
+    /// Start of the wait, and time of the next check. A caller that requests no bytes does not wait.
     quiet: Option<(Instant, Pin<Box<Sleep>>)>,
 }
 
@@ -86,12 +87,12 @@ impl Body for Watched {
             self.quiet = None;
             return Poll::Ready(frame);
         }
-        let look_every = self.patience.min(Duration::from_secs(1));
+        let check_every = self.patience.min(Duration::from_secs(1));
         loop {
-            let look = || (Instant::now(), Box::pin(tokio::time::sleep(look_every)));
-            let (since, sleep) = self.quiet.get_or_insert_with(look);
+            let check = || (Instant::now(), Box::pin(tokio::time::sleep(check_every)));
+            let (since, sleep) = self.quiet.get_or_insert_with(check);
             ready!(sleep.as_mut().poll(context));
-            sleep.as_mut().reset(tokio::time::Instant::now() + look_every);
+            sleep.as_mut().reset(tokio::time::Instant::now() + check_every);
             let after = since.elapsed();
             if after > self.patience {
                 self.quiet = None;

@@ -1,8 +1,8 @@
-//! What stands between a cloud's client and the network: how long a request may wait, what is said meanwhile,
-//! and pages of listings without names that end them.
+//! HTTP layer between a cloud's client and the network: it limits the wait for progress, reports waits, and
+//! removes names from listings that would end the listing.
 //!
-//! A request is given up by its want of progress, not by its length: over a slow line an upload of 8 MiB
-//! takes minutes and is in order as long as its bytes go out.
+//! A request is given up for lack of progress, not for its duration: over a slow line an upload of 8 MiB
+//! takes minutes, which is fine while its bytes are sent.
 
 mod body;
 mod names;
@@ -26,19 +26,19 @@ use std::{
 };
 use waiting::Waiting;
 
-/// Time without progress after which a request is given up, unless the settings say otherwise.
+/// Time without progress after which a request is given up, unless the settings have another value.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Bytes that may still be on their way when all have been handed to the system (`tcp_wmem`'s usual maximum),
-/// and the slowest line that is waited for, in bytes a second. Linux lets a connection send on when a third
-/// of these bytes has gone out: over the slowest line that takes 21 seconds, which is within [`PATIENCE`].
+/// Bytes that may still be in flight when the system has taken all (`tcp_wmem`'s usual maximum), and the
+/// slowest line that is waited for, in bytes per second. Linux lets a connection send more when a third of
+/// these bytes is sent: over the slowest line that takes 21 seconds, which is within [`PATIENCE`].
 const IN_FLIGHT: u64 = 4 << 20;
 const SLOWEST: u64 = 64 << 10;
 
-/// Times a waiting request is looked at within its patience.
-const LOOKS: u32 = 30;
+/// Number of checks of a waiting request within its patience.
+const CHECKS: u32 = 30;
 
-/// Makes the clients of one store.
+/// Factory of the clients of one store.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
     pub passed_over: Arc<PassedOver>,
@@ -81,7 +81,7 @@ impl HttpService for Service {
 }
 
 impl Service {
-    /// The answer's head, unless there is no progress for too long.
+    /// Head of the answer; an error after too long without progress.
     async fn answer(
         &self,
         request: HttpRequest,
@@ -89,11 +89,11 @@ impl Service {
         waiting: &Waiting,
     ) -> Result<HttpResponse, HttpError> {
         let patience = self.connector.patience;
-        let look_every = patience.checked_div(LOOKS).unwrap_or(patience).min(Duration::from_secs(1));
+        let check_every = patience.checked_div(CHECKS).unwrap_or(patience).min(Duration::from_secs(1));
         let mut answer = std::pin::pin!(self.client.execute(request));
         let (mut position, mut since) = (sending.position(), Instant::now());
         loop {
-            if let Ok(answer) = tokio::time::timeout(look_every, &mut answer).await {
+            if let Ok(answer) = tokio::time::timeout(check_every, &mut answer).await {
                 return answer;
             }
             let now_at = sending.position();
@@ -125,7 +125,8 @@ fn lists(request: &HttpRequest) -> bool {
     query.split('&').any(|pair| pair == "list-type=2" || pair == "comp=list")
 }
 
-/// The request with a body whose progress can be seen. A body of one buffer is short, and not watched.
+/// Replaces the request's body by one whose progress is observed. A body of one buffer is short and not
+/// observed.
 async fn watched(request: HttpRequest) -> Result<(HttpRequest, Sending), HttpError> {
     if request.body().as_bytes().is_some() {
         return Ok((request, Sending::unwatched()));

@@ -1,9 +1,9 @@
-//! A page of a cloud's listing without the entries that nobody can ask for.
+//! Removes entries from a page of a cloud's listing that no request can name.
 //!
-//! object_store gives up a whole listing at the first key that it has no path for: an empty part (`a//b`), a
-//! part that is `.` or `..`, a control character. And it takes a folder's marker, `train.parquet/`, for an
-//! object `train.parquet`. Only the page itself still has the key as it is, so such entries are cut out of it
-//! here, before they reach object_store.
+//! object_store ends a whole listing at the first key without a valid path: an empty part (`a//b`), a part
+//! that is `.` or `..`, a control character. And it takes a folder marker, `train.parquet/`, for an object
+//! `train.parquet`. Only the page itself has the original key, so such entries are removed here, before
+//! object_store parses the page.
 
 use crate::passed_over::{Passed, PassedOver, escaped};
 use object_store::path::Path;
@@ -13,7 +13,7 @@ use quick_xml::{
 };
 use std::ops::Range;
 
-/// Ending of the zero-byte objects that Hadoop's older clients leave for a folder.
+/// Suffix of the empty objects that Hadoop's older clients write for a folder.
 const FOLDER_MARKER: &str = "_$folder$";
 
 /// One object or common prefix of a page.
@@ -26,7 +26,7 @@ struct Entry {
     bytes: Vec<u8>,
 }
 
-/// What of an entry is being read.
+/// Part of an entry that is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Name,
@@ -34,20 +34,20 @@ enum Field {
     Other,
 }
 
-/// What becomes of an entry.
+/// Treatment of an entry.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Kept,
-    /// It only stands for a folder.
+    /// A folder marker.
     Marker,
     Odd(&'static str),
 }
 
-/// The page without such entries, which are noted; `None` when there are none.
+/// The page without such entries, which are noted; `None` if there are none.
 ///
-/// A page that is no XML is left to object_store, which says so.
+/// A page that is not XML is passed to object_store, which reports the fault.
 pub(super) fn without_odd_names(page: &[u8], passed_over: &PassedOver) -> Option<Vec<u8>> {
-    // Azure's pages begin with one; the reader takes it away and does not count it.
+    // Azure's pages begin with a byte order mark, which the reader removes and does not count.
     let page = page.strip_prefix(b"\xef\xbb\xbf").unwrap_or(page);
     let cuts = cuts(page, passed_over).ok()?;
     let mut rest = Vec::with_capacity(page.len());
@@ -71,7 +71,7 @@ fn cuts(page: &[u8], passed_over: &PassedOver) -> Result<Vec<Range<usize>>, quic
                 depth += 1;
                 match &entry {
                     Some(entry) if depth == entry.depth + 1 => field = field_of(&tag),
-                    // Azure has an object's length among its properties.
+                    // In Azure's pages, an object's length is among its properties.
                     Some(_) if tag.local_name().as_ref() == b"Content-Length" => field = Field::Bytes,
                     Some(_) => {}
                     None => entry = entry_of(&tag, start, depth),
@@ -121,8 +121,7 @@ fn note(entry: Option<&mut Entry>, field: Field, text: &[u8]) {
     }
 }
 
-/// The character a reference stands for; one that XML does not know stays a control character, which no name
-/// may have.
+/// Character of a reference. An unknown reference gives a control character, which no name may contain.
 fn referred(reference: &BytesRef<'_>) -> String {
     let by_number = reference.resolve_char_ref().ok().flatten();
     let name: &[u8] = reference;
@@ -166,7 +165,7 @@ fn judge(entry: &Entry) -> Verdict {
         };
     }
     let why_not = |part: &str| match part {
-        "" => Some("its name has an empty part, two slashes in a row or one at an end"),
+        "" => Some("its name has an empty part: two slashes in a row, or one at an end"),
         "." | ".." => Some("its name has a part `.` or `..`"),
         part => part.contains(char::is_control).then_some("its name has a control character"),
     };
@@ -187,7 +186,7 @@ mod tests {
         )
     }
 
-    fn told(page: &str) -> (String, Vec<String>) {
+    fn sifted(page: &str) -> (String, Vec<String>) {
         let passed_over = PassedOver::default();
         let rest = without_odd_names(page.as_bytes(), &passed_over);
         let rest = rest.map_or_else(|| page.to_owned(), |rest| String::from_utf8(rest).unwrap());
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_no_request_can_name_are_cut_out_of_a_page_and_told() {
+    fn keys_that_no_request_can_name_are_cut_out_of_a_page_and_noted() {
         let odd = [
             ("w//x", 1),
             ("w/./x", 1),
@@ -207,38 +206,38 @@ mod tests {
         ];
         let sound = [("w/a.parquet", 1), ("w/é&amp;&lt;.parquet", 2), ("w/a b#1", 0)];
         let mixed = s3(&[&sound[..1], &odd, &sound[1..]].concat());
-        let (rest, names) = told(&mixed);
+        let (rest, names) = sifted(&mixed);
         assert_eq!(rest, s3(&sound));
         assert_eq!(names, ["/w", "w/../x", "w/./x", "w//x", "w/\\u{1}", "w/\\u{7f}x", "w/x/"]);
-        assert_eq!(told(&s3(&sound)), (s3(&sound), vec![]));
+        assert_eq!(sifted(&s3(&sound)), (s3(&sound), vec![]));
     }
 
     #[test]
-    fn a_marker_of_a_folder_is_no_object_and_no_news() {
+    fn a_folder_marker_is_neither_an_object_nor_noted() {
         let (rest, names) =
-            told(&s3(&[("w/", 0), ("w/train.parquet/", 0), ("commits_$folder$", 0), ("w/a", 0)]));
+            sifted(&s3(&[("w/", 0), ("w/train.parquet/", 0), ("commits_$folder$", 0), ("w/a", 0)]));
         assert_eq!((rest, names), (s3(&[("w/a", 0)]), vec![]));
     }
 
     #[test]
-    fn common_prefixes_and_azure_s_blobs_are_looked_at_alike() {
+    fn common_prefixes_and_azure_s_blobs_are_judged_equally() {
         let prefixes =
             |inner: &str| format!("<R><CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>{inner}</R>");
         let odd = "<CommonPrefixes><Prefix>a//</Prefix></CommonPrefixes>";
-        assert_eq!(told(&prefixes(odd)), (prefixes(""), vec!["a//".to_owned()]));
+        assert_eq!(sifted(&prefixes(odd)), (prefixes(""), vec!["a//".to_owned()]));
         let blob = |name: &str, size: u64| {
             let properties = format!("<Properties><Content-Length>{size}</Content-Length></Properties>");
             format!("<Blob><Name>{name}</Name>{properties}<Metadata><Name>x//y</Name></Metadata></Blob>")
         };
         let page = |blobs: &[String]| format!("<E><Blobs>{}</Blobs></E>", blobs.concat());
-        let (rest, names) = told(&page(&[blob("a", 1), blob("b/", 0), blob("c//d", 1)]));
+        let (rest, names) = sifted(&page(&[blob("a", 1), blob("b/", 0), blob("c//d", 1)]));
         assert_eq!((rest, names), (page(&[blob("a", 1)]), vec!["c//d".to_owned()]));
         let marked = format!("\u{feff}{}", page(&[blob("a", 1), blob("c//d", 1)]));
-        assert_eq!(told(&marked).0, page(&[blob("a", 1)]), "a byte order mark shifts the cuts");
+        assert_eq!(sifted(&marked).0, page(&[blob("a", 1)]), "a byte order mark shifts the cuts");
     }
 
     #[test]
-    fn what_is_no_listing_is_left_as_it_is() {
+    fn a_page_that_is_not_a_listing_is_unchanged() {
         let passed_over = PassedOver::default();
         for page in ["", "<a", "{}", "<R><Contents><Key>a//b"] {
             assert_eq!(without_odd_names(page.as_bytes(), &passed_over), None, "{page}");

@@ -11,10 +11,10 @@ use tokio::{
     sync::Mutex,
 };
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const PIECE: usize = 16 << 10;
 
-/// A store that takes what it is sent, and reads it over a slow line which all connections share.
+/// A store that accepts every request, and reads requests over a slow line that all connections share.
 #[derive(Clone)]
 struct Slow {
     bytes_per_second: usize,
@@ -26,8 +26,8 @@ impl Slow {
     async fn start(bytes_per_second: usize) -> (Self, SocketAddr) {
         let slow = Self { bytes_per_second, line: Arc::default(), requests: Arc::default() };
         let socket = TcpSocket::new_v4().unwrap();
-        // Small, or the system takes megabytes at once; above loopback's segments of 64 kB, or the window
-        // stalls.
+        // A small buffer: otherwise the system takes megabytes at once. Larger than loopback's segments of 64
+        // kB: otherwise the window stalls.
         socket.set_recv_buffer_size(1 << 18).unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(64).unwrap();
@@ -85,7 +85,7 @@ fn store(address: SocketAddr, patience: &str) -> open::Remote {
     open::open(Cloud::S3, &"s3://bucket/x".parse().unwrap(), &said, Arc::default()).unwrap()
 }
 
-/// Uploads this many parts of 8 MiB at once.
+/// Uploads `parts` parts of 8 MiB at the same time.
 async fn upload(store: &open::Remote, parts: usize) {
     let sent = (0..parts).map(|at| {
         let parts = Arc::clone(&store.parts);
@@ -99,8 +99,8 @@ async fn upload(store: &open::Remote, parts: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_over_a_slow_line_are_not_given_up_while_they_make_progress() {
-    // Both parts share the line and take eight seconds, at a patience of three. Linux holds up to 4 MiB of a
-    // connection and takes more when a third of them has gone out: a second and a third here.
+    // Both parts share the line and take eight seconds, with a patience of three. Linux holds up to 4 MiB of
+    // a connection and takes more when a third of them is sent: after a second and a third here.
     let (slow, address) = Slow::start(2 << 20).await;
     let since = Instant::now();
     upload(&store(address, "3s"), 2).await;
@@ -109,8 +109,8 @@ async fn uploads_over_a_slow_line_are_not_given_up_while_they_make_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_that_starve_each_other_go_on_with_fewer_at_once_and_all_arrive() {
-    // With eight at once a connection moves every 0.7 seconds, longer than the patience; with four it is in
+async fn uploads_that_starve_each_other_continue_with_fewer_at_once_and_all_arrive() {
+    // With eight at once a connection progresses every 0.7 seconds, longer than the patience; with four, in
     // time.
     let (_, address) = Slow::start(16 << 20).await;
     upload(&store(address, "500ms"), 8).await;

@@ -1,22 +1,22 @@
-//! How many uploads share this machine's line.
+//! Bounds the number of uploads that share this machine's line.
 //!
-//! Many at once keep a fast line busy. Over a slow one they starve each other, and none is done before its
-//! patience ends. So an upload that stalls halves how many go out at once, and uploads that go well let one
-//! more out from time to time.
+//! Many uploads at once keep a fast line busy. Over a slow line they starve each other, and none ends within
+//! its patience. A stalled upload therefore halves the number of uploads at once, and successful uploads
+//! slowly raise it.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// Uploads at once, at most. Memory: this many parts of 8 MiB beside those that wait.
+/// Most uploads at once. Memory: this number of parts of 8 MiB, beside those that wait.
 const MOST: usize = 16;
 
-/// Shorter bodies go out without asking.
+/// Shorter bodies need no permit. Bytes.
 const LARGE: u64 = 1 << 20;
 
-/// Uploads that go well before one more may go out at once.
+/// Successful uploads before the number of uploads at once grows by one.
 const WELL: u64 = 16;
 
-/// The line of this process.
+/// Line of this process.
 static UPLINK: LazyLock<Uplink> = LazyLock::new(Uplink::default);
 
 struct Uplink {
@@ -24,10 +24,10 @@ struct Uplink {
     width: Mutex<Width>,
 }
 
-/// How many uploads may go out at once.
+/// Number of uploads at once.
 struct Width {
     wanted: usize,
-    /// Permits there are, held or not: more than are wanted until those that hold them give them back.
+    /// Existing permits, held or free: more than `wanted` until their holders return them.
     permits: usize,
     went_well: u64,
 }
@@ -39,25 +39,25 @@ impl Default for Uplink {
     }
 }
 
-/// The right to upload.
+/// Permit for an upload.
 pub(super) struct Permit {
     uplink: &'static Uplink,
     permit: SemaphorePermit<'static>,
 }
 
-/// Waits until a body of this length may go out; `None` for one that need not ask.
+/// Waits until a body of this length may be sent; `None` for one that needs no permit.
 pub(super) async fn permit(bytes: u64) -> Option<Permit> {
     if bytes < LARGE { None } else { Some(UPLINK.permit().await) }
 }
 
 impl Uplink {
     async fn permit(&'static self) -> Permit {
-        Permit { uplink: self, permit: self.open.acquire().await.expect("nobody closes it") }
+        Permit { uplink: self, permit: self.open.acquire().await.expect("the semaphore is never closed") }
     }
 }
 
 impl Permit {
-    /// Gives the right back, and learns from how the upload went.
+    /// Returns the permit and adapts the number of uploads to the result.
     pub(super) fn settle(self, went_well: bool, host: &str) {
         let Self { uplink, permit } = self;
         let mut width = uplink.width.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,11 +72,11 @@ impl Permit {
             }
         } else {
             width.went_well = 0;
-            // Uploads that stall together are one event: the line is narrowed again only after the first has
-            // taken effect.
+            // Uploads that stall together are one event: the number is halved again only after the first
+            // halving has taken effect.
             if width.permits <= width.wanted && width.wanted > 1 {
                 width.wanted /= 2;
-                tracing::warn!("an upload to {host} stalled: going on with {} at once", width.wanted);
+                tracing::warn!("an upload to {host} stalled: continuing with {} at once", width.wanted);
             }
         }
         let surplus = width.permits - width.wanted.min(width.permits);

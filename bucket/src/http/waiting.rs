@@ -1,4 +1,4 @@
-//! What a request waits for, said when it takes long.
+//! Log lines about the object of a long wait.
 
 use crate::cloud;
 use object_store::client::HttpRequest;
@@ -8,16 +8,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A request that has waited so long says so.
-const SAY_AFTER: Duration = Duration::from_secs(3);
+/// Wait after which a request is reported.
+const REPORT_AFTER: Duration = Duration::from_secs(3);
 
-/// Time between two sayings about one host, whichever requests wait.
-const SAY_EVERY: Duration = Duration::from_secs(5);
+/// Interval of log lines about one host, for all its requests together.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
-/// When each host was last waited for aloud. Memory: a store has a handful of hosts.
-static SAID: LazyLock<Mutex<HashMap<String, Instant>>> = LazyLock::new(Mutex::default);
+/// Time of the last log line about each host. Memory: a store has a handful of hosts.
+static REPORTED: LazyLock<Mutex<HashMap<String, Instant>>> = LazyLock::new(Mutex::default);
 
-/// A request, as far as people want to know.
+/// A request, as described in log lines.
 #[derive(Debug, Clone)]
 pub(super) struct Waiting {
     host: String,
@@ -30,7 +30,7 @@ impl Waiting {
         let host = uri.authority().map_or_else(String::new, |authority| authority.as_str().to_owned());
         let what = match cloud::gives_credentials(&uri.to_string()) {
             true => format!("{host} for credentials"),
-            // Without the query, which may hold a signature.
+            // Without the query, which may contain a signature.
             false => format!("{host}: {} {}", request.method(), uri.path()),
         };
         Self { host, what }
@@ -40,14 +40,14 @@ impl Waiting {
         &self.host
     }
 
-    /// Says what is waited for, once it takes long and if it was not said just now.
+    /// Logs the object of the wait if the wait is long and no line was logged recently.
     pub(super) fn say(&self, quiet: Duration) {
-        if quiet < SAY_AFTER {
+        if quiet < REPORT_AFTER {
             return;
         }
-        let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
-        if said.get(&self.host).is_none_or(|last| last.elapsed() >= SAY_EVERY) {
-            said.insert(self.host.clone(), Instant::now());
+        let mut reported = REPORTED.lock().unwrap_or_else(PoisonError::into_inner);
+        if reported.get(&self.host).is_none_or(|last| last.elapsed() >= REPORT_EVERY) {
+            reported.insert(self.host.clone(), Instant::now());
             tracing::warn!("waiting for {}: no answer for {:.0} s", self.what, quiet.as_secs_f64());
         }
     }

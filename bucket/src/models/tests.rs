@@ -1,4 +1,4 @@
-//! Which files make a checkpoint, and which are fetched.
+//! Tests of the files that belong to a checkpoint, and of those that are fetched.
 
 use super::*;
 use object_store::{PutPayload, memory::InMemory, path::Path};
@@ -83,7 +83,7 @@ async fn weights_are_those_that_transformers_would_take() {
 }
 
 #[tokio::test]
-async fn a_file_that_an_index_names_and_nobody_has_is_told_before_anything_is_read() {
+async fn a_missing_file_of_an_index_is_reported_before_any_file_is_read() {
     let (_folder, place) = local(&[("model.safetensors.index.json", INDEX), ("model-1.safetensors", "1")]);
     let error = record(&place).await.unwrap_err().to_string();
     assert!(error.contains("names model-2.safetensors, which is not beside it"), "{error}");

@@ -1,4 +1,4 @@
-//! A listing that goes on after the last name it told, which stores can do that list by name.
+//! A listing that continues after the last name it returned. This works for stores that list by name.
 
 use super::Inner;
 use crate::outage::Patience;
@@ -62,7 +62,7 @@ fn objects(
     offset: Option<&Path>,
 ) -> BoxStream<'static, Result<ObjectMeta>> {
     let Some(offset) = offset.cloned() else { return inner.store.list(prefix) };
-    // A server that does not know the offset's parameter (Azurite, and Azure's older interfaces) begins at
+    // A server that ignores the parameter for the offset (Azurite, and older interfaces of Azure) begins at
     // the first name.
     let listed = inner.store.list_with_offset(prefix, &offset);
     listed.try_filter(move |meta| ready(meta.location > offset)).boxed()

@@ -1,4 +1,4 @@
-//! An object's bytes, read on from where they broke off.
+//! Reads an object's bytes, and continues where they break off.
 
 use super::Inner;
 use crate::outage::Patience;
@@ -10,19 +10,20 @@ use futures::{
 use object_store::{Error, GetOptions, GetRange, GetResult, GetResultPayload, Result, path::Path};
 use std::{ops::Range, sync::Arc};
 
-/// One read that goes on.
+/// A read that continues after an interruption.
 struct Reading {
     inner: Arc<Inner>,
     location: Path,
     e_tag: String,
-    /// What is still to come.
+    /// Bytes that are still to come.
     rest: Range<u64>,
     bytes: BoxStream<'static, Result<Bytes>>,
     patience: Patience,
 }
 
-/// The same answer, whose bytes are asked for again when they break off: from where they did, of the object
-/// in the same state. A store without ETags cannot say that it is the same, so there the read ends.
+/// Returns an equal answer whose bytes are requested again when they break off: the remaining bytes of the
+/// object in the same state. Without an ETag the state cannot be checked, so the read then ends with the
+/// error.
 pub(super) fn read_on(inner: &Arc<Inner>, location: &Path, found: GetResult) -> GetResult {
     let GetResult { payload, meta, range, attributes, extensions } = found;
     let payload = match (payload, meta.e_tag.clone()) {
@@ -69,7 +70,7 @@ impl Reading {
     }
 }
 
-/// The rest of the bytes, of the object in the state it had.
+/// Requests the remaining bytes of the object in its earlier state.
 async fn ask_on(
     inner: &Inner,
     location: &Path,

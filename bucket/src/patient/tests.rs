@@ -8,7 +8,7 @@ use object_store::{
 };
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A store whose listings break off after two objects, and whose reads break off, as often as they shall.
+/// A store whose first `breaks` requests break off: listings after two objects, reads at once.
 #[derive(Debug)]
 struct Flaky {
     store: InMemory,
@@ -59,7 +59,7 @@ impl ObjectStore for Flaky {
         }
     }
 
-    /// As a server that does not know the offset's parameter.
+    /// Like a server that ignores the parameter for the offset.
     fn list_with_offset(&self, prefix: Option<&Path>, _: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         self.list(prefix)
     }
@@ -90,7 +90,7 @@ impl ObjectStore for Flaky {
 }
 
 #[tokio::test]
-async fn a_listing_that_breaks_off_goes_on_and_tells_every_object_once() {
+async fn a_listing_that_breaks_off_continues_and_returns_every_object_once() {
     let names = ["a", "b", "c", "d", "e"];
     let store = Flaky::with(&names, 1).await;
     let listed: Vec<String> =

@@ -1,4 +1,4 @@
-//! An upload in parts, each of which is sent again when the store is out of order.
+//! A multipart upload whose parts are sent again while the store is unavailable.
 
 use super::Inner;
 use futures::FutureExt as _;
@@ -11,15 +11,15 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// An upload that is under way.
+/// An upload in progress.
 #[derive(Debug)]
 pub(super) struct Uploading {
     inner: Arc<Inner>,
     location: Path,
     id: MultipartId,
-    /// Parts that were begun.
+    /// Number of parts that were started.
     begun: usize,
-    /// Parts that the store has, by their place.
+    /// Parts that the store has, by their number.
     sent: Arc<Mutex<BTreeMap<usize, PartId>>>,
 }
 
@@ -55,7 +55,8 @@ impl MultipartUpload for Uploading {
         }
         let complete = || self.inner.parts.complete_multipart(&self.location, &self.id, parts.clone());
         match self.inner.ask(complete).await {
-            // The first try took effect and its answer was lost: nobody else writes an object of this name.
+            // The first request took effect and its answer was lost: no other process writes an object of
+            // this name.
             Err(error @ Error::NotFound { .. }) => {
                 match self.inner.ask(|| self.inner.store.head(&self.location)).await {
                     Ok(meta) => Ok(PutResult {

@@ -167,7 +167,9 @@ fn report_skipped(found: &mut Found, passed_over: Vec<Passed>, input: &Place, ow
         let (all, more) = (named.len(), named.len().saturating_sub(NAMED));
         named.truncate(NAMED);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        found.warnings.push(format!("{all} names are not input files: {}{more}", named.join(", ")));
+        found
+            .warnings
+            .push(format!("skipped {all} names that are not input files: {}{more}", named.join(", ")));
     }
 }
 
