@@ -6,7 +6,7 @@ use capfilt_bucket::{Bucket, Committed, Place, commit};
 use capfilt_coordinator::job;
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
-    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, WordOdds},
+    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb},
 };
 use capfilt_schemas::{
     commit::{self, Commit, Output, Timings},
@@ -139,7 +139,11 @@ impl Captioner for Timer {
     }
 
     /// Only the known-answer test asks, and a timer has nothing to prove.
-    fn odds(&mut self, _: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
+    fn log_probs(
+        &mut self,
+        _: &PixelBatch,
+        captions: &[Vec<i64>],
+    ) -> Result<Vec<Vec<TokenLogProb>>, ModelError> {
         Ok(vec![Vec::new(); captions.len()])
     }
 }

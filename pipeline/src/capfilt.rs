@@ -1,6 +1,5 @@
-//! CapFilt itself (BLIP, arXiv 2201.12086, section 3.3): the captioner writes a text for every image, the
-//! filter judges the web text and the synthetic text, each on its own, and what it takes for unmatched is
-//! dropped.
+//! CapFilt (BLIP, arXiv 2201.12086, section 3.3): the captioner writes texts for every image, the filter
+//! scores the web text and each synthetic text separately, and texts that do not match the image are dropped.
 
 use crate::{
     model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore},
@@ -13,12 +12,12 @@ use capfilt_schemas::{
     status::{RowStatus, WebStatus},
 };
 
-/// What is decided outside of the models.
+/// Thresholds and caption settings.
 #[derive(Debug, Clone)]
 pub struct Rule {
     pub web_threshold: f64,
     pub synthetic_threshold: f64,
-    /// Words of a text the filter sees, after cleaning.
+    /// Largest number of words of a cleaned text that the filter reads.
     pub max_words: usize,
     /// Captions per image.
     pub captions: usize,
@@ -43,11 +42,11 @@ pub struct CapFilt {
     captioner: Box<dyn Captioner>,
     filter: Box<dyn Filter>,
     rule: Rule,
-    /// Most images per model call. Halved, once and for all, when the device runs out of memory.
+    /// Largest number of images per model call. Halved permanently when the device runs out of memory.
     batch: usize,
 }
 
-/// Texts of one image in the order the filter is asked: web, synthetic, control.
+/// Texts of one image in the order in which the filter scores them: web, synthetic, control.
 struct Question<'a> {
     row: &'a Prepared,
     captions: Vec<Caption>,
@@ -59,30 +58,31 @@ impl CapFilt {
         Self { captioner, filter, rule, batch }
     }
 
-    /// Images per model call, as it is now.
+    /// Current number of images per model call.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// Images per model call from now on.
+    /// Sets the number of images per model call.
     pub fn set_batch(&mut self, batch: usize) {
         self.batch = batch;
     }
 
-    /// Sides of the images the captioner and the filter take.
+    /// Sides in pixels of the images of the captioner and the filter.
     pub fn image_sides(&self) -> (usize, usize) {
         (self.captioner.image_side(), self.filter.image_side())
     }
 
-    /// The captioner and the filter by themselves.
+    /// The captioner and the filter, for the self-test.
     pub(crate) fn models(&mut self) -> (&mut dyn Captioner, &mut dyn Filter) {
         (self.captioner.as_mut(), self.filter.as_mut())
     }
 
-    /// Judges rows; the result has one ledger row for each, in the same order. `file` is the rows' address.
+    /// Judges rows; the result has one ledger row per row, in the same order. `file` is the input file of the
+    /// rows.
     ///
     /// # Errors
-    /// When the device's memory does not suffice for a single image, or a model fails.
+    /// The device has not enough memory for a single image, or a model fails.
     pub fn judge(&mut self, file: &str, rows: &[Prepared]) -> Result<Vec<LedgerRow>, ModelError> {
         let images: Vec<(&Prepared, &PreparedImage)> =
             rows.iter().filter_map(|row| Some((row, row.image.as_ref().ok()?))).collect();
@@ -191,7 +191,7 @@ impl CapFilt {
 }
 
 fn scored(score: TextScore, threshold: f64) -> Scored {
-    // For two classes "predicted as matched" is P(match) ≥ 0.5, so the threshold itself is kept.
+    // With two classes, "predicted as matched" is P(match) ≥ 0.5, so a score equal to the threshold is kept.
     Scored { itm: score.itm, itc: score.itc, kept: f64::from(score.itm) >= threshold }
 }
 
@@ -205,19 +205,19 @@ fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
     match skip {
         Skip::For { status, detail } => {
             let row = unjudged(file, row);
-            let told =
+            let detail =
                 [detail.clone(), row.detail.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
-            LedgerRow { status: *status, detail: Some(told).filter(|told| !told.is_empty()), ..row }
+            LedgerRow { status: *status, detail: Some(detail).filter(|detail| !detail.is_empty()), ..row }
         }
         Skip::Settled(earlier) => {
-            // A long text is not kept with the earlier result; the input's is the same.
+            // An earlier result does not contain a long text; the input has the same text.
             let text = || row.sample.text.as_text().map(str::to_owned);
             LedgerRow { web_text: earlier.web_text.clone().or_else(text), ..(**earlier).clone() }
         }
     }
 }
 
-/// What the ledger says of a row whatever becomes of it.
+/// Ledger row with the fields that do not depend on the row's outcome.
 fn unjudged(file: &str, row: &Prepared) -> LedgerRow {
     LedgerRow {
         key: row.sample.key.clone(),

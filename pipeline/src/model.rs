@@ -1,9 +1,8 @@
-//! The seam to the models: plain memory in, plain memory out. Tensors never cross it.
+//! Interface to the models. Inputs and outputs are plain memory, never tensors.
 //!
-//! `Send` and not `Sync` on purpose: that is what libtorch offers, and one thread owns a model.
+//! The models are `Send` and not `Sync`, as in libtorch: one thread owns a model.
 
-/// Square RGB images of one side, one after the other: `images × side × side × 3` bytes, row by row, red
-/// first.
+/// Square RGB images of one side, concatenated: `images × side × side × 3` bytes, row by row, red first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelBatch {
     side: usize,
@@ -19,7 +18,7 @@ impl PixelBatch {
     /// Appends one image of `side × side × 3` bytes.
     ///
     /// # Panics
-    /// When the image has another size: the preparation promises it.
+    /// The image has another size; preparation guarantees the size.
     pub fn push(&mut self, image: &[u8]) {
         assert_eq!(
             image.len(),
@@ -33,7 +32,7 @@ impl PixelBatch {
         self.side
     }
 
-    /// How many images there are.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.pixels_u8.len() / (self.side * self.side * 3)
     }
@@ -47,8 +46,8 @@ impl PixelBatch {
     }
 }
 
-/// Names the random numbers of one image: captions depend on it and on nothing else, so neither batch order
-/// nor worker count nor a restart can change them.
+/// Key of the random numbers of one image. Captions depend only on this key, so batch order, worker count and
+/// restarts do not change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleKey {
     pub job_seed: u64,
@@ -60,21 +59,21 @@ pub struct SampleKey {
 pub struct Caption {
     /// The text without the prompt and without special tokens.
     pub text: String,
-    /// All token ids, prompt and end included, padding not.
+    /// All token ids, with prompt and end token, without padding.
     pub ids: Vec<i64>,
 }
 
-/// What a captioner thinks of one word of a caption that is put before it.
+/// Log-probability of one token of a given caption.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct WordOdds {
-    /// Natural logarithm of the word's probability after the words before it.
+pub struct TokenLogProb {
+    /// Natural logarithm of the token's probability, given the tokens before it.
     pub log_probability: f32,
-    /// The word it finds likeliest there, and how likely.
+    /// The most probable token at this position, and its log-probability.
     pub likeliest: i64,
     pub highest: f32,
 }
 
-/// What the filter thinks of one text against one image.
+/// Scores of one text for one image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TextScore {
     /// P(match) of the image-text matching head, 0 to 1 (BLIP, section 3.2: ITM).
@@ -85,10 +84,10 @@ pub struct TextScore {
 
 /// Writes captions for images.
 pub trait Captioner: Send {
-    /// Side in pixels of the square images it takes.
+    /// Side in pixels of the square input images.
     fn image_side(&self) -> usize;
 
-    /// `captions` texts for each image of the batch; `keys[i]` belongs to image `i`.
+    /// Writes `captions` texts for each image of the batch; `keys[i]` belongs to image `i`.
     fn caption(
         &mut self,
         images: &PixelBatch,
@@ -96,17 +95,22 @@ pub trait Captioner: Send {
         captions: usize,
     ) -> Result<Vec<Vec<Caption>>, ModelError>;
 
-    /// What it thinks of the words of `captions[i]` ([`Caption::ids`], which start with its prompt) for image
-    /// `i`: one for each word behind the prompt. Without any constraint on words, and without chance.
-    fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError>;
+    /// Scores the tokens of `captions[i]` for image `i`. The captions ([`Caption::ids`]) start with the
+    /// prompt; the result has one entry per token after it. Constraints on tokens are not applied, and
+    /// nothing is sampled.
+    fn log_probs(
+        &mut self,
+        images: &PixelBatch,
+        captions: &[Vec<i64>],
+    ) -> Result<Vec<Vec<TokenLogProb>>, ModelError>;
 }
 
-/// Judges texts against images.
+/// Scores texts for images.
 pub trait Filter: Send {
-    /// Side in pixels of the square images it takes.
+    /// Side in pixels of the square input images.
     fn image_side(&self) -> usize;
 
-    /// Scores `texts[i]` (cleaned, any number of them) against image `i`; the image is encoded once.
+    /// Scores `texts[i]` (cleaned, any number of them) for image `i`; the image is encoded once.
     fn score(
         &mut self,
         images: &PixelBatch,
@@ -114,13 +118,14 @@ pub trait Filter: Send {
     ) -> Result<Vec<Vec<TextScore>>, ModelError>;
 }
 
-/// Why a model gave no answer.
+/// Reason why a model failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     #[error("the device has not enough memory for a batch of {batch} images: {message}")]
     OutOfMemory { batch: usize, message: String },
     #[error(
-        "the model's output is not a number ({what}); its weights or this device's {precision} arithmetic are broken"
+        "the model's output is not a number ({what}); its weights or this device's {precision} arithmetic \
+        are broken"
     )]
     NotANumber { what: &'static str, precision: &'static str },
     #[error("libtorch: {0}")]

@@ -1,4 +1,4 @@
-//! One sample made ready for the models: its image decoded and resized, its texts cleaned.
+//! Preparation of a sample for the models: its image is decoded and resized, its text cleaned.
 
 use crate::{
     image::{ImageLimits, ImageSkip, RgbImage, decode},
@@ -13,14 +13,14 @@ use capfilt_schemas::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// How samples are prepared.
+/// Settings of the preparation.
 #[derive(Debug, Clone)]
 pub struct PrepareSpec {
     pub limits: ImageLimits,
     pub text_bytes: u64,
-    /// Words the filter sees of a text.
+    /// Largest number of words of a cleaned text that the filter reads.
     pub max_words: usize,
-    /// Sides of the images the captioner and the filter take.
+    /// Sides in pixels of the images of the captioner and the filter.
     pub captioner_side: usize,
     pub filter_side: usize,
 }
@@ -34,37 +34,37 @@ pub struct Prepared {
     pub web: WebText,
 }
 
-/// An image as the models take it.
+/// An image, resized for the models.
 #[derive(Debug, Clone)]
 pub struct PreparedImage {
-    /// Size as stored, before the squash.
+    /// Size in pixels as stored, before resizing.
     pub width: u32,
     pub height: u32,
     /// `side × side × 3` bytes for the captioner.
     pub captioner_u8: Bytes,
-    /// The same for the filter; shared when both take the same side.
+    /// The same for the filter; shared memory if both have the same side.
     pub filter_u8: Bytes,
 }
 
-/// Why an image does not go to the models.
+/// Reason why an image does not go to the models.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Skip {
     For {
         status: RowStatus,
         detail: Option<String>,
     },
-    /// An earlier attempt has judged the row, and its word stands. Without the web text where that is long.
+    /// An earlier attempt has judged the row, and its result is kept. It does not contain a long web text.
     Settled(Box<LedgerRow>),
 }
 
-/// The web text as the filter will see it, or why it will not.
+/// The web text after cleaning, or the reason why it is not judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebText {
     Judgeable { cleaned: String },
     Not(WebStatus),
 }
 
-/// What preparation makes of a sample.
+/// Result of preparing a sample.
 #[derive(Debug, Clone)]
 pub struct Findings {
     pub image_sha256: Option<[u8; 32]>,
@@ -73,18 +73,18 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Of a sample of which nothing is looked at.
+    /// Result for a sample that is not decoded.
     pub fn untouched(sample: &Sample, skip: Skip) -> Self {
         Self { image_sha256: digest(sample), image: Err(skip), web: WebText::Not(WebStatus::NotReached) }
     }
 
-    /// The sample with them.
+    /// Combines the result with its sample.
     pub fn of(self, sample: Sample) -> Prepared {
         Prepared { sample, image_sha256: self.image_sha256, image: self.image, web: self.web }
     }
 }
 
-/// Prepares one sample; the resizer is the calling thread's, since it keeps its buffers.
+/// Prepares one sample. The resizer belongs to the calling thread, because it keeps its buffers.
 pub fn prepare(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Findings {
     let image_sha256 = digest(sample);
     let image = prepare_image(sample, spec, resizer);

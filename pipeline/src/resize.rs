@@ -1,34 +1,34 @@
-//! Squashes an image to the model's square, bit for bit as Pillow 13's bicubic does it.
+//! Resizes an image to the model's square, bit-identical to bicubic resizing in Pillow 13.
 //!
-//! Pillow's way is: weights of the cubic with a = −0.5, stretched when shrinking so that every source pixel
-//! counts; rounded to 22 fractional bits; one pass along each axis, rounded to u8 in between, which is part
-//! of the result. And so is the order of the passes: see [`Squash::down_first`]. (`fast_image_resize` has the
-//! same cubic, but another order and fewer bits: up to 11 levels off Pillow on photographs; with its passes
-//! called in Pillow's order still 2 levels, and up to one value in a hundred differs. So the few lines are
-//! here.)
+//! Pillow's method: weights of the cubic with a = −0.5, stretched for downscaling so that every source pixel
+//! counts; weights are rounded to 22 fractional bits; one pass along each axis, with rounding to u8 in
+//! between. The order of the passes also changes the result: see [`Squash::down_first`]. (`fast_image_resize`
+//! has the same cubic, but another order and fewer bits: up to 11 levels off Pillow on photographs; with its
+//! passes called in Pillow's order still 2 levels, and up to one value in a hundred differs. Hence this
+//! implementation.)
 //!
-//! Both passes are one loop, which weighs whole rows: neighbouring values of a row get the same weight, so
-//! the compiler turns it into vector code, and `pulp` compiles it for the vector units that the machine turns
-//! out to have. For the horizontal pass a few rows at a time are transposed, which takes as long as the
-//! weighing when it isn't done four by four.
+//! Both passes are one loop over whole rows. Neighbouring values of a row have the same weight, so the
+//! compiler vectorises the loop, and `pulp` compiles it for each vector unit and selects at run time. For the
+//! horizontal pass, blocks of rows are transposed in tiles of four by four; a plain transpose takes as long
+//! as the weighted sums.
 
 use crate::image::RgbImage;
 
 /// Fractional bits of a weight: 32 bits less 8 for the pixel and 2 for the overshoot of the cubic.
 const FRACTION_BITS: u32 = 22;
-/// The cubic reaches two pixels to each side.
+/// Radius of the cubic in pixels.
 const REACH: f64 = 2.0;
-/// Rows transposed together for the horizontal pass: few enough for the cache.
+/// Rows that are transposed together for the horizontal pass; the block fits the cache.
 const BLOCK_ROWS: usize = 16;
-/// So many neighbouring values are weighed at once. Rows are padded to a multiple of it.
+/// Neighbouring values per inner loop. Rows are padded to a multiple of this.
 const LANES: usize = 3 * BLOCK_ROWS;
 
-/// Resizes images one after the other in buffers that it keeps; one per thread.
+/// Resizes images one after the other in reused buffers; one per thread.
 ///
-/// The buffers grow to the largest image seen: at most its own size once more, and its size along one axis.
+/// The buffers grow to the largest image: at most its size once more, and its size along one axis.
 #[derive(Default)]
 pub struct Resizer {
-    /// The source with padded rows, for images that are squashed downwards first.
+    /// The source with padded rows, for images that are resized vertically first.
     source: Vec<u8>,
     /// The image between the passes.
     middle: Vec<u8>,
@@ -45,13 +45,12 @@ impl Resizer {
         Self::default()
     }
 
-    /// Appends `image`, squashed to `side` × `side`, to `out`: `side × side × 3` bytes, row by row, red
-    /// first.
+    /// Appends `image`, resized to `side` × `side`, to `out`: `side × side × 3` bytes, row by row, red first.
     ///
-    /// A side that is already `side` long is left as it is, as in Pillow.
+    /// An axis that already has `side` pixels is not resampled, as in Pillow.
     ///
     /// # Panics
-    /// When `image` is empty or its buffer does not fit its size: decoding promises both.
+    /// `image` is empty or its buffer does not fit its size; decoding guarantees both.
     pub fn squash(&mut self, image: &RgbImage, side: usize, out: &mut Vec<u8>) {
         let (width, height) = (image.width as usize, image.height as usize);
         let fits = width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3;
@@ -92,7 +91,7 @@ fn down(from: &[u8], stride: usize, height: usize, to: &mut [u8], side: usize) {
     }
 }
 
-/// One call of [`Resizer::squash`]: what `pulp` compiles once for each kind of vector unit.
+/// One call of [`Resizer::squash`]; `pulp` compiles it once for each kind of vector unit.
 struct Squash<'a> {
     buffers: &'a mut Resizer,
     pixels: &'a [u8],
@@ -102,9 +101,9 @@ struct Squash<'a> {
 }
 
 impl Squash<'_> {
-    /// Pillow 13 squashes tall images along their height first, which leaves less to do for the second pass;
-    /// where exactly it draws the line was found by trying. Pillow 12 and older always goes across first: on
-    /// tall images up to 2 levels from this.
+    /// Whether the vertical pass is first. Pillow 13 resizes tall images vertically first, which leaves less
+    /// work for the second pass; the exact condition was found by experiment. Pillow 12 and older always
+    /// resize horizontally first: on tall images up to 2 levels from this.
     fn down_first(&self) -> bool {
         self.height > self.side && self.height + self.side > 2 * self.width
     }
@@ -113,14 +112,13 @@ impl Squash<'_> {
 impl pulp::WithSimd for Squash<'_> {
     type Output = ();
 
-    // Everything called from here is `inline(always)`: only what ends up inside this function gets the wide
-    // vectors.
+    // All callees are `inline(always)`: only code inside this function is compiled for the wide vectors.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let down_first = self.down_first();
         let Self { buffers, pixels, width, height, side } = self;
         let (wide, narrow) = (padded(width * 3), padded(side * 3));
-        // The two are lent out next to the buffers of the horizontal pass.
+        // Moved out, because the buffers of the horizontal pass are borrowed at the same time.
         let (mut middle, mut done) = (std::mem::take(&mut buffers.middle), std::mem::take(&mut buffers.done));
         done.resize(side * narrow, 0);
         if down_first {
@@ -144,7 +142,7 @@ fn pad_rows(from: &[u8], row_bytes: usize, to: &mut Vec<u8>, stride: usize) {
     rows.for_each(|(to, from)| to[..row_bytes].copy_from_slice(from));
 }
 
-/// Which source pixels make each target pixel, and with what weights, along one axis.
+/// Source pixels of each target pixel, with their weights, along one axis.
 struct Windows {
     /// First source pixel of each target pixel's window.
     firsts: Vec<usize>,
@@ -154,10 +152,10 @@ struct Windows {
 }
 
 impl Windows {
-    /// For `from` source pixels and `to` target pixels. No window reaches past the source.
+    /// Windows for `from` source pixels and `to` target pixels. All windows are within the source.
     fn new(from: usize, to: usize) -> Self {
         let scale = from as f64 / to as f64;
-        // Shrinking stretches the cubic over all source pixels; enlarging leaves it as it is.
+        // Downscaling stretches the cubic over all source pixels; upscaling does not.
         let stretch = scale.max(1.0);
         let taps = ((REACH * stretch).ceil() as usize * 2 + 1).min(from);
         let (mut firsts, mut weights) = (Vec::with_capacity(to), vec![0; taps * to]);
@@ -168,7 +166,7 @@ impl Windows {
             let exact: Vec<f64> =
                 (first..end).map(|at| cubic((at as f64 - centre + 0.5) / stretch)).collect();
             let sum: f64 = exact.iter().sum();
-            // Near the end the window starts earlier, with zeros in front, so that all its taps lie in the
+            // Near the end, the window starts earlier, with leading zeros, so that all taps are within the
             // source.
             let start = first.min(from - taps);
             for (slot, weight) in slots[first - start..].iter_mut().zip(&exact) {
@@ -179,7 +177,7 @@ impl Windows {
         Self { firsts, weights, taps }
     }
 
-    /// Weighs rows of `stride` bytes, a multiple of [`LANES`]: (from, stride) -> (to, stride).
+    /// Weighted sums of rows of `stride` bytes, a multiple of [`LANES`]: (from, stride) -> (to, stride).
     #[inline(always)]
     fn weigh_rows(&self, from: &[u8], stride: usize, to: &mut [u8]) {
         let windows = self.firsts.iter().zip(self.weights.chunks_exact(self.taps));
@@ -192,7 +190,7 @@ impl Windows {
     }
 }
 
-/// The weighted sum of the first [`LANES`] values of as many rows as there are weights.
+/// Weighted sum of the first [`LANES`] values of as many rows as there are weights.
 #[inline(always)]
 fn weigh(rows: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
     let mut sums = [0i32; LANES];
@@ -209,7 +207,7 @@ fn weigh(rows: &[u8], stride: usize, weights: &[i32]) -> [u8; LANES] {
     rounded
 }
 
-/// (columns, rows, 3) -> (rows, columns, 3), each with its own bytes from row to row. `to_size`: (rows,
+/// (columns, rows, 3) -> (rows, columns, 3); each side has its own stride in bytes. `to_size`: (rows,
 /// columns).
 #[inline(always)]
 fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, to_size: (usize, usize)) {
@@ -227,7 +225,7 @@ fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, t
             }
         }
     }
-    // What no tile covers: the last columns of all rows, then the last rows.
+    // Pixels outside the tiles: the last columns of all rows, then the last rows.
     for row in 0..rows {
         for column in if row < tiled_rows { tiled_columns } else { 0 }..columns {
             let (from, to) =
@@ -237,13 +235,13 @@ fn transpose(from: &[u8], from_stride: usize, to: &mut [u8], to_stride: usize, t
     }
 }
 
-/// Four lines of four pixels, transposed.
+/// Transposes four rows of four pixels.
 #[inline(always)]
 fn transpose_four(lines: [[u8; 16]; 4]) -> [[u8; 16]; 4] {
     #[cfg(target_arch = "x86_64")]
     if let Some(pulp::x86::V3 { sse2, ssse3, .. }) = pulp::x86::V3::try_new() {
         use pulp::cast;
-        // A pixel to a word, a 4 × 4 of words, and back.
+        // One pixel per 32-bit word, a 4 × 4 transpose of words, and back.
         let spread = cast([0u8, 1, 2, 0x80, 3, 4, 5, 0x80, 6, 7, 8, 0x80, 9, 10, 11, 0x80]);
         let gather = cast([0u8, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0x80, 0x80, 0x80, 0x80]);
         // Closures would not be compiled for the vector unit.
@@ -269,7 +267,7 @@ fn transpose_four(lines: [[u8; 16]; 4]) -> [[u8; 16]; 4] {
     columns
 }
 
-/// Bytes from one row to the next.
+/// Padded row length in bytes.
 fn padded(row_bytes: usize) -> usize {
     row_bytes.next_multiple_of(LANES)
 }
@@ -287,7 +285,7 @@ fn cubic(x: f64) -> f64 {
     }
 }
 
-/// Fixed point to u8: nearest, clamped, because the cubic overshoots.
+/// Rounds fixed point to u8: nearest, clamped, because the cubic overshoots.
 #[inline(always)]
 fn round(sum: i32) -> u8 {
     ((sum + (1 << (FRACTION_BITS - 1))) >> FRACTION_BITS).clamp(0, 255) as u8

@@ -1,13 +1,13 @@
-//! What is done to a text before a model sees it, and which texts the model can judge at all.
+//! Cleaning of texts for the models, and the decision which texts can be judged.
 
 /// BLIP's caption cleaning: lower case, `. ! " ( ) * # : ; ~` to spaces, runs of white space to one space,
 /// the first `max_words` words. Commas, apostrophes, hyphens, question marks and digits stay.
 ///
-/// It is a step of its own, applied to what the model is shown; the ledger keeps the text as it came.
+/// Applied to the models' input only; the ledger keeps the original text.
 pub fn pre_caption(text: &str, max_words: usize) -> String {
     let begin = &text[..text.floor_char_boundary(BEGIN_BYTES)];
     if begin.len() < text.len() {
-        // What comes after a word that is not among the first is of no concern to these.
+        // Text after the first `max_words` words cannot change the result.
         let words = cleaned(begin, max_words + 1);
         if words.split(' ').count() > max_words {
             return words.split(' ').take(max_words).collect::<Vec<_>>().join(" ");
@@ -16,8 +16,8 @@ pub fn pre_caption(text: &str, max_words: usize) -> String {
     cleaned(text, max_words)
 }
 
-/// Bytes of a text in which the first words nearly always are: nobody need look at all of one that fills a
-/// book.
+/// Bytes at the start of a text that nearly always contain the first words: a text as long as a book need not
+/// be cleaned as a whole.
 const BEGIN_BYTES: usize = 8 << 10;
 
 fn cleaned(text: &str, max_words: usize) -> String {
@@ -28,8 +28,8 @@ fn cleaned(text: &str, max_words: usize) -> String {
     trimmed.split(' ').take(max_words).collect::<Vec<_>>().join(" ")
 }
 
-/// Two or more white spaces become one space. One alone stays what it is, a tab or a line break too: the
-/// reference's pattern asks for two, and the tokenizer does not care.
+/// Replaces two or more white-space characters by one space. A single one stays, also a tab or a line break:
+/// the reference's pattern needs two, and the tokenizer treats all of them as spaces.
 fn collapse(text: impl Iterator<Item = char>) -> String {
     let mut collapsed = String::new();
     let mut blanks = 0;
@@ -47,23 +47,23 @@ fn collapse(text: impl Iterator<Item = char>) -> String {
     collapsed
 }
 
-/// Python's idea of white space: Unicode's, and the four ASCII separators.
+/// White space as in Python: Unicode's, and the four ASCII separators.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{1c}'..='\u{1f}')
 }
 
-/// Whether an English model that does not tell case can say something about a text.
+/// Whether an uncased English model can judge a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgeable {
     Yes,
-    /// Nothing but white space, punctuation and symbols is left after cleaning.
+    /// Only white space, punctuation and symbols are left after cleaning.
     Empty,
-    /// There are letters, but none of them Latin, and no digits. The vocabulary has a few hundred foreign
-    /// letters, so such a text would get tokens and a score, but the score would say nothing.
+    /// The text has letters, but none of them Latin, and no digits. The vocabulary has a few hundred foreign
+    /// letters, so the text would get tokens and a score, but the score would be meaningless.
     UnsupportedScript,
 }
 
-/// `cleaned`: what [`pre_caption`] made of the text.
+/// `cleaned` is the result of [`pre_caption`].
 pub fn judgeable(cleaned: &str) -> Judgeable {
     if cleaned.chars().any(is_readable) {
         Judgeable::Yes
@@ -74,7 +74,7 @@ pub fn judgeable(cleaned: &str) -> Judgeable {
     }
 }
 
-/// A Latin letter or a digit; the tokenizer strips accents, so `é` is as good as `e`.
+/// A Latin letter or a digit; the tokenizer strips accents, so `é` counts as `e`.
 fn is_readable(c: char) -> bool {
     let latin_block = matches!(c, '\u{c0}'..='\u{24f}' | '\u{1e00}'..='\u{1eff}');
     c.is_ascii_alphanumeric() || latin_block && c.is_alphabetic()
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn cleaning_follows_the_reference_on_its_edge_cases() {
-        // (text, what Python's `re` and `str` make of it by the rule above)
+        // (text, result of Python's `re` and `str` with the rule above)
         let cases = [
             ("A Dog (brown) runs!", "a dog brown runs"),
             ("Photo: \"Sunset\" #beach ~ *wow*; ok.", "photo sunset beach wow ok"),

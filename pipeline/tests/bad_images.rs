@@ -1,4 +1,4 @@
-//! The promise that no bytes can stop a worker: whatever a row holds, it gets a status and a reason.
+//! No bytes can stop a worker: every image gets pixels, or a status and a reason.
 
 #[path = "support/vast.rs"]
 mod vast;
@@ -51,7 +51,7 @@ fn a_file_cut_anywhere_is_refused_or_whole() {
                 Err(_) => refused += 1,
             }
         }
-        // The last 20 bytes of a PNG are checksums and the chunk IEND: a cut in them leaves all pixels.
+        // The last 20 bytes of a PNG are checksums and the chunk IEND: a file cut there still has all pixels.
         let needed = bytes.len() - if name.ends_with("png") { 20 } else { 0 };
         assert!(refused * 10 > needed * 9, "{name}: {refused} of {needed} needed bytes");
     }
@@ -122,7 +122,7 @@ fn a_palette_of_61_bytes_is_read_as_20_colours() {
 
 #[test]
 fn a_profile_or_text_that_inflates_to_gigabytes_is_not_inflated() {
-    // Deflate's longest run, 258 zeros, takes a byte: a megabyte of it is a gigabyte.
+    // Deflate's longest run, 258 zeros, takes a byte: a megabyte of these is a gigabyte.
     let bomb = [b"k\0\0\x78\x01".as_slice(), &vec![0x55; 4 << 20]].concat();
     let pixels = zlib_stored(&[0, 1, 2, 3]);
     for name in [b"iCCP", b"zTXt", b"iTXt"] {
@@ -140,13 +140,13 @@ fn a_jpeg_of_more_scans_than_any_image_has_is_refused_before_its_pixels_are_deco
     let (before, last) = progressive[..progressive.len() - 2].split_at(scan);
     let with = |scans: usize| [before, &last.repeat(scans), &[0xFF, 0xD9]].concat();
     let whole = outcome(&with(1)).expect("decodes");
-    // To refine the same bits again changes them, and nothing else: 400 scans are decoded, however senseless.
+    // Refining the same bits again changes only these bits: 400 scans are decoded, although they are useless.
     assert_eq!(outcome(&with(400)).map(|image| image.pixels_u8.len()), Ok(whole.pixels_u8.len()));
     match outcome(&with(600)) {
         Err(ImageSkip::TooLarge(reason)) => assert!(reason.contains("24 × 16 pixels in 6"), "{reason}"),
         other => panic!("{other:?}"),
     }
-    // Scans × pixels is bounded too: at the most pixels that may be, 32 scans are.
+    // Scans × pixels is bounded too: an image of the largest allowed size may have 32 scans.
     let limits = ImageLimits { pixels: 24 * 16, ..ImageLimits::default() };
     assert!(decode(&with(2), &limits).is_ok());
     assert!(matches!(decode(&with(40), &limits), Err(ImageSkip::TooLarge(_))));
@@ -211,7 +211,7 @@ fn a_header_of_900_megapixels_is_refused_before_anything_is_allocated() {
 
 #[test]
 fn an_image_whose_decoding_takes_more_memory_than_its_limit_allows_is_refused_by_its_header() {
-    // 6000 × 6000 pixels of four inks, whose coefficients are kept: 11 bytes a pixel.
+    // 6000 × 6000 pixels of CMYK, whose coefficients are kept: 11 bytes per pixel.
     let mut jpeg = b"\xff\xd8\xff\xc2\x00\x14\x08\x17\x70\x17\x70\x04".to_vec();
     jpeg.extend((1..=4).flat_map(|component| [component, 0x11, 0]));
     jpeg.extend(b"\xff\xda\x00\x08\x01\x01\x00\x00\x00\x00");
@@ -252,7 +252,7 @@ fn limits_hold_bytes_pixels_and_sides() {
     assert!(with(|limits| (limits.pixels, limits.min_side) = (384, 16)).is_ok());
 }
 
-/// A PNG of these chunks, with a size, and with bits and kind of its colours.
+/// A PNG of these chunks, with a size, a bit depth and a colour type.
 fn png_of(chunks: &[(&[u8; 4], &[u8])], (width, height): (u32, u32), [bits, kind]: [u8; 2]) -> Vec<u8> {
     let head = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[bits, kind, 0, 0, 0]].concat();
     let chunks =
@@ -267,24 +267,24 @@ fn png_of(chunks: &[(&[u8; 4], &[u8])], (width, height): (u32, u32), [bits, kind
     png
 }
 
-/// Few bytes as a zlib stream, stored. Its checksum is left out.
+/// A few bytes as a stored zlib stream, without its checksum.
 fn zlib_stored(bytes: &[u8]) -> Vec<u8> {
     let length = bytes.len() as u16;
     [&[0x78, 0x01, 1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), bytes].concat()
 }
 
-/// The most this process has held at once, as Linux counts it.
+/// Peak memory of this process, from Linux.
 fn peak_memory_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux describes a process");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("with its peak");
     line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kilobytes") << 10
 }
 
-/// xorshift64: enough to break files with, and the same for the same seed.
+/// xorshift64: good enough to damage files, and reproducible for a seed.
 struct Random(u64);
 
 impl Random {
-    /// From the clock; a failing test shows the seed.
+    /// Seeded from the clock; a failing test prints the seed.
     fn printed() -> Self {
         let now = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970");
         let seed = now.as_nanos() as u64 | 1;

@@ -1,6 +1,6 @@
-//! The promise of Pillow's pixels, over the features of each format: small images of every combination of
-//! depth, colours, byte order, interlacing, compression and container, as `feature_matrix.py` draws them from
-//! a seed, against what Pillow makes of them.
+//! Pixels equal Pillow's over the features of each format: `feature_matrix.py` makes small images of every
+//! combination of depth, colours, byte order, interlacing, compression and container from a seed, and Pillow
+//! decodes them.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// `FEATURES_SEED` draws other images.
+/// The environment variable `FEATURES_SEED` selects other images.
 const SEED: &str = "1";
 
-/// How the images of a format came out.
+/// Results of the images of a format.
 #[derive(Default)]
 struct Counts {
     same: usize,
@@ -20,11 +20,11 @@ struct Counts {
     both_refuse: usize,
     /// Decoded here, refused by Pillow.
     more: usize,
-    /// Not supported here, by a status that names why.
+    /// Refused here with a status that names the feature.
     named: usize,
 }
 
-/// The images and Pillow's pixels of them.
+/// The images, and their pixels from Pillow.
 struct Matrix {
     _folder: tempfile::TempDir,
     out: PathBuf,
@@ -52,7 +52,7 @@ impl Matrix {
         std::fs::read(self.out.join("pillow").join(name)).ok()
     }
 
-    /// Adds an image to the counts of its format. The error is what is wrong with it.
+    /// Adds an image to the counts of its format. The error describes the difference.
     fn compare(&self, line: &[String], counts: &mut Counts) -> Result<(), String> {
         let [name, size @ ..] = line else { panic!("a line has a name") };
         let bytes = std::fs::read(self.out.join("images").join(name)).unwrap();

@@ -1,4 +1,4 @@
-//! Files whose rows take far more memory than the file has bytes: what is read of them at once has a bound.
+//! Files whose rows take far more memory than the file has bytes: the rows that are read at once are bounded.
 
 #![allow(clippy::unwrap_used)]
 
@@ -17,12 +17,12 @@ use parquet::{
 };
 use std::sync::Arc;
 
-/// Bytes that one call of the reader may give when it gives more than one row.
+/// Largest number of bytes that one call of the reader returns, if it returns more than one row.
 const CHUNK: u64 = 64 << 20;
 
 const MB: usize = 1_000_000;
 
-/// One row group of these columns, in a folder of its own.
+/// One row group of these columns, in a temporary folder.
 struct File {
     folder: tempfile::TempDir,
     rows: usize,
@@ -33,7 +33,7 @@ impl File {
         Self::in_steps([RecordBatch::try_from_iter(columns).unwrap()].into_iter(), properties)
     }
 
-    /// Of batches that need not be in memory together.
+    /// Writes batches that need not be in memory together.
     fn in_steps(batches: impl Iterator<Item = RecordBatch>, properties: WriterPropertiesBuilder) -> Self {
         let mut batches = batches.peekable();
         let folder = tempfile::tempdir().unwrap();
@@ -51,7 +51,7 @@ impl File {
         Self { folder, rows }
     }
 
-    /// Gives `each` what every call of the reader gives.
+    /// Calls `each` with the rows of every call of the reader.
     async fn read(&self, batch_rows: usize, passthrough: &[&str], mut each: impl FnMut(Rows)) {
         let place = Place::open(&self.folder.path().display().to_string()).unwrap();
         let meta = place.store.head(&place.path_of("a.parquet")).await.unwrap();
@@ -119,7 +119,7 @@ fn image_of(rows: &Rows, at: usize) -> usize {
 
 #[tokio::test]
 async fn rows_that_share_one_large_value_are_read_a_few_at_a_time() {
-    // 60 images of 40 MB are 2.4 GB, more than an array's offsets can tell; in the file they are one.
+    // 60 images of 40 MB are 2.4 GB, more than the offsets of an array can address; the file has one copy.
     let step = |from: usize| {
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("key", Arc::new(StringArray::from_iter_values((from..from + 10).map(|row| format!("k{row}"))))),
@@ -154,7 +154,7 @@ async fn many_texts_of_three_hundred_kilobytes_come_as_they_are_written() {
         ];
         RecordBatch::try_from_iter(columns).unwrap()
     };
-    // More than 2 GiB in all: no array of strings could hold them together.
+    // More than 2 GiB in total: an array of strings cannot hold them.
     let file = File::in_steps((0..7).map(|i| step(1000 * i)), WriterProperties::builder());
     file.read(512, &["caption"], |rows| {
         assert!(rows.samples.iter().all(|sample| sample.text == TextInput::Text(text.clone())));
@@ -210,7 +210,7 @@ async fn a_text_of_many_megabytes_is_cut_and_still_over_the_limit() {
 
 #[tokio::test]
 async fn a_few_large_rows_among_many_small_ones_are_read_a_few_at_a_time() {
-    // The mean says nothing of them: 200 images of 4 MB at the end of 20,000 empty ones.
+    // The mean hides them: 200 images of 4 MB after 20,000 empty ones.
     let (rows, large) = (20_000, vec![7; 4 * MB]);
     let cells = (0..rows).map(|row| if row < rows - 200 { b"x".as_slice() } else { &large });
     let columns: Vec<(&str, ArrayRef)> = vec![

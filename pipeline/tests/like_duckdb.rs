@@ -1,5 +1,4 @@
-//! The promise that `where` selects what DuckDB selects: generated conditions over columns of every type,
-//! seeded.
+//! `where` selects the same rows as DuckDB: generated conditions over columns of every type, from a seed.
 
 #![allow(clippy::unwrap_used)]
 

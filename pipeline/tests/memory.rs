@@ -1,7 +1,7 @@
-//! The promise of how much memory decoding takes: never more than the image's header is read to say.
+//! Decoding takes no more memory than the bound that is computed from the image's header.
 //!
-//! The measurement is a process of its own, whose allocator gives memory back at once: glibc keeps freed
-//! blocks otherwise, and the next image would seem to take nothing.
+//! The measurement runs in a separate process, whose allocator returns memory at once: glibc would keep freed
+//! blocks, and the next image would seem to take no memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,11 +10,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What the process may take beside the image: the allocator's rounding, code that is touched for the first
-/// time.
+/// Memory of the process besides the image: the allocator's rounding, and code pages that are touched for the
+/// first time.
 const SLACK: u64 = 3 << 20;
 
-/// Images of 2 megapixels that are small files, in each format and of the kinds that take most.
+/// Images of 2 megapixels in small files, in each format, of the kinds that take most memory.
 const IMAGES: &str = r#"
 import io, itertools, pathlib, struct, sys, zlib
 from PIL import Image

@@ -1,5 +1,5 @@
-//! The promise that the models see the pixels they were trained on: every image of the set, decoded and
-//! squashed here, against what Pillow makes of it.
+//! The models see the pixels of their training: every image of the set, decoded and resized here, is compared
+//! with Pillow.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ impl Agreement {
         Self { levels: differences().max().unwrap_or(0), equal: equal as f64 / ours.len() as f64 }
     }
 
-    /// Nothing may differ. (The product promises 1 level and 99 %.)
+    /// No difference is allowed. (The documented promise is 1 level and 99 %.)
     fn is_exact(&self) -> bool {
         self.levels == 0
     }
@@ -94,8 +94,8 @@ fn exif_rotation_happens_when_asked_for_and_only_then() {
     }
 }
 
-/// Reduction is for speed, and another way to shrink: it must stay near, and small images must stay as they
-/// are.
+/// Reduced decoding is a faster, different way to downscale: the pixels must be close, and small images must
+/// not change.
 #[test]
 fn reduced_jpegs_are_near_the_exact_pixels_and_small_ones_are_exact() {
     let reference = pillow_reference();
@@ -154,8 +154,7 @@ fn a_truncated_image_is_refused_or_whole() {
         let said = ours.as_ref().map_or_else(ToString::to_string, |_| "decoded".to_owned());
         println!("{name} cut to {length} of {}: Pillow {pillow}; here {said}", bytes.len());
         match ours {
-            // Only bytes after the last pixel were lost. Pillow's own rule for this differs from format to
-            // format.
+            // Only bytes after the last pixel are missing. Pillow's rule for this differs between formats.
             Ok(image) => {
                 assert_eq!(image.pixels_u8, reference.pixels(name, 0), "{name} cut to {length} bytes")
             }

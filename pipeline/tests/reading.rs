@@ -1,4 +1,4 @@
-//! What a shard's rows are when its columns are odd: each promise over a real file.
+//! Rows of a shard whose columns are unusual: each promise over a real file.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ use parquet::{
 };
 use std::{path::Path, sync::Arc};
 
-/// Written as UTF-8, and made bytes that are none when the file is written.
+/// Written as UTF-8, and replaced by bytes that are not UTF-8.
 const BAD: &str = "@@bad@@";
 
 fn properties() -> WriterPropertiesBuilder {
@@ -89,7 +89,7 @@ fn one_text_that_is_not_utf8_costs_its_own_row_alone() {
             write(folder.path(), columns, properties().set_dictionary_enabled(dictionary).build());
             let (samples, _) = read(folder.path(), shards::columns());
             assert_eq!(texts(&samples), ["a", "not utf8", "c", "d"], "{} {dictionary}", form.data_type());
-            // The status says it already.
+            // The status already contains the reason.
             assert!(
                 samples.iter().all(|sample| sample.note.is_none() && sample.control.as_deref() != Some(BAD))
             );
@@ -234,8 +234,8 @@ fn where_over_a_column_of_type_null_selects_as_sql_does() {
     }
 }
 
-/// 120 rows in three row groups of 40, with images of 100 kB in pages of five; `group` and `row` are what
-/// they say.
+/// 120 rows in three row groups of 40, with images of 100 kB in pages of five; `group` and `row` are the
+/// numbers of row group and row.
 fn three_groups(folder: &Path, statistics: bool) {
     let rows = 0..120_i64;
     let image = |row: i64| vec![row as u8; 100_000];
@@ -257,7 +257,7 @@ fn three_groups(folder: &Path, statistics: bool) {
     write(folder, columns, properties.build());
 }
 
-/// Makes every page of images unreadable that has none of the rows in `kept`.
+/// Makes every page of images unreadable that has no row of `kept`.
 fn damage_pages_without(folder: &Path, kept: std::ops::Range<i64>) -> usize {
     let path = folder.join("a.parquet");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -285,8 +285,8 @@ fn row_groups_and_pages_of_which_where_selects_nothing_are_not_read_and_every_ro
     for statistics in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         three_groups(folder.path(), statistics);
-        // Of the second row group, two MB before the selected rows and 500 kB, which are not worth a request,
-        // behind.
+        // The second row group has 2 MB before the selected rows, which are not read, and 500 kB after them,
+        // which are read because another request would cost more.
         assert_eq!(damage_pages_without(folder.path(), 60..80), 20);
         let passthrough = vec!["row".to_owned()];
         let condition = "group = 1 and row >= 60 and row < 75";

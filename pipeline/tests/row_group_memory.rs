@@ -1,5 +1,4 @@
-//! What of a row group is in memory has a bound, whatever its file's sizes are and whatever its pages
-//! promise.
+//! The memory for a row group is bounded, for any sizes in the file and for any sizes that its pages claim.
 
 #![allow(clippy::unwrap_used)]
 
@@ -43,7 +42,7 @@ fn bytes(values: &[Vec<u8>]) -> ArrayRef {
     std::sync::Arc::new(BinaryArray::from_iter_values(values))
 }
 
-/// One row, whose image is a page of this many zeros: a few kilobytes of file.
+/// One row, whose image is a page of `bytes` zeros: a few kilobytes of file.
 fn one_large_page(folder: &Path, page: usize) {
     let one = |text: &str| texts(std::iter::once(text.to_owned()));
     let columns = vec![("key", one("k")), ("caption", one("a dog")), ("jpg", bytes(&[vec![0; page]]))];
@@ -52,13 +51,13 @@ fn one_large_page(folder: &Path, page: usize) {
     write(folder, columns, properties.set_dictionary_enabled(false));
 }
 
-/// Writes another size into the header of the image's page, which has as many digits.
+/// Overwrites the size in the header of the image's page; the new size has as many digits.
 fn promise(folder: &Path, bytes: u32) {
     let path = folder.join(FILE);
     let metadata = SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap().metadata().clone();
     let header = metadata.row_group(0).column(2).data_page_offset() as usize;
     let mut file = fs::read(&path).unwrap();
-    // A number's field of the page's type, and the field of its size, of five bytes.
+    // The field of the page's type, and the field of its size, of five bytes.
     assert_eq!((file[header], file[header + 2], file[header + 7] & 0x80), (0x15, 0x15, 0));
     let doubled = u64::from(bytes) << 1;
     for digit in 0..5 {
@@ -80,9 +79,9 @@ fn a_page_without_room_is_refused_by_name_and_read_where_there_is_more() {
     let folder = tempfile::tempdir().unwrap();
     one_large_page(folder.path(), 40 * MIB);
     assert!(fs::metadata(folder.path().join(FILE)).unwrap().len() < MIB as u64);
-    let told = error(folder.path(), with_memory(32)).to_string();
+    let message = error(folder.path(), with_memory(32)).to_string();
     for part in [FILE, "column `jpg`", "41943", "leaves 33554432", "workers.memory", "smaller pages"] {
-        assert!(told.contains(part), "{told}");
+        assert!(message.contains(part), "{message}");
     }
     let rows = shards::read(folder.path(), FILE, with_memory(48), 16).unwrap();
     assert!(
@@ -96,16 +95,19 @@ fn a_page_that_promises_two_gibibytes_is_refused_before_they_are_allocated() {
     let folder = tempfile::tempdir().unwrap();
     one_large_page(folder.path(), 150 * MIB);
     promise(folder.path(), i32::MAX as u32);
-    let told = error(folder.path(), with_memory(512)).to_string();
-    assert!(told.contains("column `jpg` have 2147483647 bytes decompressed"), "{told}");
+    let message = error(folder.path(), with_memory(512)).to_string();
+    assert!(message.contains("column `jpg` have 2147483647 bytes decompressed"), "{message}");
     promise(folder.path(), 300 << 20);
-    let told = error(folder.path(), with_memory(512)).to_string();
-    assert!(told.contains("doesn't match the expected one"), "a lie for which there is room: {told}");
+    let message = error(folder.path(), with_memory(512)).to_string();
+    assert!(
+        message.contains("doesn't match the expected one"),
+        "a false size that fits the memory: {message}"
+    );
     promise(folder.path(), u32::MAX);
     assert!(error(folder.path(), with_memory(512)).to_string().contains("damaged"));
 }
 
-/// 1,000 rows of 20 to 40 kB, and of a list and a text besides.
+/// 1,000 rows with an image of 20 to 40 kB, a list and a text.
 fn many_pages(folder: &Path, compression: Compression, page_bytes: usize) {
     let rows = 1000;
     let mut random = 1_u32;
@@ -153,7 +155,7 @@ fn a_row_group_without_room_for_all_of_it_is_read_piece_by_piece_and_the_same() 
         assert!(fs::metadata(folder.path().join(FILE)).unwrap().len() > 28 * MIB as u64);
         let expected = all(folder.path(), with_memory(512));
         assert_eq!((expected.0.len(), expected.1.num_rows()), (1000, 1000));
-        // All of the file has no room in the first, and nothing of it in a quarter of the second.
+        // The file exceeds the first limit, and the share of the second for compressed bytes (a quarter).
         for memory in [20, 100] {
             assert!(
                 all(folder.path(), with_memory(memory)) == expected,

@@ -42,8 +42,9 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
         ))
         .or_usage_error();
     }
-    let DemoDataArgs { side, seed, alike, objects, file_rows, group_rows, .. } = *asked;
-    let order = Order { scenes, captions, side, seed, source, alike, vary, objects, file_rows, group_rows };
+    let DemoDataArgs { side, seed, alike: family_size, objects, file_rows, group_rows, .. } = *asked;
+    let order =
+        Order { scenes, captions, side, seed, source, family_size, vary, objects, file_rows, group_rows };
     let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left")
         .expect("the template is sound");
     let bar = console::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));

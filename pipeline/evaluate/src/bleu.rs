@@ -1,12 +1,12 @@
-//! BLEU of a corpus (Papineni et al., 2002), with the smoothing constants and the closest reference's length
-//! of COCO's evaluation.
+//! Corpus BLEU (Papineni et al., 2002), with the smoothing constants of COCO's evaluation and the length of
+//! the closest reference.
 
 use std::collections::BTreeMap;
 
 /// Longest n-gram.
 pub const LONGEST: usize = 4;
 
-/// Keep a factor of nothing from making all of it nothing; they are COCO's.
+/// Smoothing constants of COCO's evaluation: they keep one precision of 0 from making the product 0.
 const TINY: f64 = 1e-15;
 const SMALL: f64 = 1e-9;
 
@@ -17,7 +17,7 @@ pub(crate) fn grams(words: &[String], n: usize) -> BTreeMap<&[String], u32> {
     counts
 }
 
-/// BLEU-1 to BLEU-4, 0 to 1, of captions beside the references of their images.
+/// BLEU-1 to BLEU-4, 0 to 1, of captions against the references of their images.
 pub fn bleu<'a>(pairs: impl IntoIterator<Item = (&'a [String], &'a [Vec<String>])>) -> [f64; LONGEST] {
     let (mut correct, mut guessed) = ([0_u64; LONGEST], [0_u64; LONGEST]);
     let (mut length, mut reference_length) = (0, 0);
@@ -39,7 +39,8 @@ pub fn bleu<'a>(pairs: impl IntoIterator<Item = (&'a [String], &'a [Vec<String>]
     })
 }
 
-/// N-grams of a caption that references have, each at most as often as the one that has it most.
+/// Number of a caption's n-grams that references have; each counts at most as often as in the reference that
+/// has it most often.
 fn clipped(caption: &[String], references: &[Vec<String>], n: usize) -> u32 {
     let references: Vec<_> = references.iter().map(|reference| grams(reference, n)).collect();
     let most =

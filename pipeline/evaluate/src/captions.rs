@@ -1,4 +1,4 @@
-//! Captions written for images, and what they are worth beside what people said.
+//! Captions of a captioner for images, and their scores against the reference captions.
 
 use crate::{
     bleu::{LONGEST, bleu},
@@ -19,17 +19,17 @@ pub struct CaptionScores {
     pub cider: f64,
 }
 
-/// A caption and its own CIDEr-D.
+/// A caption and its CIDEr-D.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
     pub caption: String,
     pub cider: f64,
 }
 
-/// One caption for each image, in batches; `done` hears of each batch.
+/// Writes one caption per image, in batches; calls `done` after each batch.
 ///
 /// # Errors
-/// When the model fails.
+/// The model fails.
 pub fn write(
     captioner: &mut dyn Captioner,
     images: &[Captioned],
@@ -48,7 +48,7 @@ pub fn write(
     Ok(captions)
 }
 
-/// Holds captions against the texts of their images.
+/// Scores captions against the texts of their images.
 pub fn score(captions: &[String], images: &[Captioned]) -> (CaptionScores, Vec<Judged>) {
     let hypotheses: Vec<Vec<String>> = captions.iter().map(|caption| words(caption)).collect();
     let references: Vec<Vec<Vec<String>>> =
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use serde::Deserialize;
 
-    /// What COCO's own evaluation makes of some captions; `tests/make_caption_scores.py` wrote it.
+    /// Scores of COCO's evaluation for some captions, written by `tests/make_caption_scores.py`.
     const FIXTURE: &str = include_str!("../tests/caption_scores.json");
 
     #[derive(Deserialize)]

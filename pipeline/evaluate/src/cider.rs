@@ -1,21 +1,21 @@
-//! CIDEr-D (Vedantam et al., 2015): captions and references as vectors of weighted n-grams, and how they
-//! point.
+//! CIDEr-D (Vedantam et al., 2015): captions and references as vectors of weighted n-grams, compared by
+//! cosine.
 
 use crate::bleu::{LONGEST, grams};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Spread of the penalty on another length, in words.
+/// Standard deviation of the length penalty, in words.
 const SIGMA: f64 = 6.0;
 
-/// A text as one vector for each n, by n-gram.
+/// A text as one vector per n, by n-gram.
 struct Vectors<'a> {
     weights: [BTreeMap<&'a [String], f64>; LONGEST],
     norms: [f64; LONGEST],
-    /// Bigrams, which is how COCO's evaluation measures length.
+    /// Number of bigrams, the measure of length in COCO's evaluation.
     length: f64,
 }
 
-/// In how many images' references an n-gram is, and of how many images.
+/// Number of images whose references have an n-gram, and number of all images.
 struct Frequencies<'a> {
     of: BTreeMap<&'a [String], u32>,
     images: f64,
@@ -33,7 +33,7 @@ impl<'a> Frequencies<'a> {
         Self { of, images: f64::from(images) }
     }
 
-    /// Rare n-grams weigh more.
+    /// Rare n-grams have a larger weight.
     fn weight(&self, gram: &[String]) -> f64 {
         self.images.ln() - f64::from(self.of.get(gram).copied().unwrap_or(0).max(1)).ln()
     }
@@ -53,21 +53,21 @@ impl<'a> Frequencies<'a> {
     }
 }
 
-/// CIDEr-D of each caption, 0 to 10; papers print its mean times 100. Weights are counted from these
+/// CIDEr-D of each caption, 0 to 10; papers print its mean times 100. The n-gram weights come from these
 /// references.
 pub fn cider(pairs: &[(&[String], &[Vec<String>])]) -> Vec<f64> {
     let frequencies = Frequencies::count(pairs.iter().map(|(_, references)| *references));
     let of_image = |(caption, references): &(&[String], &[Vec<String>])| {
         let caption = frequencies.vectors(caption);
         let all: f64 =
-            references.iter().map(|reference| alike(&caption, &frequencies.vectors(reference))).sum();
+            references.iter().map(|reference| similarity(&caption, &frequencies.vectors(reference))).sum();
         10.0 * all / references.len().max(1) as f64
     };
     pairs.iter().map(of_image).collect()
 }
 
-/// Mean over n of the clipped cosine, less for another length.
-fn alike(caption: &Vectors<'_>, reference: &Vectors<'_>) -> f64 {
+/// Mean over n of the clipped cosine, multiplied by the length penalty.
+fn similarity(caption: &Vectors<'_>, reference: &Vectors<'_>) -> f64 {
     let apart = caption.length - reference.length;
     let penalty = (-apart * apart / (2.0 * SIGMA * SIGMA)).exp();
     let of_n = |i: usize| {

@@ -1,4 +1,4 @@
-//! Why there is no evaluation.
+//! Errors of an evaluation.
 
 use capfilt_med::error::ComputeError;
 use capfilt_pipeline::{input::ReadError, model::ModelError};

@@ -1,4 +1,4 @@
-//! How good a filter and a captioner are, as the papers of the field say it: recall of retrieval (BLIP,
+//! Evaluation of a filter and a captioner with the metrics of the literature: recall of retrieval (BLIP,
 //! section 5.1), BLEU and CIDEr-D of captions (section 5.2).
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

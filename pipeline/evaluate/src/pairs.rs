@@ -1,4 +1,4 @@
-//! Images and all that is said of each, from Parquet.
+//! Images with all their texts, from Parquet.
 
 use crate::error::EvaluateError;
 use arrow::{array::AsArray as _, compute::cast, datatypes::DataType};
@@ -15,20 +15,20 @@ use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 
-/// Rows decoded from Parquet at a time.
+/// Rows that are decoded from Parquet at once.
 const ROWS_AT_ONCE: usize = 256;
 
-/// An image, encoded as it is stored, and its texts as they are.
+/// An encoded image and its texts, as stored.
 #[derive(Debug, Clone)]
 pub struct Captioned {
     pub image: Bytes,
     pub sha256: [u8; 32],
     pub texts: Vec<String>,
-    /// The first row's cell of the column that was asked for besides.
+    /// Cell of the extra column in the image's first row.
     pub note: Option<String>,
 }
 
-/// What is evaluated on. Memory: the encoded images.
+/// Images of an evaluation. Memory: the encoded images.
 #[derive(Debug, Default)]
 pub struct Collection {
     pub images: Vec<Captioned>,
@@ -37,10 +37,10 @@ pub struct Collection {
     by_image: HashMap<[u8; 32], usize>,
 }
 
-/// Reads shards until there are `most` images; rows with equal image bytes are one image with several texts.
+/// Reads shards until there are `most` images. Rows with equal image bytes are one image with several texts.
 ///
 /// # Errors
-/// When a file cannot be read, or `note` names no column of texts.
+/// A file cannot be read, or `note` is not a column of texts.
 pub async fn read(
     place: &Place,
     shards: &[Shard],
@@ -56,7 +56,8 @@ pub async fn read(
         while let Some(rows) = reader.next().await? {
             found.add(rows, note, most)?;
         }
-        // A further row of the last image may stand in another file; most data sets keep them together.
+        // Another row of the last image may be in another file; most data sets keep the rows of an image
+        // together.
         if found.images.len() >= most {
             break;
         }
@@ -67,7 +68,7 @@ pub async fn read(
 impl Collection {
     fn add(&mut self, rows: Rows, note: Option<&str>, most: usize) -> Result<(), EvaluateError> {
         let notes = note.map(|name| notes(&rows, name)).transpose()?;
-        // Two of three rows of a data set with several texts an image need no look at the image.
+        // In a data set with several texts per image, most rows repeat an image that was already checked.
         let usable: Vec<Option<([u8; 32], Bytes, String)>> = rows
             .samples
             .into_par_iter()
@@ -115,7 +116,7 @@ fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> 
         .collect())
 }
 
-/// Images as a model takes them.
+/// Images, resized for a model.
 pub(crate) fn pixels(images: &[Captioned], side: usize) -> PixelBatch {
     let squashed = |resizer: &mut Resizer, captioned: &Captioned| {
         let mut pixels = Vec::with_capacity(side * side * 3);
@@ -125,7 +126,8 @@ pub(crate) fn pixels(images: &[Captioned], side: usize) -> PixelBatch {
     };
     let decoded: Vec<Option<Vec<u8>>> = images.par_iter().map_init(Resizer::new, squashed).collect();
     let mut batch = PixelBatch::with_capacity(side, images.len());
-    // Reading let no image through that does not decode; a black one keeps the others in their places.
+    // Images that do not decode were skipped while reading; a black image keeps the positions of the
+    // remaining ones.
     let black = || vec![0; side * side * 3];
     decoded.into_iter().for_each(|pixels| batch.push(&pixels.unwrap_or_else(black)));
     batch

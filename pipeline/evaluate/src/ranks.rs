@@ -1,8 +1,8 @@
-//! Where the right answer stands among all.
+//! Rank of the right answer among all answers.
 
 use serde::Serialize;
 
-/// Per cent of queries whose right answer is among the first 1, 5 and 10.
+/// Percentage of queries whose right answer is among the first 1, 5 and 10.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Recalls {
     pub r1: f64,
@@ -11,7 +11,7 @@ pub struct Recalls {
 }
 
 impl Recalls {
-    /// Of the right answers' ranks, 0 for the first; infinity for one that was not found.
+    /// Recalls of the right answers' ranks; 0 is the first rank, infinity an answer that was not found.
     pub(crate) fn of(ranks: &[f64]) -> Self {
         let within = |k: f64| {
             100.0 * ranks.iter().filter(|rank| **rank < k).count() as f64 / ranks.len().max(1) as f64
@@ -24,8 +24,8 @@ impl Recalls {
     }
 }
 
-/// Rank of the best right answer. Wrong ones with an equal score stand before it by half: so a model that
-/// says the same of all finds nothing, and a text that is there twice costs nothing that is certain.
+/// Rank of the best right answer. A wrong answer with an equal score counts as half a rank: a model with
+/// constant scores finds nothing, and a duplicated text costs at most half a rank.
 pub(crate) fn rank(
     scores: impl Iterator<Item = (usize, f32)> + Clone,
     is_right: impl Fn(usize) -> bool,

@@ -1,5 +1,5 @@
-//! Retrieval: all texts and images by the contrast's cosines, and the best of them once more by matching
-//! (BLIP, section 5.1).
+//! Retrieval: all texts and images by the cosine of the contrastive head, then the best candidates by the
+//! matching head (BLIP, section 5.1).
 
 use crate::{
     error::EvaluateError,
@@ -11,37 +11,37 @@ use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};
 
-/// Words of a text that the original sees.
+/// Words of a text that the original code uses.
 const MAX_WORDS: usize = 30;
-/// Texts of one call of the text tower.
+/// Texts per call of the text tower.
 const TEXTS_AT_ONCE: usize = 256;
 
-/// What was found, from texts to images and back.
+/// Recalls, from texts to images and from images to texts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recalled {
     pub images: usize,
     pub texts: usize,
-    /// Texts for an image: any of its own is right.
+    /// Texts for an image: any text of the image is right.
     pub text_by_cosine: Recalls,
     pub image_by_cosine: Recalls,
-    /// After matching; `None` when it was not asked.
+    /// After matching; `None` if it was not requested.
     pub text_by_match: Option<Recalls>,
     pub image_by_match: Option<Recalls>,
 }
 
-/// All texts, cleaned as BLIP cleans them, each with its image.
+/// All texts, cleaned as in BLIP, each with its image.
 struct Texts {
     all: Vec<String>,
     image: Vec<usize>,
 }
 
-/// Ranks all of a collection. `top_k`: candidates by cosine that are judged by matching, 0 for none; `done`
-/// hears how many images of how many passes are through.
+/// Ranks all texts and images of a collection. `top_k`: number of candidates by cosine that the matching head
+/// scores, 0 for none. `done` receives the number of finished images and of passes.
 ///
 /// Memory: images × texts × 4 bytes of cosines.
 ///
 /// # Errors
-/// When there is nothing to choose from, or the model fails.
+/// There are fewer than two images, or the model fails.
 pub fn retrieve(
     filter: &BlipFilter,
     images: &[Captioned],
@@ -118,7 +118,7 @@ impl Rows {
     }
 }
 
-/// (images, texts) in f32 on the CPU.
+/// Cosines (images, texts) in f32 on the CPU.
 fn cosines(
     filter: &BlipFilter,
     images: &[Captioned],
@@ -140,8 +140,8 @@ fn cosines(
 }
 
 /// Ranks of the right texts of each image and of the right image of each text, by matching logit plus cosine,
-/// among the `k` best by cosine; what is not among these is not found. Each image is encoded once for all it
-/// is judged with.
+/// among the `k` best by cosine; other answers are not found. Each image is encoded once for all its
+/// candidates.
 fn rerank(
     filter: &BlipFilter,
     images: &[Captioned],

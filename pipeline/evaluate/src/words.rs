@@ -1,9 +1,10 @@
-//! A caption's words, as COCO's evaluation counts them.
+//! Words of a caption, as COCO's evaluation counts them.
 
-/// Endings that the Penn Treebank sets apart.
+/// Endings that the Penn Treebank separates.
 const ENDINGS: [&str; 7] = ["n't", "'s", "'m", "'d", "'re", "'ve", "'ll"];
 
-/// Brackets have names there, which its list of punctuation misses, so they count as words.
+/// The Penn Treebank replaces brackets by names, which are not in COCO's punctuation list, so they count as
+/// words.
 const BRACKETS: [(char, &str); 6] = [
     ('(', " -lrb- "),
     (')', " -rrb- "),
@@ -13,11 +14,11 @@ const BRACKETS: [(char, &str); 6] = [
     ('}', " -rcb- "),
 ];
 
-/// Lower case, clitics set apart ("man's": `man`, `'s`; "can't": `ca`, `n't`), punctuation dropped.
+/// Lower case, with clitics separated ("man's": `man`, `'s`; "can't": `ca`, `n't`) and punctuation dropped.
 ///
-/// COCO's evaluation runs Stanford's tokenizer, a Java program, and drops its punctuation; for captions as
-/// people and models write them these are the same words. Abbreviations with dots ("u.s.") come apart here
-/// and stay whole there.
+/// COCO's evaluation runs Stanford's tokenizer, a Java program, and drops its punctuation. For captions as
+/// people and models write them, the words are the same. Abbreviations with dots ("u.s.") are split here and
+/// kept whole there.
 pub fn words(caption: &str) -> Vec<String> {
     let mut text = caption.to_lowercase().replace(['\u{2019}', '`'], "'");
     for (bracket, name) in BRACKETS {
@@ -26,7 +27,7 @@ pub fn words(caption: &str) -> Vec<String> {
     text.split_whitespace().flat_map(pieces).flat_map(|piece| parts(&piece)).collect()
 }
 
-/// What punctuation leaves of a word.
+/// Parts of a word between punctuation.
 fn pieces(word: &str) -> Vec<String> {
     if BRACKETS.iter().any(|(_, name)| name.trim() == word) {
         return vec![word.to_owned()];
@@ -45,7 +46,7 @@ fn pieces(word: &str) -> Vec<String> {
 /// A word and its clitic.
 fn parts(piece: &str) -> Vec<String> {
     let is_ending = ENDINGS.contains(&piece);
-    // Quotes around words are no clitics.
+    // Quotation marks around words are not clitics.
     let piece = if is_ending || piece.starts_with('-') { piece } else { piece.trim_matches('\'') };
     let ending = ENDINGS.iter().find(|ending| piece.ends_with(*ending) && piece.len() > ending.len());
     let (word, ending) = piece.split_at(ending.map_or(piece.len(), |ending| piece.len() - ending.len()));

@@ -1,4 +1,4 @@
-//! Retrieval's shortcuts find what judging every text with every image finds.
+//! Retrieval in two stages finds the same answers as scoring every text with every image.
 
 #![allow(clippy::unwrap_used)]
 
@@ -36,7 +36,7 @@ fn images() -> Vec<Captioned> {
     (0..IMAGES).map(image).collect()
 }
 
-/// Of every image and text: cosine, and the logit of "match" plus cosine.
+/// For every image and text: cosine, and the logit of "match" plus cosine.
 struct All {
     scores: Vec<Vec<(f32, f32)>>,
     owner: Vec<usize>,
@@ -66,8 +66,8 @@ fn all(filter: &BlipFilter, images: &[Captioned]) -> All {
     All { scores: images.iter().map(of_image).collect(), owner }
 }
 
-/// Per cent of queries with a right answer among the first 1, 5 and 10 of all (cosine, score, is right),
-/// where only the `k` of highest cosine have a score.
+/// Percentage of queries with a right answer among the first 1, 5 and 10 of all (cosine, score, is right).
+/// Only the `k` answers of highest cosine have a score.
 fn recalls(queries: &[Vec<(f32, f32, bool)>], k: Option<usize>) -> [f64; 3] {
     let rank = |answers: &Vec<(f32, f32, bool)>| {
         let mut answers = answers.clone();

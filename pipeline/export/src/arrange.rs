@@ -1,5 +1,5 @@
-//! From the pairs that were read to the samples of an export in their order: each pair once, and, where a
-//! sample is an image, all of its texts together.
+//! Arrangement of the pairs into the samples of an export, in order: each pair once and, if a sample is an
+//! image, with all its texts.
 
 use super::{
     ExportError,
@@ -13,16 +13,16 @@ use capfilt_schemas::export::{Counts, Format, LeftOut, Options, Per};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet, hash_map::Entry as Slot};
 
-/// Pairs of a bucket, about: it is sorted in memory, at a kilobyte or two each.
+/// Approximate number of pairs of a bucket. A bucket is sorted in memory, with 1 to 2 kB per pair.
 const BUCKET_PAIRS: u64 = 8192;
 
-/// Buckets at most: each task's list has a table of them.
+/// Largest number of buckets, as a power of two: each task's list has a table of them.
 const MOST_BUCKETS_LOG2: u32 = 12;
 
-/// Rows left out that the record names.
+/// Largest number of rejected rows that the record names.
 const NAMED: usize = 100;
 
-/// Buckets of a shuffled order, as a power of two, for this many pairs.
+/// Number of buckets of a shuffled order, as a power of two, for `pairs` pairs.
 pub(crate) fn buckets_log2(options: &Options, pairs: u64) -> u32 {
     let wanted = pairs.div_ceil(BUCKET_PAIRS).next_power_of_two().ilog2();
     if options.shuffle.is_some() { wanted.min(MOST_BUCKETS_LOG2) } else { 0 }
@@ -31,7 +31,7 @@ pub(crate) fn buckets_log2(options: &Options, pairs: u64) -> u32 {
 /// One sample of the export.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample {
-    /// The task whose images hold its bytes.
+    /// Task whose images have the sample's bytes.
     pub task: usize,
     pub image: Image,
     pub key: Option<String>,
@@ -41,24 +41,24 @@ pub(crate) struct Sample {
     pub more: Map<String, Value>,
 }
 
-/// What was read, in buckets that follow each other in the export's order.
+/// The pairs of all tasks, in buckets that are consecutive in the export's order.
 pub(crate) struct Arrangement {
     per: Per,
     is_shuffled: bool,
     receipts: Vec<Receipt>,
-    /// In the sources' order: which of each task's pairs are the first of their kind.
+    /// For each task, in the sources' order: whether a pair is the first of several equal ones.
     first: Vec<Vec<bool>>,
     buckets: usize,
     pub kinds: Kinds,
     pub left_out: Vec<LeftOut>,
 }
 
-/// What a bucket comes to.
+/// Totals of a bucket.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct BucketTotals {
     pub counts: Counts,
     pub image_bytes: u64,
-    /// Digests of its images, where these are files of their own.
+    /// Digests of its images, if images are separate files.
     pub images: Vec<Digest>,
 }
 
@@ -82,14 +82,14 @@ impl Arrangement {
         self.buckets
     }
 
-    /// What was counted while reading.
+    /// Counts of the reading.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         self.receipts.iter().for_each(|receipt| counts.merge(&receipt.counts));
         counts
     }
 
-    /// What a bucket comes to.
+    /// Totals of a bucket.
     pub fn totals(
         &self,
         scratch: &Scratch,
@@ -113,7 +113,7 @@ impl Arrangement {
         Ok(totals)
     }
 
-    /// The samples of a bucket in their order.
+    /// Samples of a bucket, in order.
     pub fn samples(&self, scratch: &Scratch, bucket: usize) -> Result<Vec<Sample>, ExportError> {
         Ok(self.load(scratch, bucket)?.0)
     }
@@ -136,8 +136,8 @@ impl Arrangement {
     }
 }
 
-/// Of equal pairs the first, in the sources' order. Memory: 16 bytes a pair, in a set at most half empty
-/// about 40.
+/// Marks the first of equal pairs, in the sources' order. Memory: 16 bytes per pair, about 40 in a set that
+/// is at most half empty.
 fn first_of_their_kind(scratch: &Scratch, receipts: &[Receipt]) -> Result<Vec<Vec<bool>>, ExportError> {
     let mut seen = HashSet::new();
     let of_task = |(task, receipt): (usize, &Receipt)| {
@@ -154,7 +154,7 @@ fn sample(task: usize, entry: Entry) -> Sample {
     Sample { task, image: entry.image, key: entry.key, caption: entry.text, captions, more: entry.more }
 }
 
-/// Each pair as a sample of its own, in the order of the seed, and how many were there before.
+/// One sample per pair, in the order of the seed, and the number of samples before deduplication.
 fn each_text(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
     let (all, mut seen) = (read.len(), HashSet::new());
     let mut kept: Vec<(usize, Entry)> =
@@ -166,7 +166,7 @@ fn each_text(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
     (samples, duplicates)
 }
 
-/// Exchanges a sample that follows another of its image with the next one of a third.
+/// Swaps a sample that follows another one of its image with the next sample of a different image.
 fn part_neighbours(samples: &mut [Sample]) {
     for i in 1..samples.len() {
         let before = samples[i - 1].image.digest;
@@ -178,8 +178,8 @@ fn part_neighbours(samples: &mut [Sample]) {
     }
 }
 
-/// Each image as a sample with all of its texts, in the order of the seed, and how many texts were there
-/// before.
+/// One sample per image with all its texts, in the order of the seed, and the number of texts before
+/// deduplication.
 fn each_image(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
     let (mut seen, mut duplicates) = (HashSet::new(), 0);
     let mut of_image: HashMap<Digest, usize> = HashMap::new();

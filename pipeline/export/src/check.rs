@@ -1,15 +1,15 @@
-//! Whether an image is one, without decoding most of them.
+//! Validation of images, most of them without decoding.
 //!
-//! A JPEG or PNG whose structure is whole from its first byte to its end marker is taken by its header: a
-//! hundred times faster than decoding it. All else is decoded, so nothing is left out that could be decoded,
-//! and what cannot be decoded is left out with a reason.
+//! A JPEG or PNG with a valid structure from the first byte to the end marker is accepted by its header, a
+//! hundred times faster than by decoding. Other images are decoded. So every decodable image is accepted, and
+//! an image that cannot be decoded is rejected with a reason.
 
 use capfilt_pipeline::image::{ImageLimits, ImageSkip, decode};
 
 /// Width and height of an image.
 ///
 /// # Errors
-/// When it cannot be decoded, or is over the limits of jobs by default.
+/// The image cannot be decoded, or exceeds the default limits of jobs.
 pub(crate) fn size_of(image: &[u8]) -> Result<(u32, u32), ImageSkip> {
     let limits = ImageLimits::default();
     let within = |(width, height): &(u32, u32)| {
@@ -22,7 +22,7 @@ pub(crate) fn size_of(image: &[u8]) -> Result<(u32, u32), ImageSkip> {
     }
 }
 
-/// Size of a JPEG of the usual kind that has a frame, a scan and an end.
+/// Size of a JPEG of the usual kind with a frame, a scan and an end marker.
 fn jpeg(image: &[u8]) -> Option<(u32, u32)> {
     let mut rest = image.strip_prefix(&[0xFF, 0xD8])?;
     let mut size = None;
@@ -47,7 +47,7 @@ fn jpeg(image: &[u8]) -> Option<(u32, u32)> {
                 ));
             }
             (0xDA, _) => return size.filter(|_| has_end(&rest[2 + length..])),
-            // Tables, comments, application data; of any other marker the decoder knows better.
+            // Tables, comments, application data; other markers need the decoder.
             (0xC4 | 0xDB | 0xDD | 0xE0..=0xEF | 0xFE, _) => {}
             _ => return None,
         }
@@ -55,12 +55,12 @@ fn jpeg(image: &[u8]) -> Option<(u32, u32)> {
     }
 }
 
-/// Whether scans reach their end marker. Within a scan no byte 0xFF is followed by 0xD9.
+/// Whether the scans end with an end marker. Within a scan, 0xFF is never followed by 0xD9.
 fn has_end(scans: &[u8]) -> bool {
     scans.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
 }
 
-/// Size of a PNG whose chunks are whole, with the right checksums, to the last.
+/// Size of a PNG whose chunks are all complete, with the right checksums.
 fn png(image: &[u8]) -> Option<(u32, u32)> {
     let mut rest = image.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
     let mut size = None;
@@ -92,9 +92,9 @@ fn png(image: &[u8]) -> Option<(u32, u32)> {
 mod tests {
     use super::*;
 
-    /// A JPEG of 5 × 3 pixels by its structure; there is no picture in it.
+    /// The structure of a JPEG of 5 × 3 pixels, without an image.
     fn jpeg_of_segments() -> Vec<u8> {
-        let app = [0xFF, 0xE0, 0, 4, 0xFF, 0xD9]; // an end marker in a thumbnail is none
+        let app = [0xFF, 0xE0, 0, 4, 0xFF, 0xD9]; // the end marker inside the thumbnail does not count
         let frame = [0xFF, 0xC0, 0, 11, 8, 0, 3, 0, 5, 1, 1, 0x11, 0];
         let scan = [0xFF, 0xDA, 0, 8, 1, 1, 0, 0, 63, 0, 0x12, 0xFF, 0, 0x34];
         [&[0xFF, 0xD8], &app[..], &frame, &scan, &[0xFF, 0xD9]].concat()

@@ -1,9 +1,9 @@
-//! Names of images and pairs by their content, and the place of each in a shuffled order.
+//! Names of images and pairs by their content, and their positions in a shuffled order.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
-/// A digest of 128 bits: among ten billion pairs two different ones share it with a chance of 10^-19.
+/// A digest of 128 bits: among ten billion pairs, a collision has a probability of 10^-19.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Digest([u8; 16]);
 
@@ -12,12 +12,12 @@ impl Digest {
         Self::first(Sha256::digest(image).into())
     }
 
-    /// Of an image and a cleaned text.
+    /// Digest of an image and a cleaned text.
     pub fn of_pair(image: Self, cleaned: &str) -> Self {
         Self::first(Sha256::new().chain_update(image.0).chain_update(cleaned.as_bytes()).finalize().into())
     }
 
-    /// Its place in the order of a seed.
+    /// Position in the order of a seed.
     pub fn place(self, seed: u64) -> u64 {
         let digest: [u8; 32] =
             Sha256::new().chain_update(seed.to_le_bytes()).chain_update(self.0).finalize().into();
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Digest {
         let text = String::deserialize(deserializer)?;
         let mut name = [0; 16];
         hex::decode_to_slice(&text, &mut name)
-            .map_err(|_| de::Error::custom(format!("`{text}` is no digest")))?;
+            .map_err(|_| de::Error::custom(format!("`{text}` is not a digest")))?;
         Ok(Self(name))
     }
 }

@@ -1,4 +1,4 @@
-//! A pair between the two halves of an export: all of it but the image's bytes.
+//! A pair between reading and writing of an export: all fields except the image's bytes.
 
 use super::{caption::Caption, digest::Digest};
 use capfilt_schemas::export::Format;
@@ -8,20 +8,20 @@ use serde_json::{Map, Value};
 /// One pair of a task, as a line of the task's list in the scratch folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Its place in a shuffled order.
+    /// Position in a shuffled order.
     pub place: u64,
     pub pair: Digest,
     pub image: Image,
     pub key: Option<String>,
     pub text: Caption,
-    /// Other texts that the same row offers.
+    /// Other texts of the same row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Caption>,
-    /// Columns that pass through, without nulls.
+    /// Pass-through columns, without nulls.
     pub more: Map<String, Value>,
 }
 
-/// An image, and where its bytes are among the images of its task.
+/// An image, and the position of its bytes among the images of its task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Image {
     pub digest: Digest,
@@ -71,15 +71,14 @@ impl Kind {
 }
 
 impl Image {
-    /// Where an image beside BLIP's lists lies below the data folder: by its content, spread over 256
-    /// folders.
+    /// Path, below the data folder, of an image beside BLIP's lists: by its content, spread over 256 folders.
     pub fn path(&self) -> String {
         let name = self.digest.hex();
         format!("images/{}/{name}.{}", &name[..2], self.kind.extension())
     }
 }
 
-/// Whether images lie beside the files, and not in them.
+/// Whether images are separate files beside the lists, and not inside the files.
 pub(crate) fn has_image_files(format: Format) -> bool {
     format == Format::Json
 }

@@ -1,4 +1,4 @@
-//! Why there is no export.
+//! Errors of an export.
 
 use arrow::error::ArrowError;
 use capfilt_bucket::BucketError;
@@ -7,13 +7,14 @@ use capfilt_schemas::export::Counts;
 use parquet::errors::ParquetError;
 use std::path::PathBuf;
 
-/// Why there is no export.
+/// Reason why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
     #[error("{url} holds another export ({what}); choose another --to, or remove that folder first")]
     Another { url: String, what: String },
     #[error(
-        "{url} holds files that are not of this export ({names}); trainers would read them with it: choose another \
+        "{url} holds files that are not of this export ({names}); trainers would read them with it: choose \
+        another \
          --to, or remove them"
     )]
     Strange { url: String, names: String },
@@ -23,10 +24,13 @@ pub enum ExportError {
     NoColumn { url: String, column: String, option: &'static str, columns: String },
     #[error("cannot {what} {}: {source}; --scratch names another folder for it", .path.display())]
     Scratch { what: &'static str, path: PathBuf, source: std::io::Error },
-    #[error("{}: line {line} is not what this export wrote: {source}; remove the folder and export again", .path.display())]
+    #[error(
+        "{}: line {line} is not what this export wrote: {source}; remove the folder and export again",
+        .path.display()
+    )]
     Entry { path: PathBuf, line: usize, source: serde_json::Error },
-    #[error("the export's books do not balance ({0:?}); this is an internal error (bug)")]
-    Books(Counts),
+    #[error("the export's counts do not balance ({0:?}); this is an internal error (bug)")]
+    UnbalancedCounts(Counts),
     #[error("a writer of the export ended early: {0}")]
     Ended(String),
     #[error(transparent)]

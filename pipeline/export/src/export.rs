@@ -1,4 +1,4 @@
-//! What is exported, and how.
+//! Request of an export: its sources and options.
 
 use super::source::Source;
 use capfilt_schemas::export::{Format, Options, Request, VERSION};
@@ -11,7 +11,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// Everything that decides what the export holds.
+    /// All values that decide the export's content.
     pub fn request(&self) -> Request {
         let sources = self.sources.iter().map(|source| source.record.clone()).collect();
         Request { version: VERSION, format: self.format, options: self.options.clone(), sources }

@@ -1,4 +1,4 @@
-//! The first half of an export: sources are read, images checked, pairs spread over buckets.
+//! First half of an export: reads sources, validates images and distributes pairs over buckets.
 
 use super::{
     ExportError,
@@ -19,25 +19,25 @@ use capfilt_schemas::export::{DATA, LeftOut, Options, Per};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::HashMap;
 
-/// Words of a text with `--clean-text`, as BLIP cuts them.
+/// Words of a text with `--clean-text`, as in BLIP.
 const MAX_WORDS: usize = 30;
 
-/// Rows left out that a task names; all of them are counted.
+/// Largest number of rejected rows that a task names; all of them are counted.
 const NAMED: usize = 20;
 
-/// Images that one task writes beside lists at the same time, and the bytes that wait for it.
+/// Concurrent image uploads of one task that writes BLIP lists, and the bytes that wait for them.
 const WRITES_AT_ONCE: usize = 16;
 const WAITING_BYTES: u64 = 16 << 20;
 
-/// A task being read.
+/// A task that is being read.
 pub(crate) struct Gathering<'a> {
     export: &'a Export,
     bucket: &'a Bucket,
     buckets_log2: u32,
     spill: Spill,
-    /// Images of this task, and where they are.
+    /// Images of this task, and their positions.
     images: HashMap<Digest, Image>,
-    /// Image files that are to be written.
+    /// Image files that are not yet written.
     waiting: Vec<(String, Bytes)>,
     waiting_bytes: u64,
     entries: Vec<(usize, Entry)>,
@@ -79,7 +79,7 @@ pub(crate) async fn gather(
     gathering.write_images().await?;
     let Gathering { spill, mut entries, receipt, .. } = gathering;
     spill.finish()?;
-    // Stable: within a bucket, pairs keep the order in which they were read.
+    // A stable sort: within a bucket, pairs keep the order in which they were read.
     entries.sort_by_key(|(bucket, _)| *bucket);
     scratch.finish(number, receipt, &entries)?;
     Ok(scratch.receipt(number)?.expect("it was just written"))
@@ -118,7 +118,7 @@ impl Gathering<'_> {
         Ok(())
     }
 
-    /// Where an image's bytes are from now on, or why it is none.
+    /// Stores an image and returns its position, or the reason why it is rejected.
     async fn place(
         &mut self,
         bytes: &Bytes,
@@ -147,7 +147,7 @@ impl Gathering<'_> {
         Ok(Ok(image))
     }
 
-    /// Writes the images that wait. An image of another task or source is written again, with the same bytes.
+    /// Writes the waiting images. An image of another task or source is written again, with the same bytes.
     async fn write_images(&mut self) -> Result<(), ExportError> {
         self.waiting_bytes = 0;
         let (bucket, images) = (self.bucket, std::mem::take(&mut self.waiting));
@@ -178,9 +178,9 @@ impl Gathering<'_> {
     }
 }
 
-/// The texts that say something, as they are to be written, with the names of their pairs.
+/// Usable texts, as they are written, with the names of their pairs.
 fn usable(captions: Vec<Caption>, image: Digest, options: &Options) -> Vec<(Caption, Digest)> {
-    // Of texts as they are, long ones that begin alike are two.
+    // Without `--clean-text`, long texts with an equal beginning are different.
     let most = if options.clean_text { MAX_WORDS } else { usize::MAX };
     let texts = captions.into_iter().map(|caption| (pre_caption(&caption.text, most), caption));
     let texts = texts.filter(|(cleaned, _)| !cleaned.trim().is_empty());

@@ -1,4 +1,4 @@
-//! Columns that pass through: any Arrow type as one of four kinds, the same in every sample of an export.
+//! Pass-through columns: any Arrow type as one of four kinds, the same in every sample of an export.
 
 use arrow::{
     array::{Array, ArrayRef, AsArray as _, RecordBatch},
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Text,
 }
 
-/// Kinds of all columns by name.
+/// Kinds of all columns, by name.
 pub(crate) type Kinds = BTreeMap<String, Kind>;
 
 impl Kind {
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// The kind that has the values of both.
+    /// Smallest kind that contains the values of both.
     fn with(self, other: Self) -> Self {
         match (self, other) {
             (a, b) if a == b => a,
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// A value in this kind. There are no nulls: where there is none, it is the kind's zero.
+    /// A value in this kind. A missing value becomes the kind's zero, because samples have no nulls.
     pub fn value(self, value: Option<&Value>) -> Value {
         match (self, value) {
             (Self::Bool, value) => json!(value.and_then(Value::as_bool).unwrap_or_default()),
@@ -69,7 +69,7 @@ impl Kind {
     }
 }
 
-/// Adds the columns of a batch, of which nothing is known yet.
+/// Adds the columns of a batch, with kind `Nothing`.
 pub(crate) fn name(kinds: &mut Kinds, batch: &RecordBatch) {
     batch.schema().fields().iter().for_each(|field| add(kinds, &own_name(field), Kind::Nothing));
 }
@@ -95,8 +95,8 @@ fn add(kinds: &mut Kinds, name: &str, kind: Kind) {
     }
 }
 
-/// The values of each row by column, without nulls and without numbers that JSON cannot say. A column with
-/// one of our own names gets `input_` before it.
+/// Values of each row by column, without nulls and without numbers that JSON does not support. A column with
+/// a name of the export gets the prefix `input_`.
 pub(crate) fn values(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, ArrowError> {
     let mut rows = vec![Map::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -130,7 +130,7 @@ fn of_column(column: &ArrayRef) -> Result<Vec<Option<Value>>, ArrowError> {
             let finite = |value: Option<f64>| value.filter(|value| value.is_finite()).map(Value::from);
             numbers.as_primitive::<Float64Type>().iter().map(finite).collect()
         }
-        // Dates, decimals, lists and all else are written as a text.
+        // Dates, decimals, lists and other types are written as text.
         _ => {
             let options = FormatOptions::new();
             let shown = ArrayFormatter::try_new(column, &options)?;
@@ -140,7 +140,7 @@ fn of_column(column: &ArrayRef) -> Result<Vec<Option<Value>>, ArrowError> {
     })
 }
 
-/// Whether no value is above what 64 bits with a sign hold.
+/// Whether all values fit a signed 64-bit integer.
 fn is_within_i64(column: &ArrayRef) -> Result<bool, ArrowError> {
     Ok(column.data_type() != &DataType::UInt64
         || cast(column, &DataType::Int64)?.null_count() == column.null_count())

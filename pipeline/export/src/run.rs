@@ -1,7 +1,7 @@
-//! An export from its sources to its record.
+//! An export, from its sources to its record.
 //!
-//! Two halves, each in parallel and each with a receipt for what is done: tasks are read into a scratch
-//! folder, files are written from it. A kill loses one task or one file of each of the parallel writers.
+//! Two parallel phases with receipts for finished work: tasks are read into a scratch folder, then files are
+//! written from it. A kill loses one task or one file of each parallel reader or writer.
 
 use super::{
     ExportError,
@@ -21,39 +21,39 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{collections::HashSet, path::Path, sync::Arc};
 use tokio::task::JoinError;
 
-/// Readers or writers at the same time: as many as there are cores, within this.
+/// Bounds of the number of concurrent readers or writers, which is the number of cores.
 const LEAST_AT_ONCE: usize = 2;
 const MOST_AT_ONCE: usize = 8;
 
-/// What an export is at.
+/// Phase of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     Reading,
     Writing,
 }
 
-/// How far an export is.
+/// Progress of an export.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     pub stage: Stage,
     pub done: usize,
     pub all: usize,
-    /// Pairs that were read or samples that were written.
+    /// Pairs that were read, or samples that were written.
     pub pairs: u64,
 }
 
-/// What readers and writers share.
+/// State shared by readers and writers.
 struct Shared {
     export: Export,
     bucket: Bucket,
     scratch: Scratch,
 }
 
-/// Writes all files, and then the record. Equal sources and options make equal bytes. Without a pair, nothing
+/// Writes all files, and then the record. Equal sources and options give equal bytes. Without pairs, nothing
 /// is written and the record is only returned.
 ///
 /// # Errors
-/// When a source cannot be read or the store fails; the next try goes on where this one ended.
+/// A source cannot be read, or the store fails; the next run continues from the receipts.
 pub async fn export(
     bucket: &Bucket,
     export: Export,
@@ -62,7 +62,7 @@ pub async fn export(
 ) -> Result<ExportRecord, ExportError> {
     let request = export.request();
     let bytes = serde_json::to_vec(&request).expect("the request is plain data");
-    // The folder's lock comes first: another process may be writing.
+    // The folder's lock is first: another process may be writing.
     let scratch = Scratch::open(scratch, &bytes)?;
     target::begin(bucket, &request).await?;
     target::tidy(bucket)?;
@@ -74,7 +74,7 @@ pub async fn export(
     counts.images =
         totals.iter().flat_map(|bucket| &bucket.images).collect::<HashSet<&Digest>>().len() as u64;
     if !counts.balance() {
-        return Err(ExportError::Books(counts));
+        return Err(ExportError::UnbalancedCounts(counts));
     }
     let left_out = arranged.left_out.clone();
     let files = if counts.samples == 0 {
@@ -94,16 +94,16 @@ pub async fn export(
     Ok(record)
 }
 
-/// Removes what a finished export needs no longer, if a kill after its record left it.
+/// Removes the scratch data of a finished export, if a kill after its record left it.
 ///
 /// # Errors
-/// When the store or the folder refuses.
+/// The store or the folder refuses.
 pub async fn clean(bucket: &Bucket, scratch: &Path) -> Result<(), ExportError> {
     target::forget(bucket).await?;
     if scratch.exists() { Scratch::open(scratch, &[])?.remove() } else { Ok(()) }
 }
 
-/// Readers, or writers.
+/// Number of concurrent readers or writers.
 fn at_once() -> usize {
     std::thread::available_parallelism().map_or(LEAST_AT_ONCE, usize::from).clamp(LEAST_AT_ONCE, MOST_AT_ONCE)
 }
@@ -142,7 +142,7 @@ async fn read_task(shared: &Shared, number: usize, task: &Task, log2: u32) -> Re
     }
 }
 
-/// What each bucket comes to, in their order.
+/// Totals of each bucket, in order.
 async fn count(shared: &Arc<Shared>, arranged: &Arc<Arrangement>) -> Result<Vec<BucketTotals>, ExportError> {
     let counts = stream::iter(0..arranged.buckets()).map(|bucket| {
         let (shared, arranged) = (Arc::clone(shared), Arc::clone(arranged));
@@ -191,7 +191,7 @@ async fn write(
     Ok(files)
 }
 
-/// Writes a file, unless it was written before a kill and is still there.
+/// Writes a file, unless an earlier run wrote it and it is still stored.
 async fn write_file(shared: &Shared, writing: &Writing, number: usize) -> Result<export::File, ExportError> {
     if let Some(file) = shared.scratch.file_receipt(number)?
         && shared.bucket.head(&file.path).await?.is_some_and(|meta| meta.size == file.bytes)

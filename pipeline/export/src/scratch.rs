@@ -1,5 +1,5 @@
-//! The folder in which an export keeps what it read until it is written: the images of each task in the order
-//! in which they were read, the task's list of pairs, and a receipt for each task and each file that is done.
+//! Scratch folder of an export: the images of each task in the order in which they were read, the task's list
+//! of pairs, and a receipt for each finished task and file.
 
 use super::{ExportError, entry::Entry, kinds::Kinds};
 use capfilt_schemas::export::{Counts, File as ExportFile, LeftOut};
@@ -10,30 +10,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What one start of a machine wrote is not believed by the next: a power cut loses what no one asked the
-/// disk to keep.
+/// Receipts from before the machine's last start are not used: a power cut loses data that was not synced to
+/// disk.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
-/// What is known of a task that was read.
+/// Receipt of a task that was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Receipt {
     pub counts: Counts,
     pub kinds: Kinds,
-    /// Where in the task's list each bucket begins, and where the last ends.
+    /// Start of each bucket in the task's list, and the end of the last.
     pub buckets: Vec<u64>,
     pub entries: u64,
     pub left_out: Vec<LeftOut>,
 }
 
-/// The folder, which this process alone has.
+/// The folder, locked by this process.
 pub(crate) struct Scratch {
     folder: PathBuf,
     _lock: File,
 }
 
 impl Scratch {
-    /// Opens the folder. What another export, or this one before the machine's last start, left in it is
-    /// removed.
+    /// Opens the folder. Data of another export, or from before the machine's last start, is removed.
     pub fn open(folder: &Path, request: &[u8]) -> Result<Self, ExportError> {
         fs::create_dir_all(folder).map_err(|source| failed("create", folder, source))?;
         let lock = folder.join("lock");
@@ -56,7 +55,7 @@ impl Scratch {
         let entries = fs::read_dir(&self.folder).map_err(|source| failed("list", &self.folder, source))?;
         for entry in entries {
             let path = entry.map_err(|source| failed("list", &self.folder, source))?.path();
-            // Only names of ours: someone may have named a folder with other things in it.
+            // Only the names of an export: the user may have named a folder with other files in it.
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if name == "request" || name.starts_with("task-") || name.starts_with("file-") {
                 fs::remove_file(&path).map_err(|source| failed("remove", &path, source))?;
@@ -65,12 +64,12 @@ impl Scratch {
         Ok(())
     }
 
-    /// Removes all of it, when nothing is needed any longer.
+    /// Removes all scratch data of a finished export.
     pub fn remove(self) -> Result<(), ExportError> {
         self.clear()?;
         let lock = self.folder.join("lock");
         fs::remove_file(&lock).map_err(|source| failed("remove", &lock, source))?;
-        // The user's own folder may hold other things.
+        // The user's folder may contain other files.
         let _ = fs::remove_dir(&self.folder);
         Ok(())
     }
@@ -111,14 +110,14 @@ impl Scratch {
         self.folder.join(format!("task-{task:06}.pairs"))
     }
 
-    /// Opens the file for a task's images.
+    /// Creates the file of a task's images.
     pub fn spill(&self, task: usize) -> Result<Spill, ExportError> {
         let path = self.images_path(task);
         let file = File::create(&path).map_err(|source| failed("create", &path, source))?;
         Ok(Spill { path, file: BufWriter::with_capacity(1 << 20, file), bytes: 0 })
     }
 
-    /// Ends a task: its list in the order of buckets, and its receipt last.
+    /// Finishes a task: writes its list, ordered by bucket, and then its receipt.
     pub fn finish(
         &self,
         task: usize,
@@ -143,7 +142,7 @@ impl Scratch {
         self.write(&format!("task-{task:06}.done"), &receipt)
     }
 
-    /// The pairs of a task in one bucket, in the order in which they were read.
+    /// Pairs of a task in one bucket, in the order in which they were read.
     pub fn entries(&self, task: usize, receipt: &Receipt, bucket: usize) -> Result<Vec<Entry>, ExportError> {
         let (Some(start), Some(end)) = (receipt.buckets.get(bucket), receipt.buckets.get(bucket + 1)) else {
             return Ok(Vec::new());
@@ -169,7 +168,7 @@ impl Scratch {
         Ok(entries)
     }
 
-    /// Opens the images of a task to read them.
+    /// Opens the images of a task for reading.
     pub fn images(&self, task: usize) -> Result<Images, ExportError> {
         let path = self.images_path(task);
         let file = File::open(&path).map_err(|source| failed("open", &path, source))?;
@@ -177,7 +176,7 @@ impl Scratch {
     }
 }
 
-/// The images of a task in the making.
+/// Writer of a task's images.
 pub(crate) struct Spill {
     path: PathBuf,
     file: BufWriter<File>,
@@ -185,7 +184,7 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    /// Appends an image and says where it is.
+    /// Appends an image and returns its offset.
     pub fn put(&mut self, image: &[u8]) -> Result<u64, ExportError> {
         let offset = self.bytes;
         self.file.write_all(image).map_err(|source| failed("write", &self.path, source))?;
@@ -198,7 +197,7 @@ impl Spill {
     }
 }
 
-/// The images of a task.
+/// Reader of a task's images.
 pub(crate) struct Images {
     path: PathBuf,
     file: File,
@@ -213,7 +212,7 @@ impl Images {
     }
 }
 
-/// Writes a file so that it is there whole or not at all.
+/// Writes a file atomically.
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), ExportError> {
     let part = path.with_extension("part");
     fs::write(&part, bytes).map_err(|source| failed("write", &part, source))?;

@@ -1,4 +1,4 @@
-//! The rows of all sources, as the pairs they offer.
+//! Rows of all sources, as pairs.
 
 use super::{ExportError, caption::Caption, kinds};
 use arrow::array::RecordBatch;
@@ -19,25 +19,25 @@ use parquet::arrow::{async_reader::AsyncFileReader as _, parquet_to_arrow_schema
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Rows decoded from Parquet at a time.
+/// Rows that are decoded from Parquet at once.
 const ROWS_AT_ONCE: usize = 128;
 
-/// Footers read at the same time.
+/// Footers that are read concurrently.
 const FOOTERS_AT_ONCE: usize = 16;
 
 /// One source of pairs.
 pub struct Source {
-    /// What it is, for the record.
+    /// Description for the record.
     pub record: export::Source,
     pub place: Place,
     pub content: Content,
 }
 
-/// What a source holds.
+/// Content of a source.
 pub enum Content {
-    /// Files of pairs that people wrote, and which of the wanted columns each of them has.
+    /// Files of human-written pairs, and which of the requested columns each file has.
     Human { shards: Vec<Shard>, columns: Box<InputColumns>, passthrough: BTreeMap<String, Vec<String>> },
-    /// The tables of a finished job, and which of the texts are wanted.
+    /// Tables of a finished job, and which of the texts are requested.
     Job { tables: Vec<ShardTables>, texts: Texts, wanted: Wanted },
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Part {
     pub rows: u64,
     /// Compressed bytes, about those of the images.
     pub bytes: u64,
-    /// Texts that it offers at most.
+    /// Upper bound of its texts.
     pub texts: u64,
 }
 
@@ -91,38 +91,39 @@ impl Source {
     }
 }
 
-/// A shard of a job by reference has at most its input's bytes, of which the job may have kept a part only.
+/// Bytes per reference of a shard of a job that keeps images by reference: a shard has at most its input's
+/// bytes, of which the job may have kept only some.
 const MOST_BYTES_A_REFERENCE: u64 = 1 << 20;
 
-/// What a row offers.
+/// Content of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Row {
     pub file: String,
     pub row: u64,
     pub key: Option<String>,
     pub image: Bytes,
-    /// Width and height, where the image was decoded already.
+    /// Width and height, if the image was already decoded.
     pub size: Option<(u32, u32)>,
     pub captions: Vec<Caption>,
-    /// Texts that were read, with those that are missing.
+    /// Number of texts that were read, including missing ones.
     pub texts: u64,
     pub more: Map<String, Value>,
 }
 
-/// Some rows, and the columns that pass through.
+/// Some rows, and their pass-through columns.
 pub(crate) struct Rows {
     pub rows: Vec<Row>,
     pub passthrough: RecordBatch,
 }
 
-/// Reads a part.
+/// Reader of a part.
 pub(crate) enum Reader {
     Human { file: String, reader: Box<ShardReader> },
     Job { file: String, reader: Box<CleanedReader>, texts: Texts, row: u64 },
 }
 
 impl Reader {
-    /// The next rows; nothing at the end.
+    /// The next rows; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Rows>, ExportError> {
         match self {
             Self::Human { file, reader } => {
@@ -180,10 +181,10 @@ fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<Stri
     Row { file: file.to_owned(), row: number, key: row.key, image: row.image, size, captions, texts, more }
 }
 
-/// Which of the columns that are to pass through each file has. `url` passes through wherever it is.
+/// Finds the requested pass-through columns of each file. `url` passes through if a file has it.
 ///
 /// # Errors
-/// When no file has a column that was asked for, or the store fails.
+/// No file has a requested column, or the store fails.
 pub async fn inspect(
     place: &Place,
     shards: &[Shard],

@@ -1,4 +1,4 @@
-//! The place that an export is written to, and what is there already.
+//! Destination of an export, and its existing content.
 
 use super::{ExportError, export::Export};
 use bytes::Bytes;
@@ -7,27 +7,27 @@ use capfilt_schemas::export::{BEGUN, DATA, ExportRecord, Format, RECORD, Request
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{fs, path::Path};
 
-/// Files that are looked at at the same time.
+/// Files that are checked concurrently.
 const LOOKS_AT_ONCE: usize = 16;
 
-/// Strange files that an error names.
+/// Largest number of foreign files that an error names.
 const NAMED: usize = 3;
 
-/// What is at the place.
+/// Existing content of the destination.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
     /// No file of an export.
     Nothing,
-    /// The same export, begun and not finished.
+    /// The same export, unfinished.
     Begun,
     /// The same export, finished.
     Finished(Box<ExportRecord>),
 }
 
-/// Looks at the place that an export goes to.
+/// Checks the destination of an export.
 ///
 /// # Errors
-/// When another export is there, or files that no record names, or the store fails.
+/// The destination has another export, or files that no record names, or the store fails.
 pub async fn find(bucket: &Bucket, export: &Export) -> Result<Found, ExportError> {
     let asked = export.request();
     let another = |what: String| ExportError::Another { url: without_secrets(&bucket.place.url), what };
@@ -55,7 +55,7 @@ pub async fn find(bucket: &Bucket, export: &Export) -> Result<Found, ExportError
     Ok(if begun { Found::Begun } else { Found::Nothing })
 }
 
-/// The first of an export's files that is not there as it was written.
+/// The first of an export's files that is missing or changed.
 async fn missing(bucket: &Bucket, record: &ExportRecord) -> Result<Option<String>, ExportError> {
     let looks = stream::iter(&record.files).map(|file| async move {
         let there = bucket.head(&file.path).await?.is_some_and(|meta| meta.size == file.bytes);
@@ -65,7 +65,7 @@ async fn missing(bucket: &Bucket, record: &ExportRecord) -> Result<Option<String
     Ok(found.into_iter().flatten().next())
 }
 
-/// The data folder holds only files that an export of this format may have written.
+/// Checks that the data folder has only files that an export of this format may have written.
 async fn no_strangers(bucket: &Bucket, ours: Option<Format>) -> Result<(), ExportError> {
     let listed = bucket.list(DATA).map_ok(|(name, _)| name);
     let strange = listed.try_filter(|name| {
@@ -81,7 +81,7 @@ async fn no_strangers(bucket: &Bucket, ours: Option<Format>) -> Result<(), Expor
     Err(ExportError::Strange { url, names })
 }
 
-/// Whether an export of a format writes a file of this name.
+/// Whether an export of this format writes a file of this name.
 fn is_of(format: Format, name: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
     let Some(name) = name.strip_prefix(DATA).and_then(|name| name.strip_prefix('/')) else { return false };
@@ -95,20 +95,20 @@ fn is_of(format: Format, name: &str) -> bool {
     number.and_then(|number| number.strip_suffix('.')).is_some_and(digits) || is_sizes || is_image(name)
 }
 
-/// Says what is being written, before anything is.
+/// Writes the request, before any file.
 pub(crate) async fn begin(bucket: &Bucket, request: &Request) -> Result<(), ExportError> {
     let bytes = serde_json::to_vec_pretty(request).expect("the request is plain data");
     Ok(bucket.write(BEGUN, Bytes::from(bytes)).await?)
 }
 
-/// Says that all is there.
+/// Writes the record, after all files.
 pub(crate) async fn end(bucket: &Bucket, record: &ExportRecord) -> Result<(), ExportError> {
     let bytes = serde_json::to_vec_pretty(record).expect("the record is plain data");
     bucket.write(RECORD, Bytes::from(bytes)).await?;
     forget(bucket).await
 }
 
-/// Removes the request; it may be gone already.
+/// Removes the request, if it still exists.
 pub(crate) async fn forget(bucket: &Bucket) -> Result<(), ExportError> {
     match bucket.delete(BEGUN).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
@@ -116,8 +116,7 @@ pub(crate) async fn forget(bucket: &Bucket) -> Result<(), ExportError> {
     }
 }
 
-/// Removes what a killed writer left of files it had not named yet. On a disk they have the file's name, `#`
-/// and a number.
+/// Removes unfinished files of a killed writer. On a disk they have the file's name, `#` and a number.
 pub(crate) fn tidy(bucket: &Bucket) -> Result<(), ExportError> {
     let Some(folder) = bucket.place.local_path() else { return Ok(()) };
     tidy_folder(&folder.join(DATA)).map_err(|(path, source)| ExportError::Scratch {

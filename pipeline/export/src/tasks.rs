@@ -1,11 +1,10 @@
-//! The work of reading, cut into tasks: consecutive parts of one source, large enough to be worth a file of
-//! their own.
+//! Tasks of the reading phase: consecutive parts of one source, large enough to be worth a separate file.
 
 use super::source::{Part, Source};
 use std::ops::Range;
 
-/// A task is closed at this many bytes or rows: a kill loses one task of each reader, and a task's list is
-/// sorted in memory (about a kilobyte a row).
+/// Bytes or rows at which a task is closed: a kill loses one task of each reader, and a task's list is sorted
+/// in memory (about 1 kB per row).
 const BYTES: u64 = 128 << 20;
 const ROWS: u64 = 20_000;
 
@@ -16,7 +15,7 @@ pub(crate) struct Task {
     pub parts: Range<usize>,
 }
 
-/// The tasks of all sources, in their order.
+/// Tasks of all sources, in order.
 pub(crate) fn tasks(sources: &[Source]) -> Vec<Task> {
     sources.iter().enumerate().flat_map(|(source, of)| cut(source, &of.parts())).collect()
 }

@@ -1,20 +1,20 @@
-//! Attention of tensors: which heads there are, what masks them, and who looks where.
+//! Attention on tensors: strides of the heads, conversion of masks, and one task per head.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
-    attention::{KeyValues, Looking},
-    numbers::{Numbers, bytes_of, with_numbers},
+    attention::{AttentionArgs, KeyValues},
+    element::{Element, bytes_of, with_element},
     panels::Rows,
-    share::{Shared, share},
+    parallel::{Shared, parallel_for},
     supported,
 };
 
-/// Fewer queries than these are not worth it that more keys than `MANY` are laid out for them.
+/// Below `FEW` queries and above `MANY` keys, packing the keys costs more than it saves.
 const FEW: i64 = 16;
 const MANY: i64 = 64;
 
-/// Queries, keys and values of one call, and where the result goes.
+/// Queries, keys and values of one call, and the address of the result.
 struct Call {
     q: Heads,
     k: Heads,
@@ -24,7 +24,7 @@ struct Call {
     heads: usize,
 }
 
-/// Rows of heads of a tensor (rows, heads, tokens, d), whose numbers lie side by side in a head.
+/// Address of a tensor (rows, heads, tokens, d) whose elements are contiguous within a head's token.
 struct Heads {
     at: *const u8,
     strides: [usize; 3],
@@ -32,11 +32,11 @@ struct Heads {
     d: usize,
 }
 
-// SAFETY: they are read only.
+// SAFETY: the memory is only read.
 unsafe impl Sync for Heads {}
 
 impl Heads {
-    /// `None` when the numbers of a head do not lie side by side. `xs` must outlive it.
+    /// Returns `None` when the elements of a token are not contiguous. `xs` must outlive the result.
     fn of(xs: &Tensor, bytes: usize) -> Result<Option<Self>, TchError> {
         let ((_, _, tokens, d), strides) = (xs.size4()?, xs.stride());
         let at = xs.data_ptr().cast_const().cast();
@@ -51,19 +51,19 @@ impl Heads {
     }
 }
 
-/// What is added to the scores: (rows or 1, queries or 1, keys) in f32.
+/// Numbers that are added to the scores: (rows or 1, queries or 1, keys) in f32.
 struct Mask {
-    _numbers: Tensor, // what `at` is an address in
+    _numbers: Tensor, // owns the memory of `at`
     at: *const f32,
     strides: [usize; 2],
 }
 
-// SAFETY: it is read only.
+// SAFETY: the memory is only read.
 unsafe impl Sync for Mask {}
 
 impl Mask {
-    /// From truths (true: seen) or numbers, (rows or 1, 1, queries or 1, keys), the first of which may be
-    /// left out; `None` where heads differ.
+    /// Converts a boolean mask (true: visible) or an additive one, of shape (rows or 1, 1, queries or 1,
+    /// keys); the leading axes may be missing. Returns `None` if the mask differs between heads.
     fn of(mask: &Tensor, [rows, queries, keys]: [i64; 3]) -> Result<Option<Self>, TchError> {
         let mut shape = mask.size();
         while shape.len() < 4 {
@@ -85,21 +85,22 @@ impl Mask {
         Ok(Some(Self { at: numbers.data_ptr().cast_const().cast(), _numbers: numbers, strides }))
     }
 
-    /// Where a row's begins, and how far it is from a query's to the next.
+    /// Address of a row's mask, and bytes from one query's mask to the next.
     fn of_row(&self, row: usize) -> (*const f32, usize) {
         (self.at.wrapping_byte_add(row * self.strides[0]), self.strides[1])
     }
 }
 
-/// `q`: (rows, heads, queries, d), `k` and `v`: (rows, heads, keys, d) -> (rows, heads, queries, d), which
-/// lie in memory query by query, with a query's heads side by side. `mask`: true where a query looks, or what
-/// is added to its scores; (rows or 1, 1, queries or 1, keys), or without the first of these. `None` where
-/// the kernel has no use for it: on other devices and CPUs, in other numbers than f32 and bf16, for heads of
-/// an odd number, with another mask for each head, where few queries look at many keys, and where a graph is
-/// to be differentiated.
+/// Attention: `q` (rows, heads, queries, d), `k` and `v` (rows, heads, keys, d) -> (rows, heads, queries, d).
+/// In memory, the result is (rows, queries, heads, d). `mask` is boolean (true: visible) or additive, of
+/// shape (rows or 1, 1, queries or 1, keys); the leading axes may be missing.
+///
+/// Returns `None` where the kernel does not apply: other devices and CPUs, dtypes other than f32 and bf16, an
+/// odd `d`, a mask that differs between heads, few queries with many keys, and tensors that require a
+/// gradient.
 ///
 /// # Errors
-/// When the shapes do not fit.
+/// The shapes do not fit.
 pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Option<Tensor>, TchError> {
     let ((rows, heads, queries, d), (_, _, keys, _)) = (q.size4()?, k.size4()?);
     let kind = q.kind();
@@ -125,18 +126,20 @@ pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Resu
     };
     let out = Tensor::f_empty([rows, queries, heads, d], (kind, Device::Cpu))?;
     let call = Call { q, k, v, mask, out: Shared::new(out.data_ptr().cast()), heads: heads as usize };
-    // Laying out a key costs about what 48 queries take to look at it.
+    // Packing a key costs about as much as the scores of 48 queries with it.
     let nanoseconds = (rows * heads * (queries + 48) * keys * d) as usize / 128;
-    with_numbers!(kind, N => share((rows * heads) as usize, nanoseconds, |i| call.head::<N>(i / call.heads, i % call.heads)));
+    with_element!(kind, N => parallel_for((rows * heads) as usize, nanoseconds, |i| {
+        call.head::<N>(i / call.heads, i % call.heads);
+    }));
     out.f_transpose(1, 2).map(Some)
 }
 
 impl Call {
-    fn head<N: Numbers>(&self, row: usize, head: usize) {
+    fn head<N: Element>(&self, row: usize, head: usize) {
         let queries = self.q.rows(row, head);
         let width = queries.width * N::BYTES;
         let (mask, mask_stride) = self.mask.as_ref().map_or((std::ptr::null(), 0), |mask| mask.of_row(row));
-        let looking = Looking {
+        let args = AttentionArgs {
             at: queries.at,
             stride: queries.stride,
             out: self.out.at().wrapping_add((row * queries.count * self.heads + head) * width),
@@ -145,11 +148,11 @@ impl Call {
             mask,
             mask_stride,
         };
-        // SAFETY: heads of tensors that are there, whose keys have whole steps; `attend` asked for a
-        // supported CPU, and each head's results are written by one task.
+        // SAFETY: the tensors live until the end of the call, and keys have whole steps; `attend` checked the
+        // CPU, and only one task writes a head's results.
         unsafe {
             let seen = KeyValues::pack::<N>(self.k.rows(row, head), self.v.rows(row, head));
-            seen.look::<N>(&mut seen.scratch(), looking, queries.count);
+            seen.forward::<N>(&mut seen.scratch(), args, queries.count);
         }
     }
 }

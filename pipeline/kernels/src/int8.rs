@@ -1,32 +1,32 @@
-//! Rounding to eight bits: weights once, by output; what they are multiplied by whenever it comes, by row.
-//! Each has a scale that takes its largest number to 127.
+//! Symmetric quantisation to eight bits: weights once, with one scale per output; activations at each call,
+//! with one scale per row. A scale maps the largest absolute value to 127.
 
 use std::arch::x86_64::*;
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
-    numbers::{Int8, Numbers},
+    element::{Element, Int8},
     panels::{Panels, Rows},
-    share::{Shared, share},
+    parallel::{Shared, parallel_for},
     tile::{COLUMNS, lanes},
 };
 
-/// Rows that one task takes.
+/// Rows of one task.
 const ROWS_OF_TASK: usize = 64;
-/// What is added to a row's numbers, as the instruction takes them unsigned.
+/// Offset of quantised activations: the dot-product instruction takes unsigned rows.
 const SHIFT: i32 = 128;
 
-/// What a layer's outputs need to become numbers again; as many of each as the panels have columns.
+/// Constants that convert a layer's i32 sums to f32; one per column of the panels.
 pub struct Outputs {
-    /// A unit of the sum.
+    /// f32 value of one unit of the sum.
     scales: Vec<f32>,
-    /// What the rows' shift has added to the sum.
+    /// Part of the sum that comes from `SHIFT`.
     shifts: Vec<i32>,
 }
 
 impl Outputs {
-    /// Sums of sixteen columns from `column` on, of a row with this scale, as the numbers they stand for.
+    /// Converts the i32 sums of sixteen columns from `column` on to f32; `scale` is that of the row.
     ///
     /// # Safety
     /// The CPU must be supported.
@@ -34,7 +34,7 @@ impl Outputs {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
     pub unsafe fn widen(&self, sums: __m512, scale: f32, column: usize) -> __m512 {
         let (scales, shifts) = (&self.scales[column..][..16], &self.shifts[column..][..16]);
-        // SAFETY: sixteen numbers each.
+        // SAFETY: both slices have sixteen elements.
         let (scales, shifts) =
             unsafe { (_mm512_loadu_ps(scales.as_ptr()), _mm512_loadu_si512(shifts.as_ptr().cast())) };
         let sums = _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_castps_si512(sums), shifts));
@@ -42,16 +42,16 @@ impl Outputs {
     }
 }
 
-/// Rows in eight bits.
+/// Quantised rows.
 pub struct Rounded {
     pub rows: Tensor,   // (count, width), unsigned
     pub scales: Tensor, // (count), f32
 }
 
-/// Weights (out, in) in panels. `None` where a row is no whole number of steps.
+/// Quantises and packs weights (out, in). Returns `None` if a row is not a whole number of steps.
 ///
 /// # Errors
-/// libtorch's.
+/// Returns libtorch's errors.
 pub fn weights(weight: &Tensor) -> Result<Option<(Panels, Outputs)>, TchError> {
     let (output, input) = weight.size2()?;
     let (output, input) = (output as usize, input as usize);
@@ -64,15 +64,16 @@ pub fn weights(weight: &Tensor) -> Result<Option<(Panels, Outputs)>, TchError> {
         (vec![0.0; columns], vec![0; columns], Vec::with_capacity(numbers.len()));
     for (row, (scale, shift)) in numbers.chunks(input).zip(scales.iter_mut().zip(&mut shifts)) {
         let most = row.iter().fold(0.0_f32, |most, number| most.max(number.abs()));
-        // NaN once a weight is no number, so that its results are none either.
-        let none: f32 = row.iter().map(|number| number * 0.0).sum();
-        *scale = if most > 0.0 { most / 127.0 } else { 1.0 } + none;
+        // 0.0 for a finite row, else NaN: a weight that is not finite still gives NaN results after
+        // quantisation.
+        let nan_if_not_finite: f32 = row.iter().map(|number| number * 0.0).sum();
+        *scale = if most > 0.0 { most / 127.0 } else { 1.0 } + nan_if_not_finite;
         let eight = row.iter().map(|number| (number / *scale).round() as i8);
         *shift = SHIFT * eight.clone().map(i32::from).sum::<i32>();
         rounded.extend(eight);
     }
     let rows = Rows { at: rounded.as_ptr().cast(), count: output, width: input, stride: input };
-    // SAFETY: rows of `rounded`, of whole steps.
+    // SAFETY: `rounded` has these rows, each a whole number of steps.
     let panels = unsafe { Panels::of_rows::<Int8>(rows) };
     Ok(Some((panels, Outputs { scales, shifts })))
 }
@@ -85,17 +86,17 @@ struct Call {
     scales: Shared,
 }
 
-// SAFETY: `xs` is read only, and the others are shared by their own rule.
+// SAFETY: `xs` is only read; `rows` and `scales` are shared under the rule of `Shared`.
 unsafe impl Sync for Call {}
 
-/// Rounds `count` rows of `width` numbers from `xs` on.
+/// Quantises `count` rows of `width` elements at `xs`.
 ///
 /// # Safety
-/// They must be readable, and the CPU supported.
+/// The rows must be readable, and the CPU supported.
 ///
 /// # Errors
-/// libtorch's.
-pub unsafe fn rows<N: Numbers>(xs: *const u8, count: usize, width: usize) -> Result<Rounded, TchError> {
+/// Returns libtorch's errors.
+pub unsafe fn rows<N: Element>(xs: *const u8, count: usize, width: usize) -> Result<Rounded, TchError> {
     let rounded = Rounded {
         rows: Tensor::f_empty([count as i64, width as i64], (Kind::Uint8, Device::Cpu))?,
         scales: Tensor::f_empty([count as i64], (Kind::Float, Device::Cpu))?,
@@ -106,9 +107,9 @@ pub unsafe fn rows<N: Numbers>(xs: *const u8, count: usize, width: usize) -> Res
         rows: Shared::new(rounded.rows.data_ptr().cast()),
         scales: Shared::new(rounded.scales.data_ptr().cast()),
     };
-    share(count.div_ceil(ROWS_OF_TASK), count * width / 8, |task| {
+    parallel_for(count.div_ceil(ROWS_OF_TASK), count * width / 8, |task| {
         for row in task * ROWS_OF_TASK..((task + 1) * ROWS_OF_TASK).min(count) {
-            // SAFETY: the caller's promise; no other task has the row.
+            // SAFETY: the caller guarantees the memory; no other task has the row.
             unsafe { round_row::<N>(&call, row) };
         }
     });
@@ -116,16 +117,17 @@ pub unsafe fn rows<N: Numbers>(xs: *const u8, count: usize, width: usize) -> Res
 }
 
 /// # Safety
-/// The CPU must be supported, the row must be there, and nobody else may write its result.
+/// The CPU must be supported, the row must be readable, and no other thread may write its result.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
-unsafe fn round_row<N: Numbers>(call: &Call, row: usize) {
+unsafe fn round_row<N: Element>(call: &Call, row: usize) {
     let xs = call.xs.wrapping_add(row * call.width * N::BYTES);
-    // SAFETY: only lanes of the row's own numbers.
+    // SAFETY: only lanes of the row's elements.
     let load = |i: usize| unsafe { N::load(xs.wrapping_add(i * N::BYTES), lanes(call.width - i)) };
-    let (mut most, mut none) = (_mm512_setzero_ps(), _mm512_setzero_ps());
+    let (mut most, mut nan_if_not_finite) = (_mm512_setzero_ps(), _mm512_setzero_ps());
     for i in (0..call.width).step_by(16) {
         most = _mm512_max_ps(most, _mm512_abs_ps(load(i)));
-        none = _mm512_fmadd_ps(load(i), _mm512_setzero_ps(), none); // NaN once a number is none
+        // NaN if an element is not finite
+        nan_if_not_finite = _mm512_fmadd_ps(load(i), _mm512_setzero_ps(), nan_if_not_finite);
     }
     let most = _mm512_reduce_max_ps(most);
     let scale = if most > 0.0 { most / 127.0 } else { 1.0 };
@@ -137,6 +139,6 @@ unsafe fn round_row<N: Numbers>(call: &Call, row: usize) {
         // SAFETY: the same lanes.
         unsafe { _mm_mask_storeu_epi8(place.cast(), lanes(call.width - i), shifted) };
     }
-    // SAFETY: a number a row.
-    unsafe { call.scales.at().cast::<f32>().add(row).write(scale + _mm512_reduce_add_ps(none)) };
+    // SAFETY: `scales` has one f32 per row.
+    unsafe { call.scales.at().cast::<f32>().add(row).write(scale + _mm512_reduce_add_ps(nan_if_not_finite)) };
 }

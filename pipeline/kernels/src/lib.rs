@@ -4,9 +4,13 @@
 use tch::Tensor;
 
 #[cfg(target_arch = "x86_64")]
+mod activations;
+#[cfg(target_arch = "x86_64")]
 mod attention;
 #[cfg(target_arch = "x86_64")]
-mod curves;
+mod cross_attention;
+#[cfg(target_arch = "x86_64")]
+mod element;
 #[cfg(target_arch = "x86_64")]
 mod heads;
 #[cfg(target_arch = "x86_64")]
@@ -16,41 +20,37 @@ mod linear;
 #[cfg(target_arch = "x86_64")]
 mod norm;
 #[cfg(target_arch = "x86_64")]
-mod numbers;
-#[cfg(target_arch = "x86_64")]
 mod panels;
 #[cfg(target_arch = "x86_64")]
-mod share;
-#[cfg(target_arch = "x86_64")]
-mod sight;
+mod parallel;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 
 #[cfg(not(target_arch = "x86_64"))]
-mod elsewhere;
+mod unsupported;
 
 #[cfg(not(target_arch = "x86_64"))]
-pub use elsewhere::{PackedLinear, PackedSight, PackedStates, attend, layer_norm};
+pub use unsupported::{PackedCrossAttention, PackedLinear, PackedStates, attend, layer_norm};
 #[cfg(target_arch = "x86_64")]
 pub use {
+    cross_attention::{PackedCrossAttention, PackedStates},
     heads::attend,
     linear::PackedLinear,
     norm::layer_norm,
-    sight::{PackedSight, PackedStates},
 };
 
-/// What is done to a linear layer's result before it is rounded and written.
+/// Operation on the result of a linear layer before the result is rounded and written.
 #[derive(Clone, Copy)]
-pub enum Then<'a> {
+pub enum Epilogue<'a> {
     Nothing,
     /// The exact (erf) GELU.
     Gelu,
-    /// This is added, of the result's shape: a residual.
+    /// Adds a tensor of the result's shape: a residual.
     Add(&'a Tensor),
 }
 
-/// Whether this CPU is one the kernels are for: with AVX512-BF16, and without AMX, whose bf16 products
-/// libtorch knows how to use.
+/// Whether the kernels run on this CPU: it has AVX512-BF16 and not AMX. libtorch uses AMX for bf16 products
+/// and is faster there.
 #[cfg(target_arch = "x86_64")]
 pub fn supported() -> bool {
     use std::{arch::x86_64::__cpuid_count, sync::LazyLock};
@@ -66,7 +66,7 @@ pub fn supported() -> bool {
     *SUPPORTED
 }
 
-/// Whether this CPU is one the kernels are for.
+/// Whether the kernels run on this CPU.
 #[cfg(not(target_arch = "x86_64"))]
 pub fn supported() -> bool {
     false

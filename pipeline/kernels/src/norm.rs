@@ -1,17 +1,17 @@
-//! Layer normalisation over the last axis, sums in f32.
+//! Layer normalisation over the last axis, with f32 sums.
 
 use std::arch::x86_64::*;
 
 use tch::{Device, TchError, Tensor};
 
 use crate::{
-    numbers::{Numbers, bytes_of, with_numbers},
-    share::{Shared, share},
+    element::{Element, bytes_of, with_element},
+    parallel::{Shared, parallel_for},
     supported,
     tile::lanes,
 };
 
-/// Rows that one task takes.
+/// Rows of one task.
 const ROWS_OF_TASK: usize = 64;
 
 /// Addresses of one call.
@@ -24,15 +24,15 @@ struct Call {
     eps: f32,
 }
 
-// SAFETY: its addresses are read, and `out` is shared by its own rule.
+// SAFETY: the addresses are only read, and `out` is shared under the rule of `Shared`.
 unsafe impl Sync for Call {}
 
-/// `(x − mean) / √(variance + eps) · weight + bias`, `xs`: (…, width), as it comes and as it goes. `None`
-/// where the kernel has no use for it: on other devices and CPUs, in other numbers than f32 and bf16, and
-/// where a graph is to be differentiated.
+/// `(x − mean) / √(variance + eps) · weight + bias` for `xs` (…, width); the result has the shape and dtype
+/// of `xs`. Returns `None` where the kernel does not apply: other devices and CPUs, dtypes other than f32 and
+/// bf16, and tensors that require a gradient.
 ///
 /// # Errors
-/// libtorch's.
+/// Returns libtorch's errors.
 pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Result<Option<Tensor>, TchError> {
     let (kind, width) = (xs.kind(), xs.size().last().copied().unwrap_or(0));
     let ours = |t: &Tensor| t.kind() == kind && t.device() == Device::Cpu && !t.requires_grad();
@@ -50,9 +50,9 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
     };
     let rows = xs.numel() / call.width;
     let nanoseconds = rows * call.width * bytes / 16;
-    with_numbers!(kind, N => share(rows.div_ceil(ROWS_OF_TASK), nanoseconds, |task| {
+    with_element!(kind, N => parallel_for(rows.div_ceil(ROWS_OF_TASK), nanoseconds, |task| {
         for row in task * ROWS_OF_TASK..((task + 1) * ROWS_OF_TASK).min(rows) {
-            // SAFETY: a row of both tensors, which no other task has, on a supported CPU.
+            // SAFETY: a row of both tensors, which only this task has, on a supported CPU.
             unsafe { normalise::<N>(&call, row) };
         }
     }));
@@ -60,12 +60,12 @@ pub fn layer_norm(xs: &Tensor, weight: &Tensor, bias: &Tensor, eps: f64) -> Resu
 }
 
 /// # Safety
-/// The CPU must be supported, the row must be there, and nobody else may write its result.
+/// The CPU must be supported, the row must be readable, and no other thread may write its result.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
-unsafe fn normalise<N: Numbers>(call: &Call, row: usize) {
+unsafe fn normalise<N: Element>(call: &Call, row: usize) {
     let first = row * call.width * N::BYTES;
     let (xs, out) = (call.xs.wrapping_add(first), call.out.at().wrapping_add(first));
-    // SAFETY: only lanes of the row's own numbers.
+    // SAFETY: only lanes of the row's elements.
     let load =
         |at: *const u8, i: usize| unsafe { N::load(at.wrapping_add(i * N::BYTES), lanes(call.width - i)) };
     let vectors = || (0..call.width).step_by(16);

@@ -1,14 +1,14 @@
-//! The innermost loop: up to six rows by sixty-four columns of a product, all of whose sums stay in
+//! The innermost loop: a tile of up to six rows by sixty-four columns of a product, with all sums in
 //! registers.
 //!
-//! Of the 32 vector registers 24 hold sums, 4 a step of the columns and 1 that of a row. Each step is 24
-//! multiply-adds for 4 loads and 6 broadcasts, and the machine begins two of each a cycle, so the
-//! multiply-adds alone set the time (98 % of their rate was measured on Zen 5). Columns come in panels (see
-//! `panels.rs`), rows as they lie in memory.
+//! Of the 32 vector registers, 24 hold sums, 4 hold a step of the columns and 1 holds a step of a row. Each
+//! step is 24 multiply-adds for 4 loads and 6 broadcasts. The CPU starts two multiply-adds and two loads per
+//! cycle, so the multiply-adds alone set the time (98 % of their peak was measured on Zen 5). Columns are
+//! packed (`panels.rs`); rows are read from the tensor.
 
 use std::arch::x86_64::*;
 
-use crate::numbers::Factors;
+use crate::element::Operand;
 
 /// Rows of a full tile.
 pub const ROWS: usize = 6;
@@ -17,17 +17,17 @@ pub const COLUMNS: usize = 64;
 /// Vectors of sums in a row of a tile.
 pub const VECTORS: usize = COLUMNS / 16;
 
-/// Sums of a tile: row by row, four vectors of sixteen columns.
+/// Sums of a tile: per row, four vectors of sixteen columns.
 pub type Sums<const R: usize> = [[__m512; VECTORS]; R];
 
-/// `R` rows by one panel.
+/// Multiplies `R` rows by one panel.
 ///
 /// # Safety
-/// The CPU must be supported. From `rows` on, `R` rows `stride` bytes apart must have `steps` steps; `panel`
-/// must have `steps` × 64 lanes.
+/// The CPU must be supported. At `rows`, `R` rows `stride` bytes apart must have `steps` steps; `panel` must
+/// have `steps` × 64 lanes.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
-pub unsafe fn tile<F: Factors, const R: usize>(
+pub unsafe fn tile<F: Operand, const R: usize>(
     rows: *const u8,
     stride: usize,
     panel: *const i32,
@@ -51,12 +51,12 @@ pub unsafe fn tile<F: Factors, const R: usize>(
     sums
 }
 
-/// The first `left` lanes of a vector.
+/// Mask of the first `left` lanes of a vector.
 pub fn lanes(left: usize) -> u16 {
     ((1_u32 << left.min(16)) - 1) as u16
 }
 
-/// Calls `$f::<.., R>($args)` with `R` the number of rows that are left, six at most.
+/// Calls `$f::<.., R>($args)`, where `R` is the number of remaining rows, at most six.
 macro_rules! by_rows {
     ($rows:expr, $f:ident::<$($types:ident),+>($($args:expr),* $(,)?)) => {
         match $rows {

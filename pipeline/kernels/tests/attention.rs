@@ -1,6 +1,6 @@
 //! Attention of the kernels beside libtorch's, and beside what it is in f64.
 
-use capfilt_kernels::{PackedSight, PackedStates, attend, supported};
+use capfilt_kernels::{PackedCrossAttention, PackedStates, attend, supported};
 use tch::{Device, Kind, Tensor};
 
 const SEED: i64 = 12;
@@ -99,10 +99,10 @@ fn a_query_finds_among_an_images_states_what_keys_and_values_would_show() {
         let bias = drawn(&[heads * of_head]);
         for (kind, allowed) in [(Kind::Float, 1e-5), (Kind::BFloat16, 0.05)] {
             let [states, q, key, value, bias] = [&states, &q, &key, &value, &bias].map(|t| t.to_kind(kind));
-            let sight = PackedSight::pack(&key, &value, &bias, heads).unwrap();
-            assert_eq!(sight.is_some(), supported());
-            let (Some(sight), Some(packed)) = (sight, PackedStates::pack(&states).unwrap()) else { continue };
-            let found = sight.look(&q, &packed).unwrap();
+            let layer = PackedCrossAttention::pack(&key, &value, &bias, heads).unwrap();
+            assert_eq!(layer.is_some(), supported());
+            let (Some(layer), Some(packed)) = (layer, PackedStates::pack(&states).unwrap()) else { continue };
+            let found = layer.forward(&q, &packed).unwrap();
             let [states, q, key, value, bias] =
                 [&states, &q, &key, &value, &bias].map(|t| t.to_kind(Kind::Double));
             let by_head = |xs: Tensor| xs.view([images, -1, heads, of_head]).transpose(1, 2);
@@ -115,10 +115,12 @@ fn a_query_finds_among_an_images_states_what_keys_and_values_would_show() {
                 "{images} × {tokens}, {queries} queries, {heads} heads of {of_head}, {kind:?}: {apart:.2e}"
             );
             assert!(found.kind() == kind && apart < allowed, "{apart}");
-            let second =
-                sight.look(&q.narrow(0, images - 1, 1).to_kind(kind), &packed.select(&[images - 1]).unwrap());
-            assert!(second.unwrap().equal(&found.narrow(0, images - 1, 1)), "an image by itself");
-            assert!(packed.select(&[images]).is_err() && sight.look(&found.narrow(1, 0, 1), &packed).is_ok());
+            let second = layer
+                .forward(&q.narrow(0, images - 1, 1).to_kind(kind), &packed.select(&[images - 1]).unwrap());
+            assert!(second.unwrap().equal(&found.narrow(0, images - 1, 1)), "one image of a batch, alone");
+            assert!(
+                packed.select(&[images]).is_err() && layer.forward(&found.narrow(1, 0, 1), &packed).is_ok()
+            );
         }
     }
 }

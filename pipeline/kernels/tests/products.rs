@@ -1,7 +1,7 @@
 //! The kernels beside libtorch in f64. Without a CPU they are for, nothing is packed, and that is what is
 //! checked.
 
-use capfilt_kernels::{PackedLinear, Then, layer_norm, supported};
+use capfilt_kernels::{Epilogue, PackedLinear, layer_norm, supported};
 use tch::{Device, Kind, Tensor};
 
 const SEED: i64 = 11;
@@ -38,12 +38,12 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
                 [&xs, &weight, &bias, &residual].map(|t| t.to_kind(Kind::Double));
             let plain = wide.linear(&weight, Some(&bias));
             let finishes = [
-                (Then::Nothing, plain.copy()),
-                (Then::Gelu, plain.gelu("none")),
-                (Then::Add(&residual), plain + added),
+                (Epilogue::Nothing, plain.copy()),
+                (Epilogue::Gelu, plain.gelu("none")),
+                (Epilogue::Add(&residual), plain + added),
             ];
-            for (number, (then, exact)) in finishes.into_iter().enumerate() {
-                let found = packed.forward(&xs, then).unwrap();
+            for (number, (epilogue, exact)) in finishes.into_iter().enumerate() {
+                let found = packed.forward(&xs, epilogue).unwrap();
                 assert_eq!((found.kind(), found.size()), (kind, vec![rows, output]));
                 let apart = apart(&found, &exact, input);
                 assert!(
@@ -73,10 +73,10 @@ fn a_layer_in_eight_bits_multiplies_exactly_what_it_rounded_to() {
         let exact =
             xs.to_kind(Kind::Double).linear(&weight.to_kind(Kind::Double), Some(&bias.to_kind(Kind::Double)));
         assert!(
-            apart(&packed.forward(&xs, Then::Nothing).unwrap(), &exact, 8) <= 1.0,
+            apart(&packed.forward(&xs, Epilogue::Nothing).unwrap(), &exact, 8) <= 1.0,
             "{rows} × {input} × {output}"
         );
-        let added = packed.forward(&xs, Then::Add(&residual)).unwrap();
+        let added = packed.forward(&xs, Epilogue::Add(&residual)).unwrap();
         assert!(apart(&added, &(exact + residual.to_kind(Kind::Double)), 8) <= 1.0);
     }
 }
@@ -89,7 +89,7 @@ fn eight_bits_are_off_by_a_hundredth_of_the_result() {
         let Some(packed) = PackedLinear::pack_rounded(&weight, &bias).unwrap() else {
             return assert!(!supported());
         };
-        let found = packed.forward(&xs, Then::Nothing).unwrap();
+        let found = packed.forward(&xs, Epilogue::Nothing).unwrap();
         let [xs, weight, bias] = [&xs, &weight, &bias].map(|t| t.to_kind(Kind::Double));
         let exact = xs.linear(&weight, Some(&bias));
         let error =
@@ -127,13 +127,13 @@ fn a_row_is_the_same_whatever_rows_and_threads_there_are() {
     for kind in [Kind::Float, Kind::BFloat16] {
         let [xs, weight, bias] = [&[150, 96][..], &[200, 96], &[200]].map(|shape| drawn(shape, kind));
         let Some(packed) = PackedLinear::pack(&weight, &bias).unwrap() else { continue };
-        let all = packed.forward(&xs, Then::Gelu).unwrap();
+        let all = packed.forward(&xs, Epilogue::Gelu).unwrap();
         for threads in [1, 2, 3] {
             tch::set_num_threads(threads);
-            assert!(packed.forward(&xs, Then::Gelu).unwrap().equal(&all), "{threads} threads");
+            assert!(packed.forward(&xs, Epilogue::Gelu).unwrap().equal(&all), "{threads} threads");
         }
         for row in [0, 5, 97, 149] {
-            let alone = packed.forward(&xs.narrow(0, row, 1), Then::Gelu).unwrap();
+            let alone = packed.forward(&xs.narrow(0, row, 1), Epilogue::Gelu).unwrap();
             assert!(alone.equal(&all.narrow(0, row, 1)), "row {row}");
         }
     }
@@ -154,16 +154,18 @@ fn what_does_not_fit_is_an_error() {
     let zeros = |shape: &[i64], kind| Tensor::zeros(shape, (kind, Device::Cpu));
     let layer = PackedLinear::pack(&zeros(&[5, 4], Kind::Float), &zeros(&[5], Kind::Float)).unwrap();
     let Some(layer) = layer else { return assert!(!supported()) };
-    let refused = |xs: &Tensor, then| layer.forward(xs, then).unwrap_err().to_string();
+    let refused = |xs: &Tensor, epilogue| layer.forward(xs, epilogue).unwrap_err().to_string();
     assert!(
-        refused(&zeros(&[2, 3], Kind::Float), Then::Nothing).contains("a layer of 4 inputs was given [2, 3]")
+        refused(&zeros(&[2, 3], Kind::Float), Epilogue::Nothing)
+            .contains("a layer of 4 inputs was given [2, 3]")
     );
-    assert!(refused(&zeros(&[2, 4], Kind::BFloat16), Then::Nothing).contains("BFloat16"));
+    assert!(refused(&zeros(&[2, 4], Kind::BFloat16), Epilogue::Nothing).contains("BFloat16"));
     let short = zeros(&[1, 5], Kind::Float);
     assert!(
-        refused(&zeros(&[2, 4], Kind::Float), Then::Add(&short)).contains("[1, 5] is to be added to [2, 5]")
+        refused(&zeros(&[2, 4], Kind::Float), Epilogue::Add(&short))
+            .contains("[1, 5] is to be added to [2, 5]")
     );
-    assert_eq!(layer.forward(&zeros(&[0, 4], Kind::Float), Then::Nothing).unwrap().size(), [0, 5]);
+    assert_eq!(layer.forward(&zeros(&[0, 4], Kind::Float), Epilogue::Nothing).unwrap().size(), [0, 5]);
 }
 
 #[test]
@@ -172,15 +174,15 @@ fn a_number_that_is_none_stays_seen() {
     let Some(layer) = PackedLinear::pack(&ones(&[3, 2]), &ones(&[3])).unwrap() else {
         return assert!(!supported());
     };
-    let found = layer.forward(&(ones(&[1, 2]) * f64::NAN), Then::Gelu).unwrap();
+    let found = layer.forward(&(ones(&[1, 2]) * f64::NAN), Epilogue::Gelu).unwrap();
     assert!(found.isnan().all().int64_value(&[]) == 1, "{found:?}");
     let layer = PackedLinear::pack_rounded(&ones(&[3, 4]), &ones(&[3])).unwrap().expect("a supported CPU");
     let damaged = Tensor::from_slice(&[1.0_f32, f32::NAN, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).view([2, 4]);
     let damaged = PackedLinear::pack_rounded(&damaged, &ones(&[2])).unwrap().expect("a supported CPU");
-    let found = damaged.forward(&ones(&[1, 4]), Then::Nothing).unwrap();
+    let found = damaged.forward(&ones(&[1, 4]), Epilogue::Nothing).unwrap();
     assert!(Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, false]);
     let rows = Tensor::from_slice(&[1.0_f32, f32::INFINITY, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]).view([2, 4]);
-    let found = layer.forward(&rows, Then::Nothing).unwrap();
+    let found = layer.forward(&rows, Epilogue::Nothing).unwrap();
     assert!(
         Vec::<bool>::try_from(found.isnan().view([-1])).unwrap() == [true, true, true, false, false, false]
     );

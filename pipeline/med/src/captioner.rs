@@ -1,8 +1,8 @@
-//! The captioner: image-grounded decoder behind the pipeline's seam (BLIP, section 3.3).
+//! The captioner: BLIP's image-grounded decoder behind the pipeline's `Captioner` trait (BLIP, section 3.3).
 
 use std::path::Path;
 
-use capfilt_pipeline::model::{Caption, Captioner, ModelError, PixelBatch, SampleKey, WordOdds};
+use capfilt_pipeline::model::{Caption, Captioner, ModelError, PixelBatch, SampleKey, TokenLogProb};
 use tch::Tensor;
 
 use crate::{
@@ -10,8 +10,8 @@ use crate::{
     cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
     generate::{
-        GenerationOptions, Method, beam::beam, decoder::Decoder, follow::follow, greedy::greedy,
-        logits::Candidate, nucleus::nucleus,
+        GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate,
+        nucleus::nucleus, score_tokens::score_tokens,
     },
     heads::LmHead,
     image_encoder::ImageEncoder,
@@ -28,9 +28,9 @@ pub struct BlipCaptioner {
     tokens: BertTokens,
     config: MedConfig,
     generation: GenerationOptions,
-    /// `[DEC]` and the prompt's words.
+    /// Ids of `[DEC]` and of the prompt's tokens.
     prompt_ids: Vec<i64>,
-    /// The prompt as it comes back from decoding.
+    /// The prompt, encoded and decoded again.
     prompt_text: String,
 }
 
@@ -38,7 +38,7 @@ impl BlipCaptioner {
     /// Loads a folder in Hugging Face's layout, or an original `.pth`.
     ///
     /// # Errors
-    /// Says which file or option is wrong, and why; a filter's folder is recognised as such.
+    /// Names the file or option that is wrong, and why. A filter's folder is recognised as such.
     pub fn load(
         path: &Path,
         options: &LoadOptions,
@@ -80,10 +80,10 @@ impl BlipCaptioner {
         &self.decoder
     }
 
-    /// Runs the vision transformer alone and waits for it, which is what a benchmark wants to know.
+    /// Runs the vision transformer alone and waits for the result; for benchmarks.
     ///
     /// # Errors
-    /// When the device cannot.
+    /// The device fails or has not enough memory.
     pub fn encode(&self, images: &PixelBatch) -> Result<(), ModelError> {
         let states = tch::no_grad(|| self.images.states(images));
         drop(states.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))?);
@@ -93,7 +93,8 @@ impl BlipCaptioner {
         Ok(())
     }
 
-    /// Ids of `captions` captions for each image, from the states of its vision tower (images, tokens, d).
+    /// Generates `captions` captions (ids) for each image, from the vision tower's states (images, tokens,
+    /// d).
     pub fn generate(
         &self,
         states: &Tensor,
@@ -108,15 +109,16 @@ impl BlipCaptioner {
                 Ok(ids.into_iter().map(|ids| vec![ids; captions]).collect())
             }
             Method::Nucleus => self.sample(&image, keys, captions),
-            // A search can't return more captions than it has beams, so it is widened rather than refused.
+            // A beam search cannot return more captions than beams, so the search gets more beams instead of
+            // an error.
             Method::Beam { beams } => {
                 beam(&self.decoder, &image, &self.prompt_ids, beams.max(captions), captions, &self.generation)
             }
         }
     }
 
-    /// What the decoder reads of image states (images, tokens, d), for so many captions that grow side by
-    /// side.
+    /// Keys of image states (images, tokens, d) for the decoder, for `captions` captions that are decoded
+    /// together.
     fn image_keys(&self, states: &Tensor, captions: usize) -> Result<ImageKeys, ComputeError> {
         Ok(self.decoder.tower.image_keys(states, (captions * self.generation.max_length) as i64)?)
     }
@@ -132,10 +134,11 @@ impl BlipCaptioner {
         Ok(ids.chunks(captions).map(<[_]>::to_vec).collect())
     }
 
-    /// Samples one caption for one image, and shows what each of its words was drawn from, likeliest first.
+    /// Samples one caption for one image. Also returns the distribution of each sampled token, most probable
+    /// first.
     ///
     /// # Errors
-    /// When the device cannot, or the picture is too large for it.
+    /// The device fails, or has not enough memory for the image.
     pub fn sample_shown(
         &self,
         image: &PixelBatch,
@@ -151,8 +154,8 @@ impl BlipCaptioner {
         Ok((self.read(ids.swap_remove(0)), shown))
     }
 
-    /// The caption's text without the prompt, which is cut by characters, as BLIP does: a WordPiece may join
-    /// its end.
+    /// Text of the caption without the prompt. The prompt is cut off by characters, as in BLIP's code: a
+    /// WordPiece may join the prompt's last word.
     fn read(&self, ids: Vec<i64>) -> Caption {
         let text = self.tokens.decode(&ids);
         let text: String = text.chars().skip(self.prompt_text.chars().count()).collect();
@@ -175,11 +178,11 @@ impl BlipCaptioner {
         Ok(ids.into_iter().map(|image| image.into_iter().map(|ids| self.read(ids)).collect()).collect())
     }
 
-    fn try_odds(
+    fn try_log_probs(
         &self,
         images: &PixelBatch,
         captions: &[Vec<i64>],
-    ) -> Result<Vec<Vec<WordOdds>>, ComputeError> {
+    ) -> Result<Vec<Vec<TokenLogProb>>, ComputeError> {
         if captions.len() != images.len() {
             return Err(ComputeError::Input(format!(
                 "{} captions for {} images",
@@ -196,7 +199,7 @@ impl BlipCaptioner {
                     "a caption's ids are {ids:?}, but the prompt's are {prompt:?}"
                 )));
             }
-            // On a GPU an id out of range would end the process with no word about the cause.
+            // On a GPU, an id out of range would abort the process without a usable message.
             if ids.len() > positions || ids.iter().any(|id| !(0..words).contains(id)) {
                 let fault = format!(
                     "a caption's ids are {ids:?}, but there are {words} words and {positions} positions"
@@ -208,7 +211,7 @@ impl BlipCaptioner {
             return Ok(Vec::new());
         }
         let image = self.image_keys(&self.images.states(images)?, 1)?;
-        follow(&self.decoder, &image, &self.prompt_ids, captions, &self.generation)
+        score_tokens(&self.decoder, &image, &self.prompt_ids, captions, &self.generation)
     }
 }
 
@@ -227,8 +230,12 @@ impl Captioner for BlipCaptioner {
         result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
     }
 
-    fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
-        let result = tch::no_grad(|| self.try_odds(images, captions));
+    fn log_probs(
+        &mut self,
+        images: &PixelBatch,
+        captions: &[Vec<i64>],
+    ) -> Result<Vec<Vec<TokenLogProb>>, ModelError> {
+        let result = tch::no_grad(|| self.try_log_probs(images, captions));
         result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
     }
 }

@@ -1,4 +1,4 @@
-//! Opens a model folder in Hugging Face's layout, or a checkpoint of the original BLIP code.
+//! A model folder in Hugging Face's layout, or a checkpoint of the original BLIP code.
 
 use std::{
     collections::HashMap,
@@ -20,22 +20,23 @@ use crate::{
     weights::WeightStore,
 };
 
-/// A checkpoint whose small files have been read; the weights wait on disk.
+/// A checkpoint whose small files have been read; the tensors are still on disk.
 pub struct Checkpoint {
     pub config: MedConfig,
     pub normalisation: Normalisation,
     pub tokens: BertTokens,
-    /// The file that `normalisation` is from, if there is one.
+    /// The file of `normalisation`; `None` for BLIP's own values.
     pub processor_path: Option<PathBuf>,
     weights: WeightFiles,
     names: Names,
 }
 
 impl Checkpoint {
-    /// `path`: a folder, or one file of weights (or their index) with the other files beside it.
+    /// Opens `path`: a folder, or one file of weights (or the index of several) with the other files beside
+    /// it.
     ///
     /// # Errors
-    /// Names the file that is missing, unreadable or nonsense.
+    /// Names the file that is missing, unreadable or malformed.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let is_file = path.is_file();
         let folder = if is_file { path.parent().unwrap_or(Path::new(".")) } else { path };
@@ -61,18 +62,18 @@ impl Checkpoint {
         Ok(Self { config, normalisation, tokens, processor_path, weights, names })
     }
 
-    /// The file the weights come from, or the index of several.
+    /// The file of the weights, or the index of several files.
     pub fn weights_path(&self) -> &Path {
         self.weights.path()
     }
 
-    /// Every file that the weights come from.
+    /// All files of the weights.
     pub fn weights_paths(&self) -> Vec<PathBuf> {
         self.weights.paths().map(Path::to_path_buf).collect()
     }
 
-    /// The tensors that `role` needs, to be read when the model takes them; the rest (momentum copies, the
-    /// other text tower) is never read.
+    /// Returns the tensors that `role` needs; each is read when the model takes it. Other tensors (momentum
+    /// copies, the other text tower) are never read.
     pub fn into_parts(
         self,
         role: Role,
@@ -91,11 +92,11 @@ impl Checkpoint {
         (store, config, normalisation, tokens)
     }
 
-    /// One tensor by its Hugging Face name, as the file has it; `None` when it has none. The temperature of
-    /// the contrast goes by its original name, `temp`.
+    /// Reads one tensor by its Hugging Face name, in the file's dtype; `None` if the file does not have it.
+    /// The temperature of the contrastive loss has its original name, `temp`.
     ///
     /// # Errors
-    /// When the file is damaged.
+    /// The file is damaged.
     pub fn tensor(&mut self, name: &str) -> Result<Option<Tensor>, LoadError> {
         let stored =
             if name == "temp" { self.names.temperature.as_ref() } else { self.names.stored.get(name) };
@@ -103,13 +104,13 @@ impl Checkpoint {
     }
 }
 
-/// The sizes of an original checkpoint, from its tensors' shapes.
+/// Derives the sizes of an original checkpoint from the shapes of its tensors.
 fn derived(weights: &WeightFiles, names: &Names) -> Result<MedConfig, String> {
     if names.are_hugging_faces {
         return Err(
-            "there is no config.json beside these weights, and their names are Hugging Face's: how many heads a \
-                    tower has, and which ids end a text, cannot be told from them. Copy config.json from where the \
-                    weights are from"
+            "there is no config.json beside these weights, and their names are Hugging Face's: the number of \
+             heads and the special ids cannot be derived from them. Copy config.json from the source of the \
+             weights"
                 .into(),
         );
     }

@@ -1,12 +1,12 @@
-//! The sizes of a model, from a Hugging Face `config.json` or from the shapes of an original checkpoint.
+//! Sizes of a model, from a Hugging Face `config.json` or from the shapes of an original checkpoint.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Sizes of the whole model. Field names follow `config.json`; keys it does not know are ignored, because
-/// that file also holds what only a trainer needs.
+/// Sizes of the whole model. Field names are those of `config.json`. Unknown keys are ignored, because the
+/// file also holds values that only a trainer needs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MedConfig {
@@ -14,7 +14,7 @@ pub struct MedConfig {
     pub vision: VisionConfig,
     #[serde(rename = "text_config")]
     pub text: TextConfig,
-    /// Width of the space in which the cosine is taken (256 in BLIP).
+    /// Width of the features of which the contrastive head takes the cosine (256 in BLIP).
     #[serde(rename = "image_text_hidden_size")]
     pub projection: i64,
 }
@@ -43,14 +43,14 @@ pub struct TextConfig {
     pub hidden_size: i64,
     pub intermediate_size: i64,
     pub num_hidden_layers: i64,
-    /// 12 when absent: the library's own default of 8 fits no published BLIP weights and scores silently
-    /// wrong.
+    /// 12 if absent. The default of transformers is 8, which fits no published BLIP weights: scores would be
+    /// wrong without an error.
     pub num_attention_heads: i64,
     pub max_position_embeddings: i64,
     pub layer_norm_eps: f64,
     pub hidden_act: String,
-    /// Width of the image states that cross-attention reads; the vision tower's width, whatever the file
-    /// says.
+    /// Width of the image states that cross-attention reads. `check` compares it with the vision tower's
+    /// width.
     pub encoder_hidden_size: Option<i64>,
     /// `[DEC]`, the first id of every caption.
     pub bos_token_id: i64,
@@ -59,7 +59,7 @@ pub struct TextConfig {
     pub pad_token_id: i64,
 }
 
-/// Keys of each tower whose values are whole numbers. Others may be anything: published files have
+/// Keys of each tower whose values must be whole numbers. Other keys may have any value: published files have
 /// `"sep_token_id": null` in the vision tower's section.
 const WHOLE: [(&str, &[&str]); 2] = [
     (
@@ -130,7 +130,7 @@ impl Default for TextConfig {
 }
 
 impl VisionConfig {
-    /// Patches along one side for an image of `side` pixels.
+    /// Number of patches along one side of an image of `side` pixels.
     pub fn grid(&self, side: i64) -> i64 {
         side / self.patch_size
     }
@@ -147,7 +147,7 @@ impl MedConfig {
     /// Reads `config.json`.
     ///
     /// # Errors
-    /// A sentence that names what is wrong, when the text is not JSON or describes a model this crate cannot
+    /// A sentence that names the fault, when the text is not JSON or describes a model that this crate cannot
     /// run.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -163,13 +163,13 @@ impl MedConfig {
         Ok(config)
     }
 
-    /// The sizes of an original checkpoint, which carries no config, from the shapes of its tensors (already
-    /// under their Hugging Face names). Heads are 64 wide in every BLIP; in a tower that cannot be cut so,
-    /// they are unknown.
+    /// Derives the sizes of an original checkpoint, which has no config, from the shapes of its tensors
+    /// (under their Hugging Face names). Attention heads are 64 wide in every BLIP; the number of heads is
+    /// unknown for a tower whose width is not a multiple of 64.
     ///
     /// # Errors
-    /// The name of the tensor that is missing or has an unexpected rank, or the width that has no heads of
-    /// 64.
+    /// The name of the tensor that is missing or has an unexpected rank, or the width that is not a multiple
+    /// of 64.
     pub fn from_shapes(shapes: &HashMap<String, Vec<i64>>) -> Result<Self, String> {
         let text_prefix = if shapes.contains_key("text_decoder.bert.embeddings.word_embeddings.weight") {
             "text_decoder.bert"
@@ -184,7 +184,7 @@ impl MedConfig {
         Ok(config)
     }
 
-    /// Whether the sizes make a model.
+    /// Checks that the sizes fit each other.
     ///
     /// # Errors
     /// A sentence that names the size that does not fit.
@@ -213,7 +213,11 @@ impl MedConfig {
         divides("vision", v.hidden_size, v.num_attention_heads)?;
         divides("text", t.hidden_size, t.num_attention_heads)?;
         if v.image_size % v.patch_size != 0 {
-            return Err(format!("image_size {} is no multiple of patch_size {}", v.image_size, v.patch_size));
+            return Err(format!(
+                "image_size {} is not a multiple of patch_size \
+            {}",
+                v.image_size, v.patch_size
+            ));
         }
         if v.hidden_act != "gelu" || t.hidden_act != "gelu" {
             return Err(format!(
@@ -239,11 +243,11 @@ fn divides(tower: &str, width: i64, heads: i64) -> Result<(), String> {
     if width % heads == 0 {
         Ok(())
     } else {
-        Err(format!("{tower} hidden_size {width} is no multiple of its {heads} heads"))
+        Err(format!("{tower} hidden_size {width} is not a multiple of its {heads} heads"))
     }
 }
 
-/// The shape of one tensor, when it has the expected number of axes.
+/// Shape of one tensor, if it has the expected number of axes.
 fn shape<'a>(shapes: &'a HashMap<String, Vec<i64>>, name: &str, axes: usize) -> Result<&'a [i64], String> {
     match shapes.get(name) {
         Some(shape) if shape.len() == axes => Ok(shape),
@@ -252,12 +256,12 @@ fn shape<'a>(shapes: &'a HashMap<String, Vec<i64>>, name: &str, axes: usize) -> 
     }
 }
 
-/// How many numbered layers there are under `prefix`.
+/// Number of numbered layers under `prefix`.
 fn count_layers(shapes: &HashMap<String, Vec<i64>>, prefix: &str, suffix: &str) -> i64 {
     (0..).take_while(|i| shapes.contains_key(&format!("{prefix}.{i}.{suffix}"))).count() as i64
 }
 
-/// The width of a head in every original BLIP.
+/// Width of an attention head in every original BLIP.
 const HEAD: i64 = 64;
 
 fn heads_of(width: i64, tower: &str) -> Result<i64, String> {
@@ -265,7 +269,8 @@ fn heads_of(width: i64, tower: &str) -> Result<i64, String> {
         return Ok(width / HEAD);
     }
     Err(format!(
-        "the {tower} tower is {width} wide, which heads of {HEAD} do not divide; a config.json must say how many"
+        "the {tower} tower is {width} wide, not a multiple of the head width {HEAD}; config.json must have \
+        the number of heads"
     ))
 }
 
@@ -327,7 +332,7 @@ mod tests {
         assert!(error.contains("385"), "{error}");
         let error = MedConfig::from_json(r#"{"text_config": {"sep_token_id": null}}"#).unwrap_err();
         assert!(error.contains("sep_token_id of text_config is null"), "{error}");
-        // As transformers 4 wrote all keys of every section.
+        // transformers 4 wrote all keys of every section.
         let published =
             r#"{"vision_config": {"sep_token_id": null, "pad_token_id": null, "vocab_size": null}}"#;
         assert!(MedConfig::from_json(published).is_ok());

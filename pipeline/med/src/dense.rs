@@ -1,12 +1,12 @@
-//! A linear layer with what follows it, as a tower holds it: in the kernels' layout where this machine has
-//! one for it and the model works, else as two tensors for libtorch.
+//! A linear layer with an epilogue: packed for the kernels where the CPU supports them and the weights are
+//! frozen, else two tensors for libtorch.
 
-use capfilt_kernels::{PackedLinear, Then};
+use capfilt_kernels::{Epilogue, PackedLinear};
 use tch::{TchError, Tensor};
 
 use crate::{
     layers::{Linear, gelu},
-    weights::{Path, Use},
+    weights::{Path, WeightMode},
 };
 
 pub enum Dense {
@@ -15,19 +15,19 @@ pub enum Dense {
 }
 
 impl Dense {
-    /// A layer of a tower, in the model's precision.
+    /// Loads a tower's layer, in the model's precision.
     pub fn load(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self::of_tower(path, Linear::load(path, input, output))
     }
 
-    /// A layer that is not rounded to eight bits with the towers: its few numbers are what a model says in
-    /// the end.
+    /// Loads a layer that is not quantised with the towers: the few outputs of a head are the results of the
+    /// model.
     pub fn load_head(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self::new(path, Linear::load(path, input, output))
     }
 
-    /// Several layers that read the same input as one, their outputs side by side: one large product instead
-    /// of three small ones.
+    /// Loads several layers with the same input as one layer with concatenated outputs: one large product is
+    /// faster than three small ones.
     pub fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
         let parts: Vec<Linear> =
             names.iter().map(|name| Linear::load(&path.sub(name), input, output)).collect();
@@ -38,15 +38,15 @@ impl Dense {
     }
 
     fn of_tower(path: &Path<'_>, linear: Linear) -> Self {
-        if path.use_of_weights() != Use::WorkRounded {
+        if path.weight_mode() != WeightMode::Int8 {
             return Self::new(path, linear);
         }
         Self::packed(path, PackedLinear::pack_rounded(&linear.weight, &linear.bias), linear)
     }
 
-    /// Packs a layer if its model is to work.
+    /// Packs a layer if its weights are frozen.
     pub fn new(path: &Path<'_>, linear: Linear) -> Self {
-        if path.use_of_weights() == Use::Learn {
+        if path.weight_mode() == WeightMode::Trainable {
             return Self::Plain(linear);
         }
         Self::packed(path, PackedLinear::pack(&linear.weight, &linear.bias), linear)
@@ -60,7 +60,7 @@ impl Dense {
         }
     }
 
-    /// How many numbers it gives.
+    /// Number of outputs.
     pub fn width(&self) -> i64 {
         match self {
             Self::Plain(linear) => linear.bias.size().first().copied().unwrap_or(0),
@@ -71,7 +71,7 @@ impl Dense {
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Plain(linear) => linear.forward(xs),
-            Self::Packed(packed) => packed.forward(xs, Then::Nothing),
+            Self::Packed(packed) => packed.forward(xs, Epilogue::Nothing),
         }
     }
 
@@ -79,11 +79,11 @@ impl Dense {
     pub fn activated(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Plain(linear) => gelu(&linear.forward(xs)?),
-            Self::Packed(packed) => packed.forward(xs, Then::Gelu),
+            Self::Packed(packed) => packed.forward(xs, Epilogue::Gelu),
         }
     }
 
-    /// `residual + (x Wᵀ + b)`. While a model learns, `dropped` leaves some of what is added out.
+    /// `residual + dropout(x Wᵀ + b)`. `dropped` has a share of 0 unless the model is trained.
     pub fn added(
         &self,
         residual: &Tensor,
@@ -92,7 +92,7 @@ impl Dense {
     ) -> Result<Tensor, TchError> {
         match self {
             Self::Plain(linear) => residual.f_add(&dropped(linear.forward(xs)?)?),
-            Self::Packed(packed) => packed.forward(xs, Then::Add(residual)),
+            Self::Packed(packed) => packed.forward(xs, Epilogue::Add(residual)),
         }
     }
 }

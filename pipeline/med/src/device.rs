@@ -1,11 +1,11 @@
-//! Where a model runs: `cpu`, `cuda`, `cuda:N` or `auto`.
+//! Device of a model: `cpu`, `cuda`, `cuda:N` or `auto`.
 
 use std::{fmt, str::FromStr};
 
-/// A wish for a device, as a user writes it.
+/// A requested device, as in the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
-    /// The first CUDA device when there is one, else the CPU.
+    /// The first CUDA device if there is one, else the CPU.
     #[default]
     Auto,
     Cpu,
@@ -13,10 +13,10 @@ pub enum DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// The device itself.
+    /// Resolves the request.
     ///
     /// # Errors
-    /// A sentence for the user, when this machine or this libtorch has no such CUDA device.
+    /// A sentence for the user, when this machine or this libtorch does not have the CUDA device.
     pub fn resolve(self) -> Result<tch::Device, String> {
         let devices = tch::Cuda::device_count().max(0) as usize;
         match self {
@@ -25,7 +25,8 @@ impl DeviceChoice {
             Self::Auto => Ok(tch::Device::Cpu),
             Self::Cuda(n) if n < devices => Ok(tch::Device::Cuda(n)),
             Self::Cuda(n) => Err(format!(
-                "cuda:{n} was asked for, but libtorch sees {devices} CUDA devices; is this a CUDA build of libtorch?"
+                "cuda:{n} was asked for, but libtorch sees {devices} CUDA devices; is this a CUDA build of \
+                libtorch?"
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! Why a model could not be loaded, and how libtorch's own errors are read.
+//! Errors of loading and computing, and classification of libtorch's errors.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use tch::TchError;
 
 use crate::weights_error::WeightsError;
 
-/// Why a checkpoint gave no model. Every message says what, on what, why.
+/// Reason why a checkpoint could not be loaded. Every message says what failed, on which object, and why.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error("cannot read {path}")]
@@ -26,7 +26,7 @@ pub enum LoadError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Boxed because it lists every tensor that did not fit.
+    /// Boxed because the error lists every tensor that did not fit.
     #[error("weights in {path}: {problem}")]
     Weights { path: PathBuf, problem: Box<WeightsError> },
     #[error("settings of the model: {0}")]
@@ -37,8 +37,8 @@ pub enum LoadError {
     Backend { path: PathBuf, message: String },
 }
 
-/// Why a computation inside the crate gave no result. It becomes a [`ModelError`] at the seam, where batch
-/// and precision are known.
+/// Reason why a computation failed. It becomes a [`ModelError`] in the trait's methods, which know batch and
+/// precision.
 #[derive(Debug, thiserror::Error)]
 pub enum ComputeError {
     #[error(transparent)]
@@ -50,7 +50,7 @@ pub enum ComputeError {
 }
 
 impl ComputeError {
-    /// The seam's error, for a batch of `batch` images computed in `precision`.
+    /// Converts to the error of the model traits, for a batch of `batch` images computed in `precision`.
     pub(crate) fn at_seam(self, batch: usize, precision: &'static str) -> ModelError {
         match self {
             Self::Torch(error) => model_error(&error, batch),
@@ -60,14 +60,14 @@ impl ComputeError {
     }
 }
 
-/// libtorch's message without the C++ stack trace that follows it.
+/// libtorch's message without its C++ stack trace.
 pub(crate) fn first_lines(error: &TchError) -> String {
     let text = error.to_string();
     let text = text.split("Exception raised from").next().unwrap_or_default();
     text.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// A libtorch error as the seam's: memory that ran out is told apart, because a smaller batch may pass.
+/// Converts a libtorch error. Out-of-memory has its own variant, because a smaller batch may succeed.
 fn model_error(error: &TchError, batch: usize) -> ModelError {
     let message = first_lines(error);
     let lower = message.to_lowercase();

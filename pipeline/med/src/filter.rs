@@ -1,5 +1,5 @@
-//! The filter: image-grounded encoder and unimodal encoder behind the pipeline's seam (BLIP, sections 3.2 and
-//! 3.3).
+//! The filter: image-grounded encoder and unimodal encoder behind the pipeline's `Filter` trait (BLIP,
+//! sections 3.2 and 3.3).
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -19,7 +19,7 @@ use crate::{
     tokens::BertTokens,
 };
 
-/// Judges texts with a BLIP image-text retrieval checkpoint.
+/// Scores texts with a BLIP image-text retrieval checkpoint.
 pub struct BlipFilter {
     images: ImageEncoder,
     text: TextTower,
@@ -30,7 +30,7 @@ pub struct BlipFilter {
     options: Options,
 }
 
-/// Texts as a rectangle of ids: (rows, tokens) int64, mask 1 for tokens and 0 for padding.
+/// A padded batch of token ids: (rows, tokens) int64; the mask is 1 for tokens and 0 for padding.
 pub struct TextBatch {
     pub ids: Tensor,
     pub mask: Tensor,
@@ -40,7 +40,7 @@ impl BlipFilter {
     /// Loads a folder in Hugging Face's layout, or an original `.pth`.
     ///
     /// # Errors
-    /// Says which file or option is wrong, and why; a captioner's folder is recognised as such.
+    /// Names the file or option that is wrong, and why. A captioner's folder is recognised as such.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<Self, LoadError> {
         if options.options.itm_max_tokens.is_some_and(|tokens| tokens < 2) {
             return Err(LoadError::Options("itm_max_tokens leaves no room for [CLS] and [SEP]".into()));
@@ -77,18 +77,18 @@ impl BlipFilter {
         &self.images
     }
 
-    /// What the text tower reads of image states (images, tokens, d), for texts of `queries` tokens an image
-    /// in all.
+    /// Keys of image states (images, tokens, d) for the text tower, for texts of `queries` tokens per image
+    /// in total.
     pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, ComputeError> {
         Ok(self.text.image_keys(states, queries)?)
     }
 
-    /// The same for any number of texts.
+    /// Projected keys of image states, for any number of texts.
     pub fn projected_keys(&self, states: &Tensor) -> Result<ImageKeys, ComputeError> {
         Ok(self.text.projected_keys(states)?)
     }
 
-    /// Tokenizes and pads; `[CLS]` stays the first token.
+    /// Tokenizes and pads texts; the first token is `[CLS]`.
     pub fn batch(&self, texts: &[&str]) -> Result<TextBatch, ComputeError> {
         let positions = self.config.text.max_position_embeddings as usize;
         let most = self.options.itm_max_tokens.unwrap_or(positions).min(positions);
@@ -111,8 +111,8 @@ impl BlipFilter {
         Ok(TextBatch { ids: rectangle(&ids)?, mask: rectangle(&mask)? })
     }
 
-    /// Matching logits (rows, 2) in f32. Rows lie image by image, equally many for each; the first token is
-    /// replaced here if the options say so.
+    /// Matching logits (rows, 2) in f32. Rows are ordered by image, with the same number of rows for each
+    /// image. The first token is replaced by `[ENC]` if the options request it.
     pub fn itm_logits(&self, texts: &TextBatch, image: &ImageKeys) -> Result<Tensor, ComputeError> {
         let ids = match self.options.itm_first_token {
             FirstToken::Cls => texts.ids.shallow_clone(),
@@ -125,7 +125,7 @@ impl BlipFilter {
         Ok(self.itm.forward(&self.text.encode_with_image(&ids, &texts.mask, image)?)?)
     }
 
-    /// Cosines (rows) in f32 of texts and image states (images, tokens, d), rows image by image.
+    /// Cosines (rows) in f32 of texts and image states (images, tokens, d); rows are ordered by image.
     pub fn cosines(&self, texts: &TextBatch, states: &Tensor) -> Result<Tensor, ComputeError> {
         let (text, image) = (self.text_features(texts)?, self.image_features(states)?);
         let (images, width) = image.size2()?;
@@ -133,12 +133,12 @@ impl BlipFilter {
         Ok(products.f_sum_dim_intlist([-1].as_slice(), false, Kind::Float)?.f_reshape([-1])?)
     }
 
-    /// Unit vectors (rows, projection) in f32: texts in the space of the contrast.
+    /// Unit vectors (rows, projection) in f32: the texts' features of the contrastive head.
     pub fn text_features(&self, texts: &TextBatch) -> Result<Tensor, ComputeError> {
         Ok(self.itc.text_features(&self.text.encode_text(&texts.ids, &texts.mask)?)?)
     }
 
-    /// Unit vectors (images, projection) in f32 of image states (images, tokens, d).
+    /// Unit vectors (images, projection) in f32 of image states (images, tokens, d): the images' features.
     pub fn image_features(&self, states: &Tensor) -> Result<Tensor, ComputeError> {
         Ok(self.itc.image_features(states)?)
     }
@@ -173,8 +173,8 @@ impl BlipFilter {
         Ok(scores)
     }
 
-    /// Scores of images with about equally many texts; the shorter lists are filled up with empty texts,
-    /// whose scores nobody gets.
+    /// Scores images with about the same number of texts. Shorter lists are padded with empty texts, whose
+    /// scores are dropped.
     fn judge(&self, texts: &[&[String]], states: &Tensor) -> Result<Vec<Vec<TextScore>>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
         let filled = texts
@@ -194,8 +194,8 @@ impl BlipFilter {
     }
 }
 
-/// Images put together by how many texts they have, within a factor of two, so that filling up costs at most
-/// that. Images without texts are in no group.
+/// Groups images by their number of texts, within a factor of two: padding costs at most that factor. Images
+/// without texts are in none of the groups.
 fn groups(texts: &[Vec<String>]) -> Vec<Vec<i64>> {
     let mut groups: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
     for (i, texts) in texts.iter().enumerate().filter(|(_, texts)| !texts.is_empty()) {

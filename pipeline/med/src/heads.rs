@@ -1,4 +1,4 @@
-//! The three heads (BLIP, section 3.2): matching, contrastive, language model.
+//! The three heads (BLIP, section 3.2): matching (ITM), contrastive (ITC), language model (LM).
 
 use tch::{TchError, Tensor};
 
@@ -9,7 +9,7 @@ use crate::{
     weights::Path,
 };
 
-/// Image-text matching: do they belong together?
+/// Image-text matching: two logits, match or no match.
 pub struct ItmHead(Dense);
 
 impl ItmHead {
@@ -23,7 +23,7 @@ impl ItmHead {
     }
 }
 
-/// Image-text contrast: two projections into one space of unit vectors.
+/// Image-text contrast: projections of both modalities to one space of unit vectors.
 pub struct ItcHead {
     vision: Dense,
     text: Dense,
@@ -48,14 +48,14 @@ impl ItcHead {
     }
 }
 
-/// `x / |x|` over the last axis, in f32: a cosine in bf16 would have two digits.
+/// `x / |x|` over the last axis, in f32: a cosine in bf16 has only two digits.
 fn unit(xs: &Tensor) -> Result<Tensor, TchError> {
     let xs = widened(xs)?;
     let norm = xs.f_norm_scalaropt_dim(2.0, [-1], true)?.f_clamp_min(1e-12)?;
     xs.f_div(&norm)
 }
 
-/// The language model's head: a transformation, then one logit per word.
+/// The language-model head: a dense layer, then one logit per token of the vocabulary.
 pub struct LmHead {
     dense: Dense,
     norm: LayerNorm,
@@ -63,8 +63,8 @@ pub struct LmHead {
 }
 
 impl LmHead {
-    /// `path` is `text_decoder.cls.predictions`. Files differ in what they store of the tied tensors: the
-    /// bias goes by two names, and the decoder's weight may be left to the word table.
+    /// `path` is `text_decoder.cls.predictions`. Files differ in the tied tensors that they store: the bias
+    /// has two names, and the decoder's weight may be missing, as it equals the token embedding.
     pub fn load(path: &Path<'_>, config: &MedConfig, words: &Tensor) -> Self {
         let (d, vocabulary) = (config.text.hidden_size, config.text.vocab_size);
         let transform = path.sub("transform");
@@ -83,13 +83,12 @@ impl LmHead {
         }
     }
 
-    /// Decoder states (rows, tokens, d) -> logits of the word after the last token (rows, vocabulary), in
-    /// f32.
+    /// Decoder states (rows, tokens, d) -> logits of the token after the last one (rows, vocabulary), in f32.
     pub fn next_word(&self, states: &Tensor) -> Result<Tensor, TchError> {
         self.words(&states.f_select(1, -1)?)
     }
 
-    /// Decoder states (…, d) -> logits of the word after each of them (…, vocabulary), in f32.
+    /// Decoder states (…, d) -> logits of the next token after each state (…, vocabulary), in f32.
     pub fn words(&self, states: &Tensor) -> Result<Tensor, TchError> {
         widened(&self.decoder.forward(&self.norm.forward(&self.dense.activated(states)?)?)?)
     }

@@ -1,22 +1,22 @@
-//! Pixels to image states: what captioner and filter have in common, each with a tower of its own.
+//! Pixels to image states. Captioner and filter each have one encoder.
 
 use capfilt_pipeline::model::PixelBatch;
 use tch::{Device, Tensor};
 
 use crate::{error::ComputeError, precision::Precision, preprocess::Normalisation, vit::VisionTower};
 
-/// A vision tower with the normalisation it was trained with and the device it lives on.
+/// A vision tower with the normalisation of its training and its device.
 pub struct ImageEncoder {
     pub tower: VisionTower,
     pub normalisation: Normalisation,
     pub device: Device,
     pub precision: Precision,
-    /// Side of the images it takes, in pixels.
+    /// Side of the input images, in pixels.
     pub side: usize,
 }
 
 impl ImageEncoder {
-    /// Image states (images, 1 + patches, d) of a batch that is not empty.
+    /// Computes image states (images, 1 + patches, d) of a batch that is not empty.
     pub fn states(&self, images: &PixelBatch) -> Result<Tensor, ComputeError> {
         if images.side() != self.side {
             return Err(ComputeError::Input(format!(

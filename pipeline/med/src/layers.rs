@@ -1,4 +1,4 @@
-//! The three layers everything is made of, and how heads are split off and joined.
+//! Linear layer, LayerNorm and attention of all towers, and the conversion between joined and split heads.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -22,7 +22,7 @@ impl Linear {
         xs.f_linear(&self.weight, Some(&self.bias))
     }
 
-    /// `W xᵀ` instead of `x Wᵀ`: the same sums.
+    /// Computes `W xᵀ` instead of `x Wᵀ`: the same sums.
     fn forward_few(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         let (mut shape, width) = (xs.size(), self.weight.size2()?);
         let rows = xs.f_reshape([-1, width.1])?;
@@ -33,9 +33,9 @@ impl Linear {
     }
 }
 
-/// Whether a product is with so few rows that all its time goes into reading the weights. In f32 on a CPU,
-/// MKL reads them faster when they come first: 94 MB of a vocabulary with 8 rows in 13 ms instead of 32, with
-/// 32 rows in 24 instead of 44 (2 cores with AVX2).
+/// Whether a product has so few rows that reading the weights takes all its time. In f32 on a CPU, MKL reads
+/// the weights faster as the left matrix: 94 MB of a vocabulary with 8 rows in 13 ms instead of 32, with 32
+/// rows in 24 instead of 44 (2 cores with AVX2).
 fn is_few(xs: &Tensor) -> bool {
     let width = xs.size().last().copied().unwrap_or(1).max(1);
     xs.device() == Device::Cpu && xs.kind() == Kind::Float && xs.numel() as i64 <= 32 * width
@@ -79,8 +79,8 @@ pub fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
     xs.f_transpose(1, 2)?.f_reshape([rows, tokens, heads * d])
 }
 
-/// Sets a share of the numbers to 0 and scales the rest up, while a model learns. The share is 0 when it
-/// works, and then nothing is done.
+/// Dropout of a model that is trained: sets a share of the elements to 0 and scales the remaining ones up.
+/// With a share of 0, dropout does nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Dropout(pub f64);
 
@@ -89,8 +89,7 @@ impl Dropout {
         if self.0 > 0.0 { xs.f_dropout(self.0, true) } else { Ok(xs) }
     }
 
-    /// Drops whole rows (the first axis), which lets a residual branch be left out of a row: stochastic
-    /// depth.
+    /// Drops whole rows (the first axis), so that a row skips a residual branch: stochastic depth.
     pub fn rows(self, xs: Tensor) -> Result<Tensor, TchError> {
         if self.0 <= 0.0 {
             return Ok(xs);
@@ -102,13 +101,13 @@ impl Dropout {
     }
 }
 
-/// In f32, or f64 where the model computes in it.
+/// Converts to f32, unless the tensor is f64.
 pub fn widened(xs: &Tensor) -> Result<Tensor, TchError> {
     if xs.kind() == Kind::Double { Ok(xs.shallow_clone()) } else { xs.f_to_kind(Kind::Float) }
 }
 
-/// `softmax(q kᵀ / √d) v` over the keys where the mask is true, or over all; the mask is broadcast over
-/// heads. One of real numbers is added before the softmax.
+/// `softmax(q kᵀ / √d + mask) v`. A boolean mask is true for visible keys, a float mask is added to the
+/// scores; `None`: all keys are visible. The mask is broadcast over heads.
 pub fn attend(
     q: &Tensor,
     k: &Tensor,
@@ -134,17 +133,18 @@ pub fn attend(
     Tensor::f_scaled_dot_product_attention(q, k, v, mask, dropout.0, false, None::<f64>, false)
 }
 
-/// Whether the fused kernel takes longer in half precision than in f32 with the way there and back: on CPUs.
-/// With 8 × 12 heads of 577 queries and keys it takes 112 ms in bf16 and 244 in f16, in f32 with the way 96
-/// to 106 (2 cores with AVX2); with AVX512-BF16 75 to 80 in bf16, 56 in f32 without the way. Not where a
-/// graph is to be differentiated, which would keep the wide numbers.
+/// Whether the fused kernel is slower in half precision than in f32 including the conversions, as on CPUs.
+/// With 8 × 12 heads of 577 queries and keys, the kernel takes 112 ms in bf16, 244 in f16, and 96 to 106 in
+/// f32 with conversions (2 cores with AVX2); with AVX512-BF16, 75 to 80 in bf16 and 56 in f32 without
+/// conversions. False for tensors that require a gradient: autograd would keep the f32 copies.
 fn is_better_widened(q: &Tensor) -> bool {
     q.device() == Device::Cpu && matches!(q.kind(), Kind::BFloat16 | Kind::Half) && !q.requires_grad()
 }
 
-/// Whether the fused kernel costs more than it saves. On a CPU it works in blocks of queries and hardly gains
-/// anything from half precision: with 8 × 12 heads and 577 keys, one query takes it 3.5 ms in bf16 (plainly
-/// 0.6), 70 take 9.9 (5.7); in f32 one takes 1.1 ms (0.7), 70 take 12.7 (15.1); 2 cores with AVX512-BF16.
+/// Whether the fused kernel is slower than plain attention. On a CPU the fused kernel computes in blocks of
+/// queries and gains little from half precision. With 8 × 12 heads and 577 keys, one query takes 3.5 ms in
+/// bf16 (plain 0.6), 70 take 9.9 (5.7); in f32 one takes 1.1 ms (0.7), 70 take 12.7 (15.1); 2 cores with
+/// AVX512-BF16.
 fn is_short(q: &Tensor) -> bool {
     let most = if q.kind() == Kind::Float { 8 } else { 128 };
     q.device() == Device::Cpu && q.size().get(2).is_some_and(|queries| *queries <= most)

@@ -4,6 +4,7 @@
 pub mod captioner;
 pub mod checkpoint;
 pub mod config;
+pub mod cost_model;
 pub mod cross_attention;
 pub mod dense;
 pub mod device;
@@ -31,7 +32,6 @@ pub mod vit;
 pub mod weight_files;
 pub mod weights;
 mod weights_error;
-pub mod work;
 
 pub use captioner::BlipCaptioner;
 pub use device::DeviceChoice;
@@ -42,7 +42,7 @@ pub use load::LoadOptions;
 pub use precision::{Precision, PrecisionChoice};
 pub use preset::{FirstToken, Options, Padding, Preset};
 
-/// How many threads libtorch uses inside one operation, for the whole process.
+/// Sets the number of threads of one libtorch operation, for the whole process.
 pub fn set_threads(threads: usize) {
     tch::set_num_threads(i32::try_from(threads.max(1)).unwrap_or(i32::MAX));
 }

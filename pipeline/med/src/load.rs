@@ -1,5 +1,4 @@
-//! From a checkpoint and the user's options to the parts of a model: what captioner and filter do alike when
-//! loading.
+//! Loading of the parts that captioner and filter share, from a checkpoint and the user's options.
 
 use std::path::{Path, PathBuf};
 
@@ -19,19 +18,18 @@ use crate::{
 
 const POSITION_TABLE: &str = "vision_model.embeddings.position_embedding";
 
-/// Where and how to run a model.
+/// Device, precision and options of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadOptions {
     pub device: DeviceChoice,
     pub precision: PrecisionChoice,
     pub options: Options,
-    /// Side of the images in pixels, when it shall differ from the checkpoint's: the position table is
-    /// interpolated.
+    /// Side of the images in pixels, if it differs from the checkpoint's: the position table is interpolated.
     pub image_size: Option<usize>,
 }
 
 impl LoadOptions {
-    /// The preset's options, device and precision left to the machine.
+    /// The preset's options, with automatic device and precision.
     pub fn preset(preset: Preset) -> Self {
         Self {
             device: DeviceChoice::Auto,
@@ -42,7 +40,7 @@ impl LoadOptions {
     }
 }
 
-/// A model half loaded: the image encoder stands, the text part takes its tensors next.
+/// A partly loaded model: the image encoder is loaded, and the text tower takes its tensors next.
 pub(crate) struct Loading {
     pub config: MedConfig,
     pub tokens: BertTokens,
@@ -60,7 +58,7 @@ impl Loading {
         let path = checkpoint.weights_path().to_path_buf();
         let (store, mut config, normalisation, tokens) =
             checkpoint.into_parts(role, device, precision.kind());
-        let store = store.used_to(precision.use_of_weights());
+        let store = store.with_weight_mode(precision.weight_mode());
         if options.image_size.is_some() {
             let stretched = interpolate_positions(&store, POSITION_TABLE, config.vision.grid(side));
             stretched
@@ -73,7 +71,7 @@ impl Loading {
         Ok(Self { config, tokens, images, store, path })
     }
 
-    /// Ends the loading: every tensor of the role must have been taken.
+    /// Ends the loading; every tensor of the role must have been taken.
     pub fn finish(self) -> Result<(MedConfig, BertTokens, ImageEncoder), LoadError> {
         let Self { config, tokens, images, store, path } = self;
         store.finish().map_err(|problem| LoadError::Weights { path, problem })?;
@@ -81,7 +79,7 @@ impl Loading {
     }
 }
 
-/// The side of the images, on which options, config and image processor must agree.
+/// Side of the images in pixels. Options, config and image processor must agree.
 fn image_side(checkpoint: &Checkpoint, wanted: Option<usize>) -> Result<i64, LoadError> {
     let patch = checkpoint.config.vision.patch_size;
     let own = checkpoint.config.vision.image_size;
@@ -95,7 +93,8 @@ fn image_side(checkpoint: &Checkpoint, wanted: Option<usize>) -> Result<i64, Loa
         (None, Some(side)) if side != own => Err(LoadError::Format {
             path: checkpoint.processor_path.clone().unwrap_or_default(),
             reason: format!(
-                "images are resized to {side} pixels (size), but the model takes {own} (image_size of config.json's \
+                "images are resized to {side} pixels (size), but the model takes {own} (image_size of \
+                config.json's \
                  vision_config); correct the one that is wrong"
             ),
         }),

@@ -1,36 +1,36 @@
-//! Names of tensors: Hugging Face's, which this crate uses, from those of the original code and of training
-//! frameworks.
+//! Names of tensors: converts those of the original code and of training frameworks to Hugging Face's, which
+//! this crate uses.
 
 use std::collections::HashMap;
 
-/// Parts of a name that wrappers of a model put before or between its own: DDP and DeepSpeed,
-/// `torch.compile`, FSDP, and activation checkpointing.
+/// Name parts that model wrappers insert: DDP and DeepSpeed, `torch.compile`, FSDP, and activation
+/// checkpointing.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// The field of a training class that holds the model, as in Lightning's checkpoints.
+/// Attribute of a training class that holds the model, as in Lightning's checkpoints.
 const HOLDER: &str = "model";
 
-/// The name without what wrappers put into it, in any order and number: `model.module._orig_mod.temp` ->
-/// `temp`.
+/// Removes the parts of wrappers, in any order and number: `model.module._orig_mod.temp` -> `temp`.
 pub fn unwrapped(name: &str) -> String {
     let own = name.split('.').filter(|part| !WRAPPERS.contains(part)).skip_while(|part| *part == HOLDER);
     own.collect::<Vec<_>>().join(".")
 }
 
-/// A file's names under this crate's.
+/// Names of a file's tensors, by their Hugging Face names.
 pub struct Names {
-    /// This crate's name of a tensor -> its name in the file.
+    /// Hugging Face name -> name in the file.
     pub stored: HashMap<String, String>,
-    /// Whether the file has Hugging Face's names; else they are the original's.
+    /// Whether the file uses Hugging Face's names; else it uses those of the original code.
     pub are_hugging_faces: bool,
-    /// The name of the contrast's temperature in the file, which only training reads.
+    /// Name in the file of the temperature of the contrastive loss; only training reads it.
     pub temperature: Option<String>,
 }
 
 impl Names {
-    /// Renames what the models here have a use for.
+    /// Converts the names of the tensors that the models need.
     ///
     /// # Errors
-    /// When two tensors would go by one name, both as they stand in the file: either could be meant.
+    /// Two tensors of the file convert to one name. The message has both names of the file, because either
+    /// tensor could be meant.
     pub fn of<'a>(all: impl IntoIterator<Item = &'a String>) -> Result<Self, String> {
         let mut names = Self { stored: HashMap::new(), are_hugging_faces: false, temperature: None };
         let mut all: Vec<&String> = all.into_iter().collect();
@@ -50,9 +50,9 @@ impl Names {
     }
 }
 
-/// A tensor's Hugging Face name, from that or from the original name. `None`: momentum copies, queues and
-/// buffers, which no model here needs; they are dropped first, because renaming would turn a momentum copy
-/// into nonsense.
+/// Hugging Face name of a tensor, from a Hugging Face or an original name. `None` for momentum copies, queues
+/// and buffers, which the models do not need. They are dropped before the conversion, which would turn the
+/// name of a momentum copy into a wrong one.
 fn rename(name: &str) -> Option<String> {
     let top = name.split('.').next().unwrap_or(name);
     if top.ends_with("_m") || name.contains("queue") || name.ends_with("position_ids") || name == "temp" {
@@ -64,7 +64,7 @@ fn rename(name: &str) -> Option<String> {
     Some(format!("vision_model.{}", vision_name(rest)))
 }
 
-/// The original's parts of names in its vision tower, and Hugging Face's.
+/// Parts of names in the vision tower: the original ones and Hugging Face's.
 const VISION_PARTS: [(&str, &str); 6] = [
     ("patch_embed.proj.", "embeddings.patch_embedding."),
     ("blocks.", "encoder.layers."),
@@ -74,7 +74,7 @@ const VISION_PARTS: [(&str, &str); 6] = [
     (".attn.proj.", ".self_attn.projection."),
 ];
 
-/// A name below the vision tower, from timm's, which the original uses, to Hugging Face's.
+/// Converts a name below the vision tower from timm's, which the original uses, to Hugging Face's.
 pub fn vision_name(rest: &str) -> String {
     match rest {
         "cls_token" => "embeddings.class_embedding".to_string(),
@@ -86,7 +86,7 @@ pub fn vision_name(rest: &str) -> String {
     }
 }
 
-/// A tensor's original name, from Hugging Face's.
+/// Converts a Hugging Face name to the original one.
 pub fn original_name(name: &str) -> String {
     let Some(rest) = name.strip_prefix("vision_model.") else {
         return name.to_string();

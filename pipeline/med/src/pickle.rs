@@ -1,8 +1,8 @@
-//! The pickles `torch.save` writes: nested dictionaries of tensors, read without running anything.
+//! Reader for the pickles of `torch.save`: nested dictionaries of tensors, read without executing code.
 //!
-//! A pickle is a program. This reader knows the few instructions `torch.save` emits, builds plain values, and
-//! turns every class and call except tensors into an opaque value; nothing from the file is ever executed.
-//! (Python's `pickletools` documents the instructions; protocol 2 is what PyTorch writes.)
+//! A pickle is a program. This reader knows the few instructions that `torch.save` emits, builds plain
+//! values, and turns every class and call except tensors into an opaque value. Nothing from the file is
+//! executed. (Python's `pickletools` documents the instructions; PyTorch writes protocol 2.)
 
 use std::collections::HashMap;
 
@@ -12,31 +12,31 @@ pub use value::{Storage, TensorLayout, Value};
 
 mod value;
 
-/// Most axes of a tensor; BLIP's tensors have four at most.
+/// Largest number of axes of a tensor; BLIP's tensors have at most four.
 pub const MAX_AXES: usize = 16;
 
-/// A damaged or hostile file must exhaust neither memory nor time. Every instruction costs one, and what it
-/// puts on the stack as much as it is large ([`Value::weight`]); the state dict of a thousand tensors and its
-/// optimiser's cost 500,000.
+/// Bound on the cost of reading a file, so that a damaged or hostile file exhausts neither memory nor time.
+/// An instruction costs one plus the size of the value that it pushes ([`Value::weight`]). The state dict of
+/// a thousand tensors with its optimiser's costs 500,000.
 const MAX_COST: usize = 8_000_000;
-/// Values at once on the stack and in the memo; 100 bytes each.
+/// Largest number of values on the stack and in the memo; a value takes 100 bytes.
 const MAX_VALUES: usize = 1_000_000;
-/// The longest text that is kept, in bytes: names of tensors, keys of storages, names of classes.
+/// Longest text in bytes that is kept: names of tensors, keys of storages, names of classes.
 const MAX_TEXT: usize = 1024;
 
-/// Reads the value a pickle describes.
+/// Reads the value that a pickle describes.
 ///
 /// # Errors
-/// A sentence that says at which byte the file stops making sense.
+/// A sentence with the position of the first invalid byte.
 pub fn read(bytes: &[u8]) -> Result<Value, String> {
     Machine { bytes, at: 0, cost: 0, stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() }.run()
 }
 
-/// The pickle machine: a stack of values, marks on it, and a memo of values met before.
+/// The pickle machine: a stack of values, marks on the stack, and a memo of earlier values.
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// What the instructions so far have cost.
+    /// Sum of the costs of the executed instructions.
     cost: usize,
     stack: Vec<Value>,
     marks: Vec<usize>,
@@ -106,7 +106,7 @@ impl Machine<'_> {
         Ok(taken)
     }
 
-    /// A little-endian unsigned number of `n` <= 8 bytes.
+    /// Reads a little-endian unsigned number of `n` <= 8 bytes.
     fn unsigned(&mut self, n: usize) -> Result<u64, String> {
         Ok(self.take(n)?.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     }
@@ -143,7 +143,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// LONG1: a signed number of as many bytes as it needs.
+    /// LONG1: a signed number with an explicit byte count.
     fn long(&mut self) -> Result<Value, String> {
         let n = self.unsigned(1)? as usize;
         if n > 8 {
@@ -152,7 +152,7 @@ impl Machine<'_> {
         }
         let raw = self.unsigned(n)?;
         let unused = 64 - 8 * n as u32;
-        // Shifting up and back copies the sign bit down.
+        // Shifting left and right extends the sign bit.
         Ok(Value::Int(if n == 0 { 0 } else { (raw << unused) as i64 >> unused }))
     }
 
@@ -224,7 +224,8 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// REDUCE and NEWOBJ: a call. Tensors, parameters and ordered dictionaries are understood.
+    /// REDUCE and NEWOBJ: a call. Tensors, parameters and ordered dictionaries are evaluated; other calls
+    /// give an opaque value.
     fn reduce(&mut self) -> Result<(), String> {
         let (arguments, function) = (self.pop()?, self.pop()?);
         let (Value::Tuple(arguments), Value::Global(name)) = (arguments, function) else {
@@ -242,11 +243,11 @@ impl Machine<'_> {
     }
 
     fn set_items(&mut self, items: Vec<Value>) -> Result<(), String> {
-        // Anything but a dictionary is an object whose contents nobody asks for.
+        // Items of a value that is not a dictionary belong to an object that is not needed.
         if let Some(Value::Dict(pairs)) = self.stack.last_mut() {
             let mut items = items.into_iter();
             while let (Some(key), Some(value)) = (items.next(), items.next()) {
-                // Keys are names; anything else could nest.
+                // Keys are names; another value could nest.
                 let key = if matches!(key, Value::Text(_)) { key } else { Value::Opaque };
                 pairs.push((key, value.bounded()));
             }

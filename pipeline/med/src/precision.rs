@@ -1,23 +1,22 @@
-//! In which numbers a model computes.
+//! Precision of a model's computation.
 
 use std::{fmt, str::FromStr};
 
 use tch::{Device, Kind};
 
-use crate::weights::Use;
+use crate::weights::WeightMode;
 
-/// What a model computes in. Scores leave in f32 whatever this is.
+/// Precision of a model. Scores are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     F32,
     Bf16,
     F16,
-    /// Products of the towers in eight bits, everything else in bf16; on CPUs that have an instruction for
-    /// it.
+    /// The towers' products in int8, everything else in bf16; only on CPUs with the instructions for int8.
     Int8,
 }
 
-/// A wish for a precision, as a user writes it.
+/// A requested precision, as in the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PrecisionChoice {
     /// bf16 where the hardware multiplies it natively (CUDA, AVX512-BF16), else f32.
@@ -27,7 +26,7 @@ pub enum PrecisionChoice {
 }
 
 impl Precision {
-    /// Its name in settings and messages.
+    /// Name in settings and messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",
@@ -37,7 +36,7 @@ impl Precision {
         }
     }
 
-    /// libtorch's name for the numbers between layers.
+    /// dtype of the activations between layers.
     pub fn kind(self) -> Kind {
         match self {
             Self::F32 => Kind::Float,
@@ -48,17 +47,17 @@ impl Precision {
 }
 
 impl Precision {
-    /// What a working model's layers do with their weights.
-    pub(crate) fn use_of_weights(self) -> Use {
-        if self == Self::Int8 { Use::WorkRounded } else { Use::Work }
+    /// Mode in which layers of an inference model hold their weights.
+    pub(crate) fn weight_mode(self) -> WeightMode {
+        if self == Self::Int8 { WeightMode::Int8 } else { WeightMode::Frozen }
     }
 }
 
 impl PrecisionChoice {
-    /// The precision for this device.
+    /// Resolves the request for a device.
     ///
     /// # Errors
-    /// A sentence for the user, when the device cannot compute in what was asked for.
+    /// A sentence for the user, when the device does not support the requested precision.
     pub fn resolve(self, device: Device) -> Result<Precision, String> {
         match self {
             Self::Fixed(Precision::Int8) if device != Device::Cpu || !capfilt_kernels::supported() => {
@@ -74,7 +73,7 @@ impl PrecisionChoice {
     }
 }
 
-/// Whether this CPU has bf16 dot products. Every x86 CPU with AMX-BF16 has AVX512-BF16 too, so one test is
+/// Whether this CPU has bf16 dot products. Every x86 CPU with AMX-BF16 also has AVX512-BF16, so one test is
 /// enough.
 fn cpu_multiplies_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]

@@ -1,22 +1,21 @@
-//! From bytes to what the vision tower reads: (images, 3, side, side), each channel normalised, on the
-//! device.
+//! Conversion of image bytes to the vision tower's input: (images, 3, side, side) on the device, normalised
+//! per channel.
 
 use capfilt_pipeline::model::PixelBatch;
 use tch::{Device, Kind, TchError, Tensor};
 
-/// What brings a pixel of 0 to 255 to the scale of 0 to 1.
+/// Factor that maps pixels of 0 to 255 to 0 to 1.
 pub const RESCALE_FACTOR: f64 = 1.0 / 255.0;
 
-/// What is done to the pixels of a resized image: `(pixel · factor − mean) / std`, channel by channel.
+/// Normalisation of the pixels of a resized image: `(pixel · factor − mean) / std`, per channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Normalisation {
-    /// A pixel of 0 to 255 is multiplied with it first.
+    /// Factor of a pixel of 0 to 255, applied before mean and standard deviation.
     pub factor: f64,
-    /// Mean and standard deviation of the training pixels per channel, on the scale that `factor` brings them
-    /// to.
+    /// Mean and standard deviation per channel of the training pixels, after multiplication with `factor`.
     pub mean: [f64; 3],
     pub std: [f64; 3],
-    /// Side in pixels of the image that the processor's file asks for, when it does.
+    /// Side in pixels of the images, if the processor's file has it.
     pub side: Option<i64>,
 }
 
@@ -32,13 +31,13 @@ impl Default for Normalisation {
 }
 
 impl Normalisation {
-    /// u8 (n, side, side, 3) in memory -> normalised (n, 3, side, side) on the device. Only the bytes travel:
-    /// a quarter of what floats would.
+    /// Converts u8 (n, side, side, 3) to normalised (n, 3, side, side) on the device. Only bytes are copied
+    /// to the device: a quarter of the size of f32.
     pub fn apply(&self, images: &PixelBatch, device: Device, kind: Kind) -> Result<Tensor, TchError> {
         let (n, side) = (images.len() as i64, images.side() as i64);
         let pixels_u8 = Tensor::f_from_data_size(images.pixels_u8(), &[n, side, side, 3], Kind::Uint8)?;
         let pixels = pixels_u8.f_to_device(device)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
-        // One rounding, where a product with 1/255 would have two.
+        // A division rounds once; a product with 1/255 would round twice.
         let is_usual = self.factor == RESCALE_FACTOR;
         let scaled = if is_usual { pixels.f_div_scalar(255.0)? } else { pixels.f_mul_scalar(self.factor)? };
         let mean = Tensor::f_from_slice(&self.mean)?

@@ -1,13 +1,13 @@
-//! Where the original code and transformers' port of BLIP differ, and which of the two a job follows.
+//! Differences between BLIP's original code and the port in transformers, and the choice between them.
 
 use std::{fmt, str::FromStr};
 
 use crate::generate::{BeamLength, GenerationOptions, Method};
 
-/// Two sets of [`Options`], each consistent in itself.
+/// Two consistent sets of [`Options`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preset {
-    /// As the model was trained and the paper evaluated it (salesforce/BLIP with transformers 4.15).
+    /// As the model was trained and evaluated in the paper (salesforce/BLIP with transformers 4.15).
     #[default]
     Original,
     /// As transformers 5 computes it.
@@ -17,44 +17,43 @@ pub enum Preset {
 /// First token of the image-grounded encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FirstToken {
-    /// `[ENC]`, what the matching head was trained on.
+    /// `[ENC]`, with which the matching head was trained.
     Enc,
-    /// `[CLS]`, which transformers leaves in place.
+    /// `[CLS]`, as in transformers.
     Cls,
 }
 
-/// How far the texts of one call are padded. Masks make it a question of shapes, not of scores.
+/// Length to which the texts of one call are padded. Masks exclude the padding: scores do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Padding {
     /// To the longest text of the call.
     Longest,
-    /// Always to the maximum: every call then has the same shape.
+    /// To the maximum length: every call has the same shape.
     Maximum,
 }
 
-/// Every difference between the two, one field each.
+/// All differences between the two implementations, one field each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     pub itm_first_token: FirstToken,
-    /// Texts are cut to this many ids, `[CLS]` and `[SEP]` included; `None`: only the position table limits
+    /// Texts are cut to this number of ids, with `[CLS]` and `[SEP]`. `None`: only the position table limits
     /// them.
     pub itm_max_tokens: Option<usize>,
     pub itm_padding: Padding,
-    /// Epsilon of the vision tower's LayerNorms; `None`: what config.json says. The weights were trained with
-    /// 1e-6, transformers' configs say 1e-5.
+    /// Epsilon of the vision tower's LayerNorms. `None`: the value of config.json. The weights were trained
+    /// with 1e-6; transformers' configs have 1e-5.
     pub vision_layer_norm_eps: Option<f64>,
-    /// Put before every caption and cut off again.
+    /// Text before every caption, which is removed from the result.
     pub prompt: String,
     pub beam_length: BeamLength,
-    /// Repetition penalty of nucleus sampling (the original code fixes it at 1.1); greedy and beam start at
-    /// 1.
+    /// Repetition penalty of nucleus sampling (1.1 in the original code). Greedy and beam search have 1.
     pub nucleus_repetition_penalty: f64,
     pub min_length: usize,
     pub max_length: usize,
 }
 
 impl Preset {
-    /// What the preset stands for.
+    /// Options of the preset.
     pub fn options(self) -> Options {
         match self {
             Self::Original => Options {
@@ -84,7 +83,7 @@ impl Preset {
 }
 
 impl Options {
-    /// The generation options a method starts from.
+    /// Default generation options of a method.
     pub fn generation(&self, method: Method) -> GenerationOptions {
         let repetition_penalty = match method {
             Method::Nucleus => self.nucleus_repetition_penalty,

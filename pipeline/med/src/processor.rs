@@ -1,10 +1,10 @@
-//! The image processor's settings, read as transformers 5 reads them.
+//! Settings of the image processor, read with the rules of transformers 5.
 //!
-//! `processor_config.json` wins when it has an `image_processor`; else `preprocessor_config.json` holds;
-//! without either, BLIP's own values. An absent key has the value of transformers' class
-//! `BlipImageProcessor`; null, which that class takes literally, switches a step off and is an error for a
-//! number that a step needs. What this program does not compute is refused by its key: another caption for
-//! the same image must not come without a word.
+//! `processor_config.json` has priority if it contains an `image_processor`, then `preprocessor_config.json`,
+//! then BLIP's own values. A missing key has the default of transformers' class `BlipImageProcessor`. That
+//! class takes null literally: null disables a step, and is an error for a number that a step needs. Values
+//! that this program does not implement are errors that name the key, because different pixels would silently
+//! give different captions.
 
 use std::path::{Path, PathBuf};
 
@@ -19,10 +19,10 @@ use crate::{
 /// PIL's number of the bicubic filter.
 const BICUBIC: i64 = 3;
 
-/// The settings in a model's folder, and the file they are from.
+/// Reads the settings from a model's folder; also returns the file that has them.
 ///
 /// # Errors
-/// Names the file, the key, and what is wrong with its value.
+/// Names the file, the key, and the fault of its value.
 pub fn read(folder: &Path) -> Result<(Normalisation, Option<PathBuf>), LoadError> {
     let (whole, own) = (folder.join("processor_config.json"), folder.join("preprocessor_config.json"));
     let nested =
@@ -49,7 +49,7 @@ fn object(path: &Path) -> Result<Option<Map<String, Value>>, LoadError> {
     parsed.map_err(|error| LoadError::Format { path: path.into(), reason: error.to_string() })
 }
 
-/// The keys of an image processor.
+/// Keys of an image processor.
 struct Keys<'a>(&'a Map<String, Value>);
 
 impl Keys<'_> {
@@ -57,7 +57,9 @@ impl Keys<'_> {
         self.is_of_blip()?;
         if !self.flag("do_resize", true)? {
             return Err(
-                "do_resize is false, but the model takes squares of one size, to which every image is resized".into()
+                "do_resize is false, but the model takes squares of one size, to which every image is \
+                resized"
+                    .into(),
             );
         }
         if !self.flag("do_convert_rgb", true)? {
@@ -95,7 +97,7 @@ impl Keys<'_> {
         Ok(Normalisation { factor, mean, std, side })
     }
 
-    /// The value of a key that a step needs, unless it is absent.
+    /// Value of a key that a step needs; `None` if the key is missing, an error if it is null.
     fn needed(&self, key: &str) -> Result<Option<&Value>, String> {
         match self.0.get(key) {
             Some(Value::Null) => Err(format!("{key} is null, but the step that it belongs to is on")),
@@ -103,12 +105,12 @@ impl Keys<'_> {
         }
     }
 
-    /// A key's value, unless it is absent or null.
+    /// Value of a key; `None` if the key is missing or null.
     fn value(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// Other classes have other defaults and steps.
+    /// Refuses other processor classes: they have other defaults and steps.
     fn is_of_blip(&self) -> Result<(), String> {
         let key = if self.value("image_processor_type").is_some() {
             "image_processor_type"
@@ -138,7 +140,7 @@ impl Keys<'_> {
         self.needed(key)?.map(number).transpose()
     }
 
-    /// One number for each channel, or one for all.
+    /// One number per channel, or one for all channels.
     fn channels(&self, key: &str) -> Result<Option<[f64; 3]>, String> {
         let Some(value) = self.needed(key)? else { return Ok(None) };
         let wrong = || format!("{key} is {value}, expected three numbers");
@@ -152,7 +154,7 @@ impl Keys<'_> {
         numbers.try_into().ok().filter(|_| is_finite).ok_or_else(wrong).map(Some)
     }
 
-    /// The side of a square, from a number, a pair, or height and width.
+    /// Side of a square: a number, a pair, or height and width.
     fn square(&self, key: &str, number_is_side: bool) -> Result<Option<i64>, String> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let wrong = |why: &str| format!("{key} is {value}, {why}");
@@ -176,12 +178,12 @@ impl Keys<'_> {
         }
     }
 
-    /// A crop or a border of the size that images have already leaves them as they are; any other is refused.
+    /// Accepts a crop or a padding to the size that images already have, and refuses any other.
     fn changes_nothing(&self, step: &str, size: &str, side: Option<i64>) -> Result<(), String> {
         if !self.flag(step, false)? {
             return Ok(());
         }
-        // Without a size of its own, a border goes to the largest image of the batch, and all have one size.
+        // Without an explicit size, images are padded to the largest of the batch, and all have one size.
         let is_free = step == "do_pad" && self.value(size).is_none();
         let own = self.square(size, true)?;
         if is_free || own.is_some() && own == side {

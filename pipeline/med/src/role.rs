@@ -1,8 +1,8 @@
-//! The two roles of a MED model, and the tensors that each role has.
+//! The two roles of a MED model, and the tensors of each role.
 
 use std::fmt;
 
-/// Which model the tensors are for. It decides which names must be used up and what a mix-up looks like.
+/// Model that the tensors belong to. It decides which tensors must be used and how a mix-up is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     Captioner,
@@ -10,7 +10,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// Names under these prefixes belong to the model; one that it does not take is an error.
+    /// Prefixes of the model's names. A tensor with such a prefix that the model does not take is an error.
     fn prefixes(self) -> &'static [&'static str] {
         match self {
             Self::Captioner => &["vision_model.", "text_decoder."],
@@ -18,7 +18,7 @@ impl Role {
         }
     }
 
-    /// Whether the role has a use for this tensor, so that readers can leave the rest on disk.
+    /// Whether the role needs this tensor; readers leave other tensors on disk.
     pub fn wants(self, name: &str) -> bool {
         self.prefixes().iter().any(|prefix| name.starts_with(prefix))
     }

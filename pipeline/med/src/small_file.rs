@@ -1,27 +1,27 @@
-//! A checkpoint's text files (config, tokenizer, image processor), read with an end: a path of a device, a
-//! pipe or a file of gigabytes must cost a message, not the machine.
+//! Bounded reading of a checkpoint's text files (config, tokenizer, image processor): a device, a pipe or a
+//! file of gigabytes gives an error and does not exhaust the machine.
 
 use std::{fs, io::ErrorKind, path::Path};
 
 use crate::error::LoadError;
 
-/// The largest description of a model that is read, in bytes; published ones have 5 kB.
+/// Largest config or processor file in bytes; published ones have 5 kB.
 pub const MAX_DESCRIPTION_BYTES: u64 = 16 << 20;
-/// The largest tokenizer that is read, in bytes; BERT's has 0.7 MB, one of 250,000 words 17 MB.
+/// Largest tokenizer file in bytes; BERT's has 0.7 MB, one of 250,000 words 17 MB.
 pub const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 
-/// The first line of what Git leaves where a file is kept by Git LFS.
+/// First line of a Git LFS pointer file.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 
-/// The text of a file of at most `most` bytes; `None` when there is none.
+/// Reads the text of a file of at most `most` bytes; `None` if the file does not exist.
 ///
 /// # Errors
-/// When it cannot be read, is no regular file, is larger, is no UTF-8, or is a Git LFS pointer.
+/// The file cannot be read, is not a regular file, is larger, is not UTF-8, or is a Git LFS pointer.
 pub fn read(path: &Path, most: u64) -> Result<Option<String>, LoadError> {
     let io = |source| LoadError::Io { path: path.into(), source };
     let format = |reason: String| LoadError::Format { path: path.into(), reason };
     let about = match fs::metadata(path) {
-        // A link to nothing is a file that was lost, and not a file that was never there.
+        // A dangling link is a lost file, not a missing one.
         Err(error) if error.kind() == ErrorKind::NotFound && fs::symlink_metadata(path).is_err() => {
             return Ok(None);
         }
@@ -40,14 +40,15 @@ pub fn read(path: &Path, most: u64) -> Result<Option<String>, LoadError> {
     String::from_utf8(bytes).map(Some).map_err(|_| format("not UTF-8 text".into()))
 }
 
-/// What to say when the first bytes of a file are a Git LFS pointer's.
+/// Error text for bytes that are a Git LFS pointer; `None` for other bytes.
 pub fn lfs_pointer(start: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(start.strip_prefix(LFS)?);
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").trim().to_owned()
     };
     Some(format!(
-        "a Git LFS pointer and not the file itself (size {} bytes, oid {}); fetch it with `git lfs pull`, or download \
+        "a Git LFS pointer and not the file itself (size {} bytes, oid {}); fetch it with `git lfs pull`, \
+        or download \
          the file",
         field("size "),
         field("oid ")

@@ -1,7 +1,7 @@
-//! Opens a file of named tensors, safetensors or `torch.save`, and reads only the tensors asked for.
+//! A file of named tensors (safetensors or `torch.save`), of which only requested tensors are read.
 //!
-//! What a table of contents says is compared with the file's length before anything is allocated for it:
-//! however a file lies, its tensors take no more memory than the file has bytes.
+//! The table of contents is compared with the file's length before memory is allocated: also with a forged
+//! table, tensors take no more memory than the file has bytes.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use crate::{
     torch_archive::TorchArchive,
 };
 
-/// The largest header of a safetensors file in bytes, as in the format's own library.
+/// Largest header of a safetensors file in bytes, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// A file of tensors whose table of contents has been read.
@@ -37,7 +37,7 @@ enum Contents {
     Torch(TorchArchive),
 }
 
-/// A tensor of a safetensors file: where its bytes lie.
+/// Position of a tensor's bytes in a safetensors file.
 struct Entry {
     kind: Kind,
     size: Vec<i64>,
@@ -46,10 +46,10 @@ struct Entry {
 }
 
 impl TensorFile {
-    /// Reads the table of contents. The format is told by the first bytes, not by the name.
+    /// Reads the table of contents. The first bytes decide the format, not the name.
     ///
     /// # Errors
-    /// When the file cannot be read, is neither format, is cut off, or promises more than it has.
+    /// The file cannot be read, has neither format, is cut off, or has fewer bytes than its table says.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let io = |source| LoadError::Io { path: path.into(), source };
         let mut file = File::open(path).map_err(io)?;
@@ -80,7 +80,7 @@ impl TensorFile {
         }
     }
 
-    /// A tensor's shape, if there is one of this name.
+    /// Shape of a tensor; `None` if the file does not have the tensor.
     pub fn shape(&self, name: &str) -> Option<&[i64]> {
         match &self.contents {
             Contents::Safetensors { entries, .. } => entries.get(name).map(|entry| entry.size.as_slice()),
@@ -88,7 +88,7 @@ impl TensorFile {
         }
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether the file has a tensor of this name.
     pub fn holds(&self, name: &str) -> bool {
         self.shape(name).is_some()
     }
@@ -96,7 +96,7 @@ impl TensorFile {
     /// Reads one tensor into CPU memory.
     ///
     /// # Errors
-    /// When it is not in the file, or the file is cut off there.
+    /// The file does not have the tensor, or is cut off there.
     pub fn read(&mut self, name: &str) -> Result<Tensor, LoadError> {
         let read = match &mut self.contents {
             Contents::Safetensors { file, entries } => match entries.get(name) {
@@ -113,7 +113,7 @@ impl TensorFile {
 }
 
 impl Entry {
-    /// `start`: where the data begin in the file.
+    /// `start`: offset of the data in the file.
     fn new(info: &TensorInfo, start: u64) -> Result<Self, String> {
         let kind =
             kind_of(info.dtype).ok_or_else(|| format!("element type {:?} is not supported", info.dtype))?;
@@ -139,8 +139,8 @@ impl Entry {
     }
 }
 
-/// The library would want the whole file in memory to check it, so the few checks are made here. That tensors
-/// lie one after the other, and none in another, its reading of the header sees to.
+/// Reads the header and checks it. The library's own check needs the whole file in memory, so the few checks
+/// are made here. The library's header parser refuses tensors that overlap or leave gaps.
 fn open_safetensors(mut file: File) -> Result<Contents, String> {
     let length = file.metadata().map_err(|error| error.to_string())?.len();
     let mut prefix = [0; 8];

@@ -1,5 +1,5 @@
-//! The text transformer in its three modes (BLIP, section 3.1), as three methods of one tower: post-norm
-//! layers of self-attention, cross-attention to the image, and a feed-forward network.
+//! The text transformer in its three modes (BLIP, section 3.1), as three methods of one tower. Post-norm
+//! layers: self-attention, cross-attention to the image, feed-forward network.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -11,15 +11,15 @@ use crate::{
     weights::Path,
 };
 
-/// Self-attention keys and values of the tokens decoded so far. A value of its own, so that one model can
-/// decode several batches.
+/// Self-attention keys and values of the tokens decoded so far. The cache is separate from the model, so that
+/// one model can decode several batches.
 #[derive(Default)]
 pub struct TextCache {
     layers: Vec<KeyValue>,
     tokens: i64,
 }
 
-/// One text transformer; the filter's is the encoder, the captioner's the decoder.
+/// A text transformer: the encoder in the filter, the decoder in the captioner.
 pub struct TextTower {
     words: Tensor,     // (vocabulary, d)
     positions: Tensor, // (max positions, d)
@@ -46,12 +46,12 @@ struct SelfAttention {
 }
 
 impl TextCache {
-    /// Tokens decoded so far.
+    /// Number of tokens decoded so far.
     pub fn tokens(&self) -> i64 {
         self.tokens
     }
 
-    /// Continues row `index[i]` as row `i`, as a beam search does.
+    /// Replaces row `i` by row `index[i]`, for beam search.
     pub fn reorder(&mut self, index: &Tensor) -> Result<(), TchError> {
         for kv in &mut self.layers {
             *kv = KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? };
@@ -59,7 +59,7 @@ impl TextCache {
         Ok(())
     }
 
-    /// Appends the newest tokens of layer `i` and returns all of it.
+    /// Appends the new tokens of layer `i` and returns all tokens.
     fn extend(&mut self, i: usize, new: KeyValue) -> Result<KeyValue, TchError> {
         let past = self.tokens;
         match self.layers.get_mut(i) {
@@ -77,8 +77,8 @@ impl TextCache {
     }
 }
 
-/// `kept` (rows, heads, room, d) with `new` after its first `past` tokens. Where there is no room it is
-/// doubled, so that all tokens of a caption are copied once or twice, not at every step.
+/// Returns `kept` (rows, heads, room, d) with `new` after its first `past` tokens. If there is not enough
+/// room, the room is doubled: all tokens of a caption are copied once or twice instead of at every step.
 fn extended(kept: &Tensor, new: &Tensor, past: i64) -> Result<Tensor, TchError> {
     let ((rows, heads, room, d), more) = (kept.size4()?, new.size4()?.2);
     let kept = if past + more <= room {
@@ -112,8 +112,7 @@ impl TextTower {
         }
     }
 
-    /// Drops this share of embeddings, attention and what the layers add to their input, while the tower
-    /// learns.
+    /// Sets dropout of embeddings, attention and residual branches, for training.
     pub fn set_dropout(&mut self, dropout: Dropout) {
         self.dropout = dropout;
         for layer in &mut self.layers {
@@ -122,19 +121,19 @@ impl TextTower {
         }
     }
 
-    /// The word table, which the language-model head may share.
+    /// The token embedding; the language-model head may share it.
     pub fn words(&self) -> &Tensor {
         &self.words
     }
 
-    /// Unimodal encoder: text alone. `ids` (rows, tokens), int64; `mask`, 1 for a token that is seen: (rows,
-    /// tokens), or (rows, tokens, tokens) where each token sees others. A mask of real numbers multiplies
-    /// what attention gives, before it is made to sum up to 1. Returns (rows, tokens, d).
+    /// Unimodal encoder: text alone. `ids` (rows, tokens) int64 -> (rows, tokens, d). `mask` is (rows,
+    /// tokens), 1 for a visible token, or (rows, tokens, tokens) with a mask per query. A mask of real
+    /// numbers multiplies the attention weights before they are normalised to a sum of 1.
     pub fn encode_text(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
         self.encode(ids, mask, None)
     }
 
-    /// Image-grounded encoder: like [`Self::encode_text`], and every layer looks at the image.
+    /// Image-grounded encoder: as [`Self::encode_text`], with cross-attention to the image in every layer.
     pub fn encode_with_image(
         &self,
         ids: &Tensor,
@@ -144,7 +143,7 @@ impl TextTower {
         self.encode(ids, mask, Some(image))
     }
 
-    /// Image-grounded decoder: `ids` (rows, new tokens) follow what is in the cache. Returns (rows, new
+    /// Image-grounded decoder: `ids` (rows, new tokens) continue the tokens of the cache. Returns (rows, new
     /// tokens, d).
     pub fn decode_step(
         &self,
@@ -165,8 +164,7 @@ impl TextTower {
         Ok(xs)
     }
 
-    /// What cross-attention reads of image states (images, tokens, image width), which will be asked by up to
-    /// `queries` tokens an image.
+    /// Keys of image states (images, tokens, image width) for up to `queries` tokens per image.
     pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, TchError> {
         match self.layers.first() {
             Some(layer) if queries < layer.cross_attention.of_head() => layer.cross_attention.keep(states),
@@ -174,8 +172,8 @@ impl TextTower {
         }
     }
 
-    /// Every layer's keys and values of image states (images, tokens, image width), for any number of
-    /// queries.
+    /// Projected keys and values of every layer for image states (images, tokens, image width), for any
+    /// number of queries.
     pub fn projected_keys(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
         let keys = self.layers.iter().map(|layer| layer.cross_attention.project(states));
         Ok(ImageKeys::Projected(keys.collect::<Result<_, _>>()?))
@@ -183,8 +181,8 @@ impl TextTower {
 
     fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
         let mut xs = self.embed(ids, 0)?;
-        // (rows, heads, queries, keys): every head sees the same, and if the mask is of keys alone, every
-        // query.
+        // (rows, heads, queries, keys): the mask is equal for all heads, and, if it has two axes, for all
+        // queries.
         let mask = if mask.dim() == 2 { mask.f_unsqueeze(1)? } else { mask.shallow_clone() };
         let mask = if mask.is_floating_point() { mask.f_log()?.f_to_kind(xs.kind())? } else { mask.f_ne(0)? };
         let mask = mask.f_unsqueeze(1)?;
@@ -207,8 +205,8 @@ impl TextTower {
     }
 }
 
-/// True where a query may look: at itself and at what came before. `None` for a single new token, which sees
-/// all.
+/// True where a query attends: to its own token and earlier ones. `None` for a single new token, which
+/// attends to all.
 fn causal_mask(new: i64, past: i64, device: Device) -> Result<Option<Tensor>, TchError> {
     if new == 1 {
         return Ok(None);

@@ -1,9 +1,8 @@
-//! A tokenizer's file, looked over before the tokenizer is built of it.
+//! Validation of a tokenizer's file before the tokenizer is built.
 //!
-//! BLIP's tokenizer is BERT's: WordPieces of words that a fixed normalizer cleans. A `tokenizer.json` can
-//! describe programs too: replacements that make a text a million times as long, regular expressions that
-//! take for ever. Steps that are safe are let through, bounded by how much longer they make a text; any other
-//! is refused by its name.
+//! BLIP's tokenizer is BERT's: a fixed normalizer and WordPieces. A `tokenizer.json` can also contain
+//! dangerous steps: replacements that make a text a million times longer, regular expressions that do not
+//! terminate. Safe steps are accepted, with a bound on the growth of a text; other steps are refused by name.
 
 use std::path::Path;
 
@@ -22,16 +21,17 @@ use crate::{
 /// BERT's special tokens, in the order of their ids.
 pub const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
-/// How many times as long a normalizer may make a text.
+/// Largest factor by which a normalizer may lengthen a text.
 const MAX_GROWTH: f64 = 256.0;
-/// Steps of a normalizer or pre-tokenizer.
+/// Largest number of steps of a normalizer or pre-tokenizer.
 const MAX_STEPS: usize = 32;
-/// Tokens beside the vocabulary; BLIP adds two.
+/// Largest number of tokens outside the vocabulary; BLIP adds two.
 const MAX_ADDED: usize = 10_000;
-/// The longest word that is cut into pieces, in characters; the time goes with its square. BERT's is 100.
+/// Longest word in characters that is split into WordPieces; the time is quadratic in the length. BERT's is
+/// 100.
 const MAX_WORD: usize = 1000;
 
-/// The parts of `tokenizer.json` that are looked over.
+/// The parts of `tokenizer.json` that are validated.
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
@@ -42,7 +42,7 @@ struct File {
     added_tokens: Vec<IgnoredAny>,
 }
 
-/// Reads `tokenizer.json`; `None` when there is none.
+/// Reads `tokenizer.json`; `None` if the file does not exist.
 ///
 /// # Errors
 /// Names the step or the value that BERT's tokenizer does not have.
@@ -59,12 +59,12 @@ pub fn from_json(path: &Path) -> Result<Option<Tokenizer>, LoadError> {
     Ok(Some(tokenizer))
 }
 
-/// Builds the same from `vocab.txt`; `None` when there is none.
+/// Builds the same tokenizer from `vocab.txt`; `None` if the file does not exist.
 ///
 /// # Errors
-/// When the file is no list of words.
+/// The file is not a list of words.
 pub fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Option<Tokenizer>, LoadError> {
-    // Read here for its bounds; the library reads it by its name.
+    // Read here for the bounds; the library reads the file again by its name.
     if small_file::read(path, MAX_TOKENIZER_BYTES)?.is_none() {
         return Ok(None);
     }
@@ -76,8 +76,8 @@ pub fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Option<Tokenizer>
     tokenizer.with_normalizer(Some(BertNormalizer::new(true, true, None, lowercase)));
     tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
     is_word_piece(&tokenizer).map_err(|reason| refused(&reason))?;
-    // In a text these match as a whole, as they do with tokenizer.json. One that is missing must stay
-    // missing: adding it would give it an id of its own.
+    // Special tokens match as a whole in a text, as with tokenizer.json. A token that is missing in the
+    // vocabulary is not added, because it would get a new id.
     let there = SPECIAL.iter().filter(|token| tokenizer.token_to_id(token).is_some());
     let there: Vec<AddedToken> = there.map(|token| AddedToken::from(*token, true)).collect();
     tokenizer.add_special_tokens(&there);
@@ -91,7 +91,8 @@ fn look_over(file: &File) -> Result<(), String> {
     let growth = growth(&file.normalizer)?;
     if growth > MAX_GROWTH {
         return Err(format!(
-            "its normalizer can make a text {growth:.0} times as long; expected {MAX_GROWTH:.0} times or fewer"
+            "its normalizer can make a text {growth:.0} times as long; expected {MAX_GROWTH:.0} times or \
+            fewer"
         ));
     }
     steps(&file.pre_tokenizer, "pretokenizers")?.iter().try_for_each(|step| match kind(step) {
@@ -104,16 +105,16 @@ fn look_over(file: &File) -> Result<(), String> {
     })
 }
 
-/// How many times as long, in bytes, a normalizer can make a text.
+/// Factor by which a normalizer can lengthen a text, in bytes.
 fn growth(normalizer: &Value) -> Result<f64, String> {
     let mut growth = 1.0;
     for step in steps(normalizer, "normalizers")? {
         growth *= match kind(step) {
             "StripAccents" | "Strip" => 1.0,
             "Lowercase" => 1.5,
-            // Letters come apart into letter and accents; a Chinese character gets spaces around it.
+            // An accented letter becomes a letter and accents; a Chinese character gets spaces around it.
             "BertNormalizer" | "NFC" | "NFD" => 4.0,
-            // One Arabic sign of 3 bytes stands for 18 letters.
+            // One Arabic ligature of 3 bytes becomes 18 letters.
             "NFKC" | "NFKD" => 11.0,
             "Replace" => replacement(step)?,
             other => {
@@ -136,7 +137,7 @@ fn replacement(step: &Value) -> Result<f64, String> {
     }
 }
 
-/// A step alone, or the steps of a sequence; sequences within it are none of BLIP's.
+/// A single step, or the steps of a sequence. BLIP's files do not nest sequences.
 fn steps<'a>(whole: &'a Value, key: &str) -> Result<Vec<&'a Value>, String> {
     if whole.is_null() {
         return Ok(Vec::new());
@@ -154,13 +155,14 @@ fn kind(step: &Value) -> &str {
     step["type"].as_str().unwrap_or("unknown")
 }
 
-/// Captions are put together from WordPieces, so another model's tokens would make other texts.
+/// Checks that the model is WordPiece: captions are joined from WordPieces, so another model would give other
+/// texts.
 fn is_word_piece(tokenizer: &Tokenizer) -> Result<(), String> {
     let ModelWrapper::WordPiece(model) = tokenizer.get_model() else {
         return Err("its model is not WordPiece, which BLIP's is; is this another model's tokenizer?".into());
     };
     let (unknown, prefix) = (&model.unk_token, &model.continuing_subword_prefix);
-    // Tokens beside the vocabulary do not count: the model does not see them.
+    // Added tokens do not count: the model does not have them.
     if !tokenizer.get_vocab(false).contains_key(unknown) {
         return Err(format!("words it does not know become {unknown:?}, which is not in its vocabulary"));
     }
@@ -210,7 +212,11 @@ mod tests {
 
     #[test]
     fn a_pre_tokenizer_with_a_regular_expression_is_refused() {
-        let split = |pattern: Value| json!({"type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false});
+        let split = |pattern: Value| {
+            json!({
+                "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false
+            })
+        };
         let error = looked_over(Value::Null, split(json!({"Regex": "((a*)*)*b"}))).unwrap_err();
         assert!(error.contains("Split"), "{error}");
         assert!(looked_over(Value::Null, split(json!({"String": " "}))).is_ok());

@@ -1,4 +1,4 @@
-//! BERT's tokenizer as BLIP uses it: lower-cased WordPieces between `[CLS]` and `[SEP]`, and back to text.
+//! BERT's tokenizer as BLIP uses it: lower-case WordPieces between `[CLS]` and `[SEP]`, and decoding to text.
 
 use std::{
     collections::HashSet,
@@ -15,13 +15,13 @@ use crate::{
     tokenizer_file::{self, SPECIAL},
 };
 
-/// Text beyond this many bytes is not looked at: the first 512 tokens, the most a model reads, are long
-/// before.
+/// Texts are cut to this number of bytes before tokenization. A model reads at most 512 tokens, which are far
+/// shorter.
 const MAX_TEXT_BYTES: usize = 256 << 10;
 
 /// A tokenizer with the ids of its special tokens.
 ///
-/// `[DEC]` and `[ENC]` are not in the vocabulary that Hugging Face ships; their ids come from the model's
+/// `[DEC]` and `[ENC]` are not in the vocabulary that Hugging Face publishes; their ids come from the model's
 /// config.
 pub struct BertTokens {
     tokenizer: Tokenizer,
@@ -31,16 +31,16 @@ pub struct BertTokens {
     pad: i64,
     dec: i64,
     enc: i64,
-    /// The ids end before this one.
+    /// Exclusive upper bound of the ids.
     end: i64,
     path: PathBuf,
 }
 
 impl BertTokens {
-    /// Opens `tokenizer.json`, or builds the same from `vocab.txt`.
+    /// Opens `tokenizer.json`, or builds the same tokenizer from `vocab.txt`.
     ///
     /// # Errors
-    /// When neither is there, or the vocabulary lacks a special token.
+    /// Both files are missing, or the vocabulary lacks a special token.
     pub fn open(folder: &Path, config: &TextConfig) -> Result<Self, LoadError> {
         let (json, vocabulary) = (folder.join("tokenizer.json"), folder.join("vocab.txt"));
         if let Some(tokenizer) = tokenizer_file::from_json(&json)? {
@@ -55,8 +55,8 @@ impl BertTokens {
         }
     }
 
-    /// How many ids a model needs for the tokenizer in a folder: its own, and `[DEC]` and `[ENC]` behind them
-    /// when it does not end with these two.
+    /// Number of ids that a model needs for the tokenizer in a folder: its vocabulary, plus `[DEC]` and
+    /// `[ENC]` unless the vocabulary ends with them.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -92,12 +92,12 @@ impl BertTokens {
         Ok(Self { special, cls, sep, pad, dec, enc, end: last + 1, tokenizer, path })
     }
 
-    /// Whether the ids that a config names are this tokenizer's: a caption ends at `[SEP]`, a text is filled
-    /// up with `[PAD]`, and a caption begins with `[DEC]`, which no word may be. (`eos_token_id` is wrong in
-    /// published files, and read by nobody.)
+    /// Checks that the ids of a config are this tokenizer's: a caption ends at `[SEP]`, texts are padded with
+    /// `[PAD]`, and a caption begins with `[DEC]`, which must not be a word. (`eos_token_id` is wrong in
+    /// published files, and not read.)
     ///
     /// # Errors
-    /// Names the key, its value, and what was expected.
+    /// Names the key, its value, and the expected value.
     pub fn check_ids(&self, config: &TextConfig) -> Result<(), String> {
         let tokenizer = self.path.file_name().unwrap_or_default().to_string_lossy();
         let ids = [
@@ -119,23 +119,25 @@ impl BertTokens {
                 Err(format!("bos_token_id of text_config is {dec}, but [DEC] is {own} in {tokenizer}"))
             }
             (Some(word), None) => Err(format!(
-                "bos_token_id of text_config is {dec}, which is {word:?} in {tokenizer}; expected the id of [DEC], which \
-                 begins every caption and is no word ({} or more)",
+                "bos_token_id of text_config is {dec}, which is {word:?} in {tokenizer}; expected the id of \
+                [DEC], which \
+                 begins every caption and is not a word of the vocabulary ({} or more)",
                 self.end
             )),
             _ => Ok(()),
         }
     }
 
-    /// Whether `[ENC]`, the model's last id, is free for it: no word of the tokenizer may have the id.
+    /// Checks that the model's last id is free for `[ENC]`: no word of the tokenizer may have this id.
     ///
     /// # Errors
-    /// Names the word that has it.
+    /// Names the word that has the id.
     pub fn check_enc(&self) -> Result<(), String> {
         let word = u32::try_from(self.enc).ok().and_then(|id| self.tokenizer.id_to_token(id));
         match word {
             Some(word) if word != "[ENC]" => Err(format!(
-                "the model's last id, {}, is {word:?} in {} and so cannot be [ENC], which begins every text that is \
+                "the model's last id, {}, is {word:?} in {} and so cannot be [ENC], which begins every text \
+                that is \
                  matched; is vocab_size of config.json right?",
                 self.enc,
                 self.path.display()
@@ -144,13 +146,13 @@ impl BertTokens {
         }
     }
 
-    /// The config of an original checkpoint, which comes without one, with this tokenizer's ids.
+    /// Completes the config of an original checkpoint, which has no config file, with this tokenizer's ids.
     pub fn named_in(&self, mut config: MedConfig) -> MedConfig {
         (config.text.sep_token_id, config.text.pad_token_id) = (self.sep, self.pad);
         config
     }
 
-    /// `[CLS] words [SEP]`, cut to `max_tokens` ids in all.
+    /// Ids of `[CLS] text [SEP]`, cut to `max_tokens` ids in total.
     ///
     /// # Errors
     /// The tokenizer's own message.
@@ -163,7 +165,7 @@ impl BertTokens {
         Ok(ids)
     }
 
-    /// `[DEC] words`: what a caption starts from.
+    /// Ids of `[DEC] prompt`, with which a caption starts.
     ///
     /// # Errors
     /// The tokenizer's own message.
@@ -173,7 +175,8 @@ impl BertTokens {
         Ok(ids)
     }
 
-    /// Text of `ids`: special tokens dropped, WordPieces joined, English punctuation drawn to its word.
+    /// Text of `ids`, without special tokens, with joined WordPieces and English punctuation attached to the
+    /// word before.
     pub fn decode(&self, ids: &[i64]) -> String {
         let words = ids.iter().filter(|id| !self.special.contains(id));
         let words =
@@ -208,7 +211,7 @@ impl BertTokens {
     }
 }
 
-/// Draws punctuation and short forms to the word before them, as BERT's decoding always did.
+/// Attaches punctuation and short forms to the word before them, as BERT's decoding does.
 fn clean_up(text: &str) -> String {
     let pairs = [(" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'")];
     let shortened = [(" n't", "n't"), (" 'm", "'m"), (" 's", "'s"), (" 've", "'ve"), (" 're", "'re")];
@@ -216,7 +219,7 @@ fn clean_up(text: &str) -> String {
     all.fold(text.trim().to_string(), |text, (from, to)| text.replace(from, to))
 }
 
-/// Whether the vocabulary is lower-case, from `tokenizer_config.json`; every BLIP's is.
+/// Whether the vocabulary is lower-case, from `tokenizer_config.json`; that of every BLIP is.
 fn do_lower_case(folder: &Path) -> Result<bool, LoadError> {
     #[derive(Deserialize)]
     struct File {

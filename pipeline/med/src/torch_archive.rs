@@ -1,8 +1,9 @@
-//! The archives `torch.save` writes: a zip of stored entries, one pickle and one block of memory per storage.
+//! Reader for the archives of `torch.save`: a zip of stored entries, with one pickle and one entry per
+//! storage.
 //!
-//! A tensor is a view of a storage. Views are compared with the archive's own lengths when it is opened, so
-//! that none repeats its storage (a stride of 0 makes 20 GB of four bytes) and all together stay near the
-//! file's length.
+//! A tensor is a view of a storage. Views are compared with the archive's lengths when the archive is opened.
+//! A view may not repeat its storage (a stride of 0 makes 20 GB of four bytes), and all views together are
+//! bounded by a multiple of the file's length.
 
 use std::{
     collections::HashMap,
@@ -19,10 +20,10 @@ use crate::{
     pickle::{self, TensorLayout, Value},
 };
 
-/// The longest pickle that is read, in bytes; that of a state dict takes 300 bytes a tensor.
+/// Largest pickle in bytes; that of a state dict takes 300 bytes per tensor.
 const MAX_PICKLE: u64 = 64 << 20;
-/// How many times the file's length all tensors may take: tied tensors share a storage, so it can be more
-/// than once.
+/// Largest ratio of all tensors' bytes to the file's length. More than 1, because tied tensors share a
+/// storage.
 const MAX_SHARED: u64 = 4;
 
 /// An archive whose pickle has been read.
@@ -33,15 +34,15 @@ pub struct TorchArchive {
     views: HashMap<String, View>,
 }
 
-/// A tensor, and where its storage lies.
+/// A tensor and the position of its storage.
 struct View {
     layout: TensorLayout,
     storage: Block,
-    /// Elements from the first to the last that the view reaches.
+    /// Elements between the first and the last element of the view.
     span: u64,
 }
 
-/// A stored entry of the archive: its first byte in the file, and its length.
+/// A stored entry of the archive: offset of the first byte in the file, and length.
 #[derive(Clone, Copy)]
 struct Block {
     at: u64,
@@ -93,11 +94,11 @@ impl TorchArchive {
     /// Reads one tensor into CPU memory.
     ///
     /// # Errors
-    /// A sentence that says why not.
+    /// A sentence with the reason.
     pub fn read(&mut self, name: &str) -> Result<Tensor, String> {
         let view = self.views.get(name).ok_or("no such tensor")?;
         let bytes = if view.is_whole() {
-            // Through the archive, which compares the entry's checksum.
+            // Reading through the zip archive also verifies the entry's checksum.
             let entry = format!("{}data/{}", self.prefix, view.layout.storage.key);
             let mut bytes = Vec::with_capacity(view.storage.bytes as usize);
             let mut stored = self.archive.by_name(&entry).map_err(|error| cut(&error))?;
@@ -123,7 +124,7 @@ impl View {
         let is_empty = layout.size.contains(&0);
         let numel = layout.size.iter().try_fold(1_i64, |numel, n| numel.checked_mul(*n));
         let last = layout.size.iter().zip(&layout.stride).try_fold(0_i64, |sum, (n, stride)| {
-            sum.checked_add((n - 1).max(0).checked_mul(*stride)?) // the last element a strided view reaches
+            sum.checked_add((n - 1).max(0).checked_mul(*stride)?) // last element that a strided view reaches
         });
         let span =
             if is_empty { Some(0) } else { last.and_then(|last| u64::try_from(last).ok()?.checked_add(1)) };
@@ -149,7 +150,7 @@ impl View {
         self.layout.storage.kind.elt_size_in_bytes() as u64
     }
 
-    /// Whether the view is all of its storage, as nearly every tensor is.
+    /// Whether the view covers its whole storage, as nearly all tensors do.
     fn is_whole(&self) -> bool {
         self.layout.offset == 0 && self.span * self.element() == self.storage.bytes
     }
@@ -179,7 +180,7 @@ fn block(archive: &mut ZipArchive<BufReader<File>>, name: &str) -> Result<Block,
     Ok(Block { at: entry.data_start(), bytes: entry.size() })
 }
 
-/// `torch.save` compresses nothing; what is compressed could unpack to any length.
+/// Refuses compressed entries: `torch.save` does not compress, and a compressed entry could have any length.
 fn stored(entry: &ZipFile<'_>) -> Result<(), String> {
     if entry.compression() == CompressionMethod::Stored && entry.size() == entry.compressed_size() {
         return Ok(());
@@ -190,11 +191,11 @@ fn stored(entry: &ZipFile<'_>) -> Result<(), String> {
     ))
 }
 
-/// Where a state dict may lie in what was saved: under `model` (BLIP's training script), or as other
-/// frameworks call it.
+/// Keys under which the state dict may be saved: `model` in BLIP's training script, others in other
+/// frameworks.
 const HOLDERS: [&str; 4] = ["model", "state_dict", "model_state_dict", "module"];
 
-/// The state dict in what was saved: itself, or under one of [`HOLDERS`].
+/// The state dict of a saved object: the object, or its value under one of [`HOLDERS`].
 fn state_dict(root: Value) -> Result<HashMap<String, TensorLayout>, String> {
     let Value::Dict(pairs) = root else {
         return Err(

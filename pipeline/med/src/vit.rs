@@ -9,7 +9,7 @@ use crate::{
     weights::{Path, WeightStore},
 };
 
-/// Turns pixels into one state per patch, with the whole image's state first.
+/// Computes one state per patch, after the class token's state.
 pub struct VisionTower {
     patch: Tensor,      // (d, 3, p, p)
     patch_bias: Tensor, // (d)
@@ -53,8 +53,8 @@ impl VisionTower {
         }
     }
 
-    /// Leaves out a block's branches at random while the tower learns: 0 at the first block, `most` at the
-    /// last (stochastic depth, as BLIP's ViT-L is trained).
+    /// Sets stochastic depth for training: the probability of dropping a block's branches rises from 0 at the
+    /// first block to `most` at the last (as BLIP's ViT-L is trained).
     pub fn set_drop_path(&mut self, most: f64) {
         let last = self.blocks.len().saturating_sub(1).max(1) as f64;
         for (i, block) in self.blocks.iter_mut().enumerate() {
@@ -62,8 +62,8 @@ impl VisionTower {
         }
     }
 
-    /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d); token 0 stands for the
-    /// image.
+    /// `pixels_norm`: (images, 3, side, side), normalised -> (images, 1 + patches, d). Token 0 is the class
+    /// token.
     pub fn forward(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
         let mut xs = self.embed(pixels_norm)?;
         for i in 0..self.depth() {
@@ -72,29 +72,29 @@ impl VisionTower {
         self.finish(&xs)
     }
 
-    /// How many blocks there are between [`Self::embed`] and [`Self::finish`].
+    /// Number of blocks between [`Self::embed`] and [`Self::finish`].
     pub fn depth(&self) -> usize {
         self.blocks.len()
     }
 
-    /// Block `i` alone: (images, 1 + patches, d), as it comes and as it goes.
+    /// Block `i`: (images, 1 + patches, d) -> (images, 1 + patches, d).
     pub fn block(&self, i: usize, xs: &Tensor) -> Result<Tensor, TchError> {
         self.blocks[i].forward(xs)
     }
 
-    /// The norm behind the blocks.
+    /// The norm after the blocks.
     pub fn finish(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         self.norm.forward(xs)
     }
 
-    /// Pixels to the first block's input (images, 1 + patches, d).
+    /// Embeds pixels: the first block's input (images, 1 + patches, d).
     pub fn embed(&self, pixels_norm: &Tensor) -> Result<Tensor, TchError> {
         let p = self.patch_size;
-        // The patches' convolution as the matrix product it is: f32 means f32 then. libtorch lets cuDNN's
-        // convolutions run in TF32, with the 10 bits of f16; its matrix products only when asked.
+        // The patch convolution is computed as a matrix product, to be f32 in f32: libtorch lets cuDNN's
+        // convolutions use TF32, with a mantissa of 10 bits as f16, but matrix products only on request.
         let (images, grid) = (pixels_norm.size()[0], pixels_norm.size()[2] / p);
         let patches = pixels_norm.f_reshape([images, 3, grid, p, grid, p])?.f_permute([0, 2, 4, 1, 3, 5])?;
-        let patches = patches.f_reshape([images, grid * grid, 3 * p * p])?; // (images, g², 3p²) -> (images, g², d)
+        let patches = patches.f_reshape([images, grid * grid, 3 * p * p])?; // (images, g², 3p²)
         let patches = patches.f_linear(&self.patch.f_flatten(1, 3)?, Some(&self.patch_bias))?;
         let class = self.class.f_expand([patches.size()[0], -1, -1], false)?;
         Tensor::f_cat(&[class, patches], 1)?.f_add(&self.positions)
@@ -128,10 +128,10 @@ impl Block {
 }
 
 impl Attention {
-    /// What each patch sees, all heads side by side.
+    /// Context of the self-attention, all heads concatenated.
     fn context(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         let (b, n, d) = xs.size3()?;
-        // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v lie side by side along the channels.
+        // (b, n, 3d) -> (3, b, heads, n, d / heads): q, k and v are concatenated along the channels.
         let qkv = self
             .qkv
             .forward(xs)?
@@ -142,20 +142,20 @@ impl Attention {
     }
 }
 
-/// Stretches the position table in a store, see [`stretch_positions`].
+/// Interpolates the position table in a store; see [`stretch_positions`].
 ///
 /// # Errors
-/// libtorch's, when the table is no square grid plus one.
+/// Returns libtorch's error when the table is not a square grid plus one.
 pub fn interpolate_positions(weights: &WeightStore, name: &str, grid: i64) -> Result<(), TchError> {
     weights.replace(name, |table| stretch_positions(table, grid))
 }
 
-/// Stretches the position table (1, 1 + patches, d) of a square grid to `grid` patches per side, as BLIP does
-/// when it raises the resolution for fine-tuning: bicubic with a = −0.75, corners not aligned, no antialias;
-/// the class row stays.
+/// Interpolates the position table (1, 1 + patches, d) of a square grid to `grid` patches per side, as BLIP
+/// does for fine-tuning at a higher resolution: bicubic with a = −0.75, corners not aligned, no antialias.
+/// The class token's row is not changed.
 ///
 /// # Errors
-/// libtorch's, when the table is no square grid plus one.
+/// Returns libtorch's error when the table is not a square grid plus one.
 pub fn stretch_positions(table: Tensor, grid: i64) -> Result<Tensor, TchError> {
     let (_, tokens, d) = table.size3()?;
     let old = ((tokens - 1).max(0) as f64).sqrt().round() as i64;

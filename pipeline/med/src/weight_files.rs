@@ -1,4 +1,4 @@
-//! The file or files a checkpoint's tensors lie in.
+//! The file or files of a checkpoint's tensors.
 
 use std::{
     collections::HashMap,
@@ -11,20 +11,20 @@ use tch::Tensor;
 
 use crate::{error::LoadError, small_file, tensor_file::TensorFile};
 
-/// Tensors by name in one file, or in several with an index.
+/// Tensors by name in one file, or in several files with an index.
 pub struct WeightFiles {
     /// The one file, or the index.
     path: PathBuf,
     files: Vec<TensorFile>,
-    /// Tensor -> which of the files.
+    /// Tensor -> index into the files.
     places: HashMap<String, usize>,
 }
 
 impl WeightFiles {
-    /// Opens a file of tensors, or an index of several.
+    /// Opens a file of tensors, or an index of several files.
     ///
     /// # Errors
-    /// Names the file that cannot be read, is missing, or lacks a tensor that the index promises.
+    /// Names the file that cannot be read, is missing, or lacks a tensor of the index.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         if is_index(&path.to_string_lossy()) {
             return Self::open_index(path);
@@ -70,7 +70,7 @@ impl WeightFiles {
         &self.path
     }
 
-    /// Every file that tensors are read from, in the order of their names.
+    /// All files with tensors, in the order of their names.
     pub fn paths(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(TensorFile::path)
     }
@@ -79,7 +79,7 @@ impl WeightFiles {
         self.places.keys()
     }
 
-    /// A tensor's shape, if there is one of this name.
+    /// Shape of a tensor; `None` if the files do not have it.
     pub fn shape(&self, name: &str) -> Option<&[i64]> {
         self.places.get(name).and_then(|number| self.files[*number].shape(name))
     }
@@ -91,7 +91,7 @@ impl WeightFiles {
     /// Reads one tensor into CPU memory.
     ///
     /// # Errors
-    /// When it is in no file, or its file is damaged there.
+    /// The tensor is in none of the files, or its file is damaged there.
     pub fn read(&mut self, name: &str) -> Result<Tensor, LoadError> {
         match self.places.get(name) {
             Some(number) => self.files[*number].read(name),
@@ -102,38 +102,42 @@ impl WeightFiles {
     }
 }
 
-/// The weights in a folder: Hugging Face's names in transformers' order first, then a single `.pth`.
+/// Finds the weights in a folder: Hugging Face's names in transformers' order first, then a single `.pth`.
 ///
 /// # Errors
-/// When there are none, with the names of files that may be meant; or several `.pth`.
+/// The folder has no weights (the message lists similar names), or several `.pth` files.
 pub fn find(folder: &Path) -> Result<PathBuf, LoadError> {
     if let Some(path) = WEIGHTS.map(|name| folder.join(name)).into_iter().find(|path| path.is_file()) {
         return Ok(path);
     }
     let entries = fs::read_dir(folder).map_err(|source| LoadError::Io { path: folder.into(), source })?;
     let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut alike: Vec<String> = names.filter(|name| looks_like_weights(name)).collect();
-    alike.sort();
-    let mut original = alike.iter().filter(|name| name.ends_with(ORIGINAL));
+    let mut candidates: Vec<String> = names.filter(|name| looks_like_weights(name)).collect();
+    candidates.sort();
+    let mut original = candidates.iter().filter(|name| name.ends_with(ORIGINAL));
     match (original.next(), original.next()) {
         (Some(name), None) => return Ok(folder.join(name)),
         (Some(_), Some(_)) => {
-            let reason = "holds several .pth files; name the one you mean".to_string();
+            let reason = "holds several .pth files; name one of them instead of the folder".to_string();
             return Err(LoadError::Format { path: folder.into(), reason });
         }
         (None, _) => {}
     }
-    if alike.is_empty() {
-        let what = "weights (model.safetensors, pytorch_model.bin, the index of either in several files, or one .pth)";
+    if candidates.is_empty() {
+        let what = "weights (model.safetensors, pytorch_model.bin, the index of either in several files, or \
+        one .pth)";
         return Err(LoadError::Missing { folder: folder.into(), what });
     }
-    let (some, more) =
-        (alike.iter().take(3).cloned().collect::<Vec<_>>().join(", "), alike.len().saturating_sub(3));
+    let (some, more) = (
+        candidates.iter().take(3).cloned().collect::<Vec<_>>().join(", "),
+        candidates.len().saturating_sub(3),
+    );
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     let reason = format!(
-        "holds no weights by a name that is looked for (model.safetensors, pytorch_model.bin, the index of either in \
-         several files, or one .pth); it holds {some}{more}. Of weights in several files the index \
-         (model.safetensors.index.json) must be there too; any other single file can be given itself in place of the folder"
+        "has no weights under a supported name (model.safetensors, pytorch_model.bin, the index of either in \
+         several files, or one .pth); it holds {some}{more}. Of weights in several files, the index \
+         (model.safetensors.index.json) must be there too; any other single file can be given itself in \
+         place of the folder"
     );
     Err(LoadError::Format { path: folder.into(), reason })
 }

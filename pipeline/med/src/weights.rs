@@ -1,5 +1,4 @@
-//! A strict store of tensors: a model takes what it needs by name and shape, and every problem ends in one
-//! error.
+//! A strict store of tensors: a model takes tensors by name and shape, and one error reports all problems.
 
 use std::{
     cell::RefCell,
@@ -16,38 +15,38 @@ use crate::{
 
 pub use crate::weights_error::WeightsError;
 
-/// What weights are for.
+/// How loaded weights may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// They may change: every layer keeps the tensors it was given.
-    Learn,
-    /// They will not change: layers may lay them out anew.
-    Work,
-    /// And towers may round theirs to eight bits.
-    WorkRounded,
+pub enum WeightMode {
+    /// Kept as loaded, for training.
+    Trainable,
+    /// May be repacked for inference.
+    Frozen,
+    /// May be repacked, and quantised to 8 bits in the towers.
+    Int8,
 }
 
-/// The tensors of one checkpoint on their way into a model.
+/// Tensors of one checkpoint while a model is loaded.
 pub struct WeightStore {
     role: Role,
     device: Device,
     kind: Kind,
-    used: Use,
+    weight_mode: WeightMode,
     tensors: RefCell<HashMap<String, Held>>,
-    /// Reads a tensor that waits on disk.
+    /// Reads a tensor that is still on disk.
     reader: RefCell<Option<Reader>>,
-    /// Names of tensors for which the role has no use; only for guessing what the file is.
+    /// Names in the file that the role does not need; only used to guess the kind of file.
     elsewhere: Vec<String>,
     problems: RefCell<Problems>,
 }
 
-/// Reads a tensor by this crate's name of it.
+/// Reads a tensor by its Hugging Face name.
 pub type Reader = Box<dyn FnMut(&str) -> Result<Tensor, LoadError>>;
 
 /// A tensor of a store.
 enum Held {
     Here(Tensor),
-    /// Its shape alone; what has another than the model expects is never read.
+    /// Shape of a tensor on disk. A tensor of an unexpected shape is never read.
     OnDisk(Vec<i64>),
 }
 
@@ -62,7 +61,7 @@ impl Held {
 
 #[derive(Default)]
 struct Problems {
-    /// Name and the shape it should have.
+    /// Name and expected shape.
     missing: Vec<(String, Vec<i64>)>,
     misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
     unreadable: Option<String>,
@@ -76,14 +75,14 @@ impl Problems {
 }
 
 impl WeightStore {
-    /// Names and shapes of all tensors that `build` takes, in its order: what a model consists of.
+    /// Names and shapes of all tensors that `build` takes, in that order.
     pub fn survey(role: Role, build: impl FnOnce(&Path<'_>)) -> Vec<(String, Vec<i64>)> {
         let store = Self::new(role, HashMap::new(), Vec::new(), Device::Cpu, Kind::Float);
         build(&store.root());
         store.problems.into_inner().missing
     }
 
-    /// `elsewhere`: names in the file that the role does not want.
+    /// `elsewhere`: names in the file that the role does not need.
     pub fn new(
         role: Role,
         tensors: HashMap<String, Tensor>,
@@ -95,7 +94,8 @@ impl WeightStore {
         Self::holding(role, tensors, elsewhere, device, kind)
     }
 
-    /// A store of tensors that stay on disk until the model takes them, each after its shape was compared.
+    /// A store of tensors that stay on disk until the model takes them. The shape is compared before a tensor
+    /// is read.
     pub fn on_disk(
         role: Role,
         shapes: HashMap<String, Vec<i64>>,
@@ -119,7 +119,7 @@ impl WeightStore {
             role,
             device,
             kind,
-            used: Use::Learn,
+            weight_mode: WeightMode::Trainable,
             tensors: RefCell::new(tensors),
             reader: RefCell::new(None),
             elsewhere,
@@ -127,9 +127,9 @@ impl WeightStore {
         }
     }
 
-    /// What layers may do with the weights they take; at first they are to learn.
-    pub fn used_to(self, used: Use) -> Self {
-        Self { used, ..self }
+    /// Sets how layers may store the weights; the default is [`WeightMode::Trainable`].
+    pub fn with_weight_mode(self, weight_mode: WeightMode) -> Self {
+        Self { weight_mode, ..self }
     }
 
     /// The root of the names.
@@ -137,17 +137,17 @@ impl WeightStore {
         Path { store: self, prefix: String::new() }
     }
 
-    /// Whether the file has this tensor and nobody took it yet.
+    /// Whether the store still has this tensor.
     pub fn has(&self, name: &str) -> bool {
         self.tensors.borrow().contains_key(name)
     }
 
-    /// Drops a tensor the model has no use for and that is no problem either (a tied copy).
+    /// Drops a tensor that the model does not need and that is not an error (a tied copy).
     pub fn forget(&self, name: &str) {
         self.tensors.borrow_mut().remove(name);
     }
 
-    /// Replaces a tensor by what `change` makes of it, if it is there.
+    /// Replaces a tensor by the result of `change`, if the store has the tensor.
     pub fn replace(
         &self,
         name: &str,
@@ -163,7 +163,7 @@ impl WeightStore {
     /// Ends the loading.
     ///
     /// # Errors
-    /// Everything that was missing, misshapen or left over, with a guess at the cause.
+    /// All tensors that are missing, misshapen or unused, with a guess at the cause.
     pub fn finish(self) -> Result<(), Box<WeightsError>> {
         let unexpected: BTreeSet<String> = self.tensors.into_inner().into_keys().collect();
         let problems = self.problems.into_inner();
@@ -177,7 +177,8 @@ impl WeightStore {
             guess: None,
         });
         if error.missing.is_empty() && error.misshaped.is_empty() && error.unreadable.is_none() {
-            // Otherwise libtorch only complained about the empty tensors that stand for those.
+            // Otherwise the backend's error is only a consequence of the empty tensors that replaced the
+            // missing ones.
             error.backend = problems.backend;
         }
         if error.missing.is_empty()
@@ -213,8 +214,8 @@ impl WeightStore {
         self.noted(moved)
     }
 
-    /// The tensor itself, read if it waits on disk; `None` with the problem noted when it cannot be. After a
-    /// first problem nothing more is read: the model will not be.
+    /// The tensor, read if it is on disk; `None` after recording the problem if it cannot be read. After a
+    /// first problem no tensor is read, because the loading fails anyway.
     fn brought(&self, name: &str, held: Held) -> Option<Tensor> {
         if let Held::Here(tensor) = held {
             return Some(tensor);
@@ -243,7 +244,7 @@ impl WeightStore {
     }
 }
 
-/// A place in the tree of names: `path.sub("encoder").sub("layers").at(3)`.
+/// A prefix in the tree of names: `path.sub("encoder").sub("layers").at(3)`.
 pub struct Path<'a> {
     store: &'a WeightStore,
     prefix: String,
@@ -254,26 +255,26 @@ impl Path<'_> {
         Self { store: self.store, prefix: self.full(name) }
     }
 
-    /// The `i`-th of numbered parts.
+    /// Prefix of the `i`-th of numbered parts.
     pub fn at(&self, i: i64) -> Self {
         self.sub(&i.to_string())
     }
 
-    /// Takes a tensor out of the store, on the model's device and in its precision. A problem is noted and an
+    /// Takes a tensor out of the store, on the model's device and in its dtype. A problem is recorded and an
     /// empty tensor returned, so that a constructor reads like the architecture; [`WeightStore::finish`]
-    /// tells all.
+    /// reports all problems.
     pub fn take(&self, name: &str, shape: &[i64]) -> Tensor {
         self.store.take(self.full(name), shape)
     }
 
-    /// The tensor, or an empty one with the problem noted.
+    /// The tensor, or an empty one after recording the error.
     pub fn noted(&self, result: Result<Tensor, TchError>) -> Tensor {
         self.store.noted(result)
     }
 
-    /// What a layer may do with the weights it takes.
-    pub fn use_of_weights(&self) -> Use {
-        self.store.used
+    /// How a layer may store its weights.
+    pub fn weight_mode(&self) -> WeightMode {
+        self.store.weight_mode
     }
 
     pub fn has(&self, name: &str) -> bool {

@@ -1,22 +1,22 @@
-//! What did not fit when a model took its tensors, and a guess at the cause.
+//! Error of a model that could not take its tensors, with a guess at the cause.
 
 use std::fmt;
 
 use crate::role::Role;
 
-/// What did not fit, all of it at once.
+/// All tensors that did not fit.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub struct WeightsError {
     pub role: Role,
     pub missing: Vec<String>,
     pub unexpected: Vec<String>,
-    /// Name, what was found, what was expected.
+    /// Name, found shape, expected shape.
     pub misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,
-    /// Why a tensor could not be read from its file.
+    /// Reason why a tensor could not be read from its file.
     pub unreadable: Option<String>,
-    /// libtorch's message, when moving a tensor failed.
+    /// libtorch's message of a failed copy to the device.
     pub backend: Option<String>,
-    /// What a look at the names suggests.
+    /// Probable cause, derived from the names.
     pub guess: Option<String>,
 }
 
@@ -52,7 +52,7 @@ fn first(names: &[String]) -> String {
     names.iter().take(3).map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-/// What a look at the names suggests. `elsewhere`: names in the file that the role does not want.
+/// Guesses the cause from the names. `elsewhere`: names in the file that the role does not need.
 pub fn guess(error: &WeightsError, elsewhere: &[String]) -> Option<String> {
     let text_missing = error.missing.iter().any(|name| name.starts_with(error.role.text_prefix()));
     let other = error.role.other();

@@ -7,7 +7,7 @@ fn drawn(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
 }
 
-/// Enough queries for the fused kernel, which they reach in f32.
+/// Enough queries for the fused kernel, which computes them in f32.
 #[test]
 fn half_precision_is_f32_rounded_at_the_end() {
     tch::manual_seed(7);
@@ -16,7 +16,7 @@ fn half_precision_is_f32_rounded_at_the_end() {
     let penalty = drawn(&[1, 1, 200, 200]);
     for kind in [Kind::BFloat16, Kind::Half] {
         if kind == Kind::BFloat16 && capfilt_kernels::supported() {
-            continue; // there it is the kernels' work, which have their own tests
+            continue; // the kernels compute this case and have their own tests
         }
         let [q, k, v, penalty] = [&q, &k, &v, &penalty].map(|xs| xs.to_kind(kind));
         for mask in [None, Some(&keys), Some(&penalty)] {

@@ -1,5 +1,4 @@
-//! Captions are those that transformers (and, for the original's beam rule, its reference in Python)
-//! generates.
+//! Captions equal those of transformers and, for the original beam rule, those of a reference in Python.
 
 #![allow(clippy::unwrap_used)]
 
@@ -86,8 +85,8 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
         let how = &facts["nucleus"];
         let path: Vec<i64> = Vec::try_from(expected(case, "nucleus.path")).unwrap();
         let start = ids(&how["start"]).len();
-        // Its heads are narrower than a caption is long: by keys and values, or by the states alone when few
-        // queries are told.
+        // The heads are narrower than the caption is long: projected keys for many queries, image states for
+        // few.
         let by_keys = walk(case, &path, start, i64::MAX);
         assert_close(
             &by_keys,
@@ -122,8 +121,8 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
     }
 }
 
-/// Raw logits (steps, vocabulary) along a fixed path, decoded word by word with the cache, for so many
-/// queries an image.
+/// Raw logits (steps, vocabulary) along a fixed path, decoded token by token with the cache, for `queries`
+/// queries per image.
 fn walk(case: &str, path: &[i64], start: usize, queries: i64) -> Tensor {
     let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
     let states = captioner.images().states(&one_of(&pictures(case), 0)).unwrap();
@@ -147,10 +146,10 @@ fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused(
         let options = Preset::Original.options().generation(Method::Nucleus);
         let mut captioner = captioner(case, Preset::Original, options);
         let image = one_of(&pictures(case), 0);
-        let odds = captioner.odds(&image, std::slice::from_ref(&path)).unwrap().remove(0);
-        assert_eq!(odds.len(), path.len() - start, "{case}");
+        let log_probs = captioner.log_probs(&image, std::slice::from_ref(&path)).unwrap().remove(0);
+        assert_eq!(log_probs.len(), path.len() - start, "{case}");
         let wanted = expected(case, "nucleus.logits").log_softmax(-1, Kind::Double); // (steps, vocabulary)
-        for (step, word) in odds.iter().enumerate() {
+        for (step, word) in log_probs.iter().enumerate() {
             let given = wanted.double_value(&[step as i64, path[start + step]]);
             let highest = wanted.get(step as i64).max().double_value(&[]);
             assert!(
@@ -167,7 +166,7 @@ fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused(
                 "{case}, step {step}"
             );
         }
-        let mut refused = |ids: Vec<i64>| captioner.odds(&image, &[ids]).unwrap_err().to_string();
+        let mut refused = |ids: Vec<i64>| captioner.log_probs(&image, &[ids]).unwrap_err().to_string();
         assert!(refused(vec![1, 2, 3]).contains("the prompt's are"));
         assert!(refused([&path[..start], &[1 << 40]].concat()).contains("words and"));
     }
@@ -182,10 +181,10 @@ fn a_greedy_caption_is_the_likeliest_word_by_word() {
     let captions = captioner.caption(&images, &keys(images.len()), 1).unwrap();
     let paths: Vec<Vec<i64>> = captions.iter().map(|captions| captions[0].ids.clone()).collect();
     let start = captioner.tokens().prompt("a picture of ").unwrap().len();
-    for (odds, path) in captioner.odds(&images, &paths).unwrap().iter().zip(&paths) {
-        let likeliest: Vec<i64> = odds.iter().map(|word| word.likeliest).collect();
+    for (log_probs, path) in captioner.log_probs(&images, &paths).unwrap().iter().zip(&paths) {
+        let likeliest: Vec<i64> = log_probs.iter().map(|word| word.likeliest).collect();
         assert_eq!(likeliest, path[start..]);
-        assert!(odds.iter().all(|word| word.highest == word.log_probability));
+        assert!(log_probs.iter().all(|word| word.highest == word.log_probability));
     }
 }
 

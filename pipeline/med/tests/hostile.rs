@@ -1,5 +1,5 @@
-//! Checkpoints that lie, whether by accident or on purpose: refused when they are loaded, at once, and by the
-//! name of what is wrong. How much memory that takes at most, `tests/checkpoints.rs` of the program holds.
+//! Damaged and hostile checkpoints are refused when they are loaded, at once, with the name of the fault.
+//! `tests/checkpoints.rs` of the program bounds the memory.
 
 #![allow(clippy::unwrap_used)]
 
@@ -32,7 +32,7 @@ fn change(folder: &Path, file: &str, change: impl FnOnce(&mut Value)) {
     fs::write(&path, value.to_string()).unwrap();
 }
 
-/// What a filter, or a captioner, says when it is refused, which must be within seconds.
+/// Error of loading a filter, or a captioner, within seconds.
 fn refused(path: &Path, captioner: bool) -> String {
     let started = Instant::now();
     let generation = Preset::Original.options().generation(Method::Nucleus);
@@ -47,7 +47,7 @@ fn refused(path: &Path, captioner: bool) -> String {
 
 #[test]
 fn special_ids_that_are_not_the_tokenizer_s_are_refused_at_load() {
-    // The vocabulary has 124 words, and the model two ids more.
+    // The vocabulary has 124 tokens, and the model has two more ids.
     for (key, value, said) in [
         ("sep_token_id", 1_000_000, "sep_token_id of text_config is 1000000, but [SEP] is 3"),
         ("sep_token_id", 102, "sep_token_id of text_config is 102"),
@@ -63,7 +63,7 @@ fn special_ids_that_are_not_the_tokenizer_s_are_refused_at_load() {
             assert!(error.contains(said) && error.contains("config.json"), "{part}: {error}");
         }
     }
-    // What published files have wrong, and nobody reads, is no reason.
+    // Values that are wrong in published files, and not read, are accepted.
     let copy = copy("filter");
     change(copy.path(), "config.json", |config| config["text_config"]["eos_token_id"] = 77.into());
     assert!(BlipFilter::load(copy.path(), &options(Preset::Original)).is_ok());
@@ -84,7 +84,7 @@ fn a_word_whose_id_is_beyond_the_model_is_named_at_load() {
         let error = refused(copy.path(), false);
         assert!(error.contains(said), "{error}");
     }
-    // The last id is [ENC]'s, which the filter puts before a text.
+    // The last id is that of [ENC], the first token of the filter's texts.
     let copy = copy("filter");
     change(copy.path(), "tokenizer.json", |file| file["model"]["vocab"]["another"] = 125.into());
     let error = refused(copy.path(), false);
@@ -189,8 +189,8 @@ fn a_compressed_entry_is_refused_whatever_it_would_unpack_to() {
         };
         torch_save::archive(&path, &torch_save::pickle(&[tensor]), &[("0".into(), vec![0; 4000])]);
         let mut bytes = fs::read(&path).unwrap();
-        // The method of compression stands 20 bytes before a name in its own header, and 36 in the archive's
-        // list.
+        // The compression method is 20 bytes before a name in the entry's header, and 36 in the archive's
+        // directory.
         let named: Vec<usize> = (0..bytes.len() - entry.len())
             .filter(|at| bytes[*at..].starts_with(entry.as_bytes()))
             .filter(|at| {

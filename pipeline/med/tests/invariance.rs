@@ -1,4 +1,4 @@
-//! What a row gets does not depend on its neighbours.
+//! A row's result does not depend on the other rows of the batch.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use capfilt_med::{Method, Padding, Preset};
 use capfilt_pipeline::model::{Filter, TextScore};
 use support::{CASES, captioner, filter, folder, one_of, options, pictures, texts};
 
-/// The same arithmetic in another order: last digits of f32.
+/// Same arithmetic in another order: the last digits of f32 differ.
 const ORDER: f32 = 1e-5;
 
 fn assert_same(a: &TextScore, b: &TextScore, what: &str) {
@@ -74,7 +74,7 @@ fn a_caption_grows_the_same_alone_and_after_others_of_its_batch_have_ended() {
         let captioner =
             captioner(case, Preset::Original, Preset::Original.options().generation(Method::Greedy));
         let (decoder, prompt) = (captioner.decoder(), captioner.tokens().prompt("a picture of ").unwrap());
-        // Two captions an image; the likeliest word always, but caption `c` ends at word `length(c)`.
+        // Two captions per image, always the most probable token; caption `c` ends at token `length(c)`.
         let grow = |images: &capfilt_pipeline::model::PixelBatch, length: &dyn Fn(usize) -> usize| {
             let states = captioner.images().states(images).unwrap();
             let keys = decoder.tower.projected_keys(&states).unwrap();

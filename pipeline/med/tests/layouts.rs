@@ -1,5 +1,5 @@
-//! Weights in several files, behind a wrapper's names, or not there: what loads, and what is said of the
-//! rest.
+//! Weights in several files, with a wrapper's names, or missing: which layouts load, and the errors of the
+//! others.
 
 #![allow(clippy::unwrap_used)]
 
@@ -87,7 +87,7 @@ fn weights_in_several_files_load_by_their_index() {
     let (copy, named) = bare("captioner");
     shard(copy.path(), &named, "pytorch_model", "bin", as_pickle);
     assert_eq!(captions(copy.path()), whole);
-    // In transformers' order: the one file of safetensors, then its index, then pickles.
+    // Priority as in transformers: the one safetensors file, then its index, then pickles.
     shard(copy.path(), &named, "model", "safetensors", as_safetensors);
     fs::write(copy.path().join("pytorch_model.bin"), "nonsense").unwrap();
     assert_eq!(captions(copy.path()), whole);
@@ -116,7 +116,7 @@ fn an_index_that_names_what_is_not_there_is_told_by_name() {
     fs::write(&index, text.replace(&format!("{lost:?}"), "\"vision_model.nothing\"")).unwrap();
     let said = error(copy.path());
     assert!(said.contains("vision_model.nothing is in model-00002-of-00002.safetensors"), "{said}");
-    // A tensor that the index forgets is still found in its file, as transformers finds it.
+    // A tensor that is missing in the index is found in its file, as in transformers.
     fs::write(&index, text.replace(&format!("{kept:?}"), &format!("{lost:?}"))).unwrap();
     assert!(load(copy.path()).is_ok());
     fs::write(&index, text.replace("model-00001", "../model-00001")).unwrap();
@@ -155,7 +155,7 @@ fn tensors_that_are_views_of_one_storage_load_as_if_each_had_its_own() {
     let (copy, named) = bare("captioner");
     let (mut described, mut bytes) = (Vec::new(), Vec::new());
     for (name, tensor) in &named {
-        // Matrices lie column by column, as a transposed view has them.
+        // Matrices are stored column by column, as transposed views are.
         let is_matrix = tensor.dim() == 2;
         let laid = if is_matrix { tensor.transpose(0, 1) } else { tensor.shallow_clone() };
         let laid = laid.to_kind(Kind::Float).contiguous();
@@ -196,7 +196,7 @@ fn what_lies_in_the_place_of_weights_is_named() {
     }
     let said = error(copy.path());
     assert!(said.contains("it holds model.pt, tf_model.h5") && said.contains("given itself"), "{said}");
-    // The same of the small files.
+    // The same for the small files.
     let (copy, named) = bare("captioner");
     as_safetensors(&copy.path().join("model.safetensors"), &named);
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 711396\n";

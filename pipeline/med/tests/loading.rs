@@ -1,4 +1,4 @@
-//! Every file format gives the same model, and what does not fit is refused with a reason.
+//! Every file format gives the same model; a file that does not fit is refused with a reason.
 
 #![allow(clippy::unwrap_used)]
 
@@ -40,7 +40,7 @@ fn copy(part: &str) -> tempfile::TempDir {
     copy
 }
 
-/// Rewrites the safetensors file of a folder without, or with changed, tensors.
+/// Rewrites the safetensors file of a folder with missing or changed tensors.
 fn rewrite(folder: &Path, change: impl Fn(&str, tch::Tensor) -> Option<tch::Tensor>) {
     let path = folder.join("model.safetensors");
     let tensors = tch::Tensor::read_safetensors(&path).unwrap();
@@ -181,7 +181,7 @@ fn damaged_bytes_in_a_pickle_never_panic() {
     let pickle = whole.windows(8).position(|window| window == b"data.pkl").unwrap();
     for i in 0..60 {
         let mut bytes = whole.clone();
-        // Spread over the first instructions; the archive's checksum catches most, the reader the rest.
+        // Damage in the first instructions: the archive's checksum detects most of it, the reader the rest.
         bytes[pickle + 8 + i * 13] ^= 1 << (i % 8);
         fs::write(&path, &bytes).unwrap();
         let _ = load_captioner(copy.path());
@@ -232,7 +232,7 @@ fn position_tables_are_stretched_as_torch_stretches_them() {
 fn another_image_size_loads_when_it_is_asked_for() {
     let mut options = options(Preset::Original);
     options.image_size = Some(96);
-    // The model of 64 pixels in patches of 8, shown pictures of 96.
+    // The model for 64 pixels in patches of 8, with pictures of 96 pixels.
     let filter = BlipFilter::load(&folder("patch8", "filter"), &options).unwrap();
     assert_eq!(filter.images().states(&pictures("patch16")).unwrap().size(), [3, 1 + 12 * 12, 32]);
     options.image_size = Some(100);

@@ -1,4 +1,4 @@
-//! The towers and heads compute what transformers computes, within 1e-4 in f32.
+//! Towers and heads give the outputs of transformers, within 1e-4 in f32.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use tch::{Device, Kind, Tensor};
 
 const PRESETS: [(Preset, &str); 2] = [(Preset::Hf, "hf"), (Preset::Original, "original")];
 
-/// Each image's texts side by side, all texts for every image.
+/// Each image's texts are adjacent; all texts for every image.
 fn rows(filter: &BlipFilter, case: &str) -> capfilt_med::filter::TextBatch {
     let texts = texts(case);
     let images = pictures(case).len();
@@ -22,7 +22,7 @@ fn rows(filter: &BlipFilter, case: &str) -> capfilt_med::filter::TextBatch {
 #[test]
 fn pixels_are_normalised_as_transformers_normalises_them() {
     for case in CASES {
-        // The fixture holds the first picture only.
+        // The fixture has only the first picture.
         let first = one_of(&pictures(case), 0);
         let pixels = Normalisation::default().apply(&first, Device::Cpu, Kind::Float).unwrap();
         assert_close(&pixels, &expected(case, "pixels_norm"), 1e-5, case);

@@ -1,4 +1,4 @@
-//! The image processor's files give the pixels that transformers gives, whichever of the two files holds.
+//! The image processor's files give the same pixels as in transformers, for either of the two files.
 
 #![allow(clippy::unwrap_used)]
 
@@ -62,7 +62,7 @@ fn cases() -> Vec<(&'static str, Option<Value>, Option<Value>)> {
     ]
 }
 
-/// A picture of gradients, which every resize changes.
+/// A picture of gradients: every resize changes its pixels.
 fn picture() -> RgbImage {
     let (width, height) = PICTURE;
     let value = |i: usize| ((i * 7 + i / (3 * width) * 31 + (i % 3) * 50) % 256) as u8;
@@ -111,7 +111,7 @@ fn every_form_of_the_processor_s_files_gives_transformers_pixels() {
         let ours = prepared(&all.path().join(name), name);
         let (off, scale) =
             ((&ours - &theirs).abs().max().double_value(&[]), theirs.abs().max().double_value(&[]));
-        // Equal but for the rounding of f32.
+        // Equal up to the rounding of f32.
         assert!(off <= 4e-7 * scale.max(1.0), "{name}: off by {off:e} of {scale}");
     }
 }

@@ -1,4 +1,4 @@
-//! Draws follow their distribution.
+//! Samples follow their distribution.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ fn twenty_thousand_draws_follow_the_filtered_distribution() {
     let draws = 20_000;
     let mut counts = vec![0.0; candidates.len()];
     for n in 0..draws {
-        // Draws as a job makes them: many images, a few captions, a few steps each.
+        // Random numbers as in a job: many images, a few captions, a few steps each.
         let mut image_sha256 = [0; 32];
         image_sha256[..8].copy_from_slice(&(n as u64 / 20).to_le_bytes());
         let u = sampler::uniform(&SampleKey { job_seed: seed, image_sha256 }, n % 2, n / 2 % 10);

@@ -1,5 +1,5 @@
-//! What a finished job kept, shard by shard, for training and export: its pairs, with the cosines of its
-//! ledger and, where the job keeps images by reference, with the images from its input.
+//! Results of a finished job, shard by shard, for training and export: its pairs, with the cosines from its
+//! ledger and, if the job keeps images by reference, with the images from its input.
 
 mod reader;
 mod reference;

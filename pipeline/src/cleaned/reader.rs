@@ -1,4 +1,4 @@
-//! The rows of a shard's pairs table, completed from its ledger and the job's input.
+//! Rows of a shard's pairs table, with columns from its ledger and images from the job's input.
 
 use super::reference::{Referenced, ReferencedImages};
 use crate::{
@@ -17,20 +17,20 @@ pub struct ShardTables {
     pub ledger: Output,
 }
 
-/// What is wanted beside what the pairs table holds.
+/// Requested data beyond the columns of the pairs table.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Where the images are, if the job keeps them by reference.
+    /// Location of the images, if the job keeps them by reference.
     pub referenced: Option<Arc<Referenced>>,
-    /// Whether each text's cosine is wanted.
+    /// Whether each text's cosine is requested.
     pub cosines: bool,
 }
 
 /// Reads one shard's pairs. Memory: a row group's compressed columns and 256 rows; with cosines or referenced
-/// images also the ledger, about a kilobyte a row of the shard.
+/// images also the ledger, about 1 kB per row of the shard.
 pub struct CleanedReader {
     pairs: PairsReader,
-    /// The ledger's rows that keep a text, of which each is a row of the pairs.
+    /// Ledger rows with a kept text; each matches one row of the pairs.
     kept: Option<IntoIter<LedgerRow>>,
     images: Option<ReferencedImages>,
     ledger: Output,
@@ -40,7 +40,7 @@ impl CleanedReader {
     /// Opens a shard's tables below a job's place.
     ///
     /// # Errors
-    /// When they are not the tables of a job, or the store fails.
+    /// The objects are not tables of a job, or the store fails.
     pub async fn open(job: &Place, tables: &ShardTables, wanted: &Wanted) -> Result<Self, ReadError> {
         let pairs = PairsReader::open(job, &tables.pairs).await?;
         let kept = if wanted.cosines || wanted.referenced.is_some() {
@@ -64,11 +64,11 @@ impl CleanedReader {
         Ok(Self { pairs, kept, images, ledger: tables.ledger.clone() })
     }
 
-    /// The next rows, or `None` after the last. A row without bytes names an image that is gone, or is
-    /// another than the one that was judged.
+    /// Returns the next rows, or `None` after the last. A row without bytes has an image that is deleted, or
+    /// differs from the judged one.
     ///
     /// # Errors
-    /// When a table cannot be read, or the ledger does not describe the pairs.
+    /// A table cannot be read, or the ledger does not match the pairs.
     pub async fn next(&mut self) -> Result<Option<CleanedRows>, ReadError> {
         let Some(mut rows) = self.pairs.next().await? else { return Ok(None) };
         if self.kept.is_some() {
@@ -95,7 +95,7 @@ impl CleanedReader {
     }
 }
 
-/// Whether a row of the ledger keeps just the texts of a row of the pairs.
+/// Whether a ledger row keeps the texts of a pairs row.
 fn is_of(ledger: &LedgerRow, row: &CleanedRow) -> bool {
     let web = ledger.web_score.filter(|score| score.kept).and(ledger.web_text.as_deref());
     let web = web.map(|text| (text, Source::Web));

@@ -1,4 +1,4 @@
-//! Images that a job keeps by reference, fetched from its input as it was when they were judged.
+//! Images that a job keeps by reference, read from its input and compared with the judged images.
 
 use crate::input::{
     ImageInput, InputColumns, READING_BYTES, ReadError, Sample, ShardReader, fetch_named_image,
@@ -10,26 +10,26 @@ use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
 use std::{collections::VecDeque, sync::Arc};
 
-/// Rows decoded from Parquet at a time.
+/// Rows that are decoded from Parquet at once.
 const ROWS_AT_ONCE: usize = 64;
 
-/// Where the images of a job by reference are.
+/// Location of the images of a job that keeps them by reference.
 #[derive(Debug, Clone)]
 pub struct Referenced {
     /// The job's input.
     pub input: Place,
     /// Column of the input with the images.
     pub column: String,
-    /// Largest object that is fetched for an image.
+    /// Largest object in bytes that is read for an image.
     pub image_bytes: u64,
 }
 
-/// The images of one shard, asked for in the order of its rows.
+/// Images of one shard, requested in the order of its rows.
 pub(super) struct ReferencedImages {
     of: Arc<Referenced>,
     shard: Shard,
     rows: Option<ShardReader>,
-    /// Rows that were read and not asked for yet.
+    /// Rows that were read and not yet requested.
     ahead: VecDeque<Sample>,
 }
 
@@ -38,11 +38,11 @@ impl ReferencedImages {
         Self { of, shard: shard.clone(), rows: None, ahead: VecDeque::new() }
     }
 
-    /// The bytes that a path of the pairs table points at; none when they are gone, or are others than were
-    /// judged.
+    /// Returns the bytes at a path of the pairs table; empty when they are deleted, or differ from the judged
+    /// image.
     ///
     /// # Errors
-    /// When the store fails, or the input's file is another than was planned.
+    /// The store fails, or the input file is not the planned one.
     pub async fn of(&mut self, path: &str, ledger: &LedgerRow) -> Result<Bytes, ReadError> {
         let image = if path == format!("{}#{}", ledger.file, ledger.row) {
             self.of_row(ledger.row).await?
@@ -57,7 +57,7 @@ impl ReferencedImages {
         })
     }
 
-    /// The image in a row of the shard's file; rows before it are passed over.
+    /// The image of a row of the shard's file; rows before it are skipped.
     async fn of_row(&mut self, row: u64) -> Result<ImageInput, ReadError> {
         loop {
             while let Some(sample) = self.ahead.pop_front() {
@@ -77,7 +77,7 @@ impl ReferencedImages {
     }
 }
 
-/// Opens the rows of a shard for their images alone.
+/// Opens the rows of a shard with only the image column.
 async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadError> {
     let columns = InputColumns {
         key: String::new(),

@@ -1,4 +1,4 @@
-//! Bytes to pixels: the format by the first bytes, then its decoder.
+//! Decoding of bytes to pixels: the first bytes decide the format.
 
 use super::{
     ImageLimits, ImageSkip, RgbImage, bmp, format::Format, gif, jpeg, picture::Picture, png, quiet::caught,
@@ -34,8 +34,8 @@ fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + '
 /// Decodes the first frame of an image.
 ///
 /// # Errors
-/// Every reason not to judge this image, and never a panic. Zero bytes count as [`ImageSkip::Missing`]:
-/// that is how a failed download looks in a column that has no nulls.
+/// Every reason not to judge this image; never panics. Zero bytes are [`ImageSkip::Missing`]: a failed
+/// download looks like this in a column without nulls.
 pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     caught(|| open(bytes, limits)?.decode(limits)).unwrap_or_else(|panic| {
         let format = Format::of(bytes).map_or_else(|_| "image".to_owned(), |format| format.to_string());
@@ -43,9 +43,9 @@ pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip>
     })
 }
 
-/// The most bytes that [`decode`] holds at once for this image, the decoded image among them and `bytes`
-/// not, by its header alone: an upper bound, which `tests/memory.rs` measures. 0 for what is refused by its
-/// header.
+/// Upper bound of the bytes that [`decode`] holds at once for this image, including the decoded image,
+/// without `bytes`. Computed from the header alone; `tests/memory.rs` measures the real peak. 0 for an image
+/// that is refused by its header.
 pub fn peak_decoding_bytes(bytes: &[u8], limits: &ImageLimits) -> u64 {
     let peak = caught(|| open(bytes, limits).map_or(0, |picture| picture.peak_bytes(limits)));
     peak.unwrap_or(0)

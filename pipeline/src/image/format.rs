@@ -1,5 +1,4 @@
-//! Which format the bytes are, by their first ones. File names and content types of web data are not to be
-//! trusted.
+//! Detection of the format by the first bytes. File names and content types of web data are unreliable.
 
 use super::ImageSkip;
 
@@ -15,7 +14,7 @@ pub(super) enum Format {
 
 impl Format {
     /// # Errors
-    /// [`ImageSkip::Unsupported`], with what the bytes look like.
+    /// [`ImageSkip::Unsupported`], with a guess of the real format.
     pub(super) fn of(bytes: &[u8]) -> Result<Self, ImageSkip> {
         match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Ok(Self::Jpeg),
@@ -43,7 +42,7 @@ impl std::fmt::Display for Format {
     }
 }
 
-/// A guess that tells the operator what the downloader stored.
+/// Guesses the content, for the operator who looks for faults of a downloader.
 fn looks_like(bytes: &[u8]) -> String {
     match bytes {
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => {

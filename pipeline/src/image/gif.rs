@@ -1,7 +1,7 @@
-//! The first frame of a GIF, on its screen.
+//! First frame of a GIF, on its screen.
 //!
-//! Blocks and interlacing are read here and the codes by the crate `weezl`: the crate `gif` refuses some
-//! interlaced images that are narrow and whole.
+//! Blocks and interlacing are decoded here and the codes by the crate `weezl`: the crate `gif` refuses some
+//! valid interlaced images that are narrow.
 
 use super::lzw::Lzw;
 use super::{ImageLimits, ImageSkip, Picture, RgbImage};
@@ -17,16 +17,16 @@ const HAS_PALETTE: u8 = 0x80;
 const IS_INTERLACED: u8 = 0x40;
 /// Bits of the largest index.
 const MOST_SYMBOL_BITS: u8 = 8;
-/// First row and rows from one to the next of each pass of an interlaced frame.
+/// First row and row step of each pass of an interlaced frame.
 const PASSES: [(usize, usize); 4] = [(0, 8), (4, 8), (2, 4), (1, 2)];
 
 pub(super) struct Gif<'a> {
     width: u32,
     height: u32,
     frame: Frame<'a>,
-    /// The colour around the frame: the transparent one, or else colour 0.
+    /// Colour around the frame: the transparent one, or else colour 0.
     around: u8,
-    /// Where there is none, an index is its own grey.
+    /// Without a palette, an index is a grey value.
     palette: Option<&'a [u8]>,
 }
 
@@ -36,7 +36,7 @@ struct Frame<'a> {
     width: u32,
     height: u32,
     is_interlaced: bool,
-    /// Bits of a colour.
+    /// Bits of a colour index.
     symbol_bits: u8,
     /// The codes in their blocks, and everything after them.
     codes: Bytes<'a>,
@@ -55,8 +55,8 @@ impl<'a> Gif<'a> {
                     let [kind] = bytes.array()?;
                     let first = bytes.block()?;
                     if let (GRAPHIC_CONTROL, [flags, _, _, colour, ..]) = (kind, first) {
-                        // A later control without a transparent colour does not take back the one of an
-                        // earlier control.
+                        // A later control block without a transparent colour does not reset the colour of an
+                        // earlier one.
                         transparent = if flags & 1 == 1 { Some(*colour) } else { transparent };
                     }
                     let mut block = first;
@@ -68,7 +68,7 @@ impl<'a> Gif<'a> {
                     let (frame, local) = Frame::open(&mut bytes)?;
                     let is_needed = |palette: &&[u8]| !is_grey_ramp(palette);
                     return Ok(Self {
-                        // A frame that reaches past the screen enlarges it.
+                        // A frame that exceeds the screen enlarges it.
                         width: width.max(frame.left + frame.width),
                         height: height.max(frame.top + frame.height),
                         frame,
@@ -77,7 +77,7 @@ impl<'a> Gif<'a> {
                     });
                 }
                 [TRAILER] => return Err(undecodable("a GIF without a frame")),
-                // Pillow passes over what is none of them.
+                // Pillow skips unknown bytes.
                 _ => {}
             }
         }
@@ -100,7 +100,7 @@ impl<'a> Frame<'a> {
         Ok((Self { left, top, width, height, is_interlaced, symbol_bits, codes: Bytes(bytes.0) }, palette))
     }
 
-    /// Decodes the indices of the frame into its place on a canvas of rows of `width` pixels.
+    /// Decodes the indices of the frame into its position on a canvas with rows of `width` pixels.
     fn decode(&self, canvas: &mut [u8], width: usize) -> Result<(), ImageSkip> {
         let form = Configuration::new(BitOrder::Lsb, self.symbol_bits);
         let mut codes = Vec::with_capacity(self.codes.blocks().map(<[u8]>::len).sum());
@@ -119,7 +119,7 @@ impl<'a> Frame<'a> {
         Ok(())
     }
 
-    /// The rows in the order in which they are stored.
+    /// The rows in stored order.
     fn rows(&self) -> Vec<usize> {
         let height = self.height as usize;
         if !self.is_interlaced {
@@ -135,7 +135,7 @@ impl Picture for Gif<'_> {
     }
 
     fn peak_bytes(&self, _: &ImageLimits) -> u64 {
-        // The indices, and RGB beside them; the codes without their blocks; the number of each row.
+        // Indices and RGB; the codes without their blocks; the number of each row.
         4 * u64::from(self.width) * u64::from(self.height)
             + self.frame.codes.blocks().map(<[u8]>::len).sum::<usize>() as u64
             + 8 * u64::from(self.frame.height)
@@ -157,13 +157,13 @@ impl Picture for Gif<'_> {
     }
 }
 
-/// Whether each colour is the grey of its own index. Pillow takes such images for grey ones, where an index
-/// past the palette's end is a grey too.
+/// Whether each colour is the grey of its index. Pillow converts such images as grey, so an index beyond the
+/// palette is a grey too.
 fn is_grey_ramp(palette: &[u8]) -> bool {
     palette.as_chunks::<3>().0.iter().enumerate().all(|(index, colour)| *colour == [index as u8; 3])
 }
 
-/// What of a file is still to be read.
+/// The unread rest of the file.
 struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
@@ -186,13 +186,13 @@ impl<'a> Bytes<'a> {
         if flags & HAS_PALETTE == 0 { Ok(None) } else { self.slice(6 << (flags & 7)).map(Some) }
     }
 
-    /// One block of data. The last one is empty.
+    /// One data block. The last one is empty.
     fn block(&mut self) -> Result<&'a [u8], ImageSkip> {
         let [length] = self.array()?;
         self.slice(usize::from(length))
     }
 
-    /// The data of all blocks up to the empty one, as far as they are there.
+    /// Data of all blocks up to the empty one, as far as the file has them.
     fn blocks(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

@@ -1,37 +1,36 @@
-//! What is refused before anything is decoded.
+//! Limits of images, checked before decoding.
 
 use super::ImageSkip;
 
-/// No side may be longer, whatever the pixel count: the longest that JPEG can say, and what keeps the
-/// resizer's windows small.
+/// Longest side in pixels, independent of the pixel count: the longest that JPEG supports. It also bounds the
+/// resizer's windows.
 const LONGEST_SIDE: u32 = 65_535;
 
-/// Decoding may take that many bytes × [`ImageLimits::pixels`], and [`FREE_BYTES`] more: a progressive JPEG
+/// Decoding may take [`ImageLimits::pixels`] × this number of bytes, plus [`FREE_BYTES`]. A progressive JPEG
 /// of three full components, which keeps its coefficients, takes as many.
 const BYTES_PER_PIXEL: u64 = 9;
-/// For rows, and for what else does not grow with the pixels.
+/// Bytes for rows and other memory that does not grow with the pixels.
 const FREE_BYTES: u64 = 64 << 20;
 
-/// Bounds of an image, checked before anything is decoded.
+/// Limits of an image, checked before decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageLimits {
     /// Length of the encoded image in bytes.
     pub bytes: u64,
-    /// Width × height. Decoding takes 3 to 9 bytes for each pixel; the few images that take more are refused
-    /// where that is more than 9 × this and 64 MiB. So the default bounds one image to 970 MB.
-    /// [`super::peak_decoding_bytes`] says how many an image takes, and `docs/images.md` how many each
+    /// Width × height. Decoding takes 3 to 9 bytes per pixel. The few images that take more are refused if
+    /// that exceeds 9 × this and 64 MiB, so the default bounds one image to 970 MB.
+    /// [`super::peak_decoding_bytes`] computes the bytes of an image; `docs/images.md` has those of each
     /// format.
     pub pixels: u64,
-    /// The shorter side in pixels. 1 takes everything.
+    /// Shorter side in pixels. 1 accepts every image.
     pub min_side: u32,
-    /// Turn the image as its EXIF orientation says. The reference does not, except for TIFF.
+    /// Whether to apply the EXIF orientation. The reference does not, except for TIFF.
     pub exif_rotation: bool,
-    /// A JPEG is decoded at a half, a quarter or an eighth of its sides where both stay at least twice this
+    /// A JPEG is decoded at a half, a quarter or an eighth of its sides if both stay at least twice this
     /// long. 0: never.
     ///
-    /// libjpeg leaves the high frequencies out then, instead of the resizer; Pillow calls it `draft`. It is
-    /// another way to shrink, so pixels differ (`configs/job.toml` says by how much) and nothing is the
-    /// reference's any longer.
+    /// libjpeg then drops the high frequencies instead of the resizer; Pillow calls it `draft`. Pixels differ
+    /// from the reference's (`configs/job.toml` has the measured differences).
     pub reduced_side: u32,
 }
 
@@ -42,7 +41,7 @@ impl Default for ImageLimits {
 }
 
 impl ImageLimits {
-    /// Whether an image that says this size may be decoded.
+    /// Checks the size in an image's header.
     pub(super) fn admit(&self, width: u32, height: u32) -> Result<(), ImageSkip> {
         let pixels = u64::from(width) * u64::from(height);
         if pixels == 0 {
@@ -68,7 +67,7 @@ impl ImageLimits {
         Ok(())
     }
 
-    /// Whether decoding may take so many bytes.
+    /// Checks the memory of decoding.
     pub(super) fn admit_bytes(&self, bytes: u64) -> Result<(), ImageSkip> {
         let most = self.pixels.saturating_mul(BYTES_PER_PIXEL).saturating_add(FREE_BYTES);
         if bytes <= most {
@@ -77,7 +76,7 @@ impl ImageLimits {
         Err(ImageSkip::TooLarge(format!("decoding takes {bytes} bytes; limits.pixels allows {most}")))
     }
 
-    /// Whether a part of an image may be decoded: a frame, a tile.
+    /// Checks a part of an image: a frame, a tile.
     pub(super) fn admit_part(&self, width: u32, height: u32) -> Result<(), ImageSkip> {
         Self { min_side: 1, ..*self }.admit(width, height)
     }

@@ -1,18 +1,18 @@
-//! LZW of GIF and TIFF, as a reader.
+//! LZW decoding for GIF and TIFF, as a reader.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
 use weezl::{LzwError, LzwStatus, decode::Configuration, decode::Decoder};
 
-/// Steps of the decoder that neither take nor give a byte: it may still consume some codes that it has read
-/// before.
+/// Largest number of decoder steps without input and output: the decoder may still consume some codes of its
+/// buffer.
 const MOST_IDLE_STEPS: usize = 64;
 
 pub(super) struct Lzw<'a> {
     stored: Cow<'a, [u8]>,
     at: usize,
     decoder: Decoder,
-    /// A code that cannot be: nothing after it is read, since the decoder would begin afresh there.
+    /// An impossible code. Codes after it are not decoded, because the decoder would restart there.
     failure: Option<LzwError>,
 }
 
@@ -31,13 +31,13 @@ impl Read for Lzw<'_> {
             written += step.consumed_out;
             idle = if step.consumed_in + step.consumed_out > 0 { 0 } else { idle + 1 };
             match step.status {
-                // "No progress" is also said where bytes were written from codes that had been read before.
+                // The decoder also returns "no progress" when it wrote bytes from buffered codes.
                 Ok(LzwStatus::Ok | LzwStatus::NoProgress) => {}
                 Ok(LzwStatus::Done) => break,
                 Err(error) => self.failure = Some(error),
             }
         }
-        // What came before an error is handed out first.
+        // Bytes before an error are returned first.
         match &self.failure {
             Some(error) if written == 0 && !into.is_empty() => Err(io::Error::other(error.to_string())),
             _ => Ok(written),

@@ -1,14 +1,14 @@
-//! Image bytes of any kind to RGB, as Pillow's `Image.open(…).convert("RGB")` makes it.
+//! Image bytes of any format to RGB, as Pillow's `Image.open(…).convert("RGB")`.
 //!
-//! BLIP was trained on what Pillow decodes, so Pillow is the reference, oddities included: alpha is dropped
-//! and not blended, colour profiles and EXIF rotation are ignored, 16-bit colour keeps its high byte.
-//! `tests/pixels.rs` and `tests/features.rs` hold every format to it, to the bit; what is not decoded has a
-//! status that names why.
+//! BLIP was trained on images that Pillow decoded, so Pillow is the reference, including its oddities: alpha
+//! is dropped and not blended, colour profiles and EXIF rotation are ignored, 16-bit colour keeps its high
+//! byte. `tests/pixels.rs` and `tests/features.rs` compare every format bit by bit. An image that is not
+//! decoded has a status with the reason.
 //!
-//! Web data is hostile. Sizes are read from the header and held against the limits before a pixel is
-//! allocated, and with them the bytes that decoding will take ([`peak_decoding_bytes`]); profiles, texts
-//! and later frames are not looked at; a codec that panics is caught here, in silence; and a truncated
-//! image is an error and not a grey half: Pillow refuses it too.
+//! Web data is hostile. Sizes from the header, and the bytes that decoding will take
+//! ([`peak_decoding_bytes`]), are compared with the limits before memory is allocated. Profiles, texts and
+//! later frames are not read. A panic of a codec is caught silently. A truncated image is an error and not a
+//! partly grey image, as in Pillow.
 
 mod bmp;
 mod decode;

@@ -1,16 +1,16 @@
-//! Turning an image as its EXIF orientation says, for those who ask for it.
+//! Rotation of an image by its EXIF orientation, if requested.
 
 use image::DynamicImage;
 use image::metadata::Orientation;
 
 use super::RgbImage;
 
-/// Bytes of an image's RGB pixels, and of the turned ones beside them.
+/// Bytes of an image's RGB pixels, and of the rotated copy.
 pub(super) fn peak_bytes(width: u32, height: u32, is_turned: bool) -> u64 {
     u64::from(width) * u64::from(height) * if is_turned { 6 } else { 3 }
 }
 
-/// `exif`: the TIFF structure of an EXIF segment. Without an orientation in it the image stays as it is.
+/// `exif`: the TIFF structure of an EXIF segment. Without an orientation the image is not changed.
 pub(super) fn by_exif(image: RgbImage, exif: &[u8]) -> RgbImage {
     match Orientation::from_exif_chunk(exif) {
         Some(orientation) => by(image, orientation),

@@ -1,5 +1,4 @@
-//! Slices read one after the other: how a decoder is shown the parts of a file that matter, without a copy
-//! of the file.
+//! Reader over a sequence of slices: a decoder reads the relevant parts of a file without a copy of the file.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
@@ -15,7 +14,7 @@ impl<'a> Pieces<'a> {
         Self { pieces, at: 0 }
     }
 
-    /// What is left of the piece that the position is in. Empty at the end only.
+    /// Rest of the current piece. Empty only at the end.
     fn rest(&self) -> &'a [u8] {
         let mut skip = self.at;
         for piece in &self.pieces {

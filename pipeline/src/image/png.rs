@@ -1,8 +1,8 @@
-//! PNG: the crate `png` inflates and unfilters the rows; chunks and colours are read here.
+//! PNG decoding: the crate `png` inflates and unfilters the rows; chunks and colours are decoded here.
 //!
-//! The crate is shown IHDR and the run of IDAT chunks and nothing else, so that no profile or text is
-//! inflated and no damage beside the pixels matters. Pixels are converted row by row, which takes 3 bytes a
-//! pixel whatever their depth.
+//! The crate reads only IHDR and the run of IDAT chunks, so that profiles and texts are not inflated, and
+//! damage outside the pixels does not matter. Pixels are converted row by row, which takes 3 bytes per pixel
+//! at any depth.
 
 use super::pieces::Pieces;
 use super::samples::{ByteOrder, Colours, Depth, Layout, Number};
@@ -14,7 +14,7 @@ use std::io::{self, Read as _};
 const HEAD: usize = 8 + 12 + 13;
 const END: &[u8] = b"\0\0\0\0IEND\xae\x42\x60\x82";
 
-/// First column, first row, columns and rows from one pixel to the next, for each pass of an interlaced PNG.
+/// First column, first row, column step and row step of each pass of an interlaced PNG.
 const PASSES: [[usize; 4]; 7] =
     [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
 
@@ -22,10 +22,10 @@ pub(super) struct Png<'a> {
     head: &'a [u8],
     /// The run of IDAT chunks with their lengths, names and checksums.
     data: &'a [u8],
-    /// Whether the file breaks off in it.
+    /// Whether the file ends inside the run.
     is_cut: bool,
-    /// Whether the checksum of one of its chunks is wrong. Pillow does not look at them, so zlib's decides
-    /// then.
+    /// Whether the checksum of one of its chunks is wrong. Pillow does not verify these checksums, so zlib's
+    /// checksum decides.
     is_doubtful: bool,
     layout: Layout,
     exif: Option<&'a [u8]>,
@@ -53,7 +53,7 @@ impl<'a> Png<'a> {
                 b"eXIf" => exif = Some(chunk.data),
                 b"IDAT" => {
                     let (begin, end) = data.unwrap_or((chunk.begin, chunk.begin));
-                    // Only the first run of them is the image.
+                    // Only the first run of IDAT chunks is the image.
                     if chunk.begin == end {
                         data = Some((begin, chunk.end));
                         is_cut = chunk.sum.is_none();
@@ -75,11 +75,11 @@ impl<'a> Png<'a> {
     }
 
     /// # Errors
-    /// The pixels are damaged: they have another checksum than zlib's.
+    /// The pixels are damaged: zlib's checksum is wrong.
     fn check(&self) -> Result<(), ImageSkip> {
         let mut stored = Vec::with_capacity(self.data.len());
         Chunks { bytes: self.data, at: 0 }.for_each(|chunk| stored.extend_from_slice(chunk.data));
-        // A byte more than there should be ends the reading; the checksum comes after the last one.
+        // The limit is one byte above the expected length; the checksum follows the last byte.
         let mut inflated = flate2::read::ZlibDecoder::new(stored.as_slice()).take(self.inflated_bytes() + 1);
         match io::copy(&mut inflated, &mut io::sink()) {
             Ok(length) if length <= self.inflated_bytes() => Ok(()),
@@ -87,7 +87,7 @@ impl<'a> Png<'a> {
         }
     }
 
-    /// Length of all rows, each with the number of its filter.
+    /// Length of all rows, each with the byte of its filter.
     fn inflated_bytes(&self) -> u64 {
         let (width, height) = self.size();
         let rows = |width: usize, height: usize| (self.layout.row_bytes(width) as u64 + 1) * height as u64;
@@ -116,7 +116,7 @@ impl Picture for Png<'_> {
 
     fn peak_bytes(&self, limits: &ImageLimits) -> u64 {
         let (width, height) = self.size();
-        // The rows that are inflated, unfiltered and converted, and the window of the inflater.
+        // The inflated, unfiltered and converted rows, and the inflater's window.
         let rows = 8 * self.layout.row_bytes(width as usize) as u64 + (1 << 20);
         let checked = if self.is_doubtful { self.data.len() as u64 } else { 0 };
         orientation::peak_bytes(width, height, limits.exif_rotation && self.exif.is_some()) + rows + checked
@@ -183,7 +183,7 @@ fn read_passes(
     Ok(())
 }
 
-/// What Pillow makes of a depth and a kind of colour.
+/// Layout that Pillow gives to a depth and a colour type.
 fn layout(head: &[u8], palette: Option<Vec<[u8; 3]>>) -> Result<Layout, ImageSkip> {
     let (bits, kind) = (head[24], head[25]);
     let (samples_per_pixel, colours) = match kind {
@@ -196,19 +196,19 @@ fn layout(head: &[u8], palette: Option<Vec<[u8; 3]>>) -> Result<Layout, ImageSki
         }
         4 => (2, Colours::Grey { is_inverted: false }),
         6 => (4, Colours::Rgb),
-        _ => return Err(undecodable("the kind of its colours is none that PNG has")),
+        _ => return Err(undecodable("PNG does not have its colour type")),
     };
     let depth = match (bits, kind) {
         (1 | 2 | 4, 0 | 3) => Depth::Packed(u32::from(bits)),
         (8, _) => Depth::Byte,
         (16, 0) => Depth::Clipped(Number::U16(ByteOrder::Big)),
         (16, 2 | 4 | 6) => Depth::High(ByteOrder::Big),
-        _ => return Err(undecodable("the depth of its samples is none that PNG has")),
+        _ => return Err(undecodable("PNG does not have its bit depth for its colour type")),
     };
     Ok(Layout { depth, samples_per_pixel, colours })
 }
 
-/// Whether a chunk fcTL describes a frame as large as the image of this IHDR.
+/// Whether a chunk fcTL describes a frame of the size in IHDR.
 fn is_whole_frame(control: &[u8], head: &[u8]) -> bool {
     control.get(4..12) == Some(&head[16..24]) && control.get(12..20) == Some(&[0; 8])
 }
@@ -216,7 +216,7 @@ fn is_whole_frame(control: &[u8], head: &[u8]) -> bool {
 struct Chunk<'a> {
     name: &'a [u8; 4],
     data: &'a [u8],
-    /// The checksum that follows; `None` where the bytes break off.
+    /// The chunk's checksum; `None` if the file ends before it.
     sum: Option<u32>,
     begin: usize,
     end: usize,
@@ -231,7 +231,7 @@ impl Chunk<'_> {
     }
 }
 
-/// The chunks from `at` to IEND or to the end of the bytes, the last of them perhaps cut short.
+/// The chunks from `at` to IEND or to the end of the bytes; the last one may be cut off.
 struct Chunks<'a> {
     bytes: &'a [u8],
     at: usize,

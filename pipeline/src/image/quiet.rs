@@ -1,7 +1,7 @@
-//! Decoders that panic: caught, and without a word on standard error.
+//! Decoders that panic: the panic is caught without output on standard error.
 //!
-//! `catch_unwind` alone is not silent, since the panic hook prints before the stack unwinds. A shard of
-//! damaged images would write four lines for each of them.
+//! `catch_unwind` alone is not silent, because the panic hook prints before the stack unwinds. A shard of
+//! damaged images would print four lines for each of them.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -22,7 +22,7 @@ pub(super) fn caught<T>(decode: impl FnOnce() -> T) -> Result<T, String> {
     decoded.map_err(|panic| message_of(panic.as_ref()).to_owned())
 }
 
-/// Puts a panic hook before the present one that passes on the panics of all threads that do not decode.
+/// Installs a panic hook that forwards the panics of all threads that do not decode to the previous hook.
 fn silence() {
     static SILENCED: Once = Once::new();
     SILENCED.call_once(|| {
@@ -35,7 +35,7 @@ fn silence() {
     });
 }
 
-/// What a panic said.
+/// Message of a panic.
 pub(crate) fn message_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a message")
@@ -47,7 +47,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    #[ignore = "run by the test below, as a process of its own"]
+    #[ignore = "run by the test below, in a separate process"]
     fn a_decoder_and_another_thread_panic() {
         assert_eq!(caught(|| panic!("of a decoder")), Err::<(), _>("of a decoder".to_owned()));
         assert!(std::thread::spawn(|| panic!("of another thread")).join().is_err());
@@ -60,12 +60,13 @@ mod tests {
         let mut command = Command::new(std::env::current_exe().unwrap());
         let filter = "image::quiet::tests::a_decoder_and_another_thread_panic";
         let output = command.args(["--ignored", "--exact", "--nocapture", filter]).output().unwrap();
-        let (said, told) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
-        assert!(output.status.success() && told.contains("1 passed"), "{told}{said}");
+        let (stderr, stdout) =
+            (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}{stderr}");
         assert!(
-            said.contains("of another thread") && said.contains("of this thread, not decoding"),
-            "{said}"
+            stderr.contains("of another thread") && stderr.contains("of this thread, not decoding"),
+            "{stderr}"
         );
-        assert!(!said.contains("of a decoder"), "{said}");
+        assert!(!stderr.contains("of a decoder"), "{stderr}");
     }
 }

@@ -6,7 +6,7 @@ pub struct RgbImage {
     pub width: u32,
     pub height: u32,
     pub pixels_u8: Vec<u8>,
-    /// Width and height as stored, where it was decoded smaller.
+    /// Width and height as stored, if the image was decoded at a reduced size.
     pub reduced_from: Option<(u32, u32)>,
 }
 
@@ -15,7 +15,7 @@ impl RgbImage {
         Self { width, height, pixels_u8, reduced_from: None }
     }
 
-    /// Width and height as they are stored.
+    /// Width and height as stored.
     pub fn stored_size(&self) -> (u32, u32) {
         self.reduced_from.unwrap_or((self.width, self.height))
     }

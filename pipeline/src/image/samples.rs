@@ -1,6 +1,6 @@
-//! Rows of samples of any depth and colour model to RGB, by Pillow's integer rules.
+//! Conversion of rows of samples of any depth and colour model to RGB, by Pillow's integer rules.
 
-/// The byte order of samples of more than a byte.
+/// Byte order of samples of more than a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ByteOrder {
     Big,
@@ -23,22 +23,22 @@ impl ByteOrder {
     }
 }
 
-/// How a sample is stored, and how it becomes a byte.
+/// Storage of a sample, and its conversion to a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// 1, 2 or 4 bits, the highest bits of a byte first.
+    /// 1, 2 or 4 bits, highest bits of a byte first.
     Packed(u32),
     Byte,
     /// 16 bits, of which the high byte is kept: colours, and grey with alpha.
     High(ByteOrder),
-    /// Grey of more bits is not scaled but cut off below 0 and above 255, so that nearly all of it is
-    /// white. That is what Pillow does, and so what the model would have been shown.
+    /// Grey of more bits is clipped to 0 and 255 instead of scaled, so that nearly all of it is white. Pillow
+    /// does the same, so the model was trained with it.
     Clipped(Number),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
-    /// 12 bits: two samples in three bytes, the highest bits first.
+    /// 12 bits: two samples in three bytes, highest bits first.
     U12,
     U16(ByteOrder),
     I16(ByteOrder),
@@ -52,15 +52,15 @@ pub(super) enum Colours {
         is_inverted: bool,
     },
     Rgb,
-    /// Red, green and blue were multiplied with the alpha that follows them.
+    /// Red, green and blue are multiplied with the alpha that follows them.
     Premultiplied,
-    /// Ink, without a profile; 255 is full ink.
+    /// CMYK without a profile; 255 is full ink.
     Cmyk,
-    /// Indices; one past the end is black.
+    /// Indices; an index beyond the palette is black.
     Palette(Vec<[u8; 3]>),
 }
 
-/// What the samples of a row are. Samples of a pixel that [`Colours`] does not name (alpha, most often) are
+/// Meaning of the samples of a row. Samples of a pixel that [`Colours`] does not name (usually alpha) are
 /// dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -80,18 +80,18 @@ impl Layout {
         }
     }
 
-    /// Length of a row of `width` pixels in bytes.
+    /// Length in bytes of a row of `width` pixels.
     pub(super) fn row_bytes(&self, width: usize) -> usize {
         (width * self.samples_per_pixel * self.bits_per_sample()).div_ceil(8)
     }
 
-    /// Whether a stored row is a row of RGB.
+    /// Whether a stored row is already a row of RGB.
     pub(super) fn is_rgb(&self) -> bool {
         (self.depth, self.samples_per_pixel, &self.colours) == (Depth::Byte, 3, &Colours::Rgb)
     }
 
-    /// (width, samples of any depth) -> (width, 3). `rgb` says the width; `bytes` is a buffer for the
-    /// caller to keep.
+    /// (width, samples of any depth) -> (width, 3). The length of `rgb` gives the width; `bytes` is a
+    /// reusable buffer.
     pub(super) fn to_rgb(&self, row: &[u8], rgb: &mut [u8], bytes: &mut Vec<u8>) {
         if self.depth == Depth::Byte {
             return self.combine(row, rgb);
@@ -167,7 +167,7 @@ impl Number {
                 let clip = |four: &[u8; 4]| (order.u32(*four) as i32).clamp(0, 255) as u8;
                 bytes.extend(row.as_chunks().0.iter().map(clip));
             }
-            // A cast saturates and drops the fraction; NaN is 0.
+            // A cast saturates and drops the fraction; NaN becomes 0.
             Self::F32(order) => {
                 bytes.extend(row.as_chunks().0.iter().map(|four| f32::from_bits(order.u32(*four)) as u8));
             }
@@ -180,7 +180,7 @@ pub(super) fn grey_to_rgb(samples: impl IntoIterator<Item = u8>) -> Vec<u8> {
     samples.into_iter().flat_map(|grey| [grey; 3]).collect()
 }
 
-/// A colour that was multiplied with its alpha.
+/// Divides a colour by its alpha.
 fn divided(colour: u8, alpha: u8) -> u8 {
     match u32::from(alpha) {
         0 => 0,
@@ -188,7 +188,7 @@ fn divided(colour: u8, alpha: u8) -> u8 {
     }
 }
 
-/// Ink to light.
+/// Converts ink to light.
 pub(super) fn light(ink: u8, black: u8) -> u8 {
     let paper = 255 - black;
     paper - scale(ink, paper)

@@ -1,6 +1,6 @@
-//! Why an image is not judged.
+//! Reasons why an image is not judged.
 
-/// Why a row has no image to judge. One variant per status of the ledger; the text goes to its `detail`.
+/// Reason why a row has no image to judge. One variant per status of the ledger; the text is its `detail`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ImageSkip {
     #[error("there is no image")]

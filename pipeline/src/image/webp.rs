@@ -1,15 +1,15 @@
-//! WebP: the crate `image-webp` decodes a stream of pixels; the container around it is read here.
+//! WebP decoding: the crate `image-webp` decodes a stream of pixels; the container is decoded here.
 //!
-//! The crate is shown the first image's stream as a file of its own. Alpha is dropped after decoding in any
-//! case, so the chunk with it is not needed; and the first frame of an animation lies on a blank canvas, as
-//! libwebp and Pillow put it there, and is not blended with it.
+//! The crate reads the first image's stream as a separate file. Alpha is dropped after decoding, so its chunk
+//! is not needed. The first frame of an animation is copied to a blank canvas, not blended, as in libwebp and
+//! Pillow.
 
 use super::pieces::Pieces;
 use super::{ImageLimits, ImageSkip, Picture, RgbImage, blank, orientation};
 use image_webp::{DecodingError, WebPDecoder};
 
 const ANIMATED: u8 = 0x02;
-/// Of the fourth size byte of a lossless stream: it has alpha.
+/// Flag in the fourth size byte of a lossless stream: it has alpha.
 const HAS_ALPHA: u8 = 0x10;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,11 @@ enum Coding {
     Lossless,
 }
 
-/// Where the first image of the file is.
+/// Position of the first image in the file.
 #[derive(Debug)]
 pub(super) struct WebP<'a> {
     canvas: (u32, u32),
-    /// Place on the canvas, and size.
+    /// Position on the canvas, and size.
     left: u32,
     top: u32,
     width: u32,
@@ -54,7 +54,7 @@ impl<'a> WebP<'a> {
         Ok(Self { exif, ..image })
     }
 
-    /// An image that is as large as its canvas.
+    /// An image of the size of its canvas.
     fn still(mut chunks: Chunks<'a>, canvas: Option<(u32, u32)>) -> Result<Self, ImageSkip> {
         let is_image = |chunk: &Chunk| [*b"VP8 ", *b"VP8L"].contains(&chunk.name);
         let chunk = chunks
@@ -91,7 +91,7 @@ impl<'a> WebP<'a> {
         Ok(Self { canvas, left, top, is_still: false, ..image })
     }
 
-    /// The stream as a file of its own: what goes before the rest of it.
+    /// File header for the stream as a separate file, and the rest of the stream.
     fn head(&self) -> Result<(Vec<u8>, &'a [u8]), ImageSkip> {
         let length = u32::try_from(self.stream.len()).map_err(|_| undecodable("the stream is too long"))?;
         let padded = length + length % 2;
@@ -101,7 +101,8 @@ impl<'a> WebP<'a> {
         if self.coding == Coding::Lossy {
             return Ok((head, self.stream));
         }
-        // With "has alpha" the crate decodes to four bytes a pixel in place, and without it takes seven.
+        // With "has alpha" the crate decodes to four bytes per pixel in place; without it, decoding takes
+        // seven.
         let (size, rest) = self.stream.split_at(5);
         head.extend(&size[..4]);
         head.push(size[4] | HAS_ALPHA);
@@ -129,9 +130,8 @@ impl Picture for WebP<'_> {
     fn peak_bytes(&self, limits: &ImageLimits) -> u64 {
         let (width, height) = self.canvas;
         let pixels = u64::from(self.width.next_multiple_of(16)) * u64::from(self.height.next_multiple_of(16));
-        // Lossy: luma and chroma of half the sides, then RGB beside them. Lossless: red, green, blue and
-        // alpha, and the codes and transforms of small blocks. Then the canvas, where the image is only a
-        // part of it.
+        // Lossy: luma and chroma of half the sides, then RGB. Lossless: red, green, blue and alpha, and the
+        // codes and transforms of small blocks. Plus the canvas, if the image is only a part of it.
         let stream = if self.coding == Coding::Lossy { pixels * 9 / 2 } else { pixels * 5 };
         let canvas =
             u64::from(width) * u64::from(height) * 3 + u64::from(self.width) * u64::from(self.height) * 3;
@@ -173,7 +173,7 @@ fn drop_alpha(pixels_u8: &mut Vec<u8>) {
     pixels_u8.truncate(3 * pixels);
 }
 
-/// How a stream is coded, and its size in pixels.
+/// Coding of a stream, and its size in pixels.
 fn stream(chunk: &Chunk) -> Result<(Coding, u32, u32), ImageSkip> {
     if chunk.is_cut {
         return Err(undecodable("the file is truncated"));
@@ -191,7 +191,7 @@ fn stream(chunk: &Chunk) -> Result<(Coding, u32, u32), ImageSkip> {
     }
 }
 
-/// Little-endian.
+/// Reads a little-endian number.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
@@ -199,7 +199,7 @@ fn number(bytes: &[u8]) -> u32 {
 struct Chunk<'a> {
     name: [u8; 4],
     data: &'a [u8],
-    /// Whether the file ends before the chunk does.
+    /// Whether the file ends inside the chunk.
     is_cut: bool,
 }
 

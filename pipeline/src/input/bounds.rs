@@ -1,7 +1,7 @@
-//! Whether a row group can hold a row that `input.where` selects, by the statistics in the file's footer.
+//! Decides from the statistics of the file's footer whether a row group can have a row that `input.where`
+//! selects.
 //!
-//! Only what is certain is used: a bound that is missing, of an order that is not known, or NaN, bounds
-//! nothing.
+//! Only reliable statistics are used: a bound that is missing, NaN, or of an unknown order is ignored.
 
 use super::{ordering::orderings, restore::restore, selection::holds};
 use arrow::{
@@ -15,7 +15,7 @@ use parquet::{
 };
 use std::cmp::Ordering;
 
-/// What a condition can be for some row; it may be unknown besides.
+/// Values that a condition can have for some row of the group. A condition can also be unknown (SQL's NULL).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Possible {
     yes: bool,
@@ -24,7 +24,7 @@ struct Possible {
 
 const ANY: Possible = Possible { yes: true, no: true };
 
-/// A row group, and the columns of its file as stored and as promised.
+/// A row group, with the stored types and the schema types of its columns.
 pub(super) struct Group<'a> {
     pub metadata: &'a ArrowReaderMetadata,
     pub promised: &'a Schema,
@@ -36,9 +36,9 @@ pub(super) fn may_select(predicate: &Predicate, group: &Group<'_>) -> bool {
     group.possible(predicate).yes
 }
 
-/// What the statistics say of one column in one row group.
+/// Statistics of one column in one row group.
 struct Column {
-    /// Arrays of one value, or of none that is known.
+    /// Arrays of one value, or null if the bound is unknown.
     min: ArrayRef,
     max: ArrayRef,
     nulls: Option<u64>,
@@ -82,8 +82,8 @@ impl Group<'_> {
         let orders = self.metadata.metadata().file_metadata().column_orders();
         let is_ordered = matches!(orders?.get(leaf)?, ColumnOrder::TYPE_DEFINED_ORDER(_));
         let promised = self.promised.field_with_name(name).ok()?.data_type().clone();
-        // Statistics of INT96 have an order of their own, and the oldest form has the order of whoever wrote
-        // it.
+        // Statistics of INT96 have a different order, and the order of the oldest form of statistics depends
+        // on the writer.
         let is_int96 =
             stored.column(leaf).physical_type() == Physical::FIXED_LEN_BYTE_ARRAY && promised.is_temporal();
         if !is_ordered || is_int96 || statistics.is_min_max_deprecated() {
@@ -106,11 +106,11 @@ impl Column {
     }
 
     fn is_null(&self) -> Possible {
-        // What is not UTF-8 becomes null only when it is read.
+        // A value that is not UTF-8 becomes null when it is read.
         Possible { yes: self.nulls != Some(0) || self.promised.is_string(), no: self.has_values() }
     }
 
-    /// `None` where nothing is known.
+    /// Returns `None` without usable statistics.
     fn compared(&self, operator: Operator, literal: &Literal) -> Option<Possible> {
         if !self.has_values() {
             return Some(Possible { yes: false, no: false });
@@ -121,7 +121,7 @@ impl Column {
         if self.promised.is_floating() && (is_nan(&self.min) || is_nan(&self.max)) {
             return None;
         }
-        // Statistics leave NaN out, which is above all numbers.
+        // Statistics do not include NaN, which is larger than all numbers.
         let has_nan = self.promised.is_floating();
         let possible = [
             (Ordering::Less, min.is_lt()),

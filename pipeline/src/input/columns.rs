@@ -1,4 +1,4 @@
-//! Cells of the job's columns, whatever Parquet type they come in.
+//! Cells of the job's columns, for all supported Parquet types.
 
 use super::{
     TextInput,
@@ -11,7 +11,7 @@ use arrow::{
 };
 use bytes::Bytes;
 
-/// A column that is not there, or not what it should be.
+/// Error of a column that is missing, or has another type than required.
 #[derive(Debug, thiserror::Error)]
 #[error("column `{column}` {problem}")]
 pub struct ColumnError {
@@ -19,7 +19,7 @@ pub struct ColumnError {
     pub problem: String,
 }
 
-/// A column by name, if the batch has it.
+/// Finds a column by name; `None` if the batch does not have it.
 pub(super) fn find<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a ArrayRef> {
     batch.column_by_name(name)
 }
@@ -32,11 +32,11 @@ fn wrong_type(column: &str, found: &DataType, expected: &str) -> ColumnError {
 #[derive(Debug)]
 pub(super) struct Names {
     pub names: Vec<Option<String>>,
-    /// Rows whose name is no text.
+    /// Rows whose name is not text.
     pub lost: Places,
 }
 
-/// Row names as text; numbers are written out.
+/// Row names as text; numbers are formatted in decimal.
 pub(super) fn names(column: &str, stored: &ArrayRef, promised: &DataType) -> Result<Names, ColumnError> {
     let fail = |_| wrong_type(column, promised, "text or a number");
     let restored = restore(stored, promised).map_err(fail)?;
@@ -58,7 +58,7 @@ pub(super) fn texts(column: &str, stored: &ArrayRef) -> Result<Vec<TextInput>, C
     Ok(cells.into_iter().map(text).collect())
 }
 
-/// What a row says of its image.
+/// Image cell of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ImageCell {
     Nothing,
@@ -67,13 +67,13 @@ pub(super) enum ImageCell {
         path: Option<String>,
     },
     Path(String),
-    /// This many bytes, which were left where they are.
+    /// Number of bytes of a value over the limit; the bytes were not read.
     TooLarge(u64),
-    /// A path that is no text, so that nothing can be asked for.
+    /// A path that is not UTF-8, so that no object can be read.
     NoPath,
 }
 
-/// Image cells, and the rows whose path is no text.
+/// Image cells, and the rows whose path is not text.
 #[derive(Debug)]
 pub(super) struct Images {
     pub cells: Vec<ImageCell>,
@@ -128,11 +128,11 @@ fn images_of_struct(column: &str, stored: &StructArray, promised: &Fields) -> Re
     Ok(Images { cells, lost })
 }
 
-/// Cells as bytes. They are copied out: a batch is dropped long before its last row is written.
+/// Cells as bytes. The bytes are copied, so that a batch can be dropped long before its last row is written.
 fn byte_cells(column: &str, array: &ArrayRef, expected: &str) -> Result<Vec<Option<Bytes>>, ColumnError> {
     let copy = Bytes::copy_from_slice;
     Ok(match array.data_type() {
-        // A column of this type has no values.
+        // A column of this type has only nulls.
         DataType::Null => vec![None; array.len()],
         DataType::Binary => array.as_binary::<i32>().iter().map(|cell| cell.map(copy)).collect(),
         DataType::LargeBinary => array.as_binary::<i64>().iter().map(|cell| cell.map(copy)).collect(),

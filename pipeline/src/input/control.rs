@@ -1,32 +1,31 @@
-//! The negative control: which other row's text an image is also judged against.
+//! The negative control: a text of another row, against which an image is also scored.
 //!
-//! Chosen within the row group, since row groups are never cut: the choice does not depend on how a job is
-//! sharded, on batches or on workers. It tells, without labels, what share of *random* texts passes at a
-//! threshold.
+//! The control is chosen within the row group. Row groups are not split, so the choice does not depend on
+//! shards, batches or workers. The control measures, without labels, the share of *random* texts that passes
+//! a threshold.
 
 use crate::text::{Judgeable, judgeable, pre_caption};
 use sha2::{Digest as _, Sha256};
 
-/// The judgeable texts of one row group, cleaned.
+/// Cleaned, judgeable texts of one row group.
 ///
-/// Memory: [`MOST_BYTES`] and eight bytes a text. The words of a text that a filter sees take about 200
-/// bytes.
+/// Memory: [`MOST_BYTES`] and eight bytes per text. A text of `max_words` words has about 200 bytes.
 pub(super) struct ControlTexts {
-    /// All of them, one after the other.
+    /// All texts, concatenated.
     texts: String,
-    /// Where each ends.
+    /// End of each text in `texts`.
     ends: Vec<usize>,
     max_words: usize,
     seed: u64,
 }
 
-/// Bytes of all texts together; what a row group has beyond is the control of no row.
+/// Largest number of bytes of all texts together. Later texts of the row group are not used as controls.
 const MOST_BYTES: usize = 256 << 20;
 
-/// A cleaned text of more bytes has words that are no words.
+/// Largest number of bytes of a cleaned text; a longer text does not consist of words.
 const LONGEST: usize = 4 << 10;
 
-/// Rows that are looked at for a text that differs from the row's own, before there is no control.
+/// Number of candidates that are compared with the row's text before the row has no control.
 const TRIES: usize = 8;
 
 impl ControlTexts {
@@ -34,7 +33,7 @@ impl ControlTexts {
         Self { texts: String::new(), ends: Vec::new(), max_words, seed }
     }
 
-    /// Takes in the next row's text.
+    /// Adds the next row's text.
     pub(super) fn add(&mut self, text: &str) {
         let cleaned = pre_caption(text, self.max_words);
         let fits = cleaned.len() <= LONGEST && self.texts.len() + cleaned.len() <= MOST_BYTES;
@@ -49,7 +48,7 @@ impl ControlTexts {
         Self::new(0, 0)
     }
 
-    /// A text that is not the row's own, cleaned; the same for the same seed and row.
+    /// Chooses a cleaned text that differs from the row's text; deterministic in seed and row.
     pub(super) fn choose(&self, row: u64, own: Option<&str>) -> Option<String> {
         let texts = self.ends.len();
         if texts == 0 {
@@ -90,7 +89,7 @@ mod tests {
         assert_eq!(
             of(&[&"x".repeat(LONGEST + 1)]).choose(0, None),
             None,
-            "a word of 4 kB is no text to judge"
+            "a text of one word of 4 kB is not judged"
         );
     }
 }

@@ -1,10 +1,10 @@
-//! Why a shard cannot be read on.
+//! Error of reading a shard.
 
 use super::ColumnError;
 use capfilt_bucket::BucketError;
 use parquet::errors::ParquetError;
 
-/// Why a shard cannot be read on.
+/// Reason why reading a shard failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error("{file}: {source}")]
@@ -26,7 +26,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// The store's answer behind the error, when it was the store.
+    /// The store's error, if the store caused the failure.
     pub fn bucket(&self) -> Option<&BucketError> {
         match self {
             Self::Parquet { source: ParquetError::External(source), .. } => source.downcast_ref(),

@@ -1,4 +1,4 @@
-//! An input file, opened: its columns as promised and as stored, its row groups, and where the pages are.
+//! An opened input file: schema types and stored types of its columns, its row groups, and its page index.
 
 use arrow::datatypes::SchemaRef;
 use capfilt_bucket::{PinnedObject, footer};
@@ -9,19 +9,19 @@ use parquet::{
 };
 use std::{collections::BTreeSet, ops::Range, sync::Arc};
 
-/// The columns as promised, and the row groups with the columns as stored.
+/// Columns with schema types, and row groups with stored types.
 pub(super) struct File {
     pub schema: SchemaRef,
     pub metadata: ArrowReaderMetadata,
 }
 
-/// Pages that are looked for: of these columns in these row groups.
+/// Columns and row groups whose pages are located.
 pub(super) struct PagesOf<'a> {
     pub columns: &'a BTreeSet<&'a str>,
     pub groups: Range<u32>,
 }
 
-/// Opens a file. `pages`: where only some rows may be wanted, and the pages of the others need not be read.
+/// Opens a file. `pages`: the request for page locations, if only some rows may be read.
 pub(super) async fn open(object: &PinnedObject, pages: Option<PagesOf<'_>>) -> Result<File> {
     let footer = object.footer().await?;
     let schema = Arc::new(footer::promised(footer.schema())?);
@@ -33,8 +33,8 @@ pub(super) async fn open(object: &PinnedObject, pages: Option<PagesOf<'_>>) -> R
     Ok(File { schema, metadata: ArrowReaderMetadata::try_new(Arc::new(metadata), options)? })
 }
 
-/// The same with the places of pages, when the file has them for all the columns. An index that is damaged is
-/// no fault of the rows: they can be read without.
+/// Adds page locations, if the file has them for all columns. A damaged page index is not an error: the rows
+/// can be read without it.
 async fn with_pages(
     object: &PinnedObject,
     metadata: ParquetMetaData,

@@ -1,4 +1,4 @@
-//! Images that the input only names: objects in the same bucket.
+//! Images that the input names: objects in the same bucket.
 
 use super::{ImageInput, Origin, columns::ImageCell};
 use bytes::Bytes;
@@ -7,18 +7,18 @@ use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use object_store::ObjectStoreExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Objects fetched at the same time, per shard being read. Memory: see [`FETCHED_BYTES`].
+/// Largest number of concurrent reads per shard. Memory: see [`FETCHED_BYTES`].
 const FETCHES_AT_ONCE: usize = 16;
 
-/// Bytes of objects that one call fetches, unless the first alone has more: a store says an object's size
-/// before its bytes.
+/// Largest number of bytes of objects that one call reads, unless the first object alone is larger. The store
+/// reports an object's size before its bytes.
 const FETCHED_BYTES: u64 = 64 << 20;
 
-/// Fetches what is only named; what is here already stays as it is. Gives fewer images than cells, and at
-/// least one, when more would be too many bytes.
+/// Reads the objects of cells that name one; other cells are not changed. Returns fewer images than cells,
+/// but at least one, if more would exceed [`FETCHED_BYTES`].
 ///
 /// # Errors
-/// When the store fails: that is no fault of the row, and may pass.
+/// The store fails; this is not an error of the row, and a retry may succeed.
 pub(super) async fn fetch(
     cells: Vec<ImageCell>,
     input: &Place,
@@ -43,16 +43,16 @@ pub(super) async fn fetch(
             }
         }
     });
-    // From the first that does not fit on, all are asked for again with the next rows.
+    // From the first image that does not fit on, the images are read again with the next rows.
     let fetched =
         stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_take_while(|image| ready(Ok(image.is_some())));
     fetched.try_filter_map(|image| ready(Ok(image))).try_collect().await
 }
 
-/// Fetches one image that a row names, from below the input's URL.
+/// Reads one image that a row names, below the input's URL.
 ///
 /// # Errors
-/// When the store fails; what is wrong with the row is part of the answer.
+/// The store fails. An error of the row is part of the result.
 pub async fn fetch_named_image(
     path: String,
     input: &Place,
@@ -74,7 +74,7 @@ async fn fetch_one(
         return Ok(Some(ImageInput::Unreadable(why)));
     };
     if is_special(input, &name).await {
-        return Ok(Some(ImageInput::Unreadable(format!("{shown} is no regular file"))));
+        return Ok(Some(ImageInput::Unreadable(format!("{shown} is not a regular file"))));
     }
     let object = input.path_of(&name);
     let read = async {
@@ -106,8 +106,8 @@ async fn fetch_one(
     }))
 }
 
-/// Whether a local name is a FIFO, a device or a socket: opening one may wait for ever, and reading one may
-/// have no end.
+/// Whether a local name is a FIFO, a device or a socket: opening one may block for ever, and reading one may
+/// not end.
 async fn is_special(input: &Place, name: &str) -> bool {
     let Some(file) = input.local_path().map(|folder| folder.join(name)) else { return false };
     let look = move || std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir());
@@ -120,8 +120,8 @@ enum Found {
     DoesNotFit,
 }
 
-/// Characters of a path, or of a store's error, that a row's detail holds: some rows hold a whole picture in
-/// the path.
+/// Largest number of characters of a path, or of a store's error, in a row's detail: in some inputs the path
+/// contains a whole image.
 const DETAIL: usize = 300;
 
 fn shortened(text: &str) -> String {
@@ -131,13 +131,14 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// Whether the row names what is not there, what no object can be called, or what is not for us: stores that
-/// do not let us list answer both with 403. In a local folder it may also name what cannot be a file.
+/// Whether the row causes the error: it names a missing object, an invalid name, or a forbidden object.
+/// Stores without list permission answer 403 for a missing object. In a local folder the row may also name
+/// something that is not a file.
 fn is_of_the_row(error: &object_store::Error) -> bool {
     match FaultKind::of(error) {
         FaultKind::NotThere | FaultKind::Forbidden | FaultKind::Name | FaultKind::Archived => true,
-        // 400 without a cause that is the store's own (a token that ended, a request to slow down): the name
-        // is at fault.
+        // 400 for a reason other than the store's (an expired token, a request to slow down): the name is
+        // invalid.
         FaultKind::Answer(status) => (400..500).contains(&status),
         _ => io_error(error).is_some_and(|error| {
             use std::io::ErrorKind as Kind;
@@ -150,19 +151,19 @@ fn is_of_the_row(error: &object_store::Error) -> bool {
     }
 }
 
-/// Linux's number for a name that goes through too many links; std has no stable kind for it.
+/// Linux's error number for too many symbolic links in a name; std has no stable kind for it.
 const ELOOP: i32 = 40;
 
-/// What the operating system said, if it was asked.
+/// The operating system's error, if there is one.
 fn io_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.filter_map(|cause| cause.downcast_ref::<std::io::Error>()).last()
 }
 
-/// The object's name below the input's URL. Rows are untrusted: they may not point anywhere else.
+/// Name of the object below the input's URL. Rows are untrusted: they must not name an object elsewhere.
 ///
-/// A path is relative to the input, or begins with the input's URL; of a local input, that may also be the
-/// file:// URL or the absolute path. `.` parts and empty ones are dropped, as a shell drops them.
+/// A path is relative to the input, or begins with the input's URL; for a local input also with the file://
+/// URL or the absolute path. `.` parts and empty parts are dropped, as in a shell.
 fn name_below(path: &str, input_url: &str) -> Option<String> {
     let is_local = !input_url.contains("://");
     let from_url = match url::Url::parse(path) {

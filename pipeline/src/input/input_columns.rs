@@ -1,4 +1,4 @@
-//! What a job reads of its input.
+//! Columns and limits of a job's input.
 
 use capfilt_schemas::predicate::Predicate;
 use std::collections::BTreeSet;
@@ -11,22 +11,22 @@ pub struct InputColumns {
     pub text: String,
     pub selection: Option<Predicate>,
     pub passthrough: Vec<String>,
-    /// Words the filter sees of a text; the negative control's too.
+    /// Largest number of words that the filter reads of a text; also for the negative control.
     pub max_words: usize,
-    /// Bytes of the largest image that is carried along; of a larger one, only its size.
+    /// Bytes of the largest image that is read; of a larger image only the size is known.
     pub image_bytes: u64,
-    /// Bytes of a text that may be judged. One of some more is carried along too; see `source::TEXT_BYTES`.
+    /// Bytes of a text that may be judged. A somewhat longer text is also copied; see `source::TEXT_BYTES`.
     pub text_bytes: u64,
     /// Seed of the negative control.
     pub seed: u64,
-    /// Bytes that a row group may take in memory: what of it is compressed, and the pages of the rows that
-    /// are decoded. It changes nothing of what is read, but whether a page is too large; [`READING_BYTES`] is
-    /// room for any.
+    /// Bytes of memory for a row group: its compressed bytes, and the pages of the rows that are decoded. The
+    /// limit does not change the rows, but a page that exceeds it is an error. [`READING_BYTES`] is enough
+    /// for any page.
     pub memory: u64,
 }
 
-/// Room for two pages, and one of them compressed, all of the 2 GiB that Parquet allows; a quarter is for
-/// other columns.
+/// Memory for two pages and one compressed page of 2 GiB each, the largest that Parquet allows; a quarter is
+/// for other columns.
 pub const READING_BYTES: u64 = 8 << 30;
 
 impl InputColumns {

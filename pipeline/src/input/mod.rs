@@ -1,5 +1,4 @@
-//! From Parquet to samples: the shard's row groups, the columns the job names, the rows its condition
-//! selects.
+//! Reading of Parquet: from a shard's row groups, with the job's columns and condition, to samples.
 
 mod bounds;
 mod columns;

@@ -1,19 +1,19 @@
-//! What the ledger is told of values that could not be read.
+//! Notes for the ledger about values that could not be read.
 
 use super::restore::Places;
 use std::collections::BTreeMap;
 
-/// What became null as it was read, by the row's place in its batch.
+/// Values that were read as null, by the row's position in its batch.
 #[derive(Debug, Default)]
 pub(super) struct Notes(BTreeMap<usize, Vec<String>>);
 
 impl Notes {
     pub(super) fn add(&mut self, column: &str, lost: &Places) {
         for (row, why) in lost {
-            let (told, notes) = (why.told(column), self.0.entry(*row).or_default());
-            // A column may be looked at by the condition and pass through.
-            if !notes.contains(&told) {
-                notes.push(told);
+            let (note, notes) = (why.note(column), self.0.entry(*row).or_default());
+            // The condition and the pass-through columns may read the same column.
+            if !notes.contains(&note) {
+                notes.push(note);
             }
         }
     }

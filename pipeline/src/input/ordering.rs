@@ -1,4 +1,4 @@
-//! How the cells of a column compare with a literal.
+//! Comparison of a column's cells with a literal.
 
 use arrow::{
     array::{Array as _, ArrayRef, AsArray as _},
@@ -12,8 +12,8 @@ use arrow::{
 use capfilt_schemas::predicate::Comparand;
 use std::cmp::Ordering;
 
-/// The order of each cell against the literal; `None` for null. The column is of a type that the comparand
-/// was made for.
+/// Order of each cell and the literal; `None` for null. The column has the type for which the comparand was
+/// made.
 pub(super) fn orderings(
     column: &ArrayRef,
     comparand: &Comparand,
@@ -22,7 +22,7 @@ pub(super) fn orderings(
     let floats = |order: &dyn Fn(f64) -> Ordering| -> Result<_, ArrowError> {
         let scale = decimal_scale(column.data_type());
         if let Some(scale) = scale {
-            // Rounded once: a quotient of two doubles is rounded twice.
+            // Parsing rounds once; a quotient of two doubles would be rounded twice.
             let as_double = |cell: i256| format!("{cell}e{}", -scale).parse().unwrap_or(f64::NAN);
             return Ok(decimals(column)?.map(|cell| cell.map(|cell| order(as_double(cell)))).collect());
         }
@@ -57,7 +57,7 @@ pub(super) fn orderings(
     })
 }
 
-/// SQL's order: zero is zero with either sign, and NaN equals itself and is above all else.
+/// SQL's order: zero equals negative zero, and NaN equals itself and is above all numbers.
 fn order_of_floats(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
@@ -67,8 +67,8 @@ fn exact(column: &ArrayRef, unscaled: i256, scale: u8) -> Result<Vec<Option<Orde
         let order = |cell: i256| order_of_decimals((cell, own), (unscaled, i16::from(scale)));
         return Ok(decimals(column)?.map(|cell| cell.map(order)).collect());
     }
-    // An integer is below 2.5 exactly if it is 2 or less: the literal's whole part decides, then whether it
-    // has more.
+    // An integer is below 2.5 exactly if it is 2 or less: the literal's integer part decides, and for
+    // equality its fraction.
     let (floor, has_rest) = divided(unscaled, power_of_ten(i16::from(scale)));
     let order = |cell: i128| {
         i256::from_i128(cell).cmp(&floor).then(if has_rest { Ordering::Less } else { Ordering::Equal })
@@ -76,8 +76,8 @@ fn exact(column: &ArrayRef, unscaled: i256, scale: u8) -> Result<Vec<Option<Orde
     Ok(integers(column)?.map(|cell| cell.map(order)).collect())
 }
 
-/// The order of `a.0 / 10^a.1` and `b.0 / 10^b.1`. The finer one is cut to the scale of the other, so that
-/// nothing grows.
+/// Order of `a.0 / 10^a.1` and `b.0 / 10^b.1`. The finer number is reduced to the scale of the other one, so
+/// that no product can overflow.
 fn order_of_decimals(a: (i256, i16), b: (i256, i16)) -> Ordering {
     if a.1 < b.1 {
         return order_of_decimals(b, a).reverse();
@@ -86,7 +86,7 @@ fn order_of_decimals(a: (i256, i16), b: (i256, i16)) -> Ordering {
     floor.cmp(&b.0).then(if has_rest { Ordering::Greater } else { Ordering::Equal })
 }
 
-/// The quotient, rounded down, and whether something is left.
+/// The quotient, rounded down, and whether there is a remainder.
 fn divided(value: i256, by: i256) -> (i256, bool) {
     if by == i256::ONE {
         return (value, false);
@@ -113,7 +113,7 @@ fn decimal_scale(kind: &DataType) -> Option<i16> {
 
 type Cells<'a, T> = Box<dyn Iterator<Item = Option<T>> + 'a>;
 
-/// The cells of a decimal column, unscaled.
+/// Cells of a decimal column, unscaled.
 fn decimals(column: &ArrayRef) -> Result<Cells<'_, i256>, ArrowError> {
     Ok(match column.data_type() {
         DataType::Decimal128(..) => {
@@ -121,12 +121,12 @@ fn decimals(column: &ArrayRef) -> Result<Cells<'_, i256>, ArrowError> {
         }
         DataType::Decimal256(..) => Box::new(column.as_primitive::<Decimal256Type>().iter()),
         other => {
-            return Err(ArrowError::CastError(format!("is {other}, which is no decimal that Parquet has")));
+            return Err(ArrowError::CastError(format!("is {other}, which is not a decimal type of Parquet")));
         }
     })
 }
 
-/// The cells of a column that counts something: integers, days, time units.
+/// Cells of a column of integers, dates or times, as integers.
 fn integers(column: &ArrayRef) -> Result<Cells<'static, i128>, ArrowError> {
     let column = match column.data_type() {
         DataType::UInt64 => {

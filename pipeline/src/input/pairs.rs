@@ -1,4 +1,4 @@
-//! A pairs table of a finished job, row by row, as it is stored.
+//! Rows of the pairs table of a finished job, as stored.
 
 use super::ReadError;
 use arrow::{
@@ -17,16 +17,16 @@ use capfilt_schemas::{
 use futures::TryStreamExt as _;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, async_reader::ParquetRecordBatchStream};
 
-/// Rows decoded at a time.
+/// Rows that are decoded at once.
 const ROWS_AT_ONCE: usize = 256;
 
-/// An image with the texts that were kept of it; at least one.
+/// An image with its kept texts; at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleanedRow {
     pub key: Option<String>,
-    /// As the input had them; empty where the job keeps images by reference.
+    /// The input's bytes; empty if the job keeps images by reference.
     pub image: Bytes,
-    /// What the input says of the bytes, or where a job by reference points at.
+    /// The path in the input row, or the reference of a job that keeps images by reference.
     pub path: Option<String>,
     pub width: u32,
     pub height: u32,
@@ -40,11 +40,11 @@ pub struct KeptText {
     pub source: Source,
     /// P(match).
     pub itm: f32,
-    /// Cosine, where the ledger was read too.
+    /// Cosine, if the ledger was read too.
     pub itc: Option<f32>,
 }
 
-/// Some rows of a table and, row for row, the columns that the job passed through.
+/// Some rows of a table, with the pass-through columns row for row.
 #[derive(Debug)]
 pub struct CleanedRows {
     pub rows: Vec<CleanedRow>,
@@ -52,14 +52,15 @@ pub struct CleanedRows {
 }
 
 impl CleanedRow {
-    /// The texts that a rule takes, in their order. [`Texts::Random`] takes one of all of these each time.
+    /// The texts that a rule selects, in their order. For [`Texts::Random`], one of these is sampled each
+    /// time.
     pub fn texts(&self, rule: Texts) -> Vec<&KeptText> {
         let of = |source| self.captions.iter().filter(move |text| text.source == source).collect();
         match rule {
             Texts::Both | Texts::Random => self.captions.iter().collect(),
             Texts::Web => of(Source::Web),
             Texts::Synthetic => of(Source::Synthetic),
-            // Of equals the first, which is the web's.
+            // Of equal scores the first text, which is the web text.
             Texts::Score => {
                 self.captions.iter().rev().max_by(|a, b| a.itm.total_cmp(&b.itm)).into_iter().collect()
             }
@@ -78,9 +79,9 @@ impl PairsReader {
     /// Opens a table below a job's place; only its footer is read.
     ///
     /// # Errors
-    /// When it is no Parquet file with the columns of [`pairs::schema`].
+    /// The object is not a Parquet file with the columns of [`pairs::schema`].
     pub async fn open(job: &Place, object: &Output) -> Result<Self, ReadError> {
-        // Not pinned to a state: no one writes an attempt's object twice.
+        // Without an ETag: an attempt's object is written only once.
         let file = InputFile { path: object.path.clone(), etag: String::new(), bytes: object.bytes };
         let fail = |source| ReadError::Parquet { file: object.path.clone(), source };
         let builder =
@@ -91,7 +92,7 @@ impl PairsReader {
             if found.as_ref() != Some(wanted.data_type()) {
                 let problem = match found {
                     Some(found) => format!("is {found}, and in a pairs table {}", wanted.data_type()),
-                    None => "is missing: this is no pairs table".to_owned(),
+                    None => "is missing: this is not a pairs table".to_owned(),
                 };
                 let source = super::ColumnError { column: wanted.name().clone(), problem };
                 return Err(ReadError::Column { file: object.path.clone(), source });
@@ -101,10 +102,10 @@ impl PairsReader {
         Ok(Self { stream, object: object.clone(), rows: 0 })
     }
 
-    /// The next rows, or `None` after the last.
+    /// Returns the next rows, or `None` after the last.
     ///
     /// # Errors
-    /// When the table cannot be read, or ends before or after the row it should.
+    /// The table cannot be read, or has another number of rows than expected.
     pub async fn next(&mut self) -> Result<Option<CleanedRows>, ReadError> {
         let file = || self.object.path.clone();
         let batch =
@@ -126,7 +127,7 @@ impl PairsReader {
         ReadError::Column { file: self.object.path.clone(), source }
     }
 
-    /// The columns of a batch that are not ours.
+    /// The pass-through columns of a batch.
     fn passthrough(&self, batch: &RecordBatch) -> Result<RecordBatch, ReadError> {
         let ours = pairs::schema(&[]);
         let names = batch.schema();
@@ -138,7 +139,7 @@ impl PairsReader {
     }
 }
 
-/// Rows of a batch, of which the first has the number `first` in its table.
+/// Rows of a batch; `first` is the number of the first row in its table.
 fn rows(batch: &RecordBatch, first: u64) -> Result<Vec<CleanedRow>, String> {
     let column =
         |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
@@ -161,7 +162,7 @@ fn rows(batch: &RecordBatch, first: u64) -> Result<Vec<CleanedRow>, String> {
     (0..batch.num_rows()).map(row).collect()
 }
 
-/// The texts of one image, or the source that is none.
+/// The texts of one image, or the name of an unknown source.
 fn captions(cells: &arrow::array::StructArray) -> Result<Vec<KeptText>, String> {
     let column =
         |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");

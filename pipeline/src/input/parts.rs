@@ -1,12 +1,12 @@
-//! A row group in parts: rows that are read whole, and rows of which `input.where` selects none, whose images
-//! stay where they are. The ledger has every row, so that key and text are read of all.
+//! Parts of a row group: rows that are read whole, and rows that `input.where` does not select, whose images
+//! are not read. The ledger has every row, so key and text are read for all rows.
 
 use std::ops::Range;
 
-/// Consecutive rows of a row group, and how much is read of them.
+/// Consecutive rows of a row group, and which of their columns are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Part {
-    /// Within the row group; `None` for all of it.
+    /// Rows within the row group; `None` for all rows.
     pub rows: Option<Range<usize>>,
     pub reads: Reads,
 }
@@ -14,7 +14,7 @@ pub(super) struct Part {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reads {
     Everything,
-    /// Key and text: the condition selects none of the rows.
+    /// Key and text: the condition selects none of these rows.
     Names,
 }
 
@@ -28,21 +28,21 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Page {
     pub rows: Range<usize>,
-    /// Compressed.
+    /// Compressed size.
     pub bytes: u64,
 }
 
-/// Pages of fewer bytes in a row are read although nothing of them is wanted: a part costs some requests.
+/// Unselected pages of fewer consecutive bytes are read anyway: a part costs some requests.
 const WORTH_BYTES: u64 = 1 << 20;
 
-/// The parts of a row group whose selected rows are known. `pages`: of the image column, where its index is
-/// known; they cover all rows.
+/// Parts of a row group for known selected rows. `pages` are those of the image column, if its page index is
+/// known; the pages cover all rows.
 pub(super) fn parts(selected: &[bool], pages: &[Page]) -> Vec<Part> {
     if !selected.contains(&true) {
         return vec![Part::whole(Reads::Names)];
     }
     let wanted = |page: &Page| selected[page.rows.clone()].contains(&true);
-    // Runs of pages that are wanted, or not.
+    // Runs of selected and of unselected pages.
     let mut runs: Vec<(Page, bool)> = Vec::new();
     for page in pages {
         let wanted = wanted(page);

@@ -1,20 +1,20 @@
-//! Rows as they come out of Parquet, measured and not yet copied.
+//! Decoded Parquet rows that are measured and not yet copied.
 
 use super::views;
 use arrow::array::RecordBatch;
 
 /// Rows whose byte columns are views into decoded pages.
 ///
-/// Memory: the pages that hold the rows, a dictionary once. Parquet lets a page have 2 GiB.
+/// Memory: the pages of the rows, and a dictionary once. Parquet allows pages of 2 GiB.
 pub(super) struct Piece {
     pub batch: RecordBatch,
-    /// Bytes of each row once it is copied.
+    /// Bytes of each row after copying.
     pub bytes: Vec<u64>,
-    /// Length of an image over the limit, whose bytes are not carried along.
+    /// Length of an image over the limit, whose bytes are not copied.
     pub too_large: Vec<Option<u64>>,
 }
 
-/// What is not carried beyond these lengths.
+/// Limits of copied values.
 pub(super) struct Carried<'a> {
     pub image: &'a str,
     pub image_bytes: u64,
@@ -43,19 +43,19 @@ impl Piece {
         self.batch.num_rows()
     }
 
-    /// How many of the first rows have at most so many bytes.
+    /// Number of leading rows that have at most `bytes` bytes together.
     pub fn within(&self, bytes: u64) -> usize {
         let mut left = bytes;
         self.bytes.iter().take_while(|row| left.checked_sub(**row).map(|rest| left = rest).is_some()).count()
     }
 
-    /// The first rows.
+    /// The first `rows` rows.
     pub fn front(&self, rows: usize) -> Self {
         let (bytes, too_large) = (self.bytes[..rows].to_vec(), self.too_large[..rows].to_vec());
         Self { batch: self.batch.slice(0, rows), bytes, too_large }
     }
 
-    /// All rows, in pieces of at most so many bytes each, or of one row.
+    /// All rows, in pieces of at most `bytes` bytes, or of one row.
     pub fn cut(mut self, bytes: u64) -> impl Iterator<Item = Self> {
         std::iter::from_fn(move || {
             let rows = self.within(bytes).max(1).min(self.rows());

@@ -1,4 +1,4 @@
-//! The rows of a shard, in order, a few at a time.
+//! Reader for the rows of a shard, in order and in small batches.
 
 use super::{
     InputColumns, ReadError, Rows,
@@ -17,7 +17,7 @@ use std::{collections::VecDeque, ops::Range, panic::AssertUnwindSafe, sync::Arc}
 
 /// Reads one shard, up to `batch_rows` rows or 64 MiB at a time.
 ///
-/// Memory: [`InputColumns::memory`] for the row group that is read, and the rows that are given back.
+/// Memory: [`InputColumns::memory`] for the current row group, and the returned rows.
 pub struct ShardReader {
     source: Arc<Source>,
     shard: Shard,
@@ -25,7 +25,7 @@ pub struct ShardReader {
     next_row: u64,
     part: Option<OpenPart>,
     parts_left: VecDeque<(u32, Part)>,
-    /// Of the row group that is being read.
+    /// Controls of the current row group.
     control: Arc<ControlTexts>,
     groups_left: Range<u32>,
 }
@@ -33,7 +33,7 @@ pub struct ShardReader {
 struct OpenPart {
     stream: RowGroupStream,
     reads: Reads,
-    /// Decoded, and not yet copied.
+    /// Decoded rows that are not yet copied.
     decoded: Option<Piece>,
 }
 
@@ -62,15 +62,15 @@ impl ShardReader {
         })
     }
 
-    /// The pass-through columns, as the pairs table will have them.
+    /// Pass-through columns with the types of the pairs table.
     pub fn passthrough(&self) -> &[Field] {
         &self.source.passthrough
     }
 
-    /// The next rows, or `None` after the last; the count of all rows is held against the plan.
+    /// Returns the next rows, or `None` after the last. The number of all rows is compared with the plan.
     ///
-    /// Some damaged pages make the Parquet reader panic. That is the file's fault: it ends its shard, and not
-    /// the process with the shards of other files in it.
+    /// Some damaged pages make the Parquet reader panic. The panic is an error of the file: it fails the
+    /// shard, and not the process, which has shards of other files.
     pub async fn next(&mut self) -> Result<Option<Rows>, ReadError> {
         let read = AssertUnwindSafe(self.read()).catch_unwind().await;
         read.unwrap_or_else(|panic| {
@@ -99,7 +99,7 @@ impl ShardReader {
         }
     }
 
-    /// Opens the next part, of the next row group when this one has no more. `false` when there is none.
+    /// Opens the next part, of the next row group if this one has no more. Returns `false` at the end.
     async fn next_part(&mut self, source: &Source) -> Result<bool, ReadError> {
         while self.parts_left.is_empty() {
             let Some(group) = self.groups_left.next() else { return Ok(false) };
@@ -137,7 +137,7 @@ impl OpenPart {
         let mut gathered = Gathered::default();
         while gathered.rows() < most {
             let Some(piece) = self.decoded.as_mut().filter(|piece| piece.rows() > 0) else {
-                // Its pages are let go before the next ones are decoded.
+                // Frees the pages before the next ones are decoded.
                 self.decoded = None;
                 let Some(batch) = self.stream.next().await.map_err(|error| source.parquet(error))? else {
                     break;
@@ -146,7 +146,7 @@ impl OpenPart {
                 continue;
             };
             let room = piece.within(CHUNK_BYTES.saturating_sub(gathered.bytes())).min(most - gathered.rows());
-            // A row that is alone may have more.
+            // A single row may exceed the limit.
             let wanted = room.max(usize::from(gathered.rows() == 0));
             if wanted == 0 {
                 break;
@@ -164,7 +164,7 @@ impl OpenPart {
     }
 }
 
-/// Rows that are given back together.
+/// Rows that are returned together.
 #[derive(Default)]
 struct Gathered {
     pieces: Vec<Rows>,

@@ -1,8 +1,8 @@
-//! From a column as it is stored to the column its schema promises.
+//! Conversion of a column from its stored type to its schema type.
 //!
 //! Strings are read as bytes and INT96 timestamps as 12 bytes (see [`capfilt_bucket::footer`]), so that a
-//! value that is not what the schema promises costs itself: it becomes null. Where the schema allows no null
-//! (a map's key), what holds the value becomes null instead.
+//! value that does not fit its schema type becomes null without failing the batch. Where the schema does not
+//! allow null (a map's key), the value that contains it becomes null.
 
 use arrow::{
     array::{
@@ -16,7 +16,7 @@ use arrow::{
 };
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Why a value became null.
+/// Reason why a value became null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
     NotUtf8,
@@ -24,36 +24,37 @@ pub(super) enum Why {
 }
 
 impl Why {
-    /// For the ledger's reader.
-    pub(super) fn told(self, column: &str) -> String {
+    /// Note for the ledger.
+    pub(super) fn note(self, column: &str) -> String {
         match self {
             Self::NotUtf8 => format!("`{column}` is not UTF-8 here, and was read as null"),
             Self::BeyondMicroseconds => {
                 format!(
-                    "`{column}` has a year here that microseconds of 64 bits do not reach, and was read as null"
+                    "`{column}` has a year here that microseconds of 64 bits do not reach, and was read as \
+                    null"
                 )
             }
         }
     }
 }
 
-/// Positions, with what happened there.
+/// Positions of values that became null, with the reason.
 pub(super) type Places = BTreeMap<usize, Why>;
 
-/// A column as promised.
+/// A column of its schema type.
 #[derive(Debug)]
 pub(super) struct Restored {
     pub array: ArrayRef,
-    /// The rows in which something became null.
+    /// Rows in which a value became null.
     pub lost: Places,
 }
 
-/// A column, or a part of one, with placeholders where a value cannot be had.
+/// A column, or a part of one, with placeholders for unreadable values.
 struct Part {
     array: ArrayRef,
-    /// Where the placeholders are.
+    /// Positions of the placeholders.
     gaps: Places,
-    /// Where something within became null.
+    /// Positions at which a contained value became null.
     lost: Places,
 }
 
@@ -62,8 +63,8 @@ impl Part {
         Self { array, gaps: Places::new(), lost: Places::new() }
     }
 
-    /// Turns the gaps into nulls where these are allowed; else they stay, and are the problem of what holds
-    /// the part.
+    /// Turns the gaps into nulls if the type is nullable. Else the gaps stay, and the containing value
+    /// handles them.
     fn settled(mut self, nullable: bool) -> Result<Self, ArrowError> {
         if nullable && !self.gaps.is_empty() {
             let is_gap: BooleanArray =
@@ -75,10 +76,10 @@ impl Part {
     }
 }
 
-/// Restores a column of the file's, which may always be null.
+/// Converts a top-level column, which may always be null.
 ///
 /// # Errors
-/// When the stored column has another shape than the promised one, which is a mistake of ours.
+/// The stored column does not have the structure of the schema type, which is a bug of this program.
 pub(super) fn restore(stored: &ArrayRef, promised: &DataType) -> Result<Restored, ArrowError> {
     let Part { array, lost, .. } = part(stored, promised)?.settled(true)?;
     Ok(Restored { array, lost })
@@ -148,7 +149,7 @@ fn timestamps(stored: &ArrayRef) -> Part {
     Part { array: Arc::new(moments), gaps, lost: Places::new() }
 }
 
-/// Since 1970. What nanoseconds add to a microsecond is cut off, as DuckDB and Spark do.
+/// Microseconds since 1970. Nanoseconds below a microsecond are cut off, as in DuckDB and Spark.
 fn microseconds_of_int96(bytes: &[u8]) -> Option<i64> {
     /// Julian day of 1970-01-01.
     const EPOCH: i128 = 2_440_588;
@@ -172,7 +173,7 @@ fn structs(stored: &StructArray, promised: &Fields) -> Result<Part, ArrowError> 
     Ok(Part { array: Arc::new(array), gaps, lost })
 }
 
-/// The restored elements of a list, and the list's own gaps; the part's array is still the elements'.
+/// Restored elements of a list, and the list's gaps; the array of the part is still that of the elements.
 fn elements(
     offsets: &OffsetBuffer<i32>,
     values: &ArrayRef,
@@ -189,7 +190,7 @@ fn elements(
     Ok((Arc::clone(&part.array), Part { array: part.array, gaps, lost }))
 }
 
-/// The same array with nulls in some places.
+/// The same array with nulls at some positions.
 fn with_nulls(array: &ArrayRef, is_null: &BooleanArray) -> Result<ArrayRef, ArrowError> {
     if array.data_type().is_nested() {
         let added = NullBuffer::new(!is_null.values());

@@ -1,9 +1,9 @@
-//! Rows as they were read, before anything is decided about them.
+//! Rows as the reader returns them, before preparation.
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 
-/// One input row, before anything was decided about it.
+/// One input row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Number of the row within its file.
@@ -13,13 +13,13 @@ pub struct Sample {
     pub text: TextInput,
     /// Whether the row satisfies the input's `where`.
     pub selected: bool,
-    /// A text of another row of the same row group, which random agreement is measured with.
+    /// A text of another row of the same row group: the negative control.
     pub control: Option<String>,
-    /// What of the row could not be read and counts as null, in words; the ledger's `detail` says it.
+    /// Note about values of the row that could not be read and count as null, for the ledger's `detail`.
     pub note: Option<String>,
 }
 
-/// The image as the input has it.
+/// The image of an input row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageInput {
     Missing,
@@ -29,20 +29,20 @@ pub enum ImageInput {
     },
     /// The row names an object that could not be read.
     Unreadable(String),
-    /// More bytes than the limit, in the row or in an object it names: they are not carried along.
+    /// An image over the size limit, in the row or in an object that the row names; its bytes are not read.
     TooLarge(String),
 }
 
-/// Where an image's bytes were read.
+/// Origin of an image's bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
-    /// In the row itself; the path is what it says of them, often a file that is nowhere.
+    /// The row; `path` is the file name that the row has, often of a file that does not exist.
     Row { path: Option<String> },
-    /// In an object that the row names.
+    /// An object that the row names.
     Object { path: String },
 }
 
-/// The text as the input has it.
+/// The text of an input row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextInput {
     Missing,
@@ -66,7 +66,7 @@ impl TextInput {
     }
 }
 
-/// Some consecutive rows and, row for row, what they take in memory and their pass-through columns.
+/// Consecutive rows and, row for row, their bytes in memory and their pass-through columns.
 #[derive(Debug)]
 pub struct Rows {
     pub samples: Vec<Sample>,

@@ -1,4 +1,4 @@
-//! `input.where` over the rows of a batch, with SQL's three-valued logic.
+//! Evaluation of `input.where` over the rows of a batch, with SQL's three-valued logic.
 
 use super::{ColumnError, ordering::orderings};
 use arrow::{
@@ -9,12 +9,12 @@ use arrow::{
 use capfilt_schemas::predicate::{Literal, Operator, Predicate};
 use std::cmp::Ordering;
 
-/// Which rows satisfy the condition; unknown counts as no.
+/// Rows that satisfy the condition; unknown counts as false.
 pub(super) fn selected(predicate: &Predicate, batch: &RecordBatch) -> Result<Vec<bool>, ColumnError> {
     Ok(evaluate(predicate, batch)?.iter().map(|row| row.unwrap_or(false)).collect())
 }
 
-/// Recursion is bounded by the brackets that a condition may have.
+/// Recursive; the parser limits the depth of brackets in a condition.
 fn evaluate(predicate: &Predicate, batch: &RecordBatch) -> Result<BooleanArray, ColumnError> {
     type Join = fn(&BooleanArray, &BooleanArray) -> Result<BooleanArray, ArrowError>;
     let joined = |parts: &[Predicate], join: Join, neutral: bool| {
@@ -29,7 +29,7 @@ fn evaluate(predicate: &Predicate, batch: &RecordBatch) -> Result<BooleanArray, 
         Predicate::Not(part) => not(&evaluate(part, batch)?).map_err(|error| problem("", error.to_string())),
         Predicate::IsNull { column, negated } => {
             let cells = find(batch, column)?;
-            // Arrays of type Null have no bitmap; their logical nulls are all there is.
+            // Arrays of type Null have no bitmap; only their logical nulls count.
             let nulls = cells.logical_nulls();
             let is_null = |row| nulls.as_ref().is_some_and(|nulls| nulls.is_null(row));
             Ok((0..cells.len()).map(|row| Some(is_null(row) != *negated)).collect())
@@ -46,7 +46,7 @@ fn compare(column: &ArrayRef, operator: Operator, literal: &Literal) -> Result<B
     Ok(orders.into_iter().map(|order| order.map(|order| holds(operator, order))).collect())
 }
 
-/// Whether a comparison holds for cells that are in this order to the literal.
+/// Whether a comparison is true for cells with this order to the literal.
 pub(super) fn holds(operator: Operator, order: Ordering) -> bool {
     match operator {
         Operator::Equal => order.is_eq(),

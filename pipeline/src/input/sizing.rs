@@ -1,8 +1,8 @@
-//! How many rows of a row group are decoded at once, so that what comes out has a bound in bytes.
+//! Number of rows of a row group that are decoded at once, so that the decoded bytes are bounded.
 //!
-//! The footer tells what all values of a column take together, not how long one is. Where all of it is
-//! little, rows are decoded by the batch. Else so few at once that several times the mean fits, and one where
-//! even that is too much.
+//! The footer has the total size of a column's values, not the size of each value. If all columns together
+//! are small, rows are decoded in full batches. Otherwise the number of rows is so small that several times
+//! their mean size fits, or one row if even that is too much.
 
 use parquet::{
     arrow::ProjectionMask,
@@ -10,19 +10,19 @@ use parquet::{
     file::metadata::{ColumnChunkMetaData, RowGroupMetaData},
 };
 
-/// Bytes that rows decoded at once should have at most.
+/// Largest number of bytes of the rows that are decoded at once.
 const AT_ONCE: u64 = 64 << 20;
 
-/// A row group of this many bytes, decoded, is no danger whatever its rows are like.
+/// A row group of at most this number of decoded bytes is decoded in full batches.
 const SMALL_GROUP: u64 = 128 << 20;
 
-/// Rows at once of any other row group: the reader's own cost is a few microseconds a call.
+/// Rows that are decoded at once in other row groups: a call costs the reader only a few microseconds.
 const FEW: u64 = 8;
 
-/// How many times the mean a row may have before a call gives more than [`AT_ONCE`].
+/// Ratio of a row's size to the mean from which a call exceeds [`AT_ONCE`].
 const UNEVEN: u64 = 8;
 
-/// Rows to decode at once, `most` or fewer. `columns`: those that are read.
+/// Rows to decode at once, at most `most`. `columns`: the columns that are read.
 pub(super) fn rows_at_once(group: &RowGroupMetaData, columns: &ProjectionMask, most: usize) -> usize {
     let read = || {
         group.columns().iter().enumerate().filter(|(leaf, _)| columns.leaf_included(*leaf)).map(|(_, c)| c)
@@ -36,8 +36,8 @@ pub(super) fn rows_at_once(group: &RowGroupMetaData, columns: &ProjectionMask, m
     by_mean.min(by_value).clamp(1, most.max(1) as u64) as usize
 }
 
-/// What the values of a column take in memory whose rows need not have the same size: bytes, and lists of
-/// anything, of which runs of one value are a few bytes in the file.
+/// Decoded bytes of a column whose rows may have different sizes: byte arrays, and lists of any type (a run
+/// of equal values has only a few bytes in the file).
 fn uneven_bytes(column: &ColumnChunkMetaData) -> u64 {
     let stored = column.uncompressed_size().max(0) as u64;
     let width = match column.column_type() {
@@ -54,12 +54,11 @@ fn uneven_bytes(column: &ColumnChunkMetaData) -> u64 {
     }
 }
 
-/// How long one value can be that is made anew for every row and shared by none; 0 where none is.
+/// Largest size of one value that is copied for every row instead of shared; 0 if values are shared.
 fn longest_value(column: &ColumnChunkMetaData) -> u64 {
     match column.column_type() {
         Type::FIXED_LEN_BYTE_ARRAY => column.column_descr().type_length().max(1) as u64,
-        // A value is the beginning of the one before and what follows it: each can be as long as all of the
-        // column.
+        // A value is a prefix of the previous value and a suffix: both can be as long as the whole column.
         _ if column.encodings().any(|encoding| encoding == Encoding::DELTA_BYTE_ARRAY) => {
             column.uncompressed_size().max(0) as u64
         }

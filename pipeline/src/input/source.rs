@@ -1,4 +1,4 @@
-//! A shard's file, opened: which columns are read, and how cells become samples.
+//! An opened file of a shard: the columns to read, and the conversion of cells to samples.
 
 mod prune;
 
@@ -28,13 +28,13 @@ use parquet::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// What stays the same while a shard is read.
+/// State that is constant while a shard is read.
 pub(super) struct Source {
     input: Place,
     object: PinnedObject,
-    /// Row groups, and the columns as they are stored, with views for their bytes.
+    /// Row groups, and the columns with stored types and with views for bytes.
     metadata: ArrowReaderMetadata,
-    /// The columns as they are promised.
+    /// The columns with schema types.
     schema: SchemaRef,
     columns: InputColumns,
     file: String,
@@ -42,17 +42,17 @@ pub(super) struct Source {
     pub(super) passthrough: Vec<Field>,
 }
 
-/// Rows of text read at once for the negative control.
+/// Rows of text that are read at once for the negative control.
 const TEXT_ROWS: usize = 8192;
 
-/// Bytes of a text that are carried along and written, unless `limits.text_bytes` allows more: what is beyond
-/// is no caption, and a page of one such text has up to 2 GiB.
+/// Bytes of a text that are copied and written, unless `limits.text_bytes` is larger. A longer text is not a
+/// caption, and a page of one such text has up to 2 GiB.
 const TEXT_BYTES: u64 = 1 << 20;
 
-/// Bytes of the rows that are copied out of Parquet at once, unless one row alone has more.
+/// Largest number of bytes of the rows that are copied out of Parquet at once, unless a single row is larger.
 pub(super) const CHUNK_BYTES: u64 = 64 << 20;
 
-/// What a row takes besides its values: its records here, in the ledger, and between the stages.
+/// Memory of a row in addition to its values: its records here, in the ledger, and between the stages.
 const ROW_BYTES: u64 = 1 << 10;
 
 impl Source {
@@ -78,8 +78,7 @@ impl Source {
         Ok(source)
     }
 
-    /// The texts of a row group that are a control for each other, read ahead of its images: a column of text
-    /// is small.
+    /// Controls of a row group, read before its images. A text column is small.
     pub(super) async fn control_texts(&self, group: u32) -> Result<ControlTexts, ReadError> {
         let mut control = ControlTexts::new(self.columns.max_words, self.columns.seed);
         if self.schema().field_with_name(&self.columns.text).is_err() {
@@ -98,14 +97,14 @@ impl Source {
         Ok(control)
     }
 
-    /// Rows as they were decoded, without what is over a limit.
+    /// Decoded rows, without values over a limit.
     pub(super) fn piece(&self, batch: RecordBatch) -> Piece {
         let InputColumns { image, image_bytes, text, text_bytes, .. } = &self.columns;
         let text_bytes = TEXT_BYTES.max(text_bytes + 1);
         Piece::new(batch, &Carried { image, image_bytes: *image_bytes, text, text_bytes })
     }
 
-    /// The columns of a part that the job needs.
+    /// Stream of the rows of a part, with the columns that the job needs.
     pub(super) async fn rows_of(&self, group: u32, part: &Part) -> Result<RowGroupStream, ReadError> {
         let wanted = match part.reads {
             Reads::Everything => self.columns.wanted(),
@@ -114,8 +113,8 @@ impl Source {
         self.stream(group, part, &wanted, self.batch_rows).await
     }
 
-    /// Parquet rows as samples; images that are only named are fetched. When those are large, the last rows
-    /// are left for the next call.
+    /// Converts Parquet rows to samples and reads named images. If these are large, the last rows stay for
+    /// the next call.
     pub(super) async fn samples(
         &self,
         piece: &Piece,
@@ -167,7 +166,7 @@ impl Source {
         selection::selected(predicate, &looked_at).map_err(|source| self.column(source))
     }
 
-    /// Some columns of a batch, as they are promised; those that the file lacks are left out.
+    /// Columns of a batch with schema types; columns that the file lacks are left out.
     fn restored(
         &self,
         batch: &RecordBatch,
@@ -188,7 +187,7 @@ impl Source {
         batch.map_err(|error| self.parquet(error.into()))
     }
 
-    /// The pass-through columns of rows of which nothing is kept.
+    /// Pass-through columns of rows that are not selected.
     fn nothing_passes(&self, rows: usize) -> Result<RecordBatch, ReadError> {
         let columns = self.passthrough.iter().map(|field| new_null_array(field.data_type(), rows)).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
@@ -216,11 +215,11 @@ impl Source {
         let images =
             columns::images(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
         let mut cells = images.cells;
-        // A row of which nothing is known but the path says so in its status.
+        // A row with an unreadable path has a status and needs no note.
         let noted =
             images.lost.into_iter().filter(|(row, _)| cells[*row] != columns::ImageCell::NoPath).collect();
         notes.add(&format!("{name}.path"), &noted);
-        // What is not selected is not fetched.
+        // Images of unselected rows are not read.
         for ((cell, selected), too_large) in cells.iter_mut().zip(selected).zip(&piece.too_large) {
             match too_large {
                 _ if !selected => *cell = columns::ImageCell::Nothing,
@@ -278,7 +277,7 @@ impl Source {
     }
 }
 
-/// Bytes of an image that the row only names.
+/// Bytes of an image that was read from an object.
 fn fetched_bytes(image: &ImageInput) -> u64 {
     match image {
         ImageInput::Bytes { bytes, origin: Origin::Object { .. } } => bytes.len() as u64,

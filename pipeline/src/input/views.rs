@@ -1,6 +1,6 @@
 //! Byte columns read as views, which share the bytes of their page: a dictionary of one large value and a
-//! million rows that name it take the value's memory once. Rows are measured and cut as views, and only then
-//! copied.
+//! million rows with this value take the memory of one value. Rows are measured and split as views before
+//! they are copied.
 
 use arrow::{
     array::{
@@ -15,7 +15,7 @@ use parquet::{
 };
 use std::sync::Arc;
 
-/// The same file, read with views in place of strings and bytes, at any depth.
+/// The same file, read with views instead of strings and bytes, at any depth.
 pub(super) fn read_with(metadata: &ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
     let options = ArrowReaderOptions::new().with_schema(Arc::new(viewed(metadata.schema())));
     ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), options)
@@ -41,7 +41,7 @@ fn viewed_type(plain: &DataType) -> DataType {
     }
 }
 
-/// Bytes of each row's values once they are copied.
+/// Bytes of each row's values after copying.
 pub(super) fn row_bytes(batch: &RecordBatch) -> Vec<u64> {
     let mut bytes = vec![0; batch.num_rows()];
     batch.columns().iter().for_each(|column| add_bytes(column, &mut bytes));
@@ -79,8 +79,8 @@ fn add_items(items: &ArrayRef, offsets: &[i32], bytes: &mut [u64]) {
     }
 }
 
-/// An image column without its values of more than `limit` bytes, and the lengths of those, row by row.
-/// `None` when no value is so large: then the column is good as it is.
+/// An image column without values of more than `limit` bytes, and the lengths of the removed values, per row.
+/// `None` if all values fit.
 pub(super) fn without_large(array: &ArrayRef, limit: u64) -> Option<(ArrayRef, Vec<Option<u64>>)> {
     match array.data_type() {
         DataType::BinaryView => {
@@ -96,7 +96,7 @@ pub(super) fn without_large(array: &ArrayRef, limit: u64) -> Option<(ArrayRef, V
             let cells = StructArray::try_new(fields.clone(), columns, cells.nulls().cloned()).ok()?;
             Some((Arc::new(cells), large))
         }
-        // Text names an object, whose size its store tells.
+        // Text names an object, whose size the store reports.
         _ => None,
     }
 }
@@ -109,15 +109,15 @@ fn large<T: ByteViewType>(array: &GenericByteViewArray<T>, limit: u64) -> Option
     large.iter().any(Option::is_some).then_some(large)
 }
 
-/// Empty values and not nulls: the column may be one that has no nulls.
+/// Replaces values by empty ones instead of nulls, because the column may not be nullable.
 fn emptied(array: &BinaryViewArray, large: &[Option<u64>]) -> ArrayRef {
     let views = array.views().iter().zip(large).map(|(view, large)| if large.is_some() { 0 } else { *view });
     let buffers = array.data_buffers().to_vec();
     Arc::new(BinaryViewArray::new(views.collect(), buffers, array.nulls().cloned()))
 }
 
-/// A text column whose longest values are cut after `most` bytes or a few more, at the end of a character.
-/// `None` when nothing is so long.
+/// A text column whose longest values are cut after `most` bytes or up to three more, at a character
+/// boundary. `None` if all values fit.
 pub(super) fn shortened(array: &ArrayRef, most: u64) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::Utf8View => {
@@ -149,7 +149,7 @@ fn shorter_views<T: ByteViewType>(array: &GenericByteViewArray<T>, most: u64) ->
         }
         let value: &[u8] = array.value(row).as_ref();
         let is_inside = |at: &usize| value.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
-        // Bytes that are no text have no end of a character near; three more are as good as any.
+        // Bytes that are not UTF-8 may have no character boundary nearby; then the cut is at `most`.
         let end = (most as usize..most as usize + 4).find(|at| !is_inside(at)).unwrap_or(most as usize);
         let mut view = ByteView::from(view);
         view.length = end as u32;

@@ -1,63 +1,62 @@
-//! Answers held against known ones: how far apart, and is that too far?
+//! Comparison of a model's answers with known answers.
 
 use super::{PICTURES, TEXTS};
-use crate::model::{TextScore, WordOdds};
+use crate::model::{TextScore, TokenLogProb};
 use capfilt_schemas::{
     known_answers::{KnownAnswers, KnownCaption, KnownScore},
     settings::Precision,
 };
 use std::fmt;
 
-/// How far an answer may be from the known one, which was made in f32.
+/// Largest allowed distance to a known answer, which was computed in f32.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
-    /// Of P(match) and cosine.
+    /// Limit for P(match) and cosine.
     pub score: f32,
-    /// Of the logarithms of P(match) and of a word's probability: 0.01 is one per cent of it. P(match) of
-    /// most texts is next to nothing, and only the logarithm sees a difference there.
+    /// Limit for the logarithms of P(match) and of a token's probability: 0.01 is one per cent of the
+    /// probability. P(match) of most texts is almost 0, where only the logarithm shows a difference.
     pub log_probability: f32,
 }
 
 impl Tolerance {
-    /// For answers computed in this precision.
+    /// Tolerance for answers in this precision.
     ///
-    /// f32 is given what parity with transformers is; devices differ by a hundredth of it. For half
-    /// precision several times what was seen on a CPU, (score, logarithm): bf16 (0.003, 0.04) with the
-    /// demo's models, (0.025, 0.14) with BLIP-base of random weights; f16, of three more bits, (0.0003,
-    /// 0.005) and (0.003, 0.011); int8 scores by 0.06 and 0.12. Wrong weights and broken devices are off by
-    /// units.
+    /// f32 has the limit of the parity tests with transformers; devices differ by a hundredth of it. Half
+    /// precision has several times the differences measured on a CPU, as (score, logarithm): bf16 (0.003,
+    /// 0.04) with the demo's models and (0.025, 0.14) with BLIP-base of random weights; f16, with three more
+    /// bits, (0.0003, 0.005) and (0.003, 0.011); int8 scores (0.06, 0.12). With wrong weights or broken
+    /// devices, differences are above 1.
     pub fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Self { score: 1e-4, log_probability: 1e-3 },
             Precision::F16 => Self { score: 0.02, log_probability: 0.1 },
             Precision::Int8 => Self { score: 0.25, log_probability: 0.5 },
-            // Unresolved, it may turn out as the coarsest that it can.
+            // `auto` is not resolved here, so it has the tolerance of the coarsest precision.
             Precision::Bf16 | Precision::Auto => Self { score: 0.1, log_probability: 0.5 },
         }
     }
 
-    /// For two answers that were both computed in this precision, on two machines: each may be off the
-    /// exact one.
+    /// Tolerance between two machines that compute in this precision: each may differ from the exact answer.
     pub fn between_two(precision: Precision) -> Self {
         let Self { score, log_probability } = Self::of(precision);
         Self { score: 2.0 * score, log_probability: 2.0 * log_probability }
     }
 }
 
-/// How near the answers are so far.
+/// Differences of the compared answers so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
     tolerance: Tolerance,
-    /// Numbers compared.
+    /// Number of compared values.
     pub numbers: usize,
-    /// The largest distances.
+    /// Largest differences.
     pub score: f32,
     pub log_probability: f32,
     off: usize,
     first: Option<String>,
 }
 
-/// An answer that is not the known one.
+/// Error of an answer that differs from the known one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReproduced {
     #[error("{off} of {numbers} known answers are not reproduced; the first: {first}")]
@@ -66,7 +65,7 @@ pub enum NotReproduced {
     Missing(String),
 }
 
-/// Whether every question has its answer, in the order of asking.
+/// Checks that the record has all answers, in the order of the questions.
 pub(super) fn is_whole(known: &KnownAnswers) -> Result<(), NotReproduced> {
     let missing = |what: String| Err(NotReproduced::Missing(format!("it has no answer for {what}")));
     let mut scores = known.scores.iter();
@@ -87,7 +86,7 @@ pub(super) fn is_whole(known: &KnownAnswers) -> Result<(), NotReproduced> {
     }
     match (scores.next(), captions.next()) {
         (None, None) => Ok(()),
-        _ => Err(NotReproduced::Missing("it has answers to questions nobody asked".to_owned())),
+        _ => Err(NotReproduced::Missing("it has answers to unknown questions".to_owned())),
     }
 }
 
@@ -110,19 +109,21 @@ impl Agreement {
         }
     }
 
-    pub(super) fn add_caption(&mut self, known: &KnownCaption, found: &[WordOdds]) {
+    pub(super) fn add_caption(&mut self, known: &KnownCaption, found: &[TokenLogProb]) {
         let limit = self.tolerance.log_probability;
         let words = known.log_probabilities.len();
         let prompt = known.ids.len() - words;
         let of = |word: usize| format!("word {} of the caption of picture `{}`", word + 1, known.picture);
-        for (i, (known_odds, odds)) in known.log_probabilities.iter().zip(found).enumerate() {
+        for (i, (known_odds, log_probs)) in known.log_probabilities.iter().zip(found).enumerate() {
             let id = known.ids[prompt + i];
             let what = || format!("the log-probability of id {id}, {}", of(i));
-            let gap = self.add(what, *known_odds, odds.log_probability, limit);
+            let gap = self.add(what, *known_odds, log_probs.log_probability, limit);
             self.log_probability = self.log_probability.max(gap);
-            // It was the likeliest. Each of the two that changed places may have moved by the limit.
-            if odds.likeliest != id && exceeds(odds.highest - odds.log_probability, 2.0 * limit) {
-                let (likeliest, ahead) = (odds.likeliest, odds.highest - odds.log_probability);
+            // The known token was the most probable one. Each of the two tokens may have moved by the limit.
+            if log_probs.likeliest != id
+                && exceeds(log_probs.highest - log_probs.log_probability, 2.0 * limit)
+            {
+                let (likeliest, ahead) = (log_probs.likeliest, log_probs.highest - log_probs.log_probability);
                 self.note(|| format!("{}: expected id {id}, got id {likeliest}, ahead by {ahead:.4}", of(i)));
             }
         }
@@ -132,7 +133,7 @@ impl Agreement {
         }
     }
 
-    /// Adds one number; returns how far off it is.
+    /// Compares one value and returns the difference.
     fn add(&mut self, what: impl Fn() -> String, known: f32, found: f32, limit: f32) -> f32 {
         let gap = (known - found).abs();
         self.numbers += 1;
@@ -155,12 +156,12 @@ impl Agreement {
     }
 }
 
-/// The logarithm of a probability, which may have come out as 0.
+/// Logarithm of a probability that may have been rounded to 0.
 fn ln(probability: f32) -> f32 {
     (probability + 1e-9).ln()
 }
 
-/// A NaN exceeds everything.
+/// True also for NaN.
 fn exceeds(gap: f32, limit: f32) -> bool {
     gap.is_nan() || gap > limit
 }
@@ -170,7 +171,8 @@ impl fmt::Display for Agreement {
         let (numbers, score, words) = (self.numbers, self.score, self.log_probability);
         write!(
             f,
-            "{numbers} known answers reproduced: scores within {score:.1e}, log-probabilities within {words:.1e}"
+            "{numbers} known answers reproduced: scores within {score:.1e}, log-probabilities within \
+            {words:.1e}"
         )
     }
 }

@@ -1,10 +1,9 @@
-//! The known-answer test: questions every model can be asked, and whether a device answers them as they were
-//! answered.
+//! The self-test: fixed questions for any model, and the comparison of a device's answers with known answers.
 //!
-//! What is asked is what a job's rows come from: P(match) and cosine of texts, and how likely a captioner
-//! finds the words of a caption. Sampled captions are not compared. Which word is drawn hangs on the last bit
-//! of a probability wherever two words are nearly alike, on healthy devices too; the probabilities themselves
-//! are near each other or something is wrong, and the draw from them is plain arithmetic that no device does.
+//! The questions cover the values that decide a job's rows: P(match) and cosine of texts, and a captioner's
+//! log-probabilities of the tokens of a caption. Sampled captions are not compared: where two tokens are
+//! almost equally probable, the last bit of a probability decides which one is sampled, also on healthy
+//! devices. The probabilities agree on healthy devices, and the host samples from them.
 
 mod compare;
 mod pictures;
@@ -13,15 +12,16 @@ pub use compare::{Agreement, NotReproduced, Tolerance};
 
 use crate::{
     capfilt::CapFilt,
-    model::{Captioner, Filter, ModelError, SampleKey, TextScore, WordOdds},
+    model::{Captioner, Filter, ModelError, SampleKey, TextScore, TokenLogProb},
 };
 use capfilt_schemas::known_answers::{KnownAnswers, KnownCaption, KnownScore};
 use pictures::{PICTURES, draw};
 
-/// Texts of other lengths and other subjects. A vocabulary that lacks a word has its letters, or `[UNK]`.
+/// Texts of different lengths and subjects. A vocabulary without a word splits it into letters, or uses
+/// `[UNK]`.
 const TEXTS: [&str; 3] = ["a red circle", "two dogs run on a beach in the sun", "sale 50, free shipping"];
 
-/// Why a worker has not proven itself.
+/// Reason why a self-test failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotProven {
     #[error(transparent)]
@@ -33,7 +33,7 @@ pub enum NotProven {
 /// Answers to the questions about scores.
 ///
 /// # Errors
-/// When the model fails, and when it answers with what is no number.
+/// The model fails, or its output is not a number.
 pub fn scores(filter: &mut dyn Filter) -> Result<Vec<KnownScore>, ModelError> {
     let mut known = Vec::new();
     for picture in PICTURES {
@@ -48,11 +48,10 @@ pub fn scores(filter: &mut dyn Filter) -> Result<Vec<KnownScore>, ModelError> {
     Ok(known)
 }
 
-/// Answers to the questions about captions, from a captioner that always takes the likeliest word and ends
-/// when it likes.
+/// Answers to the questions about captions, from a captioner with greedy decoding and no minimum length.
 ///
 /// # Errors
-/// When the model fails, and when it answers with what is no number.
+/// The model fails, or its output is not a number.
 pub fn captions(greedy: &mut dyn Captioner) -> Result<Vec<KnownCaption>, ModelError> {
     let mut known = Vec::new();
     for picture in PICTURES {
@@ -60,18 +59,19 @@ pub fn captions(greedy: &mut dyn Captioner) -> Result<Vec<KnownCaption>, ModelEr
         let key = SampleKey { job_seed: 0, image_sha256: [0; 32] };
         let captions = greedy.caption(&pixels, &[key], 1)?;
         let ids = captions[0][0].ids.clone();
-        let odds = follow(greedy, picture, &ids)?;
-        let log_probabilities = odds.iter().map(|word| word.log_probability).collect();
+        let log_probs = score_tokens(greedy, picture, &ids)?;
+        let log_probabilities = log_probs.iter().map(|word| word.log_probability).collect();
         known.push(KnownCaption { picture: picture.to_owned(), ids, log_probabilities });
     }
     Ok(known)
 }
 
 impl CapFilt {
-    /// Asks the models what is known, one picture at a time: a device with little memory must not fail here.
+    /// Compares the models' answers with the known ones, one picture at a time, because devices with little
+    /// memory must not fail here.
     ///
     /// # Errors
-    /// When an answer is missing, is no number or is farther away than the tolerance, or when a model fails.
+    /// An answer is missing, is not a number or differs by more than the tolerance, or a model fails.
     pub fn prove(&mut self, known: &KnownAnswers, tolerance: Tolerance) -> Result<Agreement, NotProven> {
         compare::is_whole(known)?;
         let (captioner, filter) = self.models();
@@ -81,7 +81,7 @@ impl CapFilt {
             agreement.add_scores(scores, &judge(filter, &scores[0].picture, &texts)?);
         }
         for caption in &known.captions {
-            agreement.add_caption(caption, &follow(captioner, &caption.picture, &caption.ids)?);
+            agreement.add_caption(caption, &score_tokens(captioner, &caption.picture, &caption.ids)?);
         }
         Ok(agreement.conclude()?)
     }
@@ -92,6 +92,10 @@ fn judge(filter: &mut dyn Filter, picture: &str, texts: &[&str]) -> Result<Vec<T
     Ok(filter.score(&draw(picture, filter.image_side()), &[texts])?.swap_remove(0))
 }
 
-fn follow(captioner: &mut dyn Captioner, picture: &str, ids: &[i64]) -> Result<Vec<WordOdds>, ModelError> {
-    Ok(captioner.odds(&draw(picture, captioner.image_side()), &[ids.to_vec()])?.swap_remove(0))
+fn score_tokens(
+    captioner: &mut dyn Captioner,
+    picture: &str,
+    ids: &[i64],
+) -> Result<Vec<TokenLogProb>, ModelError> {
+    Ok(captioner.log_probs(&draw(picture, captioner.image_side()), &[ids.to_vec()])?.swap_remove(0))
 }

@@ -1,9 +1,9 @@
-//! Pictures that need no file: integer arithmetic alone, so every machine draws the same ones, at whatever
-//! size a model takes.
+//! Pictures that need no file: computed with integer arithmetic, so that every machine has the same ones, at
+//! any size.
 
 use crate::model::PixelBatch;
 
-/// Something smooth, something with shapes, and something no picture looks like.
+/// A smooth picture, one with shapes, and noise.
 pub(super) const PICTURES: [&str; 3] = ["gradient", "discs", "noise"];
 
 /// One of [`PICTURES`] as a batch of one.
@@ -24,7 +24,7 @@ pub(super) fn draw(picture: &str, side: usize) -> PixelBatch {
     batch
 }
 
-/// Red grows to the right, green downwards, blue to the upper left.
+/// Red increases to the right, green downwards, blue to the upper left.
 fn gradient(x: usize, y: usize, side: usize) -> [u8; 3] {
     let share = |part: usize, whole: usize| (part * 255 / whole) as u8;
     [share(x, side), share(y, side), 255 - share(x + y, 2 * side)]
@@ -32,7 +32,7 @@ fn gradient(x: usize, y: usize, side: usize) -> [u8; 3] {
 
 /// A large red disc and a small blue one on a light ground.
 fn discs(x: usize, y: usize, side: usize) -> [u8; 3] {
-    // In thousandths of a side, at the middle of the pixel.
+    // Position of the pixel's middle, in thousandths of a side.
     let at = |i: usize| ((2 * i + 1) * 500 / side) as i64;
     let is_in = |cx: i64, cy: i64, r: i64| (at(x) - cx).pow(2) + (at(y) - cy).pow(2) <= r * r;
     if is_in(400, 450, 260) {
@@ -44,7 +44,7 @@ fn discs(x: usize, y: usize, side: usize) -> [u8; 3] {
     }
 }
 
-/// The next of Marsaglia's xorshift numbers.
+/// The next number of Marsaglia's xorshift generator.
 fn random(state: &mut u32) -> [u8; 3] {
     *state ^= *state << 13;
     *state ^= *state >> 17;

@@ -1,11 +1,12 @@
-//! The pairs table as Hugging Face's `datasets` describes tables, so that it shows `image` as an image.
+//! Description of the pairs table for Hugging Face's `datasets`, so that `image` is shown as an image.
 //!
-//! The description lies in the Parquet schema's metadata under `huggingface` and must name every column.
+//! The description is the value of `huggingface` in the Parquet schema's metadata, and must name every
+//! column.
 
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 
-/// The description, or `None` when a column that passes through has a type it has no name for; then
-/// `datasets` still reads the table, with `image` as a struct.
+/// The description, or `None` when `datasets` has no name for the type of a pass-through column. `datasets`
+/// then reads the table with `image` as a struct.
 pub fn huggingface(schema: &Schema) -> Option<String> {
     let features: Option<Vec<String>> = schema.fields().iter().map(|field| feature(field)).collect();
     Some(format!("{{\"info\": {{\"features\": {{{}}}}}}}", features?.join(", ")))
@@ -19,7 +20,7 @@ fn feature(field: &Field) -> Option<String> {
     Some(format!("{}: {description}", quoted(field.name())))
 }
 
-/// A JSON string; a column's name is the user's.
+/// A JSON string; column names are the user's.
 fn quoted(text: &str) -> String {
     let escaped = text.chars().map(|c| match c {
         '"' | '\\' => format!("\\{c}"),

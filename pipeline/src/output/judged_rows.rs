@@ -1,10 +1,11 @@
-//! Rows with their verdicts, as the tables take them.
+//! Rows with their verdicts, for the output tables.
 
 use crate::input::{ImageInput, TextInput};
 use arrow::array::RecordBatch;
 use capfilt_schemas::ledger::LedgerRow;
 
-/// Some consecutive rows with their verdicts and with what the tables take over from the input, row for row.
+/// Consecutive rows with their verdicts and, row for row, with the values that the tables copy from the
+/// input.
 #[derive(Debug)]
 pub struct JudgedRows {
     pub ledger: Vec<LedgerRow>,

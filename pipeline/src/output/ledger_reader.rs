@@ -1,4 +1,4 @@
-//! Ledger rows read back, as they were written.
+//! Reader for the rows of a ledger.
 
 use arrow::{
     array::{
@@ -16,7 +16,7 @@ use capfilt_schemas::{
 use futures::TryStreamExt as _;
 use parquet::{arrow::ParquetRecordBatchStreamBuilder, errors::ParquetError};
 
-/// A ledger that cannot be read back.
+/// Error of reading a ledger.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the ledger {object}: {source}")]
 pub struct LedgerError {
@@ -25,7 +25,7 @@ pub struct LedgerError {
     pub source: ParquetError,
 }
 
-/// Rows decoded at once: a row's texts have up to a few megabytes.
+/// Rows that are decoded at once; the texts of a row have up to a few megabytes.
 const ROWS_AT_ONCE: usize = 64;
 
 /// The first `limit` rows of a committed ledger, in the input's order.
@@ -39,7 +39,7 @@ pub async fn read_ledger(
     Ok(rows)
 }
 
-/// Gives these rows to `each`, one by one.
+/// Calls `each` for every row.
 pub async fn each_of_ledger(
     bucket: &Bucket,
     output: &Output,
@@ -47,7 +47,7 @@ pub async fn each_of_ledger(
     mut each: impl FnMut(LedgerRow),
 ) -> Result<(), LedgerError> {
     let fail = |source| LedgerError { object: bucket.place.url_of(&output.path), source };
-    // Not pinned to a state: no one writes an attempt's object twice.
+    // Without an ETag: an attempt's object is written only once.
     let file = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
     let read = async {
         let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::new(&bucket.place, &file)).await?;
@@ -63,7 +63,7 @@ pub async fn each_of_ledger(
     read.await.map_err(fail)
 }
 
-/// Rows of a batch with the ledger's columns.
+/// Converts a batch with the ledger's columns to rows.
 fn ledger_rows(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
     let column = |name: &str| batch.column_by_name(name).expect("the columns were compared with the schema");
     let texts = |name: &str| column(name).as_string::<i32>();
@@ -85,9 +85,10 @@ fn ledger_rows(batch: &RecordBatch) -> Result<Vec<LedgerRow>, String> {
             image_sha256: text(texts("image_sha256"), i).map(|digest| parse_digest(&digest)).transpose()?,
             width: number(widths, i),
             height: number(heights, i),
-            status: RowStatus::parse(status).ok_or_else(|| format!("`{status}` is no status"))?,
+            status: RowStatus::parse(status).ok_or_else(|| format!("unknown status `{status}`"))?,
             web_text: text(texts("web_text"), i),
-            web_status: WebStatus::parse(web_status).ok_or_else(|| format!("`{web_status}` is no status"))?,
+            web_status: WebStatus::parse(web_status)
+                .ok_or_else(|| format!("unknown status `{web_status}`"))?,
             web_score: web.get(i),
             synthetic: captions(column("synthetic").as_list::<i32>().value(i).as_struct()),
             control_itm: controls.is_valid(i).then(|| controls.value(i)),
@@ -140,7 +141,7 @@ fn number(array: &UInt32Array, i: usize) -> Option<u32> {
 
 fn parse_digest(text: &str) -> Result<[u8; 32], String> {
     let mut digest = [0; 32];
-    hex::decode_to_slice(text, &mut digest).map_err(|error| format!("`{text}` is no SHA-256: {error}"))?;
+    hex::decode_to_slice(text, &mut digest).map_err(|error| format!("`{text}` is not a SHA-256: {error}"))?;
     Ok(digest)
 }
 

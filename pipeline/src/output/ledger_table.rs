@@ -60,7 +60,7 @@ fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
-/// The builder of a struct's field, whose type the schema fixes.
+/// Builder of a struct's field, whose type the schema fixes.
 pub(super) fn field<B: arrow::array::ArrayBuilder>(item: &mut StructBuilder, index: usize) -> &mut B {
     item.field_builder(index).expect("the schema's field has this type")
 }

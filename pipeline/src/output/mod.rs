@@ -1,4 +1,4 @@
-//! From ledger rows to the three tables of an attempt, and from the ledger back to its rows.
+//! Conversion of ledger rows to the three tables of an attempt, and of the ledger to rows.
 
 mod features;
 mod judged_rows;

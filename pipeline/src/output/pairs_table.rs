@@ -1,4 +1,4 @@
-//! Kept rows as Arrow columns: image, captions, and the columns that pass through.
+//! Kept rows as Arrow columns: image, captions, and the pass-through columns.
 
 use super::{features::huggingface, judged_rows::JudgedRows, ledger_table::field};
 use crate::input::{ImageInput, Origin};
@@ -18,11 +18,11 @@ use capfilt_schemas::{
 };
 use std::sync::Arc;
 
-/// Image bytes in one batch, unless one image alone has more (1 GiB at most): the offsets of a binary array
-/// end at 2 GiB, and whoever reads the table holds what was written at once.
+/// Image bytes in one batch, unless a single image is larger (1 GiB at most): offsets of a binary array end
+/// at 2 GiB, and a reader of the table holds a whole batch in memory.
 const BATCH_BYTES: usize = 64 << 20;
 
-/// Columns of the pairs table, with what Hugging Face's `datasets` wants to know of them.
+/// Columns of the pairs table, with the metadata for Hugging Face's `datasets`.
 pub(super) fn schema(passthrough: &[Field]) -> SchemaRef {
     let schema = pairs::schema(passthrough);
     let mut metadata = schema.metadata().clone();
@@ -45,7 +45,7 @@ pub(super) fn batches(
     batches.into_iter().map(move |kept| batch(schema, rows, &kept, images))
 }
 
-/// Groups of consecutive things that together are not over a limit, unless one is alone.
+/// Splits consecutive items into groups of at most `limit`; a single larger item is a separate group.
 fn within(limit: usize, sized: impl Iterator<Item = (usize, usize)>) -> Vec<Vec<usize>> {
     let (mut groups, mut left) = (Vec::<Vec<usize>>::new(), 0);
     for (thing, size) in sized {
@@ -91,7 +91,7 @@ fn image_column(rows: &JudgedRows, kept: &[usize], images: Images) -> ArrayRef {
             (ImageInput::Bytes { bytes, origin: Origin::Row { path } }, Images::Embed) => {
                 (Some(bytes), path.clone())
             }
-            // A reference to a row; what the row says of its bytes need not be anywhere.
+            // A reference to the input row, because the path in the row may not exist.
             _ => (None, Some(format!("{}#{}", ledger.file, ledger.row))),
         };
         field::<BinaryBuilder>(&mut column, 0).append_option(bytes.filter(|_| images == Images::Embed));

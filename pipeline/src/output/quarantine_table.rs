@@ -1,4 +1,4 @@
-//! Rows that could not be processed, with what is needed to try them again.
+//! Quarantined rows, with the input values that a new attempt needs.
 
 use super::judged_rows::JudgedRows;
 use crate::input::{ImageInput, TextInput};

@@ -1,4 +1,4 @@
-//! A Parquet object on its way into the store: streamed, counted and hashed as it goes.
+//! Upload of a Parquet object: streamed, counted and hashed while it is written.
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
 use bytes::Bytes;
@@ -17,16 +17,17 @@ use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, Mutex};
 use tokio::io::AsyncWriteExt as _;
 
-/// A row group is closed at this size: readers hold whole row groups, and no array may pass 2 GB.
+/// Size in bytes at which a row group is closed: readers hold whole row groups, and an array must not exceed
+/// 2 GB.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
-/// A row group is closed at this many rows.
+/// Number of rows at which a row group is closed.
 const ROW_GROUP_ROWS: usize = 10_000;
 
-/// Part size of a multipart upload, and what one upload holds in memory. Smaller objects are one plain PUT.
+/// Part size in bytes of a multipart upload, and memory of one upload. A smaller object is one plain PUT.
 const PART_BYTES: usize = 8 << 20;
 
-/// An output that cannot be written.
+/// Error of writing an output.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {object}: {source}")]
 pub struct WriteError {
@@ -35,7 +36,7 @@ pub struct WriteError {
     pub source: ParquetError,
 }
 
-/// One table being written.
+/// One table that is being written.
 pub(super) struct Upload {
     table: Table,
     path: String,
@@ -79,7 +80,7 @@ impl Upload {
         written.map_err(|source| WriteError { object: self.path.clone(), source })
     }
 
-    /// Ends the object. It is there, whole, when this returns.
+    /// Finishes the object. When this returns, the whole object is stored.
     pub(super) async fn finish(self) -> std::result::Result<Output, WriteError> {
         let Self { table, path, rows, digest, writer } = self;
         let closed = writer.close().await;
@@ -95,7 +96,7 @@ fn properties() -> WriterProperties {
         .set_created_by(concat!("capfilt ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
-    // Encoded images neither compress nor repeat, and their first bytes tell nobody anything.
+    // Encoded images do not compress or repeat, and statistics of their first bytes are useless.
     for column in ["image", "image.bytes"] {
         let path = ColumnPath::from(column.split('.').map(str::to_owned).collect::<Vec<_>>());
         properties = properties

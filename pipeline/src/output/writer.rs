@@ -1,4 +1,4 @@
-//! The tables of one attempt, written together and finished together.
+//! Writer of the tables of one attempt.
 
 use super::{JudgedRows, WriteError, ledger_table, pairs_table, quarantine_table, upload::Upload};
 use arrow::datatypes::{Field, SchemaRef};
@@ -14,7 +14,7 @@ use capfilt_schemas::{
     tally::Tally,
 };
 
-/// What an attempt wrote: everything its commit needs.
+/// Outputs of an attempt, as its commit records them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
     pub outputs: Vec<Output>,
@@ -23,8 +23,8 @@ pub struct Written {
 
 /// Writes ledger, pairs and quarantine of one attempt.
 ///
-/// Memory: per table one open row group (128 MB at most) and one upload part (8 MB). The ledger always
-/// exists; the other tables only when they have a row.
+/// Memory: per table one open row group (at most 128 MB) and one upload part (8 MB). The ledger is always
+/// written; the other tables only if they have a row.
 pub struct ShardWriter {
     bucket: Bucket,
     shard: ShardId,
@@ -73,13 +73,13 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// The books so far.
+    /// The tally so far.
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
-    /// Ends all tables. They are there, whole, when this returns; nobody believes them before a commit names
-    /// them.
+    /// Finishes all tables. When this returns, they are stored completely; they count only after a commit
+    /// names them.
     pub async fn finish(self) -> Result<Written, WriteError> {
         let mut outputs = vec![self.ledger.finish().await?];
         for upload in [self.pairs, self.quarantine].into_iter().flatten() {

@@ -11,7 +11,7 @@ use capfilt_schemas::{
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use std::{path::Path, sync::Arc};
 
-/// The whole of a file as one shard.
+/// A whole file as one shard.
 pub fn shard(folder: &Path, name: &str) -> Shard {
     let path = folder.join(name);
     let bytes = std::fs::metadata(&path).unwrap().len();
@@ -42,7 +42,7 @@ pub fn selecting(condition: &str) -> InputColumns {
     InputColumns { selection: Some(Predicate::parse(condition).unwrap()), ..columns() }
 }
 
-/// All rows of a file, in the batches they come in.
+/// All rows of a file, in the reader's batches.
 pub fn read(folder: &Path, name: &str, columns: InputColumns, batch: usize) -> Result<Vec<Rows>, ReadError> {
     let place = Place::open(folder.to_str().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -1,5 +1,4 @@
-//! The image set and what Pillow makes of it, made once per test binary by the Python that `make setup`
-//! provides.
+//! The image set and its pixels from Pillow, made once per test binary by the Python of `make setup`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +10,7 @@ pub struct Reference {
     folder: tempfile::TempDir,
 }
 
-/// An image file, and the size that Pillow decodes, or its error.
+/// An image file, and Pillow's size of it, or its error.
 pub struct PillowImage {
     pub name: String,
     pub size: Result<(u32, u32), String>,
@@ -25,12 +24,12 @@ pub struct PillowCut {
 }
 
 impl Reference {
-    /// An image file as it is.
+    /// Bytes of an image file.
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         read(self.folder.path().join("images").join(name))
     }
 
-    /// Pillow's RGB pixels at a side; side 0 is the decoded image itself.
+    /// Pillow's RGB pixels at a side; side 0 is the decoded image.
     pub fn pixels(&self, name: &str, side: usize) -> Vec<u8> {
         read(self.folder.path().join("pillow").join(format!("{name}.{side}.raw")))
     }
@@ -46,8 +45,7 @@ fn read(path: PathBuf) -> Vec<u8> {
 }
 
 /// # Panics
-/// When the Python of the tests is not there: a comparison that did not happen must not look like one that
-/// passed.
+/// The tests' Python is missing: a comparison that did not run must not pass.
 pub fn pillow_reference() -> &'static Reference {
     static REFERENCE: OnceLock<Reference> = OnceLock::new();
     REFERENCE.get_or_init(|| {

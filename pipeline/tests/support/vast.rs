@@ -1,8 +1,8 @@
-//! Headers that promise a vast image, for all formats.
+//! Headers that claim a vast image, for all formats.
 
 use std::io::Write as _;
 
-/// Headers that promise `side` × `side` pixels, with next to nothing behind them.
+/// Headers that claim `side` × `side` pixels, with almost no data.
 pub fn vast_headers(side: u32) -> Vec<(&'static str, Vec<u8>)> {
     let short = side as u16;
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
@@ -46,7 +46,7 @@ pub fn vast_headers(side: u32) -> Vec<(&'static str, Vec<u8>)> {
         ("tiff", vast_tiff(side)),
         ("webp", extended),
     ];
-    // Lossless WebP alone can't say more than 16384, so it is no vast header.
+    // Lossless WebP supports at most 16384 pixels per side.
     if side <= 16_384 { files.into_iter().chain([("webp, lossless", webp)]).collect() } else { files }
 }
 
@@ -64,7 +64,7 @@ fn vast_tiff(side: u32) -> Vec<u8> {
     tiff
 }
 
-/// The checksum of a PNG chunk.
+/// Checksum of a PNG chunk.
 pub fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |crc: u32, &byte| {
         (0..8).fold(

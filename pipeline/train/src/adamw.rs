@@ -1,9 +1,9 @@
-//! AdamW (Loshchilov and Hutter 2019) on one vector, every number decayed alike, as BLIP trains.
+//! AdamW (Loshchilov and Hutter 2019) on one vector, with the same weight decay for every number, as in BLIP.
 
 use capfilt_schemas::settings::train::Optimizer;
 use tch::{TchError, Tensor};
 
-/// First and second moments, and how many steps they have seen.
+/// First and second moments, and the number of steps.
 pub struct AdamW {
     pub mean: Tensor,   // (total)
     pub square: Tensor, // (total)
@@ -16,8 +16,7 @@ impl AdamW {
         Ok(Self { mean: zeros()?, square: zeros()?, steps: 0 })
     }
 
-    /// Moves the weights against their gradient, which is cleared, and returns the gradient's length before
-    /// clipping: ().
+    /// Updates the weights and clears their gradient. Returns the gradient's norm before clipping: ().
     pub fn step(&mut self, vector: &mut Tensor, settings: &Optimizer, rate: f64) -> Result<Tensor, TchError> {
         let [beta1, beta2] = settings.betas;
         self.steps += 1;
@@ -35,8 +34,8 @@ impl AdamW {
             let _ = self.mean.f_lerp_(&gradient, 1.0 - beta1)?;
             let squared = gradient.f_square()?.f_mul_scalar_(1.0 - beta2)?;
             let _ = self.square.f_mul_scalar_(beta2)?.f_add_(&squared)?;
-            // w ← w − rate / correction1 · mean / (√(square / correction2) + ε), the factor drawn into the
-            // divisor.
+            // w ← w − rate / correction1 · mean / (√(square / correction2) + ε), with the factor moved into
+            // the divisor.
             let divisor =
                 self.square.f_sqrt()?.f_div_scalar_(correction2.sqrt())?.f_add_scalar_(settings.epsilon)?;
             let divisor = { divisor }.f_mul_scalar_(-correction1 / rate)?;

@@ -1,25 +1,26 @@
-//! Trading time for memory: the vision tower's blocks are computed again on the way back, instead of keeping
-//! what is in them (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+//! Gradient checkpointing: the backward pass computes the vision tower's blocks again instead of storing
+//! their activations (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
 //!
-//! Kept are depth × pairs × tokens × width numbers, for ViT-L at 384 px 24 × 577 × 1024 × 4 bytes = 57 MB an
-//! image; all activations would be some 30 times that.
+//! Stored are depth × pairs × tokens × width elements, for ViT-L at 384 px 24 × 577 × 1024 × 4 bytes = 57 MB
+//! per image; all activations would be about 30 times as many.
 
 use capfilt_med::vit::VisionTower;
 use tch::{TchError, Tensor};
 
-/// A forward pass that kept the blocks' inputs alone.
+/// A forward pass that stored only the blocks' inputs.
 pub struct Recomputed {
     /// The first block's input, part of the graph.
     embedded: Tensor,
-    /// Each block's input and the norm's, without a graph.
+    /// Inputs of each block and of the final norm, without a graph.
     inputs: Vec<Tensor>,
-    /// A leaf that collects the losses' gradient.
+    /// A leaf that receives the gradient of the losses.
     states: Tensor,
     seed: i64,
 }
 
 impl Recomputed {
-    /// Images through the tower. `seed` makes the second pass drop what the first one dropped.
+    /// Runs images through the tower. With the same `seed`, the second pass drops the same elements as the
+    /// first.
     pub fn forward(tower: &VisionTower, pixels_norm: &Tensor, seed: i64) -> Result<Self, TchError> {
         let embedded = tower.embed(pixels_norm)?;
         let mut inputs = vec![embedded.f_detach()?];
@@ -40,7 +41,7 @@ impl Recomputed {
         &self.states
     }
 
-    /// Carries the states' gradient through the tower, block by block from the last.
+    /// Backpropagates the states' gradient through the tower, block by block from the last.
     pub fn backward(mut self, tower: &VisionTower) -> Result<(), TchError> {
         let mut gradient = self.states.grad();
         let mut through = |input: Tensor, part: &dyn Fn(&Tensor) -> Result<Tensor, TchError>| {

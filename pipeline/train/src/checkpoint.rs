@@ -1,5 +1,5 @@
-//! Everything a run needs to go on as if nothing had happened. A checkpoint is written beside its place and
-//! renamed into it, so a reader finds a whole one or none.
+//! Training checkpoints: the complete state with which a run resumes. A checkpoint is written under a
+//! temporary name and renamed, so a reader finds a complete checkpoint or none.
 
 use std::{
     collections::HashMap,
@@ -20,20 +20,20 @@ use crate::{
     tensors,
 };
 
-/// The format of `state.json` and `training.safetensors`.
+/// Format version of `state.json` and `training.safetensors`.
 const VERSION: u32 = 1;
 
-/// What a checkpoint says of its run besides the tensors.
+/// State of the run besides the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub version: u32,
-    /// Optimiser steps done.
+    /// Number of finished optimiser steps.
     pub step: u64,
-    /// The next batch.
+    /// Position of the next batch.
     pub cursor: Cursor,
-    /// Where the queue is filled next.
+    /// Position in the queue of the next batch's features.
     pub queue_at: i64,
-    /// Digest of what must not change in mid-run: settings and data.
+    /// Digest of the settings and data that must not change during a run.
     pub digest: String,
 }
 
@@ -44,28 +44,28 @@ pub struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Checkpoints below a run's folder, of which the newest `keep` stay.
+    /// Opens the checkpoints below a run's folder; the newest `keep` are kept.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// The folder cannot be created.
     pub fn open(run: &Path, keep: usize) -> Result<Self, TrainError> {
         let folder = run.join("checkpoints");
         fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
         Ok(Self { folder, keep })
     }
 
-    /// The newest whole checkpoint.
+    /// The newest complete checkpoint.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// The folder cannot be read.
     pub fn newest(&self) -> Result<Option<PathBuf>, TrainError> {
         Ok(self.all()?.pop())
     }
 
-    /// Writes a checkpoint: the model as others load it, and beside it what only training needs.
+    /// Writes a checkpoint: the model in its published format, and the training state beside it.
     ///
     /// # Errors
-    /// When it cannot be written; what was begun is removed, and the one before stays.
+    /// The checkpoint cannot be written. The unfinished one is removed, and the previous one stays.
     pub fn save(
         &self,
         state: &State,
@@ -84,7 +84,7 @@ impl Checkpoints {
             fs::rename(&unfinished, &path).map_err(|source| io("rename to", &path, source))
         });
         if written.is_err() {
-            // Best effort: the disk may be full, and the error that matters is the one above.
+            // Best effort: the disk may be full, and the first error is the relevant one.
             fs::remove_dir_all(&unfinished).ok();
         }
         written?;
@@ -100,7 +100,7 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Whole checkpoints, oldest first.
+    /// Complete checkpoints, oldest first.
     fn all(&self) -> Result<Vec<PathBuf>, TrainError> {
         let entries = fs::read_dir(&self.folder).map_err(|source| io("list", &self.folder, source))?;
         let is_whole = |path: &PathBuf| {
@@ -137,10 +137,10 @@ fn write(
     model_files::write_json(&folder.join("state.json"), state)
 }
 
-/// Puts a checkpoint's state into a learner and its optimiser.
+/// Restores a checkpoint's state into a learner and its optimiser.
 ///
 /// # Errors
-/// When the checkpoint is damaged, of another format, or of a run with other settings or data.
+/// The checkpoint is damaged, has another format, or is of a run with other settings or data.
 pub fn restore(
     folder: &Path,
     digest: &str,
@@ -156,7 +156,8 @@ pub fn restore(
     }
     if state.digest != digest {
         return Err(format(
-            "its run had other settings or data than this one; give this run another run.folder, or put them back"
+            "its run had other settings or data than this one; give this run another run.folder, or put \
+            them back"
                 .into(),
         ));
     }

@@ -1,5 +1,5 @@
-//! Image-text contrast (BLIP, section 3.2: ITC) against the batch and a queue of earlier batches, with the
-//! momentum towers' opinion in the targets (Li et al. 2021, "Align before Fuse").
+//! Image-text contrastive loss (BLIP, section 3.2: ITC) against the batch and a queue of earlier batches,
+//! with soft targets of the momentum towers (Li et al. 2021, "Align before Fuse").
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -11,8 +11,8 @@ pub struct Features {
     pub text: Tensor,
 }
 
-/// The momentum features of the batches before, oldest overwritten first. Memory: 2 × projection × length × 4
-/// bytes, for BLIP's 57,600 × 256 118 MB.
+/// Momentum features of earlier batches; a new batch replaces the oldest. Memory: 2 × projection × length × 4
+/// bytes; 118 MB for BLIP's 57,600 × 256.
 pub struct FeatureQueue {
     pub image: Tensor, // (projection, length)
     pub text: Tensor,  // (projection, length)
@@ -20,13 +20,13 @@ pub struct FeatureQueue {
     pub at: i64,
 }
 
-/// What the contrast found.
+/// Result of the contrastive loss.
 pub struct Contrast {
     /// ()
     pub loss: Tensor,
     /// Similarities of images to texts, divided by τ: (pairs, pairs + queue)
     pub image_to_text: Tensor,
-    /// Of texts to images.
+    /// Similarities of texts to images, in the same shape.
     pub text_to_image: Tensor,
 }
 
@@ -34,7 +34,7 @@ impl FeatureQueue {
     /// A queue of random unit vectors.
     pub fn new(projection: i64, length: i64, kind: Kind, device: Device) -> Result<Self, TchError> {
         let side = || -> Result<Tensor, TchError> {
-            // Drawn on the CPU, so that a seed means the same on every device.
+            // Sampled on the CPU, so that a seed gives the same numbers for every device.
             let drawn = Tensor::f_randn([projection, length], (kind, Device::Cpu))?;
             drawn.f_div(&drawn.f_norm_scalaropt_dim(2.0, [0], true)?)?.f_to_device(device)
         };
@@ -46,7 +46,8 @@ impl FeatureQueue {
         })
     }
 
-    /// Puts a batch over the oldest one. The length is a multiple of the batch, so a batch never wraps.
+    /// Replaces the oldest batch. The queue's length is a multiple of the batch size, so a batch does not
+    /// wrap.
     pub fn push(&mut self, features: &Features, ids: &Tensor) -> Result<(), TchError> {
         let pairs = features.image.size()[0];
         let length = self.ids.size()[0];
@@ -58,11 +59,11 @@ impl FeatureQueue {
     }
 }
 
-/// The loss of a batch: `−Σ y log softmax(similarity / τ)`, mean of both directions.
+/// Loss of a batch: `−Σ y log softmax(similarity / τ)`, mean of both directions.
 ///
-/// `online`, `momentum`: the batch's features; `alpha`: share of the momentum towers' softmax in the targets.
-/// With `ids` (pairs), all entries of batch and queue with a pair's id share its target, as in fine-tuning;
-/// without, its own entry has it, as in pre-training.
+/// `online`, `momentum`: the batch's features; `alpha`: weight of the momentum towers' softmax in the
+/// targets. With `ids` (pairs), all entries of batch and queue with a pair's id share its target, as in
+/// fine-tuning; without `ids`, only the pair's own entry is the target, as in pre-training.
 pub fn contrast(
     online: &Features,
     momentum: &Features,
@@ -71,7 +72,8 @@ pub fn contrast(
     temperature: &Tensor,
     alpha: f64,
 ) -> Result<Contrast, TchError> {
-    let all_images = Tensor::f_cat(&[&momentum.image.f_transpose(0, 1)?, &queue.image], 1)?; // (projection, pairs + queue)
+    // (projection, pairs + queue)
+    let all_images = Tensor::f_cat(&[&momentum.image.f_transpose(0, 1)?, &queue.image], 1)?;
     let all_texts = Tensor::f_cat(&[&momentum.text.f_transpose(0, 1)?, &queue.text], 1)?;
     let own = match ids {
         Some(ids) => {

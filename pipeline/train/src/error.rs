@@ -1,4 +1,4 @@
-//! Why a training run stopped.
+//! Reasons why a training run stopped.
 
 use std::path::PathBuf;
 
@@ -29,11 +29,12 @@ pub enum TrainError {
     #[error("{path}: {reason}")]
     Format { path: PathBuf, reason: String },
     #[error(
-        "the loss is not a number at step {step} (itc {itc}, itm {itm}, lm {lm}): lower optimizer.learning_rate or set optimizer.clip_norm; the last checkpoint is step {saved}"
+        "the loss is not a number at step {step} (itc {itc}, itm {itm}, lm {lm}): lower \
+        optimizer.learning_rate or set optimizer.clip_norm; the last checkpoint is step {saved}"
     )]
     NotANumber { step: u64, itc: f64, itm: f64, lm: f64, saved: u64 },
     #[error("another process trains in {folder}; wait for it, or choose another run.folder")]
     Busy { folder: PathBuf },
-    #[error("a defect of this program: {0}")]
+    #[error("internal error (bug): {0}")]
     Bug(&'static str),
 }

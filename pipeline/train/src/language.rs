@@ -1,4 +1,5 @@
-//! The language model's loss (BLIP, section 3.2: LM): every word from those before it and the image.
+//! Language-modelling loss (BLIP, section 3.2: LM): each token is predicted from the tokens before it and the
+//! image.
 
 use capfilt_med::{
     cross_attention::ImageKeys,
@@ -9,13 +10,13 @@ use tch::{Reduction, TchError, Tensor};
 
 use crate::texts::TextRows;
 
-/// Label of what is not predicted: padding and the prompt.
+/// Label of tokens that are not predicted: padding and prompt.
 pub const IGNORED: i64 = -100;
 
-/// Cross-entropy with label smoothing, mean over the words that are predicted; `[SEP]` is one of them.
+/// Cross-entropy with label smoothing, mean over the predicted tokens, which include `[SEP]`.
 ///
-/// `texts` start with `[DEC]`; the first `given` ids of a row (`[DEC]` and the prompt) are not predicted.
-/// Padding stands at the end, where a causal mask keeps it out of sight.
+/// `texts` start with `[DEC]`. The first `given` ids of a row (`[DEC]` and the prompt) are not predicted.
+/// Padding is at the end, where the causal mask hides it.
 pub fn language(
     decoder: &TextTower,
     head: &LmHead,

@@ -1,4 +1,4 @@
-//! One step of learning: a batch through MED in the modes its losses need, and back (BLIP, section 3.2).
+//! One training step: forward pass of MED in the modes of its losses, and backward pass (BLIP, section 3.2).
 
 use capfilt_med::{preprocess::Normalisation, tokens::BertTokens};
 use capfilt_schemas::settings::train::{Objective, Sharing};
@@ -17,7 +17,7 @@ use crate::{
     towers::{Parts, Towers},
 };
 
-/// What learns, with all that a step changes besides the optimiser's own state.
+/// The trained weights, and all state that a step changes except the optimiser's.
 pub struct Learner {
     pub parts: Parts,
     pub objective: Objective,
@@ -27,18 +27,18 @@ pub struct Learner {
     pub tokens: BertTokens,
     pub normalisation: Normalisation,
     pub device: Device,
-    /// What the towers compute in; the weights themselves stay as they are.
+    /// dtype of the towers' computation; the weights stay in their own dtype.
     pub kind: Kind,
     pub checkpoint_blocks: bool,
 }
 
-/// What the contrast remembers.
+/// State of the contrastive loss: queue and momentum towers.
 pub struct Memory {
     pub towers: MomentumTowers,
     pub queue: FeatureQueue,
 }
 
-/// The losses of one batch, each (); those that are not trained are absent.
+/// Losses of one batch, each (); `None` for a loss that is not trained.
 #[derive(Default)]
 pub struct Losses {
     pub itc: Option<Tensor>,
@@ -50,31 +50,31 @@ pub struct Losses {
 pub struct Prepared {
     /// (pairs, 3, side, side)
     pub pixels_norm: Tensor,
-    /// Starting with `[CLS]`.
+    /// Texts that start with `[CLS]`.
     pub texts: TextRows,
-    /// Prompt and text, starting with `[DEC]`, and how many ids of it are given.
+    /// Prompt and text, starting with `[DEC]`, and the number of ids of `[DEC]` and prompt.
     pub prompted: Option<(TextRows, i64)>,
-    /// (pairs), when pairs of one image are no negatives of each other.
+    /// Image ids (pairs), if pairs of one image must not be negatives of each other.
     pub ids: Option<Tensor>,
 }
 
-/// What shapes a step besides the batch.
+/// Parameters of a step besides the batch.
 #[derive(Debug, Clone, Copy)]
 pub struct StepShape {
-    /// Of dropout and negatives.
+    /// Seed of dropout and negatives.
     pub seed: i64,
-    /// Share of the momentum towers' opinion.
+    /// Weight of the momentum towers' softmax in the targets.
     pub alpha: f64,
-    /// What the batch's gradient counts, 1 / batches per step.
+    /// Weight of the batch's gradient: 1 / batches per step.
     pub weight: f64,
-    /// Whether momentum towers move, once a step.
+    /// Whether this batch is the first of its step: momentum towers move once per step.
     pub first_of_step: bool,
-    /// How much a word of the text encoder sees of what is ahead of it, from 0 to 1.
+    /// Weight of later tokens in the text encoder's self-attention, from 0 to 1.
     pub ahead: f64,
 }
 
 impl Losses {
-    /// What is learnt from; the contrast counts this much.
+    /// Sum of the losses; the contrastive loss has this weight.
     pub fn total(&self, contrast_weight: f64) -> Result<Tensor, TchError> {
         let itc = self.itc.as_ref().map(|loss| loss.f_mul_scalar(contrast_weight)).transpose()?;
         let mut parts = [&itc, &self.itm, &self.lm].into_iter().flatten();
@@ -86,10 +86,10 @@ impl Losses {
 }
 
 impl Learner {
-    /// Adds a batch's gradient to the parameters', and moves queue and momentum towers.
+    /// Adds a batch's gradient to the parameters', and updates queue and momentum towers.
     ///
     /// # Errors
-    /// libtorch's, memory that ran out among them.
+    /// libtorch's errors, such as out of memory.
     pub fn learn(&mut self, batch: &Batch, shape: StepShape) -> Result<Losses, TrainError> {
         let mut prepared = self.prepare(batch)?;
         if shape.ahead < 1.0 {
@@ -113,10 +113,10 @@ impl Learner {
         Ok(losses)
     }
 
-    /// Brings a batch to the device.
+    /// Copies a batch to the device.
     ///
     /// # Errors
-    /// When the tokenizer or the device cannot.
+    /// The tokenizer or the device fails.
     pub fn prepare(&self, batch: &Batch) -> Result<Prepared, TrainError> {
         let config = &self.parts.config;
         let most = (self.objective.max_tokens as usize).min(config.text.max_position_embeddings as usize);
@@ -141,11 +141,11 @@ impl Learner {
         })
     }
 
-    /// The losses of a batch whose image states (pairs, tokens, width) are there. `negatives`: in place of
-    /// drawn ones.
+    /// Computes the losses of a batch from its image states (pairs, tokens, width). `negatives` replace
+    /// sampled ones.
     ///
     /// # Errors
-    /// libtorch's.
+    /// Returns libtorch's errors.
     pub fn losses(
         &mut self,
         towers: &Towers,
@@ -174,7 +174,7 @@ impl Learner {
             losses.itc = Some(contrast.loss);
         }
         if let (Some((decoder, head)), Some((texts, given))) = (&towers.decoder, &batch.prompted) {
-            // Towers that share their cross-attention read the same of an image.
+            // Towers that share their cross-attention have the same keys of an image.
             let shared = matches!(self.sharing, Sharing::All | Sharing::AllButSa);
             let keys = match keys.filter(|_| shared) {
                 Some(keys) => keys,
@@ -185,7 +185,7 @@ impl Learner {
         Ok(losses)
     }
 
-    /// The contrast of a batch; its momentum features go into the queue.
+    /// Contrastive loss of a batch; its momentum features are added to the queue.
     fn contrast(
         &mut self,
         online: &Features,
@@ -209,8 +209,8 @@ impl Learner {
         Ok(found)
     }
 
-    /// What negatives are drawn by: pre-training takes the contrast's own similarities, whose keys are
-    /// momentum features; fine-tuning the online features of both sides.
+    /// Similarities from which negatives are sampled. Pre-training uses those of the contrastive loss, whose
+    /// keys are momentum features; fine-tuning uses the online features of both sides.
     fn likeness(&self, online: &Features, contrast: &Contrast) -> Result<Contrast, TrainError> {
         if !self.objective.image_ids {
             let clone = |tensor: &Tensor| tensor.shallow_clone();

@@ -1,5 +1,5 @@
-//! Where a model comes from: its data, its settings, its parents. It lies in the header of the weights
-//! themselves, so that a copied file still knows.
+//! Lineage of a model: its data, settings and parents. It is stored in the header of the weights file, so
+//! that a copied file keeps it.
 
 use std::{
     fs::File,
@@ -17,19 +17,19 @@ use crate::error::TrainError;
 /// Key of the lineage in the header of a safetensors file.
 pub const LINEAGE: &str = "capfilt.lineage";
 
-/// The largest header of a safetensors file in bytes, as in the format's own library.
+/// Largest header of a safetensors file in bytes, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
 
-/// The format of what is written here.
+/// Version of the lineage's format.
 pub const VERSION: u32 = 1;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
     pub version: u32,
     pub task: Task,
-    /// The program that trained it.
+    /// Version of the program that trained the model.
     pub capfilt: String,
-    /// Optimiser steps behind it.
+    /// Number of optimiser steps of this run.
     pub steps: u64,
     pub epochs: f64,
     pub data: Data,
@@ -39,29 +39,29 @@ pub struct Lineage {
     pub parent: Option<Box<Parent>>,
 }
 
-/// The data a model has seen.
+/// The training data of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Data {
-    /// Digest over every file and manifest it was read from.
+    /// Digest over all files and manifests of the data.
     pub version: String,
     pub pairs: u64,
 }
 
-/// The checkpoint a run started from.
+/// The checkpoint from which a run started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parent {
     pub path: String,
-    /// SHA-256 of its weights: of the file, or of several one after the other, by name.
+    /// SHA-256 of its weights: of the file, or of several files in the order of their names.
     pub sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,
 }
 
 impl Lineage {
-    /// What the header of a weights file says; `None` for a file of other origin.
+    /// Reads the lineage from the header of a weights file; `None` for a file of another program.
     ///
     /// # Errors
-    /// When the file cannot be read, or is no safetensors file.
+    /// The file cannot be read, or is not a safetensors file.
     pub fn read(path: &Path) -> Result<Option<Self>, TrainError> {
         let format = |reason: String| TrainError::Format { path: path.to_path_buf(), reason };
         let io = |source| TrainError::Io { what: "read", path: path.to_path_buf(), source };
@@ -81,7 +81,7 @@ impl Lineage {
             .transpose()
     }
 
-    /// The lineage as people read it, newest first.
+    /// The lineage as text, newest run first.
     pub fn describe(&self) -> String {
         let losses = self.settings["objective"]["losses"].as_array().into_iter().flatten();
         let losses: Vec<&str> = losses.filter_map(Value::as_str).collect();
@@ -107,11 +107,11 @@ impl Lineage {
 }
 
 impl Parent {
-    /// Describes a checkpoint. `weights`: its file, or the index of several; `files`: those the tensors are
-    /// in, by name.
+    /// Describes a checkpoint. `weights`: its file, or the index of several files; `files`: the files of its
+    /// tensors, by name.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// A file cannot be read.
     pub fn of(weights: &Path, files: &[PathBuf]) -> Result<Self, TrainError> {
         use sha2::{Digest as _, Sha256};
         let mut digest = Sha256::new();

@@ -1,4 +1,4 @@
-//! One process at a time in a run's folder: two would write over each other's checkpoints.
+//! Lock of a run's folder: two processes would overwrite each other's checkpoints.
 
 use std::{
     fs::{File, TryLockError},
@@ -9,13 +9,13 @@ use std::{
 
 use crate::error::TrainError;
 
-/// How long another process in the same folder is waited for.
+/// Longest wait for another process in the same folder.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Keeps others out while the file is open. One that was told to stop may still be saving: it is waited for.
+/// Locks the folder while the returned file is open. Waits for a process that is ending and may still save.
 ///
 /// # Errors
-/// When another process stays, or the folder cannot be written to.
+/// The other process does not end in time, or the folder is not writable.
 pub fn take(folder: &Path) -> Result<File, TrainError> {
     let path = folder.join("lock");
     let file = File::create(&path).map_err(|source| TrainError::Io { what: "create", path, source })?;
@@ -26,7 +26,7 @@ pub fn take(folder: &Path) -> Result<File, TrainError> {
                 return Err(TrainError::Busy { folder: folder.to_path_buf() });
             }
             Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(100)),
-            // A file system without locks has none to offer.
+            // A file system without locks cannot protect the folder.
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }

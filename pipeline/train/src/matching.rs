@@ -1,5 +1,5 @@
-//! Image-text matching (BLIP, section 3.2: ITM): every pair against two that look alike and do not belong
-//! together.
+//! Image-text matching loss (BLIP, section 3.2: ITM): every pair, and two hard negatives of it that are
+//! similar but do not match.
 
 use capfilt_med::{cross_attention::ImageKeys, heads::ItmHead, text::TextTower};
 use tch::{Kind, Reduction, TchError, Tensor};
@@ -9,7 +9,7 @@ use crate::{
     texts::{RandomWords, TextRows},
 };
 
-/// For each pair of a batch the one image and the one text of the batch that are put in the place of its own.
+/// For each pair of a batch, the image and the text of the batch that replace its own ones as negatives.
 pub struct Negatives {
     /// (pairs), int64: an image for each text
     pub image: Tensor,
@@ -18,11 +18,11 @@ pub struct Negatives {
 }
 
 impl Negatives {
-    /// Draws them by likeness: the softmax of the contrast's similarities within the batch.
+    /// Samples hard negatives from the softmax of the contrastive similarities within the batch.
     ///
-    /// Pre-training adds 1e-4 and leaves out only the pair itself; fine-tuning leaves out every entry with
-    /// the same image id and adds nothing, so that a row can underflow to nothing. Here such a row is drawn
-    /// evenly.
+    /// Pre-training adds 1e-4 and excludes only the pair itself. Fine-tuning excludes every entry with the
+    /// same image id and adds nothing, so that all probabilities of a row can underflow to 0. Such a row is
+    /// sampled uniformly.
     pub fn draw(contrast: &Contrast, ids: Option<&Tensor>) -> Result<Self, TchError> {
         let pairs = contrast.image_to_text.size()[0];
         let device = contrast.image_to_text.device();
@@ -35,8 +35,8 @@ impl Negatives {
             let likeness = similarity.f_narrow(1, 0, pairs)?.f_detach()?.f_softmax(1, Kind::Float)?;
             let likeness = if ids.is_none() { likeness.f_add_scalar(1e-4)? } else { likeness };
             let likeness = likeness.f_nan_to_num(0.0, 0.0, 0.0)?.f_masked_fill(&same, 0.0)?;
-            // A row of nothing: evenly among those of other ids, and if there are none, among the other
-            // pairs.
+            // A row of zeros: uniform over entries with another id or, if there are none of these, over all
+            // other pairs.
             let evenly = same.f_logical_not()?.f_to_kind(Kind::Float)?.f_mul_scalar(1e-12)?;
             let evenly = evenly.f_add(&other.f_to_kind(Kind::Float)?.f_mul_scalar(1e-24)?)?;
             likeness.f_add(&evenly)?.f_multinomial(1, true)?.f_squeeze_dim(1)
@@ -45,7 +45,7 @@ impl Negatives {
     }
 }
 
-/// The loss of a batch: cross-entropy of `[pairs match, 2 × pairs do not]`, mean over all three.
+/// Loss of a batch: cross-entropy of `[pairs match, 2 × pairs do not]`, mean over all three.
 ///
 /// `texts` start with `[ENC]`; `keys` are the encoder's keys of the batch's images. Negative texts get
 /// `random` words; without these the loss is the paper's.

@@ -1,4 +1,4 @@
-//! What a run tells of itself: one line of JSON every few steps, and the curves of its losses as a picture.
+//! Metrics of a run: one line of JSON every few steps, and the loss curves as a picture.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,7 +11,7 @@ use tch::Tensor;
 
 use crate::{error::TrainError, learner::Losses, plot};
 
-/// Means over the steps since the line before.
+/// Means over the steps since the previous line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     pub step: u64,
@@ -25,12 +25,12 @@ pub struct Line {
     pub learning_rate: f64,
     pub alpha: f64,
     pub temperature: f64,
-    /// Length of the gradient before clipping.
+    /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
     pub images_per_second: f64,
-    /// Share of the time that the device waited for data.
+    /// Share of the time in which the device waited for data.
     pub waiting: f64,
-    /// Rows left out so far because they had no image or no text.
+    /// Number of rows so far that were skipped because they have no image or no text.
     pub skipped_rows: u64,
 }
 
@@ -42,10 +42,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Opens the metrics of a run that goes on at `step`; what was written after that step is dropped.
+    /// Opens the metrics of a run that resumes at `step`; lines after that step are dropped.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// The file cannot be read or written.
     pub fn open(run: &Path, step: u64) -> Result<Self, TrainError> {
         let (path, picture) = (run.join("metrics.jsonl"), run.join("losses.svg"));
         let text = fs::read_to_string(&path).unwrap_or_default();
@@ -64,7 +64,7 @@ impl Metrics {
     /// Appends a line.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// The line cannot be written.
     pub fn push(&mut self, line: Line) -> Result<(), TrainError> {
         let io = |source| TrainError::Io { what: "write", path: self.path.clone(), source };
         let text = serde_json::to_string(&line).map_err(|error| io(error.into()))?;
@@ -77,7 +77,7 @@ impl Metrics {
     /// Draws the losses so far.
     ///
     /// # Errors
-    /// When the picture cannot be written.
+    /// The picture cannot be written.
     pub fn draw(&self) -> Result<(), TrainError> {
         let curve = |name: &'static str, loss: fn(&Line) -> Option<f64>| plot::Curve {
             name,
@@ -92,8 +92,8 @@ impl Metrics {
         })
     }
 
-    /// Whether matching has stood at the loss of a constant answer for the last `lines` lines: one pair in
-    /// three matches, so that is the entropy of 1 : 2.
+    /// Whether the matching loss of the last `lines` lines is that of a constant answer: one pair in three
+    /// matches, so this is the entropy of 1 : 2.
     pub fn matching_is_stuck(&self, lines: usize) -> bool {
         let last = self.lines.len().checked_sub(lines).map(|from| &self.lines[from..]);
         last.is_some_and(|last| {
@@ -105,7 +105,7 @@ impl Metrics {
 /// −⅓ ln ⅓ − ⅔ ln ⅔
 pub const CONSTANT_ITM: f64 = 0.636_514;
 
-/// Losses added up on the device, so that a step does not wait for their numbers.
+/// Sums of losses on the device, so that a step does not wait for their values.
 #[derive(Default)]
 pub struct Sums {
     itc: Option<Tensor>,
@@ -138,7 +138,7 @@ impl Sums {
         self.steps += 1;
     }
 
-    /// Waits for the device, and starts anew.
+    /// Returns the means and resets the sums; waits for the device.
     pub fn take(&mut self) -> Means {
         let sums = std::mem::take(self);
         let mean = |sum: Option<Tensor>, n: u64| sum.map(|sum| sum.double_value(&[]) / n.max(1) as f64);
@@ -152,7 +152,7 @@ impl Sums {
 }
 
 impl Means {
-    /// Whether all of it are numbers.
+    /// Whether all means are finite.
     pub fn is_finite(&self) -> bool {
         [self.itc, self.itm, self.lm, Some(self.gradient_norm)].iter().flatten().all(|mean| mean.is_finite())
     }
@@ -199,7 +199,7 @@ mod tests {
         assert!(metrics.matching_is_stuck(5) && !metrics.matching_is_stuck(6));
         metrics.push(line(6, 0.61)).unwrap();
         assert!(!metrics.matching_is_stuck(5));
-        // A run that goes on at step 3 forgets what came after.
+        // A run that resumes at step 3 drops later lines.
         let again = Metrics::open(folder.path(), 3).unwrap();
         assert_eq!(again.lines.len(), 3);
         assert_eq!(fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap().lines().count(), 3);

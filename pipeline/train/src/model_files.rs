@@ -1,8 +1,8 @@
-//! A model as others load it: Hugging Face's layout and names, for pre-training too.
+//! Files of a trained model: Hugging Face's layout and names, also after pre-training.
 //!
-//! No class of transformers has all that pre-training trains. Its folder loads as
-//! `BlipForImageTextRetrieval`, which the config names, and as `BlipForConditionalGeneration`: either finds
-//! all its tensors, and reports those of the other's text tower, and the temperature, as unexpected.
+//! No class of transformers has all tensors of pre-training. The folder loads as `BlipForImageTextRetrieval`,
+//! which the config names, and as `BlipForConditionalGeneration`. Each class finds all its tensors, and
+//! reports those of the other text tower, and the temperature, as unexpected.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -18,11 +18,11 @@ use crate::{
     tensors,
 };
 
-/// Files of a tokenizer, as far as a folder has them.
+/// Files of a tokenizer that are copied if they exist.
 const TOKENIZER: [&str; 4] =
     ["tokenizer.json", "vocab.txt", "tokenizer_config.json", "special_tokens_map.json"];
 
-/// What a model's folder says of it besides the weights.
+/// Description of a model besides its weights.
 pub struct Description<'a> {
     pub task: Task,
     pub config: &'a MedConfig,
@@ -32,10 +32,10 @@ pub struct Description<'a> {
     pub label_smoothing: f64,
 }
 
-/// Writes a model into a folder that is there.
+/// Writes a model into an existing folder.
 ///
 /// # Errors
-/// When a file cannot be written, by name.
+/// Names the file that cannot be written.
 pub fn write(
     folder: &Path,
     parameters: &Parameters,
@@ -64,7 +64,7 @@ pub fn write(
     Ok(())
 }
 
-/// The weights under their file's names.
+/// The weights with their names in the file.
 fn weights(parameters: &Parameters, task: Task, kind: Kind) -> Result<Vec<(String, Tensor)>, TchError> {
     let vector = parameters.vector().f_detach()?;
     let mut named: Vec<(String, Tensor)> = parameters.layout.named(&vector)?.into_iter().collect();

@@ -1,5 +1,5 @@
-//! The momentum towers: a slow copy of image encoder, text encoder and projections, whose features the
-//! contrast compares with (He et al. 2020, "Momentum Contrast").
+//! The momentum towers: a moving average of image encoder, text encoder and projections, whose features are
+//! the keys of the contrastive loss (He et al. 2020, "Momentum Contrast").
 
 use tch::{TchError, Tensor};
 
@@ -11,13 +11,13 @@ use crate::{
     towers::{Parts, Towers},
 };
 
-/// The copy, as one vector.
+/// The moving average, as one vector.
 pub struct MomentumTowers {
     pub vector: Tensor, // (momentum)
 }
 
 impl MomentumTowers {
-    /// A copy of the weights as they are.
+    /// Starts with a copy of the weights.
     pub fn new(parameters: &Parameters) -> Result<Self, TchError> {
         Ok(Self { vector: parameters.copied()?.f_detach_copy()? })
     }
@@ -30,8 +30,7 @@ impl MomentumTowers {
         })
     }
 
-    /// Features of a batch, without a gradient. The towers are in training mode as the learning ones are:
-    /// they drop too.
+    /// Features of a batch, without a gradient. Dropout is active, as in the trained towers.
     pub fn features(
         &self,
         parameters: &Parameters,
@@ -54,7 +53,7 @@ impl Towers {
     /// Unit vectors of images (their states) and texts (starting with `[CLS]`).
     ///
     /// # Errors
-    /// When the towers were built without encoder and projections.
+    /// The towers were built without encoder and projections.
     pub fn features(&self, states: &Tensor, texts: &TextRows) -> Result<Features, TrainError> {
         let (Some(encoder), Some(itc)) = (&self.encoder, &self.itc) else {
             return Err(TrainError::Bug("features of towers without a contrast"));

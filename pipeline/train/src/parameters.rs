@@ -1,8 +1,8 @@
-//! A model's weights as one vector: the optimiser, the momentum towers, clipping and checkpoints each become
-//! a handful of operations on it, whatever the number of tensors.
+//! A model's weights as one vector, so that optimiser, momentum towers, clipping and checkpoints need only a
+//! few operations, for any number of tensors.
 //!
-//! The tensors a model is built of are views, cut anew for every step. Cutting with one `split` makes the
-//! gradient one `cat`; a view for each tensor would make it a sum of as many vectors.
+//! The tensors of the model are views, split again for every step. One `split` makes the gradient one `cat`;
+//! a view per tensor would make it a sum of as many vectors.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::{
     towers::{Parts, Towers},
 };
 
-/// A name in the model's files, and where its numbers lie in the vector.
+/// A name in the model's files, and the position of its numbers in the vector.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
     pub name: String,
@@ -29,29 +29,29 @@ impl Entry {
         self.shape.iter().product()
     }
 
-    /// Whether it holds no number, as no tensor of a model does.
+    /// Whether the entry has no numbers; false for every tensor of a model.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// What lies where. The temperature of the contrast comes first, then what the momentum towers copy, then the
-/// rest.
+/// Layout of the vector: the temperature of the contrastive loss, then the weights that the momentum towers
+/// copy, then the remaining weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     entries: Vec<Entry>,
-    /// Names that stand for another entry's numbers, as tied tensors do.
+    /// Names that share the numbers of another entry, as tied tensors do.
     aliases: Vec<(String, usize)>,
-    /// Numbers of the entries that momentum towers copy; they begin behind the temperature.
+    /// Number of weights that momentum towers copy; they start after the temperature.
     momentum: i64,
     total: i64,
 }
 
-/// The temperature's place: the vector's first number.
+/// Numbers of the temperature: the vector's first number.
 const TEMPERATURE: i64 = 1;
 
 impl Layout {
-    /// Lays out the tensors that the parts of a model take.
+    /// Lays out the tensors of a model's parts.
     pub fn new(parts: &Parts, sharing: Sharing) -> Self {
         let all = WeightStore::survey(Role::Filter, |root| drop(Towers::load(root, parts)));
         let canonical = |name: &str| shared_name(name, sharing).filter(|_| parts.encoder && parts.decoder);
@@ -85,14 +85,14 @@ impl Layout {
         self.total
     }
 
-    /// Every name in the model's files with its numbers, tied ones under each of their names. `vector`:
-    /// (total).
+    /// All names in the model's files with their tensors; a tied tensor appears under each of its names.
+    /// `vector`: (total).
     pub fn named(&self, vector: &Tensor) -> Result<HashMap<String, Tensor>, TchError> {
         let sizes = [TEMPERATURE, self.total - TEMPERATURE];
         cut(&vector.f_split_with_sizes(sizes, 0)?[1], &self.entries, &self.aliases)
     }
 
-    /// Those of the momentum towers. `vector`: (momentum).
+    /// The momentum towers' names and tensors. `vector`: (momentum).
     pub fn named_momentum(&self, vector: &Tensor) -> Result<HashMap<String, Tensor>, TchError> {
         let copied =
             self.entries.iter().take_while(|entry| entry.start < TEMPERATURE + self.momentum).count();
@@ -100,7 +100,7 @@ impl Layout {
     }
 }
 
-/// Cuts a vector into the tensors of entries that lie one after the other.
+/// Splits a vector into the tensors of consecutive entries.
 fn cut(
     vector: &Tensor,
     entries: &[Entry],
@@ -120,14 +120,14 @@ fn cut(
     Ok(named)
 }
 
-/// Whether the momentum towers have a copy of it: image encoder, text encoder and both projections.
+/// Whether the momentum towers have a copy: image encoder, text encoder and both projections.
 fn is_copied(name: &str) -> bool {
     ["vision_model.", "text_encoder.", "vision_proj.", "text_proj."]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
 
-/// The encoder's tensor that a tensor of the decoder is, if it is one (BLIP, table 3).
+/// Name of the encoder's tensor that a decoder's tensor shares, if any (BLIP, table 3).
 fn shared_name(name: &str, sharing: Sharing) -> Option<String> {
     let rest = name.strip_prefix("text_decoder.bert.")?;
     let in_self_attention = rest.contains(".attention.");
@@ -141,42 +141,42 @@ fn shared_name(name: &str, sharing: Sharing) -> Option<String> {
     (!own).then(|| format!("text_encoder.{rest}"))
 }
 
-/// The weights that are learnt, in f32 (f64 in tests) on the device.
+/// The trained weights, in f32 (f64 in tests) on the device.
 pub struct Parameters {
     pub layout: Layout,
     vector: Tensor,
 }
 
 impl Parameters {
-    /// `vector`: (total), on the CPU or already on the device.
+    /// `vector`: (total), on the CPU or on the device.
     pub fn new(layout: Layout, vector: &Tensor, device: Device) -> Result<Self, TchError> {
         let vector = vector.f_to_device(device)?.f_detach()?.f_set_requires_grad(true)?;
         Ok(Self { layout, vector })
     }
 
-    /// The leaf itself: (total).
+    /// The leaf: (total).
     pub fn vector(&self) -> &Tensor {
         &self.vector
     }
 
-    /// The temperature τ of the contrast, as part of the graph: ().
+    /// Temperature τ of the contrastive loss, as part of the graph: ().
     pub fn temperature(&self) -> Result<Tensor, TchError> {
         self.vector.f_narrow(0, 0, TEMPERATURE)?.f_squeeze()
     }
 
-    /// What momentum towers copy of it, without a gradient: (momentum).
+    /// Weights that the momentum towers copy, without a gradient: (momentum).
     pub fn copied(&self) -> Result<Tensor, TchError> {
         self.vector.f_detach()?.f_narrow(0, TEMPERATURE, self.layout.momentum)
     }
 
-    /// The towers on these weights in `kind`, as part of the graph.
+    /// Towers with these weights in `kind`, as part of the graph.
     pub fn towers(&self, parts: &Parts, kind: Kind) -> Result<Towers, TrainError> {
         let rest = &self.vector.f_split_with_sizes([TEMPERATURE, self.layout.total - TEMPERATURE], 0)?[1];
         let named = cut(&rest.f_to_kind(kind)?, &self.layout.entries, &self.layout.aliases)?;
         Towers::on(named, parts, self.vector.device(), kind)
     }
 
-    /// Lets the optimiser move the weights against their gradient; returns its length: ().
+    /// Runs an optimiser step; returns the norm of the gradient: ().
     pub fn step(
         &mut self,
         optimizer: &mut AdamW,
@@ -186,7 +186,7 @@ impl Parameters {
         optimizer.step(&mut self.vector, settings, rate)
     }
 
-    /// Keeps τ within [`least`, 0.5] before every step; BLIP's least is 0.001.
+    /// Clamps τ to [`least`, 0.5] before every step; BLIP's `least` is 0.001.
     pub fn clamp_temperature(&mut self, least: f64) -> Result<(), TchError> {
         tch::no_grad(|| self.vector.f_narrow(0, 0, TEMPERATURE)?.f_clamp_(least, 0.5).map(drop))
     }

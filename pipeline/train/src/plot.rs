@@ -1,4 +1,4 @@
-//! Curves as an SVG picture that needs nothing to be looked at but a browser.
+//! Line charts as SVG, which any browser shows.
 
 use std::fmt::Write as _;
 
@@ -24,8 +24,10 @@ pub fn svg(title: &str, curves: &[Curve]) -> String {
     let x = |value: f64| MARGIN + value / right * (WIDTH - 2.0 * MARGIN);
     let y = |value: f64| HEIGHT - MARGIN - value / top * (HEIGHT - 2.0 * MARGIN);
     let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
-         font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n<text x=\"{}\" y=\"24\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        font-family=\"sans-serif\" \
+         font-size=\"12\">\n<rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n<text x=\"{}\" \
+         y=\"24\" \
          text-anchor=\"middle\" font-size=\"15\">{title}</text>\n",
         WIDTH / 2.0
     );

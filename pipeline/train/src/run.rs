@@ -1,5 +1,4 @@
-//! A training run from its settings to its model: resumable to the step, told in metrics, kept in
-//! checkpoints.
+//! A training run, from its settings to its model, with metrics and resumable checkpoints.
 
 use std::{
     fs,
@@ -34,13 +33,13 @@ use crate::{
     towers::Parts,
 };
 
-/// Lines of metrics at a constant answer of matching after which a run says so.
+/// Number of metrics lines with a constant matching loss after which a run reports it.
 const STUCK_LINES: usize = 20;
 
-/// What a run reports while it goes.
+/// Progress event of a run.
 pub enum Event<'a> {
-    /// Before the first step: steps in all, steps that are done, numbers that are learnt, tensors that the
-    /// checkpoint to start from does not have.
+    /// Before the first step: number of steps, finished steps, trained parameters, and tensors that the
+    /// initial checkpoint does not have.
     Started {
         steps: u64,
         done: u64,
@@ -50,24 +49,24 @@ pub enum Event<'a> {
     },
     Line(&'a Line),
     Saved(&'a Path),
-    /// Matching answers the same whatever it is asked.
+    /// The matching head gives a constant answer.
     MatchingStuck,
 }
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
-    /// The model is written.
+    /// Path of the finished model.
     Done(PathBuf),
-    /// It was asked to stop; the checkpoint says where it goes on.
+    /// The run was stopped; path of the checkpoint from which it resumes.
     Stopped(PathBuf),
 }
 
-/// Trains until done or `stop`; goes on where a run of the same folder, settings and data left off.
+/// Trains until the end or `stop`; resumes a run of the same folder, settings and data.
 ///
 /// # Errors
-/// When settings, data or checkpoint are wrong, the device fails, or a loss is no number. Checkpoints stay
-/// whole.
+/// Settings, data or checkpoint are wrong, the device fails, or a loss is not a number. Checkpoints stay
+/// valid.
 pub fn train(
     task: Task,
     settings: &Training,
@@ -117,13 +116,13 @@ struct Run<'a> {
     loader: Loader,
     checkpoints: Checkpoints,
     metrics: Metrics,
-    /// Optimiser steps done, and in all.
+    /// Finished optimiser steps, and number of all.
     step: u64,
     steps: u64,
     /// Optimiser steps of one epoch.
     steps_per_epoch: u64,
     cursor: Cursor,
-    /// Last step that is on the disk.
+    /// Last step that is saved in a checkpoint.
     saved: u64,
     sums: Sums,
     since: Instant,
@@ -144,7 +143,7 @@ impl<'a> Run<'a> {
         let steps_per_epoch = batches / u64::from(run.accumulate);
         if steps_per_epoch == 0 {
             return Err(TrainError::Settings(format!(
-                "{} pairs make no step of {} × {} pairs; lower run.batch or run.accumulate",
+                "{} pairs are fewer than one step of {} × {} pairs; lower run.batch or run.accumulate",
                 dataset.pairs(),
                 run.accumulate,
                 run.batch
@@ -196,7 +195,7 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// One step of the optimiser.
+    /// Runs one optimiser step.
     fn step(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
         let run = &self.settings.run;
         let place = Place {
@@ -275,7 +274,7 @@ impl<'a> Run<'a> {
         Err(TrainError::NotANumber { step: self.step, itc, itm, lm, saved: self.saved })
     }
 
-    /// Writes a checkpoint; weights that are no numbers are not saved over good ones.
+    /// Writes a checkpoint; weights that are not finite never replace a valid checkpoint.
     fn save(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, TrainError> {
         let sum = self.learner.parameters.vector().f_detach()?.f_sum(None::<Kind>)?.double_value(&[]);
         if !sum.is_finite() {
@@ -297,7 +296,7 @@ impl<'a> Run<'a> {
         Ok(path)
     }
 
-    /// The last checkpoint, and the model in the precision it is wanted in.
+    /// Writes the last checkpoint, and the model in the requested precision.
     fn finish(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, TrainError> {
         if self.saved < self.step || self.checkpoints.newest()?.is_none() {
             self.save(report)?;
@@ -330,7 +329,7 @@ impl<'a> Run<'a> {
             epochs: self.step as f64 / self.steps_per_epoch as f64,
             data: self.data.clone(),
             settings: serde_json::to_value(self.settings)
-                .map_err(|_| TrainError::Bug("settings that are no JSON"))?,
+                .map_err(|_| TrainError::Bug("the settings cannot be written as JSON"))?,
             parent: self.parent.clone(),
         })
     }
@@ -347,7 +346,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What learns, as the settings say, on the weights to start from.
+/// Builds the learner of the settings with the initial weights.
 pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainError> {
     let device: DeviceChoice = settings.run.device.parse().map_err(TrainError::Settings)?;
     let device = device.resolve().map_err(TrainError::Settings)?;
@@ -408,7 +407,8 @@ fn parent(weights: Option<(&Path, Vec<PathBuf>)>) -> Result<Option<Box<Parent>>,
     weights.map(|(path, files)| Parent::of(path, &files).map(Box::new)).transpose()
 }
 
-/// The random numbers of a batch are named by its place in the run, so that a resumed run draws the same.
+/// Seed of a batch: a function of its position in the run, so that a resumed run gets the same random
+/// numbers.
 fn seed_of(seed: u64, step: u64, part: u32) -> i64 {
     let mut hash = Sha256::new();
     hash.update(seed.to_le_bytes());
@@ -418,8 +418,8 @@ fn seed_of(seed: u64, step: u64, part: u32) -> i64 {
     i64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
 }
 
-/// Digest of what decides a run's weights. Where it writes, how often, and on which device may change when it
-/// goes on.
+/// Digest of the values that decide a run's weights. Output folder, intervals and device may change when a
+/// run resumes.
 fn digest(task: Task, settings: &Training, dataset: &Dataset) -> String {
     let mut settings = settings.without_bookkeeping();
     (settings.run.max_steps, settings.run.save_precision) = (0, Precision::F32);

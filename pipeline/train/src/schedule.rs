@@ -1,11 +1,11 @@
-//! How learning rate and soft targets change over a run. Pure functions of the place in it.
+//! Schedules of the learning rate and the soft targets: pure functions of the position in the run.
 
 use capfilt_schemas::settings::train::{Optimizer, Schedule};
 
-/// A word ahead that begins to be seen counts e^-8 of one that is seen.
+/// Logarithm of the initial weight of later tokens, relative to visible ones.
 const FIRST_SIGHT: f64 = -8.0;
 
-/// A place in a run.
+/// A position in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
     pub epoch: u64,
@@ -16,13 +16,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// Epochs behind it, with the fraction of this one.
+    /// Epochs done, with the fraction of the current one.
     fn epochs_done(&self) -> f64 {
         self.epoch as f64 + self.step as f64 / self.steps_per_epoch.max(1) as f64
     }
 }
 
-/// The learning rate of a step. The warm-up belongs to the first epoch, and ends with it.
+/// Learning rate of a step. The warm-up is within the first epoch.
 pub fn learning_rate(optimizer: &Optimizer, place: Place) -> f64 {
     let (rate, least) = (optimizer.learning_rate, optimizer.min_learning_rate);
     let scheduled = match optimizer.schedule {
@@ -42,17 +42,18 @@ fn half_cosine(rate: f64, least: f64, done: f64) -> f64 {
     (rate - least) * 0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos()) + least
 }
 
-/// Share of the momentum towers' opinion in the contrast's targets: grows from 0 to `alpha` over
+/// Weight of the momentum towers' softmax in the contrastive targets: rises from 0 to `alpha` over
 /// `alpha_epochs`.
 pub fn alpha(alpha: f64, alpha_epochs: f64, place: Place) -> f64 {
     if alpha_epochs <= 0.0 { alpha } else { alpha * (place.epochs_done() / alpha_epochs).min(1.0) }
 }
 
-/// How much a word of the text encoder sees of what is ahead of it: nothing in the first steps, then over as
-/// many again ever more, to where all is seen alike.
+/// Weight of later tokens in the text encoder's self-attention: 0 in the first `causal_steps` steps, then
+/// rising to 1 over as many steps.
 ///
-/// A captioner's decoder never saw what is ahead. A filter that starts from one and sees it all at once loses
-/// what the decoder's words knew of a picture, such as what is left of what (benches/RESULTS.md).
+/// A captioner's decoder never attended to later tokens. A filter that starts from a captioner and attends to
+/// all tokens at once loses what the decoder's tokens know about the image, such as spatial relations
+/// (benches/RESULTS.md).
 pub fn ahead(causal_steps: u64, step: u64) -> f64 {
     if step < causal_steps {
         return 0.0;

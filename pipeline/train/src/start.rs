@@ -1,4 +1,5 @@
-//! Where a run's weights come from: a checkpoint, weights of a ViT and a BERT, or chance (BLIP, section 3.1).
+//! Initial weights of a run: a checkpoint, weights of a ViT and a BERT, or random numbers (BLIP, section
+//! 3.1).
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ use crate::{
 };
 
 const POSITIONS: &str = "vision_model.embeddings.position_embedding";
-/// BLIP's first temperature of the contrast.
+/// Initial temperature of BLIP's contrastive loss.
 const TEMPERATURE: f64 = 0.07;
 
 /// A model before its first step.
@@ -30,9 +31,10 @@ pub struct Start {
     pub normalisation: Normalisation,
     /// Folder with the tokenizer's files.
     pub tokenizer: PathBuf,
-    /// Tensors that the checkpoint does not have, as it was trained for another task.
+    /// Tensors that the checkpoint does not have, because it was trained for another task; randomly
+    /// initialised.
     pub drawn: Vec<String>,
-    /// Height of the waves added to the image's places.
+    /// Amplitude of the waves that are added to the image's position table.
     waves: f64,
     checkpoint: Option<Checkpoint>,
     vision: Option<WeightFiles>,
@@ -40,10 +42,10 @@ pub struct Start {
 }
 
 impl Start {
-    /// Opens what the settings name.
+    /// Opens the files of the settings.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the sizes make no model.
+    /// A file is missing or damaged, or the sizes do not make a model.
     pub fn open(model: &Model, sizes: &Sizes) -> Result<Self, TrainError> {
         if model.from.is_empty() {
             return Self::from_parts(model, sizes);
@@ -88,10 +90,11 @@ impl Start {
         Ok(Self { config, tokens, normalisation, tokenizer, drawn, waves, checkpoint: None, vision, text })
     }
 
-    /// The vector of a layout's weights on the CPU in f32, drawn from `seed` where no file has them.
+    /// Weights of a layout as one f32 vector on the CPU; tensors that no file has are initialised randomly
+    /// from `seed`.
     ///
     /// # Errors
-    /// When a checkpoint lacks a tensor or has it in another shape; both by name.
+    /// Names the tensor that a checkpoint lacks or has in another shape.
     pub fn weights(&mut self, layout: &Layout, seed: u64) -> Result<Tensor, TrainError> {
         tch::manual_seed(seed as i64);
         let mut parts = vec![self.temperature()?];
@@ -105,8 +108,7 @@ impl Start {
         Ok(Tensor::f_cat(&parts, 0)?)
     }
 
-    /// The file of the checkpoint it starts from (or the index of several), and every file its weights are
-    /// in.
+    /// The file of the initial checkpoint (or the index of several), and all files of its weights.
     pub fn weights_paths(&self) -> Option<(&Path, Vec<PathBuf>)> {
         self.checkpoint.as_ref().map(|checkpoint| (checkpoint.weights_path(), checkpoint.weights_paths()))
     }
@@ -121,7 +123,7 @@ impl Start {
     }
 
     fn tensor(&mut self, entry: &Entry) -> Result<Tensor, TrainError> {
-        // Drawn in any case, so that the others are the same whatever files there are.
+        // Always sampled, so that the random numbers of later tensors do not depend on the existing files.
         let drawn = drawn(entry, &self.config)?;
         let found = self.found(entry)?;
         if found.is_none() && self.checkpoint.is_some() {
@@ -142,13 +144,14 @@ impl Start {
         let widened =
             entry.name.ends_with("word_embeddings.weight") || entry.name.ends_with("predictions.bias");
         if widened && self.text.is_some() && rows < entry.shape[0] && found.size()[1..] == entry.shape[1..] {
-            // The ids that BLIP adds to BERT's vocabulary.
+            // Ids that BLIP adds to BERT's vocabulary.
             let more = drawn.f_narrow(0, rows, entry.shape[0] - rows)?;
             found = Tensor::f_cat(&[found.f_to_kind(Kind::Float)?, more], 0)?;
         }
         if found.size() != entry.shape {
             return Err(TrainError::Settings(format!(
-                "{} is {:?} in the weights to start from, expected {:?}; do sizes and vocabulary belong to them?",
+                "{} is {:?} in the weights to start from, expected {:?}; do sizes and vocabulary belong to \
+                them?",
                 entry.name,
                 found.size(),
                 entry.shape
@@ -181,13 +184,13 @@ impl Start {
     }
 }
 
-/// What a model of another task does not have, so that it is drawn: a captioner was never asked whether a
-/// text matches.
+/// Whether a checkpoint of another task may lack this tensor, so that it is initialised randomly: a captioner
+/// has no matching head.
 fn is_of_a_head(name: &str) -> bool {
     ["vision_proj.", "text_proj.", "itm_head.", "text_decoder.cls."].iter().any(|head| name.starts_with(head))
 }
 
-/// The same tensor in the other text tower: a checkpoint with one of them is a start for both.
+/// Name of the same tensor in the other text tower: a checkpoint with one text tower initialises both.
 fn other_tower_s(name: &str) -> String {
     match name.strip_prefix("text_encoder.") {
         Some(rest) => format!("text_decoder.bert.{rest}"),
@@ -195,8 +198,8 @@ fn other_tower_s(name: &str) -> String {
     }
 }
 
-/// A vision tower's tensor by its name within the tower, from the names of timm, of BLIP's original files or
-/// of Hugging Face's.
+/// Name of a vision tower's tensor within the tower, from the names of timm, of BLIP's original files or of
+/// Hugging Face's.
 fn of_vision(stored: &str) -> String {
     let own = unwrapped(stored);
     match own.strip_prefix("vision_model.") {
@@ -205,7 +208,7 @@ fn of_vision(stored: &str) -> String {
     }
 }
 
-/// The names a tensor of a text tower may have in a file of BERT's weights.
+/// Possible names of a text tower's tensor in a file of BERT's weights.
 fn bert_names(name: &str) -> Option<Vec<String>> {
     let head = name.strip_prefix("text_decoder.cls.").map(|rest| format!("cls.{rest}"));
     let tower = name.strip_prefix("text_decoder.bert.").or_else(|| name.strip_prefix("text_encoder."));
@@ -214,18 +217,18 @@ fn bert_names(name: &str) -> Option<Vec<String>> {
         (None, Some(rest)) => vec![format!("bert.{rest}"), rest.to_owned()],
         (None, None) => return None,
     };
-    // The names of Google's own files.
+    // Names in Google's own files.
     let old = |name: &String| {
         name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta")
     };
     Some(names.iter().cloned().chain(names.iter().map(old)).collect())
 }
 
-/// A tensor's first numbers, as BLIP's parts draw them: BERT and ViT from N(0, 0.02), what torch calls its
-/// default for projections, matching head and patches, norms at 1 and biases at 0.
+/// Random initial values of a tensor, as in BLIP's parts: BERT and ViT from N(0, 0.02), torch's default for
+/// projections, matching head and patches, norms 1 and biases 0.
 ///
-/// 0.02 is for a width of 768. Narrower towers get more, so that what a layer puts out varies as much; at
-/// width 128 they learn sooner that way (benches/RESULTS.md).
+/// 0.02 is for a width of 768. Narrower towers get a larger deviation, so that a layer's outputs have the
+/// same variance; at width 128 this trains faster (benches/RESULTS.md).
 fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     let (name, shape) = (entry.name.as_str(), entry.shape.as_slice());
     let options = (Kind::Float, Device::Cpu);
@@ -247,13 +250,13 @@ fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
     })
 }
 
-/// Waves of rows in one half of the width, of columns in the other, added to a table of places and then
-/// learnt on: (1, 1 + side², width), the whole image's own place 0. They are the discrete cosine transform's,
-/// of 1 to side − 1 half periods in the picture, over and over: each sums up to nothing, so they say where a
-/// patch is and nothing else.
+/// Waves that are added to an initial position table: along rows in one half of the width, along columns in
+/// the other; (1, 1 + side², width), with 0 for the class token. They are those of the discrete cosine
+/// transform, with 1 to side − 1 half periods, repeated. Each sums to 0, so that the waves encode only a
+/// patch's position.
 ///
-/// BLIP has its places from a ViT that knows them. Places drawn from N(0, 0.02) hardly ever told a MED from
-/// scratch what is left of what (benches/RESULTS.md).
+/// BLIP starts from a ViT with a trained position table. From positions of N(0, 0.02), a MED trained from
+/// scratch hardly learned spatial relations (benches/RESULTS.md).
 fn waves(shape: &[i64]) -> Result<Tensor, TrainError> {
     let (patches, width) = (shape[1] - 1, shape[2]);
     let side = (patches as f64).sqrt() as i64;

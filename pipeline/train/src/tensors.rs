@@ -1,4 +1,4 @@
-//! Tensors into safetensors files, one in memory at a time.
+//! Writer of safetensors files, with one tensor in memory at a time.
 
 use std::{borrow::Cow, collections::HashMap, path::Path};
 
@@ -50,11 +50,11 @@ impl View for Stored {
     }
 }
 
-/// Writes tensors with a text under each key of `notes` in the file's header, and waits until they are on the
+/// Writes tensors, with the texts of `notes` under their keys in the file's header, and syncs the file to the
 /// disk.
 ///
 /// # Errors
-/// When the file cannot be written; a full disk says so.
+/// The file cannot be written, for example because the disk is full.
 pub fn write(
     path: &Path,
     tensors: &[(String, Tensor)],
@@ -65,7 +65,8 @@ pub fn write(
     for (name, tensor) in tensors {
         stored.push((name.as_str(), Stored::new(tensor)?));
     }
-    // Created here, as the user's umask says; the library's own files are for nobody else's eyes.
+    // Created here with the permissions of the user's umask; the library would create a file that only its
+    // owner can read.
     std::fs::File::create(path).map_err(io)?;
     serialize_to_file(stored, Some(notes), path).map_err(|error| match error {
         safetensors::SafeTensorError::IoError(source) => io(source),

@@ -1,20 +1,20 @@
-//! Texts of a batch as rectangles of ids, one for each first token.
+//! Texts of a batch as padded token ids, one variant per first token.
 
 use capfilt_med::{config::MedConfig, tokens::BertTokens};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;
 
-/// Words by chance, in place of a text's own.
+/// Random words that replace the words of a text.
 pub struct RandomWords {
-    /// Of the texts, 0 to 1.
+    /// Share of replaced words, 0 to 1.
     pub share: f64,
-    /// Ids are drawn from 0 up to here.
+    /// Random ids are below this.
     pub vocabulary: i64,
 }
 
-/// Ids (rows, width), int64, and mask (1 for a token that is seen, 0 for padding): (rows, width), int64, or
-/// (rows, width, width), f32, where each token sees others.
+/// Ids (rows, width), int64, and mask: (rows, width), int64, 1 for tokens and 0 for padding, or (rows, width,
+/// width), f32, with a mask per query.
 pub struct TextRows {
     pub ids: Tensor,
     pub mask: Tensor,
@@ -24,7 +24,7 @@ impl TextRows {
     /// Tokenizes texts to at most `most` ids each, and pads to the longest.
     ///
     /// # Errors
-    /// When the tokenizer cannot.
+    /// The tokenizer fails.
     pub fn new(
         texts: &[String],
         tokens: &BertTokens,
@@ -48,8 +48,8 @@ impl TextRows {
         Ok(Self { ids: table(&ids)?, mask: table(&mask)? })
     }
 
-    /// The same rows with another first token: `[CLS]`, `[ENC]` or `[DEC]` says which mode the text is read
-    /// in.
+    /// The same rows with another first token: `[CLS]`, `[ENC]` or `[DEC]`, which selects the mode of the
+    /// text tower.
     pub fn starting_with(&self, token: i64) -> Result<Self, TchError> {
         let (rows, width) = self.ids.size2()?;
         let first = Tensor::f_full([rows, 1], token, (Kind::Int64, self.ids.device()))?;
@@ -57,12 +57,12 @@ impl TextRows {
         Ok(Self { ids, mask: self.mask.shallow_clone() })
     }
 
-    /// The same rows where a word sees itself and what is before it, as in a decoder, and of what is ahead
-    /// this share, from 0 to 1. The first token sees all, and through it words know something of all, from
-    /// the second layer on.
+    /// The same rows with a causal mask in which later tokens have the weight `ahead`, from 0 to 1. The first
+    /// token attends to all tokens; through it, from the second layer on, other tokens get information about
+    /// the whole text.
     ///
     /// # Errors
-    /// libtorch's.
+    /// Returns libtorch's errors.
     pub fn causal(&self, ahead: f64) -> Result<Self, TchError> {
         let (rows, width) = self.ids.size2()?;
         let seen = Tensor::f_ones([width, width], (Kind::Float, self.ids.device()))?
@@ -73,15 +73,15 @@ impl TextRows {
         Ok(Self { ids: self.ids.shallow_clone(), mask })
     }
 
-    /// The same rows, where of those from `first` on a share has random ids in place of its words. Lengths
-    /// stay.
+    /// The same rows, with random ids for a share of the words of rows from `first` on. Lengths do not
+    /// change.
     ///
     /// # Errors
-    /// libtorch's.
+    /// Returns libtorch's errors.
     pub fn with_random_words(&self, first: i64, words: &RandomWords) -> Result<Self, TchError> {
         let (rows, width) = self.ids.size2()?;
         let device = self.ids.device();
-        // The first token sees all there is of a text.
+        // The first token attends to all tokens of a text.
         let seen = if self.mask.dim() == 3 { self.mask.f_select(1, 0)? } else { self.mask.shallow_clone() };
         let end = seen.f_sum_dim_intlist([1].as_slice(), true, Kind::Int64)?.f_sub_scalar(1)?;
         let place = Tensor::f_arange(width, (Kind::Int64, device))?.f_unsqueeze(0)?;

@@ -1,4 +1,4 @@
-//! The towers of MED that a run trains, on whatever weights a step has for them.
+//! The towers of MED that a run trains, on the weights of a step.
 
 use std::collections::HashMap;
 
@@ -15,11 +15,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::TrainError;
 
-/// Which parts of MED there are.
+/// Parts of MED that a model has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parts {
     pub config: MedConfig,
-    /// The text encoder, for contrast and matching.
+    /// The text encoder, for contrastive and matching loss.
     pub encoder: bool,
     /// The two projections and the momentum towers.
     pub contrast: bool,
@@ -67,10 +67,10 @@ impl Towers {
         }
     }
 
-    /// The towers on these tensors, all of which must be used.
+    /// Builds the towers on these tensors, all of which must be used.
     ///
     /// # Errors
-    /// When names or shapes do not fit.
+    /// Names or shapes do not fit.
     pub fn on(
         named: HashMap<String, Tensor>,
         parts: &Parts,

@@ -1,5 +1,5 @@
-//! What training writes for later, held against what it wrote before. A difference here is a format change:
-//! decide on it, and raise the version of what changed.
+//! Persistent formats of training, compared with frozen text. A difference is a format change: decide on it,
+//! and raise the version of the format.
 
 #![allow(clippy::unwrap_used)]
 

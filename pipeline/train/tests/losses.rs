@@ -1,6 +1,5 @@
-//! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version of them
-//! (reference.py), all in f64: losses, gradients, weights, momentum towers, queue, learning rate and soft
-//! targets.
+//! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version (reference.py),
+//! all in f64: losses, gradients, weights, momentum towers, queue, learning rate and soft targets.
 
 #![allow(clippy::unwrap_used)]
 
@@ -23,8 +22,8 @@ use std::path::Path;
 use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
-/// Both sides add up the same f64 numbers, in another order; ten steps of AdamW pass rounding on. A wrong
-/// term, sign or index is off by 1e-3 and more.
+/// Both sides sum the same f64 numbers in another order; ten steps of AdamW propagate the rounding. A wrong
+/// term, sign or index gives a difference of at least 1e-3.
 const TOLERANCE: f64 = 1e-8;
 const STEPS_PER_EPOCH: u64 = 5;
 
@@ -113,14 +112,14 @@ fn optimizer(is_filter: bool) -> Optimizer {
 
 fn close(name: &str, ours: &Tensor, theirs: &Tensor) {
     let (ours, theirs) = (ours.to_kind(Kind::Double), theirs.to_kind(Kind::Double));
-    // A key's bias moves every score of a query alike, which the softmax undoes: its gradient is 0 but for
-    // rounding.
+    // A key's bias adds the same number to every score of a query, which softmax cancels: its gradient is 0
+    // up to rounding.
     let scale = theirs.abs().max().double_value(&[]).max(1e-6);
     let off = (&ours - &theirs).abs().max().double_value(&[]) / scale;
     assert!(off <= TOLERANCE, "{name}: off by {off:e} of {scale:e}");
 }
 
-/// Every tensor of the vector against `prefix` in the file.
+/// Compares every tensor of the vector with `prefix` in the file.
 fn all_close(prefix: &str, learner: &Learner, vector: &Tensor, golden: &mut Golden) {
     close("temp", &vector.narrow(0, 0, 1).squeeze(), &golden.get(&format!("{prefix}temp")));
     for entry in learner.parameters.layout.entries() {

@@ -1,5 +1,5 @@
-//! What training writes loads in transformers: the tensors of its classes, by name and shape, as
-//! `make_transformers_names.py` took them down; and what earlier versions wrote still loads here.
+//! A trained model loads in transformers: it has the tensors of its classes, with the names and shapes that
+//! `make_transformers_names.py` recorded. Models of earlier versions still load here.
 
 #![allow(clippy::unwrap_used)]
 
@@ -32,7 +32,7 @@ fn parts(task: Task) -> Parts {
     Parts { config, encoder, contrast: encoder, matching: encoder, decoder, dropout: 0.0, drop_path: 0.0 }
 }
 
-/// A model of numbers that all differ, as training writes it.
+/// A model whose numbers all differ, as training writes it.
 fn written(task: Task) -> tempfile::TempDir {
     let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into_iter();
@@ -101,7 +101,7 @@ fn shapes(folder: &Path) -> Shapes {
     file.names().map(|name| (name.to_owned(), joined(file.shape(name).unwrap()))).collect()
 }
 
-/// The tensors a class of transformers asks for.
+/// The tensors of a class of transformers.
 fn of_class(name: &str) -> Shapes {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/transformers_names.json");
     let golden: Value = serde_json::from_str(&fs::read_to_string(golden).unwrap()).unwrap();
@@ -135,7 +135,7 @@ fn a_pre_trained_model_lacks_no_tensor_of_either_class() {
     for (name, shape) in retrieval.iter().chain(&captioning) {
         assert_eq!(found.get(name), Some(shape), "{name}");
     }
-    // Beside those there is the temperature alone.
+    // The only other tensor is the temperature.
     let both: BTreeSet<&String> = retrieval.keys().chain(captioning.keys()).collect();
     let more: Vec<&String> = found.keys().filter(|name| !both.contains(name)).collect();
     assert_eq!(more, ["temp"]);
@@ -146,7 +146,7 @@ fn a_pre_trained_model_of_an_earlier_version_is_the_same_start() {
     let new = written(Task::Pretrain);
     let old = written(Task::Pretrain);
     let path = old.path().join("model.safetensors");
-    // Then the vision tower had the original's names, and tied tensors stood there twice.
+    // Earlier versions used the original's names for the vision tower, and stored tied tensors twice.
     let mut named: Vec<(String, Tensor)> = Tensor::read_safetensors(&path).unwrap();
     for (from, to) in [
         (

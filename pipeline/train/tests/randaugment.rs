@@ -1,4 +1,4 @@
-//! RandAugment's operations against OpenCV's and Pillow's.
+//! RandAugment's operations, compared with OpenCV and Pillow.
 
 #![allow(clippy::unwrap_used)]
 

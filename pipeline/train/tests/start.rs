@@ -1,4 +1,4 @@
-//! MED from a ViT's and a BERT's weights (BLIP, section 3.1).
+//! MED initialised from a ViT's and a BERT's weights (BLIP, section 3.1).
 
 #![allow(clippy::unwrap_used)]
 
@@ -43,14 +43,14 @@ fn model(folder: &Path) -> Model {
     }
 }
 
-/// libtorch draws from one generator for all threads; a test that draws twice the same holds it.
+/// libtorch has one random generator for all threads; a test that compares two samples holds this lock.
 static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
 }
 
-/// A ViT in timm's names, for images of 16 px.
+/// A ViT with timm's names, for images of 16 px.
 fn deit(width: i64) -> Vec<(String, Tensor)> {
     let mut all = vec![
         ("cls_token".to_owned(), random(&[1, 1, width])),
@@ -75,7 +75,7 @@ fn deit(width: i64) -> Vec<(String, Tensor)> {
     all
 }
 
-/// A BERT in Google's names: no cross-attention, and none of the two ids that BLIP adds.
+/// A BERT with Google's names: no cross-attention, and without the two ids that BLIP adds.
 fn bert() -> Vec<(String, Tensor)> {
     let mut all = vec![
         ("bert.embeddings.word_embeddings.weight".to_owned(), random(&[WORDS - 2, 8])),
@@ -155,7 +155,7 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
     ] {
         assert_eq!(&named[ours], theirs, "{ours}");
     }
-    // Both towers begin with BERT's self-attention, though they do not share it.
+    // Both towers start with BERT's self-attention, without sharing it.
     for tower in ["text_encoder", "text_decoder.bert"] {
         for (part, stored) in
             [("self.key.weight", "self.key.weight"), ("output.LayerNorm.bias", "output.LayerNorm.beta")]
@@ -168,15 +168,15 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
             );
         }
     }
-    // The two ids that BLIP adds are drawn, the others BERT's.
+    // The two ids that BLIP adds are random, the remaining ones BERT's.
     let words = &named["text_encoder.embeddings.word_embeddings.weight"];
     assert_eq!(&words.narrow(0, 0, WORDS - 2), text("bert.embeddings.word_embeddings.weight"));
     assert!(words.narrow(0, WORDS - 2, 2).abs().max().double_value(&[]) > 0.0);
-    // 2 × 2 places become 4 × 4; what is in the middle of four is between them.
+    // 2 × 2 positions become 4 × 4; an inner one is interpolated between four.
     let positions = &named["vision_model.embeddings.position_embedding"];
     assert_eq!(positions.size(), [1, 17, 8]);
     assert_eq!(positions.narrow(1, 0, 1), vision("pos_embed").narrow(1, 0, 1));
-    // BERT has no cross-attention: it is drawn, by the seed.
+    // BERT has no cross-attention: its tensors are random, from the seed.
     let cross = "text_encoder.encoder.layer.0.crossattention.self.query.weight";
     let again = |seed| Start::open(&model, &sizes()).unwrap().weights(&layout, seed).unwrap();
     assert_eq!(named[cross], layout.named(&again(1)).unwrap()[cross]);
@@ -204,7 +204,7 @@ fn a_blip_s_vision_tower_is_a_start_for_another_whatever_its_names() {
         for (name, tensor) in first.iter().filter(|(name, _)| name.starts_with("vision_model.")) {
             assert_eq!(&second[name], tensor, "{name}");
         }
-        // What is no part of the vision tower does not come from there.
+        // Tensors outside the vision tower do not come from that checkpoint.
         let cross = "text_encoder.encoder.layer.0.crossattention.self.key.weight";
         assert_ne!(second[cross], first[cross]);
     }
@@ -240,8 +240,8 @@ fn waves_are_added_to_the_places_and_to_nothing_else() {
     let places = layout.named(&added).unwrap().remove("vision_model.embeddings.position_embedding").unwrap();
     let changed = |tensor: &Tensor| tensor.ne(0.0).sum(Kind::Int64).int64_value(&[]);
     assert_eq!(changed(&added), changed(&places));
-    // Of a grid of 4 × 4 patches and a width of 8: one, two and three half periods, and one again; rows, then
-    // columns.
+    // For a grid of 4 × 4 patches and a width of 8: one, two and three half periods, and one again; rows,
+    // then columns.
     let of =
         |place: f64| [1.0, 2.0, 3.0, 1.0].map(|k| (std::f64::consts::PI * k * (place + 0.5) / 4.0).cos());
     let expected: Vec<f64> = [of(1.0), of(2.0)].concat(); // row 1, column 2

@@ -1,5 +1,4 @@
-//! Ways to train that change what is kept, shared or seen: recomputed blocks, shared towers, causal words,
-//! random words.
+//! Variants of training: recomputed blocks, shared towers, causal masks, random words.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +23,7 @@ use tch::{Device, Kind, Tensor};
 const PAIRS: usize = 4;
 const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true, ahead: 1.0 };
 
-/// libtorch has one generator for all threads: tests that draw take turns.
+/// libtorch has one random generator for all threads: tests that sample take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
 fn parts(drop_path: f64) -> Parts {
@@ -92,7 +91,7 @@ fn batch() -> Batch {
     Batch { pixels, texts, image_ids: vec![1, 2, 3, 4], cursor: Cursor { epoch: 0, step: 1 } }
 }
 
-/// A step's loss and gradient.
+/// Loss and gradient of a step.
 fn step(learner: &mut Learner) -> (f64, Tensor) {
     let losses = learner.learn(&batch(), SHAPE).unwrap();
     (losses.total(1.0).unwrap().double_value(&[]), learner.parameters.vector().grad())
@@ -106,18 +105,19 @@ fn recomputed_blocks_give_the_gradient_that_kept_ones_give() {
     let mut recomputed = learner(parts(0.0), Sharing::AllButSa, &vector);
     recomputed.checkpoint_blocks = true;
     let ((loss, gradient), (other_loss, other)) = (step(&mut kept), step(&mut recomputed));
-    // The same f64 numbers, in the same order but for the sums over blocks.
+    // The same f64 numbers, in the same order except for the sums over blocks.
     assert!((loss - other_loss).abs() < 1e-12, "{loss} {other_loss}");
     let off = (&gradient - &other).abs().max().double_value(&[]);
     assert!(off < 1e-12 * gradient.abs().max().double_value(&[]).max(1.0), "off by {off:e}");
 }
 
-/// Blocks that are left out at random must be left out again on the way back: else the gradient is that of
-/// another loss.
+/// Stochastic depth must drop the same blocks in the backward pass: otherwise the gradient is that of another
+/// loss.
 #[test]
 fn recomputed_blocks_leave_out_what_the_first_pass_left_out() {
     let _turn = TURN.lock();
-    // The language model alone: contrast has momentum towers, which follow the weights and get no gradient.
+    // Language model alone: the momentum towers of the contrastive loss would follow the weights without a
+    // gradient.
     let alone = || Parts { encoder: false, contrast: false, matching: false, ..parts(0.5) };
     let layout = Layout::new(&alone(), Sharing::AllButSa);
     let vector = drawn(&layout);
@@ -140,8 +140,8 @@ fn recomputed_blocks_leave_out_what_the_first_pass_left_out() {
     );
 }
 
-/// Towers that hold equal numbers compute the same whether they share them; the gradient of a shared tensor
-/// is the sum of those of its copies.
+/// Towers with equal weights give the same results with and without sharing; the gradient of a shared tensor
+/// is the sum of its copies' gradients.
 #[test]
 fn shared_towers_get_the_gradients_of_both() {
     let _turn = TURN.lock();
@@ -158,8 +158,7 @@ fn shared_towers_get_the_gradients_of_both() {
         let (loss, gradient) = step(&mut learner(parts(0.0), sharing, &vector));
         let (other_loss, other) = step(&mut learner(parts(0.0), Sharing::None, &Tensor::cat(&copies, 0)));
         assert!((loss - other_loss).abs() < 1e-12, "{sharing:?}: {loss} {other_loss}");
-        // Where numbers are shared, mark them by their place in the vector, and see which copies carry the
-        // mark.
+        // Each number of the vector is its position, so that the copies show which numbers they share.
         let places = layout.named(&Tensor::arange(layout.total(), (Kind::Double, Device::Cpu))).unwrap();
         let sum = Tensor::zeros_like(&gradient);
         sum.narrow(0, 0, 1).copy_(&other.narrow(0, 0, 1));
@@ -175,8 +174,8 @@ fn shared_towers_get_the_gradients_of_both() {
     assert!(of("AllButCa") < of("None") && of("AllButSa") < of("None"), "{totals:?}");
 }
 
-/// A filter that starts from a captioner reads on with its decoder's words only if they see what they saw
-/// there.
+/// A filter that starts from a captioner computes the same token states as the decoder only with the same
+/// mask.
 #[test]
 fn words_that_see_what_is_before_them_are_a_decoder_s() {
     let _turn = TURN.lock();
@@ -207,11 +206,11 @@ fn words_that_see_what_is_before_them_are_a_decoder_s() {
         learner.learn(&batch(), shape).unwrap().itm.unwrap().double_value(&[])
     };
     let (open, nearly, closed) = (loss(1.0), loss(1.0 - 1e-9), loss(0.0));
-    // To see all but a billionth of what is ahead is to see it; to see nothing is not.
+    // A weight of almost 1 for later tokens equals full attention; a weight of 0 does not.
     assert!((open - nearly).abs() < 1e-12 && (open - closed).abs() > 1e-9, "{open} {nearly} {closed}");
 }
 
-/// Of texts that people wrote a filter learns nothing about the words of junk.
+/// From human texts alone, a filter learns nothing about the words of junk.
 #[test]
 fn words_that_no_text_has_are_learnt_of_when_negatives_get_random_ones() {
     let _turn = TURN.lock();

@@ -1,4 +1,4 @@
-//! Colours as light: the middle of what a name means, and how far from it a picture may go.
+//! RGB values of the colour names: the middle of each name's range, and the variation of pictures around it.
 
 use crate::{random::Random, scene::Colour};
 use rand::RngExt as _;
@@ -6,7 +6,7 @@ use rand::RngExt as _;
 /// Red, green and blue from 0 to 255.
 pub(crate) type Rgb = [f32; 3];
 
-/// The middle of a colour's range.
+/// Middle of a colour's range.
 pub(crate) fn middle(colour: Colour) -> Rgb {
     match colour {
         Colour::Red => [212.0, 36.0, 38.0],
@@ -25,7 +25,7 @@ pub(crate) fn middle(colour: Colour) -> Rgb {
     }
 }
 
-/// A colour as one picture has it: lighter or darker, and with a tinge of another hue.
+/// The colour of one picture: lighter or darker, with a tinge of another hue.
 pub(crate) fn any(colour: Colour, random: &mut Random) -> Rgb {
     let light = random.random_range(0.93..1.05);
     middle(colour).map(|channel| (channel * light + random.random_range(-8.0..8.0)).clamp(0.0, 255.0))

@@ -1,4 +1,5 @@
-//! A scene as pixels, no two alike: place, size, angle, colours and background all vary a little.
+//! Renders a scene as pixels. Positions, sizes, angles, colours and background vary, so that no two pictures
+//! are equal.
 
 use crate::{
     colours::{self, Rgb},
@@ -9,42 +10,42 @@ use crate::{
 use rand::{RngExt as _, SeedableRng as _};
 use std::f32::consts::TAU;
 
-/// Points of a pixel that are looked at along each axis; their share inside a shape is its coverage.
+/// Sample points of a pixel along each axis; the share of points inside a shape is its coverage.
 const SAMPLES: usize = 4;
-/// Room between two objects and to the border, as a share of the side.
+/// Gap between two objects and to the border, as a share of the side.
 const GAP: f32 = 0.02;
-/// How far two objects may be apart across their axis, as a share of their distance along it.
+/// Largest offset of two objects across their axis, as a share of their distance along it.
 const DRIFT: f32 = 0.35;
-/// Grain: so much is added to a pixel or taken from it, of 255.
+/// Amplitude of the noise that is added to a pixel, of 255.
 const GRAIN: f32 = 4.0;
 
-/// A shape with its place: centre and radius as shares of the side.
+/// A shape with its position: centre and radius as shares of the side.
 #[derive(Debug)]
 struct Placed {
     shape: Shape,
     x: f32,
     y: f32,
     radius: f32,
-    /// Of the angle it is turned by.
+    /// Sine and cosine of the rotation.
     sin: f32,
     cos: f32,
     rgb: Rgb,
 }
 
-/// Draws a scene: `side × side × 3` bytes, row by row, red first. But for its grain a picture is the same at
-/// any side.
+/// Renders a scene: `side × side × 3` bytes, row by row, red first. Except for the noise, a picture is the
+/// same at any side.
 pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
     let objects = place(scene, random);
     let ground = colours::any(scene.background, random);
     let (slope, direction) = (random.random_range(0.0..0.16), random.random_range(0.0..TAU));
     let (sin, cos) = f32::sin_cos(direction);
-    // Numbers of its own, so that what is drawn after a picture does not depend on how many pixels it has.
+    // Separate random numbers, so that later random numbers do not depend on the number of pixels.
     let mut grains = random.fork();
     let mut pixels = Vec::with_capacity(side * side * 3);
     for row in 0..side {
         for column in 0..side {
             let (x, y) = ((column as f32 + 0.5) / side as f32, (row as f32 + 0.5) / side as f32);
-            // Light falls from one side.
+            // Brightness increases towards one side.
             let light = 1.0 + slope * ((x - 0.5) * cos + (y - 0.5) * sin);
             let mut rgb = ground.map(|channel| channel * light);
             for object in &objects {
@@ -71,7 +72,7 @@ fn place(scene: &Scene, random: &mut Random) -> Vec<Placed> {
     placed.collect()
 }
 
-/// A size in numbers. Small things are 0.3 of the side wide, large ones not quite a half, so that two fit.
+/// Radius for a size. Small objects are 0.3 of the side wide, large ones almost half, so that two fit.
 fn radius(size: Size, random: &mut Random) -> f32 {
     match size {
         Size::Small => random.random_range(0.135..0.16),
@@ -79,23 +80,23 @@ fn radius(size: Size, random: &mut Random) -> f32 {
     }
 }
 
-/// A coordinate that keeps all of an object in the picture.
+/// A coordinate that keeps the whole object inside the picture.
 fn within(radius: f32, random: &mut Random) -> f32 {
     random.random_range(radius + GAP..1.0 - radius - GAP)
 }
 
-/// Centres of two objects, along the axis one behind the other, across it nearly in line: the relation leaves
-/// no doubt.
+/// Centres of two objects: separated along the axis and almost in line across it, so that the relation is
+/// unambiguous.
 fn in_line(a: f32, b: f32, axis: Axis, random: &mut Random) -> [(f32, f32); 2] {
     let least = a + b + GAP;
-    // What is left of the side when both stand close together; large ones have next to nothing.
+    // Free space of the side when the objects are as close as allowed; almost none for large objects.
     let free = (1.0 - 2.0 * GAP - a - b - least).max(0.0);
     let first = a + GAP + free * random.random_range(0.0..1.0);
     let second = first + least + (free - (first - a - GAP)) * random.random_range(0.0..1.0);
     let drift = DRIFT * (second - first);
     let across = within(a, random);
     let other = (across + random.random_range(-drift..drift)).clamp(b + GAP, 1.0 - b - GAP);
-    // Back within reach where the border pushed them apart.
+    // Clamped again, because the border may have separated them.
     let across = across.clamp(other - drift, other + drift);
     match axis {
         Axis::Across => [(first, across), (second, other)],
@@ -103,7 +104,7 @@ fn in_line(a: f32, b: f32, axis: Axis, random: &mut Random) -> [(f32, f32); 2] {
     }
 }
 
-/// Share of a pixel around (x, y) that lies in the object.
+/// Share of a pixel around (x, y) that is inside the object.
 fn coverage(object: &Placed, x: f32, y: f32, pixel: f32) -> f32 {
     let (dx, dy) = (x - object.x, y - object.y);
     let reach = object.radius * REACH + pixel;
@@ -116,7 +117,7 @@ fn coverage(object: &Placed, x: f32, y: f32, pixel: f32) -> f32 {
         let (u, v) = (px * object.cos + py * object.sin, py * object.cos - px * object.sin);
         is_inside(object.shape, u / object.radius, v / object.radius)
     };
-    // Where the corners agree, and most do, there is no edge to smooth.
+    // If the corners agree, as in most pixels, there is no edge to smooth.
     let corner = covers(0, 0);
     let last = SAMPLES - 1;
     if [(0, last), (last, 0), (last, last)].into_iter().all(|(i, j)| covers(i, j) == corner) {
@@ -137,7 +138,7 @@ mod tests {
             let mut random = of(3, Purpose::Web, number);
             let scene = Scene::any(&mut random);
             let placed = place(&scene, &mut random);
-            // Rounding in f32 may take a little of the gap.
+            // f32 rounding may take a little of the gap.
             let edge = GAP - 1e-4;
             for object in &placed {
                 let inside = object.radius + edge..=1.0 - object.radius - edge;
@@ -153,7 +154,7 @@ mod tests {
         }
     }
 
-    /// Pixels that are nearer to a colour's middle than the ground's, as a share of the picture.
+    /// Share of the picture's pixels that are nearer to a colour's middle than to the background's.
     #[test]
     fn a_picture_has_the_colours_and_sizes_of_its_scene() {
         for number in 0..200 {
@@ -167,8 +168,8 @@ mod tests {
                         continue;
                     }
                     let share = share_of(&pixels, colours::middle(object.colour));
-                    // A ring or diamond covers the least of its circle, a disc the most; large is 2.2 times
-                    // small in area.
+                    // A ring or diamond covers the smallest part of its circle, a disc the largest; large is
+                    // 2.2 times small in area.
                     let sizes = if object.size == Size::Small { 0.012..0.087 } else { 0.035..0.178 };
                     assert!(sizes.contains(&share), "{number} at {side}: {object:?} covers {share}");
                 }

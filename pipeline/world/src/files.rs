@@ -1,5 +1,5 @@
-//! Pairs as Parquet files in img2dataset's layout, with two columns that only a checker may look at: `truth`
-//! and `scene`.
+//! Pairs as Parquet files in img2dataset's layout, with two extra columns for checks only: `truth` and
+//! `scene`.
 
 use crate::{
     draw::draw,
@@ -20,39 +20,39 @@ use std::{
     sync::Arc,
 };
 
-/// What is made.
+/// Order of a data set.
 #[derive(Debug, Clone)]
 pub struct Order {
     pub scenes: u64,
-    /// Texts of each scene, each a row of its own with the same picture; at most [`MOST_CAPTIONS`].
+    /// Texts per scene, each in a separate row with the same picture; at most [`MOST_CAPTIONS`].
     pub captions: u64,
     /// Side of the pictures in pixels.
     pub side: u16,
-    /// Pictures of different seeds, or sources, are drawn with different random numbers.
+    /// Seed. Pictures of different seeds, or sources, have different random numbers.
     pub seed: u64,
     pub source: Pairs,
-    /// So many scenes after one another are alike: one, and others that each differ from it in one thing. 1:
-    /// none are.
-    pub alike: u64,
-    /// In what they differ.
+    /// Number of consecutive scenes of a family: one scene, and variants that differ from it in one property.
+    /// 1: all scenes are independent.
+    pub family_size: u64,
+    /// Property in which the variants differ.
     pub vary: Vary,
-    /// Of a scene at most: 1 or 2.
+    /// Largest number of objects per scene: 1 or 2.
     pub objects: u8,
-    /// Rows of a file, and of a row group; a group is in memory at once, at 96 pixels a side about 5 kB a
-    /// row.
+    /// Rows of a file, and of a row group. A row group is in memory: about 5 kB per row at 96 pixels per
+    /// side.
     pub file_rows: u64,
     pub group_rows: u64,
 }
 
-/// A key has two digits for the text.
+/// The text's number has two digits in the key.
 pub const MOST_CAPTIONS: u64 = 100;
 
-/// Where the pairs are said to come from.
+/// Declared source of the pairs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairs {
-    /// People wrote the texts, and all are true.
+    /// Human texts, all of them true.
     Human,
-    /// Found on the web: see [`Kind`].
+    /// Web texts: see [`Kind`].
     Web,
 }
 
@@ -65,15 +65,15 @@ impl Pairs {
     }
 }
 
-/// In what scenes differ that are alike.
+/// Property in which the scenes of a family differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vary {
     Anything,
-    /// In where two objects are, which is hardest to tell; every scene has two.
+    /// Positions of two objects, the hardest property to recognise; every scene has two objects.
     Places,
 }
 
-/// Why pairs could not be made.
+/// Reason why pairs could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
     #[error("cannot write {path}")]
@@ -95,17 +95,17 @@ pub enum MakeError {
         source: io::Error,
     },
     #[error(
-        "{path} is left from another order and would be mixed with this one; remove it, or choose another folder"
+        "{path} is left from another order and would be mixed with this one; remove it, or choose another \
+        folder"
     )]
     Leftover { path: PathBuf },
 }
 
-/// Writes an order's files into a folder, one after the other, and counts the texts by kind; `made` hears how
-/// many rows there are. A file gets its name when it is whole; one that is there is replaced.
+/// Writes an order's files into a folder, one after the other, and counts the texts by kind. `made` receives
+/// the number of rows. A file gets its name when it is complete, and replaces an existing file.
 ///
 /// # Errors
-/// When a file cannot be written, or the folder has files of this source that the order would leave as they
-/// are.
+/// A file cannot be written, or the folder has files of this source that the order would not replace.
 pub fn make(
     folder: &Path,
     order: &Order,
@@ -137,7 +137,7 @@ fn name(order: &Order, number: usize) -> String {
 }
 
 fn no_leftover(folder: &Path, order: &Order, files: usize) -> Result<(), MakeError> {
-    // Names are numbered without gaps, so the next one is there if any is.
+    // File names are numbered without gaps, so the next one exists if any later one does.
     let next = folder.join(name(order, files));
     if next.exists() { Err(MakeError::Leftover { path: next }) } else { Ok(()) }
 }
@@ -171,7 +171,7 @@ pub fn picture(number: u64, order: &Order) -> (Scene, Vec<u8>) {
     (scene, pixels)
 }
 
-/// Where a picture's random numbers begin.
+/// Random generator of a picture.
 fn numbers(number: u64, order: &Order) -> Random {
     let purpose = if order.source == Pairs::Human { Purpose::Human } else { Purpose::Web };
     random::of(order.seed, purpose, number)
@@ -184,9 +184,9 @@ fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, Random) {
     (scene, pixels, random)
 }
 
-/// A scene of its own, or one like that at the head of its family.
+/// An independent scene, or a variant of the first scene of its family.
 fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
-    let behind = number % order.alike.max(1);
+    let behind = number % order.family_size.max(1);
     let mut head = numbers(number - behind, order);
     match (order.vary, behind) {
         (Vary::Anything, 0) => Scene::of_at_most(order.objects, random),
@@ -196,27 +196,27 @@ fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
     }
 }
 
-/// The scenes that are alike and not this one.
+/// The other scenes of the family.
 fn family(number: u64, order: &Order) -> Vec<Scene> {
-    let first = number - number % order.alike.max(1);
-    let others = (first..first + order.alike.max(1)).filter(|other| *other != number);
+    let first = number - number % order.family_size.max(1);
+    let others = (first..first + order.family_size.max(1)).filter(|other| *other != number);
     let scenes = others.map(|other| scene(other, order, &mut numbers(other, order)));
     let own = scene(number, order, &mut numbers(number, order));
     scenes.filter(|other| *other != own).collect()
 }
 
-/// The rows of one scene. Its random numbers are its own, so scenes can be made in any order.
+/// Rows of one scene. Its random numbers are separate, so scenes can be made in any order.
 fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
     let (scene, pixels, mut random) = drawn(number, order);
     let side = usize::from(order.side);
     let jpg: Arc<[u8]> = encode(&pixels, side).map_err(|source| MakeError::Jpeg { number, source })?.into();
-    let said = scene.to_json();
+    let json = scene.to_json();
     let family = family(number, order);
-    // A text that leaves out what tells a picture from the others of its family would be true of them too.
-    let tells = |text: &str| family.iter().all(|other| truth(text, other) != Verdict::True);
-    let told = |kind, random: &mut Random| loop {
+    // A text that omits the distinguishing property would also be true of other pictures of the family.
+    let distinguishes = |text: &str| family.iter().all(|other| truth(text, other) != Verdict::True);
+    let caption_of = |kind, random: &mut Random| loop {
         let text = text(kind, &scene, order.objects, random);
-        if kind != Kind::True || tells(&text) {
+        if kind != Kind::True || distinguishes(&text) {
             break text;
         }
     };
@@ -228,16 +228,16 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
         Row {
             key: format!("{number:09}{caption:02}"),
             jpg: jpg.clone(),
-            caption: told(kind, &mut random),
+            caption: caption_of(kind, &mut random),
             url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
             kind,
-            scene: said.clone(),
+            scene: json.clone(),
         }
     };
     Ok((0..order.captions).map(row).collect())
 }
 
-/// JPEG at a quality that leaves edges alone, and with whole colours: half of them would smear small things.
+/// JPEG with a quality that keeps edges, and without chroma subsampling, which would blur small objects.
 fn encode(pixels: &[u8], side: usize) -> io::Result<Vec<u8>> {
     let mut compress = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
     compress.set_fastest_defaults();

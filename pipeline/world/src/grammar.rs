@@ -1,4 +1,4 @@
-//! Captions of scenes. The grammar says everything that counts as true:
+//! Captions of scenes. The grammar defines which captions can be true:
 //!
 //! ```text
 //! caption      = [introduction] things [ground] | ground ["there is"] things
@@ -9,7 +9,7 @@
 //! ground       = ("on" | "against" | "with") ("a" | "an") colour "background"
 //! ```
 //!
-//! A caption may say less than all; what it says must hold. `parse` reads the same words back.
+//! A caption may omit facts; its statements must hold. `parse` reads the same grammar.
 
 use crate::{
     random::Random,
@@ -25,18 +25,18 @@ pub struct Named {
     pub shape: Shape,
 }
 
-/// Where the first of two objects is, seen from the second.
+/// Position of the first of two objects, seen from the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
     Left,
     Right,
     Above,
     Below,
-    /// Both are there.
+    /// Both objects exist.
     And,
 }
 
-/// What a caption claims.
+/// Claims of a caption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
     pub first: Named,
@@ -44,7 +44,7 @@ pub struct Claims {
     pub background: Option<Colour>,
 }
 
-/// Phrases for relations; one that begins with another stands before it.
+/// Phrases for relations. A phrase that begins with another phrase is listed before it.
 pub(crate) const RELATIONS: [(&str, Relation); 9] = [
     ("to the left of", Relation::Left),
     ("left of", Relation::Left),
@@ -60,11 +60,11 @@ pub(crate) const GROUNDS: [&str; 3] = ["on", "against", "with"];
 pub(crate) const BACKGROUND: &str = "background";
 pub(crate) const THERE_IS: &str = "there is";
 pub(crate) const WE_SEE: &str = "we see";
-/// Its colon is among the characters that BLIP's cleaning drops.
+/// BLIP's cleaning drops the colon.
 pub(crate) const TWO_SHAPES: &str = "two shapes";
 
 impl Relation {
-    /// Those that hold for one order of two objects in one place.
+    /// The relations that hold for one order of two objects in one position.
     pub(crate) const DIRECTIONS: [Self; 4] = [Self::Left, Self::Right, Self::Above, Self::Below];
 
     pub(crate) fn opposite(self) -> Self {
@@ -78,7 +78,7 @@ impl Relation {
     }
 }
 
-/// Every word that a caption may have, once.
+/// All words of captions, without duplicates.
 pub fn words() -> Vec<&'static str> {
     let phrases = RELATIONS.iter().map(|(phrase, _)| *phrase).chain(GROUNDS);
     let phrases =
@@ -95,7 +95,7 @@ pub fn words() -> Vec<&'static str> {
     all
 }
 
-/// Claims that hold of a scene: all of it, or sometimes a little less.
+/// Claims that hold for a scene: all facts, or sometimes fewer.
 pub fn claims(scene: &Scene, random: &mut Random) -> Claims {
     let background = random.random_bool(0.85).then_some(scene.background);
     let named: Vec<Named> = scene.objects.iter().map(|object| name(object, random)).collect();
@@ -118,7 +118,7 @@ fn name(object: &Object, random: &mut Random) -> Named {
     Named { size: random.random_bool(0.9).then_some(object.size), colour: object.colour, shape: object.shape }
 }
 
-/// Claims in words, one of many ways to put them.
+/// Formulates claims in one of many ways.
 pub fn say(claims: &Claims, random: &mut Random) -> String {
     let things = say_things(claims, random);
     let Some(background) = claims.background else {

@@ -1,9 +1,9 @@
-//! Texts that come with pictures on the web and say nothing about them.
+//! Texts that appear with pictures on the web and do not describe them.
 
 use crate::{random::Random, scene::one_of};
 use rand::RngExt as _;
 
-/// What shops and archives write under everything.
+/// Phrases of shops and archives.
 const PHRASES: [&str; 16] = [
     "free shipping on all orders",
     "click to enlarge",
@@ -26,7 +26,7 @@ const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const THINGS: [&str; 6] = ["poster", "t-shirt", "mug", "sticker", "wallpaper", "print"];
 
-/// One such text.
+/// A random junk text.
 pub(crate) fn text(random: &mut Random) -> String {
     let (day, month) = (number(1, 28, random), number(1, 12, random));
     let year = number(2004, 2025, random);
@@ -48,7 +48,7 @@ fn number(least: u32, most: u32, random: &mut Random) -> u32 {
     random.random_range(least..=most)
 }
 
-/// Its words of three letters and more, once each.
+/// Its words of at least three letters, without duplicates.
 pub(crate) fn words() -> Vec<&'static str> {
     let forms = ["img jpg dsc image orders over photo taken item for only get off"];
     let texts = PHRASES.into_iter().chain(MONTHS).chain(THINGS).chain(forms);

@@ -1,4 +1,4 @@
-//! Web texts as they are found: some true, some nearly, some of another picture, some of no picture.
+//! Web texts of different quality: true, almost true, of another picture, or junk.
 
 use crate::{
     grammar::{Claims, Named, Relation, claims, say},
@@ -10,16 +10,16 @@ use crate::{
 use rand::{RngExt as _, seq::SliceRandom as _};
 use serde::Serialize;
 
-/// What kind of text a web pair has.
+/// Kind of a web pair's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     True,
-    /// One thing in it is wrong.
+    /// One claim is wrong.
     Swapped,
-    /// It is true of another picture and not of this one.
+    /// True of another picture and not of this one.
     Unrelated,
-    /// A file name, a shop's words, a date.
+    /// A file name, a phrase of a shop, a date.
     Junk,
 }
 
@@ -39,7 +39,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Of twenty texts: 40, 25, 20 and 15 per cent.
+    /// Number of this kind among twenty texts: 40, 25, 20 and 15 per cent.
     pub fn of_twenty(self) -> usize {
         match self {
             Self::True => 8,
@@ -49,7 +49,7 @@ impl Kind {
         }
     }
 
-    /// The kind of a web text. Every twenty texts have them in their shares, in an order of their own.
+    /// Kind of a web text. Every twenty texts have the kinds in their shares, in a random order.
     pub(crate) fn dealt(seed: u64, text: u64) -> Self {
         let mut deck: Vec<Self> =
             Self::ALL.into_iter().flat_map(|kind| std::iter::repeat_n(kind, kind.of_twenty())).collect();
@@ -58,12 +58,13 @@ impl Kind {
     }
 }
 
-/// A text of a kind for a scene, in a world of so many objects a scene at most.
+/// A text of a kind for a scene, if scenes have at most `objects` objects.
 pub fn text(kind: Kind, scene: &Scene, objects: u8, random: &mut Random) -> String {
     match kind {
         Kind::True => say(&claims(scene, random), random),
         Kind::Swapped => loop {
-            // Not every change is wrong: a small circle may be called large where there is a large one too.
+            // Not every change makes a text wrong: a small circle may be called large if there is also a
+            // large one.
             let swapped = swapped(claims(scene, random), random);
             if !holds(&swapped, scene) {
                 break say(&swapped, random);
@@ -80,7 +81,7 @@ pub fn text(kind: Kind, scene: &Scene, objects: u8, random: &mut Random) -> Stri
     }
 }
 
-/// What can be exchanged in a caption.
+/// Parts of a caption that can be exchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Part {
     Size,
@@ -90,7 +91,7 @@ enum Part {
     Relation,
 }
 
-/// Claims with one of the things they say exchanged for another.
+/// Claims with one part exchanged.
 fn swapped(mut claims: Claims, random: &mut Random) -> Claims {
     let in_second = claims.second.is_some() && random.random_bool(0.5);
     let object = match claims.second {
@@ -116,7 +117,7 @@ fn swapped(mut claims: Claims, random: &mut Random) -> Claims {
     claims
 }
 
-/// The parts that claims have, with those of one of their objects.
+/// Parts that the claims have, with those of one of their objects.
 fn parts(claims: &Claims, object: &Named) -> Vec<Part> {
     let relation = claims.second.filter(|(relation, _)| *relation != Relation::And).map(|_| Part::Relation);
     let background = claims.background.map(|_| Part::Background);
@@ -132,7 +133,7 @@ fn changed(object: Named, part: Part, random: &mut Random) -> Named {
     }
 }
 
-/// Another direction, the opposite one more often than not.
+/// Another direction, more often the opposite one.
 fn wrong(relation: Relation, random: &mut Random) -> Relation {
     if random.random_bool(0.6) {
         relation.opposite()
@@ -178,7 +179,7 @@ mod tests {
         }
         for kind in Kind::ALL {
             let share = kind.of_twenty() as f64 / 20.0;
-            // Five standard deviations of 500 draws.
+            // Five standard deviations of 500 samples.
             let off = (f64::from(first[&kind]) / 500.0 - share).abs();
             assert!(
                 off < 5.0 * (share * (1.0 - share) / 500.0).sqrt(),

@@ -1,20 +1,20 @@
-//! What any caption claims, and whether that is true of a scene.
+//! Parses a caption's claims, and decides whether they are true of a scene.
 
 use crate::{
     grammar::{BACKGROUND, Claims, GROUNDS, Named, RELATIONS, Relation, THERE_IS, TWO_SHAPES, WE_SEE},
     scene::{Axis, Colour, Object, Scene, Shape, Size},
 };
 
-/// How a caption stands to a scene.
+/// Truth of a caption for a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     True,
     False,
-    /// The grammar does not know it.
+    /// The caption does not follow the grammar.
     Unparsable,
 }
 
-/// Whether a caption is true of a scene.
+/// Decides whether a caption is true of a scene.
 pub fn truth(caption: &str, scene: &Scene) -> Verdict {
     match parse(caption) {
         None => Verdict::Unparsable,
@@ -23,8 +23,8 @@ pub fn truth(caption: &str, scene: &Scene) -> Verdict {
     }
 }
 
-/// What a caption claims; `None` when the grammar does not know it. Case does not count, nor do commas and
-/// the characters that BLIP's cleaning drops (`pre_caption` in its code).
+/// Parses a caption's claims; `None` if it does not follow the grammar. Ignores case, commas and the
+/// characters that BLIP's cleaning drops (`pre_caption` in its code).
 pub fn parse(caption: &str) -> Option<Claims> {
     let ignored = |c: char| if ".!\"()*#:;~,".contains(c) { ' ' } else { c };
     let cleaned: String = caption.to_lowercase().chars().map(ignored).collect();
@@ -49,7 +49,7 @@ pub fn parse(caption: &str) -> Option<Claims> {
     (rest.is_empty() && !leave).then_some(Claims { background, ..claims })
 }
 
-/// A background off the front: `None` when nothing begins like one, `Some(None)` when it does and is none.
+/// Parses a background at the front: `None` without one, `Some(None)` for a malformed one.
 fn ground(rest: &mut &[&str]) -> Option<Option<Colour>> {
     GROUNDS.iter().any(|ground| skip(rest, ground)).then(|| {
         article(rest)?;
@@ -74,19 +74,19 @@ fn object(rest: &mut &[&str]) -> Option<Named> {
     Some(Named { size, colour: word(rest, Colour::of)?, shape: word(rest, Shape::of)? })
 }
 
-/// Either article will do: a captioner that mixes them up still says something.
+/// Accepts either article: a captioner that confuses them still makes a claim.
 fn article(rest: &mut &[&str]) -> Option<()> {
     (skip(rest, "a") || skip(rest, "an")).then_some(())
 }
 
-/// Takes a word off the front, if it means such a thing.
+/// Takes a word from the front, if it has a meaning of this type.
 fn word<T>(rest: &mut &[&str], meaning: fn(&str) -> Option<T>) -> Option<T> {
     let thing = meaning(rest.first()?)?;
     *rest = &rest[1..];
     Some(thing)
 }
 
-/// Takes a phrase off the front, if it is there.
+/// Takes a phrase from the front, if it is there.
 fn skip(rest: &mut &[&str], phrase: &str) -> bool {
     let words: Vec<&str> = phrase.split(' ').collect();
     let found = rest.starts_with(&words);
@@ -96,7 +96,7 @@ fn skip(rest: &mut &[&str], phrase: &str) -> bool {
     found
 }
 
-/// Whether claims hold: each named object is another object of the scene, and they lie as they are said to.
+/// Whether claims hold: the named objects are different objects of the scene, in the claimed relation.
 pub fn holds(claims: &Claims, scene: &Scene) -> bool {
     claims.background.is_none_or(|background| background == scene.background) && things_hold(claims, scene)
 }

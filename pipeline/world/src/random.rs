@@ -1,24 +1,23 @@
-//! Random numbers that belong to one thing each, so that things can be made in any order, on any number of
-//! cores.
+//! Separate random numbers for each item, so that items can be made in any order, on any number of cores.
 
 use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 
-/// A named algorithm and not `StdRng`, which may become another one with any version of its crate: equal
-/// seeds make equal files for as long as this line stays.
+/// A named algorithm and not `StdRng`, whose algorithm may change with its crate: equal seeds give equal
+/// files as long as this line stays.
 pub type Random = Xoshiro256PlusPlus;
 
-/// What random numbers are for. Part of their seed, so human and web pairs of one seed share no picture.
+/// Purpose of random numbers, a part of their seed: human and web pairs of one seed share no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Human = 1,
     Web = 2,
-    /// The order of the kinds of text.
+    /// Order of the kinds of text.
     Kinds = 3,
 }
 
-/// The numbers of the `number`-th thing. No two of (seed, number, purpose) begin alike: seed and number can
-/// be had back from the second and third word of the state, and then the purpose from the first. The first
-/// number drawn comes of the first and fourth word, so these hold all three.
+/// Random generator of item `number`. No two of (seed, number, purpose) have the same initial state: seed and
+/// number can be computed from the second and third word of the state, and then the purpose from the first.
+/// The first random number depends on the first and fourth word, so these contain all three.
 pub(crate) fn of(seed: u64, purpose: Purpose, number: u64) -> Random {
     let (second, third) = (mix(seed), mix(number));
     let first = mix(second ^ third.rotate_left(17) ^ purpose as u64);
@@ -29,8 +28,8 @@ pub(crate) fn of(seed: u64, purpose: Purpose, number: u64) -> Random {
     Random::from_seed(state)
 }
 
-/// SplitMix64's finaliser (Steele et al., 2014): a bijection that leaves no two neighbours alike. Without it
-/// the first numbers of neighbouring seeds would resemble each other, since the generator is linear.
+/// SplitMix64's finaliser (Steele et al., 2014): a bijection that maps neighbours to very different values.
+/// Without it, the first numbers of neighbouring seeds would be similar, because the generator is linear.
 fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,4 +1,4 @@
-//! What a picture shows, in words that cannot be doubted.
+//! Content of a picture, as unambiguous properties.
 
 use crate::random::Random;
 use rand::RngExt as _;
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// Version of the scenes' JSON.
 pub const VERSION: u32 = 1;
-/// What a scene can hold.
+/// Largest number of objects of a scene.
 pub const MOST_OBJECTS: u8 = 2;
 
-/// Names of one kind of thing, each with the words for it; the first is its own name.
+/// Defines the names of a property, each with its words; the first word is the name.
 macro_rules! named {
     ($(#[$doc:meta])* $kind:ident { $($variant:ident: [$name:literal $(, $other:literal)*]),+ $(,)? }) => {
         $(#[$doc])*
@@ -20,12 +20,12 @@ macro_rules! named {
         impl $kind {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// All words that mean it.
+            /// All words for this name.
             pub fn words(self) -> &'static [&'static str] {
                 match self { $(Self::$variant => &[$name $(, $other)*]),+ }
             }
 
-            /// What a word means.
+            /// Meaning of a word.
             pub fn of(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|thing| thing.words().contains(&word))
             }
@@ -39,8 +39,7 @@ named!(
 );
 
 named!(
-    /// The colours of things come first, those of backgrounds behind them; none is both, so nothing is lost
-    /// on its ground.
+    /// The colours of objects, then those of backgrounds. No colour is both, so that every object is visible.
     Colour {
         Red: ["red"],
         Green: ["green"],
@@ -70,18 +69,18 @@ named!(Shape {
 });
 
 impl Colour {
-    /// What a thing may have.
+    /// Colours of objects.
     pub fn of_things() -> &'static [Self] {
         &Self::ALL[..8]
     }
 
-    /// What a background may have.
+    /// Colours of backgrounds.
     pub fn of_backgrounds() -> &'static [Self] {
         &Self::ALL[8..]
     }
 }
 
-/// One thing in a picture.
+/// One object of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     pub size: Size,
@@ -89,7 +88,7 @@ pub struct Object {
     pub shape: Shape,
 }
 
-/// Along which axis two objects lie.
+/// Axis along which two objects are placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Axis {
@@ -105,7 +104,7 @@ pub struct Scene {
     pub version: u32,
     pub background: Colour,
     pub objects: Vec<Object>,
-    /// Of two objects.
+    /// Axis of two objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<Axis>,
 }
@@ -121,12 +120,12 @@ impl Object {
 }
 
 impl Scene {
-    /// A scene, two in three with two objects, which differ in at least one thing.
+    /// A random scene. Two in three have two objects, which differ in at least one property.
     pub fn any(random: &mut Random) -> Self {
         Self::of_at_most(MOST_OBJECTS, random)
     }
 
-    /// The same, or with one object always.
+    /// A random scene with at most `most` objects.
     pub fn of_at_most(most: u8, random: &mut Random) -> Self {
         let first = Object::any(random);
         let mut objects = vec![first];
@@ -142,8 +141,7 @@ impl Scene {
         Self { version: VERSION, background: one_of(Colour::of_backgrounds(), random), objects, axis }
     }
 
-    /// Another scene that differs in one thing: a background, a size, a colour, a shape, or where two objects
-    /// are.
+    /// A variant that differs in one property: background, size, colour, shape, or positions.
     pub fn varied(&self, random: &mut Random) -> Self {
         loop {
             let mut scene = self.clone();
@@ -154,7 +152,7 @@ impl Scene {
                 1 => object.size = another(object.size, Size::ALL, random),
                 2 => object.colour = another(object.colour, Colour::of_things(), random),
                 3 => object.shape = another(object.shape, Shape::ALL, random),
-                // Places are hardest to tell, so they change more often.
+                // Positions are hardest to recognise, so they change more often.
                 4 => scene.objects.reverse(),
                 _ => scene.axis = scene.axis.map(|axis| another(axis, &[Axis::Across, Axis::Down], random)),
             }
@@ -164,7 +162,7 @@ impl Scene {
         }
     }
 
-    /// A scene with two objects.
+    /// A random scene with two objects.
     pub fn pair(random: &mut Random) -> Self {
         loop {
             let scene = Self::any(random);
@@ -174,8 +172,8 @@ impl Scene {
         }
     }
 
-    /// The same objects in the `turn`-th of their four places, this scene's being the 0th; of one object
-    /// there is one.
+    /// The same objects in the `turn`-th of their four arrangements; 0 is this scene. A single object has one
+    /// arrangement.
     pub fn turned(&self, turn: u64) -> Self {
         let mut scene = self.clone();
         if turn & 1 == 1 {
@@ -194,7 +192,7 @@ impl Scene {
     /// Reads a scene's JSON.
     ///
     /// # Errors
-    /// When it is no scene of this version.
+    /// The text is not a scene of this version.
     pub fn parse(json: &str) -> Result<Self, String> {
         let scene: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
         match (scene.version, scene.objects.len(), scene.axis) {
@@ -205,12 +203,12 @@ impl Scene {
     }
 }
 
-/// One of several, each as likely.
+/// A uniform choice.
 pub(crate) fn one_of<T: Copy>(things: &[T], random: &mut Random) -> T {
     things[random.random_range(0..things.len())]
 }
 
-/// Any but this one.
+/// A uniform choice of the other values.
 pub(crate) fn another<T: Copy + PartialEq>(thing: T, things: &[T], random: &mut Random) -> T {
     let others: Vec<T> = things.iter().copied().filter(|other| *other != thing).collect();
     one_of(&others, random)

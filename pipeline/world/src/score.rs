@@ -1,4 +1,4 @@
-//! How true a cleaning job's verdicts are, where truth is known.
+//! Quality of a cleaning job's verdicts, for data with known truth.
 
 use crate::{
     noise::Kind,
@@ -8,57 +8,58 @@ use crate::{
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// A ledger's row, as far as truth is concerned.
+/// Ledger row with the fields that the scores need.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
     pub key: String,
     pub status: String,
-    /// Only of judged rows do the texts count.
+    /// Texts count only in judged rows.
     pub is_judged: bool,
     pub web: Text,
     pub synthetic: Vec<Text>,
 }
 
-/// A text and what the filter said of it.
+/// A text and the filter's result.
 #[derive(Debug, Clone, Default)]
 pub struct Text {
     pub text: String,
-    /// P(match), when the filter was asked.
+    /// P(match), if the filter scored the text.
     pub p_match: Option<f32>,
     pub kept: bool,
 }
 
-/// What was found. Rates are per cent of judged rows, with one decimal; `None` is a share of nothing.
+/// Scores of a job. Rates are percentages of judged rows, with one decimal; `None` if there are no such rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Found {
     pub rows: u64,
     pub input_rows: u64,
-    /// Rows of the input that no ledger has, and rows that the ledgers have more than once.
+    /// Input rows that no ledger has, and rows that ledgers have more than once.
     pub missing_keys: u64,
     pub doubled_keys: u64,
     pub statuses: BTreeMap<String, u64>,
     pub web_true_raw: Option<f64>,
     pub web_kept: Option<f64>,
-    /// Precision: of the kept texts, the true ones.
+    /// Precision: share of true texts among the kept ones.
     pub web_kept_true: Option<f64>,
-    /// Recall: of the true texts, the kept ones.
+    /// Recall: share of kept texts among the true ones.
     pub web_true_kept: Option<f64>,
     pub kept_by_kind: BTreeMap<Kind, Option<f64>>,
-    /// Area under the ROC curve of P(match): how often a true text gets more than a swapped one. Four
-    /// decimals.
+    /// Area under the ROC curve of P(match): how often a true text has a higher score than a swapped one.
+    /// Four decimals.
     pub auc_swapped: Option<f64>,
     pub auc_unrelated: Option<f64>,
     pub synthetic_true_raw: Option<f64>,
     pub synthetic_kept: Option<f64>,
     pub synthetic_kept_true: Option<f64>,
-    /// Generated captions that are none of the grammar's.
+    /// Generated captions that do not follow the grammar.
     pub synthetic_unparsable: Option<f64>,
 }
 
 /// A row whose key no input file has.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the job has a row with key `{key}`, and none of the {rows} input rows has it; name all files that the job read"
+    "the job has a row with key `{key}`, and none of the {rows} input rows has it; name all files that the \
+    job read"
 )]
 pub struct UnknownKey {
     key: String,
@@ -87,7 +88,7 @@ impl Texts {
     }
 }
 
-/// Books of a job, filled row by row. Memory: the known rows, and 4 bytes for each that was judged.
+/// Counts of a job, added row by row. Memory: the known rows, and 4 bytes per judged row.
 #[derive(Debug)]
 pub struct Score {
     known: HashMap<String, (Known, u64)>,
@@ -100,7 +101,7 @@ pub struct Score {
 }
 
 impl Score {
-    /// Of a job over these rows, by key.
+    /// Counts for a job over these rows, by key.
     pub fn of(known: impl IntoIterator<Item = (String, Known)>) -> Self {
         Self {
             known: known.into_iter().map(|(key, known)| (key, (known, 0))).collect(),
@@ -113,10 +114,10 @@ impl Score {
         }
     }
 
-    /// Takes in a row of a ledger.
+    /// Adds a ledger row.
     ///
     /// # Errors
-    /// When its key is not among the known ones.
+    /// Its key is not in the input.
     pub fn add(&mut self, row: &Judgement) -> Result<(), UnknownKey> {
         let rows = self.known.len();
         let known = self.known.get_mut(&row.key).ok_or_else(|| UnknownKey { key: row.key.clone(), rows })?;
@@ -166,8 +167,8 @@ fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (1000.0 * part as f64 / whole as f64).round() / 10.0)
 }
 
-/// How often a number of the first list is larger than one of the second, of all pairs; an equal one is half
-/// a time (Mann and Whitney's U as a share). Four decimals.
+/// Share of pairs in which a number of the first list is larger than one of the second; equal ones count half
+/// (Mann and Whitney's U as a share). Four decimals.
 fn auc(higher: &[f32], lower: &[f32]) -> Option<f64> {
     let mut all: Vec<(f32, bool)> =
         higher.iter().map(|p| (*p, true)).chain(lower.iter().map(|p| (*p, false))).collect();
@@ -189,8 +190,9 @@ mod tests {
     use crate::scene::Scene;
 
     fn known(kind: Kind) -> Known {
-        let scene = r#"{"version":1,"background":"gray","objects":[{"size":"small","colour":"red","shape":"circle"}]}"#;
-        Known { kind, scene: Scene::parse(scene).unwrap() }
+        let objects = r#"[{"size":"small","colour":"red","shape":"circle"}]"#;
+        let scene = format!(r#"{{"version":1,"background":"gray","objects":{objects}}}"#);
+        Known { kind, scene: Scene::parse(&scene).unwrap() }
     }
 
     fn row(key: &str, web: (&str, f32), synthetic: &[(&str, f32)]) -> Judgement {

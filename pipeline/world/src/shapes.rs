@@ -1,18 +1,19 @@
-//! Which points lie in a shape.
+//! Tests which points are inside a shape.
 
 use crate::scene::Shape;
 use std::f32::consts::TAU;
 
-/// No shape reaches farther from its centre, in units of its radius: a square's corners.
+/// Largest distance of a shape's points from its centre, in units of its radius: that of a square's corners.
 pub(crate) const REACH: f32 = 1.17;
 
-/// Most that a shape is turned either way, in radians: a square stays apart from a diamond, and nothing
-/// leaves the upright square around its circle.
+/// Largest rotation in radians: a square stays distinct from a diamond, and every shape stays inside the
+/// upright square around its circle.
 pub(crate) const TURN: f32 = 0.2;
 
-/// Whether a point lies in a shape of radius 1 around the origin; v points down.
+/// Whether a point is inside a shape of radius 1 around the origin; v points down.
 ///
-/// Areas are alike, so that size says little about shape; all reach 1 or nearly so, so that size can be seen.
+/// Areas are similar, so that size is independent of shape; all shapes have a radius of about 1, so that size
+/// is visible.
 pub(crate) fn is_inside(shape: Shape, u: f32, v: f32) -> bool {
     match shape {
         Shape::Circle => u * u + v * v <= 1.0,
@@ -26,11 +27,11 @@ pub(crate) fn is_inside(shape: Shape, u: f32, v: f32) -> bool {
     }
 }
 
-/// Five points: between a point and the next notch the edge is straight.
+/// Five points: the edge between a point and the next notch is straight.
 fn is_in_star(u: f32, v: f32) -> bool {
     const NOTCH: f32 = 0.43;
     let distance = u.hypot(v);
-    // Nearly half of all points need no angle.
+    // Almost half of all points need no angle.
     if distance <= NOTCH * 0.8 || distance > 1.0 {
         return distance <= NOTCH * 0.8;
     }
@@ -51,8 +52,8 @@ fn is_in_heart(u: f32, v: f32) -> bool {
     if du * du + dv * dv <= DISC * DISC {
         return true;
     }
-    // The line from the tip that touches the disc: its angle to the axis is that to the disc's centre plus
-    // the disc's.
+    // The tangent from the tip to the disc: its angle to the axis is the angle to the disc's centre plus the
+    // disc's.
     let (cu, cv) = (DISC * 0.92, TIP - HEIGHT);
     let angle = cu.atan2(cv) + (DISC / cu.hypot(cv)).asin();
     let touches = TIP - (cu.hypot(cv).powi(2) - DISC * DISC).sqrt() * angle.cos();
@@ -63,7 +64,7 @@ fn is_in_heart(u: f32, v: f32) -> bool {
 mod tests {
     use super::*;
 
-    /// Shares of points of the square from -1.2 to 1.2 that lie in each of two shapes, and in both.
+    /// Shares of points of the square from -1.2 to 1.2 that are inside each of two shapes, and inside both.
     fn overlap(a: Shape, b: Shape) -> f32 {
         let (mut both, mut either) = (0, 0);
         for i in 0..240 * 240 {

@@ -1,10 +1,10 @@
-//! A sheet of pictures, to look at.
+//! A contact sheet of pictures for people.
 
 use crate::files::{Order, picture};
 use image::{ImageError, RgbImage};
 use std::path::Path;
 
-/// Pictures in a row, and rows.
+/// Pictures per row, and rows.
 const COLUMNS: u32 = 8;
 const ROWS: u32 = 3;
 /// Pixels between two pictures.
@@ -13,7 +13,7 @@ const GAP: u32 = 4;
 /// Writes the first pictures of an order as one PNG.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// The file cannot be written.
 pub fn write(path: &Path, order: &Order) -> Result<(), ImageError> {
     let side = u32::from(order.side);
     let mut sheet = RgbImage::new(COLUMNS * (side + GAP) - GAP, ROWS * (side + GAP) - GAP);

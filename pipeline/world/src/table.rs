@@ -1,4 +1,4 @@
-//! The columns of the pairs, written and read back.
+//! Writer and reader of the pairs' columns.
 
 use crate::{noise::Kind, scene::Scene};
 use arrow::{
@@ -36,7 +36,7 @@ pub(crate) fn schema() -> SchemaRef {
 }
 
 pub(crate) fn properties() -> WriterProperties {
-    // JPEG does not get smaller, and nobody looks for one by its first bytes.
+    // JPEG does not compress further, and statistics of its first bytes are useless.
     WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_statistics_enabled(EnabledStatistics::None)
@@ -64,14 +64,14 @@ pub(crate) fn batch(rows: &[Row], side: u16) -> Result<RecordBatch, ArrowError> 
     RecordBatch::try_new(schema(), columns)
 }
 
-/// What is known of one pair.
+/// Known truth of one pair.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     pub kind: Kind,
     pub scene: Scene,
 }
 
-/// A file that is none of this world's.
+/// A file that `capfilt demo` did not write.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read what is true in {path}: {reason}; was it written by `capfilt demo --make-data`?")]
 pub struct KnownError {
@@ -79,10 +79,10 @@ pub struct KnownError {
     reason: String,
 }
 
-/// What is known of a file's pairs, by key. Memory: about 200 bytes a row.
+/// Known truth of a file's pairs, by key. Memory: about 200 bytes per row.
 ///
 /// # Errors
-/// When the file does not read, or is none of this world's.
+/// The file cannot be read, or `capfilt demo` did not write it.
 pub fn known(path: &Path) -> Result<Vec<(String, Known)>, KnownError> {
     let fail = |reason: String| KnownError { path: path.display().to_string(), reason };
     let file = File::open(path).map_err(|error| fail(error.to_string()))?;

@@ -1,18 +1,18 @@
-//! A WordPiece vocabulary for this world in the files that tokenizers read: its words whole, everything else
-//! in letters.
+//! A WordPiece vocabulary for the demo data, in the files that tokenizers read: its words are single pieces,
+//! other words are split into letters.
 
 use crate::{grammar, junk};
 use serde_json::{Map, Value, json};
 
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
-/// BERT splits every one of these off as a word of its own.
+/// BERT splits each of these into a separate token.
 const SIGNS: &str = ".,-_!?$%/&'\":;()#*+<=>@[\\]^`{|}~©";
 /// Words of captioners' prompts: "a picture of", "a photo of".
 const PROMPTS: [&str; 3] = ["picture", "photo", "of"];
 
-/// All pieces in the order of their ids. `[DEC]` and `[ENC]` are not among them: as with published BLIP
-/// models, whose tokenizer ends at 30,521, they are the two ids behind the vocabulary.
+/// All pieces in the order of their ids, without `[DEC]` and `[ENC]`: as in published BLIP models, whose
+/// tokenizer ends at 30,521, these are the two ids after the vocabulary.
 pub fn pieces() -> Vec<String> {
     let whole = grammar::words().into_iter().chain(PROMPTS).chain(junk::words()).map(str::to_owned);
     let letters = LETTERS.chars().map(String::from).chain(LETTERS.chars().map(|c| format!("##{c}")));
@@ -31,8 +31,8 @@ pub fn pieces() -> Vec<String> {
     pieces
 }
 
-/// `vocab_size` of a model of this world: the pieces, `[DEC]` (`bos_token_id`, the last but one) and `[ENC]`
-/// (the last).
+/// `vocab_size` of a model with this vocabulary: the pieces, `[DEC]` (`bos_token_id`, the last but one) and
+/// `[ENC]` (the last).
 pub fn model_size() -> usize {
     pieces().len() + 2
 }
@@ -73,8 +73,8 @@ fn tokenizer(pieces: &[String]) -> Value {
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [cls, {"Sequence": {"id": "A", "type_id": 0}}, sep],
-            "pair": [cls, {"Sequence": {"id": "A", "type_id": 0}}, sep, {"Sequence": {"id": "B", "type_id": 1}},
-                     {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
+            "pair": [cls, {"Sequence": {"id": "A", "type_id": 0}}, sep,
+                     {"Sequence": {"id": "B", "type_id": 1}}, {"SpecialToken": {"id": "[SEP]", "type_id": 1}}],
             "special_tokens": {"[CLS]": special("[CLS]", 2), "[SEP]": special("[SEP]", 3)},
         },
         "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
@@ -91,7 +91,7 @@ fn configuration() -> Value {
         ("strip_accents".to_owned(), json!(null)),
         ("tokenize_chinese_chars".to_owned(), json!(true)),
         ("model_max_length".to_owned(), json!(512)),
-        // "don't" and not "don ' t" when ids become text again, as BERT's tokenizer always did.
+        // Decodes "don't" and not "don ' t", as BERT's tokenizer always did.
         ("clean_up_tokenization_spaces".to_owned(), json!(true)),
     ]);
     Value::Object(all)

@@ -1,7 +1,7 @@
 //! Peak rates of a device: FLOP/s of a large matrix product, and bytes per second of a memory copy.
 
 use super::median;
-use capfilt_med::{Precision, work::Work};
+use capfilt_med::{Precision, cost_model::Cost};
 use std::time::Instant;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -42,13 +42,13 @@ impl Floors {
     }
 
     /// Least seconds of the work by its FLOP and by its bytes.
-    pub fn seconds(&self, work: Work) -> (f64, f64) {
-        (work.flop / self.flop_per_second, work.bytes / self.bytes_per_second)
+    pub fn seconds(&self, cost: Cost) -> (f64, f64) {
+        (cost.flop / self.flop_per_second, cost.bytes / self.bytes_per_second)
     }
 
     /// Share of the peak rate that work of `seconds` reached, by the rate that limits the work.
-    pub fn share(&self, work: Work, seconds: f64) -> f64 {
-        let (products, bytes) = self.seconds(work);
+    pub fn share(&self, cost: Cost, seconds: f64) -> f64 {
+        let (products, bytes) = self.seconds(cost);
         products.max(bytes) / seconds
     }
 }

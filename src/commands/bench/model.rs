@@ -12,12 +12,12 @@ use anyhow::Context as _;
 use capfilt_med::{
     BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Method, Preset,
     config::MedConfig,
-    work::{Running, Work},
+    cost_model::{Cost, CostModel},
 };
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     input::{ImageInput, Sample, TextInput},
-    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, WordOdds},
+    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb},
     prepare::{Prepared, PreparedImage, WebText},
     text::pre_caption,
 };
@@ -58,8 +58,12 @@ impl Captioner for TimedCaptioner {
         Ok(captions)
     }
 
-    fn odds(&mut self, images: &PixelBatch, captions: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
-        self.0.odds(images, captions)
+    fn log_probs(
+        &mut self,
+        images: &PixelBatch,
+        captions: &[Vec<i64>],
+    ) -> Result<Vec<Vec<TokenLogProb>>, ModelError> {
+        self.0.log_probs(images, captions)
     }
 }
 
@@ -94,7 +98,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     let filter = BlipFilter::load(&args.filter, &options).or_environment_error()?;
     let (precision, rows) = (captioner.images().precision, rows(args, &captioner, &filter)?);
     let vit = vit_seconds(args, &captioner, &rows)? / rows.len() as f64;
-    let works = Works::new(args.batch, &captioner, &filter);
+    let costs = Works::new(args.batch, &captioner, &filter);
     let floors = Floors::measure(captioner.images().device, precision).or_environment_error()?;
     let given_tokens = given_tokens(&filter, &rows)?;
 
@@ -118,20 +122,20 @@ pub fn run(args: &BenchModelArgs) -> Ending {
     let ids = spent.tokens as f64 / judged;
     let (caption, score) = (spent.caption.as_secs_f64() / judged, spent.score.as_secs_f64() / judged);
     let parts = [
-        ("one_vit", works.vision, vit),
-        ("caption", works.caption(ids), caption),
-        ("score", works.score(given_tokens + ids), score),
+        ("one_vit", costs.vision, vit),
+        ("caption", costs.caption(ids), caption),
+        ("score", costs.score(given_tokens + ids), score),
     ];
-    let all = works.caption(ids) + works.score(given_tokens + ids);
-    let part = |(work, seconds): (Work, f64)| {
-        let (products, bytes) = floors.seconds(work);
+    let all = costs.caption(ids) + costs.score(given_tokens + ids);
+    let part = |(cost, seconds): (Cost, f64)| {
+        let (products, bytes) = floors.seconds(cost);
         json!({
-            "flop": work.flop, "bytes": work.bytes, "floor_by_flop_s": products, "floor_by_bytes_s": bytes,
-            "s": seconds, "share": floors.share(work, seconds),
+            "flop": cost.flop, "bytes": cost.bytes, "floor_by_flop_s": products, "floor_by_bytes_s": bytes,
+            "s": seconds, "share": floors.share(cost, seconds),
         })
     };
     let budget: serde_json::Map<String, serde_json::Value> =
-        parts.iter().map(|(name, work, seconds)| ((*name).to_owned(), part((*work, *seconds)))).collect();
+        parts.iter().map(|(name, cost, seconds)| ((*name).to_owned(), part((*cost, *seconds)))).collect();
     let result = json!({
         "what": "capfilt", "precision": precision.name(), "device": args.device.to_string(),
         "threads": threads, "batch": capfilt.batch(), "images": rows.len(),
@@ -163,21 +167,21 @@ pub fn run(args: &BenchModelArgs) -> Ending {
         );
         let whole = ("captioner and filter", all, median(&repeats));
         let named = ["  one image encoder", "  captioner, all of it", "  filter, all of it"];
-        let parts = named.into_iter().zip(parts).map(|(name, (_, work, seconds))| (name, work, seconds));
-        for (name, work, seconds) in std::iter::once(whole).chain(parts) {
-            let (products, bytes) = floors.seconds(work);
-            let share = 100.0 * floors.share(work, seconds);
-            let (gflop, gigabytes, floor) = (work.flop / 1e9, work.bytes / 1e9, products.max(bytes));
+        let parts = named.into_iter().zip(parts).map(|(name, (_, cost, seconds))| (name, cost, seconds));
+        for (name, cost, seconds) in std::iter::once(whole).chain(parts) {
+            let (products, bytes) = floors.seconds(cost);
+            let share = 100.0 * floors.share(cost, seconds);
+            let (gflop, gigabytes, floor) = (cost.flop / 1e9, cost.bytes / 1e9, products.max(bytes));
             outln!("{name:24} {gflop:8.1} {gigabytes:8.3} {floor:9.4} {seconds:9.4} {share:5.1} %");
         }
     }
     Ok(Exit::Done)
 }
 
-/// Work of the models per image.
+/// Cost of the models per image.
 struct Works {
-    running: Running,
-    vision: Work,
+    running: CostModel,
+    vision: Cost,
     captioner: MedConfig,
     filter: MedConfig,
     prompt: f64,
@@ -186,7 +190,7 @@ struct Works {
 impl Works {
     fn new(batch: usize, captioner: &BlipCaptioner, filter: &BlipFilter) -> Self {
         let number = if captioner.images().precision == capfilt_med::Precision::F32 { 4.0 } else { 2.0 };
-        let running = Running { batch: batch as f64, number };
+        let running = CostModel { batch: batch as f64, number };
         // `BlipCaptioner::load` refuses a prompt that cannot be tokenized.
         let prompt =
             captioner.tokens().prompt(&captioner.generation().prompt).map_or(1, |ids| ids.len()) as f64;
@@ -194,17 +198,17 @@ impl Works {
         Self { running, vision: running.vision(&captioner.vision), captioner, filter, prompt }
     }
 
-    /// Work of a caption of `ids` tokens, including the prompt, which takes one pass; no pass reads the last
+    /// Cost of a caption of `ids` tokens, including the prompt, which takes one pass; no pass reads the last
     /// token.
-    fn caption(&self, ids: f64) -> Work {
+    fn caption(&self, ids: f64) -> Cost {
         let words = (ids - self.prompt).max(1.0);
         let config = &self.captioner.text;
         let text = self.running.text(config, ids - 1.0, words, Some(seen(&self.captioner)));
         self.vision + text + self.running.words(config, words)
     }
 
-    /// Work of judging texts of `tokens` tokens in total, once with the image and once without.
-    fn score(&self, tokens: f64) -> Work {
+    /// Cost of judging texts of `tokens` tokens in total, once with the image and once without.
+    fn score(&self, tokens: f64) -> Cost {
         let config = &self.filter.text;
         let vision = self.running.vision(&self.filter.vision);
         let with_image = self.running.text(config, tokens, 1.0, Some(seen(&self.filter)));

@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
-    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, WordOdds},
+    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb},
 };
 use capfilt_schemas::{
     names::AttemptId,
@@ -50,7 +50,7 @@ impl Captioner for Small {
         Ok(vec![vec![caption]; images.len()])
     }
 
-    fn odds(&mut self, _: &PixelBatch, _: &[Vec<i64>]) -> Result<Vec<Vec<WordOdds>>, ModelError> {
+    fn log_probs(&mut self, _: &PixelBatch, _: &[Vec<i64>]) -> Result<Vec<Vec<TokenLogProb>>, ModelError> {
         unreachable!("only the self-test requests log-probabilities")
     }
 }

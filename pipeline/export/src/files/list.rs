@@ -5,7 +5,7 @@ use super::sidecar;
 use crate::{arrange::Sample, kinds::Kinds};
 use serde_json::{Value, json};
 
-/// A list in the making, one sample a line.
+/// Encoder of a list, one sample per line.
 pub(super) struct Encoder<'a> {
     kinds: &'a Kinds,
     image_root: &'a str,

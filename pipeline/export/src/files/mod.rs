@@ -1,4 +1,4 @@
-//! The files of an export: which samples each of them holds, and how they are written.
+//! Files of an export: their samples, and their writers.
 
 mod list;
 mod parquet;
@@ -16,11 +16,11 @@ use capfilt_bucket::Bucket;
 use capfilt_schemas::export::{File, Format, Options};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-/// Files at least, so that each of a trainer's loaders has some, where they get this many samples each.
+/// Smallest number of files, if each then has this many samples: each loader of a trainer needs a file.
 const LEAST_FILES: u64 = 16;
 const LEAST_SAMPLES: u64 = 8;
 
-/// Lines of a list of BLIP, which are read whole.
+/// Lines of a BLIP list; readers hold a whole list in memory.
 const LIST_LINES: u64 = 1_000_000;
 
 /// Scratch files that a writer has open.
@@ -38,10 +38,10 @@ pub(crate) fn file_count(format: Format, options: &Options, samples: u64, image_
     options.files.map_or(by_size, u64::from).clamp(1, samples.max(1)) as usize
 }
 
-/// How samples are spread over files.
+/// Distribution of the samples over files.
 pub(crate) struct Writing {
     arranged: Arc<Arrangement>,
-    /// Number of the first sample of each bucket, and of the first one after the last.
+    /// Number of the first sample of each bucket, and the number of all samples.
     starts: Vec<u64>,
     samples: u64,
     files: u64,
@@ -56,7 +56,7 @@ impl Writing {
         Self { arranged, starts, samples, files: files as u64 }
     }
 
-    /// Numbers of the samples of a file. Files differ by one sample at most.
+    /// Sample numbers of a file. Files differ by at most one sample.
     fn range(&self, number: u64) -> Range<u64> {
         let start =
             |number: u64| (u128::from(number) * u128::from(self.samples) / u128::from(self.files)) as u64;
@@ -96,7 +96,7 @@ impl Writing {
     }
 }
 
-/// One file in the making: what is ready of it is taken after each sample.
+/// Encoder of one file; finished bytes are taken out after each sample.
 enum Encoder<'a> {
     Parquet(Box<parquet::Encoder<'a>>),
     Tar(tar::Encoder<'a>),
@@ -133,14 +133,14 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// The scratch files that a writer has open.
+/// Scratch files that a writer has open.
 #[derive(Default)]
 struct OpenImages(HashMap<usize, Images>);
 
 impl OpenImages {
     fn get(&mut self, scratch: &Scratch, sample: &Sample) -> Result<Vec<u8>, ExportError> {
         if !self.0.contains_key(&sample.task) {
-            // A system lets a process have about a thousand files open.
+            // A process can have about a thousand files open.
             if self.0.len() >= OPEN {
                 self.0.clear();
             }

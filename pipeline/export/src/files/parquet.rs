@@ -29,11 +29,12 @@ use parquet::{
 use serde_json::Value;
 use std::sync::Arc;
 
-/// A row group, which readers hold whole, is closed at this many samples or bytes of images.
+/// Number of samples, or bytes of images, at which a row group is closed. Readers hold a whole row group in
+/// memory.
 const GROUP_SAMPLES: usize = 1000;
 const GROUP_BYTES: usize = 64 << 20;
 
-/// A file in the making.
+/// Encoder of a file.
 pub(super) struct Encoder<'a> {
     kinds: &'a Kinds,
     path: String,
@@ -75,7 +76,7 @@ impl<'a> Encoder<'a> {
         let batch = self.batch(&group).map_err(|source| ExportError::arrow(&self.path, source))?;
         let written = self.writer.write(&batch).and_then(|()| self.writer.flush());
         written.map_err(|source| ExportError::parquet(&self.path, source))?;
-        // The writer counts its own bytes: what is in its buffer may go.
+        // The writer counts its bytes itself, so its buffer may be emptied.
         Ok(std::mem::take(self.writer.inner_mut()))
     }
 
@@ -105,12 +106,12 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// The columns that pass through; `url` is one of ours.
+/// Pass-through columns; `url` has a column of the export.
 fn passed(kinds: &Kinds) -> impl Iterator<Item = (&String, Kind)> {
     kinds.iter().filter(|(name, _)| *name != "url").map(|(name, kind)| (name, *kind))
 }
 
-/// A column that passes through; a sample without a value has null.
+/// A pass-through column; a sample without a value has null.
 fn column<'a>(kind: Kind, values: impl Iterator<Item = Option<&'a Value>>) -> ArrayRef {
     let values = values.map(|value| value.map(|value| kind.value(Some(value))));
     match kind {
@@ -143,7 +144,7 @@ fn captions<'a>(samples: impl Iterator<Item = &'a Sample>) -> ArrayRef {
 
 fn properties() -> WriterProperties {
     let image = ColumnPath::from(vec!["image".to_owned(), "bytes".to_owned()]);
-    // Images are compressed already, and nobody looks for one by its first bytes.
+    // Images are already compressed, and statistics of their first bytes are useless.
     WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_column_compression(image.clone(), Compression::UNCOMPRESSED)

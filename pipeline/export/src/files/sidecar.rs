@@ -1,5 +1,4 @@
-//! What is said of a sample beside its image: the same fields of the same types in every sample, and none of
-//! them null.
+//! Metadata of a sample beside its image: the same fields with the same types in every sample, without null.
 
 use crate::{
     arrange::Sample,
@@ -29,7 +28,7 @@ pub(super) fn record(sample: &Sample, kinds: &Kinds) -> Map<String, Value> {
     record
 }
 
-/// Where the image comes from, if the input says so.
+/// URL of the image, if the input has it.
 pub(super) fn url(sample: &Sample) -> Option<String> {
     let url = sample.more.get("url")?;
     Kind::Text.value(Some(url)).as_str().map(str::to_owned)

@@ -1,17 +1,17 @@
-//! A WebDataset file: a tar in which the members of one sample follow each other under one number.
+//! A WebDataset file: a tar in which the members of a sample are adjacent and have one number.
 //!
-//! The image's member is always `.jpg`, in any format: readers choose members by name and recognize formats
-//! by the first bytes, and a name that changes from sample to sample makes them drop samples without a word.
+//! The image's member is always `.jpg`, for any format: readers select members by name and detect formats by
+//! the first bytes. With varying names, readers would silently drop samples.
 
 use super::sidecar;
 use crate::{ExportError, arrange::Sample, kinds::Kinds};
 use serde_json::Value;
 use tar::{Builder, Header};
 
-/// Bytes that are handed on together.
+/// Bytes that are passed on together.
 const CHUNK: usize = 1 << 20;
 
-/// A tar in the making.
+/// Encoder of a tar.
 pub(super) struct Encoder<'a> {
     kinds: &'a Kinds,
     path: String,
@@ -23,7 +23,7 @@ impl<'a> Encoder<'a> {
         Self { kinds, path: path.to_owned(), tar: Builder::new(Vec::new()) }
     }
 
-    /// Adds the sample with a number, and gives what is ready.
+    /// Adds the sample with its number, and returns finished bytes.
     pub fn add(&mut self, number: u64, sample: &Sample, image: &[u8]) -> Result<Vec<u8>, ExportError> {
         let record = Value::Object(sidecar::record(sample, self.kinds)).to_string();
         self.member(format!("{number:012}.jpg"), image)?;
@@ -42,7 +42,7 @@ impl<'a> Encoder<'a> {
         let mut header = Header::new_ustar();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o644);
-        // No time of day: equal samples make equal bytes.
+        // Without a time, so that equal samples give equal bytes.
         header.set_mtime(0);
         let added = self.tar.append_data(&mut header, name, bytes);
         added.map_err(|source| ExportError::Write { object: self.path.clone(), source: Box::new(source) })

@@ -1,4 +1,4 @@
-//! A file on its way into the store: streamed, counted and hashed as it goes.
+//! Upload of a file: streamed, counted and hashed while it is written.
 
 use crate::ExportError;
 use capfilt_bucket::Bucket;
@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use tokio::io::AsyncWriteExt as _;
 
-/// Part size of a multipart upload, and what one upload holds in memory. Smaller files are one plain PUT.
+/// Part size in bytes of a multipart upload, and memory of one upload. A smaller file is one plain PUT.
 const PART_BYTES: usize = 8 << 20;
 
 pub(super) struct Upload {
@@ -33,7 +33,7 @@ impl Upload {
         self.sink.put(bytes.into()).await.map_err(ExportError::write(&self.path))
     }
 
-    /// Ends the file: it is there, whole, when this returns. Its bytes and their SHA-256.
+    /// Finishes the file: when this returns, the whole file is stored. Returns its bytes and their SHA-256.
     pub async fn finish(mut self) -> Result<(u64, String), ExportError> {
         let ended = self.sink.shutdown().await;
         ended.map_err(|source| ExportError::Write { object: self.path.clone(), source: Box::new(source) })?;

@@ -1,18 +1,18 @@
-//! Beam search with both length rules: transformers 4.15's, with which BLIP's numbers were made, and
-//! transformers 5's.
+//! Beam search with both length rules: that of transformers 4.15, with which BLIP was evaluated, and that of
+//! transformers 5.
 //!
-//! The device extends all beams of all images at once and hands back the best candidates; which of them end,
-//! go on or fall away is decided per image in plain memory.
+//! The device scores all beams of all images at once and returns the best candidates. The host decides per
+//! image which candidates end, continue or are dropped.
 
 use tch::{Kind, TchError, Tensor};
 
 use super::{BeamLength, GenerationOptions, decoder::Decoder};
 use crate::{cross_attention::ImageKeys, error::ComputeError, text::TextCache};
 
-/// Keeps the beams that are copies of the first one at the start from being chosen.
+/// Initial score of all beams but the first: at the start all beams are equal, and only one may be extended.
 const NEVER: f32 = -1e9;
 
-/// One possible continuation: beam `parent` of its image, followed by `id`.
+/// A candidate: beam `parent` of its image, extended by `id`.
 #[derive(Debug, Clone, Copy)]
 struct Continuation {
     score: f32,
@@ -24,7 +24,7 @@ struct Beam {
     ids: Vec<i64>,
     /// Sum of log-probabilities.
     score: f32,
-    /// Which beam of the step before it continues.
+    /// Beam of the previous step that this beam continues.
     parent: usize,
 }
 
@@ -50,7 +50,7 @@ struct Rules {
     end: i64,
 }
 
-/// The `captions` best captions of each image, best first: all ids, prompt and end included.
+/// The `captions` best captions of each image, best first: all ids, with prompt and end token.
 pub fn beam(
     decoder: &Decoder,
     image: &ImageKeys,
@@ -91,7 +91,8 @@ fn all_ids(searches: &[Search<'_>]) -> Vec<Vec<i64>> {
     searches.iter().flat_map(|search| search.beams.iter().map(|beam| beam.ids.clone())).collect()
 }
 
-/// The best `2 × beams` continuations of each image, best first: enough, since at most `beams` of them end.
+/// The best `2 × beams` candidates of each image, best first. This is enough, since at most `beams` of them
+/// end.
 fn best_continuations(
     scores: &Tensor,
     searches: &[Search<'_>],
@@ -119,7 +120,7 @@ fn best_continuations(
     Ok(all.chunks(wanted as usize).map(<[_]>::to_vec).collect())
 }
 
-/// Row numbers of what each beam continues.
+/// Row numbers of the beams' parents.
 fn parents(searches: &[Search<'_>], beams: usize, decoder: &Decoder) -> Result<Tensor, TchError> {
     let rows: Vec<i64> = searches
         .iter()
@@ -135,10 +136,11 @@ impl<'a> Search<'a> {
         Self { beams: (0..rules.beams).map(beam).collect(), finished: Vec::new(), done: false, rules }
     }
 
-    /// One step. Only candidates among the best `beams` may end; the best `beams` that do not end go on.
+    /// Advances one step. Only candidates among the best `beams` may end; the best `beams` that do not end
+    /// continue.
     fn advance(&mut self, continuations: &[Continuation], pad: i64) {
         if self.done {
-            // Its rows stay in the batch; nobody reads them.
+            // The rows stay in the batch and are ignored.
             for (i, beam) in self.beams.iter_mut().enumerate() {
                 beam.ids.push(pad);
                 beam.parent = i;
@@ -172,8 +174,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The heuristic of the respective transformers: could the best that goes on still beat the worst that is
-    /// kept?
+    /// Stopping heuristic of each transformers version: whether the best running beam could still beat the
+    /// worst finished caption.
     fn no_beam_can_improve(&self, best: f64, running: f64, length: usize) -> bool {
         if self.finished.len() < self.rules.beams {
             return false;

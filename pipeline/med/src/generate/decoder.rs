@@ -1,4 +1,4 @@
-//! The image-grounded decoder with its head, and the loop that grows captions word by word.
+//! The image-grounded decoder with its head, and the loop that decodes captions token by token.
 
 use tch::{Device, TchError, Tensor};
 
@@ -10,27 +10,27 @@ use crate::{
     text::{TextCache, TextTower},
 };
 
-/// A text tower that predicts words.
+/// A text tower with a language-model head.
 pub struct Decoder {
     pub tower: TextTower,
     pub head: LmHead,
-    /// `[SEP]`, which ends a caption.
+    /// `[SEP]`, the end token of a caption.
     pub end: i64,
-    /// What finished captions are fed while others of their batch go on.
+    /// Id that finished captions get while other captions of the batch continue.
     pub pad: i64,
     pub device: Device,
 }
 
-/// Captions that grow together. Rows of one image lie side by side.
+/// Captions that are decoded together. Rows of one image are adjacent.
 pub struct Rows {
     pub ids: Vec<Vec<i64>>,
     pub ended: Vec<bool>,
-    /// Which of all captions each row is; those of images that have left are no rows any more.
+    /// Caption index of each row; rows of finished images have been removed.
     pub captions: Vec<usize>,
 }
 
 impl Decoder {
-    /// Logits (rows, vocabulary) of the word after `ids` (rows, new tokens), in f32.
+    /// Logits (rows, vocabulary) of the token after `ids` (rows, new tokens), in f32.
     pub fn next_word(
         &self,
         ids: &Tensor,
@@ -40,14 +40,14 @@ impl Decoder {
         self.head.next_word(&self.tower.decode_step(ids, cache, image)?)
     }
 
-    /// A table of ids on the device.
+    /// Copies a table of ids to the device.
     pub fn tensor(&self, ids: &[Vec<i64>]) -> Result<Tensor, TchError> {
         let width = ids.first().map_or(0, Vec::len) as i64;
         Tensor::f_from_slice(&ids.concat())?.f_reshape([ids.len() as i64, width])?.f_to_device(self.device)
     }
 
-    /// Repetition penalty and minimum length, in the order the paper's code applies them. `scores` are
-    /// logits, or log-probabilities in a beam search; `ids`: what each row holds so far.
+    /// Applies repetition penalty and minimum length, in the order of the paper's code. `scores` are logits,
+    /// or log-probabilities in a beam search; `ids` are the tokens of each row so far.
     pub fn constrain(
         &self,
         scores: Tensor,
@@ -63,9 +63,9 @@ impl Decoder {
         if length < options.min_length { logits::forbid(&scores, self.end) } else { Ok(scores) }
     }
 
-    /// Grows `per_image` captions for each image until all have ended or are `max_length` long. `choose`
-    /// names each row's next word, given the step (counted from 0), the constrained logits and the rows; what
-    /// it says of rows that have ended is ignored.
+    /// Decodes `per_image` captions for each image until all have ended or have `max_length` ids. `choose`
+    /// returns each row's next token from the step (counted from 0), the constrained logits and the rows. Its
+    /// result for a finished row is ignored.
     pub fn grow(
         &self,
         image: &ImageKeys,
@@ -90,8 +90,8 @@ impl Decoder {
             if unfinished.is_empty() {
                 break;
             }
-            // Whoever leaves makes the others be copied; when half of them leave, all copies together are at
-            // most one of all.
+            // Removing rows copies the remaining ones. Rows are removed when half of the images have
+            // finished, so that all copies together cost at most one copy of the batch.
             if 2 * unfinished.len() <= images {
                 let of_images: Vec<i64> = unfinished.iter().map(|image| *image as i64).collect();
                 let of_rows: Vec<usize> =
@@ -125,13 +125,13 @@ impl Rows {
         self.ids.iter().map(|ids| ids.last().copied().into_iter().collect()).collect()
     }
 
-    /// Images with a caption that goes on.
+    /// Images with an unfinished caption.
     fn unfinished(&self, per_image: usize) -> Vec<usize> {
         let images = self.ended.chunks(per_image).enumerate();
         images.filter(|(_, ended)| ended.contains(&false)).map(|(image, _)| image).collect()
     }
 
-    /// Goes on with these rows; the others are grown.
+    /// Continues with these rows; the other rows are moved to `grown`.
     fn keep(&mut self, rows: &[usize], grown: &mut [Vec<i64>]) {
         let kept = Self {
             ids: rows.iter().map(|row| std::mem::take(&mut self.ids[*row])).collect(),
@@ -144,7 +144,8 @@ impl Rows {
     }
 }
 
-/// Without the padding after the end. (A prompt may hold the end token's id; it does not end there.)
+/// Removes the padding after the end token. (A prompt may contain the end token's id; the caption does not
+/// end there.)
 fn trimmed(mut ids: Vec<i64>, end: i64, prompt: usize) -> Vec<i64> {
     let generated = ids[prompt..].iter().position(|id| *id == end);
     ids.truncate(generated.map_or(ids.len(), |at| prompt + at + 1));

@@ -1,11 +1,11 @@
-//! The likeliest word, always.
+//! Greedy decoding: the most probable token at each step.
 
 use tch::Tensor;
 
 use super::{GenerationOptions, decoder::Decoder};
 use crate::{cross_attention::ImageKeys, error::ComputeError};
 
-/// One caption per image: all its ids, prompt and end included.
+/// One caption per image: all ids, with prompt and end token.
 pub fn greedy(
     decoder: &Decoder,
     image: &ImageKeys,

@@ -1,40 +1,41 @@
-//! What happens to the scores of the next word before one is chosen (BLIP's decoding, with transformers'
+//! Transformations of the next token's logits before the choice (BLIP's decoding, with transformers'
 //! semantics).
 
 use tch::{TchError, Tensor};
 
 use crate::error::ComputeError;
 
-/// How many more words than `k` travel to the host, so that ties with the `k`-th are seen. bf16 ties often.
+/// Number of tokens beyond `k` that are copied to the host, to see ties with the `k`-th. Ties are frequent in
+/// bf16.
 const TIE_ROOM: i64 = 14;
 
-/// A word and how likely it is.
+/// A token and its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
     pub id: i64,
     pub probability: f64,
 }
 
-/// Makes every id of `seen` (rows, length) less likely in its row, once however often it occurs: positive
-/// scores are divided by the penalty, negative ones multiplied.
+/// Applies the repetition penalty to every id of `seen` (rows, length), once per id: positive logits are
+/// divided by the penalty, negative ones multiplied.
 pub fn penalise(scores: &Tensor, seen: &Tensor, penalty: f64) -> Result<Tensor, TchError> {
     let old = scores.f_gather(1, seen, false)?;
     let new = old.f_mul_scalar(penalty)?.f_where_self(&old.f_lt(0.0)?, &old.f_div_scalar(penalty)?)?;
-    // Ids that occur twice write the same number twice.
+    // Repeated ids write the same number.
     scores.f_scatter(1, seen, &new)
 }
 
-/// Makes one id impossible in every row.
+/// Sets the probability of one id to 0 in every row.
 pub fn forbid(scores: &Tensor, id: i64) -> Result<Tensor, TchError> {
     let index = Tensor::f_from_slice(&[id])?.f_to_device(scores.device())?;
     scores.f_index_fill(1, &index, f64::NEG_INFINITY)
 }
 
-/// Each row's `top_k` best (id, score) pairs and all that tie with the last of them; 0: the whole row. Only
-/// those leave the device.
+/// Each row's `top_k` best (id, score) pairs and all ties with the last of them; 0: the whole row. Only these
+/// pairs are copied to the host.
 ///
 /// # Errors
-/// When a best score is no finite number.
+/// A best score is not finite.
 pub fn best(scores: &Tensor, top_k: usize) -> Result<Vec<Vec<(i64, f32)>>, ComputeError> {
     let (rows, vocabulary) = scores.size2()?;
     let wanted =
@@ -46,7 +47,7 @@ pub fn best(scores: &Tensor, top_k: usize) -> Result<Vec<Vec<(i64, f32)>>, Compu
     if top_k == 0 || wanted == vocabulary {
         return Ok(found);
     }
-    // The rare row whose last score still ties with the k-th is fetched whole.
+    // The rare row whose last copied score still ties with the k-th is copied whole.
     let tied = |row: &Vec<(i64, f32)>| row.last().map(|last| last.1) == row.get(top_k - 1).map(|kth| kth.1);
     let complete = |(i, row): (usize, Vec<(i64, f32)>)| {
         if !tied(&row) {
@@ -66,9 +67,9 @@ fn largest(scores: &Tensor, k: i64) -> Result<Vec<Vec<(i64, f32)>>, TchError> {
     Ok(pairs.chunks(k as usize).map(<[_]>::to_vec).collect())
 }
 
-/// The distribution that nucleus sampling draws from: the `top_k` best words (0: all; ties with the last are
-/// kept), then of these the likeliest until their probabilities pass `top_p`; the word that passes it is
-/// kept. Sorted by probability, then id, and summing to 1.
+/// Distribution of nucleus sampling: the `top_k` best tokens (0: all; ties with the last are kept), then of
+/// these the most probable ones up to and including the token at which the sum of probabilities passes
+/// `top_p`. Sorted by probability, then id; normalised to a sum of 1.
 pub fn nucleus(mut scores: Vec<(i64, f32)>, top_k: usize, top_p: f64) -> Vec<Candidate> {
     scores.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     if let Some(kth) = top_k.checked_sub(1).and_then(|last| scores.get(last)).map(|kth| kth.1) {
@@ -89,7 +90,7 @@ pub fn nucleus(mut scores: Vec<(i64, f32)>, top_k: usize, top_p: f64) -> Vec<Can
     kept.into_iter().map(|c| Candidate { probability: c.probability / sum, ..c }).collect()
 }
 
-/// In f64, so that the cumulative sums of a sampler are exact enough to be the same everywhere.
+/// In f64, so that the sampler's cumulative sums are the same on every machine.
 fn softmax(scores: &[(i64, f32)]) -> Vec<Candidate> {
     let top = scores.first().map_or(0.0, |(_, score)| f64::from(*score));
     let exp = |score: f32| (f64::from(score) - top).exp();

@@ -1,58 +1,57 @@
-//! Caption generation: from image keys to ids. How the next word is chosen is each method's own file; this
-//! one holds what they share.
+//! Caption generation: from image keys to ids. Each method of choosing the next token has its own file.
 
 pub mod beam;
 pub mod decoder;
-pub mod follow;
 pub mod greedy;
 pub mod logits;
 pub mod nucleus;
 pub mod sampler;
+pub mod score_tokens;
 
-/// How the next word is chosen.
+/// Method of choosing the next token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// The likeliest word, always.
+    /// The most probable token.
     Greedy,
-    /// A draw from the likeliest words (BLIP, section 4.3: more diverse captions, better training data).
+    /// A sample from the most probable tokens (BLIP, section 4.3: more diverse captions, better training
+    /// data).
     Nucleus,
-    /// The likeliest sentence, as far as `beams` candidates show it.
+    /// The most probable sentence that a search with `beams` candidates finds.
     Beam { beams: usize },
 }
 
-/// What a finished beam's log-probability is divided by.
+/// Length by which a finished beam's log-probability is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BeamLength {
-    /// All ids before the end token, prompt included: transformers 4.15, with which BLIP's numbers were made.
+    /// All ids before the end token, with the prompt: transformers 4.15, with which BLIP was evaluated.
     BeforeEndWithPrompt,
-    /// The generated ids, end token included: transformers 5.
+    /// The generated ids, with the end token: transformers 5.
     Generated,
 }
 
-/// How captions are generated. Lengths count all ids: `[DEC]`, prompt and end token included.
+/// Generation options. Lengths count all ids: `[DEC]`, prompt and end token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerationOptions {
     pub method: Method,
-    /// Nucleus: the likeliest words are kept until their probabilities pass this sum.
+    /// Nucleus: the most probable tokens are kept until the sum of their probabilities passes this value.
     pub top_p: f64,
-    /// Nucleus: at most this many words (and those tied with the last) are kept; 0 keeps all.
+    /// Nucleus: largest number of tokens that are kept (plus ties with the last); 0: no limit.
     pub top_k: usize,
-    /// Words already in the caption or the prompt become this much less likely; 1 switches it off.
+    /// Divisor of the logits of tokens that the caption or the prompt already has; 1: no penalty.
     pub repetition_penalty: f64,
-    /// No end before this length.
+    /// The end token is impossible before this length.
     pub min_length: usize,
-    /// A caption that reaches this length simply stops.
+    /// A caption of this length stops without an end token.
     pub max_length: usize,
     pub prompt: String,
     pub beam_length: BeamLength,
 }
 
 impl GenerationOptions {
-    /// Whether a model with room for `positions` tokens and a prompt of `prompt` ids can follow these
-    /// options.
+    /// Checks the options for a model with `positions` positions and a prompt of `prompt` ids.
     ///
     /// # Errors
-    /// A sentence that names the option and what it may be.
+    /// A sentence that names the option and its allowed values.
     pub fn check(&self, prompt: usize, positions: usize) -> Result<(), String> {
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return Err(format!("top_p is {}, expected more than 0 and at most 1", self.top_p));

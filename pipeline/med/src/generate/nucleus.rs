@@ -1,4 +1,4 @@
-//! A draw from the likeliest words: the decoding CapFilt uses (BLIP, section 4.3).
+//! Nucleus sampling: CapFilt's decoding (BLIP, section 4.3).
 
 use capfilt_pipeline::model::SampleKey;
 use tch::Tensor;
@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{cross_attention::ImageKeys, error::ComputeError};
 
-/// `captions` captions per image, image by image: all ids, prompt and end included. `keys[i]` names image
-/// `i`'s draws. `watch` is told the caption and the distribution of every word that is drawn.
+/// `captions` captions per image, ordered by image: all ids, with prompt and end token. `keys[i]` seeds the
+/// random numbers of image `i`. `watch` receives the caption and the distribution of every sampled token.
 pub fn nucleus(
     decoder: &Decoder,
     image: &ImageKeys,
@@ -36,7 +36,7 @@ pub fn nucleus(
     })
 }
 
-/// What each row's next word is drawn from, given its constrained logits (rows, vocabulary).
+/// Distribution of each row's next token, given its constrained logits (rows, vocabulary).
 pub fn distributions(
     scores: &Tensor,
     options: &GenerationOptions,

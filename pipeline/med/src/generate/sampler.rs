@@ -1,8 +1,8 @@
-//! Random numbers that depend on what is captioned and on nothing else.
+//! Random numbers that depend only on the captioned image.
 //!
-//! A draw is a function of (job seed, image, caption number, step), so no batch order, worker count or
-//! restart can change a caption. SHA-256 is the counter-based generator: one block per word is nothing beside
-//! a decoder step.
+//! A random number is a function of (job seed, image, caption number, step), so batch order, worker count and
+//! restarts do not change a caption. SHA-256 is the counter-based generator; the time of one block per token
+//! is negligible compared with a decoder step.
 
 use capfilt_pipeline::model::SampleKey;
 use sha2::{Digest, Sha256};
@@ -22,7 +22,7 @@ pub fn uniform(key: &SampleKey, caption: usize, step: usize) -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// The word at `u` of the cumulative distribution. `candidates` are sorted by probability, then id; never
+/// The token at `u` of the cumulative distribution. `candidates` are sorted by probability, then id, and not
 /// empty.
 pub fn draw(candidates: &[Candidate], u: f64) -> i64 {
     let mut sum = 0.0;
@@ -32,7 +32,7 @@ pub fn draw(candidates: &[Candidate], u: f64) -> i64 {
             return candidate.id;
         }
     }
-    // The sum may fall short of 1 by rounding.
+    // By rounding, the sum may be less than 1.
     candidates.last().map(|candidate| candidate.id).expect("the likeliest word is always kept")
 }
 

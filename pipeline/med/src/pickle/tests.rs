@@ -8,7 +8,8 @@ fn sample() -> Vec<u8> {
         b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage"
             .to_vec();
     bytes.extend(
-        b"ctorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x07tQK\x01K\x02K\x03\x86K\x03K\x01\x86\x89",
+        b"ctorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpu\
+          K\x07tQK\x01K\x02K\x03\x86K\x03K\x01\x86\x89",
     );
     bytes.extend(b"ccollections\nOrderedDict\n)RtRs.");
     bytes
@@ -42,7 +43,7 @@ fn no_damaged_byte_and_no_cut_makes_the_reader_panic() {
 fn nesting_and_doubling_without_end_stay_small() {
     let deep = [b"\x80\x02N".to_vec(), vec![0x85; 1_000_000], b".".to_vec()].concat();
     assert!(read(&deep).is_ok());
-    // x = (x, x), sixty times over, through the memo.
+    // x = (x, x), sixty times, through the memo.
     let doubling = [b"\x80\x02)q\x00".to_vec(), b"h\x00h\x00\x86q\x00".repeat(60), b".".to_vec()].concat();
     assert!(read(&doubling).is_ok());
 }

@@ -1,4 +1,4 @@
-//! Values of a pickle, and what bounds them.
+//! Values of a pickle, and their size limits.
 
 use tch::Kind;
 
@@ -14,18 +14,18 @@ pub enum Value {
     Global(String),
     Storage(Storage),
     Tensor(TensorLayout),
-    /// Anything else: optimiser states, settings, floats. Kept only so that the stack stays in order.
+    /// Any other value: optimiser states, settings, floats. Kept as a placeholder on the stack.
     Opaque,
 }
 
-/// One block of memory in the archive; several tensors may share it.
+/// One storage of the archive; several tensors may share it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Storage {
     pub key: String,
     pub kind: Kind,
 }
 
-/// How a tensor lies in its storage: offset and strides count elements.
+/// Position of a tensor in its storage: offset and strides count elements.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorLayout {
     pub storage: Storage,
@@ -34,14 +34,14 @@ pub struct TensorLayout {
     pub stride: Vec<i64>,
 }
 
-/// Deeper values are dropped, so that nesting does not exhaust the stack; state dicts are five deep.
+/// Deeper values are dropped, so that nesting does not exhaust the stack; state dicts have a depth of five.
 const MAX_DEPTH: usize = 16;
-/// Longer tuples are not remembered, so that the memo does not multiply large values; shapes and strides are
-/// the only tuples worth remembering.
+/// Longer tuples are not stored in the memo, so that the memo does not multiply large values. Shapes and
+/// strides are the only tuples that files refer back to.
 const MAX_REMEMBERED: usize = 16;
 
 impl Value {
-    /// What the memo keeps: flat values. No file we read refers back to a dictionary or to nested tuples.
+    /// Value for the memo: flat values. No supported file refers back to a dictionary or to nested tuples.
     pub fn remembered(&self) -> Self {
         let is_flat = |value: &Self| !matches!(value, Self::Tuple(_) | Self::Dict(_) | Self::Tensor(_));
         match self {
@@ -51,7 +51,7 @@ impl Value {
         }
     }
 
-    /// Roughly how many times 32 bytes it takes.
+    /// Approximate size in units of 32 bytes.
     pub fn weight(&self) -> usize {
         match self {
             Self::Int(_) | Self::Opaque => 1,
@@ -63,7 +63,7 @@ impl Value {
         }
     }
 
-    /// Itself, unless it is nested too deeply.
+    /// The value, or `Opaque` if it is nested too deeply.
     pub fn bounded(self) -> Self {
         if self.is_deeper_than(MAX_DEPTH) { Self::Opaque } else { self }
     }

@@ -1,4 +1,4 @@
-//! Values that are read, and values that are refused by their keys.
+//! Values that are accepted, and values that are refused with the name of their key.
 
 use super::*;
 
@@ -13,7 +13,8 @@ fn every_published_form_of_the_size_is_read() {
         assert_eq!(parsed(&format!(r#"{{"size": {size}}}"#)).unwrap().side, Some(384), "{size}");
     }
     assert_eq!(parsed("{}").unwrap(), Normalisation::default());
-    let of_the_hub = r#"{"do_normalize": true, "do_resize": true, "do_pad": true, "size_divisor": 32, "resample": 3,
+    let of_the_hub = r#"{"do_normalize": true, "do_resize": true, "do_pad": true,
+        "size_divisor": 32, "resample": 3,
         "image_processor_type": "BlipImageProcessorFast", "processor_class": "BlipProcessor", "size": 384,
         "crop_size": null, "data_format": "channels_first", "rescale_factor": 0.00392156862745098}"#;
     assert_eq!(parsed(of_the_hub).unwrap(), Normalisation { side: Some(384), ..Normalisation::default() });
@@ -23,7 +24,8 @@ fn every_published_form_of_the_size_is_read() {
 fn steps_that_are_switched_off_are_left_out() {
     let off = parsed(r#"{"do_normalize": false, "do_rescale": false, "image_std": [0, 0, 0]}"#).unwrap();
     assert_eq!(off, Normalisation { factor: 1.0, mean: [0.0; 3], std: [1.0; 3], side: None });
-    let null = r#"{"do_normalize": null, "do_rescale": null, "do_center_crop": null, "do_pad": null, "image_mean": null}"#;
+    let null = r#"{"do_normalize": null, "do_rescale": null,
+        "do_center_crop": null, "do_pad": null, "image_mean": null}"#;
     assert_eq!(parsed(null).unwrap(), off);
     let one = parsed(r#"{"image_mean": 0.5, "image_std": 0.25, "rescale_factor": 0.5}"#).unwrap();
     assert_eq!(one, Normalisation { factor: 0.5, mean: [0.5; 3], std: [0.25; 3], side: None });

@@ -1,4 +1,4 @@
-//! The golden fixtures: what transformers made of two tiny random models. See `golden/README.md`.
+//! The golden fixtures: outputs of transformers for two tiny random models. See `golden/README.md`.
 
 #![allow(dead_code, clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Files as `torch.save` writes them, sound ones and others.
+//! Files as `torch.save` writes them, valid and invalid ones.
 
 #![allow(dead_code, clippy::unwrap_used)]
 
@@ -65,7 +65,7 @@ pub fn archive(path: &Path, pickle: &[u8], storages: &[(String, Vec<u8>)]) {
     zip.finish().unwrap();
 }
 
-/// Saves tensors as f32, each with a storage of its own.
+/// Saves tensors as f32, each with a separate storage.
 pub fn save(path: &Path, tensors: &[(String, Tensor)]) {
     let (mut described, mut storages) = (Vec::new(), Vec::new());
     for (i, (name, tensor)) in tensors.iter().enumerate() {

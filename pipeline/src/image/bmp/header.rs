@@ -1,21 +1,21 @@
-//! The headers of a BMP and its palette.
+//! Headers and palette of a BMP.
 
 use super::super::samples::{Colours, Depth, Layout};
 use crate::image::ImageSkip;
 
-/// How pixels are stored.
+/// Storage of the pixels.
 pub(super) enum Pixels {
     Samples(Layout),
-    /// 5 bits a channel, or 6 for green; blue is lowest.
+    /// 5 bits per channel, or 6 for green; blue is in the lowest bits.
     Short {
         green_bits: u32,
     },
-    /// Bytes of a pixel, and which of them are red, green and blue.
+    /// Bytes per pixel, and the positions of red, green and blue.
     Bytes {
         length: usize,
         rgb: [usize; 3],
     },
-    /// Runs of indices.
+    /// Run-length coded indices.
     Runs {
         is_4_bit: bool,
         colours: Box<[[u8; 3]; 256]>,
@@ -23,13 +23,13 @@ pub(super) enum Pixels {
 }
 
 const FILE_HEADER: usize = 14;
-/// Length of OS/2's first header, which has shorter numbers than the others, and palettes of three bytes a
+/// Length of OS/2's first header, which has shorter numbers than later ones, and palettes of three bytes per
 /// colour.
 const CORE_HEADER: usize = 12;
 const HEADERS: [usize; 6] = [40, 52, 56, 64, 108, 124];
 const MOST_COLOURS: usize = 256;
 
-/// Red, green, blue and alpha of a pixel of 32 bits, and which of its bytes are red, green and blue.
+/// Masks of red, green, blue and alpha of a 32-bit pixel, and the byte positions of red, green and blue.
 const MASKS_OF_32_BITS: [([u32; 4], [usize; 3]); 8] = [
     ([0xFF_0000, 0xFF00, 0xFF, 0], [2, 1, 0]),
     ([0xFF00_0000, 0xFF_0000, 0xFF00, 0], [3, 2, 1]),
@@ -49,7 +49,7 @@ enum Compression {
     Masks,
 }
 
-/// The second header, its numbers in one form.
+/// The second header, converted to one form.
 pub(super) struct Info {
     length: usize,
     pub width: u32,
@@ -59,9 +59,9 @@ pub(super) struct Info {
     compression: Compression,
     colours: usize,
     bytes_per_colour: usize,
-    /// Of red, green, blue and alpha.
+    /// Masks of red, green, blue and alpha.
     masks: [u32; 4],
-    /// Where header and masks end.
+    /// Offset of the end of header and masks.
     end: usize,
 }
 
@@ -91,8 +91,8 @@ impl Info {
             });
         }
         let (bits, height) = (short(bytes, 28)?, long(bytes, 22)?);
-        // As Pillow: of the negative heights only those that no image has are not known by their highest
-        // byte.
+        // As in Pillow: the highest byte decides whether the height is negative, which is wrong only for
+        // impossible heights.
         let is_top_down = height >> 24 == 0xFF;
         let compression = compression(long(bytes, 30)?)?;
         let (masks, end) =
@@ -117,12 +117,12 @@ impl Info {
         })
     }
 
-    /// Where the pixels begin.
+    /// Offset of the pixels.
     pub(super) fn pixels_at(&self, bytes: &[u8]) -> Result<usize, ImageSkip> {
         let palette = self.bytes_per_colour.saturating_mul(self.colours);
         let at = long(bytes, 10)? as usize;
         Ok(match at {
-            // Not said: right behind what was read.
+            // The header has no offset: the pixels follow directly.
             0 if self.bits <= 8 => self.end.saturating_add(palette),
             0 => self.end,
             at if at == FILE_HEADER + self.length && self.bits <= 8 => at.saturating_add(palette),
@@ -165,8 +165,8 @@ impl Info {
         let packed = if self.bits == 8 { Depth::Byte } else { Depth::Packed(self.bits.into()) };
         let grey = Colours::Grey { is_inverted: false };
         let (depth, colours) = match self.palette(bytes)? {
-            // Pillow takes a palette of two greys for one bit a pixel and a longer one for a byte a pixel,
-            // whatever the header says of the bits.
+            // Pillow uses one bit per pixel for a palette of two greys and a byte per pixel for a longer one,
+            // independent of the header's bits.
             Palette::Greys { is_black_and_white: true } => (Depth::Packed(1), grey),
             Palette::Greys { is_black_and_white: false } => (Depth::Byte, grey),
             Palette::Colours(colours) => (packed, Colours::Palette(colours)),
@@ -214,7 +214,7 @@ impl Info {
 }
 
 enum Palette {
-    /// Each colour is the grey of its own index, or 0 is black and 1 white.
+    /// Each colour is the grey of its index, or 0 is black and 1 is white.
     Greys {
         is_black_and_white: bool,
     },
@@ -231,12 +231,12 @@ fn compression(number: u32) -> Result<Compression, ImageSkip> {
     }
 }
 
-/// The masks, and where they or the header end.
+/// The masks, and the offset of their end or the header's end.
 fn masks(bytes: &[u8], length: usize) -> Result<([u32; 4], usize), ImageSkip> {
     let at = FILE_HEADER + 40;
     let alpha = if length >= 56 { long(bytes, at + 12)? } else { 0 };
     let masks = [long(bytes, at)?, long(bytes, at + 4)?, long(bytes, at + 8)?, alpha];
-    // Behind the shortest header; in the others.
+    // After the shortest header; inside the longer ones.
     Ok((masks, FILE_HEADER + length.max(52)))
 }
 

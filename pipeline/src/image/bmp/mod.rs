@@ -1,8 +1,8 @@
-//! BMP, as Pillow reads it: headers of Windows and OS/2, palettes, run lengths, and the channel masks that
-//! Pillow knows.
+//! BMP, decoded as in Pillow: headers of Windows and OS/2, palettes, run lengths, and the channel masks that
+//! Pillow supports.
 //!
-//! The crate `image` shows black where a run-length BMP skips pixels (Pillow: colour 0), refuses a data
-//! offset of 0, and repeats bits where Pillow divides.
+//! The crate `image` differs: it shows black where a run-length BMP skips pixels (Pillow: colour 0), refuses
+//! a data offset of 0, and expands bits by repetition where Pillow divides.
 
 mod header;
 mod run_lengths;
@@ -17,7 +17,7 @@ pub(super) struct Bmp<'a> {
     pixels: Pixels,
     /// Bytes from one row to the next.
     stride: usize,
-    /// The file, and where its pixels begin.
+    /// The file, and the offset of its pixels.
     bytes: &'a [u8],
     at: usize,
 }
@@ -36,7 +36,7 @@ impl<'a> Bmp<'a> {
         Ok(Self { width, height, is_top_down, pixels, stride, bytes, at })
     }
 
-    /// The row of RGB that a stored row becomes.
+    /// Converts a stored row to RGB.
     fn to_rgb(&self, row: &[u8], rgb: &mut [u8], buffer: &mut Vec<u8>) {
         let to = rgb.as_chunks_mut::<3>().0.iter_mut();
         match &self.pixels {
@@ -77,7 +77,7 @@ impl Picture for Bmp<'_> {
             Some(indices) => (indices.as_slice(), width),
             None => (self.bytes.get(self.at..).unwrap_or_default(), self.stride),
         };
-        // The last row may do without the bytes that fill it up.
+        // The last row may lack its padding.
         let row_bytes = self.row_bytes();
         if stored.len() < stride * (height - 1) + row_bytes {
             return Err(too_few());
@@ -92,7 +92,7 @@ impl Picture for Bmp<'_> {
 }
 
 impl Bmp<'_> {
-    /// Length of a stored row without what fills it up.
+    /// Length of a stored row without padding.
     fn row_bytes(&self) -> usize {
         let width = self.width as usize;
         match &self.pixels {
@@ -104,7 +104,7 @@ impl Bmp<'_> {
     }
 }
 
-/// Pillow stretches few bits by division and drops the remainder.
+/// Pillow scales few bits by division and drops the remainder.
 fn short(pixel: u16, green_bits: u32) -> [u8; 3] {
     let channel = |shift: u32, bits: u32| {
         let highest = (1 << bits) - 1;

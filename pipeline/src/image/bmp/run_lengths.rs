@@ -1,15 +1,15 @@
-//! The run lengths of a BMP.
+//! Run lengths of a BMP.
 
-/// What a first byte of 0 makes of the second one. Any other number is that of the pixels that follow as
-/// they are.
+/// Meanings of the second byte after a first byte of 0. Any other value is the number of literal pixels that
+/// follow.
 const END_OF_ROW: u8 = 0;
 const END: u8 = 1;
 const SKIP: u8 = 2;
 
-/// The indices of all pixels, in the order of the file. `None` where there are fewer than `width × height`.
+/// Decodes the indices of all pixels, in the order of the file. Returns `None` for fewer than `width ×
+/// height` indices.
 ///
-/// Pixels that are skipped, by a short row or by an offset, have index 0. A run does not go past the end of
-/// its row.
+/// Pixels that a short row or an offset skips have index 0. A run ends at the end of its row.
 pub(super) fn decode(
     file: &[u8],
     begin: usize,
@@ -18,7 +18,7 @@ pub(super) fn decode(
 ) -> Option<Vec<u8>> {
     let all = width * height;
     let mut indices = Vec::with_capacity(all);
-    // Where in a row, and where in the file. Pillow pads to even positions of the file, not of the data.
+    // Position in the row, and in the file. Pillow pads to even positions of the file, not of the data.
     let (mut x, mut at) = (0, begin);
     while indices.len() < all {
         let [first, second] = *file.get(at..)?.first_chunk()?;
@@ -56,7 +56,7 @@ pub(super) fn decode(
             }
         }
     }
-    // The last run may have gone past the end.
+    // The last run may have exceeded the end.
     indices.truncate(all);
     Some(indices)
 }

@@ -1,16 +1,17 @@
-//! What the markers of a JPEG say before a pixel is decoded: size, components, and how many scans there are.
+//! Size, components and number of scans of a JPEG, from its markers.
 
 use crate::image::{ImageLimits, ImageSkip};
 
 const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
-/// Bytes of a coefficient, of which each sample has one.
+/// Bytes of a coefficient; each sample has one.
 const COEFFICIENT_BYTES: u64 = 2;
 
-/// Progressive JPEGs have about ten scans, and at most some dozens. Nothing but this bounds how many a file
-/// may have, each of which is a pass over the whole image; DALI has the same number.
+/// Largest number of scans. Progressive JPEGs have about ten, and at most some dozens. The format has no
+/// bound, and each scan is a pass over the whole image. DALI has the same bound.
 const MOST_SCANS: usize = 500;
-/// Scans × pixels may be so many times `limits.pixels`: at 100 megapixels the time of 32 scans, about 7 s.
+/// Bound of scans × pixels, as a multiple of `limits.pixels`: at 100 megapixels the time of 32 scans, about 7
+/// s.
 const MOST_FULL_SCANS: u64 = 32;
 
 pub(super) struct Frame {
@@ -29,12 +30,12 @@ struct Component {
 }
 
 impl Frame {
-    /// Walks the markers as libjpeg does.
+    /// Parses the markers as libjpeg does.
     pub(super) fn read(bytes: &[u8]) -> Result<Self, ImageSkip> {
         let mut frame: Option<Self> = None;
         for (marker, data) in (Markers { bytes, at: 2 }) {
             match (marker, &mut frame) {
-                // All that begin a frame: baseline to lossless, Huffman and arithmetic, without DHT, JPG
+                // All start-of-frame markers: baseline to lossless, Huffman and arithmetic, without DHT, JPG
                 // and DAC.
                 (0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF, None) => {
                     frame = Some(Self::begin(marker, data)?)
@@ -76,7 +77,7 @@ impl Frame {
     }
 
     /// # Errors
-    /// [`ImageSkip::TooLarge`] for more scans than any image needs.
+    /// [`ImageSkip::TooLarge`] for too many scans.
     pub(super) fn admit(&self, limits: &ImageLimits) -> Result<(), ImageSkip> {
         let most = MOST_FULL_SCANS.saturating_mul(limits.pixels) / self.pixels().max(1);
         let most = most.min(MOST_SCANS as u64);
@@ -89,7 +90,7 @@ impl Frame {
         )))
     }
 
-    /// Samples of all components, with those that fill up the blocks.
+    /// Samples of all components, including the padding to whole blocks.
     fn samples(&self) -> u64 {
         let most =
             |factor: fn(&Component) -> u32| self.components.iter().map(factor).max().unwrap_or(1).max(1);
@@ -103,7 +104,7 @@ impl Frame {
         self.components.iter().map(samples).sum()
     }
 
-    /// The most that decoding holds at once, in bytes: see [`super::decode`] for what is there at which time.
+    /// Peak memory of decoding in bytes; see [`super::decode`] for the contents.
     pub(super) fn peak_bytes(&self) -> u64 {
         let (pixels, samples) = (self.pixels(), self.samples());
         let coefficients = if self.is_in_scans { COEFFICIENT_BYTES * samples } else { 0 };
@@ -111,7 +112,7 @@ impl Frame {
         let rows = 64 * u64::from(self.width) * self.components.len() as u64 + (1 << 20);
         let pixel_bytes = match self.components.len() {
             1 => (coefficients + pixels).max(4 * pixels),
-            // Planes and RGB, or RGB at once.
+            // Planes and RGB, or RGB directly.
             3 => (coefficients + samples).max(samples + 3 * pixels).max(coefficients + 3 * pixels),
             _ => coefficients + 3 * pixels,
         };
@@ -119,7 +120,8 @@ impl Frame {
     }
 }
 
-/// Markers and their data, from `at` on. What has no length is left out, but for the end of the image.
+/// Iterates over markers and their data, from `at` on. Markers without a length are skipped, except the end
+/// of the image.
 struct Markers<'a> {
     bytes: &'a [u8],
     at: usize,

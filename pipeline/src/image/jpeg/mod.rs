@@ -1,11 +1,11 @@
-//! JPEG through MozJPEG, whose decoder is libjpeg-turbo's, as Pillow's is: equal to the bit on every file
-//! of the tests.
+//! JPEG decoding with MozJPEG, whose decoder is libjpeg-turbo's, as Pillow's: bit-identical on every file of
+//! the tests.
 //!
-//! Measured on 82 JPEGs of scikit-image's photographs, decode only, one core: MozJPEG in plain C 0.27 s,
-//! with its vector code (if `nasm` is there when it is built) 0.14 s, Pillow 0.16 s, zune-jpeg 0.19 s. But
-//! zune-jpeg is up to 6 levels off and on subsampled photographs has 81–95 % of the values right, so it
-//! can't keep the pixel promise. Since then the last two steps are done here ([`ycc`]), which takes a
-//! quarter off plain C.
+//! Measured on 82 JPEGs of scikit-image's photographs, decoding only, one core: MozJPEG in plain C 0.27 s,
+//! with its assembler code (if `nasm` is installed at build time) 0.14 s, Pillow 0.16 s, zune-jpeg 0.19 s.
+//! But zune-jpeg is up to 6 levels off, and on subsampled photographs only 81–95 % of the values are right,
+//! so it cannot give Pillow's pixels. After this measurement the last two steps were moved here ([`ycc`]),
+//! which saves a quarter of plain C's time.
 
 mod frame;
 mod ycc;
@@ -21,7 +21,7 @@ use super::{ImageLimits, ImageSkip, Picture, RgbImage, orientation};
 use frame::Frame;
 use ycc::{Plane, Ycc};
 
-/// What stands before the TIFF structure in an EXIF segment.
+/// Bytes before the TIFF structure in an EXIF segment.
 const EXIF: &[u8] = b"Exif\0\0";
 
 pub(super) struct Jpeg<'a> {
@@ -64,7 +64,7 @@ fn skip(message: &str) -> ImageSkip {
     let message = message.trim_start_matches("libjpeg fatal error: ");
     match message {
         "Input file read error" => ImageSkip::Undecodable("the file is truncated".to_owned()),
-        // A marker that no JPEG has is damage, whatever libjpeg calls it.
+        // A marker that no JPEG has is damage; libjpeg calls it unsupported.
         _ if message.starts_with("Unsupported marker") => ImageSkip::Undecodable(message.to_owned()),
         _ if message.contains("nsupported") || message.contains("not implemented") => {
             ImageSkip::Unsupported(message.to_owned())
@@ -112,7 +112,7 @@ fn read(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     })
 }
 
-/// The samples of a JPEG inside another format: (height, width, samples).
+/// Samples of a JPEG inside another format: (height, width, samples).
 pub(super) struct Lines {
     pub width: usize,
     pub height: usize,
@@ -120,8 +120,8 @@ pub(super) struct Lines {
     pub samples_u8: Vec<u8>,
 }
 
-/// Decodes such a JPEG. `is_ycc`: it is luma and chroma, whatever its markers say, and wanted as RGB; all
-/// others are left as they are.
+/// Decodes such a JPEG. `is_ycc`: the samples are luma and chroma, independent of the markers, and are
+/// converted to RGB. Other samples are not converted.
 pub(super) fn lines(bytes: &[u8], is_ycc: bool, limits: &ImageLimits) -> Result<Lines, ImageSkip> {
     let frame = Frame::read(bytes)?;
     limits.admit_part(frame.width, frame.height)?;
@@ -156,13 +156,14 @@ fn read_lines<R: BufRead>(mut lines: DecompressStarted<R>) -> io::Result<Vec<u8>
     Ok(samples)
 }
 
-/// Row by row, so that ink and light of the whole image are not held at once.
+/// Reads row by row, so that CMYK and RGB of the whole image are not in memory at once.
 fn read_cmyk<R: BufRead>(mut lines: DecompressStarted<R>) -> io::Result<Vec<u8>> {
     let mut row = vec![[0; 4]; lines.width()];
     let mut pixels_u8 = Vec::with_capacity(3 * lines.width() * lines.height());
     for _ in 0..lines.height() {
         lines.read_scanlines_into(&mut row)?;
-        // Adobe writes light and not ink. Pillow takes every four-channel JPEG for Adobe's, marker or not.
+        // Adobe stores inverted CMYK. Pillow treats every four-channel JPEG as Adobe's, with or without the
+        // marker.
         let pixels = row.iter().flat_map(|[cyan, magenta, yellow, black]| {
             [cyan, magenta, yellow].map(|ink| light(255 - ink, 255 - black))
         });
@@ -172,8 +173,8 @@ fn read_cmyk<R: BufRead>(mut lines: DecompressStarted<R>) -> io::Result<Vec<u8>>
     Ok(pixels_u8)
 }
 
-/// The planes of a colour JPEG whose last steps are ours, still empty: chroma of full size, or half of it
-/// across, or half both ways.
+/// Empty planes of a colour JPEG whose last steps are computed here: chroma of full size, of half width, or
+/// of half width and height.
 fn planes<R>(header: &Decompress<R>) -> Option<Ycc> {
     let [luma, blue, red] = header.components() else { return None };
     let factors = |one: &CompInfo| (one.h_samp_factor, one.v_samp_factor);
@@ -186,12 +187,12 @@ fn planes<R>(header: &Decompress<R>) -> Option<Ycc> {
     let (width, height) = (header.width(), header.height());
     let (across, down) = (luma.h_samp_factor as usize, luma.v_samp_factor as usize);
     let chroma = (width.div_ceil(across), height.div_ceil(down));
-    // Of images narrower than that libjpeg repeats chroma instead of smoothing it.
+    // libjpeg repeats chroma of narrower images instead of interpolating it.
     if across == 2 && chroma.0 <= 2 {
         return None;
     }
     let plane = |of: &CompInfo, (width, height): (usize, usize)| {
-        // As many rows as whole blocks have, which is how they come.
+        // Rows are delivered in whole blocks.
         let rows = height.next_multiple_of(8 * of.v_samp_factor as usize);
         Plane { samples: Vec::with_capacity(rows * of.row_stride()), stride: of.row_stride(), width, height }
     };
@@ -206,8 +207,8 @@ fn read_planes<R: BufRead>(header: Decompress<R>, mut planes: Ycc) -> io::Result
     Ok(planes)
 }
 
-/// The part of its sides that an image whose shorter one is `side` long is decoded at: 1, 2, 4 or 8. The
-/// halved image still has four pixels for each that is wanted, for the resizer to weigh.
+/// Divisor of the sides at which an image is decoded whose shorter side has `side` pixels: 1, 2, 4 or 8. The
+/// reduced image still has at least four pixels per target pixel for the resizer.
 fn part(side: u32, wanted: u32) -> u32 {
     let is_enough = |part: &u32| wanted > 0 && side / part >= 2 * wanted;
     [8, 4, 2].into_iter().find(is_enough).unwrap_or(1)
@@ -217,8 +218,8 @@ fn undecodable(error: io::Error) -> ImageSkip {
     ImageSkip::Undecodable(error.to_string())
 }
 
-/// Hands out all bytes, then an error. libjpeg by itself takes the end of its input for the end of the
-/// image and fills the rest with grey.
+/// Returns all bytes, then an error. libjpeg treats the end of its input as the end of the image and fills
+/// the rest with grey.
 struct Whole<'a>(&'a [u8]);
 
 impl BufRead for Whole<'_> {
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
     use mozjpeg::Compress;
 
-    /// A picture with edges everywhere, so that every neighbour counts.
+    /// A picture with edges everywhere, so that every neighbouring pixel counts.
     fn jpeg((width, height): (usize, usize), chroma: (u8, u8)) -> Vec<u8> {
         let mut file = Compress::new(ColorSpace::JCS_RGB);
         file.set_size(width, height);

@@ -1,12 +1,12 @@
-//! The last two steps of a colour JPEG, as libjpeg-turbo does them, bit for bit: chroma to full size, and
+//! The last two steps of decoding a colour JPEG, bit-identical to libjpeg-turbo: upsampling of chroma, and
 //! YCbCr to RGB.
 //!
-//! They are two fifths of decoding in plain C, which `mozjpeg` is where no `nasm` was at hand to assemble its
-//! vector code. Here they are loops that the compiler turns into vector code, and `pulp` compiles them for
-//! the machine's vector units.
+//! In plain C these steps take two fifths of the decoding time; `mozjpeg` is plain C if `nasm` was not
+//! installed to assemble its vector code. Here they are loops that the compiler vectorises, and `pulp`
+//! compiles them for each vector unit.
 
-/// A decoded component: rows of `stride` samples, of which the first `width` of the first `height` are the
-/// image's.
+/// A decoded component: rows of `stride` samples, of which the first `width` of the first `height` belong to
+/// the image.
 #[derive(Default)]
 pub struct Plane {
     pub samples: Vec<u8>,
@@ -15,8 +15,8 @@ pub struct Plane {
     pub height: usize,
 }
 
-/// An image before these steps. The planes of Cb and Cr are alike, and `across` or `down` as large as luma's
-/// or half of it.
+/// An image before these steps. The planes of Cb and Cr have the same size: that of luma, or half of it, in
+/// each direction.
 pub struct Ycc {
     pub luma: Plane,
     pub blue: Plane,
@@ -25,7 +25,7 @@ pub struct Ycc {
     pub half_down: bool,
 }
 
-/// Pixels converted together.
+/// Pixels that are converted together.
 const LANES: usize = 32;
 
 impl Ycc {
@@ -34,12 +34,13 @@ impl Ycc {
         pulp::Arch::new().dispatch(self)
     }
 
-    /// Chroma of row `row` of the image in `up`, whose length is a multiple of [`LANES`]. `sums` is scratch.
+    /// Upsamples chroma of the image's row `row` into `up`, whose length is a multiple of [`LANES`]. `sums`
+    /// is a buffer.
     #[inline(always)]
     fn upsample(&self, plane: &Plane, row: usize, sums: &mut [u16], up: &mut [u8]) {
         let line = |i: usize| &plane.samples[i * plane.stride..][..plane.width];
         if !self.half_across {
-            // libjpeg-turbo's way with chroma that is halved downwards only is left to it.
+            // Chroma with half the height and full width is decoded by libjpeg-turbo itself.
             return up[..plane.width].copy_from_slice(line(row));
         }
         let sums = &mut sums[..plane.width + 2];
@@ -54,8 +55,8 @@ impl Ycc {
             sums[1..].iter_mut().zip(line(row)).for_each(|(sum, near)| *sum = u16::from(*near));
         }
         (sums[0], sums[plane.width + 1]) = (sums[1], sums[plane.width]);
-        // Three quarters of the nearer, one of the farther; what is added before the shift alternates, so
-        // that it evens out.
+        // Three quarters of the nearer sample and one quarter of the farther one. The rounding term before
+        // the shift alternates, so that rounding errors average out.
         let (shift, even, odd) = if self.half_down { (4, 8, 7) } else { (2, 1, 2) };
         let pairs = up.as_chunks_mut::<2>().0.iter_mut();
         for (((before, this), after), pair) in sums.iter().zip(&sums[1..]).zip(&sums[2..]).zip(pairs) {

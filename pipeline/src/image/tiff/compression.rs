@@ -1,4 +1,4 @@
-//! How the strips and tiles of a TIFF are compressed.
+//! Compression of a TIFF's strips and tiles.
 
 use super::super::lzw::Lzw;
 use super::super::samples::{ByteOrder, Depth, Number};
@@ -31,9 +31,13 @@ impl Compression {
             return Err(unsupported("of luma and chroma that is not JPEG"));
         }
         match compression {
-            // libtiff hands out numbers in this machine's order, and Pillow takes them for the file's.
+            // libtiff returns numbers in this machine's byte order, and Pillow interprets them in the file's.
             Self::None => {}
-            _ if matches!(depth, Depth::Clipped(Number::I16(order) | Number::I32(order) | Number::F32(order)) if order == ByteOrder::Big) =>
+            _ if matches!(
+                depth,
+                Depth::Clipped(Number::I16(order) | Number::I32(order) | Number::F32(order))
+                    if order == ByteOrder::Big
+            ) =>
             {
                 return Err(unsupported("of compressed big-endian numbers that Pillow misreads"));
             }
@@ -70,8 +74,8 @@ impl Compression {
         }
     }
 
-    /// Bytes held of each sample of a tile, where it is not decompressed as it is read: JPEG's coefficients
-    /// too.
+    /// Bytes in memory per sample of a tile that is not decompressed while it is read; for JPEG with the
+    /// coefficients.
     pub(super) fn bytes_per_sample_held(self) -> u64 {
         match self {
             Self::Jpeg => 3,
@@ -80,7 +84,7 @@ impl Compression {
         }
     }
 
-    /// Adds to each sample of a row the one of its kind before it.
+    /// Adds to each sample of a row the previous sample of the same channel.
     pub(super) fn undo_prediction(self, meaning: &Meaning, row: &mut [u8]) {
         let (Self::Lzw { is_predicted: true } | Self::Deflate { is_predicted: true }) = self else { return };
         let samples = meaning.samples_in_a_plane();
@@ -120,7 +124,7 @@ pub(super) struct Strip<'a> {
 }
 
 impl<'a> Strip<'a> {
-    /// Its rows, one after the other.
+    /// Opens a reader of its rows.
     pub(super) fn open(
         self,
         how: Compression,
@@ -145,7 +149,8 @@ impl<'a> Strip<'a> {
     }
 
     fn jpeg(&self, limits: &ImageLimits) -> Result<Vec<u8>, ImageSkip> {
-        // The tables are a JPEG without an image; what they end with and the image begins with is left out.
+        // The tables are a JPEG without an image. The marker at their end and the one at the image's start
+        // are left out.
         let image = match self.tables {
             Some([tables @ .., _, _]) => [tables, self.stored.get(2..).unwrap_or_default()].concat(),
             _ => self.stored.to_vec(),
@@ -175,17 +180,17 @@ fn fax(stored: &[u8], width: usize, rows: usize, is_group3: bool) -> Result<Vec<
             pels(transitions, wide).take(width).enumerate().filter(|(_, colour)| *colour == Color::Black);
         blacks.for_each(|(x, _)| packed[begin + x / 8] |= 0x80 >> (x % 8));
     };
-    // Group 3 ends each row with a marker, and the last row may be without it.
+    // Group 3 ends each row with a marker, which the last row may lack.
     let end: &[u8] = if is_group3 { &[0, 1] } else { &[] };
     let bytes = stored.iter().chain(end).copied();
-    // Both end with an error where the marker of the end is missing, so the number of rows tells whether
-    // all is there.
+    // Both decoders return an error without an end marker, so the number of rows decides whether the data is
+    // complete.
     let _ = if is_group3 { decode_g3(bytes, add) } else { decode_g4(bytes, wide, Some(high), add) };
     if packed.len() < length { Err(undecodable("its fax codes are damaged")) } else { Ok(packed) }
 }
 
 fn lzw(stored: Cow<[u8]>) -> Result<Lzw, ImageSkip> {
-    // The form of before TIFF 5.0 has its bits the other way round; a clear code shows which it is.
+    // Before TIFF 5.0 the bit order was reversed; the clear code shows which order it is.
     if let [0, second, ..] = *stored
         && second & 1 == 1
     {
@@ -200,16 +205,16 @@ struct PackBits<'a> {
     run: Run,
 }
 
-/// What is left of a run.
+/// Rest of a run.
 #[derive(Default)]
 struct Run {
     length: usize,
-    /// The byte that is repeated; `None` for bytes as they are stored.
+    /// The repeated byte; `None` for literal bytes.
     repeated: Option<u8>,
 }
 
 impl PackBits<'_> {
-    /// `None` at the end.
+    /// Returns `None` at the end.
     fn next_run(&mut self) -> Option<Run> {
         loop {
             let head = *self.stored.get(self.at)? as i8;

@@ -1,11 +1,11 @@
-//! The first directory of a TIFF: its tags and their values.
+//! First directory of a TIFF: its tags and their values.
 
 use super::super::samples::ByteOrder;
 use super::faults::undecodable;
 use crate::image::ImageSkip;
 use std::collections::HashMap;
 
-/// Numbers of tags.
+/// Tag numbers.
 pub(super) mod tag {
     pub const WIDTH: u16 = 256;
     pub const HEIGHT: u16 = 257;
@@ -30,7 +30,7 @@ pub(super) mod tag {
     pub const SAMPLE_FORMAT: u16 = 339;
     pub const JPEG_TABLES: u16 = 347;
 
-    /// All of them.
+    /// All supported tags.
     pub const READ: [u16; 22] = [
         WIDTH,
         HEIGHT,
@@ -62,14 +62,14 @@ pub(super) struct Directory<'a> {
     entries: HashMap<u16, Entry<'a>>,
 }
 
-/// Values of a tag, as they are stored.
+/// Stored values of a tag.
 struct Entry<'a> {
-    /// Bytes of a value, of the kinds that are numbers without sign or fraction; 1 for all others.
+    /// Bytes of a value for unsigned integer types; 1 for other types.
     size: usize,
     values: &'a [u8],
 }
 
-/// Where numbers are in the two kinds of TIFF.
+/// Positions of numbers in classic TIFF and BigTIFF.
 struct Form {
     order: ByteOrder,
     is_big: bool,
@@ -117,7 +117,7 @@ impl<'a> Directory<'a> {
         whole.take(count).filter(is_read).map(|entry| Self::entry(bytes, form, entry)).collect()
     }
 
-    /// `None` for values that are not in the file.
+    /// Returns `None` for values outside the file.
     fn entry(bytes: &'a [u8], form: &Form, entry: &'a [u8]) -> Option<(u16, Entry<'a>)> {
         let wide = form.wide();
         let [tag, kind] = [0, 2].map(|at| form.number(entry, at, 2));

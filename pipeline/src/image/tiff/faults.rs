@@ -1,4 +1,4 @@
-//! Why a TIFF is not decoded.
+//! Errors of a TIFF that is not decoded.
 
 use crate::image::ImageSkip;
 

@@ -1,32 +1,32 @@
-//! What the samples of a TIFF mean: the combinations of tags that Pillow reads, and what it makes of them.
+//! Meaning of a TIFF's samples: the combinations of tags that Pillow supports, and their conversion.
 
 use super::super::samples::{ByteOrder, Colours, Depth, Layout, Number};
 use super::directory::{Directory, tag};
 use super::faults::unsupported;
 use crate::image::ImageSkip;
 
-/// Values of the tag for associated alpha, and for formats of samples.
+/// Tag values for associated alpha, and for sample formats.
 const ASSOCIATED: u64 = 1;
 const UNSIGNED: u64 = 1;
 const SIGNED: u64 = 2;
 const FLOAT: u64 = 3;
-/// The most samples that Pillow takes.
+/// Largest number of samples per pixel that Pillow supports.
 const MOST_SAMPLES: usize = 6;
 
 pub(super) struct Meaning {
     pub layout: Layout,
     /// The lowest bits of each byte come first.
     pub is_reversed: bool,
-    /// Luma and chroma, which the decoder of JPEG turns to RGB.
+    /// Luma and chroma, which the JPEG decoder converts to RGB.
     pub is_ycc: bool,
-    /// Samples of a kind are together, and not those of a pixel.
+    /// Samples are stored by channel, not by pixel.
     pub is_planar: bool,
-    /// RGB has a fourth sample, and no tag says what it is.
+    /// RGB with a fourth sample that no tag describes.
     pub is_alpha_unsaid: bool,
     pub order: ByteOrder,
 }
 
-/// The tags that decide, with Pillow's defaults.
+/// The relevant tags, with Pillow's defaults.
 struct Tags {
     order: ByteOrder,
     photometric: u64,
@@ -45,7 +45,7 @@ impl Meaning {
         let (depth, mut colours) = tags.depth_and_colours(directory).ok_or_else(|| tags.refused())?;
         let is_alpha_unsaid = tags.photometric == 2 && tags.samples == 4 && tags.extra.is_empty();
         if is_planar && is_alpha_unsaid {
-            // For libtiff a fourth plane of nothing that is said is unspecified, and Pillow takes that for
+            // libtiff treats a fourth plane without a description as unspecified, and Pillow treats that as
             // associated alpha.
             colours = Colours::Premultiplied;
         }
@@ -79,7 +79,7 @@ impl Tags {
         if bits.is_empty() {
             bits.push(1);
         }
-        // Planes of an unknown kind at the end are not looked at.
+        // Trailing planes of unknown kind are ignored.
         if is_planar && !extra.is_empty() && extra.iter().all(|kind| *kind == 0) {
             bits.truncate(bits.len().saturating_sub(extra.len()).max(1));
             samples = samples.saturating_sub(extra.len());
@@ -108,7 +108,7 @@ impl Tags {
     }
 
     fn depth_and_colours(&self, directory: &Directory) -> Option<(Depth, Colours)> {
-        // Reversed bits are for few kinds of samples.
+        // Only few kinds of samples support reversed bits.
         let may_be_reversed = match (self.photometric, self.samples) {
             (0 | 1 | 3, 1) => {
                 self.bits <= 8 || (self.photometric, self.bits, self.order) == (1, 16, ByteOrder::Little)
@@ -148,7 +148,7 @@ impl Tags {
         }
     }
 
-    /// Pillow does not turn white-is-zero of more than 8 bits around.
+    /// Pillow does not invert white-is-zero of more than 8 bits.
     fn greys(&self) -> Option<(Depth, Colours)> {
         let grey = |depth: Depth, is_inverted: bool| Some((depth, Colours::Grey { is_inverted }));
         let clipped = |number: Number| grey(Depth::Clipped(number), false);
@@ -186,7 +186,8 @@ impl Tags {
         let order = if self.order == ByteOrder::Big { ", big-endian" } else { "" };
         let reversed = if self.is_reversed { ", bits reversed" } else { "" };
         unsupported(&format!(
-            "of photometric {photometric} with {samples} samples of {bits} bits, format {format}, extra {extra:?}{order}{reversed}"
+            "of photometric {photometric} with {samples} samples of {bits} bits, format {format}, \
+             extra {extra:?}{order}{reversed}"
         ))
     }
 }

@@ -1,9 +1,9 @@
-//! The first page of a TIFF, as Pillow and libtiff read it.
+//! First page of a TIFF, decoded as in Pillow and libtiff.
 //!
-//! Directory, samples and predictor are read here and strips are inflated by the crates of each
-//! compression, since the crate `tiff` yields wrong pixels without an error for reversed bits, associated
-//! alpha and white-is-zero of 16 bits. What Pillow does not read, or reads as noise, is
-//! [`ImageSkip::Unsupported`] and says which it is.
+//! Directory, samples and predictor are decoded here, and strips are inflated by the crate of each
+//! compression, because the crate `tiff` gives wrong pixels without an error for reversed bits, associated
+//! alpha and 16-bit white-is-zero. An image that Pillow does not read, or reads as noise, is
+//! [`ImageSkip::Unsupported`] with the reason.
 
 mod compression;
 mod directory;
@@ -18,7 +18,7 @@ use image::metadata::Orientation;
 use meaning::Meaning;
 use std::io::{self, ErrorKind, Read};
 
-/// The widest tile in pixels: a row of one is held.
+/// Largest width of a tile in pixels: one row of a tile is in memory.
 const WIDEST_TILE: usize = 1 << 20;
 
 pub(super) struct Tiff<'a> {
@@ -34,7 +34,7 @@ pub(super) struct Tiff<'a> {
     bytes: &'a [u8],
 }
 
-/// Strips or tiles: strips are tiles as wide as the image.
+/// Grid of strips or tiles: a strip is a tile as wide as the image.
 struct Grid {
     width: usize,
     height: usize,
@@ -83,8 +83,7 @@ impl<'a> Tiff<'a> {
         let begin = usize::try_from(offset).ok().and_then(|offset| self.bytes.get(offset..));
         let stored = begin.ok_or_else(|| undecodable("the file is truncated"))?;
         let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or(stored.len());
-        // What is not compressed is as long as its rows are, whatever the directory says: Pillow does not
-        // ask it.
+        // Uncompressed data has the length of its rows; like Pillow, this ignores the directory's length.
         let is_said = self.compression != Compression::None;
         let stored = if is_said { &stored[..length.min(stored.len())] } else { stored };
         let strip = Strip {
@@ -99,7 +98,7 @@ impl<'a> Tiff<'a> {
         strip.open(self.compression, limits)
     }
 
-    /// Decodes the tile in column `across` and row `down` of the grid into its place.
+    /// Decodes the tile in column `across` and row `down` of the grid into its position.
     fn tile(
         &self,
         across: usize,
@@ -183,13 +182,13 @@ impl Picture for Tiff<'_> {
         {
             self.tile(across, down, limits, &mut pixels_u8)?;
         }
-        // Pillow turns TIFF without being asked, whatever it does with the others, so this is not asked of
-        // the limits.
+        // Pillow always rotates TIFF, other formats only on request, so the limits' `exif_rotation` does not
+        // apply.
         Ok(orientation::by(RgbImage::new(self.width, self.height, pixels_u8), self.orientation))
     }
 }
 
-/// The grid of an image, and the tags of its pieces' offsets and lengths.
+/// Grid of an image, and the tags of its offsets and lengths.
 fn grid(directory: &Directory, width: usize, height: usize) -> Result<(Grid, u16, u16), ImageSkip> {
     let side =
         |tag: u16| directory.number(tag).and_then(|side| usize::try_from(side).ok()).filter(|side| *side > 0);

@@ -6,7 +6,7 @@ use arrow::{
     datatypes::{Field, TimeUnit},
 };
 
-/// Values as they are stored; `\xff` is no UTF-8.
+/// Values as they are stored; `\xff` is not UTF-8.
 fn stored(values: &[Option<&[u8]>]) -> ArrayRef {
     Arc::new(BinaryArray::from(values.to_vec()))
 }

@@ -1,5 +1,4 @@
-//! A column's pages in one row group: fetched all at once or piece by piece, and counted before they are
-//! decoded.
+//! A column's pages in one row group: fetched at once or in pieces, and counted before they are decoded.
 
 use super::memory::PageMemory;
 use bytes::{Buf as _, Bytes, buf::Reader};
@@ -15,13 +14,13 @@ use std::{
 };
 use tokio::runtime::Handle;
 
-/// Bytes in which a page's header is looked for: it has some tens, or more with a writer's statistics.
+/// Bytes that are read for a page's header; it has some tens of bytes, or more with statistics.
 const HEADER: u64 = 16 << 10;
 
-/// A header of more is refused.
+/// Largest header in bytes; a longer one is an error.
 const LONGEST_HEADER: u64 = 16 << 20;
 
-/// Some consecutive bytes of the object.
+/// Consecutive bytes of the object.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Piece {
     pub start: u64,
@@ -35,30 +34,30 @@ impl Piece {
     }
 }
 
-/// The first failure while pages were read: what the Parquet reader makes of an error is a text, which does
-/// not tell whose fault it is.
+/// The first failure of reading pages. The Parquet reader converts errors to text, which does not tell a
+/// store's error from a damaged file.
 pub(super) type FirstFailure = Arc<Mutex<Option<ParquetError>>>;
 
-/// Where all columns of a row group are read from, and what they share.
+/// Source of all columns of a row group, with their shared state.
 #[derive(Debug)]
 pub(super) struct Object {
     pub object: PinnedObject,
     pub runtime: Handle,
-    /// Bytes of a column that are fetched at once, or more where a page has more.
+    /// Bytes of a column that are fetched at once; more if a page is larger.
     pub piece_bytes: u64,
     pub memory: Arc<PageMemory>,
     pub failure: FirstFailure,
 }
 
 impl Object {
-    /// Keeps the error, and gives one that says the same.
+    /// Keeps the error, and returns one with the same text.
     fn failed(&self, error: ParquetError) -> ParquetError {
         let text = error.to_string();
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         ParquetError::General(text)
     }
 
-    /// Bytes of a column, counted; blocks.
+    /// Fetches and counts bytes of a column; blocks.
     fn fetch(&self, column: usize, range: Range<u64>) -> Result<Bytes> {
         self.memory.fetch(column, range.end - range.start).map_err(|error| self.failed(error))?;
         let bytes = self.runtime.block_on(self.object.range(range));
@@ -66,19 +65,19 @@ impl Object {
     }
 }
 
-/// One column's pages. Reading them may block: not for a thread that other tasks wait for.
+/// Pages of one column. Reading them may block: do not call from an async task.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub object: Arc<Object>,
-    /// Of all its bytes in the object.
+    /// Byte range of the column in the object.
     pub range: Range<u64>,
-    /// What was fetched ahead.
+    /// Bytes that were fetched in advance.
     pub ahead: Vec<Piece>,
-    /// What was fetched last of the rest.
+    /// The piece that was fetched last.
     pub last: Mutex<Piece>,
-    /// Its number in the count.
+    /// Index of the column in the count.
     pub column: usize,
-    /// Whether pages are asked for whole, with their headers.
+    /// Whether the Parquet reader reads whole pages with their headers.
     pub by_page: bool,
 }
 
@@ -86,7 +85,7 @@ impl Chunk {
     fn bytes(&self, start: u64, length: u64) -> Result<Bytes> {
         let range = start..start.saturating_add(length);
         if range.end > self.range.end {
-            return Err(ParquetError::EOF("a page is said to go on after the end of its column".to_owned()));
+            return Err(ParquetError::EOF("a page ends after the end of its column".to_owned()));
         }
         if let Some(bytes) = self.ahead.iter().find_map(|piece| piece.within(&range)) {
             return Ok(bytes);
@@ -96,13 +95,13 @@ impl Chunk {
             return Ok(bytes);
         }
         let piece_end = self.range.end.min(start.saturating_add(self.object.piece_bytes));
-        // What is not needed any more is let go before.
+        // Frees the previous piece before the next one is fetched.
         *last = Piece::default();
         *last = Piece { start, bytes: self.object.fetch(self.column, start..range.end.max(piece_end))? };
         Ok(last.bytes.slice(..length as usize))
     }
 
-    /// The bytes from the beginning of a page on, its header and more; the page is counted.
+    /// Returns the bytes from the start of a page, its header and more, and counts the page.
     fn header(&self, start: u64) -> Result<Bytes> {
         let left = self.range.end.saturating_sub(start);
         let bytes = self.bytes(start, left.min(HEADER))?;
@@ -112,7 +111,7 @@ impl Chunk {
         self.counted(self.bytes(start, left.min(LONGEST_HEADER))?)
     }
 
-    /// The same bytes, when there is room for the page whose header they begin with.
+    /// Returns the same bytes, if there is room for the page whose header is at their start.
     fn counted(&self, bytes: Bytes) -> Result<Bytes> {
         let page = footer::page_size(&bytes).map_err(|error| self.object.failed(error))?;
         let counted = match page.is_dictionary {
@@ -124,7 +123,7 @@ impl Chunk {
     }
 }
 
-/// A column's pages as the Parquet reader wants them.
+/// A column's pages, for the Parquet reader.
 pub(super) struct Pages(pub Arc<Chunk>);
 
 impl Length for Pages {
@@ -146,8 +145,8 @@ impl ChunkReader for Pages {
     }
 }
 
-/// A page's header; it is looked at when it is read, since the Parquet reader also asks for what it never
-/// reads.
+/// A page's header. It is checked when it is read, because the Parquet reader also requests headers that it
+/// does not read.
 pub(super) enum Header {
     At(Arc<Chunk>, u64),
     Read(Reader<Bytes>),

@@ -1,14 +1,13 @@
-//! What of a row group is in memory, counted before it is fetched or decoded.
+//! Memory of a row group, counted before bytes are fetched or decoded.
 
 use parquet::errors::{ParquetError, Result};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The count of one row group, of which one batch of rows after the other is decoded.
+/// Counts the memory of one row group, which is decoded in batches of rows.
 ///
-/// A batch shares the memory of its pages. So the count has of each column the dictionary, the page that was
-/// the last one before the batch, and all pages that are decoded for the batch. Compressed bytes are let go
-/// when others are fetched; a page that is not compressed is a part of what was fetched, which then stays as
-/// long as a page does.
+/// A batch shares the memory of its pages. So the count contains, for each column, the dictionary, the last
+/// page before the batch, and all pages of the batch. Compressed bytes are freed when others are fetched. A
+/// page that is not compressed is a part of the fetched bytes, which then live as long as the page.
 #[derive(Debug)]
 pub(super) struct PageMemory {
     most: u64,
@@ -34,21 +33,23 @@ impl Held {
 }
 
 impl PageMemory {
-    /// Room for `most` bytes of columns with these names, which are compressed or not.
+    /// A count with room for `most` bytes. `columns`: name, and whether the column is compressed.
     pub(super) fn new(most: u64, columns: impl Iterator<Item = (String, bool)>) -> Self {
         let held = columns.map(|(name, is_compressed)| Held { name, is_compressed, ..Held::default() });
         Self { most, columns: Mutex::new(held.collect()) }
     }
 
-    /// A batch begins: the one before is gone.
+    /// Begins a batch: the previous batch has been dropped.
     pub(super) fn begin_batch(&self) {
         for held in self.columns().iter_mut() {
             (held.pages, held.fetched) = (held.last_page, held.last_fetched);
         }
     }
 
+    /// Counts compressed bytes before they are fetched.
+    ///
     /// # Errors
-    /// When there is no room for so many compressed bytes of a column; they must not be fetched then.
+    /// There is no room for `bytes` compressed bytes of a column; the caller must not fetch them.
     pub(super) fn fetch(&self, column: usize, bytes: u64) -> Result<()> {
         self.add(column, "in the file", bytes, |held| {
             let before = if held.is_compressed { 0 } else { held.fetched };
@@ -56,18 +57,22 @@ impl PageMemory {
         })
     }
 
+    /// Counts a page before it is decoded.
+    ///
     /// # Errors
-    /// When there is no room for a page of so many bytes; it must not be decoded then.
+    /// There is no room for a page of `bytes` bytes; the caller must not decode it.
     pub(super) fn page(&self, column: usize, bytes: u64) -> Result<()> {
         self.add(column, "decompressed", bytes, |held| {
-            // Else it is counted as fetched.
+            // A page that is not compressed was counted when it was fetched.
             let bytes = if held.is_compressed { bytes } else { 0 };
             (held.last_page, held.pages) = (bytes, held.pages.saturating_add(bytes));
         })
     }
 
+    /// Counts a dictionary page.
+    ///
     /// # Errors
-    /// As for any other page.
+    /// As for other pages.
     pub(super) fn dictionary(&self, column: usize, bytes: u64) -> Result<()> {
         self.add(column, "decompressed", bytes, |held| held.dictionary = bytes)
     }
@@ -80,14 +85,15 @@ impl PageMemory {
             return Ok(());
         }
         Err(ParquetError::General(format!(
-            "pages of column `{}` have {bytes} bytes {what}, and with them {all} bytes of the row group would be in memory; \
-             workers.memory leaves {} for them: set more, or run fewer workers, or write the file with smaller pages",
+            "pages of column `{}` have {bytes} bytes {what}, and with them {all} bytes of the row \
+             group would be in memory; workers.memory leaves {} for them: set more, or run fewer workers, or \
+             write the file with smaller pages",
             columns[column].name, self.most
         )))
     }
 
     fn columns(&self) -> MutexGuard<'_, Vec<Held>> {
-        // The count is right whoever panicked.
+        // A panic elsewhere leaves the count valid.
         self.columns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

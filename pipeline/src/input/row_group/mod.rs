@@ -1,9 +1,8 @@
-//! The rows of one row group, decoded page by page, with a bound on what of it is in memory.
+//! Rows of one row group, decoded page by page, with a bound on the memory.
 //!
-//! A row group can have gigabytes, and so can a page of a file of some kilobytes. What is fetched and what is
-//! decoded is counted first ([`memory::PageMemory`]) and an error where it has no room. A row group whose
-//! columns are small is fetched in one go; of a larger one each column is fetched piece by piece, as its
-//! pages are decoded.
+//! A row group can have gigabytes, and so can a page of a file of some kilobytes. Bytes are counted before
+//! they are fetched or decoded ([`memory::PageMemory`]); without room, the result is an error. A small row
+//! group is fetched at once. The columns of a larger one are fetched in pieces while their pages are decoded.
 
 mod chunk;
 mod memory;
@@ -39,31 +38,30 @@ use tokio::runtime::Handle;
 
 pub(super) use wanted::Wanted;
 
-/// Decodes one batch of rows after the other.
+/// Decodes batches of rows in order.
 pub(super) struct RowGroupStream {
-    /// `None` while a batch is decoded on another thread, and after that failed.
+    /// `None` while another thread decodes a batch, and after a failure of that thread.
     reader: Option<ParquetRecordBatchReader>,
     memory: Arc<PageMemory>,
     failure: FirstFailure,
 }
 
-/// One part in this many of the memory is for compressed bytes; a page that has more takes it from the other
+/// Divisor of the memory limit: the share for compressed bytes. A larger page takes memory of the other
 /// parts.
 const COMPRESSED_PART: u64 = 4;
 
-/// Bytes of a column that are fetched at once where the row group is too large for one go, and where so many
-/// columns have room for it.
+/// Bytes of a column that are fetched at once in a large row group, if all columns have room for this number.
 const PIECE_BYTES: u64 = 8 << 20;
 
-/// And never less.
+/// Lower bound of the bytes that are fetched at once.
 const LEAST_PIECE_BYTES: u64 = 64 << 10;
 
 impl RowGroupStream {
-    /// Fetches a small row group, and nothing yet of a large one.
+    /// Opens a part of a row group. A small row group is fetched; of a large one nothing is fetched yet.
     ///
     /// # Errors
-    /// The store's failure, as a [`ParquetError::External`] that holds a [`capfilt_bucket::BucketError`]; any
-    /// other error says what is wrong with the file.
+    /// A failure of the store is a [`ParquetError::External`] that contains a
+    /// [`capfilt_bucket::BucketError`]. Any other error is a fault of the file.
     pub(super) async fn open(
         object: &PinnedObject,
         file: &ArrowReaderMetadata,
@@ -98,17 +96,17 @@ impl RowGroupStream {
         Ok(Self { reader: Some(reader), memory, failure })
     }
 
-    /// The next rows, or `None` after the last. The batch before must be gone by now.
+    /// Returns the next rows, or `None` after the last. The caller must have dropped the previous batch.
     ///
     /// # Errors
-    /// As of [`Self::open`].
+    /// As [`Self::open`].
     ///
     /// # Panics
-    /// When the Parquet reader does, on some damaged pages.
+    /// The Parquet reader panics on some damaged pages.
     pub(super) async fn next(&mut self) -> Result<Option<RecordBatch>> {
         let Some(mut reader) = self.reader.take() else { return Ok(None) };
         self.memory.begin_batch();
-        // Pages of a large row group are fetched when they are decoded, by a thread that may wait for them.
+        // Pages of a large row group are fetched while they are decoded, by a thread that may block.
         let decode = move || {
             let batch = reader.next();
             (reader, batch)
@@ -126,7 +124,7 @@ impl RowGroupStream {
     }
 }
 
-/// The columns' wanted bytes, or none of them when all together have more than `most`.
+/// The requested bytes of the columns, or nothing when all together have more than `most` bytes.
 async fn fetched_ahead(object: &Object, columns: &[Located], most: u64) -> Result<Vec<Vec<Piece>>> {
     let ranges = || columns.iter().flat_map(|column| &column.wanted);
     let bytes = |range: &Range<u64>| range.end - range.start;
@@ -144,7 +142,7 @@ async fn fetched_ahead(object: &Object, columns: &[Located], most: u64) -> Resul
     Ok(columns.iter().map(|column| pieces.by_ref().take(column.wanted.len()).collect()).collect())
 }
 
-/// The row group as the Parquet reader wants it.
+/// The row group, for the Parquet reader.
 struct Group {
     metadata: Arc<ParquetMetaData>,
     number: usize,

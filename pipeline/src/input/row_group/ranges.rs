@@ -1,4 +1,4 @@
-//! Which bytes of a column hold some rows.
+//! Byte ranges of a column that contain some rows.
 
 use super::wanted::Wanted;
 use parquet::{
@@ -10,21 +10,21 @@ use parquet::{
 };
 use std::ops::Range;
 
-/// Where a column lies in the object.
+/// Position of a column in the object.
 pub(super) struct Located {
-    /// The column's number among all.
+    /// Index of the column among all leaf columns.
     pub leaf: usize,
     pub range: Range<u64>,
-    /// Its pages, where some rows are wanted and the file tells where they are.
+    /// Page locations, if only some rows are requested and the file has a page index.
     pub pages: Option<Vec<PageLocation>>,
-    /// The bytes that hold the wanted rows, and the dictionary.
+    /// Byte ranges of the requested rows and of the dictionary.
     pub wanted: Vec<Range<u64>>,
 }
 
-/// The wanted columns of a row group.
+/// Positions of the requested columns of a row group.
 ///
 /// # Errors
-/// When one is said to lie beyond the end of the object.
+/// A column's position is beyond the end of the object.
 pub(super) fn located(
     metadata: &ParquetMetaData,
     wanted: &Wanted,
@@ -55,7 +55,7 @@ fn range_of(column: &ColumnChunkMetaData, object_bytes: u64) -> Result<Range<u64
     range.map(|(start, end)| start..end).ok_or_else(|| {
         let name = column.column_path().string();
         let message =
-            format!("column `{name}` is said to lie where the file, of {object_bytes} bytes, has nothing");
+            format!("the footer places column `{name}` outside of the file of {object_bytes} bytes");
         ParquetError::General(message)
     })
 }
@@ -65,14 +65,14 @@ fn bytes_of(page: &PageLocation) -> Option<Range<u64>> {
     Some(start..start.checked_add(u64::try_from(page.compressed_page_size).ok()?)?)
 }
 
-/// Whether all pages lie in their column: an index may be wrong.
+/// Whether all pages are inside their column: an index may be wrong.
 fn are_within(pages: &[PageLocation], column: &Range<u64>) -> bool {
     let within =
         |page| bytes_of(page).is_some_and(|page| column.start <= page.start && page.end <= column.end);
     !pages.is_empty() && pages.iter().all(within)
 }
 
-/// The pages of consecutive rows, which are consecutive, and what lies before the first page: the dictionary.
+/// Byte ranges of the pages of consecutive rows, and of the dictionary, which is before the first page.
 fn of_rows(rows: &Range<usize>, pages: &[PageLocation], column: &Range<u64>) -> Vec<Range<u64>> {
     let first_row = |page: &PageLocation| usize::try_from(page.first_row_index).unwrap_or(0);
     let ends = pages.iter().skip(1).map(first_row).chain([usize::MAX]);

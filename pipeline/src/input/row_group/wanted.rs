@@ -1,4 +1,4 @@
-//! What is read of a row group.
+//! Requested part of a row group.
 
 use parquet::arrow::ProjectionMask;
 use std::ops::Range;
@@ -7,9 +7,9 @@ use std::ops::Range;
 pub(in crate::input) struct Wanted {
     pub group: usize,
     pub columns: ProjectionMask,
-    /// Within the row group; `None` for all of it.
+    /// Rows within the row group; `None` for all rows.
     pub rows: Option<Range<usize>>,
     pub rows_at_once: usize,
-    /// Bytes that the columns may take in memory: compressed, and the pages of the batch that is decoded.
+    /// Bytes of memory for the columns: their compressed bytes, and the pages of the decoded batch.
     pub memory: u64,
 }

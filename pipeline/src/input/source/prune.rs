@@ -1,4 +1,4 @@
-//! Which parts of a row group are read whole.
+//! Decides which parts of a row group are read whole.
 
 use super::Source;
 use crate::input::{
@@ -11,8 +11,8 @@ use crate::input::{
 use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};
 
 impl Source {
-    /// The row group's parts, in order. Its condition is evaluated first, over the columns it looks at,
-    /// unless the statistics tell enough.
+    /// Parts of the row group, in order. Unless the statistics suffice, the condition is evaluated first, on
+    /// its columns alone.
     pub(in crate::input) async fn parts(&self, group: u32) -> Result<Vec<Part>, ReadError> {
         self.row_group(group)?;
         let whole = || vec![Part::whole(Reads::Everything)];
@@ -35,7 +35,7 @@ impl Source {
         Ok(parts(&selected, &self.pages(group, selected.len())))
     }
 
-    /// Pages of the image column's largest leaf, when they are known and cover all rows.
+    /// Pages of the image column's largest leaf, if they are known and cover all rows.
     fn pages(&self, group: u32, rows: usize) -> Vec<Page> {
         let (metadata, schema) = (self.metadata.metadata(), self.metadata.parquet_schema());
         let columns = metadata.row_group(group as usize).columns();
@@ -62,7 +62,7 @@ impl Source {
     }
 
     /// # Errors
-    /// When the file has fewer row groups than it had when it was planned.
+    /// The file has fewer row groups than when it was planned.
     pub(super) fn row_group(&self, group: u32) -> Result<&RowGroupMetaData, ReadError> {
         let groups = self.metadata.metadata().row_groups();
         let missing =

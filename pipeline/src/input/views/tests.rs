@@ -30,7 +30,7 @@ fn a_row_is_measured_by_what_its_values_take_when_they_are_copied() {
     ]));
     let batch = RecordBatch::try_from_iter([("text", strings()), ("list", lists)]).unwrap();
     assert_eq!(row_bytes(&batch), [2 + 8, 0, 32]);
-    assert_eq!(row_bytes(&batch.slice(2, 1)), [32], "a slice tells of its own rows");
+    assert_eq!(row_bytes(&batch.slice(2, 1)), [32], "a slice has the bytes of its rows alone");
 }
 
 #[test]

@@ -14,8 +14,8 @@ fn caption() -> KnownCaption {
     KnownCaption { picture: "discs".into(), ids: vec![9, 4, 5], log_probabilities: vec![-1.0, -2.0] }
 }
 
-fn odds(log_probability: f32, likeliest: i64, highest: f32) -> WordOdds {
-    WordOdds { log_probability, likeliest, highest }
+fn log_probs(log_probability: f32, likeliest: i64, highest: f32) -> TokenLogProb {
+    TokenLogProb { log_probability, likeliest, highest }
 }
 
 fn scores_agree(known: KnownScore, itm: f32, itc: f32) -> Result<Agreement, NotReproduced> {
@@ -24,7 +24,7 @@ fn scores_agree(known: KnownScore, itm: f32, itc: f32) -> Result<Agreement, NotR
     agreement.conclude()
 }
 
-fn words_agree(found: &[WordOdds]) -> Result<Agreement, NotReproduced> {
+fn words_agree(found: &[TokenLogProb]) -> Result<Agreement, NotReproduced> {
     let mut agreement = Agreement::new(LIMITS);
     agreement.add_caption(&caption(), found);
     agreement.conclude()
@@ -63,23 +63,24 @@ fn a_nan_on_either_side_is_never_near() {
     assert!(scores_agree(score(f32::NAN, 0.0), 0.5, 0.0).is_err());
     assert!(scores_agree(score(0.5, 0.0), 0.5, f32::NAN).is_err());
     assert!(scores_agree(score(f32::NAN, 0.0), f32::NAN, 0.0).is_err());
-    assert!(words_agree(&[odds(f32::NAN, 4, f32::NAN), odds(-2.0, 5, -2.0)]).is_err());
-    assert!(words_agree(&[odds(-1.0, 4, -1.0), odds(-2.0, 7, f32::NAN)]).is_err());
+    assert!(words_agree(&[log_probs(f32::NAN, 4, f32::NAN), log_probs(-2.0, 5, -2.0)]).is_err());
+    assert!(words_agree(&[log_probs(-1.0, 4, -1.0), log_probs(-2.0, 7, f32::NAN)]).is_err());
 }
 
 #[test]
 fn another_word_may_be_likeliest_only_when_the_two_are_near() {
-    assert!(words_agree(&[odds(-1.0, 4, -1.0), odds(-2.0, 5, -2.0)]).is_ok());
-    assert!(words_agree(&[odds(-1.0, 4, -1.0), odds(-2.0, 7, -1.0)]).is_ok());
-    let other = words_agree(&[odds(-1.0, 4, -1.0), odds(-2.0, 7, -0.9)]).unwrap_err().to_string();
+    assert!(words_agree(&[log_probs(-1.0, 4, -1.0), log_probs(-2.0, 5, -2.0)]).is_ok());
+    assert!(words_agree(&[log_probs(-1.0, 4, -1.0), log_probs(-2.0, 7, -1.0)]).is_ok());
+    let other = words_agree(&[log_probs(-1.0, 4, -1.0), log_probs(-2.0, 7, -0.9)]).unwrap_err().to_string();
     assert!(other.contains("word 2 of the caption of picture `discs`: expected id 5, got id 7"), "{other}");
-    let unlikely = words_agree(&[odds(-1.6, 4, -1.6), odds(-2.0, 5, -2.0)]).unwrap_err().to_string();
+    let unlikely =
+        words_agree(&[log_probs(-1.6, 4, -1.6), log_probs(-2.0, 5, -2.0)]).unwrap_err().to_string();
     assert!(unlikely.contains("the log-probability of id 4, word 1"), "{unlikely}");
 }
 
 #[test]
 fn a_caption_that_breaks_off_is_not_reproduced() {
-    let short = words_agree(&[odds(-1.0, 4, -1.0)]).unwrap_err().to_string();
+    let short = words_agree(&[log_probs(-1.0, 4, -1.0)]).unwrap_err().to_string();
     assert!(short.contains("expected 2 words, got 1"), "{short}");
 }
 
@@ -99,7 +100,7 @@ fn an_answer_that_is_missing_or_too_much_is_named() {
         fault(|known| known.captions[1].log_probabilities.clear()).contains("the caption of picture `discs`")
     );
     assert!(fault(|known| known.captions[1].ids.clear()).contains("the caption of picture `discs`"));
-    assert!(fault(|known| known.scores.push(score(0.5, 0.5))).contains("nobody asked"));
+    assert!(fault(|known| known.scores.push(score(0.5, 0.5))).contains("unknown questions"));
 }
 
 #[test]

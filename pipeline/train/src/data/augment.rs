@@ -1,16 +1,15 @@
-//! An image as it is shown this time (BLIP, section 4.1): a random part of it, mirrored or not, and varied by
-//! RandAugment.
+//! Augmentation of a training image (BLIP, section 4.1): random crop, horizontal flip and RandAugment.
 
 use super::{draws::Draws, randaugment::rand_augment};
 use capfilt_pipeline::{image::RgbImage, resize::Resizer};
 use capfilt_schemas::settings::training_data::{Augment, Crop};
 
-/// Tries to find a part of the wanted area and shape that lies within the image, as torchvision has it.
+/// Attempts to find a crop of the sampled area and ratio inside the image, as in torchvision.
 const TRIES: usize = 10;
-/// Widest and narrowest shape of a part: width over height.
+/// Narrowest and widest crop: width over height.
 const RATIOS: (f64, f64) = (3.0 / 4.0, 4.0 / 3.0);
 
-/// A part of an image, in pixels.
+/// A crop of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {
     pub left: u32,
@@ -19,7 +18,7 @@ pub struct Part {
     pub height: u32,
 }
 
-/// Appends the image, varied, to `out`: `side × side × 3` bytes.
+/// Appends the augmented image to `out`: `side × side × 3` bytes.
 pub fn augment(
     image: RgbImage,
     side: usize,
@@ -40,9 +39,8 @@ pub fn augment(
     rand_augment(out, start, side, how.operations, how.magnitude, draws);
 }
 
-/// A part of `min_scale` to all of the area and of a ratio within [`RATIOS`], log-uniform; after [`TRIES`]
-/// that do not fit the image, the largest part in its middle whose ratio is allowed (torchvision's
-/// `RandomResizedCrop`).
+/// A crop with `min_scale` to 1 of the area and a ratio within [`RATIOS`], log-uniform. After [`TRIES`] crops
+/// that exceed the image, the largest centre crop with an allowed ratio (torchvision's `RandomResizedCrop`).
 pub fn random_part(width: u32, height: u32, min_scale: f64, draws: &mut Draws) -> Part {
     let (w, h) = (f64::from(width), f64::from(height));
     for _ in 0..TRIES {
@@ -100,7 +98,7 @@ mod tests {
         let (least, most) =
             areas.iter().fold((1.0_f64, 0.0_f64), |(a, b), area| (a.min(*area), b.max(*area)));
         assert!(least > 0.19 && least < 0.25 && most > 0.9, "{least} to {most}");
-        // A strip has no part of an allowed shape but in its middle.
+        // A strip has no crop of an allowed ratio except the centre crop.
         let strip = random_part(1000, 10, 0.9, &mut draws);
         assert_eq!(strip, Part { left: 493, top: 0, width: 13, height: 10 });
     }

@@ -1,4 +1,4 @@
-//! All that a run is trained on, known by the footers of its files.
+//! The training data of a run, described by the footers of its files.
 
 use super::{
     DataError,
@@ -26,22 +26,22 @@ pub struct Source {
     pub content: Content,
 }
 
-/// What a source holds.
+/// Content of a source.
 pub enum Content {
-    /// Files with an image and a text in each row; each row group is a shard of its own.
+    /// Files with an image and a text in each row; each row group is a separate shard.
     Rows { shards: Vec<Shard>, columns: InputColumns },
-    /// The pairs tables of a finished job, and where its images are if they are not in these.
+    /// The pairs tables of a finished job, and the location of its images if the tables do not contain them.
     Job { tables: Vec<JobTable>, choice: Choice, referenced: Option<Arc<Referenced>> },
 }
 
-/// A pairs table of a job: its rows, and the texts in them by where they come from.
+/// A pairs table of a job: number of rows, and number of texts per source.
 pub struct JobTable {
     pub tables: ShardTables,
     pub web: u64,
     pub synthetic: u64,
 }
 
-/// Which texts of an image are learnt, and with [`Texts::Random`] how often a synthetic one.
+/// Which texts of an image are used; with [`Texts::Random`] also how often a synthetic one.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice {
     pub texts: Texts,
@@ -50,7 +50,7 @@ pub struct Choice {
 
 /// Pairs that are read together.
 pub struct Group {
-    /// Which of the settings' sources it is of.
+    /// Index of the source in the settings.
     pub source: usize,
     pub place: Place,
     pub weight: f64,
@@ -65,7 +65,7 @@ pub enum GroupContent {
 }
 
 impl JobTable {
-    /// Pairs it makes under a rule.
+    /// Number of pairs under a rule.
     fn pairs(&self, texts: Texts) -> u64 {
         match texts {
             Texts::Both => self.web + self.synthetic,
@@ -77,7 +77,7 @@ impl JobTable {
 }
 
 impl Source {
-    /// Its groups; those that hold nothing of what is wanted are left out.
+    /// Groups of the source, without groups that have no pair under the rule.
     fn into_groups(self, source: usize) -> Vec<Group> {
         let Self { place, weight, content } = self;
         let group = |pairs, content| Group { source, place: place.clone(), weight, pairs, content };
@@ -99,7 +99,7 @@ impl Source {
 }
 
 impl Group {
-    /// The file and the row group in it, for people.
+    /// File and row group, for messages.
     pub fn name(&self) -> String {
         match &self.content {
             GroupContent::Rows { shard, .. } => {
@@ -109,12 +109,12 @@ impl Group {
         }
     }
 
-    /// Whether its images are elsewhere, so that nothing says how large they are.
+    /// Whether the images are in other objects, so that their size is unknown.
     fn is_referenced(&self) -> bool {
         matches!(self.content, GroupContent::Table { referenced: Some(_), .. })
     }
 
-    /// Compressed size.
+    /// Compressed size in bytes.
     fn bytes(&self) -> u64 {
         match &self.content {
             GroupContent::Rows { shard, .. } => shard.bytes,
@@ -122,13 +122,13 @@ impl Group {
         }
     }
 
-    /// What decides its pairs goes into the data set's version.
+    /// Adds the values that decide the group's pairs to the hash of the data set's version.
     fn name_to(&self, hash: &mut Sha256) {
         match &self.content {
             GroupContent::Rows { shard, .. } => hash.update(shard.id.as_str()),
             GroupContent::Table { tables, choice, referenced } => {
                 hash.update(&tables.pairs.sha256);
-                // Of images that are elsewhere, the ledger has the digests.
+                // The ledger has the digests of images in other objects.
                 if referenced.is_some() {
                     hash.update(&tables.ledger.sha256);
                 }
@@ -140,24 +140,24 @@ impl Group {
     }
 }
 
-/// A data set and how it is gone through.
+/// A data set, and the settings of its iteration.
 pub struct Dataset {
     groups: Vec<Group>,
     version: String,
     pub(super) batch: u32,
     pub(super) seed: u64,
-    /// Rows of a group that stay side by side.
+    /// Rows of a group that stay adjacent.
     pub(super) together: u64,
     pub(super) augment: Augment,
-    /// Bytes of encoded pairs that stay in memory from one epoch to the next.
+    /// Bytes of encoded pairs that stay in memory between epochs.
     pub(super) cache_bytes: u64,
 }
 
 impl Dataset {
-    /// Puts sources together.
+    /// Combines sources.
     ///
     /// # Errors
-    /// When they hold too few pairs for one batch, or a weight makes no sense.
+    /// The sources have fewer pairs than one batch, or a weight is invalid.
     pub fn new(sources: Vec<Source>, settings: &Training) -> Result<Self, DataError> {
         if let Some(source) = sources.iter().find(|source| !(source.weight > 0.0 && source.weight <= 1000.0))
         {
@@ -182,17 +182,17 @@ impl Dataset {
         Ok(dataset)
     }
 
-    /// Names these files at these states: equal for equal data, wherever they lie.
+    /// Digest of the files and their states: equal for equal data, at any location.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Pairs of one epoch.
+    /// Number of pairs of one epoch.
     pub fn pairs(&self) -> u64 {
         order::pairs_per_epoch(&self.sizes())
     }
 
-    /// Batches of one epoch; what is left over for no whole batch is left out.
+    /// Number of batches of one epoch; an incomplete last batch is dropped.
     pub fn steps_per_epoch(&self) -> u64 {
         self.pairs() / u64::from(self.batch.max(1))
     }
@@ -206,7 +206,7 @@ impl Dataset {
         self.groups.iter().map(size).collect()
     }
 
-    /// Whether all of it fits into the cache.
+    /// Whether the whole data set fits into the cache.
     pub(super) fn is_small(&self) -> bool {
         let is_known = !self.groups.iter().any(Group::is_referenced);
         is_known && self.groups.iter().map(Group::bytes).sum::<u64>() <= self.cache_bytes

@@ -1,13 +1,13 @@
-//! Random numbers that are named by what they are for, so that any of them can be drawn again alone.
+//! Random numbers that are functions of their purpose, so that any of them can be reproduced alone.
 
 use sha2::{Digest as _, Sha256};
 
-/// A stream of random numbers (SplitMix64: Steele, Lea and Flood 2014), the same on every machine and for all
-/// time.
+/// A stream of random numbers (SplitMix64: Steele, Lea and Flood 2014), the same on every machine and in
+/// every version.
 pub struct Draws(u64);
 
 impl Draws {
-    /// The stream of these names.
+    /// The stream for a purpose and indices.
     pub fn of(purpose: &str, names: &[u64]) -> Self {
         let mut hash = Sha256::new();
         hash.update(purpose.as_bytes());

@@ -1,4 +1,4 @@
-//! Batches ahead of the trainer: one thread reads and orders, rayon decodes.
+//! Loader of batches ahead of the trainer: one thread reads and orders, rayon decodes.
 
 use super::{
     Batch, Cursor, DataError, Dataset,
@@ -23,13 +23,13 @@ use std::{
     thread,
 };
 
-/// Batches that are ready. Memory: each batch × side² × 3 bytes, for 64 × 384² 28 MB; more would hide a slow
-/// reader.
+/// Capacity of the channel of finished batches. Memory: capacity × batch × side² × 3 bytes; 28 MB per batch
+/// of 64 × 384². A larger capacity would only hide a slow reader.
 const READY: usize = 3;
 
 type Pairs = Arc<Vec<Option<Pair>>>;
 
-/// Gives one batch after the other. Dropping it ends its thread.
+/// Iterates over batches without end. Dropping the loader ends its thread.
 pub struct Loader {
     batches: Receiver<Result<Batch, DataError>>,
     skipped: Arc<AtomicU64>,
@@ -39,7 +39,7 @@ impl Loader {
     /// Starts at `cursor`, with images of `side` × `side` pixels.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// The system refuses a thread.
     pub fn start(dataset: Dataset, side: usize, cursor: Cursor) -> std::io::Result<Self> {
         let (send, batches) = bounded(READY);
         let skipped = Arc::new(AtomicU64::new(0));
@@ -47,23 +47,23 @@ impl Loader {
         thread::Builder::new().name("data".to_owned()).spawn(move || {
             let mut reader = Reader { dataset, side, skipped: counter, kept: HashMap::new() };
             if let Err(error) = reader.run(cursor, &send) {
-                // Nobody listens any more when the trainer has stopped first.
+                // The channel is closed if the trainer has stopped first.
                 let _ = send.send(Err(error));
             }
         })?;
         Ok(Self { batches, skipped })
     }
 
-    /// The next batch; there is always one, epoch after epoch.
+    /// Returns the next batch; epochs follow each other without end.
     ///
     /// # Errors
-    /// When the data cannot be read.
+    /// The data cannot be read.
     #[expect(clippy::should_implement_trait, reason = "it never ends, and it may fail")]
     pub fn next(&mut self) -> Result<Batch, DataError> {
         self.batches.recv().unwrap_or(Err(DataError::Gone))
     }
 
-    /// Times a row without usable image or text was met; each time the next good one took its place.
+    /// Number of reads of a row without a usable image or text; the next usable row replaced it each time.
     pub fn skipped(&self) -> u64 {
         self.skipped.load(Ordering::Relaxed)
     }
@@ -77,8 +77,8 @@ struct Reader {
     kept: HashMap<usize, Pairs>,
 }
 
-/// The trainer went away.
-struct NobodyListens;
+/// The trainer has stopped, so no thread receives batches.
+struct TrainerStopped;
 
 impl Reader {
     fn run(&mut self, cursor: Cursor, send: &Sender<Result<Batch, DataError>>) -> Result<(), DataError> {
@@ -94,17 +94,18 @@ impl Reader {
         Ok(())
     }
 
-    /// Sends the batches of an epoch from `start` on. A batch may reach from one window into the next.
+    /// Sends the batches of an epoch from `start` on. A batch may span two windows.
     async fn epoch(
         &mut self,
         epoch: u64,
         start: u64,
         send: &Sender<Result<Batch, DataError>>,
-    ) -> Result<Result<(), NobodyListens>, DataError> {
+    ) -> Result<Result<(), TrainerStopped>, DataError> {
         let batch = u64::from(self.dataset.batch);
         let steps = self.dataset.steps_per_epoch();
         let windows = order::windows(&self.dataset.sizes(), self.dataset.seed, epoch);
-        let mut waiting: Vec<(Pairs, u64, u64)> = Vec::new(); // pairs of the group, row, index within the epoch
+        // pairs of the group, row, index within the epoch
+        let mut waiting: Vec<(Pairs, u64, u64)> = Vec::new();
         let mut step = start;
         for window in windows.iter().filter(|window| window.first + window.pairs > start * batch) {
             let ordered = self.window(window, epoch).await?;
@@ -117,14 +118,14 @@ impl Reader {
                 waiting = rest;
                 step += 1;
                 if send.send(Ok(made)).is_err() {
-                    return Ok(Err(NobodyListens));
+                    return Ok(Err(TrainerStopped));
                 }
             }
         }
         Ok(Ok(()))
     }
 
-    /// A window's pairs in order.
+    /// Pairs of a window, in order.
     async fn window(&mut self, window: &Window, epoch: u64) -> Result<Vec<(Pairs, u64)>, DataError> {
         let mut groups = Vec::with_capacity(window.visits.len());
         for visit in &window.visits {
@@ -170,7 +171,7 @@ impl Reader {
         Ok(Batch { pixels, texts, image_ids, cursor })
     }
 
-    /// A row's image and text; of a bad row those of the next good one in its row group.
+    /// A row's image and text; for an unusable row, those of the next usable one in its row group.
     fn sample(
         &self,
         pairs: &[Option<Pair>],

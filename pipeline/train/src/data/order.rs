@@ -1,13 +1,13 @@
-//! Which pair comes when. An epoch visits row groups in random order, a few at a time; the pairs of these few
-//! are shuffled together. So the order needs no more memory than the row groups' sizes, and the reader none
-//! but for a window of them. The sources take turns, so that every window is the mix that the epoch is, and
-//! not hundreds of steps of one source.
+//! Order of the pairs. An epoch visits row groups in random order; the pairs of a window of row groups are
+//! shuffled together. So the order needs only the row groups' sizes in memory, and the reader only one
+//! window. Sources are interleaved, so that every window has the mix of the whole epoch, and not hundreds of
+//! steps of one source.
 
 use super::draws::Draws;
 use std::{collections::BTreeMap, ops::Range};
 
-/// Row groups whose pairs are shuffled together. They are held in memory, encoded: at 10,000 pairs of 30 kB
-/// each 2.4 GB.
+/// Row groups whose pairs are shuffled together. They are in memory, encoded: 2.4 GB for 10,000 pairs of 30
+/// kB each.
 pub const WINDOW: usize = 8;
 
 /// A row group of a source.
@@ -15,17 +15,18 @@ pub const WINDOW: usize = 8;
 pub struct Size {
     pub source: usize,
     pub rows: u64,
-    /// How often an epoch has each of its rows.
+    /// How often an epoch contains each of its rows.
     pub weight: f64,
 }
 
-/// A row group in an epoch, and how many of its rows belong to it: all, or of a weight's fraction a part.
+/// A visit of a row group in an epoch, and the number of its rows: all, or for the fraction of a weight a
+/// part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Visit {
     /// Index of the row group in the data set.
     pub group: usize,
     pub rows: u64,
-    /// Which of the group's visits in this epoch it is.
+    /// Number of the visit among the group's visits in this epoch.
     pub copy: u64,
 }
 
@@ -33,12 +34,12 @@ pub struct Visit {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     pub visits: Vec<Visit>,
-    /// Pairs of the epoch before it.
+    /// Number of pairs of the epoch before this window.
     pub first: u64,
     pub pairs: u64,
 }
 
-/// How often an epoch visits a row group.
+/// Visits of a row group in an epoch.
 fn visits_of(group: usize, Size { rows, weight, .. }: Size) -> Vec<Visit> {
     let whole = weight.floor() as u64;
     let part = ((weight - weight.floor()) * rows as f64).round() as u64;
@@ -50,12 +51,12 @@ fn visits(groups: &[Size]) -> impl Iterator<Item = Visit> {
     groups.iter().enumerate().flat_map(|(group, size)| visits_of(group, *size))
 }
 
-/// Pairs of one epoch; the same for each.
+/// Number of pairs of an epoch; the same for every epoch.
 pub fn pairs_per_epoch(groups: &[Size]) -> u64 {
     visits(groups).map(|visit| visit.rows).sum()
 }
 
-/// The windows of an epoch.
+/// Windows of an epoch.
 pub fn windows(groups: &[Size], seed: u64, epoch: u64) -> Vec<Window> {
     let mut visits: Vec<Visit> = visits(groups).collect();
     Draws::of("row groups", &[seed, epoch]).shuffle(&mut visits);
@@ -69,7 +70,7 @@ pub fn windows(groups: &[Size], seed: u64, epoch: u64) -> Vec<Window> {
     visits.chunks(WINDOW).map(window).collect()
 }
 
-/// Spreads the visits of each source evenly over the epoch, in the order they have.
+/// Distributes the visits of each source evenly over the epoch, without changing their order.
 fn in_turns(visits: &[Visit], source: impl Fn(&Visit) -> usize) -> Vec<Visit> {
     let mut of_source: BTreeMap<usize, Vec<Visit>> = BTreeMap::new();
     visits.iter().for_each(|visit| of_source.entry(source(visit)).or_default().push(*visit));
@@ -82,8 +83,8 @@ fn in_turns(visits: &[Visit], source: impl Fn(&Visit) -> usize) -> Vec<Visit> {
     placed.into_iter().map(|(_, visit)| visit).collect()
 }
 
-/// The pairs of a window in order: index of the visit and row within its group. `rows`: rows of each visited
-/// group, of which every `together` that follow each other stay so.
+/// Pairs of a window in order: index of the visit, and row within its group. `rows`: number of rows of each
+/// visited group. Every `together` consecutive rows stay adjacent.
 pub fn pairs(window: &Window, rows: &[u64], together: u64, seed: u64, epoch: u64) -> Vec<(usize, u64)> {
     let mut runs = Vec::new();
     for (i, (visit, rows)) in window.visits.iter().zip(rows).enumerate() {

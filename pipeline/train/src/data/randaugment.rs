@@ -1,29 +1,29 @@
-//! RandAugment as BLIP uses it (section 4.1 and its published augmentation): a few operations, drawn with
-//! replacement, each applied with probability 1/2. None changes a hue: captions name colours.
+//! RandAugment as BLIP uses it (section 4.1 and its published augmentation): a few operations, sampled with
+//! replacement, each applied with probability 1/2. No operation changes a hue, because captions name colours.
 //!
-//! Histogram operations follow Pillow, geometry follows OpenCV's `warpAffine` (bilinear, in its fixed-point
-//! arithmetic, with gray where nothing is). Images are square, `side × side × 3` bytes.
+//! Histogram operations follow Pillow; geometry follows OpenCV's `warpAffine` (bilinear, in its fixed-point
+//! arithmetic, with a gray border). Images are square, `side × side × 3` bytes.
 
 use super::draws::Draws;
 
-/// The highest magnitude there is.
+/// The highest magnitude.
 const MOST: f64 = 10.0;
-/// What is seen where a moved image is not.
+/// Value of pixels outside a moved image.
 const FILL: u8 = 128;
-/// Pixels that an image is moved by at the highest magnitude.
+/// Translation in pixels at the highest magnitude.
 const MOST_PIXELS: f64 = 10.0;
 const MOST_DEGREES: f64 = 30.0;
 const MOST_SHEAR: f64 = 0.3;
 
-/// One of the operations, with its numbers.
+/// An operation with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Operation {
     Identity,
     AutoContrast,
     Equalize,
-    /// Factor of brightness; at magnitude 5 it is 1.
+    /// Factor of brightness; 1 at magnitude 5.
     Brightness(f64),
-    /// Factor of sharpness; at magnitude 5 it is 1.
+    /// Factor of sharpness; 1 at magnitude 5.
     Sharpness(f64),
     /// Columns per row.
     ShearX(f64),
@@ -73,7 +73,7 @@ fn draw(magnitude: f64, draws: &mut Draws) -> Operation {
 }
 
 impl Operation {
-    /// The image, changed.
+    /// Applies the operation.
     pub fn apply(self, pixels_u8: &[u8], side: usize) -> Vec<u8> {
         let center = side as f64 / 2.0;
         match self {
@@ -95,7 +95,7 @@ impl Operation {
     }
 }
 
-/// A table of 256 values, cut off to bytes.
+/// A table of 256 values, clipped to bytes.
 fn table(value: impl Fn(f64) -> f64) -> [u8; 256] {
     std::array::from_fn(|i| value(i as f64).clamp(0.0, 255.0) as u8)
 }
@@ -111,7 +111,7 @@ fn by_channel(pixels_u8: &[u8], table_of: impl Fn(&[u64; 256]) -> [u8; 256]) -> 
     mapped.collect()
 }
 
-/// From darkest to brightest over all of the range.
+/// Stretches the histogram to the full range.
 fn stretched(histogram: &[u64; 256]) -> [u8; 256] {
     let low = histogram.iter().position(|n| *n > 0).unwrap_or(0) as f64;
     let high = histogram.iter().rposition(|n| *n > 0).unwrap_or(0) as f64;
@@ -122,7 +122,7 @@ fn stretched(histogram: &[u64; 256]) -> [u8; 256] {
     table(|value| value * scale - low * scale)
 }
 
-/// Every value about as often as any other.
+/// Equalises the histogram.
 fn equalized(histogram: &[u64; 256]) -> [u8; 256] {
     let last = histogram.iter().rposition(|n| *n > 0).unwrap_or(0);
     let step = (histogram.iter().sum::<u64>() - histogram[last]) / 255;
@@ -137,7 +137,7 @@ fn equalized(histogram: &[u64; 256]) -> [u8; 256] {
     })
 }
 
-/// Away from, or towards, a blurred copy; the border stays as it is.
+/// Sharpens or blurs: extrapolates from, or interpolates with, a blurred copy. The border is not changed.
 fn sharpened(pixels_u8: &[u8], side: usize, factor: f64) -> Vec<u8> {
     if factor == 1.0 {
         return pixels_u8.to_vec();
@@ -158,13 +158,13 @@ fn sharpened(pixels_u8: &[u8], side: usize, factor: f64) -> Vec<u8> {
     out
 }
 
-/// Bits behind the point of a coordinate, and of a coordinate as pixels are mixed by it: OpenCV's.
+/// Fractional bits of a coordinate, and of a coordinate in interpolation: those of OpenCV.
 const COORDINATE_BITS: u32 = 10;
 const MIX_BITS: u32 = 5;
 
-/// The image under the affine map [a b c; d e f] from its pixels to the result's.
+/// Warps the image by the affine map [a b c; d e f] from source to target pixels.
 fn warped(pixels_u8: &[u8], side: usize, [a, b, c, d, e, f]: [f64; 6]) -> Vec<u8> {
-    // The inverse map: for each pixel of the result, where it comes from.
+    // The inverse map: the source position of each target pixel.
     let determinant = a * e - b * d;
     let [u_x, u_y, v_x, v_y] = [e, -b, -d, a].map(|entry| entry / determinant);
     let (u_0, v_0) = (-u_x * c - u_y * f, -v_x * c - v_y * f);
@@ -182,7 +182,7 @@ fn warped(pixels_u8: &[u8], side: usize, [a, b, c, d, e, f]: [f64; 6]) -> Vec<u8
     out
 }
 
-/// The pixel at (u, v), in thirty-seconds of a pixel.
+/// The interpolated pixel at (u, v), in units of 1/32 pixel.
 fn mixed(pixels_u8: &[u8], side: i64, u: i64, v: i64) -> [u8; 3] {
     const UNIT: i64 = 1 << MIX_BITS;
     let (x, y, fx, fy) = (u >> MIX_BITS, v >> MIX_BITS, u & (UNIT - 1), v & (UNIT - 1));

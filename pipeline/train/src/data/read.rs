@@ -1,4 +1,4 @@
-//! The pairs of one group, encoded as they are stored.
+//! Encoded pairs of one group.
 
 use super::{
     DataError,
@@ -15,23 +15,23 @@ use capfilt_pipeline::{
 use capfilt_schemas::{pairs::Source, plan::Shard, settings::training_data::Texts};
 use sha2::{Digest as _, Sha256};
 
-/// Rows decoded from Parquet at a time.
+/// Rows that are decoded from Parquet at once.
 const ROWS_AT_ONCE: usize = 256;
 
-/// Words of a text that a model learns, as BLIP cuts them.
+/// Words of a text that a model is trained on, as in BLIP.
 pub const MAX_WORDS: usize = 30;
 
-/// An image as it is stored, and what is said of it.
+/// An encoded image and its text.
 pub struct Pair {
     pub image: Bytes,
     pub image_id: i64,
     pub text: Text,
 }
 
-/// A cleaned text, or several of which one is drawn each time.
+/// A cleaned text, or several texts of which one is sampled each time.
 pub enum Text {
     One(String),
-    /// A web text and one or more synthetic ones; how often a synthetic one is taken.
+    /// A web text and one or more synthetic ones, with the probability of a synthetic one.
     Drawn {
         web: String,
         synthetic: Vec<String>,
@@ -54,7 +54,7 @@ impl Text {
     }
 }
 
-/// A group's pairs in their order; `None` where image or text is missing.
+/// Pairs of a group, in order; `None` where image or text is missing.
 pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
     let pairs = match &group.content {
         GroupContent::Rows { shard, columns } => read_rows(&group.place, shard, columns).await?,
@@ -113,7 +113,7 @@ async fn read_table(
     Ok(pairs)
 }
 
-/// The pairs that a row makes under a rule.
+/// Pairs of a row under a rule.
 fn texts_of(row: &CleanedRow, choice: Choice) -> Vec<Text> {
     let clean = |text: &&KeptText| pre_caption(&text.text, MAX_WORDS);
     let all = row.texts(choice.texts);
@@ -129,7 +129,7 @@ fn texts_of(row: &CleanedRow, choice: Choice) -> Vec<Text> {
     }]
 }
 
-/// Equal for equal images, never negative: the contrast's queue marks its empty places so.
+/// Equal for equal images, never negative: negative ids mark the queue's empty entries.
 fn id_of(image: &[u8]) -> i64 {
     let digest: [u8; 32] = Sha256::digest(image).into();
     let first = digest[..8].iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
@@ -177,7 +177,7 @@ mod tests {
             let text = drawn.draw(&mut Draws::of("text", &[7, 0, index]));
             counts[["web", "one", "two"].iter().position(|known| *known == text).unwrap()] += 1;
         }
-        // Five standard deviations of 10,000 draws are 2.2 %.
+        // Five standard deviations of 10,000 samples are 2.2 %.
         assert!(
             counts.iter().zip([7500, 1250, 1250]).all(|(count, expected)| i32::abs(count - expected) < 220),
             "{counts:?}"

@@ -1,4 +1,4 @@
-//! A model of 8 numbers a token, as `reference.py` has it.
+//! A model of width 8, as in `reference.py`.
 
 use capfilt_med::{
     config::{MedConfig, TextConfig, VisionConfig},

@@ -11,7 +11,7 @@ fn order() -> Order {
         side: 64,
         seed: 11,
         source: Pairs::Web,
-        alike: 1,
+        family_size: 1,
         vary: Vary::Anything,
         objects: 2,
         file_rows,
@@ -80,15 +80,15 @@ fn texts_of_one_scene_share_its_picture_and_differ() {
     let batch: RecordBatch = batches.map(Result::unwrap).next().unwrap();
     let texts = |name: &str| batch.column_by_name(name).unwrap().as_string::<i32>();
     let jpg = batch.column_by_name("jpg").unwrap().as_binary::<i32>();
-    let mut alike = 0;
+    let mut equal = 0;
     for first in (0..120).step_by(3) {
         for i in first + 1..first + 3 {
             assert_eq!((texts("url").value(i), jpg.value(i)), (texts("url").value(first), jpg.value(first)));
             assert_ne!(texts("key").value(i), texts("key").value(first));
-            alike += u32::from(texts("caption").value(i) == texts("caption").value(first));
+            equal += u32::from(texts("caption").value(i) == texts("caption").value(first));
         }
     }
-    assert!(alike < 20, "{alike} of 80 second captions are the first one again");
+    assert!(equal < 20, "{equal} of 80 second captions are the first one again");
 }
 
 #[test]
@@ -132,8 +132,8 @@ fn a_file_that_is_none_of_this_world_s_says_what_is_missing() {
     assert!(known(&path).unwrap_err().to_string().contains("no column `truth`"));
 }
 
-/// Another version of the random numbers, the grammar or the order of draws would silently make other data of
-/// a seed that models were trained on. A change that is meant is entered here.
+/// Another version of the random numbers, the grammar or the order of sampling would silently change the data
+/// of a seed that models were trained on. An intended change is recorded here.
 #[test]
 fn a_seed_s_texts_stay_what_they_are() {
     let order = Order { scenes: 6, seed: 0, ..order() };
@@ -154,13 +154,13 @@ fn a_seed_s_texts_stay_what_they_are() {
 }
 
 #[test]
-fn alike_scenes_come_in_families_of_their_own_pictures() {
-    let order = Order { alike: 4, source: Pairs::Human, ..order() };
+fn a_family_has_different_pictures_of_similar_scenes() {
+    let order = Order { family_size: 4, source: Pairs::Human, ..order() };
     let mut heads = Vec::new();
     for family in 0..15 {
         let scenes: Vec<Scene> = (0..4).map(|member| picture(4 * family + member, &order).0).collect();
         assert!(scenes[1..].iter().all(|scene| *scene != scenes[0]), "{scenes:?}");
-        assert_eq!(scenes[0], picture(4 * family, &Order { alike: 1, ..order.clone() }).0);
+        assert_eq!(scenes[0], picture(4 * family, &Order { family_size: 1, ..order.clone() }).0);
         heads.push(scenes[0].to_json());
     }
     heads.sort();
@@ -171,7 +171,7 @@ fn alike_scenes_come_in_families_of_their_own_pictures() {
 
 #[test]
 fn families_that_vary_in_places_show_two_things_in_all_their_places() {
-    let order = Order { alike: 4, vary: Vary::Places, source: Pairs::Human, ..order() };
+    let order = Order { family_size: 4, vary: Vary::Places, source: Pairs::Human, ..order() };
     for family in 0..15 {
         let scenes: Vec<Scene> = (0..4).map(|member| picture(4 * family + member, &order).0).collect();
         let turns: Vec<Scene> = (0..4).map(|turn| scenes[0].turned(turn)).collect();
@@ -201,8 +201,8 @@ fn in_a_world_of_single_things_no_picture_and_no_text_has_two() {
 }
 
 #[test]
-fn a_text_of_one_is_not_true_of_the_others_of_its_family() {
-    let order = Order { alike: 4, captions: 3, source: Pairs::Human, scenes: 400, ..order() };
+fn a_text_of_one_scene_is_false_for_its_family() {
+    let order = Order { family_size: 4, captions: 3, source: Pairs::Human, scenes: 400, ..order() };
     for number in 0..order.scenes {
         let own = picture(number, &order).0;
         let first = number - number % 4;

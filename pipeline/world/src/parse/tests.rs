@@ -33,7 +33,7 @@ fn captions_of_other_scenes_are_judged_as_by_looking() {
     assert!(trues > 500, "only {trues} captions were true: that tests little");
 }
 
-/// A scene of few possible ones, so that another's caption is often true of it, or nearly.
+/// A random scene of few possible ones, so that another scene's caption is often true of it, or nearly.
 fn near(random: &mut Random) -> Scene {
     let mut scene = Scene::any(random);
     scene.background = Colour::Pink;
@@ -44,8 +44,7 @@ fn near(random: &mut Random) -> Scene {
     scene
 }
 
-/// The same question by another way: which words stand where, and where two points lie. `None` when there is
-/// no object.
+/// An independent implementation: compares words and positions. `None` if the caption has no object.
 fn true_by_looking(caption: &str, scene: &Scene) -> Option<bool> {
     let words: Vec<String> =
         caption.split_whitespace().map(|word| word.trim_matches([':', ',', '.']).to_lowercase()).collect();

@@ -1,4 +1,4 @@
-//! Threads: as many as libtorch has for one operation, the caller's among them.
+//! Parallel loops on as many threads as libtorch uses for one operation, including the calling thread.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -7,15 +7,16 @@ use std::sync::{
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-/// The caller's helpers, kept from one product to the next. They sleep when there is nothing to do.
+/// Helper threads, kept between calls. Helper threads without a task sleep.
 static TEAM: Mutex<Option<Arc<ThreadPool>>> = Mutex::new(None);
 
-/// What it costs to wake a helper, in nanoseconds.
+/// Time to wake a helper thread, in nanoseconds.
 const WAKING: usize = 20_000;
 
-/// Does the tasks 0 to `tasks`, which would take one thread about so many nanoseconds; every thread takes the
-/// next when it has done one. Helpers are woken if there is enough for them to do.
-pub fn share(tasks: usize, nanoseconds: usize, work: impl Fn(usize) + Sync) {
+/// Runs the tasks 0 to `tasks`. Each thread takes the next task when it has finished one. `nanoseconds`
+/// estimates the time of one thread for all tasks: helper threads are woken only if the estimate exceeds the
+/// time to wake them.
+pub fn parallel_for(tasks: usize, nanoseconds: usize, work: impl Fn(usize) + Sync) {
     let next = AtomicUsize::new(0);
     let take = || {
         while let Some(task) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|task| *task < tasks) {
@@ -32,12 +33,12 @@ pub fn share(tasks: usize, nanoseconds: usize, work: impl Fn(usize) + Sync) {
     }
 }
 
-/// How many threads work at once.
+/// Number of threads of a loop.
 pub fn threads() -> usize {
     tch::get_num_threads().max(1) as usize
 }
 
-/// `None` where no threads are to be had; then the caller works alone.
+/// The helper threads; `None` if the system refuses threads, and then the calling thread computes alone.
 fn team(helpers: usize) -> Option<Arc<ThreadPool>> {
     let mut team = TEAM.lock().unwrap_or_else(PoisonError::into_inner);
     if team.as_ref().is_none_or(|team| team.current_num_threads() != helpers) {
@@ -47,10 +48,11 @@ fn team(helpers: usize) -> Option<Arc<ThreadPool>> {
     team.clone()
 }
 
-/// Memory that tasks write disjoint parts of.
+/// Memory of which each task writes a disjoint part.
 pub struct Shared(*mut u8);
 
-// SAFETY: an address is no access; whoever writes through it promises that no other task does there.
+// SAFETY: the struct holds only an address; each write through the address has a SAFETY comment that no other
+// task writes there.
 unsafe impl Sync for Shared {}
 
 impl Shared {

@@ -1,20 +1,21 @@
-//! Cross-attention by the image's states: a query is taken to the patches' space head by head, looks at them
-//! there, and what it sees is taken back.
+//! Cross-attention with absorbed key and value projections. Each head's query is multiplied by W_kᵀ and
+//! attends to the image states directly; the resulting context is multiplied by W_v. With few queries this is
+//! cheaper than projecting all patches to keys and values.
 
 use std::{arch::x86_64::*, sync::Arc};
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
-    attention::{KeyValues, Looking},
-    numbers::{Numbers, bytes_of, with_numbers},
+    attention::{AttentionArgs, KeyValues},
+    element::{Element, bytes_of, with_element},
     panels::{Panels, Rows},
-    share::{Shared, share, threads},
+    parallel::{Shared, parallel_for, threads},
     supported,
     tile::{COLUMNS, ROWS, Sums, by_rows, lanes, tile},
 };
 
-/// States of images, each laid out as keys and as values.
+/// Image states, packed once as keys and once as values.
 #[derive(Clone)]
 pub struct PackedStates {
     images: Vec<Arc<KeyValues>>,
@@ -22,29 +23,29 @@ pub struct PackedStates {
     width: usize,
 }
 
-/// A layer's projections of keys and values, head by head.
-pub struct PackedSight {
-    keys: Vec<Panels>,   // a head's numbers in, the states' width out
-    values: Vec<Panels>, // the states' width in, a head's numbers out
-    bias: Vec<f32>,      // of the values, each head's followed by zeros to a whole panel
+/// Key and value projections of one layer, packed per head.
+pub struct PackedCrossAttention {
+    keys: Vec<Panels>,   // from elements of a head to elements of a state
+    values: Vec<Panels>, // from elements of a state to elements of a head
+    bias: Vec<f32>,      // of the values; each head's part is padded with zeros to a whole panel
     kind: Kind,
     of_head: usize,
     width: usize,
 }
 
-/// One call: queries (images, queries, heads × of_head) and where their results go.
+/// Addresses of one call: queries (images, queries, heads × of_head) and results of the same shape.
 struct Call<'a> {
-    sight: &'a PackedSight,
+    layer: &'a PackedCrossAttention,
     states: &'a PackedStates,
     at: *const u8,
     out: Shared,
     queries: usize,
 }
 
-// SAFETY: `at` is read only, and `out` is shared by its own rule.
+// SAFETY: `at` is only read, and `out` is shared under the rule of `Shared`.
 unsafe impl Sync for Call<'_> {}
 
-/// A product of a few rows with one factor in panels.
+/// Product of a few rows with one packed matrix.
 struct Projection<'a> {
     panels: &'a Panels,
     columns: usize,
@@ -56,11 +57,11 @@ struct Projection<'a> {
 }
 
 impl PackedStates {
-    /// Packs states (images, tokens, width). `None` where the kernel has no use for them: on other devices
-    /// and CPUs, in other numbers than f32 and bf16, or of an odd width.
+    /// Packs states (images, tokens, width). Returns `None` where the kernel does not apply: other devices
+    /// and CPUs, element types other than f32 and bf16, an odd width.
     ///
     /// # Errors
-    /// libtorch's.
+    /// Returns libtorch's errors.
     pub fn pack(states: &Tensor) -> Result<Option<Self>, TchError> {
         let ((images, tokens, width), kind) = (states.size3()?, states.kind());
         let fits = supported() && states.device() == Device::Cpu && width % 2 == 0 && tokens * width > 0;
@@ -73,21 +74,21 @@ impl PackedStates {
             width,
             stride: width * bytes,
         };
-        // SAFETY: a contiguous tensor of that shape.
-        let image = |i: usize| with_numbers!(kind, N => unsafe { KeyValues::pack::<N>(rows(i), rows(i)) });
+        // SAFETY: the tensor is contiguous and has that shape.
+        let image = |i: usize| with_element!(kind, N => unsafe { KeyValues::pack::<N>(rows(i), rows(i)) });
         let images = (0..images as usize).filter_map(image).map(Arc::new).collect();
         Ok(Some(Self { images, kind, width }))
     }
 
-    /// How many images there are.
+    /// Number of images.
     pub fn images(&self) -> usize {
         self.images.len()
     }
 
-    /// Those of the images `index`, in that order; they are shared, not copied.
+    /// Selects images by `index`, in that order. The packed states are shared, not copied.
     ///
     /// # Errors
-    /// When there is no such image.
+    /// An index is out of range.
     pub fn select(&self, index: &[i64]) -> Result<Self, TchError> {
         let image = |i: &i64| usize::try_from(*i).ok().and_then(|i| self.images.get(i)).cloned();
         let images: Option<Vec<_>> = index.iter().map(image).collect();
@@ -97,13 +98,14 @@ impl PackedStates {
     }
 }
 
-impl PackedSight {
-    /// Packs the weights of keys and values, (heads × of_head, width) each, and the values' bias (heads ×
-    /// of_head); keys' bias adds the same to every score of a query. `None` where the kernel has no use for
-    /// them, and for heads of more than 64 or an odd number.
+impl PackedCrossAttention {
+    /// Packs the weights of keys and values, (heads × of_head, width) each, and the bias of the values (heads
+    /// × of_head). The bias of the keys is not needed: it adds the same number to every score of a query, and
+    /// softmax cancels it. Returns `None` where the kernel does not apply (as [`PackedStates::pack`]), and
+    /// for heads of more than 64 or of an odd number of elements.
     ///
     /// # Errors
-    /// libtorch's.
+    /// Returns libtorch's errors.
     pub fn pack(key: &Tensor, value: &Tensor, bias: &Tensor, heads: i64) -> Result<Option<Self>, TchError> {
         let kind = key.f_kind()?;
         let (all, width) = key.size2()?;
@@ -122,14 +124,14 @@ impl PackedSight {
         };
         let heads = 0..heads as usize;
         let keys = |head: usize| {
-            with_numbers!(kind, N => {
-                // SAFETY: contiguous tensors of that shape.
+            with_element!(kind, N => {
+                // SAFETY: the tensors are contiguous and have that shape.
                 unsafe { Panels::of_columns::<N>(rows(&key, head)) }
             })
         };
         let values = |head: usize| {
-            with_numbers!(kind, N => {
-                // SAFETY: contiguous tensors of that shape.
+            with_element!(kind, N => {
+                // SAFETY: the tensors are contiguous and have that shape.
                 unsafe { Panels::of_rows::<N>(rows(&value, head)) }
             })
         };
@@ -140,17 +142,18 @@ impl PackedSight {
         Ok(Some(Self { keys, values, bias, kind, of_head, width }))
     }
 
-    /// What queries (images, queries, heads × of_head) see of their image's states, in the same shape.
+    /// Attends from queries (images, queries, heads × of_head) to the states of their image. The result has
+    /// the shape of the queries.
     ///
     /// # Errors
-    /// When queries or states are of another shape or kind.
-    pub fn look(&self, queries: &Tensor, states: &PackedStates) -> Result<Tensor, TchError> {
+    /// Queries or states have another shape or dtype.
+    pub fn forward(&self, queries: &Tensor, states: &PackedStates) -> Result<Tensor, TchError> {
         let ((images, count, d), heads) = (queries.size3()?, self.keys.len());
         let fits = queries.kind() == self.kind && states.kind == self.kind && queries.device() == Device::Cpu;
-        let alike = states.width == self.width
+        let same_width = states.width == self.width
             && states.images() as i64 == images
             && d as usize == heads * self.of_head;
-        if !(fits && alike) {
+        if !(fits && same_width) {
             let found = (queries.size(), queries.kind(), states.images(), states.width, states.kind);
             return Err(TchError::Shape(format!(
                 "queries and states {found:?}, for {heads} heads and {}",
@@ -160,20 +163,20 @@ impl PackedSight {
         let queries = queries.f_contiguous()?;
         let out = Tensor::f_empty([images, count, d], (self.kind, Device::Cpu))?;
         let call = Call {
-            sight: self,
+            layer: self,
             states,
             at: queries.data_ptr().cast_const().cast(),
             out: Shared::new(out.data_ptr().cast()),
             queries: count as usize,
         };
-        // Heads are split among tasks where images are too few for all threads to end together.
+        // With few images, the heads are split among tasks, so that all threads finish together.
         let images = images as usize;
         let groups = (2 * threads()).div_ceil(images.max(1)).min(heads);
         let of_group = heads.div_ceil(groups);
         let task = |i: usize| (i / groups, i % groups * of_group..((i % groups + 1) * of_group).min(heads));
         let tokens = states.images.first().map_or(0, |image| image.tokens());
         let nanoseconds = images * heads * count as usize * self.width * (tokens + self.of_head) / 64;
-        with_numbers!(self.kind, N => share(images * groups, nanoseconds, |i| {
+        with_element!(self.kind, N => parallel_for(images * groups, nanoseconds, |i| {
             let (image, heads) = task(i);
             call.heads::<N>(image, heads);
         }));
@@ -182,17 +185,17 @@ impl PackedSight {
 }
 
 impl Call<'_> {
-    /// All queries of some heads: to the patches' space, to the patches, and back.
-    fn heads<N: Numbers>(&self, image: usize, heads: std::ops::Range<usize>) {
-        let PackedSight { of_head, width, .. } = *self.sight;
+    /// Computes all queries of some heads: W_kᵀ, attention to the states, W_v.
+    fn heads<N: Element>(&self, image: usize, heads: std::ops::Range<usize>) {
+        let PackedCrossAttention { of_head, width, .. } = *self.layer;
         let (rows, length) = (heads.len() * self.queries, width * N::BYTES);
-        let token = self.sight.keys.len() * of_head * N::BYTES;
+        let token = self.layer.keys.len() * of_head * N::BYTES;
         let mut taken = vec![0_u8; rows * length];
         let mut seen = vec![0_u8; rows * length];
         let first = image * self.queries * token;
         for (i, head) in heads.clone().enumerate() {
             let there = Projection {
-                panels: &self.sight.keys[head],
+                panels: &self.layer.keys[head],
                 columns: width,
                 bias: None,
                 at: self.at.wrapping_add(first + head * of_head * N::BYTES),
@@ -200,10 +203,10 @@ impl Call<'_> {
                 out: taken[i * self.queries * length..].as_mut_ptr(),
                 out_stride: length,
             };
-            // SAFETY: packing asked for a supported CPU; the queries of a head, and as many rows of `taken`.
+            // SAFETY: `pack` checked the CPU; the queries of a head and `taken` have that many rows.
             unsafe { there.compute::<N>(self.queries) };
         }
-        let looking = Looking {
+        let args = AttentionArgs {
             at: taken.as_ptr(),
             stride: length,
             out: seen.as_mut_ptr(),
@@ -214,18 +217,18 @@ impl Call<'_> {
         };
         let states = &self.states.images[image];
         // SAFETY: `taken` and `seen` have that many rows.
-        unsafe { states.look::<N>(&mut states.scratch(), looking, rows) };
+        unsafe { states.forward::<N>(&mut states.scratch(), args, rows) };
         for (i, head) in heads.enumerate() {
             let back = Projection {
-                panels: &self.sight.values[head],
+                panels: &self.layer.values[head],
                 columns: of_head,
-                bias: Some(&self.sight.bias[head * COLUMNS..][..COLUMNS]),
+                bias: Some(&self.layer.bias[head * COLUMNS..][..COLUMNS]),
                 at: seen[i * self.queries * length..].as_ptr(),
                 stride: length,
                 out: self.out.at().wrapping_add(first + head * of_head * N::BYTES),
                 out_stride: token,
             };
-            // SAFETY: the rows of a head; its numbers of the result are this task's.
+            // SAFETY: `seen` has the rows of a head; only this task writes these elements of the result.
             unsafe { back.compute::<N>(self.queries) };
         }
     }
@@ -233,11 +236,11 @@ impl Call<'_> {
 
 impl Projection<'_> {
     /// # Safety
-    /// The CPU must be supported; `count` rows must be there, and nobody else may write theirs of the result.
-    unsafe fn compute<N: Numbers>(&self, count: usize) {
+    /// The CPU must be supported. `count` rows must be readable, and no other thread may write their results.
+    unsafe fn compute<N: Element>(&self, count: usize) {
         for panel in 0..self.panels.count() {
             for first in (0..count).step_by(ROWS) {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller guarantees it.
                 unsafe { by_rows!(count - first, project::<N>(self, panel, first)) };
             }
         }
@@ -245,11 +248,11 @@ impl Projection<'_> {
 }
 
 /// # Safety
-/// As of [`Projection::compute`], for `R` rows from `first` on.
+/// As for [`Projection::compute`], for the `R` rows from `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16,avx512vnni")]
-unsafe fn project<N: Numbers, const R: usize>(product: &Projection<'_>, panel: usize, first: usize) {
+unsafe fn project<N: Element, const R: usize>(product: &Projection<'_>, panel: usize, first: usize) {
     let (at, panels) = (product.at.wrapping_add(first * product.stride), product.panels);
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller guarantees it.
     let sums: Sums<R> = unsafe { tile::<N, R>(at, product.stride, panels.panel(panel), panels.steps()) };
     for (r, sums) in sums.into_iter().enumerate() {
         for (i, sum) in sums.into_iter().enumerate() {

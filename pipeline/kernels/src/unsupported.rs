@@ -1,10 +1,10 @@
-//! On other CPUs there are no kernels, and nothing can be packed.
+//! Stubs for CPUs other than x86-64: nothing is packed, and the models compute with libtorch.
 
 use std::convert::Infallible;
 
 use tch::{TchError, Tensor};
 
-use crate::Then;
+use crate::Epilogue;
 
 pub struct PackedLinear(Infallible);
 
@@ -21,7 +21,7 @@ impl PackedLinear {
         match self.0 {}
     }
 
-    pub fn forward(&self, _xs: &Tensor, _then: Then<'_>) -> Result<Tensor, TchError> {
+    pub fn forward(&self, _xs: &Tensor, _epilogue: Epilogue<'_>) -> Result<Tensor, TchError> {
         match self.0 {}
     }
 }
@@ -43,9 +43,9 @@ impl PackedStates {
     }
 }
 
-pub struct PackedSight(Infallible);
+pub struct PackedCrossAttention(Infallible);
 
-impl PackedSight {
+impl PackedCrossAttention {
     pub fn pack(
         _key: &Tensor,
         _value: &Tensor,
@@ -55,7 +55,7 @@ impl PackedSight {
         Ok(None)
     }
 
-    pub fn look(&self, _queries: &Tensor, _states: &PackedStates) -> Result<Tensor, TchError> {
+    pub fn forward(&self, _queries: &Tensor, _states: &PackedStates) -> Result<Tensor, TchError> {
         match self.0 {}
     }
 }
