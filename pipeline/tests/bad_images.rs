@@ -240,15 +240,18 @@ fn limits_hold_bytes_pixels_and_sides() {
         change(&mut limits);
         decode(bytes, &limits)
     };
-    assert!(
-        matches!(with(|limits| limits.bytes = 100), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.image_bytes is 100"))
-    );
-    assert!(
-        matches!(with(|limits| limits.pixels = 383), Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.pixels is 383"))
-    );
-    assert!(
-        matches!(with(|limits| limits.min_side = 17), Err(ImageSkip::TooSmall(reason)) if reason.contains("limits.min_side is 17"))
-    );
+    assert!(matches!(
+        with(|limits| limits.bytes = 100),
+        Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.image_bytes is 100")
+    ));
+    assert!(matches!(
+        with(|limits| limits.pixels = 383),
+        Err(ImageSkip::TooLarge(reason)) if reason.contains("limits.pixels is 383")
+    ));
+    assert!(matches!(
+        with(|limits| limits.min_side = 17),
+        Err(ImageSkip::TooSmall(reason)) if reason.contains("limits.min_side is 17")
+    ));
     assert!(with(|limits| (limits.pixels, limits.min_side) = (384, 16)).is_ok());
 }
 

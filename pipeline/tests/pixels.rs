@@ -151,8 +151,8 @@ fn a_truncated_image_is_refused_or_whole() {
     for PillowCut { name, length, pillow } in &reference.cuts {
         let bytes = reference.bytes(name);
         let ours = decode(&bytes[..*length], &ImageLimits::default());
-        let said = ours.as_ref().map_or_else(ToString::to_string, |_| "decoded".to_owned());
-        println!("{name} cut to {length} of {}: Pillow {pillow}; here {said}", bytes.len());
+        let outcome = ours.as_ref().map_or_else(ToString::to_string, |_| "decoded".to_owned());
+        println!("{name} cut to {length} of {}: Pillow {pillow}; here {outcome}", bytes.len());
         match ours {
             // Only bytes after the last pixel are missing. Pillow's rule for this differs between formats.
             Ok(image) => {

@@ -305,7 +305,7 @@ fn row_groups_and_pages_of_which_where_selects_nothing_are_not_read_and_every_ro
             assert_eq!(
                 sample.control.is_some(),
                 (40..80).contains(&row),
-                "{row}: texts of its own row group"
+                "{row}: texts of the same row group"
             );
         }
         let passed =

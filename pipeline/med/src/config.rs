@@ -213,11 +213,8 @@ impl MedConfig {
         divides("vision", v.hidden_size, v.num_attention_heads)?;
         divides("text", t.hidden_size, t.num_attention_heads)?;
         if v.image_size % v.patch_size != 0 {
-            return Err(format!(
-                "image_size {} is not a multiple of patch_size \
-            {}",
-                v.image_size, v.patch_size
-            ));
+            let (side, patch) = (v.image_size, v.patch_size);
+            return Err(format!("image_size {side} is not a multiple of patch_size {patch}"));
         }
         if v.hidden_act != "gelu" || t.hidden_act != "gelu" {
             return Err(format!(

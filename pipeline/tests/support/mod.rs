@@ -53,7 +53,7 @@ pub fn pillow_reference() -> &'static Reference {
         let (images, pillow) = (folder.path().join("images"), folder.path().join("pillow"));
         std::fs::create_dir(&pillow).expect("a new folder");
         let repository =
-            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate stands in the repository");
+            Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("this crate is in the repository");
         run(repository, &repository.join("scripts/make_images.py"), &[&images]);
         run(repository, &repository.join("pipeline/tests/pillow_reference.py"), &[&images, &pillow]);
         Reference {
