@@ -34,10 +34,19 @@ fn retries() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
 }
 
+/// What a store is opened with.
+struct Opening<'a> {
+    cloud: Cloud,
+    url: &'a Url,
+    said: &'a Said,
+    client: ClientOptions,
+    connector: Connector,
+}
+
 /// Opens the store of a URL.
 ///
 /// # Errors
-/// Unusable settings; the error names their source.
+/// When a variable or a key of the settings cannot be used; the error names it.
 pub(crate) fn open(
     cloud: Cloud,
     url: &Url,
@@ -45,68 +54,80 @@ pub(crate) fn open(
     passed_over: Arc<PassedOver>,
 ) -> Result<Remote, BucketError> {
     is_tls_or_allowed(cloud, said)?;
-    let said_patience = said.iter().find(|(key, _)| is_timeout(key));
-    let patience = said_patience.and_then(|(_, value)| humantime::parse_duration(&value.text).ok());
+    let patience = said.iter().find(|(key, _)| is_timeout(key));
+    let patience = patience.and_then(|(_, value)| humantime::parse_duration(&value.text).ok());
     let connector = Connector { passed_over, patience: patience.unwrap_or(http::PATIENCE) };
-    let client = client(cloud, said)?;
-    let http = connector.connect(&client);
-    // The URL itself was checked before, so an error is a fault of the settings of its store.
-    let fail = |error: object_store::Error| {
-        let credentials = stores::credentials(cloud).iter().filter_map(|key| said.get(*key));
-        let credentials: Vec<&str> = credentials.map(|value| value.from.as_str()).collect();
-        let by = if credentials.is_empty() {
-            String::new()
-        } else {
-            format!(" (with {})", credentials.join(", "))
-        };
-        let why = format!("its store cannot be opened{by}: {}", crate::fault::in_full(&error));
-        refused(&without_secrets(url.as_str()), &why)
-    };
-    macro_rules! build {
-        ($builder:expr) => {{
-            let rest = said.iter().filter(|(key, _)| environment::client_key(cloud, key).is_none());
-            let builder =
-                rest.fold($builder.with_url(url.as_str()), |builder, (key, value)| match key.parse() {
-                    Ok(key) => builder.with_config(key, &value.text),
-                    Err(_) => builder,
-                });
-            let builder =
-                builder.with_client_options(client).with_http_connector(connector).with_retry(retries());
-            Arc::new(builder.build().map_err(fail)?)
-        }};
+    let opening = Opening { cloud, url, said, client: client(cloud, said)?, connector };
+    match cloud {
+        Cloud::S3 => s3(&opening),
+        Cloud::Google => google(&opening),
+        Cloud::Azure => azure(&opening),
     }
-    Ok(match cloud {
-        // Objects are deleted one by one, because some S3-compatible stores lack the request for many. Such
-        // stores answer it with an error that looks temporary.
-        Cloud::S3 => {
-            let mut builder = AmazonS3Builder::new().with_disable_bulk_delete(true);
-            if let Some(Value { text, .. }) = said.get(PROCESS) {
-                builder = builder.with_credentials(Arc::new(Process::new(text)));
-            }
-            let store = build!(builder);
-            let region = ["aws_region", "aws_default_region"].into_iter().find_map(|key| said.get(key));
-            let region = region.map_or_else(|| "us-east-1".to_owned(), |value| value.text.clone());
-            let is_signed = !environment::is_on(said, "aws_skip_signature");
-            let client = http.map_err(fail)?;
-            let uploads = is_signed.then(|| Uploads { store: Arc::clone(&store), client, region });
-            Remote { store: Arc::clone(&store) as _, parts: store, uploads }
-        }
-        Cloud::Google => {
-            let store = build!(GoogleCloudStorageBuilder::new());
-            Remote { store: Arc::clone(&store) as _, parts: store, uploads: None }
-        }
-        Cloud::Azure => {
-            let names_account = said.keys().any(|key| key.ends_with("account_name"));
-            let url_names_it = url.scheme() == "https" || !url.username().is_empty();
-            if !names_account && !url_names_it {
-                let why = "no storage account is named: set AZURE_STORAGE_ACCOUNT or \
-                           AZURE_STORAGE_CONNECTION_STRING";
-                return Err(refused("AZURE_STORAGE_ACCOUNT", why));
-            }
-            let store = build!(MicrosoftAzureBuilder::new());
-            Remote { store: Arc::clone(&store) as _, parts: store, uploads: None }
-        }
-    })
+}
+
+/// Builds the store with everything that its cloud's builder knows. The three builders have no common trait.
+macro_rules! build {
+    ($opening:expr, $builder:expr) => {{
+        let Opening { cloud, url, said, client, connector } = $opening;
+        let rest = said.iter().filter(|(key, _)| environment::client_key(*cloud, key).is_none());
+        let builder = rest.fold($builder.with_url(url.as_str()), |builder, (key, value)| match key.parse() {
+            Ok(key) => builder.with_config(key, &value.text),
+            Err(_) => builder,
+        });
+        let builder = builder
+            .with_client_options(client.clone())
+            .with_http_connector(connector.clone())
+            .with_retry(retries());
+        Arc::new(builder.build().map_err(|error| $opening.failed(&error))?)
+    }};
+}
+
+fn s3(opening: &Opening<'_>) -> Result<Remote, BucketError> {
+    let said = opening.said;
+    // Objects are deleted one by one. Not every store that speaks S3 has a request for many: some answer it with
+    // an error that looks temporary.
+    let mut builder = AmazonS3Builder::new().with_disable_bulk_delete(true);
+    if let Some(Value { text, .. }) = said.get(PROCESS) {
+        builder = builder.with_credentials(Arc::new(Process::new(text)));
+    }
+    let store = build!(opening, builder);
+    let region = ["aws_region", "aws_default_region"].into_iter().find_map(|key| said.get(key));
+    let region = region.map_or_else(|| "us-east-1".to_owned(), |value| value.text.clone());
+    let is_signed = !environment::is_on(said, "aws_skip_signature");
+    let client = opening.connector.connect(&opening.client).map_err(|error| opening.failed(&error))?;
+    let uploads = is_signed.then(|| Uploads { store: Arc::clone(&store), client, region });
+    Ok(Remote { store: Arc::clone(&store) as _, parts: store, uploads })
+}
+
+fn google(opening: &Opening<'_>) -> Result<Remote, BucketError> {
+    let store = build!(opening, GoogleCloudStorageBuilder::new());
+    Ok(Remote { store: Arc::clone(&store) as _, parts: store, uploads: None })
+}
+
+fn azure(opening: &Opening<'_>) -> Result<Remote, BucketError> {
+    let names_account = opening.said.keys().any(|key| key.ends_with("account_name"));
+    let url_names_it = opening.url.scheme() == "https" || !opening.url.username().is_empty();
+    if !names_account && !url_names_it {
+        let why =
+            "no storage account is named: set AZURE_STORAGE_ACCOUNT, or AZURE_STORAGE_CONNECTION_STRING";
+        return Err(refused("AZURE_STORAGE_ACCOUNT", why));
+    }
+    let store = build!(opening, MicrosoftAzureBuilder::new());
+    Ok(Remote { store: Arc::clone(&store) as _, parts: store, uploads: None })
+}
+
+impl Opening<'_> {
+    /// The URL has been checked before, so the fault lies in the settings of its store.
+    fn failed(&self, error: &object_store::Error) -> BucketError {
+        let credentials = stores::credentials(self.cloud).iter().filter_map(|key| self.said.get(*key));
+        let credentials: Vec<&str> = credentials.map(|value| value.from.as_str()).collect();
+        let by = match credentials.is_empty() {
+            true => String::new(),
+            false => format!(" (with {})", credentials.join(", ")),
+        };
+        let why = format!("its store cannot be opened{by}: {}", crate::fault::in_full(error));
+        refused(&without_secrets(self.url.as_str()), &why)
+    }
 }
 
 fn is_timeout(key: &str) -> bool {

@@ -173,68 +173,74 @@ impl Keys {
 
 fn keys(cloud: Cloud) -> Keys {
     match cloud {
-        Cloud::S3 => Keys {
-            endpoints: &["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"],
-            credentials: &[
-                "aws_access_key_id",
-                "aws_secret_access_key",
-                "aws_session_token",
-                "aws_token",
-                "aws_web_identity_token_file",
-                "aws_container_credentials_relative_uri",
-                "aws_container_credentials_full_uri",
-                "aws_skip_signature",
-            ],
-            region: "aws_region",
-            allow_http: "aws_allow_http",
-            skip_signature: "aws_skip_signature",
-            secrets: &[
-                ("access_key_id_env", "aws_access_key_id"),
-                ("secret_access_key_env", "aws_secret_access_key"),
-                ("session_token_env", "aws_session_token"),
-            ],
-        },
-        Cloud::Google => Keys {
-            endpoints: &["google_base_url"],
-            credentials: &[
-                "google_service_account",
-                "google_service_account_path",
-                "google_service_account_key",
-                "google_application_credentials",
-                "google_bearer_token",
-                "google_skip_signature",
-            ],
-            region: "",
-            allow_http: "google_allow_http",
-            skip_signature: "google_skip_signature",
-            secrets: &[("bearer_token_env", "google_bearer_token")],
-        },
-        Cloud::Azure => Keys {
-            endpoints: &["azure_storage_endpoint", "azure_endpoint"],
-            credentials: &[
-                "azure_storage_account_key",
-                "azure_storage_access_key",
-                "azure_storage_master_key",
-                "azure_storage_sas_token",
-                "azure_storage_sas_key",
-                "azure_storage_token",
-                "azure_storage_client_secret",
-                "azure_client_secret",
-                "azure_federated_token_file",
-                "azure_use_azure_cli",
-                "azure_skip_signature",
-            ],
-            region: "",
-            allow_http: "azure_allow_http",
-            skip_signature: "azure_skip_signature",
-            secrets: &[
-                ("account_key_env", "azure_storage_account_key"),
-                ("sas_token_env", "azure_storage_sas_token"),
-                ("bearer_token_env", "azure_storage_token"),
-            ],
-        },
+        Cloud::S3 => S3,
+        Cloud::Google => GOOGLE,
+        Cloud::Azure => AZURE,
     }
 }
+
+const S3: Keys = Keys {
+    endpoints: &["aws_endpoint_url_s3", "aws_endpoint_url", "aws_endpoint"],
+    credentials: &[
+        "aws_access_key_id",
+        "aws_secret_access_key",
+        "aws_session_token",
+        "aws_token",
+        "aws_web_identity_token_file",
+        "aws_container_credentials_relative_uri",
+        "aws_container_credentials_full_uri",
+        "aws_skip_signature",
+    ],
+    region: "aws_region",
+    allow_http: "aws_allow_http",
+    skip_signature: "aws_skip_signature",
+    secrets: &[
+        ("access_key_id_env", "aws_access_key_id"),
+        ("secret_access_key_env", "aws_secret_access_key"),
+        ("session_token_env", "aws_session_token"),
+    ],
+};
+
+const GOOGLE: Keys = Keys {
+    endpoints: &["google_base_url"],
+    credentials: &[
+        "google_service_account",
+        "google_service_account_path",
+        "google_service_account_key",
+        "google_application_credentials",
+        "google_bearer_token",
+        "google_skip_signature",
+    ],
+    region: "",
+    allow_http: "google_allow_http",
+    skip_signature: "google_skip_signature",
+    secrets: &[("bearer_token_env", "google_bearer_token")],
+};
+
+const AZURE: Keys = Keys {
+    endpoints: &["azure_storage_endpoint", "azure_endpoint"],
+    credentials: &[
+        "azure_storage_account_key",
+        "azure_storage_access_key",
+        "azure_storage_master_key",
+        "azure_storage_sas_token",
+        "azure_storage_sas_key",
+        "azure_storage_token",
+        "azure_storage_client_secret",
+        "azure_client_secret",
+        "azure_federated_token_file",
+        "azure_use_azure_cli",
+        "azure_skip_signature",
+    ],
+    region: "",
+    allow_http: "azure_allow_http",
+    skip_signature: "azure_skip_signature",
+    secrets: &[
+        ("account_key_env", "azure_storage_account_key"),
+        ("sas_token_env", "azure_storage_sas_token"),
+        ("bearer_token_env", "azure_storage_token"),
+    ],
+};
 
 #[cfg(test)]
 mod tests {

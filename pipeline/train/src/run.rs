@@ -10,7 +10,7 @@ use std::{
 use capfilt_med::{DeviceChoice, PrecisionChoice};
 use capfilt_schemas::settings::{
     Precision,
-    train::{Loss, Task, Training},
+    train::{Loss, Run as RunSettings, Task, Training},
 };
 use sha2::{Digest as _, Sha256};
 use tch::{Device, Kind};
@@ -130,6 +130,24 @@ struct Run<'a> {
     images: u64,
 }
 
+/// Steps of one epoch, and of the whole run.
+///
+/// # Errors
+/// When the data has too few pairs for one step.
+fn steps(run: &RunSettings, dataset: &Dataset) -> Result<(u64, u64), TrainError> {
+    let of_epoch = dataset.steps_per_epoch() / u64::from(run.accumulate);
+    if of_epoch == 0 {
+        return Err(TrainError::Settings(format!(
+            "{} pairs are fewer than one step of {} × {} pairs; lower run.batch or run.accumulate",
+            dataset.pairs(),
+            run.accumulate,
+            run.batch
+        )));
+    }
+    let steps = u64::from(run.epochs) * of_epoch;
+    Ok((of_epoch, if run.max_steps > 0 { steps.min(run.max_steps) } else { steps }))
+}
+
 impl<'a> Run<'a> {
     fn open(
         task: Task,
@@ -139,16 +157,7 @@ impl<'a> Run<'a> {
         digest: String,
     ) -> Result<Self, TrainError> {
         let run = &settings.run;
-        let batches = dataset.steps_per_epoch();
-        let steps_per_epoch = batches / u64::from(run.accumulate);
-        if steps_per_epoch == 0 {
-            return Err(TrainError::Settings(format!(
-                "{} pairs are fewer than one step of {} × {} pairs; lower run.batch or run.accumulate",
-                dataset.pairs(),
-                run.accumulate,
-                run.batch
-            )));
-        }
+        let (steps_per_epoch, steps) = steps(run, &dataset)?;
         let mut start = Start::open(&settings.model, &settings.sizes)?;
         let data = lineage::Data { version: dataset.version().to_owned(), pairs: dataset.pairs() };
         let mut learner = learner(settings, &mut start)?;
@@ -161,8 +170,6 @@ impl<'a> Run<'a> {
             }
             None => (0, Cursor { epoch: 0, step: 0 }),
         };
-        let steps = u64::from(run.epochs) * steps_per_epoch;
-        let steps = if run.max_steps > 0 { steps.min(run.max_steps) } else { steps };
         let side = learner.parts.config.vision.image_size as usize;
         let parent = parent(start.weights_paths())?;
         Ok(Self {

@@ -6,10 +6,13 @@
 
 pub mod bootstrap;
 mod error;
+mod job_rules;
 mod parse;
+mod rule;
 pub mod stores;
 pub mod train;
 pub mod training_data;
+mod training_rules;
 mod values;
 
 pub use error::SettingsError;

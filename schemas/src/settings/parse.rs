@@ -1,7 +1,6 @@
 //! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
 
-use super::{LEAST_MEMORY, Limits, Memory, Settings, SettingsError};
-use crate::pairs;
+use super::{Limits, Settings, SettingsError, job_rules};
 use toml::{Table, Value};
 
 /// Reads settings from a TOML text; later overrides win over earlier ones and over the text.
@@ -11,7 +10,7 @@ pub fn parse(text: &str, overrides: &[String]) -> Result<Settings, SettingsError
         apply_override(&mut table, entry)?;
     }
     let settings = Settings::deserialize_named(table)?;
-    settings.check()?;
+    job_rules::check(&settings)?;
     Ok(settings)
 }
 
@@ -50,103 +49,6 @@ impl Settings {
     fn deserialize_named(table: Table) -> Result<Self, SettingsError> {
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
         toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))
-    }
-
-    /// Values that no type can refuse.
-    fn check(&self) -> Result<(), SettingsError> {
-        let refuse = |key, value: String, why| Err(SettingsError::Value { key, value, why });
-        let share = |x: f64| (0.0..=1.0).contains(&x);
-        let (captioner, filter, limits) = (&self.captioner, &self.filter, &self.limits);
-        for (at, name) in self.input.passthrough.iter().enumerate() {
-            if pairs::schema(&[]).column_with_name(name).is_some() {
-                return refuse(
-                    "input.passthrough",
-                    name.clone(),
-                    "the pairs table has a column of that name anyway",
-                );
-            }
-            if self.input.passthrough[..at].contains(name) {
-                return refuse("input.passthrough", name.clone(), "it is named twice");
-            }
-        }
-        if !share(filter.web_threshold) {
-            return refuse(
-                "filter.web_threshold",
-                filter.web_threshold.to_string(),
-                "a probability lies between 0 and 1",
-            );
-        }
-        if !share(filter.synthetic_threshold) {
-            return refuse(
-                "filter.synthetic_threshold",
-                filter.synthetic_threshold.to_string(),
-                "a probability lies between 0 and 1",
-            );
-        }
-        if !share(limits.failure_budget) {
-            return refuse(
-                "limits.failure_budget",
-                limits.failure_budget.to_string(),
-                "a share lies between 0 and 1",
-            );
-        }
-        if !(captioner.top_p > 0.0 && captioner.top_p <= 1.0) {
-            return refuse(
-                "captioner.top_p",
-                captioner.top_p.to_string(),
-                "the nucleus holds a share above 0 and up to 1",
-            );
-        }
-        if !(captioner.repetition_penalty > 0.0 && captioner.repetition_penalty.is_finite()) {
-            return refuse(
-                "captioner.repetition_penalty",
-                captioner.repetition_penalty.to_string(),
-                "a penalty is a factor above 0; 1 is none",
-            );
-        }
-        if captioner.min_length > captioner.max_length {
-            return refuse(
-                "captioner.min_length",
-                captioner.min_length.to_string(),
-                "it is above captioner.max_length",
-            );
-        }
-        if limits.image_bytes.0 > 1 << 30 {
-            return refuse(
-                "limits.image_bytes",
-                limits.image_bytes.to_string(),
-                "an image may have 1 GiB at most",
-            );
-        }
-        if captioner.captions > 64 {
-            return refuse(
-                "captioner.captions",
-                captioner.captions.to_string(),
-                "at most 64 captions per image",
-            );
-        }
-        if captioner.beams == 0 {
-            return refuse("captioner.beams", "0".to_owned(), "beam search needs at least one beam");
-        }
-        if self.shards.rows == 0 || limits.attempts == 0 || limits.decode_seconds == 0 {
-            let keys = [("shards.rows", self.shards.rows == 0), ("limits.attempts", limits.attempts == 0)];
-            let key =
-                keys.iter().find(|(_, is_zero)| *is_zero).map_or("limits.decode_seconds", |(key, _)| key);
-            return refuse(key, "0".to_owned(), "it must be at least 1");
-        }
-        if let Memory::Fixed(memory) = self.workers.memory
-            && memory.0 < LEAST_MEMORY
-        {
-            return refuse("workers.memory", memory.to_string(), "a worker needs 1 GiB");
-        }
-        if self.workers.devices.is_empty() {
-            return refuse(
-                "workers.devices",
-                "[]".to_owned(),
-                "a job needs a device; \"auto\" takes what is there",
-            );
-        }
-        super::stores::check(&self.stores)
     }
 }
 

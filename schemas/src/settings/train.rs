@@ -5,7 +5,8 @@
 use super::{
     SettingsError,
     parse::{apply_override, explain},
-    training_data::{Augment, DataSource, SourceTable},
+    training_data::{Augment, DataSource},
+    training_rules,
 };
 use crate::settings::Precision;
 use serde::{Deserialize, Serialize};
@@ -192,7 +193,7 @@ impl Training {
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
         let settings: Self =
             toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
-        settings.check()?;
+        training_rules::check(&settings)?;
         Ok(settings)
     }
 
@@ -204,149 +205,6 @@ impl Training {
         (run.folder, run.device) = (String::new(), String::new());
         (run.log_every, run.save_every, run.keep, run.cache_gib) = (0, 0, 0, 0.0);
         settings
-    }
-
-    fn check(&self) -> Result<(), SettingsError> {
-        let (run, model, objective, optimizer) = (&self.run, &self.model, &self.objective, &self.optimizer);
-        let (batch, queue) = (run.batch, objective.queue);
-        let contrast = objective.losses.contains(&Loss::Itc);
-        let rules = [
-            (run.folder.is_empty(), "run.folder", String::new(), "say where the run goes"),
-            (self.data.is_empty(), "data", "[]".into(), "say what to train on: [[data]] with a url or a job"),
-            (batch < 2, "run.batch", batch.to_string(), "contrast and negatives need at least two pairs"),
-            (run.accumulate == 0, "run.accumulate", "0".into(), "it must be at least 1"),
-            (run.together == 0, "run.together", "0".into(), "it must be at least 1"),
-            (run.epochs == 0, "run.epochs", "0".into(), "it must be at least 1"),
-            (run.log_every == 0, "run.log_every", "0".into(), "it must be at least 1"),
-            (run.save_every == 0, "run.save_every", "0".into(), "it must be at least 1"),
-            (run.keep == 0, "run.keep", "0".into(), "the newest checkpoint must stay"),
-            (objective.losses.is_empty(), "objective.losses", "[]".into(), "nothing would be learnt"),
-            (
-                contrast && batch > 0 && queue % batch != 0,
-                "objective.queue",
-                queue.to_string(),
-                "it is filled batch by batch: make it a multiple of run.batch (or run.batch a divisor of it)",
-            ),
-            (
-                !contrast && objective.losses.contains(&Loss::Itm),
-                "objective.losses",
-                "itm".into(),
-                "matching draws its negatives by the contrast: add \"itc\"",
-            ),
-            (
-                objective.max_tokens < 4,
-                "objective.max_tokens",
-                objective.max_tokens.to_string(),
-                "no word would fit",
-            ),
-            (
-                !(0.0..1.0).contains(&objective.momentum),
-                "objective.momentum",
-                objective.momentum.to_string(),
-                "a share from 0 to below 1",
-            ),
-            (
-                !(0.0..=1.0).contains(&objective.alpha),
-                "objective.alpha",
-                objective.alpha.to_string(),
-                "a share from 0 to 1",
-            ),
-            (
-                !(0.0..=10.0).contains(&self.augment.magnitude),
-                "augment.magnitude",
-                self.augment.magnitude.to_string(),
-                "from 0 to 10",
-            ),
-            (
-                !(1e-6..=0.5).contains(&objective.min_temperature),
-                "objective.min_temperature",
-                objective.min_temperature.to_string(),
-                "above 0, up to 0.5",
-            ),
-            (
-                !(1e-6..=10.0).contains(&objective.contrast_weight),
-                "objective.contrast_weight",
-                objective.contrast_weight.to_string(),
-                "above 0, up to 10",
-            ),
-            (
-                objective.causal_steps > 0 && !objective.losses.contains(&Loss::Itc),
-                "objective.causal_steps",
-                objective.causal_steps.to_string(),
-                "only contrast and matching have a text encoder: add \"itc\" to objective.losses, or make this 0",
-            ),
-            (
-                !(0.0..=1.0).contains(&objective.random_words),
-                "objective.random_words",
-                objective.random_words.to_string(),
-                "a share from 0 to 1",
-            ),
-            (
-                objective.random_words > 0.0 && !objective.losses.contains(&Loss::Itm),
-                "objective.random_words",
-                objective.random_words.to_string(),
-                "only matching has negative texts: add \"itm\" to objective.losses, or make this 0",
-            ),
-            (
-                !(0.0..1.0).contains(&objective.label_smoothing),
-                "objective.label_smoothing",
-                objective.label_smoothing.to_string(),
-                "a share from 0 to below 1",
-            ),
-            (
-                !(0.0..1.0).contains(&model.dropout),
-                "model.dropout",
-                model.dropout.to_string(),
-                "a share from 0 to below 1",
-            ),
-            (
-                !(0.0..1.0).contains(&model.drop_path),
-                "model.drop_path",
-                model.drop_path.to_string(),
-                "a share from 0 to below 1",
-            ),
-            (
-                !(0.0..=100.0).contains(&model.waves),
-                "model.waves",
-                model.waves.to_string(),
-                "a height from 0 to 100",
-            ),
-            (
-                optimizer.learning_rate <= 0.0 || !optimizer.learning_rate.is_finite(),
-                "optimizer.learning_rate",
-                optimizer.learning_rate.to_string(),
-                "a number above 0",
-            ),
-            (
-                run.precision == Precision::F16,
-                "run.precision",
-                "f16".into(),
-                "gradients leave its range; use bf16 or f32",
-            ),
-            (
-                run.precision == Precision::Int8,
-                "run.precision",
-                "int8".into(),
-                "a model works in it but does not learn in it; use bf16 or f32",
-            ),
-            (
-                run.save_precision == Precision::Int8,
-                "run.save_precision",
-                "int8".into(),
-                "a worker rounds weights when it loads them; use f32, bf16 or f16",
-            ),
-            (
-                model.from.is_empty() && model.vocabulary.is_empty(),
-                "model.from",
-                String::new(),
-                "say which checkpoint to start from, or with model.vocabulary the folder of a tokenizer, to start from scratch",
-            ),
-        ];
-        let own = rules.into_iter().find(|rule| rule.0).map(|(_, key, value, why)| (key, value, why));
-        match own.or_else(|| self.data.iter().find_map(|source| source.fault(SourceTable::Data))) {
-            Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
-            None => Ok(()),
-        }
     }
 }
 

@@ -1,0 +1,77 @@
+//! What no type can refuse in the settings of a job.
+
+use super::{
+    Captioner, Filter, Input, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
+    rule::{self, Rule, is_share, rule},
+};
+use crate::pairs;
+
+const PROBABILITY: &str = "a probability lies between 0 and 1";
+const AT_LEAST_ONE: &str = "it must be at least 1";
+
+/// # Errors
+/// Names the first key whose value is refused.
+pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
+    rule::check(passthrough(&settings.input))?;
+    rule::check(filter(&settings.filter))?;
+    rule::check(captioner(&settings.captioner))?;
+    rule::check(limits(&settings.limits))?;
+    rule::check([rule(settings.shards.rows == 0, "shards.rows", 0, AT_LEAST_ONE)])?;
+    rule::check(workers(&settings.workers))?;
+    super::stores::check(&settings.stores)
+}
+
+fn passthrough(input: &Input) -> impl Iterator<Item = Rule> + '_ {
+    const KEY: &str = "input.passthrough";
+    input.passthrough.iter().enumerate().flat_map(|(at, name)| {
+        let is_own = pairs::schema(&[]).column_with_name(name).is_some();
+        let is_twice = input.passthrough[..at].contains(name);
+        [
+            rule(is_own, KEY, name, "the pairs table has a column of that name anyway"),
+            rule(is_twice, KEY, name, "it is named twice"),
+        ]
+    })
+}
+
+fn filter(filter: &Filter) -> [Rule; 2] {
+    let Filter { web_threshold: web, synthetic_threshold: synthetic, .. } = *filter;
+    [
+        rule(!is_share(web), "filter.web_threshold", web, PROBABILITY),
+        rule(!is_share(synthetic), "filter.synthetic_threshold", synthetic, PROBABILITY),
+    ]
+}
+
+fn captioner(captioner: &Captioner) -> [Rule; 5] {
+    let (top_p, penalty) = (captioner.top_p, captioner.repetition_penalty);
+    let (min, max) = (captioner.min_length, captioner.max_length);
+    let is_nucleus = top_p > 0.0 && top_p <= 1.0;
+    let is_factor = penalty > 0.0 && penalty.is_finite();
+    let captions = captioner.captions;
+    [
+        rule(!is_nucleus, "captioner.top_p", top_p, "the nucleus holds a share above 0 and up to 1"),
+        rule(!is_factor, "captioner.repetition_penalty", penalty, "a penalty is a factor above 0; 1 is none"),
+        rule(min > max, "captioner.min_length", min, "it is above captioner.max_length"),
+        rule(captions > 64, "captioner.captions", captions, "at most 64 captions per image"),
+        rule(captioner.beams == 0, "captioner.beams", 0, "beam search needs at least one beam"),
+    ]
+}
+
+fn limits(limits: &Limits) -> [Rule; 4] {
+    let (budget, image_bytes) = (limits.failure_budget, limits.image_bytes);
+    [
+        rule(!is_share(budget), "limits.failure_budget", budget, "a share lies between 0 and 1"),
+        rule(image_bytes.0 > 1 << 30, "limits.image_bytes", image_bytes, "an image may have 1 GiB at most"),
+        rule(limits.attempts == 0, "limits.attempts", 0, AT_LEAST_ONE),
+        rule(limits.decode_seconds == 0, "limits.decode_seconds", 0, AT_LEAST_ONE),
+    ]
+}
+
+fn workers(workers: &Workers) -> Vec<Rule> {
+    let no_device = workers.devices.is_empty();
+    let mut rules =
+        vec![rule(no_device, "workers.devices", "[]", "a job needs a device; \"auto\" takes what is there")];
+    if let Memory::Fixed(memory) = workers.memory {
+        rules.push(rule(memory.0 < LEAST_MEMORY, "workers.memory", memory, "a worker needs 1 GiB"));
+    }
+    rules
+}
