@@ -1,17 +1,20 @@
-# Every target does its own set-up first; the first build takes a quarter of an hour on two cores, later ones seconds.
+# Every target runs its set-up first. The first build takes a quarter of an hour on two cores, later builds
+# seconds.
 .PHONY: setup install demo test lint parity bench bench-scale ablation soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
 DEMO_JOB = out/demo
 
-# libtorch into the per-user cache, linked as .libtorch (CUDA=1: with CUDA, 5 GB); Python for the tests, linked as .venv.
+# Installs libtorch in the per-user cache, linked as .libtorch (CUDA=1: with CUDA, 5 GB), and Python for the
+# tests, linked as .venv.
 setup:
 	@scripts/tools.sh
 	@python3 scripts/libtorch.py $(if $(CUDA),--cuda)
 	@python3 scripts/python.py
 
-# The program with its libtorch, world-readable, for other users, containers and nodes: make install PREFIX=/opt/capfilt
+# Installs the program with its libtorch, world-readable, for other users, containers and nodes:
+# make install PREFIX=/opt/capfilt
 PREFIX ?= /opt/capfilt
 install: setup
 	$(CARGO) build --release
@@ -24,11 +27,11 @@ demo: setup
 	@rm -rf $(DEMO_JOB)
 	time -p $(BINARY) run -c demo/demo.toml
 	$(BINARY) verify --job $(DEMO_JOB)
-	@echo "== how true are the verdicts? (the demo's pictures are computed, so truth is known)"
+	@echo "== accuracy of the verdicts (the demo's pictures are generated, so the truth is known)"
 	@$(BINARY) demo --truth $(DEMO_JOB) --input demo/web
 
-# A tool that is missing fails the tests; CAPFILT_ALLOW_SKIP=1 skips those that need it, and counts them at the end.
-# One profile for everything, so that demo, tests and lint share one build of the dependencies.
+# A missing tool fails the tests; CAPFILT_ALLOW_SKIP=1 skips the tests that need it, and counts them at the
+# end. All targets use the release profile, so that demo, tests and lint share one build of the dependencies.
 test: setup
 	@scripts/nats.sh
 	@scripts/slurm.sh
@@ -37,38 +40,45 @@ test: setup
 	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py deploy
-	@echo "== building and running the tests (on 2 cores: a quarter of an hour to build all of it once, as much to run)"
+	@echo "== building and running the tests (on 2 cores: a quarter of an hour for the first build, the same to run)"
 	@scripts/test.sh
 
+# WORDS is the number of findings of scripts/words.py today: lower it with every clean-up, never raise it.
+WORDS = 0
 lint: setup
 	$(CARGO) fmt --all --check
+	.venv/bin/ruff format --check --quiet .
+	.venv/bin/ruff check --quiet .
+	@python3 scripts/words.py --summary --max $(WORDS)
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
-# Full-size models against transformers; needs the 5 GB of PyTorch with CUDA libraries, and 12 GB of memory.
+# Compares full-size models with transformers; needs PyTorch with CUDA libraries (5 GB) and 12 GB of memory.
 parity: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python scripts/parity_trained.py $(BINARY)
 	.peers/bin/python scripts/parity.py $(BINARY)
 
-# capfilt beside its peers, in turns, on a quiet machine; the table goes to benches/RESULTS.md too. Half an hour.
+# Measures capfilt and its peers in turns, on an idle machine; the table is also added to benches/RESULTS.md.
+# Half an hour.
 bench: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python benches/run.py --record
 
-# The paper's ablations, small: what models learn from raw, filtered and written texts. Hours; begun again, it goes on where it was.
+# Runs the paper's ablations at a small size: models trained on raw, filtered and synthetic texts. Hours; a
+# repeated run resumes.
 ablation: setup
 	$(CARGO) build --release
 	.venv/bin/python benches/ablation.py
 
-# A hundred thousand shards planned, handed out, committed and resumed; the models are a timer, the store is S3 in memory.
-# A quarter of an hour. make bench-scale SCALE="--shards 10000" is a tenth of it.
+# Plans, distributes, commits and resumes a hundred thousand shards, with a timer for the models and S3 in
+# memory for the store. A quarter of an hour; make bench-scale SCALE="--shards 10000" takes a tenth.
 bench-scale: setup
 	@scripts/nats.sh
 	$(CARGO) bench --bench scale -- $(SCALE)
 
-# The kill tests over many seeds, and 60 faults per seed of all that a cluster stands on: make soak SEEDS=20
+# Runs the kill tests over many seeds, with 60 faults of a cluster's parts per seed: make soak SEEDS=20
 soak: setup
 	@scripts/nats.sh
 	CAPFILT_SOAK_SEEDS=$(or $(SEEDS),20) $(CARGO) test --release --test program -- --nocapture \

@@ -1,20 +1,24 @@
 #!/usr/bin/env python3
-"""BLIP's ablations (tables 1, 2 and 4), small, on `capfilt demo`'s world, where truth is known. Writes benches/ABLATION.md and its plots.
+"""BLIP's ablations (tables 1, 2 and 4) at a small size, on `capfilt demo`'s world with known truth.
 
-usage: ablation.py [--seeds 3] [--steps 800] [--base 24000] [--human 8000] [--web 16000] [--test 200] [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
+usage: ablation.py [--seeds 3] [--steps 800] [--base 24000] [--human 8000] [--web 16000] [--test 200]
+       [--work out/ablation] [--binary target/release/capfilt]      (`make ablation`; hours)
 
-For each seed: MED is pre-trained on people's pairs and noisy web pairs; a filter and a captioner are fine-tuned on people's pairs; they clean
-the web pairs; and MED is pre-trained anew, for as many steps, on what each row of a table leaves:
+Writes benches/ABLATION.md and its plots. For each seed: MED is pre-trained on human pairs and noisy web
+pairs; a filter and a captioner are fine-tuned on human pairs; they clean the web pairs; and for each row of a
+table MED is pre-trained again, for the same number of steps, on these pairs:
 
-  none   the web's texts as they came              F     the web texts that the filter keeps
-  C      those and all written texts               C+F   the texts of both kinds that the filter keeps
-  beam   C+F, captions searched and not sampled    shared   C+F by one model that was fine-tuned as filter and captioner together
+  none     the raw web texts                         F     the web texts that the filter keeps
+  C        the raw web texts and all captions        C+F   the texts of both kinds that the filter keeps
+  beam     C+F, with beam search, not sampling
+  shared   C+F with one model that was fine-tuned as filter and captioner together
 
-People's pairs are in all of them. Every MED's image encoder begins with that of one captioner of other pictures, as the paper's begins with a
-ViT that knows ImageNet's labels; its text towers begin with chance. Judged is the MED itself, without further fine-tuning, on pictures nobody was trained on. Every step is
-done once and found again: a run that was ended goes on where it was. What a seed gave is kept in benches/ablation/seed-N.json with its settings,
-and taken from there while they are the same. Models this small compute fastest on one core each, so as many steps
-run side by side as there are cores.
+Human pairs are in all rows. The image encoder of every MED starts from that of one captioner of other
+pictures, as the paper's starts from a ViT trained on ImageNet's labels; the text encoder and decoder start at
+random. The evaluation is of the MED without further fine-tuning, on pictures outside of all training data.
+Every step is done once: a repeated run finds the results of finished steps. The results of a seed are kept in
+benches/ablation/seed-N.json with the settings, and are reused while the settings are the same. Models of this
+size are fastest on one core each, so one step runs per core.
 """
 
 import argparse
@@ -50,14 +54,17 @@ FOLDER = ROOT / "benches/ablation"
 
 
 def side_by_side(**calls):
-    """What each of some calls gives, by name; they run at once and wait for cores."""
+    """Return the results of calls by name; the calls run in parallel and wait for cores."""
     with concurrent.futures.ThreadPoolExecutor(len(calls)) as threads:
         running = {name: threads.submit(call) for name, call in calls.items()}
         return {name: one.result() for name, one in running.items()}
 
 
 class Ablation:
-    """One seed. `cores`: those that nobody computes on; `vision`: weights that image encoders begin with, set before it runs."""
+    """Ablation of one seed.
+
+    `cores`: queue of idle cores; `vision`: weights that image encoders start from, set before it runs.
+    """
 
     def __init__(self, args, cores, seed):
         self.args, self.cores, self.seed, self.vision, self.work = (
@@ -75,7 +82,7 @@ class Ablation:
         self.work.mkdir(parents=True, exist_ok=True)
 
     def capfilt(self, log, *arguments):
-        """Runs the program on one core; what it says goes to a log, what it prints comes back."""
+        """Run the program on one core; standard error goes to a log, standard output is returned."""
         path, core = self.work / f"{log}.log", self.cores.get()
         try:
             with open(path, "a") as said:
@@ -91,7 +98,7 @@ class Ablation:
         return done.stdout
 
     def step(self, name, make):
-        """A step's result, from its file if it was done before."""
+        """Return a step's result, from its file if the step is done."""
         path = self.work / f"{name}.json"
         if not path.exists():
             started = time.monotonic()
@@ -130,7 +137,7 @@ class Ablation:
             )
 
     def base(self):
-        """Where all image encoders begin; made once for all seeds."""
+        """Return the start of all image encoders, which is made once for all seeds."""
 
         def make():
             data, sizes = self.work / "base-data", {f"sizes.{key}": value for key, value in SIZES.items()}
@@ -232,13 +239,18 @@ class Ablation:
         return {"url": str(self.work / "human")}
 
     def clean(self, name, captioner, filter_, *settings):
-        """A cleaning job, how true it is, and the share of each kind of text that it drops: the noise ratio of the paper."""
+        """Run a cleaning job and measure it.
+
+        Returns its accuracy, and the dropped share of each kind of text (the paper's noise ratio).
+        """
         url = self.work / name
 
         def run():
             shutil.rmtree(url, ignore_errors=True)
             (self.work / f"{name}.toml").write_text(
-                f'[job]\nurl = "{url}"\nseed = {self.seed}\n[input]\nurl = "{self.work / "web"}"\n[models]\ncaptioner = "{captioner}"\nfilter = "{filter_}"\n[captioner]\nmax_length = 30\n[shards]\nrows = 4000\n[workers]\nbatch = 64\n'
+                f'[job]\nurl = "{url}"\nseed = {self.seed}\n[input]\nurl = "{self.work / "web"}"\n[models]\n'
+                f'captioner = "{captioner}"\nfilter = "{filter_}"\n[captioner]\nmax_length = 30\n[shards]\n'
+                f"rows = 4000\n[workers]\nbatch = 64\n"
             )
             self.capfilt(
                 name,
@@ -338,12 +350,12 @@ class Ablation:
         return {"rows": rows, "cleaned": cleaned}
 
     def kept(self):
-        """The seed's numbers from its file, if they are there in the same settings."""
+        """Return the seed's numbers from its file, if the file has the same settings."""
         kept = json.loads(self.file.read_text()) if self.file.exists() else {}
         return kept if kept.get("settings") == self.settings else None
 
     def result(self):
-        """The seed's numbers, kept or made."""
+        """Return the seed's numbers from its file, or compute them."""
         kept = self.kept()
         if kept is None:
             kept = {"settings": self.settings} | self.run()
@@ -356,7 +368,7 @@ def spread(values):
 
 
 def plot(path, title, rows, values):
-    """Bars of the means, a line from the least to the most, a dot for each seed."""
+    """Plot a bar for the mean, a line from the least to the largest value, and a dot per seed."""
     left, bar, top = 90, 26, 40
     most = max(max(all) for all in values.values()) * 1.1 or 1
 
@@ -364,14 +376,16 @@ def plot(path, title, rows, values):
         return left + 420 * value / most
 
     out = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="560" height="{top + bar * len(rows) + 10}" font-family="sans-serif" font-size="13">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="560" height="{top + bar * len(rows) + 10}" '
+        f'font-family="sans-serif" font-size="13">',
         f'<text x="10" y="22" font-weight="bold">{title}</text>',
     ]
     for i, row in enumerate(rows):
         y = top + bar * i
         mean = statistics.mean(values[row])
         out.append(
-            f'<text x="10" y="{y + 15}">{row}</text><rect x="{left}" y="{y + 3}" width="{x(mean) - left:.1f}" height="{bar - 8}" fill="#9db8d6"/>'
+            f'<text x="10" y="{y + 15}">{row}</text><rect x="{left}" y="{y + 3}" '
+            f'width="{x(mean) - left:.1f}" height="{bar - 8}" fill="#9db8d6"/>'
         )
         out += [f'<circle cx="{x(value):.1f}" cy="{y + 12}" r="3" fill="#20456f"/>' for value in values[row]]
         out.append(f'<text x="{x(max(values[row])) + 8:.1f}" y="{y + 16}">{mean:.1f}</text>')
@@ -387,7 +401,7 @@ def table(results, rows, heading):
 
 
 def noise(results, rows, heading):
-    """What a job dropped and how true the rest is."""
+    """Return the dropped shares of a job and the accuracy of the kept texts."""
     columns = {
         "web texts dropped": lambda job: 100 - job["web_kept"],
         "written texts dropped": lambda job: 100 - job["synthetic_kept"],
@@ -425,8 +439,11 @@ def report(args, results):
     text = [
         "# BLIP's ablations, small",
         "",
-        f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, mean ± standard deviation. {args.human} pairs of people, {args.web} web pairs (40 % true), {args.test} test pictures with two texts each; "
-        f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} pairs, filter and captioner {args.steps // 2}. Per cent; CIDEr-D times 100.",
+        f"`make ablation`, {datetime.date.today()}, {os.cpu_count()} cores of {cpu}; {len(results)} seeds, "
+        f"mean ± standard deviation. {args.human} pairs of people, {args.web} web pairs (40 % true), "
+        f"{args.test} test pictures with two texts each; "
+        f"every MED ({SIZES['image_size']} px, width {SIZES['vision_width']}) {args.steps} steps of {BATCH} "
+        f"pairs, filter and captioner {args.steps // 2}. Per cent; CIDEr-D times 100.",
         "",
         "## Table 1: what is learnt from",
         "",

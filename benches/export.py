@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""`capfilt export` to WebDataset beside webdataset's own ShardWriter, in turns, on the same Parquet files.
+"""Compare `capfilt export` to WebDataset with webdataset's ShardWriter, in turns, on the same Parquet files.
 
 usage: .readers/bin/python benches/export.py [--turns 3] [--small 20000] [--large-mib 2048] [--folder /tmp]
 
-ShardWriter gets the rows from pyarrow, a row group at a time, and writes `.jpg`, `.txt` and `.json` of each: no check of
-images, no search for equal pairs, no shuffle and no digests, all of which the export has. Seconds are those of the process;
-in brackets until the system has its files on disk (the export asks for that itself). Memory is the process's peak.
+ShardWriter receives the rows from pyarrow, one row group at a time, and writes `.jpg`, `.txt` and `.json` of
+each. It does not check images, find duplicate pairs, shuffle or compute digests; the export does. Seconds are
+those of the process; in brackets, until the files are on disk (the export syncs its files itself). Memory is
+the peak of the process.
 """
 
 import argparse
@@ -34,13 +35,13 @@ def picture(chance, side):
 
 
 def numbered(jpeg, number):
-    """The JPEG with a comment of its own: another image by its bytes, without encoding it again."""
+    """Return the JPEG with a unique comment: other bytes without encoding the image again."""
     comment = f"{number:012}".encode()
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
 
 
 def write_input(folder, pairs, side, group):
-    """`pairs` rows in four files; returns the bytes of all images."""
+    """Write `pairs` rows in four files; return the bytes of all images."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -70,7 +71,7 @@ def write_input(folder, pairs, side, group):
 
 
 def shard_writer(source, to):
-    """What the peer's process does."""
+    """Run the peer in its process."""
     import pyarrow.parquet as pq
     import webdataset as wds
 
@@ -87,7 +88,7 @@ def shard_writer(source, to):
 
 
 def measure(command):
-    """Seconds of the process, seconds until its files are on disk, peak memory in MiB."""
+    """Return seconds of the process, seconds until its files are on disk, and peak memory in MiB."""
     os.sync()
     started = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
@@ -117,7 +118,8 @@ def contest(name, source, pairs, total, scratch, turns, program):
     for side, runs in found.items():
         seconds, on_disk, memory = (statistics.median(column) for column in zip(*runs))
         print(
-            f"| {side} | {seconds:.2f} ({on_disk:.2f}) | {total / 1e6 / seconds:.0f} | {pairs / seconds:.0f} | {memory:.0f} |"
+            f"| {side} | {seconds:.2f} ({on_disk:.2f}) | {total / 1e6 / seconds:.0f} | {pairs / seconds:.0f} "
+            f"| {memory:.0f} |"
         )
 
 

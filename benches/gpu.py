@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""What scripts/gpu-bench.sh runs: capfilt's answers on a GPU against those on the CPU, then its speed beside transformers'.
+"""The benchmark of scripts/gpu-bench.sh: capfilt on a GPU compared with the CPU, and its speed with
+transformers'.
 
-usage: gpu.py [--quick] [--device cuda] [--json FILE]      (in the folder that `gpu-bench.sh pack` made, or in a checkout)
+usage: gpu.py [--quick] [--device cuda] [--json FILE]
+       (in the folder of `gpu-bench.sh pack`, or in a checkout)
 
-Right: scores of BLIP-base with random weights in f32, bf16 and f16 against the CPU's in f32; greedy captions, f32 against f32; the ledger of the
-demo's job, twice equal to the byte, and how much it keeps beside the CPU's. Fast: full CapFilt an image (a nucleus caption of equal length for
-all, P(match) and cosine of two texts) at several batch sizes against transformers on the same weights, pixels and card: its best script at each
-of them, and the model cards' own way.
+Correctness: scores of BLIP-base with random weights in f32, bf16 and f16 against the CPU's in f32; greedy
+captions, f32 against f32; the ledger of the demo's job, byte-equal in two runs, and its kept pairs against
+the CPU's. Speed: full CapFilt per image (a nucleus caption of equal length for all, P(match) and cosine of
+two texts) at several batch sizes, against transformers with the same weights, pixels and GPU: the best script
+at each size, and the script of the model cards.
 """
 
 import argparse
@@ -97,11 +100,11 @@ def greedy(program, device, images):
 
 
 def right(program, images):
-    """Rows of (what, figure, whether it is as it must be)."""
+    """Return rows of (property, value, whether the value passes)."""
     here, rows = program.device, []
     reference = scores(program, "cpu", "f32", images)
-    # TF32 is off; f32 differs by the order of sums. bf16 keeps 8 bits of a number, f16 11: with these random weights libtorch's bf16 on a
-    # CPU is 0.061 off at most over 48 pairs, our kernels' 0.055.
+    # TF32 is off; f32 differs by the order of sums. bf16 keeps 8 bits of a number, f16 11: with these random
+    # weights, over 48 pairs on a CPU, libtorch's bf16 differs by at most 0.061, our kernels' by 0.055.
     for precision, limit in (("f32", 1e-4), ("f16", 5e-3), ("bf16", 1e-1)):
         found = scores(program, here, precision, images)
         match, cosine = (max(abs(a[i] - b[i]) for a, b in zip(found, reference)) for i in (0, 1))
@@ -128,11 +131,12 @@ def right(program, images):
     rows.append(
         (
             "the demo's job, twice: ledger and pairs",
-            f"{len(first['files'])} files, {sum(first['files'][k] != second['files'].get(k) for k in first['files'])} differ",
+            f"{len(first['files'])} files, "
+            f"{sum(first['files'][k] != second['files'].get(k) for k in first['files'])} differ",
             first["files"] == second["files"],
         )
     )
-    # Near the threshold, and where a drawn word turns, a device decides for itself: one row in a hundred may.
+    # Near the threshold, and after a differently sampled token, devices may differ: in one row of a hundred.
     rows.append(
         (
             "kept pairs, and the CPU's",
@@ -144,7 +148,7 @@ def right(program, images):
 
 
 def demo_job(program, name, device):
-    """What a job committed, by the hash of its content, and how many pairs it kept."""
+    """Return a job's committed files by the hash of their content, and the number of kept pairs."""
     url = WORK / f"job-{name}"
     shutil.rmtree(url, ignore_errors=True)
     program.run(
@@ -282,12 +286,14 @@ def main():
         default=float("nan"),
     )
     print(
-        "\n| full CapFilt, BLIP-base 384 px | batch | images/s | of transformers' best | of the rate of a large product |\n|---|---|---|---|---|"
+        "\n| full CapFilt, BLIP-base 384 px | batch | images/s | of transformers' best | of the rate of a "
+        "large product |\n|---|---|---|---|---|"
     )
     for row in speeds:
         share = f"{100 * row['share']:.0f} %" if "share" in row else ""
         print(
-            f"| {row['who']}, {row['precision']} | {row['batch']} | {row['images_per_second']:.1f} | {row['images_per_second'] / best:.2f}× | {share} |"
+            f"| {row['who']}, {row['precision']} | {row['batch']} | {row['images_per_second']:.1f} | "
+            f"{row['images_per_second'] / best:.2f}× | {share} |"
         )
     print(f"\n{time.monotonic() - started:.0f} s in all")
     if args.json:

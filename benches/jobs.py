@@ -1,13 +1,18 @@
 #!/usr/bin/env python3
-"""Measure whole jobs: what is lost between the models and the bucket, and what more rows and more workers cost. Prints tables; with
---record they are added to benches/RESULTS.md.
+"""Measure whole jobs: the cost beside the models, and the cost of more rows and more workers.
 
-usage: jobs.py [worker] [cores] [rows] [--rows 40] [--rounds 3] [--most 100000] [--precision auto] [--record]      (in the venv of scripts/peers.py)
+usage: jobs.py [worker] [cores] [rows] [--rows 40] [--rounds 3] [--most 100000] [--precision auto] [--record]
+       (in the venv of scripts/peers.py)
 
-`worker`  BLIP-base at 384 px with random weights on photographs from S3 on loopback: `capfilt plan`'s forecast, the job it forecast, and
-          the bare models on the same pictures and texts (`capfilt bench model`), in turns. All captions are 20 ids long.
-`cores`   the demo's models: a job with one worker on one core, and one with two, each pinned to a core of its own.
-`rows`    the demo's models over 1,000 to --most rows: what a row costs the models' threads and the job, and peak memory of a device's process.
+Prints tables; with --record the tables are added to benches/RESULTS.md.
+
+`worker`  BLIP-base at 384 px with random weights on photographs from S3 on loopback: `capfilt plan`'s
+          forecast, the job of this forecast, and the bare models on the same pictures and texts
+          (`capfilt bench model`), in turns. All captions have 20 ids.
+`cores`   The demo's models: a job with one worker on one core, and one with two, each pinned to a
+          separate core.
+`rows`    The demo's models over 1,000 to --most rows: time per row of the models' threads and of the
+          job, and peak memory of a worker process.
 """
 
 import argparse
@@ -29,7 +34,7 @@ PROGRAM = ROOT / "target/release/capfilt"
 
 
 class Store:
-    """S3 in memory on loopback, with a folder's files in it; it ends with `with`."""
+    """S3 in memory on loopback with the files of a folder; a context manager that ends the server."""
 
     def __init__(self, folder):
         built = subprocess.run(
@@ -59,7 +64,7 @@ class Store:
 
 
 class Run:
-    """A `capfilt run` to its end: what it printed, when its devices were ready, and the most memory a device's process took."""
+    """One `capfilt run`: its output, the start of its worker processes, and their peak memory."""
 
     def __init__(self, arguments, env=None, pinned=False):
         command = [PROGRAM, "--log-format", "json", *arguments]
@@ -83,7 +88,7 @@ class Run:
                 self.ready = time.perf_counter()
 
     def pin(self, pid):
-        """A device's process, a core of its own; threads it starts later stay there with it."""
+        """Pin a worker process to a separate core; its later threads inherit the core."""
         if self.pinned is not None and pid not in self.pinned:
             core = self.pinned[pid] = len(self.pinned)
             for task in os.listdir(f"/proc/{pid}/task"):
@@ -98,7 +103,7 @@ class Run:
                 found = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
                 self.peak = max(self.peak, int(found[1]) * 1024 if found else 0)
                 self.pin(pid)
-            # Looking every 50 ms takes a fifth of a core: not while the models work.
+            # A check every 50 ms takes a fifth of a core, so there is none while the models run.
             try:
                 self.child.wait(0.05 if self.ready is None else 2)
             except subprocess.TimeoutExpired:
@@ -115,7 +120,7 @@ class Run:
 
 
 def web(rows, file_rows=16):
-    """Photographs and texts as Parquet files, the texts those of `capfilt bench`."""
+    """Write photographs and the texts of `capfilt bench` as Parquet files."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -175,7 +180,8 @@ batch = {bench.BATCH}
 
     off = ", ".join(f"{100 * (one['forecast'] / one['whole'] - 1):+.1f} %" for one in rounds)
     return [
-        f"| BLIP-base 384 px, {rows} photographs from S3 on loopback, {args.rounds} rounds in turns | seconds, median | min – max | |",
+        f"| BLIP-base 384 px, {rows} photographs from S3 on loopback, {args.rounds} rounds in turns | "
+        f"seconds, median | min – max | |",
         "|---|---|---|---|",
         line("bare models, an image: a caption, and three texts judged", "bare"),
         line(
@@ -184,7 +190,7 @@ batch = {bench.BATCH}
             f"{100 * middle['bare'] / middle['row']:.1f} % of the bare models' speed",
         ),
         line(
-            "of it, the models' thread at work by its own clock",
+            "of it, the models' thread busy, by its clock",
             "device",
             f"{100 * middle['device'] / middle['row']:.1f} %",
         ),
@@ -204,7 +210,10 @@ def answer(*arguments, env=None):
 
 
 def models_seconds_a_row(job, rows, env=None):
-    """By the own clocks of the models' threads, in the shards that status looks at: the last ten minutes', or sixteen. Either these are all, or shards are of one size."""
+    """Return seconds per row by the clocks of the models' threads, in the shards that status samples.
+
+    These are the shards of the last ten minutes, or sixteen shards: all shards, or shards of one size.
+    """
     status = answer("status", "--json", "--job", job, env=env)
     return status["pace"]["stage_seconds"]["device"] / (
         rows * status["pace"]["commits"] / status["shards"]["committed"]
@@ -212,7 +221,7 @@ def models_seconds_a_row(job, rows, env=None):
 
 
 def round_of_worker(args, store, config, number):
-    """Forecast, bare models and job after one another, in seconds; memory in GB."""
+    """Run forecast, bare models and job in sequence; return seconds, and memory in GB."""
     models, job_url = WORK / "models", f"{store.job}worker-{number}"
     asked = ["-c", config, "-s", f"job.url={job_url}"]
     forecast = answer("plan", "--json", *asked, env=store.env)["forecast"]["job_seconds"]
@@ -255,7 +264,7 @@ def round_of_worker(args, store, config, number):
 
 
 def demo_job(name, rows, *more, group_rows=2000, **options):
-    """The demo's models over so many rows of its world."""
+    """Run the demo's models over a number of rows of its world."""
     folder = WORK / (f"world-{rows}" if group_rows == 2000 else f"world-{rows}-by-{group_rows}")
     if not folder.exists():
         subprocess.run(
@@ -294,7 +303,7 @@ def demo_job(name, rows, *more, group_rows=2000, **options):
 
 
 def cores(args):
-    # Forty shards of three batches: what is measured is not which worker has the larger half, nor how long the last one is waited for.
+    # Forty shards of three batches, so that an uneven division and the wait for the last shard hardly count.
     rows, group_rows, rates = 3840, 96, []
     for workers in (1, 2):
         devices = f"workers.devices={json.dumps(['cpu'] * workers)}"
@@ -325,7 +334,8 @@ def cores(args):
 def rows(args):
     out, first = (
         [
-            "| the demo's models, two workers | a row, by the models' own clocks | the job, seconds a row | until the models are ready | memory of a device's process, at most |",
+            "| the demo's models, two workers | a row, by the models' own clocks | the job, seconds a row | "
+            "until the models are ready | memory of a device's process, at most |",
             "|---|---|---|---|---|",
         ],
         None,
@@ -335,7 +345,8 @@ def rows(args):
         device = models_seconds_a_row(WORK / "rows", count)
         first = first or device
         out.append(
-            f"| {count:,} rows | {1e3 * device:.2f} ms ({device / first:.2f}× the first) | {job.working / count:.5f} | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |"
+            f"| {count:,} rows | {1e3 * device:.2f} ms ({device / first:.2f}× the first) | "
+            f"{job.working / count:.5f} | {job.ready - job.began:.1f} s | {job.peak / 1e6:.0f} MB |"
         )
     return out
 

@@ -1,14 +1,18 @@
 #!/usr/bin/env python3
-"""Measure what a narrower precision does to verdicts: the same job in f32 and in each other precision, and how far their ledgers are apart.
-Prints a table; with --record it is added to benches/RESULTS.md.
+"""Measure the effect of a narrower precision on verdicts: compare the ledgers of a job in f32 and in others.
 
-usage: precision.py [demo] [base] [--precisions bf16,f16] [--rows 16] [--record]      (in the venv of scripts/peers.py)
+usage: precision.py [demo] [base] [--precisions bf16,f16] [--rows 16] [--record]
+       (in the venv of scripts/peers.py)
 
-`demo`    the demo's models over 800 of its pairs.
-`base`    BLIP-base at 384 px with random weights over --rows photographs. Random weights give all texts nearly the same P(match), so the
-          threshold is the median of what f32 gave: half of the verdicts are on either side, the closest as close as can be.
+Prints a table; with --record the table is added to benches/RESULTS.md.
 
-Texts are of three kinds: the pair's own, the caption (where both precisions wrote the same), and another row's (the control).
+`demo`    The demo's models over 800 of its pairs.
+`base`    BLIP-base at 384 px with random weights over --rows photographs. Random weights give all texts
+          nearly the same P(match), so the threshold is the median of the f32 scores: half of the verdicts
+          are on either side, which is the hardest case.
+
+Texts are of three kinds: the web text of the pair, the caption (if both precisions wrote the same), and the
+text of another row (the negative control).
 """
 
 import argparse
@@ -25,7 +29,8 @@ JOBS = {
         "-c",
         jobs.settings(
             "precision",
-            f'[job]\nurl = ""\n[input]\nurl = "{jobs.web(args.rows)}"\n[models]\ncaptioner = "{WORK}/models/captioner"\nfilter = "{WORK}/models/filter"\n[workers]\nbatch = {bench.BATCH}\n',
+            f'[job]\nurl = ""\n[input]\nurl = "{jobs.web(args.rows)}"\n[models]\ncaptioner = '
+            f'"{WORK}/models/captioner"\nfilter = "{WORK}/models/filter"\n[workers]\nbatch = {bench.BATCH}\n',
         ),
     ],
 }
@@ -33,7 +38,10 @@ NAMES = {"demo": "the demo's models", "base": "BLIP-base 384 px, random weights"
 
 
 def ledger(arguments, precision):
-    """A job's verdicts by key: P(match) of the web text, of the caption and of the control, and the caption."""
+    """Return a job's verdicts by key.
+
+    A verdict has P(match) of the web text, of the caption and of the control, and the caption.
+    """
     import pyarrow.parquet as parquet
 
     folder = WORK / "precision"
@@ -60,7 +68,7 @@ def scores(row):
 
 
 def compared(what, arguments, precisions):
-    """Markdown rows, one for each precision."""
+    """Return Markdown rows, one per precision."""
     wide, out = ledger(arguments, "f32"), []
     for precision in precisions:
         narrow = ledger(arguments, precision)
@@ -80,7 +88,9 @@ def compared(what, arguments, precisions):
         flips = sum((a >= threshold) != (b >= threshold) for a, b in pairs)
         apart = [abs(a - b) for a, b in pairs]
         out.append(
-            f"| {NAMES[what]} | {precision} | {len(pairs)} | {flips} ({100 * flips / len(pairs):.2f} %) at {threshold:.3f} | {max(apart):.4f} | {statistics.mean(apart):.5f} | {100 * same / len(both):.1f} % |"
+            f"| {NAMES[what]} | {precision} | {len(pairs)} | {flips} ({100 * flips / len(pairs):.2f} %) at "
+            f"{threshold:.3f} | {max(apart):.4f} | {statistics.mean(apart):.5f} | "
+            f"{100 * same / len(both):.1f} % |"
         )
     return out
 
@@ -95,7 +105,8 @@ def main():
     what = args.what or list(JOBS)
     WORK.mkdir(parents=True, exist_ok=True)
     text = [
-        "| models | precision | texts judged | verdicts that differ from f32's | P(match) apart, at most | mean | captions the same |",
+        "| models | precision | texts judged | verdicts that differ from f32's | P(match) apart, at most | "
+        "mean | captions the same |",
         "|---" * 7 + "|",
     ]
     for one in what:

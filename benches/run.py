@@ -1,19 +1,26 @@
 #!/usr/bin/env python3
-"""Measure capfilt beside its peers, in turns, in one run. Prints a table; with --record it is added to benches/RESULTS.md.
+"""Measure capfilt and its peers in turns, in one run.
 
-usage: run.py [model] [filter] [decode] [train] [--rounds 3] [--rows 24] [--record]        (in the venv of scripts/peers.py; `make bench`)
+usage: run.py [model] [filter] [decode] [train] [--rounds 3] [--rows 24] [--record]
+       (in the venv of scripts/peers.py; `make bench`)
 
-`model`   full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at 384 px with random weights: the
-          same weights, pixels, texts, batch and threads for `capfilt bench model` and for transformers, naive and best (peers/capfilt_transformers.py
-          says what these are). No caption may end before its 20th id, so that both sides do the same work.
-`filter`  judging a web text a picture: Data-Juicer's `image_text_matching_filter` (peers/filter_data_juicer.py) and capfilt's filter, which judges a
-          caption beside it and gives cosines too; same weights, pixels and texts. Its package is installed into out/bench when missing.
-`decode`  decoding and squashing photographs of 0.2 to 4 megapixels on one core: `capfilt bench decode`, exact and with `input.jpeg_reduction`,
-          against Pillow and transformers' processors.
-`train`   pre-training of MED, all three losses with momentum towers: `capfilt train pretrain` against the same model in PyTorch eager
-          (peers/train_pytorch.py), at the demo's size and as BLIP-base at 224 px. No dropout; capfilt also decodes, the peer has tensors.
+Prints a table; with --record the table is added to benches/RESULTS.md.
 
-Everyone has a turn in every round and the medians are compared, so that a machine that slows down slows all of them down.
+`model`   Full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at
+          384 px with random weights: the same weights, pixels, texts, batch and threads for
+          `capfilt bench model` and for transformers, naive and best (peers/capfilt_transformers.py
+          describes both). No caption may end before its 20th id, so that both sides do the same work.
+`filter`  Judging one web text per picture: Data-Juicer's `image_text_matching_filter`
+          (peers/filter_data_juicer.py) and capfilt's filter, which also judges a caption and computes
+          cosines; same weights, pixels and texts. If Data-Juicer is missing, it is installed into out/bench.
+`decode`  Decoding and resizing photographs of 0.2 to 4 megapixels on one core: `capfilt bench decode`,
+          exact and with `input.jpeg_reduction`, against Pillow and transformers' processors.
+`train`   Pre-training of MED, all three losses with momentum encoders: `capfilt train pretrain` against
+          the same model in PyTorch eager (peers/train_pytorch.py), at the demo's size and as BLIP-base
+          at 224 px. No dropout; capfilt also decodes, the peer has tensors.
+
+Every competitor has a turn in every round, and the medians are compared, so that a slower machine slows all
+competitors equally.
 """
 
 import argparse
@@ -47,7 +54,7 @@ def lines_of(*command, **options):
 
 
 def prepare(rows):
-    """Models, photographs and texts; made once."""
+    """Make models, photographs and texts, once."""
     WORK.mkdir(parents=True, exist_ok=True)
     if not (WORK / "models/filter/model.safetensors").exists():
         shutil.rmtree(WORK / "models", ignore_errors=True)
@@ -136,18 +143,19 @@ def in_turns(competitors, rounds):
 
 
 def model(args):
-    """Markdown rows: who, seconds per image, ratio to capfilt of the same precision."""
+    """Return Markdown rows: competitor, seconds per image, ratio to capfilt of the same precision."""
     prepare(args.rows)
     competitors = {}
     for precision in args.precisions.split(","):
         competitors[f"capfilt {precision}"] = ours(precision)
-        if precision != "int8":  # which transformers has not
+        if precision != "int8":  # transformers has no int8
             competitors[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
             competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
     found = in_turns(competitors, args.rounds)
     seconds = {name: [one["s_per_image"] for one in runs] for name, runs in found.items()}
     out = [
-        "| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of capfilt, same precision |",
+        "| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of "
+        "capfilt, same precision |",
         "|---|---|---|---|---|",
     ]
     for name, values in seconds.items():
@@ -155,7 +163,8 @@ def model(args):
         same = statistics.median(seconds[f"capfilt {name.split()[1].rstrip(',')}"])
         first = statistics.median(next(iter(seconds.values())))
         out.append(
-            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / first:.2f} | {middle / same:.2f} |"
+            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / first:.2f} | "
+            f"{middle / same:.2f} |"
         )
     last = {name: runs[-1] for name, runs in found.items()}
     lengths = [
@@ -186,9 +195,8 @@ def model(args):
             + f" of {rate / 1e9:.0f} GFLOP/s"
         )
     shares = (
-        "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: of bf16's): "
-        + "; ".join(shares)
-        + "."
+        "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: "
+        "of bf16's): " + "; ".join(shares) + "."
     )
     return out + [
         "",
@@ -196,14 +204,13 @@ def model(args):
         "",
         "New tokens per caption: " + "; ".join(lengths) + ".",
         "",
-        "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' `vit` is both): "
-        + "; ".join(stages)
-        + ".",
+        "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' "
+        "`vit` is both): " + "; ".join(stages) + ".",
     ]
 
 
 def filter(args):
-    """Markdown rows: who, seconds a picture, how far the scores are apart."""
+    """Return Markdown rows: competitor, seconds per picture, difference of the scores."""
     prepare(args.rows)
     package, texts = WORK / "data-juicer", (WORK / "texts.txt").read_text().splitlines()
     if not package.exists():
@@ -233,7 +240,7 @@ def filter(args):
         "--threads",
         os.cpu_count(),
     ]
-    # Behind the peers' own packages: theirs are the versions that all others are measured with.
+    # After the peers' packages on the path: all competitors use the versions of the peers.
     found = in_turns(
         {
             **{f"capfilt {precision}": ours(precision) for precision in args.precisions.split(",")},
@@ -250,7 +257,8 @@ def filter(args):
     for name, values in seconds.items():
         middle = statistics.median(values)
         out.append(
-            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {f'{theirs / middle:.2f}×' if name.startswith('capfilt') else ''} |"
+            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | "
+            f"{f'{theirs / middle:.2f}×' if name.startswith('capfilt') else ''} |"
         )
     pictures = sorted((WORK / "web").iterdir())[: len(texts)]
     asked = [part for picture in pictures for part in ("--image", picture)] + [
@@ -280,15 +288,16 @@ def filter(args):
     )
     return out + [
         "",
-        f"P(match) of capfilt (f32, preset hf) and Data-Juicer differ by {apart:.1e} at most ({len(texts)} rows; pixels are decoded and resized by each side).",
+        f"P(match) of capfilt (f32, preset hf) and Data-Juicer differ by {apart:.1e} at most ({len(texts)} "
+        f"rows; pixels are decoded and resized by each side).",
     ]
 
 
-SECONDS = 4  # a turn of capfilt at one size
+SECONDS = 4  # per turn of capfilt at one size
 
 
 def decode(args):
-    """Markdown rows: photographs of each size, images per second and core, and how many times each peer's that is."""
+    """Return Markdown rows: photographs by size, images per second on one core, ratio to each peer."""
     folders = WORK / "photographs"
     if not folders.exists():
         WORK.mkdir(parents=True, exist_ok=True)
@@ -331,11 +340,14 @@ def decode(args):
             middle, last = statistics.median(one["images_per_second"] for one in found[how]), found[how][-1]
             times = " | ".join(f"{middle / peer:.2f}× ({peer:.1f})" for peer in peers.values())
             out.append(
-                f"| {folder.name} MP, {how} | {middle:.1f} | {last['decode_ms']:.2f} + {last['resize_ms']:.2f} ms | {times} | {last['levels_off_mean']:.2f}; {last['levels_off_99_9']} |"
+                f"| {folder.name} MP, {how} | {middle:.1f} | {last['decode_ms']:.2f} + "
+                f"{last['resize_ms']:.2f} ms | {times} | {last['levels_off_mean']:.2f}; "
+                f"{last['levels_off_99_9']} |"
             )
     names = " | ".join(f"× {name.replace('_', ', ')}" for name in peers)
     return [
-        f"| decode + resize to 384 px, one core | capfilt, images/s | of it | {names} | levels off the exact pixels: mean; one in a thousand |",
+        f"| decode + resize to 384 px, one core | capfilt, images/s | of it | {names} | levels off the exact "
+        f"pixels: mean; one in a thousand |",
         "|---" * (4 + len(peers)) + "|",
     ] + out
 
@@ -352,7 +364,7 @@ BASE = {
     "positions": 512,
     "projection": 256,
 }
-# Model, side of the pictures, batch, queue, steps that count. A base-size step takes seconds.
+# Model, side of the pictures, batch, queue, timed steps. A step of BLIP-base takes seconds.
 TRAININGS = {
     "the demo's MED": (
         tomllib.loads((ROOT / "demo/train/pretrain.toml").read_text())["sizes"],
@@ -366,7 +378,7 @@ WARM_UP = 3
 
 
 def training_pairs(side):
-    """Pairs at the model's side, so that nobody resizes."""
+    """Write pairs with pictures of the model's size, so that neither side resizes."""
     folder, binary = WORK / f"pairs-{side}", ROOT / "target/release/capfilt"
     if not folder.exists():
         subprocess.run(
@@ -480,7 +492,8 @@ def train(args):
             for who, all in speeds.items():
                 ratio = f"{middle['capfilt'] / middle[who]:.2f}×" if who != "capfilt" else ""
                 out.append(
-                    f"| {name}, {precision}: {who} | {batch} | {middle[who]:.2f} | {min(all):.2f} – {max(all):.2f} | {ratio} |"
+                    f"| {name}, {precision}: {who} | {batch} | {middle[who]:.2f} | {min(all):.2f} – "
+                    f"{max(all):.2f} | {ratio} |"
                 )
     return out
 
@@ -525,7 +538,9 @@ def main():
     text = []
     for what in args.what or ["model", "filter", "decode", "train"]:
         text += [*globals()[what](args), ""]
-    heading = f"{machine()}; torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}; `benches/run.py {' '.join(sys.argv[1:])}`, {args.rounds} rounds in turns."
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}"
+    command = f"benches/run.py {' '.join(sys.argv[1:])}"
+    heading = f"{machine()}; {versions}; `{command}`, {args.rounds} rounds in turns."
     show(args.what or ["model", "filter", "decode", "train"], heading, text, args.record)
 
 

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Azurite for the tests of Azure's stores: Node from the system's packages where that is possible, Azurite itself by npm
-# into the per-user cache (190 MB), linked in this checkout as .azurite. Nothing of it is installed for the system.
-# Fails where it cannot be had; with CAPFILT_ALLOW_SKIP=1 those tests are skipped, and counted at the end of `make test`.
+# Provides Azurite for the tests of Azure's stores: Node from the system's packages if possible, Azurite by
+# npm in the per-user cache (190 MB), linked in this checkout as .azurite. Azurite is not installed for the
+# system. Fails if Azurite is missing; with CAPFILT_ALLOW_SKIP=1 its tests are skipped, and counted at the end
+# of `make test`.
 set -eu
 cd "$(dirname "$0")/.."
-# The newest that runs with Debian's Node. What it asks for beside it is taken as of the day: the same on every machine.
+# The newest version that runs with Debian's Node. Its dependencies are those of a fixed day, the same on all
+# machines.
 version=3.35.0 before=2026-11-01
 target=${CAPFILT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/capfilt}/azurite-$version-$before
 
@@ -13,7 +15,8 @@ if [ ! -e "$target/.complete" ]; then
     command -v npm >/dev/null 2>&1 || exit 0
     mkdir -p "$target"
     echo "azurite: installing version $version into $target"
-    # Clones share the folder; the marker is written last, so that what a killed run left is completed.
+    # Clones share the folder. The marker is written last, so that the next run completes a killed
+    # installation.
     if (flock 9 && npm install --silent --no-save --no-package-lock --omit=dev --prefix "$target" --before="$before" \
         "azurite@$version") 9>"$target.lock"; then
         : >"$target/.complete"

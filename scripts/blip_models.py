@@ -1,7 +1,8 @@
 """BLIP-base and BLIP-large with random weights, for the parity check and the benchmarks.
 
-Published weights are nobody's to assume, so models of the right shapes are made here, with weights scaled so that scores vary, captions
-follow the image, and some end early. Run as a program it writes a pair for the benchmarks:
+The checks do not depend on published weights. They use models of the published shapes; their random weights
+are scaled so that scores vary, captions depend on the image, and some captions end early. As a program, this
+file writes a pair of models for the benchmarks:
 
 usage: blip_models.py DIR [--size base|large]        -> DIR/captioner, DIR/filter
 """
@@ -20,7 +21,10 @@ SIDE = 384
 
 
 def vocabulary():
-    """30,522 entries in the manner of bert-base-uncased: special words and the prompt's have its ids, the others are made of syllables."""
+    """Return 30,522 entries like those of bert-base-uncased.
+
+    Special tokens and the words of the prompt have its ids; all other entries are made of syllables.
+    """
     words = [None] * 30522
     fixed = {
         "[PAD]": 0,
@@ -123,7 +127,10 @@ def config(size):
 
 @torch.no_grad()
 def quieten(model, attention, crossattention, ffn):
-    """Weaken the text tower's sub-layers: twelve strong random ones would leave the same state whatever the words are."""
+    """Weaken the sub-layers of the text encoder.
+
+    With twelve strong random sub-layers the final state would hardly depend on the words.
+    """
     for name, p in model.named_parameters():
         if name.startswith("text_") and name.endswith("output.dense.weight"):
             p.mul_(crossattention if "crossattention" in name else attention if "attention" in name else ffn)

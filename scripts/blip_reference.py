@@ -1,7 +1,8 @@
-"""BLIP by transformers, arranged so that every choice of capfilt's presets is explicit.
+"""BLIP by transformers, with every choice of capfilt's presets as an explicit argument.
 
-The fixtures, the parity check, the ledger check and the benchmarks' peers all import this file. It may not know
-anything of capfilt but the names of its presets. Python is a measuring stick here, never part of the product.
+The fixtures, the parity check, the ledger check and the benchmarks' peers import this file. This file knows
+nothing of capfilt but the names of its presets. Python is only the reference here, never a part of the
+product.
 """
 
 import os
@@ -37,14 +38,14 @@ STD = [0.26862954, 0.26130258, 0.27577711]
 
 
 def pre_caption(text, max_words=30):
-    """BLIP's cleaning of a caption: lower case, some punctuation to spaces, at most `max_words` words."""
+    """Clean a caption as BLIP does: lower case, some punctuation to spaces, at most `max_words` words."""
     text = re.sub(r"[.!\"()*#:;~]", " ", text.lower())
     text = re.sub(r"\s{2,}", " ", text).rstrip("\n").strip(" ")
     return " ".join(text.split(" ")[:max_words])
 
 
 def tidy(text):
-    """The clean-up BERT's decoder did in transformers 4.15."""
+    """Clean up decoded text as BERT's tokenizer did in transformers 4.15."""
     for mark in (".", "?", "!", ","):
         text = text.replace(f" {mark}", mark)
     text = text.replace(" ' ", "'")
@@ -54,7 +55,7 @@ def tidy(text):
 
 
 def decode(tokenizer, ids):
-    """Ids to text; [DEC] and [ENC] are no words of the tokenizer and are dropped first."""
+    """Convert ids to text; [DEC] and [ENC] are not in the tokenizer and are dropped first."""
     special = set(tokenizer.all_special_ids)
     return tidy(
         tokenizer.decode(
@@ -72,7 +73,7 @@ def encode(tokenizer, texts):
 
 
 def prompt_ids(tokenizer, config, prompt=PROMPT):
-    """[DEC] and the prompt's words; the [SEP] that the tokenizer adds is cut off."""
+    """Return [DEC] and the prompt's tokens, without the [SEP] that the tokenizer adds."""
     ids = tokenizer(prompt).input_ids[:-1]
     ids[0] = config.text_config.bos_token_id
     return ids
@@ -95,7 +96,7 @@ def load_filter(folder, dtype=torch.float32, **options):
 
 @contextlib.contextmanager
 def vision_eps(model, eps):
-    """Run the vision tower with another LayerNorm epsilon; None leaves the config's."""
+    """Run the image encoder with another LayerNorm epsilon; None: the config's epsilon."""
     norms = [m for m in model.vision_model.modules() if isinstance(m, torch.nn.LayerNorm)]
     before = [n.eps for n in norms]
     for norm in norms:
@@ -108,7 +109,7 @@ def vision_eps(model, eps):
 
 
 def processor(size):
-    """Pillow's resize, as the original did it; transformers' default backend gives slightly other pixels."""
+    """Resize by Pillow as the original does; transformers' default backend gives slightly other pixels."""
     return BlipImageProcessorPil(size={"height": size, "width": size}, image_mean=MEAN, image_std=STD)
 
 
@@ -133,7 +134,7 @@ def encode_image(model, pixel_values):
 
 @torch.inference_mode()
 def match_logits(model, image_states, ids, mask):
-    """Row i of the texts against row i of the images; column 1 is "match"."""
+    """Judge row i of the texts against row i of the images; column 1 is "match"."""
     atts = torch.ones(image_states.shape[:-1], dtype=torch.long, device=image_states.device)
     states = model.text_encoder(
         input_ids=ids, attention_mask=mask, encoder_hidden_states=image_states, encoder_attention_mask=atts
@@ -154,7 +155,7 @@ def cosine(model, image_states, ids, mask):
 
 @torch.inference_mode()
 def generate(model, image_states, start, **options):
-    """transformers' own `generate` from given image states; returns ids up to and with [SEP]."""
+    """Run transformers' `generate` from given image states; return ids up to and including [SEP]."""
     text = model.config.text_config
     ids = model.text_decoder.generate(
         input_ids=torch.tensor([start]),
@@ -174,7 +175,7 @@ def until(ids, end):
 
 @torch.inference_mode()
 def next_logits(model, image_states, rows):
-    """Logits of the next token for rows of equal length, without any cache."""
+    """Return logits of the next token for rows of equal length, without a cache."""
     ids = torch.tensor(rows)
     states = image_states.expand(len(rows), -1, -1)
     out = model.text_decoder(
@@ -188,7 +189,7 @@ def next_logits(model, image_states, rows):
 
 
 def penalise(scores, row, penalty):
-    """Once for every distinct id of the row: what is negative grows, what is positive shrinks."""
+    """Apply the penalty once per distinct id of the row: multiply negative scores, divide positive ones."""
     seen = torch.tensor(sorted(set(row)))
     values = scores[seen]
     scores[seen] = torch.where(values < 0, values * penalty, values / penalty)
@@ -196,10 +197,11 @@ def penalise(scores, row, penalty):
 
 
 def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_length=5, penalty=1.0):
-    """Beam search for one image by the rule "whole" or "generated"; returns (ids, smallest margin of any decision).
+    """Search captions of one image by the rule "whole" or "generated".
 
-    "whole" is transformers 4.15: a hypothesis scores sum(log p) / (its ids before [SEP], [DEC] and prompt included).
-    "generated" is transformers 5: / (its new ids, [SEP] included), and the stop test uses new ids likewise.
+    Returns (ids, smallest margin of any decision). "whole" is transformers 4.15: the score of a hypothesis is
+    sum(log p) / (its ids before [SEP], including [DEC] and prompt). "generated" is transformers 5: sum(log p)
+    / (its new ids, including [SEP]), and the stop test also counts new ids.
     """
     end = model.config.text_config.sep_token_id
     live, finished, margin = [(0.0, list(start))], [], float("inf")
@@ -227,7 +229,7 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
         def gap(i, j, candidates=candidates):
             return candidates[i][0] - candidates[j][0]
 
-        # Only these two cuts decide anything: who may finish, and who lives on.
+        # Only two comparisons decide: which candidates may finish, and which stay open.
         if any(c[2] == end for c in candidates[: beams + 1]):
             margin = min(margin, gap(beams - 1, beams))
         on = [i for i, c in enumerate(candidates) if c[2] != end]
@@ -236,11 +238,13 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
         for value, row, token in candidates[:beams]:
             if token == end:
                 keep(value / (length if rule == "whole" else length + 1 - len(start)), row + [end])
-        # 4.15 asks the best candidate, [SEP] or not, at the length before this token; 5 asks the best that lives, after it.
+        # 4.15 compares with the best candidate, [SEP] included, at the length before this token; 5 compares
+        # with the best open beam, at the length after it.
         best = candidates[0][0] / length if rule == "whole" else live[0][0] / (length + 1 - len(start))
         length += 1
         if len(finished) == beams:
-            # Under 4.15 the best candidate may be the very hypothesis that just finished last: equal by identity, which is no close call.
+            # Under 4.15 the best candidate may be the hypothesis that has just finished: then the scores are
+            # equal by identity, and the margin does not count.
             itself = (
                 rule == "whole" and candidates[0][2] == end and finished[-1][1] == candidates[0][1] + [end]
             )
@@ -248,7 +252,7 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
             if finished[-1][0] >= best:
                 break
     else:
-        # 4.15 adds every open beam; 5 only those among the best candidates.
+        # 4.15 adds every open beam; 5 adds only beams among the best candidates.
         for value, row in (
             live if rule == "whole" else [(v, r + [t]) for v, r, t in candidates[:beams] if t != end]
         ):
@@ -260,7 +264,7 @@ def beam_search(model, image_states, start, rule, beams=3, max_length=20, min_le
 
 @torch.inference_mode()
 def greedy_margin(model, image_states, ids, start, min_length=0):
-    """The smallest lead of a chosen token over the runner-up along a greedy path."""
+    """Return the smallest lead of a chosen token over the second-best along a greedy path."""
     end, margin = model.config.text_config.sep_token_id, float("inf")
     for length in range(start, len(ids)):
         scores = next_logits(model, image_states, [ids[:length]])[0]
@@ -276,10 +280,11 @@ def greedy_margin(model, image_states, ids, start, min_length=0):
 
 
 def randomise(model, seed, embedding_scale=0.01):
-    """Weights that make every part matter: lively attention, LayerNorms off 1 and 0, outputs that follow the image.
+    """Set weights so that every part affects the result.
 
-    Patch, class and position embeddings are small, so the first LayerNorm sees a variance near 1e-4, where an
-    epsilon of 1e-5 instead of 1e-6 shows.
+    Attention varies, LayerNorms differ from 1 and 0, outputs depend on the image. Patch, class and position
+    embeddings are small, so the variance in the first LayerNorm is near 1e-4, where an epsilon of 1e-5
+    instead of 1e-6 changes the result.
     """
     g = torch.Generator().manual_seed(seed)
 
@@ -320,7 +325,10 @@ def randomise(model, seed, embedding_scale=0.01):
 
 
 def full_state(model):
-    """The state dict as transformers 4 wrote it to a .bin: every name, with `position_ids`, tied tensors sharing storage."""
+    """Return the state dict in the form of a .bin file of transformers 4.
+
+    It has every name, `position_ids` included, and tied tensors share storage.
+    """
     state = dict(model.state_dict())
     for prefix in ("text_decoder.bert", "text_encoder"):
         if f"{prefix}.embeddings.word_embeddings.weight" in state:
@@ -347,7 +355,7 @@ ORIGINAL_NAMES = [
 
 
 def original_state(state):
-    """The same tensors under the original's names; sharing of storage is kept."""
+    """Return the same tensors under the original's names, with the same sharing of storage."""
     renamed = {}
     for name, tensor in state.items():
         for pattern, new in ORIGINAL_NAMES:
@@ -358,7 +366,7 @@ def original_state(state):
 
 
 def with_training_leftovers(state, queue=8, seed=7, momentum=lambda name: True):
-    """What a retrieval checkpoint also holds, and a loader must drop."""
+    """Return further tensors of a retrieval checkpoint, which a loader must drop."""
     g = torch.Generator().manual_seed(seed)
     width = state["vision_proj.weight"].shape[0]
     extra = dict(state)
@@ -375,13 +383,16 @@ def with_training_leftovers(state, queue=8, seed=7, momentum=lambda name: True):
 
 
 def save_tokenizer(vocab, folder):
-    """vocab.txt, tokenizer.json and tokenizer_config.json of an uncased WordPiece tokenizer; ids follow the list."""
+    """Write vocab.txt, tokenizer.json and tokenizer_config.json of an uncased WordPiece tokenizer.
+
+    Ids follow the list.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     folder = pathlib.Path(folder)
     index = {word: i for i, word in enumerate(vocab)}
-    assert len(index) == len(vocab), "a word stands twice in the vocabulary"
+    assert len(index) == len(vocab), "the vocabulary has a word twice"
     tokenizer = Tokenizer(models.WordPiece(index, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
-# capfilt on a GPU: is it right there, and how fast beside transformers on the same card? Prints a table, and JSON with --json FILE.
+# Checks capfilt's results on a GPU, and measures its speed against transformers on the same GPU. Prints a
+# table, and JSON with --json FILE.
 #
-# For a machine with an NVIDIA GPU, Python with torch 2.11, transformers and Pillow, and neither network nor cargo. On a machine with both:
+# The script runs on a machine with an NVIDIA GPU and Python with torch 2.11, transformers and Pillow, without
+# network and cargo. First, on a machine with network and cargo:
 #
 #   scripts/gpu-bench.sh pack FOLDER       the stripped program, models, pictures, texts and these scripts: about 60 MB
 #
-# and there, in FOLDER:
+# Then, on the GPU machine in FOLDER:
 #
 #   scripts/gpu-bench.sh [--quick] [--json FILE] [--device cpu]
 #
-# --device cpu runs all of it without a GPU, to see that it would run.
+# --device cpu runs everything without a GPU, to test the scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "${1:-}" != pack ]; then
   exec python3 benches/gpu.py "$@"
 fi
-to=${2:?where to?}
+to=${2:?give a target folder: gpu-bench.sh pack FOLDER}
 mkdir -p "$to/scripts" "$to/benches/peers" "$to/demo" "$to/bin"
 strip -o "$to/bin/capfilt" target/release/capfilt
 cp scripts/gpu-bench.sh scripts/blip_models.py scripts/blip_reference.py "$to/scripts/"

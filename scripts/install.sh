@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the program with its libtorch, where every user of the machine, or of a container, can run it. The program
-# finds libtorch by its place beside it, so the folder may be moved, copied into an image, or shared between nodes.
+# Installs the program with its libtorch for all users of the machine or of a container. The program finds
+# libtorch by a relative path, so the folder may be moved, copied into an image, or shared between nodes.
 #
 # usage: install.sh PROGRAM PREFIX     PREFIX/bin/capfilt, PREFIX/lib/capfilt
 set -eu
@@ -11,7 +11,8 @@ torch=$(readlink -f .libtorch)
 to=$prefix/lib/capfilt
 mkdir -p "$prefix/bin" "$to/torch/lib"
 
-# Copies what is newer; a library is replaced in one step, since a running program has the old one mapped.
+# Copies newer libraries. A library is replaced in one step, because a running program may have mapped the old
+# one.
 copy() {
     for file in "$1"/*.so*; do
         target=$2/$(basename "$file")
@@ -22,7 +23,7 @@ copy() {
     done
 }
 copy "$torch/lib" "$to/torch/lib"
-# libtorch's own rpath looks for the libraries of CUDA in nvidia/ beside torch/.
+# libtorch's rpath searches the libraries of CUDA in nvidia/ beside torch/.
 for folder in "$torch"/../nvidia/*/lib; do
     [ -d "$folder" ] || continue
     part=nvidia/$(basename "$(dirname "$folder")")/lib

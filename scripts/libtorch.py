@@ -3,10 +3,10 @@
 
 usage: libtorch.py [--cuda]
 
-The libraries come out of the PyPI wheel of torch, which holds headers and libraries for C++ too. Without
-`--cuda` only the CPU part is kept (545 MB): libtorch_cpu.so still asks for CUPTI and the CUDA runtime by name,
-so their two small wheels lie beside it, where its own rpath looks. With `--cuda` the wheel and its CUDA
-libraries are kept whole. Every wheel is checked against the digest below before it is opened.
+The libraries are from the PyPI wheel of torch, which also has headers and libraries for C++. Without `--cuda`
+only the CPU part is kept (545 MB). libtorch_cpu.so still needs CUPTI and the CUDA runtime by name, so their
+two small wheels are unpacked beside it, where its rpath finds them. With `--cuda` the wheel and its CUDA
+libraries are kept completely. The digest of every wheel is checked before the wheel is opened.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 VERSION = "2.11.0"
-# The libraries do not depend on the Python version, so one is asked for by name, whatever runs this script.
+# The libraries do not depend on the Python version, so the wheel of one fixed version is downloaded.
 PYTHON = "3.12"
 WHEELS = {
     f"torch=={VERSION}": "0f68f4ac6d95d12e896c3b7a912b5871619542ec54d3649cf48cc1edd4dd2756",
@@ -75,13 +75,15 @@ def download(requirement, digest, folder):
     before = set(folder.glob("*.whl"))
     if subprocess.run(command).returncode != 0:
         fail(
-            f"pip could not download {requirement}. Is the package index reachable, and is pip installed for {sys.executable}?"
+            f"pip could not download {requirement}. Is the package index reachable, and is pip installed for "
+            f"{sys.executable}?"
         )
     (wheel,) = set(folder.glob("*.whl")) - before
     found = sha256(wheel)
     if digest != found:
         fail(
-            f"{wheel.name} has sha256 {found}, expected {digest}. The download is damaged or not the published file; run `make setup` again."
+            f"{wheel.name} has sha256 {found}, expected {digest}. The download is damaged or not the "
+            f"published file; run `make setup` again."
         )
     return wheel
 
@@ -100,7 +102,7 @@ def unpack_cpu(target):
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(target, [name for name in archive.namelist() if name.startswith(CPU_KEEP)])
         wheel.unlink()
-    # libtorch.so of the wheel pulls in the CUDA half; the linker reads this script in its place.
+    # libtorch.so of the wheel loads the CUDA library; this linker script replaces it.
     (target / "torch/lib/libtorch.so").write_text("INPUT(-ltorch_cpu)\n")
 
 
@@ -117,12 +119,17 @@ def unpack_cuda(target):
     ]
     if subprocess.run(command).returncode != 0:
         fail(
-            "pip could not install torch with its CUDA libraries (5 GB). Is there space, and is the package index reachable?"
+            "pip could not install torch with its CUDA libraries (5 GB). Is there space, and is the package "
+            "index reachable?"
         )
 
 
 def provide(cuda):
-    """Return the folder that holds `torch/`; build it next to its final place and rename it, so that a kill leaves nothing half-made."""
+    """Return the folder with `torch/`.
+
+    The folder is built beside its final path and then renamed, so that a killed run leaves no incomplete
+    folder.
+    """
     target = cache_folder() / f"libtorch-{VERSION}-{'cuda' if cuda else 'cpu'}"
     if (target / "torch/lib/libtorch_cpu.so").exists():
         print(f"libtorch {VERSION} is in {target}")
@@ -130,7 +137,8 @@ def provide(cuda):
     target.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     print(
-        f"libtorch {VERSION}: downloading {'5 GB, CUDA included' if cuda else '535 MB, CPU only'} into {target}",
+        f"libtorch {VERSION}: downloading {'5 GB, CUDA included' if cuda else '535 MB, CPU only'} into "
+        f"{target}",
         flush=True,
     )
     building = pathlib.Path(tempfile.mkdtemp(prefix=target.name + "-", dir=target.parent))
@@ -150,7 +158,8 @@ def provide(cuda):
 def main():
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         fail(
-            f"this script knows x86-64 Linux only, and this is {platform.system()} on {platform.machine()}. Point LIBTORCH at a libtorch {VERSION} of your own and link it as .libtorch."
+            f"this script knows x86-64 Linux only, and this is {platform.system()} on {platform.machine()}. "
+            f"Point LIBTORCH at a libtorch {VERSION} of your own and link it as .libtorch."
         )
     target = provide("--cuda" in sys.argv[1:])
     link = ROOT / ".libtorch"

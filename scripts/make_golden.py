@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Write pipeline/med/tests/golden: two tiny random BLIPs and what transformers makes of them.
+"""Write pipeline/med/tests/golden: two tiny random BLIP models and transformers' results for them.
 
 usage: make_golden.py [--out DIR]        (in the venv of scripts/peers.py)
 
-See golden/README.md for what the files hold. Seeds are searched until no recorded decision is a close call.
+golden/README.md describes the files. The script tries seeds until every recorded decision has a clear margin.
 """
 
 import argparse
@@ -33,18 +33,20 @@ from transformers.generation import (
 )
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# A recorded decision leads by this much at least, in logits or summed log-probabilities. Two f32 implementations differ by 1e-5.
+# Least margin of a recorded decision, in logits or summed log-probabilities. Two f32 implementations differ
+# by 1e-5.
 SAFE_GAP = 1e-3
 
-WORDS = """a an the of in on and with is at to picture photo dog dogs cat bird horse man woman child sitting standing running red blue green
-white black small large beach grass water table street car bus train tree sky two three front near under cup play ing ##s ##ing ##ed ##er ##ly""".split()
+WORDS = """a an the of in on and with is at to picture photo dog dogs cat bird horse man woman child sitting
+standing running red blue green white black small large beach grass water table street car bus train tree sky
+two three front near under cup play ing ##s ##ing ##ed ##er ##ly""".split()
 LETTERS = list("abcdefghijklmnopqrstuvwxyz0123456789.,'-?")
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + list(
     dict.fromkeys(WORDS + LETTERS + ["##" + c for c in "abcdefghijklmnopqrstuvwxyz"])
 )
 
 CASES = {
-    # heads other than the library's 8, text and vision of different widths, patches of two sizes
+    # Head counts other than the library's 8, different widths of text and vision, patches of two sizes.
     "patch16": dict(
         image=96, patch=16, vision=(24, 3, 2), text=(32, 4, 2), joint=24, images=3, portable=True
     ),
@@ -54,7 +56,8 @@ CASES = {
 TEXTS = [
     "a dog",
     "A picture of two Dogs, running on the beach!",
-    "a small black cat sitting under the large green tree in front of a red car and a blue bus near the water",
+    "a small black cat sitting under the large green tree in front of a red car and a blue bus near the "
+    "water",
     "zebras & café: 3 trains?",
     " ".join(["a man and a woman with a white horse on the street"] * 6),  # longer than 35 ids: truncated
     "",
@@ -94,7 +97,7 @@ def config(case):
 
 
 def pictures(count, size, seed):
-    """Pictures with large and small structure: colour ramps, shapes and noise."""
+    """Make pictures with large and small structure: colour ramps, shapes and noise."""
     rng = np.random.default_rng(seed)
     out = []
     for _ in range(count):
@@ -124,7 +127,7 @@ def safe(margin, what):
 
 
 def vision_states(model, pixel_values):
-    """Image states with the config's epsilon (preset hf) and with the original's."""
+    """Return image states with the config's epsilon (preset hf) and with the original's."""
     hf = blip.encode_image(model, pixel_values)
     with blip.vision_eps(model, blip.ORIGINAL_VISION_EPS):
         original = blip.encode_image(model, pixel_values)
@@ -132,7 +135,10 @@ def vision_states(model, pixel_values):
 
 
 def judge(model, states, tokenizer):
-    """P(match) and cosine of every text for every image, under both presets: tensors of (images, texts[, 2])."""
+    """Return P(match) and cosine of every text for every image, under both presets.
+
+    The tensors have the shape (images, texts[, 2]).
+    """
     tokens = blip.encode(tokenizer, TEXTS)
     out = {"texts.ids": tokens.input_ids, "texts.mask": tokens.attention_mask}
     for preset, ids in (("hf", tokens.input_ids), ("original", blip.with_enc(tokens.input_ids, model))):
@@ -147,7 +153,7 @@ def judge(model, states, tokenizer):
 
 
 def check_judgement(model, values, pixel_values):
-    """The parts above are the whole: transformers' own forward says the same; and the numbers tell things apart."""
+    """Check that transformers' own forward gives the values of the parts above, and that scores differ."""
     ids, mask = values["texts.ids"], values["texts.mask"]
     for i, image in enumerate(pixel_values):
         batch = image[None].expand(len(TEXTS), -1, -1, -1)
@@ -165,13 +171,13 @@ def check_judgement(model, values, pixel_values):
 
 
 def describe(model, states, tokenizer):
-    """Greedy and beam captions with and without prompt; every record says all it was made with."""
+    """Make greedy and beam captions with and without prompt; every record has all its settings."""
     bos, end = model.config.text_config.bos_token_id, model.config.text_config.sep_token_id
     prompt = blip.prompt_ids(tokenizer, model.config)
     records = []
 
     def record(image, preset, start, ids, margin, **how):
-        if margin >= SAFE_GAP:  # what is too close to call is left out
+        if margin >= SAFE_GAP:  # a decision with a smaller margin is left out
             records.append(
                 {
                     "image": image,
@@ -196,7 +202,7 @@ def describe(model, states, tokenizer):
                 record(i, preset, start, ids, margin, method="greedy", max_length=20, min_length=low)
             for preset, rule in (("hf", "generated"), ("original", "whole")):
                 image = states[preset][i : i + 1]
-                for penalty, longest in ((1.0, 20), (1.1, 20), (1.0, 9)):  # 9: most are cut before they end
+                for penalty, longest in ((1.0, 20), (1.1, 20), (1.0, 9)):  # 9: most captions reach the limit
                     ids, margin = blip.beam_search(
                         model, image, start, rule, penalty=penalty, max_length=longest
                     )
@@ -233,7 +239,7 @@ def describe(model, states, tokenizer):
 
 
 def check_variety(records):
-    """Some captions end, some are cut; images differ; the two length rules differ at least once."""
+    """Check that captions end and are cut, images differ, and the two length rules differ at least once."""
     beams = {}
     for r in records:
         if r["method"] == "beam" and r["repetition_penalty"] == 1.0 and r["max_length"] == 20:
@@ -253,7 +259,10 @@ def check_variety(records):
 
 
 def nucleus_step(row, raw, how, min_length, end):
-    """transformers' processors in transformers' order. The cut at p is a sum: on a token's edge rounding would decide."""
+    """Apply transformers' processors in transformers' order.
+
+    The cut at p is a sum: at the edge of a token, rounding would decide.
+    """
     steps = [RepetitionPenaltyLogitsProcessor(1.1), MinLengthLogitsProcessor(min_length, end)]
     steps += [TopKLogitsWarper(how["top_k"])] if how["top_k"] else []
     scores = LogitsProcessorList(steps)(row, raw.clone())
@@ -265,7 +274,7 @@ def nucleus_step(row, raw, how, min_length, end):
 
 @torch.inference_mode()
 def nucleus(model, states, tokenizer, seed):
-    """Along a fixed path, the raw logits of every step and the distribution transformers would draw from."""
+    """Return, along a fixed path, the raw logits of every step and transformers' sampling distribution."""
     text = model.config.text_config
     start = blip.prompt_ids(tokenizer, model.config)
     image = states["original"][:1]
@@ -287,7 +296,7 @@ def nucleus(model, states, tokenizer, seed):
         for j, how in enumerate(settings):
             filtered[j].append(nucleus_step(row, raw, how, min_length, text.sep_token_id))
         probs = filtered[0][-1].clone()
-        probs[text.sep_token_id] = 0  # the path goes on, so that min_length is seen on both sides
+        probs[text.sep_token_id] = 0  # the path continues, so that min_length is tested on both sides
         path.append(int(torch.multinomial(probs, 1, generator=g)))
     tensors = {"nucleus.path": torch.tensor(path), "nucleus.logits": torch.stack(logits)}
     tensors |= {f"nucleus.{j}.probs": torch.stack(rows) for j, rows in filtered.items()}
@@ -304,7 +313,7 @@ def nucleus(model, states, tokenizer, seed):
 
 
 def position_table(case, seed):
-    """A position table for a 2x2 smaller grid, and its bicubic enlargement as BLIP does it when loading."""
+    """Make position embeddings of a grid smaller by 2x2, and BLIP's bicubic enlargement at load time."""
     side, width = case["image"] // case["patch"], case["vision"][0]
     small = torch.randn(1, 1 + (side - 1) ** 2, width, generator=torch.Generator().manual_seed(seed))
     grid = small[:, 1:].reshape(1, side - 1, side - 1, width).permute(0, 3, 1, 2)
@@ -316,9 +325,10 @@ def position_table(case, seed):
 
 
 def teach(model, pixel_values, tokenizer, seed, steps=90):
-    """A few seconds of training on made-up captions: a random decoder only ever repeats its last word.
+    """Train for a few seconds on generated captions, because a random decoder only repeats its last word.
 
-    It stays undertrained on purpose, so that several words are likely at each step and captions end at many lengths.
+    The model stays undertrained on purpose, so that several tokens are probable at each step and captions end
+    at many lengths.
     """
     rng = np.random.default_rng(seed)
     words = WORDS[:44]
@@ -331,7 +341,7 @@ def teach(model, pixel_values, tokenizer, seed, steps=90):
         for start in ("", blip.PROMPT):
             first = " ".join(
                 rng.choice(words, rng.integers(3, 7))
-            )  # common to the image's captions, which then part
+            )  # common beginning of the image's captions
             rows += [
                 (i, f"{start}{first} {' '.join(rng.choice(words, rng.integers(1, 8)))}") for _ in range(3)
             ]
@@ -396,12 +406,12 @@ def save_model(model, size, folder, weights):
 
 
 def as_transformers(model):
-    """As `save_pretrained` of transformers 5 writes it: of tied tensors one is left out."""
+    """Write the form of `save_pretrained` of transformers 5: one of two tied tensors is left out."""
     return lambda folder: model.save_pretrained(folder)
 
 
 def as_hub_bot(model):
-    """As the hub's conversion left it: `decoder.weight` and `position_ids` are there, `decoder.bias` is not."""
+    """Write the form of the hub's conversion: with `decoder.weight` and `position_ids`, no `decoder.bias`."""
     state = {
         k: v.detach().clone().contiguous()
         for k, v in blip.full_state(model).items()
@@ -419,7 +429,7 @@ def as_pickle(model):
 def as_original(model, name):
     state = blip.original_state({k: v.detach() for k, v in blip.full_state(model).items()})
     if "itm_head.weight" in state:
-        # Momentum copies of a few tensors tell as much as of all.
+        # Momentum copies of a few tensors are sufficient for the test.
         state = blip.with_training_leftovers(state, momentum=lambda n: "norm" in n or "proj" in n)
     return lambda folder: torch.save({"model": state}, folder / name)
 
@@ -474,13 +484,17 @@ def make_case(name, case, out):
     }
     write_json(out / "expected.json", expected)
     print(
-        f"  filter seed {f_seed}, captioner seed {c_seed}; P(match) {values['itm.original.softmax'][..., 1].min():.3f}..{values['itm.original.softmax'][..., 1].max():.3f}; "
-        f"{sum(r['ended'] for r in records)} of {len(records)} captions ended; smallest margin {min(r['margin'] for r in records)}"
+        f"  filter seed {f_seed}, captioner seed {c_seed}; P(match) "
+        f"{values['itm.original.softmax'][..., 1].min():.3f}.."
+        f"{values['itm.original.softmax'][..., 1].max():.3f}; "
+        f""
+        f"{sum(r['ended'] for r in records)} of {len(records)} captions ended; smallest margin "
+        f"{min(r['margin'] for r in records)}"
     )
 
 
 def write_json(path, value):
-    """Indented, but a list of numbers stays on its line."""
+    """Dump JSON with indentation, and with lists of numbers on one line."""
     text = json.dumps(value, indent=1, ensure_ascii=False)
     text = re.sub(r"\[\s+((?:-?[\d.e-]+,?\s*)+)\]", lambda m: "[" + " ".join(m[1].split()) + "]", text)
     path.write_text(text + "\n")

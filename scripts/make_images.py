@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Make the image set that decoding and resizing are tested on: the same files on every run.
+"""Make the images for the tests of decoding and resizing; every run makes the same files.
 
 usage: .venv/bin/python scripts/make_images.py FOLDER [--web | --sizes]
 
-With `--web` only what web data mostly are: the photographs as JPEG of usual quality. The benchmarks take those.
-With `--sizes` the photographs once more, at 0.2, 0.5, 1 and 4 megapixels in folders of their own: shrunk, or several side by side at their own
-scale where one is too small, since an enlarged photograph has nothing fine in it.
+With `--web`, only files like most web data: the photographs as JPEG of common quality. The benchmarks use
+these files. With `--sizes`, the photographs at 0.2, 0.5, 1 and 4 megapixels in separate folders: reduced, or
+several side by side at full scale if one is too small, because an enlarged photograph has no fine detail.
 
-The photographs are the image files inside scikit-image's wheel, as they are and saved again in every format and
-flavour that Pillow can write. What Pillow cannot write (16-bit colour PNG, interlaced PNG, YCCK JPEG, GIF frames that
-don't fill their screen) is put together here byte by byte.
+The photographs are the image files of scikit-image's wheel, unchanged and saved again in every format and
+variant that Pillow can write. The script writes other variants (16-bit colour PNG, interlaced PNG, YCCK JPEG,
+GIF frames smaller than their screen) byte by byte.
 """
 
 import io
@@ -32,7 +32,8 @@ COLOUR_PHOTOGRAPHS = (
     "rocket.jpg",
     "retina.jpg",
 )
-# Pillow squashes tall images along their height first; these stand on both sides of that line, for side 384 or 224.
+# Pillow resizes tall images along their height first; these sizes are on both sides of that limit, for sides
+# 384 and 224.
 TALL = [
     (300, 600),
     (400, 500),
@@ -53,7 +54,7 @@ def photograph(name, mode="RGB"):
 
 
 def gradient(width, height, mode="RGB"):
-    """Smooth colour with some noise: every value occurs, and a shifted or swapped channel shows."""
+    """Make smooth colours with some noise: every value occurs, and shifted or swapped channels show."""
     rng = np.random.default_rng(width * 65537 + height)
     x, y = np.linspace(0, 255, width)[None, :], np.linspace(0, 255, height)[:, None]
     planes = np.stack([x + 0 * y, y + 0 * x, (x + y) / 2, 255 - (x + y) / 2], axis=-1)
@@ -64,7 +65,7 @@ def gradient(width, height, mode="RGB"):
 
 
 def png(path, samples, depth, colour_type, interlaced=False, palette=None, transparency=None):
-    """Write a PNG of any kind. `samples`: (height, width, channels) integers of `depth` bits."""
+    """Write a PNG of any type. `samples`: (height, width, channels) integers of `depth` bits."""
     height, width, _ = samples.shape
     passes = (
         [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
@@ -201,7 +202,10 @@ def make_jpeg(folder):
 
 
 def transposed(photo, path):
-    """A 4:4:0 JPEG, which cameras make by turning 4:2:2 without decoding it; here by saying that the factors are swapped."""
+    """Write a 4:4:0 JPEG by swapping the sampling factors of a 4:2:2 one.
+
+    Cameras make 4:4:0 when they rotate 4:2:2 without decoding.
+    """
     buffer = io.BytesIO()
     photo.crop((0, 0, 448, 288)).save(buffer, "JPEG", quality=85, subsampling="4:2:2")
     data = bytearray(buffer.getvalue())
@@ -212,7 +216,7 @@ def transposed(photo, path):
 
 
 def make_four_channel_jpeg(folder, photo):
-    """CMYK as Pillow writes it (Adobe's marker, inverted), with the marker saying YCCK, and with no marker at all."""
+    """Write CMYK as Pillow does (Adobe's marker, inverted), with the marker for YCCK, and without it."""
     buffer = io.BytesIO()
     photo.convert("CMYK").save(buffer, "JPEG", quality=90)
     cmyk = buffer.getvalue()
@@ -261,7 +265,7 @@ def make_gif(folder):
 
 
 def gif_of_one_colour(path, colours, background, control, local=None):
-    """A 10×8 screen with one 4×3 frame of index 1 at (5, 2): what lies around the frame is the decoder's choice."""
+    """Write a 10×8 screen with one 4×3 frame of index 1 at (5, 2); decoders choose the pixels around it."""
     head = b"GIF89a" + struct.pack("<HHBBB", 10, 8, 0x91, background, 0) + colours
     frame = b"\x2c" + struct.pack("<HHHHB", 5, 2, 4, 3, 0x81 if local else 0) + (local or b"")
     codes, width, bits, held, data = [4] + [c for _ in range(12) for c in (1, 4)] + [5], 3, 0, 0, b""

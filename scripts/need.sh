@@ -1,7 +1,8 @@
 #!/bin/sh
-# Looks for programs on the PATH, and installs Debian's packages of them where this user may.
+# Searches programs on the PATH, and installs their Debian packages if this user may.
 #
-# usage: need.sh NAME "PROGRAM ..." "PACKAGE ..."     1 where a program is missing, unless CAPFILT_ALLOW_SKIP=1
+# usage: need.sh NAME "PROGRAM ..." "PACKAGE ..."     exits with 1 if a program is missing, unless
+# CAPFILT_ALLOW_SKIP=1
 name=$1 programs=$2 packages=$3
 are_there() { for program in $programs; do command -v "$program" >/dev/null 2>&1 || return; done; }
 

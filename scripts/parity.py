@@ -1,17 +1,22 @@
 #!/usr/bin/env python3
-"""Full-size parity: capfilt against transformers on BLIP-base and BLIP-large with random weights, f32, on the CPU.
+"""Compare capfilt with transformers on BLIP-base and BLIP-large with random weights, in f32 on the CPU.
 
-usage: parity.py CAPFILT [--size base|large|both] [--work DIR] [--keep]     (in the venv of scripts/peers.py; `make parity`)
+usage: parity.py CAPFILT [--size base|large|both] [--work DIR] [--keep]
+       (in the venv of scripts/peers.py; `make parity`)
 
-Published weights are nobody's to assume, so the models are made here: right shapes and names, weights scaled so that scores vary and
-captions follow the image. They are saved as safetensors, as `.bin` and as the original's `.pth`, and the program is run on each. Without
-CAPFILT only the Python half is run. Printed: the largest difference of P(match), of cosine and of a word's probability in nucleus
-sampling (0 for a word that is not in the nucleus), and whether caption ids are equal.
-Exits with 1 when a number differs by more than 1e-4 or any id differs. Beside ids that differ stands how close the closest decision of the
-search was: a few 1e-5 is rounding, which a reader may excuse and this script does not.
+The check does not depend on published weights: the script makes models of the published shapes and names,
+with random weights that are scaled so that scores vary and captions depend on the image. The models are saved
+as safetensors, as `.bin` and as the original's `.pth`, and the program runs on each. Without CAPFILT, only
+the Python half runs. The output has the largest differences of P(match), of cosine and of a token's
+probability in nucleus sampling (0 for a token outside of the nucleus), and whether caption ids are equal.
 
-Pictures are given at the model's size first, so that only the model is compared; the last rows give photographs as they are, and so
-also compare decoding and resizing. Base takes 2 GB of disk and 6 GB of memory, large 4 GB and 8 GB.
+The exit code is 1 if a number differs by more than 1e-4 or an id differs. Beside ids that differ, the output
+has the smallest margin of a decision of the search: a few 1e-5 is rounding, which a reader may accept and
+this script does not.
+
+The first pictures have the model's size, so that only the model is compared. The last rows use unchanged
+photographs, and so also compare decoding and resizing. Base takes 2 GB of disk and 6 GB of memory, large 4 GB
+and 8 GB.
 """
 
 import argparse
@@ -40,7 +45,7 @@ from transformers.generation import (
 )
 
 TOLERANCE = 1e-4
-# One level of a pixel, here and there, by another resize.
+# Tolerance for another resize, which changes some pixels by one level.
 PHOTO_TOLERANCE = 2e-2
 PHOTOS = ["astronaut.png", "chelsea.png", "coffee.png"]
 TEXTS = [
@@ -48,7 +53,7 @@ TEXTS = [
     "A photo of a Cat, lying down!",
     "a cup of coffee and a spoon on a wooden table next to a red box of the small green bird near the sea",
 ]
-LONG = " ".join(["two dogs and a man"] * 9)  # 45 words: cut to 30, and more than 35 ids are never seen
+LONG = " ".join(["two dogs and a man"] * 9)  # 45 words: cut to 30 words, and to 35 ids
 PROMPT = "a picture of "
 
 
@@ -57,7 +62,7 @@ PROMPT = "a picture of "
 
 @torch.no_grad()
 def make_filter(size, pictures):
-    """The match head is scaled on the pictures: differences are seen best where P(match) is neither 0 nor 1."""
+    """Scale the match head on the pictures: differences show best if P(match) is neither 0 nor 1."""
     model = blip_models.make_filter(size)
     tokens = blip.encode(blip.load_tokenizer(vocabulary_folder(pictures)), TEXTS)
     states = blip.encode_image(model, blip.pixels(pictures.images, SIDE))
@@ -107,7 +112,7 @@ def save(model, folder, form, pictures):
 
 
 class Pictures:
-    """The photographs, and the same resized by Pillow to the model's size as PNG files."""
+    """Return the photographs, and copies that Pillow has resized to the model's size as PNG files."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -158,7 +163,7 @@ class Program:
         ]
 
     def samples(self, model, preset, images, low):
-        """For each image a sampled caption's ids, and for each of its words what it was drawn from: {id: probability}."""
+        """Return, per image, a sampled caption's ids, and per token its distribution {id: probability}."""
         several = [a for i in images for a in ("--image", i)]
         options = [
             "--method",
@@ -217,7 +222,10 @@ def rule_of(preset):
 
 
 def expected_ids(model, tokenizer, preset, images, how):
-    """transformers' generate; only the beam search of preset original, whose length rule it no longer has, is our own."""
+    """Run transformers' generate.
+
+    The beam search of preset original is implemented here, because transformers dropped its length rule.
+    """
     start, limits, out = (
         start_of(model, tokenizer, how),
         dict(max_length=how["max_length"], min_length=how["min_length"]),
@@ -247,7 +255,7 @@ def expected_ids(model, tokenizer, preset, images, how):
 
 @torch.inference_mode()
 def expected_nuclei(model, preset, image, ids, start, low):
-    """What transformers would draw each word of `ids` from, as the probabilities of the whole vocabulary (words, vocabulary)."""
+    """Return transformers' sampling distribution of each token of `ids`: (tokens, vocabulary)."""
     penalty = 1.1 if preset == "original" else 1.0
     steps = LogitsProcessorList(
         [
@@ -275,7 +283,7 @@ def expected_nuclei(model, preset, image, ids, start, low):
 
 
 def margin(model, tokenizer, preset, image, how):
-    """How close the closest decision was; asked only where ids differ, as it is slow."""
+    """Return the smallest margin of a decision. Slow, so called only if ids differ."""
     start, limits = (
         start_of(model, tokenizer, how),
         dict(max_length=how["max_length"], min_length=how["min_length"]),
@@ -310,13 +318,14 @@ class Table:
             return "" if x is None else f"{x:.1e}"
 
         print(
-            f"{model:30} {preset:9} {what:34} {number(match):>10} {number(cosine):>10} {number(probability):>10}  {'ok' if good else 'DIFFERS'}{note}",
+            f"{model:30} {preset:9} {what:34} {number(match):>10} {number(cosine):>10} "
+            f"{number(probability):>10}  {'ok' if good else 'DIFFERS'}{note}",
             flush=True,
         )
 
 
 def gap(ours, theirs):
-    """Their distance; infinite where one is no number, as `max` may pass over a NaN."""
+    """Return the distance of two numbers; infinite if one is NaN, because `max` may skip a NaN."""
     distance = abs(float("nan") if ours is None else ours - theirs)
     return float("inf") if math.isnan(distance) else distance
 
@@ -405,7 +414,7 @@ def check(size, program, pictures, keep):
                 save(model, folder, form, pictures)
             full = (
                 form == "safetensors"
-            )  # the other files hold the same weights: one row each tells whether they were read right
+            )  # the other files have the same weights: one row per file checks that it is read correctly
             if part == "filter":
                 if full:
                     compare_scores(table, program, name, folder, model, tokenizer, "hf", images, files, TEXTS)

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""What `capfilt train` writes, loaded by transformers as any checkpoint is: the same scores, the same captions.
+"""Load the models of `capfilt train` in transformers and compare scores and captions.
 
 usage: parity_trained.py CAPFILT [--work DIR]     (in the venv of scripts/peers.py; `make parity`)
 
-A small MED is pre-trained for some steps on pictures of `capfilt demo`, and a filter and a captioner are fine-tuned from it. Then
-`from_pretrained` loads model and processor, with no key missing and none left over (of the pre-trained model, as either class: none but
-the other class's), and both programs judge five texts for each of
-eight pictures and caption them greedily, in f32 on the CPU. Exits with 1 when a probability or a cosine differs by more than 1e-4
-(rounding of some hundred sums in f32; the pictures are at the model's side, so no resize comes between) or any caption's ids do.
+A small MED is pre-trained for some steps on pictures of `capfilt demo`, and a filter and a captioner are
+fine-tuned from it. Then `from_pretrained` loads model and processor, without missing or unexpected keys (the
+pre-trained model, loaded as either class, has only unexpected keys of the other class). Both programs judge
+five texts for each of eight pictures and write greedy captions, in f32 on the CPU. The exit code is 1 if a
+probability or a cosine differs by more than 1e-4 (rounding of some hundred sums in f32; the pictures have the
+model's size, so they are not resized) or if the ids of a caption differ.
 """
 
 import argparse
@@ -86,7 +87,7 @@ def trained(program, work):
     return med, program.train("filter", work, start | MATCHING), program.train("captioner", work, start)
 
 
-# What a pre-trained model has for the other class.
+# Keys of a pre-trained model that belong to the other class.
 MORE = {
     BlipForImageTextRetrieval: ("text_decoder.", "temp"),
     BlipForConditionalGeneration: ("text_encoder.", "text_proj.", "vision_proj.", "itm_head.", "temp"),

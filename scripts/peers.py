@@ -3,8 +3,9 @@
 
 usage: peers.py
 
-Like python.py: the environment stands in the per-user cache, one folder per requirements and Python version; a lock lets
-one clone build at a time, and `.complete` is written last. It is apart from the tests' Python because torch with CUDA is 5 GB.
+The script works like python.py: the environment is in the per-user cache, one folder per requirements and
+Python version; a lock lets one clone build at a time, and `.complete` is written last. The environment is
+separate from that of the tests, because torch with CUDA has 5 GB.
 """
 
 import fcntl
@@ -39,7 +40,8 @@ def build(target):
     shutil.rmtree(target, ignore_errors=True)
     if subprocess.run([sys.executable, "-m", "venv", str(target)]).returncode != 0:
         fail(
-            f"{sys.executable} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv."
+            f"{sys.executable} could not make a virtual environment. On Debian and Ubuntu its module comes "
+            f"with the package python3-venv."
         )
     command = [
         str(target / "bin/python"),
@@ -60,16 +62,17 @@ def build(target):
 def main():
     if sys.version_info < NEEDED:
         fail(
-            f"needs Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]}. Name a newer one: python3.12 {sys.argv[0]}"
+            f"needs Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]}. Name a newer "
+            f"one: python3.12 {sys.argv[0]}"
         )
     target, place = target_folder(), ROOT / ".peers"
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{target}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it when this process ends, however it ends
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases the lock when this process ends
         if not (target / ".complete").exists():
             build(target)
     if place.is_dir() and not place.is_symlink():
-        fail(f"{place} is a folder of your own. Move it away; a link to {target} belongs there.")
+        fail(f"{place} is a folder and not a link. Move it away; a link to {target} belongs there.")
     fresh = ROOT / f".peers-{os.getpid()}"
     fresh.symlink_to(target)
     fresh.rename(place)

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Provide a Python for the tests, with its requirements in it, and link it in this checkout.
+"""Provide a Python environment for the tests, and link it in this checkout.
 
 usage: python.py            scripts/test-requirements.txt, linked as .venv: all tests need it
        python.py deploy     scripts/deploy-requirements.txt, linked as .deploy: the tests of configs/deploy
        python.py stores     scripts/stores-requirements.txt, linked as .stores: the tests of Google's stores
        python.py readers    scripts/readers-requirements.txt, linked as .readers: the tests of exports; 4 GB
 
-The environment stands in the per-user cache, one folder per requirements and Python version, so clones share it.
-A lock lets one clone build at a time; the marker `.complete` is written last, so a killed build is begun anew.
+The environment is in the per-user cache, one folder per requirements and Python version, so clones share it.
+A lock lets one clone build at a time. The marker `.complete` is written last, so a killed build is repeated.
 """
 
 import fcntl
@@ -20,16 +20,16 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Name of the cache's folder, requirements, link.
+# Prefix of the folder in the cache, requirements, link.
 ENVIRONMENTS = {
     "tests": ("python", ROOT / "scripts/test-requirements.txt", ROOT / ".venv"),
     "deploy": ("deploy", ROOT / "scripts/deploy-requirements.txt", ROOT / ".deploy"),
     "stores": ("stores", ROOT / "scripts/stores-requirements.txt", ROOT / ".stores"),
     "readers": ("readers", ROOT / "scripts/readers-requirements.txt", ROOT / ".readers"),
 }
-# Environments whose requirements name every package: what these ask for beside it is not installed.
+# Environments whose requirements list every package: pip installs no further dependencies.
 COMPLETE = {"readers"}
-# The pinned numpy has no wheel for an older one.
+# The pinned numpy has no wheel for an older Python.
 NEEDED = (3, 11)
 PROBE = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"
 
@@ -42,7 +42,10 @@ def cache_folder():
 
 
 def fail(what):
-    """End, as a failure unless what is missing may be skipped: those of recipes and stores may, the others may not."""
+    """Exit with 1, or with 0 if the tests that need the environment may be skipped.
+
+    Only the tests of recipes and of Google's stores may be skipped.
+    """
     print(f"python: {what}", file=sys.stderr)
     may_skip = sys.argv[1:] in (["deploy"], ["stores"]) and os.environ.get("CAPFILT_ALLOW_SKIP") == "1"
     if may_skip:
@@ -54,7 +57,10 @@ def fail(what):
 
 
 def interpreter():
-    """Return (path, 'major.minor') of a new enough Python: the one that runs this script, or else the newest on the PATH."""
+    """Return (path, 'major.minor') of a Python that is new enough.
+
+    The interpreter of this script comes first, then the newest one on the PATH.
+    """
     for name in [sys.executable] + [f"python3.{minor}" for minor in (14, 13, 12, 11)]:
         try:
             path, major, minor = subprocess.run(
@@ -65,7 +71,8 @@ def interpreter():
         if (int(major), int(minor)) >= NEEDED:
             return path, f"{major}.{minor}"
     fail(
-        f"the tests need Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]} and there is no newer one on the PATH. Install python3.{NEEDED[1]} with its venv module."
+        f"the tests need Python {NEEDED[0]}.{NEEDED[1]} or newer, this is {sys.version.split()[0]}, and the "
+        f"PATH has no newer one. Install python3.{NEEDED[1]} with its venv module."
     )
 
 
@@ -75,7 +82,8 @@ def build(name, python, requirements, target):
     print(f"python: installing {requirements.name} into {target}", flush=True)
     if subprocess.run([python, "-m", "venv", str(target)]).returncode != 0:
         fail(
-            f"{python} could not make a virtual environment. On Debian and Ubuntu its module comes with the package python3-venv."
+            f"{python} could not make a virtual environment. On Debian and Ubuntu its module comes with the "
+            f"package python3-venv."
         )
     command = [
         str(target / "bin/python"),
@@ -97,13 +105,13 @@ def build(name, python, requirements, target):
 
 def provide(name, requirements):
     python, version = interpreter()
-    # Comments don't change what is installed; the interpreter's version and place do.
+    # The pins, and the interpreter's version and path, identify the environment; comments do not.
     pins = sorted(line for line in requirements.read_text().splitlines() if line and not line.startswith("#"))
     digest = hashlib.sha256("\n".join(pins + [version, os.path.realpath(python)]).encode()).hexdigest()[:12]
     target = cache_folder() / f"{name}-{digest}"
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(f"{target}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # the system drops it when this process ends, however it ends
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the kernel releases the lock when this process ends
         if (target / ".complete").exists():
             print(f"python: {target} is ready")
         else:
@@ -112,10 +120,10 @@ def provide(name, requirements):
 
 
 def link(target, place):
-    """Point `place` at the environment in one step, so that a test that runs meanwhile finds the old one or the new one."""
+    """Point `place` at the environment in one step, so that a running test finds the old or the new one."""
     fresh = place.with_name(f"{place.name}-{os.getpid()}")
     if place.is_dir() and not place.is_symlink():
-        fail(f"{place} is a folder of your own. Move it away; a link to {target} belongs there.")
+        fail(f"{place} is a folder and not a link. Move it away; a link to {target} belongs there.")
     fresh.symlink_to(target)
     fresh.rename(place)
 

@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
-"""Judge a cleaning job again with transformers, and set its ledger beside the result.
+"""Judge a cleaning job again with transformers, and compare the results with its ledger.
 
 usage: score_with_transformers.py [LEDGER.parquet ...] --input WEB.parquet ... --filter DIR [--captioner DIR]
 
-Every text that the ledger has a score for is scored again as preset `original` says: cleaned by pre_caption(30 words), padded, at most 35
-ids, [ENC] at position 0, vision epsilon 1e-6, f32. Printed: the largest differences of P(match) and cosine, verdicts that differ, and, where
-the input has a `scene` column, how true both sides' verdicts are. With `--captioner`, every synthetic text is also walked through the
-captioner, to see whether nucleus sampling could have drawn it.
+Every text with a score in the ledger is scored again by the rules of preset `original`: cleaned by
+pre_caption(30 words), padded, at most 35 ids, [ENC] at position 0, vision epsilon 1e-6, f32. The output has
+the largest differences of P(match) and cosine, the verdicts that differ, and, if the input has a `scene`
+column, the accuracy of both sides' verdicts. With `--captioner`, the script also checks for every synthetic
+text whether nucleus sampling could have drawn it from the captioner.
 
-Without a ledger, the web texts of the input are judged by transformers alone; with `--captioner` it also draws one caption for each image.
-Exits with 1 when a score differs by more than `--tolerance`, or when a judged row is missing from the input.
+Without a ledger, transformers alone judges the web texts of the input; with `--captioner` it also draws one
+caption per image. The exit code is 1 if a score differs by more than `--tolerance`, or if a judged row is
+missing from the input.
 """
 
 import argparse
@@ -52,7 +54,7 @@ def arguments():
     p.add_argument("--max-length", type=int, default=20, help="of drawn captions, in ids, prompt included")
     p.add_argument("--seed", type=int, default=0, help="of drawn captions")
     p.add_argument("--batch", type=int, default=64)
-    p.add_argument("--limit", type=int, help="rows of the ledger (or the input) to look at")
+    p.add_argument("--limit", type=int, help="number of rows of the ledger (or the input) to read")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--json", action="store_true")
     return p.parse_args()
@@ -62,7 +64,7 @@ def arguments():
 
 
 def true_forms(scene):
-    """All sentences that are true of a scene: its objects with their attributes, on its background."""
+    """Return all true sentences about a scene: its objects with their attributes, on its background."""
     names = [f"a {size} {colour} {shape}" for size, colour, shape in scene["objs"]]
     end = f" on a {scene['bg']} background"
     if len(names) == 1:
@@ -80,7 +82,7 @@ def is_true(text, scene):
 
 
 def read_input(args, wanted):
-    """key -> (image bytes, text, scene or None), for the keys wanted or for all."""
+    """Return key -> (image bytes, text, scene or None), for the wanted keys or for all."""
     rows = {}
     for path in args.input:
         file = pq.ParquetFile(path)
@@ -101,7 +103,7 @@ def read_input(args, wanted):
 
 
 def read_ledger(args):
-    """One dict per text the ledger has a score for; and how many rows of each status there are."""
+    """Return one dict per text with a score in the ledger, and the number of rows by status."""
     texts, statuses, unscored = [], collections.Counter(), 0
     for path in args.ledger:
         for row in pq.read_table(path).to_pylist():
@@ -130,7 +132,10 @@ def image_of(data, size):
 
 
 def judge(args, texts, rows):
-    """Add transformers' `match` and `cosine` to every text. Texts of one image stand together, so it is encoded once per batch."""
+    """Add transformers' `match` and `cosine` to every text.
+
+    The texts of one image are consecutive, so the image is encoded once per batch.
+    """
     model, tokenizer = blip.load_filter(args.filter), blip.load_tokenizer(args.filter)
     size = model.config.vision_config.image_size
     with blip.vision_eps(model, blip.ORIGINAL_VISION_EPS):
@@ -149,7 +154,7 @@ def judge(args, texts, rows):
 
 
 def draw(args, rows):
-    """One caption for each image by nucleus sampling."""
+    """Write one caption per image by nucleus sampling."""
     model, tokenizer = blip.load_captioner(args.captioner), blip.load_tokenizer(args.captioner)
     text, size = model.config.text_config, model.config.vision_config.image_size
     start = blip.prompt_ids(tokenizer, model.config)
@@ -184,14 +189,15 @@ def draw(args, rows):
 
 @torch.inference_mode()
 def walk(args, texts, rows):
-    """How many synthetic texts could have been drawn: every id inside the nucleus (p 0.9, k 50, penalty 1.1, at least 5 ids), with the prompt.
+    """Count the synthetic texts that could have been drawn, with the prompt.
 
-    A drawn caption may split into other WordPieces when its text is tokenised again; such a text counts as outside, so a handful is no alarm.
+    Every id must be inside the nucleus (p 0.9, k 50, penalty 1.1, at least 5 ids). A drawn caption may be
+    tokenised into other WordPieces; such a text counts as outside, so a few are not an error.
     """
     model, tokenizer = blip.load_captioner(args.captioner), blip.load_tokenizer(args.captioner)
     size, end = model.config.vision_config.image_size, model.config.text_config.sep_token_id
     start = blip.prompt_ids(tokenizer, model.config)
-    # A little more than 0.9: a token at the very edge belongs to either side of the rounding.
+    # A little more than 0.9, because rounding decides for a token exactly at the edge.
     steps = LogitsProcessorList(
         [
             RepetitionPenaltyLogitsProcessor(1.1),
@@ -218,7 +224,8 @@ def walk(args, texts, rows):
                 use_cache=False,
             ).logits
             for row, scores in zip(ids, logits):
-                # A caption cut at the length limit has no [SEP]; the tokenizer's is not part of it.
+                # A caption that reached the length limit has no [SEP]; the tokenizer's [SEP] is not part of
+                # it.
                 length = min(len(row), args.max_length)
                 inside += all(
                     steps(torch.tensor([row[:n]]), scores[n - 1 : n].clone())[0, row[n]] > -float("inf")
@@ -235,7 +242,7 @@ def share(part, whole):
 
 
 def truth_figures(texts, rows, kept):
-    """Per source, in per cent: true before, kept, kept that are true (precision), true that are kept (recall)."""
+    """Return, per source, in per cent: true, kept, kept and true (precision), true and kept (recall)."""
     out = {}
     for source in ("web", "synthetic"):
         mine = [
@@ -256,7 +263,7 @@ def truth_figures(texts, rows, kept):
 
 
 def compare(args, texts):
-    """Differences between the ledger's numbers and transformers'."""
+    """Print the differences between the ledger's numbers and transformers'."""
     out = {}
     for source in ("web", "synthetic"):
         mine = [t for t in texts if t["source"] == source]
@@ -319,7 +326,8 @@ def main():
         texts = [t for t in texts if t["key"] in rows]
         if not texts:
             sys.exit(
-                f"score_with_transformers: the ledger has no scored text whose `{args.key}` is in the input. Do they belong together?"
+                f"score_with_transformers: the ledger has no scored text whose `{args.key}` is in the input. "
+                f"Do they belong together?"
             )
         out["ledger"] = {
             "statuses": dict(statuses),

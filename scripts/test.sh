@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds and runs all tests, and prints which were skipped, which ten took longest, and how long all of them took.
+# Builds and runs all tests, and prints which were skipped, which ten took longest, and how long all of them
+# took.
 #
-# One test more than there are cores runs at a time: many tests wait for servers and for processes to end. The test
-# runner measures each test's time only with RUSTC_BOOTSTRAP, which cargo gives to the test programs alone: the
-# compiler must not see it.
+# The number of parallel tests is the number of cores plus one, because many tests wait for servers and
+# processes. The test runner measures the time of each test only with RUSTC_BOOTSTRAP. Cargo passes the
+# variable to the test programs only, because the compiler must not see it.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 started=$(date +%s)

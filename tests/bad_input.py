@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Web data as bad as it comes: folders of Parquet files that hold every mistake tests/bad_input.rs knows a status for.
+"""Write folders of Parquet files with every fault that has a status in tests/bad_input.rs.
 
 usage: bad_input.py write CASE FOLDER        CASE: one of the functions below `CASES`
        bad_input.py passed JOB FILE          pass-through columns that differ from FILE's, row for row
 
-The good rows among the bad are small crops of scikit-image's photographs.
+The images of good rows are small crops of scikit-image's photographs.
 """
 
 import datetime
@@ -35,7 +35,7 @@ BYTES = pa.schema({"key": pa.string(), "jpg": pa.binary(), "caption": pa.binary(
 
 
 def good_rows(count=24):
-    """Return [(key, image, text)]: another crop for each, JPEG and PNG by turns."""
+    """Return [(key, image, text)] with different crops, alternately JPEG and PNG."""
     import skimage
     from PIL import Image
 
@@ -137,7 +137,7 @@ def clean(folder):
 
 
 def rows(folder):
-    """The clean rows with a bad one after each, in row groups of 16."""
+    """Write the clean rows with a bad row after each, in row groups of 16."""
     good = good_rows()
     images = bad_images(good[0][1], good[1][1])
     bad = [(key, image, b"a picture that is broken") for key, image in images.items()]
@@ -149,7 +149,7 @@ def rows(folder):
 
 
 def spellings(folder):
-    """The same six rows in every Parquet and Arrow form that a writer may choose."""
+    """Write the same six rows in every Parquet and Arrow form that a writer may choose."""
     six = table(good_rows(6))
     key, jpg, caption = six.columns
 
@@ -214,7 +214,7 @@ def structs(jpg, kind, **more):
 
 
 def odd(folder):
-    """Columns that nobody would pass through, in types that nobody would choose."""
+    """Write pass-through columns of rare types."""
     moment = datetime.datetime(2024, 2, 29, 12, 30, 1, 5)
     kinds = {
         "a list of structs": (
@@ -272,7 +272,7 @@ def keys(folder):
 
 
 def paths(folder):
-    """Rows that name objects; most of them wrongly."""
+    """Write rows with paths of objects; most paths are wrong."""
     good = good_rows(2)
     (folder / "images").mkdir()
     for name, content in {
@@ -307,7 +307,7 @@ def paths(folder):
 
 
 def files(folder):
-    """Good files between files that are none, or that break when they are read."""
+    """Write good files between files that are not Parquet or that fail when they are read."""
     good = good_rows()
     whole = table(good)
     pq.write_table(whole.slice(0, 12), folder / "a good one.parquet", row_group_size=4)
@@ -346,7 +346,7 @@ def files(folder):
 
 
 def broken_pages(folder, whole):
-    """Files whose footers are sound: they break where their pages are read."""
+    """Write files with valid footers and damaged pages."""
     path = folder / "damaged page header.parquet"
     pq.write_table(whole.slice(0, 4), path, use_dictionary=False, compression="none")
     at = pq.read_metadata(path).row_group(0).column(2).data_page_offset
@@ -363,7 +363,7 @@ def broken_pages(folder, whole):
 
 
 def panics(folder):
-    """A page that makes the `parquet` crate panic, before a good file: it has a run of levels without any bytes."""
+    """Write a page that makes the `parquet` crate panic: a run of levels without bytes; then a good file."""
     whole = table(good_rows(8))
     path = folder / "a.parquet"
     pq.write_table(whole.slice(0, 4), path, use_dictionary=False, compression="none")
@@ -385,7 +385,7 @@ def nothing(folder):
 
 
 def budget(folder):
-    """One good row group, and one in which 25 of 40 images don't decode."""
+    """Write one good row group, and one in which 25 of 40 images cannot be decoded."""
     good = good_rows(15)
     broken = [(f"broken {i}", good[1][1][:300], "a picture that is broken") for i in range(25)]
     with pq.ParquetWriter(folder / "a.parquet", PLAIN) as writer:

@@ -1,6 +1,9 @@
-"""Checkpoints that would take gigabytes or minutes: checkpoints.py KIND SOURCE TARGET
+"""Make checkpoints that would take gigabytes or minutes.
 
-A copy of the model's folder SOURCE in TARGET, with one file changed as KIND says."""
+usage: checkpoints.py KIND SOURCE TARGET
+
+TARGET is a copy of the model's folder SOURCE with one file changed by KIND.
+"""
 
 import json
 import pathlib

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Input columns that a reader trips over, for tests/columns.rs.
+"""Write input columns that readers often fail on, for tests/columns.rs.
 
 usage: columns.py CASE FOLDER DEPTH        CASE: odd | refused | checksums; DEPTH: levels of the column `deep`
 """
@@ -19,13 +19,13 @@ BAD = "un caf\u00e9".encode("latin-1")
 
 
 def strings(values):
-    """A column of strings, of which some are no UTF-8."""
+    """Return a column of strings, some of which are not UTF-8."""
     raw = pa.array(values, pa.binary())
     return pa.Array.from_buffers(pa.string(), len(values), raw.buffers())
 
 
 def nested(depth, rows):
-    """A column of `depth` levels, the number at the bottom included."""
+    """Return a column of `depth` levels, including the number at the bottom."""
     column = pa.array(range(rows), pa.int32())
     for _ in range(depth - 1):
         column = pa.StructArray.from_arrays([column], ["s"])
@@ -33,7 +33,7 @@ def nested(depth, rows):
 
 
 def odd(folder, depth):
-    """Four rows with something wrong in each but the last, and a file whose columns are null throughout."""
+    """Write four rows with a fault in each but the last, and a file whose columns are all null."""
     good = good_rows(4)
     names, images, texts = (list(column) for column in zip(*good))
     until = [
@@ -53,7 +53,7 @@ def odd(folder, depth):
     pq.write_table(pa.table(table), folder / "a.parquet", use_deprecated_int96_timestamps=True)
     nulls = {name: pa.nulls(2) for name in table}
     pq.write_table(pa.table(nulls), folder / "b.parquet")
-    # The struct that pandas and polars write when no row has a path.
+    # pandas and polars write this struct if no row has a path.
     image = pa.array([{"bytes": images[3], "path": None}])
     pq.write_table(
         pa.table({**{name: pa.nulls(1) for name in table}, "key": ["struct"], "jpg": image}),
@@ -62,7 +62,7 @@ def odd(folder, depth):
 
 
 class Kms(encryption.KmsClient):
-    """Keeps its keys in the clear."""
+    """Encryption that stores its keys unencrypted."""
 
     def __init__(self, config):
         super().__init__()
@@ -75,7 +75,7 @@ class Kms(encryption.KmsClient):
 
 
 def schema_of_groups(groups):
-    """A file that is all footer, with a leaf this many groups deep."""
+    """Write a file without pages, with a leaf below this number of groups."""
     count, varint = groups + 1, bytearray()
     while count > 127:
         varint.append(count & 127 | 128)
@@ -93,7 +93,7 @@ def schema_of_groups(groups):
 
 
 def refused(folder, depth):
-    """A good file among those that a plan refuses by the column's name."""
+    """Write a good file among files that a plan refuses by a column's name."""
     good = good_rows(2)
     key, jpg, caption = (pa.array(column) for column in zip(*good))
     table = pa.table({"key": key, "jpg": jpg, "caption": caption, "deep": nested(depth, 2)})
@@ -118,7 +118,7 @@ def refused(folder, depth):
 
 
 def checksums(folder, depth):
-    """A text changed on the disk under its page's checksum, beside a good file."""
+    """Write a text that differs from its page's checksum, beside a good file."""
     good = good_rows(4)
     texts = [f"a red circle number {i}" for i in range(4)]
     table = pa.table(

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The demo's pictures and words as other tools see them.
+"""Read the demo's pictures and texts with other tools.
 
-usage: demo_world.py rows FOLDER            rows of its Parquet files by pyarrow, pictures as Pillow sees them
-       demo_world.py tokens FOLDER TEXTS    ids of a JSON list's texts by transformers, and what it makes of them again
+usage: demo_world.py rows FOLDER            rows of its Parquet files by pyarrow, pictures by Pillow
+       demo_world.py tokens FOLDER TEXTS    ids of a JSON list's texts by transformers, and the decoded texts
 
 Prints JSON.
 """

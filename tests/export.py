@@ -1,8 +1,8 @@
-"""What an export holds, read by the tools that trainers use, against what its sources hold. Prints one JSON object.
+"""Read an export with the tools of trainers, and compare with its sources. Prints one JSON object.
 
 usage: export.py compare FORMAT EXPORT HUMAN JOB      pairs of the export against those of its sources
-       export.py folder EXPORT                        the data folder as pyarrow, polars and `datasets` read it whole
-       export.py lists EXPORT                         images of the lists opened by their paths from another folder
+       export.py folder EXPORT                        the data folder, read by pyarrow, polars and `datasets`
+       export.py lists EXPORT                         images of the lists, opened from another folder
        export.py samples EXPORT                       every sample of a WebDataset export, with its record
        export.py make FOLDER                          inputs: `human` and `web`, images in six formats
        export.py broken FOLDER                        an input whose images are broken in several ways
@@ -27,13 +27,13 @@ FORMATS = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"]
 
 
 def cleaned(text):
-    """BLIP's pre_caption, without its cut at 30 words: what makes two texts equal."""
+    """Apply BLIP's pre_caption without its limit of 30 words: the equality of two texts."""
     text = re.sub(r'([.!"()*#:;~])', " ", text.lower())
     return re.sub(r"\s{2,}", " ", text).rstrip("\n").strip(" ")
 
 
 def rows(file, columns=None):
-    """`pq.read_table` has threads that read ahead, and a process that ends soon after may die of them."""
+    """Read a table in this thread; threads of `pq.read_table` can crash a process that ends soon after."""
     return pq.ParquetFile(file).read(columns=columns, use_threads=False).to_pylist()
 
 
@@ -49,7 +49,7 @@ def human(folder):
 
 
 def job(folder):
-    """The pairs of every commit; its order is the plan's, which does not matter here."""
+    """Return the pairs of every commit, in the order of the plan, which does not matter here."""
     for record in sorted(pathlib.Path(folder).glob("commits/*/0.json")):
         outputs = json.loads(record.read_text())["outputs"]
         for output in (output for output in outputs if output["table"] == "pairs"):
@@ -100,7 +100,7 @@ def webdataset(_, data):
 
 
 def kinds(value):
-    """The types of a record, so that two of them compare."""
+    """Return the types of a record, for comparison."""
     if isinstance(value, dict):
         return {name: kinds(part) for name, part in value.items()}
     if isinstance(value, list):
@@ -182,7 +182,7 @@ def samples(export):
 
 
 def picture(number, side=64):
-    """A picture of its own for each number, in the six formats in turn."""
+    """Return a different picture for each number, in the six formats in turn."""
     chance = random.Random(number)
     image = Image.new("RGB", (side, side - 8), tuple(chance.randrange(256) for _ in range(3)))
     image.paste(
@@ -200,7 +200,7 @@ def write(path, table, **options):
 
 
 def make(folder):
-    """Web rows with other columns, and human rows: two texts of each image, capitals and full stops in them."""
+    """Write web rows with other columns, and human rows: two texts per image with capitals and full stops."""
     web = [
         {
             "key": f"w{i}",
@@ -229,7 +229,7 @@ def make(folder):
 
 
 def broken(folder):
-    """Each format whole, and cut in half; HTML, nothing, no text. Its order is what the test expects."""
+    """Write each format complete and cut in half; HTML, nothing, no text. The test expects this order."""
     whole = [{"jpg": picture(i, 200), "caption": f"whole {i}"} for i in range(6)]
     cut = [{"jpg": picture(i, 200)[: len(picture(i, 200)) // 2], "caption": f"cut {i}"} for i in range(6)]
     others = [
@@ -243,7 +243,7 @@ def broken(folder):
 
 
 def large(folder, count):
-    """Bitmaps of noise, which nothing compresses."""
+    """Write bitmaps of noise, which cannot be compressed."""
     for number in range(int(count)):
         chance = random.Random(number)
         table = []

@@ -1,7 +1,9 @@
-"""Samples that the readers of training programs yield from a WebDataset export: the readers themselves, as users call
-them, but for LAVIS, which does not install beside today's libraries: its `LaionDataset` is written out below.
+"""Print the samples that the readers of training programs yield from a WebDataset export.
 
-usage: export_consumers.py FOLDER    (the export's data folder); prints one JSON object of sorted texts by reader
+usage: export_consumers.py FOLDER    (the export's data folder); prints sorted texts by reader as JSON
+
+The readers are the original programs, called as users call them. The exception is LAVIS, which cannot be
+installed beside current libraries: its `LaionDataset` is copied below.
 """
 
 import contextlib
@@ -22,12 +24,12 @@ def tars(folder):
 
 
 def pattern(folder):
-    """The files as open_clip's command line names them."""
+    """Return the files in the notation of open_clip's command line."""
     return f"{folder}/pairs-{{00000..{len(tars(folder)) - 1:05}}}.tar"
 
 
 def open_clip(folder):
-    """open_clip's own pipeline for evaluation and for training, with four loader workers."""
+    """Read with open_clip's pipelines for evaluation and for training, with four loader workers."""
     from types import SimpleNamespace
 
     from open_clip_train.data import get_dataset_size, get_wds_dataset
@@ -54,7 +56,7 @@ def open_clip(folder):
         preprocess_img=lambda image: image.convert("RGB").resize((8, 8)).tobytes(),
         tokenizer=lambda text: [text],
     )
-    # Batches of images are tensors in training; one sample a batch keeps them as they are.
+    # In training, batches of images are tensors; one sample per batch keeps the images unchanged.
     loader = get_wds_dataset(arguments, **as_is, is_train=False).dataloader
     texts = [text for _, batch in loader for text in batch]
     train = get_wds_dataset(arguments, **as_is, is_train=True).dataloader
@@ -99,7 +101,7 @@ def datasets(folder, streaming):
 
 
 def energon(folder):
-    """`energon prepare` on a copy of the folder's files, and its loader in one epoch."""
+    """Run `energon prepare` on a copy of the folder's files, and its loader for one epoch."""
     from megatron.energon import WorkerConfig, get_loader, get_val_dataset
 
     with tempfile.TemporaryDirectory() as place:
@@ -130,8 +132,10 @@ def energon(folder):
 
 
 def lavis(folder):
-    """LAVIS's `LaionDataset`: a sample whose members `jpg` and `json` are not both there, or whose record has no
-    `caption`, is passed over with a warning."""
+    """Read with LAVIS's `LaionDataset`.
+
+    It skips, with a warning, a sample without `jpg` or `json`, or whose record has no `caption`.
+    """
     import webdataset as wds
 
     def to_dict(sample):
@@ -161,7 +165,7 @@ READERS = {
 def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
     wanted = sys.argv[2:] or list(READERS)
-    # What the libraries say goes to standard error: standard output is the answer's.
+    # Messages of the libraries go to standard error: standard output is for the result.
     with contextlib.redirect_stdout(sys.stderr):
         read = {name: sorted(READERS[name](folder)) for name in wanted}
     json.dump(read, sys.stdout)

@@ -1,9 +1,9 @@
-"""Read a Prometheus page again and again until nobody serves it any more, or --once; print what was read as JSON.
+"""Read a Prometheus page repeatedly until its server ends, or once with --once; print the pages as JSON.
 
 usage: metrics.py URL [--once]
 
-Every page goes through prometheus_client's parser. Output: a list of pages, each {"types": {family: type}, "help": {family: text},
-"samples": {"name{label=value,...}": value}}.
+prometheus_client parses every page. The output is a list of pages, each {"types": {family: type}, "help":
+{family: text}, "samples": {"name{label=value,...}": value}}.
 """
 
 import json
@@ -28,7 +28,7 @@ def read(url):
         text = answer.read().decode()
     families = list(text_string_to_metric_families(text))
     samples = [(key(sample), sample.value) for family in families for sample in family.samples]
-    assert len(dict(samples)) == len(samples), "a sample stands there twice"
+    assert len(dict(samples)) == len(samples), "the page has a sample twice"
     return {
         "types": {f.name: f.type for f in families},
         "help": {f.name: f.documentation for f in families},
@@ -43,7 +43,7 @@ while True:
     except (urllib.error.URLError, ConnectionError):
         if not pages or "--once" in sys.argv:
             raise
-        break  # the process is over
+        break  # the process has ended
     if "--once" in sys.argv:
         break
     time.sleep(0.1)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Photographs as web data in three layouts, and a job's tables as four readers see them.
+"""Write photographs as web data in three layouts, or read a job's tables with four readers.
 
-usage: readers.py write FOLDER       inputs below FOLDER: img2dataset/, huggingface/, paths/; prints their images' digests
-       readers.py read JOB           {reader: {"ledger": [...], "pairs": [...]}} by pyarrow, duckdb, polars and datasets
-       readers.py images JOB         what `datasets` makes of the pairs' images
+usage: readers.py write FOLDER       inputs in FOLDER: img2dataset/, huggingface/, paths/; prints digests
+       readers.py read JOB           {reader: {"ledger": [...], "pairs": [...]}} for pyarrow, duckdb, polars
+                                     and datasets
+       readers.py images JOB         the pairs' images as `datasets` decodes them
        readers.py passed JOB INPUT COLUMN [...]    pass-through columns against the input's, by key
        readers.py referenced JOB INPUT COLUMN      digests of the bytes that the pairs point at
 
@@ -43,7 +44,7 @@ TEXTS = {
     "moon": None,
     "text": "",
 }
-# Names that a store has to take as they are.
+# Names that a store must not change.
 AWKWARD = {"astronaut": "an astronaut", "chelsea": "chât~1", "coffee": "咖啡", "rocket": "50%25 [b] a#b?"}
 
 
@@ -73,7 +74,7 @@ def write(folder):
 
 
 def write_img2dataset(folder, images):
-    """Two files with small row groups; every fifth download failed."""
+    """Write two files with small row groups; every fifth download has failed."""
     folder.mkdir(parents=True)
     rows = []
     for name, content, text in images:
@@ -207,7 +208,7 @@ def read(job):
 
 
 def images(job):
-    """How `datasets` shows the pairs: the features it says, each picture's size, and the first one of a stream."""
+    """Return the pairs by `datasets`: its features, each picture's size, and the first row of a stream."""
     import datasets
     import PIL.Image
 
@@ -229,7 +230,7 @@ def images(job):
 
 
 def passed(job, web, columns):
-    """Columns whose type or values are not the input's; row for row by `key`."""
+    """Return the columns whose type or values differ from the input's, row for row by `key`."""
     pairs = pa.concat_tables(pq.read_table(path) for path in committed(job)["pairs"])
     source = pa.concat_tables(pq.read_table(path) for path in sorted(web.glob("*.parquet")))
     at = {key: i for i, key in enumerate(source["key"].to_pylist())}
@@ -244,7 +245,7 @@ def passed(job, web, columns):
 
 
 def referenced(job, web, column):
-    """What each pair's path points at: an object below the input, or `file#row` with the image in that row."""
+    """Return the target of each pair's path: an object of the input, or `file#row` for a row's image."""
     digests = []
     for image in (
         row["image"] for path in committed(job)["pairs"] for row in pq.read_table(path).to_pylist()

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""CapFilt as a script over transformers: the peer that capfilt's speed is measured against. Prints one JSON line.
+"""CapFilt as a script over transformers: the peer of capfilt's speed measurements. Prints one JSON line.
 
-usage: capfilt_transformers.py --captioner DIR --filter DIR --images DIR|N [--mode naive|best] [--dtype f32|bf16|f16] [--batch N] …
+usage: capfilt_transformers.py --captioner DIR --filter DIR --images DIR|N [--mode naive|best]
+       [--dtype f32|bf16|f16] [--batch N] …
 
-Per image: a nucleus caption (p 0.9, k 50, repetition 1.1, 5 to 20 ids, prompt "a picture of "), then P(match) of a web text and of
-the caption. `naive` is how the model cards put it together: three calls, each encoding the image for itself. `best` is what can be had
-without rewriting the model: each model encodes an image once, both texts share that, images are batched by the length of their web text,
-`inference_mode`, and with `--sdpa` the vision tower's attention is torch's fused one, which transformers' BLIP does not use.
-Time is of the models on ready pixels; decoding and resizing are decode_pillow.py's. The first batch is run once before the clock starts.
-Models are made by scripts/blip_models.py, or are your own.
+Per image: a nucleus caption (p 0.9, k 50, repetition 1.1, 5 to 20 ids, prompt "a picture of "), then P(match)
+of a web text and of the caption. `naive` follows the model cards: three calls, and each encodes the image.
+`best` is the fastest form without changes to the model: each model encodes an image once, both texts use the
+same image states, images are batched by the length of their web text, in `inference_mode`; with `--sdpa` the
+image encoder uses torch's fused attention, which transformers' BLIP does not use. The time is that of the
+models on decoded pixels; decode_pillow.py measures decoding and resizing. The first batch is run once before
+the clock starts. scripts/blip_models.py makes the models; other models may be used.
 """
 
 import argparse
@@ -33,7 +35,10 @@ WORDS = "a the of in on and with two small red green woman man dog cat cup photo
 
 
 class Stages:
-    """Seconds per stage. The vision tower runs inside others' calls, so hooks take its share out of theirs."""
+    """Seconds per stage.
+
+    Other calls include the image encoder, so hooks subtract its share from their time.
+    """
 
     def __init__(self, device):
         self.cuda = device.type == "cuda"
@@ -91,7 +96,7 @@ class Peer:
         return self.captioner.config.vision_config.image_size
 
     def read(self, rows):
-        """New ids to texts, the prompt cut off."""
+        """Convert new ids to texts without the prompt."""
         self.tokens += sum(sum(i != 0 for i in row[len(self.start) :]) for row in rows)
         return [blip.decode(self.caption_tokenizer, row[len(self.start) :]) for row in rows]
 
@@ -99,11 +104,11 @@ class Peer:
         tokens = blip.encode(self.tokenizer, [blip.pre_caption(t) for t in texts]).to(self.device)
         return blip.with_enc(tokens.input_ids, self.filter), tokens.attention_mask
 
-    # naive: whole models, called as their model cards show
+    # naive: complete models, called as in their model cards
     @torch.no_grad()
     def naive(self, pixels, web):
         def caption():
-            # `generate` of the whole model cuts off a last id, so the prompt is given with its [SEP].
+            # `generate` of the complete model drops the last id, so the prompt is passed with its [SEP].
             ids = torch.tensor(
                 [self.start + [self.captioner.config.text_config.sep_token_id]] * len(pixels),
                 device=self.device,
@@ -130,7 +135,7 @@ class Peer:
             self.stages.run("itm", lambda: match(synthetic)),
         )
 
-    # best: each tower once per image
+    # best: each image encoder once per image
     @torch.inference_mode()
     def best(self, pixels, web):
         text = self.captioner.config.text_config
@@ -162,7 +167,7 @@ class Peer:
 
 
 def load_images(where, side):
-    """Pixels of a folder's files, or of N made-up pictures."""
+    """Return the pixels of a folder's files, or of N generated pictures."""
     if where.isdigit():
         g = torch.Generator().manual_seed(0)
         noise = torch.rand(int(where), 3, 12, 12, generator=g)
@@ -176,7 +181,7 @@ def load_images(where, side):
 
 
 def web_texts(file, count):
-    """The texts of the file, one a line; without one, made-up ones."""
+    """Return the texts of the file, one per line; without a file, generated texts."""
     if file:
         return [line for line in pathlib.Path(file).read_text().splitlines() if line.strip()]
     rng = random.Random(0)
@@ -190,7 +195,7 @@ def main():
     p.add_argument("--images", required=True, help="a folder of pictures, or how many to make up")
     p.add_argument(
         "--texts",
-        help="a file with one web text a line; there is a row for each, and images are used again when there are fewer",
+        help="file with one web text per line: one row per text; images are reused if there are fewer",
     )
     p.add_argument("--mode", choices=["naive", "best"], default="best")
     p.add_argument("--dtype", choices=list(DTYPES), default="f32")
@@ -216,7 +221,7 @@ def main():
     began = time.perf_counter()
     pixels = blip.pixels(images, peer.side()).to(peer.device, peer.dtype)
     preprocess = time.perf_counter() - began
-    # Neighbours of like length waste the least padding.
+    # Batches of texts with similar lengths need the least padding.
     web = web_texts(args.texts, len(images))
     pixels = pixels[torch.arange(len(web)) % len(images)]
     if args.mode == "best":

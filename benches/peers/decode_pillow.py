@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Decode and resize a folder of pictures with Pillow and with transformers' processors, on one core. Prints one JSON line.
+"""Decode and resize a folder of pictures with Pillow and transformers' processors, on one core.
 
 usage: decode_pillow.py DIR [--side 384] [--repeats 3] [--limit N]
 
-`pillow`: open, RGB, squash to side×side, bicubic: what the original does. `pillow_normalised`: the same, to normalised floats.
-`transformers_pil`, `transformers`: BLIP's image processors, Pillow's and the torchvision one that is the default, decoding
-by Pillow, up to a tensor. Files are read into memory first; images per second, the median of the repeats.
+Prints one JSON line: images per second, the median of the repeats. `pillow`: open, convert to RGB, resize to
+side×side, bicubic, as the original does. `pillow_normalised`: the same, with normalised floats.
+`transformers_pil`, `transformers`: BLIP's image processors by Pillow and by torchvision (the default), with
+decoding by Pillow, up to a tensor. The files are read into memory before the clock starts.
 """
 
 import argparse

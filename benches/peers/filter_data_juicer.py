@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Data-Juicer's `image_text_matching_filter` on a folder of pictures and a file of texts. Prints one JSON line.
+"""Data-Juicer's `image_text_matching_filter` on a folder of pictures and a file of texts. Prints one JSON
+line.
 
-usage: filter_data_juicer.py --filter DIR --images DIR --texts FILE [--threads 2] [--limit N]       (DATA_JUICER: the folder py-data-juicer is in)
+usage: filter_data_juicer.py --filter DIR --images DIR --texts FILE [--threads 2] [--limit N]
+       (DATA_JUICER: the folder of py-data-juicer)
 
-The operator as a recipe would name it, on rows with a picture's path and a text: it loads each picture, and asks transformers' BLIP in f32,
-one pair at a time. The first row is done once before the clock starts, so that the model is loaded.
+The operator is called as in a recipe, on rows with a picture's path and a text: it loads each picture and
+calls transformers' BLIP in f32, one pair at a time. The first row is done once before the clock starts, so
+that the model is loaded.
 """
 
 import argparse
@@ -17,7 +20,7 @@ import time
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import torch
 
-# Last: what it brings along must not stand in for the versions that all others are measured with.
+# At the end of the path: its dependencies must not replace the versions that the other competitors use.
 sys.path.append(os.environ["DATA_JUICER"])
 
 

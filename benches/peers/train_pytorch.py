@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""BLIP's pre-training step in PyTorch eager, as one would write it today: modules, fused attention, fused AdamW, foreach for the momentum
-towers. What `capfilt train pretrain` is timed against.
+"""BLIP's pre-training step in current PyTorch eager: the peer of `capfilt train pretrain`.
 
-usage: train_pytorch.py --pairs FILE.parquet --vocabulary DIR --sizes JSON --words N --batch N --queue N --steps N --warm-up N --threads N [--dtype f32|bf16]
+usage: train_pytorch.py --pairs FILE.parquet --vocabulary DIR --sizes JSON --words N --batch N --queue N
+       --steps N --warm-up N --threads N [--dtype f32|bf16]
 
-Pictures are decoded and resized before the clock starts, which capfilt does meanwhile. Prints one JSON line: images per second of each
-step behind the warm-up, and the losses of the last one.
+The script uses modules, fused attention, fused AdamW, and foreach for the momentum encoders. Pictures are
+decoded and resized before the clock starts; capfilt decodes during the run. Prints one JSON line: images per
+second of each step after the warm-up, and the losses of the last step.
 """
 
 import argparse
@@ -83,7 +84,7 @@ class Vision(nn.Module):
 
 
 class TextBlock(nn.Module):
-    """The encoder's and the decoder's self-attention, and what they share."""
+    """Self-attention of encoder and decoder, and their shared parts."""
 
     def __init__(self, width, heads, vision):
         super().__init__()
@@ -103,7 +104,7 @@ class TextBlock(nn.Module):
 
 
 class Towers(nn.Module):
-    """What the momentum towers copy."""
+    """Modules that the momentum encoders copy."""
 
     def __init__(self, s, words):
         super().__init__()
@@ -149,7 +150,7 @@ class Med(nn.Module):
         )
         self.slow = [
             copy.deepcopy(self.towers).requires_grad_(False)
-        ]  # in a list, so that it is no module of ours
+        ]  # in a list, so that PyTorch does not register it as a submodule
         self.queues, self.at = [F.normalize(torch.randn(s["projection"], queue), dim=0) for _ in range(2)], 0
         self.dec, self.enc = words - 2, words - 1
 
@@ -176,12 +177,12 @@ class Med(nn.Module):
             for queue, new in zip(self.queues, (v_m, t_m)):
                 queue[:, self.at : self.at + batch] = new.T
             self.at = (self.at + batch) % self.queues[0].shape[1]
-            alike = v @ t.T / self.temperature
+            similarity = v @ t.T / self.temperature
 
             def others(scores):
                 return torch.multinomial((F.softmax(scores, 1) + 1e-4).fill_diagonal_(0), 1)[:, 0]
 
-            negative_text, negative_image = others(alike), others(alike.T)
+            negative_text, negative_image = others(similarity), others(similarity.T)
         enc = ids.clone()
         enc[:, 0] = self.enc
         of_three = torch.cat([visible, visible, visible[negative_text]])

@@ -1,4 +1,4 @@
-"""Hold manifests against the published schemas of Kubernetes, strictly: a key they don't know is an error.
+"""Validate manifests strictly against Kubernetes' published schemas: an unknown key is an error.
 
 usage: kubernetes.py VERSION FILE...     prints one JSON object per manifest
 """

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""A hand at Azurite for the tests, by signatures of its documented account and with nothing but Python's own library.
+"""Client of Azurite for the tests, with signatures of its documented account and the standard library only.
 
-usage: azure.py sas PERMISSIONS EXPIRY          print a shared access signature for containers and blobs; `rwdlac 2999-01-01`
-       azure.py put ENDPOINT NAME[=FILE] ...    make the container of the tests and put blobs into it; a NAME without a
-                                                file is an empty blob that says that it stands for a folder
-       azure.py get ENDPOINT PREFIX FOLDER      bring the blobs below a prefix into a folder
+usage: azure.py sas PERMISSIONS EXPIRY          print a shared access signature for containers and blobs;
+                                                `rwdlac 2999-01-01`
+       azure.py put ENDPOINT NAME[=FILE] ...    make the container of the tests and put blobs into it; a NAME
+                                                without a file is an empty blob that marks a folder
+       azure.py get ENDPOINT PREFIX FOLDER      copy the blobs below a prefix into a folder
 """
 
 import base64
@@ -44,7 +45,7 @@ def ask(endpoint, name="", query="", data=None, method=None, **headers):
     url += "?" + "&".join(filter(None, [query, signature("rwdlac", "2999-01-01")]))
     headers = {f"x-ms-{name}": value for name, value in headers.items()} | {"x-ms-version": VERSION}
     request = urllib.request.Request(url, data=data, method=method, headers=headers)
-    # Not by a proxy that this machine may have.
+    # Without the proxy of this machine.
     return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
 
 
@@ -52,7 +53,7 @@ def put(endpoint, names):
     try:
         ask(endpoint, query="restype=container", data=b"", method="PUT")
     except urllib.error.HTTPError as error:
-        if error.code != 409:  # it is there
+        if error.code != 409:  # the container exists
             raise
     for name, _, file in (name.partition("=") for name in names):
         data = pathlib.Path(file).read_bytes() if file else b""

@@ -3,7 +3,8 @@
 
 usage: tables.py JOB
 
-Rows stand in the order of file and row. Of bytes it shows the SHA-256, and what JSON has no form for as text.
+Rows are in the order of file and row. Bytes are shown by their SHA-256, and values without a JSON form as
+text.
 """
 
 import hashlib
@@ -15,7 +16,10 @@ import pyarrow.parquet as pq
 
 
 def committed(job):
-    """Return {table: [path, ...]} of the commits that count, the highest number of each shard, in the ledger's order."""
+    """Return {table: [path, ...]} of the current commits, in the ledger's order.
+
+    The current commit of a shard has its highest number.
+    """
     shards = []
     for shard in (job / "commits").iterdir():
         commit = json.loads(max(shard.glob("*.json"), key=lambda path: int(path.stem)).read_text())
@@ -35,7 +39,7 @@ def committed(job):
 
 
 def shown(value):
-    """Make a value fit for JSON, the same whichever reader it came from."""
+    """Convert a value to JSON, equally for all readers."""
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     if isinstance(value, dict):
