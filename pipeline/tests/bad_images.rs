@@ -96,8 +96,8 @@ fn damaged_images_write_nothing_to_standard_error() {
         "noise_behind_a_right_beginning_never_panics",
     ]);
     let output = command.output().expect("it runs again");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.is_empty(), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("2 passed"), "both have run");
 }
 
@@ -153,7 +153,7 @@ fn a_jpeg_of_more_scans_than_any_image_has_is_refused_before_its_pixels_are_deco
 }
 
 #[test]
-fn bytes_that_hide_scans_behind_the_image_are_no_scans() {
+fn markers_after_the_image_do_not_count_as_scans() {
     let mut jpeg = include_bytes!("small/progressive.jpg").to_vec();
     let whole = outcome(&jpeg).expect("decodes");
     jpeg.extend([0xFF, 0xDA, 0, 2].repeat(1000));
@@ -166,7 +166,7 @@ fn no_bytes_are_a_missing_image() {
 }
 
 #[test]
-fn what_is_no_image_is_unsupported_and_says_what_it_looks_like() {
+fn bytes_that_are_not_an_image_are_unsupported_with_a_guess_of_their_format() {
     let cases: [(&[u8], &str); 6] = [
         (b"<!DOCTYPE html><html>404</html>", "HTML"),
         (b"\0\0\0\x1cftypavif\0\0\0\0", "avif"),

@@ -80,7 +80,7 @@ for mode, compression in (
 "#;
 
 #[test]
-fn decoding_takes_no_more_memory_than_its_header_says() {
+fn decoding_takes_no_more_memory_than_the_bound_from_the_header() {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.envs([("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_TRIM_THRESHOLD_", "131072")]);
     command.args(["--ignored", "--exact", "--nocapture", "each_image_is_decoded_and_measured"]);

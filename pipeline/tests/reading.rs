@@ -98,7 +98,7 @@ fn one_text_that_is_not_utf8_costs_its_own_row_alone() {
 }
 
 #[test]
-fn a_key_a_path_or_a_column_of_where_that_is_not_utf8_is_null_and_the_row_says_so() {
+fn a_key_a_path_or_a_column_of_where_that_is_not_utf8_is_null_with_a_note() {
     let folder = tempfile::tempdir().unwrap();
     let fields = Fields::from(vec![
         Field::new("bytes", DataType::Binary, true),
@@ -134,7 +134,7 @@ fn a_key_a_path_or_a_column_of_where_that_is_not_utf8_is_null_and_the_row_says_s
 }
 
 #[test]
-fn a_row_that_names_its_image_by_what_is_not_utf8_is_unreadable_and_its_neighbours_are_read() {
+fn a_row_whose_image_path_is_not_utf8_is_unreadable_and_other_rows_are_read() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("x.jpg"), "an image").unwrap();
     let columns = vec![("jpg", text(&["x.jpg", BAD])), ("caption", text(&["x", "y"]))];
@@ -145,7 +145,7 @@ fn a_row_that_names_its_image_by_what_is_not_utf8_is_unreadable_and_its_neighbou
 }
 
 #[test]
-fn a_passed_through_value_that_is_not_utf8_is_null_and_the_row_says_so() {
+fn a_passed_through_value_that_is_not_utf8_is_null_with_a_note() {
     let folder = tempfile::tempdir().unwrap();
     let item = Arc::new(Field::new("item", DataType::Utf8, true));
     let offsets = arrow::buffer::OffsetBuffer::new(vec![0, 1, 3, 4].into());

@@ -171,7 +171,7 @@ fn a_row_group_without_room_for_all_of_it_is_read_piece_by_piece_and_the_same() 
 }
 
 #[tokio::test]
-async fn a_file_replaced_while_its_row_group_is_read_is_told_from_a_damaged_one() {
+async fn a_file_replaced_while_its_row_group_is_read_is_distinguished_from_a_damaged_one() {
     let folder = tempfile::tempdir().unwrap();
     many_pages(folder.path(), Compression::UNCOMPRESSED, 50_000);
     let shard = shards::shard(folder.path(), FILE);

@@ -83,7 +83,7 @@ fn recalls(queries: &[Vec<(f32, f32, bool)>], k: Option<usize>) -> [f64; 3] {
 }
 
 #[test]
-fn retrieval_finds_what_judging_every_text_with_every_image_finds() {
+fn retrieval_finds_the_same_as_scoring_every_text_with_every_image() {
     let options = LoadOptions {
         device: DeviceChoice::Cpu,
         precision: PrecisionChoice::Fixed(Precision::F32),
@@ -108,10 +108,10 @@ fn retrieval_finds_what_judging_every_text_with_every_image_finds() {
                 .collect()
         })
         .collect();
-    let mut heard = 0;
+    let mut images_done = 0;
     for k in [6, 1000] {
-        let found = retrieve(&filter, &images, k, 7, |images| heard = images).unwrap();
-        assert_eq!((found.images, found.texts, heard), (IMAGES, owner.len(), 2 * IMAGES));
+        let found = retrieve(&filter, &images, k, 7, |images| images_done = images).unwrap();
+        assert_eq!((found.images, found.texts, images_done), (IMAGES, owner.len(), 2 * IMAGES));
         let plain = |recalls: capfilt_evaluate::Recalls| [recalls.r1, recalls.r5, recalls.r10];
         assert_eq!(plain(found.text_by_cosine), recalls(&of_images, None));
         assert_eq!(plain(found.image_by_cosine), recalls(&of_texts, None));

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_of_one_image_are_no_neighbours_while_there_are_others() {
+    fn texts_of_one_image_are_not_adjacent_while_other_images_remain() {
         let texts = ["a", "b", "c", "d", "e"];
         let read = ["x", "y", "z"]
             .into_iter()

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_left_out_with_a_reason() {
+    fn bytes_that_are_not_an_image_are_rejected_with_a_reason() {
         assert!(size_of(b"<html>gone</html>").unwrap_err().to_string().contains("HTML"));
         assert!(size_of(&jpeg_of_segments()[..30]).is_err());
         assert!(size_of(&png_of_a_pixel()[..45]).is_err());

@@ -68,7 +68,7 @@ fn attention_is_libtorchs_in_f64_but_for_rounding() {
 }
 
 #[test]
-fn a_token_sees_what_its_mask_lets_it_see() {
+fn a_token_attends_only_to_the_tokens_of_its_mask() {
     tch::manual_seed(SEED);
     let (rows, tokens) = (3, 21);
     let qkv = Tensor::randn([rows, tokens, 3, 2, 16], (Kind::Float, Device::Cpu));
@@ -88,7 +88,7 @@ fn a_token_sees_what_its_mask_lets_it_see() {
 }
 
 #[test]
-fn a_query_finds_among_an_images_states_what_keys_and_values_would_show() {
+fn absorbed_cross_attention_equals_attention_with_projected_keys_and_values() {
     tch::manual_seed(SEED);
     let drawn = |shape: &[i64]| Tensor::randn(shape, (Kind::Double, Device::Cpu));
     for (images, tokens, queries, heads, of_head, width) in

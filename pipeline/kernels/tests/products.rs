@@ -56,7 +56,7 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
 }
 
 #[test]
-fn a_layer_in_eight_bits_multiplies_exactly_what_it_rounded_to() {
+fn an_int8_layer_multiplies_its_quantised_numbers_exactly() {
     tch::manual_seed(SEED);
     // Numbers on the grid of their row's scale lose nothing, so the result is the exact product.
     let grid = |rows: i64, width: i64| {
@@ -82,7 +82,7 @@ fn a_layer_in_eight_bits_multiplies_exactly_what_it_rounded_to() {
 }
 
 #[test]
-fn eight_bits_are_off_by_a_hundredth_of_the_result() {
+fn int8_results_differ_by_about_one_per_cent() {
     tch::manual_seed(SEED);
     for kind in [Kind::Float, Kind::BFloat16] {
         let [xs, weight, bias] = [&[300, 768][..], &[768, 768], &[768]].map(|shape| drawn(shape, kind));
@@ -121,7 +121,7 @@ fn a_layer_norm_is_libtorchs_in_f64_and_rounded_once() {
 }
 
 #[test]
-fn a_row_is_the_same_whatever_rows_and_threads_there_are() {
+fn a_row_does_not_depend_on_other_rows_or_on_threads() {
     tch::manual_seed(SEED);
     let before = tch::get_num_threads();
     for kind in [Kind::Float, Kind::BFloat16] {
@@ -150,7 +150,7 @@ fn what_the_kernel_cannot_do_is_left_to_libtorch() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn shapes_that_do_not_fit_are_errors() {
     let zeros = |shape: &[i64], kind| Tensor::zeros(shape, (kind, Device::Cpu));
     let layer = PackedLinear::pack(&zeros(&[5, 4], Kind::Float), &zeros(&[5], Kind::Float)).unwrap();
     let Some(layer) = layer else { return assert!(!supported()) };
@@ -169,7 +169,7 @@ fn what_does_not_fit_is_an_error() {
 }
 
 #[test]
-fn a_number_that_is_none_stays_seen() {
+fn a_number_that_is_not_finite_gives_nan() {
     let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
     let Some(layer) = PackedLinear::pack(&ones(&[3, 2]), &ones(&[3])).unwrap() else {
         return assert!(!supported());

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn few_words_look_at_the_states_and_many_at_keys_and_values() {
+    fn few_tokens_use_absorbed_projections_and_many_use_keys_and_values() {
         let model = CostModel { batch: 8.0, number: 2.0 };
         let config = TextConfig::default();
         let image = Some((577.0, 768.0));

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_that_ran_out_is_told_apart_from_other_errors() {
+    fn out_of_memory_is_distinguished_from_other_errors() {
         let cuda = TchError::Torch(
             "CUDA out of memory. Tried to allocate 2 GiB\nException raised from malloc".into(),
         );

@@ -81,10 +81,12 @@ mod tests {
     #[test]
     fn a_git_lfs_pointer_is_named_as_one_with_its_size() {
         let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00ff\nsize 989820849\n";
-        let said = lfs_pointer(pointer).unwrap();
+        let message = lfs_pointer(pointer).unwrap();
         assert!(
-            said.contains("Git LFS pointer") && said.contains("989820849") && said.contains("sha256:00ff"),
-            "{said}"
+            message.contains("Git LFS pointer")
+                && message.contains("989820849")
+                && message.contains("sha256:00ff"),
+            "{message}"
         );
         assert!(lfs_pointer(b"{}").is_none());
     }

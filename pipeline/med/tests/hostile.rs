@@ -40,15 +40,15 @@ fn refused(path: &Path, captioner: bool) -> String {
         true => BlipCaptioner::load(path, &options(Preset::Original), generation).err(),
         false => BlipFilter::load(path, &options(Preset::Original)).err(),
     };
-    let said = format!("{:?} {}", error, error.as_ref().expect("must be refused"));
-    assert!(started.elapsed().as_secs() < 10, "{said}");
-    said
+    let message = format!("{:?} {}", error, error.as_ref().expect("must be refused"));
+    assert!(started.elapsed().as_secs() < 10, "{message}");
+    message
 }
 
 #[test]
 fn special_ids_that_are_not_the_tokenizer_s_are_refused_at_load() {
     // The vocabulary has 124 tokens, and the model has two more ids.
-    for (key, value, said) in [
+    for (key, value, expected) in [
         ("sep_token_id", 1_000_000, "sep_token_id of text_config is 1000000, but [SEP] is 3"),
         ("sep_token_id", 102, "sep_token_id of text_config is 102"),
         ("sep_token_id", -1, "sep_token_id of text_config is -1"),
@@ -60,7 +60,7 @@ fn special_ids_that_are_not_the_tokenizer_s_are_refused_at_load() {
             let copy = copy(part);
             change(copy.path(), "config.json", |config| config["text_config"][key] = value.into());
             let error = refused(copy.path(), part == "captioner");
-            assert!(error.contains(said) && error.contains("config.json"), "{part}: {error}");
+            assert!(error.contains(expected) && error.contains("config.json"), "{part}: {error}");
         }
     }
     // Values that are wrong in published files, and not read, are accepted.
@@ -71,7 +71,7 @@ fn special_ids_that_are_not_the_tokenizer_s_are_refused_at_load() {
 
 #[test]
 fn a_word_whose_id_is_beyond_the_model_is_named_at_load() {
-    for (change_vocabulary, said) in [
+    for (change_vocabulary, expected) in [
         ((|words| words["dog"] = 4_000_000.into()) as fn(&mut Value), "\"dog\" has the id 4000000"),
         (|words| words["dog"] = 126.into(), "\"dog\" has the id 126, but the model knows 126 ids"),
         (|words| words["[SEP]"] = 2.into(), "do not have an id each"),
@@ -82,7 +82,7 @@ fn a_word_whose_id_is_beyond_the_model_is_named_at_load() {
             change_vocabulary(&mut file["model"]["vocab"]);
         });
         let error = refused(copy.path(), false);
-        assert!(error.contains(said), "{error}");
+        assert!(error.contains(expected), "{error}");
     }
     // The last id is that of [ENC], the first token of the filter's texts.
     let copy = copy("filter");
@@ -92,8 +92,8 @@ fn a_word_whose_id_is_beyond_the_model_is_named_at_load() {
 }
 
 #[test]
-fn a_tokenizer_that_is_not_bert_s_is_refused_by_what_it_has() {
-    for (change_file, said) in [
+fn a_tokenizer_that_is_not_bert_s_is_refused_with_the_step_that_differs() {
+    for (change_file, expected) in [
         ((|file| file["model"]["unk_token"] = "nope".into()) as fn(&mut Value), "become \"nope\""),
         (|file| file["model"]["vocab"] = json!({}), "become \"[UNK]\""),
         (|file| file["model"]["continuing_subword_prefix"] = "@@".into(), "\"@@\""),
@@ -127,20 +127,20 @@ fn a_tokenizer_that_is_not_bert_s_is_refused_by_what_it_has() {
         let copy = copy("filter");
         change(copy.path(), "tokenizer.json", change_file);
         let error = refused(copy.path(), false);
-        assert!(error.contains(said) && error.contains("tokenizer.json"), "{error}");
+        assert!(error.contains(expected) && error.contains("tokenizer.json"), "{error}");
     }
 }
 
 #[test]
 fn a_vocabulary_without_a_special_token_is_refused_and_not_filled_up() {
-    for (lost, said) in [("[CLS]", "no [CLS]"), ("[UNK]", "become \"[UNK]\""), ("[PAD]", "no [PAD]")] {
+    for (lost, expected) in [("[CLS]", "no [CLS]"), ("[UNK]", "become \"[UNK]\""), ("[PAD]", "no [PAD]")] {
         let copy = copy("filter");
         fs::remove_file(copy.path().join("tokenizer.json")).unwrap();
         let path = copy.path().join("vocab.txt");
         fs::write(&path, fs::read_to_string(&path).unwrap().replace(&format!("{lost}\n"), "instead\n"))
             .unwrap();
         let error = refused(copy.path(), false);
-        assert!(error.contains(said) && error.contains("vocab.txt"), "{error}");
+        assert!(error.contains(expected) && error.contains("vocab.txt"), "{error}");
     }
 }
 
@@ -166,17 +166,17 @@ fn tensors_that_repeat_their_storage_or_leave_it_are_refused_before_they_are_rea
         (vec![elsewhere], "not in the archive"),
         (many(2000), "views of each other"),
     ];
-    for (tensors, said) in cases {
+    for (tensors, expected) in cases {
         let copy = copy("filter-original");
         let path = copy.path().join("model_base_retrieval.pth");
         torch_save::archive(&path, &torch_save::pickle(&tensors), &[("0".into(), vec![0; 4000])]);
         let error = refused(copy.path(), false);
-        assert!(error.contains(said), "{said}: {error}");
+        assert!(error.contains(expected), "{expected}: {error}");
     }
 }
 
 #[test]
-fn a_compressed_entry_is_refused_whatever_it_would_unpack_to() {
+fn a_compressed_entry_is_refused_for_any_unpacked_length() {
     for entry in ["archive/data.pkl", "archive/data/0"] {
         let copy = copy("filter-original");
         let path = copy.path().join("model_base_retrieval.pth");

@@ -97,7 +97,7 @@ fn weights_in_several_files_load_by_their_index() {
 }
 
 #[test]
-fn an_index_that_names_what_is_not_there_is_told_by_name() {
+fn an_index_entry_that_is_missing_is_named() {
     let (copy, named) = bare("captioner");
     shard(copy.path(), &named, "model", "safetensors", as_safetensors);
     let index = copy.path().join("model.safetensors.index.json");
@@ -105,29 +105,32 @@ fn an_index_that_names_what_is_not_there_is_told_by_name() {
     let second = copy.path().join("model-00002-of-00002.safetensors");
     let hidden = copy.path().join("hidden");
     fs::rename(&second, &hidden).unwrap();
-    let said = error(copy.path());
+    let message = error(copy.path());
     let (lost, all) = (named.len() - named.len() / 2, named.len());
     assert!(
-        said.contains("names model-00002-of-00002.safetensors")
-            && said.contains(&format!("{lost} of {all} tensors"))
+        message.contains("names model-00002-of-00002.safetensors")
+            && message.contains(&format!("{lost} of {all} tensors"))
     );
     fs::rename(&hidden, &second).unwrap();
     let (lost, kept) = (&named[named.len() - 1].0, &named[0].0);
     fs::write(&index, text.replace(&format!("{lost:?}"), "\"vision_model.nothing\"")).unwrap();
-    let said = error(copy.path());
-    assert!(said.contains("vision_model.nothing is in model-00002-of-00002.safetensors"), "{said}");
+    let message = error(copy.path());
+    assert!(message.contains("vision_model.nothing is in model-00002-of-00002.safetensors"), "{message}");
     // A tensor that is missing in the index is found in its file, as in transformers.
     fs::write(&index, text.replace(&format!("{kept:?}"), &format!("{lost:?}"))).unwrap();
     assert!(load(copy.path()).is_ok());
     fs::write(&index, text.replace("model-00001", "../model-00001")).unwrap();
     assert!(error(copy.path()).contains("no name of a file beside it"));
     fs::remove_file(&index).unwrap();
-    let said = error(copy.path());
-    assert!(said.contains("it holds model-00001-of-00002.safetensors") && said.contains("index"), "{said}");
+    let message = error(copy.path());
+    assert!(
+        message.contains("it holds model-00001-of-00002.safetensors") && message.contains("index"),
+        "{message}"
+    );
 }
 
 #[test]
-fn names_behind_wrappers_load_as_if_there_were_none() {
+fn names_of_wrapped_models_load_as_unwrapped_ones() {
     let (whole, images) = (captions(&folder("patch16", "captioner")), pictures("patch16"));
     let (copy, named) = bare("captioner");
     for prefix in
@@ -181,28 +184,31 @@ fn tensors_that_are_views_of_one_storage_load_as_if_each_had_its_own() {
 fn what_lies_in_the_place_of_weights_is_named() {
     let (copy, _) = bare("captioner");
     let path = copy.path().join("model.safetensors");
-    for (content, said) in [
+    for (content, expected) in [
         ("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 989820849\n", "Git LFS pointer"),
         ("<!DOCTYPE html><html>", "a page of HTML"),
         ("", "not even a header"),
     ] {
         fs::write(&path, content).unwrap();
         let error = error(copy.path());
-        assert!(error.contains(said) && error.contains("model.safetensors"), "{error}");
+        assert!(error.contains(expected) && error.contains("model.safetensors"), "{error}");
     }
     fs::remove_file(&path).unwrap();
     for name in ["model.pt", "tf_model.h5"] {
         fs::write(copy.path().join(name), "x").unwrap();
     }
-    let said = error(copy.path());
-    assert!(said.contains("it holds model.pt, tf_model.h5") && said.contains("given itself"), "{said}");
+    let message = error(copy.path());
+    assert!(
+        message.contains("it holds model.pt, tf_model.h5") && message.contains("given itself"),
+        "{message}"
+    );
     // The same for the small files.
     let (copy, named) = bare("captioner");
     as_safetensors(&copy.path().join("model.safetensors"), &named);
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 711396\n";
     fs::write(copy.path().join("tokenizer.json"), pointer).unwrap();
-    let said = error(copy.path());
-    assert!(said.contains("tokenizer.json: a Git LFS pointer"), "{said}");
+    let message = error(copy.path());
+    assert!(message.contains("tokenizer.json: a Git LFS pointer"), "{message}");
 }
 
 #[test]
@@ -213,7 +219,7 @@ fn hugging_face_s_names_without_a_config_are_refused_and_not_guessed_at() {
             as_safetensors(&copy.path().join("model.safetensors"), &named);
         }
         fs::remove_file(copy.path().join("config.json")).unwrap();
-        let said = error(copy.path());
-        assert!(said.contains("no config.json") && said.contains("heads"), "{part}: {said}");
+        let message = error(copy.path());
+        assert!(message.contains("no config.json") && message.contains("heads"), "{part}: {message}");
     }
 }

@@ -76,7 +76,7 @@ fn a_pth_can_be_named_itself() {
 }
 
 #[test]
-fn an_original_checkpoint_without_config_tells_its_sizes_by_its_shapes() {
+fn sizes_of_an_original_checkpoint_come_from_its_shapes() {
     let (d, layers) = (128, 2);
     let mut shapes: HashMap<String, Vec<i64>> = [
         ("vision_model.embeddings.patch_embedding.weight", vec![192, 3, 16, 16]),
@@ -189,7 +189,7 @@ fn damaged_bytes_in_a_pickle_never_panic() {
 }
 
 #[test]
-fn an_empty_folder_is_told_what_it_lacks() {
+fn the_error_for_an_empty_folder_names_the_missing_files() {
     let empty = tempfile::tempdir().unwrap();
     let error = captioner_error(empty.path());
     assert!(error.contains("no weights (model.safetensors"), "{error}");

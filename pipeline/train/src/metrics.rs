@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_answer_is_told_from_one_that_learns() {
+    fn a_constant_answer_is_distinguished_from_a_decreasing_loss() {
         let folder = tempfile::tempdir().unwrap();
         let mut metrics = Metrics::open(folder.path(), 0).unwrap();
         for step in 1..=5 {

@@ -109,7 +109,7 @@ fn of_class(name: &str) -> Shapes {
 }
 
 #[test]
-fn filter_and_captioner_have_the_tensors_of_their_classes_and_no_other() {
+fn filter_and_captioner_have_exactly_the_tensors_of_their_classes() {
     for (task, class) in
         [(Task::Filter, "BlipForImageTextRetrieval"), (Task::Captioner, "BlipForConditionalGeneration")]
     {
@@ -122,7 +122,7 @@ fn filter_and_captioner_have_the_tensors_of_their_classes_and_no_other() {
 }
 
 #[test]
-fn a_pre_trained_model_lacks_no_tensor_of_either_class() {
+fn a_pre_trained_model_has_all_tensors_of_both_classes() {
     let folder = written(Task::Pretrain);
     let (found, retrieval, captioning) = (
         shapes(folder.path()),

@@ -184,7 +184,7 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
 }
 
 #[test]
-fn a_blip_s_vision_tower_is_a_start_for_another_whatever_its_names() {
+fn a_blip_s_vision_tower_initialises_another_under_any_of_its_names() {
     let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());

@@ -114,7 +114,7 @@ fn recomputed_blocks_give_the_gradient_that_kept_ones_give() {
 /// Stochastic depth must drop the same blocks in the backward pass: otherwise the gradient is that of another
 /// loss.
 #[test]
-fn recomputed_blocks_leave_out_what_the_first_pass_left_out() {
+fn recomputed_blocks_drop_the_same_branches_as_the_first_pass() {
     let _turn = TURN.lock();
     // Language model alone: the momentum towers of the contrastive loss would follow the weights without a
     // gradient.
@@ -177,7 +177,7 @@ fn shared_towers_get_the_gradients_of_both() {
 /// A filter that starts from a captioner computes the same token states as the decoder only with the same
 /// mask.
 #[test]
-fn words_that_see_what_is_before_them_are_a_decoder_s() {
+fn causal_text_states_equal_the_decoder_s() {
     let _turn = TURN.lock();
     let vector = drawn(&Layout::new(&parts(0.0), Sharing::All));
     let mut learner = learner(parts(0.0), Sharing::All, &vector);
@@ -212,7 +212,7 @@ fn words_that_see_what_is_before_them_are_a_decoder_s() {
 
 /// From human texts alone, a filter learns nothing about the words of junk.
 #[test]
-fn words_that_no_text_has_are_learnt_of_when_negatives_get_random_ones() {
+fn random_words_in_negatives_train_the_embeddings_of_unseen_words() {
     let _turn = TURN.lock();
     let filter = || Parts { decoder: false, ..parts(0.0) };
     let layout = Layout::new(&filter(), Sharing::AllButSa);

@@ -133,7 +133,7 @@ mod tests {
     use crate::random::{Purpose, of};
 
     #[test]
-    fn objects_lie_in_the_picture_apart_and_as_their_relation_says() {
+    fn objects_are_inside_the_picture_separate_and_in_their_relation() {
         for number in 0..5000 {
             let mut random = of(3, Purpose::Web, number);
             let scene = Scene::any(&mut random);

@@ -149,7 +149,7 @@ mod tests {
     use std::collections::HashMap;
 
     #[test]
-    fn a_text_is_of_the_kind_it_is_said_to_be() {
+    fn a_text_has_its_declared_kind() {
         for number in 0..20_000 {
             let mut random = of(3, Purpose::Web, number);
             let (scene, kind) = (Scene::any(&mut random), Kind::dealt(3, number));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn of_every_twenty_texts_each_kind_has_its_share_and_no_fixed_place() {
+    fn of_every_twenty_texts_each_kind_has_its_share_in_random_order() {
         let mut first: HashMap<Kind, u32> = HashMap::new();
         for block in 0..500 {
             let kinds: Vec<Kind> = (0..20).map(|i| Kind::dealt(4, block * 20 + i)).collect();

@@ -44,7 +44,7 @@ pub fn parse(caption: &str) -> Option<Claims> {
     };
     let background = match claims.background {
         None => ground(&mut rest).map_or(Some(None), |background| background.map(Some))?,
-        said => said,
+        known => known,
     };
     (rest.is_empty() && !leave).then_some(Claims { background, ..claims })
 }

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn every_number_is_what_a_hand_counts() {
+    fn every_number_equals_a_count_by_hand() {
         let kinds = [Kind::True, Kind::True, Kind::Swapped, Kind::Junk, Kind::Unrelated, Kind::True];
         let mut score = Score::of((0..).zip(kinds).map(|(i, kind)| (i.to_string(), known(kind))));
         for row in [
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_nothing_is_no_number() {
+    fn a_share_of_zero_rows_is_none() {
         let json = serde_json::to_value(Score::of([]).found()).unwrap();
         assert_eq!(json["web_kept"], serde_json::Value::Null);
         assert_eq!(json["auc_swapped"], serde_json::Value::Null);

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_wider_than_what_travels_is_fetched_whole() {
+    fn a_row_with_more_ties_than_are_copied_is_copied_whole() {
         let scores = Tensor::from_slice(&[1.0f32; 100]).view([1, 100]);
         assert_eq!(best(&scores, 5).unwrap()[0].len(), 100);
         let scores = Tensor::from_slice(&(0..100).map(|i| i as f32).collect::<Vec<_>>()).view([1, 100]);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_that_are_no_numbers_are_an_error() {
+    fn scores_that_are_not_finite_are_an_error() {
         let scores = Tensor::from_slice(&[1.0f32, f32::NAN, 0.0]).view([1, 3]);
         assert!(matches!(best(&scores, 2), Err(ComputeError::NotANumber(_))));
     }

@@ -69,7 +69,7 @@ fn a_value_that_is_not_implemented_is_refused_by_its_key() {
 }
 
 #[test]
-fn a_crop_or_border_that_changes_nothing_is_no_reason_to_refuse() {
+fn a_crop_or_border_that_changes_nothing_is_accepted() {
     for text in [
         r#"{"size": 384, "do_center_crop": true, "crop_size": {"height": 384, "width": 384}}"#,
         r#"{"size": 384, "do_pad": true, "pad_size": 384}"#,

@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_steps_are_libjpegs_to_the_bit_whatever_the_size_and_the_sampling() {
+    fn the_last_steps_equal_libjpegs_bit_by_bit_for_any_size_and_sampling() {
         let limits = ImageLimits::default();
         for chroma in [(1, 1), (2, 1), (2, 2), (1, 2)] {
             for size in

@@ -25,7 +25,7 @@ pub(super) enum Compression {
 
 impl Compression {
     pub(super) fn of(directory: &Directory, meaning: &Meaning) -> Result<Self, ImageSkip> {
-        let compression = Self::said(directory)?;
+        let compression = Self::declared(directory)?;
         let (depth, bits) = (meaning.layout.depth, meaning.layout.bits_per_sample());
         if meaning.is_ycc && (compression != Self::Jpeg || meaning.is_planar) {
             return Err(unsupported("of luma and chroma that is not JPEG"));
@@ -56,7 +56,7 @@ impl Compression {
         Ok(compression)
     }
 
-    fn said(directory: &Directory) -> Result<Self, ImageSkip> {
+    fn declared(directory: &Directory) -> Result<Self, ImageSkip> {
         let is_predicted = match directory.number(tag::PREDICTOR).unwrap_or(1) {
             1 => false,
             2 => true,

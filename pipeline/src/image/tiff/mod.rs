@@ -211,8 +211,8 @@ fn grid(directory: &Directory, width: usize, height: usize) -> Result<(Grid, u16
 }
 
 fn orientation(directory: &Directory) -> Orientation {
-    let said = directory.number(tag::ORIENTATION).and_then(|said| u8::try_from(said).ok());
-    said.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
+    let value = directory.number(tag::ORIENTATION).and_then(|value| u8::try_from(value).ok());
+    value.and_then(Orientation::from_exif).unwrap_or(Orientation::NoTransforms)
 }
 
 fn unreadable(error: io::Error) -> ImageSkip {

@@ -31,7 +31,7 @@ fn a_string_that_is_not_utf8_is_null_and_its_neighbours_stay() {
 }
 
 #[test]
-fn in_lists_and_structs_the_value_is_null_where_null_is_allowed_and_else_what_holds_it() {
+fn in_lists_and_structs_the_innermost_nullable_value_becomes_null() {
     for (nullable, of_list, of_struct) in [(true, [0, 1, 1], [0, 0, 0]), (false, [0, 0, 1], [0, 1, 0])] {
         let values = stored(&[Some(b"a"), Some(b"\xfe"), Some(b"b")]);
         let inner = |kind| field("item", kind, nullable);
@@ -80,7 +80,7 @@ fn a_map_with_a_key_that_is_not_utf8_is_null_and_a_value_alone_is_null_alone() {
 }
 
 #[test]
-fn int96_holds_every_year_that_people_write_and_says_where_it_does_not() {
+fn int96_covers_all_usual_years_and_reports_years_out_of_range() {
     let moment =
         |day: i32, nanoseconds: i64| [&nanoseconds.to_le_bytes()[..], &day.to_le_bytes()[..]].concat();
     let cells = [

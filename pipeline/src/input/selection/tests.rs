@@ -58,7 +58,7 @@ fn minus_zero_is_zero_and_nan_is_above_all_numbers() {
 }
 
 #[test]
-fn integers_and_floats_match_what_is_written_and_no_neighbour() {
+fn integers_and_floats_match_the_literal_and_no_neighbouring_value() {
     let i: ArrayRef = Arc::new(Int64Array::from(vec![1 << 53, (1 << 53) + 1, i64::MAX]));
     let u: ArrayRef = Arc::new(UInt64Array::from(vec![0, u64::MAX - 1, u64::MAX]));
     let s: ArrayRef = Arc::new(Float32Array::from(vec![0.1, 0.25, 16_777_216.0]));

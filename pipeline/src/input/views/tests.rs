@@ -22,7 +22,7 @@ fn strings_and_bytes_are_views_at_any_depth() {
 }
 
 #[test]
-fn a_row_is_measured_by_what_its_values_take_when_they_are_copied() {
+fn a_row_is_measured_by_its_bytes_after_copying() {
     let lists: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>([
         Some(vec![Some(1), Some(2)]),
         None,

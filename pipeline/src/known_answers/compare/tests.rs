@@ -114,7 +114,7 @@ fn half_precision_is_given_more_room_than_f32_and_never_so_much_that_all_passes(
 }
 
 #[test]
-fn two_machines_may_differ_by_twice_what_one_may_be_off_the_exact_answer() {
+fn the_tolerance_between_two_machines_is_twice_that_to_the_exact_answer() {
     for precision in [Precision::F32, Precision::F16, Precision::Bf16, Precision::Int8, Precision::Auto] {
         let (one, two) = (Tolerance::of(precision), Tolerance::between_two(precision));
         assert_eq!(

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_takes_its_texts_and_no_others() {
+    fn a_rule_selects_exactly_its_texts() {
         let all = row(&[
             ("Web!", Source::Web, 0.7),
             ("one", Source::Synthetic, 0.9),

@@ -35,7 +35,7 @@ fn equal_seeds_make_equal_files_and_any_other_seed_another() {
 }
 
 #[test]
-fn pictures_of_other_seeds_sources_and_numbers_are_others() {
+fn pictures_differ_between_seeds_sources_and_numbers() {
     let order = order();
     let mut pixels: Vec<Vec<u8>> = (0..50).map(|number| picture(number, &order).1).collect();
     pixels.extend((0..50).map(|number| picture(number, &Order { seed: 12, ..order.clone() }).1));
@@ -57,9 +57,9 @@ fn another_side_changes_nothing_but_the_size() {
 #[test]
 fn kinds_are_counted_and_known_afterwards() {
     let folder = tempfile::tempdir().unwrap();
-    let mut heard = 0;
-    let counts = make(folder.path(), &order(), |rows| heard = rows).unwrap();
-    assert_eq!(heard, 60);
+    let mut rows_made = 0;
+    let counts = make(folder.path(), &order(), |rows| rows_made = rows).unwrap();
+    assert_eq!(rows_made, 60);
     assert_eq!(counts, Kind::ALL.map(|kind| (kind, 3 * kind.of_twenty() as u64)).into());
     let known = known(&folder.path().join("web-00000.parquet")).unwrap();
     assert_eq!(known.len(), 60);
@@ -106,7 +106,7 @@ fn many_rows_are_split_into_files_and_row_groups() {
 }
 
 #[test]
-fn a_smaller_order_is_not_mixed_with_what_is_there_and_an_equal_one_replaces_it() {
+fn a_smaller_order_is_not_mixed_with_existing_files_and_an_equal_one_replaces_them() {
     let folder = tempfile::tempdir().unwrap();
     make(folder.path(), &order(), |_| {}).unwrap();
     make(folder.path(), &order(), |_| {}).unwrap();
@@ -117,7 +117,7 @@ fn a_smaller_order_is_not_mixed_with_what_is_there_and_an_equal_one_replaces_it(
 }
 
 #[test]
-fn a_file_that_is_none_of_this_world_s_says_what_is_missing() {
+fn the_error_for_a_foreign_file_names_the_missing_column() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.parquet");
     fs::write(&path, b"PAR1 no").unwrap();
@@ -135,7 +135,7 @@ fn a_file_that_is_none_of_this_world_s_says_what_is_missing() {
 /// Another version of the random numbers, the grammar or the order of sampling would silently change the data
 /// of a seed that models were trained on. An intended change is recorded here.
 #[test]
-fn a_seed_s_texts_stay_what_they_are() {
+fn the_texts_of_a_seed_do_not_change() {
     let order = Order { scenes: 6, seed: 0, ..order() };
     let texts: Vec<(String, String)> = (0..6)
         .flat_map(|number| rows_of(number, &order).unwrap())
@@ -184,7 +184,7 @@ fn families_that_vary_in_places_show_two_things_in_all_their_places() {
 }
 
 #[test]
-fn in_a_world_of_single_things_no_picture_and_no_text_has_two() {
+fn with_one_object_per_scene_no_picture_and_no_text_has_two() {
     let order = Order { objects: 1, ..order() };
     for number in 0..order.scenes {
         assert_eq!(picture(number, &order).0.objects.len(), 1);

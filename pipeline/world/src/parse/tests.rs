@@ -5,7 +5,7 @@ use crate::{
 };
 
 #[test]
-fn what_is_said_is_read_back_and_true() {
+fn a_formulated_caption_parses_to_its_claims_and_is_true() {
     for number in 0..20_000 {
         let mut random = of(1, Purpose::Web, number);
         let scene = Scene::any(&mut random);
@@ -18,7 +18,7 @@ fn what_is_said_is_read_back_and_true() {
 }
 
 #[test]
-fn captions_of_other_scenes_are_judged_as_by_looking() {
+fn captions_of_other_scenes_are_judged_as_by_an_independent_check() {
     let mut trues = 0;
     for number in 0..100_000 {
         let mut random = of(2, Purpose::Web, number);
