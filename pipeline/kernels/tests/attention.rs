@@ -1,11 +1,11 @@
-//! Attention of the kernels beside libtorch's, and beside what it is in f64.
+//! Attention kernels, compared with f64 and with the error of libtorch's own kernels.
 
 use capfilt_kernels::{PackedCrossAttention, PackedStates, attend, supported};
 use tch::{Device, Kind, Tensor};
 
 const SEED: i64 = 12;
 
-/// `softmax(q kᵀ / √d + mask) v` with nothing fused, in f64.
+/// `softmax(q kᵀ / √d + mask) v` in separate operations, in f64.
 fn exact(qkv: &Tensor, mask: Option<&Tensor>) -> Tensor {
     let [q, k, v] = parts(&qkv.to_kind(Kind::Double));
     let d = q.size()[3] as f64;
@@ -18,7 +18,7 @@ fn exact(qkv: &Tensor, mask: Option<&Tensor>) -> Tensor {
     scores.softmax(-1, Kind::Double).matmul(&v).transpose(1, 2).flatten(2, 3)
 }
 
-/// By libtorch's own fused kernel, in the numbers of `qkv`.
+/// libtorch's fused kernel, in the dtype of `qkv`.
 fn by_libtorch(qkv: &Tensor) -> Tensor {
     let [q, k, v] = parts(qkv);
     let seen =
@@ -26,7 +26,7 @@ fn by_libtorch(qkv: &Tensor) -> Tensor {
     seen.transpose(1, 2).flatten(2, 3)
 }
 
-/// Attention of tokens to each other, all heads side by side.
+/// Self-attention, heads concatenated in the result.
 fn attend_to_itself(qkv: &Tensor, mask: Option<&Tensor>) -> Option<Tensor> {
     let [q, k, v] = parts(qkv);
     attend(&q, &k, &v, mask).expect("shapes fit").map(|seen| seen.transpose(1, 2).flatten(2, 3))
@@ -55,8 +55,8 @@ fn attention_is_libtorchs_in_f64_but_for_rounding() {
             assert_eq!(found.is_some(), supported());
             let Some(found) = found else { continue };
             assert_eq!((found.kind(), found.size()), (kind, vec![rows, tokens, heads * d]));
-            // What is computed in these numbers is off by what a score's rounding makes of it, which grows
-            // with the scores: so libtorch's error is the measure, and a last bit of the largest result.
+            // The error of a score's rounding grows with the scores, so the limit is libtorch's error plus
+            // one unit in the last place of the largest result.
             let exact = exact(&qkv, None);
             let last_bit =
                 exact.abs().max().double_value(&[]) * if kind == Kind::Float { 1e-6 } else { 4e-3 };
@@ -75,16 +75,16 @@ fn a_token_attends_only_to_the_tokens_of_its_mask() {
     let place = Tensor::arange(tokens, (Kind::Int64, Device::Cpu));
     let lengths = Tensor::from_slice(&[21_i64, 1, 17]).view([rows, 1, 1, 1]);
     let masks = [
-        place.view([1, 1, 1, tokens]).lt_tensor(&lengths), // a text's own tokens, not its padding
-        Tensor::ones([tokens, tokens], (Kind::Bool, Device::Cpu)).tril(0), // what came before
-        Tensor::randn([rows, 1, tokens, tokens], (Kind::Float, Device::Cpu)), // more or less
+        place.view([1, 1, 1, tokens]).lt_tensor(&lengths), // a text's tokens, without padding
+        Tensor::ones([tokens, tokens], (Kind::Bool, Device::Cpu)).tril(0), // causal
+        Tensor::randn([rows, 1, tokens, tokens], (Kind::Float, Device::Cpu)), // additive
     ];
     for mask in &masks {
         let Some(found) = attend_to_itself(&qkv, Some(mask)) else { return assert!(!supported()) };
         assert!(apart(&found, &exact(&qkv, Some(mask))) < 1e-5, "{:?}", mask.size());
     }
     let of_heads = Tensor::zeros([1, 2, 1, tokens], (Kind::Float, Device::Cpu));
-    assert!(attend_to_itself(&qkv, Some(&of_heads)).is_none(), "another mask for each head");
+    assert!(attend_to_itself(&qkv, Some(&of_heads)).is_none(), "a mask that differs between heads");
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The kernels beside libtorch in f64. Without a CPU they are for, nothing is packed, and that is what is
-//! checked.
+//! Linear layers and norms of the kernels, compared with libtorch in f64. On an unsupported CPU, the tests
+//! check that nothing is packed.
 
 use capfilt_kernels::{Epilogue, PackedLinear, layer_norm, supported};
 use tch::{Device, Kind, Tensor};
@@ -10,8 +10,8 @@ fn drawn(shape: &[i64], kind: Kind) -> Tensor {
     (Tensor::randn(shape, (Kind::Float, Device::Cpu)) * 0.5).to_kind(kind)
 }
 
-/// Largest difference of two tensors, in units of what the exact one may be off by: rounding to `found`'s
-/// kind at its largest number, and as many roundings of f32 as there are numbers summed up.
+/// Largest difference of two tensors, as a multiple of the allowed error: one rounding to the dtype of
+/// `found` at its largest number, and one f32 rounding per summed number.
 fn apart(found: &Tensor, exact: &Tensor, summed: i64) -> f64 {
     let epsilon = if found.kind() == Kind::Float { 0.0 } else { 2_f64.powi(-8) };
     let most = exact.abs().max().double_value(&[]).max(1.0);
@@ -23,7 +23,7 @@ fn apart(found: &Tensor, exact: &Tensor, summed: i64) -> f64 {
 fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
     println!("seed {SEED}");
     tch::manual_seed(SEED);
-    // Rows that fill no tile, columns that fill no panel, and a result that takes many tasks.
+    // Rows that do not fill a tile, columns that do not fill a panel, and a result that needs many tasks.
     for (rows, input, output) in
         [(1, 2, 1), (7, 64, 70), (8, 768, 2304), (13, 30, 64), (200, 96, 130), (577, 128, 65)]
     {
@@ -58,7 +58,7 @@ fn a_linear_layer_is_libtorchs_in_f64_and_rounded_once() {
 #[test]
 fn an_int8_layer_multiplies_its_quantised_numbers_exactly() {
     tch::manual_seed(SEED);
-    // Numbers on the grid of their row's scale lose nothing, so the result is the exact product.
+    // Numbers on the grid of their row's scale are quantised exactly, so the result is the exact product.
     let grid = |rows: i64, width: i64| {
         let numbers = Tensor::randint_low(-127, 128, [rows, width], (Kind::Float, Device::Cpu));
         let _ = numbers.narrow(1, 0, 1).fill_(127.0);
@@ -95,8 +95,8 @@ fn int8_results_differ_by_about_one_per_cent() {
         let error =
             (found.to_kind(Kind::Double) - &exact).norm().double_value(&[]) / exact.norm().double_value(&[]);
         println!("{kind:?}: {error:.4}");
-        // Two roundings to 1/127 of a row's largest of 768 numbers, which is 3 times their spread: 2 · (3 /
-        // 127)² / 12.
+        // Two roundings to 1/127 of the largest of a row's 768 numbers, which is 3 standard deviations: 2 ·
+        // (3 / 127)² / 12.
         assert!((0.003..0.02).contains(&error), "{error}");
     }
 }
@@ -113,7 +113,7 @@ fn a_layer_norm_is_libtorchs_in_f64_and_rounded_once() {
             let Some(found) = found else { continue };
             let [xs, weight, bias] = [&xs, &weight, &bias].map(|t| t.to_kind(Kind::Double));
             let exact = xs.layer_norm(&shape[2..], Some(&weight), Some(&bias), 1e-5, false);
-            // The mean is ten times the spread, so a rounding of it counts tenfold.
+            // The mean is ten times the standard deviation, so its rounding error counts tenfold.
             assert_eq!(found.kind(), kind);
             assert!(apart(&found, &exact, 160) <= 1.0, "{shape:?} {kind:?}");
         }
