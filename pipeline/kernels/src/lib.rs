@@ -49,8 +49,8 @@ pub enum Epilogue<'a> {
     Add(&'a Tensor),
 }
 
-/// Whether the kernels run on this CPU: it has AVX512-BF16 and not AMX. libtorch uses AMX for bf16 products
-/// and is faster there.
+/// Whether the kernels run on this CPU: it has AVX512-BF16 and not AMX. With AMX, libtorch uses AMX for bf16
+/// products.
 #[cfg(target_arch = "x86_64")]
 pub fn supported() -> bool {
     use std::{arch::x86_64::__cpuid_count, sync::LazyLock};

@@ -1,6 +1,6 @@
 //! Analytic cost of a model: FLOP of the matrix products, counted layer by layer, and bytes that memory must
-//! move even with a perfect cache. Divided by the peak rates of the device, the cost is a lower bound of any
-//! program's time.
+//! move even if nothing that fits a cache is read twice. Divided by the peak rates of the device, the cost is
+//! a lower bound of any program's time.
 
 use crate::config::{TextConfig, VisionConfig};
 
