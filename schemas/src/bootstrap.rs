@@ -1,4 +1,4 @@
-//! The state of a loop: which steps were done, from what.
+//! State of a bootstrap loop: the finished steps and their inputs.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ pub const VERSION: u32 = 1;
 /// Name of the state's file in the loop's folder.
 pub const STATE: &str = "loop.json";
 
-/// `loop.json`: the steps that were done, each once, in the order in which they were done last.
+/// `loop.json`: the finished steps, each once, in the order of their last execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoopState {
     pub version: u32,
@@ -21,26 +21,26 @@ impl Default for LoopState {
     }
 }
 
-/// A step that was done.
+/// A finished step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// `round-1/pretrain`.
+    /// Name of the step, such as `round-1/pretrain`.
     pub step: String,
-    /// Digest of all it was made from: settings, data, models.
+    /// Digest of all inputs: settings, data, models.
     pub inputs: String,
     /// The model's folder, or the job's URL.
     pub made: String,
-    /// Digest of what it made: of the model's weights, or of the pairs that the job kept.
+    /// Digest of the result: of the model's weights, or of the job's kept pairs.
     pub digest: String,
 }
 
 impl LoopState {
-    /// A step as it was done last.
+    /// The last execution of a step.
     pub fn find(&self, step: &str) -> Option<&Done> {
         self.steps.iter().find(|done| done.step == step)
     }
 
-    /// Notes that a step was done.
+    /// Notes a finished step.
     pub fn note(&mut self, done: Done) {
         self.steps.retain(|other| other.step != done.step);
         self.steps.push(done);

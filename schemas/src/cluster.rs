@@ -1,26 +1,27 @@
-//! What the machines of a cluster say to each other over NATS: JSON, one value per message.
+//! Messages between the machines of a cluster over NATS: JSON, one value per message.
 //!
 //! ```text
-//! stream CAPFILT_<key>        subjects capfilt.<key>.shard.<shard>, capfilt.<key>.again.<shard>     ShardMessage
-//!   work queue: one message per open shard and subject, gone when its shard is committed or quarantined
-//! subject capfilt.<key>.news  workers and coordinators to everyone, kept nowhere                    News
-//! subject capfilt.<key>.coordinator   a coordinator to workers: it is there; once a second          CoordinatorReport
-//! subject capfilt.<key>.end   coordinator to workers: the job is over, or must stop                 End
+//! stream CAPFILT_<key>             work queue: one message per open shard and subject    ShardMessage
+//!   subject capfilt.<key>.shard.<shard>     removed when the shard is committed or quarantined
+//!   subject capfilt.<key>.again.<shard>     the same, for a speculative copy
+//! subject capfilt.<key>.news       worker pools and coordinators to all, not stored      News
+//! subject capfilt.<key>.coordinator    a coordinator to pools, once per second           CoordinatorReport
+//! subject capfilt.<key>.end        coordinator to pools: the job is over, or must stop   End
 //! ```
 //!
-//! Nothing here is the truth; commits are. Any of these may be lost or come twice.
+//! The commits are the truth, not the messages: any message may be lost or arrive twice.
 
 use crate::{commit::Cost, failure::Failure, hash::sha256_hex, plan::Shard, plan::ShardId, tally::Tally};
 use serde::{Deserialize, Serialize};
 
-/// Version of the messages. The names do not have it, so that two versions meet, and say so.
+/// Version of the messages. The names do not contain it, so that two versions meet and report the mismatch.
 pub const VERSION: u32 = 2;
 
-/// What the name of every job's stream begins with.
+/// Prefix of the name of every job's stream.
 pub const STREAM_PREFIX: &str = "CAPFILT_";
 
-/// Names of a job's stream and subjects. The key follows from the bytes of `job.json`, so that everyone who
-/// reads the same job finds the same queue, by whatever URL they reached it.
+/// Names of a job's stream and subjects. The key is derived from the bytes of `job.json`, so that all
+/// processes of the job find the same queue, independent of the URL by which each reaches the job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueNames {
     key: String,
@@ -35,27 +36,27 @@ impl QueueNames {
         format!("{STREAM_PREFIX}{}", self.key)
     }
 
-    /// A shard's place in the queue; there is room for one message.
+    /// Subject of a shard's message; it holds at most one.
     pub fn shard(&self, shard: &ShardId) -> String {
         format!("capfilt.{}.shard.{shard}", self.key)
     }
 
-    /// All shards' places.
+    /// Pattern of the subjects of all shards.
     pub fn shards(&self) -> String {
         format!("capfilt.{}.shard.*", self.key)
     }
 
-    /// The shard whose place this is; `None` for any other subject.
+    /// The shard of a subject; `None` for any other subject.
     pub fn parse_shard(&self, subject: &str) -> Option<ShardId> {
         ShardId::parse(subject.strip_prefix(self.shards().trim_end_matches('*'))?)
     }
 
-    /// The place of a shard's second copy, for a worker that would be idle.
+    /// Subject of a shard's speculative copy, for a worker process that would be idle.
     pub fn again(&self, shard: &ShardId) -> String {
         format!("capfilt.{}.again.{shard}", self.key)
     }
 
-    /// What the stream takes in.
+    /// Subjects of the stream.
     pub fn subjects(&self) -> Vec<String> {
         ["shard", "again"].map(|kind| format!("capfilt.{}.{kind}.*", self.key)).into()
     }
@@ -64,8 +65,8 @@ impl QueueNames {
         format!("capfilt.{}.news", self.key)
     }
 
-    /// Where a coordinator tells workers that it is there: among the news they would hear every other worker
-    /// too.
+    /// Subject on which a coordinator announces itself to worker pools. On the subject of the news they would
+    /// also receive the messages of all other pools.
     pub fn coordinator(&self) -> String {
         format!("capfilt.{}.coordinator", self.key)
     }
@@ -79,23 +80,23 @@ impl QueueNames {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ShardMessage {
     version: u32,
-    /// Release of the coordinator that put it into the queue.
+    /// Release of the coordinator that queued the message.
     program: String,
     pub shard: Shard,
-    /// Whether nothing was on record of it when it was put into the queue: it can be begun without a look at
-    /// the bucket.
+    /// Whether the shard had no record when the message was queued: the attempt can begin without reading the
+    /// bucket.
     pub is_new: bool,
 }
 
-/// Why a message of the queue is of no use here.
+/// Reason why a message of the queue is unusable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
     #[error(
-        "the coordinator's messages have version {version} (capfilt {program}), this capfilt {} has version {VERSION}; \
-         run the same release on every machine", env!("CARGO_PKG_VERSION")
+        "the coordinator's messages have version {version} (capfilt {program}), this capfilt {} has version \
+         {VERSION}; run the same release on every machine", env!("CARGO_PKG_VERSION")
     )]
     OtherVersion { version: u32, program: String },
-    #[error("it is no shard")]
+    #[error("the message is not a shard")]
     NoShard,
 }
 
@@ -107,9 +108,9 @@ impl ShardMessage {
     /// Reads a message.
     ///
     /// # Errors
-    /// When it is of another version, whatever else is in it, or no such message at all.
+    /// A message of another version, even if its other fields are unknown, and any other kind of message.
     pub fn parse(payload: &[u8]) -> Result<Self, Unreadable> {
-        /// What every version has.
+        /// Fields that every version has.
         #[derive(Deserialize)]
         struct Header {
             version: u32,
@@ -123,11 +124,11 @@ impl ShardMessage {
     }
 }
 
-/// What a worker or a coordinator tells everyone.
+/// Message of a worker pool or a coordinator to all others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "news", rename_all = "snake_case")]
 pub enum News {
-    /// Once a second while it lives.
+    /// Once per second while the pool runs.
     Alive(WorkerReport),
     Committed {
         shard: ShardId,
@@ -140,16 +141,16 @@ pub enum News {
     Failed {
         failure: Failure,
     },
-    /// A worker ended since it could not go on.
+    /// A worker pool ended, because it could not continue.
     Left {
         worker: String,
         why: String,
     },
-    /// A coordinator is at work; once a second while it lives.
+    /// A coordinator is running; once per second.
     Coordinating(CoordinatorReport),
 }
 
-/// One worker process (with all its devices) as it is now.
+/// Current state of one worker pool, with all its devices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerReport {
     /// Host and process number.
@@ -158,23 +159,24 @@ pub struct WorkerReport {
     /// Devices whose models are loaded.
     pub devices_ready: usize,
     pub shards_held: usize,
-    /// These shards, by device.
+    /// The held shards, by device.
     #[serde(default)]
     pub in_hand: Vec<InHand>,
-    /// Committed by this process, and done of what it holds; never what another committed.
+    /// Rows that this pool committed, and finished rows of its held shards; never rows that another pool
+    /// committed.
     pub rows: u64,
-    /// Books of these rows.
+    /// Tally of these rows.
     pub tally: Tally,
-    /// Rows it did for nothing: its attempts lost their shards to others.
+    /// Rows of attempts that lost their shards to other attempts.
     #[serde(default)]
     pub wasted_rows: u64,
     pub seconds_up: f64,
-    /// Whether this is its last report: it ends.
+    /// Whether this is the last report, because the pool ends.
     #[serde(default)]
     pub is_last: bool,
 }
 
-/// One coordinator as it is now.
+/// Current state of one coordinator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoordinatorReport {
     /// Host and process number.
@@ -182,16 +184,16 @@ pub struct CoordinatorReport {
     pub seconds_up: f64,
 }
 
-/// A shard that is being worked on.
+/// A shard that is in process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
     pub shard: ShardId,
     pub device: String,
-    /// Rows of it that are done.
+    /// Finished rows of the shard.
     pub rows: u64,
 }
 
-/// The coordinator's last word.
+/// The coordinator's last message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "snake_case")]
 pub enum End {

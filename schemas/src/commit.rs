@@ -1,4 +1,4 @@
-//! The commit: the one small create-only record that makes an attempt the shard's result.
+//! The commit: the small create-only record that makes an attempt the shard's result.
 
 use crate::{
     job::JobDigest,
@@ -18,7 +18,7 @@ pub struct Commit {
     pub version: u32,
     pub shard: ShardId,
     pub n: u32,
-    /// Also the nonce that tells "I won, and the answer was lost" from "someone else won".
+    /// Attempt of the commit. After a lost answer, it also tells whether this attempt or another one won.
     pub attempt: AttemptId,
     pub worker: String,
     pub rows: u64,
@@ -27,7 +27,7 @@ pub struct Commit {
     /// Images per model call.
     pub batch: u32,
     pub timings: Timings,
-    /// The job it belongs to; `None` in records that are older than this field.
+    /// The job of the record; `None` in records that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobDigest>,
 }
@@ -37,7 +37,7 @@ impl Record for Commit {
     const KIND: &'static str = "commit";
 }
 
-/// One object an attempt wrote.
+/// One object that an attempt wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
     pub table: Table,
@@ -48,7 +48,7 @@ pub struct Output {
     pub rows: u64,
 }
 
-/// Where a shard's time went. Stages overlap, so they add up to more than `total_seconds`.
+/// Seconds per stage. Stages overlap, so their sum exceeds `total_seconds`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     pub fetch_seconds: f64,
@@ -58,10 +58,10 @@ pub struct Timings {
     pub total_seconds: f64,
 }
 
-/// What an attempt took.
+/// Cost of an attempt.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Images per model call at its end.
+    /// Images per model call at the end of the attempt.
     pub batch: u32,
     pub timings: Timings,
 }
@@ -75,7 +75,7 @@ impl Timings {
         self.total_seconds += other.total_seconds;
     }
 
-    /// The stages' names and seconds, in the order of the work.
+    /// Names and seconds of the stages, in the order of processing.
     pub fn stages(&self) -> [(&'static str, f64); 4] {
         [
             ("fetch", self.fetch_seconds),
@@ -91,14 +91,14 @@ impl Commit {
         Cost { batch: self.batch, timings: self.timings }
     }
 
-    /// An object it names that no attempt at its shard writes: it may lie anywhere.
+    /// An output whose path is not one that this attempt writes: such a path may lead anywhere.
     pub fn misnamed(&self) -> Option<&Output> {
         let is_own = |o: &&Output| o.path == names::output(&self.shard, &self.attempt, o.table);
         let is_attempt = AttemptId::parse(&self.attempt.0).is_some();
         self.outputs.iter().find(|output| !is_attempt || !is_own(output))
     }
 
-    /// Why this record may not be written or believed; `None` when its books are in order.
+    /// Fault that forbids writing or using the record; `None` if its counts are consistent.
     pub fn fault(&self) -> Option<String> {
         let rows_of = |table| self.outputs.iter().find(|o| o.table == table).map(|o| o.rows);
         let is_twice = |table: &Table| self.outputs.iter().filter(|o| o.table == *table).count() > 1;
@@ -107,7 +107,7 @@ impl Commit {
         }
         if !self.tally.balances(self.rows) {
             return Some(format!(
-                "{} rows in, but the tally accounts for {}",
+                "the shard has {} rows, but the tally accounts for {}",
                 self.rows,
                 self.tally.rows_total()
             ));
@@ -120,7 +120,7 @@ impl Commit {
         expected.into_iter().find(|(table, rows)| rows_of(*table).unwrap_or(0) != *rows).map(
             |(table, rows)| {
                 format!(
-                    "the {} table has {} rows where the tally says {rows}",
+                    "the {} table has {} rows, but the tally has {rows}",
                     table.as_str(),
                     rows_of(table).unwrap_or(0)
                 )

@@ -1,67 +1,66 @@
-//! What went wrong with a shard, and what that means for it and for the job.
+//! Failures of attempts, and their consequences for the shard and for the job.
 
 use crate::{job::JobDigest, names::AttemptId, plan::ShardId, record::Record, status::closed_set};
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::Range};
 
 closed_set! {
-    /// Why an attempt ended without a commit.
+    /// Reason why an attempt ended without a commit.
     FailureClass {
         /// The store did not answer, or answered with an error that may pass.
         Store = "store",
-        /// There is no room left where the outputs go: a full disk, a quota.
+        /// The destination of the outputs is full: a disk or a quota.
         StoreFull = "store_full",
-        /// The input object is not what was planned: gone, or another ETag.
+        /// The input object differs from the planned one: it is missing, or has another ETag.
         InputChanged = "input_changed",
-        /// The file cannot be read as what its footer promised.
+        /// The file cannot be read as its footer describes it.
         Unreadable = "unreadable",
         /// The device ran out of memory even at the smallest batch.
         DeviceMemory = "device_memory",
         /// The model failed or gave a NaN.
         Model = "model",
-        /// The worker process died of its own (abort, segmentation fault, panic).
+        /// The worker process died without an outside cause (abort, segmentation fault, panic).
         WorkerCrashed = "worker_crashed",
-        /// The worker process was ended from outside.
+        /// The worker process was killed from outside.
         WorkerKilled = "worker_killed",
-        /// The kernel ended the worker process for want of memory.
+        /// The kernel killed the worker process because memory ran out.
         WorkerMemory = "worker_memory",
-        /// The worker process said nothing for too long, and was ended.
+        /// The worker process sent no message for too long, and was killed.
         WorkerHung = "worker_hung",
-        /// Too many rows of the shard failed for one reason.
+        /// Too many rows of the shard failed with one status.
         FailureBudget = "failure_budget",
     }
 }
 
 impl FailureClass {
-    /// Whether trying again can help without anyone changing anything.
+    /// Whether another attempt can help without a change.
     pub fn is_retryable(self) -> bool {
         !self.is_systemic() && self != Self::InputChanged
     }
 
-    /// Whether the job must stop, since what is broken would break every other shard too.
+    /// Whether the job must stop, because every other shard would fail too.
     pub fn is_systemic(self) -> bool {
         matches!(self, Self::FailureBudget | Self::Model | Self::StoreFull)
     }
 
-    /// Whether it uses up one of `limits.attempts`: what others did to the process says nothing about the
+    /// Whether the failure uses up one of `limits.attempts`: a kill from outside is not evidence against the
     /// shard.
     pub fn counts(self) -> bool {
         self != Self::WorkerKilled
     }
 
-    /// Whether it uses up one of `limits.attempts`. A systemic failure stops the job and says nothing about
-    /// its shard.
+    /// Whether the failure uses up one of `limits.attempts`. A systemic failure stops the job and is not
+    /// evidence against its shard.
     pub fn uses_an_attempt(self) -> bool {
         self.counts() && !self.is_systemic()
     }
 
-    /// Whether it ends its shard at once, since another attempt without a change cannot help.
+    /// Whether the failure ends its shard at once, because another attempt without a change cannot help.
     pub fn is_final(self) -> bool {
         !self.is_retryable() && !self.is_systemic()
     }
 
-    /// Whether the process was ended and did not end of its own. With many of them and no commit, the machine
-    /// is at fault.
+    /// Whether the process was killed. Many kills without a commit point to a fault of the machine.
     pub fn is_kill(self) -> bool {
         matches!(self, Self::WorkerKilled | Self::WorkerMemory | Self::WorkerHung)
     }
@@ -76,10 +75,10 @@ pub struct Failure {
     pub worker: String,
     pub class: FailureClass,
     pub message: String,
-    /// Of a worker that died: what it had in hand.
+    /// For a dead worker process: its rows in process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crash: Option<Crash>,
-    /// The job it belongs to; `None` in records that are older than this field.
+    /// The job of the record; `None` in records that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobDigest>,
 }
@@ -89,12 +88,12 @@ impl Record for Failure {
     const KIND: &'static str = "failure";
 }
 
-/// Rows that were being handled when the process ended.
+/// Rows in process when the process ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Crash {
     /// Row numbers in the input file; ranges may overlap.
     pub rows: Vec<Range<u64>>,
-    /// Whether they were one row, alone in the process: then it is guilty.
+    /// Whether they are one row, alone in the process: then this row caused the end.
     pub alone: bool,
 }
 

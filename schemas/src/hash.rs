@@ -1,4 +1,4 @@
-//! SHA-256 digests as the records write them: 64 lower-case hexadecimal digits.
+//! SHA-256 digests in the form of the records: 64 lower-case hexadecimal digits.
 
 use sha2::{Digest as _, Sha256};
 
@@ -12,14 +12,15 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex::encode(sha256(bytes))
 }
 
-/// Digest of several byte strings; the lengths take part, so moving a border changes the digest.
+/// Digest of several byte strings. It includes their lengths, so another division of the same bytes gives
+/// another digest.
 pub fn sha256_hex_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
     let mut digest = PartsDigest::default();
     parts.into_iter().for_each(|part| digest.add(part));
     digest.finish()
 }
 
-/// The digest of [`sha256_hex_of_parts`] for parts that come one after another.
+/// The digest of [`sha256_hex_of_parts`] for parts that arrive one after another.
 #[derive(Debug, Clone, Default)]
 pub struct PartsDigest(Sha256);
 

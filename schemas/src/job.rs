@@ -1,4 +1,4 @@
-//! `job.json`: what a job is, written once and never changed. A second run must match it.
+//! `job.json`: the definition of a job, written once and never changed. Every later run must match it.
 
 use crate::{
     hash::{sha256_hex, sha256_hex_of_parts},
@@ -18,8 +18,8 @@ pub struct JobRecord {
     pub version: u32,
     /// Version of the program that planned the job.
     pub program: String,
-    /// The settings with everything that was `auto` and can change a result resolved; machine matters are
-    /// left out.
+    /// The settings, with every `auto` that can change a result resolved, and without the machine's own
+    /// settings.
     pub settings: Settings,
     pub captioner: ModelRecord,
     pub filter: ModelRecord,
@@ -31,21 +31,22 @@ impl Record for JobRecord {
     const KIND: &'static str = "job record";
 }
 
-/// Names a job: the SHA-256 of its `job.json`, byte for byte.
+/// Identity of a job: the SHA-256 of the bytes of its `job.json`.
 ///
-/// The bytes and not what they say: `job.json` is written once, so its bytes never change, while a later
-/// version of the program would write the same settings with more keys.
+/// The digest covers the bytes, not their meaning: `job.json` is written once, so its bytes never change,
+/// whereas a later version of the program would write the same settings with more keys.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobDigest(String);
 
 impl JobDigest {
-    /// The digest of the job whose `job.json` has these bytes.
+    /// Digest of the job whose `job.json` has these bytes.
     pub fn of(job_json: &[u8]) -> Self {
         Self(sha256_hex(job_json))
     }
 
-    /// Why a record that carries this digest, or none, is not of this job; `None` when it may be.
+    /// Reason why a record with this digest, or without one, belongs to another job; `None` if it may be of
+    /// this job.
     pub fn foreign(&self, carried: Option<&Self>) -> Option<String> {
         let other = carried.filter(|other| *other != self)?;
         Some(format!(
@@ -59,13 +60,13 @@ impl JobDigest {
         &self.0
     }
 
-    /// Enough of it to tell two jobs apart.
+    /// A prefix that distinguishes two jobs.
     fn head(&self) -> String {
         self.0.chars().take(12).collect()
     }
 }
 
-/// A checkpoint by content.
+/// A checkpoint, identified by content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRecord {
     pub files: Vec<ModelFile>,
@@ -79,14 +80,13 @@ pub struct ModelFile {
 }
 
 impl ModelRecord {
-    /// One digest for the whole checkpoint; it names its folder in the local cache.
+    /// One digest for the whole checkpoint; it is the name of its folder in the local cache.
     pub fn digest(&self) -> String {
         sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
     }
 
-    /// The same checkpoint as the version that wrote `frozen` recorded it. Jobs of before
-    /// `processor_config.json` was read do not have it in their record, and their models are loaded without
-    /// it.
+    /// The same checkpoint, as the version that wrote `frozen` recorded it. Jobs from before the support of
+    /// `processor_config.json` do not have the file in their record, and their models are loaded without it.
     pub fn as_recorded_in(&self, frozen: &Self) -> Self {
         let is_there = |name: &str| frozen.files.iter().any(|file| file.name == name);
         let keep = |file: &&ModelFile| file.name != model_files::PROCESSOR || is_there(&file.name);
@@ -94,7 +94,7 @@ impl ModelRecord {
     }
 }
 
-/// The plan a job works through.
+/// The plan of a job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRecord {
     /// Path below the job's URL.
@@ -102,23 +102,23 @@ pub struct PlanRecord {
     pub sha256: String,
     pub shards: u64,
     pub rows: u64,
-    /// Input files that can give no shard; with any, the job ends as one with quarantine.
+    /// Input files without a shard; with any of them, the job ends with the exit code of quarantined data.
     #[serde(default)]
     pub refused: Vec<RefusedFile>,
-    /// Input files that are sound and have no row; no shard tells of them, and a resumed job must know them.
+    /// Valid input files without a row. No shard lists them, and a resumed job must know them.
     #[serde(default)]
     pub without_rows: Vec<InputFile>,
 }
 
 impl JobRecord {
-    /// Settings as they are frozen: `batch` stays, the rest of `workers` is the machine's own business.
+    /// Settings in their frozen form: `batch` stays, the other keys of `workers` are the machine's own.
     pub fn frozen(settings: &Settings) -> Settings {
         let workers = Workers { batch: settings.workers.batch, ..Workers::default() };
         Settings { workers, ..settings.clone() }
     }
 
-    /// Keys in which settings differ from the frozen ones, as `key: frozen → asked`. `auto` asks for what is
-    /// frozen.
+    /// Keys in which settings differ from the frozen ones, as `key: frozen → requested`. `auto` agrees with
+    /// every frozen value.
     pub fn differences(&self, asked: &Settings) -> Vec<String> {
         let mut asked = Self::frozen(asked);
         if asked.workers.batch == Auto::Auto {
@@ -127,14 +127,14 @@ impl JobRecord {
         if asked.models.precision == crate::settings::Precision::Auto {
             asked.models.precision = self.settings.models.precision;
         }
-        // Where a checkpoint lies is not what it is: its digests are compared instead.
+        // The URL of a checkpoint is not its identity: the digests are compared instead.
         asked.models.captioner.clone_from(&self.settings.models.captioner);
         asked.models.filter.clone_from(&self.settings.models.filter);
-        // How a store is reached is the machine's matter.
+        // Access to a store is a matter of the machine.
         asked.stores.clone_from(&self.settings.stores);
-        // The same job may be reached by another name (a path and its file:// URL, another mount).
+        // A job may have several URLs (a path and its file:// URL, another mount).
         asked.job.url.clone_from(&self.settings.job.url);
-        // A final slash says that the input is a prefix; which files it has is compared by themselves.
+        // A final slash marks the input as a prefix; the input's files are compared separately.
         if asked.input.url.trim_end_matches('/') == self.settings.input.url.trim_end_matches('/') {
             asked.input.url.clone_from(&self.settings.input.url);
         }
@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn only_what_can_change_a_result_is_a_difference() {
-        let text = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n[workers]\nbatch=8\n";
+        let text = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\n\
+                    precision='f32'\n[workers]\nbatch=8\n";
         let settings = parse(text, &[]).unwrap();
         let model = ModelRecord { files: vec![] };
         let plan = PlanRecord {

@@ -1,5 +1,5 @@
-//! `known-answers.json`: what a pair of checkpoints says about pictures and texts that everyone can make for
-//! himself, so that a worker can prove that it computes the same before it touches a row.
+//! `known-answers.json`: the scores of a pair of checkpoints for pictures and texts that every machine can
+//! generate. A worker process must reproduce them before its first row.
 
 use crate::{
     hash::sha256_hex_of_parts,
@@ -9,19 +9,18 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// Version of the record, and of the pictures, texts and questions: answers to other questions are another
-/// version.
+/// Version of the record, and of the pictures, texts and computations: other ones need another version.
 pub const VERSION: u32 = 1;
 
-/// Questions with their answers.
+/// Generated inputs and their results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownAnswers {
     pub version: u32,
     pub models: ModelPair,
     pub made: Made,
-    /// Every text against every picture.
+    /// Scores of every text with every picture.
     pub scores: Vec<KnownScore>,
-    /// The likeliest caption of every picture.
+    /// The most probable caption of every picture.
     pub captions: Vec<KnownCaption>,
 }
 
@@ -30,19 +29,19 @@ impl Record for KnownAnswers {
     const KIND: &'static str = "set of known answers";
 }
 
-/// Everything the answers follow from. Sampling is not part of it: what is asked is how likely words are, not
-/// which of them are drawn, and so the answers hold for every job with these models.
+/// All inputs that determine the answers. Sampling is not included: the answers are log-probabilities, not
+/// drawn tokens, so they hold for every job with these models.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelPair {
-    /// Digests of the checkpoints, as [`crate::job::ModelRecord::digest`] gives them.
+    /// Digests of the checkpoints ([`crate::job::ModelRecord::digest`]).
     pub captioner: String,
     pub filter: String,
     pub preset: Preset,
-    /// Put before every caption.
+    /// Text before every caption.
     pub prompt: String,
 }
 
-/// How the answers were made, for people.
+/// Program and device that made the answers, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// Version of the program.
@@ -51,7 +50,7 @@ pub struct Made {
     pub precision: Precision,
 }
 
-/// What the filter says of one text against one picture.
+/// The filter's scores of one text with one picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownScore {
     pub picture: String,
@@ -62,13 +61,13 @@ pub struct KnownScore {
     pub itc: f32,
 }
 
-/// What the captioner says of one picture.
+/// The captioner's caption of one picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownCaption {
     pub picture: String,
-    /// All ids, prompt and end included.
+    /// All token ids, including prompt and end.
     pub ids: Vec<i64>,
-    /// Of every id behind the prompt, after the ids before it: natural logarithms.
+    /// Natural logarithms of the probabilities: of every id after the prompt, given the ids before it.
     #[serde(deserialize_with = "numbers")]
     pub log_probabilities: Vec<f32>,
 }
@@ -83,8 +82,7 @@ impl ModelPair {
         }
     }
 
-    /// Name of the answers' file in the captioner's checkpoint folder. There is one for each pair, preset and
-    /// prompt.
+    /// Name of the answers' file in the captioner's checkpoint folder, one per pair, preset and prompt.
     pub fn file_name(&self) -> String {
         let preset = format!("{VERSION} {:?}", self.preset);
         let parts =
@@ -94,10 +92,10 @@ impl ModelPair {
 }
 
 impl KnownAnswers {
-    /// Why these are no answers of these models; `None` when they are.
+    /// Reason why the answers are not those of these models; `None` if they are.
     pub fn misfit(&self, models: &ModelPair) -> Option<String> {
         if self.version != VERSION {
-            return Some(format!("it is of version {}, and this program's is {VERSION}", self.version));
+            return Some(format!("it has version {}, and this program has {VERSION}", self.version));
         }
         let (theirs, ours) = (&self.models, models);
         let head = |digest: &str| digest.chars().take(12).collect::<String>();
@@ -117,7 +115,7 @@ impl KnownAnswers {
     }
 }
 
-/// JSON has no NaN and writes `null`. It reads back as NaN, which no answer is near to.
+/// JSON has no NaN and writes `null`, which is read as NaN. No answer is close to NaN.
 fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
@@ -141,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_other_models_say_what_is_other() {
+    fn answers_of_other_models_name_the_difference() {
         assert_eq!(answers().misfit(&models()), None);
         let misfit = |models: ModelPair| answers().misfit(&models).unwrap();
         assert!(misfit(ModelPair { filter: "g".into(), ..models() }).contains("another filter"));
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_preset_and_prompt_has_a_file_of_its_own() {
+    fn every_pair_preset_and_prompt_has_a_separate_file() {
         let others = [
             ModelPair { captioner: "f".into(), filter: "c".into(), ..models() },
             ModelPair { preset: Preset::Hf, ..models() },
@@ -162,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_none_reads_back_as_none() {
+    fn nan_is_written_as_null_and_read_as_nan() {
         let score = KnownScore { picture: "p".into(), text: "t".into(), itm: f32::NAN, itc: 0.5 };
         let text = serde_json::to_string(&score).unwrap();
         assert!(text.contains("null"), "{text}");

@@ -1,4 +1,4 @@
-//! The ledger: one row per input row, kept or not, so that a threshold can be cut again without a GPU.
+//! The ledger: one row per input row, kept or not, so that another threshold needs no GPU.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use std::{collections::HashMap, sync::Arc};
@@ -8,29 +8,30 @@ use crate::status::{RowStatus, WebStatus};
 /// Version of the ledger's columns and of their meaning.
 pub const VERSION: u32 = 1;
 
-/// One input row's whole story.
+/// One row of `ledger.parquet`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerRow {
-    /// The input's own name for the row, as text; null when it has none.
+    /// The input's key of the row, as text; null without a key.
     pub key: Option<String>,
     /// Address: path of the file below the input's URL.
     pub file: String,
     /// Address: number of the row within the file, from 0.
     pub row: u64,
-    /// Digest of the image's bytes; null when there are none.
+    /// Digest of the image's bytes; null without bytes.
     pub image_sha256: Option<[u8; 32]>,
-    /// Size in pixels as stored in the file (before the squash); null when the image was not decoded.
+    /// Size in pixels as stored in the file (before resizing); null if the image was not decoded.
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub status: RowStatus,
-    /// The text as it came.
+    /// The unchanged web text.
     pub web_text: Option<String>,
     pub web_status: WebStatus,
     pub web_score: Option<Scored>,
     pub synthetic: Vec<SyntheticText>,
     /// P(match) of this image and the text of another row: the negative control.
     pub control_itm: Option<f32>,
-    /// Why the row was not judged, and what of it could not be read and counts as null; for people.
+    /// For people: the reason why the row was not judged, and the cells that could not be read and count as
+    /// null.
     pub detail: Option<String>,
 }
 
@@ -44,7 +45,7 @@ pub struct Scored {
     pub kept: bool,
 }
 
-/// A generated caption with its scores; `None` when the caption is not judgeable (it came out empty).
+/// A generated caption with its scores; `None` if the caption is empty and cannot be judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyntheticText {
     pub text: String,
@@ -52,7 +53,7 @@ pub struct SyntheticText {
 }
 
 impl LedgerRow {
-    /// Whether the row has a text worth training on.
+    /// Whether the row keeps a text.
     pub fn keeps_a_text(&self) -> bool {
         self.web_score.is_some_and(|s| s.kept)
             || self.synthetic.iter().any(|s| s.scored.is_some_and(|s| s.kept))

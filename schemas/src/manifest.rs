@@ -16,19 +16,19 @@ pub const VERSION: u32 = 1;
 pub struct Manifest {
     pub version: u32,
     pub n: u32,
-    /// Digest over the commit records in plan order: it names the data.
+    /// Digest over the commit records in plan order: it identifies the data.
     pub digest: String,
     pub shards: u64,
     pub rows: u64,
     pub tally: Tally,
-    /// Shards whose result is not commit 0, with the number that is.
+    /// Shards whose result is not commit 0, with the number of the current commit.
     pub repaired: Vec<Repaired>,
-    /// Shards that have no result.
+    /// Shards without a result.
     pub quarantined: Vec<QuarantinedShard>,
     /// Input files that gave no shard.
     #[serde(default)]
     pub refused: Vec<RefusedFile>,
-    /// The job it belongs to; `None` in records that are older than this field.
+    /// The job of the record; `None` in records that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobDigest>,
 }
@@ -39,7 +39,7 @@ impl Record for Manifest {
 }
 
 impl Manifest {
-    /// Whether both describe the same data of one job, under any numbers. A manifest that carries no job's
+    /// Whether both describe the same data of one job, under any numbers. A manifest without a job
     /// digest is compared without it, so that a job that is older than the field keeps its manifest.
     pub fn is_same_data(&self, other: &Self) -> bool {
         let is_same_job = self.job.is_none() || other.job.is_none() || self.job == other.job;

@@ -1,10 +1,10 @@
-//! The files of a checkpoint by name: which of them take part, and which hold the weights.
+//! Files of a checkpoint by name: those that are read, and those with the weights.
 
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Files besides the weights that say what a model is. Anything else in a folder (readme, images,
-/// TensorFlow's weights) is left alone.
+/// Files besides the weights that describe a model. Any other file in a folder (readme, images, TensorFlow's
+/// weights) is ignored.
 pub const DESCRIPTIONS: [&str; 8] = [
     "config.json",
     "generation_config.json",
@@ -16,11 +16,11 @@ pub const DESCRIPTIONS: [&str; 8] = [
     "vocab.txt",
 ];
 
-/// transformers 5 keeps the image processor's values in this file, and older versions do not know it.
+/// Image processor's values of transformers 5; older versions do not know the file.
 pub const PROCESSOR: &str = "processor_config.json";
 
-/// Where a folder in Hugging Face's layout has its weights, in the order in which transformers looks: the
-/// first that is there is read, and no other.
+/// Weights of a folder in Hugging Face's layout, in transformers' order: only the first existing file is
+/// read.
 pub const WEIGHTS: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -28,21 +28,21 @@ pub const WEIGHTS: [&str; 4] = [
     "pytorch_model.bin.index.json",
 ];
 
-/// How the name of an original BLIP checkpoint ends.
+/// Suffix of the name of an original BLIP checkpoint.
 pub const ORIGINAL: &str = ".pth";
 
-/// The largest index that is read, in bytes; that of a model with 10,000 tensors takes 1 MB.
+/// Largest index that is read, in bytes; the index of a model with 10,000 tensors has 1 MB.
 pub const MAX_INDEX_BYTES: u64 = 64 << 20;
 
-/// Whether a file is an index of weights in several files, and not weights.
+/// Whether a file is an index of weights in several files, not a file of weights.
 pub fn is_index(name: &str) -> bool {
     name.ends_with(".index.json")
 }
 
-/// An index of sharded weights, as `save_pretrained` writes it: which tensor is in which file.
+/// Index of sharded weights in the format of `save_pretrained`: the file of each tensor.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct WeightIndex {
-    /// Tensor -> file, which lies beside the index.
+    /// File of each tensor, beside the index.
     pub weight_map: BTreeMap<String, String>,
 }
 
@@ -50,7 +50,7 @@ impl WeightIndex {
     /// Reads an index.
     ///
     /// # Errors
-    /// A sentence that names what is wrong; a file name that leads out of the folder is refused.
+    /// A sentence about the fault. A file name that leads out of the folder is refused.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let index: Self =
             serde_json::from_slice(text).map_err(|error| format!("not an index of weights: {error}"))?;
@@ -58,17 +58,19 @@ impl WeightIndex {
             return Err("the index names no tensor".into());
         }
         if let Some(name) = index.weight_map.values().find(|name| !is_plain(name)) {
-            return Err(format!("the index names the file {name:?}, which is no name of a file beside it"));
+            return Err(format!(
+                "the index names the file {name:?}, which is not the name of a file beside it"
+            ));
         }
         Ok(index)
     }
 
-    /// The files it names, each once.
+    /// The files of the index, each once.
     pub fn files(&self) -> BTreeSet<&str> {
         self.weight_map.values().map(String::as_str).collect()
     }
 
-    /// What to say when a file is not there.
+    /// Error text for a missing file.
     pub fn missing(&self, file: &str) -> String {
         let lost = self.weight_map.values().filter(|name| *name == file).count();
         format!(
@@ -90,7 +92,7 @@ mod tests {
     #[test]
     fn an_index_tells_its_files_and_how_much_each_holds() {
         let text =
-            br#"{"metadata": {"total_size": 9}, "weight_map": {"a": "x-1.bin", "b": "x-2.bin", "c": "x-1.bin"}}"#;
+            br#"{"metadata": {"size": 9}, "weight_map": {"a": "x-1.bin", "b": "x-2.bin", "c": "x-1.bin"}}"#;
         let index = WeightIndex::parse(text).unwrap();
         assert_eq!(index.files().into_iter().collect::<Vec<_>>(), ["x-1.bin", "x-2.bin"]);
         assert!(
@@ -103,7 +105,7 @@ mod tests {
         for name in ["../x.bin", "/etc/passwd", "..", "", "a\\\\b", "a/b.bin"] {
             let error =
                 WeightIndex::parse(format!(r#"{{"weight_map": {{"a": "{name}"}}}}"#).as_bytes()).unwrap_err();
-            assert!(error.contains("no name of a file beside it"), "{name}: {error}");
+            assert!(error.contains("not the name of a file beside it"), "{name}: {error}");
         }
         assert!(WeightIndex::parse(b"{}").unwrap_err().contains("weight_map"));
         assert!(WeightIndex::parse(br#"{"weight_map": {}}"#).unwrap_err().contains("no tensor"));

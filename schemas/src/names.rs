@@ -1,13 +1,13 @@
-//! Names of all objects below a job's URL. A name is built here or nowhere.
+//! Names of all objects below a job's URL. Only this module builds such names.
 //!
 //! ```text
-//! job.json                                          create-only, one for all time
-//! plan-<digest>.parquet                             all shards; its digest stands in job.json
-//! known-answers.json                                create-only; what workers must reproduce before their first shard
+//! job.json                                          create-only, one per job
+//! plan-<digest>.parquet                             all shards; its digest is in job.json
+//! known-answers.json                                create-only; the self-test of worker processes
 //! attempts/<shard>/<attempt>/{ledger,pairs,quarantine}.parquet
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json
-//! retries/<n>.json                                  create-only: what is to be done again
+//! retries/<n>.json                                  create-only: shards and rows to execute again
 //! manifests/<n>.json                                create-only, written last
 //! probes/<attempt>.txt                              written and removed by `capfilt check`
 //! ```
@@ -25,19 +25,19 @@ pub const MANIFESTS: &str = "manifests";
 pub const RETRIES: &str = "retries";
 pub const PROBES: &str = "probes";
 
-/// Names one try at one shard. No two tries share one, whoever makes them, so no object is ever written
+/// Identity of one attempt at one shard. No two attempts share an id, on any machine, so no object is written
 /// twice.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AttemptId(pub String);
 
 impl AttemptId {
-    /// An id out of 128 random bits.
+    /// An id from 128 random bits.
     pub fn from_random(bits: u128) -> Self {
         Self(format!("{bits:032x}"))
     }
 
-    /// The id that is written so; `None` when no id is.
+    /// Parses an id; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         is_hex(text, 32).then(|| Self(text.to_owned()))
     }
@@ -49,7 +49,7 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// The tables an attempt writes.
+/// Tables of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
@@ -70,18 +70,18 @@ impl Table {
     }
 }
 
-/// The plan is named by its own digest's head: a planner that died leaves no plan another could mistake for
-/// its own.
+/// Name of a plan. It contains the start of the plan's digest, so that the plan of a planner that died cannot
+/// be mistaken for another.
 pub fn plan(sha256_hex: &str) -> String {
     format!("plan-{}.parquet", &sha256_hex[..16])
 }
 
-/// Whether an object is a plan, of this job or of a planner that lost.
+/// Whether an object is a plan, of this job or of a planner that lost the race.
 pub fn is_plan(name: &str) -> bool {
     name.strip_prefix("plan-").and_then(|rest| rest.strip_suffix(".parquet")).is_some_and(|id| is_hex(id, 16))
 }
 
-/// Whether a text is exactly so many lower-case hexadecimal digits, as ids are written.
+/// Whether a text consists of exactly `digits` lower-case hexadecimal digits, as in ids.
 fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
@@ -94,13 +94,13 @@ pub fn commit(shard: &ShardId, n: u32) -> String {
     format!("{COMMITS}/{shard}/{n}.json")
 }
 
-/// The shard and number a commit's name stands for; `None` for a name that is no commit's.
+/// Shard and number of a commit's name; `None` for any other name.
 pub fn parse_commit(name: &str) -> Option<(ShardId, u32)> {
     let (shard, n) = name.strip_prefix(COMMITS)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
     Some((ShardId::parse(shard)?, parse_number(n)?))
 }
 
-/// A number as we write it: `00` and `+0` are not `0`, but copies of it.
+/// A number in its canonical form: `00` and `+0` are copies of `0`, not the same name.
 fn parse_number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|n: &u32| n.to_string() == text)
 }
@@ -109,7 +109,7 @@ pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
     format!("{FAILURES}/{shard}/{attempt}.json")
 }
 
-/// The shard and attempt a failure's name stands for.
+/// Shard and attempt of a failure's name.
 pub fn parse_failure(name: &str) -> Option<(ShardId, AttemptId)> {
     let (shard, attempt) =
         name.strip_prefix(FAILURES)?.strip_prefix('/')?.strip_suffix(".json")?.split_once('/')?;
@@ -124,7 +124,7 @@ pub fn parse_retry(name: &str) -> Option<u32> {
     name.strip_prefix(RETRIES)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
 
-/// The shard and attempt whose output an object is; `None` for a name that no attempt writes.
+/// Shard and attempt of an output's name; `None` for any other name.
 pub fn parse_output(name: &str) -> Option<(ShardId, AttemptId)> {
     let mut parts = name.strip_prefix(ATTEMPTS)?.strip_prefix('/')?.splitn(3, '/');
     let (shard, attempt, table) = (parts.next()?, parts.next()?, parts.next()?.strip_suffix(".parquet")?);
@@ -140,7 +140,7 @@ pub fn parse_manifest(name: &str) -> Option<u32> {
     name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
 
-/// An object that only tells whether a bucket works.
+/// Object for testing a bucket.
 pub fn probe(nonce: &AttemptId) -> String {
     format!("{PROBES}/{nonce}.txt")
 }
@@ -171,10 +171,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_program_does_not_write_is_nothing_of_its_own() {
+    fn a_name_that_the_program_does_not_write_is_not_parsed() {
         let shard = ShardId::of("web/a.parquet", "etag", 0..2);
         let attempt = AttemptId::from_random(7);
-        assert_eq!(parse_commit("commits/somebody's notes.txt"), None);
+        assert_eq!(parse_commit("commits/other notes.txt"), None);
         assert_eq!(parse_commit(&format!("commits/{shard}/00.json")), None);
         assert_eq!(parse_commit(&format!("commits/{shard}/+1.json")), None);
         assert_eq!(parse_failure(&format!("failures/{shard}/x.json")), None);

@@ -1,4 +1,4 @@
-//! The pairs: what was kept, one row per image with at least one kept text, ready for training.
+//! The pairs: kept texts, one row per image with at least one kept text, ready for training.
 
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use std::{collections::HashMap, sync::Arc};
@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 /// Version of the pairs' columns and of their meaning.
 pub const VERSION: u32 = 1;
 
-/// Where a kept text comes from.
+/// Source of a kept text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Web,
@@ -21,17 +21,17 @@ impl Source {
         }
     }
 
-    /// The source that is written so; `None` when no source is.
+    /// Parses a source; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Web, Self::Synthetic].into_iter().find(|source| source.as_str() == text)
     }
 }
 
-/// Columns of `pairs.parquet`: ours, then the input's columns that the job passes through, as they are.
+/// Columns of `pairs.parquet`: capfilt's, then the job's pass-through columns, unchanged.
 ///
-/// `image` is Hugging Face's image struct, so `datasets` shows it as an image (the `huggingface` metadata
-/// says so). For that its Arrow type must be theirs to the letter, nullable and with 32-bit offsets, though
-/// no image is ever null.
+/// `image` is Hugging Face's image struct, so that `datasets` shows it as an image (according to the
+/// `huggingface` metadata). Its Arrow type must therefore be exactly theirs, nullable and with 32-bit
+/// offsets, although no image is ever null.
 pub fn schema(passthrough: &[Field]) -> SchemaRef {
     let image = DataType::Struct(image_fields());
     let mut fields = vec![
@@ -46,9 +46,9 @@ pub fn schema(passthrough: &[Field]) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, metadata))
 }
 
-/// `bytes` are the input's bytes untouched, and `path` is what the input says of them. With `output.images =
-/// "reference"` there are no bytes, and `path` points at them: an object below the input's URL, or `file#row`
-/// of the input's Parquet.
+/// Fields of an image: `bytes` has the input's unchanged bytes, and `path` the input's path. With
+/// `output.images = "reference"`, `bytes` is null and `path` points at the bytes: an object below the input's
+/// URL, or `file#row` of the input's Parquet.
 pub fn image_fields() -> Fields {
     Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)])
 }

@@ -1,16 +1,16 @@
-//! What a parent and its device child say to each other: one JSON object per line, down the child's standard
-//! input and up its standard output.
+//! Protocol between a parent process and a worker process: one JSON object per line, on the worker process's
+//! standard input and standard output.
 //!
 //! ```text
-//! parent                                   device child
-//!   spawn ───────────────────────────────▶ loads the models, answers the known questions; wrongly: ends with code 3
+//! parent                                   worker process (`capfilt device`)
+//!   spawn ───────────────────────────────▶ loads the models, runs the self-test; exit code 3 if it fails
 //!        ◀───────────────────────── Ready
 //!   Shard ───────────────────────────────▶ fetches, decodes; a second Shard may follow at once
-//!        ◀────────────────────── Handling  which rows are in hand, before anything is done to them
+//!        ◀────────────────────── Handling  rows in process, reported before they are processed
 //!        ◀─────────────────────── Started  the shard has reached the device
 //!        ◀────────────────────── Progress  (any number)
 //!        ◀───────────── Committed | Failed
-//!   (end of file) ───────────────────────▶ finishes what it has, ends with code 0
+//!   (end of file) ───────────────────────▶ finishes its shards, exits with code 0
 //! ```
 
 use crate::{
@@ -24,79 +24,78 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// Shards a child may hold at once: one on the device, one being fetched and decoded.
+/// Most shards of a worker process: one on the device, one being fetched and decoded.
 pub const SHARDS_IN_CHILD: usize = 2;
 
-/// Parent to child: work.
+/// Parent to worker process: a shard to execute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
     pub shard: Shard,
     pub attempt: AttemptId,
-    /// Number of the commit to create: 0, or one more than the commit a retry repairs.
+    /// Number of the commit to create: 0, or one more than the commit that a retry repairs.
     pub commit_n: u32,
-    /// Rows of the file that ended a process before; they are not touched, and get the status `crashed`.
+    /// Rows of the file that ended a process before; they are skipped and get the status `crashed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_aside: Vec<u64>,
-    /// How the process ended on each of these, alone.
+    /// Failure class of each of these rows, when it was alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub set_aside_for: Vec<FailureClass>,
-    /// Rows of the file that may end the process. Each is tried alone before the attempt begins, and what
-    /// comes of it is thrown away: when the process ends, it is known by which row.
+    /// Rows of the file that may end the process. Each is tried alone before the attempt begins, and its
+    /// result is discarded: if the process ends, the row is identified.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub try_alone: Vec<Range<u64>>,
-    /// Of a retry: what is done again, and under which limits.
+    /// For a retry: the rows to execute again, and their limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repair: Option<Repair>,
 }
 
 impl Assignment {
-    /// All of a shard of which nothing is known.
+    /// Assigns a whole shard without records.
     pub fn of(shard: Shard, attempt: AttemptId) -> Self {
         let (set_aside, set_aside_for, try_alone) = (Vec::new(), Vec::new(), Vec::new());
         Self { shard, attempt, commit_n: 0, set_aside, set_aside_for, try_alone, repair: None }
     }
 }
 
-/// Where rows are in hand.
+/// Stage that processes rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     Decode,
     Device,
-    /// One row goes through all stages, and nothing else does.
+    /// One row goes through all stages, without other rows.
     Alone,
 }
 
-/// Child to parent: what became of it.
+/// Worker process to parent: an event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The models are loaded and proven.
+    /// The models are loaded and have passed the self-test.
     Ready {
         device: String,
-        /// Its name in commits, failures and logs.
+        /// Name of the worker process in commits, failure records and logs.
         #[serde(default)]
         worker: String,
     },
-    /// From now on these rows of the file are in this stage's hands, and those it had before are not. This is
-    /// the journal that tells which rows a crash may come from: what is written to a pipe outlives its
-    /// writer.
+    /// From now on this stage processes these rows of the file, and no longer its earlier ones. After a
+    /// crash, the last such events tell which rows may be the cause: data in a pipe outlives its writer.
     Handling { shard: ShardId, stage: Stage, rows: Range<u64> },
     /// The shard's first batch reached the device.
     Started { shard: ShardId },
-    /// Rows of the shard that are done so far.
+    /// Number of the shard's finished rows.
     Progress { shard: ShardId, rows: u64, tally: Tally },
-    /// The shard has a result: this attempt's, or, when `superseded`, another's.
+    /// The shard has a result: of this attempt or, if `superseded`, of another attempt.
     Committed {
         shard: ShardId,
         attempt: AttemptId,
         rows: u64,
         tally: Tally,
         superseded: bool,
-        /// This attempt's, also when it is superseded.
+        /// Cost of this attempt, also if it is superseded.
         #[serde(default)]
         cost: Cost,
     },
-    /// The attempt ended without a result.
+    /// The attempt ended without a commit.
     Failed { failure: Failure },
 }

@@ -1,4 +1,4 @@
-//! The plan: every shard of a job, as a Parquet table that stays small for a million of them.
+//! The plan: every shard of a job, as a Parquet table that is small even for a million shards.
 
 use crate::hash::sha256_hex_of_parts;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -8,14 +8,15 @@ use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 /// Version of the plan's columns.
 pub const VERSION: u32 = 1;
 
-/// Names a shard for all time: the same file at the same state, cut in the same way, has the same id on every
+/// Identity of a shard: equal row groups of the same file in the same state have the same id on every
 /// machine.
 ///
-/// The digits themselves, in place: a coordinator holds millions of these.
+/// The digits are stored inline, because a coordinator holds millions of ids.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId([u8; DIGITS]);
 
-/// 80 bits: a collision among a million shards has odds of one in 10^12, and planning would refuse it.
+/// Digits of an id, which are 80 bits: a collision among a million shards has a probability of 10^-12, and
+/// planning refuses it.
 const DIGITS: usize = 20;
 
 impl ShardId {
@@ -25,7 +26,7 @@ impl ShardId {
         Self::parse(&digest[..DIGITS]).expect("a digest begins with digits")
     }
 
-    /// The id that is written so; `None` when no id is.
+    /// Parses an id; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let digits: [u8; DIGITS] = text.as_bytes().try_into().ok()?;
         digits.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)).then_some(Self(digits))
@@ -45,7 +46,7 @@ impl Serialize for ShardId {
 impl<'de> Deserialize<'de> for ShardId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is no shard's id")))
+        Self::parse(&text).ok_or_else(|| de::Error::custom(format!("`{text}` is not a shard id")))
     }
 }
 
@@ -61,33 +62,32 @@ impl fmt::Display for ShardId {
     }
 }
 
-/// One input file as it was when the job was planned.
+/// One input file in its planned state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputFile {
     /// Path below the input's URL.
     pub path: String,
-    /// What the store calls this state of the object; reads insist on it.
+    /// The store's ETag of this state; reads require it.
     pub etag: String,
     pub bytes: u64,
 }
 
-/// An input file that can give no shard. It is listed wherever the job is described: a file is never silently
-/// lost.
+/// An input file without a shard. Every description of the job lists it, so that no file is lost silently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedFile {
     /// Path below the input's URL.
     pub path: String,
     pub etag: String,
     pub bytes: u64,
-    /// What is wrong with it, for people.
+    /// Fault of the file, for people.
     pub reason: String,
 }
 
-/// The unit of work: some row groups of one file.
+/// The unit of work: consecutive row groups of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     pub id: ShardId,
-    /// Shared by all shards of the file.
+    /// The file, shared by all its shards.
     #[serde(with = "shared")]
     pub file: Arc<InputFile>,
     pub row_groups: Range<u32>,
@@ -98,7 +98,7 @@ pub struct Shard {
     pub bytes: u64,
 }
 
-/// A shared file is written like any other.
+/// (De)serialises a shared file like an owned one.
 mod shared {
     use super::*;
 

@@ -1,5 +1,4 @@
-//! The quarantine: rows that could not be processed, with their bytes and the reason, so that they can be
-//! replayed.
+//! The quarantine: rows that could not be processed, with bytes and reason, for a later repetition.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use std::{collections::HashMap, sync::Arc};

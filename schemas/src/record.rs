@@ -1,27 +1,27 @@
-//! What every JSON record has: a version, checked before anything else is read.
+//! The common field of all JSON records: a version, which is checked first.
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-/// A JSON record that carries a version of its own in `version`.
+/// A JSON record with its version in `version`.
 ///
-/// A reader accepts its own version and all earlier ones: fields that were added since are optional.
+/// A reader accepts its own version and all earlier ones: later fields are optional.
 pub trait Record: DeserializeOwned {
-    /// The newest version this program writes, and can read.
+    /// The newest version, which this program writes and reads.
     const VERSION: u32;
 
-    /// What the record is, for people: `commit`, `manifest`.
+    /// Kind of the record, for people: `commit`, `manifest`.
     const KIND: &'static str;
 }
 
-/// Why bytes cannot be read as a record.
+/// Reason why bytes are not a readable record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     #[error(
-        "it is a {kind} of version {found}, written by a newer capfilt; this one reads versions up to {known}: use the \
-         newer program for this job"
+        "it is a {kind} of version {found}, written by a newer capfilt; this one reads versions up to \
+         {known}: use the newer program for this job"
     )]
     Newer { kind: &'static str, found: u64, known: u32 },
-    #[error("it is no {kind} ({source})")]
+    #[error("it is not a {kind} ({source})")]
     Malformed {
         kind: &'static str,
         #[source]
@@ -38,8 +38,8 @@ struct Header {
 /// Reads a record.
 ///
 /// # Errors
-/// [`RecordError::Newer`] when its version is above [`Record::VERSION`], whatever else is in it; otherwise
-/// [`RecordError::Malformed`] when its bytes are not JSON of its form, or its version is 0.
+/// [`RecordError::Newer`] for a version above [`Record::VERSION`], even if the other fields are unknown;
+/// otherwise [`RecordError::Malformed`] for bytes that are not JSON of this form, and for version 0.
 pub fn parse<T: Record>(bytes: &[u8]) -> Result<T, RecordError> {
     let malformed = |source| RecordError::Malformed { kind: T::KIND, source };
     let Header { version } = serde_json::from_slice(bytes).map_err(malformed)?;
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_record_of_a_newer_version_is_named_as_one_even_when_its_form_is_unknown() {
-        let error = parse::<Failure>(br#"{"version": 2, "what": "nobody knows"}"#).unwrap_err().to_string();
+        let error = parse::<Failure>(br#"{"version": 2, "what": "unknown"}"#).unwrap_err().to_string();
         assert!(error.contains("failure of version 2, written by a newer capfilt"), "{error}");
         for bytes in
             [&b"{}"[..], b"null", b"", br#"{"version": 0}"#, br#"{"version": 1e400}"#, br#"{"version": 1}"#]

@@ -1,4 +1,4 @@
-//! A retry: the recorded wish that what failed be done again, in the same job.
+//! A retry: the recorded request to execute failed shards or rows again, in the same job.
 
 use crate::{
     job::JobDigest, names::AttemptId, plan::ShardId, record::Record, settings::Limits, status::RowStatus,
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 /// Version of the retry record.
 pub const VERSION: u32 = 1;
 
-/// `retries/<n>.json`, create-only. Everything in it is done by whoever works on the job next; it is over
-/// when the commits it asks for are there, or their attempts are used up.
+/// `retries/<n>.json`, create-only. The next process of the job executes it. It is finished when the
+/// requested commits exist, or their attempts are used up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
     pub version: u32,
     pub n: u32,
-    /// Failed attempts that count no more.
+    /// Failed attempts that no longer count.
     pub forgiven: Vec<AttemptId>,
-    /// Shards to do again.
+    /// Shards to execute again.
     pub repairs: Vec<ShardRepair>,
     pub repair: Repair,
-    /// The job it belongs to; `None` in records that are older than this field.
+    /// The job of the record; `None` in records that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<JobDigest>,
 }
@@ -29,20 +29,19 @@ impl Record for Retry {
     const KIND: &'static str = "retry";
 }
 
-/// A shard that is done again.
+/// A shard that is executed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRepair {
     pub shard: ShardId,
-    /// Number of the commit to create: one more than the commit that is repaired; 0 for a shard without a
-    /// result.
+    /// Number of the commit to create: one more than the repaired commit, or 0 for a shard without a result.
     pub commit_n: u32,
 }
 
-/// Which rows are done again, and how. All others stay as the repaired commit has them; where there is none,
-/// all are done.
+/// Rows to execute again, and their limits. All other rows keep the result of the repaired commit; without
+/// such a commit, all rows are executed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Repair {
-    /// Rows that have one of these.
+    /// Statuses of the rows to execute again.
     pub statuses: Vec<RowStatus>,
     pub limits: Limits,
 }

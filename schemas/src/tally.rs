@@ -1,15 +1,15 @@
-//! The books of a shard: every input row is counted exactly once.
+//! Counts of a shard: every input row is counted exactly once.
 
 use crate::status::{RowStatus, WebStatus};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Counts over a shard's ledger; sums of tallies are tallies.
+/// Counts over a shard's ledger; a sum of tallies is a tally.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
-    /// Input rows by what became of them.
+    /// Input rows, by status.
     pub rows: BTreeMap<RowStatus, u64>,
-    /// Web texts of judged rows by what became of them.
+    /// Web texts of judged rows, by status.
     pub web: BTreeMap<WebStatus, u64>,
     pub web_kept: u64,
     pub synthetic: u64,
@@ -19,7 +19,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// All rows that were counted.
+    /// Number of counted rows.
     pub fn rows_total(&self) -> u64 {
         self.rows.values().sum()
     }
@@ -32,12 +32,12 @@ impl Tally {
         self.rows.get(&status).copied().unwrap_or(0)
     }
 
-    /// Rows of the shard's input that went to the quarantine table.
+    /// Input rows that are in the quarantine table.
     pub fn quarantined(&self) -> u64 {
         self.rows.iter().filter(|(status, _)| status.is_quarantined()).map(|(_, n)| n).sum()
     }
 
-    /// Whether `rows_in` input rows are all accounted for, and no kept text comes from nowhere.
+    /// Whether the counts add up to `rows_in` input rows, and kept texts do not exceed the judged ones.
     pub fn balances(&self, rows_in: u64) -> bool {
         let web_judged = self.web.get(&WebStatus::Judged).copied().unwrap_or(0);
         self.rows_total() == rows_in
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn books_with_a_row_too_few_or_too_many_do_not_balance() {
+    fn a_tally_with_a_missing_or_an_extra_row_does_not_balance() {
         let tally = Tally {
             rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
             web: [(WebStatus::Judged, 1), (WebStatus::Empty, 1)].into(),

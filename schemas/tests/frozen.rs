@@ -1,6 +1,6 @@
-//! The formats, held against a committed file. A difference here is a format change: decide on it, raise the
-//! version of what changed, and write the file anew with `CAPFILT_FREEZE=1 cargo test -p capfilt-schemas
-//! --test frozen`.
+//! Compares the formats with a committed file. A difference is a format change: decide on it, raise the
+//! version of the changed format, and write the file again with `CAPFILT_FREEZE=1 cargo test -p
+//! capfilt-schemas --test frozen`.
 
 #![allow(clippy::unwrap_used)]
 

@@ -120,7 +120,7 @@ fn an_index_entry_that_is_missing_is_named() {
     fs::write(&index, text.replace(&format!("{kept:?}"), &format!("{lost:?}"))).unwrap();
     assert!(load(copy.path()).is_ok());
     fs::write(&index, text.replace("model-00001", "../model-00001")).unwrap();
-    assert!(error(copy.path()).contains("no name of a file beside it"));
+    assert!(error(copy.path()).contains("not the name of a file beside it"));
     fs::remove_file(&index).unwrap();
     let message = error(copy.path());
     assert!(

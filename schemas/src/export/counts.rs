@@ -1,26 +1,26 @@
-//! What became of the pairs that an export read.
+//! Counts of the pairs that an export read, by their treatment.
 
 use super::Origin;
 use serde::{Deserialize, Serialize};
 
-/// What became of the pairs. Each text of an image is one, in both kinds of samples.
+/// Counts of pairs. Each text of an image is one pair, in both kinds of samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     pub read: u64,
     pub human: u64,
     pub web: u64,
     pub synthetic: u64,
-    /// Equal image and equal cleaned text as a pair before.
+    /// Pairs with equal image and equal cleaned text as an earlier pair.
     pub duplicates: u64,
-    /// Without image or without text.
+    /// Pairs without an image or without a text.
     pub unusable: u64,
-    /// With an image that cannot be decoded.
+    /// Pairs whose image cannot be decoded.
     #[serde(default)]
     pub bad_images: u64,
-    /// Of a job, with a lower P(match) than asked.
+    /// Pairs of a job with P(match) below the requested minimum.
     #[serde(default)]
     pub below_min_itm: u64,
-    /// Samples that were written: pairs, or images with their texts.
+    /// Written samples: pairs, or images with their texts.
     #[serde(default)]
     pub samples: u64,
     /// Image files beside the lists of [`Format::Json`].
@@ -32,7 +32,7 @@ impl Counts {
         self.human + self.web + self.synthetic
     }
 
-    /// Whether every pair that was read is accounted for, and no sample comes from nowhere.
+    /// Whether every pair that was read is counted once, and the samples do not exceed the written pairs.
     pub fn balance(&self) -> bool {
         let left_out = self.duplicates + self.unusable + self.bad_images + self.below_min_itm;
         self.read == self.written() + left_out && self.samples <= self.written()
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn books_with_a_pair_too_few_or_too_many_do_not_balance() {
+    fn counts_with_a_missing_or_an_extra_pair_do_not_balance() {
         let counts =
             Counts { read: 7, human: 2, duplicates: 1, unusable: 1, bad_images: 2, ..Counts::default() };
         let counts = Counts { below_min_itm: 1, samples: 2, ..counts };

@@ -1,4 +1,4 @@
-//! D', exported for other trainers: the columns of its Parquet files, and the record that says it is whole.
+//! Export of D′ for other trainers: the columns of its Parquet files, and the record that completes it.
 
 mod counts;
 mod request;
@@ -11,43 +11,43 @@ pub use table::{caption_fields, caption_item, schema};
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
 
-/// Version of the export's files and of its record. Version 1 had its files beside the record, and cleaned
+/// Version of the export's files and of its record. Version 1 had the files beside the record, and cleaned
 /// texts.
 pub const VERSION: u32 = 2;
 
-/// Name of the record. It is written last: without it an export is not whole.
+/// Name of the record. It is written last: without the record an export is incomplete.
 pub const RECORD: &str = "export.json";
 
-/// Name of the request, which is written first and removed last: with it, an export that was killed knows its
-/// files.
+/// Name of the request, which is written first and removed last: it lists the files of an export that was
+/// killed.
 pub const BEGUN: &str = "export.begun.json";
 
-/// The folder with the data, and with nothing else.
+/// Folder of the data files, without other files.
 pub const DATA: &str = "data";
 
-/// Samples of each tar, for open_clip, which looks for it beside the tars.
+/// File with the number of samples of each tar, which open_clip expects beside the tars.
 pub const SIZES: &str = "data/sizes.json";
 
-/// `itm` in a sidecar where no filter judged: sidecars have no nulls, and P(match) is never below 0.
+/// `itm` in a sidecar without a filter's score: sidecars have no nulls, and P(match) is never below 0.
 pub const NO_ITM: f32 = -1.0;
 
-/// `cosine` in a sidecar where no filter judged; a cosine is never below -1.
+/// `cosine` in a sidecar without a filter's score; a cosine is never below -1.
 pub const NO_COSINE: f32 = -2.0;
 
-/// Form of the files.
+/// Format of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// `pairs-00000.parquet`, one row a sample: see [`schema`].
+    /// `pairs-00000.parquet`, one row per sample: see [`schema`].
     Parquet,
-    /// `pairs-00000.tar`: for each sample `<number>.jpg` (of an image in any format), `.txt` and `.json`.
+    /// `pairs-00000.tar`: for each sample `<number>.jpg` (an image of any format), `.txt` and `.json`.
     Webdataset,
-    /// `pairs-00000.json` as BLIP's pre-training reads it, and each image once below `images/`.
+    /// `pairs-00000.json` in the format of BLIP's pre-training, and each image once below `images/`.
     Json,
 }
 
 impl Format {
-    /// Ending of the files' names.
+    /// File extension.
     pub fn extension(self) -> &'static str {
         match self {
             Self::Parquet => "parquet",
@@ -56,24 +56,24 @@ impl Format {
         }
     }
 
-    /// Path below the export's URL of the file with a number.
+    /// Path below the export's URL of the file with this number.
     pub fn file_name(self, number: usize) -> String {
         format!("{DATA}/pairs-{number:05}.{}", self.extension())
     }
 }
 
-/// What is one sample.
+/// Content of one sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Per {
-    /// Each text with its image, as BLIP trains.
+    /// One text with its image, as in BLIP's training.
     #[default]
     Text,
-    /// Each image, with all of its texts.
+    /// One image, with all of its texts.
     Image,
 }
 
-/// Whose text a pair has.
+/// Source of a pair's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
@@ -100,7 +100,7 @@ pub struct ExportRecord {
     pub capfilt: String,
     pub counts: Counts,
     pub files: Vec<File>,
-    /// The first rows whose image cannot be decoded; `counts` has all of them.
+    /// The first rows whose image cannot be decoded; `counts` has the number of all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
 }
@@ -115,10 +115,10 @@ impl Record for Request {
     const KIND: &'static str = "request of an export";
 }
 
-/// A row whose image was looked at and left out.
+/// A row that was omitted because of its image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
-    /// The source's file and the number of the row in it.
+    /// File of the source, and number of the row in it.
     pub file: String,
     pub row: u64,
     pub why: String,
@@ -129,7 +129,7 @@ pub struct LeftOut {
 pub struct File {
     /// Path below the export's URL.
     pub path: String,
-    /// Samples in it.
+    /// Number of samples.
     pub pairs: u64,
     pub bytes: u64,
     pub sha256: String,

@@ -1,23 +1,23 @@
-//! What an export was asked for: two of the same request have the same bytes.
+//! The request of an export: equal requests give equal bytes.
 
 use super::{Format, Per};
 use crate::{manifest::QuarantinedShard, settings::training_data::Texts};
 use serde::{Deserialize, Serialize};
 
-/// All that decides what an export holds. It is written as `export.begun.json` first, and is part of the
-/// record.
+/// All parameters that determine an export's content. It is first written as `export.begun.json`, and is part
+/// of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     pub version: u32,
     pub format: Format,
     #[serde(default)]
     pub options: Options,
-    /// In the order in which they are read; of equal pairs the first stays.
+    /// Sources in the order of reading; of equal pairs the first is written.
     pub sources: Vec<Source>,
 }
 
 impl Request {
-    /// What of another request differs from this one, for people.
+    /// The first difference to another request, for people.
     pub fn difference(&self, other: &Self) -> Option<String> {
         if self.version != other.version {
             return Some(format!("version {} of the format and not {}", other.version, self.version));
@@ -33,17 +33,17 @@ impl Request {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     pub per: Per,
-    /// Seed of the order; without one, samples have the sources' order.
+    /// Seed of the order; without a seed, samples have the sources' order.
     pub shuffle: Option<u64>,
-    /// Files that were asked for; without a number, by size.
+    /// Number of files; without a number, by size.
     pub files: Option<u32>,
-    /// Images of a file in MiB, where its number is not given.
+    /// Images of a file in MiB, if the number of files is not set.
     pub file_mib: u64,
     /// Lowest P(match) of a job's texts.
     pub min_itm: Option<f32>,
-    /// Whether texts are written as models see them, and not as they are.
+    /// Whether texts are written as cleaned for the models, not as in the source.
     pub clean_text: bool,
-    /// Written before the path of each image in BLIP's lists.
+    /// Prefix of each image's path in BLIP's lists.
     pub image_root: String,
 }
 
@@ -62,31 +62,31 @@ impl Options {
     }
 }
 
-/// What was read.
+/// A source of pairs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "source", rename_all = "lowercase")]
 pub enum Source {
     Human {
         url: String,
-        /// Digest over the files and their states.
+        /// Digest of the files and their states.
         version: String,
         #[serde(default)]
         columns: Columns,
     },
     Job {
         url: String,
-        /// Number and digest of its manifest.
+        /// Number and digest of the job's manifest.
         manifest: u32,
         digest: String,
-        /// Which of the kept texts: both, web, synthetic or score.
+        /// Selection of the kept texts: both, web, synthetic or score.
         texts: Texts,
-        /// Shards that have no result and so are not in the export.
+        /// Shards without a result, which are not in the export.
         #[serde(default)]
         quarantined: Vec<QuarantinedShard>,
     },
 }
 
-/// Columns of human pairs, and which of their rows are taken.
+/// Columns of human pairs, and the condition on their rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
     pub key: String,

@@ -5,8 +5,8 @@ use crate::pairs::image_fields;
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use std::{collections::HashMap, sync::Arc};
 
-/// Columns of an exported Parquet file: ours, then those that pass through. `image` is Hugging Face's image
-/// struct; `itm` and `cosine` are null where no filter judged.
+/// Columns of an exported Parquet file: capfilt's, then the pass-through columns. `image` is Hugging Face's
+/// image struct; `itm` and `cosine` are null without a filter's score.
 pub fn schema(passthrough: &[Field]) -> SchemaRef {
     let text = |name: &str, nullable| Field::new(name, DataType::Utf8, nullable);
     let mut fields = vec![

@@ -1,4 +1,4 @@
-//! A literal as a column of one type is compared with it: DuckDB's rules for the type both are brought to.
+//! A literal, converted for the comparison with a column: DuckDB's rules for the common type of both.
 
 use super::{
     Literal, Number,
@@ -6,18 +6,18 @@ use super::{
 };
 use arrow::datatypes::{DataType, TimeUnit, i256};
 
-/// What the cells of a column are compared with.
+/// Value that the cells of a column are compared with.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Comparand {
     /// The column has no values; every comparison is unknown.
     Nothing,
-    /// `unscaled` / 10^`scale`: integers and decimals compare exactly, whatever their size.
+    /// `unscaled` / 10^`scale`: integers and decimals compare exactly at any size.
     Exact {
         unscaled: i256,
         scale: u8,
     },
-    /// Columns of 16 and 32 bits compare as floats with a numeral that has no exponent: `score = 0.1` finds
-    /// 0.1.
+    /// Columns of 16 and 32 bits are compared as floats with a numeral without an exponent: `score = 0.1`
+    /// finds 0.1.
     Single(f32),
     Double(f64),
     Bool(bool),
@@ -25,7 +25,7 @@ pub enum Comparand {
     Bytes(Vec<u8>),
     /// Days since 1970-01-01.
     Day(i64),
-    /// Since 1970-01-01, or since midnight.
+    /// Nanoseconds since 1970-01-01, or since midnight.
     Nanoseconds(i128),
 }
 
@@ -89,13 +89,13 @@ fn of_text(text: &str, column: &DataType, literal: &Literal) -> Result<Comparand
     found.ok_or_else(|| format!("is {column}, but input.where compares it with {literal}; write {form}"))
 }
 
-/// What numerals cannot say.
+/// Values that numerals cannot express.
 fn not_finite(text: &str) -> Option<f64> {
     let value: f64 = text.parse().ok()?;
     (!value.is_finite() && text.bytes().any(|c| c.is_ascii_alphabetic())).then_some(value)
 }
 
-/// DuckDB's way to write bytes: ASCII stands for itself, and `\xFF` for one byte.
+/// Parses DuckDB's notation of bytes: ASCII characters, and `\xFF` for one byte.
 fn bytes(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

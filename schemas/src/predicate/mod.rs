@@ -1,12 +1,12 @@
-//! The little language of `input.where`: comparisons of columns with literals, joined by `and`, `or`, `not`
-//! and brackets.
+//! The language of `input.where`: comparisons of columns with literals, joined by `and`, `or`, `not` and
+//! brackets.
 //!
 //! ```text
 //! status = 'success' and (width >= 256 or height >= 256) and not punsafe > 0.1 and url is not null
 //! ```
 //!
-//! As in SQL, a comparison with null is unknown, and a row is selected only when the whole is true. Numbers,
-//! moments and texts compare as in DuckDB; [`Comparand`] says how.
+//! As in SQL, a comparison with null is unknown, and a row is selected only if the whole condition is true.
+//! Numbers, times and texts are compared as in DuckDB; [`Comparand`] has the rules.
 
 mod comparand;
 mod moment;
@@ -32,7 +32,7 @@ pub enum Predicate {
         column: String,
         negated: bool,
     },
-    /// Lists, so that a long condition is not a deep one.
+    /// A list, so that a long condition is not a deep one.
     And(Vec<Predicate>),
     Or(Vec<Predicate>),
     Not(Box<Predicate>),
@@ -55,16 +55,15 @@ pub enum Literal {
     Bool(bool),
 }
 
-/// What is wrong with a condition, and where.
+/// Fault of a condition, with its position.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum PredicateError {
     #[error(
-        "input.where: expected {expected} at `{found}`; a condition reads like: status = 'success' and width >= 256"
+        "input.where: expected {expected} at `{found}`; an example of a condition: status = 'success' and \
+         width >= 256"
     )]
     Expected { expected: &'static str, found: String },
-    #[error(
-        "input.where: more than {limit} brackets and nots within each other; write the condition with fewer"
-    )]
+    #[error("input.where: more than {limit} nested brackets and nots; write the condition with fewer")]
     Nested { limit: usize },
 }
 
@@ -79,12 +78,12 @@ impl Predicate {
         parse::parse(text)
     }
 
-    /// The columns it looks at.
+    /// Columns of the condition.
     pub fn columns(&self) -> BTreeSet<&str> {
         self.uses().into_iter().map(|(column, _)| column).collect()
     }
 
-    /// The columns it looks at, each time with what it is compared with; `None` for a question after null.
+    /// Columns of the condition, each time with the compared literal; `None` for a test for null.
     pub fn uses(&self) -> Vec<(&str, Option<&Literal>)> {
         match self {
             Self::Compare { column, literal, .. } => vec![(column, Some(literal))],
@@ -96,10 +95,11 @@ impl Predicate {
 }
 
 impl Literal {
-    /// The literal as a column of this type is compared with it; else why it cannot be.
+    /// Converts the literal for the comparison with a column of this type.
     ///
     /// # Errors
-    /// A sentence about the column, as in "column `x` is Utf8, but ...", without its beginning.
+    /// The reason why both cannot be compared: a sentence about the column, such as "column `x` is Utf8, but
+    /// ...", without its beginning.
     pub fn against(&self, column: &DataType) -> Result<Comparand, String> {
         Comparand::of(self, column)
     }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_condition_is_refused_with_its_place() {
+    fn a_text_that_is_not_a_condition_is_refused_with_its_position() {
         for text in
             ["", "a", "a =", "a = b", "= 1", "a = 1 b", "(a = 1", "a = 'x", "a ~ 1", "a is 1", "a = 1..2"]
         {

@@ -1,22 +1,20 @@
-//! Dates, times and timestamps as a condition writes them: `2024-12-31`, `23:59:59.5`,
-//! `2024-12-31T23:59:59+09:00`.
+//! Dates, times and timestamps in a condition: `2024-12-31`, `23:59:59.5`, `2024-12-31T23:59:59+09:00`.
 
 /// Nanoseconds of a second.
 const SECOND: i128 = 1_000_000_000;
 
-/// A moment as it is written.
+/// A timestamp as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment {
     /// Days since 1970-01-01.
     pub day: i64,
-    /// Nanoseconds since midnight, on the clock that was written.
+    /// Nanoseconds since midnight, in the written time zone.
     pub time: i128,
-    /// How far that clock is ahead of UTC, in nanoseconds; 0 when nothing is said.
+    /// Offset of the written time zone from UTC in nanoseconds, positive to the east; 0 without an offset.
     pub ahead: i128,
 }
 
-/// Whether digits of a second beyond the sixth count. DuckDB drops them for all types but those of
-/// nanoseconds.
+/// Whether digits of a second after the sixth count. DuckDB ignores them, except in types with nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Precision {
     Microseconds,
@@ -24,7 +22,7 @@ pub(super) enum Precision {
 }
 
 impl Moment {
-    /// A date, or a timestamp. `None` for what is none.
+    /// Parses a date or a timestamp; `None` for any other text.
     pub(super) fn parse(text: &str, precision: Precision) -> Option<Self> {
         let text = text.trim();
         let end = text.find(['T', 't', ' ']).unwrap_or(text.len());
@@ -38,7 +36,7 @@ impl Moment {
         }
     }
 
-    /// Nanoseconds since the epoch on the clock that was written.
+    /// Nanoseconds since the epoch, in the written time zone.
     pub(super) fn local(self) -> i128 {
         i128::from(self.day) * 86_400 * SECOND + self.time
     }
@@ -49,7 +47,7 @@ impl Moment {
     }
 }
 
-/// A time of the day, in nanoseconds since midnight. An offset has no meaning for it, and is not looked at.
+/// Parses a time of the day into nanoseconds since midnight. An offset has no meaning here and is ignored.
 pub(super) fn time_of_day(text: &str, precision: Precision) -> Option<i128> {
     clock(text.trim(), precision).map(|(time, _)| time)
 }
@@ -71,7 +69,7 @@ fn date(text: &str) -> Option<i64> {
     if parts.next().is_some() || !(1..=days).contains(&day) {
         return None;
     }
-    // Years that begin in March, so that the leap day is the last; see "days_from_civil" of Howard Hinnant's
+    // Years begin in March, so that the leap day is the last day: "days_from_civil" in Howard Hinnant's
     // chrono-compatible date algorithms.
     let year = if month <= 2 { year - 1 } else { year };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -79,7 +77,8 @@ fn date(text: &str) -> Option<i64> {
     Some(era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468)
 }
 
-/// `HH:MM[:SS[.fraction]]` with an offset or none: nanoseconds since midnight, and nanoseconds ahead of UTC.
+/// Parses `HH:MM[:SS[.fraction]]` with an optional offset: nanoseconds since midnight, and offset in
+/// nanoseconds.
 fn clock(text: &str, precision: Precision) -> Option<(i128, i128)> {
     let end = text.find(|c: char| !(c.is_ascii_digit() || c == ':' || c == '.')).unwrap_or(text.len());
     let (time, offset) = text.split_at(end);
@@ -106,7 +105,7 @@ fn nanoseconds(hours: i64, minutes: i64, seconds: i64) -> i128 {
     i128::from((hours * 60 + minutes) * 60 + seconds) * SECOND
 }
 
-/// Hours, minutes and, if they are there, seconds.
+/// Hours, minutes and, if present, seconds.
 fn three(text: &str) -> Option<[i64; 3]> {
     let mut parts = text.split(':');
     let (hours, minutes) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
@@ -114,7 +113,7 @@ fn three(text: &str) -> Option<[i64; 3]> {
     parts.next().is_none().then_some([hours, minutes, seconds])
 }
 
-/// Digits behind a second's point. Those beyond the precision are cut off.
+/// Digits after a second's point. Digits beyond the precision are cut off.
 fn fraction_nanoseconds(text: &str, precision: Precision) -> Option<i128> {
     if !text.bytes().all(|c| c.is_ascii_digit()) {
         return None;
@@ -134,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_read_as_they_are_written_and_nothing_else_is_one() {
+    fn timestamps_are_parsed_exactly_and_other_texts_are_refused() {
         let utc = |text| Moment::parse(text, Precision::Microseconds).map(Moment::utc);
         assert_eq!(utc("1970-01-01"), Some(0));
         assert_eq!(utc("2024-02-29"), Some(1_709_164_800 * SECOND));

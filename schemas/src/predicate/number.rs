@@ -1,9 +1,9 @@
-//! Numbers of a condition, as exact as they are written.
+//! Numbers of a condition, exactly as written.
 
 use arrow::datatypes::i256;
 use std::fmt;
 
-/// A number as DuckDB takes it: a numeral without an exponent is exact, one with an exponent is a double.
+/// A number with DuckDB's rules: a numeral without an exponent is exact, one with an exponent is a double.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Number {
     /// `unscaled` / 10^`scale`.
@@ -14,13 +14,13 @@ pub enum Number {
     Double(f64),
 }
 
-/// Digits of an exact number with a decimal point; one of more is a double, as in DuckDB.
+/// Most digits of an exact number with a decimal point; a longer one is a double, as in DuckDB.
 const DECIMAL_DIGITS: usize = 38;
-/// Digits of an exact integer: what 256 bits hold.
+/// Most digits of an exact integer, limited by 256 bits.
 const INTEGER_DIGITS: usize = 76;
 
 impl Number {
-    /// `None` for what is no number.
+    /// Parses a number; `None` for any other text.
     pub fn parse(written: &str) -> Option<Self> {
         Self::exact(written).or_else(|| written.parse().ok().map(Self::Double))
     }

@@ -1,11 +1,11 @@
-//! From a condition's words to the condition.
+//! Parses the tokens of a condition.
 
 use super::{
     Literal, Predicate, PredicateError,
     tokens::{Token, tokens},
 };
 
-/// Brackets and `not`s within each other. What reads or evaluates a condition recurses once for each.
+/// Most nested brackets and `not`s. Parsing and evaluating a condition recurse once for each.
 const NESTING: usize = 100;
 
 pub(super) fn parse(text: &str) -> Result<Predicate, PredicateError> {
@@ -53,7 +53,7 @@ impl Parser {
         self.comparison()
     }
 
-    /// Parses one level further in.
+    /// Parses one level deeper.
     fn inside(
         &mut self,
         parse: impl FnOnce(&mut Self) -> Result<Predicate, PredicateError>,
@@ -125,7 +125,7 @@ impl Parser {
     }
 }
 
-/// The part alone, or all of them joined.
+/// The only part, or all parts joined.
 fn one_or(mut parts: Vec<Predicate>, join: fn(Vec<Predicate>) -> Predicate) -> Predicate {
     match parts.pop() {
         Some(only) if parts.is_empty() => only,

@@ -1,4 +1,4 @@
-//! The words of a condition.
+//! Tokens of a condition.
 
 use super::{Number, Operator, PredicateError};
 use std::{iter::Peekable, str::Chars};
@@ -54,7 +54,7 @@ fn take_while(chars: &mut Peekable<Chars>, accept: impl Fn(char) -> bool) -> Str
     taken
 }
 
-/// Text up to the closing quote; a doubled quote stands for itself.
+/// Text up to the closing quote; a doubled quote is a literal quote.
 fn quoted(chars: &mut Peekable<Chars>, quote: char) -> Result<String, PredicateError> {
     chars.next();
     let mut text = String::new();

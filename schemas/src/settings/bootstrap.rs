@@ -1,5 +1,5 @@
-//! The settings of the loop: pre-train, fine-tune filter and captioner, clean, pre-train anew on what is
-//! left.
+//! Settings of the bootstrap loop: pre-train, fine-tune filter and captioner, clean, pre-train again on the
+//! kept pairs.
 
 use super::{
     SettingsError,
@@ -8,36 +8,36 @@ use super::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Everything a user can say about a loop; `configs/loop.toml` explains every key.
+/// All settings of a loop; `configs/loop.toml` explains every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bootstrap {
     #[serde(rename = "loop")]
     pub run: Loop,
-    /// Pairs that people wrote.
+    /// Pairs written by people.
     pub human: Vec<DataSource>,
-    /// Pairs as they were found, to be cleaned.
+    /// Unfiltered pairs, to be cleaned.
     pub web: DataSource,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loop {
-    /// Folder of this machine with the runs and the loop's state.
+    /// Local folder with the runs and the loop's state.
     pub folder: String,
-    /// Times that the web pairs are cleaned.
+    /// Number of times that the web pairs are cleaned.
     #[serde(default = "once")]
     pub rounds: u32,
-    /// Settings of the steps, beside the loop's own file. What the loop knows itself is filled in: folders,
-    /// data, parents.
+    /// Settings files of the steps, beside the loop's own file. The loop itself sets folders, data and
+    /// parents.
     pub pretrain: String,
     pub filter: String,
     pub captioner: String,
     pub job: String,
-    /// Where the cleaning jobs go, a folder or a prefix in a bucket; by default the loop's folder.
+    /// Folder or prefix of the cleaning jobs; by default the loop's folder.
     #[serde(default)]
     pub jobs: String,
-    /// Which of the kept texts of an image are pre-trained on.
+    /// Selection of the kept texts of an image for pre-training.
     #[serde(default)]
     pub texts: Texts,
 }
@@ -50,7 +50,7 @@ impl Bootstrap {
     /// Reads a loop's settings, with overrides.
     ///
     /// # Errors
-    /// When a key is unknown or a value makes no sense, by name.
+    /// An unknown key or an invalid value; the error names the key.
     pub fn parse(text: &str, overrides: &[String]) -> Result<Self, SettingsError> {
         let mut table: toml::Table = text.parse().map_err(SettingsError::Syntax)?;
         for entry in overrides {
@@ -65,14 +65,18 @@ impl Bootstrap {
 
     fn check(&self) -> Result<(), SettingsError> {
         let rules = [
-            (self.run.folder.is_empty(), "loop.folder", "say where runs and state go"),
+            (self.run.folder.is_empty(), "loop.folder", "set the folder of the runs and of the state"),
             (self.run.rounds == 0, "loop.rounds", "it must be at least 1"),
             (
                 self.human.is_empty(),
                 "human",
                 "filter and captioner learn from pairs that people wrote: [[human]]",
             ),
-            (self.web.url.is_empty() || !self.web.job.is_empty(), "web.url", "the pairs to be cleaned"),
+            (
+                self.web.url.is_empty() || !self.web.job.is_empty(),
+                "web.url",
+                "set the URL of the pairs to clean",
+            ),
         ];
         if let Some((_, key, why)) = rules.into_iter().find(|rule| rule.0) {
             return Err(SettingsError::Value { key, value: String::new(), why });
@@ -90,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_documented_loop_is_one_and_a_loop_without_data_is_none() {
+    fn the_documented_loop_is_valid_and_a_loop_without_data_is_refused() {
         let text = include_str!("../../../configs/loop.toml");
         let settings = Bootstrap::parse(text, &["loop.rounds=3".to_owned()]).unwrap();
         assert_eq!((settings.run.rounds, settings.run.texts), (3, Texts::Both));
@@ -105,11 +109,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_table_that_the_source_stands_in() {
+    fn an_error_names_the_table_of_the_source() {
         let wrong = |human: &str, web: &str| {
             let text = format!(
-                "[loop]\nfolder='f'\npretrain='p'\nfilter='f'\ncaptioner='c'\njob='j'\n[[human]]\nurl='h'\n{human}\n\
-                 [web]\nurl='w'\n{web}\n"
+                "[loop]\nfolder='f'\npretrain='p'\nfilter='f'\ncaptioner='c'\njob='j'\n\
+                 [[human]]\nurl='h'\n{human}\n[web]\nurl='w'\n{web}\n"
             );
             Bootstrap::parse(&text, &[]).unwrap_err().to_string()
         };

@@ -1,6 +1,6 @@
-//! Why settings were refused.
+//! Errors of settings.
 
-/// Why settings were refused.
+/// Reason why settings were refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     #[error("the settings are not TOML: {0}")]

@@ -1,8 +1,8 @@
-//! The settings of a job: one TOML file, one table per section, every key with a documented default but the
-//! URLs.
+//! Settings of a job: one TOML file, one table per section. Every key except the URLs has a documented
+//! default.
 //!
-//! `configs/job.toml` holds every key with its meaning; a test loads it. Nothing here reads a file or the
-//! environment.
+//! `configs/job.toml` has every key with its meaning; a test loads the file. This module reads neither files
+//! nor the environment.
 
 pub mod bootstrap;
 mod error;
@@ -22,7 +22,7 @@ pub use values::{Auto, Images, Memory, Method, Precision, Preset};
 use crate::size::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// Everything a user can say about a job.
+/// All settings of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -41,7 +41,7 @@ pub struct Settings {
     pub limits: Limits,
     #[serde(default)]
     pub output: Output,
-    /// What is different about single stores.
+    /// Settings of single stores that differ from the environment.
     #[serde(default, skip_serializing_if = "stores::Stores::is_empty")]
     pub stores: stores::Stores,
 }
@@ -49,7 +49,7 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
-    /// Where everything the job writes goes: a folder or a prefix in a bucket.
+    /// Folder or prefix for all objects of the job.
     pub url: String,
     /// Seed of the captions' random numbers.
     #[serde(default)]
@@ -61,7 +61,7 @@ pub struct Job {
 pub struct Input {
     /// A Parquet file, or a folder or prefix with any number of them.
     pub url: String,
-    /// Column with the row's own name.
+    /// Column with the row's key.
     #[serde(default = "default_key")]
     pub key: String,
     /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below `url`.
@@ -70,16 +70,16 @@ pub struct Input {
     /// Column with the web text.
     #[serde(default = "default_text")]
     pub text: String,
-    /// Rows to clean, by their other columns: `status = 'success' and width >= 256`.
+    /// Condition on other columns that selects the rows to clean: `status = 'success' and width >= 256`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// Columns that go into the pairs table as they are.
+    /// Columns that are copied into the pairs table unchanged.
     #[serde(default)]
     pub passthrough: Vec<String>,
-    /// Turn images as their EXIF orientation says. The reference does not.
+    /// Rotate images by their EXIF orientation. The reference does not.
     #[serde(default)]
     pub exif_rotation: bool,
-    /// Let JPEGs more than twice as large as the models' side be decoded at a half, a quarter or an eighth.
+    /// Decode JPEGs more than twice as large as the models' side at a half, a quarter or an eighth.
     #[serde(default)]
     pub jpeg_reduction: bool,
 }
@@ -115,9 +115,9 @@ pub struct Captioner {
     pub top_p: f64,
     pub top_k: u32,
     pub repetition_penalty: f64,
-    /// Ids, prompt and end included.
+    /// Token ids, including prompt and end.
     pub min_length: u32,
-    /// Ids, prompt and end included.
+    /// Token ids, including prompt and end.
     pub max_length: u32,
     pub prompt: String,
     /// Captions per image.
@@ -147,7 +147,7 @@ pub struct Filter {
     pub web_threshold: f64,
     /// A synthetic text is kept when P(match) is at least this.
     pub synthetic_threshold: f64,
-    /// Words of a text the filter sees, after cleaning.
+    /// Words of a text that the filter reads, after cleaning.
     pub max_words: u32,
 }
 
@@ -160,7 +160,7 @@ impl Default for Filter {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shards {
-    /// Rows per shard, about: row groups are never cut.
+    /// Approximate rows per shard: row groups are never cut.
     pub rows: u64,
 }
 
@@ -170,31 +170,32 @@ impl Default for Shards {
     }
 }
 
-/// How a machine works. Nothing here but `batch` can change a result, so a resumed job may say otherwise.
+/// Settings of a machine. Only `batch` can change a result, so a resumed job may have other values of the
+/// rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Workers {
-    /// One worker process each: `auto`, `cpu`, `cuda`, `cuda:1`.
+    /// Devices, one worker process each: `auto`, `cpu`, `cuda`, `cuda:1`.
     pub devices: Vec<String>,
-    /// Images per model call; written into the job at its first run.
+    /// Images per model call; frozen in the job at its first run.
     pub batch: Auto,
-    /// Threads that decode images, per worker.
+    /// Threads that decode images, per worker process.
     pub decode_threads: Auto,
-    /// Threads that compute the model on a CPU, per worker.
+    /// Threads that compute the model on a CPU, per worker process.
     pub model_threads: Auto,
-    /// Seconds for which a store that does not answer any more is waited for.
+    /// Longest wait for a store that no longer answers, in seconds.
     pub outage_seconds: u64,
-    /// Bytes of the input that all workers of a machine may hold together; at least [`LEAST_MEMORY`] for
+    /// Bytes of the input that all worker processes of a machine may hold together; at least [`LEAST_MEMORY`]
     /// each.
     #[serde(skip_serializing_if = "Memory::is_auto")]
     pub memory: Memory,
 }
 
-/// Outages of ten minutes are waited out, and half as long again.
+/// Default of [`Workers::outage_seconds`]: an outage of ten minutes, and half of that in addition.
 pub const OUTAGE_SECONDS: u64 = 900;
 
-/// A worker's least share of [`Workers::memory`], in bytes: with less, two batches of large images do not
-/// fit.
+/// Least share of [`Workers::memory`] of a worker process, in bytes: with less, two batches of large images
+/// do not fit.
 pub const LEAST_MEMORY: u64 = 1 << 30;
 
 impl Default for Workers {
@@ -213,19 +214,19 @@ impl Default for Workers {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of an encoded image.
+    /// Most bytes of an encoded image.
     pub image_bytes: ByteSize,
-    /// Width × height of an image.
+    /// Most pixels of an image: width × height.
     pub pixels: u64,
-    /// Shortest side of an image, in pixels.
+    /// Least length of an image's shorter side, in pixels.
     pub min_side: u32,
-    /// Bytes of a text.
+    /// Most bytes of a text.
     pub text_bytes: ByteSize,
-    /// Tries at a shard before it is quarantined.
+    /// Attempts per shard before it is quarantined.
     pub attempts: u32,
-    /// Share of a shard's rows that may fail for one reason before the job stops.
+    /// Share of a shard's rows that may fail with one status before the job stops.
     pub failure_budget: f64,
-    /// Seconds that an image may take to be decoded and resized.
+    /// Time limit for decoding and resizing an image, in seconds.
     pub decode_seconds: u32,
 }
 
@@ -246,6 +247,6 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {
-    /// Whether the pairs table holds the images' bytes or points at the input.
+    /// Whether the pairs table contains the images' bytes or refers to the input.
     pub images: Images,
 }

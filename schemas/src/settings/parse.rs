@@ -1,9 +1,10 @@
-//! TOML and `-s key=value` overrides to settings, with errors that name the key and the nearest known one.
+//! Parses settings from TOML and `-s key=value` overrides, with errors that name the key and the nearest
+//! known one.
 
 use super::{Limits, Settings, SettingsError, job_rules};
 use toml::{Table, Value};
 
-/// Reads settings from a TOML text; later overrides win over earlier ones and over the text.
+/// Reads settings from a TOML text; later overrides take precedence over earlier ones and over the text.
 pub fn parse(text: &str, overrides: &[String]) -> Result<Settings, SettingsError> {
     let mut table: Table = text.parse().map_err(SettingsError::Syntax)?;
     for entry in overrides {
@@ -18,8 +19,8 @@ pub(super) fn apply_override(table: &mut Table, entry: &str) -> Result<(), Setti
     let wrong = || SettingsError::Override(entry.to_owned());
     let (path, value) = entry.split_once('=').ok_or_else(wrong)?;
     let (section, key) = path.trim().split_once('.').ok_or_else(wrong)?;
-    // What is not a TOML value (number, list, true, "quoted") is taken as text, so that URLs need no quotes
-    // in a shell.
+    // A value that is not TOML (number, list, true, "quoted") is a text, so that URLs need no quotes in a
+    // shell.
     let value = format!("value = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("value"));
     let value = value.unwrap_or_else(|| Value::String(path_value(entry)));
     let section = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
@@ -35,11 +36,11 @@ impl Settings {
     /// These limits with overrides of the form `limits.key=value`.
     ///
     /// # Errors
-    /// When an override is about something else, or is refused as [`parse`] would refuse it.
+    /// An override of another key, and an override that [`parse`] would refuse.
     pub fn limits_with(&self, overrides: &[String]) -> Result<Limits, SettingsError> {
         if let Some(other) = overrides.iter().find(|entry| !entry.trim_start().starts_with("limits.")) {
             return Err(SettingsError::Content(format!(
-                "`{other}`: only limits.* can be set for a job that is there"
+                "`{other}`: only limits.* can be set for an existing job"
             )));
         }
         let text = toml::to_string(self).map_err(|error| SettingsError::Content(error.to_string()))?;
@@ -52,7 +53,7 @@ impl Settings {
     }
 }
 
-/// The parser's message with the place and, for an unknown key, the known one that looks most like it.
+/// The parser's message with its table and, for an unknown key, the most similar known key.
 pub(super) fn explain(error: &toml::de::Error, text: &str) -> String {
     let message = error.message();
     let section = error.span().and_then(|span| section_at(text, span.start));

@@ -1,41 +1,40 @@
-//! `[stores."s3://bucket"]`: what is different about one store from what the environment says about its
-//! cloud.
+//! `[stores."s3://bucket"]`: settings of one store that differ from the environment's settings of its cloud.
 //!
-//! A job's input may be public and the job private, or the two may lie at different endpoints. No secret is
-//! ever in a settings file, since settings are written into `job.json`: a table names the variables that hold
-//! them.
+//! A job's input may be public and the job private, or the two may be at different endpoints. A settings file
+//! never contains a secret, because settings are written into `job.json`: a table names the variables with
+//! the secrets.
 
 use super::SettingsError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Stores by the beginning of their URLs; the longest that fits a URL counts.
+/// Stores by URL prefix; the longest prefix of a URL applies.
 pub type Stores = BTreeMap<String, Store>;
 
-/// What is said about a store. What is not said is as the environment has it; whoever names any credentials
-/// gets none of the environment's.
+/// Settings of a store. A missing key has the environment's value; with any credentials in the table, the
+/// environment's credentials are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// `https://host`, where the store is asked.
+    /// URL of the store's endpoint: `https://host`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// S3 only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Allow an endpoint without TLS.
+    /// Allows an endpoint without TLS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_http: Option<bool>,
-    /// Ask without credentials: a public bucket.
+    /// Sends requests without credentials: a public bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skip_signature: Option<bool>,
     /// S3 only: the bucket's name is in the endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub virtual_hosted: Option<bool>,
-    /// S3 only: we pay for the requests.
+    /// S3 only: the requester pays for the requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_payer: Option<bool>,
-    /// A file of certificates in PEM that are trusted beside the system's.
+    /// PEM file of certificates that are trusted in addition to the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ca_bundle: Option<String>,
     /// S3 only: a profile of `~/.aws/config` and `~/.aws/credentials`.
@@ -47,7 +46,7 @@ pub struct Store {
     /// Google only: path of a service account's key file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// S3 only: name of the variable that holds it, as for all that follow.
+    /// S3 only: name of the variable with the value, as for all keys that follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id_env: Option<String>,
     /// S3 only.
@@ -68,7 +67,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The names of variables, with the keys that name them.
+    /// Names of variables, with their keys.
     pub fn variables(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let all = [
             ("access_key_id_env", &self.access_key_id_env),
@@ -81,17 +80,17 @@ impl Store {
         all.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?)))
     }
 
-    /// Whether the table says with which credentials, or without which, the store is asked.
+    /// Whether the table sets the credentials, or their absence.
     pub fn names_credentials(&self) -> bool {
         let by_file = self.profile.is_some() || self.service_account.is_some();
         self.skip_signature.is_some() || by_file || self.variables().next().is_some()
     }
 }
 
-/// The `[stores]` tables of a TOML text, whatever else is in it.
+/// The `[stores]` tables of a TOML text; other tables are ignored.
 ///
 /// # Errors
-/// When it is no TOML, or when a table has an unknown key or a secret where a variable's name belongs.
+/// A text that is not TOML, an unknown key in a table, and a secret in place of a variable's name.
 pub fn parse(text: &str) -> Result<Stores, SettingsError> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -103,7 +102,7 @@ pub fn parse(text: &str) -> Result<Stores, SettingsError> {
     Ok(file.stores)
 }
 
-/// The tables as [`parse`] reads them.
+/// The tables as TOML, which [`parse`] reads.
 pub fn to_text(stores: &Stores) -> String {
     #[derive(Serialize)]
     struct File<'a> {
@@ -112,8 +111,10 @@ pub fn to_text(stores: &Stores) -> String {
     toml::to_string(&File { stores }).expect("tables of texts and switches are TOML")
 }
 
+/// Checks URLs and variables.
+///
 /// # Errors
-/// Says what is wrong without showing a value, which may be a secret in the wrong place.
+/// The fault, without the value, which may be a misplaced secret.
 pub(super) fn check(stores: &Stores) -> Result<(), SettingsError> {
     for (url, store) in stores {
         if !url.contains("://") {
@@ -121,8 +122,7 @@ pub(super) fn check(stores: &Stores) -> Result<(), SettingsError> {
             return Err(SettingsError::Content(format!("[stores.\"{url}\"]: {why}")));
         }
         if let Some((key, _)) = store.variables().find(|(_, name)| !is_variable(name)) {
-            let why =
-                "it takes the name of an environment variable; the secret itself belongs into that variable";
+            let why = "the value must be the name of an environment variable, which has the secret";
             return Err(SettingsError::Content(format!("[stores.\"{url}\"] {key}: {why}")));
         }
     }
@@ -130,7 +130,7 @@ pub(super) fn check(stores: &Stores) -> Result<(), SettingsError> {
 }
 
 fn is_variable(name: &str) -> bool {
-    // A secret of forty characters may be made of letters alone; variables are in capitals.
+    // A secret of forty characters may consist of letters; names of variables have only capitals.
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
@@ -143,7 +143,8 @@ mod tests {
     #[test]
     fn a_table_names_variables_and_never_holds_a_secret() {
         let text = "[job]\nurl='x'\n[stores.\"s3://in\"]\nskip_signature = true\nregion = 'eu-west-1'\n\
-                    [stores.\"s3://out\"]\naccess_key_id_env = 'OUT_KEY'\nsecret_access_key_env = 'OUT_SECRET'\n";
+                    [stores.\"s3://out\"]\naccess_key_id_env = 'OUT_KEY'\n\
+                    secret_access_key_env = 'OUT_SECRET'\n";
         let stores = parse(text).unwrap();
         assert_eq!(stores["s3://in"].skip_signature, Some(true));
         assert_eq!(stores["s3://out"].variables().count(), 2);

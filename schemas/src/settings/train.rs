@@ -1,6 +1,5 @@
-//! The settings of a training run. What each key means and what it is by default stands in
-//! `configs/train/*.toml`, one file for each task; those files are the defaults, and a user's file is laid
-//! over them.
+//! Settings of a training run. `configs/train/*.toml`, one file per task, have the meaning and the default of
+//! each key; these files are the defaults, and a user's file overrides them.
 
 use super::{
     SettingsError,
@@ -12,19 +11,19 @@ use crate::settings::Precision;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-/// What is trained.
+/// A kind of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// MED on human and web pairs: contrast, matching and language model together (BLIP, section 3.2).
+    /// MED on human and web pairs: ITC, ITM and LM together (BLIP, section 3.2).
     Pretrain,
-    /// The filter: contrast and matching (BLIP, section 3.3).
+    /// The filter: ITC and ITM (BLIP, section 3.3).
     Filter,
-    /// The captioner: language model (BLIP, section 3.3).
+    /// The captioner: LM (BLIP, section 3.3).
     Captioner,
 }
 
-/// Everything a user can say about a training run.
+/// All settings of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
@@ -46,7 +45,7 @@ pub struct Run {
     pub device: String,
     pub precision: Precision,
     pub epochs: u32,
-    /// 0: as many as the epochs have.
+    /// 0: the number of steps of the epochs.
     pub max_steps: u64,
     pub batch: u32,
     pub accumulate: u32,
@@ -61,14 +60,14 @@ pub struct Run {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
-    /// Checkpoint to start from; empty: from scratch, in the sizes below.
+    /// Checkpoint to start from; empty: from scratch, with the sizes below.
     pub from: String,
     pub vocabulary: String,
     pub vision_weights: String,
     pub text_weights: String,
-    /// 0: the checkpoint's own.
+    /// 0: the size of the checkpoint.
     pub image_size: u32,
-    /// Height of the waves added to the image's table of places; 0: none.
+    /// Amplitude of the waves added to the image's position embeddings; 0: none.
     pub waves: f64,
     pub sharing: Sharing,
     pub dropout: f64,
@@ -76,7 +75,7 @@ pub struct Model {
     pub checkpoint_blocks: bool,
 }
 
-/// What the two text towers share while they are trained together (BLIP, table 3).
+/// Parameters that the two text towers share in joint training (BLIP, table 3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sharing {
@@ -109,14 +108,14 @@ pub struct Objective {
     pub queue: u32,
     pub alpha: f64,
     pub alpha_epochs: f64,
-    /// Lowest temperature of the contrast.
+    /// Lowest temperature of ITC.
     pub min_temperature: f64,
-    /// What the contrast's loss counts beside the others.
+    /// Weight of the ITC loss relative to the other losses.
     pub contrast_weight: f64,
-    /// First steps in which a word of the text encoder sees only what is before it; over as many again the
-    /// rest comes in.
+    /// Number of first steps in which a token of the text encoder attends only to the tokens before it. Over
+    /// the same number of further steps, attention to the later tokens is phased in.
     pub causal_steps: u32,
-    /// Share of matching's negative texts that have random words in place of their own.
+    /// Share of ITM's negative texts whose words are replaced by random ones.
     pub random_words: f64,
     pub image_ids: bool,
     pub label_smoothing: f64,
@@ -151,11 +150,11 @@ pub struct Optimizer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {
-    /// `rate × decay^epoch`, as BLIP is pre-trained.
+    /// `rate × decay^epoch`, as in BLIP's pre-training.
     Decay,
-    /// Half a cosine, one value an epoch, as BLIP is fine-tuned.
+    /// Half a cosine, one value per epoch, as in BLIP's fine-tuning.
     Cosine,
-    /// Half a cosine, one value a step.
+    /// Half a cosine, one value per step.
     CosineSteps,
 }
 
@@ -179,10 +178,11 @@ impl Task {
 }
 
 impl Training {
-    /// Reads the settings of a run: overrides over `text` over the task's defaults.
+    /// Reads the settings of a run: overrides take precedence over `text`, and `text` over the task's
+    /// defaults.
     ///
     /// # Errors
-    /// When a key is unknown or a value makes no sense, by name.
+    /// An unknown key or an invalid value; the error names the key.
     pub fn parse(task: Task, text: &str, overrides: &[String]) -> Result<Self, SettingsError> {
         let mut table: Table = task.defaults().parse().map_err(SettingsError::Syntax)?;
         let mut own: Table = text.parse().map_err(SettingsError::Syntax)?;
@@ -197,8 +197,7 @@ impl Training {
         Ok(settings)
     }
 
-    /// The same without what decides nothing of the model: where it is written, how often, and on which
-    /// device.
+    /// The settings without those that do not affect the model: folder, intervals of writing, device.
     pub fn without_bookkeeping(&self) -> Self {
         let mut settings = self.clone();
         let run = &mut settings.run;
@@ -208,7 +207,7 @@ impl Training {
     }
 }
 
-/// Tables are merged key by key; anything else of `own` takes the place of what was there.
+/// Merges tables key by key; any other value of `own` replaces the existing one.
 fn lay_over(table: &mut Table, own: Table) {
     for (key, value) in own {
         match (table.get_mut(&key), value) {
@@ -280,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_s_runs_have_settings_that_hold() {
+    fn the_demo_s_runs_have_valid_settings() {
         for (task, text) in [
             (Task::Pretrain, include_str!("../../../demo/train/pretrain.toml")),
             (Task::Pretrain, include_str!("../../../demo/train/relations.toml")),

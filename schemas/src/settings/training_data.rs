@@ -1,4 +1,4 @@
-//! What a run is trained on, and how its images are varied.
+//! Training data of a run, and the augmentation of its images.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,17 +9,16 @@ pub struct DataSource {
     /// A Parquet file, or a folder or prefix with any number of them.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
-    /// Instead of `url`: the URL of a finished cleaning job, whose kept pairs are read by its newest
-    /// manifest.
+    /// Instead of `url`: URL of a finished cleaning job, whose newest manifest names the kept pairs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub job: String,
-    /// Which of the texts that a job kept of an image are learnt.
+    /// Selection of the kept texts of an image.
     #[serde(default, skip_serializing_if = "is_default")]
     pub texts: Texts,
-    /// With `texts = "random"`: how often a synthetic text is taken where a web text was kept too.
+    /// With `texts = "random"`: probability of the synthetic text if a web text was kept too.
     #[serde(default = "half", skip_serializing_if = "is_half")]
     pub synthetic_share: f64,
-    /// Column with the row's own name.
+    /// Column with the row's key.
     #[serde(default = "default_key")]
     pub key: String,
     /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below `url`.
@@ -28,26 +27,26 @@ pub struct DataSource {
     /// Column with the text.
     #[serde(default = "default_text")]
     pub text: String,
-    /// Rows to take, by their other columns: `truth = 'true'`.
+    /// Condition on other columns that selects rows: `truth = 'true'`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
-    /// How often an epoch holds each pair; of a fraction, another part of the pairs every epoch.
+    /// Times that an epoch contains each pair; with a fraction, every epoch has another part of the pairs.
     #[serde(default = "once")]
     pub weight: f64,
 }
 
-/// Which of an image's kept texts are learnt (BLIP learns each as a pair of its own).
+/// Selection of an image's kept texts (in BLIP, each text is a separate pair).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Texts {
-    /// Every kept text is a pair of its own.
+    /// Every kept text is a separate pair.
     #[default]
     Both,
-    /// Kept web texts alone.
+    /// Only kept web texts.
     Web,
-    /// Kept synthetic texts alone.
+    /// Only kept synthetic texts.
     Synthetic,
-    /// Each image is one pair; each time it is seen, one of its texts is drawn.
+    /// Each image is one pair; one of its texts is drawn each time.
     Random,
     /// Each image is one pair, with the text that matches best.
     Score,
@@ -65,7 +64,7 @@ impl Texts {
     }
 }
 
-/// The table of the settings that a source stands in, for errors.
+/// Table of the settings that contains a source, for errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceTable {
     /// `[[data]]` of a training run.
@@ -77,7 +76,7 @@ pub enum SourceTable {
 }
 
 impl SourceTable {
-    /// Of the names of one key in each table, the one of this table.
+    /// Selects the name of a key in this table from its names in all tables.
     fn of(self, [data, human, web]: [&'static str; 3]) -> &'static str {
         match self {
             Self::Data => data,
@@ -95,7 +94,7 @@ impl DataSource {
         Self { url, job, texts, synthetic_share, key, image, text, filter: filter.map(str::to_owned), weight }
     }
 
-    /// What is wrong with it: key, value and what to do.
+    /// Fault of the source: key, value and remedy.
     pub(super) fn fault(&self, table: SourceTable) -> Option<(&'static str, String, &'static str)> {
         let is_job = !self.job.is_empty();
         let rules = [
@@ -109,13 +108,13 @@ impl DataSource {
                 is_job && self.filter.is_some(),
                 table.of(["data.where", "human.where", "web.where"]),
                 self.filter.clone().unwrap_or_default(),
-                "rows of a job were chosen when it ran",
+                "a job has selected its rows already",
             ),
             (
                 !is_job && self.texts != Texts::Both,
                 table.of(["data.texts", "human.texts", "web.texts"]),
                 self.texts.name().into(),
-                "only a job has several",
+                "only a job has several texts",
             ),
             (
                 !(0.0..=1.0).contains(&self.synthetic_share),
@@ -150,16 +149,16 @@ fn once() -> f64 {
     1.0
 }
 
-/// How an image is varied each time it is seen (BLIP, section 4.1).
+/// Random augmentation of an image, each time it is used (BLIP, section 4.1).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
     pub crop: Crop,
     /// Smallest part of the image that a random crop takes, by area.
     pub min_scale: f64,
-    /// Probability of mirroring.
+    /// Probability of a horizontal flip.
     pub flip: f64,
-    /// RandAugment: operations that are drawn for an image, and how strong they are, from 0 to 10.
+    /// RandAugment: number of operations per image, and their strength, from 0 to 10.
     pub operations: u32,
     pub magnitude: f64,
 }
@@ -167,8 +166,8 @@ pub struct Augment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Crop {
-    /// A part of the image, squashed to the model's square.
+    /// A part of the image, resized to the model's square.
     Random,
-    /// All of it.
+    /// The whole image, resized to the model's square.
     Squash,
 }

@@ -1,17 +1,17 @@
-//! The closed sets of values settings take.
+//! Enumerations and special values of settings.
 
 use crate::size::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::fmt;
 
-/// Whose behaviour to reproduce where the original BLIP and transformers differ.
+/// Implementation to reproduce, where the original BLIP and transformers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
-    /// BLIP and LAVIS: `[ENC]` at position 0 for matching, vision LayerNorm eps 1e-6.
+    /// BLIP and LAVIS: `[ENC]` at position 0 for ITM, vision LayerNorm eps 1e-6.
     #[default]
     Original,
-    /// Hugging Face transformers: `[CLS]` kept, eps as config.json says.
+    /// Hugging Face transformers: `[CLS]` kept, eps of config.json.
     Hf,
 }
 
@@ -19,18 +19,18 @@ pub enum Preset {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// bf16 where the device computes in it, else f32; written into the job at its first run.
+    /// bf16 if the device computes in it, otherwise f32; frozen in the job at its first run.
     #[default]
     Auto,
     F32,
     Bf16,
     F16,
-    /// Products of the towers in eight bits, the rest in bf16; only to work with, only on CPUs with the
-    /// instruction for it.
+    /// Matrix products of the towers in eight bits, the rest in bf16; only for inference, and only on CPUs
+    /// with the instruction for it.
     Int8,
 }
 
-/// How captions are decoded.
+/// Decoding method of captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
@@ -40,18 +40,18 @@ pub enum Method {
     Beam,
 }
 
-/// What the pairs table holds of an image.
+/// Content of the pairs table for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Images {
-    /// The input's bytes, untouched.
+    /// The input's bytes, unchanged.
     #[default]
     Embed,
-    /// No bytes; `path` says where they are.
+    /// No bytes; `path` refers to them.
     Reference,
 }
 
-/// A number the user gives, or `"auto"`.
+/// A number, or `"auto"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Auto {
     #[default]
@@ -109,8 +109,8 @@ impl<'de> Deserialize<'de> for Auto {
     }
 }
 
-/// Memory of a machine that a job's workers may hold: a size, or half of what the machine or its control
-/// group has.
+/// Memory of a machine for a job's worker processes: a size, or half of the memory of the machine or its
+/// control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Memory {
     #[default]
