@@ -34,7 +34,7 @@ fn retries() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }
 }
 
-/// What a store is opened with.
+/// Inputs for opening a store.
 struct Opening<'a> {
     cloud: Cloud,
     url: &'a Url,
@@ -46,7 +46,7 @@ struct Opening<'a> {
 /// Opens the store of a URL.
 ///
 /// # Errors
-/// When a variable or a key of the settings cannot be used; the error names it.
+/// An unusable variable or key of the settings; the error names it.
 pub(crate) fn open(
     cloud: Cloud,
     url: &Url,
@@ -65,7 +65,8 @@ pub(crate) fn open(
     }
 }
 
-/// Builds the store with everything that its cloud's builder knows. The three builders have no common trait.
+/// Builds the store with every setting that its cloud's builder knows. The three builders have no common
+/// trait.
 macro_rules! build {
     ($opening:expr, $builder:expr) => {{
         let Opening { cloud, url, said, client, connector } = $opening;
@@ -84,8 +85,8 @@ macro_rules! build {
 
 fn s3(opening: &Opening<'_>) -> Result<Remote, BucketError> {
     let said = opening.said;
-    // Objects are deleted one by one. Not every store that speaks S3 has a request for many: some answer it with
-    // an error that looks temporary.
+    // Objects are deleted one by one, because some S3-compatible stores lack the request for many and answer
+    // it with an error that looks temporary.
     let mut builder = AmazonS3Builder::new().with_disable_bulk_delete(true);
     if let Some(Value { text, .. }) = said.get(PROCESS) {
         builder = builder.with_credentials(Arc::new(Process::new(text)));

@@ -1,4 +1,4 @@
-//! What no type can refuse in the settings of a job.
+//! Rules for the values of a job's settings that types cannot express.
 
 use super::{
     Captioner, Filter, Input, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
@@ -9,8 +9,10 @@ use crate::pairs;
 const PROBABILITY: &str = "a probability lies between 0 and 1";
 const AT_LEAST_ONE: &str = "it must be at least 1";
 
+/// Checks the settings of a job.
+///
 /// # Errors
-/// Names the first key whose value is refused.
+/// The first key with an invalid value.
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(passthrough(&settings.input))?;
     rule::check(filter(&settings.filter))?;
@@ -27,7 +29,7 @@ fn passthrough(input: &Input) -> impl Iterator<Item = Rule> + '_ {
         let is_own = pairs::schema(&[]).column_with_name(name).is_some();
         let is_twice = input.passthrough[..at].contains(name);
         [
-            rule(is_own, KEY, name, "the pairs table has a column of that name anyway"),
+            rule(is_own, KEY, name, "the pairs table has a column with that name already"),
             rule(is_twice, KEY, name, "it is named twice"),
         ]
     })
@@ -48,8 +50,13 @@ fn captioner(captioner: &Captioner) -> [Rule; 5] {
     let is_factor = penalty > 0.0 && penalty.is_finite();
     let captions = captioner.captions;
     [
-        rule(!is_nucleus, "captioner.top_p", top_p, "the nucleus holds a share above 0 and up to 1"),
-        rule(!is_factor, "captioner.repetition_penalty", penalty, "a penalty is a factor above 0; 1 is none"),
+        rule(!is_nucleus, "captioner.top_p", top_p, "the nucleus has a share above 0 and up to 1"),
+        rule(
+            !is_factor,
+            "captioner.repetition_penalty",
+            penalty,
+            "a penalty is a factor above 0; 1 means no penalty",
+        ),
         rule(min > max, "captioner.min_length", min, "it is above captioner.max_length"),
         rule(captions > 64, "captioner.captions", captions, "at most 64 captions per image"),
         rule(captioner.beams == 0, "captioner.beams", 0, "beam search needs at least one beam"),
@@ -60,7 +67,7 @@ fn limits(limits: &Limits) -> [Rule; 4] {
     let (budget, image_bytes) = (limits.failure_budget, limits.image_bytes);
     [
         rule(!is_share(budget), "limits.failure_budget", budget, "a share lies between 0 and 1"),
-        rule(image_bytes.0 > 1 << 30, "limits.image_bytes", image_bytes, "an image may have 1 GiB at most"),
+        rule(image_bytes.0 > 1 << 30, "limits.image_bytes", image_bytes, "an image may have at most 1 GiB"),
         rule(limits.attempts == 0, "limits.attempts", 0, AT_LEAST_ONE),
         rule(limits.decode_seconds == 0, "limits.decode_seconds", 0, AT_LEAST_ONE),
     ]
@@ -68,10 +75,14 @@ fn limits(limits: &Limits) -> [Rule; 4] {
 
 fn workers(workers: &Workers) -> Vec<Rule> {
     let no_device = workers.devices.is_empty();
-    let mut rules =
-        vec![rule(no_device, "workers.devices", "[]", "a job needs a device; \"auto\" takes what is there")];
+    let mut rules = vec![rule(
+        no_device,
+        "workers.devices",
+        "[]",
+        "a job needs a device; \"auto\" uses the existing ones",
+    )];
     if let Memory::Fixed(memory) = workers.memory {
-        rules.push(rule(memory.0 < LEAST_MEMORY, "workers.memory", memory, "a worker needs 1 GiB"));
+        rules.push(rule(memory.0 < LEAST_MEMORY, "workers.memory", memory, "a worker process needs 1 GiB"));
     }
     rules
 }

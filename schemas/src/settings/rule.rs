@@ -1,8 +1,8 @@
-//! Values that settings may not have.
+//! Rules that refuse values of settings.
 
 use super::SettingsError;
 
-/// One condition under which a value is refused.
+/// A condition that refuses the value of a key.
 #[derive(Debug)]
 pub(super) struct Rule {
     is_broken: bool,
@@ -11,12 +11,12 @@ pub(super) struct Rule {
     why: &'static str,
 }
 
-/// Refuses `value` of `key` when `is_broken`; `why` says what is allowed.
+/// Makes a rule that refuses `value` of `key` if `is_broken`; `why` states the allowed values.
 pub(super) fn rule(is_broken: bool, key: &'static str, value: impl ToString, why: &'static str) -> Rule {
     Rule { is_broken, key, value: value.to_string(), why }
 }
 
-/// The error of the first rule that is broken.
+/// Returns the error of the first broken rule.
 pub(super) fn check(rules: impl IntoIterator<Item = Rule>) -> Result<(), SettingsError> {
     match rules.into_iter().find(|rule| rule.is_broken) {
         Some(Rule { key, value, why, .. }) => Err(SettingsError::Value { key, value, why }),
@@ -24,7 +24,7 @@ pub(super) fn check(rules: impl IntoIterator<Item = Rule>) -> Result<(), Setting
     }
 }
 
-/// Whether a number is a share, both ends included.
+/// Whether a number is a share: from 0 to 1, both included.
 pub(super) fn is_share(number: f64) -> bool {
     (0.0..=1.0).contains(&number)
 }

@@ -1,4 +1,4 @@
-//! What no type can refuse in the settings of a training run.
+//! Rules for the values of a training run's settings that types cannot express.
 
 use super::{
     Precision, SettingsError,
@@ -11,13 +11,15 @@ const AT_LEAST_ONE: &str = "it must be at least 1";
 const SHARE: &str = "a share from 0 to 1";
 const SHARE_BELOW_ONE: &str = "a share from 0 to below 1";
 
+/// Checks the settings of a training run.
+///
 /// # Errors
-/// Names the first key whose value is refused.
+/// The first key with an invalid value.
 pub(super) fn check(training: &Training) -> Result<(), SettingsError> {
     let (rate, magnitude) = (training.optimizer.learning_rate, training.augment.magnitude);
     let no_data = training.data.is_empty();
     rule::check(run(&training.run))?;
-    rule::check([rule(no_data, "data", "[]", "say what to train on: [[data]] with a url or a job")])?;
+    rule::check([rule(no_data, "data", "[]", "set the training data: [[data]] with a url or a job")])?;
     rule::check(losses(&training.objective, training.run.batch))?;
     rule::check(objective(&training.objective))?;
     rule::check(model(&training.model))?;
@@ -32,30 +34,30 @@ pub(super) fn check(training: &Training) -> Result<(), SettingsError> {
 }
 
 fn run(run: &Run) -> [Rule; 11] {
-    const LEARNS: &str = "a model works in it but does not learn in it; use bf16 or f32";
-    const SAVED: &str = "a worker rounds weights when it loads them; use f32, bf16 or f16";
+    const LEARNS: &str = "int8 is for inference, not for training; use bf16 or f32";
+    const SAVED: &str = "a worker process rounds weights at loading; use f32, bf16 or f16";
     let (precision, saved) = (run.precision, run.save_precision);
     [
-        rule(run.folder.is_empty(), "run.folder", "", "say where the run goes"),
+        rule(run.folder.is_empty(), "run.folder", "", "set the folder of the run"),
         rule(run.batch < 2, "run.batch", run.batch, "contrast and negatives need at least two pairs"),
         rule(run.accumulate == 0, "run.accumulate", 0, AT_LEAST_ONE),
         rule(run.together == 0, "run.together", 0, AT_LEAST_ONE),
         rule(run.epochs == 0, "run.epochs", 0, AT_LEAST_ONE),
         rule(run.log_every == 0, "run.log_every", 0, AT_LEAST_ONE),
         rule(run.save_every == 0, "run.save_every", 0, AT_LEAST_ONE),
-        rule(run.keep == 0, "run.keep", 0, "the newest checkpoint must stay"),
+        rule(run.keep == 0, "run.keep", 0, "the newest checkpoint must be kept"),
         rule(
             precision == Precision::F16,
             "run.precision",
             "f16",
-            "gradients leave its range; use bf16 or f32",
+            "gradients exceed the range of f16; use bf16 or f32",
         ),
         rule(precision == Precision::Int8, "run.precision", "int8", LEARNS),
         rule(saved == Precision::Int8, "run.save_precision", "int8", SAVED),
     ]
 }
 
-/// Which losses there are, and what they need of each other.
+/// Rules for the losses and their dependencies.
 fn losses(objective: &Objective, batch: u32) -> [Rule; 5] {
     const QUEUE: &str =
         "it is filled batch by batch: make it a multiple of run.batch (or run.batch a divisor of it)";
@@ -69,7 +71,7 @@ fn losses(objective: &Objective, batch: u32) -> [Rule; 5] {
     let (queue, causal, random) = (objective.queue, objective.causal_steps, objective.random_words);
     let uneven = contrast && batch > 0 && queue % batch != 0;
     [
-        rule(objective.losses.is_empty(), "objective.losses", "[]", "nothing would be learnt"),
+        rule(objective.losses.is_empty(), "objective.losses", "[]", "the model would learn nothing"),
         rule(uneven, "objective.queue", queue, QUEUE),
         rule(!contrast && matching, "objective.losses", "itm", NEGATIVES),
         rule(causal > 0 && !contrast, "objective.causal_steps", causal, ENCODER),
@@ -82,7 +84,7 @@ fn objective(objective: &Objective) -> [Rule; 7] {
     let Objective { contrast_weight: weight, random_words: random, label_smoothing: smoothing, .. } =
         *objective;
     [
-        rule(max_tokens < 4, "objective.max_tokens", max_tokens, "no word would fit"),
+        rule(max_tokens < 4, "objective.max_tokens", max_tokens, "no token of a text would fit"),
         rule(!is_below_one(momentum), "objective.momentum", momentum, SHARE_BELOW_ONE),
         rule(!is_share(alpha), "objective.alpha", alpha, SHARE),
         rule(!(1e-6..=0.5).contains(&coldest), "objective.min_temperature", coldest, "above 0, up to 0.5"),
@@ -93,7 +95,8 @@ fn objective(objective: &Objective) -> [Rule; 7] {
 }
 
 fn model(model: &Model) -> [Rule; 4] {
-    const START: &str = "say which checkpoint to start from, or with model.vocabulary the folder of a tokenizer, to start from scratch";
+    const START: &str = "set the checkpoint to start from, or with model.vocabulary the folder of a \
+                         tokenizer, to start from scratch";
     let no_start = model.from.is_empty() && model.vocabulary.is_empty();
     [
         rule(!is_below_one(model.dropout), "model.dropout", model.dropout, SHARE_BELOW_ONE),
