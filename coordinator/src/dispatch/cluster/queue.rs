@@ -33,7 +33,7 @@ const PUBLISHES_AT_ONCE: usize = 256;
 /// Name of the consumer that all worker pools share.
 const CONSUMER: &str = "workers";
 
-/// Text of the server's error for a subject that holds a message. The error has no specific code.
+/// Text of the server's error for a subject that holds a message.
 const PLACE_TAKEN: &str = "maximum messages per subject exceeded";
 
 /// The work queue of one job.
