@@ -29,7 +29,8 @@ fn is_page(name: &str) -> bool {
     ["docs/ARCHITECTURE.md", "docs/GLOSSARY.md", "CONTRIBUTING.md"].contains(&name)
 }
 
-/// Names in backticks that look like a file's: a path's end with one of [`ENDINGS`], and no placeholder in it.
+/// Names in backticks that look like a file's: a path's end with one of [`ENDINGS`], and no placeholder in
+/// it.
 fn named_files(text: &str) -> BTreeSet<String> {
     let in_backticks = text.split('`').skip(1).step_by(2).flat_map(str::split_whitespace);
     let is_file = |word: &&str| {
