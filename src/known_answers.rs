@@ -79,8 +79,8 @@ pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> 
     let precision = format!("{precision:?}").to_lowercase();
     Err(anyhow!(
         "this machine does not reproduce {}: {cause}. Likely causes: damaged weights in this machine's \
-         cache, a broken device or memory, a libtorch that computes wrongly, or {precision} being too coarse for \
-         these weights. If sound machines fail too, the answers are wrong: delete the file, and the one \
+         cache, a broken device or memory, a libtorch that computes wrongly, or {precision} being too coarse \
+         for these weights. If sound machines fail too, the answers are wrong: delete the file, and the one \
          beside the captioner's checkpoint if it exists; the next worker process creates it again",
         known.source
     ))

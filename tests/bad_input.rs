@@ -112,7 +112,7 @@ fn status(job: &Job) -> Value {
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text"))
+    value.as_str().unwrap_or_else(|| panic!("{value} is not a text"))
 }
 
 /// Paths of the refused files in a record.
@@ -147,12 +147,15 @@ fn every_bad_row_gets_its_status_and_its_neighbours_the_scores_they_have_alone()
         let row = tables.row(key);
         assert_eq!((text(&row["status"]), text(&row["web_status"])), ("judged", expected), "{key}");
         assert_eq!(row["web_itm"].is_number(), expected == "judged", "{key}");
-        // The text is no reason to lose the image.
+        // A bad text does not lose the image.
         assert!(!text(&row["synthetic"][0]["text"]).is_empty(), "{key}");
     }
     let by_status = &status(&bad)["rows_by_status"];
     assert_eq!(*by_status, manifest(&ran)["tally"]["rows"]);
-    let expected = json!({"judged": 47, "image_missing": 2, "image_undecodable": 7, "image_unsupported": 7, "image_too_large": 3});
+    let expected = json!({
+        "judged": 47, "image_missing": 2, "image_undecodable": 7, "image_unsupported": 7,
+        "image_too_large": 3,
+    });
     assert_eq!(*by_status, expected);
 }
 

@@ -36,8 +36,10 @@ impl Workshop {
             expect(capfilt().args(["demo", "--make-data"]).arg(workshop.path(kind)).args(made), 0);
         }
         expect(capfilt().args(["demo", "--make-vocabulary"]).arg(workshop.path("vocabulary")), 0);
-        let run = "[run]\ndevice = \"cpu\"\nepochs = 1\nbatch = 12\nlog_every = 2\nsave_every = 2\n[objective]\nqueue = 24\n";
-        let sizes = "[sizes]\nimage_size = 32\npatch_size = 8\nvision_width = 16\nvision_layers = 1\nvision_heads = 2\n\
+        let run = "[run]\ndevice = \"cpu\"\nepochs = 1\nbatch = 12\nlog_every = 2\nsave_every = 2\n\
+            [objective]\nqueue = 24\n";
+        let sizes = "[sizes]\nimage_size = 32\npatch_size = 8\nvision_width = 16\nvision_layers = 1\n\
+            vision_heads = 2\n\
                      text_width = 16\ntext_layers = 1\ntext_heads = 2\npositions = 40\nprojection = 8\n";
         let vocabulary = workshop.path("vocabulary");
         workshop.write("pretrain.toml", &format!("{run}[model]\nvocabulary = {vocabulary:?}\n{sizes}"));
@@ -47,8 +49,10 @@ impl Workshop {
         // Models that know next to nothing say one third to everything; a part of it is to be kept.
         workshop.write(
             "job.toml",
-            "[captioner]\nmax_length = 12\nmin_length = 2\n[filter]\nweb_threshold = 0.3\nsynthetic_threshold = 0.3\n\
-             [workers]\ndevices = [\"cpu\"]\nmodel_threads = 1\ndecode_threads = 1\n[models]\nprecision = \"f32\"\n",
+            "[captioner]\nmax_length = 12\nmin_length = 2\n[filter]\nweb_threshold = 0.3\n\
+             synthetic_threshold = 0.3\n\
+             [workers]\ndevices = [\"cpu\"]\nmodel_threads = 1\ndecode_threads = 1\n[models]\n\
+             precision = \"f32\"\n",
         );
         workshop
     }
@@ -61,7 +65,7 @@ impl Workshop {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// A loop in a folder of its own.
+    /// A loop in a separate folder.
     fn bootstrap(&self, folder: &str) -> Command {
         let text = format!(
             "[loop]\nfolder = {:?}\nrounds = 2\npretrain = \"pretrain.toml\"\nfilter = \"filter.toml\"\n\

@@ -50,16 +50,16 @@ fn left_out(job: &Job, web: &Path) {
     let output = expect(job.command("run").args(["--allow-changed", "--json"]), 1);
     let said = stderr(&output);
     assert!(changes.iter().all(|change| said.contains(change)), "{said}");
-    for told in [
+    for shown in [
         "; 3 open shards of it are quarantined",
         "; 4 open shards of it are quarantined",
         "; it is not part of this job",
     ] {
-        assert!(said.contains(told), "{said}");
+        assert!(said.contains(shown), "{said}");
     }
-    let told: serde_json::Value = serde_json::from_str(stdout(&output).lines().next().unwrap()).unwrap();
+    let shown: serde_json::Value = serde_json::from_str(stdout(&output).lines().next().unwrap()).unwrap();
     assert_eq!(
-        (&told["shards"], &told["rows"], &told["quarantined_shards"]),
+        (&shown["shards"], &shown["rows"], &shown["quarantined_shards"]),
         (&5.into(), &100.into(), &7.into())
     );
     assert!(job.committed() == before, "what was committed has changed");
@@ -72,7 +72,7 @@ fn left_out(job: &Job, web: &Path) {
     }
     assert_eq!(status["failures"]["input_changed"], 7);
 
-    // By itself `verify` tells that results and input do not belong together any more.
+    // Without `--allow-changed`, `verify` reports that results and input no longer belong together.
     let found = job.verify(1)["problems"].to_string();
     assert!(changes.iter().all(|change| found.contains(change)), "{found}");
     let output = expect(job.command_by_url("verify").args(["--allow-changed", "--json"]), 0);

@@ -1,6 +1,6 @@
 //! A job shared by a coordinator and four workers over a bucket, while everything around them fails:
 //! processes are killed and stopped, the queue's server dies, and the store refuses, resets, stalls, tears
-//! and loses its answers. The result is that of one machine which nobody disturbed.
+//! and loses its answers. The result is that of one undisturbed machine.
 
 use crate::support::s3::{
     S3,
@@ -34,7 +34,7 @@ const SHARDS: usize = 200;
 /// Commits before the last fault, at most: the job must not end before it.
 const LAST_FAULT_AT: usize = 170;
 
-/// What goes wrong.
+/// Fault of the surroundings.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Kill(Member, Part),

@@ -1,5 +1,5 @@
-//! A job shared by processes over a real nats-server: whatever comes, goes or is killed, the result is the
-//! same bytes.
+//! A job shared by processes over a real nats-server: processes may join, leave or be killed, and the result
+//! is the same bytes.
 
 use crate::support::{
     nats::Nats,
@@ -54,7 +54,7 @@ fn a_server_that_is_killed_and_comes_back_is_outlived_by_everyone() {
     for done in [1, 4] {
         wait_until(|| committed_shards(&job) >= done);
         nats.down();
-        // Without a server nobody gets a new shard; what is held goes on.
+        // Without a server no worker gets a new shard; workers continue the shards that they hold.
         std::thread::sleep(Duration::from_secs(1));
         nats.up();
     }
@@ -87,8 +87,8 @@ fn a_zombie_s_shard_is_done_elsewhere_and_the_zombie_goes_on_with_other_work() {
     zombie.signal_all("-CONT");
     assert_eq!(zombie.code(), Some(0), "{}", zombie.log());
     assert_whole(&job);
-    // It heard that the job is over, and dropped what it had in hand; what it may have written by then is
-    // nobody's.
+    // The worker was informed of the end of the job and dropped its shards; tables that it has written
+    // are orphans.
     json_of(job.command_by_url("gc").args(["--delete", "--json"]));
     assert_whole(&job);
     let left = json_of(job.command_by_url("gc").arg("--json"));

@@ -26,7 +26,7 @@ fn with_user(nats: &Nats, user: &str) -> String {
     nats.url().replace("nats://", &format!("nats://{user}@"))
 }
 
-/// What a coordinator that must not get in says.
+/// Error of a coordinator that the server refuses.
 fn refused(job: &Job, cluster: &str, args: &[&str]) -> String {
     stderr(&expect(coordinate(job, cluster).args(args), 3))
 }
@@ -35,7 +35,7 @@ fn refused(job: &Job, cluster: &str, args: &[&str]) -> String {
 fn without_the_password_nobody_gets_in_and_with_it_a_job_is_done() {
     let Some(nats) = with_password() else { return };
     let job = Job::over_one_file();
-    for user in ["", "cleaner:notthepassword@", "somebody:open%3Asesame%2F42@", "token@"] {
+    for user in ["", "cleaner:notthepassword@", "another:open%3Asesame%2F42@", "token@"] {
         let said = refused(&job, &nats.url().replace("nats://", &format!("nats://{user}")), &[]);
         assert!(
             said.contains("refuses the connection") && said.contains("check user, password"),
@@ -108,7 +108,7 @@ fn a_server_with_a_certificate_is_believed_only_by_its_authority_and_its_name() 
     let ca = |name: &str| folder.path().join(format!("{name}.pem")).display().to_string();
     let job = Job::over_one_file();
     let cases: [(&str, &Nats, &[&str]); 5] = [
-        ("an authority of its own that was not named", &nats, &[]),
+        ("a private authority that was not named", &nats, &[]),
         ("another authority", &nats, &["--tls-ca", &ca("stranger")]),
         ("another name", &elsewhere, &["--tls-ca", &ca("stranger")]),
         ("no TLS where it is insisted on", &plain, &["--tls-ca", &ca("authority")]),
@@ -179,7 +179,7 @@ fn no_secret_is_in_logs_records_or_tables_however_much_is_logged() {
     }
 }
 
-/// What a process serves for Prometheus.
+/// Metrics page of a process.
 fn metrics_page(process: &mut Process) -> String {
     process.wait_for("/metrics");
     let log = process.log();

@@ -1,4 +1,4 @@
-//! What is counted in a cluster, and what is said of a job that does not get on though nothing is broken.
+//! Counts of a cluster, and the status of a job that does not advance although nothing is broken.
 
 use crate::support::{
     Job, expect,
@@ -60,8 +60,8 @@ fn a_worker_with_a_copy_drops_it_at_the_seal_and_every_row_counts_once_everywher
     let reports = [report(&stuck), report(&other)];
     let sum = |field: &str| reports.iter().map(|report| report[field].as_u64().unwrap()).sum::<u64>();
     let run = report(&coordinator);
-    let told = status(&job, &nats);
-    assert_eq!((sum("rows"), &run["rows"], &told["rows"]["committed"]), (2400, &2400.into(), &2400.into()));
+    let shown = status(&job, &nats);
+    assert_eq!((sum("rows"), &run["rows"], &shown["rows"]["committed"]), (2400, &2400.into(), &2400.into()));
     assert_eq!(sum("committed_shards"), 3);
     assert!(sum("wasted_rows") > 0, "{reports:?}");
     assert_eq!(run["wasted_rows"], sum("wasted_rows"), "{reports:?}");
@@ -87,13 +87,13 @@ fn a_worker_without_a_coordinator_and_a_job_that_is_not_sealed_are_said_to_be_so
     let page = stdout(&expect(job.command_by_url("status").args(["--cluster", &nats.url()]), 0));
     assert!(page.contains("no coordinator is there"), "{page}");
     assert!(page.contains("not sealed: run `capfilt run` to seal"), "{page}");
-    let told = status(&job, &nats);
-    assert_eq!((&told["to_seal"], &told["done"]), (&true.into(), &false.into()));
+    let shown = status(&job, &nats);
+    assert_eq!((&shown["to_seal"], &shown["done"]), (&true.into(), &false.into()));
     let mut second = Process::start(&job, "second", &mut coordinate(&job, &nats.url()));
     assert_eq!((second.code(), worker.code()), (Some(0), Some(0)), "{}\n{}", second.log(), worker.log());
-    let told = status(&job, &nats);
-    assert_eq!((&told["to_seal"], &told["done"]), (&false.into(), &true.into()));
-    // Who comes too late need not wait to be told.
+    let shown = status(&job, &nats);
+    assert_eq!((&shown["to_seal"], &shown["done"]), (&false.into(), &true.into()));
+    // A worker that starts too late learns it at once.
     let late = stderr(&expect(&mut work(&job, &nats.url()), 0));
     assert!(late.contains("the job is done already"), "{late}");
 }

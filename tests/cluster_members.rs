@@ -1,4 +1,4 @@
-//! Who is at work on a shared job: workers that leave, no worker at all, and more than one coordinator.
+//! Members of a shared job: workers that leave, no worker, and more than one coordinator.
 
 use crate::support::{
     Job, expect,
@@ -38,7 +38,7 @@ fn a_worker_that_is_told_to_go_gives_its_shards_back_at_once() {
     let (again, never) = again_and_never(&nats);
     assert!(again == 0 && never > 0, "the job was nearly done before anyone left");
     let mut staying = worker(&job, &nats, "staying");
-    // What was given back comes before what nobody has had. Copies for idle workers come after both.
+    // Returned shards come before shards without an attempt. Copies for idle workers come after both.
     let mut seen = (0, 0);
     wait_until(|| {
         seen = again_and_never(&nats);
@@ -61,12 +61,12 @@ fn a_job_without_workers_waits_for_one_and_its_status_can_be_told() {
     let job = shared_job();
     let mut coordinator = patient_coordinator(&job, &nats, "coordinator");
     coordinator.wait_for("no worker is there");
-    let told = stdout(&expect(&mut job.command_by_url("status"), 0));
-    assert!(told.contains("0 of 24 committed") && told.contains("24 open"), "{told}");
-    let told = stdout(&expect(job.command_by_url("status").arg("--json"), 0));
-    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-    assert_eq!((&told["shards"]["open"], &told["rows"]["open"]), (&SHARDS.into(), &(20 * SHARDS).into()));
-    assert_eq!(told["done"], false);
+    let shown = stdout(&expect(&mut job.command_by_url("status"), 0));
+    assert!(shown.contains("0 of 24 committed") && shown.contains("24 open"), "{shown}");
+    let shown = stdout(&expect(job.command_by_url("status").arg("--json"), 0));
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!((&shown["shards"]["open"], &shown["rows"]["open"]), (&SHARDS.into(), &(20 * SHARDS).into()));
+    assert_eq!(shown["done"], false);
     let mut worker = worker(&job, &nats, "worker");
     assert_eq!(
         (coordinator.code(), worker.code()),

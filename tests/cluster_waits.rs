@@ -1,5 +1,5 @@
-//! What a cluster's commands wait for, and what they do not wait for: a signal, a server without queues, a
-//! URL that is none.
+//! Waits of a cluster's commands, and cases without a wait: a signal, a server without queues, an
+//! invalid URL.
 
 use crate::support::{
     Job, capfilt, expect,
@@ -17,9 +17,9 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 fn goes_at_once(mut process: Process, waits: &str, signal: &str) {
     process.wait_for(waits);
     process.signal(signal);
-    let told = Instant::now();
+    let signalled = Instant::now();
     assert_eq!(process.code(), Some(130), "{}", process.log());
-    assert!(told.elapsed() < AT_ONCE, "{signal} took {:?}:\n{}", told.elapsed(), process.log());
+    assert!(signalled.elapsed() < AT_ONCE, "{signal} took {:?}:\n{}", signalled.elapsed(), process.log());
 }
 
 /// A job that is planned and not begun.
@@ -32,15 +32,19 @@ fn planned_job() -> Job {
 #[test]
 fn the_first_signal_ends_a_run_and_a_worker_that_wait_for_nats_or_for_the_job() {
     let job = planned_job();
-    let nobody = format!("nats://127.0.0.1:{}", free_port());
+    let unreachable = format!("nats://127.0.0.1:{}", free_port());
     for signal in ["-TERM", "-INT"] {
-        let run = Process::start(&job, "run", &mut coordinate(&job, &nobody));
+        let run = Process::start(&job, "run", &mut coordinate(&job, &unreachable));
         goes_at_once(run, "waiting for it", signal);
-        let worker = Process::start(&job, "worker", &mut work(&job, &nobody));
+        let worker = Process::start(&job, "worker", &mut work(&job, &unreachable));
         goes_at_once(worker, "waiting for it", signal);
     }
     let unplanned = shared_job();
-    goes_at_once(Process::start(&unplanned, "early", &mut work(&unplanned, &nobody)), "no job at", "-TERM");
+    goes_at_once(
+        Process::start(&unplanned, "early", &mut work(&unplanned, &unreachable)),
+        "no job at",
+        "-TERM",
+    );
 }
 
 #[test]

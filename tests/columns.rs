@@ -23,7 +23,7 @@ fn job_over(case: &str, levels: u32, passthrough: &str) -> Job {
     job.set(&settings.each_ref().map(String::as_str))
 }
 
-/// What `plan` says of an input of which it refuses some files.
+/// Output of `plan` for an input with refused files.
 fn planned(job: &Job) -> Value {
     let output = expect(job.command("plan").args(["--json", "--calibrate", "0"]), 1);
     serde_json::from_str(&stdout(&output)).unwrap()
@@ -53,8 +53,8 @@ fn odd_values_cost_themselves_and_columns_without_values_cost_nothing() {
     assert_eq!(column("status"), ["judged", "judged", "judged", "judged", missing, missing, "judged"]);
     let none = "not_reached";
     assert_eq!(column("web_status"), ["judged", "not_utf8", "judged", "judged", none, none, "missing"]);
-    for (row, told) in [(0, "`key` is not UTF-8"), (2, "`url` is not UTF-8")] {
-        assert!(tables.ledger[row]["detail"].as_str().unwrap().starts_with(told), "{}", tables.ledger[row]);
+    for (row, shown) in [(0, "`key` is not UTF-8"), (2, "`url` is not UTF-8")] {
+        assert!(tables.ledger[row]["detail"].as_str().unwrap().starts_with(shown), "{}", tables.ledger[row]);
     }
     assert!([1, 3, 4, 5, 6].iter().all(|row| tables.ledger[*row]["detail"].is_null()));
     let passed: Vec<_> = tables.pairs.iter().map(|row| (row["url"].clone(), row["until"].clone())).collect();

@@ -4,7 +4,7 @@
 use crate::support::{capfilt, expect, repo, stdout, tables::json_of};
 use serde_json::json;
 
-/// What is promised of the shipped models on the shipped pictures (demo/README.md): areas under ROC curves,
+/// Promise of demo/README.md for the shipped models on the shipped pictures: areas under ROC curves,
 /// and shares in per cent.
 const PROMISED: [(&str, f64); 6] = [
     ("auc_swapped", 0.99),

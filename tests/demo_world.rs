@@ -1,5 +1,5 @@
-//! The promise of `capfilt demo`: pairs that any reader reads, words that both tokenizers take alike, and
-//! numbers about a job's truth that a hand would count.
+//! The promise of `capfilt demo`: pairs that any reader reads, words that both tokenizers split equally, and
+//! numbers about a job's truth that equal a count by hand.
 
 use crate::support::{
     Job, capfilt, expect, python, repo, stderr, stdout,
@@ -157,7 +157,7 @@ fn cleaned(folder: &Path) -> (Job, PathBuf) {
 fn the_truth_of_a_job_is_what_a_hand_counts() {
     let folder = tempfile::tempdir().unwrap();
     let (job, web) = cleaned(folder.path());
-    let told = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&web));
+    let shown = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&web));
     let read = rows(&web);
     let known: BTreeMap<&str, &Value> =
         read["rows"].as_array().unwrap().iter().map(|row| (text(row, "key"), row)).collect();
@@ -172,17 +172,17 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
     let kept = count(&|row| row["web_kept"] == true);
     let kept_true = count(&|row| row["web_kept"] == true && kind(row) == "true");
     assert!(kept > 0 && kept < 80, "{kept} kept: the thresholds say little");
-    assert_eq!(told["statuses"], json!({"judged": 80}));
-    assert_eq!([&told["rows"], &told["input_rows"]], [&json!(80), &json!(80)]);
-    assert_eq!([&told["missing_keys"], &told["doubled_keys"]], [&json!(0), &json!(0)]);
-    assert_eq!([&told["web_true_raw"], &told["web_kept"]], [&json!(40.0), &percent(kept, 80)]);
+    assert_eq!(shown["statuses"], json!({"judged": 80}));
+    assert_eq!([&shown["rows"], &shown["input_rows"]], [&json!(80), &json!(80)]);
+    assert_eq!([&shown["missing_keys"], &shown["doubled_keys"]], [&json!(0), &json!(0)]);
+    assert_eq!([&shown["web_true_raw"], &shown["web_kept"]], [&json!(40.0), &percent(kept, 80)]);
     assert_eq!(
-        [&told["web_kept_true"], &told["web_true_kept"]],
+        [&shown["web_kept_true"], &shown["web_true_kept"]],
         [&percent(kept_true, kept), &percent(kept_true, 32)]
     );
     for (name, texts) in [("true", 32), ("swapped", 20), ("unrelated", 16), ("junk", 12)] {
         let kept = count(&|row| row["web_kept"] == true && kind(row) == name);
-        assert_eq!(told["kept_by_kind"][name], percent(kept, texts), "{name}");
+        assert_eq!(shown["kept_by_kind"][name], percent(kept, texts), "{name}");
     }
     let scores = |name: &str| -> Vec<f64> {
         ledger.iter().filter(|row| kind(row) == name).map(|row| row["web_itm"].as_f64().unwrap()).collect()
@@ -194,7 +194,7 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
             .flat_map(|a| lower.iter().map(move |b| if a == b { 0.5 } else { f64::from(u8::from(a > b)) }))
             .sum();
         let area = (wins / (higher.len() * lower.len()) as f64 * 1e4).round() / 1e4;
-        assert_eq!(told[format!("auc_{name}")], json!(area), "{name}");
+        assert_eq!(shown[format!("auc_{name}")], json!(area), "{name}");
     }
     let scene = |row: &Value| Scene::parse(text(known[text(row, "key")], "scene")).unwrap();
     let captions: Vec<(bool, Verdict)> = ledger
@@ -204,10 +204,10 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
         .collect();
     let of = |is: &dyn Fn(&(bool, Verdict)) -> bool| captions.iter().filter(|caption| is(caption)).count();
     let (all, kept) = (captions.len(), of(&|caption| caption.0));
-    assert_eq!(told["synthetic_true_raw"], percent(of(&|caption| caption.1 == Verdict::True), all));
-    assert_eq!(told["synthetic_unparsable"], percent(of(&|caption| caption.1 == Verdict::Unparsable), all));
-    assert_eq!(told["synthetic_kept"], percent(kept, all));
-    assert_eq!(told["synthetic_kept_true"], percent(of(&|caption| *caption == (true, Verdict::True)), kept));
+    assert_eq!(shown["synthetic_true_raw"], percent(of(&|caption| caption.1 == Verdict::True), all));
+    assert_eq!(shown["synthetic_unparsable"], percent(of(&|caption| caption.1 == Verdict::Unparsable), all));
+    assert_eq!(shown["synthetic_kept"], percent(kept, all));
+    assert_eq!(shown["synthetic_kept_true"], percent(of(&|caption| *caption == (true, Verdict::True)), kept));
 
     let page = stdout(&expect(demo(&["--truth", &job.url, "--input"]).arg(&web), 0));
     assert!(page.starts_with("80 rows of 80: 0 missing, 0 doubled\n"), "{page}");
@@ -216,9 +216,9 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
     // Rows that the job never saw are missing; rows that no file knows are an error, not a share.
     let more = folder.path().join("more");
     made(&more, &["--scenes", "100", "--seed", "21", "--side", "64"]);
-    let told = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&more));
+    let shown = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&more));
     assert_eq!(
-        [&told["rows"], &told["input_rows"], &told["missing_keys"]],
+        [&shown["rows"], &shown["input_rows"], &shown["missing_keys"]],
         [&json!(80), &json!(100), &json!(20)]
     );
     let few = folder.path().join("few");

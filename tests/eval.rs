@@ -11,7 +11,7 @@ fn eval(what: &str, model: &str, input: &Path) -> Command {
     command
 }
 
-fn told(command: &mut Command) -> Value {
+fn shown(command: &mut Command) -> Value {
     serde_json::from_str(&stdout(&expect(command.arg("--json"), 0))).unwrap()
 }
 
@@ -19,7 +19,7 @@ fn told(command: &mut Command) -> Value {
 fn a_trained_filter_finds_the_texts_of_its_images_and_matching_finds_more_than_cosines() {
     let web = repo().join("tests/data/web/web-00000.parquet");
     let truly = ["--where", "truth = 'true'", "--images", "60"];
-    let found = told(eval("retrieval", "filter", &web).args(truly));
+    let found = shown(eval("retrieval", "filter", &web).args(truly));
     assert_eq!([&found["images"], &found["texts"]], [&json!(60), &json!(60)]);
     assert!(found["skipped"].as_u64().unwrap() > 0, "rows that are not wanted are counted: {found}");
     let at = |what: &str, k: &str| found[what][k].as_f64().unwrap();
@@ -33,7 +33,7 @@ fn a_trained_filter_finds_the_texts_of_its_images_and_matching_finds_more_than_c
         .map(|what| ["r1", "r5", "r10"].map(|k| at(what, k)).iter().sum::<f64>());
     assert!((found["r_mean"].as_f64().unwrap() - (mean[0] + mean[1]) / 6.0).abs() < 1e-9);
 
-    let few = told(eval("retrieval", "filter", &web).args(["--images", "10", "--top-k", "0"]));
+    let few = shown(eval("retrieval", "filter", &web).args(["--images", "10", "--top-k", "0"]));
     assert_eq!(
         [&few["images"], &few["texts"], &few["text_by_match"]],
         [&json!(10), &json!(10), &Value::Null]
@@ -58,7 +58,7 @@ fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
 
     let lines = folder.path().join("captions.jsonl");
     let nucleus = ["--method", "nucleus", "--seed", "5", "--max-length", "30", "--truth", "--captions"];
-    let found = told(eval("caption", "captioner", &web).args(nucleus).arg(&lines));
+    let found = shown(eval("caption", "captioner", &web).args(nucleus).arg(&lines));
     assert_eq!(found["images"], 120);
     let share = 100.0 * found["true"].as_f64().unwrap();
     assert!((share - truth["synthetic_true_raw"].as_f64().unwrap()).abs() <= 0.05, "{found} {truth}");
@@ -76,7 +76,8 @@ fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
     assert!((mean - found["cider"].as_f64().unwrap()).abs() < 1e-9);
 
     // Searching with beams, the paper's way, says what is likeliest; chance has no part in it.
-    let searched = || told(eval("caption", "captioner", &web).args(["--images", "40", "--max-length", "30"]));
+    let searched =
+        || shown(eval("caption", "captioner", &web).args(["--images", "40", "--max-length", "30"]));
     let searched = (searched(), searched());
     assert_eq!(searched.0, searched.1);
     assert_eq!([&searched.0["images"], &searched.0["true"]], [&json!(40), &Value::Null]);

@@ -1,4 +1,4 @@
-//! An export that is killed goes on where it was.
+//! A repeated run resumes a killed export.
 
 use crate::support::{capfilt, expect, exports::record, python};
 use std::{

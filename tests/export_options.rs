@@ -1,4 +1,4 @@
-//! What the options of an export do, and what is refused.
+//! Effects of the options of an export, and refused options.
 
 use crate::support::{
     Job, capfilt, expect,
@@ -192,7 +192,7 @@ fn a_finished_export_is_left_alone_and_every_option_that_changes_the_result_make
     assert!(said.contains("not of this export") && said.contains("data/pairs-000"), "{said}");
     fs::remove_dir_all(&to).unwrap();
     record(&mut human(&["--files", "2"]));
-    // A finished export that lost a file is none.
+    // A finished export that has lost a file counts as unfinished.
     fs::remove_file(to.join("data/pairs-00001.tar")).unwrap();
     let said = stderr(&expect(&mut human(&["--files", "2"]), 2));
     assert!(said.contains("data/pairs-00001.tar is gone"), "{said}");

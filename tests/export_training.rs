@@ -1,4 +1,4 @@
-//! What training takes of a finished job, with images in its tables or by reference.
+//! Training data from a finished job, with images in its tables or by reference.
 
 use crate::support::{
     Job, capfilt, expect,
@@ -19,7 +19,8 @@ fn kept() -> [u64; 3] {
 fn train(run: &Path, job: &str, rule: &str) -> Output {
     let settings = run.with_extension("toml");
     let text = format!(
-        "[run]\nfolder = {run:?}\ndevice = \"cpu\"\nbatch = 16\nmax_steps = 2\nlog_every = 1\n[model]\nfrom = {:?}\nimage_size = 0\n\
+        "[run]\nfolder = {run:?}\ndevice = \"cpu\"\nbatch = 16\nmax_steps = 2\nlog_every = 1\n[model]\n\
+         from = {:?}\nimage_size = 0\n\
          [[data]]\njob = {job:?}\ntexts = \"{rule}\"\n",
         crate::support::repo().join("tests/data/models/captioner"),
     );

@@ -16,7 +16,8 @@ fn counted_by_readme_s_lines(job: &Job, table: &str) -> Value {
         r#"
 import json, os, subprocess, tempfile
 scratch = tempfile.TemporaryDirectory()
-os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=scratch.name, PATH=os.path.dirname({program:?}) + ":" + os.environ["PATH"])
+path = os.path.dirname({program:?}) + ":" + os.environ["PATH"]
+os.environ.update(HF_HUB_OFFLINE="1", HF_HOME=scratch.name, PATH=path)
 import datasets, duckdb, polars, pyarrow.dataset
 datasets.disable_progress_bars()
 job = {job:?}

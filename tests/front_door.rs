@@ -1,4 +1,4 @@
-//! What a user meets first: settings, arguments, exit codes.
+//! First contact of a user: settings, arguments, exit codes.
 
 use crate::support::{Job, capfilt, expect, repo, stderr, stdout};
 

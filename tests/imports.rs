@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-/// What each crate may import of ours.
+/// Crates of this workspace that each crate may import.
 const ARROWS: [(&str, &[&str]); 11] = [
     ("capfilt-schemas", &[]),
     ("capfilt-bucket", &["capfilt-schemas"]),
@@ -113,7 +113,7 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     packages.map(entry).collect()
 }
 
-/// What cargo knows of the workspace.
+/// Cargo's metadata of the workspace.
 fn metadata() -> serde_json::Value {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)

@@ -1,5 +1,5 @@
-//! Ctrl-C and a scheduler's SIGTERM end a run in order: what is committed stays, nothing is left running, and
-//! the same command goes on from there.
+//! Ctrl-C and a scheduler's SIGTERM end a run cleanly: commits stay, no process is left running, and
+//! the same command resumes.
 
 use crate::{
     s3,
@@ -62,8 +62,8 @@ fn the_first_signal_ends_a_run_whose_store_is_away() {
     s3.go_down();
     run.wait_for("is unavailable for");
     run.signal("-TERM");
-    let told = Instant::now();
+    let signalled = Instant::now();
     assert_eq!(run.code(), Some(130), "{}", run.log());
     // A shard has ten seconds to be finished in, and the outage would be waited out for a quarter of an hour.
-    assert!(told.elapsed() < Duration::from_secs(25), "{:?}\n{}", told.elapsed(), run.log());
+    assert!(signalled.elapsed() < Duration::from_secs(25), "{:?}\n{}", signalled.elapsed(), run.log());
 }

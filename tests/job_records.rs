@@ -1,4 +1,4 @@
-//! What a job takes for its own: records of its digest and version, names it writes itself, and nothing
+//! Records that a job accepts: those with its digest and version, names that it writes itself, and nothing
 //! behind a link.
 
 use crate::support::{Job, expect, small::first_rows, stderr, stdout, tables::json_of};
@@ -73,7 +73,7 @@ fn readers(job: &Job) -> Vec<(&'static str, Command)> {
     ]
 }
 
-/// All files below a folder that are no links, with their bytes.
+/// All files below a folder except links, with their bytes.
 fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = Vec::new();
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
@@ -112,7 +112,7 @@ fn gc_deletes_nothing_through_a_symbolic_link_and_no_name_that_the_program_does_
         "attempts/notes.txt".to_owned(),
         "plan-b.parquet".to_owned(),
     ] {
-        put(&job.objects.join(name), "somebody's");
+        put(&job.objects.join(name), "a stranger's");
     }
     let before = tree(&job.objects);
     let garbage = format!("attempts/{done}/00000000000000000000000000000001/ledger.parquet");
@@ -170,8 +170,8 @@ fn a_new_job_is_not_created_where_another_job_s_commits_lie() {
     let before = tree(&job.objects);
     let other = ["-s", "job.seed=5", "-s", "captioner.max_length=12"];
     let refused = stderr(&expect(job.command("run").args(other), 2));
-    for told in ["there is no job.json", "commits/", "restore that job's job.json", "another job.url"] {
-        assert!(refused.contains(told), "{refused}");
+    for shown in ["there is no job.json", "commits/", "restore that job's job.json", "another job.url"] {
+        assert!(refused.contains(shown), "{refused}");
     }
     assert_eq!(tree(&job.objects), before, "nothing was written");
 }
@@ -279,7 +279,7 @@ fn stray_files_among_the_records_are_named_and_block_no_command() {
     }
     let said = stderr(&expect(job.command_by_url("status").arg("--json"), 0));
     assert_eq!(said.matches("retries/7.json").count(), 1, "{said}");
-    // What is no commit's name is verify's to list.
+    // `verify` lists names that are not names of commits.
     assert_eq!(job.verify(1)["problems"].as_array().unwrap().len(), 2);
 }
 

@@ -16,7 +16,7 @@ use std::{
     sync::LazyLock,
 };
 
-/// What a healthy run leaves.
+/// Result of a healthy run.
 static GENUINE: LazyLock<Value> = LazyLock::new(|| {
     let job = job_of(3, 40);
     job.run();
@@ -121,7 +121,8 @@ fn a_worker_that_does_not_reproduce_them_names_the_number_and_commits_nothing() 
         ),
         (
             spoilt(&|known| known["scores"][0]["itc"] = moved(&known["scores"][0]["itc"], -0.01)),
-            "1 of 83 known answers are not reproduced; the first: cosine of picture `gradient` and text `a red circle`",
+            "1 of 83 known answers are not reproduced; the first: cosine of picture `gradient` and text \
+             `a red circle`",
         ),
         (spoilt(&|known| known["scores"][8]["itc"] = Value::Null), "cosine of picture `noise`"),
         (
@@ -235,7 +236,7 @@ fn damage(cache: &Path) {
     negate(&filter[0].join("model.safetensors"), "itm_head.weight");
 }
 
-/// A job in the bucket, with a cache for its models that nobody else has.
+/// A job in the bucket, with a separate cache for its models.
 fn remote_job(s3: &S3, name: &str) -> (Job, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache");

@@ -1,4 +1,4 @@
-//! What a Prometheus server reads from a run and from a worker, parsed by Prometheus' own client library.
+//! Metrics of a run and of a worker, parsed by Prometheus' client library.
 
 use crate::support::{
     Job, capfilt, expect,
@@ -125,7 +125,7 @@ fn at_the_end_a_worker_has_counted_what_the_manifest_says_and_shows_no_password(
         .envs(job.env.clone());
     let (mut worker, url) = start(&job, "worker", &mut command);
     wait_until(|| committed_shards(&job) >= 1);
-    // Nobody can seal the job now, so the worker stays when it has done everything.
+    // No process can seal the job now, so the worker stays after its last shard.
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     wait_until(|| pages(&url, true)[0].get("capfilt_committed_shards_total") == 12);

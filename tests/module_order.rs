@@ -212,7 +212,7 @@ fn imports(files: &BTreeMap<Module, Source>) -> BTreeMap<Module, BTreeSet<Module
     imports
 }
 
-/// The file that stands for a module: of `x.rs` and `x/y.rs` the first.
+/// The main file of a module: of `x.rs` and `x/y.rs` the first.
 fn unit(files: &BTreeMap<Module, Source>, module: &Module) -> Module {
     let above = (1..module.len()).map(|length| module[..length].to_vec());
     above.into_iter().find(|above| !is_index(&files[above].path)).unwrap_or_else(|| module.clone())

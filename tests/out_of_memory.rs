@@ -18,7 +18,9 @@ const LIMIT: u64 = 1200 << 20;
 const HUGE: &str = r#"
 import io, sys, pyarrow as pa, pyarrow.parquet as pq
 from PIL import Image
-picture = io.BytesIO(); Image.new("RGB", (20000, 20000), (1, 2, 3)).save(picture, "JPEG", progressive=True, subsampling=0)
+picture = io.BytesIO()
+large = Image.new("RGB", (20000, 20000), (1, 2, 3))
+large.save(picture, "JPEG", progressive=True, subsampling=0)
 table = pq.read_table(sys.argv[1])
 images = table["jpg"].to_pylist()
 images[37] = picture.getvalue()
@@ -31,7 +33,7 @@ struct Group(PathBuf);
 
 impl Group {
     /// # Errors
-    /// When the machine lets nobody make one.
+    /// When the machine does not permit a control group.
     fn new() -> io::Result<Self> {
         let root = Path::new("/sys/fs/cgroup");
         let first = root.join("memory").is_dir();
@@ -40,7 +42,7 @@ impl Group {
         let group = Self(parent.join(format!("capfilt-test-{}", std::process::id())));
         fs::create_dir(&group.0)?;
         fs::write(group.0.join(limit), LIMIT.to_string())?;
-        // Nobody who swaps runs out of memory. A machine without swap has no such file.
+        // A process that swaps does not run out of memory. A machine without swap has no such file.
         let _ = fs::write(group.0.join("memory.swap.max"), "0");
         Ok(group)
     }
@@ -75,8 +77,8 @@ fn a_row_that_takes_more_memory_than_there_is_costs_itself_alone() {
     let url = format!("input.url={}", web.display());
     let job = job.set(&[&url, "limits.failure_budget=0.2", "limits.pixels=1000000000"]);
 
-    let told = stderr(&expect(&mut group.within(&job.command("run")), 1));
-    assert!(told.contains("SIGKILL") && told.contains("the kernel ended it, out of memory"), "{told}");
+    let shown = stderr(&expect(&mut group.within(&job.command("run")), 1));
+    assert!(shown.contains("SIGKILL") && shown.contains("the kernel ended it, out of memory"), "{shown}");
     let tables = Tables::of(&job);
     let [set_aside] = &tables.quarantine[..] else { panic!("{:?}", tables.quarantine) };
     assert_eq!((&set_aside["row"], &set_aside["status"]), (&json!(37), &json!("crashed")));

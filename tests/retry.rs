@@ -1,5 +1,5 @@
-//! What was set aside comes back: a row that ends its process is found and left out, `retry` does it again,
-//! and `gc` removes what nobody needs.
+//! Quarantined rows can be retried: a row that ends its process is found and left out, `retry` processes it
+//! again, and `gc` removes unneeded objects.
 
 use crate::support::{
     Job, expect, stderr, stdout,
@@ -13,7 +13,8 @@ fn small_job() -> Job {
     let job = Job::over("web");
     let web = job.folder.path().join("web");
     fs::create_dir(&web).unwrap();
-    let rows = "import sys, pyarrow.parquet as pq; pq.write_table(pq.read_table(sys.argv[1]).slice(0, 400), sys.argv[2], row_group_size=200)";
+    let rows = "import sys, pyarrow.parquet as pq; rows = pq.read_table(sys.argv[1]).slice(0, 400); \
+                pq.write_table(rows, sys.argv[2], row_group_size=200)";
     let from = crate::support::repo().join("tests/data/web/web-00000.parquet");
     let mut python = Command::new(crate::support::repo().join(".venv/bin/python"));
     expect(python.args(["-c", rows]).arg(from).arg(web.join("a.parquet")), 0);

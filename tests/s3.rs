@@ -28,7 +28,7 @@ fn web() -> PathBuf {
     repo().join("tests/data/web/web-00000.parquet")
 }
 
-/// What a job over the same input in a folder commits, with one worker.
+/// Committed bytes of a job over the same input in a folder, with one worker.
 static IN_A_FOLDER: LazyLock<Committed> = LazyLock::new(|| {
     let job = Job::over(&web().display().to_string()).set(&["shards.rows=200"]);
     job.run();
@@ -52,7 +52,7 @@ pub fn put_models(s3: &S3) {
     }
 }
 
-/// A job in the bucket, with a cache for its models that nobody else has.
+/// A job in the bucket, with a separate cache for its models.
 pub fn job(s3: &S3, name: &str) -> Job {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("cache").display().to_string();
@@ -190,7 +190,7 @@ fn an_image_whose_store_fails_is_fetched_again_and_one_that_is_not_there_is_a_ro
     let rows = [("jpg", Arc::new(paths) as ArrayRef), ("caption", Arc::new(texts))];
     write(&s3.file("named/rows.parquet"), &RecordBatch::try_from_iter(rows).unwrap(), 10);
     let job = job(&s3, "named").set(&[&format!("input.url={}", s3.url("named"))]);
-    // Nothing that the store's client tries again by itself.
+    // An error that the store's client does not retry.
     s3.faults.arm_for("images/1.jpg", StoreFault::Status { code: 400, times: 1, when: When::BeforeIt });
     let run = expect(&mut job.command("run"), 1);
     assert!(s3.faults.are_spent(), "{}", stderr(&run));
@@ -252,7 +252,7 @@ fn check_refuses_a_bucket_that_is_not_create_only() {
 #[test]
 fn without_credentials_check_says_so() {
     let s3 = bucket();
-    let mut job = job(&s3, "nobody");
+    let mut job = job(&s3, "anonymous");
     job.env.retain(|(key, _)| key != "AWS_ACCESS_KEY_ID" && key != "AWS_SECRET_ACCESS_KEY");
     // Where a machine in the cloud would ask for its role's credentials; nothing is there.
     job.env.push(("AWS_METADATA_ENDPOINT".to_owned(), "http://127.0.0.1:9".to_owned()));
@@ -295,7 +295,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 fn wrong_credentials_end_with_code_3_and_a_message_that_shows_no_secret() {
     let s3 = bucket();
     let mut job = job(&s3, "refused");
-    for (variable, value) in [("AWS_SECRET_ACCESS_KEY", "not-the-secret"), ("AWS_ACCESS_KEY_ID", "NOBODY")] {
+    for (variable, value) in [("AWS_SECRET_ACCESS_KEY", "not-the-secret"), ("AWS_ACCESS_KEY_ID", "UNKNOWN")] {
         job.env.push((variable.to_owned(), value.to_owned()));
         let by_settings = ["check", "plan", "run"].map(|name| job.command(name));
         let by_url = ["status", "verify", "worker"].map(|name| job.command_by_url(name));
@@ -393,7 +393,7 @@ fn flip_a_byte(path: &Path) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Writes a ledger anew with some of its rows, and its length and digest into the commit.
+/// Rewrites a ledger with some of its rows, and updates its length and digest in the commit.
 fn rewrite(
     job: &Job,
     commit: &Path,

@@ -94,20 +94,20 @@ fn with_the_cluster_s_url_it_tells_who_works_on_what_and_that_nobody_does() {
     coordinator.wait_for("no worker is there");
     let url = nats.url();
     let live = ["--cluster", url.as_str()];
-    let nobody = status(&job, &live);
-    assert_eq!(nobody["live"]["workers"], serde_json::json!([]));
-    let queue = &nobody["live"]["queue"];
+    let without_workers = status(&job, &live);
+    assert_eq!(without_workers["live"]["workers"], serde_json::json!([]));
+    let queue = &without_workers["live"]["queue"];
     assert_eq!(
         (&queue["messages"], &queue["pending"], &queue["idle_asks"]),
         (&12.into(), &12.into(), &0.into())
     );
-    assert!(nobody["pace"].is_null() && nobody["shards"]["open"] == 12);
+    assert!(without_workers["pace"].is_null() && without_workers["shards"]["open"] == 12);
     let text = stdout(&expect(job.command_by_url("status").args(live), 0));
     assert!(text.contains("no worker is there"), "{text}");
 
     let busy = worker(&job, &nats, "busy");
     wait_until(|| committed_shards(&job) >= 1);
-    // So that it cannot be done before it is asked about: its shards stay in its hands, and it goes on
+    // So that the job cannot end before the next status: the worker keeps its shards and continues
     // reporting.
     let devices = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", busy.child.id())).unwrap();
     let device: u32 = devices.split_whitespace().next().unwrap().parse().unwrap();

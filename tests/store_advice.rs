@@ -1,4 +1,4 @@
-//! What is said when a store refuses: advice by what really happened, with the names of that cloud.
+//! Advice when a store refuses: by the real cause, with the names of that cloud.
 
 use crate::s3;
 use crate::support::{
@@ -7,7 +7,7 @@ use crate::support::{
     stderr, stdout,
 };
 
-/// What `plan` says of an input.
+/// Output of `plan` for an input.
 fn plan(job: &Job, code: i32) -> String {
     let output = expect(job.command("plan").args(["--calibrate", "0"]), code);
     stdout(&output) + &stderr(&output)

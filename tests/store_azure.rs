@@ -49,7 +49,7 @@ fn with(mut job: Job, variables: &[(&str, &str)]) -> Job {
     job
 }
 
-/// What `plan` says of an input.
+/// Output of `plan` for an input.
 fn plan(job: &Job, code: i32) -> String {
     let output = expect(job.command("plan").args(["--calibrate", "0"]), code);
     stdout(&output) + &stderr(&output)
@@ -79,7 +79,7 @@ fn a_job_killed_in_an_azure_container_has_the_bytes_of_one_in_a_folder() {
 #[test]
 fn each_refusal_of_azure_gets_the_advice_of_azure() {
     let Some(azurite) = Azurite::start() else { return };
-    let account = azurite.endpoint.trim_end_matches(ACCOUNT).to_owned() + "nobody";
+    let account = azurite.endpoint.trim_end_matches(ACCOUNT).to_owned() + "unknown";
     let (old, blind) = (azurite.signature("rl", "2020-01-01"), azurite.signature("rwac", "2999-01-01"));
     let (sas, key) = ("AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_KEY");
     for (variables, code, advice) in [

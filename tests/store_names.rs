@@ -1,4 +1,4 @@
-//! Inputs with names and entries that nobody can ask for: they cost themselves, never the listing.
+//! Inputs with names and entries that cannot be read: only these entries are refused, not the listing.
 
 use crate::s3;
 use crate::support::s3::{S3, faults::StoreFault};
@@ -12,7 +12,7 @@ fn web() -> std::path::PathBuf {
     repo().join("tests/data/web/web-00000.parquet")
 }
 
-/// What `capfilt plan` says of a job, without trying rows.
+/// Output of `capfilt plan` for a job, without a trial run.
 fn plan(job: &Job, code: i32) -> String {
     said(&expect(job.command("plan").args(["--calibrate", "0"]), code))
 }
@@ -34,22 +34,22 @@ fn keys_that_no_request_can_carry_are_passed_over_with_one_warning_that_names_th
     for key in ["odd/logs//x.txt", "odd/./x.txt", "odd/../y.txt", "odd/x\u{7f}.txt"] {
         s3.odd.put(key, 0);
     }
-    let told = plan(&job, 0);
+    let shown = plan(&job, 0);
     let warnings: Vec<&str> =
-        told.lines().filter(|line| line.contains("names that are not input files")).collect();
-    assert_eq!(warnings.len(), 1, "{told}");
+        shown.lines().filter(|line| line.contains("names that are not input files")).collect();
+    assert_eq!(warnings.len(), 1, "{shown}");
     for name in ["logs//x.txt (its name has an empty part", "./x.txt", "../y.txt", "x\\u{7f}.txt"] {
-        assert!(warnings[0].contains(name), "{name}\n{told}");
+        assert!(warnings[0].contains(name), "{name}\n{shown}");
     }
-    assert!(told.contains("files   1\n") && told.contains("rows    800\n"), "{told}");
+    assert!(shown.contains("files   1\n") && shown.contains("rows    800\n"), "{shown}");
     // Rows are missing when it is a file of the input, and so the job says that it is not whole.
     s3.odd.put("odd/logs//b.parquet", 9);
-    let told = plan(&job, 1);
+    let shown = plan(&job, 1);
     assert!(
-        told.contains("refused: logs//b.parquet: it cannot be read: its name has an empty part"),
-        "{told}"
+        shown.contains("refused: logs//b.parquet: it cannot be read: its name has an empty part"),
+        "{shown}"
     );
-    assert!(told.contains("files   2\n") && told.contains("rows    800\n"), "{told}");
+    assert!(shown.contains("files   2\n") && shown.contains("rows    800\n"), "{shown}");
 }
 
 #[test]
@@ -61,8 +61,11 @@ fn a_folder_s_marker_is_no_file_whatever_its_name() {
     }
     // Named like the prefix itself, without a slash and without a byte.
     s3.odd.put("marked", 0);
-    let told = plan(&job, 0);
-    assert!(told.contains("files   1\n") && !told.contains("warning") && !told.contains("refused"), "{told}");
+    let shown = plan(&job, 0);
+    assert!(
+        shown.contains("files   1\n") && !shown.contains("warning") && !shown.contains("refused"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -70,18 +73,18 @@ fn an_object_beside_the_prefix_is_not_the_input_where_there_are_files_below_or_a
     let s3 = S3::start();
     let job = over(&s3, "beside", &s3.url("beside"));
     s3.odd.put("beside", 5);
-    let told = plan(&job, 0);
+    let shown = plan(&job, 0);
     assert!(
-        told.contains("is also an object; the input is the files below") && told.contains("rows    800"),
-        "{told}"
+        shown.contains("is also an object; the input is the files below") && shown.contains("rows    800"),
+        "{shown}"
     );
-    // Like a file of the input, and still a prefix: the slash says so.
+    // A prefix with the name of an input file: the slash marks the prefix.
     let job = over(&s3, "all.parquet", &format!("{}/", s3.url("all.parquet")));
     s3.odd.put("all.parquet", 5);
-    let told = plan(&job, 0);
+    let shown = plan(&job, 0);
     assert!(
-        told.contains("files   1\n") && told.contains("rows    800\n") && !told.contains("warning"),
-        "{told}"
+        shown.contains("files   1\n") && shown.contains("rows    800\n") && !shown.contains("warning"),
+        "{shown}"
     );
 }
 
@@ -116,14 +119,14 @@ fn a_local_folder_is_read_whatever_names_and_links_lie_in_it() {
     }
     symlink(&input, input.join("latest")).unwrap();
     let job = job.set(&[&format!("input.url={}", input.display())]);
-    let told = plan(&job, 0);
+    let shown = plan(&job, 0);
     let warnings: Vec<&str> =
-        told.lines().filter(|line| line.contains("names that are not input files")).collect();
-    assert_eq!(warnings.len(), 1, "{told}");
+        shown.lines().filter(|line| line.contains("names that are not input files")).collect();
+    assert_eq!(warnings.len(), 1, "{shown}");
     for name in ["caf\\xe9.txt", "no\\tte.txt", "no\\nte.txt", "latest (it is a link back to"] {
-        assert!(warnings[0].contains(name), "{name}\n{told}");
+        assert!(warnings[0].contains(name), "{name}\n{shown}");
     }
-    assert!(told.contains("files   1\n") && told.contains("rows    800\n"), "{told}");
+    assert!(shown.contains("files   1\n") && shown.contains("rows    800\n"), "{shown}");
 }
 
 #[test]
@@ -136,19 +139,19 @@ fn a_candidate_that_cannot_be_read_is_listed_as_refused() {
     symlink("c.parquet", input.join("c.parquet")).unwrap();
     std::os::unix::net::UnixListener::bind(input.join("d.parquet")).unwrap();
     std::fs::copy(web(), input.join(OsStr::from_bytes(b"\xff.parquet"))).unwrap();
-    // A link that leads nowhere and is no candidate is nobody's loss.
+    // A broken link that is not a candidate is ignored.
     symlink("gone", input.join("notes.txt")).unwrap();
     let job = job.set(&[&format!("input.url={}", input.display()), "shards.rows=800"]);
-    let told = plan(&job, 1);
+    let shown = plan(&job, 1);
     for refused in [
         "refused: b.parquet: it cannot be read: it is a link to ../../blobs/0123, which does not exist",
         "refused: c.parquet: it cannot be read: ",
         "refused: d.parquet: it cannot be read: it is not a regular file",
         "refused: \\xff.parquet: it cannot be read: its name is not UTF-8",
     ] {
-        assert!(told.contains(refused), "{refused}\n{told}");
+        assert!(shown.contains(refused), "{refused}\n{shown}");
     }
-    assert!(told.contains("files   5\n") && told.contains("rows    800\n"), "{told}");
+    assert!(shown.contains("files   5\n") && shown.contains("rows    800\n"), "{shown}");
     // A job takes it for what it is, before and after.
     for _ in 0..2 {
         assert!(said(&expect(&mut job.command("run"), 1)).contains("refused b.parquet"));
@@ -161,9 +164,9 @@ fn a_file_that_the_store_keeps_from_us_is_refused_and_its_neighbours_are_read() 
     let job = over(&s3, "kept", &s3.url("kept"));
     s3.put("kept/b.parquet", &web());
     s3.faults.arm_for("kept/b.parquet", StoreFault::Refusal { status: 403, name: "InvalidObjectState" });
-    let told = plan(&job, 1);
-    assert!(told.contains("refused: b.parquet: ") && told.contains("restore it first"), "{told}");
-    assert!(told.contains("files   2\n") && told.contains("rows    800\n"), "{told}");
+    let shown = plan(&job, 1);
+    assert!(shown.contains("refused: b.parquet: ") && shown.contains("restore it first"), "{shown}");
+    assert!(shown.contains("files   2\n") && shown.contains("rows    800\n"), "{shown}");
 }
 
 #[test]

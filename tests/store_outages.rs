@@ -1,4 +1,5 @@
-//! Stores that do not answer: outages are waited out aloud, and so is whoever gives out credentials.
+//! Stores that do not answer: commands report an outage and wait for it, also for an outage of a credentials
+//! service.
 
 use crate::s3;
 use crate::support::{s3::S3, stderr};
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Longer than what a client tries again by itself, with its five retries.
+/// Longer than the client's five retries.
 const OUTAGE: Duration = Duration::from_secs(12);
 
 #[test]

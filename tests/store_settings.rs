@@ -3,7 +3,7 @@
 use crate::s3;
 use crate::support::{expect, s3::S3, stderr, stdout};
 
-/// Slips in variables, which are told by the variable's name and never end the program otherwise.
+/// Mistakes in variables: the error names the variable, and the program does not fail otherwise.
 #[test]
 fn a_slip_in_the_environment_is_exit_2_and_names_its_variable() {
     let s3 = S3::start();
@@ -17,7 +17,7 @@ fn a_slip_in_the_environment_is_exit_2_and_names_its_variable() {
         ("AWS_REGION", "eu west 1"),
         ("AWS_ALLOW_HTTP", "perhaps"),
         ("AWS_CA_BUNDLE", "/nowhere/ca.pem"),
-        ("AWS_PROFILE", "nobody"),
+        ("AWS_PROFILE", "unknown"),
         ("CAPFILT_STORES", "/nowhere/stores.toml"),
     ] {
         job.env.clone_from(&sound);
@@ -70,7 +70,7 @@ fn a_public_input_and_a_private_job_are_each_reached_in_their_own_way() {
     job.env = vec![
         ("CAPFILT_CACHE".to_owned(), value(&env, "CAPFILT_CACHE")),
         ("NO_PROXY".to_owned(), "127.0.0.1".to_owned()),
-        ("AWS_ACCESS_KEY_ID".to_owned(), "NOBODY".to_owned()),
+        ("AWS_ACCESS_KEY_ID".to_owned(), "UNKNOWN".to_owned()),
         ("AWS_SECRET_ACCESS_KEY".to_owned(), "none".to_owned()),
         ("OWN_KEY".to_owned(), value(&env, "AWS_ACCESS_KEY_ID")),
         ("OWN_SECRET".to_owned(), value(&env, "AWS_SECRET_ACCESS_KEY")),

@@ -1,4 +1,4 @@
-//! What is wrong with everything stops a job with its own message before anything is committed: on one
+//! A fault that every shard would meet stops a job with a specific message before the first commit: on one
 //! machine, and on many.
 
 use crate::support::s3::{Creates, S3};
@@ -12,7 +12,7 @@ use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use std::{path::Path, sync::Arc};
 
-/// Whatever happened, it left no result.
+/// The failed job left no result.
 fn assert_nothing_committed(job: &Job) {
     for folder in ["commits", "manifests"] {
         assert!(!job.objects.join(folder).exists(), "there are {folder}");
@@ -26,7 +26,7 @@ fn end_together(mut coordinator: Process, mut worker: Process) -> (String, Strin
     (coordinator.log(), worker.log())
 }
 
-/// 400 rows in row groups of 100, whose images start like images and are none.
+/// 400 rows in row groups of 100, whose images have valid beginnings and invalid contents.
 fn undecodable(path: &Path) {
     let images = BinaryArray::from_iter_values(
         (0..400u32).map(|i| [b"\xff\xd8\xff\xe0".as_slice(), &i.to_le_bytes()].concat()),
@@ -189,7 +189,7 @@ fn a_bucket_that_lets_a_second_create_replace_the_first_gets_no_job() {
         assert!(said.contains("create only once: a second create replaced the first"), "{said}");
     }
     assert!(!job.objects.join("job.json").exists());
-    // A job that somebody else put there is not worked on either.
+    // A job that another process has put there is not processed either.
     let elsewhere = Job::over_one_file();
     elsewhere.run();
     for file in std::fs::read_dir(&elsewhere.objects).unwrap().map(|entry| entry.unwrap().path()) {

@@ -3,7 +3,7 @@
 use crate::support::{expect, process::Process, shared::job_of, stdout};
 use serde_json::Value;
 
-/// What `run --json` said in the end.
+/// Result of `run --json`.
 fn final_report(said: &str) -> Value {
     serde_json::from_str(said.lines().find(|line| line.starts_with("{\"")).unwrap()).unwrap()
 }

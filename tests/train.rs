@@ -157,7 +157,7 @@ fn a_killed_run_goes_on_to_the_same_weights() {
         .lines()
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap())
         .collect();
-    assert!(steps.is_sorted_by(|a, b| a < b), "every step is told once: {steps:?}");
+    assert!(steps.is_sorted_by(|a, b| a < b), "every step is reported once: {steps:?}");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn what_cannot_be_trained_is_refused_by_name() {
     assert!(said.contains("other settings or data"), "{said}");
 }
 
-/// A disk with no room: a small file system of its own, as root can mount it.
+/// A full disk: a separate small file system, which root can mount.
 #[test]
 fn a_full_disk_leaves_the_last_checkpoint_whole() {
     let workshop = Workshop::new();

@@ -1,4 +1,4 @@
-//! The cluster's queue by itself, in a real nats-server.
+//! The cluster's queue alone, in a real nats-server.
 
 use crate::support::nats::Nats;
 use capfilt_coordinator::dispatch::cluster::{Connection, Delivery, JobQueue};
@@ -34,7 +34,7 @@ async fn a_place_takes_one_message_and_the_queue_tells_which_are_taken() {
     assert_eq!(queue.fill(messages(300..1000), Delivery::First).await.unwrap(), 300);
     assert_eq!(queue.fill(messages(0..5), Delivery::Speculative).await.unwrap(), 5);
     let all: HashSet<ShardId> = (0..1000).map(|i| shard(i).id).collect();
-    assert_eq!(queue.shards().await.unwrap(), all, "copies stand in places of their own");
+    assert_eq!(queue.shards().await.unwrap(), all, "copies have separate places");
 }
 
 #[tokio::test]

@@ -116,9 +116,9 @@ fn a_file_size_limit_is_an_error_that_is_told_and_no_end_of_the_workers() {
     let job = Job::over_one_file().set(&["shards.rows=200"]);
     // In units of 512 bytes: the plan fits, the pairs with their images do not.
     let run = expect(after("ulimit -f 64", &job.command("run")).stdout(Stdio::piped()), 3);
-    let told = stderr(&run);
-    assert!(told.contains("File too large") && told.contains("in a row failed at the store"), "{told}");
-    assert!(!told.contains("signal"), "{told}");
+    let shown = stderr(&run);
+    assert!(shown.contains("File too large") && shown.contains("in a row failed at the store"), "{shown}");
+    assert!(!shown.contains("signal"), "{shown}");
     let log = stdout(&run);
     assert!(!log.contains("quarantined"), "{log}");
 }
@@ -146,9 +146,9 @@ fn a_full_disk_stops_the_run_with_its_reason_and_the_next_one_goes_on() {
     ]);
     both.arg("sh").arg(run.get_program()).args(run.get_args());
     let both = expect(&mut both, 0);
-    let (said, told) = (stdout(&both), stderr(&both));
-    assert!(said.starts_with("first 3"), "{said}\n{told}");
-    assert!(told.contains("No space left on device") && told.contains("make room"), "{told}");
+    let (said, shown) = (stdout(&both), stderr(&both));
+    assert!(said.starts_with("first 3"), "{said}\n{shown}");
+    assert!(shown.contains("No space left on device") && shown.contains("make room"), "{shown}");
     assert!(said.contains("\"rows\":800"), "{said}");
 }
 

@@ -11,7 +11,7 @@ const WINDOWS: usize = 20;
 
 pub struct Course {
     shards: usize,
-    /// Commits after which memory is looked at, last first.
+    /// Numbers of commits after which memory is measured, last first.
     marks: Vec<usize>,
     counted: Instant,
     /// Where the current window began.

@@ -1,7 +1,7 @@
-//! How far does a job scale? 100,000 shards planned from 1,000 Parquet footers in a bucket, handed out and
-//! committed by eight workers, resumed, looked at: time, memory and requests of the product's own code.
+//! Scale of a job: 100,000 shards planned from 1,000 Parquet footers in a bucket, distributed,
+//! committed by eight workers, resumed and inspected: time, memory and requests of the program.
 //!
-//! Only two things are not the product: the models (a timer, `standin.rs`) and the store (S3 in memory on
+//! Two parts are replaced: the models (by a timer, `standin.rs`) and the store (by S3 in memory on
 //! loopback, `store.rs`). The coordinator, the queue, the workers' parents and all objects in the bucket are
 //! real.
 //!

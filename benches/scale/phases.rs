@@ -1,4 +1,4 @@
-//! What is measured, in which order.
+//! Measured phases, in their order.
 
 use crate::{
     course::Course,
@@ -106,7 +106,8 @@ impl Bench<'_> {
         let devices = vec!["\"cpu\""; self.size.workers].join(", ");
         let (job_url, input) = (self.s3.url(&format!("jobs/{job}")), self.s3.url(input));
         let settings = format!(
-            "[job]\nurl = \"{job_url}\"\n[input]\nurl = \"{input}\"\n[models]\ncaptioner = \"none\"\nfilter = \"none\"\n\
+            "[job]\nurl = \"{job_url}\"\n[input]\nurl = \"{input}\"\n[models]\ncaptioner = \"none\"\n\
+             filter = \"none\"\n\
              precision = \"f32\"\n[shards]\nrows = {}\n[workers]\ndevices = [{devices}]\nbatch = 8\n",
             input::ROWS
         );
@@ -142,7 +143,7 @@ impl Bench<'_> {
         (ended, self.s3.requests() - before)
     }
 
-    /// What every command costs before it does anything: libtorch is loaded with the program.
+    /// Cost of starting any command: libtorch is loaded with the program.
     fn start_up(&mut self) {
         let mut command = self.capfilt();
         command.arg("--version");
@@ -272,7 +273,7 @@ impl Bench<'_> {
         self.report.note(&format!("{label}: requests"), requests.shown(), "");
     }
 
-    /// A command that only looks at a job.
+    /// Runs a command that only reads a job.
     fn look(&mut self, label: &str, name: &str, job: &str) {
         let mut command = self.capfilt();
         command.args([name, "--json", "--job", &self.s3.url(&format!("jobs/{job}"))]);

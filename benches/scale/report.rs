@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and one JSON object for machines.
+//! Report of the measurements, as a table for people and one JSON object for programs.
 
 use serde_json::{Map, Value, json};
 

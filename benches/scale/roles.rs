@@ -26,7 +26,7 @@ use std::{
 };
 use tokio::{process::Command, sync::watch};
 
-/// What the stand-in child does with a shard.
+/// Work of the fake worker process on a shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Whole {
     /// Everything but the models: reads, decodes, writes tables, commits.

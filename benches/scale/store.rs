@@ -113,7 +113,7 @@ impl S3 {
         format!("s3://{BUCKET}/{key}")
     }
 
-    /// What a process must know of this server.
+    /// Environment variables with which a process reaches this server.
     pub fn env(&self) -> Vec<(String, String)> {
         let variables = [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),

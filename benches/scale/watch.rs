@@ -8,7 +8,7 @@ use std::{
 /// Time between two looks; what happens between the last one and the end is not seen.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What was seen of a process.
+/// Measurements of a process.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Seen {
     pub cpu_seconds: f64,
@@ -26,7 +26,7 @@ pub struct Ended {
     pub stdout: String,
 }
 
-/// Runs to the end; `look` is told what is seen meanwhile.
+/// Runs a process to its end; `look` receives the measurements meanwhile.
 pub fn watch(mut command: Command, mut look: impl FnMut(Seen)) -> Ended {
     let started = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -45,7 +45,7 @@ pub fn watch(mut command: Command, mut look: impl FnMut(Seen)) -> Ended {
     Ended { seconds, last, stdout }
 }
 
-/// One look at a process; `None` when it is gone.
+/// Measures a process once; `None` if the process has ended.
 pub fn see(pid: u32) -> Option<Seen> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let megabytes = |key: &str| {

@@ -1,4 +1,4 @@
-//! The image's program: it runs for a user of its own, on a system that has nothing of the place where it was
+//! The program of the image runs for a separate user, on a system without files of the machine where it was
 //! built.
 
 use super::{prefix, recipes};

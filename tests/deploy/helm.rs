@@ -26,7 +26,7 @@ fn servers() -> Option<([Nats; 3], u16)> {
     Some(([start(0)?, start(1)?, start(2)?], ports[3]))
 }
 
-/// What the server's monitor answers.
+/// Answer of the server's monitor.
 fn monitor(port: u16, path: &str) -> Value {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(socket, "GET {path} HTTP/1.0\r\n\r\n").unwrap();

@@ -58,7 +58,7 @@ fn pods_take_secrets_by_reference_and_write_nowhere_but_into_their_own_volumes()
         assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() >= 30);
         assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
         assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
-        // Every variable of cluster.env, whatever cloud it is for, and nothing of it in the manifest.
+        // Every variable of cluster.env, for any cloud, and none of them in the manifest.
         assert_eq!(container["envFrom"], serde_json::json!([{"secretRef": {"name": "capfilt"}}]));
         assert_eq!(container["env"], serde_json::json!([{"name": "CAPFILT_CACHE", "value": "/cache"}]));
         let mounts = container["volumeMounts"].as_array().unwrap();
@@ -72,11 +72,11 @@ fn pods_take_secrets_by_reference_and_write_nowhere_but_into_their_own_volumes()
     let workers = load(&python, "workers.yaml");
     let container = &workers["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["resources"]["limits"]["nvidia.com/gpu"], 1);
-    // With `completions` each pod would have a piece of work of its own.
+    // With `completions` each pod would have separate work.
     assert!(workers["spec"].get("completions").is_none());
 }
 
-/// The program knows the options, and cluster.env has the variables that stand in them.
+/// The program knows the options, and cluster.env has the variables of the options.
 fn assert_arguments_are_ours(container: &Value) {
     let words: Vec<String> =
         container["args"].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect();

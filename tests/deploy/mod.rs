@@ -123,7 +123,7 @@ fn load(file: &Path) {
     }
 }
 
-/// Shell, systemd and kubectl read such a file alike.
+/// Shell, systemd and kubectl read equal values from such a file.
 fn assert_plain_variables(file: &Path) {
     let text = std::fs::read_to_string(file).unwrap();
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {

@@ -19,7 +19,7 @@ struct Ray {
     node: Process,
     python: PathBuf,
     address: String,
-    /// Whoever reaches a cluster's port may run anything there, and Ray listens on all addresses.
+    /// Any process that reaches a cluster's port may run programs there, and Ray listens on all addresses.
     token: String,
 }
 
@@ -56,7 +56,7 @@ impl Ray {
 
 impl Drop for Ray {
     fn drop(&mut self) {
-        // The node ends its processes when it is told to; a kill would leave them.
+        // The node ends its processes after SIGTERM; after SIGKILL they would stay.
         self.node.signal("-TERM");
         self.node.code();
     }
@@ -106,16 +106,16 @@ fn ray_s_workers_are_started_again_when_they_die_and_go_when_the_script_does() {
     wait_until(|| committed_shards(&job) >= 1 && worker_pids(&job).len() == 2);
     let first = worker_pids(&job);
     kill(first[0]);
-    // With its Ray process the worker goes too: somebody else may get its GPU.
+    // The worker ends with its Ray process, because another task may get its GPU.
     kill(parent_of(first[1]));
     wait_until(|| worker_pids(&job).len() == 2 && worker_pids(&job).iter().all(|pid| !first.contains(pid)));
     assert!(committed_shards(&job) < 12, "the job was done before all that happened");
     script.signal("-TERM");
-    let told = Instant::now();
-    // Without a grace, a worker that is told to go hands back its shards and ends.
+    let signalled = Instant::now();
+    // Without a grace, a worker returns its shards after SIGTERM and ends.
     wait_until(|| worker_pids(&job).is_empty());
-    println!("the workers were gone {:.1} s after the signal", told.elapsed().as_secs_f64());
-    assert!(told.elapsed() < HANDED_BACK, "{:?}", told.elapsed());
+    println!("the workers were gone {:.1} s after the signal", signalled.elapsed().as_secs_f64());
+    assert!(signalled.elapsed() < HANDED_BACK, "{:?}", signalled.elapsed());
     assert_eq!(script.code(), Some(130), "{}", script.log());
 
     let mut again = ray.workers(&job, &variables, "again", &[]);

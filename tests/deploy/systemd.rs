@@ -12,13 +12,13 @@ fn text(unit: &str) -> String {
     std::fs::read_to_string(recipes().join("systemd").join(unit)).unwrap()
 }
 
-/// What `systemd-analyze verify` has against a unit, with the program under test in the place of the
+/// Complaints of `systemd-analyze verify` about a unit, with the program under test in the place of the
 /// installed one.
 fn complaints(folder: &Path, unit: &str, text: &str) -> String {
     let file = folder.join(unit);
     std::fs::write(&file, text.replace("/opt/capfilt/bin/capfilt", env!("CARGO_BIN_EXE_capfilt"))).unwrap();
     let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(&file).output().unwrap();
-    // Units of this machine may have faults of their own.
+    // Units of this machine may also have faults.
     let said = String::from_utf8(output.stderr).unwrap();
     let about_it: Vec<&str> = said.lines().filter(|line| line.contains("capfilt-")).collect();
     about_it.join("\n")

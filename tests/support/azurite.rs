@@ -66,7 +66,7 @@ impl Azurite {
         }
     }
 
-    /// Puts blobs: their names and files, or names alone for blobs that say that they stand for a folder.
+    /// Puts blobs: names with files, or only names for blobs that mark a folder.
     pub fn put(&self, blobs: &[(&str, Option<&Path>)]) {
         let mut put = python(HELPER);
         put.args(["put", &self.endpoint]);
@@ -82,7 +82,7 @@ impl Azurite {
         stdout(&expect(python(HELPER).args(["sas", permissions, expiry]), 0)).trim().to_owned()
     }
 
-    /// What reaches this server, as Azure's portal gives it.
+    /// Connection string of this server, as in Azure's portal.
     pub fn connection_string(&self) -> String {
         let endpoint = &self.endpoint;
         format!(

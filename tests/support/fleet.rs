@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A job that does not go on for so long hangs.
+/// Limit without progress, after which a job counts as hung.
 const HANGS: Duration = Duration::from_secs(300);
 
 /// Who of the fleet; workers have numbers.
@@ -36,7 +36,7 @@ pub struct Fleet<'a> {
     members: Vec<Running>,
     /// Stopped processes, and when they are continued.
     asleep: Vec<(Instant, Vec<u32>)>,
-    /// What was done last, and with how many commits; it must not stay so for long.
+    /// Time of the last progress, and its number of commits; both must change within the limit.
     last: (Instant, usize),
 }
 
@@ -70,7 +70,7 @@ impl<'a> Fleet<'a> {
         self.asleep.push((Instant::now() + time, pids));
     }
 
-    /// Looks after everybody until this is so. Nobody may end before.
+    /// Tends all processes until the condition holds. No process may end before.
     pub fn tend_until(&mut self, nats: &Nats, mut is_so: impl FnMut(&Self) -> bool) {
         while !is_so(self) {
             assert!(!self.tend(nats), "the job is over before all faults have happened");
@@ -78,7 +78,7 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Looks after everybody until the job is over and all are gone.
+    /// Tends all processes until the job has ended and all processes have exited.
     pub fn see_out(mut self, nats: &Nats) {
         while !self.tend(nats) {
             std::thread::sleep(Duration::from_millis(20));
@@ -89,8 +89,8 @@ impl<'a> Fleet<'a> {
         committed_shards(self.job)
     }
 
-    /// Starts who was killed, continues who was stopped long enough; `true` when everybody has come to a good
-    /// end.
+    /// Restarts killed processes, continues stopped ones after a while; `true` when all have ended with a
+    /// good end.
     fn tend(&mut self, nats: &Nats) -> bool {
         self.wake();
         self.must_go_on();
@@ -104,7 +104,7 @@ impl<'a> Fleet<'a> {
                     is_over = false;
                 }
                 Some(status) => {
-                    panic!("{:?} ended of its own, {status}:\n{}", running.member, running.process.log());
+                    panic!("{:?} ended unexpectedly, {status}:\n{}", running.member, running.process.log());
                 }
             }
         }
@@ -139,7 +139,7 @@ impl<'a> Fleet<'a> {
     }
 }
 
-/// Nobody stays behind stopped, whatever becomes of the test.
+/// Leaves no process stopped, even if the test fails.
 impl Drop for Fleet<'_> {
     fn drop(&mut self) {
         self.asleep.iter().for_each(|(_, pids)| signal("-CONT", pids));

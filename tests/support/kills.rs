@@ -11,7 +11,7 @@ use std::{
 /// Kills per seed.
 const KILLS: u32 = 20;
 
-/// A run that neither ends nor goes on for so long hangs.
+/// Limit without progress, after which a run counts as hung.
 const HANGS: Duration = Duration::from_secs(300);
 
 /// How far the next kill is away, in shares of an undisturbed run.
@@ -33,8 +33,8 @@ pub fn seeds() -> std::ops::Range<u64> {
     0..std::env::var("CAPFILT_SOAK_SEEDS").ok().map_or(1, |seeds| seeds.parse().unwrap())
 }
 
-/// Kills a job's runs and workers so many times, at random moments from a printed seed: some commits after
-/// one another, so that at most seven kills find it unfinished, however fast this machine is.
+/// Kills a job's runs and workers a number of times, at random moments from a printed seed: some commits
+/// after one another, so that at most seven kills find it unfinished, however fast this machine is.
 pub fn kill_times(job: &Job, kills: u32, shards: usize, seed: u64) {
     println!("seed {seed}");
     let done = || std::fs::read_dir(job.objects.join("commits")).map_or(0, Iterator::count);
@@ -110,7 +110,7 @@ fn has_ended_before(run: &mut Child, until: f64, clock: &dyn Fn() -> f64) -> boo
         if run.try_wait().unwrap().is_some() {
             return true;
         }
-        assert!(started.elapsed() < HANGS, "the run neither ends nor goes on");
+        assert!(started.elapsed() < HANGS, "the run hangs");
         std::thread::sleep(Duration::from_millis(1));
     }
     run.try_wait().unwrap().is_some()

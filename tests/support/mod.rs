@@ -1,4 +1,4 @@
-//! What the whole-program tests share: the real binary, a job over `tests/data`, and the bytes it committed.
+//! Shared parts of the whole-program tests: the real binary, a job over `tests/data`, its committed bytes.
 
 pub mod azurite;
 pub mod exports;
@@ -24,11 +24,11 @@ pub fn repo() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The binary under test, without what whoever runs the tests has said about stores.
+/// The binary under test, without the store variables of the user who runs the tests.
 pub fn capfilt() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_capfilt"));
-    // Tests run side by side, each with workers of several threads: who waits must not keep the others from
-    // the cores.
+    // Tests run side by side, each with workers of several threads: a waiting thread must not take
+    // the cores from other tests.
     command.env("GOMP_SPINCOUNT", "100");
     let of_clouds = ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "STORAGE_EMULATOR_HOST"];
     let is_cloud_s = |key: &str| of_clouds.iter().any(|start| key.starts_with(start));
@@ -75,7 +75,7 @@ pub fn stderr(output: &Output) -> String {
 /// Bytes of committed tables, by input file, first row and table.
 pub type Committed = BTreeMap<(String, u64, String), Vec<u8>>;
 
-/// A job's settings in a folder of its own.
+/// A job's settings in a separate folder.
 pub struct Job {
     pub folder: tempfile::TempDir,
     pub url: String,
@@ -98,8 +98,10 @@ impl Job {
     /// A job at any URL, over an input, with the models of a folder or prefix.
     pub fn at(folder: tempfile::TempDir, url: String, objects: PathBuf, input: &str, models: &str) -> Self {
         let settings = format!(
-            "[job]\nurl = \"{url}\"\n[input]\nurl = \"{input}\"\n[models]\ncaptioner = \"{models}/captioner\"\nfilter = \"{models}/filter\"\n\
-             precision = \"f32\"\n[captioner]\nmax_length = 30\n[workers]\ndevices = [\"cpu\"]\nbatch = 16\nmodel_threads = 1\ndecode_threads = 1\n"
+            "[job]\nurl = \"{url}\"\n[input]\nurl = \"{input}\"\n[models]\n\
+             captioner = \"{models}/captioner\"\nfilter = \"{models}/filter\"\n\
+             precision = \"f32\"\n[captioner]\nmax_length = 30\n[workers]\ndevices = [\"cpu\"]\n\
+             batch = 16\nmodel_threads = 1\ndecode_threads = 1\n"
         );
         std::fs::write(folder.path().join("job.toml"), settings).unwrap();
         Self { folder, url, objects, overrides: Vec::new(), env: Vec::new() }

@@ -93,7 +93,7 @@ impl Nats {
         let _ = std::fs::remove_dir_all(self.store());
     }
 
-    /// What the server says of itself at this path; `None` when it is down.
+    /// Answer of the server's monitor at this path; `None` if the server is down.
     fn monitored(&self, path: &str) -> Option<serde_json::Value> {
         let mut socket = TcpStream::connect(("127.0.0.1", self.monitor)).ok()?;
         write!(socket, "GET {path} HTTP/1.0\r\n\r\n").unwrap();

@@ -16,9 +16,11 @@ impl NatsCluster {
         let routes: Vec<String> = ports.iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
         let settings = |i: usize| {
             let (port, routes) = (ports[i], routes.join(", "));
-            // As many clusters are, behind one address: clients are not told of the other servers.
+            // Like many clusters, behind one address: clients do not learn the addresses of further servers.
             format!(
-                "server_name: s{i}\ncluster {{ name: tests, listen: \"127.0.0.1:{port}\", no_advertise: true, routes: [{routes}] }}"
+                "server_name: s{i}\n\
+                 cluster {{ name: tests, listen: \"127.0.0.1:{port}\", no_advertise: true, \
+                 routes: [{routes}] }}"
             )
         };
         let servers: Option<Vec<Nats>> = (0..3).map(|i| Nats::with(&settings(i))).collect();
@@ -52,7 +54,7 @@ impl NatsCluster {
             }
             let seen: Vec<_> =
                 self.servers.iter().map(|nats| nats.queue().map(|queue| queue["cluster"].clone())).collect();
-            assert!(since.elapsed() < Duration::from_secs(60), "nobody leads the queue: {seen:?}");
+            assert!(since.elapsed() < Duration::from_secs(60), "the queue has no leader: {seen:?}");
             std::thread::sleep(Duration::from_millis(50));
         }
     }

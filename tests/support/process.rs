@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A process that neither ends nor goes on for so long hangs.
+/// Limit without progress, after which a process counts as hung.
 const HANGS: Duration = Duration::from_secs(300);
 
 /// A background process of the program; killed when it is dropped. What it says is in a file.
@@ -35,8 +35,8 @@ impl Process {
         );
     }
 
-    /// Sends a signal to the process and to the children it works through, so that all of it stands still or
-    /// goes on.
+    /// Sends a signal to the process and to the children it works through, so that all of them stop or
+    /// continue.
     pub fn signal_all(&self, signal: &str) {
         let parent = self.child.id().to_string();
         let children = Command::new("pgrep").args(["-P", &parent]).output().unwrap();

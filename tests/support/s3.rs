@@ -1,8 +1,8 @@
 //! S3 on loopback: a server over a folder, in this process, gone when it is dropped.
 //!
 //! s3s speaks the protocol and checks signatures; s3s-fs keeps the objects as plain files, where a test may
-//! read them and spoil them. What the product relies on and s3s-fs lacks is added here: listings tell ETags,
-//! GET heeds If-Match, of several creates of one object exactly one wins, and a folder is no object.
+//! read them and spoil them. What the product relies on and s3s-fs lacks is added here: listings have ETags,
+//! GET honours If-Match, of several creates of one object exactly one wins, and a folder is not an object.
 
 pub mod faults;
 pub mod odd;
@@ -59,9 +59,9 @@ pub struct S3 {
     folder: tempfile::TempDir,
     endpoint: String,
     requests: Requests,
-    /// What goes wrong with the next calls.
+    /// Faults of the next calls.
     pub faults: Faults,
-    /// Objects that are no files.
+    /// Objects that cannot be files.
     pub odd: OddObjects,
     pub uploads: Uploads,
     is_read_only: Arc<AtomicBool>,
@@ -130,7 +130,7 @@ impl S3 {
         }
     }
 
-    /// From now on nobody may write.
+    /// Refuses all writes from now on.
     pub fn forbid_writing(&self) {
         self.is_read_only.store(true, Ordering::Relaxed);
     }
@@ -150,7 +150,7 @@ impl S3 {
         self.is_down.store(false, Ordering::Relaxed);
     }
 
-    /// From now on reads are answered whatever `If-Match` they ask for, as by some gateways.
+    /// Ignores `If-Match` on reads from now on, as some gateways do.
     pub fn ignore_if_match(&self) {
         self.ignores_if_match.store(true, Ordering::Relaxed);
     }
@@ -185,7 +185,7 @@ impl S3 {
         self.requests.lock().unwrap().iter().filter(|request| request.contains(about)).count()
     }
 
-    /// What a command must know of this server: where it is, and who may ask.
+    /// Environment variables of this server for a command: endpoint and credentials.
     pub fn env(&self) -> Vec<(String, String)> {
         let variables = [
             ("AWS_ENDPOINT_URL", self.endpoint.as_str()),
@@ -202,7 +202,7 @@ impl S3 {
 
 impl Drop for S3 {
     fn drop(&mut self) {
-        // A server that panicked has nobody left to stop, and has said so.
+        // A server that panicked has reported the panic and needs no stop.
         let _ = self.stop.take().map(|stop| stop.send(()));
         let _ = self.thread.take().map(JoinHandle::join);
     }
@@ -238,7 +238,7 @@ async fn serve(
     }
 }
 
-/// A connection for the server, and for whoever breaks it.
+/// A connection of the server, which a fault may break.
 fn twice(socket: TcpStream) -> (TcpStream, Arc<TcpStream>) {
     let socket = socket.into_std().unwrap();
     let other = socket.try_clone().unwrap();

@@ -25,7 +25,7 @@ pub fn job_of(shards: usize, rows: usize) -> Job {
     Job::at(folder, url, objects, &input, &models).set(&[&format!("shards.rows={rows}")])
 }
 
-/// What one machine alone makes of it.
+/// Result of one machine alone.
 fn undisturbed() -> &'static Committed {
     static UNDISTURBED: LazyLock<Committed> = LazyLock::new(|| {
         let job = shared_job();

@@ -28,7 +28,7 @@ impl Tables {
     }
 }
 
-/// What a command prints, which must end well.
+/// Output of a command, which must succeed.
 pub fn json_of(command: &mut std::process::Command) -> Value {
     serde_json::from_str(&stdout(&expect(command, 0))).unwrap()
 }

@@ -66,7 +66,7 @@ pub const CONTROL_GROUP: Tool = Tool {
     is_there: || true,
 };
 
-/// Whether the test can go on. `false` means that the test is counted as skipped, and must return.
+/// Whether the test can continue. `false` means that the test is counted as skipped, and must return.
 ///
 /// # Panics
 /// When the tool is missing, unless `CAPFILT_ALLOW_SKIP=1`.
@@ -74,7 +74,7 @@ pub fn need(tool: &Tool) -> bool {
     (tool.is_there)() || skip(tool)
 }
 
-/// Counts the test that calls as skipped for want of a tool; always `false`.
+/// Counts the test that calls as skipped because of a missing tool; always `false`.
 ///
 /// # Panics
 /// Unless `CAPFILT_ALLOW_SKIP=1`.
@@ -106,7 +106,7 @@ pub fn fake_gcs_server() -> Option<PathBuf> {
     binaries.find(|binary| binary.exists())
 }
 
-/// Daemons lie in `/usr/sbin`, which is not on everybody's PATH; `nats-server` is looked for where it is
+/// Daemons are in `/usr/sbin`, which is not on every user's PATH; `nats-server` is searched where it is
 /// started from.
 fn on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

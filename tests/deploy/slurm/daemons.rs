@@ -44,7 +44,7 @@ PartitionName=gpu Nodes=HOST Default=YES PriorityTier=1
 PartitionName=urgent Nodes=HOST PriorityTier=10
 ";
 
-/// What Slurm needs at most to start, and to end its jobs.
+/// Limit for Slurm's start, and for the end of its jobs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Slurm {
@@ -89,7 +89,7 @@ impl Slurm {
             .replace("NODE_PORT", &ports[1])
             .replace("FOLDER", &self.folder.path().display().to_string());
         std::fs::write(self.path("slurm.conf"), settings).unwrap();
-        // Slurm counts files and hands out their numbers; only libraries of the GPU would look at them.
+        // Slurm counts files and assigns their numbers; only libraries of the GPU would read them.
         let gpus = format!("Name=gpu Count=4 File={}/gpu[0-3]\n", self.folder.path().display());
         std::fs::write(self.path("gres.conf"), gpus).unwrap();
         for name in ["gpu0", "gpu1", "gpu2", "gpu3"] {
@@ -144,7 +144,7 @@ impl Slurm {
         command
     }
 
-    /// What a command prints, whatever comes of it.
+    /// Output of a command, which may fail.
     pub fn says(&self, program: &str, arguments: &[&str]) -> String {
         stdout(&self.command(program).args(arguments).output().unwrap())
     }

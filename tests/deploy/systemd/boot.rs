@@ -1,6 +1,6 @@
-//! The units as a systemd of their own starts them: in namespaces where it is the first process, with an
-//! installed program, secrets of root's, a user that is made for them, and a bucket and a NATS server that
-//! they reach over loopback.
+//! The units, started by a separate systemd: in namespaces where it is the first process, with an
+//! installed program, secrets of root, a user that systemd creates, and a bucket and a NATS server that
+//! the units reach over loopback.
 
 use crate::{
     deploy::{NATS_PASSWORD, NATS_USER, nats, prefix},
@@ -16,7 +16,7 @@ use std::{
 /// program, an empty `/run` and an empty cache.
 const BOOT: &str = r#"
 set -eu
-# Credentials are mounted by a child of systemd's, and must be seen by the others.
+# A child of systemd mounts the credentials, and all processes must see them.
 mount --make-rshared /
 mount --bind "$1/etc" /etc
 mount --bind "$1/opt" /opt
@@ -28,7 +28,7 @@ export container=other SYSTEMD_UNIT_PATH=/etc/systemd/system
 exec /lib/systemd/systemd --system --unit=test.target --log-target=null
 "#;
 
-/// What units stand on, here without content.
+/// Units that the tested units depend on, here without content.
 const TARGETS: [&str; 5] = ["sysinit", "basic", "shutdown", "network-online", "multi-user"];
 
 /// A running systemd, ended with all it started when it is dropped.

@@ -1,7 +1,7 @@
-//! What can go wrong between a client and a store, on all calls: answers that are errors, late, cut short or
+//! Faults between a client and a store, on all calls: answers that are errors, late, truncated or
 //! never sent.
 //!
-//! A test arms a fault; one of the next calls suffers it. It works on the connection itself, below everything
+//! A test arms a fault, which one of the next calls meets. The fault acts on the connection, below everything
 //! the client knows: a reset is a reset, and a create whose answer is lost has taken effect.
 
 use hyper::{
@@ -19,7 +19,7 @@ use std::{
 };
 use tokio::net::TcpStream;
 
-/// What happens to a call.
+/// Effect of a fault on a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum StoreFault {
     /// It and those after it, `times` in all, are answered with an error.

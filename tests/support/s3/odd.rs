@@ -1,5 +1,5 @@
 //! Objects that no folder can hold: names with `//`, with `.` parts or control characters, a folder's marker,
-//! an object beside a prefix of its name. They are listed and looked at as any other.
+//! an object beside a prefix of its name. They are listed and read like all other objects.
 
 use s3s::dto::{ETag, HeadObjectOutput, ListObjectsV2Input, ListObjectsV2Output, Object, Timestamp};
 use std::{

@@ -1,4 +1,4 @@
-//! Uploads in parts that are under way, or that nobody finishes.
+//! Multipart uploads that are in progress, or that are never finished.
 
 use s3s::dto::{ListMultipartUploadsInput, ListMultipartUploadsOutput, MultipartUpload};
 use std::{
@@ -11,7 +11,7 @@ use std::{
 pub struct Uploads(Arc<Mutex<BTreeMap<String, String>>>);
 
 impl Uploads {
-    /// An upload that somebody began and will not finish.
+    /// An upload that was begun and is never finished.
     pub fn abandon(&self, key: &str) {
         self.begin(format!("abandoned-{}", key.len()), key);
     }
