@@ -44,7 +44,7 @@ test: setup
 	@scripts/test.sh
 
 # WORDS is the number of findings of scripts/words.py today: lower it with every clean-up, never raise it.
-WORDS = 49
+WORDS = 5
 lint: setup
 	$(CARGO) fmt --all --check
 	.venv/bin/ruff format --check --quiet .
