@@ -1,6 +1,6 @@
 # Every target runs its set-up first. The first build takes a quarter of an hour on two cores, later builds
 # seconds.
-.PHONY: setup install demo test lint parity bench bench-scale ablation soak
+.PHONY: setup install demo test quick lint parity bench bench-scale ablation soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -42,6 +42,14 @@ test: setup
 	@python3 scripts/python.py deploy
 	@echo "== building and running the tests (on 2 cores: a quarter of an hour for the first build, the same to run)"
 	@scripts/test.sh
+
+# The fast lane: format, clippy and unit tests of the crates that need no libtorch. A minute or two once built.
+QUICK = -p capfilt-schemas -p capfilt-bucket -p capfilt-pipeline -p capfilt-coordinator -p capfilt-workers \
+        -p capfilt-world -p capfilt-export
+quick:
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --release $(QUICK) --lib -- -D warnings
+	$(CARGO) test --release $(QUICK) --lib
 
 # WORDS is the number of findings of scripts/words.py today: lower it with every clean-up, never raise it.
 WORDS = 5

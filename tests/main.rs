@@ -20,6 +20,7 @@ mod cluster_queues;
 mod cluster_servers;
 mod cluster_waits;
 mod columns;
+mod compat;
 mod demo;
 mod demo_world;
 mod deploy;

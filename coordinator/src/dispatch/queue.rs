@@ -24,24 +24,26 @@
 //! commit, the other keeps the shard: a reported failure counts as an attempt, and a crash only if it is
 //! blamed on this shard.
 
+mod effect;
+mod held;
+mod view;
+
 use crate::state::{FailedAttempt, Task};
 use capfilt_schemas::{
-    failure::{Crash, FailureClass},
+    failure::FailureClass,
     names::AttemptId,
-    pipe::{Assignment, Event, SHARDS_IN_CHILD, Stage},
+    pipe::{Assignment, Event, SHARDS_IN_CHILD},
     plan::ShardId,
     tally::Tally,
 };
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
-};
+use held::{Held, InHand, Role};
+
+pub use effect::{Blamed, Effect};
+pub use held::Holding;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Pending shards that `next` examines to find one that did not fail on the same worker process.
 const LOOK_AHEAD: usize = 16;
-
-/// Rows in process, by stage.
-type InHand = BTreeMap<Stage, Range<u64>>;
 
 /// The shards of a run.
 #[derive(Debug, Clone)]
@@ -66,78 +68,6 @@ struct Pending {
     task: Task,
     /// Worker process of the last failure; another process, if there is one, should try next.
     failed_on: Option<usize>,
-}
-
-#[derive(Debug, Clone)]
-struct Held {
-    task: Task,
-    attempt: AttemptId,
-    is_started: bool,
-    in_hand: InHand,
-    rows: u64,
-    tally: Tally,
-    role: Role,
-    /// Number of this hand-out, from 0.
-    order: u64,
-    /// Failed attempts, without kills, at the hand-out. A larger number later means that a parallel attempt
-    /// failed.
-    failed_before: usize,
-}
-
-/// Role of one attempt at a shard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    First,
-    /// A speculative copy, beside the first attempt.
-    Copy,
-    /// The other attempt has committed.
-    Lost,
-    /// The other attempt reported that it was superseded: this attempt may have won.
-    MayHaveWon,
-}
-
-impl Role {
-    /// Whether the shard's result is decided, so that this attempt has nothing left to do.
-    fn is_over(self) -> bool {
-        matches!(self, Self::Lost | Self::MayHaveWon)
-    }
-}
-
-/// A shard that a worker process holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
-    pub shard: ShardId,
-    pub attempt: AttemptId,
-    pub rows: u64,
-}
-
-/// Effect of an event on a shard; some require an action of the caller.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect {
-    /// No action is required.
-    Noted,
-    Committed,
-    /// `release` the shard after a back-off that grows with `failures`.
-    Retry {
-        failures: u32,
-    },
-    Quarantined,
-    /// The commit that was counted as another process's is this attempt's.
-    Won,
-    /// Another attempt had committed the shard before.
-    Lost,
-    /// Stop the run.
-    Stop,
-}
-
-/// A shard that is blamed for the end of a worker process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blamed {
-    pub shard: ShardId,
-    pub attempt: AttemptId,
-    pub effect: Effect,
-    /// Rows that the attempt had in process.
-    pub crash: Option<Crash>,
 }
 
 impl Queue {
@@ -341,75 +271,6 @@ impl Queue {
         self.pending.extend(self.waiting.remove(shard));
     }
 
-    /// Whether every shard is done or quarantined.
-    pub fn is_finished(&self) -> bool {
-        let mut in_flight = self.in_flight.values().flatten();
-        self.pending.is_empty() && self.waiting.is_empty() && in_flight.all(|held| held.role.is_over())
-    }
-
-    /// Number of speculative copies handed out.
-    pub fn copies(&self) -> u64 {
-        self.copies
-    }
-
-    /// Rows of attempts that lost and have ended.
-    pub fn wasted_rows(&self) -> u64 {
-        self.wasted_rows
-    }
-
-    /// Whether a shard is pending.
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
-    }
-
-    /// Number of pending shards.
-    pub fn pending(&self) -> usize {
-        self.pending.len()
-    }
-
-    /// Number of attempts in flight on all worker processes.
-    pub fn held(&self) -> usize {
-        self.in_flight.values().map(Vec::len).sum()
-    }
-
-    /// Kills of worker processes since the last commit.
-    pub fn kills_since_commit(&self) -> u32 {
-        self.kills_since_commit
-    }
-
-    /// Number of shards that a worker process holds, and number of their finished rows.
-    pub fn held_by(&self, worker: usize) -> (usize, u64) {
-        let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
-        (held.len(), held.iter().map(|held| held.rows).sum())
-    }
-
-    /// Shards that a worker process holds, in the order of their hand-out.
-    pub fn holdings(&self, worker: usize) -> Vec<Holding> {
-        let held = self.in_flight.get(&worker).map_or(&[][..], Vec::as_slice);
-        let holding = |held: &Held| Holding {
-            shard: held.task.shard.id.clone(),
-            attempt: held.attempt.clone(),
-            rows: held.rows,
-        };
-        held.iter().map(holding).collect()
-    }
-
-    /// Finished rows and tally of all shards in flight; of two attempts at a shard, those of the more
-    /// advanced one.
-    pub fn in_flight(&self) -> (u64, Tally) {
-        let mut furthest = BTreeMap::<&ShardId, &Held>::new();
-        for held in self.in_flight.values().flatten().filter(|held| !held.role.is_over()) {
-            let best = furthest.entry(&held.task.shard.id).or_insert(held);
-            if best.rows < held.rows {
-                *best = held;
-            }
-        }
-        furthest.into_values().fold((0, Tally::default()), |(rows, mut tally), held| {
-            tally.merge(&held.tally);
-            (rows + held.rows, tally)
-        })
-    }
-
     /// All attempts at a shard that may still decide it.
     fn tries<'a>(&'a self, shard: &'a ShardId) -> impl Iterator<Item = &'a Held> {
         let is_open = move |held: &&Held| held.task.shard.id == *shard && !held.role.is_over();
@@ -470,20 +331,6 @@ impl Queue {
         self.waiting.insert(task.shard.id.clone(), Pending { task, failed_on: Some(worker) });
         Effect::Retry { failures }
     }
-
-    /// Every shard that is neither done nor quarantined, once per place that has it: for tests of "exactly
-    /// once".
-    pub fn whereabouts(&self) -> Vec<ShardId> {
-        let first = self.in_flight.values().flatten().filter(|held| held.role == Role::First);
-        let held = first.map(|held| &held.task);
-        let queued = self.pending.iter().chain(self.waiting.values()).map(|pending| &pending.task);
-        queued.chain(held).map(|task| task.shard.id.clone()).collect()
-    }
-
-    /// Shards in back-off.
-    pub fn waiting(&self) -> BTreeSet<ShardId> {
-        self.waiting.keys().cloned().collect()
-    }
 }
 
 fn failures(task: &Task) -> usize {
@@ -493,22 +340,5 @@ fn failures(task: &Task) -> usize {
 impl From<Task> for Pending {
     fn from(task: Task) -> Self {
         Self { task, failed_on: None }
-    }
-}
-
-impl Held {
-    /// A row in process alone has no other rows beside it: the stages before it are finished.
-    fn handle(&mut self, stage: Stage, rows: Range<u64>) {
-        if stage == Stage::Alone {
-            self.in_hand.clear();
-        } else {
-            self.in_hand.remove(&Stage::Alone);
-        }
-        self.in_hand.insert(stage, rows);
-    }
-
-    fn crash(&self) -> Crash {
-        let alone = self.in_hand.contains_key(&Stage::Alone);
-        Crash { rows: self.in_hand.values().cloned().collect(), alone }
     }
 }

@@ -1,0 +1,32 @@
+//! What an event did to a shard.
+
+use capfilt_schemas::{failure::Crash, names::AttemptId, plan::ShardId};
+
+/// Effect of an event on a shard; some require an action of the caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// No action is required.
+    Noted,
+    Committed,
+    /// `release` the shard after a back-off that grows with `failures`.
+    Retry {
+        failures: u32,
+    },
+    Quarantined,
+    /// The commit that was counted as another process's is this attempt's.
+    Won,
+    /// Another attempt had committed the shard before.
+    Lost,
+    /// Stop the run.
+    Stop,
+}
+
+/// A shard that is blamed for the end of a worker process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blamed {
+    pub shard: ShardId,
+    pub attempt: AttemptId,
+    pub effect: Effect,
+    /// Rows that the attempt had in process.
+    pub crash: Option<Crash>,
+}
