@@ -18,7 +18,7 @@ use crate::{
     models,
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::{Bucket, Creation};
+use capfilt_bucket::{Bucket, PutOutcome};
 use capfilt_pipeline::{
     capfilt::CapFilt,
     known_answers::{self, NotProven, Tolerance},
@@ -132,8 +132,8 @@ async fn create(
         .context("cannot write the known answers")
         .or_environment_error()?
     {
-        Creation::Created => Ok(Reference { answers, source: bucket.place.url_of(name) }),
-        Creation::Exists(found) => parse(bucket, name, &found, job),
+        PutOutcome::Created => Ok(Reference { answers, source: bucket.place.url_of(name) }),
+        PutOutcome::Exists(found) => parse(bucket, name, &found, job),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     exit::{ExitCodeExt as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::{Place, models};
+use capfilt_bucket::{Place, checkpoint_cache};
 use capfilt_med::{
     BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision,
     PrecisionChoice, Preset,
@@ -27,7 +27,7 @@ pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), 
 }
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {
-    models::record(&Place::open(url).or_usage_error()?).await.or_environment_error()
+    checkpoint_cache::record(&Place::open(url).or_usage_error()?).await.or_environment_error()
 }
 
 /// Checks that a job's models load on this machine's CPU.
@@ -99,7 +99,7 @@ async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failu
     let path = fetch(url, record).await?;
     let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
     if Place::open(url).or_usage_error()?.local_path().as_deref() != Some(folder) {
-        let found = models::record(&Place::open(&folder.display().to_string()).or_usage_error()?)
+        let found = checkpoint_cache::record(&Place::open(&folder.display().to_string()).or_usage_error()?)
             .await
             .or_environment_error()?;
         if found != *record {
@@ -113,7 +113,8 @@ async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failu
 
 async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let place = Place::open(url).or_usage_error()?;
-    let folder = models::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
+    let folder =
+        checkpoint_cache::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
     // An original checkpoint (.pth) is one file; any other checkpoint is a folder.
     let pickle = record.files.iter().find(|file| file.name.ends_with(".pth"));
     Ok(pickle.map_or(folder.clone(), |file| folder.join(&file.name)))

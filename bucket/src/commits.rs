@@ -1,6 +1,6 @@
 //! Commits a shard, and lists the committed shards.
 
-use crate::{Bucket, BucketError, Creation, strays};
+use crate::{Bucket, BucketError, PutOutcome, strays};
 use bytes::Bytes;
 use capfilt_schemas::{commit::Commit, names, plan::ShardId};
 use futures::TryStreamExt as _;
@@ -37,8 +37,8 @@ pub async fn commit(bucket: &Bucket, record: &Commit) -> Result<Committed, Bucke
     }
     let bytes = serde_json::to_vec_pretty(record).expect("a commit record is plain data");
     match bucket.create(&name, Bytes::from(bytes)).await? {
-        Creation::Created => Ok(Committed::Accepted),
-        Creation::Exists(found) => {
+        PutOutcome::Created => Ok(Committed::Accepted),
+        PutOutcome::Exists(found) => {
             let other: Commit = bucket.parse_record(&name, &found)?;
             match record.job.as_ref().and_then(|job| job.foreign(other.job.as_ref())) {
                 Some(why) => Err(BucketError::Refused(foreign(&bucket.place.url_of(&name), &why))),

@@ -2,9 +2,9 @@
 
 mod advice;
 mod bucket;
+pub mod checkpoint_cache;
 mod cloud;
 mod commits;
-mod create;
 mod environment;
 mod error;
 mod fault;
@@ -16,17 +16,17 @@ mod links;
 mod listing;
 mod local_walk;
 mod markers;
-pub mod models;
 mod named_once;
 mod open;
 mod outage;
 mod passed_over;
-mod patient;
 mod pinned;
 mod pinned_parquet;
 mod place;
 mod process;
 mod profile;
+mod put_if_absent;
+mod retry;
 mod room;
 mod stores;
 pub mod strays;
@@ -38,7 +38,6 @@ pub use bucket::Bucket;
 pub use commits::{
     CommitEntry, CommitIndex, Committed, RECORDS_AT_ONCE, commit, foreign, list_commit_entries, list_commits,
 };
-pub use create::Creation;
 pub use error::BucketError;
 pub use fault::{FaultKind, last_cause};
 pub use links::links_below;
@@ -46,6 +45,7 @@ pub use outage::{expect_stores, outage_seconds, wait_out_outages};
 pub use passed_over::{Passed, PassedOver, escaped};
 pub use pinned::PinnedObject;
 pub use place::Place;
+pub use put_if_absent::PutOutcome;
 pub use room::is_no_room;
 pub use stores::{VARIABLE as STORES_VARIABLE, add_stores, read_stores, stores_text};
 pub use uploads::Unfinished;

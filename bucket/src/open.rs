@@ -28,7 +28,7 @@ pub(crate) struct Remote {
     pub uploads: Option<Uploads>,
 }
 
-/// Retries of the client, which last seconds. [`crate::patient`] retries for longer: it signs each request
+/// Retries of the client, which last seconds. [`crate::retry`] retries for longer: it signs each request
 /// again and reports its waits.
 fn retries() -> RetryConfig {
     RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() }

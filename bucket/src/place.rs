@@ -6,7 +6,7 @@ use crate::{
     folder::Folder,
     open::{self, Remote},
     passed_over::PassedOver,
-    patient::Patient,
+    retry::RetryingStore,
     stores,
     uploads::Uploads,
     url_text::without_secrets,
@@ -90,7 +90,7 @@ impl Place {
         let is_prefix = url.ends_with('/');
         let url = url.trim_end_matches('/').to_owned();
         let root = url.split('/').take(3).collect::<Vec<_>>().join("/");
-        let (store, uploads) = (Arc::new(Patient::new(store, parts, &root)), uploads.map(Arc::new));
+        let (store, uploads) = (Arc::new(RetryingStore::new(store, parts, &root)), uploads.map(Arc::new));
         Ok(Self { url, store, prefix, is_prefix, passed_over, uploads })
     }
 

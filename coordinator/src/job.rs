@@ -6,7 +6,7 @@ use crate::{
     state::{OnInputChange, input_changes},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation, Place, without_secrets};
+use capfilt_bucket::{Bucket, BucketError, Place, PutOutcome, without_secrets};
 use capfilt_schemas::{
     hash::sha256_hex,
     job::{self, JobDigest, JobRecord, ModelRecord, PlanRecord},
@@ -146,10 +146,10 @@ pub async fn create(
     };
     let bytes = serde_json::to_vec_pretty(&record).expect("a job record is plain data");
     match bucket.create(names::JOB, Bytes::from(bytes)).await? {
-        Creation::Created => {
+        PutOutcome::Created => {
             Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings })
         }
-        Creation::Exists(found) => {
+        PutOutcome::Exists(found) => {
             let found = (bucket.parse_record(names::JOB, &found)?, JobDigest::of(&found));
             resume(bucket, input, found, asked, OnInputChange::Refuse).await
         }

@@ -2,7 +2,7 @@
 
 use crate::state::{JobState, ShardState, commits};
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation, strays};
+use capfilt_bucket::{Bucket, BucketError, PutOutcome, strays};
 use capfilt_schemas::{
     hash::PartsDigest,
     job::JobRecord,
@@ -74,8 +74,8 @@ pub async fn seal(
         let name = names::manifest(manifest.n);
         let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
         match bucket.create(&name, Bytes::from(bytes)).await? {
-            Creation::Created => return Ok(sealed(bucket, manifest, true)),
-            Creation::Exists(found) => match bucket.parse_record::<Manifest>(&name, &found) {
+            PutOutcome::Created => return Ok(sealed(bucket, manifest, true)),
+            PutOutcome::Exists(found) => match bucket.parse_record::<Manifest>(&name, &found) {
                 Ok(found) if found.is_same_data(&manifest) => return Ok(sealed(bucket, found, false)),
                 Err(error) if !error.is_damage() => return Err(error.into()),
                 _ => manifest.n = next(bucket, manifest.n)?,

@@ -1,7 +1,7 @@
 //! `capfilt check` of a bucket: tests the operations that the commit protocol needs.
 
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation, FaultKind};
+use capfilt_bucket::{Bucket, BucketError, FaultKind, PutOutcome};
 use capfilt_schemas::names::{self, AttemptId};
 use futures::TryStreamExt as _;
 use std::time::Duration;
@@ -118,8 +118,8 @@ async fn miss(bucket: &Bucket) -> Result<(), Problem> {
 
 async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"first")).await {
-        Ok(Creation::Created) => Ok(()),
-        Ok(Creation::Exists(_)) => {
+        Ok(PutOutcome::Created) => Ok(()),
+        Ok(PutOutcome::Exists(_)) => {
             Err(Problem::of(format!("{name} is new, but the store says that it exists")))
         }
         Err(error) => Err(not_created(&error)),
@@ -138,7 +138,7 @@ fn not_created(error: &BucketError) -> Problem {
 
 async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"second")).await {
-        Ok(Creation::Exists(found)) if found == "first" => Ok(()),
+        Ok(PutOutcome::Exists(found)) if found == "first" => Ok(()),
         Ok(_) => Err(Problem::of(
             "a second create replaced the first: this store ignores create-only PUT (If-None-Match: *), so \
              two attempts could both commit one shard; use another store, or turn conditional writes on",

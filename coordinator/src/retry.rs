@@ -8,7 +8,7 @@ use crate::{
     state::{JobState, ShardState, commits},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Creation};
+use capfilt_bucket::{Bucket, BucketError, PutOutcome};
 use capfilt_schemas::{
     failure::FailureClass,
     job::JobDigest,
@@ -145,9 +145,9 @@ impl RetryPlan {
         loop {
             let bytes = serde_json::to_vec_pretty(&retry).expect("a retry is plain data");
             match bucket.create(&names::retry(retry.n), Bytes::from(bytes)).await? {
-                Creation::Created => return Ok(retry),
+                PutOutcome::Created => return Ok(retry),
                 // A job has few retries, so the loop ends soon.
-                Creation::Exists(_) => retry.n += 1,
+                PutOutcome::Exists(_) => retry.n += 1,
             }
         }
     }

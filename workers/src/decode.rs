@@ -1,9 +1,9 @@
 //! The second stage: decodes and resizes images on `decode_threads` threads.
 
 use crate::{
-    clock::Stage,
     decoders::{Decoders, limited, time_limit},
     flow::{Attempt, Fetched, Flow, PreparedRows, handling},
+    stage_timings::Stage,
 };
 use capfilt_pipeline::prepare::PrepareSpec;
 use capfilt_schemas::pipe::{self, Event};
@@ -34,7 +34,7 @@ pub(crate) fn decode(
                     events(event);
                 }
                 let limit = time_limit(&attempt.limits);
-                let prepared = decoders.prepare_all(rows.samples, spec, &attempt.settled, limit);
+                let prepared = decoders.prepare_all(rows.samples, spec, &attempt.skip_list, limit);
                 attempt.clock.add(Stage::Decode, from);
                 let (bytes, passthrough, held) = (rows.bytes, rows.passthrough, vec![held]);
                 Flow::Rows(PreparedRows { rows: prepared, bytes, passthrough, held })

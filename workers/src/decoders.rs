@@ -4,7 +4,7 @@
 //! take over. The memory of such threads has a bound too: with more than `MOST_LEFT` of them the process
 //! ends, and its rows become suspected.
 
-use crate::settled::Settled;
+use crate::skip_list::SkipList;
 use capfilt_pipeline::{
     image::ImageLimits,
     input::Sample,
@@ -68,11 +68,11 @@ impl Decoders {
         &mut self,
         samples: Vec<Sample>,
         spec: &PrepareSpec,
-        settled: &Settled,
+        skip_list: &SkipList,
         limit: Duration,
     ) -> Vec<Prepared> {
         let spec = Arc::new(spec.clone());
-        let job = |sample: Sample| self.job(settled.skip(sample.row), sample, &spec);
+        let job = |sample: Sample| self.job(skip_list.skip(sample.row), sample, &spec);
         let jobs: Vec<Arc<Job>> = samples.into_iter().map(job).collect();
         let mut findings: Vec<Option<Findings>> = jobs.iter().map(|_| None).collect();
         let (ended, ends) = crossbeam_channel::bounded(jobs.len());

@@ -2,10 +2,10 @@
 
 use crate::{
     batcher::Batcher,
-    clock::Stage,
     decoders::{Decoders, limited, time_limit},
-    failing::Fault,
+    fault::Fault,
     flow::{Attempt, Flow, Judged, PreparedRows, Suspects, handling},
+    stage_timings::Stage,
 };
 use arrow::error::ArrowError;
 use capfilt_pipeline::{
@@ -142,7 +142,7 @@ impl Device {
         for sample in samples {
             handling(&attempt, pipe::Stage::Alone, std::iter::once(sample.row)).map(events);
             let row =
-                decoders.prepare_all(vec![sample], &spec, &attempt.settled, time_limit(&attempt.limits));
+                decoders.prepare_all(vec![sample], &spec, &attempt.skip_list, time_limit(&attempt.limits));
             if let Err(error) = self.ledger(&attempt, &row) {
                 tracing::debug!(%error, "a suspected row failed; the attempt will report the failure again");
             }

@@ -1,11 +1,11 @@
 //! The first stage: reads the rows of the assigned shards in order, ahead of the decoder.
 
 use crate::{
-    clock::{ShardClock, Stage},
-    failing::Fault,
+    fault::Fault,
     flow::{Attempt, Fetched, Flow, Suspects},
     memory::InFlight,
-    settled::Settled,
+    skip_list::SkipList,
+    stage_timings::{Stage, StageTimings},
 };
 use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::input::{InputColumns, Rows, Sample, ShardReader};
@@ -53,13 +53,13 @@ pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>,
 impl Source {
     async fn begin(&self, assignment: Assignment) -> (Arc<Attempt>, Result<(), Fault>) {
         let limits = assignment.repair.as_ref().map_or(&self.limits, |repair| &repair.limits).clone();
-        let clock = ShardClock::start();
-        let (settled, begun) = match Settled::of(&self.bucket, &self.job, &assignment).await {
-            Ok(settled) => (settled, Ok(())),
-            Err(fault) => (Settled::default(), Err(fault)),
+        let clock = StageTimings::start();
+        let (skip_list, begun) = match SkipList::of(&self.bucket, &self.job, &assignment).await {
+            Ok(skip_list) => (skip_list, Ok(())),
+            Err(fault) => (SkipList::default(), Err(fault)),
         };
         let span = self.span(&assignment);
-        (Arc::new(Attempt { assignment, limits, settled, clock, span }), begun)
+        (Arc::new(Attempt { assignment, limits, skip_list, clock, span }), begun)
     }
 
     /// Span of the attempt, at level error: a span below the log's level would be missing around error lines
@@ -110,7 +110,7 @@ impl Source {
         while let Some(rows) = reader.next().await? {
             let samples = rows.samples.into_iter().filter(|sample| suspected(sample.row));
             let samples: Vec<Sample> =
-                samples.filter(|sample| attempt.settled.skip(sample.row).is_none()).collect();
+                samples.filter(|sample| attempt.skip_list.skip(sample.row).is_none()).collect();
             let (done, is_done) = oneshot::channel();
             let suspects = Suspects { attempt: Arc::clone(attempt), samples, done };
             if out.send(Flow::Suspects(suspects)).await.is_err() {

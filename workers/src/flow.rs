@@ -1,6 +1,6 @@
 //! Messages between the stages.
 
-use crate::{clock::ShardClock, failing::Fault, memory::Held, settled::Settled};
+use crate::{fault::Fault, memory::Held, skip_list::SkipList, stage_timings::StageTimings};
 use arrow::{array::RecordBatch, datatypes::Field};
 use capfilt_pipeline::{
     input::{Rows, Sample},
@@ -20,8 +20,8 @@ use tracing::Span;
 pub(crate) struct Attempt {
     pub assignment: Assignment,
     pub limits: Limits,
-    pub settled: Settled,
-    pub clock: ShardClock,
+    pub skip_list: SkipList,
+    pub clock: StageTimings,
     /// Span of every stage's log lines about the attempt.
     pub span: Span,
 }

@@ -1,19 +1,19 @@
 #![doc = include_str!("../README.md")]
 
 mod batcher;
-mod budget;
-mod clock;
 mod decode;
 mod decoders;
 mod device;
-mod failing;
+mod failure_budget;
+mod fault;
 mod fetch;
 mod flow;
 mod memory;
 #[cfg(feature = "poison")]
 mod poison;
 mod recompute;
-mod settled;
+mod skip_list;
+mod stage_timings;
 mod worker;
 mod write;
 

@@ -8,7 +8,7 @@ use crate::{
     batcher::Batcher,
     decoders::{Decoders, time_limit},
     flow::PreparedRows,
-    settled::Settled,
+    skip_list::SkipList,
     worker::{columns, prepare_spec},
 };
 use arrow::error::ArrowError;
@@ -85,11 +85,11 @@ impl Recompute<'_> {
         let (columns, batch) = (columns(self.settings, READING_BYTES)?, self.capfilt.batch());
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
         let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
-        let settled = Settled::by_ledger(&committed);
+        let skip_list = SkipList::by_ledger(&committed);
         let limit = time_limit(&self.settings.limits);
         let mut decoders = Decoders::new(rayon::current_num_threads());
         let mut prepare = |rows: Rows| {
-            let prepared = decoders.prepare_all(rows.samples, &spec, &settled, limit);
+            let prepared = decoders.prepare_all(rows.samples, &spec, &skip_list, limit);
             PreparedRows {
                 rows: prepared,
                 bytes: rows.bytes,

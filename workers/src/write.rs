@@ -1,10 +1,10 @@
 //! The last stage: writes the tables, then the commit.
 
 use crate::{
-    budget,
-    clock::Stage,
-    failing::Fault,
+    failure_budget,
+    fault::Fault,
     flow::{Attempt, Flow, Judged},
+    stage_timings::Stage,
 };
 use capfilt_bucket::{Bucket, Committed, commit};
 use capfilt_pipeline::output::ShardWriter;
@@ -112,7 +112,7 @@ async fn append(open: &mut Open, judged: Judged, events: &(dyn Fn(Event) + Send 
 async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
     let Open { attempt, writer, batch, .. } = open;
     let fault = |fault: Fault| (Some(Arc::clone(&attempt)), fault);
-    if let Some(exceeded) = budget::exceeded(writer.tally(), attempt.limits.failure_budget) {
+    if let Some(exceeded) = failure_budget::exceeded(writer.tally(), attempt.limits.failure_budget) {
         return Err(fault(exceeded));
     }
     let from = Instant::now();

@@ -5,7 +5,7 @@ use crate::{
     job,
     preflight::{self, Unfit},
 };
-use capfilt_bucket::{Bucket, BucketError, Place, models};
+use capfilt_bucket::{Bucket, BucketError, Place, checkpoint_cache};
 use capfilt_schemas::job::JobRecord;
 use futures::future::LocalBoxFuture;
 
@@ -46,8 +46,8 @@ pub(super) async fn look(
 async fn looked(bucket: &Bucket, record: &JobRecord, load_models: LoadModels) -> Result<(), SharedFault> {
     preflight::require(bucket).await?;
     let models = &record.settings.models;
-    let captioner = models::record(&Place::open(&models.captioner)?).await?;
-    let filter = models::record(&Place::open(&models.filter)?).await?;
+    let captioner = checkpoint_cache::record(&Place::open(&models.captioner)?).await?;
+    let filter = checkpoint_cache::record(&Place::open(&models.filter)?).await?;
     match job::weights_differences(record, &captioner, &filter) {
         differences if differences.is_empty() => load_models(record).await.map_err(SharedFault::NoModels),
         differences => Err(SharedFault::Weights(differences)),

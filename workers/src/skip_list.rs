@@ -1,6 +1,6 @@
 //! Rows of a shard that are skipped: rows that ended a process and, in a repair, rows that keep their result.
 
-use crate::failing::Fault;
+use crate::fault::Fault;
 use capfilt_bucket::{Bucket, BucketError, foreign};
 use capfilt_pipeline::{output::each_of_ledger, prepare::Skip};
 use capfilt_schemas::{
@@ -16,18 +16,18 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Rows to skip, by their number in the file. Memory: a repaired shard's ledger, about a kilobyte per row.
 #[derive(Debug, Default)]
-pub(crate) struct Settled {
+pub(crate) struct SkipList {
     /// Rows that ended a process, each with the failure class if it is known.
     set_aside: BTreeMap<u64, Option<FailureClass>>,
     earlier: HashMap<u64, LedgerRow>,
 }
 
-impl Settled {
+impl SkipList {
     /// Reads the rows to skip; for a repair, it reads the ledger of the repaired commit.
     pub(crate) async fn of(bucket: &Bucket, job: &JobDigest, assignment: &Assignment) -> Result<Self, Fault> {
         let why = assignment.set_aside_for.iter().copied().map(Some).chain(std::iter::repeat(None));
         let set_aside = assignment.set_aside.iter().copied().zip(why).collect();
-        let mut settled = Self { set_aside, ..Self::default() };
+        let mut skip_list = Self { set_aside, ..Self::default() };
         if let (Some(repair), Some(n)) = (&assignment.repair, assignment.commit_n.checked_sub(1)) {
             let name = names::commit(&assignment.shard.id, n);
             let commit: Commit = bucket.read_record(&name).await?;
@@ -37,7 +37,7 @@ impl Settled {
             let ledger = commit.outputs.iter().find(|output| output.table == Table::Ledger);
             let keep = |row: LedgerRow| {
                 if !repair.statuses.contains(&row.status) {
-                    settled.earlier.insert(row.row, without_long_text(row));
+                    skip_list.earlier.insert(row.row, without_long_text(row));
                 }
             };
             if let Some(ledger) = ledger {
@@ -45,7 +45,7 @@ impl Settled {
                 read.map_err(|error| Fault { class: FailureClass::Unreadable, message: error.to_string() })?;
             }
         }
-        Ok(settled)
+        Ok(skip_list)
     }
 
     /// Rows of a committed ledger that ended a process: a second computation must skip these rows too.

@@ -10,7 +10,7 @@ const ATTEMPTS: u32 = 4;
 
 /// Result of a create.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Creation {
+pub enum PutOutcome {
     /// This call created the object.
     Created,
     /// The object existed, with these bytes.
@@ -26,7 +26,7 @@ impl Bucket {
     ///
     /// # Errors
     /// A store that refuses, or does not answer after several attempts. The object may exist or not.
-    pub async fn create(&self, name: &str, bytes: Bytes) -> Result<Creation, BucketError> {
+    pub async fn create(&self, name: &str, bytes: Bytes) -> Result<PutOutcome, BucketError> {
         let path = self.place.path_of(name);
         let mut tries = 0;
         loop {
@@ -34,14 +34,14 @@ impl Bucket {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             let put = self.place.store.put_opts(&path, PutPayload::from_bytes(bytes.clone()), options).await;
             let error = match put {
-                Ok(_) => return Ok(Creation::Created),
+                Ok(_) => return Ok(PutOutcome::Created),
                 Err(error) => error,
             };
             // The stored object decides, not the error.
             let found = async { self.place.store.get(&path).await?.bytes().await };
             match found.await {
-                Ok(found) if found == bytes => return Ok(Creation::Created),
-                Ok(found) => return Ok(Creation::Exists(found)),
+                Ok(found) if found == bytes => return Ok(PutOutcome::Created),
+                Ok(found) => return Ok(PutOutcome::Exists(found)),
                 Err(_) if tries < ATTEMPTS && is_passing(&error) => {
                     tokio::time::sleep(Duration::from_millis(200 << tries)).await;
                 }
@@ -71,7 +71,8 @@ mod tests {
             })
         });
         let endings = futures::future::join_all(racers).await;
-        let winners = endings.iter().filter(|ending| ending.as_ref().unwrap() == &Creation::Created).count();
+        let winners =
+            endings.iter().filter(|ending| ending.as_ref().unwrap() == &PutOutcome::Created).count();
         assert_eq!(winners, 1);
     }
 
@@ -80,8 +81,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let bucket = Bucket::open(folder.path().to_str().unwrap()).unwrap();
         bucket.write("a", Bytes::from("mine")).await.unwrap();
-        assert_eq!(bucket.create("a", Bytes::from("mine")).await.unwrap(), Creation::Created);
-        let theirs = Creation::Exists(Bytes::from("mine"));
+        assert_eq!(bucket.create("a", Bytes::from("mine")).await.unwrap(), PutOutcome::Created);
+        let theirs = PutOutcome::Exists(Bytes::from("mine"));
         assert_eq!(bucket.create("a", Bytes::from("other")).await.unwrap(), theirs);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A broken decoder or store fails every row of every shard; without a budget such a job would end as "done".
 
-use crate::failing::Fault;
+use crate::fault::Fault;
 use capfilt_schemas::{failure::FailureClass, status::RowStatus, tally::Tally};
 
 /// Fewer failures with a status never exceed the budget, so that small shards may have a few bad rows.

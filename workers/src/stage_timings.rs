@@ -17,12 +17,12 @@ pub(crate) enum Stage {
 
 /// Time of one shard; its stages run in different threads.
 #[derive(Debug)]
-pub(crate) struct ShardClock {
+pub(crate) struct StageTimings {
     started: Instant,
     micros: [AtomicU64; 4],
 }
 
-impl ShardClock {
+impl StageTimings {
     pub(crate) fn start() -> Self {
         Self { started: Instant::now(), micros: Default::default() }
     }

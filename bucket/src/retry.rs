@@ -29,7 +29,7 @@ const DELETES_AT_ONCE: usize = 10;
 /// The store, with repetition of every request that is safe to repeat. A create is not: its caller reads the
 /// object before the create is repeated.
 #[derive(Debug, Clone)]
-pub(crate) struct Patient(Arc<Inner>);
+pub(crate) struct RetryingStore(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn ObjectStore>,
@@ -44,7 +44,7 @@ impl fmt::Debug for Inner {
     }
 }
 
-impl Patient {
+impl RetryingStore {
     /// `url` is the beginning of the store's URLs: scheme and bucket.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, parts: Arc<dyn MultipartStore>, url: &str) -> Self {
         Self(Arc::new(Inner { store, parts, health: Health::of(url) }))
@@ -83,7 +83,7 @@ impl Inner {
     }
 }
 
-impl fmt::Display for Patient {
+impl fmt::Display for RetryingStore {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.store.fmt(out)
     }
@@ -91,7 +91,7 @@ impl fmt::Display for Patient {
 
 #[async_trait::async_trait]
 #[deny(clippy::missing_trait_methods)]
-impl ObjectStore for Patient {
+impl ObjectStore for RetryingStore {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
         let found = self.0.ask(|| self.0.store.get_opts(location, options.clone())).await;
         let found = match found {

@@ -16,14 +16,14 @@ struct Flaky {
 }
 
 impl Flaky {
-    async fn with(names: &[&str], breaks: u32) -> Patient {
+    async fn with(names: &[&str], breaks: u32) -> RetryingStore {
         let store = InMemory::new();
         for name in names {
             store.put(&Path::from(*name), PutPayload::from_static(b"x")).await.unwrap();
         }
         static STORES: AtomicU32 = AtomicU32::new(0);
         let url = format!("flaky://{}", STORES.fetch_add(1, Ordering::SeqCst));
-        Patient::new(Arc::new(Self { store, breaks: breaks.into() }), Arc::new(InMemory::new()), &url)
+        RetryingStore::new(Arc::new(Self { store, breaks: breaks.into() }), Arc::new(InMemory::new()), &url)
     }
 
     fn breaks(&self) -> bool {
