@@ -59,6 +59,7 @@ lint: setup
 	.venv/bin/ruff check --quiet .
 	@python3 scripts/words.py --summary --max $(WORDS)
 	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --quiet
 
 # Compares full-size models with transformers; needs PyTorch with CUDA libraries (5 GB) and 12 GB of memory.
 parity: setup

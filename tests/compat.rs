@@ -2,7 +2,8 @@
 //! this one.
 //!
 //! `tests/data/compat` was written by version 0.1.0 of 29 November 2026 (commit cc87113) over an S3 server: a
-//! job over 36 rows in three shards, one row without an image and one that is no image, and its export.
+//! job over 36 rows in three shards, one row without an image and one whose image cannot be decoded, and its
+//! export.
 
 use crate::{
     s3,

@@ -2,7 +2,7 @@
 //!
 //! Pillow's method: weights of the cubic with a = −0.5, stretched for downscaling so that every source pixel
 //! counts; weights are rounded to 22 fractional bits; one pass along each axis, with rounding to u8 in
-//! between. The order of the passes also changes the result: see [`Squash::down_first`]. (`fast_image_resize`
+//! between. The order of the passes also changes the result: see `Squash::down_first`. (`fast_image_resize`
 //! has the same cubic, but another order and fewer bits: up to 11 levels off Pillow on photographs; with its
 //! passes called in Pillow's order still 2 levels, and up to one value in a hundred differs. Hence this
 //! implementation.)

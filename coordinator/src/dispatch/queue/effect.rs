@@ -1,4 +1,4 @@
-//! What an event did to a shard.
+//! Effects of an event on a shard.
 
 use capfilt_schemas::{failure::Crash, names::AttemptId, plan::ShardId};
 

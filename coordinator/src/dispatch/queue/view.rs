@@ -1,4 +1,4 @@
-//! What the queue tells of its shards.
+//! Read access to the queue: counts, holdings, progress.
 
 use super::{
     Queue,

@@ -1,5 +1,5 @@
-//! What follows a failed attempt or the end of a worker process: a record, and a retry, a quarantine or the end of
-//! the run.
+//! Handling of a failed attempt and of the end of a worker process: a failure record, then a retry, a
+//! quarantine or the end of the run.
 
 use super::{Change, DispatchError, Effect, Observation, Run, ShardSource};
 use crate::dispatch::{

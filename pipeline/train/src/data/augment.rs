@@ -39,7 +39,7 @@ pub fn augment(
     rand_augment(out, start, side, how.operations, how.magnitude, draws);
 }
 
-/// A crop with `min_scale` to 1 of the area and a ratio within [`RATIOS`], log-uniform. After [`TRIES`] crops
+/// A crop with `min_scale` to 1 of the area and a ratio within `RATIOS`, log-uniform. After `TRIES` crops
 /// that exceed the image, the largest centre crop with an allowed ratio (torchvision's `RandomResizedCrop`).
 pub fn random_part(width: u32, height: u32, min_scale: f64, draws: &mut Draws) -> Part {
     let (w, h) = (f64::from(width), f64::from(height));
