@@ -81,7 +81,7 @@ fn a_job_s_first_run_makes_them_and_workers_with_other_threads_reproduce_them() 
     std::fs::remove_dir_all(job.objects.join("manifests")).unwrap();
     expect(job.command("run").args(["-s", "workers.model_threads=2"]), 0);
     assert_eq!(std::fs::read(answers(&job)).unwrap(), made);
-    assert_eq!(job.verify(0)["rows"], 60);
+    assert_eq!(job.verify(0)["rows"], 120);
 }
 
 #[test]

@@ -106,15 +106,19 @@ fn is_index(path: &Path) -> bool {
     ["lib.rs", "main.rs", "mod.rs"].iter().any(|name| path.ends_with(name))
 }
 
-/// The text without comments and without what only tests compile.
+/// The text without comments and without what only tests compile: a line after `#[cfg(test)]`, or the rest of
+/// the file where a module begins there.
 fn code(text: &str) -> String {
-    let before_tests = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let lines = before_tests.lines().map(|line| line.split("//").next().unwrap());
+    let mut lines = text.lines().map(|line| line.split("//").next().unwrap());
     let mut kept = Vec::new();
-    let mut is_of_tests = false;
-    for line in lines {
-        if !std::mem::replace(&mut is_of_tests, line.trim() == "#[cfg(test)]") {
+    while let Some(line) = lines.next() {
+        if line.trim() != "#[cfg(test)]" {
             kept.push(line);
+            continue;
+        }
+        let item = lines.find(|line| !line.trim().starts_with("#["));
+        if item.is_some_and(|item| item.starts_with("mod ") && item.trim().ends_with('{')) {
+            break;
         }
     }
     kept.join("\n")

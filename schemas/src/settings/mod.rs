@@ -12,7 +12,6 @@ mod rule;
 pub mod stores;
 pub mod train;
 pub mod training_data;
-mod training_rules;
 mod values;
 
 pub use error::SettingsError;

@@ -1,11 +1,12 @@
 //! Settings of a training run. `configs/train/*.toml`, one file per task, have the meaning and the default of
 //! each key; these files are the defaults, and a user's file overrides them.
 
+mod rules;
+
 use super::{
     SettingsError,
     parse::{apply_override, explain},
     training_data::{Augment, DataSource},
-    training_rules,
 };
 use crate::settings::Precision;
 use serde::{Deserialize, Serialize};
@@ -193,7 +194,7 @@ impl Training {
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
         let settings: Self =
             toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
-        training_rules::check(&settings)?;
+        rules::check(&settings)?;
         Ok(settings)
     }
 

@@ -1,10 +1,12 @@
 //! Rules for the values of a training run's settings that types cannot express.
 
 use super::{
-    Precision, SettingsError,
-    rule::{self, Rule, is_share, rule},
-    train::{Loss, Model, Objective, Run, Training},
-    training_data::SourceTable,
+    super::{
+        Precision, SettingsError,
+        rule::{self, Rule, is_share, rule},
+        training_data::SourceTable,
+    },
+    Loss, Model, Objective, Run, Training,
 };
 
 const AT_LEAST_ONE: &str = "it must be at least 1";
