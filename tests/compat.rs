@@ -75,9 +75,8 @@ fn a_killed_job_of_an_earlier_version_is_resumed() {
 fn quarantined_rows_of_an_earlier_version_s_job_are_retried() {
     let s3 = S3::start();
     let job = earlier_job(&s3);
-    let found = stdout(&expect(&mut job.command_by_url("retry"), 0));
-    assert!(found.contains("1 image_unsupported"), "{found}");
-    run(&job);
+    let shown = stderr(&expect(&mut job.command_by_url("retry"), 1));
+    assert!(shown.contains("1 rows with status image_unsupported"), "{shown}");
     assert_eq!(job.verify(0)["rows"], ROWS);
     assert!(
         s3.file("jobs/done/manifests/1.json").exists(),
