@@ -146,8 +146,8 @@ fn survives(seed: u64, job: &Job, s3: &S3, nats: &mut Nats, undisturbed: &Commit
     assert!(job.committed() == *undisturbed, "seed {seed}: the committed tables differ");
 }
 
-/// A job whose input and records lie in the bucket; its models are at hand, so that a killed worker is soon
-/// back.
+/// A job whose input and records lie in the bucket. The models lie in a local folder, so that a killed worker
+/// restarts soon.
 fn job_in(s3: &S3, seed: u64) -> Job {
     let prefix = format!("jobs/{seed}");
     let models = repo().join("tests/data/models").display().to_string();

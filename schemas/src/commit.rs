@@ -106,11 +106,13 @@ impl Commit {
             return Some(format!("it names more than one {} table", table.as_str()));
         }
         if !self.tally.balances(self.rows) {
-            return Some(format!(
-                "the shard has {} rows, but the tally accounts for {}",
-                self.rows,
-                self.tally.rows_total()
-            ));
+            let (rows, counted) = (self.rows, self.tally.rows_total());
+            return Some(match rows == counted {
+                true => format!(
+                    "the tally accounts for {rows} rows, but its counts of texts or pairs contradict them"
+                ),
+                false => format!("the shard has {rows} rows, but the tally accounts for {counted}"),
+            });
         }
         let expected = [
             (Table::Ledger, self.rows),
