@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write pipeline/med/tests/golden: two tiny random BLIP models and transformers' results for them.
+"""Write pipeline/blip/tests/golden: two tiny random BLIP models and transformers' results for them.
 
 usage: make_golden.py [--out DIR]        (in the venv of scripts/peers.py)
 
@@ -510,7 +510,7 @@ def versions():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "pipeline/med/tests/golden")
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "pipeline/blip/tests/golden")
     out = parser.parse_args().out
     torch.set_num_threads(1)
     for name, case in CASES.items():

@@ -5,7 +5,7 @@ use crate::{
     exit::Failure,
     models,
 };
-use capfilt_med::{GenerationOptions, LoadOptions, Method};
+use capfilt_blip::{GenerationOptions, LoadOptions, Method};
 
 impl CheckpointArgs {
     pub fn options(&self) -> LoadOptions {

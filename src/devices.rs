@@ -1,7 +1,7 @@
 //! Devices, cores and memory of this machine, and their division among worker processes.
 
+use capfilt_blip::DeviceChoice;
 use capfilt_coordinator::machine_memory::MachineMemory;
-use capfilt_med::DeviceChoice;
 use capfilt_schemas::settings::{Auto, LEAST_MEMORY, Memory};
 
 /// Device, threads and memory of one worker process.

@@ -4,22 +4,22 @@ use crate::{
     exit::{ExitCodeExt as _, Failure},
     release,
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     dataset::{self, Dataset, PairsTable},
     outputs::OutputsError,
 };
 use capfilt_pipeline::cleaned::{Referenced, ShardTables};
 use capfilt_schemas::settings::{Images, Settings};
+use capfilt_store::Location;
 use std::sync::Arc;
 
 /// Opens the newest version of a job's pairs. A failing store is an environment error, any other fault a
 /// usage error.
 pub async fn open(url: &str) -> Result<Dataset, Failure> {
-    let bucket = Bucket::open(url).or_usage_error()?;
+    let bucket = Location::open_without_links(url).or_usage_error()?;
     release::warn_of(&bucket).await;
     match dataset::open(&bucket).await {
-        Err(error @ OutputsError::Bucket(_)) => Err(error).or_environment_error(),
+        Err(error @ OutputsError::Location(_)) => Err(error).or_environment_error(),
         opened => opened.or_usage_error(),
     }
 }
@@ -29,7 +29,7 @@ pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failur
     if settings.output.images == Images::Embed {
         return Ok(None);
     }
-    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let input = Location::open(&settings.input.url).or_usage_error()?;
     let (column, image_bytes) = (settings.input.image.clone(), settings.limits.image_bytes.0);
     Ok(Some(Arc::new(Referenced { input, column, image_bytes })))
 }

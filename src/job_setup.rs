@@ -5,7 +5,7 @@ use crate::{
     exit::{ExitCodeExt as _, Failure},
     models,
 };
-use capfilt_med::DeviceChoice;
+use capfilt_blip::DeviceChoice;
 use capfilt_schemas::settings::{Auto, Settings};
 
 /// Replaces each `auto` that could change a result.

@@ -5,8 +5,7 @@ use crate::{
     exit::{ExitCodeExt as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::{Place, checkpoint_cache};
-use capfilt_med::{
+use capfilt_blip::{
     BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision,
     PrecisionChoice, Preset,
 };
@@ -18,6 +17,7 @@ use capfilt_schemas::{
     job::{JobRecord, ModelRecord},
     settings::{self, Settings},
 };
+use capfilt_store::{Location, checkpoint_cache};
 use futures::future::LocalBoxFuture;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +27,7 @@ pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), 
 }
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {
-    checkpoint_cache::record(&Place::open(url).or_usage_error()?).await.or_environment_error()
+    checkpoint_cache::record(&Location::open(url).or_usage_error()?).await.or_environment_error()
 }
 
 /// Checks that a job's models load on this machine's CPU.
@@ -98,10 +98,11 @@ pub async fn local(named: &Path) -> Result<PathBuf, Failure> {
 async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let path = fetch(url, record).await?;
     let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
-    if Place::open(url).or_usage_error()?.local_path().as_deref() != Some(folder) {
-        let found = checkpoint_cache::record(&Place::open(&folder.display().to_string()).or_usage_error()?)
-            .await
-            .or_environment_error()?;
+    if Location::open(url).or_usage_error()?.local_path().as_deref() != Some(folder) {
+        let found =
+            checkpoint_cache::record(&Location::open(&folder.display().to_string()).or_usage_error()?)
+                .await
+                .or_environment_error()?;
         if found != *record {
             let folder = folder.display();
             return Err(anyhow!("{folder} differs from {url}; delete it, and it is fetched again"))
@@ -112,7 +113,7 @@ async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<PathBuf, Failu
 }
 
 async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
-    let place = Place::open(url).or_usage_error()?;
+    let place = Location::open(url).or_usage_error()?;
     let folder =
         checkpoint_cache::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
     // An original checkpoint (.pth) is one file; any other checkpoint is a folder.

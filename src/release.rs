@@ -1,9 +1,9 @@
 //! Warning that another release of the program planned a job.
 
 use crate::console;
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::job;
 use capfilt_schemas::job::JobRecord;
+use capfilt_store::Location;
 
 /// Prints a warning if another release planned the job.
 pub fn warn(record: &JobRecord) {
@@ -11,7 +11,7 @@ pub fn warn(record: &JobRecord) {
 }
 
 /// Prints the warning for the job in a bucket. The command itself reports a record that cannot be read.
-pub async fn warn_of(bucket: &Bucket) {
+pub async fn warn_of(bucket: &Location) {
     if let Ok(Some(record)) = job::find(bucket).await {
         warn(&record);
     }

@@ -6,8 +6,8 @@ use crate::{
     surroundings,
 };
 use anyhow::Context as _;
-use capfilt_bucket::Place;
 use capfilt_schemas::settings::{Settings, parse};
+use capfilt_store::Location;
 
 /// Reads and checks settings. Relative paths become absolute: a worker may start in another folder.
 pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
@@ -17,12 +17,12 @@ pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
         .or_usage_error()?;
     let settings = parse(&text, &args.overrides);
     let mut settings = settings.with_context(|| args.config.display().to_string()).or_usage_error()?;
-    capfilt_bucket::add_stores(&settings.stores);
+    capfilt_store::add_stores(&settings.stores);
     surroundings::wait_out(settings.workers.outage_seconds).or_usage_error()?;
     for url in [&mut settings.job.url, &mut settings.models.captioner, &mut settings.models.filter] {
-        *url = Place::open(url).or_usage_error()?.url;
+        *url = Location::open(url).or_usage_error()?.url;
     }
     // The final slash stays: it distinguishes a prefix from an object with this name.
-    settings.input.url = Place::open(&settings.input.url).or_usage_error()?.given();
+    settings.input.url = Location::open(&settings.input.url).or_usage_error()?.given();
     Ok(settings)
 }

@@ -2,7 +2,7 @@
 //! processes.
 
 use anyhow::Context as _;
-use capfilt_bucket::STORES_VARIABLE;
+use capfilt_store::STORES_VARIABLE;
 use tokio::process::Command;
 
 /// Seconds of a store outage that a command waits out. The variable serves commands without settings and
@@ -14,8 +14,8 @@ const OUTAGE_VARIABLE: &str = "CAPFILT_OUTAGE_SECONDS";
 /// # Errors
 /// When a variable is invalid; the error names the variable.
 pub fn read() -> anyhow::Result<()> {
-    capfilt_bucket::read_stores()?;
-    outage_seconds()?.into_iter().for_each(capfilt_bucket::wait_out_outages);
+    capfilt_store::read_stores()?;
+    outage_seconds()?.into_iter().for_each(capfilt_store::wait_out_outages);
     Ok(())
 }
 
@@ -24,7 +24,7 @@ pub fn read() -> anyhow::Result<()> {
 /// # Errors
 /// When the variable is invalid; the error names the variable.
 pub fn wait_out(seconds: u64) -> anyhow::Result<()> {
-    capfilt_bucket::wait_out_outages(outage_seconds()?.unwrap_or(seconds));
+    capfilt_store::wait_out_outages(outage_seconds()?.unwrap_or(seconds));
     Ok(())
 }
 
@@ -40,8 +40,8 @@ fn outage_seconds() -> anyhow::Result<Option<u64>> {
 
 /// Passes the store settings of this process to a child process.
 pub fn hand_on(command: &mut Command) {
-    command.env(OUTAGE_VARIABLE, capfilt_bucket::outage_seconds().to_string());
-    capfilt_bucket::stores_text().into_iter().for_each(|text| {
+    command.env(OUTAGE_VARIABLE, capfilt_store::outage_seconds().to_string());
+    capfilt_store::stores_text().into_iter().for_each(|text| {
         command.env(STORES_VARIABLE, text);
     });
 }

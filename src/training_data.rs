@@ -5,7 +5,6 @@ use crate::{
     exit::{self, ExitCodeExt as _, Failure},
     finished_job,
 };
-use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_coordinator::dataset::PairsTable;
 use capfilt_pipeline::input::{InputColumns, READING_BYTES};
 use capfilt_schemas::{
@@ -14,6 +13,7 @@ use capfilt_schemas::{
     predicate::Predicate,
     settings::{self, Settings, train::Training, training_data::DataSource},
 };
+use capfilt_store::{Location, without_secrets};
 use capfilt_train::data::{Choice, Content, Dataset, JobTable, MAX_WORDS, Source};
 
 /// Names of a source's settings for the user. A plan's errors use the names of a job's input (`input.image`).
@@ -60,8 +60,8 @@ async fn open_source(source: &DataSource, training: &Training, named: Named) -> 
         if source.job.is_empty() { rows(source, training, named).await? } else { job(source).await? };
     // The program wrote the folder of a job, so no symbolic link in it is followed.
     let place = match source.job.as_str() {
-        "" => Place::open(&source.url).or_usage_error()?,
-        job => Bucket::open(job).or_usage_error()?.place,
+        "" => Location::open(&source.url).or_usage_error()?,
+        job => Location::open_without_links(job).or_usage_error()?,
     };
     Ok(Source { place, weight: source.weight, content })
 }
@@ -73,7 +73,7 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
 /// Plans a source: each row group of its files is a shard. Prints the files that cannot be used. `own` is the
 /// location of the output, which the plan leaves out.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
-    let place = Place::open(&source.url).or_usage_error()?;
+    let place = Location::open(&source.url).or_usage_error()?;
     let plan = exit::of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
     let plan = plan.map_err(|Failure { exit, error }| {
         let (original, renamed) = (error.to_string(), named.rename(&error.to_string()));

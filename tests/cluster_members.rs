@@ -8,7 +8,7 @@ use crate::support::{
     stdout,
 };
 use capfilt_coordinator::dispatch::cluster::Connection;
-use capfilt_schemas::{cluster::QueueNames, plan::ShardId};
+use capfilt_schemas::{plan::ShardId, queue_protocol::QueueNames};
 
 /// Longer than any test takes: a shard that comes back sooner was given back.
 const NEVER: &str = "3600";

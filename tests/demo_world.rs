@@ -5,8 +5,8 @@ use crate::support::{
     Job, capfilt, expect, python, repo, stderr, stdout,
     tables::{Tables, json_of},
 };
-use capfilt_med::{config::TextConfig, tokens::BertTokens};
-use capfilt_world::{
+use capfilt_blip::{config::TextConfig, tokens::BertTokens};
+use capfilt_demo_data::{
     parse::{Verdict, truth},
     scene::Scene,
 };
@@ -114,7 +114,7 @@ fn transformers_and_capfilt_take_every_kind_of_text_to_the_same_ids_and_back() {
     fs::write(&list, serde_json::to_string(&texts).unwrap()).unwrap();
     let theirs = json_of(python("tests/demo_world.py").arg("tokens").args([&words, &list]));
 
-    let ids = capfilt_world::vocabulary::model_size() as i64;
+    let ids = capfilt_demo_data::vocabulary::model_size() as i64;
     assert_eq!(
         BertTokens::vocabulary_size(&words).unwrap(),
         ids,

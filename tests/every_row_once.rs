@@ -1,26 +1,26 @@
 //! The promise of the whole: every input row is accounted for exactly once, and the result is the same bytes.
 
 use crate::support::{Job, expect, stdout};
-use capfilt_bucket::{Bucket, list_commits};
 use capfilt_coordinator::job;
 use capfilt_pipeline::output::read_ledger;
 use capfilt_schemas::{
     commit::Commit,
     job::JobDigest,
     ledger::LedgerRow,
-    names::{self, Table},
+    object_keys::{self, Table},
 };
+use capfilt_store::{Location, list_commits};
 
 /// All ledger rows of a finished job, in the input's order.
 fn ledger(job: &Job) -> Vec<LedgerRow> {
     let read = async {
-        let bucket = Bucket::open(&job.url).unwrap();
+        let bucket = Location::open_without_links(&job.url).unwrap();
         let (_, plan) = job::load(&bucket).await.unwrap();
-        let commits = list_commits(&bucket, names::COMMITS).await.unwrap();
+        let commits = list_commits(&bucket, object_keys::COMMITS).await.unwrap();
         let mut rows = Vec::new();
         for shard in &plan {
             let commit: Commit =
-                bucket.read_record(&names::commit(&shard.id, commits[&shard.id])).await.unwrap();
+                bucket.read_record(&object_keys::commit(&shard.id, commits[&shard.id])).await.unwrap();
             let output = commit.outputs.iter().find(|output| output.table == Table::Ledger).unwrap();
             rows.extend(read_ledger(&bucket, output, usize::MAX).await.unwrap());
         }

@@ -10,22 +10,22 @@ use std::{
 /// Crates of this workspace that each crate may import.
 const ARROWS: [(&str, &[&str]); 11] = [
     ("capfilt-schemas", &[]),
-    ("capfilt-bucket", &["capfilt-schemas"]),
-    ("capfilt-pipeline", &["capfilt-schemas", "capfilt-bucket"]),
+    ("capfilt-store", &["capfilt-schemas"]),
+    ("capfilt-pipeline", &["capfilt-schemas", "capfilt-store"]),
     ("capfilt-kernels", &[]),
-    ("capfilt-med", &["capfilt-schemas", "capfilt-pipeline", "capfilt-kernels"]),
-    ("capfilt-train", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline", "capfilt-med"]),
-    ("capfilt-world", &[]),
-    ("capfilt-export", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),
-    ("capfilt-evaluate", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline", "capfilt-med"]),
-    ("capfilt-workers", &["capfilt-schemas", "capfilt-bucket", "capfilt-pipeline"]),
-    ("capfilt-coordinator", &["capfilt-schemas", "capfilt-bucket"]),
+    ("capfilt-blip", &["capfilt-schemas", "capfilt-pipeline", "capfilt-kernels"]),
+    ("capfilt-train", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
+    ("capfilt-demo-data", &[]),
+    ("capfilt-export", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
+    ("capfilt-evaluate", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
+    ("capfilt-workers", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
+    ("capfilt-coordinator", &["capfilt-schemas", "capfilt-store"]),
 ];
 
 /// Packages that may name libtorch: the model and its kernels, its training and evaluation, and the front
 /// door, which links the binary.
 const LIBTORCH: [&str; 5] =
-    ["capfilt", "capfilt-kernels", "capfilt-med", "capfilt-train", "capfilt-evaluate"];
+    ["capfilt", "capfilt-kernels", "capfilt-blip", "capfilt-train", "capfilt-evaluate"];
 
 #[test]
 fn crates_import_only_what_the_design_allows() {

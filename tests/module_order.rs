@@ -13,12 +13,12 @@ use std::{
 /// Source folders, each of one crate.
 const CRATES: [&str; 12] = [
     "schemas/src",
-    "bucket/src",
+    "store/src",
     "pipeline/src",
     "pipeline/kernels/src",
-    "pipeline/med/src",
+    "pipeline/blip/src",
     "pipeline/train/src",
-    "pipeline/world/src",
+    "demo/generator/src",
     "pipeline/export/src",
     "pipeline/evaluate/src",
     "workers/src",

@@ -2,7 +2,7 @@
 //! files.
 
 use crate::support::{capfilt, expect, repo, stdout};
-use capfilt_med::tensor_file::TensorFile;
+use capfilt_blip::tensor_file::TensorFile;
 use serde_json::Value;
 use std::{collections::BTreeMap, path::PathBuf};
 use tch::Tensor;
@@ -19,7 +19,7 @@ struct Golden {
 
 impl Golden {
     fn open(case: &str) -> Self {
-        let folder = repo().join("pipeline/med/tests/golden").join(case);
+        let folder = repo().join("pipeline/blip/tests/golden").join(case);
         let facts =
             serde_json::from_str(&std::fs::read_to_string(folder.join("expected.json")).unwrap()).unwrap();
         let mut golden = Self { folder, facts, pictures: tempfile::tempdir().unwrap(), images: 0 };

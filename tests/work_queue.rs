@@ -3,8 +3,8 @@
 use crate::support::nats::Nats;
 use capfilt_coordinator::dispatch::cluster::{Connection, Delivery, JobQueue};
 use capfilt_schemas::{
-    cluster::{QueueNames, ShardMessage},
     plan::{InputFile, Shard, ShardId},
+    queue_protocol::{QueueNames, ShardMessage},
 };
 use std::{collections::HashSet, time::Duration};
 

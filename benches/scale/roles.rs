@@ -1,24 +1,24 @@
 //! The processes of a job: the product's own coordinator and worker, whose device children are the stand-in.
 
 use crate::{standin, store::S3};
-use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     JobState, OnInputChange,
     dispatch::{
         Change, Observation, Outcome, Work,
-        cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource},
         local::{self, RetryPolicy},
+        queue_protocol::{self, Connection, CoordinatedJob, JobQueue, QueueSource},
         worker_pool::{self, WorkerPool},
     },
     job::{self, JobRequest, Opened},
     manifest,
 };
 use capfilt_schemas::{
-    cluster::{End, News, QueueNames},
     job::{ModelFile, ModelRecord},
-    names,
+    object_keys,
+    queue_protocol::{End, News, QueueNames},
     settings::{Settings, parse},
 };
+use capfilt_store::Location;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
@@ -112,10 +112,10 @@ impl Times {
     }
 }
 
-async fn open(config: &PathBuf) -> (Bucket, Settings, Opened) {
+async fn open(config: &PathBuf) -> (Location, Settings, Opened) {
     let settings = parse(&std::fs::read_to_string(config).unwrap(), &[]).unwrap();
-    let bucket = Bucket::open(&settings.job.url).unwrap();
-    let input = Place::open(&settings.input.url).unwrap();
+    let bucket = Location::open_without_links(&settings.job.url).unwrap();
+    let input = Location::open(&settings.input.url).unwrap();
     let file = ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "0".repeat(64) };
     let model = ModelRecord { files: vec![file] };
     let asked = JobRequest { settings: &settings, resolved: &settings, captioner: &model, filter: &model };
@@ -145,7 +145,7 @@ async fn run(config: &PathBuf, stand_in: StandIn) {
     let attempts = record.settings.limits.attempts;
     let work = Work::remaining(&plan, &JobState::read(&bucket).await.unwrap(), attempts);
     times.note("stood");
-    let pool = stand_ins(&bucket.place.url, settings.workers.devices, stand_in);
+    let pool = stand_ins(&bucket.url, settings.workers.devices, stand_in);
     let observe = |seen: Observation<'_>| match seen.change {
         // The pool hands it a shard in the same breath.
         Change::WorkerReady { .. } => times.note("first_shard"),
@@ -161,9 +161,9 @@ async fn run(config: &PathBuf, stand_in: StandIn) {
     times.print();
 }
 
-async fn queue(bucket: &Bucket, nats: String) -> (Connection, QueueNames, JobQueue) {
+async fn queue(bucket: &Location, nats: String) -> (Connection, QueueNames, JobQueue) {
     let link = Connection { url: nats, ..Connection::default() };
-    let names = QueueNames::of(&bucket.read(names::JOB).await.unwrap());
+    let names = QueueNames::of(&bucket.read(object_keys::JOB).await.unwrap());
     let client = link.connect(|_| {}).await.unwrap();
     (link.clone(), names.clone(), JobQueue::new(client, names, link.shown()))
 }
@@ -188,7 +188,7 @@ async fn coordinate(config: &PathBuf, nats: String) {
         Change::Committed { .. } => times.note("first_commit"),
         _ => {}
     };
-    let outcome = cluster::coordinate(job, observe, watch::channel(false).1).await.unwrap();
+    let outcome = queue_protocol::coordinate(job, observe, watch::channel(false).1).await.unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
     times.note("dispatched");
     let job_state = JobState::read(&bucket).await.unwrap();
@@ -200,7 +200,7 @@ async fn coordinate(config: &PathBuf, nats: String) {
 }
 
 async fn worker(job_url: &str, nats: String, stand_in: StandIn) {
-    let bucket = Bucket::open(job_url).unwrap();
+    let bucket = Location::open_without_links(job_url).unwrap();
     while job::find(&bucket).await.unwrap().is_none() {
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
     }

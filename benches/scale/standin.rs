@@ -2,7 +2,6 @@
 //! in place of the models.
 
 use crate::roles::{StandIn, Whole};
-use capfilt_bucket::{Bucket, Committed, Place, commit};
 use capfilt_coordinator::job;
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
@@ -12,11 +11,12 @@ use capfilt_schemas::{
     commit::{self, Commit, Output, Timings},
     hash::sha256_hex,
     job::JobDigest,
-    names::{self, Table},
-    pipe::{Assignment, Event, SHARDS_IN_CHILD},
+    object_keys::{self, Table},
     status::{RowStatus, WebStatus},
     tally::Tally,
+    worker_protocol::{Assignment, Event, SHARDS_IN_CHILD},
 };
+use capfilt_store::{Committed, Location, commit};
 use capfilt_workers::Worker;
 use std::{io::Write as _, time::Duration};
 use tokio::{
@@ -28,7 +28,7 @@ use tokio::{
 const SIDE: usize = 16;
 
 pub async fn run(job_url: &str, stand_in: StandIn) {
-    let bucket = Bucket::open(job_url).unwrap();
+    let bucket = Location::open_without_links(job_url).unwrap();
     let (record, digest) = job::find_with_digest(&bucket).await.unwrap().unwrap();
     let (assign, assignments) = mpsc::channel(SHARDS_IN_CHILD);
     tokio::spawn(read_assignments(assign));
@@ -42,7 +42,7 @@ pub async fn run(job_url: &str, stand_in: StandIn) {
     let worker = Worker {
         name: "stand-in".to_owned(),
         device: "cpu".to_owned(),
-        input: Place::open(&settings.input.url).unwrap(),
+        input: Location::open(&settings.input.url).unwrap(),
         bucket,
         job: digest,
         capfilt: CapFilt::new(Box::new(Timer(pause)), Box::new(Judge), rule, 8),
@@ -71,7 +71,7 @@ fn say(event: &Event) {
 /// A worker without tables: after its time on the "device", every shard gets a commit record of the usual
 /// size.
 async fn commit_only(
-    bucket: &Bucket,
+    bucket: &Location,
     job: &JobDigest,
     pause: Duration,
     mut assignments: mpsc::Receiver<Assignment>,
@@ -101,7 +101,7 @@ fn record(assignment: &Assignment, job: &JobDigest) -> Commit {
         pairs: rows,
     };
     let output = |table| {
-        let path = names::output(&shard.id, attempt, table);
+        let path = object_keys::output(&shard.id, attempt, table);
         Output { table, bytes: 12_345, sha256: sha256_hex(path.as_bytes()), path, rows }
     };
     Commit {

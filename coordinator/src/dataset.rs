@@ -3,14 +3,14 @@
 //! A retry in progress changes nothing here until it has written the next manifest.
 
 use crate::outputs::{OutputsError, Version, outputs};
-use capfilt_bucket::{Bucket, without_secrets};
 use capfilt_schemas::{
     commit::{Commit, Output},
     manifest::Manifest,
-    names::Table,
+    object_keys::Table,
     plan::Shard,
     settings::Settings,
 };
+use capfilt_store::{Location, without_secrets};
 
 /// One version of a job's pairs.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,11 +40,11 @@ pub struct PairsTable {
 ///
 /// # Errors
 /// An unfinished job, records that contradict each other, and a failing store.
-pub async fn open(bucket: &Bucket) -> Result<Dataset, OutputsError> {
+pub async fn open(bucket: &Location) -> Result<Dataset, OutputsError> {
     let mut tables = Vec::new();
     let found =
         outputs(bucket, Version::Newest, |shard, one| tables.extend(pairs_of(shard, one.commit))).await?;
-    let unfinished = || OutputsError::Unfinished { url: without_secrets(&bucket.place.url) };
+    let unfinished = || OutputsError::Unfinished { url: without_secrets(&bucket.url) };
     Ok(Dataset { manifest: found.manifest.ok_or_else(unfinished)?, settings: found.job.settings, tables })
 }
 

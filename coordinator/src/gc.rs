@@ -11,13 +11,13 @@ use crate::{
     job::{self, JobError},
     state::JobState,
 };
-use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE, Unfinished, strays};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::ShardId,
 };
+use capfilt_store::{Location, RECORDS_AT_ONCE, StoreError, Unfinished, strays};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -45,11 +45,11 @@ impl Garbage {
 ///
 /// # Errors
 /// A missing job, and a failing store.
-pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
+pub async fn find(bucket: &Location) -> Result<Garbage, JobError> {
     let listed = listed(bucket).await?;
     let (uploads, uploads_unknown) = unfinished_uploads(bucket).await?;
     let probes = probes(bucket).await?;
-    let plans = bucket.list_here().await?.into_iter().filter(|(name, _)| names::is_plan(name));
+    let plans = bucket.list_here().await?.into_iter().filter(|(name, _)| object_keys::is_plan(name));
     let plans: Vec<_> = plans.collect();
     let (record, plan) = job::load(bucket).await?;
     let job_state = JobState::read(bucket).await?;
@@ -74,7 +74,7 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
     }
     for upload in uploads {
         // A commit names only complete objects, so an attempt with a commit uploads nothing more.
-        match names::parse_output(&upload.name) {
+        match object_keys::parse_output(&upload.name) {
             Some((shard, attempt)) if has_ended(&shard, &attempt) || committed.contains(&attempt) => {
                 garbage.uploads.push(upload);
             }
@@ -94,10 +94,10 @@ pub async fn find(bucket: &Bucket) -> Result<Garbage, JobError> {
 /// # Errors
 /// A failing store. Deleted objects stay deleted, and a second call deletes the rest.
 pub async fn remove(
-    bucket: &Bucket,
+    bucket: &Location,
     garbage: &Garbage,
     mut progress: impl FnMut(u64),
-) -> Result<(), BucketError> {
+) -> Result<(), StoreError> {
     let deletes = futures::stream::iter(&garbage.objects).map(|(name, _)| bucket.delete(name));
     let mut deletes = deletes.buffer_unordered(RECORDS_AT_ONCE);
     let mut gone = 0;
@@ -113,7 +113,7 @@ pub async fn remove(
 }
 
 /// Unfinished uploads below the job, or the reason why they are unknown.
-async fn unfinished_uploads(bucket: &Bucket) -> Result<(Vec<Unfinished>, Option<String>), BucketError> {
+async fn unfinished_uploads(bucket: &Location) -> Result<(Vec<Unfinished>, Option<String>), StoreError> {
     match bucket.unfinished_uploads().await {
         Ok(uploads) => Ok((uploads.unwrap_or_default(), None)),
         Err(error) if error.kind().is_some_and(|kind| kind.is_outage()) => Err(error),
@@ -122,25 +122,25 @@ async fn unfinished_uploads(bucket: &Bucket) -> Result<(Vec<Unfinished>, Option<
 }
 
 /// Probes of checks that died. Other objects in the folder are not capfilt's.
-async fn probes(bucket: &Bucket) -> Result<Vec<(String, ObjectMeta)>, BucketError> {
-    let listed: Result<Vec<_>, _> = bucket.list(names::PROBES).try_collect().await;
+async fn probes(bucket: &Location) -> Result<Vec<(String, ObjectMeta)>, StoreError> {
+    let listed: Result<Vec<_>, _> = bucket.list(object_keys::PROBES).try_collect().await;
     match listed {
         Err(error) if error.is_link() => {
-            strays::pass_over(bucket, names::PROBES, &error.to_string());
+            strays::pass_over(bucket, object_keys::PROBES, &error.to_string());
             Ok(Vec::new())
         }
-        listed => Ok(listed?.into_iter().filter(|(name, _)| names::is_probe(name)).collect()),
+        listed => Ok(listed?.into_iter().filter(|(name, _)| object_keys::is_probe(name)).collect()),
     }
 }
 
 type Objects = BTreeMap<ShardId, Vec<(AttemptId, String, u64)>>;
 
 /// All objects of all attempts. Memory: one name per object.
-async fn listed(bucket: &Bucket) -> Result<Objects, BucketError> {
+async fn listed(bucket: &Location) -> Result<Objects, StoreError> {
     let mut objects = Objects::new();
-    let mut list = bucket.list(names::ATTEMPTS);
+    let mut list = bucket.list(object_keys::ATTEMPTS);
     while let Some((name, meta)) = list.try_next().await? {
-        if let Some((shard, attempt)) = names::parse_output(&name) {
+        if let Some((shard, attempt)) = object_keys::parse_output(&name) {
             objects.entry(shard).or_default().push((attempt, name, meta.size));
         }
     }
@@ -148,11 +148,11 @@ async fn listed(bucket: &Bucket) -> Result<Objects, BucketError> {
 }
 
 /// Attempts that have a commit of any number: earlier dataset versions consist of them.
-async fn committed(bucket: &Bucket, listed: &Objects) -> Result<BTreeSet<AttemptId>, BucketError> {
+async fn committed(bucket: &Location, listed: &Objects) -> Result<BTreeSet<AttemptId>, StoreError> {
     let mut commits: BTreeMap<ShardId, Vec<String>> = BTreeMap::new();
-    let mut list = bucket.list(names::COMMITS);
+    let mut list = bucket.list(object_keys::COMMITS);
     while let Some((name, _)) = list.try_next().await? {
-        if let Some((shard, _)) = names::parse_commit(&name) {
+        if let Some((shard, _)) = object_keys::parse_commit(&name) {
             commits.entry(shard).or_default().push(name);
         }
     }

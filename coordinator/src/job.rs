@@ -6,14 +6,14 @@ use crate::{
     state::{OnInputChange, input_changes},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, Place, PutOutcome, without_secrets};
 use capfilt_schemas::{
     hash::sha256_hex,
     job::{self, JobDigest, JobRecord, ModelRecord, PlanRecord},
-    names,
+    object_keys,
     plan::{InputFile, Shard},
     settings::Settings,
 };
+use capfilt_store::{Location, PutOutcome, StoreError, without_secrets};
 use futures::TryStreamExt as _;
 
 /// The job that a run requests.
@@ -65,7 +65,7 @@ pub enum JobError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Location(#[from] StoreError),
 }
 
 /// A warning if another release planned the job. A record of another *format* is refused when it is read.
@@ -81,9 +81,8 @@ pub fn other_release(record: &JobRecord) -> Option<String> {
 }
 
 /// Reads the record and the plan of an existing job. The plan is checked against the record's digest.
-pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> {
-    let record =
-        find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.place.url) })?;
+pub async fn load(bucket: &Location) -> Result<(JobRecord, Vec<Shard>), JobError> {
+    let record = find(bucket).await?.ok_or_else(|| JobError::NoJob { url: without_secrets(&bucket.url) })?;
     let plan = load_plan(bucket, &record).await?;
     Ok((record, plan))
 }
@@ -96,8 +95,8 @@ pub async fn load(bucket: &Bucket) -> Result<(JobRecord, Vec<Shard>), JobError> 
 /// # Errors
 /// [`JobError::Differs`] lists every difference between the existing and the requested job.
 pub async fn open_or_create(
-    bucket: &Bucket,
-    input: &Place,
+    bucket: &Location,
+    input: &Location,
     asked: JobRequest<'_>,
     on_change: OnInputChange,
 ) -> Result<Opened, JobError> {
@@ -113,21 +112,21 @@ pub async fn open_or_create(
 /// # Errors
 /// [`JobError::Occupied`] if another job left results here; otherwise as [`open_or_create`].
 pub async fn create(
-    bucket: &Bucket,
-    input: &Place,
+    bucket: &Location,
+    input: &Location,
     plan: Plan,
     asked: JobRequest<'_>,
 ) -> Result<Opened, JobError> {
     if let Some(object) = first_result(bucket).await? {
         // Another run may have created the job, and started workers, after this run's search for job.json.
         let Some(found) = find_with_digest(bucket).await? else {
-            return Err(JobError::Occupied { url: without_secrets(&bucket.place.url), object });
+            return Err(JobError::Occupied { url: without_secrets(&bucket.url), object });
         };
         return resume(bucket, input, found, asked, OnInputChange::Refuse).await;
     }
     let table = table::encode(&plan.shards);
     let sha256 = sha256_hex(&table);
-    let path = names::plan(&sha256);
+    let path = object_keys::plan(&sha256);
     bucket.write(&path, table).await?;
     let record = JobRecord {
         version: job::VERSION,
@@ -145,12 +144,12 @@ pub async fn create(
         },
     };
     let bytes = serde_json::to_vec_pretty(&record).expect("a job record is plain data");
-    match bucket.create(names::JOB, Bytes::from(bytes)).await? {
+    match bucket.create(object_keys::JOB, Bytes::from(bytes)).await? {
         PutOutcome::Created => {
             Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings })
         }
         PutOutcome::Exists(found) => {
-            let found = (bucket.parse_record(names::JOB, &found)?, JobDigest::of(&found));
+            let found = (bucket.parse_record(object_keys::JOB, &found)?, JobDigest::of(&found));
             resume(bucket, input, found, asked, OnInputChange::Refuse).await
         }
     }
@@ -158,8 +157,14 @@ pub async fn create(
 
 /// Returns an object that only a job writes, if there is one. Plans do not count: a planner that died may
 /// have left one, and its name is a digest of its content.
-async fn first_result(bucket: &Bucket) -> Result<Option<String>, BucketError> {
-    for folder in [names::COMMITS, names::ATTEMPTS, names::FAILURES, names::RETRIES, names::MANIFESTS] {
+async fn first_result(bucket: &Location) -> Result<Option<String>, StoreError> {
+    for folder in [
+        object_keys::COMMITS,
+        object_keys::ATTEMPTS,
+        object_keys::FAILURES,
+        object_keys::RETRIES,
+        object_keys::MANIFESTS,
+    ] {
         let mut listed = bucket.list(folder);
         while let Some((name, meta)) = listed.try_next().await? {
             // Some tools write empty objects as folder markers.
@@ -172,8 +177,8 @@ async fn first_result(bucket: &Bucket) -> Result<Option<String>, BucketError> {
 }
 
 async fn resume(
-    bucket: &Bucket,
-    input: &Place,
+    bucket: &Location,
+    input: &Location,
     (record, job): (JobRecord, JobDigest),
     asked: JobRequest<'_>,
     on_change: OnInputChange,
@@ -208,7 +213,7 @@ async fn resume(
 /// # Errors
 /// A failing listing.
 pub async fn input_changes(
-    input: &Place,
+    input: &Location,
     job_url: &str,
     record: &JobRecord,
     plan: &[Shard],
@@ -234,8 +239,8 @@ pub fn planned_files(record: &JobRecord, plan: &[Shard]) -> Vec<InputFile> {
     files
 }
 
-async fn load_plan(bucket: &Bucket, record: &JobRecord) -> Result<Vec<Shard>, JobError> {
-    let object = bucket.place.url_of(&record.plan.path);
+async fn load_plan(bucket: &Location, record: &JobRecord) -> Result<Vec<Shard>, JobError> {
+    let object = bucket.url_of(&record.plan.path);
     let damaged = |why: String| JobError::Damaged { object: object.clone(), why };
     let bytes = match bucket.read_if_there(&record.plan.path).await? {
         Some(bytes) => bytes,

@@ -2,16 +2,16 @@
 
 use crate::state::{JobState, ShardState, commits};
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, PutOutcome, strays};
 use capfilt_schemas::{
     hash::PartsDigest,
     job::JobRecord,
     manifest::{self, Manifest, QuarantinedShard, Repaired},
-    names,
+    object_keys,
     plan::Shard,
     record::{Record as _, RecordError},
     tally::Tally,
 };
+use capfilt_store::{Location, PutOutcome, StoreError, strays};
 use futures::TryStreamExt as _;
 use std::{collections::BTreeSet, pin::pin};
 
@@ -44,7 +44,7 @@ pub enum ManifestError {
     )]
     LastNumber { object: String },
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Location(#[from] StoreError),
 }
 
 /// Writes the next manifest, unless the newest one is equal. A damaged manifest is skipped.
@@ -52,7 +52,7 @@ pub enum ManifestError {
 /// # Errors
 /// Open shards, a damaged commit or one of another job, and a failing store.
 pub async fn seal(
-    bucket: &Bucket,
+    bucket: &Location,
     job: &JobRecord,
     plan: &[Shard],
     job_state: &JobState,
@@ -71,7 +71,7 @@ pub async fn seal(
     }
     manifest.n = highest.map_or(Ok(0), |n| next(bucket, n))?;
     for _ in 0..RACES {
-        let name = names::manifest(manifest.n);
+        let name = object_keys::manifest(manifest.n);
         let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
         match bucket.create(&name, Bytes::from(bytes)).await? {
             PutOutcome::Created => return Ok(sealed(bucket, manifest, true)),
@@ -87,11 +87,11 @@ pub async fn seal(
 
 /// Manifest of the bucket's commits, with number 0.
 pub async fn describe(
-    bucket: &Bucket,
+    bucket: &Location,
     job: &JobRecord,
     plan: &[Shard],
     job_state: &JobState,
-) -> Result<Manifest, BucketError> {
+) -> Result<Manifest, StoreError> {
     let mut builder = ManifestBuilder::default();
     let mut counted = pin!(commits::read_all(bucket, plan, &job_state.committed, job_state.job.as_ref()));
     while let Some(one) = counted.try_next().await? {
@@ -154,8 +154,8 @@ impl ManifestBuilder {
 /// Reads the manifest with the highest number.
 ///
 /// # Errors
-/// A failing store, and an object with that number that is not a manifest ([`BucketError::is_damage`]).
-pub async fn newest(bucket: &Bucket) -> Result<Option<Manifest>, BucketError> {
+/// A failing store, and an object with that number that is not a manifest ([`StoreError::is_damage`]).
+pub async fn newest(bucket: &Location) -> Result<Option<Manifest>, StoreError> {
     match numbers(bucket).await?.last() {
         Some(n) => read(bucket, *n).await.map(Some),
         None => Ok(None),
@@ -166,23 +166,23 @@ pub async fn newest(bucket: &Bucket) -> Result<Option<Manifest>, BucketError> {
 ///
 /// # Errors
 /// As [`newest`], and a missing manifest.
-pub async fn read(bucket: &Bucket, n: u32) -> Result<Manifest, BucketError> {
-    let name = names::manifest(n);
+pub async fn read(bucket: &Location, n: u32) -> Result<Manifest, StoreError> {
+    let name = object_keys::manifest(n);
     let manifest: Manifest = bucket.read_record(&name).await?;
     if manifest.n == n {
         return Ok(manifest);
     }
-    let source = serde::de::Error::custom(format!("it is a copy of {}", names::manifest(manifest.n)));
+    let source = serde::de::Error::custom(format!("it is a copy of {}", object_keys::manifest(manifest.n)));
     let source = RecordError::Malformed { kind: Manifest::KIND, source };
-    Err(BucketError::Record { object: bucket.place.url_of(&name), source })
+    Err(StoreError::Record { object: bucket.url_of(&name), source })
 }
 
 /// Numbers of the existing manifests. Other objects in the folder are reported and skipped.
-pub(crate) async fn numbers(bucket: &Bucket) -> Result<BTreeSet<u32>, BucketError> {
-    let mut listed = bucket.list(names::MANIFESTS);
+pub(crate) async fn numbers(bucket: &Location) -> Result<BTreeSet<u32>, StoreError> {
+    let mut listed = bucket.list(object_keys::MANIFESTS);
     let mut numbers = BTreeSet::new();
     while let Some((name, meta)) = listed.try_next().await? {
-        match names::parse_manifest(&name) {
+        match object_keys::parse_manifest(&name) {
             Some(n) => drop(numbers.insert(n)),
             None if meta.size > 0 => strays::pass_over(bucket, &name, "the name is not that of a manifest"),
             None => {}
@@ -191,10 +191,10 @@ pub(crate) async fn numbers(bucket: &Bucket) -> Result<BTreeSet<u32>, BucketErro
     Ok(numbers)
 }
 
-async fn read_if_sound(bucket: &Bucket, n: u32) -> Result<Option<Manifest>, BucketError> {
+async fn read_if_sound(bucket: &Location, n: u32) -> Result<Option<Manifest>, StoreError> {
     match read(bucket, n).await {
         Err(error) if error.is_damage() => {
-            strays::pass_over(bucket, &names::manifest(n), &error.to_string());
+            strays::pass_over(bucket, &object_keys::manifest(n), &error.to_string());
             Ok(None)
         }
         read => read.map(Some),
@@ -202,12 +202,12 @@ async fn read_if_sound(bucket: &Bucket, n: u32) -> Result<Option<Manifest>, Buck
 }
 
 /// The number after `n`.
-fn next(bucket: &Bucket, n: u32) -> Result<u32, ManifestError> {
-    let last = || ManifestError::LastNumber { object: bucket.place.url_of(&names::manifest(n)) };
+fn next(bucket: &Location, n: u32) -> Result<u32, ManifestError> {
+    let last = || ManifestError::LastNumber { object: bucket.url_of(&object_keys::manifest(n)) };
     n.checked_add(1).ok_or_else(last)
 }
 
-fn sealed(bucket: &Bucket, manifest: Manifest, is_new: bool) -> Sealed {
-    let name = names::manifest(manifest.n);
-    Sealed { url: bucket.place.url_of(&name), name, manifest, is_new }
+fn sealed(bucket: &Location, manifest: Manifest, is_new: bool) -> Sealed {
+    let name = object_keys::manifest(manifest.n);
+    Sealed { url: bucket.url_of(&name), name, manifest, is_new }
 }

@@ -11,13 +11,13 @@ use crate::{
         commits::{self, ShardResult},
     },
 };
-use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE, foreign, without_secrets};
 use capfilt_schemas::{
     job::{JobDigest, JobRecord},
     manifest::Manifest,
-    names,
+    object_keys,
     plan::{Shard, ShardId},
 };
+use capfilt_store::{Location, RECORDS_AT_ONCE, StoreError, foreign, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::{collections::HashMap, pin::pin};
 
@@ -63,7 +63,7 @@ pub enum OutputsError {
     #[error(transparent)]
     Job(#[from] JobError),
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Location(#[from] StoreError),
 }
 
 /// Reads the valid commits in plan order and passes each to `take`. It makes about one request per shard and
@@ -73,11 +73,11 @@ pub enum OutputsError {
 /// A missing version, a damaged commit, a commit of another job, commits that differ from the manifest's, and
 /// a failing store.
 pub async fn outputs(
-    bucket: &Bucket,
+    bucket: &Location,
     version: Version,
     mut take: impl FnMut(&Shard, ShardResult),
 ) -> Result<Versioned, OutputsError> {
-    let url = || without_secrets(&bucket.place.url);
+    let url = || without_secrets(&bucket.url);
     let (record, plan) = job::load(bucket).await?;
     let digest = job::digest(bucket).await?;
     let manifest = choose(bucket, version, digest.as_ref()).await?;
@@ -90,7 +90,7 @@ pub async fn outputs(
     };
     let job = digest.as_ref();
     let reads = futures::stream::iter(numbered).map(|(shard, n)| async move {
-        Ok::<_, BucketError>((shard, commits::read(bucket, &shard.id, n, job).await?))
+        Ok::<_, StoreError>((shard, commits::read(bucket, &shard.id, n, job).await?))
     });
     let mut reads = pin!(reads.buffered(RECORDS_AT_ONCE));
     let (mut builder, mut commits) = (ManifestBuilder::default(), 0);
@@ -100,17 +100,17 @@ pub async fn outputs(
         take(shard, one);
     }
     if let Some(manifest) = manifest.as_ref().filter(|manifest| manifest.digest != builder.digest()) {
-        return Err(OutputsError::Differs { url: url(), object: names::manifest(manifest.n) });
+        return Err(OutputsError::Differs { url: url(), object: object_keys::manifest(manifest.n) });
     }
     Ok(Versioned { job: record, manifest, commits, planned: plan.len() as u64 })
 }
 
 async fn choose(
-    bucket: &Bucket,
+    bucket: &Location,
     version: Version,
     job: Option<&JobDigest>,
 ) -> Result<Option<Manifest>, OutputsError> {
-    let url = || without_secrets(&bucket.place.url);
+    let url = || without_secrets(&bucket.url);
     let found = match version {
         Version::Newest | Version::NewestOrCommitted => manifest::newest(bucket).await,
         Version::Manifest(n) => match manifest::read(bucket, n).await {
@@ -128,8 +128,8 @@ async fn choose(
     let is_foreign = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref()));
     if let Some((manifest, why)) = found.as_ref().and_then(|manifest| Some((manifest, is_foreign(manifest)?)))
     {
-        let object = bucket.place.url_of(&names::manifest(manifest.n));
-        return Err(BucketError::Refused(foreign(&object, &why)).into());
+        let object = bucket.url_of(&object_keys::manifest(manifest.n));
+        return Err(StoreError::Refused(foreign(&object, &why)).into());
     }
     if found.is_none() && version == Version::Newest {
         return Err(OutputsError::Unfinished { url: url() });

@@ -1,8 +1,8 @@
 //! `capfilt check` of a bucket: tests the operations that the commit protocol needs.
 
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, FaultKind, PutOutcome};
-use capfilt_schemas::names::{self, AttemptId};
+use capfilt_schemas::object_keys::{self, AttemptId};
+use capfilt_store::{FaultKind, Location, PutOutcome, StoreError};
 use futures::TryStreamExt as _;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub struct Unfit {
 ///
 /// # Errors
 /// The operation that failed.
-pub async fn require(bucket: &Bucket) -> Result<(), Unfit> {
+pub async fn require(bucket: &Location) -> Result<(), Unfit> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -48,7 +48,7 @@ pub async fn require(bucket: &Bucket) -> Result<(), Unfit> {
     }
 }
 
-async fn first_problem(bucket: &Bucket) -> Option<Unfit> {
+async fn first_problem(bucket: &Location) -> Option<Unfit> {
     let needed = check(bucket).await.into_iter().filter(|step| step.what != DELETE);
     let mut failed = needed
         .filter_map(|step| Some(Unfit { what: step.what, why: step.problem?, may_pass: step.may_pass }));
@@ -58,9 +58,9 @@ async fn first_problem(bucket: &Bucket) -> Option<Unfit> {
 const DELETE: &str = "delete";
 
 /// Writes, reads, creates twice, lists and deletes a probe below the job's URL. Stops at the first failure.
-pub async fn check(bucket: &Bucket) -> Vec<Step> {
-    let probe = names::probe(&AttemptId::from_random(rand::random()));
-    let created = names::probe(&AttemptId::from_random(rand::random()));
+pub async fn check(bucket: &Location) -> Vec<Step> {
+    let probe = object_keys::probe(&AttemptId::from_random(rand::random()));
+    let created = object_keys::probe(&AttemptId::from_random(rand::random()));
     let mut steps = Vec::new();
     let outcome = probe_steps(bucket, &probe, &created, &mut steps).await;
     if outcome.is_none() && steps.len() > 1 {
@@ -73,7 +73,7 @@ pub async fn check(bucket: &Bucket) -> Vec<Step> {
 }
 
 /// Returns `None` after a failed operation.
-async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Vec<Step>) -> Option<()> {
+async fn probe_steps(bucket: &Location, probe: &str, created: &str, steps: &mut Vec<Step>) -> Option<()> {
     let content = Bytes::from_static(b"written by capfilt check; safe to delete");
     let mut note = |what, result: Result<(), Problem>| {
         let passed = result.is_ok().then_some(());
@@ -103,8 +103,8 @@ async fn probe_steps(bucket: &Bucket, probe: &str, created: &str, steps: &mut Ve
 
 /// Checks that the store distinguishes a missing record from a forbidden one: a run reads records that may be
 /// missing.
-async fn miss(bucket: &Bucket) -> Result<(), Problem> {
-    let nothing = names::probe(&AttemptId::from_random(rand::random()));
+async fn miss(bucket: &Location) -> Result<(), Problem> {
+    let nothing = object_keys::probe(&AttemptId::from_random(rand::random()));
     match bucket.read_if_there(&nothing).await {
         Ok(None) => Ok(()),
         Ok(Some(_)) => Err(Problem::of(format!("the store returns {nothing}, which was never written"))),
@@ -116,7 +116,7 @@ async fn miss(bucket: &Bucket) -> Result<(), Problem> {
     }
 }
 
-async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
+async fn create_first(bucket: &Location, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"first")).await {
         Ok(PutOutcome::Created) => Ok(()),
         Ok(PutOutcome::Exists(_)) => {
@@ -126,7 +126,7 @@ async fn create_first(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     }
 }
 
-fn not_created(error: &BucketError) -> Problem {
+fn not_created(error: &StoreError) -> Problem {
     let advice = match error.kind() {
         Some(FaultKind::NotSupported | FaultKind::Answer(_) | FaultKind::Precondition | FaultKind::Other) => {
             "; does this store support create-only PUT (If-None-Match: *)? commits need it"
@@ -136,7 +136,7 @@ fn not_created(error: &BucketError) -> Problem {
     Problem { why: format!("{error}{advice}"), may_pass: error.may_pass() }
 }
 
-async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
+async fn create_again(bucket: &Location, name: &str) -> Result<(), Problem> {
     match bucket.create(name, Bytes::from_static(b"second")).await {
         Ok(PutOutcome::Exists(found)) if found == "first" => Ok(()),
         Ok(_) => Err(Problem::of(
@@ -147,8 +147,8 @@ async fn create_again(bucket: &Bucket, name: &str) -> Result<(), Problem> {
     }
 }
 
-async fn list(bucket: &Bucket, probe: &str) -> Result<(), Problem> {
-    let mut listed = bucket.list(names::PROBES);
+async fn list(bucket: &Location, probe: &str) -> Result<(), Problem> {
+    let mut listed = bucket.list(object_keys::PROBES);
     loop {
         match listed.try_next().await {
             Ok(Some((name, _))) if name == probe => return Ok(()),
@@ -163,12 +163,12 @@ async fn list(bucket: &Bucket, probe: &str) -> Result<(), Problem> {
     }
 }
 
-fn said<T>(result: Result<T, BucketError>, advice: &str) -> Result<(), Problem> {
+fn said<T>(result: Result<T, StoreError>, advice: &str) -> Result<(), Problem> {
     result.map(drop).map_err(|error| advise(&error, advice))
 }
 
 /// The error, followed by `advice` if permission is missing.
-fn advise(error: &BucketError, advice: &str) -> Problem {
+fn advise(error: &StoreError, advice: &str) -> Problem {
     let is_about_permission = matches!(error.kind(), Some(FaultKind::Forbidden));
     let why = if is_about_permission { format!("{error}; {advice}") } else { error.to_string() };
     Problem { why, may_pass: error.may_pass() }

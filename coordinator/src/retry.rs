@@ -8,16 +8,16 @@ use crate::{
     state::{JobState, ShardState, commits},
 };
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, PutOutcome};
 use capfilt_schemas::{
     failure::FailureClass,
     job::JobDigest,
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::{Shard, ShardId},
     retry::{Repair, Retry, ShardRepair, VERSION},
     settings::Limits,
     status::RowStatus,
 };
+use capfilt_store::{Location, PutOutcome, StoreError};
 use futures::TryStreamExt as _;
 use std::{collections::BTreeMap, pin::pin};
 
@@ -84,7 +84,7 @@ impl RetryPlan {
 ///
 /// # Errors
 /// A missing job, and a failing store.
-pub async fn find(bucket: &Bucket, wanted: &RetryFilter) -> Result<RetryPlan, JobError> {
+pub async fn find(bucket: &Location, wanted: &RetryFilter) -> Result<RetryPlan, JobError> {
     let (record, plan) = job::load(bucket).await?;
     let job_state = JobState::read(bucket).await?;
     let mut found = RetryPlan { job: job_state.job.clone(), ..RetryPlan::default() };
@@ -104,12 +104,12 @@ pub async fn find(bucket: &Bucket, wanted: &RetryFilter) -> Result<RetryPlan, Jo
 impl RetryPlan {
     async fn rows_of_committed(
         &mut self,
-        bucket: &Bucket,
+        bucket: &Location,
         plan: &[Shard],
         job_state: &JobState,
         attempts: u32,
         wanted: &RetryFilter,
-    ) -> Result<(), BucketError> {
+    ) -> Result<(), StoreError> {
         let mut counted = pin!(commits::read_all(bucket, plan, &job_state.committed, job_state.job.as_ref()));
         while let Some(one) = counted.try_next().await? {
             let is_settled = job_state.of(&one.commit.shard, attempts) == ShardState::Committed(one.n);
@@ -135,16 +135,16 @@ impl RetryPlan {
     /// A failing store.
     pub async fn record(
         self,
-        bucket: &Bucket,
+        bucket: &Location,
         wanted: &RetryFilter,
         limits: Limits,
-    ) -> Result<Retry, BucketError> {
+    ) -> Result<Retry, StoreError> {
         let repair = Repair { statuses: wanted.statuses.clone(), limits };
         let Self { forgiven, repairs, job, .. } = self;
         let mut retry = Retry { version: VERSION, n: 0, forgiven, repairs, repair, job };
         loop {
             let bytes = serde_json::to_vec_pretty(&retry).expect("a retry is plain data");
-            match bucket.create(&names::retry(retry.n), Bytes::from(bytes)).await? {
+            match bucket.create(&object_keys::retry(retry.n), Bytes::from(bytes)).await? {
                 PutOutcome::Created => return Ok(retry),
                 // A job has few retries, so the loop ends soon.
                 PutOutcome::Exists(_) => retry.n += 1,

@@ -5,7 +5,7 @@
 mod support;
 
 use capfilt_coordinator::{JobError, JobState, dispatch::Work, job, manifest, preflight, status};
-use capfilt_schemas::{failure::FailureClass, names};
+use capfilt_schemas::{failure::FailureClass, object_keys};
 use support::World;
 
 async fn started() -> (World, job::Opened) {
@@ -157,7 +157,7 @@ async fn a_sound_bucket_passes_its_check_and_nothing_is_left_behind() {
     let steps = preflight::check(&world.bucket()).await;
     assert_eq!(steps.len(), 7);
     assert!(steps.iter().all(|step| step.problem.is_none()), "{steps:?}");
-    let left = std::fs::read_dir(world.folder.path().join("job").join(names::PROBES))
+    let left = std::fs::read_dir(world.folder.path().join("job").join(object_keys::PROBES))
         .map_or(0, |entries| entries.count());
     assert_eq!(left, 0);
 }

@@ -9,10 +9,10 @@ use capfilt_coordinator::{
 use capfilt_schemas::{
     commit::Cost,
     failure::{Crash, Failure, FailureClass},
-    names::AttemptId,
-    pipe::{Assignment, Event, SHARDS_IN_CHILD, Stage},
+    object_keys::AttemptId,
     plan::{InputFile, Shard, ShardId},
     tally::Tally,
+    worker_protocol::{Assignment, Event, SHARDS_IN_CHILD, Stage},
 };
 use std::collections::{BTreeMap, BTreeSet};
 

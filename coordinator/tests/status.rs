@@ -4,15 +4,15 @@
 
 mod support;
 
-use capfilt_bucket::commit;
 use capfilt_coordinator::{JobState, Plan, StatusReader, job, manifest, status};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
-    names::{self, AttemptId, Table},
+    object_keys::{self, AttemptId, Table},
     plan::{InputFile, Shard, ShardId},
     status::{RowStatus, WebStatus},
     tally::Tally,
 };
+use capfilt_store::commit;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::sync::Arc;
 use support::World;
@@ -45,7 +45,7 @@ fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
     let attempt = AttemptId::from_random(dice.random());
     let output = |table, rows| Output {
         table,
-        path: names::output(&shard.id, &attempt, table),
+        path: object_keys::output(&shard.id, &attempt, table),
         bytes: 0,
         sha256: String::new(),
         rows,

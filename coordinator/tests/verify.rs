@@ -4,18 +4,18 @@
 
 mod support;
 
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{JobState, Verification, job, manifest, verify};
 use capfilt_schemas::{
     commit::Commit,
-    names::{self, Table},
+    object_keys::{self, Table},
     plan::Shard,
 };
+use capfilt_store::Location;
 use support::World;
 
 struct Finished {
     world: World,
-    bucket: Bucket,
+    bucket: Location,
     plan: Vec<Shard>,
     commits: Vec<Commit>,
 }
@@ -50,7 +50,7 @@ impl Finished {
     }
 
     fn path(&self, shard: usize, table: Table) -> String {
-        names::output(&self.plan[shard].id, &self.commits[shard].attempt, table)
+        object_keys::output(&self.plan[shard].id, &self.commits[shard].attempt, table)
     }
 }
 
@@ -91,10 +91,10 @@ async fn a_flipped_byte_is_found_wherever_it_is() {
 #[tokio::test]
 async fn a_doubled_commit_is_found() {
     let job = finished(|_| ()).await;
-    let first = names::commit(&job.plan[0].id, 0);
+    let first = object_keys::commit(&job.plan[0].id, 0);
     let bytes = job.bucket.read(&first).await.unwrap();
     // Copied as the shard's next commit, unchanged and with a corrected number.
-    let second = names::commit(&job.plan[0].id, 1);
+    let second = object_keys::commit(&job.plan[0].id, 1);
     let renumbered = serde_json::to_vec(&Commit { n: 1, ..job.commits[0].clone() }).unwrap();
     for copy in [bytes.clone(), renumbered.into()] {
         job.bucket.write(&second, copy).await.unwrap();
@@ -107,7 +107,7 @@ async fn a_doubled_commit_is_found() {
         job.bucket.delete(&second).await.unwrap();
     }
     // Copied as another shard's commit.
-    let other = names::commit(&job.plan[1].id, 0);
+    let other = object_keys::commit(&job.plan[1].id, 0);
     job.bucket.write(&other, bytes.clone()).await.unwrap();
     let found = job.verify().await;
     assert!(
@@ -117,7 +117,7 @@ async fn a_doubled_commit_is_found() {
     );
     // Copied beside the original, under another spelling of the name.
     let job = finished(|_| ()).await;
-    let spelt = names::commit(&job.plan[0].id, 0).replace("/0.json", "/00.json");
+    let spelt = object_keys::commit(&job.plan[0].id, 0).replace("/0.json", "/00.json");
     job.bucket.write(&spelt, bytes).await.unwrap();
     assert_eq!(job.problem().await.0, spelt);
 }
@@ -166,7 +166,7 @@ async fn pairs_that_contradict_the_ledger_are_found() {
 #[tokio::test]
 async fn a_tally_that_does_not_match_the_rows_is_found() {
     let job = finished(|_| ()).await;
-    let name = names::commit(&job.plan[0].id, 0);
+    let name = object_keys::commit(&job.plan[0].id, 0);
     let mut commit = job.commits[0].clone();
     commit.tally.web_kept += 1;
     job.bucket.write(&name, serde_json::to_vec_pretty(&commit).unwrap().into()).await.unwrap();
@@ -185,12 +185,12 @@ async fn a_tally_that_does_not_match_the_rows_is_found() {
 #[tokio::test]
 async fn an_open_shard_and_a_manifest_that_is_missing_or_stale_are_found() {
     let job = finished(|_| ()).await;
-    let manifest = names::manifest(0);
+    let manifest = object_keys::manifest(0);
     let bytes = job.bucket.read(&manifest).await.unwrap();
     job.bucket.delete(&manifest).await.unwrap();
     assert!(job.problem().await.1.contains("there is no manifest"));
     job.bucket.write(&manifest, bytes).await.unwrap();
-    job.bucket.delete(&names::commit(&job.plan[1].id, 0)).await.unwrap();
+    job.bucket.delete(&object_keys::commit(&job.plan[1].id, 0)).await.unwrap();
     let found = job.verify().await;
     let whats: Vec<_> = found.problems.iter().map(|p| p.what.as_str()).collect();
     assert!(

@@ -6,9 +6,9 @@ use arrow::{
     array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray, StructArray},
     datatypes::{DataType, Field},
 };
-use capfilt_bucket::Place;
 use capfilt_pipeline::input::{ImageInput, InputColumns, READING_BYTES, Rows, ShardReader, TextInput};
 use capfilt_schemas::plan::{InputFile, Shard, ShardId};
+use capfilt_store::Location;
 use object_store::ObjectStoreExt as _;
 use parquet::{
     arrow::ArrowWriter,
@@ -53,7 +53,7 @@ impl File {
 
     /// Calls `each` with the rows of every call of the reader.
     async fn read(&self, batch_rows: usize, passthrough: &[&str], mut each: impl FnMut(Rows)) {
-        let place = Place::open(&self.folder.path().display().to_string()).unwrap();
+        let place = Location::open(&self.folder.path().display().to_string()).unwrap();
         let meta = place.store.head(&place.path_of("a.parquet")).await.unwrap();
         let file = InputFile { path: "a.parquet".into(), etag: meta.e_tag.unwrap(), bytes: meta.size };
         let id = ShardId::of(&file.path, &file.etag, 0..1);

@@ -8,8 +8,8 @@ use arrow::{
     array::{ArrayRef, BinaryArray, Int32Builder, ListBuilder, RecordBatch, StringArray},
     compute::concat_batches,
 };
-use capfilt_bucket::Place;
 use capfilt_pipeline::input::{ImageInput, InputColumns, ReadError, Sample, ShardReader};
+use capfilt_store::Location;
 use parquet::{
     arrow::ArrowWriter,
     basic::Compression,
@@ -175,7 +175,7 @@ async fn a_file_replaced_while_its_row_group_is_read_is_distinguished_from_a_dam
     let folder = tempfile::tempdir().unwrap();
     many_pages(folder.path(), Compression::UNCOMPRESSED, 50_000);
     let shard = shards::shard(folder.path(), FILE);
-    let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+    let place = Location::open(folder.path().to_str().unwrap()).unwrap();
     let mut reader = ShardReader::open(&place, &shard, with_memory(20), 64).await.unwrap();
     reader.next().await.unwrap().unwrap();
     let another = [fs::read(folder.path().join(FILE)).unwrap(), b"and more".to_vec()].concat();

@@ -2,7 +2,7 @@
 
 use crate::{
     job::JobDigest,
-    names::{self, AttemptId, Table},
+    object_keys::{self, AttemptId, Table},
     plan::ShardId,
     record::Record,
     tally::Tally,
@@ -93,7 +93,7 @@ impl Commit {
 
     /// An output whose path is not one that this attempt writes: such a path may lead anywhere.
     pub fn misnamed(&self) -> Option<&Output> {
-        let is_own = |o: &&Output| o.path == names::output(&self.shard, &self.attempt, o.table);
+        let is_own = |o: &&Output| o.path == object_keys::output(&self.shard, &self.attempt, o.table);
         let is_attempt = AttemptId::parse(&self.attempt.0).is_some();
         self.outputs.iter().find(|output| !is_attempt || !is_own(output))
     }

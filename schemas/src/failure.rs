@@ -1,6 +1,6 @@
 //! Failures of attempts, and their consequences for the shard and for the job.
 
-use crate::{job::JobDigest, names::AttemptId, plan::ShardId, record::Record, status::closed_set};
+use crate::{job::JobDigest, object_keys::AttemptId, plan::ShardId, record::Record, status::closed_set};
 use serde::{Deserialize, Serialize};
 use std::{fmt, ops::Range};
 

@@ -1,7 +1,8 @@
 //! A retry: the recorded request to execute failed shards or rows again, in the same job.
 
 use crate::{
-    job::JobDigest, names::AttemptId, plan::ShardId, record::Record, settings::Limits, status::RowStatus,
+    job::JobDigest, object_keys::AttemptId, plan::ShardId, record::Record, settings::Limits,
+    status::RowStatus,
 };
 use serde::{Deserialize, Serialize};
 

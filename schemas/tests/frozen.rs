@@ -7,22 +7,23 @@
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
-    cluster::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
     commit::{Commit, Cost, Output, Timings},
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
     job::{JobDigest, JobRecord, ModelFile, ModelRecord, PlanRecord},
-    known_answers::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
-    names::{self, AttemptId, Table},
-    pairs, pipe,
+    object_keys::{self, AttemptId, Table},
+    pairs,
     plan::{self, InputFile, RefusedFile, Shard, ShardId},
     quarantine,
+    queue_protocol::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
     retry::{Repair, Retry, ShardRepair},
+    self_test::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     settings,
     status::{RowStatus, WebStatus},
     tally::Tally,
+    worker_protocol,
 };
 use std::fmt::Write as _;
 
@@ -85,7 +86,7 @@ fn records(out: &mut String) {
     };
     let output = Output {
         table: Table::Ledger,
-        path: names::output(&id, &attempt, Table::Ledger),
+        path: object_keys::output(&id, &attempt, Table::Ledger),
         bytes: 7,
         sha256: "00".into(),
         rows: 3,
@@ -136,7 +137,7 @@ fn records(out: &mut String) {
         captioner: model.clone(),
         filter: model,
         plan: PlanRecord {
-            path: names::plan(&"0".repeat(64)),
+            path: object_keys::plan(&"0".repeat(64)),
             sha256: "00".into(),
             shards: 1,
             rows: 3,
@@ -154,7 +155,7 @@ fn records(out: &mut String) {
         job: Some(digest),
     };
     let answers = KnownAnswers {
-        version: known_answers::VERSION,
+        version: self_test::VERSION,
         models: ModelPair::of(&job),
         made: Made { program: "0".into(), device: "cpu".into(), precision: settings::Precision::F32 },
         scores: vec![KnownScore { picture: "p".into(), text: "t".into(), itm: 0.5, itc: 0.25 }],
@@ -230,7 +231,7 @@ fn records(out: &mut String) {
         News::Left { worker: "w".into(), why: "y".into() },
         News::Coordinating(CoordinatorReport { coordinator: "c".into(), seconds_up: 1.5 }),
     ];
-    let assignment = pipe::Assignment {
+    let assignment = worker_protocol::Assignment {
         shard,
         attempt: attempt.clone(),
         commit_n: 0,
@@ -239,8 +240,12 @@ fn records(out: &mut String) {
         try_alone: vec![4..8, 9..10],
         repair: Some(repair.clone()),
     };
-    let handling = pipe::Event::Handling { shard: id.clone(), stage: pipe::Stage::Alone, rows: 4..5 };
-    let event = pipe::Event::Committed {
+    let handling = worker_protocol::Event::Handling {
+        shard: id.clone(),
+        stage: worker_protocol::Stage::Alone,
+        rows: 4..5,
+    };
+    let event = worker_protocol::Event::Committed {
         shard: id.clone(),
         attempt: attempt.clone(),
         rows: 3,
@@ -249,15 +254,15 @@ fn records(out: &mut String) {
         cost: Cost::default(),
     };
     for name in [
-        names::commit(&id, 0),
-        names::failure(&id, &attempt),
-        names::retry(0),
-        names::manifest(0),
-        names::JOB.to_owned(),
+        object_keys::commit(&id, 0),
+        object_keys::failure(&id, &attempt),
+        object_keys::retry(0),
+        object_keys::manifest(0),
+        object_keys::JOB.to_owned(),
     ] {
         writeln!(out, "{name}").unwrap();
     }
-    for name in [names::KNOWN_ANSWERS.to_owned(), answers.models.file_name()] {
+    for name in [object_keys::KNOWN_ANSWERS.to_owned(), answers.models.file_name()] {
         writeln!(out, "{name}").unwrap();
     }
     for name in

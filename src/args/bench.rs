@@ -23,7 +23,7 @@ pub struct BenchBatchArgs {
     pub settings: SettingsArgs,
     /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
-    pub device: capfilt_med::DeviceChoice,
+    pub device: capfilt_blip::DeviceChoice,
     /// Numbers of images per model call, tried in this order until one exceeds the device's memory
     #[arg(
         long,
@@ -88,10 +88,10 @@ pub struct BenchModelArgs {
     pub repeats: usize,
     /// Precision of the models: f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
-    pub precision: capfilt_med::PrecisionChoice,
+    pub precision: capfilt_blip::PrecisionChoice,
     /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
-    pub device: capfilt_med::DeviceChoice,
+    pub device: capfilt_blip::DeviceChoice,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -1,10 +1,10 @@
 //! Arguments of the commands that write data sets.
 
+use capfilt_demo_data::{files::MOST_CAPTIONS, scene::MOST_OBJECTS};
 use capfilt_schemas::{
     export::{Format, Per},
     settings::training_data::Texts,
 };
-use capfilt_world::{files::MOST_CAPTIONS, scene::MOST_OBJECTS};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::path::PathBuf;
 

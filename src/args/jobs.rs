@@ -2,7 +2,7 @@
 
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
-use capfilt_schemas::{names::Table, settings::Auto};
+use capfilt_schemas::{object_keys::Table, settings::Auto};
 use clap::{Args as ClapArgs, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -249,7 +249,7 @@ pub struct VerifyArgs {
     pub allow_changed: bool,
     /// Device of --recompute: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
-    pub device: capfilt_med::DeviceChoice,
+    pub device: capfilt_blip::DeviceChoice,
 }
 
 #[derive(Debug, ClapArgs)]

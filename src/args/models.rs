@@ -24,13 +24,13 @@ pub struct CheckpointArgs {
     pub model: PathBuf,
     /// Reference implementation: original (BLIP, LAVIS) or hf (transformers)
     #[arg(long, default_value = "original")]
-    pub preset: capfilt_med::Preset,
+    pub preset: capfilt_blip::Preset,
     /// Precision of the model: f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
-    pub precision: capfilt_med::PrecisionChoice,
+    pub precision: capfilt_blip::PrecisionChoice,
     /// Device of the model: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
-    pub device: capfilt_med::DeviceChoice,
+    pub device: capfilt_blip::DeviceChoice,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -2,9 +2,9 @@
 
 use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{JobError, dataset, outputs::OutputsError};
 use capfilt_schemas::hash::sha256_hex_of_parts;
+use capfilt_store::Location;
 use std::path::Path;
 
 /// Computes the digest of a model's weights: names, shapes and numbers. The lineage in the same file is left
@@ -28,7 +28,7 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
 /// Computes the digest of a job's pairs tables by its newest manifest. Equal pairs have equal digests, even
 /// if other attempts wrote them. `None` when the job is not finished.
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
-    let bucket = Bucket::open(url).or_usage_error()?;
+    let bucket = Location::open_without_links(url).or_usage_error()?;
     let cleaned = match dataset::open(&bucket).await {
         Err(OutputsError::Unfinished { .. } | OutputsError::Job(JobError::NoJob { .. })) => {
             return Ok(None);

@@ -6,7 +6,6 @@ use crate::{
     training_data::{self, Named},
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::Place;
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
     settings::{
@@ -15,6 +14,7 @@ use capfilt_schemas::{
         training_data::{DataSource, Texts},
     },
 };
+use capfilt_store::Location;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -175,7 +175,7 @@ async fn clean(
         jobs => format!("{jobs}/{name}-{}", &inputs[..8]),
     };
     // The absolute URL, as in the job record: the working folder of a later run may differ.
-    let url = Place::open(&url).or_usage_error()?.url;
+    let url = Location::open(&url).or_usage_error()?.url;
     set(&mut settings, "job", "url", &url)?;
     for (key, made) in [("captioner", captioner), ("filter", filter)] {
         set(&mut settings, "models", key, &made.place)?;

@@ -7,7 +7,7 @@ use crate::{
     models::model_failed,
 };
 use anyhow::anyhow;
-use capfilt_med::{BlipCaptioner, Method, Preset};
+use capfilt_blip::{BlipCaptioner, Method, Preset};
 use capfilt_pipeline::model::{Captioner as _, SampleKey};
 use serde_json::json;
 

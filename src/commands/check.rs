@@ -4,13 +4,14 @@ use crate::{
     args::CheckArgs,
     devices::{self, DevicePlan},
     exit::{self, Ending, Exit, ExitCodeExt as _, Failure},
-    known_answers::{self, Reference},
-    models, settings_file,
+    models,
+    self_test::{self, Reference},
+    settings_file,
 };
-use capfilt_bucket::{Bucket, BucketError, PinnedObject, Place};
+use capfilt_blip::DeviceChoice;
 use capfilt_coordinator::job::JobRequest;
-use capfilt_med::DeviceChoice;
 use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
+use capfilt_store::{Location, PinnedObject, StoreError};
 use serde_json::json;
 
 /// Findings in the order of the checks: printed at once, or together as JSON at the end.
@@ -40,7 +41,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let settings = settings_file::load(&args.settings)?;
     let mut findings = Findings { as_json: args.json, all: Vec::new() };
     findings.add("settings", "sound", false);
-    let bucket = Bucket::open(&settings.job.url).or_usage_error()?;
+    let bucket = Location::open_without_links(&settings.job.url).or_usage_error()?;
     let steps = capfilt_coordinator::preflight::check(&bucket).await;
     for step in &steps {
         let finding = format!("{}: {}", step.what, step.problem.as_deref().unwrap_or("works"));
@@ -49,7 +50,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
     if steps.iter().any(|step| step.problem.is_some()) {
         return Ok(findings.conclude(Exit::Environment));
     }
-    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let input = Location::open(&settings.input.url).or_usage_error()?;
     let plan = exit::of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
     findings.add("input", &counts, false);
@@ -73,8 +74,8 @@ pub async fn run(args: &CheckArgs) -> Ending {
         JobRequest { settings: &settings, resolved: &settings, captioner: &captioner, filter: &filter };
     let job = as_job(asked);
     let known = match args.write_known_answers {
-        true => known_answers::of_checkpoints(&job).await?,
-        false => known_answers::of_job_to_be(&bucket, &job).await?,
+        true => self_test::of_checkpoints(&job).await?,
+        false => self_test::of_job_to_be(&bucket, &job).await?,
     };
     findings.add("answers", &format!("known from {}", known.source), false);
     let is_right = devices_are_right(&devices, &job, &known, &mut findings).await?;
@@ -86,7 +87,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
 }
 
 /// Tests whether the input's store honours a condition on reads, by which a job notices replaced files.
-async fn if_match(object: PinnedObject) -> Result<&'static str, BucketError> {
+async fn if_match(object: PinnedObject) -> Result<&'static str, StoreError> {
     Ok(match object.heeds_if_match().await? {
         Some(true) => "If-Match: honoured",
         Some(false) => "If-Match: ignored by this store; the ETag of every answer is compared instead",
@@ -111,7 +112,7 @@ async fn devices_are_right(
         findings.add("device", &found, false);
         let precision = models::resolve(job.settings.models.precision, choice);
         let precision = precision.map_err(anyhow::Error::msg).or_environment_error()?;
-        let proof = known_answers::prove(&mut capfilt, known, precision);
+        let proof = self_test::prove(&mut capfilt, known, precision);
         let answers = proof.as_ref().map_or_else(|failure| format!("{:#}", failure.error), Clone::clone);
         findings.add("answers", &format!("{}: {answers}", device.device), proof.is_err());
         are_right &= proof.is_ok();

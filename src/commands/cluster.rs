@@ -11,21 +11,21 @@ use crate::{
     worker_processes::{pool, process_name},
 };
 use anyhow::Context as _;
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     dispatch::{
         Change, DispatchError, Observation, Outcome, Progress, Report, Work, WorkerState, WorkerView,
-        cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource, Reporter},
         local::RetryPolicy,
+        queue_protocol::{self, Connection, CoordinatedJob, JobQueue, QueueSource, Reporter},
         worker_pool,
     },
     is_done, job, preflight,
 };
 use capfilt_schemas::{
-    cluster::{End, InHand, News, QueueNames, WorkerReport},
     job::JobRecord,
-    names,
+    object_keys,
+    queue_protocol::{End, InHand, News, QueueNames, WorkerReport},
 };
+use capfilt_store::Location;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -44,14 +44,14 @@ pub fn link(args: &ClusterArgs) -> Option<Connection> {
 }
 
 /// Queue of the job in a bucket; `None` without `--cluster`.
-pub async fn queue(args: &ClusterArgs, bucket: &Bucket) -> Result<Option<JobQueue>, Failure> {
+pub async fn queue(args: &ClusterArgs, bucket: &Location) -> Result<Option<JobQueue>, Failure> {
     let Some(link) = link(args) else { return Ok(None) };
     let client = link.connect(|waiting| console::line(waiting)).await.or_environment_error()?;
-    Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown()).of_job(&bucket.place.url)))
+    Ok(Some(JobQueue::new(client, queue_names(bucket).await?, link.shown()).of_job(&bucket.url)))
 }
 
-pub async fn queue_names(bucket: &Bucket) -> Result<QueueNames, Failure> {
-    Ok(QueueNames::of(&bucket.read(names::JOB).await.or_environment_error()?))
+pub async fn queue_names(bucket: &Location) -> Result<QueueNames, Failure> {
+    Ok(QueueNames::of(&bucket.read(object_keys::JOB).await.or_environment_error()?))
 }
 
 /// Coordinates a job until its workers have finished it.
@@ -62,7 +62,7 @@ pub async fn coordinate(
 ) -> Result<Outcome, Failure> {
     let mut progress = JobProgress::start(metrics);
     let queue = job.queue.clone();
-    let outcome = cluster::coordinate(job, |seen| progress.show(seen), stop).await;
+    let outcome = queue_protocol::coordinate(job, |seen| progress.show(seen), stop).await;
     progress.finish();
     if let Err(error @ (DispatchError::Systemic(_) | DispatchError::Broken { .. })) = &outcome {
         queue.say_end(&End::Stopped { why: error.to_string() }).await;
@@ -90,7 +90,7 @@ pub async fn end(queue: &JobQueue, workers: &[WorkerReport], keep_queue: bool) -
 
 /// Processes shards of a job until the job has ended.
 pub async fn join(
-    bucket: &Bucket,
+    bucket: &Location,
     link: Connection,
     devices: &[DevicePlan],
     policy: RetryPolicy,
@@ -126,13 +126,13 @@ pub async fn join(
         progress.show(Observation { progress: &seen_here, ..seen });
     };
     let outcome =
-        worker_pool::run(bucket, work, pool(&bucket.place.url, devices, policy)?, feed, observe, stop).await;
+        worker_pool::run(bucket, work, pool(&bucket.url, devices, policy)?, feed, observe, stop).await;
     progress.finish();
     outcome.or_environment_error()
 }
 
 /// Waits until the job's record exists.
-async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
+async fn wait_for_job(bucket: &Location) -> Result<JobRecord, Failure> {
     let mut has_printed = false;
     loop {
         if let Some(record) =
@@ -141,7 +141,7 @@ async fn wait_for_job(bucket: &Bucket) -> Result<JobRecord, Failure> {
             return Ok(record);
         }
         if !has_printed {
-            console::line(format!("there is no job at {} yet; waiting for it", bucket.place.url));
+            console::line(format!("there is no job at {} yet; waiting for it", bucket.url));
             has_printed = true;
         }
         tokio::time::sleep(CHECK_EVERY).await;

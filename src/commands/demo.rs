@@ -8,7 +8,7 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _},
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_world::{
+use capfilt_demo_data::{
     files::{MakeError, Order, Pairs, Vary, make},
     scene::MOST_OBJECTS,
     sheet, vocabulary,

@@ -3,13 +3,13 @@
 use crate::{
     args::DeviceArgs,
     exit::{Ending, Exit, ExitCodeExt as _, Failure},
-    known_answers, models,
+    models, self_test,
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::{Bucket, Place};
+use capfilt_blip::DeviceChoice;
 use capfilt_coordinator::job;
-use capfilt_med::DeviceChoice;
-use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
+use capfilt_schemas::worker_protocol::{Assignment, Event, SHARDS_IN_CHILD};
+use capfilt_store::Location;
 use capfilt_workers::Worker;
 use futures::FutureExt as _;
 use std::{io::Write as _, panic::AssertUnwindSafe};
@@ -23,23 +23,23 @@ const PANICKED: i32 = 101;
 
 pub async fn run(args: &DeviceArgs) -> Ending {
     ignore_terminal_interrupt();
-    capfilt_med::set_threads(args.model_threads);
+    capfilt_blip::set_threads(args.model_threads);
     // The parent process has reached the stores before. A store that does not answer now has an outage, so
     // this process waits for it.
-    capfilt_bucket::expect_stores();
-    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    capfilt_store::expect_stores();
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let found = job::find_with_digest(&bucket).await.or_environment_error()?;
     let (job, digest) = found.ok_or_else(|| anyhow!("{} holds no job", args.job)).or_usage_error()?;
     let device: DeviceChoice = args.device.parse().map_err(anyhow::Error::msg).or_usage_error()?;
-    let known = known_answers::of_job(&bucket, &job).await?;
+    let known = self_test::of_job(&bucket, &job).await?;
     let mut capfilt = models::load(&job, device).await?;
-    let agreement = known_answers::prove(&mut capfilt, &known, job.settings.models.precision)?;
+    let agreement = self_test::prove(&mut capfilt, &known, job.settings.models.precision)?;
     tracing::info!("{}: {agreement}", args.device);
     say(&Event::Ready { device: args.device.clone(), worker: args.name.clone() });
     let worker = Worker {
         name: args.name.clone(),
         device: args.device.clone(),
-        input: Place::open(&job.settings.input.url).or_usage_error()?,
+        input: Location::open(&job.settings.input.url).or_usage_error()?,
         bucket,
         job: digest,
         settings: job.settings,

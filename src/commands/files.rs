@@ -5,13 +5,13 @@ use crate::{
     console,
     exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::outputs::{OutputsError, Version, Versioned, outputs};
 use capfilt_schemas::commit::Output;
+use capfilt_store::Location;
 use serde_json::json;
 
 pub async fn run(args: &FilesArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let version = args.manifest.map_or(Version::NewestOrCommitted, Version::Manifest);
     let table = args.table.into();
     let mut objects: Vec<Output> = Vec::new();
@@ -27,14 +27,14 @@ pub async fn run(args: &FilesArgs) -> Ending {
         ));
     }
     if args.json {
-        outln!("{}", as_json(&found, &objects, &bucket.place));
+        outln!("{}", as_json(&found, &objects, &bucket));
     } else {
-        objects.iter().for_each(|object| outln!("{}", address(&bucket.place, object)));
+        objects.iter().for_each(|object| outln!("{}", address(&bucket, object)));
     }
     Ok(Exit::Done)
 }
 
-fn as_json(found: &Versioned, objects: &[Output], place: &Place) -> serde_json::Value {
+fn as_json(found: &Versioned, objects: &[Output], place: &Location) -> serde_json::Value {
     let files: Vec<_> = objects
         .iter()
         .map(|o| json!({"url": address(place, o), "rows": o.rows, "bytes": o.bytes, "sha256": o.sha256}))
@@ -48,7 +48,7 @@ fn as_json(found: &Versioned, objects: &[Output], place: &Place) -> serde_json::
 }
 
 /// URL or local path of an object, in the form that tools for Parquet accept.
-fn address(place: &Place, object: &Output) -> String {
+fn address(place: &Location, object: &Output) -> String {
     place.url_of(&object.path)
 }
 

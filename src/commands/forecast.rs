@@ -12,17 +12,17 @@ use crate::{
     job_setup, models, parent,
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     Plan,
     job::{self, JobRequest, Opened},
 };
 use capfilt_schemas::{
-    names::AttemptId,
-    pipe::{Assignment, Event},
+    object_keys::AttemptId,
     plan::Shard,
     settings::Settings,
+    worker_protocol::{Assignment, Event},
 };
+use capfilt_store::Location;
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
@@ -131,8 +131,8 @@ async fn scratch_job(
         return Err(anyhow!("there are no rows to try")).or_usage_error();
     }
     let (captioner, filter) = models::records(settings).await?;
-    let bucket = Bucket::open(&folder.display().to_string()).or_usage_error()?;
-    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let bucket = Location::open_without_links(&folder.display().to_string()).or_usage_error()?;
+    let input = Location::open(&settings.input.url).or_usage_error()?;
     let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
     job::create(&bucket, &input, plan, asked).await.or_environment_error()
 }

@@ -6,8 +6,8 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _},
     release,
 };
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::gc;
+use capfilt_store::Location;
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -20,7 +20,7 @@ pub async fn run(args: &GcArgs) -> Ending {
         streams.iter().for_each(|stream| outln!("{}: {did}", streams::shown(stream)));
     }
     let Some(job) = &args.job else { return Ok(Exit::Done) };
-    let bucket = Bucket::open(job).or_usage_error()?;
+    let bucket = Location::open_without_links(job).or_usage_error()?;
     release::warn_of(&bucket).await;
     let garbage = gc::find(&bucket).await.or_environment_error()?;
     if args.delete {

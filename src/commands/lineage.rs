@@ -5,7 +5,7 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _},
 };
 use anyhow::anyhow;
-use capfilt_med::weight_files::{self, WeightFiles};
+use capfilt_blip::weight_files::{self, WeightFiles};
 use capfilt_schemas::model_files::is_index;
 use capfilt_train::lineage::Lineage;
 use std::path::Path;

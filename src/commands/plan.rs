@@ -8,15 +8,15 @@ use crate::{
     exit::{self, Ending, Exit, ExitCodeExt as _},
     settings_file,
 };
-use capfilt_bucket::Place;
 use capfilt_schemas::size::ByteSize;
+use capfilt_store::Location;
 use indicatif::FormattedDuration;
 use serde_json::json;
 use std::time::Duration;
 
 pub async fn run(args: &PlanArgs) -> Ending {
     let settings = settings_file::load(&args.settings)?;
-    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let input = Location::open(&settings.input.url).or_usage_error()?;
     let plan = exit::of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
     let mut shown = json!({

@@ -5,11 +5,11 @@ use crate::{
     exit::{ExitCodeExt as _, Failure},
     models,
 };
-use capfilt_bucket::{Bucket, Place};
+use capfilt_blip::DeviceChoice;
 use capfilt_coordinator::{JobState, Problem, job, state::commits};
-use capfilt_med::DeviceChoice;
-use capfilt_pipeline::known_answers::Tolerance;
-use capfilt_schemas::{names::Table, settings::Precision};
+use capfilt_pipeline::self_test::Tolerance;
+use capfilt_schemas::{object_keys::Table, settings::Precision};
+use capfilt_store::Location;
 use capfilt_workers::{Agreement, Recompute};
 use futures::TryStreamExt as _;
 use indicatif::ProgressBar;
@@ -17,7 +17,7 @@ use indicatif::ProgressBar;
 /// Computes about `wanted` rows again: the first rows of shards that are spread evenly over the plan. Returns
 /// a problem if the difference exceeds the rounding of the precision.
 pub async fn rows(
-    bucket: &Bucket,
+    bucket: &Location,
     wanted: u64,
     device: DeviceChoice,
 ) -> Result<(Agreement, Option<Problem>), Failure> {
@@ -29,8 +29,8 @@ pub async fn rows(
         .or_environment_error()?;
     let committed = plan.iter().filter(|shard| job_state.committed.contains_key(&shard.id)).zip(results);
     let committed: Vec<_> = committed.collect();
-    let input = Place::open(&record.settings.input.url).or_usage_error()?;
-    capfilt_med::set_threads(devices::cores());
+    let input = Location::open(&record.settings.input.url).or_usage_error()?;
+    capfilt_blip::set_threads(devices::cores());
     let capfilt = models::load(&record, device).await?;
     // Whole batches: one per shard, or several per shard if there are not enough shards.
     let shards = wanted.div_ceil(capfilt.batch() as u64).clamp(1, committed.len().max(1) as u64);

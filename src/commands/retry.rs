@@ -8,17 +8,17 @@ use crate::{
     metrics_server, release, shutdown,
 };
 use anyhow::Context as _;
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     job,
     retry::{self, RetryFilter, RetryPlan},
 };
+use capfilt_store::Location;
 use serde_json::json;
 
 pub async fn run(args: &RetryArgs) -> Ending {
     let stop = shutdown::on_signal();
     let metrics = metrics_server::serve(args.queue.metrics).await?;
-    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let wanted =
         if args.only.is_empty() { Ok(RetryFilter::everything()) } else { RetryFilter::only(&args.only) };
     let wanted = wanted.map_err(anyhow::Error::msg).or_usage_error()?;

@@ -10,7 +10,6 @@ use crate::{
     metrics_server::{self, SharedMetrics},
     models, progress, settings_file, shutdown, worker_processes,
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{
     JobError, JobState, OnInputChange,
     dispatch::{Outcome, Report, cluster::CoordinatedJob, local::RetryPolicy},
@@ -24,6 +23,7 @@ use capfilt_schemas::{
     plan::Shard,
     settings::{Settings, Workers},
 };
+use capfilt_store::Location;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,7 +32,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let stop = shutdown::on_signal();
     let metrics = metrics_server::serve(args.queue.metrics).await?;
     let settings = settings_file::load(&args.settings)?;
-    let bucket = Bucket::open(&settings.job.url).or_usage_error()?;
+    let bucket = Location::open_without_links(&settings.job.url).or_usage_error()?;
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
@@ -52,7 +52,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let verb = if resumed { "resuming" } else { "planned" };
     console::line(format!(
         "{verb} {}: {} rows in {} shards",
-        bucket.place.url, record.plan.rows, record.plan.shards
+        bucket.url, record.plan.rows, record.plan.shards
     ));
     if args.plan_only {
         console::line(
@@ -88,7 +88,7 @@ fn of_this_machine(workers: &Workers) -> Option<String> {
 
 /// A job with the inputs of its execution.
 pub struct OpenJob<'a> {
-    pub bucket: &'a Bucket,
+    pub bucket: &'a Location,
     pub record: &'a JobRecord,
     pub plan: &'a [Shard],
     pub devices: &'a [DevicePlan],
@@ -159,7 +159,7 @@ impl OpenJob<'_> {
     async fn name_input_changes(&self) {
         let settings = &self.record.settings;
         let changes = async {
-            let input = Place::open(&settings.input.url)?;
+            let input = Location::open(&settings.input.url)?;
             Ok::<_, JobError>(job::input_changes(&input, &settings.job.url, self.record, self.plan).await?)
         };
         match changes.await {
@@ -193,12 +193,12 @@ impl DoneTwice {
 }
 
 async fn open(
-    bucket: &Bucket,
+    bucket: &Location,
     args: &RunArgs,
     settings: &Settings,
     devices: &[DevicePlan],
 ) -> Result<Opened, Failure> {
-    let input = Place::open(&settings.input.url).or_usage_error()?;
+    let input = Location::open(&settings.input.url).or_usage_error()?;
     let (captioner, filter) = models::records(settings).await?;
     // An existing job has a fixed batch size.
     let batch = match job::find(bucket).await.or_environment_error()? {

@@ -6,7 +6,7 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _},
     models::model_failed,
 };
-use capfilt_med::{BlipFilter, Preset};
+use capfilt_blip::{BlipFilter, Preset};
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use serde_json::json;
 

@@ -8,11 +8,11 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _, Failure},
     release,
 };
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     States, Status, StatusReader, Throughput, WorkerThroughput,
     dispatch::cluster::{ConnectionError, Listener, Live, LiveWorker},
 };
+use capfilt_store::Location;
 use std::{io::IsTerminal as _, time::Duration};
 
 /// Interval of `--watch`; each refresh costs a listing of all commits.
@@ -28,7 +28,7 @@ const NATS_TIMEOUT: Duration = Duration::from_secs(5);
 const SHOWN: usize = 3;
 
 pub async fn run(args: &StatusArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     release::warn_of(&bucket).await;
     let mut reader = StatusReader::open(&bucket).await.or_environment_error()?;
     let mut listener = listener(args, &bucket).await?;
@@ -51,7 +51,7 @@ pub async fn run(args: &StatusArgs) -> Ending {
 
 /// Opens the cluster's listener. If the cluster cannot be reached, the bucket alone is read, which decides
 /// anyway; a refused connection is an error.
-async fn listener(args: &StatusArgs, bucket: &Bucket) -> Result<Option<Listener>, Failure> {
+async fn listener(args: &StatusArgs, bucket: &Location) -> Result<Option<Listener>, Failure> {
     let Some(link) = cluster::link(&args.cluster) else { return Ok(None) };
     match Listener::open(&link, cluster::queue_names(bucket).await?, NATS_TIMEOUT).await {
         Err(error @ (ConnectionError::Unreachable { .. } | ConnectionError::NoJetStream { .. })) => {

@@ -6,8 +6,8 @@ use crate::{
     console,
     exit::{ExitCodeExt as _, Failure},
 };
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
+use capfilt_store::Location;
 
 /// Lists the unused queues of the server of `--cluster`: all of them, or the queue of `--job`. With
 /// `--delete` the queues are removed.
@@ -19,7 +19,7 @@ pub async fn unused(args: &GcArgs) -> Result<Vec<JobStream>, Failure> {
     let mut streams =
         JobStreams::look(&link, |waiting| console::line(waiting)).await.or_environment_error()?;
     if let Some(job) = &args.job {
-        let bucket = Bucket::open(job).or_usage_error()?;
+        let bucket = Location::open_without_links(job).or_usage_error()?;
         let own = cluster::queue_names(&bucket).await?.stream();
         streams.found.retain(|stream| stream.stream == own);
     }

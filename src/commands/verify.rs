@@ -7,19 +7,19 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _},
     release,
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_coordinator::{Verification, job, verify};
+use capfilt_store::Location;
 use capfilt_workers::Agreement;
 use indicatif::ProgressBar;
 use serde_json::json;
 
 pub async fn run(args: &VerifyArgs) -> Ending {
-    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     // `verify` below reports a record that cannot be read.
     let job = job::find(&bucket).await.unwrap_or(None);
     job.iter().for_each(release::warn);
     let compared = job.as_ref().filter(|_| !args.allow_changed);
-    let input = compared.map(|job| Place::open(&job.settings.input.url)).transpose().or_usage_error()?;
+    let input = compared.map(|job| Location::open(&job.settings.input.url)).transpose().or_usage_error()?;
     let bar = ProgressBar::new(0);
     let progress = |done, total| {
         bar.set_length(total);

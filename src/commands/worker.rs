@@ -12,7 +12,6 @@ use crate::{
     progress::JobProgress,
     release, shutdown, worker_processes,
 };
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{
     JobState,
     dispatch::{
@@ -22,6 +21,7 @@ use capfilt_coordinator::{
     job, preflight,
 };
 use capfilt_schemas::{job::JobRecord, plan::Shard};
+use capfilt_store::Location;
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -30,7 +30,7 @@ pub async fn run(args: &WorkerArgs) -> Ending {
     let stop = shutdown::on_signal();
     let metrics = metrics_server::serve(args.metrics).await?;
     let part: Part = args.part.parse().map_err(anyhow::Error::msg).or_usage_error()?;
-    let bucket = Bucket::open(&args.job).or_usage_error()?;
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;
     let devices = devices::devices(devices, *model_threads, *decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
@@ -104,7 +104,7 @@ impl std::str::FromStr for Part {
 
 /// Processes the open shards of a plan, or of a part of a plan, with one worker process per device.
 pub async fn work(
-    bucket: &Bucket,
+    bucket: &Location,
     record: &JobRecord,
     plan: &[Shard],
     devices: &[DevicePlan],
@@ -118,7 +118,7 @@ pub async fn work(
     let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
     // `work` has the open shards. The set of all commits is dropped to save memory.
     drop(job_state);
-    let pool = worker_processes::pool(&bucket.place.url, devices, policy)?;
+    let pool = worker_processes::pool(&bucket.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);
     let outcome = local::run(bucket, work, pool, |seen| progress.show(seen), stop).await;
     progress.finish();

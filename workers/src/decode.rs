@@ -6,7 +6,7 @@ use crate::{
     stage_timings::Stage,
 };
 use capfilt_pipeline::prepare::PrepareSpec;
-use capfilt_schemas::pipe::{self, Event};
+use capfilt_schemas::worker_protocol::{self, Event};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Receiver;
 
@@ -28,9 +28,11 @@ pub(crate) fn decode(
             Flow::Rows(Fetched { rows, held }) => {
                 let (attempt, spec) = current.as_ref().expect("rows come after their shard's begin");
                 let from = Instant::now();
-                if let Some(event) =
-                    handling(attempt, pipe::Stage::Decode, rows.samples.iter().map(|sample| sample.row))
-                {
+                if let Some(event) = handling(
+                    attempt,
+                    worker_protocol::Stage::Decode,
+                    rows.samples.iter().map(|sample| sample.row),
+                ) {
                     events(event);
                 }
                 let limit = time_limit(&attempt.limits);

@@ -17,7 +17,7 @@ use capfilt_pipeline::{
 use capfilt_schemas::{
     failure::FailureClass,
     ledger::LedgerRow,
-    pipe::{self, Event},
+    worker_protocol::{self, Event},
 };
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Sender;
@@ -116,7 +116,7 @@ impl Device {
     ) -> Result<Option<Judged>, Fault> {
         let Some(PreparedRows { rows, passthrough, held, .. }) = rows else { return Ok(None) };
         let from = Instant::now();
-        handling(attempt, pipe::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
+        handling(attempt, worker_protocol::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
         let ledger = self.ledger(attempt, &rows)?;
         attempt.clock.add(Stage::Device, from);
         attempt.span.in_scope(|| {
@@ -140,7 +140,7 @@ impl Device {
     fn try_alone(&mut self, Suspects { attempt, samples, done }: Suspects, events: Events) {
         let (spec, mut decoders) = (limited(&self.spec, &attempt.limits), Decoders::new(1));
         for sample in samples {
-            handling(&attempt, pipe::Stage::Alone, std::iter::once(sample.row)).map(events);
+            handling(&attempt, worker_protocol::Stage::Alone, std::iter::once(sample.row)).map(events);
             let row =
                 decoders.prepare_all(vec![sample], &spec, &attempt.skip_list, time_limit(&attempt.limits));
             if let Err(error) = self.ledger(&attempt, &row) {

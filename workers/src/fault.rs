@@ -1,8 +1,8 @@
 //! Classifies the errors that end a shard's attempt.
 
-use capfilt_bucket::{BucketError, is_no_room};
 use capfilt_pipeline::{input::ReadError, model::ModelError, output::WriteError};
 use capfilt_schemas::failure::FailureClass;
+use capfilt_store::{StoreError, is_no_room};
 
 /// Reason why an attempt ends without a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +40,8 @@ impl From<WriteError> for Fault {
     }
 }
 
-impl From<BucketError> for Fault {
-    fn from(error: BucketError) -> Self {
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
         of_store(&error)
     }
 }

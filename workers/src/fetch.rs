@@ -7,9 +7,9 @@ use crate::{
     skip_list::SkipList,
     stage_timings::{Stage, StageTimings},
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::input::{InputColumns, Rows, Sample, ShardReader};
-use capfilt_schemas::{job::JobDigest, pipe::Assignment, settings::Limits};
+use capfilt_schemas::{job::JobDigest, settings::Limits, worker_protocol::Assignment};
+use capfilt_store::Location;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::{
     mpsc::{Receiver, Sender},
@@ -20,9 +20,9 @@ use tracing::{Instrument as _, Span};
 /// Source of rows, limits of the reading, and names for the log.
 pub(crate) struct Source {
     /// The job's bucket, which has the commits that a repair starts from.
-    pub bucket: Bucket,
+    pub bucket: Location,
     pub job: JobDigest,
-    pub input: Place,
+    pub input: Location,
     pub columns: InputColumns,
     /// The job's limits; a retry may replace them.
     pub limits: Limits,

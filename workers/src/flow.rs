@@ -8,8 +8,8 @@ use capfilt_pipeline::{
     prepare::Prepared,
 };
 use capfilt_schemas::{
-    pipe::{self, Assignment, Event},
     settings::Limits,
+    worker_protocol::{self, Assignment, Event},
 };
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -63,7 +63,7 @@ pub(crate) struct Suspects {
 /// Event that reports the rows that a stage will process; `None` without rows.
 pub(crate) fn handling(
     attempt: &Attempt,
-    stage: pipe::Stage,
+    stage: worker_protocol::Stage,
     rows: impl Iterator<Item = u64>,
 ) -> Option<Event> {
     let (first, last) = rows.fold((None, None), |(first, _), row| (first.or(Some(row)), Some(row)));

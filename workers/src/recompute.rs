@@ -12,7 +12,6 @@ use crate::{
     worker::{columns, prepare_spec},
 };
 use arrow::error::ArrowError;
-use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{
     capfilt::CapFilt,
     input::{READING_BYTES, ReadError, Rows, ShardReader},
@@ -26,6 +25,7 @@ use capfilt_schemas::{
     predicate::PredicateError,
     settings::Settings,
 };
+use capfilt_store::Location;
 use serde::Serialize;
 
 /// Reason why rows could not be judged again.
@@ -64,8 +64,8 @@ pub struct Agreement {
 
 /// Inputs for judging a job's rows again.
 pub struct Recompute<'a> {
-    pub bucket: &'a Bucket,
-    pub input: &'a Place,
+    pub bucket: &'a Location,
+    pub input: &'a Location,
     /// The job's frozen settings.
     pub settings: &'a Settings,
     pub capfilt: CapFilt,

@@ -1,17 +1,17 @@
 //! Rows of a shard that are skipped: rows that ended a process and, in a repair, rows that keep their result.
 
 use crate::fault::Fault;
-use capfilt_bucket::{Bucket, BucketError, foreign};
 use capfilt_pipeline::{output::each_of_ledger, prepare::Skip};
 use capfilt_schemas::{
     commit::Commit,
     failure::FailureClass,
     job::JobDigest,
     ledger::LedgerRow,
-    names::{self, Table},
-    pipe::Assignment,
+    object_keys::{self, Table},
     status::RowStatus,
+    worker_protocol::Assignment,
 };
+use capfilt_store::{Location, StoreError, foreign};
 use std::collections::{BTreeMap, HashMap};
 
 /// Rows to skip, by their number in the file. Memory: a repaired shard's ledger, about a kilobyte per row.
@@ -24,15 +24,19 @@ pub(crate) struct SkipList {
 
 impl SkipList {
     /// Reads the rows to skip; for a repair, it reads the ledger of the repaired commit.
-    pub(crate) async fn of(bucket: &Bucket, job: &JobDigest, assignment: &Assignment) -> Result<Self, Fault> {
+    pub(crate) async fn of(
+        bucket: &Location,
+        job: &JobDigest,
+        assignment: &Assignment,
+    ) -> Result<Self, Fault> {
         let why = assignment.set_aside_for.iter().copied().map(Some).chain(std::iter::repeat(None));
         let set_aside = assignment.set_aside.iter().copied().zip(why).collect();
         let mut skip_list = Self { set_aside, ..Self::default() };
         if let (Some(repair), Some(n)) = (&assignment.repair, assignment.commit_n.checked_sub(1)) {
-            let name = names::commit(&assignment.shard.id, n);
+            let name = object_keys::commit(&assignment.shard.id, n);
             let commit: Commit = bucket.read_record(&name).await?;
             if let Some(why) = job.foreign(commit.job.as_ref()) {
-                return Err(BucketError::Refused(foreign(&bucket.place.url_of(&name), &why)).into());
+                return Err(StoreError::Refused(foreign(&bucket.url_of(&name), &why)).into());
             }
             let ledger = commit.outputs.iter().find(|output| output.table == Table::Ledger);
             let keep = |row: LedgerRow| {

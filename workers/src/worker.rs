@@ -8,14 +8,14 @@ use crate::{
     memory::InFlight,
     write::{WriteSpec, write},
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{capfilt::CapFilt, image::ImageLimits, input::InputColumns, prepare::PrepareSpec};
 use capfilt_schemas::{
     job::JobDigest,
-    pipe::{Assignment, Event},
     predicate::{Predicate, PredicateError},
     settings::Settings,
+    worker_protocol::{Assignment, Event},
 };
+use capfilt_store::Location;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -33,10 +33,10 @@ pub struct Worker {
     pub name: String,
     /// Name of the device in logs.
     pub device: String,
-    pub bucket: Bucket,
+    pub bucket: Location,
     /// The job that the commits belong to.
     pub job: JobDigest,
-    pub input: Place,
+    pub input: Location,
     /// The job's frozen settings.
     pub settings: Settings,
     pub capfilt: CapFilt,

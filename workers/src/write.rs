@@ -6,22 +6,22 @@ use crate::{
     flow::{Attempt, Flow, Judged},
     stage_timings::Stage,
 };
-use capfilt_bucket::{Bucket, Committed, commit};
 use capfilt_pipeline::output::ShardWriter;
 use capfilt_schemas::{
     commit::{self, Commit},
     failure::{self, Failure},
     job::JobDigest,
-    pipe::Event,
     settings::Images,
+    worker_protocol::Event,
 };
+use capfilt_store::{Committed, Location, commit};
 use std::{sync::Arc, time::Instant};
 use tokio::sync::mpsc::Receiver;
 use tracing::Instrument as _;
 
 /// Facts of job and worker process that the stage needs.
 pub(crate) struct WriteSpec {
-    pub bucket: Bucket,
+    pub bucket: Location,
     pub worker: String,
     pub images: Images,
     pub job: JobDigest,

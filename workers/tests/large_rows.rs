@@ -5,8 +5,8 @@
 mod support;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use capfilt_bucket::Bucket;
-use capfilt_schemas::{commit::Commit, names, pipe::Event, status::WebStatus};
+use capfilt_schemas::{commit::Commit, object_keys, status::WebStatus, worker_protocol::Event};
+use capfilt_store::Location;
 use std::sync::Arc;
 use support::World;
 
@@ -27,8 +27,8 @@ fn jpeg(bytes: usize) -> Vec<u8> {
 }
 
 async fn commit_of(world: &World) -> Commit {
-    let bucket = Bucket::open(&world.settings().job.url).unwrap();
-    bucket.read_record(&names::commit(&world.shards[0].id, 0)).await.unwrap()
+    let bucket = Location::open_without_links(&world.settings().job.url).unwrap();
+    bucket.read_record(&object_keys::commit(&world.shards[0].id, 0)).await.unwrap()
 }
 
 /// Peak memory of this process, in bytes.

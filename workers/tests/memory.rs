@@ -5,8 +5,10 @@
 
 mod support;
 
-use capfilt_bucket::Bucket;
-use capfilt_schemas::{commit::Commit, failure::FailureClass, names, pipe::Event, plan::Shard};
+use capfilt_schemas::{
+    commit::Commit, failure::FailureClass, object_keys, plan::Shard, worker_protocol::Event,
+};
+use capfilt_store::Location;
 use std::sync::{Arc, Mutex};
 use support::{ROWS, World};
 
@@ -39,9 +41,9 @@ async fn the_batch_is_halved_until_it_fits_and_stays_so_and_log_and_commit_tell_
 
     assert_eq!(asked[..3], [8, 4, 2]);
     assert!(asked[3..].iter().all(|images| *images <= 2), "{asked:?}");
-    let bucket = Bucket::open(&world.settings().job.url).unwrap();
+    let bucket = Location::open_without_links(&world.settings().job.url).unwrap();
     for shard in &world.shards {
-        let commit: Commit = bucket.read_record(&names::commit(&shard.id, 0)).await.unwrap();
+        let commit: Commit = bucket.read_record(&object_keys::commit(&shard.id, 0)).await.unwrap();
         assert_eq!((commit.batch, commit.rows, commit.tally.judged()), (2, ROWS as u64, ROWS as u64));
     }
     let batches: Vec<u32> = events

@@ -6,8 +6,8 @@
 
 use capfilt_schemas::{
     failure::Failure,
-    names::AttemptId,
-    pipe::{Assignment, Event},
+    object_keys::AttemptId,
+    worker_protocol::{Assignment, Event},
 };
 use std::collections::HashMap;
 use tracing::Span;

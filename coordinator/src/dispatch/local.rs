@@ -7,7 +7,7 @@ use super::{
     shard_source::NoMore,
     worker_pool::{self, WorkerPool},
 };
-use capfilt_bucket::Bucket;
+use capfilt_store::Location;
 use tokio::{process::Command, sync::watch};
 
 /// Works until every shard is committed or quarantined, or until `stop` becomes true.
@@ -15,7 +15,7 @@ use tokio::{process::Command, sync::watch};
 /// # Errors
 /// An environment in which no shard can succeed; see [`DispatchError`]. No worker process outlives the call.
 pub async fn run(
-    bucket: &Bucket,
+    bucket: &Location,
     work: Work,
     pool: WorkerPool<impl Fn(&str, usize) -> Command>,
     observe: impl FnMut(Observation<'_>),

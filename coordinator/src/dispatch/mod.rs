@@ -22,13 +22,13 @@ mod worker_slot;
 pub use progress::{Change, Observation, Progress, Trouble, WorkerState, WorkerView};
 
 use crate::{JobState, ShardState, Task};
-use capfilt_bucket::BucketError;
 use capfilt_schemas::{
-    cluster::{Unreadable, WorkerReport},
     failure::Failure,
     job::JobDigest,
     plan::Shard,
+    queue_protocol::{Unreadable, WorkerReport},
 };
+use capfilt_store::StoreError;
 
 /// Remaining work of a job, and counts of the work that earlier runs finished.
 #[derive(Debug, Clone, Default)]
@@ -137,7 +137,7 @@ pub enum DispatchError {
     #[error("the job was stopped: {found} (worker {worker} was the first to fail: {why})")]
     Broken {
         #[source]
-        found: Box<cluster::SharedFault>,
+        found: Box<queue_protocol::SharedFault>,
         worker: String,
         why: String,
     },
@@ -152,9 +152,9 @@ pub enum DispatchError {
     #[error("cannot take part in this job: {0}")]
     Foreign(#[from] Unreadable),
     #[error(transparent)]
-    Connection(#[from] cluster::ConnectionError),
+    Connection(#[from] queue_protocol::ConnectionError),
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Location(#[from] StoreError),
 }
 
 fn shown(last_words: &[String]) -> String {

@@ -2,10 +2,10 @@
 
 use super::queue::Holding;
 use capfilt_schemas::{
-    cluster::{CoordinatorReport, WorkerReport},
     commit::Cost,
     failure::Failure,
     plan::ShardId,
+    queue_protocol::{CoordinatorReport, WorkerReport},
     tally::Tally,
 };
 use std::{fmt, time::Duration};

@@ -31,10 +31,10 @@ mod view;
 use crate::state::{FailedAttempt, Task};
 use capfilt_schemas::{
     failure::FailureClass,
-    names::AttemptId,
-    pipe::{Assignment, Event, SHARDS_IN_CHILD},
+    object_keys::AttemptId,
     plan::ShardId,
     tally::Tally,
+    worker_protocol::{Assignment, Event, SHARDS_IN_CHILD},
 };
 use held::{Held, InHand, Role};
 

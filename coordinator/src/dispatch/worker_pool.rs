@@ -18,13 +18,13 @@ use super::{
     worker_process::{FromWorker, WorkerMessage, WorkerProcess},
     worker_slot::WorkerSlot,
 };
-use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     job::JobDigest,
-    names::AttemptId,
-    pipe::{Assignment, Event, SHARDS_IN_CHILD},
+    object_keys::AttemptId,
     plan::ShardId,
+    worker_protocol::{Assignment, Event, SHARDS_IN_CHILD},
 };
+use capfilt_store::Location;
 use std::time::Duration;
 use tokio::{
     process::Command,
@@ -51,7 +51,7 @@ pub struct WorkerPool<C> {
     /// One worker process runs per device.
     pub devices: Vec<String>,
     /// Returns the command for a device and a worker number. The process must speak
-    /// [`capfilt_schemas::pipe`].
+    /// [`capfilt_schemas::worker_protocol`].
     pub command: C,
     pub policy: RetryPolicy,
 }
@@ -62,7 +62,7 @@ pub struct WorkerPool<C> {
 /// # Errors
 /// An environment in which no shard can succeed; see [`DispatchError`]. No worker process outlives the call.
 pub async fn run<F: ShardSource>(
-    bucket: &Bucket,
+    bucket: &Location,
     work: Work,
     pool: WorkerPool<impl Fn(&str, usize) -> Command>,
     source: F,
@@ -85,7 +85,7 @@ pub async fn run<F: ShardSource>(
 }
 
 struct Run<'a, C, F, O> {
-    bucket: &'a Bucket,
+    bucket: &'a Location,
     job: Option<JobDigest>,
     queue: Queue,
     source: F,
@@ -111,7 +111,7 @@ struct Run<'a, C, F, O> {
 
 impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> Run<'a, C, F, O> {
     fn new(
-        bucket: &'a Bucket,
+        bucket: &'a Location,
         work: Work,
         pool: WorkerPool<C>,
         source: F,

@@ -8,7 +8,7 @@
 //! ```
 
 use super::oom_watch::OomWatch;
-use capfilt_schemas::pipe::{Assignment, Event, SHARDS_IN_CHILD};
+use capfilt_schemas::worker_protocol::{Assignment, Event, SHARDS_IN_CHILD};
 use std::{
     collections::VecDeque, os::unix::process::ExitStatusExt as _, process::ExitStatus, process::Stdio,
     time::Duration,

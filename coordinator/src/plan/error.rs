@@ -1,7 +1,7 @@
 //! Errors of planning.
 
-use capfilt_bucket::BucketError;
 use capfilt_schemas::{plan::ShardId, predicate::PredicateError};
+use capfilt_store::StoreError;
 
 /// Reason why a job cannot be planned.
 #[derive(Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub enum PlanError {
     #[error(transparent)]
     Where(#[from] PredicateError),
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Location(#[from] StoreError),
 }
 
 impl PlanError {

@@ -2,8 +2,8 @@
 
 use super::{PlanError, sharding::RowGroup};
 use arrow::datatypes::Schema;
-use capfilt_bucket::{BucketError, FaultKind, PinnedObject, Place, footer};
 use capfilt_schemas::plan::InputFile;
+use capfilt_store::{FaultKind, Location, PinnedObject, StoreError, footer};
 use parquet::{
     errors::ParquetError,
     file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
@@ -21,7 +21,7 @@ pub struct Footer {
 
 /// Reads the footer. The inner error is the reason why the file is refused; the outer error is a failure of
 /// the store, from which nothing follows about the file.
-pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, String>, PlanError> {
+pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Footer, String>, PlanError> {
     if file.bytes == 0 {
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
     }
@@ -40,7 +40,7 @@ pub async fn read(input: &Place, file: &InputFile) -> Result<Result<Footer, Stri
 
 /// Whether the store refuses only this object: it is archived, or these credentials (for a local file, this
 /// user) may not read it.
-fn is_of_the_file(error: &BucketError) -> bool {
+fn is_of_the_file(error: &StoreError) -> bool {
     let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
     of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
 }
@@ -78,9 +78,9 @@ fn bytes_of(column: &ColumnChunkMetaData, file_bytes: u64) -> Result<u64, Parque
 }
 
 /// Separates the store's failure (the error) from a fault of the file itself (the text).
-pub(crate) fn parquet_fault(error: ParquetError) -> Result<String, BucketError> {
+pub(crate) fn parquet_fault(error: ParquetError) -> Result<String, StoreError> {
     match error {
-        ParquetError::External(source) => match source.downcast::<BucketError>() {
+        ParquetError::External(source) => match source.downcast::<StoreError>() {
             Ok(error) => Err(*error),
             Err(other) => Ok(format!("not readable as Parquet: {other}")),
         },

@@ -1,8 +1,8 @@
 //! Lists the input's files with their current states.
 
 use super::PlanError;
-use capfilt_bucket::{BucketError, FaultKind, Passed, Place, escaped, without_secrets};
 use capfilt_schemas::plan::{InputFile, RefusedFile};
+use capfilt_store::{FaultKind, Location, Passed, StoreError, escaped, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
 use std::{collections::BTreeMap, fmt};
@@ -33,7 +33,7 @@ pub struct Found {
 ///
 /// # Errors
 /// A refused listing, and an input without a file: a job over no file is a typing error.
-pub async fn find(input: &Place, job_url: &str) -> Result<Found, PlanError> {
+pub async fn find(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     let named = named_object(input).await?;
     if let Named::File(file) = &named
         && file.bytes > 0
@@ -69,7 +69,7 @@ pub async fn find(input: &Place, job_url: &str) -> Result<Found, PlanError> {
 ///
 /// # Errors
 /// As [`find`].
-pub async fn list(input: &Place, job_url: &str) -> Result<Vec<InputFile>, PlanError> {
+pub async fn list(input: &Location, job_url: &str) -> Result<Vec<InputFile>, PlanError> {
     let Found { mut files, refused, .. } = find(input, job_url).await?;
     files.extend(refused.into_iter().map(|RefusedFile { path, etag, bytes, .. }| InputFile {
         path,
@@ -85,15 +85,15 @@ enum Named {
     Nothing,
     File(InputFile),
     /// Unknown: credentials may allow listing a prefix and forbid requests for an object with its name.
-    Denied(BucketError),
+    Denied(StoreError),
 }
 
-async fn named_object(input: &Place) -> Result<Named, PlanError> {
+async fn named_object(input: &Location) -> Result<Named, PlanError> {
     let Some(name) = input.prefix.filename().map(str::to_owned) else { return Ok(Named::Nothing) };
     if input.is_prefix {
         return Ok(Named::Nothing);
     }
-    let fail = |source| BucketError::Store {
+    let fail = |source| StoreError::Store {
         what: "read the metadata of",
         object: without_secrets(&input.url),
         source,
@@ -108,10 +108,10 @@ async fn named_object(input: &Place) -> Result<Named, PlanError> {
     }
 }
 
-async fn below(input: &Place, job_url: &str) -> Result<Found, PlanError> {
-    let job = Place::open(job_url)?;
+async fn below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
+    let job = Location::open(job_url)?;
     let own = (place_of_store(&job.url) == place_of_store(&input.url)).then_some(job.prefix);
-    let fail = |source| BucketError::Store { what: "list", object: without_secrets(&input.url), source };
+    let fail = |source| StoreError::Store { what: "list", object: without_secrets(&input.url), source };
     input.passed_over.take();
     let mut objects = input.store.list(Some(&input.prefix));
     let (mut found, mut empty) = (Found::default(), Vec::new());
@@ -132,14 +132,14 @@ async fn below(input: &Place, job_url: &str) -> Result<Found, PlanError> {
 }
 
 /// Those of the empty objects that are files, not folder markers.
-async fn without_markers(input: &Place, empty: Vec<(Path, InputFile)>) -> Vec<InputFile> {
+async fn without_markers(input: &Location, empty: Vec<(Path, InputFile)>) -> Vec<InputFile> {
     let files = stream::iter(empty)
         .map(async |(location, file)| (!input.is_folder_marker(&location).await).then_some(file));
     files.buffered(CHECKS_AT_ONCE).filter_map(std::future::ready).collect().await
 }
 
 /// Sorts the skipped names of a listing into refused files and a warning about the rest.
-fn report_skipped(found: &mut Found, passed_over: Vec<Passed>, input: &Place, own: Option<&Path>) {
+fn report_skipped(found: &mut Found, passed_over: Vec<Passed>, input: &Location, own: Option<&Path>) {
     let root =
         if input.url.contains("://") { input.prefix.to_string() } else { format!("/{}", input.prefix) };
     let root = format!("{}/", escaped(root.trim_end_matches('/').as_bytes()));
@@ -174,7 +174,7 @@ fn report_skipped(found: &mut Found, passed_over: Vec<Passed>, input: &Place, ow
 }
 
 /// Whether readers would confuse the file below the input with the input itself.
-fn is_ambiguous(input: &Place, path: &str) -> bool {
+fn is_ambiguous(input: &Location, path: &str) -> bool {
     !input.is_prefix && input.prefix.filename() == Some(path)
 }
 

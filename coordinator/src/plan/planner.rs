@@ -5,12 +5,12 @@ use super::{
     schema_check::RequiredColumns,
     sharding::{self, RowGroup},
 };
-use capfilt_bucket::{Place, without_secrets};
 use capfilt_schemas::{
     plan::{InputFile, RefusedFile, Shard},
     predicate::Predicate,
     settings::Settings,
 };
+use capfilt_store::{Location, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::HashSet;
 
@@ -48,7 +48,7 @@ enum Planned {
 /// # Errors
 /// A failing store, and an input without a usable file: then the settings are more likely wrong than every
 /// file.
-pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError> {
+pub async fn plan(input: &Location, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
     let required = RequiredColumns::of(&settings.input, filter.as_ref());
     let input::Found { files, refused, warnings } = input::find(input, &settings.job.url).await?;
@@ -70,7 +70,7 @@ pub async fn plan(input: &Place, settings: &Settings) -> Result<Plan, PlanError>
 }
 
 async fn one_file(
-    input: &Place,
+    input: &Location,
     file: &InputFile,
     required: &RequiredColumns,
     rows_wanted: u64,

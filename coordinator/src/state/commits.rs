@@ -1,8 +1,10 @@
 //! Reads the current commit records, in plan order.
 
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, CommitIndex, RECORDS_AT_ONCE, foreign};
-use capfilt_schemas::{commit::Commit, hash::sha256_hex, job::JobDigest, names, plan::Shard, plan::ShardId};
+use capfilt_schemas::{
+    commit::Commit, hash::sha256_hex, job::JobDigest, object_keys, plan::Shard, plan::ShardId,
+};
+use capfilt_store::{CommitIndex, Location, RECORDS_AT_ONCE, StoreError, foreign};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 /// Commits that are checked before a job is resumed. All commits of an earlier job belong to that job, so a
@@ -22,11 +24,11 @@ pub struct ShardResult {
 /// # Errors
 /// A failing store, and a record that is damaged, a copy of another record, or of another job.
 pub fn read_all<'a>(
-    bucket: &'a Bucket,
+    bucket: &'a Location,
     plan: &'a [Shard],
     committed: &'a CommitIndex,
     job: Option<&'a JobDigest>,
-) -> impl Stream<Item = Result<ShardResult, BucketError>> + 'a {
+) -> impl Stream<Item = Result<ShardResult, StoreError>> + 'a {
     let named = plan.iter().filter_map(|shard| Some((shard, *committed.get(&shard.id)?)));
     let read = move |(shard, n): (&'a Shard, u32)| read(bucket, &shard.id, n, job);
     futures::stream::iter(named).map(read).buffered(RECORDS_AT_ONCE)
@@ -37,28 +39,28 @@ pub fn read_all<'a>(
 /// # Errors
 /// As [`read_all`].
 pub(crate) async fn read(
-    bucket: &Bucket,
+    bucket: &Location,
     shard: &ShardId,
     n: u32,
     job: Option<&JobDigest>,
-) -> Result<ShardResult, BucketError> {
-    let name = names::commit(shard, n);
+) -> Result<ShardResult, StoreError> {
+    let name = object_keys::commit(shard, n);
     let bytes: Bytes = bucket.read(&name).await?;
     let commit: Commit = bucket.parse_record(&name, &bytes)?;
-    let object = || bucket.place.url_of(&name);
+    let object = || bucket.url_of(&name);
     if let Some(why) = job.and_then(|job| job.foreign(commit.job.as_ref())) {
-        return Err(BucketError::Refused(foreign(&object(), &why)));
+        return Err(StoreError::Refused(foreign(&object(), &why)));
     }
-    if names::commit(&commit.shard, commit.n) != name {
-        let original = names::commit(&commit.shard, commit.n);
-        return Err(BucketError::Refused(format!("{}: it is a copy of {original}; delete it", object())));
+    if object_keys::commit(&commit.shard, commit.n) != name {
+        let original = object_keys::commit(&commit.shard, commit.n);
+        return Err(StoreError::Refused(format!("{}: it is a copy of {original}; delete it", object())));
     }
     let misnamed =
         || commit.misnamed().map(|o| format!("it names {}, which is not an object of its attempt", o.path));
     if let Some(fault) = commit.fault().or_else(misnamed) {
         let next =
             "restore it from a copy, or delete it and run the job again: the shard is then executed again";
-        return Err(BucketError::Refused(format!("{}: {fault}; {next}", object())));
+        return Err(StoreError::Refused(format!("{}: {fault}; {next}", object())));
     }
     Ok(ShardResult { n, sha256: sha256_hex(&bytes), commit })
 }
@@ -69,20 +71,20 @@ pub(crate) async fn read(
 /// # Errors
 /// A commit of another job, and a failing store. A damaged commit is not an error here.
 pub(crate) async fn require_own(
-    bucket: &Bucket,
+    bucket: &Location,
     committed: &CommitIndex,
     job: Option<&JobDigest>,
-) -> Result<(), BucketError> {
+) -> Result<(), StoreError> {
     let Some(job) = job else { return Ok(()) };
     let every = committed.len().div_ceil(CHECKED).max(1);
     let checks = committed.iter().step_by(every).map(|(shard, n)| async move {
-        let name = names::commit(shard, *n);
+        let name = object_keys::commit(shard, *n);
         match bucket.read_record::<Commit>(&name).await {
             Ok(commit) => match job.foreign(commit.job.as_ref()) {
-                Some(why) => Err(BucketError::Refused(foreign(&bucket.place.url_of(&name), &why))),
+                Some(why) => Err(StoreError::Refused(foreign(&bucket.url_of(&name), &why))),
                 None => Ok(()),
             },
-            Err(BucketError::Record { .. }) => Ok(()),
+            Err(StoreError::Record { .. }) => Ok(()),
             Err(error) if error.is_not_found() => Ok(()),
             Err(error) => Err(error),
         }

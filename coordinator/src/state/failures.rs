@@ -1,12 +1,12 @@
 //! Reads the failure records of a job.
 
-use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE, strays};
 use capfilt_schemas::{
     failure::Failure,
     job::JobDigest,
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::ShardId,
 };
+use capfilt_store::{Location, RECORDS_AT_ONCE, StoreError, strays};
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::{BTreeMap, HashMap};
 
@@ -14,11 +14,11 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) type Failures = BTreeMap<ShardId, Vec<Failure>>;
 
 /// Lists the failure records below `prefix`, oldest first: each object's name and attempt.
-pub(super) async fn list(bucket: &Bucket, prefix: &str) -> Result<Vec<(String, AttemptId)>, BucketError> {
+pub(super) async fn list(bucket: &Location, prefix: &str) -> Result<Vec<(String, AttemptId)>, StoreError> {
     let mut listed = Vec::new();
     let mut objects = bucket.list(prefix);
     while let Some((name, meta)) = objects.try_next().await? {
-        match names::parse_failure(&name) {
+        match object_keys::parse_failure(&name) {
             Some((_, attempt)) => listed.push((meta.last_modified, name, attempt)),
             None if meta.size > 0 => {
                 strays::pass_over(bucket, &name, "the name is not that of a failure record")
@@ -32,11 +32,11 @@ pub(super) async fn list(bucket: &Bucket, prefix: &str) -> Result<Vec<(String, A
 
 /// Reads the listed records, except those in `known`: a record never changes.
 pub(super) async fn read(
-    bucket: &Bucket,
+    bucket: &Location,
     listed: &[(String, AttemptId)],
     known: &HashMap<&AttemptId, &Failure>,
     job: Option<&JobDigest>,
-) -> Result<Failures, BucketError> {
+) -> Result<Failures, StoreError> {
     let read = |name, attempt| async move {
         match known.get(attempt).copied() {
             Some(failure) => Ok(Some(failure.clone())),
@@ -56,7 +56,7 @@ pub(super) async fn read(
 
 /// Reason why a failure record does not match its object's name.
 fn misplaced(failure: &Failure, name: &str, job: Option<&JobDigest>) -> Option<String> {
-    let is_copy = names::failure(&failure.shard, &failure.attempt) != name;
-    let copied = || format!("it is a copy of {}", names::failure(&failure.shard, &failure.attempt));
+    let is_copy = object_keys::failure(&failure.shard, &failure.attempt) != name;
+    let copied = || format!("it is a copy of {}", object_keys::failure(&failure.shard, &failure.attempt));
     is_copy.then(copied).or_else(|| job?.foreign(failure.job.as_ref()))
 }

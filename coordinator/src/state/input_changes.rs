@@ -7,13 +7,13 @@
 use super::JobState;
 use crate::plan::InputChange;
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, BucketError, RECORDS_AT_ONCE};
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     job::{JobDigest, JobRecord},
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::{Shard, ShardId},
 };
+use capfilt_store::{Location, RECORDS_AT_ONCE, StoreError};
 use futures::{StreamExt as _, TryStreamExt as _};
 use std::collections::BTreeMap;
 
@@ -28,11 +28,11 @@ pub enum OnInputChange {
 
 /// Quarantines the open shards of changed files. Returns a sentence for each change.
 pub(crate) async fn set_open_shards_aside(
-    bucket: &Bucket,
+    bucket: &Location,
     (record, job): (&JobRecord, &JobDigest),
     plan: &[Shard],
     changes: &[InputChange],
-) -> Result<Vec<String>, BucketError> {
+) -> Result<Vec<String>, StoreError> {
     if changes.is_empty() {
         return Ok(Vec::new());
     }
@@ -49,7 +49,7 @@ pub(crate) async fn set_open_shards_aside(
     }
     let writes = futures::stream::iter(failures).map(|failure| async move {
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
-        bucket.create(&names::failure(&failure.shard, &failure.attempt), Bytes::from(bytes)).await
+        bucket.create(&object_keys::failure(&failure.shard, &failure.attempt), Bytes::from(bytes)).await
     });
     writes.buffer_unordered(RECORDS_AT_ONCE).try_for_each(|_| async { Ok(()) }).await?;
     let sentence = |change: &InputChange| match change {

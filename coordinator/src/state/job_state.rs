@@ -1,13 +1,13 @@
 //! State of a job's shards, derived from the bucket alone: committed, failed or open.
 
 use super::{FailedAttempt, Failures, Retries, Task, commits, failures, job_record, poison_rows, retries};
-use capfilt_bucket::{Bucket, BucketError, CommitIndex, list_commits};
 use capfilt_schemas::{
     failure::Failure,
     job::JobDigest,
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::{Shard, ShardId},
 };
+use capfilt_store::{CommitIndex, Location, StoreError, list_commits};
 use std::collections::HashMap;
 
 /// State of a job's shards in the bucket.
@@ -41,46 +41,47 @@ impl JobState {
     ///
     /// # Errors
     /// A failing store, and a commit of another job among those read.
-    pub async fn read(bucket: &Bucket) -> Result<Self, BucketError> {
+    pub async fn read(bucket: &Location) -> Result<Self, StoreError> {
         Self::read_since(bucket, &Self::default()).await
     }
 
     /// Reads the state again. A record never changes, so the failures in `before` are not read again.
-    pub(crate) async fn read_since(bucket: &Bucket, before: &Self) -> Result<Self, BucketError> {
+    pub(crate) async fn read_since(bucket: &Location, before: &Self) -> Result<Self, StoreError> {
         let state = Self::read_unchecked(bucket, before).await?;
         commits::require_own(bucket, &state.committed, state.job.as_ref()).await?;
         Ok(state)
     }
 
     /// Reads the state without reading a commit, for callers that read every commit.
-    pub(crate) async fn read_unchecked(bucket: &Bucket, before: &Self) -> Result<Self, BucketError> {
-        Self::gather(list_commits(bucket, names::COMMITS), bucket, names::FAILURES, before).await
+    pub(crate) async fn read_unchecked(bucket: &Location, before: &Self) -> Result<Self, StoreError> {
+        Self::gather(list_commits(bucket, object_keys::COMMITS), bucket, object_keys::FAILURES, before).await
     }
 
     /// Reads the state for commits that are listed already.
     pub(crate) async fn read_with_commits(
-        bucket: &Bucket,
+        bucket: &Location,
         committed: CommitIndex,
         before: &Self,
-    ) -> Result<Self, BucketError> {
-        Self::gather(async { Ok(committed) }, bucket, names::FAILURES, before).await
+    ) -> Result<Self, StoreError> {
+        Self::gather(async { Ok(committed) }, bucket, object_keys::FAILURES, before).await
     }
 
     /// Reads the state of one shard.
     ///
     /// # Errors
     /// A failing store.
-    pub async fn read_shard(bucket: &Bucket, shard: &ShardId) -> Result<Self, BucketError> {
-        let [commits, failures] = [names::COMMITS, names::FAILURES].map(|folder| format!("{folder}/{shard}"));
+    pub async fn read_shard(bucket: &Location, shard: &ShardId) -> Result<Self, StoreError> {
+        let [commits, failures] =
+            [object_keys::COMMITS, object_keys::FAILURES].map(|folder| format!("{folder}/{shard}"));
         Self::gather(list_commits(bucket, &commits), bucket, &failures, &Self::default()).await
     }
 
     async fn gather(
-        commits: impl Future<Output = Result<CommitIndex, BucketError>>,
-        bucket: &Bucket,
+        commits: impl Future<Output = Result<CommitIndex, StoreError>>,
+        bucket: &Location,
         failures_prefix: &str,
         before: &Self,
-    ) -> Result<Self, BucketError> {
+    ) -> Result<Self, StoreError> {
         let known: HashMap<&AttemptId, &Failure> =
             before.failures.values().flatten().map(|failure| (&failure.attempt, failure)).collect();
         let job = async {

@@ -1,12 +1,12 @@
 //! Reads the retry records of a job.
 
-use capfilt_bucket::{Bucket, BucketError, strays};
 use capfilt_schemas::{
     job::JobDigest,
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::ShardId,
     retry::{Repair, Retry},
 };
+use capfilt_store::{Location, StoreError, strays};
 use futures::TryStreamExt as _;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,11 +27,11 @@ impl Retries {
 }
 
 /// Reads all retry records. A job has few.
-pub(super) async fn read(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Retries, BucketError> {
-    let mut listed = bucket.list(names::RETRIES);
+pub(super) async fn read(bucket: &Location, job: Option<&JobDigest>) -> Result<Retries, StoreError> {
+    let mut listed = bucket.list(object_keys::RETRIES);
     let mut numbers = BTreeSet::new();
     while let Some((name, meta)) = listed.try_next().await? {
-        match names::parse_retry(&name) {
+        match object_keys::parse_retry(&name) {
             Some(n) => drop(numbers.insert(n)),
             None if meta.size > 0 => {
                 strays::pass_over(bucket, &name, "the name is not that of a retry record")
@@ -42,10 +42,10 @@ pub(super) async fn read(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Ret
     let mut all = Retries::default();
     for n in numbers {
         let misplaced = |retry: &Retry| {
-            let copied = || format!("it is a copy of {}", names::retry(retry.n));
+            let copied = || format!("it is a copy of {}", object_keys::retry(retry.n));
             (retry.n != n).then(copied).or_else(|| job?.foreign(retry.job.as_ref()))
         };
-        let Some(retry) = strays::read(bucket, &names::retry(n), misplaced).await? else { continue };
+        let Some(retry) = strays::read(bucket, &object_keys::retry(n), misplaced).await? else { continue };
         all.forgiven.extend(retry.forgiven);
         let repairs = retry.repairs.into_iter().map(|one| (one.shard, (one.commit_n, retry.repair.clone())));
         all.repairs.extend(repairs);

@@ -2,7 +2,8 @@
 
 use super::poison_rows::{self, FailedAttempt};
 use capfilt_schemas::{
-    cluster::ShardMessage, names::AttemptId, pipe::Assignment, plan::Shard, retry::Repair,
+    object_keys::AttemptId, plan::Shard, queue_protocol::ShardMessage, retry::Repair,
+    worker_protocol::Assignment,
 };
 
 /// A shard to execute.

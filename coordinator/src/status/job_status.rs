@@ -9,16 +9,16 @@ use crate::{
     manifest,
     state::{JobState, ShardState, commits},
 };
-use capfilt_bucket::{Bucket, BucketError, CommitEntry, RECORDS_AT_ONCE, list_commit_entries, strays};
 use capfilt_schemas::{
     failure::FailureClass,
     job::{JobDigest, JobRecord},
     manifest::Manifest,
-    names,
+    object_keys,
     plan::{RefusedFile, Shard, ShardId},
     status::{RowStatus, WebStatus},
     tally::Tally,
 };
+use capfilt_store::{CommitEntry, Location, RECORDS_AT_ONCE, StoreError, list_commit_entries, strays};
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use std::{
@@ -87,7 +87,7 @@ pub struct Counted {
 ///
 /// # Errors
 /// A missing job, a damaged plan, and a failing store.
-pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
+pub async fn status(bucket: &Location) -> Result<Status, JobError> {
     StatusReader::open(bucket).await?.read().await
 }
 
@@ -95,7 +95,7 @@ pub async fn status(bucket: &Bucket) -> Result<Status, JobError> {
 ///
 /// # Errors
 /// As [`status`].
-pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
+pub async fn is_done(bucket: &Location) -> Result<bool, JobError> {
     // The manifest is checked first: it is missing most of the time, and the other checks cost a listing.
     if manifest::numbers(bucket).await?.is_empty() {
         return Ok(false);
@@ -110,7 +110,7 @@ pub async fn is_done(bucket: &Bucket) -> Result<bool, JobError> {
 
 /// Reads a job's status repeatedly; each commit is read once.
 pub struct StatusReader<'a> {
-    bucket: &'a Bucket,
+    bucket: &'a Location,
     record: JobRecord,
     plan: Vec<Shard>,
     /// Job state at the last reading.
@@ -124,7 +124,7 @@ impl<'a> StatusReader<'a> {
     ///
     /// # Errors
     /// A missing job, a damaged plan, and a failing store.
-    pub async fn open(bucket: &'a Bucket) -> Result<Self, JobError> {
+    pub async fn open(bucket: &'a Location) -> Result<Self, JobError> {
         let (record, plan) = job::load(bucket).await?;
         Ok(Self { bucket, record, plan, job_state: JobState::default(), known: HashMap::new() })
     }
@@ -135,7 +135,7 @@ impl<'a> StatusReader<'a> {
     /// # Errors
     /// A failing store.
     pub async fn read(&mut self) -> Result<Status, JobError> {
-        let mut listed = list_commit_entries(self.bucket, names::COMMITS).await?;
+        let mut listed = list_commit_entries(self.bucket, object_keys::COMMITS).await?;
         // A commit of a shard outside the plan is ignored; `verify` reports it.
         let planned: HashSet<&ShardId> = self.plan.iter().map(|shard| &shard.id).collect();
         listed.retain(|shard, _| planned.contains(shard));
@@ -175,12 +175,12 @@ impl<'a> StatusReader<'a> {
             refused: self.record.plan.refused.clone(),
             done: is_settled && newest.is_some(),
             to_seal: is_settled && newest.is_none(),
-            manifest: newest.map(|manifest| self.bucket.place.url_of(&names::manifest(manifest.n))),
+            manifest: newest.map(|manifest| self.bucket.url_of(&object_keys::manifest(manifest.n))),
         })
     }
 
     /// Reads the commits of a sample that are not known yet, and drops known ones outside the sample.
-    async fn learn(&mut self, sample: &Sample, job: Option<&JobDigest>) -> Result<(), BucketError> {
+    async fn learn(&mut self, sample: &Sample, job: Option<&JobDigest>) -> Result<(), StoreError> {
         let mut known = HashMap::new();
         let mut unknown = Vec::new();
         for (shard, listed) in sample.read() {
@@ -193,7 +193,7 @@ impl<'a> StatusReader<'a> {
         let bucket = self.bucket;
         let reads = unknown.into_iter().map(|(key, listed)| async move {
             let commit = commits::read(bucket, &key.0, key.1, job).await?.commit;
-            Ok::<_, BucketError>((key, (CommitSummary::of(&commit, listed.written_ms), commit.tally)))
+            Ok::<_, StoreError>((key, (CommitSummary::of(&commit, listed.written_ms), commit.tally)))
         });
         let mut reads = futures::stream::iter(reads).buffer_unordered(RECORDS_AT_ONCE);
         while let Some((key, commit)) = reads.try_next().await? {
@@ -235,12 +235,12 @@ impl<'a> StatusReader<'a> {
 
 /// The newest manifest of this job. A damaged manifest, or one of another job, is ignored: `run` writes the
 /// next one.
-async fn newest(bucket: &Bucket, job: Option<&JobDigest>) -> Result<Option<Manifest>, BucketError> {
+async fn newest(bucket: &Location, job: Option<&JobDigest>) -> Result<Option<Manifest>, StoreError> {
     let is_own = |manifest: &Manifest| job.and_then(|job| job.foreign(manifest.job.as_ref())).is_none();
     match manifest::newest(bucket).await {
         Err(error) if error.is_damage() => {
             let why = format!("{error}; running the job again writes a new manifest");
-            strays::pass_over(bucket, names::MANIFESTS, &why);
+            strays::pass_over(bucket, object_keys::MANIFESTS, &why);
             Ok(None)
         }
         newest => Ok(newest?.filter(is_own)),

@@ -4,8 +4,8 @@
 //! A record is one request, so 100,000 records take minutes. Facts that the listing lacks (kept shares,
 //! speed, seconds per stage) are then estimated, and the status reports the number of records read.
 
-use capfilt_bucket::CommitEntry;
 use capfilt_schemas::{plan::ShardId, tally::Tally};
+use capfilt_store::CommitEntry;
 use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Number of newest commits to read; they determine the speed.

@@ -6,7 +6,6 @@ use arrow::{
     array::{Array, AsArray as _, BooleanArray, Float32Array, RecordBatch, StringArray, StructArray},
     datatypes::{Float32Type, UInt32Type, UInt64Type},
 };
-use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     commit::{Commit, Output},
     ledger,
@@ -16,6 +15,7 @@ use capfilt_schemas::{
     status::{RowStatus, WebStatus},
     tally::Tally,
 };
+use capfilt_store::{Location, StoreError};
 
 /// Rows that the other tables must have, according to the ledger.
 #[derive(Debug, Default)]
@@ -43,13 +43,13 @@ pub(super) struct Caption {
 }
 
 pub(super) async fn check(
-    bucket: &Bucket,
+    bucket: &Location,
     output: &Output,
     shard: &Shard,
     commit: &Commit,
     settings: &Settings,
     faults: &mut Faults,
-) -> Result<Expected, BucketError> {
+) -> Result<Expected, StoreError> {
     let mut reading =
         Reading { shard, settings, rows: 0, tally: Tally::default(), expected: Expected::default() };
     let Some(mut batches) = Batches::open(bucket, output, &ledger::schema(), faults).await? else {

@@ -18,8 +18,8 @@ use crate::{
     manifest::{self, ManifestBuilder},
     state::JobState,
 };
-use capfilt_bucket::{Bucket, BucketError, Place};
-use capfilt_schemas::{job::JobRecord, manifest::Manifest, names, plan::Shard};
+use capfilt_schemas::{job::JobRecord, manifest::Manifest, object_keys, plan::Shard};
+use capfilt_store::{Location, StoreError};
 use futures::StreamExt as _;
 use serde::Serialize;
 use std::{pin::pin, sync::Arc};
@@ -44,15 +44,15 @@ pub struct Verification {
 /// # Errors
 /// A failing store, and a missing job. A fault of the job itself is a [`Problem`].
 pub async fn verify(
-    bucket: &Bucket,
-    input: Option<&Place>,
+    bucket: &Location,
+    input: Option<&Location>,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Verification, JobError> {
     let (job, plan) = match job::load(bucket).await {
         Ok(loaded) => loaded,
-        Err(error @ (JobError::Damaged { .. } | JobError::Bucket(BucketError::Record { .. }))) => {
+        Err(error @ (JobError::Damaged { .. } | JobError::Location(StoreError::Record { .. }))) => {
             let next = "without job.json and its plan no other check is possible; restore them from a copy";
-            return Ok(conclude(0, 0, vec![Problem::new(names::JOB, error.to_string(), next)]));
+            return Ok(conclude(0, 0, vec![Problem::new(object_keys::JOB, error.to_string(), next)]));
         }
         Err(error) => return Err(error),
     };
@@ -85,7 +85,7 @@ fn attempts(job: &JobRecord) -> u32 {
 /// Checks every committed shard; returns the manifest built from their commits, in plan order, and the number
 /// of commits without a job digest.
 async fn shards(
-    bucket: &Bucket,
+    bucket: &Location,
     job: &JobRecord,
     plan: &[Shard],
     job_state: &JobState,
@@ -114,7 +114,7 @@ async fn shards(
     Ok((builder, without_job))
 }
 
-async fn input_changes(input: &Place, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
+async fn input_changes(input: &Location, job: &JobRecord, plan: &[Shard]) -> Result<Vec<Problem>, JobError> {
     let next = "the job's results belong to the planned input; restore the planned input, or clean the new \
                 input as a new job";
     let changes = job::input_changes(input, &job.settings.job.url, job, plan).await?;
@@ -130,24 +130,24 @@ fn open_shards(job: &JobRecord, plan: &[Shard], job_state: &JobState) -> Option<
         "{n} of {all} planned shards are open or await a retry (first: {}, rows from {} of {})",
         first.id, first.first_row, first.file.path
     );
-    Some(Problem::new(names::commit(&first.id, 0), what, "run the job again to finish them"))
+    Some(Problem::new(object_keys::commit(&first.id, 0), what, "run the job again to finish them"))
 }
 
 async fn manifest_problem(
-    bucket: &Bucket,
+    bucket: &Location,
     expected: &Manifest,
     open: usize,
-) -> Result<Option<Problem>, BucketError> {
+) -> Result<Option<Problem>, StoreError> {
     let highest = manifest::numbers(bucket).await?.last().copied();
     let again = "run the job again: it writes a manifest of the current commits";
     let Some(n) = highest else {
         let what = "every shard is committed or quarantined, but there is no manifest";
-        return Ok((open == 0).then(|| Problem::new(names::MANIFESTS, what, again)));
+        return Ok((open == 0).then(|| Problem::new(object_keys::MANIFESTS, what, again)));
     };
-    let name = names::manifest(n);
+    let name = object_keys::manifest(n);
     let found: Manifest = match manifest::read(bucket, n).await {
         Ok(found) => found,
-        Err(error @ BucketError::Record { .. }) => {
+        Err(error @ StoreError::Record { .. }) => {
             let next = match (error.is_damage(), n.checked_add(1)) {
                 (true, Some(_)) => again,
                 (true, None) => "delete it: capfilt did not write it, and no higher number is possible",

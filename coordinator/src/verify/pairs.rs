@@ -8,16 +8,16 @@ use arrow::{
     array::{Array, AsArray as _, RecordBatch, StructArray},
     datatypes::{Float32Type, UInt32Type},
 };
-use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{commit::Output, hash::sha256_hex, pairs, settings::Images};
+use capfilt_store::{Location, StoreError};
 
 pub(super) async fn check(
-    bucket: &Bucket,
+    bucket: &Location,
     output: &Output,
     expected: &[KeptRow],
     images: Images,
     faults: &mut Faults,
-) -> Result<(), BucketError> {
+) -> Result<(), StoreError> {
     let Some(mut batches) = Batches::open(bucket, output, &pairs::schema(&[]), faults).await? else {
         return Ok(());
     };

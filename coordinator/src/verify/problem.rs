@@ -1,6 +1,6 @@
 //! Problems that `capfilt verify` reports.
 
-use capfilt_schemas::{names, plan::Shard};
+use capfilt_schemas::{object_keys, plan::Shard};
 use serde::Serialize;
 
 /// One fault of a job, with advice.
@@ -23,6 +23,6 @@ impl Problem {
 pub(super) fn redo(shard: &Shard, n: u32) -> String {
     format!(
         "restore it from a copy, or delete {} and run the job again: the shard is then executed again",
-        names::commit(&shard.id, n)
+        object_keys::commit(&shard.id, n)
     )
 }

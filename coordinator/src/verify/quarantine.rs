@@ -2,15 +2,15 @@
 
 use super::table::{Batches, Faults};
 use arrow::{array::AsArray as _, datatypes::UInt64Type};
-use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{commit::Output, quarantine, status::RowStatus};
+use capfilt_store::{Location, StoreError};
 
 pub(super) async fn check(
-    bucket: &Bucket,
+    bucket: &Location,
     output: &Output,
     expected: &[(u64, RowStatus)],
     faults: &mut Faults,
-) -> Result<(), BucketError> {
+) -> Result<(), StoreError> {
     let Some(mut batches) = Batches::open(bucket, output, &quarantine::schema(), faults).await? else {
         return Ok(());
     };

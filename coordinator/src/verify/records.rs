@@ -2,28 +2,28 @@
 //! are those of the job's models.
 
 use super::Problem;
-use capfilt_bucket::{Bucket, BucketError, links_below};
 use capfilt_schemas::{
     commit::Commit,
     hash::sha256_hex,
     job::JobRecord,
-    known_answers::{KnownAnswers, ModelPair},
-    names::{self, AttemptId},
+    object_keys::{self, AttemptId},
     plan::{Shard, ShardId},
+    self_test::{KnownAnswers, ModelPair},
 };
+use capfilt_store::{Location, StoreError, links_below};
 use futures::TryStreamExt as _;
 use std::collections::{BTreeMap, HashSet};
 
 /// Problems of names, and of shards with several commits. The current commit is read with its shard.
-pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem>, BucketError> {
+pub(super) async fn check(bucket: &Location, plan: &[Shard]) -> Result<Vec<Problem>, StoreError> {
     let planned: HashSet<&ShardId> = plan.iter().map(|shard| &shard.id).collect();
     let mut problems = Vec::new();
     let mut several = BTreeMap::<ShardId, Vec<u32>>::new();
-    let mut listed = bucket.list(names::COMMITS);
+    let mut listed = bucket.list(object_keys::COMMITS);
     while let Some((name, _)) = listed.try_next().await? {
-        match names::parse_commit(&name) {
+        match object_keys::parse_commit(&name) {
             // The name must be the canonical one: `00.json` is a copy of `0.json`.
-            Some((shard, n)) if names::commit(&shard, n) == name => {
+            Some((shard, n)) if object_keys::commit(&shard, n) == name => {
                 if !planned.contains(&shard) {
                     let next = "no command reads it; find the process that wrote it, then delete it";
                     problems.push(Problem::new(
@@ -51,17 +51,17 @@ pub(super) async fn check(bucket: &Bucket, plan: &[Shard]) -> Result<Vec<Problem
 
 /// Problems of symbolic links in a job's folder: no link is followed, so a link's target does not belong to
 /// the job.
-pub(super) fn links(bucket: &Bucket) -> Result<Vec<Problem>, BucketError> {
-    let local = |source| BucketError::Local { path: bucket.place.url.clone(), source };
+pub(super) fn links(bucket: &Location) -> Result<Vec<Problem>, StoreError> {
+    let local = |source| StoreError::Local { path: bucket.url.clone(), source };
     let next = "replace it by its target, or remove it";
     let problem = |name| Problem::new(name, "it is a symbolic link, and links are not followed", next);
-    Ok(links_below(&bucket.place).map_err(local)?.into_iter().map(problem).collect())
+    Ok(links_below(&bucket).map_err(local)?.into_iter().map(problem).collect())
 }
 
 /// The problem of known answers that no worker process would accept. Before the first worker process starts,
 /// a job has no known answers.
-pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Option<Problem>, BucketError> {
-    let name = names::KNOWN_ANSWERS;
+pub(super) async fn known_answers(bucket: &Location, job: &JobRecord) -> Result<Option<Problem>, StoreError> {
+    let name = object_keys::KNOWN_ANSWERS;
     let bytes = match bucket.read_if_there(name).await {
         // The problem of the link is reported by `links`.
         Err(error) if error.is_link() => return Ok(None),
@@ -76,12 +76,12 @@ pub(super) async fn known_answers(bucket: &Bucket, job: &JobRecord) -> Result<Op
 }
 
 /// Commits of one shard with equal attempts or equal bytes: a repair is always a new attempt.
-async fn doubled(bucket: &Bucket, shard: &ShardId, numbers: &[u32]) -> Result<Vec<Problem>, BucketError> {
+async fn doubled(bucket: &Location, shard: &ShardId, numbers: &[u32]) -> Result<Vec<Problem>, StoreError> {
     let mut problems = Vec::new();
     let mut attempts = BTreeMap::<AttemptId, u32>::new();
     let mut digests = BTreeMap::<String, u32>::new();
     for &n in numbers {
-        let name = names::commit(shard, n);
+        let name = object_keys::commit(shard, n);
         let bytes = bucket.read(&name).await?;
         let attempt = bucket.parse_record::<Commit>(&name, &bytes).map(|commit| commit.attempt);
         let same_bytes = digests.insert(sha256_hex(&bytes), n);

@@ -2,15 +2,15 @@
 
 use super::{Problem, ledger, pairs, problem::redo, quarantine, table};
 use crate::state::commits::ShardResult;
-use capfilt_bucket::{Bucket, BucketError};
 use capfilt_schemas::{
     commit::{Commit, Output},
     hash::sha256_hex,
     job::JobDigest,
-    names::{self, Table},
+    object_keys::{self, Table},
     plan::Shard,
     settings::Settings,
 };
+use capfilt_store::{Location, StoreError};
 
 /// Result of checking one shard.
 pub(super) struct Found {
@@ -20,12 +20,12 @@ pub(super) struct Found {
 }
 
 pub(super) async fn check(
-    bucket: &Bucket,
+    bucket: &Location,
     (settings, job): (&Settings, Option<&JobDigest>),
     shard: &Shard,
     n: u32,
-) -> Result<Found, BucketError> {
-    let name = names::commit(&shard.id, n);
+) -> Result<Found, StoreError> {
+    let name = object_keys::commit(&shard.id, n);
     let bytes = bucket.read(&name).await?;
     let is_foreign = |commit: &Commit| job.and_then(|job| job.foreign(commit.job.as_ref()));
     let commit: Commit = match bucket.parse_record(&name, &bytes) {
@@ -70,11 +70,11 @@ fn record_faults(commit: &Commit, shard: &Shard, n: u32) -> Vec<String> {
 }
 
 async fn check_outputs(
-    bucket: &Bucket,
+    bucket: &Location,
     settings: &Settings,
     shard: &Shard,
     commit: &Commit,
-) -> Result<Vec<Problem>, BucketError> {
+) -> Result<Vec<Problem>, StoreError> {
     let mut problems = Vec::new();
     let mut whole = Vec::new();
     for output in &commit.outputs {
@@ -88,7 +88,7 @@ async fn check_outputs(
         // The ledger's problem is reported above, unless the commit names no ledger.
         if commit.outputs.iter().all(|output| output.table != Table::Ledger) {
             problems.push(Problem::new(
-                names::commit(&shard.id, commit.n),
+                object_keys::commit(&shard.id, commit.n),
                 "the commit names no ledger",
                 redo(shard, commit.n),
             ));
@@ -112,7 +112,7 @@ async fn check_outputs(
 }
 
 /// Compares the object's length and digest with those in the commit.
-async fn object_fault(bucket: &Bucket, output: &Output) -> Result<Option<String>, BucketError> {
+async fn object_fault(bucket: &Location, output: &Output) -> Result<Option<String>, StoreError> {
     let measured = match table::measure(bucket, &output.path).await {
         Err(error) if error.is_link() => return Ok(Some(error.to_string())),
         measured => measured?,

@@ -3,11 +3,11 @@
 use super::problem::{Problem, redo};
 use crate::plan::parquet_fault;
 use arrow::{array::RecordBatch, datatypes::Schema};
-use capfilt_bucket::{Bucket, BucketError, PinnedObject};
 use capfilt_schemas::{
     commit::Output,
     plan::{InputFile, Shard},
 };
+use capfilt_store::{Location, PinnedObject, StoreError};
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
 use parquet::{
@@ -48,9 +48,9 @@ impl Faults {
 }
 
 /// Length and digest of an object, or `None` if it is missing. The object is streamed.
-pub(super) async fn measure(bucket: &Bucket, name: &str) -> Result<Option<(u64, String)>, BucketError> {
-    let fail = |source| BucketError::Store { what: "read", object: bucket.place.url_of(name), source };
-    let mut chunks = match bucket.place.store.get(&bucket.place.path_of(name)).await {
+pub(super) async fn measure(bucket: &Location, name: &str) -> Result<Option<(u64, String)>, StoreError> {
+    let fail = |source| StoreError::Store { what: "read", object: bucket.url_of(name), source };
+    let mut chunks = match bucket.store.get(&bucket.path_of(name)).await {
         Ok(found) => found.into_stream(),
         Err(object_store::Error::NotFound { .. }) => return Ok(None),
         Err(source) => return Err(fail(source)),
@@ -70,14 +70,14 @@ impl Batches {
     /// Returns `None`, with a fault, if the table is not readable or lacks columns of `expected`. Further
     /// columns are allowed.
     pub async fn open(
-        bucket: &Bucket,
+        bucket: &Location,
         output: &Output,
         expected: &Schema,
         faults: &mut Faults,
-    ) -> Result<Option<Self>, BucketError> {
+    ) -> Result<Option<Self>, StoreError> {
         // Not pinned to a state: the digest was compared before, and an attempt's object is written once.
         let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
-        let reader = PinnedObject::new(&bucket.place, &object);
+        let reader = PinnedObject::new(&bucket, &object);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         let Some(builder) = readable(builder, faults)? else { return Ok(None) };
         let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());
@@ -91,12 +91,12 @@ impl Batches {
     }
 
     /// The next batch; `None` at the end and, with a fault, before unreadable content.
-    pub async fn next(&mut self, faults: &mut Faults) -> Result<Option<RecordBatch>, BucketError> {
+    pub async fn next(&mut self, faults: &mut Faults) -> Result<Option<RecordBatch>, StoreError> {
         Ok(readable(self.0.try_next().await, faults)?.flatten())
     }
 }
 
-fn readable<T>(result: Result<T, ParquetError>, faults: &mut Faults) -> Result<Option<T>, BucketError> {
+fn readable<T>(result: Result<T, ParquetError>, faults: &mut Faults) -> Result<Option<T>, StoreError> {
     match result.map_err(parquet_fault) {
         Ok(value) => Ok(Some(value)),
         Err(Ok(fault)) => {

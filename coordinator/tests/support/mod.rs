@@ -9,17 +9,17 @@ use arrow::{
     array::{ArrayRef, BinaryArray, Int32Array, RecordBatch, StringArray},
     datatypes::{Field, Schema},
 };
-use capfilt_bucket::{Bucket, Place, commit};
 use capfilt_coordinator::{OnInputChange, Plan, job, job::JobRequest, plan};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     failure::{self, Failure, FailureClass},
     hash::sha256_hex,
     job::{ModelFile, ModelRecord},
-    names::{self, AttemptId, Table},
+    object_keys::{self, AttemptId, Table},
     plan::Shard,
     settings::{Settings, parse},
 };
+use capfilt_store::{Location, commit};
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use std::{path::PathBuf, sync::Arc};
 
@@ -46,12 +46,12 @@ impl World {
         Self { settings: parse(&text, &[]).unwrap(), model: ModelRecord { files }, folder }
     }
 
-    pub fn input(&self) -> Place {
-        Place::open(&self.settings.input.url).unwrap()
+    pub fn input(&self) -> Location {
+        Location::open(&self.settings.input.url).unwrap()
     }
 
-    pub fn bucket(&self) -> Bucket {
-        Bucket::open(&self.settings.job.url).unwrap()
+    pub fn bucket(&self) -> Location {
+        Location::open_without_links(&self.settings.job.url).unwrap()
     }
 
     pub fn web(&self, name: &str) -> PathBuf {
@@ -107,7 +107,7 @@ pub fn write_table(path: &std::path::Path, columns: &[(&str, ArrayRef)], group: 
 /// Executes a shard as a worker process does. `spoil` may change the ledger rows after the tally was computed
 /// from the sound rows.
 pub async fn work(
-    bucket: &Bucket,
+    bucket: &Location,
     shard: &Shard,
     spoil: impl FnOnce(&mut Vec<capfilt_schemas::ledger::LedgerRow>),
 ) -> Commit {
@@ -122,7 +122,7 @@ pub async fn work(
         [(Table::Ledger, tables::ledger(&rows)), (Table::Pairs, pairs), (Table::Quarantine, set_aside)]
     {
         let bytes = tables::encode(&batch);
-        let path = names::output(&shard.id, &attempt, table);
+        let path = object_keys::output(&shard.id, &attempt, table);
         let rows = if table == Table::Ledger { shard.rows } else { batch.num_rows() as u64 };
         outputs.push(Output {
             table,
@@ -150,7 +150,7 @@ pub async fn work(
     record
 }
 
-pub async fn fail(bucket: &Bucket, shard: &Shard, class: FailureClass) {
+pub async fn fail(bucket: &Location, shard: &Shard, class: FailureClass) {
     let attempt = AttemptId::from_random(rand::random());
     let failure = Failure {
         version: failure::VERSION,
@@ -163,7 +163,7 @@ pub async fn fail(bucket: &Bucket, shard: &Shard, class: FailureClass) {
         job: job::digest(bucket).await.unwrap(),
     };
     bucket
-        .write(&names::failure(&shard.id, &attempt), serde_json::to_vec(&failure).unwrap().into())
+        .write(&object_keys::failure(&shard.id, &attempt), serde_json::to_vec(&failure).unwrap().into())
         .await
         .unwrap();
 }

@@ -1,6 +1,6 @@
 //! Errors of an evaluation.
 
-use capfilt_med::error::ComputeError;
+use capfilt_blip::error::ComputeError;
 use capfilt_pipeline::{input::ReadError, model::ModelError};
 
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,6 @@
 use crate::error::EvaluateError;
 use arrow::{array::AsArray as _, compute::cast, datatypes::DataType};
 use bytes::Bytes;
-use capfilt_bucket::Place;
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
     input::{ImageInput, InputColumns, Rows, ShardReader},
@@ -11,6 +10,7 @@ use capfilt_pipeline::{
     resize::Resizer,
 };
 use capfilt_schemas::plan::Shard;
+use capfilt_store::Location;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -42,7 +42,7 @@ pub struct Collection {
 /// # Errors
 /// A file cannot be read, or `note` is not a column of texts.
 pub async fn read(
-    place: &Place,
+    place: &Location,
     shards: &[Shard],
     columns: &InputColumns,
     note: Option<&str>,

@@ -6,7 +6,7 @@ use crate::{
     pairs::{Captioned, pixels},
     ranks::{Recalls, rank},
 };
-use capfilt_med::BlipFilter;
+use capfilt_blip::BlipFilter;
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use serde::Serialize;
 use tch::{Device, Kind, Tensor};

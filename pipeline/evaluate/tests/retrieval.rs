@@ -4,8 +4,8 @@
 
 use arrow::array::{AsArray as _, RecordBatch};
 use bytes::Bytes;
+use capfilt_blip::{BlipFilter, DeviceChoice, LoadOptions, Precision, PrecisionChoice, Preset};
 use capfilt_evaluate::{Captioned, retrieve};
-use capfilt_med::{BlipFilter, DeviceChoice, LoadOptions, Precision, PrecisionChoice, Preset};
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
     model::{Filter as _, PixelBatch},

@@ -1,9 +1,9 @@
 //! Errors of an export.
 
 use arrow::error::ArrowError;
-use capfilt_bucket::BucketError;
 use capfilt_pipeline::input::ReadError;
 use capfilt_schemas::export::Counts;
+use capfilt_store::StoreError;
 use parquet::errors::ParquetError;
 use std::path::PathBuf;
 
@@ -38,7 +38,7 @@ pub enum ExportError {
     #[error("cannot write {object}: {source}")]
     Write { object: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error(transparent)]
-    Bucket(#[from] BucketError),
+    Location(#[from] StoreError),
 }
 
 impl ExportError {

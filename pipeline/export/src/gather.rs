@@ -13,9 +13,9 @@ use super::{
     tasks::Task,
 };
 use bytes::Bytes;
-use capfilt_bucket::Bucket;
 use capfilt_pipeline::text::pre_caption;
 use capfilt_schemas::export::{DATA, LeftOut, Options, Per};
+use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ const WAITING_BYTES: u64 = 16 << 20;
 /// A task that is being read.
 pub(crate) struct Gathering<'a> {
     export: &'a Export,
-    bucket: &'a Bucket,
+    bucket: &'a Location,
     buckets_log2: u32,
     spill: Spill,
     /// Images of this task, and their positions.
@@ -47,7 +47,7 @@ pub(crate) struct Gathering<'a> {
 /// Reads a task into the scratch folder.
 pub(crate) async fn gather(
     export: &Export,
-    bucket: &Bucket,
+    bucket: &Location,
     scratch: &Scratch,
     number: usize,
     task: &Task,

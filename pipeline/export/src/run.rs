@@ -15,8 +15,8 @@ use super::{
     target,
     tasks::{Task, tasks},
 };
-use capfilt_bucket::Bucket;
 use capfilt_schemas::export::{self, Counts, ExportRecord, Format};
+use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{collections::HashSet, path::Path, sync::Arc};
 use tokio::task::JoinError;
@@ -45,7 +45,7 @@ pub struct Progress {
 /// State shared by readers and writers.
 struct Shared {
     export: Export,
-    bucket: Bucket,
+    bucket: Location,
     scratch: Scratch,
 }
 
@@ -55,7 +55,7 @@ struct Shared {
 /// # Errors
 /// A source cannot be read, or the store fails; the next run continues from the receipts.
 pub async fn export(
-    bucket: &Bucket,
+    bucket: &Location,
     export: Export,
     scratch: &Path,
     mut report: impl FnMut(Progress),
@@ -98,7 +98,7 @@ pub async fn export(
 ///
 /// # Errors
 /// The store or the folder refuses.
-pub async fn clean(bucket: &Bucket, scratch: &Path) -> Result<(), ExportError> {
+pub async fn clean(bucket: &Location, scratch: &Path) -> Result<(), ExportError> {
     target::forget(bucket).await?;
     if scratch.exists() { Scratch::open(scratch, &[])?.remove() } else { Ok(()) }
 }

@@ -3,7 +3,6 @@
 use super::{ExportError, caption::Caption, kinds};
 use arrow::array::RecordBatch;
 use bytes::Bytes;
-use capfilt_bucket::{PinnedObject, Place, without_secrets};
 use capfilt_pipeline::{
     cleaned::{CleanedReader, ShardTables, Wanted},
     input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, Sample, ShardReader},
@@ -14,6 +13,7 @@ use capfilt_schemas::{
     plan::{InputFile, Shard},
     settings::training_data::Texts,
 };
+use capfilt_store::{Location, PinnedObject, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use parquet::arrow::{async_reader::AsyncFileReader as _, parquet_to_arrow_schema};
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ const FOOTERS_AT_ONCE: usize = 16;
 pub struct Source {
     /// Description for the record.
     pub record: export::Source,
-    pub place: Place,
+    pub place: Location,
     pub content: Content,
 }
 
@@ -186,7 +186,7 @@ fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<Stri
 /// # Errors
 /// No file has a requested column, or the store fails.
 pub async fn inspect(
-    place: &Place,
+    place: &Location,
     shards: &[Shard],
     asked: &[String],
     key: Option<&str>,
@@ -216,7 +216,7 @@ pub async fn inspect(
     Ok(found.iter().map(|(path, columns)| ((*path).to_owned(), there(columns))).collect())
 }
 
-async fn columns_of(place: &Place, file: &InputFile) -> Result<BTreeSet<String>, ReadError> {
+async fn columns_of(place: &Location, file: &InputFile) -> Result<BTreeSet<String>, ReadError> {
     let fail = |source| ReadError::Parquet { file: file.path.clone(), source };
     let metadata = PinnedObject::new(place, file).get_metadata(None).await.map_err(fail)?;
     let schema = parquet_to_arrow_schema(metadata.file_metadata().schema_descr(), None).map_err(fail)?;

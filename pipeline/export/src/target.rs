@@ -2,8 +2,8 @@
 
 use super::{ExportError, export::Export};
 use bytes::Bytes;
-use capfilt_bucket::{Bucket, without_secrets};
 use capfilt_schemas::export::{BEGUN, DATA, ExportRecord, Format, RECORD, Request, SIZES};
+use capfilt_store::{Location, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{fs, path::Path};
 
@@ -28,9 +28,9 @@ pub enum Found {
 ///
 /// # Errors
 /// The destination has another export, or files that no record names, or the store fails.
-pub async fn find(bucket: &Bucket, export: &Export) -> Result<Found, ExportError> {
+pub async fn find(bucket: &Location, export: &Export) -> Result<Found, ExportError> {
     let asked = export.request();
-    let another = |what: String| ExportError::Another { url: without_secrets(&bucket.place.url), what };
+    let another = |what: String| ExportError::Another { url: without_secrets(&bucket.url), what };
     if let Some(bytes) = bucket.read_if_there(RECORD).await? {
         let found: ExportRecord = bucket.parse_record(RECORD, &bytes)?;
         if let Some(what) = asked.difference(&found.request) {
@@ -56,7 +56,7 @@ pub async fn find(bucket: &Bucket, export: &Export) -> Result<Found, ExportError
 }
 
 /// The first of an export's files that is missing or changed.
-async fn missing(bucket: &Bucket, record: &ExportRecord) -> Result<Option<String>, ExportError> {
+async fn missing(bucket: &Location, record: &ExportRecord) -> Result<Option<String>, ExportError> {
     let looks = stream::iter(&record.files).map(|file| async move {
         let there = bucket.head(&file.path).await?.is_some_and(|meta| meta.size == file.bytes);
         Ok::<_, ExportError>((!there).then(|| file.path.clone()))
@@ -66,7 +66,7 @@ async fn missing(bucket: &Bucket, record: &ExportRecord) -> Result<Option<String
 }
 
 /// Checks that the data folder has only files that an export of this format may have written.
-async fn no_strangers(bucket: &Bucket, ours: Option<Format>) -> Result<(), ExportError> {
+async fn no_strangers(bucket: &Location, ours: Option<Format>) -> Result<(), ExportError> {
     let listed = bucket.list(DATA).map_ok(|(name, _)| name);
     let strange = listed.try_filter(|name| {
         let is_ours = ours.is_some_and(|format| is_of(format, name));
@@ -77,7 +77,7 @@ async fn no_strangers(bucket: &Bucket, ours: Option<Format>) -> Result<(), Expor
         return Ok(());
     }
     names.sort();
-    let (url, names) = (without_secrets(&bucket.place.url_of(DATA)), names.join(", "));
+    let (url, names) = (without_secrets(&bucket.url_of(DATA)), names.join(", "));
     Err(ExportError::Strange { url, names })
 }
 
@@ -96,20 +96,20 @@ fn is_of(format: Format, name: &str) -> bool {
 }
 
 /// Writes the request, before any file.
-pub(crate) async fn begin(bucket: &Bucket, request: &Request) -> Result<(), ExportError> {
+pub(crate) async fn begin(bucket: &Location, request: &Request) -> Result<(), ExportError> {
     let bytes = serde_json::to_vec_pretty(request).expect("the request is plain data");
     Ok(bucket.write(BEGUN, Bytes::from(bytes)).await?)
 }
 
 /// Writes the record, after all files.
-pub(crate) async fn end(bucket: &Bucket, record: &ExportRecord) -> Result<(), ExportError> {
+pub(crate) async fn end(bucket: &Location, record: &ExportRecord) -> Result<(), ExportError> {
     let bytes = serde_json::to_vec_pretty(record).expect("the record is plain data");
     bucket.write(RECORD, Bytes::from(bytes)).await?;
     forget(bucket).await
 }
 
 /// Removes the request, if it still exists.
-pub(crate) async fn forget(bucket: &Bucket) -> Result<(), ExportError> {
+pub(crate) async fn forget(bucket: &Location) -> Result<(), ExportError> {
     match bucket.delete(BEGUN).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
@@ -117,8 +117,8 @@ pub(crate) async fn forget(bucket: &Bucket) -> Result<(), ExportError> {
 }
 
 /// Removes unfinished files of a killed writer. On a disk they have the file's name, `#` and a number.
-pub(crate) fn tidy(bucket: &Bucket) -> Result<(), ExportError> {
-    let Some(folder) = bucket.place.local_path() else { return Ok(()) };
+pub(crate) fn tidy(bucket: &Location) -> Result<(), ExportError> {
+    let Some(folder) = bucket.local_path() else { return Ok(()) };
     tidy_folder(&folder.join(DATA)).map_err(|(path, source)| ExportError::Scratch {
         what: "tidy",
         path,

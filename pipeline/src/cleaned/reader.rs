@@ -5,8 +5,8 @@ use crate::{
     input::{CleanedRow, CleanedRows, ColumnError, KeptText, PairsReader, ReadError},
     output::each_of_ledger,
 };
-use capfilt_bucket::{Bucket, Place};
 use capfilt_schemas::{commit::Output, ledger::LedgerRow, pairs::Source, plan::Shard};
+use capfilt_store::Location;
 use std::{sync::Arc, vec::IntoIter};
 
 /// The tables of one shard of a finished job.
@@ -41,10 +41,10 @@ impl CleanedReader {
     ///
     /// # Errors
     /// The objects are not tables of a job, or the store fails.
-    pub async fn open(job: &Place, tables: &ShardTables, wanted: &Wanted) -> Result<Self, ReadError> {
+    pub async fn open(job: &Location, tables: &ShardTables, wanted: &Wanted) -> Result<Self, ReadError> {
         let pairs = PairsReader::open(job, &tables.pairs).await?;
         let kept = if wanted.cosines || wanted.referenced.is_some() {
-            let bucket = Bucket { place: job.clone() };
+            let bucket = job.clone();
             let mut kept = Vec::new();
             let read = each_of_ledger(&bucket, &tables.ledger, usize::MAX, |row| {
                 if row.keeps_a_text() {

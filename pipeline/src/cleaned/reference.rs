@@ -4,8 +4,8 @@ use crate::input::{
     ImageInput, InputColumns, READING_BYTES, ReadError, Sample, ShardReader, fetch_named_image,
 };
 use bytes::Bytes;
-use capfilt_bucket::Place;
 use capfilt_schemas::{ledger::LedgerRow, plan::Shard};
+use capfilt_store::Location;
 use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
 use std::{collections::VecDeque, sync::Arc};
@@ -17,7 +17,7 @@ const ROWS_AT_ONCE: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Referenced {
     /// The job's input.
-    pub input: Place,
+    pub input: Location,
     /// Column of the input with the images.
     pub column: String,
     /// Largest object in bytes that is read for an image.

@@ -1,7 +1,7 @@
 //! Error of reading a shard.
 
 use super::ColumnError;
-use capfilt_bucket::BucketError;
+use capfilt_store::StoreError;
 use parquet::errors::ParquetError;
 
 /// Reason why reading a shard failed.
@@ -27,7 +27,7 @@ pub enum ReadError {
 
 impl ReadError {
     /// The store's error, if the store caused the failure.
-    pub fn bucket(&self) -> Option<&BucketError> {
+    pub fn bucket(&self) -> Option<&StoreError> {
         match self {
             Self::Parquet { source: ParquetError::External(source), .. } => source.downcast_ref(),
             _ => None,

@@ -1,7 +1,7 @@
 //! An opened input file: schema types and stored types of its columns, its row groups, and its page index.
 
 use arrow::datatypes::SchemaRef;
-use capfilt_bucket::{PinnedObject, footer};
+use capfilt_store::{PinnedObject, footer};
 use parquet::{
     arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
     errors::{ParquetError, Result},

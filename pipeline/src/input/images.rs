@@ -2,7 +2,7 @@
 
 use super::{ImageInput, Origin, columns::ImageCell};
 use bytes::Bytes;
-use capfilt_bucket::{BucketError, FaultKind, Place, last_cause};
+use capfilt_store::{FaultKind, Location, StoreError, last_cause};
 use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use object_store::ObjectStoreExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,9 +21,9 @@ const FETCHED_BYTES: u64 = 64 << 20;
 /// The store fails; this is not an error of the row, and a retry may succeed.
 pub(super) async fn fetch(
     cells: Vec<ImageCell>,
-    input: &Place,
+    input: &Location,
     limit_bytes: u64,
-) -> Result<Vec<ImageInput>, BucketError> {
+) -> Result<Vec<ImageInput>, StoreError> {
     let fetched = &AtomicU64::new(0);
     let fetches = cells.into_iter().enumerate().map(|(at, cell)| {
         let fits =
@@ -55,19 +55,19 @@ pub(super) async fn fetch(
 /// The store fails. An error of the row is part of the result.
 pub async fn fetch_named_image(
     path: String,
-    input: &Place,
+    input: &Location,
     limit_bytes: u64,
-) -> Result<ImageInput, BucketError> {
+) -> Result<ImageInput, StoreError> {
     Ok(fetch_one(path, input, limit_bytes, |_| true).await?.unwrap_or(ImageInput::Missing))
 }
 
 /// The image, or `None` when its bytes do not fit.
 async fn fetch_one(
     path: String,
-    input: &Place,
+    input: &Location,
     limit_bytes: u64,
     fits: impl FnOnce(u64) -> bool,
-) -> Result<Option<ImageInput>, BucketError> {
+) -> Result<Option<ImageInput>, StoreError> {
     let shown = shortened(&path);
     let Some(name) = name_below(&path, &input.url) else {
         let why = format!("{shown} is not below {}; only objects of the input's bucket are read", input.url);
@@ -101,14 +101,14 @@ async fn fetch_one(
         }
         Err(source) => {
             let object = shortened(&input.url_of(&name));
-            return Err(BucketError::Store { what: "read the image", object, source });
+            return Err(StoreError::Store { what: "read the image", object, source });
         }
     }))
 }
 
 /// Whether a local name is a FIFO, a device or a socket: opening one may block for ever, and reading one may
 /// not end.
-async fn is_special(input: &Place, name: &str) -> bool {
+async fn is_special(input: &Location, name: &str) -> bool {
     let Some(file) = input.local_path().map(|folder| folder.join(name)) else { return false };
     let look = move || std::fs::metadata(file).is_ok_and(|found| !found.is_file() && !found.is_dir());
     tokio::task::spawn_blocking(look).await.unwrap_or(false)

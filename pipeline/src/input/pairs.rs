@@ -7,13 +7,13 @@ use arrow::{
     error::ArrowError,
 };
 use bytes::Bytes;
-use capfilt_bucket::{PinnedObject, Place};
 use capfilt_schemas::{
     commit::Output,
     pairs::{self, Source},
     plan::InputFile,
     settings::training_data::Texts,
 };
+use capfilt_store::{Location, PinnedObject};
 use futures::TryStreamExt as _;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, async_reader::ParquetRecordBatchStream};
 
@@ -80,7 +80,7 @@ impl PairsReader {
     ///
     /// # Errors
     /// The object is not a Parquet file with the columns of [`pairs::schema`].
-    pub async fn open(job: &Place, object: &Output) -> Result<Self, ReadError> {
+    pub async fn open(job: &Location, object: &Output) -> Result<Self, ReadError> {
         // Without an ETag: an attempt's object is written only once.
         let file = InputFile { path: object.path.clone(), etag: String::new(), bytes: object.bytes };
         let fail = |source| ReadError::Parquet { file: object.path.clone(), source };
@@ -183,7 +183,7 @@ mod tests {
         array::{ArrayRef, BinaryArray, Float32Array, ListArray, StringArray, StructArray, UInt32Array},
         buffer::OffsetBuffer,
     };
-    use capfilt_schemas::names::Table;
+    use capfilt_schemas::object_keys::Table;
     use std::sync::Arc;
 
     /// A pairs table of one row with one text of a source.
@@ -218,7 +218,7 @@ mod tests {
         writer.close().unwrap();
         let (bytes, sha256) = (std::fs::metadata(&path).unwrap().len(), String::new());
         let object = Output { table: Table::Pairs, path: "pairs.parquet".to_owned(), bytes, sha256, rows: 1 };
-        let place = Place::open(folder.path().to_str().unwrap()).unwrap();
+        let place = Location::open(folder.path().to_str().unwrap()).unwrap();
         let mut reader = PairsReader::open(&place, &object).await?;
         Ok(reader.next().await?.unwrap().rows.remove(0))
     }

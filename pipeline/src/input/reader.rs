@@ -10,8 +10,8 @@ use super::{
 };
 use crate::image::message_of;
 use arrow::{compute::concat_batches, datatypes::Field, error::ArrowError};
-use capfilt_bucket::Place;
 use capfilt_schemas::plan::Shard;
+use capfilt_store::Location;
 use futures::FutureExt as _;
 use std::{collections::VecDeque, ops::Range, panic::AssertUnwindSafe, sync::Arc};
 
@@ -40,7 +40,7 @@ struct OpenPart {
 impl ShardReader {
     /// Opens the shard's file; only its footer is read.
     pub async fn open(
-        input: &Place,
+        input: &Location,
         shard: &Shard,
         columns: InputColumns,
         batch_rows: usize,

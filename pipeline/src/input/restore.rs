@@ -1,6 +1,6 @@
 //! Conversion of a column from its stored type to its schema type.
 //!
-//! Strings are read as bytes and INT96 timestamps as 12 bytes (see [`capfilt_bucket::footer`]), so that a
+//! Strings are read as bytes and INT96 timestamps as 12 bytes (see [`capfilt_store::footer`]), so that a
 //! value that does not fit its schema type becomes null without failing the batch. Where the schema does not
 //! allow null (a map's key), the value that contains it becomes null.
 

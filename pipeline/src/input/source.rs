@@ -20,8 +20,8 @@ use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
     datatypes::{DataType, Field, Schema, SchemaRef},
 };
-use capfilt_bucket::{PinnedObject, Place};
 use capfilt_schemas::plan::Shard;
+use capfilt_store::{Location, PinnedObject};
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ArrowReaderMetadata},
     errors::ParquetError,
@@ -30,7 +30,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 /// State that is constant while a shard is read.
 pub(super) struct Source {
-    input: Place,
+    input: Location,
     object: PinnedObject,
     /// Row groups, and the columns with stored types and with views for bytes.
     metadata: ArrowReaderMetadata,
@@ -58,7 +58,7 @@ const ROW_BYTES: u64 = 1 << 10;
 impl Source {
     /// Opens the shard's file; only its footer is read.
     pub(super) async fn open(
-        input: &Place,
+        input: &Location,
         shard: &Shard,
         columns: InputColumns,
         batch_rows: usize,

@@ -6,13 +6,13 @@ use arrow::{
     },
     datatypes::{Float32Type, UInt32Type, UInt64Type},
 };
-use capfilt_bucket::{Bucket, PinnedObject};
 use capfilt_schemas::{
     commit::Output,
     ledger::{LedgerRow, Scored, SyntheticText, schema},
     plan::InputFile,
     status::{RowStatus, WebStatus},
 };
+use capfilt_store::{Location, PinnedObject};
 use futures::TryStreamExt as _;
 use parquet::{arrow::ParquetRecordBatchStreamBuilder, errors::ParquetError};
 
@@ -30,7 +30,7 @@ const ROWS_AT_ONCE: usize = 64;
 
 /// The first `limit` rows of a committed ledger, in the input's order.
 pub async fn read_ledger(
-    bucket: &Bucket,
+    bucket: &Location,
     output: &Output,
     limit: usize,
 ) -> Result<Vec<LedgerRow>, LedgerError> {
@@ -41,16 +41,16 @@ pub async fn read_ledger(
 
 /// Calls `each` for every row.
 pub async fn each_of_ledger(
-    bucket: &Bucket,
+    bucket: &Location,
     output: &Output,
     limit: usize,
     mut each: impl FnMut(LedgerRow),
 ) -> Result<(), LedgerError> {
-    let fail = |source| LedgerError { object: bucket.place.url_of(&output.path), source };
+    let fail = |source| LedgerError { object: bucket.url_of(&output.path), source };
     // Without an ETag: an attempt's object is written only once.
     let file = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
     let read = async {
-        let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::new(&bucket.place, &file)).await?;
+        let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::new(&bucket, &file)).await?;
         if builder.schema().fields() != schema().fields() {
             return Err(ParquetError::General("its columns are not this version's".to_owned()));
         }

@@ -2,8 +2,8 @@
 
 use arrow::{array::RecordBatch, datatypes::SchemaRef, error::ArrowError};
 use bytes::Bytes;
-use capfilt_bucket::Bucket;
-use capfilt_schemas::{commit::Output, names::Table};
+use capfilt_schemas::{commit::Output, object_keys::Table};
+use capfilt_store::Location;
 use futures::{FutureExt as _, future::BoxFuture};
 use object_store::buffered::BufWriter;
 use parquet::{
@@ -53,13 +53,13 @@ struct Digest {
 
 impl Upload {
     pub(super) fn create(
-        bucket: &Bucket,
+        bucket: &Location,
         table: Table,
         path: String,
         schema: SchemaRef,
     ) -> std::result::Result<Self, WriteError> {
-        let object = bucket.place.path_of(&path);
-        let sink = BufWriter::with_capacity(Arc::clone(&bucket.place.store), object, PART_BYTES);
+        let object = bucket.path_of(&path);
+        let sink = BufWriter::with_capacity(Arc::clone(&bucket.store), object, PART_BYTES);
         let digest = Arc::new(Mutex::new(Digest::default()));
         let sink = HashingWriter { sink, digest: Arc::clone(&digest) };
         let writer = AsyncArrowWriter::try_new(sink, schema, Some(properties()));

@@ -2,17 +2,17 @@
 
 use super::{JudgedRows, WriteError, ledger_table, pairs_table, quarantine_table, upload::Upload};
 use arrow::datatypes::{Field, SchemaRef};
-use capfilt_bucket::Bucket;
 use capfilt_schemas::{
     commit::Output,
     ledger::{self, LedgerRow},
-    names::{self, AttemptId, Table},
+    object_keys::{self, AttemptId, Table},
     plan::ShardId,
     quarantine,
     settings::Images,
     status::RowStatus,
     tally::Tally,
 };
+use capfilt_store::Location;
 
 /// Outputs of an attempt, as its commit records them.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Written {
 /// Memory: per table one open row group (at most 128 MB) and one upload part (8 MB). The ledger is always
 /// written; the other tables only if they have a row.
 pub struct ShardWriter {
-    bucket: Bucket,
+    bucket: Location,
     shard: ShardId,
     attempt: AttemptId,
     images: Images,
@@ -39,13 +39,13 @@ pub struct ShardWriter {
 
 impl ShardWriter {
     pub fn create(
-        bucket: &Bucket,
+        bucket: &Location,
         shard: &ShardId,
         attempt: &AttemptId,
         passthrough: &[Field],
         images: Images,
     ) -> Result<Self, WriteError> {
-        let path = names::output(shard, attempt, Table::Ledger);
+        let path = object_keys::output(shard, attempt, Table::Ledger);
         Ok(Self {
             bucket: bucket.clone(),
             shard: shard.clone(),
@@ -91,7 +91,7 @@ impl ShardWriter {
     fn open(&mut self, table: Table, schema: SchemaRef) -> Result<&mut Upload, WriteError> {
         let slot = if table == Table::Pairs { &mut self.pairs } else { &mut self.quarantine };
         if slot.is_none() {
-            let path = names::output(&self.shard, &self.attempt, table);
+            let path = object_keys::output(&self.shard, &self.attempt, table);
             *slot = Some(Upload::create(&self.bucket, table, path, schema)?);
         }
         Ok(slot.as_mut().expect("it was just opened"))

@@ -2,12 +2,12 @@
 
 #![allow(dead_code)]
 
-use capfilt_bucket::Place;
 use capfilt_pipeline::input::{InputColumns, READING_BYTES, ReadError, Rows, ShardReader};
 use capfilt_schemas::{
     plan::{InputFile, Shard, ShardId},
     predicate::Predicate,
 };
+use capfilt_store::Location;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use std::{path::Path, sync::Arc};
 
@@ -44,7 +44,7 @@ pub fn selecting(condition: &str) -> InputColumns {
 
 /// All rows of a file, in the reader's batches.
 pub fn read(folder: &Path, name: &str, columns: InputColumns, batch: usize) -> Result<Vec<Rows>, ReadError> {
-    let place = Place::open(folder.to_str().unwrap()).unwrap();
+    let place = Location::open(folder.to_str().unwrap()).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut reader = ShardReader::open(&place, &shard(folder, name), columns, batch).await?;

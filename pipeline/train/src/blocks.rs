@@ -4,7 +4,7 @@
 //! Stored are depth × pairs × tokens × width elements, for ViT-L at 384 px 24 × 577 × 1024 × 4 bytes = 57 MB
 //! per image; all activations would be about 30 times as many.
 
-use capfilt_med::vit::VisionTower;
+use capfilt_blip::vit::VisionTower;
 use tch::{TchError, Tensor};
 
 /// A forward pass that stored only the blocks' inputs.

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use capfilt_med::tensor_file::TensorFile;
+use capfilt_blip::tensor_file::TensorFile;
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 

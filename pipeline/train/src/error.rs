@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use capfilt_med::{LoadError, weights::WeightsError};
+use capfilt_blip::{LoadError, weights::WeightsError};
 use tch::TchError;
 
 #[derive(Debug, thiserror::Error)]

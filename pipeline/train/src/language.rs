@@ -1,7 +1,7 @@
 //! Language-modelling loss (BLIP, section 3.2: LM): each token is predicted from the tokens before it and the
 //! image.
 
-use capfilt_med::{
+use capfilt_blip::{
     cross_attention::ImageKeys,
     heads::LmHead,
     text::{TextCache, TextTower},

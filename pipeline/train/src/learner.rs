@@ -1,6 +1,6 @@
 //! One training step: forward pass of MED in the modes of its losses, and backward pass (BLIP, section 3.2).
 
-use capfilt_med::{preprocess::Normalisation, tokens::BertTokens};
+use capfilt_blip::{preprocess::Normalisation, tokens::BertTokens};
 use capfilt_schemas::settings::train::{Objective, Sharing};
 use tch::{Device, Kind, TchError, Tensor};
 

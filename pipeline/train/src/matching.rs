@@ -1,7 +1,7 @@
 //! Image-text matching loss (BLIP, section 3.2: ITM): every pair, and two hard negatives of it that are
 //! similar but do not match.
 
-use capfilt_med::{cross_attention::ImageKeys, heads::ItmHead, text::TextTower};
+use capfilt_blip::{cross_attention::ImageKeys, heads::ItmHead, text::TextTower};
 use tch::{Kind, Reduction, TchError, Tensor};
 
 use crate::{

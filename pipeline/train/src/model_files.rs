@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, fs, path::Path};
 
-use capfilt_med::{config::MedConfig, preprocess::Normalisation};
+use capfilt_blip::{config::MedConfig, preprocess::Normalisation};
 use capfilt_schemas::settings::train::Task;
 use serde_json::{Value, json};
 use tch::{Kind, TchError, Tensor};

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use capfilt_med::{role::Role, weights::WeightStore};
+use capfilt_blip::{role::Role, weights::WeightStore};
 use capfilt_schemas::settings::train::{Optimizer, Sharing};
 use tch::{Device, Kind, TchError, Tensor};
 

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use capfilt_med::{DeviceChoice, PrecisionChoice};
+use capfilt_blip::{DeviceChoice, PrecisionChoice};
 use capfilt_schemas::settings::{
     Precision,
     train::{Loss, Run as RunSettings, Task, Training},
@@ -393,7 +393,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         sharing: settings.model.sharing,
         parameters,
         memory,
-        tokens: capfilt_med::tokens::BertTokens::open(&start.tokenizer, &start.config.text)?,
+        tokens: capfilt_blip::tokens::BertTokens::open(&start.tokenizer, &start.config.text)?,
         normalisation: start.normalisation.clone(),
         device,
         kind: precision,

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use capfilt_med::{
+use capfilt_blip::{
     checkpoint::Checkpoint,
     config::{MedConfig, TextConfig, VisionConfig},
     names::{unwrapped, vision_name},

@@ -1,6 +1,6 @@
 //! Texts of a batch as padded token ids, one variant per first token.
 
-use capfilt_med::{config::MedConfig, tokens::BertTokens};
+use capfilt_blip::{config::MedConfig, tokens::BertTokens};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::TrainError;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use capfilt_med::{
+use capfilt_blip::{
     config::MedConfig,
     heads::{ItcHead, ItmHead, LmHead},
     layers::Dropout,

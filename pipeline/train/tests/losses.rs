@@ -5,7 +5,7 @@
 
 mod support;
 
-use capfilt_med::{preprocess::Normalisation, tensor_file::TensorFile};
+use capfilt_blip::{preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
 use capfilt_train::{
     adamw::AdamW,

@@ -6,7 +6,7 @@
 #[allow(dead_code)]
 mod support;
 
-use capfilt_med::{names::original_name, preprocess::Normalisation, tensor_file::TensorFile};
+use capfilt_blip::{names::original_name, preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes, Task};
 use capfilt_train::{
     lineage::{Data, Lineage},

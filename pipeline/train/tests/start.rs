@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use capfilt_med::names::original_name;
+use capfilt_blip::names::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
 use capfilt_train::{parameters::Layout, start::Start, towers::Parts};
 use std::path::Path;

@@ -4,7 +4,7 @@
 
 mod support;
 
-use capfilt_med::{preprocess::Normalisation, text::TextCache};
+use capfilt_blip::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
 use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
 use capfilt_train::{

@@ -26,7 +26,7 @@ const TEXT: &str = "two people with a small dog in front of an old house near th
 const SECONDS: f64 = 0.3;
 
 pub async fn run(args: &BenchBatchArgs) -> Ending {
-    capfilt_med::set_threads(devices::cores());
+    capfilt_blip::set_threads(devices::cores());
     let settings = settings_file::load(&args.settings)?;
     let (captioner, filter) = models::records(&settings).await?;
     let mut capfilt = models::load_recorded(&settings, [&captioner, &filter], args.device).await?;

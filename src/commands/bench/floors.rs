@@ -1,7 +1,7 @@
 //! Peak rates of a device: FLOP/s of a large matrix product, and bytes per second of a memory copy.
 
 use super::median;
-use capfilt_med::{Precision, cost_model::Cost};
+use capfilt_blip::{Precision, cost_model::Cost};
 use std::time::Instant;
 use tch::{Device, Kind, TchError, Tensor};
 

@@ -9,7 +9,7 @@ use crate::{
     models::model_failed,
 };
 use anyhow::Context as _;
-use capfilt_med::{
+use capfilt_blip::{
     BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Method, Preset,
     config::MedConfig,
     cost_model::{Cost, CostModel},
@@ -86,7 +86,7 @@ impl Filter for TimedFilter {
 
 pub fn run(args: &BenchModelArgs) -> Ending {
     let threads = args.threads.unwrap_or_else(devices::cores);
-    capfilt_med::set_threads(threads);
+    capfilt_blip::set_threads(threads);
     let options = LoadOptions {
         device: args.device,
         precision: args.precision,
@@ -189,7 +189,7 @@ struct Works {
 
 impl Works {
     fn new(batch: usize, captioner: &BlipCaptioner, filter: &BlipFilter) -> Self {
-        let number = if captioner.images().precision == capfilt_med::Precision::F32 { 4.0 } else { 2.0 };
+        let number = if captioner.images().precision == capfilt_blip::Precision::F32 { 4.0 } else { 2.0 };
         let running = CostModel { batch: batch as f64, number };
         // `BlipCaptioner::load` refuses a prompt that cannot be tokenized.
         let prompt =

@@ -2,19 +2,19 @@
 
 use crate::exit::{Ending, Exit, ExitCodeExt as _, Failure};
 use anyhow::Context as _;
-use capfilt_bucket::Bucket;
 use capfilt_coordinator::{JobState, job, state::commits};
-use capfilt_pipeline::output::read_ledger;
-use capfilt_schemas::{
-    ledger::{LedgerRow, Scored},
-    names::Table,
-    status::RowStatus,
-};
-use capfilt_world::{
+use capfilt_demo_data::{
     known,
     noise::Kind,
     score::{Found, Judgement, Score, Text},
 };
+use capfilt_pipeline::output::read_ledger;
+use capfilt_schemas::{
+    ledger::{LedgerRow, Scored},
+    object_keys::Table,
+    status::RowStatus,
+};
+use capfilt_store::Location;
 use futures::TryStreamExt as _;
 use std::path::PathBuf;
 
@@ -24,7 +24,7 @@ pub async fn run(url: &str, input: &[PathBuf], json: bool) -> Ending {
         rows.extend(known(&path).or_usage_error()?);
     }
     let mut score = Score::of(rows);
-    let bucket = Bucket::open(url).or_usage_error()?;
+    let bucket = Location::open_without_links(url).or_usage_error()?;
     let (_, plan) = job::load(&bucket).await.or_environment_error()?;
     let job_state = JobState::read(&bucket).await.or_environment_error()?;
     let results = commits::read_all(&bucket, &plan, &job_state.committed, job_state.job.as_ref());

@@ -6,12 +6,12 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_evaluate::{Captioned, Judged, score, write};
-use capfilt_med::BlipCaptioner;
-use capfilt_world::{
+use capfilt_blip::BlipCaptioner;
+use capfilt_demo_data::{
     parse::{Verdict, truth},
     scene::Scene,
 };
+use capfilt_evaluate::{Captioned, Judged, score, write};
 use serde_json::json;
 use std::{
     fs::File,

@@ -10,9 +10,9 @@ use crate::{
     training_data,
 };
 use anyhow::anyhow;
-use capfilt_bucket::Place;
 use capfilt_evaluate::{Collection, EvaluateError, read};
 use capfilt_schemas::settings::training_data::DataSource;
+use capfilt_store::Location;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collecti
         training_data::Named::Options,
     )
     .await?;
-    let place = Place::open(&source.url).or_usage_error()?;
+    let place = Location::open(&source.url).or_usage_error()?;
     let columns = training_data::columns(&source)?;
     let found = read(&place, &shards, &columns, note, asked.images as usize).await;
     let found = match found {

@@ -5,8 +5,8 @@ use crate::{
     args::EvalRetrievalArgs,
     exit::{Ending, Exit, ExitCodeExt as _},
 };
+use capfilt_blip::BlipFilter;
 use capfilt_evaluate::{Recalls, retrieve};
-use capfilt_med::BlipFilter;
 use serde_json::json;
 
 pub async fn run(args: &EvalRetrievalArgs) -> Ending {

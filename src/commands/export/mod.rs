@@ -9,12 +9,12 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
 use anyhow::anyhow;
-use capfilt_bucket::Bucket;
 use capfilt_export::{Export, ExportError, Found, clean, export, find};
 use capfilt_schemas::{
     export::{ExportRecord, Options},
     hash::sha256_hex,
 };
+use capfilt_store::Location;
 use shown::Shown;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub async fn run(args: &ExportArgs) -> Ending {
         let error = anyhow!("--image-root applies to BLIP's lists only: add --format json, or leave it out");
         return Err(error).or_usage_error();
     }
-    let bucket = Bucket::open(&args.to).or_usage_error()?;
+    let bucket = Location::open_without_links(&args.to).or_usage_error()?;
     let asked =
         Export { sources: sources::open(args).await?, format: args.format.into(), options: options(args) };
     let made = match blamed(find(&bucket, &asked).await)? {
@@ -45,7 +45,7 @@ pub async fn run(args: &ExportArgs) -> Ending {
     if args.json {
         outln!("{}", serde_json::to_string(&made).or_environment_error()?);
     } else {
-        outln!("{}", shown::summary(&made, &bucket.place));
+        outln!("{}", shown::summary(&made, &bucket));
     }
     Ok(ending(&made))
 }
@@ -77,11 +77,11 @@ fn options(args: &ExportArgs) -> Options {
 }
 
 /// Folder for samples that are read but not yet written.
-fn scratch(args: &ExportArgs, bucket: &Bucket) -> PathBuf {
-    let own = || match bucket.place.local_path() {
+fn scratch(args: &ExportArgs, bucket: &Location) -> PathBuf {
+    let own = || match bucket.local_path() {
         Some(folder) => folder.join("export.scratch"),
         None => {
-            let name = sha256_hex(bucket.place.url.as_bytes());
+            let name = sha256_hex(bucket.url.as_bytes());
             std::env::temp_dir().join(format!("capfilt-export-{}", &name[..16]))
         }
     };

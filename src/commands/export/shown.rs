@@ -2,9 +2,9 @@
 
 use super::sources;
 use crate::console;
-use capfilt_bucket::Place;
 use capfilt_export::{Progress, Stage};
 use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
+use capfilt_store::Location;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const NAMED: usize = 3;
 
 /// Text of the summary; the last line is the record's URL.
-pub fn summary(made: &ExportRecord, place: &Place) -> String {
+pub fn summary(made: &ExportRecord, place: &Location) -> String {
     let mut lines = vec![counted(made)];
     lines.extend(left_out(made));
     lines.extend(made.request.sources.iter().filter_map(|source| match source {
@@ -76,7 +76,7 @@ fn left_out(made: &ExportRecord) -> Vec<String> {
 }
 
 /// Command that starts open_clip with an export.
-fn open_clip(made: &ExportRecord, place: &Place) -> String {
+fn open_clip(made: &ExportRecord, place: &Location) -> String {
     let extension = Format::Webdataset.extension();
     let files = match made.files.len() {
         1 => "00000".to_owned(),

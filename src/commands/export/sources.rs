@@ -6,13 +6,13 @@ use crate::{
     exit::{ExitCodeExt as _, Failure},
     finished_job, training_data,
 };
-use capfilt_bucket::{Bucket, Place, without_secrets};
 use capfilt_export::{Content, ExportError, Source, inspect};
 use capfilt_pipeline::cleaned::Wanted;
 use capfilt_schemas::{
     export::{self as record, Columns},
     settings::training_data::{DataSource, Texts},
 };
+use capfilt_store::{Location, without_secrets};
 
 /// Default column of the row's key.
 const KEY: &str = "key";
@@ -45,7 +45,7 @@ fn each_once(urls: &[String]) -> Result<Vec<(String, String)>, Failure> {
 /// Identity of a location: equal for relative and absolute paths, with and without a final slash, and through
 /// symbolic links.
 fn identity(url: &str) -> Result<String, Failure> {
-    let place = Place::open(url).or_usage_error()?;
+    let place = Location::open(url).or_usage_error()?;
     Ok(match place.local_path() {
         Some(path) => std::fs::canonicalize(&path).unwrap_or(path).display().to_string(),
         None => without_secrets(&place.url).trim_end_matches('/').to_owned(),
@@ -57,7 +57,7 @@ async fn human(url: &str, identity: String, args: &ExportArgs) -> Result<Source,
     let key = asked.key.as_deref().unwrap_or(KEY);
     let source = DataSource::of_files(url, key, &asked.image, &asked.text, asked.filter.as_deref());
     let shards = training_data::plan(&source, &args.to, training_data::Named::Options).await?;
-    let place = Place::open(url).or_usage_error()?;
+    let place = Location::open(url).or_usage_error()?;
     let passthrough = match inspect(&place, &shards, &asked.passthrough, asked.key.as_deref()).await {
         Err(error @ ExportError::NoColumn { .. }) => return Err(error).or_usage_error(),
         inspected => inspected.or_environment_error()?,
@@ -93,7 +93,7 @@ async fn job(url: &str, identity: String, texts: Texts) -> Result<Source, Failur
         quarantined: manifest.quarantined,
     };
     let tables = cleaned.tables.iter().map(finished_job::tables).collect();
-    let place = Bucket::open(url).or_usage_error()?.place;
+    let place = Location::open_without_links(url).or_usage_error()?;
     Ok(Source { record, place, content: Content::Job { tables, texts, wanted } })
 }
 

@@ -3,17 +3,17 @@
 #![allow(dead_code)] // some tests use only a part
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use capfilt_bucket::{Bucket, Place};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb},
 };
 use capfilt_schemas::{
-    names::AttemptId,
-    pipe::{Assignment, Event},
+    object_keys::AttemptId,
     plan::{InputFile, Shard, ShardId},
     settings::{Settings, parse},
+    worker_protocol::{Assignment, Event},
 };
+use capfilt_store::Location;
 use capfilt_workers::Worker;
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
 use std::sync::{Arc, Mutex};
@@ -102,7 +102,7 @@ impl World {
         let mut writer = ArrowWriter::try_new(file, batches.peek().unwrap().schema(), Some(groups)).unwrap();
         batches.for_each(|batch| writer.write(&batch).unwrap());
         writer.close().unwrap();
-        let web = Bucket::open(&folder.path().join("web").display().to_string()).unwrap();
+        let web = Location::open_without_links(&folder.path().join("web").display().to_string()).unwrap();
         let meta = web.head("a.parquet").await.unwrap().unwrap();
         let file =
             Arc::new(InputFile { path: "a.parquet".to_owned(), etag: meta.e_tag.unwrap(), bytes: meta.size });
@@ -142,9 +142,9 @@ impl World {
         let worker = Worker {
             name: "small-0".to_owned(),
             device: "small".to_owned(),
-            bucket: Bucket::open(&settings.job.url).unwrap(),
+            bucket: Location::open_without_links(&settings.job.url).unwrap(),
             job: capfilt_schemas::job::JobDigest::of(b"{}"),
-            input: Place::open(&settings.input.url).unwrap(),
+            input: Location::open(&settings.input.url).unwrap(),
             capfilt: CapFilt::new(Box::new(captioner), Box::new(Likes(keeps)), rule, 8),
             settings,
             decode_threads: 1,

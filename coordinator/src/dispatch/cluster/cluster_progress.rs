@@ -5,7 +5,7 @@ use crate::{
     dispatch::{Before, Change, Observation, Progress, Report},
     state::{JobState, ShardState},
 };
-use capfilt_schemas::{cluster::WorkerReport, plan::ShardId, tally::Tally};
+use capfilt_schemas::{plan::ShardId, queue_protocol::WorkerReport, tally::Tally};
 use std::collections::{BTreeMap, HashMap};
 
 pub(super) struct ClusterProgress {

@@ -4,7 +4,7 @@ use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr, jetstream,
     jetstream::context::AccountErrorKind, rustls,
 };
-use capfilt_bucket::{user_of, without_secrets};
+use capfilt_store::{user_of, without_secrets};
 use std::{error::Error as _, fmt, path::PathBuf, time::Duration};
 use tokio::time::{Instant, sleep};
 

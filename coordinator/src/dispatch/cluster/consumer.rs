@@ -3,11 +3,11 @@
 use super::queue::JobQueue;
 use crate::state::{JobState, Task};
 use async_nats::jetstream::{AckKind, Message, consumer::PullConsumer};
-use capfilt_bucket::Bucket;
 use capfilt_schemas::{
-    cluster::{ShardMessage, Unreadable},
     plan::ShardId,
+    queue_protocol::{ShardMessage, Unreadable},
 };
+use capfilt_store::Location;
 use futures::StreamExt as _;
 use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use tokio::{
@@ -47,7 +47,7 @@ pub(super) enum Pulled {
 /// Pulls a shard for every request, until the requests end.
 pub(super) async fn pull(
     queue: JobQueue,
-    bucket: Bucket,
+    bucket: Location,
     attempts: u32,
     held: Held,
     mut wanted: mpsc::Receiver<()>,
@@ -65,7 +65,7 @@ pub(super) async fn pull(
 
 struct Puller {
     queue: JobQueue,
-    bucket: Bucket,
+    bucket: Location,
     attempts: u32,
     consumer: Option<PullConsumer>,
     held: Held,

@@ -1,15 +1,15 @@
 //! A job, with the inputs of its coordinator.
 
 use super::{diagnosis::LoadModels, queue::JobQueue};
-use capfilt_bucket::Bucket;
 use capfilt_schemas::{job::JobRecord, plan::Shard};
+use capfilt_store::Location;
 use std::time::Duration;
 
 /// Inputs of a coordinator.
 pub struct CoordinatedJob<'a> {
     /// Host and process number.
     pub name: String,
-    pub bucket: &'a Bucket,
+    pub bucket: &'a Location,
     pub record: &'a JobRecord,
     pub plan: &'a [Shard],
     pub queue: JobQueue,

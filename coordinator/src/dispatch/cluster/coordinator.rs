@@ -17,8 +17,8 @@ use crate::{
 };
 use async_nats::Subscriber;
 use capfilt_schemas::{
-    cluster::{CoordinatorReport, End, News, ShardMessage},
     plan::{Shard, ShardId},
+    queue_protocol::{CoordinatorReport, End, News, ShardMessage},
 };
 use futures::StreamExt as _;
 use std::{collections::HashSet, time::Duration};
@@ -195,7 +195,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
         let is_due = self.swept.elapsed() >= SWEEP_EVERY.max(self.listing_takes());
         if is_due || ailment.is_some() || depth.is_some_and(|depth| depth.messages == 0) {
             return match self.sweep(ailment).await {
-                Err(DispatchError::Bucket(error)) if self.stood.elapsed() < PATIENCE => {
+                Err(DispatchError::Location(error)) if self.stood.elapsed() < PATIENCE => {
                     tracing::warn!(%error, "cannot read the job state; it will be read again");
                     Ok(false)
                 }

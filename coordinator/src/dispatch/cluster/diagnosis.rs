@@ -5,8 +5,8 @@ use crate::{
     job,
     preflight::{self, Unfit},
 };
-use capfilt_bucket::{Bucket, BucketError, Place, checkpoint_cache};
 use capfilt_schemas::job::JobRecord;
+use capfilt_store::{Location, StoreError, checkpoint_cache};
 use futures::future::LocalBoxFuture;
 
 /// Loads a job's models on this machine; the error is the reason why it cannot.
@@ -16,11 +16,11 @@ pub type LoadModels = fn(&JobRecord) -> LocalBoxFuture<'_, Result<(), String>>;
 #[derive(Debug, thiserror::Error)]
 pub enum SharedFault {
     #[error(transparent)]
-    Bucket(#[from] Unfit),
+    Location(#[from] Unfit),
     #[error("the weights are not those the job was started with: {}", .0.join("; "))]
     Weights(Vec<String>),
     #[error("the weights cannot be read: {0}")]
-    NoWeights(#[from] BucketError),
+    NoWeights(#[from] StoreError),
     #[error("the models do not load: {0}")]
     NoModels(String),
 }
@@ -32,22 +32,22 @@ pub enum SharedFault {
 /// A fault that this machine has too. The job should stop then, because every worker pool would meet the
 /// fault.
 pub(super) async fn look(
-    bucket: &Bucket,
+    bucket: &Location,
     record: &JobRecord,
     load_models: LoadModels,
 ) -> Result<(), SharedFault> {
     match looked(bucket, record, load_models).await {
-        Err(SharedFault::Bucket(unfit)) if unfit.may_pass => Ok(()),
+        Err(SharedFault::Location(unfit)) if unfit.may_pass => Ok(()),
         Err(SharedFault::NoWeights(error)) if error.may_pass() && !error.is_not_found() => Ok(()),
         looked => looked,
     }
 }
 
-async fn looked(bucket: &Bucket, record: &JobRecord, load_models: LoadModels) -> Result<(), SharedFault> {
+async fn looked(bucket: &Location, record: &JobRecord, load_models: LoadModels) -> Result<(), SharedFault> {
     preflight::require(bucket).await?;
     let models = &record.settings.models;
-    let captioner = checkpoint_cache::record(&Place::open(&models.captioner)?).await?;
-    let filter = checkpoint_cache::record(&Place::open(&models.filter)?).await?;
+    let captioner = checkpoint_cache::record(&Location::open(&models.captioner)?).await?;
+    let filter = checkpoint_cache::record(&Location::open(&models.filter)?).await?;
     match job::weights_differences(record, &captioner, &filter) {
         differences if differences.is_empty() => load_models(record).await.map_err(SharedFault::NoModels),
         differences => Err(SharedFault::Weights(differences)),

@@ -6,7 +6,7 @@ use super::{
     queue::{Depth, JobQueue},
 };
 use async_nats::Subscriber;
-use capfilt_schemas::cluster::{InHand, News, QueueNames};
+use capfilt_schemas::queue_protocol::{InHand, News, QueueNames};
 use futures::StreamExt as _;
 use serde::Serialize;
 use std::{collections::BTreeSet, time::Duration};
@@ -90,7 +90,7 @@ impl Listener {
 }
 
 impl LiveWorker {
-    fn new(since: Duration, report: &capfilt_schemas::cluster::WorkerReport) -> Self {
+    fn new(since: Duration, report: &capfilt_schemas::queue_protocol::WorkerReport) -> Self {
         Self {
             worker: report.worker.clone(),
             devices: report.devices.clone(),

@@ -1,6 +1,6 @@
 //! Worker pools that have reported, with the time of their last reports.
 
-use capfilt_schemas::cluster::WorkerReport;
+use capfilt_schemas::queue_protocol::WorkerReport;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::time::Instant;
 

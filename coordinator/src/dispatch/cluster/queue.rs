@@ -15,11 +15,11 @@ use async_nats::{
         stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream},
     },
 };
-use capfilt_bucket::without_secrets;
 use capfilt_schemas::{
-    cluster::{QueueNames, ShardMessage},
     plan::ShardId,
+    queue_protocol::{QueueNames, ShardMessage},
 };
+use capfilt_store::without_secrets;
 use futures::{TryStreamExt as _, future::ready};
 use std::{
     collections::{HashSet, VecDeque},

@@ -26,11 +26,11 @@ use async_nats::{
     Message,
     jetstream::{self, AckKind},
 };
-use capfilt_bucket::Bucket;
 use capfilt_schemas::{
-    cluster::{End, News, QueueNames, WorkerReport},
     plan::ShardId,
+    queue_protocol::{End, News, QueueNames, WorkerReport},
 };
+use capfilt_store::Location;
 use futures::{StreamExt as _, stream::BoxStream};
 use std::{rc::Rc, thread::JoinHandle, time::Duration};
 use tokio::{
@@ -107,7 +107,7 @@ impl QueueSource {
     pub async fn open(
         link: Connection,
         names: QueueNames,
-        bucket: Bucket,
+        bucket: Location,
         attempts: u32,
     ) -> Result<Self, ConnectionError> {
         let (say, said) = mpsc::channel(SAID_BOUND);
@@ -221,7 +221,7 @@ impl ShardSource for QueueSource {
 /// State of the client's thread.
 struct QueueClient {
     queue: JobQueue,
-    bucket: Bucket,
+    bucket: Location,
     attempts: u32,
     held: Held,
     shards: mpsc::Sender<Result<Task, DispatchError>>,

@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, ConnectionError};
 use async_nats::{Client, jetstream};
-use capfilt_schemas::cluster::STREAM_PREFIX;
+use capfilt_schemas::queue_protocol::STREAM_PREFIX;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
 use std::{collections::HashSet, time::Duration};

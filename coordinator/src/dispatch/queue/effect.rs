@@ -1,6 +1,6 @@
 //! Effects of an event on a shard.
 
-use capfilt_schemas::{failure::Crash, names::AttemptId, plan::ShardId};
+use capfilt_schemas::{failure::Crash, object_keys::AttemptId, plan::ShardId};
 
 /// Effect of an event on a shard; some require an action of the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]

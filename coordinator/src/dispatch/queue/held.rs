@@ -1,7 +1,9 @@
 //! An attempt at a shard that a worker process holds.
 
 use crate::state::Task;
-use capfilt_schemas::{failure::Crash, names::AttemptId, pipe::Stage, plan::ShardId, tally::Tally};
+use capfilt_schemas::{
+    failure::Crash, object_keys::AttemptId, plan::ShardId, tally::Tally, worker_protocol::Stage,
+};
 use std::{collections::BTreeMap, ops::Range};
 
 /// Rows in process, by stage.

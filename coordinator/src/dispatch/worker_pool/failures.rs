@@ -7,11 +7,11 @@ use crate::dispatch::{
     worker_slot::{Running, back_off},
 };
 use bytes::Bytes;
-use capfilt_bucket::BucketError;
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
-    names,
+    object_keys,
 };
+use capfilt_store::StoreError;
 use std::time::Duration;
 use tokio::{
     process::Command,
@@ -72,7 +72,7 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
 
     /// Writes a failure record. It waits for an unreachable store, except after a stop request: then the
     /// shard is returned and executed again elsewhere.
-    async fn record(&mut self, name: &str, record: Bytes) -> Result<(), BucketError> {
+    async fn record(&mut self, name: &str, record: Bytes) -> Result<(), StoreError> {
         let stopped = async {
             if self.stop.wait_for(|stop| *stop).await.is_err() {
                 // The sender is gone: no stop request can come.
@@ -106,7 +106,7 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
         if effect == Effect::Lost {
             return Ok(());
         }
-        let name = names::failure(&failure.shard, &failure.attempt);
+        let name = object_keys::failure(&failure.shard, &failure.attempt);
         let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
         let recorded = self.record(&name, Bytes::from(bytes)).await;
         if effect == Effect::Stop {

@@ -12,8 +12,8 @@ use super::{
     export::Export,
     scratch::{Images, Scratch},
 };
-use capfilt_bucket::Bucket;
 use capfilt_schemas::export::{File, Format, Options};
+use capfilt_store::Location;
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Smallest number of files, if each then has this many samples: each loader of a trainer needs a file.
@@ -67,7 +67,7 @@ impl Writing {
     pub async fn file(
         &self,
         export: &Export,
-        bucket: &Bucket,
+        bucket: &Location,
         scratch: &Scratch,
         number: usize,
     ) -> Result<File, ExportError> {

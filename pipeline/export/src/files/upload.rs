@@ -1,7 +1,7 @@
 //! Upload of a file: streamed, counted and hashed while it is written.
 
 use crate::ExportError;
-use capfilt_bucket::Bucket;
+use capfilt_store::Location;
 use object_store::buffered::BufWriter;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
@@ -18,10 +18,9 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub fn new(bucket: &Bucket, path: &str) -> Self {
-        let sink =
-            BufWriter::with_capacity(Arc::clone(&bucket.place.store), bucket.place.path_of(path), PART_BYTES);
-        Self { path: bucket.place.url_of(path), sink, bytes: 0, hasher: Sha256::new() }
+    pub fn new(bucket: &Location, path: &str) -> Self {
+        let sink = BufWriter::with_capacity(Arc::clone(&bucket.store), bucket.path_of(path), PART_BYTES);
+        Self { path: bucket.url_of(path), sink, bytes: 0, hasher: Sha256::new() }
     }
 
     pub async fn put(&mut self, bytes: Vec<u8>) -> Result<(), ExportError> {

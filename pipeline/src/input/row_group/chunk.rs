@@ -2,7 +2,7 @@
 
 use super::memory::PageMemory;
 use bytes::{Buf as _, Bytes, buf::Reader};
-use capfilt_bucket::{PinnedObject, footer};
+use capfilt_store::{PinnedObject, footer};
 use parquet::{
     errors::{ParquetError, Result},
     file::reader::{ChunkReader, Length},

@@ -10,7 +10,7 @@ mod ranges;
 mod wanted;
 
 use arrow::array::RecordBatch;
-use capfilt_bucket::PinnedObject;
+use capfilt_store::PinnedObject;
 use chunk::{Chunk, FirstFailure, Object, Pages, Piece};
 use memory::PageMemory;
 use parquet::{
@@ -61,7 +61,7 @@ impl RowGroupStream {
     ///
     /// # Errors
     /// A failure of the store is a [`ParquetError::External`] that contains a
-    /// [`capfilt_bucket::BucketError`]. Any other error is a fault of the file.
+    /// [`capfilt_store::StoreError`]. Any other error is a fault of the file.
     pub(super) async fn open(
         object: &PinnedObject,
         file: &ArrowReaderMetadata,

@@ -4,7 +4,6 @@ use super::{
     DataError,
     order::{self, Size},
 };
-use capfilt_bucket::Place;
 use capfilt_pipeline::{
     cleaned::{Referenced, ShardTables},
     input::InputColumns,
@@ -16,12 +15,13 @@ use capfilt_schemas::{
         training_data::{Augment, Texts},
     },
 };
+use capfilt_store::Location;
 use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 
 /// One source of pairs.
 pub struct Source {
-    pub place: Place,
+    pub place: Location,
     pub weight: f64,
     pub content: Content,
 }
@@ -52,7 +52,7 @@ pub struct Choice {
 pub struct Group {
     /// Index of the source in the settings.
     pub source: usize,
-    pub place: Place,
+    pub place: Location,
     pub weight: f64,
     pub pairs: u64,
     pub content: GroupContent,

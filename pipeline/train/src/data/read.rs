@@ -6,13 +6,13 @@ use super::{
     draws::Draws,
 };
 use bytes::Bytes;
-use capfilt_bucket::Place;
 use capfilt_pipeline::{
     cleaned::{CleanedReader, ShardTables, Wanted},
     input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, ShardReader},
     text::pre_caption,
 };
 use capfilt_schemas::{pairs::Source, plan::Shard, settings::training_data::Texts};
+use capfilt_store::Location;
 use sha2::{Digest as _, Sha256};
 
 /// Rows that are decoded from Parquet at once.
@@ -71,7 +71,7 @@ pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
 }
 
 async fn read_rows(
-    place: &Place,
+    place: &Location,
     shard: &Shard,
     columns: &InputColumns,
 ) -> Result<Vec<Option<Pair>>, ReadError> {
@@ -94,7 +94,7 @@ async fn read_rows(
 }
 
 async fn read_table(
-    job: &Place,
+    job: &Location,
     tables: &ShardTables,
     wanted: &Wanted,
     choice: Choice,

@@ -1,6 +1,6 @@
 //! A model of width 8, as in `reference.py`.
 
-use capfilt_med::{
+use capfilt_blip::{
     config::{MedConfig, TextConfig, VisionConfig},
     tokens::BertTokens,
 };

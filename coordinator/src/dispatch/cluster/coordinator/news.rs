@@ -4,7 +4,7 @@ use super::{
     Change, ConnectionError, CoordinatedJob, CoordinatorReport, DispatchError, End, JobQueue, LOOK_EVERY,
     News, Observation, Run, Subscriber, diagnosis, span_of,
 };
-use capfilt_schemas::cluster::WorkerReport;
+use capfilt_schemas::queue_protocol::WorkerReport;
 use futures::StreamExt as _;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, timeout_at};

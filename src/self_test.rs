@@ -1,0 +1,157 @@
+//! Self-test: the source of a job's known answers, and the comparison of a device with them.
+//!
+//! ```text
+//! <job>/known-answers.json                 If the file exists, it holds for the whole job. Otherwise the
+//!                                          first worker process creates the file from
+//!   <captioner>/known-answers-<key>.json   the answers that `check --write-known-answers` wrote beside the
+//!                                          checkpoint on a machine that the user trusts, or else from
+//!   this machine's CPU, in f32             with weights whose digests were checked immediately before.
+//! ```
+//!
+//! Known answers always come from a CPU in f32, regardless of the job's device and precision: a broken GPU
+//! must not write its own reference, and a half precision with a systematic error must not be compared with
+//! itself. One file therefore serves every precision. If two worker processes start first, both offer their
+//! answers by a create-only PUT; one wins, and both are compared with the stored file.
+
+use crate::{
+    exit::{Exit, ExitCodeExt as _, Failure},
+    models,
+};
+use anyhow::{Context as _, anyhow};
+use capfilt_pipeline::{
+    capfilt::CapFilt,
+    self_test::{self, NotProven, Tolerance},
+};
+use capfilt_schemas::{
+    job::JobRecord,
+    object_keys,
+    self_test::{KnownAnswers, Made, ModelPair, VERSION},
+    settings::Precision,
+};
+use capfilt_store::{Location, PutOutcome};
+use std::time::Instant;
+
+/// Known answers and their source.
+pub struct Reference {
+    pub answers: KnownAnswers,
+    /// URL of the file, or a description of the machine that computed the answers.
+    pub source: String,
+}
+
+/// Reads the job's known answers, or creates them.
+pub async fn of_job(bucket: &Location, job: &JobRecord) -> Result<Reference, Failure> {
+    if let Some(found) = read(bucket, object_keys::KNOWN_ANSWERS, job).await? {
+        return Ok(found);
+    }
+    let offered = trusted(job).await?;
+    create(bucket, object_keys::KNOWN_ANSWERS, offered.answers, job).await
+}
+
+/// Returns the known answers of a job with these models, without writing them.
+pub async fn of_job_to_be(bucket: &Location, job: &JobRecord) -> Result<Reference, Failure> {
+    match read(bucket, object_keys::KNOWN_ANSWERS, job).await? {
+        Some(found) => Ok(found),
+        None => trusted(job).await,
+    }
+}
+
+/// Reads the answers beside the captioner's checkpoint, or creates them.
+pub async fn of_checkpoints(job: &JobRecord) -> Result<Reference, Failure> {
+    let (folder, name) = beside_checkpoint(job)?;
+    match read(&folder, &name, job).await? {
+        Some(found) => Ok(found),
+        None => create(&folder, &name, made_here(job).await?.answers, job).await,
+    }
+}
+
+/// Runs the self-test on a device's models; returns a text with the differences and the duration.
+pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> Result<String, Failure> {
+    let from = Instant::now();
+    let cause = match capfilt.prove(&known.answers, Tolerance::of(precision)) {
+        Ok(agreement) => return Ok(format!("{agreement}; in {:.2} s", from.elapsed().as_secs_f64())),
+        Err(NotProven::Model(error)) => {
+            return Err(error)
+                .with_context(|| format!("cannot compute the answers to compare with {}", known.source))
+                .or_environment_error();
+        }
+        Err(NotProven::NotReproduced(cause)) => cause,
+    };
+    let precision = format!("{precision:?}").to_lowercase();
+    Err(anyhow!(
+        "this machine does not reproduce {}: {cause}. Likely causes: damaged weights in this machine's \
+         cache, a broken device or memory, a libtorch that computes wrongly, or {precision} being too coarse \
+         for these weights. If sound machines fail too, the answers are wrong: delete the file, and the one \
+         beside the captioner's checkpoint if it exists; the next worker process creates it again",
+        known.source
+    ))
+    .or_environment_error()
+}
+
+/// Reads the answers that the user trusts, or else computes them on this machine's CPU.
+async fn trusted(job: &JobRecord) -> Result<Reference, Failure> {
+    let (folder, name) = beside_checkpoint(job)?;
+    match read(&folder, &name, job).await? {
+        Some(found) => Ok(found),
+        None => made_here(job).await,
+    }
+}
+
+fn beside_checkpoint(job: &JobRecord) -> Result<(Location, String), Failure> {
+    let folder = Location::open_without_links(&job.settings.models.captioner).or_usage_error()?;
+    Ok((folder, ModelPair::of(job).file_name()))
+}
+
+async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
+    // One model after the other, so that memory holds only one.
+    let captions =
+        self_test::captions(&mut models::reference_captioner(job).await?).map_err(models::model_failed)?;
+    let scores =
+        self_test::scores(&mut models::reference_filter(job).await?).map_err(models::model_failed)?;
+    let program = env!("CARGO_PKG_VERSION").to_owned();
+    let made = Made { program, device: "cpu".to_owned(), precision: Precision::F32 };
+    let answers = KnownAnswers { version: VERSION, models: ModelPair::of(job), made, scores, captions };
+    Ok(Reference { answers, source: "this machine's CPU in f32".to_owned() })
+}
+
+async fn read(bucket: &Location, name: &str, job: &JobRecord) -> Result<Option<Reference>, Failure> {
+    let found =
+        bucket.read_if_there(name).await.context("cannot read the known answers").or_environment_error()?;
+    found.map(|bytes| parse(bucket, name, &bytes, job)).transpose()
+}
+
+async fn create(
+    bucket: &Location,
+    name: &str,
+    answers: KnownAnswers,
+    job: &JobRecord,
+) -> Result<Reference, Failure> {
+    let bytes = serde_json::to_vec_pretty(&answers).expect("known answers are plain data");
+    match bucket
+        .create(name, bytes.into())
+        .await
+        .context("cannot write the known answers")
+        .or_environment_error()?
+    {
+        PutOutcome::Created => Ok(Reference { answers, source: bucket.url_of(name) }),
+        PutOutcome::Exists(found) => parse(bucket, name, &found, job),
+    }
+}
+
+fn parse(bucket: &Location, name: &str, bytes: &[u8], job: &JobRecord) -> Result<Reference, Failure> {
+    let source = bucket.url_of(name);
+    let answers: Result<KnownAnswers, _> = bucket.parse_record(name, bytes);
+    let answers = answers.context(
+        "cannot read the known answers; delete the file, and the next worker process creates it again",
+    );
+    let answers = answers.or_environment_error()?;
+    match answers.misfit(&ModelPair::of(job)) {
+        None => Ok(Reference { answers, source }),
+        Some(misfit) => Err(Failure {
+            exit: Exit::Environment,
+            error: anyhow!(
+                "{source} has known answers of other models: {misfit}; delete it, and the next worker \
+                 process creates it again"
+            ),
+        }),
+    }
+}

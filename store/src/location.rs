@@ -1,0 +1,172 @@
+//! An opened URL: a store and a prefix in it.
+
+use crate::{
+    StoreError, advice,
+    cloud::Cloud,
+    folder::Folder,
+    open::{self, Remote},
+    passed_over::PassedOver,
+    retry::RetryingStore,
+    stores,
+    uploads::Uploads,
+    url_text::without_secrets,
+};
+use object_store::{
+    ObjectStore, ObjectStoreScheme,
+    path::{Path, PathPart},
+};
+use std::sync::Arc;
+use url::Url;
+
+/// A folder or a prefix in a bucket, or one object.
+#[derive(Debug, Clone)]
+pub struct Location {
+    /// URL without a final slash.
+    pub url: String,
+    pub store: Arc<dyn ObjectStore>,
+    pub prefix: Path,
+    /// Whether the URL was given with a final slash: then it does not name an object.
+    pub is_prefix: bool,
+    /// Names that listings below this URL skipped.
+    pub passed_over: Arc<PassedOver>,
+    /// Lists unfinished uploads, if the protocol has such a request.
+    pub(crate) uploads: Option<Arc<Uploads>>,
+}
+
+impl Location {
+    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path. Credentials and endpoints come from the
+    /// environment, under the names of the clouds' own tools (docs/stores.md).
+    ///
+    /// # Errors
+    /// Another kind of URL, and an unusable value of a variable. No request is made.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        match Url::parse(url) {
+            Ok(parsed) if parsed.scheme() == "file" => {
+                let path = parsed
+                    .to_file_path()
+                    .map_err(|()| refused(url, "a file:// URL needs an absolute path"))?;
+                Self::open_folder(url, &path)
+            }
+            Ok(parsed) => Self::open_remote(url, &parsed),
+            Err(_) => Self::open_folder(url, std::path::Path::new(url)),
+        }
+    }
+
+    /// A prefix in any store, for tests.
+    pub fn over(store: Arc<dyn ObjectStore>, url: &str, prefix: Path) -> Self {
+        Self {
+            url: url.to_owned(),
+            store,
+            prefix,
+            is_prefix: false,
+            passed_over: Arc::default(),
+            uploads: None,
+        }
+    }
+
+    fn open_remote(url: &str, parsed: &Url) -> Result<Self, StoreError> {
+        // URLs are written into records and logs.
+        let is_container = parsed.scheme().starts_with("abfs"); // abfss://container@account.dfs…
+        if (!parsed.username().is_empty() && !is_container)
+            || parsed.password().is_some()
+            || parsed.query().is_some()
+        {
+            return Err(refused(
+                url,
+                "it contains a user name, a password or a query; credentials belong in the environment",
+            ));
+        }
+        if parsed.fragment().is_some() {
+            return Err(refused(url, "`#` ends an object's name in a URL; write it as %23"));
+        }
+        let cloud = Cloud::of_url(url)
+            .ok_or_else(|| refused(url, "its scheme or its host is not that of a known store"))?;
+        let scheme = ObjectStoreScheme::parse(parsed).map_err(|error| refused(url, &error.to_string()));
+        let (_, prefix) = scheme?;
+        let passed_over = Arc::<PassedOver>::default();
+        let said = stores::said(cloud, url)?;
+        advice::note(&without_secrets(url), stores::way(cloud, &said));
+        let Remote { store, parts, uploads } = open::open(cloud, parsed, &said, Arc::clone(&passed_over))?;
+        let is_prefix = url.ends_with('/');
+        let url = url.trim_end_matches('/').to_owned();
+        let root = url.split('/').take(3).collect::<Vec<_>>().join("/");
+        let (store, uploads) = (Arc::new(RetryingStore::new(store, parts, &root)), uploads.map(Arc::new));
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads })
+    }
+
+    fn open_folder(url: &str, path: &std::path::Path) -> Result<Self, StoreError> {
+        let absolute = std::path::absolute(path).map_err(|error| refused(url, &error.to_string()))?;
+        let prefix = Path::from_absolute_path(&absolute).map_err(|error| refused(url, &error.to_string()))?;
+        let passed_over = Arc::<PassedOver>::default();
+        let store = Arc::new(Folder::new(Arc::clone(&passed_over)));
+        let url = absolute.display().to_string();
+        let is_prefix = url.ends_with('/');
+        let url = if url.len() > 1 { url.trim_end_matches('/').to_owned() } else { url };
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None })
+    }
+
+    /// The URL as given: with its final slash, if it had one.
+    pub fn given(&self) -> String {
+        if self.is_prefix && !self.url.ends_with('/') { format!("{}/", self.url) } else { self.url.clone() }
+    }
+
+    /// The local path, if the URL is local.
+    pub fn local_path(&self) -> Option<std::path::PathBuf> {
+        (!self.url.contains("://")).then(|| std::path::PathBuf::from(&self.url))
+    }
+
+    /// Full path of a name below this URL; the empty name is the URL itself.
+    pub fn path_of(&self, name: &str) -> Path {
+        // Names come unescaped from listings and rows: an escaped `é`, `#` or `~` would name another object.
+        // Parts that no name can have (`..`, control characters) are escaped, and therefore not found.
+        let part = |part| PathPart::parse(part).unwrap_or_else(|_| PathPart::from(part));
+        name.split('/')
+            .filter(|part| !part.is_empty())
+            .fold(self.prefix.clone(), |path, next| path.join(part(next)))
+    }
+
+    /// URL of a name below this one, for people.
+    pub fn url_of(&self, name: &str) -> String {
+        format!("{}/{name}", self.url)
+    }
+}
+
+fn refused(url: &str, why: &str) -> StoreError {
+    let shown = without_secrets(url);
+    // The store's own message quotes the given URL.
+    StoreError::Url { why: why.replace(url, &shown), url: shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_and_its_file_url_are_the_same_location() {
+        let folder = tempfile::tempdir().unwrap();
+        let by_path = Location::open(folder.path().to_str().unwrap()).unwrap();
+        let by_url = Location::open(&format!("file://{}", folder.path().display())).unwrap();
+        assert_eq!((by_path.url, by_path.prefix), (by_url.url, by_url.prefix));
+    }
+
+    #[test]
+    fn a_name_is_taken_as_it_is_and_leads_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Location::open(folder.path().to_str().unwrap()).unwrap();
+        let name = "données/犬 ~1 [2] 100%25 a#b?.parquet";
+        assert_eq!(place.path_of(name).as_ref(), format!("{}/{name}", place.prefix));
+        assert!(place.path_of("a/../../b\0").as_ref().ends_with("a/%2E%2E/%2E%2E/b%00"));
+    }
+
+    #[test]
+    fn an_error_shows_no_password() {
+        let error = Location::open("ftp://me:secret@host/x?sig=abc").unwrap_err().to_string();
+        assert!(!error.contains("secret") && !error.contains("abc"), "{error}");
+        assert!(
+            Location::open("s3://bucket/run#1").is_err(),
+            "without the fragment, all runs would share one prefix"
+        );
+        let error = Location::open("s3://me:secret@bucket/x").unwrap_err().to_string();
+        assert!(error.contains("environment") && !error.contains("secret"), "{error}");
+    }
+}
