@@ -5,8 +5,8 @@ use capfilt_coordinator::{
     JobState, OnInputChange,
     dispatch::{
         Change, Observation, Outcome, Work,
+        cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource},
         local::{self, RetryPolicy},
-        queue_protocol::{self, Connection, CoordinatedJob, JobQueue, QueueSource},
         worker_pool::{self, WorkerPool},
     },
     job::{self, JobRequest, Opened},
@@ -188,7 +188,7 @@ async fn coordinate(config: &PathBuf, nats: String) {
         Change::Committed { .. } => times.note("first_commit"),
         _ => {}
     };
-    let outcome = queue_protocol::coordinate(job, observe, watch::channel(false).1).await.unwrap();
+    let outcome = cluster::coordinate(job, observe, watch::channel(false).1).await.unwrap();
     assert!(matches!(outcome, Outcome::Finished(_)));
     times.note("dispatched");
     let job_state = JobState::read(&bucket).await.unwrap();

@@ -14,8 +14,8 @@ use anyhow::Context as _;
 use capfilt_coordinator::{
     dispatch::{
         Change, DispatchError, Observation, Outcome, Progress, Report, Work, WorkerState, WorkerView,
+        cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource, Reporter},
         local::RetryPolicy,
-        queue_protocol::{self, Connection, CoordinatedJob, JobQueue, QueueSource, Reporter},
         worker_pool,
     },
     is_done, job, preflight,
@@ -62,7 +62,7 @@ pub async fn coordinate(
 ) -> Result<Outcome, Failure> {
     let mut progress = JobProgress::start(metrics);
     let queue = job.queue.clone();
-    let outcome = queue_protocol::coordinate(job, |seen| progress.show(seen), stop).await;
+    let outcome = cluster::coordinate(job, |seen| progress.show(seen), stop).await;
     progress.finish();
     if let Err(error @ (DispatchError::Systemic(_) | DispatchError::Broken { .. })) = &outcome {
         queue.say_end(&End::Stopped { why: error.to_string() }).await;

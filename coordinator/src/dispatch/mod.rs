@@ -137,7 +137,7 @@ pub enum DispatchError {
     #[error("the job was stopped: {found} (worker {worker} was the first to fail: {why})")]
     Broken {
         #[source]
-        found: Box<queue_protocol::SharedFault>,
+        found: Box<cluster::SharedFault>,
         worker: String,
         why: String,
     },
@@ -152,7 +152,7 @@ pub enum DispatchError {
     #[error("cannot take part in this job: {0}")]
     Foreign(#[from] Unreadable),
     #[error(transparent)]
-    Connection(#[from] queue_protocol::ConnectionError),
+    Connection(#[from] cluster::ConnectionError),
     #[error(transparent)]
     Location(#[from] StoreError),
 }
