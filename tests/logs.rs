@@ -6,7 +6,10 @@ use crate::support::{
     shared::job_of,
 };
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// Every line but the manifest's URL.
 fn events(log: &str) -> Vec<Value> {
@@ -26,6 +29,35 @@ fn message(event: &Value) -> &str {
     event["fields"]["message"].as_str().unwrap_or_default()
 }
 
+/// Kills the only device process of a run while the process holds an attempt: the process is stopped first, so
+/// that no attempt ends between the look at the log and the kill.
+fn kill_device_in_the_middle_of_an_attempt(run: &Process) {
+    let pid = run.child.id();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let device = children.split_whitespace().next().unwrap();
+    let signal = |name: &str| {
+        assert!(std::process::Command::new("kill").args([name, device]).status().unwrap().success());
+    };
+    wait_until(|| {
+        signal("-STOP");
+        // Events that the process wrote before it was stopped reach the log of its parent.
+        std::thread::sleep(Duration::from_millis(300));
+        let events = events(whole_lines(&run.log()));
+        let count = |text: &str| events.iter().filter(|event| message(event).starts_with(text)).count();
+        let is_busy = count("handed out") > count("the attempt is over");
+        if !is_busy {
+            signal("-CONT");
+        }
+        is_busy
+    });
+    signal("-KILL");
+}
+
+/// The log up to its last complete line.
+fn whole_lines(log: &str) -> &str {
+    &log[..log.rfind('\n').map_or(0, |end| end + 1)]
+}
+
 #[test]
 fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words() {
     let job = job_of(12, 40);
@@ -33,9 +65,7 @@ fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words
     command.args(["--json", "--log-format", "json"]).env("CAPFILT_LOG", "info");
     let mut run = Process::start(&job, "run", &mut command);
     wait_until(|| committed_shards(&job) >= 2);
-    let devices = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", run.child.id())).unwrap();
-    let device = devices.split_whitespace().next().unwrap();
-    assert!(std::process::Command::new("kill").args(["-KILL", device]).status().unwrap().success());
+    kill_device_in_the_middle_of_an_attempt(&run);
     assert_eq!(run.code(), Some(0), "{}", run.log());
 
     let events = events(&run.log());
@@ -56,7 +86,8 @@ fn every_line_is_json_and_parent_and_device_tell_of_an_attempt_in_the_same_words
         .filter(|event| message(event).starts_with("worker_killed"))
         .map(|event| attempt(event).unwrap().0)
         .collect();
-    assert_eq!(killed.len(), 1);
+    // The blame falls on every shard that had rows in process: one or two.
+    assert!((1..=2).contains(&killed.len()), "{killed:?}");
     assert!(killed.iter().all(|id| begun.contains_key(id) && !committed.contains_key(id)));
     assert!(
         events.iter().any(|event| event["level"] == "WARN" && event["fields"]["class"] == "worker_killed")
