@@ -1,11 +1,12 @@
 //! Model options of the command line: conversion to load and generation options, and download by URL.
 
 use crate::{
-    args::{BenchCommand, CheckpointArgs, Command, EvalWhat, GenerationArgs, Method as MethodArg},
+    args::{BenchCommand, CheckpointArgs, Command, EvalWhat, GenerationArgs},
     exit::Failure,
     models,
 };
-use capfilt_blip::{GenerationOptions, LoadOptions, Method};
+use capfilt_blip::{GenerationOptions, LoadOptions};
+use capfilt_schemas::settings::Method;
 
 impl CheckpointArgs {
     pub fn options(&self) -> LoadOptions {
@@ -15,14 +16,10 @@ impl CheckpointArgs {
 
 impl GenerationArgs {
     /// Options of the command line, completed by those of the preset; `method` is the default method.
-    pub fn options(&self, method: MethodArg, options: &LoadOptions) -> GenerationOptions {
-        let method = match self.method.unwrap_or(method) {
-            MethodArg::Greedy => Method::Greedy,
-            MethodArg::Nucleus => Method::Nucleus,
-            MethodArg::Beam => Method::Beam { beams: self.beams },
-        };
-        let preset = options.options.generation(method);
+    pub fn options(&self, method: Method, options: &LoadOptions) -> GenerationOptions {
+        let preset = options.options.generation(self.method.unwrap_or(method));
         GenerationOptions {
+            beams: self.beams,
             top_p: self.top_p,
             top_k: self.top_k,
             repetition_penalty: self.repetition_penalty.unwrap_or(preset.repetition_penalty),

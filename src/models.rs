@@ -6,8 +6,7 @@ use crate::{
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_blip::{
-    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Method, Precision,
-    PrecisionChoice, Preset,
+    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Options, precision,
 };
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
@@ -15,7 +14,7 @@ use capfilt_pipeline::{
 };
 use capfilt_schemas::{
     job::{JobRecord, ModelRecord},
-    settings::{self, Settings},
+    settings::{Method, Precision, Settings},
 };
 use capfilt_store::{Location, checkpoint_cache};
 use futures::future::LocalBoxFuture;
@@ -82,8 +81,7 @@ pub async fn reference_filter(job: &JobRecord) -> Result<BlipFilter, Failure> {
 }
 
 fn reference_options(settings: &Settings) -> LoadOptions {
-    let precision = PrecisionChoice::Fixed(Precision::F32);
-    LoadOptions { precision, ..load_options(settings, DeviceChoice::Cpu) }
+    LoadOptions { precision: Precision::F32, ..load_options(settings, DeviceChoice::Cpu) }
 }
 
 /// Path of a checkpoint: a local path is unchanged; for a URL, the verified copy in this machine's cache.
@@ -122,47 +120,24 @@ async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
 }
 
 /// Precision that `auto` selects on a device.
-pub fn resolve(precision: settings::Precision, device: DeviceChoice) -> Result<settings::Precision, String> {
-    Ok(match choice(precision).resolve(device.resolve()?)? {
-        Precision::F32 => settings::Precision::F32,
-        Precision::Bf16 => settings::Precision::Bf16,
-        Precision::F16 => settings::Precision::F16,
-        Precision::Int8 => settings::Precision::Int8,
-    })
-}
-
-fn choice(precision: settings::Precision) -> PrecisionChoice {
-    match precision {
-        settings::Precision::Auto => PrecisionChoice::Auto,
-        settings::Precision::F32 => PrecisionChoice::Fixed(Precision::F32),
-        settings::Precision::Bf16 => PrecisionChoice::Fixed(Precision::Bf16),
-        settings::Precision::F16 => PrecisionChoice::Fixed(Precision::F16),
-        settings::Precision::Int8 => PrecisionChoice::Fixed(Precision::Int8),
-    }
+pub fn resolve(precision: Precision, device: DeviceChoice) -> Result<Precision, String> {
+    Ok(precision::resolve(precision, device.resolve()?)?.setting())
 }
 
 fn load_options(settings: &Settings, device: DeviceChoice) -> LoadOptions {
-    let preset = match settings.models.preset {
-        settings::Preset::Original => Preset::Original,
-        settings::Preset::Hf => Preset::Hf,
-    };
     LoadOptions {
         device,
-        precision: choice(settings.models.precision),
-        options: preset.options(),
+        precision: settings.models.precision,
+        options: Options::of(settings.models.preset),
         image_size: None,
     }
 }
 
 fn generation(settings: &Settings, options: &LoadOptions) -> GenerationOptions {
     let captioner = &settings.captioner;
-    let method = match captioner.method {
-        settings::Method::Greedy => Method::Greedy,
-        settings::Method::Nucleus => Method::Nucleus,
-        settings::Method::Beam => Method::Beam { beams: captioner.beams as usize },
-    };
     GenerationOptions {
-        method,
+        method: captioner.method,
+        beams: captioner.beams as usize,
         top_p: captioner.top_p,
         top_k: captioner.top_k as usize,
         repetition_penalty: captioner.repetition_penalty,

@@ -76,7 +76,6 @@ pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> 
         }
         Err(NotProven::NotReproduced(cause)) => cause,
     };
-    let precision = format!("{precision:?}").to_lowercase();
     Err(anyhow!(
         "this machine does not reproduce {}: {cause}. Likely causes: damaged weights in this machine's \
          cache, a broken device or memory, a libtorch that computes wrongly, or {precision} being too coarse \

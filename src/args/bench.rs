@@ -88,7 +88,7 @@ pub struct BenchModelArgs {
     pub repeats: usize,
     /// Precision of the models: f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
-    pub precision: capfilt_blip::PrecisionChoice,
+    pub precision: capfilt_schemas::settings::Precision,
     /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_blip::DeviceChoice,

@@ -1,6 +1,10 @@
 //! Arguments of the commands that use one model.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use capfilt_schemas::settings::{Method, Precision, Preset};
+use clap::{
+    Args as ClapArgs,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
@@ -24,10 +28,10 @@ pub struct CheckpointArgs {
     pub model: PathBuf,
     /// Reference implementation: original (BLIP, LAVIS) or hf (transformers)
     #[arg(long, default_value = "original")]
-    pub preset: capfilt_blip::Preset,
+    pub preset: Preset,
     /// Precision of the model: f32, bf16, f16, int8 or auto
     #[arg(long, default_value = "auto")]
-    pub precision: capfilt_blip::PrecisionChoice,
+    pub precision: Precision,
     /// Device of the model: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
     pub device: capfilt_blip::DeviceChoice,
@@ -42,11 +46,9 @@ pub struct ScoreArgs {
     pub texts: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Method {
-    Greedy,
-    Nucleus,
-    Beam,
+/// Parser of a decoding method; help and errors list all methods.
+fn method() -> impl TypedValueParser<Value = Method> {
+    PossibleValuesParser::new(Method::ALL.map(Method::name)).try_map(|text| text.parse::<Method>())
 }
 
 /// Decoding of captions.
@@ -55,7 +57,7 @@ pub enum Method {
 pub struct GenerationArgs {
     /// Decoding method [default: nucleus for the original preset, greedy for hf; `eval`: beam, as in the
     /// paper]
-    #[arg(long)]
+    #[arg(long, value_parser = method())]
     pub method: Option<Method>,
     /// Number of beams of the beam search
     #[arg(long, default_value_t = 3)]

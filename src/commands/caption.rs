@@ -2,20 +2,20 @@
 
 use super::image_file;
 use crate::{
-    args::{CaptionArgs, Method as MethodArg},
+    args::CaptionArgs,
     exit::{Ending, Exit, ExitCodeExt as _},
     models::model_failed,
 };
 use anyhow::anyhow;
-use capfilt_blip::{BlipCaptioner, Method, Preset};
+use capfilt_blip::BlipCaptioner;
 use capfilt_pipeline::model::{Captioner as _, SampleKey};
+use capfilt_schemas::settings::{Method, Preset};
 use serde_json::json;
 
 pub fn run(args: &CaptionArgs) -> Ending {
     let model = &args.model;
     let options = model.checkpoint.options();
-    let by_preset =
-        if model.checkpoint.preset == Preset::Hf { MethodArg::Greedy } else { MethodArg::Nucleus };
+    let by_preset = if model.checkpoint.preset == Preset::Hf { Method::Greedy } else { Method::Nucleus };
     let generation = args.generation.options(by_preset, &options);
     if args.candidates && generation.method != Method::Nucleus {
         return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus"))

@@ -6,8 +6,9 @@ use crate::{
     exit::{Ending, Exit, ExitCodeExt as _},
     models::model_failed,
 };
-use capfilt_blip::{BlipFilter, Preset};
+use capfilt_blip::BlipFilter;
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
+use capfilt_schemas::settings::Preset;
 use serde_json::json;
 
 /// Number of words that the original implementation keeps of a text.

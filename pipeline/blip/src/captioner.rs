@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use capfilt_pipeline::model::{Caption, Captioner, ModelError, PixelBatch, SampleKey, TokenLogProb};
+use capfilt_schemas::settings::Method;
 use tch::Tensor;
 
 use crate::{
@@ -10,8 +11,8 @@ use crate::{
     cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
     generate::{
-        GenerationOptions, Method, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate,
-        nucleus::nucleus, score_tokens::score_tokens,
+        GenerationOptions, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate, nucleus::nucleus,
+        score_tokens::score_tokens,
     },
     heads::LmHead,
     image_encoder::ImageEncoder,
@@ -101,8 +102,9 @@ impl BlipCaptioner {
         keys: &[SampleKey],
         captions: usize,
     ) -> Result<Vec<Vec<Vec<i64>>>, ComputeError> {
-        let beams = if let Method::Beam { beams } = self.generation.method { beams } else { 1 };
-        let image = self.image_keys(states, beams.max(captions))?;
+        let beams = if self.generation.method == Method::Beam { self.generation.beams } else { 1 };
+        let beams = beams.max(captions);
+        let image = self.image_keys(states, beams)?;
         match self.generation.method {
             Method::Greedy => {
                 let ids = greedy(&self.decoder, &image, &self.prompt_ids, &self.generation)?;
@@ -111,9 +113,7 @@ impl BlipCaptioner {
             Method::Nucleus => self.sample(&image, keys, captions),
             // A beam search cannot return more captions than beams, so the search gets more beams instead of
             // an error.
-            Method::Beam { beams } => {
-                beam(&self.decoder, &image, &self.prompt_ids, beams.max(captions), captions, &self.generation)
-            }
+            Method::Beam => beam(&self.decoder, &image, &self.prompt_ids, beams, captions, &self.generation),
         }
     }
 

@@ -3,14 +3,14 @@
 use capfilt_pipeline::model::PixelBatch;
 use tch::{Device, Tensor};
 
-use crate::{error::ComputeError, precision::Precision, preprocess::Normalisation, vit::VisionTower};
+use crate::{error::ComputeError, precision::DevicePrecision, preprocess::Normalisation, vit::VisionTower};
 
 /// A vision tower with the normalisation of its training and its device.
 pub struct ImageEncoder {
     pub tower: VisionTower,
     pub normalisation: Normalisation,
     pub device: Device,
-    pub precision: Precision,
+    pub precision: DevicePrecision,
     /// Side of the input images, in pixels.
     pub side: usize,
 }

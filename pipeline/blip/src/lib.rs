@@ -37,10 +37,10 @@ pub use captioner::BlipCaptioner;
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use filter::BlipFilter;
-pub use generate::{BeamLength, GenerationOptions, Method};
+pub use generate::{BeamLength, GenerationOptions};
 pub use load::LoadOptions;
-pub use precision::{Precision, PrecisionChoice};
-pub use preset::{FirstToken, Options, Padding, Preset};
+pub use precision::DevicePrecision;
+pub use preset::{FirstToken, Options, Padding};
 
 /// Sets the number of threads of one libtorch operation, for the whole process.
 pub fn set_threads(threads: usize) {

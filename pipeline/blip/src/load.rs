@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use capfilt_schemas::settings::{Precision, Preset};
+
 use crate::{
     checkpoint::Checkpoint,
     config::MedConfig,
     device::DeviceChoice,
     error::{LoadError, first_lines},
     image_encoder::ImageEncoder,
-    precision::PrecisionChoice,
-    preset::{Options, Preset},
+    precision,
+    preset::Options,
     role::Role,
     tokens::BertTokens,
     vit::{VisionTower, interpolate_positions},
@@ -22,7 +24,7 @@ const POSITION_TABLE: &str = "vision_model.embeddings.position_embedding";
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadOptions {
     pub device: DeviceChoice,
-    pub precision: PrecisionChoice,
+    pub precision: Precision,
     pub options: Options,
     /// Side of the images in pixels, if it differs from the checkpoint's: the position table is interpolated.
     pub image_size: Option<usize>,
@@ -33,8 +35,8 @@ impl LoadOptions {
     pub fn preset(preset: Preset) -> Self {
         Self {
             device: DeviceChoice::Auto,
-            precision: PrecisionChoice::Auto,
-            options: preset.options(),
+            precision: Precision::Auto,
+            options: Options::of(preset),
             image_size: None,
         }
     }
@@ -52,7 +54,7 @@ pub(crate) struct Loading {
 impl Loading {
     pub fn start(path: &Path, role: Role, options: &LoadOptions) -> Result<Self, LoadError> {
         let device = options.device.resolve().map_err(LoadError::Device)?;
-        let precision = options.precision.resolve(device).map_err(LoadError::Options)?;
+        let precision = precision::resolve(options.precision, device).map_err(LoadError::Options)?;
         let checkpoint = Checkpoint::open(path)?;
         let side = image_side(&checkpoint, options.image_size)?;
         let path = checkpoint.weights_path().to_path_buf();

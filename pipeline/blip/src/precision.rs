@@ -1,75 +1,65 @@
 //! Precision of a model's computation.
 
-use std::{fmt, str::FromStr};
-
+use capfilt_schemas::settings::Precision;
 use tch::{Device, Kind};
 
 use crate::weights::WeightMode;
 
-/// Precision of a model. Scores are always f32.
+/// Precision in which a model computes on its device; never `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    F32,
-    Bf16,
-    F16,
-    /// The towers' products in int8, everything else in bf16; only on CPUs with the instructions for int8.
-    Int8,
+pub struct DevicePrecision {
+    precision: Precision,
+    kind: Kind,
 }
 
-/// A requested precision, as in the settings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum PrecisionChoice {
-    /// bf16 where the hardware multiplies it natively (CUDA, AVX512-BF16), else f32.
-    #[default]
-    Auto,
-    Fixed(Precision),
-}
+impl DevicePrecision {
+    /// The precision as in the settings.
+    pub fn setting(self) -> Precision {
+        self.precision
+    }
 
-impl Precision {
     /// Name in settings and messages.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Bf16 => "bf16",
-            Self::F16 => "f16",
-            Self::Int8 => "int8",
-        }
+        self.precision.name()
     }
 
     /// dtype of the activations between layers.
     pub fn kind(self) -> Kind {
-        match self {
-            Self::F32 => Kind::Float,
-            Self::Bf16 | Self::Int8 => Kind::BFloat16,
-            Self::F16 => Kind::Half,
-        }
+        self.kind
     }
-}
 
-impl Precision {
     /// Mode in which layers of an inference model hold their weights.
     pub(crate) fn weight_mode(self) -> WeightMode {
-        if self == Self::Int8 { WeightMode::Int8 } else { WeightMode::Frozen }
+        if self.precision == Precision::Int8 { WeightMode::Int8 } else { WeightMode::Frozen }
     }
 }
 
-impl PrecisionChoice {
-    /// Resolves the request for a device.
-    ///
-    /// # Errors
-    /// A sentence for the user, when the device does not support the requested precision.
-    pub fn resolve(self, device: Device) -> Result<Precision, String> {
-        match self {
-            Self::Fixed(Precision::Int8) if device != Device::Cpu || !capfilt_kernels::supported() => {
-                let needs = "needs a CPU with AVX512-BF16 and AVX512-VNNI, and no AMX";
-                Err(format!(
-                    "precision int8 {needs}; on this device choose bf16, f32, or auto, which never is int8"
-                ))
-            }
-            Self::Fixed(precision) => Ok(precision),
-            Self::Auto if device.is_cuda() || cpu_multiplies_bf16() => Ok(Precision::Bf16),
-            Self::Auto => Ok(Precision::F32),
+/// Resolves a requested precision for a device.
+///
+/// # Errors
+/// A sentence for the user, when the device does not support the requested precision.
+pub fn resolve(precision: Precision, device: Device) -> Result<DevicePrecision, String> {
+    let precision = match precision {
+        Precision::Int8 if device != Device::Cpu || !capfilt_kernels::supported() => {
+            let needs = "needs a CPU with AVX512-BF16 and AVX512-VNNI, and no AMX";
+            return Err(format!(
+                "precision int8 {needs}; on this device choose bf16, f32, or auto, which never is int8"
+            ));
         }
+        Precision::Auto if device.is_cuda() || cpu_multiplies_bf16() => Precision::Bf16,
+        Precision::Auto => Precision::F32,
+        fixed => fixed,
+    };
+    Ok(DevicePrecision { precision, kind: kind(precision) })
+}
+
+/// dtype of a precision's activations, regardless of the device; f32 for `auto`. The towers' products of
+/// int8 are in eight bits, everything else in bf16.
+pub fn kind(precision: Precision) -> Kind {
+    match precision {
+        Precision::Auto | Precision::F32 => Kind::Float,
+        Precision::Bf16 | Precision::Int8 => Kind::BFloat16,
+        Precision::F16 => Kind::Half,
     }
 }
 
@@ -83,26 +73,5 @@ fn cpu_multiplies_bf16() -> bool {
     #[cfg(not(target_arch = "x86_64"))]
     {
         false
-    }
-}
-
-impl FromStr for PrecisionChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "f32" => Ok(Self::Fixed(Precision::F32)),
-            "bf16" => Ok(Self::Fixed(Precision::Bf16)),
-            "f16" => Ok(Self::Fixed(Precision::F16)),
-            "int8" => Ok(Self::Fixed(Precision::Int8)),
-            _ => Err(format!("precision is {text:?}, expected f32, bf16, f16, int8 or auto")),
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }

@@ -1,18 +1,11 @@
-//! Differences between BLIP's original code and the port in transformers, and the choice between them.
+//! Differences between BLIP's original code and the port in transformers: the options of each preset.
 
-use std::{fmt, str::FromStr};
+use capfilt_schemas::settings::{Method, Preset};
 
-use crate::generate::{BeamLength, GenerationOptions, Method};
+use crate::generate::{BeamLength, GenerationOptions};
 
-/// Two consistent sets of [`Options`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Preset {
-    /// As the model was trained and evaluated in the paper (salesforce/BLIP with transformers 4.15).
-    #[default]
-    Original,
-    /// As transformers 5 computes it.
-    Hf,
-}
+/// Beams of a beam search, unless the user sets another number. BLIP captions with 3.
+const BEAMS: usize = 3;
 
 /// First token of the image-grounded encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +45,12 @@ pub struct Options {
     pub max_length: usize,
 }
 
-impl Preset {
-    /// Options of the preset.
-    pub fn options(self) -> Options {
-        match self {
-            Self::Original => Options {
+impl Options {
+    /// Options of a preset: each is consistent, as the model was trained and evaluated in the paper
+    /// (salesforce/BLIP with transformers 4.15), or as transformers 5 computes it.
+    pub fn of(preset: Preset) -> Self {
+        match preset {
+            Preset::Original => Self {
                 itm_first_token: FirstToken::Enc,
                 itm_max_tokens: Some(35),
                 itm_padding: Padding::Longest,
@@ -67,7 +61,7 @@ impl Preset {
                 min_length: 5,
                 max_length: 20,
             },
-            Self::Hf => Options {
+            Preset::Hf => Self {
                 itm_first_token: FirstToken::Cls,
                 itm_max_tokens: None,
                 itm_padding: Padding::Longest,
@@ -80,17 +74,16 @@ impl Preset {
             },
         }
     }
-}
 
-impl Options {
     /// Default generation options of a method.
     pub fn generation(&self, method: Method) -> GenerationOptions {
         let repetition_penalty = match method {
             Method::Nucleus => self.nucleus_repetition_penalty,
-            Method::Greedy | Method::Beam { .. } => 1.0,
+            Method::Greedy | Method::Beam => 1.0,
         };
         GenerationOptions {
             method,
+            beams: BEAMS,
             top_p: 0.9,
             top_k: 50,
             repetition_penalty,
@@ -99,26 +92,5 @@ impl Options {
             prompt: self.prompt.clone(),
             beam_length: self.beam_length,
         }
-    }
-}
-
-impl FromStr for Preset {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "original" => Ok(Self::Original),
-            "hf" => Ok(Self::Hf),
-            _ => Err(format!("preset is {text:?}, expected original or hf")),
-        }
-    }
-}
-
-impl fmt::Display for Preset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Original => "original",
-            Self::Hf => "hf",
-        })
     }
 }

@@ -5,9 +5,10 @@
 mod support;
 
 use capfilt_blip::{
-    BeamLength, GenerationOptions, Method, Preset, generate::nucleus::distributions, text::TextCache,
+    BeamLength, GenerationOptions, Options, generate::nucleus::distributions, text::TextCache,
 };
 use capfilt_pipeline::model::Captioner;
+use capfilt_schemas::settings::{Method, Preset};
 use serde_json::Value;
 use support::{CASES, TOLERANCE, assert_close, captioner, expected, facts, ids, keys, one_of, pictures};
 use tch::{Kind, Tensor};
@@ -18,10 +19,12 @@ fn preset(record: &Value) -> Preset {
 
 fn generation(record: &Value) -> GenerationOptions {
     let number = |name: &str| record[name].as_u64().unwrap() as usize;
-    let method =
-        if record["method"] == "greedy" { Method::Greedy } else { Method::Beam { beams: number("beams") } };
-    let mut options = preset(record).options().generation(method);
+    let method: Method = record["method"].as_str().unwrap().parse().unwrap();
+    let mut options = Options::of(preset(record)).generation(method);
     options.prompt = if ids(&record["start"]).len() == 1 { String::new() } else { "a picture of ".into() };
+    if method == Method::Beam {
+        options.beams = number("beams");
+    }
     options.min_length = number("min_length");
     options.max_length = number("max_length");
     options.repetition_penalty = record["repetition_penalty"].as_f64().unwrap_or(1.0);
@@ -71,7 +74,7 @@ fn the_prompt_starts_with_dec_and_has_no_end() {
     for case in CASES {
         let facts = facts(case);
         let captioner =
-            captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
+            captioner(case, Preset::Original, Options::of(Preset::Original).generation(Method::Nucleus));
         assert_eq!(captioner.tokens().prompt("a picture of ").unwrap(), ids(&facts["nucleus"]["start"]));
         assert_eq!(captioner.tokens().prompt("").unwrap(), [facts["dec_id"].as_i64().unwrap()]);
         assert_eq!(captioner.tokens().enc(), facts["enc_id"].as_i64().unwrap());
@@ -97,7 +100,7 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
         let logits = walk(case, &path, start, 1);
         assert_close(&logits, &expected(case, "nucleus.logits"), TOLERANCE, &format!("{case} logits"));
         for (j, setting) in how["settings"].as_array().unwrap().iter().enumerate() {
-            let mut options = Preset::Original.options().generation(Method::Nucleus);
+            let mut options = Options::of(Preset::Original).generation(Method::Nucleus);
             options.top_k = setting["top_k"].as_u64().unwrap() as usize;
             options.top_p = setting["top_p"].as_f64().unwrap();
             options.repetition_penalty = how["repetition_penalty"].as_f64().unwrap();
@@ -124,7 +127,8 @@ fn nucleus_draws_from_the_distribution_transformers_would_draw_from_at_every_ste
 /// Raw logits (steps, vocabulary) along a fixed path, decoded token by token with the cache, for `queries`
 /// queries per image.
 fn walk(case: &str, path: &[i64], start: usize, queries: i64) -> Tensor {
-    let captioner = captioner(case, Preset::Original, Preset::Original.options().generation(Method::Nucleus));
+    let captioner =
+        captioner(case, Preset::Original, Options::of(Preset::Original).generation(Method::Nucleus));
     let states = captioner.images().states(&one_of(&pictures(case), 0)).unwrap();
     let decoder = captioner.decoder();
     let image = decoder.tower.image_keys(&states, queries).unwrap();
@@ -143,7 +147,7 @@ fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused(
     for case in CASES {
         let path: Vec<i64> = Vec::try_from(expected(case, "nucleus.path")).unwrap();
         let start = ids(&facts(case)["nucleus"]["start"]).len();
-        let options = Preset::Original.options().generation(Method::Nucleus);
+        let options = Options::of(Preset::Original).generation(Method::Nucleus);
         let mut captioner = captioner(case, Preset::Original, options);
         let image = one_of(&pictures(case), 0);
         let log_probs = captioner.log_probs(&image, std::slice::from_ref(&path)).unwrap().remove(0);
@@ -174,7 +178,7 @@ fn odds_along_a_caption_are_transformers_and_those_of_a_bad_caption_are_refused(
 
 #[test]
 fn a_greedy_caption_is_the_likeliest_word_by_word() {
-    let options = Preset::Original.options().generation(Method::Greedy);
+    let options = Options::of(Preset::Original).generation(Method::Greedy);
     let options = GenerationOptions { min_length: 0, ..options };
     let mut captioner = captioner("patch16", Preset::Original, options);
     let images = pictures("patch16");
@@ -191,7 +195,8 @@ fn a_greedy_caption_is_the_likeliest_word_by_word() {
 #[test]
 fn captions_of_one_image_differ_and_depend_on_nothing_but_their_key() {
     let images = pictures("patch16");
-    let options = GenerationOptions { top_p: 1.0, ..Preset::Original.options().generation(Method::Nucleus) };
+    let options =
+        GenerationOptions { top_p: 1.0, ..Options::of(Preset::Original).generation(Method::Nucleus) };
     let mut captioner = captioner("patch16", Preset::Original, options);
     let together = captioner.caption(&images, &keys(3), 4).unwrap();
     let distinct: std::collections::HashSet<_> = together[0].iter().map(|caption| &caption.ids).collect();
@@ -207,7 +212,7 @@ fn captions_of_one_image_differ_and_depend_on_nothing_but_their_key() {
 #[test]
 fn a_beam_returns_its_best_captions_best_first() {
     let images = pictures("patch16");
-    let options = Preset::Original.options().generation(Method::Beam { beams: 3 });
+    let options = Options::of(Preset::Original).generation(Method::Beam);
     let mut captioner = captioner("patch16", Preset::Original, options);
     let three = captioner.caption(&images, &keys(3), 3).unwrap();
     let one = captioner.caption(&images, &keys(3), 1).unwrap();
@@ -221,11 +226,11 @@ fn a_beam_returns_its_best_captions_best_first() {
 #[test]
 fn lengths_count_prompt_and_end() {
     let images = pictures("patch16");
-    for method in [Method::Greedy, Method::Nucleus, Method::Beam { beams: 3 }] {
+    for method in [Method::Greedy, Method::Nucleus, Method::Beam] {
         let options = GenerationOptions {
             min_length: 9,
             max_length: 10,
-            ..Preset::Original.options().generation(method)
+            ..Options::of(Preset::Original).generation(method)
         };
         let mut captioner = captioner("patch16", Preset::Original, options);
         for caption in captioner.caption(&images, &keys(3), 1).unwrap().iter().flatten() {
@@ -237,7 +242,7 @@ fn lengths_count_prompt_and_end() {
 
 #[test]
 fn a_word_the_model_cannot_score_is_an_error_and_not_a_caption() {
-    let options = Preset::Original.options().generation(Method::Greedy);
+    let options = Options::of(Preset::Original).generation(Method::Greedy);
     let captioner = captioner("patch16", Preset::Original, options);
     let states = captioner.images().states(&pictures("patch16")).unwrap() * f64::NAN;
     let error = captioner.generate(&states.to_kind(Kind::Float), &keys(3), 1).unwrap_err();

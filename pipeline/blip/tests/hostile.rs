@@ -10,7 +10,8 @@ mod support;
 
 use std::{fs, path::Path, time::Instant};
 
-use capfilt_blip::{BlipCaptioner, BlipFilter, Method, Preset};
+use capfilt_blip::{BlipCaptioner, BlipFilter, Options};
+use capfilt_schemas::settings::{Method, Preset};
 use serde_json::{Value, json};
 use support::{folder, options};
 use torch_save::Described;
@@ -35,7 +36,7 @@ fn change(folder: &Path, file: &str, change: impl FnOnce(&mut Value)) {
 /// Error of loading a filter, or a captioner, within seconds.
 fn refused(path: &Path, captioner: bool) -> String {
     let started = Instant::now();
-    let generation = Preset::Original.options().generation(Method::Nucleus);
+    let generation = Options::of(Preset::Original).generation(Method::Nucleus);
     let error = match captioner {
         true => BlipCaptioner::load(path, &options(Preset::Original), generation).err(),
         false => BlipFilter::load(path, &options(Preset::Original)).err(),

@@ -4,8 +4,9 @@
 
 mod support;
 
-use capfilt_blip::{Method, Padding, Preset};
+use capfilt_blip::{Options, Padding};
 use capfilt_pipeline::model::{Filter, TextScore};
+use capfilt_schemas::settings::{Method, Preset};
 use support::{CASES, captioner, filter, folder, one_of, options, pictures, texts};
 
 /// Same arithmetic in another order: the last digits of f32 differ.
@@ -72,7 +73,7 @@ fn images_of_another_size_are_refused_with_both_sizes() {
 fn a_caption_grows_the_same_alone_and_after_others_of_its_batch_have_ended() {
     for case in CASES {
         let captioner =
-            captioner(case, Preset::Original, Preset::Original.options().generation(Method::Greedy));
+            captioner(case, Preset::Original, Options::of(Preset::Original).generation(Method::Greedy));
         let (decoder, prompt) = (captioner.decoder(), captioner.tokens().prompt("a picture of ").unwrap());
         // Two captions per image, always the most probable token; caption `c` ends at token `length(c)`.
         let grow = |images: &capfilt_pipeline::model::PixelBatch, length: &dyn Fn(usize) -> usize| {

@@ -10,8 +10,9 @@ mod support;
 
 use std::{fs, path::Path};
 
-use capfilt_blip::{BlipCaptioner, BlipFilter, LoadError, Method, Preset};
+use capfilt_blip::{BlipCaptioner, BlipFilter, LoadError, Options};
 use capfilt_pipeline::model::{Captioner, Filter};
+use capfilt_schemas::settings::{Method, Preset};
 use serde_json::{Map, json};
 use support::{folder, keys, options, pictures, texts};
 use tch::{Kind, Tensor};
@@ -23,7 +24,7 @@ fn load(path: &Path) -> Result<BlipCaptioner, LoadError> {
     BlipCaptioner::load(
         path,
         &options(Preset::Original),
-        Preset::Original.options().generation(Method::Nucleus),
+        Options::of(Preset::Original).generation(Method::Nucleus),
     )
 }
 

@@ -7,10 +7,11 @@ mod support;
 use std::{collections::HashMap, fs, path::Path};
 
 use capfilt_blip::{
-    BlipCaptioner, BlipFilter, LoadError, Method, Preset, config::MedConfig, role::Role,
-    vit::interpolate_positions, weights::WeightStore,
+    BlipCaptioner, BlipFilter, LoadError, Options, config::MedConfig, role::Role, vit::interpolate_positions,
+    weights::WeightStore,
 };
 use capfilt_pipeline::model::{Captioner, Filter};
+use capfilt_schemas::settings::{Method, Preset};
 use support::{assert_close, expected, folder, keys, options, pictures, texts};
 use tch::{Device, Kind};
 
@@ -18,7 +19,7 @@ fn load_captioner(path: &Path) -> Result<BlipCaptioner, LoadError> {
     BlipCaptioner::load(
         path,
         &options(Preset::Original),
-        Preset::Original.options().generation(Method::Nucleus),
+        Options::of(Preset::Original).generation(Method::Nucleus),
     )
 }
 
@@ -204,7 +205,7 @@ fn the_error_for_an_empty_folder_names_the_missing_files() {
 fn options_the_model_cannot_follow_are_refused() {
     let path = folder("patch16", "captioner");
     let refuse = |change: fn(&mut capfilt_blip::GenerationOptions)| {
-        let mut generation = Preset::Original.options().generation(Method::Nucleus);
+        let mut generation = Options::of(Preset::Original).generation(Method::Nucleus);
         change(&mut generation);
         BlipCaptioner::load(&path, &options(Preset::Original), generation)
             .err()
@@ -214,7 +215,7 @@ fn options_the_model_cannot_follow_are_refused() {
     assert!(refuse(|g| g.max_length = 4).contains("the prompt take 4 ids already"));
     assert!(refuse(|g| g.max_length = 400).contains("positions"));
     assert!(refuse(|g| g.top_p = 0.0).contains("top_p is 0"));
-    assert!(refuse(|g| g.method = Method::Beam { beams: 0 }).contains("beams is 0"));
+    assert!(refuse(|g| (g.method, g.beams) = (Method::Beam, 0)).contains("beams is 0"));
 }
 
 #[test]

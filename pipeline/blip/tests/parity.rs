@@ -4,8 +4,9 @@
 
 mod support;
 
-use capfilt_blip::{Preset, filter::BlipFilter, preprocess::Normalisation};
+use capfilt_blip::{filter::BlipFilter, preprocess::Normalisation};
 use capfilt_pipeline::model::Filter;
+use capfilt_schemas::settings::Preset;
 use support::{CASES, TOLERANCE, assert_close, expected, facts, filter, ids, one_of, pictures, texts};
 use tch::{Device, Kind, Tensor};
 

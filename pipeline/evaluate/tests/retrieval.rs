@@ -4,7 +4,7 @@
 
 use arrow::array::{AsArray as _, RecordBatch};
 use bytes::Bytes;
-use capfilt_blip::{BlipFilter, DeviceChoice, LoadOptions, Precision, PrecisionChoice, Preset};
+use capfilt_blip::{BlipFilter, DeviceChoice, LoadOptions};
 use capfilt_evaluate::{Captioned, retrieve};
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
@@ -12,6 +12,7 @@ use capfilt_pipeline::{
     resize::Resizer,
     text::pre_caption,
 };
+use capfilt_schemas::settings::{Precision, Preset};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::{fs::File, path::Path};
 
@@ -86,7 +87,7 @@ fn recalls(queries: &[Vec<(f32, f32, bool)>], k: Option<usize>) -> [f64; 3] {
 fn retrieval_finds_the_same_as_scoring_every_text_with_every_image() {
     let options = LoadOptions {
         device: DeviceChoice::Cpu,
-        precision: PrecisionChoice::Fixed(Precision::F32),
+        precision: Precision::F32,
         ..LoadOptions::preset(Preset::Original)
     };
     let filter = BlipFilter::load(&repo().join("tests/data/models/filter"), &options).unwrap();

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use capfilt_blip::{DeviceChoice, PrecisionChoice};
+use capfilt_blip::{DeviceChoice, precision};
 use capfilt_schemas::settings::{
     Precision,
     train::{Loss, Run as RunSettings, Task, Training},
@@ -318,7 +318,7 @@ impl<'a> Run<'a> {
         }
         fs::create_dir_all(&unfinished).map_err(io("create", &unfinished))?;
         let lineage = self.lineage()?;
-        let kind = kind(self.settings.run.save_precision);
+        let kind = precision::kind(self.settings.run.save_precision);
         model_files::write(&unfinished, &self.learner.parameters, kind, &self.describe(&lineage))?;
         if path.exists() {
             fs::remove_dir_all(&path).map_err(io("remove", &path))?;
@@ -384,10 +384,7 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
     } else {
         None
     };
-    let precision = match settings.run.precision {
-        Precision::Auto => PrecisionChoice::Auto.resolve(device).map_err(TrainError::Settings)?.kind(),
-        fixed => kind(fixed),
-    };
+    let precision = precision::resolve(settings.run.precision, device).map_err(TrainError::Settings)?;
     Ok(Learner {
         objective: settings.objective.clone(),
         sharing: settings.model.sharing,
@@ -396,18 +393,10 @@ pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainE
         tokens: capfilt_blip::tokens::BertTokens::open(&start.tokenizer, &start.config.text)?,
         normalisation: start.normalisation.clone(),
         device,
-        kind: precision,
+        kind: precision.kind(),
         checkpoint_blocks: settings.model.checkpoint_blocks,
         parts,
     })
-}
-
-fn kind(precision: Precision) -> Kind {
-    match precision {
-        Precision::Auto | Precision::F32 => Kind::Float,
-        Precision::Bf16 | Precision::Int8 => Kind::BFloat16, // settings refuse int8
-        Precision::F16 => Kind::Half,
-    }
 }
 
 fn parent(weights: Option<(&Path, Vec<PathBuf>)>) -> Result<Option<Box<Parent>>, TrainError> {

@@ -2,7 +2,7 @@
 
 use crate::size::ByteSize;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Implementation to reproduce, where the original BLIP and transformers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -15,11 +15,37 @@ pub enum Preset {
     Hf,
 }
 
-/// Number format of weights and activations.
+impl Preset {
+    /// Name in settings, arguments and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Hf => "hf",
+        }
+    }
+}
+
+impl FromStr for Preset {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = [Self::Original, Self::Hf].into_iter().find(|preset| preset.name() == text);
+        named.ok_or_else(|| format!("preset is {text:?}, expected original or hf"))
+    }
+}
+
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Number format of weights and activations. Scores are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// bf16 if the device computes in it, otherwise f32; frozen in the job at its first run.
+    /// bf16 where the hardware multiplies it natively (CUDA, AVX512-BF16), otherwise f32; frozen in the job
+    /// at its first run.
     #[default]
     Auto,
     F32,
@@ -30,14 +56,71 @@ pub enum Precision {
     Int8,
 }
 
+impl Precision {
+    const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::Bf16, Self::F16, Self::Int8];
+
+    /// Name in settings, arguments and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+            Self::Int8 => "int8",
+        }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|precision| precision.name() == text);
+        named.ok_or_else(|| format!("precision is {text:?}, expected f32, bf16, f16, int8 or auto"))
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// Decoding method of captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
+    /// The most probable token.
     Greedy,
+    /// A sample from the most probable tokens (BLIP, section 4.3: more diverse captions, better training
+    /// data).
     #[default]
     Nucleus,
+    /// The most probable sentence that a beam search finds.
     Beam,
+}
+
+impl Method {
+    /// All methods, in the order of the help.
+    pub const ALL: [Self; 3] = [Self::Greedy, Self::Nucleus, Self::Beam];
+
+    /// Name in settings and arguments.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Greedy => "greedy",
+            Self::Nucleus => "nucleus",
+            Self::Beam => "beam",
+        }
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|method| method.name() == text);
+        named.ok_or_else(|| format!("method is {text:?}, expected greedy, nucleus or beam"))
+    }
 }
 
 /// Content of the pairs table for an image.
@@ -145,6 +228,31 @@ impl<'de> Deserialize<'de> for Memory {
             Written::Text(text) if text == "auto" => Ok(Self::Auto),
             Written::Text(text) => text.parse().map(Self::Fixed).map_err(de::Error::custom),
             Written::Bytes(bytes) => Ok(Self::Fixed(ByteSize(bytes))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(value: impl Serialize) -> String {
+        serde_json::to_value(value).unwrap().as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_name_of_a_precision_preset_or_method_is_its_value_in_the_settings() {
+        for precision in Precision::ALL {
+            assert_eq!(written(precision), precision.name());
+            assert_eq!(precision.name().parse(), Ok(precision));
+        }
+        for preset in [Preset::Original, Preset::Hf] {
+            assert_eq!(written(preset), preset.name());
+            assert_eq!(preset.name().parse(), Ok(preset));
+        }
+        for method in Method::ALL {
+            assert_eq!(written(method), method.name());
+            assert_eq!(method.name().parse(), Ok(method));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Peak rates of a device: FLOP/s of a large matrix product, and bytes per second of a memory copy.
 
 use super::median;
-use capfilt_blip::{Precision, cost_model::Cost};
+use capfilt_blip::{DevicePrecision, cost_model::Cost};
 use std::time::Instant;
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -24,7 +24,7 @@ impl Floors {
     ///
     /// # Errors
     /// libtorch's error, when the device has less than 0.5 GB of free memory.
-    pub fn measure(device: Device, precision: Precision) -> Result<Self, TchError> {
+    pub fn measure(device: Device, precision: DevicePrecision) -> Result<Self, TchError> {
         let a = Tensor::f_randn([SIDE, SIDE], (Kind::Float, device))?.f_to_kind(precision.kind())?;
         let b = a.f_mul_scalar(0.5)?;
         let product_of = a.f_zeros_like()?;

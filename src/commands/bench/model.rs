@@ -10,7 +10,7 @@ use crate::{
 };
 use anyhow::Context as _;
 use capfilt_blip::{
-    BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions, Method, Preset,
+    BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions,
     config::MedConfig,
     cost_model::{Cost, CostModel},
 };
@@ -21,7 +21,7 @@ use capfilt_pipeline::{
     prepare::{Prepared, PreparedImage, WebText},
     text::pre_caption,
 };
-use capfilt_schemas::settings;
+use capfilt_schemas::settings::{self, Method, Precision, Preset};
 use serde_json::json;
 use std::{
     sync::{Arc, Mutex},
@@ -152,7 +152,7 @@ pub fn run(args: &BenchModelArgs) -> Ending {
             median(&repeats),
             rows.len(),
             args.batch,
-            precision
+            precision.name()
         );
         let (gflop, gigabytes) = (floors.flop_per_second / 1e9, floors.bytes_per_second / 1e9);
         outln!("peak: {gflop:.0} GFLOP/s in a matrix product of 2048³, {gigabytes:.1} GB/s in a copy");
@@ -189,7 +189,7 @@ struct Works {
 
 impl Works {
     fn new(batch: usize, captioner: &BlipCaptioner, filter: &BlipFilter) -> Self {
-        let number = if captioner.images().precision == capfilt_blip::Precision::F32 { 4.0 } else { 2.0 };
+        let number = if captioner.images().precision.setting() == Precision::F32 { 4.0 } else { 2.0 };
         let running = CostModel { batch: batch as f64, number };
         // `BlipCaptioner::load` refuses a prompt that cannot be tokenized.
         let prompt =

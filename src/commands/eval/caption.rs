@@ -2,7 +2,7 @@
 
 use super::{collection, shown};
 use crate::{
-    args::{EvalCaptionArgs, Method},
+    args::EvalCaptionArgs,
     exit::{Ending, Exit, ExitCodeExt as _, Failure},
 };
 use anyhow::{Context as _, anyhow};
@@ -12,6 +12,7 @@ use capfilt_demo_data::{
     scene::Scene,
 };
 use capfilt_evaluate::{Captioned, Judged, score, write};
+use capfilt_schemas::settings::Method;
 use serde_json::json;
 use std::{
     fs::File,

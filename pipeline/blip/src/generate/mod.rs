@@ -8,17 +8,7 @@ pub mod nucleus;
 pub mod sampler;
 pub mod score_tokens;
 
-/// Method of choosing the next token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// The most probable token.
-    Greedy,
-    /// A sample from the most probable tokens (BLIP, section 4.3: more diverse captions, better training
-    /// data).
-    Nucleus,
-    /// The most probable sentence that a search with `beams` candidates finds.
-    Beam { beams: usize },
-}
+use capfilt_schemas::settings::Method;
 
 /// Length by which a finished beam's log-probability is divided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +22,10 @@ pub enum BeamLength {
 /// Generation options. Lengths count all ids: `[DEC]`, prompt and end token.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerationOptions {
+    /// Method of choosing the next token.
     pub method: Method,
+    /// Beam: number of candidate sentences of the search.
+    pub beams: usize,
     /// Nucleus: the most probable tokens are kept until the sum of their probabilities passes this value.
     pub top_p: f64,
     /// Nucleus: largest number of tokens that are kept (plus ties with the last); 0: no limit.
@@ -62,7 +55,7 @@ impl GenerationOptions {
                 self.repetition_penalty
             ));
         }
-        if self.method == (Method::Beam { beams: 0 }) {
+        if self.method == Method::Beam && self.beams == 0 {
             return Err("beams is 0, expected at least 1".into());
         }
         if self.max_length <= prompt {

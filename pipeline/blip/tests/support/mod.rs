@@ -5,10 +5,10 @@
 use std::path::PathBuf;
 
 use capfilt_blip::{
-    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Precision, PrecisionChoice,
-    Preset, tensor_file::TensorFile,
+    BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, tensor_file::TensorFile,
 };
 use capfilt_pipeline::model::{PixelBatch, SampleKey};
+use capfilt_schemas::settings::{Precision, Preset};
 use serde_json::Value;
 use tch::{Kind, Tensor};
 
@@ -50,7 +50,7 @@ pub fn one_of(batch: &PixelBatch, i: usize) -> PixelBatch {
 pub fn options(preset: Preset) -> LoadOptions {
     let mut options = LoadOptions::preset(preset);
     options.device = DeviceChoice::Cpu;
-    options.precision = PrecisionChoice::Fixed(Precision::F32);
+    options.precision = Precision::F32;
     options.options.itm_max_tokens = Some(35);
     options
 }
