@@ -46,11 +46,28 @@ pub struct CapFilt {
     batch: usize,
 }
 
-/// Texts of one image in the order in which the filter scores them: web, synthetic, control.
-struct Question<'a> {
+/// Source of a text that the filter scores.
+#[derive(Debug, Clone, Copy)]
+enum TextSource {
+    Web,
+    /// The caption with this index.
+    Synthetic(usize),
+    /// The text of another row: the negative control.
+    Control,
+}
+
+/// A cleaned text that the filter scores for one image.
+struct Query {
+    source: TextSource,
+    text: String,
+}
+
+/// An image with its captions, and the queries to the filter.
+struct Captioned<'a> {
     row: &'a Prepared,
+    image: &'a PreparedImage,
     captions: Vec<Caption>,
-    texts: Vec<String>,
+    queries: Vec<Query>,
 }
 
 impl CapFilt {
@@ -114,20 +131,19 @@ impl CapFilt {
         file: &str,
         images: &[(&Prepared, &PreparedImage)],
     ) -> Result<Vec<LedgerRow>, ModelError> {
-        let questions = self.caption(images)?;
+        let captioned = self.caption(images)?;
         let pixels = pixels(self.filter.image_side(), images.iter().map(|(_, image)| &image.filter_u8[..]));
-        let texts: Vec<Vec<String>> = questions.iter().map(|question| question.texts.clone()).collect();
+        let texts = |image: &Captioned| image.queries.iter().map(|query| query.text.clone()).collect();
+        let texts: Vec<Vec<String>> = captioned.iter().map(texts).collect();
         let scores = self.filter.score(&pixels, &texts)?;
-        let rows = questions.into_iter().zip(images).zip(scores);
-        Ok(rows
-            .map(|((question, (_, image)), scores)| self.verdict(file, question, image, &scores))
-            .collect())
+        let rows = captioned.into_iter().zip(scores);
+        Ok(rows.map(|(image, scores)| self.verdict(file, image, &scores)).collect())
     }
 
     fn caption<'a>(
         &mut self,
-        images: &[(&'a Prepared, &PreparedImage)],
-    ) -> Result<Vec<Question<'a>>, ModelError> {
+        images: &[(&'a Prepared, &'a PreparedImage)],
+    ) -> Result<Vec<Captioned<'a>>, ModelError> {
         let pixels =
             pixels(self.captioner.image_side(), images.iter().map(|(_, image)| &image.captioner_u8[..]));
         let key = |row: &Prepared| SampleKey {
@@ -136,61 +152,60 @@ impl CapFilt {
         };
         let keys: Vec<SampleKey> = images.iter().map(|(row, _)| key(row)).collect();
         let captions = self.captioner.caption(&pixels, &keys, self.rule.captions)?;
-        Ok(images.iter().zip(captions).map(|((row, _), captions)| self.question(row, captions)).collect())
+        let captioned = images.iter().zip(captions).map(|(&(row, image), captions)| {
+            let queries = self.queries(row, &captions);
+            Captioned { row, image, captions, queries }
+        });
+        Ok(captioned.collect())
     }
 
-    fn question<'a>(&self, row: &'a Prepared, captions: Vec<Caption>) -> Question<'a> {
-        let mut texts = Vec::with_capacity(captions.len() + 2);
-        if let WebText::Judgeable { cleaned } = &row.web {
-            texts.push(cleaned.clone());
-        }
-        texts.extend(captions.iter().filter_map(|caption| self.judgeable(&caption.text)));
-        texts.extend(row.sample.control.clone());
-        Question { row, captions, texts }
-    }
-
-    fn judgeable(&self, caption: &str) -> Option<String> {
-        let cleaned = pre_caption(caption, self.rule.max_words);
-        matches!(judgeable(&cleaned), Judgeable::Yes).then_some(cleaned)
-    }
-
-    fn verdict(
-        &self,
-        file: &str,
-        question: Question,
-        image: &PreparedImage,
-        scores: &[TextScore],
-    ) -> LedgerRow {
-        let mut scores = scores.iter().copied();
-        let mut next = || scores.next().expect("the filter scores every text it was asked about");
-        let web_score = match &question.row.web {
-            WebText::Judgeable { .. } => Some(scored(next(), self.rule.web_threshold)),
+    /// Queries of one image, in the order in which the filter scores them: web, synthetic, control.
+    fn queries(&self, row: &Prepared, captions: &[Caption]) -> Vec<Query> {
+        let web = match &row.web {
+            WebText::Judgeable { cleaned } => Some(cleaned.clone()),
             WebText::Not(_) => None,
         };
-        let synthetic = question.captions.into_iter().map(|caption| {
-            let asked = self.judgeable(&caption.text).is_some();
-            let scored = asked.then(|| scored(next(), self.rule.synthetic_threshold));
-            SyntheticText { text: caption.text, scored }
+        let web = web.map(|text| Query { source: TextSource::Web, text });
+        let synthetic = captions.iter().enumerate().filter_map(|(i, caption)| {
+            let cleaned = pre_caption(&caption.text, self.rule.max_words);
+            let is_judgeable = matches!(judgeable(&cleaned), Judgeable::Yes);
+            is_judgeable.then_some(Query { source: TextSource::Synthetic(i), text: cleaned })
         });
-        let synthetic = synthetic.collect();
-        let control_itm = question.row.sample.control.is_some().then(|| next().itm);
-        LedgerRow {
+        let control = row.sample.control.clone().map(|text| Query { source: TextSource::Control, text });
+        web.into_iter().chain(synthetic).chain(control).collect()
+    }
+
+    /// Ledger row of an image; `scores[i]` belongs to query `i`.
+    fn verdict(&self, file: &str, image: Captioned, scores: &[TextScore]) -> LedgerRow {
+        let Captioned { row, image, captions, queries } = image;
+        assert_eq!(scores.len(), queries.len(), "the filter scores every text it was asked about");
+        let synthetic =
+            captions.into_iter().map(|caption| SyntheticText { text: caption.text, scored: None });
+        let mut judged = LedgerRow {
             width: Some(image.width),
             height: Some(image.height),
             status: RowStatus::Judged,
-            web_status: match question.row.web {
+            web_status: match row.web {
                 WebText::Judgeable { .. } => WebStatus::Judged,
                 WebText::Not(status) => status,
             },
-            web_score,
-            synthetic,
-            control_itm,
-            ..unjudged(file, question.row)
+            synthetic: synthetic.collect(),
+            ..unjudged(file, row)
+        };
+        for (query, score) in queries.iter().zip(scores) {
+            match query.source {
+                TextSource::Web => judged.web_score = Some(scored(score, self.rule.web_threshold)),
+                TextSource::Synthetic(i) => {
+                    judged.synthetic[i].scored = Some(scored(score, self.rule.synthetic_threshold));
+                }
+                TextSource::Control => judged.control_itm = Some(score.itm),
+            }
         }
+        judged
     }
 }
 
-fn scored(score: TextScore, threshold: f64) -> Scored {
+fn scored(score: &TextScore, threshold: f64) -> Scored {
     // With two classes, "predicted as matched" is P(match) ≥ 0.5, so a score equal to the threshold is kept.
     Scored { itm: score.itm, itc: score.itc, kept: f64::from(score.itm) >= threshold }
 }

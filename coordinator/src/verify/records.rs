@@ -55,7 +55,7 @@ pub(super) fn links(bucket: &Location) -> Result<Vec<Problem>, StoreError> {
     let local = |source| StoreError::Local { path: bucket.url.clone(), source };
     let next = "replace it by its target, or remove it";
     let problem = |name| Problem::new(name, "it is a symbolic link, and links are not followed", next);
-    Ok(links_below(&bucket).map_err(local)?.into_iter().map(problem).collect())
+    Ok(links_below(bucket).map_err(local)?.into_iter().map(problem).collect())
 }
 
 /// The problem of known answers that no worker process would accept. Before the first worker process starts,

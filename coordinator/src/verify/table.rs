@@ -77,7 +77,7 @@ impl Batches {
     ) -> Result<Option<Self>, StoreError> {
         // Not pinned to a state: the digest was compared before, and an attempt's object is written once.
         let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
-        let reader = PinnedObject::new(&bucket, &object);
+        let reader = PinnedObject::new(bucket, &object);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         let Some(builder) = readable(builder, faults)? else { return Ok(None) };
         let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());

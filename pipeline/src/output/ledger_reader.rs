@@ -50,7 +50,7 @@ pub async fn each_of_ledger(
     // Without an ETag: an attempt's object is written only once.
     let file = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
     let read = async {
-        let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::new(&bucket, &file)).await?;
+        let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::new(bucket, &file)).await?;
         if builder.schema().fields() != schema().fields() {
             return Err(ParquetError::General("its columns are not this version's".to_owned()));
         }
