@@ -1,13 +1,8 @@
 //! Choice of the batch size when `workers.batch` is `auto`: by a trial on a GPU, a constant on a CPU.
 
-use crate::{
-    args::SettingsArgs,
-    console,
-    devices::DevicePlan,
-    exit::{ExitCodeExt as _, Failure},
-    parent,
-};
+use crate::{args::SettingsArgs, devices::DevicePlan};
 use anyhow::{Context as _, ensure};
+use capfilt_console::{self as console, ExitCodeExt as _, Failure, parent};
 use capfilt_schemas::settings::{Auto, Settings};
 use std::time::Duration;
 use tokio::process::Command;

@@ -2,10 +2,10 @@
 
 use crate::{
     args::{BenchCommand, CheckpointArgs, Command, EvalWhat, GenerationArgs},
-    exit::Failure,
     models,
 };
 use capfilt_blip::{GenerationOptions, LoadOptions};
+use capfilt_console::Failure;
 use capfilt_schemas::settings::Method;
 
 impl CheckpointArgs {

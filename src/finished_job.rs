@@ -1,9 +1,7 @@
 //! Opens the pairs of a finished job, for training and export.
 
-use crate::{
-    exit::{ExitCodeExt as _, Failure},
-    release,
-};
+use crate::release;
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_coordinator::{
     dataset::{self, Dataset, PairsTable},
     outputs::OutputsError,

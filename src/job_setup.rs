@@ -1,11 +1,8 @@
 //! Frozen settings of a new job.
 
-use crate::{
-    devices::DevicePlan,
-    exit::{ExitCodeExt as _, Failure},
-    models,
-};
+use crate::{devices::DevicePlan, models};
 use capfilt_blip::DeviceChoice;
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_schemas::settings::{Auto, Settings};
 
 /// Replaces each `auto` that could change a result.

@@ -5,33 +5,26 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
-#[macro_use]
-mod console;
-
 mod args;
 mod batch_size;
 mod bootstrap;
 mod checkpoint;
 mod commands;
 mod devices;
-mod exit;
 mod finished_job;
 mod job_setup;
 mod metrics_server;
 mod models;
-mod parent;
+mod plan_exit;
 mod progress;
-mod reexec;
 mod release;
 mod self_test;
 mod settings_file;
-mod shutdown;
-mod surroundings;
 mod training_data;
 mod worker_processes;
 
+use capfilt_console::{self as console, Exit, parent, reexec, shutdown, surroundings};
 use clap::Parser as _;
-use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -45,7 +38,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     console::open(args.log_format);
-    reexec::if_needed(&args.command);
+    reexec::if_needed(args.command.uses());
     if let Err(error) = surroundings::read() {
         return Exit::Usage.report(&error).into();
     }

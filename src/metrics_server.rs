@@ -1,10 +1,7 @@
 //! `--metrics ADDRESS`: serves Prometheus metrics over HTTP/1.1: `GET /metrics` only.
 
-use crate::{
-    console,
-    exit::{ExitCodeExt as _, Failure},
-};
 use anyhow::Context as _;
+use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_coordinator::metrics::Metrics;
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,

@@ -1,13 +1,11 @@
 //! Loads the models of a job: checkpoint records, local copies, load options.
 
-use crate::{
-    devices,
-    exit::{ExitCodeExt as _, Failure},
-};
+use crate::devices;
 use anyhow::{Context as _, anyhow};
 use capfilt_blip::{
     BlipCaptioner, BlipFilter, DeviceChoice, GenerationOptions, LoadOptions, Options, precision,
 };
+use capfilt_console::{Exit, ExitCodeExt as _, Failure};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     model::ModelError,
@@ -150,5 +148,5 @@ fn generation(settings: &Settings, options: &LoadOptions) -> GenerationOptions {
 
 /// Converts a model's error to an environment error.
 pub fn model_failed(error: ModelError) -> Failure {
-    Failure { exit: crate::exit::Exit::Environment, error: error.into() }
+    Failure { exit: Exit::Environment, error: error.into() }
 }

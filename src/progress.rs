@@ -1,6 +1,7 @@
 //! Progress of a job: a bar on a terminal, else a line every five seconds; and the Prometheus metrics.
 
-use crate::{console, metrics_server::SharedMetrics};
+use crate::metrics_server::SharedMetrics;
+use capfilt_console as console;
 use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
 use capfilt_schemas::{status::RowStatus, tally::Tally};
 use indicatif::{ProgressBar, ProgressStyle};

@@ -1,6 +1,6 @@
 //! Warning that another release of the program planned a job.
 
-use crate::console;
+use capfilt_console as console;
 use capfilt_coordinator::job;
 use capfilt_schemas::job::JobRecord;
 use capfilt_store::Location;

@@ -13,11 +13,9 @@
 //! itself. One file therefore serves every precision. If two worker processes start first, both offer their
 //! answers by a create-only PUT; one wins, and both are compared with the stored file.
 
-use crate::{
-    exit::{Exit, ExitCodeExt as _, Failure},
-    models,
-};
+use crate::models;
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{Exit, ExitCodeExt as _, Failure};
 use capfilt_pipeline::{
     capfilt::CapFilt,
     self_test::{self, NotProven, Tolerance},

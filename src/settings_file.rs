@@ -1,11 +1,8 @@
 //! Reads the settings file and the overrides of the command line, and makes all locations absolute.
 
-use crate::{
-    args::SettingsArgs,
-    exit::{ExitCodeExt as _, Failure},
-    surroundings,
-};
+use crate::args::SettingsArgs;
 use anyhow::Context as _;
+use capfilt_console::{ExitCodeExt as _, Failure, surroundings};
 use capfilt_schemas::settings::{Settings, parse};
 use capfilt_store::Location;
 

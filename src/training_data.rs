@@ -1,10 +1,7 @@
 //! Opens the data sources of a training run: plans files and row groups, or reads the tables of a job.
 
-use crate::{
-    console,
-    exit::{self, ExitCodeExt as _, Failure},
-    finished_job,
-};
+use crate::{finished_job, plan_exit::of_plan};
+use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_coordinator::dataset::PairsTable;
 use capfilt_pipeline::input::{InputColumns, READING_BYTES};
 use capfilt_schemas::{
@@ -74,7 +71,7 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
 /// location of the output, which the plan leaves out.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
     let place = Location::open(&source.url).or_usage_error()?;
-    let plan = exit::of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
+    let plan = of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
     let plan = plan.map_err(|Failure { exit, error }| {
         let (original, renamed) = (error.to_string(), named.rename(&error.to_string()));
         Failure { exit, error: if original == renamed { error } else { anyhow::Error::msg(renamed) } }

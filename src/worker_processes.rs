@@ -1,12 +1,8 @@
 //! Command and name of the worker processes of this machine.
 
-use crate::{
-    console,
-    devices::DevicePlan,
-    exit::{ExitCodeExt as _, Failure},
-    parent, surroundings,
-};
+use crate::devices::DevicePlan;
 use anyhow::anyhow;
+use capfilt_console::{self as console, ExitCodeExt as _, Failure, parent, surroundings};
 use capfilt_coordinator::dispatch::{local::RetryPolicy, worker_pool::WorkerPool};
 use tokio::process::Command;
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-pipeline", &["capfilt-schemas", "capfilt-store"]),
@@ -20,6 +20,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("capfilt-evaluate", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
     ("capfilt-workers", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-store"]),
+    ("capfilt-console", &["capfilt-store"]),
 ];
 
 /// Packages that may name libtorch: the model and its kernels, its training and evaluation, and the front

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 12] = [
+const CRATES: [&str; 13] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -23,6 +23,7 @@ const CRATES: [&str; 12] = [
     "pipeline/evaluate/src",
     "workers/src",
     "coordinator/src",
+    "console/src",
     "src",
 ];
 

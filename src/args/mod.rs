@@ -14,6 +14,7 @@ pub use jobs::*;
 pub use models::*;
 pub use training::*;
 
+use capfilt_console::{LogFormat, reexec::Uses};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -30,7 +31,7 @@ pub struct Args {
     pub command: Command,
     /// Format of the log on standard error; CAPFILT_LOG=info or =debug logs more
     #[arg(long, global = true, default_value = "text")]
-    pub log_format: crate::console::LogFormat,
+    pub log_format: LogFormat,
     /// Shut down cleanly when standard input ends
     #[arg(long, global = true, hide = true)]
     pub end_with_parent: bool,
@@ -87,32 +88,25 @@ pub enum Command {
 }
 
 impl Command {
-    /// Whether the command may use a device. Other commands run without loading the libraries of a GPU.
-    pub fn computes(&self) -> bool {
+    /// Use of devices and models by this process.
+    pub fn uses(&self) -> Uses {
         match self {
-            Self::Plan(args) => args.calibrate > 0.0,
+            Self::Plan(args) if args.calibrate <= 0.0 => Uses::Nothing,
+            Self::Verify(args) if args.recompute == 0 => Uses::Nothing,
             Self::Status(_)
             | Self::Files(_)
             | Self::Gc(_)
             | Self::Export(_)
             | Self::Lineage(_)
-            | Self::Demo(_) => false,
-            Self::Verify(args) => args.recompute > 0,
-            _ => true,
-        }
-    }
-
-    /// Whether this process computes with models. The models of a job are in its worker processes.
-    pub fn holds_models(&self) -> bool {
-        match self {
-            Self::Device(_)
+            | Self::Demo(_) => Uses::Nothing,
+            Self::Verify(_)
+            | Self::Device(_)
             | Self::Score(_)
             | Self::Caption(_)
             | Self::Bench(_)
             | Self::Train(_)
-            | Self::Eval(_) => true,
-            Self::Verify(args) => args.recompute > 0,
-            _ => false,
+            | Self::Eval(_) => Uses::Models,
+            _ => Uses::Devices,
         }
     }
 }

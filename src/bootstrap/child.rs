@@ -1,7 +1,7 @@
 //! Runs a step of the loop in a separate process, so that its memory and device memory are free afterwards.
 
-use crate::exit::{Exit, ExitCodeExt as _, Failure};
 use anyhow::Context as _;
+use capfilt_console::{self as console, Exit, ExitCodeExt as _, Failure};
 use std::{process::Stdio, time::Duration};
 use tokio::{process::Command, sync::watch, time::timeout};
 
@@ -15,7 +15,7 @@ pub async fn run(arguments: &[String], mut stop: watch::Receiver<bool>) -> Resul
         .context("cannot find the executable of this program")
         .or_environment_error()?;
     let mut command = Command::new(program);
-    command.args(arguments).arg("--end-with-parent").args(["--log-format", crate::console::format()]);
+    command.args(arguments).arg("--end-with-parent").args(["--log-format", console::format()]);
     // The loop prints the result of the step.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);
     let mut child = command.spawn().context("cannot start a step's process").or_environment_error()?;

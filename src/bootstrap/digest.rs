@@ -1,7 +1,7 @@
 //! Digests of models and jobs; the loop compares them to skip finished steps.
 
-use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_coordinator::{JobError, dataset, outputs::OutputsError};
 use capfilt_schemas::hash::sha256_hex_of_parts;
 use capfilt_store::Location;

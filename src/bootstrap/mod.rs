@@ -11,10 +11,7 @@ mod step;
 pub use state::State;
 pub use step::{Made, Plan};
 
-use crate::{
-    console,
-    exit::{Exit, Failure},
-};
+use capfilt_console::{self as console, Exit, Failure};
 use capfilt_schemas::settings::{bootstrap::Bootstrap, train::Task};
 use std::path::Path;
 use tokio::sync::watch;

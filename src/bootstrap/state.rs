@@ -1,8 +1,8 @@
 //! State of the loop in `loop.json`; each step replaces the whole file.
 
 use super::step::Made;
-use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_schemas::bootstrap::{Done, LoopState, STATE, VERSION};
 use std::{
     fs::{self, File, TryLockError},

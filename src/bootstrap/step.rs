@@ -1,11 +1,9 @@
 //! Settings, inputs and result of one step. The settings are a file that a user could also write by hand.
 
 use super::digest;
-use crate::{
-    exit::{ExitCodeExt as _, Failure},
-    training_data::{self, Named},
-};
+use crate::training_data::{self, Named};
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
     settings::{

@@ -3,11 +3,9 @@
 use crate::{
     args::BootstrapArgs,
     bootstrap::{Ended, go},
-    console,
-    exit::{Ending, ExitCodeExt as _},
-    shutdown,
 };
 use anyhow::Context as _;
+use capfilt_console::{self as console, Ending, ExitCodeExt as _, outln, shutdown};
 use capfilt_schemas::settings::bootstrap::Bootstrap;
 use serde_json::json;
 use std::path::Path;

@@ -1,13 +1,10 @@
 //! `capfilt caption`: captions for images.
 
 use super::image_file;
-use crate::{
-    args::CaptionArgs,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    models::model_failed,
-};
+use crate::{args::CaptionArgs, models::model_failed};
 use anyhow::anyhow;
 use capfilt_blip::BlipCaptioner;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_pipeline::model::{Captioner as _, SampleKey};
 use capfilt_schemas::settings::{Method, Preset};
 use serde_json::json;

@@ -3,12 +3,13 @@
 use crate::{
     args::CheckArgs,
     devices::{self, DevicePlan},
-    exit::{self, Ending, Exit, ExitCodeExt as _, Failure},
     models,
+    plan_exit::of_plan,
     self_test::{self, Reference},
     settings_file,
 };
 use capfilt_blip::DeviceChoice;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_coordinator::job::JobRequest;
 use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
 use capfilt_store::{Location, PinnedObject, StoreError};
@@ -51,7 +52,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
         return Ok(findings.conclude(Exit::Environment));
     }
     let input = Location::open(&settings.input.url).or_usage_error()?;
-    let plan = exit::of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
+    let plan = of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
     findings.add("input", &counts, false);
     if let Some(shard) = plan.shards.first() {

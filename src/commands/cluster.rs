@@ -2,15 +2,14 @@
 
 use crate::{
     args::ClusterArgs,
-    console,
     devices::DevicePlan,
-    exit::{ExitCodeExt as _, Failure},
     metrics_server::SharedMetrics,
     progress::JobProgress,
-    release, shutdown,
+    release,
     worker_processes::{pool, process_name},
 };
 use anyhow::Context as _;
+use capfilt_console::{self as console, ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
     dispatch::{
         Change, DispatchError, Observation, Outcome, Progress, Report, Work, WorkerState, WorkerView,

@@ -2,12 +2,9 @@
 
 mod truth;
 
-use crate::{
-    args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary},
-    console,
-    exit::{Ending, Exit, ExitCodeExt as _},
-};
+use crate::args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary};
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_demo_data::{
     files::{MakeError, Order, Pairs, Vary, make},
     scene::MOST_OBJECTS,

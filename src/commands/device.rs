@@ -1,12 +1,9 @@
 //! `capfilt device`: the worker process of one device, which its parent process controls through pipes.
 
-use crate::{
-    args::DeviceArgs,
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
-    models, self_test,
-};
+use crate::{args::DeviceArgs, models, self_test};
 use anyhow::{Context as _, anyhow};
 use capfilt_blip::DeviceChoice;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure};
 use capfilt_coordinator::job;
 use capfilt_schemas::worker_protocol::{Assignment, Event, SHARDS_IN_CHILD};
 use capfilt_store::Location;

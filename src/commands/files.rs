@@ -1,10 +1,7 @@
 //! `capfilt files`: the result files of a job, one per line, for tools that read Parquet.
 
-use crate::{
-    args::FilesArgs,
-    console,
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
-};
+use crate::args::FilesArgs;
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_coordinator::outputs::{OutputsError, Version, Versioned, outputs};
 use capfilt_schemas::commit::Output;
 use capfilt_store::Location;

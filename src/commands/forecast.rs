@@ -8,10 +8,10 @@ use crate::{
     args::PlanArgs,
     batch_size,
     devices::{self, DevicePlan},
-    exit::{ExitCodeExt as _, Failure},
-    job_setup, models, parent,
+    job_setup, models,
 };
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{ExitCodeExt as _, Failure, parent};
 use capfilt_coordinator::{
     Plan,
     job::{self, JobRequest, Opened},

@@ -1,11 +1,8 @@
 //! `capfilt gc`: objects that no commit names.
 
 use super::streams;
-use crate::{
-    args::GcArgs,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    release,
-};
+use crate::{args::GcArgs, release};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_coordinator::gc;
 use capfilt_store::Location;
 use indicatif::ProgressBar;

@@ -1,7 +1,7 @@
 //! Reads an image file of the command line and prepares it as a job does.
 
-use crate::exit::{ExitCodeExt as _, Failure};
 use anyhow::Context as _;
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
     model::PixelBatch,

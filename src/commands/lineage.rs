@@ -1,11 +1,9 @@
 //! `capfilt lineage`: data, settings and parents of a trained model.
 
-use crate::{
-    args::LineageArgs,
-    exit::{Ending, Exit, ExitCodeExt as _},
-};
+use crate::args::LineageArgs;
 use anyhow::anyhow;
 use capfilt_blip::weight_files::{self, WeightFiles};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_schemas::model_files::is_index;
 use capfilt_train::lineage::Lineage;
 use std::path::Path;

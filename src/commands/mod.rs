@@ -25,7 +25,8 @@ mod train;
 mod verify;
 mod worker;
 
-use crate::{args::Command, checkpoint, exit::Ending};
+use crate::{args::Command, checkpoint};
+use capfilt_console::Ending;
 
 pub async fn run(mut command: Command) -> Ending {
     checkpoint::fetch(&mut command).await?;

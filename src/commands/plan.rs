@@ -2,12 +2,8 @@
 //! bucket.
 
 use super::forecast::{Forecast, forecast};
-use crate::{
-    args::PlanArgs,
-    console,
-    exit::{self, Ending, Exit, ExitCodeExt as _},
-    settings_file,
-};
+use crate::{args::PlanArgs, plan_exit::of_plan, settings_file};
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_schemas::size::ByteSize;
 use capfilt_store::Location;
 use indicatif::FormattedDuration;
@@ -17,7 +13,7 @@ use std::time::Duration;
 pub async fn run(args: &PlanArgs) -> Ending {
     let settings = settings_file::load(&args.settings)?;
     let input = Location::open(&settings.input.url).or_usage_error()?;
-    let plan = exit::of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
+    let plan = of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
     let mut shown = json!({
         "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows, "bytes": plan.bytes,

@@ -3,11 +3,10 @@
 use super::run::OpenJob;
 use crate::{
     args::{DeviceListArgs, RetryArgs},
-    console, devices,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    metrics_server, release, shutdown,
+    devices, metrics_server, release,
 };
 use anyhow::Context as _;
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
 use capfilt_coordinator::{
     job,
     retry::{self, RetryFilter, RetryPlan},

@@ -3,13 +3,15 @@
 use super::{cluster, worker};
 use crate::{
     args::{QueueArgs, RunArgs},
-    batch_size, console,
+    batch_size,
     devices::{self, DevicePlan},
-    exit::{self, Ending, Exit, ExitCodeExt as _, Failure},
     job_setup,
     metrics_server::{self, SharedMetrics},
-    models, progress, settings_file, shutdown, worker_processes,
+    models,
+    plan_exit::of_plan,
+    progress, settings_file, worker_processes,
 };
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln, shutdown};
 use capfilt_coordinator::{
     JobError, JobState, OnInputChange,
     dispatch::{Outcome, Report, cluster::CoordinatedJob, local::RetryPolicy},
@@ -212,7 +214,7 @@ async fn open(
         Err(error @ (JobError::Differs(_) | JobError::NoJob { .. } | JobError::Occupied { .. })) => {
             Err(error).or_usage_error()
         }
-        Err(JobError::Plan(error)) => exit::of_plan(Err(error)),
+        Err(JobError::Plan(error)) => of_plan(Err(error)),
         opened => opened.or_environment_error(),
     }
 }

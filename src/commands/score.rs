@@ -1,12 +1,9 @@
 //! `capfilt score`: match probability and cosine of images and texts.
 
 use super::image_file;
-use crate::{
-    args::ScoreArgs,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    models::model_failed,
-};
+use crate::{args::ScoreArgs, models::model_failed};
 use capfilt_blip::BlipFilter;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use capfilt_schemas::settings::Preset;
 use serde_json::json;

@@ -2,12 +2,8 @@
 //! cluster.
 
 use super::cluster;
-use crate::{
-    args::StatusArgs,
-    console,
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
-    release,
-};
+use crate::{args::StatusArgs, release};
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_coordinator::{
     States, Status, StatusReader, Throughput, WorkerThroughput,
     dispatch::cluster::{ConnectionError, Listener, Live, LiveWorker},

@@ -1,11 +1,8 @@
 //! `capfilt gc --cluster`: queues on a NATS server that no process uses.
 
 use super::cluster;
-use crate::{
-    args::GcArgs,
-    console,
-    exit::{ExitCodeExt as _, Failure},
-};
+use crate::args::GcArgs;
+use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_coordinator::dispatch::cluster::{JobStream, JobStreams};
 use capfilt_store::Location;
 

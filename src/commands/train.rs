@@ -2,11 +2,10 @@
 
 use crate::{
     args::{TrainArgs, TrainTask},
-    console,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    models, shutdown, training_data,
+    models, training_data,
 };
 use anyhow::Context as _;
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
 use capfilt_schemas::settings::train::{Task, Training};
 use capfilt_train::{
     error::TrainError,

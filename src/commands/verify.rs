@@ -2,11 +2,8 @@
 //! commit.
 
 use super::recompute;
-use crate::{
-    args::VerifyArgs,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    release,
-};
+use crate::{args::VerifyArgs, release};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_coordinator::{Verification, job, verify};
 use capfilt_store::Location;
 use capfilt_workers::Agreement;

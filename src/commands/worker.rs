@@ -7,11 +7,11 @@ use super::cluster;
 use crate::{
     args::{DeviceListArgs, WorkerArgs},
     devices::{self, DevicePlan},
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
     metrics_server::{self, SharedMetrics},
     progress::JobProgress,
-    release, shutdown, worker_processes,
+    release, worker_processes,
 };
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln, shutdown};
 use capfilt_coordinator::{
     JobState,
     dispatch::{

@@ -3,13 +3,12 @@
 use crate::{
     args::BenchBatchArgs,
     batch_size::{Tried, best},
-    devices,
-    exit::{Ending, Exit, ExitCodeExt as _},
-    models,
+    devices, models,
     models::model_failed,
     settings_file,
 };
 use anyhow::anyhow;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_pipeline::{
     capfilt::CapFilt,
     input::{ImageInput, Sample, TextInput},

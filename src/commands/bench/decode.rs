@@ -1,11 +1,8 @@
 //! `capfilt bench decode`: speed of one core that decodes pictures and resizes them to the models' input.
 
-use crate::{
-    args::BenchDecodeArgs,
-    commands::image_file,
-    exit::{Ending, Exit, ExitCodeExt as _},
-};
+use crate::{args::BenchDecodeArgs, commands::image_file};
 use anyhow::{Context as _, anyhow};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_pipeline::{
     image::{ImageLimits, decode},
     resize::Resizer,

@@ -5,7 +5,8 @@ mod decode;
 mod floors;
 mod model;
 
-use crate::{args::BenchCommand, exit::Ending};
+use crate::args::BenchCommand;
+use capfilt_console::Ending;
 
 pub async fn run(command: &BenchCommand) -> Ending {
     match command {

@@ -1,19 +1,14 @@
 //! `capfilt bench model`: speed of captioning and judging on a device, without reading, decoding and writing.
 
 use super::{floors::Floors, median};
-use crate::{
-    args::BenchModelArgs,
-    commands::image_file,
-    devices,
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
-    models::model_failed,
-};
+use crate::{args::BenchModelArgs, commands::image_file, devices, models::model_failed};
 use anyhow::Context as _;
 use capfilt_blip::{
     BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions,
     config::MedConfig,
     cost_model::{Cost, CostModel},
 };
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
     input::{ImageInput, Sample, TextInput},

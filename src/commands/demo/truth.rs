@@ -1,7 +1,7 @@
 //! `capfilt demo --truth`: accuracy of a job's verdicts on the demo's pictures.
 
-use crate::exit::{Ending, Exit, ExitCodeExt as _, Failure};
 use anyhow::Context as _;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_coordinator::{JobState, job, state::commits};
 use capfilt_demo_data::{
     known,

@@ -1,12 +1,10 @@
 //! `capfilt eval caption`: BLEU and CIDEr-D of a captioner.
 
 use super::{collection, shown};
-use crate::{
-    args::EvalCaptionArgs,
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
-};
+use crate::args::EvalCaptionArgs;
 use anyhow::{Context as _, anyhow};
 use capfilt_blip::BlipCaptioner;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_demo_data::{
     parse::{Verdict, truth},
     scene::Scene,

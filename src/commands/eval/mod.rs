@@ -5,11 +5,10 @@ mod retrieval;
 
 use crate::{
     args::{EvalArgs, EvalDataArgs, EvalWhat},
-    console,
-    exit::{Ending, ExitCodeExt as _, Failure},
     training_data,
 };
 use anyhow::anyhow;
+use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure};
 use capfilt_evaluate::{Collection, EvaluateError, read};
 use capfilt_schemas::settings::training_data::DataSource;
 use capfilt_store::Location;

@@ -1,11 +1,9 @@
 //! `capfilt eval retrieval`: recall of a filter from image to text and from text to image.
 
 use super::{collection, shown};
-use crate::{
-    args::EvalRetrievalArgs,
-    exit::{Ending, Exit, ExitCodeExt as _},
-};
+use crate::args::EvalRetrievalArgs;
 use capfilt_blip::BlipFilter;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_evaluate::{Recalls, retrieve};
 use serde_json::json;
 

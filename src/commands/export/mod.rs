@@ -3,12 +3,9 @@
 mod shown;
 mod sources;
 
-use crate::{
-    args::{ExportArgs, ExportFormat},
-    console,
-    exit::{Ending, Exit, ExitCodeExt as _, Failure},
-};
+use crate::args::{ExportArgs, ExportFormat};
 use anyhow::anyhow;
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_export::{Export, ExportError, Found, clean, export, find};
 use capfilt_schemas::{
     export::{ExportRecord, Options},

@@ -1,7 +1,7 @@
 //! Progress and summary of an export, for people.
 
 use super::sources;
-use crate::console;
+use capfilt_console as console;
 use capfilt_export::{Progress, Stage};
 use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
 use capfilt_store::Location;

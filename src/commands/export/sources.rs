@@ -1,11 +1,7 @@
 //! Opens the sources of an export.
 
-use crate::{
-    args::ExportArgs,
-    console,
-    exit::{ExitCodeExt as _, Failure},
-    finished_job, training_data,
-};
+use crate::{args::ExportArgs, finished_job, training_data};
+use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_export::{Content, ExportError, Source, inspect};
 use capfilt_pipeline::cleaned::Wanted;
 use capfilt_schemas::{

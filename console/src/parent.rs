@@ -5,7 +5,7 @@
 //! thread, and threads of an async runtime end at any time. So a thread checks the parent's process id four
 //! times a second.
 
-use crate::exit::Exit;
+use crate::Exit;
 use std::{os::unix::process::parent_id, process::Command, thread, time::Duration};
 
 const CHECK_EVERY: Duration = Duration::from_millis(250);

@@ -17,7 +17,9 @@ use tracing_subscriber::EnvFilter;
 /// Format of the lines on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
+    /// Text for people.
     Text,
+    /// One JSON object per line.
     Json,
 }
 
@@ -34,8 +36,9 @@ static OUTPUT_LOST: OnceLock<io::Error> = OnceLock::new();
 
 /// Prints a line to standard output, with the syntax of `println!`. `println!` panics on a write error, this
 /// macro does not.
+#[macro_export]
 macro_rules! outln {
-    ($($argument:tt)*) => { $crate::console::output(format_args!("{}\n", format_args!($($argument)*))) };
+    ($($argument:tt)*) => { $crate::output(format_args!("{}\n", format_args!($($argument)*))) };
 }
 
 /// Writes to standard output; see [`outln!`].

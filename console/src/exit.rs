@@ -1,12 +1,12 @@
 //! Exit codes, and the exit code of each error.
 
-use crate::console;
-use capfilt_coordinator::PlanError;
+use crate::streams;
 use std::process::ExitCode;
 
 /// Exit code, with the same meaning for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
+    /// Done.
     Done = 0,
     /// Done, but rows, shards or files were quarantined, or a check found a problem.
     WithQuarantine = 1,
@@ -21,8 +21,8 @@ pub enum Exit {
 impl Exit {
     /// Flushes standard output. If this fails after a success, the code becomes [`Exit::Environment`].
     pub fn flushed(self) -> Self {
-        let Some(why) = console::flush() else { return self };
-        console::error(&format!(
+        let Some(why) = streams::flush() else { return self };
+        streams::error(&format!(
             "capfilt: cannot write to standard output: {why}; what the command did besides is done"
         ));
         if matches!(self, Self::Done | Self::WithQuarantine) { Self::Environment } else { self }
@@ -37,7 +37,7 @@ impl Exit {
                 message = format!("{message}: {cause}");
             }
         }
-        console::error(&format!("capfilt: {message}"));
+        streams::error(&format!("capfilt: {message}"));
         self
     }
 }
@@ -51,10 +51,13 @@ impl From<Exit> for ExitCode {
 /// Error with its exit code.
 #[derive(Debug)]
 pub struct Failure {
+    /// Exit code of the program.
     pub exit: Exit,
+    /// Error that is reported before the exit.
     pub error: anyhow::Error,
 }
 
+/// Result of a command.
 pub type Ending = Result<Exit, Failure>;
 
 /// Assigns an exit code to an error.
@@ -72,13 +75,5 @@ impl<T, E: Into<anyhow::Error>> ExitCodeExt<T> for Result<T, E> {
 
     fn or_environment_error(self) -> Result<T, Failure> {
         self.map_err(|error| Failure { exit: Exit::Environment, error: error.into() })
-    }
-}
-
-/// Assigns the exit code of a failed plan: if no file fits the settings, the code is [`Exit::Usage`].
-pub fn of_plan<T>(plan: Result<T, PlanError>) -> Result<T, Failure> {
-    match plan {
-        Err(error) if error.is_of_settings() => Err(error).or_usage_error(),
-        plan => plan.or_environment_error(),
     }
 }

@@ -36,17 +36,28 @@ const LOADER: &str = "LD_PRELOAD";
 /// Device files of an NVIDIA driver; the second one exists in WSL (Linux on Windows).
 const DRIVERS: [&str; 2] = ["/dev/nvidiactl", "/dev/dxg"];
 
-/// Re-executes the program if a variable is missing: CUDA for a command that uses a device, memory and spin
-/// counts for a command that holds models. Returns if all variables are set. Also returns if the execution
-/// fails; then the program is slower, or has only the CPU.
-pub fn if_needed(command: &crate::args::Command) {
+/// Use of devices and models by a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uses {
+    /// Neither devices nor models: the libraries of a GPU are not loaded.
+    Nothing,
+    /// Devices. The models of a job are in its worker processes.
+    Devices,
+    /// Devices and models.
+    Models,
+}
+
+/// Re-executes the program if a variable is missing: CUDA for a process that uses devices, memory and spin
+/// counts for a process that computes with models. Returns if all variables are set. Also returns if the
+/// execution fails; then the program is slower, or has only the CPU.
+pub fn if_needed(uses: Uses) {
     let mut variables: Vec<(&str, OsString)> = Vec::new();
-    if command.computes() && env::var_os(SECOND).is_none() {
+    if uses != Uses::Nothing && env::var_os(SECOND).is_none() {
         variables
             .extend(cuda().into_iter().flat_map(|libraries| [(SECOND, "1".into()), (LOADER, libraries)]));
     }
     // A variable that the user has set takes precedence.
-    let is_ours = |name: &str| command.holds_models() && env::var_os(name).is_none();
+    let is_ours = |name: &str| uses == Uses::Models && env::var_os(name).is_none();
     if KEEP_MEMORY.iter().all(|(name, _)| is_ours(name)) {
         variables.extend(KEEP_MEMORY.map(|(name, value)| (name, value.into())));
     }
@@ -63,7 +74,7 @@ pub fn if_needed(command: &crate::args::Command) {
         again.arg0(name);
     }
     let error = again.args(arguments).envs(variables).exec();
-    crate::console::line(format!(
+    crate::line(format!(
         "cannot execute the program again with CUDA or settings for memory and threads: {error}"
     ));
 }

@@ -64,14 +64,14 @@ pub fn on_signal() -> watch::Receiver<bool> {
         let mut signalled =
             async || tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} };
         tokio::select! { () = signalled() => {}, () = parent_is_gone() => {} }
-        crate::console::line(
+        crate::line(
             "capfilt: stopping; what is committed is safe, and running the same command again resumes",
         );
         let _ = stop.send(true);
         signalled().await;
         let _ = stop.send(true);
         let _ = tokio::time::timeout(IN_A_HURRY, signalled()).await;
-        std::process::exit(crate::exit::Exit::Interrupted as i32);
+        std::process::exit(crate::Exit::Interrupted as i32);
     });
     stopped
 }

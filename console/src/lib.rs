@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod exit;
+pub mod parent;
+pub mod reexec;
+pub mod shutdown;
+mod streams;
+pub mod surroundings;
+
+pub use exit::{Ending, Exit, ExitCodeExt, Failure};
+pub use streams::{
+    LogFormat, error, flush, format, is_output_lost, line, line_of_child, may_draw, note, open, output,
+    set_bar,
+};
