@@ -1,15 +1,20 @@
 //! Ray's recipe on a real Ray cluster of one node that says it has two GPUs.
 
-use super::{assert_options_exist, assert_whole, cluster_env, job, nats, path, python, recipes};
+use super::{assert_options_exist, cluster_env, nats, path, python, recipes};
 use crate::support::{
     Job, expect,
     process::{Process, committed_shards, wait_until},
+    shared::job_of,
 };
 use std::{
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
+
+/// Shards of the job, and rows of a shard: enough that the workers can die and be replaced before the end.
+const SHARDS: usize = 12;
+const ROWS: usize = 80;
 
 /// Two seconds are promised; the rest is for a machine that runs other tests meanwhile.
 const HANDED_BACK: Duration = Duration::from_secs(4);
@@ -94,7 +99,7 @@ fn parent_of(pid: u32) -> u32 {
 fn ray_s_workers_are_started_again_when_they_die_and_go_when_the_script_does() {
     let Some(python) = python() else { return };
     let Some(nats) = nats() else { return };
-    let job = job();
+    let job = job_of(SHARDS, ROWS);
     let variables = cluster_env(&job, &nats);
     let ray = Ray::start(&job, &python);
     let mut run = job.command("run");
@@ -109,7 +114,7 @@ fn ray_s_workers_are_started_again_when_they_die_and_go_when_the_script_does() {
     // The worker ends with its Ray process, because another task may get its GPU.
     kill(parent_of(first[1]));
     wait_until(|| worker_pids(&job).len() == 2 && worker_pids(&job).iter().all(|pid| !first.contains(pid)));
-    assert!(committed_shards(&job) < 12, "the job was done before all that happened");
+    assert!(committed_shards(&job) < SHARDS, "the job was done before all that happened");
     script.signal("-TERM");
     let signalled = Instant::now();
     // Without a grace, a worker returns its shards after SIGTERM and ends.
@@ -126,7 +131,7 @@ fn ray_s_workers_are_started_again_when_they_die_and_go_when_the_script_does() {
         coordinator.log(),
         again.log()
     );
-    assert_whole(&job);
+    assert_eq!(job.verify(0)["rows"], SHARDS * ROWS);
     assert!(!format!("{}{}", script.log(), again.log()).contains(super::NATS_PASSWORD));
 }
 
