@@ -4,7 +4,7 @@
 //! [`Work`] goes in, [`Observation`]s come out during the run, and an [`Outcome`] at its end. On every
 //! machine a [`worker_pool`] runs one [`worker_process`] per device and feeds them from a [`queue`] in
 //! memory. [`local`] puts the whole job into that queue. [`cluster`] refills it from a work queue that many
-//! machines share, through a [`shard_source`].
+//! machines share, through a [`shard_source`]. A [`single_worker`] tries some shards without a pool.
 
 mod attempt_spans;
 pub mod cluster;
@@ -14,6 +14,7 @@ mod progress;
 pub mod queue;
 mod retry_policy;
 pub mod shard_source;
+pub mod single_worker;
 mod totals;
 pub mod worker_pool;
 pub mod worker_process;
