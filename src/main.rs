@@ -6,22 +6,10 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
-mod batch_size;
-mod bootstrap;
-mod checkpoint;
 mod commands;
-mod devices;
-mod finished_job;
-mod job_setup;
 mod metrics_server;
-mod models;
-mod plan_exit;
 mod progress;
-mod release;
-mod self_test;
 mod settings_file;
-mod training_data;
-mod worker_processes;
 
 use capfilt_console::{self as console, Exit, parent, reexec, shutdown, surroundings};
 use clap::Parser as _;

@@ -29,8 +29,8 @@ fn message(event: &Value) -> &str {
     event["fields"]["message"].as_str().unwrap_or_default()
 }
 
-/// Kills the only device process of a run while the process holds an attempt: the process is stopped first, so
-/// that no attempt ends between the look at the log and the kill.
+/// Kills the only device process of a run while the process holds an attempt: the process is stopped first,
+/// so that no attempt ends between the reading of the log and the kill.
 fn kill_device_in_the_middle_of_an_attempt(run: &Process) {
     let pid = run.child.id();
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();

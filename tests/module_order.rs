@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 13] = [
+const CRATES: [&str; 15] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -23,7 +23,9 @@ const CRATES: [&str; 13] = [
     "pipeline/evaluate/src",
     "workers/src",
     "coordinator/src",
+    "coordinator/bootstrap/src",
     "console/src",
+    "runtime/src",
     "src",
 ];
 

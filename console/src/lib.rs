@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod exit;
+mod own_program;
 pub mod parent;
 pub mod reexec;
 pub mod shutdown;
@@ -9,7 +10,8 @@ mod streams;
 pub mod surroundings;
 
 pub use exit::{Ending, Exit, ExitCodeExt, Failure};
+pub use own_program::own_program;
 pub use streams::{
     LogFormat, error, flush, format, is_output_lost, line, line_of_child, may_draw, note, open, output,
-    set_bar,
+    relay, set_bar,
 };

@@ -64,7 +64,7 @@ pub fn if_needed(uses: Uses) {
     if is_ours(WAIT.0) && is_ours(WAIT_POLICY) {
         variables.push((WAIT.0, WAIT.1.into()));
     }
-    let Ok(program) = env::current_exe() else { return };
+    let Ok(program) = crate::own_program() else { return };
     if variables.is_empty() {
         return;
     }

@@ -113,12 +113,20 @@ pub fn error(text: &str) {
 
 /// Prints a line that a child process wrote to its standard error.
 pub fn line_of_child(worker: usize, text: &str) {
-    let is_event = || serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
-    if is_json() && is_event() {
-        put(&format!("{text}\n"));
+    if is_json() && is_json_object(text) {
+        put(&format!("{text}\n"))
     } else {
-        line(format!("worker {worker}: {text}"));
+        line(format!("worker {worker}: {text}"))
     }
+}
+
+/// Prints a line that the only child process wrote to its standard error.
+pub fn relay(text: &str) {
+    if is_json() && is_json_object(text) { put(&format!("{text}\n")) } else { line(text) }
+}
+
+fn is_json_object(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok()
 }
 
 /// Sets the progress bar that lines are printed above; `None` after the bar has ended.

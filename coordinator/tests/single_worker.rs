@@ -54,7 +54,10 @@ async fn every_shard_is_handed_out_and_then_the_process_ends() {
             WorkerMessage::Exited(how) => exit = Some(how.cause),
         }
     }
-    assert_eq!((committed, lines, exit), (50, vec!["a line for people".to_owned()], Some(ExitCause::Finished)));
+    assert_eq!(
+        (committed, lines, exit),
+        (50, vec!["a line for people".to_owned()], Some(ExitCause::Finished))
+    );
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! Arguments of `capfilt bench`.
 
 use super::{SettingsArgs, seconds};
+use capfilt_runtime::batch_size::BATCH_SIZES;
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
-
-/// Batch sizes that `bench batch` tries on a GPU, in images per model call.
-pub const BATCH_SIZES: [u32; 6] = [16, 32, 64, 128, 256, 512];
 
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {

@@ -15,6 +15,7 @@ pub use models::*;
 pub use training::*;
 
 use capfilt_console::{LogFormat, reexec::Uses};
+use capfilt_runtime::batch_size::SettingsFile;
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -109,6 +110,22 @@ impl Command {
             _ => Uses::Devices,
         }
     }
+
+    /// Arguments that name a checkpoint by path or URL; a URL is replaced by the path of a local copy before
+    /// the command runs.
+    pub fn checkpoints(&mut self) -> Vec<&mut PathBuf> {
+        match self {
+            Self::Score(args) => vec![&mut args.model.checkpoint.model],
+            Self::Caption(args) => vec![&mut args.model.checkpoint.model],
+            Self::Eval(args) => match &mut args.what {
+                EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
+                EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
+            },
+            Self::Bench(BenchCommand::Model(args)) => vec![&mut args.captioner, &mut args.filter],
+            Self::Lineage(args) => vec![&mut args.file],
+            _ => vec![],
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -119,6 +136,13 @@ pub struct SettingsArgs {
     /// Override a setting: -s filter.web_threshold=0.6
     #[arg(short = 's', long = "set", value_name = "SECTION.KEY=VALUE")]
     pub overrides: Vec<String>,
+}
+
+impl SettingsArgs {
+    /// The settings file for a process that reads it again.
+    pub fn file(&self) -> SettingsFile<'_> {
+        SettingsFile { path: &self.config, overrides: &self.overrides }
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

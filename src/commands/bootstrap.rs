@@ -1,10 +1,8 @@
 //! `capfilt bootstrap`: pre-train, fine-tune, clean, repeat.
 
-use crate::{
-    args::BootstrapArgs,
-    bootstrap::{Ended, go},
-};
+use crate::args::BootstrapArgs;
 use anyhow::Context as _;
+use capfilt_bootstrap::Ended;
 use capfilt_console::{self as console, Ending, ExitCodeExt as _, outln, shutdown};
 use capfilt_schemas::settings::bootstrap::Bootstrap;
 use serde_json::json;
@@ -20,7 +18,7 @@ pub async fn run(args: &BootstrapArgs) -> Ending {
     let settings =
         settings.with_context(|| format!("settings {}", args.config.display())).or_usage_error()?;
     let beside = args.config.parent().unwrap_or(Path::new(""));
-    match go(&settings, beside, stop).await? {
+    match capfilt_bootstrap::run(&settings, beside, stop).await? {
         Ended::Done { model, exit } => {
             if args.json {
                 outln!("{}", json!({ "model": model.place, "sha256": model.digest }));

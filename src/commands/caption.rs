@@ -1,40 +1,27 @@
 //! `capfilt caption`: captions for images.
 
 use super::image_file;
-use crate::{args::CaptionArgs, models::model_failed};
+use crate::args::CaptionArgs;
 use anyhow::anyhow;
-use capfilt_blip::BlipCaptioner;
-use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_pipeline::model::{Captioner as _, SampleKey};
-use capfilt_schemas::settings::{Method, Preset};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
+use capfilt_pipeline::model::{PixelBatch, SampleKey};
+use capfilt_runtime::{blip, registry};
+use capfilt_schemas::settings::{Captioner, Method, Preset};
 use serde_json::json;
+use std::path::Path;
 
 pub fn run(args: &CaptionArgs) -> Ending {
     let model = &args.model;
-    let options = model.checkpoint.options();
     let by_preset = if model.checkpoint.preset == Preset::Hf { Method::Greedy } else { Method::Nucleus };
-    let generation = args.generation.options(by_preset, &options);
-    if args.candidates && generation.method != Method::Nucleus {
-        return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus"))
-            .or_usage_error();
+    let decoding = args.generation.decoding(&model.checkpoint, by_preset);
+    if args.candidates {
+        return candidates(args, &decoding);
     }
-    let mut captioner =
-        BlipCaptioner::load(&model.checkpoint.model, &options, generation).or_environment_error()?;
+    let (path, options) = (&model.checkpoint.model, model.checkpoint.options());
+    let mut captioner = registry::captioner(path, options, &decoding).or_environment_error()?;
     for path in &model.images {
-        let (bytes, pixels) = image_file::read(path, captioner.image_side())?;
-        let key =
-            SampleKey { job_seed: args.generation.seed, image_sha256: capfilt_schemas::hash::sha256(&bytes) };
-        if args.candidates {
-            let (caption, words) = captioner.sample_shown(&pixels, key).map_err(model_failed)?;
-            let words: Vec<_> =
-                words.iter().map(|w| w.iter().map(|c| (c.id, c.probability)).collect::<Vec<_>>()).collect();
-            outln!(
-                "{}",
-                json!({"image": path, "text": caption.text, "ids": caption.ids, "candidates": words})
-            );
-            continue;
-        }
-        let captions = captioner.caption(&pixels, &[key], args.num_captions).map_err(model_failed)?;
+        let (pixels, key) = read(args, path, captioner.image_side())?;
+        let captions = captioner.caption(&pixels, &[key], args.num_captions).or_environment_error()?;
         if model.json {
             let captions: Vec<_> =
                 captions[0].iter().map(|c| json!({"text": c.text, "ids": c.ids})).collect();
@@ -44,4 +31,30 @@ pub fn run(args: &CaptionArgs) -> Ending {
         }
     }
     Ok(Exit::Done)
+}
+
+/// Samples a caption per image and prints the candidates of each token. Only BLIP's captioner reports them.
+fn candidates(args: &CaptionArgs, decoding: &Captioner) -> Ending {
+    if decoding.method != Method::Nucleus {
+        return Err(anyhow!("--candidates shows what nucleus sampling draws from; add --method nucleus"))
+            .or_usage_error();
+    }
+    let checkpoint = &args.model.checkpoint;
+    let captioner =
+        blip::captioner(&checkpoint.model, checkpoint.options(), decoding).or_environment_error()?;
+    for path in &args.model.images {
+        let (pixels, key) = read(args, path, captioner.images().side)?;
+        let (caption, words) = captioner.sample_shown(&pixels, key).or_environment_error()?;
+        let words: Vec<_> =
+            words.iter().map(|w| w.iter().map(|c| (c.id, c.probability)).collect::<Vec<_>>()).collect();
+        outln!("{}", json!({"image": path, "text": caption.text, "ids": caption.ids, "candidates": words}));
+    }
+    Ok(Exit::Done)
+}
+
+/// Reads an image at the model's size, with the key of its random numbers.
+fn read(args: &CaptionArgs, path: &Path, side: usize) -> Result<(PixelBatch, SampleKey), Failure> {
+    let (bytes, pixels) = image_file::read(path, side)?;
+    let image_sha256 = capfilt_schemas::hash::sha256(&bytes);
+    Ok((pixels, SampleKey { job_seed: args.generation.seed, image_sha256 }))
 }

@@ -1,16 +1,16 @@
 //! `capfilt check`: checks settings, bucket, input, models and devices of a job before it starts.
 
-use crate::{
-    args::CheckArgs,
+use crate::{args::CheckArgs, settings_file};
+use capfilt_blip::DeviceChoice;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
+use capfilt_coordinator::job::JobRequest;
+use capfilt_runtime::{
+    checkpoints,
     devices::{self, DevicePlan},
     models,
     plan_exit::of_plan,
     self_test::{self, Reference},
-    settings_file,
 };
-use capfilt_blip::DeviceChoice;
-use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
-use capfilt_coordinator::job::JobRequest;
 use capfilt_schemas::job::{self, JobRecord, ModelRecord, PlanRecord};
 use capfilt_store::{Location, PinnedObject, StoreError};
 use serde_json::json;
@@ -68,7 +68,7 @@ pub async fn run(args: &CheckArgs) -> Ending {
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
-    let (captioner, filter) = models::records(&settings).await?;
+    let (captioner, filter) = checkpoints::records(&settings).await?;
     findings.add("captioner", &files_of(&captioner), false);
     findings.add("filter", &files_of(&filter), false);
     let asked =

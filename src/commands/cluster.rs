@@ -1,13 +1,6 @@
 //! `run --cluster` and `worker --cluster`: a job shared by many machines over NATS JetStream.
 
-use crate::{
-    args::ClusterArgs,
-    devices::DevicePlan,
-    metrics_server::SharedMetrics,
-    progress::JobProgress,
-    release,
-    worker_processes::{pool, process_name},
-};
+use crate::{args::ClusterArgs, metrics_server::SharedMetrics, progress::JobProgress};
 use anyhow::Context as _;
 use capfilt_console::{self as console, ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
@@ -18,6 +11,11 @@ use capfilt_coordinator::{
         worker_pool,
     },
     is_done, job, preflight,
+};
+use capfilt_runtime::{
+    devices::DevicePlan,
+    release,
+    worker_processes::{pool, process_name},
 };
 use capfilt_schemas::{
     job::JobRecord,

@@ -1,10 +1,11 @@
 //! `capfilt device`: the worker process of one device, which its parent process controls through pipes.
 
-use crate::{args::DeviceArgs, models, self_test};
+use crate::args::DeviceArgs;
 use anyhow::{Context as _, anyhow};
 use capfilt_blip::DeviceChoice;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure};
 use capfilt_coordinator::job;
+use capfilt_runtime::{models, self_test};
 use capfilt_schemas::worker_protocol::{Assignment, Event, SHARDS_IN_CHILD};
 use capfilt_store::Location;
 use capfilt_workers::Worker;

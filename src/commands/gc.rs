@@ -1,9 +1,10 @@
 //! `capfilt gc`: objects that no commit names.
 
 use super::streams;
-use crate::{args::GcArgs, release};
+use crate::args::GcArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_coordinator::gc;
+use capfilt_runtime::release;
 use capfilt_store::Location;
 use indicatif::ProgressBar;
 use serde_json::json;

@@ -10,7 +10,6 @@ mod device;
 mod eval;
 mod export;
 mod files;
-mod forecast;
 mod gc;
 mod image_file;
 mod lineage;
@@ -25,11 +24,14 @@ mod train;
 mod verify;
 mod worker;
 
-use crate::{args::Command, checkpoint};
+use crate::args::Command;
 use capfilt_console::Ending;
+use capfilt_runtime::checkpoints;
 
 pub async fn run(mut command: Command) -> Ending {
-    checkpoint::fetch(&mut command).await?;
+    for path in command.checkpoints() {
+        *path = checkpoints::local(path).await?;
+    }
     match command {
         Command::Plan(args) => plan::run(&args).await,
         Command::Run(args) => run::run(&args).await,

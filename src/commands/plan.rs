@@ -1,9 +1,12 @@
 //! `capfilt plan`: the plan of a job and its estimated duration on this machine. Writes nothing to the
 //! bucket.
 
-use super::forecast::{Forecast, forecast};
-use crate::{args::PlanArgs, plan_exit::of_plan, settings_file};
+use crate::{args::PlanArgs, settings_file};
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
+use capfilt_runtime::{
+    forecast::{Forecast, Trial, forecast},
+    plan_exit::of_plan,
+};
 use capfilt_schemas::size::ByteSize;
 use capfilt_store::Location;
 use indicatif::FormattedDuration;
@@ -33,7 +36,8 @@ pub async fn run(args: &PlanArgs) -> Ending {
             "processing some rows for at least {} s, after loading the models",
             args.calibrate
         ));
-        match forecast(args, &settings, plan).await {
+        let trial = Trial { seconds: args.calibrate, price_per_hour: args.price_per_hour };
+        match forecast(args.settings.file(), &settings, plan, trial).await {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
             Ok(forecast) => show(&forecast),
             // The plan is valid: `capfilt plan` also runs on machines without models and devices.

@@ -1,10 +1,10 @@
 //! `capfilt verify --recompute`: computes some rows of a job again on this machine and compares the results.
 
-use crate::{devices, models};
 use capfilt_blip::DeviceChoice;
 use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_coordinator::{JobState, Problem, job, state::commits};
 use capfilt_pipeline::self_test::Tolerance;
+use capfilt_runtime::{devices, models};
 use capfilt_schemas::{object_keys::Table, settings::Precision};
 use capfilt_store::Location;
 use capfilt_workers::{Agreement, Recompute};

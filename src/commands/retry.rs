@@ -3,7 +3,7 @@
 use super::run::OpenJob;
 use crate::{
     args::{DeviceListArgs, RetryArgs},
-    devices, metrics_server, release,
+    metrics_server,
 };
 use anyhow::Context as _;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
@@ -11,6 +11,7 @@ use capfilt_coordinator::{
     job,
     retry::{self, RetryFilter, RetryPlan},
 };
+use capfilt_runtime::{devices, release};
 use capfilt_store::Location;
 use serde_json::json;
 

@@ -3,13 +3,8 @@
 use super::{cluster, worker};
 use crate::{
     args::{QueueArgs, RunArgs},
-    batch_size,
-    devices::{self, DevicePlan},
-    job_setup,
     metrics_server::{self, SharedMetrics},
-    models,
-    plan_exit::of_plan,
-    progress, settings_file, worker_processes,
+    progress, settings_file,
 };
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln, shutdown};
 use capfilt_coordinator::{
@@ -18,6 +13,13 @@ use capfilt_coordinator::{
     job::{self, JobRequest, Opened},
     manifest::{self, Sealed},
     preflight,
+};
+use capfilt_runtime::{
+    batch_size, checkpoints,
+    devices::{self, DevicePlan},
+    job_setup, models,
+    plan_exit::of_plan,
+    worker_processes,
 };
 use capfilt_schemas::{
     job::JobRecord,
@@ -35,11 +37,7 @@ pub async fn run(args: &RunArgs) -> Ending {
     let metrics = metrics_server::serve(args.queue.metrics).await?;
     let settings = settings_file::load(&args.settings)?;
     let bucket = Location::open_without_links(&settings.job.url).or_usage_error()?;
-    let workers = &settings.workers;
-    let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
-    let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
-    let devices =
-        devices::share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()?;
+    let devices = devices::of_settings(&settings.workers)?;
     let opening = async {
         preflight::require(&bucket).await.or_environment_error()?;
         open(&bucket, args, &settings, &devices).await
@@ -201,11 +199,11 @@ async fn open(
     devices: &[DevicePlan],
 ) -> Result<Opened, Failure> {
     let input = Location::open(&settings.input.url).or_usage_error()?;
-    let (captioner, filter) = models::records(settings).await?;
+    let (captioner, filter) = checkpoints::records(settings).await?;
     // An existing job has a fixed batch size.
     let batch = match job::find(bucket).await.or_environment_error()? {
         Some(_) => settings.workers.batch.or_else(|| 1),
-        None => batch_size::choose(&args.settings, settings, devices).await?,
+        None => batch_size::choose(args.settings.file(), settings, devices).await?,
     };
     let resolved = job_setup::resolve(settings, devices, batch)?;
     let on_change = if args.allow_changed { OnInputChange::SetAside } else { OnInputChange::Refuse };

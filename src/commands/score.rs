@@ -1,10 +1,10 @@
 //! `capfilt score`: match probability and cosine of images and texts.
 
 use super::image_file;
-use crate::{args::ScoreArgs, models::model_failed};
-use capfilt_blip::BlipFilter;
+use crate::args::ScoreArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_pipeline::{model::Filter as _, text::pre_caption};
+use capfilt_pipeline::text::pre_caption;
+use capfilt_runtime::registry;
 use capfilt_schemas::settings::Preset;
 use serde_json::json;
 
@@ -13,17 +13,17 @@ const MAX_WORDS: usize = 30;
 
 pub fn run(args: &ScoreArgs) -> Ending {
     let model = &args.model;
-    let mut filter =
-        BlipFilter::load(&model.checkpoint.model, &model.checkpoint.options()).or_environment_error()?;
+    let checkpoint = &model.checkpoint;
+    let mut filter = registry::filter(&checkpoint.model, checkpoint.options()).or_environment_error()?;
     // transformers does not clean texts.
-    let clean = |text: &String| match model.checkpoint.preset {
+    let clean = |text: &String| match checkpoint.preset {
         Preset::Original => pre_caption(text, MAX_WORDS),
         Preset::Hf => text.clone(),
     };
     let texts: Vec<String> = args.texts.iter().map(clean).collect();
     for path in &model.images {
         let (_, pixels) = image_file::read(path, filter.image_side())?;
-        let scores = filter.score(&pixels, std::slice::from_ref(&texts)).map_err(model_failed)?;
+        let scores = filter.score(&pixels, std::slice::from_ref(&texts)).or_environment_error()?;
         let scores = args.texts.iter().zip(&scores[0]);
         if model.json {
             let texts: Vec<_> =

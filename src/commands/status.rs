@@ -2,12 +2,13 @@
 //! cluster.
 
 use super::cluster;
-use crate::{args::StatusArgs, release};
+use crate::args::StatusArgs;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_coordinator::{
     States, Status, StatusReader, Throughput, WorkerThroughput,
     dispatch::cluster::{ConnectionError, Listener, Live, LiveWorker},
 };
+use capfilt_runtime::release;
 use capfilt_store::Location;
 use std::{io::IsTerminal as _, time::Duration};
 

@@ -1,11 +1,9 @@
 //! `capfilt train`: pre-training of MED, fine-tuning of filter and captioner.
 
-use crate::{
-    args::{TrainArgs, TrainTask},
-    models, training_data,
-};
+use crate::args::{TrainArgs, TrainTask};
 use anyhow::Context as _;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
+use capfilt_runtime::{checkpoints, training_data};
 use capfilt_schemas::settings::train::{Task, Training};
 use capfilt_train::{
     error::TrainError,
@@ -40,7 +38,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
     let mut settings = Training::parse(task, &text, &args.overrides)
         .with_context(|| format!("settings {}", args.config.display()))
         .or_usage_error()?;
-    let from = models::local(Path::new(&settings.model.from)).await?;
+    let from = checkpoints::local(Path::new(&settings.model.from)).await?;
     settings.model.from = from.display().to_string();
     let dataset = training_data::open(&settings, |_| training_data::Named::Data).await?;
     console::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));

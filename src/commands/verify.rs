@@ -2,9 +2,10 @@
 //! commit.
 
 use super::recompute;
-use crate::{args::VerifyArgs, release};
+use crate::args::VerifyArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_coordinator::{Verification, job, verify};
+use capfilt_runtime::release;
 use capfilt_store::Location;
 use capfilt_workers::Agreement;
 use indicatif::ProgressBar;

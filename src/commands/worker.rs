@@ -6,10 +6,8 @@
 use super::cluster;
 use crate::{
     args::{DeviceListArgs, WorkerArgs},
-    devices::{self, DevicePlan},
     metrics_server::{self, SharedMetrics},
     progress::JobProgress,
-    release, worker_processes,
 };
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln, shutdown};
 use capfilt_coordinator::{
@@ -19,6 +17,10 @@ use capfilt_coordinator::{
         local::{self, RetryPolicy},
     },
     job, preflight,
+};
+use capfilt_runtime::{
+    devices::{self, DevicePlan},
+    release, worker_processes,
 };
 use capfilt_schemas::{job::JobRecord, plan::Shard};
 use capfilt_store::Location;

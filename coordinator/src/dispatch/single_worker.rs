@@ -1,5 +1,5 @@
-//! One worker process without a pool, for a trial: it receives a fixed list of shards, and a failed shard has no
-//! second attempt.
+//! One worker process without a pool, for a trial: it receives a fixed list of shards, and a failed shard has
+//! no second attempt.
 
 use super::worker_process::{FromWorker, WorkerMessage, WorkerProcess};
 use capfilt_schemas::worker_protocol::{Assignment, Event, SHARDS_IN_CHILD};

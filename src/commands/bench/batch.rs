@@ -1,12 +1,6 @@
 //! `capfilt bench batch`: speed of a device at several batch sizes, measured with a job's models.
 
-use crate::{
-    args::BenchBatchArgs,
-    batch_size::{Tried, best},
-    devices, models,
-    models::model_failed,
-    settings_file,
-};
+use crate::{args::BenchBatchArgs, settings_file};
 use anyhow::anyhow;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_pipeline::{
@@ -14,6 +8,10 @@ use capfilt_pipeline::{
     input::{ImageInput, Sample, TextInput},
     model::ModelError,
     prepare::{Prepared, PreparedImage, WebText},
+};
+use capfilt_runtime::{
+    batch_size::{Tried, best},
+    checkpoints, devices, models,
 };
 use capfilt_schemas::hash::sha256;
 use serde_json::json;
@@ -27,11 +25,11 @@ const SECONDS: f64 = 0.3;
 pub async fn run(args: &BenchBatchArgs) -> Ending {
     capfilt_blip::set_threads(devices::cores());
     let settings = settings_file::load(&args.settings)?;
-    let (captioner, filter) = models::records(&settings).await?;
+    let (captioner, filter) = checkpoints::records(&settings).await?;
     let mut capfilt = models::load_recorded(&settings, [&captioner, &filter], args.device).await?;
     let mut sizes = args.sizes.clone();
     sizes.sort_unstable();
-    let tried = try_sizes(&mut capfilt, &sizes).map_err(model_failed)?;
+    let tried = try_sizes(&mut capfilt, &sizes).or_environment_error()?;
     let batch = best(&tried);
     let batch = batch
         .ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! `capfilt bench model`: speed of captioning and judging on a device, without reading, decoding and writing.
 
 use super::{floors::Floors, median};
-use crate::{args::BenchModelArgs, commands::image_file, devices, models::model_failed};
+use crate::{args::BenchModelArgs, commands::image_file};
 use anyhow::Context as _;
 use capfilt_blip::{
     BlipCaptioner, BlipFilter, GenerationOptions, LoadOptions,
@@ -16,6 +16,7 @@ use capfilt_pipeline::{
     prepare::{Prepared, PreparedImage, WebText},
     text::pre_caption,
 };
+use capfilt_runtime::devices;
 use capfilt_schemas::settings::{self, Method, Precision, Preset};
 use serde_json::json;
 use std::{
@@ -104,12 +105,12 @@ pub fn run(args: &BenchModelArgs) -> Ending {
         Box::new(TimedFilter(filter, Arc::clone(&spent))),
     );
     let mut capfilt = CapFilt::new(models.0, models.1, rule, args.batch);
-    capfilt.judge("warm-up", &rows[..rows.len().min(args.batch)]).map_err(model_failed)?;
+    capfilt.judge("warm-up", &rows[..rows.len().min(args.batch)]).or_environment_error()?;
     *spent.lock().expect("no thread panics while it holds the lock") = Spent::default();
     let mut repeats = Vec::new();
     for _ in 0..args.repeats {
         let from = Instant::now();
-        capfilt.judge("bench", &rows).map_err(model_failed)?;
+        capfilt.judge("bench", &rows).or_environment_error()?;
         repeats.push(from.elapsed().as_secs_f64() / rows.len() as f64);
     }
     let judged = (rows.len() * repeats.len()) as f64;
@@ -244,9 +245,9 @@ fn vit_seconds(args: &BenchModelArgs, captioner: &BlipCaptioner, rows: &[Prepare
         batches.iter().try_for_each(|batch| captioner.encode(batch))?;
         Ok::<f64, ModelError>(from.elapsed().as_secs_f64())
     };
-    seconds(&batches[..1]).map_err(model_failed)?;
+    seconds(&batches[..1]).or_environment_error()?;
     let all: Result<Vec<f64>, ModelError> = (0..args.repeats).map(|_| seconds(&batches)).collect();
-    all.map(|all| median(&all)).map_err(model_failed)
+    all.map(|all| median(&all)).or_environment_error()
 }
 
 /// Makes one row per text, as a worker process passes rows to the models.

@@ -3,13 +3,13 @@
 use super::{collection, shown};
 use crate::args::EvalCaptionArgs;
 use anyhow::{Context as _, anyhow};
-use capfilt_blip::BlipCaptioner;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_demo_data::{
     parse::{Verdict, truth},
     scene::Scene,
 };
 use capfilt_evaluate::{Captioned, Judged, score, write};
+use capfilt_runtime::registry;
 use capfilt_schemas::settings::Method;
 use serde_json::json;
 use std::{
@@ -22,14 +22,13 @@ use std::{
 const SCENE: &str = "scene";
 
 pub async fn run(args: &EvalCaptionArgs) -> Ending {
-    let options = args.checkpoint.options();
-    let generation = args.generation.options(Method::Beam, &options);
-    let mut captioner =
-        BlipCaptioner::load(&args.checkpoint.model, &options, generation).or_environment_error()?;
+    let (model, options) = (&args.checkpoint.model, args.checkpoint.options());
+    let decoding = args.generation.decoding(&args.checkpoint, Method::Beam);
+    let mut captioner = registry::captioner(model, options, &decoding).or_environment_error()?;
     let found = collection(&args.data, args.truth.then_some(SCENE)).await?;
     let (batch, seed, skipped) = (args.data.batch as usize, args.generation.seed, found.skipped);
     let images = found.images.clone();
-    let captions = shown(images.len(), move |done| write(&mut captioner, &images, batch, seed, done))?;
+    let captions = shown(images.len(), move |done| write(captioner.as_mut(), &images, batch, seed, done))?;
     let (scores, judged) = score(&captions, &found.images);
     let are_true = if args.truth { Some(share_true(&captions, &found.images)?) } else { None };
     if let Some(path) = &args.captions {

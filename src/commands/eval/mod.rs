@@ -3,13 +3,11 @@
 mod caption;
 mod retrieval;
 
-use crate::{
-    args::{EvalArgs, EvalDataArgs, EvalWhat},
-    training_data,
-};
+use crate::args::{EvalArgs, EvalDataArgs, EvalWhat};
 use anyhow::anyhow;
 use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure};
 use capfilt_evaluate::{Collection, EvaluateError, read};
+use capfilt_runtime::training_data;
 use capfilt_schemas::settings::training_data::DataSource;
 use capfilt_store::Location;
 use indicatif::{ProgressBar, ProgressStyle};

@@ -2,14 +2,14 @@
 
 use super::{collection, shown};
 use crate::args::EvalRetrievalArgs;
-use capfilt_blip::BlipFilter;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_evaluate::{Recalls, retrieve};
+use capfilt_runtime::blip;
 use serde_json::json;
 
 pub async fn run(args: &EvalRetrievalArgs) -> Ending {
-    let filter =
-        BlipFilter::load(&args.checkpoint.model, &args.checkpoint.options()).or_environment_error()?;
+    // Retrieval computes the features and matching logits of BLIP itself.
+    let filter = blip::filter(&args.checkpoint.model, args.checkpoint.options()).or_environment_error()?;
     let found = collection(&args.data, None).await?;
     let (skipped, batch, top_k) = (found.skipped, args.data.batch as usize, args.top_k as usize);
     let passes = if top_k == 0 { 1 } else { 2 };

@@ -1,9 +1,10 @@
 //! Opens the sources of an export.
 
-use crate::{args::ExportArgs, finished_job, training_data};
+use crate::args::ExportArgs;
 use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_export::{Content, ExportError, Source, inspect};
 use capfilt_pipeline::cleaned::Wanted;
+use capfilt_runtime::{finished_job, training_data};
 use capfilt_schemas::{
     export::{self as record, Columns},
     settings::training_data::{DataSource, Texts},

@@ -31,12 +31,16 @@ use std::time::Instant;
 
 /// Known answers and their source.
 pub struct Reference {
+    /// Captions and scores of the reference models.
     pub answers: KnownAnswers,
     /// URL of the file, or a description of the machine that computed the answers.
     pub source: String,
 }
 
 /// Reads the job's known answers, or creates them.
+///
+/// # Errors
+/// When the store fails, the answers are of other models, or the reference models do not load.
 pub async fn of_job(bucket: &Location, job: &JobRecord) -> Result<Reference, Failure> {
     if let Some(found) = read(bucket, object_keys::KNOWN_ANSWERS, job).await? {
         return Ok(found);
@@ -46,6 +50,9 @@ pub async fn of_job(bucket: &Location, job: &JobRecord) -> Result<Reference, Fai
 }
 
 /// Returns the known answers of a job with these models, without writing them.
+///
+/// # Errors
+/// As [`of_job`].
 pub async fn of_job_to_be(bucket: &Location, job: &JobRecord) -> Result<Reference, Failure> {
     match read(bucket, object_keys::KNOWN_ANSWERS, job).await? {
         Some(found) => Ok(found),
@@ -54,6 +61,9 @@ pub async fn of_job_to_be(bucket: &Location, job: &JobRecord) -> Result<Referenc
 }
 
 /// Reads the answers beside the captioner's checkpoint, or creates them.
+///
+/// # Errors
+/// As [`of_job`].
 pub async fn of_checkpoints(job: &JobRecord) -> Result<Reference, Failure> {
     let (folder, name) = beside_checkpoint(job)?;
     match read(&folder, &name, job).await? {
@@ -63,6 +73,9 @@ pub async fn of_checkpoints(job: &JobRecord) -> Result<Reference, Failure> {
 }
 
 /// Runs the self-test on a device's models; returns a text with the differences and the duration.
+///
+/// # Errors
+/// When the device does not reproduce the answers, or the models fail.
 pub fn prove(capfilt: &mut CapFilt, known: &Reference, precision: Precision) -> Result<String, Failure> {
     let from = Instant::now();
     let cause = match capfilt.prove(&known.answers, Tolerance::of(precision)) {
@@ -101,9 +114,8 @@ fn beside_checkpoint(job: &JobRecord) -> Result<(Location, String), Failure> {
 async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
     // One model after the other, so that memory holds only one.
     let captions =
-        self_test::captions(&mut models::reference_captioner(job).await?).map_err(models::model_failed)?;
-    let scores =
-        self_test::scores(&mut models::reference_filter(job).await?).map_err(models::model_failed)?;
+        self_test::captions(models::reference_captioner(job).await?.as_mut()).or_environment_error()?;
+    let scores = self_test::scores(models::reference_filter(job).await?.as_mut()).or_environment_error()?;
     let program = env!("CARGO_PKG_VERSION").to_owned();
     let made = Made { program, device: "cpu".to_owned(), precision: Precision::F32 };
     let answers = KnownAnswers { version: VERSION, models: ModelPair::of(job), made, scores, captions };

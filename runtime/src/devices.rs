@@ -1,17 +1,32 @@
 //! Devices, cores and memory of this machine, and their division among worker processes.
 
 use capfilt_blip::DeviceChoice;
+use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_coordinator::machine_memory::MachineMemory;
-use capfilt_schemas::settings::{Auto, LEAST_MEMORY, Memory};
+use capfilt_schemas::settings::{Auto, LEAST_MEMORY, Memory, Workers};
 
 /// Device, threads and memory of one worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DevicePlan {
+    /// Name of the device: `cpu`, `cuda:1`.
     pub device: String,
+    /// Threads that compute the models on a CPU.
     pub model_threads: usize,
+    /// Threads that decode images.
     pub decode_threads: usize,
     /// Bytes of input that the process may hold in memory.
     pub memory: u64,
+}
+
+/// Devices of a job's settings, with their shares of cores and memory.
+///
+/// # Errors
+/// When a device does not exist, or the share of memory is too small.
+pub fn of_settings(workers: &Workers) -> Result<Vec<DevicePlan>, Failure> {
+    let devices = devices(&workers.devices, workers.model_threads, workers.decode_threads)
+        .map_err(anyhow::Error::msg)
+        .or_environment_error()?;
+    share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()
 }
 
 /// Resolves the named devices and divides the cores among them.
@@ -52,7 +67,7 @@ pub fn devices(
 ///
 /// # Errors
 /// A sentence for the user when the share of a device is too small.
-pub fn share_memory(mut devices: Vec<DevicePlan>, memory: Memory) -> Result<Vec<DevicePlan>, String> {
+fn share_memory(mut devices: Vec<DevicePlan>, memory: Memory) -> Result<Vec<DevicePlan>, String> {
     let workers = devices.len().max(1) as u64;
     let share = match memory {
         Memory::Auto => (MachineMemory::look().bytes() / 2 / workers).max(LEAST_MEMORY),
@@ -71,6 +86,7 @@ fn cuda_devices() -> usize {
     usize::try_from(tch::Cuda::device_count()).unwrap_or(0)
 }
 
+/// Number of cores that this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

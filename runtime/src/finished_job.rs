@@ -11,8 +11,10 @@ use capfilt_schemas::settings::{Images, Settings};
 use capfilt_store::Location;
 use std::sync::Arc;
 
-/// Opens the newest version of a job's pairs. A failing store is an environment error, any other fault a
-/// usage error.
+/// Opens the newest version of a job's pairs.
+///
+/// # Errors
+/// A failing store is an environment error, any other fault a usage error.
 pub async fn open(url: &str) -> Result<Dataset, Failure> {
     let bucket = Location::open_without_links(url).or_usage_error()?;
     release::warn_of(&bucket).await;
@@ -23,6 +25,9 @@ pub async fn open(url: &str) -> Result<Dataset, Failure> {
 }
 
 /// Location of a job's images; `None` if its tables have the images.
+///
+/// # Errors
+/// When the URL of the input is invalid.
 pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failure> {
     if settings.output.images == Images::Embed {
         return Ok(None);

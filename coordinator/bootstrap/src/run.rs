@@ -1,16 +1,10 @@
-//! The bootstrap loop: pre-train, fine-tune filter and captioner, clean, and repeat with the kept pairs.
-//!
-//! A step is a command of this program with separate settings, in a folder named by the digest of its inputs.
-//! A repeated run therefore finds the result of a finished step, and resumes a killed step.
+//! Order of the steps: pre-train, fine-tune filter and captioner, clean, and repeat with the kept pairs.
 
-mod child;
-mod digest;
-mod state;
-mod step;
-
-pub use state::State;
-pub use step::{Made, Plan};
-
+use crate::{
+    child,
+    state::State,
+    step::{self, Made, Plan},
+};
 use capfilt_console::{self as console, Exit, Failure};
 use capfilt_schemas::settings::{bootstrap::Bootstrap, train::Task};
 use std::path::Path;
@@ -18,14 +12,27 @@ use tokio::sync::watch;
 
 /// Result of a loop.
 pub enum Ended {
-    /// The last pre-trained model.
-    Done { model: Made, exit: Exit },
+    /// The loop is done.
+    Done {
+        /// The last pre-trained model.
+        model: Made,
+        /// [`Exit::WithQuarantine`] if a job quarantined rows, otherwise [`Exit::Done`].
+        exit: Exit,
+    },
     /// A step ended early; its process printed the reason.
-    Step { name: String, exit: Exit },
+    Step {
+        /// Name of the step, such as `round-1/pretrain`.
+        name: String,
+        /// Exit code of the step's process.
+        exit: Exit,
+    },
 }
 
 /// Runs all steps. `beside`: the folder of the loop's settings file, to which the other files are relative.
-pub async fn go(settings: &Bootstrap, beside: &Path, stop: watch::Receiver<bool>) -> Result<Ended, Failure> {
+///
+/// # Errors
+/// Settings or data of a step are wrong, another loop runs in the folder, or a file cannot be written.
+pub async fn run(settings: &Bootstrap, beside: &Path, stop: watch::Receiver<bool>) -> Result<Ended, Failure> {
     let state = State::open(Path::new(&settings.run.folder))?;
     let mut walk = Walk { settings, beside, state, stop, exit: Exit::Done };
     let mut job = None;

@@ -1,9 +1,9 @@
 //! Settings, inputs and result of one step. The settings are a file that a user could also write by hand.
 
-use super::digest;
-use crate::training_data::{self, Named};
+use crate::digest;
 use anyhow::{Context as _, anyhow};
 use capfilt_console::{ExitCodeExt as _, Failure};
+use capfilt_runtime::training_data::{self, Named};
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
     settings::{
@@ -22,12 +22,14 @@ use toml::{Table, Value};
 /// Result of a step: the folder of a model or the URL of a job, with a digest of its content.
 #[derive(Debug, Clone)]
 pub struct Made {
+    /// Folder of the model, or URL of the job.
     pub place: String,
+    /// Digest of the model's weights, or of the job's pairs.
     pub digest: String,
 }
 
 impl Made {
-    pub async fn is_still_there(&self) -> bool {
+    pub(crate) async fn is_still_there(&self) -> bool {
         let folder = Path::new(&self.place);
         let now = match folder.join("config.json").exists() {
             true => digest::of_model(folder).ok(),
@@ -38,7 +40,7 @@ impl Made {
 }
 
 /// Kind and inputs of one step.
-pub enum Plan {
+pub(crate) enum Plan {
     /// Pre-training on human pairs and on raw web pairs or the pairs that `job` kept.
     Pretrain {
         name: String,
@@ -64,7 +66,7 @@ impl Plan {
 }
 
 /// Settings of a step, ready to run.
-pub struct Prepared {
+pub(crate) struct Prepared {
     /// Digest of all inputs.
     pub inputs: String,
     folder: PathBuf,
@@ -78,7 +80,7 @@ enum Kind {
 }
 
 /// Assembles the settings of a step and computes the digest of its inputs.
-pub async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result<Prepared, Failure> {
+pub(crate) async fn prepare(plan: &Plan, settings: &Bootstrap, beside: &Path) -> Result<Prepared, Failure> {
     let folder =
         |inputs: &str| Path::new(&settings.run.folder).join(format!("{}-{}", plan.name(), &inputs[..8]));
     let own = &settings.run;

@@ -11,10 +11,7 @@ const GRACE: Duration = Duration::from_secs(60);
 /// Runs this program with arguments until it exits or the loop is stopped. The step shuts down cleanly when
 /// its standard input ends, which also happens when the loop's process is killed.
 pub async fn run(arguments: &[String], mut stop: watch::Receiver<bool>) -> Result<Exit, Failure> {
-    let program = std::env::current_exe()
-        .context("cannot find the executable of this program")
-        .or_environment_error()?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(console::own_program().or_environment_error()?);
     command.args(arguments).arg("--end-with-parent").args(["--log-format", console::format()]);
     // The loop prints the result of the step.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).kill_on_drop(true);

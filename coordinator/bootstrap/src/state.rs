@@ -1,6 +1,6 @@
 //! State of the loop in `loop.json`; each step replaces the whole file.
 
-use super::step::Made;
+use crate::step::Made;
 use anyhow::{Context as _, anyhow};
 use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_schemas::bootstrap::{Done, LoopState, STATE, VERSION};
@@ -11,7 +11,7 @@ use std::{
 };
 
 /// State of a loop with a file lock: a second loop in the same folder is an error.
-pub struct State {
+pub(crate) struct State {
     path: PathBuf,
     state: LoopState,
     _lock: File,

@@ -1,11 +1,14 @@
 //! Choice of the batch size when `workers.batch` is `auto`: by a trial on a GPU, a constant on a CPU.
 
-use crate::{args::SettingsArgs, devices::DevicePlan};
+use crate::devices::DevicePlan;
 use anyhow::{Context as _, ensure};
 use capfilt_console::{self as console, ExitCodeExt as _, Failure, parent};
 use capfilt_schemas::settings::{Auto, Settings};
-use std::time::Duration;
+use std::{path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
+
+/// Batch sizes that are tried on a GPU, in images per model call.
+pub const BATCH_SIZES: [u32; 6] = [16, 32, 64, 128, 256, 512];
 
 /// Batch size on a CPU. At 8 images the decoder's weight reads are amortised; larger batches gain little, and
 /// more captions wait for the longest one.
@@ -16,9 +19,19 @@ const WORTH_IT: f64 = 1.03;
 /// Limit of a trial, including the time to load the models.
 const TRIAL_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// The settings as the user named them; the process of a trial reads them again.
+#[derive(Debug, Clone, Copy)]
+pub struct SettingsFile<'a> {
+    /// Path of the file.
+    pub path: &'a Path,
+    /// Overrides of the command line, `section.key=value` each.
+    pub overrides: &'a [String],
+}
+
 /// Result of the trial of one batch size.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tried {
+    /// Images per model call.
     pub batch: u32,
     /// `None` if the batch exceeded the device's memory.
     pub images_per_second: Option<f64>,
@@ -45,31 +58,30 @@ pub fn best(tried: &[Tried]) -> Option<u32> {
 /// When the models do not load or compute on the device; the trial's process writes the reason to standard
 /// error.
 pub async fn choose(
-    args: &SettingsArgs,
+    file: SettingsFile<'_>,
     settings: &Settings,
     devices: &[DevicePlan],
 ) -> Result<u32, Failure> {
     let device = devices.first().map_or("cpu", |plan| plan.device.as_str());
     match settings.workers.batch {
         Auto::Fixed(batch) => Ok(batch),
-        Auto::Auto if device.starts_with("cuda") => try_apart(args, device).await.or_environment_error(),
+        Auto::Auto if device.starts_with("cuda") => try_apart(file, device).await.or_environment_error(),
         Auto::Auto => Ok(ON_CPU),
     }
 }
 
 /// Runs the trial in a separate process, so that its device memory is free before the workers start.
-async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
+async fn try_apart(file: SettingsFile<'_>, device: &str) -> anyhow::Result<u32> {
     console::line(format!(
         "trying batch sizes on {device} after loading the models (workers.batch is \"auto\")"
     ));
-    let program = std::env::current_exe().context("cannot find the executable of this program")?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(console::own_program()?);
     parent::bind(command.as_std_mut());
-    command.args(["bench", "batch", "--json", "--device", device, "--config"]).arg(&args.config);
-    args.overrides.iter().for_each(|entry| {
+    command.args(["bench", "batch", "--json", "--device", device, "--config"]).arg(file.path);
+    file.overrides.iter().for_each(|entry| {
         command.args(["--set", entry]);
     });
-    let output = command.stderr(std::process::Stdio::inherit()).kill_on_drop(true).output();
+    let output = command.stderr(Stdio::inherit()).kill_on_drop(true).output();
     let output = tokio::time::timeout(TRIAL_TIMEOUT, output).await;
     let output = output.with_context(|| {
         let limit = TRIAL_TIMEOUT.as_secs();
@@ -90,7 +102,6 @@ async fn try_apart(args: &SettingsArgs, device: &str) -> anyhow::Result<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::BATCH_SIZES;
 
     fn tried(speeds: &[f64]) -> Vec<Tried> {
         let one = |(batch, speed): (u32, &f64)| Tried {

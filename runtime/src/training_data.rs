@@ -18,8 +18,9 @@ use capfilt_train::data::{Choice, Content, Dataset, JobTable, MAX_WORDS, Source}
 pub enum Named {
     /// `[[data]]` of a training run.
     Data,
-    /// `[[human]]` and `[web]` of a loop.
+    /// `[[human]]` of a loop.
     Human,
+    /// `[web]` of a loop.
     Web,
     /// Options of the command line.
     Options,
@@ -44,6 +45,9 @@ impl Named {
 }
 
 /// Reads the footers of all sources; `named` returns the names of the source with an index.
+///
+/// # Errors
+/// When a source cannot be planned or opened.
 pub async fn open(training: &Training, named: impl Fn(usize) -> Named) -> Result<Dataset, Failure> {
     let mut sources = Vec::with_capacity(training.data.len());
     for (i, source) in training.data.iter().enumerate() {
@@ -69,6 +73,9 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
 
 /// Plans a source: each row group of its files is a shard. Prints the files that cannot be used. `own` is the
 /// location of the output, which the plan leaves out.
+///
+/// # Errors
+/// When the source cannot be read, or no file of it fits.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
     let place = Location::open(&source.url).or_usage_error()?;
     let plan = of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
@@ -90,6 +97,9 @@ pub fn version(shards: &[Shard], source: &DataSource) -> String {
 }
 
 /// Columns of a source that are read.
+///
+/// # Errors
+/// When the condition of the rows is invalid.
 pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
     Ok(InputColumns {
         key: source.key.clone(),

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod child;
+mod digest;
+mod run;
+mod state;
+mod step;
+
+pub use run::{Ended, run};
+pub use step::Made;

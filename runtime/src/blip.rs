@@ -1,0 +1,94 @@
+//! BLIP in the registry: conversion of settings to its options, and its loaders.
+//!
+//! The functions are public for the commands that show BLIP's internals: `caption --candidates`,
+//! `eval retrieval`.
+
+use crate::family::{Family, ModelOptions};
+use capfilt_blip::{BlipCaptioner, BlipFilter, GenerationOptions, LoadError, LoadOptions, Options};
+use capfilt_schemas::settings::{Captioner, Method, Preset};
+use std::path::Path;
+
+/// Entry of the registry.
+pub(crate) const FAMILY: Family = Family {
+    model_types: &["blip"],
+    decoding,
+    captioner: |path, options, decoding| Ok(Box::new(captioner(path, options, decoding)?)),
+    filter: |path, options| Ok(Box::new(filter(path, options)?)),
+};
+
+/// Loads a captioner.
+///
+/// # Errors
+/// Names the file or option that is wrong, and why.
+pub fn captioner(
+    path: &Path,
+    options: ModelOptions,
+    decoding: &Captioner,
+) -> Result<BlipCaptioner, LoadError> {
+    let options = load_options(options);
+    let generation = generation(decoding, &options.options);
+    BlipCaptioner::load(path, &options, generation)
+}
+
+/// Loads a filter.
+///
+/// # Errors
+/// Names the file or option that is wrong, and why.
+pub fn filter(path: &Path, options: ModelOptions) -> Result<BlipFilter, LoadError> {
+    BlipFilter::load(path, &load_options(options))
+}
+
+fn load_options(asked: ModelOptions) -> LoadOptions {
+    let ModelOptions { device, precision, preset } = asked;
+    LoadOptions { device, precision, ..LoadOptions::preset(preset) }
+}
+
+fn generation(decoding: &Captioner, options: &Options) -> GenerationOptions {
+    GenerationOptions {
+        method: decoding.method,
+        beams: decoding.beams as usize,
+        top_p: decoding.top_p,
+        top_k: decoding.top_k as usize,
+        repetition_penalty: decoding.repetition_penalty,
+        min_length: decoding.min_length as usize,
+        max_length: decoding.max_length as usize,
+        prompt: decoding.prompt.clone(),
+        beam_length: options.beam_length,
+    }
+}
+
+fn decoding(preset: Preset, method: Method) -> Captioner {
+    let generation = Options::of(preset).generation(method);
+    let number = |number: usize| u32::try_from(number).expect("the numbers of a preset are small");
+    Captioner {
+        method,
+        beams: number(generation.beams),
+        top_p: generation.top_p,
+        top_k: number(generation.top_k),
+        repetition_penalty: generation.repetition_penalty,
+        min_length: number(generation.min_length),
+        max_length: number(generation.max_length),
+        prompt: generation.prompt,
+        captions: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_decoding_of_a_preset_and_method_is_that_of_blip() {
+        for preset in [Preset::Original, Preset::Hf] {
+            for method in Method::ALL {
+                let options = Options::of(preset);
+                assert_eq!(generation(&decoding(preset, method), &options), options.generation(method));
+            }
+        }
+    }
+
+    #[test]
+    fn the_default_settings_of_a_job_are_those_of_the_original_with_nucleus_sampling() {
+        assert_eq!(decoding(Preset::Original, Method::Nucleus), Captioner::default());
+    }
+}
