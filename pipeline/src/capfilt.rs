@@ -236,17 +236,9 @@ fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
 fn unjudged(file: &str, row: &Prepared) -> LedgerRow {
     LedgerRow {
         key: row.sample.key.clone(),
-        file: file.to_owned(),
-        row: row.sample.row,
         image_sha256: row.image_sha256,
-        width: None,
-        height: None,
-        status: RowStatus::ImageMissing,
         web_text: row.sample.text.as_text().map(str::to_owned),
-        web_status: WebStatus::NotReached,
-        web_score: None,
-        synthetic: Vec::new(),
-        control_itm: None,
         detail: row.sample.note.clone(),
+        ..LedgerRow::missing(file, row.sample.row)
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::{Location, StoreError, without_secrets};
 use bytes::Bytes;
-use capfilt_schemas::plan::InputFile;
+use capfilt_schemas::{commit::Output, plan::InputFile};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt as _, path::Path};
 use std::{
@@ -49,6 +49,13 @@ impl PinnedObject {
             url,
             alias: Arc::default(),
         }
+    }
+
+    /// A table of an attempt, below a job's URL. Its state is not pinned: an attempt's object is written only
+    /// once.
+    pub fn of_output(job: &Location, output: &Output) -> Self {
+        let file = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
+        Self::new(job, &file)
     }
 
     /// Reads one range.

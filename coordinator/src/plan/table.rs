@@ -1,11 +1,7 @@
 //! The plan as a Parquet object: equal shards give equal bytes, and a million shards fit in a small file.
 
-use arrow::{
-    array::{ArrayRef, AsArray as _, RecordBatch, StringArray, UInt32Array, UInt64Array},
-    datatypes::{UInt32Type, UInt64Type},
-};
 use bytes::Bytes;
-use capfilt_schemas::plan::{self, InputFile, Shard, ShardId};
+use capfilt_schemas::plan::{self, NotAShardId, Shard};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -14,7 +10,6 @@ use parquet::{
     basic::{Compression, ZstdLevel},
     file::properties::WriterProperties,
 };
-use std::sync::Arc;
 
 /// Shards per batch, in both directions.
 const BATCH: usize = 8192;
@@ -28,8 +23,8 @@ pub enum PlanTableError {
     Arrow(#[from] arrow::error::ArrowError),
     #[error("the plan has other columns than this version's; did another version of capfilt write it?")]
     Columns,
-    #[error("the plan contains `{0}`, which is not a shard id")]
-    Id(String),
+    #[error(transparent)]
+    Id(#[from] NotAShardId),
 }
 
 /// Encodes a plan. The bytes depend only on the shards, so planning twice writes one object.
@@ -42,33 +37,9 @@ pub fn encode(shards: &[Shard]) -> Bytes {
         .build();
     let mut writer = ArrowWriter::try_new(Vec::new(), plan::schema(), Some(properties)).expect(INFALLIBLE);
     for chunk in shards.chunks(BATCH) {
-        writer.write(&batch(chunk)).expect(INFALLIBLE);
+        writer.write(&plan::batch(chunk)).expect(INFALLIBLE);
     }
     Bytes::from(writer.into_inner().expect(INFALLIBLE))
-}
-
-fn batch(shards: &[Shard]) -> RecordBatch {
-    fn texts<'a>(shards: &'a [Shard], of: impl Fn(&'a Shard) -> &'a str) -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(shards.iter().map(of)))
-    }
-    let counts = |of: fn(&Shard) -> u64| -> ArrayRef {
-        Arc::new(UInt64Array::from_iter_values(shards.iter().map(of)))
-    };
-    let indices = |of: fn(&Shard) -> u32| -> ArrayRef {
-        Arc::new(UInt32Array::from_iter_values(shards.iter().map(of)))
-    };
-    let columns = vec![
-        texts(shards, |s| s.id.as_str()),
-        texts(shards, |s| &s.file.path),
-        texts(shards, |s| &s.file.etag),
-        counts(|s| s.file.bytes),
-        indices(|s| s.row_groups.start),
-        indices(|s| s.row_groups.end),
-        counts(|s| s.first_row),
-        counts(|s| s.rows),
-        counts(|s| s.bytes),
-    ];
-    RecordBatch::try_new(plan::schema(), columns).expect("columns follow the schema")
 }
 
 /// Decodes a plan, one batch at a time.
@@ -79,7 +50,9 @@ pub fn stream(bytes: Bytes) -> Result<impl Iterator<Item = Result<Shard, PlanTab
     }
     let batches: ParquetRecordBatchReader = builder.with_batch_size(BATCH).build()?;
     Ok(batches.flat_map(|batch| match batch {
-        Ok(batch) => shards_of(&batch),
+        Ok(batch) => {
+            plan::shards(&batch).map(|shard| shard.map_err(PlanTableError::from)).collect::<Vec<_>>()
+        }
         Err(error) => vec![Err(error.into())],
     }))
 }
@@ -89,35 +62,11 @@ pub fn decode(bytes: Bytes) -> Result<Vec<Shard>, PlanTableError> {
     stream(bytes)?.collect()
 }
 
-fn shards_of(batch: &RecordBatch) -> Vec<Result<Shard, PlanTableError>> {
-    let text = |column: usize, row: usize| batch.column(column).as_string::<i32>().value(row).to_owned();
-    let count = |column: usize, row: usize| batch.column(column).as_primitive::<UInt64Type>().value(row);
-    let index = |column: usize, row: usize| batch.column(column).as_primitive::<UInt32Type>().value(row);
-    let mut last: Option<Arc<InputFile>> = None;
-    // Neighbours nearly always belong to one file and share it in memory.
-    let mut file = |row: usize| {
-        let file = InputFile { path: text(1, row), etag: text(2, row), bytes: count(3, row) };
-        let shared = last.take().filter(|last| **last == file).unwrap_or_else(|| Arc::new(file));
-        last = Some(Arc::clone(&shared));
-        shared
-    };
-    let shard = |row: usize| {
-        let id = text(0, row);
-        Ok(Shard {
-            id: ShardId::parse(&id).ok_or(PlanTableError::Id(id))?,
-            file: file(row),
-            row_groups: index(4, row)..index(5, row),
-            first_row: count(6, row),
-            rows: count(7, row),
-            bytes: count(8, row),
-        })
-    };
-    (0..batch.num_rows()).map(shard).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use capfilt_schemas::plan::{InputFile, ShardId};
+    use std::sync::Arc;
 
     fn shards(n: u32) -> Vec<Shard> {
         let shard = |i: u32| {

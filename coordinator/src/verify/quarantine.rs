@@ -1,7 +1,6 @@
 //! Compares the quarantine with the ledger: equal rows and equal statuses.
 
 use super::table::{Batches, Faults};
-use arrow::{array::AsArray as _, datatypes::UInt64Type};
 use capfilt_schemas::{commit::Output, quarantine, status::RowStatus};
 use capfilt_store::{Location, StoreError};
 
@@ -16,12 +15,7 @@ pub(super) async fn check(
     };
     let mut found = Vec::new();
     while let Some(batch) = batches.next(faults).await? {
-        let column = |name: &str| {
-            batch.column_by_name(name).expect("the columns were checked when the table was opened")
-        };
-        let (rows, statuses) =
-            (column("row").as_primitive::<UInt64Type>(), column("status").as_string::<i32>());
-        found.extend((0..batch.num_rows()).map(|i| (rows.value(i), RowStatus::parse(statuses.value(i)))));
+        found.extend(quarantine::rows(&batch).map(|row| (row.row, RowStatus::parse(row.status))));
     }
     let is_same = found.iter().copied().eq(expected.iter().map(|(row, status)| (*row, Some(*status))));
     faults.add_if(!is_same, || {

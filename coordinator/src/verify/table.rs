@@ -3,10 +3,7 @@
 use super::problem::{Problem, redo};
 use crate::plan::parquet_fault;
 use arrow::{array::RecordBatch, datatypes::Schema};
-use capfilt_schemas::{
-    commit::Output,
-    plan::{InputFile, Shard},
-};
+use capfilt_schemas::{commit::Output, plan::Shard};
 use capfilt_store::{Location, PinnedObject, StoreError};
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
@@ -75,9 +72,7 @@ impl Batches {
         expected: &Schema,
         faults: &mut Faults,
     ) -> Result<Option<Self>, StoreError> {
-        // Not pinned to a state: the digest was compared before, and an attempt's object is written once.
-        let object = InputFile { path: output.path.clone(), etag: String::new(), bytes: output.bytes };
-        let reader = PinnedObject::new(bucket, &object);
+        let reader = PinnedObject::of_output(bucket, output);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         let Some(builder) = readable(builder, faults)? else { return Ok(None) };
         let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());

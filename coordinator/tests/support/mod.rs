@@ -15,6 +15,7 @@ use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     hash::sha256_hex,
     job::{ModelFile, ModelRecord},
+    ledger::{self, LedgerRow},
     object_keys::{self, AttemptId, Table},
     plan::Shard,
     settings::{Settings, parse},
@@ -106,11 +107,7 @@ pub fn write_table(path: &std::path::Path, columns: &[(&str, ArrayRef)], group: 
 
 /// Executes a shard as a worker process does. `spoil` may change the ledger rows after the tally was computed
 /// from the sound rows.
-pub async fn work(
-    bucket: &Location,
-    shard: &Shard,
-    spoil: impl FnOnce(&mut Vec<capfilt_schemas::ledger::LedgerRow>),
-) -> Commit {
+pub async fn work(bucket: &Location, shard: &Shard, spoil: impl FnOnce(&mut Vec<LedgerRow>)) -> Commit {
     let attempt = AttemptId::from_random(rand::random());
     let mut rows = tables::ledger_rows(shard);
     let tally = tables::tally(&rows);
@@ -118,9 +115,11 @@ pub async fn work(
     let set_aside = tables::quarantine(&rows);
     spoil(&mut rows);
     let mut outputs = Vec::new();
-    for (table, batch) in
-        [(Table::Ledger, tables::ledger(&rows)), (Table::Pairs, pairs), (Table::Quarantine, set_aside)]
-    {
+    for (table, batch) in [
+        (Table::Ledger, ledger::batch(&rows).unwrap()),
+        (Table::Pairs, pairs),
+        (Table::Quarantine, set_aside),
+    ] {
         let bytes = tables::encode(&batch);
         let path = object_keys::output(&shard.id, &attempt, table);
         let rows = if table == Table::Ledger { shard.rows } else { batch.num_rows() as u64 };

@@ -1,21 +1,17 @@
 //! Rows of the pairs table of a finished job, as stored.
 
 use super::ReadError;
-use arrow::{
-    array::{Array, AsArray as _, RecordBatch},
-    datatypes::{Float32Type, UInt32Type},
-    error::ArrowError,
-};
+use arrow::{array::RecordBatch, error::ArrowError};
 use bytes::Bytes;
 use capfilt_schemas::{
     commit::Output,
-    pairs::{self, Source},
-    plan::InputFile,
+    pairs::{self, PairsRow, PairsText, Source},
     settings::training_data::Texts,
 };
 use capfilt_store::{Location, PinnedObject};
 use futures::TryStreamExt as _;
 use parquet::arrow::{ParquetRecordBatchStreamBuilder, async_reader::ParquetRecordBatchStream};
+use std::borrow::Cow;
 
 /// Rows that are decoded at once.
 const ROWS_AT_ONCE: usize = 256;
@@ -81,11 +77,9 @@ impl PairsReader {
     /// # Errors
     /// The object is not a Parquet file with the columns of [`pairs::schema`].
     pub async fn open(job: &Location, object: &Output) -> Result<Self, ReadError> {
-        // Without an ETag: an attempt's object is written only once.
-        let file = InputFile { path: object.path.clone(), etag: String::new(), bytes: object.bytes };
         let fail = |source| ReadError::Parquet { file: object.path.clone(), source };
-        let builder =
-            ParquetRecordBatchStreamBuilder::new(PinnedObject::new(job, &file)).await.map_err(fail)?;
+        let reader = PinnedObject::of_output(job, object);
+        let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(fail)?;
         for wanted in pairs::schema(&[]).fields() {
             let found =
                 builder.schema().field_with_name(wanted.name()).ok().map(|field| field.data_type().clone());
@@ -141,71 +135,35 @@ impl PairsReader {
 
 /// Rows of a batch; `first` is the number of the first row in its table.
 fn rows(batch: &RecordBatch, first: u64) -> Result<Vec<CleanedRow>, String> {
-    let column =
-        |name: &str| batch.column_by_name(name).expect("the columns were checked when the table was opened");
-    let (keys, lists) = (column("key").as_string::<i32>(), column("captions").as_list::<i32>());
-    let size = |name: &str, i| column(name).as_primitive::<UInt32Type>().value(i);
-    let image = column("image").as_struct();
-    let field = |name: &str| image.column_by_name(name).expect("a field of the image column");
-    let (images, paths) = (field("bytes").as_binary::<i32>(), field("path").as_string::<i32>());
-    let row = |i: usize| {
+    let row = |(number, row): (u64, PairsRow)| {
+        let text = |kept: PairsText| {
+            let unknown = || format!("of row {number} has a text of the source `{}`", kept.source);
+            let source = Source::parse(kept.source).ok_or_else(unknown)?;
+            Ok(KeptText { text: kept.text.to_owned(), source, itm: kept.itm, itc: None })
+        };
         Ok(CleanedRow {
-            key: keys.is_valid(i).then(|| keys.value(i).to_owned()),
-            image: if images.is_valid(i) { Bytes::copy_from_slice(images.value(i)) } else { Bytes::new() },
-            path: paths.is_valid(i).then(|| paths.value(i).to_owned()),
-            width: size("width", i),
-            height: size("height", i),
-            captions: captions(lists.value(i).as_struct())
-                .map_err(|found| format!("of row {} has a text of the source `{found}`", first + i as u64))?,
+            key: row.key.map(str::to_owned),
+            image: row.image.map(Bytes::copy_from_slice).unwrap_or_default(),
+            path: row.path.map(Cow::into_owned),
+            width: row.width,
+            height: row.height,
+            captions: row.captions.into_iter().map(text).collect::<Result<_, String>>()?,
         })
     };
-    (0..batch.num_rows()).map(row).collect()
-}
-
-/// The texts of one image, or the name of an unknown source.
-fn captions(cells: &arrow::array::StructArray) -> Result<Vec<KeptText>, String> {
-    let column =
-        |name: &str| cells.column_by_name(name).expect("the columns were checked when the table was opened");
-    let (texts, sources) = (column("text").as_string::<i32>(), column("source").as_string::<i32>());
-    let itms = column("itm").as_primitive::<Float32Type>();
-    let text = |i: usize| {
-        let source = Source::parse(sources.value(i)).ok_or_else(|| sources.value(i).to_owned())?;
-        Ok(KeptText { text: texts.value(i).to_owned(), source, itm: itms.value(i), itc: None })
-    };
-    (0..cells.len()).map(text).collect()
+    (first..).zip(pairs::rows(batch)).map(row).collect()
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use arrow::{
-        array::{ArrayRef, BinaryArray, Float32Array, ListArray, StringArray, StructArray, UInt32Array},
-        buffer::OffsetBuffer,
-    };
     use capfilt_schemas::object_keys::Table;
-    use std::sync::Arc;
 
     /// A pairs table of one row with one text of a source.
     fn table(source: &str) -> RecordBatch {
-        let texts: [ArrayRef; 3] = [
-            Arc::new(StringArray::from(vec!["a dog"])),
-            Arc::new(StringArray::from(vec![source])),
-            Arc::new(Float32Array::from(vec![0.75])),
-        ];
-        let texts = StructArray::new(pairs::caption_fields(), texts.into(), None);
-        let captions =
-            ListArray::new(pairs::caption_item(), OffsetBuffer::from_lengths([1]), Arc::new(texts), None);
-        let image: [ArrayRef; 2] =
-            [Arc::new(BinaryArray::from_vec(vec![b"x"])), Arc::new(StringArray::from(vec![None::<&str>]))];
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(vec!["k"])),
-            Arc::new(StructArray::new(pairs::image_fields(), image.into(), None)),
-            Arc::new(captions),
-            Arc::new(UInt32Array::from(vec![4])),
-            Arc::new(UInt32Array::from(vec![3])),
-        ];
-        RecordBatch::try_new(pairs::schema(&[]), columns).unwrap()
+        let captions = vec![PairsText { text: "a dog", source, itm: 0.75 }];
+        let row = PairsRow { key: Some("k"), image: Some(b"x"), path: None, width: 4, height: 3, captions };
+        pairs::batch(&pairs::schema(&[]), &[row], &[]).unwrap()
     }
 
     async fn read(source: &str) -> Result<CleanedRow, ReadError> {

@@ -3,7 +3,6 @@
 mod features;
 mod judged_rows;
 mod ledger_reader;
-mod ledger_table;
 mod pairs_table;
 mod quarantine_table;
 mod upload;

@@ -1,22 +1,19 @@
-//! Kept rows as Arrow columns: image, captions, and the pass-through columns.
+//! Kept rows: image, captions, and the pass-through columns.
 
-use super::{features::huggingface, judged_rows::JudgedRows, ledger_table::field};
+use super::{features::huggingface, judged_rows::JudgedRows};
 use crate::input::{ImageInput, Origin};
 use arrow::{
-    array::{
-        ArrayRef, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch, StringArray, StringBuilder,
-        StructBuilder, UInt32Array, UInt64Array,
-    },
+    array::{RecordBatch, UInt64Array},
     compute::take_record_batch,
     datatypes::{Field, SchemaRef},
     error::ArrowError,
 };
 use capfilt_schemas::{
     ledger::LedgerRow,
-    pairs::{self, Source, caption_fields, caption_item, image_fields},
+    pairs::{self, PairsRow, PairsText, Source},
     settings::Images,
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Image bytes in one batch, unless a single image is larger (1 GiB at most): offsets of a binary array end
 /// at 2 GiB, and a reader of the table holds a whole batch in memory.
@@ -67,60 +64,39 @@ fn batch(
     kept: &[usize],
     images: Images,
 ) -> Result<RecordBatch, ArrowError> {
-    let ledger = || kept.iter().map(|&i| &rows.ledger[i]);
-    let mut columns: Vec<ArrayRef> = vec![
-        Arc::new(ledger().map(|row| row.key.as_deref()).collect::<StringArray>()),
-        image_column(rows, kept, images),
-        captions(ledger()),
-        Arc::new(ledger().map(|row| row.width).collect::<UInt32Array>()),
-        Arc::new(ledger().map(|row| row.height).collect::<UInt32Array>()),
-    ];
+    let pairs = kept.iter().map(|&i| row(&rows.ledger[i], &rows.images[i], images));
+    let pairs = pairs.collect::<Result<Vec<_>, _>>()?;
     let indices = UInt64Array::from_iter_values(kept.iter().map(|&i| i as u64));
-    columns.extend_from_slice(take_record_batch(&rows.passthrough, &indices)?.columns());
-    RecordBatch::try_new(Arc::clone(schema), columns)
+    pairs::batch(schema, &pairs, take_record_batch(&rows.passthrough, &indices)?.columns())
 }
 
-fn image_column(rows: &JudgedRows, kept: &[usize], images: Images) -> ArrayRef {
-    let mut column = StructBuilder::from_fields(image_fields(), kept.len());
-    for &i in kept {
-        let (ledger, image) = (&rows.ledger[i], &rows.images[i]);
-        let (bytes, path) = match (image, images) {
-            (ImageInput::Bytes { bytes, origin: Origin::Object { path } }, _) => {
-                (Some(bytes), Some(path.clone()))
-            }
-            (ImageInput::Bytes { bytes, origin: Origin::Row { path } }, Images::Embed) => {
-                (Some(bytes), path.clone())
-            }
-            // A reference to the input row, because the path in the row may not exist.
-            _ => (None, Some(format!("{}#{}", ledger.file, ledger.row))),
-        };
-        field::<BinaryBuilder>(&mut column, 0).append_option(bytes.filter(|_| images == Images::Embed));
-        field::<StringBuilder>(&mut column, 1).append_option(path);
-        column.append(true);
-    }
-    Arc::new(column.finish())
-}
-
-fn captions<'a>(rows: impl Iterator<Item = &'a LedgerRow>) -> ArrayRef {
-    let mut list =
-        ListBuilder::new(StructBuilder::from_fields(caption_fields(), 0)).with_field(caption_item());
-    for row in rows {
-        let web = row.web_score.filter(|score| score.kept).zip(row.web_text.as_deref());
-        let web = web.map(|(score, text)| (text, Source::Web, score));
-        let synthetic = row.synthetic.iter().filter_map(|caption| {
-            let score = caption.scored.filter(|score| score.kept)?;
-            Some((caption.text.as_str(), Source::Synthetic, score))
-        });
-        for (text, source, score) in web.into_iter().chain(synthetic) {
-            let item = list.values();
-            field::<StringBuilder>(item, 0).append_value(text);
-            field::<StringBuilder>(item, 1).append_value(source.as_str());
-            field::<Float32Builder>(item, 2).append_value(score.itm);
-            item.append(true);
+fn row<'a>(ledger: &'a LedgerRow, image: &'a ImageInput, images: Images) -> Result<PairsRow<'a>, ArrowError> {
+    let (bytes, path) = match (image, images) {
+        (ImageInput::Bytes { bytes, origin: Origin::Object { path } }, _) => {
+            (Some(bytes), Some(Cow::from(path)))
         }
-        list.append(true);
-    }
-    Arc::new(list.finish())
+        (ImageInput::Bytes { bytes, origin: Origin::Row { path } }, Images::Embed) => {
+            (Some(bytes), path.as_deref().map(Cow::from))
+        }
+        // A reference to the input row, because the path in the row may not exist.
+        _ => (None, Some(Cow::from(format!("{}#{}", ledger.file, ledger.row)))),
+    };
+    let without_size =
+        || ArrowError::InvalidArgumentError(format!("row {} keeps a text and has no image size", ledger.row));
+    let (width, height) = ledger.width.zip(ledger.height).ok_or_else(without_size)?;
+    let image = bytes.filter(|_| images == Images::Embed).map(AsRef::as_ref);
+    Ok(PairsRow { key: ledger.key.as_deref(), image, path, width, height, captions: captions(ledger) })
+}
+
+fn captions(row: &LedgerRow) -> Vec<PairsText<'_>> {
+    let web = row.web_score.filter(|score| score.kept).zip(row.web_text.as_deref());
+    let web = web.map(|(score, text)| (text, Source::Web, score));
+    let synthetic = row.synthetic.iter().filter_map(|caption| {
+        let score = caption.scored.filter(|score| score.kept)?;
+        Some((caption.text.as_str(), Source::Synthetic, score))
+    });
+    let kept = web.into_iter().chain(synthetic);
+    kept.map(|(text, source, score)| PairsText { text, source: source.as_str(), itm: score.itm }).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Writer of the tables of one attempt.
 
-use super::{JudgedRows, WriteError, ledger_table, pairs_table, quarantine_table, upload::Upload};
+use super::{JudgedRows, WriteError, pairs_table, quarantine_table, upload::Upload};
 use arrow::datatypes::{Field, SchemaRef};
 use capfilt_schemas::{
     commit::Output,
@@ -62,7 +62,7 @@ impl ShardWriter {
     /// Appends rows, in the input's order.
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
         rows.ledger.iter().for_each(|row| count(&mut self.tally, row));
-        self.ledger.write(ledger_table::batch(&rows.ledger)).await?;
+        self.ledger.write(ledger::batch(&rows.ledger)).await?;
         let schema = SchemaRef::clone(&self.pairs_schema);
         for batch in pairs_table::batches(&schema, rows, self.images) {
             self.open(Table::Pairs, SchemaRef::clone(&schema))?.write(batch).await?;

@@ -1,7 +1,11 @@
 //! The plan: every shard of a job, as a Parquet table that is small even for a million shards.
 
+use super::cells::Columns as _;
 use crate::hash::sha256_hex_of_parts;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::{
+    array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array},
+    datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type, UInt64Type},
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
@@ -131,23 +135,65 @@ pub fn schema() -> SchemaRef {
     ))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_shard_s_id_changes_with_file_state_and_cut() {
-        let id = ShardId::of("a", "1", 0..1);
-        assert_eq!(id, ShardId::of("a", "1", 0..1));
-        for other in [
-            ShardId::of("b", "1", 0..1),
-            ShardId::of("a", "2", 0..1),
-            ShardId::of("a", "1", 0..2),
-            ShardId::of("a1", "", 0..1),
-        ] {
-            assert_ne!(id, other);
-        }
-        assert_eq!(ShardId::parse(id.as_str()), Some(id));
-        assert_eq!(ShardId::parse("../../etc"), None);
+/// Encodes shards as a batch.
+pub fn batch(shards: &[Shard]) -> RecordBatch {
+    fn texts<'a>(shards: &'a [Shard], of: impl Fn(&'a Shard) -> &'a str) -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(shards.iter().map(of)))
     }
+    let counts = |of: fn(&Shard) -> u64| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter_values(shards.iter().map(of)))
+    };
+    let indices = |of: fn(&Shard) -> u32| -> ArrayRef {
+        Arc::new(UInt32Array::from_iter_values(shards.iter().map(of)))
+    };
+    let columns = vec![
+        texts(shards, |s| s.id.as_str()),
+        texts(shards, |s| &s.file.path),
+        texts(shards, |s| &s.file.etag),
+        counts(|s| s.file.bytes),
+        indices(|s| s.row_groups.start),
+        indices(|s| s.row_groups.end),
+        counts(|s| s.first_row),
+        counts(|s| s.rows),
+        counts(|s| s.bytes),
+    ];
+    RecordBatch::try_new(schema(), columns).expect("columns follow the schema")
 }
+
+/// Reason why a row is not a shard.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the plan contains `{0}`, which is not a shard id")]
+pub struct NotAShardId(pub String);
+
+/// Shards of a batch that has the columns of [`schema`].
+pub fn shards(batch: &RecordBatch) -> impl Iterator<Item = Result<Shard, NotAShardId>> + '_ {
+    let (ids, paths, etags) = (batch.texts("shard"), batch.texts("file"), batch.texts("etag"));
+    let count = |name: &str| batch.numbers::<UInt64Type>(name);
+    let (file_bytes, first_rows) = (count("file_bytes"), count("first_row"));
+    let (rows, bytes) = (count("rows"), count("bytes"));
+    let index = |name: &str| batch.numbers::<UInt32Type>(name);
+    let (starts, ends) = (index("row_group_start"), index("row_group_end"));
+    let mut last: Option<Arc<InputFile>> = None;
+    // Neighbours nearly always belong to one file and share it in memory.
+    let mut file = move |i: usize| {
+        let text = |column: &StringArray| column.value(i).to_owned();
+        let file = InputFile { path: text(paths), etag: text(etags), bytes: file_bytes.value(i) };
+        let shared = last.take().filter(|last| **last == file).unwrap_or_else(|| Arc::new(file));
+        last = Some(Arc::clone(&shared));
+        shared
+    };
+    (0..batch.num_rows()).map(move |i| {
+        let id = ids.value(i);
+        Ok(Shard {
+            id: ShardId::parse(id).ok_or_else(|| NotAShardId(id.to_owned()))?,
+            file: file(i),
+            row_groups: starts.value(i)..ends.value(i),
+            first_row: first_rows.value(i),
+            rows: rows.value(i),
+            bytes: bytes.value(i),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+use super::*;
+use crate::tables::dice;
+use arrow::array::Int64Array;
+use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
+
+const WORDS: [&str; 5] = ["a dog", "", "naïve", "雪", "web"];
+
+fn row(dice: &mut StdRng) -> PairsRow<'static> {
+    let maybe = |dice: &mut StdRng| dice.random_bool(0.6).then(|| *WORDS.choose(dice).unwrap());
+    let text = |dice: &mut StdRng| PairsText {
+        text: WORDS.choose(dice).unwrap(),
+        source: [Source::Web, Source::Synthetic].choose(dice).unwrap().as_str(),
+        itm: dice.random(),
+    };
+    PairsRow {
+        key: maybe(dice),
+        image: maybe(dice).map(str::as_bytes),
+        path: maybe(dice).map(Cow::Borrowed),
+        width: dice.random(),
+        height: dice.random(),
+        captions: (0..dice.random_range(1..4)).map(|_| text(dice)).collect(),
+    }
+}
+
+#[test]
+fn rows_come_back_as_they_were_encoded() {
+    let mut dice = dice();
+    let schema = schema(&[Field::new("likes", DataType::Int64, false)]);
+    for _ in 0..50 {
+        let rows: Vec<PairsRow> = (0..dice.random_range(0..20)).map(|_| row(&mut dice)).collect();
+        let likes: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows.len() as i64));
+        let batch = batch(&schema, &rows, &[Arc::clone(&likes)]).unwrap();
+        assert!(super::rows(&batch).eq(rows.iter().cloned()));
+        assert_eq!(batch.column_by_name("likes"), Some(&likes));
+        let from = dice.random_range(0..=rows.len());
+        let rest = batch.slice(from, rows.len() - from);
+        assert!(super::rows(&rest).eq(rows[from..].iter().cloned()));
+    }
+}
+
+#[test]
+fn a_source_is_parsed_by_its_name_alone() {
+    for source in [Source::Web, Source::Synthetic] {
+        assert_eq!(Source::parse(source.as_str()), Some(source));
+    }
+    assert_eq!(Source::parse("wbe"), None);
+}

@@ -1,0 +1,30 @@
+use super::*;
+use crate::status::RowStatus;
+use crate::tables::dice;
+use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
+
+const WORDS: [&str; 4] = ["a dog", "", "naïve", "雪"];
+
+fn row(dice: &mut StdRng) -> QuarantineRow<'static> {
+    let bytes: [&[u8]; 3] = [b"\xff\xd8", b"", b"\x00not UTF-8: \xc3"];
+    let maybe = |dice: &mut StdRng| dice.random_bool(0.6).then(|| *WORDS.choose(dice).unwrap());
+    let maybe_bytes = |dice: &mut StdRng| dice.random_bool(0.6).then(|| *bytes.choose(dice).unwrap());
+    QuarantineRow {
+        key: maybe(dice),
+        file: WORDS.choose(dice).unwrap(),
+        row: dice.random(),
+        status: RowStatus::ALL.choose(dice).unwrap().as_str(),
+        detail: maybe(dice),
+        image: maybe_bytes(dice),
+        web_text: maybe_bytes(dice),
+    }
+}
+
+#[test]
+fn rows_come_back_as_they_were_encoded() {
+    let mut dice = dice();
+    for _ in 0..50 {
+        let rows: Vec<QuarantineRow> = (0..dice.random_range(0..20)).map(|_| row(&mut dice)).collect();
+        assert!(super::rows(&batch(&rows).unwrap()).eq(rows.iter().cloned()));
+    }
+}
