@@ -5,7 +5,6 @@ use crate::{
     plan::{InputChange, Plan, PlanError, input, integrity, plan, table},
     state::{OnInputChange, input_changes},
 };
-use bytes::Bytes;
 use capfilt_schemas::{
     hash::sha256_hex,
     job::{self, JobDigest, JobRecord, ModelRecord, PlanRecord},
@@ -143,8 +142,7 @@ pub async fn create(
             without_rows: plan.without_rows,
         },
     };
-    let bytes = serde_json::to_vec_pretty(&record).expect("a job record is plain data");
-    match bucket.create(object_keys::JOB, Bytes::from(bytes)).await? {
+    match bucket.create_record(object_keys::JOB, &record).await? {
         PutOutcome::Created => {
             Ok(Opened { record, plan: plan.shards, resumed: false, warnings: plan.warnings })
         }

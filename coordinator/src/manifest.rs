@@ -1,7 +1,6 @@
 //! Seals a job: when every shard is committed or quarantined, one record names the dataset version.
 
 use crate::state::{JobState, ShardState, commits};
-use bytes::Bytes;
 use capfilt_schemas::{
     hash::PartsDigest,
     job::JobRecord,
@@ -62,7 +61,7 @@ pub async fn seal(
         return Err(ManifestError::Open { open });
     }
     let mut manifest = describe(bucket, job, plan, job_state).await?;
-    let highest = numbers(bucket).await?.last().copied();
+    let highest = highest(bucket).await?;
     if let Some(n) = highest
         && let Some(newest) = read_if_sound(bucket, n).await?
         && newest.is_same_data(&manifest)
@@ -72,8 +71,7 @@ pub async fn seal(
     manifest.n = highest.map_or(Ok(0), |n| next(bucket, n))?;
     for _ in 0..RACES {
         let name = object_keys::manifest(manifest.n);
-        let bytes = serde_json::to_vec_pretty(&manifest).expect("a manifest is plain data");
-        match bucket.create(&name, Bytes::from(bytes)).await? {
+        match bucket.create_record(&name, &manifest).await? {
             PutOutcome::Created => return Ok(sealed(bucket, manifest, true)),
             PutOutcome::Exists(found) => match bucket.parse_record::<Manifest>(&name, &found) {
                 Ok(found) if found.is_same_data(&manifest) => return Ok(sealed(bucket, found, false)),
@@ -156,8 +154,8 @@ impl ManifestBuilder {
 /// # Errors
 /// A failing store, and an object with that number that is not a manifest ([`StoreError::is_damage`]).
 pub async fn newest(bucket: &Location) -> Result<Option<Manifest>, StoreError> {
-    match numbers(bucket).await?.last() {
-        Some(n) => read(bucket, *n).await.map(Some),
+    match highest(bucket).await? {
+        Some(n) => read(bucket, n).await.map(Some),
         None => Ok(None),
     }
 }
@@ -175,6 +173,11 @@ pub async fn read(bucket: &Location, n: u32) -> Result<Manifest, StoreError> {
     let source = serde::de::Error::custom(format!("it is a copy of {}", object_keys::manifest(manifest.n)));
     let source = RecordError::Malformed { kind: Manifest::KIND, source };
     Err(StoreError::Record { object: bucket.url_of(&name), source })
+}
+
+/// Number of the newest manifest; `None` without a manifest.
+pub(crate) async fn highest(bucket: &Location) -> Result<Option<u32>, StoreError> {
+    Ok(numbers(bucket).await?.last().copied())
 }
 
 /// Numbers of the existing manifests. Other objects in the folder are reported and skipped.

@@ -17,8 +17,8 @@ use capfilt_schemas::{
     object_keys,
     plan::{Shard, ShardId},
 };
-use capfilt_store::{Location, RECORDS_AT_ONCE, StoreError, foreign, without_secrets};
-use futures::{StreamExt as _, TryStreamExt as _};
+use capfilt_store::{Location, StoreError, foreign, without_secrets};
+use futures::TryStreamExt as _;
 use std::{collections::HashMap, pin::pin};
 
 /// Version of a job's tables.
@@ -88,11 +88,7 @@ pub async fn outputs(
             plan.iter().filter_map(|shard| Some((shard, *committed.get(&shard.id)?))).collect()
         }
     };
-    let job = digest.as_ref();
-    let reads = futures::stream::iter(numbered).map(|(shard, n)| async move {
-        Ok::<_, StoreError>((shard, commits::read(bucket, &shard.id, n, job).await?))
-    });
-    let mut reads = pin!(reads.buffered(RECORDS_AT_ONCE));
+    let mut reads = pin!(commits::read_each(bucket, numbered, digest.as_ref()));
     let (mut builder, mut commits) = (ManifestBuilder::default(), 0);
     while let Some((shard, one)) = reads.try_next().await? {
         builder.add(&one);

@@ -7,7 +7,6 @@ use crate::{
     job::{self, JobError},
     state::{JobState, ShardState, commits},
 };
-use bytes::Bytes;
 use capfilt_schemas::{
     failure::FailureClass,
     job::JobDigest,
@@ -143,8 +142,7 @@ impl RetryPlan {
         let Self { forgiven, repairs, job, .. } = self;
         let mut retry = Retry { version: VERSION, n: 0, forgiven, repairs, repair, job };
         loop {
-            let bytes = serde_json::to_vec_pretty(&retry).expect("a retry is plain data");
-            match bucket.create(&object_keys::retry(retry.n), Bytes::from(bytes)).await? {
+            match bucket.create_record(&object_keys::retry(retry.n), &retry).await? {
                 PutOutcome::Created => return Ok(retry),
                 // A job has few retries, so the loop ends soon.
                 PutOutcome::Exists(_) => retry.n += 1,

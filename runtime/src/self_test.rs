@@ -134,13 +134,8 @@ async fn create(
     answers: KnownAnswers,
     job: &JobRecord,
 ) -> Result<Reference, Failure> {
-    let bytes = serde_json::to_vec_pretty(&answers).expect("known answers are plain data");
-    match bucket
-        .create(name, bytes.into())
-        .await
-        .context("cannot write the known answers")
-        .or_environment_error()?
-    {
+    let created = bucket.create_record(name, &answers).await.context("cannot write the known answers");
+    match created.or_environment_error()? {
         PutOutcome::Created => Ok(Reference { answers, source: bucket.url_of(name) }),
         PutOutcome::Exists(found) => parse(bucket, name, &found, job),
     }

@@ -1,7 +1,6 @@
 //! Commits a shard, and lists the committed shards.
 
 use crate::{Location, PutOutcome, StoreError, strays};
-use bytes::Bytes;
 use capfilt_schemas::{commit::Commit, object_keys, plan::ShardId};
 use futures::TryStreamExt as _;
 use std::collections::BTreeMap;
@@ -35,8 +34,7 @@ pub async fn commit(bucket: &Location, record: &Commit) -> Result<Committed, Sto
             record.shard
         )));
     }
-    let bytes = serde_json::to_vec_pretty(record).expect("a commit record is plain data");
-    match bucket.create(&name, Bytes::from(bytes)).await? {
+    match bucket.create_record(&name, record).await? {
         PutOutcome::Created => Ok(Committed::Accepted),
         PutOutcome::Exists(found) => {
             let other: Commit = bucket.parse_record(&name, &found)?;

@@ -2,7 +2,9 @@
 
 use crate::{FaultKind, Location, StoreError};
 use bytes::Bytes;
+use capfilt_schemas::record::Record;
 use object_store::{ObjectStoreExt as _, PutMode, PutOptions, PutPayload};
+use serde::Serialize;
 use std::time::Duration;
 
 /// Attempts at a create without an answer; the store's client has retried each of them already.
@@ -48,6 +50,19 @@ impl Location {
                 Err(_) => return Err(StoreError::store("create", self.url_of(name), error)),
             }
         }
+    }
+
+    /// Creates a JSON record unless it exists, as [`create`](Self::create) does.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create).
+    pub async fn create_record<T: Record + Serialize>(
+        &self,
+        name: &str,
+        record: &T,
+    ) -> Result<PutOutcome, StoreError> {
+        let bytes = serde_json::to_vec_pretty(record).expect("a record is plain data");
+        self.create(name, Bytes::from(bytes)).await
     }
 }
 

@@ -29,9 +29,20 @@ pub fn read_all<'a>(
     committed: &'a CommitIndex,
     job: Option<&'a JobDigest>,
 ) -> impl Stream<Item = Result<ShardResult, StoreError>> + 'a {
-    let named = plan.iter().filter_map(|shard| Some((shard, *committed.get(&shard.id)?)));
-    let read = move |(shard, n): (&'a Shard, u32)| read(bucket, &shard.id, n, job);
-    futures::stream::iter(named).map(read).buffered(RECORDS_AT_ONCE)
+    let current = plan.iter().filter_map(|shard| Some((shard, *committed.get(&shard.id)?)));
+    read_each(bucket, current, job).map_ok(|(_, result)| result)
+}
+
+/// Reads commits by their shards and numbers, in the same order, as [`read_all`] does.
+pub(crate) fn read_each<'a>(
+    bucket: &'a Location,
+    numbered: impl IntoIterator<Item = (&'a Shard, u32)> + 'a,
+    job: Option<&'a JobDigest>,
+) -> impl Stream<Item = Result<(&'a Shard, ShardResult), StoreError>> + 'a {
+    let read = move |(shard, n): (&'a Shard, u32)| async move {
+        Ok((shard, read(bucket, &shard.id, n, job).await?))
+    };
+    futures::stream::iter(numbered).map(read).buffered(RECORDS_AT_ONCE)
 }
 
 /// Reads the current commit of a shard.

@@ -6,7 +6,6 @@
 
 use super::JobState;
 use crate::plan::InputChange;
-use bytes::Bytes;
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     job::{JobDigest, JobRecord},
@@ -48,8 +47,7 @@ pub(crate) async fn set_open_shards_aside(
         }
     }
     let writes = futures::stream::iter(failures).map(|failure| async move {
-        let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
-        bucket.create(&object_keys::failure(&failure.shard, &failure.attempt), Bytes::from(bytes)).await
+        bucket.create_record(&object_keys::failure(&failure.shard, &failure.attempt), &failure).await
     });
     writes.buffer_unordered(RECORDS_AT_ONCE).try_for_each(|_| async { Ok(()) }).await?;
     let sentence = |change: &InputChange| match change {

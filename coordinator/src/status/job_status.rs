@@ -97,7 +97,7 @@ pub async fn status(bucket: &Location) -> Result<Status, JobError> {
 /// As [`status`].
 pub async fn is_done(bucket: &Location) -> Result<bool, JobError> {
     // The manifest is checked first: it is missing most of the time, and the other checks cost a listing.
-    if manifest::numbers(bucket).await?.is_empty() {
+    if manifest::highest(bucket).await?.is_none() {
         return Ok(false);
     }
     let (record, plan) = job::load(bucket).await?;

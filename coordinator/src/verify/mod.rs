@@ -138,7 +138,7 @@ async fn manifest_problem(
     expected: &Manifest,
     open: usize,
 ) -> Result<Option<Problem>, StoreError> {
-    let highest = manifest::numbers(bucket).await?.last().copied();
+    let highest = manifest::highest(bucket).await?;
     let again = "run the job again: it writes a manifest of the current commits";
     let Some(n) = highest else {
         let what = "every shard is committed or quarantined, but there is no manifest";

@@ -6,7 +6,6 @@ use crate::dispatch::{
     worker_process::{Exit, ExitCause},
     worker_slot::{Running, back_off},
 };
-use bytes::Bytes;
 use capfilt_schemas::{
     failure::{self, Failure, FailureClass},
     object_keys,
@@ -72,7 +71,8 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
 
     /// Writes a failure record. It waits for an unreachable store, except after a stop request: then the
     /// shard is returned and executed again elsewhere.
-    async fn record(&mut self, name: &str, record: Bytes) -> Result<(), StoreError> {
+    async fn record(&mut self, failure: &Failure) -> Result<(), StoreError> {
+        let name = object_keys::failure(&failure.shard, &failure.attempt);
         let stopped = async {
             if self.stop.wait_for(|stop| *stop).await.is_err() {
                 // The sender is gone: no stop request can come.
@@ -82,7 +82,7 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
         };
         tokio::select! {
             biased;
-            created = self.bucket.create(name, record) => created.map(drop),
+            created = self.bucket.create_record(&name, failure) => created.map(drop),
             () = stopped => {
                 tracing::warn!("the run stops before the failure record is written");
                 Ok(())
@@ -106,9 +106,7 @@ impl<C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>)> R
         if effect == Effect::Lost {
             return Ok(());
         }
-        let name = object_keys::failure(&failure.shard, &failure.attempt);
-        let bytes = serde_json::to_vec_pretty(&failure).expect("a failure record is plain data");
-        let recorded = self.record(&name, Bytes::from(bytes)).await;
+        let recorded = self.record(&failure).await;
         if effect == Effect::Stop {
             // If the store refuses every write, the record too, the error below reports the failure.
             self.notify(Change::Stopping { failure: failure.clone() });
