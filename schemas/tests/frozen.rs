@@ -69,68 +69,136 @@ fn columns(out: &mut String, name: &str, schema: &Schema) {
     }
 }
 
+/// Names of objects, then every record as JSON.
 fn records(out: &mut String) {
+    names(out);
+    let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();
+    let values = [
+        serde_json::to_value(commit()),
+        serde_json::to_value(failure()),
+        serde_json::to_value(retry()),
+        serde_json::to_value(handling()),
+        serde_json::to_value(manifest()),
+        serde_json::to_value(job()),
+        serde_json::to_value(answers()),
+        serde_json::to_value(assignment()),
+        serde_json::to_value(committed()),
+        serde_json::to_value(exported()),
+        serde_json::to_value(state()),
+        serde_json::to_value(ShardMessage::new(shard(), true)),
+        serde_json::to_value(news()),
+        serde_json::to_value([End::Done, End::Stopped { why: "w".into() }]),
+    ];
+    values.into_iter().for_each(|value| writeln!(out, "{}", json(value.unwrap())).unwrap());
+}
+
+/// Names of objects, and of the subjects of the queue.
+fn names(out: &mut String) {
+    let (id, queue) = (shard().id, QueueNames::of(b"job"));
+    let names = [
+        object_keys::commit(&id, 0),
+        object_keys::failure(&id, &attempt()),
+        object_keys::retry(0),
+        object_keys::manifest(0),
+        object_keys::JOB.to_owned(),
+        object_keys::KNOWN_ANSWERS.to_owned(),
+        answers().models.file_name(),
+        queue.stream(),
+        queue.shard(&id),
+        queue.again(&id),
+        queue.news(),
+        queue.coordinator(),
+        queue.end(),
+    ];
+    names.iter().for_each(|name| writeln!(out, "{name}").unwrap());
+}
+
+fn attempt() -> AttemptId {
+    AttemptId::from_random(1)
+}
+
+fn digest() -> JobDigest {
+    JobDigest::of(b"job")
+}
+
+fn shard() -> Shard {
     let file = InputFile { path: "a.parquet".into(), etag: "e1".into(), bytes: 9 };
     let id = ShardId::of(&file.path, &file.etag, 0..2);
-    let attempt = AttemptId::from_random(1);
-    let digest = JobDigest::of(b"job");
-    let shard =
-        Shard { id: id.clone(), file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 };
-    let tally = Tally {
+    Shard { id, file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 }
+}
+
+fn tally() -> Tally {
+    Tally {
         rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
         web: [(WebStatus::Judged, 1), (WebStatus::Empty, 1)].into(),
         web_kept: 1,
         synthetic: 2,
         synthetic_kept: 1,
         pairs: 2,
-    };
+    }
+}
+
+fn commit() -> Commit {
     let output = Output {
         table: Table::Ledger,
-        path: object_keys::output(&id, &attempt, Table::Ledger),
+        path: object_keys::output(&shard().id, &attempt(), Table::Ledger),
         bytes: 7,
         sha256: "00".into(),
         rows: 3,
     };
-    let commit = Commit {
+    Commit {
         version: capfilt_schemas::commit::VERSION,
-        shard: id.clone(),
+        shard: shard().id,
         n: 0,
-        attempt: attempt.clone(),
+        attempt: attempt(),
         worker: "w".into(),
         rows: 3,
-        tally: tally.clone(),
+        tally: tally(),
         outputs: vec![output],
         batch: 8,
         timings: Timings::default(),
-        job: Some(digest.clone()),
-    };
-    let failure = Failure {
+        job: Some(digest()),
+    }
+}
+
+fn failure() -> Failure {
+    Failure {
         version: capfilt_schemas::failure::VERSION,
-        shard: id.clone(),
-        attempt: attempt.clone(),
+        shard: shard().id,
+        attempt: attempt(),
         worker: "w".into(),
         class: FailureClass::Store,
         message: "m".into(),
         crash: Some(Crash { rows: vec![4..8, 6..12], alone: false }),
-        job: Some(digest.clone()),
-    };
-    let manifest = Manifest {
+        job: Some(digest()),
+    }
+}
+
+fn quarantined() -> QuarantinedShard {
+    QuarantinedShard { shard: shard().id, rows: 3, reason: "r".into() }
+}
+
+fn manifest() -> Manifest {
+    Manifest {
         version: capfilt_schemas::manifest::VERSION,
         n: 0,
         digest: "00".into(),
         shards: 1,
         rows: 3,
-        tally: tally.clone(),
-        repaired: vec![Repaired { shard: id.clone(), n: 1 }],
-        quarantined: vec![QuarantinedShard { shard: id.clone(), rows: 3, reason: "r".into() }],
+        tally: tally(),
+        repaired: vec![Repaired { shard: shard().id, n: 1 }],
+        quarantined: vec![quarantined()],
         refused: vec![],
-        job: Some(digest.clone()),
-    };
+        job: Some(digest()),
+    }
+}
+
+fn job() -> JobRecord {
     let urls = "[job]\nurl='j'\n[input]\nurl='i'\n[models]\ncaptioner='c'\nfilter='f'\n";
     let model =
         ModelRecord { files: vec![ModelFile { name: "config.json".into(), bytes: 2, sha256: "00".into() }] };
     let refused = RefusedFile { path: "b.parquet".into(), etag: "e2".into(), bytes: 0, reason: "r".into() };
-    let job = JobRecord {
+    JobRecord {
         version: capfilt_schemas::job::VERSION,
         program: "0".into(),
         settings: settings::parse(urls, &[]).unwrap(),
@@ -144,24 +212,45 @@ fn records(out: &mut String) {
             refused: vec![refused],
             without_rows: vec![],
         },
-    };
-    let repair = Repair { statuses: vec![RowStatus::Crashed], limits: job.settings.limits.clone() };
-    let retry = Retry {
+    }
+}
+
+fn repair() -> Repair {
+    Repair { statuses: vec![RowStatus::Crashed], limits: job().settings.limits }
+}
+
+fn retry() -> Retry {
+    Retry {
         version: capfilt_schemas::retry::VERSION,
         n: 0,
-        forgiven: vec![attempt.clone()],
-        repairs: vec![ShardRepair { shard: id.clone(), commit_n: 1 }],
-        repair: repair.clone(),
-        job: Some(digest),
-    };
-    let answers = KnownAnswers {
+        forgiven: vec![attempt()],
+        repairs: vec![ShardRepair { shard: shard().id, commit_n: 1 }],
+        repair: repair(),
+        job: Some(digest()),
+    }
+}
+
+fn answers() -> KnownAnswers {
+    KnownAnswers {
         version: self_test::VERSION,
-        models: ModelPair::of(&job),
+        models: ModelPair::of(&job()),
         made: Made { program: "0".into(), device: "cpu".into(), precision: settings::Precision::F32 },
         scores: vec![KnownScore { picture: "p".into(), text: "t".into(), itm: 0.5, itc: 0.25 }],
         captions: vec![KnownCaption { picture: "p".into(), ids: vec![1, 2], log_probabilities: vec![-0.5] }],
+    }
+}
+
+fn request() -> export::Request {
+    let human =
+        export::Source::Human { url: "h".into(), version: "v".into(), columns: export::Columns::default() };
+    let job = export::Source::Job {
+        url: "j".into(),
+        manifest: 1,
+        digest: "d".into(),
+        texts: settings::training_data::Texts::Both,
+        quarantined: vec![quarantined()],
     };
-    let request = export::Request {
+    export::Request {
         version: export::VERSION,
         format: Format::Webdataset,
         options: export::Options {
@@ -170,23 +259,13 @@ fn records(out: &mut String) {
             min_itm: Some(0.5),
             ..Default::default()
         },
-        sources: vec![
-            export::Source::Human {
-                url: "h".into(),
-                version: "v".into(),
-                columns: export::Columns::default(),
-            },
-            export::Source::Job {
-                url: "j".into(),
-                manifest: 1,
-                digest: "d".into(),
-                texts: settings::training_data::Texts::Both,
-                quarantined: vec![QuarantinedShard { shard: id.clone(), rows: 3, reason: "r".into() }],
-            },
-        ],
-    };
-    let exported = ExportRecord {
-        request,
+        sources: vec![human, job],
+    }
+}
+
+fn exported() -> ExportRecord {
+    ExportRecord {
+        request: request(),
         capfilt: "0".into(),
         counts: Counts {
             read: 6,
@@ -200,92 +279,69 @@ fn records(out: &mut String) {
         },
         files: vec![export::File { path: "p".into(), pairs: 3, bytes: 4, sha256: "s".into() }],
         left_out: vec![export::LeftOut { file: "f".into(), row: 1, why: "w".into() }],
-    };
+    }
+}
+
+fn state() -> LoopState {
     let done =
         Done { step: "round-1/pretrain".into(), inputs: "i".into(), made: "m".into(), digest: "d".into() };
-    let state = LoopState { version: bootstrap::VERSION, steps: vec![done] };
-    let queue = QueueNames::of(b"job");
-    let message = ShardMessage::new(shard.clone(), true);
-    let report = WorkerReport {
+    LoopState { version: bootstrap::VERSION, steps: vec![done] }
+}
+
+fn report() -> WorkerReport {
+    WorkerReport {
         worker: "w".into(),
         devices: vec!["cpu".into()],
         devices_ready: 1,
         shards_held: 2,
-        in_hand: vec![InHand { shard: id.clone(), device: "cpu".into(), rows: 1 }],
+        in_hand: vec![InHand { shard: shard().id, device: "cpu".into(), rows: 1 }],
         rows: 3,
-        tally: tally.clone(),
+        tally: tally(),
         wasted_rows: 2,
         seconds_up: 1.5,
         is_last: false,
-    };
-    let news = [
-        News::Alive(report),
+    }
+}
+
+fn news() -> [News; 5] {
+    [
+        News::Alive(report()),
         News::Committed {
-            shard: id.clone(),
+            shard: shard().id,
             rows: 3,
-            tally: tally.clone(),
+            tally: tally(),
             superseded: true,
             cost: Cost::default(),
         },
-        News::Failed { failure: failure.clone() },
+        News::Failed { failure: failure() },
         News::Left { worker: "w".into(), why: "y".into() },
         News::Coordinating(CoordinatorReport { coordinator: "c".into(), seconds_up: 1.5 }),
-    ];
-    let assignment = worker_protocol::Assignment {
-        shard,
-        attempt: attempt.clone(),
+    ]
+}
+
+fn assignment() -> worker_protocol::Assignment {
+    worker_protocol::Assignment {
+        shard: shard(),
+        attempt: attempt(),
         commit_n: 0,
         set_aside: vec![5],
         set_aside_for: vec![FailureClass::WorkerMemory],
         try_alone: vec![4..8, 9..10],
-        repair: Some(repair.clone()),
-    };
-    let handling = worker_protocol::Event::Handling {
-        shard: id.clone(),
-        stage: worker_protocol::Stage::Alone,
-        rows: 4..5,
-    };
-    let event = worker_protocol::Event::Committed {
-        shard: id.clone(),
-        attempt: attempt.clone(),
+        repair: Some(repair()),
+    }
+}
+
+fn handling() -> worker_protocol::Event {
+    worker_protocol::Event::Handling { shard: shard().id, stage: worker_protocol::Stage::Alone, rows: 4..5 }
+}
+
+fn committed() -> worker_protocol::Event {
+    worker_protocol::Event::Committed {
+        shard: shard().id,
+        attempt: attempt(),
         rows: 3,
-        tally,
+        tally: tally(),
         superseded: false,
         cost: Cost::default(),
-    };
-    for name in [
-        object_keys::commit(&id, 0),
-        object_keys::failure(&id, &attempt),
-        object_keys::retry(0),
-        object_keys::manifest(0),
-        object_keys::JOB.to_owned(),
-    ] {
-        writeln!(out, "{name}").unwrap();
     }
-    for name in [object_keys::KNOWN_ANSWERS.to_owned(), answers.models.file_name()] {
-        writeln!(out, "{name}").unwrap();
-    }
-    for name in
-        [queue.stream(), queue.shard(&id), queue.again(&id), queue.news(), queue.coordinator(), queue.end()]
-    {
-        writeln!(out, "{name}").unwrap();
-    }
-    let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();
-    let values = [
-        serde_json::to_value(commit),
-        serde_json::to_value(failure),
-        serde_json::to_value(retry),
-        serde_json::to_value(handling),
-        serde_json::to_value(manifest),
-        serde_json::to_value(job),
-        serde_json::to_value(answers),
-        serde_json::to_value(assignment),
-        serde_json::to_value(event),
-        serde_json::to_value(exported),
-        serde_json::to_value(state),
-        serde_json::to_value(message),
-        serde_json::to_value(news),
-        serde_json::to_value([End::Done, End::Stopped { why: "w".into() }]),
-    ];
-    values.into_iter().for_each(|value| writeln!(out, "{}", json(value.unwrap())).unwrap());
 }
