@@ -21,6 +21,7 @@ mod cluster_servers;
 mod cluster_waits;
 mod columns;
 mod compat;
+mod compat_training;
 mod demo;
 mod demo_world;
 mod deploy;
