@@ -15,7 +15,9 @@ use capfilt_schemas::{
 /// Thresholds and caption settings.
 #[derive(Debug, Clone)]
 pub struct Rule {
+    /// A web text is kept when P(match) is at least this.
     pub web_threshold: f64,
+    /// A synthetic text is kept when P(match) is at least this.
     pub synthetic_threshold: f64,
     /// Largest number of words of a cleaned text that the filter reads.
     pub max_words: usize,
@@ -26,6 +28,7 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The rule of a job's settings.
     pub fn new(filter: &FilterSettings, captions: u32, job_seed: u64) -> Self {
         Self {
             web_threshold: filter.web_threshold,
@@ -71,6 +74,7 @@ struct Captioned<'a> {
 }
 
 impl CapFilt {
+    /// Pairs two models with a rule; `batch` is the number of images per model call.
     pub fn new(captioner: Box<dyn Captioner>, filter: Box<dyn Filter>, rule: Rule, batch: usize) -> Self {
         Self { captioner, filter, rule, batch }
     }

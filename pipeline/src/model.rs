@@ -28,6 +28,7 @@ impl PixelBatch {
         self.pixels_u8.extend_from_slice(image);
     }
 
+    /// Side of the images in pixels.
     pub fn side(&self) -> usize {
         self.side
     }
@@ -37,10 +38,12 @@ impl PixelBatch {
         self.pixels_u8.len() / (self.side * self.side * 3)
     }
 
+    /// Whether the batch has no images.
     pub fn is_empty(&self) -> bool {
         self.pixels_u8.is_empty()
     }
 
+    /// The bytes of all images.
     pub fn pixels_u8(&self) -> &[u8] {
         &self.pixels_u8
     }
@@ -50,7 +53,9 @@ impl PixelBatch {
 /// restarts do not change them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleKey {
+    /// Seed of the job.
     pub job_seed: u64,
+    /// Digest of the encoded image.
     pub image_sha256: [u8; 32],
 }
 
@@ -70,6 +75,7 @@ pub struct TokenLogProb {
     pub log_probability: f32,
     /// The most probable token at this position, and its log-probability.
     pub likeliest: i64,
+    /// The highest log-probability.
     pub highest: f32,
 }
 
@@ -121,13 +127,26 @@ pub trait Filter: Send {
 /// Reason why a model failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The device has not enough memory for a batch.
     #[error("the device has not enough memory for a batch of {batch} images: {message}")]
-    OutOfMemory { batch: usize, message: String },
+    OutOfMemory {
+        /// Images of the batch.
+        batch: usize,
+        /// Message of libtorch.
+        message: String,
+    },
+    /// An output is not a number.
     #[error(
         "the model's output is not a number ({what}); its weights or this device's {precision} arithmetic \
         are broken"
     )]
-    NotANumber { what: &'static str, precision: &'static str },
+    NotANumber {
+        /// The output.
+        what: &'static str,
+        /// Name of the model's precision.
+        precision: &'static str,
+    },
+    /// Any other error of libtorch.
     #[error("libtorch: {0}")]
     Backend(String),
 }

@@ -16,21 +16,28 @@ use sha2::{Digest as _, Sha256};
 /// Settings of the preparation.
 #[derive(Debug, Clone)]
 pub struct PrepareSpec {
+    /// Limits of an image.
     pub limits: ImageLimits,
+    /// Bytes of the longest text that is judged.
     pub text_bytes: u64,
     /// Largest number of words of a cleaned text that the filter reads.
     pub max_words: usize,
     /// Sides in pixels of the images of the captioner and the filter.
     pub captioner_side: usize,
+    /// As `captioner_side`, of the filter.
     pub filter_side: usize,
 }
 
 /// A sample after preparation.
 #[derive(Debug, Clone)]
 pub struct Prepared {
+    /// The row.
     pub sample: Sample,
+    /// Digest of the encoded image; `None` without bytes.
     pub image_sha256: Option<[u8; 32]>,
+    /// The image for the models, or the reason for its absence.
     pub image: Result<PreparedImage, Skip>,
+    /// The cleaned web text, or the reason for its absence.
     pub web: WebText,
 }
 
@@ -39,6 +46,7 @@ pub struct Prepared {
 pub struct PreparedImage {
     /// Size in pixels as stored, before resizing.
     pub width: u32,
+    /// As `width`.
     pub height: u32,
     /// `side × side × 3` bytes for the captioner.
     pub captioner_u8: Bytes,
@@ -49,8 +57,11 @@ pub struct PreparedImage {
 /// Reason why an image does not go to the models.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Skip {
+    /// The row gets a status.
     For {
+        /// Status of the row.
         status: RowStatus,
+        /// Reason, for people.
         detail: Option<String>,
     },
     /// An earlier attempt has judged the row, and its result is kept. It does not contain a long web text.
@@ -60,15 +71,23 @@ pub enum Skip {
 /// The web text after cleaning, or the reason why it is not judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WebText {
-    Judgeable { cleaned: String },
+    /// The filter can judge the text.
+    Judgeable {
+        /// The text as the filter reads it.
+        cleaned: String,
+    },
+    /// The text is not judged, and has this status.
     Not(WebStatus),
 }
 
 /// Result of preparing a sample.
 #[derive(Debug, Clone)]
 pub struct Findings {
+    /// Digest of the encoded image; `None` without bytes.
     pub image_sha256: Option<[u8; 32]>,
+    /// The image for the models, or the reason for its absence.
     pub image: Result<PreparedImage, Skip>,
+    /// The cleaned web text, or the reason for its absence.
     pub web: WebText,
 }
 

@@ -41,6 +41,7 @@ pub struct Resizer {
 }
 
 impl Resizer {
+    /// A resizer with empty buffers.
     pub fn new() -> Self {
         Self::default()
     }

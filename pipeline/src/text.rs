@@ -55,6 +55,7 @@ fn is_blank(c: char) -> bool {
 /// Whether an uncased English model can judge a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgeable {
+    /// The text has letters or digits that the model can read.
     Yes,
     /// Only white space, punctuation and symbols are left after cleaning.
     Empty,

@@ -11,7 +11,9 @@ pub const STATE: &str = "loop.json";
 /// `loop.json`: the finished steps, each once, in the order of their last execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoopState {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
+    /// Finished steps.
     pub steps: Vec<Done>,
 }
 

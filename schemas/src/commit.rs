@@ -15,17 +15,25 @@ pub const VERSION: u32 = 1;
 /// `commits/<shard>/<n>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
+    /// The shard whose result this is.
     pub shard: ShardId,
+    /// Number of the commit: 0, or one more than the commit that it repairs.
     pub n: u32,
     /// Attempt of the commit. After a lost answer, it also tells whether this attempt or another one won.
     pub attempt: AttemptId,
+    /// Name of the worker process.
     pub worker: String,
+    /// Rows of the shard.
     pub rows: u64,
+    /// Tally over the ledger.
     pub tally: Tally,
+    /// Tables that the attempt wrote: the ledger, and the other tables if they have a row.
     pub outputs: Vec<Output>,
     /// Images per model call.
     pub batch: u32,
+    /// Time of the attempt.
     pub timings: Timings,
     /// The job of the record; `None` in records that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,21 +48,30 @@ impl Record for Commit {
 /// One object that an attempt wrote.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Output {
+    /// Table of the object.
     pub table: Table,
     /// Path below the job's URL.
     pub path: String,
+    /// Size of the object.
     pub bytes: u64,
+    /// SHA-256 of the object, in hexadecimal digits.
     pub sha256: String,
+    /// Rows of the table.
     pub rows: u64,
 }
 
 /// Seconds per stage. Stages overlap, so their sum exceeds `total_seconds`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
+    /// Reading of input bytes.
     pub fetch_seconds: f64,
+    /// Decoding and resizing of images, and cleaning of texts.
     pub decode_seconds: f64,
+    /// Computation of the models.
     pub device_seconds: f64,
+    /// Encoding and writing of the tables.
     pub write_seconds: f64,
+    /// The whole attempt.
     pub total_seconds: f64,
 }
 
@@ -63,10 +80,12 @@ pub struct Timings {
 pub struct Cost {
     /// Images per model call at the end of the attempt.
     pub batch: u32,
+    /// Time of the attempt.
     pub timings: Timings,
 }
 
 impl Timings {
+    /// Adds the seconds of another attempt, stage by stage.
     pub fn merge(&mut self, other: &Self) {
         self.fetch_seconds += other.fetch_seconds;
         self.decode_seconds += other.decode_seconds;
@@ -87,6 +106,7 @@ impl Timings {
 }
 
 impl Commit {
+    /// Cost of the attempt.
     pub fn cost(&self) -> Cost {
         Cost { batch: self.batch, timings: self.timings }
     }

@@ -69,11 +69,17 @@ impl FailureClass {
 /// `failures/<shard>/<attempt>.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
+    /// Shard of the attempt.
     pub shard: ShardId,
+    /// The attempt that ended.
     pub attempt: AttemptId,
+    /// Name of the worker process.
     pub worker: String,
+    /// Kind of the failure.
     pub class: FailureClass,
+    /// Reason, for people.
     pub message: String,
     /// For a dead worker process: its rows in process.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -25,11 +25,13 @@ pub fn sha256_hex_of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Str
 pub struct PartsDigest(Sha256);
 
 impl PartsDigest {
+    /// Adds one byte string.
     pub fn add(&mut self, part: &[u8]) {
         self.0.update((part.len() as u64).to_le_bytes());
         self.0.update(part);
     }
 
+    /// The digest, in hexadecimal digits.
     pub fn finish(self) -> String {
         hex::encode(self.0.finalize())
     }

@@ -15,14 +15,18 @@ pub const VERSION: u32 = 1;
 /// The frozen description of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
     /// Version of the program that planned the job.
     pub program: String,
     /// The settings, with every `auto` that can change a result resolved, and without the machine's own
     /// settings.
     pub settings: Settings,
+    /// Checkpoint of the captioner.
     pub captioner: ModelRecord,
+    /// Checkpoint of the filter.
     pub filter: ModelRecord,
+    /// Digest and totals of the plan.
     pub plan: PlanRecord,
 }
 
@@ -56,6 +60,7 @@ impl JobDigest {
         ))
     }
 
+    /// The digest, in hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -69,13 +74,18 @@ impl JobDigest {
 /// A checkpoint, identified by content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRecord {
+    /// Files of the checkpoint, by name.
     pub files: Vec<ModelFile>,
 }
 
+/// One file of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFile {
+    /// Name in the checkpoint's folder.
     pub name: String,
+    /// Size of the file.
     pub bytes: u64,
+    /// SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,
 }
 
@@ -99,8 +109,11 @@ impl ModelRecord {
 pub struct PlanRecord {
     /// Path below the job's URL.
     pub path: String,
+    /// SHA-256 of the plan's bytes, in hexadecimal digits.
     pub sha256: String,
+    /// Planned shards.
     pub shards: u64,
+    /// Planned rows.
     pub rows: u64,
     /// Input files without a shard; with any of them, the job ends with the exit code of quarantined data.
     #[serde(default)]

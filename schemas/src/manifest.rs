@@ -14,12 +14,17 @@ pub const VERSION: u32 = 1;
 /// `manifests/<n>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
+    /// Number of the manifest; the highest is the current version.
     pub n: u32,
     /// Digest over the commit records in plan order: it identifies the data.
     pub digest: String,
+    /// Committed shards.
     pub shards: u64,
+    /// Rows of the committed shards.
     pub rows: u64,
+    /// Sum of the commits' tallies.
     pub tally: Tally,
     /// Shards whose result is not commit 0, with the number of the current commit.
     pub repaired: Vec<Repaired>,
@@ -47,15 +52,21 @@ impl Manifest {
     }
 }
 
+/// A shard whose result is a later commit than the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repaired {
+    /// The shard.
     pub shard: ShardId,
+    /// Number of its current commit.
     pub n: u32,
 }
 
+/// A shard without a result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedShard {
+    /// The shard.
     pub shard: ShardId,
+    /// Planned rows of the shard.
     pub rows: u64,
     /// The last failure, for people.
     pub reason: String,

@@ -16,13 +16,21 @@ use crate::plan::ShardId;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Name of the job record.
 pub const JOB: &str = "job.json";
+/// Name of the known answers of the self-test.
 pub const KNOWN_ANSWERS: &str = "known-answers.json";
+/// Folder of the commits.
 pub const COMMITS: &str = "commits";
+/// Folder of the attempts' tables.
 pub const ATTEMPTS: &str = "attempts";
+/// Folder of the failure records.
 pub const FAILURES: &str = "failures";
+/// Folder of the manifests.
 pub const MANIFESTS: &str = "manifests";
+/// Folder of the retry records.
 pub const RETRIES: &str = "retries";
+/// Folder of the objects that test a bucket.
 pub const PROBES: &str = "probes";
 
 /// Identity of one attempt at one shard. No two attempts share an id, on any machine, so no object is written
@@ -53,14 +61,19 @@ impl fmt::Display for AttemptId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
+    /// One row per input row.
     Ledger,
+    /// One row per image with a kept text.
     Pairs,
+    /// Rows that could not be processed.
     Quarantine,
 }
 
 impl Table {
+    /// All tables.
     pub const ALL: [Self; 3] = [Self::Ledger, Self::Pairs, Self::Quarantine];
 
+    /// Name in records and object names.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ledger => "ledger",
@@ -86,10 +99,12 @@ fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
+/// Name of an attempt's table.
 pub fn output(shard: &ShardId, attempt: &AttemptId, table: Table) -> String {
     format!("{ATTEMPTS}/{shard}/{attempt}/{}.parquet", table.as_str())
 }
 
+/// Name of commit `n` of a shard.
 pub fn commit(shard: &ShardId, n: u32) -> String {
     format!("{COMMITS}/{shard}/{n}.json")
 }
@@ -105,6 +120,7 @@ fn parse_number(text: &str) -> Option<u32> {
     text.parse().ok().filter(|n: &u32| n.to_string() == text)
 }
 
+/// Name of the failure record of an attempt.
 pub fn failure(shard: &ShardId, attempt: &AttemptId) -> String {
     format!("{FAILURES}/{shard}/{attempt}.json")
 }
@@ -116,10 +132,12 @@ pub fn parse_failure(name: &str) -> Option<(ShardId, AttemptId)> {
     Some((ShardId::parse(shard)?, AttemptId::parse(attempt)?))
 }
 
+/// Name of retry record `n`.
 pub fn retry(n: u32) -> String {
     format!("{RETRIES}/{n}.json")
 }
 
+/// Number of a retry's name; `None` for any other name.
 pub fn parse_retry(name: &str) -> Option<u32> {
     name.strip_prefix(RETRIES)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
@@ -132,10 +150,12 @@ pub fn parse_output(name: &str) -> Option<(ShardId, AttemptId)> {
     Some((ShardId::parse(shard)?, AttemptId::parse(attempt)?))
 }
 
+/// Name of manifest `n`.
 pub fn manifest(n: u32) -> String {
     format!("{MANIFESTS}/{n}.json")
 }
 
+/// Number of a manifest's name; `None` for any other name.
 pub fn parse_manifest(name: &str) -> Option<u32> {
     name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }

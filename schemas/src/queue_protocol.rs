@@ -28,10 +28,12 @@ pub struct QueueNames {
 }
 
 impl QueueNames {
+    /// Names of the job whose `job.json` has these bytes.
     pub fn of(job_json: &[u8]) -> Self {
         Self { key: sha256_hex(job_json)[..16].to_owned() }
     }
 
+    /// Name of the stream.
     pub fn stream(&self) -> String {
         format!("{STREAM_PREFIX}{}", self.key)
     }
@@ -61,6 +63,7 @@ impl QueueNames {
         ["shard", "again"].map(|kind| format!("capfilt.{}.{kind}.*", self.key)).into()
     }
 
+    /// Subject of the news.
     pub fn news(&self) -> String {
         format!("capfilt.{}.news", self.key)
     }
@@ -71,6 +74,7 @@ impl QueueNames {
         format!("capfilt.{}.coordinator", self.key)
     }
 
+    /// Subject of the coordinator's last message.
     pub fn end(&self) -> String {
         format!("capfilt.{}.end", self.key)
     }
@@ -82,6 +86,7 @@ pub struct ShardMessage {
     version: u32,
     /// Release of the coordinator that queued the message.
     program: String,
+    /// The shard to execute.
     pub shard: Shard,
     /// Whether the shard had no record when the message was queued: the attempt can begin without reading the
     /// bucket.
@@ -95,12 +100,20 @@ pub enum Unreadable {
         "the coordinator's messages have version {version} (capfilt {program}), this capfilt {} has version \
          {VERSION}; run the same release on every machine", env!("CARGO_PKG_VERSION")
     )]
-    OtherVersion { version: u32, program: String },
+    /// The coordinator is of another release, with other messages.
+    OtherVersion {
+        /// Version of the messages.
+        version: u32,
+        /// Release of the coordinator.
+        program: String,
+    },
+    /// The message has another form.
     #[error("the message is not a shard")]
     NoShard,
 }
 
 impl ShardMessage {
+    /// The message of a shard.
     pub fn new(shard: Shard, is_new: bool) -> Self {
         Self { version: VERSION, program: env!("CARGO_PKG_VERSION").to_owned(), shard, is_new }
     }
@@ -130,20 +143,30 @@ impl ShardMessage {
 pub enum News {
     /// Once per second while the pool runs.
     Alive(WorkerReport),
+    /// An attempt of the pool ended with a result of its shard.
     Committed {
+        /// The committed shard.
         shard: ShardId,
+        /// Rows of the shard.
         rows: u64,
+        /// Tally of the shard's result.
         tally: Tally,
+        /// Whether another attempt's result counts.
         superseded: bool,
+        /// Cost of the attempt.
         #[serde(default)]
         cost: Cost,
     },
+    /// An attempt of the pool failed.
     Failed {
+        /// The failure record.
         failure: Failure,
     },
     /// A worker pool ended, because it could not continue.
     Left {
+        /// Host and process number of the pool.
         worker: String,
+        /// Reason, for people.
         why: String,
     },
     /// A coordinator is running; once per second.
@@ -155,9 +178,11 @@ pub enum News {
 pub struct WorkerReport {
     /// Host and process number.
     pub worker: String,
+    /// Devices of the pool.
     pub devices: Vec<String>,
     /// Devices whose models are loaded.
     pub devices_ready: usize,
+    /// Shards that the pool leases.
     pub shards_held: usize,
     /// The held shards, by device.
     #[serde(default)]
@@ -170,6 +195,7 @@ pub struct WorkerReport {
     /// Rows of attempts that lost their shards to other attempts.
     #[serde(default)]
     pub wasted_rows: u64,
+    /// Seconds since the start of the pool.
     pub seconds_up: f64,
     /// Whether this is the last report, because the pool ends.
     #[serde(default)]
@@ -181,13 +207,16 @@ pub struct WorkerReport {
 pub struct CoordinatorReport {
     /// Host and process number.
     pub coordinator: String,
+    /// Seconds since the start of the coordinator.
     pub seconds_up: f64,
 }
 
 /// A shard that is in process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InHand {
+    /// The shard.
     pub shard: ShardId,
+    /// Device that executes the shard.
     pub device: String,
     /// Finished rows of the shard.
     pub rows: u64,
@@ -200,7 +229,10 @@ pub enum End {
     /// Every shard is committed or quarantined.
     Done,
     /// The job was stopped, for this reason.
-    Stopped { why: String },
+    Stopped {
+        /// The reason, for people.
+        why: String,
+    },
 }
 
 #[cfg(test)]

@@ -16,14 +16,25 @@ pub trait Record: DeserializeOwned {
 /// Reason why bytes are not a readable record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
+    /// A newer program wrote the record.
     #[error(
         "it is a {kind} of version {found}, written by a newer capfilt; this one reads versions up to \
          {known}: use the newer program for this job"
     )]
-    Newer { kind: &'static str, found: u64, known: u32 },
+    Newer {
+        /// Kind of the record.
+        kind: &'static str,
+        /// Version of the record.
+        found: u64,
+        /// Newest version that this program reads.
+        known: u32,
+    },
+    /// The bytes are not a record of this kind.
     #[error("it is not a {kind} ({source})")]
     Malformed {
+        /// Kind of the expected record.
         kind: &'static str,
+        /// Error of the JSON reader.
         #[source]
         source: serde_json::Error,
     },

@@ -13,12 +13,15 @@ pub const VERSION: u32 = 1;
 /// requested commits exist, or their attempts are used up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Retry {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
+    /// Number of the retry.
     pub n: u32,
     /// Failed attempts that no longer count.
     pub forgiven: Vec<AttemptId>,
     /// Shards to execute again.
     pub repairs: Vec<ShardRepair>,
+    /// Rows to execute again in these shards.
     pub repair: Repair,
     /// The job of the record; `None` in records that are older than this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +36,7 @@ impl Record for Retry {
 /// A shard that is executed again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRepair {
+    /// The shard.
     pub shard: ShardId,
     /// Number of the commit to create: one more than the repaired commit, or 0 for a shard without a result.
     pub commit_n: u32,
@@ -44,5 +48,6 @@ pub struct ShardRepair {
 pub struct Repair {
     /// Statuses of the rows to execute again.
     pub statuses: Vec<RowStatus>,
+    /// Limits of the new attempts.
     pub limits: Limits,
 }

@@ -15,8 +15,11 @@ pub const VERSION: u32 = 1;
 /// Generated inputs and their results.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownAnswers {
+    /// Version of the record ([`VERSION`]).
     pub version: u32,
+    /// Models of the answers.
     pub models: ModelPair,
+    /// Origin of the answers.
     pub made: Made,
     /// Scores of every text with every picture.
     pub scores: Vec<KnownScore>,
@@ -35,7 +38,9 @@ impl Record for KnownAnswers {
 pub struct ModelPair {
     /// Digests of the checkpoints ([`crate::job::ModelRecord::digest`]).
     pub captioner: String,
+    /// Digest of the filter's checkpoint.
     pub filter: String,
+    /// Reproduced implementation.
     pub preset: Preset,
     /// Text before every caption.
     pub prompt: String,
@@ -46,17 +51,23 @@ pub struct ModelPair {
 pub struct Made {
     /// Version of the program.
     pub program: String,
+    /// Device that computed the answers.
     pub device: String,
+    /// Precision of the computation.
     pub precision: Precision,
 }
 
 /// The filter's scores of one text with one picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownScore {
+    /// Name of the picture.
     pub picture: String,
+    /// The text, as the filter reads it.
     pub text: String,
+    /// P(match).
     #[serde(deserialize_with = "number")]
     pub itm: f32,
+    /// Cosine.
     #[serde(deserialize_with = "number")]
     pub itc: f32,
 }
@@ -64,6 +75,7 @@ pub struct KnownScore {
 /// The captioner's caption of one picture.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KnownCaption {
+    /// Name of the picture.
     pub picture: String,
     /// All token ids, including prompt and end.
     pub ids: Vec<i64>,
@@ -73,6 +85,7 @@ pub struct KnownCaption {
 }
 
 impl ModelPair {
+    /// Models of a job.
     pub fn of(job: &JobRecord) -> Self {
         Self {
             captioner: job.captioner.digest(),

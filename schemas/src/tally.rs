@@ -11,8 +11,11 @@ pub struct Tally {
     pub rows: BTreeMap<RowStatus, u64>,
     /// Web texts of judged rows, by status.
     pub web: BTreeMap<WebStatus, u64>,
+    /// Kept web texts of judged rows.
     pub web_kept: u64,
+    /// Captions of judged rows.
     pub synthetic: u64,
+    /// Kept captions of judged rows.
     pub synthetic_kept: u64,
     /// Judged rows that keep at least one text, which is the number of rows in the pairs table.
     pub pairs: u64,
@@ -24,10 +27,12 @@ impl Tally {
         self.rows.values().sum()
     }
 
+    /// Rows that the models processed.
     pub fn judged(&self) -> u64 {
         self.count(RowStatus::Judged)
     }
 
+    /// Rows with a status.
     pub fn count(&self, status: RowStatus) -> u64 {
         self.rows.get(&status).copied().unwrap_or(0)
     }
@@ -48,6 +53,7 @@ impl Tally {
             && self.pairs <= self.web_kept + self.synthetic_kept
     }
 
+    /// Adds another tally.
     pub fn merge(&mut self, other: &Tally) {
         for (status, n) in &other.rows {
             *self.rows.entry(*status).or_default() += n;

@@ -30,7 +30,9 @@ pub const SHARDS_IN_CHILD: usize = 2;
 /// Parent to worker process: a shard to execute.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Assignment {
+    /// The shard to execute.
     pub shard: Shard,
+    /// Identity of the attempt.
     pub attempt: AttemptId,
     /// Number of the commit to create: 0, or one more than the commit that a retry repairs.
     pub commit_n: u32,
@@ -61,7 +63,9 @@ impl Assignment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Decoding, on the CPU's threads.
     Decode,
+    /// Computation of the models.
     Device,
     /// One row goes through all stages, without other rows.
     Alone,
@@ -73,6 +77,7 @@ pub enum Stage {
 pub enum Event {
     /// The models are loaded and have passed the self-test.
     Ready {
+        /// Device of the process.
         device: String,
         /// Name of the worker process in commits, failure records and logs.
         #[serde(default)]
@@ -80,22 +85,47 @@ pub enum Event {
     },
     /// From now on this stage processes these rows of the file, and no longer its earlier ones. After a
     /// crash, the last such events tell which rows may be the cause: data in a pipe outlives its writer.
-    Handling { shard: ShardId, stage: Stage, rows: Range<u64> },
+    Handling {
+        /// The shard of the rows.
+        shard: ShardId,
+        /// Stage that processes the rows.
+        stage: Stage,
+        /// Row numbers in the file.
+        rows: Range<u64>,
+    },
     /// The shard's first batch reached the device.
-    Started { shard: ShardId },
+    Started {
+        /// The shard.
+        shard: ShardId,
+    },
     /// Number of the shard's finished rows.
-    Progress { shard: ShardId, rows: u64, tally: Tally },
+    Progress {
+        /// The shard.
+        shard: ShardId,
+        /// Finished rows.
+        rows: u64,
+        /// Tally of the finished rows.
+        tally: Tally,
+    },
     /// The shard has a result: of this attempt or, if `superseded`, of another attempt.
     Committed {
+        /// The shard.
         shard: ShardId,
+        /// The attempt that ended.
         attempt: AttemptId,
+        /// Rows of the shard.
         rows: u64,
+        /// Tally of the shard's result.
         tally: Tally,
+        /// Whether another attempt's result counts.
         superseded: bool,
         /// Cost of this attempt, also if it is superseded.
         #[serde(default)]
         cost: Cost,
     },
     /// The attempt ended without a commit.
-    Failed { failure: Failure },
+    Failed {
+        /// The failure record.
+        failure: Failure,
+    },
 }

@@ -12,8 +12,11 @@ use std::{sync::Arc, vec::IntoIter};
 /// The tables of one shard of a finished job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShardTables {
+    /// The shard.
     pub shard: Shard,
+    /// The shard's pairs table.
     pub pairs: Output,
+    /// The shard's ledger.
     pub ledger: Output,
 }
 

@@ -3,8 +3,11 @@
 /// A decoded image: `width × height × 3` bytes, row by row, red first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RgbImage {
+    /// Width in pixels.
     pub width: u32,
+    /// Height in pixels.
     pub height: u32,
+    /// `height × width × 3` bytes, row by row, red first.
     pub pixels_u8: Vec<u8>,
     /// Width and height as stored, if the image was decoded at a reduced size.
     pub reduced_from: Option<(u32, u32)>,

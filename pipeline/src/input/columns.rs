@@ -15,7 +15,9 @@ use bytes::Bytes;
 #[derive(Debug, thiserror::Error)]
 #[error("column `{column}` {problem}")]
 pub struct ColumnError {
+    /// Name of the column.
     pub column: String,
+    /// Predicate of the sentence about the column.
     pub problem: String,
 }
 

@@ -7,22 +7,42 @@ use parquet::errors::ParquetError;
 /// Reason why reading a shard failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// The file cannot be read as Parquet, or the store fails.
     #[error("{file}: {source}")]
     Parquet {
+        /// Path of the file.
         file: String,
+        /// Error of the Parquet reader; it contains the store's.
         #[source]
         source: ParquetError,
     },
+    /// A column cannot be used.
     #[error("{file}: {source}")]
     Column {
+        /// Path of the file.
         file: String,
+        /// Fault of the column.
         #[source]
         source: ColumnError,
     },
+    /// The Parquet reader panicked.
     #[error("{file}: the Parquet reader gave up: {message}")]
-    Panic { file: String, message: String },
+    Panic {
+        /// Path of the file.
+        file: String,
+        /// Message of the panic.
+        message: String,
+    },
+    /// The file has another number of rows than planned.
     #[error("{file}: the shard has {found} rows, planned were {planned}")]
-    Rows { file: String, planned: u64, found: u64 },
+    Rows {
+        /// Path of the file.
+        file: String,
+        /// Rows in the plan or the commit.
+        planned: u64,
+        /// Rows in the file.
+        found: u64,
+    },
 }
 
 impl ReadError {

@@ -6,10 +6,15 @@ use std::collections::BTreeSet;
 /// The columns that a job reads, and the limits of their values.
 #[derive(Debug, Clone)]
 pub struct InputColumns {
+    /// Column with the row's key.
     pub key: String,
+    /// Column with the image.
     pub image: String,
+    /// Column with the web text.
     pub text: String,
+    /// Condition on the rows.
     pub selection: Option<Predicate>,
+    /// Columns that are copied into the pairs table.
     pub passthrough: Vec<String>,
     /// Largest number of words that the filter reads of a text; also for the negative control.
     pub max_words: usize,

@@ -19,20 +19,26 @@ const ROWS_AT_ONCE: usize = 256;
 /// An image with its kept texts; at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CleanedRow {
+    /// The input's key of the row.
     pub key: Option<String>,
     /// The input's bytes; empty if the job keeps images by reference.
     pub image: Bytes,
     /// The path in the input row, or the reference of a job that keeps images by reference.
     pub path: Option<String>,
+    /// Width in pixels as stored in the image.
     pub width: u32,
+    /// Height in pixels as stored in the image.
     pub height: u32,
+    /// Kept texts, in the order of the table.
     pub captions: Vec<KeptText>,
 }
 
 /// A text that passed the filter.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeptText {
+    /// The text.
     pub text: String,
+    /// Source of the text.
     pub source: Source,
     /// P(match).
     pub itm: f32,
@@ -43,7 +49,9 @@ pub struct KeptText {
 /// Some rows of a table, with the pass-through columns row for row.
 #[derive(Debug)]
 pub struct CleanedRows {
+    /// The rows.
     pub rows: Vec<CleanedRow>,
+    /// The pass-through columns.
     pub passthrough: RecordBatch,
 }
 

@@ -8,8 +8,11 @@ use bytes::Bytes;
 pub struct Sample {
     /// Number of the row within its file.
     pub row: u64,
+    /// The input's key of the row, as text.
     pub key: Option<String>,
+    /// The image.
     pub image: ImageInput,
+    /// The web text.
     pub text: TextInput,
     /// Whether the row satisfies the input's `where`.
     pub selected: bool,
@@ -22,9 +25,13 @@ pub struct Sample {
 /// The image of an input row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ImageInput {
+    /// The row has no image: null, or no bytes.
     Missing,
+    /// The encoded image.
     Bytes {
+        /// The bytes, unchanged.
         bytes: Bytes,
+        /// Origin of the bytes.
         origin: Origin,
     },
     /// The row names an object that could not be read.
@@ -37,20 +44,30 @@ pub enum ImageInput {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Origin {
     /// The row; `path` is the file name that the row has, often of a file that does not exist.
-    Row { path: Option<String> },
+    Row {
+        /// File name.
+        path: Option<String>,
+    },
     /// An object that the row names.
-    Object { path: String },
+    Object {
+        /// Path below the input's URL.
+        path: String,
+    },
 }
 
 /// The text of an input row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextInput {
+    /// The row has no text: null, or no text column.
     Missing,
+    /// The text, unchanged.
     Text(String),
+    /// Bytes that are not UTF-8.
     NotUtf8(Bytes),
 }
 
 impl TextInput {
+    /// The text; `None` without a text or for bytes that are not UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -58,6 +75,7 @@ impl TextInput {
         }
     }
 
+    /// As [`as_text`](Self::as_text), without a copy.
     pub fn into_text(self) -> Option<String> {
         match self {
             Self::Text(text) => Some(text),
@@ -69,7 +87,10 @@ impl TextInput {
 /// Consecutive rows and, row for row, their bytes in memory and their pass-through columns.
 #[derive(Debug)]
 pub struct Rows {
+    /// The rows.
     pub samples: Vec<Sample>,
+    /// Bytes of memory of each row.
     pub bytes: Vec<u64>,
+    /// The pass-through columns.
     pub passthrough: RecordBatch,
 }

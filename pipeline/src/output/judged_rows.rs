@@ -8,8 +8,12 @@ use capfilt_schemas::ledger::LedgerRow;
 /// input.
 #[derive(Debug)]
 pub struct JudgedRows {
+    /// Ledger rows.
     pub ledger: Vec<LedgerRow>,
+    /// Images of the input.
     pub images: Vec<ImageInput>,
+    /// Web texts of the input.
     pub texts: Vec<TextInput>,
+    /// The pass-through columns.
     pub passthrough: RecordBatch,
 }

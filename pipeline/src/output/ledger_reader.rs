@@ -12,7 +12,9 @@ use parquet::{arrow::ParquetRecordBatchStreamBuilder, errors::ParquetError};
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the ledger {object}: {source}")]
 pub struct LedgerError {
+    /// URL of the ledger.
     pub object: String,
+    /// Error of the Parquet reader; it contains the store's.
     #[source]
     pub source: ParquetError,
 }

@@ -31,7 +31,9 @@ const PART_BYTES: usize = 8 << 20;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {object}: {source}")]
 pub struct WriteError {
+    /// Path below the job's URL.
     pub object: String,
+    /// Error of the Parquet writer; it contains the store's.
     #[source]
     pub source: ParquetError,
 }

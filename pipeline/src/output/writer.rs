@@ -17,7 +17,9 @@ use capfilt_store::Location;
 /// Outputs of an attempt, as its commit records them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Written {
+    /// The stored tables.
     pub outputs: Vec<Output>,
+    /// Tally over the ledger.
     pub tally: Tally,
 }
 
@@ -38,6 +40,7 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
+    /// Opens the ledger; the other tables are opened with their first row.
     pub fn create(
         bucket: &Location,
         shard: &ShardId,

@@ -51,6 +51,7 @@ pub struct Agreement {
     pub numbers: usize,
     /// Largest differences.
     pub score: f32,
+    /// As `score`, of the log-probabilities.
     pub log_probability: f32,
     off: usize,
     first: Option<String>,
@@ -59,8 +60,17 @@ pub struct Agreement {
 /// Error of an answer that differs from the known one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotReproduced {
+    /// Answers exceed the tolerance.
     #[error("{off} of {numbers} known answers are not reproduced; the first: {first}")]
-    Answers { off: usize, numbers: usize, first: String },
+    Answers {
+        /// Answers that exceed the tolerance.
+        off: usize,
+        /// Compared answers.
+        numbers: usize,
+        /// The first difference, for people.
+        first: String,
+    },
+    /// The record has fewer answers than questions.
     #[error("{0}")]
     Missing(String),
 }

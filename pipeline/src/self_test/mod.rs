@@ -24,8 +24,10 @@ const TEXTS: [&str; 3] = ["a red circle", "two dogs run on a beach in the sun", 
 /// Reason why a self-test failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotProven {
+    /// A model failed.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A model answers otherwise.
     #[error(transparent)]
     NotReproduced(#[from] NotReproduced),
 }

@@ -6,9 +6,13 @@ use serde::{Deserialize, Serialize};
 /// Counts of pairs. Each text of an image is one pair, in both kinds of samples.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
+    /// Pairs of the sources.
     pub read: u64,
+    /// Written texts of people.
     pub human: u64,
+    /// Written web texts.
     pub web: u64,
+    /// Written synthetic texts.
     pub synthetic: u64,
     /// Pairs with equal image and equal cleaned text as an earlier pair.
     pub duplicates: u64,
@@ -28,6 +32,7 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Written pairs, of any origin.
     pub fn written(&self) -> u64 {
         self.human + self.web + self.synthetic
     }
@@ -38,6 +43,7 @@ impl Counts {
         self.read == self.written() + left_out && self.samples <= self.written()
     }
 
+    /// Counts one written pair.
     pub fn count(&mut self, origin: Origin) {
         match origin {
             Origin::Human => self.human += 1,
@@ -46,6 +52,7 @@ impl Counts {
         }
     }
 
+    /// Adds other counts.
     pub fn merge(&mut self, other: &Self) {
         let Self {
             read,

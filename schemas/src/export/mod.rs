@@ -77,12 +77,16 @@ pub enum Per {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
+    /// A person wrote the text.
     Human,
+    /// The text is the row's web text.
     Web,
+    /// The captioner generated the text.
     Synthetic,
 }
 
 impl Origin {
+    /// Name in the files of an export.
     pub fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
@@ -95,10 +99,14 @@ impl Origin {
 /// `export.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ExportRecord {
+    /// Parameters of the export.
     #[serde(flatten)]
     pub request: Request,
+    /// Version of the program that wrote the export.
     pub capfilt: String,
+    /// Counts of the pairs, by treatment.
     pub counts: Counts,
+    /// All files of samples.
     pub files: Vec<File>,
     /// The first rows whose image cannot be decoded; `counts` has the number of all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -120,7 +128,9 @@ impl Record for Request {
 pub struct LeftOut {
     /// File of the source, and number of the row in it.
     pub file: String,
+    /// Number of the row in the file.
     pub row: u64,
+    /// Reason, for people.
     pub why: String,
 }
 
@@ -131,6 +141,8 @@ pub struct File {
     pub path: String,
     /// Number of samples.
     pub pairs: u64,
+    /// Size of the file.
     pub bytes: u64,
+    /// SHA-256 of the file, in hexadecimal digits.
     pub sha256: String,
 }

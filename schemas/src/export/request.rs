@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 /// of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
+    /// Version of the format ([`super::VERSION`]).
     pub version: u32,
+    /// Format of the files.
     pub format: Format,
+    /// Settings of the content and of the order.
     #[serde(default)]
     pub options: Options,
     /// Sources in the order of reading; of equal pairs the first is written.
@@ -32,6 +35,7 @@ impl Request {
 /// Settings of an export.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Options {
+    /// Content of one sample.
     pub per: Per,
     /// Seed of the order; without a seed, samples have the sources' order.
     pub shuffle: Option<u64>,
@@ -66,17 +70,23 @@ impl Options {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "source", rename_all = "lowercase")]
 pub enum Source {
+    /// Pairs that people wrote.
     Human {
+        /// Folder or prefix of Parquet files, or one file.
         url: String,
         /// Digest of the files and their states.
         version: String,
+        /// Columns to read.
         #[serde(default)]
         columns: Columns,
     },
+    /// Kept texts of a finished job.
     Job {
+        /// The job's URL.
         url: String,
         /// Number and digest of the job's manifest.
         manifest: u32,
+        /// Digest of the manifest's commits.
         digest: String,
         /// Selection of the kept texts: both, web, synthetic or score.
         texts: Texts,
@@ -89,11 +99,16 @@ pub enum Source {
 /// Columns of human pairs, and the condition on their rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
+    /// Column with the key.
     pub key: String,
+    /// Column with the image.
     pub image: String,
+    /// Column with the text.
     pub text: String,
+    /// Condition on the rows.
     #[serde(rename = "where")]
     pub filter: Option<String>,
+    /// Columns that are copied unchanged.
     pub passthrough: Vec<String>,
 }
 

@@ -13,15 +13,21 @@ pub enum Comparand {
     Nothing,
     /// `unscaled` / 10^`scale`: integers and decimals compare exactly at any size.
     Exact {
+        /// All digits, without the decimal point.
         unscaled: i256,
+        /// Digits after the decimal point.
         scale: u8,
     },
     /// Columns of 16 and 32 bits are compared as floats with a numeral without an exponent: `score = 0.1`
     /// finds 0.1.
     Single(f32),
+    /// Any other comparison of floats.
     Double(f64),
+    /// Truth value.
     Bool(bool),
+    /// Text, compared byte by byte.
     Text(String),
+    /// Bytes of a binary column.
     Bytes(Vec<u8>),
     /// Days since 1970-01-01.
     Day(i64),

@@ -23,48 +23,78 @@ use std::{collections::BTreeSet, fmt};
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
+    /// Comparison of a cell with a literal.
     Compare {
+        /// Column of the cell.
         column: String,
+        /// Operator of the comparison.
         operator: Operator,
+        /// Right side of the comparison.
         literal: Literal,
     },
+    /// Test for null.
     IsNull {
+        /// Column of the cell.
         column: String,
+        /// Whether the cell must not be null.
         negated: bool,
     },
     /// A list, so that a long condition is not a deep one.
     And(Vec<Predicate>),
+    /// At least one of the conditions.
     Or(Vec<Predicate>),
+    /// The opposite of a condition.
     Not(Box<Predicate>),
 }
 
+/// Comparison operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
+    /// `=`
     Equal,
+    /// `!=`, `<>`
     NotEqual,
+    /// `<`
     Less,
+    /// `<=`
     LessOrEqual,
+    /// `>`
     Greater,
+    /// `>=`
     GreaterOrEqual,
 }
 
+/// Right side of a comparison, as written.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
+    /// Numeral.
     Number(Number),
+    /// Text in quotes.
     Text(String),
+    /// `true` or `false`.
     Bool(bool),
 }
 
 /// Fault of a condition, with its position.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum PredicateError {
+    /// Another token was expected.
     #[error(
         "input.where: expected {expected} at `{found}`; an example of a condition: status = 'success' and \
          width >= 256"
     )]
-    Expected { expected: &'static str, found: String },
+    Expected {
+        /// Tokens that may follow at this position.
+        expected: &'static str,
+        /// The token at this position.
+        found: String,
+    },
+    /// The condition is nested too deeply.
     #[error("input.where: more than {limit} nested brackets and nots; write the condition with fewer")]
-    Nested { limit: usize },
+    Nested {
+        /// Most levels.
+        limit: usize,
+    },
 }
 
 impl PredicateError {
@@ -74,6 +104,7 @@ impl PredicateError {
 }
 
 impl Predicate {
+    /// Parses a condition.
     pub fn parse(text: &str) -> Result<Self, PredicateError> {
         parse::parse(text)
     }

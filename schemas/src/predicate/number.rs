@@ -8,9 +8,12 @@ use std::fmt;
 pub enum Number {
     /// `unscaled` / 10^`scale`.
     Exact {
+        /// All digits, without the decimal point.
         unscaled: i256,
+        /// Digits after the decimal point.
         scale: u8,
     },
+    /// A numeral with an exponent, or with more digits than an exact number has.
     Double(f64),
 }
 

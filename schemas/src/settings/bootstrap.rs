@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bootstrap {
+    /// Steps of the loop, and their settings files.
     #[serde(rename = "loop")]
     pub run: Loop,
     /// Pairs written by people.
@@ -20,6 +21,7 @@ pub struct Bootstrap {
     pub web: DataSource,
 }
 
+/// Steps of the loop, and their settings files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Loop {
@@ -31,8 +33,11 @@ pub struct Loop {
     /// Settings files of the steps, beside the loop's own file. The loop itself sets folders, data and
     /// parents.
     pub pretrain: String,
+    /// Settings file of the filter's fine-tuning.
     pub filter: String,
+    /// Settings file of the captioner's fine-tuning.
     pub captioner: String,
+    /// Settings file of the cleaning.
     pub job: String,
     /// Folder or prefix of the cleaning jobs; by default the loop's folder.
     #[serde(default)]

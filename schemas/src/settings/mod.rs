@@ -25,19 +25,28 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
+    /// Place and seed of the job.
     pub job: Job,
+    /// Rows to clean.
     pub input: Input,
+    /// Checkpoints.
     pub models: Models,
+    /// Generation of captions.
     #[serde(default)]
     pub captioner: Captioner,
+    /// Thresholds of the filter.
     #[serde(default)]
     pub filter: Filter,
+    /// Size of a shard.
     #[serde(default)]
     pub shards: Shards,
+    /// Devices, threads and memory of a machine.
     #[serde(default)]
     pub workers: Workers,
+    /// Limits of rows and attempts.
     #[serde(default)]
     pub limits: Limits,
+    /// Content of the output tables.
     #[serde(default)]
     pub output: Output,
     /// Settings of single stores that differ from the environment.
@@ -45,6 +54,7 @@ pub struct Settings {
     pub stores: stores::Stores,
 }
 
+/// Place and seed of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Job {
@@ -55,6 +65,7 @@ pub struct Job {
     pub seed: u64,
 }
 
+/// Input of a job: files, columns, and the condition on rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -93,6 +104,7 @@ fn default_text() -> String {
     "caption".to_owned()
 }
 
+/// Checkpoints of a job, and their computation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
@@ -100,24 +112,33 @@ pub struct Models {
     pub captioner: String,
     /// Folder or prefix of the filter's checkpoint.
     pub filter: String,
+    /// Implementation to reproduce.
     #[serde(default)]
     pub preset: Preset,
+    /// Number format of the computation.
     #[serde(default)]
     pub precision: Precision,
 }
 
+/// Generation of captions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Captioner {
+    /// Method of choosing the next token.
     pub method: Method,
+    /// Candidates of a beam search.
     pub beams: u32,
+    /// Nucleus sampling: sum of the probabilities of the most probable tokens to sample from.
     pub top_p: f64,
+    /// Nucleus sampling: number of most probable tokens to sample from; 0: all.
     pub top_k: u32,
+    /// Penalty of tokens that the caption already has; 1: none.
     pub repetition_penalty: f64,
     /// Token ids, including prompt and end.
     pub min_length: u32,
     /// Token ids, including prompt and end.
     pub max_length: u32,
+    /// Text before each caption, which the output omits.
     pub prompt: String,
     /// Captions per image.
     pub captions: u32,
@@ -139,6 +160,7 @@ impl Default for Captioner {
     }
 }
 
+/// Thresholds of the filter, and the length of its texts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filter {
@@ -156,6 +178,7 @@ impl Default for Filter {
     }
 }
 
+/// Cut of the input into shards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shards {
@@ -210,6 +233,7 @@ impl Default for Workers {
     }
 }
 
+/// Limits of rows and attempts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -243,6 +267,7 @@ impl Default for Limits {
     }
 }
 
+/// Content of the output tables.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Output {

@@ -53,6 +53,7 @@ pub enum Texts {
 }
 
 impl Texts {
+    /// Name in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Both => "both",
@@ -153,6 +154,7 @@ fn once() -> f64 {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
+    /// Part of the image that the model sees.
     pub crop: Crop,
     /// Smallest part of the image that a random crop takes, by area.
     pub min_scale: f64,
@@ -160,9 +162,11 @@ pub struct Augment {
     pub flip: f64,
     /// RandAugment: number of operations per image, and their strength, from 0 to 10.
     pub operations: u32,
+    /// Strength of RandAugment's operations, from 0 to 10.
     pub magnitude: f64,
 }
 
+/// Part of an image that becomes the model's square.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Crop {

@@ -48,8 +48,11 @@ pub enum Precision {
     /// at its first run.
     #[default]
     Auto,
+    /// Single precision.
     F32,
+    /// bfloat16.
     Bf16,
+    /// Half precision.
     F16,
     /// Matrix products of the towers in eight bits, the rest in bf16; only for inference, and only on CPUs
     /// with the instruction for it.
@@ -137,12 +140,15 @@ pub enum Images {
 /// A number, or `"auto"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Auto {
+    /// The program selects the number.
     #[default]
     Auto,
+    /// The number of the settings.
     Fixed(u32),
 }
 
 impl Auto {
+    /// The number, or the one that `choose` returns.
     pub fn or_else(self, choose: impl FnOnce() -> u32) -> u32 {
         match self {
             Self::Auto => choose(),
@@ -196,12 +202,15 @@ impl<'de> Deserialize<'de> for Auto {
 /// control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Memory {
+    /// Half of the memory of the machine or its control group.
     #[default]
     Auto,
+    /// The size of the settings.
     Fixed(ByteSize),
 }
 
 impl Memory {
+    /// Whether the program selects the size.
     pub fn is_auto(&self) -> bool {
         *self == Self::Auto
     }

@@ -29,12 +29,17 @@ pub struct LedgerRow {
     pub image_sha256: Option<[u8; 32]>,
     /// Size in pixels as stored in the file (before resizing); null if the image was not decoded.
     pub width: Option<u32>,
+    /// As `width`.
     pub height: Option<u32>,
+    /// Outcome of the row.
     pub status: RowStatus,
     /// The unchanged web text.
     pub web_text: Option<String>,
+    /// Outcome of the web text.
     pub web_status: WebStatus,
+    /// Scores of the web text; `None` if the text was not judged.
     pub web_score: Option<Scored>,
+    /// Generated captions, in the order of their generation.
     pub synthetic: Vec<SyntheticText>,
     /// P(match) of this image and the text of another row: the negative control.
     pub control_itm: Option<f32>,
@@ -50,13 +55,16 @@ pub struct Scored {
     pub itm: f32,
     /// Cosine, −1 to 1.
     pub itc: f32,
+    /// Whether P(match) reaches the threshold.
     pub kept: bool,
 }
 
 /// A generated caption with its scores; `None` if the caption is empty and cannot be judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SyntheticText {
+    /// The caption without the prompt.
     pub text: String,
+    /// Scores of the caption.
     pub scored: Option<Scored>,
 }
 
@@ -185,33 +193,51 @@ fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
 /// Cells of a row as stored: names and digests are not parsed, and verdicts may contradict the scores.
 #[derive(Debug, Clone)]
 pub struct StoredRow<'a> {
+    /// Column `key`.
     pub key: Option<&'a str>,
+    /// Column `file`.
     pub file: &'a str,
+    /// Column `row`.
     pub row: u64,
+    /// Column `image_sha256`, in hexadecimal digits.
     pub image_sha256: Option<&'a str>,
+    /// Column `width`.
     pub width: Option<u32>,
+    /// Column `height`.
     pub height: Option<u32>,
+    /// Column `status`.
     pub status: &'a str,
+    /// Column `web_text`.
     pub web_text: Option<&'a str>,
+    /// Column `web_status`.
     pub web_status: &'a str,
+    /// Columns `web_itm`, `web_itc` and `web_kept`.
     pub web_score: StoredScore,
+    /// Column `synthetic`.
     pub synthetic: Vec<StoredText<'a>>,
+    /// Column `control_itm`.
     pub control_itm: Option<f32>,
+    /// Column `detail`.
     pub detail: Option<&'a str>,
 }
 
 /// Cells of a caption as stored.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredText<'a> {
+    /// Field `text`.
     pub text: &'a str,
+    /// Fields `itm`, `itc` and `kept`.
     pub score: StoredScore,
 }
 
 /// Scores and verdict as stored; a null verdict is not a kept text.
 #[derive(Debug, Clone, Copy)]
 pub struct StoredScore {
+    /// P(match).
     pub itm: Option<f32>,
+    /// Cosine.
     pub itc: Option<f32>,
+    /// Whether the text is kept.
     pub kept: bool,
 }
 

@@ -17,11 +17,14 @@ pub const VERSION: u32 = 1;
 /// Source of a kept text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
+    /// The row's web text.
     Web,
+    /// A generated caption.
     Synthetic,
 }
 
 impl Source {
+    /// Name in the table.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Web => "web",
@@ -38,19 +41,24 @@ impl Source {
 /// One row of `pairs.parquet`, without the pass-through columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairsRow<'a> {
+    /// The input's key of the row.
     pub key: Option<&'a str>,
     /// The input's bytes; null if the job keeps images by reference.
     pub image: Option<&'a [u8]>,
     /// The path in the input row, or the reference of a job that keeps images by reference.
     pub path: Option<Cow<'a, str>>,
+    /// Width in pixels as stored in the image.
     pub width: u32,
+    /// Height in pixels as stored in the image.
     pub height: u32,
+    /// Kept texts; at least one.
     pub captions: Vec<PairsText<'a>>,
 }
 
 /// A kept text of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairsText<'a> {
+    /// The text.
     pub text: &'a str,
     /// Name of a [`Source`]; a damaged table may have any text.
     pub source: &'a str,

@@ -24,6 +24,7 @@ pub struct ShardId([u8; DIGITS]);
 const DIGITS: usize = 20;
 
 impl ShardId {
+    /// The id of row groups of a file in one state.
     pub fn of(path: &str, etag: &str, row_groups: Range<u32>) -> Self {
         let range = format!("{}..{}", row_groups.start, row_groups.end);
         let digest = sha256_hex_of_parts([path.as_bytes(), etag.as_bytes(), range.as_bytes()]);
@@ -36,6 +37,7 @@ impl ShardId {
         digits.iter().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)).then_some(Self(digits))
     }
 
+    /// The digits.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("digits are ASCII")
     }
@@ -73,6 +75,7 @@ pub struct InputFile {
     pub path: String,
     /// The store's ETag of this state; reads require it.
     pub etag: String,
+    /// Size of the file.
     pub bytes: u64,
 }
 
@@ -81,7 +84,9 @@ pub struct InputFile {
 pub struct RefusedFile {
     /// Path below the input's URL.
     pub path: String,
+    /// The store's ETag of the refused state.
     pub etag: String,
+    /// Size of the file.
     pub bytes: u64,
     /// Fault of the file, for people.
     pub reason: String,
@@ -90,13 +95,16 @@ pub struct RefusedFile {
 /// The unit of work: consecutive row groups of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
+    /// Identity of the shard.
     pub id: ShardId,
     /// The file, shared by all its shards.
     #[serde(with = "shared")]
     pub file: Arc<InputFile>,
+    /// Row groups of the file.
     pub row_groups: Range<u32>,
     /// Number of the shard's first row within the file.
     pub first_row: u64,
+    /// Rows of the row groups.
     pub rows: u64,
     /// Compressed bytes of the row groups.
     pub bytes: u64,

@@ -14,6 +14,7 @@ pub const VERSION: u32 = 1;
 /// One row of `quarantine.parquet`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct QuarantineRow<'a> {
+    /// The input's key of the row.
     pub key: Option<&'a str>,
     /// Address: path of the file below the input's URL.
     pub file: &'a str,
