@@ -1,35 +1,26 @@
-//! Progress of a job: a bar on a terminal, else a line every five seconds; and the Prometheus metrics.
+//! Progress of a job, and the Prometheus metrics.
 
 use crate::metrics_server::SharedMetrics;
 use capfilt_console as console;
 use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
 use capfilt_schemas::{status::RowStatus, tally::Tally};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::time::{Duration, Instant};
-
-/// Interval of progress lines without a terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// Display of the dispatcher's observations.
 pub struct JobProgress {
-    bar: Option<ProgressBar>,
+    display: console::Progress,
     /// Trouble that was printed last.
     trouble: Option<Trouble>,
     metrics: SharedMetrics,
     started: Instant,
     /// Rows that were done before this run; they do not count for its speed.
     rows_before: Option<u64>,
-    last_line: Instant,
 }
 
 impl JobProgress {
     pub fn start(metrics: SharedMetrics) -> Self {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} rows  {msg}");
-        let bar = console::may_draw()
-            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
-        console::set_bar(bar.clone());
-        let now = Instant::now();
-        Self { bar, trouble: None, metrics, started: now, rows_before: None, last_line: now }
+        let display = console::Progress::start("{bar:24} {pos}/{len} rows  {msg}");
+        Self { display, trouble: None, metrics, started: Instant::now(), rows_before: None }
     }
 
     pub fn show(&mut self, seen: Observation) {
@@ -43,20 +34,12 @@ impl JobProgress {
             change => news(change).iter().for_each(console::line),
         }
         let message = self.message(progress, before);
-        if let Some(bar) = &self.bar {
-            bar.set_length(progress.rows_total);
-            bar.set_position(if progress.is_share { progress.rows_here } else { progress.rows_done });
-            bar.set_message(message);
-        } else if self.last_line.elapsed() >= LINE_EVERY {
-            self.last_line = Instant::now();
-            let Progress { rows_done, rows_total, rows_here, is_share, .. } = progress;
-            let rows = if *is_share {
-                format!("{rows_here} rows here")
-            } else {
-                format!("{rows_done}/{rows_total} rows")
-            };
-            console::line(format!("{rows}  {message}"));
-        }
+        let Progress { rows_done, rows_total, rows_here, is_share, .. } = *progress;
+        let done = if is_share { rows_here } else { rows_done };
+        self.display.show(done, rows_total, message, |message| match is_share {
+            true => format!("{rows_here} rows here  {message}"),
+            false => format!("{rows_done}/{rows_total} rows  {message}"),
+        });
     }
 
     /// Prints a line when a trouble begins and when it ends; the progress lines have its duration.
@@ -73,10 +56,7 @@ impl JobProgress {
     }
 
     pub fn finish(self) {
-        console::set_bar(None);
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
+        self.display.finish();
     }
 
     fn message(&self, progress: &Progress, before: u64) -> String {

@@ -4,14 +4,16 @@
 mod exit;
 mod own_program;
 pub mod parent;
+mod progress;
 pub mod reexec;
 pub mod shutdown;
 mod streams;
 pub mod surroundings;
 
 pub use exit::{Ending, Exit, ExitCodeExt, Failure};
+pub use indicatif::HumanDuration;
 pub use own_program::own_program;
+pub use progress::Progress;
 pub use streams::{
-    LogFormat, error, flush, format, is_output_lost, line, line_of_child, may_draw, note, open, output,
-    relay, set_bar,
+    LogFormat, error, flush, format, is_output_lost, line, line_of_child, note, open, output, relay,
 };

@@ -92,7 +92,7 @@ fn is_json() -> bool {
 }
 
 /// Whether a progress bar may be drawn: standard error is a terminal and the log is text.
-pub fn may_draw() -> bool {
+pub(crate) fn may_draw() -> bool {
     !is_json() && io::stderr().is_terminal()
 }
 
@@ -130,7 +130,7 @@ fn is_json_object(text: &str) -> bool {
 }
 
 /// Sets the progress bar that lines are printed above; `None` after the bar has ended.
-pub fn set_bar(bar: Option<ProgressBar>) {
+pub(crate) fn set_bar(bar: Option<ProgressBar>) {
     *BAR.lock().unwrap_or_else(PoisonError::into_inner) = bar;
 }
 

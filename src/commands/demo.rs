@@ -4,21 +4,13 @@ mod truth;
 
 use crate::args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary};
 use anyhow::{Context as _, anyhow};
-use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_demo_data::{
     files::{MakeError, Order, Pairs, Vary, make},
     scene::MOST_OBJECTS,
     sheet, vocabulary,
 };
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
-
-/// Interval of progress lines without a terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
+use std::{fs, path::Path};
 
 pub async fn run(args: &DemoArgs) -> Ending {
     match (&args.make_data, &args.make_vocabulary, &args.truth) {
@@ -42,19 +34,10 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
     let DemoDataArgs { side, seed, alike: family_size, objects, file_rows, group_rows, .. } = *asked;
     let order =
         Order { scenes, captions, side, seed, source, family_size, vary, objects, file_rows, group_rows };
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} pairs  {eta} left")
-        .expect("the template is sound");
-    let bar = console::may_draw().then(|| ProgressBar::new(scenes * captions).with_style(style));
-    let mut said = Instant::now();
-    let made = make(folder, &order, |rows| match &bar {
-        Some(bar) => bar.set_position(rows),
-        None if said.elapsed() >= LINE_EVERY => {
-            said = Instant::now();
-            console::line(format!("{rows}/{} pairs", scenes * captions));
-        }
-        None => {}
-    });
-    bar.iter().for_each(ProgressBar::finish_and_clear);
+    let (all, mut progress) = (scenes * captions, Progress::start("{bar:24} {pos}/{len} pairs  {eta} left"));
+    let line = |rows| format!("{rows}/{all} pairs");
+    let made = make(folder, &order, |rows| progress.show(rows, all, String::new(), |_| line(rows)));
+    progress.finish();
     let counts = match made {
         Err(leftover @ MakeError::Leftover { .. }) => Err(leftover).or_usage_error()?,
         made => made.or_environment_error()?,

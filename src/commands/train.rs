@@ -2,7 +2,9 @@
 
 use crate::args::{TrainArgs, TrainTask};
 use anyhow::Context as _;
-use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
+use capfilt_console::{
+    self as console, Ending, Exit, ExitCodeExt as _, HumanDuration, Progress, outln, shutdown,
+};
 use capfilt_runtime::{checkpoints, training_data};
 use capfilt_schemas::settings::train::{Task, Training};
 use capfilt_train::{
@@ -10,7 +12,6 @@ use capfilt_train::{
     metrics::Line,
     run::{Event, Outcome, train},
 };
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::{
     path::Path,
@@ -20,9 +21,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-
-/// Interval of progress lines without a terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &TrainArgs) -> Ending {
     let mut stopped = shutdown::on_signal();
@@ -53,7 +51,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
     let learning = tokio::task::spawn_blocking(move || {
         let mut shown = Shown::new();
         let outcome = train(task, &settings, dataset, &stop, &mut |event| shown.show(event));
-        shown.finish();
+        shown.progress.finish();
         outcome
     });
     let outcome = learning.await.or_environment_error()?;
@@ -77,30 +75,20 @@ pub async fn run(args: &TrainArgs) -> Ending {
     }
 }
 
-/// Progress of a training run: a bar on a terminal, else a line every five seconds.
+/// Progress of a training run.
 struct Shown {
-    bar: Option<ProgressBar>,
+    progress: Progress,
     steps: u64,
     done_before: u64,
     started: Instant,
-    last_line: Option<Instant>,
     has_warned_of_stuck: bool,
 }
 
 impl Shown {
     fn new() -> Self {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} steps  {msg}");
-        let bar = console::may_draw()
-            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
-        console::set_bar(bar.clone());
-        Self {
-            bar,
-            steps: 0,
-            done_before: 0,
-            started: Instant::now(),
-            last_line: None,
-            has_warned_of_stuck: false,
-        }
+        let mut progress = Progress::start("{bar:24} {pos}/{len} steps  {msg}");
+        progress.make_line_due();
+        Self { progress, steps: 0, done_before: 0, started: Instant::now(), has_warned_of_stuck: false }
     }
 
     fn show(&mut self, event: Event<'_>) {
@@ -137,20 +125,10 @@ impl Shown {
         let per_step = self.started.elapsed().as_secs_f64() / (line.step - self.done_before).max(1) as f64;
         let left = Duration::from_secs_f64(per_step * (self.steps - line.step) as f64);
         let message = format!("{losses}  {:.0} img/s  {} left", line.images_per_second, HumanDuration(left));
-        if let Some(bar) = &self.bar {
-            bar.set_length(self.steps);
-            bar.set_position(line.step);
-            bar.set_message(message);
-        } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) || line.step == self.steps {
-            self.last_line = Some(Instant::now());
-            console::line(format!("step {}/{}  {message}", line.step, self.steps));
+        if line.step == self.steps {
+            self.progress.make_line_due();
         }
-    }
-
-    fn finish(self) {
-        console::set_bar(None);
-        if let Some(bar) = self.bar {
-            bar.finish_and_clear();
-        }
+        let text = |message| format!("step {}/{}  {message}", line.step, self.steps);
+        self.progress.show(line.step, self.steps, message, text);
     }
 }

@@ -5,16 +5,11 @@ mod retrieval;
 
 use crate::args::{EvalArgs, EvalDataArgs, EvalWhat};
 use anyhow::anyhow;
-use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure};
+use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure, Progress};
 use capfilt_evaluate::{Collection, EvaluateError, read};
 use capfilt_runtime::training_data;
 use capfilt_schemas::settings::training_data::DataSource;
 use capfilt_store::Location;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::time::{Duration, Instant};
-
-/// Interval of progress lines without a terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 pub async fn run(args: &EvalArgs) -> Ending {
     match &args.what {
@@ -57,22 +52,13 @@ fn shown<T>(
     steps: usize,
     work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>,
 ) -> Result<T, Failure> {
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} images  {eta} left")
-        .expect("the template is sound");
     let worked = tokio::task::block_in_place(move || {
-        let bar = console::may_draw().then(|| ProgressBar::new(steps as u64).with_style(style));
-        console::set_bar(bar.clone());
-        let mut said = Instant::now();
-        let result = work(&mut |done| match &bar {
-            Some(bar) => bar.set_position(done as u64),
-            None if said.elapsed() >= LINE_EVERY => {
-                said = Instant::now();
-                console::line(format!("{done}/{steps} images"));
-            }
-            None => {}
+        let mut progress = Progress::start("{bar:24} {pos}/{len} images  {eta} left");
+        let line = |done| format!("{done}/{steps} images");
+        let result = work(&mut |done| {
+            progress.show(done as u64, steps as u64, String::new(), |_| line(done));
         });
-        console::set_bar(None);
-        bar.iter().for_each(ProgressBar::finish_and_clear);
+        progress.finish();
         result
     });
     match worked {

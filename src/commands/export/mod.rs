@@ -12,7 +12,6 @@ use capfilt_schemas::{
     hash::sha256_hex,
 };
 use capfilt_store::Location;
-use shown::Shown;
 use std::path::PathBuf;
 
 pub async fn run(args: &ExportArgs) -> Ending {
@@ -33,8 +32,9 @@ pub async fn run(args: &ExportArgs) -> Ending {
             if found == Found::Begun {
                 console::line("resuming an unfinished export of the same sources and options");
             }
-            let mut shown = Shown::new();
-            let made = export(&bucket, asked, &scratch(args, &bucket), |progress| shown.show(progress)).await;
+            let mut shown = console::Progress::start("{bar:24} {pos}/{len} {msg}  {eta} left");
+            let show = |progress| shown::show(&mut shown, progress);
+            let made = export(&bucket, asked, &scratch(args, &bucket), show).await;
             shown.finish();
             blamed(made)?
         }

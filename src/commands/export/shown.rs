@@ -5,11 +5,6 @@ use capfilt_console as console;
 use capfilt_export::{Progress, Stage};
 use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
 use capfilt_store::Location;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::time::{Duration, Instant};
-
-/// Interval of progress lines without a terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 /// Number of omitted rows that the summary lists; the record lists more.
 const NAMED: usize = 3;
@@ -95,38 +90,12 @@ fn open_clip(made: &ExportRecord, place: &Location) -> String {
     )
 }
 
-/// Progress of an export: a bar on a terminal, else a line every five seconds.
-pub struct Shown {
-    bar: Option<ProgressBar>,
-    last_line: Instant,
-}
-
-impl Shown {
-    pub fn new() -> Self {
-        let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {msg}  {eta} left");
-        let bar = console::may_draw()
-            .then(|| ProgressBar::new(0).with_style(style.expect("the template is sound")));
-        console::set_bar(bar.clone());
-        Self { bar, last_line: Instant::now() }
-    }
-
-    pub fn show(&mut self, progress: Progress) {
-        let of = match progress.stage {
-            Stage::Reading => format!("parts read, {} pairs", progress.pairs),
-            Stage::Writing => format!("files written, {} samples", progress.pairs),
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_length(progress.all as u64);
-            bar.set_position(progress.done as u64);
-            bar.set_message(of);
-        } else if self.last_line.elapsed() >= LINE_EVERY {
-            self.last_line = Instant::now();
-            console::line(format!("{}/{} {of}", progress.done, progress.all));
-        }
-    }
-
-    pub fn finish(self) {
-        console::set_bar(None);
-        self.bar.iter().for_each(ProgressBar::finish_and_clear);
-    }
+/// Shows the progress of an export.
+pub fn show(display: &mut console::Progress, progress: Progress) {
+    let of = match progress.stage {
+        Stage::Reading => format!("parts read, {} pairs", progress.pairs),
+        Stage::Writing => format!("files written, {} samples", progress.pairs),
+    };
+    let Progress { done, all, .. } = progress;
+    display.show(done as u64, all as u64, of, |of| format!("{done}/{all} {of}"));
 }
