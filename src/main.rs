@@ -7,7 +7,7 @@
 
 mod args;
 mod commands;
-mod metrics_server;
+mod metrics;
 mod progress;
 mod settings_file;
 

@@ -1,8 +1,10 @@
 //! Progress of a job, and the Prometheus metrics.
 
-use crate::metrics_server::SharedMetrics;
 use capfilt_console as console;
-use capfilt_coordinator::dispatch::{Change, Observation, Progress, Trouble};
+use capfilt_coordinator::{
+    dispatch::{Change, Observation, Progress, Trouble},
+    metrics::SharedMetrics,
+};
 use capfilt_schemas::{status::RowStatus, tally::Tally};
 use std::time::Instant;
 

@@ -11,7 +11,7 @@ mod streams;
 pub mod surroundings;
 
 pub use exit::{Ending, Exit, ExitCodeExt, Failure};
-pub use indicatif::HumanDuration;
+pub use indicatif::{FormattedDuration, HumanDuration};
 pub use own_program::own_program;
 pub use progress::Progress;
 pub use streams::{

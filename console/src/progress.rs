@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Interval of progress lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
+/// Template of a bar without words.
+const PLAIN: &str = "{wide_bar} {pos}/{len}";
+
 /// Display of the progress of one work.
 #[derive(Debug)]
 pub struct Progress {
@@ -27,6 +30,11 @@ impl Progress {
         Self { bar, last_line: Some(Instant::now()) }
     }
 
+    /// Starts the display with a bar that has no words.
+    pub fn plain() -> Self {
+        Self::start(PLAIN)
+    }
+
     /// Makes the next line due at once.
     pub fn make_line_due(&mut self) {
         self.last_line = None;
@@ -42,6 +50,14 @@ impl Progress {
         } else if self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY) {
             self.last_line = Some(Instant::now());
             line(text(message));
+        }
+    }
+
+    /// Moves the bar to `done` of `all`; without a bar, prints nothing.
+    pub fn show_bar(&self, done: u64, all: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(all);
+            bar.set_position(done);
         }
     }
 

@@ -29,6 +29,7 @@
 //! | `capfilt_cluster_workers` | | worker processes of the cluster that reported in the last seconds |
 
 mod page;
+mod server;
 
 use crate::dispatch::{Change, Observation, Progress, WorkerState};
 use capfilt_schemas::{
@@ -38,6 +39,7 @@ use capfilt_schemas::{
     tally::Tally,
 };
 use page::{Kind, Page};
+pub use server::{SharedMetrics, serve};
 use std::{collections::BTreeMap, time::SystemTime};
 
 /// Counts and gauges, updated with every observation of a dispatcher.
@@ -55,11 +57,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// Starts with zero counts.
     pub fn start() -> Self {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { start_time_seconds: now.as_secs_f64(), ..Self::default() }
     }
 
+    /// Counts an observation.
     pub fn take_in(&mut self, seen: &Observation<'_>) {
         match seen.change {
             // A superseded attempt's tally is not counted: the process with the commit counts the rows.

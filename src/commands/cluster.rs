@@ -1,6 +1,6 @@
 //! `run --cluster` and `worker --cluster`: a job shared by many machines over NATS JetStream.
 
-use crate::{args::ClusterArgs, metrics_server::SharedMetrics, progress::JobProgress};
+use crate::{args::ClusterArgs, progress::JobProgress};
 use anyhow::Context as _;
 use capfilt_console::{self as console, ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
@@ -10,7 +10,9 @@ use capfilt_coordinator::{
         local::RetryPolicy,
         worker_pool,
     },
-    is_done, job, preflight,
+    is_done, job,
+    metrics::SharedMetrics,
+    preflight,
 };
 use capfilt_runtime::{
     devices::DevicePlan,

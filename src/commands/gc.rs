@@ -2,11 +2,10 @@
 
 use super::streams;
 use crate::args::GcArgs;
-use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_coordinator::gc;
 use capfilt_runtime::release;
 use capfilt_store::Location;
-use indicatif::ProgressBar;
 use serde_json::json;
 
 pub async fn run(args: &GcArgs) -> Ending {
@@ -22,9 +21,10 @@ pub async fn run(args: &GcArgs) -> Ending {
     release::warn_of(&bucket).await;
     let garbage = gc::find(&bucket).await.or_environment_error()?;
     if args.delete {
-        let bar = ProgressBar::new(garbage.objects.len() as u64);
-        gc::remove(&bucket, &garbage, |gone| bar.set_position(gone)).await.or_environment_error()?;
-        bar.finish_and_clear();
+        let (all, bar) = (garbage.objects.len() as u64, Progress::plain());
+        let removed = gc::remove(&bucket, &garbage, |gone| bar.show_bar(gone, all)).await;
+        bar.finish();
+        removed.or_environment_error()?;
     }
     if args.json {
         let objects: Vec<_> =

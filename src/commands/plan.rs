@@ -2,14 +2,13 @@
 //! bucket.
 
 use crate::{args::PlanArgs, settings_file};
-use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, FormattedDuration, outln};
 use capfilt_runtime::{
     forecast::{Forecast, Trial, forecast},
     plan_exit::of_plan,
 };
 use capfilt_schemas::size::ByteSize;
 use capfilt_store::Location;
-use indicatif::FormattedDuration;
 use serde_json::json;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 use super::run::OpenJob;
 use crate::{
     args::{DeviceListArgs, RetryArgs},
-    metrics_server,
+    metrics,
 };
 use anyhow::Context as _;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
@@ -17,7 +17,7 @@ use serde_json::json;
 
 pub async fn run(args: &RetryArgs) -> Ending {
     let stop = shutdown::on_signal();
-    let metrics = metrics_server::serve(args.queue.metrics).await?;
+    let metrics = metrics::start(args.queue.metrics).await?;
     let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let wanted =
         if args.only.is_empty() { Ok(RetryFilter::everything()) } else { RetryFilter::only(&args.only) };

@@ -3,8 +3,7 @@
 use super::{cluster, worker};
 use crate::{
     args::{QueueArgs, RunArgs},
-    metrics_server::{self, SharedMetrics},
-    progress, settings_file,
+    metrics, progress, settings_file,
 };
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln, shutdown};
 use capfilt_coordinator::{
@@ -12,6 +11,7 @@ use capfilt_coordinator::{
     dispatch::{Outcome, Report, cluster::CoordinatedJob, local::RetryPolicy},
     job::{self, JobRequest, Opened},
     manifest::{self, Sealed},
+    metrics::SharedMetrics,
     preflight,
 };
 use capfilt_runtime::{
@@ -34,7 +34,7 @@ use tokio::sync::watch;
 
 pub async fn run(args: &RunArgs) -> Ending {
     let stop = shutdown::on_signal();
-    let metrics = metrics_server::serve(args.queue.metrics).await?;
+    let metrics = metrics::start(args.queue.metrics).await?;
     let settings = settings_file::load(&args.settings)?;
     let bucket = Location::open_without_links(&settings.job.url).or_usage_error()?;
     let devices = devices::of_settings(&settings.workers)?;

@@ -3,12 +3,11 @@
 
 use super::recompute;
 use crate::args::VerifyArgs;
-use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_coordinator::{Verification, job, verify};
 use capfilt_runtime::release;
 use capfilt_store::Location;
 use capfilt_workers::Agreement;
-use indicatif::ProgressBar;
 use serde_json::json;
 
 pub async fn run(args: &VerifyArgs) -> Ending {
@@ -18,13 +17,10 @@ pub async fn run(args: &VerifyArgs) -> Ending {
     job.iter().for_each(release::warn);
     let compared = job.as_ref().filter(|_| !args.allow_changed);
     let input = compared.map(|job| Location::open(&job.settings.input.url)).transpose().or_usage_error()?;
-    let bar = ProgressBar::new(0);
-    let progress = |done, total| {
-        bar.set_length(total);
-        bar.set_position(done);
-    };
-    let mut found = verify(&bucket, input.as_ref(), progress).await.or_environment_error()?;
-    bar.finish_and_clear();
+    let bar = Progress::plain();
+    let found = verify(&bucket, input.as_ref(), |done, all| bar.show_bar(done, all)).await;
+    bar.finish();
+    let mut found = found.or_environment_error()?;
     let agreement = match (args.recompute, found.ok) {
         (0, _) | (_, false) => None,
         (rows, true) => Some(recompute::rows(&bucket, rows, args.device).await?),

@@ -6,7 +6,7 @@
 use super::cluster;
 use crate::{
     args::{DeviceListArgs, WorkerArgs},
-    metrics_server::{self, SharedMetrics},
+    metrics,
     progress::JobProgress,
 };
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln, shutdown};
@@ -16,7 +16,9 @@ use capfilt_coordinator::{
         Outcome, Report, Work,
         local::{self, RetryPolicy},
     },
-    job, preflight,
+    job,
+    metrics::SharedMetrics,
+    preflight,
 };
 use capfilt_runtime::{
     devices::{self, DevicePlan},
@@ -30,7 +32,7 @@ use tokio::sync::watch;
 
 pub async fn run(args: &WorkerArgs) -> Ending {
     let stop = shutdown::on_signal();
-    let metrics = metrics_server::serve(args.metrics).await?;
+    let metrics = metrics::start(args.metrics).await?;
     let part: Part = args.part.parse().map_err(anyhow::Error::msg).or_usage_error()?;
     let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let DeviceListArgs { devices, model_threads, decode_threads } = &args.devices;

@@ -1,14 +1,13 @@
-//! `--metrics ADDRESS`: serves Prometheus metrics over HTTP/1.1: `GET /metrics` only.
+//! Server of the metrics over HTTP/1.1: `GET /metrics` only.
 
-use anyhow::Context as _;
-use capfilt_console::{self as console, ExitCodeExt as _, Failure};
-use capfilt_coordinator::metrics::Metrics;
+use super::Metrics;
 use hyper::{
     Method, Request, Response, StatusCode, body::Incoming, header, server::conn::http1, service::service_fn,
 };
 use hyper_util::rt::TokioIo;
 use std::{
     convert::Infallible,
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -33,30 +32,26 @@ const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 pub struct SharedMetrics(Arc<Mutex<Metrics>>);
 
 impl SharedMetrics {
+    /// Starts the metrics of this process.
+    pub fn start() -> Self {
+        Self(Arc::new(Mutex::new(Metrics::start())))
+    }
+
+    /// Calls `act` with the metrics, while no other thread reads or updates the metrics.
     pub fn with<T>(&self, act: impl FnOnce(&mut Metrics) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Creates the metrics of this process and serves them if `address` is set.
+/// Serves metrics at an address, in a task of this runtime. Returns the address with the port in use.
 ///
 /// # Errors
 /// When the server cannot listen at the address.
-pub async fn serve(address: Option<SocketAddr>) -> Result<SharedMetrics, Failure> {
-    let metrics = SharedMetrics(Arc::new(Mutex::new(Metrics::start())));
-    if let Some(address) = address {
-        let listener = TcpListener::bind(address).await;
-        let cannot = || {
-            format!(
-                "cannot serve metrics at {address}; does another process use it? Port 0 selects a free port"
-            )
-        };
-        let listener = listener.with_context(cannot).or_environment_error()?;
-        let bound = listener.local_addr().context("the listener has no address").or_environment_error()?;
-        console::line(format!("metrics at http://{bound}/metrics"));
-        tokio::spawn(listen(listener, metrics.clone()));
-    }
-    Ok(metrics)
+pub async fn serve(address: SocketAddr, metrics: SharedMetrics) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await?;
+    let bound = listener.local_addr()?;
+    tokio::spawn(listen(listener, metrics));
+    Ok(bound)
 }
 
 async fn listen(listener: TcpListener, metrics: SharedMetrics) {
