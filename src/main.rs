@@ -7,9 +7,6 @@
 
 mod args;
 mod commands;
-mod metrics;
-mod progress;
-mod settings_file;
 
 use capfilt_console::{self as console, Exit, parent, reexec, shutdown, surroundings};
 use clap::Parser as _;

@@ -8,14 +8,14 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-pipeline", &["capfilt-schemas", "capfilt-store"]),
     ("capfilt-kernels", &[]),
     ("capfilt-blip", &["capfilt-schemas", "capfilt-pipeline", "capfilt-kernels"]),
     ("capfilt-train", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
-    ("capfilt-demo-data", &[]),
+    ("capfilt-demo-data", &["capfilt-schemas"]),
     ("capfilt-export", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
     ("capfilt-evaluate", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
     ("capfilt-workers", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
@@ -30,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "capfilt-blip",
             "capfilt-train",
             "capfilt-coordinator",
+            "capfilt-workers",
             "capfilt-console",
         ],
     ),
@@ -37,11 +38,12 @@ const ARROWS: [(&str, &[&str]); 14] = [
         "capfilt-bootstrap",
         &["capfilt-schemas", "capfilt-store", "capfilt-coordinator", "capfilt-console", "capfilt-runtime"],
     ),
+    ("capfilt-measure", &["capfilt-schemas", "capfilt-pipeline", "capfilt-blip"]),
 ];
 
-/// Packages that may name libtorch: the model and its kernels, its training and evaluation, the crates that
-/// load models or start training, and the front door, which links the binary.
-const LIBTORCH: [&str; 7] = [
+/// Packages that may name libtorch: the model and its kernels, its training, evaluation and measurement, the
+/// crates that load models or start training, and the front door, which links the binary.
+const LIBTORCH: [&str; 8] = [
     "capfilt",
     "capfilt-kernels",
     "capfilt-blip",
@@ -49,6 +51,7 @@ const LIBTORCH: [&str; 7] = [
     "capfilt-evaluate",
     "capfilt-runtime",
     "capfilt-bootstrap",
+    "capfilt-measure",
 ];
 
 #[test]

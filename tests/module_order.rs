@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 15] = [
+const CRATES: [&str; 16] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -26,6 +26,7 @@ const CRATES: [&str; 15] = [
     "coordinator/bootstrap/src",
     "console/src",
     "runtime/src",
+    "benches/measure/src",
     "src",
 ];
 

@@ -48,6 +48,16 @@ pub fn outlive_file_size_limit() {
     }
 }
 
+/// Ignores Ctrl-C: a terminal sends it to the whole process group, and the parent process decides. Call it
+/// within a runtime.
+pub fn ignore_terminal_interrupt() {
+    tokio::spawn(async {
+        if let Ok(mut interrupt) = signal(SignalKind::interrupt()) {
+            while interrupt.recv().await.is_some() {}
+        }
+    });
+}
+
 /// Returns a value that becomes true at the first SIGINT or SIGTERM, and notifies again at the second one:
 /// then no further shard is finished. A third signal ends the process at once.
 pub fn on_signal() -> watch::Receiver<bool> {

@@ -20,6 +20,7 @@ use capfilt_schemas::{
 use capfilt_store::{Location, RECORDS_AT_ONCE, StoreError, Unfinished, strays};
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectMeta;
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Objects that can be deleted, and counts of the kept ones.
@@ -36,8 +37,44 @@ pub struct Garbage {
 }
 
 impl Garbage {
+    /// Sum of the sizes.
     pub fn bytes(&self) -> u64 {
         self.objects.iter().map(|(_, bytes)| bytes).sum()
+    }
+}
+
+impl Garbage {
+    /// The objects and counts as a JSON object.
+    pub fn to_json(&self) -> serde_json::Value {
+        let object = |(name, bytes): &(String, u64)| json!({"object": name, "bytes": bytes});
+        let uploads: Vec<_> = self.uploads.iter().map(|upload| upload.name.as_str()).collect();
+        json!({
+            "objects": self.objects.iter().map(object).collect::<Vec<_>>(), "bytes": self.bytes(),
+            "maybe_running": self.maybe_running, "unfinished_uploads": uploads,
+            "uploads_unknown": self.uploads_unknown,
+        })
+    }
+
+    /// The objects and counts as lines for people; `is_deleted`: after their deletion.
+    pub fn lines(&self, is_deleted: bool) -> Vec<String> {
+        let mut lines: Vec<String> =
+            self.objects.iter().map(|(name, bytes)| format!("{bytes:>12}  {name}")).collect();
+        let is_clean = self.objects.is_empty() && self.uploads.is_empty();
+        let next = if is_deleted || is_clean { "" } else { "; --delete removes them" };
+        let did = if is_deleted { "removed" } else { "not needed" };
+        lines.push(format!("{} objects, {} bytes {did}{next}", self.objects.len(), self.bytes()));
+        if !self.uploads.is_empty() {
+            lines.extend(self.uploads.iter().map(|upload| format!("{:>12}  {}", "unfinished", upload.name)));
+            lines.push(format!("{} unfinished uploads {did}{next}", self.uploads.len()));
+        }
+        lines.extend(self.uploads_unknown.iter().map(|why| {
+            format!("unfinished uploads are not listed: {why}; a lifecycle rule of the bucket removes them")
+        }));
+        if self.maybe_running > 0 {
+            let kept = self.maybe_running;
+            lines.push(format!("{kept} more objects belong to attempts that may still be running"));
+        }
+        lines
     }
 }
 

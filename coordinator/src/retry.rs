@@ -73,6 +73,21 @@ pub struct RetryPlan {
 }
 
 impl RetryPlan {
+    /// The shards and rows as lines for people.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.is_empty() {
+            lines.push("no quarantined row or shard matches; nothing to retry".to_owned());
+        }
+        if self.shards > 0 {
+            let Self { shards, shard_rows, .. } = self;
+            lines.push(format!("to retry: {shards} quarantined shards with {shard_rows} rows"));
+        }
+        let rows = self.rows.iter();
+        lines.extend(rows.map(|(status, rows)| format!("to retry: {rows} rows with status {status}")));
+        lines
+    }
+
     pub fn is_empty(&self) -> bool {
         self.repairs.is_empty()
     }

@@ -4,6 +4,7 @@
 pub mod capfilt;
 pub mod cleaned;
 pub mod image;
+pub mod image_file;
 pub mod input;
 pub mod model;
 pub mod output;

@@ -29,6 +29,22 @@ pub fn of_settings(workers: &Workers) -> Result<Vec<DevicePlan>, Failure> {
     share_memory(devices, workers.memory).map_err(anyhow::Error::msg).or_usage_error()
 }
 
+/// Warning about settings of `[workers]` that the workers of a cluster do not receive.
+pub fn not_shared(workers: &Workers) -> Option<String> {
+    let auto = Workers::default();
+    let set = [
+        ("devices", "--device", workers.devices != auto.devices),
+        ("model_threads", "--model-threads", workers.model_threads != auto.model_threads),
+        ("decode_threads", "--decode-threads", workers.decode_threads != auto.decode_threads),
+    ];
+    let set = set.iter().filter(|(.., is_set)| *is_set);
+    let named: Vec<String> = set.map(|(key, option, _)| format!("workers.{key} ({option})")).collect();
+    (!named.is_empty()).then(|| {
+        let named = named.join(", ");
+        format!("warning: a cluster's workers take devices and threads from their options, not from {named}")
+    })
+}
+
 /// Resolves the named devices and divides the cores among them.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::{
     job_setup, worker_processes,
 };
 use anyhow::{Context as _, anyhow};
-use capfilt_console::{self as console, ExitCodeExt as _, Failure};
+use capfilt_console::{self as console, ExitCodeExt as _, Failure, FormattedDuration};
 use capfilt_coordinator::{
     Plan,
     dispatch::{single_worker::SingleWorker, worker_process::WorkerMessage},
@@ -75,6 +75,22 @@ pub struct Forecast {
 }
 
 impl Forecast {
+    /// The forecast as lines for people.
+    pub fn lines(&self) -> Vec<String> {
+        let Self { devices, device, rows_per_second, timed_rows, timed_seconds, device_hours, .. } = self;
+        let duration = FormattedDuration(Duration::from_secs_f64(self.job_seconds));
+        let mut lines = vec![
+            format!("devices {devices} ({device}), {} images per model call", self.batch),
+            format!(
+                "speed   {rows_per_second:.1} rows/s, measured with {timed_rows} rows in {timed_seconds:.1} s"
+            ),
+            format!("time    {duration}"),
+            format!("device-hours {device_hours:.3}"),
+        ];
+        lines.extend(self.cost.map(|cost| format!("cost    {cost:.2}")));
+        lines
+    }
+
     /// JSON object of `--json`.
     pub fn to_json(&self) -> Value {
         json!({

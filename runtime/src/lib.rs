@@ -4,16 +4,25 @@
 pub mod batch_size;
 pub mod blip;
 pub mod checkpoints;
+pub mod cluster;
+pub mod device_process;
 pub mod devices;
 mod family;
 pub mod finished_job;
 pub mod forecast;
+pub mod job_check;
+mod job_progress;
 pub mod job_setup;
+pub mod local_job;
+pub mod metrics;
 pub mod models;
+pub mod open_job;
 pub mod plan_exit;
+pub mod recompute;
 pub mod registry;
 pub mod release;
 pub mod self_test;
+pub mod settings_file;
 pub mod training_data;
 pub mod worker_processes;
 

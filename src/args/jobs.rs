@@ -2,9 +2,10 @@
 
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
+use capfilt_runtime::open_job::QueueChoice;
 use capfilt_schemas::{object_keys::Table, settings::Auto};
 use clap::{Args as ClapArgs, ValueEnum};
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Debug, ClapArgs)]
 #[command(
@@ -37,6 +38,16 @@ pub struct ClusterArgs {
     /// PEM file of the authority that signed the NATS server's certificate; makes TLS mandatory
     #[arg(long, value_name = "FILE", requires = "cluster")]
     pub tls_ca: Option<PathBuf>,
+}
+
+impl ClusterArgs {
+    /// Connection to the NATS servers; `None` without `--cluster`.
+    pub fn link(&self) -> Option<Connection> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let url = self.cluster.clone()?;
+        let user = variable("NATS_USER").zip(variable("NATS_PASSWORD"));
+        Some(Connection { url, credentials: self.creds.clone(), user, tls_ca: self.tls_ca.clone() })
+    }
 }
 
 /// Checks the URL of a NATS server, or a comma-separated list.
@@ -113,6 +124,14 @@ pub struct QueueArgs {
     /// Serve Prometheus metrics at this address, path /metrics; port 0 selects a free port and prints it
     #[arg(long, value_name = "IP:PORT")]
     pub metrics: Option<SocketAddr>,
+}
+
+impl QueueArgs {
+    /// The queue that hands out the shards.
+    pub fn choice(&self) -> QueueChoice {
+        let ack_wait = Duration::from_secs(self.ack_wait);
+        QueueChoice { link: self.cluster.link(), ack_wait, keep_queue: self.keep_queue }
+    }
 }
 
 #[derive(Debug, ClapArgs)]

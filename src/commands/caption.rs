@@ -1,10 +1,12 @@
 //! `capfilt caption`: captions for images.
 
-use super::image_file;
 use crate::args::CaptionArgs;
 use anyhow::anyhow;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
-use capfilt_pipeline::model::{PixelBatch, SampleKey};
+use capfilt_pipeline::{
+    image_file,
+    model::{PixelBatch, SampleKey},
+};
 use capfilt_runtime::{blip, registry};
 use capfilt_schemas::settings::{Captioner, Method, Preset};
 use serde_json::json;
@@ -54,7 +56,7 @@ fn candidates(args: &CaptionArgs, decoding: &Captioner) -> Ending {
 
 /// Reads an image at the model's size, with the key of its random numbers.
 fn read(args: &CaptionArgs, path: &Path, side: usize) -> Result<(PixelBatch, SampleKey), Failure> {
-    let (bytes, pixels) = image_file::read(path, side)?;
+    let (bytes, pixels) = image_file::read(path, side).or_usage_error()?;
     let image_sha256 = capfilt_schemas::hash::sha256(&bytes);
     Ok((pixels, SampleKey { job_seed: args.generation.seed, image_sha256 }))
 }

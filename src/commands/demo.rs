@@ -10,7 +10,7 @@ use capfilt_demo_data::{
     scene::MOST_OBJECTS,
     sheet, vocabulary,
 };
-use std::{fs, path::Path};
+use std::path::Path;
 
 pub async fn run(args: &DemoArgs) -> Ending {
     match (&args.make_data, &args.make_vocabulary, &args.truth) {
@@ -59,15 +59,7 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
 }
 
 fn make_vocabulary(folder: &Path) -> Ending {
-    fs::create_dir_all(folder)
-        .with_context(|| format!("cannot create {}", folder.display()))
-        .or_environment_error()?;
-    for (name, text) in vocabulary::files() {
-        let path = folder.join(name);
-        fs::write(&path, text)
-            .with_context(|| format!("cannot write {}", path.display()))
-            .or_environment_error()?;
-    }
+    vocabulary::write(folder).or_environment_error()?;
     let pieces = vocabulary::pieces().len();
     outln!("{pieces} pieces in {}; a model of them has {} ids", folder.display(), vocabulary::model_size());
     Ok(Exit::Done)

@@ -27,34 +27,11 @@ pub async fn run(args: &GcArgs) -> Ending {
         removed.or_environment_error()?;
     }
     if args.json {
-        let objects: Vec<_> =
-            garbage.objects.iter().map(|(name, bytes)| json!({"object": name, "bytes": bytes})).collect();
-        let (bytes, maybe_running) = (garbage.bytes(), garbage.maybe_running);
-        let uploads: Vec<_> = garbage.uploads.iter().map(|upload| upload.name.as_str()).collect();
-        outln!(
-            "{}",
-            json!({
-                "objects": objects, "bytes": bytes, "deleted": args.delete, "maybe_running": maybe_running,
-                "unfinished_uploads": uploads, "uploads_unknown": garbage.uploads_unknown,
-                "streams": streams,
-            })
-        );
-        return Ok(Exit::Done);
-    }
-    garbage.objects.iter().for_each(|(name, bytes)| outln!("{bytes:>12}  {name}"));
-    let is_clean = garbage.objects.is_empty() && garbage.uploads.is_empty();
-    let next = if args.delete || is_clean { "" } else { "; --delete removes them" };
-    let did = if args.delete { "removed" } else { "not needed" };
-    outln!("{} objects, {} bytes {did}{next}", garbage.objects.len(), garbage.bytes());
-    if !garbage.uploads.is_empty() {
-        garbage.uploads.iter().for_each(|upload| outln!("{:>12}  {}", "unfinished", upload.name));
-        outln!("{} unfinished uploads {did}{next}", garbage.uploads.len());
-    }
-    if let Some(why) = &garbage.uploads_unknown {
-        outln!("unfinished uploads are not listed: {why}; a lifecycle rule of the bucket removes them");
-    }
-    if garbage.maybe_running > 0 {
-        outln!("{} more objects belong to attempts that may still be running", garbage.maybe_running);
+        let mut found = garbage.to_json();
+        (found["deleted"], found["streams"]) = (json!(args.delete), json!(streams));
+        outln!("{found}");
+    } else {
+        garbage.lines(args.delete).iter().for_each(|line| outln!("{line}"));
     }
     Ok(Exit::Done)
 }

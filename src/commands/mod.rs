@@ -4,17 +4,14 @@ mod bench;
 mod bootstrap;
 mod caption;
 mod check;
-mod cluster;
 mod demo;
 mod device;
 mod eval;
 mod export;
 mod files;
 mod gc;
-mod image_file;
 mod lineage;
 mod plan;
-mod recompute;
 mod retry;
 mod run;
 mod score;
@@ -51,6 +48,6 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Eval(args) => eval::run(&args).await,
         Command::Lineage(args) => lineage::run(&args),
         Command::Demo(args) => demo::run(&args).await,
-        Command::Device(args) => device::run(&args).await,
+        Command::Device(args) => device::run(args).await,
     }
 }

@@ -1,19 +1,19 @@
 //! `capfilt plan`: the plan of a job and its estimated duration on this machine. Writes nothing to the
 //! bucket.
 
-use crate::{args::PlanArgs, settings_file};
-use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, FormattedDuration, outln};
+use crate::args::PlanArgs;
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_runtime::{
-    forecast::{Forecast, Trial, forecast},
+    forecast::{Trial, forecast},
     plan_exit::of_plan,
+    settings_file,
 };
 use capfilt_schemas::size::ByteSize;
 use capfilt_store::Location;
 use serde_json::json;
-use std::time::Duration;
 
 pub async fn run(args: &PlanArgs) -> Ending {
-    let settings = settings_file::load(&args.settings)?;
+    let settings = settings_file::load(args.settings.file())?;
     let input = Location::open(&settings.input.url).or_usage_error()?;
     let plan = of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
@@ -38,7 +38,7 @@ pub async fn run(args: &PlanArgs) -> Ending {
         let trial = Trial { seconds: args.calibrate, price_per_hour: args.price_per_hour };
         match forecast(args.settings.file(), &settings, plan, trial).await {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
-            Ok(forecast) => show(&forecast),
+            Ok(forecast) => forecast.lines().iter().for_each(|line| outln!("{line}")),
             // The plan is valid: `capfilt plan` also runs on machines without models and devices.
             Err(failure) => console::line(format!("no forecast: {:#}", failure.error)),
         }
@@ -47,17 +47,4 @@ pub async fn run(args: &PlanArgs) -> Ending {
         outln!("{shown}");
     }
     Ok(ending)
-}
-
-fn show(forecast: &Forecast) {
-    let Forecast { devices, device, rows_per_second, job_seconds, device_hours, cost, .. } = forecast;
-    outln!("devices {devices} ({device}), {} images per model call", forecast.batch);
-    outln!(
-        "speed   {rows_per_second:.1} rows/s, measured with {} rows in {:.1} s",
-        forecast.timed_rows,
-        forecast.timed_seconds
-    );
-    outln!("time    {}", FormattedDuration(Duration::from_secs_f64(*job_seconds)));
-    outln!("device-hours {device_hours:.3}");
-    cost.iter().for_each(|cost| outln!("cost    {cost:.2}"));
 }

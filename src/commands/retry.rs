@@ -1,17 +1,14 @@
 //! `capfilt retry`: retries quarantined rows and shards in the same job.
 
-use super::run::OpenJob;
-use crate::{
-    args::{DeviceListArgs, RetryArgs},
-    metrics,
-};
+use super::run::finish;
+use crate::args::{DeviceListArgs, RetryArgs};
 use anyhow::Context as _;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln, shutdown};
 use capfilt_coordinator::{
     job,
-    retry::{self, RetryFilter, RetryPlan},
+    retry::{self, RetryFilter},
 };
-use capfilt_runtime::{devices, release};
+use capfilt_runtime::{devices, metrics, open_job::OpenJob, release};
 use capfilt_store::Location;
 use serde_json::json;
 
@@ -29,7 +26,7 @@ pub async fn run(args: &RetryArgs) -> Ending {
     if args.dry_run && args.json {
         outln!("{}", json!({"shards": found.shards, "shard_rows": found.shard_rows, "rows": found.rows}));
     } else {
-        show(&found);
+        found.lines().iter().for_each(console::line);
     }
     if args.dry_run {
         return Ok(Exit::Done);
@@ -41,22 +38,14 @@ pub async fn run(args: &RetryArgs) -> Ending {
         found.record(&bucket, &wanted, limits).await.or_environment_error()?;
     }
     // Also if `found` is empty: an earlier retry may have been killed before it finished.
-    let devices = &devices[..];
-    let job = OpenJob { bucket: &bucket, record: &record, plan: &plan, devices, metrics, warned: &[] };
-    job.finish(&args.queue, args.json, stop).await
-}
-
-fn show(found: &RetryPlan) {
-    if found.is_empty() {
-        console::line("no quarantined row or shard matches; nothing to retry");
-    }
-    if found.shards > 0 {
-        console::line(format!(
-            "to retry: {} quarantined shards with {} rows",
-            found.shards, found.shard_rows
-        ));
-    }
-    for (status, rows) in &found.rows {
-        console::line(format!("to retry: {rows} rows with status {status}"));
-    }
+    let job = OpenJob {
+        bucket: &bucket,
+        record: &record,
+        plan: &plan,
+        devices: &devices,
+        metrics,
+        warned: &[],
+        queue: args.queue.choice(),
+    };
+    finish(job, args.json, stop).await
 }

@@ -1,9 +1,8 @@
 //! `capfilt score`: match probability and cosine of images and texts.
 
-use super::image_file;
 use crate::args::ScoreArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_pipeline::text::pre_caption;
+use capfilt_pipeline::{image_file, text::pre_caption};
 use capfilt_runtime::registry;
 use capfilt_schemas::settings::Preset;
 use serde_json::json;
@@ -22,7 +21,7 @@ pub fn run(args: &ScoreArgs) -> Ending {
     };
     let texts: Vec<String> = args.texts.iter().map(clean).collect();
     for path in &model.images {
-        let (_, pixels) = image_file::read(path, filter.image_side())?;
+        let (_, pixels) = image_file::read(path, filter.image_side()).or_usage_error()?;
         let scores = filter.score(&pixels, std::slice::from_ref(&texts)).or_environment_error()?;
         let scores = args.texts.iter().zip(&scores[0]);
         if model.json {

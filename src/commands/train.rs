@@ -9,7 +9,7 @@ use capfilt_runtime::{checkpoints, training_data};
 use capfilt_schemas::settings::train::{Task, Training};
 use capfilt_train::{
     error::TrainError,
-    metrics::Line,
+    report::Report,
     run::{Event, Outcome, train},
 };
 use serde_json::json;
@@ -19,7 +19,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 pub async fn run(args: &TrainArgs) -> Ending {
@@ -49,9 +48,12 @@ pub async fn run(args: &TrainArgs) -> Ending {
         }
     });
     let learning = tokio::task::spawn_blocking(move || {
-        let mut shown = Shown::new();
-        let outcome = train(task, &settings, dataset, &stop, &mut |event| shown.show(event));
-        shown.progress.finish();
+        let mut progress = Progress::start("{bar:24} {pos}/{len} steps  {msg}");
+        progress.make_line_due();
+        let mut report = Report::default();
+        let mut show = |event: Event<'_>| show(&mut progress, &mut report, event);
+        let outcome = train(task, &settings, dataset, &stop, &mut show);
+        progress.finish();
         outcome
     });
     let outcome = learning.await.or_environment_error()?;
@@ -75,60 +77,14 @@ pub async fn run(args: &TrainArgs) -> Ending {
     }
 }
 
-/// Progress of a training run.
-struct Shown {
-    progress: Progress,
-    steps: u64,
-    done_before: u64,
-    started: Instant,
-    has_warned_of_stuck: bool,
-}
-
-impl Shown {
-    fn new() -> Self {
-        let mut progress = Progress::start("{bar:24} {pos}/{len} steps  {msg}");
+/// Shows an event as lines or progress.
+fn show(progress: &mut Progress, report: &mut Report, event: Event<'_>) {
+    let Event::Line(line) = event else { return report.lines(&event).iter().for_each(console::line) };
+    let (step, steps, left) = (line.step, report.steps(), HumanDuration(report.time_left(line)));
+    // The last step has a line.
+    if step == steps {
         progress.make_line_due();
-        Self { progress, steps: 0, done_before: 0, started: Instant::now(), has_warned_of_stuck: false }
     }
-
-    fn show(&mut self, event: Event<'_>) {
-        match event {
-            Event::Started { steps, done, parameters, device, drawn } => {
-                (self.steps, self.done_before, self.started) = (steps, done, Instant::now());
-                let where_from = if done > 0 { format!(", resuming at {done}") } else { String::new() };
-                let millions = parameters as f64 / 1e6;
-                console::line(format!(
-                    "{steps} steps{where_from}; {millions:.2} million parameters on {device:?}"
-                ));
-                if done == 0 && !drawn.is_empty() {
-                    let drawn = drawn.join(", ");
-                    console::line(format!("random initialisation, because model.from has none: {drawn}"));
-                }
-            }
-            Event::Line(line) => self.line(line),
-            Event::Saved(path) => console::line(format!("saved {}", path.display())),
-            Event::MatchingStuck if !self.has_warned_of_stuck => {
-                self.has_warned_of_stuck = true;
-                console::line(
-                    "warning: the ITM loss stays at 0.6365, the loss of a constant answer; more data, longer \
-                     texts or a lower learning rate may help",
-                );
-            }
-            Event::MatchingStuck => {}
-        }
-    }
-
-    fn line(&mut self, line: &Line) {
-        let losses = [("itc", line.itc), ("itm", line.itm), ("lm", line.lm)];
-        let losses = losses.iter().filter_map(|(name, loss)| Some(format!("{name} {:.3}", (*loss)?)));
-        let losses = losses.collect::<Vec<_>>().join(" ");
-        let per_step = self.started.elapsed().as_secs_f64() / (line.step - self.done_before).max(1) as f64;
-        let left = Duration::from_secs_f64(per_step * (self.steps - line.step) as f64);
-        let message = format!("{losses}  {:.0} img/s  {} left", line.images_per_second, HumanDuration(left));
-        if line.step == self.steps {
-            self.progress.make_line_due();
-        }
-        let text = |message| format!("step {}/{}  {message}", line.step, self.steps);
-        self.progress.show(line.step, self.steps, message, text);
-    }
+    let message = format!("{line}  {left} left");
+    progress.show(step, steps, message, |message| format!("step {step}/{steps}  {message}"));
 }

@@ -1,13 +1,11 @@
 //! `capfilt verify`: checks that each input row occurs once and that each object is unchanged since its
 //! commit.
 
-use super::recompute;
 use crate::args::VerifyArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_coordinator::{Verification, job, verify};
-use capfilt_runtime::release;
+use capfilt_runtime::{recompute, release};
 use capfilt_store::Location;
-use capfilt_workers::Agreement;
 use serde_json::json;
 
 pub async fn run(args: &VerifyArgs) -> Ending {
@@ -38,35 +36,9 @@ pub async fn run(args: &VerifyArgs) -> Ending {
             "commits_without_job": commits_without_job})
         );
     } else {
-        show(&found, agreement.as_ref());
+        found.problems.iter().for_each(|problem| outln!("{problem}"));
+        agreement.iter().for_each(|agreement| outln!("{agreement}"));
+        outln!("{found}");
     }
     Ok(if found.ok { Exit::Done } else { Exit::WithQuarantine })
-}
-
-fn show(found: &Verification, agreement: Option<&Agreement>) {
-    for problem in &found.problems {
-        outln!("{}: {}; {}", problem.object, problem.what, problem.next);
-    }
-    if let Some(a) = agreement {
-        outln!(
-            "{} rows judged again: {} equal to the last bit; {} of {} captions and {} verdicts differ; \
-             P(match) within {:.1e}, cosine within {:.1e}",
-            a.rows,
-            a.equal_rows,
-            a.other_captions,
-            a.captions,
-            a.other_verdicts,
-            a.max_match_difference,
-            a.max_cosine_difference
-        );
-    }
-    if found.commits_without_job > 0 {
-        outln!(
-            "{} commits do not say which job they belong to: an older capfilt wrote them, which did not \
-             record the job",
-            found.commits_without_job
-        );
-    }
-    let verdict = if found.ok { "in order" } else { "NOT in order" };
-    outln!("{} rows in committed shards: {verdict}, {} problems", found.rows, found.problems.len());
 }

@@ -9,6 +9,7 @@ mod fault;
 mod fetch;
 mod flow;
 mod memory;
+pub mod parent_pipes;
 #[cfg(feature = "poison")]
 mod poison;
 mod recompute;

@@ -17,16 +17,18 @@ use capfilt_pipeline::{
     input::{READING_BYTES, ReadError, Rows, ShardReader},
     model::ModelError,
     output::{LedgerError, read_ledger},
+    self_test::Tolerance,
 };
 use capfilt_schemas::{
     commit::Output,
     ledger::{LedgerRow, Scored},
     plan::Shard,
     predicate::PredicateError,
-    settings::Settings,
+    settings::{Precision, Settings},
 };
 use capfilt_store::Location;
 use serde::Serialize;
+use std::fmt;
 
 /// Reason why rows could not be judged again.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,24 @@ pub struct Agreement {
     pub max_cosine_difference: f32,
 }
 
+/// Text for people.
+impl fmt::Display for Agreement {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} rows judged again: {} equal to the last bit; {} of {} captions and {} verdicts differ; \
+             P(match) within {:.1e}, cosine within {:.1e}",
+            self.rows,
+            self.equal_rows,
+            self.other_captions,
+            self.captions,
+            self.other_verdicts,
+            self.max_match_difference,
+            self.max_cosine_difference
+        )
+    }
+}
+
 /// Inputs for judging a job's rows again.
 pub struct Recompute<'a> {
     pub bucket: &'a Location,
@@ -72,6 +92,32 @@ pub struct Recompute<'a> {
 }
 
 impl Recompute<'_> {
+    /// Judges about `wanted` rows again: the first rows of shards that are spread evenly over the committed
+    /// shards. `progress` receives the finished and all shards.
+    ///
+    /// # Errors
+    /// An input or ledger that cannot be read, and a failing model.
+    pub async fn rows(
+        &mut self,
+        committed: &[(&Shard, Option<Output>)],
+        wanted: u64,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Agreement, RecomputeError> {
+        let all = committed.len() as u64;
+        // Whole batches: one per shard, or several per shard if there are not enough shards.
+        let shards = wanted.div_ceil(self.capfilt.batch() as u64).clamp(1, all.max(1));
+        let rows_per_shard = wanted.div_ceil(shards) as usize;
+        let mut agreement = Agreement::default();
+        for i in 0..shards.min(all) {
+            let (shard, ledger) = &committed[(i * all / shards) as usize];
+            if let Some(ledger) = ledger {
+                self.shard(shard, ledger, rows_per_shard, &mut agreement).await?;
+            }
+            progress(i + 1, shards);
+        }
+        Ok(agreement)
+    }
+
     /// Judges the first rows of a shard again, at least `rows_per_shard` of them or all, and adds the
     /// comparison with the committed ledger to `agreement`.
     pub async fn shard(
@@ -127,6 +173,19 @@ async fn next_batch(
 }
 
 impl Agreement {
+    /// Difference that exceeds the rounding differences between two devices.
+    pub fn fault(&self, precision: Precision) -> Option<String> {
+        if self.other_rows > 0 {
+            Some(format!("{} rows differ from the input in image, status or text", self.other_rows))
+        } else if self.max_match_difference > Tolerance::between_two(precision).score {
+            Some(format!("P(match) of equal texts differs by {:.1e}", self.max_match_difference))
+        } else if self.other_captions * 10 > self.captions {
+            Some(format!("{} of {} captions differ", self.other_captions, self.captions))
+        } else {
+            None
+        }
+    }
+
     fn add(&mut self, again: &LedgerRow, committed: Option<&LedgerRow>) {
         self.rows += 1;
         self.captions += again.synthetic.len() as u64;

@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod local;
 mod oom_watch;
 mod progress;
+mod progress_text;
 pub mod queue;
 mod retry_policy;
 pub mod shard_source;
@@ -21,6 +22,7 @@ pub mod worker_process;
 mod worker_slot;
 
 pub use progress::{Change, Observation, Progress, Trouble, WorkerState, WorkerView};
+pub use progress_text::kept;
 
 use crate::{JobState, ShardState, Task};
 use capfilt_schemas::{

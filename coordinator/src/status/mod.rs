@@ -2,6 +2,7 @@
 //! commits.
 
 mod job_status;
+mod page;
 mod sampling;
 mod throughput;
 

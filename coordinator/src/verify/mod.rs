@@ -22,7 +22,7 @@ use capfilt_schemas::{job::JobRecord, manifest::Manifest, object_keys, plan::Sha
 use capfilt_store::{Location, StoreError};
 use futures::StreamExt as _;
 use serde::Serialize;
-use std::{pin::pin, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc};
 
 /// Shards checked at the same time. Decoding is the bottleneck, and more shards only need more memory.
 const SHARDS_AT_ONCE: usize = 4;
@@ -36,6 +36,22 @@ pub struct Verification {
     /// Number of commits without a job digest: an early version of capfilt did not record it.
     pub commits_without_job: u64,
     pub problems: Vec<Problem>,
+}
+
+/// Counts and verdict, without the problems.
+impl fmt::Display for Verification {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.commits_without_job > 0 {
+            writeln!(
+                out,
+                "{} commits do not say which job they belong to: an older capfilt wrote them, which did not \
+                 record the job",
+                self.commits_without_job
+            )?;
+        }
+        let verdict = if self.ok { "in order" } else { "NOT in order" };
+        write!(out, "{} rows in committed shards: {verdict}, {} problems", self.rows, self.problems.len())
+    }
 }
 
 /// Verifies a job; with `input`, also that its input files are in the planned states. `progress` receives the

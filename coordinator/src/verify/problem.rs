@@ -2,6 +2,7 @@
 
 use capfilt_schemas::{object_keys, plan::Shard};
 use serde::Serialize;
+use std::fmt;
 
 /// One fault of a job, with advice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -16,6 +17,12 @@ pub struct Problem {
 impl Problem {
     pub fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { object: object.into(), what: what.into(), next: next.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}; {}", self.object, self.what, self.next)
     }
 }
 

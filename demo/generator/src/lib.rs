@@ -16,4 +16,4 @@ pub mod sheet;
 mod table;
 pub mod vocabulary;
 
-pub use table::{Known, KnownError, known};
+pub use table::{Known, KnownError, ListError, known, parquet_files};

@@ -23,6 +23,33 @@ pub fn truth(caption: &str, scene: &Scene) -> Verdict {
     }
 }
 
+/// Column of the demo's pairs that describes the picture.
+pub const SCENE: &str = "scene";
+
+/// A row whose scene is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum SceneError {
+    #[error("a row has no `{SCENE}`")]
+    Missing,
+    #[error("column `{SCENE}`: {0}")]
+    Damaged(String),
+}
+
+/// Share of captions that are true of their scenes; a scene is the text of column [`SCENE`].
+///
+/// # Errors
+/// A caption without a scene.
+pub fn share_true<'a>(
+    captions: impl ExactSizeIterator<Item = (&'a String, Option<&'a str>)>,
+) -> Result<f64, SceneError> {
+    let (all, mut are_true) = (captions.len().max(1), 0);
+    for (caption, scene) in captions {
+        let scene = Scene::parse(scene.ok_or(SceneError::Missing)?).map_err(SceneError::Damaged)?;
+        are_true += u32::from(truth(caption, &scene) == Verdict::True);
+    }
+    Ok(f64::from(are_true) / all as f64)
+}
+
 /// Parses a caption's claims; `None` if it does not follow the grammar. Ignores case, commas and the
 /// characters that BLIP's cleaning drops (`pre_caption` in its code).
 pub fn parse(caption: &str) -> Option<Claims> {

@@ -1,5 +1,8 @@
 //! Quality of a cleaning job's verdicts, for data with known truth.
 
+mod ledger;
+mod lines;
+
 use crate::{
     noise::Kind,
     parse::{Verdict, truth},

@@ -11,7 +11,12 @@ use parquet::{
     basic::Compression,
     file::properties::{EnabledStatistics, WriterProperties},
 };
-use std::{fs::File, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 /// One pair.
 #[derive(Debug)]
@@ -77,6 +82,34 @@ pub struct Known {
 pub struct KnownError {
     path: String,
     reason: String,
+}
+
+/// A folder that cannot be listed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot list {}", path.display())]
+pub struct ListError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// Lists the named files, and the Parquet files in named folders.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn parquet_files(input: &[PathBuf]) -> Result<Vec<PathBuf>, ListError> {
+    let mut files = Vec::new();
+    for path in input {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = path.read_dir().map_err(|source| ListError { path: path.clone(), source })?;
+        let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        found.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
 }
 
 /// Known truth of a file's pairs, by key. Memory: about 200 bytes per row.

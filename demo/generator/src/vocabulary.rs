@@ -3,6 +3,10 @@
 
 use crate::{grammar, junk};
 use serde_json::{Map, Value, json};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 const LETTERS: &str = "abcdefghijklmnopqrstuvwxyz0123456789";
@@ -35,6 +39,28 @@ pub fn pieces() -> Vec<String> {
 /// `[ENC]` (the last).
 pub fn model_size() -> usize {
     pieces().len() + 2
+}
+
+/// A tokenizer that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("cannot create {}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("cannot write {}", path.display())]
+    File { path: PathBuf, source: io::Error },
+}
+
+/// Writes the files of the tokenizer into a folder, which is created if necessary.
+///
+/// # Errors
+/// A folder or file that cannot be written.
+pub fn write(folder: &Path) -> Result<(), WriteError> {
+    fs::create_dir_all(folder).map_err(|source| WriteError::Folder { path: folder.to_owned(), source })?;
+    for (name, text) in files() {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|source| WriteError::File { path, source })?;
+    }
+    Ok(())
 }
 
 /// File names and contents of the tokenizer.

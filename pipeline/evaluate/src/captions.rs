@@ -9,6 +9,12 @@ use crate::{
 };
 use capfilt_pipeline::model::{Captioner, SampleKey};
 use serde::Serialize;
+use serde_json::json;
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::Path,
+};
 
 /// Scores of a whole collection.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +52,19 @@ pub fn write(
         done(captions.len());
     }
     Ok(captions)
+}
+
+/// Writes each caption with its score and the texts of its image to a file, one JSON object per line.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write_lines(path: &Path, judged: &[Judged], images: &[Captioned]) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    for (judged, image) in judged.iter().zip(images) {
+        let line = json!({"caption": judged.caption, "cider": judged.cider, "texts": image.texts});
+        writeln!(file, "{line}")?;
+    }
+    file.flush()
 }
 
 /// Scores captions against the texts of their images.

@@ -11,7 +11,7 @@ mod ranks;
 mod retrieval;
 mod words;
 
-pub use captions::{CaptionScores, Judged, score, write};
+pub use captions::{CaptionScores, Judged, score, write, write_lines};
 pub use error::EvaluateError;
 pub use pairs::{Captioned, Collection, read};
 pub use ranks::Recalls;

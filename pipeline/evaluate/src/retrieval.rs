@@ -9,6 +9,7 @@ use crate::{
 use capfilt_blip::BlipFilter;
 use capfilt_pipeline::{model::Filter as _, text::pre_caption};
 use serde::Serialize;
+use std::fmt;
 use tch::{Device, Kind, Tensor};
 
 /// Words of a text that the original code uses.
@@ -27,6 +28,32 @@ pub struct Recalled {
     /// After matching; `None` if it was not requested.
     pub text_by_match: Option<Recalls>,
     pub image_by_match: Option<Recalls>,
+}
+
+impl Recalled {
+    /// Mean of all recalls after matching; `None` without matching.
+    pub fn mean(&self) -> Option<f64> {
+        Some((self.text_by_match?.mean() + self.image_by_match?.mean()) / 2.0)
+    }
+}
+
+/// A table for people.
+impl fmt::Display for Recalled {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} images, {} texts          R@1    R@5   R@10", self.images, self.texts)?;
+        let lines = [
+            ("text for image, by cosine", Some(self.text_by_cosine)),
+            ("image for text, by cosine", Some(self.image_by_cosine)),
+            ("text for image, by matching", self.text_by_match),
+            ("image for text, by matching", self.image_by_match),
+        ];
+        for (label, recalls) in lines {
+            if let Some(Recalls { r1, r5, r10 }) = recalls {
+                write!(out, "\n{label:30} {r1:6.1} {r5:6.1} {r10:6.1}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// All texts, cleaned as in BLIP, each with its image.

@@ -9,6 +9,7 @@ use capfilt_pipeline::{
 };
 use capfilt_schemas::{
     export::{self, Origin},
+    manifest::Manifest,
     pairs,
     plan::{InputFile, Shard},
     settings::training_data::Texts,
@@ -50,7 +51,54 @@ pub(crate) struct Part {
     pub texts: u64,
 }
 
+/// Planned files of human pairs.
+pub struct HumanFiles {
+    /// Location of the files.
+    pub place: Location,
+    /// Identity of the location, for the record.
+    pub identity: String,
+    /// Digest of the files in their current versions, and of the condition of their rows.
+    pub version: String,
+    /// Row groups of the files.
+    pub shards: Vec<Shard>,
+    /// Columns to read.
+    pub columns: InputColumns,
+}
+
 impl Source {
+    /// A source of human pairs. `key` is the key's column, if a column was requested.
+    ///
+    /// # Errors
+    /// No file has a requested column, or the store fails.
+    pub async fn human(
+        files: HumanFiles,
+        asked: export::Columns,
+        key: Option<&str>,
+    ) -> Result<Self, ExportError> {
+        let HumanFiles { place, identity, version, shards, columns } = files;
+        let passthrough = inspect(&place, &shards, &asked.passthrough, key).await?;
+        let record = export::Source::Human { url: identity, version, columns: asked };
+        Ok(Self {
+            record,
+            place,
+            content: Content::Human { shards, columns: Box::new(columns), passthrough },
+        })
+    }
+
+    /// A finished job with `manifest`, of which `texts` are requested.
+    pub fn job(
+        place: Location,
+        identity: String,
+        manifest: Manifest,
+        tables: Vec<ShardTables>,
+        texts: Texts,
+        wanted: Wanted,
+    ) -> Self {
+        let Manifest { n, digest, quarantined, .. } = manifest;
+        let record = export::Source::Job { url: identity, manifest: n, digest, texts, quarantined };
+        Self { record, place, content: Content::Job { tables, texts, wanted } }
+    }
+
     pub(crate) fn parts(&self) -> Vec<Part> {
         match &self.content {
             Content::Human { shards, .. } => shards
@@ -185,7 +233,7 @@ fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<Stri
 ///
 /// # Errors
 /// No file has a requested column, or the store fails.
-pub async fn inspect(
+async fn inspect(
     place: &Location,
     shards: &[Shard],
     asked: &[String],

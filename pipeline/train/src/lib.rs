@@ -17,6 +17,7 @@ pub mod model_files;
 pub mod momentum;
 pub mod parameters;
 pub mod plot;
+pub mod report;
 pub mod run;
 pub mod schedule;
 pub mod start;

@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use capfilt_schemas::settings::train::Task;
+use capfilt_blip::{
+    LoadError,
+    weight_files::{self, WeightFiles},
+};
+use capfilt_schemas::{model_files::is_index, settings::train::Task};
 use safetensors::tensor::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -22,6 +26,17 @@ const MAX_HEADER: u64 = 100_000_000;
 
 /// Version of the lineage's format.
 pub const VERSION: u32 = 1;
+
+/// Reason why the lineage of weights is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum LineageError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Read(#[from] TrainError),
+    #[error("{} has no lineage: `capfilt train` did not write it", .0.display())]
+    Missing(PathBuf),
+}
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
@@ -58,6 +73,20 @@ pub struct Parent {
 }
 
 impl Lineage {
+    /// Reads the lineage of a weights file, or of the weights in a folder.
+    ///
+    /// # Errors
+    /// The weights cannot be found or read, or have no lineage.
+    pub fn find(place: &Path) -> Result<Self, LineageError> {
+        let weights = if place.is_dir() { weight_files::find(place)? } else { place.to_path_buf() };
+        // If the weights are in several files, each file has the lineage of the whole.
+        let file = match is_index(&weights.to_string_lossy()) {
+            true => WeightFiles::open(&weights)?.paths().next().map(Path::to_path_buf).unwrap_or(weights),
+            false => weights,
+        };
+        Self::read(&file)?.ok_or(LineageError::Missing(file))
+    }
+
     /// Reads the lineage from the header of a weights file; `None` for a file of another program.
     ///
     /// # Errors

@@ -2,11 +2,11 @@
 
 mod batch;
 mod decode;
-mod floors;
 mod model;
 
 use crate::args::BenchCommand;
-use capfilt_console::Ending;
+use capfilt_console::{Ending, ExitCodeExt as _, Failure};
+use capfilt_measure::MeasureError;
 
 pub async fn run(command: &BenchCommand) -> Ending {
     match command {
@@ -16,8 +16,9 @@ pub async fn run(command: &BenchCommand) -> Ending {
     }
 }
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
+fn blamed<T>(measured: Result<T, MeasureError>) -> Result<T, Failure> {
+    match measured {
+        Err(error) if error.is_of_input() => Err(error).or_usage_error(),
+        measured => measured.or_environment_error(),
+    }
 }

@@ -3,7 +3,7 @@
 use super::{collection, shown};
 use crate::args::EvalRetrievalArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_evaluate::{Recalls, retrieve};
+use capfilt_evaluate::retrieve;
 use capfilt_runtime::blip;
 use serde_json::json;
 
@@ -18,19 +18,10 @@ pub async fn run(args: &EvalRetrievalArgs) -> Ending {
     if args.data.json {
         let mut all = json!(recalled);
         (all["skipped"], all["top_k"]) = (json!(skipped), json!(top_k));
-        if let (Some(text), Some(image)) = (recalled.text_by_match, recalled.image_by_match) {
-            all["r_mean"] = json!((text.mean() + image.mean()) / 2.0);
-        }
+        recalled.mean().iter().for_each(|mean| all["r_mean"] = json!(mean));
         outln!("{all}");
         return Ok(Exit::Done);
     }
-    outln!("{} images, {} texts          R@1    R@5   R@10", recalled.images, recalled.texts);
-    let show = |label: &str, recalls: &Recalls| {
-        outln!("{label:30} {:6.1} {:6.1} {:6.1}", recalls.r1, recalls.r5, recalls.r10);
-    };
-    show("text for image, by cosine", &recalled.text_by_cosine);
-    show("image for text, by cosine", &recalled.image_by_cosine);
-    recalled.text_by_match.iter().for_each(|recalls| show("text for image, by matching", recalls));
-    recalled.image_by_match.iter().for_each(|recalls| show("image for text, by matching", recalls));
+    outln!("{recalled}");
     Ok(Exit::Done)
 }

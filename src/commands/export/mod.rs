@@ -1,16 +1,14 @@
 //! `capfilt export`: writes D′ as a data set for other trainers.
 
-mod shown;
 mod sources;
 
 use crate::args::{ExportArgs, ExportFormat};
 use anyhow::anyhow;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
-use capfilt_export::{Export, ExportError, Found, clean, export, find};
-use capfilt_schemas::{
-    export::{ExportRecord, Options},
-    hash::sha256_hex,
+use capfilt_export::{
+    Export, ExportError, Found, Progress, Stage, clean, export, find, nothing_left, scratch_folder, summary,
 };
+use capfilt_schemas::export::{ExportRecord, Options};
 use capfilt_store::Location;
 use std::path::PathBuf;
 
@@ -33,7 +31,7 @@ pub async fn run(args: &ExportArgs) -> Ending {
                 console::line("resuming an unfinished export of the same sources and options");
             }
             let mut shown = console::Progress::start("{bar:24} {pos}/{len} {msg}  {eta} left");
-            let show = |progress| shown::show(&mut shown, progress);
+            let show = |progress| show(&mut shown, progress);
             let made = export(&bucket, asked, &scratch(args, &bucket), show).await;
             shown.finish();
             blamed(made)?
@@ -42,7 +40,7 @@ pub async fn run(args: &ExportArgs) -> Ending {
     if args.json {
         outln!("{}", serde_json::to_string(&made).or_environment_error()?);
     } else {
-        outln!("{}", shown::summary(&made, &bucket));
+        outln!("{}", summary(&made, &bucket));
     }
     Ok(ending(&made))
 }
@@ -53,11 +51,7 @@ fn ending(made: &ExportRecord) -> Exit {
     if made.counts.samples > 0 {
         return Exit::Done;
     }
-    console::line(format!(
-        "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot \
-         be decoded, {} below --min-itm), so nothing was written",
-        made.counts.read, made.counts.unusable, made.counts.bad_images, made.counts.below_min_itm
-    ));
+    console::line(nothing_left(made));
     Exit::WithQuarantine
 }
 
@@ -75,14 +69,17 @@ fn options(args: &ExportArgs) -> Options {
 
 /// Folder for samples that are read but not yet written.
 fn scratch(args: &ExportArgs, bucket: &Location) -> PathBuf {
-    let own = || match bucket.local_path() {
-        Some(folder) => folder.join("export.scratch"),
-        None => {
-            let name = sha256_hex(bucket.url.as_bytes());
-            std::env::temp_dir().join(format!("capfilt-export-{}", &name[..16]))
-        }
+    args.files.scratch.clone().unwrap_or_else(|| scratch_folder(bucket))
+}
+
+/// Shows the progress of an export.
+fn show(display: &mut console::Progress, progress: Progress) {
+    let of = match progress.stage {
+        Stage::Reading => format!("parts read, {} pairs", progress.pairs),
+        Stage::Writing => format!("files written, {} samples", progress.pairs),
     };
-    args.files.scratch.clone().unwrap_or_else(own)
+    let Progress { done, all, .. } = progress;
+    display.show(done as u64, all as u64, of, |of| format!("{done}/{all} {of}"));
 }
 
 fn blamed<T>(result: Result<T, ExportError>) -> Result<T, Failure> {

@@ -118,6 +118,18 @@ impl JobQueue {
         wasted_rows
     }
 
+    /// Announces that the job stopped, and removes the queue, if every worker pool would meet the error.
+    ///
+    /// # Errors
+    /// A queue that cannot be removed.
+    pub async fn end_after(&self, error: &DispatchError) -> Result<(), ConnectionError> {
+        if let DispatchError::Systemic(_) | DispatchError::Broken { .. } = error {
+            self.say_end(&End::Stopped { why: error.to_string() }).await;
+            self.remove().await?;
+        }
+        Ok(())
+    }
+
     /// Announces the end to all worker pools. A pool that misses the message reads the end from the bucket.
     pub async fn say_end(&self, end: &End) {
         let payload = serde_json::to_vec(end).expect("an end is plain data");

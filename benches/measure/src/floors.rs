@@ -1,6 +1,6 @@
 //! Peak rates of a device: FLOP/s of a large matrix product, and bytes per second of a memory copy.
 
-use super::median;
+use crate::median::median;
 use capfilt_blip::{DevicePrecision, cost_model::Cost};
 use std::time::Instant;
 use tch::{Device, Kind, TchError, Tensor};
@@ -14,8 +14,9 @@ const REPEATS: usize = 5;
 /// Peak rates of a device, measured in the precision of the models.
 #[derive(Debug, Clone, Copy)]
 pub struct Floors {
+    /// FLOP per second of a matrix product.
     pub flop_per_second: f64,
-    /// Read and written bytes together.
+    /// Bytes per second of a copy, read and written bytes together.
     pub bytes_per_second: f64,
 }
 
@@ -65,4 +66,17 @@ fn seconds(device: Device, mut run: impl FnMut() -> Result<(), TchError>) -> Res
         all.push(from.elapsed().as_secs_f64());
     }
     Ok(median(&all[1..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slower_of_products_and_copies_limits_the_work() {
+        let floors = Floors { flop_per_second: 10.0, bytes_per_second: 2.0 };
+        let cost = Cost { flop: 20.0, bytes: 8.0 };
+        assert_eq!(floors.seconds(cost), (2.0, 4.0));
+        assert_eq!(floors.share(cost, 8.0), 0.5);
+    }
 }

@@ -1,19 +1,21 @@
 //! Reads the settings file and the overrides of the command line, and makes all locations absolute.
 
-use crate::args::SettingsArgs;
+use crate::batch_size::SettingsFile;
 use anyhow::Context as _;
 use capfilt_console::{ExitCodeExt as _, Failure, surroundings};
 use capfilt_schemas::settings::{Settings, parse};
 use capfilt_store::Location;
 
 /// Reads and checks settings. Relative paths become absolute: a worker may start in another folder.
-pub fn load(args: &SettingsArgs) -> Result<Settings, Failure> {
-    let text = std::fs::read_to_string(&args.config);
-    let text = text
-        .with_context(|| format!("cannot read the settings {}", args.config.display()))
-        .or_usage_error()?;
-    let settings = parse(&text, &args.overrides);
-    let mut settings = settings.with_context(|| args.config.display().to_string()).or_usage_error()?;
+///
+/// # Errors
+/// A file that cannot be read, and settings that are wrong.
+pub fn load(file: SettingsFile<'_>) -> Result<Settings, Failure> {
+    let text = std::fs::read_to_string(file.path);
+    let text =
+        text.with_context(|| format!("cannot read the settings {}", file.path.display())).or_usage_error()?;
+    let settings = parse(&text, file.overrides);
+    let mut settings = settings.with_context(|| file.path.display().to_string()).or_usage_error()?;
     capfilt_store::add_stores(&settings.stores);
     surroundings::wait_out(settings.workers.outage_seconds).or_usage_error()?;
     for url in [&mut settings.job.url, &mut settings.models.captioner, &mut settings.models.filter] {

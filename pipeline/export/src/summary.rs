@@ -1,9 +1,9 @@
-//! Progress and summary of an export, for people.
+//! Summary of an export, for people.
 
-use super::sources;
-use capfilt_console as console;
-use capfilt_export::{Progress, Stage};
-use capfilt_schemas::export::{self as record, DATA, ExportRecord, Format, Per};
+use capfilt_schemas::{
+    export::{self as record, DATA, ExportRecord, Format, Per},
+    manifest::QuarantinedShard,
+};
 use capfilt_store::Location;
 
 /// Number of omitted rows that the summary lists; the record lists more.
@@ -15,7 +15,7 @@ pub fn summary(made: &ExportRecord, place: &Location) -> String {
     lines.extend(left_out(made));
     lines.extend(made.request.sources.iter().filter_map(|source| match source {
         record::Source::Job { url, quarantined, .. } if !quarantined.is_empty() => {
-            Some(sources::quarantined(url, quarantined))
+            Some(quarantined_text(url, quarantined))
         }
         _ => None,
     }));
@@ -90,12 +90,23 @@ fn open_clip(made: &ExportRecord, place: &Location) -> String {
     )
 }
 
-/// Shows the progress of an export.
-pub fn show(display: &mut console::Progress, progress: Progress) {
-    let of = match progress.stage {
-        Stage::Reading => format!("parts read, {} pairs", progress.pairs),
-        Stage::Writing => format!("files written, {} samples", progress.pairs),
-    };
-    let Progress { done, all, .. } = progress;
-    display.show(done as u64, all as u64, of, |of| format!("{done}/{all} {of}"));
+/// Text about an export without samples.
+pub fn nothing_left(made: &ExportRecord) -> String {
+    let counts = &made.counts;
+    format!(
+        "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot \
+         be decoded, {} below --min-itm), so nothing was written",
+        counts.read, counts.unusable, counts.bad_images, counts.below_min_itm
+    )
+}
+
+/// Text about the quarantined shards of a job, which are not in the export.
+pub fn quarantined_text(url: &str, shards: &[QuarantinedShard]) -> String {
+    let rows: u64 = shards.iter().map(|shard| shard.rows).sum();
+    let (n, first) = (shards.len(), &shards[0]);
+    format!(
+        "{url}: {n} shards with {rows} rows are quarantined and not in the export (first: {}, {}); \
+         `capfilt retry --job {url}` retries them",
+        first.shard, first.reason
+    )
 }

@@ -1,0 +1,58 @@
+//! Image files, prepared as a job prepares the images of its rows.
+
+use crate::{
+    image::{ImageLimits, ImageSkip, decode},
+    model::PixelBatch,
+    resize::Resizer,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Reason why an image file has no pixels.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageFileError {
+    #[error("cannot list {}", path.display())]
+    List { path: PathBuf, source: io::Error },
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("{}", path.display())]
+    Decode { path: PathBuf, source: ImageSkip },
+}
+
+/// Lists the files of a folder, sorted by name.
+///
+/// # Errors
+/// A folder that cannot be listed.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>, ImageFileError> {
+    let entries = fs::read_dir(folder);
+    let entries = entries.map_err(|source| ImageFileError::List { path: folder.to_owned(), source })?;
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// Reads the bytes of a file.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn bytes(path: &Path) -> Result<Vec<u8>, ImageFileError> {
+    fs::read(path).map_err(|source| ImageFileError::Read { path: path.to_owned(), source })
+}
+
+/// Reads the bytes of a file, and its pixels at the model's size as a batch of one image.
+///
+/// # Errors
+/// A file that cannot be read or decoded.
+pub fn read(path: &Path, side: usize) -> Result<(Vec<u8>, PixelBatch), ImageFileError> {
+    let bytes = bytes(path)?;
+    let image = decode(&bytes, &ImageLimits::default())
+        .map_err(|source| ImageFileError::Decode { path: path.to_owned(), source })?;
+    let mut pixels = Vec::new();
+    Resizer::new().squash(&image, side, &mut pixels);
+    let mut batch = PixelBatch::with_capacity(side, 1);
+    batch.push(&pixels);
+    Ok((bytes, batch))
+}
