@@ -108,11 +108,38 @@ pub fn cores() -> usize {
 }
 
 /// Per-user folder for verified copies of checkpoints.
-pub fn model_cache() -> std::path::PathBuf {
+pub(crate) fn model_cache() -> std::path::PathBuf {
     let folder =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(std::path::PathBuf::from);
     let base = folder("CAPFILT_CACHE")
         .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("capfilt")))
         .or_else(|| folder("HOME").map(|home| home.join(".cache/capfilt")));
     base.unwrap_or_else(|| std::env::temp_dir().join("capfilt")).join("models")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capfilt_schemas::size::ByteSize;
+
+    #[test]
+    fn memory_is_divided_among_the_devices_and_too_little_is_refused() {
+        let two = vec!["cpu".to_owned(), "cpu".to_owned()];
+        let plans = devices(&two, Auto::Fixed(3), Auto::Fixed(2)).expect("two devices");
+        assert_eq!(
+            plans.iter().map(|plan| (plan.model_threads, plan.decode_threads)).collect::<Vec<_>>(),
+            [(3, 2), (3, 2)]
+        );
+        let fixed = |gigabytes: u64| Memory::Fixed(ByteSize(gigabytes << 30));
+        let shares = share_memory(plans.clone(), fixed(6)).expect("enough memory");
+        assert_eq!(shares.iter().map(|plan| plan.memory).collect::<Vec<_>>(), [3 << 30, 3 << 30]);
+        let error = share_memory(plans, fixed(1)).expect_err("half a gigabyte each");
+        assert!(error.contains("for 2 workers; each needs 1 GiB"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_device_is_an_error() {
+        let error = devices(&["gpu".to_owned()], Auto::Auto, Auto::Auto).expect_err("no such device");
+        assert!(error.contains("\"gpu\""), "{error}");
+    }
 }

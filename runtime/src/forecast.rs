@@ -255,3 +255,54 @@ async fn time(worker: &mut SingleWorker, batch: u32, seconds: f64) -> anyhow::Re
     }
     clock.timed().context("the worker process ended before its first row was done")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capfilt_schemas::tally::Tally;
+
+    fn devices(count: usize) -> Vec<DevicePlan> {
+        let plan =
+            DevicePlan { device: "cpu".to_owned(), model_threads: 1, decode_threads: 1, memory: 1 << 30 };
+        vec![plan; count]
+    }
+
+    #[test]
+    fn the_rows_after_the_first_batches_are_extrapolated_over_all_devices() {
+        let timed = Timed { from: Instant::now(), before: 50, rows: 100, seconds: 10.0 };
+        let trial = Trial { seconds: 10.0, price_per_hour: Some(3.0) };
+        let forecast = Forecast::of(&timed, 20.0, 1100, 25, &devices(2), trial);
+        // 1,000 rows are left after one first batch per device, at 20 rows per second.
+        assert_eq!((forecast.rows_per_second, forecast.job_seconds), (20.0, 20.0 + 50.0));
+        assert_eq!(forecast.device_hours, 2.0 * 70.0 / 3600.0);
+        assert_eq!(forecast.cost, Some(3.0 * forecast.device_hours));
+    }
+
+    #[test]
+    fn the_warm_up_is_not_timed_unless_it_is_the_only_batch() {
+        let shard = ShardId::of("a.parquet", "etag", 0..1);
+        let progress = |rows| Event::Progress { shard: shard.clone(), rows, tally: Tally::default() };
+        let ready = || Event::Ready { device: "cpu".to_owned(), worker: String::new() };
+        let timed = |rows: &[u64]| {
+            let mut clock = Clock::default();
+            clock.note(ready(), 8, 1000.0).expect("no failure");
+            let is_long = |rows: &u64| clock.note(progress(*rows), 8, 1000.0).expect("no failure");
+            assert!(!rows.iter().any(is_long), "1,000 seconds are not over");
+            clock.timed().map(|timed| (timed.before, timed.rows))
+        };
+        assert_eq!(timed(&[]), None, "no row is done");
+        assert_eq!(timed(&[8]), Some((0, 8)));
+        assert_eq!(timed(&[8, 16, 24]), Some((8, 16)));
+    }
+
+    #[test]
+    fn a_trial_has_at_least_three_batches() {
+        let shard = ShardId::of("a.parquet", "etag", 0..1);
+        let mut clock = Clock::default();
+        let mut is_long = |rows| {
+            let event = Event::Progress { shard: shard.clone(), rows, tally: Tally::default() };
+            clock.note(event, 8, 0.0).expect("no failure")
+        };
+        assert_eq!([8, 16, 24, 32].map(&mut is_long), [false, false, false, true]);
+    }
+}

@@ -169,3 +169,21 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
         stores: settings::stores::Stores::default(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_errors_of_a_plan_name_the_settings_of_their_user() {
+        let text = "input.url holds no file with the column `jpg` (input.image); see input.where";
+        assert_eq!(
+            Named::Web.rename(text),
+            "web.url holds no file with the column `jpg` (web.image); see web.where"
+        );
+        assert_eq!(
+            Named::Options.rename(text),
+            "the URL holds no file with the column `jpg` (--image); see --where"
+        );
+    }
+}

@@ -38,3 +38,39 @@ pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
     let tables = cleaned.tables.iter().map(|table| table.object.sha256.as_bytes());
     Ok(Some(sha256_hex_of_parts(tables)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes `model.safetensors` with one tensor of four bytes, and returns the digest.
+    fn digest(metadata: &str, numbers: [u8; 4]) -> String {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let header = format!(r#"{{{metadata}"w":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}}}"#);
+        let file = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &numbers].concat();
+        std::fs::write(folder.path().join("model.safetensors"), file).expect("a file");
+        of_model(folder.path()).expect("a digest")
+    }
+
+    #[test]
+    fn the_digest_of_a_model_covers_its_numbers_and_not_its_lineage() {
+        let digests = [
+            digest("", [1, 2, 3, 4]),
+            digest(r#""__metadata__":{"capfilt":"a folder"},"#, [1, 2, 3, 4]),
+            digest("", [1, 2, 3, 5]),
+        ];
+        assert_eq!(digests[0], digests[1]);
+        assert_ne!(digests[0], digests[2]);
+    }
+
+    #[test]
+    fn a_truncated_file_of_weights_is_an_error_with_its_path() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("model.safetensors");
+        for bytes in [&[9, 0][..], &[9, 0, 0, 0, 0, 0, 0, 0, b'{']] {
+            std::fs::write(&path, bytes).expect("a file");
+            let error = format!("{:#}", of_model(folder.path()).expect_err("the file is truncated").error);
+            assert!(error.contains("truncated") && error.contains("model.safetensors"), "{error}");
+        }
+    }
+}

@@ -81,3 +81,50 @@ impl State {
         write().with_context(|| format!("cannot write {}", self.path.display())).or_environment_error()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capfilt_console::Exit;
+
+    #[test]
+    fn a_second_loop_in_a_folder_is_refused_until_the_first_has_ended() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let first = State::open(folder.path()).expect("a new loop");
+        let refused = State::open(folder.path()).err().expect("the folder is locked");
+        assert_eq!(refused.exit, Exit::Environment);
+        assert!(refused.error.to_string().contains("another loop is running"), "{}", refused.error);
+        drop(first);
+        State::open(folder.path()).expect("the lock is released");
+    }
+
+    #[test]
+    fn a_state_of_another_version_or_of_another_format_is_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for (text, exit) in
+            [(r#"{"version": 99, "steps": []}"#, Exit::Usage), ("not JSON", Exit::Environment)]
+        {
+            fs::write(folder.path().join(STATE), text).expect("a file");
+            assert_eq!(State::open(folder.path()).err().expect("a wrong state").exit, exit, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_recorded_step_is_found_after_a_restart_unless_its_inputs_or_its_result_changed() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let made =
+            Made { place: folder.path().join("no model").display().to_string(), digest: "d".to_owned() };
+        State::open(folder.path())
+            .expect("a new loop")
+            .note("round-1/filter", "inputs", &made)
+            .expect("written");
+        let state = State::open(folder.path()).expect("the state is read again");
+        let done = state.state.find("round-1/filter").expect("the step is recorded");
+        assert_eq!((done.inputs.as_str(), done.digest.as_str()), ("inputs", "d"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            assert!(state.unchanged("round-1/filter", "other inputs").await.is_none());
+            assert!(state.unchanged("round-1/filter", "inputs").await.is_none(), "the model does not exist");
+        });
+    }
+}
