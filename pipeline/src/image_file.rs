@@ -13,12 +13,30 @@ use std::{
 /// Reason why an image file has no pixels.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageFileError {
+    /// The folder cannot be listed.
     #[error("cannot list {}", path.display())]
-    List { path: PathBuf, source: io::Error },
+    List {
+        /// The folder.
+        path: PathBuf,
+        /// Error of the file system.
+        source: io::Error,
+    },
+    /// The file cannot be read.
     #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Error of the file system.
+        source: io::Error,
+    },
+    /// The file is not an image that a job would judge.
     #[error("{}", path.display())]
-    Decode { path: PathBuf, source: ImageSkip },
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// Reason not to judge the image.
+        source: ImageSkip,
+    },
 }
 
 /// Lists the files of a folder, sorted by name.

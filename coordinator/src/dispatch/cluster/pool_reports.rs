@@ -19,6 +19,7 @@ pub(super) struct PoolReports {
 }
 
 impl PoolReports {
+    /// Reports of a pool that starts now.
     pub fn new(reporter: Reporter, name: String, devices: Vec<String>) -> Self {
         Self { reporter, name, devices, started: Instant::now(), last: None }
     }
