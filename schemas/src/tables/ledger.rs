@@ -190,34 +190,23 @@ fn synthetic(rows: &[LedgerRow]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
-/// Cells of a row as stored: names and digests are not parsed, and verdicts may contradict the scores.
+/// Cells of a row as stored: names and digests are not parsed, and verdicts may contradict the scores. Each
+/// field is the column of its name; `web_score` is `web_itm`, `web_itc` and `web_kept`.
 #[derive(Debug, Clone)]
+#[allow(missing_docs)] // the columns' meaning is at `LedgerRow`
 pub struct StoredRow<'a> {
-    /// Column `key`.
     pub key: Option<&'a str>,
-    /// Column `file`.
     pub file: &'a str,
-    /// Column `row`.
     pub row: u64,
-    /// Column `image_sha256`, in hexadecimal digits.
     pub image_sha256: Option<&'a str>,
-    /// Column `width`.
     pub width: Option<u32>,
-    /// Column `height`.
     pub height: Option<u32>,
-    /// Column `status`.
     pub status: &'a str,
-    /// Column `web_text`.
     pub web_text: Option<&'a str>,
-    /// Column `web_status`.
     pub web_status: &'a str,
-    /// Columns `web_itm`, `web_itc` and `web_kept`.
     pub web_score: StoredScore,
-    /// Column `synthetic`.
     pub synthetic: Vec<StoredText<'a>>,
-    /// Column `control_itm`.
     pub control_itm: Option<f32>,
-    /// Column `detail`.
     pub detail: Option<&'a str>,
 }
 

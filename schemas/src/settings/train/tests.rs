@@ -1,0 +1,66 @@
+use super::*;
+
+const OWN: &str = "[run]\nfolder='/r'\n[model]\nvocabulary='/v'\n[[data]]\nurl='/d'\n";
+
+#[test]
+fn the_defaults_of_every_task_are_blip_s() {
+    let of = |task| Training::parse(task, OWN, &[]).unwrap();
+    let pretrain = of(Task::Pretrain);
+    assert_eq!(pretrain.objective.losses, [Loss::Itc, Loss::Itm, Loss::Lm]);
+    assert_eq!(
+        (pretrain.objective.queue, pretrain.objective.momentum, pretrain.objective.alpha),
+        (57_600, 0.995, 0.4)
+    );
+    assert_eq!((pretrain.optimizer.learning_rate, pretrain.optimizer.weight_decay), (3e-4, 0.05));
+    assert_eq!((pretrain.augment.min_scale, pretrain.objective.max_tokens), (0.2, 30));
+    let filter = of(Task::Filter);
+    assert_eq!(
+        (filter.objective.losses.as_slice(), filter.objective.image_ids),
+        ([Loss::Itc, Loss::Itm].as_slice(), true)
+    );
+    assert_eq!(
+        (filter.run.epochs, filter.optimizer.schedule, filter.model.image_size),
+        (6, Schedule::Cosine, 384)
+    );
+    let captioner = of(Task::Captioner);
+    assert_eq!((captioner.run.epochs, captioner.objective.max_tokens), (5, 40));
+    assert_eq!(captioner.objective.prompt, "a picture of ");
+}
+
+#[test]
+fn a_user_s_tables_are_laid_over_the_defaults_key_by_key() {
+    let overrides = ["objective.queue=120", "run.batch=60"].map(str::to_owned);
+    let settings = Training::parse(Task::Filter, OWN, &overrides).unwrap();
+    assert_eq!((settings.objective.queue, settings.run.batch, settings.objective.momentum), (120, 60, 0.995));
+    let data = |source: &str| {
+        let text = OWN.replace("url='/d'", source);
+        Training::parse(Task::Filter, &text, &[]).err().map_or_else(String::new, |error| error.to_string())
+    };
+    assert_eq!(data("job='/j'\ntexts='random'"), "");
+    for wrong in ["weight=1.0", "url='/d'\njob='/j'", "url='/d'\ntexts='web'", "job='/j'\nwhere='a = 1'"] {
+        assert!(data(wrong).contains("data."), "{wrong}: {}", data(wrong));
+    }
+    let error = Training::parse(Task::Filter, OWN, &["objective.queu=1".to_owned()]).unwrap_err().to_string();
+    assert!(error.contains("did you mean `queue`"), "{error}");
+    // A captioner has no text encoder.
+    for of_an_encoder in ["objective.causal_steps=5", "objective.random_words=0.5"] {
+        let alone =
+            Training::parse(Task::Captioner, OWN, &[of_an_encoder.to_owned()]).unwrap_err().to_string();
+        assert!(alone.contains(of_an_encoder.split('=').next().unwrap()), "{of_an_encoder}: {alone}");
+    }
+}
+
+#[test]
+fn the_demo_s_runs_have_valid_settings() {
+    for (task, text) in [
+        (Task::Pretrain, include_str!("../../../../demo/train/pretrain.toml")),
+        (Task::Pretrain, include_str!("../../../../demo/train/relations.toml")),
+        (Task::Filter, include_str!("../../../../demo/train/places.toml")),
+        (Task::Filter, include_str!("../../../../demo/train/opening.toml")),
+        (Task::Filter, include_str!("../../../../demo/train/filter.toml")),
+        (Task::Filter, include_str!("../../../../demo/train/finish.toml")),
+        (Task::Captioner, include_str!("../../../../demo/train/captioner.toml")),
+    ] {
+        Training::parse(task, text, &[]).unwrap_or_else(|error| panic!("{}: {error}", task.name()));
+    }
+}
