@@ -11,6 +11,7 @@ use std::{
 const ARROWS: [(&str, &[&str]); 15] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
+    ("capfilt-store-testing", &["capfilt-store"]),
     ("capfilt-pipeline", &["capfilt-schemas", "capfilt-store"]),
     ("capfilt-kernels", &[]),
     ("capfilt-blip", &["capfilt-schemas", "capfilt-pipeline", "capfilt-kernels"]),

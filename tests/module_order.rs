@@ -43,9 +43,9 @@ struct Source {
 
 /// One imported path.
 #[derive(Debug, PartialEq, Eq)]
-struct Use {
+pub struct Use {
     is_public: bool,
-    path: Vec<String>,
+    pub path: Vec<String>,
     name: String,
 }
 
@@ -112,7 +112,7 @@ fn is_index(path: &Path) -> bool {
 
 /// The text without comments and without what only tests compile: a line after `#[cfg(test)]`, or the rest of
 /// the file where a module begins there.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     let mut lines = text.lines().map(|line| line.split("//").next().unwrap());
     let mut kept = Vec::new();
     while let Some(line) = lines.next() {
@@ -139,7 +139,7 @@ fn is_identifier(text: &str) -> bool {
 }
 
 /// Paths that the file imports, and paths from `crate` or `super` in its code.
-fn uses_in(text: &str) -> Vec<Use> {
+pub fn uses_in(text: &str) -> Vec<Use> {
     let mut uses = Vec::new();
     let mut rest = String::new();
     let mut at = 0;

@@ -16,8 +16,9 @@ use std::{
         Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Attempts at a request whose answer breaks off, or that fails while the store answers other requests.
 pub(crate) const TRIES: u32 = 5;

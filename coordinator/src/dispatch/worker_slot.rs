@@ -138,3 +138,36 @@ pub(super) fn back_off(base: Duration, failures: u32) -> Duration {
     let doubled = base.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST).mul_f64(0.5 + 0.5 * rand::random::<f64>())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const STEP: Duration = Duration::from_millis(10);
+
+    /// Time until the slot may start a worker process again.
+    async fn until_due(slot: &WorkerSlot) -> Duration {
+        let since = Instant::now();
+        while !slot.is_due(Instant::now()) {
+            advance(STEP).await;
+        }
+        since.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_back_off_of_a_slot_doubles_with_every_death_and_ends_at_a_minute() {
+        let restart = Duration::from_millis(500);
+        let mut slot = WorkerSlot::new("cpu", 0);
+        assert_eq!(until_due(&slot).await, Duration::ZERO, "the first process starts at once");
+        let mut longest = restart;
+        for death in 1..=40 {
+            slot.end(restart, true);
+            let waited = until_due(&slot).await;
+            assert!(waited >= longest / 2 && waited <= longest + STEP, "death {death}: {waited:?}");
+            longest = (longest * 2).min(LONGEST);
+        }
+        assert_eq!(longest, LONGEST);
+        assert_eq!(slot.failed_starts, 0, "no process ran");
+    }
+}

@@ -11,9 +11,9 @@ use std::{
     future::poll_fn,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Length of the pieces of a request body, in bytes; a client holds a few of them in its own buffer.
 const PIECE: usize = 64 << 10;
@@ -92,7 +92,7 @@ impl Body for Watched {
             let check = || (Instant::now(), Box::pin(tokio::time::sleep(check_every)));
             let (since, sleep) = self.quiet.get_or_insert_with(check);
             ready!(sleep.as_mut().poll(context));
-            sleep.as_mut().reset(tokio::time::Instant::now() + check_every);
+            sleep.as_mut().reset(Instant::now() + check_every);
             let after = since.elapsed();
             if after > self.patience {
                 self.quiet = None;

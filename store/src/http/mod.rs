@@ -20,10 +20,8 @@ use object_store::{
     },
 };
 use stalled::Stalled;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
+use tokio::time::Instant;
 use waiting::Waiting;
 
 /// Time without progress after which a request is given up, unless the settings have another value.

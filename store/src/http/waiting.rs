@@ -5,8 +5,9 @@ use object_store::client::HttpRequest;
 use std::{
     collections::HashMap,
     sync::{LazyLock, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
+use tokio::time::Instant;
 
 /// Wait after which a request is reported.
 const REPORT_AFTER: Duration = Duration::from_secs(3);

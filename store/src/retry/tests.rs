@@ -1,109 +1,137 @@
 use super::*;
 use crate::outage::{TRIES, broke_off};
+use capfilt_schemas::settings::OUTAGE_SECONDS;
+use capfilt_store_testing::{Cause, Fault, FaultyStore, Request};
 use futures::TryStreamExt as _;
-use futures::stream;
-use object_store::{
-    client::{HttpError, HttpErrorKind},
-    memory::InMemory,
+use object_store::memory::InMemory;
+use std::{
+    io::Write,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
-use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::time::{Instant, sleep};
+use tracing_subscriber::fmt::MakeWriter;
 
-/// A store whose first `breaks` requests break off: listings after two objects, reads at once.
-#[derive(Debug)]
-struct Flaky {
-    store: InMemory,
-    breaks: AtomicU32,
+/// A store with these objects under scripted faults, and the product's retries over it.
+async fn faulty(names: &[&str]) -> (FaultyStore, RetryingStore) {
+    let store = InMemory::new();
+    for name in names {
+        store.put(&Path::from(*name), PutPayload::from_static(b"x")).await.unwrap();
+    }
+    static STORES: AtomicU32 = AtomicU32::new(0);
+    let url = format!("faulty://{}", STORES.fetch_add(1, Ordering::SeqCst));
+    let faulty = FaultyStore::over(Arc::new(store));
+    let retrying = RetryingStore::new(Arc::new(faulty.clone()), Arc::new(InMemory::new()), &url);
+    (faulty, retrying)
 }
 
-impl Flaky {
-    async fn with(names: &[&str], breaks: u32) -> RetryingStore {
-        let store = InMemory::new();
-        for name in names {
-            store.put(&Path::from(*name), PutPayload::from_static(b"x")).await.unwrap();
-        }
-        static STORES: AtomicU32 = AtomicU32::new(0);
-        let url = format!("flaky://{}", STORES.fetch_add(1, Ordering::SeqCst));
-        RetryingStore::new(Arc::new(Self { store, breaks: breaks.into() }), Arc::new(InMemory::new()), &url)
-    }
-
-    fn breaks(&self) -> bool {
-        let left = self.breaks.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-        left.is_ok()
-    }
-}
-
-fn broken_off() -> object_store::Error {
-    let source =
-        HttpError::new(HttpErrorKind::Interrupted, std::io::Error::other("end of file before the end"));
-    object_store::Error::Generic { store: "flaky", source: Box::new(source) }
-}
-
-impl fmt::Display for Flaky {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.store.fmt(out)
-    }
-}
-
-#[async_trait::async_trait]
-impl ObjectStore for Flaky {
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        if self.breaks() { Err(broken_off()) } else { self.store.get_opts(location, options).await }
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let listed = self.store.list(prefix);
-        if self.breaks() {
-            listed.take(2).chain(stream::once(async { Err(broken_off()) })).boxed()
-        } else {
-            listed
-        }
-    }
-
-    /// Like a server that ignores the parameter for the offset.
-    fn list_with_offset(&self, prefix: Option<&Path>, _: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.list(prefix)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.store.list_with_delimiter(prefix).await
-    }
-
-    async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.store.put_opts(location, payload, options).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.store.put_multipart_opts(location, options).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.store.delete_stream(locations)
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.store.copy_opts(from, to, options).await
-    }
-}
-
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_listing_that_breaks_off_continues_and_returns_every_object_once() {
     let names = ["a", "b", "c", "d", "e"];
-    let store = Flaky::with(&names, 1).await;
-    let listed: Vec<String> =
-        store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
-    assert_eq!(listed, names);
+    for ignores_offsets in [false, true] {
+        let (faulty, store) = faulty(&names).await;
+        faulty.fail_next(Request::List, 1, Fault::BreaksOffAfter(2));
+        if ignores_offsets {
+            faulty.ignore_offsets();
+        }
+        let listed: Vec<String> =
+            store.list(None).map_ok(|meta| meta.location.to_string()).try_collect().await.unwrap();
+        assert_eq!(listed, names, "ignores offsets: {ignores_offsets}");
+    }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn patience_ends_and_an_object_that_is_not_there_needs_none() {
-    let store = Flaky::with(&["a"], TRIES - 1).await;
-    assert!(store.get(&Path::from("a")).await.is_ok());
-    let store = Flaky::with(&["a"], TRIES).await;
-    assert!(broke_off(&store.get(&Path::from("a")).await.unwrap_err()));
-    let missing = store.get(&Path::from("b")).await.unwrap_err();
+    let (store, a) = (faulty(&["a"]).await, Path::from("a"));
+    store.0.fail_next(Request::Get, TRIES as usize - 1, Fault::Fails(Cause::Interrupted));
+    assert!(store.1.get(&a).await.is_ok());
+    let store = faulty(&["a"]).await;
+    store.0.fail_next(Request::Get, TRIES as usize, Fault::Fails(Cause::Interrupted));
+    assert!(broke_off(&store.1.get(&a).await.unwrap_err()));
+    let missing = store.1.get(&Path::from("b")).await.unwrap_err();
     assert!(matches!(missing, object_store::Error::NotFound { .. }), "{missing}");
+    assert_eq!(store.0.requests(Request::Get), TRIES as usize + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_ten_minutes_is_waited_out_and_reported_every_five_seconds() {
+    const OUTAGE: Duration = Duration::from_secs(600);
+    let (faulty, store) = faulty(&["a"]).await;
+    let a = Path::from("a");
+    store.head(&a).await.unwrap();
+    let (lines, since) = (Lines::default(), Instant::now());
+    let logged = tracing_subscriber::fmt().with_ansi(false).with_writer(lines.clone()).finish();
+    let _logged = tracing::subscriber::set_default(logged);
+    faulty.go_down();
+    let requests = futures::future::join_all((0..8).map(|_| store.get(&a)));
+    let (answers, ()) = tokio::join!(requests, async {
+        sleep(OUTAGE).await;
+        faulty.come_up();
+    });
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let waited = since.elapsed();
+    assert!(waited >= OUTAGE && waited < OUTAGE + Duration::from_secs(6), "{waited:?}");
+    // The requests wait at most five seconds between two attempts, and a report is due after five seconds.
+    let reported = lines.seconds();
+    assert!(reported[0] <= 6 && reported[reported.len() - 1] >= 590, "{reported:?}");
+    let intervals: Vec<u64> = reported.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(intervals.iter().all(|interval| (5..=10).contains(interval)), "{reported:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_the_limit_ends_with_its_cause() {
+    let (faulty, store) = faulty(&["a"]).await;
+    let a = Path::from("a");
+    store.head(&a).await.unwrap();
+    faulty.go_down();
+    let since = Instant::now();
+    let error = store.get(&a).await.unwrap_err();
+    assert_eq!(FaultKind::of(&error), FaultKind::ConnectionRefused, "{error}");
+    let waited = since.elapsed().as_secs();
+    assert!((OUTAGE_SECONDS..OUTAGE_SECONDS + 6).contains(&waited), "{waited} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_has_never_answered_is_not_waited_for() {
+    let (faulty, store) = faulty(&["a"]).await;
+    faulty.go_down();
+    let since = Instant::now();
+    store.get(&Path::from("a")).await.unwrap_err();
+    assert_eq!((since.elapsed(), faulty.requests(Request::Get)), (Duration::ZERO, 1));
+}
+
+/// Log lines of one test.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// Seconds of unavailability in each log line of an outage.
+    fn seconds(&self) -> Vec<u64> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().filter_map(|line| line.split_once(" is unavailable for "));
+        let seconds = lines.map(|(_, rest)| rest.split_once(" s (").unwrap().0.parse().unwrap());
+        seconds.collect()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
 }
