@@ -153,24 +153,68 @@ fn cleaned(folder: &Path) -> (Job, PathBuf) {
     (job, web)
 }
 
+/// A ledger beside the truth of its rows, for counts by hand.
+struct Counted<'a> {
+    ledger: Vec<Value>,
+    known: BTreeMap<&'a str, &'a Value>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(job: &Job, read: &'a Value) -> Self {
+        let rows = read["rows"].as_array().unwrap().iter();
+        Self { ledger: Tables::of(job).ledger, known: rows.map(|row| (text(row, "key"), row)).collect() }
+    }
+
+    /// Kind of a row's web text: `true`, `swapped`, `unrelated` or `junk`.
+    fn kind(&self, row: &Value) -> &'a str {
+        text(self.known[text(row, "key")], "truth")
+    }
+
+    /// Rows whose web text is kept; of one kind, if named.
+    fn kept(&self, kind: Option<&str>) -> usize {
+        let kept = self.ledger.iter().filter(|row| row["web_kept"] == true);
+        kept.filter(|row| kind.is_none_or(|kind| self.kind(row) == kind)).count()
+    }
+
+    /// Match probabilities of the web texts of one kind.
+    fn scores(&self, kind: &str) -> Vec<f64> {
+        let rows = self.ledger.iter().filter(|row| self.kind(row) == kind);
+        rows.map(|row| row["web_itm"].as_f64().unwrap()).collect()
+    }
+
+    /// Share of pairs of a true and another text in which the true text has the higher score, in 1/10,000.
+    fn area(&self, kind: &str) -> f64 {
+        let (higher, lower) = (self.scores("true"), self.scores(kind));
+        let win = |a: f64, b: f64| if a == b { 0.5 } else { f64::from(u8::from(a > b)) };
+        let wins: f64 = higher.iter().flat_map(|a| lower.iter().map(move |b| win(*a, *b))).sum();
+        (wins / (higher.len() * lower.len()) as f64 * 1e4).round() / 1e4
+    }
+
+    /// Whether each caption is kept, and whether it is true.
+    fn captions(&self) -> Vec<(bool, Verdict)> {
+        let scene = |row: &Value| Scene::parse(text(self.known[text(row, "key")], "scene")).unwrap();
+        let captions = |row: &Value| row["synthetic"].as_array().unwrap().clone();
+        let all = self.ledger.iter().flat_map(|row| captions(row).into_iter().map(move |one| (row, one)));
+        all.map(|(row, one)| (one["kept"] == true, truth(text(&one, "text"), &scene(row)))).collect()
+    }
+}
+
+fn percent(part: usize, whole: usize) -> Value {
+    match whole {
+        0 => Value::Null,
+        _ => json!((1000.0 * part as f64 / whole as f64).round() / 10.0),
+    }
+}
+
 #[test]
 fn the_truth_of_a_job_is_what_a_hand_counts() {
     let folder = tempfile::tempdir().unwrap();
     let (job, web) = cleaned(folder.path());
     let shown = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&web));
     let read = rows(&web);
-    let known: BTreeMap<&str, &Value> =
-        read["rows"].as_array().unwrap().iter().map(|row| (text(row, "key"), row)).collect();
-    let ledger = Tables::of(&job).ledger;
-    assert_eq!(ledger.len(), 80);
-    let kind = |row: &Value| text(known[text(row, "key")], "truth");
-    let percent = |part: usize, whole: usize| match whole {
-        0 => Value::Null,
-        _ => json!((1000.0 * part as f64 / whole as f64).round() / 10.0),
-    };
-    let count = |is: &dyn Fn(&Value) -> bool| ledger.iter().filter(|row| is(row)).count();
-    let kept = count(&|row| row["web_kept"] == true);
-    let kept_true = count(&|row| row["web_kept"] == true && kind(row) == "true");
+    let counted = Counted::new(&job, &read);
+    assert_eq!(counted.ledger.len(), 80);
+    let (kept, kept_true) = (counted.kept(None), counted.kept(Some("true")));
     assert!(kept > 0 && kept < 80, "{kept} kept: the thresholds say little");
     assert_eq!(shown["statuses"], json!({"judged": 80}));
     assert_eq!([&shown["rows"], &shown["input_rows"]], [&json!(80), &json!(80)]);
@@ -181,47 +225,34 @@ fn the_truth_of_a_job_is_what_a_hand_counts() {
         [&percent(kept_true, kept), &percent(kept_true, 32)]
     );
     for (name, texts) in [("true", 32), ("swapped", 20), ("unrelated", 16), ("junk", 12)] {
-        let kept = count(&|row| row["web_kept"] == true && kind(row) == name);
-        assert_eq!(shown["kept_by_kind"][name], percent(kept, texts), "{name}");
+        assert_eq!(shown["kept_by_kind"][name], percent(counted.kept(Some(name)), texts), "{name}");
     }
-    let scores = |name: &str| -> Vec<f64> {
-        ledger.iter().filter(|row| kind(row) == name).map(|row| row["web_itm"].as_f64().unwrap()).collect()
-    };
     for name in ["swapped", "unrelated"] {
-        let (higher, lower) = (scores("true"), scores(name));
-        let wins: f64 = higher
-            .iter()
-            .flat_map(|a| lower.iter().map(move |b| if a == b { 0.5 } else { f64::from(u8::from(a > b)) }))
-            .sum();
-        let area = (wins / (higher.len() * lower.len()) as f64 * 1e4).round() / 1e4;
-        assert_eq!(shown[format!("auc_{name}")], json!(area), "{name}");
+        assert_eq!(shown[format!("auc_{name}")], json!(counted.area(name)), "{name}");
     }
-    let scene = |row: &Value| Scene::parse(text(known[text(row, "key")], "scene")).unwrap();
-    let captions: Vec<(bool, Verdict)> = ledger
-        .iter()
-        .flat_map(|row| row["synthetic"].as_array().unwrap().iter().map(move |caption| (row, caption)))
-        .map(|(row, caption)| (caption["kept"] == true, truth(text(caption, "text"), &scene(row))))
-        .collect();
+    let captions = counted.captions();
     let of = |is: &dyn Fn(&(bool, Verdict)) -> bool| captions.iter().filter(|caption| is(caption)).count();
     let (all, kept) = (captions.len(), of(&|caption| caption.0));
     assert_eq!(shown["synthetic_true_raw"], percent(of(&|caption| caption.1 == Verdict::True), all));
     assert_eq!(shown["synthetic_unparsable"], percent(of(&|caption| caption.1 == Verdict::Unparsable), all));
     assert_eq!(shown["synthetic_kept"], percent(kept, all));
     assert_eq!(shown["synthetic_kept_true"], percent(of(&|caption| *caption == (true, Verdict::True)), kept));
-
     let page = stdout(&expect(demo(&["--truth", &job.url, "--input"]).arg(&web), 0));
     assert!(page.starts_with("80 rows of 80: 0 missing, 0 doubled\n"), "{page}");
     assert!(page.contains("web texts that are true, as they came     40.0 %\n"), "{page}");
+    rows_of_other_files_are_missing_or_refused(&job, folder.path());
+}
 
-    // Rows that the job never saw are missing; rows that no file knows are an error, not a share.
-    let more = folder.path().join("more");
+/// Rows that the job never saw are missing; rows that no file knows are an error, not a share.
+fn rows_of_other_files_are_missing_or_refused(job: &Job, folder: &Path) {
+    let more = folder.join("more");
     made(&more, &["--scenes", "100", "--seed", "21", "--side", "64"]);
     let shown = json_of(demo(&["--truth", &job.url, "--json", "--input"]).arg(&more));
     assert_eq!(
         [&shown["rows"], &shown["input_rows"], &shown["missing_keys"]],
         [&json!(80), &json!(100), &json!(20)]
     );
-    let few = folder.path().join("few");
+    let few = folder.join("few");
     made(&few, &["--scenes", "10", "--seed", "21", "--side", "64"]);
     let refused =
         stderr(&expect(demo(&["--truth", &job.url, "--input"]).arg(few.join("web-00000.parquet")), 2));

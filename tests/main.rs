@@ -7,6 +7,7 @@
 
 mod support;
 
+mod bad_files;
 mod bad_input;
 mod bootstrap;
 mod changed_inputs;
@@ -50,6 +51,7 @@ mod readers;
 mod retry;
 mod s3;
 mod s3_contract;
+mod s3_damage;
 mod self_test;
 mod status;
 mod store_advice;

@@ -18,6 +18,7 @@ mod membership;
 mod pool_reports;
 mod queue;
 mod queue_client;
+mod queue_source;
 mod server_contact;
 mod streams;
 
@@ -28,5 +29,5 @@ pub use diagnosis::{LoadModels, SharedFault};
 pub use joined_pool::{JoinError, JoinedPool, queue_names};
 pub use live_status::{Listener, Live, LiveWorker};
 pub use queue::{Delivery, Depth, JobQueue};
-pub use queue_client::{QueueSource, Reporter};
+pub use queue_source::{QueueSource, Reporter};
 pub use streams::{JobStream, JobStreams};

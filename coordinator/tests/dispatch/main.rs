@@ -4,110 +4,19 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+mod job;
+mod stop;
+#[path = "../support/mod.rs"]
 mod support;
 
 use capfilt_coordinator::{
     JobState,
-    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, local, worker_pool::WorkerPool},
+    dispatch::{Change, DispatchError, Work, local, worker_pool::WorkerPool},
 };
-use capfilt_schemas::{failure::FailureClass, plan::Shard};
-use std::{path::Path, sync::Mutex, time::Duration};
-use support::World;
+use capfilt_schemas::failure::FailureClass;
+use job::{Job, script};
+use std::time::Duration;
 use tokio::{process::Command, sync::watch};
-
-/// A child that commits every shard. `at_start` runs before it is ready, `at_shard` before it commits a shard
-/// (`$id`).
-fn script(at_start: &str, at_shard: &str) -> String {
-    format!(
-        r#"{at_start}
-echo "a library prints this"
-echo '{{"event":"ready","device":"fake"}}'
-while IFS= read -r line; do
-  id=${{line#*\"id\":\"}}; id=${{id%%\"*}}
-  attempt=${{line#*\"attempt\":\"}}; attempt=${{attempt%%\"*}}
-  echo "{{\"event\":\"started\",\"shard\":\"$id\"}}"
-  {at_shard}
-  tally='{{"rows":{{"judged":10}},"web":{{}},"web_kept":0,"synthetic":0,"synthetic_kept":0,"pairs":0}}'
-  ids="\"shard\":\"$id\",\"attempt\":\"$attempt\""
-  echo "{{\"event\":\"committed\",$ids,\"rows\":10,\"superseded\":false,\"tally\":$tally}}"
-done"#
-    )
-}
-
-struct Job {
-    world: World,
-    plan: Vec<Shard>,
-    policy: local::RetryPolicy,
-    attempts: u32,
-    changes: Mutex<Vec<Change>>,
-    last: Mutex<Progress>,
-}
-
-impl Job {
-    async fn new(shards: usize) -> Self {
-        let world = World::new();
-        world.write_input("a.parquet", 10 * shards, 10);
-        let plan = world.open().await.unwrap().plan;
-        let policy = local::RetryPolicy {
-            grace: Duration::from_millis(500),
-            retry: Duration::from_millis(10),
-            restart: Duration::from_millis(10),
-            ..local::RetryPolicy::default()
-        };
-        Self { world, plan, policy, attempts: 3, changes: Mutex::default(), last: Mutex::default() }
-    }
-
-    fn folder(&self) -> &Path {
-        self.world.folder.path()
-    }
-
-    async fn run(&self, workers: usize, script: &str) -> Result<Outcome, DispatchError> {
-        self.run_until(workers, script, watch::channel(false).1).await
-    }
-
-    async fn run_until(
-        &self,
-        workers: usize,
-        script: &str,
-        stop: watch::Receiver<bool>,
-    ) -> Result<Outcome, DispatchError> {
-        let bucket = self.world.bucket();
-        let job_state = JobState::read(&bucket).await.unwrap();
-        let work = Work::remaining(&self.plan, &job_state, self.attempts);
-        let command = |_: &str, worker: usize| {
-            let mut command = Command::new("sh");
-            command.args(["-c", script]).env("FOLDER", self.folder()).env("WORKER", worker.to_string());
-            command
-        };
-        let devices = vec!["fake".to_owned(); workers];
-        let observe = |seen: capfilt_coordinator::dispatch::Observation<'_>| {
-            self.changes.lock().unwrap().push(seen.change.clone());
-            *self.last.lock().unwrap() = seen.progress.clone();
-        };
-        let pool = WorkerPool { devices, command, policy: self.policy };
-        let run = local::run(&bucket, work, pool, observe, stop);
-        tokio::time::timeout(Duration::from_secs(60), run).await.expect("a run ends")
-    }
-
-    async fn finish(&self, workers: usize, script: &str) -> Report {
-        match self.run(workers, script).await.unwrap() {
-            Outcome::Finished(report) => report,
-            Outcome::Interrupted(_) => panic!("no stop was requested"),
-        }
-    }
-
-    /// Classes of the failure records, in order.
-    async fn failures(&self) -> Vec<FailureClass> {
-        JobState::read(&self.world.bucket())
-            .await
-            .unwrap()
-            .failures
-            .into_values()
-            .flatten()
-            .map(|failure| failure.class)
-            .collect()
-    }
-}
 
 /// Runs `action` for the first `times` children that reach this line. `mkdir` succeeds once per folder, so
 /// children that arrive at the same time are counted separately.
@@ -296,62 +205,6 @@ async fn a_failure_a_child_tells_of_is_recorded_and_tried_again() {
     let job = Job::new(4).await;
     let error = job.run(2, &script("", &fails("failure_budget"))).await.unwrap_err();
     assert!(matches!(error, DispatchError::Systemic(_)), "{error}");
-}
-
-/// Reports `rows` of a shard's ten rows as finished.
-fn progress(rows: u32) -> String {
-    let tally = r#"{\"rows\":{},\"web\":{},\"web_kept\":0,\"synthetic\":0,\"synthetic_kept\":0,\"pairs\":0}"#;
-    format!(r#"echo "{{\"event\":\"progress\",\"shard\":\"$id\",\"rows\":{rows},\"tally\":{tally}}}""#)
-}
-
-/// Sends `times` stop requests after children have left marks with these names.
-async fn ask_when_there(job: &Job, marks: &[&str], ask: &watch::Sender<bool>, times: u32) {
-    while !marks.iter().all(|mark| job.folder().join(mark).exists()) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    for _ in 0..times {
-        ask.send(true).unwrap();
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-#[tokio::test]
-async fn asked_to_stop_a_run_finishes_what_will_soon_end_and_leaves_no_child_behind() {
-    let mut job = Job::new(6).await;
-    job.policy.grace = Duration::from_secs(1000);
-    let (ask, stop) = watch::channel(false);
-    // The second child's shard has just begun; the first child's shard is nearly finished.
-    let script = script(
-        "echo $$ > $FOLDER/pid.$WORKER",
-        &format!(
-            r#"[ $WORKER = 0 ] || {{ touch "$FOLDER/two"; exec sleep 1000; }}
-  {}; touch "$FOLDER/one"; sleep 0.2"#,
-            progress(10)
-        ),
-    );
-    let (outcome, ()) =
-        tokio::join!(job.run_until(2, &script, stop), ask_when_there(&job, &["one", "two"], &ask, 1));
-    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("a stop was requested") };
-    assert!(report.committed >= 1, "the first child's shard was finished within the grace");
-    for worker in 0..2 {
-        let pid = std::fs::read_to_string(job.folder().join(format!("pid.{worker}"))).unwrap();
-        assert!(!Path::new("/proc").join(pid.trim()).exists(), "worker {worker} is still running");
-    }
-    assert!(job.failures().await.is_empty(), "a stop request is not a failure");
-}
-
-#[tokio::test]
-async fn asked_to_stop_twice_a_run_finishes_nothing() {
-    let mut job = Job::new(3).await;
-    job.policy.grace = Duration::from_secs(1000);
-    let (ask, stop) = watch::channel(false);
-    let script = script("", &format!(r#"{}; touch "$FOLDER/one"; exec sleep 1000"#, progress(10)));
-    let (outcome, ()) =
-        tokio::join!(job.run_until(1, &script, stop), ask_when_there(&job, &["one"], &ask, 2));
-    let Outcome::Interrupted(report) = outcome.unwrap() else { panic!("a stop was requested") };
-    assert_eq!(report.committed, 0);
-    let leaving = Change::Leaving { given_back: 2, finishing: 1 };
-    assert!(job.changes.lock().unwrap().contains(&leaving), "the second stop request came too late");
 }
 
 #[tokio::test]
