@@ -47,7 +47,7 @@ fn a_use_of_the_system_s_clock_is_found() {
 fn system_clocks(text: &str) -> Vec<String> {
     let text = code(text);
     let imported = uses_in(&text).into_iter().map(|one| one.path.join("::"));
-    let written = OF_THE_SYSTEM[..2].iter().filter(|path| text.contains(&format!("{path}"))).count();
+    let written = OF_THE_SYSTEM[..2].iter().filter(|path| text.contains(**path)).count();
     let mut found: Vec<String> = imported.filter(|path| OF_THE_SYSTEM.contains(&path.as_str())).collect();
     if found.is_empty() && written > 0 {
         found.push("a path in the code".to_owned());

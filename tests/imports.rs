@@ -1,14 +1,13 @@
 //! Imports between our crates go one way, libtorch stays where it belongs, and no source file is left out.
 
-use crate::support::repo;
+use crate::{dependencies::metadata, support::sources::tracked_rust_files};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
-    process::Command,
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-store-testing", &["capfilt-store"]),
@@ -81,17 +80,12 @@ fn libtorch_is_linked_by_the_model_alone() {
 #[test]
 fn every_tracked_source_file_is_compiled_by_a_target() {
     let mut reached = BTreeSet::new();
-    for package in metadata()["packages"].as_array().unwrap() {
+    for package in metadata(&["--no-deps"])["packages"].as_array().unwrap() {
         for target in package["targets"].as_array().unwrap() {
             reach(Path::new(target["src_path"].as_str().unwrap()), true, &mut reached);
         }
     }
-    let listed = Command::new("git").args(["ls-files", "-z", "*.rs"]).current_dir(repo()).output().unwrap();
-    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
-    let listed = String::from_utf8(listed.stdout).unwrap();
-    // A file that was just removed is still tracked until the commit.
-    let tracked: Vec<PathBuf> =
-        listed.split_terminator('\0').map(|name| repo().join(name)).filter(|path| path.exists()).collect();
+    let tracked = tracked_rust_files();
     assert!(tracked.len() > 300, "{} files", tracked.len());
     let left_out: Vec<&PathBuf> = tracked.iter().filter(|path| !reached.contains(*path)).collect();
     assert!(left_out.is_empty(), "no target compiles {left_out:?}");
@@ -129,7 +123,7 @@ fn declared(line: &str) -> Option<&str> {
 
 /// Normal dependencies of every workspace member, by name.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
-    let metadata = metadata();
+    let metadata = metadata(&["--no-deps"]);
     let normal = |dependency: &&serde_json::Value| dependency["kind"].is_null();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter();
@@ -139,15 +133,4 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
         (text(&package["name"]), names.collect())
     };
     packages.map(entry).collect()
-}
-
-/// Cargo's metadata of the workspace.
-fn metadata() -> serde_json::Value {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--format-version=1", "--offline"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -15,6 +15,7 @@ use capfilt_store::{Location, without_secrets};
 /// One version of a job's pairs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
+    /// The manifest of the version.
     pub manifest: Manifest,
     /// Settings of the job. If images are stored by reference, the settings contain their location.
     pub settings: Settings,
@@ -25,7 +26,9 @@ pub struct Dataset {
 /// The pairs of one shard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairsTable {
+    /// Shard of the table.
     pub shard: Shard,
+    /// Path, length and digest of the table.
     pub object: Output,
     /// The shard's ledger, with the cosines and the images' digests.
     pub ledger: Output,
@@ -33,6 +36,7 @@ pub struct PairsTable {
     pub pairs: u64,
     /// Kept texts, by source.
     pub web: u64,
+    /// Rows with a caption.
     pub synthetic: u64,
 }
 

@@ -23,14 +23,18 @@ pub struct JobRequest<'a> {
     /// The settings, with every `auto` that can change a result (`workers.batch`, `models.precision`)
     /// replaced by this machine's value. A new job is frozen with these.
     pub resolved: &'a Settings,
+    /// Files of the captioner.
     pub captioner: &'a ModelRecord,
+    /// Files of the filter.
     pub filter: &'a ModelRecord,
 }
 
 /// A job that is ready to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Opened {
+    /// The job's record.
     pub record: JobRecord,
+    /// All shards of the job.
     pub plan: Vec<Shard>,
     /// Whether the job existed before.
     pub resumed: bool,
@@ -40,6 +44,7 @@ pub struct Opened {
 
 /// Reason why a job could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum JobError {
     #[error(
         "the job at this URL was started with other values:\n  {}\nrestore these values, or start a new job \

@@ -20,8 +20,11 @@ const RACES: u32 = 16;
 /// A manifest that is in the bucket and describes the current commits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sealed {
+    /// Name of the manifest below the job's URL.
     pub name: String,
+    /// URL of the manifest.
     pub url: String,
+    /// The manifest.
     pub manifest: Manifest,
     /// Whether this call wrote the manifest; otherwise it existed.
     pub is_new: bool,
@@ -29,6 +32,7 @@ pub struct Sealed {
 
 /// Reason why no manifest was written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum ManifestError {
     #[error("{open} shards are neither committed nor quarantined; run the job again to finish them")]
     Open { open: u64 },

@@ -35,6 +35,7 @@ pub enum Version {
 /// A version of a job's tables whose commits `outputs` has passed to its caller.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Versioned {
+    /// The job's record.
     pub job: JobRecord,
     /// `None` without a manifest; the commits are then the current ones.
     pub manifest: Option<Manifest>,
@@ -46,6 +47,7 @@ pub struct Versioned {
 
 /// Reason why a job's tables cannot be selected.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum OutputsError {
     #[error(
         "the job at {url} has no manifest, so it is not finished: run it again, and use it after it is sealed"

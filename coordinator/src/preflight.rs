@@ -15,6 +15,7 @@ const TRY_EVERY: Duration = Duration::from_secs(2);
 /// One tested operation and its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
+    /// Operation that is tested.
     pub what: &'static str,
     /// Fault and remedy.
     pub problem: Option<String>,
@@ -26,7 +27,9 @@ pub struct Step {
 #[derive(Debug, thiserror::Error)]
 #[error("this bucket cannot hold a job: {what}: {why}")]
 pub struct Unfit {
+    /// Operation that failed.
     pub what: &'static str,
+    /// Reason of the failure.
     pub why: String,
     /// Whether the fault may pass without a change.
     pub may_pass: bool,

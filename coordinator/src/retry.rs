@@ -23,7 +23,9 @@ use std::{collections::BTreeMap, pin::pin};
 /// Statuses and failure classes that a retry selects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RetryFilter {
+    /// Statuses of rows.
     pub statuses: Vec<RowStatus>,
+    /// Classes of failures.
     pub classes: Vec<FailureClass>,
 }
 
@@ -64,6 +66,7 @@ impl RetryFilter {
 pub struct RetryPlan {
     /// Number of quarantined shards; `shard_rows` is the number of their rows.
     pub shards: u64,
+    /// Rows of the quarantined shards.
     pub shard_rows: u64,
     /// Number of quarantined rows of committed shards, by status.
     pub rows: BTreeMap<RowStatus, u64>,
@@ -88,6 +91,7 @@ impl RetryPlan {
         lines
     }
 
+    /// Whether nothing is left to execute again.
     pub fn is_empty(&self) -> bool {
         self.repairs.is_empty()
     }

@@ -7,11 +7,7 @@ use capfilt_console::{
 };
 use capfilt_runtime::{checkpoints, training_data};
 use capfilt_schemas::settings::train::{Task, Training};
-use capfilt_train::{
-    error::TrainError,
-    report::Report,
-    run::{Event, Outcome, train},
-};
+use capfilt_train::{Event, Outcome, Report, TrainError, train};
 use serde_json::json;
 use std::{
     path::Path,

@@ -57,6 +57,7 @@ pub fn foreign(object: &str, why: &str) -> String {
 /// A shard's current commit, as listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CommitEntry {
+    /// Number of the commit: 0, or that of the last repair.
     pub n: u32,
     /// Time at which the store created the object, in milliseconds since 1970 by the store's clock; some
     /// stores count whole seconds.

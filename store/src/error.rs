@@ -10,6 +10,7 @@ use capfilt_schemas::record::RecordError;
 
 /// A failed request: the operation, the object, the reason.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum StoreError {
     #[error("{url}: capfilt cannot open this URL ({why}); use s3://, gs://, az://, file:// or a path")]
     Url { url: String, why: String },

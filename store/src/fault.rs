@@ -14,12 +14,14 @@ use std::{error::Error as StdError, io};
 pub enum FaultKind {
     /// The object does not exist.
     NotThere,
+    /// The bucket does not exist.
     NoBucket,
     /// The credentials are valid and do not allow the request. Where listing is not allowed, also the answer
     /// for a missing object.
     Forbidden,
     /// The store does not know the credentials, or the signature is wrong.
     BadCredentials,
+    /// The credentials were valid and have ended.
     ExpiredCredentials,
     /// No credentials are set, and neither the machine nor the container provides some.
     NoCredentials,
@@ -37,6 +39,7 @@ pub enum FaultKind {
     Archived,
     /// The host name has no address.
     UnknownHost,
+    /// No process listens at the address.
     ConnectionRefused,
     /// No authority that this machine trusts signed the server's certificate.
     Certificate,
@@ -48,13 +51,16 @@ pub enum FaultKind {
     Silent,
     /// The store reports a temporary failure: 5xx, 429, 408.
     Busy(u16),
+    /// The store does not know the request.
     NotSupported,
     /// Another answer, with its status.
     Answer(u16),
+    /// A failure that no other kind describes.
     Other,
 }
 
 impl FaultKind {
+    /// Classifies an error.
     pub fn of(error: &Error) -> Self {
         if let Some(answer) = Answer::of(error) {
             return answer.kind(error);

@@ -23,7 +23,9 @@ use url::Url;
 pub struct Location {
     /// URL without a final slash.
     pub url: String,
+    /// Store of the URL, with retries.
     pub store: Arc<dyn ObjectStore>,
+    /// Path of the URL in the store.
     pub prefix: Path,
     /// Whether the URL was given with a final slash: then it does not name an object.
     pub is_prefix: bool,

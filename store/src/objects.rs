@@ -52,6 +52,7 @@ impl Location {
         self.parse_record(name, &self.read(name).await?)
     }
 
+    /// Parses the bytes of the record `name`; errors name the object.
     pub fn parse_record<T: Record>(&self, name: &str, bytes: &[u8]) -> Result<T, StoreError> {
         record::parse(bytes).map_err(|source| StoreError::Record { object: self.url_of(name), source })
     }
@@ -63,6 +64,7 @@ impl Location {
         put.map(drop).map_err(|source| StoreError::store("write", self.url_of(name), source))
     }
 
+    /// Deletes an object.
     pub async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let deleted = self.store.delete(&self.path_of(name)).await;
         deleted.map_err(|source| StoreError::store("delete", self.url_of(name), source))

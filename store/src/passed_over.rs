@@ -14,6 +14,7 @@ const KEPT: usize = 1000;
 pub struct Passed {
     /// Full name in the store, escaped: safe for a terminal, a log and a record.
     pub name: String,
+    /// Reason why the name was skipped.
     pub why: String,
     /// Whether it is a folder whose content was not listed.
     pub is_folder: bool,

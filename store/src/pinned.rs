@@ -26,6 +26,7 @@ pub struct PinnedObject {
     store: Arc<dyn ObjectStore>,
     path: Path,
     etag: String,
+    /// Length in bytes.
     pub bytes: u64,
     url: String,
     /// Another ETag that GET returned for the planned state: behind a redirect it may be that of a cache.

@@ -11,6 +11,7 @@ pub mod process;
 pub mod s3;
 pub mod shared;
 pub mod small;
+pub mod sources;
 pub mod tables;
 pub mod tools;
 

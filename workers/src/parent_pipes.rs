@@ -9,6 +9,7 @@ use tokio::{
 
 /// Reason why assignments cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum PipeError {
     #[error("the parent's pipe broke")]
     Broken(#[source] io::Error),

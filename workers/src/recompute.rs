@@ -32,6 +32,7 @@ use std::fmt;
 
 /// Reason why rows could not be judged again.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum RecomputeError {
     #[error(transparent)]
     Where(#[from] PredicateError),
@@ -48,6 +49,7 @@ pub enum RecomputeError {
 /// Agreement of the ledger and the second computation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Agreement {
+    /// Rows that were computed again.
     pub rows: u64,
     /// Rows that are equal to the last bit.
     pub equal_rows: u64,
@@ -55,6 +57,7 @@ pub struct Agreement {
     pub other_rows: u64,
     /// Captions that differ. Another batch size, device or build may change a random choice.
     pub other_captions: u64,
+    /// Captions that were computed again.
     pub captions: u64,
     /// Verdicts that differ on equal texts.
     pub other_verdicts: u64,
@@ -84,10 +87,13 @@ impl fmt::Display for Agreement {
 
 /// Inputs for judging a job's rows again.
 pub struct Recompute<'a> {
+    /// Location of the job.
     pub bucket: &'a Location,
+    /// Location of the input.
     pub input: &'a Location,
     /// The job's frozen settings.
     pub settings: &'a Settings,
+    /// Models and thresholds of the job.
     pub capfilt: CapFilt,
 }
 

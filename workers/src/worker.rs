@@ -33,13 +33,17 @@ pub struct Worker {
     pub name: String,
     /// Name of the device in logs.
     pub device: String,
+    /// Location of the job.
     pub bucket: Location,
     /// The job that the commits belong to.
     pub job: JobDigest,
+    /// Location of the input.
     pub input: Location,
     /// The job's frozen settings.
     pub settings: Settings,
+    /// Models and thresholds of the job.
     pub capfilt: CapFilt,
+    /// Number of threads that decode images.
     pub decode_threads: usize,
     /// Bytes of input that this process may hold; `docs/memory.md` lists what is counted. Half of them are
     /// for rows in flight, with a minimum of two batches; the other half is for the row group that is being

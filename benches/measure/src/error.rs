@@ -1,6 +1,6 @@
 //! Reasons why a measurement failed.
 
-use capfilt_blip::error::LoadError;
+use capfilt_blip::LoadError;
 use capfilt_pipeline::{image_file::ImageFileError, model::ModelError};
 use std::{io, path::PathBuf};
 use tch::TchError;

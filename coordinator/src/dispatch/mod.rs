@@ -40,6 +40,7 @@ pub struct Work {
     pub tasks: Vec<Task>,
     /// Attempts per shard (`limits.attempts`).
     pub attempts: u32,
+    /// Counts before this run.
     pub before: Before,
     /// Job digest for the failure records; `None` without a `job.json`.
     pub job: Option<JobDigest>,
@@ -48,8 +49,11 @@ pub struct Work {
 /// Work that earlier runs finished. Progress counts the whole job, not only this run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Before {
+    /// Committed shards.
     pub shards_committed: u64,
+    /// Quarantined shards.
     pub shards_quarantined: u64,
+    /// Rows of committed shards.
     pub rows: u64,
 }
 
@@ -96,6 +100,7 @@ pub enum Outcome {
 /// Counts of one run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
+    /// Shards that this run committed.
     pub committed: u64,
     /// Shards finished here after another process had committed them. They are not counted in `committed`.
     pub superseded: u64,
@@ -118,6 +123,7 @@ pub struct Report {
 
 /// Reason why a run stopped before its end. Every commit remains valid.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum DispatchError {
     #[error(
         "the job was stopped, because every shard would fail in the same way: {}: {} (shard {}, {}); \

@@ -13,77 +13,108 @@ use std::{fmt, time::Duration};
 /// A change, and the state of the job after the change.
 #[derive(Debug, Clone, Copy)]
 pub struct Observation<'a> {
+    /// Event that just happened.
     pub change: &'a Change,
+    /// State after the event.
     pub progress: &'a Progress,
 }
 
 /// One change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
+    /// A worker process was started.
     WorkerStarted {
+        /// The worker process: its number here, or its name in the cluster.
         worker: usize,
     },
+    /// A worker process has loaded its models.
     WorkerReady {
+        /// The worker process: its number here, or its name in the cluster.
         worker: usize,
+        /// Device of the worker process, as it reports it.
         device: String,
     },
     /// `how` is a text for people: "exit code 101", "signal 11 (SIGSEGV)".
     WorkerEnded {
+        /// The worker process: its number here, or its name in the cluster.
         worker: usize,
+        /// Description of the exit.
         how: String,
     },
     /// A line that the worker process wrote to standard error.
     WorkerSaid {
+        /// The worker process: its number here, or its name in the cluster.
         worker: usize,
+        /// Line that the process printed.
         line: String,
     },
+    /// Further rows are done.
     RowsDone,
+    /// A shard was committed.
     Committed {
+        /// The shard.
         shard: ShardId,
+        /// Rows of the shard.
         rows: u64,
+        /// Counts over the shard's ledger.
         tally: Tally,
+        /// Whether another attempt was first.
         superseded: bool,
+        /// Cost of the attempt.
         cost: Cost,
     },
     /// An attempt failed without being counted: its worker process was killed from outside, or a parallel
     /// attempt keeps the shard.
     GivenBack {
+        /// Failure record of the attempt.
         failure: Failure,
     },
+    /// An attempt failed and the shard is tried again.
     Retrying {
+        /// Failure record of the attempt.
         failure: Failure,
     },
+    /// A shard has used up its attempts.
     Quarantined {
+        /// Failure record of the attempt.
         failure: Failure,
     },
     /// A failure that every shard would meet.
     Stopping {
+        /// Failure record of the attempt.
         failure: Failure,
     },
     /// This machine cannot continue.
     GivesUp {
+        /// Reason, for the log.
         why: String,
     },
     /// The run ends: number of shards that were returned, and of shards that are being finished.
     Leaving {
+        /// Shards that were returned.
         given_back: usize,
+        /// Shards that may still finish.
         finishing: usize,
     },
     /// Nothing follows: the counts of the run are complete.
     Ends,
     /// First report of a worker process of the cluster.
     Joined {
+        /// The worker process: its number here, or its name in the cluster.
         worker: String,
     },
     /// A worker pool of the cluster ended, because it could not continue.
     Left {
+        /// The worker process: its number here, or its name in the cluster.
         worker: String,
+        /// Reason, for the log.
         why: String,
     },
     /// First report of another coordinator of this job.
     Coordinator(CoordinatorReport),
     /// The cluster's queue cannot be created yet.
     QueueWaits {
+        /// Reason, for the log.
         why: String,
     },
     /// The cluster's queue existed before: another coordinator works, or worked, on this job.
@@ -95,8 +126,11 @@ pub enum Change {
 /// State of the job.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
+    /// Shards of the job.
     pub shards_total: u64,
+    /// Committed shards.
     pub shards_committed: u64,
+    /// Quarantined shards.
     pub shards_quarantined: u64,
     /// Rows of all shards that no earlier run quarantined.
     pub rows_total: u64,
@@ -106,6 +140,7 @@ pub struct Progress {
     pub rows_here: u64,
     /// Tally of this run's rows, committed and in flight; the tallies of earlier runs are in their commits.
     pub tally: Tally,
+    /// Attempts that are repeated.
     pub retries: u64,
     /// Speculative copies: running shards that an idle worker process received too.
     pub copies: u64,
@@ -125,14 +160,28 @@ pub struct Progress {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// NATS does not answer.
-    NatsLost { url: String, why: String, lasts: Duration },
+    NatsLost {
+        /// URL of the server, without secrets.
+        url: String,
+        /// Error of the last attempt to connect.
+        why: String,
+        /// Time since the last contact.
+        lasts: Duration,
+    },
     /// The coordinator receives no report of a worker pool.
-    NoWorker { lasts: Duration },
+    NoWorker {
+        /// Time since the last report.
+        lasts: Duration,
+    },
     /// The worker pool receives no report of a coordinator.
-    NoCoordinator { lasts: Duration },
+    NoCoordinator {
+        /// Time since the last report.
+        lasts: Duration,
+    },
 }
 
 impl Trouble {
+    /// Time since the beginning of the obstacle.
     pub fn lasts(&self) -> Duration {
         let (Self::NatsLost { lasts, .. } | Self::NoWorker { lasts } | Self::NoCoordinator { lasts }) = self;
         *lasts
@@ -172,17 +221,22 @@ impl fmt::Display for Trouble {
 /// The worker process of one device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerView {
+    /// Device of the worker process.
     pub device: String,
+    /// State of the worker process.
     pub state: WorkerState,
+    /// Shards that the worker process holds.
     pub in_hand: Vec<Holding>,
     /// Images per model call in the last commit.
     pub batch: Option<u32>,
 }
 
+/// State of a worker process, for progress and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkerState {
     /// Loads its models.
     Starting,
+    /// The process accepts shards.
     Ready {
         /// Shards that it holds.
         shards: usize,

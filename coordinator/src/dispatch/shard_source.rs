@@ -8,6 +8,7 @@ use std::time::Duration;
 /// Answer of a source.
 #[derive(Debug)]
 pub enum Sourced {
+    /// A further shard.
     Task(Box<Task>),
     /// No shard will follow; the shards received so far remain to be done.
     End,

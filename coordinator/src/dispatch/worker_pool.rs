@@ -53,6 +53,7 @@ pub struct WorkerPool<C> {
     /// Returns the command for a device and a worker number. The process must speak
     /// [`capfilt_schemas::worker_protocol`].
     pub command: C,
+    /// Bounds of waits and retries.
     pub policy: RetryPolicy,
 }
 

@@ -30,8 +30,10 @@ const PIPES_AFTER_EXIT: Duration = Duration::from_secs(2);
 /// A message of a worker process, with the worker's number.
 pub type FromWorker = (usize, WorkerMessage);
 
+/// Message from a worker process, or from one of its pipes.
 #[derive(Debug)]
 pub enum WorkerMessage {
+    /// Event of the protocol.
     Event(Event),
     /// A line of standard error, or a line of standard output that is not an event (a library prints it).
     Line(String),
@@ -42,6 +44,7 @@ pub enum WorkerMessage {
 /// Exit of a worker process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exit {
+    /// Cause of the exit.
     pub cause: ExitCause,
     /// Text for people: "exit code 101", "signal 11 (SIGSEGV)".
     pub how: String,

@@ -5,6 +5,7 @@ use capfilt_store::StoreError;
 
 /// Reason why a job cannot be planned.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum PlanError {
     #[error(
         "{url}: there is no Parquet file; input.url names one `.parquet` file, or a folder or prefix with \

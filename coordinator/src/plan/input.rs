@@ -214,8 +214,16 @@ fn pinned(path: String, meta: ObjectMeta) -> InputFile {
 /// Change of one input file since the plan. `Display` gives a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InputChange {
+    /// The file is gone.
     Removed(InputFile),
-    Replaced { planned: InputFile, now: InputFile },
+    /// The file has another ETag or size.
+    Replaced {
+        /// State at the time of the plan.
+        planned: InputFile,
+        /// State now.
+        now: InputFile,
+    },
+    /// The file is new.
     Added(InputFile),
 }
 

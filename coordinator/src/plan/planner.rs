@@ -29,6 +29,7 @@ pub struct Plan {
     pub without_rows: Vec<InputFile>,
     /// Sentences for the user; none of them stops a job.
     pub warnings: Vec<String>,
+    /// Rows of all shards.
     pub rows: u64,
     /// Compressed bytes of all shards.
     pub bytes: u64,

@@ -16,6 +16,7 @@ const BATCH: usize = 8192;
 
 /// Reason why bytes are not a plan.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum PlanTableError {
     #[error("the plan is not readable as Parquet: {0}")]
     Parquet(#[from] parquet::errors::ParquetError),

@@ -14,8 +14,11 @@ const CHECKED: usize = 8;
 /// A shard's result: the record and the digest of its bytes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ShardResult {
+    /// Number of the commit.
     pub n: u32,
+    /// SHA-256 of the commit's bytes.
     pub sha256: String,
+    /// The commit.
     pub commit: Commit,
 }
 

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 /// Policy of `run` for input files that were replaced, removed or added after the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnInputChange {
+    /// Changed files are an error.
     Refuse,
     /// Quarantines the open shards of such files, with the change as the reason. Added files do not join the
     /// job.

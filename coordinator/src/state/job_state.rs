@@ -17,6 +17,7 @@ pub struct JobState {
     pub committed: CommitIndex,
     /// Failed attempts of each shard, oldest first, including shards that were committed later.
     pub failures: Failures,
+    /// Retry records of the job.
     pub retries: Retries,
     /// Digest of `job.json`; `None` without a job.
     pub job: Option<JobDigest>,

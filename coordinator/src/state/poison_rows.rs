@@ -25,7 +25,9 @@ const MOST_ROWS: usize = 16;
 /// Facts about a failed attempt that the next attempt needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailedAttempt {
+    /// Class of the failure.
     pub class: FailureClass,
+    /// Rows that were in process, if the process died.
     pub crash: Option<Crash>,
 }
 

@@ -9,6 +9,7 @@ use capfilt_schemas::{
 /// A shard to execute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
+    /// The shard.
     pub shard: Shard,
     /// Counted failed attempts, oldest first.
     pub failed: Vec<FailedAttempt>,
@@ -39,6 +40,7 @@ impl Task {
         poison_rows::is_suspected(&self.failed)
     }
 
+    /// The message that assigns the shard to a worker process.
     pub fn assignment(&self, attempt: AttemptId) -> Assignment {
         let poison = poison_rows::poison_rows(&self.failed);
         Assignment {

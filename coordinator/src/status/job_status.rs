@@ -29,10 +29,13 @@ use std::{
 /// Status that `capfilt status` prints, also as JSON with `--json`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
+    /// States of the shards.
     pub shards: States,
+    /// States of the rows.
     pub rows: States,
     /// Committed rows, by status.
     pub rows_by_status: BTreeMap<RowStatus, u64>,
+    /// Kept texts and images.
     pub kept: Kept,
     /// Commits that `rows_by_status` and `kept` were counted from.
     pub counted: Counted,
@@ -54,9 +57,13 @@ pub struct Status {
 /// Shards, or rows of shards, by state; `planned` is the sum of the next three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct States {
+    /// All of the plan.
     pub planned: u64,
+    /// Those with a commit.
     pub committed: u64,
+    /// Those that have used up their attempts.
     pub quarantined: u64,
+    /// Those that are left to do.
     pub open: u64,
     /// The part of the committed ones that a retry executes again.
     pub repairing: u64,
@@ -65,17 +72,22 @@ pub struct States {
 /// Kept texts and pairs of the committed shards.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Kept {
+    /// Kept web texts.
     pub web: u64,
+    /// Kept captions.
     pub synthetic: u64,
+    /// Rows of the pairs tables.
     pub pairs: u64,
     /// Kept share of the judged web texts; `null` without a judged web text.
     pub web_share: Option<f64>,
+    /// Share of captions among the kept texts, 0 to 1.
     pub synthetic_share: Option<f64>,
 }
 
 /// Basis of the counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Counted {
+    /// Number of commits that were read.
     pub commits: u64,
     /// Commit records that were read.
     pub read: u64,

@@ -36,11 +36,15 @@ pub(crate) struct CommitSummary {
 pub struct Throughput {
     /// Number of newest commits in this computation.
     pub commits: u64,
+    /// Images per second.
     pub images_per_second: f64,
+    /// Rows per second.
     pub rows_per_second: f64,
+    /// Seconds per stage.
     pub stage_seconds: StageSeconds,
     /// Worker processes, slowest first.
     pub workers: Vec<WorkerThroughput>,
+    /// Seconds since the last commit.
     pub seconds_since_commit: f64,
     /// Seconds until the job's end at the current speed; `null` if no row is open or the job is stalled.
     pub seconds_left: Option<f64>,
@@ -51,21 +55,30 @@ pub struct Throughput {
 /// Sum over all attempts, in seconds, by stage. Stages overlap in time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct StageSeconds {
+    /// Seconds of reading.
     pub fetch: f64,
+    /// Seconds of decoding and resizing.
     pub decode: f64,
+    /// Seconds of the models.
     pub device: f64,
+    /// Seconds of writing.
     pub write: f64,
 }
 
 /// Throughput of one device's worker process.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WorkerThroughput {
+    /// Name of the worker process.
     pub worker: String,
+    /// Committed shards.
     pub shards: u64,
+    /// Rows of these shards.
     pub rows: u64,
+    /// Images per second.
     pub images_per_second: f64,
     /// Images per model call in its newest commit.
     pub batch: u32,
+    /// Seconds since its last commit.
     pub seconds_since_commit: f64,
     /// With at least three worker processes: less than half the median speed.
     pub is_slow: bool,

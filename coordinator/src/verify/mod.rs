@@ -30,11 +30,13 @@ const SHARDS_AT_ONCE: usize = 4;
 /// Result of `capfilt verify`, also printed as JSON with `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
+    /// Whether no problem was found.
     pub ok: bool,
     /// Rows of committed shards.
     pub rows: u64,
     /// Number of commits without a job digest: an early version of capfilt did not record it.
     pub commits_without_job: u64,
+    /// Problems that were found.
     pub problems: Vec<Problem>,
 }
 

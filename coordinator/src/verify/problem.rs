@@ -9,12 +9,14 @@ use std::fmt;
 pub struct Problem {
     /// Name of the object below the job's URL, or of an input file.
     pub object: String,
+    /// Description of the problem.
     pub what: String,
     /// Remedy.
     pub next: String,
 }
 
 impl Problem {
+    /// A problem of an object, with the next step.
     pub fn new(object: impl Into<String>, what: impl Into<String>, next: impl Into<String>) -> Self {
         Self { object: object.into(), what: what.into(), next: next.into() }
     }

@@ -23,6 +23,7 @@ use std::{
 /// Order of a data set.
 #[derive(Debug, Clone)]
 pub struct Order {
+    /// Number of scenes.
     pub scenes: u64,
     /// Texts per scene, each in a separate row with the same picture; at most [`MOST_CAPTIONS`].
     pub captions: u64,
@@ -30,6 +31,7 @@ pub struct Order {
     pub side: u16,
     /// Seed. Pictures of different seeds, or sources, have different random numbers.
     pub seed: u64,
+    /// Kind of the pairs.
     pub source: Pairs,
     /// Number of consecutive scenes of a family: one scene, and variants that differ from it in one property.
     /// 1: all scenes are independent.
@@ -41,6 +43,7 @@ pub struct Order {
     /// Rows of a file, and of a row group. A row group is in memory: about 5 kB per row at 96 pixels per
     /// side.
     pub file_rows: u64,
+    /// Rows of a row group.
     pub group_rows: u64,
 }
 
@@ -57,6 +60,7 @@ pub enum Pairs {
 }
 
 impl Pairs {
+    /// Name of the kind, as in the arguments.
     pub fn name(self) -> &'static str {
         match self {
             Self::Human => "human",
@@ -68,6 +72,7 @@ impl Pairs {
 /// Property in which the scenes of a family differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Vary {
+    /// Any part of the scene.
     Anything,
     /// Positions of two objects, the hardest property to recognise; every scene has two objects.
     Places,
@@ -75,6 +80,7 @@ pub enum Vary {
 
 /// Reason why pairs could not be made.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum MakeError {
     #[error("cannot write {path}")]
     Io {

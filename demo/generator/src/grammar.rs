@@ -20,17 +20,24 @@ use rand::RngExt as _;
 /// An object as a caption names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Named {
+    /// Size, if the text names it.
     pub size: Option<Size>,
+    /// Colour that the text names.
     pub colour: Colour,
+    /// Shape that the text names.
     pub shape: Shape,
 }
 
 /// Position of the first of two objects, seen from the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
+    /// The first object is left of the second.
     Left,
+    /// The first object is right of the second.
     Right,
+    /// The first object is above the second.
     Above,
+    /// The first object is below the second.
     Below,
     /// Both objects exist.
     And,
@@ -39,8 +46,11 @@ pub enum Relation {
 /// Claims of a caption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claims {
+    /// The first named object.
     pub first: Named,
+    /// The second named object, and its relation to the first.
     pub second: Option<(Relation, Named)>,
+    /// Colour of the background, if the text names it.
     pub background: Option<Colour>,
 }
 

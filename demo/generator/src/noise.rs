@@ -14,6 +14,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
+    /// The text describes the image.
     True,
     /// One claim is wrong.
     Swapped,
@@ -24,8 +25,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All kinds, in the order of their shares.
     pub const ALL: [Self; 4] = [Self::True, Self::Swapped, Self::Unrelated, Self::Junk];
 
+    /// Name of the kind in the tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::True => "true",
@@ -35,6 +38,7 @@ impl Kind {
         }
     }
 
+    /// The kind of a name in the tables.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }

@@ -8,7 +8,9 @@ use crate::{
 /// Truth of a caption for a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// The text describes the scene.
     True,
+    /// The text contradicts the scene.
     False,
     /// The caption does not follow the grammar.
     Unparsable,
@@ -28,6 +30,7 @@ pub const SCENE: &str = "scene";
 
 /// A row whose scene is unknown.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum SceneError {
     #[error("a row has no `{SCENE}`")]
     Missing,

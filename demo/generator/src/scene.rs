@@ -15,9 +15,12 @@ macro_rules! named {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "lowercase")]
-        pub enum $kind { $($variant),+ }
+        pub enum $kind {
+            $(#[doc = concat!("The word `", $name, "`.")] $variant),+
+        }
 
         impl $kind {
+            /// All variants.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// All words for this name.
@@ -57,16 +60,19 @@ named!(
     }
 );
 
-named!(Shape {
-    Circle: ["circle", "disc"],
-    Square: ["square", "box"],
-    Triangle: ["triangle"],
-    Star: ["star"],
-    Cross: ["cross", "plus"],
-    Ring: ["ring", "donut"],
-    Diamond: ["diamond", "rhombus"],
-    Heart: ["heart"],
-});
+named!(
+    /// Shapes of objects.
+    Shape {
+        Circle: ["circle", "disc"],
+        Square: ["square", "box"],
+        Triangle: ["triangle"],
+        Star: ["star"],
+        Cross: ["cross", "plus"],
+        Ring: ["ring", "donut"],
+        Diamond: ["diamond", "rhombus"],
+        Heart: ["heart"],
+    }
+);
 
 impl Colour {
     /// Colours of objects.
@@ -83,8 +89,11 @@ impl Colour {
 /// One object of a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
+    /// Size of the object.
     pub size: Size,
+    /// Colour of the object.
     pub colour: Colour,
+    /// Shape of the object.
     pub shape: Shape,
 }
 
@@ -101,8 +110,11 @@ pub enum Axis {
 /// One or two objects on a background.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
+    /// Version of the scene's format.
     pub version: u32,
+    /// Colour of the background.
     pub background: Colour,
+    /// Objects, in the order in which they are drawn.
     pub objects: Vec<Object>,
     /// Axis of two objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -185,6 +197,7 @@ impl Scene {
         scene
     }
 
+    /// The scene as JSON, as in the column `scene`.
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a scene has only names and a number")
     }

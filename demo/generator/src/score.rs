@@ -14,45 +14,62 @@ use std::collections::{BTreeMap, HashMap};
 /// Ledger row with the fields that the scores need.
 #[derive(Debug, Clone, Default)]
 pub struct Judgement {
+    /// Key of the row.
     pub key: String,
+    /// Status of the row in the ledger.
     pub status: String,
     /// Texts count only in judged rows.
     pub is_judged: bool,
+    /// Web text of the row.
     pub web: Text,
+    /// Captions of the row.
     pub synthetic: Vec<Text>,
 }
 
 /// A text and the filter's result.
 #[derive(Debug, Clone, Default)]
 pub struct Text {
+    /// The text.
     pub text: String,
     /// P(match), if the filter scored the text.
     pub p_match: Option<f32>,
+    /// Whether the filter kept the text.
     pub kept: bool,
 }
 
 /// Scores of a job. Rates are percentages of judged rows, with one decimal; `None` if there are no such rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Found {
+    /// Rows of all ledgers.
     pub rows: u64,
+    /// Rows of the input files.
     pub input_rows: u64,
     /// Input rows that no ledger has, and rows that ledgers have more than once.
     pub missing_keys: u64,
+    /// Rows whose key another row has.
     pub doubled_keys: u64,
+    /// Rows per status.
     pub statuses: BTreeMap<String, u64>,
+    /// Share of true web texts before filtering, in percent.
     pub web_true_raw: Option<f64>,
+    /// Share of kept web texts, in percent.
     pub web_kept: Option<f64>,
     /// Precision: share of true texts among the kept ones.
     pub web_kept_true: Option<f64>,
     /// Recall: share of kept texts among the true ones.
     pub web_true_kept: Option<f64>,
+    /// Share of kept web texts per kind, in percent.
     pub kept_by_kind: BTreeMap<Kind, Option<f64>>,
     /// Area under the ROC curve of P(match): how often a true text has a higher score than a swapped one.
     /// Four decimals.
     pub auc_swapped: Option<f64>,
+    /// Area under the ROC curve of true against unrelated texts.
     pub auc_unrelated: Option<f64>,
+    /// Share of true captions before filtering, in percent.
     pub synthetic_true_raw: Option<f64>,
+    /// Share of kept captions, in percent.
     pub synthetic_kept: Option<f64>,
+    /// Share of true captions among the kept ones, in percent.
     pub synthetic_kept_true: Option<f64>,
     /// Generated captions that do not follow the grammar.
     pub synthetic_unparsable: Option<f64>,
@@ -137,6 +154,7 @@ impl Score {
         Ok(())
     }
 
+    /// Result over all rows so far.
     pub fn found(&self) -> Found {
         let seen = |is: fn(u64) -> bool| self.known.values().filter(|(_, times)| is(*times)).count() as u64;
         let (web, synthetic) = (&self.web, &self.synthetic);

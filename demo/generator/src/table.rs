@@ -72,7 +72,9 @@ pub(crate) fn batch(rows: &[Row], side: u16) -> Result<RecordBatch, ArrowError> 
 /// Known truth of one pair.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
+    /// Kind of the web text.
     pub kind: Kind,
+    /// Scene of the image.
     pub scene: Scene,
 }
 

@@ -43,6 +43,7 @@ pub fn model_size() -> usize {
 
 /// A tokenizer that cannot be written.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum WriteError {
     #[error("cannot create {}", path.display())]
     Folder { path: PathBuf, source: io::Error },

@@ -61,22 +61,27 @@ impl BlipCaptioner {
         Ok(Self { images, decoder, tokens, config, generation, prompt_ids, prompt_text })
     }
 
+    /// Sizes of the model.
     pub fn config(&self) -> &MedConfig {
         &self.config
     }
 
+    /// Decoding method and its limits.
     pub fn generation(&self) -> &GenerationOptions {
         &self.generation
     }
 
+    /// Tokenizer.
     pub fn tokens(&self) -> &BertTokens {
         &self.tokens
     }
 
+    /// Image encoder.
     pub fn images(&self) -> &ImageEncoder {
         &self.images
     }
 
+    /// Image-grounded text decoder.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
     }

@@ -22,8 +22,11 @@ use crate::{
 
 /// A checkpoint whose small files have been read; the tensors are still on disk.
 pub struct Checkpoint {
+    /// Sizes of the model.
     pub config: MedConfig,
+    /// Normalisation of the pixels.
     pub normalisation: Normalisation,
+    /// Tokenizer.
     pub tokens: BertTokens,
     /// The file of `normalisation`; `None` for BLIP's own values.
     pub processor_path: Option<PathBuf>,

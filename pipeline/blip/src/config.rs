@@ -10,8 +10,10 @@ use serde_json::Value;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MedConfig {
+    /// Sizes of the image encoder.
     #[serde(rename = "vision_config")]
     pub vision: VisionConfig,
+    /// Sizes of the text towers.
     #[serde(rename = "text_config")]
     pub text: TextConfig,
     /// Width of the features of which the contrastive head takes the cosine (256 in BLIP).
@@ -23,15 +25,21 @@ pub struct MedConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct VisionConfig {
+    /// Width of the states.
     pub hidden_size: i64,
+    /// Width of the feed-forward layers.
     pub intermediate_size: i64,
+    /// Number of blocks.
     pub num_hidden_layers: i64,
+    /// Number of attention heads.
     pub num_attention_heads: i64,
     /// Side of the square image in pixels.
     pub image_size: i64,
     /// Side of one patch in pixels.
     pub patch_size: i64,
+    /// Constant of the layer norms against division by zero.
     pub layer_norm_eps: f64,
+    /// Activation of the feed-forward layers.
     pub hidden_act: String,
 }
 
@@ -39,15 +47,22 @@ pub struct VisionConfig {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TextConfig {
+    /// Number of token ids.
     pub vocab_size: i64,
+    /// Width of the states.
     pub hidden_size: i64,
+    /// Width of the feed-forward layers.
     pub intermediate_size: i64,
+    /// Number of layers.
     pub num_hidden_layers: i64,
     /// 12 if absent. The default of transformers is 8, which fits no published BLIP weights: scores would be
     /// wrong without an error.
     pub num_attention_heads: i64,
+    /// Longest text in tokens.
     pub max_position_embeddings: i64,
+    /// Constant of the layer norms against division by zero.
     pub layer_norm_eps: f64,
+    /// Activation of the feed-forward layers.
     pub hidden_act: String,
     /// Width of the image states that cross-attention reads. `check` compares it with the vision tower's
     /// width.
@@ -56,6 +71,7 @@ pub struct TextConfig {
     pub bos_token_id: i64,
     /// `[SEP]`, which ends a text. (`eos_token_id` in published files is wrong and unused.)
     pub sep_token_id: i64,
+    /// Id of the padding token.
     pub pad_token_id: i64,
 }
 
@@ -138,7 +154,7 @@ impl VisionConfig {
 
 impl TextConfig {
     /// `[ENC]`, the first token of the image-grounded encoder: the last id of the vocabulary (30523 in BLIP).
-    pub fn enc_token_id(&self) -> i64 {
+    pub(crate) fn enc_token_id(&self) -> i64 {
         self.vocab_size - 1
     }
 }
@@ -149,7 +165,7 @@ impl MedConfig {
     /// # Errors
     /// A sentence that names the fault, when the text is not JSON or describes a model that this crate cannot
     /// run.
-    pub fn from_json(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_json(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
         for (section, whole) in WHOLE {
             let keys = value[section].as_object().into_iter().flatten();
@@ -309,29 +325,4 @@ fn text_from_shapes(shapes: &HashMap<String, Vec<i64>>, prefix: &str) -> Result<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn absent_heads_are_twelve_and_not_the_library_default_of_eight() {
-        let config = MedConfig::from_json(
-            r#"{"text_config": {}, "vision_config": {"hidden_size": 1024, "num_attention_heads": 16}}"#,
-        )
-        .unwrap();
-        assert_eq!(config.text.num_attention_heads, 12);
-        assert_eq!(config.text.encoder_hidden_size, None);
-        assert_eq!(config.text.enc_token_id(), 30523);
-    }
-
-    #[test]
-    fn an_impossible_config_is_refused_with_its_reason() {
-        let error = MedConfig::from_json(r#"{"vision_config": {"image_size": 385}}"#).unwrap_err();
-        assert!(error.contains("385"), "{error}");
-        let error = MedConfig::from_json(r#"{"text_config": {"sep_token_id": null}}"#).unwrap_err();
-        assert!(error.contains("sep_token_id of text_config is null"), "{error}");
-        // transformers 4 wrote all keys of every section.
-        let published =
-            r#"{"vision_config": {"sep_token_id": null, "pad_token_id": null, "vocab_size": null}}"#;
-        assert!(MedConfig::from_json(published).is_ok());
-    }
-}
+mod tests;

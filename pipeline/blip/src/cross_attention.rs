@@ -25,7 +25,9 @@ use crate::{
 
 /// Keys and values of one attention layer: (rows, heads, tokens, width / heads) each.
 pub struct KeyValue {
+    /// Keys.
     pub k: Tensor,
+    /// Values.
     pub v: Tensor,
 }
 
@@ -53,12 +55,14 @@ struct PackedProjections {
     by_head: PackedCrossAttention,
 }
 
+/// Attention of text states to image states.
 pub struct CrossAttention {
     query: Dense,
     projections: Projections,
     output: Dense,
     norm: LayerNorm,
     heads: i64,
+    /// Dropout of the attention weights.
     pub dropout: Dropout,
 }
 
@@ -105,6 +109,7 @@ impl Projections {
 }
 
 impl CrossAttention {
+    /// Loads the weights below `path`.
     pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
         let d = config.hidden_size;
         let attention = path.sub("self");

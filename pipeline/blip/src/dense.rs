@@ -22,13 +22,13 @@ impl Dense {
 
     /// Loads a layer that is not quantised with the towers: the few outputs of a head are the results of the
     /// model.
-    pub fn load_head(path: &Path<'_>, input: i64, output: i64) -> Self {
+    pub(crate) fn load_head(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self::new(path, Linear::load(path, input, output))
     }
 
     /// Loads several layers with the same input as one layer with concatenated outputs: one large product is
     /// faster than three small ones.
-    pub fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
+    pub(crate) fn load_joined(path: &Path<'_>, names: &[&str], input: i64, output: i64) -> Self {
         let parts: Vec<Linear> =
             names.iter().map(|name| Linear::load(&path.sub(name), input, output)).collect();
         let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
@@ -76,7 +76,7 @@ impl Dense {
     }
 
     /// `gelu(x Wᵀ + b)`
-    pub fn activated(&self, xs: &Tensor) -> Result<Tensor, TchError> {
+    pub(crate) fn activated(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         match self {
             Self::Plain(linear) => gelu(&linear.forward(xs)?),
             Self::Packed(packed) => packed.forward(xs, Epilogue::Gelu),

@@ -8,7 +8,9 @@ pub enum DeviceChoice {
     /// The first CUDA device if there is one, else the CPU.
     #[default]
     Auto,
+    /// The processor.
     Cpu,
+    /// The CUDA device of this number.
     Cuda(usize),
 }
 

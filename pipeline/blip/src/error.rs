@@ -9,6 +9,7 @@ use crate::weights_error::WeightsError;
 
 /// Reason why a checkpoint could not be loaded. Every message says what failed, on which object, and why.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum LoadError {
     #[error("cannot read {path}")]
     Io {
@@ -40,6 +41,7 @@ pub enum LoadError {
 /// Reason why a computation failed. It becomes a [`ModelError`] in the trait's methods, which know batch and
 /// precision.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum ComputeError {
     #[error(transparent)]
     Torch(#[from] TchError),

@@ -32,7 +32,9 @@ pub struct BlipFilter {
 
 /// A padded batch of token ids: (rows, tokens) int64; the mask is 1 for tokens and 0 for padding.
 pub struct TextBatch {
+    /// Token ids (texts, length).
     pub ids: Tensor,
+    /// 1 for a token, 0 for padding (texts, length).
     pub mask: Tensor,
 }
 
@@ -61,18 +63,22 @@ impl BlipFilter {
         Ok(Self { images, text, itm, itc, tokens, config, options: options.options.clone() })
     }
 
+    /// Sizes of the model.
     pub fn config(&self) -> &MedConfig {
         &self.config
     }
 
+    /// First token, padding and length of the texts.
     pub fn options(&self) -> &Options {
         &self.options
     }
 
+    /// Tokenizer.
     pub fn tokens(&self) -> &BertTokens {
         &self.tokens
     }
 
+    /// Image encoder.
     pub fn images(&self) -> &ImageEncoder {
         &self.images
     }

@@ -13,6 +13,7 @@ use crate::{
 pub struct ItmHead(Dense);
 
 impl ItmHead {
+    /// Loads the weights below `path`.
     pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
         Self(Dense::load_head(&path.sub("itm_head"), config.text.hidden_size, 2))
     }
@@ -30,6 +31,7 @@ pub struct ItcHead {
 }
 
 impl ItcHead {
+    /// Loads the weights below `path`.
     pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
         Self {
             vision: Dense::load_head(&path.sub("vision_proj"), config.vision.hidden_size, config.projection),

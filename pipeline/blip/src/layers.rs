@@ -6,15 +6,19 @@ use crate::weights::Path;
 
 /// `y = x Wᵀ + b`.
 pub struct Linear {
+    /// Weights.
     pub weight: Tensor, // (out, in)
-    pub bias: Tensor,   // (out)
+    /// Biases.
+    pub bias: Tensor, // (out)
 }
 
 impl Linear {
+    /// Loads a layer of these widths below `path`.
     pub fn load(path: &Path<'_>, input: i64, output: i64) -> Self {
         Self { weight: path.take("weight", &[output, input]), bias: path.take("bias", &[output]) }
     }
 
+    /// xs · weightᵀ + bias.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         if is_few(xs) {
             return self.forward_few(xs);
@@ -50,10 +54,12 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
+    /// Loads a layer norm of this width below `path`.
     pub fn load(path: &Path<'_>, width: i64, eps: f64) -> Self {
         Self { weight: path.take("weight", &[width]), bias: path.take("bias", &[width]), width, eps }
     }
 
+    /// Normalises the last dimension.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor, TchError> {
         if let Some(normalised) = capfilt_kernels::layer_norm(xs, &self.weight, &self.bias, self.eps)? {
             return Ok(normalised);
@@ -68,13 +74,13 @@ pub fn gelu(xs: &Tensor) -> Result<Tensor, TchError> {
 }
 
 /// `(rows, tokens, width) -> (rows, heads, tokens, width / heads)`
-pub fn split_heads(xs: &Tensor, heads: i64) -> Result<Tensor, TchError> {
+pub(crate) fn split_heads(xs: &Tensor, heads: i64) -> Result<Tensor, TchError> {
     let (rows, tokens, width) = xs.size3()?;
     xs.f_reshape([rows, tokens, heads, width / heads])?.f_transpose(1, 2)
 }
 
 /// `(rows, heads, tokens, d) -> (rows, tokens, heads × d)`
-pub fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
+pub(crate) fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
     let (rows, heads, tokens, d) = xs.size4()?;
     xs.f_transpose(1, 2)?.f_reshape([rows, tokens, heads * d])
 }
@@ -85,6 +91,7 @@ pub fn join_heads(xs: &Tensor) -> Result<Tensor, TchError> {
 pub struct Dropout(pub f64);
 
 impl Dropout {
+    /// Applies dropout to all elements.
     pub fn forward(self, xs: Tensor) -> Result<Tensor, TchError> {
         if self.0 > 0.0 { xs.f_dropout(self.0, true) } else { Ok(xs) }
     }

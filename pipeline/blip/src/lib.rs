@@ -1,25 +1,26 @@
 #![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod captioner;
+mod captioner;
 pub mod checkpoint;
 pub mod config;
 pub mod cost_model;
 pub mod cross_attention;
-pub mod dense;
-pub mod device;
-pub mod error;
-pub mod filter;
+mod dense;
+mod device;
+mod error;
+mod filter;
 pub mod generate;
 pub mod heads;
-pub mod image_encoder;
+mod image_encoder;
 pub mod layers;
-pub mod load;
+mod load;
 pub mod names;
 mod pickle;
 pub mod precision;
 pub mod preprocess;
-pub mod preset;
+mod preset;
 mod processor;
 pub mod role;
 mod small_file;
@@ -35,8 +36,8 @@ mod weights_error;
 
 pub use captioner::BlipCaptioner;
 pub use device::DeviceChoice;
-pub use error::LoadError;
-pub use filter::BlipFilter;
+pub use error::{ComputeError, LoadError};
+pub use filter::{BlipFilter, TextBatch};
 pub use generate::{BeamLength, GenerationOptions};
 pub use load::LoadOptions;
 pub use precision::DevicePrecision;

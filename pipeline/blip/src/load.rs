@@ -23,8 +23,11 @@ const POSITION_TABLE: &str = "vision_model.embeddings.position_embedding";
 /// Device, precision and options of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LoadOptions {
+    /// Device of the model.
     pub device: DeviceChoice,
+    /// Precision of the computation.
     pub precision: Precision,
+    /// Options in which published checkpoints differ.
     pub options: Options,
     /// Side of the images in pixels, if it differs from the checkpoint's: the position table is interpolated.
     pub image_size: Option<usize>,

@@ -13,7 +13,7 @@ pub use value::{Storage, TensorLayout, Value};
 mod value;
 
 /// Largest number of axes of a tensor; BLIP's tensors have at most four.
-pub const MAX_AXES: usize = 16;
+pub(crate) const MAX_AXES: usize = 16;
 
 /// Bound on the cost of reading a file, so that a damaged or hostile file exhausts neither memory nor time.
 /// An instruction costs one plus the size of the value that it pushes ([`Value::weight`]). The state dict of

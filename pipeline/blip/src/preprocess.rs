@@ -5,7 +5,7 @@ use capfilt_pipeline::model::PixelBatch;
 use tch::{Device, Kind, TchError, Tensor};
 
 /// Factor that maps pixels of 0 to 255 to 0 to 1.
-pub const RESCALE_FACTOR: f64 = 1.0 / 255.0;
+pub(crate) const RESCALE_FACTOR: f64 = 1.0 / 255.0;
 
 /// Normalisation of the pixels of a resized image: `(pixel · factor − mean) / std`, per channel.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +14,7 @@ pub struct Normalisation {
     pub factor: f64,
     /// Mean and standard deviation per channel of the training pixels, after multiplication with `factor`.
     pub mean: [f64; 3],
+    /// Standard deviation per channel.
     pub std: [f64; 3],
     /// Side in pixels of the images, if the processor's file has it.
     pub side: Option<i64>,

@@ -28,20 +28,25 @@ pub enum Padding {
 /// All differences between the two implementations, one field each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
+    /// First token of a text for the matching head.
     pub itm_first_token: FirstToken,
     /// Texts are cut to this number of ids, with `[CLS]` and `[SEP]`. `None`: only the position table limits
     /// them.
     pub itm_max_tokens: Option<usize>,
+    /// Padding of a text for the matching head.
     pub itm_padding: Padding,
     /// Epsilon of the vision tower's LayerNorms. `None`: the value of config.json. The weights were trained
     /// with 1e-6; transformers' configs have 1e-5.
     pub vision_layer_norm_eps: Option<f64>,
     /// Text before every caption, which is removed from the result.
     pub prompt: String,
+    /// Normalisation of a beam's score by its length.
     pub beam_length: BeamLength,
     /// Repetition penalty of nucleus sampling (1.1 in the original code). Greedy and beam search have 1.
     pub nucleus_repetition_penalty: f64,
+    /// Least length of a caption in tokens, prompt included.
     pub min_length: usize,
+    /// Greatest length of a caption in tokens, prompt included.
     pub max_length: usize,
 }
 

@@ -5,7 +5,9 @@ use std::fmt;
 /// Model that the tensors belong to. It decides which tensors must be used and how a mix-up is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
+    /// The captioner.
     Captioner,
+    /// The filter.
     Filter,
 }
 

@@ -6,9 +6,9 @@ use std::{fs, io::ErrorKind, path::Path};
 use crate::error::LoadError;
 
 /// Largest config or processor file in bytes; published ones have 5 kB.
-pub const MAX_DESCRIPTION_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_DESCRIPTION_BYTES: u64 = 16 << 20;
 /// Largest tokenizer file in bytes; BERT's has 0.7 MB, one of 250,000 words 17 MB.
-pub const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_TOKENIZER_BYTES: u64 = 64 << 20;
 
 /// First line of a Git LFS pointer file.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/v1";
@@ -41,7 +41,7 @@ pub fn read(path: &Path, most: u64) -> Result<Option<String>, LoadError> {
 }
 
 /// Error text for bytes that are a Git LFS pointer; `None` for other bytes.
-pub fn lfs_pointer(start: &[u8]) -> Option<String> {
+pub(crate) fn lfs_pointer(start: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(start.strip_prefix(LFS)?);
     let field = |name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("unknown").trim().to_owned()

@@ -68,6 +68,7 @@ impl TensorFile {
         Ok(Self { path: path.into(), contents })
     }
 
+    /// Path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -52,7 +52,7 @@ impl TextCache {
     }
 
     /// Replaces row `i` by row `index[i]`, for beam search.
-    pub fn reorder(&mut self, index: &Tensor) -> Result<(), TchError> {
+    pub(crate) fn reorder(&mut self, index: &Tensor) -> Result<(), TchError> {
         for kv in &mut self.layers {
             *kv = KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? };
         }

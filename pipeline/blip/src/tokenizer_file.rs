@@ -46,7 +46,7 @@ struct File {
 ///
 /// # Errors
 /// Names the step or the value that BERT's tokenizer does not have.
-pub fn from_json(path: &Path) -> Result<Option<Tokenizer>, LoadError> {
+pub(crate) fn from_json(path: &Path) -> Result<Option<Tokenizer>, LoadError> {
     let Some(text) = small_file::read(path, MAX_TOKENIZER_BYTES)? else { return Ok(None) };
     let refused = |reason: String| LoadError::Format { path: path.into(), reason };
     let file: File = serde_json::from_str(&text).map_err(|error| refused(error.to_string()))?;
@@ -63,7 +63,7 @@ pub fn from_json(path: &Path) -> Result<Option<Tokenizer>, LoadError> {
 ///
 /// # Errors
 /// The file is not a list of words.
-pub fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Option<Tokenizer>, LoadError> {
+pub(crate) fn from_vocabulary(path: &Path, lowercase: bool) -> Result<Option<Tokenizer>, LoadError> {
     // Read here for the bounds; the library reads the file again by its name.
     if small_file::read(path, MAX_TOKENIZER_BYTES)?.is_none() {
         return Ok(None);

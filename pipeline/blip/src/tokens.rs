@@ -98,7 +98,7 @@ impl BertTokens {
     ///
     /// # Errors
     /// Names the key, its value, and the expected value.
-    pub fn check_ids(&self, config: &TextConfig) -> Result<(), String> {
+    pub(crate) fn check_ids(&self, config: &TextConfig) -> Result<(), String> {
         let tokenizer = self.path.file_name().unwrap_or_default().to_string_lossy();
         let ids = [
             ("sep_token_id", config.sep_token_id, "[SEP]", self.sep),
@@ -132,7 +132,7 @@ impl BertTokens {
     ///
     /// # Errors
     /// Names the word that has the id.
-    pub fn check_enc(&self) -> Result<(), String> {
+    pub(crate) fn check_enc(&self) -> Result<(), String> {
         let word = u32::try_from(self.enc).ok().and_then(|id| self.tokenizer.id_to_token(id));
         match word {
             Some(word) if word != "[ENC]" => Err(format!(
@@ -147,7 +147,7 @@ impl BertTokens {
     }
 
     /// Completes the config of an original checkpoint, which has no config file, with this tokenizer's ids.
-    pub fn named_in(&self, mut config: MedConfig) -> MedConfig {
+    pub(crate) fn named_in(&self, mut config: MedConfig) -> MedConfig {
         (config.text.sep_token_id, config.text.pad_token_id) = (self.sep, self.pad);
         config
     }
@@ -184,22 +184,27 @@ impl BertTokens {
         clean_up(&words.collect::<Vec<_>>().join(" ").replace(" ##", ""))
     }
 
+    /// Id of `[SEP]`.
     pub fn sep(&self) -> i64 {
         self.sep
     }
 
+    /// Id of `[PAD]`.
     pub fn pad(&self) -> i64 {
         self.pad
     }
 
+    /// Id of `[CLS]`.
     pub fn cls(&self) -> i64 {
         self.cls
     }
 
+    /// Id of `[DEC]`.
     pub fn dec(&self) -> i64 {
         self.dec
     }
 
+    /// Id of `[ENC]`.
     pub fn enc(&self) -> i64 {
         self.enc
     }

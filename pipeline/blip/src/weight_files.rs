@@ -75,6 +75,7 @@ impl WeightFiles {
         self.files.iter().map(TensorFile::path)
     }
 
+    /// Names of all tensors.
     pub fn names(&self) -> impl Iterator<Item = &String> {
         self.places.keys()
     }
@@ -84,6 +85,7 @@ impl WeightFiles {
         self.places.get(name).and_then(|number| self.files[*number].shape(name))
     }
 
+    /// Whether a tensor of this name exists.
     pub fn holds(&self, name: &str) -> bool {
         self.places.contains_key(name)
     }

@@ -128,7 +128,7 @@ impl WeightStore {
     }
 
     /// Sets how layers may store the weights; the default is [`WeightMode::Trainable`].
-    pub fn with_weight_mode(self, weight_mode: WeightMode) -> Self {
+    pub(crate) fn with_weight_mode(self, weight_mode: WeightMode) -> Self {
         Self { weight_mode, ..self }
     }
 
@@ -251,6 +251,7 @@ pub struct Path<'a> {
 }
 
 impl Path<'_> {
+    /// The path of a part.
     pub fn sub(&self, name: &str) -> Self {
         Self { store: self.store, prefix: self.full(name) }
     }
@@ -273,14 +274,16 @@ impl Path<'_> {
     }
 
     /// How a layer may store its weights.
-    pub fn weight_mode(&self) -> WeightMode {
+    pub(crate) fn weight_mode(&self) -> WeightMode {
         self.store.weight_mode
     }
 
+    /// Whether a tensor of this name exists.
     pub fn has(&self, name: &str) -> bool {
         self.store.has(&self.full(name))
     }
 
+    /// Drops a tensor that the model does not need and that is not an error.
     pub fn forget(&self, name: &str) {
         self.store.forget(&self.full(name));
     }

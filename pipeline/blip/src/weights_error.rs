@@ -7,8 +7,11 @@ use crate::role::Role;
 /// All tensors that did not fit.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub struct WeightsError {
+    /// Model that the tensors belong to.
     pub role: Role,
+    /// Names of tensors that the model needs and the checkpoint does not have.
     pub missing: Vec<String>,
+    /// Names of tensors that the model does not know.
     pub unexpected: Vec<String>,
     /// Name, found shape, expected shape.
     pub misshaped: Vec<(String, Vec<i64>, Vec<i64>)>,

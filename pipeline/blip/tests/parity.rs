@@ -4,7 +4,7 @@
 
 mod support;
 
-use capfilt_blip::{filter::BlipFilter, preprocess::Normalisation};
+use capfilt_blip::{BlipFilter, preprocess::Normalisation};
 use capfilt_pipeline::model::Filter;
 use capfilt_schemas::settings::Preset;
 use support::{CASES, TOLERANCE, assert_close, expected, facts, filter, ids, one_of, pictures, texts};
@@ -13,7 +13,7 @@ use tch::{Device, Kind, Tensor};
 const PRESETS: [(Preset, &str); 2] = [(Preset::Hf, "hf"), (Preset::Original, "original")];
 
 /// Each image's texts are adjacent; all texts for every image.
-fn rows(filter: &BlipFilter, case: &str) -> capfilt_blip::filter::TextBatch {
+fn rows(filter: &BlipFilter, case: &str) -> capfilt_blip::TextBatch {
     let texts = texts(case);
     let images = pictures(case).len();
     let all: Vec<&str> = (0..images).flat_map(|_| texts.iter().map(String::as_str)).collect();

@@ -28,7 +28,9 @@ pub struct CaptionScores {
 /// A caption and its CIDEr-D.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Judged {
+    /// The judged caption.
     pub caption: String,
+    /// CIDEr of the caption.
     pub cider: f64,
 }
 

@@ -1,9 +1,11 @@
 //! Errors of an evaluation.
 
-use capfilt_blip::error::ComputeError;
+use capfilt_blip::ComputeError;
 use capfilt_pipeline::{input::ReadError, model::ModelError};
 
+/// Reason why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum EvaluateError {
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -1,5 +1,6 @@
 //! Evaluation of a filter and a captioner with the metrics of the literature: recall of retrieval (BLIP,
 //! section 5.1), BLEU and CIDEr-D of captions (section 5.2).
+#![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod bleu;

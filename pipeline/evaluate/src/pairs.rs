@@ -21,8 +21,11 @@ const ROWS_AT_ONCE: usize = 256;
 /// An encoded image and its texts, as stored.
 #[derive(Debug, Clone)]
 pub struct Captioned {
+    /// Encoded image.
     pub image: Bytes,
+    /// SHA-256 of the encoded image.
     pub sha256: [u8; 32],
+    /// Captions of the image.
     pub texts: Vec<String>,
     /// Cell of the extra column in the image's first row.
     pub note: Option<String>,
@@ -31,6 +34,7 @@ pub struct Captioned {
 /// Images of an evaluation. Memory: the encoded images.
 #[derive(Debug, Default)]
 pub struct Collection {
+    /// Images with their captions.
     pub images: Vec<Captioned>,
     /// Rows without a usable image or text.
     pub skipped: u64,

@@ -5,8 +5,11 @@ use serde::Serialize;
 /// Percentage of queries whose right answer is among the first 1, 5 and 10.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Recalls {
+    /// Share of queries with a match in first place, in percent.
     pub r1: f64,
+    /// Share of queries with a match in the first five places, in percent.
     pub r5: f64,
+    /// Share of queries with a match in the first ten places, in percent.
     pub r10: f64,
 }
 
@@ -19,6 +22,7 @@ impl Recalls {
         Self { r1: within(1.0), r5: within(5.0), r10: within(10.0) }
     }
 
+    /// Mean of the three shares.
     pub fn mean(&self) -> f64 {
         (self.r1 + self.r5 + self.r10) / 3.0
     }

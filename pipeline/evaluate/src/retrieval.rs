@@ -20,13 +20,17 @@ const TEXTS_AT_ONCE: usize = 256;
 /// Recalls, from texts to images and from images to texts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Recalled {
+    /// Number of images.
     pub images: usize,
+    /// Number of texts.
     pub texts: usize,
     /// Texts for an image: any text of the image is right.
     pub text_by_cosine: Recalls,
+    /// Images for a text: the image of the text is right.
     pub image_by_cosine: Recalls,
     /// After matching; `None` if it was not requested.
     pub text_by_match: Option<Recalls>,
+    /// As above, for images.
     pub image_by_match: Option<Recalls>,
 }
 

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 /// Reason why an export failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum ExportError {
     #[error("{url} holds another export ({what}); choose another --to, or remove that folder first")]
     Another { url: String, what: String },

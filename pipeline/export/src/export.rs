@@ -5,8 +5,11 @@ use capfilt_schemas::export::{Format, Options, Request, VERSION};
 
 /// The sources and the options of one export.
 pub struct Export {
+    /// Jobs and tables to export.
     pub sources: Vec<Source>,
+    /// Format of the files.
     pub format: Format,
+    /// Choice of texts and sizes of files.
     pub options: Options,
 }
 

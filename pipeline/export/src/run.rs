@@ -28,15 +28,20 @@ const MOST_AT_ONCE: usize = 8;
 /// Phase of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
+    /// The pairs tables are read.
     Reading,
+    /// The files are written.
     Writing,
 }
 
 /// Progress of an export.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
+    /// Stage of the export.
     pub stage: Stage,
+    /// Finished steps of the stage.
     pub done: usize,
+    /// All steps of the stage.
     pub all: usize,
     /// Pairs that were read, or samples that were written.
     pub pairs: u64,

@@ -30,16 +30,32 @@ const FOOTERS_AT_ONCE: usize = 16;
 pub struct Source {
     /// Description for the record.
     pub record: export::Source,
+    /// Location of the job or of the tables.
     pub place: Location,
+    /// Kind of the tables.
     pub content: Content,
 }
 
 /// Content of a source.
 pub enum Content {
     /// Files of human-written pairs, and which of the requested columns each file has.
-    Human { shards: Vec<Shard>, columns: Box<InputColumns>, passthrough: BTreeMap<String, Vec<String>> },
+    Human {
+        /// Row groups of the files.
+        shards: Vec<Shard>,
+        /// Columns of image, text and key.
+        columns: Box<InputColumns>,
+        /// Requested columns that a file has, by the file's path.
+        passthrough: BTreeMap<String, Vec<String>>,
+    },
     /// Tables of a finished job, and which of the texts are requested.
-    Job { tables: Vec<ShardTables>, texts: Texts, wanted: Wanted },
+    Job {
+        /// Tables of the job's shards.
+        tables: Vec<ShardTables>,
+        /// Which texts of an image are exported.
+        texts: Texts,
+        /// Images and cosines that the export needs.
+        wanted: Wanted,
+    },
 }
 
 /// A row group of a file, or a shard of a job.

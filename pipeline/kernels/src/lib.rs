@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 use tch::Tensor;
@@ -42,6 +43,7 @@ pub use {
 /// Operation on the result of a linear layer before the result is rounded and written.
 #[derive(Clone, Copy)]
 pub enum Epilogue<'a> {
+    /// The product and bias alone.
     Nothing,
     /// The exact (erf) GELU.
     Gelu,

@@ -1,5 +1,7 @@
 //! Stubs for CPUs other than x86-64: nothing is packed, and the models compute with libtorch.
 
+#![allow(missing_docs)] // the docs are those of the functions for x86-64
+
 use std::convert::Infallible;
 
 use tch::{TchError, Tensor};

@@ -5,12 +5,16 @@ use tch::{TchError, Tensor};
 
 /// First and second moments, and the number of steps.
 pub struct AdamW {
-    pub mean: Tensor,   // (total)
+    /// Running means of the gradient.
+    pub mean: Tensor, // (total)
+    /// Running means of the squared gradient.
     pub square: Tensor, // (total)
+    /// Number of steps so far.
     pub steps: i64,
 }
 
 impl AdamW {
+    /// State before the first step over the trained weights.
     pub fn new(vector: &Tensor) -> Result<Self, TchError> {
         let zeros = || vector.f_detach()?.f_zeros_like();
         Ok(Self { mean: zeros()?, square: zeros()?, steps: 0 })

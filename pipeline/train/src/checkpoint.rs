@@ -26,6 +26,7 @@ const VERSION: u32 = 1;
 /// State of the run besides the tensors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct State {
+    /// Version of the format.
     pub version: u32,
     /// Number of finished optimiser steps.
     pub step: u64,
@@ -187,6 +188,7 @@ pub fn restore(
 }
 
 impl State {
+    /// State of a run after `step` steps.
     pub fn new(step: u64, cursor: Cursor, learner: &Learner, digest: &str) -> Self {
         let queue_at = learner.memory.as_ref().map_or(0, |memory| memory.queue.at);
         Self { version: VERSION, step, cursor, queue_at, digest: digest.to_owned() }

@@ -14,9 +14,13 @@ pub struct Features {
 /// Momentum features of earlier batches; a new batch replaces the oldest. Memory: 2 × projection × length × 4
 /// bytes; 118 MB for BLIP's 57,600 × 256.
 pub struct FeatureQueue {
+    /// Image features of earlier batches.
     pub image: Tensor, // (projection, length)
-    pub text: Tensor,  // (projection, length)
-    pub ids: Tensor,   // (length), −100 where nothing is yet
+    /// Text features of earlier batches.
+    pub text: Tensor, // (projection, length)
+    /// Image ids of the features.
+    pub ids: Tensor, // (length), −100 where nothing is yet
+    /// Position of the next features.
     pub at: i64,
 }
 

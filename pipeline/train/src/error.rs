@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use capfilt_blip::{LoadError, weights::WeightsError};
 use tch::TchError;
 
+/// Reason why a training run stopped. Checkpoints that were written stay valid.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum TrainError {
     #[error("libtorch: {0}")]
     Torch(#[from] TchError),

@@ -11,7 +11,7 @@ use tch::{Reduction, TchError, Tensor};
 use crate::texts::TextRows;
 
 /// Label of tokens that are not predicted: padding and prompt.
-pub const IGNORED: i64 = -100;
+pub(crate) const IGNORED: i64 = -100;
 
 /// Cross-entropy with label smoothing, mean over the predicted tokens, which include `[SEP]`.
 ///

@@ -19,22 +19,33 @@ use crate::{
 
 /// The trained weights, and all state that a step changes except the optimiser's.
 pub struct Learner {
+    /// Parts of MED that are trained.
     pub parts: Parts,
+    /// Losses and their settings.
     pub objective: Objective,
+    /// Weights that the text towers share.
     pub sharing: Sharing,
+    /// The trained weights.
     pub parameters: Parameters,
+    /// State of the contrastive loss, if the loss is trained.
     pub memory: Option<Memory>,
+    /// Tokenizer.
     pub tokens: BertTokens,
+    /// Normalisation of the pixels.
     pub normalisation: Normalisation,
+    /// Device of all tensors.
     pub device: Device,
     /// dtype of the towers' computation; the weights stay in their own dtype.
     pub kind: Kind,
+    /// Whether the blocks of the image encoder are computed again in the backward pass.
     pub checkpoint_blocks: bool,
 }
 
 /// State of the contrastive loss: queue and momentum towers.
 pub struct Memory {
+    /// Momentum towers.
     pub towers: MomentumTowers,
+    /// Queue of features.
     pub queue: FeatureQueue,
 }
 

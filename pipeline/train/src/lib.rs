@@ -1,26 +1,48 @@
 #![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub mod adamw;
-pub mod blocks;
-pub mod checkpoint;
-pub mod contrast;
+mod adamw;
+mod blocks;
+mod checkpoint;
+mod contrast;
 pub mod data;
-pub mod error;
-pub mod language;
-pub mod learner;
+mod error;
+mod language;
+mod learner;
 pub mod lineage;
 mod lock;
-pub mod matching;
-pub mod metrics;
+mod matching;
+mod metrics;
 pub mod model_files;
-pub mod momentum;
-pub mod parameters;
-pub mod plot;
-pub mod report;
-pub mod run;
-pub mod schedule;
-pub mod start;
+mod momentum;
+mod parameters;
+mod plot;
+mod report;
+mod run;
+mod run_digest;
+mod schedule;
+mod setup;
+mod start;
 mod tensors;
-pub mod texts;
-pub mod towers;
+mod texts;
+mod towers;
+mod train_log;
+
+pub use error::TrainError;
+pub use metrics::Line;
+pub use report::Report;
+pub use run::{Event, Outcome, train};
+
+// Parts of a training step, which the tests compare with PyTorch.
+pub use adamw::AdamW;
+pub use checkpoint::State;
+pub use contrast::FeatureQueue;
+pub use learner::{Learner, Memory, Prepared, StepShape};
+pub use matching::Negatives;
+pub use momentum::MomentumTowers;
+pub use parameters::{Layout, Parameters};
+pub use schedule::{Place, alpha, learning_rate};
+pub use start::Start;
+pub use texts::{RandomWords, TextRows};
+pub use towers::Parts;

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::error::TrainError;
 
 /// Key of the lineage in the header of a safetensors file.
-pub const LINEAGE: &str = "capfilt.lineage";
+pub(crate) const LINEAGE: &str = "capfilt.lineage";
 
 /// Largest header of a safetensors file in bytes, as in the format's own library.
 const MAX_HEADER: u64 = 100_000_000;
@@ -29,6 +29,7 @@ pub const VERSION: u32 = 1;
 
 /// Reason why the lineage of weights is unknown.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum LineageError {
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -38,18 +39,24 @@ pub enum LineageError {
     Missing(PathBuf),
 }
 
+/// Data, settings and parent of a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
+    /// Version of the format.
     pub version: u32,
+    /// Task of the training run.
     pub task: Task,
     /// Version of the program that trained the model.
     pub capfilt: String,
     /// Number of optimiser steps of this run.
     pub steps: u64,
+    /// Number of epochs of this run.
     pub epochs: f64,
+    /// Training data of this run.
     pub data: Data,
     /// The run's settings as they were written; other versions of this program have other keys.
     pub settings: Value,
+    /// Checkpoint from which the run started; `None` for a run from random weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent: Option<Box<Parent>>,
 }
@@ -59,15 +66,18 @@ pub struct Lineage {
 pub struct Data {
     /// Digest over all files and manifests of the data.
     pub version: String,
+    /// Number of image-text pairs.
     pub pairs: u64,
 }
 
 /// The checkpoint from which a run started.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Parent {
+    /// Path of the checkpoint, as given in the settings.
     pub path: String,
     /// SHA-256 of its weights: of the file, or of several files in the order of their names.
     pub sha256: String,
+    /// Lineage of the checkpoint, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,
 }

@@ -14,19 +14,28 @@ use crate::{error::TrainError, learner::Losses, plot};
 /// Means over the steps since the previous line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Line {
+    /// Number of finished optimiser steps.
     pub step: u64,
+    /// Number of finished epochs.
     pub epoch: f64,
+    /// Image-text contrastive loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itc: Option<f64>,
+    /// Image-text matching loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub itm: Option<f64>,
+    /// Language-modelling loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lm: Option<f64>,
+    /// Learning rate of the last step.
     pub learning_rate: f64,
+    /// Weight of the soft targets of the contrastive loss.
     pub alpha: f64,
+    /// Temperature of the contrastive loss.
     pub temperature: f64,
     /// Norm of the gradient before clipping.
     pub gradient_norm: f64,
+    /// Images per second.
     pub images_per_second: f64,
     /// Share of the time in which the device waited for data.
     pub waiting: f64,
@@ -94,7 +103,7 @@ impl Metrics {
 
     /// Whether the matching loss of the last `lines` lines is that of a constant answer: one pair in three
     /// matches, so this is the entropy of 1 : 2.
-    pub fn matching_is_stuck(&self, lines: usize) -> bool {
+    pub(crate) fn matching_is_stuck(&self, lines: usize) -> bool {
         let last = self.lines.len().checked_sub(lines).map(|from| &self.lines[from..]);
         last.is_some_and(|last| {
             last.iter().all(|line| line.itm.is_some_and(|itm| (itm - CONSTANT_ITM).abs() < 2e-3))
@@ -103,7 +112,7 @@ impl Metrics {
 }
 
 /// −⅓ ln ⅓ − ⅔ ln ⅔
-pub const CONSTANT_ITM: f64 = 0.636_514;
+pub(crate) const CONSTANT_ITM: f64 = 0.636_514;
 
 /// Sums of losses on the device, so that a step does not wait for their values.
 #[derive(Default)]
@@ -126,14 +135,14 @@ pub struct Means {
 }
 
 impl Sums {
-    pub fn add_losses(&mut self, losses: &Losses) {
+    pub(crate) fn add_losses(&mut self, losses: &Losses) {
         add(&mut self.itc, losses.itc.as_ref());
         add(&mut self.itm, losses.itm.as_ref());
         add(&mut self.lm, losses.lm.as_ref());
         self.batches += 1;
     }
 
-    pub fn add_gradient(&mut self, norm: &Tensor) {
+    pub(crate) fn add_gradient(&mut self, norm: &Tensor) {
         add(&mut self.gradient_norm, Some(norm));
         self.steps += 1;
     }

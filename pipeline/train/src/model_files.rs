@@ -24,11 +24,17 @@ const TOKENIZER: [&str; 4] =
 
 /// Description of a model besides its weights.
 pub struct Description<'a> {
+    /// Task of the training run.
     pub task: Task,
+    /// Sizes of the model.
     pub config: &'a MedConfig,
+    /// Normalisation of the pixels.
     pub normalisation: &'a Normalisation,
+    /// Path of the tokenizer's file.
     pub tokenizer: &'a Path,
+    /// Lineage of the model.
     pub lineage: &'a Lineage,
+    /// Label smoothing of the language model.
     pub label_smoothing: f64,
 }
 
@@ -162,7 +168,7 @@ fn generation(config: &MedConfig) -> Value {
     })
 }
 
-pub fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), TrainError> {
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), TrainError> {
     let mut text = serde_json::to_string_pretty(value).map_err(|error| text_error(path, &error))?;
     text.push('\n');
     fs::write(path, text).map_err(|source| TrainError::Io { what: "write", path: path.to_path_buf(), source })

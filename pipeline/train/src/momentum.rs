@@ -13,6 +13,7 @@ use crate::{
 
 /// The moving average, as one vector.
 pub struct MomentumTowers {
+    /// Weights of the momentum towers.
     pub vector: Tensor, // (momentum)
 }
 

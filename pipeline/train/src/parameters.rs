@@ -76,6 +76,7 @@ impl Layout {
         layout
     }
 
+    /// Tensors of the vector, in order.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -143,6 +144,7 @@ fn shared_name(name: &str, sharing: Sharing) -> Option<String> {
 
 /// The trained weights, in f32 (f64 in tests) on the device.
 pub struct Parameters {
+    /// Places of the tensors in the vector.
     pub layout: Layout,
     vector: Tensor,
 }

@@ -7,47 +7,46 @@ use std::{
     time::Instant,
 };
 
-use capfilt_blip::{DeviceChoice, precision};
-use capfilt_schemas::settings::{
-    Precision,
-    train::{Loss, Run as RunSettings, Task, Training},
-};
-use sha2::{Digest as _, Sha256};
+use capfilt_blip::precision;
+use capfilt_schemas::settings::train::{Run as RunSettings, Task, Training};
 use tch::{Device, Kind};
 
 use crate::{
     adamw::AdamW,
     checkpoint::{Checkpoints, State, restore},
-    contrast::FeatureQueue,
     data::{Cursor, Dataset, Loader},
     error::TrainError,
-    learner::{Learner, Memory, StepShape},
+    learner::{Learner, StepShape},
     lineage::{self, Lineage, Parent},
     lock,
-    metrics::{Line, Metrics, Sums},
+    metrics::Line,
     model_files::{self, Description},
-    momentum::MomentumTowers,
-    parameters::{Layout, Parameters},
+    run_digest::{digest, seed_of},
     schedule::{Place, ahead, alpha, learning_rate},
+    setup::learner,
     start::Start,
-    towers::Parts,
+    train_log::{Moment, TrainLog},
 };
-
-/// Number of metrics lines with a constant matching loss after which a run reports it.
-const STUCK_LINES: usize = 20;
 
 /// Progress event of a run.
 pub enum Event<'a> {
     /// Before the first step: number of steps, finished steps, trained parameters, and tensors that the
     /// initial checkpoint does not have.
     Started {
+        /// Number of all optimiser steps.
         steps: u64,
+        /// Number of finished optimiser steps.
         done: u64,
+        /// Number of trained parameters.
         parameters: i64,
+        /// Device of the run.
         device: Device,
+        /// Tensors that the initial checkpoint does not have; they are drawn at random.
         drawn: &'a [String],
     },
+    /// A line of the metrics.
     Line(&'a Line),
+    /// A checkpoint was written to this path.
     Saved(&'a Path),
     /// The matching head gives a constant answer.
     MatchingStuck,
@@ -115,7 +114,7 @@ struct Run<'a> {
     optimizer: AdamW,
     loader: Loader,
     checkpoints: Checkpoints,
-    metrics: Metrics,
+    log: TrainLog,
     /// Finished optimiser steps, and number of all.
     step: u64,
     steps: u64,
@@ -124,10 +123,6 @@ struct Run<'a> {
     cursor: Cursor,
     /// Last step that is saved in a checkpoint.
     saved: u64,
-    sums: Sums,
-    since: Instant,
-    waiting: f64,
-    images: u64,
 }
 
 /// Steps of one epoch, and of the whole run.
@@ -186,7 +181,7 @@ impl<'a> Run<'a> {
                 source,
             })?,
             optimizer,
-            metrics: Metrics::open(&folder, step)?,
+            log: TrainLog::open(&folder, step)?,
             checkpoints,
             folder,
             learner,
@@ -195,10 +190,6 @@ impl<'a> Run<'a> {
             steps_per_epoch,
             cursor,
             saved: step,
-            sums: Sums::default(),
-            since: Instant::now(),
-            waiting: 0.0,
-            images: 0,
         })
     }
 
@@ -216,7 +207,7 @@ impl<'a> Run<'a> {
         for part in 0..run.accumulate {
             let asked = Instant::now();
             let batch = self.loader.next()?;
-            self.waiting += asked.elapsed().as_secs_f64();
+            self.log.add_wait(asked);
             let shape = StepShape {
                 seed: seed_of(run.seed, self.step, part),
                 alpha,
@@ -225,67 +216,41 @@ impl<'a> Run<'a> {
                 ahead: ahead(u64::from(objective.causal_steps), self.step),
             };
             let losses = self.learner.learn(&batch, shape)?;
-            self.sums.add_losses(&losses);
-            self.images += batch.texts.len() as u64;
+            self.log.add_batch(&losses, batch.texts.len() as u64);
             self.cursor = batch.cursor;
         }
         let rate = learning_rate(&self.settings.optimizer, place);
         let norm = self.learner.parameters.step(&mut self.optimizer, &self.settings.optimizer, rate)?;
-        self.sums.add_gradient(&norm);
+        self.log.add_gradient(&norm);
         self.step += 1;
         if self.step.is_multiple_of(u64::from(run.log_every)) || self.step == self.steps {
-            self.log(place, rate, alpha, report)?;
+            let at = Moment {
+                step: self.step,
+                epoch: self.step as f64 / self.steps_per_epoch as f64,
+                learning_rate: rate,
+                alpha,
+                temperature: self.learner.parameters.temperature()?.double_value(&[]),
+                skipped_rows: self.loader.skipped(),
+            };
+            self.log(at, report)?;
         }
         Ok(())
     }
 
-    fn log(
-        &mut self,
-        place: Place,
-        learning_rate: f64,
-        alpha: f64,
-        report: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), TrainError> {
-        let means = self.checked_means()?;
-        let seconds = self.since.elapsed().as_secs_f64().max(1e-9);
-        let line = Line {
-            step: self.step,
-            epoch: self.step as f64 / place.steps_per_epoch as f64,
-            itc: means.itc,
-            itm: means.itm,
-            lm: means.lm,
-            learning_rate,
-            alpha,
-            temperature: self.learner.parameters.temperature()?.double_value(&[]),
-            gradient_norm: means.gradient_norm,
-            images_per_second: self.images as f64 / seconds,
-            waiting: self.waiting / seconds,
-            skipped_rows: self.loader.skipped(),
-        };
+    fn log(&mut self, at: Moment, report: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        let line = self.log.line(at, self.saved)?;
         report(Event::Line(&line));
-        self.metrics.push(line)?;
-        if self.metrics.matching_is_stuck(STUCK_LINES) {
+        if self.log.push(line)? {
             report(Event::MatchingStuck);
         }
-        (self.since, self.waiting, self.images) = (Instant::now(), 0.0, 0);
         Ok(())
-    }
-
-    fn checked_means(&mut self) -> Result<crate::metrics::Means, TrainError> {
-        let means = self.sums.take();
-        if means.is_finite() {
-            return Ok(means);
-        }
-        let shown = |loss: Option<f64>| loss.unwrap_or(0.0);
-        let (itc, itm, lm) = (shown(means.itc), shown(means.itm), shown(means.lm));
-        Err(TrainError::NotANumber { step: self.step, itc, itm, lm, saved: self.saved })
     }
 
     /// Writes a checkpoint; weights that are not finite never replace a valid checkpoint.
     fn save(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<PathBuf, TrainError> {
         let sum = self.learner.parameters.vector().f_detach()?.f_sum(None::<Kind>)?.double_value(&[]);
         if !sum.is_finite() {
-            self.checked_means()?;
+            self.log.means(self.step, self.saved)?;
             return Err(TrainError::NotANumber {
                 step: self.step,
                 itc: sum,
@@ -297,7 +262,7 @@ impl<'a> Run<'a> {
         let state = State::new(self.step, self.cursor, &self.learner, &self.digest);
         let lineage = self.lineage()?;
         let path = self.checkpoints.save(&state, &self.learner, &self.optimizer, &self.describe(&lineage))?;
-        self.metrics.draw()?;
+        self.log.draw()?;
         self.saved = self.step;
         report(Event::Saved(&path));
         Ok(path)
@@ -353,77 +318,6 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Builds the learner of the settings with the initial weights.
-pub fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainError> {
-    let device: DeviceChoice = settings.run.device.parse().map_err(TrainError::Settings)?;
-    let device = device.resolve().map_err(TrainError::Settings)?;
-    let has = |loss| settings.objective.losses.contains(&loss);
-    let parts = Parts {
-        config: start.config.clone(),
-        encoder: has(Loss::Itc),
-        contrast: has(Loss::Itc),
-        matching: has(Loss::Itm),
-        decoder: has(Loss::Lm),
-        dropout: settings.model.dropout,
-        drop_path: settings.model.drop_path,
-    };
-    let most = settings.objective.max_tokens.into();
-    if start.config.text.max_position_embeddings < most {
-        return Err(TrainError::Settings(format!(
-            "objective.max_tokens = {most}: the model has {} positions",
-            start.config.text.max_position_embeddings
-        )));
-    }
-    let layout = Layout::new(&parts, settings.model.sharing);
-    let vector = start.weights(&layout, settings.run.seed)?;
-    let parameters = Parameters::new(layout, &vector, device)?;
-    let memory = if parts.contrast {
-        let towers = MomentumTowers::new(&parameters)?;
-        let (projection, length) = (start.config.projection, i64::from(settings.objective.queue));
-        Some(Memory { towers, queue: FeatureQueue::new(projection, length, Kind::Float, device)? })
-    } else {
-        None
-    };
-    let precision = precision::resolve(settings.run.precision, device).map_err(TrainError::Settings)?;
-    Ok(Learner {
-        objective: settings.objective.clone(),
-        sharing: settings.model.sharing,
-        parameters,
-        memory,
-        tokens: capfilt_blip::tokens::BertTokens::open(&start.tokenizer, &start.config.text)?,
-        normalisation: start.normalisation.clone(),
-        device,
-        kind: precision.kind(),
-        checkpoint_blocks: settings.model.checkpoint_blocks,
-        parts,
-    })
-}
-
 fn parent(weights: Option<(&Path, Vec<PathBuf>)>) -> Result<Option<Box<Parent>>, TrainError> {
     weights.map(|(path, files)| Parent::of(path, &files).map(Box::new)).transpose()
-}
-
-/// Seed of a batch: a function of its position in the run, so that a resumed run gets the same random
-/// numbers.
-fn seed_of(seed: u64, step: u64, part: u32) -> i64 {
-    let mut hash = Sha256::new();
-    hash.update(seed.to_le_bytes());
-    hash.update(step.to_le_bytes());
-    hash.update(part.to_le_bytes());
-    let bytes: [u8; 32] = hash.finalize().into();
-    i64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]])
-}
-
-/// Digest of the values that decide a run's weights. Output folder, intervals and device may change when a
-/// run resumes.
-fn digest(task: Task, settings: &Training, dataset: &Dataset) -> String {
-    let mut settings = settings.without_bookkeeping();
-    (settings.run.max_steps, settings.run.save_precision) = (0, Precision::F32);
-    let text = serde_json::to_string(&settings).unwrap_or_default();
-    let mut hash = Sha256::new();
-    for part in [task.name(), text.as_str(), dataset.version()] {
-        hash.update(part.as_bytes());
-        hash.update([0]);
-    }
-    hex::encode(hash.finalize())
 }

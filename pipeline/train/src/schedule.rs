@@ -8,10 +8,13 @@ const FIRST_SIGHT: f64 = -8.0;
 /// A position in a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Place {
+    /// Number of finished epochs.
     pub epoch: u64,
     /// Step within the epoch.
     pub step: u64,
+    /// Steps of one epoch.
     pub steps_per_epoch: u64,
+    /// Number of all epochs.
     pub epochs: u64,
 }
 

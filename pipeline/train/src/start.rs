@@ -26,8 +26,11 @@ const TEMPERATURE: f64 = 0.07;
 
 /// A model before its first step.
 pub struct Start {
+    /// Sizes of the model.
     pub config: MedConfig,
+    /// Tokenizer.
     pub tokens: BertTokens,
+    /// Normalisation of the pixels.
     pub normalisation: Normalisation,
     /// Folder with the tokenizer's files.
     pub tokenizer: PathBuf,

@@ -16,7 +16,9 @@ pub struct RandomWords {
 /// Ids (rows, width), int64, and mask: (rows, width), int64, 1 for tokens and 0 for padding, or (rows, width,
 /// width), f32, with a mask per query.
 pub struct TextRows {
+    /// Token ids (texts, length).
     pub ids: Tensor,
+    /// 1 for a token, 0 for padding (texts, length).
     pub mask: Tensor,
 }
 

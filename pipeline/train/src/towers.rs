@@ -18,15 +18,19 @@ use crate::error::TrainError;
 /// Parts of MED that a model has.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parts {
+    /// Sizes of the model.
     pub config: MedConfig,
     /// The text encoder, for contrastive and matching loss.
     pub encoder: bool,
     /// The two projections and the momentum towers.
     pub contrast: bool,
+    /// Whether the image-grounded text encoder is trained.
     pub matching: bool,
     /// The text decoder with its head.
     pub decoder: bool,
+    /// Share of activations that dropout sets to 0.
     pub dropout: f64,
+    /// Largest share of skipped residual blocks in the image encoder.
     pub drop_path: f64,
 }
 

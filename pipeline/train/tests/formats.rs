@@ -5,10 +5,9 @@
 
 use capfilt_schemas::settings::train::Task;
 use capfilt_train::{
-    checkpoint::State,
+    Line, State,
     data::Cursor,
     lineage::{Data, Lineage, Parent},
-    metrics::Line,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;

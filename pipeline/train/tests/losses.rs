@@ -8,15 +8,8 @@ mod support;
 use capfilt_blip::{preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
 use capfilt_train::{
-    adamw::AdamW,
-    contrast::FeatureQueue,
-    learner::{Learner, Memory, Prepared, StepShape},
-    matching::Negatives,
-    momentum::MomentumTowers,
-    parameters::{Layout, Parameters},
-    schedule::{Place, alpha, learning_rate},
-    texts::TextRows,
-    towers::Parts,
+    AdamW, FeatureQueue, Layout, Learner, Memory, MomentumTowers, Negatives, Parameters, Parts, Place,
+    Prepared, StepShape, TextRows, alpha, learning_rate,
 };
 use std::path::Path;
 use support::{config, tokens};

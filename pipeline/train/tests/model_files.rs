@@ -9,11 +9,9 @@ mod support;
 use capfilt_blip::{names::original_name, preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes, Task};
 use capfilt_train::{
+    Layout, Parameters, Parts, Start,
     lineage::{Data, Lineage},
     model_files::{self, Description},
-    parameters::{Layout, Parameters},
-    start::Start,
-    towers::Parts,
 };
 use serde_json::{Value, json};
 use std::{

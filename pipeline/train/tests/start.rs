@@ -4,7 +4,7 @@
 
 use capfilt_blip::names::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
-use capfilt_train::{parameters::Layout, start::Start, towers::Parts};
+use capfilt_train::{Layout, Parts, Start};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 

@@ -8,13 +8,9 @@ use capfilt_blip::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
 use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
 use capfilt_train::{
-    contrast::FeatureQueue,
+    FeatureQueue, Layout, Learner, Memory, MomentumTowers, Parameters, Parts, RandomWords, StepShape,
+    TextRows,
     data::{Batch, Cursor},
-    learner::{Learner, Memory, StepShape},
-    momentum::MomentumTowers,
-    parameters::{Layout, Parameters},
-    texts::{RandomWords, TextRows},
-    towers::Parts,
 };
 use std::{collections::HashMap, sync::Mutex};
 use support::{config, tokens};

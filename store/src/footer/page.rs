@@ -9,6 +9,7 @@ const DICTIONARY: i64 = 2;
 /// Size and kind of a page, according to its header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageSize {
+    /// Whether the page holds the column's dictionary.
     pub is_dictionary: bool,
     /// Bytes that the decoder allocates for the page.
     pub decompressed: u64,

@@ -1,4 +1,4 @@
-//! What the server answers: s3s-fs over a folder, with what it lacks.
+//! Answers of the server: s3s-fs over a folder, and what it lacks.
 
 use super::{BUCKET, Creates, odd::OddObjects, uploads::Uploads};
 use s3s::{

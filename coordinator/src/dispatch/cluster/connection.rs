@@ -43,6 +43,7 @@ impl fmt::Debug for Connection {
 
 /// Reason why there is no connection, or why the connection is useless.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum ConnectionError {
     #[error("NATS at {url} refuses the connection: {why}; check user, password and --creds")]
     Refused { url: String, why: String },

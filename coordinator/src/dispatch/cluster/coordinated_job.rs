@@ -9,9 +9,13 @@ use std::time::Duration;
 pub struct CoordinatedJob<'a> {
     /// Host and process number.
     pub name: String,
+    /// Location of the job.
     pub bucket: &'a Location,
+    /// The job's record.
     pub record: &'a JobRecord,
+    /// All shards of the job.
     pub plan: &'a [Shard],
+    /// Queue of the job.
     pub queue: JobQueue,
     /// A shard without a heartbeat for this time is delivered to another worker pool.
     pub ack_wait: Duration,

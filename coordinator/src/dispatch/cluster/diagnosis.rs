@@ -14,13 +14,18 @@ pub type LoadModels = fn(&JobRecord) -> LocalBoxFuture<'_, Result<(), String>>;
 
 /// Fault of a resource that all worker pools share.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum SharedFault {
+    /// The store refuses what a worker pool needs.
     #[error(transparent)]
     Location(#[from] Unfit),
+    /// Weights that differ from the job's record.
     #[error("the weights are not those the job was started with: {}", .0.join("; "))]
     Weights(Vec<String>),
+    /// Weights that cannot be read.
     #[error("the weights cannot be read: {0}")]
     NoWeights(#[from] StoreError),
+    /// Models that do not load.
     #[error("the models do not load: {0}")]
     NoModels(String),
 }

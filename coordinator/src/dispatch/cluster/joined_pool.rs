@@ -3,7 +3,7 @@
 use super::{
     connection::{Connection, ConnectionError},
     pool_reports::PoolReports,
-    queue_client::QueueSource,
+    queue_source::QueueSource,
 };
 use crate::{
     dispatch::{
@@ -24,6 +24,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// Reason why a worker pool cannot join a job.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum JoinError {
     #[error("cannot read the job's record")]
     Record(#[source] StoreError),

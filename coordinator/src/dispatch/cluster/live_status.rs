@@ -27,6 +27,7 @@ pub struct Listener {
 pub struct Live {
     /// `None` without a queue: the job is over, has not begun, or its coordinator is starting.
     pub queue: Option<Depth>,
+    /// Worker pools, in the order of their names.
     pub workers: Vec<LiveWorker>,
     /// Host and process number of every coordinator that reported during the observation.
     pub coordinators: BTreeSet<String>,
@@ -35,17 +36,23 @@ pub struct Live {
 /// One worker pool.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LiveWorker {
+    /// Name of the worker pool.
     pub worker: String,
+    /// Devices of the worker pool.
     pub devices: Vec<String>,
     /// Devices whose models are loaded.
     pub devices_ready: usize,
+    /// Shards that the worker pool holds.
     pub in_hand: Vec<InHand>,
     /// Rows that the pool finished since its start.
     pub rows: u64,
     /// Rows of its attempts that lost their shards to other attempts.
     pub wasted_rows: u64,
+    /// Images per second since the start of the worker pool.
     pub images_per_second: f64,
+    /// Seconds since the start of the worker pool.
     pub seconds_up: f64,
+    /// Seconds since its last report.
     pub seconds_since_heard: f64,
 }
 

@@ -1,6 +1,6 @@
 //! Reports of a worker pool to its cluster.
 
-use super::queue_client::Reporter;
+use super::queue_source::Reporter;
 use crate::dispatch::{Change, Observation, WorkerState, WorkerView};
 use capfilt_schemas::queue_protocol::{InHand, News, WorkerReport};
 use std::time::{Duration, Instant};

@@ -39,7 +39,9 @@ const PLACE_TAKEN: &str = "maximum messages per subject exceeded";
 /// The work queue of one job.
 #[derive(Clone)]
 pub struct JobQueue {
+    /// Connection to NATS.
     pub client: Client,
+    /// Names of stream, consumer and subjects.
     pub names: QueueNames,
     context: Context,
     /// URL of the server, for errors.
@@ -70,6 +72,7 @@ impl Depth {
 }
 
 impl JobQueue {
+    /// The queue of a job over a connection; `url` is the server's, for messages.
     pub fn new(client: Client, names: QueueNames, url: String) -> Self {
         let context = jetstream::new(client.clone());
         Self { client, names, context, url, job: None }
@@ -253,6 +256,7 @@ fn is_without(code: ErrorCode) -> bool {
 /// Subject of a shard's message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
+    /// The shard was not delivered before.
     First,
     /// For a speculative copy near the job's end.
     Speculative,

@@ -45,6 +45,7 @@ impl Reporter {
         let _ = self.0.try_send(Request::News(News::Alive(report)));
     }
 
+    /// Sends news; without room they are dropped.
     pub fn news(&self, news: News) {
         let _ = self.0.try_send(Request::News(news));
     }
@@ -91,6 +92,7 @@ impl QueueSource {
         self.trouble.clone()
     }
 
+    /// Reporter of this worker pool.
     pub fn reporter(&self) -> Reporter {
         Reporter(self.say.clone())
     }

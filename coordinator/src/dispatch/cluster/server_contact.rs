@@ -43,3 +43,24 @@ pub(super) fn contact(client: &Client) -> Result<(), String> {
         State::Pending | State::Disconnected => Err("the connection is broken".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_server_is_reported_after_three_seconds_with_its_first_reason() {
+        let mut contact = Contact::default();
+        contact.take_in(Err("first".to_owned()));
+        advance(TELL_AFTER - Duration::from_millis(1)).await;
+        contact.take_in(Err("second".to_owned()));
+        assert!(contact.is_lost() && contact.trouble("nats://host").is_none());
+        advance(Duration::from_millis(1)).await;
+        let lost =
+            Trouble::NatsLost { url: "nats://host".to_owned(), why: "first".to_owned(), lasts: TELL_AFTER };
+        assert_eq!(contact.trouble("nats://host"), Some(lost));
+        contact.take_in(Ok(()));
+        assert!(!contact.is_lost() && contact.trouble("nats://host").is_none());
+    }
+}

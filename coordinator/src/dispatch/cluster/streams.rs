@@ -14,6 +14,7 @@ const LISTEN: Duration = Duration::from_secs(3);
 /// A job's queue on a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JobStream {
+    /// Name of the stream.
     pub stream: String,
     /// URL of the job, as its coordinator reached it.
     pub job: Option<String>,
@@ -27,6 +28,7 @@ pub struct JobStream {
 pub struct JobStreams {
     client: Client,
     url: String,
+    /// Streams of jobs.
     pub found: Vec<JobStream>,
 }
 

@@ -64,7 +64,10 @@ impl Held {
 /// A shard that a worker process holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
+    /// The shard.
     pub shard: ShardId,
+    /// The attempt at it.
     pub attempt: AttemptId,
+    /// Finished rows.
     pub rows: u64,
 }

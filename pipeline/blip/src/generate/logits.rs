@@ -12,13 +12,15 @@ const TIE_ROOM: i64 = 14;
 /// A token and its probability.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Candidate {
+    /// Token id.
     pub id: i64,
+    /// Probability of the token, 0 to 1.
     pub probability: f64,
 }
 
 /// Applies the repetition penalty to every id of `seen` (rows, length), once per id: positive logits are
 /// divided by the penalty, negative ones multiplied.
-pub fn penalise(scores: &Tensor, seen: &Tensor, penalty: f64) -> Result<Tensor, TchError> {
+pub(crate) fn penalise(scores: &Tensor, seen: &Tensor, penalty: f64) -> Result<Tensor, TchError> {
     let old = scores.f_gather(1, seen, false)?;
     let new = old.f_mul_scalar(penalty)?.f_where_self(&old.f_lt(0.0)?, &old.f_div_scalar(penalty)?)?;
     // Repeated ids write the same number.

@@ -1,12 +1,12 @@
 //! Caption generation: from image keys to ids. Each method of choosing the next token has its own file.
 
-pub mod beam;
-pub mod decoder;
-pub mod greedy;
+pub(crate) mod beam;
+pub(crate) mod decoder;
+pub(crate) mod greedy;
 pub mod logits;
 pub mod nucleus;
 pub mod sampler;
-pub mod score_tokens;
+pub(crate) mod score_tokens;
 
 use capfilt_schemas::settings::Method;
 
@@ -36,7 +36,9 @@ pub struct GenerationOptions {
     pub min_length: usize,
     /// A caption of this length stops without an end token.
     pub max_length: usize,
+    /// Text with which every caption begins.
     pub prompt: String,
+    /// Normalisation of a beam's score by its length.
     pub beam_length: BeamLength,
 }
 

@@ -42,7 +42,7 @@ const MAX_REMEMBERED: usize = 16;
 
 impl Value {
     /// Value for the memo: flat values. No supported file refers back to a dictionary or to nested tuples.
-    pub fn remembered(&self) -> Self {
+    pub(crate) fn remembered(&self) -> Self {
         let is_flat = |value: &Self| !matches!(value, Self::Tuple(_) | Self::Dict(_) | Self::Tensor(_));
         match self {
             Self::Tuple(items) if items.len() > MAX_REMEMBERED || !items.iter().all(is_flat) => Self::Opaque,

@@ -41,7 +41,7 @@ pub fn augment(
 
 /// A crop with `min_scale` to 1 of the area and a ratio within `RATIOS`, log-uniform. After `TRIES` crops
 /// that exceed the image, the largest centre crop with an allowed ratio (torchvision's `RandomResizedCrop`).
-pub fn random_part(width: u32, height: u32, min_scale: f64, draws: &mut Draws) -> Part {
+pub(crate) fn random_part(width: u32, height: u32, min_scale: f64, draws: &mut Draws) -> Part {
     let (w, h) = (f64::from(width), f64::from(height));
     for _ in 0..TRIES {
         let area = w * h * draws.between(min_scale, 1.0);

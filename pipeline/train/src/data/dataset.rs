@@ -21,30 +21,50 @@ use std::sync::Arc;
 
 /// One source of pairs.
 pub struct Source {
+    /// Location of the job or of the tables.
     pub place: Location,
+    /// Weight of the source among all sources.
     pub weight: f64,
+    /// Kind of the tables.
     pub content: Content,
 }
 
 /// Content of a source.
 pub enum Content {
     /// Files with an image and a text in each row; each row group is a separate shard.
-    Rows { shards: Vec<Shard>, columns: InputColumns },
+    Rows {
+        /// Row groups.
+        shards: Vec<Shard>,
+        /// Columns of image and text.
+        columns: InputColumns,
+    },
     /// The pairs tables of a finished job, and the location of its images if the tables do not contain them.
-    Job { tables: Vec<JobTable>, choice: Choice, referenced: Option<Arc<Referenced>> },
+    Job {
+        /// Pairs tables.
+        tables: Vec<JobTable>,
+        /// Which texts are used.
+        choice: Choice,
+        /// Location of the images, if the tables only name them.
+        referenced: Option<Arc<Referenced>>,
+    },
 }
 
 /// A pairs table of a job: number of rows, and number of texts per source.
 pub struct JobTable {
+    /// Paths of the tables.
     pub tables: ShardTables,
+    /// Kept web texts.
     pub web: u64,
+    /// Kept captions.
     pub synthetic: u64,
 }
 
 /// Which texts of an image are used; with [`Texts::Random`] also how often a synthetic one.
 #[derive(Debug, Clone, Copy)]
 pub struct Choice {
+    /// Which texts of an image are used.
     pub texts: Texts,
+    /// Probability of a caption with [`Texts::Random`], 0 to 1.
     pub synthetic_share: f64,
 }
 

@@ -1,7 +1,7 @@
 //! From Parquet to augmented batches, in an order that is a function of seed, epoch and index: a resumed run
 //! gets the same batches as an uninterrupted one.
 
-pub mod augment;
+mod augment;
 mod dataset;
 mod draws;
 mod loader;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 /// A position between two batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
+    /// Number of finished epochs.
     pub epoch: u64,
     /// Number of batches of the epoch before this position.
     pub step: u64,
@@ -27,6 +28,7 @@ pub struct Cursor {
 
 /// Pairs of one training step.
 pub struct Batch {
+    /// Decoded and augmented images.
     pub pixels: PixelBatch,
     /// Cleaned texts of at most 30 words each (BLIP's `pre_caption`).
     pub texts: Vec<String>,
@@ -38,6 +40,7 @@ pub struct Batch {
 
 /// Reason why there is no next batch.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
 pub enum DataError {
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, ops::Range};
 
 /// Row groups whose pairs are shuffled together. They are in memory, encoded: 2.4 GB for 10,000 pairs of 30
 /// kB each.
-pub const WINDOW: usize = 8;
+pub(crate) const WINDOW: usize = 8;
 
 /// A row group of a source.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ fn visits(groups: &[Size]) -> impl Iterator<Item = Visit> {
 }
 
 /// Number of pairs of an epoch; the same for every epoch.
-pub fn pairs_per_epoch(groups: &[Size]) -> u64 {
+pub(crate) fn pairs_per_epoch(groups: &[Size]) -> u64 {
     visits(groups).map(|visit| visit.rows).sum()
 }
 

@@ -18,8 +18,11 @@ const MOST_SHEAR: f64 = 0.3;
 /// An operation with its parameters.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Operation {
+    /// The image as it is.
     Identity,
+    /// Values stretched to the full range, per channel.
     AutoContrast,
+    /// Values with a flat histogram, per channel.
     Equalize,
     /// Factor of brightness; 1 at magnitude 5.
     Brightness(f64),
@@ -27,16 +30,18 @@ pub enum Operation {
     Sharpness(f64),
     /// Columns per row.
     ShearX(f64),
+    /// Rows per column.
     ShearY(f64),
     /// Pixels to the left.
     TranslateX(f64),
+    /// Pixels upwards.
     TranslateY(f64),
     /// Degrees, counter-clockwise.
     Rotate(f64),
 }
 
 /// Applies `count` operations of a magnitude from 0 to 10.
-pub fn rand_augment(
+pub(crate) fn rand_augment(
     pixels_u8: &mut Vec<u8>,
     start: usize,
     side: usize,
