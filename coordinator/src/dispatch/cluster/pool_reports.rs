@@ -3,7 +3,8 @@
 use super::queue_source::Reporter;
 use crate::dispatch::{Change, Observation, WorkerState, WorkerView};
 use capfilt_schemas::queue_protocol::{InHand, News, WorkerReport};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Interval of the reports.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
