@@ -2,7 +2,7 @@
 
 use async_nats::{
     Client, ConnectError, ConnectErrorKind, ConnectOptions, ServerAddr, jetstream,
-    jetstream::context::AccountErrorKind, rustls,
+    jetstream::context::AccountErrorKind,
 };
 use capfilt_store::{user_of, without_secrets};
 use std::{error::Error as _, fmt, path::PathBuf, time::Duration};
@@ -95,9 +95,6 @@ impl Connection {
 
     /// Connects. It waits for a server that cannot be reached, not for one that refuses the connection.
     pub async fn connect(&self, waiting: impl Fn(&str)) -> Result<Client, ConnectionError> {
-        // The HTTP client links a second cryptography provider, and rustls chooses none of two. An error
-        // means that a provider is installed already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let since = Instant::now();
         // Without credentials: the library writes the URLs to its log.
         let urls: Vec<String> = self.servers().map(|url| without_secrets(&url)).collect();
