@@ -34,7 +34,7 @@ ENDINGS = {".png", ".jpg", ".gif", ".tif"}
 NOT_FOR_PILLOW = {"multipage_rgb.tif"}  # its samples are arrays of 15 × 10 × 3 for scientists
 TEXTS = {
     "astronaut": "Portrait of an astronaut in an orange suit",
-    "chelsea": "A ginger cat looks at you!!!",
+    "chelsea": "A ginger cat watches you!!!",
     "coffee": "cup of coffee on a saucer, with a spoon",
     "rocket": "Rocket launch pad at night",
     "coins": "Greek coins from Pompeii",

@@ -54,7 +54,14 @@ fn a_model_s_lineage_is_written_as_it_was_frozen_and_settings_of_other_versions_
     );
     is_written_as(
         &second,
-        r#"{"version":1,"task":"filter","capfilt":"0.1.0","steps":40,"epochs":1.25,"data":{"version":"v1","pairs":512},"settings":{"objective":{"losses":["itc","itm"]},"run":{"seed":7}},"parent":{"path":"out/model.safetensors","sha256":"s1","lineage":{"version":1,"task":"pretrain","capfilt":"0.1.0","steps":40,"epochs":1.25,"data":{"version":"v1","pairs":512},"settings":{"run":{"a key of some other version":1,"seed":42}}}}}"#,
+        concat!(
+            r#"{"version":1,"task":"filter","capfilt":"0.1.0","steps":40,"epochs":1.25,"#,
+            r#""data":{"version":"v1","pairs":512},"settings":{"objective":{"losses":["itc","itm"]},"#,
+            r#""run":{"seed":7}},"parent":{"path":"out/model.safetensors","sha256":"s1","#,
+            r#""lineage":{"version":1,"task":"pretrain","capfilt":"0.1.0","steps":40,"epochs":1.25,"#,
+            r#""data":{"version":"v1","pairs":512},"settings":{"run":{"a key of some other version":1,"#,
+            r#""seed":42}}}}}"#,
+        ),
     );
     assert!(second.describe().contains("(losses itc+itm; seed 7; capfilt 0.1.0)"), "{}", second.describe());
 }
@@ -77,6 +84,10 @@ fn a_line_of_metrics_is_written_as_it_was_frozen() {
     };
     is_written_as(
         &line,
-        r#"{"step":50,"epoch":0.5,"itc":2.5,"lm":1.5,"learning_rate":0.001,"alpha":0.4,"temperature":0.07,"gradient_norm":1.5,"images_per_second":250.0,"waiting":0.25,"skipped_rows":1}"#,
+        concat!(
+            r#"{"step":50,"epoch":0.5,"itc":2.5,"lm":1.5,"learning_rate":0.001,"alpha":0.4,"#,
+            r#""temperature":0.07,"gradient_norm":1.5,"images_per_second":250.0,"waiting":0.25,"#,
+            r#""skipped_rows":1}"#,
+        ),
     );
 }
