@@ -10,22 +10,25 @@ mod commands;
 
 use capfilt_console::{self as console, Exit, parent, reexec, shutdown, surroundings};
 use clap::Parser as _;
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+fn main() -> ! {
+    run().flushed().leave()
+}
+
+fn run() -> Exit {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         // Help and the version are the requested output, not an error.
         Err(asked) if !asked.use_stderr() => {
             console::note(asked.print());
-            return Exit::Done.flushed().into();
+            return Exit::Done;
         }
         Err(error) => error.exit(),
     };
     console::open(args.log_format);
     reexec::if_needed(args.command.uses());
     if let Err(error) = surroundings::read() {
-        return Exit::Usage.report(&error).into();
+        return Exit::Usage.report(&error);
     }
     args.parent.into_iter().for_each(parent::outlive_no_longer);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -33,8 +36,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             return Exit::Environment
-                .report(&anyhow::Error::from(error).context("cannot start the IO threads"))
-                .into();
+                .report(&anyhow::Error::from(error).context("cannot start the IO threads"));
         }
     };
     if args.end_with_parent {
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         shutdown::outlive_file_size_limit();
         commands::run(args.command).await
     });
-    // Tasks that wait for an unreachable store must not delay the exit.
+    // Tasks that wait for an unreachable store must not delay the exit; their threads end with the process.
     runtime.shutdown_background();
-    ending.unwrap_or_else(|failure| failure.exit.report(&failure.error)).flushed().into()
+    ending.unwrap_or_else(|failure| failure.exit.report(&failure.error))
 }

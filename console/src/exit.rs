@@ -1,7 +1,6 @@
 //! Exit codes, and the exit code of each error.
 
 use crate::streams;
-use std::process::ExitCode;
 
 /// Exit code, with the same meaning for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +27,11 @@ impl Exit {
         if matches!(self, Self::Done | Self::WithQuarantine) { Self::Environment } else { self }
     }
 
+    /// Ends the process with this code, as [`leave`] does.
+    pub fn leave(self) -> ! {
+        leave(self as i32)
+    }
+
     /// Prints an error with its causes, each once, and returns the code.
     pub fn report(self, error: &anyhow::Error) -> Self {
         // Many errors, such as those of object_store, already contain the text of their cause.
@@ -42,10 +46,13 @@ impl Exit {
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
-    }
+/// Ends the process at once, without exit handlers.
+///
+/// libtorch destroys its static objects in exit handlers. Threads that still run, because they compute or wait
+/// for an unreachable store, would use these objects afterwards, and a process whose work is done would die of
+/// a signal.
+pub fn leave(code: i32) -> ! {
+    signal_hook::low_level::exit(code)
 }
 
 /// Error with its exit code.

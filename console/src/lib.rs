@@ -10,7 +10,7 @@ pub mod shutdown;
 mod streams;
 pub mod surroundings;
 
-pub use exit::{Ending, Exit, ExitCodeExt, Failure};
+pub use exit::{Ending, Exit, ExitCodeExt, Failure, leave};
 pub use indicatif::{FormattedDuration, HumanDuration};
 pub use own_program::own_program;
 pub use progress::Progress;

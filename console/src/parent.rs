@@ -10,9 +10,6 @@ use std::{os::unix::process::parent_id, process::Command, thread, time::Duration
 
 const CHECK_EVERY: Duration = Duration::from_millis(250);
 
-/// Limit for a clean exit: exit handlers of libraries may wait for a blocked thread.
-const ENDS_WITHIN: Duration = Duration::from_secs(1);
-
 /// Adds the option that ends the started process together with this one.
 pub fn bind(command: &mut Command) -> &mut Command {
     command.arg(format!("--parent={}", std::process::id()))
@@ -25,11 +22,7 @@ pub fn outlive_no_longer(parent: u32) {
         while parent_id() == parent {
             thread::sleep(CHECK_EVERY);
         }
-        thread::spawn(|| {
-            thread::sleep(ENDS_WITHIN);
-            std::process::abort();
-        });
-        std::process::exit(Exit::Interrupted as i32);
+        Exit::Interrupted.leave();
     };
     // Without the thread, only the end of the pipe signals the end of the parent process.
     if let Err(error) = thread::Builder::new().name("parent".to_owned()).spawn(watch) {

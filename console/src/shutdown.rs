@@ -81,7 +81,7 @@ pub fn on_signal() -> watch::Receiver<bool> {
         signalled().await;
         let _ = stop.send(true);
         let _ = tokio::time::timeout(IN_A_HURRY, signalled()).await;
-        std::process::exit(crate::Exit::Interrupted as i32);
+        crate::Exit::Interrupted.leave();
     });
     stopped
 }

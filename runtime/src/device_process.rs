@@ -3,7 +3,7 @@
 use crate::{models, self_test};
 use anyhow::anyhow;
 use capfilt_blip::DeviceChoice;
-use capfilt_console::{ExitCodeExt as _, Failure, shutdown};
+use capfilt_console::{ExitCodeExt as _, Failure, leave, shutdown};
 use capfilt_coordinator::job;
 use capfilt_schemas::worker_protocol::{Event, SHARDS_IN_CHILD};
 use capfilt_store::Location;
@@ -69,7 +69,7 @@ pub async fn run(args: &DeviceProcess) -> Result<(), Failure> {
         AssertUnwindSafe(capfilt_workers::run(worker, assignments, |event| parent_pipes::say(&event)))
             .catch_unwind();
     // A stage that panicked leaves its shards unfinished, so the whole process exits.
-    let worked = working.await.unwrap_or_else(|_| std::process::exit(PANICKED));
+    let worked = working.await.unwrap_or_else(|_| leave(PANICKED));
     worked.or_usage_error()?;
     reading.await.or_environment_error()?.or_environment_error()?;
     Ok(())
