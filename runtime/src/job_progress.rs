@@ -43,11 +43,10 @@ impl JobProgress {
 
     /// Prints a line when a trouble begins and when it ends; the progress lines have its duration.
     fn tell_of(&mut self, trouble: Option<&Trouble>) {
-        match (&self.trouble, trouble) {
-            (Some(before), Some(now)) if before.is_same(now) => {}
-            (_, Some(now)) => console::line(now.to_string()),
-            (Some(before), None) => before.end().iter().for_each(console::line),
-            (None, None) => {}
+        let before = self.trouble.as_ref();
+        if before.zip(trouble).is_none_or(|(before, now)| !before.is_same(now)) {
+            before.and_then(Trouble::end).iter().for_each(console::line);
+            trouble.iter().for_each(|now| console::line(now.to_string()));
         }
         self.trouble = trouble.cloned();
     }

@@ -1,11 +1,15 @@
 //! Obstacles of a job: a server that does not answer, or no worker pool.
 
-use super::{Change, Depth, DispatchError, LOOK_EVERY, Observation, Run, Trouble, contact};
+use super::{Change, Depth, DispatchError, Observation, Run, Trouble, contact};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Interval between two listings of the bucket while the server does not answer.
 const LOOK_WITHOUT_SERVER_EVERY: Duration = Duration::from_secs(10);
+
+/// Time without a worker pool that is reported. Every pool reports each second, also after a lost server
+/// answers again.
+const NO_WORKER_AFTER: Duration = Duration::from_secs(3);
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
     /// Depth of the queue if the server answers; the inner `None` means that the queue does not exist.
@@ -37,7 +41,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             self.worker_heard = Instant::now();
         }
         let lasts = self.worker_heard.elapsed();
-        let no_worker = (lasts >= LOOK_EVERY).then_some(Trouble::NoWorker { lasts });
+        let no_worker = (lasts >= NO_WORKER_AFTER).then_some(Trouble::NoWorker { lasts });
         self.view.progress.trouble = self.contact.trouble(&self.job.queue.url).or(no_worker);
         (self.observe)(self.view.seen(&Change::RowsDone));
     }
