@@ -23,8 +23,10 @@ def rules():
     rows = re.findall(r"^\| (`.*?) \| (.*) \|$", TABLE.search(GUIDE.read_text())[0], re.MULTILINE)
     for phrases, advice in rows:
         for phrase in re.findall(r"`([^`]+)`", phrases):
-            # "there is no" and "is no longer" are plain English; `--alike` is an option.
-            yield re.compile(rf"(?<![\w-])(?<!there ){re.escape(phrase)}(?!\w| longer)", re.I), phrase, advice
+            # "there is no" and "is no longer" are plain English. `--alike` is an option, defined as
+            # `long = "alike"`.
+            before = r'(?<![\w-])(?<!there )(?<!long = ")'
+            yield re.compile(rf"{before}{re.escape(phrase)}(?!\w| longer)", re.I), phrase, advice
 
 
 def tracked(paths):

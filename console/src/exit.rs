@@ -48,9 +48,9 @@ impl Exit {
 
 /// Ends the process at once, without exit handlers.
 ///
-/// libtorch destroys its static objects in exit handlers. Threads that still run, because they compute or wait
-/// for an unreachable store, would use these objects afterwards, and a process whose work is done would die of
-/// a signal.
+/// libtorch destroys its static objects in exit handlers. Threads that still run, because they compute or
+/// wait for an unreachable store, would use these objects afterwards, and a process whose work is done would
+/// die of a signal.
 pub fn leave(code: i32) -> ! {
     signal_hook::low_level::exit(code)
 }

@@ -228,13 +228,13 @@ pub struct DemoDataArgs {
     /// Number of consecutive pictures that show one scene with one difference: the text of one picture is
     /// false for the other pictures of the scene (hard negatives)
     #[arg(
-        long,
+        long = "alike",
         value_name = "N",
         default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=1000),
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
-    pub alike: u64,
+    pub family_size: u64,
     /// Difference between the pictures of one scene: anything, or only places (each picture shows two shapes,
     /// in at most four arrangements)
     #[arg(long, default_value = "anything", conflicts_with_all = ["make_vocabulary", "truth"])]

@@ -31,7 +31,7 @@ fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
         ))
         .or_usage_error();
     }
-    let DemoDataArgs { side, seed, alike: family_size, objects, file_rows, group_rows, .. } = *asked;
+    let DemoDataArgs { side, seed, family_size, objects, file_rows, group_rows, .. } = *asked;
     let order =
         Order { scenes, captions, side, seed, source, family_size, vary, objects, file_rows, group_rows };
     let (all, mut progress) = (scenes * captions, Progress::start("{bar:24} {pos}/{len} pairs  {eta} left"));

@@ -46,7 +46,7 @@ pub(crate) struct Connector {
 
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        // The HTTP client has no provider of cryptography of its own. An error means that one is installed.
+        // The HTTP client brings no cryptography provider. An error means that one is installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = options.clone().with_timeout_disabled();
         let client = ReqwestConnector::default().connect(&options)?;
