@@ -1,7 +1,9 @@
-//! Reads the footer of one file: its schema and row groups, without its data.
+//! Reads the footer of one Parquet file: its schema and row groups, without its data.
 
-use super::{PlanError, sharding::RowGroup};
-use arrow::datatypes::Schema;
+use super::{
+    PlanError,
+    contents::{Contents, Unit},
+};
 use capfilt_schemas::plan::InputFile;
 use capfilt_store::{FaultKind, Location, PinnedObject, StoreError, footer};
 use parquet::{
@@ -10,18 +12,9 @@ use parquet::{
 };
 use std::sync::Arc;
 
-/// Parts of a footer that a plan needs.
-#[derive(Debug)]
-pub struct Footer {
-    pub schema: Schema,
-    /// Names of columns with encrypted pages.
-    pub encrypted: Vec<String>,
-    pub groups: Vec<RowGroup>,
-}
-
 /// Reads the footer. The inner error is the reason why the file is refused; the outer error is a failure of
 /// the store, from which nothing follows about the file.
-pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Footer, String>, PlanError> {
+pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Contents, String>, PlanError> {
     if file.bytes == 0 {
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
     }
@@ -45,7 +38,7 @@ fn is_of_the_file(error: &StoreError) -> bool {
     of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
 }
 
-fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetError> {
+fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Contents, ParquetError> {
     let schema = footer::promised(footer.schema())?;
     let encrypted = footer.encrypted_columns().into_iter().map(str::to_owned).collect();
     let metadata: ParquetMetaData = footer.decode(Arc::clone(footer.schema()))?;
@@ -55,10 +48,10 @@ fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Footer, ParquetE
         let rows = u64::try_from(group.num_rows()).map_err(negative)?;
         let bytes =
             group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
-        Ok(RowGroup { rows, bytes })
+        Ok(Unit { rows, bytes })
     };
-    let groups = metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()?;
-    Ok(Footer { schema, encrypted, groups })
+    let units = metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()?;
+    Ok(Contents { schema, encrypted, units })
 }
 
 /// Length of a column chunk. The chunk must lie within the file, because the reader of the rows trusts the

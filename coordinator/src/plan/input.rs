@@ -1,7 +1,7 @@
 //! Lists the input's files with their current states.
 
 use super::PlanError;
-use capfilt_schemas::plan::{InputFile, RefusedFile};
+use capfilt_schemas::plan::{InputFile, InputFormat, RefusedFile};
 use capfilt_store::{FaultKind, Location, Passed, StoreError, escaped, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
@@ -37,7 +37,7 @@ pub async fn find(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     let named = named_object(input).await?;
     if let Named::File(file) = &named
         && file.bytes > 0
-        && is_parquet(&file.path)
+        && InputFormat::by_name(&file.path).is_some()
     {
         return Ok(Found { files: vec![file.clone()], ..Found::default() });
     }
@@ -152,7 +152,7 @@ fn report_skipped(found: &mut Found, passed_over: Vec<Passed>, input: &Location,
         if is_own || is_hidden(path.split('/').filter(|part| !matches!(*part, "." | ".."))) {
             continue;
         }
-        if is_folder || is_parquet(&path) {
+        if is_folder || InputFormat::by_name(&path).is_some() {
             found.refused.push(RefusedFile {
                 path,
                 etag: String::new(),
@@ -195,15 +195,11 @@ fn place_of_store(url: &str) -> &str {
 fn path_below(prefix: &Path, location: &Path) -> Option<String> {
     let parts: Vec<String> = location.prefix_match(prefix)?.map(|part| part.as_ref().to_owned()).collect();
     let path = parts.join("/");
-    (!is_hidden(parts.iter().map(String::as_str)) && is_parquet(&path)).then_some(path)
+    (!is_hidden(parts.iter().map(String::as_str)) && InputFormat::by_name(&path).is_some()).then_some(path)
 }
 
 fn is_hidden<'a>(mut parts: impl Iterator<Item = &'a str>) -> bool {
     parts.any(|part| part.starts_with(['.', '_']))
-}
-
-fn is_parquet(path: &str) -> bool {
-    path.ends_with(".parquet")
 }
 
 fn pinned(path: String, meta: ObjectMeta) -> InputFile {

@@ -1,8 +1,10 @@
 //! Planning: derives the work of a job from listings and Parquet footers alone.
 //!
-//! [`plan`] lists the input ([`input`]), reads each footer, checks its columns and cuts the file's row groups
-//! into shards. [`table`] stores the plan; `integrity` checks a stored plan against `job.json`.
+//! [`plan`] lists the input ([`input`]), reads the contents of each file in its format (`footer`), checks the
+//! columns and cuts the file's units into shards. [`table`] stores the plan; `integrity` checks a stored plan
+//! against `job.json`.
 
+mod contents;
 mod error;
 mod footer;
 pub mod input;

@@ -1,12 +1,8 @@
-//! Plans a job: lists its input, reads the footers, and cuts the files into shards.
+//! Plans a job: lists its input, reads the contents of the files, and cuts the files into shards.
 
-use super::{
-    PlanError, footer, input,
-    schema_check::RequiredColumns,
-    sharding::{self, RowGroup},
-};
+use super::{PlanError, contents::Unit, footer, input, schema_check::RequiredColumns, sharding};
 use capfilt_schemas::{
-    plan::{InputFile, RefusedFile, Shard},
+    plan::{InputFile, InputFormat, RefusedFile, Shard},
     predicate::Predicate,
     settings::Settings,
 };
@@ -76,12 +72,15 @@ async fn one_file(
     required: &RequiredColumns,
     rows_wanted: u64,
 ) -> Result<Planned, PlanError> {
-    let fitting = footer::read(input, file).await?.and_then(|footer| {
-        let fit = required.check(&footer.schema, &footer.encrypted)?;
-        Ok((fit, footer.groups))
+    let contents = match InputFormat::of(&file.path) {
+        InputFormat::Parquet => footer::read(input, file).await?,
+    };
+    let fitting = contents.and_then(|contents| {
+        let fit = required.check(&contents.schema, &contents.encrypted)?;
+        Ok((fit, contents.units))
     });
     Ok(match fitting {
-        Ok((fit, groups)) => cut_file(file, &groups, fit.has_key, rows_wanted),
+        Ok((fit, units)) => cut_file(file, &units, fit.has_key, rows_wanted),
         Err(reason) => {
             let InputFile { path, etag, bytes } = file.clone();
             Planned::Refused(RefusedFile { path, etag, bytes, reason })
@@ -89,9 +88,9 @@ async fn one_file(
     })
 }
 
-fn cut_file(file: &InputFile, groups: &[RowGroup], has_key: bool, rows_wanted: u64) -> Planned {
-    let shards = sharding::shards(file, groups, rows_wanted);
-    Planned::Cut { shards, has_key, warning: sharding::warning(file, groups, rows_wanted) }
+fn cut_file(file: &InputFile, units: &[Unit], has_key: bool, rows_wanted: u64) -> Planned {
+    let shards = sharding::shards(file, units, rows_wanted);
+    Planned::Cut { shards, has_key, warning: sharding::warning(file, units, rows_wanted) }
 }
 
 fn collect(files: &[InputFile], planned: Vec<Planned>, key: &str) -> Plan {

@@ -1,5 +1,6 @@
-//! Cuts a file into shards of consecutive, whole row groups.
+//! Cuts a file into shards of consecutive, whole units.
 
+use super::contents::Unit;
 use capfilt_schemas::plan::{InputFile, Shard, ShardId};
 use std::sync::Arc;
 
@@ -8,30 +9,21 @@ const LARGE_ROW_GROUP_BYTES: u64 = 1 << 30;
 /// Row groups with more than this multiple of `shards.rows` give a warning.
 const LARGE_ROW_GROUP_FACTOR: u64 = 4;
 
-/// One row group, as described by a footer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RowGroup {
-    pub rows: u64,
-    /// Compressed size.
-    pub bytes: u64,
-}
-
-/// Cuts a file into shards of about `rows_wanted` rows: each takes row groups until it has at least that
-/// many.
+/// Cuts a file into shards of about `rows_wanted` rows: each takes units until it has at least that many.
 ///
-/// Row groups are not cut: a reader would fetch the whole group for each of its parts.
-pub fn shards(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Shard> {
+/// Units are not cut: a reader would fetch a whole row group for each of its parts.
+pub fn shards(file: &InputFile, units: &[Unit], rows_wanted: u64) -> Vec<Shard> {
     let shared = Arc::new(file.clone());
     let mut shards = Vec::new();
     let (mut start, mut first_row) = (0, 0);
-    while start < groups.len() {
+    while start < units.len() {
         let mut end = start;
-        let mut sum = RowGroup { rows: 0, bytes: 0 };
-        while end < groups.len() && sum.rows < rows_wanted {
-            sum = RowGroup { rows: sum.rows + groups[end].rows, bytes: sum.bytes + groups[end].bytes };
+        let mut sum = Unit { rows: 0, bytes: 0 };
+        while end < units.len() && sum.rows < rows_wanted {
+            sum = Unit { rows: sum.rows + units[end].rows, bytes: sum.bytes + units[end].bytes };
             end += 1;
         }
-        // Row groups without rows at the end of a file need no shard.
+        // Units without rows at the end of a file need no shard.
         if sum.rows > 0 {
             let row_groups = start as u32..end as u32;
             let id = ShardId::of(&file.path, &file.etag, row_groups.clone());
@@ -45,7 +37,7 @@ pub fn shards(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Vec<Sh
 }
 
 /// A warning about the file's row groups, for the user before the start.
-pub fn warning(file: &InputFile, groups: &[RowGroup], rows_wanted: u64) -> Option<String> {
+pub fn warning(file: &InputFile, groups: &[Unit], rows_wanted: u64) -> Option<String> {
     let largest = groups.iter().max_by_key(|group| group.rows)?;
     if largest.rows > rows_wanted.saturating_mul(LARGE_ROW_GROUP_FACTOR) {
         let rows = largest.rows;
@@ -73,8 +65,8 @@ mod tests {
         InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 }
     }
 
-    fn groups(rows: &[u64]) -> Vec<RowGroup> {
-        rows.iter().map(|rows| RowGroup { rows: *rows, bytes: 10 * rows }).collect()
+    fn groups(rows: &[u64]) -> Vec<Unit> {
+        rows.iter().map(|rows| Unit { rows: *rows, bytes: 10 * rows }).collect()
     }
 
     #[test]
@@ -91,6 +83,6 @@ mod tests {
     fn a_row_group_far_above_the_wanted_rows_is_warned_of() {
         assert_eq!(warning(&file(), &groups(&[40]), 10), None);
         assert!(warning(&file(), &groups(&[41]), 10).is_some());
-        assert!(warning(&file(), &[RowGroup { rows: 1, bytes: 2 << 30 }], 10).is_some());
+        assert!(warning(&file(), &[Unit { rows: 1, bytes: 2 << 30 }], 10).is_some());
     }
 }

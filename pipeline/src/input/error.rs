@@ -1,8 +1,17 @@
-//! Error of reading a shard.
+//! Errors of reading a shard.
 
-use super::ColumnError;
 use capfilt_store::StoreError;
 use parquet::errors::ParquetError;
+
+/// Error of a column that is missing, or has another type than required.
+#[derive(Debug, thiserror::Error)]
+#[error("column `{column}` {problem}")]
+pub struct ColumnError {
+    /// Name of the column.
+    pub column: String,
+    /// Predicate of the sentence about the column.
+    pub problem: String,
+}
 
 /// Reason why reading a shard failed.
 #[derive(Debug, thiserror::Error)]

@@ -1,6 +1,6 @@
 //! Images that the input names: objects in the same bucket.
 
-use super::{ImageInput, Origin, columns::ImageCell};
+use super::{ImageInput, Origin};
 use bytes::Bytes;
 use capfilt_store::{FaultKind, Location, StoreError, last_cause};
 use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
@@ -13,6 +13,21 @@ const FETCHES_AT_ONCE: usize = 16;
 /// Largest number of bytes of objects that one call reads, unless the first object alone is larger. The store
 /// reports an object's size before its bytes.
 const FETCHED_BYTES: u64 = 64 << 20;
+
+/// Image cell of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ImageCell {
+    Nothing,
+    Bytes {
+        bytes: Bytes,
+        path: Option<String>,
+    },
+    Path(String),
+    /// Number of bytes of a value over the limit; the bytes were not read.
+    TooLarge(u64),
+    /// A path that is not UTF-8, so that no object can be read.
+    NoPath,
+}
 
 /// Reads the objects of cells that name one; other cells are not changed. Returns fewer images than cells,
 /// but at least one, if more would exceed [`FETCHED_BYTES`].

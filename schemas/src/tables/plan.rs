@@ -79,6 +79,26 @@ pub struct InputFile {
     pub bytes: u64,
 }
 
+/// Format of an input file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputFormat {
+    /// Apache Parquet: `.parquet`.
+    Parquet,
+}
+
+impl InputFormat {
+    /// Format of a file whose name ends like an input file; `None` for any other name.
+    pub fn by_name(path: &str) -> Option<Self> {
+        path.ends_with(".parquet").then_some(Self::Parquet)
+    }
+
+    /// Format in which a planned file is read. The file that `input.url` itself names may have any name, and
+    /// is read as Parquet.
+    pub fn of(path: &str) -> Self {
+        Self::by_name(path).unwrap_or(Self::Parquet)
+    }
+}
+
 /// An input file without a shard. Every description of the job lists it, so that no file is lost silently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedFile {

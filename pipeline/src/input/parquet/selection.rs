@@ -1,6 +1,7 @@
 //! Evaluation of `input.where` over the rows of a batch, with SQL's three-valued logic.
 
-use super::{ColumnError, ordering::orderings};
+use super::ordering::orderings;
+use crate::input::ColumnError;
 use arrow::{
     array::{Array as _, ArrayRef, BooleanArray, RecordBatch},
     compute::{and_kleene, not, or_kleene},

@@ -3,10 +3,8 @@
 mod prune;
 
 use super::{
-    ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, TextInput, columns,
-    control::ControlTexts,
+    columns,
     file::{self, File, PagesOf},
-    images,
     notes::Notes,
     parts::{Part, Reads},
     piece::{Carried, Piece},
@@ -15,6 +13,10 @@ use super::{
     selection,
     sizing::rows_at_once,
     views,
+};
+use crate::input::{
+    ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, TextInput, control::ControlTexts,
+    images,
 };
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -217,13 +219,13 @@ impl Source {
         let mut cells = images.cells;
         // A row with an unreadable path has a status and needs no note.
         let noted =
-            images.lost.into_iter().filter(|(row, _)| cells[*row] != columns::ImageCell::NoPath).collect();
+            images.lost.into_iter().filter(|(row, _)| cells[*row] != images::ImageCell::NoPath).collect();
         notes.add(&format!("{name}.path"), &noted);
         // Images of unselected rows are not read.
         for ((cell, selected), too_large) in cells.iter_mut().zip(selected).zip(&piece.too_large) {
             match too_large {
-                _ if !selected => *cell = columns::ImageCell::Nothing,
-                Some(bytes) => *cell = columns::ImageCell::TooLarge(*bytes),
+                _ if !selected => *cell = images::ImageCell::Nothing,
+                Some(bytes) => *cell = images::ImageCell::TooLarge(*bytes),
                 None => {}
             }
         }

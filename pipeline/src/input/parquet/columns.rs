@@ -1,25 +1,13 @@
 //! Cells of the job's columns, for all supported Parquet types.
 
-use super::{
-    TextInput,
-    restore::{Places, restore},
-};
+use super::restore::{Places, restore};
+use crate::input::{ColumnError, TextInput, images::ImageCell};
 use arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch, StructArray},
     compute::cast,
     datatypes::{DataType, Fields},
 };
 use bytes::Bytes;
-
-/// Error of a column that is missing, or has another type than required.
-#[derive(Debug, thiserror::Error)]
-#[error("column `{column}` {problem}")]
-pub struct ColumnError {
-    /// Name of the column.
-    pub column: String,
-    /// Predicate of the sentence about the column.
-    pub problem: String,
-}
 
 /// Finds a column by name; `None` if the batch does not have it.
 pub(super) fn find<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a ArrayRef> {
@@ -58,21 +46,6 @@ pub(super) fn texts(column: &str, stored: &ArrayRef) -> Result<Vec<TextInput>, C
         },
     };
     Ok(cells.into_iter().map(text).collect())
-}
-
-/// Image cell of a row.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum ImageCell {
-    Nothing,
-    Bytes {
-        bytes: Bytes,
-        path: Option<String>,
-    },
-    Path(String),
-    /// Number of bytes of a value over the limit; the bytes were not read.
-    TooLarge(u64),
-    /// A path that is not UTF-8, so that no object can be read.
-    NoPath,
 }
 
 /// Image cells, and the rows whose path is not text.

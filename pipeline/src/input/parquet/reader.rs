@@ -1,14 +1,13 @@
-//! Reader for the rows of a shard, in order and in small batches.
+//! Reader for the rows of a shard of a Parquet file, in order and in small batches.
 
 use super::{
-    InputColumns, ReadError, Rows,
-    control::ControlTexts,
     parts::{Part, Reads},
     piece::Piece,
     row_group::RowGroupStream,
     source::{CHUNK_BYTES, Source},
 };
 use crate::image::message_of;
+use crate::input::{InputColumns, ReadError, Rows, control::ControlTexts};
 use arrow::{compute::concat_batches, datatypes::Field, error::ArrowError};
 use capfilt_schemas::plan::Shard;
 use capfilt_store::Location;
@@ -18,7 +17,7 @@ use std::{collections::VecDeque, ops::Range, panic::AssertUnwindSafe, sync::Arc}
 /// Reads one shard, up to `batch_rows` rows or 64 MiB at a time.
 ///
 /// Memory: [`InputColumns::memory`] for the current row group, and the returned rows.
-pub struct ShardReader {
+pub(in crate::input) struct ParquetReader {
     source: Arc<Source>,
     shard: Shard,
     batch_rows: usize,
@@ -37,7 +36,7 @@ struct OpenPart {
     decoded: Option<Piece>,
 }
 
-impl ShardReader {
+impl ParquetReader {
     /// Opens the shard's file; only its footer is read.
     pub async fn open(
         input: &Location,

@@ -4,7 +4,7 @@ use parquet::arrow::ProjectionMask;
 use std::ops::Range;
 
 /// Some columns and rows of a row group, and the memory for them.
-pub(in crate::input) struct Wanted {
+pub(in crate::input::parquet) struct Wanted {
     pub group: usize,
     pub columns: ProjectionMask,
     /// Rows within the row group; `None` for all rows.

@@ -3,17 +3,19 @@
 use super::Source;
 use crate::input::{
     ReadError,
-    bounds::{Group, may_select},
-    notes::Notes,
-    parts::{Page, Part, Reads, parts},
-    source::{CHUNK_BYTES, TEXT_ROWS},
+    parquet::{
+        bounds::{Group, may_select},
+        notes::Notes,
+        parts::{Page, Part, Reads, parts},
+        source::{CHUNK_BYTES, TEXT_ROWS},
+    },
 };
 use parquet::{errors::ParquetError, file::metadata::RowGroupMetaData};
 
 impl Source {
     /// Parts of the row group, in order. Unless the statistics suffice, the condition is evaluated first, on
     /// its columns alone.
-    pub(in crate::input) async fn parts(&self, group: u32) -> Result<Vec<Part>, ReadError> {
+    pub(in crate::input::parquet) async fn parts(&self, group: u32) -> Result<Vec<Part>, ReadError> {
         self.row_group(group)?;
         let whole = || vec![Part::whole(Reads::Everything)];
         let Some(predicate) = &self.columns.selection else { return Ok(whole()) };

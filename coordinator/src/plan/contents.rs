@@ -1,0 +1,21 @@
+//! Contents of one input file, as far as a plan needs them; the same for every format.
+
+use arrow::datatypes::Schema;
+
+/// Columns and units of a file.
+#[derive(Debug)]
+pub struct Contents {
+    pub schema: Schema,
+    /// Names of columns that cannot be read because they are encrypted.
+    pub encrypted: Vec<String>,
+    /// The file from its beginning to its end.
+    pub units: Vec<Unit>,
+}
+
+/// Part of a file that a plan does not cut: in Parquet, a row group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    pub rows: u64,
+    /// Bytes in the file.
+    pub bytes: u64,
+}
