@@ -28,7 +28,8 @@ fn run(job: &Job) {
     expect(&mut job.command("run"), 1);
 }
 
-fn copy_all(from: &Path, to: &Path) {
+/// Copies a folder with everything below it.
+pub fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());

@@ -5,6 +5,7 @@
 //! server, whose ETags follow from the content: `train pretrain` over 24 pairs, stopped after step 9 of 20.
 
 use crate::{
+    compat::copy_all,
     s3,
     support::{capfilt, expect, repo, s3::S3, stderr},
 };
@@ -46,17 +47,6 @@ impl EarlierRun {
             command.args(["-s", entry]);
         });
         command
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy_all(&entry.path(), &to),
-            false => drop(fs::copy(entry.path(), to).unwrap()),
-        }
     }
 }
 
