@@ -1,6 +1,6 @@
 # Every target runs its set-up first. The first build takes a quarter of an hour on two cores, later builds
 # seconds.
-.PHONY: setup install demo test quick lint parity bench bench-scale ablation soak
+.PHONY: setup install wheel demo test quick lint parity bench bench-scale bench-loader ablation soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -19,6 +19,11 @@ PREFIX ?= /opt/capfilt
 install: setup
 	$(CARGO) build --release
 	@scripts/install.sh $(BINARY) $(PREFIX)
+
+# Builds the wheel of the program and the Python package, in out/wheels.
+wheel: setup
+	$(CARGO) build --release
+	@python3 scripts/wheel.py $(BINARY)
 
 demo: setup
 	@echo "== building capfilt"
@@ -72,6 +77,11 @@ bench: setup
 	$(CARGO) build --release
 	@python3 scripts/peers.py
 	.peers/bin/python benches/run.py --record
+
+# Measures the Python loader, webdataset and datasets in turns on the same pairs; ten minutes.
+bench-loader: setup
+	@python3 scripts/python.py readers
+	.readers/bin/python benches/loader.py --record
 
 # Runs the paper's ablations at a small size: models trained on raw, filtered and synthetic texts. Hours; a
 # repeated run resumes.

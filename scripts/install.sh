@@ -2,7 +2,7 @@
 # Installs the program with its libtorch for all users of the machine or of a container. The program finds
 # libtorch by a relative path, so the folder may be moved, copied into an image, or shared between nodes.
 #
-# usage: install.sh PROGRAM PREFIX     PREFIX/bin/capfilt, PREFIX/lib/capfilt
+# usage: install.sh PROGRAM PREFIX     PREFIX/{bin,lib,share}
 set -eu
 program=$1 prefix=$2
 umask 022
@@ -30,6 +30,8 @@ for folder in "$torch"/../nvidia/*/lib; do
     mkdir -p "$to/$part"
     copy "$folder" "$to/$part"
 done
+mkdir -p "$prefix/share/capfilt/demo"
+cp -R demo/models "$prefix/share/capfilt/demo/" # `capfilt demo` finds them beside the program
 install -m 755 "$program" "$prefix/bin/capfilt.new"
 mv -f "$prefix/bin/capfilt.new" "$prefix/bin/capfilt"
 "$prefix/bin/capfilt" --version

@@ -178,8 +178,12 @@ impl From<ExportTexts> for Texts {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(group(clap::ArgGroup::new("what").required(true)))]
+#[command(group(clap::ArgGroup::new("what")))]
 pub struct DemoArgs {
+    /// Without other options: make data and settings in this folder, clean the data with the demo's models,
+    /// and report how many verdicts are correct
+    #[arg(value_name = "FOLDER", default_value = "capfilt-demo", conflicts_with = "what")]
+    pub folder: PathBuf,
     /// Write image-text pairs as Parquet files into this folder
     #[arg(long, value_name = "FOLDER", group = "what")]
     pub make_data: Option<PathBuf>,
@@ -197,6 +201,13 @@ pub struct DemoArgs {
     /// Print one JSON object
     #[arg(long, conflicts_with_all = ["make_data", "make_vocabulary"])]
     pub json: bool,
+}
+
+impl DemoArgs {
+    /// Whether the command makes data and cleans it, and so needs devices.
+    pub fn is_whole(&self) -> bool {
+        self.make_data.is_none() && self.make_vocabulary.is_none() && self.truth.is_none()
+    }
 }
 
 /// Properties of the data of --make-data.

@@ -80,8 +80,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Show the origin of a trained model: data, settings, parents
     Lineage(LineageArgs),
-    /// Generate demo data: pictures whose captions are known to be true or false; report the accuracy of a
-    /// job's verdicts
+    /// Clean generated pictures whose captions are known to be true or false, and report the accuracy of the
+    /// verdicts; or only generate them, or only report
     Demo(DemoArgs),
     /// Worker process of one device; `run` and `worker` start it and control it through its pipes
     #[command(hide = true)]
@@ -98,8 +98,8 @@ impl Command {
             | Self::Files(_)
             | Self::Gc(_)
             | Self::Export(_)
-            | Self::Lineage(_)
-            | Self::Demo(_) => Uses::Nothing,
+            | Self::Lineage(_) => Uses::Nothing,
+            Self::Demo(args) if !args.is_whole() => Uses::Nothing,
             Self::Verify(_)
             | Self::Device(_)
             | Self::Score(_)

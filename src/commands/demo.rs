@@ -1,6 +1,7 @@
 //! `capfilt demo`: pictures whose captions are known to be true or false, and the accuracy of a job on them.
 
 mod truth;
+mod whole;
 
 use crate::args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary};
 use anyhow::{Context as _, anyhow};
@@ -17,7 +18,7 @@ pub async fn run(args: &DemoArgs) -> Ending {
         (Some(folder), ..) => make_data(folder, &args.data),
         (_, Some(folder), _) => make_vocabulary(folder),
         (.., Some(job)) => truth::run(job, &args.input, args.json).await,
-        (None, None, None) => Ok(Exit::Done), // unreachable: the argument group requires one of the three
+        (None, None, None) => whole::run(&args.folder).await,
     }
 }
 

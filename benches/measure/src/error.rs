@@ -7,6 +7,7 @@ use tch::TchError;
 
 /// Reason why a measurement failed.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of a variant is its doc
 pub enum MeasureError {
     #[error("cannot read the texts {}", path.display())]
     Texts { path: PathBuf, source: io::Error },

@@ -1,0 +1,72 @@
+"""Tables of a job, as its newest manifest counts them."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import typing
+
+from capfilt.program import run
+
+if typing.TYPE_CHECKING:
+    import datasets
+    import pyarrow.dataset
+
+Table = typing.Literal["pairs", "ledger", "quarantine"]
+
+
+def listing(job: str, table: Table = "pairs", manifest: int | None = None) -> dict:
+    """What `capfilt files --json` prints: manifest, shards, rows, and url, rows, bytes, sha256 per file."""
+    version = [] if manifest is None else ["--manifest", str(manifest)]
+    return json.loads(run("files", "--job", job, "--table", table, "--json", *version))
+
+
+def files(job: str, table: Table = "pairs", manifest: int | None = None) -> list[str]:
+    """URLs or paths of the Parquet files of a table that count, in the order of the plan.
+
+    Args:
+        job: URL or path of the job.
+        table: `pairs`, `ledger` or `quarantine`.
+        manifest: number of an older version; default: the newest.
+
+    Raises:
+        ProgramError: there is no such job or manifest.
+    """
+    return [file["url"] for file in listing(job, table, manifest)["files"]]
+
+
+def open(job: str, table: Table = "pairs", manifest: int | None = None) -> pyarrow.dataset.Dataset:
+    """A table of a job as one pyarrow dataset: columns and conditions are read from the store as needed.
+
+    Args, errors: as `files`. Buckets need `fsspec` and its package for the store (s3fs, gcsfs, adlfs).
+    """
+    import pyarrow.dataset
+
+    urls = files(job, table, manifest)
+    if not urls:
+        raise FileNotFoundError(f"{job} has no table {table} with rows")
+    filesystem, paths = _filesystem(urls)
+    return pyarrow.dataset.dataset(paths, format="parquet", filesystem=filesystem)
+
+
+def to_hf(job: str, table: Table = "pairs", manifest: int | None = None) -> datasets.Dataset:
+    """A table of a job as a `datasets.Dataset`, whose column `image` shows images.
+
+    Args, errors: as `files`.
+    """
+    import datasets
+
+    urls = files(job, table, manifest)
+    return datasets.load_dataset("parquet", data_files=urls, split="train")
+
+
+def _filesystem(urls: list[str]):
+    """The file system of the URLs (None: the local one), and their paths in it."""
+    if "://" not in urls[0]:
+        return None, urls
+    if urls[0].startswith("file://"):
+        return None, [str(pathlib.Path(url.removeprefix("file://"))) for url in urls]
+    import fsspec
+
+    filesystem, _ = fsspec.core.url_to_fs(urls[0])
+    return filesystem, [filesystem._strip_protocol(url) for url in urls]
