@@ -95,7 +95,7 @@ fn an_export_in_tars_and_in_parquet_delivers_every_sample_in_six_image_formats()
 }
 
 fn texts_of(sample: &Value) -> Vec<String> {
-    let captions = sample["captions"].as_array().unwrap();
+    let captions = sample["record"]["captions"].as_array().unwrap();
     captions.iter().map(|caption| caption["text"].as_str().unwrap().to_owned()).collect()
 }
 

@@ -94,11 +94,9 @@ impl Command {
         match self {
             Self::Plan(args) if args.calibrate <= 0.0 => Uses::Nothing,
             Self::Verify(args) if args.recompute == 0 => Uses::Nothing,
-            Self::Status(_)
-            | Self::Files(_)
-            | Self::Gc(_)
-            | Self::Export(_)
-            | Self::Lineage(_) => Uses::Nothing,
+            Self::Status(_) | Self::Files(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) => {
+                Uses::Nothing
+            }
             Self::Demo(args) if !args.is_whole() => Uses::Nothing,
             Self::Verify(_)
             | Self::Device(_)
