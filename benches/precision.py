@@ -59,12 +59,9 @@ def ledger(arguments, precision):
 
 
 def scores(row):
-    written = row["synthetic"][0] if row["synthetic"] else {"text": None, "itm": None}
-    return {
-        ("web", row["web_text"]): row["web_itm"],
-        ("written", written["text"]): written["itm"],
-        ("control", ""): row["control_itm"],
-    }
+    kinds = {"synthetic": "written"}
+    texts = {(kinds.get(text["source"], "web"), text["text"]): text["itm"] for text in row["texts"]}
+    return {**texts, ("control", ""): row["control_itm"]}
 
 
 def compared(what, arguments, precisions):

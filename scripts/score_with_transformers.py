@@ -110,17 +110,12 @@ def read_ledger(args):
             statuses[row["status"]] += 1
             if row["status"] != "judged":
                 continue
-            entries = [("web", row["web_text"], row["web_itm"], row["web_itc"], row["web_kept"])]
-            entries += [
-                ("synthetic", s["text"], s["itm"], s["itc"], s["kept"]) for s in row["synthetic"] or []
-            ]
-            for source, text, itm, itc, kept in entries:
-                if itm is None:
+            for text in row["texts"]:
+                if text["itm"] is None:
                     unscored += 1
                 else:
-                    texts.append(
-                        dict(key=row["key"], source=source, text=text, itm=itm, itc=itc, kept=bool(kept))
-                    )
+                    names = ("source", "text", "itm", "itc", "kept")
+                    texts.append({"key": row["key"], **{name: text[name] for name in names}})
     return texts, statuses, unscored
 
 
@@ -241,10 +236,14 @@ def share(part, whole):
     return round(100 * part / whole, 1) if whole else None
 
 
+def sources(texts):
+    return list(dict.fromkeys(text["source"] for text in texts))
+
+
 def truth_figures(texts, rows, kept):
     """Return, per source, in per cent: true, kept, kept and true (precision), true and kept (recall)."""
     out = {}
-    for source in ("web", "synthetic"):
+    for source in sources(texts):
         mine = [
             (is_true(t["text"], rows[t["key"]][2]), kept(t))
             for t in texts
@@ -265,7 +264,7 @@ def truth_figures(texts, rows, kept):
 def compare(args, texts):
     """Print the differences between the ledger's numbers and transformers'."""
     out = {}
-    for source in ("web", "synthetic"):
+    for source in sources(texts):
         mine = [t for t in texts if t["source"] == source]
         if not mine:
             continue
@@ -296,7 +295,7 @@ def compare(args, texts):
 
 
 def threshold(args, text):
-    return args.web_threshold if text["source"] == "web" else args.synthetic_threshold
+    return args.synthetic_threshold if text["source"] == "synthetic" else args.web_threshold
 
 
 def theirs_keep(args, text):

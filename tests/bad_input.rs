@@ -3,7 +3,7 @@
 
 use crate::support::{
     Job, capfilt, expect, python, stderr, stdout,
-    tables::{Tables, assert_judged_alike, json_of},
+    tables::{Tables, assert_judged_alike, captions, input_text, json_of},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, process::Output};
@@ -101,20 +101,25 @@ fn every_bad_row_gets_its_status_and_its_neighbours_the_scores_they_have_alone()
     }
     for (key, expected, detail) in IMAGES {
         let row = tables.row(key);
-        assert_eq!((text(&row["status"]), text(&row["web_status"])), (expected, "not_reached"), "{key}");
+        assert_eq!(
+            (text(&row["status"]), text(&input_text(row)["status"])),
+            (expected, "not_reached"),
+            "{key}"
+        );
         assert_eq!(row["detail"].is_null(), expected == "image_missing", "{key}: {row}");
         assert!(row["detail"].as_str().unwrap_or_default().contains(detail), "{key}: {}", row["detail"]);
         assert!(
-            row["web_itm"].is_null() && row["synthetic"] == json!([]) && row["control_itm"].is_null(),
+            input_text(row)["itm"].is_null() && captions(row).is_empty() && row["control_itm"].is_null(),
             "{key}"
         );
     }
     for (key, expected) in TEXTS {
         let row = tables.row(key);
-        assert_eq!((text(&row["status"]), text(&row["web_status"])), ("judged", expected), "{key}");
-        assert_eq!(row["web_itm"].is_number(), expected == "judged", "{key}");
+        let input = input_text(row);
+        assert_eq!((text(&row["status"]), text(&input["status"])), ("judged", expected), "{key}");
+        assert_eq!(input["itm"].is_number(), expected == "judged", "{key}");
         // A bad text does not lose the image.
-        assert!(!text(&row["synthetic"][0]["text"]).is_empty(), "{key}");
+        assert!(!text(&captions(row)[0]["text"]).is_empty(), "{key}");
     }
     let by_status = &status(&bad)["rows_by_status"];
     assert_eq!(*by_status, manifest(&ran)["tally"]["rows"]);
@@ -142,7 +147,7 @@ fn what_could_not_be_processed_is_in_the_quarantine_with_its_bytes_and_reason() 
         }
         // The ledger's digest is of the input's bytes, and `tables.py` shows bytes by their digest.
         assert_eq!(row["image"], ledger["image_sha256"], "{key}");
-        assert!(row["web_text"].is_string(), "{key}");
+        assert!(row["texts"][0]["text"].is_string(), "{key}");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use crate::support::{
     Job, capfilt, expect, python, stderr, stdout,
-    tables::{Tables, json_of},
+    tables::{Tables, input_text, json_of},
 };
 use serde_json::{Value, json};
 
@@ -52,7 +52,8 @@ fn odd_values_cost_themselves_and_columns_without_values_cost_nothing() {
     let missing = "image_missing";
     assert_eq!(column("status"), ["judged", "judged", "judged", "judged", missing, missing, "judged"]);
     let none = "not_reached";
-    assert_eq!(column("web_status"), ["judged", "not_utf8", "judged", "judged", none, none, "missing"]);
+    let texts: Vec<_> = tables.ledger.iter().map(|row| input_text(row)["status"].clone()).collect();
+    assert_eq!(texts, ["judged", "not_utf8", "judged", "judged", none, none, "missing"]);
     for (row, shown) in [(0, "`key` is not UTF-8"), (2, "`url` is not UTF-8")] {
         assert!(tables.ledger[row]["detail"].as_str().unwrap().starts_with(shown), "{}", tables.ledger[row]);
     }
@@ -106,7 +107,7 @@ fn a_page_that_differs_from_its_checksum_is_not_judged() {
     assert!(stdout(&ran).contains("changed.parquet: ") || stderr(&ran).contains("changed.parquet: "));
     let status: Value = json_of(capfilt().args(["status", "--json", "--job", &job.url]));
     assert_eq!((&status["shards"]["committed"], &status["shards"]["quarantined"]), (&json!(1), &json!(1)));
-    let texts: Vec<_> = Tables::of(&job).ledger.iter().map(|row| row["web_text"].clone()).collect();
+    let texts: Vec<_> = Tables::of(&job).ledger.iter().map(|row| input_text(row)["text"].clone()).collect();
     assert_eq!(texts[3], "a red circle number 3");
     assert_eq!(texts.len(), 4);
 }

@@ -7,10 +7,13 @@
 
 use crate::{
     s3,
-    support::{Job, capfilt, expect, repo, s3::S3, stderr, stdout},
+    support::{Job, capfilt, expect, repo, s3::S3, stderr, stdout, tables::json_of},
 };
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Rows of the input.
 const ROWS: u64 = 36;
@@ -58,18 +61,48 @@ fn a_finished_job_of_an_earlier_version_is_verified_counted_and_left_alone() {
     assert!(!s3.file("jobs/done/manifests/1.json").exists(), "the newest manifest describes the job");
 }
 
-#[test]
-fn a_killed_job_of_an_earlier_version_is_resumed() {
-    let s3 = S3::start();
-    let job = earlier_job(&s3);
+/// Removes all commits of the earlier version but one, whose path is returned, and the manifest.
+fn keep_one_commit(s3: &S3) -> PathBuf {
     fs::remove_dir_all(s3.file("jobs/done/manifests")).unwrap();
     let mut commits = fs::read_dir(s3.file("jobs/done/commits")).unwrap().map(|shard| shard.unwrap().path());
     let kept = commits.next().unwrap().join("0.json");
     commits.for_each(|shard| fs::remove_dir_all(shard).unwrap());
+    kept
+}
+
+#[test]
+fn a_killed_job_of_an_earlier_version_is_resumed() {
+    let s3 = S3::start();
+    let job = earlier_job(&s3);
+    let kept = keep_one_commit(&s3);
     let before = fs::read(&kept).unwrap();
     run(&job);
     assert_eq!(job.verify(0)["rows"], ROWS);
     assert_eq!(fs::read(&kept).unwrap(), before, "a commit is never replaced");
+}
+
+#[test]
+fn a_job_with_tables_of_both_versions_is_judged_again_and_exported() {
+    let s3 = S3::start();
+    let job = earlier_job(&s3);
+    keep_one_commit(&s3);
+    run(&job);
+    let tally = &status(&job)["kept"];
+    let kept = |source: &str| tally["texts"][source]["kept"].as_u64().unwrap();
+    assert!(kept("web") > 0 && kept("caption") > 0, "files of both versions: {tally}");
+    let mut verify = job.command_by_url("verify");
+    let again = json_of(verify.args(["--json", "--recompute", "36", "--device", "cpu"]));
+    assert_eq!(again["recomputed"]["other_rows"], 0, "{again}");
+    let folder = tempfile::tempdir().unwrap();
+    let mut export = capfilt();
+    export.args(["export", "--json", "--job", &job.url, "--format", "parquet", "--to"]);
+    let made = json_of(export.arg(folder.path().join("export")).envs(job.env.clone()));
+    let counts = &made["counts"];
+    assert_eq!(
+        counts["web"].as_u64().unwrap() + counts["duplicates"].as_u64().unwrap(),
+        kept("web") + kept("caption")
+    );
+    assert_eq!(counts["synthetic"], kept("synthetic"), "{counts}");
 }
 
 #[test]

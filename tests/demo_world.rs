@@ -3,7 +3,7 @@
 
 use crate::support::{
     Job, capfilt, expect, python, repo, stderr, stdout,
-    tables::{Tables, json_of},
+    tables::{Tables, captions, input_text, json_of},
 };
 use capfilt_blip::{config::TextConfig, tokens::BertTokens};
 use capfilt_demo_data::{
@@ -172,14 +172,14 @@ impl<'a> Counted<'a> {
 
     /// Rows whose web text is kept; of one kind, if named.
     fn kept(&self, kind: Option<&str>) -> usize {
-        let kept = self.ledger.iter().filter(|row| row["web_kept"] == true);
+        let kept = self.ledger.iter().filter(|row| input_text(row)["kept"] == true);
         kept.filter(|row| kind.is_none_or(|kind| self.kind(row) == kind)).count()
     }
 
     /// Match probabilities of the web texts of one kind.
     fn scores(&self, kind: &str) -> Vec<f64> {
         let rows = self.ledger.iter().filter(|row| self.kind(row) == kind);
-        rows.map(|row| row["web_itm"].as_f64().unwrap()).collect()
+        rows.map(|row| input_text(row)["itm"].as_f64().unwrap()).collect()
     }
 
     /// Share of pairs of a true and another text in which the true text has the higher score, in 1/10,000.
@@ -193,9 +193,8 @@ impl<'a> Counted<'a> {
     /// Whether each caption is kept, and whether it is true.
     fn captions(&self) -> Vec<(bool, Verdict)> {
         let scene = |row: &Value| Scene::parse(text(self.known[text(row, "key")], "scene")).unwrap();
-        let captions = |row: &Value| row["synthetic"].as_array().unwrap().clone();
         let all = self.ledger.iter().flat_map(|row| captions(row).into_iter().map(move |one| (row, one)));
-        all.map(|(row, one)| (one["kept"] == true, truth(text(&one, "text"), &scene(row)))).collect()
+        all.map(|(row, one)| (one["kept"] == true, truth(text(one, "text"), &scene(row)))).collect()
     }
 }
 

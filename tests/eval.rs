@@ -1,6 +1,9 @@
 //! How good a filter and a captioner are, as the program tells it.
 
-use crate::support::{Job, capfilt, expect, repo, stderr, stdout};
+use crate::support::{
+    Job, capfilt, expect, repo, stderr, stdout,
+    tables::{Tables, captions},
+};
 use serde_json::{Value, json};
 use std::{fs, path::Path, process::Command};
 
@@ -66,9 +69,8 @@ fn captions_are_those_a_job_writes_and_as_true_as_it_says() {
     let lines: Vec<Value> =
         fs::read_to_string(&lines).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut written: Vec<&str> = lines.iter().map(|line| line["caption"].as_str().unwrap()).collect();
-    let ledger = crate::support::tables::Tables::of(&job).ledger;
-    let mut of_job: Vec<&str> =
-        ledger.iter().map(|row| row["synthetic"][0]["text"].as_str().unwrap()).collect();
+    let ledger = Tables::of(&job).ledger;
+    let mut of_job: Vec<&str> = ledger.iter().map(|row| captions(row)[0]["text"].as_str().unwrap()).collect();
     written.sort_unstable();
     of_job.sort_unstable();
     assert_eq!(written, of_job);

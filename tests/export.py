@@ -9,6 +9,7 @@ usage: export.py compare FORMAT EXPORT HUMAN JOB      pairs of the export agains
        export.py large FOLDER N                       N inputs of 8 images of 2 MB each
 """
 
+import collections
 import hashlib
 import io
 import json
@@ -54,7 +55,7 @@ def job(folder):
         outputs = json.loads(record.read_text())["outputs"]
         for output in (output for output in outputs if output["table"] == "pairs"):
             for row in rows(pathlib.Path(folder) / output["path"]):
-                for text in row["captions"]:
+                for text in row["texts"]:
                     yield named(row["image"]["bytes"], text["text"], text["source"])
 
 
@@ -130,9 +131,7 @@ def compare(form, folder, human_folder, job_folder):
         "written": len(found),
         "missing": len(wanted - set(found)),
         "strange": len(set(found) - wanted),
-        "by_source": {
-            name: sum(source == name for *_, source in found) for name in ("human", "web", "synthetic")
-        },
+        "by_source": collections.Counter(source for *_, source in found),
     }
 
 

@@ -4,6 +4,7 @@ use crate::support::{
     Job, capfilt, expect,
     exports::{count, record, six_formats, six_formats_job, sources},
     stderr, stdout,
+    tables::counted,
 };
 use serde_json::Value;
 use std::{fs, path::Path, process::Output};
@@ -12,7 +13,9 @@ use std::{fs, path::Path, process::Output};
 fn kept() -> [u64; 3] {
     let manifest = fs::read(sources().job.objects.join("manifests/0.json")).unwrap();
     let manifest: Value = serde_json::from_slice(&manifest).unwrap();
-    ["web_kept", "synthetic_kept", "pairs"].map(|name| manifest["tally"][name].as_u64().unwrap())
+    let tally = &manifest["tally"];
+    let [caption, synthetic] = ["caption", "synthetic"].map(|source| counted(tally, source)[0]);
+    [caption, synthetic, tally["pairs"].as_u64().unwrap()]
 }
 
 /// Trains a captioner on a job for two steps in a folder.

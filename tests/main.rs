@@ -65,6 +65,7 @@ mod store_outages;
 mod store_settings;
 mod systemic;
 mod tail;
+mod texts;
 mod train;
 mod wheel;
 mod work_queue;

@@ -194,7 +194,7 @@ READERS = {"pyarrow": by_pyarrow, "duckdb": by_duckdb, "polars": by_polars, "dat
 
 def read(job):
     tables = committed(job)
-    columns = {"ledger": None, "pairs": {"key", "image", "captions", "width", "height"}}
+    columns = {"ledger": None, "pairs": {"key", "image", "texts", "width", "height"}}
 
     def seen(row, names):
         return {name: shown(value) for name, value in row.items() if names is None or name in names}

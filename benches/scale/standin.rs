@@ -12,8 +12,9 @@ use capfilt_schemas::{
     hash::sha256_hex,
     job::JobDigest,
     object_keys::{self, Table},
-    status::{RowStatus, WebStatus},
-    tally::Tally,
+    status::{RowStatus, TextStatus},
+    tally::{Tally, TextTally},
+    texts::SYNTHETIC,
     worker_protocol::{Assignment, Event, SHARDS_IN_CHILD},
 };
 use capfilt_store::{Committed, Location, commit};
@@ -92,12 +93,10 @@ async fn commit_only(
 fn record(assignment: &Assignment, job: &JobDigest) -> Commit {
     let Assignment { shard, attempt, commit_n, .. } = assignment;
     let rows = shard.rows;
+    let texts = TextTally { statuses: [(TextStatus::Judged, rows)].into(), kept: rows };
     let tally = Tally {
         rows: [(RowStatus::Judged, rows)].into(),
-        web: [(WebStatus::Judged, rows)].into(),
-        web_kept: rows,
-        synthetic: rows,
-        synthetic_kept: rows,
+        texts: ["caption", SYNTHETIC].map(|source| (source.to_owned(), texts.clone())).into(),
         pairs: rows,
     };
     let output = |table| {

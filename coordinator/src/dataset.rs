@@ -34,9 +34,9 @@ pub struct PairsTable {
     pub ledger: Output,
     /// Images with at least one kept text, which is the number of rows of the table.
     pub pairs: u64,
-    /// Kept texts, by source.
+    /// Kept texts of the input.
     pub web: u64,
-    /// Rows with a caption.
+    /// Kept captions.
     pub synthetic: u64,
 }
 
@@ -56,6 +56,6 @@ fn pairs_of(shard: &Shard, commit: Commit) -> Option<PairsTable> {
     let output = |table| commit.outputs.iter().find(|output| output.table == table).cloned();
     let (object, ledger) = (output(Table::Pairs)?, output(Table::Ledger)?);
     let tally = &commit.tally;
-    let (pairs, web, synthetic) = (tally.pairs, tally.web_kept, tally.synthetic_kept);
+    let (pairs, (web, synthetic)) = (tally.pairs, tally.kept());
     (pairs > 0).then(|| PairsTable { shard: shard.clone(), object, ledger, pairs, web, synthetic })
 }

@@ -19,6 +19,6 @@ mod verify;
 pub use job::JobError;
 pub use plan::{Plan, PlanError, plan};
 pub use state::{JobState, OnInputChange, ShardState, Task};
-pub use status::{Counted, Kept, States, Status, StatusReader, is_done, status};
+pub use status::{Counted, Kept, KeptTexts, States, Status, StatusReader, is_done, status};
 pub use status::{StageSeconds, Throughput, WorkerThroughput};
 pub use verify::{Problem, Verification, verify};

@@ -2,9 +2,9 @@
 //!
 //! Names begin with `capfilt_` and end with their unit. Counters end with `_total` and count since this
 //! process started. Gauges named `capfilt_job_…` cover the whole job; a worker pool of a cluster knows only
-//! its own shards and omits these gauges. Labels come from closed sets, except a device's name. The
-//! coordinator of a cluster counts the messages of the worker pools, and a message may be lost; the bucket
-//! has the exact counts.
+//! its own shards and omits these gauges. Labels come from closed sets, except names of devices and of text
+//! columns. The coordinator of a cluster counts the messages of the worker pools, and a message may be lost;
+//! the bucket has the exact counts.
 //!
 //! | name | labels | meaning |
 //! |---|---|---|
@@ -14,7 +14,7 @@
 //! | `capfilt_job_rows` | `state` = done, left | rows of the job; includes finished rows of running shards |
 //! | `capfilt_committed_shards_total` | | committed shards |
 //! | `capfilt_committed_rows_total` | `status` (as in the ledger) | rows of the committed shards |
-//! | `capfilt_judged_texts_total` | `source` = web, synthetic; `verdict` = kept, dropped | judged texts |
+//! | `capfilt_judged_texts_total` | `source` (as in the ledger); `verdict` = kept, dropped | judged texts |
 //! | `capfilt_pairs_total` | | rows of the committed shards' pairs tables |
 //! | `capfilt_stage_seconds_total` | `stage` = fetch, decode, device, write | time of these attempts |
 //! | `capfilt_failed_attempts_total` | `class` (as in the failure records) | attempts without a commit |
@@ -35,7 +35,7 @@ use crate::dispatch::{Change, Observation, Progress, WorkerState};
 use capfilt_schemas::{
     commit::Timings,
     failure::{Failure, FailureClass},
-    status::{RowStatus, WebStatus},
+    status::RowStatus,
     tally::Tally,
 };
 use page::{Kind, Page};
@@ -144,12 +144,12 @@ impl Metrics {
             Kind::Counter,
             "Texts of committed shards that the filter judged.",
         );
-        let web = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
-        for (source, kept, judged) in
-            [("web", tally.web_kept, web), ("synthetic", tally.synthetic_kept, tally.synthetic)]
-        {
-            page.count(&[("source", source), ("verdict", "kept")], kept);
-            page.count(&[("source", source), ("verdict", "dropped")], judged.saturating_sub(kept));
+        for (source, texts) in &tally.texts {
+            page.count(&[("source", source), ("verdict", "kept")], texts.kept);
+            page.count(
+                &[("source", source), ("verdict", "dropped")],
+                texts.judged().saturating_sub(texts.kept),
+            );
         }
         page.family("capfilt_pairs_total", Kind::Counter, "Rows of the pairs tables of committed shards.");
         page.count(&[], tally.pairs);

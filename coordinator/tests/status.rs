@@ -9,8 +9,9 @@ use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     object_keys::{self, AttemptId, Table},
     plan::{InputFile, Shard, ShardId},
-    status::{RowStatus, WebStatus},
-    tally::Tally,
+    status::{RowStatus, TextStatus},
+    tally::{Tally, TextTally},
+    texts::SYNTHETIC,
 };
 use capfilt_store::commit;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -31,15 +32,16 @@ fn shard(i: u32) -> Shard {
     Shard { id, file, row_groups: groups, first_row: u64::from(i % 100) * ROWS, rows: ROWS, bytes: 1 }
 }
 
+fn texts(kept: u64) -> TextTally {
+    TextTally { statuses: [(TextStatus::Judged, ROWS)].into(), kept }
+}
+
 /// A commit without tables, with a plausible random tally.
 fn record(shard: &Shard, dice: &mut StdRng) -> Commit {
     let (web, synthetic) = (dice.random_range(100..ROWS / 2), dice.random_range(ROWS / 2..ROWS));
     let tally = Tally {
         rows: [(RowStatus::Judged, ROWS)].into(),
-        web: [(WebStatus::Judged, ROWS)].into(),
-        web_kept: web,
-        synthetic: ROWS,
-        synthetic_kept: synthetic,
+        texts: [("caption".to_owned(), texts(web)), (SYNTHETIC.to_owned(), texts(synthetic))].into(),
         pairs: synthetic,
     };
     let attempt = AttemptId::from_random(dice.random());
@@ -93,10 +95,8 @@ async fn the_tally_of_a_large_job_is_estimated_from_some_commits_until_a_manifes
     assert_eq!(estimated.rows_by_status, truth.rows, "every row was judged, so the estimate is exact");
     let near = |estimate: u64, truth: u64| (estimate as f64 / truth as f64 - 1.0).abs() < 0.1;
     let kept = estimated.kept;
-    assert!(
-        near(kept.web, truth.web_kept) && near(kept.synthetic, truth.synthetic_kept),
-        "{kept:?} for {truth:?}"
-    );
+    let is_near = |(source, texts): (&String, &TextTally)| near(kept.texts[source].kept, texts.kept);
+    assert!(truth.texts.iter().all(is_near), "{kept:?} for {truth:?}");
     assert_eq!(estimated.pace.unwrap().workers.len(), 8);
 
     let record = record(last, &mut dice);
@@ -108,9 +108,7 @@ async fn the_tally_of_a_large_job_is_estimated_from_some_commits_until_a_manifes
     let sealed = reader.read().await.unwrap();
     println!("again: {:.2} s", started.elapsed().as_secs_f64());
     assert!(sealed.done && !sealed.counted.is_estimate);
-    assert_eq!(
-        (sealed.kept.web, sealed.kept.synthetic, sealed.kept.pairs),
-        (truth.web_kept, truth.synthetic_kept, truth.pairs)
-    );
+    let kept = |source: &str| sealed.kept.texts[source].kept;
+    assert_eq!(((kept("caption"), kept(SYNTHETIC)), sealed.kept.pairs), (truth.kept(), truth.pairs));
     assert_eq!(status(&bucket).await.unwrap().kept, sealed.kept);
 }

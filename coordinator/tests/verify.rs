@@ -142,22 +142,23 @@ async fn a_missing_a_doubled_and_a_swapped_ledger_row_are_found() {
 #[tokio::test]
 async fn a_verdict_that_does_not_follow_from_its_score_is_found() {
     let job = finished(|rows| {
-        let score = rows[0].web_score.as_mut().unwrap();
+        let score = rows[0].texts[0].scored.as_mut().unwrap();
         score.itm = 0.9;
     })
     .await;
     let (object, what) = job.problem().await;
     assert!(
-        object == job.path(0, Table::Ledger) && what.contains("row 0: the web text is dropped with P(match)"),
+        object == job.path(0, Table::Ledger)
+            && what.contains("row 0: the caption text is dropped with P(match)"),
         "{what}"
     );
 }
 
 #[tokio::test]
 async fn pairs_that_contradict_the_ledger_are_found() {
-    let text = finished(|rows| rows[1].synthetic[0].text.push('!')).await;
+    let text = finished(|rows| rows[1].texts[1].text.as_mut().unwrap().push('!')).await;
     let (object, what) = text.problem().await;
-    assert!(object == text.path(0, Table::Pairs) && what.contains("row 1 has other captions"), "{what}");
+    assert!(object == text.path(0, Table::Pairs) && what.contains("row 1 has other texts"), "{what}");
     let image = finished(|rows| rows[1].image_sha256 = Some([7; 32])).await;
     let (object, what) = image.problem().await;
     assert!(object == image.path(0, Table::Pairs) && what.contains("row 1 has another image"), "{what}");
@@ -168,7 +169,7 @@ async fn a_tally_that_does_not_match_the_rows_is_found() {
     let job = finished(|_| ()).await;
     let name = object_keys::commit(&job.plan[0].id, 0);
     let mut commit = job.commits[0].clone();
-    commit.tally.web_kept += 1;
+    commit.tally.texts.get_mut("caption").unwrap().kept += 1;
     job.bucket.write(&name, serde_json::to_vec_pretty(&commit).unwrap().into()).await.unwrap();
     let found = job.verify().await;
     assert!(found.problems.iter().any(|p| p.what.contains("do not give the tally")), "{:#?}", found.problems);

@@ -1,26 +1,25 @@
 //! CapFilt (BLIP, arXiv 2201.12086, section 3.3): the captioner writes texts for every image, the filter
-//! scores the web text and each synthetic text separately, and texts that do not match the image are dropped.
+//! scores each text of the input and each synthetic text separately, and texts that do not match the image
+//! are dropped.
 
 use crate::{
+    input::SourceText,
     model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore},
-    prepare::{Prepared, PreparedImage, Skip, WebText},
-    text::{Judgeable, judgeable, pre_caption},
+    prepare::{Prepared, PreparedImage, PreparedText, Skip},
 };
 use capfilt_schemas::{
-    ledger::{LedgerRow, Scored, SyntheticText},
+    ledger::LedgerRow,
     settings::Filter as FilterSettings,
-    status::{RowStatus, WebStatus},
+    status::RowStatus,
+    texts::{LedgerText, SYNTHETIC, Scored},
 };
+use std::sync::Arc;
 
 /// Thresholds and caption settings.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// A web text is kept when P(match) is at least this.
-    pub web_threshold: f64,
-    /// A synthetic text is kept when P(match) is at least this.
-    pub synthetic_threshold: f64,
-    /// Largest number of words of a cleaned text that the filter reads.
-    pub max_words: usize,
+    /// Threshold of each source, and the largest number of words of a cleaned text that the filter reads.
+    pub filter: FilterSettings,
     /// Captions per image.
     pub captions: usize,
     /// Seed of the captions' random numbers.
@@ -30,13 +29,7 @@ pub struct Rule {
 impl Rule {
     /// The rule of a job's settings.
     pub fn new(filter: &FilterSettings, captions: u32, job_seed: u64) -> Self {
-        Self {
-            web_threshold: filter.web_threshold,
-            synthetic_threshold: filter.synthetic_threshold,
-            max_words: filter.max_words as usize,
-            captions: captions as usize,
-            job_seed,
-        }
+        Self { filter: filter.clone(), captions: captions as usize, job_seed }
     }
 }
 
@@ -49,27 +42,27 @@ pub struct CapFilt {
     batch: usize,
 }
 
-/// Source of a text that the filter scores.
+/// The text that a score belongs to.
 #[derive(Debug, Clone, Copy)]
-enum TextSource {
-    Web,
-    /// The caption with this index.
-    Synthetic(usize),
+enum Target {
+    /// The text with this index in the row of the ledger.
+    Text(usize),
     /// The text of another row: the negative control.
     Control,
 }
 
 /// A cleaned text that the filter scores for one image.
 struct Query {
-    source: TextSource,
+    target: Target,
     text: String,
 }
 
-/// An image with its captions, and the queries to the filter.
+/// An image with its texts, and the queries to the filter.
 struct Captioned<'a> {
     row: &'a Prepared,
     image: &'a PreparedImage,
-    captions: Vec<Caption>,
+    /// Texts of the input, then captions, without scores.
+    texts: Vec<LedgerText>,
     queries: Vec<Query>,
 }
 
@@ -156,53 +149,55 @@ impl CapFilt {
         };
         let keys: Vec<SampleKey> = images.iter().map(|(row, _)| key(row)).collect();
         let captions = self.captioner.caption(&pixels, &keys, self.rule.captions)?;
-        let captioned = images.iter().zip(captions).map(|(&(row, image), captions)| {
-            let queries = self.queries(row, &captions);
-            Captioned { row, image, captions, queries }
-        });
-        Ok(captioned.collect())
+        let source: Arc<str> = SYNTHETIC.into();
+        let captioned = images.iter().zip(captions);
+        Ok(captioned.map(|(&(row, image), captions)| self.queries(row, image, captions, &source)).collect())
     }
 
-    /// Queries of one image, in the order in which the filter scores them: web, synthetic, control.
-    fn queries(&self, row: &Prepared, captions: &[Caption]) -> Vec<Query> {
-        let web = match &row.web {
-            WebText::Judgeable { cleaned } => Some(cleaned.clone()),
-            WebText::Not(_) => None,
+    /// Texts and queries of one image, in the order in which the filter scores them: texts of the input,
+    /// captions, control.
+    fn queries<'a>(
+        &self,
+        row: &'a Prepared,
+        image: &'a PreparedImage,
+        captions: Vec<Caption>,
+        source: &Arc<str>,
+    ) -> Captioned<'a> {
+        let (mut texts, mut queries) = (inputs(row), Vec::new());
+        let mut add = |at: usize, prepared: &PreparedText| {
+            if let PreparedText::Judgeable { cleaned } = prepared {
+                queries.push(Query { target: Target::Text(at), text: cleaned.clone() });
+            }
         };
-        let web = web.map(|text| Query { source: TextSource::Web, text });
-        let synthetic = captions.iter().enumerate().filter_map(|(i, caption)| {
-            let cleaned = pre_caption(&caption.text, self.rule.max_words);
-            let is_judgeable = matches!(judgeable(&cleaned), Judgeable::Yes);
-            is_judgeable.then_some(Query { source: TextSource::Synthetic(i), text: cleaned })
-        });
-        let control = row.sample.control.clone().map(|text| Query { source: TextSource::Control, text });
-        web.into_iter().chain(synthetic).chain(control).collect()
+        row.texts.iter().enumerate().for_each(|(at, prepared)| add(at, prepared));
+        for caption in captions {
+            let prepared = PreparedText::of(&caption.text, self.rule.filter.max_words as usize);
+            add(texts.len(), &prepared);
+            texts.push(LedgerText::new(Arc::clone(source), Some(caption.text), prepared.status()));
+        }
+        let control = row.sample.control.clone();
+        queries.extend(control.map(|text| Query { target: Target::Control, text }));
+        Captioned { row, image, texts, queries }
     }
 
     /// Ledger row of an image; `scores[i]` belongs to query `i`.
     fn verdict(&self, file: &str, image: Captioned, scores: &[TextScore]) -> LedgerRow {
-        let Captioned { row, image, captions, queries } = image;
+        let Captioned { row, image, texts, queries } = image;
         assert_eq!(scores.len(), queries.len(), "the filter scores every text it was asked about");
-        let synthetic =
-            captions.into_iter().map(|caption| SyntheticText { text: caption.text, scored: None });
         let mut judged = LedgerRow {
             width: Some(image.width),
             height: Some(image.height),
             status: RowStatus::Judged,
-            web_status: match row.web {
-                WebText::Judgeable { .. } => WebStatus::Judged,
-                WebText::Not(status) => status,
-            },
-            synthetic: synthetic.collect(),
+            texts,
             ..unjudged(file, row)
         };
         for (query, score) in queries.iter().zip(scores) {
-            match query.source {
-                TextSource::Web => judged.web_score = Some(scored(score, self.rule.web_threshold)),
-                TextSource::Synthetic(i) => {
-                    judged.synthetic[i].scored = Some(scored(score, self.rule.synthetic_threshold));
+            match query.target {
+                Target::Text(at) => {
+                    let text = &mut judged.texts[at];
+                    text.scored = Some(scored(score, self.rule.filter.threshold(&text.source)));
                 }
-                TextSource::Control => judged.control_itm = Some(score.itm),
+                Target::Control => judged.control_itm = Some(score.itm),
             }
         }
         judged
@@ -223,25 +218,42 @@ fn pixels<'a>(side: usize, images: impl ExactSizeIterator<Item = &'a [u8]>) -> P
 fn skipped(file: &str, row: &Prepared, skip: &Skip) -> LedgerRow {
     match skip {
         Skip::For { status, detail } => {
+            let texts = inputs(row);
             let row = unjudged(file, row);
             let detail =
                 [detail.clone(), row.detail.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
-            LedgerRow { status: *status, detail: Some(detail).filter(|detail| !detail.is_empty()), ..row }
+            let detail = Some(detail).filter(|detail| !detail.is_empty());
+            LedgerRow { status: *status, texts, detail, ..row }
         }
         Skip::Settled(earlier) => {
+            let mut settled = (**earlier).clone();
             // An earlier result does not contain a long text; the input has the same text.
-            let text = || row.sample.text.as_text().map(str::to_owned);
-            LedgerRow { web_text: earlier.web_text.clone().or_else(text), ..(**earlier).clone() }
+            for (text, input) in settled.texts.iter_mut().zip(&row.sample.texts) {
+                if text.text.is_none() && !text.is_synthetic() {
+                    text.text = input.text.as_text().map(str::to_owned);
+                }
+            }
+            settled
         }
     }
+}
+
+/// Texts of the input without scores.
+fn inputs(row: &Prepared) -> Vec<LedgerText> {
+    let texts = row.sample.texts.iter().zip(&row.texts);
+    let text = |(input, prepared): (&SourceText, &PreparedText)| {
+        let text = input.text.as_text().map(str::to_owned);
+        LedgerText::new(Arc::clone(&input.source), text, prepared.status())
+    };
+    texts.map(text).collect()
 }
 
 /// Ledger row with the fields that do not depend on the row's outcome.
 fn unjudged(file: &str, row: &Prepared) -> LedgerRow {
     LedgerRow {
         key: row.sample.key.clone(),
+        member: row.sample.member.clone(),
         image_sha256: row.image_sha256,
-        web_text: row.sample.text.as_text().map(str::to_owned),
         detail: row.sample.note.clone(),
         ..LedgerRow::missing(file, row.sample.row)
     }

@@ -9,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use capfilt_schemas::{
     ledger::LedgerRow,
-    status::{RowStatus, WebStatus},
+    status::{RowStatus, TextStatus},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -37,8 +37,8 @@ pub struct Prepared {
     pub image_sha256: Option<[u8; 32]>,
     /// The image for the models, or the reason for its absence.
     pub image: Result<PreparedImage, Skip>,
-    /// The cleaned web text, or the reason for its absence.
-    pub web: WebText,
+    /// The cleaned texts, one per text of the sample, or the reasons for their absence.
+    pub texts: Vec<PreparedText>,
 }
 
 /// An image, resized for the models.
@@ -64,20 +64,21 @@ pub enum Skip {
         /// Reason, for people.
         detail: Option<String>,
     },
-    /// An earlier attempt has judged the row, and its result is kept. It does not contain a long web text.
+    /// An earlier attempt has judged the row, and its result is kept. It does not contain long texts of the
+    /// input.
     Settled(Box<LedgerRow>),
 }
 
-/// The web text after cleaning, or the reason why it is not judged.
+/// A text after cleaning, or the reason why it is not judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WebText {
+pub enum PreparedText {
     /// The filter can judge the text.
     Judgeable {
         /// The text as the filter reads it.
         cleaned: String,
     },
     /// The text is not judged, and has this status.
-    Not(WebStatus),
+    Not(TextStatus),
 }
 
 /// Result of preparing a sample.
@@ -87,19 +88,19 @@ pub struct Findings {
     pub image_sha256: Option<[u8; 32]>,
     /// The image for the models, or the reason for its absence.
     pub image: Result<PreparedImage, Skip>,
-    /// The cleaned web text, or the reason for its absence.
-    pub web: WebText,
+    /// The cleaned texts, one per text of the sample, or the reasons for their absence.
+    pub texts: Vec<PreparedText>,
 }
 
 impl Findings {
     /// Result for a sample that is not decoded.
     pub fn untouched(sample: &Sample, skip: Skip) -> Self {
-        Self { image_sha256: digest(sample), image: Err(skip), web: WebText::Not(WebStatus::NotReached) }
+        Self { image_sha256: digest(sample), image: Err(skip), texts: not_reached(sample) }
     }
 
     /// Combines the result with its sample.
     pub fn of(self, sample: Sample) -> Prepared {
-        Prepared { sample, image_sha256: self.image_sha256, image: self.image, web: self.web }
+        Prepared { sample, image_sha256: self.image_sha256, image: self.image, texts: self.texts }
     }
 }
 
@@ -107,11 +108,15 @@ impl Findings {
 pub fn prepare(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Findings {
     let image_sha256 = digest(sample);
     let image = prepare_image(sample, spec, resizer);
-    let web = match &image {
-        Ok(_) => prepare_text(&sample.text, spec),
-        Err(_) => WebText::Not(WebStatus::NotReached),
+    let texts = match &image {
+        Ok(_) => sample.texts.iter().map(|text| prepare_text(&text.text, spec)).collect(),
+        Err(_) => not_reached(sample),
     };
-    Findings { image_sha256, image, web }
+    Findings { image_sha256, image, texts }
+}
+
+fn not_reached(sample: &Sample) -> Vec<PreparedText> {
+    vec![PreparedText::Not(TextStatus::NotReached); sample.texts.len()]
 }
 
 fn digest(sample: &Sample) -> Option<[u8; 32]> {
@@ -159,19 +164,35 @@ fn skip(why: ImageSkip) -> Skip {
     Skip::For { status, detail }
 }
 
-fn prepare_text(text: &TextInput, spec: &PrepareSpec) -> WebText {
+fn prepare_text(text: &TextInput, spec: &PrepareSpec) -> PreparedText {
     let text = match text {
-        TextInput::Missing => return WebText::Not(WebStatus::Missing),
-        TextInput::NotUtf8(_) => return WebText::Not(WebStatus::NotUtf8),
+        TextInput::Missing => return PreparedText::Not(TextStatus::Missing),
+        TextInput::NotUtf8(_) => return PreparedText::Not(TextStatus::NotUtf8),
+        TextInput::TooMany => return PreparedText::Not(TextStatus::TooMany),
         TextInput::Text(text) if text.len() as u64 > spec.text_bytes => {
-            return WebText::Not(WebStatus::TooLong);
+            return PreparedText::Not(TextStatus::TooLong);
         }
         TextInput::Text(text) => text,
     };
-    let cleaned = pre_caption(text, spec.max_words);
-    match judgeable(&cleaned) {
-        Judgeable::Yes => WebText::Judgeable { cleaned },
-        Judgeable::Empty => WebText::Not(WebStatus::Empty),
-        Judgeable::UnsupportedScript => WebText::Not(WebStatus::UnsupportedScript),
+    PreparedText::of(text, spec.max_words)
+}
+
+impl PreparedText {
+    /// Cleans a text of the input or of the captioner.
+    pub fn of(text: &str, max_words: usize) -> Self {
+        let cleaned = pre_caption(text, max_words);
+        match judgeable(&cleaned) {
+            Judgeable::Yes => Self::Judgeable { cleaned },
+            Judgeable::Empty => Self::Not(TextStatus::Empty),
+            Judgeable::UnsupportedScript => Self::Not(TextStatus::UnsupportedScript),
+        }
+    }
+
+    /// Status of the text in the ledger of a judged row.
+    pub fn status(&self) -> TextStatus {
+        match self {
+            Self::Judgeable { .. } => TextStatus::Judged,
+            Self::Not(status) => *status,
+        }
     }
 }

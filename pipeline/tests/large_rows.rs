@@ -68,12 +68,13 @@ impl File {
         let columns = InputColumns {
             key: "key".into(),
             image: "jpg".into(),
-            text: "caption".into(),
+            texts: vec!["caption".into()],
             selection: None,
             passthrough: passthrough.iter().map(|name| (*name).to_owned()).collect(),
             max_words: 30,
             image_bytes: 50 << 20,
             text_bytes: 16 << 10,
+            most_texts: 64,
             seed: 0,
             memory: READING_BYTES,
         };
@@ -157,7 +158,7 @@ async fn many_texts_of_three_hundred_kilobytes_come_as_they_are_written() {
     // More than 2 GiB in total: an array of strings cannot hold them.
     let file = File::in_steps((0..7).map(|i| step(1000 * i)), WriterProperties::builder());
     file.read(512, &["caption"], |rows| {
-        assert!(rows.samples.iter().all(|sample| sample.text == TextInput::Text(text.clone())));
+        assert!(rows.samples.iter().all(|sample| sample.texts[0].text == TextInput::Text(text.clone())));
         assert!(
             rows.samples.iter().all(|sample| sample.control.as_deref().is_none()),
             "all texts are the same"
@@ -201,9 +202,9 @@ async fn a_text_of_many_megabytes_is_cut_and_still_over_the_limit() {
     ];
     File::of(columns, WriterProperties::builder())
         .read(8, &[], |rows| {
-            let text = rows.samples[0].text.as_text().unwrap();
+            let text = rows.samples[0].text().unwrap();
             assert!(text.len() == 1 << 20 && long.starts_with(text));
-            assert_eq!(rows.samples[1].text, TextInput::Text("a dog".to_owned()));
+            assert_eq!(rows.samples[1].texts[0].text, TextInput::Text("a dog".to_owned()));
         })
         .await;
 }

@@ -64,12 +64,16 @@ fn read(folder: &Path, columns: InputColumns) -> (Vec<Sample>, Vec<Rows>) {
 }
 
 fn texts(samples: &[Sample]) -> Vec<String> {
-    let word = |sample: &Sample| match &sample.text {
+    samples.iter().flat_map(|sample| &sample.texts).map(|text| word(&text.text)).collect()
+}
+
+fn word(text: &TextInput) -> String {
+    match text {
         TextInput::Missing => "missing".to_owned(),
         TextInput::NotUtf8(_) => "not utf8".to_owned(),
+        TextInput::TooMany => "too many".to_owned(),
         TextInput::Text(text) => text.clone(),
-    };
-    samples.iter().map(word).collect()
+    }
 }
 
 #[test]
@@ -199,7 +203,7 @@ fn a_column_of_type_null_is_a_column_without_values() {
         let (samples, _) = read(folder.path(), shards::columns());
         for sample in samples {
             assert_eq!(sample.key.is_none(), what == "key", "{what}");
-            assert_eq!(sample.text == TextInput::Missing, what == "caption", "{what}");
+            assert_eq!(sample.texts[0].text == TextInput::Missing, what == "caption", "{what}");
             let found = match &sample.image {
                 ImageInput::Missing => "missing",
                 ImageInput::Bytes { origin: Origin::Row { .. }, .. } => "row",
@@ -297,7 +301,7 @@ fn row_groups_and_pages_of_which_where_selects_nothing_are_not_read_and_every_ro
             let is_selected = (60..75).contains(&row);
             assert_eq!((sample.row, sample.selected), (row as u64, is_selected));
             assert_eq!(sample.key, Some(format!("k{row}")));
-            assert_eq!(sample.text, TextInput::Text(format!("text {row}")));
+            assert_eq!(sample.texts[0].text, TextInput::Text(format!("text {row}")));
             match &sample.image {
                 ImageInput::Bytes { bytes, .. } => assert_eq!(bytes, &vec![row as u8; 100_000]),
                 other => assert_eq!((other, is_selected), (&ImageInput::Missing, false)),

@@ -104,12 +104,13 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
     Ok(InputColumns {
         key: source.key.clone(),
         image: source.image.clone(),
-        text: source.text.clone(),
+        texts: vec![source.text.as_str().into()],
         selection: source.filter.as_deref().map(Predicate::parse).transpose().or_usage_error()?,
         passthrough: Vec::new(),
         max_words: MAX_WORDS,
         image_bytes: settings::Limits::default().image_bytes.0,
         text_bytes: settings::Limits::default().text_bytes.0,
+        most_texts: settings::Limits::default().texts as usize,
         seed: 0,
         memory: READING_BYTES,
     })
@@ -148,7 +149,7 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
             url: source.url.clone(),
             key: source.key.clone(),
             image: source.image.clone(),
-            text: source.text.clone(),
+            text: source.text.as_str().into(),
             filter: source.filter.clone(),
             passthrough: Vec::new(),
             exif_rotation: false,

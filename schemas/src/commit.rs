@@ -9,8 +9,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Version of the commit record.
-pub const VERSION: u32 = 1;
+/// Version of the commit record. Version 1 counted one text of the input per row.
+pub const VERSION: u32 = 2;
 
 /// `commits/<shard>/<n>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -22,4 +22,4 @@ mod tables;
 pub mod tally;
 pub mod worker_protocol;
 
-pub use tables::{ledger, pairs, plan, quarantine};
+pub use tables::{first_lacking, ledger, pairs, plan, quarantine, texts};

@@ -8,8 +8,8 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Version of the manifest record.
-pub const VERSION: u32 = 1;
+/// Version of the manifest record. Version 1 counted one text of the input per row.
+pub const VERSION: u32 = 2;
 
 /// `manifests/<n>.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,11 +44,12 @@ impl Record for Manifest {
 }
 
 impl Manifest {
-    /// Whether both describe the same data of one job, under any numbers. A manifest without a job
-    /// digest is compared without it, so that a job that is older than the field keeps its manifest.
+    /// Whether both describe the same data of one job, under any numbers and versions. A manifest without a
+    /// job digest is compared without it, so that a job that is older than the field keeps its manifest.
     pub fn is_same_data(&self, other: &Self) -> bool {
         let is_same_job = self.job.is_none() || other.job.is_none() || self.job == other.job;
-        is_same_job && *self == Self { n: self.n, job: self.job.clone(), ..other.clone() }
+        let (version, n, job) = (self.version, self.n, self.job.clone());
+        is_same_job && *self == Self { version, n, job, ..other.clone() }
     }
 }
 

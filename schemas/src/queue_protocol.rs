@@ -15,7 +15,7 @@ use crate::{commit::Cost, failure::Failure, hash::sha256_hex, plan::Shard, plan:
 use serde::{Deserialize, Serialize};
 
 /// Version of the messages. The names do not contain it, so that two versions meet and report the mismatch.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Prefix of the name of every job's stream.
 pub const STREAM_PREFIX: &str = "CAPFILT_";

@@ -1,4 +1,5 @@
-//! Status of a row, and of its web text: two closed sets of ledger values, metric labels and report rows.
+//! Status of a row, and of each of its texts: two closed sets of ledger values, metric labels and report
+//! rows.
 
 use std::fmt;
 
@@ -39,7 +40,7 @@ pub(crate) use closed_set;
 closed_set! {
     /// Outcome of an input row.
     RowStatus {
-        /// The models processed the image. `web_status` and the scores tell whether they processed its texts.
+        /// The models processed the image. Each text has a status in the ledger.
         Judged = "judged",
         /// The row does not satisfy the input's `where` and was not processed.
         NotSelected = "not_selected",
@@ -61,11 +62,11 @@ closed_set! {
 }
 
 closed_set! {
-    /// Outcome of the row's web text.
-    WebStatus {
+    /// Outcome of one text of a row.
+    TextStatus {
         /// The text was scored.
         Judged = "judged",
-        /// The row has no text: null, or no text column.
+        /// The row has no text of this source: null, an empty list, or no column.
         Missing = "missing",
         /// The text is empty after cleaning.
         Empty = "empty",
@@ -75,6 +76,9 @@ closed_set! {
         UnsupportedScript = "unsupported_script",
         /// The text has more bytes than `limits.text_bytes`.
         TooLong = "too_long",
+        /// The row has more texts of this source than `limits.texts`; the further texts were not read. One
+        /// entry without a text has this status.
+        TooMany = "too_many",
         /// The image was not judged, so the text was not judged either.
         NotReached = "not_reached",
     }

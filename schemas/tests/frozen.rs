@@ -21,8 +21,9 @@ use capfilt_schemas::{
     retry::{Repair, Retry, ShardRepair},
     self_test::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     settings,
-    status::{RowStatus, WebStatus},
+    status::{RowStatus, TextStatus},
     tally::Tally,
+    texts::SYNTHETIC,
     worker_protocol,
 };
 use std::fmt::Write as _;
@@ -53,8 +54,8 @@ fn everything() -> String {
     }
     let statuses: Vec<&str> = RowStatus::ALL.iter().map(|status| status.as_str()).collect();
     writeln!(out, "row statuses: {}", statuses.join(" ")).unwrap();
-    let statuses: Vec<&str> = WebStatus::ALL.iter().map(|status| status.as_str()).collect();
-    writeln!(out, "web statuses: {}", statuses.join(" ")).unwrap();
+    let statuses: Vec<&str> = TextStatus::ALL.iter().map(|status| status.as_str()).collect();
+    writeln!(out, "text statuses: {}", statuses.join(" ")).unwrap();
     let classes: Vec<&str> = FailureClass::ALL.iter().map(|class| class.as_str()).collect();
     writeln!(out, "failure classes: {}", classes.join(" ")).unwrap();
     records(&mut out);
@@ -128,14 +129,12 @@ fn shard() -> Shard {
 }
 
 fn tally() -> Tally {
-    Tally {
-        rows: [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into(),
-        web: [(WebStatus::Judged, 1), (WebStatus::Empty, 1)].into(),
-        web_kept: 1,
-        synthetic: 2,
-        synthetic_kept: 1,
-        pairs: 2,
-    }
+    let rows = [(RowStatus::Judged, 2), (RowStatus::ImageMissing, 1)].into();
+    let texts =
+        [("caption", TextStatus::Judged), ("caption", TextStatus::Empty), (SYNTHETIC, TextStatus::Judged)];
+    let mut tally = Tally { rows, pairs: 2, ..Tally::default() };
+    texts.iter().for_each(|(source, status)| tally.add_text(source, *status, *status == TextStatus::Judged));
+    tally
 }
 
 fn commit() -> Commit {

@@ -122,7 +122,7 @@ impl Device {
         attempt.span.in_scope(|| {
             tracing::debug!(rows = rows.len(), seconds = from.elapsed().as_secs_f64(), "judged")
         });
-        let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.text)).unzip();
+        let (images, texts) = rows.into_iter().map(|row| (row.sample.image, row.sample.texts)).unzip();
         let judged = JudgedRows { ledger, images, texts, passthrough };
         Ok(Some(Judged { rows: judged, batch: self.capfilt.batch(), held }))
     }

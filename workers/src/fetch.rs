@@ -54,10 +54,11 @@ impl Source {
     async fn begin(&self, assignment: Assignment) -> (Arc<Attempt>, Result<(), Fault>) {
         let limits = assignment.repair.as_ref().map_or(&self.limits, |repair| &repair.limits).clone();
         let clock = StageTimings::start();
-        let (skip_list, begun) = match SkipList::of(&self.bucket, &self.job, &assignment).await {
-            Ok(skip_list) => (skip_list, Ok(())),
-            Err(fault) => (SkipList::default(), Err(fault)),
-        };
+        let (skip_list, begun) =
+            match SkipList::of(&self.bucket, &self.job, &self.columns.texts, &assignment).await {
+                Ok(skip_list) => (skip_list, Ok(())),
+                Err(fault) => (SkipList::default(), Err(fault)),
+            };
         let span = self.span(&assignment);
         (Arc::new(Attempt { assignment, limits, skip_list, clock, span }), begun)
     }
@@ -70,8 +71,13 @@ impl Source {
     }
 
     async fn open(&self, attempt: &Attempt) -> Result<ShardReader, Fault> {
-        let (image_bytes, text_bytes) = (attempt.limits.image_bytes.0, attempt.limits.text_bytes.0);
-        let columns = InputColumns { image_bytes, text_bytes, ..self.columns.clone() };
+        let limits = &attempt.limits;
+        let columns = InputColumns {
+            image_bytes: limits.image_bytes.0,
+            text_bytes: limits.text_bytes.0,
+            most_texts: limits.texts as usize,
+            ..self.columns.clone()
+        };
         Ok(ShardReader::open(&self.input, &attempt.assignment.shard, columns, self.batch_rows).await?)
     }
 

@@ -8,7 +8,7 @@ use crate::{
     batcher::Batcher,
     decoders::{Decoders, time_limit},
     flow::PreparedRows,
-    skip_list::SkipList,
+    skip_list::{SkipList, named},
     worker::{columns, prepare_spec},
 };
 use arrow::error::ArrowError;
@@ -21,10 +21,11 @@ use capfilt_pipeline::{
 };
 use capfilt_schemas::{
     commit::Output,
-    ledger::{LedgerRow, Scored},
+    ledger::LedgerRow,
     plan::Shard,
     predicate::PredicateError,
     settings::{Precision, Settings},
+    texts::{LedgerText, Scored},
 };
 use capfilt_store::Location;
 use serde::Serialize;
@@ -53,7 +54,7 @@ pub struct Agreement {
     pub rows: u64,
     /// Rows that are equal to the last bit.
     pub equal_rows: u64,
-    /// Rows whose address, image, status or web text differs. Such a difference is always a fault.
+    /// Rows whose address, image, status or texts of the input differ. Such a difference is always a fault.
     pub other_rows: u64,
     /// Captions that differ. Another batch size, device or build may change a random choice.
     pub other_captions: u64,
@@ -135,8 +136,10 @@ impl Recompute<'_> {
     ) -> Result<(), RecomputeError> {
         let spec = prepare_spec(self.settings, self.capfilt.image_sides());
         let (columns, batch) = (columns(self.settings, READING_BYTES)?, self.capfilt.batch());
+        let sources = columns.texts.clone();
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
         let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
+        let committed: Vec<LedgerRow> = committed.into_iter().map(|row| named(row, &sources)).collect();
         let skip_list = SkipList::by_ledger(&committed);
         let limit = time_limit(&self.settings.limits);
         let mut decoders = Decoders::new(rayon::current_num_threads());
@@ -194,17 +197,17 @@ impl Agreement {
 
     fn add(&mut self, again: &LedgerRow, committed: Option<&LedgerRow>) {
         self.rows += 1;
-        self.captions += again.synthetic.len() as u64;
+        self.captions += again.captions().count() as u64;
         let Some(committed) = committed.filter(|committed| is_same_row(again, committed)) else {
             self.other_rows += 1;
             return;
         };
-        self.equal_rows += u64::from(again == committed);
-        self.compare(again.web_score, committed.web_score);
-        for (i, caption) in again.synthetic.iter().enumerate() {
-            match committed.synthetic.get(i).filter(|other| other.text == caption.text) {
-                Some(other) => self.compare(caption.scored, other.scored),
-                None => self.other_captions += 1,
+        self.equal_rows += u64::from(is_equal(again, committed));
+        for (text, other) in again.texts.iter().zip(&committed.texts) {
+            if text.text == other.text {
+                self.compare(text.scored, other.scored);
+            } else {
+                self.other_captions += 1;
             }
         }
         if let (Some(a), Some(b)) = (again.control_itm, committed.control_itm) {
@@ -225,11 +228,26 @@ impl Agreement {
     }
 }
 
-/// Whether the fields that no model computes are equal.
+/// Whether the fields that no model computes are equal. The sources of all texts are compared, so the number
+/// of captions is equal too.
 fn is_same_row(a: &LedgerRow, b: &LedgerRow) -> bool {
     let address = |row: &LedgerRow| (row.key.clone(), row.file.clone(), row.row, row.image_sha256);
-    let finding = |row: &LedgerRow| (row.status, row.width, row.height, row.web_text.clone(), row.web_status);
-    address(a) == address(b) && finding(a) == finding(b) && a.synthetic.len() == b.synthetic.len()
+    let finding = |row: &LedgerRow| (row.status, row.width, row.height);
+    let sources = |row: &LedgerRow| row.texts.iter().map(|text| text.source.clone()).collect::<Vec<_>>();
+    let input = |text: &LedgerText| (text.text.clone(), text.status);
+    address(a) == address(b)
+        && finding(a) == finding(b)
+        && sources(a) == sources(b)
+        && a.inputs().map(input).eq(b.inputs().map(input))
+}
+
+/// Whether all fields are equal, except those that a ledger of version 1 does not have.
+fn is_equal(again: &LedgerRow, committed: &LedgerRow) -> bool {
+    let text = |text: &LedgerText| (text.text.clone(), text.scored);
+    let bits = |row: &LedgerRow| (row.control_itm, row.detail.clone(), row.image_hash);
+    let hash = committed.image_hash.and(again.image_hash);
+    bits(&LedgerRow { image_hash: hash, ..again.clone() }) == bits(committed)
+        && again.texts.iter().map(text).eq(committed.texts.iter().map(text))
 }
 
 /// Distance of two scores; infinite if one is NaN.

@@ -9,10 +9,14 @@ use capfilt_schemas::{
     ledger::LedgerRow,
     object_keys::{self, Table},
     status::RowStatus,
+    texts::WEB,
     worker_protocol::Assignment,
 };
 use capfilt_store::{Location, StoreError, foreign};
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Rows to skip, by their number in the file. Memory: a repaired shard's ledger, about a kilobyte per row.
 #[derive(Debug, Default)]
@@ -27,6 +31,7 @@ impl SkipList {
     pub(crate) async fn of(
         bucket: &Location,
         job: &JobDigest,
+        columns: &[Arc<str>],
         assignment: &Assignment,
     ) -> Result<Self, Fault> {
         let why = assignment.set_aside_for.iter().copied().map(Some).chain(std::iter::repeat(None));
@@ -41,7 +46,8 @@ impl SkipList {
             let ledger = commit.outputs.iter().find(|output| output.table == Table::Ledger);
             let keep = |row: LedgerRow| {
                 if !repair.statuses.contains(&row.status) {
-                    skip_list.earlier.insert(row.row, without_long_text(row));
+                    let row = named(without_long_texts(row), columns);
+                    skip_list.earlier.insert(row.row, row);
                 }
             };
             if let Some(ledger) = ledger {
@@ -77,10 +83,20 @@ impl SkipList {
     }
 }
 
-/// Most bytes of a kept web text. A longer text is read again with its row.
+/// Most bytes of a kept text of the input. A longer text is read again with its row.
 const KEPT_TEXT: usize = 4 << 10;
 
-fn without_long_text(row: LedgerRow) -> LedgerRow {
-    let web_text = row.web_text.filter(|text| text.len() <= KEPT_TEXT);
-    LedgerRow { web_text, ..row }
+fn without_long_texts(mut row: LedgerRow) -> LedgerRow {
+    let inputs = row.texts.iter_mut().filter(|text| !text.is_synthetic());
+    inputs.for_each(|text| text.text = text.text.take_if(|text| text.len() <= KEPT_TEXT));
+    row
+}
+
+/// Gives the text of the input its column's name, which a ledger of version 1 does not contain. Jobs with
+/// several text columns have ledgers of later versions.
+pub(crate) fn named(mut row: LedgerRow, columns: &[Arc<str>]) -> LedgerRow {
+    if let [column] = columns {
+        row.rename_source(WEB, column);
+    }
+    row
 }

@@ -5,7 +5,7 @@
 mod support;
 
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
-use capfilt_schemas::{commit::Commit, object_keys, status::WebStatus, worker_protocol::Event};
+use capfilt_schemas::{commit::Commit, object_keys, status::TextStatus, worker_protocol::Event};
 use capfilt_store::Location;
 use std::sync::Arc;
 use support::World;
@@ -56,6 +56,6 @@ async fn a_shard_of_large_rows_is_judged_and_written_in_bounded_memory() {
     let (events, _) = world.run_with(8, true, world.settings()).await;
     assert!(matches!(events.last(), Some(Event::Committed { rows: 7000, .. })), "{:?}", events.last());
     let tally = commit_of(&world).await.tally;
-    assert_eq!((tally.judged(), tally.web[&WebStatus::TooLong]), (7000, 7000));
+    assert_eq!((tally.judged(), tally.texts["caption"].statuses[&TextStatus::TooLong]), (7000, 7000));
     assert!(peak() < 2 << 30, "{} MiB", peak() >> 20);
 }

@@ -2,9 +2,9 @@
 
 use capfilt_pipeline::{
     capfilt::CapFilt,
-    input::{ImageInput, Sample, TextInput},
+    input::{ImageInput, Sample, SourceText, TextInput},
     model::ModelError,
-    prepare::{Prepared, PreparedImage, WebText},
+    prepare::{Prepared, PreparedImage, PreparedText},
 };
 use capfilt_schemas::hash::sha256;
 use std::time::Instant;
@@ -44,14 +44,15 @@ fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prep
         let sample = Sample {
             row: i as u64,
             key: None,
+            member: None,
             image: ImageInput::Missing,
-            text: TextInput::Text(TEXT.to_owned()),
+            texts: vec![SourceText { source: "text".into(), text: TextInput::Text(TEXT.to_owned()) }],
             selected: true,
             control: Some(TEXT.to_owned()),
             note: None,
         };
-        let web = WebText::Judgeable { cleaned: TEXT.to_owned() };
-        Prepared { sample, image_sha256: Some(sha256(&i.to_le_bytes())), image: Ok(image), web }
+        let texts = vec![PreparedText::Judgeable { cleaned: TEXT.to_owned() }];
+        Prepared { sample, image_sha256: Some(sha256(&i.to_le_bytes())), image: Ok(image), texts }
     };
     (0..count).map(row).collect()
 }

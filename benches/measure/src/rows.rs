@@ -4,9 +4,9 @@ use crate::{error::MeasureError, trial::ModelTrial};
 use capfilt_blip::{BlipCaptioner, BlipFilter};
 use capfilt_pipeline::{
     image_file::{self, ImageFileError},
-    input::{ImageInput, Sample, TextInput},
+    input::{ImageInput, Sample, SourceText, TextInput},
     model::{Captioner as _, Filter as _},
-    prepare::{Prepared, PreparedImage, WebText},
+    prepare::{Prepared, PreparedImage, PreparedText},
     text::pre_caption,
 };
 use capfilt_schemas::{hash::sha256, settings};
@@ -56,16 +56,17 @@ impl Picture {
         let sample = Sample {
             row: i as u64,
             key: None,
+            member: None,
             image: ImageInput::Missing,
-            text: TextInput::Text(text.to_owned()),
+            texts: vec![SourceText { source: "text".into(), text: TextInput::Text(text.to_owned()) }],
             selected: true,
             control,
             note: None,
         };
         // A separate seed per row, so that the captions of a reused image differ.
         let digest = sha256(&[self.bytes.as_slice(), &i.to_le_bytes()].concat());
-        let web = WebText::Judgeable { cleaned: clean(text) };
-        Prepared { sample, image_sha256: Some(digest), image: Ok(self.image.clone()), web }
+        let texts = vec![PreparedText::Judgeable { cleaned: clean(text) }];
+        Prepared { sample, image_sha256: Some(digest), image: Ok(self.image.clone()), texts }
     }
 }
 
@@ -78,8 +79,11 @@ pub fn given_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Measu
     let most = filter.config().text.max_position_embeddings as usize;
     let mut tokens = 0;
     for row in rows {
-        let web = if let WebText::Judgeable { cleaned } = &row.web { Some(cleaned) } else { None };
-        for text in web.into_iter().chain(&row.sample.control) {
+        let cleaned = row.texts.iter().filter_map(|text| match text {
+            PreparedText::Judgeable { cleaned } => Some(cleaned),
+            PreparedText::Not(_) => None,
+        });
+        for text in cleaned.chain(&row.sample.control) {
             tokens += filter.tokens().encode(text, most).map_err(MeasureError::Tokens)?.len();
         }
     }

@@ -2,8 +2,8 @@
 
 use super::progress::{Change, Progress, Trouble};
 use capfilt_schemas::{
-    status::{RowStatus, WebStatus},
-    tally::Tally,
+    status::RowStatus,
+    tally::{Tally, TextTally},
 };
 use std::time::Duration;
 
@@ -98,12 +98,12 @@ impl Progress {
 
 /// Text with the kept shares, and the number of skipped rows by status.
 pub fn kept(tally: &Tally) -> String {
-    let judged_web = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
-    let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 };
     let skipped = tally.rows.iter().filter(|(status, _)| **status != RowStatus::Judged);
     let skipped: Vec<String> = skipped.map(|(status, rows)| format!("{rows} {status}")).collect();
     let skipped =
         if skipped.is_empty() { String::new() } else { format!("  skipped: {}", skipped.join(", ")) };
-    let (web, synthetic) = (share(tally.web_kept, judged_web), share(tally.synthetic_kept, tally.synthetic));
-    format!("kept: web {web:.1} %, synthetic {synthetic:.1} %{skipped}")
+    let share = |texts: &TextTally| 100.0 * texts.kept_share().unwrap_or(0.0);
+    let kept = tally.texts.iter().map(|(source, texts)| format!("{source} {:.1} %", share(texts)));
+    let kept: Vec<String> = kept.collect();
+    format!("kept: {}{skipped}", if kept.is_empty() { "nothing yet".to_owned() } else { kept.join(", ") })
 }

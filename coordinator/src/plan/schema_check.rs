@@ -18,7 +18,7 @@ const PASSTHROUGH_LEVELS: usize = 50;
 #[derive(Debug, Clone)]
 pub struct RequiredColumns {
     image: String,
-    text: String,
+    texts: Vec<String>,
     key: String,
     /// Columns that the condition reads, with the literals that they are compared with.
     compared: Vec<(String, Option<Literal>)>,
@@ -37,7 +37,7 @@ impl RequiredColumns {
         let uses = filter.iter().flat_map(|filter| filter.uses());
         Self {
             image: input.image.clone(),
-            text: input.text.clone(),
+            texts: input.text.names().to_vec(),
             key: input.key.clone(),
             compared: uses.map(|(name, literal)| (name.to_owned(), literal.cloned())).collect(),
             copied: input.passthrough.clone(),
@@ -51,9 +51,11 @@ impl RequiredColumns {
             let expected = "bytes, text (a path below input.url) or a struct with bytes and path";
             return Err(wrong_type("input.image", &self.image, image, expected));
         }
-        let text = found(schema, "input.text", &self.text)?;
-        if !is_bytes(text) && !is_text(text) {
-            return Err(wrong_type("input.text", &self.text, text, "text"));
+        for name in &self.texts {
+            let text = found(schema, "input.text", name)?;
+            if !is_texts(text) {
+                return Err(wrong_type("input.text", name, text, "text or a list of texts"));
+            }
         }
         for name in &self.copied {
             let levels = levels(found(schema, "input.passthrough", name)?);
@@ -80,10 +82,16 @@ impl RequiredColumns {
 
     /// Every column that is read, with the setting that names it.
     fn read(&self) -> impl Iterator<Item = (&str, &str)> {
-        let named = [("input.image", &self.image), ("input.text", &self.text), ("input.key", &self.key)];
+        let named = [("input.image", &self.image), ("input.key", &self.key)];
+        let texts = self.texts.iter().map(|name| ("input.text", name));
         let compared = self.compared.iter().map(|(name, _)| ("input.where", name));
         let copied = self.copied.iter().map(|name| ("input.passthrough", name));
-        named.into_iter().chain(compared).chain(copied).map(|(setting, name)| (setting, name.as_str()))
+        named
+            .into_iter()
+            .chain(texts)
+            .chain(compared)
+            .chain(copied)
+            .map(|(setting, name)| (setting, name.as_str()))
     }
 
     fn each_once_and_readable(&self, schema: &Schema, encrypted: &[String]) -> Result<(), String> {
@@ -166,6 +174,14 @@ fn is_bytes(kind: &DataType) -> bool {
 
 fn is_text(kind: &DataType) -> bool {
     matches!(kind, DataType::Null | DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
+}
+
+/// Texts, or lists of texts; bytes may be texts.
+fn is_texts(kind: &DataType) -> bool {
+    match kind {
+        DataType::List(item) => is_bytes(item.data_type()) || is_text(item.data_type()),
+        kind => is_bytes(kind) || is_text(kind),
+    }
 }
 
 fn is_image(kind: &DataType) -> bool {

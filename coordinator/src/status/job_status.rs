@@ -15,8 +15,8 @@ use capfilt_schemas::{
     manifest::Manifest,
     object_keys,
     plan::{RefusedFile, Shard, ShardId},
-    status::{RowStatus, WebStatus},
-    tally::Tally,
+    status::RowStatus,
+    tally::{Tally, TextTally},
 };
 use capfilt_store::{CommitEntry, Location, RECORDS_AT_ONCE, StoreError, list_commit_entries, strays};
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -70,18 +70,23 @@ pub struct States {
 }
 
 /// Kept texts and pairs of the committed shards.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Kept {
-    /// Kept web texts.
-    pub web: u64,
-    /// Kept captions.
-    pub synthetic: u64,
+    /// Kept texts, by text column; captions are `synthetic`.
+    pub texts: BTreeMap<String, KeptTexts>,
     /// Rows of the pairs tables.
     pub pairs: u64,
-    /// Kept share of the judged web texts; `null` without a judged web text.
-    pub web_share: Option<f64>,
-    /// Share of captions among the kept texts, 0 to 1.
-    pub synthetic_share: Option<f64>,
+}
+
+/// Kept texts of one source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct KeptTexts {
+    /// Number of kept texts.
+    pub kept: u64,
+    /// Number of judged texts.
+    pub judged: u64,
+    /// Kept share of the judged texts, 0 to 1; `null` without a judged text.
+    pub share: Option<f64>,
 }
 
 /// Basis of the counts.
@@ -277,15 +282,13 @@ fn now_ms() -> i64 {
 
 impl Kept {
     fn of(tally: &Tally) -> Self {
-        let web_judged = tally.web.get(&WebStatus::Judged).copied().unwrap_or(0);
-        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
-        Self {
-            web: tally.web_kept,
-            synthetic: tally.synthetic_kept,
-            pairs: tally.pairs,
-            web_share: share(tally.web_kept, web_judged),
-            synthetic_share: share(tally.synthetic_kept, tally.synthetic),
-        }
+        let of = |texts: &TextTally| KeptTexts {
+            kept: texts.kept,
+            judged: texts.judged(),
+            share: texts.kept_share(),
+        };
+        let texts = tally.texts.iter().map(|(source, texts)| (source.clone(), of(texts))).collect();
+        Self { texts, pairs: tally.pairs }
     }
 }
 

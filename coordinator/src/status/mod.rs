@@ -6,5 +6,5 @@ mod page;
 mod sampling;
 mod throughput;
 
-pub use job_status::{Counted, Kept, States, Status, StatusReader, is_done, status};
+pub use job_status::{Counted, Kept, KeptTexts, States, Status, StatusReader, is_done, status};
 pub use throughput::{StageSeconds, Throughput, WorkerThroughput};

@@ -84,14 +84,11 @@ fn estimated(status: &Status) -> String {
 }
 
 fn kept(status: &Status) -> String {
-    let kept = &status.kept;
     let share =
         |share: Option<f64>| share.map_or(String::new(), |share| format!(" ({:.1} %)", 100.0 * share));
-    let (web, synthetic) = (share(kept.web_share), share(kept.synthetic_share));
-    format!(
-        "{} web texts{web}, {} synthetic texts{synthetic}, {} pairs",
-        kept.web, kept.synthetic, kept.pairs
-    )
+    let texts = status.kept.texts.iter();
+    let texts = texts.map(|(source, of)| format!("{} {source} texts{}, ", of.kept, share(of.share)));
+    format!("{}{} pairs", texts.collect::<String>(), status.kept.pairs)
 }
 
 fn speed(pace: &Throughput) -> String {

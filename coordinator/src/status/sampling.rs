@@ -48,21 +48,9 @@ impl Sample {
     pub fn estimate(newest: Tally, others: Tally, rows_unread: u64) -> Tally {
         let rows = others.rows_total();
         let scale = if rows == 0 { 1.0 } else { (rows + rows_unread) as f64 / rows as f64 };
-        let mut all = scaled(&others, scale);
+        let mut all = others.scaled(scale);
         all.merge(&newest);
         all
-    }
-}
-
-fn scaled(tally: &Tally, scale: f64) -> Tally {
-    let scaled = |n: u64| (n as f64 * scale).round() as u64;
-    Tally {
-        rows: tally.rows.iter().map(|(status, n)| (*status, scaled(*n))).collect(),
-        web: tally.web.iter().map(|(status, n)| (*status, scaled(*n))).collect(),
-        web_kept: scaled(tally.web_kept),
-        synthetic: scaled(tally.synthetic),
-        synthetic_kept: scaled(tally.synthetic_kept),
-        pairs: scaled(tally.pairs),
     }
 }
 

@@ -4,11 +4,10 @@
 use super::table::{Batches, Faults};
 use capfilt_schemas::{
     commit::{Commit, Output},
-    ledger::{self, StoredRow, StoredScore},
-    pairs::Source,
+    ledger::{self, StoredRow, StoredScore, StoredText},
     plan::Shard,
     settings::Settings,
-    status::{RowStatus, WebStatus},
+    status::{RowStatus, TextStatus},
     tally::Tally,
 };
 use capfilt_store::{Location, StoreError};
@@ -28,14 +27,16 @@ pub(super) struct KeptRow {
     pub key: Option<String>,
     pub image_sha256: Option<String>,
     pub size: (Option<u32>, Option<u32>),
-    pub captions: Vec<Caption>,
+    pub texts: Vec<Kept>,
 }
 
+/// A kept text.
 #[derive(Debug, PartialEq)]
-pub(super) struct Caption {
+pub(super) struct Kept {
+    pub source: String,
     pub text: String,
-    pub source: &'static str,
     pub itm: f32,
+    pub itc: f32,
 }
 
 pub(super) async fn check(
@@ -48,9 +49,10 @@ pub(super) async fn check(
 ) -> Result<Expected, StoreError> {
     let mut reading =
         Reading { shard, settings, rows: 0, tally: Tally::default(), expected: Expected::default() };
-    let Some(mut batches) = Batches::open(bucket, output, &ledger::schema(), faults).await? else {
+    let Some(mut batches) = Batches::open(bucket, output, ledger::schema_of, faults).await? else {
         return Ok(reading.expected);
     };
+    let is_version_1 = ledger::is_version_1(batches.schema());
     while let Some(batch) = batches.next(faults).await? {
         ledger::stored_rows(&batch).for_each(|row| reading.take(row, faults));
     }
@@ -58,7 +60,8 @@ pub(super) async fn check(
     faults.add_if(rows != planned, || {
         format!("it has {rows} rows, the shard {planned}: a row is missing or doubled")
     });
-    faults.add_if(reading.tally != commit.tally, || {
+    let tally = if is_version_1 { reading.tally.as_version_1() } else { reading.tally };
+    faults.add_if(tally != commit.tally, || {
         "counted again, its rows do not give the tally of the commit".to_owned()
     });
     Ok(reading.expected)
@@ -82,56 +85,54 @@ impl Reading<'_> {
                 self.shard.file.path, stored.row, stored.file
             )
         });
-        let statuses = (RowStatus::parse(stored.status), WebStatus::parse(stored.web_status));
-        let (Some(status), Some(web_status)) = statuses else {
-            faults.add(|| {
-                format!("row {row} has an unknown status: {} / {}", stored.status, stored.web_status)
-            });
+        let Some(status) = RowStatus::parse(stored.status) else {
+            faults.add(|| format!("row {row} has an unknown status: {}", stored.status));
             return;
         };
-        *self.tally.rows.entry(status).or_default() += 1;
+        self.tally.add_row(status);
         if status.is_quarantined() {
             self.expected.set_aside.push((row, status));
         }
-        let captions = self.captions(row, &stored, faults);
+        let texts = self.texts(row, status, &stored, faults);
         if status != RowStatus::Judged {
-            faults.add_if(!captions.is_empty(), || format!("row {row} keeps a text although it is {status}"));
+            faults.add_if(!texts.is_empty(), || format!("row {row} keeps a text although it is {status}"));
             return;
         }
-        *self.tally.web.entry(web_status).or_default() += 1;
-        self.tally.synthetic += stored.synthetic.len() as u64;
-        self.keep(row, &stored, captions);
+        self.keep(row, &stored, texts);
     }
 
-    /// Counts the kept texts of a judged row.
-    fn keep(&mut self, row: u64, stored: &StoredRow, captions: Vec<Caption>) {
-        let web_kept = captions.iter().filter(|caption| caption.source == Source::Web.as_str()).count();
-        self.tally.web_kept += web_kept as u64;
-        self.tally.synthetic_kept += (captions.len() - web_kept) as u64;
-        if !captions.is_empty() {
+    /// Adds a judged row with its kept texts.
+    fn keep(&mut self, row: u64, stored: &StoredRow, texts: Vec<Kept>) {
+        if !texts.is_empty() {
             self.tally.pairs += 1;
             let text = |cell: Option<&str>| cell.map(str::to_owned);
             let (key, image_sha256) = (text(stored.key), text(stored.image_sha256));
             let size = (stored.width, stored.height);
-            self.expected.kept.push(KeptRow { row, key, image_sha256, size, captions });
+            self.expected.kept.push(KeptRow { row, key, image_sha256, size, texts });
         }
     }
 
-    /// The kept texts: the web text, then the synthetic ones.
-    fn captions(&self, row: u64, stored: &StoredRow, faults: &mut Faults) -> Vec<Caption> {
-        let filter = &self.settings.filter;
+    /// The kept texts. Texts of judged rows are counted.
+    fn texts(&mut self, row: u64, of: RowStatus, stored: &StoredRow, faults: &mut Faults) -> Vec<Kept> {
         let mut kept = Vec::new();
-        let mut judge = |source: Source, text: &str, score: StoredScore, threshold: f64| {
-            let source = source.as_str();
-            check_verdict(row, source, score, threshold, faults);
-            if score.kept {
-                let itm = score.itm.unwrap_or(f32::NAN);
-                kept.push(Caption { text: text.to_owned(), source, itm });
+        for StoredText { source, text, status, score, .. } in &stored.texts {
+            let Some(status) = TextStatus::parse(status) else {
+                faults.add(|| format!("row {row} has a {source} text of an unknown status: {status}"));
+                continue;
+            };
+            let is_scored = score.itm.is_some();
+            faults.add_if(is_scored != (status == TextStatus::Judged), || {
+                format!("row {row} has a {source} text that is {status}, with P(match) {:?}", score.itm)
+            });
+            check_verdict(row, source, *score, self.settings.filter.threshold(source), faults);
+            if of == RowStatus::Judged {
+                self.tally.add_text(source, status, score.kept);
             }
-        };
-        judge(Source::Web, stored.web_text.unwrap_or_default(), stored.web_score, filter.web_threshold);
-        for caption in &stored.synthetic {
-            judge(Source::Synthetic, caption.text, caption.score, filter.synthetic_threshold);
+            if score.kept {
+                let (source, text) = ((*source).to_owned(), text.unwrap_or_default().to_owned());
+                let (itm, itc) = (score.itm.unwrap_or(f32::NAN), score.itc.unwrap_or(f32::NAN));
+                kept.push(Kept { source, text, itm, itc });
+            }
         }
         kept
     }

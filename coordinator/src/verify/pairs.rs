@@ -1,13 +1,14 @@
 //! Compares the pairs with the ledger: equal rows in equal order, equal texts, and the images of the ledger.
 
 use super::{
-    ledger::{Caption, KeptRow},
+    ledger::{Kept, KeptRow},
     table::{Batches, Faults},
 };
+use arrow::datatypes::Schema;
 use capfilt_schemas::{
     commit::Output,
     hash::sha256_hex,
-    pairs::{self, PairsRow, PairsText},
+    pairs::{self, PairsRow, PairsText, Version},
     settings::Images,
 };
 use capfilt_store::{Location, StoreError};
@@ -19,12 +20,14 @@ pub(super) async fn check(
     images: Images,
     faults: &mut Faults,
 ) -> Result<(), StoreError> {
-    let Some(mut batches) = Batches::open(bucket, output, &pairs::schema(&[]), faults).await? else {
+    let of_version = |found: &Schema| Version::of(found).schema();
+    let Some(mut batches) = Batches::open(bucket, output, of_version, faults).await? else {
         return Ok(());
     };
+    let version = Version::of(batches.schema());
     let mut rows = 0;
     while let Some(batch) = batches.next(faults).await? {
-        for found in pairs::rows(&batch) {
+        for found in pairs::rows(&batch, version) {
             if let Some(expected) = expected.get(rows) {
                 compare(&found, expected, images, faults);
             }
@@ -42,12 +45,13 @@ fn compare(found: &PairsRow, expected: &KeptRow, images: Images, faults: &mut Fa
     faults.add_if(key != expected.key.as_deref(), || {
         format!("row {row} was expected; the key is {key:?}, in the ledger it is {:?}", expected.key)
     });
-    let caption = |kept: &PairsText, caption: &Caption| {
-        (kept.text, kept.source, kept.itm) == (&caption.text, caption.source, caption.itm)
+    let is_equal = |(kept, ledger): (&PairsText, &Kept)| {
+        (kept.source, kept.text, kept.itm) == (&ledger.source, &ledger.text, ledger.itm)
+            && kept.itc.is_none_or(|itc| itc == ledger.itc)
     };
-    let has_captions = found.captions.len() == expected.captions.len()
-        && found.captions.iter().zip(&expected.captions).all(|(kept, ledger)| caption(kept, ledger));
-    faults.add_if(!has_captions, || format!("row {row} has other captions than the ledger keeps"));
+    let has_texts =
+        found.texts.len() == expected.texts.len() && found.texts.iter().zip(&expected.texts).all(is_equal);
+    faults.add_if(!has_texts, || format!("row {row} has other texts than the ledger keeps"));
     faults.add_if((Some(found.width), Some(found.height)) != expected.size, || {
         format!("row {row} has another image size than in the ledger")
     });

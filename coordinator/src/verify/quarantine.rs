@@ -10,7 +10,7 @@ pub(super) async fn check(
     expected: &[(u64, RowStatus)],
     faults: &mut Faults,
 ) -> Result<(), StoreError> {
-    let Some(mut batches) = Batches::open(bucket, output, &quarantine::schema(), faults).await? else {
+    let Some(mut batches) = Batches::open(bucket, output, quarantine::schema_of, faults).await? else {
         return Ok(());
     };
     let mut found = Vec::new();

@@ -2,8 +2,11 @@
 
 use super::problem::{Problem, redo};
 use crate::plan::parquet_fault;
-use arrow::{array::RecordBatch, datatypes::Schema};
-use capfilt_schemas::{commit::Output, plan::Shard};
+use arrow::{
+    array::RecordBatch,
+    datatypes::{Schema, SchemaRef},
+};
+use capfilt_schemas::{commit::Output, first_lacking, plan::Shard};
 use capfilt_store::{Location, PinnedObject, StoreError};
 use futures::TryStreamExt as _;
 use object_store::ObjectStoreExt as _;
@@ -61,33 +64,40 @@ pub(super) async fn measure(bucket: &Location, name: &str) -> Result<Option<(u64
 }
 
 /// A table that is being read. Unreadable content is a fault; a refusal of the store is an error.
-pub(super) struct Batches(ParquetRecordBatchStream<PinnedObject>);
+pub(super) struct Batches {
+    batches: ParquetRecordBatchStream<PinnedObject>,
+    schema: SchemaRef,
+}
 
 impl Batches {
-    /// Returns `None`, with a fault, if the table is not readable or lacks columns of `expected`. Further
-    /// columns are allowed.
+    /// Returns `None`, with a fault, if the table is not readable or lacks a column. `expected` returns the
+    /// expected columns for the found ones; further columns are allowed.
     pub async fn open(
         bucket: &Location,
         output: &Output,
-        expected: &Schema,
+        expected: impl Fn(&Schema) -> SchemaRef,
         faults: &mut Faults,
     ) -> Result<Option<Self>, StoreError> {
         let reader = PinnedObject::of_output(bucket, output);
         let builder = ParquetRecordBatchStreamBuilder::new(reader).await;
         let Some(builder) = readable(builder, faults)? else { return Ok(None) };
-        let type_of = |name: &str| builder.schema().field_with_name(name).ok().map(|field| field.data_type());
-        if let Some(field) =
-            expected.fields().iter().find(|field| type_of(field.name()) != Some(field.data_type()))
-        {
+        let found = SchemaRef::clone(builder.schema());
+        if let Some(field) = first_lacking(&expected(&found), &found) {
             faults.add(|| format!("it has no column `{}` of type {}", field.name(), field.data_type()));
             return Ok(None);
         }
-        Ok(readable(builder.with_batch_size(ROWS_PER_BATCH).build(), faults)?.map(Self))
+        let batches = readable(builder.with_batch_size(ROWS_PER_BATCH).build(), faults)?;
+        Ok(batches.map(|batches| Self { batches, schema: found }))
+    }
+
+    /// Columns and metadata of the table.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// The next batch; `None` at the end and, with a fault, before unreadable content.
     pub async fn next(&mut self, faults: &mut Faults) -> Result<Option<RecordBatch>, StoreError> {
-        Ok(readable(self.0.try_next().await, faults)?.flatten())
+        Ok(readable(self.batches.try_next().await, faults)?.flatten())
     }
 }
 

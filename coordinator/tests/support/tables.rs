@@ -3,12 +3,13 @@
 use arrow::array::RecordBatch;
 use bytes::Bytes;
 use capfilt_schemas::{
-    ledger::{LedgerRow, Scored, SyntheticText},
+    ledger::LedgerRow,
     pairs::{self, PairsRow, PairsText},
     plan::Shard,
-    quarantine::{self, QuarantineRow},
-    status::{RowStatus, WebStatus},
+    quarantine::{self, QuarantineRow, QuarantineText},
+    status::{RowStatus, TextStatus},
     tally::Tally,
+    texts::{LedgerText, SYNTHETIC, Scored},
 };
 use parquet::arrow::ArrowWriter;
 use sha2::{Digest as _, Sha256};
@@ -27,22 +28,29 @@ pub fn ledger_rows(shard: &Shard) -> Vec<LedgerRow> {
         .map(|row| {
             let is_judged = row % 5 != 4;
             let itm = |factor: u64| (row * factor % 10) as f32 / 10.0;
+            let text =
+                |source: &str, text: String, status| LedgerText::new(source.into(), Some(text), status);
+            let alt = text("caption", format!("text {row}"), TextStatus::NotReached);
             let own = LedgerRow {
                 key: Some(format!("k{row}")),
                 image_sha256: Some(Sha256::digest(image(row)).into()),
-                web_text: Some(format!("text {row}")),
+                texts: vec![alt.clone()],
                 ..LedgerRow::missing(&shard.file.path, row)
             };
             if !is_judged {
                 return LedgerRow { status: RowStatus::ImageUndecodable, ..own };
             }
+            let judged = |text: LedgerText, itm| LedgerText {
+                status: TextStatus::Judged,
+                scored: Some(scored(itm)),
+                ..text
+            };
+            let caption = text(SYNTHETIC, format!("a {row}"), TextStatus::Judged);
             LedgerRow {
                 width: Some(64),
                 height: Some(48),
                 status: RowStatus::Judged,
-                web_status: WebStatus::Judged,
-                web_score: Some(scored(itm(3))),
-                synthetic: vec![SyntheticText { text: format!("a {row}"), scored: Some(scored(itm(7))) }],
+                texts: vec![judged(alt, itm(3)), judged(caption, itm(7))],
                 control_itm: Some(0.05),
                 ..own
             }
@@ -52,39 +60,32 @@ pub fn ledger_rows(shard: &Shard) -> Vec<LedgerRow> {
 
 pub fn tally(rows: &[LedgerRow]) -> Tally {
     let mut tally = Tally::default();
-    for row in rows {
-        *tally.rows.entry(row.status).or_default() += 1;
-        if row.status == RowStatus::Judged {
-            *tally.web.entry(row.web_status).or_default() += 1;
-            tally.web_kept += u64::from(row.web_score.is_some_and(|s| s.kept));
-            tally.synthetic += row.synthetic.len() as u64;
-            tally.synthetic_kept +=
-                row.synthetic.iter().filter(|s| s.scored.is_some_and(|s| s.kept)).count() as u64;
-            tally.pairs += u64::from(row.keeps_a_text());
-        }
-    }
+    rows.iter().for_each(|row| tally.add(row));
     tally
 }
 
 pub fn pairs(rows: &[LedgerRow]) -> RecordBatch {
     let kept: Vec<&LedgerRow> = rows.iter().filter(|row| row.keeps_a_text()).collect();
     let images: Vec<String> = kept.iter().map(|row| image(row.row)).collect();
-    let pairs = kept.iter().zip(&images).map(|(row, image)| {
-        let web = row.web_score.zip(row.web_text.as_deref()).map(|(score, text)| ("web", text, score));
-        let synthetic =
-            row.synthetic.iter().filter_map(|text| Some(("synthetic", text.text.as_str(), text.scored?)));
-        let kept = web.into_iter().chain(synthetic).filter(|(.., score)| score.kept);
-        let captions = kept.map(|(source, text, score)| PairsText { text, source, itm: score.itm });
-        PairsRow {
-            key: row.key.as_deref(),
-            image: Some(image.as_bytes()),
-            path: None,
-            width: row.width.unwrap(),
-            height: row.height.unwrap(),
-            captions: captions.collect(),
-        }
+    let pairs = kept.iter().zip(&images).map(|(row, image)| PairsRow {
+        key: row.key.as_deref(),
+        image: Some(image.as_bytes()),
+        path: None,
+        width: row.width.unwrap(),
+        height: row.height.unwrap(),
+        texts: row.kept().map(pairs_text).collect(),
     });
     pairs::batch(&pairs::schema(&[]), &pairs.collect::<Vec<_>>(), &[]).unwrap()
+}
+
+fn pairs_text(kept: &LedgerText) -> PairsText<'_> {
+    let scored = kept.scored.unwrap();
+    let text = kept.text.as_deref().unwrap();
+    PairsText { source: &kept.source, text, itm: scored.itm, itc: Some(scored.itc) }
+}
+
+fn bytes_of(text: &LedgerText) -> QuarantineText<'_> {
+    QuarantineText { source: &text.source, text: text.text.as_deref().map(str::as_bytes) }
 }
 
 pub fn quarantine(rows: &[LedgerRow]) -> RecordBatch {
@@ -97,7 +98,7 @@ pub fn quarantine(rows: &[LedgerRow]) -> RecordBatch {
         status: row.status.as_str(),
         detail: row.detail.as_deref(),
         image: Some(image.as_bytes()),
-        web_text: row.web_text.as_deref().map(str::as_bytes),
+        texts: row.texts.iter().map(bytes_of).collect(),
     });
     quarantine::batch(&set_aside.collect::<Vec<_>>()).unwrap()
 }

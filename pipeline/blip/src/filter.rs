@@ -179,9 +179,25 @@ impl BlipFilter {
         Ok(scores)
     }
 
-    /// Scores images with about the same number of texts. Shorter lists are padded with empty texts, whose
-    /// scores are dropped.
+    /// Scores images with about the same number of texts, [`TEXTS_AT_ONCE`] texts of each image at a time.
     fn judge(&self, texts: &[&[String]], states: &Tensor) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+        let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
+        let mut scores = vec![Vec::new(); texts.len()];
+        for start in (0..most).step_by(TEXTS_AT_ONCE) {
+            let part = |texts: &&[String]| start.min(texts.len())..texts.len().min(start + TEXTS_AT_ONCE);
+            let parts: Vec<&[String]> = texts.iter().map(|texts| &texts[part(texts)]).collect();
+            let judged = self.judge_together(&parts, states)?;
+            scores.iter_mut().zip(judged).for_each(|(scores, judged)| scores.extend(judged));
+        }
+        Ok(scores)
+    }
+
+    /// Scores all texts in one call. Shorter lists are padded with empty texts, whose scores are dropped.
+    fn judge_together(
+        &self,
+        texts: &[&[String]],
+        states: &Tensor,
+    ) -> Result<Vec<Vec<TextScore>>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
         let filled = texts
             .iter()
@@ -199,6 +215,10 @@ impl BlipFilter {
         Ok(all.chunks(most).zip(texts).map(|(scores, texts)| scores[..texts.len()].to_vec()).collect())
     }
 }
+
+/// Texts of each image in one call; the memory of a call is proportional to images × texts. A job with one
+/// text column has at most a text, 64 captions and a control, so its calls are not divided.
+const TEXTS_AT_ONCE: usize = 66;
 
 /// Groups images by their number of texts, within a factor of two: padding costs at most that factor. Images
 /// without texts are in none of the groups.

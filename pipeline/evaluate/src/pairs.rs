@@ -69,37 +69,42 @@ pub async fn read(
     Ok(found)
 }
 
+/// Digest and bytes of an image, and the texts of its row.
+type Usable = ([u8; 32], Bytes, Vec<String>);
+
 impl Collection {
     fn add(&mut self, rows: Rows, note: Option<&str>, most: usize) -> Result<(), EvaluateError> {
         let notes = note.map(|name| notes(&rows, name)).transpose()?;
         // In a data set with several texts per image, most rows repeat an image that was already checked.
-        let usable: Vec<Option<([u8; 32], Bytes, String)>> = rows
+        let usable: Vec<Option<Usable>> = rows
             .samples
             .into_par_iter()
             .map(|sample| {
-                let text = sample.text.into_text()?;
+                let texts = sample.texts.iter().filter_map(|text| text.text.as_text());
+                let texts = texts.filter(|text| !text.trim().is_empty()).map(str::to_owned);
+                let texts: Vec<String> = texts.collect();
                 match sample.image {
-                    ImageInput::Bytes { bytes, .. } if sample.selected && !text.trim().is_empty() => {
+                    ImageInput::Bytes { bytes, .. } if sample.selected && !texts.is_empty() => {
                         let sha256 = Sha256::digest(&bytes).into();
                         let decodes = self.by_image.contains_key(&sha256)
                             || decode(&bytes, &ImageLimits::default()).is_ok();
-                        decodes.then_some((sha256, bytes, text))
+                        decodes.then_some((sha256, bytes, texts))
                     }
                     _ => None,
                 }
             })
             .collect();
         for (i, row) in usable.into_iter().enumerate() {
-            let Some((sha256, image, text)) = row else {
+            let Some((sha256, image, texts)) = row else {
                 self.skipped += 1;
                 continue;
             };
             match self.by_image.get(&sha256) {
-                Some(known) => self.images[*known].texts.push(text),
+                Some(known) => self.images[*known].texts.extend(texts),
                 None if self.images.len() < most => {
                     let note = notes.as_ref().and_then(|notes| notes[i].clone());
                     self.by_image.insert(sha256, self.images.len());
-                    self.images.push(Captioned { image, sha256, texts: vec![text], note });
+                    self.images.push(Captioned { image, sha256, texts, note });
                 }
                 None => {}
             }

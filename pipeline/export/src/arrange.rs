@@ -103,8 +103,10 @@ impl Arrangement {
         for sample in &samples {
             totals.image_bytes += sample.image.bytes;
             match self.per {
-                Per::Text => totals.counts.count(sample.caption.source),
-                Per::Image => sample.captions.iter().for_each(|caption| totals.counts.count(caption.source)),
+                Per::Text => totals.counts.count(sample.caption.origin()),
+                Per::Image => {
+                    sample.captions.iter().for_each(|caption| totals.counts.count(caption.origin()))
+                }
             }
             if has_image_files(format) {
                 totals.images.push(sample.image.digest);
@@ -210,12 +212,11 @@ fn each_image(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
 mod tests {
     use super::*;
     use crate::entry::Kind;
-    use capfilt_schemas::export::Origin;
 
     fn entry(image: &str, text: &str, itm: Option<f32>) -> (usize, Entry) {
         let digest = Digest::of_image(image.as_bytes());
         let pair = Digest::of_pair(digest, text);
-        let source = if itm.is_some() { Origin::Web } else { Origin::Human };
+        let source = if itm.is_some() { "alt_text" } else { "human" }.to_owned();
         let image = Image { digest, offset: 0, bytes: 1, width: 1, height: 1, kind: Kind::Jpg };
         let text = Caption { text: text.to_owned(), source, itm, cosine: None };
         (0, Entry { place: pair.place(0), pair, image, key: None, text, others: vec![], more: Map::new() })

@@ -10,7 +10,6 @@ use capfilt_pipeline::{
 use capfilt_schemas::{
     export::{self, Origin},
     manifest::Manifest,
-    pairs,
     plan::{InputFile, Shard},
     settings::training_data::Texts,
 };
@@ -214,32 +213,29 @@ impl Reader {
 }
 
 fn human(file: &str, sample: Sample, more: Map<String, Value>) -> Row {
-    let text = |text: String| Caption { text, source: Origin::Human, itm: None, cosine: None };
-    let captions = sample.text.into_text().map(text).into_iter().collect();
+    let text = |text: &str| Caption {
+        text: text.to_owned(),
+        source: Origin::Human.name().to_owned(),
+        itm: None,
+        cosine: None,
+    };
+    let texts = sample.texts.len() as u64;
+    let captions = sample.texts.iter().filter_map(|text| text.text.as_text()).map(text).collect();
     let image = match sample.image {
         ImageInput::Bytes { bytes, .. } => bytes,
         _ => Bytes::new(),
     };
-    Row {
-        file: file.to_owned(),
-        row: sample.row,
-        key: sample.key,
-        image,
-        size: None,
-        captions,
-        texts: 1,
-        more,
-    }
+    Row { file: file.to_owned(), row: sample.row, key: sample.key, image, size: None, captions, texts, more }
 }
 
 fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<String, Value>) -> Row {
     let caption = |kept: &KeptText| Caption {
         text: kept.text.clone(),
-        source: if kept.source == pairs::Source::Web { Origin::Web } else { Origin::Synthetic },
+        source: kept.source.clone(),
         itm: Some(kept.itm),
         cosine: kept.itc,
     };
-    let captions: Vec<Caption> = row.texts(texts).into_iter().map(caption).collect();
+    let captions: Vec<Caption> = row.selected(texts).into_iter().map(caption).collect();
     let size = Some((row.width, row.height));
     let texts = captions.len() as u64;
     Row { file: file.to_owned(), row: number, key: row.key, image: row.image, size, captions, texts, more }

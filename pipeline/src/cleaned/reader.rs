@@ -2,10 +2,10 @@
 
 use super::reference::{Referenced, ReferencedImages};
 use crate::{
-    input::{CleanedRow, CleanedRows, ColumnError, KeptText, PairsReader, ReadError},
+    input::{CleanedRow, CleanedRows, ColumnError, PairsReader, ReadError},
     output::each_of_ledger,
 };
-use capfilt_schemas::{commit::Output, ledger::LedgerRow, pairs::Source, plan::Shard};
+use capfilt_schemas::{commit::Output, ledger::LedgerRow, plan::Shard};
 use capfilt_store::Location;
 use std::{sync::Arc, vec::IntoIter};
 
@@ -86,11 +86,11 @@ impl CleanedReader {
         let ledger = self.kept.as_mut().and_then(Iterator::next);
         let Some(ledger) = ledger.filter(|ledger| is_of(ledger, row)) else {
             let problem = "keep other texts than the shard's pairs table has".to_owned();
-            let source = ColumnError { column: "web_kept, synthetic".to_owned(), problem };
+            let source = ColumnError { column: "texts".to_owned(), problem };
             return Err(ReadError::Column { file: self.ledger.path.clone(), source });
         };
-        let cosines = kept_scores(&ledger);
-        row.captions.iter_mut().zip(cosines).for_each(|(text, cosine)| text.itc = Some(cosine));
+        let scores = ledger.kept().filter_map(|text| text.scored);
+        row.texts.iter_mut().zip(scores).for_each(|(text, scored)| text.itc = Some(scored.itc));
         if let Some(images) = &mut self.images {
             row.image = images.of(row.path.as_deref().unwrap_or_default(), &ledger).await?;
         }
@@ -98,19 +98,8 @@ impl CleanedReader {
     }
 }
 
-/// Whether a ledger row keeps the texts of a pairs row.
+/// Whether a ledger row keeps the texts of a pairs row. Ledger and pairs of one attempt have one version.
 fn is_of(ledger: &LedgerRow, row: &CleanedRow) -> bool {
-    let web = ledger.web_score.filter(|score| score.kept).and(ledger.web_text.as_deref());
-    let web = web.map(|text| (text, Source::Web));
-    let kept = ledger.synthetic.iter().filter(|text| text.scored.is_some_and(|score| score.kept));
-    let kept = web.into_iter().chain(kept.map(|text| (text.text.as_str(), Source::Synthetic)));
-    let text = |text: &KeptText| text.text.clone();
-    kept.map(|(text, source)| (text.to_owned(), source))
-        .eq(row.captions.iter().map(|caption| (text(caption), caption.source)))
-}
-
-/// Cosines of the kept texts, in the order of the pairs table.
-fn kept_scores(ledger: &LedgerRow) -> impl Iterator<Item = f32> {
-    let scores = [ledger.web_score].into_iter().chain(ledger.synthetic.iter().map(|text| text.scored));
-    scores.flatten().filter(|score| score.kept).map(|score| score.itc).collect::<Vec<_>>().into_iter()
+    let kept = ledger.kept().map(|text| (&*text.source, text.text.as_deref()));
+    kept.eq(row.texts.iter().map(|text| (text.source.as_str(), Some(text.text.as_str()))))
 }

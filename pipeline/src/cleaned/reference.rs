@@ -82,12 +82,13 @@ async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadErro
     let columns = InputColumns {
         key: String::new(),
         image: of.column.clone(),
-        text: String::new(),
+        texts: Vec::new(),
         selection: None,
         passthrough: Vec::new(),
         max_words: 0,
         image_bytes: of.image_bytes,
         text_bytes: 0,
+        most_texts: 1,
         seed: 0,
         memory: READING_BYTES,
     };

@@ -4,6 +4,7 @@
 //! shards, batches or workers. The control measures, without labels, the share of *random* texts that passes
 //! a threshold.
 
+use super::SourceText;
 use crate::text::{Judgeable, judgeable, pre_caption};
 use sha2::{Digest as _, Sha256};
 
@@ -33,14 +34,18 @@ impl ControlTexts {
         Self { texts: String::new(), ends: Vec::new(), max_words, seed }
     }
 
-    /// Adds the next row's text.
-    pub(super) fn add(&mut self, text: &str) {
-        let cleaned = pre_caption(text, self.max_words);
-        let fits = cleaned.len() <= LONGEST && self.texts.len() + cleaned.len() <= MOST_BYTES;
-        if fits && matches!(judgeable(&cleaned), Judgeable::Yes) {
+    /// Adds the first text of the next row that can be judged.
+    pub(super) fn add(&mut self, texts: &[SourceText]) {
+        let mut cleaned = texts.iter().filter_map(|text| self.cleaned(text));
+        let Some(cleaned) = cleaned.find(|text| matches!(judgeable(text), Judgeable::Yes)) else { return };
+        if cleaned.len() <= LONGEST && self.texts.len() + cleaned.len() <= MOST_BYTES {
             self.texts.push_str(&cleaned);
             self.ends.push(self.texts.len());
         }
+    }
+
+    fn cleaned(&self, text: &SourceText) -> Option<String> {
+        text.text.as_text().map(|text| pre_caption(text, self.max_words))
     }
 
     /// For rows that are not judged.
@@ -48,18 +53,18 @@ impl ControlTexts {
         Self::new(0, 0)
     }
 
-    /// Chooses a cleaned text that differs from the row's text; deterministic in seed and row.
-    pub(super) fn choose(&self, row: u64, own: Option<&str>) -> Option<String> {
+    /// Chooses a cleaned text that differs from all texts of the row; deterministic in seed and row.
+    pub(super) fn choose(&self, row: u64, own: &[SourceText]) -> Option<String> {
         let texts = self.ends.len();
         if texts == 0 {
             return None;
         }
-        let own = own.map(|text| pre_caption(text, self.max_words));
+        let own: Vec<String> = own.iter().filter_map(|text| self.cleaned(text)).collect();
         let digest = Sha256::new().chain_update(b"control").chain_update(self.seed.to_le_bytes());
         let digest = digest.chain_update(row.to_le_bytes()).finalize();
         let start = u64::from_le_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
         let at = |step: usize| self.text(((start % texts as u64) as usize + step) % texts);
-        (0..TRIES.min(texts)).map(at).find(|text| Some(*text) != own.as_deref()).map(str::to_owned)
+        (0..TRIES.min(texts)).map(at).find(|text| own.iter().all(|own| own != text)).map(str::to_owned)
     }
 
     fn text(&self, at: usize) -> &str {
@@ -70,24 +75,31 @@ impl ControlTexts {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::TextInput, *};
+
+    fn texts(texts: &[&str]) -> Vec<SourceText> {
+        let text = |text: &&str| SourceText { source: "t".into(), text: TextInput::Text((*text).to_owned()) };
+        texts.iter().map(text).collect()
+    }
 
     #[test]
     fn a_control_is_another_text_and_always_the_same_one() {
-        let of = |texts: &[&str]| {
+        let of = |rows: &[&[&str]]| {
             let mut control = ControlTexts::new(30, 7);
-            texts.iter().for_each(|text| control.add(text));
+            rows.iter().for_each(|row| control.add(&texts(row)));
             control
         };
-        let control = of(&["A cat.", "a dog", "", "***", "a cat"]);
+        let control = of(&[&["A cat."], &["a dog"], &[""], &["***"], &["a cat"]]);
         for row in 0..100 {
-            let chosen = control.choose(row, Some("a cat"));
+            let chosen = control.choose(row, &texts(&["a cat"]));
             assert_eq!(chosen.as_deref(), Some("a dog"));
-            assert_eq!(control.choose(row, None), control.choose(row, None));
+            assert_eq!(control.choose(row, &[]), control.choose(row, &[]));
+            assert_eq!(control.choose(row, &texts(&["a dog", "a cat"])), None, "all texts are the row's");
         }
-        assert_eq!(of(&["a cat"]).choose(0, Some("a cat")), None);
+        assert_eq!(of(&[&["a cat"]]).choose(0, &texts(&["a cat"])), None);
+        assert_eq!(of(&[&["***", "a cat", "a dog"]]).choose(0, &[]).as_deref(), Some("a cat"));
         assert_eq!(
-            of(&[&"x".repeat(LONGEST + 1)]).choose(0, None),
+            of(&[&[&"x".repeat(LONGEST + 1)]]).choose(0, &[]),
             None,
             "a text of one word of 4 kB is not judged"
         );

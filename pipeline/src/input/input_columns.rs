@@ -1,7 +1,7 @@
 //! Columns and limits of a job's input.
 
 use capfilt_schemas::predicate::Predicate;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// The columns that a job reads, and the limits of their values.
 #[derive(Debug, Clone)]
@@ -10,8 +10,8 @@ pub struct InputColumns {
     pub key: String,
     /// Column with the image.
     pub image: String,
-    /// Column with the web text.
-    pub text: String,
+    /// Columns with texts, each a text or a list of texts; the names are the sources of the texts.
+    pub texts: Vec<Arc<str>>,
     /// Condition on the rows.
     pub selection: Option<Predicate>,
     /// Columns that are copied into the pairs table.
@@ -22,6 +22,8 @@ pub struct InputColumns {
     pub image_bytes: u64,
     /// Bytes of a text that may be judged. A somewhat longer text is also copied; see `source::TEXT_BYTES`.
     pub text_bytes: u64,
+    /// Largest number of texts of a row that are read from one column.
+    pub most_texts: usize,
     /// Seed of the negative control.
     pub seed: u64,
     /// Bytes of memory for a row group: its compressed bytes, and the pages of the rows that are decoded. The
@@ -37,7 +39,8 @@ pub const READING_BYTES: u64 = 8 << 30;
 impl InputColumns {
     /// All columns that are read.
     pub(super) fn wanted(&self) -> BTreeSet<&str> {
-        let mut wanted = BTreeSet::from([self.key.as_str(), self.image.as_str(), self.text.as_str()]);
+        let mut wanted = BTreeSet::from([self.key.as_str(), self.image.as_str()]);
+        wanted.extend(self.texts.iter().map(AsRef::as_ref));
         wanted.extend(self.selection.iter().flat_map(Predicate::columns));
         wanted.extend(self.passthrough.iter().map(String::as_str));
         wanted

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// One input row.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,10 +11,12 @@ pub struct Sample {
     pub row: u64,
     /// The input's key of the row, as text.
     pub key: Option<String>,
+    /// Name of the image inside its file or at its origin; `None` if the row number is its only address.
+    pub member: Option<String>,
     /// The image.
     pub image: ImageInput,
-    /// The web text.
-    pub text: TextInput,
+    /// The texts, by text column; a column without a text has one entry.
+    pub texts: Vec<SourceText>,
     /// Whether the row satisfies the input's `where`.
     pub selected: bool,
     /// A text of another row of the same row group: the negative control.
@@ -55,15 +58,33 @@ pub enum Origin {
     },
 }
 
-/// The text of an input row.
+/// A text of an input row and its source.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourceText {
+    /// Name of the text column.
+    pub source: Arc<str>,
+    /// The text.
+    pub text: TextInput,
+}
+
+impl Sample {
+    /// The first text that is UTF-8, for readers of one text per row.
+    pub fn text(&self) -> Option<&str> {
+        self.texts.iter().find_map(|text| text.text.as_text())
+    }
+}
+
+/// One text of an input row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TextInput {
-    /// The row has no text: null, or no text column.
+    /// The row has no text: null, an empty list, or no text column.
     Missing,
     /// The text, unchanged.
     Text(String),
     /// Bytes that are not UTF-8.
     NotUtf8(Bytes),
+    /// The list has more texts than the limit; its further texts are not read.
+    TooMany,
 }
 
 impl TextInput {
@@ -71,15 +92,7 @@ impl TextInput {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Missing | Self::NotUtf8(_) => None,
-        }
-    }
-
-    /// As [`as_text`](Self::as_text), without a copy.
-    pub fn into_text(self) -> Option<String> {
-        match self {
-            Self::Text(text) => Some(text),
-            Self::Missing | Self::NotUtf8(_) => None,
+            Self::Missing | Self::NotUtf8(_) | Self::TooMany => None,
         }
     }
 }

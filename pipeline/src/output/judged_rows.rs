@@ -1,6 +1,6 @@
 //! Rows with their verdicts, for the output tables.
 
-use crate::input::{ImageInput, TextInput};
+use crate::input::{ImageInput, SourceText};
 use arrow::array::RecordBatch;
 use capfilt_schemas::ledger::LedgerRow;
 
@@ -12,8 +12,8 @@ pub struct JudgedRows {
     pub ledger: Vec<LedgerRow>,
     /// Images of the input.
     pub images: Vec<ImageInput>,
-    /// Web texts of the input.
-    pub texts: Vec<TextInput>,
+    /// Texts of the input.
+    pub texts: Vec<Vec<SourceText>>,
     /// The pass-through columns.
     pub passthrough: RecordBatch,
 }

@@ -2,6 +2,7 @@
 
 use capfilt_schemas::{
     commit::Output,
+    first_lacking,
     ledger::{self, LedgerRow},
 };
 use capfilt_store::{Location, PinnedObject};
@@ -43,8 +44,9 @@ pub async fn each_of_ledger(
     let fail = |source| LedgerError { object: bucket.url_of(&output.path), source };
     let read = async {
         let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::of_output(bucket, output)).await?;
-        if builder.schema().fields() != ledger::schema().fields() {
-            return Err(ParquetError::General("its columns are not this version's".to_owned()));
+        if let Some(field) = first_lacking(&ledger::schema_of(builder.schema()), builder.schema()) {
+            let (name, kind) = (field.name(), field.data_type());
+            return Err(ParquetError::General(format!("it has no column `{name}` of type {kind}")));
         }
         let mut batches = builder.with_limit(limit).with_batch_size(ROWS_AT_ONCE).build()?;
         while let Some(batch) = batches.try_next().await? {

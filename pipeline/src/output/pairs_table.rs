@@ -1,4 +1,4 @@
-//! Kept rows: image, captions, and the pass-through columns.
+//! Kept rows: image, texts, and the pass-through columns.
 
 use super::{features::huggingface, judged_rows::JudgedRows};
 use crate::input::{ImageInput, Origin};
@@ -10,7 +10,7 @@ use arrow::{
 };
 use capfilt_schemas::{
     ledger::LedgerRow,
-    pairs::{self, PairsRow, PairsText, Source},
+    pairs::{self, PairsRow, PairsText},
     settings::Images,
 };
 use std::{borrow::Cow, sync::Arc};
@@ -85,18 +85,16 @@ fn row<'a>(ledger: &'a LedgerRow, image: &'a ImageInput, images: Images) -> Resu
         || ArrowError::InvalidArgumentError(format!("row {} keeps a text and has no image size", ledger.row));
     let (width, height) = ledger.width.zip(ledger.height).ok_or_else(without_size)?;
     let image = bytes.filter(|_| images == Images::Embed).map(AsRef::as_ref);
-    Ok(PairsRow { key: ledger.key.as_deref(), image, path, width, height, captions: captions(ledger) })
+    Ok(PairsRow { key: ledger.key.as_deref(), image, path, width, height, texts: texts(ledger) })
 }
 
-fn captions(row: &LedgerRow) -> Vec<PairsText<'_>> {
-    let web = row.web_score.filter(|score| score.kept).zip(row.web_text.as_deref());
-    let web = web.map(|(score, text)| (text, Source::Web, score));
-    let synthetic = row.synthetic.iter().filter_map(|caption| {
-        let score = caption.scored.filter(|score| score.kept)?;
-        Some((caption.text.as_str(), Source::Synthetic, score))
+fn texts(row: &LedgerRow) -> Vec<PairsText<'_>> {
+    let kept = row.texts.iter().filter_map(|text| {
+        let scored = text.scored.filter(|scored| scored.kept)?;
+        let (source, itc) = (&*text.source, Some(scored.itc));
+        Some(PairsText { source, text: text.text.as_deref()?, itm: scored.itm, itc })
     });
-    let kept = web.into_iter().chain(synthetic);
-    kept.map(|(text, source, score)| PairsText { text, source: source.as_str(), itm: score.itm }).collect()
+    kept.collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Quarantined rows, with the input values that a new attempt needs.
 
 use super::judged_rows::JudgedRows;
-use crate::input::{ImageInput, TextInput};
+use crate::input::{ImageInput, SourceText, TextInput};
 use arrow::{array::RecordBatch, error::ArrowError};
-use capfilt_schemas::quarantine::{self, QuarantineRow};
+use capfilt_schemas::quarantine::{self, QuarantineRow, QuarantineText};
 
 pub(super) fn batch(rows: &JudgedRows) -> Result<RecordBatch, ArrowError> {
     let set_aside = (0..rows.ledger.len()).filter(|&i| rows.ledger[i].status.is_quarantined());
@@ -22,10 +22,15 @@ fn row(rows: &JudgedRows, i: usize) -> QuarantineRow<'_> {
             ImageInput::Bytes { bytes, .. } => Some(bytes),
             _ => None,
         },
-        web_text: match &rows.texts[i] {
-            TextInput::Text(text) => Some(text.as_bytes()),
-            TextInput::NotUtf8(bytes) => Some(bytes),
-            TextInput::Missing => None,
-        },
+        texts: rows.texts[i].iter().map(text).collect(),
     }
+}
+
+fn text(of: &SourceText) -> QuarantineText<'_> {
+    let text = match &of.text {
+        TextInput::Text(text) => Some(text.as_bytes()),
+        TextInput::NotUtf8(bytes) => Some(&bytes[..]),
+        TextInput::Missing | TextInput::TooMany => None,
+    };
+    QuarantineText { source: &of.source, text }
 }

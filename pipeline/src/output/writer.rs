@@ -4,12 +4,11 @@ use super::{JudgedRows, WriteError, pairs_table, quarantine_table, upload::Uploa
 use arrow::datatypes::{Field, SchemaRef};
 use capfilt_schemas::{
     commit::Output,
-    ledger::{self, LedgerRow},
+    ledger,
     object_keys::{self, AttemptId, Table},
     plan::ShardId,
     quarantine,
     settings::Images,
-    status::RowStatus,
     tally::Tally,
 };
 use capfilt_store::Location;
@@ -64,7 +63,7 @@ impl ShardWriter {
 
     /// Appends rows, in the input's order.
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
-        rows.ledger.iter().for_each(|row| count(&mut self.tally, row));
+        rows.ledger.iter().for_each(|row| self.tally.add(row));
         self.ledger.write(ledger::batch(&rows.ledger)).await?;
         let schema = SchemaRef::clone(&self.pairs_schema);
         for batch in pairs_table::batches(&schema, rows, self.images) {
@@ -98,17 +97,5 @@ impl ShardWriter {
             *slot = Some(Upload::create(&self.bucket, table, path, schema)?);
         }
         Ok(slot.as_mut().expect("it was just opened"))
-    }
-}
-
-fn count(tally: &mut Tally, row: &LedgerRow) {
-    *tally.rows.entry(row.status).or_default() += 1;
-    if row.status == RowStatus::Judged {
-        *tally.web.entry(row.web_status).or_default() += 1;
-        tally.web_kept += u64::from(row.web_score.is_some_and(|score| score.kept));
-        tally.synthetic += row.synthetic.len() as u64;
-        let kept = row.synthetic.iter().filter(|caption| caption.scored.is_some_and(|score| score.kept));
-        tally.synthetic_kept += kept.count() as u64;
-        tally.pairs += u64::from(row.keeps_a_text());
     }
 }

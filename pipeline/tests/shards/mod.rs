@@ -27,12 +27,13 @@ pub fn columns() -> InputColumns {
     InputColumns {
         key: "key".to_owned(),
         image: "jpg".to_owned(),
-        text: "caption".to_owned(),
+        texts: vec!["caption".into()],
         selection: None,
         passthrough: Vec::new(),
         max_words: 30,
         image_bytes: 1 << 20,
         text_bytes: 16 << 10,
+        most_texts: 3,
         seed: 7,
         memory: READING_BYTES,
     }

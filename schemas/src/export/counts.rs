@@ -10,7 +10,7 @@ pub struct Counts {
     pub read: u64,
     /// Written texts of people.
     pub human: u64,
-    /// Written web texts.
+    /// Written texts of the inputs of jobs.
     pub web: u64,
     /// Written synthetic texts.
     pub synthetic: u64,

@@ -73,13 +73,13 @@ pub enum Per {
     Image,
 }
 
-/// Source of a pair's text.
+/// Kind of the source of a pair's text, as the record counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// A person wrote the text.
     Human,
-    /// The text is the row's web text.
+    /// The text is one of the row's texts in the input.
     Web,
     /// The captioner generated the text.
     Synthetic,

@@ -4,9 +4,11 @@ use super::{
     Captioner, Filter, Input, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
     rule::{self, Rule, is_share, rule},
 };
-use crate::pairs;
+use crate::{pairs, texts::SYNTHETIC};
 
 const PROBABILITY: &str = "a probability lies between 0 and 1";
+/// Largest `limits.texts`: all texts of a row are judged together.
+const MOST_TEXTS: u32 = 1000;
 const AT_LEAST_ONE: &str = "it must be at least 1";
 
 /// Checks the settings of a job.
@@ -15,7 +17,9 @@ const AT_LEAST_ONE: &str = "it must be at least 1";
 /// The first key with an invalid value.
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(passthrough(&settings.input))?;
+    rule::check(texts(&settings.input))?;
     rule::check(filter(&settings.filter))?;
+    rule::check(thresholds(&settings.filter, &settings.input))?;
     rule::check(captioner(&settings.captioner))?;
     rule::check(limits(&settings.limits))?;
     rule::check([rule(settings.shards.rows == 0, "shards.rows", 0, AT_LEAST_ONE)])?;
@@ -31,6 +35,29 @@ fn passthrough(input: &Input) -> impl Iterator<Item = Rule> + '_ {
         [
             rule(is_own, KEY, name, "the pairs table has a column with that name already"),
             rule(is_twice, KEY, name, "it is named twice"),
+        ]
+    })
+}
+
+fn texts(input: &Input) -> impl Iterator<Item = Rule> + '_ {
+    const KEY: &str = "input.text";
+    let names = input.text.names();
+    names.iter().enumerate().flat_map(move |(at, name)| {
+        [
+            rule(name == SYNTHETIC, KEY, name, "this is the source of generated captions; rename the column"),
+            rule(names[..at].contains(name), KEY, name, "it is named twice"),
+        ]
+    })
+}
+
+fn thresholds<'a>(filter: &'a Filter, input: &'a Input) -> impl Iterator<Item = Rule> + 'a {
+    const KEY: &str = "filter.thresholds";
+    filter.thresholds.iter().flat_map(|(name, threshold)| {
+        let is_column = input.text.names().contains(name);
+        let next = "it is not a column of input.text; synthetic captions have filter.synthetic_threshold";
+        [
+            rule(!is_column, KEY, name, next),
+            rule(!is_share(*threshold), KEY, format!("{name} = {threshold}"), PROBABILITY),
         ]
     })
 }
@@ -63,11 +90,12 @@ fn captioner(captioner: &Captioner) -> [Rule; 5] {
     ]
 }
 
-fn limits(limits: &Limits) -> [Rule; 4] {
+fn limits(limits: &Limits) -> [Rule; 5] {
     let (budget, image_bytes) = (limits.failure_budget, limits.image_bytes);
     [
         rule(!is_share(budget), "limits.failure_budget", budget, "a share lies between 0 and 1"),
         rule(image_bytes.0 > 1 << 30, "limits.image_bytes", image_bytes, "an image may have at most 1 GiB"),
+        rule(!(1..=MOST_TEXTS).contains(&limits.texts), "limits.texts", limits.texts, "from 1 to 1000 texts"),
         rule(limits.attempts == 0, "limits.attempts", 0, AT_LEAST_ONE),
         rule(limits.decode_seconds == 0, "limits.decode_seconds", 0, AT_LEAST_ONE),
     ]

@@ -10,16 +10,19 @@ mod job_rules;
 mod parse;
 mod rule;
 pub mod stores;
+mod text_columns;
 pub mod train;
 pub mod training_data;
 mod values;
 
 pub use error::SettingsError;
 pub use parse::parse;
+pub use text_columns::TextColumns;
 pub use values::{Auto, Images, Memory, Method, Precision, Preset};
 
-use crate::size::ByteSize;
+use crate::{size::ByteSize, texts::SYNTHETIC};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// All settings of a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,9 +80,9 @@ pub struct Input {
     /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below `url`.
     #[serde(default = "default_image")]
     pub image: String,
-    /// Column with the web text.
-    #[serde(default = "default_text")]
-    pub text: String,
+    /// Columns with texts, each a text or a list of texts; one name, or a list of names.
+    #[serde(default)]
+    pub text: TextColumns,
     /// Condition on other columns that selects the rows to clean: `status = 'success' and width >= 256`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
@@ -99,9 +102,6 @@ fn default_key() -> String {
 }
 fn default_image() -> String {
     "jpg".to_owned()
-}
-fn default_text() -> String {
-    "caption".to_owned()
 }
 
 /// Checkpoints of a job, and their computation.
@@ -164,17 +164,31 @@ impl Default for Captioner {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Filter {
-    /// A web text is kept when P(match) is at least this.
+    /// A text of the input is kept when P(match) is at least this, unless `thresholds` has its column.
     pub web_threshold: f64,
     /// A synthetic text is kept when P(match) is at least this.
     pub synthetic_threshold: f64,
     /// Words of a text that the filter reads, after cleaning.
     pub max_words: u32,
+    /// Thresholds of single text columns.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub thresholds: BTreeMap<String, f64>,
 }
 
 impl Default for Filter {
     fn default() -> Self {
-        Self { web_threshold: 0.5, synthetic_threshold: 0.5, max_words: 30 }
+        let thresholds = BTreeMap::new();
+        Self { web_threshold: 0.5, synthetic_threshold: 0.5, max_words: 30, thresholds }
+    }
+}
+
+impl Filter {
+    /// Least P(match) of a kept text of a source.
+    pub fn threshold(&self, source: &str) -> f64 {
+        match source {
+            SYNTHETIC => self.synthetic_threshold,
+            column => self.thresholds.get(column).copied().unwrap_or(self.web_threshold),
+        }
     }
 }
 
@@ -245,12 +259,22 @@ pub struct Limits {
     pub min_side: u32,
     /// Most bytes of a text.
     pub text_bytes: ByteSize,
+    /// Most texts of a row that are read from one text column.
+    #[serde(skip_serializing_if = "is_default_texts")]
+    pub texts: u32,
     /// Attempts per shard before it is quarantined.
     pub attempts: u32,
     /// Share of a shard's rows that may fail with one status before the job stops.
     pub failure_budget: f64,
     /// Time limit for decoding and resizing an image, in seconds.
     pub decode_seconds: u32,
+}
+
+/// Default of [`Limits::texts`].
+const TEXTS: u32 = 64;
+
+fn is_default_texts(texts: &u32) -> bool {
+    *texts == TEXTS
 }
 
 impl Default for Limits {
@@ -260,6 +284,7 @@ impl Default for Limits {
             pixels: 100_000_000,
             min_side: 1,
             text_bytes: ByteSize(16 << 10),
+            texts: TEXTS,
             attempts: 4,
             failure_budget: 0.05,
             decode_seconds: 120,

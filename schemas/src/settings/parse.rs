@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn a_text_column_has_its_threshold_or_that_of_all_columns() {
+        let overrides =
+            ["input.text=[\"alt\", \"json[long]\"]", "filter.thresholds={ \"json[long]\" = 0.25 }"];
+        let filter = parse(MINIMAL, &overrides.map(str::to_owned)).unwrap().filter;
+        let thresholds = ["alt", "json[long]", "web", "synthetic"].map(|source| filter.threshold(source));
+        assert_eq!(thresholds, [0.5, 0.25, 0.5, 0.5]);
+    }
+
+    #[test]
     fn values_that_make_no_sense_are_refused_by_name() {
         for (entry, key) in [
             ("filter.web_threshold=1.5", "filter.web_threshold"),
@@ -129,6 +138,11 @@ mod tests {
             ("limits.image_bytes=2 GiB", "limits.image_bytes = 2 GiB"),
             ("input.passthrough=[\"url\", \"width\"]", "width: the pairs table has"),
             ("input.passthrough=[\"url\", \"url\"]", "url: it is named twice"),
+            ("input.text=[\"caption\", \"caption\"]", "caption: it is named twice"),
+            ("input.text=synthetic", "the source of generated captions"),
+            ("filter.thresholds={ alt = 0.5 }", "alt: it is not a column of input.text"),
+            ("filter.thresholds={ caption = 5 }", "a probability lies between"),
+            ("limits.texts=0", "limits.texts = 0"),
             ("workers.batch=0", "number of at least 1"),
             ("models.preset=\"x\"", "hf"),
         ] {

@@ -15,7 +15,7 @@ pub struct DataSource {
     /// Selection of the kept texts of an image.
     #[serde(default, skip_serializing_if = "is_default")]
     pub texts: Texts,
-    /// With `texts = "random"`: probability of the synthetic text if a web text was kept too.
+    /// With `texts = "random"`: probability of a synthetic text if a text of the input was kept too.
     #[serde(default = "half", skip_serializing_if = "is_half")]
     pub synthetic_share: f64,
     /// Column with the row's key.
@@ -42,7 +42,7 @@ pub enum Texts {
     /// Every kept text is a separate pair.
     #[default]
     Both,
-    /// Only kept web texts.
+    /// Only kept texts of the input.
     Web,
     /// Only kept synthetic texts.
     Synthetic,

@@ -1,10 +1,14 @@
 //! Parquet tables: the rows, columns, encoder and decoder of each table in one file.
 
 mod cells;
+mod holds;
 pub mod ledger;
 pub mod pairs;
 pub mod plan;
 pub mod quarantine;
+pub mod texts;
+
+pub use holds::first_lacking;
 
 /// Random numbers of a test, from a printed seed; the environment variable `SEED` selects a seed.
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The pairs: kept texts, one row per image with at least one kept text, ready for training.
 
-use super::cells::{Columns as _, field, items, text};
+use super::{
+    cells::{Columns as _, field, items, number, text},
+    texts::Score,
+};
 use arrow::{
     array::{
         Array as _, ArrayRef, AsArray as _, BinaryBuilder, Float32Builder, ListBuilder, RecordBatch,
@@ -11,30 +14,50 @@ use arrow::{
 };
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
-/// Version of the pairs' columns and of their meaning.
-pub const VERSION: u32 = 1;
+/// Version of the pairs' columns and of their meaning. Version 1 had the texts in column `captions`, with
+/// `itm` as the only score.
+pub const VERSION: u32 = 2;
 
-/// Source of a kept text.
+/// Key of the version in the metadata of a stored table.
+const VERSION_KEY: &str = "capfilt.pairs.version";
+
+/// Versions of stored tables that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The row's web text.
-    Web,
-    /// A generated caption.
-    Synthetic,
+pub enum Version {
+    /// Texts in `captions`.
+    One,
+    /// The columns of [`schema`].
+    Two,
 }
 
-impl Source {
-    /// Name in the table.
-    pub fn as_str(self) -> &'static str {
+impl Version {
+    /// Version of a stored table. The metadata decides, because a pass-through column may have any name.
+    pub fn of(found: &Schema) -> Self {
+        let is_first = found.metadata().get(VERSION_KEY).is_some_and(|version| version == "1");
+        if is_first { Self::One } else { Self::Two }
+    }
+
+    /// Columns of the version, without pass-through columns.
+    pub fn schema(self) -> SchemaRef {
         match self {
-            Self::Web => "web",
-            Self::Synthetic => "synthetic",
+            Self::Two => schema(&[]),
+            Self::One => {
+                let texts = DataType::List(item(vec![
+                    Field::new("text", DataType::Utf8, false),
+                    Field::new("source", DataType::Utf8, false),
+                    Score::Itm.field(false),
+                ]));
+                Arc::new(Schema::new(columns(Field::new(self.texts(), texts, false))))
+            }
         }
     }
 
-    /// Parses a source; `None` for any other text.
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Web, Self::Synthetic].into_iter().find(|source| source.as_str() == text)
+    /// Column with the texts.
+    pub fn texts(self) -> &'static str {
+        match self {
+            Self::One => "captions",
+            Self::Two => "texts",
+        }
     }
 }
 
@@ -52,18 +75,29 @@ pub struct PairsRow<'a> {
     /// Height in pixels as stored in the image.
     pub height: u32,
     /// Kept texts; at least one.
-    pub captions: Vec<PairsText<'a>>,
+    pub texts: Vec<PairsText<'a>>,
 }
 
 /// A kept text of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PairsText<'a> {
+    /// Name of the text column, or [`SYNTHETIC`](super::texts::SYNTHETIC).
+    pub source: &'a str,
     /// The text.
     pub text: &'a str,
-    /// Name of a [`Source`]; a damaged table may have any text.
-    pub source: &'a str,
     /// P(match).
     pub itm: f32,
+    /// Cosine; `None` in a table of version 1.
+    pub itc: Option<f32>,
+}
+
+impl PairsText<'_> {
+    fn score(&self, score: Score) -> Option<f32> {
+        match score {
+            Score::Itm => Some(self.itm),
+            Score::Itc => self.itc,
+        }
+    }
 }
 
 /// Columns of `pairs.parquet`: capfilt's, then the job's pass-through columns, unchanged.
@@ -72,17 +106,21 @@ pub struct PairsText<'a> {
 /// `huggingface` metadata). Its Arrow type must therefore be exactly theirs, nullable and with 32-bit
 /// offsets, although no image is ever null.
 pub fn schema(passthrough: &[Field]) -> SchemaRef {
-    let image = DataType::Struct(image_fields());
-    let mut fields = vec![
+    let mut fields = columns(Field::new("texts", DataType::List(text_item()), false));
+    fields.extend(passthrough.iter().cloned());
+    let metadata = HashMap::from([(VERSION_KEY.to_owned(), VERSION.to_string())]);
+    Arc::new(Schema::new_with_metadata(fields, metadata))
+}
+
+/// Columns of any version, with its column of texts.
+fn columns(texts: Field) -> Vec<Field> {
+    vec![
         Field::new("key", DataType::Utf8, true),
-        Field::new("image", image, true),
-        Field::new("captions", DataType::List(caption_item()), false),
+        Field::new("image", DataType::Struct(image_fields()), true),
+        texts,
         Field::new("width", DataType::UInt32, false),
         Field::new("height", DataType::UInt32, false),
-    ];
-    fields.extend(passthrough.iter().cloned());
-    let metadata = HashMap::from([("capfilt.pairs.version".to_owned(), VERSION.to_string())]);
-    Arc::new(Schema::new_with_metadata(fields, metadata))
+    ]
 }
 
 /// Fields of an image: `bytes` has the input's unchanged bytes, and `path` the input's path. With
@@ -92,18 +130,19 @@ pub fn image_fields() -> Fields {
     Fields::from(vec![Field::new("bytes", DataType::Binary, true), Field::new("path", DataType::Utf8, true)])
 }
 
-/// The list item of column `captions`.
-fn caption_item() -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Struct(caption_fields()), false))
+fn item(fields: Vec<Field>) -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::Struct(fields.into()), false))
 }
 
-/// Fields of one kept text; `itm` is P(match).
-fn caption_fields() -> Fields {
-    Fields::from(vec![
-        Field::new("text", DataType::Utf8, false),
-        Field::new("source", DataType::Utf8, false),
-        Field::new("itm", DataType::Float32, false),
-    ])
+/// The list item of column `texts`.
+fn text_item() -> Arc<Field> {
+    item(text_fields())
+}
+
+/// Fields of one kept text.
+fn text_fields() -> Vec<Field> {
+    let names = ["source", "text"].map(|name| Field::new(name, DataType::Utf8, false));
+    names.into_iter().chain(Score::ALL.iter().map(|score| score.field(true))).collect()
 }
 
 /// Encodes rows as a batch of `schema`, with the pass-through columns row for row.
@@ -119,7 +158,7 @@ pub fn batch(
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| row.key).collect::<StringArray>()),
         images(rows),
-        captions(rows),
+        texts(rows),
         Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.width))),
         Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.height))),
     ];
@@ -137,15 +176,17 @@ fn images(rows: &[PairsRow]) -> ArrayRef {
     Arc::new(column.finish())
 }
 
-fn captions(rows: &[PairsRow]) -> ArrayRef {
-    let mut list =
-        ListBuilder::new(StructBuilder::from_fields(caption_fields(), 0)).with_field(caption_item());
+fn texts(rows: &[PairsRow]) -> ArrayRef {
+    const SCORES: usize = 2;
+    let mut list = ListBuilder::new(StructBuilder::from_fields(text_fields(), 0)).with_field(text_item());
     for row in rows {
-        for caption in &row.captions {
+        for text in &row.texts {
             let item = list.values();
-            field::<StringBuilder>(item, 0).append_value(caption.text);
-            field::<StringBuilder>(item, 1).append_value(caption.source);
-            field::<Float32Builder>(item, 2).append_value(caption.itm);
+            field::<StringBuilder>(item, 0).append_value(text.source);
+            field::<StringBuilder>(item, 1).append_value(text.text);
+            for (at, score) in Score::ALL.iter().enumerate() {
+                field::<Float32Builder>(item, SCORES + at).append_option(text.score(*score));
+            }
             item.append(true);
         }
         list.append(true);
@@ -153,22 +194,28 @@ fn captions(rows: &[PairsRow]) -> ArrayRef {
     Arc::new(list.finish())
 }
 
-/// Rows of a batch that has the columns of [`schema`], in any order.
-pub fn rows(batch: &RecordBatch) -> impl Iterator<Item = PairsRow<'_>> {
-    let (keys, lists) = (batch.texts("key"), batch.lists("captions"));
+/// Rows of a batch that has the columns of a version, in any order.
+pub fn rows(batch: &RecordBatch, version: Version) -> impl Iterator<Item = PairsRow<'_>> {
+    let (keys, lists) = (batch.texts("key"), batch.lists(version.texts()));
     let (widths, heights) = (batch.numbers::<UInt32Type>("width"), batch.numbers::<UInt32Type>("height"));
     let image = batch.column_of("image").as_struct();
     let (images, paths) = (image.column_of("bytes").as_binary::<i32>(), image.texts("path"));
-    let captions = lists.values().as_struct();
-    let (texts, sources, itms) = (captions.texts("text"), captions.texts("source"), captions.scores("itm"));
-    let caption = move |i| PairsText { text: texts.value(i), source: sources.value(i), itm: itms.value(i) };
+    let fields = lists.values().as_struct();
+    let (texts, sources, itms) = (fields.texts("text"), fields.texts("source"), fields.scores("itm"));
+    let itcs = (version == Version::Two).then(|| fields.scores("itc"));
+    let kept = move |i| PairsText {
+        source: sources.value(i),
+        text: texts.value(i),
+        itm: itms.value(i),
+        itc: itcs.and_then(|itcs| number(itcs, i)),
+    };
     (0..batch.num_rows()).map(move |i| PairsRow {
         key: text(keys, i),
         image: images.is_valid(i).then(|| images.value(i)),
         path: text(paths, i).map(Cow::Borrowed),
         width: widths.value(i),
         height: heights.value(i),
-        captions: items(lists, i).map(caption).collect(),
+        texts: items(lists, i).map(kept).collect(),
     })
 }
 

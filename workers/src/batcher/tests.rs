@@ -1,18 +1,26 @@
 use super::*;
 use capfilt_pipeline::{
-    input::{ImageInput, Sample, TextInput},
-    prepare::{PreparedImage, Skip, WebText},
+    input::{ImageInput, Sample},
+    prepare::{PreparedImage, Skip},
 };
-use capfilt_schemas::status::{RowStatus, WebStatus};
+use capfilt_schemas::status::RowStatus;
 
 fn row(row: u64, has_image: bool) -> Prepared {
-    let (image, text) = (ImageInput::Missing, TextInput::Missing);
-    let sample = Sample { row, key: None, image, text, selected: true, control: None, note: None };
+    let sample = Sample {
+        row,
+        key: None,
+        member: None,
+        image: ImageInput::Missing,
+        texts: Vec::new(),
+        selected: true,
+        control: None,
+        note: None,
+    };
     let pixels = bytes::Bytes::new();
     let image = PreparedImage { width: 1, height: 1, captioner_u8: pixels.clone(), filter_u8: pixels };
     let missing = Skip::For { status: RowStatus::ImageMissing, detail: None };
     let image = if has_image { Ok(image) } else { Err(missing) };
-    Prepared { sample, image_sha256: None, image, web: WebText::Not(WebStatus::Missing) }
+    Prepared { sample, image_sha256: None, image, texts: Vec::new() }
 }
 
 /// Row numbers of a shard's batches if its rows arrive in chunks of `chunk` rows.

@@ -1,24 +1,22 @@
 //! Judgements of a ledger.
 
 use super::{Judgement, Text};
-use capfilt_schemas::{
-    ledger::{LedgerRow, Scored},
-    status::RowStatus,
-};
+use capfilt_schemas::{ledger::LedgerRow, status::RowStatus, texts::LedgerText};
 
 impl From<LedgerRow> for Judgement {
     fn from(row: LedgerRow) -> Self {
-        let text = |text: String, scored: Option<Scored>| Text {
-            text,
-            p_match: scored.map(|scored| scored.itm),
-            kept: scored.is_some_and(|scored| scored.kept),
+        let text = |text: LedgerText| Text {
+            p_match: text.scored.map(|scored| scored.itm),
+            kept: text.is_kept(),
+            text: text.text.unwrap_or_default(),
         };
+        let (synthetic, inputs): (Vec<_>, Vec<_>) = row.texts.into_iter().partition(LedgerText::is_synthetic);
         Self {
             key: row.key.unwrap_or_default(),
             status: row.status.to_string(),
             is_judged: row.status == RowStatus::Judged,
-            web: text(row.web_text.unwrap_or_default(), row.web_score),
-            synthetic: row.synthetic.into_iter().map(|caption| text(caption.text, caption.scored)).collect(),
+            web: inputs.into_iter().next().map(text).unwrap_or_default(),
+            synthetic: synthetic.into_iter().map(text).collect(),
         }
     }
 }

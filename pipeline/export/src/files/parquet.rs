@@ -92,7 +92,7 @@ impl<'a> Encoder<'a> {
             Arc::new(samples().map(|sample| sample.key.as_deref()).collect::<StringArray>()),
             Arc::new(images),
             Arc::new(StringArray::from_iter_values(samples().map(|sample| &sample.caption.text))),
-            Arc::new(StringArray::from_iter_values(samples().map(|sample| sample.caption.source.name()))),
+            Arc::new(StringArray::from_iter_values(samples().map(|sample| &sample.caption.source))),
             Arc::new(samples().map(|sample| sample.caption.itm).collect::<Float32Array>()),
             Arc::new(samples().map(|sample| sample.caption.cosine).collect::<Float32Array>()),
             captions(samples()),
@@ -132,7 +132,7 @@ fn captions<'a>(samples: impl Iterator<Item = &'a Sample>) -> ArrayRef {
         for caption in &sample.captions {
             let item = list.values();
             item.field_builder::<StringBuilder>(0).expect(BUILT).append_value(&caption.text);
-            item.field_builder::<StringBuilder>(1).expect(BUILT).append_value(caption.source.name());
+            item.field_builder::<StringBuilder>(1).expect(BUILT).append_value(&caption.source);
             item.field_builder::<Float32Builder>(2).expect(BUILT).append_option(caption.itm);
             item.field_builder::<Float32Builder>(3).expect(BUILT).append_option(caption.cosine);
             item.append(true);

@@ -17,7 +17,7 @@ pub(super) fn record(sample: &Sample, kinds: &Kinds) -> Map<String, Value> {
         ("key", json!(sample.key.as_deref().unwrap_or_default())),
         ("url", json!(url(sample).unwrap_or_default())),
         ("caption", json!(sample.caption.text)),
-        ("source", json!(sample.caption.source.name())),
+        ("source", json!(sample.caption.source)),
         ("itm", json!(sample.caption.itm.unwrap_or(NO_ITM))),
         ("cosine", json!(sample.caption.cosine.unwrap_or(NO_COSINE))),
         ("captions", json!(captions)),
@@ -37,7 +37,7 @@ pub(super) fn url(sample: &Sample) -> Option<String> {
 fn caption(caption: &Caption) -> Value {
     json!({
         "text": caption.text,
-        "source": caption.source.name(),
+        "source": caption.source,
         "itm": caption.itm.unwrap_or(NO_ITM),
         "cosine": caption.cosine.unwrap_or(NO_COSINE),
     })

@@ -35,17 +35,41 @@ pub(super) fn names(column: &str, stored: &ArrayRef, promised: &DataType) -> Res
     Ok(Names { names, lost: restored.lost })
 }
 
-/// Web texts; bytes that are not UTF-8 stay bytes.
-pub(super) fn texts(column: &str, stored: &ArrayRef) -> Result<Vec<TextInput>, ColumnError> {
-    let cells = byte_cells(column, stored, "text")?;
-    let text = |cell: Option<Bytes>| match cell {
+/// Texts of each row, at least one; bytes that are not UTF-8 stay bytes. Of a list, `most` texts are copied,
+/// and one more entry means that there are further ones.
+pub(super) fn texts(
+    column: &str,
+    stored: &ArrayRef,
+    most: usize,
+) -> Result<Vec<Vec<TextInput>>, ColumnError> {
+    let DataType::List(_) = stored.data_type() else {
+        return Ok(byte_cells(column, stored, "text")?.into_iter().map(|cell| vec![text(cell)]).collect());
+    };
+    let (lists, mut rows) = (stored.as_list::<i32>(), Vec::with_capacity(stored.len()));
+    for (row, ends) in lists.value_offsets().windows(2).enumerate() {
+        let (start, all) = (ends[0] as usize, (ends[1] - ends[0]) as usize);
+        let all = if lists.is_null(row) { 0 } else { all };
+        let items = lists.values().slice(start, all.min(most));
+        let mut texts: Vec<TextInput> =
+            byte_cells(column, &items, "a list of texts")?.into_iter().map(text).collect();
+        match all {
+            0 => texts.push(TextInput::Missing),
+            all if all > most => texts.push(TextInput::TooMany),
+            _ => {}
+        }
+        rows.push(texts);
+    }
+    Ok(rows)
+}
+
+fn text(cell: Option<Bytes>) -> TextInput {
+    match cell {
         None => TextInput::Missing,
         Some(bytes) => match std::str::from_utf8(&bytes) {
             Ok(text) => TextInput::Text(text.to_owned()),
             Err(_) => TextInput::NotUtf8(bytes),
         },
-    };
-    Ok(cells.into_iter().map(text).collect())
+    }
 }
 
 /// Image cells, and the rows whose path is not text.

@@ -2,6 +2,7 @@
 
 use super::views;
 use arrow::array::RecordBatch;
+use std::sync::Arc;
 
 /// Rows whose byte columns are views into decoded pages.
 ///
@@ -18,7 +19,7 @@ pub(super) struct Piece {
 pub(super) struct Carried<'a> {
     pub image: &'a str,
     pub image_bytes: u64,
-    pub text: &'a str,
+    pub texts: &'a [Arc<str>],
     pub text_bytes: u64,
 }
 
@@ -30,10 +31,12 @@ impl Piece {
         {
             (columns[at], too_large) = (rest, large);
         }
-        if let Ok(at) = batch.schema().index_of(carried.text)
-            && let Some(shorter) = views::shortened(&columns[at], carried.text_bytes)
-        {
-            columns[at] = shorter;
+        for text in carried.texts {
+            if let Ok(at) = batch.schema().index_of(text)
+                && let Some(shorter) = views::shortened(&columns[at], carried.text_bytes)
+            {
+                columns[at] = shorter;
+            }
         }
         let batch = RecordBatch::try_new(batch.schema(), columns).unwrap_or(batch);
         Self { bytes: views::row_bytes(&batch), batch, too_large }

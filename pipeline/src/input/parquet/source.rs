@@ -15,8 +15,8 @@ use super::{
     views,
 };
 use crate::input::{
-    ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, TextInput, control::ControlTexts,
-    images,
+    ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, SourceText, TextInput,
+    control::ControlTexts, images,
 };
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -57,6 +57,9 @@ pub(super) const CHUNK_BYTES: u64 = 64 << 20;
 /// Memory of a row in addition to its values: its records here, in the ledger, and between the stages.
 const ROW_BYTES: u64 = 1 << 10;
 
+/// Memory of each text after the row's first: its records, and its cleaned copy.
+const FURTHER_TEXT_BYTES: u64 = 512;
+
 impl Source {
     /// Opens the shard's file; only its footer is read.
     pub(super) async fn open(
@@ -83,17 +86,16 @@ impl Source {
     /// Controls of a row group, read before its images. A text column is small.
     pub(super) async fn control_texts(&self, group: u32) -> Result<ControlTexts, ReadError> {
         let mut control = ControlTexts::new(self.columns.max_words, self.columns.seed);
-        if self.schema().field_with_name(&self.columns.text).is_err() {
+        let names = self.columns.texts.iter().map(AsRef::as_ref);
+        let wanted: BTreeSet<&str> =
+            names.filter(|name| self.schema().field_with_name(name).is_ok()).collect();
+        if wanted.is_empty() {
             return Ok(control);
         }
-        let wanted = BTreeSet::from([self.columns.text.as_str()]);
         let mut stream = self.stream(group, &Part::whole(Reads::Names), &wanted, TEXT_ROWS).await?;
         while let Some(batch) = stream.next().await.map_err(|source| self.parquet(source))? {
             for piece in self.piece(batch).cut(CHUNK_BYTES) {
-                self.texts(&piece.batch)?
-                    .iter()
-                    .filter_map(TextInput::as_text)
-                    .for_each(|text| control.add(text));
+                self.texts(&piece.batch)?.iter().for_each(|texts| control.add(texts));
             }
         }
         Ok(control)
@@ -101,16 +103,19 @@ impl Source {
 
     /// Decoded rows, without values over a limit.
     pub(super) fn piece(&self, batch: RecordBatch) -> Piece {
-        let InputColumns { image, image_bytes, text, text_bytes, .. } = &self.columns;
+        let InputColumns { image, image_bytes, texts, text_bytes, .. } = &self.columns;
         let text_bytes = TEXT_BYTES.max(text_bytes + 1);
-        Piece::new(batch, &Carried { image, image_bytes: *image_bytes, text, text_bytes })
+        Piece::new(batch, &Carried { image, image_bytes: *image_bytes, texts, text_bytes })
     }
 
     /// Stream of the rows of a part, with the columns that the job needs.
     pub(super) async fn rows_of(&self, group: u32, part: &Part) -> Result<RowGroupStream, ReadError> {
         let wanted = match part.reads {
             Reads::Everything => self.columns.wanted(),
-            Reads::Names => BTreeSet::from([self.columns.key.as_str(), self.columns.text.as_str()]),
+            Reads::Names => {
+                let texts = self.columns.texts.iter().map(AsRef::as_ref);
+                texts.chain([self.columns.key.as_str()]).collect()
+            }
         };
         self.stream(group, part, &wanted, self.batch_rows).await
     }
@@ -148,16 +153,14 @@ impl Source {
                 (selected, images, passthrough)
             }
         };
-        let bytes = images
-            .iter()
-            .zip(&piece.bytes)
-            .map(|(image, row)| ROW_BYTES + row + fetched_bytes(image))
-            .collect();
+        let sizes = images.iter().zip(&piece.bytes).zip(&texts);
+        let bytes =
+            sizes.map(|((image, row), texts)| row_bytes(*row, texts) + fetched_bytes(image)).collect();
         let samples = keys.into_iter().zip(images).zip(texts).zip(selected).enumerate();
-        let samples = samples.map(|(at, (((key, image), text), selected))| {
+        let samples = samples.map(|(at, (((key, image), texts), selected))| {
             let row = first_row + at as u64;
-            let control = control.choose(row, text.as_text());
-            Sample { row, key, image, text, selected, control, note: notes.of(at) }
+            let (control, note) = (control.choose(row, &texts), notes.of(at));
+            Sample { row, key, member: None, image, texts, selected, control, note }
         });
         Ok(Rows { samples: samples.collect(), bytes, passthrough })
     }
@@ -233,11 +236,20 @@ impl Source {
         fetched.map_err(|error| self.parquet(ParquetError::External(Box::new(error))))
     }
 
-    fn texts(&self, batch: &RecordBatch) -> Result<Vec<TextInput>, ReadError> {
-        match columns::find(batch, &self.columns.text) {
-            Some(array) => columns::texts(&self.columns.text, array).map_err(|source| self.column(source)),
-            None => Ok(vec![TextInput::Missing; batch.num_rows()]),
+    /// Texts of each row, in the order of the columns; a column that the file lacks has no text.
+    fn texts(&self, batch: &RecordBatch) -> Result<Vec<Vec<SourceText>>, ReadError> {
+        let mut rows = vec![Vec::new(); batch.num_rows()];
+        for source in &self.columns.texts {
+            let text = |text| SourceText { source: Arc::clone(source), text };
+            let Some(array) = columns::find(batch, source) else {
+                rows.iter_mut().for_each(|row| row.push(text(TextInput::Missing)));
+                continue;
+            };
+            let texts = columns::texts(source, array, self.columns.most_texts);
+            let texts = texts.map_err(|source| self.column(source))?;
+            rows.iter_mut().zip(texts).for_each(|(row, texts)| row.extend(texts.into_iter().map(text)));
         }
+        Ok(rows)
     }
 
     async fn stream(
@@ -277,6 +289,11 @@ impl Source {
     fn column(&self, source: ColumnError) -> ReadError {
         ReadError::Column { file: self.file.clone(), source }
     }
+}
+
+/// Bytes of a row's values and records.
+fn row_bytes(values: u64, texts: &[SourceText]) -> u64 {
+    ROW_BYTES + values + texts.len().saturating_sub(1) as u64 * FURTHER_TEXT_BYTES
 }
 
 /// Bytes of an image that was read from an object.

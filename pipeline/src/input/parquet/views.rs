@@ -4,7 +4,8 @@
 
 use arrow::{
     array::{
-        Array, ArrayRef, AsArray as _, BinaryViewArray, GenericByteViewArray, RecordBatch, StringViewArray,
+        Array, ArrayRef, AsArray as _, BinaryViewArray, GenericByteViewArray, ListArray, RecordBatch,
+        StringViewArray,
     },
     array::{ByteView, StructArray},
     datatypes::{BinaryViewType, ByteViewType, DataType, Field, FieldRef, Fields, Schema, StringViewType},
@@ -116,8 +117,8 @@ fn emptied(array: &BinaryViewArray, large: &[Option<u64>]) -> ArrayRef {
     Arc::new(BinaryViewArray::new(views.collect(), buffers, array.nulls().cloned()))
 }
 
-/// A text column whose longest values are cut after `most` bytes or up to three more, at a character
-/// boundary. `None` if all values fit.
+/// A column of texts, or of lists of texts, whose longest values are cut after `most` bytes or up to three
+/// more, at a character boundary. `None` if all values fit.
 pub(super) fn shortened(array: &ArrayRef, most: u64) -> Option<ArrayRef> {
     match array.data_type() {
         DataType::Utf8View => {
@@ -133,6 +134,13 @@ pub(super) fn shortened(array: &ArrayRef, most: u64) -> Option<ArrayRef> {
             let views = shorter_views::<BinaryViewType>(array, most)?;
             let buffers = array.data_buffers().to_vec();
             BinaryViewArray::try_new(views.into(), buffers, array.nulls().cloned())
+                .ok()
+                .map(|array| Arc::new(array) as _)
+        }
+        DataType::List(field) => {
+            let lists = array.as_list::<i32>();
+            let (values, offsets) = (shortened(lists.values(), most)?, lists.offsets().clone());
+            ListArray::try_new(Arc::clone(field), offsets, values, lists.nulls().cloned())
                 .ok()
                 .map(|array| Arc::new(array) as _)
         }

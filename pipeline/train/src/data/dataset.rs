@@ -53,7 +53,7 @@ pub enum Content {
 pub struct JobTable {
     /// Paths of the tables.
     pub tables: ShardTables,
-    /// Kept web texts.
+    /// Kept texts of the input.
     pub web: u64,
     /// Kept captions.
     pub synthetic: u64,

@@ -8,10 +8,10 @@ use super::{
 use bytes::Bytes;
 use capfilt_pipeline::{
     cleaned::{CleanedReader, ShardTables, Wanted},
-    input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, ShardReader},
+    input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, Sample, ShardReader},
     text::pre_caption,
 };
-use capfilt_schemas::{pairs::Source, plan::Shard, settings::training_data::Texts};
+use capfilt_schemas::{plan::Shard, settings::training_data::Texts};
 use capfilt_store::Location;
 use sha2::{Digest as _, Sha256};
 
@@ -31,9 +31,9 @@ pub struct Pair {
 /// A cleaned text, or several texts of which one is sampled each time.
 pub enum Text {
     One(String),
-    /// A web text and one or more synthetic ones, with the probability of a synthetic one.
+    /// Texts of the input and synthetic ones, with the probability of a synthetic one.
     Drawn {
-        web: String,
+        inputs: Vec<String>,
         synthetic: Vec<String>,
         synthetic_share: f64,
     },
@@ -43,12 +43,9 @@ impl Text {
     pub fn draw(&self, draws: &mut Draws) -> &str {
         match self {
             Self::One(text) => text,
-            Self::Drawn { web, synthetic, synthetic_share } => {
-                if draws.unit() < *synthetic_share {
-                    &synthetic[draws.below(synthetic.len() as u64) as usize]
-                } else {
-                    web
-                }
+            Self::Drawn { inputs, synthetic, synthetic_share } => {
+                let texts = if draws.unit() < *synthetic_share { synthetic } else { inputs };
+                &texts[draws.below(texts.len() as u64) as usize]
             }
         }
     }
@@ -79,18 +76,28 @@ async fn read_rows(
     let mut pairs = Vec::with_capacity(shard.rows as usize);
     while let Some(rows) = reader.next().await? {
         pairs.extend(rows.samples.into_iter().map(|sample| {
-            let text = pre_caption(sample.text.as_text()?, columns.max_words);
+            let text = text_of(&sample, columns.max_words)?;
             match sample.image {
-                ImageInput::Bytes { bytes, .. }
-                    if sample.selected && !text.is_empty() && !bytes.is_empty() =>
-                {
-                    Some(Pair { image_id: id_of(&bytes), image: bytes, text: Text::One(text) })
+                ImageInput::Bytes { bytes, .. } if sample.selected && !bytes.is_empty() => {
+                    Some(Pair { image_id: id_of(&bytes), image: bytes, text })
                 }
                 _ => None,
             }
         }));
     }
     Ok(pairs)
+}
+
+/// The text of a row, or all texts of its list; `None` if every text is empty after cleaning.
+fn text_of(sample: &Sample, max_words: usize) -> Option<Text> {
+    let texts = sample.texts.iter().filter_map(|text| text.text.as_text());
+    let cleaned = texts.map(|text| pre_caption(text, max_words)).filter(|text| !text.is_empty());
+    let mut inputs: Vec<String> = cleaned.collect();
+    match inputs.len() {
+        0 => None,
+        1 => inputs.pop().map(Text::One),
+        _ => Some(Text::Drawn { inputs, synthetic: Vec::new(), synthetic_share: 0.0 }),
+    }
 }
 
 async fn read_table(
@@ -116,17 +123,18 @@ async fn read_table(
 /// Pairs of a row under a rule.
 fn texts_of(row: &CleanedRow, choice: Choice) -> Vec<Text> {
     let clean = |text: &&KeptText| pre_caption(&text.text, MAX_WORDS);
-    let all = row.texts(choice.texts);
+    let all = row.selected(choice.texts);
     if choice.texts != Texts::Random {
         return all.iter().map(|text| Text::One(clean(text))).collect();
     }
-    let (web, synthetic): (Vec<_>, Vec<_>) = all.into_iter().partition(|text| text.source == Source::Web);
-    let synthetic: Vec<String> = synthetic.iter().map(clean).collect();
-    vec![match web.first() {
-        Some(web) if synthetic.is_empty() => Text::One(clean(web)),
-        Some(web) => Text::Drawn { web: clean(web), synthetic, synthetic_share: choice.synthetic_share },
-        None => Text::Drawn { web: String::new(), synthetic, synthetic_share: 1.0 },
-    }]
+    let (synthetic, inputs): (Vec<_>, Vec<_>) = all.into_iter().partition(|text| text.is_synthetic());
+    let synthetic_share = match (inputs.is_empty(), synthetic.is_empty()) {
+        (true, _) => 1.0,
+        (_, true) => 0.0,
+        _ => choice.synthetic_share,
+    };
+    let [inputs, synthetic] = [inputs, synthetic].map(|texts| texts.iter().map(clean).collect());
+    vec![Text::Drawn { inputs, synthetic, synthetic_share }]
 }
 
 /// Equal for equal images, never negative: negative ids mark the queue's empty entries.
@@ -139,16 +147,19 @@ fn id_of(image: &[u8]) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use capfilt_schemas::texts::SYNTHETIC;
 
-    fn row(captions: &[(&str, Source, f32)]) -> CleanedRow {
-        let text = |(text, source, itm): &(&str, Source, f32)| KeptText {
+    const CAPTION: &str = "caption";
+
+    fn row(texts: &[(&str, &str, f32)]) -> CleanedRow {
+        let text = |(text, source, itm): &(&str, &str, f32)| KeptText {
             text: (*text).into(),
-            source: *source,
+            source: (*source).into(),
             itm: *itm,
             itc: None,
         };
-        let (image, captions) = (Bytes::from_static(b"x"), captions.iter().map(text).collect());
-        CleanedRow { key: None, image, path: None, width: 1, height: 1, captions }
+        let (image, texts) = (Bytes::from_static(b"x"), texts.iter().map(text).collect());
+        CleanedRow { key: None, image, path: None, width: 1, height: 1, texts }
     }
 
     fn texts(row: &CleanedRow, texts: Texts) -> Vec<String> {
@@ -158,19 +169,12 @@ mod tests {
 
     #[test]
     fn a_rule_selects_exactly_its_texts() {
-        let all = row(&[
-            ("Web!", Source::Web, 0.7),
-            ("one", Source::Synthetic, 0.9),
-            ("two", Source::Synthetic, 0.6),
-        ]);
+        let all = row(&[("Web!", CAPTION, 0.7), ("one", SYNTHETIC, 0.9), ("two", SYNTHETIC, 0.6)]);
         assert_eq!(texts(&all, Texts::Both), ["web", "one", "two"]);
         assert_eq!(texts(&all, Texts::Web), ["web"]);
         assert_eq!(texts(&all, Texts::Synthetic), ["one", "two"]);
         assert_eq!(texts(&all, Texts::Score), ["one"]);
-        assert_eq!(
-            texts(&row(&[("a", Source::Web, 0.5), ("b", Source::Synthetic, 0.5)]), Texts::Score),
-            ["a"]
-        );
+        assert_eq!(texts(&row(&[("a", CAPTION, 0.5), ("b", SYNTHETIC, 0.5)]), Texts::Score), ["a"]);
         let drawn = &texts_of(&all, Choice { texts: Texts::Random, synthetic_share: 0.25 })[0];
         let mut counts = [0; 3];
         for index in 0..10_000 {
@@ -182,7 +186,7 @@ mod tests {
             counts.iter().zip([7500, 1250, 1250]).all(|(count, expected)| i32::abs(count - expected) < 220),
             "{counts:?}"
         );
-        assert_eq!(texts(&row(&[("only", Source::Synthetic, 0.9)]), Texts::Random), ["only"]);
-        assert_eq!(texts(&row(&[("only", Source::Web, 0.9)]), Texts::Random), ["only"]);
+        assert_eq!(texts(&row(&[("only", SYNTHETIC, 0.9)]), Texts::Random), ["only"]);
+        assert_eq!(texts(&row(&[("only", CAPTION, 0.9)]), Texts::Random), ["only"]);
     }
 }

@@ -1,5 +1,9 @@
 use super::*;
-use crate::tables::dice;
+use crate::{status::TextStatus, tables::dice, tables::texts::Scored};
+use arrow::{
+    array::BooleanArray,
+    datatypes::{Float32Type, UInt64Type},
+};
 use rand::{RngExt as _, rngs::StdRng, seq::IndexedRandom as _};
 
 fn scored(dice: &mut StdRng) -> Option<Scored> {
@@ -19,21 +23,29 @@ fn maybe<T>(dice: &mut StdRng, value: impl FnOnce(&mut StdRng) -> T) -> Option<T
     dice.random_bool(0.6).then(|| value(dice))
 }
 
+fn text(dice: &mut StdRng) -> LedgerText {
+    LedgerText {
+        source: (*["caption", "json[alt]", "synthetic"].choose(dice).unwrap()).into(),
+        text: maybe(dice, words),
+        status: *TextStatus::ALL.choose(dice).unwrap(),
+        scored: scored(dice),
+        language: maybe(dice, words),
+        repetition: maybe(dice, StdRng::random),
+    }
+}
+
 fn row(dice: &mut StdRng) -> LedgerRow {
     LedgerRow {
         key: maybe(dice, words),
         file: words(dice),
         row: dice.random(),
+        member: maybe(dice, words),
         image_sha256: maybe(dice, StdRng::random),
+        image_hash: maybe(dice, StdRng::random),
         width: maybe(dice, StdRng::random),
         height: maybe(dice, StdRng::random),
         status: *RowStatus::ALL.choose(dice).unwrap(),
-        web_text: maybe(dice, words),
-        web_status: *WebStatus::ALL.choose(dice).unwrap(),
-        web_score: scored(dice),
-        synthetic: (0..dice.random_range(0..4))
-            .map(|_| SyntheticText { text: words(dice), scored: scored(dice) })
-            .collect(),
+        texts: (0..dice.random_range(0..4)).map(|_| text(dice)).collect(),
         control_itm: maybe(dice, StdRng::random),
         detail: maybe(dice, words),
     }
@@ -62,6 +74,62 @@ fn an_unknown_status_or_a_malformed_digest_is_an_error() {
         rows(&RecordBatch::try_new(schema(), columns).unwrap()).unwrap_err()
     };
     assert_eq!(with("status", "judgd"), "unknown status `judgd`");
-    assert_eq!(with("web_status", "x"), "unknown status `x`");
     assert!(with("image_sha256", "00").contains("`00` is not a SHA-256"));
+}
+
+/// A ledger of version 1 with one judged row.
+fn earlier() -> RecordBatch {
+    let texts = |cell: Option<&str>| -> ArrayRef { Arc::new(StringArray::from(vec![cell])) };
+    let score = |value: f32| -> ArrayRef { Arc::new(Float32Array::from(vec![value])) };
+    let schema = version_1::schema();
+    let DataType::List(item) = schema.field_with_name("synthetic").unwrap().data_type().clone() else {
+        panic!("captions are a list")
+    };
+    let DataType::Struct(fields) = item.data_type().clone() else { panic!("a caption is a struct") };
+    let mut captions = ListBuilder::new(StructBuilder::from_fields(fields, 2)).with_field(item);
+    for (text, itm) in [("a dog", Some(0.75)), ("!", None)] {
+        let item = captions.values();
+        field::<StringBuilder>(item, 0).append_value(text);
+        field::<Float32Builder>(item, 1).append_option(itm);
+        field::<Float32Builder>(item, 2).append_option(itm);
+        field::<BooleanBuilder>(item, 3).append_value(itm.is_some());
+        item.append(true);
+    }
+    captions.append(true);
+    let columns: Vec<ArrayRef> = vec![
+        texts(Some("k")),
+        texts(Some("a.parquet")),
+        Arc::new(arrow::array::PrimitiveArray::<UInt64Type>::from(vec![3])),
+        texts(None),
+        Arc::new(UInt32Array::from(vec![4])),
+        Arc::new(UInt32Array::from(vec![5])),
+        texts(Some("judged")),
+        texts(Some("A cat.")),
+        texts(Some("judged")),
+        score(0.25),
+        score(0.5),
+        Arc::new(BooleanArray::from(vec![false])),
+        Arc::new(captions.finish()),
+        Arc::new(arrow::array::PrimitiveArray::<Float32Type>::from(vec![None])),
+        texts(None),
+    ];
+    RecordBatch::try_new(schema, columns).unwrap()
+}
+
+#[test]
+fn a_ledger_of_version_1_is_read_in_the_shape_of_this_version() {
+    let batch = earlier();
+    assert!(is_version_1(&batch.schema()) && !is_version_1(&schema()));
+    let read = rows(&batch).unwrap().remove(0);
+    let text = |source: &str, text: &str, status, scored| LedgerText {
+        scored,
+        ..LedgerText::new(source.into(), Some(text.to_owned()), status)
+    };
+    let expected = [
+        text("web", "A cat.", TextStatus::Judged, Some(Scored { itm: 0.25, itc: 0.5, kept: false })),
+        text("synthetic", "a dog", TextStatus::Judged, Some(Scored { itm: 0.75, itc: 0.75, kept: true })),
+        text("synthetic", "!", TextStatus::Empty, None),
+    ];
+    assert_eq!(read.texts, expected);
+    assert_eq!((read.row, read.width, read.height, read.member), (3, Some(4), Some(5), None));
 }

@@ -8,9 +8,10 @@ const WORDS: [&str; 5] = ["a dog", "", "naïve", "雪", "web"];
 fn row(dice: &mut StdRng) -> PairsRow<'static> {
     let maybe = |dice: &mut StdRng| dice.random_bool(0.6).then(|| *WORDS.choose(dice).unwrap());
     let text = |dice: &mut StdRng| PairsText {
+        source: ["alt_text", "synthetic"].choose(dice).unwrap(),
         text: WORDS.choose(dice).unwrap(),
-        source: [Source::Web, Source::Synthetic].choose(dice).unwrap().as_str(),
         itm: dice.random(),
+        itc: Some(dice.random()),
     };
     PairsRow {
         key: maybe(dice),
@@ -18,7 +19,7 @@ fn row(dice: &mut StdRng) -> PairsRow<'static> {
         path: maybe(dice).map(Cow::Borrowed),
         width: dice.random(),
         height: dice.random(),
-        captions: (0..dice.random_range(1..4)).map(|_| text(dice)).collect(),
+        texts: (0..dice.random_range(1..4)).map(|_| text(dice)).collect(),
     }
 }
 
@@ -30,18 +31,20 @@ fn rows_come_back_as_they_were_encoded() {
         let rows: Vec<PairsRow> = (0..dice.random_range(0..20)).map(|_| row(&mut dice)).collect();
         let likes: ArrayRef = Arc::new(Int64Array::from_iter_values(0..rows.len() as i64));
         let batch = batch(&schema, &rows, &[Arc::clone(&likes)]).unwrap();
-        assert!(super::rows(&batch).eq(rows.iter().cloned()));
+        assert!(super::rows(&batch, Version::Two).eq(rows.iter().cloned()));
         assert_eq!(batch.column_by_name("likes"), Some(&likes));
         let from = dice.random_range(0..=rows.len());
         let rest = batch.slice(from, rows.len() - from);
-        assert!(super::rows(&rest).eq(rows[from..].iter().cloned()));
+        assert!(super::rows(&rest, Version::Two).eq(rows[from..].iter().cloned()));
     }
 }
 
 #[test]
-fn a_source_is_parsed_by_its_name_alone() {
-    for source in [Source::Web, Source::Synthetic] {
-        assert_eq!(Source::parse(source.as_str()), Some(source));
-    }
-    assert_eq!(Source::parse("wbe"), None);
+fn the_metadata_decides_the_version_and_not_a_pass_through_column_of_that_name() {
+    let passed = Field::new("captions", DataType::Utf8, true);
+    assert_eq!(Version::of(&schema(&[passed])), Version::Two);
+    let metadata = HashMap::from([(VERSION_KEY.to_owned(), "1".to_owned())]);
+    let first = Version::One.schema().as_ref().clone().with_metadata(metadata);
+    assert_eq!(Version::of(&first), Version::One);
+    assert!(first.column_with_name(Version::One.texts()).is_some());
 }

@@ -16,7 +16,9 @@ fn row(dice: &mut StdRng) -> QuarantineRow<'static> {
         status: RowStatus::ALL.choose(dice).unwrap().as_str(),
         detail: maybe(dice),
         image: maybe_bytes(dice),
-        web_text: maybe_bytes(dice),
+        texts: (0..dice.random_range(0..3))
+            .map(|_| QuarantineText { source: WORDS.choose(dice).unwrap(), text: maybe_bytes(dice) })
+            .collect(),
     }
 }
 
@@ -27,4 +29,18 @@ fn rows_come_back_as_they_were_encoded() {
         let rows: Vec<QuarantineRow> = (0..dice.random_range(0..20)).map(|_| row(&mut dice)).collect();
         assert!(super::rows(&batch(&rows).unwrap()).eq(rows.iter().cloned()));
     }
+}
+
+#[test]
+fn a_quarantine_of_version_1_is_read_in_the_shape_of_this_version() {
+    let now = batch(&[row(&mut dice())]).unwrap();
+    let mut columns = now.columns().to_vec();
+    let texts: ArrayRef = Arc::new(LargeBinaryArray::from_opt_vec(vec![Some(b"a dog")]));
+    *columns.last_mut().unwrap() = texts;
+    let mut fields: Vec<Field> = schema().fields().iter().map(|field| field.as_ref().clone()).collect();
+    *fields.last_mut().unwrap() = Field::new(WEB_TEXT, DataType::LargeBinary, true);
+    let earlier = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap();
+    assert_eq!(schema_of(&earlier.schema()).fields(), earlier.schema().fields());
+    let read = super::rows(&earlier).next().unwrap();
+    assert_eq!(read.texts, [QuarantineText { source: "web", text: Some(b"a dog") }]);
 }

@@ -1,5 +1,4 @@
 use super::*;
-use arrow::array::ListArray;
 use arrow::datatypes::Int32Type;
 
 fn strings() -> ArrayRef {
@@ -52,4 +51,9 @@ fn a_long_text_is_cut_at_the_end_of_a_character_and_never_below_the_limit() {
     assert_eq!(cut.as_string_view().value(0), "aaaaaaaaaaaaaé");
     assert_eq!(cut.as_string_view().value(1), "short");
     assert!(shortened(&texts, 100).is_none());
+    let item = Arc::new(Field::new("item", DataType::Utf8View, true));
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths([1, 1]);
+    let lists: ArrayRef = Arc::new(ListArray::new(item, offsets, texts, None));
+    let cut = shortened(&lists, 14).unwrap();
+    assert_eq!(cut.as_list::<i32>().value(0).as_string_view().value(0), "aaaaaaaaaaaaaé");
 }
