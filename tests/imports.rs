@@ -7,11 +7,12 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-store-testing", &["capfilt-store"]),
-    ("capfilt-pipeline", &["capfilt-schemas", "capfilt-store"]),
+    ("capfilt-links", &["capfilt-schemas"]),
+    ("capfilt-pipeline", &["capfilt-schemas", "capfilt-store", "capfilt-links"]),
     ("capfilt-kernels", &[]),
     ("capfilt-blip", &["capfilt-schemas", "capfilt-pipeline", "capfilt-kernels"]),
     ("capfilt-train", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),

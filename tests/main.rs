@@ -41,6 +41,7 @@ mod imports;
 mod interrupt;
 mod job_records;
 mod kills;
+mod links;
 mod logs;
 mod metrics;
 mod module_order;

@@ -11,10 +11,11 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 16] = [
+const CRATES: [&str; 17] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
+    "pipeline/links/src",
     "pipeline/kernels/src",
     "pipeline/blip/src",
     "pipeline/train/src",

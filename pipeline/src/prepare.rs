@@ -132,12 +132,15 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
     }
     let image = match &sample.image {
         ImageInput::Missing => return Err(Skip::For { status: RowStatus::ImageMissing, detail: None }),
-        ImageInput::Unreadable(why) => {
-            return Err(Skip::For { status: RowStatus::ImageUnreadable, detail: Some(why.clone()) });
+        ImageInput::Unreadable(why) => return Err(without(RowStatus::ImageUnreadable, why)),
+        ImageInput::Link(link) => {
+            let why = format!("{} is not fetched here", link.shown());
+            return Err(without(RowStatus::ImageUnreadable, &why));
         }
-        ImageInput::TooLarge(why) => {
-            return Err(Skip::For { status: RowStatus::ImageTooLarge, detail: Some(why.clone()) });
-        }
+        ImageInput::Unreachable(why) => return Err(without(RowStatus::ImageUnreachable, why)),
+        ImageInput::Refused(why) => return Err(without(RowStatus::ImageRefused, why)),
+        ImageInput::Changed(why) => return Err(without(RowStatus::ImageChanged, why)),
+        ImageInput::TooLarge(why) => return Err(without(RowStatus::ImageTooLarge, why)),
         ImageInput::Bytes { bytes, .. } => decode(bytes, &spec.limits).map_err(skip)?,
     };
     let captioner_u8 = squash(&image, spec.captioner_side, resizer);
@@ -145,6 +148,10 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
     let filter_u8 = if same { captioner_u8.clone() } else { squash(&image, spec.filter_side, resizer) };
     let (width, height) = image.stored_size();
     Ok(PreparedImage { width, height, captioner_u8, filter_u8 })
+}
+
+fn without(status: RowStatus, why: &str) -> Skip {
+    Skip::For { status, detail: Some(why.to_owned()) }
 }
 
 fn squash(image: &RgbImage, side: usize, resizer: &mut Resizer) -> Bytes {

@@ -77,6 +77,7 @@ impl File {
             most_texts: 64,
             seed: 0,
             memory: READING_BYTES,
+            links: None,
         };
         let mut reader = ShardReader::open(&place, &shard, columns, batch_rows).await.unwrap();
         let mut row = 0;

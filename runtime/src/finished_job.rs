@@ -1,6 +1,7 @@
 //! Opens the pairs of a finished job, for training and export.
 
 use crate::release;
+use anyhow::anyhow;
 use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_coordinator::{
     dataset::{self, Dataset, PairsTable},
@@ -8,7 +9,7 @@ use capfilt_coordinator::{
 };
 use capfilt_pipeline::cleaned::{Referenced, ShardTables};
 use capfilt_schemas::settings::{Images, Settings};
-use capfilt_store::Location;
+use capfilt_store::{Location, without_secrets};
 use std::sync::Arc;
 
 /// Opens the newest version of a job's pairs.
@@ -27,10 +28,18 @@ pub async fn open(url: &str) -> Result<Dataset, Failure> {
 /// Location of a job's images; `None` if its tables have the images.
 ///
 /// # Errors
-/// When the URL of the input is invalid.
+/// When the URL of the input is invalid, and for a job whose images are links.
 pub fn referenced(settings: &Settings) -> Result<Option<Arc<Referenced>>, Failure> {
     if settings.output.images == Images::Embed {
         return Ok(None);
+    }
+    if settings.links.fetch {
+        return Err(anyhow!(
+            "{} keeps its images as links (output.images = \"reference\"), and links may have changed since; \
+             clean with output.images = \"embed\" to train on the images or to export them",
+            without_secrets(&settings.job.url)
+        ))
+        .or_usage_error();
     }
     let input = Location::open(&settings.input.url).or_usage_error()?;
     let (column, image_bytes) = (settings.input.image.clone(), settings.limits.image_bytes.0);

@@ -64,7 +64,7 @@ impl Finished {
     /// Whether every row of every file has a result.
     pub fn is_whole(&self) -> bool {
         let Manifest { quarantined, tally, refused, .. } = &self.sealed.manifest;
-        quarantined.is_empty() && refused.is_empty() && tally.quarantined() == 0
+        quarantined.is_empty() && refused.is_empty() && tally.failed() == 0
     }
 
     /// The counts as a JSON object.

@@ -68,7 +68,8 @@ async fn open_source(source: &DataSource, training: &Training, named: Named) -> 
 }
 
 async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<Content, Failure> {
-    Ok(Content::Rows { shards: plan(source, &training.run.folder, named).await?, columns: columns(source)? })
+    let shards = plan(source, &training.run.folder, named).await?;
+    Ok(Content::Rows { shards, columns: Box::new(columns(source)?) })
 }
 
 /// Plans a source: each row group of its files is a shard. Prints the files that cannot be used. `own` is the
@@ -113,6 +114,7 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
         most_texts: settings::Limits::default().texts as usize,
         seed: 0,
         memory: READING_BYTES,
+        links: None,
     })
 }
 
@@ -155,6 +157,7 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
             exif_rotation: false,
             jpeg_reduction: false,
         },
+        links: settings::Links::default(),
         models: settings::Models {
             captioner: String::new(),
             filter: String::new(),

@@ -27,6 +27,8 @@ closed_set! {
         WorkerMemory = "worker_memory",
         /// The worker process sent no message for too long, and was killed.
         WorkerHung = "worker_hung",
+        /// The worker process reaches no host of the web any more, with the job's links still to fetch.
+        Network = "network",
         /// Too many rows of the shard failed with one status.
         FailureBudget = "failure_budget",
     }
@@ -40,7 +42,7 @@ impl FailureClass {
 
     /// Whether the job must stop, because every other shard would fail too.
     pub fn is_systemic(self) -> bool {
-        matches!(self, Self::FailureBudget | Self::Model | Self::StoreFull)
+        matches!(self, Self::FailureBudget | Self::Model | Self::StoreFull | Self::Network)
     }
 
     /// Whether the failure uses up one of `limits.attempts`: a kill from outside is not evidence against the

@@ -48,6 +48,12 @@ closed_set! {
         ImageMissing = "image_missing",
         /// The row names an object, which could not be read.
         ImageUnreadable = "image_unreadable",
+        /// The row has a link, and its host did not answer with an image.
+        ImageUnreachable = "image_unreachable",
+        /// The row has a link that the settings do not allow: its address, or its owner's `X-Robots-Tag`.
+        ImageRefused = "image_refused",
+        /// The row has a link, and the fetched bytes have another digest than the row says.
+        ImageChanged = "image_changed",
         /// The bytes start like an image and cannot be decoded completely.
         ImageUndecodable = "image_undecodable",
         /// The bytes are not an image of a supported format.
@@ -87,9 +93,23 @@ closed_set! {
 impl RowStatus {
     /// Whether the row's bytes are stored in the quarantine table, for a later repetition.
     ///
-    /// Rows without bytes (missing, not selected) have nothing to store.
+    /// Rows without bytes (missing, not selected) have nothing to store, and a refused link is refused again.
+    /// An unreachable link is stored without bytes: a repetition fetches it.
     pub fn is_quarantined(self) -> bool {
-        !matches!(self, Self::Judged | Self::NotSelected | Self::ImageMissing)
+        !matches!(self, Self::Judged | Self::NotSelected | Self::ImageMissing | Self::ImageRefused)
+    }
+
+    /// Whether the row has no image that could fail: the input has none, or its link leads to none. Dead
+    /// links are usual in web data.
+    pub fn is_without_image(self) -> bool {
+        matches!(
+            self,
+            Self::NotSelected
+                | Self::ImageMissing
+                | Self::ImageUnreachable
+                | Self::ImageRefused
+                | Self::ImageChanged
+        )
     }
 
     /// Whether many such rows in one shard point to a broken reader, decoder or store, not to bad data.

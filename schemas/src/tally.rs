@@ -100,6 +100,12 @@ impl Tally {
         self.rows.iter().filter(|(status, _)| status.is_quarantined()).map(|(_, n)| n).sum()
     }
 
+    /// Quarantined rows that point to a fault; links without an image are usual in web data.
+    pub fn failed(&self) -> u64 {
+        let failed = |status: &RowStatus| status.is_quarantined() && !status.is_without_image();
+        self.rows.iter().filter(|(status, _)| failed(status)).map(|(_, n)| n).sum()
+    }
+
     /// Kept texts, of the input and generated.
     pub fn kept(&self) -> (u64, u64) {
         let synthetic = self.texts.get(SYNTHETIC).map_or(0, |texts| texts.kept);

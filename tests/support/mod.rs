@@ -14,6 +14,8 @@ pub mod small;
 pub mod sources;
 pub mod tables;
 pub mod tools;
+#[path = "../../pipeline/links/tests/support/web.rs"]
+pub mod web;
 
 use std::{
     collections::BTreeMap,

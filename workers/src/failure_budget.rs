@@ -10,8 +10,8 @@ const AT_LEAST: u64 = 20;
 
 /// The fault of a shard whose failures exceed the budget, a share of its selected rows.
 pub(crate) fn exceeded(tally: &Tally, failure_budget: f64) -> Option<Fault> {
-    let selected =
-        tally.rows_total() - tally.count(RowStatus::NotSelected) - tally.count(RowStatus::ImageMissing);
+    let without_image = RowStatus::ALL.iter().filter(|status| status.is_without_image());
+    let selected = tally.rows_total() - without_image.map(|status| tally.count(*status)).sum::<u64>();
     let allowed = (failure_budget * selected as f64) as u64;
     let mut failing = RowStatus::ALL.iter().copied().filter(|status| status.counts_as_failure());
     let status = failing.find(|status| tally.count(*status) > allowed.max(AT_LEAST - 1))?;
@@ -45,5 +45,13 @@ mod tests {
             exceeded(&tally(0, 900, 100), 0.05).is_none(),
             "an image that was never fetched is not a failure here"
         );
+        let with_links = |dead| {
+            let mut tally = tally(51, 0, 949);
+            tally.rows.extend([(RowStatus::ImageUnreachable, dead), (RowStatus::ImageRefused, dead)]);
+            tally
+        };
+        assert!(exceeded(&with_links(10_000), 0.05).is_some(), "dead links do not hide a broken decoder");
+        let dead = Tally { rows: [(RowStatus::ImageUnreachable, 900)].into(), ..Tally::default() };
+        assert!(exceeded(&dead, 0.05).is_none(), "dead links are usual");
     }
 }

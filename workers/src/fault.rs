@@ -13,6 +13,10 @@ pub(crate) struct Fault {
 
 impl From<ReadError> for Fault {
     fn from(error: ReadError) -> Self {
+        if matches!(error, ReadError::Network(_)) {
+            let next = "then run the same command again, which continues from the commits";
+            return Self { class: FailureClass::Network, message: format!("{error}; {next}") };
+        }
         let class = match error.bucket() {
             Some(bucket) if bucket.is_changed() || bucket.is_not_found() => FailureClass::InputChanged,
             Some(_) => FailureClass::Store,

@@ -7,11 +7,12 @@ use crate::{
     skip_list::SkipList,
     stage_timings::{Stage, StageTimings},
 };
-use capfilt_pipeline::input::{InputColumns, Rows, Sample, ShardReader};
+use capfilt_pipeline::input::{InputColumns, ReadOut, Rows, Sample, ShardReader};
 use capfilt_schemas::{job::JobDigest, settings::Limits, worker_protocol::Assignment};
 use capfilt_store::Location;
-use std::{sync::Arc, time::Instant};
+use std::{ops::Range, sync::Arc, time::Instant};
 use tokio::sync::{
+    Notify,
     mpsc::{Receiver, Sender},
     oneshot,
 };
@@ -35,22 +36,70 @@ pub(crate) struct Source {
     pub device: String,
 }
 
+/// An attempt that has begun.
+struct Begun {
+    attempt: Arc<Attempt>,
+    /// The reader of a shard with links, which reads ahead; `None` for other shards, which are opened when
+    /// their turn comes.
+    reader: Result<Option<ShardReader>, Fault>,
+}
+
+/// The receiver of rows is gone.
+struct Gone;
+
+/// Waits for the end of a reading ahead, if there is one.
+async fn ended(read_out: Option<ReadOut>) {
+    match read_out {
+        Some(mut read_out) => read_out.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Reads every assigned shard until the assignments end or the receiver is gone.
+///
+/// Links of the next shard are fetched from the moment when those of this one have no more rows ahead.
 pub(crate) async fn fetch(source: Source, mut assignments: Receiver<Assignment>, out: Sender<Flow<Fetched>>) {
-    while let Some(assignment) = assignments.recv().await {
-        let (attempt, begun) = source.begin(assignment).await;
-        let read = match begun {
-            Ok(()) => source.read(&attempt, &out).instrument(attempt.span.clone()).await,
-            Err(fault) => Err(fault),
+    let mut begun = source.next(&mut assignments).await;
+    while let Some(Begun { attempt, reader }) = begun {
+        let read_out = reader.as_ref().ok().and_then(|reader| reader.as_ref()?.read_out());
+        let is_over = Notify::new();
+        let reading = async {
+            let read = source.read(&attempt, reader, &out).instrument(attempt.span.clone()).await;
+            let ending = match read {
+                Ok(()) => Flow::End,
+                Err(fault) => Flow::Broken { attempt: Arc::clone(&attempt), fault },
+            };
+            out.send(ending).await.map_err(|_| Gone)?;
+            is_over.notify_one();
+            Ok::<_, Gone>(())
         };
-        let ending = read.map_or_else(|fault| Flow::Broken { attempt, fault }, |()| Flow::End);
-        if out.send(ending).await.is_err() {
-            return;
+        let next = async {
+            tokio::select! {
+                () = is_over.notified() => {}
+                () = ended(read_out) => {}
+            }
+            Ok(source.next(&mut assignments).await)
+        };
+        match tokio::try_join!(reading, next) {
+            Ok(((), next)) => begun = next,
+            Err(Gone) => return,
         }
     }
 }
 
 impl Source {
+    /// Begins the next assignment; `None` if they have ended.
+    async fn next(&self, assignments: &mut Receiver<Assignment>) -> Option<Begun> {
+        let (attempt, begun) = self.begin(assignments.recv().await?).await;
+        let is_ahead = self.columns.links.is_some() && attempt.assignment.try_alone.is_empty();
+        let reader = match begun {
+            Ok(()) if is_ahead => self.open(&attempt, None).await.map(Some),
+            Ok(()) => Ok(None),
+            Err(fault) => Err(fault),
+        };
+        Some(Begun { attempt, reader })
+    }
+
     async fn begin(&self, assignment: Assignment) -> (Arc<Attempt>, Result<(), Fault>) {
         let limits = assignment.repair.as_ref().map_or(&self.limits, |repair| &repair.limits).clone();
         let clock = StageTimings::start();
@@ -70,24 +119,40 @@ impl Source {
         tracing::error_span!("attempt", %shard, %attempt, worker, device)
     }
 
-    async fn open(&self, attempt: &Attempt) -> Result<ShardReader, Fault> {
+    /// Opens the shard. `only`: the rows whose links are fetched; `None` for all rows that are processed.
+    async fn open(&self, attempt: &Attempt, only: Option<&[Range<u64>]>) -> Result<ShardReader, Fault> {
+        let opened = Instant::now();
         let limits = &attempt.limits;
+        let earlier = || attempt.skip_list.earlier_images(&self.bucket, only);
+        let links = self.columns.links.as_ref().map(|links| links.with_earlier(earlier()));
         let columns = InputColumns {
             image_bytes: limits.image_bytes.0,
             text_bytes: limits.text_bytes.0,
             most_texts: limits.texts as usize,
+            links,
             ..self.columns.clone()
         };
-        Ok(ShardReader::open(&self.input, &attempt.assignment.shard, columns, self.batch_rows).await?)
+        let reader =
+            ShardReader::open(&self.input, &attempt.assignment.shard, columns, self.batch_rows).await;
+        attempt.clock.add(Stage::Fetch, opened);
+        Ok(reader?)
     }
 
-    async fn read(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Fetched>>) -> Result<(), Fault> {
-        if !attempt.assignment.try_alone.is_empty() {
-            self.try_alone(attempt, out).await?;
-        }
-        let opened = Instant::now();
-        let mut reader = self.open(attempt).await?;
-        attempt.clock.add(Stage::Fetch, opened);
+    async fn read(
+        &self,
+        attempt: &Arc<Attempt>,
+        reader: Result<Option<ShardReader>, Fault>,
+        out: &Sender<Flow<Fetched>>,
+    ) -> Result<(), Fault> {
+        let mut reader = match reader? {
+            Some(reader) => reader,
+            None => {
+                if !attempt.assignment.try_alone.is_empty() {
+                    self.try_alone(attempt, out).await?;
+                }
+                self.open(attempt, None).await?
+            }
+        };
         let begin = Flow::Begin { attempt: Arc::clone(attempt), passthrough: reader.passthrough().to_vec() };
         if out.send(begin).await.is_err() {
             return Ok(());
@@ -112,7 +177,7 @@ impl Source {
     /// meanwhile.
     async fn try_alone(&self, attempt: &Arc<Attempt>, out: &Sender<Flow<Fetched>>) -> Result<(), Fault> {
         let suspected = |row: u64| attempt.assignment.try_alone.iter().any(|rows| rows.contains(&row));
-        let mut reader = self.open(attempt).await?;
+        let mut reader = self.open(attempt, Some(&attempt.assignment.try_alone)).await?;
         while let Some(rows) = reader.next().await? {
             let samples = rows.samples.into_iter().filter(|sample| suspected(sample.row));
             let samples: Vec<Sample> =

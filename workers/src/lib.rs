@@ -20,4 +20,4 @@ mod worker;
 mod write;
 
 pub use recompute::{Agreement, Recompute, RecomputeError};
-pub use worker::{Worker, run};
+pub use worker::{StartError, Worker, run};

@@ -9,7 +9,7 @@ use crate::{
     decoders::{Decoders, time_limit},
     flow::PreparedRows,
     skip_list::{SkipList, named},
-    worker::{columns, prepare_spec},
+    worker::{StartError, linked_columns, prepare_spec},
 };
 use arrow::error::ArrowError;
 use capfilt_pipeline::{
@@ -23,7 +23,6 @@ use capfilt_schemas::{
     commit::Output,
     ledger::LedgerRow,
     plan::Shard,
-    predicate::PredicateError,
     settings::{Precision, Settings},
     texts::{LedgerText, Scored},
 };
@@ -36,7 +35,7 @@ use std::fmt;
 #[allow(missing_docs)] // the message of each variant is its doc
 pub enum RecomputeError {
     #[error(transparent)]
-    Where(#[from] PredicateError),
+    Start(#[from] StartError),
     #[error("the input cannot be read again: {0}")]
     Input(#[from] ReadError),
     #[error(transparent)]
@@ -56,6 +55,9 @@ pub struct Agreement {
     pub equal_rows: u64,
     /// Rows whose address, image, status or texts of the input differ. Such a difference is always a fault.
     pub other_rows: u64,
+    /// Rows whose links no longer lead to the judged image; they are not compared.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changed_links: u64,
     /// Captions that differ. Another batch size, device or build may change a random choice.
     pub other_captions: u64,
     /// Captions that were computed again.
@@ -82,7 +84,11 @@ impl fmt::Display for Agreement {
             self.other_verdicts,
             self.max_match_difference,
             self.max_cosine_difference
-        )
+        )?;
+        match self.changed_links {
+            0 => Ok(()),
+            changed => write!(out, "; {changed} links lead to another image or to none"),
+        }
     }
 }
 
@@ -135,7 +141,7 @@ impl Recompute<'_> {
         agreement: &mut Agreement,
     ) -> Result<(), RecomputeError> {
         let spec = prepare_spec(self.settings, self.capfilt.image_sides());
-        let (columns, batch) = (columns(self.settings, READING_BYTES)?, self.capfilt.batch());
+        let (columns, batch) = (linked_columns(self.settings, READING_BYTES)?, self.capfilt.batch());
         let sources = columns.texts.clone();
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
         let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
@@ -158,7 +164,8 @@ impl Recompute<'_> {
             let Some(next) = next_batch(&mut reader, &mut batcher, &mut prepare, batch).await? else { break };
             judged.extend(self.capfilt.judge(&shard.file.path, &next.rows)?);
         }
-        judged.iter().enumerate().for_each(|(i, row)| agreement.add(row, committed.get(i)));
+        let is_linked = self.settings.links.fetch;
+        judged.iter().enumerate().for_each(|(i, row)| agreement.add(row, committed.get(i), is_linked));
         Ok(())
     }
 }
@@ -195,8 +202,12 @@ impl Agreement {
         }
     }
 
-    fn add(&mut self, again: &LedgerRow, committed: Option<&LedgerRow>) {
+    fn add(&mut self, again: &LedgerRow, committed: Option<&LedgerRow>, is_linked: bool) {
         self.rows += 1;
+        if is_linked && committed.is_some_and(|committed| committed.image_sha256 != again.image_sha256) {
+            self.changed_links += 1;
+            return;
+        }
         self.captions += again.captions().count() as u64;
         let Some(committed) = committed.filter(|committed| is_same_row(again, committed)) else {
             self.other_rows += 1;
@@ -248,6 +259,11 @@ fn is_equal(again: &LedgerRow, committed: &LedgerRow) -> bool {
     let hash = committed.image_hash.and(again.image_hash);
     bits(&LedgerRow { image_hash: hash, ..again.clone() }) == bits(committed)
         && again.texts.iter().map(text).eq(committed.texts.iter().map(text))
+}
+
+/// Whether a count is not written.
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Distance of two scores; infinite if one is NaN.

@@ -1,9 +1,13 @@
 //! Rows of a shard that are skipped: rows that ended a process and, in a repair, rows that keep their result.
 
 use crate::fault::Fault;
-use capfilt_pipeline::{output::each_of_ledger, prepare::Skip};
+use capfilt_pipeline::{
+    input::{EarlierImage, EarlierImages},
+    output::each_of_ledger,
+    prepare::Skip,
+};
 use capfilt_schemas::{
-    commit::Commit,
+    commit::{Commit, Output},
     failure::FailureClass,
     job::JobDigest,
     ledger::LedgerRow,
@@ -15,6 +19,7 @@ use capfilt_schemas::{
 use capfilt_store::{Location, StoreError, foreign};
 use std::{
     collections::{BTreeMap, HashMap},
+    ops::Range,
     sync::Arc,
 };
 
@@ -24,6 +29,8 @@ pub(crate) struct SkipList {
     /// Rows that ended a process, each with the failure class if it is known.
     set_aside: BTreeMap<u64, Option<FailureClass>>,
     earlier: HashMap<u64, LedgerRow>,
+    /// Tables of the earlier results.
+    tables: Vec<Output>,
 }
 
 impl SkipList {
@@ -43,6 +50,7 @@ impl SkipList {
             if let Some(why) = job.foreign(commit.job.as_ref()) {
                 return Err(StoreError::Refused(foreign(&bucket.url_of(&name), &why)).into());
             }
+            skip_list.tables.clone_from(&commit.outputs);
             let ledger = commit.outputs.iter().find(|output| output.table == Table::Ledger);
             let keep = |row: LedgerRow| {
                 if !repair.statuses.contains(&row.status) {
@@ -62,6 +70,23 @@ impl SkipList {
     pub(crate) fn by_ledger(ledger: &[LedgerRow]) -> Self {
         let crashed = ledger.iter().filter(|row| row.status == RowStatus::Crashed);
         Self { set_aside: crashed.map(|row| (row.row, None)).collect(), ..Self::default() }
+    }
+
+    /// Images of the rows that keep their result, for a job whose links are not fetched again.
+    pub(crate) fn earlier_images(&self, bucket: &Location, only: Option<&[Range<u64>]>) -> EarlierImages {
+        let table = |wanted| self.tables.iter().find(|output| output.table == wanted).cloned();
+        let image = |row: &LedgerRow| match row.status {
+            _ if row.keeps_a_text() => EarlierImage::Pairs,
+            status if status.is_quarantined() => EarlierImage::Quarantine,
+            _ => EarlierImage::NotNeeded,
+        };
+        EarlierImages {
+            job: Some(bucket.clone()),
+            pairs: table(Table::Pairs),
+            quarantine: table(Table::Quarantine),
+            rows: self.earlier.iter().map(|(row, earlier)| (*row, image(earlier))).collect(),
+            only: only.map(<[_]>::to_vec),
+        }
     }
 
     /// Reason for skipping a row; `None` if the row is processed.

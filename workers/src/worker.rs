@@ -8,7 +8,12 @@ use crate::{
     memory::InFlight,
     write::{WriteSpec, write},
 };
-use capfilt_pipeline::{capfilt::CapFilt, image::ImageLimits, input::InputColumns, prepare::PrepareSpec};
+use capfilt_pipeline::{
+    capfilt::CapFilt,
+    image::ImageLimits,
+    input::{InputColumns, Links},
+    prepare::PrepareSpec,
+};
 use capfilt_schemas::{
     job::JobDigest,
     predicate::{Predicate, PredicateError},
@@ -19,6 +24,7 @@ use capfilt_store::Location;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::mpsc::{Receiver, channel};
 
@@ -58,7 +64,7 @@ pub struct Worker {
 /// are cores, OpenMP puts the threads to sleep after every operation.
 ///
 /// # Errors
-/// A `where` of the job that does not parse, which planning would have refused.
+/// A `where` of the job that does not parse, which planning would have refused; no HTTP client for links.
 ///
 /// # Panics
 /// A panic of a stage, which is a bug; the process should end then, because its shards have no owner. Also a
@@ -67,9 +73,9 @@ pub async fn run(
     worker: Worker,
     assignments: Receiver<Assignment>,
     events: impl Fn(Event) + Send + Sync + 'static,
-) -> Result<(), PredicateError> {
+) -> Result<(), StartError> {
     let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
-    let columns = columns(&worker.settings, worker.memory / 2)?;
+    let columns = linked_columns(&worker.settings, worker.memory / 2)?;
     let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
     let batch_rows = worker.capfilt.batch();
     let pixel_bytes = pixel_bytes(worker.capfilt.image_sides());
@@ -116,6 +122,25 @@ pub async fn run(
     Ok(())
 }
 
+/// Reason why a worker process cannot begin.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
+pub enum StartError {
+    #[error(transparent)]
+    Where(#[from] PredicateError),
+    #[error("{0}")]
+    Links(String),
+}
+
+/// Columns to read, with the fetching of their links. `memory` is for a row group and, in a job with links,
+/// one half of it for the rows ahead.
+pub(crate) fn linked_columns(settings: &Settings, memory: u64) -> Result<InputColumns, StartError> {
+    let outage = Duration::from_secs(settings.workers.outage_seconds);
+    let links = Links::new(&settings.links, memory / 2, outage).map_err(StartError::Links)?;
+    let memory = if links.is_some() { memory / 2 } else { memory };
+    Ok(InputColumns { links, ..columns(settings, memory)? })
+}
+
 /// Bytes of pixels per image; both models share the pixels if their sides are equal.
 fn pixel_bytes((captioner, filter): (usize, usize)) -> u64 {
     let square = |side: usize| 3 * side as u64 * side as u64;
@@ -123,7 +148,7 @@ fn pixel_bytes((captioner, filter): (usize, usize)) -> u64 {
 }
 
 /// Columns to read from the input, with `memory` bytes for a row group.
-pub(crate) fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, PredicateError> {
+fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, PredicateError> {
     let input = &settings.input;
     Ok(InputColumns {
         key: input.key.clone(),
@@ -137,6 +162,7 @@ pub(crate) fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, 
         most_texts: settings.limits.texts as usize,
         seed: settings.job.seed,
         memory,
+        links: None,
     })
 }
 

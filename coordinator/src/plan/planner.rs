@@ -47,7 +47,7 @@ enum Planned {
 /// file.
 pub async fn plan(input: &Location, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
-    let required = RequiredColumns::of(&settings.input, filter.as_ref());
+    let required = RequiredColumns::of(&settings.input, filter.as_ref()).with_links(&settings.links);
     let input::Found { files, refused, warnings } = input::find(input, &settings.job.url).await?;
     let footers =
         futures::stream::iter(&files).map(|file| one_file(input, file, &required, settings.shards.rows));

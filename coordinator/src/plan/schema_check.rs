@@ -3,7 +3,7 @@
 use arrow::datatypes::{DataType, Schema};
 use capfilt_schemas::{
     predicate::{Literal, Predicate},
-    settings::Input,
+    settings::{Input, Links},
 };
 use std::collections::HashSet;
 
@@ -24,7 +24,12 @@ pub struct RequiredColumns {
     compared: Vec<(String, Option<Literal>)>,
     /// Columns that are only copied, of any type.
     copied: Vec<String>,
+    /// Column with the digests of linked images.
+    digest: Option<String>,
 }
+
+/// Setting that names the column with the digests of linked images.
+const DIGEST: &str = "links.digest";
 
 /// Optional parts of a usable file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +46,20 @@ impl RequiredColumns {
             key: input.key.clone(),
             compared: uses.map(|(name, literal)| (name.to_owned(), literal.cloned())).collect(),
             copied: input.passthrough.clone(),
+            digest: None,
         }
+    }
+
+    /// The columns, with that of the links.
+    pub fn with_links(self, links: &Links) -> Self {
+        Self { digest: links.digest.clone().filter(|_| links.fetch), ..self }
     }
 
     /// Checks whether a file with this schema can be cleaned. The error has the reason and the remedy.
     pub fn check(&self, schema: &Schema, encrypted: &[String]) -> Result<Fit, String> {
         let image = found(schema, "input.image", &self.image)?;
         if !is_image(image) {
-            let expected = "bytes, text (a path below input.url) or a struct with bytes and path";
+            let expected = "bytes, text (a path below input.url, or a link) or a struct with bytes and path";
             return Err(wrong_type("input.image", &self.image, image, expected));
         }
         for name in &self.texts {
@@ -72,6 +83,12 @@ impl RequiredColumns {
                 return Err(format!("column `{name}` {problem}"));
             }
         }
+        if let Some(name) = &self.digest {
+            let digest = found(schema, DIGEST, name)?;
+            if !is_text(digest) {
+                return Err(wrong_type(DIGEST, name, digest, "text: MD5, SHA-256 or SHA-512 in hexadecimal"));
+            }
+        }
         let key = type_of(schema, &self.key);
         if let Some(key) = key.filter(|key| !is_text(key) && !key.is_integer()) {
             return Err(wrong_type("input.key", &self.key, key, "text or an integer"));
@@ -86,11 +103,13 @@ impl RequiredColumns {
         let texts = self.texts.iter().map(|name| ("input.text", name));
         let compared = self.compared.iter().map(|(name, _)| ("input.where", name));
         let copied = self.copied.iter().map(|name| ("input.passthrough", name));
+        let digest = self.digest.iter().map(|name| (DIGEST, name));
         named
             .into_iter()
             .chain(texts)
             .chain(compared)
             .chain(copied)
+            .chain(digest)
             .map(|(setting, name)| (setting, name.as_str()))
     }
 

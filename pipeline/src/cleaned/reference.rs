@@ -91,6 +91,7 @@ async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadErro
         most_texts: 1,
         seed: 0,
         memory: READING_BYTES,
+        links: None,
     };
     ShardReader::open(&of.input, &shard, columns, ROWS_AT_ONCE).await
 }

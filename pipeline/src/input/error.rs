@@ -1,5 +1,6 @@
 //! Errors of reading a shard.
 
+use capfilt_links::NetworkDown;
 use capfilt_store::StoreError;
 use parquet::errors::ParquetError;
 
@@ -42,6 +43,9 @@ pub enum ReadError {
         /// Message of the panic.
         message: String,
     },
+    /// No host answers any more.
+    #[error(transparent)]
+    Network(#[from] NetworkDown),
     /// The file has another number of rows than planned.
     #[error("{file}: the shard has {found} rows, planned were {planned}")]
     Rows {

@@ -2,6 +2,7 @@
 
 use super::{ImageInput, Origin};
 use bytes::Bytes;
+use capfilt_links::{Link, is_link};
 use capfilt_store::{FaultKind, Location, StoreError, last_cause};
 use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use object_store::ObjectStoreExt as _;
@@ -29,6 +30,26 @@ pub(super) enum ImageCell {
     NoPath,
 }
 
+/// Whether the job fetches links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TakesLinks {
+    Yes,
+    No,
+}
+
+impl TakesLinks {
+    fn image(self, url: String) -> ImageInput {
+        let link = Link { url, digest: None };
+        match self {
+            Self::Yes => ImageInput::Link(link),
+            Self::No => {
+                let shown = shortened(&link.shown());
+                ImageInput::Unreadable(format!("{shown} is a link; links.fetch = true fetches links"))
+            }
+        }
+    }
+}
+
 /// Reads the objects of cells that name one; other cells are not changed. Returns fewer images than cells,
 /// but at least one, if more would exceed [`FETCHED_BYTES`].
 ///
@@ -38,6 +59,7 @@ pub(super) async fn fetch(
     cells: Vec<ImageCell>,
     input: &Location,
     limit_bytes: u64,
+    links: TakesLinks,
 ) -> Result<Vec<ImageInput>, StoreError> {
     let fetched = &AtomicU64::new(0);
     let fetches = cells.into_iter().enumerate().map(|(at, cell)| {
@@ -54,6 +76,7 @@ pub(super) async fn fetch(
                     Ok(Some(ImageInput::Bytes { bytes, origin: Origin::Row { path } }))
                 }
                 ImageCell::NoPath => Ok(Some(ImageInput::Unreadable("the path is not UTF-8".to_owned()))),
+                ImageCell::Path(url) if is_link(&url) => Ok(Some(links.image(url))),
                 ImageCell::Path(path) => fetch_one(path, input, limit_bytes, fits).await,
             }
         }

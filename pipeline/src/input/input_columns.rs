@@ -1,5 +1,6 @@
 //! Columns and limits of a job's input.
 
+use super::Links;
 use capfilt_schemas::predicate::Predicate;
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -30,6 +31,8 @@ pub struct InputColumns {
     /// limit does not change the rows, but a page that exceeds it is an error. [`READING_BYTES`] is enough
     /// for any page.
     pub memory: u64,
+    /// Fetching of the links of the image column; `None`: a link is an image that cannot be read.
+    pub links: Option<Arc<Links>>,
 }
 
 /// Memory for two pages and one compressed page of 2 GiB each, the largest that Parquet allows; a quarter is
@@ -37,11 +40,17 @@ pub struct InputColumns {
 pub const READING_BYTES: u64 = 8 << 30;
 
 impl InputColumns {
+    /// Column with the digests of linked images.
+    pub(super) fn digest(&self) -> Option<&str> {
+        self.links.as_ref()?.digest.as_deref()
+    }
+
     /// All columns that are read.
     pub(super) fn wanted(&self) -> BTreeSet<&str> {
         let mut wanted = BTreeSet::from([self.key.as_str(), self.image.as_str()]);
         wanted.extend(self.texts.iter().map(AsRef::as_ref));
         wanted.extend(self.selection.iter().flat_map(Predicate::columns));
+        wanted.extend(self.digest());
         wanted.extend(self.passthrough.iter().map(String::as_str));
         wanted
     }

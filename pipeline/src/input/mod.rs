@@ -7,14 +7,17 @@ mod control;
 mod error;
 mod images;
 mod input_columns;
+mod links;
 mod pairs;
 mod parquet;
 mod sample;
 mod shard_reader;
 
+pub use capfilt_links::Link;
 pub use error::{ColumnError, ReadError};
 pub use images::fetch_named_image;
 pub use input_columns::{InputColumns, READING_BYTES};
+pub use links::{EarlierImage, EarlierImages, Links, ReadOut};
 pub use pairs::{CleanedRow, CleanedRows, KeptText, PairsReader};
 pub use sample::{ImageInput, Origin, Rows, Sample, SourceText, TextInput};
 pub use shard_reader::ShardReader;

@@ -2,6 +2,7 @@
 
 use arrow::array::RecordBatch;
 use bytes::Bytes;
+use capfilt_links::Link;
 use std::sync::Arc;
 
 /// One input row.
@@ -39,6 +40,14 @@ pub enum ImageInput {
     },
     /// The row names an object that could not be read.
     Unreadable(String),
+    /// The row has a link that is not yet fetched.
+    Link(Link),
+    /// The row has a link, and its host did not answer with an image.
+    Unreachable(String),
+    /// The row has a link that the settings do not allow.
+    Refused(String),
+    /// The row has a link, and the fetched bytes have another digest than the row has.
+    Changed(String),
     /// An image over the size limit, in the row or in an object that the row names; its bytes are not read.
     TooLarge(String),
 }
@@ -51,9 +60,9 @@ pub enum Origin {
         /// File name.
         path: Option<String>,
     },
-    /// An object that the row names.
+    /// An object or a link that the row names.
     Object {
-        /// Path below the input's URL.
+        /// Path below the input's URL, or the link.
         path: String,
     },
 }

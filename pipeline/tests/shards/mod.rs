@@ -36,6 +36,7 @@ pub fn columns() -> InputColumns {
         most_texts: 3,
         seed: 7,
         memory: READING_BYTES,
+        links: None,
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(limits(&settings.limits))?;
     rule::check([rule(settings.shards.rows == 0, "shards.rows", 0, AT_LEAST_ONE)])?;
     rule::check(workers(&settings.workers))?;
+    rule::check(settings.links.rules())?;
     super::stores::check(&settings.stores)
 }
 

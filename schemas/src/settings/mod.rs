@@ -7,6 +7,8 @@
 pub mod bootstrap;
 mod error;
 mod job_rules;
+mod links;
+mod networks;
 mod parse;
 mod rule;
 pub mod stores;
@@ -16,6 +18,8 @@ pub mod training_data;
 mod values;
 
 pub use error::SettingsError;
+pub use links::Links;
+pub use networks::{Network, Private};
 pub use parse::parse;
 pub use text_columns::TextColumns;
 pub use values::{Auto, Images, Memory, Method, Precision, Preset};
@@ -32,6 +36,9 @@ pub struct Settings {
     pub job: Job,
     /// Rows to clean.
     pub input: Input,
+    /// Fetching of images that rows name by URL.
+    #[serde(default, skip_serializing_if = "Links::is_default")]
+    pub links: Links,
     /// Checkpoints.
     pub models: Models,
     /// Generation of captions.

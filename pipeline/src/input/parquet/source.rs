@@ -16,7 +16,8 @@ use super::{
 };
 use crate::input::{
     ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, SourceText, TextInput,
-    control::ControlTexts, images,
+    control::ControlTexts,
+    images::{self, TakesLinks},
 };
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -160,7 +161,11 @@ impl Source {
         let samples = samples.map(|(at, (((key, image), texts), selected))| {
             let row = first_row + at as u64;
             let (control, note) = (control.choose(row, &texts), notes.of(at));
-            Sample { row, key, member: None, image, texts, selected, control, note }
+            let member = match &image {
+                ImageInput::Link(link) => Some(link.shown()),
+                _ => None,
+            };
+            Sample { row, key, member, image, texts, selected, control, note }
         });
         Ok(Rows { samples: samples.collect(), bytes, passthrough })
     }
@@ -232,8 +237,25 @@ impl Source {
                 None => {}
             }
         }
-        let fetched = images::fetch(cells, &self.input, self.columns.image_bytes).await;
-        fetched.map_err(|error| self.parquet(ParquetError::External(Box::new(error))))
+        let links = if self.columns.links.is_some() { TakesLinks::Yes } else { TakesLinks::No };
+        let fetched = images::fetch(cells, &self.input, self.columns.image_bytes, links).await;
+        let mut images = fetched.map_err(|error| self.parquet(ParquetError::External(Box::new(error))))?;
+        self.add_digests(&piece.batch, &mut images)?;
+        Ok(images)
+    }
+
+    /// Adds the digests of the rows to their links.
+    fn add_digests(&self, batch: &RecordBatch, images: &mut [ImageInput]) -> Result<(), ReadError> {
+        let Some(name) = self.columns.digest() else { return Ok(()) };
+        let Some(array) = columns::find(batch, name) else { return Err(self.column(missing(name))) };
+        let digests = columns::names(name, array, self.promised(name)?);
+        let digests = digests.map_err(|source| self.column(source))?;
+        for (image, digest) in images.iter_mut().zip(digests.names) {
+            if let ImageInput::Link(link) = image {
+                link.digest = digest;
+            }
+        }
+        Ok(())
     }
 
     /// Texts of each row, in the order of the columns; a column that the file lacks has no text.

@@ -36,7 +36,7 @@ pub enum Content {
         /// Row groups.
         shards: Vec<Shard>,
         /// Columns of image and text.
-        columns: InputColumns,
+        columns: Box<InputColumns>,
     },
     /// The pairs tables of a finished job, and the location of its images if the tables do not contain them.
     Job {
@@ -103,8 +103,9 @@ impl Source {
         let group = |pairs, content| Group { source, place: place.clone(), weight, pairs, content };
         match content {
             Content::Rows { shards, columns } => {
-                let rows =
-                    |shard: Shard| group(shard.rows, GroupContent::Rows { shard, columns: columns.clone() });
+                let rows = |shard: Shard| {
+                    group(shard.rows, GroupContent::Rows { shard, columns: InputColumns::clone(&columns) })
+                };
                 shards.into_iter().map(rows).collect()
             }
             Content::Job { tables, choice, referenced } => {
