@@ -37,6 +37,7 @@ mod export_options;
 mod export_training;
 mod files;
 mod front_door;
+mod hub;
 mod imports;
 mod interrupt;
 mod job_records;

@@ -13,7 +13,11 @@ use capfilt_coordinator::{
     JobError, OnInputChange,
     job::{self, JobRequest, Opened},
 };
-use capfilt_schemas::settings::{Auto, Settings};
+use capfilt_schemas::{
+    hub_url,
+    job::JobRecord,
+    settings::{Auto, Settings},
+};
 use capfilt_store::Location;
 
 /// Resumes the job in a bucket, or plans and creates it. `file` names the settings for a trial in another
@@ -29,22 +33,63 @@ pub async fn open(
     devices: &[DevicePlan],
     on_change: OnInputChange,
 ) -> Result<Opened, Failure> {
-    let input = Location::open(&settings.input.url).or_usage_error()?;
-    let (captioner, filter) = checkpoints::records(settings).await?;
+    let pinned = at_commits(settings).await?;
+    let (captioner, filter) = checkpoints::records(&pinned).await?;
+    let found = job::find(bucket).await.or_environment_error()?;
     // An existing job has a fixed batch size.
-    let batch = match job::find(bucket).await.or_environment_error()? {
+    let batch = match &found {
         Some(_) => settings.workers.batch.or_else(|| 1),
         None => batch_size::choose(file, settings, devices).await?,
     };
-    let resolved = resolve(settings, devices, batch)?;
+    let resolved = resolve(&pinned, devices, batch)?;
     let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    let moved = found.as_ref().and_then(|found| moved(found, settings, &pinned));
+    // The planned commit can still be read, so no file of it is left out.
+    let url = match (&found, &moved, on_change) {
+        (Some(found), Some(_), OnInputChange::SetAside) => &found.settings.input.url,
+        _ => &pinned.input.url,
+    };
+    let input = Location::open(url).or_usage_error()?;
     match job::open_or_create(bucket, &input, asked, on_change).await {
-        Err(error @ (JobError::Differs(_) | JobError::NoJob { .. } | JobError::Occupied { .. })) => {
-            Err(error).or_usage_error()
+        Ok(mut opened) => {
+            opened.warnings.extend(moved);
+            Ok(opened)
         }
+        Err(JobError::Differs(mut differences)) => {
+            differences.extend(moved.map(|moved| format!("{moved}; `run --allow-changed` continues there")));
+            Err(JobError::Differs(differences)).or_usage_error()
+        }
+        Err(error @ (JobError::NoJob { .. } | JobError::Occupied { .. })) => Err(error).or_usage_error(),
         Err(JobError::Plan(error)) => of_plan(Err(error)),
         opened => opened.or_environment_error(),
     }
+}
+
+/// The settings with the commit of each repository of the Hub in place of its branch or tag: a job reads one
+/// state of its input and models, on every machine.
+async fn at_commits(settings: &Settings) -> Result<Settings, Failure> {
+    let mut pinned = settings.clone();
+    let models = &mut pinned.models;
+    for url in [&mut pinned.input.url, &mut models.captioner, &mut models.filter] {
+        *url = at_commit(url).await?;
+    }
+    Ok(pinned)
+}
+
+/// The URL, with the commit of the Hub in place of a branch or a tag.
+///
+/// # Errors
+/// A repository or a revision that is not there or not visible, and a failing Hub.
+pub async fn at_commit(url: &str) -> Result<String, Failure> {
+    Location::open(url).or_usage_error()?.at_commit().await.or_environment_error()
+}
+
+/// A sentence if the input's branch or tag names another commit than when the job was planned.
+fn moved(found: &JobRecord, settings: &Settings, pinned: &Settings) -> Option<String> {
+    let (planned, asked, now) = (&found.settings.input.url, &settings.input.url, &pinned.input.url);
+    let sentence = || format!("{asked} is now {now}; the job was planned over {planned} and reads that");
+    let is_same = planned.trim_end_matches('/') == now.trim_end_matches('/');
+    (hub_url::is_pinned(planned, asked) && !is_same).then(sentence)
 }
 
 /// Replaces each `auto` that could change a result.

@@ -2,7 +2,7 @@
 
 use crate::{
     hash::{sha256_hex, sha256_hex_of_parts},
-    model_files,
+    hub_url, model_files,
     plan::{InputFile, RefusedFile},
     record::Record,
     settings::{Auto, Settings, Workers},
@@ -147,8 +147,12 @@ impl JobRecord {
         asked.stores.clone_from(&self.settings.stores);
         // A job may have several URLs (a path and its file:// URL, another mount).
         asked.job.url.clone_from(&self.settings.job.url);
-        // A final slash marks the input as a prefix; the input's files are compared separately.
-        if asked.input.url.trim_end_matches('/') == self.settings.input.url.trim_end_matches('/') {
+        // A final slash marks the input as a prefix, and the plan replaces a branch of the Hub by its commit;
+        // the input's files are compared separately.
+        let (asked_url, frozen_url) = (&asked.input.url, &self.settings.input.url);
+        if asked_url.trim_end_matches('/') == frozen_url.trim_end_matches('/')
+            || hub_url::is_pinned(frozen_url, asked_url)
+        {
             asked.input.url.clone_from(&self.settings.input.url);
         }
         let flat = |settings: &Settings| serde_json::to_value(settings).map(flatten).unwrap_or_default();

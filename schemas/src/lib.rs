@@ -6,6 +6,7 @@ pub mod commit;
 pub mod export;
 pub mod failure;
 pub mod hash;
+pub mod hub_url;
 pub mod job;
 pub mod manifest;
 pub mod model_files;

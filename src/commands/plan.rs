@@ -5,6 +5,7 @@ use crate::args::PlanArgs;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_runtime::{
     forecast::{Trial, forecast},
+    job_setup,
     plan_exit::of_plan,
     settings_file,
 };
@@ -13,7 +14,8 @@ use capfilt_store::Location;
 use serde_json::json;
 
 pub async fn run(args: &PlanArgs) -> Ending {
-    let settings = settings_file::load(args.settings.file())?;
+    let mut settings = settings_file::load(args.settings.file())?;
+    settings.input.url = job_setup::at_commit(&settings.input.url).await?;
     let input = Location::open(&settings.input.url).or_usage_error()?;
     let plan = of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };

@@ -2,7 +2,8 @@
 
 use crate::{
     cloud::{Cloud, Names},
-    fault::FaultKind,
+    fault::{FaultKind, causes},
+    hub::error::HubError,
 };
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use object_store::Error;
@@ -41,7 +42,8 @@ pub(crate) fn note(url: &str, way: Way) {
 
 /// A sentence to append to the error; empty without known advice.
 pub(crate) fn advice(object: &str, error: &Error) -> String {
-    let advice = Way::to(object).advice(&FaultKind::of(error));
+    let hub = causes(error).find_map(|cause| cause.downcast_ref::<HubError>());
+    let advice = hub.map_or_else(|| Way::to(object).advice(&FaultKind::of(error)), HubError::advice);
     if advice.is_empty() { advice } else { format!("; {advice}") }
 }
 
@@ -50,7 +52,8 @@ impl Way {
     fn to(url: &str) -> Self {
         let ways = WAYS.read().unwrap_or_else(PoisonError::into_inner);
         let fits = |place: &str| {
-            url.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            // A revision of the Hub follows an `@`.
+            url.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '@']))
         };
         let found = ways.iter().filter(|(place, _)| fits(place)).max_by_key(|(place, _)| place.len());
         found.map_or_else(|| Self { cloud: Cloud::of_url(url), ..Self::default() }, |(_, way)| way.clone())
@@ -62,10 +65,10 @@ impl Way {
 
     /// The setting that determines the store's address, or the settings that can.
     fn endpoint(&self) -> String {
-        let Some(cloud) = self.cloud else { return "the endpoint".into() };
         if let Some(from) = &self.endpoint {
             return from.clone();
         }
+        let Some(cloud) = self.cloud else { return "the endpoint".into() };
         match cloud {
             Cloud::S3 => "AWS_REGION, or for another store than Amazon's AWS_ENDPOINT_URL,".into(),
             Cloud::Google => cloud.names().endpoint.into(),

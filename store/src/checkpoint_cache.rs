@@ -22,7 +22,10 @@ use std::{
 pub async fn record(place: &Location) -> Result<ModelRecord, StoreError> {
     let mut files = Vec::new();
     for name in taking_part(place).await? {
-        let (bytes, sha256) = copy(place, &name, None).await?;
+        let (bytes, sha256) = match of_the_hub(place, &name).await? {
+            Some(known) => known,
+            None => copy(place, &name, None).await?,
+        };
         files.push(ModelFile { name, bytes, sha256 });
     }
     if !files.iter().any(|file| file.bytes > 0 && is_weights(&file.name)) {
@@ -80,6 +83,19 @@ async fn indexed(
         return Err(refused(index.missing(missing)));
     }
     Ok(index.files().into_iter().chain([name]).map(str::to_owned).collect())
+}
+
+/// Length and SHA-256 of a large file in a repository of the Hub: its ETag is the digest, so gigabytes need
+/// not be read here. The copy that is loaded is compared with it ([`local_copy`]).
+async fn of_the_hub(place: &Location, name: &str) -> Result<Option<(u64, String)>, StoreError> {
+    if place.repository.is_none() {
+        return Ok(None);
+    }
+    let meta = place.store.head(&place.path_of(name)).await;
+    let fail = |source| StoreError::store("read the metadata of", place.url_of(name), source);
+    let meta = meta.map_err(fail)?;
+    let is_sha256 = |digest: &String| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit());
+    Ok(meta.e_tag.filter(is_sha256).map(|digest| (meta.size, digest)))
 }
 
 fn is_weights(name: &str) -> bool {

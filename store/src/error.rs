@@ -12,7 +12,7 @@ use capfilt_schemas::record::RecordError;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs)] // the message of each variant is its doc
 pub enum StoreError {
-    #[error("{url}: capfilt cannot open this URL ({why}); use s3://, gs://, az://, file:// or a path")]
+    #[error("{url}: capfilt cannot open this URL ({why}); use s3://, gs://, az://, hf://, file:// or a path")]
     Url { url: String, why: String },
     #[error("{from}: {why}")]
     Environment {

@@ -3,6 +3,7 @@
 //! object_store exposes the status and the body of an answer only as text, so this file alone parses that
 //! text. All other kinds are derived from types.
 
+use crate::hub::error::HubError;
 use object_store::{
     Error,
     client::{HttpError, HttpErrorKind},
@@ -62,6 +63,9 @@ pub enum FaultKind {
 impl FaultKind {
     /// Classifies an error.
     pub fn of(error: &Error) -> Self {
+        if let Some(hub) = causes(error).find_map(|cause| cause.downcast_ref::<HubError>()) {
+            return of_hub(hub);
+        }
         if let Some(answer) = Answer::of(error) {
             return answer.kind(error);
         }
@@ -101,6 +105,19 @@ impl FaultKind {
     pub fn is_final(&self) -> bool {
         !self.is_outage()
             && !matches!(self, Self::Answer(_) | Self::Other | Self::NotThere | Self::Precondition)
+    }
+}
+
+/// Kind of an answer of the Hub.
+fn of_hub(error: &HubError) -> FaultKind {
+    match (error.code.as_str(), error.status) {
+        _ if error.is_no_repository() => FaultKind::NoBucket,
+        ("GatedRepo" | "DisabledRepo", _) => FaultKind::Forbidden,
+        (_, 401) if error.is_hub => FaultKind::BadCredentials,
+        (_, 403) if error.is_hub => FaultKind::Forbidden,
+        (_, 404) if error.is_hub => FaultKind::NotThere,
+        (_, status @ (408 | 429 | 500 | 502..=504 | 507..=599)) => FaultKind::Busy(status),
+        (_, status) => FaultKind::Answer(status),
     }
 }
 

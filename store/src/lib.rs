@@ -11,6 +11,7 @@ mod fault;
 mod folder;
 pub mod footer;
 mod http;
+mod hub;
 mod link_refused;
 mod links;
 mod listing;

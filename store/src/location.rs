@@ -3,7 +3,9 @@
 use crate::{
     StoreError, advice,
     cloud::Cloud,
+    environment::Said,
     folder::Folder,
+    hub::{Repository, bucket},
     open::{self, Remote},
     passed_over::PassedOver,
     retry::RetryingStore,
@@ -11,6 +13,7 @@ use crate::{
     uploads::Uploads,
     url_text::without_secrets,
 };
+use capfilt_schemas::hub_url::{HubKind, HubUrl};
 use object_store::{
     ObjectStore, ObjectStoreScheme,
     path::{Path, PathPart},
@@ -33,15 +36,24 @@ pub struct Location {
     pub passed_over: Arc<PassedOver>,
     /// Lists unfinished uploads, if the protocol has such a request.
     pub(crate) uploads: Option<Arc<Uploads>>,
+    /// The repository of the Hub, if the URL names one.
+    pub(crate) repository: Option<Repository>,
 }
 
 impl Location {
-    /// Opens `s3://`, `gs://`, `az://`, `file://` or a path. Credentials and endpoints come from the
+    /// Opens `s3://`, `gs://`, `az://`, `hf://`, `file://` or a path. Credentials and endpoints come from the
     /// environment, under the names of the clouds' own tools (docs/stores.md).
     ///
     /// # Errors
     /// Another kind of URL, and an unusable value of a variable. No request is made.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        if let Some(parsed) = HubUrl::parse(url) {
+            let parsed = parsed.map_err(|why| refused(url, why))?;
+            return match parsed.kind {
+                HubKind::Bucket => Self::open_bucket(url, &parsed),
+                HubKind::Dataset | HubKind::Model => Self::open_repository(url, &parsed),
+            };
+        }
         match Url::parse(url) {
             Ok(parsed) if parsed.scheme() == "file" => {
                 let path = parsed
@@ -63,7 +75,25 @@ impl Location {
             is_prefix: false,
             passed_over: Arc::default(),
             uploads: None,
+            repository: None,
         }
+    }
+
+    fn open_repository(url: &str, parsed: &HubUrl) -> Result<Self, StoreError> {
+        let prefix = Path::from_url_path(&parsed.path).map_err(|error| refused(url, &error.to_string()))?;
+        let passed_over = Arc::<PassedOver>::default();
+        let (repository, endpoint) = Repository::open(parsed, Arc::clone(&passed_over))?;
+        let root = parsed.root();
+        advice::note(&root, advice::Way { endpoint: Some(endpoint), ..advice::Way::default() });
+        let store = Arc::new(repository.clone());
+        let store = Arc::new(RetryingStore::new(Arc::clone(&store) as _, store, &root));
+        let (is_prefix, url) = (url.ends_with('/'), url.trim_end_matches('/').to_owned());
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None, repository: Some(repository) })
+    }
+
+    fn open_bucket(url: &str, parsed: &HubUrl) -> Result<Self, StoreError> {
+        let (in_s3, said) = bucket::in_s3(parsed, stores::said(Cloud::S3, url)?);
+        Self::open_cloud(url, (Cloud::S3, &in_s3), &said, &parsed.root())
     }
 
     fn open_remote(url: &str, parsed: &Url) -> Result<Self, StoreError> {
@@ -83,17 +113,24 @@ impl Location {
         }
         let cloud = Cloud::of_url(url)
             .ok_or_else(|| refused(url, "its scheme or its host is not that of a known store"))?;
+        Self::open_cloud(url, (cloud, parsed), &stores::said(cloud, url)?, first_parts(url))
+    }
+
+    /// `root`: beginning of the URLs of the same store.
+    fn open_cloud(
+        url: &str,
+        (cloud, parsed): (Cloud, &Url),
+        said: &Said,
+        root: &str,
+    ) -> Result<Self, StoreError> {
         let scheme = ObjectStoreScheme::parse(parsed).map_err(|error| refused(url, &error.to_string()));
         let (_, prefix) = scheme?;
         let passed_over = Arc::<PassedOver>::default();
-        let said = stores::said(cloud, url)?;
-        advice::note(&without_secrets(url), stores::way(cloud, &said));
-        let Remote { store, parts, uploads } = open::open(cloud, parsed, &said, Arc::clone(&passed_over))?;
-        let is_prefix = url.ends_with('/');
-        let url = url.trim_end_matches('/').to_owned();
-        let root = url.split('/').take(3).collect::<Vec<_>>().join("/");
-        let (store, uploads) = (Arc::new(RetryingStore::new(store, parts, &root)), uploads.map(Arc::new));
-        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads })
+        advice::note(&without_secrets(url), stores::way(cloud, said));
+        let Remote { store, parts, uploads } = open::open(cloud, parsed, said, Arc::clone(&passed_over))?;
+        let (is_prefix, url) = (url.ends_with('/'), url.trim_end_matches('/').to_owned());
+        let (store, uploads) = (Arc::new(RetryingStore::new(store, parts, root)), uploads.map(Arc::new));
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads, repository: None })
     }
 
     fn open_folder(url: &str, path: &std::path::Path) -> Result<Self, StoreError> {
@@ -104,7 +141,29 @@ impl Location {
         let url = absolute.display().to_string();
         let is_prefix = url.ends_with('/');
         let url = if url.len() > 1 { url.trim_end_matches('/').to_owned() } else { url };
-        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None })
+        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None, repository: None })
+    }
+
+    /// Beginning of the URLs of the same store: scheme and bucket, or a repository of the Hub; empty for
+    /// local paths.
+    pub fn root(&self) -> String {
+        match HubUrl::parse(&self.url) {
+            Some(Ok(parsed)) => parsed.root(),
+            _ if self.url.contains("://") => first_parts(&self.url).to_owned(),
+            _ => String::new(),
+        }
+    }
+
+    /// The URL as given, with the commit of the Hub in place of a branch or a tag. Other URLs have no commits
+    /// and are returned as given.
+    ///
+    /// # Errors
+    /// A repository or a revision that is not there or not visible, and a failing Hub.
+    pub async fn at_commit(&self) -> Result<String, StoreError> {
+        let Some(repository) = &self.repository else { return Ok(self.given()) };
+        let url = repository.at_commit().await;
+        let url = url.map_err(|source| StoreError::store("find the commit of", &self.url, source))?;
+        Ok(if self.is_prefix { format!("{url}/") } else { url })
     }
 
     /// The URL as given: with its final slash, if it had one.
@@ -131,6 +190,11 @@ impl Location {
     pub fn url_of(&self, name: &str) -> String {
         format!("{}/{name}", self.url)
     }
+}
+
+/// Scheme and host of a URL.
+fn first_parts(url: &str) -> &str {
+    url.match_indices('/').nth(2).map_or(url, |(end, _)| &url[..end])
 }
 
 fn refused(url: &str, why: &str) -> StoreError {

@@ -49,16 +49,19 @@ pub fn stores_text() -> Option<String> {
     (!known.is_empty()).then(|| stores::to_text(&known))
 }
 
+/// The table that applies to a URL, with the URL of the table.
+pub(crate) fn table(url: &str) -> Option<(String, Store)> {
+    let known = STORES.read().unwrap_or_else(PoisonError::into_inner);
+    fitting(&known, url).map(|(url, store)| (url.clone(), store.clone()))
+}
+
 /// Settings of the store of a URL: from the environment, and from the matching table.
 ///
 /// # Errors
 /// An unusable variable or table; the error names it.
 pub(crate) fn said(cloud: Cloud, url: &str) -> Result<Said, StoreError> {
     let variables = environment::variables();
-    let found = {
-        let known = STORES.read().unwrap_or_else(PoisonError::into_inner);
-        fitting(&known, url).map(|(url, store)| (url.clone(), store.clone()))
-    };
+    let found = table(url);
     let mut said = environment::of_variables(cloud, &variables)?;
     if let Some((at, store)) = &found {
         apply(&mut said, cloud, at, store, &variables)?;

@@ -33,13 +33,15 @@ pub fn capfilt() -> Command {
     // Tests run side by side, each with workers of several threads: a waiting thread must not take
     // the cores from other tests.
     command.env("GOMP_SPINCOUNT", "100");
-    let of_clouds = ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "STORAGE_EMULATOR_HOST"];
+    let of_clouds =
+        ["AWS_", "AZURE_", "AZURITE_", "GOOGLE_", "STORAGE_EMULATOR_HOST", "HF_", "HUGGING_FACE_"];
     let is_cloud_s = |key: &str| of_clouds.iter().any(|start| key.starts_with(start));
     let keys = std::env::vars_os().map(|(key, _)| key).filter(|key| key.to_str().is_some_and(is_cloud_s));
     keys.for_each(|key| {
         command.env_remove(key);
     });
-    // Nor their profiles.
+    // Nor their profiles, nor their login at the Hub.
+    command.env("HF_HOME", "/dev/null");
     command.envs(["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"].map(|variable| (variable, "/dev/null")));
     command
 }

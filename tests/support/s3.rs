@@ -5,11 +5,13 @@
 //! GET honours If-Match, of several creates of one object exactly one wins, and a folder is not an object.
 
 pub mod faults;
+pub mod gateway;
 pub mod odd;
 mod store;
 pub mod uploads;
 
 use faults::Faults;
+use gateway::Gateway;
 use odd::OddObjects;
 use s3s::{
     auth::SimpleAuth,
@@ -56,6 +58,8 @@ pub struct S3 {
     /// Objects that cannot be files.
     pub odd: OddObjects,
     pub uploads: Uploads,
+    /// Redirects of reads.
+    pub gateway: Gateway,
     is_read_only: Arc<AtomicBool>,
     is_down: Arc<AtomicBool>,
     hides_missing: Arc<AtomicBool>,
@@ -96,6 +100,8 @@ impl S3 {
         let (requests, faults) = (Requests::default(), Faults::default());
         let (stop, stopped) = oneshot::channel();
         let (log, faulty) = (Arc::clone(&requests), faults.clone());
+        let gateway = Gateway::default();
+        let redirects = (gateway.clone(), folder.path().to_owned());
         let is_down = Arc::<AtomicBool>::default();
         let down = Arc::clone(&is_down);
         let thread = std::thread::spawn(move || {
@@ -103,7 +109,9 @@ impl S3 {
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 // Connections end with the runtime, open or not.
-                tokio::select! { () = serve(listener, service, log, faulty, down) => {}, _ = stopped => {} }
+                tokio::select! {
+                    () = serve(listener, service, log, faulty, down, redirects) => {}, _ = stopped => {}
+                }
             });
         });
         Self {
@@ -113,6 +121,7 @@ impl S3 {
             faults,
             odd,
             uploads,
+            gateway,
             is_read_only,
             is_down,
             hides_missing,
@@ -186,7 +195,7 @@ impl S3 {
             ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
             ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
             // A proxy for the rest of the world leads nowhere from here.
-            ("NO_PROXY", "127.0.0.1"),
+            ("NO_PROXY", "127.0.0.1,localhost"),
         ];
         variables.map(|(key, value)| (key.to_owned(), value.to_owned())).into()
     }
@@ -206,10 +215,11 @@ async fn serve(
     requests: Requests,
     faults: Faults,
     is_down: Arc<AtomicBool>,
+    redirects: (Gateway, PathBuf),
 ) {
     loop {
         let (socket, _) = listener.accept().await.unwrap();
-        let is_down = Arc::clone(&is_down);
+        let (is_down, (gateway, root)) = (Arc::clone(&is_down), redirects.clone());
         let (service, requests, faults) = (service.clone(), Arc::clone(&requests), faults.clone());
         let (socket, of_faults) = twice(socket);
         let counted = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
@@ -217,11 +227,15 @@ async fn serve(
             let (service, faults, socket) = (service.clone(), faults.clone(), Arc::clone(&of_faults));
             let serve = move |request| hyper::service::Service::call(&service, request);
             let is_down = is_down.load(Ordering::Relaxed);
+            let redirected = gateway.answer(&request, &root);
             async move {
                 if is_down {
                     return Err(faults::reset(&socket));
                 }
-                faults.answer(request, &socket, serve).await
+                match redirected {
+                    Some(answer) => Ok(answer),
+                    None => faults.answer(request, &socket, serve).await,
+                }
             }
         });
         let socket = hyper_util::rt::TokioIo::new(socket);

@@ -110,7 +110,7 @@ async fn named_object(input: &Location) -> Result<Named, PlanError> {
 
 async fn below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     let job = Location::open(job_url)?;
-    let own = (place_of_store(&job.url) == place_of_store(&input.url)).then_some(job.prefix);
+    let own = (job.root() == input.root()).then_some(job.prefix);
     let fail = |source| StoreError::Store { what: "list", object: without_secrets(&input.url), source };
     input.passed_over.take();
     let mut objects = input.store.list(Some(&input.prefix));
@@ -182,13 +182,6 @@ fn ambiguous(path: String, meta: ObjectMeta) -> RefusedFile {
     let reason = "it has the name of the input itself; write input.url with a final slash".to_owned();
     let InputFile { path, etag, bytes } = pinned(path, meta);
     RefusedFile { path, etag, bytes, reason }
-}
-
-/// Scheme and bucket of a URL; empty for local paths.
-fn place_of_store(url: &str) -> &str {
-    let Some((scheme, rest)) = url.split_once("://") else { return "" };
-    let host = rest.split('/').next().unwrap_or_default();
-    &url[..scheme.len() + 3 + host.len()]
 }
 
 /// Path of an input file below the prefix; `None` for other objects.

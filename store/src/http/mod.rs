@@ -27,6 +27,9 @@ use waiting::Waiting;
 /// Time without progress after which a request is given up, unless the settings have another value.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Time for a connection to a store without own settings; object_store has the same.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Bytes that may still be in flight when the system has taken all (`tcp_wmem`'s usual maximum), and the
 /// slowest line that is waited for, in bytes per second. Linux lets a connection send more when a third of
 /// these bytes is sent: over the slowest line that takes 21 seconds, which is within [`PATIENCE`].
@@ -44,10 +47,40 @@ pub(crate) struct Connector {
     pub patience: Duration,
 }
 
+impl Connector {
+    /// A client that returns redirects to its caller. `pem`: certificates that are trusted in addition to the
+    /// system's.
+    ///
+    /// # Errors
+    /// Certificates that are not PEM, and a client that cannot be built.
+    pub(crate) fn connect_without_redirects(&self, pem: Option<&[u8]>) -> Result<HttpClient, String> {
+        install_cryptography();
+        let agent = concat!("capfilt/", env!("CARGO_PKG_VERSION"));
+        let certificates = pem.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(in_full)?;
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_PATIENCE)
+            .user_agent(agent)
+            .tls_certs_merge(certificates.unwrap_or_default());
+        let client = HttpClient::new(client.build().map_err(in_full)?);
+        Ok(HttpClient::new(Service { client, connector: self.clone() }))
+    }
+}
+
+/// The HTTP client brings no cryptography provider. An error means that one is installed.
+fn install_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn in_full(error: reqwest::Error) -> String {
+    let first: &(dyn std::error::Error + 'static) = &error;
+    let causes = std::iter::successors(Some(first), |error| error.source()).map(ToString::to_string);
+    causes.collect::<Vec<_>>().join(": ")
+}
+
 impl HttpConnector for Connector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        // The HTTP client brings no cryptography provider. An error means that one is installed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_cryptography();
         let options = options.clone().with_timeout_disabled();
         let client = ReqwestConnector::default().connect(&options)?;
         Ok(HttpClient::new(Service { client, connector: self.clone() }))

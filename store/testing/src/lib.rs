@@ -4,6 +4,7 @@
 pub mod create_contract;
 mod fault;
 mod faulty_store;
+pub mod hub;
 mod script;
 
 pub use fault::{Cause, Fault};
