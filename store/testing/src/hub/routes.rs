@@ -135,7 +135,7 @@ fn resolve(state: &State, name: &str, revision: &str, path: &str, request: &Requ
     }
     let response = Response { status: 302, ..Response::default() }.with("x-repo-commit", &commit);
     if !is_large(path) {
-        let target = format!("/api/resolve-cache/{name}/{commit}/{path}").replace(' ', "%20");
+        let target = format!("/api/resolve-cache/{name}/{commit}/{}", escaped(path));
         return Response { status: 307, ..response }.with("location", target);
     }
     let (signature, cache) = (state.signature.load(Ordering::Relaxed), lock(&state.cache_url).clone());
@@ -146,6 +146,13 @@ fn resolve(state: &State, name: &str, revision: &str, path: &str, request: &Requ
         return response;
     }
     response.with("x-linked-etag", format!("\"{}\"", digest(bytes)))
+}
+
+/// A path with escapes for what a URL cannot have.
+fn escaped(path: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-~".contains(byte);
+    let escape = |byte: u8| if is_plain(&byte) { (byte as char).to_string() } else { format!("%{byte:02X}") };
+    path.bytes().map(escape).collect()
 }
 
 fn small(state: &State, name: &str, commit: &str, path: &str, request: &Request) -> Response {
