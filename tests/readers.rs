@@ -4,7 +4,7 @@
 
 use crate::support::{
     Job, python, stdout,
-    tables::{Tables, assert_judged_alike, counted, json_of, texts_of},
+    tables::{Tables, assert_judged_alike, counted, json_of},
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -58,11 +58,9 @@ fn rows(table: &Value) -> &Vec<Value> {
 
 /// Kept texts of a ledger: web and synthetic.
 fn kept(ledger: &[Value]) -> (usize, usize) {
-    let of = |source| {
-        let texts = ledger.iter().flat_map(|row| texts_of(row, source));
-        texts.filter(|text| text["kept"] == true).count()
-    };
-    (of("caption"), of("synthetic"))
+    let kept = ledger.iter().flat_map(|row| rows(&row["texts"])).filter(|text| text["kept"] == true);
+    let (synthetic, web): (Vec<_>, Vec<_>) = kept.partition(|text| text["source"] == "synthetic");
+    (web.len(), synthetic.len())
 }
 
 #[test]
@@ -87,8 +85,8 @@ fn four_readers_read_the_same_rows_and_captions_of_every_layout() {
         let by_status: u64 = tally["rows"].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum();
         assert_eq!((ledger.len() as u64, &json!(pairs.len())), (by_status, &tally["pairs"]), "{layout}");
         assert_eq!(
-            [kept_web as u64, kept_synthetic as u64],
-            [counted(&tally, "caption")[0], counted(&tally, "synthetic")[0]]
+            tally["texts"].as_object().unwrap().keys().map(|source| counted(&tally, source)[0]).sum::<u64>(),
+            (kept_web + kept_synthetic) as u64
         );
         assert_eq!(
             pairs.iter().map(|row| rows(&row["texts"]).len()).sum::<usize>(),
@@ -184,7 +182,7 @@ fn columns_pass_through_with_their_type_and_their_row() {
     let tally = run(&job);
     let mut python = python("tests/readers.py");
     let passed = json_of(python.arg("passed").arg(&job.url).arg(web.input("img2dataset")).args(columns));
-    let order = [&["key", "image", "captions", "width", "height"][..], &columns].concat();
+    let order = [&["key", "image", "texts", "width", "height"][..], &columns].concat();
     assert_eq!(passed, json!({"rows": tally["pairs"], "order": order, "other": []}));
 }
 

@@ -12,7 +12,7 @@ const COLUMNS: &str = "input.text=[\"alt_text\", \"vlm\", \"tags\"]";
 /// Thresholds between the scores of the tests' models.
 const THRESHOLDS: [&str; 3] = [
     "filter.web_threshold=0.0003",
-    "filter.synthetic_threshold=0.004",
+    "filter.synthetic_threshold=0.8",
     "filter.thresholds={ vlm = 0.0001, tags = 0.0009 }",
 ];
 
@@ -78,8 +78,7 @@ fn each_source_has_its_threshold_and_its_counts() {
     let status: Value =
         serde_json::from_str(&stdout(&expect(job.command_by_url("status").arg("--json"), 0))).unwrap();
     let mut kept_texts = 0;
-    for (source, threshold) in [("alt_text", 0.0003), ("vlm", 0.0001), ("tags", 0.0009), ("synthetic", 0.004)]
-    {
+    for (source, threshold) in [("alt_text", 0.0003), ("vlm", 0.0001), ("tags", 0.0009), ("synthetic", 0.8)] {
         let texts: Vec<&Value> = tables.ledger.iter().flat_map(|row| texts_of(row, source)).collect();
         let judged: Vec<&&Value> = texts.iter().filter(|text| text["itm"].is_number()).collect();
         let kept = |text: &&&Value| text["itm"].as_f64().unwrap() >= threshold;
