@@ -29,7 +29,7 @@ const REFUSED: [(&str, &str); 20] = [
     ("no columns.parquet", "there is no column `jpg`"),
     ("no image.parquet", "there is no column `jpg` (input.image); the columns are key, caption"),
     ("no text.parquet", "there is no column `caption` (input.text)"),
-    ("text of lists.parquet", "column `caption` is List"),
+    ("text of lists of numbers.parquet", "column `caption` is List"),
     ("text of numbers.parquet", "column `caption` is Float64, expected text"),
     ("vast footer.parquet", "not readable as Parquet"),
     ("zeros.parquet", "not readable as Parquet"),

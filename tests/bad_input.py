@@ -338,7 +338,7 @@ def files(folder):
     pq.write_table(typed("jpg", pa.array([[1, 2]] * 24)), folder / "image of lists.parquet")
     pq.write_table(typed("jpg", pa.array([{"data": b"x"}] * 24)), folder / "image of another struct.parquet")
     pq.write_table(typed("caption", pa.array([1.5] * 24)), folder / "text of numbers.parquet")
-    pq.write_table(typed("caption", pa.array([["a", "b"]] * 24)), folder / "text of lists.parquet")
+    pq.write_table(typed("caption", pa.array([[1, 2]] * 24)), folder / "text of lists of numbers.parquet")
     pq.write_table(typed("key", pa.array([1.5] * 24)), folder / "key of fractions.parquet")
     pq.write_table(whole.slice(0, 0), folder / "no rows.parquet")
     pq.ParquetWriter(folder / "no row groups.parquet", PLAIN).close()
