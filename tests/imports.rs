@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-store-testing", &["capfilt-store"]),
@@ -18,6 +18,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("capfilt-train", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
     ("capfilt-demo-data", &["capfilt-schemas"]),
     ("capfilt-export", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
+    ("capfilt-endpoint", &["capfilt-schemas", "capfilt-pipeline"]),
     ("capfilt-evaluate", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
     ("capfilt-workers", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-store"]),
@@ -29,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "capfilt-store",
             "capfilt-pipeline",
             "capfilt-blip",
+            "capfilt-endpoint",
             "capfilt-train",
             "capfilt-coordinator",
             "capfilt-workers",

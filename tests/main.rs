@@ -10,6 +10,8 @@ mod support;
 mod bad_files;
 mod bad_input;
 mod bootstrap;
+mod captions;
+mod captions_endpoint;
 mod changed_inputs;
 mod chaos;
 mod checkpoints;

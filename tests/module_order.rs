@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 17] = [
+const CRATES: [&str; 18] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -21,6 +21,7 @@ const CRATES: [&str; 17] = [
     "pipeline/train/src",
     "demo/generator/src",
     "pipeline/export/src",
+    "pipeline/endpoint/src",
     "pipeline/evaluate/src",
     "workers/src",
     "coordinator/src",

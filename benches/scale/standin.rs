@@ -5,7 +5,9 @@ use crate::roles::{StandIn, Whole};
 use capfilt_coordinator::job;
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
-    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb},
+    model::{
+        Caption, CaptionSource, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb,
+    },
 };
 use capfilt_schemas::{
     commit::{self, Commit, Output, Timings},
@@ -39,14 +41,14 @@ pub async fn run(job_url: &str, stand_in: StandIn) {
         return commit_only(&bucket, &digest, pause, assignments).await;
     }
     let settings = record.settings;
-    let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
+    let rule = Rule::new(&settings);
     let worker = Worker {
         name: "stand-in".to_owned(),
         device: "cpu".to_owned(),
         input: Location::open(&settings.input.url).unwrap(),
         bucket,
         job: digest,
-        capfilt: CapFilt::new(Box::new(Timer(pause)), Box::new(Judge), rule, 8),
+        capfilt: CapFilt::new(CaptionSource::Model(Box::new(Timer(pause))), Box::new(Judge), rule, 8),
         settings,
         decode_threads: 1,
         memory: 1 << 30,

@@ -2,6 +2,8 @@
 //!
 //! The models are `Send` and not `Sync`, as in libtorch: one thread owns a model.
 
+use bytes::Bytes;
+
 /// Square RGB images of one side, concatenated: `images × side × side × 3` bytes, row by row, red first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelBatch {
@@ -28,6 +30,16 @@ impl PixelBatch {
         self.pixels_u8.extend_from_slice(image);
     }
 
+    /// A batch of images of `side` × `side` pixels.
+    ///
+    /// # Panics
+    /// As [`push`](Self::push).
+    pub fn of<'a>(side: usize, images: impl ExactSizeIterator<Item = &'a [u8]>) -> Self {
+        let mut batch = Self::with_capacity(side, images.len());
+        images.for_each(|image| batch.push(image));
+        batch
+    }
+
     /// Side of the images in pixels.
     pub fn side(&self) -> usize {
         self.side
@@ -51,7 +63,7 @@ impl PixelBatch {
 
 /// Key of the random numbers of one image. Captions depend only on this key, so batch order, worker count and
 /// restarts do not change them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SampleKey {
     /// Seed of the job.
     pub job_seed: u64,
@@ -111,6 +123,75 @@ pub trait Captioner: Send {
     ) -> Result<Vec<Vec<TokenLogProb>>, ModelError>;
 }
 
+/// An encoded image for a captioner that is another program.
+#[derive(Debug, Clone)]
+pub struct EncodedImage {
+    /// The input's bytes, unchanged.
+    pub bytes: Bytes,
+    /// Key of the image's random numbers.
+    pub key: SampleKey,
+}
+
+/// One caption of another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteCaption {
+    /// The text.
+    Text(String),
+    /// The program wrote no caption of this image, for this reason.
+    Refused(String),
+}
+
+/// Writes captions with another program, which decodes the images.
+///
+/// Unlike a [`Captioner`], the program may refuse an image, and nothing of its computation is known: neither
+/// token ids nor probabilities, so it has no known answers.
+pub trait RemoteCaptioner: Send {
+    /// Names images of which the captions will be requested soon, so that the program can write them while
+    /// this process computes. An implementation may ignore it.
+    fn announce(&mut self, _images: Vec<EncodedImage>, _captions: usize) {}
+
+    /// Writes `captions` texts for each image.
+    ///
+    /// # Errors
+    /// The program is unavailable for too long, or fails at every image.
+    fn caption(
+        &mut self,
+        images: Vec<EncodedImage>,
+        captions: usize,
+    ) -> Result<Vec<Vec<RemoteCaption>>, ModelError>;
+}
+
+/// Origin of a job's captions.
+pub enum CaptionSource {
+    /// The job has no captions: the filter judges the texts of the input.
+    Nothing,
+    /// A model of this process.
+    Model(Box<dyn Captioner>),
+    /// Another program.
+    Remote(Box<dyn RemoteCaptioner>),
+}
+
+/// Scores of one image's texts, with the vectors that the cosines come from, if they were requested.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ImageScores {
+    /// Scores, in the order of the texts.
+    pub texts: Vec<TextScore>,
+    /// Unit vectors of the contrastive heads.
+    pub features: Option<Features>,
+}
+
+/// Unit vectors of the contrastive heads (BLIP, section 3.2: ITC); the cosine is their product.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Features {
+    /// Vector of the image.
+    pub image: Vec<f32>,
+    /// Vectors of the texts, in their order.
+    pub texts: Vec<Vec<f32>>,
+}
+
+/// Further texts of each image, which follow from the scores of its first texts.
+pub type MoreTexts<'a> = dyn FnMut(&[Vec<TextScore>]) -> Result<Vec<Vec<String>>, ModelError> + 'a;
+
 /// Scores texts for images.
 pub trait Filter: Send {
     /// Side in pixels of the square input images.
@@ -122,6 +203,31 @@ pub trait Filter: Send {
         images: &PixelBatch,
         texts: &[Vec<String>],
     ) -> Result<Vec<Vec<TextScore>>, ModelError>;
+
+    /// Numbers of each vector of [`Features`]; `None` if the filter has none.
+    fn feature_width(&self) -> Option<usize> {
+        None
+    }
+
+    /// Scores `texts` as [`score`](Self::score), then the texts that `more` returns for these scores. The
+    /// result has both, in this order. An implementation keeps the encoded images between the two, and
+    /// returns features if `with_features` is set; this one does neither.
+    fn score_in_turns(
+        &mut self,
+        images: &PixelBatch,
+        texts: &[Vec<String>],
+        more: &mut MoreTexts,
+        _with_features: bool,
+    ) -> Result<Vec<ImageScores>, ModelError> {
+        let first = self.score(images, texts)?;
+        let further = more(&first)?;
+        let second = match further.iter().all(Vec::is_empty) {
+            true => vec![Vec::new(); first.len()],
+            false => self.score(images, &further)?,
+        };
+        let both = first.into_iter().zip(second).map(|(first, second)| [first, second].concat());
+        Ok(both.map(|texts| ImageScores { texts, features: None }).collect())
+    }
 }
 
 /// Reason why a model failed.
@@ -146,6 +252,9 @@ pub enum ModelError {
         /// Name of the model's precision.
         precision: &'static str,
     },
+    /// Another program does not write captions.
+    #[error("{0}")]
+    Remote(String),
     /// Any other error of libtorch.
     #[error("libtorch: {0}")]
     Backend(String),

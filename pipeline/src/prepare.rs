@@ -2,7 +2,10 @@
 
 use crate::{
     image::{ImageLimits, ImageSkip, RgbImage, decode},
+    image_hash::image_hash,
     input::{ImageInput, Sample, TextInput},
+    language::language,
+    repetition::repetition,
     resize::Resizer,
     text::{Judgeable, judgeable, pre_caption},
 };
@@ -10,8 +13,10 @@ use bytes::Bytes;
 use capfilt_schemas::{
     ledger::LedgerRow,
     status::{RowStatus, TextStatus},
+    texts::LedgerText,
 };
 use sha2::{Digest as _, Sha256};
+use std::sync::Arc;
 
 /// Settings of the preparation.
 #[derive(Debug, Clone)]
@@ -22,6 +27,8 @@ pub struct PrepareSpec {
     pub text_bytes: u64,
     /// Largest number of words of a cleaned text that the filter reads.
     pub max_words: usize,
+    /// Languages of the texts that are judged; empty: all.
+    pub languages: Vec<String>,
     /// Sides in pixels of the images of the captioner and the filter.
     pub captioner_side: usize,
     /// As `captioner_side`, of the filter.
@@ -48,6 +55,8 @@ pub struct PreparedImage {
     pub width: u32,
     /// As `width`.
     pub height: u32,
+    /// Perceptual hash of the filter's pixels.
+    pub hash: Option<u64>,
     /// `side × side × 3` bytes for the captioner.
     pub captioner_u8: Bytes,
     /// The same for the filter; shared memory if both have the same side.
@@ -69,16 +78,15 @@ pub enum Skip {
     Settled(Box<LedgerRow>),
 }
 
-/// A text after cleaning, or the reason why it is not judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PreparedText {
-    /// The filter can judge the text.
-    Judgeable {
-        /// The text as the filter reads it.
-        cleaned: String,
-    },
-    /// The text is not judged, and has this status.
-    Not(TextStatus),
+/// A text after cleaning, with its measures.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedText {
+    /// The text as the filter reads it, or the status of a text that is not judged.
+    pub cleaned: Result<String, TextStatus>,
+    /// Language of the text, if it is certain.
+    pub language: Option<&'static str>,
+    /// Share of repeated word pairs; `None` without a text that was read.
+    pub repetition: Option<f32>,
 }
 
 /// Result of preparing a sample.
@@ -116,7 +124,7 @@ pub fn prepare(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> Fi
 }
 
 fn not_reached(sample: &Sample) -> Vec<PreparedText> {
-    vec![PreparedText::Not(TextStatus::NotReached); sample.texts.len()]
+    vec![PreparedText::not(TextStatus::NotReached); sample.texts.len()]
 }
 
 fn digest(sample: &Sample) -> Option<[u8; 32]> {
@@ -147,7 +155,8 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
     let same = spec.filter_side == spec.captioner_side;
     let filter_u8 = if same { captioner_u8.clone() } else { squash(&image, spec.filter_side, resizer) };
     let (width, height) = image.stored_size();
-    Ok(PreparedImage { width, height, captioner_u8, filter_u8 })
+    let hash = image_hash(&filter_u8, spec.filter_side);
+    Ok(PreparedImage { width, height, hash, captioner_u8, filter_u8 })
 }
 
 fn without(status: RowStatus, why: &str) -> Skip {
@@ -173,33 +182,49 @@ fn skip(why: ImageSkip) -> Skip {
 
 fn prepare_text(text: &TextInput, spec: &PrepareSpec) -> PreparedText {
     let text = match text {
-        TextInput::Missing => return PreparedText::Not(TextStatus::Missing),
-        TextInput::NotUtf8(_) => return PreparedText::Not(TextStatus::NotUtf8),
-        TextInput::TooMany => return PreparedText::Not(TextStatus::TooMany),
+        TextInput::Missing => return PreparedText::not(TextStatus::Missing),
+        TextInput::NotUtf8(_) => return PreparedText::not(TextStatus::NotUtf8),
+        TextInput::TooMany => return PreparedText::not(TextStatus::TooMany),
         TextInput::Text(text) if text.len() as u64 > spec.text_bytes => {
-            return PreparedText::Not(TextStatus::TooLong);
+            return PreparedText::not(TextStatus::TooLong);
         }
         TextInput::Text(text) => text,
     };
-    PreparedText::of(text, spec.max_words)
+    PreparedText::of(text, spec.max_words, &spec.languages)
 }
 
 impl PreparedText {
-    /// Cleans a text of the input or of the captioner.
-    pub fn of(text: &str, max_words: usize) -> Self {
+    /// Cleans and measures a text of the input or of the captioner. A text whose language is certain and not
+    /// in `languages` is not judged; an empty list allows all languages.
+    pub fn of(text: &str, max_words: usize, languages: &[String]) -> Self {
         let cleaned = pre_caption(text, max_words);
-        match judgeable(&cleaned) {
-            Judgeable::Yes => Self::Judgeable { cleaned },
-            Judgeable::Empty => Self::Not(TextStatus::Empty),
-            Judgeable::UnsupportedScript => Self::Not(TextStatus::UnsupportedScript),
+        let language = language(text);
+        let is_other = |code: &str| !languages.is_empty() && languages.iter().all(|allowed| allowed != code);
+        let cleaned = match judgeable(&cleaned) {
+            Judgeable::Empty => Err(TextStatus::Empty),
+            Judgeable::UnsupportedScript => Err(TextStatus::UnsupportedScript),
+            Judgeable::Yes if language.is_some_and(is_other) => Err(TextStatus::WrongLanguage),
+            Judgeable::Yes => Ok(cleaned),
+        };
+        Self { cleaned, language, repetition: Some(repetition(text)) }
+    }
+
+    /// A text that was not read, with its status.
+    pub fn not(status: TextStatus) -> Self {
+        Self { cleaned: Err(status), language: None, repetition: None }
+    }
+
+    /// The entry of the ledger, without scores.
+    pub(crate) fn in_ledger(&self, source: Arc<str>, text: Option<String>) -> LedgerText {
+        LedgerText {
+            language: self.language.map(str::to_owned),
+            repetition: self.repetition,
+            ..LedgerText::new(source, text, self.status())
         }
     }
 
     /// Status of the text in the ledger of a judged row.
     pub fn status(&self) -> TextStatus {
-        match self {
-            Self::Judgeable { .. } => TextStatus::Judged,
-            Self::Not(status) => *status,
-        }
+        self.cleaned.as_ref().err().copied().unwrap_or(TextStatus::Judged)
     }
 }

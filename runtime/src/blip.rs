@@ -70,6 +70,7 @@ fn decoding(preset: Preset, method: Method) -> Captioner {
         max_length: number(generation.max_length),
         prompt: generation.prompt,
         captions: 1,
+        ..Captioner::default()
     }
 }
 

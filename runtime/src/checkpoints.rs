@@ -7,12 +7,17 @@ use capfilt_schemas::{job::ModelRecord, model_files::ORIGINAL, settings::Setting
 use capfilt_store::{Location, checkpoint_cache};
 use std::path::{Path, PathBuf};
 
-/// Reads the records of a job's captioner and filter: file names and digests.
+/// Reads the records of a job's captioner and filter: file names and digests. A job whose captioner is not a
+/// checkpoint has [`ModelRecord::none`] in its place.
 ///
 /// # Errors
 /// When a checkpoint cannot be read.
 pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), Failure> {
-    Ok((record(&settings.models.captioner).await?, record(&settings.models.filter).await?))
+    let captioner = match &settings.models.captioner {
+        Some(url) => record(url).await?,
+        None => ModelRecord::none(),
+    };
+    Ok((captioner, record(&settings.models.filter).await?))
 }
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {

@@ -2,6 +2,7 @@
 
 use crate::{
     devices::DevicePlan,
+    endpoint,
     job_progress::JobProgress,
     worker_processes::{pool, process_name},
 };
@@ -12,6 +13,7 @@ use capfilt_coordinator::{
         cluster::{self, Connection, CoordinatedJob, JobQueue, JoinedPool, queue_names},
         local::RetryPolicy,
     },
+    job,
     metrics::SharedMetrics,
 };
 use capfilt_schemas::queue_protocol::WorkerReport;
@@ -79,6 +81,9 @@ pub async fn join(
         Some(None) => return Ok(Outcome::Finished(Report::default())),
         None => return Ok(Outcome::Interrupted(Report::default())),
     };
+    if let Some(record) = job::find(bucket).await.or_environment_error()? {
+        endpoint::check(&record.settings).await?;
+    }
     let pool = pool(&bucket.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);
     let outcome = joined.run(process_name(), pool, |seen| progress.show(seen), stop).await;

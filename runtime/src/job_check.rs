@@ -3,7 +3,7 @@
 use crate::{
     checkpoints,
     devices::{self, DevicePlan},
-    models,
+    endpoint, models,
     plan_exit::of_plan,
     self_test::{self, Reference},
 };
@@ -57,7 +57,7 @@ pub async fn check(
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
     let (captioner, filter) = checkpoints::records(settings).await?;
-    add(Finding::sound("captioner", files_of(&captioner)));
+    add(Finding::sound("captioner", origin_of_captions(settings, &captioner).await?));
     add(Finding::sound("filter", files_of(&filter)));
     let job = without_plan(settings, captioner, filter);
     let known = match write_known_answers {
@@ -71,6 +71,16 @@ pub async fn check(
         (true, false) => Exit::WithQuarantine,
         (true, true) => Exit::Done,
     })
+}
+
+/// The captioner's checkpoint, or the endpoint, which must answer.
+async fn origin_of_captions(settings: &Settings, captioner: &ModelRecord) -> Result<String, Failure> {
+    let model = settings.captioner.model.as_deref().unwrap_or_default();
+    match (endpoint::check(settings).await?, captioner.is_none()) {
+        (Some(endpoint), _) => Ok(format!("{endpoint} answers; model {model}")),
+        (None, true) => Ok("no captioner: the filter judges the texts of the input".to_owned()),
+        (None, false) => Ok(files_of(captioner)),
+    }
 }
 
 /// Tests the operations of a bucket that the commit protocol needs.
@@ -120,7 +130,9 @@ async fn devices_are_right(
         let mut capfilt = models::load(job, choice).await?;
         let (captioner, filter) = capfilt.image_sides();
         let batch = capfilt.batch();
-        let found = format!("{}: captioner {captioner} px, filter {filter} px, batch {batch}", device.device);
+        let captioner =
+            if job.captioner.is_none() { String::new() } else { format!("captioner {captioner} px, ") };
+        let found = format!("{}: {captioner}filter {filter} px, batch {batch}", device.device);
         add(Finding::sound("device", found));
         let precision = models::resolve(job.settings.models.precision, choice);
         let precision = precision.map_err(anyhow::Error::msg).or_environment_error()?;

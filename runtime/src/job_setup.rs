@@ -70,7 +70,7 @@ pub async fn open(
 async fn at_commits(settings: &Settings) -> Result<Settings, Failure> {
     let mut pinned = settings.clone();
     let models = &mut pinned.models;
-    for url in [&mut pinned.input.url, &mut models.captioner, &mut models.filter] {
+    for url in [&mut pinned.input.url, &mut models.filter].into_iter().chain(&mut models.captioner) {
         *url = at_commit(url).await?;
     }
     Ok(pinned)

@@ -8,6 +8,7 @@ pub mod checkpoints;
 pub mod cluster;
 pub mod device_process;
 pub mod devices;
+pub mod endpoint;
 mod family;
 pub mod finished_job;
 pub mod forecast;

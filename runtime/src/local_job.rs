@@ -1,6 +1,6 @@
 //! A job, or a part of its plan, on this machine alone.
 
-use crate::{devices::DevicePlan, job_progress::JobProgress, release, worker_processes};
+use crate::{devices::DevicePlan, endpoint, job_progress::JobProgress, release, worker_processes};
 use capfilt_console::{ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
     JobState,
@@ -60,6 +60,10 @@ pub async fn process(
     let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
     // `work` has the open shards. The set of all commits is dropped to save memory.
     drop(job_state);
+    if !work.tasks.is_empty() {
+        let checked = shutdown::unless(&stop, endpoint::check(&record.settings)).await.transpose()?;
+        let Some(_) = checked else { return Ok(Outcome::Interrupted(Report::default())) };
+    }
     let pool = worker_processes::pool(&bucket.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);
     let outcome = local::run(bucket, work, pool, |seen| progress.show(seen), stop).await;

@@ -3,14 +3,14 @@
 use crate::{
     ModelOptions,
     checkpoints::{fetch, fetch_checked},
-    registry,
+    endpoint, registry,
 };
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use capfilt_blip::{DeviceChoice, precision};
 use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
-    model::{Captioner, Filter},
+    model::{CaptionSource, Captioner, Filter},
 };
 use capfilt_schemas::{
     job::{JobRecord, ModelRecord},
@@ -18,12 +18,15 @@ use capfilt_schemas::{
 };
 use futures::future::LocalBoxFuture;
 
-/// Checks that a job's models load on this machine's CPU.
+/// Checks that a job's models load on this machine's CPU. Endpoints are not models: each machine may have its
+/// own.
 pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
     let load = async {
-        load(job, DeviceChoice::Cpu).await.map(drop).map_err(|failure| format!("{:#}", failure.error))
+        let records = [&job.captioner, &job.filter];
+        let captions = checkpoint_captions(&job.settings, records[0], DeviceChoice::Cpu).await?;
+        load_with(captions, &job.settings, records[1], DeviceChoice::Cpu).await
     };
-    Box::pin(load)
+    Box::pin(async { load.await.map(drop).map_err(|failure| format!("{:#}", failure.error)) })
 }
 
 /// Loads a job's models onto a device, after checking the digests of the job record.
@@ -37,28 +40,63 @@ pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Fail
 /// Loads models by their records, before the job exists.
 ///
 /// # Errors
-/// When a checkpoint differs from the record, or does not load.
+/// When a checkpoint differs from the record, or does not load, and an endpoint that is unavailable.
 pub async fn load_recorded(
     settings: &Settings,
     [captioner, filter]: [&ModelRecord; 2],
     device: DeviceChoice,
 ) -> Result<CapFilt, Failure> {
-    let captioner = fetch(&settings.models.captioner, captioner).await?;
+    let captions = match endpoint::connect(settings).await? {
+        Some(endpoint) => CaptionSource::Remote(Box::new(endpoint)),
+        None => checkpoint_captions(settings, captioner, device).await?,
+    };
+    load_with(captions, settings, filter, device).await
+}
+
+/// Loads a job's models; a job with an endpoint gets no captions.
+///
+/// # Errors
+/// As [`load_recorded`].
+pub(crate) async fn load_without_endpoint(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Failure> {
+    let captions = checkpoint_captions(&job.settings, &job.captioner, device).await?;
+    load_with(captions, &job.settings, &job.filter, device).await
+}
+
+async fn load_with(
+    captions: CaptionSource,
+    settings: &Settings,
+    filter: &ModelRecord,
+    device: DeviceChoice,
+) -> Result<CapFilt, Failure> {
     let filter = fetch(&settings.models.filter, filter).await?;
-    let options = ModelOptions::of(&settings.models, device);
-    let captioner = registry::captioner(&captioner, options, &settings.captioner)
-        .context("the captioner does not load")
+    let filter = registry::filter(&filter, ModelOptions::of(&settings.models, device))
+        .context("the filter does not load")
         .or_environment_error()?;
-    let filter =
-        registry::filter(&filter, options).context("the filter does not load").or_environment_error()?;
-    let rule = Rule::new(&settings.filter, settings.captioner.captions, settings.job.seed);
+    let rule = Rule::new(settings);
     let batch = settings.workers.batch.or_else(|| 1);
-    Ok(CapFilt::new(captioner, filter, rule, batch as usize))
+    Ok(CapFilt::new(captions, filter, rule, batch as usize))
+}
+
+/// The captioner of a checkpoint; nothing is opened for a job without one.
+async fn checkpoint_captions(
+    settings: &Settings,
+    captioner: &ModelRecord,
+    device: DeviceChoice,
+) -> Result<CaptionSource, Failure> {
+    let Some(url) = &settings.models.captioner else { return Ok(CaptionSource::Nothing) };
+    let path = fetch(url, captioner).await?;
+    let options = ModelOptions::of(&settings.models, device);
+    registry::captioner(&path, options, &settings.captioner)
+        .context("the captioner does not load")
+        .or_environment_error()
+        .map(CaptionSource::Model)
 }
 
 /// Loads the reference captioner of the self-test: greedy decoding, f32, CPU.
 pub(crate) async fn reference_captioner(job: &JobRecord) -> Result<Box<dyn Captioner>, Failure> {
-    let path = fetch_checked(&job.settings.models.captioner, &job.captioner).await?;
+    let url = job.settings.models.captioner.as_deref();
+    let url = url.ok_or_else(|| anyhow!("the job has no captioner on this machine")).or_usage_error()?;
+    let path = fetch_checked(url, &job.captioner).await?;
     let greedy = settings::Captioner {
         method: Method::Greedy,
         min_length: 0,

@@ -35,7 +35,7 @@ pub async fn rows(
     let committed = plan.iter().filter(|shard| job_state.committed.contains_key(&shard.id)).zip(results);
     let input = Location::open(&record.settings.input.url).or_usage_error()?;
     capfilt_blip::set_threads(devices::cores());
-    let capfilt = models::load(&record, device).await?;
+    let capfilt = models::load_without_endpoint(&record, device).await?;
     let ledger = |result: &ShardResult| {
         result.commit.outputs.iter().find(|output| output.table == Table::Ledger).cloned()
     };

@@ -106,15 +106,22 @@ async fn trusted(job: &JobRecord) -> Result<Reference, Failure> {
     }
 }
 
+/// The folder of the captioner's checkpoint, or of the filter's if the job loads no captioner.
 fn beside_checkpoint(job: &JobRecord) -> Result<(Location, String), Failure> {
-    let folder = Location::open_without_links(&job.settings.models.captioner).or_usage_error()?;
+    let models = &job.settings.models;
+    let folder = models.captioner.as_ref().unwrap_or(&models.filter);
+    let folder = Location::open_without_links(folder).or_usage_error()?;
     Ok((folder, ModelPair::of(job).file_name()))
 }
 
 async fn made_here(job: &JobRecord) -> Result<Reference, Failure> {
     // One model after the other, so that memory holds only one.
-    let captions =
-        self_test::captions(models::reference_captioner(job).await?.as_mut()).or_environment_error()?;
+    let captions = match job.captioner.is_none() {
+        true => Vec::new(),
+        false => {
+            self_test::captions(models::reference_captioner(job).await?.as_mut()).or_environment_error()?
+        }
+    };
     let scores = self_test::scores(models::reference_filter(job).await?.as_mut()).or_environment_error()?;
     let program = env!("CARGO_PKG_VERSION").to_owned();
     let made = Made { program, device: "cpu".to_owned(), precision: Precision::F32 };

@@ -18,7 +18,8 @@ pub fn load(file: SettingsFile<'_>) -> Result<Settings, Failure> {
     let mut settings = settings.with_context(|| file.path.display().to_string()).or_usage_error()?;
     capfilt_store::add_stores(&settings.stores);
     surroundings::wait_out(settings.workers.outage_seconds).or_usage_error()?;
-    for url in [&mut settings.job.url, &mut settings.models.captioner, &mut settings.models.filter] {
+    let models = &mut settings.models;
+    for url in [&mut settings.job.url, &mut models.filter].into_iter().chain(&mut models.captioner) {
         *url = Location::open(url).or_usage_error()?.url;
     }
     // The final slash stays: it distinguishes a prefix from an object with this name.

@@ -159,7 +159,7 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
         },
         links: settings::Links::default(),
         models: settings::Models {
-            captioner: String::new(),
+            captioner: None,
             filter: String::new(),
             preset: settings::Preset::default(),
             precision: settings::Precision::default(),

@@ -22,7 +22,7 @@ pub struct JobRecord {
     /// The settings, with every `auto` that can change a result resolved, and without the machine's own
     /// settings.
     pub settings: Settings,
-    /// Checkpoint of the captioner.
+    /// Checkpoint of the captioner; [`ModelRecord::none`] for a job without one.
     pub captioner: ModelRecord,
     /// Checkpoint of the filter.
     pub filter: ModelRecord,
@@ -90,6 +90,16 @@ pub struct ModelFile {
 }
 
 impl ModelRecord {
+    /// The record of a job that loads no checkpoint in this role.
+    pub fn none() -> Self {
+        Self { files: Vec::new() }
+    }
+
+    /// Whether the job loads no checkpoint in this role.
+    pub fn is_none(&self) -> bool {
+        self.files.is_empty()
+    }
+
     /// One digest for the whole checkpoint; it is the name of its folder in the local cache.
     pub fn digest(&self) -> String {
         sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
@@ -141,8 +151,14 @@ impl JobRecord {
             asked.models.precision = self.settings.models.precision;
         }
         // The URL of a checkpoint is not its identity: the digests are compared instead.
-        asked.models.captioner.clone_from(&self.settings.models.captioner);
+        if asked.models.captioner.is_some() && self.settings.models.captioner.is_some() {
+            asked.models.captioner.clone_from(&self.settings.models.captioner);
+        }
         asked.models.filter.clone_from(&self.settings.models.filter);
+        // The load on an endpoint changes no caption.
+        asked.captioner.concurrency = self.settings.captioner.concurrency;
+        asked.captioner.request_seconds = self.settings.captioner.request_seconds;
+        asked.captioner.api_key_env.clone_from(&self.settings.captioner.api_key_env);
         // Access to a store is a matter of the machine.
         asked.stores.clone_from(&self.settings.stores);
         // A job may have several URLs (a path and its file:// URL, another mount).

@@ -21,6 +21,7 @@ pub mod size;
 pub mod status;
 mod tables;
 pub mod tally;
+pub mod verdict;
 pub mod worker_protocol;
 
 pub use tables::{first_lacking, ledger, pairs, plan, quarantine, texts};

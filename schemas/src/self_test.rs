@@ -23,7 +23,7 @@ pub struct KnownAnswers {
     pub made: Made,
     /// Scores of every text with every picture.
     pub scores: Vec<KnownScore>,
-    /// The most probable caption of every picture.
+    /// The most probable caption of every picture; none for a job that loads no captioner.
     pub captions: Vec<KnownCaption>,
 }
 
@@ -91,7 +91,11 @@ impl ModelPair {
             captioner: job.captioner.digest(),
             filter: job.filter.digest(),
             preset: job.settings.models.preset,
-            prompt: job.settings.captioner.prompt.clone(),
+            // The instruction of an endpoint changes no answer of the filter.
+            prompt: match job.captioner.is_none() {
+                true => String::new(),
+                false => job.settings.captioner.prompt.clone(),
+            },
         }
     }
 

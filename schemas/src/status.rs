@@ -85,6 +85,12 @@ closed_set! {
         /// The row has more texts of this source than `limits.texts`; the further texts were not read. One
         /// entry without a text has this status.
         TooMany = "too_many",
+        /// The language of the text is certain and not in `filter.languages`.
+        WrongLanguage = "wrong_language",
+        /// The caption repeats itself more than `captioner.max_repetition`.
+        Repetitive = "repetitive",
+        /// Another program wrote no caption of the image; the row's `detail` has the reason.
+        NoCaption = "no_caption",
         /// The image was not judged, so the text was not judged either.
         NotReached = "not_reached",
     }

@@ -1,6 +1,8 @@
 //! Shared parts of the whole-program tests: the real binary, a job over `tests/data`, its committed bytes.
 
 pub mod azurite;
+#[path = "../../pipeline/endpoint/tests/support/mod.rs"]
+pub mod endpoint;
 pub mod exports;
 pub mod fleet;
 pub mod google;

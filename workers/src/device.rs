@@ -19,7 +19,7 @@ use capfilt_schemas::{
     ledger::LedgerRow,
     worker_protocol::{self, Event},
 };
-use std::{sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 use tokio::sync::mpsc::Sender;
 
 /// The receiver of judged rows is gone.
@@ -27,6 +27,10 @@ struct Gone;
 
 type Sent = Result<(), Gone>;
 type Events<'a> = &'a (dyn Fn(Event) + Send + Sync);
+
+/// Chunks that are announced to a program that writes the captions, while the chunk before them is judged.
+/// Memory: their rows are counted as rows in flight.
+const AHEAD: usize = 2;
 
 /// State of the stage's thread.
 pub(crate) struct Device {
@@ -46,11 +50,33 @@ impl Device {
 
     /// Judges rows until its input ends or its receiver is gone.
     pub(crate) fn work(mut self, rows: &crossbeam_channel::Receiver<Flow<PreparedRows>>, events: Events) {
-        for message in rows {
+        let mut ahead = VecDeque::new();
+        loop {
+            let message = match ahead.pop_front() {
+                Some(message) => message,
+                None => match rows.recv() {
+                    Ok(message) => self.announced(message),
+                    Err(_) => return,
+                },
+            };
+            while self.capfilt.takes_announcements()
+                && ahead.len() < AHEAD
+                && let Ok(next) = rows.try_recv()
+            {
+                ahead.push_back(self.announced(next));
+            }
             if self.take(message, events).is_err() {
                 return;
             }
         }
+    }
+
+    /// Announces the images of a chunk to another program that writes the captions.
+    fn announced(&mut self, message: Flow<PreparedRows>) -> Flow<PreparedRows> {
+        if let Flow::Rows(chunk) = &message {
+            self.capfilt.announce(&chunk.rows);
+        }
+        message
     }
 
     fn take(&mut self, message: Flow<PreparedRows>, events: Events) -> Sent {

@@ -32,7 +32,9 @@ impl From<ModelError> for Fault {
     fn from(error: ModelError) -> Self {
         let class = match error {
             ModelError::OutOfMemory { .. } => FailureClass::DeviceMemory,
-            ModelError::NotANumber { .. } | ModelError::Backend(_) => FailureClass::Model,
+            ModelError::NotANumber { .. } | ModelError::Remote(_) | ModelError::Backend(_) => {
+                FailureClass::Model
+            }
         };
         Self { class, message: error.to_string() }
     }

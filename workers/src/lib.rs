@@ -14,6 +14,7 @@ pub mod parent_pipes;
 #[cfg(feature = "poison")]
 mod poison;
 mod recompute;
+mod recorded_captions;
 mod skip_list;
 mod stage_timings;
 mod worker;

@@ -8,6 +8,7 @@ use crate::{
     batcher::Batcher,
     decoders::{Decoders, time_limit},
     flow::PreparedRows,
+    recorded_captions::captions_of,
     skip_list::{SkipList, named},
     worker::{StartError, linked_columns, prepare_spec},
 };
@@ -146,6 +147,9 @@ impl Recompute<'_> {
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
         let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
         let committed: Vec<LedgerRow> = committed.into_iter().map(|row| named(row, &sources)).collect();
+        if self.settings.captioner.endpoint.is_some() {
+            self.capfilt.set_captions(captions_of(&committed));
+        }
         let skip_list = SkipList::by_ledger(&committed);
         let limit = time_limit(&self.settings.limits);
         let mut decoders = Decoders::new(rayon::current_num_threads());

@@ -95,6 +95,7 @@ pub async fn run(
         bucket: worker.bucket,
         worker: worker.name,
         images: worker.settings.output.images,
+        embeddings: worker.capfilt.embedding_width(),
         job: worker.job,
     };
     let decoders = Decoders::new(worker.decode_threads);
@@ -181,6 +182,7 @@ pub(crate) fn prepare_spec(
         },
         text_bytes: 0,
         max_words: settings.filter.max_words as usize,
+        languages: settings.filter.languages.clone(),
         captioner_side,
         filter_side,
     };

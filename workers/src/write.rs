@@ -24,6 +24,8 @@ pub(crate) struct WriteSpec {
     pub bucket: Location,
     pub worker: String,
     pub images: Images,
+    /// Numbers of each vector of the ledger, if it has vectors.
+    pub embeddings: Option<usize>,
     pub job: JobDigest,
 }
 
@@ -89,6 +91,7 @@ fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatype
         &assignment.attempt,
         passthrough,
         spec.images,
+        spec.embeddings,
     );
     match writer {
         Ok(writer) => Ok(Open { attempt, writer, rows: 0, batch: 0 }),

@@ -38,6 +38,7 @@ fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prep
         let image = PreparedImage {
             width: captioner_side as u32,
             height: captioner_side as u32,
+            hash: None,
             captioner_u8: pixels(captioner_side),
             filter_u8: pixels(filter_side),
         };
@@ -51,7 +52,7 @@ fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prep
             control: Some(TEXT.to_owned()),
             note: None,
         };
-        let texts = vec![PreparedText::Judgeable { cleaned: TEXT.to_owned() }];
+        let texts = vec![PreparedText::of(TEXT, usize::MAX - 1, &[])];
         Prepared { sample, image_sha256: Some(sha256(&i.to_le_bytes())), image: Ok(image), texts }
     };
     (0..count).map(row).collect()

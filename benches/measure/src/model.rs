@@ -15,10 +15,10 @@ use capfilt_blip::{
 };
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
-    model::{Captioner as _, ModelError, PixelBatch},
+    model::{CaptionSource, Captioner as _, ModelError, PixelBatch},
     prepare::Prepared,
 };
-use capfilt_schemas::settings::{self, Method, Preset};
+use capfilt_schemas::settings::{Method, Preset};
 use serde_json::json;
 use std::time::Instant;
 
@@ -186,10 +186,9 @@ fn judge(
     rows: &[Prepared],
 ) -> Result<Judged, ModelError> {
     let spent = SharedSpent::default();
-    let rule = Rule::new(&settings::Filter::default(), 1, 0);
-    let captioner = Box::new(TimedCaptioner(captioner, spent.clone()));
+    let captioner = CaptionSource::Model(Box::new(TimedCaptioner(captioner, spent.clone())));
     let filter = Box::new(TimedFilter(filter, spent.clone()));
-    let mut capfilt = CapFilt::new(captioner, filter, rule, trial.batch);
+    let mut capfilt = CapFilt::new(captioner, filter, Rule::default(), trial.batch);
     capfilt.judge("warm-up", &rows[..rows.len().min(trial.batch)])?;
     spent.take();
     let mut repeats = Vec::new();

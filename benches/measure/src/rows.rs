@@ -27,7 +27,7 @@ pub fn rows(
     }
     let images = files.iter().map(|file| Picture::read(file, captioner.image_side(), filter.image_side()));
     let images = images.collect::<Result<Vec<_>, _>>()?;
-    let control = |i: usize| trial.control.then(|| clean(texts[(i + 1) % texts.len()]));
+    let control = |i: usize| trial.control.then(|| pre_caption(texts[(i + 1) % texts.len()], words()));
     // With fewer images than texts, images are used again: the values of pixels do not affect the speed.
     let row = |(i, text): (usize, &&str)| images[i % images.len()].row(i, text, control(i));
     Ok(texts.iter().enumerate().map(row).collect())
@@ -46,6 +46,7 @@ impl Picture {
         let image = PreparedImage {
             width: captioner_side as u32,
             height: captioner_side as u32,
+            hash: None,
             captioner_u8: for_captioner.pixels_u8().to_vec().into(),
             filter_u8: for_filter.pixels_u8().to_vec().into(),
         };
@@ -65,13 +66,14 @@ impl Picture {
         };
         // A separate seed per row, so that the captions of a reused image differ.
         let digest = sha256(&[self.bytes.as_slice(), &i.to_le_bytes()].concat());
-        let texts = vec![PreparedText::Judgeable { cleaned: clean(text) }];
+        let texts = vec![PreparedText::of(text, words(), &[])];
         Prepared { sample, image_sha256: Some(digest), image: Ok(self.image.clone()), texts }
     }
 }
 
-fn clean(text: &str) -> String {
-    pre_caption(text, settings::Filter::default().max_words as usize)
+/// Largest number of words of a cleaned text.
+fn words() -> usize {
+    settings::Filter::default().max_words as usize
 }
 
 /// Mean number of tokens of a row's web text and negative control.
@@ -79,10 +81,7 @@ pub fn given_tokens(filter: &BlipFilter, rows: &[Prepared]) -> Result<f64, Measu
     let most = filter.config().text.max_position_embeddings as usize;
     let mut tokens = 0;
     for row in rows {
-        let cleaned = row.texts.iter().filter_map(|text| match text {
-            PreparedText::Judgeable { cleaned } => Some(cleaned),
-            PreparedText::Not(_) => None,
-        });
+        let cleaned = row.texts.iter().filter_map(|text| text.cleaned.as_ref().ok());
         for text in cleaned.chain(&row.sample.control) {
             tokens += filter.tokens().encode(text, most).map_err(MeasureError::Tokens)?.len();
         }

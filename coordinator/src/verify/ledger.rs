@@ -9,6 +9,8 @@ use capfilt_schemas::{
     settings::Settings,
     status::{RowStatus, TextStatus},
     tally::Tally,
+    texts::SYNTHETIC,
+    verdict::verdicts,
 };
 use capfilt_store::{Location, StoreError};
 
@@ -115,7 +117,8 @@ impl Reading<'_> {
     /// The kept texts. Texts of judged rows are counted.
     fn texts(&mut self, row: u64, of: RowStatus, stored: &StoredRow, faults: &mut Faults) -> Vec<Kept> {
         let mut kept = Vec::new();
-        for StoredText { source, text, status, score, .. } in &stored.texts {
+        let verdicts = verdicts_of(&stored.texts, self.settings);
+        for (StoredText { source, text, status, score, .. }, should) in stored.texts.iter().zip(verdicts) {
             let Some(status) = TextStatus::parse(status) else {
                 faults.add(|| format!("row {row} has a {source} text of an unknown status: {status}"));
                 continue;
@@ -124,7 +127,7 @@ impl Reading<'_> {
             faults.add_if(is_scored != (status == TextStatus::Judged), || {
                 format!("row {row} has a {source} text that is {status}, with P(match) {:?}", score.itm)
             });
-            check_verdict(row, source, *score, self.settings.filter.threshold(source), faults);
+            check_verdict(row, source, *score, should, self.settings.filter.threshold(source), faults);
             if of == RowStatus::Judged {
                 self.tally.add_text(source, status, score.kept);
             }
@@ -138,11 +141,30 @@ impl Reading<'_> {
     }
 }
 
-/// Checks that a verdict follows from its score: kept if P(match) is at least the threshold, and never
-/// without a score.
-fn check_verdict(row: u64, source: &str, score: StoredScore, threshold: f64, faults: &mut Faults) {
+/// Verdicts that follow from the scores: of each text of the input separately, of the captions together.
+fn verdicts_of(texts: &[StoredText], settings: &Settings) -> Vec<bool> {
+    let (filter, keep) = (&settings.filter, settings.captioner.keep);
+    let of = |text: &StoredText| verdicts(&[text.score.itm], filter.threshold(text.source), None)[0];
+    let captions: Vec<Option<f32>> =
+        texts.iter().filter(|text| text.source == SYNTHETIC).map(|text| text.score.itm).collect();
+    let mut captions = verdicts(&captions, filter.threshold(SYNTHETIC), keep).into_iter();
+    let verdict = |text: &StoredText| match text.source {
+        SYNTHETIC => captions.next().unwrap_or_default(),
+        _ => of(text),
+    };
+    texts.iter().map(verdict).collect()
+}
+
+/// Checks that a verdict follows from its score.
+fn check_verdict(
+    row: u64,
+    source: &str,
+    score: StoredScore,
+    should: bool,
+    threshold: f64,
+    faults: &mut Faults,
+) {
     let StoredScore { itm, kept, .. } = score;
-    let should = itm.is_some_and(|itm| f64::from(itm) >= threshold);
     faults.add_if(kept != should, || {
         let verdict = if kept { "kept" } else { "dropped" };
         format!("row {row}: the {source} text is {verdict} with P(match) {itm:?} and threshold {threshold}")

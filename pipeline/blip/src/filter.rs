@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use capfilt_pipeline::model::{Filter, ModelError, PixelBatch, TextScore};
+use capfilt_pipeline::model::{Features, Filter, ImageScores, ModelError, MoreTexts, PixelBatch, TextScore};
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -133,10 +133,7 @@ impl BlipFilter {
 
     /// Cosines (rows) in f32 of texts and image states (images, tokens, d); rows are ordered by image.
     pub fn cosines(&self, texts: &TextBatch, states: &Tensor) -> Result<Tensor, ComputeError> {
-        let (text, image) = (self.text_features(texts)?, self.image_features(states)?);
-        let (images, width) = image.size2()?;
-        let products = text.f_reshape([images, -1, width])?.f_mul(&image.f_unsqueeze(1)?)?;
-        Ok(products.f_sum_dim_intlist([-1].as_slice(), false, Kind::Float)?.f_reshape([-1])?)
+        products(&self.text_features(texts)?, &self.image_features(states)?)
     }
 
     /// Unit vectors (rows, projection) in f32: the texts' features of the contrastive head.
@@ -149,47 +146,62 @@ impl BlipFilter {
         Ok(self.itc.image_features(states)?)
     }
 
+    /// Scores texts for the images of a session, which encodes its images once.
     fn try_score(
         &self,
-        images: &PixelBatch,
+        session: &mut Session,
         texts: &[Vec<String>],
-    ) -> Result<Vec<Vec<TextScore>>, ComputeError> {
-        if texts.len() != images.len() {
-            return Err(ComputeError::Input(format!(
-                "{} lists of texts for {} images",
-                texts.len(),
-                images.len()
-            )));
+        with_features: bool,
+    ) -> Result<Vec<ImageScores>, ComputeError> {
+        if texts.len() != session.images.len() {
+            let (lists, images) = (texts.len(), session.images.len());
+            return Err(ComputeError::Input(format!("{lists} lists of texts for {images} images")));
         }
-        let mut scores = vec![Vec::new(); texts.len()];
+        let mut scores = vec![ImageScores::default(); texts.len()];
         let groups = groups(texts);
-        if groups.is_empty() {
+        if groups.is_empty() && !with_features || texts.is_empty() {
             return Ok(scores);
         }
-        let states = self.images.states(images)?;
+        let states = session.states(&self.images)?;
+        if with_features {
+            let images = rows(&self.image_features(&states)?)?;
+            let without_texts = |image| Some(Features { image, texts: Vec::new() });
+            scores.iter_mut().zip(images).for_each(|(scores, image)| scores.features = without_texts(image));
+        }
         for group in &groups {
             let whole = group.len() == texts.len();
             let chosen = Tensor::f_from_slice(group)?.f_to_device(self.images.device)?;
             let members: Vec<&[String]> = group.iter().map(|i| texts[*i as usize].as_slice()).collect();
             let states = if whole { states.shallow_clone() } else { states.f_index_select(0, &chosen)? };
-            for (i, judged) in group.iter().zip(self.judge(&members, &states)?) {
-                scores[*i as usize] = judged;
+            for (i, (judged, features)) in group.iter().zip(self.judge(&members, &states, with_features)?) {
+                let of_image = &mut scores[*i as usize];
+                of_image.texts = judged;
+                of_image.features.iter_mut().for_each(|found| found.texts.clone_from(&features));
             }
         }
         Ok(scores)
     }
 
     /// Scores images with about the same number of texts, [`TEXTS_AT_ONCE`] texts of each image at a time.
-    fn judge(&self, texts: &[&[String]], states: &Tensor) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+    /// The texts' features are returned if requested.
+    fn judge(
+        &self,
+        texts: &[&[String]],
+        states: &Tensor,
+        with_features: bool,
+    ) -> Result<Vec<Judged>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
-        let mut scores = vec![Vec::new(); texts.len()];
+        let mut all: Vec<Judged> = vec![Judged::default(); texts.len()];
         for start in (0..most).step_by(TEXTS_AT_ONCE) {
             let part = |texts: &&[String]| start.min(texts.len())..texts.len().min(start + TEXTS_AT_ONCE);
             let parts: Vec<&[String]> = texts.iter().map(|texts| &texts[part(texts)]).collect();
-            let judged = self.judge_together(&parts, states)?;
-            scores.iter_mut().zip(judged).for_each(|(scores, judged)| scores.extend(judged));
+            let judged = self.judge_together(&parts, states, with_features)?;
+            for ((scores, features), (more_scores, more_features)) in all.iter_mut().zip(judged) {
+                scores.extend(more_scores);
+                features.extend(more_features);
+            }
         }
-        Ok(scores)
+        Ok(all)
     }
 
     /// Scores all texts in one call. Shorter lists are padded with empty texts, whose scores are dropped.
@@ -197,7 +209,8 @@ impl BlipFilter {
         &self,
         texts: &[&[String]],
         states: &Tensor,
-    ) -> Result<Vec<Vec<TextScore>>, ComputeError> {
+        with_features: bool,
+    ) -> Result<Vec<Judged>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
         let filled = texts
             .iter()
@@ -206,14 +219,63 @@ impl BlipFilter {
         let keys = self.image_keys(states, most as i64 * batch.ids.size2()?.1)?;
         let matches = self.itm_logits(&batch, &keys)?.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
         let matches = Vec::<f32>::try_from(matches.f_contiguous()?)?;
-        let cosines = Vec::<f32>::try_from(self.cosines(&batch, states)?)?;
+        let (text, image) = (self.text_features(&batch)?, self.image_features(states)?);
+        let cosines = Vec::<f32>::try_from(products(&text, &image)?)?;
         if matches.iter().chain(&cosines).any(|score| !score.is_finite()) {
             return Err(ComputeError::NotANumber("scores"));
         }
         let all: Vec<TextScore> =
             matches.into_iter().zip(cosines).map(|(itm, itc)| TextScore { itm, itc }).collect();
-        Ok(all.chunks(most).zip(texts).map(|(scores, texts)| scores[..texts.len()].to_vec()).collect())
+        let features = if with_features { rows(&text)? } else { Vec::new() };
+        let judged = |(i, texts): (usize, &&[String])| {
+            let range = i * most..i * most + texts.len();
+            let features = if with_features { features[range.clone()].to_vec() } else { Vec::new() };
+            (all[range].to_vec(), features)
+        };
+        Ok(texts.iter().enumerate().map(judged).collect())
     }
+
+    fn at_seam<T>(
+        &self,
+        images: &PixelBatch,
+        compute: impl FnOnce() -> Result<T, ComputeError>,
+    ) -> Result<T, ModelError> {
+        tch::no_grad(compute).map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
+    }
+}
+
+/// Scores and features of an image's texts.
+type Judged = (Vec<TextScore>, Vec<Vec<f32>>);
+
+/// Images with their states, which are computed when the first text is scored.
+struct Session<'a> {
+    images: &'a PixelBatch,
+    /// (images, tokens, d): 1.8 MB per image for BLIP-base at 384 px in f32.
+    states: Option<Tensor>,
+}
+
+impl Session<'_> {
+    fn states(&mut self, encoder: &ImageEncoder) -> Result<Tensor, ComputeError> {
+        if self.states.is_none() {
+            self.states = Some(encoder.states(self.images)?);
+        }
+        Ok(self.states.as_ref().expect("it was just computed").shallow_clone())
+    }
+}
+
+/// Cosines (rows) in f32 of unit vectors: of texts (rows, width), ordered by image, and images (images,
+/// width).
+fn products(text: &Tensor, image: &Tensor) -> Result<Tensor, ComputeError> {
+    let (images, width) = image.size2()?;
+    let products = text.f_reshape([images, -1, width])?.f_mul(&image.f_unsqueeze(1)?)?;
+    Ok(products.f_sum_dim_intlist([-1].as_slice(), false, Kind::Float)?.f_reshape([-1])?)
+}
+
+/// Rows of a matrix.
+fn rows(matrix: &Tensor) -> Result<Vec<Vec<f32>>, ComputeError> {
+    let width = matrix.size2()?.1 as usize;
+    let all = Vec::<f32>::try_from(matrix.f_to_kind(Kind::Float)?.f_contiguous()?.f_reshape([-1])?)?;
+    Ok(all.chunks(width.max(1)).map(<[f32]>::to_vec).collect())
 }
 
 /// Texts of each image in one call; the memory of a call is proportional to images × texts. A job with one
@@ -240,7 +302,35 @@ impl Filter for BlipFilter {
         images: &PixelBatch,
         texts: &[Vec<String>],
     ) -> Result<Vec<Vec<TextScore>>, ModelError> {
-        let result = tch::no_grad(|| self.try_score(images, texts));
-        result.map_err(|error| error.at_seam(images.len(), self.images.precision.name()))
+        let mut session = Session { images, states: None };
+        let scores = self.at_seam(images, || self.try_score(&mut session, texts, false))?;
+        Ok(scores.into_iter().map(|scores| scores.texts).collect())
+    }
+
+    fn feature_width(&self) -> Option<usize> {
+        Some(self.config.projection as usize)
+    }
+
+    fn score_in_turns(
+        &mut self,
+        images: &PixelBatch,
+        texts: &[Vec<String>],
+        more: &mut MoreTexts,
+        with_features: bool,
+    ) -> Result<Vec<ImageScores>, ModelError> {
+        let mut session = Session { images, states: None };
+        let mut scores = self.at_seam(images, || self.try_score(&mut session, texts, with_features))?;
+        let first: Vec<Vec<TextScore>> = scores.iter().map(|scores| scores.texts.clone()).collect();
+        let further = more(&first)?;
+        if further.iter().any(|texts| !texts.is_empty()) {
+            let second = self.at_seam(images, || self.try_score(&mut session, &further, with_features))?;
+            for (scores, second) in scores.iter_mut().zip(second) {
+                scores.texts.extend(second.texts);
+                if let (Some(all), Some(second)) = (&mut scores.features, second.features) {
+                    all.texts.extend(second.texts);
+                }
+            }
+        }
+        Ok(scores)
     }
 }

@@ -29,6 +29,17 @@ impl Format {
     }
 }
 
+/// Media type of an image in a format that web browsers and vision endpoints decode: JPEG, PNG, WebP, GIF.
+pub fn web_media_type(bytes: &[u8]) -> Option<&'static str> {
+    match Format::of(bytes).ok()? {
+        Format::Jpeg => Some("image/jpeg"),
+        Format::Png => Some("image/png"),
+        Format::WebP => Some("image/webp"),
+        Format::Gif => Some("image/gif"),
+        Format::Bmp | Format::Tiff => None,
+    }
+}
+
 impl std::fmt::Display for Format {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

@@ -12,6 +12,7 @@
 
 mod bmp;
 mod decode;
+mod encode;
 mod format;
 mod gif;
 mod jpeg;
@@ -29,6 +30,8 @@ mod tiff;
 mod webp;
 
 pub use decode::{decode, peak_decoding_bytes};
+pub use encode::encode_png;
+pub use format::web_media_type;
 pub use limits::ImageLimits;
 use picture::Picture;
 pub(crate) use quiet::message_of;

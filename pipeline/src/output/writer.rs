@@ -31,6 +31,8 @@ pub struct ShardWriter {
     shard: ShardId,
     attempt: AttemptId,
     images: Images,
+    /// Numbers of each vector of the ledger, if it has vectors.
+    embeddings: Option<usize>,
     pairs_schema: SchemaRef,
     ledger: Upload,
     pairs: Option<Upload>,
@@ -39,13 +41,15 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// Opens the ledger; the other tables are opened with their first row.
+    /// Opens the ledger, with vectors of `embeddings` numbers; the other tables are opened with their first
+    /// row.
     pub fn create(
         bucket: &Location,
         shard: &ShardId,
         attempt: &AttemptId,
         passthrough: &[Field],
         images: Images,
+        embeddings: Option<usize>,
     ) -> Result<Self, WriteError> {
         let path = object_keys::output(shard, attempt, Table::Ledger);
         Ok(Self {
@@ -54,7 +58,8 @@ impl ShardWriter {
             attempt: attempt.clone(),
             images,
             pairs_schema: pairs_table::schema(passthrough),
-            ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema())?,
+            ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema_with(embeddings))?,
+            embeddings,
             pairs: None,
             quarantine: None,
             tally: Tally::default(),
@@ -64,7 +69,7 @@ impl ShardWriter {
     /// Appends rows, in the input's order.
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
         rows.ledger.iter().for_each(|row| self.tally.add(row));
-        self.ledger.write(ledger::batch(&rows.ledger)).await?;
+        self.ledger.write(ledger::batch_with(&rows.ledger, self.embeddings)).await?;
         let schema = SchemaRef::clone(&self.pairs_schema);
         for batch in pairs_table::batches(&schema, rows, self.images) {
             self.open(Table::Pairs, SchemaRef::clone(&schema))?.write(batch).await?;

@@ -1,7 +1,8 @@
 //! Rules for the values of a job's settings that types cannot express.
 
 use super::{
-    Captioner, Filter, Input, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
+    Filter, Input, LANGUAGES, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
+    captioner_rules,
     rule::{self, Rule, is_share, rule},
 };
 use crate::{pairs, texts::SYNTHETIC};
@@ -20,7 +21,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(texts(&settings.input))?;
     rule::check(filter(&settings.filter))?;
     rule::check(thresholds(&settings.filter, &settings.input))?;
-    rule::check(captioner(&settings.captioner))?;
+    captioner_rules::check(settings)?;
     rule::check(limits(&settings.limits))?;
     rule::check([rule(settings.shards.rows == 0, "shards.rows", 0, AT_LEAST_ONE)])?;
     rule::check(workers(&settings.workers))?;
@@ -63,31 +64,18 @@ fn thresholds<'a>(filter: &'a Filter, input: &'a Input) -> impl Iterator<Item = 
     })
 }
 
-fn filter(filter: &Filter) -> [Rule; 2] {
+fn filter(filter: &Filter) -> [Rule; 3] {
     let Filter { web_threshold: web, synthetic_threshold: synthetic, .. } = *filter;
+    let unknown = filter.languages.iter().find(|code| !LANGUAGES.contains(&code.as_str()));
     [
         rule(!is_share(web), "filter.web_threshold", web, PROBABILITY),
         rule(!is_share(synthetic), "filter.synthetic_threshold", synthetic, PROBABILITY),
-    ]
-}
-
-fn captioner(captioner: &Captioner) -> [Rule; 5] {
-    let (top_p, penalty) = (captioner.top_p, captioner.repetition_penalty);
-    let (min, max) = (captioner.min_length, captioner.max_length);
-    let is_nucleus = top_p > 0.0 && top_p <= 1.0;
-    let is_factor = penalty > 0.0 && penalty.is_finite();
-    let captions = captioner.captions;
-    [
-        rule(!is_nucleus, "captioner.top_p", top_p, "the nucleus has a share above 0 and up to 1"),
         rule(
-            !is_factor,
-            "captioner.repetition_penalty",
-            penalty,
-            "a penalty is a factor above 0; 1 means no penalty",
+            unknown.is_some(),
+            "filter.languages",
+            unknown.map_or("", String::as_str),
+            "it is not the code of a language that is recognised; codes are those of ISO 639-1, as \"en\"",
         ),
-        rule(min > max, "captioner.min_length", min, "it is above captioner.max_length"),
-        rule(captions > 64, "captioner.captions", captions, "at most 64 captions per image"),
-        rule(captioner.beams == 0, "captioner.beams", 0, "beam search needs at least one beam"),
     ]
 }
 

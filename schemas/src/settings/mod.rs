@@ -5,6 +5,8 @@
 //! nor the environment.
 
 pub mod bootstrap;
+mod captioner;
+mod captioner_rules;
 mod error;
 mod job_rules;
 mod links;
@@ -17,6 +19,7 @@ pub mod train;
 pub mod training_data;
 mod values;
 
+pub use captioner::{Captioner, LANGUAGES, When};
 pub use error::SettingsError;
 pub use links::Links;
 pub use networks::{Network, Private};
@@ -115,8 +118,10 @@ fn default_image() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
-    /// Folder or prefix of the captioner's checkpoint.
-    pub captioner: String,
+    /// Folder or prefix of the captioner's checkpoint. `None`: the job has no captioner, or
+    /// [`Captioner::endpoint`] has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captioner: Option<String>,
     /// Folder or prefix of the filter's checkpoint.
     pub filter: String,
     /// Implementation to reproduce.
@@ -125,46 +130,6 @@ pub struct Models {
     /// Number format of the computation.
     #[serde(default)]
     pub precision: Precision,
-}
-
-/// Generation of captions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Captioner {
-    /// Method of choosing the next token.
-    pub method: Method,
-    /// Candidates of a beam search.
-    pub beams: u32,
-    /// Nucleus sampling: sum of the probabilities of the most probable tokens to sample from.
-    pub top_p: f64,
-    /// Nucleus sampling: number of most probable tokens to sample from; 0: all.
-    pub top_k: u32,
-    /// Penalty of tokens that the caption already has; 1: none.
-    pub repetition_penalty: f64,
-    /// Token ids, including prompt and end.
-    pub min_length: u32,
-    /// Token ids, including prompt and end.
-    pub max_length: u32,
-    /// Text before each caption, which the output omits.
-    pub prompt: String,
-    /// Captions per image.
-    pub captions: u32,
-}
-
-impl Default for Captioner {
-    fn default() -> Self {
-        Self {
-            method: Method::Nucleus,
-            beams: 3,
-            top_p: 0.9,
-            top_k: 50,
-            repetition_penalty: 1.1,
-            min_length: 5,
-            max_length: 20,
-            prompt: "a picture of ".to_owned(),
-            captions: 1,
-        }
-    }
 }
 
 /// Thresholds of the filter, and the length of its texts.
@@ -177,6 +142,9 @@ pub struct Filter {
     pub synthetic_threshold: f64,
     /// Words of a text that the filter reads, after cleaning.
     pub max_words: u32,
+    /// Texts whose language is known and not in this list are not judged; empty: all languages are judged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub languages: Vec<String>,
     /// Thresholds of single text columns.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: BTreeMap<String, f64>,
@@ -184,8 +152,8 @@ pub struct Filter {
 
 impl Default for Filter {
     fn default() -> Self {
-        let thresholds = BTreeMap::new();
-        Self { web_threshold: 0.5, synthetic_threshold: 0.5, max_words: 30, thresholds }
+        let (thresholds, languages) = (BTreeMap::new(), Vec::new());
+        Self { web_threshold: 0.5, synthetic_threshold: 0.5, max_words: 30, thresholds, languages }
     }
 }
 
@@ -305,4 +273,11 @@ impl Default for Limits {
 pub struct Output {
     /// Whether the pairs table contains the images' bytes or refers to the input.
     pub images: Images,
+    /// Whether the ledger has the ITC features of images and texts.
+    #[serde(skip_serializing_if = "is_false")]
+    pub embeddings: bool,
+}
+
+fn is_false(setting: &bool) -> bool {
+    !*setting
 }

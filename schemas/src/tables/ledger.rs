@@ -7,13 +7,14 @@ pub use stored::{StoredRow, StoredScore, StoredText, rows, stored_rows};
 
 use super::{
     cells::field,
+    embedding::{self, Embedding},
     texts::{LedgerText, Score},
 };
 use crate::status::RowStatus;
 use arrow::{
     array::{
-        ArrayRef, BooleanBuilder, Float32Array, Float32Builder, ListBuilder, RecordBatch, StringArray,
-        StringBuilder, StructBuilder, UInt32Array, UInt64Array,
+        ArrayRef, AsArray as _, BooleanBuilder, Float32Array, Float32Builder, ListArray, ListBuilder,
+        RecordBatch, StringArray, StringBuilder, StructArray, StructBuilder, UInt32Array, UInt64Array,
     },
     datatypes::{DataType, Field, Fields, Schema, SchemaRef},
     error::ArrowError,
@@ -43,6 +44,8 @@ pub struct LedgerRow {
     pub width: Option<u32>,
     /// As `width`.
     pub height: Option<u32>,
+    /// Vector of the image, in a job with `output.embeddings`.
+    pub image_embedding: Option<Embedding>,
     /// Outcome of the row.
     pub status: RowStatus,
     /// Texts of the input, by text column, then generated captions in the order of their generation.
@@ -64,6 +67,7 @@ impl LedgerRow {
             member: None,
             image_sha256: None,
             image_hash: None,
+            image_embedding: None,
             width: None,
             height: None,
             status: RowStatus::ImageMissing,
@@ -100,6 +104,19 @@ impl LedgerRow {
     }
 }
 
+/// Columns of `ledger.parquet`, in input order, with vectors of `width` numbers. Without a width, they are
+/// those of [`schema`].
+pub fn schema_with(width: Option<usize>) -> SchemaRef {
+    let Some(width) = width else { return schema() };
+    let plain = schema();
+    let mut fields: Vec<Arc<Field>> = plain.fields().iter().cloned().collect();
+    for field in fields.iter_mut().filter(|field| field.name() == "texts") {
+        *field = Arc::new(Field::new("texts", DataType::List(text_item(Some(width))), false));
+    }
+    fields.push(Arc::new(embedding::field(embedding::IMAGE, width)));
+    Arc::new(Schema::new_with_metadata(fields, plain.metadata().clone()))
+}
+
 /// Columns of `ledger.parquet`, in input order.
 pub fn schema() -> SchemaRef {
     let nullable = |name: &str, kind: DataType| Field::new(name, kind, true);
@@ -116,7 +133,7 @@ pub fn schema() -> SchemaRef {
             nullable("width", DataType::UInt32),
             nullable("height", DataType::UInt32),
             required("status", DataType::Utf8),
-            required("texts", DataType::List(text_item())),
+            required("texts", DataType::List(text_item(None))),
             nullable("control_itm", DataType::Float32),
             nullable("detail", DataType::Utf8),
         ],
@@ -135,12 +152,12 @@ pub fn is_version_1(found: &Schema) -> bool {
 }
 
 /// The list item of column `texts`.
-fn text_item() -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Struct(text_fields()), false))
+fn text_item(width: Option<usize>) -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::Struct(text_fields(width)), false))
 }
 
-/// Fields of one text.
-fn text_fields() -> Fields {
+/// Fields of one text; the vector is the last one, if there is one.
+fn text_fields(width: Option<usize>) -> Fields {
     let mut fields = vec![
         Field::new("source", DataType::Utf8, false),
         Field::new("text", DataType::Utf8, true),
@@ -152,14 +169,23 @@ fn text_fields() -> Fields {
         Field::new("language", DataType::Utf8, true),
         Field::new("repetition", DataType::Float32, true),
     ]);
+    fields.extend(width.map(|width| embedding::field(embedding::TEXT, width)));
     fields.into()
 }
 
-/// Encodes rows as a batch.
+/// Encodes rows as a batch of [`schema`].
+///
+/// # Errors
+/// As [`batch_with`].
+pub fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, ArrowError> {
+    batch_with(rows, None)
+}
+
+/// Encodes rows as a batch of [`schema_with`] a width of vectors.
 ///
 /// # Errors
 /// More bytes of text than the columns' 32-bit offsets can address.
-pub fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, ArrowError> {
+pub fn batch_with(rows: &[LedgerRow], width: Option<usize>) -> Result<RecordBatch, ArrowError> {
     let names = |cell: fn(&LedgerRow) -> Option<&str>| -> ArrayRef {
         Arc::new(rows.iter().map(cell).collect::<StringArray>())
     };
@@ -167,7 +193,7 @@ pub fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, ArrowError> {
         Arc::new(rows.iter().map(cell).collect::<UInt32Array>())
     };
     let hashes: StringArray = rows.iter().map(|row| row.image_sha256.map(hex::encode)).collect();
-    let columns: Vec<ArrayRef> = vec![
+    let mut columns: Vec<ArrayRef> = vec![
         names(|row| row.key.as_deref()),
         names(|row| Some(&row.file)),
         Arc::new(rows.iter().map(|row| row.row).collect::<UInt64Array>()),
@@ -177,21 +203,30 @@ pub fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, ArrowError> {
         sizes(|row| row.width),
         sizes(|row| row.height),
         names(|row| Some(row.status.as_str())),
-        texts(rows),
+        texts(rows, width)?,
         Arc::new(rows.iter().map(|row| row.control_itm).collect::<Float32Array>()),
         names(|row| row.detail.as_deref()),
     ];
-    RecordBatch::try_new(schema(), columns)
+    let vectors = rows.iter().map(|row| row.image_embedding.as_ref());
+    columns.extend(width.map(|width| embedding::column(vectors, width)));
+    RecordBatch::try_new(schema_with(width), columns)
 }
 
-fn texts(rows: &[LedgerRow]) -> ArrayRef {
-    let fields = StructBuilder::from_fields(text_fields(), rows.len());
-    let mut list = ListBuilder::new(fields).with_field(text_item());
+fn texts(rows: &[LedgerRow], width: Option<usize>) -> Result<ArrayRef, ArrowError> {
+    let fields = StructBuilder::from_fields(text_fields(None), rows.len());
+    let mut list = ListBuilder::new(fields).with_field(text_item(None));
     for row in rows {
         row.texts.iter().for_each(|text| append(list.values(), text));
         list.append(true);
     }
-    Arc::new(list.finish())
+    let list = list.finish();
+    let Some(width) = width else { return Ok(Arc::new(list)) };
+    let (_, offsets, items, nulls) = list.into_parts();
+    let (_, mut columns, _) = items.as_struct().clone().into_parts();
+    let vectors = rows.iter().flat_map(|row| &row.texts).map(|text| text.embedding.as_ref());
+    columns.push(embedding::column(vectors, width));
+    let items = StructArray::try_new(text_fields(Some(width)), columns, None)?;
+    Ok(Arc::new(ListArray::try_new(text_item(Some(width)), offsets, Arc::new(items), nulls)?))
 }
 
 fn append(item: &mut StructBuilder, text: &LedgerText) {

@@ -1,6 +1,7 @@
 //! Parquet tables: the rows, columns, encoder and decoder of each table in one file.
 
 mod cells;
+mod embedding;
 mod holds;
 pub mod ledger;
 pub mod pairs;

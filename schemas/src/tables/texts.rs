@@ -1,5 +1,6 @@
 //! Texts of a row, in one shape for the texts of the input and of the captioner, and their scores by name.
 
+pub use super::embedding::{Embedding, embedding};
 use crate::status::{TextStatus, closed_set};
 use arrow::datatypes::{DataType, Field};
 use std::{fmt, sync::Arc};
@@ -62,14 +63,16 @@ pub struct LedgerText {
     pub scored: Option<Scored>,
     /// Language of the text, as an ISO 639-1 code where there is one; `None` if it was not determined.
     pub language: Option<String>,
-    /// Share of repeated word groups in the text, 0 to 1; `None` if it was not determined.
+    /// Share of repeated word pairs in the text, 0 to 1; `None` if it was not determined.
     pub repetition: Option<f32>,
+    /// Vector of the text, in a job with `output.embeddings`.
+    pub embedding: Option<Embedding>,
 }
 
 impl LedgerText {
     /// A text without scores.
     pub fn new(source: Arc<str>, text: Option<String>, status: TextStatus) -> Self {
-        Self { source, text, status, scored: None, language: None, repetition: None }
+        Self { source, text, status, scored: None, language: None, repetition: None, embedding: None }
     }
 
     /// Whether the captioner wrote the text.

@@ -13,7 +13,9 @@ use serde_json::json;
 
 pub async fn run(args: &BenchBatchArgs) -> Ending {
     capfilt_blip::set_threads(devices::cores());
-    let settings = settings_file::load(args.settings.file())?;
+    let mut settings = settings_file::load(args.settings.file())?;
+    // The load of a device does not depend on captions that another program writes.
+    settings.captioner.endpoint = None;
     let (captioner, filter) = checkpoints::records(&settings).await?;
     let mut capfilt = models::load_recorded(&settings, [&captioner, &filter], args.device).await?;
     let mut sizes = args.sizes.clone();

@@ -5,7 +5,9 @@
 use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use capfilt_pipeline::{
     capfilt::{CapFilt, Rule},
-    model::{Caption, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb},
+    model::{
+        Caption, CaptionSource, Captioner, Filter, ModelError, PixelBatch, SampleKey, TextScore, TokenLogProb,
+    },
 };
 use capfilt_schemas::{
     object_keys::AttemptId,
@@ -137,7 +139,7 @@ impl World {
     /// As [`Self::run`], with other settings and a filter that keeps every text or no text.
     pub async fn run_with(&self, fits: usize, keeps: bool, settings: Settings) -> (Vec<Event>, Vec<usize>) {
         let asked = Arc::<Mutex<Vec<usize>>>::default();
-        let rule = Rule::new(&settings.filter, 1, 0);
+        let rule = Rule::new(&settings);
         let captioner = Small { fits, asked: Arc::clone(&asked) };
         let worker = Worker {
             name: "small-0".to_owned(),
@@ -145,7 +147,7 @@ impl World {
             bucket: Location::open_without_links(&settings.job.url).unwrap(),
             job: capfilt_schemas::job::JobDigest::of(b"{}"),
             input: Location::open(&settings.input.url).unwrap(),
-            capfilt: CapFilt::new(Box::new(captioner), Box::new(Likes(keeps)), rule, 8),
+            capfilt: CapFilt::new(CaptionSource::Model(Box::new(captioner)), Box::new(Likes(keeps)), rule, 8),
             settings,
             decode_threads: 1,
             memory: 1 << 30,

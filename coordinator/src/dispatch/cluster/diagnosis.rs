@@ -5,7 +5,7 @@ use crate::{
     job,
     preflight::{self, Unfit},
 };
-use capfilt_schemas::job::JobRecord;
+use capfilt_schemas::job::{JobRecord, ModelRecord};
 use capfilt_store::{Location, StoreError, checkpoint_cache};
 use futures::future::LocalBoxFuture;
 
@@ -51,7 +51,10 @@ pub(super) async fn look(
 async fn looked(bucket: &Location, record: &JobRecord, load_models: LoadModels) -> Result<(), SharedFault> {
     preflight::require(bucket).await?;
     let models = &record.settings.models;
-    let captioner = checkpoint_cache::record(&Location::open(&models.captioner)?).await?;
+    let captioner = match &models.captioner {
+        Some(url) => checkpoint_cache::record(&Location::open(url)?).await?,
+        None => ModelRecord::none(),
+    };
     let filter = checkpoint_cache::record(&Location::open(&models.filter)?).await?;
     match job::weights_differences(record, &captioner, &filter) {
         differences if differences.is_empty() => load_models(record).await.map_err(SharedFault::NoModels),

@@ -86,11 +86,14 @@ fn a_caption_that_breaks_off_is_not_reproduced() {
 
 #[test]
 fn an_answer_that_is_missing_or_too_much_is_named() {
-    assert_eq!(is_whole(&whole()), Ok(()));
+    assert_eq!(is_whole(&whole(), true), Ok(()));
+    let without_captions = KnownAnswers { captions: vec![], ..whole() };
+    assert_eq!(is_whole(&without_captions, false), Ok(()));
+    assert!(is_whole(&whole(), false).is_err(), "answers of a captioner that the job does not have");
     let fault = |spoil: fn(&mut KnownAnswers)| {
         let mut known = whole();
         spoil(&mut known);
-        is_whole(&known).unwrap_err().to_string()
+        is_whole(&known, true).unwrap_err().to_string()
     };
     assert!(fault(|known| drop(known.captions.pop())).contains("the caption of picture `noise`"));
     assert!(

@@ -5,11 +5,15 @@ use crate::{
     status::{RowStatus, TextStatus},
     tables::{
         cells::{Columns, items, number, text},
+        embedding::{self, Embedding},
         texts::{LedgerText, Scored},
     },
 };
 use arrow::{
-    array::{Array as _, AsArray as _, BooleanArray, Float32Array, RecordBatch, StringArray, StructArray},
+    array::{
+        Array as _, AsArray as _, BooleanArray, FixedSizeListArray, Float32Array, RecordBatch, StringArray,
+        StructArray,
+    },
     datatypes::{UInt32Type, UInt64Type},
 };
 use std::sync::Arc;
@@ -25,6 +29,7 @@ pub struct StoredRow<'a> {
     pub member: Option<&'a str>,
     pub image_sha256: Option<&'a str>,
     pub image_hash: Option<u64>,
+    pub image_embedding: Option<Embedding>,
     pub width: Option<u32>,
     pub height: Option<u32>,
     pub status: &'a str,
@@ -34,7 +39,7 @@ pub struct StoredRow<'a> {
 }
 
 /// Cells of a text as stored. Each field is the field of its name; `score` is `itm`, `itc` and `kept`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[allow(missing_docs)] // the fields' meaning is at `LedgerText`
 pub struct StoredText<'a> {
     pub source: &'a str,
@@ -43,6 +48,7 @@ pub struct StoredText<'a> {
     pub score: StoredScore,
     pub language: Option<&'a str>,
     pub repetition: Option<f32>,
+    pub embedding: Option<Embedding>,
 }
 
 /// Scores and verdict as stored; a null verdict is not a kept text.
@@ -72,6 +78,7 @@ impl StoredText<'_> {
             scored: self.score.parse(),
             language: self.language.map(str::to_owned),
             repetition: self.repetition,
+            embedding: self.embedding,
         })
     }
 }
@@ -86,6 +93,7 @@ impl StoredRow<'_> {
             member: self.member.map(str::to_owned),
             image_sha256: self.image_sha256.map(parse_digest).transpose()?,
             image_hash: self.image_hash,
+            image_embedding: self.image_embedding,
             width: self.width,
             height: self.height,
             status: RowStatus::parse(self.status).ok_or_else(|| unknown(self.status))?,
@@ -145,6 +153,7 @@ pub fn stored_rows(batch: &RecordBatch) -> Box<dyn Iterator<Item = StoredRow<'_>
     let controls = batch.scores("control_itm");
     let lists = batch.lists("texts");
     let texts = Texts::of(lists.values().as_struct());
+    let embeddings = embedding::images(batch);
     Box::new((0..batch.num_rows()).map(move |i| StoredRow {
         key: text(keys, i),
         file: files.value(i),
@@ -152,6 +161,7 @@ pub fn stored_rows(batch: &RecordBatch) -> Box<dyn Iterator<Item = StoredRow<'_>
         member: text(members, i),
         image_sha256: text(hashes, i),
         image_hash: number(image_hashes, i),
+        image_embedding: embeddings.and_then(|vectors| embedding::vector(vectors, i)),
         width: number(widths, i),
         height: number(heights, i),
         status: statuses.value(i),
@@ -188,6 +198,7 @@ struct Texts<'a> {
     scores: Scores<'a>,
     languages: &'a StringArray,
     repetitions: &'a Float32Array,
+    embeddings: Option<&'a FixedSizeListArray>,
 }
 
 impl<'a> Texts<'a> {
@@ -199,6 +210,7 @@ impl<'a> Texts<'a> {
             scores: Scores::of(items),
             languages: items.texts("language"),
             repetitions: items.scores("repetition"),
+            embeddings: embedding::texts(items),
         }
     }
 
@@ -210,6 +222,7 @@ impl<'a> Texts<'a> {
             score: self.scores.get(i),
             language: text(self.languages, i),
             repetition: number(self.repetitions, i),
+            embedding: self.embeddings.and_then(|vectors| embedding::vector(vectors, i)),
         }
     }
 }

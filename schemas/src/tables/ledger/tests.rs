@@ -1,5 +1,9 @@
 use super::*;
-use crate::{status::TextStatus, tables::dice, tables::texts::Scored};
+use crate::{
+    status::TextStatus,
+    tables::dice,
+    tables::texts::{Scored, embedding},
+};
 use arrow::{
     array::BooleanArray,
     datatypes::{Float32Type, UInt64Type},
@@ -31,6 +35,7 @@ fn text(dice: &mut StdRng) -> LedgerText {
         scored: scored(dice),
         language: maybe(dice, words),
         repetition: maybe(dice, StdRng::random),
+        embedding: None,
     }
 }
 
@@ -42,6 +47,7 @@ fn row(dice: &mut StdRng) -> LedgerRow {
         member: maybe(dice, words),
         image_sha256: maybe(dice, StdRng::random),
         image_hash: maybe(dice, StdRng::random),
+        image_embedding: None,
         width: maybe(dice, StdRng::random),
         height: maybe(dice, StdRng::random),
         status: *RowStatus::ALL.choose(dice).unwrap(),
@@ -63,6 +69,25 @@ fn rows_come_back_as_they_were_encoded() {
         let rest = batch.slice(from, rows.len() - from);
         assert_eq!(super::rows(&rest).unwrap(), rows[from..]);
     }
+}
+
+#[test]
+fn vectors_come_back_in_half_precision_and_only_where_there_are_some() {
+    let mut dice = dice();
+    let vector = |dice: &mut StdRng| maybe(dice, |dice| embedding(&[dice.random(), -1.0, 0.0]));
+    let mut rows: Vec<LedgerRow> = (0..20).map(|_| row(&mut dice)).collect();
+    for row in &mut rows {
+        row.image_embedding = vector(&mut dice);
+        row.texts.iter_mut().for_each(|text| text.embedding = vector(&mut dice));
+    }
+    let batch = batch_with(&rows, Some(3)).unwrap();
+    assert_eq!(super::rows(&batch).unwrap(), rows);
+    assert_eq!(super::rows(&batch.slice(5, 10)).unwrap(), rows[5..15]);
+    assert!(
+        super::super::first_lacking(&schema(), &batch.schema()).is_none(),
+        "readers of plain ledgers read it"
+    );
+    assert_eq!(schema_with(None), schema());
 }
 
 #[test]

@@ -80,6 +80,7 @@ pub(super) fn stored_rows(batch: &RecordBatch) -> impl Iterator<Item = StoredRow
             score,
             language: None,
             repetition: None,
+            embedding: None,
         }
     };
     (0..batch.num_rows()).map(move |i| {
@@ -90,6 +91,7 @@ pub(super) fn stored_rows(batch: &RecordBatch) -> impl Iterator<Item = StoredRow
             score: web.get(i),
             language: None,
             repetition: None,
+            embedding: None,
         };
         StoredRow {
             key: text(keys, i),
@@ -98,6 +100,7 @@ pub(super) fn stored_rows(batch: &RecordBatch) -> impl Iterator<Item = StoredRow
             member: None,
             image_sha256: text(hashes, i),
             image_hash: None,
+            image_embedding: None,
             width: number(widths, i),
             height: number(heights, i),
             status: statuses.value(i),
