@@ -69,6 +69,7 @@ mod store_outages;
 mod store_settings;
 mod systemic;
 mod tail;
+mod tars;
 mod texts;
 mod train;
 mod wheel;

@@ -3,7 +3,7 @@
 use crate::support::nats::Nats;
 use capfilt_coordinator::dispatch::cluster::{Connection, Delivery, JobQueue};
 use capfilt_schemas::{
-    plan::{InputFile, Shard, ShardId},
+    plan::{InputFile, Part, Shard, ShardId},
     queue_protocol::{QueueNames, ShardMessage},
 };
 use std::{collections::HashSet, time::Duration};
@@ -11,7 +11,8 @@ use std::{collections::HashSet, time::Duration};
 fn shard(i: u32) -> Shard {
     let file = InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 };
     let id = ShardId::of(&file.path, &file.etag, i..i + 1);
-    Shard { id, file: file.into(), row_groups: i..i + 1, first_row: 0, rows: 1, bytes: 1 }
+    let part = Part::RowGroups(i..i + 1);
+    Shard { id, file: file.into(), part, first_row: 0, rows: 1, rows_exact: true, bytes: 1 }
 }
 
 fn messages(shards: std::ops::Range<u32>) -> impl Iterator<Item = ShardMessage> {

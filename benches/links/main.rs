@@ -16,7 +16,7 @@ mod web;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use capfilt_pipeline::input::{ImageInput, InputColumns, Links, ShardReader};
 use capfilt_schemas::{
-    plan::{InputFile, Shard, ShardId},
+    plan::{InputFile, Part, Shard, ShardId},
     settings::{self, Private},
 };
 use capfilt_store::Location;
@@ -162,10 +162,10 @@ fn shard(rows: usize, folder: &Path) -> Shard {
     let bytes = std::fs::metadata(&path).unwrap().len();
     let read =
         parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(File::open(path).unwrap());
-    let row_groups = 0..read.unwrap().metadata().num_row_groups() as u32;
+    let part = Part::RowGroups(0..read.unwrap().metadata().num_row_groups() as u32);
     let file = Arc::new(InputFile { path: name.to_owned(), etag: String::new(), bytes });
-    let id = ShardId::of(name, "", row_groups.clone());
-    Shard { id, file, row_groups, first_row: 0, rows: rows as u64, bytes }
+    let id = ShardId::of_part(name, "", &part);
+    Shard { id, file, part, first_row: 0, rows: rows as u64, rows_exact: true, bytes }
 }
 
 fn img2dataset(python: &Path, arguments: &Arguments, folder: &Path) -> Duration {

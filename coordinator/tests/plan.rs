@@ -18,7 +18,7 @@ async fn a_plan_covers_every_row_once_and_is_the_same_every_time() {
     let cuts: Vec<_> = plan
         .shards
         .iter()
-        .map(|s| (s.file.path.as_str(), s.row_groups.clone(), s.first_row, s.rows))
+        .map(|s| (s.file.path.as_str(), s.part.row_groups(), s.first_row, s.rows))
         .collect();
     assert_eq!(
         cuts,

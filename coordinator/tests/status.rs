@@ -8,7 +8,7 @@ use capfilt_coordinator::{JobState, Plan, StatusReader, job, manifest, status};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
     object_keys::{self, AttemptId, Table},
-    plan::{InputFile, Shard, ShardId},
+    plan::{InputFile, Part, Shard, ShardId},
     status::{RowStatus, TextStatus},
     tally::{Tally, TextTally},
     texts::SYNTHETIC,
@@ -29,7 +29,8 @@ fn shard(i: u32) -> Shard {
     let file = Arc::new(InputFile { path: format!("{}.parquet", i / 100), etag: "1".to_owned(), bytes: 1 });
     let groups = i % 100..i % 100 + 1;
     let id = ShardId::of(&file.path, &file.etag, groups.clone());
-    Shard { id, file, row_groups: groups, first_row: u64::from(i % 100) * ROWS, rows: ROWS, bytes: 1 }
+    let (part, first_row) = (Part::RowGroups(groups), u64::from(i % 100) * ROWS);
+    Shard { id, file, part, first_row, rows: ROWS, rows_exact: true, bytes: 1 }
 }
 
 fn texts(kept: u64) -> TextTally {

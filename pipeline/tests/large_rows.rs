@@ -7,7 +7,7 @@ use arrow::{
     datatypes::{DataType, Field},
 };
 use capfilt_pipeline::input::{ImageInput, InputColumns, READING_BYTES, Rows, ShardReader, TextInput};
-use capfilt_schemas::plan::{InputFile, Shard, ShardId};
+use capfilt_schemas::plan::{InputFile, Part, Shard, ShardId};
 use capfilt_store::Location;
 use object_store::ObjectStoreExt as _;
 use parquet::{
@@ -60,7 +60,8 @@ impl File {
         let shard = Shard {
             id,
             file: file.into(),
-            row_groups: 0..1,
+            part: Part::RowGroups(0..1),
+            rows_exact: true,
             first_row: 0,
             rows: self.rows as u64,
             bytes: meta.size,

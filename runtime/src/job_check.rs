@@ -97,7 +97,8 @@ async fn is_bucket_fit(bucket: &Location, add: &mut impl FnMut(Finding)) -> bool
 async fn check_input(settings: &Settings, add: &mut impl FnMut(Finding)) -> Result<Plan, Failure> {
     let input = Location::open(&settings.input.url).or_usage_error()?;
     let plan = of_plan(capfilt_coordinator::plan(&input, settings).await)?;
-    let counts = format!("{} files, {} shards, {} rows", plan.files, plan.shards.len(), plan.rows);
+    let about = if plan.rows_exact { "" } else { "about " };
+    let counts = format!("{} files, {} shards, {about}{} rows", plan.files, plan.shards.len(), plan.rows);
     add(Finding::sound("input", counts));
     if let Some(shard) = plan.shards.first() {
         let honoured = if_match(PinnedObject::new(&input, &shard.file)).await.or_environment_error()?;

@@ -15,7 +15,7 @@ use capfilt_schemas::{
     manifest::{Manifest, QuarantinedShard, Repaired},
     object_keys::{self, AttemptId, Table},
     pairs,
-    plan::{self, InputFile, RefusedFile, Shard, ShardId},
+    plan::{self, InputFile, Part, RefusedFile, Shard, ShardId},
     quarantine,
     queue_protocol::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
     retry::{Repair, Retry, ShardRepair},
@@ -125,7 +125,8 @@ fn digest() -> JobDigest {
 fn shard() -> Shard {
     let file = InputFile { path: "a.parquet".into(), etag: "e1".into(), bytes: 9 };
     let id = ShardId::of(&file.path, &file.etag, 0..2);
-    Shard { id, file: file.into(), row_groups: 0..2, first_row: 0, rows: 3, bytes: 8 }
+    let part = Part::RowGroups(0..2);
+    Shard { id, file: file.into(), part, first_row: 0, rows: 3, rows_exact: true, bytes: 8 }
 }
 
 fn tally() -> Tally {

@@ -20,14 +20,15 @@ pub async fn run(args: &PlanArgs) -> Ending {
     let plan = of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
     let mut shown = json!({
-        "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows, "bytes": plan.bytes,
+        "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows,
+        "rows_exact": plan.rows_exact, "bytes": plan.bytes,
         "refused": plan.refused, "warnings": plan.warnings,
     });
     if !args.json {
         outln!("input   {}", settings.input.url);
         outln!("files   {}", plan.files);
         outln!("shards  {}", plan.shards.len());
-        outln!("rows    {}", plan.rows);
+        outln!("rows    {}{}", if plan.rows_exact { "" } else { "about " }, plan.rows);
         outln!("bytes   {}", ByteSize(plan.bytes));
         plan.warnings.iter().for_each(|warning| outln!("warning: {warning}"));
         plan.refused.iter().for_each(|file| outln!("refused: {}: {}", file.path, file.reason));

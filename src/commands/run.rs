@@ -25,9 +25,10 @@ pub async fn run(args: &RunArgs) -> Ending {
     warnings.iter().for_each(|warning| console::line(format!("warning: {warning}")));
     let refused = &record.plan.refused;
     refused.iter().for_each(|file| console::line(format!("refused: {}: {}", file.path, file.reason)));
+    let about = if plan.iter().all(|shard| shard.rows_exact) { "" } else { "about " };
     let verb = if resumed { "resuming" } else { "planned" };
     console::line(format!(
-        "{verb} {}: {} rows in {} shards",
+        "{verb} {}: {about}{} rows in {} shards",
         bucket.url, record.plan.rows, record.plan.shards
     ));
     if args.plan_only {

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 mod advice;
+mod braces;
 pub mod checkpoint_cache;
 mod cloud;
 mod commits;
@@ -32,10 +33,12 @@ mod retry;
 mod room;
 mod stores;
 pub mod strays;
+pub mod tar;
 mod unfinished;
 mod uploads;
 mod url_text;
 
+pub use braces::Braces;
 pub use commits::{
     CommitEntry, CommitIndex, Committed, RECORDS_AT_ONCE, commit, foreign, list_commit_entries, list_commits,
 };

@@ -2,6 +2,7 @@
 
 use crate::{
     StoreError, advice,
+    braces::{self, Braces},
     cloud::Cloud,
     environment::Said,
     folder::Folder,
@@ -32,6 +33,8 @@ pub struct Location {
     pub prefix: Path,
     /// Whether the URL was given with a final slash: then it does not name an object.
     pub is_prefix: bool,
+    /// The only names below the URL that belong to it, if it was given with a brace pattern.
+    pub braces: Option<Arc<Braces>>,
     /// Names that listings below this URL skipped.
     pub passed_over: Arc<PassedOver>,
     /// Lists unfinished uploads, if the protocol has such a request.
@@ -41,12 +44,19 @@ pub struct Location {
 }
 
 impl Location {
-    /// Opens `s3://`, `gs://`, `az://`, `hf://`, `file://` or a path. Credentials and endpoints come from the
-    /// environment, under the names of the clouds' own tools (docs/stores.md).
+    /// Opens `s3://`, `gs://`, `az://`, `hf://`, `file://` or a path, also with a brace pattern. Credentials
+    /// and endpoints come from the environment, under the names of the clouds' own tools (docs/stores.md).
     ///
     /// # Errors
     /// Another kind of URL, and an unusable value of a variable. No request is made.
     pub fn open(url: &str) -> Result<Self, StoreError> {
+        match braces::expand(url)? {
+            Some((folder, braces)) => Ok(Self { braces: Some(Arc::new(braces)), ..Self::open_one(&folder)? }),
+            None => Self::open_one(url),
+        }
+    }
+
+    fn open_one(url: &str) -> Result<Self, StoreError> {
         if let Some(parsed) = HubUrl::parse(url) {
             let parsed = parsed.map_err(|why| refused(url, why))?;
             return match parsed.kind {
@@ -73,6 +83,7 @@ impl Location {
             store,
             prefix,
             is_prefix: false,
+            braces: None,
             passed_over: Arc::default(),
             uploads: None,
             repository: None,
@@ -88,7 +99,8 @@ impl Location {
         let store = Arc::new(repository.clone());
         let store = Arc::new(RetryingStore::new(Arc::clone(&store) as _, store, &root));
         let (is_prefix, url) = (url.ends_with('/'), url.trim_end_matches('/').to_owned());
-        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None, repository: Some(repository) })
+        let (braces, uploads, repository) = (None, None, Some(repository));
+        Ok(Self { url, store, prefix, is_prefix, braces, passed_over, uploads, repository })
     }
 
     fn open_bucket(url: &str, parsed: &HubUrl) -> Result<Self, StoreError> {
@@ -130,7 +142,8 @@ impl Location {
         let Remote { store, parts, uploads } = open::open(cloud, parsed, said, Arc::clone(&passed_over))?;
         let (is_prefix, url) = (url.ends_with('/'), url.trim_end_matches('/').to_owned());
         let (store, uploads) = (Arc::new(RetryingStore::new(store, parts, root)), uploads.map(Arc::new));
-        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads, repository: None })
+        let (braces, repository) = (None, None);
+        Ok(Self { url, store, prefix, is_prefix, braces, passed_over, uploads, repository })
     }
 
     fn open_folder(url: &str, path: &std::path::Path) -> Result<Self, StoreError> {
@@ -141,7 +154,8 @@ impl Location {
         let url = absolute.display().to_string();
         let is_prefix = url.ends_with('/');
         let url = if url.len() > 1 { url.trim_end_matches('/').to_owned() } else { url };
-        Ok(Self { url, store, prefix, is_prefix, passed_over, uploads: None, repository: None })
+        let (braces, uploads, repository) = (None, None, None);
+        Ok(Self { url, store, prefix, is_prefix, braces, passed_over, uploads, repository })
     }
 
     /// Beginning of the URLs of the same store: scheme and bucket, or a repository of the Hub; empty for
@@ -163,17 +177,30 @@ impl Location {
         let Some(repository) = &self.repository else { return Ok(self.given()) };
         let url = repository.at_commit().await;
         let url = url.map_err(|source| StoreError::store("find the commit of", &self.url, source))?;
-        Ok(if self.is_prefix { format!("{url}/") } else { url })
+        Ok(match &self.braces {
+            Some(braces) => format!("{url}/{}", braces.pattern),
+            None if self.is_prefix => format!("{url}/"),
+            None => url,
+        })
     }
 
-    /// The URL as given: with its final slash, if it had one.
+    /// The URL as given: with its pattern or its final slash, if it had one.
     pub fn given(&self) -> String {
+        if let Some(braces) = &self.braces {
+            return self.url_of(&braces.pattern);
+        }
         if self.is_prefix && !self.url.ends_with('/') { format!("{}/", self.url) } else { self.url.clone() }
     }
 
     /// The local path, if the URL is local.
     pub fn local_path(&self) -> Option<std::path::PathBuf> {
         (!self.url.contains("://")).then(|| std::path::PathBuf::from(&self.url))
+    }
+
+    /// The local file with a name of a listing, if the URL is local.
+    pub fn local_file(&self, name: &str) -> Option<std::path::PathBuf> {
+        let is_itself = !self.is_prefix && self.prefix.filename() == Some(name);
+        self.local_path().map(|root| if is_itself { root } else { root.join(name) })
     }
 
     /// Full path of a name below this URL; the empty name is the URL itself.

@@ -145,7 +145,7 @@ impl Recompute<'_> {
         let (columns, batch) = (linked_columns(self.settings, READING_BYTES)?, self.capfilt.batch());
         let sources = columns.texts.clone();
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
-        let committed = read_ledger(self.bucket, ledger, shard.rows as usize).await?;
+        let committed = read_ledger(self.bucket, ledger, ledger.rows as usize).await?;
         let committed: Vec<LedgerRow> = committed.into_iter().map(|row| named(row, &sources)).collect();
         if self.settings.captioner.endpoint.is_some() {
             self.capfilt.set_captions(captions_of(&committed));

@@ -59,7 +59,7 @@ impl SkipList {
                 }
             };
             if let Some(ledger) = ledger {
-                let read = each_of_ledger(bucket, ledger, assignment.shard.rows as usize, keep).await;
+                let read = each_of_ledger(bucket, ledger, ledger.rows as usize, keep).await;
                 read.map_err(|error| Fault { class: FailureClass::Unreadable, message: error.to_string() })?;
             }
         }

@@ -113,7 +113,7 @@ async fn append(open: &mut Open, judged: Judged, events: &(dyn Fn(Event) + Send 
 }
 
 async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
-    let Open { attempt, writer, batch, .. } = open;
+    let Open { attempt, writer, rows, batch } = open;
     let fault = |fault: Fault| (Some(Arc::clone(&attempt)), fault);
     if let Some(exceeded) = failure_budget::exceeded(writer.tally(), attempt.limits.failure_budget) {
         return Err(fault(exceeded));
@@ -128,7 +128,7 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
         n: assignment.commit_n,
         attempt: assignment.attempt.clone(),
         worker: spec.worker.clone(),
-        rows: assignment.shard.rows,
+        rows: if assignment.shard.rows_exact { assignment.shard.rows } else { rows },
         tally: written.tally,
         outputs: written.outputs,
         batch: u32::try_from(batch).unwrap_or(u32::MAX),

@@ -55,6 +55,8 @@ pub struct Before {
     pub shards_quarantined: u64,
     /// Rows of committed shards.
     pub rows: u64,
+    /// Whether `rows` contains estimates of the plan.
+    pub is_estimate: bool,
 }
 
 impl Work {
@@ -79,6 +81,7 @@ impl Before {
                 ShardState::Committed(_) => {
                     before.shards_committed += 1;
                     before.rows += shard.rows;
+                    before.is_estimate |= !shard.rows_exact;
                 }
                 ShardState::Quarantined(_) => before.shards_quarantined += 1,
                 ShardState::Open | ShardState::Repairing(_) => {}

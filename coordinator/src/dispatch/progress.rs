@@ -134,6 +134,8 @@ pub struct Progress {
     pub shards_quarantined: u64,
     /// Rows of all shards that no earlier run quarantined.
     pub rows_total: u64,
+    /// Whether the rows of every shard are known; otherwise `rows_total` is an estimate.
+    pub rows_exact: bool,
     /// Committed rows, and finished rows of shards in flight.
     pub rows_done: u64,
     /// Part of `rows_done` that this process committed or has in flight; 0 for a coordinator.

@@ -70,7 +70,8 @@ impl Progress {
         if self.is_share {
             format!("{rows_here} rows here")
         } else {
-            format!("{rows_done}/{rows_total} rows")
+            let about = if self.rows_exact { "" } else { "about " };
+            format!("{rows_done}/{about}{rows_total} rows")
         }
     }
 

@@ -1,7 +1,11 @@
 //! Counts of one run, and the state of the job that follows from them.
 
 use super::{Before, Progress, Report, WorkerView};
-use capfilt_schemas::tally::Tally;
+use capfilt_schemas::{
+    plan::{Shard, ShardId},
+    tally::Tally,
+};
+use std::collections::HashMap;
 
 /// Running counts of one run.
 #[derive(Debug, Default)]
@@ -10,21 +14,35 @@ pub(super) struct Totals {
     before: Before,
     shards_total: u64,
     rows_total: u64,
+    /// Planned rows of shards whose rows are estimates. Memory: 40 bytes for each of these shards.
+    estimates: HashMap<ShardId, u64>,
     /// Tally of the rows committed in this run.
     tally: Tally,
     pub report: Report,
 }
 
 impl Totals {
-    pub fn open(before: Before, shards: u64, rows: u64) -> Self {
-        let shards_total = before.shards_committed + before.shards_quarantined + shards;
-        Self { before, shards_total, rows_total: before.rows + rows, ..Self::default() }
+    pub fn open<'a>(before: Before, shards: impl Iterator<Item = &'a Shard>) -> Self {
+        let shards_total = before.shards_committed + before.shards_quarantined;
+        let mut totals = Self { before, shards_total, rows_total: before.rows, ..Self::default() };
+        shards.for_each(|shard| totals.add(shard));
+        totals
     }
 
     /// Adds a shard.
-    pub fn add(&mut self, rows: u64) {
+    pub fn add(&mut self, shard: &Shard) {
         self.shards_total += 1;
-        self.rows_total += rows;
+        self.rows_total += shard.rows;
+        if !shard.rows_exact {
+            self.estimates.insert(shard.id.clone(), shard.rows);
+        }
+    }
+
+    /// Replaces the estimate of a committed shard's rows by their number.
+    pub fn learn(&mut self, shard: &ShardId, rows: u64) {
+        if let Some(estimate) = self.estimates.remove(shard) {
+            self.rows_total = (self.rows_total + rows).saturating_sub(estimate);
+        }
     }
 
     /// Counts a shard that this process committed.
@@ -61,6 +79,7 @@ impl Totals {
             shards_committed: self.before.shards_committed + self.report.committed,
             shards_quarantined: self.before.shards_quarantined + self.report.quarantined.len() as u64,
             rows_total: self.rows_total,
+            rows_exact: !self.before.is_estimate && self.estimates.is_empty(),
             rows_done: self.before.rows + self.report.rows + rows,
             rows_here: self.report.rows + rows,
             tally,

@@ -122,8 +122,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         let (messages_in, stop) = ends;
         let Work { tasks, attempts, before, job } = work;
         let WorkerPool { devices, command, policy } = pool;
-        let rows = tasks.iter().map(|task| task.shard.rows).sum();
-        let totals = Totals::open(before, tasks.len() as u64, rows);
+        let totals = Totals::open(before, tasks.iter().map(|task| &task.shard));
         let slots: Vec<WorkerSlot> =
             devices.iter().enumerate().map(|(i, device)| WorkerSlot::new(device, i)).collect();
         let queue = Queue::new(tasks, attempts, slots.len());
@@ -187,7 +186,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     fn on_sourced(&mut self, fed: Sourced) {
         match fed {
             Sourced::Task(task) => {
-                self.totals.add(task.shard.rows);
+                self.totals.add(&task.shard);
                 self.queue.add(*task);
             }
             Sourced::End => self.source_ended = true,
@@ -304,6 +303,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
                 self.store_failures = 0;
                 self.slots[worker].deaths_in_row = 0;
                 self.slots[worker].batch = Some(cost.batch);
+                self.totals.learn(&shard, rows);
                 match effect {
                     Effect::Won => self.totals.win(rows, &tally),
                     _ if superseded => self.totals.lose(rows),

@@ -8,8 +8,8 @@ use capfilt_store::StoreError;
 #[allow(missing_docs)] // the message of each variant is its doc
 pub enum PlanError {
     #[error(
-        "{url}: there is no Parquet file; input.url names one `.parquet` file, or a folder or prefix with \
-         such files below it"
+        "{url}: there is no input file; input.url names one `.parquet`, `.tar` or `.tar.gz` file, a folder \
+         or prefix with such files below it, or files by a pattern with braces"
     )]
     NoFiles { url: String },
     #[error("{url}: none of {files} files can be used; the first, {path}: {reason}")]

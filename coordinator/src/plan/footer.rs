@@ -4,7 +4,7 @@ use super::{
     PlanError,
     contents::{Contents, Unit},
 };
-use capfilt_schemas::plan::InputFile;
+use capfilt_schemas::plan::{InputFile, Part};
 use capfilt_store::{FaultKind, Location, PinnedObject, StoreError, footer};
 use parquet::{
     errors::ParquetError,
@@ -22,18 +22,21 @@ pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Contents,
     match read.and_then(|footer| describe(&footer, file.bytes)).map_err(parquet_fault) {
         Ok(footer) => Ok(Ok(footer)),
         Err(Ok(fault)) => Ok(Err(fault)),
-        Err(Err(error)) if error.is_changed() || error.is_not_found() => {
-            Err(PlanError::Moving { path: file.path.clone(), why: error.to_string() })
-        }
+        Err(Err(error)) if error.is_changed() || error.is_not_found() => Err(moving(file, &error)),
         // The store works and refuses this file alone: other files may be readable.
         Err(Err(error)) if is_of_the_file(&error) => Ok(Err(error.to_string())),
         Err(Err(error)) => Err(error.into()),
     }
 }
 
+/// The input changes while it is being planned.
+pub(super) fn moving(file: &InputFile, error: &StoreError) -> PlanError {
+    PlanError::Moving { path: file.path.clone(), why: error.to_string() }
+}
+
 /// Whether the store refuses only this object: it is archived, or these credentials (for a local file, this
 /// user) may not read it.
-fn is_of_the_file(error: &StoreError) -> bool {
+pub(super) fn is_of_the_file(error: &StoreError) -> bool {
     let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
     of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
 }
@@ -42,16 +45,16 @@ fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Contents, Parque
     let schema = footer::promised(footer.schema())?;
     let encrypted = footer.encrypted_columns().into_iter().map(str::to_owned).collect();
     let metadata: ParquetMetaData = footer.decode(Arc::clone(footer.schema()))?;
-    let group = |group: &RowGroupMetaData| {
+    let group = |(number, group): (u32, &RowGroupMetaData)| {
         let negative =
             |_| ParquetError::General(format!("the footer gives a row group {} rows", group.num_rows()));
         let rows = u64::try_from(group.num_rows()).map_err(negative)?;
         let bytes =
             group.columns().iter().map(|column| bytes_of(column, file_bytes)).sum::<Result<u64, _>>()?;
-        Ok(Unit { rows, bytes })
+        Ok(Unit { part: Part::RowGroups(number..number + 1), rows, bytes })
     };
-    let units = metadata.row_groups().iter().map(group).collect::<Result<_, ParquetError>>()?;
-    Ok(Contents { schema, encrypted, units })
+    let units = (0..).zip(metadata.row_groups()).map(group).collect::<Result<_, ParquetError>>()?;
+    Ok(Contents { schema, encrypted, units, rows_exact: true, warnings: Vec::new() })
 }
 
 /// Length of a column chunk. The chunk must lie within the file, because the reader of the rows trusts the

@@ -1,5 +1,8 @@
 //! Lists the input's files with their current states.
 
+mod neighbours;
+mod patterns;
+
 use super::PlanError;
 use capfilt_schemas::plan::{InputFile, InputFormat, RefusedFile};
 use capfilt_store::{FaultKind, Location, Passed, StoreError, escaped, without_secrets};
@@ -24,16 +27,31 @@ pub struct Found {
     pub warnings: Vec<String>,
 }
 
-/// Lists the Parquet files of an input, sorted by path: the file that the URL names, or all files below it.
+/// Lists the input files, sorted by path: the file that the URL names, all files below it, or the files of
+/// its brace pattern.
 ///
 /// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) do not belong to the
-/// input, nor do the job's own objects when `job_url` is below the input. A Parquet file that cannot be read
+/// input, nor do the job's own objects when `job_url` is below the input. An input file that cannot be read
 /// (a link without a target, a name that no request can carry) is listed as refused, because its rows are
 /// missing; other such names give a warning.
 ///
 /// # Errors
 /// A refused listing, and an input without a file: a job over no file is a typing error.
 pub async fn find(input: &Location, job_url: &str) -> Result<Found, PlanError> {
+    let mut found = match &input.braces {
+        Some(braces) => patterns::find(input, braces).await?,
+        None => find_named_or_below(input, job_url).await?,
+    };
+    if found.files.is_empty() && found.refused.is_empty() {
+        return Err(PlanError::NoFiles { url: without_secrets(&input.url) });
+    }
+    found.files.sort_by(|a, b| a.path.cmp(&b.path));
+    found.refused.sort_by(|a, b| a.path.cmp(&b.path));
+    neighbours::leave_out(&mut found.files);
+    Ok(found)
+}
+
+async fn find_named_or_below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     let named = named_object(input).await?;
     if let Named::File(file) = &named
         && file.bytes > 0
@@ -41,7 +59,7 @@ pub async fn find(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     {
         return Ok(Found { files: vec![file.clone()], ..Found::default() });
     }
-    let mut found = match (below(input, job_url).await, named) {
+    Ok(match (below(input, job_url).await, named) {
         (Ok(found), Named::File(file)) if found.files.is_empty() && found.refused.is_empty() => {
             return Ok(Found { files: vec![file], ..found });
         }
@@ -56,13 +74,7 @@ pub async fn find(input: &Location, job_url: &str) -> Result<Found, PlanError> {
             found
         }
         (found, _) => found?,
-    };
-    if found.files.is_empty() && found.refused.is_empty() {
-        return Err(PlanError::NoFiles { url: without_secrets(&input.url) });
-    }
-    found.files.sort_by(|a, b| a.path.cmp(&b.path));
-    found.refused.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
+    })
 }
 
 /// Lists every file of the input with its state, unreadable files included, for comparison with the plan.

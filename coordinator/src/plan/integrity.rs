@@ -19,33 +19,36 @@ pub(crate) fn fault(plan: &[Shard], record: &PlanRecord) -> Option<String> {
         return Some(format!("the plan has {rows}, job.json says {}", record.rows));
     }
     let mut seen = HashSet::with_capacity(plan.len());
-    let misnamed = |shard: &&Shard| {
-        ShardId::of(&shard.file.path, &shard.file.etag, shard.row_groups.clone()) != shard.id
-    };
+    let misnamed =
+        |shard: &&Shard| ShardId::of_part(&shard.file.path, &shard.file.etag, &shard.part) != shard.id;
     if let Some(shard) = plan.iter().find(misnamed) {
-        return Some(format!("the id of shard {} does not match its file and row groups", shard.id));
+        return Some(format!("the id of shard {} does not match its file and part", shard.id));
     }
     if let Some(shard) = plan.iter().find(|shard| !seen.insert(&shard.id)) {
         return Some(format!("shard {} is listed twice", shard.id));
     }
     let ends = |shard: &Shard| shard.first_row.checked_add(shard.rows);
     let overlaps = |a: &Shard, b: &Shard| {
+        let is_other_unit = a.part.unit() != b.part.unit();
         a.file.path == b.file.path
-            && ends(a).is_none_or(|end| end > b.first_row || a.row_groups.end > b.row_groups.start)
+            && (is_other_unit
+                || a.part.range().end > b.part.range().start
+                || !a.rows_exact
+                || ends(a).is_none_or(|end| end > b.first_row))
     };
     let pair = plan.windows(2).find(|pair| overlaps(&pair[0], &pair[1]));
     let overlapping =
         pair.map(|pair| format!("shards {} and {} overlap in {}", pair[0].id, pair[1].id, pair[0].file.path));
-    let endless = || plan.iter().find(|shard| ends(shard).is_none() || shard.row_groups.is_empty());
+    let endless = || plan.iter().find(|shard| ends(shard).is_none() || shard.part.range().is_empty());
     overlapping.or_else(|| {
-        endless().map(|shard| format!("shard {} has rows or row groups that no file can have", shard.id))
+        endless().map(|shard| format!("shard {} has rows or a part that no file can have", shard.id))
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capfilt_schemas::plan::InputFile;
+    use capfilt_schemas::plan::{InputFile, Part};
     use std::sync::Arc;
 
     fn plan() -> Vec<Shard> {
@@ -55,9 +58,10 @@ mod tests {
             Shard {
                 id,
                 file: Arc::new(file),
-                row_groups: i..i + 1,
+                part: Part::RowGroups(i..i + 1),
                 first_row: 10 * u64::from(i),
                 rows: 10,
+                rows_exact: true,
                 bytes: 1,
             }
         };
@@ -79,7 +83,11 @@ mod tests {
         let renamed =
             |plan: &mut Vec<Shard>| Arc::make_mut(&mut plan[0].file).path = "/etc/passwd".to_owned();
         assert!(fault_after(renamed).unwrap().contains("does not match its file"));
-        assert!(fault_after(|plan| plan[1].row_groups = 0..2).unwrap().contains("does not match its file"));
+        assert!(
+            fault_after(|plan| plan[1].part = Part::RowGroups(0..2))
+                .unwrap()
+                .contains("does not match its file")
+        );
         assert!(fault_after(|plan| plan.push(plan[2].clone())).unwrap().contains("twice"));
         assert!(fault_after(|plan| plan[0].rows = 11).unwrap().contains("overlap"));
         assert!(fault_after(|plan| plan[2].first_row = u64::MAX).unwrap().contains("no file can have"));

@@ -1,8 +1,8 @@
-//! Planning: derives the work of a job from listings and Parquet footers alone.
+//! Planning: derives the work of a job from listings, Parquet footers and headers of tars.
 //!
-//! [`plan`] lists the input ([`input`]), reads the contents of each file in its format (`footer`), checks the
-//! columns and cuts the file's units into shards. [`table`] stores the plan; `integrity` checks a stored plan
-//! against `job.json`.
+//! [`plan`] lists the input ([`input`]), reads the contents of each file in its format (`footer`, `tar`),
+//! checks the columns and cuts the file's units into shards. [`table`] stores the plan; `integrity` checks a
+//! stored plan against `job.json`.
 
 mod contents;
 mod error;
@@ -14,6 +14,7 @@ mod planner;
 mod schema_check;
 mod sharding;
 pub mod table;
+mod tar;
 
 pub use error::PlanError;
 pub(crate) use footer::parquet_fault;

@@ -1,6 +1,6 @@
 //! Plans a job: lists its input, reads the contents of the files, and cuts the files into shards.
 
-use super::{PlanError, contents::Unit, footer, input, schema_check::RequiredColumns, sharding};
+use super::{PlanError, contents::Contents, footer, input, schema_check::RequiredColumns, sharding, tar};
 use capfilt_schemas::{
     plan::{InputFile, InputFormat, RefusedFile, Shard},
     predicate::Predicate,
@@ -16,7 +16,7 @@ const FOOTERS_AT_ONCE: usize = 32;
 /// The work of a job, before any object is written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
-    /// Shards in the order of file path and row group.
+    /// Shards in the order of file path and part.
     pub shards: Vec<Shard>,
     /// Files without a shard. The other files are cleaned, and the job ends with the exit code of quarantined
     /// data.
@@ -25,8 +25,10 @@ pub struct Plan {
     pub without_rows: Vec<InputFile>,
     /// Sentences for the user; none of them stops a job.
     pub warnings: Vec<String>,
-    /// Rows of all shards.
+    /// Rows of all shards; an estimate unless `rows_exact`.
     pub rows: u64,
+    /// Whether the rows of every shard were counted.
+    pub rows_exact: bool,
     /// Compressed bytes of all shards.
     pub bytes: u64,
     /// Input files, refused ones included.
@@ -35,12 +37,12 @@ pub struct Plan {
 
 /// The planner's result for one file.
 enum Planned {
-    Cut { shards: Vec<Shard>, has_key: bool, warning: Option<String> },
+    Cut { shards: Vec<Shard>, has_key: bool, warnings: Vec<String> },
     Refused(RefusedFile),
 }
 
 /// Plans a job over `input`: lists its files, pins their states and cuts them into shards. It reads only
-/// footers and writes nothing.
+/// footers, and headers of tars, and writes nothing.
 ///
 /// # Errors
 /// A failing store, and an input without a usable file: then the settings are more likely wrong than every
@@ -74,13 +76,17 @@ async fn one_file(
 ) -> Result<Planned, PlanError> {
     let contents = match InputFormat::of(&file.path) {
         InputFormat::Parquet => footer::read(input, file).await?,
+        format @ (InputFormat::Tar | InputFormat::TarGz) => {
+            let (is_compressed, schema) = (format == InputFormat::TarGz, required.assumed());
+            tar::read(input, file, is_compressed, schema, rows_wanted).await?
+        }
     };
     let fitting = contents.and_then(|contents| {
         let fit = required.check(&contents.schema, &contents.encrypted)?;
-        Ok((fit, contents.units))
+        Ok((fit, contents))
     });
     Ok(match fitting {
-        Ok((fit, units)) => cut_file(file, &units, fit.has_key, rows_wanted),
+        Ok((fit, contents)) => cut_file(file, contents, fit.has_key, rows_wanted),
         Err(reason) => {
             let InputFile { path, etag, bytes } = file.clone();
             Planned::Refused(RefusedFile { path, etag, bytes, reason })
@@ -88,24 +94,27 @@ async fn one_file(
     })
 }
 
-fn cut_file(file: &InputFile, units: &[Unit], has_key: bool, rows_wanted: u64) -> Planned {
-    let shards = sharding::shards(file, units, rows_wanted);
-    Planned::Cut { shards, has_key, warning: sharding::warning(file, units, rows_wanted) }
+fn cut_file(file: &InputFile, contents: Contents, has_key: bool, rows_wanted: u64) -> Planned {
+    let Contents { units, rows_exact, mut warnings, .. } = contents;
+    let shards = sharding::shards(file, &units, rows_exact, rows_wanted);
+    warnings.extend(sharding::warning(file, &units, rows_wanted));
+    Planned::Cut { shards, has_key, warnings }
 }
 
 fn collect(files: &[InputFile], planned: Vec<Planned>, key: &str) -> Plan {
-    let mut plan = Plan { files: files.len() as u64, ..Plan::default() };
+    let mut plan = Plan { files: files.len() as u64, rows_exact: true, ..Plan::default() };
     let mut without_key = Vec::new();
     for (file, planned) in files.iter().zip(planned) {
         match planned {
             Planned::Refused(refused) => plan.refused.push(refused),
-            Planned::Cut { shards, has_key, warning } => {
+            Planned::Cut { shards, has_key, warnings } => {
                 if shards.is_empty() {
                     plan.without_rows.push(file.clone());
                 }
                 without_key.extend((!has_key).then_some(&file.path));
-                plan.warnings.extend(warning);
+                plan.warnings.extend(warnings);
                 plan.rows += shards.iter().map(|shard| shard.rows).sum::<u64>();
+                plan.rows_exact &= shards.iter().all(|shard| shard.rows_exact);
                 plan.bytes += shards.iter().map(|shard| shard.bytes).sum::<u64>();
                 plan.shards.extend(shards);
             }

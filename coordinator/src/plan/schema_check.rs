@@ -1,6 +1,6 @@
 //! Checks that a file has the columns that the settings name, in types that a worker can read.
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     predicate::{Literal, Predicate},
     settings::{Input, Links},
@@ -22,6 +22,8 @@ pub struct RequiredColumns {
     key: String,
     /// Columns that the condition reads, with the literals that they are compared with.
     compared: Vec<(String, Option<Literal>)>,
+    /// Types of these columns in a format without types.
+    assumed: Vec<(String, DataType)>,
     /// Columns that are only copied, of any type.
     copied: Vec<String>,
     /// Column with the digests of linked images.
@@ -39,12 +41,14 @@ pub struct Fit {
 
 impl RequiredColumns {
     pub fn of(input: &Input, filter: Option<&Predicate>) -> Self {
+        let assumed = filter.iter().flat_map(|filter| filter.assumed_types());
         let uses = filter.iter().flat_map(|filter| filter.uses());
         Self {
             image: input.image.clone(),
             texts: input.text.names().to_vec(),
             key: input.key.clone(),
             compared: uses.map(|(name, literal)| (name.to_owned(), literal.cloned())).collect(),
+            assumed: assumed.map(|(name, kind)| (name.to_owned(), kind)).collect(),
             copied: input.passthrough.clone(),
             digest: None,
         }
@@ -53,6 +57,18 @@ impl RequiredColumns {
     /// The columns, with that of the links.
     pub fn with_links(self, links: &Links) -> Self {
         Self { digest: links.digest.clone().filter(|_| links.fetch), ..self }
+    }
+
+    /// Columns of a file whose format has no types: bytes for the image, and what a condition compares with;
+    /// text for the rest.
+    pub fn assumed(&self) -> Schema {
+        let image = [(&self.image, DataType::Binary)].into_iter();
+        let texts = self.texts.iter().chain([&self.key]).chain(&self.copied).chain(&self.digest);
+        let texts = texts.map(|name| (name, DataType::Utf8));
+        let compared = self.assumed.iter().map(|(name, kind)| (name, kind.clone()));
+        let mut seen = HashSet::new();
+        let once = image.chain(compared).chain(texts).filter(|(name, _)| seen.insert(name.as_str()));
+        Schema::new(once.map(|(name, kind)| Field::new(name, kind, true)).collect::<Vec<_>>())
     }
 
     /// Checks whether a file with this schema can be cleaned. The error has the reason and the remedy.

@@ -1,7 +1,7 @@
 //! The plan as a Parquet object: equal shards give equal bytes, and a million shards fit in a small file.
 
 use bytes::Bytes;
-use capfilt_schemas::plan::{self, NotAShardId, Shard};
+use capfilt_schemas::plan::{self, NotAShard, Shard};
 use parquet::{
     arrow::{
         ArrowWriter,
@@ -25,7 +25,7 @@ pub enum PlanTableError {
     #[error("the plan has other columns than this version's; did another version of capfilt write it?")]
     Columns,
     #[error(transparent)]
-    Id(#[from] NotAShardId),
+    Shard(#[from] NotAShard),
 }
 
 /// Encodes a plan. The bytes depend only on the shards, so planning twice writes one object.
@@ -46,7 +46,7 @@ pub fn encode(shards: &[Shard]) -> Bytes {
 /// Decodes a plan, one batch at a time.
 pub fn stream(bytes: Bytes) -> Result<impl Iterator<Item = Result<Shard, PlanTableError>>, PlanTableError> {
     let builder = ParquetRecordBatchReaderBuilder::try_new(bytes)?;
-    if builder.schema().fields() != plan::schema().fields() {
+    if !plan::is_readable(builder.schema()) {
         return Err(PlanTableError::Columns);
     }
     let batches: ParquetRecordBatchReader = builder.with_batch_size(BATCH).build()?;
@@ -66,7 +66,7 @@ pub fn decode(bytes: Bytes) -> Result<Vec<Shard>, PlanTableError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capfilt_schemas::plan::{InputFile, ShardId};
+    use capfilt_schemas::plan::{InputFile, Part, ShardId};
     use std::sync::Arc;
 
     fn shards(n: u32) -> Vec<Shard> {
@@ -81,9 +81,10 @@ mod tests {
             Shard {
                 id,
                 file: Arc::new(file),
-                row_groups,
+                part: Part::RowGroups(row_groups),
                 first_row: u64::from(i % 10) * 10_000,
                 rows: 10_000,
+                rows_exact: true,
                 bytes: 1 << 27,
             }
         };

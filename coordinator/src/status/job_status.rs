@@ -33,6 +33,9 @@ pub struct Status {
     pub shards: States,
     /// States of the rows.
     pub rows: States,
+    /// Whether the rows of every shard are known: counted by the plan or read from a commit. Otherwise `rows`
+    /// contains estimates.
+    pub rows_exact: bool,
     /// Committed rows, by status.
     pub rows_by_status: BTreeMap<RowStatus, u64>,
     /// Kept texts and images.
@@ -159,14 +162,16 @@ impl<'a> StatusReader<'a> {
         drop(planned);
         let committed = listed.iter().map(|(shard, listed)| (shard.clone(), listed.n)).collect();
         let job_state = JobState::read_with_commits(self.bucket, committed, &self.job_state).await?;
-        let (mut shards, mut rows) = (States::default(), States::default());
-        for shard in &self.plan {
-            let state = job_state.of(&shard.id, self.record.settings.limits.attempts);
-            shards.add(state, 1);
-            rows.add(state, shard.rows);
-        }
         let sample = Sample::of(&listed);
         self.learn(&sample, job_state.job.as_ref()).await?;
+        let (mut shards, mut rows, mut rows_exact) = (States::default(), States::default(), true);
+        for shard in &self.plan {
+            let state = job_state.of(&shard.id, self.record.settings.limits.attempts);
+            let (planned, is_exact) = self.rows_of(shard, &listed);
+            shards.add(state, 1);
+            rows.add(state, planned);
+            rows_exact &= is_exact;
+        }
         let newest = newest(self.bucket, job_state.job.as_ref()).await?;
         self.job_state = job_state;
         let (tally, is_estimate) = self.tally(&sample, &listed, newest.as_ref());
@@ -184,6 +189,7 @@ impl<'a> StatusReader<'a> {
         Ok(Status {
             shards,
             rows,
+            rows_exact,
             kept: Kept::of(&tally),
             rows_by_status: tally.rows,
             counted,
@@ -218,6 +224,15 @@ impl<'a> StatusReader<'a> {
         }
         self.known = known;
         Ok(())
+    }
+
+    /// Rows of a shard, and whether their number is known.
+    fn rows_of(&self, shard: &Shard, listed: &BTreeMap<ShardId, CommitEntry>) -> (u64, bool) {
+        let commit = || self.known.get(&(shard.id.clone(), listed.get(&shard.id)?.n));
+        match if shard.rows_exact { None } else { commit() } {
+            Some((commit, _)) => (commit.rows, true),
+            None => (shard.rows, shard.rows_exact),
+        }
     }
 
     fn of(&self, (shard, listed): &(ShardId, CommitEntry)) -> &(CommitSummary, Tally) {

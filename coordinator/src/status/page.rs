@@ -17,10 +17,11 @@ impl Status {
         let (shards, rows) = (&self.shards, &self.rows);
         let workers = live.map(|live| format!("  {} workers", live.workers.len())).unwrap_or_default();
         format!(
-            "{} of {} shards, {} of {} rows  {}{workers}",
+            "{} of {} shards, {} of {}{} rows  {}{workers}",
             shards.committed,
             shards.planned,
             rows.committed,
+            about(self.rows_exact),
             rows.planned,
             self.pace.as_ref().map_or("not begun".to_owned(), speed)
         )
@@ -50,8 +51,8 @@ impl Status {
 }
 
 fn counts(status: &Status, put: &mut impl FnMut(&str, String)) {
-    put("shards", states(&status.shards));
-    put("rows", states(&status.rows));
+    put("shards", states(&status.shards, true));
+    put("rows", states(&status.rows, status.rows_exact));
     let by_status: Vec<String> =
         status.rows_by_status.iter().map(|(status, rows)| format!("{rows} {status}")).collect();
     if !by_status.is_empty() {
@@ -71,10 +72,16 @@ fn throughput(pace: &Throughput, put: &mut impl FnMut(&str, String)) {
     slow.chain(workers("silent", |worker| worker.is_silent)).for_each(|(label, text)| put(label, text));
 }
 
-fn states(states: &States) -> String {
+/// Word before an estimate.
+fn about(is_exact: bool) -> &'static str {
+    if is_exact { "" } else { "about " }
+}
+
+fn states(states: &States, is_exact: bool) -> String {
     let States { planned, committed, quarantined, open, repairing } = states;
     let repairing = if *repairing > 0 { format!(", {repairing} being retried") } else { String::new() };
-    format!("{committed} of {planned} committed, {quarantined} quarantined, {open} open{repairing}")
+    let about = about(is_exact);
+    format!("{committed} of {about}{planned} committed, {quarantined} quarantined, {open} open{repairing}")
 }
 
 fn estimated(status: &Status) -> String {

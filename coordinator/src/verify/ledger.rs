@@ -58,7 +58,7 @@ pub(super) async fn check(
     while let Some(batch) = batches.next(faults).await? {
         ledger::stored_rows(&batch).for_each(|row| reading.take(row, faults));
     }
-    let (rows, planned) = (reading.rows, shard.rows);
+    let (rows, planned) = (reading.rows, commit.rows);
     faults.add_if(rows != planned, || {
         format!("it has {rows} rows, the shard {planned}: a row is missing or doubled")
     });

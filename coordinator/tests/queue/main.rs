@@ -13,7 +13,7 @@ use capfilt_schemas::{
     commit::Cost,
     failure::{Crash, Failure, FailureClass},
     object_keys::AttemptId,
-    plan::{InputFile, Shard, ShardId},
+    plan::{InputFile, Part, Shard, ShardId},
     tally::Tally,
     worker_protocol::{Assignment, Event, Stage},
 };
@@ -23,7 +23,8 @@ const ATTEMPTS: u32 = 3;
 fn shard(i: u32) -> Shard {
     let file = InputFile { path: "a.parquet".to_owned(), etag: "1".to_owned(), bytes: 1 };
     let id = ShardId::of(&file.path, &file.etag, i..i + 1);
-    Shard { id, file: file.into(), row_groups: i..i + 1, first_row: 0, rows: 1, bytes: 1 }
+    let part = Part::RowGroups(i..i + 1);
+    Shard { id, file: file.into(), part, first_row: 0, rows: 1, rows_exact: true, bytes: 1 }
 }
 
 fn queue(shards: u32, workers: usize) -> Queue {

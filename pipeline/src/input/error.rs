@@ -35,6 +35,23 @@ pub enum ReadError {
         #[source]
         source: ColumnError,
     },
+    /// The store fails while a tar is read.
+    #[error("{file}: {source}")]
+    Store {
+        /// Path of the file.
+        file: String,
+        /// Error of the store; boxed, because it is larger than all others.
+        #[source]
+        source: Box<StoreError>,
+    },
+    /// The file cannot be read as a tar.
+    #[error("{file}: not readable as a tar: {why}")]
+    Tar {
+        /// Path of the file.
+        file: String,
+        /// Fault of the file.
+        why: String,
+    },
     /// The Parquet reader panicked.
     #[error("{file}: the Parquet reader gave up: {message}")]
     Panic {
@@ -63,6 +80,7 @@ impl ReadError {
     pub fn bucket(&self) -> Option<&StoreError> {
         match self {
             Self::Parquet { source: ParquetError::External(source), .. } => source.downcast_ref(),
+            Self::Store { source, .. } => Some(source),
             _ => None,
         }
     }

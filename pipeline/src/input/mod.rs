@@ -8,10 +8,13 @@ mod error;
 mod images;
 mod input_columns;
 mod links;
+mod ordering;
 mod pairs;
 mod parquet;
 mod sample;
+mod selection;
 mod shard_reader;
+mod tar;
 
 pub use capfilt_links::Link;
 pub use error::{ColumnError, ReadError};

@@ -4,6 +4,7 @@ use super::{
     InputColumns, ReadError, Rows,
     links::{LinkedRows, ReadOut, RowStream},
     parquet::ParquetReader,
+    tar::TarReader,
 };
 use arrow::datatypes::Field;
 use capfilt_schemas::plan::{InputFormat, Shard};
@@ -27,6 +28,7 @@ enum Reading {
 /// One reader per [`InputFormat`].
 enum FormatReader {
     Parquet(Box<ParquetReader>),
+    Tar(Box<TarReader>),
 }
 
 impl ShardReader {
@@ -90,18 +92,23 @@ impl FormatReader {
                 let reader = ParquetReader::open(input, shard, columns, batch_rows).await?;
                 Self::Parquet(Box::new(reader))
             }
+            InputFormat::Tar | InputFormat::TarGz => {
+                Self::Tar(Box::new(TarReader::open(input, shard, columns, batch_rows)))
+            }
         })
     }
 
     fn passthrough(&self) -> &[Field] {
         match self {
             Self::Parquet(reader) => reader.passthrough(),
+            Self::Tar(reader) => reader.passthrough(),
         }
     }
 
     async fn next(&mut self) -> Result<Option<Rows>, ReadError> {
         match self {
             Self::Parquet(reader) => reader.next().await,
+            Self::Tar(reader) => reader.next().await,
         }
     }
 

@@ -4,7 +4,7 @@
 
 use capfilt_pipeline::input::{InputColumns, READING_BYTES, ReadError, Rows, ShardReader};
 use capfilt_schemas::{
-    plan::{InputFile, Shard, ShardId},
+    plan::{InputFile, Part, Shard, ShardId},
     predicate::Predicate,
 };
 use capfilt_store::Location;
@@ -19,7 +19,9 @@ pub fn shard(folder: &Path, name: &str) -> Shard {
     let rows = metadata.file_metadata().num_rows() as u64;
     let row_groups = 0..metadata.num_row_groups() as u32;
     let file = Arc::new(InputFile { path: name.to_owned(), etag: String::new(), bytes });
-    Shard { id: ShardId::of(name, "", row_groups.clone()), file, row_groups, first_row: 0, rows, bytes }
+    let id = ShardId::of(name, "", row_groups.clone());
+    let part = Part::RowGroups(row_groups);
+    Shard { id, file, part, first_row: 0, rows, rows_exact: true, bytes }
 }
 
 /// The columns `key`, `jpg` and `caption`, all rows.

@@ -18,7 +18,10 @@ pub use comparand::Comparand;
 pub use number::Number;
 
 use arrow::datatypes::DataType;
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +128,25 @@ impl Predicate {
     }
 }
 
+impl Predicate {
+    /// Types of the columns for a format without types: that of the first literal with which the condition
+    /// compares the column, else text.
+    pub fn assumed_types(&self) -> BTreeMap<&str, DataType> {
+        let uses = self.uses();
+        let (compared, tested): (Vec<_>, Vec<_>) =
+            uses.into_iter().partition(|(_, literal)| literal.is_some());
+        let mut types = BTreeMap::new();
+        for (column, literal) in compared.into_iter().chain(tested) {
+            types.entry(column).or_insert(match literal {
+                Some(Literal::Number(_)) => DataType::Float64,
+                Some(Literal::Bool(_)) => DataType::Boolean,
+                Some(Literal::Text(_)) | None => DataType::Utf8,
+            });
+        }
+        types
+    }
+}
+
 impl Literal {
     /// Converts the literal for the comparison with a column of this type.
     ///
@@ -149,6 +171,14 @@ impl fmt::Display for Literal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_column_without_a_type_has_that_of_its_first_literal() {
+        let condition = Predicate::parse("a is not null and a > 1 and b = true or c = 'x' and d is null");
+        let condition = condition.unwrap();
+        let types = [DataType::Float64, DataType::Boolean, DataType::Utf8, DataType::Utf8];
+        assert_eq!(condition.assumed_types(), ["a", "b", "c", "d"].into_iter().zip(types).collect());
+    }
 
     #[test]
     fn and_binds_tighter_than_or_and_brackets_bind_tightest() {

@@ -3,17 +3,20 @@
 use super::cells::Columns as _;
 use crate::hash::sha256_hex_of_parts;
 use arrow::{
-    array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array},
+    array::{ArrayRef, BooleanArray, RecordBatch, StringArray, UInt32Array, UInt64Array},
     datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type, UInt64Type},
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
-/// Version of the plan's columns.
-pub const VERSION: u32 = 1;
+mod part;
 
-/// Identity of a shard: equal row groups of the same file in the same state have the same id on every
-/// machine.
+pub use part::{InputFormat, Part};
+
+/// Version of the plan's columns. Version 1 had row groups only; its tables are read too.
+pub const VERSION: u32 = 2;
+
+/// Identity of a shard: the same part of the same file in the same state has the same id on every machine.
 ///
 /// The digits are stored inline, because a coordinator holds millions of ids.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,8 +29,13 @@ const DIGITS: usize = 20;
 impl ShardId {
     /// The id of row groups of a file in one state.
     pub fn of(path: &str, etag: &str, row_groups: Range<u32>) -> Self {
-        let range = format!("{}..{}", row_groups.start, row_groups.end);
-        let digest = sha256_hex_of_parts([path.as_bytes(), etag.as_bytes(), range.as_bytes()]);
+        Self::of_part(path, etag, &Part::RowGroups(row_groups))
+    }
+
+    /// The id of a part of a file in one state.
+    pub fn of_part(path: &str, etag: &str, part: &Part) -> Self {
+        let part = part.in_id();
+        let digest = sha256_hex_of_parts([path.as_bytes(), etag.as_bytes(), part.as_bytes()]);
         Self::parse(&digest[..DIGITS]).expect("a digest begins with digits")
     }
 
@@ -79,26 +87,6 @@ pub struct InputFile {
     pub bytes: u64,
 }
 
-/// Format of an input file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InputFormat {
-    /// Apache Parquet: `.parquet`.
-    Parquet,
-}
-
-impl InputFormat {
-    /// Format of a file whose name ends like an input file; `None` for any other name.
-    pub fn by_name(path: &str) -> Option<Self> {
-        path.ends_with(".parquet").then_some(Self::Parquet)
-    }
-
-    /// Format in which a planned file is read. The file that `input.url` itself names may have any name, and
-    /// is read as Parquet.
-    pub fn of(path: &str) -> Self {
-        Self::by_name(path).unwrap_or(Self::Parquet)
-    }
-}
-
 /// An input file without a shard. Every description of the job lists it, so that no file is lost silently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedFile {
@@ -112,7 +100,7 @@ pub struct RefusedFile {
     pub reason: String,
 }
 
-/// The unit of work: consecutive row groups of one file.
+/// The unit of work: a part of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shard {
     /// Identity of the shard.
@@ -120,14 +108,23 @@ pub struct Shard {
     /// The file, shared by all its shards.
     #[serde(with = "shared")]
     pub file: Arc<InputFile>,
-    /// Row groups of the file.
-    pub row_groups: Range<u32>,
+    /// Part of the file.
+    pub part: Part,
     /// Number of the shard's first row within the file.
     pub first_row: u64,
-    /// Rows of the row groups.
+    /// Rows of the part; an estimate unless `rows_exact`.
     pub rows: u64,
-    /// Compressed bytes of the row groups.
+    /// Whether the rows were counted. Otherwise the commit has the true number.
+    pub rows_exact: bool,
+    /// Bytes of the part in the file.
     pub bytes: u64,
+}
+
+impl Shard {
+    /// Whether a result with this number of rows may be the shard's.
+    pub fn may_have(&self, rows: u64) -> bool {
+        !self.rows_exact || self.rows == rows
+    }
 }
 
 /// (De)serialises a shared file like an owned one.
@@ -143,7 +140,7 @@ mod shared {
     }
 }
 
-/// Columns of `plan.parquet`, one row per shard, in the order of file path and row group.
+/// Columns of `plan.parquet`, one row per shard, in the order of file path and part.
 pub fn schema() -> SchemaRef {
     let column = |name: &str, kind: DataType| Field::new(name, kind, false);
     let metadata = HashMap::from([("capfilt.plan.version".to_owned(), VERSION.to_string())]);
@@ -153,14 +150,37 @@ pub fn schema() -> SchemaRef {
             column("file", DataType::Utf8),
             column("etag", DataType::Utf8),
             column("file_bytes", DataType::UInt64),
-            column("row_group_start", DataType::UInt32),
-            column("row_group_end", DataType::UInt32),
+            column("part", DataType::Utf8),
+            column("part_start", DataType::UInt64),
+            column("part_end", DataType::UInt64),
             column("first_row", DataType::UInt64),
             column("rows", DataType::UInt64),
+            column("rows_exact", DataType::Boolean),
             column("bytes", DataType::UInt64),
         ],
         metadata,
     ))
+}
+
+/// Columns of version 1.
+fn first_schema() -> Schema {
+    let column = |name: &str, kind: DataType| Field::new(name, kind, false);
+    Schema::new(vec![
+        column("shard", DataType::Utf8),
+        column("file", DataType::Utf8),
+        column("etag", DataType::Utf8),
+        column("file_bytes", DataType::UInt64),
+        column("row_group_start", DataType::UInt32),
+        column("row_group_end", DataType::UInt32),
+        column("first_row", DataType::UInt64),
+        column("rows", DataType::UInt64),
+        column("bytes", DataType::UInt64),
+    ])
+}
+
+/// Whether a table with these columns is a plan of this version or of an earlier one.
+pub fn is_readable(columns: &Schema) -> bool {
+    columns.fields() == schema().fields() || columns.fields() == first_schema().fields()
 }
 
 /// Encodes shards as a batch.
@@ -171,18 +191,18 @@ pub fn batch(shards: &[Shard]) -> RecordBatch {
     let counts = |of: fn(&Shard) -> u64| -> ArrayRef {
         Arc::new(UInt64Array::from_iter_values(shards.iter().map(of)))
     };
-    let indices = |of: fn(&Shard) -> u32| -> ArrayRef {
-        Arc::new(UInt32Array::from_iter_values(shards.iter().map(of)))
-    };
+    let exact = BooleanArray::from_iter(shards.iter().map(|shard| Some(shard.rows_exact)));
     let columns = vec![
         texts(shards, |s| s.id.as_str()),
         texts(shards, |s| &s.file.path),
         texts(shards, |s| &s.file.etag),
         counts(|s| s.file.bytes),
-        indices(|s| s.row_groups.start),
-        indices(|s| s.row_groups.end),
+        texts(shards, |s| s.part.unit()),
+        counts(|s| s.part.range().start),
+        counts(|s| s.part.range().end),
         counts(|s| s.first_row),
         counts(|s| s.rows),
+        Arc::new(exact),
         counts(|s| s.bytes),
     ];
     RecordBatch::try_new(schema(), columns).expect("columns follow the schema")
@@ -190,17 +210,23 @@ pub fn batch(shards: &[Shard]) -> RecordBatch {
 
 /// Reason why a row is not a shard.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the plan contains `{0}`, which is not a shard id")]
-pub struct NotAShardId(pub String);
+pub enum NotAShard {
+    /// The id is another text.
+    #[error("the plan contains `{0}`, which is not a shard id")]
+    Id(String),
+    /// The part has an unknown unit, or a range that the unit cannot have.
+    #[error("the plan contains the part `{0}`, which no file has")]
+    Part(String),
+}
 
-/// Shards of a batch that has the columns of [`schema`].
-pub fn shards(batch: &RecordBatch) -> impl Iterator<Item = Result<Shard, NotAShardId>> + '_ {
+/// Shards of a batch whose columns are [readable](is_readable).
+pub fn shards(batch: &RecordBatch) -> impl Iterator<Item = Result<Shard, NotAShard>> + '_ {
     let (ids, paths, etags) = (batch.texts("shard"), batch.texts("file"), batch.texts("etag"));
     let count = |name: &str| batch.numbers::<UInt64Type>(name);
     let (file_bytes, first_rows) = (count("file_bytes"), count("first_row"));
     let (rows, bytes) = (count("rows"), count("bytes"));
-    let index = |name: &str| batch.numbers::<UInt32Type>(name);
-    let (starts, ends) = (index("row_group_start"), index("row_group_end"));
+    let parts = Parts::of(batch);
+    let exact = batch.column_by_name("rows_exact").map(|_| batch.verdicts("rows_exact"));
     let mut last: Option<Arc<InputFile>> = None;
     // Neighbours nearly always belong to one file and share it in memory.
     let mut file = move |i: usize| {
@@ -213,14 +239,43 @@ pub fn shards(batch: &RecordBatch) -> impl Iterator<Item = Result<Shard, NotASha
     (0..batch.num_rows()).map(move |i| {
         let id = ids.value(i);
         Ok(Shard {
-            id: ShardId::parse(id).ok_or_else(|| NotAShardId(id.to_owned()))?,
+            id: ShardId::parse(id).ok_or_else(|| NotAShard::Id(id.to_owned()))?,
             file: file(i),
-            row_groups: starts.value(i)..ends.value(i),
+            part: parts.at(i)?,
             first_row: first_rows.value(i),
             rows: rows.value(i),
+            rows_exact: exact.is_none_or(|exact| exact.value(i)),
             bytes: bytes.value(i),
         })
     })
+}
+
+/// Columns with the parts, in both versions.
+enum Parts<'a> {
+    First { starts: &'a UInt32Array, ends: &'a UInt32Array },
+    Named { units: &'a StringArray, starts: &'a UInt64Array, ends: &'a UInt64Array },
+}
+
+impl<'a> Parts<'a> {
+    fn of(batch: &'a RecordBatch) -> Self {
+        if batch.column_by_name("part").is_none() {
+            let column = |name: &str| batch.numbers::<UInt32Type>(name);
+            return Self::First { starts: column("row_group_start"), ends: column("row_group_end") };
+        }
+        let column = |name: &str| batch.numbers::<UInt64Type>(name);
+        Self::Named { units: batch.texts("part"), starts: column("part_start"), ends: column("part_end") }
+    }
+
+    fn at(&self, i: usize) -> Result<Part, NotAShard> {
+        match self {
+            Self::First { starts, ends } => Ok(Part::RowGroups(starts.value(i)..ends.value(i))),
+            Self::Named { units, starts, ends } => {
+                let (unit, range) = (units.value(i), starts.value(i)..ends.value(i));
+                let fault = || NotAShard::Part(format!("{unit} {}..{}", range.start, range.end));
+                Part::new(unit, range.clone()).ok_or_else(fault)
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use capfilt_pipeline::{
 };
 use capfilt_schemas::{
     object_keys::AttemptId,
-    plan::{InputFile, Shard, ShardId},
+    plan::{InputFile, Part, Shard, ShardId},
     settings::{Settings, parse},
     worker_protocol::{Assignment, Event},
 };
@@ -111,7 +111,8 @@ impl World {
         let shard = |group: u32| Shard {
             id: ShardId::of(&file.path, &file.etag, group..group + 1),
             file: Arc::clone(&file),
-            row_groups: group..group + 1,
+            part: Part::RowGroups(group..group + 1),
+            rows_exact: true,
             first_row: u64::from(group) * rows as u64,
             rows: rows as u64,
             bytes: 1,

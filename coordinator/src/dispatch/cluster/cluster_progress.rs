@@ -41,6 +41,7 @@ impl ClusterProgress {
         let before = Before::of(job.plan, now, job.record.settings.limits.attempts);
         self.progress.shards_total = job.plan.len() as u64;
         self.progress.rows_total = job.plan.iter().map(|shard| shard.rows).sum();
+        self.progress.rows_exact = job.plan.iter().all(|shard| shard.rows_exact);
         self.progress.shards_quarantined = before.shards_quarantined;
         (self.bucket_shards, self.committed_rows) = (before.shards_committed, before.rows);
         // The listing may be older than a commit whose message arrived meanwhile.

@@ -3,7 +3,8 @@
 //!
 //! Only reliable statistics are used: a bound that is missing, NaN, or of an unknown order is ignored.
 
-use super::{ordering::orderings, restore::restore, selection::holds};
+use super::restore::restore;
+use crate::input::{ordering::orderings, selection::holds};
 use arrow::{
     array::{Array as _, ArrayRef},
     datatypes::{DataType, Schema},

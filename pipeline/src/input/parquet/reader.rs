@@ -45,7 +45,7 @@ impl ParquetReader {
         batch_rows: usize,
     ) -> Result<Self, ReadError> {
         let source = Arc::new(Source::open(input, shard, columns, batch_rows).await?);
-        let (next_row, groups_left) = (shard.first_row, shard.row_groups.clone());
+        let (next_row, groups_left) = (shard.first_row, shard.part.row_groups());
         let (part, parts_left) = (None, VecDeque::new());
         let control = Arc::new(ControlTexts::none());
         let batch_rows = batch_rows.max(1);

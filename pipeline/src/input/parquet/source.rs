@@ -10,7 +10,6 @@ use super::{
     piece::{Carried, Piece},
     restore::restore,
     row_group::{RowGroupStream, Wanted},
-    selection,
     sizing::rows_at_once,
     views,
 };
@@ -18,6 +17,7 @@ use crate::input::{
     ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, SourceText, TextInput,
     control::ControlTexts,
     images::{self, TakesLinks},
+    selection,
 };
 use arrow::{
     array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array},
@@ -72,7 +72,7 @@ impl Source {
         let object = PinnedObject::new(input, &shard.file);
         let file = shard.file.path.clone();
         let wanted = columns.wanted();
-        let pages = PagesOf { columns: &wanted, groups: shard.row_groups.clone() };
+        let pages = PagesOf { columns: &wanted, groups: shard.part.row_groups() };
         let opened = file::open(&object, columns.selection.is_some().then_some(pages)).await;
         let with_views = |File { schema, metadata }| Ok((schema, views::read_with(&metadata)?));
         let opened = opened.and_then(with_views);

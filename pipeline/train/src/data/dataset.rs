@@ -124,7 +124,7 @@ impl Group {
     pub fn name(&self) -> String {
         match &self.content {
             GroupContent::Rows { shard, .. } => {
-                format!("{}, row group {}", shard.file.path, shard.row_groups.start)
+                format!("{}, {}", shard.file.path, shard.part)
             }
             GroupContent::Table { tables, .. } => tables.pairs.path.clone(),
         }

@@ -1,0 +1,34 @@
+//! Parquet files beside tars: img2dataset writes `00000.parquet` with the metadata of the samples of
+//! `00000.tar`, failed ones included.
+
+use capfilt_schemas::plan::{InputFile, InputFormat};
+use std::collections::HashSet;
+
+/// Path without the end that names the format.
+fn stem(path: &str) -> &str {
+    let ends = [".tar.gz", ".tgz", ".tar", ".parquet"];
+    ends.iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path)
+}
+
+/// Removes Parquet files that only describe the tar beside them.
+pub(super) fn leave_out(files: &mut Vec<InputFile>) {
+    let is_parquet = |file: &InputFile| InputFormat::of(&file.path) == InputFormat::Parquet;
+    let tars = files.iter().filter(|file| !is_parquet(file)).map(|file| stem(&file.path).to_owned());
+    let tars: HashSet<String> = tars.collect();
+    files.retain(|file| !is_parquet(file) || !tars.contains(stem(&file.path)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parquet_file_beside_its_tar_is_not_an_input_file() {
+        let file = |path: &str| InputFile { path: path.to_owned(), etag: String::new(), bytes: 1 };
+        let names = ["a/0.parquet", "a/0.tar", "a/1.parquet", "b/0.parquet", "b/2.parquet", "b/2.tar.gz"];
+        let mut files = names.map(file).to_vec();
+        leave_out(&mut files);
+        let left: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        assert_eq!(left, ["a/0.tar", "a/1.parquet", "b/0.parquet", "b/2.tar.gz"]);
+    }
+}

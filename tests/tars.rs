@@ -1,0 +1,328 @@
+//! The promise that a tar gives the results of the same pairs in Parquet, wherever it lies, and that a bad
+//! tar costs itself. `tars.py` writes usual tars with webdataset's own ShardWriter, and hostile ones.
+
+use crate::support::{
+    Job, expect, kills, python, repo,
+    s3::S3,
+    small::first_rows,
+    stderr, stdout,
+    tables::{Tables, assert_judged_alike, json_of},
+};
+use serde_json::{Value, json};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// The Python that `scripts/python.py readers` provides.
+fn webdataset() -> Command {
+    let python = repo().join(".readers/bin/python");
+    assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());
+    let mut command = Command::new(python);
+    command.arg(repo().join("tests/tars.py"));
+    command
+}
+
+/// Some rows of `tests/data/web` as Parquet and as tars of ShardWriter.
+struct Web {
+    folder: tempfile::TempDir,
+}
+
+impl Web {
+    fn of(rows: usize, rows_per_tar: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let table = folder.path().join("web.parquet");
+        first_rows("web-00000.parquet", rows, rows_per_tar, &table);
+        let mut write = webdataset();
+        write.arg("write").arg(&table).arg(folder.path().join("tars")).arg(rows_per_tar.to_string());
+        expect(&mut write, 0);
+        Self { folder }
+    }
+
+    fn table(&self) -> String {
+        self.folder.path().join("web.parquet").display().to_string()
+    }
+
+    fn tars(&self) -> PathBuf {
+        self.folder.path().join("tars")
+    }
+
+    fn job(&self) -> Job {
+        Job::over(&self.tars().display().to_string())
+    }
+}
+
+fn by_key(job: &Job) -> BTreeMap<String, Value> {
+    let ledger = Tables::of(job).ledger.into_iter();
+    ledger.map(|row| (row["key"].as_str().unwrap().to_owned(), row)).collect()
+}
+
+fn assert_same(expected: &BTreeMap<String, Value>, job: &Job) {
+    let found = by_key(job);
+    assert!(found.keys().eq(expected.keys()), "other rows");
+    found.iter().for_each(|(key, row)| assert_judged_alike(&expected[key], row, key));
+}
+
+/// A plan, as JSON.
+fn plan(job: &Job, code: i32) -> Value {
+    serde_json::from_str(&stdout(&expect(job.command("plan").arg("--json"), code))).unwrap()
+}
+
+#[test]
+fn a_tar_gives_the_texts_scores_and_verdicts_of_the_same_pairs_in_parquet() {
+    let web = Web::of(120, 60);
+    let parquet = Job::over(&web.table());
+    parquet.run();
+    let expected = by_key(&parquet);
+    let tars = web.job().set(&["shards.rows=25"]);
+    let planned = plan(&tars, 0);
+    assert_eq!((&planned["rows"], &planned["rows_exact"]), (&json!(120), &json!(true)));
+    assert_eq!(planned["shards"], 6, "two tars of 25, 25 and 10 samples");
+    tars.run();
+    assert_same(&expected, &tars);
+    assert_eq!(tars.verify(0)["rows"], 120);
+    let one_shard_a_tar = web.job().set(&["shards.rows=1000", "input.text=json[caption]"]);
+    one_shard_a_tar.run();
+    assert_same(&expected, &one_shard_a_tar);
+}
+
+#[test]
+fn a_compressed_tar_gives_the_same_and_its_rows_are_about_so_many_until_they_are_read() {
+    let web = Web::of(80, 80);
+    let expected = web.job();
+    expected.run();
+    let compressed = tempfile::tempdir().unwrap();
+    let packed = File::create(compressed.path().join("00000.tar.gz")).unwrap();
+    let mut gzip = Command::new("gzip");
+    gzip.arg("-c").arg(web.tars().join("00000.tar")).stdout(packed);
+    assert!(gzip.status().unwrap().success());
+    let job = Job::over(&compressed.path().display().to_string());
+    let planned = plan(&job, 0);
+    assert_eq!((&planned["shards"], &planned["rows_exact"]), (&json!(1), &json!(false)));
+    assert!((40..160).contains(&planned["rows"].as_u64().unwrap()), "{planned}");
+    let people = stdout(&expect(&mut job.command("plan"), 0));
+    assert!(people.contains("rows    about "), "{people}");
+    expect(job.command("run").arg("--plan-only"), 0);
+    let status = || stdout(&expect(&mut job.command_by_url("status"), 0));
+    assert!(status().contains("0 of about "), "{}", status());
+    let run = job.run();
+    assert!(stderr(&run).contains("about "), "{}", stderr(&run));
+    assert!(status().contains("80 of 80 committed"), "{}", status());
+    assert_same(&by_key(&expected), &job);
+    assert_eq!(job.verify(0)["rows"], 80);
+}
+
+#[test]
+fn a_tar_in_a_bucket_gives_the_same_and_a_large_one_is_cut_by_its_headers_or_its_index() {
+    let web = Web::of(90, 90);
+    let local = web.job().set(&["shards.rows=10"]);
+    local.run();
+    let expected = by_key(&local);
+    let s3 = S3::start();
+    s3.put_folder("tars", &web.tars());
+    let over = |settings: &[&str]| {
+        let mut job = Job::over(&s3.url("tars")).set(settings);
+        job.env = s3.env();
+        job
+    };
+    let whole = over(&["shards.rows=1000"]);
+    whole.run();
+    assert_same(&expected, &whole);
+    let walked = over(&["shards.rows=10"]);
+    let planned = plan(&walked, 0);
+    assert_eq!(
+        (&planned["rows"], &planned["rows_exact"], &planned["shards"]),
+        (&json!(90), &json!(true), &json!(9))
+    );
+    assert!(planned["warnings"][0].as_str().unwrap().contains("requests"), "{planned}");
+    walked.run();
+    assert_same(&expected, &walked);
+    assert!(walked.committed() == local.committed(), "the committed tables differ");
+    index(&web.tars().join("00000.tar"), &s3.file("tars/00000.tar.idx"));
+    let indexed = over(&["shards.rows=10"]);
+    let again = plan(&indexed, 0);
+    assert_eq!((&again["shards"], &again["warnings"]), (&planned["shards"], &json!([])));
+    indexed.run();
+    assert!(indexed.committed() == local.committed(), "the committed tables differ");
+}
+
+/// Writes an index as energon does: the offset of each sample, and the end.
+fn index(tar: &Path, to: &Path) {
+    let script = "import struct, sys, tarfile\n\
+                  offsets, last = [], None\n\
+                  with tarfile.open(sys.argv[1]) as tar:\n\
+                  \x20   for member in tar:\n\
+                  \x20       key = member.name.split('.')[0]\n\
+                  \x20       if key != last: offsets.append(member.offset)\n\
+                  \x20       last = key\n\
+                  \x20   offsets.append(tar.offset)\n\
+                  open(sys.argv[2], 'wb').write(b''.join(struct.pack('Q', at) for at in offsets))";
+    let mut python = Command::new(repo().join(".venv/bin/python"));
+    expect(python.args(["-c", script]).arg(tar).arg(to), 0);
+}
+
+#[test]
+fn braces_name_tars_and_a_missing_one_is_reported() {
+    let web = Web::of(60, 20);
+    let pattern = |braces: &str| format!("{}/{braces}.tar", web.tars().display());
+    let all = Job::over(&pattern("{00000..00002}"));
+    assert_eq!((plan(&all, 0)["files"].as_u64(), plan(&all, 0)["rows"].as_u64()), (Some(3), Some(60)));
+    let some = Job::over(&pattern("{00000,00002}"));
+    some.run();
+    assert_eq!(some.verify(0)["rows"], 40);
+    let too_many = plan(&Job::over(&pattern("{00001..00004}")), 1);
+    assert_eq!((&too_many["files"], &too_many["rows"]), (&json!(4), &json!(40)));
+    assert!(too_many["refused"][0]["reason"].as_str().unwrap().contains("not there"), "{too_many}");
+    let none = expect(&mut Job::over(&pattern("{7..9}")).command("plan"), 2);
+    assert!(stderr(&none).contains("there is no input file"), "{}", stderr(&none));
+}
+
+#[test]
+fn the_parquet_file_beside_a_tar_is_not_read_as_input() {
+    let web = Web::of(20, 20);
+    std::fs::copy(web.table(), web.tars().join("00000.parquet")).unwrap();
+    let planned = plan(&web.job(), 0);
+    assert_eq!(
+        (&planned["files"], &planned["rows"], &planned["refused"]),
+        (&json!(1), &json!(20), &json!([]))
+    );
+}
+
+#[test]
+fn samples_are_those_that_webdataset_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    hostile(&folder.path().join("tars"));
+    let names =
+        ["files-between.tar", "long-names-gnu.tar", "odd-names.tar", "upper-case.tar", "key-comes-back.tar"];
+    for name in names {
+        let tar = folder.path().join("tars").join(name);
+        let job = Job::over(&tar.display().to_string());
+        job.run();
+        let read = json_of(webdataset().arg("samples").arg(&tar));
+        let expected: Vec<&Value> = read.as_array().unwrap().iter().map(|sample| &sample[0]).collect();
+        let ledger = Tables::of(&job).ledger;
+        assert_eq!(ledger.iter().map(|row| &row["key"]).collect::<Vec<_>>(), expected, "{name}");
+    }
+}
+
+/// Writes hostile tars; returns the expected rows of each.
+fn hostile(to: &Path) -> Value {
+    let mut write = python("tests/tars.py");
+    write.arg("hostile").arg(repo().join("tests/data/web/web-00000.parquet")).arg(to);
+    json_of(&mut write)
+}
+
+#[test]
+fn a_hostile_tar_costs_its_own_rows_on_disk_and_in_a_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let tars = folder.path().join("tars");
+    let expected = hostile(&tars);
+    let s3 = S3::start();
+    s3.put_folder("tars", &tars);
+    let settings = ["limits.image_bytes=2000000", "shards.rows=7", "limits.failure_budget=1.0"];
+    let local = Job::over(&tars.display().to_string()).set(&settings);
+    let mut remote = Job::over(&s3.url("tars")).set(&settings);
+    remote.env = s3.env();
+    for job in [&local, &remote] {
+        expect(&mut job.command("run"), 1);
+        assert_expected(job, &expected);
+        job.verify(0);
+    }
+}
+
+fn assert_expected(job: &Job, expected: &Value) {
+    let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut ledger = Tables::of(job).ledger;
+    ledger.sort_by_key(|row| (row["file"].to_string(), row["row"].as_u64()));
+    for row in ledger {
+        let rows = found.entry(row["file"].as_str().unwrap().to_owned()).or_default();
+        assert_eq!(row["row"], rows.len(), "{row}");
+        rows.push(json!([row["key"], row["status"]]));
+    }
+    let status = json_of(job.command_by_url("status").arg("--json"));
+    let refused: Vec<&str> =
+        status["refused"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
+    assert_eq!(status["shards"]["quarantined"], 0, "{status}");
+    for (name, rows) in expected.as_object().unwrap() {
+        let found = found.get(name).cloned().unwrap_or_default();
+        match rows {
+            Value::Null => assert!(!found.is_empty(), "{name}"),
+            Value::Array(rows) => assert_eq!(&found, rows, "{name}"),
+            _ => assert!(refused.contains(&name.as_str()) && found.is_empty(), "{name}: {found:?}"),
+        }
+        assert_eq!(refused.contains(&name.as_str()), rows == "refused", "{name}: {status}");
+    }
+}
+
+#[test]
+fn twenty_gigabytes_are_planned_in_seconds_and_split_without_reading_payload() {
+    let folder = tempfile::tempdir().unwrap();
+    let tar = folder.path().join("vast.tar");
+    let samples = vast(&tar, 20 << 30, 512 << 10);
+    let started = Instant::now();
+    let job = Job::over(&tar.display().to_string()).set(&["shards.rows=5000"]);
+    let planned = plan(&job, 0);
+    let seconds = started.elapsed();
+    println!("{samples} samples in {seconds:?}");
+    assert_eq!((&planned["rows"], &planned["rows_exact"]), (&json!(samples), &json!(true)));
+    assert_eq!(planned["shards"], samples.div_ceil(5000));
+    assert!(seconds < Duration::from_secs(30), "planning took {seconds:?}");
+}
+
+/// A sparse file with a tar of that size, whose images are holes.
+fn vast(path: &Path, bytes: u64, image_bytes: u64) -> u64 {
+    let mut file = File::create(path).unwrap();
+    let samples = bytes / (image_bytes + 2048);
+    for sample in 0..samples {
+        for (suffix, size) in [("txt", 20), ("jpg", image_bytes)] {
+            let mut block = [0; 512];
+            let name = format!("{sample:09}.{suffix}");
+            block[..name.len()].copy_from_slice(name.as_bytes());
+            block[124..136].copy_from_slice(format!("{size:011o}\0").as_bytes());
+            block[156] = b'0';
+            block[148..156].fill(b' ');
+            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+            block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            file.write_all(&block).unwrap();
+            file.seek(SeekFrom::Current(u64::next_multiple_of(size, 512) as i64)).unwrap();
+        }
+    }
+    let end = file.stream_position().unwrap() + 1024;
+    file.set_len(end).unwrap();
+    samples
+}
+
+#[test]
+fn killed_jobs_over_tars_lose_no_row_and_double_none() {
+    let web = Web::of(480, 160);
+    let new_job = || web.job().set(&["shards.rows=40"]);
+    let undisturbed = new_job();
+    let started = Instant::now();
+    undisturbed.run();
+    let whole_run = started.elapsed().as_secs_f64();
+    for seed in kills::seeds() {
+        let clock = || started.elapsed().as_secs_f64() / whole_run;
+        kills::survives(seed, |_| new_job(), &undisturbed.committed(), 480, clock);
+    }
+}
+
+#[test]
+fn keys_of_json_are_compared_by_where_and_pass_through_as_text() {
+    let web = Web::of(60, 30);
+    let settings =
+        ["input.where=width >= 90 and status = 'success'", "input.passthrough=[\"url\", \"width\"]"];
+    let (tars, parquet) = (web.job().set(&settings), Job::over(&web.table()).set(&settings));
+    tars.run();
+    parquet.run();
+    assert_same(&by_key(&parquet), &tars);
+    let passed = |job: &Job| -> BTreeMap<String, (String, String)> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let pairs = Tables::of(job).pairs.into_iter();
+        pairs.map(|row| (text(&row["key"]), (text(&row["url"]), text(&row["width"])))).collect()
+    };
+    assert_eq!(passed(&tars), passed(&parquet));
+}
