@@ -265,7 +265,9 @@ fn wrong_arguments_and_foreign_files_are_usage_errors_and_write_nothing() {
     let foreign = repo().join("demo/demo.toml").display().to_string();
     let data = ["--make-data", &to];
     for arguments in [
-        vec![],
+        vec![&to, "--seed", "1"],
+        vec![&to, "--json"],
+        [&data[..], &[&to]].concat(),
         [&data[..], &["--side", "8"]].concat(),
         [&data[..], &["--scenes", "0"]].concat(),
         [&data[..], &["--captions-per-scene", "101"]].concat(),

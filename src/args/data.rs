@@ -196,10 +196,10 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub data: DemoDataArgs,
     /// Input files of the job of --truth, or folders of these files
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["make_data", "make_vocabulary"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "truth")]
     pub input: Vec<PathBuf>,
     /// Print one JSON object
-    #[arg(long, conflicts_with_all = ["make_data", "make_vocabulary"])]
+    #[arg(long, requires = "truth")]
     pub json: bool,
 }
 
@@ -216,7 +216,7 @@ impl DemoArgs {
 pub struct DemoDataArgs {
     /// human: all texts are true. web: 40 % of the texts are true, 25 % have one error, 20 % belong to
     /// another picture, 15 % are junk
-    #[arg(long, default_value = "web", conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(long, default_value = "web", requires = "make_data")]
     pub kind: DemoKind,
     /// Number of pictures
     #[arg(
@@ -224,7 +224,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 2400,
         value_parser = clap::value_parser!(u64).range(1..1_000_000_000),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub scenes: u64,
     /// Texts per picture, one row per text
@@ -233,7 +233,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub captions_per_scene: u64,
     /// Number of consecutive pictures that show one scene with one difference: the text of one picture is
@@ -243,12 +243,12 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=1000),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub family_size: u64,
     /// Difference between the pictures of one scene: anything, or only places (each picture shows two shapes,
     /// in at most four arrangements)
-    #[arg(long, default_value = "anything", conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(long, default_value = "anything", requires = "make_data")]
     pub vary: DemoVary,
     /// Largest number of shapes in a picture; with 1 the data has no left and right to learn
     #[arg(
@@ -256,7 +256,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = MOST_OBJECTS,
         value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub objects: u8,
     /// Side of the pictures, in pixels
@@ -265,7 +265,7 @@ pub struct DemoDataArgs {
         value_name = "PIXELS",
         default_value_t = 96,
         value_parser = clap::value_parser!(u16).range(16..=1024),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub side: u16,
     /// Rows per file
@@ -274,7 +274,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 20_000,
         value_parser = clap::value_parser!(u64).range(1..),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub file_rows: u64,
     /// Rows per row group
@@ -283,14 +283,14 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 2000,
         value_parser = clap::value_parser!(u64).range(1..=100_000),
-        conflicts_with_all = ["make_vocabulary", "truth"]
+        requires = "make_data"
     )]
     pub group_rows: u64,
     /// Seed of the data: the same seed gives the same files
-    #[arg(long, default_value_t = 0, conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(long, default_value_t = 0, requires = "make_data")]
     pub seed: u64,
     /// Also write the first pictures into one PNG file, for people to view
-    #[arg(long, value_name = "FILE.png", conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(long, value_name = "FILE.png", requires = "make_data")]
     pub contact_sheet: Option<PathBuf>,
 }
 
