@@ -159,7 +159,7 @@ fn small(state: &State, name: &str, commit: &str, path: &str, request: &Request)
     match found(state, name, commit) {
         Ok((_, _, files)) => match files.get(path) {
             Some(bytes) => {
-                let response = part(bytes, state, request);
+                let response = part(bytes, state, request).with("x-repo-commit", commit);
                 let hides = state.hides_etags.load(Ordering::Relaxed);
                 if hides { response } else { response.with("etag", format!("\"{}\"", &digest(bytes)[..40])) }
             }
