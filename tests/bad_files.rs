@@ -127,7 +127,7 @@ fn an_input_without_parquet_is_an_error_of_the_settings() {
             let output =
                 expect(job.command(command).args(["-s", &format!("input.url={}", url.display())]), 2);
             let said = stderr(&output);
-            assert!(said.contains(&format!("{}: there is no Parquet file", url.display())), "{said}");
+            assert!(said.contains(&format!("{}: there is no input file", url.display())), "{said}");
             assert_eq!(said.lines().count(), 1, "{said}");
         }
     }

@@ -160,9 +160,10 @@ fn texts_of_another_language_and_captions_that_repeat_themselves_are_not_judged(
     assert!(foreign > 0);
 }
 
-/// `tests/image_hashes.py` computes dHash with Pillow, which averages areas by another filter.
+/// `tests/image_hashes.py` computes dHash with Pillow from the stored image; ours is of the filter's pixels.
+/// Areas of nearly equal grey may be in another order.
 #[test]
-fn an_image_hash_is_that_of_pillow_within_a_few_bits_and_equal_for_equal_images() {
+fn an_image_hash_has_pillow_s_bits_where_areas_differ_and_is_equal_for_equal_images() {
     let job = filter_only();
     job.run();
     let input = crate::support::repo().join("tests/data/web/web-00000.parquet");
@@ -170,7 +171,8 @@ fn an_image_hash_is_that_of_pillow_within_a_few_bits_and_equal_for_equal_images(
     println!("{found}");
     assert!(found["images"].as_u64() > Some(300), "{found}");
     assert_eq!(found["unequal_duplicates"], 0, "{found}");
-    assert!(found["mean_bits"].as_f64() < Some(2.0) && found["most_bits"].as_u64() <= Some(12), "{found}");
+    assert!(found["clear_bits"].as_u64() > Some(5000), "{found}");
+    assert_eq!(found["other_bits"], 0, "{found}");
     assert!(found["mean_bits_of_others"].as_f64() > Some(8.0), "{found}");
 }
 

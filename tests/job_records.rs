@@ -223,7 +223,7 @@ fn every_record_of_a_newer_version_is_named_as_one() {
     let job = finished();
     let shard = shard_of(&commits(&job)[0]);
     let attempt = "0123456789abcdef0123456789abcdef";
-    let newer = r#"{"version": 2, "what": "this version does not know"}"#;
+    let newer = r#"{"version": 9, "what": "this version does not know"}"#;
     let records = [
         ("job.json".to_owned(), "status"),
         (format!("commits/{shard}/0.json"), "files"),
@@ -243,7 +243,7 @@ fn every_record_of_a_newer_version_is_named_as_one() {
         let output = command.output().unwrap();
         let said = stdout(&output) + &stderr(&output);
         assert!(
-            !output.status.success() && said.contains("of version 2, written by a newer capfilt"),
+            !output.status.success() && said.contains("of version 9, written by a newer capfilt"),
             "{name}: {said}"
         );
         match before {

@@ -181,9 +181,8 @@ impl From<ExportTexts> for Texts {
 #[command(group(clap::ArgGroup::new("what")))]
 pub struct DemoArgs {
     /// Without other options: make data and settings in this folder, clean the data with the demo's models,
-    /// and report how many verdicts are correct
-    #[arg(value_name = "FOLDER", default_value = "capfilt-demo", conflicts_with = "what")]
-    pub folder: PathBuf,
+    /// and report how many verdicts are correct [default: capfilt-demo]
+    pub folder: Option<PathBuf>,
     /// Write image-text pairs as Parquet files into this folder
     #[arg(long, value_name = "FOLDER", group = "what")]
     pub make_data: Option<PathBuf>,

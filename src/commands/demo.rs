@@ -14,11 +14,16 @@ use capfilt_demo_data::{
 use std::path::Path;
 
 pub async fn run(args: &DemoArgs) -> Ending {
+    if let (Some(folder), false) = (&args.folder, args.is_whole()) {
+        let folder = folder.display();
+        return Err(anyhow!("{folder} is a folder for the whole demo; leave it out with another option"))
+            .or_usage_error();
+    }
     match (&args.make_data, &args.make_vocabulary, &args.truth) {
         (Some(folder), ..) => make_data(folder, &args.data),
         (_, Some(folder), _) => make_vocabulary(folder),
         (.., Some(job)) => truth::run(job, &args.input, args.json).await,
-        (None, None, None) => whole::run(&args.folder).await,
+        (None, None, None) => whole::run(args.folder.as_deref()).await,
     }
 }
 

@@ -15,7 +15,8 @@ const SETTINGS: &str = include_str!("../../../demo/demo.toml");
 /// Folders with the demo's models, relative to the folder of the program: of a wheel, of an installation.
 const BESIDE_PROGRAM: [&str; 2] = ["../share/demo/models", "../share/capfilt/demo/models"];
 
-pub async fn run(folder: &Path) -> Ending {
+pub async fn run(folder: Option<&Path>) -> Ending {
+    let folder = folder.unwrap_or(Path::new("capfilt-demo"));
     let models = models()?;
     let at = |name: &str| folder.join(name).display().to_string();
     let (web, job, settings) = (at("web"), at("job"), at("job.toml"));
