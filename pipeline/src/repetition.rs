@@ -34,7 +34,7 @@ mod tests {
             ("dog", 0.0),
             ("a dog", 0.0),
             ("dog dog dog dog dog", 0.75),
-            ("A red circle. A RED circle, a red circle", 0.5),
+            ("A red circle. A RED circle! a red circle", 0.625),
             ("a man in a red shirt and a woman in a red dress", 2.0 / 11.0),
         ] {
             assert_eq!(repetition(text), expected, "{text}");
