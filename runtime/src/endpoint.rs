@@ -20,7 +20,7 @@ pub(crate) async fn connect(settings: &Settings) -> Result<Option<EndpointCaptio
 /// not reached is more likely misspelt than unavailable. Returns its address, if the job has one.
 ///
 /// # Errors
-/// As [`connect`].
+/// A missing key, and an endpoint that is unavailable, refuses requests or serves another model.
 pub async fn check(settings: &Settings) -> Result<Option<String>, Failure> {
     let Some(options) = options(settings)? else { return Ok(None) };
     let shown = options.shown();
