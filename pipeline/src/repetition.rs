@@ -35,7 +35,7 @@ mod tests {
             ("a dog", 0.0),
             ("dog dog dog dog dog", 0.75),
             ("A red circle. A RED circle! a red circle", 0.625),
-            ("a man in a red shirt and a woman in a red dress", 2.0 / 11.0),
+            ("a man in a red shirt and a woman in a red dress", 2.0 / 12.0),
         ] {
             assert_eq!(repetition(text), expected, "{text}");
         }
