@@ -265,6 +265,8 @@ fn wrong_arguments_and_foreign_files_are_usage_errors_and_write_nothing() {
     let foreign = repo().join("demo/demo.toml").display().to_string();
     let data = ["--make-data", &to];
     for arguments in [
+        vec![&to, "--seed", "1"],
+        vec![&to, "--json"],
         [&data[..], &[&to]].concat(),
         [&data[..], &["--side", "8"]].concat(),
         [&data[..], &["--scenes", "0"]].concat(),

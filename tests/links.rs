@@ -23,6 +23,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Images of the tests' input, by the path of their link.
@@ -199,6 +200,26 @@ fn dead_links_are_rows_and_a_retry_fetches_only_these() {
     let judged = after.ledger.iter().filter(|row| row["status"] == "judged");
     judged.for_each(|row| assert_eq!(row["image_sha256"], digest_of(row)));
     assert_eq!(job.verify(0)["rows"], 800);
+}
+
+#[test]
+fn a_network_that_is_away_stops_the_job_and_its_return_lets_it_continue() {
+    let images = images(ONE);
+    let web = serve(images.clone());
+    let port = web.address.port();
+    let input = input_of(ONE, &web, &images);
+    drop(web);
+    let job = job_over(input.path()).set(&["workers.outage_seconds=2", "links.retries=0"]);
+    let began = Instant::now();
+    let stopped = stderr(&expect(&mut job.command("run"), 3));
+    assert!(stopped.contains("check network and name servers of this machine"), "{stopped}");
+    assert!(!job.objects.join("commits").exists(), "there are commits");
+    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    let _web = Web::on(port, move |request| image(&images, request));
+    job.run();
+    assert_eq!(job.verify(0)["rows"], 800);
+    let tables = Tables::of(&job);
+    assert!(tables.ledger.iter().all(|row| row["status"] != "image_unreachable"));
 }
 
 #[test]

@@ -113,10 +113,14 @@ class Hostile:
         return tar
 
     def torn(self):
-        start = self.whole("a").here()
-        two = self.whole("a", "b").end()
+        tar = self.whole("a")
+        start = tar.here()
+        two = self.sample(tar, "b").end()
         damage = [None, "image_unreadable"]
-        self.put("torn-in-image.tar", two[: start + 700], [["a", "judged"], damage])
+        self.put(
+            "torn-in-image.tar", two[: start + 700], [["a", "judged"], ["b", "image_unreadable"], damage]
+        )
+        self.put("torn-in-header.tar", two[: start + 100], [["a", "judged"], damage])
         one = self.whole("a").end()
         text = one.rindex(b"a red circle")
         self.put("torn-in-text.tar", one[: text + 5], [["a", "judged"], damage])
@@ -135,10 +139,10 @@ class Hostile:
         self.put("noise.tar.gz", gzip.compress(self.random.randbytes(100_000), mtime=0), "refused")
 
     def headers(self):
-        first = self.whole("a")
-        at, judged, damage = first.here(), ["a", "judged"], [None, "image_unreadable"]
-        start = first.end()[:at]
-        wrong = bytearray(self.whole("a", "b").end())
+        tar = self.whole("a")
+        at, judged, damage = tar.here(), ["a", "judged"], [None, "image_unreadable"]
+        wrong = bytearray(self.sample(tar, "b").end())
+        start = bytes(wrong[:at])
         wrong[at] ^= 1
         self.put("wrong-checksum.tar", bytes(wrong), [judged, damage])
         sizes = {

@@ -195,10 +195,16 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub data: DemoDataArgs,
     /// Input files of the job of --truth, or folders of these files
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["make_data", "make_vocabulary"])]
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 1..,
+        requires = "truth",
+        conflicts_with_all = ["make_data", "make_vocabulary"]
+    )]
     pub input: Vec<PathBuf>,
     /// Print one JSON object
-    #[arg(long, conflicts_with_all = ["make_data", "make_vocabulary"])]
+    #[arg(long, requires = "truth", conflicts_with_all = ["make_data", "make_vocabulary"])]
     pub json: bool,
 }
 
@@ -215,7 +221,12 @@ impl DemoArgs {
 pub struct DemoDataArgs {
     /// human: all texts are true. web: 40 % of the texts are true, 25 % have one error, 20 % belong to
     /// another picture, 15 % are junk
-    #[arg(long, default_value = "web", conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(
+        long,
+        default_value = "web",
+        requires = "make_data",
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub kind: DemoKind,
     /// Number of pictures
     #[arg(
@@ -223,6 +234,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 2400,
         value_parser = clap::value_parser!(u64).range(1..1_000_000_000),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub scenes: u64,
@@ -232,6 +244,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub captions_per_scene: u64,
@@ -242,12 +255,18 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 1,
         value_parser = clap::value_parser!(u64).range(1..=1000),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub family_size: u64,
     /// Difference between the pictures of one scene: anything, or only places (each picture shows two shapes,
     /// in at most four arrangements)
-    #[arg(long, default_value = "anything", conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(
+        long,
+        default_value = "anything",
+        requires = "make_data",
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub vary: DemoVary,
     /// Largest number of shapes in a picture; with 1 the data has no left and right to learn
     #[arg(
@@ -255,6 +274,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = MOST_OBJECTS,
         value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub objects: u8,
@@ -264,6 +284,7 @@ pub struct DemoDataArgs {
         value_name = "PIXELS",
         default_value_t = 96,
         value_parser = clap::value_parser!(u16).range(16..=1024),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub side: u16,
@@ -273,6 +294,7 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 20_000,
         value_parser = clap::value_parser!(u64).range(1..),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub file_rows: u64,
@@ -282,14 +304,25 @@ pub struct DemoDataArgs {
         value_name = "N",
         default_value_t = 2000,
         value_parser = clap::value_parser!(u64).range(1..=100_000),
+        requires = "make_data",
         conflicts_with_all = ["make_vocabulary", "truth"]
     )]
     pub group_rows: u64,
     /// Seed of the data: the same seed gives the same files
-    #[arg(long, default_value_t = 0, conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(
+        long,
+        default_value_t = 0,
+        requires = "make_data",
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub seed: u64,
     /// Also write the first pictures into one PNG file, for people to view
-    #[arg(long, value_name = "FILE.png", conflicts_with_all = ["make_vocabulary", "truth"])]
+    #[arg(
+        long,
+        value_name = "FILE.png",
+        requires = "make_data",
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
     pub contact_sheet: Option<PathBuf>,
 }
 

@@ -136,7 +136,8 @@ pub enum StartError {
 /// Columns to read, with the fetching of their links. `memory` is for a row group and, in a job with links,
 /// one half of it for the rows ahead.
 pub(crate) fn linked_columns(settings: &Settings, memory: u64) -> Result<InputColumns, StartError> {
-    let outage = Duration::from_secs(settings.workers.outage_seconds);
+    // The machine's setting, as of its stores: a job does not record it.
+    let outage = Duration::from_secs(capfilt_store::outage_seconds());
     let links = Links::new(&settings.links, memory / 2, outage).map_err(StartError::Links)?;
     let memory = if links.is_some() { memory / 2 } else { memory };
     Ok(InputColumns { links, ..columns(settings, memory)? })

@@ -177,9 +177,9 @@ impl State {
 
     /// Result of a caption without a text.
     fn without(&self, why: String) -> Result<RemoteCaption, EndpointError> {
-        let captions = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        if captions >= MOST_IN_A_ROW {
-            let endpoint = self.client.options.shown();
+        if self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= MOST_IN_A_ROW {
+            // Requests that are under way at once may have counted further.
+            let (endpoint, captions) = (self.client.options.shown(), MOST_IN_A_ROW);
             return Err(EndpointError::NoCaptions { endpoint, captions, why });
         }
         tracing::debug!("an image has no caption: {why}");

@@ -182,7 +182,7 @@ async fn an_endpoint_that_refuses_every_request_is_an_error_of_the_environment()
     }
     let server = Server::start(|_| Reply::Status(400, "", "this model has no vision".to_owned()));
     let error = write(&server, 200, 1).await.unwrap_err();
-    assert!(error.contains("requests in a row") && error.contains("no vision"), "{error}");
+    assert!(error.contains("64 requests in a row") && error.contains("no vision"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
