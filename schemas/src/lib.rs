@@ -14,6 +14,7 @@ pub mod object_keys;
 pub mod predicate;
 pub mod queue_protocol;
 pub mod record;
+mod record_columns;
 pub mod retry;
 pub mod self_test;
 pub mod settings;
@@ -24,4 +25,5 @@ pub mod tally;
 pub mod verdict;
 pub mod worker_protocol;
 
+pub use record_columns::record_columns;
 pub use tables::{first_lacking, ledger, pairs, plan, quarantine, texts};

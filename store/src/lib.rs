@@ -13,6 +13,7 @@ mod folder;
 pub mod footer;
 mod http;
 mod hub;
+pub mod image_folder;
 mod link_refused;
 mod links;
 mod listing;
@@ -29,6 +30,7 @@ mod pinned_parquet;
 mod process;
 mod profile;
 mod put_if_absent;
+pub mod records;
 mod retry;
 mod room;
 mod stores;
@@ -37,6 +39,7 @@ pub mod tar;
 mod unfinished;
 mod uploads;
 mod url_text;
+mod window;
 
 pub use braces::Braces;
 pub use commits::{

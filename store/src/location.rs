@@ -203,6 +203,16 @@ impl Location {
         self.local_path().map(|root| if is_itself { root } else { root.join(name) })
     }
 
+    /// The folder or prefix that has the file with a name of a listing: this location, or the one around it if
+    /// its URL names the file itself.
+    pub fn around(&self, name: &str) -> Self {
+        let is_itself = !self.is_prefix && self.prefix.filename() == Some(name);
+        let Some((url, _)) = self.url.rsplit_once('/').filter(|_| is_itself) else { return self.clone() };
+        let parts: Vec<PathPart<'_>> = self.prefix.parts().collect();
+        let prefix = parts[..parts.len().saturating_sub(1)].iter().cloned().collect();
+        Self { url: url.to_owned(), prefix, is_prefix: true, ..self.clone() }
+    }
+
     /// Full path of a name below this URL; the empty name is the URL itself.
     pub fn path_of(&self, name: &str) -> Path {
         // Names come unescaped from listings and rows: an escaped `é`, `#` or `~` would name another object.
@@ -249,6 +259,14 @@ mod tests {
         let name = "données/犬 ~1 [2] 100%25 a#b?.parquet";
         assert_eq!(place.path_of(name).as_ref(), format!("{}/{name}", place.prefix));
         assert!(place.path_of("a/../../b\0").as_ref().ends_with("a/%2E%2E/%2E%2E/b%00"));
+    }
+
+    #[test]
+    fn images_lie_beside_the_file_that_a_url_names_itself() {
+        let place = Location::open("/data/web/metadata.jsonl").unwrap();
+        let around = place.around("metadata.jsonl");
+        assert_eq!((around.url.as_str(), around.path_of("a.jpg").as_ref()), ("/data/web", "data/web/a.jpg"));
+        assert_eq!(place.around("other.jsonl").url, place.url);
     }
 
     #[test]

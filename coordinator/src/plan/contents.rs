@@ -1,7 +1,9 @@
 //! Contents of one input file, as far as a plan needs them; the same for every format.
 
+use super::PlanError;
 use arrow::datatypes::Schema;
-use capfilt_schemas::plan::Part;
+use capfilt_schemas::plan::{InputFile, Part};
+use capfilt_store::{FaultKind, StoreError};
 
 /// Columns and units of a file.
 #[derive(Debug)]
@@ -24,4 +26,28 @@ pub struct Unit {
     pub rows: u64,
     /// Bytes in the file.
     pub bytes: u64,
+}
+
+/// Sorts the result of looking into a file: the inner error refuses the file, and the outer one is a failure
+/// of the store or a change of the file, from which nothing follows about it.
+pub fn of_file<T>(
+    file: &InputFile,
+    found: Result<Result<T, String>, StoreError>,
+) -> Result<Result<T, String>, PlanError> {
+    match found {
+        Ok(found) => Ok(found),
+        Err(error) if error.is_changed() || error.is_not_found() => {
+            Err(PlanError::Moving { path: file.path.clone(), why: error.to_string() })
+        }
+        // The store works and refuses this file alone: other files may be readable.
+        Err(error) if is_of_the_file(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether the store refuses only this object: it is archived, or these credentials (for a local file, this
+/// user) may not read it.
+fn is_of_the_file(error: &StoreError) -> bool {
+    let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
+    of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
 }

@@ -2,10 +2,10 @@
 
 use super::{
     PlanError,
-    contents::{Contents, Unit},
+    contents::{Contents, Unit, of_file},
 };
 use capfilt_schemas::plan::{InputFile, Part};
-use capfilt_store::{FaultKind, Location, PinnedObject, StoreError, footer};
+use capfilt_store::{Location, PinnedObject, StoreError, footer};
 use parquet::{
     errors::ParquetError,
     file::metadata::{ColumnChunkMetaData, ParquetMetaData, RowGroupMetaData},
@@ -19,26 +19,14 @@ pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Contents,
         return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
     }
     let read = PinnedObject::new(input, file).footer().await;
-    match read.and_then(|footer| describe(&footer, file.bytes)).map_err(parquet_fault) {
-        Ok(footer) => Ok(Ok(footer)),
-        Err(Ok(fault)) => Ok(Err(fault)),
-        Err(Err(error)) if error.is_changed() || error.is_not_found() => Err(moving(file, &error)),
-        // The store works and refuses this file alone: other files may be readable.
-        Err(Err(error)) if is_of_the_file(&error) => Ok(Err(error.to_string())),
-        Err(Err(error)) => Err(error.into()),
-    }
-}
-
-/// The input changes while it is being planned.
-pub(super) fn moving(file: &InputFile, error: &StoreError) -> PlanError {
-    PlanError::Moving { path: file.path.clone(), why: error.to_string() }
-}
-
-/// Whether the store refuses only this object: it is archived, or these credentials (for a local file, this
-/// user) may not read it.
-pub(super) fn is_of_the_file(error: &StoreError) -> bool {
-    let of_store = matches!(error.kind(), Some(FaultKind::Archived | FaultKind::Forbidden | FaultKind::Name));
-    of_store || error.io_kind() == Some(std::io::ErrorKind::PermissionDenied)
+    of_file(
+        file,
+        match read.and_then(|footer| describe(&footer, file.bytes)).map_err(parquet_fault) {
+            Ok(footer) => Ok(Ok(footer)),
+            Err(Ok(fault)) => Ok(Err(fault)),
+            Err(Err(error)) => Err(error),
+        },
+    )
 }
 
 fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Contents, ParquetError> {

@@ -1,5 +1,6 @@
 //! Lists the input's files with their current states.
 
+mod folders;
 mod neighbours;
 mod patterns;
 
@@ -8,7 +9,10 @@ use capfilt_schemas::plan::{InputFile, InputFormat, RefusedFile};
 use capfilt_store::{FaultKind, Location, Passed, StoreError, escaped, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use object_store::{ObjectMeta, ObjectStoreExt as _, path::Path};
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 /// Number of skipped objects that a warning names; of further ones it has only the number.
 const NAMED: usize = 5;
@@ -28,7 +32,8 @@ pub struct Found {
 }
 
 /// Lists the input files, sorted by path: the file that the URL names, all files below it, or the files of
-/// its brace pattern.
+/// its brace pattern. If no file below the URL has a format of its own, the input files are the folders with
+/// images.
 ///
 /// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) do not belong to the
 /// input, nor do the job's own objects when `job_url` is below the input. An input file that cannot be read
@@ -126,9 +131,12 @@ async fn below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     let fail = |source| StoreError::Store { what: "list", object: without_secrets(&input.url), source };
     input.passed_over.take();
     let mut objects = input.store.list(Some(&input.prefix));
-    let (mut found, mut empty) = (Found::default(), Vec::new());
+    let (mut found, mut empty, mut folders) = (Found::default(), Vec::new(), BTreeSet::new());
     while let Some(meta) = objects.try_next().await.map_err(fail)? {
         let is_own = own.as_ref().is_some_and(|own| meta.location.prefix_matches(own));
+        if !is_own {
+            folders.extend(folders::folder_of_image(&input.prefix, &meta.location));
+        }
         match path_below(&input.prefix, &meta.location) {
             Some(path) if !is_own && is_ambiguous(input, &path) => found.refused.push(ambiguous(path, meta)),
             Some(path) if !is_own && meta.size == 0 => {
@@ -139,6 +147,10 @@ async fn below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
         }
     }
     found.files.extend(without_markers(input, empty).await);
+    // Beside other files, images are those that the rows name.
+    if found.files.is_empty() && found.refused.is_empty() {
+        found.files = folders::list(input, folders).await?;
+    }
     report_skipped(&mut found, input.passed_over.take(), input, own.as_ref());
     Ok(found)
 }

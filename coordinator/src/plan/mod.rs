@@ -1,16 +1,19 @@
 //! Planning: derives the work of a job from listings, Parquet footers and headers of tars.
 //!
-//! [`plan`] lists the input ([`input`]), reads the contents of each file in its format (`footer`, `tar`),
+//! [`plan`] lists the input ([`input`]), reads the contents of each file in its format (`footer`, `tar`,
+//! `records`, `folder`),
 //! checks the columns and cuts the file's units into shards. [`table`] stores the plan; `integrity` checks a
 //! stored plan against `job.json`.
 
 mod contents;
 mod error;
+mod folder;
 mod footer;
 pub mod input;
 pub(crate) mod integrity;
 mod part;
 mod planner;
+mod records;
 mod schema_check;
 mod sharding;
 pub mod table;

@@ -1,6 +1,9 @@
 //! Plans a job: lists its input, reads the contents of the files, and cuts the files into shards.
 
-use super::{PlanError, contents::Contents, footer, input, schema_check::RequiredColumns, sharding, tar};
+use super::{
+    PlanError, contents::Contents, folder, footer, input, records, schema_check::RequiredColumns, sharding,
+    tar,
+};
 use capfilt_schemas::{
     plan::{InputFile, InputFormat, RefusedFile, Shard},
     predicate::Predicate,
@@ -42,7 +45,7 @@ enum Planned {
 }
 
 /// Plans a job over `input`: lists its files, pins their states and cuts them into shards. It reads only
-/// footers, and headers of tars, and writes nothing.
+/// footers, headers of tars, tables of records and listings of image folders, and writes nothing.
 ///
 /// # Errors
 /// A failing store, and an input without a usable file: then the settings are more likely wrong than every
@@ -80,6 +83,10 @@ async fn one_file(
             let (is_compressed, schema) = (format == InputFormat::TarGz, required.assumed());
             tar::read(input, file, is_compressed, schema, rows_wanted).await?
         }
+        InputFormat::Records(format) => {
+            records::read(input, file, format, required.assumed(), rows_wanted).await?
+        }
+        InputFormat::ImageFolder => folder::read(input, file, required.assumed(), rows_wanted).await?,
     };
     let fitting = contents.and_then(|contents| {
         let fit = required.check(&contents.schema, &contents.encrypted)?;

@@ -14,8 +14,7 @@ mod walk;
 
 use super::{
     PlanError,
-    contents::{Contents, Unit},
-    footer::{is_of_the_file, moving},
+    contents::{Contents, Unit, of_file},
 };
 use arrow::datatypes::Schema;
 use capfilt_schemas::plan::{InputFile, Part};
@@ -60,15 +59,14 @@ pub async fn read(
         (false, Some(path)) => local(&object, file, path, rows_wanted).await,
         (false, None) => remote(input, &object, file, rows_wanted).await,
     };
-    match found {
-        Ok(Ok(Found { units, rows_exact, warnings })) => {
-            Ok(Ok(Contents { schema, encrypted: Vec::new(), units, rows_exact, warnings }))
-        }
-        Ok(Err(fault)) => Ok(Err(fault)),
-        Err(error) if error.is_changed() || error.is_not_found() => Err(moving(file, &error)),
-        Err(error) if is_of_the_file(&error) => Ok(Err(error.to_string())),
-        Err(error) => Err(error.into()),
-    }
+    let contents = |Found { units, rows_exact, warnings }| Contents {
+        schema,
+        encrypted: Vec::new(),
+        units,
+        rows_exact,
+        warnings,
+    };
+    Ok(of_file(file, found)?.map(contents))
 }
 
 /// Walks all headers of a local file. The walk reads the file directly, between two checks of its state.

@@ -47,7 +47,8 @@ impl ReferencedImages {
         let image = if path == format!("{}#{}", ledger.file, ledger.row) {
             self.of_row(ledger.row).await?
         } else {
-            let fetched = fetch_named_image(path.to_owned(), &self.of.input, self.of.image_bytes).await;
+            let input = self.of.input.around(&ledger.file);
+            let fetched = fetch_named_image(path.to_owned(), &input, self.of.image_bytes).await;
             let source = |error| ParquetError::External(Box::new(error));
             fetched.map_err(|error| ReadError::Parquet { file: path.to_owned(), source: source(error) })?
         };

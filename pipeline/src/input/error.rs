@@ -35,7 +35,7 @@ pub enum ReadError {
         #[source]
         source: ColumnError,
     },
-    /// The store fails while a tar is read.
+    /// The store fails while a file other than Parquet is read.
     #[error("{file}: {source}")]
     Store {
         /// Path of the file.
@@ -44,11 +44,13 @@ pub enum ReadError {
         #[source]
         source: Box<StoreError>,
     },
-    /// The file cannot be read as a tar.
-    #[error("{file}: not readable as a tar: {why}")]
-    Tar {
+    /// The file cannot be read in its format, which is not Parquet.
+    #[error("{file}: not readable as {format}: {why}")]
+    Format {
         /// Path of the file.
         file: String,
+        /// Name of the format.
+        format: &'static str,
         /// Fault of the file.
         why: String,
     },

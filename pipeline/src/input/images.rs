@@ -3,7 +3,8 @@
 use super::{ImageInput, Origin};
 use bytes::Bytes;
 use capfilt_links::{Link, is_link};
-use capfilt_store::{FaultKind, Location, StoreError, last_cause};
+use capfilt_schemas::plan::InputFile;
+use capfilt_store::{FaultKind, Location, PinnedObject, StoreError, last_cause};
 use futures::{StreamExt as _, TryStreamExt as _, future::ready, stream};
 use object_store::ObjectStoreExt as _;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +29,10 @@ pub(super) enum ImageCell {
     TooLarge(u64),
     /// A path that is not UTF-8, so that no object can be read.
     NoPath,
+    /// An object in a planned state.
+    Object(InputFile),
+    /// An image that is already read.
+    Read(ImageInput),
 }
 
 /// Whether the job fetches links.
@@ -76,6 +81,8 @@ pub(super) async fn fetch(
                     Ok(Some(ImageInput::Bytes { bytes, origin: Origin::Row { path } }))
                 }
                 ImageCell::NoPath => Ok(Some(ImageInput::Unreadable("the path is not UTF-8".to_owned()))),
+                ImageCell::Read(image) => Ok(Some(image)),
+                ImageCell::Object(file) => read_planned(file, input, limit_bytes, fits).await,
                 ImageCell::Path(url) if is_link(&url) => Ok(Some(links.image(url))),
                 ImageCell::Path(path) => fetch_one(path, input, limit_bytes, fits).await,
             }
@@ -85,6 +92,53 @@ pub(super) async fn fetch(
     let fetched =
         stream::iter(fetches).buffered(FETCHES_AT_ONCE).try_take_while(|image| ready(Ok(image.is_some())));
     fetched.try_filter_map(|image| ready(Ok(image))).try_collect().await
+}
+
+/// The image of an object in its planned state, or `None` when its bytes do not fit.
+async fn read_planned(
+    file: InputFile,
+    input: &Location,
+    limit_bytes: u64,
+    fits: impl FnOnce(u64) -> bool,
+) -> Result<Option<ImageInput>, StoreError> {
+    let InputFile { path, bytes, .. } = &file;
+    if *bytes > limit_bytes {
+        let why = format!("it has {bytes} bytes; limits.image_bytes is {limit_bytes}");
+        return Ok(Some(ImageInput::TooLarge(why)));
+    }
+    if *bytes == 0 {
+        return Ok(Some(ImageInput::Missing));
+    }
+    if !fits(*bytes) {
+        return Ok(None);
+    }
+    match PinnedObject::new(input, &file).range(0..*bytes).await {
+        Ok(bytes) => Ok(Some(ImageInput::Bytes { bytes, origin: Origin::Object { path: path.clone() } })),
+        Err(StoreError::Store { source, .. }) if is_of_the_row(&source) => {
+            let why = format!("{} cannot be read: {}", shortened(path), shortened(&last_cause(&source)));
+            Ok(Some(ImageInput::Unreadable(why)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Bytes of an image that was read from an object.
+pub(super) fn fetched_bytes(image: &ImageInput) -> u64 {
+    match image {
+        ImageInput::Bytes { bytes, origin: Origin::Object { .. } } => bytes.len() as u64,
+        _ => 0,
+    }
+}
+
+/// Path below the input of an image that a table names: tables called `metadata` name images beside
+/// themselves, as the `imagefolder` of Hugging Face's datasets reads them.
+pub(super) fn beside_metadata(table: &str, path: String) -> String {
+    let folder =
+        table.rsplit_once('/').filter(|(_, name)| name.starts_with("metadata.")).map(|(folder, _)| folder);
+    match folder {
+        Some(folder) if !path.contains("://") && !path.starts_with('/') => format!("{folder}/{path}"),
+        _ => path,
+    }
 }
 
 /// Reads one image that a row names, below the input's URL.

@@ -4,7 +4,7 @@ use super::{
     InputColumns, ReadError, Rows,
     links::{LinkedRows, ReadOut, RowStream},
     parquet::ParquetReader,
-    tar::TarReader,
+    sample_reader::SampleReader,
 };
 use arrow::datatypes::Field;
 use capfilt_schemas::plan::{InputFormat, Shard};
@@ -25,10 +25,10 @@ enum Reading {
     Linked(LinkedRows),
 }
 
-/// One reader per [`InputFormat`].
+/// Parquet has types and pages; the samples of all other formats are read alike.
 enum FormatReader {
     Parquet(Box<ParquetReader>),
-    Tar(Box<TarReader>),
+    Samples(Box<SampleReader>),
 }
 
 impl ShardReader {
@@ -92,23 +92,21 @@ impl FormatReader {
                 let reader = ParquetReader::open(input, shard, columns, batch_rows).await?;
                 Self::Parquet(Box::new(reader))
             }
-            InputFormat::Tar | InputFormat::TarGz => {
-                Self::Tar(Box::new(TarReader::open(input, shard, columns, batch_rows)))
-            }
+            _ => Self::Samples(Box::new(SampleReader::open(input, shard, columns, batch_rows))),
         })
     }
 
     fn passthrough(&self) -> &[Field] {
         match self {
             Self::Parquet(reader) => reader.passthrough(),
-            Self::Tar(reader) => reader.passthrough(),
+            Self::Samples(reader) => reader.passthrough(),
         }
     }
 
     async fn next(&mut self) -> Result<Option<Rows>, ReadError> {
         match self {
             Self::Parquet(reader) => reader.next().await,
-            Self::Tar(reader) => reader.next().await,
+            Self::Samples(reader) => reader.next().await,
         }
     }
 

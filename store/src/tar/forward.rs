@@ -1,7 +1,6 @@
 //! Bytes of a tar in order: those of the object, or those that gzip decompresses to.
 
-use super::window::Window;
-use crate::StoreError;
+use crate::{StoreError, window::Window};
 use bytes::{Buf as _, Bytes, BytesMut};
 use flate2::write::MultiGzDecoder;
 use std::io::Write as _;

@@ -7,7 +7,6 @@ mod forward;
 mod header;
 mod name;
 mod stream;
-mod window;
 
 pub use header::BLOCK;
 pub use name::{is_metadata, split};

@@ -4,9 +4,11 @@ use super::{
     forward::Forward,
     header::{BLOCK, Decoded, Pending, map_continues},
     name::{is_metadata, split},
+};
+use crate::{
+    PinnedObject, StoreError,
     window::{Ranges, Window},
 };
-use crate::{PinnedObject, StoreError};
 use bytes::Bytes;
 use std::{fs::File, ops::Range, path::PathBuf, sync::Arc};
 

@@ -14,9 +14,9 @@ use super::{
     views,
 };
 use crate::input::{
-    ColumnError, ImageInput, InputColumns, Origin, ReadError, Rows, Sample, SourceText, TextInput,
+    ColumnError, ImageInput, InputColumns, ReadError, Rows, Sample, SourceText, TextInput,
     control::ControlTexts,
-    images::{self, TakesLinks},
+    images::{self, TakesLinks, fetched_bytes},
     selection,
 };
 use arrow::{
@@ -78,7 +78,7 @@ impl Source {
         let opened = opened.and_then(with_views);
         let (schema, metadata) =
             opened.map_err(|source| ReadError::Parquet { file: file.clone(), source })?;
-        let (input, passthrough) = (input.clone(), Vec::new());
+        let (input, passthrough) = (input.around(&file), Vec::new());
         let mut source = Self { input, object, metadata, schema, columns, file, batch_rows, passthrough };
         source.passthrough = source.passthrough_fields()?;
         Ok(source)
@@ -225,6 +225,11 @@ impl Source {
         let images =
             columns::images(name, array, self.promised(name)?).map_err(|source| self.column(source))?;
         let mut cells = images.cells;
+        for cell in &mut cells {
+            if let images::ImageCell::Path(path) = cell {
+                *path = images::beside_metadata(&self.file, std::mem::take(path));
+            }
+        }
         // A row with an unreadable path has a status and needs no note.
         let noted =
             images.lost.into_iter().filter(|(row, _)| cells[*row] != images::ImageCell::NoPath).collect();
@@ -316,14 +321,6 @@ impl Source {
 /// Bytes of a row's values and records.
 fn row_bytes(values: u64, texts: &[SourceText]) -> u64 {
     ROW_BYTES + values + texts.len().saturating_sub(1) as u64 * FURTHER_TEXT_BYTES
-}
-
-/// Bytes of an image that was read from an object.
-fn fetched_bytes(image: &ImageInput) -> u64 {
-    match image {
-        ImageInput::Bytes { bytes, origin: Origin::Object { .. } } => bytes.len() as u64,
-        _ => 0,
-    }
 }
 
 fn missing(column: &str) -> ColumnError {

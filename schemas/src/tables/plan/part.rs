@@ -90,23 +90,84 @@ pub enum InputFormat {
     Tar,
     /// WebDataset tar, compressed with gzip: `.tar.gz`, `.tgz`.
     TarGz,
+    /// Table of records that name images: JSON Lines or CSV.
+    Records(RecordFormat),
+    /// Folder of images with texts beside them; its path ends with a slash.
+    ImageFolder,
 }
 
+/// Format of a table of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// A JSON object per line: `.jsonl`.
+    JsonLines,
+    /// Comma-separated values with a header: `.csv`.
+    Csv,
+}
+
+/// Ends of names and their formats. `metadata.jsonl` and `metadata.csv` are the names that the `imagefolder`
+/// of Hugging Face's datasets reads.
+const LISTED: [(&str, InputFormat); 4] = [
+    (".parquet", InputFormat::Parquet),
+    (".tar", InputFormat::Tar),
+    (".tar.gz", InputFormat::TarGz),
+    (".tgz", InputFormat::TarGz),
+];
+
+const RECORDS: [(&str, InputFormat); 2] = [
+    (".jsonl", InputFormat::Records(RecordFormat::JsonLines)),
+    (".csv", InputFormat::Records(RecordFormat::Csv)),
+];
+
+/// Ends of the names of images in an image folder, in lower case; of two images with one name, the earlier
+/// end counts.
+pub const IMAGE_SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
 impl InputFormat {
-    /// Format of a file whose name ends like an input file; `None` for any other name.
+    /// Format of a listed file that belongs to an input; `None` for any other name. Of JSON Lines and CSV only
+    /// `metadata.jsonl` and `metadata.csv` belong to an input, because many folders have others.
     pub fn by_name(path: &str) -> Option<Self> {
-        let formats = [
-            (".parquet", Self::Parquet),
-            (".tar", Self::Tar),
-            (".tar.gz", Self::TarGz),
-            (".tgz", Self::TarGz),
-        ];
-        formats.into_iter().find(|(end, _)| path.ends_with(end)).map(|(_, format)| format)
+        let format = |formats: &[(&str, Self)]| {
+            formats.iter().find(|(end, _)| path.ends_with(end)).map(|(_, format)| *format)
+        };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        format(&LISTED).or_else(|| format(&RECORDS).filter(|_| name.starts_with("metadata.")))
     }
 
     /// Format in which a planned file is read. The file that `input.url` itself names may have any name, and
-    /// is read as Parquet.
+    /// is read as Parquet unless its name ends otherwise.
     pub fn of(path: &str) -> Self {
-        Self::by_name(path).unwrap_or(Self::Parquet)
+        let records = RECORDS.iter().find(|(end, _)| path.ends_with(end)).map(|(_, format)| *format);
+        let folder = path.ends_with('/').then_some(Self::ImageFolder);
+        folder.or(Self::by_name(path)).or(records).unwrap_or(Self::Parquet)
+    }
+
+    /// Whether a file in an image folder is an image, by its name.
+    pub fn is_image(path: &str) -> bool {
+        image_rank(path).is_some()
+    }
+}
+
+/// Position of a name's end in [`IMAGE_SUFFIXES`]; `None` if the name is not that of an image.
+pub fn image_rank(path: &str) -> Option<usize> {
+    let (_, suffix) = path.rsplit_once('.')?;
+    IMAGE_SUFFIXES.iter().position(|image| suffix.eq_ignore_ascii_case(image))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_belongs_to_an_input_by_its_end_and_tables_of_records_by_their_whole_name() {
+        let metadata = InputFormat::Records(RecordFormat::JsonLines);
+        assert_eq!(InputFormat::by_name("a/metadata.jsonl"), Some(metadata));
+        for other in ["a/train.jsonl", "a.csv", "a/", "xmetadata.csv", "a.jpg"] {
+            assert_eq!(InputFormat::by_name(other), None, "{other}");
+        }
+        assert_eq!(InputFormat::of("a/train.jsonl"), metadata);
+        assert_eq!(InputFormat::of("a/"), InputFormat::ImageFolder);
+        assert_eq!(InputFormat::of("table"), InputFormat::Parquet);
+        assert!(InputFormat::is_image("a/b.JPG") && !InputFormat::is_image("jpg"));
     }
 }

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 
 /// Bytes at an offset.
 #[derive(Debug, Clone)]
-pub(super) enum Ranges {
+pub(crate) enum Ranges {
     Object(PinnedObject),
     /// A local file, read without the store's cost per request: planning reads a header per member.
     File(Arc<(File, PathBuf)>),
@@ -28,7 +28,7 @@ impl Ranges {
 }
 
 /// A window of an object that moves forward. Memory: two pieces, and the largest single request.
-pub(super) struct Window {
+pub(crate) struct Window {
     ranges: Ranges,
     /// Offset of the next byte that is returned.
     at: u64,

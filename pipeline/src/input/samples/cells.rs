@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// A batch of columns. A value of another type counts as null, and a note of its sample names the column.
-pub(super) fn batch<'a>(
+pub(in crate::input) fn batch<'a>(
     drafts: &mut [Draft],
     columns: impl Iterator<Item = (&'a str, &'a Place, DataType)>,
 ) -> Result<RecordBatch, ArrowError> {
@@ -40,7 +40,8 @@ fn array(drafts: &mut [Draft], name: &str, place: &Place, kind: &DataType) -> Ar
             let cells = each(drafts, name, |draft| match draft.find(place) {
                 Found::Nothing => Ok(None),
                 Found::Field(Value::Bool(value)) => Ok(Some(*value)),
-                _ => Err("is not true or false and counts as null".to_owned()),
+                // Members and CSV files have only text.
+                _ => boolean(draft.string(place)?),
             });
             Arc::new(BooleanArray::from(cells))
         }
@@ -51,6 +52,15 @@ fn array(drafts: &mut [Draft], name: &str, place: &Place, kind: &DataType) -> Ar
 fn number(text: Option<String>) -> Result<Option<f64>, String> {
     let parsed = text.map(|text| text.trim().parse());
     parsed.transpose().map_err(|_| "is not a number and counts as null".to_owned())
+}
+
+fn boolean(text: Option<String>) -> Result<Option<bool>, String> {
+    match text.as_deref().map(str::trim) {
+        None => Ok(None),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(Some(true)),
+        Some(text) if text.eq_ignore_ascii_case("false") => Ok(Some(false)),
+        Some(_) => Err("is not true or false and counts as null".to_owned()),
+    }
 }
 
 fn each<T>(
