@@ -130,7 +130,8 @@ def link(target, place):
     fresh.rename(place)
 
 
-if len(sys.argv) > 2 or sys.argv[1:2] not in ([], ["deploy"], ["stores"], ["readers"]):
+name = sys.argv[1] if len(sys.argv) > 1 else "tests"
+if len(sys.argv) > 2 or name not in ENVIRONMENTS:
     sys.exit(__doc__)
-folder, requirements, place = ENVIRONMENTS[(sys.argv[1:] or ["tests"])[0]]
+folder, requirements, place = ENVIRONMENTS[name]
 link(provide(folder, requirements), place)

@@ -203,8 +203,8 @@ impl Location {
         self.local_path().map(|root| if is_itself { root } else { root.join(name) })
     }
 
-    /// The folder or prefix that has the file with a name of a listing: this location, or the one around it if
-    /// its URL names the file itself.
+    /// The folder or prefix that has the file with a name of a listing: this location, or the one around it
+    /// if its URL names the file itself.
     pub fn around(&self, name: &str) -> Self {
         let is_itself = !self.is_prefix && self.prefix.filename() == Some(name);
         let Some((url, _)) = self.url.rsplit_once('/').filter(|_| is_itself) else { return self.clone() };

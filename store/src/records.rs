@@ -43,7 +43,7 @@ impl RecordStream {
         Self { window, piece: Bytes::new(), piece_bytes, format, csv: Box::default() }
     }
 
-    /// The next record; blank lines are none. `None` at the end.
+    /// The next record; blank lines are skipped. `None` at the end.
     ///
     /// # Errors
     /// The store fails.

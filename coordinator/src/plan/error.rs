@@ -8,9 +8,9 @@ use capfilt_store::StoreError;
 #[allow(missing_docs)] // the message of each variant is its doc
 pub enum PlanError {
     #[error(
-        "{url}: there is no input file; input.url names one `.parquet`, `.tar`, `.tar.gz`, `.jsonl` or `.csv` \
-         file, a folder or prefix with such files, `metadata.jsonl`, `metadata.csv` or images below it, or \
-         files by a pattern with braces"
+        "{url}: there is no input file; input.url names one `.parquet`, `.tar`, `.tar.gz`, `.jsonl` or \
+         `.csv` file, a folder or prefix with such files, `metadata.jsonl`, `metadata.csv` or images below \
+         it, or files by a pattern with braces"
     )]
     NoFiles { url: String },
     #[error("{url}: none of {files} files can be used; the first, {path}: {reason}")]

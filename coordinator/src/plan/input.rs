@@ -32,7 +32,7 @@ pub struct Found {
 }
 
 /// Lists the input files, sorted by path: the file that the URL names, all files below it, or the files of
-/// its brace pattern. If no file below the URL has a format of its own, the input files are the folders with
+/// its brace pattern. If no file below the URL has a known format, the input files are the folders with
 /// images.
 ///
 /// Hidden files and folders (`.x`, `_x`: markers and scratch space of other tools) do not belong to the

@@ -164,7 +164,7 @@ impl SampleReader {
         Ok(selected.iter().zip(&*drafts).map(|(selected, draft)| *selected || draft.is_damage).collect())
     }
 
-    /// Images of the first samples, at least of one: large images of the others wait for the next rows.
+    /// Images of the first samples, at least of one: further large images wait for the next rows.
     async fn images(&self, drafts: &mut [Draft], selected: &[bool]) -> Result<Vec<ImageInput>, StoreError> {
         let named = self.places.named.as_ref();
         let cell = |(draft, selected): (&mut Draft, &bool)| match selected {

@@ -25,7 +25,7 @@ enum Reading {
     Linked(LinkedRows),
 }
 
-/// Parquet has types and pages; the samples of all other formats are read alike.
+/// Parquet has types and pages; one reader serves all other formats.
 enum FormatReader {
     Parquet(Box<ParquetReader>),
     Samples(Box<SampleReader>),

@@ -24,7 +24,7 @@ pub(in crate::input) enum Place {
     Named(Vec<String>),
 }
 
-/// What a sample consists of.
+/// Parts of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::input) enum Kind {
     /// Members with one name, of a tar or a folder.
@@ -93,7 +93,7 @@ impl Place {
 pub(in crate::input) struct Places {
     /// Suffixes of the image, the preferred one first.
     images: Vec<String>,
-    /// The image's name, of samples without an image of their own; `None` if such a name is not read.
+    /// The image's name, of samples without the bytes of an image; `None` if such a name is not read.
     pub named: Option<Place>,
     /// Digest of a linked image.
     pub digest: Option<Place>,

@@ -124,8 +124,8 @@ const RECORDS: [(&str, InputFormat); 2] = [
 pub const IMAGE_SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 impl InputFormat {
-    /// Format of a listed file that belongs to an input; `None` for any other name. Of JSON Lines and CSV only
-    /// `metadata.jsonl` and `metadata.csv` belong to an input, because many folders have others.
+    /// Format of a listed file that belongs to an input; `None` for any other name. Of JSON Lines and CSV
+    /// only `metadata.jsonl` and `metadata.csv` belong to an input, because many folders have others.
     pub fn by_name(path: &str) -> Option<Self> {
         let format = |formats: &[(&str, Self)]| {
             formats.iter().find(|(end, _)| path.ends_with(end)).map(|(_, format)| *format)
