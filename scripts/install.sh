@@ -34,5 +34,11 @@ mkdir -p "$prefix/share/capfilt/demo"
 cp -R demo/models "$prefix/share/capfilt/demo/" # `capfilt demo` finds them beside the program
 install -m 755 "$program" "$prefix/bin/capfilt.new"
 mv -f "$prefix/bin/capfilt.new" "$prefix/bin/capfilt"
+"$prefix/bin/capfilt" man "$prefix/share/man/man1"
+for shell in bash:share/bash-completion/completions/capfilt zsh:share/zsh/site-functions/_capfilt \
+    fish:share/fish/vendor_completions.d/capfilt.fish; do
+    mkdir -p "$prefix/$(dirname "${shell#*:}")"
+    "$prefix/bin/capfilt" completions "${shell%%:*}" >"$prefix/${shell#*:}"
+done
 "$prefix/bin/capfilt" --version
 echo "capfilt: installed in $prefix; put $prefix/bin on the PATH"

@@ -3,7 +3,7 @@
 
 use crate::support::{
     Job, expect, repo,
-    tables::{Tables, assert_judged_alike, json_of},
+    tables::{Tables, assert_judged_alike},
     web::{Reply, Web},
 };
 use arrow::array::AsArray as _;

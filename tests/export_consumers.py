@@ -152,6 +152,57 @@ def lavis(folder):
     return [sample["text_input"] for sample in dataset]
 
 
+def of_card(folder):
+    """Read the whole export, whose dataset card says where its data are."""
+    import datasets
+
+    cache = tempfile.mkdtemp()
+    data = datasets.load_dataset(str(folder.parent), split="train", cache_dir=cache)
+    name = "caption" if "caption" in data.column_names else "txt"
+    return [row[name] for row in data.select_columns([name])]
+
+
+def imagefolder(folder):
+    import datasets
+
+    cache = tempfile.mkdtemp()
+    data = datasets.load_dataset("imagefolder", data_dir=str(folder), split="train", cache_dir=cache)
+    return [row["text"] for row in data if row["image"].size == (row["width"], row["height"])]
+
+
+def sidecars(folder):
+    """Read an image and the first line of the text file beside it, as trainers of diffusion models do."""
+    from PIL import Image
+
+    texts = []
+    for path in (folder / "images").rglob("*"):
+        if path.suffix != ".txt":
+            Image.open(path).load()
+            texts.append(path.with_suffix(".txt").read_text().splitlines()[0])
+    return texts
+
+
+def llava(folder):
+    """Read the list and the images in the way of LLaVA's training, whose code is not a package."""
+    from PIL import Image
+
+    texts = []
+    for path in sorted(folder.glob("pairs-*.json")):
+        for sample in json.loads(path.read_text()):
+            Image.open(folder / sample["image"]).convert("RGB")
+            human, answer = sample["conversations"]
+            if (
+                human["from"] == "human"
+                and human["value"].startswith("<image>\n")
+                and answer["from"] == "gpt"
+            ):
+                texts.append(answer["value"])
+    return texts
+
+
+# Readers of the tars; the other readers have their own formats.
+TAR_READERS = ("open_clip", "webdataset", "datasets", "datasets, streaming", "energon", "LAVIS")
+
 READERS = {
     "open_clip": open_clip,
     "webdataset": webdataset,
@@ -159,12 +210,16 @@ READERS = {
     "datasets, streaming": lambda folder: datasets(folder, streaming=True),
     "energon": energon,
     "LAVIS": lavis,
+    "the dataset card": of_card,
+    "imagefolder": imagefolder,
+    "sidecars": sidecars,
+    "LLaVA": llava,
 }
 
 
 def main():
     folder = pathlib.Path(sys.argv[1]).resolve()
-    wanted = sys.argv[2:] or list(READERS)
+    wanted = sys.argv[2:] or TAR_READERS
     # Messages of the libraries go to standard error: standard output is for the result.
     with contextlib.redirect_stdout(sys.stderr):
         read = {name: sorted(READERS[name](folder)) for name in wanted}

@@ -6,23 +6,61 @@ use crate::support::{
     repo,
     tables::json_of,
 };
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 #[test]
 fn open_clip_webdataset_datasets_energon_and_lavis_yield_every_sample_of_six_formats() {
     let folder = tempfile::tempdir().unwrap();
     let made = record(&mut export(six_formats(), "webdataset", folder.path()));
     assert_eq!(count(&made, "samples"), 210, "{made}");
+    let read = read(folder.path(), &[]);
+    assert_eq!(read.len(), 6, "{:?}", read.keys());
+    assert_all(&read, &texts(folder.path()));
+}
+
+#[test]
+fn imagefolder_text_files_llava_and_the_dataset_card_yield_every_sample_of_six_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    record(export(six_formats(), "webdataset", &at("images")).args(["--per", "image"]));
+    record(&mut export(six_formats(), "imagefolder", &at("imagefolder")));
+    assert_all(&read(&at("imagefolder"), &["imagefolder", "sidecars"]), &texts(&at("images")));
+    record(&mut export(six_formats(), "webdataset", &at("texts")));
+    record(&mut export(six_formats(), "parquet", &at("parquet")));
+    for format in ["texts", "parquet"] {
+        assert_all(&read(&at(format), &["the dataset card"]), &texts(&at("texts")));
+    }
+    std::fs::write(at("prompts.txt"), "Say what you see.\n\nWhat is this?\n").unwrap();
+    let mut llava = export(six_formats(), "llava", &at("llava"));
+    record(llava.arg("--prompts").arg(at("prompts.txt")));
+    assert_all(&read(&at("llava"), &["LLaVA"]), &texts(&at("texts")));
+    let list = std::fs::read_to_string(at("llava/data/pairs-00000.json")).unwrap();
+    assert!(
+        list.contains("<image>\\nSay what you see.") && list.contains("<image>\\nWhat is this?"),
+        "{list}"
+    );
+}
+
+/// Texts that readers yield of an export, by reader, sorted; no names: all readers of tars.
+fn read(export: &Path, readers: &[&str]) -> BTreeMap<String, Vec<String>> {
     let python = repo().join(".readers/bin/python");
     assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());
     let mut command = Command::new(python);
-    command.arg(repo().join("tests/export_consumers.py")).arg(folder.path().join("data"));
-    let read: BTreeMap<String, Vec<String>> = serde_json::from_value(json_of(&mut command)).unwrap();
-    let mut expected: Vec<String> =
-        samples(folder.path()).iter().map(|sample| sample["text"].as_str().unwrap().to_owned()).collect();
-    expected.sort();
-    assert_eq!(read.len(), 6, "{:?}", read.keys());
-    for (reader, texts) in &read {
+    command.arg(repo().join("tests/export_consumers.py")).arg(export.join("data")).args(readers);
+    serde_json::from_value(json_of(&mut command)).unwrap()
+}
+
+/// Texts of a WebDataset export, sorted.
+fn texts(export: &Path) -> Vec<String> {
+    let texts = samples(export);
+    let mut texts: Vec<String> =
+        texts.iter().map(|sample| sample["text"].as_str().unwrap().to_owned()).collect();
+    texts.sort();
+    texts
+}
+
+fn assert_all(read: &BTreeMap<String, Vec<String>>, expected: &[String]) {
+    for (reader, texts) in read {
         println!("{reader}: {} of {}", texts.len(), expected.len());
         assert!(*texts == expected, "{reader} yields {} of {} samples", texts.len(), expected.len());
     }

@@ -147,3 +147,40 @@ fn score_and_caption_print_one_json_line_per_image() {
     assert_eq!(captioned["captions"].as_array().unwrap().len(), 2);
     assert_eq!(caption(), caption(), "the same seed gives the same captions");
 }
+
+#[test]
+fn shells_accept_the_completions_and_man_shows_a_page_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let said = stdout(&expect(capfilt().args(["completions", shell]), 0));
+        assert!(said.contains("verify") && said.contains("bootstrap"), "{shell}");
+        if shell == "bash" {
+            let file = folder.path().join("capfilt.bash");
+            std::fs::write(&file, said).unwrap();
+            // Bash itself reads the file and completes the beginning of a command.
+            let script = "source \"$1\"; COMP_WORDS=(capfilt ver); COMP_CWORD=1; \
+                          _capfilt capfilt ver capfilt; \
+                          echo \"${COMPREPLY[@]}\"";
+            let mut bash = std::process::Command::new("bash");
+            let completed = stdout(&expect(bash.args(["-c", script, "bash"]).arg(&file), 0));
+            assert_eq!(completed.trim(), "verify");
+        }
+    }
+    let man = folder.path().join("man/man1");
+    expect(capfilt().arg("man").arg(&man), 0);
+    let help = stdout(&expect(capfilt().arg("help"), 0));
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        let page = std::fs::read_to_string(man.join(format!("capfilt-{command}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(command), "{command}");
+    }
+}

@@ -43,6 +43,7 @@ mod front_door;
 mod hub;
 mod image_folders;
 mod imports;
+mod init;
 mod interrupt;
 mod job_records;
 mod kills;

@@ -2,10 +2,13 @@
 
 usage: tars.py write TABLE OUT ROWS      rows of a Parquet file as OUT/NNNNN.tar of ROWS samples each
        tars.py samples TAR...            samples as webdataset reads them: [[key, [suffix, ...]], ...]
+       tars.py linked FROM OUT IMAGES URL  the tars of a folder without their images, which go into a folder;
+                                         `.json` has the link URL/<key>.jpg and the image's sha256
        tars.py hostile TABLE OUT         hostile tars; prints the expected rows of each as JSON
 """
 
 import gzip
+import hashlib
 import io
 import json
 import pathlib
@@ -42,6 +45,28 @@ def samples(*tars):
     found = group_by_keys(tar_file_expander(streams))
     show = [[one["__key__"], sorted(name for name in one if not name.startswith("__"))] for one in found]
     print(json.dumps(show))
+
+
+def linked(source, out, images, url):
+    out, images = pathlib.Path(out), pathlib.Path(images)
+    out.mkdir()
+    images.mkdir()
+    for path in sorted(pathlib.Path(source).glob("*.tar")):
+        with tarfile.open(path) as tar, tarfile.open(out / path.name, "w") as to:
+            members = {member.name: tar.extractfile(member).read() for member in tar}
+            for name, data in members.items():
+                key, suffix = name.split(".", 1)
+                if suffix == "jpg":
+                    (images / name).write_bytes(data)
+                    continue
+                if suffix == "json":
+                    digest = hashlib.sha256(members[f"{key}.jpg"]).hexdigest()
+                    data = json.dumps(
+                        {**json.loads(data), "link": f"{url}/{key}.jpg", "sha256": digest}
+                    ).encode()
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                to.addfile(info, io.BytesIO(data))
 
 
 class Tar:
@@ -307,4 +332,4 @@ def hostile(table, out):
 
 
 if __name__ == "__main__":
-    {"write": write, "samples": samples, "hostile": hostile}[sys.argv[1]](*sys.argv[2:])
+    {"write": write, "samples": samples, "linked": linked, "hostile": hostile}[sys.argv[1]](*sys.argv[2:])

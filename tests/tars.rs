@@ -7,6 +7,7 @@ use crate::support::{
     small::first_rows,
     stderr, stdout,
     tables::{Tables, assert_judged_alike, json_of},
+    web::{self as server, Reply, Request},
 };
 use serde_json::{Value, json};
 use std::{
@@ -182,14 +183,18 @@ fn braces_name_tars_and_a_missing_one_is_reported() {
 }
 
 #[test]
-fn the_parquet_file_beside_a_tar_is_not_read_as_input() {
+fn the_parquet_file_beside_a_tar_is_not_read_as_input_and_tells_which_rows_are_missing() {
     let web = Web::of(20, 20);
     std::fs::copy(web.table(), web.tars().join("00000.parquet")).unwrap();
     let planned = plan(&web.job(), 0);
+    assert_eq!(planned["warnings"], json!([]));
     assert_eq!(
         (&planned["files"], &planned["rows"], &planned["refused"]),
         (&json!(1), &json!(20), &json!([]))
     );
+    first_rows("web-00000.parquet", 33, 33, &web.tars().join("00000.parquet"));
+    let said = plan(&web.job(), 0)["warnings"].to_string();
+    assert!(said.contains("20 of the 33 rows of 00000.parquet are in the tar"), "{said}");
 }
 
 #[test]
@@ -325,4 +330,29 @@ fn keys_of_json_are_compared_by_where_and_pass_through_as_text() {
         pairs.map(|row| (text(&row["key"]), (text(&row["url"]), text(&row["status"])))).collect()
     };
     assert_eq!(passed(&tars), passed(&parquet));
+}
+
+#[test]
+fn images_that_the_json_of_a_tar_links_to_are_fetched_and_compared_with_their_digests() {
+    let web = Web::of(40, 20);
+    let expected = web.job();
+    expected.run();
+    let (images, tars) = (web.folder.path().join("images"), web.folder.path().join("linked"));
+    let folder = images.clone();
+    let served = server::Web::start(move |request: &Request| {
+        let image = std::fs::read(folder.join(request.path.trim_start_matches('/')));
+        image.map_or(Reply::status("404 Not Found"), |image| Reply::ok(&image))
+    });
+    let mut write = python("tests/tars.py");
+    write.arg("linked").arg(web.tars()).arg(&tars).arg(&images).arg(served.url(""));
+    expect(&mut write, 0);
+    let linked = Job::over(&tars.display().to_string()).set(&[
+        "links.fetch=true",
+        "links.allow_private=[\"127.0.0.1\"]",
+        "links.digest=sha256",
+        "input.image=json[link]",
+    ]);
+    linked.run();
+    assert_same(&by_key(&expected), &linked);
+    assert_eq!(linked.verify(0)["rows"], 40);
 }

@@ -4,6 +4,7 @@
 pub mod dataset;
 pub mod dispatch;
 pub mod gc;
+pub mod inspect;
 pub mod job;
 pub mod machine_memory;
 pub mod manifest;

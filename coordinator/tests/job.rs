@@ -1,12 +1,8 @@
 //! Tests of starting, resuming and refusing a job, of its status and of its manifest.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::World;
 use capfilt_coordinator::{JobError, JobState, dispatch::Work, job, manifest, preflight, status};
 use capfilt_schemas::{failure::FailureClass, object_keys};
-use support::World;
 
 async fn started() -> (World, job::Opened) {
     let world = World::new();
@@ -27,9 +23,9 @@ fn names_of(error: JobError) -> Vec<String> {
 async fn a_resumed_job_is_plan_minus_commits_and_opens_no_input_file() {
     let (world, opened) = started().await;
     assert!(!opened.resumed);
-    support::work(&world.bucket(), &opened.plan[1], |_| ()).await;
-    support::fail(&world.bucket(), &opened.plan[2], FailureClass::InputChanged).await;
-    support::fail(&world.bucket(), &opened.plan[3], FailureClass::Store).await;
+    crate::support::work(&world.bucket(), &opened.plan[1], |_| ()).await;
+    crate::support::fail(&world.bucket(), &opened.plan[2], FailureClass::InputChanged).await;
+    crate::support::fail(&world.bucket(), &opened.plan[3], FailureClass::Store).await;
     let again = world.open().await.unwrap();
     assert!(again.resumed);
     assert_eq!((&again.record, &again.plan), (&opened.record, &opened.plan));
@@ -74,7 +70,7 @@ async fn refused_and_rowless_files_are_remembered_and_no_surprise_on_resume() {
     let opened = world.open().await.unwrap();
     assert_eq!(opened.record.plan.refused[0].path, "bad.parquet");
     assert!(world.open().await.unwrap().resumed);
-    support::work(&world.bucket(), &opened.plan[0], |_| ()).await;
+    crate::support::work(&world.bucket(), &opened.plan[0], |_| ()).await;
     let job_state = JobState::read(&world.bucket()).await.unwrap();
     let sealed = manifest::seal(&world.bucket(), &opened.record, &opened.plan, &job_state).await.unwrap();
     assert_eq!(sealed.manifest.refused[0].path, "bad.parquet");
@@ -110,7 +106,7 @@ async fn a_manifest_is_written_when_all_is_decided_and_once_for_the_same_data() 
     let (world, opened) = started().await;
     let bucket = world.bucket();
     for shard in &opened.plan[..3] {
-        support::work(&bucket, shard, |_| ()).await;
+        crate::support::work(&bucket, shard, |_| ()).await;
     }
     let seal = || async {
         let job_state = JobState::read(&bucket).await.unwrap();
@@ -118,12 +114,12 @@ async fn a_manifest_is_written_when_all_is_decided_and_once_for_the_same_data() 
     };
     assert!(matches!(seal().await.unwrap_err(), manifest::ManifestError::Open { open: 1 }));
     assert!(!status(&bucket).await.unwrap().done);
-    support::fail(&bucket, &opened.plan[3], FailureClass::InputChanged).await;
+    crate::support::fail(&bucket, &opened.plan[3], FailureClass::InputChanged).await;
     let sealed = seal().await.unwrap();
     assert_eq!((sealed.name.as_str(), sealed.is_new, sealed.manifest.rows), ("manifests/0.json", true, 30));
     assert_eq!(sealed.manifest.quarantined[0].rows, 10);
     assert!(!seal().await.unwrap().is_new);
-    support::work(&bucket, &opened.plan[3], |_| ()).await;
+    crate::support::work(&bucket, &opened.plan[3], |_| ()).await;
     let repaired = seal().await.unwrap();
     assert_eq!((repaired.name.as_str(), repaired.manifest.quarantined.len()), ("manifests/1.json", 0));
     assert_ne!(repaired.manifest.digest, sealed.manifest.digest);
@@ -133,9 +129,9 @@ async fn a_manifest_is_written_when_all_is_decided_and_once_for_the_same_data() 
 async fn status_tells_shards_and_rows_by_state_from_the_bucket_alone() {
     let (world, opened) = started().await;
     let bucket = world.bucket();
-    let commit = support::work(&bucket, &opened.plan[0], |_| ()).await;
-    support::fail(&bucket, &opened.plan[1], FailureClass::InputChanged).await;
-    support::fail(&bucket, &opened.plan[2], FailureClass::WorkerKilled).await;
+    let commit = crate::support::work(&bucket, &opened.plan[0], |_| ()).await;
+    crate::support::fail(&bucket, &opened.plan[1], FailureClass::InputChanged).await;
+    crate::support::fail(&bucket, &opened.plan[2], FailureClass::WorkerKilled).await;
     let status = status(&bucket).await.unwrap();
     assert_eq!(
         (status.shards.planned, status.shards.committed, status.shards.quarantined, status.shards.open),

@@ -1,13 +1,9 @@
 //! Tests of planning over real Parquet files.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{World, write_table};
 use arrow::array::{ArrayRef, StringArray};
 use capfilt_coordinator::{PlanError, plan, plan::table};
 use std::sync::Arc;
-use support::{World, write_table};
 
 #[tokio::test]
 async fn a_plan_covers_every_row_once_and_is_the_same_every_time() {

@@ -1,10 +1,6 @@
 //! Tests of a worker process without a pool, with shell scripts that speak the protocol.
 
-#![allow(clippy::unwrap_used)]
-#![cfg(unix)]
-
-mod support;
-
+use crate::support::World;
 use capfilt_coordinator::dispatch::{
     single_worker::SingleWorker,
     worker_process::{ExitCause, WorkerMessage},
@@ -17,7 +13,6 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use support::World;
 use tokio::process::Command;
 
 /// A process that commits every shard.

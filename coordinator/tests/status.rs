@@ -1,9 +1,6 @@
 //! Test of the status of a job with too many commits to read.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::World;
 use capfilt_coordinator::{JobState, Plan, StatusReader, job, manifest, status};
 use capfilt_schemas::{
     commit::{Commit, Output, Timings},
@@ -16,7 +13,6 @@ use capfilt_schemas::{
 use capfilt_store::commit;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use std::sync::Arc;
-use support::World;
 
 const ROWS: u64 = 1000;
 

@@ -1,9 +1,6 @@
 //! Tests of the faults that `verify` finds: each test damages one object of a finished job.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::World;
 use capfilt_coordinator::{JobState, Verification, job, manifest, verify};
 use capfilt_schemas::{
     commit::Commit,
@@ -11,7 +8,6 @@ use capfilt_schemas::{
     plan::Shard,
 };
 use capfilt_store::Location;
-use support::World;
 
 struct Finished {
     world: World,
@@ -26,9 +22,9 @@ async fn finished(spoil: impl Fn(&mut Vec<capfilt_schemas::ledger::LedgerRow>)) 
     world.write_input("a.parquet", 30, 10);
     let job::Opened { record, plan, .. } = world.open().await.unwrap();
     let bucket = world.bucket();
-    let mut commits = vec![support::work(&bucket, &plan[0], spoil).await];
+    let mut commits = vec![crate::support::work(&bucket, &plan[0], spoil).await];
     for shard in &plan[1..] {
-        commits.push(support::work(&bucket, shard, |_| ()).await);
+        commits.push(crate::support::work(&bucket, shard, |_| ()).await);
     }
     let job_state = JobState::read(&bucket).await.unwrap();
     manifest::seal(&bucket, &record, &plan, &job_state).await.unwrap();

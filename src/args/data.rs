@@ -93,10 +93,13 @@ pub struct ExportFileArgs {
         value_parser = clap::value_parser!(u64).range(1..=4096)
     )]
     pub file_mib: u64,
-    /// Prefix of the image paths in the lists of --format json, such as the absolute path of TO/data; without
-    /// a prefix the paths are relative to the list
+    /// Prefix of the image paths in the lists of --format json and llava, such as the absolute path of
+    /// TO/data; without a prefix the paths are relative to the list
     #[arg(long, value_name = "PATH", default_value = "")]
     pub image_root: String,
+    /// Text file with the instructions of --format llava, one per line; each image has one of them
+    #[arg(long, value_name = "FILE")]
+    pub prompts: Option<PathBuf>,
     /// Local folder for samples that are read but not yet written; it grows to the size of all images
     /// [default: in TO; for a bucket, the system's temporary folder]
     #[arg(long, value_name = "FOLDER")]
@@ -144,6 +147,11 @@ pub enum ExportFormat {
     Webdataset,
     /// BLIP's JSON lists, and one file per image
     Json,
+    /// LLaVA's JSON lists of conversations, and one file per image
+    Llava,
+    /// metadata.jsonl for Hugging Face's imagefolder, and per image one file and a .txt file with its texts,
+    /// as kohya's scripts and SimpleTuner read them; one sample per image
+    Imagefolder,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -162,6 +170,8 @@ impl From<ExportFormat> for Format {
             ExportFormat::Parquet => Self::Parquet,
             ExportFormat::Webdataset => Self::Webdataset,
             ExportFormat::Json => Self::Json,
+            ExportFormat::Llava => Self::Llava,
+            ExportFormat::Imagefolder => Self::Imagefolder,
         }
     }
 }

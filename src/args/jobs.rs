@@ -288,3 +288,24 @@ pub struct DeviceArgs {
     #[arg(long)]
     pub memory: u64,
 }
+
+#[derive(Debug, ClapArgs)]
+pub struct InitArgs {
+    /// Input: a file, a folder or prefix, a pattern, or hf://datasets/owner/name; docs/inputs.md
+    pub input: String,
+    /// Settings file to write; an existing file is kept
+    #[arg(short, long, default_value = "job.toml")]
+    pub config: PathBuf,
+    /// Location of everything that the job writes: a folder or a URL
+    #[arg(long, value_name = "URL", default_value = "out/job")]
+    pub job: String,
+    /// Filter: a folder, a URL or hf://owner/name
+    #[arg(long, value_name = "MODEL")]
+    pub filter: Option<String>,
+    /// Captioner: a folder, a URL or hf://owner/name
+    #[arg(long, value_name = "MODEL")]
+    pub captioner: Option<String>,
+    /// Judge the texts of the input, and write no captions
+    #[arg(long, conflicts_with = "captioner")]
+    pub filter_only: bool,
+}

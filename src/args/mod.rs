@@ -43,6 +43,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Read the columns of an input and write the settings of a job over it
+    Init(InitArgs),
     /// Show the plan of a job: files, shards, rows, warnings. Writes nothing
     Plan(PlanArgs),
     /// Plan the job if needed, and process all shards; a repeated run resumes
@@ -83,6 +85,10 @@ pub enum Command {
     /// Clean generated pictures whose captions are known to be true or false, and report the accuracy of the
     /// verdicts; or only generate them, or only report
     Demo(DemoArgs),
+    /// Print completions for a shell: `capfilt completions bash > /etc/bash_completion.d/capfilt`
+    Completions(CompletionsArgs),
+    /// Write pages of the manual into a folder: `capfilt man /usr/local/share/man/man1`
+    Man(ManArgs),
     /// Worker process of one device; `run` and `worker` start it and control it through its pipes
     #[command(hide = true)]
     Device(DeviceArgs),
@@ -94,9 +100,14 @@ impl Command {
         match self {
             Self::Plan(args) if args.calibrate <= 0.0 => Uses::Nothing,
             Self::Verify(args) if args.recompute == 0 => Uses::Nothing,
-            Self::Status(_) | Self::Files(_) | Self::Gc(_) | Self::Export(_) | Self::Lineage(_) => {
-                Uses::Nothing
-            }
+            Self::Init(_)
+            | Self::Completions(_)
+            | Self::Man(_)
+            | Self::Status(_)
+            | Self::Files(_)
+            | Self::Gc(_)
+            | Self::Export(_)
+            | Self::Lineage(_) => Uses::Nothing,
             Self::Demo(args) if !args.is_whole() => Uses::Nothing,
             Self::Verify(_)
             | Self::Device(_)
@@ -146,4 +157,16 @@ impl SettingsArgs {
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().ok().filter(|seconds: &f64| (0.0..=86_400.0).contains(seconds));
     seconds.ok_or_else(|| format!("{text} is not a number of seconds from 0 to 86,400 (one day)"))
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// Shell
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// Folder of the pages; it is created
+    pub folder: PathBuf,
 }

@@ -10,6 +10,8 @@ mod eval;
 mod export;
 mod files;
 mod gc;
+mod generate;
+mod init;
 mod lineage;
 mod plan;
 mod retry;
@@ -37,6 +39,7 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Retry(args) => retry::run(&args).await,
         Command::Files(args) => files::run(&args).await,
         Command::Gc(args) => gc::run(&args).await,
+        Command::Init(args) => init::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Score(args) => score::run(&args),
@@ -48,6 +51,8 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Eval(args) => eval::run(&args).await,
         Command::Lineage(args) => lineage::run(&args),
         Command::Demo(args) => demo::run(&args).await,
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
         Command::Device(args) => device::run(args).await,
     }
 }

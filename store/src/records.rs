@@ -40,7 +40,7 @@ impl RecordStream {
     /// `piece_bytes` are read at a time, from 1 MiB on with the next piece ahead.
     pub fn new(object: PinnedObject, part: Range<u64>, format: RecordFormat, piece_bytes: u64) -> Self {
         let window = Window::new(Ranges::Object(object), part, piece_bytes);
-        Self { window, piece: Bytes::new(), piece_bytes, format, csv: Box::default() }
+        Self { window, piece: Bytes::new(), piece_bytes, format, csv: Box::new(Reader::new()) }
     }
 
     /// The next record; blank lines are skipped. `None` at the end.

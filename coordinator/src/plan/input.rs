@@ -27,6 +27,8 @@ pub struct Found {
     pub files: Vec<InputFile>,
     /// Files of the input that cannot be read, sorted by path.
     pub refused: Vec<RefusedFile>,
+    /// Parquet files that img2dataset wrote beside tars, by the paths of the tars.
+    pub neighbours: BTreeMap<String, InputFile>,
     /// Sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -52,7 +54,7 @@ pub async fn find(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     }
     found.files.sort_by(|a, b| a.path.cmp(&b.path));
     found.refused.sort_by(|a, b| a.path.cmp(&b.path));
-    neighbours::leave_out(&mut found.files);
+    found.neighbours = neighbours::take_out(&mut found.files);
     Ok(found)
 }
 

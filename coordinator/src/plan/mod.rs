@@ -8,7 +8,7 @@
 mod contents;
 mod error;
 mod folder;
-mod footer;
+pub(crate) mod footer;
 pub mod input;
 pub(crate) mod integrity;
 mod part;
@@ -19,6 +19,7 @@ mod sharding;
 pub mod table;
 mod tar;
 
+pub(crate) use contents::of_file;
 pub use error::PlanError;
 pub(crate) use footer::parquet_fault;
 pub use input::InputChange;

@@ -53,9 +53,14 @@ enum Planned {
 pub async fn plan(input: &Location, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
     let required = RequiredColumns::of(&settings.input, filter.as_ref()).with_links(&settings.links);
-    let input::Found { files, refused, warnings } = input::find(input, &settings.job.url).await?;
-    let footers =
-        futures::stream::iter(&files).map(|file| one_file(input, file, &required, settings.shards.rows));
+    let input::Found { files, refused, neighbours, warnings } = input::find(input, &settings.job.url).await?;
+    let footers = futures::stream::iter(&files).map(async |file| {
+        let planned = one_file(input, file, &required, settings.shards.rows).await?;
+        Ok::<_, PlanError>(match neighbours.get(&file.path) {
+            Some(neighbour) => with_missing_rows(input, planned, neighbour).await?,
+            None => planned,
+        })
+    });
     let planned: Vec<Planned> = footers.buffered(FOOTERS_AT_ONCE).try_collect().await?;
     let mut plan = collect(&files, planned, &settings.input.key);
     plan.files += refused.len() as u64;
@@ -99,6 +104,28 @@ async fn one_file(
             Planned::Refused(RefusedFile { path, etag, bytes, reason })
         }
     })
+}
+
+/// Adds a sentence about the rows of img2dataset's table that are not in the tar beside it. The status and
+/// the ids of the rows in the tar are also in its JSON.
+async fn with_missing_rows(
+    input: &Location,
+    mut planned: Planned,
+    neighbour: &InputFile,
+) -> Result<Planned, PlanError> {
+    let Planned::Cut { shards, warnings, .. } = &mut planned else { return Ok(planned) };
+    // The table is not needed for the job, so a fault of it is not one of the input.
+    let Ok(listed) = footer::read(input, neighbour).await? else { return Ok(planned) };
+    let listed: u64 = listed.units.iter().map(|unit| unit.rows).sum();
+    let there: u64 = shards.iter().map(|shard| shard.rows).sum();
+    if let Some(first) = shards.first().filter(|_| there < listed && shards.iter().all(|s| s.rows_exact)) {
+        warnings.push(format!(
+            "{}: {there} of the {listed} rows of {} are in the tar; img2dataset did not fetch \
+             the other images",
+            first.file.path, neighbour.path
+        ));
+    }
+    Ok(planned)
 }
 
 fn cut_file(file: &InputFile, contents: Contents, has_key: bool, rows_wanted: u64) -> Planned {

@@ -1,6 +1,6 @@
 //! Stop requests: a run finishes what will soon end, and leaves no process behind.
 
-use crate::job::{Job, script};
+use super::job::{Job, script};
 use capfilt_coordinator::dispatch::{Change, Outcome};
 use std::{path::Path, time::Duration};
 use tokio::sync::watch;

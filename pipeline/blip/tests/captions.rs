@@ -1,16 +1,14 @@
 //! Captions equal those of transformers and, for the original beam rule, those of a reference in Python.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{
+    CASES, TOLERANCE, assert_close, captioner, expected, facts, ids, keys, one_of, pictures,
+};
 use capfilt_blip::{
     BeamLength, GenerationOptions, Options, generate::nucleus::distributions, text::TextCache,
 };
 use capfilt_pipeline::model::Captioner;
 use capfilt_schemas::settings::{Method, Preset};
 use serde_json::Value;
-use support::{CASES, TOLERANCE, assert_close, captioner, expected, facts, ids, keys, one_of, pictures};
 use tch::{Kind, Tensor};
 
 fn preset(record: &Value) -> Preset {

@@ -1,20 +1,13 @@
 //! Damaged and hostile checkpoints are refused when they are loaded, at once, with the name of the fault.
 //! `tests/checkpoints.rs` of the program bounds the memory.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/torch_save.rs"]
-mod torch_save;
-
-mod support;
-
 use std::{fs, path::Path, time::Instant};
 
+use crate::support::{folder, options};
+use crate::torch_save::Described;
 use capfilt_blip::{BlipCaptioner, BlipFilter, Options};
 use capfilt_schemas::settings::{Method, Preset};
 use serde_json::{Value, json};
-use support::{folder, options};
-use torch_save::Described;
 
 fn copy(part: &str) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
@@ -170,7 +163,11 @@ fn tensors_that_repeat_their_storage_or_leave_it_are_refused_before_they_are_rea
     for (tensors, expected) in cases {
         let copy = copy("filter-original");
         let path = copy.path().join("model_base_retrieval.pth");
-        torch_save::archive(&path, &torch_save::pickle(&tensors), &[("0".into(), vec![0; 4000])]);
+        crate::torch_save::archive(
+            &path,
+            &crate::torch_save::pickle(&tensors),
+            &[("0".into(), vec![0; 4000])],
+        );
         let error = refused(copy.path(), false);
         assert!(error.contains(expected), "{expected}: {error}");
     }
@@ -188,7 +185,11 @@ fn a_compressed_entry_is_refused_for_any_unpacked_length() {
             size: vec![1000],
             stride: vec![1],
         };
-        torch_save::archive(&path, &torch_save::pickle(&[tensor]), &[("0".into(), vec![0; 4000])]);
+        crate::torch_save::archive(
+            &path,
+            &crate::torch_save::pickle(&[tensor]),
+            &[("0".into(), vec![0; 4000])],
+        );
         let mut bytes = fs::read(&path).unwrap();
         // The compression method is 20 bytes before a name in the entry's header, and 36 in the archive's
         // directory.

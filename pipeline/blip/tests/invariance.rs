@@ -1,13 +1,9 @@
 //! A row's result does not depend on the other rows of the batch.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{CASES, captioner, filter, folder, one_of, options, pictures, texts};
 use capfilt_blip::{Options, Padding};
 use capfilt_pipeline::model::{Filter, TextScore};
 use capfilt_schemas::settings::{Method, Preset};
-use support::{CASES, captioner, filter, folder, one_of, options, pictures, texts};
 
 /// Same arithmetic in another order: the last digits of f32 differ.
 const ORDER: f32 = 1e-5;

@@ -1,22 +1,15 @@
 //! Weights in several files, with a wrapper's names, or missing: which layouts load, and the errors of the
 //! others.
 
-#![allow(clippy::unwrap_used)]
-
-#[path = "support/torch_save.rs"]
-mod torch_save;
-
-mod support;
-
 use std::{fs, path::Path};
 
+use crate::support::{folder, keys, options, pictures, texts};
+use crate::torch_save::Described;
 use capfilt_blip::{BlipCaptioner, BlipFilter, LoadError, Options};
 use capfilt_pipeline::model::{Captioner, Filter};
 use capfilt_schemas::settings::{Method, Preset};
 use serde_json::{Map, json};
-use support::{folder, keys, options, pictures, texts};
 use tch::{Kind, Tensor};
-use torch_save::Described;
 
 type Named = Vec<(String, Tensor)>;
 
@@ -71,7 +64,7 @@ fn as_safetensors(path: &Path, named: &Named) {
 }
 
 fn as_pickle(path: &Path, named: &Named) {
-    torch_save::save(path, named);
+    crate::torch_save::save(path, named);
 }
 
 #[test]
@@ -177,7 +170,7 @@ fn tensors_that_are_views_of_one_storage_load_as_if_each_had_its_own() {
         bytes.extend(part);
     }
     let path = copy.path().join("pytorch_model.bin");
-    torch_save::archive(&path, &torch_save::pickle(&described), &[("0".into(), bytes)]);
+    crate::torch_save::archive(&path, &crate::torch_save::pickle(&described), &[("0".into(), bytes)]);
     assert_eq!(captions(copy.path()), captions(&folder("patch16", "captioner")));
 }
 

@@ -1,18 +1,14 @@
 //! Every file format gives the same model; a file that does not fit is refused with a reason.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::{collections::HashMap, fs, path::Path};
 
+use crate::support::{assert_close, expected, folder, keys, options, pictures, texts};
 use capfilt_blip::{
     BlipCaptioner, BlipFilter, LoadError, Options, config::MedConfig, role::Role, vit::interpolate_positions,
     weights::WeightStore,
 };
 use capfilt_pipeline::model::{Captioner, Filter};
 use capfilt_schemas::settings::{Method, Preset};
-use support::{assert_close, expected, folder, keys, options, pictures, texts};
 use tch::{Device, Kind};
 
 fn load_captioner(path: &Path) -> Result<BlipCaptioner, LoadError> {

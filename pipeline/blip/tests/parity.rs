@@ -1,13 +1,9 @@
 //! Towers and heads give the outputs of transformers, within 1e-4 in f32.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{CASES, TOLERANCE, assert_close, expected, facts, filter, ids, one_of, pictures, texts};
 use capfilt_blip::{BlipFilter, preprocess::Normalisation};
 use capfilt_pipeline::model::Filter;
 use capfilt_schemas::settings::Preset;
-use support::{CASES, TOLERANCE, assert_close, expected, facts, filter, ids, one_of, pictures, texts};
 use tch::{Device, Kind, Tensor};
 
 const PRESETS: [(Preset, &str); 2] = [(Preset::Hf, "hf"), (Preset::Original, "original")];

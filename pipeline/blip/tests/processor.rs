@@ -1,15 +1,11 @@
 //! The image processor's files give the same pixels as in transformers, for either of the two files.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::{fs, path::Path, process::Command};
 
+use crate::support::folder;
 use capfilt_blip::checkpoint::Checkpoint;
 use capfilt_pipeline::{image::RgbImage, model::PixelBatch, resize::Resizer};
 use serde_json::{Value, json};
-use support::folder;
 use tch::{Device, Kind, Tensor};
 
 /// Side of the models of the case `patch16`.

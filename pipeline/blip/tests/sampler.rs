@@ -1,7 +1,5 @@
 //! Samples follow their distribution.
 
-#![allow(clippy::unwrap_used)]
-
 use capfilt_blip::generate::{logits::nucleus, sampler};
 use capfilt_pipeline::model::SampleKey;
 

@@ -5,7 +5,7 @@ use super::{
     ExportError,
     caption::{Caption, sort_best_first},
     digest::Digest,
-    entry::{Entry, Image, has_image_files},
+    entry::{Entry, Image},
     kinds::{self, Kinds},
     scratch::{Receipt, Scratch},
 };
@@ -108,7 +108,7 @@ impl Arrangement {
                     sample.captions.iter().for_each(|caption| totals.counts.count(caption.origin()))
                 }
             }
-            if has_image_files(format) {
+            if format.has_image_files() {
                 totals.images.push(sample.image.digest);
             }
         }

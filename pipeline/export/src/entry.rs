@@ -1,7 +1,6 @@
 //! A pair between reading and writing of an export: all fields except the image's bytes.
 
 use super::{caption::Caption, digest::Digest};
-use capfilt_schemas::export::Format;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -76,9 +75,4 @@ impl Image {
         let name = self.digest.hex();
         format!("images/{}/{name}.{}", &name[..2], self.kind.extension())
     }
-}
-
-/// Whether images are separate files beside the lists, and not inside the files.
-pub(crate) fn has_image_files(format: Format) -> bool {
-    format == Format::Json
 }

@@ -5,7 +5,7 @@ use super::{
     caption::Caption,
     check,
     digest::Digest,
-    entry::{Entry, Image, Kind, has_image_files},
+    entry::{Entry, Image, Kind},
     export::Export,
     kinds,
     scratch::{Receipt, Scratch, Spill},
@@ -134,7 +134,7 @@ impl Gathering<'_> {
         };
         let (kind, length) = (Kind::of(bytes), bytes.len() as u64);
         let mut image = Image { digest, offset: 0, bytes: length, width, height, kind };
-        if has_image_files(self.export.format) {
+        if self.export.format.has_image_files() {
             self.waiting.push((format!("{DATA}/{}", image.path()), bytes.clone()));
             self.waiting_bytes += length;
             if self.waiting_bytes >= WAITING_BYTES {

@@ -4,6 +4,7 @@
 
 mod arrange;
 mod caption;
+mod card;
 mod check;
 mod digest;
 mod entry;

@@ -1,6 +1,10 @@
 //! Destination of an export, and its existing content.
 
-use super::{ExportError, export::Export};
+use super::{
+    ExportError,
+    card::{CARD, card},
+    export::Export,
+};
 use bytes::Bytes;
 use capfilt_schemas::export::{BEGUN, DATA, ExportRecord, Format, RECORD, Request, SIZES};
 use capfilt_store::{Location, without_secrets};
@@ -89,9 +93,12 @@ fn is_of(format: Format, name: &str) -> bool {
     let is_image = |name: &str| {
         let name = name.strip_prefix("images/").and_then(|name| name.split_once('/'));
         let stem = name.and_then(|(_, name)| name.split_once('.')).map(|(stem, _)| stem);
-        format == Format::Json && stem.is_some_and(digits)
+        format.has_image_files() && stem.is_some_and(digits)
     };
     let is_sizes = format == Format::Webdataset && SIZES.ends_with(name);
+    if format == Format::Imagefolder && name == "metadata.jsonl" {
+        return true;
+    }
     number.and_then(|number| number.strip_suffix('.')).is_some_and(digits) || is_sizes || is_image(name)
 }
 
@@ -103,6 +110,10 @@ pub(crate) async fn begin(bucket: &Location, request: &Request) -> Result<(), Ex
 
 /// Writes the record, after all files.
 pub(crate) async fn end(bucket: &Location, record: &ExportRecord) -> Result<(), ExportError> {
+    // A card that the user wrote, or an earlier run of this export, is kept.
+    if bucket.head(CARD).await?.is_none() {
+        bucket.write(CARD, Bytes::from(card(record))).await?;
+    }
     let bytes = serde_json::to_vec_pretty(record).expect("the record is plain data");
     bucket.write(RECORD, Bytes::from(bytes)).await?;
     forget(bucket).await
@@ -158,6 +169,9 @@ mod tests {
             (Format::Json, "data/images/ab/ab0f.jpg", true),
             (Format::Json, "data/images/ab/cat.jpg", false),
             (Format::Json, "data/pairs-x.json", false),
+            (Format::Imagefolder, "data/metadata.jsonl", true),
+            (Format::Imagefolder, "data/images/ab/ab0f.txt", true),
+            (Format::Llava, "data/metadata.jsonl", false),
         ] {
             assert_eq!(is_of(format, name), ours, "{name}");
         }

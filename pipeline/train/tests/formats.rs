@@ -1,8 +1,6 @@
 //! Persistent formats of training, compared with frozen text. A difference is a format change: decide on it,
 //! and raise the version of the format.
 
-#![allow(clippy::unwrap_used)]
-
 use capfilt_schemas::settings::train::Task;
 use capfilt_train::{
     Line, State,

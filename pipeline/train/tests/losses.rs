@@ -1,10 +1,7 @@
 //! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version (reference.py),
 //! all in f64: losses, gradients, weights, momentum towers, queue, learning rate and soft targets.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{config, tokens};
 use capfilt_blip::{preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
 use capfilt_train::{
@@ -12,7 +9,6 @@ use capfilt_train::{
     Prepared, StepShape, TextRows, alpha, learning_rate,
 };
 use std::path::Path;
-use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
 /// Both sides sum the same f64 numbers in another order; ten steps of AdamW propagate the rounding. A wrong

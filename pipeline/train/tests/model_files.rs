@@ -1,11 +1,8 @@
 //! A trained model loads in transformers: it has the tensors of its classes, with the names and shapes that
 //! `make_transformers_names.py` recorded. Models of earlier versions still load here.
 
-#![allow(clippy::unwrap_used)]
-
+use crate::support::config;
 #[allow(dead_code)]
-mod support;
-
 use capfilt_blip::{names::original_name, preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes, Task};
 use capfilt_train::{
@@ -19,7 +16,6 @@ use std::{
     fs,
     path::Path,
 };
-use support::config;
 use tch::{Device, Kind, Tensor};
 
 type Shapes = BTreeMap<String, String>;

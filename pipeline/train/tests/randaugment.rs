@@ -1,7 +1,5 @@
 //! RandAugment's operations, compared with OpenCV and Pillow.
 
-#![allow(clippy::unwrap_used)]
-
 use capfilt_train::data::randaugment::Operation;
 use serde_json::Value;
 

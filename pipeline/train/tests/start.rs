@@ -1,7 +1,5 @@
 //! MED initialised from a ViT's and a BERT's weights (BLIP, section 3.1).
 
-#![allow(clippy::unwrap_used)]
-
 use capfilt_blip::names::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
 use capfilt_train::{Layout, Parts, Start};

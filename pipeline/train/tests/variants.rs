@@ -1,9 +1,6 @@
 //! Variants of training: recomputed blocks, shared towers, causal masks, random words.
 
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{config, tokens};
 use capfilt_blip::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
 use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
@@ -13,7 +10,6 @@ use capfilt_train::{
     data::{Batch, Cursor},
 };
 use std::{collections::HashMap, sync::Mutex};
-use support::{config, tokens};
 use tch::{Device, Kind, Tensor};
 
 const PAIRS: usize = 4;

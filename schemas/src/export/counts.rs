@@ -27,7 +27,7 @@ pub struct Counts {
     /// Written samples: pairs, or images with their texts.
     #[serde(default)]
     pub samples: u64,
-    /// Image files beside the lists of `Format::Json`.
+    /// Image files beside lists.
     pub images: u64,
 }
 

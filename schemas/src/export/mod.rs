@@ -44,6 +44,11 @@ pub enum Format {
     Webdataset,
     /// `pairs-00000.json` in the format of BLIP's pre-training, and each image once below `images/`.
     Json,
+    /// `pairs-00000.json` in the format of LLaVA's training, and each image once below `images/`.
+    Llava,
+    /// `metadata.jsonl` for Hugging Face's `imagefolder`, and each image once below `images/` with its texts
+    /// in a `.txt` file beside it.
+    Imagefolder,
 }
 
 impl Format {
@@ -52,13 +57,23 @@ impl Format {
         match self {
             Self::Parquet => "parquet",
             Self::Webdataset => "tar",
-            Self::Json => "json",
+            Self::Json | Self::Llava => "json",
+            Self::Imagefolder => "jsonl",
         }
+    }
+
+    /// Whether images are separate files beside the lists, and not inside the files.
+    pub fn has_image_files(self) -> bool {
+        matches!(self, Self::Json | Self::Llava | Self::Imagefolder)
     }
 
     /// Path below the export's URL of the file with this number.
     pub fn file_name(self, number: usize) -> String {
-        format!("{DATA}/pairs-{number:05}.{}", self.extension())
+        match self {
+            // The only name that `imagefolder` reads.
+            Self::Imagefolder => format!("{DATA}/metadata.jsonl"),
+            _ => format!("{DATA}/pairs-{number:05}.{}", self.extension()),
+        }
     }
 }
 

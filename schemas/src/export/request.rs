@@ -47,8 +47,11 @@ pub struct Options {
     pub min_itm: Option<f32>,
     /// Whether texts are written as cleaned for the models, not as in the source.
     pub clean_text: bool,
-    /// Prefix of each image's path in BLIP's lists.
+    /// Prefix of each image's path in lists.
     pub image_root: String,
+    /// Instructions of LLaVA's samples; empty: those of the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<String>,
 }
 
 impl Options {
@@ -61,6 +64,7 @@ impl Options {
             ("--min-itm", self.min_itm != other.min_itm),
             ("--clean-text", self.clean_text != other.clean_text),
             ("--image-root", self.image_root != other.image_root),
+            ("--prompts", self.prompts != other.prompts),
         ];
         differing.iter().find(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned())
     }

@@ -2,24 +2,20 @@
 
 mod sources;
 
-use crate::args::{ExportArgs, ExportFormat};
-use anyhow::anyhow;
+use crate::args::{ExportArgs, ExportFileArgs, ExportFormat};
+use anyhow::{Context as _, anyhow};
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_export::{
     Export, ExportError, Found, Progress, Stage, clean, export, find, nothing_left, scratch_folder, summary,
 };
-use capfilt_schemas::export::{ExportRecord, Options};
+use capfilt_schemas::export::{ExportRecord, Options, Per};
 use capfilt_store::Location;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub async fn run(args: &ExportArgs) -> Ending {
-    if !args.files.image_root.is_empty() && args.format != ExportFormat::Json {
-        let error = anyhow!("--image-root applies to BLIP's lists only: add --format json, or leave it out");
-        return Err(error).or_usage_error();
-    }
+    let options = options(args)?;
     let bucket = Location::open_without_links(&args.to).or_usage_error()?;
-    let asked =
-        Export { sources: sources::open(args).await?, format: args.format.into(), options: options(args) };
+    let asked = Export { sources: sources::open(args).await?, format: args.format.into(), options };
     let made = match blamed(find(&bucket, &asked).await)? {
         Found::Finished(found) => {
             console::line("this export is finished; nothing to do");
@@ -55,16 +51,41 @@ fn ending(made: &ExportRecord) -> Exit {
     Exit::WithQuarantine
 }
 
-fn options(args: &ExportArgs) -> Options {
-    Options {
-        per: args.samples.per.into(),
+fn options(args: &ExportArgs) -> Result<Options, Failure> {
+    let ExportFileArgs { image_root, prompts, .. } = &args.files;
+    let refused = |option: &str, formats: &str| {
+        let error = anyhow!("{option} applies to lists only: add --format {formats}, or leave it out");
+        Err(error).or_usage_error()
+    };
+    if !image_root.is_empty() && !matches!(args.format, ExportFormat::Json | ExportFormat::Llava) {
+        return refused("--image-root", "json");
+    }
+    if prompts.is_some() && args.format != ExportFormat::Llava {
+        return refused("--prompts", "llava");
+    }
+    let per_image = args.format == ExportFormat::Imagefolder;
+    Ok(Options {
+        per: if per_image { Per::Image } else { args.samples.per.into() },
         shuffle: args.samples.shuffle.0,
         files: args.files.files,
         file_mib: args.files.file_mib,
         min_itm: args.samples.min_itm,
         clean_text: args.samples.clean_text,
-        image_root: args.files.image_root.clone(),
+        image_root: image_root.clone(),
+        prompts: prompts.as_deref().map_or(Ok(Vec::new()), lines_of)?,
+    })
+}
+
+/// The lines of a file with text in them; at least one.
+fn lines_of(file: &Path) -> Result<Vec<String>, Failure> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+    let text = text.or_usage_error()?;
+    let lines: Vec<String> =
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if lines.is_empty() {
+        return Err(anyhow!("{} has no line with text", file.display())).or_usage_error();
     }
+    Ok(lines)
 }
 
 /// Folder for samples that are read but not yet written.

@@ -14,6 +14,7 @@ use super::{
 };
 use capfilt_schemas::export::{File, Format, Options};
 use capfilt_store::Location;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 /// Smallest number of files, if each then has this many samples: each loader of a trainer needs a file.
@@ -26,10 +27,15 @@ const LIST_LINES: u64 = 1_000_000;
 /// Scratch files that a writer has open.
 const OPEN: usize = 64;
 
+/// Text files beside images that wait, and that are written at the same time.
+const TEXTS_WAITING: usize = 256;
+const TEXTS_AT_ONCE: usize = 32;
+
 /// Number of files for a number of samples, at least one.
 pub(crate) fn file_count(format: Format, options: &Options, samples: u64, image_bytes: u64) -> usize {
     let by_size = match format {
-        Format::Json => samples.div_ceil(LIST_LINES),
+        Format::Imagefolder => return 1,
+        Format::Json | Format::Llava => samples.div_ceil(LIST_LINES),
         Format::Parquet | Format::Webdataset => {
             let for_loaders = samples.div_ceil(LEAST_SAMPLES).min(LEAST_FILES);
             image_bytes.div_ceil(options.file_mib.max(1) << 20).max(for_loaders)
@@ -75,7 +81,7 @@ impl Writing {
         let path = export.format.file_name(number);
         let mut upload = upload::Upload::new(bucket, &path);
         let mut encoder = Encoder::new(export, &self.arranged, &path)?;
-        let mut images = OpenImages::default();
+        let (mut images, mut texts) = (OpenImages::default(), TextFiles::new(bucket));
         let first = self.starts.partition_point(|start| *start <= range.start) - 1;
         for of in first..self.arranged.buckets() {
             let start = self.starts[of];
@@ -86,10 +92,14 @@ impl Writing {
                 if range.contains(&at) {
                     let image =
                         if encoder.wants_images() { images.get(scratch, &sample)? } else { Vec::new() };
+                    if export.format == Format::Imagefolder {
+                        texts.put(list::beside(&sample)).await?;
+                    }
                     upload.put(encoder.add(at, sample, image)?).await?;
                 }
             }
         }
+        texts.finish().await?;
         upload.put(encoder.finish()?).await?;
         let (bytes, sha256) = upload.finish().await?;
         Ok(File { path, pairs: range.end - range.start, bytes, sha256 })
@@ -108,7 +118,9 @@ impl<'a> Encoder<'a> {
         Ok(match export.format {
             Format::Parquet => Self::Parquet(Box::new(parquet::Encoder::new(&arranged.kinds, path)?)),
             Format::Webdataset => Self::Tar(tar::Encoder::new(&arranged.kinds, path)),
-            Format::Json => Self::List(list::Encoder::new(&arranged.kinds, &export.options.image_root)),
+            format @ (Format::Json | Format::Llava | Format::Imagefolder) => {
+                Self::List(list::Encoder::new(&arranged.kinds, format, &export.options))
+            }
         })
     }
 
@@ -130,6 +142,30 @@ impl<'a> Encoder<'a> {
             Self::Tar(encoder) => encoder.finish(),
             Self::List(encoder) => Ok(encoder.finish()),
         }
+    }
+}
+
+/// Text files beside images; some are written at the same time.
+struct TextFiles<'a> {
+    bucket: &'a Location,
+    waiting: Vec<(String, Vec<u8>)>,
+}
+
+impl<'a> TextFiles<'a> {
+    fn new(bucket: &'a Location) -> Self {
+        Self { bucket, waiting: Vec::new() }
+    }
+
+    async fn put(&mut self, file: (String, Vec<u8>)) -> Result<(), ExportError> {
+        self.waiting.push(file);
+        if self.waiting.len() >= TEXTS_WAITING { self.finish().await } else { Ok(()) }
+    }
+
+    async fn finish(&mut self) -> Result<(), ExportError> {
+        let (bucket, waiting) = (self.bucket, std::mem::take(&mut self.waiting));
+        let writes =
+            stream::iter(waiting).map(|(path, text)| async move { bucket.write(&path, text.into()).await });
+        Ok(writes.buffer_unordered(TEXTS_AT_ONCE).try_collect::<()>().await?)
     }
 }
 

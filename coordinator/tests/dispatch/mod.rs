@@ -1,13 +1,8 @@
 //! Tests of the local dispatcher with real child processes: shell scripts that speak the protocol and die in
 //! many ways.
 
-#![allow(clippy::unwrap_used)]
-#![cfg(unix)]
-
 mod job;
 mod stop;
-#[path = "../support/mod.rs"]
-mod support;
 
 use capfilt_coordinator::{
     JobState,

@@ -1,7 +1,5 @@
 //! Promises of the queue: random events from a printed seed, copies near the end of a job, and who is blamed.
 
-#![allow(clippy::unwrap_used, clippy::single_range_in_vec_init)]
-
 mod copies;
 mod random_events;
 

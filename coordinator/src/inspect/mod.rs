@@ -1,0 +1,78 @@
+//! Reads the columns of an input before a job has settings, and chooses settings that fit the columns.
+//!
+//! `columns` lists the columns of the first usable file; `guess` chooses those that a job needs, by name and
+//! type; `settings_text` writes the settings with the reasons beside them.
+
+mod columns;
+mod guess;
+mod settings_text;
+
+use crate::plan::{PlanError, input};
+use capfilt_schemas::plan::{InputFile, InputFormat, RecordFormat};
+use capfilt_store::Location;
+pub use columns::{Column, Kind};
+pub use guess::Guess;
+pub use settings_text::{Models, settings_text};
+
+/// Files that are tried until the columns of one can be read.
+const TRIED: usize = 5;
+
+/// An input, as far as it can be known without reading all of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspected {
+    /// URL of the input, as given.
+    pub url: String,
+    /// Number of input files.
+    pub files: usize,
+    /// Bytes of all input files.
+    pub bytes: u64,
+    /// Path of the file whose columns were read.
+    pub example: String,
+    /// Name of the format of that file, for people.
+    pub format: &'static str,
+    /// Columns of that file.
+    pub columns: Vec<Column>,
+    /// The settings that fit the columns.
+    pub guess: Guess,
+}
+
+/// Lists the input and reads the columns of one file. `job_url` may lie below the input.
+///
+/// # Errors
+/// An input without a file, no file with readable columns, and a failing store.
+pub async fn inspect(input: &Location, job_url: &str) -> Result<Inspected, PlanError> {
+    let files = input::find(input, job_url).await?.files;
+    let mut fault = None;
+    for file in files.iter().take(TRIED) {
+        match columns::of(input, file).await? {
+            Ok(columns) => return Ok(inspected(input, &files, file, columns)),
+            Err(why) => fault = fault.or(Some((file.path.clone(), why))),
+        }
+    }
+    let (path, reason) = fault.unwrap_or_default();
+    Err(PlanError::NothingUsable { url: input.given(), files: files.len(), path, reason })
+}
+
+fn inspected(input: &Location, files: &[InputFile], file: &InputFile, columns: Vec<Column>) -> Inspected {
+    let format = InputFormat::of(&file.path);
+    Inspected {
+        url: input.given(),
+        files: files.len(),
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        example: file.path.clone(),
+        format: name(format),
+        guess: Guess::of(format, &columns),
+        columns,
+    }
+}
+
+fn name(format: InputFormat) -> &'static str {
+    match format {
+        InputFormat::Parquet => "Parquet",
+        InputFormat::Tar => "WebDataset tar",
+        InputFormat::TarGz => "compressed WebDataset tar",
+        InputFormat::Records(RecordFormat::JsonLines) => "JSON Lines",
+        InputFormat::Records(RecordFormat::Csv) => "CSV",
+        InputFormat::ImageFolder => "image folder",
+    }
+}

@@ -1,0 +1,16 @@
+//! Tests of the model: parity with transformers, layouts of checkpoints, invariance and hostile files.
+
+#![allow(clippy::unwrap_used)]
+
+mod attention;
+mod captions;
+mod hostile;
+mod invariance;
+mod layouts;
+mod loading;
+mod parity;
+mod processor;
+mod sampler;
+mod support;
+#[path = "support/torch_save.rs"]
+mod torch_save;
