@@ -1,13 +1,16 @@
 //! The promise that a job with its pairs in tars (`output.format = "webdataset"`) has the pairs of the same job
 //! in Parquet: for webdataset, and for every command that reads a finished job.
 
-use crate::support::{
-    Job, capfilt, expect,
-    exports::{record, six_formats, six_formats_job},
-    kills, repo,
-    small::first_rows,
-    stderr, stdout,
-    tables::{Tables, json_of},
+use crate::{
+    s3,
+    support::{
+        Job, capfilt, expect,
+        exports::{record, six_formats, six_formats_job},
+        kills, repo,
+        small::first_rows,
+        stderr, stdout,
+        tables::{Tables, json_of},
+    },
 };
 use capfilt_schemas::hash::sha256_hex;
 use serde_json::{Value, json};
@@ -212,6 +215,24 @@ fn rows_of_tars_are_retried_and_unneeded_tars_are_collected() {
     assert!(object["object"].as_str().unwrap().ends_with("/pairs.tar"), "{gone}");
     assert!(!attempt.join("pairs.tar").exists() && attempt.join("other.tar").exists());
     job.verify(0);
+}
+
+#[test]
+fn tars_in_a_bucket_have_the_bytes_of_tars_in_a_folder_and_are_exported_from_there() {
+    let local = Job::over_one_file().set(&["shards.rows=200", TARS]);
+    local.run();
+    let s3 = s3::bucket();
+    let remote = s3::job(&s3, "tars").set(&[TARS]);
+    remote.run();
+    assert!(remote.committed() == local.committed(), "the committed tables differ");
+    assert_eq!(remote.verify(0)["rows"], 800);
+    let folder = tempfile::tempdir().unwrap();
+    let exported = |job: &Job, name: &str| {
+        let mut command = job.command_by_url("export");
+        command.args(["--format", "webdataset", "--json", "--to"]).arg(folder.path().join(name));
+        record(&mut command)["files"].clone()
+    };
+    assert_eq!(exported(&remote, "remote"), exported(&local, "local"));
 }
 
 /// Replaces bytes of the first committed tar, and records the new digest in its commit.
