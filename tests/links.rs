@@ -153,6 +153,16 @@ fn killed_runs_over_links_end_with_the_bytes_of_an_undisturbed_run() {
 
 #[test]
 fn dead_links_are_rows_and_a_retry_fetches_only_these() {
+    retried(&[]);
+}
+
+#[test]
+fn a_retry_of_links_takes_the_images_of_other_rows_from_a_tar() {
+    retried(&["output.format=webdataset"]);
+}
+
+/// Runs a job over dead links, and retries it when they are back.
+fn retried(settings: &[&str]) {
     let images = images(ONE);
     let is_back = Arc::new(AtomicBool::new(false));
     let (served, back) = (images.clone(), Arc::clone(&is_back));
@@ -171,7 +181,7 @@ fn dead_links_are_rows_and_a_retry_fetches_only_these() {
         }
     });
     let input = input_of(ONE, &web, &images);
-    let job = job_over(input.path());
+    let job = job_over(input.path()).set(settings);
     // Dead links are usual: the run has no fault to report.
     job.run();
     let before = Tables::of(&job);

@@ -1,4 +1,4 @@
-"""Blocks of samples: row groups of Parquet files, and tars of an export in WebDataset's form."""
+"""Blocks of samples: row groups of Parquet files, and tars of a job or an export in WebDataset's form."""
 
 from __future__ import annotations
 
@@ -96,7 +96,8 @@ class Tar:
     @staticmethod
     def _raw(image: bytes, text: bytes, sidecar: bytes) -> Raw:
         about = json.loads(sidecar) if sidecar else {}
-        return Raw(about.get("key") or None, image, _texts(about.get("captions"), text.decode()))
+        texts = next((about[name] for name in TEXT_COLUMNS if name in about), None)
+        return Raw(about.get("key") or None, image, _texts(texts, text.decode()))
 
     def _index(self) -> list[dict[str, tuple[int, int]]]:
         if self._members is None:
@@ -107,9 +108,7 @@ class Tar:
                     samples.setdefault(name, {})[suffix] = (member.offset_data, member.size)
             self._members = list(samples.values())
             if len(self._members) != self.rows:
-                raise ValueError(
-                    f"{self.path} has {len(self._members)} samples, and sizes.json names {self.rows}"
-                )
+                raise ValueError(f"{self.path} has {len(self._members)} samples instead of {self.rows}")
         return self._members
 
 
@@ -139,8 +138,15 @@ def find(source: str, manifest: int | None, local: typing.Callable[[str, str | N
         block
         for file in listed
         if file["rows"]
-        for block in _row_groups(local(file["url"], file["sha256"]), file["sha256"])
+        for block in _blocks(local(file["url"], file["sha256"]), file)
     ]
+
+
+def _blocks(path: str, file: dict) -> list[Block]:
+    """Blocks of the pairs of a shard, as `capfilt files --json` lists them."""
+    if file["url"].endswith(".tar"):
+        return [Tar(path, file["rows"], f"{file['sha256']} {file['rows']}")]
+    return _row_groups(path, file["sha256"])
 
 
 def _are_files(paths: list[str]) -> bool:

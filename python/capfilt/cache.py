@@ -33,7 +33,7 @@ class Cache:
         if url.startswith("file://"):
             return url.removeprefix("file://")
         name = sha256 or hashlib.sha256(url.encode()).hexdigest()
-        target = self.folder / f"{name}.parquet"
+        target = self.folder / (f"{name}.tar" if url.endswith(".tar") else f"{name}.parquet")
         if target.exists():
             return str(target)
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ def listing(job: str, table: Table = "pairs", manifest: int | None = None) -> di
 
 
 def files(job: str, table: Table = "pairs", manifest: int | None = None) -> list[str]:
-    """URLs or paths of the Parquet files of a table that count, in the order of the plan.
+    """URLs or paths of the files of a table that count, in the order of the plan.
 
     Args:
         job: URL or path of the job.
@@ -42,7 +42,7 @@ def open(job: str, table: Table = "pairs", manifest: int | None = None) -> pyarr
     """
     import pyarrow.dataset
 
-    urls = files(job, table, manifest)
+    urls = _parquet(job, table, manifest)
     if not urls:
         raise FileNotFoundError(f"{job} has no table {table} with rows")
     filesystem, paths = _filesystem(urls)
@@ -56,8 +56,18 @@ def to_hf(job: str, table: Table = "pairs", manifest: int | None = None) -> data
     """
     import datasets
 
-    urls = files(job, table, manifest)
+    urls = _parquet(job, table, manifest)
     return datasets.load_dataset("parquet", data_files=urls, split="train")
+
+
+def _parquet(job: str, table: Table, manifest: int | None) -> list[str]:
+    urls = files(job, table, manifest)
+    if any(url.endswith(".tar") for url in urls):
+        raise ValueError(
+            f'the {table} of {job} are tars (output.format = "webdataset"), not Parquet: read the URLs of '
+            "capfilt.files with webdataset, or export the job as Parquet"
+        )
+    return urls
 
 
 def _filesystem(urls: list[str]):

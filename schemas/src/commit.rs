@@ -60,6 +60,13 @@ pub struct Output {
     pub rows: u64,
 }
 
+impl Output {
+    /// Whether the object is a tar; other objects are Parquet files.
+    pub fn is_tar(&self) -> bool {
+        self.path.ends_with(object_keys::TAR)
+    }
+}
+
 /// Seconds per stage. Stages overlap, so their sum exceeds `total_seconds`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
@@ -113,7 +120,10 @@ impl Commit {
 
     /// An output whose path is not one that this attempt writes: such a path may lead anywhere.
     pub fn misnamed(&self) -> Option<&Output> {
-        let is_own = |o: &&Output| o.path == object_keys::output(&self.shard, &self.attempt, o.table);
+        let is_own = |o: &&Output| {
+            o.path == object_keys::output(&self.shard, &self.attempt, o.table)
+                || o.table == Table::Pairs && o.path == object_keys::pairs_tar(&self.shard, &self.attempt)
+        };
         let is_attempt = AttemptId::parse(&self.attempt.0).is_some();
         self.outputs.iter().find(|output| !is_attempt || !is_own(output))
     }

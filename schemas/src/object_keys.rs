@@ -5,6 +5,7 @@
 //! plan-<digest>.parquet                             all shards; its digest is in job.json
 //! known-answers.json                                create-only; the self-test of worker processes
 //! attempts/<shard>/<attempt>/{ledger,pairs,quarantine}.parquet
+//! attempts/<shard>/<attempt>/pairs.tar              instead of pairs.parquet (output.format = "webdataset")
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json
 //! retries/<n>.json                                  create-only: shards and rows to execute again
@@ -104,6 +105,14 @@ pub fn output(shard: &ShardId, attempt: &AttemptId, table: Table) -> String {
     format!("{ATTEMPTS}/{shard}/{attempt}/{}.parquet", table.as_str())
 }
 
+/// End of the name of pairs that are samples of a tar.
+pub const TAR: &str = ".tar";
+
+/// Name of an attempt's pairs that are samples of a tar.
+pub fn pairs_tar(shard: &ShardId, attempt: &AttemptId) -> String {
+    format!("{ATTEMPTS}/{shard}/{attempt}/{}{TAR}", Table::Pairs.as_str())
+}
+
 /// Name of commit `n` of a shard.
 pub fn commit(shard: &ShardId, n: u32) -> String {
     format!("{COMMITS}/{shard}/{n}.json")
@@ -145,9 +154,10 @@ pub fn parse_retry(name: &str) -> Option<u32> {
 /// Shard and attempt of an output's name; `None` for any other name.
 pub fn parse_output(name: &str) -> Option<(ShardId, AttemptId)> {
     let mut parts = name.strip_prefix(ATTEMPTS)?.strip_prefix('/')?.splitn(3, '/');
-    let (shard, attempt, table) = (parts.next()?, parts.next()?, parts.next()?.strip_suffix(".parquet")?);
-    Table::ALL.iter().find(|one| one.as_str() == table)?;
-    Some((ShardId::parse(shard)?, AttemptId::parse(attempt)?))
+    let (shard, attempt) = (ShardId::parse(parts.next()?)?, AttemptId::parse(parts.next()?)?);
+    let is_named = |table: &Table| *name == output(&shard, &attempt, *table);
+    let is_table = Table::ALL.iter().any(is_named) || *name == pairs_tar(&shard, &attempt);
+    is_table.then_some((shard, attempt))
 }
 
 /// Name of manifest `n`.
@@ -184,6 +194,7 @@ mod tests {
             parse_output(&output(&shard, &attempt, Table::Pairs)),
             Some((shard.clone(), attempt.clone()))
         );
+        assert_eq!(parse_output(&pairs_tar(&shard, &attempt)), Some((shard.clone(), attempt.clone())));
         assert_eq!(parse_failure(&failure(&shard, &attempt)), Some((shard, attempt)));
         assert_eq!(parse_retry(&retry(4)), Some(4));
         assert_eq!(parse_manifest(&manifest(3)), Some(3));
@@ -199,6 +210,7 @@ mod tests {
         assert_eq!(parse_commit(&format!("commits/{shard}/+1.json")), None);
         assert_eq!(parse_failure(&format!("failures/{shard}/x.json")), None);
         assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/notes.parquet")), None);
+        assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/ledger.tar")), None);
         assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/x/pairs.parquet")), None);
         assert_eq!(parse_output(&format!("attempts/{shard}/x/pairs.parquet")), None);
         assert_eq!(parse_manifest("manifests/01.json"), None);

@@ -4,28 +4,31 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "frozen/messages.rs"]
+mod messages;
+
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
-    commit::{Commit, Cost, Output, Timings},
+    commit::{Commit, Output, Timings},
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
     job::{JobDigest, JobRecord, ModelFile, ModelRecord, PlanRecord},
     ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
     object_keys::{self, AttemptId, Table},
-    pairs,
+    pairs::{self, PairsRow, PairsText},
     plan::{self, InputFile, Part, RefusedFile, Shard, ShardId},
     quarantine,
-    queue_protocol::{CoordinatorReport, End, InHand, News, QueueNames, ShardMessage, WorkerReport},
+    queue_protocol::{End, QueueNames, ShardMessage},
     retry::{Repair, Retry, ShardRepair},
     self_test::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     settings,
     status::{RowStatus, TextStatus},
     tally::Tally,
     texts::SYNTHETIC,
-    worker_protocol,
 };
+use messages::{assignment, committed, handling, news};
 use std::fmt::Write as _;
 
 #[test]
@@ -76,6 +79,7 @@ fn records(out: &mut String) {
     let json = |value: serde_json::Value| serde_json::to_string_pretty(&value).unwrap();
     let values = [
         serde_json::to_value(commit()),
+        serde_json::from_slice(&sample()),
         serde_json::to_value(failure()),
         serde_json::to_value(retry()),
         serde_json::to_value(handling()),
@@ -98,6 +102,8 @@ fn names(out: &mut String) {
     let (id, queue) = (shard().id, QueueNames::of(b"job"));
     let names = [
         object_keys::commit(&id, 0),
+        object_keys::pairs_tar(&id, &attempt()),
+        pairs::sample_name("a.parquet", 4),
         object_keys::failure(&id, &attempt()),
         object_keys::retry(0),
         object_keys::manifest(0),
@@ -159,6 +165,13 @@ fn commit() -> Commit {
         timings: Timings::default(),
         job: Some(digest()),
     }
+}
+
+/// The record in the `.json` of a sample of `pairs.tar`.
+fn sample() -> Vec<u8> {
+    let texts = vec![PairsText { source: "caption", text: "t", itm: 0.5, itc: Some(0.25) }];
+    let row = PairsRow { key: Some("k"), image: None, path: None, width: 4, height: 3, texts };
+    pairs::encode_sample(&row, [("url".to_owned(), "u".into())].into_iter().collect())
 }
 
 fn failure() -> Failure {
@@ -286,62 +299,4 @@ fn state() -> LoopState {
     let done =
         Done { step: "round-1/pretrain".into(), inputs: "i".into(), made: "m".into(), digest: "d".into() };
     LoopState { version: bootstrap::VERSION, steps: vec![done] }
-}
-
-fn report() -> WorkerReport {
-    WorkerReport {
-        worker: "w".into(),
-        devices: vec!["cpu".into()],
-        devices_ready: 1,
-        shards_held: 2,
-        in_hand: vec![InHand { shard: shard().id, device: "cpu".into(), rows: 1 }],
-        rows: 3,
-        tally: tally(),
-        wasted_rows: 2,
-        seconds_up: 1.5,
-        is_last: false,
-    }
-}
-
-fn news() -> [News; 5] {
-    [
-        News::Alive(report()),
-        News::Committed {
-            shard: shard().id,
-            rows: 3,
-            tally: tally(),
-            superseded: true,
-            cost: Cost::default(),
-        },
-        News::Failed { failure: failure() },
-        News::Left { worker: "w".into(), why: "y".into() },
-        News::Coordinating(CoordinatorReport { coordinator: "c".into(), seconds_up: 1.5 }),
-    ]
-}
-
-fn assignment() -> worker_protocol::Assignment {
-    worker_protocol::Assignment {
-        shard: shard(),
-        attempt: attempt(),
-        commit_n: 0,
-        set_aside: vec![5],
-        set_aside_for: vec![FailureClass::WorkerMemory],
-        try_alone: vec![4..8, 9..10],
-        repair: Some(repair()),
-    }
-}
-
-fn handling() -> worker_protocol::Event {
-    worker_protocol::Event::Handling { shard: shard().id, stage: worker_protocol::Stage::Alone, rows: 4..5 }
-}
-
-fn committed() -> worker_protocol::Event {
-    worker_protocol::Event::Committed {
-        shard: shard().id,
-        attempt: attempt(),
-        rows: 3,
-        tally: tally(),
-        superseded: false,
-        cost: Cost::default(),
-    }
 }

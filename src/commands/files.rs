@@ -1,4 +1,4 @@
-//! `capfilt files`: the result files of a job, one per line, for tools that read Parquet.
+//! `capfilt files`: the result files of a job, one per line, for tools that read Parquet or tars.
 
 use crate::args::FilesArgs;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};

@@ -11,6 +11,7 @@ import hashlib
 import json
 import pathlib
 import sys
+import tarfile
 
 import pyarrow.parquet as pq
 
@@ -38,6 +39,24 @@ def committed(job):
     }
 
 
+def rows_of(path):
+    """Rows of a table. Samples of a tar are shown as rows of the Parquet file with the same pairs."""
+    if path.suffix == ".parquet":
+        return pq.ParquetFile(path).read(use_threads=False).to_pylist()
+    rows = {}
+    with tarfile.open(path) as tar:
+        for member in tar:
+            name, _, suffix = member.name.partition(".")
+            rows.setdefault(name, {})[suffix] = tar.extractfile(member).read()
+    return [row_of(json.loads(sample["json"]), sample["jpg"]) for sample in rows.values()]
+
+
+def row_of(record, image):
+    assert record.pop("version") == 2
+    path = record.pop("path")
+    return {**record, "image": {"bytes": image, "path": path}}
+
+
 def shown(value):
     """Convert a value to JSON, equally for all readers."""
     if isinstance(value, bytes):
@@ -51,10 +70,5 @@ def shown(value):
 
 if __name__ == "__main__":
     tables = committed(pathlib.Path(sys.argv[1]))
-    rows = {
-        table: [
-            shown(row) for path in paths for row in pq.ParquetFile(path).read(use_threads=False).to_pylist()
-        ]
-        for table, paths in tables.items()
-    }
+    rows = {table: [shown(row) for path in paths for row in rows_of(path)] for table, paths in tables.items()}
     json.dump(rows, sys.stdout, default=str)

@@ -94,7 +94,7 @@ pub async fn run(
     let write_spec = WriteSpec {
         bucket: worker.bucket,
         worker: worker.name,
-        images: worker.settings.output.images,
+        output: worker.settings.output.clone(),
         embeddings: worker.capfilt.embedding_width(),
         job: worker.job,
     };

@@ -11,7 +11,7 @@ use capfilt_schemas::{
     commit::{self, Commit},
     failure::{self, Failure},
     job::JobDigest,
-    settings::Images,
+    settings,
     worker_protocol::Event,
 };
 use capfilt_store::{Committed, Location, commit};
@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 pub(crate) struct WriteSpec {
     pub bucket: Location,
     pub worker: String,
-    pub images: Images,
+    pub output: settings::Output,
     /// Numbers of each vector of the ledger, if it has vectors.
     pub embeddings: Option<usize>,
     pub job: JobDigest,
@@ -90,7 +90,7 @@ fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatype
         &assignment.shard.id,
         &assignment.attempt,
         passthrough,
-        spec.images,
+        &spec.output,
         spec.embeddings,
     );
     match writer {

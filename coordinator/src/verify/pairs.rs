@@ -8,21 +8,44 @@ use arrow::datatypes::Schema;
 use capfilt_schemas::{
     commit::Output,
     hash::sha256_hex,
-    pairs::{self, PairsRow, PairsText, Version},
+    pairs::{self, PairsRow, PairsText, Sample, Version},
+    plan::Shard,
     settings::Images,
 };
-use capfilt_store::{Location, StoreError};
+use capfilt_store::{
+    Location, StoreError,
+    tar::{self, WholeSample, WholeSamples},
+};
 
 pub(super) async fn check(
+    bucket: &Location,
+    output: &Output,
+    shard: &Shard,
+    expected: &[KeptRow],
+    images: Images,
+    faults: &mut Faults,
+) -> Result<(), StoreError> {
+    let rows = match output.is_tar() {
+        true => check_tar(bucket, output, shard, expected, faults).await?,
+        false => check_table(bucket, output, expected, images, faults).await?,
+    };
+    faults.add_if(rows.is_some_and(|rows| rows != expected.len()), || {
+        format!("it has {} rows, the ledger keeps {}", rows.unwrap_or_default(), expected.len())
+    });
+    Ok(())
+}
+
+/// Compares a Parquet file; returns its rows, or `None` with a fault.
+async fn check_table(
     bucket: &Location,
     output: &Output,
     expected: &[KeptRow],
     images: Images,
     faults: &mut Faults,
-) -> Result<(), StoreError> {
+) -> Result<Option<usize>, StoreError> {
     let of_version = |found: &Schema| Version::of(found).schema();
     let Some(mut batches) = Batches::open(bucket, output, of_version, faults).await? else {
-        return Ok(());
+        return Ok(None);
     };
     let version = Version::of(batches.schema());
     let mut rows = 0;
@@ -34,10 +57,49 @@ pub(super) async fn check(
             rows += 1;
         }
     }
-    faults.add_if(rows != expected.len(), || {
-        format!("it has {rows} rows, the ledger keeps {}", expected.len())
+    Ok(Some(rows))
+}
+
+/// Compares the samples of a tar; returns their number.
+async fn check_tar(
+    bucket: &Location,
+    output: &Output,
+    shard: &Shard,
+    expected: &[KeptRow],
+    faults: &mut Faults,
+) -> Result<Option<usize>, StoreError> {
+    let mut samples = WholeSamples::of_output(bucket, output);
+    let mut rows = 0;
+    loop {
+        let sample = match samples.next().await? {
+            Ok(Some(sample)) => sample,
+            Ok(None) => return Ok(Some(rows)),
+            Err(fault) => {
+                faults.add(|| fault);
+                return Ok(None);
+            }
+        };
+        if let Some(expected) = expected.get(rows) {
+            compare_sample(&sample, shard, expected, faults);
+        }
+        rows += 1;
+    }
+}
+
+fn compare_sample(sample: &WholeSample, shard: &Shard, expected: &KeptRow, faults: &mut Faults) {
+    let name = pairs::sample_name(&shard.file.path, expected.row);
+    faults.add_if(sample.name != name, || format!("sample {name} was expected, {} was found", sample.name));
+    let json = sample.member(tar::RECORD).map(AsRef::as_ref).unwrap_or_default();
+    let record = match Sample::decode(json) {
+        Ok(record) => record,
+        Err(why) => return faults.add(|| format!("the .json of sample {name} is not readable: {why}")),
+    };
+    let found = record.row(sample.member(tar::IMAGE).map(AsRef::as_ref));
+    let text = sample.member(tar::TEXT).map(AsRef::as_ref);
+    faults.add_if(text != pairs::best_text(&found.texts).map(str::as_bytes), || {
+        format!("the .txt of sample {name} is not the text with the highest P(match)")
     });
-    Ok(())
+    compare(&found, expected, Images::Embed, faults);
 }
 
 fn compare(found: &PairsRow, expected: &KeptRow, images: Images, faults: &mut Faults) {

@@ -100,7 +100,8 @@ async fn check_outputs(
     problems.extend(faults.into_problem(output, shard, commit.n));
     if let Some(output) = of(Table::Pairs) {
         let mut faults = table::Faults::default();
-        pairs::check(bucket, output, &expected.kept, settings.output.images, &mut faults).await?;
+        let images = settings.output.images;
+        pairs::check(bucket, output, shard, &expected.kept, images, &mut faults).await?;
         problems.extend(faults.into_problem(output, shard, commit.n));
     }
     if let Some(output) = of(Table::Quarantine) {

@@ -1,12 +1,11 @@
 //! Pass-through columns: any Arrow type as one of four kinds, the same in every sample of an export.
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray as _, RecordBatch},
-    compute::cast,
-    datatypes::{DataType, Field, Float64Type, Int64Type},
+    array::RecordBatch,
+    datatypes::{DataType, Field},
     error::ArrowError,
-    util::display::{ArrayFormatter, FormatOptions},
 };
+use capfilt_pipeline::output::json_values;
 use capfilt_schemas::export;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -101,7 +100,7 @@ pub(crate) fn values(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, Arr
     let mut rows = vec![Map::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
         let name = own_name(field);
-        for (row, value) in rows.iter_mut().zip(of_column(column)?) {
+        for (row, value) in rows.iter_mut().zip(json_values(column)?) {
             if let Some(value) = value {
                 row.insert(name.clone(), value);
             }
@@ -116,40 +115,13 @@ fn own_name(field: &Field) -> String {
     if is_ours { format!("input_{name}") } else { name.clone() }
 }
 
-fn of_column(column: &ArrayRef) -> Result<Vec<Option<Value>>, ArrowError> {
-    let kind = column.data_type();
-    Ok(match kind {
-        DataType::Null => vec![None; column.len()],
-        DataType::Boolean => column.as_boolean().iter().map(|value| value.map(Value::from)).collect(),
-        kind if kind.is_integer() && is_within_i64(column)? => {
-            let whole = cast(column, &DataType::Int64)?;
-            whole.as_primitive::<Int64Type>().iter().map(|value| value.map(Value::from)).collect()
-        }
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
-            let numbers = cast(column, &DataType::Float64)?;
-            let finite = |value: Option<f64>| value.filter(|value| value.is_finite()).map(Value::from);
-            numbers.as_primitive::<Float64Type>().iter().map(finite).collect()
-        }
-        // Dates, decimals, lists and other types are written as text.
-        _ => {
-            let options = FormatOptions::new();
-            let shown = ArrayFormatter::try_new(column, &options)?;
-            let text = |i| column.is_valid(i).then(|| shown.value(i).to_string());
-            (0..column.len()).map(|i| text(i).map(Value::from)).collect()
-        }
-    })
-}
-
-/// Whether all values fit a signed 64-bit integer.
-fn is_within_i64(column: &ArrayRef) -> Result<bool, ArrowError> {
-    Ok(column.data_type() != &DataType::UInt64
-        || cast(column, &DataType::Int64)?.null_count() == column.null_count())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Float32Array, Int32Array, ListArray, NullArray, StringArray, UInt64Array};
+    use arrow::{
+        array::{ArrayRef, Float32Array, Int32Array, ListArray, NullArray, StringArray, UInt64Array},
+        datatypes::Int64Type,
+    };
     use std::sync::Arc;
 
     fn row(columns: Vec<(&str, ArrayRef)>) -> Map<String, Value> {

@@ -1,19 +1,21 @@
-//! Rows of the pairs table of a finished job, as stored.
+//! Rows of the pairs of a finished job, as stored: in a Parquet file or in a tar.
+
+mod table;
+mod tar;
 
 use super::ReadError;
-use arrow::{array::RecordBatch, error::ArrowError};
+use arrow::array::RecordBatch;
 use bytes::Bytes;
 use capfilt_schemas::{
     commit::Output,
-    first_lacking,
-    pairs::{self, PairsRow, PairsText, Version},
+    pairs::{PairsRow, PairsText},
     settings::training_data::Texts,
     texts::SYNTHETIC,
 };
-use capfilt_store::{Location, PinnedObject};
-use futures::TryStreamExt as _;
-use parquet::arrow::{ParquetRecordBatchStreamBuilder, async_reader::ParquetRecordBatchStream};
+use capfilt_store::Location;
 use std::borrow::Cow;
+use table::TableReader;
+use tar::TarReader;
 
 /// Rows that are decoded at once.
 const ROWS_AT_ONCE: usize = 256;
@@ -60,7 +62,7 @@ impl KeptText {
 pub struct CleanedRows {
     /// The rows.
     pub rows: Vec<CleanedRow>,
-    /// The pass-through columns.
+    /// The pass-through columns. Columns of a tar are booleans, whole numbers, numbers or texts.
     pub passthrough: RecordBatch,
 }
 
@@ -83,36 +85,30 @@ impl CleanedRow {
     }
 }
 
-/// Reads one pairs table. Memory: the compressed columns of a row group, and 256 rows.
+/// Reads the pairs of one shard. Memory: 256 rows; of a Parquet file also the compressed columns of a row
+/// group, of a tar at most 64 MiB of images and two pieces of 4 MiB.
 pub struct PairsReader {
-    stream: ParquetRecordBatchStream<PinnedObject>,
-    version: Version,
+    stored: Stored,
     object: Output,
     rows: u64,
 }
 
+enum Stored {
+    Table(Box<TableReader>),
+    Tar(Box<TarReader>),
+}
+
 impl PairsReader {
-    /// Opens a table below a job's place; only its footer is read.
+    /// Opens a table below a job's place; of a Parquet file only its footer is read, of a tar nothing.
     ///
     /// # Errors
-    /// The object is not a Parquet file with the columns of [`pairs::schema`].
+    /// The object is not a Parquet file with the columns of [`schema`](capfilt_schemas::pairs::schema).
     pub async fn open(job: &Location, object: &Output) -> Result<Self, ReadError> {
-        let fail = |source| ReadError::Parquet { file: object.path.clone(), source };
-        let reader = PinnedObject::of_output(job, object);
-        let builder = ParquetRecordBatchStreamBuilder::new(reader).await.map_err(fail)?;
-        let version = Version::of(builder.schema());
-        if let Some(wanted) = first_lacking(&version.schema(), builder.schema()) {
-            let problem = match builder.schema().field_with_name(wanted.name()) {
-                Ok(found) => {
-                    format!("is {}, and in a pairs table {}", found.data_type(), wanted.data_type())
-                }
-                Err(_) => "is missing: this is not a pairs table".to_owned(),
-            };
-            let source = super::ColumnError { column: wanted.name().clone(), problem };
-            return Err(ReadError::Column { file: object.path.clone(), source });
-        }
-        let stream = builder.with_batch_size(ROWS_AT_ONCE).build().map_err(fail)?;
-        Ok(Self { stream, version, object: object.clone(), rows: 0 })
+        let stored = match object.is_tar() {
+            true => Stored::Tar(Box::new(TarReader::open(job, object))),
+            false => Stored::Table(Box::new(TableReader::open(job, object).await?)),
+        };
+        Ok(Self { stored, object: object.clone(), rows: 0 })
     }
 
     /// Returns the next rows, or `None` after the last.
@@ -120,29 +116,18 @@ impl PairsReader {
     /// # Errors
     /// The table cannot be read, or has another number of rows than expected.
     pub async fn next(&mut self) -> Result<Option<CleanedRows>, ReadError> {
-        let file = || self.object.path.clone();
-        let batch =
-            self.stream.try_next().await.map_err(|source| ReadError::Parquet { file: file(), source })?;
-        self.rows += batch.as_ref().map_or(0, |batch| batch.num_rows() as u64);
-        match batch {
-            Some(batch) => {
-                let rows = pairs::rows(&batch, self.version).map(cleaned).collect();
-                Ok(Some(CleanedRows { rows, passthrough: self.passthrough(&batch)? }))
+        let read = match &mut self.stored {
+            Stored::Table(reader) => reader.next().await?,
+            Stored::Tar(reader) => reader.next().await?,
+        };
+        self.rows += read.as_ref().map_or(0, |read| read.rows.len() as u64);
+        match read {
+            None if self.rows != self.object.rows => {
+                let (file, planned) = (self.object.path.clone(), self.object.rows);
+                Err(ReadError::Rows { file, planned, found: self.rows })
             }
-            None if self.rows == self.object.rows => Ok(None),
-            None => Err(ReadError::Rows { file: file(), planned: self.object.rows, found: self.rows }),
+            read => Ok(read),
         }
-    }
-
-    /// The pass-through columns of a batch.
-    fn passthrough(&self, batch: &RecordBatch) -> Result<RecordBatch, ReadError> {
-        let ours = self.version.schema();
-        let names = batch.schema();
-        let others =
-            (0..batch.num_columns()).filter(|&i| ours.field_with_name(names.field(i).name()).is_err());
-        let fail =
-            |error: ArrowError| ReadError::Parquet { file: self.object.path.clone(), source: error.into() };
-        batch.project(&others.collect::<Vec<_>>()).map_err(fail)
     }
 }
 
@@ -165,58 +150,4 @@ fn cleaned(row: PairsRow) -> CleanedRow {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use arrow::{
-        array::{ArrayRef, ListArray, StringArray, StructArray},
-        datatypes::{DataType, Schema},
-    };
-    use capfilt_schemas::object_keys::Table;
-    use std::{collections::HashMap, sync::Arc};
-
-    fn table() -> RecordBatch {
-        let texts = vec![PairsText { source: "alt", text: "a dog", itm: 0.75, itc: Some(0.5) }];
-        let row = PairsRow { key: Some("k"), image: Some(b"x"), path: None, width: 4, height: 3, texts };
-        pairs::batch(&pairs::schema(&[]), &[row], &[]).unwrap()
-    }
-
-    /// The table as version 1 wrote it.
-    fn earlier() -> RecordBatch {
-        let schema = Version::One.schema();
-        let DataType::List(item) = schema.field(2).data_type() else { panic!("texts are a list") };
-        let DataType::Struct(fields) = item.data_type() else { panic!("a text is a struct") };
-        let text = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text])) };
-        let itm: ArrayRef = Arc::new(arrow::array::Float32Array::from(vec![0.75]));
-        let texts = StructArray::new(fields.clone(), vec![text("a dog"), text("web"), itm], None);
-        let offsets = arrow::buffer::OffsetBuffer::from_lengths([1]);
-        let mut columns = table().columns().to_vec();
-        columns[2] = Arc::new(ListArray::new(Arc::clone(item), offsets, Arc::new(texts), None));
-        let metadata = HashMap::from([("capfilt.pairs.version".to_owned(), "1".to_owned())]);
-        let schema = Arc::new(Schema::clone(&schema).with_metadata(metadata));
-        RecordBatch::try_new(schema, columns).unwrap()
-    }
-
-    async fn read(batch: &RecordBatch) -> KeptText {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pairs.parquet");
-        let file = std::fs::File::create(&path).unwrap();
-        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
-        writer.write(batch).unwrap();
-        writer.close().unwrap();
-        let (bytes, sha256) = (std::fs::metadata(&path).unwrap().len(), String::new());
-        let object = Output { table: Table::Pairs, path: "pairs.parquet".to_owned(), bytes, sha256, rows: 1 };
-        let place = Location::open(folder.path().to_str().unwrap()).unwrap();
-        let mut reader = PairsReader::open(&place, &object).await.unwrap();
-        let mut rows = reader.next().await.unwrap().unwrap();
-        assert_eq!(rows.passthrough.num_columns(), 0);
-        rows.rows.remove(0).texts.remove(0)
-    }
-
-    #[tokio::test]
-    async fn tables_of_both_versions_are_read() {
-        let text =
-            |source: &str, itc| KeptText { text: "a dog".into(), source: source.into(), itm: 0.75, itc };
-        assert_eq!(read(&table()).await, text("alt", Some(0.5)));
-        assert_eq!(read(&earlier()).await, text("web", None));
-    }
-}
+mod tests;

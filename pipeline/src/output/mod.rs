@@ -1,15 +1,19 @@
 //! Conversion of ledger rows to the three tables of an attempt, and of the ledger to rows.
 
 mod features;
+mod hashing_writer;
+mod json_values;
 mod judged_rows;
 mod ledger_reader;
 mod pairs_table;
+mod pairs_tar;
 mod quarantine_table;
 mod upload;
 mod writer;
 
 pub use features::huggingface;
+pub use hashing_writer::WriteError;
+pub use json_values::json_values;
 pub use judged_rows::JudgedRows;
 pub use ledger_reader::{LedgerError, each_of_ledger, read_ledger};
-pub use upload::WriteError;
 pub use writer::{ShardWriter, Written};

@@ -70,7 +70,12 @@ fn batch(
     pairs::batch(schema, &pairs, take_record_batch(&rows.passthrough, &indices)?.columns())
 }
 
-fn row<'a>(ledger: &'a LedgerRow, image: &'a ImageInput, images: Images) -> Result<PairsRow<'a>, ArrowError> {
+/// The row of the pairs that a ledger row with a kept text gives.
+pub(super) fn row<'a>(
+    ledger: &'a LedgerRow,
+    image: &'a ImageInput,
+    images: Images,
+) -> Result<PairsRow<'a>, ArrowError> {
     let (bytes, path) = match (image, images) {
         (ImageInput::Bytes { bytes, origin: Origin::Object { path } }, _) => {
             (Some(bytes), Some(Cow::from(path)))

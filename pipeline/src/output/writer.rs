@@ -1,14 +1,14 @@
 //! Writer of the tables of one attempt.
 
-use super::{JudgedRows, WriteError, pairs_table, quarantine_table, upload::Upload};
+use super::{JudgedRows, WriteError, pairs_table, pairs_tar::TarUpload, quarantine_table, upload::Upload};
 use arrow::datatypes::{Field, SchemaRef};
 use capfilt_schemas::{
     commit::Output,
-    ledger,
+    ledger::{self, LedgerRow},
     object_keys::{self, AttemptId, Table},
     plan::ShardId,
     quarantine,
-    settings::Images,
+    settings::{self, PairsFormat},
     tally::Tally,
 };
 use capfilt_store::Location;
@@ -24,18 +24,20 @@ pub struct Written {
 
 /// Writes ledger, pairs and quarantine of one attempt.
 ///
-/// Memory: per table one open row group (at most 128 MB) and one upload part (8 MB). The ledger is always
-/// written; the other tables only if they have a row.
+/// Memory: per table one open row group (at most 128 MB; of a tar one sample and 1 MiB) and one upload part
+/// (8 MB). The ledger is always written; the other tables only if they have a row.
 pub struct ShardWriter {
     bucket: Location,
     shard: ShardId,
     attempt: AttemptId,
-    images: Images,
+    settings: settings::Output,
     /// Numbers of each vector of the ledger, if it has vectors.
     embeddings: Option<usize>,
     pairs_schema: SchemaRef,
     ledger: Upload,
     pairs: Option<Upload>,
+    /// The pairs of a job that writes tars.
+    tar: Option<TarUpload>,
     quarantine: Option<Upload>,
     tally: Tally,
 }
@@ -48,7 +50,7 @@ impl ShardWriter {
         shard: &ShardId,
         attempt: &AttemptId,
         passthrough: &[Field],
-        images: Images,
+        settings: &settings::Output,
         embeddings: Option<usize>,
     ) -> Result<Self, WriteError> {
         let path = object_keys::output(shard, attempt, Table::Ledger);
@@ -56,11 +58,12 @@ impl ShardWriter {
             bucket: bucket.clone(),
             shard: shard.clone(),
             attempt: attempt.clone(),
-            images,
+            settings: settings.clone(),
             pairs_schema: pairs_table::schema(passthrough),
             ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema_with(embeddings))?,
             embeddings,
             pairs: None,
+            tar: None,
             quarantine: None,
             tally: Tally::default(),
         })
@@ -70,14 +73,31 @@ impl ShardWriter {
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
         rows.ledger.iter().for_each(|row| self.tally.add(row));
         self.ledger.write(ledger::batch_with(&rows.ledger, self.embeddings)).await?;
-        let schema = SchemaRef::clone(&self.pairs_schema);
-        for batch in pairs_table::batches(&schema, rows, self.images) {
-            self.open(Table::Pairs, SchemaRef::clone(&schema))?.write(batch).await?;
+        match self.settings.format {
+            PairsFormat::Parquet => self.write_pairs(rows).await?,
+            PairsFormat::Webdataset => self.write_samples(rows).await?,
         }
         if rows.ledger.iter().any(|row| row.status.is_quarantined()) {
             self.open(Table::Quarantine, quarantine::schema())?.write(quarantine_table::batch(rows)).await?;
         }
         Ok(())
+    }
+
+    async fn write_pairs(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
+        let schema = SchemaRef::clone(&self.pairs_schema);
+        for batch in pairs_table::batches(&schema, rows, self.settings.images) {
+            self.open(Table::Pairs, SchemaRef::clone(&schema))?.write(batch).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_samples(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
+        if !rows.ledger.iter().any(LedgerRow::keeps_a_text) {
+            return Ok(());
+        }
+        let path = object_keys::pairs_tar(&self.shard, &self.attempt);
+        let open = || TarUpload::create(&self.bucket, path);
+        self.tar.get_or_insert_with(open).write(rows).await
     }
 
     /// The tally so far.
@@ -89,6 +109,9 @@ impl ShardWriter {
     /// names them.
     pub async fn finish(self) -> Result<Written, WriteError> {
         let mut outputs = vec![self.ledger.finish().await?];
+        if let Some(tar) = self.tar {
+            outputs.push(tar.finish().await?);
+        }
         for upload in [self.pairs, self.quarantine].into_iter().flatten() {
             outputs.push(upload.finish().await?);
         }

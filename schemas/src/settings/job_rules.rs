@@ -1,7 +1,7 @@
 //! Rules for the values of a job's settings that types cannot express.
 
 use super::{
-    Filter, Input, LANGUAGES, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
+    Filter, Images, Input, LANGUAGES, LEAST_MEMORY, Limits, Memory, Settings, SettingsError, Workers,
     captioner_rules,
     rule::{self, Rule, is_share, rule},
 };
@@ -18,6 +18,7 @@ const AT_LEAST_ONE: &str = "it must be at least 1";
 /// The first key with an invalid value.
 pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(passthrough(&settings.input))?;
+    rule::check(tars(settings))?;
     rule::check(texts(&settings.input))?;
     rule::check(filter(&settings.filter))?;
     rule::check(thresholds(&settings.filter, &settings.input))?;
@@ -39,6 +40,21 @@ fn passthrough(input: &Input) -> impl Iterator<Item = Rule> + '_ {
             rule(is_twice, KEY, name, "it is named twice"),
         ]
     })
+}
+
+/// Rules for pairs in tars.
+fn tars(settings: &Settings) -> impl Iterator<Item = Rule> + '_ {
+    let is_tar = !settings.output.format.is_parquet();
+    let refers = is_tar && settings.output.images == Images::Reference;
+    // A trainer takes images from a tar, so a tar of texts alone has no reader that Parquet does not serve.
+    let why = "a sample of a tar contains its image; set output.images = \"embed\", or output.format = \
+               \"parquet\"";
+    let names = settings.input.passthrough.iter().filter(move |_| is_tar).map(|name| {
+        let is_own = pairs::SAMPLE_FIELDS.contains(&name.as_str());
+        let why = "the .json of a sample has a field with that name already";
+        rule(is_own, "input.passthrough", name, why)
+    });
+    names.chain([rule(refers, "output.images", "reference", why)])
 }
 
 fn texts(input: &Input) -> impl Iterator<Item = Rule> + '_ {

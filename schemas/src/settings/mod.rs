@@ -25,7 +25,7 @@ pub use links::Links;
 pub use networks::{Network, Private};
 pub use parse::parse;
 pub use text_columns::TextColumns;
-pub use values::{Auto, Images, Memory, Method, Precision, Preset};
+pub use values::{Auto, Images, Memory, Method, PairsFormat, Precision, Preset};
 
 use crate::{size::ByteSize, texts::SYNTHETIC};
 use serde::{Deserialize, Serialize};
@@ -273,6 +273,9 @@ impl Default for Limits {
 pub struct Output {
     /// Whether the pairs table contains the images' bytes or refers to the input.
     pub images: Images,
+    /// Format of the pairs.
+    #[serde(skip_serializing_if = "PairsFormat::is_parquet")]
+    pub format: PairsFormat,
     /// Whether the ledger has the ITC features of images and texts.
     #[serde(skip_serializing_if = "is_false")]
     pub embeddings: bool,

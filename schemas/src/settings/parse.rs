@@ -84,7 +84,7 @@ fn section_at(text: &str, at: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Auto, Method};
+    use crate::settings::{Auto, Method, PairsFormat};
 
     const MINIMAL: &str = "[job]\nurl='/j'\n[input]\nurl='/i'\n[models]\ncaptioner='/c'\nfilter='/f'\n";
 
@@ -130,6 +130,24 @@ mod tests {
     }
 
     #[test]
+    fn a_tar_has_images_and_its_own_fields() {
+        let parsed = |entries: &[&str]| {
+            let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+            parse(MINIMAL, &entries).map_err(|error| error.to_string())
+        };
+        let tar = "output.format=webdataset";
+        assert_eq!(parsed(&[tar]).unwrap().output.format, PairsFormat::Webdataset);
+        let error = parsed(&[tar, "output.images=reference"]).unwrap_err();
+        assert!(error.contains("output.images = reference: a sample of a tar contains its image"), "{error}");
+        for name in ["version", "path"] {
+            let passed = format!("input.passthrough=[\"{name}\"]");
+            assert!(parsed(&[&passed]).is_ok());
+            let error = parsed(&[tar, &passed]).unwrap_err();
+            assert!(error.contains("the .json of a sample has a field"), "{error}");
+        }
+    }
+
+    #[test]
     fn values_that_make_no_sense_are_refused_by_name() {
         for (entry, key) in [
             ("filter.web_threshold=1.5", "filter.web_threshold"),
@@ -145,6 +163,7 @@ mod tests {
             ("limits.texts=0", "limits.texts = 0"),
             ("workers.batch=0", "number of at least 1"),
             ("models.preset=\"x\"", "hf"),
+            ("output.format=tar", "in [output]: unknown variant `tar`, expected `parquet` or `webdataset`"),
         ] {
             let error = parse(MINIMAL, &[entry.to_owned()]).unwrap_err().to_string();
             assert!(error.contains(key), "{entry}: {error}");

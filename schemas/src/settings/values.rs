@@ -137,6 +137,24 @@ pub enum Images {
     Reference,
 }
 
+/// Format of the pairs of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PairsFormat {
+    /// A Parquet file per shard.
+    #[default]
+    Parquet,
+    /// A tar of WebDataset samples per shard.
+    Webdataset,
+}
+
+impl PairsFormat {
+    /// Whether the format is Parquet, which the records of earlier versions do not name.
+    pub fn is_parquet(&self) -> bool {
+        *self == Self::Parquet
+    }
+}
+
 /// A number, or `"auto"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Auto {

@@ -1,5 +1,9 @@
 //! The pairs: kept texts, one row per image with at least one kept text, ready for training.
 
+mod sample;
+
+pub use sample::{SAMPLE_FIELDS, Sample, best_text, encode_sample, sample_name};
+
 use super::{
     cells::{Columns as _, field, items, number, text},
     texts::Score,
@@ -61,7 +65,7 @@ impl Version {
     }
 }
 
-/// One row of `pairs.parquet`, without the pass-through columns.
+/// One row of `pairs.parquet` or sample of `pairs.tar`, without the pass-through columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PairsRow<'a> {
     /// The input's key of the row.
