@@ -211,13 +211,13 @@ fn each_image(read: Vec<(usize, Entry)>) -> (Vec<Sample>, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::Kind;
+    use capfilt_pipeline::image::ImageFormat;
 
     fn entry(image: &str, text: &str, itm: Option<f32>) -> (usize, Entry) {
         let digest = Digest::of_image(image.as_bytes());
         let pair = Digest::of_pair(digest, text);
         let source = if itm.is_some() { "alt_text" } else { "human" }.to_owned();
-        let image = Image { digest, offset: 0, bytes: 1, width: 1, height: 1, kind: Kind::Jpg };
+        let image = Image { digest, offset: 0, bytes: 1, width: 1, height: 1, kind: Some(ImageFormat::Jpeg) };
         let text = Caption { text: text.to_owned(), source, itm, cosine: None };
         (0, Entry { place: pair.place(0), pair, image, key: None, text, others: vec![], more: Map::new() })
     }

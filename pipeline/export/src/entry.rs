@@ -1,6 +1,7 @@
 //! A pair between reading and writing of an export: all fields except the image's bytes.
 
 use super::{caption::Caption, digest::Digest};
+use capfilt_pipeline::image::ImageFormat;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,51 +29,15 @@ pub(crate) struct Image {
     pub bytes: u64,
     pub width: u32,
     pub height: u32,
-    pub kind: Kind,
-}
-
-/// Format of an image, by its first bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Kind {
-    Jpg,
-    Png,
-    Webp,
-    Gif,
-    Bmp,
-    Tiff,
-    Other,
-}
-
-impl Kind {
-    pub fn of(image: &[u8]) -> Self {
-        match image {
-            [0xFF, 0xD8, 0xFF, ..] => Self::Jpg,
-            [0x89, b'P', b'N', b'G', ..] => Self::Png,
-            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Self::Webp,
-            [b'G', b'I', b'F', b'8', ..] => Self::Gif,
-            [b'B', b'M', ..] => Self::Bmp,
-            [b'I', b'I', ..] | [b'M', b'M', ..] => Self::Tiff,
-            _ => Self::Other,
-        }
-    }
-
-    fn extension(self) -> &'static str {
-        match self {
-            Self::Jpg => "jpg",
-            Self::Png => "png",
-            Self::Webp => "webp",
-            Self::Gif => "gif",
-            Self::Bmp => "bmp",
-            Self::Tiff => "tiff",
-            Self::Other => "img",
-        }
-    }
+    /// `None` if the bytes are not those of a known format.
+    pub kind: Option<ImageFormat>,
 }
 
 impl Image {
     /// Path, below the data folder, of an image beside BLIP's lists: by its content, spread over 256 folders.
     pub fn path(&self) -> String {
         let name = self.digest.hex();
-        format!("images/{}/{name}.{}", &name[..2], self.kind.extension())
+        let extension = self.kind.map_or("img", ImageFormat::extension);
+        format!("images/{}/{name}.{extension}", &name[..2])
     }
 }

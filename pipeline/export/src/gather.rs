@@ -5,7 +5,7 @@ use super::{
     caption::Caption,
     check,
     digest::Digest,
-    entry::{Entry, Image, Kind},
+    entry::{Entry, Image},
     export::Export,
     kinds,
     scratch::{Receipt, Scratch, Spill},
@@ -13,7 +13,7 @@ use super::{
     tasks::Task,
 };
 use bytes::Bytes;
-use capfilt_pipeline::text::pre_caption;
+use capfilt_pipeline::{image::ImageFormat, text::pre_caption};
 use capfilt_schemas::export::{DATA, LeftOut, Options, Per};
 use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -132,7 +132,7 @@ impl Gathering<'_> {
             Ok(size) => size,
             Err(why) => return Ok(Err(why.to_string())),
         };
-        let (kind, length) = (Kind::of(bytes), bytes.len() as u64);
+        let (kind, length) = (ImageFormat::of(bytes).ok(), bytes.len() as u64);
         let mut image = Image { digest, offset: 0, bytes: length, width, height, kind };
         if self.export.format.has_image_files() {
             self.waiting.push((format!("{DATA}/{}", image.path()), bytes.clone()));

@@ -1,9 +1,6 @@
 //! Decoding of bytes to pixels: the first bytes decide the format.
 
-use super::{
-    ImageLimits, ImageSkip, RgbImage, bmp, format::Format, gif, jpeg, picture::Picture, png, quiet::caught,
-    tiff, webp,
-};
+use super::{ImageFormat, ImageLimits, ImageSkip, Picture, RgbImage, quiet::caught};
 
 /// Reads the header.
 fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + 'a>, ImageSkip> {
@@ -17,14 +14,7 @@ fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + '
             limits.bytes
         )));
     }
-    let picture: Box<dyn Picture + 'a> = match Format::of(bytes)? {
-        Format::Jpeg => Box::new(jpeg::Jpeg::open(bytes)?),
-        Format::Png => Box::new(png::Png::open(bytes)?),
-        Format::WebP => Box::new(webp::WebP::open(bytes)?),
-        Format::Bmp => Box::new(bmp::Bmp::open(bytes)?),
-        Format::Gif => Box::new(gif::Gif::open(bytes)?),
-        Format::Tiff => Box::new(tiff::Tiff::open(bytes)?),
-    };
+    let picture = ImageFormat::of(bytes)?.open(bytes)?;
     let (width, height) = picture.size();
     limits.admit(width, height)?;
     limits.admit_bytes(picture.peak_bytes(limits))?;
@@ -38,7 +28,7 @@ fn open<'a>(bytes: &'a [u8], limits: &ImageLimits) -> Result<Box<dyn Picture + '
 /// download looks like this in a column without nulls.
 pub fn decode(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, ImageSkip> {
     caught(|| open(bytes, limits)?.decode(limits)).unwrap_or_else(|panic| {
-        let format = Format::of(bytes).map_or_else(|_| "image".to_owned(), |format| format.to_string());
+        let format = ImageFormat::of(bytes).map_or_else(|_| "image".to_owned(), |format| format.to_string());
         Err(ImageSkip::Undecodable(format!("the {format} decoder gave up: {panic}")))
     })
 }

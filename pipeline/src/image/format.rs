@@ -1,21 +1,28 @@
 //! Detection of the format by the first bytes. File names and content types of web data are unreliable.
 
-use super::ImageSkip;
+use super::{ImageSkip, Picture, bmp, gif, jpeg, png, tiff, webp};
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+/// Format of an image that is decoded. The serialised names are those in the scratch folders of exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)] // the names are those of the formats
+pub enum ImageFormat {
+    #[serde(rename = "Jpg")]
     Jpeg,
     Png,
+    #[serde(rename = "Webp")]
     WebP,
     Gif,
     Bmp,
     Tiff,
 }
 
-impl Format {
+impl ImageFormat {
+    /// The format of an image, by its first bytes.
+    ///
     /// # Errors
     /// [`ImageSkip::Unsupported`], with a guess of the real format.
-    pub(super) fn of(bytes: &[u8]) -> Result<Self, ImageSkip> {
+    pub fn of(bytes: &[u8]) -> Result<Self, ImageSkip> {
         match bytes {
             [0xFF, 0xD8, 0xFF, ..] => Ok(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => Ok(Self::Png),
@@ -27,20 +34,44 @@ impl Format {
             _ => Err(ImageSkip::Unsupported(looks_like(bytes))),
         }
     }
+
+    /// Extension of file names.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+            Self::Bmp => "bmp",
+            Self::Tiff => "tiff",
+        }
+    }
+
+    /// Reads the header of an image of this format.
+    pub(super) fn open(self, bytes: &[u8]) -> Result<Box<dyn Picture + '_>, ImageSkip> {
+        Ok(match self {
+            Self::Jpeg => Box::new(jpeg::Jpeg::open(bytes)?),
+            Self::Png => Box::new(png::Png::open(bytes)?),
+            Self::WebP => Box::new(webp::WebP::open(bytes)?),
+            Self::Gif => Box::new(gif::Gif::open(bytes)?),
+            Self::Bmp => Box::new(bmp::Bmp::open(bytes)?),
+            Self::Tiff => Box::new(tiff::Tiff::open(bytes)?),
+        })
+    }
 }
 
 /// Media type of an image in a format that web browsers and vision endpoints decode: JPEG, PNG, WebP, GIF.
 pub fn web_media_type(bytes: &[u8]) -> Option<&'static str> {
-    match Format::of(bytes).ok()? {
-        Format::Jpeg => Some("image/jpeg"),
-        Format::Png => Some("image/png"),
-        Format::WebP => Some("image/webp"),
-        Format::Gif => Some("image/gif"),
-        Format::Bmp | Format::Tiff => None,
+    match ImageFormat::of(bytes).ok()? {
+        ImageFormat::Jpeg => Some("image/jpeg"),
+        ImageFormat::Png => Some("image/png"),
+        ImageFormat::WebP => Some("image/webp"),
+        ImageFormat::Gif => Some("image/gif"),
+        ImageFormat::Bmp | ImageFormat::Tiff => None,
     }
 }
 
-impl std::fmt::Display for Format {
+impl std::fmt::Display for ImageFormat {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Jpeg => "JPEG",

@@ -31,7 +31,7 @@ mod webp;
 
 pub use decode::{decode, peak_decoding_bytes};
 pub use encode::encode_png;
-pub use format::web_media_type;
+pub use format::{ImageFormat, web_media_type};
 pub use limits::ImageLimits;
 use picture::Picture;
 pub(crate) use quiet::message_of;
