@@ -1,6 +1,6 @@
 //! Arguments of `capfilt bench`.
 
-use super::{SettingsArgs, seconds};
+use super::{SettingsArgs, models::precision, seconds};
 use capfilt_runtime::batch_size::BATCH_SIZES;
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
@@ -84,8 +84,8 @@ pub struct BenchModelArgs {
     /// Repeats of the measurement over all rows; the report has the median
     #[arg(long, default_value_t = 3)]
     pub repeats: usize,
-    /// Precision of the models: f32, bf16, f16, int8 or auto
-    #[arg(long, default_value = "auto")]
+    /// Precision of the models
+    #[arg(long, default_value = "auto", value_parser = precision())]
     pub precision: capfilt_schemas::settings::Precision,
     /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]

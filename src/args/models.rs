@@ -30,8 +30,8 @@ pub struct CheckpointArgs {
     /// Reference implementation: original (BLIP, LAVIS) or hf (transformers)
     #[arg(long, default_value = "original")]
     pub preset: Preset,
-    /// Precision of the model: f32, bf16, f16, int8 or auto
-    #[arg(long, default_value = "auto")]
+    /// Precision of the model
+    #[arg(long, default_value = "auto", value_parser = precision())]
     pub precision: Precision,
     /// Device of the model: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
@@ -53,6 +53,11 @@ pub struct ScoreArgs {
     /// Text to judge; repeatable
     #[arg(long = "text", required = true)]
     pub texts: Vec<String>,
+}
+
+/// Parser of a precision; help and errors list all precisions.
+pub(super) fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|text| text.parse::<Precision>())
 }
 
 /// Parser of a decoding method; help and errors list all methods.

@@ -5,7 +5,6 @@ use capfilt_blip::{
     config::MedConfig,
     cost_model::{Cost, CostModel},
 };
-use capfilt_schemas::settings::Precision;
 
 /// Cost of the models per image.
 pub struct Costs {
@@ -20,7 +19,7 @@ pub struct Costs {
 impl Costs {
     /// Costs of loaded models at a batch size.
     pub fn new(batch: usize, captioner: &BlipCaptioner, filter: &BlipFilter) -> Self {
-        let number = if captioner.images().precision.setting() == Precision::F32 { 4.0 } else { 2.0 };
+        let number = captioner.images().precision.kind().elt_size_in_bytes() as f64;
         let running = CostModel { batch: batch as f64, number };
         // `BlipCaptioner::load` refuses a prompt that cannot be tokenized.
         let prompt =

@@ -60,7 +60,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    const ALL: [Self; 5] = [Self::Auto, Self::F32, Self::Bf16, Self::F16, Self::Int8];
+    /// All precisions, in the order of the help.
+    pub const ALL: [Self; 5] = [Self::F32, Self::Bf16, Self::F16, Self::Int8, Self::Auto];
 
     /// Name in settings, arguments and messages.
     pub fn name(self) -> &'static str {
@@ -79,7 +80,7 @@ impl FromStr for Precision {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|precision| precision.name() == text);
-        named.ok_or_else(|| format!("precision is {text:?}, expected f32, bf16, f16, int8 or auto"))
+        named.ok_or_else(|| format!("precision is {text:?}, expected one of {:?}", Self::ALL.map(Self::name)))
     }
 }
 
