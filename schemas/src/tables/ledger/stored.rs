@@ -19,8 +19,8 @@ use arrow::{
 use std::sync::Arc;
 
 /// Cells of a row as stored: names and digests are not parsed, and verdicts may contradict the scores. Each
-/// field is the column of its name.
-#[derive(Debug, Clone)]
+/// field is the column of its name. The default is null, for columns that an earlier version does not have.
+#[derive(Debug, Clone, Default)]
 #[allow(missing_docs)] // the columns' meaning is at `LedgerRow`
 pub struct StoredRow<'a> {
     pub key: Option<&'a str>,
@@ -39,7 +39,7 @@ pub struct StoredRow<'a> {
 }
 
 /// Cells of a text as stored. Each field is the field of its name; `score` is `itm`, `itc` and `kept`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[allow(missing_docs)] // the fields' meaning is at `LedgerText`
 pub struct StoredText<'a> {
     pub source: &'a str,
@@ -52,7 +52,7 @@ pub struct StoredText<'a> {
 }
 
 /// Scores and verdict as stored; a null verdict is not a kept text.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct StoredScore {
     /// P(match).
     pub itm: Option<f32>,

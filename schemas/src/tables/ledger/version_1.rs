@@ -73,15 +73,7 @@ pub(super) fn stored_rows(batch: &RecordBatch) -> impl Iterator<Item = StoredRow
         let score = caption_scores.get(i);
         let status = if score.itm.is_some() { TextStatus::Judged } else { TextStatus::Empty };
         let text = Some(caption_texts.value(i));
-        StoredText {
-            source: SYNTHETIC,
-            text,
-            status: status.as_str(),
-            score,
-            language: None,
-            repetition: None,
-            embedding: None,
-        }
+        StoredText { source: SYNTHETIC, text, status: status.as_str(), score, ..StoredText::default() }
     };
     (0..batch.num_rows()).map(move |i| {
         let web = StoredText {
@@ -89,24 +81,20 @@ pub(super) fn stored_rows(batch: &RecordBatch) -> impl Iterator<Item = StoredRow
             text: text(web_texts, i),
             status: web_statuses.value(i),
             score: web.get(i),
-            language: None,
-            repetition: None,
-            embedding: None,
+            ..StoredText::default()
         };
         StoredRow {
             key: text(keys, i),
             file: files.value(i),
             row: numbers.value(i),
-            member: None,
             image_sha256: text(hashes, i),
-            image_hash: None,
-            image_embedding: None,
             width: number(widths, i),
             height: number(heights, i),
             status: statuses.value(i),
             texts: std::iter::once(web).chain(items(lists, i).map(&caption)).collect(),
             control_itm: number(controls, i),
             detail: text(details, i),
+            ..StoredRow::default()
         }
     })
 }
