@@ -6,7 +6,7 @@
 use crate::{PinnedObject, StoreError, window::Ranges, window::Window};
 use bytes::{Bytes, BytesMut};
 use capfilt_schemas::plan::RecordFormat;
-use csv_core::{ReadRecordResult, Reader};
+use csv_core::{ReadRecordResult, Reader, ReaderBuilder};
 use std::ops::Range;
 
 /// Largest record whose bytes are kept.
@@ -32,15 +32,16 @@ pub struct RecordStream {
     window: Window,
     piece: Bytes,
     piece_bytes: u64,
-    format: RecordFormat,
-    csv: Box<Reader>,
+    /// `None`: a record is a line.
+    csv: Option<Box<Reader>>,
 }
 
 impl RecordStream {
     /// `piece_bytes` are read at a time, from 1 MiB on with the next piece ahead.
     pub fn new(object: PinnedObject, part: Range<u64>, format: RecordFormat, piece_bytes: u64) -> Self {
         let window = Window::new(Ranges::Object(object), part, piece_bytes);
-        Self { window, piece: Bytes::new(), piece_bytes, format, csv: Box::new(Reader::new()) }
+        let csv = format.separator().map(|separator| Box::new(reader(separator)));
+        Self { window, piece: Bytes::new(), piece_bytes, csv }
     }
 
     /// The next record; blank lines are skipped. `None` at the end.
@@ -73,14 +74,18 @@ impl RecordStream {
     /// Bytes of the piece that belong to the record, and whether they end it. An empty piece is the end of
     /// the file.
     fn scan(&mut self) -> (usize, bool) {
-        match self.format {
-            RecordFormat::JsonLines => {
+        match &mut self.csv {
+            None => {
                 let end = self.piece.iter().position(|byte| *byte == b'\n');
                 (end.map_or(self.piece.len(), |end| end + 1), end.is_some())
             }
-            RecordFormat::Csv => scan_csv(&mut self.csv, &self.piece),
+            Some(csv) => scan_csv(csv, &self.piece),
         }
     }
+}
+
+fn reader(separator: u8) -> Reader {
+    ReaderBuilder::new().delimiter(separator).build()
 }
 
 fn scan_csv(csv: &mut Reader, piece: &[u8]) -> (usize, bool) {
@@ -131,13 +136,13 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
-/// Values of a CSV record.
-pub fn csv_values(record: &[u8]) -> Vec<Vec<u8>> {
+/// Values of a record of separated values.
+pub fn csv_values(record: &[u8], separator: u8) -> Vec<Vec<u8>> {
     let record = without_mark(record);
-    // Values are no longer than the record, and each but the last has a comma in it.
-    let commas = record.iter().filter(|byte| **byte == b',').count();
-    let (mut values, mut ends) = (vec![0; record.len() + 1], vec![0; commas + 2]);
-    let mut csv = Reader::new();
+    // Values are no longer than the record, and each but the last has a separator after it.
+    let separators = record.iter().filter(|byte| **byte == separator).count();
+    let (mut values, mut ends) = (vec![0; record.len() + 1], vec![0; separators + 2]);
+    let mut csv = reader(separator);
     let (result, read, mut written, mut count) = csv.read_record(record, &mut values, &mut ends);
     if result == ReadRecordResult::InputEmpty {
         // The end of the input ends a record without a line end.
@@ -187,7 +192,7 @@ mod tests {
             assert!(found.iter().all(|(at, text)| lines[*at as usize..].starts_with(text.as_str())));
             let found = records(csv, RecordFormat::Csv, piece_bytes).await;
             let values: Vec<Vec<Vec<u8>>> =
-                found.iter().map(|(_, record)| csv_values(record.as_bytes())).collect();
+                found.iter().map(|(_, record)| csv_values(record.as_bytes(), b',')).collect();
             let expected = [["a", "b"], ["1", "x\ny, \"z\""], ["2", "mid \"quote"], ["last", ""]];
             let expected: Vec<Vec<Vec<u8>>> =
                 expected.map(|row| row.map(|value| value.as_bytes().to_vec()).to_vec()).to_vec();

@@ -1,6 +1,9 @@
 //! Errors of planning.
 
-use capfilt_schemas::{plan::ShardId, predicate::PredicateError};
+use capfilt_schemas::{
+    plan::{INPUT_NAMES, ShardId},
+    predicate::PredicateError,
+};
 use capfilt_store::StoreError;
 
 /// Reason why a job cannot be planned.
@@ -8,9 +11,9 @@ use capfilt_store::StoreError;
 #[allow(missing_docs)] // the message of each variant is its doc
 pub enum PlanError {
     #[error(
-        "{url}: there is no input file; input.url names one `.parquet`, `.tar`, `.tar.gz`, `.jsonl` or \
-         `.csv` file, a folder or prefix with such files, `metadata.jsonl`, `metadata.csv` or images below \
-         it, or files by a pattern with braces"
+        "{url}: there is no input file; input.url names one {INPUT_NAMES} file, a folder or prefix with such \
+         files (tables of records only under the name `metadata`) or images below it, or files by a pattern \
+         with braces"
     )]
     NoFiles { url: String },
     #[error("{url}: none of {files} files can be used; the first, {path}: {reason}")]

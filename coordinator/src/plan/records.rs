@@ -78,20 +78,20 @@ async fn walk(
     let mut is_first = true;
     while let Some(record) = stream.next().await? {
         if std::mem::take(&mut is_first) {
-            match format {
-                RecordFormat::Csv => {
-                    walked.header = Some(match header(&record) {
+            match format.separator() {
+                Some(separator) => {
+                    walked.header = Some(match header(&record, separator) {
                         Ok(header) => header,
                         Err(why) => return Ok(Err(why)),
                     });
                     start = record.at + record.bytes.len() as u64;
                     continue;
                 }
-                RecordFormat::JsonLines if !looks_like_an_object(&record) => {
+                None if !looks_like_an_object(&record) => {
                     let why = "not readable as JSON Lines: its first line is not a JSON object";
                     return Ok(Err(why.to_owned()));
                 }
-                RecordFormat::JsonLines => {}
+                None => {}
             }
         }
         if rows >= rows_wanted || (rows > 0 && record.at - start >= UNIT_BYTES) {
@@ -106,11 +106,11 @@ async fn walk(
     Ok(Ok(walked))
 }
 
-fn header(record: &Record) -> Result<Vec<String>, String> {
+fn header(record: &Record, separator: u8) -> Result<Vec<String>, String> {
     if record.is_cut {
         return Err("not readable as CSV: its header has more than 16 MiB".to_owned());
     }
-    let values = csv_values(&record.bytes).into_iter().map(String::from_utf8);
+    let values = csv_values(&record.bytes, separator).into_iter().map(String::from_utf8);
     values.collect::<Result<_, _>>().map_err(|_| "not readable as CSV: its header is not UTF-8".to_owned())
 }
 

@@ -34,7 +34,7 @@ pub(super) struct RecordSamples {
     format: RecordFormat,
     places: Arc<Places>,
     file: String,
-    /// Columns of a CSV file; `None` before they are read.
+    /// Columns of a file of separated values; `None` before they are read.
     header: Option<Vec<String>>,
 }
 
@@ -50,11 +50,12 @@ impl RecordSamples {
     pub async fn next(&mut self, most: usize) -> Result<Vec<Draft>, ReadError> {
         let file = self.file.clone();
         let fail = |source| ReadError::Store { file: file.clone(), source: Box::new(source) };
-        if self.format == RecordFormat::Csv && self.header.is_none() {
+        if let (Some(separator), None) = (self.format.separator(), &self.header) {
             let range = 0..self.object.bytes;
             let mut stream = RecordStream::new(self.object.clone(), range, self.format, HEADER_BYTES);
             let header = stream.next().await.map_err(fail)?;
-            self.header = Some(header.map(|header| texts(csv_values(&header.bytes))).unwrap_or_default());
+            let names = header.map(|header| texts(csv_values(&header.bytes, separator)));
+            self.header = Some(names.unwrap_or_default());
         }
         let (mut drafts, mut bytes) = (Vec::new(), 0);
         while drafts.len() < most && bytes < RECORDS_BYTES {
@@ -67,10 +68,12 @@ impl RecordSamples {
 
     fn draft(&self, record: &Record) -> Draft {
         let (mut notes, bytes) = (Vec::new(), record.bytes.len() as u64);
-        let fields = match (&self.header, record.is_cut) {
-            (_, true) => Err("has more than 16 MiB".to_owned()),
-            (Some(header), false) => Ok(fields_of_csv(header, &record.bytes, &mut notes)),
-            (None, false) => fields_of_json(&record.bytes),
+        let fields = match (&self.header, self.format.separator()) {
+            _ if record.is_cut => Err("has more than 16 MiB".to_owned()),
+            (Some(header), Some(separator)) => {
+                Ok(fields_of_csv(header, csv_values(&record.bytes, separator), &mut notes))
+            }
+            _ => fields_of_json(&record.bytes),
         };
         match fields {
             Ok(fields) => {
@@ -114,8 +117,7 @@ fn fields_of_json(line: &[u8]) -> Result<Map<String, Value>, String> {
 }
 
 /// Fields of a record; an empty value is null, as in pandas.
-fn fields_of_csv(header: &[String], record: &[u8], notes: &mut Vec<String>) -> Map<String, Value> {
-    let values = csv_values(record);
+fn fields_of_csv(header: &[String], values: Vec<Vec<u8>>, notes: &mut Vec<String>) -> Map<String, Value> {
     if values.len() > header.len() {
         let (values, columns) = (values.len(), header.len());
         notes

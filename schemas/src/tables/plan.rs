@@ -11,7 +11,7 @@ use std::{collections::HashMap, fmt, ops::Range, sync::Arc};
 
 mod part;
 
-pub use part::{IMAGE_SUFFIXES, InputFormat, Part, RecordFormat, image_rank};
+pub use part::{IMAGE_SUFFIXES, INPUT_NAMES, InputFormat, Part, RecordFormat, image_rank};
 
 /// Version of the plan's columns. Version 1 had row groups only; its tables are read too.
 pub const VERSION: u32 = 2;

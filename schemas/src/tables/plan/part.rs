@@ -105,6 +105,19 @@ pub enum RecordFormat {
     Csv,
 }
 
+impl RecordFormat {
+    /// Byte between the values of a format whose files begin with a header; `None` for JSON Lines.
+    pub fn separator(self) -> Option<u8> {
+        match self {
+            Self::JsonLines => None,
+            Self::Csv => Some(b','),
+        }
+    }
+}
+
+/// Ends of the names of input files, for people.
+pub const INPUT_NAMES: &str = "`.parquet`, `.tar`, `.tar.gz`, `.tgz`, `.jsonl` or `.csv`";
+
 /// Ends of names and their formats. `metadata.jsonl` and `metadata.csv` are the names that the `imagefolder`
 /// of Hugging Face's datasets reads.
 const LISTED: [(&str, InputFormat); 4] = [
