@@ -6,7 +6,6 @@
 
 use crate::skip_list::SkipList;
 use capfilt_pipeline::{
-    image::ImageLimits,
     input::Sample,
     prepare::{Findings, PrepareSpec, Prepared, Skip, prepare},
     resize::Resizer,
@@ -188,13 +187,7 @@ fn prepare_one(sample: &Sample, spec: &PrepareSpec) -> Findings {
 
 /// Specification of the preparation under the limits of a job or a retry.
 pub(crate) fn limited(spec: &PrepareSpec, limits: &Limits) -> PrepareSpec {
-    let images = ImageLimits {
-        bytes: limits.image_bytes.0,
-        pixels: limits.pixels,
-        min_side: limits.min_side,
-        ..spec.limits
-    };
-    PrepareSpec { limits: images, text_bytes: limits.text_bytes.0, ..spec.clone() }
+    PrepareSpec { limits: spec.limits.with(limits), text_bytes: limits.text_bytes.0, ..spec.clone() }
 }
 
 /// Time limit of one image.

@@ -175,11 +175,9 @@ pub(crate) fn prepare_spec(
     let reduced_side = if settings.input.jpeg_reduction { captioner_side.max(filter_side) as u32 } else { 0 };
     let spec = PrepareSpec {
         limits: ImageLimits {
-            bytes: 0,
-            pixels: 0,
-            min_side: 0,
             exif_rotation: settings.input.exif_rotation,
             reduced_side,
+            ..ImageLimits::default()
         },
         text_bytes: 0,
         max_words: settings.filter.max_words as usize,

@@ -103,13 +103,8 @@ impl EndpointOptions {
             outage,
             first_pause: FIRST_PAUSE,
             text_bytes: limits.text_bytes.0 as usize,
-            images: ImageLimits {
-                bytes: limits.image_bytes.0,
-                pixels: limits.pixels,
-                min_side: limits.min_side,
-                exif_rotation: settings.input.exif_rotation,
-                reduced_side: 0,
-            },
+            images: ImageLimits { exif_rotation: settings.input.exif_rotation, ..ImageLimits::default() }
+                .with(limits),
         }))
     }
 

@@ -1,6 +1,7 @@
 //! Limits of images, checked before decoding.
 
 use super::ImageSkip;
+use capfilt_schemas::settings::Limits;
 
 /// Longest side in pixels, independent of the pixel count: the longest that JPEG supports. It also bounds the
 /// resizer's windows.
@@ -41,6 +42,12 @@ impl Default for ImageLimits {
 }
 
 impl ImageLimits {
+    /// With the numbers of the settings of a job or a retry.
+    pub fn with(self, limits: &Limits) -> Self {
+        let Limits { image_bytes, pixels, min_side, .. } = *limits;
+        Self { bytes: image_bytes.0, pixels, min_side, ..self }
+    }
+
     /// Checks the size in an image's header.
     pub(super) fn admit(&self, width: u32, height: u32) -> Result<(), ImageSkip> {
         let pixels = u64::from(width) * u64::from(height);
