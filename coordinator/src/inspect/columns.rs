@@ -176,13 +176,13 @@ async fn records(
     let (mut columns, mut header): (_, Option<Vec<String>>) = (Columns::default(), None);
     for _ in 0..SAMPLES {
         let Some(record) = stream.next().await? else { break };
-        if format == RecordFormat::JsonLines {
+        let Some(separator) = format.separator() else {
             if let Ok(Value::Object(fields)) = serde_json::from_slice(without_mark(&record.bytes)) {
                 columns.add_fields(&fields);
             }
             continue;
-        }
-        let values = csv_values(&record.bytes).into_iter().map(text);
+        };
+        let values = csv_values(&record.bytes, separator).into_iter().map(text);
         match &header {
             None => header = Some(values.collect()),
             Some(header) => {
