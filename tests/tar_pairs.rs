@@ -1,5 +1,5 @@
-//! The promise that a job with its pairs in tars (`output.format = "webdataset"`) has the pairs of the same job
-//! in Parquet: for webdataset, and for every command that reads a finished job.
+//! The promise that a job with its pairs in tars (`output.format = "webdataset"`) has the pairs of the same
+//! job in Parquet: for webdataset, and for every command that reads a finished job.
 
 use crate::{
     s3,
@@ -41,7 +41,7 @@ fn tars(job: &Job) -> Vec<PathBuf> {
     listed.lines().map(PathBuf::from).collect()
 }
 
-/// What webdataset reads, in the Python that `scripts/python.py readers` provides.
+/// Samples as webdataset reads them, in the Python that `scripts/python.py readers` provides.
 fn webdataset(command: &str, tars: &[PathBuf]) -> Vec<Value> {
     let python = repo().join(".readers/bin/python");
     assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());

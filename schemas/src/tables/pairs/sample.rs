@@ -1,6 +1,6 @@
 //! A row of the pairs as a sample of a WebDataset tar: its name, and the record in its `.json`.
 //!
-//! The record has the columns of the table except the image's bytes, then the pass-through columns by name, as
+//! The record has the columns of the table except the image's bytes, and the pass-through columns by name, in
 //! JSON. Its numbers are those of the table: scores are f32 numbers, written with the digits of f64.
 
 use super::{PairsRow, PairsText, VERSION};
@@ -34,7 +34,7 @@ pub fn best_text<'a>(texts: &[PairsText<'a>]) -> Option<&'a str> {
 
 /// Encodes the record of a row with its pass-through columns.
 pub fn encode_sample(row: &PairsRow, passthrough: Map<String, Value>) -> Vec<u8> {
-    let text = |text: &PairsText| json!({"source": text.source, "text": text.text, "itm": text.itm, "itc": text.itc});
+    let text = |of: &PairsText| json!({"source": of.source, "text": of.text, "itm": of.itm, "itc": of.itc});
     let own = [
         ("version", json!(VERSION)),
         ("key", json!(row.key)),
