@@ -8,7 +8,7 @@ mod guess;
 mod settings_text;
 
 use crate::plan::{PlanError, input};
-use capfilt_schemas::plan::{InputFile, InputFormat, RecordFormat};
+use capfilt_schemas::plan::{InputFile, InputFormat};
 use capfilt_store::Location;
 pub use columns::{Column, Kind};
 pub use guess::Guess;
@@ -60,19 +60,8 @@ fn inspected(input: &Location, files: &[InputFile], file: &InputFile, columns: V
         files: files.len(),
         bytes: files.iter().map(|file| file.bytes).sum(),
         example: file.path.clone(),
-        format: name(format),
+        format: format.name(),
         guess: Guess::of(format, &columns),
         columns,
-    }
-}
-
-fn name(format: InputFormat) -> &'static str {
-    match format {
-        InputFormat::Parquet => "Parquet",
-        InputFormat::Tar => "WebDataset tar",
-        InputFormat::TarGz => "compressed WebDataset tar",
-        InputFormat::Records(RecordFormat::JsonLines) => "JSON Lines",
-        InputFormat::Records(RecordFormat::Csv) => "CSV",
-        InputFormat::ImageFolder => "image folder",
     }
 }

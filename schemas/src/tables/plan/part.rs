@@ -137,6 +137,18 @@ const RECORDS: [(&str, InputFormat); 2] = [
 pub const IMAGE_SUFFIXES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 impl InputFormat {
+    /// Name of the format, for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Parquet => "Parquet",
+            Self::Tar => "WebDataset tar",
+            Self::TarGz => "compressed WebDataset tar",
+            Self::Records(RecordFormat::JsonLines) => "JSON Lines",
+            Self::Records(RecordFormat::Csv) => "CSV",
+            Self::ImageFolder => "image folder",
+        }
+    }
+
     /// Format of a listed file that belongs to an input; `None` for any other name. Of JSON Lines and CSV
     /// only `metadata.jsonl` and `metadata.csv` belong to an input, because many folders have others.
     pub fn by_name(path: &str) -> Option<Self> {
