@@ -64,7 +64,10 @@ impl Format {
 
     /// Whether images are separate files beside the lists, and not inside the files.
     pub fn has_image_files(self) -> bool {
-        matches!(self, Self::Json | Self::Llava | Self::Imagefolder)
+        match self {
+            Self::Parquet | Self::Webdataset => false,
+            Self::Json | Self::Llava | Self::Imagefolder => true,
+        }
     }
 
     /// Path below the export's URL of the file with this number.
