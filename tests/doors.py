@@ -69,8 +69,11 @@ def sidecars(out, rows):
 
 
 def links(out, rows, url):
-    names = ("key", "caption")
-    records = [{"url": f"{url}/{row['key']}.jpg", **{name: row[name] for name in names}} for row in rows]
+    # img2dataset has its own `key`.
+    records = [
+        {"url": f"{url}/{row['key']}.jpg", "caption": row["caption"], "key": row["key"], "id": row["key"]}
+        for row in rows
+    ]
     pq.write_table(pa.Table.from_pylist(records), out / "links.parquet", row_group_size=200)
 
 

@@ -72,7 +72,7 @@ fn img2dataset(links: &Path, out: &Path) {
     assert!(python.exists(), "{} is missing: run `python3 scripts/python.py img2dataset`", python.display());
     let mut command = Command::new(python);
     command.args(["-m", "img2dataset.main", "--input_format", "parquet", "--url_col", "url"]);
-    command.args(["--caption_col", "caption", "--save_additional_columns", "[\"key\"]"]);
+    command.args(["--caption_col", "caption", "--save_additional_columns", "[\"id\"]"]);
     command.args([
         "--output_format",
         "webdataset",
@@ -124,7 +124,7 @@ fn the_demo_pairs_have_equal_scores_and_verdicts_through_every_door() {
     let links = ["links.fetch=true", "links.allow_private=[\"127.0.0.1\"]", "input.image=url"];
     assert_same(over("links", &links), "links");
     img2dataset(&at("links/links.parquet"), &at("img2dataset"));
-    assert_same(over("img2dataset", &["input.key=json[key]"]), "img2dataset");
+    assert_same(over("img2dataset", &["input.key=json[id]"]), "img2dataset");
 
     let hub = Hub::start();
     assert_same(judged(&over_the_hub(&hub, &at("cache"))), "the Hub");

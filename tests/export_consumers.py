@@ -176,7 +176,7 @@ def sidecars(folder):
 
     texts = []
     for path in (folder / "images").rglob("*"):
-        if path.suffix != ".txt":
+        if path.is_file() and path.suffix != ".txt":
             Image.open(path).load()
             texts.append(path.with_suffix(".txt").read_text().splitlines()[0])
     return texts
