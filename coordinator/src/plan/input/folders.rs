@@ -15,10 +15,11 @@ const LISTINGS_AT_ONCE: usize = 16;
 
 /// Path of the folder of an image, with a final slash; `None` for other and for hidden objects.
 pub(super) fn folder_of_image(prefix: &Path, location: &Path) -> Option<String> {
+    location.filename().filter(|name| InputFormat::is_image(name))?;
     let parts: Vec<String> = location.prefix_match(prefix)?.map(|part| part.as_ref().to_owned()).collect();
-    let (name, folders) = parts.split_last()?;
-    let is_image = InputFormat::is_image(name) && !is_hidden(parts.iter().map(String::as_str));
-    is_image.then(|| match folders {
+    let (_, folders) = parts.split_last()?;
+    let is_hidden = is_hidden(parts.iter().map(String::as_str));
+    (!is_hidden).then(|| match folders {
         [] => ROOT.to_owned(),
         folders => format!("{}/", folders.join("/")),
     })
