@@ -76,6 +76,7 @@ mod tar_pairs;
 mod tars;
 mod texts;
 mod train;
+mod vast_tars;
 mod wheel;
 mod work_queue;
 mod worker_deaths;
