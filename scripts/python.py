@@ -5,7 +5,8 @@ usage: python.py            scripts/test-requirements.txt, linked as .venv: all 
        python.py deploy     scripts/deploy-requirements.txt, linked as .deploy: the tests of configs/deploy
        python.py stores     scripts/stores-requirements.txt, linked as .stores: the tests of Google's stores
        python.py readers    scripts/readers-requirements.txt, linked as .readers: the tests of exports; 4 GB
-       python.py img2dataset  scripts/img2dataset-requirements.txt, linked as .img2dataset: benches/links
+       python.py img2dataset  scripts/img2dataset-requirements.txt, linked as .img2dataset: tests/doors.rs,
+                            benches/links; 800 MB
 
 The environment is in the per-user cache, one folder per requirements and Python version, so clones share it.
 A lock lets one clone build at a time. The marker `.complete` is written last, so a killed build is repeated.

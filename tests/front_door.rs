@@ -149,7 +149,7 @@ fn score_and_caption_print_one_json_line_per_image() {
 }
 
 #[test]
-fn shells_accept_the_completions_and_man_shows_a_page_for_every_command() {
+fn bash_completes_a_command_and_every_command_has_a_page_of_the_manual() {
     let folder = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish"] {
         let said = stdout(&expect(capfilt().args(["completions", shell]), 0));

@@ -55,7 +55,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Retry quarantined rows and shards of a job; writes a new version of the manifest
     Retry(RetryArgs),
-    /// List the result files of a job, one per line, for DuckDB, polars, pyarrow, `datasets`
+    /// List the result files of a job, one per line: Parquet files, or tars of pairs, for DuckDB, polars,
+    /// pyarrow, `datasets`, webdataset
     Files(FilesArgs),
     /// List objects that no commit names, and with --delete delete them; safe while workers run
     Gc(GcArgs),

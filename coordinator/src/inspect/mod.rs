@@ -50,7 +50,8 @@ pub async fn inspect(input: &Location, job_url: &str) -> Result<Inspected, PlanE
         }
     }
     let (path, reason) = fault.unwrap_or_default();
-    Err(PlanError::NothingUsable { url: input.given(), files: files.len(), path, reason })
+    let tried = files.len().min(TRIED);
+    Err(PlanError::NothingUsable { url: input.given(), files: tried, path, reason })
 }
 
 fn inspected(input: &Location, files: &[InputFile], file: &InputFile, columns: Vec<Column>) -> Inspected {

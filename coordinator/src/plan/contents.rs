@@ -5,6 +5,9 @@ use arrow::datatypes::Schema;
 use capfilt_schemas::plan::{InputFile, Part};
 use capfilt_store::{FaultKind, StoreError};
 
+/// Reason why a file of no bytes is refused.
+pub const EMPTY: &str = "the file is empty (0 bytes): was its writer interrupted?";
+
 /// Columns and units of a file.
 #[derive(Debug)]
 pub struct Contents {

@@ -2,7 +2,7 @@
 
 use super::{
     PlanError,
-    contents::{Contents, Unit, of_file},
+    contents::{Contents, EMPTY, Unit, of_file},
 };
 use capfilt_schemas::plan::{InputFile, Part};
 use capfilt_store::{Location, PinnedObject, StoreError, footer};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// the store, from which nothing follows about the file.
 pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Contents, String>, PlanError> {
     if file.bytes == 0 {
-        return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
+        return Ok(Err(EMPTY.to_owned()));
     }
     let read = PinnedObject::new(input, file).footer().await;
     of_file(

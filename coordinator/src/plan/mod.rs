@@ -1,4 +1,4 @@
-//! Planning: derives the work of a job from listings, Parquet footers and headers of tars.
+//! Planning: derives the work of a job from listings, Parquet footers, headers of tars and records.
 //!
 //! [`plan`] lists the input ([`input`]), reads the contents of each file in its format (`footer`, `tar`,
 //! `records`, `folder`),

@@ -57,7 +57,7 @@ pub async fn plan(input: &Location, settings: &Settings) -> Result<Plan, PlanErr
     let footers = futures::stream::iter(&files).map(async |file| {
         let planned = one_file(input, file, &required, settings.shards.rows).await?;
         Ok::<_, PlanError>(match neighbours.get(&file.path) {
-            Some(neighbour) => with_missing_rows(input, planned, neighbour).await?,
+            Some(neighbour) => with_missing_rows(input, planned, neighbour).await,
             None => planned,
         })
     });
@@ -108,14 +108,10 @@ async fn one_file(
 
 /// Adds a sentence about the rows of img2dataset's table that are not in the tar beside it. The status and
 /// the ids of the rows in the tar are also in its JSON.
-async fn with_missing_rows(
-    input: &Location,
-    mut planned: Planned,
-    neighbour: &InputFile,
-) -> Result<Planned, PlanError> {
-    let Planned::Cut { shards, warnings, .. } = &mut planned else { return Ok(planned) };
-    // The table is not needed for the job, so a fault of it is not one of the input.
-    let Ok(listed) = footer::read(input, neighbour).await? else { return Ok(planned) };
+async fn with_missing_rows(input: &Location, mut planned: Planned, neighbour: &InputFile) -> Planned {
+    let Planned::Cut { shards, warnings, .. } = &mut planned else { return planned };
+    // The job does not need the table, so a table that is damaged, changed or unreachable stops no plan.
+    let Ok(Ok(listed)) = footer::read(input, neighbour).await else { return planned };
     let listed: u64 = listed.units.iter().map(|unit| unit.rows).sum();
     let there: u64 = shards.iter().map(|shard| shard.rows).sum();
     if let Some(first) = shards.first().filter(|_| there < listed && shards.iter().all(|s| s.rows_exact)) {
@@ -125,7 +121,7 @@ async fn with_missing_rows(
             first.file.path, neighbour.path
         ));
     }
-    Ok(planned)
+    planned
 }
 
 fn cut_file(file: &InputFile, contents: Contents, has_key: bool, rows_wanted: u64) -> Planned {

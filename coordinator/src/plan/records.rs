@@ -3,7 +3,7 @@
 
 use super::{
     PlanError,
-    contents::{Contents, Unit, of_file},
+    contents::{Contents, EMPTY, Unit, of_file},
 };
 use arrow::datatypes::{FieldRef, Schema};
 use capfilt_schemas::{
@@ -35,7 +35,7 @@ pub async fn read(
     rows_wanted: u64,
 ) -> Result<Result<Contents, String>, PlanError> {
     if file.bytes == 0 {
-        return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
+        return Ok(Err(EMPTY.to_owned()));
     }
     let object = PinnedObject::new(input, file);
     let stream = RecordStream::new(object, 0..file.bytes, format, PIECE_BYTES);

@@ -14,7 +14,7 @@ mod walk;
 
 use super::{
     PlanError,
-    contents::{Contents, Unit, of_file},
+    contents::{Contents, EMPTY, Unit, of_file},
 };
 use arrow::datatypes::Schema;
 use capfilt_schemas::plan::{InputFile, Part};
@@ -51,7 +51,7 @@ pub async fn read(
     rows_wanted: u64,
 ) -> Result<Result<Contents, String>, PlanError> {
     if file.bytes == 0 {
-        return Ok(Err("the file is empty (0 bytes): was its writer interrupted?".to_owned()));
+        return Ok(Err(EMPTY.to_owned()));
     }
     let object = PinnedObject::new(input, file);
     let found = match (is_compressed, input.local_file(&file.path)) {
