@@ -1,7 +1,7 @@
 //! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version (reference.py),
 //! all in f64: losses, gradients, weights, momentum towers, queue, learning rate and soft targets.
 
-use crate::support::{config, tokens};
+use crate::support::{alone_with_the_generator, config, tokens};
 use capfilt_blip::{preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
 use capfilt_train::{
@@ -176,10 +176,12 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
 
 #[test]
 fn pre_training_takes_the_reference_s_steps() {
+    let _alone = alone_with_the_generator();
     steps_are_the_reference_s("pretrain.safetensors", false);
 }
 
 #[test]
 fn fine_tuning_the_filter_takes_the_reference_s_steps() {
+    let _alone = alone_with_the_generator();
     steps_are_the_reference_s("filter.safetensors", true);
 }

@@ -1,7 +1,7 @@
 //! A trained model loads in transformers: it has the tensors of its classes, with the names and shapes that
 //! `make_transformers_names.py` recorded. Models of earlier versions still load here.
 
-use crate::support::config;
+use crate::support::{alone_with_the_generator, config};
 #[allow(dead_code)]
 use capfilt_blip::{names::original_name, preprocess::Normalisation, tensor_file::TensorFile};
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes, Task};
@@ -104,6 +104,7 @@ fn of_class(name: &str) -> Shapes {
 
 #[test]
 fn filter_and_captioner_have_exactly_the_tensors_of_their_classes() {
+    let _alone = alone_with_the_generator();
     for (task, class) in
         [(Task::Filter, "BlipForImageTextRetrieval"), (Task::Captioner, "BlipForConditionalGeneration")]
     {
@@ -117,6 +118,7 @@ fn filter_and_captioner_have_exactly_the_tensors_of_their_classes() {
 
 #[test]
 fn a_pre_trained_model_has_all_tensors_of_both_classes() {
+    let _alone = alone_with_the_generator();
     let folder = written(Task::Pretrain);
     let (found, retrieval, captioning) = (
         shapes(folder.path()),
@@ -137,6 +139,7 @@ fn a_pre_trained_model_has_all_tensors_of_both_classes() {
 
 #[test]
 fn a_pre_trained_model_of_an_earlier_version_is_the_same_start() {
+    let _alone = alone_with_the_generator();
     let new = written(Task::Pretrain);
     let old = written(Task::Pretrain);
     let path = old.path().join("model.safetensors");

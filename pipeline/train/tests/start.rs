@@ -1,5 +1,6 @@
 //! MED initialised from a ViT's and a BERT's weights (BLIP, section 3.1).
 
+use crate::support::alone_with_the_generator;
 use capfilt_blip::names::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
 use capfilt_train::{Layout, Parts, Start};
@@ -40,9 +41,6 @@ fn model(folder: &Path) -> Model {
         checkpoint_blocks: false,
     }
 }
-
-/// libtorch has one random generator for all threads; a test that compares two samples holds this lock.
-static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
 
 fn random(shape: &[i64]) -> Tensor {
     Tensor::randn(shape, (Kind::Float, Device::Cpu))
@@ -123,7 +121,7 @@ fn layout(start: &Start) -> Layout {
 
 #[test]
 fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
-    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone_with_the_generator();
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     tch::manual_seed(5);
@@ -183,7 +181,7 @@ fn every_tensor_of_a_vit_and_a_bert_is_where_it_belongs() {
 
 #[test]
 fn a_blip_s_vision_tower_initialises_another_under_any_of_its_names() {
-    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone_with_the_generator();
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     tch::manual_seed(6);
@@ -210,7 +208,7 @@ fn a_blip_s_vision_tower_initialises_another_under_any_of_its_names() {
 
 #[test]
 fn weights_of_other_widths_are_refused_with_both_shapes() {
-    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone_with_the_generator();
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     save(&deit(16), &model.vision_weights);
@@ -223,7 +221,7 @@ fn weights_of_other_widths_are_refused_with_both_shapes() {
 
 #[test]
 fn waves_are_added_to_the_places_and_to_nothing_else() {
-    let _alone = GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _alone = alone_with_the_generator();
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path());
     save(&deit(8), &model.vision_weights);

@@ -1,6 +1,6 @@
 //! Variants of training: recomputed blocks, shared towers, causal masks, random words.
 
-use crate::support::{config, tokens};
+use crate::support::{alone_with_the_generator, config, tokens};
 use capfilt_blip::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
 use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
@@ -9,14 +9,11 @@ use capfilt_train::{
     TextRows,
     data::{Batch, Cursor},
 };
-use std::{collections::HashMap, sync::Mutex};
+use std::collections::HashMap;
 use tch::{Device, Kind, Tensor};
 
 const PAIRS: usize = 4;
 const SHAPE: StepShape = StepShape { seed: 7, alpha: 0.2, weight: 1.0, first_of_step: true, ahead: 1.0 };
-
-/// libtorch has one random generator for all threads: tests that sample take turns.
-static TURN: Mutex<()> = Mutex::new(());
 
 fn parts(drop_path: f64) -> Parts {
     Parts {
@@ -91,7 +88,7 @@ fn step(learner: &mut Learner) -> (f64, Tensor) {
 
 #[test]
 fn recomputed_blocks_give_the_gradient_that_kept_ones_give() {
-    let _turn = TURN.lock();
+    let _alone = alone_with_the_generator();
     let vector = drawn(&Layout::new(&parts(0.0), Sharing::AllButSa));
     let mut kept = learner(parts(0.0), Sharing::AllButSa, &vector);
     let mut recomputed = learner(parts(0.0), Sharing::AllButSa, &vector);
@@ -107,7 +104,7 @@ fn recomputed_blocks_give_the_gradient_that_kept_ones_give() {
 /// loss.
 #[test]
 fn recomputed_blocks_drop_the_same_branches_as_the_first_pass() {
-    let _turn = TURN.lock();
+    let _alone = alone_with_the_generator();
     // Language model alone: the momentum towers of the contrastive loss would follow the weights without a
     // gradient.
     let alone = || Parts { encoder: false, contrast: false, matching: false, ..parts(0.5) };
@@ -136,7 +133,7 @@ fn recomputed_blocks_drop_the_same_branches_as_the_first_pass() {
 /// is the sum of its copies' gradients.
 #[test]
 fn shared_towers_get_the_gradients_of_both() {
-    let _turn = TURN.lock();
+    let _alone = alone_with_the_generator();
     let mut totals = HashMap::new();
     for sharing in [Sharing::All, Sharing::AllButCa, Sharing::AllButSa, Sharing::None] {
         let layout = Layout::new(&parts(0.0), sharing);
@@ -170,7 +167,7 @@ fn shared_towers_get_the_gradients_of_both() {
 /// mask.
 #[test]
 fn causal_text_states_equal_the_decoder_s() {
-    let _turn = TURN.lock();
+    let _alone = alone_with_the_generator();
     let vector = drawn(&Layout::new(&parts(0.0), Sharing::All));
     let mut learner = learner(parts(0.0), Sharing::All, &vector);
     let towers = learner.parameters.towers(&learner.parts, Kind::Double).unwrap();
@@ -205,7 +202,7 @@ fn causal_text_states_equal_the_decoder_s() {
 /// From human texts alone, a filter learns nothing about the words of junk.
 #[test]
 fn random_words_in_negatives_train_the_embeddings_of_unseen_words() {
-    let _turn = TURN.lock();
+    let _alone = alone_with_the_generator();
     let filter = || Parts { decoder: false, ..parts(0.0) };
     let layout = Layout::new(&filter(), Sharing::AllButSa);
     let vector = drawn(&layout);

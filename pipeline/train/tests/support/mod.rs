@@ -1,9 +1,17 @@
-//! A model of width 8, as in `reference.py`.
+//! A model of width 8, as in `reference.py`, and the lock of libtorch's random generator.
 
 use capfilt_blip::{
     config::{MedConfig, TextConfig, VisionConfig},
     tokens::BertTokens,
 };
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// libtorch has one random generator for all threads. Every test that samples or trains holds this lock, so
+/// that no other test takes numbers from between its own.
+pub fn alone_with_the_generator() -> MutexGuard<'static, ()> {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 pub fn config() -> MedConfig {
     let vision = VisionConfig {
