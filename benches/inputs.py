@@ -10,6 +10,7 @@ Seconds are those of the process, with its start.
 
 import argparse
 import datetime
+import json
 import pathlib
 import platform
 import re
@@ -67,7 +68,7 @@ def read(table):
 
 
 def run(program, folder, kind):
-    """Return the seconds of the run."""
+    """Return the seconds of the run, and the share of its shards' time in which the device was idle."""
     job = folder / "job"
     shutil.rmtree(job, ignore_errors=True)
     settings = [
@@ -83,7 +84,15 @@ def run(program, folder, kind):
     output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if output.returncode:
         sys.exit(output.stderr)
-    return time.monotonic() - begun
+    return time.monotonic() - begun, idle(job)
+
+
+def idle(job):
+    """Return the share of the time from the first attempt's begin to the last commit without device work."""
+    commits = sorted((job / "commits").rglob("*.json"), key=lambda path: path.stat().st_mtime)
+    timings = [json.loads(path.read_text())["timings"] for path in commits]
+    span = commits[-1].stat().st_mtime - commits[0].stat().st_mtime + timings[0]["total_seconds"]
+    return 1 - sum(timing["device_seconds"] for timing in timings) / span
 
 
 def main():
@@ -94,25 +103,29 @@ def main():
     parser.add_argument("--program", default=ROOT / "target/release/capfilt")
     parser.add_argument("--record", action="store_true", help="add the table to benches/RESULTS.md")
     args = parser.parse_args()
-    seconds = {kind: [] for kind in KINDS}
+    seconds, shares = {kind: [] for kind in KINDS}, {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         print(f"writing {args.pairs} pairs as {', '.join(KINDS)}", file=sys.stderr)
         write_inputs(folder, args.pairs, args.kib)
         for number in range(args.rounds):
             for kind in KINDS:
-                seconds[kind].append(run(args.program, folder, kind))
-                print(f"round {number + 1}: {kind} {seconds[kind][-1]:.2f} s", file=sys.stderr)
-    report(args, {kind: statistics.median(found) for kind, found in seconds.items()}, seconds)
+                took, share = run(args.program, folder, kind)
+                seconds[kind].append(took)
+                shares[kind].append(share)
+                print(f"round {number + 1}: {kind} {took:.2f} s, idle {share:.1%}", file=sys.stderr)
+    report(args, seconds, {kind: statistics.median(found) for kind, found in shares.items()})
 
 
-def report(args, medians, seconds):
-    lines = ["| input | pairs/s, median | min – max | times Parquet |", "|---|---|---|---|"]
+def report(args, seconds, shares):
+    medians = {kind: statistics.median(found) for kind, found in seconds.items()}
+    heads = "| input | pairs/s, median | min – max | times Parquet | device idle, median |"
+    lines = [heads, "|---|---|---|---|---|"]
     for kind, median in medians.items():
         rates = [args.pairs / took for took in seconds[kind]]
         lines.append(
             f"| {kind} | {args.pairs / median:.0f} | {min(rates):.0f} – {max(rates):.0f} "
-            f"| {medians['parquet'] / median:.2f} |"
+            f"| {medians['parquet'] / median:.2f} | {shares[kind]:.1%} |"
         )
     print("\n".join(lines))
     if args.record:

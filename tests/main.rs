@@ -72,6 +72,7 @@ mod store_outages;
 mod store_settings;
 mod systemic;
 mod tail;
+mod tar_indexes;
 mod tar_pairs;
 mod tars;
 mod texts;

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod ask;
 mod exit;
 mod own_program;
 pub mod parent;
@@ -11,6 +12,7 @@ pub mod shutdown;
 mod streams;
 pub mod surroundings;
 
+pub use ask::ask;
 pub use exit::{Ending, Exit, ExitCodeExt, Failure, leave};
 pub use indicatif::{FormattedDuration, HumanDuration};
 pub use own_program::own_program;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![deny(missing_docs)]
 
+pub mod checkpoints;
 pub mod dataset;
 pub mod dispatch;
 pub mod gc;

@@ -4,7 +4,8 @@ use crate::devices::DevicePlan;
 use anyhow::{Context as _, ensure};
 use capfilt_console::{self as console, ExitCodeExt as _, Failure, parent};
 use capfilt_schemas::settings::{Auto, Settings};
-use std::{path::Path, process::Stdio, time::Duration};
+use serde::Serialize;
+use std::{fmt, path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
 
 /// Batch sizes that are tried on a GPU, in images per model call.
@@ -29,12 +30,21 @@ pub struct SettingsFile<'a> {
 }
 
 /// Result of the trial of one batch size.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Tried {
     /// Images per model call.
     pub batch: u32,
     /// `None` if the batch exceeded the device's memory.
     pub images_per_second: Option<f64>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.images_per_second {
+            Some(speed) => write!(out, "{:5} images: {speed:9.2} images/s", self.batch),
+            None => write!(out, "{:5} images: more than the device's memory", self.batch),
+        }
+    }
 }
 
 /// Selects the smallest size that is about as fast as the fastest. Texts of a job can be longer than the

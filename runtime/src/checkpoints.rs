@@ -3,8 +3,9 @@
 use crate::devices;
 use anyhow::anyhow;
 use capfilt_console::{ExitCodeExt as _, Failure};
+use capfilt_coordinator::checkpoints;
 use capfilt_schemas::{job::ModelRecord, model_files::ORIGINAL, settings::Settings};
-use capfilt_store::{Location, checkpoint_cache};
+use capfilt_store::Location;
 use std::path::{Path, PathBuf};
 
 /// Reads the records of a job's captioner and filter: file names and digests. A job whose captioner is not a
@@ -21,7 +22,7 @@ pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), 
 }
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {
-    checkpoint_cache::record(&Location::open(url).or_usage_error()?).await.or_environment_error()
+    checkpoints::record(&Location::open(url).or_usage_error()?).await.or_environment_error()
 }
 
 /// Path of a checkpoint: a local path is unchanged; for a URL, the verified copy in this machine's cache.
@@ -40,10 +41,9 @@ pub(crate) async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<Pat
     let path = fetch(url, record).await?;
     let folder = if path.is_dir() { &path } else { path.parent().unwrap_or(&path) };
     if Location::open(url).or_usage_error()?.local_path().as_deref() != Some(folder) {
-        let found =
-            checkpoint_cache::record(&Location::open(&folder.display().to_string()).or_usage_error()?)
-                .await
-                .or_environment_error()?;
+        let found = checkpoints::record(&Location::open(&folder.display().to_string()).or_usage_error()?)
+            .await
+            .or_environment_error()?;
         if found != *record {
             let folder = folder.display();
             return Err(anyhow!("{folder} differs from {url}; delete it, and it is fetched again"))
@@ -57,7 +57,7 @@ pub(crate) async fn fetch_checked(url: &str, record: &ModelRecord) -> Result<Pat
 pub(crate) async fn fetch(url: &str, record: &ModelRecord) -> Result<PathBuf, Failure> {
     let place = Location::open(url).or_usage_error()?;
     let folder =
-        checkpoint_cache::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
+        checkpoints::local_copy(&place, record, &devices::model_cache()).await.or_environment_error()?;
     // An original checkpoint is one file; any other checkpoint is a folder.
     let pickle = record.files.iter().find(|file| file.name.ends_with(ORIGINAL));
     Ok(pickle.map_or(folder.clone(), |file| folder.join(&file.name)))

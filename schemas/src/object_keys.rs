@@ -60,13 +60,14 @@ impl fmt::Display for AttemptId {
 
 /// Tables of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum Table {
     /// One row per input row.
     Ledger,
     /// One row per image with a kept text.
     Pairs,
-    /// Rows that could not be processed.
+    /// One row per input row that could not be processed.
     Quarantine,
 }
 

@@ -1,8 +1,8 @@
 //! Arguments of `capfilt bench`.
 
-use super::{SettingsArgs, models::precision, seconds};
+use super::{SettingsArgs, seconds};
 use capfilt_runtime::batch_size::BATCH_SIZES;
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, value_parser};
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -24,10 +24,8 @@ pub struct BenchBatchArgs {
     pub device: capfilt_blip::DeviceChoice,
     /// Numbers of images per model call, tried in this order until one exceeds the device's memory
     #[arg(
-        long,
-        value_delimiter = ',',
-        default_values_t = BATCH_SIZES,
-        value_parser = clap::value_parser!(u32).range(1..)
+        long, value_delimiter = ',', default_values_t = BATCH_SIZES,
+        value_parser = value_parser!(u32).range(1..)
     )]
     pub sizes: Vec<u32>,
     /// Print one JSON object
@@ -85,7 +83,7 @@ pub struct BenchModelArgs {
     #[arg(long, default_value_t = 3)]
     pub repeats: usize,
     /// Precision of the models
-    #[arg(long, default_value = "auto", value_parser = precision())]
+    #[arg(long, default_value = "auto")]
     pub precision: capfilt_schemas::settings::Precision,
     /// Device of the models: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]

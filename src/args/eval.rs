@@ -1,7 +1,7 @@
 //! Arguments of `capfilt eval`.
 
 use super::{CheckpointArgs, GenerationArgs};
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, value_parser};
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
@@ -38,10 +38,10 @@ pub struct EvalDataArgs {
     #[arg(long = "where", value_name = "CONDITION")]
     pub filter: Option<String>,
     /// Number of images, from the first one on; BLIP's test sets have 1,000 (Flickr) and 5,000 (COCO)
-    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value_parser!(u32).range(1..))]
     pub images: u32,
     /// Images per model call
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..))]
     pub batch: u32,
     /// Print one JSON object
     #[arg(long)]

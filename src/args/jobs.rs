@@ -4,7 +4,7 @@ use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
 use capfilt_runtime::open_job::QueueChoice;
 use capfilt_schemas::{object_keys::Table, settings::Auto};
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{Args as ClapArgs, value_parser};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 #[derive(Debug, ClapArgs)]
@@ -116,7 +116,7 @@ pub struct QueueArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Seconds without a heartbeat after which a worker's shard goes to another worker
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(6..))]
+    #[arg(long, default_value_t = 30, value_parser = value_parser!(u64).range(6..))]
     pub ack_wait: u64,
     /// Keep the cluster's queue after the job is done
     #[arg(long, requires = "cluster")]
@@ -166,33 +166,13 @@ pub struct FilesArgs {
     pub job: String,
     /// Table of the job
     #[arg(long, value_enum)]
-    pub table: TableName,
+    pub table: Table,
     /// Number of the manifest [default: the newest; without a manifest, all commits so far]
     #[arg(long, value_name = "N")]
     pub manifest: Option<u32>,
     /// Print one JSON object with rows, bytes and SHA-256 of each object
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TableName {
-    /// One row per image with a kept text
-    Pairs,
-    /// One row per input row
-    Ledger,
-    /// One row per input row that could not be processed
-    Quarantine,
-}
-
-impl From<TableName> for Table {
-    fn from(name: TableName) -> Self {
-        match name {
-            TableName::Pairs => Self::Pairs,
-            TableName::Ledger => Self::Ledger,
-            TableName::Quarantine => Self::Quarantine,
-        }
-    }
 }
 
 #[derive(Debug, ClapArgs)]

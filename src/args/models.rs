@@ -2,10 +2,7 @@
 
 use capfilt_runtime::{ModelOptions, registry};
 use capfilt_schemas::settings::{Captioner, Method, Precision, Preset};
-use clap::{
-    Args as ClapArgs,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
+use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
@@ -31,7 +28,7 @@ pub struct CheckpointArgs {
     #[arg(long, default_value = "original")]
     pub preset: Preset,
     /// Precision of the model
-    #[arg(long, default_value = "auto", value_parser = precision())]
+    #[arg(long, default_value = "auto")]
     pub precision: Precision,
     /// Device of the model: cpu, cuda, cuda:N or auto
     #[arg(long, default_value = "auto")]
@@ -55,23 +52,13 @@ pub struct ScoreArgs {
     pub texts: Vec<String>,
 }
 
-/// Parser of a precision; help and errors list all precisions.
-pub(super) fn precision() -> impl TypedValueParser<Value = Precision> {
-    PossibleValuesParser::new(Precision::ALL.map(Precision::name)).try_map(|text| text.parse::<Precision>())
-}
-
-/// Parser of a decoding method; help and errors list all methods.
-fn method() -> impl TypedValueParser<Value = Method> {
-    PossibleValuesParser::new(Method::ALL.map(Method::name)).try_map(|text| text.parse::<Method>())
-}
-
 /// Decoding of captions.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Decoding")]
 pub struct GenerationArgs {
     /// Decoding method [default: nucleus for the original preset, greedy for hf; `eval`: beam, as in the
     /// paper]
-    #[arg(long, value_parser = method())]
+    #[arg(long)]
     pub method: Option<Method>,
     /// Number of beams of the beam search
     #[arg(long, default_value_t = 3)]

@@ -1,13 +1,14 @@
 //! Arguments of the commands `train`, `bootstrap` and `lineage`.
 
-use clap::{Args as ClapArgs, ValueEnum};
+use capfilt_schemas::settings::train::Task;
+use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
 pub struct TrainArgs {
     /// Training task
     #[arg(value_enum)]
-    pub task: TrainTask,
+    pub task: Task,
     /// Settings file of the run; configs/train/ explains every key
     #[arg(short, long)]
     pub config: PathBuf,
@@ -17,16 +18,6 @@ pub struct TrainArgs {
     /// Print one JSON object at the end
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum TrainTask {
-    /// Train with ITC, ITM and LM losses on human and web pairs
-    Pretrain,
-    /// Fine-tune with ITC and ITM losses
-    Filter,
-    /// Fine-tune with the LM loss
-    Captioner,
 }
 
 #[derive(Debug, ClapArgs)]

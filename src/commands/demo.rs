@@ -3,11 +3,11 @@
 mod truth;
 mod whole;
 
-use crate::args::{DemoArgs, DemoDataArgs, DemoKind, DemoVary};
+use crate::args::{DemoArgs, DemoDataArgs};
 use anyhow::{Context as _, anyhow};
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_demo_data::{
-    files::{MakeError, Order, Pairs, Vary, make},
+    files::{MakeError, Order, Vary, make},
     scene::MOST_OBJECTS,
     sheet, vocabulary,
 };
@@ -28,16 +28,15 @@ pub async fn run(args: &DemoArgs) -> Ending {
 }
 
 fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
-    let source = if asked.kind == DemoKind::Human { Pairs::Human } else { Pairs::Web };
     let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
-    let vary = if asked.vary == DemoVary::Places { Vary::Places } else { Vary::Anything };
-    if vary == Vary::Places && asked.objects < MOST_OBJECTS {
+    if asked.vary == Vary::Places && asked.objects < MOST_OBJECTS {
         return Err(anyhow!(
             "--vary places needs pictures with two shapes, but --objects is 1; leave out --objects"
         ))
         .or_usage_error();
     }
-    let DemoDataArgs { side, seed, family_size, objects, file_rows, group_rows, .. } = *asked;
+    let DemoDataArgs { kind: source, vary, side, seed, family_size, objects, file_rows, group_rows, .. } =
+        *asked;
     let order =
         Order { scenes, captions, side, seed, source, family_size, vary, objects, file_rows, group_rows };
     let (all, mut progress) = (scenes * captions, Progress::start("{bar:24} {pos}/{len} pairs  {eta} left"));

@@ -10,10 +10,9 @@ use serde_json::json;
 pub async fn run(args: &FilesArgs) -> Ending {
     let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let version = args.manifest.map_or(Version::NewestOrCommitted, Version::Manifest);
-    let table = args.table.into();
     let mut objects: Vec<Output> = Vec::new();
     // A table without rows is also listed; it has the same columns.
-    let take = |output: &Output| output.table == table;
+    let take = |output: &Output| output.table == args.table;
     let found =
         outputs(&bucket, version, |_, one| objects.extend(one.commit.outputs.into_iter().filter(take))).await;
     let found = blamed(found)?;

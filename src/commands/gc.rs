@@ -14,7 +14,7 @@ pub async fn run(args: &GcArgs) -> Ending {
         outln!("{}", json!({"streams": streams, "deleted": args.delete}));
     } else if !args.json {
         let did = if args.delete { "removed" } else { "not used; --delete removes it" };
-        streams.iter().for_each(|stream| outln!("{}: {did}", streams::shown(stream)));
+        streams.iter().for_each(|stream| outln!("{stream}: {did}"));
     }
     let Some(job) = &args.job else { return Ok(Exit::Done) };
     let bucket = Location::open_without_links(job).or_usage_error()?;

@@ -9,9 +9,7 @@ use capfilt_runtime::{
     plan_exit::of_plan,
     settings_file,
 };
-use capfilt_schemas::size::ByteSize;
 use capfilt_store::Location;
-use serde_json::json;
 
 pub async fn run(args: &PlanArgs) -> Ending {
     let mut settings = settings_file::load(args.settings.file())?;
@@ -19,19 +17,10 @@ pub async fn run(args: &PlanArgs) -> Ending {
     let input = Location::open(&settings.input.url).or_usage_error()?;
     let plan = of_plan(capfilt_coordinator::plan(&input, &settings).await)?;
     let ending = if plan.refused.is_empty() { Exit::Done } else { Exit::WithQuarantine };
-    let mut shown = json!({
-        "files": plan.files, "shards": plan.shards.len(), "rows": plan.rows,
-        "rows_exact": plan.rows_exact, "bytes": plan.bytes,
-        "refused": plan.refused, "warnings": plan.warnings,
-    });
+    let mut shown = plan.to_json();
     if !args.json {
         outln!("input   {}", settings.input.url);
-        outln!("files   {}", plan.files);
-        outln!("shards  {}", plan.shards.len());
-        outln!("rows    {}{}", if plan.rows_exact { "" } else { "about " }, plan.rows);
-        outln!("bytes   {}", ByteSize(plan.bytes));
-        plan.warnings.iter().for_each(|warning| outln!("warning: {warning}"));
-        plan.refused.iter().for_each(|file| outln!("refused: {}: {}", file.path, file.reason));
+        plan.lines().iter().for_each(|line| outln!("{line}"));
     }
     if args.calibrate > 0.0 {
         console::line(format!(

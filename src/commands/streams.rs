@@ -20,15 +20,9 @@ pub async fn unused(args: &GcArgs) -> Result<Vec<JobStream>, Failure> {
         streams.found.retain(|stream| stream.stream == own);
     }
     let in_use = streams.found.extract_if(.., |stream| stream.in_use);
-    in_use.for_each(|stream| console::line(format!("{} is in use", shown(&stream))));
+    in_use.for_each(|stream| console::line(format!("{} is in use", stream)));
     if args.delete {
         streams.remove_unused().await.or_environment_error()?;
     }
     Ok(streams.found)
-}
-
-/// Text that names a queue and its job.
-pub fn shown(stream: &JobStream) -> String {
-    let job = stream.job.as_deref().unwrap_or("a job without a name");
-    format!("queue {} of {job}, {} shards", stream.stream, stream.messages)
 }

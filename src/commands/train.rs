@@ -1,12 +1,12 @@
 //! `capfilt train`: pre-training of MED, fine-tuning of filter and captioner.
 
-use crate::args::{TrainArgs, TrainTask};
+use crate::args::TrainArgs;
 use anyhow::Context as _;
 use capfilt_console::{
     self as console, Ending, Exit, ExitCodeExt as _, HumanDuration, Progress, outln, shutdown,
 };
 use capfilt_runtime::{checkpoints, training_data};
-use capfilt_schemas::settings::train::{Task, Training};
+use capfilt_schemas::settings::train::Training;
 use capfilt_train::{Event, Outcome, Report, TrainError, train};
 use serde_json::json;
 use std::{
@@ -19,11 +19,7 @@ use std::{
 
 pub async fn run(args: &TrainArgs) -> Ending {
     let mut stopped = shutdown::on_signal();
-    let task = match args.task {
-        TrainTask::Pretrain => Task::Pretrain,
-        TrainTask::Filter => Task::Filter,
-        TrainTask::Captioner => Task::Captioner,
-    };
+    let task = args.task;
     let text = std::fs::read_to_string(&args.config);
     let text = text
         .with_context(|| format!("cannot read the settings {}", args.config.display()))

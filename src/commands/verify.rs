@@ -3,7 +3,7 @@
 
 use crate::args::VerifyArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
-use capfilt_coordinator::{Verification, job, verify};
+use capfilt_coordinator::{job, verify};
 use capfilt_runtime::{recompute, release};
 use capfilt_store::Location;
 use serde_json::json;
@@ -29,12 +29,9 @@ pub async fn run(args: &VerifyArgs) -> Ending {
     }
     let agreement = agreement.map(|(agreement, _)| agreement);
     if args.json {
-        let Verification { ok, rows, commits_without_job, problems } = &found;
-        outln!(
-            "{}",
-            json!({"ok": ok, "rows": rows, "problems": problems, "recomputed": agreement,
-            "commits_without_job": commits_without_job})
-        );
+        let mut all = json!(found);
+        all["recomputed"] = json!(agreement);
+        outln!("{all}");
     } else {
         found.problems.iter().for_each(|problem| outln!("{problem}"));
         agreement.iter().for_each(|agreement| outln!("{agreement}"));

@@ -44,7 +44,8 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(crate) fn store(what: &'static str, object: impl ToString, source: object_store::Error) -> Self {
+    /// Failure of an operation (`what`: "read", "list") on an object of a store.
+    pub fn store(what: &'static str, object: impl ToString, source: object_store::Error) -> Self {
         Self::Store { what, object: object.to_string(), source }
     }
 

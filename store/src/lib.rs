@@ -3,7 +3,6 @@
 
 mod advice;
 mod braces;
-pub mod checkpoint_cache;
 mod cloud;
 mod commits;
 mod environment;

@@ -203,6 +203,12 @@ impl Location {
         self.local_path().map(|root| if is_itself { root } else { root.join(name) })
     }
 
+    /// Whether the location is in a repository of the Hugging Face Hub, where the ETag of a large file is its
+    /// SHA-256.
+    pub fn is_repository(&self) -> bool {
+        self.repository.is_some()
+    }
+
     /// The folder or prefix that has the file with a name of a listing: this location, or the one around it
     /// if its URL names the file itself.
     pub fn around(&self, name: &str) -> Self {

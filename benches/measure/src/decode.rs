@@ -58,6 +58,23 @@ impl DecodeSpeed {
             "levels_off_mean": self.levels_off_mean, "levels_off_99_9": self.levels_off_99_9,
         })
     }
+
+    /// The result for people.
+    pub fn lines(&self, trial: &DecodeTrial<'_>) -> Vec<String> {
+        let Self { files, decode_ms, resize_ms, levels_off_mean: mean, levels_off_99_9: most, .. } = self;
+        let (rate, side) = (self.images_per_second(), trial.side);
+        let mut lines = vec![
+            format!("{rate:.1} images/s on one core ({files} files, to {side} px)"),
+            format!("  decoding {decode_ms:.2} ms, resizing {resize_ms:.2} ms"),
+        ];
+        if trial.is_reduced {
+            lines.push(format!(
+                "  difference to the exact pixels: {mean:.2} levels of 255 on average, more than {most} for \
+                 one value in a thousand"
+            ));
+        }
+        lines
+    }
 }
 
 /// Measures decoding and resizing.

@@ -20,7 +20,7 @@ use capfilt_pipeline::{
 };
 use capfilt_schemas::settings::{Method, Preset};
 use serde_json::json;
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 /// Seconds of a part of the work on one image, compared with the least that the device needs.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,14 @@ impl Part {
             "flop": self.cost.flop, "bytes": self.cost.bytes, "floor_by_flop_s": self.floor_by_flop,
             "floor_by_bytes_s": self.floor_by_bytes, "s": self.seconds, "share": self.share,
         })
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (gflop, gigabytes, share) = (self.cost.flop / 1e9, self.cost.bytes / 1e9, 100.0 * self.share);
+        let (floor, seconds) = (self.floor_by_flop.max(self.floor_by_bytes), self.seconds);
+        write!(out, "{gflop:8.1} {gigabytes:8.3} {floor:9.4} {seconds:9.4} {share:5.1} %")
     }
 }
 
@@ -99,6 +107,29 @@ impl ModelSpeed {
             "device_flop_per_second": floors.flop_per_second,
             "device_bytes_per_second": floors.bytes_per_second,
         })
+    }
+}
+
+/// A table of the costs, for people.
+impl fmt::Display for ModelSpeed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { whole, images, batch, floors, precision, .. } = self;
+        let (seconds, precision) = (whole.seconds, precision.name());
+        writeln!(out, "{seconds:.4} s per image ({images} images, batch {batch}, {precision})")?;
+        let (gflop, gigabytes) = (floors.flop_per_second / 1e9, floors.bytes_per_second / 1e9);
+        writeln!(
+            out,
+            "peak: {gflop:.0} GFLOP/s in a matrix product of 2048³, {gigabytes:.1} GB/s in a copy"
+        )?;
+        let [flop, bytes, floor, seconds, share] = ["GFLOP", "GB", "floor, s", "s", "share"];
+        write!(out, "{:24} {flop:>8} {bytes:>8} {floor:>9} {seconds:>9} {share:>7}", "cost of one image")?;
+        let parts = [
+            ("captioner and filter", whole),
+            ("  one image encoder", &self.encoder),
+            ("  captioner, all of it", &self.caption),
+            ("  filter, all of it", &self.score),
+        ];
+        parts.iter().try_for_each(|(name, part)| write!(out, "\n{name:24} {part}"))
     }
 }
 

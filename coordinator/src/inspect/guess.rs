@@ -1,6 +1,6 @@
 //! Choice of the columns that a job needs, by name and type.
 
-use super::columns::{Column, Kind};
+use crate::plan::formats::columns::{Column, Kind};
 use capfilt_schemas::plan::InputFormat;
 
 /// Usual names of image columns; an earlier name is preferred.

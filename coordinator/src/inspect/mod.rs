@@ -1,16 +1,15 @@
 //! Reads the columns of an input before a job has settings, and chooses settings that fit the columns.
 //!
-//! `columns` lists the columns of the first usable file; `guess` chooses those that a job needs, by name and
+//! The columns are those of the first usable file; `guess` chooses those that a job needs, by name and
 //! type; `settings_text` writes the settings with the reasons beside them.
 
-mod columns;
 mod guess;
 mod settings_text;
 
-use crate::plan::{PlanError, input};
+pub use crate::plan::formats::columns::{Column, Kind};
+use crate::plan::{PlanError, formats, input};
 use capfilt_schemas::plan::{InputFile, InputFormat};
 use capfilt_store::Location;
-pub use columns::{Column, Kind};
 pub use guess::Guess;
 pub use settings_text::{Models, settings_text};
 
@@ -36,6 +35,21 @@ pub struct Inspected {
     pub guess: Guess,
 }
 
+impl Inspected {
+    /// Files, format and chosen columns, for people.
+    pub fn lines(&self) -> [String; 3] {
+        let Self { url, files, format, guess, .. } = self;
+        let or_none =
+            |name: &str| if name.is_empty() { "no column fits".to_owned() } else { name.to_owned() };
+        let links = if guess.fetches { " (links, which the job fetches)" } else { "" };
+        [
+            format!("{url}: {files} files, the first: {format}"),
+            format!("image   {}{links}", or_none(&guess.image)),
+            format!("text    {}", or_none(&guess.texts.join(", "))),
+        ]
+    }
+}
+
 /// Lists the input and reads the columns of one file. `job_url` may lie below the input.
 ///
 /// # Errors
@@ -44,7 +58,7 @@ pub async fn inspect(input: &Location, job_url: &str) -> Result<Inspected, PlanE
     let files = input::find(input, job_url).await?.files;
     let mut fault = None;
     for file in files.iter().take(TRIED) {
-        match columns::of(input, file).await? {
+        match formats::columns(input, file).await? {
             Ok(columns) => return Ok(inspected(input, &files, file, columns)),
             Err(why) => fault = fault.or(Some((file.path.clone(), why))),
         }

@@ -22,6 +22,25 @@ pub struct Contents {
     pub warnings: Vec<String>,
 }
 
+/// Numbers of rows that are known before a file is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows {
+    /// Rows of a shard, as the settings ask.
+    pub wanted: u64,
+    /// Entry of the file in a list of shards.
+    pub listed: Option<Listed>,
+}
+
+/// Entry of a file in a list of shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    /// Number of samples.
+    pub rows: u64,
+    /// Size of the file when it was listed, if the list has it. An entry for another size is not of the file
+    /// as it is now.
+    pub bytes: Option<u64>,
+}
+
 /// Part of a file that a plan does not cut: in Parquet, a row group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {

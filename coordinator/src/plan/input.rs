@@ -3,8 +3,9 @@
 mod folders;
 mod neighbours;
 mod patterns;
+mod shard_lists;
 
-use super::PlanError;
+use super::{PlanError, contents::Listed};
 use capfilt_schemas::plan::{InputFile, InputFormat, RefusedFile};
 use capfilt_store::{FaultKind, Location, Passed, StoreError, escaped, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -29,6 +30,8 @@ pub struct Found {
     pub refused: Vec<RefusedFile>,
     /// Parquet files that img2dataset wrote beside tars, by the paths of the tars.
     pub neighbours: BTreeMap<String, InputFile>,
+    /// Entries of tars in lists of shards, by the paths of the tars.
+    pub listed: BTreeMap<String, Listed>,
     /// Sentences for the user.
     pub warnings: Vec<String>,
 }
@@ -134,6 +137,7 @@ async fn below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
     input.passed_over.take();
     let mut objects = input.store.list(Some(&input.prefix));
     let (mut found, mut empty, mut folders) = (Found::default(), Vec::new(), BTreeSet::new());
+    let mut lists = shard_lists::Candidates::default();
     while let Some(meta) = objects.try_next().await.map_err(fail)? {
         let is_own = own.as_ref().is_some_and(|own| meta.location.prefix_matches(own));
         if !is_own {
@@ -145,16 +149,26 @@ async fn below(input: &Location, job_url: &str) -> Result<Found, PlanError> {
                 empty.push((meta.location.clone(), pinned(path, meta)))
             }
             Some(path) if !is_own => found.files.push(pinned(path, meta)),
+            None if !is_own => lists.add(&path_in(&input.prefix, &meta.location), meta.size),
             _ => {}
         }
     }
     found.files.extend(without_markers(input, empty).await);
+    found.listed = lists.read(input, &tars_of_a_store(input, &found.files)).await;
     // Beside other files, images are those that the rows name.
     if found.files.is_empty() && found.refused.is_empty() {
         found.files = folders::list(input, folders).await?;
     }
     report_skipped(&mut found, input.passed_over.take(), input, own.as_ref());
     Ok(found)
+}
+
+/// Tars that the plan would have to read through a store.
+fn tars_of_a_store<'a>(input: &Location, files: &'a [InputFile]) -> Vec<&'a str> {
+    let paths = files.iter().map(|file| file.path.as_str());
+    paths
+        .filter(|path| InputFormat::of(path) == InputFormat::Tar && input.local_file(path).is_none())
+        .collect()
 }
 
 /// Those of the empty objects that are files, not folder markers.
@@ -212,9 +226,14 @@ fn ambiguous(path: String, meta: ObjectMeta) -> RefusedFile {
 
 /// Path of an input file below the prefix; `None` for other objects.
 fn path_below(prefix: &Path, location: &Path) -> Option<String> {
-    let parts: Vec<String> = location.prefix_match(prefix)?.map(|part| part.as_ref().to_owned()).collect();
-    let path = parts.join("/");
-    (!is_hidden(parts.iter().map(String::as_str)) && InputFormat::by_name(&path).is_some()).then_some(path)
+    let path = path_in(prefix, location);
+    (!is_hidden(path.split('/')) && InputFormat::by_name(&path).is_some()).then_some(path)
+}
+
+/// Path below the prefix, with decoded parts; empty for an object outside of it.
+fn path_in(prefix: &Path, location: &Path) -> String {
+    let parts = location.prefix_match(prefix).into_iter().flatten();
+    parts.map(|part| part.as_ref().to_owned()).collect::<Vec<_>>().join("/")
 }
 
 fn is_hidden<'a>(mut parts: impl Iterator<Item = &'a str>) -> bool {

@@ -1,16 +1,21 @@
 //! Plans a job: lists its input, reads the contents of the files, and cuts the files into shards.
 
 use super::{
-    PlanError, contents::Contents, folder, footer, input, records, schema_check::RequiredColumns, sharding,
-    tar,
+    PlanError,
+    contents::{Contents, Rows},
+    formats, input,
+    schema_check::RequiredColumns,
+    sharding,
 };
 use capfilt_schemas::{
-    plan::{InputFile, InputFormat, RefusedFile, Shard},
+    plan::{InputFile, RefusedFile, Shard},
     predicate::Predicate,
     settings::Settings,
+    size::ByteSize,
 };
 use capfilt_store::{Location, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _};
+use serde_json::json;
 use std::collections::HashSet;
 
 /// Footers read at the same time: latency is the limit, not bandwidth (64 kB each).
@@ -38,6 +43,31 @@ pub struct Plan {
     pub files: u64,
 }
 
+impl Plan {
+    /// The plan as one JSON object, without the shards.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "files": self.files, "shards": self.shards.len(), "rows": self.rows,
+            "rows_exact": self.rows_exact, "bytes": self.bytes,
+            "refused": self.refused, "warnings": self.warnings,
+        })
+    }
+
+    /// The plan for people, without the shards.
+    pub fn lines(&self) -> Vec<String> {
+        let about = if self.rows_exact { "" } else { "about " };
+        let mut lines = vec![
+            format!("files   {}", self.files),
+            format!("shards  {}", self.shards.len()),
+            format!("rows    {about}{}", self.rows),
+            format!("bytes   {}", ByteSize(self.bytes)),
+        ];
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
+        lines.extend(self.refused.iter().map(|file| format!("refused: {}: {}", file.path, file.reason)));
+        lines
+    }
+}
+
 /// The planner's result for one file.
 enum Planned {
     Cut { shards: Vec<Shard>, has_key: bool, warnings: Vec<String> },
@@ -53,9 +83,11 @@ enum Planned {
 pub async fn plan(input: &Location, settings: &Settings) -> Result<Plan, PlanError> {
     let filter = settings.input.filter.as_deref().map(Predicate::parse).transpose()?;
     let required = RequiredColumns::of(&settings.input, filter.as_ref()).with_links(&settings.links);
-    let input::Found { files, refused, neighbours, warnings } = input::find(input, &settings.job.url).await?;
+    let input::Found { files, refused, neighbours, listed, warnings } =
+        input::find(input, &settings.job.url).await?;
     let footers = futures::stream::iter(&files).map(async |file| {
-        let planned = one_file(input, file, &required, settings.shards.rows).await?;
+        let rows = Rows { wanted: settings.shards.rows, listed: listed.get(&file.path).copied() };
+        let planned = one_file(input, file, &required, rows).await?;
         Ok::<_, PlanError>(match neighbours.get(&file.path) {
             Some(neighbour) => with_missing_rows(input, planned, neighbour).await,
             None => planned,
@@ -80,25 +112,15 @@ async fn one_file(
     input: &Location,
     file: &InputFile,
     required: &RequiredColumns,
-    rows_wanted: u64,
+    rows: Rows,
 ) -> Result<Planned, PlanError> {
-    let contents = match InputFormat::of(&file.path) {
-        InputFormat::Parquet => footer::read(input, file).await?,
-        format @ (InputFormat::Tar | InputFormat::TarGz) => {
-            let (is_compressed, schema) = (format == InputFormat::TarGz, required.assumed());
-            tar::read(input, file, is_compressed, schema, rows_wanted).await?
-        }
-        InputFormat::Records(format) => {
-            records::read(input, file, format, required.assumed(), rows_wanted).await?
-        }
-        InputFormat::ImageFolder => folder::read(input, file, required.assumed(), rows_wanted).await?,
-    };
+    let contents = formats::contents(input, file, required.assumed(), rows).await?;
     let fitting = contents.and_then(|contents| {
         let fit = required.check(&contents.schema, &contents.encrypted)?;
         Ok((fit, contents))
     });
     Ok(match fitting {
-        Ok((fit, contents)) => cut_file(file, contents, fit.has_key, rows_wanted),
+        Ok((fit, contents)) => cut_file(file, contents, fit.has_key, rows.wanted),
         Err(reason) => {
             let InputFile { path, etag, bytes } = file.clone();
             Planned::Refused(RefusedFile { path, etag, bytes, reason })
@@ -111,7 +133,7 @@ async fn one_file(
 async fn with_missing_rows(input: &Location, mut planned: Planned, neighbour: &InputFile) -> Planned {
     let Planned::Cut { shards, warnings, .. } = &mut planned else { return planned };
     // The job does not need the table, so a table that is damaged, changed or unreachable stops no plan.
-    let Ok(Ok(listed)) = footer::read(input, neighbour).await else { return planned };
+    let Ok(Ok(listed)) = formats::footer::read(input, neighbour).await else { return planned };
     let listed: u64 = listed.units.iter().map(|unit| unit.rows).sum();
     let there: u64 = shards.iter().map(|shard| shard.rows).sum();
     if let Some(first) = shards.first().filter(|_| there < listed && shards.iter().all(|s| s.rows_exact)) {

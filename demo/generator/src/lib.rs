@@ -6,6 +6,7 @@ mod colours;
 pub mod draw;
 pub mod files;
 pub mod grammar;
+pub mod job;
 mod junk;
 pub mod noise;
 pub mod parse;

@@ -19,6 +19,10 @@ pub enum ExportError {
          --to, or remove them"
     )]
     Strange { url: String, names: String },
+    #[error("{option} applies to lists only: add --format {formats}, or leave it out")]
+    OtherFormat { option: &'static str, formats: &'static str },
+    #[error("cannot read instructions from {}: {why}", .file.display())]
+    Prompts { file: PathBuf, why: String },
     #[error("another process writes this export (it holds {}); wait for it, or stop it", .lock.display())]
     Busy { lock: PathBuf },
     #[error("no file of {url} has the column `{column}` ({option}); there are {columns}")]
@@ -43,6 +47,18 @@ pub enum ExportError {
 }
 
 impl ExportError {
+    /// Whether the request is wrong, and not the store, the sources or the disk.
+    pub fn is_of_request(&self) -> bool {
+        matches!(
+            self,
+            Self::Another { .. }
+                | Self::Strange { .. }
+                | Self::OtherFormat { .. }
+                | Self::Prompts { .. }
+                | Self::NoColumn { .. }
+        )
+    }
+
     pub(crate) fn write(object: &str) -> impl Fn(object_store::Error) -> Self + use<> {
         let object = object.to_owned();
         move |source| Self::Write { object: object.clone(), source: Box::new(source) }

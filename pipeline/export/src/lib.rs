@@ -13,6 +13,7 @@ mod export;
 mod files;
 mod gather;
 mod kinds;
+mod options;
 mod places;
 mod run;
 mod scratch;
@@ -23,8 +24,9 @@ mod tasks;
 
 pub use error::ExportError;
 pub use export::Export;
+pub use options::{checked, prompts};
 pub use places::{Place, each_once, scratch_folder};
-pub use run::{Progress, Stage, clean, export};
+pub use run::{Progress, clean, export};
 pub use source::{Content, HumanFiles, Source};
 pub use summary::{nothing_left, quarantined_text, summary};
 pub use target::{Found, find};

@@ -18,7 +18,7 @@ use super::{
 use capfilt_schemas::export::{self, Counts, ExportRecord, Format};
 use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use std::{collections::HashSet, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt, path::Path, sync::Arc};
 use tokio::task::JoinError;
 
 /// Bounds of the number of concurrent readers or writers, which is the number of cores.
@@ -27,7 +27,7 @@ const MOST_AT_ONCE: usize = 8;
 
 /// Phase of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
+pub(crate) enum Stage {
     /// The pairs tables are read.
     Reading,
     /// The files are written.
@@ -38,13 +38,22 @@ pub enum Stage {
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     /// Stage of the export.
-    pub stage: Stage,
+    stage: Stage,
     /// Finished steps of the stage.
     pub done: usize,
     /// All steps of the stage.
     pub all: usize,
     /// Pairs that were read, or samples that were written.
     pub pairs: u64,
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.stage {
+            Stage::Reading => write!(out, "parts read, {} pairs", self.pairs),
+            Stage::Writing => write!(out, "files written, {} samples", self.pairs),
+        }
+    }
 }
 
 /// State shared by readers and writers.

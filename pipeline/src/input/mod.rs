@@ -1,24 +1,22 @@
 //! Reading of the input: from a shard, with the job's columns and condition, to samples.
 //!
-//! `shard_reader.rs` chooses the reader of the file's format; each format has a file or a
-//! folder. `sample_reader.rs` serves the formats without types; the other files serve every format.
+//! `shard_reader.rs` chooses the reader of the file's format: `parquet/`, or `sample_reader.rs` for
+//! the formats without types, whose files are in `formats/`. The other files serve every format.
 
 mod control;
 mod error;
-mod image_folder;
+mod formats;
 mod images;
 mod input_columns;
 mod links;
 mod ordering;
 mod pairs;
 mod parquet;
-mod records;
 mod sample;
 mod sample_reader;
 mod samples;
 mod selection;
 mod shard_reader;
-mod tar;
 
 pub use capfilt_links::Link;
 pub use error::{ColumnError, ReadError};

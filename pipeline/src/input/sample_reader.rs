@@ -4,39 +4,31 @@
 use super::{
     ImageInput, InputColumns, ReadError, Rows, Sample, SourceText,
     control::ControlTexts,
-    image_folder::FolderSamples,
+    formats::Samples,
     images::{self, ImageCell, TakesLinks, fetched_bytes},
-    records::RecordSamples,
     samples::{
         cells,
-        draft::{Draft, Limits},
-        places::{Kind, Place, Places},
+        draft::{Draft, Limits, ROW_BYTES},
+        places::{Place, Places},
     },
     selection,
-    tar::TarSamples,
 };
 use arrow::{
     datatypes::{DataType, Field},
     error::ArrowError,
 };
-use capfilt_schemas::plan::{InputFormat, Shard};
+use capfilt_schemas::plan::Shard;
 use capfilt_store::{Location, StoreError};
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Bytes of the rows that are returned at once, unless a single row is larger.
-const CHUNK_BYTES: u64 = 64 << 20;
-
 /// Bytes of a text that are read and written, unless `limits.text_bytes` is larger.
 const TEXT_BYTES: u64 = 1 << 20;
-
-/// Memory of a row in addition to its values: its records here, in the ledger, and between the stages.
-const ROW_BYTES: u64 = 1 << 10;
 
 /// Reads one shard, up to `batch_rows` samples or 64 MiB at a time.
 ///
 /// Memory: that of the format, and the returned rows.
 pub(super) struct SampleReader {
-    source: Source,
+    source: Samples,
     /// Location below which rows name images.
     input: Location,
     places: Arc<Places>,
@@ -51,57 +43,15 @@ pub(super) struct SampleReader {
     waiting: Vec<Draft>,
 }
 
-/// Samples of a shard, by format.
-enum Source {
-    Tar(Box<TarSamples>),
-    Records(Box<RecordSamples>),
-    Folder(Box<FolderSamples>),
-}
-
-impl Source {
-    fn open(input: &Location, shard: &Shard, places: &Arc<Places>, limits: Limits) -> Self {
-        let places = Arc::clone(places);
-        match InputFormat::of(&shard.file.path) {
-            InputFormat::Records(format) => {
-                Self::Records(Box::new(RecordSamples::open(input, shard, format, places)))
-            }
-            InputFormat::ImageFolder => {
-                Self::Folder(Box::new(FolderSamples::open(input, shard, places, limits)))
-            }
-            _ => Self::Tar(Box::new(TarSamples::open(input, shard, places, limits))),
-        }
-    }
-
-    /// The next samples; none after the last.
-    async fn next(&mut self, most: usize) -> Result<Vec<Draft>, ReadError> {
-        let tar = match self {
-            Self::Tar(tar) => tar,
-            Self::Records(records) => return records.next(most).await,
-            Self::Folder(folder) => return folder.next(most).await,
-        };
-        let (mut drafts, mut bytes) = (Vec::new(), 0);
-        while drafts.len() < most && bytes < CHUNK_BYTES {
-            let Some(draft) = tar.next().await? else { break };
-            bytes += draft.bytes() + ROW_BYTES;
-            drafts.push(draft);
-        }
-        Ok(drafts)
-    }
-}
-
 impl SampleReader {
     /// Opens the shard's file; nothing is read.
     pub fn open(input: &Location, shard: &Shard, columns: InputColumns, batch_rows: usize) -> Self {
-        let kind = match InputFormat::of(&shard.file.path) {
-            InputFormat::Records(_) => Kind::Record,
-            _ => Kind::Members,
-        };
-        let places = Arc::new(Places::of(&columns, kind));
+        let places = Arc::new(Samples::places(shard, &columns));
         let InputColumns { image_bytes, text_bytes, .. } = columns;
         let limits = Limits { image_bytes, text_bytes: TEXT_BYTES.max(text_bytes + 1) };
         let field = |name: &String| Field::new(name, DataType::Utf8, true);
         Self {
-            source: Source::open(input, shard, &places, limits),
+            source: Samples::open(input, shard, &places, limits),
             input: input.around(&shard.file.path),
             passthrough: columns.passthrough.iter().map(field).collect(),
             control: ControlTexts::new(columns.max_words, columns.seed),

@@ -36,18 +36,19 @@ pub const NO_COSINE: f32 = -2.0;
 
 /// Format of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// `pairs-00000.parquet`, one row per sample: see [`schema`].
+    /// Parquet files: one row per sample, with Hugging Face's image column.
     Parquet,
-    /// `pairs-00000.tar`: for each sample `<number>.jpg` (an image of any format), `.txt` and `.json`.
+    /// Tar files: `.jpg`, `.txt` and `.json` per sample; the bytes of the image are unchanged, in any format.
     Webdataset,
-    /// `pairs-00000.json` in the format of BLIP's pre-training, and each image once below `images/`.
+    /// BLIP's JSON lists, and one file per image.
     Json,
-    /// `pairs-00000.json` in the format of LLaVA's training, and each image once below `images/`.
+    /// LLaVA's JSON lists of conversations, and one file per image.
     Llava,
-    /// `metadata.jsonl` for Hugging Face's `imagefolder`, and each image once below `images/` with its texts
-    /// in a `.txt` file beside it.
+    /// metadata.jsonl for Hugging Face's imagefolder, and per image one file and a .txt file with its texts,
+    /// as kohya's scripts and SimpleTuner read them; one sample per image.
     Imagefolder,
 }
 
@@ -82,6 +83,7 @@ impl Format {
 
 /// Content of one sample.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Per {
     /// One text with its image, as in BLIP's training.

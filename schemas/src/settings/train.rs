@@ -14,13 +14,14 @@ use toml::{Table, Value};
 
 /// A kind of training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Task {
-    /// MED on human and web pairs: ITC, ITM and LM together (BLIP, section 3.2).
+    /// Train MED with ITC, ITM and LM losses on human and web pairs (BLIP, section 3.2).
     Pretrain,
-    /// The filter: ITC and ITM (BLIP, section 3.3).
+    /// Fine-tune the filter with ITC and ITM losses (BLIP, section 3.3).
     Filter,
-    /// The captioner: LM (BLIP, section 3.3).
+    /// Fine-tune the captioner with the LM loss (BLIP, section 3.3).
     Captioner,
 }
 

@@ -37,6 +37,7 @@ pub struct DataSource {
 
 /// Selection of an image's kept texts (in BLIP, each text is a separate pair).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Texts {
     /// Every kept text is a separate pair.
@@ -47,6 +48,7 @@ pub enum Texts {
     /// Only kept synthetic texts.
     Synthetic,
     /// Each image is one pair; one of its texts is drawn each time.
+    #[cfg_attr(feature = "arguments", value(skip))]
     Random,
     /// Each image is one pair, with the text that matches best.
     Score,

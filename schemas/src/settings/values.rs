@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 
 /// Implementation to reproduce, where the original BLIP and transformers differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
     /// BLIP and LAVIS: `[ENC]` at position 0 for ITM, vision LayerNorm eps 1e-6.
@@ -42,6 +43,7 @@ impl fmt::Display for Preset {
 
 /// Number format of weights and activations. Scores are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
     /// bf16 where the hardware multiplies it natively (CUDA, AVX512-BF16), otherwise f32; frozen in the job
@@ -92,6 +94,7 @@ impl fmt::Display for Precision {
 
 /// Decoding method of captions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// The most probable token.

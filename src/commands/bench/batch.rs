@@ -28,17 +28,10 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
         })
         .or_environment_error()?;
     if args.json {
-        let one = |one: &Tried| json!({"batch": one.batch, "images_per_second": one.images_per_second});
-        let tried: Vec<_> = tried.iter().map(one).collect();
         outln!("{}", json!({"device": args.device.to_string(), "batch": batch, "tried": tried}));
         return Ok(Exit::Done);
     }
-    for Tried { batch, images_per_second } in &tried {
-        match images_per_second {
-            Some(speed) => outln!("{batch:5} images: {speed:9.2} images/s"),
-            None => outln!("{batch:5} images: more than the device's memory"),
-        }
-    }
+    tried.iter().for_each(|one| outln!("{one}"));
     outln!("workers.batch = {batch}");
     Ok(Exit::Done)
 }

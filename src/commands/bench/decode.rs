@@ -11,17 +11,8 @@ pub fn run(args: &BenchDecodeArgs) -> Ending {
     let speed = blamed(decode_speed(&trial))?;
     if args.json {
         outln!("{}", speed.to_json(&trial));
-        return Ok(Exit::Done);
-    }
-    outln!("{:.1} images/s on one core ({} files, to {side} px)", speed.images_per_second(), speed.files);
-    outln!("  decoding {:.2} ms, resizing {:.2} ms", speed.decode_ms, speed.resize_ms);
-    if is_reduced {
-        outln!(
-            "  difference to the exact pixels: {:.2} levels of 255 on average, \
-             more than {} for one value in a thousand",
-            speed.levels_off_mean,
-            speed.levels_off_99_9
-        );
+    } else {
+        speed.lines(&trial).iter().for_each(|line| outln!("{line}"));
     }
     Ok(Exit::Done)
 }

@@ -1,8 +1,9 @@
 //! Opens the sources of an export.
 
+use super::blamed;
 use crate::args::ExportArgs;
 use capfilt_console::{self as console, ExitCodeExt as _, Failure};
-use capfilt_export::{ExportError, HumanFiles, Place, Source, each_once, quarantined_text};
+use capfilt_export::{HumanFiles, Place, Source, each_once, quarantined_text};
 use capfilt_pipeline::cleaned::Wanted;
 use capfilt_runtime::{finished_job, training_data};
 use capfilt_schemas::{
@@ -23,7 +24,7 @@ pub async fn open(args: &ExportArgs) -> Result<Vec<Source>, Failure> {
         sources.push(human(place, args).await?);
     }
     for place in each_once(&args.job, repeated).or_usage_error()? {
-        sources.push(job(place, args.samples.texts.into()).await?);
+        sources.push(job(place, args.samples.texts).await?);
     }
     Ok(sources)
 }
@@ -43,10 +44,7 @@ async fn human(Place { url, identity }: Place, args: &ExportArgs) -> Result<Sour
         filter: asked.filter.clone(),
         passthrough: asked.passthrough.clone(),
     };
-    match Source::human(files, columns, asked.key.as_deref()).await {
-        Err(error @ ExportError::NoColumn { .. }) => Err(error).or_usage_error(),
-        opened => opened.or_environment_error(),
-    }
+    blamed(Source::human(files, columns, asked.key.as_deref()).await)
 }
 
 async fn job(Place { url, identity }: Place, texts: Texts) -> Result<Source, Failure> {

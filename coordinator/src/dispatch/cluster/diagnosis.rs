@@ -2,11 +2,11 @@
 //! bucket and the weights that all pools share.
 
 use crate::{
-    job,
+    checkpoints, job,
     preflight::{self, Unfit},
 };
 use capfilt_schemas::job::{JobRecord, ModelRecord};
-use capfilt_store::{Location, StoreError, checkpoint_cache};
+use capfilt_store::{Location, StoreError};
 use futures::future::LocalBoxFuture;
 
 /// Loads a job's models on this machine; the error is the reason why it cannot.
@@ -52,10 +52,10 @@ async fn looked(bucket: &Location, record: &JobRecord, load_models: LoadModels) 
     preflight::require(bucket).await?;
     let models = &record.settings.models;
     let captioner = match &models.captioner {
-        Some(url) => checkpoint_cache::record(&Location::open(url)?).await?,
+        Some(url) => checkpoints::record(&Location::open(url)?).await?,
         None => ModelRecord::none(),
     };
-    let filter = checkpoint_cache::record(&Location::open(&models.filter)?).await?;
+    let filter = checkpoints::record(&Location::open(&models.filter)?).await?;
     match job::weights_differences(record, &captioner, &filter) {
         differences if differences.is_empty() => load_models(record).await.map_err(SharedFault::NoModels),
         differences => Err(SharedFault::Weights(differences)),

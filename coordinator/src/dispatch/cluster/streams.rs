@@ -5,7 +5,7 @@ use async_nats::{Client, jetstream};
 use capfilt_schemas::queue_protocol::STREAM_PREFIX;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Serialize;
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 use tokio::time::{Instant, timeout_at};
 
 /// Time to wait for messages of coordinators and worker pools, which report once per second.
@@ -22,6 +22,13 @@ pub struct JobStream {
     pub messages: u64,
     /// Whether a coordinator or a worker pool of the job reported.
     pub in_use: bool,
+}
+
+impl fmt::Display for JobStream {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = self.job.as_deref().unwrap_or("a job without a name");
+        write!(out, "queue {} of {job}, {} shards", self.stream, self.messages)
+    }
 }
 
 /// The queues of all jobs of a server.

@@ -5,6 +5,9 @@ use crate::input::{ImageInput, TextInput, images::ImageCell};
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+/// Memory of a row in addition to its values: its records here, in the ledger, and between the stages.
+pub(in crate::input) const ROW_BYTES: u64 = 1 << 10;
+
 /// Bytes of a member with a JSON object that are read. A larger one counts as missing.
 pub(in crate::input) const OBJECT_BYTES: u64 = 4 << 20;
 

@@ -1,10 +1,10 @@
 //! Checkpoints identified by content: their digests, and a verified local copy.
 
-use crate::{Location, StoreError};
 use capfilt_schemas::{
     job::{ModelFile, ModelRecord},
     model_files::{DESCRIPTIONS, MAX_INDEX_BYTES, ORIGINAL, WEIGHTS, WeightIndex, is_index},
 };
+use capfilt_store::{Location, StoreError, without_secrets};
 use futures::StreamExt as _;
 use object_store::{GetResultPayload, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
@@ -31,10 +31,7 @@ pub async fn record(place: &Location) -> Result<ModelRecord, StoreError> {
     if !files.iter().any(|file| file.bytes > 0 && is_weights(&file.name)) {
         let why = "holds no checkpoint: expected model.safetensors, pytorch_model.bin (or the index of \
                    either in several files), or a .pth file";
-        return Err(StoreError::Refused(format!(
-            "{} {why}; is the URL right?",
-            crate::without_secrets(&place.url)
-        )));
+        return Err(StoreError::Refused(format!("{} {why}; is the URL right?", without_secrets(&place.url))));
     }
     Ok(ModelRecord { files })
 }
@@ -69,7 +66,7 @@ async fn indexed(
     bytes: u64,
     there: &BTreeMap<&str, u64>,
 ) -> Result<Vec<String>, StoreError> {
-    let url = crate::without_secrets(&place.url_of(name));
+    let url = without_secrets(&place.url_of(name));
     let refused = |why: String| StoreError::Refused(format!("{url}: {why}"));
     if bytes > MAX_INDEX_BYTES {
         return Err(refused(format!(
@@ -88,7 +85,7 @@ async fn indexed(
 /// Length and SHA-256 of a large file in a repository of the Hub: its ETag is the digest, so gigabytes need
 /// not be read here. The copy that is loaded is compared with it ([`local_copy`]).
 async fn of_the_hub(place: &Location, name: &str) -> Result<Option<(u64, String)>, StoreError> {
-    if place.repository.is_none() {
+    if !place.is_repository() {
         return Ok(None);
     }
     let meta = place.store.head(&place.path_of(name)).await;
@@ -157,14 +154,14 @@ fn same_file(place: &Location, file: &ModelFile, sha256: &str) -> Result<(), Sto
     Err(StoreError::Refused(format!(
         "{} has sha256 {sha256}, but the job was planned with {}: the checkpoint changed; start a new job, \
          or restore the old weights",
-        crate::without_secrets(&place.url_of(&file.name)),
+        without_secrets(&place.url_of(&file.name)),
         file.sha256
     )))
 }
 
 /// Reads an object and writes it to `out`, if given. Returns its length and digest.
 async fn copy(place: &Location, name: &str, mut out: Option<File>) -> Result<(u64, String), StoreError> {
-    let fail = |source| StoreError::store("read", crate::without_secrets(&place.url_of(name)), source);
+    let fail = |source| StoreError::store("read", without_secrets(&place.url_of(name)), source);
     let local = |source| StoreError::Local { path: name.to_owned(), source };
     let object = place.store.get(&place.path_of(name)).await.map_err(fail)?;
     let mut chunks = match object.payload {

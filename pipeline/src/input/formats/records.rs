@@ -1,6 +1,6 @@
 //! Samples of a table of records: JSON Lines or CSV with a column that names images.
 
-use super::{
+use crate::input::{
     ReadError,
     images::{ImageCell, beside_metadata},
     samples::{
@@ -28,7 +28,7 @@ const RECORDS_BYTES: u64 = 64 << 20;
 /// The rows of a shard of a table of records.
 ///
 /// Memory: two pieces of the file, and the returned records.
-pub(super) struct RecordSamples {
+pub(in crate::input) struct RecordSamples {
     object: PinnedObject,
     stream: RecordStream,
     format: RecordFormat,

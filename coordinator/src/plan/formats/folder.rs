@@ -1,6 +1,7 @@
 //! Plans a folder of images: one listing gives its rows; no image is read.
 
-use super::{
+use super::columns::{Column, Columns, Kind, SAMPLES, of_suffix};
+use crate::plan::{
     PlanError,
     contents::{Contents, Unit, of_file},
 };
@@ -36,4 +37,19 @@ fn units(images: &[ImageFile], rows_wanted: usize) -> Vec<Unit> {
         Unit { part: Part::Rows(start..start + rows), rows, bytes: images.iter().map(ImageFile::bytes).sum() }
     };
     images.chunks(rows_wanted).map(unit).collect()
+}
+
+/// Columns of the first images. The inner error is the reason why the folder cannot be read.
+pub async fn columns(input: &Location, file: &InputFile) -> Result<Result<Vec<Column>, String>, PlanError> {
+    let listed = ImageFolder::planned(input, file).await;
+    of_file(file, listed.map(|folder| Ok(columns_of(&folder))))
+}
+
+fn columns_of(folder: &ImageFolder) -> Vec<Column> {
+    let mut columns = Columns::default();
+    columns.add("jpg", Kind::Image);
+    for (suffix, _) in folder.images.iter().take(SAMPLES).flat_map(|image| &image.beside) {
+        columns.add(suffix, of_suffix(suffix));
+    }
+    columns.0
 }

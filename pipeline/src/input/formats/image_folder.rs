@@ -1,6 +1,6 @@
 //! Samples of a folder of images: an image, and the files beside it.
 
-use super::{
+use crate::input::{
     ReadError,
     images::ImageCell,
     samples::{
@@ -25,7 +25,7 @@ const TEXTS_BYTES: u64 = 64 << 20;
 /// The samples of a shard of a folder.
 ///
 /// Memory: the listing of the folder, about 300 bytes per file, and the texts of the returned samples.
-pub(super) struct FolderSamples {
+pub(in crate::input) struct FolderSamples {
     input: Location,
     shard: Shard,
     places: Arc<Places>,

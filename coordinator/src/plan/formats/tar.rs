@@ -4,17 +4,20 @@
 //! |---|---|---|---|
 //! | local | every header | ranges of samples | exact |
 //! | remote, at most [`WHOLE_SHARDS`] shards | its first 256 kB | one | estimated |
+//! | the same, in a list of shards | nothing | one | exact |
 //! | remote, larger, with an index | the index | ranges of samples | exact |
 //! | remote, larger | every header, by ranged reads | ranges of samples | exact |
 //! | compressed | its first 256 kB | one | estimated |
 
+mod columns;
 mod estimate;
 mod index;
 mod walk;
 
-use super::{
+use super::columns::Column;
+use crate::plan::{
     PlanError,
-    contents::{Contents, EMPTY, Unit, of_file},
+    contents::{Contents, EMPTY, Rows, Unit, of_file},
 };
 use arrow::datatypes::Schema;
 use capfilt_schemas::plan::{InputFile, Part};
@@ -48,16 +51,16 @@ pub async fn read(
     file: &InputFile,
     is_compressed: bool,
     schema: Schema,
-    rows_wanted: u64,
+    rows: Rows,
 ) -> Result<Result<Contents, String>, PlanError> {
     if file.bytes == 0 {
         return Ok(Err(EMPTY.to_owned()));
     }
     let object = PinnedObject::new(input, file);
     let found = match (is_compressed, input.local_file(&file.path)) {
-        (true, _) => estimate::compressed(&object, file, rows_wanted).await,
-        (false, Some(path)) => local(&object, file, path, rows_wanted).await,
-        (false, None) => remote(input, &object, file, rows_wanted).await,
+        (true, _) => estimate::compressed(&object, file, rows.wanted).await,
+        (false, Some(path)) => local(&object, file, path, rows.wanted).await,
+        (false, None) => remote(input, &object, file, rows).await,
     };
     let contents = |Found { units, rows_exact, warnings }| Contents {
         schema,
@@ -67,6 +70,15 @@ pub async fn read(
         warnings,
     };
     Ok(of_file(file, found)?.map(contents))
+}
+
+/// Columns of the first samples. The inner error is the reason why the file cannot be read.
+pub async fn columns(
+    input: &Location,
+    file: &InputFile,
+    is_compressed: bool,
+) -> Result<Result<Vec<Column>, String>, PlanError> {
+    of_file(file, columns::of_tar(input, file, is_compressed).await)
 }
 
 /// Walks all headers of a local file. The walk reads the file directly, between two checks of its state.
@@ -92,23 +104,28 @@ async fn remote(
     input: &Location,
     object: &PinnedObject,
     file: &InputFile,
-    rows_wanted: u64,
+    Rows { wanted, listed }: Rows,
 ) -> Result<Result<Found, String>, StoreError> {
-    let estimated = match estimate::start(object, file).await? {
-        Ok(estimated) => estimated,
-        Err(fault) => return Ok(Err(fault)),
+    let found = match listed.filter(|listed| listed.bytes == Some(file.bytes)) {
+        Some(listed) => Found { units: whole(file, listed.rows), rows_exact: true, warnings: Vec::new() },
+        None => match estimate::start(object, file).await? {
+            Ok(estimated) if estimated.rows_exact => return Ok(Ok(estimated)),
+            Ok(estimated) => estimated,
+            Err(fault) => return Ok(Err(fault)),
+        },
     };
-    if estimated.rows_exact || rows_of(&estimated.units) <= rows_wanted.saturating_mul(WHOLE_SHARDS) {
-        return Ok(Ok(estimated));
+    if rows_of(&found.units) <= wanted.saturating_mul(WHOLE_SHARDS) {
+        return Ok(Ok(found));
     }
-    if let Some(units) = index::read(input, file, rows_wanted).await? {
+    if let Some(units) = index::read(input, object, file, wanted).await? {
         return Ok(Ok(Found { units, rows_exact: true, warnings: Vec::new() }));
     }
     let stream = TarStream::of_object(object.clone(), 0..file.bytes, REMOTE_PIECE);
-    let walked = walk::all(stream, file.bytes, rows_wanted).await?;
+    let walked = walk::all(stream, file.bytes, wanted).await?;
     let (requests, bytes) = walked.cost;
     let cost = format!(
-        "{}: the plan read its headers with {requests} requests ({} MB), because it has no index ({}.idx)",
+        "{}: the plan read its headers with {requests} requests ({} MB), because it has no usable index \
+         ({}.idx)",
         file.path,
         bytes / 1_000_000,
         file.path
@@ -139,7 +156,12 @@ fn rows_of(units: &[Unit]) -> u64 {
     units.iter().map(|unit| unit.rows).sum()
 }
 
+/// A range of bytes as one unit.
+fn unit(start: u64, end: u64, rows: u64) -> Unit {
+    Unit { part: Part::Bytes(start..end), rows, bytes: end - start }
+}
+
 /// The whole file as one unit.
 fn whole(file: &InputFile, rows: u64) -> Vec<Unit> {
-    vec![Unit { part: Part::Bytes(0..file.bytes), rows, bytes: file.bytes }]
+    vec![unit(0, file.bytes, rows)]
 }

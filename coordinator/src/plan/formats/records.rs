@@ -1,7 +1,8 @@
 //! Plans a table of records: counts the records of a JSON Lines or CSV file and finds where shards begin. The
 //! plan reads the whole file, because records have no index; images are not read.
 
-use super::{
+use super::columns::{self, Column, Columns, SAMPLES, of_text};
+use crate::plan::{
     PlanError,
     contents::{Contents, EMPTY, Unit, of_file},
 };
@@ -14,6 +15,7 @@ use capfilt_store::{
     Location, PinnedObject, StoreError,
     records::{Record, RecordStream, csv_values, without_mark},
 };
+use serde_json::Value;
 
 /// Bytes that are read at a time.
 const PIECE_BYTES: u64 = 4 << 20;
@@ -128,4 +130,43 @@ fn with_columns(schema: &Schema, header: &[String]) -> Schema {
         names.iter().any(|name| header.iter().any(|column| column == name))
     };
     Schema::new(schema.fields().iter().filter(is_there).cloned().collect::<Vec<_>>())
+}
+
+/// Columns of the first records. The inner error is the reason why the file cannot be read.
+pub async fn columns(
+    input: &Location,
+    file: &InputFile,
+    format: RecordFormat,
+) -> Result<Result<Vec<Column>, String>, PlanError> {
+    of_file(file, first_columns(input, file, format).await.map(Ok))
+}
+
+async fn first_columns(
+    input: &Location,
+    file: &InputFile,
+    format: RecordFormat,
+) -> Result<Vec<Column>, StoreError> {
+    let object = PinnedObject::new(input, file);
+    let mut stream = RecordStream::new(object, 0..file.bytes, format, columns::PIECE_BYTES);
+    let text = |value: Vec<u8>| String::from_utf8_lossy(&value).into_owned();
+    let (mut columns, mut header): (_, Option<Vec<String>>) = (Columns::default(), None);
+    for _ in 0..SAMPLES {
+        let Some(record) = stream.next().await? else { break };
+        let Some(separator) = format.separator() else {
+            if let Ok(Value::Object(fields)) = serde_json::from_slice(without_mark(&record.bytes)) {
+                columns.add_fields(&fields);
+            }
+            continue;
+        };
+        let values = csv_values(&record.bytes, separator).into_iter().map(text);
+        match &header {
+            None => header = Some(values.collect()),
+            Some(header) => {
+                for (name, value) in header.iter().zip(values) {
+                    columns.add(name, of_text(&value));
+                }
+            }
+        }
+    }
+    Ok(columns.0)
 }

@@ -1,10 +1,10 @@
 //! Samples of a WebDataset tar.
 
-use super::{
+use crate::input::{
     ImageInput, Origin, ReadError,
     images::ImageCell,
     samples::{
-        draft::{Draft, Limits, OBJECT_BYTES},
+        draft::{Draft, Limits, OBJECT_BYTES, ROW_BYTES},
         places::{Places, Role},
     },
 };
@@ -19,13 +19,16 @@ use std::sync::Arc;
 /// Bytes of the tar that are read at once; as many are read ahead.
 const PIECE_BYTES: u64 = 4 << 20;
 
+/// Bytes of the samples that are returned at once, unless a single sample is larger.
+const SAMPLES_BYTES: u64 = 64 << 20;
+
 /// Members of a sample that are kept besides the image. A tar can have any number of members in a sample.
 const MEMBERS: usize = 256;
 
 /// The samples of a shard of a tar.
 ///
-/// Memory: two pieces of the tar, and one sample.
-pub(super) struct TarSamples {
+/// Memory: two pieces of the tar, and the returned samples.
+pub(in crate::input) struct TarSamples {
     stream: TarStream,
     places: Arc<Places>,
     limits: Limits,
@@ -47,8 +50,18 @@ impl TarSamples {
         Self { stream, places, limits, file: shard.file.path.clone(), open: None, damage: None }
     }
 
-    /// The next sample; `None` after the last.
-    pub async fn next(&mut self) -> Result<Option<Draft>, ReadError> {
+    /// The next samples; none after the last.
+    pub async fn next(&mut self, most: usize) -> Result<Vec<Draft>, ReadError> {
+        let (mut drafts, mut bytes) = (Vec::new(), 0);
+        while drafts.len() < most && bytes < SAMPLES_BYTES {
+            let Some(draft) = self.next_one().await? else { break };
+            bytes += draft.bytes() + ROW_BYTES;
+            drafts.push(draft);
+        }
+        Ok(drafts)
+    }
+
+    async fn next_one(&mut self) -> Result<Option<Draft>, ReadError> {
         let file = self.file.clone();
         let store = |source| ReadError::Store { file: file.clone(), source: Box::new(source) };
         while let Some(item) = self.stream.next().await.map_err(store)? {

@@ -1,7 +1,7 @@
 //! Walk over all headers of a tar.
 
+use super::unit;
 use crate::plan::contents::Unit;
-use capfilt_schemas::plan::Part;
 use capfilt_store::{
     StoreError,
     tar::{TarItem, TarStream},
@@ -27,7 +27,6 @@ pub(super) async fn all(
 ) -> Result<Walked, StoreError> {
     let (mut units, mut damage) = (Vec::new(), None);
     let (mut start, mut rows) = (0, 0);
-    let unit = |start: u64, end: u64, rows| Unit { part: Part::Bytes(start..end), rows, bytes: end - start };
     while let Some(item) = stream.next().await? {
         match item {
             TarItem::Member(member) if member.is_first => {

@@ -1,6 +1,7 @@
 //! Reads the footer of one Parquet file: its schema and row groups, without its data.
 
-use super::{
+use super::columns::{Column, of_field};
+use crate::plan::{
     PlanError,
     contents::{Contents, EMPTY, Unit, of_file},
 };
@@ -27,6 +28,12 @@ pub async fn read(input: &Location, file: &InputFile) -> Result<Result<Contents,
             Err(Err(error)) => Err(error),
         },
     )
+}
+
+/// Columns of the schema. The inner error is the reason why the file cannot be read.
+pub async fn columns(input: &Location, file: &InputFile) -> Result<Result<Vec<Column>, String>, PlanError> {
+    let contents = read(input, file).await?;
+    Ok(contents.map(|contents| contents.schema.fields().iter().map(|field| of_field(field)).collect()))
 }
 
 fn describe(footer: &footer::Footer, file_bytes: u64) -> Result<Contents, ParquetError> {
