@@ -19,7 +19,7 @@ use object_store::ObjectStoreExt as _;
 const MOST_BYTES: u64 = 64 << 20;
 
 /// Number of places of the tar that are compared with the index.
-const COMPARED: usize = 4;
+const COMPARED: usize = 16;
 
 /// Bytes that are read at such a place: a header, and those of a long name before it.
 const HEADER_BYTES: u64 = 4 << 10;
