@@ -41,6 +41,7 @@ test: setup
 	@scripts/nats.sh
 	@scripts/slurm.sh
 	@scripts/systemd.sh
+	@scripts/prometheus.sh
 	@scripts/azurite.sh
 	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers

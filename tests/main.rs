@@ -51,6 +51,7 @@ mod links;
 mod logs;
 mod metrics;
 mod module_order;
+mod monitoring;
 mod one_image;
 mod out_of_memory;
 mod output_lost;

@@ -26,6 +26,12 @@ pub const SLURM: Tool = Tool {
     },
 };
 
+pub const PROMETHEUS: Tool = Tool {
+    name: "Prometheus",
+    install: "scripts/prometheus.sh, or on Debian and Ubuntu: apt-get install prometheus",
+    is_there: || on_path("prometheus") && on_path("promtool"),
+};
+
 pub const SYSTEMD: Tool = Tool {
     name: "systemd",
     install: "scripts/systemd.sh, or on Debian and Ubuntu: apt-get install systemd",
