@@ -283,7 +283,7 @@ impl Bench<'_> {
         self.report.note(&format!("{label}: requests"), requests.shown(), "");
     }
 
-    /// Everything a worker does but the models, over a part of the input.
+    /// Work of a worker over a part of the input, without models.
     fn whole_worker(&mut self) {
         let mut command = self.role("run");
         command.arg(self.config("whole", "part"));

@@ -60,13 +60,13 @@ pub struct Status {
 /// Shards, or rows of shards, by state; `planned` is the sum of the next three.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct States {
-    /// All of the plan.
+    /// Shards of the plan, or their rows.
     pub planned: u64,
-    /// Those with a commit.
+    /// Shards with a commit, or their rows.
     pub committed: u64,
-    /// Those that have used up their attempts.
+    /// Shards that have used up their attempts, or their rows.
     pub quarantined: u64,
-    /// Those that are left to do.
+    /// Other shards, or their rows.
     pub open: u64,
     /// The part of the committed ones that a retry executes again.
     pub repairing: u64,

@@ -137,7 +137,7 @@ impl Score {
     /// Adds a ledger row.
     ///
     /// # Errors
-    /// Its key is not in the input.
+    /// The key of the row is not in the input.
     pub fn add(&mut self, row: &Judgement) -> Result<(), UnknownKey> {
         let rows = self.known.len();
         let known = self.known.get_mut(&row.key).ok_or_else(|| UnknownKey { key: row.key.clone(), rows })?;

@@ -155,7 +155,8 @@ pub(crate) fn system() -> Lookup {
     })
 }
 
-/// Messages of glibc's `getaddrinfo` for a name without an address. Rust's error has no code for it.
+/// Messages of glibc's `getaddrinfo` for a name without an address, a case for which `std::io::Error` has no
+/// kind.
 const UNKNOWN: [&str; 2] = ["Name or service not known", "No address associated with hostname"];
 
 fn fault(error: &io::Error) -> NameFault {

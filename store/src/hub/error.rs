@@ -72,7 +72,7 @@ impl HubError {
             ("RepoNotFound", ..) | (_, 401, _) => "there is no such repository, or it is private: is the \
                 name in the URL right? A private repository needs a token: HF_TOKEN, or `hf auth login`"
                 .to_owned(),
-            (_, 403, Some(from)) => format!("the token ({from}) does not permit to read this repository"),
+            (_, 403, Some(from)) => format!("the token ({from}) does not permit reading this repository"),
             (_, 403, None) => "the Hub refuses requests without a token here: set HF_TOKEN".to_owned(),
             (_, 429, None) => "the Hub admits more requests with a token: set HF_TOKEN".to_owned(),
             _ => String::new(),
