@@ -28,8 +28,8 @@ fn hold(name: &str, now: &str) {
 #[test]
 fn the_page_of_the_command_line_is_the_help_of_every_command() {
     let mut page = String::from(
-        "# Command line\n\nThis page is generated from `--help`; a test holds it. Exit codes: \
-         [failures](../failures.md).\n",
+        "# Command line\n\nThis page is generated from `--help`; a test holds it. Every command has \
+         `--help` and `--log-format`, which are\nlisted once. Exit codes: [failures](../failures.md).\n",
     );
     let mut commands = 0;
     describe(&mut Vec::new(), &mut page, &mut commands);
@@ -44,13 +44,34 @@ fn describe(command: &mut Vec<String>, page: &mut String, commands: &mut usize) 
     let help = stdout(&expect(capfilt().args(&*command).arg("--help"), 0));
     let title = [&["capfilt".to_owned()][..], command].concat().join(" ");
     write!(page, "\n## {title}\n\n```text\n").unwrap();
-    help.trim_end().lines().for_each(|line| wrap(line, page));
+    let listed = if command.is_empty() { help.clone() } else { without_common_options(&help) };
+    listed.trim_end().lines().for_each(|line| wrap(line, page));
     page.push_str("```\n");
     for name in subcommands(&help) {
         command.push(name);
         describe(command, page, commands);
         command.pop();
     }
+}
+
+/// The help without the options that every command has.
+fn without_common_options(help: &str) -> String {
+    let (mut kept, mut is_common) = (String::new(), false);
+    for line in help.lines() {
+        let option = line.trim_start();
+        if option.starts_with("--log-format") || option.starts_with("-h, --help") {
+            is_common = true;
+        } else if option.starts_with('-') && !option.starts_with("- ")
+            || option.len() == line.len() && !option.is_empty()
+        {
+            is_common = false;
+        }
+        if !is_common {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    kept.trim_end().trim_end_matches("Options:").to_owned()
 }
 
 /// Names in the list of commands; `help` is left out.
@@ -90,7 +111,7 @@ fn the_page_of_the_metrics_has_the_families_that_a_process_serves() {
     let (intro, table) = docs.split_at(docs.iter().position(|line| line.starts_with('|')).unwrap());
     let page = format!(
         "# Metrics\n\n`capfilt run --metrics 127.0.0.1:9100` and `capfilt worker --metrics …` serve them at \
-         `/metrics`, in version 0.0.4 of\nPrometheus' text format. This page is generated, and a test holds \
+         `/metrics`, in version\n0.0.4 of Prometheus' text format. This page is generated, and a test holds \
          it.\n\n{}\n\n{}\n",
         intro[2..].join("\n").trim(),
         table.join("\n").trim(),

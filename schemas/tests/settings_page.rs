@@ -128,7 +128,7 @@ fn page(items: &Items) -> String {
         &job,
     );
     let tasks = [Task::Pretrain, Task::Filter, Task::Captioner].map(|task| with_data(of(task.defaults())));
-    let about = "`capfilt train TASK -c run.toml`; `configs/train`. Where the tasks differ, the defaults are \
+    let about = "`capfilt train TASK -c FILE`; `configs/train`. Where the tasks differ, the defaults are \
                  those of\n`pretrain`, `filter` and `captioner`.";
     part(&mut out, "A training run", about, &items["Training"], items, &tasks);
     let run = [of(include_str!("../../configs/loop.toml"))];
