@@ -28,8 +28,8 @@ fn hold(name: &str, now: &str) {
 #[test]
 fn the_page_of_the_command_line_is_the_help_of_every_command() {
     let mut page = String::from(
-        "# Command line\n\nThis page is generated from `--help`; a test holds it. Every command has \
-         `--help` and `--log-format`, which are\nlisted once. Exit codes: [failures](../failures.md).\n",
+        "# Command line\n\nThis page is generated from `--help`; a test holds it. Every command has `--help` \
+         and `--log-format`, listed\nonce. Exit codes: [failures](../failures.md).\n",
     );
     let mut commands = 0;
     describe(&mut Vec::new(), &mut page, &mut commands);
