@@ -1,6 +1,6 @@
 # Every target runs its set-up first. The first build takes a quarter of an hour on two cores, later builds
 # seconds.
-.PHONY: setup install wheel demo test quick lint parity bench bench-scale bench-loader ablation soak
+.PHONY: setup install wheel demo book test quick lint parity bench bench-scale bench-loader ablation soak
 
 CARGO = cargo
 BINARY = target/release/capfilt
@@ -35,6 +35,12 @@ demo: setup
 	@echo "== accuracy of the verdicts (the demo's pictures are generated, so the truth is known)"
 	@$(BINARY) demo --truth $(DEMO_JOB) --input demo/web
 
+# Builds the book of docs/ into out/book. The first time, compiles mdBook: a minute.
+book:
+	@scripts/tools.sh
+	@scripts/mdbook.sh
+	@python3 scripts/book.py
+
 # A missing tool fails the tests; CAPFILT_ALLOW_SKIP=1 skips the tests that need it, and counts them at the
 # end. All targets use the release profile, so that demo, tests and lint share one build of the dependencies.
 test: setup
@@ -43,6 +49,7 @@ test: setup
 	@scripts/systemd.sh
 	@scripts/prometheus.sh
 	@scripts/azurite.sh
+	@scripts/mdbook.sh
 	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py deploy

@@ -9,6 +9,8 @@ mod support;
 
 mod bad_files;
 mod bad_input;
+mod book;
+mod book_commands;
 mod bootstrap;
 mod captions;
 mod captions_endpoint;
@@ -58,6 +60,7 @@ mod output_lost;
 mod pages;
 mod python_package;
 mod readers;
+mod reference;
 mod retry;
 mod s3;
 mod s3_contract;

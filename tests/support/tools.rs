@@ -58,6 +58,9 @@ pub const STORES: Tool = Tool {
     is_there: || fake_gcs_server().is_some(),
 };
 
+pub const MDBOOK: Tool =
+    Tool { name: "mdBook", install: "scripts/mdbook.sh", is_there: || in_checkout(".mdbook/bin/mdbook") };
+
 /// A file system that a test may mount; no package brings it.
 pub const MOUNT: Tool = Tool {
     name: "the right to mount a file system",

@@ -17,9 +17,9 @@ pub struct Captioner {
     pub top_k: u32,
     /// Penalty of tokens that the caption already has; 1: none.
     pub repetition_penalty: f64,
-    /// Token ids, including prompt and end.
+    /// Least tokens of a caption, including prompt and end.
     pub min_length: u32,
-    /// Token ids, including prompt and end.
+    /// Most tokens of a caption, including prompt and end.
     pub max_length: u32,
     /// Text before each caption, which the output omits; the instruction of an endpoint.
     pub prompt: String,
@@ -28,10 +28,10 @@ pub struct Captioner {
     /// Images that get captions.
     #[serde(skip_serializing_if = "When::is_always")]
     pub when: When,
-    /// Most captions of an image that are kept: those with the highest P(match). `None`: all.
+    /// Most captions of an image that are kept: those with the highest P(match). Without it: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep: Option<u32>,
-    /// Captions that repeat themselves more than this are not judged. `None`: all are.
+    /// Captions that repeat themselves more than this are not judged. Without it: all are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_repetition: Option<f64>,
     /// Base URL of another program that writes the captions, in OpenAI's protocol.

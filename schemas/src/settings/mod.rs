@@ -82,7 +82,8 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// A Parquet file, or a folder or prefix with any number of them.
+    /// Parquet, tars, tables of records or folders of images: a file, a folder or prefix, files by a pattern,
+    /// or a dataset of the Hub.
     pub url: String,
     /// Column with the row's key.
     #[serde(default = "default_key")]
@@ -118,8 +119,8 @@ fn default_image() -> String {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Models {
-    /// Folder or prefix of the captioner's checkpoint. `None`: the job has no captioner, or
-    /// [`Captioner::endpoint`] has.
+    /// Folder or prefix of the captioner's checkpoint. Without it, captions come from `captioner.endpoint`,
+    /// or there are none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub captioner: Option<String>,
     /// Folder or prefix of the filter's checkpoint.
@@ -196,8 +197,7 @@ pub struct Workers {
     pub model_threads: Auto,
     /// Longest wait for a store that no longer answers, in seconds.
     pub outage_seconds: u64,
-    /// Bytes of the input that all worker processes of a machine may hold together; at least [`LEAST_MEMORY`]
-    /// each.
+    /// Bytes of the input that all worker processes of a machine may hold together; at least 1 GiB each.
     #[serde(skip_serializing_if = "Memory::is_auto")]
     pub memory: Memory,
 }

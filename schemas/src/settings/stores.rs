@@ -19,7 +19,7 @@ pub struct Store {
     /// URL of the store's endpoint: `https://host`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// S3 only.
+    /// S3 only: region of the bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Allows an endpoint without TLS.
@@ -46,22 +46,22 @@ pub struct Store {
     /// Google only: path of a service account's key file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
-    /// S3 only: name of the variable with the value, as for all keys that follow.
+    /// S3 only: name of the variable with the key id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_key_id_env: Option<String>,
-    /// S3 only.
+    /// S3 only: name of the variable with the secret key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_access_key_env: Option<String>,
-    /// S3 only.
+    /// S3 only: name of the variable with the session token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_token_env: Option<String>,
-    /// Azure only.
+    /// Azure only: name of the variable with the account key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account_key_env: Option<String>,
-    /// Azure only.
+    /// Azure only: name of the variable with the SAS token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sas_token_env: Option<String>,
-    /// Azure and Google.
+    /// Azure and Google: name of the variable with the bearer token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bearer_token_env: Option<String>,
 }

@@ -60,7 +60,7 @@ pub struct Run {
     pub precision: Precision,
     /// Passes over the pairs.
     pub epochs: u32,
-    /// 0: the number of steps of the epochs.
+    /// Most steps; 0: those of the epochs.
     pub max_steps: u64,
     /// Pairs per step and per ITC loss.
     pub batch: u32,
@@ -92,7 +92,7 @@ pub struct Model {
     pub vision_weights: String,
     /// Without `from`: BERT weights of the text encoder and decoder.
     pub text_weights: String,
-    /// 0: the size of the checkpoint.
+    /// Side of the images in pixels; 0: that of the checkpoint.
     pub image_size: u32,
     /// Amplitude of the waves added to the image's position embeddings; 0: none.
     pub waves: f64,
@@ -205,7 +205,7 @@ pub struct Optimizer {
     pub warmup_steps: u32,
     /// Course of the learning rate after the warm-up.
     pub schedule: Schedule,
-    /// Factor per epoch of [`Schedule::Decay`].
+    /// With `schedule = "decay"`: factor per epoch.
     pub decay: f64,
     /// Weight decay.
     pub weight_decay: f64,
@@ -213,7 +213,7 @@ pub struct Optimizer {
     pub betas: [f64; 2],
     /// Term in the denominator of the update.
     pub epsilon: f64,
-    /// 0: gradients are not clipped.
+    /// Largest norm of the gradients; 0: they are not clipped.
     pub clip_norm: f64,
 }
 
