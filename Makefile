@@ -42,6 +42,7 @@ test: setup
 	@scripts/slurm.sh
 	@scripts/systemd.sh
 	@scripts/azurite.sh
+	@scripts/container.sh
 	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py deploy
