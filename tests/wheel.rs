@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A virtual environment that has only the wheel.
-fn venv() -> &'static Path {
+pub fn venv() -> &'static Path {
     static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap().keep();
         let (wheels, venv) = (folder.join("wheels"), folder.join("venv"));
