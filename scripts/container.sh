@@ -11,23 +11,22 @@ command -v mmdebstrap >/dev/null 2>&1 || exit 0
 release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
 target=${CAPFILT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/capfilt}/container-base-$release.tar
 
-if [ ! -e "$target" ]; then
-    mkdir -p "$(dirname "$target")"
+# Writes the archive of the release's essential packages with apt and the certificates.
+make_base() {
     echo "container: making the base image, ${release:-release unknown}, as $target"
-    without="/usr/share/doc/* /usr/share/locale/* /usr/share/man/*"
-    # The list is unquoted on purpose, and its patterns are dpkg's.
-    # shellcheck disable=SC2046
-    if (flock 9 && set -f && mmdebstrap --quiet --variant=essential --include=apt,ca-certificates \
-        --dpkgopt=force-unsafe-io $(printf -- '--dpkgopt=path-exclude=%s ' $without) \
-        --dpkgopt='path-include=/usr/share/doc/*/copyright' "$release" "$target.new.tar") 9>"$target.lock"; then
-        mv "$target.new.tar" "$target"
-    else
-        rm -f "$target.new.tar"
-        echo "container: mmdebstrap could not make it. Is the mirror of ${release:-the release} reachable?" >&2
-        [ "${CAPFILT_ALLOW_SKIP:-}" = 1 ] || exit 1
-        echo "container: its tests will be SKIPPED (CAPFILT_ALLOW_SKIP=1)" >&2
-        exit 0
-    fi
+    mmdebstrap --quiet --variant=essential --include=apt,ca-certificates --dpkgopt=force-unsafe-io \
+        --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-include=/usr/share/doc/*/copyright' \
+        --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+        "$release" "$target.new.tar" && mv "$target.new.tar" "$target"
+}
+mkdir -p "$(dirname "$target")"
+# Clones share the archive: one makes it.
+if ! (flock 9 && { [ -e "$target" ] || make_base; }) 9>"$target.lock"; then
+    rm -f "$target.new.tar"
+    echo "container: mmdebstrap could not make it. Is the mirror of ${release:-the release} reachable?" >&2
+    [ "${CAPFILT_ALLOW_SKIP:-}" = 1 ] || exit 1
+    echo "container: its tests will be SKIPPED (CAPFILT_ALLOW_SKIP=1)" >&2
+    exit 0
 fi
 ln -sfn "$target" .container-base.tar
 echo "container: is there"

@@ -39,6 +39,7 @@ mod export_kills;
 mod export_options;
 mod export_training;
 mod files;
+mod first_job;
 mod front_door;
 mod hub;
 mod image_folders;
