@@ -1,7 +1,7 @@
-"""The Python side of a first job: photographs in a tar, a look at the pairs, and training on an export.
+"""The Python side of a first job: photographs in a tar, counts of the pairs, and training on an export.
 
 usage: first_job.py make FOLDER SEED    writes FOLDER/photos-00000.tar: 90 crops of scikit-image's photographs
-       first_job.py look FILE ...       prints the rows and the kept texts of Parquet files, by DuckDB
+       first_job.py count FILE ...      prints the rows and the kept texts of Parquet files, by DuckDB
        first_job.py train FOLDER        trains a small open_clip model for 50 steps on the tars of an export;
                                         prints the losses
 """
@@ -18,7 +18,7 @@ SUFFIXES = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
 PHOTOGRAPHS = {
     "astronaut": "an astronaut in an orange space suit",
     "camera": "a man with a camera on a tripod",
-    "chelsea": "a tabby cat looks at the camera",
+    "chelsea": "a tabby cat with green eyes",
     "coffee": "a cup of coffee with a spoon",
     "coins": "old coins on a dark table",
     "hubble_deep_field": "a deep field of galaxies",
@@ -60,7 +60,7 @@ def make(folder, seed):
                 tar.addfile(member, io.BytesIO(data))
 
 
-def look(files):
+def count(files):
     import duckdb
 
     counts = duckdb.sql(f"select count(*), sum(len(texts)), count(url) from read_parquet({files})")
@@ -103,7 +103,7 @@ def train(folder):
 command, *arguments = sys.argv[1:]
 if command == "make":
     make(pathlib.Path(arguments[0]), int(arguments[1]))
-elif command == "look":
-    look(arguments)
+elif command == "count":
+    count(arguments)
 else:
     train(pathlib.Path(arguments[0]))

@@ -41,7 +41,7 @@ fn a_tar_of_photographs_becomes_training_data_with_the_commands_of_the_wheel() {
     expect(capfilt(&["run", "-c", "job.toml"]).args(thresholds), 0);
     let files = stdout(&expect(&mut capfilt(&["files", "--job", "out/job", "--table", "pairs"]), 0));
 
-    let pairs = json(python(script).arg("look").args(files.lines()));
+    let pairs = json(python(script).arg("count").args(files.lines()));
     assert!(number(&pairs, "rows") > 16 && number(&pairs, "urls") == number(&pairs, "rows"), "{pairs}");
 
     let export = ["export", "--job", "out/job", "--format", "webdataset", "--to", "out/dprime"];

@@ -1,5 +1,5 @@
-//! The promise of the list of parts: it names every crate in the program and nothing else, each with a licence
-//! that allows the product's, and it is in the wheel and in the installation.
+//! The promise of the list of parts: it names every crate in the program and nothing else, each with a
+//! licence that allows the product's, and it is in the wheel and in the installation.
 
 use crate::{
     dependencies::is_allowed,

@@ -39,8 +39,8 @@ impl Exit {
     }
 }
 
-/// Text of an error with its causes, each once: many errors, such as those of object_store, already contain the
-/// text of their cause.
+/// Text of an error with its causes, each once: many errors, such as those of object_store, already contain
+/// the text of their cause.
 pub fn with_causes(error: &anyhow::Error) -> String {
     let mut message = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {

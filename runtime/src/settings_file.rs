@@ -14,8 +14,8 @@ pub fn load(file: SettingsFile<'_>) -> Result<Settings, Failure> {
     let text = std::fs::read_to_string(file.path);
     let text = text.map_err(|error| {
         let path = file.path.display();
-        anyhow!("cannot read the settings {path}: {error}; `capfilt init INPUT -c {path}` writes settings over an \
-             input")
+        let next = format!("`capfilt init INPUT -c {path}` writes settings over an input");
+        anyhow!("cannot read the settings {path}: {error}; {next}")
     });
     let text = text.or_usage_error()?;
     let settings = parse(&text, file.overrides);
