@@ -50,6 +50,7 @@ test: setup
 	@scripts/prometheus.sh
 	@scripts/azurite.sh
 	@scripts/mdbook.sh
+	@scripts/container.sh
 	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py deploy

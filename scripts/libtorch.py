@@ -100,7 +100,9 @@ def unpack_cpu(target):
     for requirement, digest in WHEELS.items():
         wheel = download(requirement, digest, target)
         with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(target, [name for name in archive.namelist() if name.startswith(CPU_KEEP)])
+            names = archive.namelist()
+            keep = [name for name in names if name.startswith(CPU_KEEP) or ".dist-info/licenses/" in name]
+            archive.extractall(target, keep)
         wheel.unlink()
     # libtorch.so of the wheel loads the CUDA library; this linker script replaces it.
     (target / "torch/lib/libtorch.so").write_text("INPUT(-ltorch_cpu)\n")

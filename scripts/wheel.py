@@ -3,7 +3,8 @@
 
 usage: wheel.py PROGRAM [FOLDER]     FOLDER (default out/wheels) gets capfilt-VERSION-….whl
 
-The wheel carries the stripped program and the demo's models. Its tag names the oldest glibc that the program
+The wheel carries the stripped program, the demo's models, the licences of the program's parts and their list
+(scripts/sbom.py). Its tag names the oldest glibc that the program
 runs with; libtorch is not in the wheel, because torch is a dependency.
 """
 
@@ -16,7 +17,7 @@ import venv
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "python/capfilt"
-BUILD_TOOLS = ("build==1.3.0", "hatchling==1.27.0")
+BUILD_TOOLS = ("build==1.3.0", "hatchling==1.33.0")
 
 
 def version_of(path):
@@ -24,13 +25,15 @@ def version_of(path):
 
 
 def stage(program):
-    """Put the program and the demo into the package's folder; git ignores both."""
+    """Put the program, the demo and the licences into the package's folders; git ignores them."""
     for name in ("bin", "share"):
         shutil.rmtree(PACKAGE / name, ignore_errors=True)
     (PACKAGE / "bin").mkdir()
     subprocess.run(["strip", "-o", PACKAGE / "bin/capfilt", program], check=True)
     (PACKAGE / "bin/capfilt").chmod(0o755)
     shutil.copytree(ROOT / "demo/models", PACKAGE / "share/demo/models")
+    subprocess.run([sys.executable, ROOT / "scripts/sbom.py", ROOT / "python"], check=True)
+    shutil.copy(ROOT / "LICENSE", ROOT / "python")
 
 
 def builder():

@@ -9,6 +9,7 @@ mod args;
 mod commands;
 
 use capfilt_console::{self as console, Exit, parent, reexec, shutdown, surroundings};
+use capfilt_runtime::version;
 use clap::Parser as _;
 
 fn main() -> ! {
@@ -20,7 +21,10 @@ fn run() -> Exit {
         Ok(args) => args,
         // Help and the version are the requested output, not an error.
         Err(asked) if !asked.use_stderr() => {
-            console::note(asked.print());
+            match args::is_version_with_details(&asked) {
+                true => console::outln!("{}", version::details(option_env!("CAPFILT_COMMIT"))),
+                false => console::note(asked.print()),
+            }
             return Exit::Done;
         }
         Err(error) => error.exit(),

@@ -10,7 +10,7 @@ use std::{
 };
 
 /// A virtual environment that has only the wheel.
-fn venv() -> &'static Path {
+pub fn venv() -> &'static Path {
     static VENV: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = tempfile::tempdir().unwrap().keep();
         let (wheels, venv) = (folder.join("wheels"), folder.join("venv"));
@@ -27,14 +27,14 @@ fn venv() -> &'static Path {
     &VENV
 }
 
-fn readers() -> PathBuf {
+pub fn readers() -> PathBuf {
     let python = repo().join(".readers/bin/python");
     assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());
     python
 }
 
 /// The command `capfilt` of the environment, with no variable that leads to a libtorch.
-fn installed(folder: &Path) -> Command {
+pub fn installed(folder: &Path) -> Command {
     let mut command = Command::new(venv().join("bin/capfilt"));
     for variable in ["LD_LIBRARY_PATH", "CAPFILT_LIBTORCH", "CAPFILT_PROGRAM", "PYTHONPATH", "LIBTORCH"] {
         command.env_remove(variable);
@@ -44,7 +44,7 @@ fn installed(folder: &Path) -> Command {
 }
 
 /// Lets the environment see the packages of the readers, torch 2.11 among them.
-fn with_torch(command: &mut Command) -> &mut Command {
+pub fn with_torch(command: &mut Command) -> &mut Command {
     let print = ["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"];
     let packages = stdout(&expect(Command::new(readers()).args(print), 0));
     command.env("PYTHONPATH", packages.trim())

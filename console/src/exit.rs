@@ -34,16 +34,21 @@ impl Exit {
 
     /// Prints an error with its causes, each once, and returns the code.
     pub fn report(self, error: &anyhow::Error) -> Self {
-        // Many errors, such as those of object_store, already contain the text of their cause.
-        let mut message = error.to_string();
-        for cause in error.chain().skip(1).map(ToString::to_string) {
-            if !message.contains(cause.trim()) {
-                message = format!("{message}: {cause}");
-            }
-        }
-        streams::error(&format!("capfilt: {message}"));
+        streams::error(&format!("capfilt: {}", with_causes(error)));
         self
     }
+}
+
+/// Text of an error with its causes, each once: many errors, such as those of object_store, already contain
+/// the text of their cause.
+pub fn with_causes(error: &anyhow::Error) -> String {
+    let mut message = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !message.contains(cause.trim()) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 /// Ends the process at once, without exit handlers.

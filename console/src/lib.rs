@@ -13,7 +13,7 @@ mod streams;
 pub mod surroundings;
 
 pub use ask::ask;
-pub use exit::{Ending, Exit, ExitCodeExt, Failure, leave};
+pub use exit::{Ending, Exit, ExitCodeExt, Failure, leave, with_causes};
 pub use indicatif::{FormattedDuration, HumanDuration};
 pub use own_program::own_program;
 pub use progress::Progress;

@@ -79,9 +79,16 @@ pub fn if_needed(uses: Uses) {
     ));
 }
 
+/// Whether this machine, or this container, has the device files of an NVIDIA driver.
+pub fn has_driver() -> bool {
+    DRIVERS.iter().any(|driver| Path::new(driver).exists())
+}
+
 /// Value of `LD_PRELOAD` with libtorch's CUDA library; `None` without a driver, or if the library is loaded.
 fn cuda() -> Option<OsString> {
-    DRIVERS.iter().find(|driver| Path::new(driver).exists())?;
+    if !has_driver() {
+        return None;
+    }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let mut libraries = OsString::from(missing_half(&maps)?);
     if let Some(others) = env::var_os(LOADER).filter(|others| !others.is_empty()) {

@@ -138,6 +138,12 @@ impl Command {
     }
 }
 
+/// Whether the command line requests `--version`; `-V` is one line.
+pub fn is_version_with_details(requested: &clap::Error) -> bool {
+    requested.kind() == clap::error::ErrorKind::DisplayVersion
+        && std::env::args_os().any(|word| word == "--version")
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct SettingsArgs {
     /// Settings file of the job; configs/job.toml explains every key

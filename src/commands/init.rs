@@ -21,7 +21,8 @@ pub async fn run(args: &InitArgs) -> Ending {
     let text = settings_text(&inspected, &args.job, &models);
     let fail = |what: &str| format!("cannot {what} {}", args.config.display());
     let created = File::create_new(&args.config);
-    let mut file = created.with_context(|| fail("create")).or_usage_error()?;
+    let kept = || format!("{} (an existing file is kept; -c names another one)", fail("create"));
+    let mut file = created.with_context(kept).or_usage_error()?;
     file.write_all(text.as_bytes()).with_context(|| fail("write")).or_environment_error()?;
     inspected.lines().iter().for_each(|line| outln!("{line}"));
     outln!("wrote {config}; check it, then:", config = args.config.display());

@@ -32,7 +32,7 @@ pub async fn run(args: &PlanArgs) -> Ending {
             Ok(forecast) if args.json => shown["forecast"] = forecast.to_json(),
             Ok(forecast) => forecast.lines().iter().for_each(|line| outln!("{line}")),
             // The plan is valid: `capfilt plan` also runs on machines without models and devices.
-            Err(failure) => console::line(format!("no forecast: {:#}", failure.error)),
+            Err(failure) => console::line(format!("no forecast: {}", console::with_causes(&failure.error))),
         }
     }
     if args.json {

@@ -52,7 +52,7 @@ fn nats() -> Option<Nats> {
 }
 
 /// The program under test, installed with its libtorch as `make install` does it, where any user may read it.
-fn prefix() -> &'static Path {
+pub fn prefix() -> &'static Path {
     static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| {
         let prefix = Path::new(env!("CARGO_TARGET_TMPDIR")).join("opt/capfilt");
         let mut install = Command::new(repo().join("scripts/install.sh"));
@@ -117,7 +117,7 @@ fn load(file: &Path) {
         )),
         "env" => assert_plain_variables(file),
         "service" => assert!(std::fs::read_to_string(file).unwrap().contains("[Service]")),
-        "Dockerfile" => assert!(std::fs::read_to_string(file).unwrap().contains("\nENTRYPOINT [")),
+        "Containerfile" => assert!(std::fs::read_to_string(file).unwrap().contains("\nENTRYPOINT [")),
         "md" => {}
         _ => panic!("nothing here can tell whether {} is sound", file.display()),
     }

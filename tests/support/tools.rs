@@ -38,6 +38,13 @@ pub const SYSTEMD: Tool = Tool {
     is_there: || on_path("systemd-analyze"),
 };
 
+/// Buildah, and a base image of this machine's release.
+pub const BUILDAH: Tool = Tool {
+    name: "Buildah with a base image",
+    install: "scripts/container.sh",
+    is_there: || on_path("buildah") && in_checkout(".container-base.tar"),
+};
+
 /// Ray and the published schemas of Kubernetes.
 pub const DEPLOY: Tool = Tool {
     name: "the Python of the recipes",

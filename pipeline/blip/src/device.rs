@@ -27,8 +27,8 @@ impl DeviceChoice {
             Self::Auto => Ok(tch::Device::Cpu),
             Self::Cuda(n) if n < devices => Ok(tch::Device::Cuda(n)),
             Self::Cuda(n) => Err(format!(
-                "cuda:{n} was asked for, but libtorch sees {devices} CUDA devices; is this a CUDA build of \
-                libtorch?"
+                "cuda:{n} was asked for, but libtorch sees {devices} CUDA devices; `capfilt --version` \
+                prints whether this libtorch has CUDA and whether the machine has an NVIDIA driver"
             )),
         }
     }

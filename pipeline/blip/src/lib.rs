@@ -34,6 +34,7 @@ pub mod weight_files;
 pub mod weights;
 mod weights_error;
 
+pub use capfilt_kernels::{features as cpu_features, libtorch_version, supported as cpu_has_kernels};
 pub use captioner::BlipCaptioner;
 pub use device::DeviceChoice;
 pub use error::{ComputeError, LoadError};

@@ -2,7 +2,8 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-use tch::Tensor;
+mod cpu;
+mod libtorch;
 
 #[cfg(target_arch = "x86_64")]
 mod activations;
@@ -30,6 +31,9 @@ mod tile;
 #[cfg(not(target_arch = "x86_64"))]
 mod unsupported;
 
+pub use cpu::{features, supported};
+pub use libtorch::version as libtorch_version;
+use tch::Tensor;
 #[cfg(not(target_arch = "x86_64"))]
 pub use unsupported::{PackedCrossAttention, PackedLinear, PackedStates, attend, layer_norm};
 #[cfg(target_arch = "x86_64")]
@@ -49,27 +53,4 @@ pub enum Epilogue<'a> {
     Gelu,
     /// Adds a tensor of the result's shape: a residual.
     Add(&'a Tensor),
-}
-
-/// Whether the kernels run on this CPU: it has AVX512-BF16 and not AMX. With AMX, libtorch uses AMX for bf16
-/// products.
-#[cfg(target_arch = "x86_64")]
-pub fn supported() -> bool {
-    use std::{arch::x86_64::__cpuid_count, sync::LazyLock};
-
-    static SUPPORTED: LazyLock<bool> = LazyLock::new(|| {
-        let vectors = is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512vnni")
-            && is_x86_feature_detected!("avx512bf16");
-        vectors && __cpuid_count(7, 0).edx & (1 << 22) == 0
-    });
-    *SUPPORTED
-}
-
-/// Whether the kernels run on this CPU.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn supported() -> bool {
-    false
 }
