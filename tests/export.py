@@ -6,6 +6,7 @@ usage: export.py compare FORMAT EXPORT HUMAN JOB      pairs of the export agains
        export.py samples EXPORT                       every sample of a WebDataset export, with its record
        export.py make FOLDER                          inputs: `human` and `web`, images in six formats
        export.py broken FOLDER                        an input whose images are broken in several ways
+       export.py similar FOLDER                       inputs `first` and `second`: pictures, and copies
        export.py large FOLDER N                       N inputs of 8 images of 2 MB each
 """
 
@@ -241,6 +242,32 @@ def broken(folder):
     write(folder / "broken.parquet", whole + cut + others)
 
 
+def scene(number):
+    """Return a picture of smooth shapes, whose perceptual hash survives another size and quality."""
+    chance = random.Random(7000 + number)
+    small = Image.frombytes("L", (9, 8), chance.randbytes(72)).resize((270, 240), Image.Resampling.BICUBIC)
+    return Image.merge("RGB", (small, small, small))
+
+
+def saved(image, form, **options):
+    out = io.BytesIO()
+    image.save(out, form, **options)
+    return out.getvalue()
+
+
+def row(name, number, image):
+    return {"key": f"{name}-{number}", "jpg": image, "caption": f"{name} {number}"}
+
+
+def similar(folder):
+    """Write 40 pictures, and 30 of them smaller and with less quality."""
+    first = [row("first", i, saved(scene(i), "PNG")) for i in range(40)]
+    smaller = (scene(i).resize((200, 180)) for i in range(30))
+    second = [row("second", i, saved(image, "JPEG", quality=60)) for i, image in enumerate(smaller)]
+    write(folder / "first/first.parquet", first, row_group_size=10)
+    write(folder / "second/second.parquet", second, row_group_size=10)
+
+
 def large(folder, count):
     """Write bitmaps of noise, which cannot be compressed."""
     for number in range(int(count)):
@@ -268,6 +295,7 @@ def main():
         "samples": lambda: samples(*rest),
         "make": lambda: make(pathlib.Path(*rest)),
         "broken": lambda: broken(pathlib.Path(*rest)),
+        "similar": lambda: similar(pathlib.Path(*rest)),
         "large": lambda: large(pathlib.Path(rest[0]), rest[1]),
     }
     json.dump(commands[command](), sys.stdout)

@@ -131,6 +131,45 @@ def energon(folder):
         return texts
 
 
+def energon_as_is(folder):
+    """Read an export for Energon, without `energon prepare`, for one epoch of training."""
+    from megatron.energon import WorkerConfig, get_loader, get_train_dataset
+
+    dataset = get_train_dataset(
+        str(folder),
+        worker_config=WorkerConfig(rank=0, world_size=1, num_workers=2),
+        batch_size=1,
+        shuffle_buffer_size=16,
+        max_samples_per_sequence=None,
+        repeat=False,
+    )
+    texts = []
+    for batch in get_loader(dataset):
+        assert batch.image.ndim == 4 and batch.image.shape[1] == 3
+        texts.extend(batch.caption)
+    return texts
+
+
+def mosaic(folder, shuffle):
+    """Read with MosaicML's StreamingDataset, in order or shuffled."""
+    from streaming import StreamingDataset
+    from streaming.base.util import clean_stale_shared_memory
+
+    clean_stale_shared_memory()
+    texts = []
+    dataset = StreamingDataset(local=str(folder), shuffle=shuffle, shuffle_seed=3, batch_size=1)
+    for sample in dataset:
+        assert sample["image"].convert("RGB").size == (sample["width"], sample["height"])
+        own = [caption for caption in sample["captions"] if caption["text"] == sample["caption"]]
+        assert abs(own[0]["itm"] - sample["itm"]) < 1e-6 and own[0]["source"] == sample["source"]
+        assert (sample["itm"] == -1) == (sample["source"] == "human") == (sample["url"] == "")
+        assert type(sample["likes"]) is int and type(sample["licence"]) is str and sample["share"] >= 0
+        texts.append(sample["caption"])
+    first = [sample["caption"] for sample in (dataset[i] for i in range(len(dataset)))]
+    assert sorted(first) == sorted(texts) and (first != texts) == shuffle
+    return texts
+
+
 def lavis(folder):
     """Read with LAVIS's `LaionDataset`.
 
@@ -209,6 +248,9 @@ READERS = {
     "datasets": lambda folder: datasets(folder, streaming=False),
     "datasets, streaming": lambda folder: datasets(folder, streaming=True),
     "energon": energon,
+    "energon, prepared": energon_as_is,
+    "mosaicml-streaming": lambda folder: mosaic(folder, shuffle=False),
+    "mosaicml-streaming, shuffled": lambda folder: mosaic(folder, shuffle=True),
     "LAVIS": lavis,
     "the dataset card": of_card,
     "imagefolder": imagefolder,

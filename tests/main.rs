@@ -37,6 +37,7 @@ mod eval;
 mod every_row_once;
 mod export;
 mod export_consumers;
+mod export_exclusions;
 mod export_kills;
 mod export_options;
 mod export_training;

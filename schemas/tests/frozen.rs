@@ -29,7 +29,7 @@ use capfilt_schemas::{
     texts::SYNTHETIC,
 };
 use messages::{assignment, committed, handling, news};
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 #[test]
 fn formats_are_as_they_were_frozen() {
@@ -52,6 +52,7 @@ fn everything() -> String {
         ("quarantine", quarantine::schema()),
         ("plan", plan::schema()),
         ("export", export::schema(&[])),
+        ("captions", export::captions_schema(&[])),
     ] {
         columns(&mut out, name, &schema);
     }
@@ -89,6 +90,7 @@ fn records(out: &mut String) {
         serde_json::to_value(assignment()),
         serde_json::to_value(committed()),
         serde_json::to_value(exported()),
+        serde_json::to_value(exported_with_exclusions()),
         serde_json::to_value(state()),
         serde_json::to_value(ShardMessage::new(shard(), true)),
         serde_json::to_value(news()),
@@ -264,7 +266,7 @@ fn request() -> export::Request {
         quarantined: vec![quarantined()],
     };
     export::Request {
-        version: export::VERSION,
+        version: 2,
         format: Format::Webdataset,
         options: export::Options {
             shuffle: Some(7),
@@ -274,6 +276,18 @@ fn request() -> export::Request {
         },
         sources: vec![human, job],
     }
+}
+
+fn exported_with_exclusions() -> ExportRecord {
+    let mut record = exported();
+    let options = &mut record.request.options;
+    options.exclude = vec![export::ExclusionList { sha256: "s".into(), entries: 2 }];
+    options.dedup_images = Some(4);
+    options.licence_column = Some("licence".into());
+    record.request.version = options.version(Format::Captions);
+    record.request.format = Format::Captions;
+    let licences = BTreeMap::from([(String::new(), 1), ("cc-by-4.0".to_owned(), 2)]);
+    ExportRecord { unmatched_exclusions: Some(1), licences, ..record }
 }
 
 fn exported() -> ExportRecord {
@@ -291,6 +305,8 @@ fn exported() -> ExportRecord {
             ..Default::default()
         },
         files: vec![export::File { path: "p".into(), pairs: 3, bytes: 4, sha256: "s".into() }],
+        unmatched_exclusions: None,
+        licences: BTreeMap::new(),
         left_out: vec![export::LeftOut { file: "f".into(), row: 1, why: "w".into() }],
     }
 }

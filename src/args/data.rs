@@ -53,6 +53,18 @@ pub struct ExportSampleArgs {
     /// Seed of the random order of all samples (40 bytes of memory per pair); off: the order of the sources
     #[arg(long, value_name = "SEED|off", default_value = "0", value_parser = shuffle)]
     pub shuffle: Shuffle,
+    /// Text file with one entry per line: a URL, the key of a row, or the SHA-256 of an image. Rows that
+    /// match an entry are not exported; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub exclude: Vec<PathBuf>,
+    /// Export only the first of several images whose perceptual hashes differ in at most N of 64 bits (50 to
+    /// 72 bytes of memory per image)
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(0..=16))]
+    pub dedup_images: Option<u32>,
+    /// Pass-through column with the licence of the image; the record and the dataset card have the number of
+    /// samples of each licence
+    #[arg(long, value_name = "COLUMN", visible_alias = "license-column")]
+    pub licence_column: Option<String>,
     /// Clean the texts as BLIP's training does: lower case, without . ! " ( ) * # : ; ~, at most 30 words; by
     /// default texts are unchanged
     #[arg(long)]

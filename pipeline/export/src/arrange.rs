@@ -5,13 +5,15 @@ use super::{
     ExportError,
     caption::{Caption, sort_best_first},
     digest::Digest,
-    entry::{Entry, Image},
+    entry::{Entry, Image, Origin},
     kinds::{self, Kinds},
+    licences,
+    near::near_duplicates,
     scratch::{Receipt, Scratch},
 };
-use capfilt_schemas::export::{Counts, Format, LeftOut, Options, Per};
+use capfilt_schemas::export::{Counts, Format, ImagePlace, LeftOut, Options, Per};
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet, hash_map::Entry as Slot};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry as Slot};
 
 /// Approximate number of pairs of a bucket. A bucket is sorted in memory, with 1 to 2 kB per pair.
 const BUCKET_PAIRS: u64 = 8192;
@@ -35,6 +37,7 @@ pub(crate) struct Sample {
     pub task: usize,
     pub image: Image,
     pub key: Option<String>,
+    pub origin: Option<Origin>,
     pub caption: Caption,
     /// With `caption`, the best first.
     pub captions: Vec<Caption>,
@@ -44,13 +47,18 @@ pub(crate) struct Sample {
 /// The pairs of all tasks, in buckets that are consecutive in the export's order.
 pub(crate) struct Arrangement {
     per: Per,
+    licence_column: Option<String>,
     is_shuffled: bool,
     receipts: Vec<Receipt>,
     /// For each task, in the sources' order: whether a pair is the first of several equal ones.
     first: Vec<Vec<bool>>,
+    /// Images that are left out because they nearly equal an earlier one.
+    near_duplicates: HashSet<Digest>,
     buckets: usize,
     pub kinds: Kinds,
     pub left_out: Vec<LeftOut>,
+    /// Number of the entries of the exclusion lists that a row matched.
+    pub matched_exclusions: u64,
 }
 
 /// Totals of a bucket.
@@ -58,8 +66,21 @@ pub(crate) struct Arrangement {
 pub(crate) struct BucketTotals {
     pub counts: Counts,
     pub image_bytes: u64,
+    /// Samples of each licence.
+    pub licences: BTreeMap<String, u64>,
     /// Digests of its images, if images are separate files.
     pub images: Vec<Digest>,
+    /// Paths of the separate files of images that are left out as near-duplicates.
+    pub unused_images: Vec<String>,
+}
+
+/// Samples of a bucket, and what was left out of it.
+#[derive(Default)]
+struct Loaded {
+    samples: Vec<Sample>,
+    duplicates: u64,
+    /// One image for each pair.
+    near_duplicates: Vec<Image>,
 }
 
 impl Arrangement {
@@ -71,11 +92,30 @@ impl Arrangement {
     ) -> Result<Self, ExportError> {
         let mut kinds = Kinds::new();
         receipts.iter().for_each(|receipt| kinds::merge(&mut kinds, &receipt.kinds));
+        let excluded_by: BTreeSet<u32> =
+            receipts.iter().flat_map(|receipt| &receipt.excluded_by).copied().collect();
         let left_out = receipts.iter().flat_map(|receipt| &receipt.left_out).take(NAMED).cloned().collect();
         let is_shuffled = options.shuffle.is_some();
+        let near_duplicates = match options.dedup_images {
+            Some(distance) => near_duplicates(scratch, receipts.len(), distance)?,
+            None => HashSet::new(),
+        };
         let first = if is_shuffled { Vec::new() } else { first_of_their_kind(scratch, &receipts)? };
         let buckets = if is_shuffled { 1 << log2 } else { receipts.len() };
-        Ok(Self { per: options.per, is_shuffled, receipts, first, buckets, kinds, left_out })
+        let matched_exclusions = excluded_by.len() as u64;
+        let per = options.per;
+        Ok(Self {
+            per,
+            licence_column: options.licence_column.clone(),
+            is_shuffled,
+            receipts,
+            first,
+            near_duplicates,
+            buckets,
+            kinds,
+            left_out,
+            matched_exclusions,
+        })
     }
 
     pub fn buckets(&self) -> usize {
@@ -96,19 +136,28 @@ impl Arrangement {
         bucket: usize,
         format: Format,
     ) -> Result<BucketTotals, ExportError> {
-        let (samples, duplicates) = self.load(scratch, bucket)?;
+        let Loaded { samples, duplicates, near_duplicates } = self.load(scratch, bucket)?;
         let mut totals = BucketTotals::default();
         totals.counts.samples = samples.len() as u64;
         totals.counts.duplicates = duplicates;
+        totals.counts.near_duplicates = near_duplicates.len() as u64;
+        if format.images() == ImagePlace::Beside {
+            totals.unused_images = near_duplicates.iter().map(Image::path).collect();
+            totals.unused_images.sort_unstable();
+            totals.unused_images.dedup();
+        }
         for sample in &samples {
             totals.image_bytes += sample.image.bytes;
+            if let Some(column) = &self.licence_column {
+                licences::count(&mut totals.licences, column, &sample.more)?;
+            }
             match self.per {
                 Per::Text => totals.counts.count(sample.caption.origin()),
                 Per::Image => {
                     sample.captions.iter().for_each(|caption| totals.counts.count(caption.origin()))
                 }
             }
-            if format.has_image_files() {
+            if format.images() == ImagePlace::Beside {
                 totals.images.push(sample.image.digest);
             }
         }
@@ -117,24 +166,38 @@ impl Arrangement {
 
     /// Samples of a bucket, in order.
     pub fn samples(&self, scratch: &Scratch, bucket: usize) -> Result<Vec<Sample>, ExportError> {
-        Ok(self.load(scratch, bucket)?.0)
+        Ok(self.load(scratch, bucket)?.samples)
     }
 
-    fn load(&self, scratch: &Scratch, bucket: usize) -> Result<(Vec<Sample>, u64), ExportError> {
+    fn load(&self, scratch: &Scratch, bucket: usize) -> Result<Loaded, ExportError> {
+        let mut loaded = Loaded::default();
         if !self.is_shuffled {
             let entries = scratch.entries(bucket, &self.receipts[bucket], 0)?;
-            let duplicates = self.first[bucket].iter().filter(|first| !**first).count() as u64;
-            let kept = entries.into_iter().zip(&self.first[bucket]).filter(|(_, first)| **first);
-            return Ok((kept.map(|(entry, _)| sample(bucket, entry)).collect(), duplicates));
+            for (entry, is_first) in entries.into_iter().zip(&self.first[bucket]) {
+                if self.near_duplicates.contains(&entry.image.digest) {
+                    loaded.near_duplicates.push(entry.image);
+                } else if *is_first {
+                    loaded.samples.push(sample(bucket, entry));
+                } else {
+                    loaded.duplicates += 1;
+                }
+            }
+            return Ok(loaded);
         }
         let mut read = Vec::new();
         for (task, receipt) in self.receipts.iter().enumerate() {
-            read.extend(scratch.entries(task, receipt, bucket)?.into_iter().map(|entry| (task, entry)));
+            for entry in scratch.entries(task, receipt, bucket)? {
+                match self.near_duplicates.contains(&entry.image.digest) {
+                    true => loaded.near_duplicates.push(entry.image),
+                    false => read.push((task, entry)),
+                }
+            }
         }
-        Ok(match self.per {
+        (loaded.samples, loaded.duplicates) = match self.per {
             Per::Text => each_text(read),
             Per::Image => each_image(read),
-        })
+        };
+        Ok(loaded)
     }
 }
 
@@ -151,9 +214,10 @@ fn first_of_their_kind(scratch: &Scratch, receipts: &[Receipt]) -> Result<Vec<Ve
 
 fn sample(task: usize, entry: Entry) -> Sample {
     let mut captions = vec![entry.text.clone()];
-    captions.extend(entry.others);
+    captions.extend(entry.others.iter().cloned());
     sort_best_first(&mut captions);
-    Sample { task, image: entry.image, key: entry.key, caption: entry.text, captions, more: entry.more }
+    let Entry { image, key, origin, text, more, .. } = entry;
+    Sample { task, image, key, origin, caption: text, captions, more }
 }
 
 /// One sample per pair, in the order of the seed, and the number of samples before deduplication.
@@ -219,7 +283,19 @@ mod tests {
         let source = if itm.is_some() { "alt_text" } else { "human" }.to_owned();
         let image = Image { digest, offset: 0, bytes: 1, width: 1, height: 1, kind: Some(ImageFormat::Jpeg) };
         let text = Caption { text: text.to_owned(), source, itm, cosine: None };
-        (0, Entry { place: pair.place(0), pair, image, key: None, text, others: vec![], more: Map::new() })
+        (
+            0,
+            Entry {
+                place: pair.place(0),
+                pair,
+                image,
+                key: None,
+                origin: None,
+                text,
+                others: vec![],
+                more: Map::new(),
+            },
+        )
     }
 
     #[test]

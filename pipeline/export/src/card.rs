@@ -2,7 +2,7 @@
 //!
 //! The card follows from the record alone, so equal exports have equal cards.
 
-use capfilt_schemas::export::{DATA, ExportRecord, Format, Per, RECORD, Source};
+use capfilt_schemas::export::{DATA, ExclusionList, ExportRecord, Format, Per, RECORD, Source};
 use std::fmt::Write as _;
 
 /// Name of the card.
@@ -14,6 +14,9 @@ pub(crate) fn card(made: &ExportRecord) -> String {
     // Writing to a String cannot fail.
     let _ = write!(text, "{}\n# Image-text pairs\n\n{}\n", front_matter(made), counted(made));
     let _ = write!(text, "\n## Sources\n\n{}", sources(made));
+    if !made.licences.is_empty() {
+        let _ = write!(text, "\n## Licences\n\n{}", licences(made));
+    }
     let _ = write!(text, "\n## Fields\n\n{}", fields(made.request.format));
     let _ = write!(
         text,
@@ -45,6 +48,19 @@ fn front_matter(made: &ExportRecord) -> String {
     )
 }
 
+/// The export in one line.
+pub(crate) fn description(made: &ExportRecord) -> String {
+    let per = match made.request.options.per {
+        Per::Text => "a sample is a text with its image",
+        Per::Image => "a sample is an image with all of its texts",
+    };
+    let counts = &made.counts;
+    format!(
+        "{} image-text samples, cleaned by capfilt {}: {} human, {} web, {} synthetic texts; {per}.",
+        counts.samples, made.capfilt, counts.human, counts.web, counts.synthetic
+    )
+}
+
 fn counted(made: &ExportRecord) -> String {
     let counts = &made.counts;
     let per = match made.request.options.per {
@@ -60,6 +76,8 @@ fn counted(made: &ExportRecord) -> String {
         ("left out: without image or text", counts.unusable),
         ("left out: image cannot be decoded", counts.bad_images),
         ("left out: P(match) below the minimum", counts.below_min_itm),
+        ("left out: in an exclusion list", counts.excluded),
+        ("left out: image nearly equal to another", counts.near_duplicates),
     ];
     let rows: String = rows.iter().map(|(name, count)| format!("| {name} | {count} |\n")).collect();
     format!("{per}\n\n| | count |\n|---|---|\n{rows}")
@@ -78,13 +96,35 @@ fn sources(made: &ExportRecord) -> String {
             format!("- Cleaning job {url}, manifest {manifest}, texts: {texts}{missing}\n")
         }
     };
-    made.request.sources.iter().map(line).collect()
+    let list = |list: &ExclusionList| {
+        format!(
+            "- Without the rows of an exclusion list: {} entries, SHA-256 {}\n",
+            list.entries, list.sha256
+        )
+    };
+    let sources = made.request.sources.iter().map(line);
+    sources.chain(made.request.options.exclude.iter().map(list)).collect()
+}
+
+fn licences(made: &ExportRecord) -> String {
+    let row = |(licence, samples): (&String, &u64)| match licence.as_str() {
+        "" => format!("| without a licence | {samples} |\n"),
+        licence => format!("| {} | {samples} |\n", code(licence).replace('|', "\\|")),
+    };
+    let rows: String = made.licences.iter().map(row).collect();
+    format!("| licence of the image, as the input has it | samples |\n|---|---|\n{rows}")
 }
 
 fn fields(format: Format) -> &'static str {
     match format {
         Format::Llava => {
             "`id`, `image` and `conversations`: an instruction, and the text of the image as its answer.\n"
+        }
+        Format::Captions => {
+            "`key`, `file`, `row` and `member` name the row of the input whose image the captions describe; \
+             there are no images. `itm` is the probability, by the filter of the job, that image and text \
+             match, and `cosine` the similarity of their embeddings; null where no filter judged. \
+             `captions` has all texts of the row or image.\n"
         }
         _ => {
             "`itm` is the probability, by the filter of the job, that image and text match; -1 in lists, or \
@@ -118,7 +158,11 @@ mod tests {
         let request = Request { version: VERSION, format: Format::Parquet, options, sources: vec![source] };
         let counts = Counts { samples: 1234, web: 1000, synthetic: 234, ..Counts::default() };
         let (capfilt, files, left_out) = ("0.1.0".to_owned(), Vec::new(), Vec::new());
-        let text = card(&ExportRecord { request, capfilt, counts, files, left_out });
+        let licences = [(String::new(), 1), ("cc|`by`".to_owned(), 2)].into();
+        let unmatched_exclusions = None;
+        let made = ExportRecord { request, capfilt, counts, files, unmatched_exclusions, licences, left_out };
+        let text = card(&made);
+        assert!(text.contains("| without a licence | 1 |\n| `cc\\|by` | 2 |\n"), "{text}");
         assert!(text.contains("`s3://b/<script>alert(1)</script># x`, manifest 3"), "{text}");
         assert!(text.contains("| samples | 1234 |") && text.contains("- 1K<n<10K"), "{text}");
         assert!(text.starts_with("---\n") && text.contains("data_files: \"data/*.parquet\""), "{text}");

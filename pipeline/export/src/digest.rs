@@ -5,11 +5,28 @@ use sha2::{Digest as _, Sha256};
 
 /// A digest of 128 bits: among ten billion pairs, a collision has a probability of 10^-19.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Digest([u8; 16]);
+pub(crate) struct Digest(pub [u8; 16]);
 
 impl Digest {
     pub fn of_image(image: &[u8]) -> Self {
         Self::first(Sha256::digest(image).into())
+    }
+
+    /// Digest of the image with this SHA-256.
+    pub fn of_image_sha256(sha256: [u8; 32]) -> Self {
+        Self::first(sha256)
+    }
+
+    /// Digest of a key or a URL.
+    pub fn of_name(name: &str) -> Self {
+        Self::first(Sha256::digest(name).into())
+    }
+
+    /// Digest of the image with this SHA-256 in 64 hexadecimal digits; `None` for any other text.
+    pub fn of_sha256(text: &str) -> Option<Self> {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(text, &mut digest).ok()?;
+        Some(Self::first(digest))
     }
 
     /// Digest of an image and a cleaned text.

@@ -13,12 +13,24 @@ pub(crate) struct Entry {
     pub pair: Digest,
     pub image: Image,
     pub key: Option<String>,
+    /// Address of the row, if the export has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     pub text: Caption,
     /// Other texts of the same row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<Caption>,
     /// Pass-through columns, without nulls.
     pub more: Map<String, Value>,
+}
+
+/// Address of a row in the input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    pub file: String,
+    pub row: u64,
+    /// Name of the image inside its file or at its origin.
+    pub member: Option<String>,
 }
 
 /// An image, and the position of its bytes among the images of its task.

@@ -34,6 +34,26 @@ pub enum ExportError {
         .path.display()
     )]
     Entry { path: PathBuf, line: usize, source: serde_json::Error },
+    #[error(
+        "cannot read the exclusion list {}: {why}; it is a text file in UTF-8 with one entry per line: a \
+         URL, the key of a row, or the SHA-256 of an image in 64 hexadecimal digits",
+        .path.display()
+    )]
+    ExclusionList { path: PathBuf, why: String },
+    #[error(
+        "{path} would have {bytes} bytes, and a shard of MosaicML Streaming has less than 4 GiB: lower \
+         --file-mib, or raise --files"
+    )]
+    LargeShard { path: String, bytes: u64 },
+    #[error(
+        "{url} has no pass-through column `{column}` (--licence-column); a job has the columns of its \
+         input.passthrough"
+    )]
+    NoLicences { url: String, column: String },
+    #[error(
+        "column `{column}` (--licence-column) has more than {most} values; name the column with licences"
+    )]
+    ManyLicences { column: String, most: usize },
     #[error("the export's counts do not balance ({0:?}); this is an internal error (bug)")]
     UnbalancedCounts(Counts),
     #[error("a writer of the export ended early: {0}")]
@@ -56,6 +76,10 @@ impl ExportError {
                 | Self::OtherFormat { .. }
                 | Self::Prompts { .. }
                 | Self::NoColumn { .. }
+                | Self::ExclusionList { .. }
+                | Self::NoLicences { .. }
+                | Self::ManyLicences { .. }
+                | Self::LargeShard { .. }
         )
     }
 

@@ -5,16 +5,16 @@ use super::{
     caption::Caption,
     check,
     digest::Digest,
-    entry::{Entry, Image},
+    entry::{Entry, Image, Origin},
     export::Export,
-    kinds,
+    hash, kinds,
     scratch::{Receipt, Scratch, Spill},
     source::Row,
     tasks::Task,
 };
 use bytes::Bytes;
-use capfilt_pipeline::{image::ImageFormat, text::pre_caption};
-use capfilt_schemas::export::{DATA, LeftOut, Options, Per};
+use capfilt_pipeline::{image::ImageFormat, resize::Resizer, text::pre_caption};
+use capfilt_schemas::export::{DATA, Format, ImagePlace, LeftOut, Options, Per};
 use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::HashMap;
@@ -41,6 +41,9 @@ pub(crate) struct Gathering<'a> {
     waiting: Vec<(String, Bytes)>,
     waiting_bytes: u64,
     entries: Vec<(usize, Entry)>,
+    /// Perceptual hashes of the images, if near-duplicates are requested.
+    hashes: Vec<(Digest, u64)>,
+    resizer: Resizer,
     receipt: Receipt,
 }
 
@@ -54,16 +57,17 @@ pub(crate) async fn gather(
     buckets_log2: u32,
 ) -> Result<Receipt, ExportError> {
     let (spill, receipt) = (scratch.spill(number)?, Receipt::default());
-    let (images, waiting, entries) = (HashMap::new(), Vec::new(), Vec::new());
     let mut gathering = Gathering {
         export,
         bucket,
         buckets_log2,
         spill,
-        images,
-        waiting,
+        images: HashMap::new(),
+        waiting: Vec::new(),
         waiting_bytes: 0,
-        entries,
+        entries: Vec::new(),
+        hashes: Vec::new(),
+        resizer: Resizer::new(),
         receipt,
     };
     let source = &export.sources[task.source];
@@ -77,8 +81,11 @@ pub(crate) async fn gather(
         }
     }
     gathering.write_images().await?;
-    let Gathering { spill, mut entries, receipt, .. } = gathering;
+    let Gathering { spill, mut entries, hashes, receipt, .. } = gathering;
     spill.finish()?;
+    if export.options.dedup_images.is_some() {
+        scratch.put_hashes(number, &hashes)?;
+    }
     // A stable sort: within a bucket, pairs keep the order in which they were read.
     entries.sort_by_key(|(bucket, _)| *bucket);
     scratch.finish(number, receipt, &entries)?;
@@ -89,21 +96,24 @@ impl Gathering<'_> {
     async fn take(&mut self, mut row: Row) -> Result<(), ExportError> {
         let options = &self.export.options;
         self.receipt.counts.read += row.texts;
+        let digest = digest_of(&row, self.export.format);
+        let excluded_by = self.export.exclusions.of(&row, digest);
+        if !excluded_by.is_empty() {
+            self.receipt.counts.excluded += row.texts;
+            self.receipt.excluded_by.extend(excluded_by);
+            return Ok(());
+        }
         let judged = row.captions.len();
         row.captions
             .retain(|text| options.min_itm.is_none_or(|least| text.itm.is_none_or(|itm| itm >= least)));
         let below = (judged - row.captions.len()) as u64;
         self.receipt.counts.below_min_itm += below;
-        let digest = Digest::of_image(&row.image);
-        let with_text: Vec<(Caption, Digest)> = match row.image.is_empty() {
-            true => Vec::new(),
-            false => usable(row.captions, digest, options),
-        };
+        let with_text =
+            digest.map_or_else(Vec::new, |digest| usable(std::mem::take(&mut row.captions), digest, options));
         self.receipt.counts.unusable += row.texts - below - with_text.len() as u64;
-        if with_text.is_empty() {
-            return Ok(());
-        }
-        let image = match self.place(&row.image, digest, row.size).await? {
+        let Some(digest) = digest.filter(|_| !with_text.is_empty()) else { return Ok(()) };
+        let hash = row.judged.as_ref().and_then(|judged| judged.image_hash);
+        let image = match self.place(&row.image, digest, row.size, hash).await? {
             Ok(image) => image,
             Err(why) => {
                 self.receipt.counts.bad_images += with_text.len() as u64;
@@ -114,7 +124,7 @@ impl Gathering<'_> {
             }
         };
         kinds::learn(&mut self.receipt.kinds, &row.more);
-        self.enter(row.key, image, with_text, row.more);
+        self.enter(row, image, with_text);
         Ok(())
     }
 
@@ -124,6 +134,7 @@ impl Gathering<'_> {
         bytes: &Bytes,
         digest: Digest,
         size: Option<(u32, u32)>,
+        hash: Option<u64>,
     ) -> Result<Result<Image, String>, ExportError> {
         if let Some(image) = self.images.get(&digest) {
             return Ok(Ok(*image));
@@ -132,16 +143,24 @@ impl Gathering<'_> {
             Ok(size) => size,
             Err(why) => return Ok(Err(why.to_string())),
         };
+        if self.export.options.dedup_images.is_some() {
+            match hash.map_or_else(|| hash::of_image(bytes, &mut self.resizer), Ok) {
+                Ok(hash) => self.hashes.push((digest, hash)),
+                Err(why) => return Ok(Err(why.to_string())),
+            }
+        }
         let (kind, length) = (ImageFormat::of(bytes).ok(), bytes.len() as u64);
         let mut image = Image { digest, offset: 0, bytes: length, width, height, kind };
-        if self.export.format.has_image_files() {
-            self.waiting.push((format!("{DATA}/{}", image.path()), bytes.clone()));
-            self.waiting_bytes += length;
-            if self.waiting_bytes >= WAITING_BYTES {
-                self.write_images().await?;
+        match self.export.format.images() {
+            ImagePlace::Beside => {
+                self.waiting.push((format!("{DATA}/{}", image.path()), bytes.clone()));
+                self.waiting_bytes += length;
+                if self.waiting_bytes >= WAITING_BYTES {
+                    self.write_images().await?;
+                }
             }
-        } else {
-            image.offset = self.spill.put(bytes)?;
+            ImagePlace::Inside => image.offset = self.spill.put(bytes)?,
+            ImagePlace::Nowhere => {}
         }
         self.images.insert(digest, image);
         Ok(Ok(image))
@@ -156,14 +175,13 @@ impl Gathering<'_> {
         Ok(writes.buffer_unordered(WRITES_AT_ONCE).try_collect::<()>().await?)
     }
 
-    fn enter(
-        &mut self,
-        key: Option<String>,
-        image: Image,
-        texts: Vec<(Caption, Digest)>,
-        more: serde_json::Map<String, serde_json::Value>,
-    ) {
+    fn enter(&mut self, row: Row, image: Image, texts: Vec<(Caption, Digest)>) {
         let options = &self.export.options;
+        let Row { key, file, row, judged, more, .. } = row;
+        let origin = (self.export.format == Format::Captions).then(|| match judged {
+            Some(judged) => Origin { file: judged.file, row: judged.row, member: judged.member },
+            None => Origin { file, row, member: None },
+        });
         for (i, (text, pair)) in texts.iter().enumerate() {
             let others =
                 texts.iter().enumerate().filter(|(other, _)| *other != i && options.per == Per::Text);
@@ -172,9 +190,21 @@ impl Gathering<'_> {
             let place = options.shuffle.map_or(0, |seed| placed.place(seed));
             let bucket =
                 if self.buckets_log2 == 0 { 0 } else { (place >> (64 - self.buckets_log2)) as usize };
-            let (key, text, more) = (key.clone(), text.clone(), more.clone());
-            self.entries.push((bucket, Entry { place, pair: *pair, image, key, text, others, more }));
+            let (key, origin, text, more) = (key.clone(), origin.clone(), text.clone(), more.clone());
+            let entry = Entry { place, pair: *pair, image, key, origin, text, others, more };
+            self.entries.push((bucket, entry));
         }
+    }
+}
+
+/// Digest of a row's image; `None` without an image. A format without images takes the digest of the job's
+/// ledger, because images outside the job's tables are not read.
+fn digest_of(row: &Row, format: Format) -> Option<Digest> {
+    let judged = row.judged.as_ref().filter(|_| format.images() == ImagePlace::Nowhere);
+    match judged.and_then(|judged| judged.image_sha256) {
+        Some(sha256) => Some(Digest::of_image_sha256(sha256)),
+        None if row.image.is_empty() => None,
+        None => Some(Digest::of_image(&row.image)),
     }
 }
 

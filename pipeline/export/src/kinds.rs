@@ -110,9 +110,13 @@ pub(crate) fn values(batch: &RecordBatch) -> Result<Vec<Map<String, Value>>, Arr
 }
 
 fn own_name(field: &Field) -> String {
-    let name = field.name();
+    name_of(field.name())
+}
+
+/// Name in the export of a column of the input.
+pub(crate) fn name_of(name: &str) -> String {
     let is_ours = name != "url" && export::schema(&[]).field_with_name(name).is_ok();
-    if is_ours { format!("input_{name}") } else { name.clone() }
+    if is_ours { format!("input_{name}") } else { name.to_owned() }
 }
 
 #[cfg(test)]

@@ -8,17 +8,23 @@ use super::{
     arrange::{Arrangement, BucketTotals, buckets_log2},
     digest::Digest,
     export::Export,
-    files::{Writing, file_count},
+    files::{Writing, file_count, metadata},
     gather::gather,
+    licences,
     scratch::{Receipt, Scratch},
     source::Source,
     target,
     tasks::{Task, tasks},
 };
-use capfilt_schemas::export::{self, Counts, ExportRecord, Format};
+use capfilt_schemas::export::{self, Counts, ExportRecord};
 use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use std::{collections::HashSet, fmt, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    path::Path,
+    sync::Arc,
+};
 use tokio::task::JoinError;
 
 /// Bounds of the number of concurrent readers or writers, which is the number of cores.
@@ -83,6 +89,7 @@ pub async fn export(
     let shared = Arc::new(Shared { export, bucket: bucket.clone(), scratch });
     let arranged = Arc::new(read(&shared, &mut report).await?);
     let totals = count(&shared, &arranged).await?;
+    target::remove_images(bucket, totals.iter().flat_map(|bucket| &bucket.unused_images)).await?;
     let mut counts = arranged.counts();
     totals.iter().for_each(|bucket| counts.merge(&bucket.counts));
     counts.images =
@@ -90,22 +97,34 @@ pub async fn export(
     if !counts.balance() {
         return Err(ExportError::UnbalancedCounts(counts));
     }
-    let left_out = arranged.left_out.clone();
+    let (left_out, kinds) = (arranged.left_out.clone(), arranged.kinds.clone());
+    let entries = shared.export.exclusions.entries();
+    let licences = licences(&shared.export, &totals)?;
+    let unmatched_exclusions = (entries > 0).then(|| entries - arranged.matched_exclusions);
     let files = if counts.samples == 0 {
         Vec::new()
     } else {
         write(&shared, arranged, &totals, counts, &mut report).await?
     };
-    let record =
-        ExportRecord { request, capfilt: env!("CARGO_PKG_VERSION").to_owned(), counts, files, left_out };
+    let capfilt = env!("CARGO_PKG_VERSION").to_owned();
+    let record = ExportRecord { request, capfilt, counts, files, unmatched_exclusions, licences, left_out };
     match record.files.is_empty() {
         true => target::forget(bucket).await?,
-        false => target::end(bucket, &record).await?,
+        false => target::end(bucket, &record, &kinds).await?,
     }
     if let Some(shared) = Arc::into_inner(shared) {
         shared.scratch.remove()?;
     }
     Ok(record)
+}
+
+/// Samples of each licence.
+fn licences(export: &Export, totals: &[BucketTotals]) -> Result<BTreeMap<String, u64>, ExportError> {
+    let mut all = BTreeMap::new();
+    if let Some(column) = &export.options.licence_column {
+        totals.iter().try_for_each(|bucket| licences::merge(&mut all, column, &bucket.licences))?;
+    }
+    Ok(all)
 }
 
 /// Removes the scratch data of a finished export, if a kill after its record left it.
@@ -195,12 +214,8 @@ async fn write(
         report(progress);
     }
     let files: Vec<export::File> = files.into_iter().flatten().collect();
-    if shared.export.format == Format::Webdataset {
-        let name = |file: &export::File| file.path.rsplit('/').next().unwrap_or_default().to_owned();
-        let sizes: std::collections::BTreeMap<String, u64> =
-            files.iter().map(|file| (name(file), file.pairs)).collect();
-        let bytes = serde_json::to_vec_pretty(&sizes).expect("sizes are plain data");
-        shared.bucket.write(export::SIZES, bytes.into()).await?;
+    for (path, bytes) in metadata(shared.export.format, &writing.arranged.kinds, &files) {
+        shared.bucket.write(&path, bytes.into()).await?;
     }
     Ok(files)
 }

@@ -1,10 +1,11 @@
 //! Scratch folder of an export: the images of each task in the order in which they were read, the task's list
 //! of pairs, and a receipt for each finished task and file.
 
-use super::{ExportError, entry::Entry, kinds::Kinds};
+use super::{ExportError, digest::Digest, entry::Entry, kinds::Kinds};
 use capfilt_schemas::export::{Counts, File as ExportFile, LeftOut};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
+    collections::BTreeSet,
     fs::{self, File, TryLockError},
     io::{BufRead as _, BufReader, BufWriter, ErrorKind, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
@@ -13,6 +14,9 @@ use std::{
 /// Receipts from before the machine's last start are not used: a power cut loses data that was not synced to
 /// disk.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Bytes of the digest and the perceptual hash of an image.
+const HASH_BYTES: usize = 24;
 
 /// Receipt of a task that was read.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,9 @@ pub(crate) struct Receipt {
     pub buckets: Vec<u64>,
     pub entries: u64,
     pub left_out: Vec<LeftOut>,
+    /// Numbers of the entries of the exclusion lists that a row matched.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub excluded_by: BTreeSet<u32>,
 }
 
 /// The folder, locked by this process.
@@ -104,6 +111,31 @@ impl Scratch {
 
     fn images_path(&self, task: usize) -> PathBuf {
         self.folder.join(format!("task-{task:06}.images"))
+    }
+
+    fn hashes_path(&self, task: usize) -> PathBuf {
+        self.folder.join(format!("task-{task:06}.hashes"))
+    }
+
+    /// Writes the perceptual hashes of a task's images, in the order in which they were read.
+    pub fn put_hashes(&self, task: usize, hashes: &[(Digest, u64)]) -> Result<(), ExportError> {
+        let path = self.hashes_path(task);
+        let bytes: Vec<u8> =
+            hashes.iter().flat_map(|(digest, hash)| [&digest.0[..], &hash.to_le_bytes()].concat()).collect();
+        fs::write(&path, bytes).map_err(|source| failed("write", &path, source))
+    }
+
+    /// The perceptual hashes of a task's images, in the order in which they were read.
+    pub fn hashes(&self, task: usize) -> Result<Vec<(Digest, u64)>, ExportError> {
+        let path = self.hashes_path(task);
+        let bytes = fs::read(&path).map_err(|source| failed("read", &path, source))?;
+        let image = |bytes: &[u8; HASH_BYTES]| {
+            let (mut digest, mut hash) = ([0; 16], [0; 8]);
+            digest.copy_from_slice(&bytes[..16]);
+            hash.copy_from_slice(&bytes[16..]);
+            (Digest(digest), u64::from_le_bytes(hash))
+        };
+        Ok(bytes.as_chunks().0.iter().map(image).collect())
     }
 
     fn list_path(&self, task: usize) -> PathBuf {

@@ -5,7 +5,7 @@ use arrow::array::RecordBatch;
 use bytes::Bytes;
 use capfilt_pipeline::{
     cleaned::{CleanedReader, ShardTables, Wanted},
-    input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, Sample, ShardReader},
+    input::{CleanedRow, ImageInput, InputColumns, Judged, KeptText, ReadError, Sample, ShardReader},
 };
 use capfilt_schemas::{
     export::{self, Origin},
@@ -54,6 +54,8 @@ pub enum Content {
         texts: Texts,
         /// Images and cosines that the export needs.
         wanted: Wanted,
+        /// Pass-through columns of the job.
+        passthrough: Vec<String>,
     },
 }
 
@@ -81,7 +83,8 @@ pub struct HumanFiles {
 }
 
 impl Source {
-    /// A source of human pairs. `key` is the key's column, if a column was requested.
+    /// A source of human pairs. `key` is the key's column and `licence` the licence's, if they were
+    /// requested.
     ///
     /// # Errors
     /// No file has a requested column, or the store fails.
@@ -89,9 +92,10 @@ impl Source {
         files: HumanFiles,
         asked: export::Columns,
         key: Option<&str>,
+        licence: Option<&str>,
     ) -> Result<Self, ExportError> {
         let HumanFiles { place, identity, version, shards, columns } = files;
-        let passthrough = inspect(&place, &shards, &asked.passthrough, key).await?;
+        let passthrough = inspect(&place, &shards, &asked.passthrough, key, licence).await?;
         let record = export::Source::Human { url: identity, version, columns: asked };
         Ok(Self {
             record,
@@ -100,18 +104,28 @@ impl Source {
         })
     }
 
-    /// A finished job with `manifest`, of which `texts` are requested.
+    /// A finished job with `manifest`, of which `texts` are requested, and its pass-through columns.
     pub fn job(
         place: Location,
         identity: String,
         manifest: Manifest,
         tables: Vec<ShardTables>,
-        texts: Texts,
+        (texts, passthrough): (Texts, Vec<String>),
         wanted: Wanted,
     ) -> Self {
         let Manifest { n, digest, quarantined, .. } = manifest;
         let record = export::Source::Job { url: identity, manifest: n, digest, texts, quarantined };
-        Self { record, place, content: Content::Job { tables, texts, wanted } }
+        Self { record, place, content: Content::Job { tables, texts, wanted, passthrough } }
+    }
+
+    /// Whether a column of the input passes through, in at least one file.
+    pub(crate) fn passes(&self, column: &str) -> bool {
+        match &self.content {
+            Content::Human { passthrough, .. } => {
+                passthrough.values().flatten().any(|passed| passed == column)
+            }
+            Content::Job { passthrough, .. } => passthrough.iter().any(|passed| passed == column),
+        }
     }
 
     pub(crate) fn parts(&self) -> Vec<Part> {
@@ -141,7 +155,7 @@ impl Source {
                 let reader = ShardReader::open(&self.place, shard, columns, ROWS_AT_ONCE).await?;
                 Reader::Human { file: shard.file.path.clone(), reader: Box::new(reader) }
             }
-            Content::Job { tables, texts, wanted } => {
+            Content::Job { tables, texts, wanted, .. } => {
                 let reader = CleanedReader::open(&self.place, &tables[part], wanted).await?;
                 Reader::Job {
                     file: tables[part].pairs.path.clone(),
@@ -170,6 +184,8 @@ pub(crate) struct Row {
     pub captions: Vec<Caption>,
     /// Number of texts that were read, including missing ones.
     pub texts: u64,
+    /// Facts of the job's ledger; `None` of human pairs.
+    pub judged: Option<Judged>,
     pub more: Map<String, Value>,
 }
 
@@ -225,7 +241,8 @@ fn human(file: &str, sample: Sample, more: Map<String, Value>) -> Row {
         ImageInput::Bytes { bytes, .. } => bytes,
         _ => Bytes::new(),
     };
-    Row { file: file.to_owned(), row: sample.row, key: sample.key, image, size: None, captions, texts, more }
+    let (file, row, key) = (file.to_owned(), sample.row, sample.key);
+    Row { file, row, key, image, size: None, captions, texts, judged: None, more }
 }
 
 fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<String, Value>) -> Row {
@@ -238,7 +255,8 @@ fn of_job(file: &str, row: CleanedRow, texts: Texts, number: u64, more: Map<Stri
     let captions: Vec<Caption> = row.selected(texts).into_iter().map(caption).collect();
     let size = Some((row.width, row.height));
     let texts = captions.len() as u64;
-    Row { file: file.to_owned(), row: number, key: row.key, image: row.image, size, captions, texts, more }
+    let CleanedRow { key, image, judged, .. } = row;
+    Row { file: file.to_owned(), row: number, key, image, size, captions, texts, judged, more }
 }
 
 /// Finds the requested pass-through columns of each file. `url` passes through if a file has it.
@@ -250,6 +268,7 @@ async fn inspect(
     shards: &[Shard],
     asked: &[String],
     key: Option<&str>,
+    licence: Option<&str>,
 ) -> Result<BTreeMap<String, Vec<String>>, ExportError> {
     let files: BTreeMap<&str, &InputFile> =
         shards.iter().map(|shard| (shard.file.path.as_str(), &*shard.file)).collect();
@@ -258,7 +277,9 @@ async fn inspect(
     let found: Vec<(&str, BTreeSet<String>)> =
         footers.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await.map_err(ExportError::Read)?;
     let wanted = asked.iter().map(|name| (name.as_str(), "--passthrough"));
-    for (column, option) in wanted.chain(key.map(|key| (key, "--key"))) {
+    let named = [(key, "--key"), (licence, "--licence-column")];
+    let named = named.into_iter().filter_map(|(column, option)| Some((column?, option)));
+    for (column, option) in wanted.chain(named) {
         if !found.iter().any(|(_, columns)| columns.contains(column)) {
             let all: BTreeSet<&str> =
                 found.iter().flat_map(|(_, columns)| columns.iter().map(String::as_str)).collect();
@@ -268,8 +289,10 @@ async fn inspect(
         }
     }
     let mut names: Vec<String> = asked.to_vec();
-    if !names.iter().any(|name| name == "url") {
-        names.push("url".to_owned());
+    for column in ["url"].into_iter().chain(licence) {
+        if !names.iter().any(|name| name == column) {
+            names.push(column.to_owned());
+        }
     }
     let there =
         |columns: &BTreeSet<String>| names.iter().filter(|name| columns.contains(*name)).cloned().collect();

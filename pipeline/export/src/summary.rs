@@ -59,6 +59,20 @@ fn left_out(made: &ExportRecord) -> Vec<String> {
             made.counts.below_min_itm
         ));
     }
+    if let Some(unmatched) = made.unmatched_exclusions {
+        let entries: u64 = made.request.options.exclude.iter().map(|list| list.entries).sum();
+        lines.push(format!(
+            "{} pairs match the exclusion lists and are left out; of {entries} entries {unmatched} match \
+             no row",
+            made.counts.excluded
+        ));
+    }
+    if let Some(bits) = made.request.options.dedup_images {
+        lines.push(format!(
+            "{} pairs have an image within {bits} bits of an earlier image and are left out",
+            made.counts.near_duplicates
+        ));
+    }
     if made.counts.bad_images > 0 {
         lines.push(format!(
             "{} pairs have an image that cannot be decoded and are left out:",
@@ -95,8 +109,8 @@ pub fn nothing_left(made: &ExportRecord) -> String {
     let counts = &made.counts;
     format!(
         "0 pairs: of {} that were read none is left ({} without image or text, {} with an image that cannot \
-         be decoded, {} below --min-itm), so nothing was written",
-        counts.read, counts.unusable, counts.bad_images, counts.below_min_itm
+         be decoded, {} below --min-itm, {} in --exclude), so nothing was written",
+        counts.read, counts.unusable, counts.bad_images, counts.below_min_itm, counts.excluded
     )
 }
 

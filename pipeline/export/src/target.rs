@@ -3,13 +3,18 @@
 use super::{
     ExportError,
     card::{CARD, card},
+    croissant::{CROISSANT, croissant},
     export::Export,
+    kinds::Kinds,
+    licences,
 };
 use bytes::Bytes;
-use capfilt_schemas::export::{BEGUN, DATA, ExportRecord, Format, RECORD, Request, SIZES};
+use capfilt_schemas::export::{
+    BEGUN, DATA, ENERGON, ExportRecord, Format, MDS_INDEX, RECORD, Request, SIZES,
+};
 use capfilt_store::{Location, without_secrets};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// Files that are checked concurrently.
 const LOOKS_AT_ONCE: usize = 16;
@@ -31,8 +36,12 @@ pub enum Found {
 /// Checks the destination of an export.
 ///
 /// # Errors
-/// The destination has another export, or files that no record names, or the store fails.
+/// The destination has another export, or files that no record names, a source has no column of licences, or
+/// the store fails.
 pub async fn find(bucket: &Location, export: &Export) -> Result<Found, ExportError> {
+    if let Some(column) = &export.options.licence_column {
+        licences::check(&export.sources, column)?;
+    }
     let asked = export.request();
     let another = |what: String| ExportError::Another { url: without_secrets(&bucket.url), what };
     if let Some(bytes) = bucket.read_if_there(RECORD).await? {
@@ -87,19 +96,26 @@ async fn no_strangers(bucket: &Location, ours: Option<Format>) -> Result<(), Exp
 
 /// Whether an export of this format writes a file of this name.
 fn is_of(format: Format, name: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let Some(name) = name.strip_prefix(DATA).and_then(|name| name.strip_prefix('/')) else { return false };
-    let number = name.strip_prefix("pairs-").and_then(|name| name.strip_suffix(format.extension()));
-    let is_image = |name: &str| {
-        let name = name.strip_prefix("images/").and_then(|name| name.split_once('/'));
-        let stem = name.and_then(|(_, name)| name.split_once('.')).map(|(stem, _)| stem);
-        format.has_image_files() && stem.is_some_and(digits)
+    let hex = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_numbered = |begin: &str, end: &str| {
+        let number = name.strip_prefix(DATA).and_then(|name| name.strip_prefix(begin));
+        number.and_then(|number| number.strip_suffix(end)).is_some_and(hex)
     };
-    let is_sizes = format == Format::Webdataset && SIZES.ends_with(name);
-    if format == Format::Imagefolder && name == "metadata.jsonl" {
-        return true;
+    let is_image = || {
+        let name = name.strip_prefix(DATA).and_then(|name| name.strip_prefix("/images/"));
+        let stem = name.and_then(|name| name.split_once('/')).and_then(|(_, name)| name.split_once('.'));
+        stem.is_some_and(|(stem, _)| hex(stem))
+    };
+    match format {
+        Format::Parquet | Format::Captions => is_numbered("/pairs-", ".parquet"),
+        Format::Webdataset => is_numbered("/pairs-", ".tar") || name == SIZES,
+        Format::Energon => {
+            is_numbered("/pairs-", ".tar") || is_numbered("/pairs-", ".tar.idx") || name.starts_with(ENERGON)
+        }
+        Format::Mds => is_numbered("/shard.", ".mds") || name == MDS_INDEX,
+        Format::Json | Format::Llava => is_numbered("/pairs-", ".json") || is_image(),
+        Format::Imagefolder => name == format.file_name(0) || is_image(),
     }
-    number.and_then(|number| number.strip_suffix('.')).is_some_and(digits) || is_sizes || is_image(name)
 }
 
 /// Writes the request, before any file.
@@ -109,10 +125,12 @@ pub(crate) async fn begin(bucket: &Location, request: &Request) -> Result<(), Ex
 }
 
 /// Writes the record, after all files.
-pub(crate) async fn end(bucket: &Location, record: &ExportRecord) -> Result<(), ExportError> {
-    // A card that the user wrote, or an earlier run of this export, is kept.
-    if bucket.head(CARD).await?.is_none() {
-        bucket.write(CARD, Bytes::from(card(record))).await?;
+pub(crate) async fn end(bucket: &Location, record: &ExportRecord, kinds: &Kinds) -> Result<(), ExportError> {
+    for (name, text) in [(CARD, card(record)), (CROISSANT, croissant(record, kinds))] {
+        // A card that the user wrote, or an earlier run of this export, is kept.
+        if bucket.head(name).await?.is_none() {
+            bucket.write(name, Bytes::from(text)).await?;
+        }
     }
     let bytes = serde_json::to_vec_pretty(record).expect("the record is plain data");
     bucket.write(RECORD, Bytes::from(bytes)).await?;
@@ -121,7 +139,22 @@ pub(crate) async fn end(bucket: &Location, record: &ExportRecord) -> Result<(), 
 
 /// Removes the request, if it still exists.
 pub(crate) async fn forget(bucket: &Location) -> Result<(), ExportError> {
-    match bucket.delete(BEGUN).await {
+    removed(bucket, BEGUN).await
+}
+
+/// Removes images that were written before they were known to be near-duplicates.
+pub(crate) async fn remove_images(
+    bucket: &Location,
+    paths: impl Iterator<Item = &String>,
+) -> Result<(), ExportError> {
+    let paths: BTreeSet<String> = paths.map(|path| format!("{DATA}/{path}")).collect();
+    let removals = stream::iter(paths).map(|path| async move { removed(bucket, &path).await });
+    removals.buffer_unordered(LOOKS_AT_ONCE).try_collect().await
+}
+
+/// Removes an object, if it exists.
+async fn removed(bucket: &Location, path: &str) -> Result<(), ExportError> {
+    match bucket.delete(path).await {
         Err(error) if !error.is_not_found() => Err(error.into()),
         _ => Ok(()),
     }
@@ -172,6 +205,13 @@ mod tests {
             (Format::Imagefolder, "data/metadata.jsonl", true),
             (Format::Imagefolder, "data/images/ab/ab0f.txt", true),
             (Format::Llava, "data/metadata.jsonl", false),
+            (Format::Energon, "data/pairs-00001.tar.idx", true),
+            (Format::Energon, "data/.nv-meta/split.yaml", true),
+            (Format::Webdataset, "data/pairs-00001.tar.idx", false),
+            (Format::Mds, "data/shard.00001.mds", true),
+            (Format::Mds, "data/index.json", true),
+            (Format::Captions, "data/pairs-00001.parquet", true),
+            (Format::Captions, "data/images/ab/ab0f.jpg", false),
         ] {
             assert_eq!(is_of(format, name), ours, "{name}");
         }

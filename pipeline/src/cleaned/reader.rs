@@ -2,7 +2,7 @@
 
 use super::reference::{Referenced, ReferencedImages};
 use crate::{
-    input::{CleanedRow, CleanedRows, ColumnError, PairsReader, ReadError},
+    input::{CleanedRow, CleanedRows, ColumnError, Judged, PairsReader, ReadError},
     output::each_of_ledger,
 };
 use capfilt_schemas::{commit::Output, ledger::LedgerRow, plan::Shard};
@@ -25,7 +25,7 @@ pub struct ShardTables {
 pub struct Wanted {
     /// Location of the images, if the job keeps them by reference.
     pub referenced: Option<Arc<Referenced>>,
-    /// Whether each text's cosine is requested.
+    /// Whether each text's cosine is requested, and with it the row's other facts of the ledger.
     pub cosines: bool,
 }
 
@@ -94,6 +94,8 @@ impl CleanedReader {
         if let Some(images) = &mut self.images {
             row.image = images.of(row.path.as_deref().unwrap_or_default(), &ledger).await?;
         }
+        let LedgerRow { file, row: number, member, image_sha256, image_hash, .. } = ledger;
+        row.judged = Some(Judged { file, row: number, member, image_sha256, image_hash });
         Ok(())
     }
 }

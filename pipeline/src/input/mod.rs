@@ -23,6 +23,6 @@ pub use error::{ColumnError, ReadError};
 pub use images::fetch_named_image;
 pub use input_columns::{InputColumns, READING_BYTES};
 pub use links::{EarlierImage, EarlierImages, Links, ReadOut};
-pub use pairs::{CleanedRow, CleanedRows, KeptText, PairsReader};
+pub use pairs::{CleanedRow, CleanedRows, Judged, KeptText, PairsReader};
 pub use sample::{ImageInput, Origin, Rows, Sample, SourceText, TextInput};
 pub use shard_reader::ShardReader;

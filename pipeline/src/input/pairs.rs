@@ -35,6 +35,23 @@ pub struct CleanedRow {
     pub height: u32,
     /// Kept texts, in the order of the table.
     pub texts: Vec<KeptText>,
+    /// Facts of the ledger, if it was read too.
+    pub judged: Option<Judged>,
+}
+
+/// Facts of a row that only the ledger has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// Path of the input file, and number of the row in it.
+    pub file: String,
+    /// Number of the row in the file.
+    pub row: u64,
+    /// Member of a tar, image of a folder or URL that has the image.
+    pub member: Option<String>,
+    /// Digest of the image's bytes.
+    pub image_sha256: Option<[u8; 32]>,
+    /// Perceptual hash of the image.
+    pub image_hash: Option<u64>,
 }
 
 /// A text that passed the filter.
@@ -145,6 +162,7 @@ fn cleaned(row: PairsRow) -> CleanedRow {
         width: row.width,
         height: row.height,
         texts: row.texts.into_iter().map(text).collect(),
+        judged: None,
     }
 }
 

@@ -24,6 +24,12 @@ pub struct Counts {
     /// Pairs of a job with P(match) below the requested minimum.
     #[serde(default)]
     pub below_min_itm: u64,
+    /// Pairs that match an entry of an exclusion list.
+    #[serde(default)]
+    pub excluded: u64,
+    /// Pairs of images that nearly equal an earlier image of the export.
+    #[serde(default)]
+    pub near_duplicates: u64,
     /// Written samples: pairs, or images with their texts.
     #[serde(default)]
     pub samples: u64,
@@ -39,7 +45,8 @@ impl Counts {
 
     /// Whether every pair that was read is counted once, and the samples do not exceed the written pairs.
     pub fn balance(&self) -> bool {
-        let left_out = self.duplicates + self.unusable + self.bad_images + self.below_min_itm;
+        let unfit = self.unusable + self.bad_images + self.below_min_itm;
+        let left_out = self.duplicates + unfit + self.excluded + self.near_duplicates;
         self.read == self.written() + left_out && self.samples <= self.written()
     }
 
@@ -63,6 +70,8 @@ impl Counts {
             unusable,
             bad_images,
             below_min_itm,
+            excluded,
+            near_duplicates,
             samples,
             images,
         } = self;
@@ -74,6 +83,8 @@ impl Counts {
         *unusable += other.unusable;
         *bad_images += other.bad_images;
         *below_min_itm += other.below_min_itm;
+        *excluded += other.excluded;
+        *near_duplicates += other.near_duplicates;
         *samples += other.samples;
         *images += other.images;
     }
@@ -86,10 +97,10 @@ mod tests {
     #[test]
     fn counts_with_a_missing_or_an_extra_pair_do_not_balance() {
         let counts =
-            Counts { read: 7, human: 2, duplicates: 1, unusable: 1, bad_images: 2, ..Counts::default() };
-        let counts = Counts { below_min_itm: 1, samples: 2, ..counts };
+            Counts { read: 10, human: 2, duplicates: 1, unusable: 1, bad_images: 2, ..Counts::default() };
+        let counts = Counts { below_min_itm: 1, excluded: 1, near_duplicates: 2, samples: 2, ..counts };
         assert!(counts.balance());
-        assert!(!Counts { read: 8, ..counts }.balance());
+        assert!(!Counts { read: 11, ..counts }.balance());
         assert!(!Counts { web: 1, ..counts }.balance());
         assert!(!Counts { samples: 3, ..counts }.balance());
     }

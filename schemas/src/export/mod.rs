@@ -5,15 +5,16 @@ mod request;
 mod table;
 
 pub use counts::Counts;
-pub use request::{Columns, Options, Request, Source};
-pub use table::{caption_fields, caption_item, schema};
+pub use request::{Columns, ExclusionList, Options, Request, Source};
+pub use table::{caption_fields, caption_item, captions_schema, schema};
 
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
-/// Version of the export's files and of its record. Version 1 had the files beside the record, and cleaned
-/// texts.
-pub const VERSION: u32 = 2;
+/// Newest version of an export's record; [`Options::version`] is that of one export. Version 1 had the files
+/// beside the record, and cleaned texts; version 2 had neither exclusion lists nor near-duplicates.
+pub const VERSION: u32 = 3;
 
 /// Name of the record. It is written last: without the record an export is incomplete.
 pub const RECORD: &str = "export.json";
@@ -27,6 +28,12 @@ pub const DATA: &str = "data";
 
 /// File with the number of samples of each tar, which open_clip expects beside the tars.
 pub const SIZES: &str = "data/sizes.json";
+
+/// File with the shards of an export for MosaicML Streaming.
+pub const MDS_INDEX: &str = "data/index.json";
+
+/// Folder of Energon's metadata.
+pub const ENERGON: &str = "data/.nv-meta";
 
 /// `itm` in a sidecar without a filter's score: sidecars have no nulls, and P(match) is never below 0.
 pub const NO_ITM: f32 = -1.0;
@@ -50,25 +57,49 @@ pub enum Format {
     /// metadata.jsonl for Hugging Face's imagefolder, and per image one file and a .txt file with its texts,
     /// as kohya's scripts and SimpleTuner read them; one sample per image.
     Imagefolder,
+    /// The tar files of webdataset with the metadata and the indexes of Megatron-Energon.
+    Energon,
+    /// Shards and index.json of MosaicML Streaming.
+    Mds,
+    /// Parquet files without images: key, input file, row and member of each image, and its texts.
+    Captions,
+}
+
+/// Place of an export's images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImagePlace {
+    /// Inside the files of samples.
+    Inside,
+    /// Files beside lists of samples.
+    Beside,
+    /// Not in the export.
+    Nowhere,
 }
 
 impl Format {
     /// File extension.
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Parquet => "parquet",
-            Self::Webdataset => "tar",
+            Self::Parquet | Self::Captions => "parquet",
+            Self::Webdataset | Self::Energon => "tar",
             Self::Json | Self::Llava => "json",
             Self::Imagefolder => "jsonl",
+            Self::Mds => "mds",
         }
     }
 
-    /// Whether images are separate files beside the lists, and not inside the files.
-    pub fn has_image_files(self) -> bool {
+    /// Place of the images.
+    pub fn images(self) -> ImagePlace {
         match self {
-            Self::Parquet | Self::Webdataset => false,
-            Self::Json | Self::Llava | Self::Imagefolder => true,
+            Self::Parquet | Self::Webdataset | Self::Energon | Self::Mds => ImagePlace::Inside,
+            Self::Json | Self::Llava | Self::Imagefolder => ImagePlace::Beside,
+            Self::Captions => ImagePlace::Nowhere,
         }
+    }
+
+    /// Whether programs of version 2 know the format.
+    fn is_of_version_2(self) -> bool {
+        !matches!(self, Self::Energon | Self::Mds | Self::Captions)
     }
 
     /// Path below the export's URL of the file with this number.
@@ -76,6 +107,7 @@ impl Format {
         match self {
             // The only name that `imagefolder` reads.
             Self::Imagefolder => format!("{DATA}/metadata.jsonl"),
+            Self::Mds => format!("{DATA}/shard.{number:05}.mds"),
             _ => format!("{DATA}/pairs-{number:05}.{}", self.extension()),
         }
     }
@@ -128,6 +160,12 @@ pub struct ExportRecord {
     pub counts: Counts,
     /// All files of samples.
     pub files: Vec<File>,
+    /// Entries of the exclusion lists that no row matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmatched_exclusions: Option<u64>,
+    /// Samples of each licence; the empty text counts the samples without one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub licences: BTreeMap<String, u64>,
     /// The first rows whose image cannot be decoded; `counts` has the number of all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,

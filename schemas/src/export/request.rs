@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// of the record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// Version of the format ([`super::VERSION`]).
+    /// Version of the format: [`Options::version`].
     pub version: u32,
     /// Format of the files.
     pub format: Format,
@@ -22,13 +22,12 @@ pub struct Request {
 impl Request {
     /// The first difference to another request, for people.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        if self.version != other.version {
-            return Some(format!("version {} of the format and not {}", other.version, self.version));
-        }
         let differing = [("format", self.format != other.format), ("sources", self.sources != other.sources)];
         let options = self.options.difference(&other.options);
         let named = differing.iter().find(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned());
-        named.or(options).map(|name| format!("another {name}"))
+        let version = || format!("version {} of the format and not {}", other.version, self.version);
+        let named = named.or(options).map(|name| format!("another {name}"));
+        named.or_else(|| (self.version != other.version).then(version))
     }
 }
 
@@ -52,9 +51,36 @@ pub struct Options {
     /// Instructions of LLaVA's samples; empty: those of the program.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prompts: Vec<String>,
+    /// Exclusion lists: a row that matches an entry is not in the export.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<ExclusionList>,
+    /// Largest number of differing bits of the perceptual hashes of two nearly equal images, of which one is
+    /// exported; without a number, all images are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dedup_images: Option<u32>,
+    /// Pass-through column with the licence of the image, whose values the record counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence_column: Option<String>,
+}
+
+/// An exclusion list, such as the take-down requests until a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExclusionList {
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+    /// Number of entries.
+    pub entries: u64,
 }
 
 impl Options {
+    /// Version of an export with these options. A program of version 2 would ignore the options of version 3,
+    /// so only an export without them has version 2, with the same record as in that program.
+    pub fn version(&self, format: Format) -> u32 {
+        let Self { exclude, dedup_images, licence_column, .. } = self;
+        let is_2 = exclude.is_empty() && dedup_images.is_none() && licence_column.is_none();
+        if is_2 && format.is_of_version_2() { 2 } else { 3 }
+    }
+
     fn difference(&self, other: &Self) -> Option<String> {
         let differing = [
             ("--per", self.per != other.per),
@@ -65,6 +91,9 @@ impl Options {
             ("--clean-text", self.clean_text != other.clean_text),
             ("--image-root", self.image_root != other.image_root),
             ("--prompts", self.prompts != other.prompts),
+            ("--exclude", self.exclude != other.exclude),
+            ("--dedup-images", self.dedup_images != other.dedup_images),
+            ("--licence-column", self.licence_column != other.licence_column),
         ];
         differing.iter().find(|(_, differs)| *differs).map(|(name, _)| (*name).to_owned())
     }
@@ -100,6 +129,15 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// URL of the job or of the files.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Human { url, .. } | Self::Job { url, .. } => url,
+        }
+    }
+}
+
 /// Columns of human pairs, and the condition on their rows.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Columns {
@@ -122,7 +160,15 @@ mod tests {
 
     fn request() -> Request {
         let options = Options { shuffle: Some(0), file_mib: 256, ..Options::default() };
-        Request { version: VERSION, format: Format::Parquet, options, sources: vec![] }
+        Request { version: 2, format: Format::Parquet, options, sources: vec![] }
+    }
+
+    #[test]
+    fn an_export_has_the_earliest_version_that_knows_its_options_and_its_format() {
+        let plain = Options::default();
+        let dedup = Options { dedup_images: Some(0), ..Options::default() };
+        assert_eq!((plain.version(Format::Parquet), plain.version(Format::Mds)), (2, 3));
+        assert_eq!((dedup.version(Format::Parquet), dedup.version(Format::Energon)), (3, VERSION));
     }
 
     #[test]
@@ -139,6 +185,12 @@ mod tests {
         assert!(with(|r| r.options.shuffle = None).contains("--shuffle"));
         assert!(with(|r| r.options.min_itm = Some(0.5)).contains("--min-itm"));
         assert!(with(|r| r.options.clean_text = true).contains("--clean-text"));
+        assert!(with(|r| r.options.dedup_images = Some(2)).contains("--dedup-images"));
+        assert!(with(|r| r.options.licence_column = Some("l".into())).contains("--licence-column"));
+        let list = |r: &mut Request| {
+            r.options.exclude = vec![ExclusionList { sha256: "ab".into(), entries: 1 }];
+        };
+        assert!(with(list).contains("--exclude"));
         assert!(with(|r| r.options.image_root = "/x".into()).contains("--image-root"));
         let human = |text: &str| Source::Human {
             url: "h".into(),

@@ -5,7 +5,7 @@ mod sources;
 use crate::args::ExportArgs;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_export::{
-    Export, ExportError, Found, Progress, checked, clean, export, find, nothing_left, prompts,
+    Exclusions, Export, ExportError, Found, Progress, checked, clean, export, find, nothing_left, prompts,
     scratch_folder, summary,
 };
 use capfilt_schemas::export::{ExportRecord, Options};
@@ -15,7 +15,8 @@ use std::path::PathBuf;
 pub async fn run(args: &ExportArgs) -> Ending {
     let options = blamed(options(args))?;
     let bucket = Location::open_without_links(&args.to).or_usage_error()?;
-    let asked = Export { sources: sources::open(args).await?, format: args.format, options };
+    let exclusions = blamed(Exclusions::read(&args.samples.exclude))?;
+    let asked = Export { sources: sources::open(args).await?, format: args.format, options, exclusions };
     let made = match blamed(find(&bucket, &asked).await)? {
         Found::Finished(found) => {
             console::line("this export is finished; nothing to do");
@@ -65,7 +66,10 @@ fn options(args: &ExportArgs) -> Result<Options, ExportError> {
         min_itm: samples.min_itm,
         clean_text: samples.clean_text,
         image_root: files.image_root.clone(),
+        dedup_images: samples.dedup_images,
+        licence_column: samples.licence_column.clone(),
         prompts: files.prompts.as_deref().map_or(Ok(Vec::new()), prompts)?,
+        ..Options::default()
     };
     checked(args.format, options)
 }

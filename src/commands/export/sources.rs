@@ -7,7 +7,7 @@ use capfilt_export::{HumanFiles, Place, Source, each_once, quarantined_text};
 use capfilt_pipeline::cleaned::Wanted;
 use capfilt_runtime::{finished_job, training_data};
 use capfilt_schemas::{
-    export::Columns,
+    export::{Columns, Format, ImagePlace},
     settings::training_data::{DataSource, Texts},
 };
 use capfilt_store::{Location, without_secrets};
@@ -24,7 +24,7 @@ pub async fn open(args: &ExportArgs) -> Result<Vec<Source>, Failure> {
         sources.push(human(place, args).await?);
     }
     for place in each_once(&args.job, repeated).or_usage_error()? {
-        sources.push(job(place, args.samples.texts).await?);
+        sources.push(job(place, args.samples.texts, args.format).await?);
     }
     Ok(sources)
 }
@@ -44,17 +44,24 @@ async fn human(Place { url, identity }: Place, args: &ExportArgs) -> Result<Sour
         filter: asked.filter.clone(),
         passthrough: asked.passthrough.clone(),
     };
-    blamed(Source::human(files, columns, asked.key.as_deref()).await)
+    let licence = args.samples.licence_column.as_deref();
+    blamed(Source::human(files, columns, asked.key.as_deref(), licence).await)
 }
 
-async fn job(Place { url, identity }: Place, texts: Texts) -> Result<Source, Failure> {
+async fn job(Place { url, identity }: Place, texts: Texts, format: Format) -> Result<Source, Failure> {
     let cleaned = finished_job::open(&url).await?;
     let manifest = cleaned.manifest;
     if !manifest.quarantined.is_empty() {
         console::line(quarantined_text(&identity, &manifest.quarantined));
     }
-    let wanted = Wanted { referenced: finished_job::referenced(&cleaned.settings)?, cosines: true };
+    let referenced = match format.images() {
+        // Images by reference are not read.
+        ImagePlace::Nowhere => None,
+        ImagePlace::Inside | ImagePlace::Beside => finished_job::referenced(&cleaned.settings)?,
+    };
+    let wanted = Wanted { referenced, cosines: true };
     let tables = cleaned.tables.iter().map(finished_job::tables).collect();
     let place = Location::open_without_links(&url).or_usage_error()?;
-    Ok(Source::job(place, identity, manifest, tables, texts, wanted))
+    let passed = cleaned.settings.input.passthrough;
+    Ok(Source::job(place, identity, manifest, tables, (texts, passed), wanted))
 }

@@ -19,6 +19,8 @@ pub const RECORD: &str = "json";
 /// Encoder of a tar. Equal samples give equal bytes. Memory: a chunk of 1 MiB, and one sample.
 pub struct SampleWriter {
     tar: Builder<Vec<u8>>,
+    /// Bytes that were returned.
+    passed_on: u64,
 }
 
 /// Data of a sample.
@@ -36,7 +38,12 @@ impl SampleWriter {
     /// A tar without samples.
     #[allow(clippy::new_without_default)] // a default would say nothing that `new` does not
     pub fn new() -> Self {
-        Self { tar: Builder::new(Vec::new()) }
+        Self { tar: Builder::new(Vec::new()), passed_on: 0 }
+    }
+
+    /// Offset in the tar of the next sample, or of the tar's end marker.
+    pub fn position(&self) -> u64 {
+        self.passed_on + self.tar.get_ref().len() as u64
     }
 
     /// Adds a sample, and returns finished bytes: none until there is a chunk.
@@ -49,8 +56,11 @@ impl SampleWriter {
         }
         self.member(format!("{name}.{TEXT}"), sample.text.as_bytes())?;
         self.member(format!("{name}.{RECORD}"), sample.record)?;
-        let is_enough = self.tar.get_ref().len() >= CHUNK;
-        Ok(if is_enough { std::mem::take(self.tar.get_mut()) } else { Vec::new() })
+        if self.tar.get_ref().len() < CHUNK {
+            return Ok(Vec::new());
+        }
+        self.passed_on = self.position();
+        Ok(std::mem::take(self.tar.get_mut()))
     }
 
     /// Ends the tar, and returns the remaining bytes.

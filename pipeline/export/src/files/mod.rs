@@ -1,10 +1,15 @@
 //! Files of an export: their samples, and their writers.
 
 mod list;
+mod mds;
+mod metadata;
 mod parquet;
 mod sidecar;
 mod tar;
 mod upload;
+
+pub(crate) use metadata::metadata;
+pub(crate) use parquet::schema_of;
 
 use super::{
     ExportError,
@@ -12,7 +17,7 @@ use super::{
     export::Export,
     scratch::{Images, Scratch},
 };
-use capfilt_schemas::export::{File, Format, Options};
+use capfilt_schemas::export::{File, Format, ImagePlace, Options};
 use capfilt_store::Location;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use std::{collections::HashMap, ops::Range, sync::Arc};
@@ -21,7 +26,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 const LEAST_FILES: u64 = 16;
 const LEAST_SAMPLES: u64 = 8;
 
-/// Lines of a BLIP list; readers hold a whole list in memory.
+/// Samples of a list or of a file of captions; readers hold a whole list in memory.
 const LIST_LINES: u64 = 1_000_000;
 
 /// Scratch files that a writer has open.
@@ -35,8 +40,8 @@ const TEXTS_AT_ONCE: usize = 32;
 pub(crate) fn file_count(format: Format, options: &Options, samples: u64, image_bytes: u64) -> usize {
     let by_size = match format {
         Format::Imagefolder => return 1,
-        Format::Json | Format::Llava => samples.div_ceil(LIST_LINES),
-        Format::Parquet | Format::Webdataset => {
+        Format::Json | Format::Llava | Format::Captions => samples.div_ceil(LIST_LINES),
+        Format::Parquet | Format::Webdataset | Format::Energon | Format::Mds => {
             let for_loaders = samples.div_ceil(LEAST_SAMPLES).min(LEAST_FILES);
             image_bytes.div_ceil(options.file_mib.max(1) << 20).max(for_loaders)
         }
@@ -46,7 +51,7 @@ pub(crate) fn file_count(format: Format, options: &Options, samples: u64, image_
 
 /// Distribution of the samples over files.
 pub(crate) struct Writing {
-    arranged: Arc<Arrangement>,
+    pub arranged: Arc<Arrangement>,
     /// Number of the first sample of each bucket, and the number of all samples.
     starts: Vec<u64>,
     samples: u64,
@@ -82,27 +87,46 @@ impl Writing {
         let mut upload = upload::Upload::new(bucket, &path);
         let mut encoder = Encoder::new(export, &self.arranged, &path)?;
         let (mut images, mut texts) = (OpenImages::default(), TextFiles::new(bucket));
-        let first = self.starts.partition_point(|start| *start <= range.start) - 1;
-        for of in first..self.arranged.buckets() {
-            let start = self.starts[of];
-            if start >= range.end {
-                break;
+        if let Encoder::Mds(encoder) = &mut encoder {
+            for of in self.buckets(&range) {
+                self.samples(scratch, of, &range)?.iter().for_each(|(_, sample)| encoder.measure(sample));
             }
-            for (at, sample) in (start..).zip(self.arranged.samples(scratch, of)?) {
-                if range.contains(&at) {
-                    let image =
-                        if encoder.wants_images() { images.get(scratch, &sample)? } else { Vec::new() };
-                    if export.format == Format::Imagefolder {
-                        texts.put(list::beside(&sample)).await?;
-                    }
-                    upload.put(encoder.add(at, sample, image)?).await?;
+        }
+        for of in self.buckets(&range) {
+            for (at, sample) in self.samples(scratch, of, &range)? {
+                let is_inside = export.format.images() == ImagePlace::Inside;
+                let image = if is_inside { images.get(scratch, &sample)? } else { Vec::new() };
+                if export.format == Format::Imagefolder {
+                    texts.put(list::beside(&sample)).await?;
                 }
+                upload.put(encoder.add(at, sample, image)?).await?;
             }
         }
         texts.finish().await?;
+        if let (Format::Energon, Encoder::Tar(encoder)) = (export.format, &encoder) {
+            bucket.write(&format!("{path}.idx"), encoder.index().into()).await?;
+        }
         upload.put(encoder.finish()?).await?;
         let (bytes, sha256) = upload.finish().await?;
         Ok(File { path, pairs: range.end - range.start, bytes, sha256 })
+    }
+
+    /// Buckets with samples of these numbers.
+    fn buckets(&self, range: &Range<u64>) -> Range<usize> {
+        let first = self.starts.partition_point(|start| *start <= range.start) - 1;
+        let end = self.starts.partition_point(|start| *start < range.end);
+        first..end.min(self.arranged.buckets())
+    }
+
+    /// Samples of a bucket that have these numbers, with their numbers.
+    fn samples(
+        &self,
+        scratch: &Scratch,
+        bucket: usize,
+        range: &Range<u64>,
+    ) -> Result<Vec<(u64, Sample)>, ExportError> {
+        let numbered = (self.starts[bucket]..).zip(self.arranged.samples(scratch, bucket)?);
+        Ok(numbered.filter(|(at, _)| range.contains(at)).collect())
     }
 }
 
@@ -111,21 +135,21 @@ enum Encoder<'a> {
     Parquet(Box<parquet::Encoder<'a>>),
     Tar(tar::Encoder<'a>),
     List(list::Encoder<'a>),
+    Mds(mds::Encoder<'a>),
 }
 
 impl<'a> Encoder<'a> {
     fn new(export: &'a Export, arranged: &'a Arrangement, path: &str) -> Result<Self, ExportError> {
         Ok(match export.format {
-            Format::Parquet => Self::Parquet(Box::new(parquet::Encoder::new(&arranged.kinds, path)?)),
-            Format::Webdataset => Self::Tar(tar::Encoder::new(&arranged.kinds, path)),
+            format @ (Format::Parquet | Format::Captions) => {
+                Self::Parquet(Box::new(parquet::Encoder::new(&arranged.kinds, format, path)?))
+            }
+            Format::Mds => Self::Mds(mds::Encoder::new(&arranged.kinds, path)),
+            Format::Webdataset | Format::Energon => Self::Tar(tar::Encoder::new(&arranged.kinds, path)),
             format @ (Format::Json | Format::Llava | Format::Imagefolder) => {
                 Self::List(list::Encoder::new(&arranged.kinds, format, &export.options))
             }
         })
-    }
-
-    fn wants_images(&self) -> bool {
-        !matches!(self, Self::List(_))
     }
 
     fn add(&mut self, number: u64, sample: Sample, image: Vec<u8>) -> Result<Vec<u8>, ExportError> {
@@ -133,6 +157,7 @@ impl<'a> Encoder<'a> {
             Self::Parquet(encoder) => encoder.add(sample, image),
             Self::Tar(encoder) => encoder.add(number, &sample, &image),
             Self::List(encoder) => Ok(encoder.add(&sample)),
+            Self::Mds(encoder) => encoder.add(&sample, image),
         }
     }
 
@@ -141,6 +166,8 @@ impl<'a> Encoder<'a> {
             Self::Parquet(encoder) => encoder.finish(),
             Self::Tar(encoder) => encoder.finish(),
             Self::List(encoder) => Ok(encoder.finish()),
+            // The end of the last sample is the end of the shard.
+            Self::Mds(_) => Ok(Vec::new()),
         }
     }
 }

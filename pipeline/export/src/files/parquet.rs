@@ -10,14 +10,14 @@ use arrow::{
     array::{
         ArrayRef, BinaryArray, BooleanArray, Float32Array, Float32Builder, Float64Array, Int64Array,
         ListBuilder, RecordBatch, StringArray, StringBuilder, StructArray, StructBuilder, UInt32Array,
-        new_null_array,
+        UInt64Array, new_null_array,
     },
     datatypes::{DataType, Field, SchemaRef},
     error::ArrowError,
 };
 use capfilt_pipeline::output::huggingface;
 use capfilt_schemas::{
-    export::{caption_fields, caption_item, schema},
+    export::{Format, caption_fields, caption_item, captions_schema, schema},
     pairs::image_fields,
 };
 use parquet::{
@@ -37,6 +37,7 @@ const GROUP_BYTES: usize = 64 << 20;
 /// Encoder of a file.
 pub(super) struct Encoder<'a> {
     kinds: &'a Kinds,
+    format: Format,
     path: String,
     writer: ArrowWriter<Vec<u8>>,
     schema: SchemaRef,
@@ -45,15 +46,14 @@ pub(super) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    pub fn new(kinds: &'a Kinds, path: &str) -> Result<Self, ExportError> {
-        let passed = passed(kinds).map(|(name, kind)| Field::new(name, kind.arrow(), true));
-        let schema = schema(&passed.collect::<Vec<_>>());
+    pub fn new(kinds: &'a Kinds, format: Format, path: &str) -> Result<Self, ExportError> {
+        let schema = schema_of(format, kinds);
         let mut metadata = schema.metadata().clone();
         metadata.extend(huggingface(&schema).map(|features| ("huggingface".to_owned(), features)));
         let schema = Arc::new(schema.as_ref().clone().with_metadata(metadata));
         let writer = ArrowWriter::try_new(Vec::new(), Arc::clone(&schema), Some(properties()));
         let writer = writer.map_err(|source| ExportError::parquet(path, source))?;
-        Ok(Self { kinds, path: path.to_owned(), writer, schema, group: Vec::new(), bytes: 0 })
+        Ok(Self { kinds, format, path: path.to_owned(), writer, schema, group: Vec::new(), bytes: 0 })
     }
 
     pub fn add(&mut self, sample: Sample, image: Vec<u8>) -> Result<Vec<u8>, ExportError> {
@@ -82,15 +82,13 @@ impl<'a> Encoder<'a> {
 
     fn batch(&self, group: &[(Sample, Vec<u8>)]) -> Result<RecordBatch, ArrowError> {
         let samples = || group.iter().map(|(sample, _)| sample);
-        let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(group.iter().map(|(_, image)| image)));
-        let images = StructArray::try_new(
-            image_fields(),
-            vec![bytes, new_null_array(&DataType::Utf8, group.len())],
-            None,
-        )?;
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(samples().map(|sample| sample.key.as_deref()).collect::<StringArray>()),
-            Arc::new(images),
+        let mut columns: Vec<ArrayRef> =
+            vec![Arc::new(samples().map(|sample| sample.key.as_deref()).collect::<StringArray>())];
+        columns.extend(match self.format {
+            Format::Captions => origins(group),
+            _ => vec![images(group)?],
+        });
+        let captions: [ArrayRef; 8] = [
             Arc::new(StringArray::from_iter_values(samples().map(|sample| &sample.caption.text))),
             Arc::new(StringArray::from_iter_values(samples().map(|sample| &sample.caption.source))),
             Arc::new(samples().map(|sample| sample.caption.itm).collect::<Float32Array>()),
@@ -100,10 +98,39 @@ impl<'a> Encoder<'a> {
             Arc::new(samples().map(|sample| Some(sample.image.width)).collect::<UInt32Array>()),
             Arc::new(samples().map(|sample| Some(sample.image.height)).collect::<UInt32Array>()),
         ];
+        columns.extend(captions);
         columns
             .extend(passed(self.kinds).map(|(name, kind)| column(kind, samples().map(|s| s.more.get(name)))));
         RecordBatch::try_new(Arc::clone(&self.schema), columns)
     }
+}
+
+/// Columns of a format's files.
+pub(crate) fn schema_of(format: Format, kinds: &Kinds) -> SchemaRef {
+    let (is_captions, ours) = (format == Format::Captions, captions_schema(&[]));
+    let field = |(name, kind): (&String, Kind)| {
+        let is_ours = is_captions && ours.field_with_name(name).is_ok();
+        let name = if is_ours { format!("input_{name}") } else { name.clone() };
+        Field::new(name, kind.arrow(), true)
+    };
+    let passed: Vec<Field> = passed(kinds).map(field).collect();
+    if is_captions { captions_schema(&passed) } else { schema(&passed) }
+}
+
+fn images(group: &[(Sample, Vec<u8>)]) -> Result<ArrayRef, ArrowError> {
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_iter_values(group.iter().map(|(_, image)| image)));
+    let paths = new_null_array(&DataType::Utf8, group.len());
+    Ok(Arc::new(StructArray::try_new(image_fields(), vec![bytes, paths], None)?))
+}
+
+/// Input file, number in it, and member of each sample's row.
+fn origins(group: &[(Sample, Vec<u8>)]) -> Vec<ArrayRef> {
+    let origins = || group.iter().map(|(sample, _)| sample.origin.as_ref());
+    vec![
+        Arc::new(origins().map(|origin| Some(&*origin?.file)).collect::<StringArray>()),
+        Arc::new(origins().map(|origin| Some(origin?.row)).collect::<UInt64Array>()),
+        Arc::new(origins().map(|origin| origin?.member.as_deref()).collect::<StringArray>()),
+    ]
 }
 
 /// Pass-through columns; `url` has a column of the export.

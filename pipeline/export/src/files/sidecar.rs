@@ -8,23 +8,27 @@ use crate::{
 use capfilt_schemas::export::{NO_COSINE, NO_ITM};
 use serde_json::{Map, Value, json};
 
+/// Fields of every record, beside the pass-through columns.
+pub(super) const FIELDS: [&str; 9] =
+    ["key", "url", "caption", "source", "itm", "cosine", "captions", "width", "height"];
+
 /// The `.json` of a WebDataset sample, and the entry of a list.
 pub(super) fn record(sample: &Sample, kinds: &Kinds) -> Map<String, Value> {
     let mut record: Map<String, Value> =
         kinds.iter().map(|(name, kind)| (name.clone(), kind.value(sample.more.get(name)))).collect();
     let captions: Vec<Value> = sample.captions.iter().map(caption).collect();
     let ours = [
-        ("key", json!(sample.key.as_deref().unwrap_or_default())),
-        ("url", json!(url(sample).unwrap_or_default())),
-        ("caption", json!(sample.caption.text)),
-        ("source", json!(sample.caption.source)),
-        ("itm", json!(sample.caption.itm.unwrap_or(NO_ITM))),
-        ("cosine", json!(sample.caption.cosine.unwrap_or(NO_COSINE))),
-        ("captions", json!(captions)),
-        ("width", json!(sample.image.width)),
-        ("height", json!(sample.image.height)),
+        json!(sample.key.as_deref().unwrap_or_default()),
+        json!(url(sample).unwrap_or_default()),
+        json!(sample.caption.text),
+        json!(sample.caption.source),
+        json!(sample.caption.itm.unwrap_or(NO_ITM)),
+        json!(sample.caption.cosine.unwrap_or(NO_COSINE)),
+        json!(captions),
+        json!(sample.image.width),
+        json!(sample.image.height),
     ];
-    record.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+    record.extend(FIELDS.map(str::to_owned).into_iter().zip(ours));
     record
 }
 

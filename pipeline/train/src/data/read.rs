@@ -159,7 +159,7 @@ mod tests {
             itc: None,
         };
         let (image, texts) = (Bytes::from_static(b"x"), texts.iter().map(text).collect());
-        CleanedRow { key: None, image, path: None, width: 1, height: 1, texts }
+        CleanedRow { key: None, image, path: None, width: 1, height: 1, texts, judged: None }
     }
 
     fn texts(row: &CleanedRow, texts: Texts) -> Vec<String> {
