@@ -178,10 +178,11 @@ impl Gathering<'_> {
     fn enter(&mut self, row: Row, image: Image, texts: Vec<(Caption, Digest)>) {
         let options = &self.export.options;
         let Row { key, file, row, judged, more, .. } = row;
-        let origin = (self.export.format == Format::Captions).then(|| match judged {
+        let origin = match judged {
             Some(judged) => Origin { file: judged.file, row: judged.row, member: judged.member },
             None => Origin { file, row, member: None },
-        });
+        };
+        let origin = Some(origin).filter(|_| self.export.format == Format::Captions);
         for (i, (text, pair)) in texts.iter().enumerate() {
             let others =
                 texts.iter().enumerate().filter(|(other, _)| *other != i && options.per == Per::Text);
