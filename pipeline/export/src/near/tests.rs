@@ -1,5 +1,4 @@
 use super::*;
-use std::time::Instant;
 
 /// Numbers that follow from a seed (SplitMix64).
 struct Numbers(u64);
@@ -79,17 +78,5 @@ fn radii_of_the_bands_cover_every_distance() {
             let misses: u32 = layout(distance, bands).iter().map(|band| band.radius + 1).sum();
             assert_eq!(misses, distance + 1, "{bands} bands");
         }
-    }
-}
-
-/// `cargo test --release -p capfilt-export --lib -- --ignored --nocapture hashes_take`
-#[test]
-#[ignore = "a measurement"]
-fn a_million_and_ten_million_hashes_take_seconds_to_minutes() {
-    for (count, distance) in [(1_000_000, 4), (1_000_000, 8), (10_000_000, 4), (10_000_000, 8)] {
-        let hashes = Numbers(7).hashes(count, 12);
-        let since = Instant::now();
-        let stay = kept(&hashes, Sizes::new(distance, count as u64)).into_iter().filter(|stays| *stays);
-        println!("{count} hashes, distance {distance}: {} kept, {:.1?}", stay.count(), since.elapsed());
     }
 }
