@@ -35,6 +35,7 @@ mod deploy;
 mod doors;
 mod eval;
 mod every_row_once;
+mod explain;
 mod export;
 mod export_consumers;
 mod export_exclusions;

@@ -1,7 +1,10 @@
 //! Ctrl-C and SIGTERM as a watched value.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -56,6 +59,18 @@ pub fn ignore_terminal_interrupt() {
             while interrupt.recv().await.is_some() {}
         }
     });
+}
+
+/// As [`on_signal`], for work without a runtime: a flag that becomes true at the first signal.
+pub fn flag() -> Arc<AtomicBool> {
+    let (mut stopped, flag) = (on_signal(), Arc::new(AtomicBool::new(false)));
+    let shared = Arc::clone(&flag);
+    tokio::spawn(async move {
+        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
+            shared.store(true, Ordering::Relaxed);
+        }
+    });
+    flag
 }
 
 /// Returns a value that becomes true at the first SIGINT or SIGTERM, and notifies again at the second one:

@@ -10,7 +10,9 @@ use capfilt_console::{self as console, ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
     dispatch::{
         Outcome, Report,
-        cluster::{self, Connection, CoordinatedJob, JobQueue, JoinedPool, queue_names},
+        cluster::{
+            self, Connection, CoordinatedJob, JobQueue, JobStream, JobStreams, JoinedPool, queue_names,
+        },
         local::RetryPolicy,
     },
     job,
@@ -28,6 +30,30 @@ pub async fn queue(link: &Connection, bucket: &Location) -> Result<JobQueue, Fai
     let client = link.connect(|waiting| console::line(waiting)).await.or_environment_error()?;
     let names = queue_names(bucket).await.or_environment_error()?;
     Ok(JobQueue::new(client, names, link.shown()).of_job(&bucket.url))
+}
+
+/// Lists the unused queues of a server: those of all jobs, or that of the job in `own`. With `delete` the
+/// queues are removed.
+///
+/// # Errors
+/// When the server, or the job's bucket, fails.
+pub async fn unused_queues(
+    link: &Connection,
+    own: Option<&Location>,
+    delete: bool,
+) -> Result<Vec<JobStream>, Failure> {
+    let mut streams =
+        JobStreams::look(link, |waiting| console::line(waiting)).await.or_environment_error()?;
+    if let Some(bucket) = own {
+        let own = queue_names(bucket).await.or_environment_error()?.stream();
+        streams.found.retain(|stream| stream.stream == own);
+    }
+    let in_use = streams.found.extract_if(.., |stream| stream.in_use);
+    in_use.for_each(|stream| console::line(format!("{stream} is in use")));
+    if delete {
+        streams.remove_unused().await.or_environment_error()?;
+    }
+    Ok(streams.found)
 }
 
 /// Coordinates a job until its workers have finished it.

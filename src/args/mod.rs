@@ -58,6 +58,8 @@ pub enum Command {
     /// List the result files of a job, one per line: Parquet files, or tars of pairs, for DuckDB, polars,
     /// pyarrow, `datasets`, webdataset
     Files(FilesArgs),
+    /// Show everything that a job recorded about a row: texts, scores, verdicts, attempt, models
+    Explain(ExplainArgs),
     /// List objects that no commit names, and with --delete delete them; safe while workers run
     Gc(GcArgs),
     /// Check the results of a job: each input row occurs once, each object is unchanged since its commit
@@ -106,6 +108,7 @@ impl Command {
             | Self::Man(_)
             | Self::Status(_)
             | Self::Files(_)
+            | Self::Explain(_)
             | Self::Gc(_)
             | Self::Export(_)
             | Self::Lineage(_) => Uses::Nothing,

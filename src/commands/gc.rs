@@ -1,23 +1,25 @@
 //! `capfilt gc`: objects that no commit names.
 
-use super::streams;
 use crate::args::GcArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_coordinator::gc;
-use capfilt_runtime::release;
+use capfilt_runtime::{cluster, release};
 use capfilt_store::Location;
 use serde_json::json;
 
 pub async fn run(args: &GcArgs) -> Ending {
-    let streams = streams::unused(args).await?;
-    if args.job.is_none() && args.json {
+    let own = args.job.as_deref().map(Location::open_without_links).transpose().or_usage_error()?;
+    let streams = match args.cluster.link() {
+        Some(link) => cluster::unused_queues(&link, own.as_ref(), args.delete).await?,
+        None => Vec::new(),
+    };
+    if own.is_none() && args.json {
         outln!("{}", json!({"streams": streams, "deleted": args.delete}));
     } else if !args.json {
         let did = if args.delete { "removed" } else { "not used; --delete removes it" };
         streams.iter().for_each(|stream| outln!("{stream}: {did}"));
     }
-    let Some(job) = &args.job else { return Ok(Exit::Done) };
-    let bucket = Location::open_without_links(job).or_usage_error()?;
+    let Some(bucket) = own else { return Ok(Exit::Done) };
     release::warn_of(&bucket).await;
     let garbage = gc::find(&bucket).await.or_environment_error()?;
     if args.delete {

@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod device;
 mod eval;
+mod explain;
 mod export;
 mod files;
 mod gc;
@@ -18,7 +19,6 @@ mod retry;
 mod run;
 mod score;
 mod status;
-mod streams;
 mod train;
 mod verify;
 mod worker;
@@ -37,6 +37,7 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Worker(args) => worker::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Retry(args) => retry::run(&args).await,
+        Command::Explain(args) => explain::run(&args).await,
         Command::Files(args) => files::run(&args).await,
         Command::Gc(args) => gc::run(&args).await,
         Command::Init(args) => init::run(&args).await,

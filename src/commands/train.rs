@@ -9,16 +9,10 @@ use capfilt_runtime::{checkpoints, training_data};
 use capfilt_schemas::settings::train::Training;
 use capfilt_train::{Event, Outcome, Report, TrainError, train};
 use serde_json::json;
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::path::Path;
 
 pub async fn run(args: &TrainArgs) -> Ending {
-    let mut stopped = shutdown::on_signal();
+    let stop = shutdown::flag();
     let task = args.task;
     let text = std::fs::read_to_string(&args.config);
     let text = text
@@ -32,13 +26,6 @@ pub async fn run(args: &TrainArgs) -> Ending {
     let dataset = training_data::open(&settings, |_| training_data::Named::Data).await?;
     console::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 
-    let stop = Arc::new(AtomicBool::new(false));
-    let shared_stop = Arc::clone(&stop);
-    tokio::spawn(async move {
-        if stopped.wait_for(|stopped| *stopped).await.is_ok() {
-            shared_stop.store(true, Ordering::Relaxed);
-        }
-    });
     let learning = tokio::task::spawn_blocking(move || {
         let mut progress = Progress::start("{bar:24} {pos}/{len} steps  {msg}");
         progress.make_line_due();

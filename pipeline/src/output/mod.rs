@@ -15,5 +15,5 @@ pub use features::huggingface;
 pub use hashing_writer::WriteError;
 pub use json_values::json_values;
 pub use judged_rows::JudgedRows;
-pub use ledger_reader::{LedgerError, each_of_ledger, read_ledger};
+pub use ledger_reader::{LedgerError, Sought, each_of_ledger, find_in_ledger, read_ledger};
 pub use writer::{ShardWriter, Written};
