@@ -19,7 +19,8 @@ fn explain(job: &Job, name: [&str; 2]) -> Command {
 fn hostile(path: &std::path::Path) {
     let script = "import sys, pyarrow as pa, pyarrow.parquet as pq\n\
                   rows = pq.read_table(sys.argv[1]).slice(0, 2).to_pylist()\n\
-                  rows[0]['key'], rows[0]['caption'] = 'k\\x1b[2J', '<b>\\u202etxet\\x1b]0;title\\x07 \\x00 end'\n\
+                  rows[0]['key'] = 'k\\x1b[2J'\n\
+                  rows[0]['caption'] = '<b>\\u202etxet\\x1b]0;title\\x07 \\x00 end'\n\
                   pq.write_table(pa.Table.from_pylist(rows), sys.argv[2])";
     let mut python = Command::new(repo().join(".venv/bin/python"));
     expect(python.args(["-c", script]).arg(repo().join("tests/data/web/web-00000.parquet")).arg(path), 0);
