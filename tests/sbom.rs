@@ -79,7 +79,8 @@ fn every_crate_of_which_the_program_has_a_source_path_is_in_the_list() {
     let program = fs::read(env!("CARGO_BIN_EXE_capfilt")).unwrap();
     let program = String::from_utf8_lossy(&program);
     let listed: BTreeSet<String> = crates(&bill()).iter().map(|one| one.replace(' ', "-")).collect();
-    let paths = program.split("/registry/src/").skip(1).filter_map(|path| path.split('/').nth(1));
+    let paths = program.split("/registry/src/").skip(1).filter_map(|path| path.split('\0').next());
+    let paths = paths.filter_map(|path| path.split('/').nth(1));
     let found: BTreeSet<&str> = paths.collect();
     assert!(found.len() > 50, "{found:?}");
     let missing: Vec<_> = found.into_iter().filter(|name| !listed.contains(*name)).collect();
