@@ -145,6 +145,14 @@ fn a_tar_in_a_bucket_gives_the_same_and_a_large_one_is_cut_by_its_headers() {
 }
 
 #[test]
+fn a_run_over_tars_that_finds_no_image_says_which_setting_to_look_at() {
+    let web = Web::of(20, 20);
+    let job = web.job().set(&["input.image=img"]);
+    let said = stdout(&job.run());
+    assert!(said.contains("no image was judged: 20 image_missing; is input.image"), "{said}");
+}
+
+#[test]
 fn braces_name_tars_and_a_missing_one_is_reported() {
     let web = Web::of(60, 20);
     let pattern = |braces: &str| format!("{}/{braces}.tar", web.tars().display());

@@ -14,7 +14,10 @@ use capfilt_coordinator::{
     manifest::{self, Sealed},
     metrics::SharedMetrics,
 };
-use capfilt_schemas::{job::JobRecord, manifest::Manifest, plan::Shard, queue_protocol::WorkerReport};
+use capfilt_schemas::{
+    job::JobRecord, manifest::Manifest, plan::Shard, queue_protocol::WorkerReport, status::RowStatus,
+    tally::Tally,
+};
 use capfilt_store::Location;
 use serde_json::json;
 use std::time::Duration;
@@ -82,6 +85,7 @@ impl Finished {
     pub fn lines(&self) -> Vec<String> {
         let Manifest { rows, tally, refused, quarantined, .. } = &self.sealed.manifest;
         let mut lines = vec![format!("{rows} rows, {} pairs; {}", tally.pairs, kept(tally))];
+        lines.extend(nothing_judged(tally));
         if self.wasted_rows > 0 {
             let wasted = self.wasted_rows;
             lines.push(format!("{wasted} wasted rows, of workers that lost their shard to another worker"));
@@ -92,6 +96,21 @@ impl Finished {
         }));
         lines
     }
+}
+
+/// A sentence about a job whose rows all failed: usually the name of a column is wrong, which a plan cannot
+/// see in a tar or a table of records.
+fn nothing_judged(tally: &Tally) -> Option<String> {
+    let statuses: Vec<String> =
+        tally.rows.iter().map(|(status, rows)| format!("{rows} {}", status.as_str())).collect();
+    let mut selected = tally.rows.keys().filter(|status| **status != RowStatus::NotSelected).peekable();
+    (selected.peek().is_some() && selected.all(|status| *status != RowStatus::Judged)).then(|| {
+        format!(
+            "no image was judged: {}; is input.image the column with the image, or the suffix of its member \
+             in a tar?",
+            statuses.join(", ")
+        )
+    })
 }
 
 /// A job without an open shard.
