@@ -88,11 +88,16 @@ def run(program, folder, kind):
 
 
 def idle(job):
-    """Return the share of the time from the first attempt's begin to the last commit without device work."""
-    commits = sorted((job / "commits").rglob("*.json"), key=lambda path: path.stat().st_mtime)
-    timings = [json.loads(path.read_text())["timings"] for path in commits]
-    span = commits[-1].stat().st_mtime - commits[0].stat().st_mtime + timings[0]["total_seconds"]
-    return 1 - sum(timing["device_seconds"] for timing in timings) / span
+    """Return the share of the worker processes' time without device work.
+
+    Their time goes from the begin of the first attempt to the last commit.
+    """
+    paths = sorted((job / "commits").rglob("*.json"), key=lambda path: path.stat().st_mtime)
+    commits = [json.loads(path.read_text()) for path in paths]
+    first = commits[0]["timings"]["total_seconds"]
+    span = paths[-1].stat().st_mtime - paths[0].stat().st_mtime + first
+    workers = len({commit["worker"] for commit in commits})
+    return 1 - sum(commit["timings"]["device_seconds"] for commit in commits) / (workers * span)
 
 
 def main():
