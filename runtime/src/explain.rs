@@ -24,9 +24,9 @@ const LEDGERS_AT_ONCE: usize = 8;
 /// A row of the input, as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowName {
-    /// Its key. Several rows may have the key.
+    /// The key of the row. Several rows may have the key.
     Key(String),
-    /// Its file, below the input's URL, and its number in the file, from 0.
+    /// The file of the row, below the input's URL, and the number of the row in the file, from 0.
     Address(String, u64),
 }
 
@@ -46,7 +46,7 @@ impl RowName {
         match self {
             Self::Key(_) => true,
             Self::Address(file, row) => {
-                let end = shard.first_row + shard.rows;
+                let end = shard.first_row.saturating_add(shard.rows);
                 shard.file.path == *file && *row >= shard.first_row && (!shard.rows_exact || *row < end)
             }
         }
@@ -95,8 +95,11 @@ pub async fn find(bucket: &Location, name: &RowName) -> Result<Vec<Explained>, F
     let rows: Vec<Explained> = rows.into_iter().flatten().collect();
     if rows.is_empty() {
         let open = found.planned - found.commits;
-        return Err(anyhow!("no committed row has this name; {open} shards of the job are not committed"))
-            .or_usage_error();
+        return Err(anyhow!(
+            "no committed row has this name; {open} shards of the job are not committed; \
+             `capfilt files --table ledger` lists the ledgers with all keys, files and rows"
+        ))
+        .or_usage_error();
     }
     Ok(rows)
 }

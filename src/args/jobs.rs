@@ -184,7 +184,7 @@ pub struct ExplainArgs {
     /// Key of the row
     #[arg(long, group = "name")]
     pub key: Option<String>,
-    /// Address of the row: its file below the input's URL, and its number in the file, from 0
+    /// Address of the row: the file below the input's URL, and the number of the row in the file, from 0
     #[arg(long, value_name = "FILE#ROW", group = "name", value_parser = RowName::address)]
     pub row: Option<RowName>,
     /// Print one JSON object per row

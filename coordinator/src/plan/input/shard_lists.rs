@@ -14,8 +14,12 @@ const MOST_BYTES: u64 = 32 << 20;
 /// Most JSON files of a folder that may be a list. More of them are metadata of something else.
 const MOST_IN_FOLDER: usize = 8;
 
-/// Lists that are read at the same time.
-const READS_AT_ONCE: usize = 16;
+/// Most files that are read as lists, those of outer folders first. An input has a few lists; more files are
+/// metadata, and each costs a request.
+const MOST_LISTS: usize = 64;
+
+/// Lists that are read at the same time; memory holds at most 128 MiB of them.
+const READS_AT_ONCE: usize = 4;
 
 /// JSON files of a listing, by folder.
 #[derive(Debug, Default)]
@@ -51,7 +55,7 @@ impl Candidates {
         let folders: BTreeSet<String> = tars.iter().map(|tar| folder(tar)).chain([String::new()]).collect();
         let is_possible = |name: &String, all: &Vec<_>| all.len() <= MOST_IN_FOLDER && folders.contains(name);
         let few = self.0.into_iter().filter(|(name, all)| !tars.is_empty() && is_possible(name, all));
-        let lists = stream::iter(few.flat_map(|(_, all)| all)).map(async |path| {
+        let lists = stream::iter(few.flat_map(|(_, all)| all).take(MOST_LISTS)).map(async |path| {
             let bytes = input.store.get(&input.path_of(&path)).await.ok()?.bytes().await.ok()?;
             let ShardList { shardlist } = serde_json::from_slice(&bytes).ok()?;
             Some((folder(&path), shardlist))
