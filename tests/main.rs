@@ -63,6 +63,7 @@ mod output_lost;
 mod pages;
 mod python_package;
 mod readers;
+mod recut;
 mod reference;
 mod retry;
 mod s3;

@@ -8,6 +8,7 @@
 //! Only names that the program itself writes are garbage. A symbolic link is neither removed nor followed.
 
 use crate::{
+    cuts,
     job::{self, JobError},
     state::JobState,
 };
@@ -123,6 +124,9 @@ pub async fn find(bucket: &Location) -> Result<Garbage, JobError> {
     // probe.
     let stray = plans.into_iter().filter(|(name, _)| *name != record.plan.path);
     garbage.objects.extend(stray.chain(probes).map(|(name, meta)| (name, meta.size)));
+    let orphans = cuts::orphans(bucket).await?;
+    garbage.objects.extend(orphans.garbage);
+    garbage.maybe_running += orphans.maybe_running;
     Ok(garbage)
 }
 

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod checkpoints;
+pub mod cuts;
 pub mod dataset;
 pub mod dispatch;
 pub mod gc;

@@ -4,6 +4,7 @@
 //! attempts, of slower speculative copies, and of attempts that a retry replaced.
 
 use crate::{
+    cuts::{self, StoredCut},
     job::{self, JobError},
     manifest::{self, ManifestBuilder},
     state::{
@@ -12,6 +13,7 @@ use crate::{
     },
 };
 use capfilt_schemas::{
+    cut::CutName,
     job::{JobDigest, JobRecord},
     manifest::Manifest,
     object_keys,
@@ -19,10 +21,13 @@ use capfilt_schemas::{
 };
 use capfilt_store::{Location, StoreError, foreign, without_secrets};
 use futures::TryStreamExt as _;
-use std::{collections::HashMap, pin::pin};
+use std::{
+    collections::{BTreeSet, HashMap},
+    pin::pin,
+};
 
 /// Version of a job's tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Version {
     /// The version of the newest manifest.
     Newest,
@@ -30,6 +35,8 @@ pub enum Version {
     Manifest(u32),
     /// The version of the newest manifest or, without a manifest, the current commits.
     NewestOrCommitted,
+    /// The version of a cut: the commits of its manifest, with the pairs and the tallies of the cut.
+    Cut(CutName),
 }
 
 /// A version of a job's tables whose commits `outputs` has passed to its caller.
@@ -39,6 +46,8 @@ pub struct Versioned {
     pub job: JobRecord,
     /// `None` without a manifest; the commits are then the current ones.
     pub manifest: Option<Manifest>,
+    /// The cut of the version.
+    pub cut: Option<StoredCut>,
     /// Number of commits passed to the caller, one per shard.
     pub commits: u64,
     /// Number of shards in the plan.
@@ -54,7 +63,14 @@ pub enum OutputsError {
     )]
     Unfinished { url: String },
     #[error("the job at {url} has no manifest {n}; it has {}", listed(.numbers))]
-    NoSuchManifest { url: String, n: u32, numbers: Vec<u32> },
+    NoSuchManifest { url: String, n: u32, numbers: BTreeSet<u32> },
+    #[error("the job at {url} has no cut {name}; it has {}", listed(.names))]
+    NoSuchCut { url: String, name: CutName, names: BTreeSet<CutName> },
+    #[error(
+        "{object} is a cut of other commits than manifest {manifest} counts now; make the cut again, under \
+         another name"
+    )]
+    OtherCommits { object: String, manifest: u32 },
     #[error("{why}; run the job again: it writes the next manifest, from the current commits")]
     Damaged { why: String },
     #[error(
@@ -82,7 +98,21 @@ pub async fn outputs(
     let url = || without_secrets(&bucket.url);
     let (record, plan) = job::load(bucket).await?;
     let digest = job::digest(bucket).await?;
+    let (mut cut, version) = match version {
+        Version::Cut(name) => {
+            let cut = cuts::read(bucket, &name, digest.as_ref()).await?;
+            let version = Version::Manifest(cut.record.manifest);
+            (Some(cut), version)
+        }
+        version => (None, version),
+    };
     let manifest = choose(bucket, version, digest.as_ref()).await?;
+    if let (Some(cut), Some(manifest)) = (&cut, &manifest)
+        && cut.record.digest != manifest.digest
+    {
+        let object = bucket.url_of(&object_keys::cut(&cut.record.name));
+        return Err(OutputsError::OtherCommits { object, manifest: manifest.n });
+    }
     let numbered = match &manifest {
         Some(manifest) => numbers_of(&plan, manifest),
         None => {
@@ -92,15 +122,19 @@ pub async fn outputs(
     };
     let mut reads = pin!(commits::read_each(bucket, numbered, digest.as_ref()));
     let (mut builder, mut commits) = (ManifestBuilder::default(), 0);
-    while let Some((shard, one)) = reads.try_next().await? {
+    let mut of_cut = cut.as_mut().map(StoredCut::take_shards);
+    while let Some((shard, mut one)) = reads.try_next().await? {
         builder.add(&one);
         commits += 1;
+        if let Some(cut) = of_cut.as_mut().and_then(|shards| shards.remove(&shard.id)) {
+            cut.replace(&mut one.commit);
+        }
         take(shard, one);
     }
     if let Some(manifest) = manifest.as_ref().filter(|manifest| manifest.digest != builder.digest()) {
         return Err(OutputsError::Differs { url: url(), object: object_keys::manifest(manifest.n) });
     }
-    Ok(Versioned { job: record, manifest, commits, planned: plan.len() as u64 })
+    Ok(Versioned { job: record, manifest, cut, commits, planned: plan.len() as u64 })
 }
 
 async fn choose(
@@ -109,11 +143,12 @@ async fn choose(
     job: Option<&JobDigest>,
 ) -> Result<Option<Manifest>, OutputsError> {
     let url = || without_secrets(&bucket.url);
+    let must_be_sealed = version == Version::Newest;
     let found = match version {
-        Version::Newest | Version::NewestOrCommitted => manifest::newest(bucket).await,
+        Version::Newest | Version::NewestOrCommitted | Version::Cut(_) => manifest::newest(bucket).await,
         Version::Manifest(n) => match manifest::read(bucket, n).await {
             Err(error) if error.is_not_found() => {
-                let numbers = manifest::numbers(bucket).await?.into_iter().collect();
+                let numbers = manifest::numbers(bucket).await?;
                 return Err(OutputsError::NoSuchManifest { url: url(), n, numbers });
             }
             read => read.map(Some),
@@ -129,7 +164,7 @@ async fn choose(
         let object = bucket.url_of(&object_keys::manifest(manifest.n));
         return Err(StoreError::Refused(foreign(&object, &why)).into());
     }
-    if found.is_none() && version == Version::Newest {
+    if found.is_none() && must_be_sealed {
         return Err(OutputsError::Unfinished { url: url() });
     }
     Ok(found)
@@ -144,7 +179,7 @@ fn numbers_of<'a>(plan: &'a [Shard], manifest: &Manifest) -> Vec<(&'a Shard, u32
     plan.iter().filter_map(number).collect()
 }
 
-fn listed(numbers: &[u32]) -> String {
-    let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
-    if numbers.is_empty() { "none yet".to_owned() } else { numbers.join(", ") }
+fn listed(names: &BTreeSet<impl ToString>) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
 }

@@ -4,6 +4,7 @@
 pub mod capfilt;
 mod captions;
 pub mod cleaned;
+pub mod cut;
 pub mod image;
 pub mod image_file;
 pub mod image_hash;

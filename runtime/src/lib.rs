@@ -22,6 +22,7 @@ pub mod models;
 pub mod open_job;
 pub mod plan_exit;
 pub mod recompute;
+pub mod recut;
 pub mod registry;
 pub mod release;
 pub mod self_test;

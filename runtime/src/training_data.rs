@@ -3,7 +3,10 @@
 use crate::{finished_job, plan_exit::of_plan};
 use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_coordinator::dataset::PairsTable;
-use capfilt_pipeline::input::{InputColumns, READING_BYTES};
+use capfilt_pipeline::{
+    cleaned::ShardTables,
+    input::{InputColumns, READING_BYTES},
+};
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
     plan::Shard,
@@ -119,28 +122,27 @@ pub fn columns(source: &DataSource) -> Result<InputColumns, Failure> {
 }
 
 async fn job(source: &DataSource) -> Result<Content, Failure> {
-    let cleaned = finished_job::open(&source.job).await?;
+    let cleaned = finished_job::open(&source.job, source.cut.as_ref()).await?;
     let manifest = &cleaned.manifest;
     let (texts, quarantined) = (source.texts.name(), manifest.quarantined.len());
     console::line(format!(
-        "{}: version {} of {} pairs, texts {texts}{}",
+        "{}: version {}{} of {} pairs, texts {texts}{}",
         without_secrets(&source.job),
         manifest.n,
-        manifest.tally.pairs,
+        source.cut.as_ref().map(|cut| format!(", cut {cut},")).unwrap_or_default(),
+        cleaned.tally().pairs,
         if quarantined > 0 {
             format!("; {quarantined} shards are quarantined and not in it")
         } else {
             String::new()
         },
     ));
-    let table = |table: PairsTable| JobTable {
-        tables: finished_job::tables(&table),
-        web: table.web,
-        synthetic: table.synthetic,
-    };
-    let referenced = finished_job::referenced(&cleaned.settings)?;
+    let (referenced, tables) = (finished_job::referenced(&cleaned)?, finished_job::tables(&cleaned)?);
+    let table =
+        |(tables, of): (ShardTables, &PairsTable)| JobTable { tables, web: of.web, synthetic: of.synthetic };
+    let tables = tables.into_iter().zip(&cleaned.tables).map(table).collect();
     let choice = Choice { texts: source.texts, synthetic_share: source.synthetic_share };
-    Ok(Content::Job { tables: cleaned.tables.into_iter().map(table).collect(), choice, referenced })
+    Ok(Content::Job { tables, choice, referenced })
 }
 
 /// Settings of a job that is never run, with the source as its input: the plan makes each row group a shard.

@@ -3,6 +3,7 @@
 
 pub mod bootstrap;
 pub mod commit;
+pub mod cut;
 pub mod export;
 pub mod failure;
 pub mod hash;

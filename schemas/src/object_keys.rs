@@ -10,10 +10,12 @@
 //! failures/<shard>/<attempt>.json
 //! retries/<n>.json                                  create-only: shards and rows to execute again
 //! manifests/<n>.json                                create-only, written last
+//! cuts/<name>/<attempt>/<shard>.{parquet,tar}       pairs of a cut
+//! cuts/<name>.json                                  create-only, written after the tables of the cut
 //! probes/<attempt>.txt                              written and removed by `capfilt check`
 //! ```
 
-use crate::plan::ShardId;
+use crate::{cut::CutName, plan::ShardId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -31,6 +33,8 @@ pub const FAILURES: &str = "failures";
 pub const MANIFESTS: &str = "manifests";
 /// Folder of the retry records.
 pub const RETRIES: &str = "retries";
+/// Folder of the cuts.
+pub const CUTS: &str = "cuts";
 /// Folder of the objects that test a bucket.
 pub const PROBES: &str = "probes";
 
@@ -106,12 +110,20 @@ pub fn output(shard: &ShardId, attempt: &AttemptId, table: Table) -> String {
     format!("{ATTEMPTS}/{shard}/{attempt}/{}.parquet", table.as_str())
 }
 
+/// End of the name of a table.
+pub const PARQUET: &str = ".parquet";
+
 /// End of the name of pairs that are samples of a tar.
 pub const TAR: &str = ".tar";
 
+/// Name of an attempt's pairs, without the extension of the format.
+pub fn pairs(shard: &ShardId, attempt: &AttemptId) -> String {
+    format!("{ATTEMPTS}/{shard}/{attempt}/{}", Table::Pairs.as_str())
+}
+
 /// Name of an attempt's pairs that are samples of a tar.
 pub fn pairs_tar(shard: &ShardId, attempt: &AttemptId) -> String {
-    format!("{ATTEMPTS}/{shard}/{attempt}/{}{TAR}", Table::Pairs.as_str())
+    pairs(shard, attempt) + TAR
 }
 
 /// Name of commit `n` of a shard.
@@ -171,6 +183,30 @@ pub fn parse_manifest(name: &str) -> Option<u32> {
     name.strip_prefix(MANIFESTS)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
 
+/// Name of the record of a cut.
+pub fn cut(name: &CutName) -> String {
+    format!("{CUTS}/{name}.json")
+}
+
+/// Name of the cut of a record's name; `None` for any other name.
+pub fn parse_cut(name: &str) -> Option<CutName> {
+    name.strip_prefix(CUTS)?.strip_prefix('/')?.strip_suffix(".json")?.parse().ok()
+}
+
+/// Name of the pairs that a shard gives to a cut, without the extension of the format.
+pub fn cut_pairs(name: &CutName, attempt: &AttemptId, shard: &ShardId) -> String {
+    format!("{CUTS}/{name}/{attempt}/{shard}")
+}
+
+/// Cut and attempt of the name of a cut's pairs; `None` for any other name.
+pub fn parse_cut_pairs(name: &str) -> Option<(CutName, AttemptId)> {
+    let (cut, rest) = name.strip_prefix(CUTS)?.strip_prefix('/')?.split_once('/')?;
+    let (attempt, file) = rest.split_once('/')?;
+    let shard = file.strip_suffix(PARQUET).or_else(|| file.strip_suffix(TAR))?;
+    ShardId::parse(shard)?;
+    Some((cut.parse().ok()?, AttemptId::parse(attempt)?))
+}
+
 /// Object for testing a bucket.
 pub fn probe(nonce: &AttemptId) -> String {
     format!("{PROBES}/{nonce}.txt")
@@ -198,6 +234,13 @@ mod tests {
         assert_eq!(parse_output(&pairs_tar(&shard, &attempt)), Some((shard.clone(), attempt.clone())));
         assert_eq!(parse_failure(&failure(&shard, &attempt)), Some((shard, attempt)));
         assert_eq!(parse_retry(&retry(4)), Some(4));
+        let cut_name: CutName = "strict".parse().unwrap();
+        assert_eq!(parse_cut(&cut(&cut_name)), Some(cut_name.clone()));
+        let (attempt, other) = (AttemptId::from_random(7), ShardId::of("web/b.parquet", "etag", 0..2));
+        for extension in [PARQUET, TAR] {
+            let name = cut_pairs(&cut_name, &attempt, &other) + extension;
+            assert_eq!(parse_cut_pairs(&name), Some((cut_name.clone(), attempt.clone())));
+        }
         assert_eq!(parse_manifest(&manifest(3)), Some(3));
         assert!(is_plan(&plan(&"0a".repeat(32))) && is_probe(&probe(&AttemptId::from_random(7))));
     }
@@ -215,6 +258,8 @@ mod tests {
         assert_eq!(parse_output(&format!("attempts/{shard}/{attempt}/x/pairs.parquet")), None);
         assert_eq!(parse_output(&format!("attempts/{shard}/x/pairs.parquet")), None);
         assert_eq!(parse_manifest("manifests/01.json"), None);
+        assert_eq!(parse_cut("cuts/a/b.json"), None);
+        assert_eq!(parse_cut_pairs(&format!("cuts/a/{attempt}/notes.parquet")), None);
         assert!(
             !is_plan("plan-b.parquet")
                 && !is_plan("plan-2024-01-01.parquet")

@@ -5,6 +5,7 @@ use capfilt_demo_data::{
     scene::MOST_OBJECTS,
 };
 use capfilt_schemas::{
+    cut::CutName,
     export::{Format, Per},
     settings::training_data::Texts,
 };
@@ -20,6 +21,9 @@ pub struct ExportArgs {
     /// URL of a finished cleaning job; its newest manifest is read; repeatable
     #[arg(long, value_name = "URL", group = "sources")]
     pub job: Vec<String>,
+    /// Name of a cut of each job, instead of the job's own pairs
+    #[arg(long, value_name = "NAME", requires = "job")]
+    pub cut: Option<CutName>,
     /// URL of the export: its files are in data/, and its record is export.json, which is written last
     #[arg(long, value_name = "URL")]
     pub to: String,

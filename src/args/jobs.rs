@@ -3,7 +3,7 @@
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
 use capfilt_runtime::{explain::RowName, open_job::QueueChoice};
-use capfilt_schemas::{object_keys::Table, settings::Auto};
+use capfilt_schemas::{cut::CutName, object_keys::Table, settings::Auto};
 use clap::{Args as ClapArgs, value_parser};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -170,6 +170,9 @@ pub struct FilesArgs {
     /// Number of the manifest [default: the newest; without a manifest, all commits so far]
     #[arg(long, value_name = "N")]
     pub manifest: Option<u32>,
+    /// Name of a cut, whose pairs are listed
+    #[arg(long, value_name = "NAME", conflicts_with = "manifest")]
+    pub cut: Option<CutName>,
     /// Print one JSON object with rows, bytes and SHA-256 of each object
     #[arg(long)]
     pub json: bool,
@@ -305,4 +308,23 @@ pub struct InitArgs {
     /// Judge the texts of the input, and write no captions
     #[arg(long, conflicts_with = "captioner")]
     pub filter_only: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct RecutArgs {
+    /// URL of a finished job
+    #[arg(long)]
+    pub job: String,
+    /// Name of the cut to write; without a name, only the counts are shown
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<CutName>,
+    /// Copy the images and the pass-through columns into the tables, as the job does; otherwise the tables
+    /// refer to the input
+    #[arg(long, requires = "name")]
+    pub materialise: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub rules: capfilt_runtime::recut::Request,
 }

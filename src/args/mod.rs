@@ -60,6 +60,8 @@ pub enum Command {
     Files(FilesArgs),
     /// Show everything that a job recorded about a row: texts, scores, verdicts, attempt, models
     Explain(ExplainArgs),
+    /// Cut a job again with other thresholds and rules, without a model: counts first, then a named version
+    Recut(RecutArgs),
     /// List objects that no commit names, and with --delete delete them; safe while workers run
     Gc(GcArgs),
     /// Check the results of a job: each input row occurs once, each object is unchanged since its commit
@@ -109,6 +111,7 @@ impl Command {
             | Self::Status(_)
             | Self::Files(_)
             | Self::Explain(_)
+            | Self::Recut(_)
             | Self::Gc(_)
             | Self::Export(_)
             | Self::Lineage(_) => Uses::Nothing,

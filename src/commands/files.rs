@@ -9,7 +9,10 @@ use serde_json::json;
 
 pub async fn run(args: &FilesArgs) -> Ending {
     let bucket = Location::open_without_links(&args.job).or_usage_error()?;
-    let version = args.manifest.map_or(Version::NewestOrCommitted, Version::Manifest);
+    let version = match (&args.cut, args.manifest) {
+        (Some(cut), _) => Version::Cut(cut.clone()),
+        (None, n) => n.map_or(Version::NewestOrCommitted, Version::Manifest),
+    };
     let mut objects: Vec<Output> = Vec::new();
     // A table without rows is also listed; it has the same columns.
     let take = |output: &Output| output.table == args.table;
@@ -52,9 +55,11 @@ fn address(place: &Location, object: &Output) -> String {
 /// environment error.
 fn blamed(found: Result<Versioned, OutputsError>) -> Result<Versioned, Failure> {
     match found {
-        Err(error @ (OutputsError::NoSuchManifest { .. } | OutputsError::Unfinished { .. })) => {
-            Err(error).or_usage_error()
-        }
+        Err(
+            error @ (OutputsError::NoSuchManifest { .. }
+            | OutputsError::NoSuchCut { .. }
+            | OutputsError::Unfinished { .. }),
+        ) => Err(error).or_usage_error(),
         found => found.or_environment_error(),
     }
 }

@@ -15,6 +15,7 @@ mod generate;
 mod init;
 mod lineage;
 mod plan;
+mod recut;
 mod retry;
 mod run;
 mod score;
@@ -38,6 +39,7 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Status(args) => status::run(&args).await,
         Command::Retry(args) => retry::run(&args).await,
         Command::Explain(args) => explain::run(&args).await,
+        Command::Recut(args) => recut::run(&args).await,
         Command::Files(args) => files::run(&args).await,
         Command::Gc(args) => gc::run(&args).await,
         Command::Init(args) => init::run(&args).await,

@@ -12,10 +12,22 @@ use arrow::{array::RecordBatch, compute::concat_batches, error::ArrowError};
 use capfilt_pipeline::prepare::Prepared;
 use std::{collections::VecDeque, sync::Arc};
 
+/// A row that is gathered into batches.
+pub(crate) trait BatchRow {
+    /// Whether the row has an image for the models.
+    fn has_image(&self) -> bool;
+}
+
+impl BatchRow for Prepared {
+    fn has_image(&self) -> bool {
+        self.image.is_ok()
+    }
+}
+
 /// Rows that wait for a batch. Memory: less than a batch, plus the last chunk.
-#[derive(Debug, Default)]
-pub(crate) struct Batcher {
-    rows: VecDeque<Prepared>,
+#[derive(Debug)]
+pub(crate) struct Batcher<R = Prepared> {
+    rows: VecDeque<R>,
     bytes: VecDeque<u64>,
     rest: VecDeque<Rest>,
     counted: Counted,
@@ -36,20 +48,31 @@ struct Rest {
     held: Vec<Arc<Held>>,
 }
 
-impl Batcher {
-    pub(crate) fn push(&mut self, chunk: PreparedRows) {
+impl<R> Default for Batcher<R> {
+    fn default() -> Self {
+        Self {
+            rows: VecDeque::new(),
+            bytes: VecDeque::new(),
+            rest: VecDeque::new(),
+            counted: Counted::default(),
+        }
+    }
+}
+
+impl<R: BatchRow> Batcher<R> {
+    pub(crate) fn push(&mut self, chunk: PreparedRows<R>) {
         self.rows.extend(chunk.rows);
         self.bytes.extend(chunk.bytes);
         self.rest.push_back(Rest { passthrough: chunk.passthrough, held: chunk.held });
     }
 
     /// Returns the next batch once it is complete.
-    pub(crate) fn full(&mut self, batch: usize) -> Result<Option<PreparedRows>, ArrowError> {
+    pub(crate) fn full(&mut self, batch: usize) -> Result<Option<PreparedRows<R>>, ArrowError> {
         self.cut(batch).map(|rows| self.take(rows)).transpose()
     }
 
     /// Returns the remaining rows at the end of a shard.
-    pub(crate) fn rest(&mut self) -> Result<Option<PreparedRows>, ArrowError> {
+    pub(crate) fn rest(&mut self) -> Result<Option<PreparedRows<R>>, ArrowError> {
         let rows = self.rows.len();
         if rows == 0 { Ok(None) } else { self.take(rows).map(Some) }
     }
@@ -70,7 +93,7 @@ impl Batcher {
             }
             counted.rows += 1;
             counted.bytes += bytes;
-            counted.images += usize::from(row.image.is_ok());
+            counted.images += usize::from(row.has_image());
             if counted.images >= batch.max(1) {
                 return Some(counted.rows);
             }
@@ -78,7 +101,7 @@ impl Batcher {
         None
     }
 
-    fn take(&mut self, rows: usize) -> Result<PreparedRows, ArrowError> {
+    fn take(&mut self, rows: usize) -> Result<PreparedRows<R>, ArrowError> {
         self.counted = Counted::default();
         let schema = self.rest[0].passthrough.schema();
         let (mut passthrough, mut held, mut left) = (Vec::new(), Vec::new(), rows);

@@ -72,8 +72,8 @@ pub(crate) fn handling(
 
 /// Consecutive rows, ready for the models.
 #[derive(Debug)]
-pub(crate) struct PreparedRows {
-    pub rows: Vec<Prepared>,
+pub(crate) struct PreparedRows<R = Prepared> {
+    pub rows: Vec<R>,
     /// Bytes of each row in memory.
     pub bytes: Vec<u64>,
     pub passthrough: RecordBatch,

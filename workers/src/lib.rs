@@ -15,10 +15,12 @@ pub mod parent_pipes;
 mod poison;
 mod recompute;
 mod recorded_captions;
+mod recut;
 mod skip_list;
 mod stage_timings;
 mod worker;
 mod write;
 
 pub use recompute::{Agreement, Recompute, RecomputeError};
+pub use recut::{Recut, RecutError, ShardLedger};
 pub use worker::{StartError, Worker, run};

@@ -29,7 +29,7 @@ pub fn of_model(folder: &Path) -> Result<String, Failure> {
 /// if other attempts wrote them. `None` when the job is not finished.
 pub async fn of_job(url: &str) -> Result<Option<String>, Failure> {
     let bucket = Location::open_without_links(url).or_usage_error()?;
-    let cleaned = match dataset::open(&bucket).await {
+    let cleaned = match dataset::open(&bucket, None).await {
         Err(OutputsError::Unfinished { .. } | OutputsError::Job(JobError::NoJob { .. })) => {
             return Ok(None);
         }

@@ -153,7 +153,8 @@ mod tests {
     fn a_url_cannot_leave_its_code_and_the_counts_are_those_of_the_record() {
         let url = "s3://b/`<script>alert(1)</script>`\n# x".to_owned();
         let digest = String::new();
-        let source = Source::Job { url, manifest: 3, digest, texts: Texts::Both, quarantined: Vec::new() };
+        let source =
+            Source::Job { url, manifest: 3, digest, cut: None, texts: Texts::Both, quarantined: Vec::new() };
         let options = Options::default();
         let request = Request { version: VERSION, format: Format::Parquet, options, sources: vec![source] };
         let counts = Counts { samples: 1234, web: 1000, synthetic: 234, ..Counts::default() };

@@ -8,7 +8,7 @@ use capfilt_pipeline::{
     input::{CleanedRow, ImageInput, InputColumns, Judged, KeptText, ReadError, Sample, ShardReader},
 };
 use capfilt_schemas::{
-    export::{self, Origin},
+    export::{self, CutSource, Origin},
     manifest::Manifest,
     plan::{InputFile, Shard},
     settings::training_data::Texts,
@@ -104,17 +104,17 @@ impl Source {
         })
     }
 
-    /// A finished job with `manifest`, of which `texts` are requested, and its pass-through columns.
+    /// A finished job with `manifest`, or a cut of it, of which `texts` are requested, and its pass-through columns.
     pub fn job(
         place: Location,
         identity: String,
-        manifest: Manifest,
+        (manifest, cut): (Manifest, Option<CutSource>),
         tables: Vec<ShardTables>,
         (texts, passthrough): (Texts, Vec<String>),
         wanted: Wanted,
     ) -> Self {
         let Manifest { n, digest, quarantined, .. } = manifest;
-        let record = export::Source::Job { url: identity, manifest: n, digest, texts, quarantined };
+        let record = export::Source::Job { url: identity, manifest: n, digest, cut, texts, quarantined };
         Self { record, place, content: Content::Job { tables, texts, wanted, passthrough } }
     }
 

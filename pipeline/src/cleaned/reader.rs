@@ -2,8 +2,9 @@
 
 use super::reference::{Referenced, ReferencedImages};
 use crate::{
+    cut::{Cut, DecidedRows},
     input::{CleanedRow, CleanedRows, ColumnError, Judged, PairsReader, ReadError},
-    output::each_of_ledger,
+    output::{LedgerError, each_of_ledger},
 };
 use capfilt_schemas::{commit::Output, ledger::LedgerRow, plan::Shard};
 use capfilt_store::Location;
@@ -18,6 +19,8 @@ pub struct ShardTables {
     pub pairs: Output,
     /// The shard's ledger.
     pub ledger: Output,
+    /// The cut of the pairs; `None` for the job's own pairs.
+    pub cut: Option<Arc<Cut>>,
 }
 
 /// Requested data beyond the columns of the pairs table.
@@ -47,18 +50,11 @@ impl CleanedReader {
     pub async fn open(job: &Location, tables: &ShardTables, wanted: &Wanted) -> Result<Self, ReadError> {
         let pairs = PairsReader::open(job, &tables.pairs).await?;
         let kept = if wanted.cosines || wanted.referenced.is_some() {
-            let bucket = job.clone();
-            let mut kept = Vec::new();
-            let read = each_of_ledger(&bucket, &tables.ledger, usize::MAX, |row| {
-                if row.keeps_a_text() {
-                    kept.push(row);
-                }
-            });
-            read.await.map_err(|error| ReadError::Parquet {
+            let fail = |error: LedgerError| ReadError::Parquet {
                 file: tables.ledger.path.clone(),
                 source: error.source,
-            })?;
-            Some(kept.into_iter())
+            };
+            Some(kept_rows(job, tables).await.map_err(fail)?.into_iter())
         } else {
             None
         };
@@ -79,6 +75,9 @@ impl CleanedReader {
                 self.complete(row).await?;
             }
         }
+        if let Some(passthrough) = self.images.as_mut().map(ReferencedImages::passthrough) {
+            rows.passthrough = passthrough?.unwrap_or(rows.passthrough);
+        }
         Ok(Some(rows))
     }
 
@@ -98,6 +97,22 @@ impl CleanedReader {
         row.judged = Some(Judged { file, row: number, member, image_sha256, image_hash });
         Ok(())
     }
+}
+
+/// The rows of a ledger that keep a text, by the rules of the job or of the cut.
+async fn kept_rows(job: &Location, tables: &ShardTables) -> Result<Vec<LedgerRow>, LedgerError> {
+    let mut kept = Vec::new();
+    let Some(cut) = &tables.cut else {
+        let bucket = job.clone();
+        let keep = |row: LedgerRow| kept.extend(row.keeps_a_text().then_some(row));
+        each_of_ledger(&bucket, &tables.ledger, usize::MAX, keep).await?;
+        return Ok(kept);
+    };
+    let mut rows = DecidedRows::open(job, &tables.ledger, cut).await?;
+    while let Some(decided) = rows.next().await? {
+        kept.extend(decided.into_iter().filter(LedgerRow::keeps_a_text));
+    }
+    Ok(kept)
 }
 
 /// Whether a ledger row keeps the texts of a pairs row. Ledger and pairs of one attempt have one version.

@@ -1,8 +1,9 @@
 //! Images that a job keeps by reference, read from its input and compared with the judged images.
 
 use crate::input::{
-    ImageInput, InputColumns, READING_BYTES, ReadError, Sample, ShardReader, fetch_named_image,
+    ImageInput, InputColumns, READING_BYTES, ReadError, Rows, Sample, ShardReader, fetch_named_image,
 };
+use arrow::{array::RecordBatch, compute::concat_batches};
 use bytes::Bytes;
 use capfilt_schemas::{ledger::LedgerRow, plan::Shard};
 use capfilt_store::Location;
@@ -22,6 +23,8 @@ pub struct Referenced {
     pub column: String,
     /// Largest object in bytes that is read for an image.
     pub image_bytes: u64,
+    /// Columns of the input that the pairs table should have and does not have.
+    pub passthrough: Vec<String>,
 }
 
 /// Images of one shard, requested in the order of its rows.
@@ -29,13 +32,15 @@ pub(super) struct ReferencedImages {
     of: Arc<Referenced>,
     shard: Shard,
     rows: Option<ShardReader>,
-    /// Rows that were read and not yet requested.
-    ahead: VecDeque<Sample>,
+    /// Rows that were read and not yet requested, with their pass-through columns.
+    ahead: VecDeque<(Sample, RecordBatch)>,
+    /// Pass-through columns of the requested rows.
+    passed: Vec<RecordBatch>,
 }
 
 impl ReferencedImages {
     pub fn new(of: Arc<Referenced>, shard: &Shard) -> Self {
-        Self { of, shard: shard.clone(), rows: None, ahead: VecDeque::new() }
+        Self { of, shard: shard.clone(), rows: None, ahead: VecDeque::new(), passed: Vec::new() }
     }
 
     /// Returns the bytes at a path of the pairs table; empty when they are deleted, or differ from the judged
@@ -58,11 +63,27 @@ impl ReferencedImages {
         })
     }
 
+    /// Pass-through columns of the rows that were requested since the last call; `None` if the pairs table has
+    /// the columns.
+    ///
+    /// # Errors
+    /// The columns of two row groups have different types.
+    pub fn passthrough(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        let Some(first) = self.passed.first() else { return Ok(None) };
+        let joined = concat_batches(&first.schema(), &self.passed);
+        self.passed.clear();
+        let file = self.shard.file.path.clone();
+        joined.map(Some).map_err(|error| ReadError::Parquet { file, source: error.into() })
+    }
+
     /// The image of a row of the shard's file; rows before it are skipped.
     async fn of_row(&mut self, row: u64) -> Result<ImageInput, ReadError> {
         loop {
-            while let Some(sample) = self.ahead.pop_front() {
+            while let Some((sample, passed)) = self.ahead.pop_front() {
                 if sample.row == row {
+                    if !self.of.passthrough.is_empty() {
+                        self.passed.push(passed);
+                    }
                     return Ok(sample.image);
                 }
             }
@@ -71,7 +92,10 @@ impl ReferencedImages {
             }
             let Some(reader) = &mut self.rows else { return Ok(ImageInput::Missing) };
             match reader.next().await? {
-                Some(rows) => self.ahead.extend(rows.samples),
+                Some(Rows { samples, passthrough, .. }) => {
+                    let slices = (0..samples.len()).map(|at| passthrough.slice(at, 1));
+                    self.ahead.extend(samples.into_iter().zip(slices));
+                }
                 None => return Ok(ImageInput::Missing),
             }
         }
@@ -85,7 +109,7 @@ async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadErro
         image: of.column.clone(),
         texts: Vec::new(),
         selection: None,
-        passthrough: Vec::new(),
+        passthrough: of.passthrough.clone(),
         max_words: 0,
         image_bytes: of.image_bytes,
         text_bytes: 0,

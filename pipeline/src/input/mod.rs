@@ -25,4 +25,5 @@ pub use input_columns::{InputColumns, READING_BYTES};
 pub use links::{EarlierImage, EarlierImages, Links, ReadOut};
 pub use pairs::{CleanedRow, CleanedRows, Judged, KeptText, PairsReader};
 pub use sample::{ImageInput, Origin, Rows, Sample, SourceText, TextInput};
+pub(crate) use selection::selected;
 pub use shard_reader::ShardReader;

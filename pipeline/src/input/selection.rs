@@ -11,7 +11,7 @@ use capfilt_schemas::predicate::{Literal, Operator, Predicate};
 use std::cmp::Ordering;
 
 /// Rows that satisfy the condition; unknown counts as false.
-pub(super) fn selected(predicate: &Predicate, batch: &RecordBatch) -> Result<Vec<bool>, ColumnError> {
+pub(crate) fn selected(predicate: &Predicate, batch: &RecordBatch) -> Result<Vec<bool>, ColumnError> {
     Ok(evaluate(predicate, batch)?.iter().map(|row| row.unwrap_or(false)).collect())
 }
 

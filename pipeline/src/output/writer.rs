@@ -1,14 +1,13 @@
 //! Writer of the tables of one attempt.
 
-use super::{JudgedRows, WriteError, pairs_table, pairs_tar::TarUpload, quarantine_table, upload::Upload};
-use arrow::datatypes::{Field, SchemaRef};
+use super::{JudgedRows, PairsWriter, WriteError, quarantine_table, upload::Upload};
+use arrow::datatypes::Field;
 use capfilt_schemas::{
     commit::Output,
-    ledger::{self, LedgerRow},
+    ledger,
     object_keys::{self, AttemptId, Table},
     plan::ShardId,
-    quarantine,
-    settings::{self, PairsFormat},
+    quarantine, settings,
     tally::Tally,
 };
 use capfilt_store::Location;
@@ -24,20 +23,16 @@ pub struct Written {
 
 /// Writes ledger, pairs and quarantine of one attempt.
 ///
-/// Memory: per table one open row group (at most 128 MB; of a tar one sample and 1 MiB) and one upload part
-/// (8 MB). The ledger is always written; the other tables only if they have a row.
+/// Memory: per table one open row group (at most 128 MB) and one upload part (8 MB); the pairs as
+/// [`PairsWriter`]. The ledger is always written; the other tables only if they have a row.
 pub struct ShardWriter {
     bucket: Location,
     shard: ShardId,
     attempt: AttemptId,
-    settings: settings::Output,
     /// Numbers of each vector of the ledger, if it has vectors.
     embeddings: Option<usize>,
-    pairs_schema: SchemaRef,
     ledger: Upload,
-    pairs: Option<Upload>,
-    /// The pairs of a job that writes tars.
-    tar: Option<TarUpload>,
+    pairs: PairsWriter,
     quarantine: Option<Upload>,
     tally: Tally,
 }
@@ -58,12 +53,9 @@ impl ShardWriter {
             bucket: bucket.clone(),
             shard: shard.clone(),
             attempt: attempt.clone(),
-            settings: settings.clone(),
-            pairs_schema: pairs_table::schema(passthrough),
             ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema_with(embeddings))?,
             embeddings,
-            pairs: None,
-            tar: None,
+            pairs: PairsWriter::new(bucket, object_keys::pairs(shard, attempt), passthrough, settings),
             quarantine: None,
             tally: Tally::default(),
         })
@@ -73,31 +65,11 @@ impl ShardWriter {
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
         rows.ledger.iter().for_each(|row| self.tally.add(row));
         self.ledger.write(ledger::batch_with(&rows.ledger, self.embeddings)).await?;
-        match self.settings.format {
-            PairsFormat::Parquet => self.write_pairs(rows).await?,
-            PairsFormat::Webdataset => self.write_samples(rows).await?,
-        }
+        self.pairs.write(rows).await?;
         if rows.ledger.iter().any(|row| row.status.is_quarantined()) {
-            self.open(Table::Quarantine, quarantine::schema())?.write(quarantine_table::batch(rows)).await?;
+            self.open_quarantine()?.write(quarantine_table::batch(rows)).await?;
         }
         Ok(())
-    }
-
-    async fn write_pairs(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
-        let schema = SchemaRef::clone(&self.pairs_schema);
-        for batch in pairs_table::batches(&schema, rows, self.settings.images) {
-            self.open(Table::Pairs, SchemaRef::clone(&schema))?.write(batch).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_samples(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
-        if !rows.ledger.iter().any(LedgerRow::keeps_a_text) {
-            return Ok(());
-        }
-        let path = object_keys::pairs_tar(&self.shard, &self.attempt);
-        let open = || TarUpload::create(&self.bucket, path);
-        self.tar.get_or_insert_with(open).write(rows).await
     }
 
     /// The tally so far.
@@ -109,21 +81,19 @@ impl ShardWriter {
     /// names them.
     pub async fn finish(self) -> Result<Written, WriteError> {
         let mut outputs = vec![self.ledger.finish().await?];
-        if let Some(tar) = self.tar {
-            outputs.push(tar.finish().await?);
-        }
-        for upload in [self.pairs, self.quarantine].into_iter().flatten() {
-            outputs.push(upload.finish().await?);
+        outputs.extend(self.pairs.finish().await?);
+        if let Some(quarantine) = self.quarantine {
+            outputs.push(quarantine.finish().await?);
         }
         Ok(Written { outputs, tally: self.tally })
     }
 
-    fn open(&mut self, table: Table, schema: SchemaRef) -> Result<&mut Upload, WriteError> {
-        let slot = if table == Table::Pairs { &mut self.pairs } else { &mut self.quarantine };
-        if slot.is_none() {
-            let path = object_keys::output(&self.shard, &self.attempt, table);
-            *slot = Some(Upload::create(&self.bucket, table, path, schema)?);
+    fn open_quarantine(&mut self) -> Result<&mut Upload, WriteError> {
+        if self.quarantine.is_none() {
+            let path = object_keys::output(&self.shard, &self.attempt, Table::Quarantine);
+            let opened = Upload::create(&self.bucket, Table::Quarantine, path, quarantine::schema())?;
+            self.quarantine = Some(opened);
         }
-        Ok(slot.as_mut().expect("it was just opened"))
+        Ok(self.quarantine.as_mut().expect("it was just opened"))
     }
 }

@@ -5,7 +5,7 @@ mod request;
 mod table;
 
 pub use counts::Counts;
-pub use request::{Columns, ExclusionList, Options, Request, Source};
+pub use request::{Columns, CutSource, ExclusionList, Options, Request, Source};
 pub use table::{caption_fields, caption_item, captions_schema, schema};
 
 use crate::record::Record;

@@ -1,7 +1,7 @@
 //! The request of an export: equal requests give equal bytes.
 
 use super::{Format, Per};
-use crate::{manifest::QuarantinedShard, settings::training_data::Texts};
+use crate::{cut::CutName, manifest::QuarantinedShard, settings::training_data::Texts};
 use serde::{Deserialize, Serialize};
 
 /// All parameters that determine an export's content. It is first written as `export.begun.json`, and is part
@@ -121,6 +121,9 @@ pub enum Source {
         manifest: u32,
         /// Digest of the manifest's commits.
         digest: String,
+        /// The cut of the job's texts; `None` for the texts that the job kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cut: Option<CutSource>,
         /// Selection of the kept texts: both, web, synthetic or score.
         texts: Texts,
         /// Shards without a result, which are not in the export.
@@ -136,6 +139,15 @@ impl Source {
             Self::Human { url, .. } | Self::Job { url, .. } => url,
         }
     }
+}
+
+/// A cut of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutSource {
+    /// Name of the cut.
+    pub name: CutName,
+    /// SHA-256 of the record of the cut.
+    pub sha256: String,
 }
 
 /// Columns of human pairs, and the condition on their rows.

@@ -1,5 +1,6 @@
 //! Training data of a run, and the augmentation of its images.
 
+use crate::cut::CutName;
 use serde::{Deserialize, Serialize};
 
 /// One source of pairs: Parquet files with an image and a text in each row, or a finished cleaning job.
@@ -12,6 +13,9 @@ pub struct DataSource {
     /// Instead of `url`: URL of a finished cleaning job, whose newest manifest names the kept pairs.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub job: String,
+    /// Name of a cut of the job, instead of the job's own pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut: Option<CutName>,
     /// Selection of the kept texts of an image.
     #[serde(default, skip_serializing_if = "is_default")]
     pub texts: Texts,
@@ -93,8 +97,20 @@ impl DataSource {
     /// Files of pairs with these columns, each pair once.
     pub fn of_files(url: &str, key: &str, image: &str, text: &str, filter: Option<&str>) -> Self {
         let [url, key, image, text] = [url, key, image, text].map(str::to_owned);
-        let (job, texts, synthetic_share, weight) = (String::new(), Texts::default(), half(), once());
-        Self { url, job, texts, synthetic_share, key, image, text, filter: filter.map(str::to_owned), weight }
+        let (job, cut, texts, synthetic_share, weight) =
+            (String::new(), None, Texts::default(), half(), once());
+        Self {
+            url,
+            job,
+            cut,
+            texts,
+            synthetic_share,
+            key,
+            image,
+            text,
+            filter: filter.map(str::to_owned),
+            weight,
+        }
     }
 
     /// Fault of the source: key, value and remedy.
@@ -112,6 +128,12 @@ impl DataSource {
                 table.of(["data.where", "human.where", "web.where"]),
                 self.filter.clone().unwrap_or_default(),
                 "a job has selected its rows already",
+            ),
+            (
+                !is_job && self.cut.is_some(),
+                table.of(["data.cut", "human.cut", "web.cut"]),
+                self.cut.as_ref().map(ToString::to_string).unwrap_or_default(),
+                "only a job has cuts",
             ),
             (
                 !is_job && self.texts != Texts::Both,

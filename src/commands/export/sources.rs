@@ -7,8 +7,8 @@ use capfilt_export::{HumanFiles, Place, Source, each_once, quarantined_text};
 use capfilt_pipeline::cleaned::Wanted;
 use capfilt_runtime::{finished_job, training_data};
 use capfilt_schemas::{
-    export::{Columns, Format, ImagePlace},
-    settings::training_data::{DataSource, Texts},
+    export::{Columns, CutSource, ImagePlace},
+    settings::training_data::DataSource,
 };
 use capfilt_store::{Location, without_secrets};
 
@@ -24,7 +24,7 @@ pub async fn open(args: &ExportArgs) -> Result<Vec<Source>, Failure> {
         sources.push(human(place, args).await?);
     }
     for place in each_once(&args.job, repeated).or_usage_error()? {
-        sources.push(job(place, args.samples.texts, args.format).await?);
+        sources.push(job(place, args).await?);
     }
     Ok(sources)
 }
@@ -48,20 +48,21 @@ async fn human(Place { url, identity }: Place, args: &ExportArgs) -> Result<Sour
     blamed(Source::human(files, columns, asked.key.as_deref(), licence).await)
 }
 
-async fn job(Place { url, identity }: Place, texts: Texts, format: Format) -> Result<Source, Failure> {
-    let cleaned = finished_job::open(&url).await?;
-    let manifest = cleaned.manifest;
-    if !manifest.quarantined.is_empty() {
-        console::line(quarantined_text(&identity, &manifest.quarantined));
+async fn job(Place { url, identity }: Place, args: &ExportArgs) -> Result<Source, Failure> {
+    let cleaned = finished_job::open(&url, args.cut.as_ref()).await?;
+    let quarantined = &cleaned.manifest.quarantined;
+    if !quarantined.is_empty() {
+        console::line(quarantined_text(&identity, quarantined));
     }
-    let referenced = match format.images() {
+    let referenced = match args.format.images() {
         // Images by reference are not read.
         ImagePlace::Nowhere => None,
-        ImagePlace::Inside | ImagePlace::Beside => finished_job::referenced(&cleaned.settings)?,
+        ImagePlace::Inside | ImagePlace::Beside => finished_job::referenced(&cleaned)?,
     };
     let wanted = Wanted { referenced, cosines: true };
-    let tables = cleaned.tables.iter().map(finished_job::tables).collect();
+    let tables = finished_job::tables(&cleaned)?;
     let place = Location::open_without_links(&url).or_usage_error()?;
-    let passed = cleaned.settings.input.passthrough;
-    Ok(Source::job(place, identity, manifest, tables, (texts, passed), wanted))
+    let (texts, passed) = (args.samples.texts, cleaned.settings.input.passthrough);
+    let cut = cleaned.cut.map(|cut| CutSource { name: cut.name, sha256: cut.sha256 });
+    Ok(Source::job(place, identity, (cleaned.manifest, cut), tables, (texts, passed), wanted))
 }
