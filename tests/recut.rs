@@ -205,7 +205,7 @@ fn an_image_that_changed_since_the_job_is_counted_and_left_out() {
         .set(&["filter.web_threshold=0.0", "filter.synthetic_threshold=0.0"]);
     job.run();
     fs::copy(images.join("images/1.jpg"), images.join("images/0.jpg")).unwrap();
-    let made = json_of(recut(&job, &["--name", "later", "--materialise", "--json"]));
+    let made = json_of(&mut recut(&job, &["--name", "later", "--materialise", "--json"]));
     assert_eq!((&made["cut"]["images_lost"], &made["pairs"]), (&Value::from(1), &Value::from(8)), "{made}");
     assert_eq!(made["cut"]["pairs"], 7);
 }

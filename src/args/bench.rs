@@ -1,6 +1,7 @@
 //! Arguments of `capfilt bench`.
 
 use super::{SettingsArgs, seconds};
+use capfilt_measure::ModelTrial;
 use capfilt_runtime::batch_size::BATCH_SIZES;
 use clap::{Args as ClapArgs, Subcommand, value_parser};
 use std::path::PathBuf;
@@ -54,40 +55,8 @@ pub struct BenchDecodeArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct BenchModelArgs {
-    /// Checkpoint of the captioner
-    #[arg(long)]
-    pub captioner: PathBuf,
-    /// Checkpoint of the filter
-    #[arg(long)]
-    pub filter: PathBuf,
-    /// Folder of images
-    #[arg(long)]
-    pub images: PathBuf,
-    /// File with one web text per line: one row per text. If there are fewer images than texts, images are
-    /// used again
-    #[arg(long)]
-    pub texts: PathBuf,
-    /// Images per model call
-    #[arg(long, default_value_t = 8)]
-    pub batch: usize,
-    /// Least number of tokens of a caption; with 20 all captions are equally long, to compare programs
-    #[arg(long, default_value_t = 5)]
-    pub min_length: usize,
-    /// Also judge each image with the text of another row (the negative control), as a job does
-    #[arg(long)]
-    pub control: bool,
-    /// Threads of libtorch [default: the number of cores]
-    #[arg(long)]
-    pub threads: Option<usize>,
-    /// Repeats of the measurement over all rows; the report has the median
-    #[arg(long, default_value_t = 3)]
-    pub repeats: usize,
-    /// Precision of the models
-    #[arg(long, default_value = "auto")]
-    pub precision: capfilt_schemas::settings::Precision,
-    /// Device of the models: cpu, cuda, cuda:N or auto
-    #[arg(long, default_value = "auto")]
-    pub device: capfilt_blip::DeviceChoice,
+    #[command(flatten)]
+    pub trial: ModelTrial,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

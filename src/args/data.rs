@@ -1,9 +1,6 @@
 //! Arguments of the commands that write data sets.
 
-use capfilt_demo_data::{
-    files::{MOST_CAPTIONS, Pairs, Vary},
-    scene::MOST_OBJECTS,
-};
+use capfilt_demo_data::files::Order;
 use capfilt_schemas::{
     cut::CutName,
     export::{Format, Per},
@@ -154,7 +151,13 @@ pub struct DemoArgs {
     #[arg(long, value_name = "JOB", group = "what", requires = "input")]
     pub truth: Option<String>,
     #[command(flatten)]
-    pub data: DemoDataArgs,
+    pub data: Order,
+    /// Also write the first pictures into one PNG file, for people to view
+    #[arg(
+        long, value_name = "FILE.png", help_heading = "Data", requires = "make_data",
+        conflicts_with_all = ["make_vocabulary", "truth"]
+    )]
+    pub contact_sheet: Option<PathBuf>,
     /// Input files of the job of --truth, or folders of these files
     #[arg(
         long, value_name = "FILE", num_args = 1.., requires = "truth",
@@ -171,62 +174,4 @@ impl DemoArgs {
     pub fn is_whole(&self) -> bool {
         self.make_data.is_none() && self.make_vocabulary.is_none() && self.truth.is_none()
     }
-}
-
-/// Properties of the data of --make-data.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Data")]
-#[group(requires = "make_data", conflicts_with_all = ["make_vocabulary", "truth"])]
-pub struct DemoDataArgs {
-    /// Kind of the texts
-    #[arg(long, default_value = "web")]
-    pub kind: Pairs,
-    /// Number of pictures
-    #[arg(
-        long, value_name = "N", default_value_t = 2400,
-        value_parser = value_parser!(u64).range(1..1_000_000_000)
-    )]
-    pub scenes: u64,
-    /// Texts per picture, one row per text
-    #[arg(
-        long, value_name = "N", default_value_t = 1,
-        value_parser = value_parser!(u64).range(1..=MOST_CAPTIONS)
-    )]
-    pub captions_per_scene: u64,
-    /// Number of consecutive pictures that show one scene with one difference: the text of one picture is
-    /// false for the other pictures of the scene (hard negatives)
-    #[arg(
-        long = "alike", value_name = "N", default_value_t = 1,
-        value_parser = value_parser!(u64).range(1..=1000)
-    )]
-    pub family_size: u64,
-    /// Difference between the pictures of one scene
-    #[arg(long, default_value = "anything")]
-    pub vary: Vary,
-    /// Largest number of shapes in a picture; with 1 the data has no left and right to learn
-    #[arg(
-        long, value_name = "N", default_value_t = MOST_OBJECTS,
-        value_parser = value_parser!(u8).range(1..=i64::from(MOST_OBJECTS))
-    )]
-    pub objects: u8,
-    /// Side of the pictures, in pixels
-    #[arg(
-        long, value_name = "PIXELS", default_value_t = 96,
-        value_parser = value_parser!(u16).range(16..=1024)
-    )]
-    pub side: u16,
-    /// Rows per file
-    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = value_parser!(u64).range(1..))]
-    pub file_rows: u64,
-    /// Rows per row group
-    #[arg(
-        long, value_name = "N", default_value_t = 2000, value_parser = value_parser!(u64).range(1..=100_000)
-    )]
-    pub group_rows: u64,
-    /// Seed of the data: the same seed gives the same files
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-    /// Also write the first pictures into one PNG file, for people to view
-    #[arg(long, value_name = "FILE.png")]
-    pub contact_sheet: Option<PathBuf>,
 }

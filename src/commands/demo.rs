@@ -3,12 +3,11 @@
 mod truth;
 mod whole;
 
-use crate::args::{DemoArgs, DemoDataArgs};
+use crate::args::DemoArgs;
 use anyhow::{Context as _, anyhow};
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Progress, outln};
 use capfilt_demo_data::{
-    files::{MakeError, Order, Vary, make},
-    scene::MOST_OBJECTS,
+    files::{Order, make},
     sheet, vocabulary,
 };
 use std::path::Path;
@@ -20,43 +19,34 @@ pub async fn run(args: &DemoArgs) -> Ending {
             .or_usage_error();
     }
     match (&args.make_data, &args.make_vocabulary, &args.truth) {
-        (Some(folder), ..) => make_data(folder, &args.data),
+        (Some(folder), ..) => make_data(folder, &args.data, args.contact_sheet.as_deref()),
         (_, Some(folder), _) => make_vocabulary(folder),
         (.., Some(job)) => truth::run(job, &args.input, args.json).await,
         (None, None, None) => whole::run(args.folder.as_deref()).await,
     }
 }
 
-fn make_data(folder: &Path, asked: &DemoDataArgs) -> Ending {
-    let (scenes, captions) = (asked.scenes, asked.captions_per_scene);
-    if asked.vary == Vary::Places && asked.objects < MOST_OBJECTS {
-        return Err(anyhow!(
-            "--vary places needs pictures with two shapes, but --objects is 1; leave out --objects"
-        ))
-        .or_usage_error();
-    }
-    let DemoDataArgs { kind: source, vary, side, seed, family_size, objects, file_rows, group_rows, .. } =
-        *asked;
-    let order =
-        Order { scenes, captions, side, seed, source, family_size, vary, objects, file_rows, group_rows };
-    let (all, mut progress) = (scenes * captions, Progress::start("{bar:24} {pos}/{len} pairs  {eta} left"));
+fn make_data(folder: &Path, order: &Order, contact_sheet: Option<&Path>) -> Ending {
+    let (all, mut progress) =
+        (order.scenes * order.captions, Progress::start("{bar:24} {pos}/{len} pairs  {eta} left"));
     let line = |rows| format!("{rows}/{all} pairs");
-    let made = make(folder, &order, |rows| progress.show(rows, all, String::new(), |_| line(rows)));
+    let made = make(folder, order, |rows| progress.show(rows, all, String::new(), |_| line(rows)));
     progress.finish();
     let counts = match made {
-        Err(leftover @ MakeError::Leftover { .. }) => Err(leftover).or_usage_error()?,
+        Err(error) if error.is_of_order() => Err(error).or_usage_error()?,
         made => made.or_environment_error()?,
     };
-    if let Some(path) = &asked.contact_sheet {
-        sheet::write(path, &order)
+    if let Some(path) = contact_sheet {
+        sheet::write(path, order)
             .with_context(|| format!("cannot write {}", path.display()))
             .or_environment_error()?;
     }
     let kinds: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
     let pairs: u64 = counts.values().sum();
     outln!(
-        "{pairs} {} pairs of {scenes} pictures in {}: {}",
-        source.name(),
+        "{pairs} {} pairs of {} pictures in {}: {}",
+        order.source.name(),
+        order.scenes,
         folder.display(),
         kinds.join(", ")
     );

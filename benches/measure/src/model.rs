@@ -137,8 +137,8 @@ impl fmt::Display for ModelSpeed {
 ///
 /// # Errors
 /// Images or texts that cannot be read, models that do not load, and a failing device.
-pub fn model_speed(trial: &ModelTrial<'_>) -> Result<ModelSpeed, MeasureError> {
-    capfilt_blip::set_threads(trial.threads);
+pub fn model_speed(trial: &ModelTrial) -> Result<ModelSpeed, MeasureError> {
+    capfilt_blip::set_threads(trial.threads());
     let (captioner, filter) = load(trial)?;
     let (precision, rows) = (captioner.images().precision, rows(trial, &captioner, &filter)?);
     let encoding = encoder_seconds(trial, &captioner, &rows)? / rows.len() as f64;
@@ -151,7 +151,7 @@ pub fn model_speed(trial: &ModelTrial<'_>) -> Result<ModelSpeed, MeasureError> {
     Ok(ModelSpeed {
         precision,
         device: trial.device,
-        threads: trial.threads,
+        threads: trial.threads(),
         batch: judged.batch,
         images: rows.len(),
         ids_per_caption: ids,
@@ -164,7 +164,7 @@ pub fn model_speed(trial: &ModelTrial<'_>) -> Result<ModelSpeed, MeasureError> {
     })
 }
 
-fn load(trial: &ModelTrial<'_>) -> Result<(BlipCaptioner, BlipFilter), MeasureError> {
+fn load(trial: &ModelTrial) -> Result<(BlipCaptioner, BlipFilter), MeasureError> {
     let options = LoadOptions {
         device: trial.device,
         precision: trial.precision,
@@ -178,7 +178,7 @@ fn load(trial: &ModelTrial<'_>) -> Result<(BlipCaptioner, BlipFilter), MeasureEr
 
 /// Seconds of the captioner's image encoder for all images; the filter's encoder has the same size.
 fn encoder_seconds(
-    trial: &ModelTrial<'_>,
+    trial: &ModelTrial,
     captioner: &BlipCaptioner,
     rows: &[Prepared],
 ) -> Result<f64, ModelError> {
@@ -211,7 +211,7 @@ struct Judged {
 
 /// Judges all rows, once per repeat, after a batch as warm-up.
 fn judge(
-    trial: &ModelTrial<'_>,
+    trial: &ModelTrial,
     captioner: BlipCaptioner,
     filter: BlipFilter,
     rows: &[Prepared],

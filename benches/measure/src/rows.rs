@@ -14,7 +14,7 @@ use std::{fs, path::Path};
 
 /// Makes one row per text, as a worker process passes rows to the models.
 pub fn rows(
-    trial: &ModelTrial<'_>,
+    trial: &ModelTrial,
     captioner: &BlipCaptioner,
     filter: &BlipFilter,
 ) -> Result<Vec<Prepared>, MeasureError> {

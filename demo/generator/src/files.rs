@@ -6,7 +6,7 @@ use crate::{
     noise::{Kind, text},
     parse::{Verdict, truth},
     random::{self, Purpose, Random},
-    scene::Scene,
+    scene::{MOST_OBJECTS, Scene},
     table::{self, Row},
 };
 use parquet::{arrow::ArrowWriter, errors::ParquetError};
@@ -20,31 +20,74 @@ use std::{
     sync::Arc,
 };
 
-/// Order of a data set.
+/// Order of a data set. Pictures of different seeds, or kinds, have different random numbers. A row group is in
+/// memory: about 5 kB per row at 96 pixels per side.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "arguments", derive(clap::Args), command(next_help_heading = "Data"))]
+#[cfg_attr(
+    feature = "arguments",
+    group(requires = "make_data", conflicts_with_all = ["make_vocabulary", "truth"])
+)]
 pub struct Order {
-    /// Number of scenes.
-    pub scenes: u64,
-    /// Texts per scene, each in a separate row with the same picture; at most [`MOST_CAPTIONS`].
-    pub captions: u64,
-    /// Side of the pictures in pixels.
-    pub side: u16,
-    /// Seed. Pictures of different seeds, or sources, have different random numbers.
-    pub seed: u64,
-    /// Kind of the pairs.
+    /// Kind of the texts
+    #[cfg_attr(feature = "arguments", arg(long = "kind", default_value = "web"))]
     pub source: Pairs,
-    /// Number of consecutive scenes of a family: one scene, and variants that differ from it in one property.
-    /// 1: all scenes are independent.
+    /// Number of pictures
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long, value_name = "N", default_value_t = 2400),
+        arg(value_parser = clap::value_parser!(u64).range(1..1_000_000_000))
+    )]
+    pub scenes: u64,
+    /// Texts per picture, one row per text
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long = "captions-per-scene", value_name = "N", default_value_t = 1),
+        arg(value_parser = clap::value_parser!(u64).range(1..=MOST_CAPTIONS))
+    )]
+    pub captions: u64,
+    /// Number of consecutive pictures that show one scene with one difference: the text of one picture is
+    /// false for the other pictures of the scene (hard negatives)
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long = "alike", value_name = "N", default_value_t = 1),
+        arg(value_parser = clap::value_parser!(u64).range(1..=1000))
+    )]
     pub family_size: u64,
-    /// Property in which the variants differ.
+    /// Difference between the pictures of one scene
+    #[cfg_attr(feature = "arguments", arg(long, default_value = "anything"))]
     pub vary: Vary,
-    /// Largest number of objects per scene: 1 or 2.
+    /// Largest number of shapes in a picture; with 1 the data has no left and right to learn
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long, value_name = "N", default_value_t = MOST_OBJECTS),
+        arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)))
+    )]
     pub objects: u8,
-    /// Rows of a file, and of a row group. A row group is in memory: about 5 kB per row at 96 pixels per
-    /// side.
+    /// Side of the pictures, in pixels
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long, value_name = "PIXELS", default_value_t = 96),
+        arg(value_parser = clap::value_parser!(u16).range(16..=1024))
+    )]
+    pub side: u16,
+    /// Rows per file
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long, value_name = "N", default_value_t = 20_000),
+        arg(value_parser = clap::value_parser!(u64).range(1..))
+    )]
     pub file_rows: u64,
-    /// Rows of a row group.
+    /// Rows per row group
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long, value_name = "N", default_value_t = 2000),
+        arg(value_parser = clap::value_parser!(u64).range(1..=100_000))
+    )]
     pub group_rows: u64,
+    /// Seed of the data: the same seed gives the same files
+    #[cfg_attr(feature = "arguments", arg(long, default_value_t = 0))]
+    pub seed: u64,
 }
 
 /// The text's number has two digits in the key.
@@ -108,6 +151,15 @@ pub enum MakeError {
         folder"
     )]
     Leftover { path: PathBuf },
+    #[error("--vary places needs pictures with two shapes, but --objects is 1; leave out --objects")]
+    OnePlace,
+}
+
+impl MakeError {
+    /// Whether another order is needed.
+    pub fn is_of_order(&self) -> bool {
+        matches!(self, Self::Leftover { .. } | Self::OnePlace)
+    }
 }
 
 /// Writes an order's files into a folder, one after the other, and counts the texts by kind. `made` receives
@@ -120,6 +172,9 @@ pub fn make(
     order: &Order,
     mut made: impl FnMut(u64),
 ) -> Result<BTreeMap<Kind, u64>, MakeError> {
+    if order.vary == Vary::Places && order.objects < MOST_OBJECTS {
+        return Err(MakeError::OnePlace);
+    }
     fs::create_dir_all(folder).map_err(|source| MakeError::Io { path: folder.into(), source })?;
     let per_file = (order.file_rows / order.captions).max(1);
     let files: Vec<(PathBuf, Range<u64>)> = (0..order.scenes)
