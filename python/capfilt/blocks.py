@@ -55,6 +55,11 @@ class RowGroup:
             wanted = [name for name in ("key", "image", "caption", texts) if name in names]
             table = file.read_row_group(self.group, columns=wanted).take(rows)
         images = table["image"].combine_chunks().field("bytes")
+        if images.null_count:
+            raise ValueError(
+                f"{self.path} refers to its images and does not have them: export the job or the cut "
+                "(capfilt export), or make the cut with --materialise"
+            )
         keys = table["key"].to_pylist() if "key" in names else [None] * len(rows)
         listed = table[texts].to_pylist() if texts else [None] * len(rows)
         single = table["caption"].to_pylist() if "caption" in names else [None] * len(rows)
@@ -112,12 +117,18 @@ class Tar:
         return self._members
 
 
-def find(source: str, manifest: int | None, local: typing.Callable[[str, str | None], str]) -> list[Block]:
+def find(
+    source: str,
+    manifest: int | None,
+    cut: str | None,
+    local: typing.Callable[[str, str | None], str],
+) -> list[Block]:
     """Blocks of a source: the URL of a job, the folder of an export, or a Parquet file or pattern.
 
     Args:
         source: URL or path.
         manifest: number of the job's version; default: the newest.
+        cut: name of a cut of the job.
         local: gives the local path of a URL with a SHA-256 (or None), and fetches the file if need be.
     """
     folder = pathlib.Path(source)
@@ -133,7 +144,7 @@ def find(source: str, manifest: int | None, local: typing.Callable[[str, str | N
         return [block for path in paths for block in _row_groups(path, os.path.basename(path))]
     from capfilt.tables import listing
 
-    listed = listing(source, "pairs", manifest)["files"]
+    listed = listing(source, "pairs", manifest, cut)["files"]
     return [
         block
         for file in listed

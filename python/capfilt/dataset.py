@@ -51,6 +51,7 @@ class CapFiltDataset(torch.utils.data.IterableDataset):
         drop_last: leave out the last samples if they do not fill a batch of every rank. With False, ranks may
             have different numbers of batches, which makes collective operations wait for ever.
         manifest: number of the job's version; default: the newest.
+        cut: name of a cut of the job, made with --materialise (`capfilt recut`).
         cache: folder for copies of files in a store; default: below the user's cache.
         rank, ranks: default: those of torch.distributed, else `RANK` and `WORLD_SIZE`, else 0 of 1.
 
@@ -72,6 +73,7 @@ class CapFiltDataset(torch.utils.data.IterableDataset):
         shuffle_rows: int = 8192,
         drop_last: bool = True,
         manifest: int | None = None,
+        cut: str | None = None,
         cache: str | os.PathLike | None = None,
         rank: int | None = None,
         ranks: int | None = None,
@@ -81,7 +83,9 @@ class CapFiltDataset(torch.utils.data.IterableDataset):
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
         sources = [source] if isinstance(source, (str, os.PathLike)) else list(source)
         local = Cache(cache).local
-        self.blocks = [block for one in sources for block in blocks_of.find(os.fspath(one), manifest, local)]
+        self.blocks = [
+            block for one in sources for block in blocks_of.find(os.fspath(one), manifest, cut, local)
+        ]
         self.batch_size, self.drop_last = batch_size, drop_last
         self.transform, self.collate = transform, collate
         self.text = text if isinstance(text, TextChoice) else TextChoice(text)

@@ -46,8 +46,8 @@ pub fn referenced(of: &Dataset) -> Result<Option<Arc<Referenced>>, Failure> {
             },
         );
         return Err(anyhow!(
-            "{url} keeps its images as links, and links may have changed since; {next} to train on the images \
-             or to export them"
+            "{url} keeps its images as links, and links may have changed since; {next} to train on the \
+             images or to export them"
         ))
         .or_usage_error();
     }

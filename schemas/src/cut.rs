@@ -116,8 +116,8 @@ impl FromStr for CutName {
             && text.bytes().all(is_inner);
         let fault = || {
             format!(
-                "{text:?} is not the name of a cut: use 1 to 64 of the characters a-z, A-Z, 0-9, `-`, `_` and \
-                 `.`, with a letter or a digit first"
+                "{text:?} is not the name of a cut: use 1 to 64 of the characters a-z, A-Z, 0-9, `-`, `_` \
+                 and `.`, with a letter or a digit first"
             )
         };
         is_name.then(|| Self(text.to_owned())).ok_or_else(fault)

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
     commit::{Commit, Output, Timings},
+    cut::{CutName, CutRecord, CutShard, Rules},
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
     job::{JobDigest, JobRecord, ModelFile, ModelRecord, PlanRecord},
@@ -85,6 +86,7 @@ fn records(out: &mut String) {
         serde_json::to_value(retry()),
         serde_json::to_value(handling()),
         serde_json::to_value(manifest()),
+        serde_json::to_value(cut()),
         serde_json::to_value(job()),
         serde_json::to_value(answers()),
         serde_json::to_value(assignment()),
@@ -109,6 +111,8 @@ fn names(out: &mut String) {
         object_keys::failure(&id, &attempt()),
         object_keys::retry(0),
         object_keys::manifest(0),
+        object_keys::cut(&cut_name()),
+        object_keys::cut_pairs(&cut_name(), &attempt(), &id) + object_keys::PARQUET,
         object_keys::JOB.to_owned(),
         object_keys::KNOWN_ANSWERS.to_owned(),
         answers().models.file_name(),
@@ -208,6 +212,33 @@ fn manifest() -> Manifest {
     }
 }
 
+fn cut_name() -> CutName {
+    "n".parse().unwrap()
+}
+
+fn cut() -> CutRecord {
+    let rules = Rules {
+        thresholds: [("synthetic".to_owned(), 0.5)].into(),
+        keep: [("synthetic".to_owned(), 1)].into(),
+        condition: Some("words > 3".into()),
+    };
+    let path = object_keys::cut_pairs(&cut_name(), &attempt(), &shard().id) + object_keys::PARQUET;
+    let pairs = Output { table: Table::Pairs, path, bytes: 1, sha256: "00".into(), rows: 1 };
+    CutRecord {
+        version: capfilt_schemas::cut::VERSION,
+        name: cut_name(),
+        program: "0".into(),
+        job: digest(),
+        manifest: 0,
+        digest: "00".into(),
+        rules,
+        images: settings::Images::Reference,
+        tally: tally(),
+        images_lost: 1,
+        shards: vec![CutShard { shard: shard().id, tally: tally(), pairs: Some(pairs) }],
+    }
+}
+
 fn job() -> JobRecord {
     let urls = "[job]\nurl='j'\n[input]\nurl='i'\n[models]\ncaptioner='c'\nfilter='f'\n";
     let model =
@@ -262,6 +293,7 @@ fn request() -> export::Request {
         url: "j".into(),
         manifest: 1,
         digest: "d".into(),
+        cut: None,
         texts: settings::training_data::Texts::Both,
         quarantined: vec![quarantined()],
     };

@@ -137,7 +137,7 @@ impl Command {
                 EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
             },
-            Self::Bench(BenchCommand::Model(args)) => vec![&mut args.captioner, &mut args.filter],
+            Self::Bench(BenchCommand::Model(args)) => vec![&mut args.trial.captioner, &mut args.trial.filter],
             Self::Lineage(args) => vec![&mut args.file],
             _ => vec![],
         }

@@ -74,8 +74,8 @@ pub struct ShardLedger {
 }
 
 impl Recut {
-    /// Writes the pairs of a shard to the object `path`, to which the writer adds the extension of the format.
-    /// Returns the shard's part of the cut and the number of lost images.
+    /// Writes the pairs of a shard to the object `path`, to which the writer adds the extension of the
+    /// format. Returns the shard's part of the cut and the number of lost images.
     ///
     /// # Errors
     /// The ledger or the input cannot be read, or the store fails.

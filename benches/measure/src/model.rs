@@ -172,8 +172,8 @@ fn load(trial: &ModelTrial) -> Result<(BlipCaptioner, BlipFilter), MeasureError>
     };
     let generation =
         GenerationOptions { min_length: trial.min_length, ..options.options.generation(Method::Nucleus) };
-    let captioner = BlipCaptioner::load(trial.captioner, &options, generation)?;
-    Ok((captioner, BlipFilter::load(trial.filter, &options)?))
+    let captioner = BlipCaptioner::load(&trial.captioner, &options, generation)?;
+    Ok((captioner, BlipFilter::load(&trial.filter, &options)?))
 }
 
 /// Seconds of the captioner's image encoder for all images; the filter's encoder has the same size.

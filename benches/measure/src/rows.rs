@@ -18,10 +18,10 @@ pub fn rows(
     captioner: &BlipCaptioner,
     filter: &BlipFilter,
 ) -> Result<Vec<Prepared>, MeasureError> {
-    let texts = fs::read_to_string(trial.texts)
+    let texts = fs::read_to_string(&trial.texts)
         .map_err(|source| MeasureError::Texts { path: trial.texts.to_owned(), source })?;
     let texts: Vec<&str> = texts.lines().filter(|line| !line.trim().is_empty()).collect();
-    let files = image_file::list(trial.images)?;
+    let files = image_file::list(&trial.images)?;
     if texts.is_empty() || files.is_empty() {
         return Err(MeasureError::Empty { texts: trial.texts.to_owned(), images: trial.images.to_owned() });
     }

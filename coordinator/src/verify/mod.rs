@@ -3,6 +3,7 @@
 //! Memory is constant: per concurrent shard, the kept rows of the shard (without images) and one row group of
 //! a table.
 
+mod cuts;
 mod ledger;
 mod pairs;
 mod problem;
@@ -83,6 +84,7 @@ pub async fn verify(
     problems.extend(records::known_answers(bucket, &job).await?);
     problems.extend(records::check(bucket, &plan).await?);
     problems.extend(open_shards(&job, &plan, &job_state));
+    problems.extend(cuts::check(bucket, job_state.job.as_ref()).await?);
     let (builder, without_job) =
         shards(bucket, &job, &plan, &job_state, &mut problems, &mut progress).await?;
     let expected = builder.close(&job, &plan, &job_state);

@@ -78,7 +78,7 @@ async fn check_outputs(
     let mut problems = Vec::new();
     let mut whole = Vec::new();
     for output in &commit.outputs {
-        match object_fault(bucket, output).await? {
+        match object_fault(bucket, output, "the commit").await? {
             Some(what) => problems.push(Problem::new(&output.path, what, redo(shard, commit.n))),
             None => whole.push(output),
         }
@@ -112,8 +112,12 @@ async fn check_outputs(
     Ok(problems)
 }
 
-/// Compares the object's length and digest with those in the commit.
-async fn object_fault(bucket: &Location, output: &Output) -> Result<Option<String>, StoreError> {
+/// Compares the object's length and digest with the recorded ones; `record` names the record.
+pub(super) async fn object_fault(
+    bucket: &Location,
+    output: &Output,
+    record: &str,
+) -> Result<Option<String>, StoreError> {
     let measured = match table::measure(bucket, &output.path).await {
         Err(error) if error.is_link() => return Ok(Some(error.to_string())),
         measured => measured?,
@@ -121,12 +125,11 @@ async fn object_fault(bucket: &Location, output: &Output) -> Result<Option<Strin
     Ok(match measured {
         None => Some("the object is gone".to_owned()),
         Some((bytes, _)) if bytes != output.bytes => {
-            Some(format!("the object has {bytes} bytes, the commit recorded {}", output.bytes))
+            Some(format!("the object has {bytes} bytes, {record} recorded {}", output.bytes))
         }
-        Some((_, sha256)) if sha256 != output.sha256 => Some(format!(
-            "the object's bytes changed: sha256 {sha256}, the commit recorded {}",
-            output.sha256
-        )),
+        Some((_, sha256)) if sha256 != output.sha256 => {
+            Some(format!("the object's bytes changed: sha256 {sha256}, {record} recorded {}", output.sha256))
+        }
         Some(_) => None,
     })
 }

@@ -20,8 +20,8 @@ use std::{
     sync::Arc,
 };
 
-/// Order of a data set. Pictures of different seeds, or kinds, have different random numbers. A row group is in
-/// memory: about 5 kB per row at 96 pixels per side.
+/// Order of a data set. Pictures of different seeds, or kinds, have different random numbers. A row group is
+/// in memory: about 5 kB per row at 96 pixels per side.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "arguments", derive(clap::Args), command(next_help_heading = "Data"))]
 #[cfg_attr(

@@ -104,7 +104,8 @@ impl Source {
         })
     }
 
-    /// A finished job with `manifest`, or a cut of it, of which `texts` are requested, and its pass-through columns.
+    /// A finished job with `manifest`, or a cut of it, of which `texts` are requested, and its pass-through
+    /// columns.
     pub fn job(
         place: Location,
         identity: String,

@@ -63,8 +63,8 @@ impl ReferencedImages {
         })
     }
 
-    /// Pass-through columns of the rows that were requested since the last call; `None` if the pairs table has
-    /// the columns.
+    /// Pass-through columns of the rows that were requested since the last call; `None` if the pairs table
+    /// has the columns.
     ///
     /// # Errors
     /// The columns of two row groups have different types.

@@ -121,9 +121,9 @@ impl Preview {
     /// Lines for people: rules, then the counts beside those of the job.
     pub fn lines(&self) -> Vec<String> {
         let rules = self.cut.rules();
-        let mut lines = vec![format!("{:24} {:>14} {:>14}", "", "job", "cut")];
+        let mut lines = vec![format!("{:22} {:>12} {:>12}", "", "job", "cut")];
         let mut count = |name: &str, job: u64, cut: u64, more: String| {
-            lines.push(format!("{name:24} {job:>14} {cut:>14}  {more}").trim_end().to_owned());
+            lines.push(format!("{name:22} {job:>12} {cut:>12}  {more}").trim_end().to_owned());
         };
         let (job, cut) = (&self.manifest.tally, &self.counts.tally);
         count("rows", job.rows_total(), cut.rows_total(), String::new());
@@ -147,7 +147,7 @@ impl Preview {
         let (passes, all) = (self.passes(source), self.counts.controls);
         match all {
             0 => "no negative controls".to_owned(),
-            all => format!("{passes} of {all} texts of other rows pass ({:.2} %)", percent(passes, all)),
+            all => format!("{:.2} % of random texts", percent(passes, all)),
         }
     }
 

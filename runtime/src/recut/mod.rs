@@ -128,8 +128,8 @@ impl Ledgers {
         Ok(Preview { cut, counts, manifest: self.manifest.clone() })
     }
 
-    /// Runs `work` over the ledgers, as many at once as the machine has cores, and passes the results to `take`
-    /// in plan order. `doing` names the work in the progress.
+    /// Runs `work` over the ledgers, as many at once as the machine has cores, and passes the results to
+    /// `take` in plan order. `doing` names the work in the progress.
     async fn each<T, F>(
         &self,
         doing: &str,

@@ -24,8 +24,8 @@ pub(super) async fn resolve(of: &Ledgers, request: &Request) -> Result<Rules, Fa
     let is_for_all = request.thresholds.iter().any(|threshold| threshold.source.is_none());
     if is_for_all && (!request.top.is_empty() || request.max_random_pass.is_some()) {
         return Err(anyhow!(
-            "a --threshold for all sources and --top or --max-random-pass decide the same; give the threshold \
-             of one source as --threshold SOURCE=P"
+            "a --threshold for all sources and --top or --max-random-pass decide the same; give the \
+             threshold of one source as --threshold SOURCE=P"
         ))
         .or_usage_error();
     }

@@ -36,8 +36,8 @@ impl Made {
         ];
         if *images_lost > 0 {
             lines.push(format!(
-                "{images_lost} images of kept rows can no longer be read or have changed since the job; these \
-                 rows are not in the cut"
+                "{images_lost} images of kept rows can no longer be read or have changed since the job; \
+                 these rows are not in the cut"
             ));
         }
         lines
