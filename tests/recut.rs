@@ -1,7 +1,7 @@
 //! The promise of `capfilt recut`: a cut is what a job with its rules would have kept, without its models.
 
 use crate::support::{
-    Job, expect,
+    Job, capfilt, expect,
     exports::{files, samples},
     repo,
     small::first_rows,
@@ -217,6 +217,54 @@ fn tables_that_no_record_of_a_cut_names_are_garbage() {
     fs::write(&table, whole).unwrap();
     let listed = json_of(job.command_by_url("files").args(["--table", "pairs", "--cut", "a", "--json"]));
     assert_eq!(listed["rows"], json_of(recut(&job, &["--threshold", "0.6"]).arg("--json"))["pairs"]);
+}
+
+/// Loads a cut by the Python package: samples of a loader, rows of a dataset, the loader's error on pointers.
+const LOAD: &str = "import json, sys, capfilt\n\
+    job, holds, points = sys.argv[1:]\n\
+    dataset = capfilt.CapFiltDataset(job, cut=holds, batch_size=8, drop_last=False, text='all')\n\
+    samples = [sample for batch in dataset.loader(0) for sample in batch]\n\
+    try:\n    \
+        next(iter(capfilt.CapFiltDataset(job, cut=points, batch_size=8).loader(0)))\n\
+    except ValueError as error:\n    \
+        refused = str(error)\n\
+    print(json.dumps({'samples': len(samples), 'texts': sum(len(sample['text']) for sample in samples),\n\
+        'errors': dataset.decode_errors, 'rows': capfilt.open(job, cut=points).count_rows(),\n\
+        'refused': refused}))";
+
+#[test]
+fn a_cut_is_trained_on_and_loaded_by_the_python_package() {
+    let job = shared();
+    let rules = ["--threshold", "0.3", "--json"];
+    let made = json_of(recut(job, &rules).args(["--name", "load-points"]));
+    json_of(recut(job, &rules).args(["--name", "load-holds", "--materialise"]));
+    let kept = |source: &str| made["sources"][source]["kept"].as_u64().unwrap();
+    let texts = kept("caption") + kept("synthetic");
+
+    let python = repo().join(".readers/bin/python");
+    assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());
+    let mut load = Command::new(python);
+    load.args(["-c", LOAD, &job.url, "load-holds", "load-points"]);
+    load.env("CAPFILT_PROGRAM", env!("CARGO_BIN_EXE_capfilt"));
+    let loaded = json_of(&mut load);
+    let counts = ["samples", "texts", "errors", "rows"].map(|name| loaded[name].as_u64().unwrap());
+    let pairs = made["pairs"].as_u64().unwrap();
+    assert_eq!(counts, [pairs, texts, 0, pairs]);
+    assert!(loaded["refused"].as_str().unwrap().contains("--materialise"), "{loaded}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("train.toml");
+    let text = format!(
+        "[run]\nfolder = {:?}\ndevice = \"cpu\"\nbatch = 16\nmax_steps = 1\nlog_every = 1\n[model]\n\
+         from = {:?}\nimage_size = 0\n[[data]]\njob = {:?}\ncut = \"load-points\"\n",
+        folder.path().join("run"),
+        repo().join("tests/data/models/captioner"),
+        job.url,
+    );
+    fs::write(&settings, text).unwrap();
+    let said = stderr(&expect(capfilt().args(["train", "captioner", "-c"]).arg(&settings), 0));
+    assert!(said.contains(&format!("version 0, cut load-points, of {pairs} pairs")), "{said}");
+    assert!(said.contains(&format!("{texts} pairs an epoch")), "{said}");
 }
 
 #[test]

@@ -113,7 +113,7 @@ fn from_scores(
     let mut thresholds = BTreeMap::new();
     if request.max_random_pass.is_some() && scores.count(&Tail::Control) > 0 {
         // The control of this rank must not pass, so the threshold is the next larger number.
-        let least = refined.score(&Tail::Control).map_or(0.0, |score| above(score));
+        let least = refined.score(&Tail::Control).map_or(0.0, above);
         thresholds.extend(sources.iter().map(|source| (source.clone(), least)));
     }
     for source in top.keys() {
