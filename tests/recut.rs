@@ -245,7 +245,7 @@ fn a_cut_is_trained_on_and_loaded_by_the_python_package() {
     assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());
     let mut load = Command::new(python);
     load.args(["-c", LOAD, &job.url, "load-holds", "load-points"]);
-    load.env("CAPFILT_PROGRAM", env!("CARGO_BIN_EXE_capfilt"));
+    load.env("CAPFILT_PROGRAM", env!("CARGO_BIN_EXE_capfilt")).env("PYTHONPATH", repo().join("python"));
     let loaded = json_of(&mut load);
     let counts = ["samples", "texts", "errors", "rows"].map(|name| loaded[name].as_u64().unwrap());
     let pairs = made["pairs"].as_u64().unwrap();

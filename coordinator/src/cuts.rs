@@ -1,6 +1,5 @@
 //! Records of a job's cuts.
 
-use crate::outputs::OutputsError;
 use capfilt_schemas::{
     commit::{Commit, Output},
     cut::{CutName, CutRecord, CutShard},
@@ -22,6 +21,22 @@ pub struct StoredCut {
     pub record: CutRecord,
     /// SHA-256 of the bytes of the record: it identifies the content of the cut.
     pub sha256: String,
+}
+
+/// Reason why the record of a cut cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)] // the message of each variant is its doc
+pub enum CutsError {
+    #[error("the job at {url} has no cut {name}; it has {}", listed(.names))]
+    NoSuchCut { url: String, name: CutName, names: BTreeSet<CutName> },
+    #[error(transparent)]
+    Location(#[from] StoreError),
+}
+
+/// Names or numbers, as a list for people.
+pub(crate) fn listed(names: &BTreeSet<impl ToString>) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
 }
 
 /// The part of a cut that one shard gives, without the name of the shard.
@@ -55,11 +70,11 @@ pub async fn read(
     bucket: &Location,
     name: &CutName,
     job: Option<&JobDigest>,
-) -> Result<StoredCut, OutputsError> {
+) -> Result<StoredCut, CutsError> {
     let object = object_keys::cut(name);
     let Some(bytes) = bucket.read_if_there(&object).await? else {
         let (url, name) = (without_secrets(&bucket.url), name.clone());
-        return Err(OutputsError::NoSuchCut { url, name, names: names(bucket).await? });
+        return Err(CutsError::NoSuchCut { url, name, names: names(bucket).await? });
     };
     let record: CutRecord = bucket.parse_record(&object, &bytes)?;
     if let Some(why) = job.and_then(|job| job.foreign(Some(&record.job))) {

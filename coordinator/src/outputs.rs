@@ -4,7 +4,7 @@
 //! attempts, of slower speculative copies, and of attempts that a retry replaced.
 
 use crate::{
-    cuts::{self, StoredCut},
+    cuts::{self, CutsError, StoredCut, listed},
     job::{self, JobError},
     manifest::{self, ManifestBuilder},
     state::{
@@ -64,8 +64,8 @@ pub enum OutputsError {
     Unfinished { url: String },
     #[error("the job at {url} has no manifest {n}; it has {}", listed(.numbers))]
     NoSuchManifest { url: String, n: u32, numbers: BTreeSet<u32> },
-    #[error("the job at {url} has no cut {name}; it has {}", listed(.names))]
-    NoSuchCut { url: String, name: CutName, names: BTreeSet<CutName> },
+    #[error(transparent)]
+    Cut(#[from] CutsError),
     #[error(
         "{object} is a cut of other commits than manifest {manifest} counts now; make the cut again, under \
          another name"
@@ -177,9 +177,4 @@ fn numbers_of<'a>(plan: &'a [Shard], manifest: &Manifest) -> Vec<(&'a Shard, u32
     numbers.extend(manifest.quarantined.iter().map(|shard| (&shard.shard, None)));
     let number = |shard: &'a Shard| Some((shard, numbers.get(&shard.id).copied().unwrap_or(Some(0))?));
     plan.iter().filter_map(number).collect()
-}
-
-fn listed(names: &BTreeSet<impl ToString>) -> String {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    if names.is_empty() { "none yet".to_owned() } else { names.join(", ") }
 }

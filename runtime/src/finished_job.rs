@@ -4,6 +4,7 @@ use crate::release;
 use anyhow::anyhow;
 use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_coordinator::{
+    cuts::CutsError,
     dataset::{self, Dataset, PairsTable},
     outputs::OutputsError,
 };
@@ -23,7 +24,9 @@ pub async fn open(url: &str, cut: Option<&CutName>) -> Result<Dataset, Failure> 
     let bucket = Location::open_without_links(url).or_usage_error()?;
     release::warn_of(&bucket).await;
     match dataset::open(&bucket, cut).await {
-        Err(error @ OutputsError::Location(_)) => Err(error).or_environment_error(),
+        Err(error @ (OutputsError::Location(_) | OutputsError::Cut(CutsError::Location(_)))) => {
+            Err(error).or_environment_error()
+        }
         opened => opened.or_usage_error(),
     }
 }

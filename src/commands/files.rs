@@ -2,7 +2,10 @@
 
 use crate::args::FilesArgs;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, outln};
-use capfilt_coordinator::outputs::{OutputsError, Version, Versioned, outputs};
+use capfilt_coordinator::{
+    cuts::CutsError,
+    outputs::{OutputsError, Version, Versioned, outputs},
+};
 use capfilt_schemas::commit::Output;
 use capfilt_store::Location;
 use serde_json::json;
@@ -57,7 +60,7 @@ fn blamed(found: Result<Versioned, OutputsError>) -> Result<Versioned, Failure> 
     match found {
         Err(
             error @ (OutputsError::NoSuchManifest { .. }
-            | OutputsError::NoSuchCut { .. }
+            | OutputsError::Cut(CutsError::NoSuchCut { .. })
             | OutputsError::Unfinished { .. }),
         ) => Err(error).or_usage_error(),
         found => found.or_environment_error(),

@@ -1,7 +1,10 @@
 //! Checks the cuts: each record names a version of the job, and its tables are unchanged.
 
 use super::{Problem, shard::object_fault};
-use crate::{cuts, manifest, outputs::OutputsError};
+use crate::{
+    cuts::{self, CutsError},
+    manifest,
+};
 use capfilt_schemas::{cut::CutName, job::JobDigest, object_keys};
 use capfilt_store::{Location, StoreError};
 
@@ -25,10 +28,10 @@ async fn of_cut(
     let object = object_keys::cut(name);
     let record = match cuts::read(bucket, name, job).await {
         Ok(stored) => stored.record,
-        Err(OutputsError::Location(error @ (StoreError::Record { .. } | StoreError::Refused(_)))) => {
+        Err(CutsError::Location(error @ (StoreError::Record { .. } | StoreError::Refused(_)))) => {
             return Ok(vec![Problem::new(object, error.to_string(), AGAIN)]);
         }
-        Err(OutputsError::Location(error)) => return Err(error),
+        Err(CutsError::Location(error)) => return Err(error),
         // It was deleted since the listing.
         Err(_) => return Ok(Vec::new()),
     };

@@ -3,7 +3,10 @@
 use super::{Failed, Ledgers, Preview};
 use anyhow::anyhow;
 use capfilt_console::{ExitCodeExt as _, Failure};
-use capfilt_coordinator::{cuts, job, outputs::OutputsError};
+use capfilt_coordinator::{
+    cuts::{self, CutsError},
+    job,
+};
 use capfilt_schemas::{
     cut::{self, CutName, CutRecord, CutShard},
     job::JobDigest,
@@ -116,8 +119,8 @@ async fn existing(
     job: Option<&JobDigest>,
 ) -> Result<Option<CutRecord>, Failure> {
     let record = match cuts::read(&of.bucket, name, job).await {
-        Err(OutputsError::NoSuchCut { .. }) => return Ok(None),
-        Err(error @ OutputsError::Location(_)) => return Err(error).or_environment_error(),
+        Err(CutsError::NoSuchCut { .. }) => return Ok(None),
+        Err(error @ CutsError::Location(_)) => return Err(error).or_environment_error(),
         found => found.or_usage_error()?.record,
     };
     let difference = if record.rules != *preview.cut.rules() {
