@@ -1,5 +1,7 @@
 //! The cut: a named selection of a job's texts by other rules than the job's, without a model.
 
+pub use crate::cut_name::CutName;
+
 use crate::{
     commit::Output,
     job::JobDigest,
@@ -10,11 +12,7 @@ use crate::{
     texts::SYNTHETIC,
 };
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    str::FromStr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Version of the record.
 pub const VERSION: u32 = 1;
@@ -94,56 +92,6 @@ impl Rules {
     }
 }
 
-/// Name of a cut: 1 to 64 letters, digits, `-`, `_` and `.`, with a letter or a digit at the start.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct CutName(String);
-
-impl CutName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for CutName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let is_name = text.len() <= 64
-            && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
-            && text.bytes().all(is_inner);
-        let fault = || {
-            format!(
-                "{text:?} is not the name of a cut: use 1 to 64 of the characters a-z, A-Z, 0-9, `-`, `_` \
-                 and `.`, with a letter or a digit first"
-            )
-        };
-        is_name.then(|| Self(text.to_owned())).ok_or_else(fault)
-    }
-}
-
-impl TryFrom<String> for CutName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<CutName> for String {
-    fn from(name: CutName) -> Self {
-        name.0
-    }
-}
-
-impl fmt::Display for CutName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
 fn is_zero(count: &u64) -> bool {
     *count == 0
 }
@@ -152,18 +100,6 @@ fn is_zero(count: &u64) -> bool {
 mod tests {
     use super::*;
     use crate::settings::parse;
-
-    #[test]
-    fn a_name_is_also_the_name_of_an_object() {
-        for name in ["strict", "2026-11-30", "v1.2_b"] {
-            assert_eq!(name.parse::<CutName>().unwrap().as_str(), name);
-        }
-        let long = "a".repeat(65);
-        for name in ["", ".", "../x", "a/b", "a b", "-x", "ü", long.as_str()] {
-            assert!(name.parse::<CutName>().is_err(), "{name}");
-        }
-        assert!(serde_json::from_str::<CutName>("\"a/b\"").is_err());
-    }
 
     #[test]
     fn the_rules_of_a_job_name_every_source() {

@@ -4,6 +4,7 @@
 pub mod bootstrap;
 pub mod commit;
 pub mod cut;
+mod cut_name;
 pub mod export;
 pub mod failure;
 pub mod hash;

@@ -15,7 +15,7 @@
 //! probes/<attempt>.txt                              written and removed by `capfilt check`
 //! ```
 
-use crate::{cut::CutName, plan::ShardId};
+use crate::{cut_name::CutName, plan::ShardId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
