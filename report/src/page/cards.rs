@@ -1,0 +1,128 @@
+//! The sampled rows, each with everything that the job recorded about it.
+
+use super::{
+    funnel::name_of,
+    pictures::thumb,
+    words::{quoted, visible},
+};
+use crate::{Gallery, Statistics, gallery::Card, statistics::CommittedShard};
+use capfilt_schemas::texts::LedgerText;
+use maud::{Markup, html};
+
+/// Texts of a card; a row may have hundreds.
+const TEXTS: usize = 24;
+
+/// Characters of the texts of a card. Together with the number of cards, this bounds the page.
+const CHARACTERS: usize = 1_600;
+
+/// Least number of characters of a text when those of the card are used up.
+const LEAST_CHARACTERS: usize = 60;
+
+/// The section.
+pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
+    html! {
+        section id="rows" {
+            h2 { "Rows" }
+            p class="lead" { "Every sampled row with its texts, scores and verdicts. The address of a row on this \
+                page, such as " code { "#row-…" } ", is the same in every report of the job." }
+            details {
+                summary { "Show all " (gallery.cards.len()) " sampled rows" }
+                @for (number, card) in gallery.cards.iter().enumerate() {
+                    (article(statistics, &statistics.committed[card.place.shard as usize], card, number))
+                }
+            }
+        }
+    }
+}
+
+fn article(statistics: &Statistics, shard: &CommittedShard, card: &Card, number: usize) -> Markup {
+    let row = &card.row;
+    let address = format!("{}#{}", row.file, row.row);
+    html! {
+        article class="card" id=(card.id) aria-label={ "Row " (number + 1) } {
+            (thumb(card, number))
+            div {
+                p class="title" { bdi { (visible(&address, 300)) } " · " (name_of(row.status)) }
+                @if !row.texts.is_empty() { (texts(statistics, &row.texts)) }
+                dl {
+                    @if let Some(key) = &row.key { (fact("key", &visible(key, 300))) }
+                    @if let Some(member) = &row.member { (fact("member", &visible(member, 300))) }
+                    @if let (Some(width), Some(height)) = (row.width, row.height) {
+                        (fact("size", &format!("{width} × {height} pixels")))
+                    }
+                    @if let Some(detail) = &row.detail { (fact("detail", &visible(detail, 300))) }
+                    @if let Some(itm) = row.control_itm {
+                        (fact("negative control", &format!("P(match) {itm:.4} with a text of another row")))
+                    }
+                    (fact("shard", &format!("{}, commit {}, attempt {}", shard.shard.id, shard.n, shard.attempt)))
+                    (fact("worker", &visible(&shard.worker, 100)))
+                    (fact("models", &models(statistics)))
+                    (fact("explain", &visible(&explain(statistics, &address), 600)))
+                }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: &str) -> Markup {
+    html! { dt { (name) } dd { bdi { (value) } } }
+}
+
+fn explain(statistics: &Statistics, address: &str) -> String {
+    format!("capfilt explain --job {} --row {}", quoted(&statistics.url), quoted(address))
+}
+
+/// Beginnings of the digests of the job's checkpoints.
+pub fn models(statistics: &Statistics) -> String {
+    let job = &statistics.job;
+    let both = [("filter", &job.filter), ("captioner", &job.captioner)];
+    let shown = both.iter().filter(|(_, model)| !model.is_none());
+    let shown = shown.map(|(role, model)| format!("{role} {}", &model.digest()[..12]));
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+fn texts(statistics: &Statistics, texts: &[LedgerText]) -> Markup {
+    let mut left = CHARACTERS;
+    let mut cut = |text: &str| {
+        let most = left.max(LEAST_CHARACTERS);
+        left = left.saturating_sub(text.chars().count());
+        visible(text, most)
+    };
+    html! {
+        div class="scroll" {
+            table {
+                thead { tr { th scope="col" { "source" } th scope="col" { "text" } th scope="col" class="n" { "P(match)" }
+                    th scope="col" class="n" { "cosine" } th scope="col" class="n" { "threshold" }
+                    th scope="col" { "verdict" } } }
+                tbody {
+                    @for (at, text) in texts.iter().take(TEXTS).enumerate() {
+                        tr data-text=(at) {
+                            th scope="row" { bdi { (visible(&text.source, 60)) } }
+                            td { bdi class="text" dir="auto" { (cut(text.text.as_deref().unwrap_or("–"))) } }
+                            (scores(statistics, text))
+                        }
+                    }
+                }
+            }
+        }
+        @if texts.len() > TEXTS { p class="muted small" { "and " (texts.len() - TEXTS) " more texts" } }
+    }
+}
+
+fn scores(statistics: &Statistics, text: &LedgerText) -> Markup {
+    let threshold = statistics.job.settings.filter.threshold(&text.source);
+    html! {
+        @match text.scored {
+            None => { td {} td {} td class="n" { (threshold) } td { (text.status.as_str().replace('_', " ")) } },
+            Some(scored) => {
+                td class="n" { (format!("{:.4}", scored.itm)) }
+                td class="n" { (format!("{:+.3}", scored.itc)) }
+                td class="n" { (threshold) }
+                td {
+                    @if scored.kept { span class="kept-mark" { "kept" } } @else { "dropped" }
+                    @if !scored.kept && f64::from(scored.itm) >= threshold { ", by another rule" }
+                }
+            }
+        }
+    }
+}

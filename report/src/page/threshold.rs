@@ -1,0 +1,174 @@
+//! Thresholds: histogram, slider and bars of each source.
+
+use super::{
+    chart::{histogram, range},
+    pictures,
+    words::{count, percent, quoted, visible},
+};
+use crate::{
+    Gallery, Statistics,
+    statistics::{BARS, SourceStatistics, condition},
+};
+use maud::{Markup, html};
+
+/// Name of the job that a command of the page makes.
+const NEW_JOB: &str = "other-threshold";
+
+/// The section.
+pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
+    html! {
+        section id="thresholds" {
+            h2 { "Thresholds" }
+            p class="lead" { "A text is kept when its P(match) reaches the threshold of its source. The negative \
+                control is the P(match) of images with texts of other rows: the share of it that a threshold keeps, \
+                times the judged texts, is the number of texts that would be kept if none matched its image." }
+            p class="muted small" { "Counts at every position are exact, from the stored scores. Captions that \
+                a job writes only where no text was kept do not change with the slider." }
+            @for (number, source) in statistics.sources.iter().enumerate() {
+                (panel(statistics, gallery, source, number))
+            }
+        }
+    }
+}
+
+fn panel(statistics: &Statistics, gallery: &Gallery, source: &SourceStatistics, number: usize) -> Markup {
+    html! {
+        div class="source" {
+            h3 { bdi { (visible(&source.source, 60)) } }
+            (figures(statistics, source))
+            (slider(statistics, source, number))
+            ul class="legend" {
+                (legend("kept", "texts at or above the threshold")) (legend("dropped", "texts below"))
+                (legend("control", "share of the negative control that is kept"))
+            }
+            (histogram(statistics, source, number))
+            p class="muted small" { "P(match), in bars of 0.02; the heights are on a square-root scale. Choose a bar \
+                to see texts of it." }
+            div class="chosen-bar" aria-live="polite" hidden {}
+            (recut(statistics, source))
+            h4 { "Nearest to the threshold" }
+            ul class="pictures nearest" {
+                @for row in &source.nearest { (pictures::of_text(gallery, row)) }
+            }
+            (positions(statistics, source))
+            (bars(statistics, source, number))
+        }
+    }
+}
+
+fn legend(class: &str, text: &str) -> Markup {
+    html! {
+        li { svg viewBox="0 0 16 10" aria-hidden="true" { rect class=(class) width="16" height="10" {} } (text) }
+    }
+}
+
+fn figures(statistics: &Statistics, source: &SourceStatistics) -> Markup {
+    let (control, at) = (&statistics.control, source.position);
+    let expected = control.false_accepts(at, source.judged);
+    let figure = |name: &str, out: &str, value: String| {
+        html! { div { dt { (name) } dd data-out=(out) { (value) } } }
+    };
+    html! {
+        dl class="figures" {
+            (figure("threshold", "threshold", format!("{}, the job’s", source.threshold)))
+            (figure("texts kept", "kept", count(source.kept_at[at])))
+            (figure("of the judged", "share", percent(source.share_at(at))))
+            (figure("control kept", "control", percent(control.share(at))))
+            (figure("false accepts, expected", "false",
+                expected.map_or_else(|| "–".to_owned(), |n| count(n.round() as u64))))
+        }
+        @if source.kept != source.kept_at[at] {
+            p { "The job kept " (count(source.kept)) " texts: it has another rule beside the threshold." }
+        }
+    }
+}
+
+/// The slider, which the script shows.
+fn slider(statistics: &Statistics, source: &SourceStatistics, number: usize) -> Markup {
+    let last = statistics.positions.positions().len() - 1;
+    html! {
+        div class="slider" hidden {
+            label for={ "slider-" (number) } { "Threshold" }
+            input id={ "slider-" (number) } type="range" min="0" max=(last) step="1" value=(source.position);
+            span { output for={ "slider-" (number) } { (format!("{:.2}", source.threshold)) } " "
+                button type="button" class="reset" { "Reset" } }
+        }
+    }
+}
+
+fn recut(statistics: &Statistics, source: &SourceStatistics) -> Markup {
+    let name = source.source.as_str();
+    // The script puts the position between the two parts, which together are one word of the shell.
+    let word = quoted(&format!("{name}=0"));
+    let (before, after) = word.rsplit_once('0').unwrap_or((&word, ""));
+    let before = format!("{} --threshold {before}", start(statistics));
+    html! {
+        div class="command" {
+            code class="recut-threshold" data-before=(visible(&before, 2000)) data-after=(after) {
+                (visible(&format!("{before}{}{after}", source.threshold), 2000))
+            }
+            button type="button" { "Copy" }
+        }
+    }
+}
+
+fn start(statistics: &Statistics) -> String {
+    format!("capfilt recut --job {} --name {NEW_JOB}", quoted(&statistics.url))
+}
+
+/// All positions as a table.
+fn positions(statistics: &Statistics, source: &SourceStatistics) -> Markup {
+    let control = &statistics.control;
+    html! {
+        details {
+            summary { "Counts at every position" }
+            div class="scroll" tabindex="0" role="region" aria-label="Counts at every position" {
+                table {
+                    thead { tr { th scope="col" class="n" { "threshold" } th scope="col" class="n" { "texts kept" }
+                        th scope="col" class="n" { "of the judged" } th scope="col" class="n" { "control kept" }
+                        th scope="col" class="n" { "false accepts, expected" } } }
+                    tbody {
+                        @for (at, position) in statistics.positions.positions().iter().enumerate() {
+                            tr {
+                                th scope="row" class="n" { (position) }
+                                td class="n" { (count(source.kept_at[at])) }
+                                td class="n" { (percent(source.share_at(at))) }
+                                td class="n" { (percent(control.share(at))) }
+                                td class="n" {
+                                    @if let Some(n) = control.false_accepts(at, source.judged) { (format!("{n:.1}")) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All bars as a table, with the condition and the command of each.
+fn bars(statistics: &Statistics, source: &SourceStatistics, number: usize) -> Markup {
+    let command =
+        |condition: &str| format!("{} --where {}", start(statistics), quoted(condition));
+    html! {
+        details class="bars" {
+            summary { "Bars, as conditions and commands" }
+            div class="scroll" tabindex="0" role="region" aria-label="Bars, as conditions and commands" {
+                table {
+                    thead { tr { th scope="col" { "P(match)" } th scope="col" class="n" { "texts" }
+                        th scope="col" { "condition" } th scope="col" { "command" } } }
+                    tbody {
+                        @for bar in 0..BARS {
+                            @let condition = condition(&source.source, bar);
+                            tr id={ "bar-" (number) "-" (bar) } {
+                                th scope="row" { (range(bar)) } td class="n" { (count(source.bars[bar])) }
+                                td { code class="where" { (visible(&condition, 2000)) } }
+                                td { code class="recut" { (visible(&command(&condition), 2000)) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

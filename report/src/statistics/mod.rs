@@ -1,0 +1,122 @@
+//! Numbers of a job's newest version, from one pass over its ledgers.
+
+mod columns;
+mod counts;
+mod distinct;
+mod drift;
+mod frequent;
+mod galleries;
+mod grid;
+mod reading;
+mod rule;
+mod sample;
+mod samples;
+mod scan;
+mod shards;
+mod source;
+mod texts;
+mod work;
+
+pub use distinct::Repeated;
+pub use drift::{Drift, Part};
+pub use galleries::{Kind, List, condition};
+pub use grid::{BARS, Grid, edge};
+pub use reading::read;
+pub use sample::{Place, Sampled};
+pub use shards::CommittedShard;
+pub use source::SourceStatistics;
+pub use texts::{Group, LENGTHS};
+pub use work::{Unused, Work, Worker};
+
+use capfilt_schemas::{job::JobRecord, tally::Tally};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Version of the JSON object of the statistics.
+pub const VERSION: u32 = 1;
+
+/// Numbers of a job. The JSON object has everything but the places of sampled rows.
+#[derive(Debug, Clone, Serialize)]
+pub struct Statistics {
+    /// Version of the object ([`VERSION`]).
+    pub version: u32,
+    /// URL of the job, without secrets.
+    pub url: String,
+    /// Number of the manifest; `None` for a job that is not finished.
+    pub manifest: Option<u32>,
+    /// Digest of the manifest, which identifies the data.
+    pub manifest_digest: Option<String>,
+    /// Committed shards.
+    pub shards: u64,
+    /// Planned shards.
+    pub planned_shards: u64,
+    /// Planned rows of quarantined shards, which are in no count.
+    pub quarantined_rows: u64,
+    /// Input files that gave no shard.
+    pub refused_files: u64,
+    /// Seed of the samples.
+    pub seed: u64,
+    /// Rows of the ledgers.
+    pub rows: u64,
+    /// Counts of the ledgers, equal to the tally of the manifest.
+    pub tally: Tally,
+    /// Positions of the sliders, ascending.
+    pub positions: Grid,
+    /// P(match) of the negative control.
+    pub control: Control,
+    /// Sources of texts: the text columns in their order, then captions.
+    pub sources: Vec<SourceStatistics>,
+    /// Files and shards by kept share.
+    pub drift: Drift,
+    /// Images with equal bytes.
+    pub equal_images: Repeated,
+    /// Images with an equal perceptual hash.
+    pub equal_hashes: Repeated,
+    /// Most occurrences that the count of a repeated text may lack.
+    pub repeated_texts_missed: u64,
+    /// Occurrences of the most repeated texts, most first.
+    pub repeated_texts: Vec<u64>,
+    /// Time, workers, failures.
+    pub work: Work,
+    /// Galleries of sampled rows.
+    #[serde(skip)]
+    pub galleries: Vec<List>,
+    /// The committed shards, which [`Place::shard`] numbers.
+    #[serde(skip)]
+    pub committed: Vec<CommittedShard>,
+    /// The job.
+    #[serde(skip)]
+    pub job: JobRecord,
+}
+
+/// P(match) of images with texts of other rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Control {
+    /// Number of scores.
+    pub judged: u64,
+    /// Scores that reach each position.
+    pub at_least: Vec<u64>,
+}
+
+impl Control {
+    /// Share of the control that reaches a position, 0 to 1; `None` without a control.
+    pub fn share(&self, position: usize) -> Option<f64> {
+        (self.judged > 0).then(|| self.at_least[position] as f64 / self.judged as f64)
+    }
+
+    /// Texts of `judged` that would be kept at a position if they were of other images.
+    pub fn false_accepts(&self, position: usize, judged: u64) -> Option<f64> {
+        self.share(position).map(|share| share * judged as f64)
+    }
+}
+
+impl Statistics {
+    /// Every sampled place once, in the order of shards and rows.
+    pub fn places(&self) -> Vec<Place> {
+        let of_sources =
+            self.sources.iter().flat_map(|source| source.nearest.iter().chain(source.samples.iter().flatten()));
+        let of_galleries = self.galleries.iter().flat_map(|list| &list.rows);
+        let places = of_sources.chain(of_galleries).map(|one| ((one.place.shard, one.place.offset), one.place));
+        places.collect::<BTreeMap<_, _>>().into_values().collect()
+    }
+}

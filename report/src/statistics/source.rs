@@ -1,0 +1,77 @@
+//! Numbers of one source of texts.
+
+use super::{
+    galleries,
+    grid::bars,
+    rule::Rule,
+    sample::Sampled,
+    samples::Samples,
+    texts::{Group, LENGTHS, TextCounts},
+};
+use capfilt_schemas::status::TextStatus;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Numbers of one source of texts.
+#[derive(Debug, Clone, Serialize)]
+pub struct SourceStatistics {
+    /// Name of the text column, or `synthetic`.
+    pub source: String,
+    /// The job's threshold.
+    pub threshold: f64,
+    /// Index of the threshold among the positions.
+    pub position: usize,
+    /// Texts of judged rows, by status.
+    pub statuses: BTreeMap<TextStatus, u64>,
+    /// Judged texts.
+    pub judged: u64,
+    /// Texts that the job keeps.
+    pub kept: u64,
+    /// Judged texts whose P(match) reaches each position.
+    pub at_least: Vec<u64>,
+    /// Texts that the job would keep with its threshold at each position.
+    pub kept_at: Vec<u64>,
+    /// Judged texts in each bar of the histogram.
+    pub bars: Vec<u64>,
+    /// Judged texts by language.
+    pub languages: BTreeMap<String, Group>,
+    /// Judged texts by number of words, in the classes of [`LENGTHS`].
+    pub lengths: [Group; LENGTHS.len()],
+    /// Texts nearest to the job's threshold.
+    #[serde(skip)]
+    pub nearest: Vec<Sampled>,
+    /// Sampled texts of each bar.
+    #[serde(skip)]
+    pub samples: Vec<Vec<Sampled>>,
+}
+
+impl SourceStatistics {
+    /// Share of the judged texts that a position keeps, 0 to 1; `None` without a judged text.
+    pub fn share_at(&self, position: usize) -> Option<f64> {
+        (self.judged > 0).then(|| self.kept_at[position] as f64 / self.judged as f64)
+    }
+}
+
+/// Numbers of every source.
+pub(super) fn of_counts(rule: &Rule, texts: &[TextCounts], samples: &Samples) -> Vec<SourceStatistics> {
+    let mut of_bars = galleries::of_bars(samples, rule);
+    let of = |(at, counts): (usize, &TextCounts)| {
+        let at_least = counts.judged.at_least();
+        SourceStatistics {
+            source: rule.sources[at].clone(),
+            threshold: rule.thresholds[at],
+            position: rule.grid.index_of(rule.thresholds[at]),
+            statuses: counts.statuses.clone(),
+            judged: counts.judged.all(),
+            kept: counts.kept,
+            bars: bars(&rule.grid, &at_least),
+            at_least,
+            kept_at: counts.eligible.at_least(),
+            languages: counts.languages.clone(),
+            lengths: counts.lengths,
+            nearest: samples.nearest[at].entries().to_vec(),
+            samples: std::mem::take(&mut of_bars[at]),
+        }
+    };
+    texts.iter().enumerate().map(of).collect()
+}

@@ -1,0 +1,88 @@
+//! Counts of the texts of one source.
+
+use super::grid::{Grid, Scores};
+use capfilt_schemas::status::TextStatus;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Most languages that are counted separately; the detector knows fewer than a hundred.
+const LANGUAGES: usize = 256;
+
+/// Least number of words of each class of lengths; a text without a word is in the first class.
+pub const LENGTHS: [usize; 10] = [0, 1, 2, 3, 5, 9, 17, 33, 65, 129];
+
+/// Counts of a group of texts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Group {
+    /// Judged texts.
+    pub judged: u64,
+    /// Kept texts.
+    pub kept: u64,
+}
+
+impl Group {
+    fn add(&mut self, is_kept: bool) {
+        self.judged += 1;
+        self.kept += u64::from(is_kept);
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.judged += other.judged;
+        self.kept += other.kept;
+    }
+}
+
+/// Counts of the texts of one source.
+#[derive(Debug, Clone)]
+pub struct TextCounts {
+    /// Texts of judged rows, by status.
+    pub statuses: BTreeMap<TextStatus, u64>,
+    /// Kept texts.
+    pub kept: u64,
+    /// P(match) of all judged texts.
+    pub judged: Scores,
+    /// P(match) of the texts that a threshold alone decides about: with `captioner.keep`, the best captions
+    /// of each image.
+    pub eligible: Scores,
+    /// Judged texts by language.
+    pub languages: BTreeMap<String, Group>,
+    /// Judged texts by number of words, in the classes of [`LENGTHS`].
+    pub lengths: [Group; LENGTHS.len()],
+}
+
+impl TextCounts {
+    pub(super) fn new(grid: &Grid) -> Self {
+        Self {
+            statuses: BTreeMap::new(),
+            kept: 0,
+            judged: Scores::new(grid),
+            eligible: Scores::new(grid),
+            languages: BTreeMap::new(),
+            lengths: [Group::default(); LENGTHS.len()],
+        }
+    }
+
+    /// Counts the language and the words of a judged text.
+    pub(super) fn add_words(&mut self, text: &str, language: Option<&str>, is_kept: bool) {
+        let words = text.split_whitespace().count();
+        self.lengths[LENGTHS.partition_point(|least| *least <= words) - 1].add(is_kept);
+        let language = language.unwrap_or("unknown");
+        if let Some(group) = self.languages.get_mut(language) {
+            group.add(is_kept);
+        } else {
+            let name = if self.languages.len() < LANGUAGES { language } else { "other" };
+            self.languages.entry(name.to_owned()).or_default().add(is_kept);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        other.statuses.into_iter().for_each(|(status, n)| *self.statuses.entry(status).or_default() += n);
+        self.kept += other.kept;
+        self.judged.merge(&other.judged);
+        self.eligible.merge(&other.eligible);
+        for (language, group) in other.languages {
+            self.languages.entry(language).or_default().merge(group);
+        }
+        self.lengths.iter_mut().zip(other.lengths).for_each(|(sum, group)| sum.merge(group));
+    }
+}

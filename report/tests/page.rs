@@ -1,0 +1,95 @@
+//! The page: its rows, pictures, names and size.
+
+use crate::support::{Row, World, judged};
+use capfilt_report::{Gallery, Page, Statistics, gallery, gallery::NoPicture, statistics};
+use capfilt_schemas::status::RowStatus;
+
+fn row(number: u64) -> Row {
+    let itm = (number * 37 % 100) as f32 / 100.0;
+    let mut row = judged(number, &[("caption", "a red dog", itm), ("synthetic", "a dog", 1.0 - itm)]);
+    if number % 10 == 9 {
+        row.status = RowStatus::ImageTooSmall;
+    }
+    if number == 19 {
+        row.status = RowStatus::Crashed;
+    }
+    row
+}
+
+async fn job(settings: &[&str]) -> World {
+    let world = World::new(&[settings, &["shards.rows=50"]].concat());
+    let rows: Vec<Row> = (0..200).map(row).collect();
+    world.write_input("a.parquet", &rows, 50);
+    world.finish(|_, number| row(number), |_| ()).await;
+    world
+}
+
+async fn read(world: &World, seed: u64) -> (Statistics, Gallery) {
+    let statistics = statistics::read(&world.bucket(), seed).await.unwrap();
+    let gallery = gallery::read(&world.bucket(), &statistics).await.unwrap();
+    (statistics, gallery)
+}
+
+#[tokio::test]
+async fn every_sampled_row_has_its_picture_texts_and_verdicts() {
+    for settings in [&[][..], &["output.images=reference"], &["output.format=webdataset"]] {
+        let world = job(settings).await;
+        let (statistics, gallery) = read(&world, 0).await;
+        assert_eq!(gallery.cards.len(), statistics.places().len());
+        for card in &gallery.cards {
+            assert_eq!((card.row.row, card.row.key.clone().unwrap()), (card.place.row, format!("k{}", card.place.row)));
+            match (&card.picture, card.row.status) {
+                (Ok(thumbnail), _) => assert_eq!((thumbnail.width, thumbnail.height), (24, 16)),
+                (Err(why), RowStatus::Crashed) => assert_eq!(*why, NoPicture::Crashed),
+                (Err(why), status) => panic!("{settings:?}: row {} is {status}: {why:?}", card.row.row),
+            }
+            assert_eq!(card.place.pair.is_some(), card.row.keeps_a_text());
+        }
+        let page = Page { statistics: &statistics, gallery: &gallery }.render();
+        let first = &gallery.cards[0];
+        assert!(page.contains(&format!("id=\"{}\"", first.id)) && page.contains("capfilt explain --job"));
+        assert!(page.contains("filter ") && page.contains(&first.row.texts[0].text.clone().unwrap()));
+    }
+}
+
+#[tokio::test]
+async fn a_seed_gives_the_same_page_and_another_seed_other_rows() {
+    let world = job(&[]).await;
+    let (statistics, gallery) = read(&world, 1).await;
+    let (again, gallery_again) = read(&world, 1).await;
+    let render = |statistics, gallery| Page { statistics, gallery }.render();
+    // The time since the last commit is not on the page.
+    assert_eq!(render(&statistics, &gallery), render(&again, &gallery_again));
+    let (other, _) = read(&world, 2).await;
+    assert_ne!(statistics.places(), other.places());
+    assert_eq!(statistics.sources[0].kept_at, other.sources[0].kept_at);
+}
+
+#[tokio::test]
+async fn without_its_input_the_report_has_reasons_instead_of_pictures() {
+    let world = job(&[]).await;
+    std::fs::remove_dir_all(world.folder.path().join("web")).unwrap();
+    let (_, gallery) = read(&world, 0).await;
+    let (with, without): (Vec<_>, Vec<_>) = gallery.cards.iter().partition(|card| card.picture.is_ok());
+    assert!(with.iter().all(|card| card.row.keeps_a_text()) && !with.is_empty(), "the pairs have pictures");
+    assert!(without.iter().all(|card| !card.row.keeps_a_text()) && !without.is_empty());
+}
+
+#[tokio::test]
+async fn the_name_of_a_row_depends_on_file_and_row_alone() {
+    assert_eq!(gallery::anchor("a.parquet", 5), gallery::anchor("a.parquet", 5));
+    assert_ne!(gallery::anchor("a.parquet", 5), gallery::anchor("a.parquet", 6));
+    let name = gallery::anchor("\"><script>", 0);
+    assert!(name.starts_with("row-") && name[4..].bytes().all(|b| b.is_ascii_hexdigit()), "{name}");
+}
+
+#[tokio::test]
+async fn the_file_is_written_whole_or_not_at_all() {
+    let world = job(&[]).await;
+    let file = world.folder.path().join("report.html");
+    let written = capfilt_report::write(&world.bucket(), 0, Some(&file)).await.unwrap();
+    assert_eq!(std::fs::metadata(&file).unwrap().len(), written.page_bytes as u64);
+    let nowhere = world.folder.path().join("no folder/report.html");
+    let error = capfilt_report::write(&world.bucket(), 0, Some(&nowhere)).await.unwrap_err();
+    assert!(error.to_string().contains("report.html"), "{error}");
+}
