@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-store-testing", &["capfilt-store"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("capfilt-evaluate", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-blip"]),
     ("capfilt-workers", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-store"]),
+    ("capfilt-report", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-coordinator"]),
     ("capfilt-console", &["capfilt-store"]),
     (
         "capfilt-runtime",

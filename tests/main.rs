@@ -65,6 +65,7 @@ mod python_package;
 mod readers;
 mod recut;
 mod reference;
+mod report;
 mod retry;
 mod s3;
 mod s3_contract;

@@ -14,8 +14,8 @@ pub enum ReportError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     #[error(
-        "the ledgers of the job at {url} do not have the counts of its {record}: {difference}; `capfilt verify \
-         --job {url}` lists the faults"
+        "the ledgers of the job at {url} do not have the counts of its {record}: {difference}; \
+         `capfilt verify --job {url}` lists the faults"
     )]
     Unbalanced { url: String, record: &'static str, difference: String },
     #[error("a task of the report ended early")]

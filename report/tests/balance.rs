@@ -32,7 +32,8 @@ async fn a_tally_that_the_ledgers_do_not_have_ends_the_report() {
 async fn a_sound_job_balances_with_rows_of_every_status() {
     let world = World::new(&[]);
     world.write_input("a.parquet", &blank(), 20);
-    let of = |number: u64| Row { status: RowStatus::ALL[number as usize % RowStatus::ALL.len()], ..row(number) };
+    let of =
+        |number: u64| Row { status: RowStatus::ALL[number as usize % RowStatus::ALL.len()], ..row(number) };
     world.finish(|_, number| of(number), |_| ()).await;
     let statistics = statistics::read(&world.bucket(), 0).await.unwrap();
     assert_eq!((statistics.rows, statistics.tally.pairs), (20, statistics.tally.judged()));

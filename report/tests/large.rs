@@ -16,7 +16,8 @@ const SECONDS: f64 = 30.0;
 /// A row with texts of realistic lengths: eight words, and every ninth text repeated. Its image is a small
 /// picture, of which there are 251.
 fn row(pictures: &[Bytes], file: &str, number: u64) -> Row {
-    let words = ["dog", "on", "a", "red", "bicycle", "street", "photo", "stock", "vintage", "chair", "of", "the"];
+    let words =
+        ["dog", "on", "a", "red", "bicycle", "street", "photo", "stock", "vintage", "chair", "of", "the"];
     let seed = file.bytes().fold(number, |seed, byte| seed.wrapping_mul(31).wrapping_add(byte.into()));
     let mut dice = StdRng::seed_from_u64(seed);
     let text = |dice: &mut StdRng| {

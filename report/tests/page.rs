@@ -37,7 +37,10 @@ async fn every_sampled_row_has_its_picture_texts_and_verdicts() {
         let (statistics, gallery) = read(&world, 0).await;
         assert_eq!(gallery.cards.len(), statistics.places().len());
         for card in &gallery.cards {
-            assert_eq!((card.row.row, card.row.key.clone().unwrap()), (card.place.row, format!("k{}", card.place.row)));
+            assert_eq!(
+                (card.row.row, card.row.key.clone().unwrap()),
+                (card.place.row, format!("k{}", card.place.row))
+            );
             match (&card.picture, card.row.status) {
                 (Ok(thumbnail), _) => assert_eq!((thumbnail.width, thumbnail.height), (24, 16)),
                 (Err(why), RowStatus::Crashed) => assert_eq!(*why, NoPicture::Crashed),

@@ -90,11 +90,10 @@ fn itm(text: &LedgerText) -> f32 {
 #[tokio::test]
 async fn every_number_of_a_source_equals_a_recount() {
     let (world, statistics, rows) = job().await;
-    assert_eq!(statistics.sources.iter().map(|one| one.source.as_str()).collect::<Vec<_>>(), [
-        "caption",
-        "alt",
-        "synthetic"
-    ]);
+    assert_eq!(
+        statistics.sources.iter().map(|one| one.source.as_str()).collect::<Vec<_>>(),
+        ["caption", "alt", "synthetic"]
+    );
     for found in &statistics.sources {
         let of_rows = texts(&rows, &found.source);
         let all: Vec<&LedgerText> = of_rows.iter().flatten().copied().collect();
@@ -182,7 +181,8 @@ async fn galleries_show_the_extremes_of_all_rows() {
     assert_eq!(found, dropped[..12].iter().map(|itm| f64::from(*itm)).collect::<Vec<_>>());
     let longest = scored.iter().map(|text| text.text.as_ref().unwrap().chars().count()).max().unwrap();
     assert_eq!(list("longest")[0].score, longest as f64);
-    for name in ["worst-kept", "synthetic-beats-web", "web-beats-synthetic", "nothing-kept", "most-repeated"] {
+    for name in ["worst-kept", "synthetic-beats-web", "web-beats-synthetic", "nothing-kept", "most-repeated"]
+    {
         assert!(!list(name).is_empty(), "{name}");
     }
     for (list, status) in statistics.galleries.iter().filter_map(|list| {

@@ -8,6 +8,7 @@ mod models;
 mod training;
 
 pub use bench::*;
+pub use capfilt_report::arguments::ReportArgs;
 pub use data::*;
 pub use eval::*;
 pub use jobs::*;
@@ -62,6 +63,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Cut a job again with other thresholds and rules, without a model: counts first, then a named version
     Recut(RecutArgs),
+    /// Write one page that shows what a job kept, and why: counts, thresholds, pictures, drift
+    Report(ReportArgs),
     /// List objects that no commit names, and with --delete delete them; safe while workers run
     Gc(GcArgs),
     /// Check the results of a job: each input row occurs once, each object is unchanged since its commit
@@ -112,6 +115,7 @@ impl Command {
             | Self::Files(_)
             | Self::Explain(_)
             | Self::Recut(_)
+            | Self::Report(_)
             | Self::Gc(_)
             | Self::Export(_)
             | Self::Lineage(_) => Uses::Nothing,

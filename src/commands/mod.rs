@@ -16,6 +16,7 @@ mod init;
 mod lineage;
 mod plan;
 mod recut;
+mod report;
 mod retry;
 mod run;
 mod score;
@@ -41,6 +42,7 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Explain(args) => explain::run(&args).await,
         Command::Recut(args) => recut::run(&args).await,
         Command::Files(args) => files::run(&args).await,
+        Command::Report(args) => report::run(&args).await,
         Command::Gc(args) => gc::run(&args).await,
         Command::Init(args) => init::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,

@@ -58,6 +58,24 @@ pub const AZURITE: Tool = Tool {
     is_there: || on_path("node") && in_checkout(".azurite/node_modules/azurite/dist/src/blob/main.js"),
 };
 
+/// Chromium, and the programs that control it and find faults of accessibility.
+pub const BROWSER: Tool = Tool {
+    name: "a browser",
+    install: "scripts/browser.sh, which needs Node; on Debian: apt-get install chromium nodejs npm",
+    is_there: || {
+        let packages = ["playwright-core", "axe-core"];
+        let is_there = |package| in_checkout(&format!(".browser/node_modules/{package}/package.json"));
+        on_path("node") && on_path("chromium") && packages.into_iter().all(is_there)
+    },
+};
+
+/// The browser that `scripts/browser.sh` provides.
+pub fn chromium() -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join("chromium"));
+    places.find(|place| place.is_file()).unwrap_or_else(|| "chromium".into())
+}
+
 /// fake-gcs-server.
 pub const STORES: Tool = Tool {
     name: "fake-gcs-server",

@@ -43,7 +43,8 @@ pub(super) async fn at(
         return Err(ParquetError::General(format!("it has no column `{}`", field.name())));
     }
     let stored = builder.parquet_schema();
-    let is_vector = |parts: &[String]| parts.iter().any(|part| part == "embedding" || part == "image_embedding");
+    let is_vector =
+        |parts: &[String]| parts.iter().any(|part| part == "embedding" || part == "image_embedding");
     let leaves = stored.columns().iter().enumerate().filter(|(_, leaf)| !is_vector(leaf.path().parts()));
     let projection = ProjectionMask::leaves(stored, leaves.map(|(at, _)| at));
     let rows = builder.metadata().file_metadata().num_rows();

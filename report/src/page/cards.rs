@@ -23,8 +23,8 @@ pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
     html! {
         section id="rows" {
             h2 { "Rows" }
-            p class="lead" { "Every sampled row with its texts, scores and verdicts. The address of a row on this \
-                page, such as " code { "#row-…" } ", is the same in every report of the job." }
+            p class="lead" { "Every sampled row with its texts, scores and verdicts. The address of a row on \
+                this page, such as " code { "#row-…" } ", is the same in every report of the job." }
             details {
                 summary { "Show all " (gallery.cards.len()) " sampled rows" }
                 @for (number, card) in gallery.cards.iter().enumerate() {
@@ -54,7 +54,7 @@ fn article(statistics: &Statistics, shard: &CommittedShard, card: &Card, number:
                     @if let Some(itm) = row.control_itm {
                         (fact("negative control", &format!("P(match) {itm:.4} with a text of another row")))
                     }
-                    (fact("shard", &format!("{}, commit {}, attempt {}", shard.shard.id, shard.n, shard.attempt)))
+                    (fact("shard", &of_shard(shard)))
                     (fact("worker", &visible(&shard.worker, 100)))
                     (fact("models", &models(statistics)))
                     (fact("explain", &visible(&explain(statistics, &address), 600)))
@@ -66,6 +66,11 @@ fn article(statistics: &Statistics, shard: &CommittedShard, card: &Card, number:
 
 fn fact(name: &str, value: &str) -> Markup {
     html! { dt { (name) } dd { bdi { (value) } } }
+}
+
+fn of_shard(shard: &CommittedShard) -> String {
+    let CommittedShard { shard, n, attempt, .. } = shard;
+    format!("{}, commit {n}, attempt {attempt}", shard.id)
 }
 
 fn explain(statistics: &Statistics, address: &str) -> String {
@@ -89,11 +94,13 @@ fn texts(statistics: &Statistics, texts: &[LedgerText]) -> Markup {
         visible(text, most)
     };
     html! {
-        div class="scroll" {
+        div class="scroll" tabindex="0" role="region" aria-label="Texts of the row" {
             table {
-                thead { tr { th scope="col" { "source" } th scope="col" { "text" } th scope="col" class="n" { "P(match)" }
-                    th scope="col" class="n" { "cosine" } th scope="col" class="n" { "threshold" }
-                    th scope="col" { "verdict" } } }
+                thead { tr {
+                    th scope="col" { "source" } th scope="col" { "text" }
+                    th scope="col" class="n" { "P(match)" } th scope="col" class="n" { "cosine" }
+                    th scope="col" class="n" { "threshold" } th scope="col" { "verdict" }
+                } }
                 tbody {
                     @for (at, text) in texts.iter().take(TEXTS).enumerate() {
                         tr data-text=(at) {
@@ -113,7 +120,10 @@ fn scores(statistics: &Statistics, text: &LedgerText) -> Markup {
     let threshold = statistics.job.settings.filter.threshold(&text.source);
     html! {
         @match text.scored {
-            None => { td {} td {} td class="n" { (threshold) } td { (text.status.as_str().replace('_', " ")) } },
+            None => {
+                td {} td {} td class="n" { (threshold) }
+                td { (text.status.as_str().replace('_', " ")) }
+            },
             Some(scored) => {
                 td class="n" { (format!("{:.4}", scored.itm)) }
                 td class="n" { (format!("{:+.3}", scored.itc)) }

@@ -64,7 +64,8 @@ fn column(source: &SourceStatistics, number: usize, bar: usize, n: u64, most: u6
     let is_kept = edge(bar) + 0.5 / BARS as f64 >= source.threshold;
     let class = if is_kept { "bar kept" } else { "bar" };
     html! {
-        a href={ "#bar-" (number) "-" (bar) } aria-label={ "P(match) " (range(bar)) ": " (count(n)) " texts" } {
+        @let label = format!("P(match) {}: {} texts", range(bar), count(n));
+        a href={ "#bar-" (number) "-" (bar) } aria-label=(label) {
             rect class="hit" x=(x) y=(TOP) width=(step) height=(HEIGHT) {}
             rect class=(class) x=(x + 1.0) y=(BOTTOM - tall) width=(step - 2.0) height=(tall) {}
         }

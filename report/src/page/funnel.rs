@@ -2,7 +2,11 @@
 
 use super::{
     chart::meter,
-    words::{count, percent, share, visible},
+    table::{
+        Column::{self, Bars, Numbers, Words},
+        number, table,
+    },
+    words::{count, share, visible},
 };
 use crate::Statistics;
 use capfilt_schemas::status::{RowStatus, TextStatus};
@@ -17,8 +21,8 @@ pub fn section(statistics: &Statistics) -> Markup {
             (figures(statistics))
             div class="two" { (rows(statistics)) (texts(statistics)) }
             @if statistics.quarantined_rows > 0 || statistics.refused_files > 0 {
-                p { "Not in these counts: " (count(statistics.quarantined_rows)) " rows of quarantined shards, and "
-                    (count(statistics.refused_files)) " refused input files." }
+                p { "Not in these counts: " (count(statistics.quarantined_rows)) " rows of quarantined \
+                    shards, and " (count(statistics.refused_files)) " refused input files." }
             }
         }
     }
@@ -27,11 +31,12 @@ pub fn section(statistics: &Statistics) -> Markup {
 fn promise(statistics: &Statistics) -> String {
     match statistics.manifest {
         Some(n) => format!(
-            "Each row of the input is counted once. The ledgers were recounted, and equal the tally of manifest {n}."
+            "Each row of the input is counted once. The ledgers were recounted, and equal the tally of \
+             manifest {n}."
         ),
         None => format!(
-            "The job is not finished: {} of {} shards are committed. The ledgers were recounted, and equal the \
-             tallies of the commits.",
+            "The job is not finished: {} of {} shards are committed. The ledgers were recounted, and equal \
+             the tallies of the commits.",
             count(statistics.shards),
             count(statistics.planned_shards)
         ),
@@ -45,11 +50,13 @@ fn figures(statistics: &Statistics) -> Markup {
     let figure = |name: &str, n: u64, note: String| {
         html! { div { dt { (name) } dd { (count(n)) small { (note) } } } }
     };
+    let of_rows = share(tally.judged(), statistics.rows);
+    let of_images = share(tally.pairs, tally.judged());
     html! {
         dl class="figures" {
             (figure("rows in", statistics.rows, format!("{} shards", count(statistics.shards))))
-            (figure("images judged", tally.judged(), format!("{} of the rows", share(tally.judged(), statistics.rows))))
-            (figure("pairs", tally.pairs, format!("{} of the judged images", share(tally.pairs, tally.judged()))))
+            (figure("images judged", tally.judged(), format!("{of_rows} of the rows")))
+            (figure("pairs", tally.pairs, format!("{of_images} of the judged images")))
             (figure("texts kept", kept, format!("{} of the judged texts", share(kept, judged))))
         }
     }
@@ -60,63 +67,46 @@ fn rows(statistics: &Statistics) -> Markup {
     let lost = RowStatus::ALL.iter().filter(|status| **status != RowStatus::Judged);
     let lost = lost.map(|status| (*status, tally.count(*status))).filter(|(_, n)| *n > 0);
     let part = |n: u64| if all == 0 { 0.0 } else { n as f64 / all as f64 };
-    let step = |name: &str, n: u64, class: &str, sign: &str| {
+    let row = |row_class: &str, sign: &str, name: &str, n: u64, class: &str| {
         html! {
-            tr class=(if sign.is_empty() { "sum" } else { "" }) {
-                th scope="row" { (name) } td class="n" { (sign) (count(n)) } td class="n" { (share(n, all)) }
+            tr class=(row_class) {
+                th scope="row" { (name) } (number(format!("{sign}{}", count(n)))) (number(share(n, all)))
                 td class="wide" { (meter(part(n), class)) }
             }
         }
     };
-    html! {
-        div class="scroll" {
-            table id="rows-in" {
-                caption { "Rows" }
-                thead { tr { th scope="col" { "step" } th scope="col" class="n" { "rows" }
-                    th scope="col" class="n" { "of all" } th scope="col" { span class="small" { "share" } } } }
-                tbody {
-                    (step("rows in", all, "value", ""))
-                    @for (status, n) in lost { (step(name_of(status), n, "loss", "− ")) }
-                    (step("judged", tally.judged(), "value", ""))
-                    (step("no text kept", tally.judged() - tally.pairs, "loss", "− "))
-                    (step("pairs", tally.pairs, "value", ""))
-                }
-            }
-        }
-    }
+    let sum = |name: &str, n: u64| row("sum", "", name, n, "value");
+    let loss = |name: &str, n: u64| row("", "− ", name, n, "loss");
+    let rows = html! {
+        (sum("rows in", all))
+        @for (status, n) in lost { (loss(name_of(status), n)) }
+        (sum("judged", tally.judged()))
+        (loss("no text kept", tally.judged() - tally.pairs))
+        (sum("pairs", tally.pairs))
+    };
+    table("Rows", &[Words("step"), Numbers("rows"), Numbers("of all"), Bars("share")], &rows)
 }
 
 fn texts(statistics: &Statistics) -> Markup {
-    html! {
-        div class="scroll" {
-            table {
-                caption { "Texts of the judged images" }
-                thead { tr { th scope="col" { "source" } th scope="col" class="n" { "texts" }
-                    th scope="col" class="n" { "judged" } th scope="col" class="n" { "kept" }
-                    th scope="col" class="n" { "share" } th scope="col" class="n" { "threshold" } } }
-                tbody {
-                    @for source in &statistics.sources {
-                        tr {
-                            th scope="row" { bdi { (visible(&source.source, 60)) } }
-                            td class="n" { (count(source.statuses.values().sum())) }
-                            td class="n" { (count(source.judged)) }
-                            td class="n" { (count(source.kept)) }
-                            td class="n" { (percent(share_of(source.kept, source.judged))) }
-                            td class="n" { (source.threshold) }
-                        }
-                        @for (status, n) in source.statuses.iter().filter(|(s, _)| **s != TextStatus::Judged) {
-                            tr { th scope="row" class="muted" { "– " (status.as_str().replace('_', " ")) }
-                                td class="n" { (count(*n)) } td colspan="4" {} }
-                        }
-                    }
+    let rows = html! {
+        @for source in &statistics.sources {
+            tr {
+                th scope="row" { bdi { (visible(&source.source, 60)) } }
+                (number(count(source.statuses.values().sum())))
+                (number(count(source.judged))) (number(count(source.kept)))
+                (number(share(source.kept, source.judged))) (number(source.threshold))
+            }
+            @for (status, n) in source.statuses.iter().filter(|(s, _)| **s != TextStatus::Judged) {
+                tr {
+                    th scope="row" class="muted" { "– " (status.as_str().replace('_', " ")) }
+                    (number(count(*n))) td colspan="4" {}
                 }
             }
         }
-    }
-}
-
-fn share_of(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| part as f64 / whole as f64)
+    };
+    let numbers = ["texts", "judged", "kept", "share", "threshold"].map(Numbers);
+    let columns: Vec<Column> = [Words("source")].into_iter().chain(numbers).collect();
+    table("Texts of the judged images", &columns, &rows)
 }
 
 /// A status for people.

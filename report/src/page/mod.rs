@@ -10,6 +10,7 @@ mod funnel;
 mod galleries;
 mod pictures;
 mod script;
+mod table;
 mod texts;
 mod threshold;
 mod words;
@@ -73,7 +74,9 @@ impl Page<'_> {
                         div class="bar-of-dialog" { button type="button" { "Close" } }
                         div class="content" {}
                     }
-                    script type="application/json" id="data" { (PreEscaped(script::data(statistics, gallery))) }
+                    script type="application/json" id="data" {
+                        (PreEscaped(script::data(statistics, gallery)))
+                    }
                     script { (PreEscaped(SCRIPT)) }
                 }
             }
@@ -130,7 +133,9 @@ fn header(statistics: &Statistics) -> Markup {
             p class="muted" {
                 bdi { (visible(&statistics.url, 300)) }
                 @match (statistics.manifest, &statistics.manifest_digest) {
-                    (Some(n), Some(digest)) => { " · manifest " (n) " · data " code { (digest.get(..12).unwrap_or(digest)) } },
+                    (Some(n), Some(digest)) => {
+                        " · manifest " (n) " · data " code { (digest.get(..12).unwrap_or(digest)) }
+                    },
                     _ => " · not finished",
                 }
             }

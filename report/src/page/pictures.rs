@@ -15,8 +15,11 @@ const CHARACTERS: usize = 160;
 pub fn thumb(card: &Card, number: usize) -> Markup {
     html! {
         @match &card.picture {
-            Ok(_) => svg class="thumb" viewBox="0 0 160 160" role="img" aria-label={ "Picture of row " (card.row.row) } {
-                use href={ "#p" (number) } width="160" height="160" {}
+            Ok(_) => {
+                svg class="thumb" viewBox="0 0 160 160" role="img"
+                    aria-label={ "Picture of row " (card.row.row) } {
+                    use href={ "#p" (number) } width="160" height="160" {}
+                }
             },
             Err(why) => div class="thumb none" { (why.as_str()) },
         }

@@ -1,6 +1,12 @@
 //! Languages and lengths of texts, and repeated images.
 
-use super::words::{count, share, visible};
+use super::{
+    table::{
+        Column::{self, Numbers, Words},
+        number, table,
+    },
+    words::{count, share, visible},
+};
 use crate::{
     Statistics,
     statistics::{Group, LENGTHS, Repeated, SourceStatistics},
@@ -27,20 +33,10 @@ pub fn section(statistics: &Statistics) -> Markup {
 
 fn group(name: &str, group: &Group) -> Markup {
     html! {
-        tr { th scope="row" { bdi { (visible(name, 40)) } } td class="n" { (count(group.judged)) }
-            td class="n" { (count(group.kept)) } td class="n" { (share(group.kept, group.judged)) } }
-    }
-}
-
-fn groups(caption: &str, first: &str, rows: &Markup) -> Markup {
-    html! {
-        div class="scroll" {
-            table {
-                caption { (caption) }
-                thead { tr { th scope="col" { (first) } th scope="col" class="n" { "texts" }
-                    th scope="col" class="n" { "kept" } th scope="col" class="n" { "share" } } }
-                tbody { (rows) }
-            }
+        tr {
+            th scope="row" { bdi { (visible(name, 40)) } }
+            (number(count(group.judged))) (number(count(group.kept)))
+            (number(share(group.kept, group.judged)))
         }
     }
 }
@@ -57,7 +53,7 @@ fn languages(source: &SourceStatistics) -> Markup {
         @for (name, counts) in languages.iter().take(LANGUAGES) { (group(name, counts)) }
         @if rest.judged > 0 { (group("other languages", &rest)) }
     };
-    groups("Languages", "language", &rows)
+    table("Languages", &[Words("language"), Numbers("texts"), Numbers("kept"), Numbers("share")], &rows)
 }
 
 fn lengths(source: &SourceStatistics) -> Markup {
@@ -67,35 +63,45 @@ fn lengths(source: &SourceStatistics) -> Markup {
         (least, Some(next)) => format!("{least} to {}", next - 1),
     };
     let counted = source.lengths.iter().enumerate().filter(|(_, group)| group.judged > 0);
-    groups("Lengths", "words", &html! { @for (at, counts) in counted { (group(&name(at), counts)) } })
+    let rows = html! { @for (at, counts) in counted { (group(&name(at), counts)) } };
+    table("Lengths", &[Words("words"), Numbers("texts"), Numbers("kept"), Numbers("share")], &rows)
 }
 
 fn repeated(statistics: &Statistics) -> Markup {
     let row = |name: &str, repeated: &Repeated| {
-        let about = if repeated.is_estimate { "about " } else { "" };
+        let counted = |n: u64| format!("{}{}", if repeated.is_estimate { "about " } else { "" }, count(n));
         html! {
-            tr { th scope="row" { (name) } td class="n" { (count(repeated.rows)) }
-                td class="n" { (about) (count(repeated.distinct)) }
-                td class="n" { (about) (count(repeated.repeated)) } td class="n" { (count(repeated.most_rows)) } }
-        }
-    };
-    let is_estimate = statistics.equal_images.is_estimate || statistics.equal_hashes.is_estimate;
-    html! {
-        h3 { "Repeated images" }
-        div class="scroll" tabindex="0" role="region" aria-label="Repeated images" {
-            table {
-                thead { tr { th scope="col" { "equal" } th scope="col" class="n" { "images" }
-                    th scope="col" class="n" { "distinct" } th scope="col" class="n" { "on several rows" }
-                    th scope="col" class="n" { "most rows of one" } } }
-                tbody { (row("bytes (SHA-256)", &statistics.equal_images))
-                    (row("perceptual hash", &statistics.equal_hashes)) }
+            tr {
+                th scope="row" { (name) } (number(count(repeated.rows)))
+                (number(counted(repeated.distinct))) (number(counted(repeated.repeated)))
+                (number(count(repeated.most_rows)))
             }
         }
-        p class="muted small" {
-            @if is_estimate { "With more than about a million distinct images, the numbers are estimates from every \
-                second, fourth, eighth … image by its digest." } @else { "The numbers are exact." }
-            " " @if statistics.repeated_texts_missed == 0 { "The counts of repeated texts are exact." } @else {
-                "The counts of repeated texts are at most " (count(statistics.repeated_texts_missed)) " too low." }
-        }
+    };
+    let rows = html! {
+        (row("bytes (SHA-256)", &statistics.equal_images))
+        (row("perceptual hash", &statistics.equal_hashes))
+    };
+    let numbers = ["images", "distinct", "on several rows", "most rows of one"].map(Numbers);
+    let columns: Vec<Column> = [Words("equal")].into_iter().chain(numbers).collect();
+    html! {
+        h3 { "Repeated images" }
+        (table("Images that are equal", &columns, &rows))
+        p class="muted small" { (exactness(statistics)) }
     }
+}
+
+fn exactness(statistics: &Statistics) -> String {
+    let images = match statistics.equal_images.is_estimate || statistics.equal_hashes.is_estimate {
+        true => {
+            "With more than about a million distinct images, the numbers are estimates from every second, \
+             fourth, eighth … image by its digest."
+        }
+        false => "The numbers are exact.",
+    };
+    let texts = match statistics.repeated_texts_missed {
+        0 => "The counts of repeated texts are exact.".to_owned(),
+        missed => format!("The counts of repeated texts are at most {} too low.", count(missed)),
+    };
+    format!("{images} {texts}")
 }

@@ -3,6 +3,10 @@
 use super::{
     chart::{histogram, range},
     pictures,
+    table::{
+        Column::{Numbers, Words},
+        number, table,
+    },
     words::{count, percent, quoted, visible},
 };
 use crate::{
@@ -19,11 +23,12 @@ pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
     html! {
         section id="thresholds" {
             h2 { "Thresholds" }
-            p class="lead" { "A text is kept when its P(match) reaches the threshold of its source. The negative \
-                control is the P(match) of images with texts of other rows: the share of it that a threshold keeps, \
-                times the judged texts, is the number of texts that would be kept if none matched its image." }
-            p class="muted small" { "Counts at every position are exact, from the stored scores. Captions that \
-                a job writes only where no text was kept do not change with the slider." }
+            p class="lead" { "A text is kept when its P(match) reaches the threshold of its source. The \
+                negative control is the P(match) of images with texts of other rows: the share of it that a \
+                threshold keeps, times the judged texts, is the number of texts that would be kept if none \
+                matched its image." }
+            p class="muted small" { "The counts at every position are exact, from the stored scores. \
+                Captions that a job writes only where no text was kept do not change with the slider." }
             @for (number, source) in statistics.sources.iter().enumerate() {
                 (panel(statistics, gallery, source, number))
             }
@@ -42,8 +47,8 @@ fn panel(statistics: &Statistics, gallery: &Gallery, source: &SourceStatistics, 
                 (legend("control", "share of the negative control that is kept"))
             }
             (histogram(statistics, source, number))
-            p class="muted small" { "P(match), in bars of 0.02; the heights are on a square-root scale. Choose a bar \
-                to see texts of it." }
+            p class="muted small" { "P(match), in bars of 0.02; the heights are on a square-root scale. \
+                Choose a bar to see texts of it." }
             div class="chosen-bar" aria-live="polite" hidden {}
             (recut(statistics, source))
             h4 { "Nearest to the threshold" }
@@ -58,7 +63,10 @@ fn panel(statistics: &Statistics, gallery: &Gallery, source: &SourceStatistics, 
 
 fn legend(class: &str, text: &str) -> Markup {
     html! {
-        li { svg viewBox="0 0 16 10" aria-hidden="true" { rect class=(class) width="16" height="10" {} } (text) }
+        li {
+            svg viewBox="0 0 16 10" aria-hidden="true" { rect class=(class) width="16" height="10" {} }
+            (text)
+        }
     }
 }
 
@@ -89,7 +97,8 @@ fn slider(statistics: &Statistics, source: &SourceStatistics, number: usize) -> 
     html! {
         div class="slider" hidden {
             label for={ "slider-" (number) } { "Threshold" }
-            input id={ "slider-" (number) } type="range" min="0" max=(last) step="1" value=(source.position);
+            input id={ "slider-" (number) } type="range" min="0" max=(last) step="1"
+                value=(source.position);
             span { output for={ "slider-" (number) } { (format!("{:.2}", source.threshold)) } " "
                 button type="button" class="reset" { "Reset" } }
         }
@@ -119,56 +128,46 @@ fn start(statistics: &Statistics) -> String {
 /// All positions as a table.
 fn positions(statistics: &Statistics, source: &SourceStatistics) -> Markup {
     let control = &statistics.control;
+    let accepts =
+        |at| control.false_accepts(at, source.judged).map_or_else(String::new, |n| format!("{n:.1}"));
+    let rows = html! {
+        @for (at, position) in statistics.positions.positions().iter().enumerate() {
+            tr {
+                th scope="row" class="n" { (position) }
+                (number(count(source.kept_at[at]))) (number(percent(source.share_at(at))))
+                (number(percent(control.share(at)))) (number(accepts(at)))
+            }
+        }
+    };
+    let columns =
+        ["threshold", "texts kept", "of the judged", "control kept", "false accepts, expected"].map(Numbers);
+    let caption = format!("Positions of the threshold of {}", visible(&source.source, 60));
     html! {
         details {
             summary { "Counts at every position" }
-            div class="scroll" tabindex="0" role="region" aria-label="Counts at every position" {
-                table {
-                    thead { tr { th scope="col" class="n" { "threshold" } th scope="col" class="n" { "texts kept" }
-                        th scope="col" class="n" { "of the judged" } th scope="col" class="n" { "control kept" }
-                        th scope="col" class="n" { "false accepts, expected" } } }
-                    tbody {
-                        @for (at, position) in statistics.positions.positions().iter().enumerate() {
-                            tr {
-                                th scope="row" class="n" { (position) }
-                                td class="n" { (count(source.kept_at[at])) }
-                                td class="n" { (percent(source.share_at(at))) }
-                                td class="n" { (percent(control.share(at))) }
-                                td class="n" {
-                                    @if let Some(n) = control.false_accepts(at, source.judged) { (format!("{n:.1}")) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(&caption, &columns, &rows))
         }
     }
 }
 
 /// All bars as a table, with the condition and the command of each.
-fn bars(statistics: &Statistics, source: &SourceStatistics, number: usize) -> Markup {
-    let command =
-        |condition: &str| format!("{} --where {}", start(statistics), quoted(condition));
+fn bars(statistics: &Statistics, source: &SourceStatistics, number_of_source: usize) -> Markup {
+    let command = |condition: &str| format!("{} --where {}", start(statistics), quoted(condition));
+    let rows = html! {
+        @for bar in 0..BARS {
+            @let condition = condition(&source.source, bar);
+            tr id={ "bar-" (number_of_source) "-" (bar) } {
+                th scope="row" { (range(bar)) } (number(count(source.bars[bar])))
+                td { code class="where" { (visible(&condition, 2000)) } }
+                td { code class="recut" { (visible(&command(&condition), 2000)) } }
+            }
+        }
+    };
+    let columns = [Words("P(match)"), Numbers("texts"), Words("condition"), Words("command")];
     html! {
         details class="bars" {
             summary { "Bars, as conditions and commands" }
-            div class="scroll" tabindex="0" role="region" aria-label="Bars, as conditions and commands" {
-                table {
-                    thead { tr { th scope="col" { "P(match)" } th scope="col" class="n" { "texts" }
-                        th scope="col" { "condition" } th scope="col" { "command" } } }
-                    tbody {
-                        @for bar in 0..BARS {
-                            @let condition = condition(&source.source, bar);
-                            tr id={ "bar-" (number) "-" (bar) } {
-                                th scope="row" { (range(bar)) } td class="n" { (count(source.bars[bar])) }
-                                td { code class="where" { (visible(&condition, 2000)) } }
-                                td { code class="recut" { (visible(&command(&condition), 2000)) } }
-                            }
-                        }
-                    }
-                }
-            }
+            (table(&format!("Bars of the histogram of {}", visible(&source.source, 60)), &columns, &rows))
         }
     }
 }

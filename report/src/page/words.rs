@@ -45,7 +45,8 @@ pub fn visible(text: &str, most: usize) -> String {
 
 /// Whether a character does something instead of being shown.
 fn acts(c: char) -> bool {
-    let directs = matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let directs =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let is_separator = matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}');
     c.is_control() || directs || is_separator
 }

@@ -3,6 +3,10 @@
 use super::{
     cards::models,
     chart::meter,
+    table::{
+        Column::{self, Bars, Numbers, Words},
+        number, table,
+    },
     words::{bytes, count, seconds, visible},
 };
 use crate::{Statistics, statistics::Work};
@@ -23,20 +27,27 @@ pub fn section(statistics: &Statistics) -> Markup {
     }
 }
 
+/// Images per second; a dash without a time.
+fn speed(images: u64, seconds: f64) -> String {
+    if seconds > 0.0 { format!("{:.1}", images as f64 / seconds) } else { "–".to_owned() }
+}
+
 fn figures(work: &Work) -> Markup {
     let total = work.timings.total_seconds;
-    let speed = |images: f64| format!("{images:.1}");
+    let figure = |name: &str, value: String, note: String| {
+        html! { div { dt { (name) } dd { (value) small { (note) } } } }
+    };
+    let repaired = format!("{} of them repairs", count(work.repaired));
+    let summed = "summed over worker processes".to_owned();
+    let average = "judged images, average".to_owned();
     html! {
         dl class="figures" {
-            div { dt { "attempts that count" } dd { (count(work.attempts))
-                small { (count(work.repaired)) " of them repairs" } } }
-            div { dt { "time of all attempts" } dd { (seconds(total)) small { "summed over worker processes" } } }
-            div { dt { "images per second and process" } dd {
-                (if total > 0.0 { speed(work.images as f64 / total) } else { "–".to_owned() })
-                small { "judged images, average" } } }
+            (figure("attempts that count", count(work.attempts), repaired))
+            (figure("time of all attempts", seconds(total), summed))
+            (figure("images per second and process", speed(work.images, total), average))
             @if let Some(pace) = &work.pace {
-                div { dt { "images per second" } dd { (speed(pace.images_per_second))
-                    small { "all processes, newest " (count(pace.commits)) " commits" } } }
+                (figure("images per second", format!("{:.1}", pace.images_per_second),
+                    format!("all processes, newest {} commits", count(pace.commits))))
             }
         }
     }
@@ -44,69 +55,49 @@ fn figures(work: &Work) -> Markup {
 
 fn stages(work: &Work) -> Markup {
     let stages = work.timings.stages();
-    let longest = stages.iter().map(|(_, seconds)| *seconds).fold(0.0, f64::max);
-    html! {
-        div class="scroll" {
-            table {
-                caption { "Stages, which overlap in time" }
-                thead { tr { th scope="col" { "stage" } th scope="col" class="n" { "time" }
-                    th scope="col" { span class="small" { "compared" } } } }
-                tbody {
-                    @for (name, time) in stages {
-                        tr { th scope="row" { (name) } td class="n" { (seconds(time)) }
-                            td class="wide" { (meter(if longest > 0.0 { time / longest } else { 0.0 }, "value")) } }
-                    }
-                }
+    let longest = stages.iter().map(|(_, seconds)| *seconds).fold(f64::MIN_POSITIVE, f64::max);
+    let rows = html! {
+        @for (name, time) in stages {
+            tr {
+                th scope="row" { (name) } (number(seconds(time)))
+                td class="wide" { (meter(time / longest, "value")) }
             }
         }
-    }
+    };
+    table("Stages, which overlap in time", &[Words("stage"), Numbers("time"), Bars("compared")], &rows)
 }
 
 fn faults(work: &Work) -> Markup {
+    let row = |name: &str, value: String| html! { tr { th scope="row" { (name) } (number(value)) } };
     let failed: u64 = work.failures.values().sum();
-    html! {
-        div class="scroll" {
-            table {
-                caption { "Attempts that do not count" }
-                thead { tr { th scope="col" { "reason" } th scope="col" class="n" { "number" } } }
-                tbody {
-                    tr class="sum" { th scope="row" { "failed attempts" } td class="n" { (count(failed)) } }
-                    @for (class, n) in &work.failures {
-                        tr { th scope="row" { "– " (class.as_str().replace('_', " ")) } td class="n" { (count(*n)) } }
-                    }
-                    @match &work.unused {
-                        Some(unused) => {
-                            tr { th scope="row" { "objects of no commit" } td class="n" { (count(unused.objects)) } }
-                            tr { th scope="row" { "bytes of these" } td class="n" { (bytes(unused.bytes)) } }
-                        },
-                        None => tr { th scope="row" { "objects of no commit" } td class="n" { "capfilt gc counts them" } },
-                    }
-                }
-            }
+    let rows = html! {
+        (row("failed attempts", count(failed)))
+        @for (class, n) in &work.failures {
+            (row(&format!("– {}", class.as_str().replace('_', " ")), count(*n)))
         }
-    }
+        @match &work.unused {
+            Some(unused) => {
+                (row("objects of no commit", count(unused.objects)))
+                (row("bytes of these", bytes(unused.bytes)))
+            },
+            None => (row("objects of no commit", "capfilt gc counts them".to_owned())),
+        }
+    };
+    table("Attempts that do not count", &[Words("reason"), Numbers("number")], &rows)
 }
 
 fn workers(work: &Work) -> Markup {
     let caption = format!("Worker processes: {} of {}", work.workers.len(), count(work.workers_total));
-    html! {
-        div class="scroll" tabindex="0" role="region" aria-label=(caption) {
-            table {
-                caption { (caption) }
-                thead { tr { th scope="col" { "process" } th scope="col" class="n" { "shards" }
-                    th scope="col" class="n" { "rows" } th scope="col" class="n" { "images" }
-                    th scope="col" class="n" { "time" } th scope="col" class="n" { "images per second" } } }
-                tbody {
-                    @for worker in &work.workers {
-                        tr { th scope="row" { bdi { (visible(&worker.worker, 80)) } }
-                            td class="n" { (count(worker.shards)) } td class="n" { (count(worker.rows)) }
-                            td class="n" { (count(worker.images)) } td class="n" { (seconds(worker.seconds)) }
-                            td class="n" { (if worker.seconds > 0.0 {
-                                format!("{:.1}", worker.images as f64 / worker.seconds)
-                            } else { "–".to_owned() }) } }
-                    }
-                }
+    let rows = html! {
+        @for worker in &work.workers {
+            tr {
+                th scope="row" { bdi { (visible(&worker.worker, 80)) } }
+                (number(count(worker.shards))) (number(count(worker.rows))) (number(count(worker.images)))
+                (number(seconds(worker.seconds))) (number(speed(worker.images, worker.seconds)))
             }
         }
-    }
+    };
+    let numbers = ["shards", "rows", "images", "time", "images per second"].map(Numbers);
+    let columns: Vec<Column> = [Words("process")].into_iter().chain(numbers).collect();
+    table(&caption, &columns, &rows)
 }

@@ -2,8 +2,8 @@
 
 use arrow::{
     array::{
-        Array as _, AsArray as _, BooleanArray, Float32Array, ListArray, RecordBatch, StringArray, StructArray,
-        UInt64Array,
+        Array as _, AsArray as _, BooleanArray, Float32Array, ListArray, RecordBatch, StringArray,
+        StructArray, UInt64Array,
     },
     datatypes::{Float32Type, UInt64Type},
 };

@@ -86,14 +86,7 @@ impl DriftCounts {
     }
 }
 
-fn part(
-    grid: &Grid,
-    file: &str,
-    shard: Option<&str>,
-    rows: u64,
-    images: Group,
-    web: &Scores,
-) -> Part {
+fn part(grid: &Grid, file: &str, shard: Option<&str>, rows: u64, images: Group, web: &Scores) -> Part {
     let kept_share = (images.judged > 0).then(|| images.kept as f64 / images.judged as f64);
     let median_itm = web.median(grid);
     Part { file: file.to_owned(), shard: shard.map(str::to_owned), rows, images, kept_share, median_itm }

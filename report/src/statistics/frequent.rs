@@ -85,8 +85,7 @@ mod tests {
                 frequent.add(row % 3000, place(row), 1);
             }
         }
-        let found: Vec<(u64, f64)> =
-            frequent.most(5).iter().map(|one| (one.place.row, one.score)).collect();
+        let found: Vec<(u64, f64)> = frequent.most(5).iter().map(|one| (one.place.row, one.score)).collect();
         let rows: Vec<u64> = found.iter().map(|(row, _)| *row).collect();
         assert_eq!(rows, [0, 1000, 2000]);
         let times = (TEXTS as f64 + 1000.0) / 3000.0;

@@ -143,7 +143,10 @@ mod tests {
             expected[bar_of(itm).unwrap()] += 1;
         }
         assert_eq!(bars(&grid, &scores.at_least()), expected);
-        assert_eq!((bar_of(1.0), bar_of(0.0), bar_of(f32::NAN), bar_of(-0.1)), (Some(49), Some(0), None, None));
+        assert_eq!(
+            (bar_of(1.0), bar_of(0.0), bar_of(f32::NAN), bar_of(-0.1)),
+            (Some(49), Some(0), None, None)
+        );
     }
 
     #[test]

@@ -113,10 +113,13 @@ impl Control {
 impl Statistics {
     /// Every sampled place once, in the order of shards and rows.
     pub fn places(&self) -> Vec<Place> {
-        let of_sources =
-            self.sources.iter().flat_map(|source| source.nearest.iter().chain(source.samples.iter().flatten()));
+        let of_sources = self
+            .sources
+            .iter()
+            .flat_map(|source| source.nearest.iter().chain(source.samples.iter().flatten()));
         let of_galleries = self.galleries.iter().flat_map(|list| &list.rows);
-        let places = of_sources.chain(of_galleries).map(|one| ((one.place.shard, one.place.offset), one.place));
+        let places =
+            of_sources.chain(of_galleries).map(|one| ((one.place.shard, one.place.offset), one.place));
         places.collect::<BTreeMap<_, _>>().into_values().collect()
     }
 }

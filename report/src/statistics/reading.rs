@@ -67,7 +67,8 @@ impl Parts<'_> {
         let manifest = found.manifest.as_ref();
         let quarantined = manifest.map_or(&[][..], |manifest| &manifest.quarantined);
         let galleries = galleries::lists(&counts.samples, &counts.frequent);
-        let repeated = galleries.iter().filter(|list| list.kind == Kind::Frequent).flat_map(|list| &list.rows);
+        let repeated =
+            galleries.iter().filter(|list| list.kind == Kind::Frequent).flat_map(|list| &list.rows);
         Statistics {
             version: VERSION,
             url,
@@ -131,8 +132,8 @@ fn difference(counted: &Tally, recorded: &Tally) -> String {
     let ((rows, judged, pairs, kept), of_record) = (numbers(counted), numbers(recorded));
     let (rows_of, judged_of, pairs_of, kept_of) = of_record;
     format!(
-        "{rows} rows, {judged} judged, {pairs} pairs, {} kept texts and {} kept {SYNTHETIC} captions instead of \
-         {rows_of}, {judged_of}, {pairs_of}, {} and {}",
+        "{rows} rows, {judged} judged, {pairs} pairs, {} kept texts and {} kept {SYNTHETIC} captions instead \
+         of {rows_of}, {judged_of}, {pairs_of}, {} and {}",
         kept.0, kept.1, kept_of.0, kept_of.1
     )
 }

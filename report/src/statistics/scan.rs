@@ -81,8 +81,10 @@ async fn open(
     let is_version_1 = ledger::is_version_1(builder.schema());
     let projection = columns::projection(builder.parquet_schema());
     let file = builder.metadata();
-    let leaves = (0..file.file_metadata().schema_descr().num_columns()).filter(|at| projection.leaf_included(*at));
-    let size = |at: usize| file.row_groups().iter().map(|group| group.column(at).uncompressed_size()).sum::<i64>();
+    let leaves =
+        (0..file.file_metadata().schema_descr().num_columns()).filter(|at| projection.leaf_included(*at));
+    let size =
+        |at: usize| file.row_groups().iter().map(|group| group.column(at).uncompressed_size()).sum::<i64>();
     let bytes = leaves.map(size).sum::<i64>().max(1) as u64;
     let rows = file.file_metadata().num_rows().max(1) as u64;
     let at_once = (BATCH_BYTES.saturating_mul(rows) / bytes).clamp(64, 8192);

@@ -72,8 +72,13 @@ impl World {
         let keys = StringArray::from_iter_values(rows.iter().map(|row| row.key.as_str()));
         let images = BinaryArray::from_iter_values(rows.iter().map(|row| row.image.as_ref()));
         let captions = StringArray::from_iter_values(rows.iter().map(|_| "text"));
-        let columns: [(&str, ArrayRef); 3] =
-            [("key", Arc::new(keys)), ("jpg", Arc::new(images)), ("caption", Arc::new(captions))];
+        let captions: ArrayRef = Arc::new(captions);
+        let columns: [(&str, ArrayRef); 4] = [
+            ("key", Arc::new(keys)),
+            ("jpg", Arc::new(images)),
+            ("caption", Arc::clone(&captions)),
+            ("alt", captions),
+        ];
         let fields: Vec<Field> =
             columns.iter().map(|(name, array)| Field::new(*name, array.data_type().clone(), true)).collect();
         let arrays = columns.iter().map(|(_, array)| Arc::clone(array)).collect();
@@ -88,7 +93,8 @@ impl World {
     /// Plans the job, executes every shard with the rows of `of`, and seals it. `change` changes the tally of
     /// each commit.
     pub async fn finish(&self, of: impl Fn(&Shard, u64) -> Row, change: impl Fn(&mut Tally)) {
-        let files = vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "ab".repeat(32) }];
+        let files =
+            vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "ab".repeat(32) }];
         let model = ModelRecord { files };
         let settings = &self.settings;
         let asked = JobRequest { settings, resolved: settings, captioner: &model, filter: &model };
@@ -140,7 +146,8 @@ impl World {
 
     fn judged(&self, shard: &Shard, first_row: u64, rows: &[Row]) -> JudgedRows {
         let ledger = rows.iter().zip(first_row..).map(|(row, number)| self.ledger_row(shard, row, number));
-        let image = |row: &Row| ImageInput::Bytes { bytes: row.image.clone(), origin: Origin::Row { path: None } };
+        let image =
+            |row: &Row| ImageInput::Bytes { bytes: row.image.clone(), origin: Origin::Row { path: None } };
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         let none = Arc::new(Schema::empty());
         JudgedRows {
@@ -195,9 +202,8 @@ pub fn picture(colour: u8) -> Bytes {
 
 /// A judged row with these texts.
 pub fn judged(number: u64, texts: &[(&str, &str, f32)]) -> Row {
-    let owned = |(source, text, itm): &(&str, &str, f32)| {
-        ((*source).to_owned(), (*text).to_owned(), Some(*itm))
-    };
+    let owned =
+        |(source, text, itm): &(&str, &str, f32)| ((*source).to_owned(), (*text).to_owned(), Some(*itm));
     Row {
         key: format!("k{number}"),
         status: RowStatus::Judged,

@@ -1,0 +1,16 @@
+//! `capfilt report`: one page that shows what a job kept, and why.
+
+use crate::args::ReportArgs;
+use capfilt_console::{Ending, Exit, ExitCodeExt as _, line, outln};
+use capfilt_store::Location;
+
+pub async fn run(args: &ReportArgs) -> Ending {
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
+    let page = args.page();
+    let written = capfilt_report::write(&bucket, args.seed, page.as_deref()).await.or_environment_error()?;
+    page.iter().for_each(|page| line(format!("{}: {} bytes", page.display(), written.page_bytes)));
+    if args.json {
+        outln!("{}", serde_json::to_string(&written.statistics).or_environment_error()?);
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,123 @@
+// Opens a report's page in headless Chromium, and prints what happened as one JSON object.
+//
+// usage: node report.mjs TOOLS CHROMIUM PAGE [FOLDER]     TOOLS has node_modules; screenshots go into FOLDER
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+import path from "node:path";
+
+const [tools, executablePath, file, folder] = process.argv.slice(2);
+const require = createRequire(path.join(path.resolve(tools), "package.json"));
+const { chromium } = require("playwright-core");
+const axe = require("axe-core");
+const address = pathToFileURL(path.resolve(file)).href;
+const limit = 60_000;
+
+const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+const found = { ran: [], fetched: [], errors: [], axe: [], overflow: [] };
+
+// A page that reports everything that it should not do.
+async function open(options, name) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.setDefaultTimeout(limit);
+  page.on("dialog", (dialog) => { found.ran.push(dialog.message()); dialog.dismiss(); });
+  page.on("pageerror", (error) => found.errors.push(`${name}: ${error.message}`));
+  page.on("console", (line) => { if (line.type() === "error") found.errors.push(`${name}: ${line.text()}`); });
+  page.on("request", (request) => {
+    if (request.url() !== address && !request.url().startsWith("data:")) found.fetched.push(request.url());
+  });
+  await page.goto(address + (options.hash ?? ""));
+  return page;
+}
+
+async function check(page, name) {
+  const results = await page.evaluate(async (source) => {
+    if (!window.axe) (0, eval)(source);
+    const { violations } = await window.axe.run({ resultTypes: ["violations"] });
+    return violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.length, first: nodes[0].html }));
+  }, axe.source);
+  const serious = results.filter(({ impact }) => ["serious", "critical"].includes(impact));
+  found.axe.push(...serious.map((one) => ({ name, ...one })));
+  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  if (overflow > 0) found.overflow.push(`${name}: ${overflow} px`);
+}
+
+async function use(page) {
+  const panel = page.locator(".source").first();
+  const out = (name) => panel.locator(`[data-out="${name}"]`).textContent();
+  const slider = panel.locator("input[type=range]");
+  const positions = await page.evaluate(() => JSON.parse(document.getElementById("data").textContent).positions);
+  const moved = [];
+  for (const position of [0, 0.13, 0.5, 0.62, 0.9, 0.99, 1]) {
+    const at = positions.indexOf(position);
+    await slider.evaluate((input, value) => {
+      input.value = value;
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    }, at);
+    const [kept, accepts] = [await out("kept"), await out("false")];
+    const recut = await panel.locator(".recut-threshold").textContent();
+    const near = panel.locator(".nearest .picture");
+    moved.push({ position, kept, accepts, recut, nearest: await near.count() });
+  }
+  // With the keyboard, as a person who does not use a mouse.
+  await slider.focus();
+  await page.keyboard.press("ArrowLeft");
+  const byKey = await out("threshold");
+  await panel.locator(".reset").click();
+  const bar = await panel.locator(".bars tbody tr").evaluateAll((rows) => {
+    const counts = rows.map((row) => Number(row.cells[1].textContent.replaceAll(",", "")));
+    return counts.indexOf(Math.max(...counts));
+  });
+  await panel.locator(".chart a").nth(bar).click();
+  const chosen = panel.locator(".chosen-bar");
+  const codes = await chosen.locator("code").allTextContents();
+  const shown = await chosen.locator(".picture").count();
+  await chosen.locator(".picture a").first().click();
+  const dialog = page.locator("dialog[open]");
+  const card = await dialog.locator(".card").count();
+  await page.keyboard.press("Escape");
+  return { moved, byKey, bar, codes, shown, card, closed: (await page.locator("dialog[open]").count()) === 0 };
+}
+
+for (const width of [1280, 390]) {
+  for (const colorScheme of ["light", "dark"]) {
+    const name = `${width}-${colorScheme}`;
+    const page = await open({ viewport: { width, height: 900 }, colorScheme }, name);
+    if (folder) await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
+    await check(page, name);
+    found.used = await use(page);
+    await page.locator("details").evaluateAll((all) => all.slice(-1).concat(all.slice(0, 2)).forEach((one) => {
+      one.open = true;
+    }));
+    if (folder) {
+      await page.locator("#rows").screenshot({ path: path.join(folder, `${name}-rows.png`), clip: undefined })
+        .catch(() => {});
+      await page.locator(".source").first().screenshot({ path: path.join(folder, `${name}-source.png`) });
+    }
+    await check(page, `${name}, opened`);
+    await page.context().close();
+  }
+}
+
+// A link to a row opens the list of rows.
+const id = await (async () => {
+  const page = await open({}, "link");
+  const card = await page.locator(".card").first().getAttribute("id");
+  await page.goto("about:blank");
+  await page.goto(address + "#" + card);
+  found.linked = await page.locator("#" + card).isVisible();
+  await page.context().close();
+  return card;
+})();
+found.fetched = found.fetched.filter((url) => url !== "about:blank" && url !== address + "#" + id);
+
+// Without scripts, the numbers and the pictures are there.
+const plain = await open({ javaScriptEnabled: false }, "without scripts");
+found.plain = {
+  kept: await plain.locator('[data-out="kept"]').first().textContent(),
+  pictures: await plain.locator(".picture").count(),
+  positions: await plain.locator(".source").first().locator("details").first().locator("tbody tr").count(),
+  slider: await plain.locator(".slider").first().isVisible(),
+};
+await browser.close();
+console.log(JSON.stringify(found));

@@ -1,0 +1,161 @@
+//! The promise of `capfilt report`: its numbers are those that DuckDB counts over the same ledgers, its page
+//! runs nothing and fetches nothing with any texts in it, and a browser shows it to all readers.
+
+use crate::support::{
+    Job, capfilt, expect, python, repo, stderr, stdout,
+    tables::json_of,
+    tools::{self, need},
+};
+use serde_json::{Value, json};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::LazyLock,
+};
+
+/// The demo's job, its page and its numbers, made once.
+struct Demo {
+    job: PathBuf,
+    page: PathBuf,
+    statistics: PathBuf,
+}
+
+static DEMO: LazyLock<Demo> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap().keep();
+    let (job, page) = (folder.join("job"), folder.join("report.html"));
+    let mut run = capfilt();
+    let url = format!("job.url={}", job.display());
+    run.current_dir(repo()).args(["run", "-c", "demo/demo.toml", "-s", &url]);
+    expect(&mut run, 0);
+    let output = expect(report(&job).current_dir(repo()).arg("--json").arg("-o").arg(&page), 0);
+    let statistics = folder.join("statistics.json");
+    std::fs::write(&statistics, &output.stdout).unwrap();
+    Demo { job, page, statistics }
+});
+
+fn report(job: &Path) -> Command {
+    let mut command = capfilt();
+    command.args(["report", "--job"]).arg(job);
+    command
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn every_number_equals_duckdb_s_over_the_same_ledgers() {
+    let found = read(&DEMO.statistics);
+    let counted = json_of(python("tests/report.py").arg(&DEMO.job).arg(&DEMO.statistics));
+    for field in ["rows", "control", "equal_images", "equal_hashes", "repeated_texts"] {
+        assert_eq!(found[field], counted[field], "{field}");
+    }
+    assert_eq!(found["tally"]["rows"], counted["by_status"]);
+    assert_eq!(found["tally"]["pairs"], counted["pairs"]);
+    assert_eq!(found["drift"]["files"], counted["files"]);
+    assert_eq!(found["drift"]["shards"], counted["shards"]);
+    let sources = found["sources"].as_array().unwrap();
+    assert_eq!(sources.len(), 2, "caption and synthetic");
+    for (found, counted) in sources.iter().zip(counted["sources"].as_array().unwrap()) {
+        for (field, expected) in counted.as_object().unwrap() {
+            assert_eq!(found[field], *expected, "{field} of {}", found["source"]);
+        }
+        let position = found["position"].as_u64().unwrap() as usize;
+        assert_eq!(found["kept_at"][position], found["kept"], "the slider begins at the job's threshold");
+    }
+}
+
+#[test]
+fn the_page_has_the_job_s_counts_and_every_picture_and_is_small() {
+    let (page, found) = (std::fs::read_to_string(&DEMO.page).unwrap(), read(&DEMO.statistics));
+    assert!(page.len() < 8 << 20, "{} bytes", page.len());
+    let pairs = found["tally"]["pairs"].as_u64().unwrap();
+    assert!(page.contains(&format!("{},{:03}", pairs / 1000, pairs % 1000)), "{pairs} pairs");
+    assert_eq!(found["work"]["attempts"], found["shards"]);
+    assert_eq!(found["work"]["images"], found["tally"]["rows"]["judged"]);
+    let (pictures, rows) = (page.matches("<symbol").count(), page.matches("<article").count());
+    assert!(rows > 300, "{rows} rows");
+    let judged = page.matches("· judged</p>").count();
+    assert!(pictures >= judged, "{pictures} pictures of {judged} judged rows");
+}
+
+#[test]
+fn the_file_is_report_html_and_numbers_alone_need_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = &DEMO.job;
+    let written = expect(report(job).current_dir(&folder), 0);
+    assert!(stderr(&written).contains("report.html: "), "{}", stderr(&written));
+    assert!(stdout(&written).is_empty() && folder.path().join("report.html").exists());
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = json_of(report(job).arg("--json").current_dir(&folder));
+    assert_eq!((&numbers["rows"], &numbers["version"]), (&json!(2400), &json!(1)));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    let missing = expect(report(folder.path()).current_dir(&folder), 3);
+    assert!(stderr(&missing).contains("job"), "{}", stderr(&missing));
+}
+
+/// Observations of a page in headless Chromium.
+fn opened(page: &Path) -> Value {
+    let mut node = Command::new("node");
+    node.arg(repo().join("tests/report.mjs")).arg(repo().join(".browser")).arg(tools::chromium()).arg(page);
+    node.args(std::env::var_os("CAPFILT_SCREENSHOTS"));
+    json_of(&mut node)
+}
+
+/// Nothing ran, nothing was fetched, and no reader is left out.
+fn assert_quiet(found: &Value) {
+    for field in ["ran", "fetched", "errors", "axe", "overflow"] {
+        assert_eq!(found[field], json!([]), "{field}");
+    }
+    assert_eq!(found["linked"], true, "a link to a row shows the row");
+}
+
+#[test]
+fn a_browser_shows_the_page_to_everyone_and_its_slider_counts_exactly() {
+    if !need(&tools::BROWSER) {
+        return;
+    }
+    let (found, numbers) = (opened(&DEMO.page), read(&DEMO.statistics));
+    assert_quiet(&found);
+    let (source, positions) = (&numbers["sources"][0], numbers["positions"].as_array().unwrap());
+    let shown = |n: &Value| n.as_str().unwrap().replace(',', "").parse::<f64>().unwrap();
+    let used = &found["used"];
+    for moved in used["moved"].as_array().unwrap() {
+        let position = moved["position"].as_f64().unwrap();
+        let at = positions.iter().position(|one| one.as_f64() == Some(position)).unwrap();
+        assert_eq!(shown(&moved["kept"]), source["kept_at"][at].as_f64().unwrap(), "{position}");
+        let control = &numbers["control"];
+        let share = control["at_least"][at].as_f64().unwrap() / control["judged"].as_f64().unwrap();
+        let accepts = share * source["judged"].as_f64().unwrap();
+        assert!((shown(&moved["accepts"]) - accepts).abs() <= 0.5, "{position}");
+        assert!(moved["recut"].as_str().unwrap().contains(&format!("caption={position}")), "{moved}");
+        assert_eq!(moved["nearest"], 12);
+    }
+    assert_eq!(used["byKey"], "0.99");
+    let codes = used["codes"].as_array().unwrap();
+    assert!(codes[0].as_str().unwrap().starts_with("source = 'caption' and itm >= "), "{codes:?}");
+    assert!(codes[1].as_str().unwrap().starts_with("capfilt recut --job "), "{codes:?}");
+    assert_eq!((&used["card"], &used["closed"]), (&json!(1), &json!(true)));
+    assert!(used["shown"].as_u64() > Some(0));
+    let plain = &found["plain"];
+    assert_eq!(shown(&plain["kept"]), source["kept"].as_f64().unwrap());
+    assert!(plain["pictures"].as_u64() > Some(50) && plain["positions"] == positions.len());
+    assert_eq!(plain["slider"], false);
+}
+
+#[test]
+fn hostile_texts_run_nothing_in_a_browser() {
+    if !need(&tools::BROWSER) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let input = folder.path().join("hostile.parquet");
+    expect(python("tests/report_hostile.py").arg(&input), 0);
+    let job = Job::over(&input.display().to_string());
+    job.run();
+    let page = folder.path().join("report.html");
+    expect(report(Path::new(&job.url)).arg("-o").arg(&page), 0);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "the texts are on the page");
+    assert_quiet(&opened(&page));
+}
