@@ -26,7 +26,7 @@ async function open(options, name) {
   page.on("request", (request) => {
     if (request.url() !== address && !request.url().startsWith("data:")) found.fetched.push(request.url());
   });
-  await page.goto(address + (options.hash ?? ""));
+  await page.goto(address);
   return page;
 }
 
@@ -86,14 +86,13 @@ for (const width of [1280, 390]) {
     if (folder) await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
     await check(page, name);
     found.used = await use(page);
-    await page.locator("details").evaluateAll((all) => all.slice(-1).concat(all.slice(0, 2)).forEach((one) => {
-      one.open = true;
-    }));
     if (folder) {
-      await page.locator("#rows").screenshot({ path: path.join(folder, `${name}-rows.png`), clip: undefined })
-        .catch(() => {});
       await page.locator(".source").first().screenshot({ path: path.join(folder, `${name}-source.png`) });
+      await page.locator(".picture a").first().click();
+      await page.screenshot({ path: path.join(folder, `${name}-row.png`) });
+      await page.keyboard.press("Escape");
     }
+    await page.locator("details").evaluateAll((all) => all.forEach((one) => { one.open = true; }));
     await check(page, `${name}, opened`);
     await page.context().close();
   }

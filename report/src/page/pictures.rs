@@ -55,13 +55,14 @@ fn picture(gallery: &Gallery, row: &Sampled, kind: Option<Kind>) -> Markup {
                 }
             }
             div class="about" {
-                @if let Some(line) = kind.and_then(|kind| about(kind, row)) { (line) " · " }
-                @if let Some(scored) = text.and_then(|text| text.scored) {
+                @if let Some(line) = kind.and_then(|kind| about(kind, row)) { (line) br; }
+                @if let Some((text, scored)) = text.and_then(|text| Some((text, text.scored?))) {
+                    @if kind.is_some() { bdi { (visible(&text.source, 24)) } " " }
                     "P(match) " (format!("{:.4}", scored.itm))
                     @if scored.kept { " " span class="kept-mark" { "kept" } } @else { " dropped" }
                 } @else if let Some(detail) = &card.row.detail {
                     bdi { (visible(detail, 80)) }
-                } @else { (card.row.status.as_str()) }
+                } @else { (card.row.status.as_str().replace('_', " ")) }
             }
         }
     }
@@ -70,7 +71,7 @@ fn picture(gallery: &Gallery, row: &Sampled, kind: Option<Kind>) -> Markup {
 /// The rank of a row in its gallery, for people.
 fn about(kind: Kind, row: &Sampled) -> Option<String> {
     Some(match kind {
-        Kind::SyntheticWins | Kind::WebWins => format!("+{:.3}", row.score),
+        Kind::SyntheticWins | Kind::WebWins => format!("{:.3} higher", row.score),
         Kind::Longest | Kind::Shortest => format!("{} characters", row.score),
         Kind::Repetitive => format!("repetition {:.2}", row.score),
         Kind::Frequent => format!("{} times", row.score),

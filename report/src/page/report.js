@@ -35,7 +35,8 @@
     const share = data.control.judged ? data.control.at[at] / data.control.judged : null;
     const out = (name, text) => { panel.querySelector(`[data-out="${name}"]`).textContent = text; };
     const shown = String(Number(position.toFixed(6)));
-    out("threshold", position === source.threshold ? shown + ", the job’s" : shown);
+    out("threshold", shown);
+    panel.querySelector(".own").textContent = position === source.threshold ? "the job’s" : "not the job’s";
     out("kept", number(kept));
     out("share", percent(source.judged ? kept / source.judged : null));
     out("control", percent(share));
@@ -44,7 +45,7 @@
     slider.setAttribute("aria-valuetext", `threshold ${shown}, ${number(kept)} texts kept`);
     panel.querySelector("output").textContent = position.toFixed(2);
     const line = panel.querySelector(".line");
-    const x = data.chart.left + position * data.chart.width;
+    const x = position * data.width;
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
     panel.querySelectorAll(".bar").forEach((bar, i) => {

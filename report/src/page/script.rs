@@ -1,6 +1,6 @@
 //! Numbers for the page's script, as JSON inside the page.
 
-use super::chart::{LEFT, WIDTH};
+use super::chart::WIDTH;
 use crate::{Gallery, Statistics, statistics::Sampled};
 use serde_json::{Value, json};
 
@@ -23,7 +23,7 @@ pub fn data(statistics: &Statistics, gallery: &Gallery) -> String {
     let data = json!({
         "positions": statistics.positions,
         "control": {"judged": statistics.control.judged, "at": statistics.control.at_least},
-        "chart": {"left": LEFT, "width": WIDTH},
+        "width": WIDTH,
         "sources": sources.collect::<Vec<_>>(),
         "cards": gallery.cards.iter().map(|card| &card.id).collect::<Vec<_>>(),
     });

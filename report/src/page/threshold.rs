@@ -73,12 +73,13 @@ fn legend(class: &str, text: &str) -> Markup {
 fn figures(statistics: &Statistics, source: &SourceStatistics) -> Markup {
     let (control, at) = (&statistics.control, source.position);
     let expected = control.false_accepts(at, source.judged);
+    let note = |out: &str| html! { @if out == "threshold" { small class="own" { "the job’s" } } };
     let figure = |name: &str, out: &str, value: String| {
-        html! { div { dt { (name) } dd data-out=(out) { (value) } } }
+        html! { div { dt { (name) } dd { span data-out=(out) { (value) } (note(out)) } } }
     };
     html! {
         dl class="figures" {
-            (figure("threshold", "threshold", format!("{}, the job’s", source.threshold)))
+            (figure("threshold", "threshold", source.threshold.to_string()))
             (figure("texts kept", "kept", count(source.kept_at[at])))
             (figure("of the judged", "share", percent(source.share_at(at))))
             (figure("control kept", "control", percent(control.share(at))))

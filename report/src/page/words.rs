@@ -57,6 +57,9 @@ pub fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
     }
+    if word.contains('\'') && !word.contains(['"', '\\', '$', '`', '!']) {
+        return format!("\"{word}\"");
+    }
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
@@ -88,6 +91,7 @@ mod tests {
         assert_eq!([count(7), count(1234), count(1_234_567)], ["7", "1,234", "1,234,567"]);
         assert_eq!(quoted("s3://b/job-1"), "s3://b/job-1");
         assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted("source = 'alt'"), r#""source = 'alt'""#);
     }
 
     #[test]
