@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Print the numbers of a job's report as DuckDB counts them over the same ledgers.
 
-usage: report.py JOB STATISTICS
+usage: report.py JOB STATISTICS CONDITIONS
 
 STATISTICS is the file of `capfilt report --json`; only its positions and the names of its sources are used.
+CONDITIONS is a file with a JSON list of conditions, of which the judged texts are counted.
 
 Prints one JSON object with the fields of the statistics.
 """
@@ -132,7 +133,8 @@ def parts(db, by, positions):
 
 
 def main():
-    job, statistics = pathlib.Path(sys.argv[1]), json.loads(pathlib.Path(sys.argv[2]).read_text())
+    job = pathlib.Path(sys.argv[1])
+    statistics, conditions = (json.loads(pathlib.Path(name).read_text()) for name in sys.argv[2:])
     db, positions = connect(job), statistics["positions"]
     kept = "list_bool_or(list_transform(texts, lambda text: text.kept))"
     texts = "select text from judged group by text having count(*) > 1"
@@ -140,6 +142,7 @@ def main():
         json.dumps(
             {
                 "rows": one(db, "select count(*) from ledger"),
+                "conditions": [one(db, f"select count(*) from judged where {where}") for where in conditions],
                 "by_status": dict(rows(db, "select status, count(*) from ledger group by status")),
                 "pairs": one(db, f"select count(*) from ledger where {kept}"),
                 "control": {

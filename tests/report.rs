@@ -43,10 +43,26 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// Numbers of DuckDB over the demo's ledgers.
+fn counted() -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let conditions = folder.path().join("conditions.json");
+    std::fs::write(&conditions, json!(conditions_of(&DEMO.page)).to_string()).unwrap();
+    json_of(python("tests/report.py").arg(&DEMO.job).arg(&DEMO.statistics).arg(&conditions))
+}
+
+/// Conditions of all bars, as the page shows them.
+fn conditions_of(page: &Path) -> Vec<String> {
+    let page = std::fs::read_to_string(page).unwrap();
+    let conditions = page.split("<code class=\"where\">").skip(1);
+    let text = |rest: &str| rest.split("</code>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">");
+    conditions.map(text).collect()
+}
+
 #[test]
 fn every_number_equals_duckdb_s_over_the_same_ledgers() {
     let found = read(&DEMO.statistics);
-    let counted = json_of(python("tests/report.py").arg(&DEMO.job).arg(&DEMO.statistics));
+    let counted = counted();
     for field in ["rows", "control", "equal_images", "equal_hashes", "repeated_texts"] {
         assert_eq!(found[field], counted[field], "{field}");
     }
@@ -63,6 +79,9 @@ fn every_number_equals_duckdb_s_over_the_same_ledgers() {
         let position = found["position"].as_u64().unwrap() as usize;
         assert_eq!(found["kept_at"][position], found["kept"], "the slider begins at the job's threshold");
     }
+    let bars: Vec<&Value> = sources.iter().flat_map(|source| source["bars"].as_array().unwrap()).collect();
+    let selected: Vec<&Value> = counted["conditions"].as_array().unwrap().iter().collect();
+    assert_eq!(selected, bars, "the condition of each bar selects its texts");
 }
 
 #[test]
@@ -92,6 +111,19 @@ fn the_file_is_report_html_and_numbers_alone_need_no_file() {
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
     let missing = expect(report(folder.path()).current_dir(&folder), 3);
     assert!(stderr(&missing).contains("job"), "{}", stderr(&missing));
+}
+
+#[test]
+fn a_job_of_an_earlier_version_has_a_report() {
+    let job = repo().join("tests/data/compat/job");
+    let found = json_of(report(&job).arg("--json"));
+    let manifest = read(&job.join("manifests/0.json"));
+    assert_eq!((&found["rows"], &found["tally"]["rows"]), (&manifest["rows"], &manifest["tally"]["rows"]));
+    let sources = found["sources"].as_array().unwrap();
+    let kept: Vec<_> = sources.iter().map(|source| (&source["source"], &source["kept"])).collect();
+    let tally = &manifest["tally"];
+    let (caption, synthetic) = (json!("caption"), json!("synthetic"));
+    assert_eq!(kept, [(&caption, &tally["web_kept"]), (&synthetic, &tally["synthetic_kept"])]);
 }
 
 /// Observations of a page in headless Chromium.

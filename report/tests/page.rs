@@ -96,3 +96,21 @@ async fn the_file_is_written_whole_or_not_at_all() {
     let error = capfilt_report::write(&world.bucket(), 0, Some(&nowhere)).await.unwrap_err();
     assert!(error.to_string().contains("report.html"), "{error}");
 }
+
+#[tokio::test]
+async fn a_page_of_long_texts_is_bounded() {
+    let world = World::new(&["shards.rows=2000"]);
+    let rows: Vec<Row> = (0..2000).map(row).collect();
+    world.write_input("a.parquet", &rows, 500);
+    let long = "<".repeat(16_000);
+    let of = |number: u64| {
+        let itm = (number * 37 % 1000) as f32 / 1000.0;
+        let texts: Vec<_> = (0..24).map(|at| ("synthetic", long.as_str(), itm * at as f32 / 24.0)).collect();
+        judged(number, &[&[("caption", long.as_str(), itm)][..], &texts].concat())
+    };
+    world.finish(|_, number| of(number), |_| ()).await;
+    let (statistics, gallery) = read(&world, 0).await;
+    let page = Page { statistics: &statistics, gallery: &gallery }.render();
+    assert!(gallery.cards.len() > 300, "{} rows", gallery.cards.len());
+    assert!(page.len() <= 8 << 20, "{} bytes of {} rows", page.len(), gallery.cards.len());
+}

@@ -122,6 +122,33 @@ async fn every_number_of_a_source_equals_a_recount() {
     }
 }
 
+/// A removed or renamed field raises [`statistics::VERSION`]; a new field is added here.
+#[tokio::test]
+async fn the_numbers_of_version_1_have_these_fields() {
+    let (_world, statistics, _) = job().await;
+    let json = serde_json::to_value(&statistics).unwrap();
+    let fields = |value: &serde_json::Value| {
+        let names: BTreeSet<&String> = value.as_object().unwrap().keys().collect();
+        names.into_iter().cloned().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(json["version"], 1);
+    assert_eq!(
+        fields(&json),
+        "control drift equal_hashes equal_images manifest manifest_digest planned_shards positions \
+         quarantined_rows refused_files repeated_texts repeated_texts_missed rows seed shards sources tally \
+         url version work"
+    );
+    assert_eq!(
+        fields(&json["sources"][0]),
+        "at_least bars judged kept kept_at languages lengths position source statuses threshold"
+    );
+    assert_eq!(fields(&json["drift"]["files"][0]), "file images kept_share median_itm rows shard");
+    assert_eq!(
+        fields(&json["work"]),
+        "attempts failures images pace repaired timings unused workers workers_total"
+    );
+}
+
 #[tokio::test]
 async fn expected_false_accepts_are_the_control_s_share_times_the_texts() {
     let (_world, statistics, rows) = job().await;

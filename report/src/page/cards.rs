@@ -12,14 +12,14 @@ use maud::{Markup, html};
 /// Texts of a card; a row may have hundreds.
 const TEXTS: usize = 24;
 
-/// Characters of the texts of a card. Together with the number of cards, this bounds the page.
-const CHARACTERS: usize = 1_600;
+/// Characters of the texts of a card, and those of a card of a page that is otherwise too large.
+pub const CHARACTERS: [usize; 2] = [1_600, 0];
 
 /// Least number of characters of a text when those of the card are used up.
 const LEAST_CHARACTERS: usize = 60;
 
 /// The section.
-pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
+pub fn section(statistics: &Statistics, gallery: &Gallery, characters: usize) -> Markup {
     html! {
         section id="rows" {
             h2 { "Rows" }
@@ -28,22 +28,22 @@ pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
             details {
                 summary { "Show all " (gallery.cards.len()) " sampled rows" }
                 @for (number, card) in gallery.cards.iter().enumerate() {
-                    (article(statistics, &statistics.committed[card.place.shard as usize], card, number))
+                    (article(statistics, card, number, characters))
                 }
             }
         }
     }
 }
 
-fn article(statistics: &Statistics, shard: &CommittedShard, card: &Card, number: usize) -> Markup {
-    let row = &card.row;
+fn article(statistics: &Statistics, card: &Card, number: usize, characters: usize) -> Markup {
+    let (row, shard) = (&card.row, &statistics.committed[card.place.shard as usize]);
     let address = format!("{}#{}", row.file, row.row);
     html! {
         article class="card" id=(card.id) aria-label={ "Row " (number + 1) } {
             (thumb(card, number))
             div {
                 p class="title" { bdi { (visible(&address, 300)) } " · " (name_of(row.status)) }
-                @if !row.texts.is_empty() { (texts(statistics, &row.texts)) }
+                @if !row.texts.is_empty() { (texts(statistics, &row.texts, characters)) }
                 dl {
                     @if let Some(key) = &row.key { (fact("key", &visible(key, 300))) }
                     @if let Some(member) = &row.member { (fact("member", &visible(member, 300))) }
@@ -86,8 +86,8 @@ pub fn models(statistics: &Statistics) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-fn texts(statistics: &Statistics, texts: &[LedgerText]) -> Markup {
-    let mut left = CHARACTERS;
+fn texts(statistics: &Statistics, texts: &[LedgerText], characters: usize) -> Markup {
+    let mut left = characters;
     let mut cut = |text: &str| {
         let most = left.max(LEAST_CHARACTERS);
         left = left.saturating_sub(text.chars().count());
@@ -105,7 +105,9 @@ fn texts(statistics: &Statistics, texts: &[LedgerText]) -> Markup {
                     @for (at, text) in texts.iter().take(TEXTS).enumerate() {
                         tr data-text=(at) {
                             th scope="row" { bdi { (visible(&text.source, 60)) } }
-                            td { bdi class="text" dir="auto" { (cut(text.text.as_deref().unwrap_or("–"))) } }
+                            td class="said" {
+                                bdi class="text" dir="auto" { (cut(text.text.as_deref().unwrap_or("–"))) }
+                            }
                             (scores(statistics, text))
                         }
                     }

@@ -25,6 +25,9 @@ use words::visible;
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
+/// Bytes of a page from which on texts are cut.
+const PAGE_BYTES: usize = 8_000_000;
+
 /// Sections of the page, by id.
 const SECTIONS: [(&str, &str); 7] = [
     ("funnel", "Every row"),
@@ -46,8 +49,14 @@ pub struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// The page as HTML.
+    /// The page as HTML. With long texts, it has only their beginnings, so that it has at most 8 MB: the
+    /// thumbnails have a separate bound, and the rest has a few hundred kilobytes.
     pub fn render(&self) -> String {
+        let page = self.with_texts(cards::CHARACTERS[0]);
+        if page.len() <= PAGE_BYTES { page } else { self.with_texts(cards::CHARACTERS[1]) }
+    }
+
+    fn with_texts(&self, characters: usize) -> String {
         let Self { statistics, gallery } = *self;
         let page = html! {
             (DOCTYPE)
@@ -63,7 +72,7 @@ impl Page<'_> {
                         (funnel::section(statistics))
                         (threshold::section(statistics, gallery))
                         (galleries::section(statistics, gallery))
-                        (cards::section(statistics, gallery))
+                        (cards::section(statistics, gallery, characters))
                         (drift::section(statistics))
                         (texts::section(statistics))
                         (work::section(statistics))
