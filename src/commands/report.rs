@@ -2,10 +2,12 @@
 
 use crate::args::ReportArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, line, outln};
+use capfilt_runtime::release;
 use capfilt_store::Location;
 
 pub async fn run(args: &ReportArgs) -> Ending {
     let bucket = Location::open_without_links(&args.job).or_usage_error()?;
+    release::warn_of(&bucket).await;
     let page = args.page();
     let written = capfilt_report::write(&bucket, args.seed, page.as_deref()).await.or_environment_error()?;
     page.iter().for_each(|page| line(format!("{}: {} bytes", page.display(), written.page_bytes)));

@@ -1,6 +1,6 @@
 //! Images of single rows of an input that is not Parquet: the shard is read up to its last sampled row.
 
-use super::pictures::{NoPicture, READ_BYTES};
+use super::no_picture::{NoPicture, READ_BYTES};
 use crate::statistics::{CommittedShard, Place};
 use bytes::Bytes;
 use capfilt_pipeline::input::{ImageInput, InputColumns, READING_BYTES, ReadError, ShardReader};

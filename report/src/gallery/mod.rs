@@ -2,12 +2,13 @@
 
 mod cells;
 mod input_rows;
+mod no_picture;
 mod pairs_tar;
 mod pictures;
 mod rows;
 mod thumbnail;
 
-pub use pictures::NoPicture;
+pub use no_picture::NoPicture;
 pub use thumbnail::Thumbnail;
 
 use crate::{ReportError, Statistics, statistics::Place};

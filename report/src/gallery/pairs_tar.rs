@@ -1,6 +1,6 @@
 //! Images of single rows of pairs that are a tar: the tar is read up to the last sampled row.
 
-use super::pictures::{NoPicture, READ_BYTES};
+use super::no_picture::{NoPicture, READ_BYTES};
 use crate::statistics::Place;
 use bytes::Bytes;
 use capfilt_pipeline::input::{PairsReader, ReadError};

@@ -2,7 +2,9 @@
 
 use super::{
     cells::{Cell, Cells},
-    input_rows, pairs_tar,
+    input_rows,
+    no_picture::NoPicture,
+    pairs_tar,
     thumbnail::Thumbnail,
 };
 use crate::{
@@ -23,43 +25,6 @@ use capfilt_schemas::{
 use capfilt_store::{Location, PinnedObject};
 use parquet::errors::ParquetError;
 use sha2::{Digest as _, Sha256};
-
-/// Most bytes of a tar or of a shard that are read for its sampled images.
-pub(super) const READ_BYTES: u64 = 256 << 20;
-
-/// Reason why a sampled row has no picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NoPicture {
-    /// The row has no image bytes, or they are deleted.
-    Missing,
-    /// The row has a link; the report fetches nothing from the web.
-    Link,
-    /// Processing the image ended a worker process.
-    Crashed,
-    /// The bytes are not those that the job judged.
-    Changed,
-    /// The input or the pairs cannot be read.
-    Unreadable,
-    /// The tar of the row is larger than the report reads for a picture.
-    TooMuchToRead,
-    /// The image is not decoded.
-    Undecodable,
-}
-
-impl NoPicture {
-    /// The reason for people.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Missing => "no image",
-            Self::Link => "a link; the report fetches nothing",
-            Self::Crashed => "not decoded: the image ended a worker process",
-            Self::Changed => "the image has changed since",
-            Self::Unreadable => "the image cannot be read",
-            Self::TooMuchToRead => "in a tar that is too large to read for a picture",
-            Self::Undecodable => "the image cannot be decoded",
-        }
-    }
-}
 
 /// Places of a job's images.
 pub(super) struct Pictures<'a> {

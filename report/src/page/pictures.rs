@@ -55,9 +55,13 @@ fn picture(gallery: &Gallery, row: &Sampled, kind: Option<Kind>) -> Markup {
                 }
             }
             div class="about" {
-                @if let Some(line) = kind.and_then(|kind| about(kind, row)) { (line) br; }
+                @let line = kind.and_then(|kind| about(kind, row));
                 @if let Some((text, scored)) = text.and_then(|text| Some((text, text.scored?))) {
-                    @if kind.is_some() { bdi { (visible(&text.source, 24)) } " " }
+                    @if kind.is_some() {
+                        bdi { (visible(&text.source, 24)) }
+                        @if let Some(line) = line { ", " (line) }
+                        br;
+                    }
                     "P(match) " (format!("{:.4}", scored.itm))
                     @if scored.kept { " " span class="kept-mark" { "kept" } } @else { " dropped" }
                 } @else if let Some(detail) = &card.row.detail {
