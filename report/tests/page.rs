@@ -1,6 +1,8 @@
 //! The page: its rows, pictures, names and size.
 
 use crate::support::{Row, World, judged};
+use bytes::Bytes;
+use capfilt_pipeline::image::{RgbImage, encode_png};
 use capfilt_report::{Gallery, Page, Statistics, gallery, gallery::NoPicture, statistics};
 use capfilt_schemas::status::RowStatus;
 
@@ -97,20 +99,34 @@ async fn the_file_is_written_whole_or_not_at_all() {
     assert!(error.to_string().contains("report.html"), "{error}");
 }
 
+/// A picture that no format compresses well.
+fn noise(seed: u32) -> Bytes {
+    let byte = |at: u32| ((at + 7919 * seed).wrapping_mul(2_654_435_761) >> 23) as u8;
+    let pixels_u8 = (0..120 * 120 * 3).map(byte).collect();
+    encode_png(&RgbImage { width: 120, height: 120, pixels_u8, reduced_from: None }).into()
+}
+
 #[tokio::test]
-async fn a_page_of_long_texts_is_bounded() {
+async fn a_page_of_long_texts_and_large_pictures_is_bounded() {
     let world = World::new(&["shards.rows=2000"]);
-    let rows: Vec<Row> = (0..2000).map(row).collect();
-    world.write_input("a.parquet", &rows, 500);
+    let blank: Vec<Row> = (0..2000).map(|number| judged(number, &[])).collect();
+    world.write_input("a.parquet", &blank, 500);
+    let noise: Vec<Bytes> = (0..50).map(noise).collect();
     let long = "<".repeat(16_000);
     let of = |number: u64| {
         let itm = (number * 37 % 1000) as f32 / 1000.0;
         let texts: Vec<_> = (0..24).map(|at| ("synthetic", long.as_str(), itm * at as f32 / 24.0)).collect();
-        judged(number, &[&[("caption", long.as_str(), itm)][..], &texts].concat())
+        let row = judged(number, &[&[("caption", long.as_str(), itm)][..], &texts].concat());
+        Row { image: noise[number as usize % 50].clone(), ..row }
     };
     world.finish(|_, number| of(number), |_| ()).await;
     let (statistics, gallery) = read(&world, 0).await;
     let page = Page { statistics: &statistics, gallery: &gallery }.render();
     assert!(gallery.cards.len() > 300, "{} rows", gallery.cards.len());
+    // The bytes of a thumbnail are a share of those of all.
+    let pairs = gallery.cards.iter().filter(|card| card.row.keeps_a_text());
+    let thumbnails: Vec<usize> = pairs.map(|card| card.picture.as_ref().unwrap().jpeg.len()).collect();
+    assert!(thumbnails.iter().sum::<usize>() <= 3_300_000 && thumbnails.iter().all(|bytes| *bytes > 500));
+    println!("{} bytes of {} rows", page.len(), gallery.cards.len());
     assert!(page.len() <= 8 << 20, "{} bytes of {} rows", page.len(), gallery.cards.len());
 }
