@@ -70,8 +70,8 @@ impl<'a> Pictures<'a> {
                 continue;
             }
             let read = match origin {
-                Origin::Pairs => self.from_pairs(shard, &chosen_places, &chosen_rows).await,
-                Origin::Input => self.from_input(shard, &chosen_places, &chosen_rows).await,
+                Origin::Pairs => self.of_pairs(shard, &chosen_places, &chosen_rows).await,
+                Origin::Input => self.of_input(shard, &chosen_places, &chosen_rows).await,
             };
             for (at, picture) in chosen.into_iter().zip(read) {
                 pictures[at] = picture;
@@ -87,7 +87,7 @@ impl<'a> Pictures<'a> {
         self.settings.output.images == Images::Embed && (!is_tar || self.settings.links.fetch)
     }
 
-    async fn from_pairs(
+    async fn of_pairs(
         &self,
         shard: &CommittedShard,
         places: &[Place],
@@ -104,7 +104,7 @@ impl<'a> Pictures<'a> {
         self.of_cells(cells, rows, self.bucket).await
     }
 
-    async fn from_input(
+    async fn of_input(
         &self,
         shard: &CommittedShard,
         places: &[Place],

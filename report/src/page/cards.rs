@@ -97,19 +97,19 @@ fn texts(statistics: &Statistics, texts: &[LedgerText], characters: usize) -> Ma
         div class="scroll" tabindex="0" role="region" aria-label="Texts of the row" {
             table {
                 thead { tr {
-                    th scope="col" { "source" } th scope="col" { "text" }
-                    th scope="col" class="n" { "P(match)" } th scope="col" class="n" { "cosine" }
-                    th scope="col" class="n" { "threshold" } th scope="col" { "verdict" }
+                    th scope="col" { "source" } th scope="col" class="n" { "P(match)" }
+                    th scope="col" class="n" { "cosine" } th scope="col" class="n" { "threshold" }
+                    th scope="col" { "verdict" }
                 } }
-                tbody {
-                    @for (at, text) in texts.iter().take(TEXTS).enumerate() {
-                        tr data-text=(at) {
+                @for (at, text) in texts.iter().take(TEXTS).enumerate() {
+                    tbody data-text=(at) {
+                        tr {
                             th scope="row" { bdi { (visible(&text.source, 60)) } }
-                            td class="said" {
-                                bdi class="text" dir="auto" { (cut(text.text.as_deref().unwrap_or("–"))) }
-                            }
                             (scores(statistics, text))
                         }
+                        tr { td class="said" colspan="5" {
+                            bdi class="text" dir="auto" { (cut(text.text.as_deref().unwrap_or("–"))) }
+                        } }
                     }
                 }
             }

@@ -160,7 +160,7 @@ impl World {
 
     /// The ledger row of a generated row, with verdicts by the program's rule.
     pub fn ledger_row(&self, shard: &Shard, row: &Row, number: u64) -> LedgerRow {
-        let mut texts: Vec<LedgerText> = row.texts.iter().map(|text| unjudged(text)).collect();
+        let mut texts: Vec<LedgerText> = row.texts.iter().map(unjudged).collect();
         for source in ["caption", "alt", "synthetic"] {
             let of: Vec<usize> = (0..texts.len()).filter(|at| &*texts[*at].source == source).collect();
             let itm: Vec<Option<f32>> = of.iter().map(|at| row.texts[*at].2).collect();
