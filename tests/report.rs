@@ -55,8 +55,36 @@ fn counted() -> Value {
 fn conditions_of(page: &Path) -> Vec<String> {
     let page = std::fs::read_to_string(page).unwrap();
     let conditions = page.split("<code class=\"where\">").skip(1);
-    let text = |rest: &str| rest.split("</code>").next().unwrap().replace("&lt;", "<").replace("&gt;", ">");
-    conditions.map(text).collect()
+    conditions.map(code).collect()
+}
+
+/// Text of an element `code` at its beginning.
+fn code(rest: &str) -> String {
+    let text = rest.split("</code>").next().unwrap();
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
+
+/// Texts of a source that a command of the page keeps, without writing the cut.
+fn kept_by(command: &str, source: &Value) -> Value {
+    let own = command.strip_prefix("capfilt ").unwrap().replace(" --name other-threshold", " --json");
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(format!("{} {own}", env!("CARGO_BIN_EXE_capfilt")));
+    json_of(&mut shell)["sources"][source.as_str().unwrap()]["kept"].clone()
+}
+
+#[test]
+fn the_page_s_commands_keep_the_texts_that_it_counts() {
+    let (page, found) = (std::fs::read_to_string(&DEMO.page).unwrap(), read(&DEMO.statistics));
+    let bars: Vec<&str> = page.split("<code class=\"recut\">").skip(1).collect();
+    let panels = page.split("<code class=\"recut-threshold\"").skip(1);
+    for (number, (source, panel)) in found["sources"].as_array().unwrap().iter().zip(panels).enumerate() {
+        let command = code(panel.split_once('>').unwrap().1);
+        assert_eq!(kept_by(&command, &source["source"]), source["kept"], "{command}");
+        for bar in [0, 20, 41, 49] {
+            let command = code(bars[50 * number + bar]);
+            assert_eq!(kept_by(&command, &source["source"]), source["bars"][bar], "{command}");
+        }
+    }
 }
 
 #[test]

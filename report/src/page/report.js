@@ -76,7 +76,7 @@
     const title = `P(match) ${row.cells[0].textContent}: ${row.cells[1].textContent} texts`;
     const sample = source.bars[at].length ? "A random sample of them; the same seed shows the same rows." : "";
     chosen.replaceChildren(make("h4", "", title), make("p", "muted small", sample), pictures,
-      make("p", "small", "The same texts as a condition over the ledger, and as a separate job:"),
+      make("p", "small", "The same texts as a condition over the ledger, and as a cut of the job:"),
       command(row.querySelector(".where").textContent), command(row.querySelector(".recut").textContent));
     chosen.hidden = false;
   }

@@ -13,10 +13,11 @@ use crate::{
     Gallery, Statistics,
     statistics::{BARS, SourceStatistics, condition},
 };
+use capfilt_schemas::texts::SYNTHETIC;
 use maud::{Markup, html};
 
-/// Name of the job that a command of the page makes.
-const NEW_JOB: &str = "other-threshold";
+/// Name of the cut that a command of the page makes.
+const CUT: &str = "other-threshold";
 
 /// The section.
 pub fn section(statistics: &Statistics, gallery: &Gallery) -> Markup {
@@ -123,7 +124,7 @@ fn recut(statistics: &Statistics, source: &SourceStatistics) -> Markup {
 }
 
 fn start(statistics: &Statistics) -> String {
-    format!("capfilt recut --job {} --name {NEW_JOB}", quoted(&statistics.url))
+    format!("capfilt recut --job {} --name {CUT}", quoted(&statistics.url))
 }
 
 /// All positions as a table.
@@ -153,7 +154,12 @@ fn positions(statistics: &Statistics, source: &SourceStatistics) -> Markup {
 
 /// All bars as a table, with the condition and the command of each.
 fn bars(statistics: &Statistics, source: &SourceStatistics, number_of_source: usize) -> Markup {
-    let command = |condition: &str| format!("{} --where {}", start(statistics), quoted(condition));
+    // Without these options, the thresholds and `captioner.keep` of the job would exclude texts of the bar.
+    let all = format!("--threshold {}", quoted(&format!("{}=0", source.source)));
+    let captioner = &statistics.job.settings.captioner;
+    let keep = captioner.keep.filter(|_| source.source == SYNTHETIC);
+    let all = keep.map_or(all.clone(), |_| format!("{all} --keep {SYNTHETIC}={}", captioner.captions));
+    let command = |condition: &str| format!("{} {all} --where {}", start(statistics), quoted(condition));
     let rows = html! {
         @for bar in 0..BARS {
             @let condition = condition(&source.source, bar);
