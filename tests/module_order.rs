@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 18] = [
+const CRATES: [&str; 19] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -29,6 +29,7 @@ const CRATES: [&str; 18] = [
     "console/src",
     "runtime/src",
     "benches/measure/src",
+    "report/live/src",
     "src",
 ];
 

@@ -11,6 +11,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
     commit::{Commit, Output, Timings},
+    control::{Action, Control},
     cut::{CutName, CutRecord, CutShard, Rules},
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
@@ -63,6 +64,8 @@ fn everything() -> String {
     writeln!(out, "text statuses: {}", statuses.join(" ")).unwrap();
     let classes: Vec<&str> = FailureClass::ALL.iter().map(|class| class.as_str()).collect();
     writeln!(out, "failure classes: {}", classes.join(" ")).unwrap();
+    let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
+    writeln!(out, "control actions: {}", actions.join(" ")).unwrap();
     records(&mut out);
     out
 }
@@ -84,6 +87,7 @@ fn records(out: &mut String) {
         serde_json::from_slice(&sample()),
         serde_json::to_value(failure()),
         serde_json::to_value(retry()),
+        serde_json::to_value(Control::new(Action::Pause, 1, "w", Some(digest()))),
         serde_json::to_value(handling()),
         serde_json::to_value(manifest()),
         serde_json::to_value(cut()),
@@ -110,6 +114,7 @@ fn names(out: &mut String) {
         pairs::sample_name("a.parquet", 4),
         object_keys::failure(&id, &attempt()),
         object_keys::retry(0),
+        object_keys::control(0),
         object_keys::manifest(0),
         object_keys::cut(&cut_name()),
         object_keys::cut_pairs(&cut_name(), &attempt(), &id) + object_keys::PARQUET,
