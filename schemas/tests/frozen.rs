@@ -6,6 +6,8 @@
 
 #[path = "frozen/messages.rs"]
 mod messages;
+#[path = "frozen/sets.rs"]
+mod sets;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
@@ -58,14 +60,7 @@ fn everything() -> String {
     ] {
         columns(&mut out, name, &schema);
     }
-    let statuses: Vec<&str> = RowStatus::ALL.iter().map(|status| status.as_str()).collect();
-    writeln!(out, "row statuses: {}", statuses.join(" ")).unwrap();
-    let statuses: Vec<&str> = TextStatus::ALL.iter().map(|status| status.as_str()).collect();
-    writeln!(out, "text statuses: {}", statuses.join(" ")).unwrap();
-    let classes: Vec<&str> = FailureClass::ALL.iter().map(|class| class.as_str()).collect();
-    writeln!(out, "failure classes: {}", classes.join(" ")).unwrap();
-    let actions: Vec<&str> = Action::ALL.iter().map(|action| action.as_str()).collect();
-    writeln!(out, "control actions: {}", actions.join(" ")).unwrap();
+    sets::closed_sets(&mut out);
     records(&mut out);
     out
 }
