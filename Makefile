@@ -62,7 +62,7 @@ test: setup
 # The fast lane: format, clippy and unit tests of the crates that need no libtorch. A minute or two once built.
 QUICK = -p capfilt-schemas -p capfilt-store -p capfilt-links -p capfilt-pipeline -p capfilt-coordinator \
         -p capfilt-workers -p capfilt-console -p capfilt-demo-data -p capfilt-export -p capfilt-endpoint \
-        -p capfilt-store-testing -p capfilt-report
+        -p capfilt-store-testing -p capfilt-report -p capfilt-serve
 quick:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --release $(QUICK) --lib -- -D warnings

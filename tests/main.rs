@@ -72,6 +72,7 @@ mod s3_contract;
 mod s3_damage;
 mod sbom;
 mod self_test;
+mod serve;
 mod sizes;
 mod status;
 mod store_advice;

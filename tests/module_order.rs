@@ -30,6 +30,7 @@ const CRATES: [&str; 19] = [
     "report/src",
     "runtime/src",
     "benches/measure/src",
+    "report/live/src",
     "src",
 ];
 

@@ -157,6 +157,7 @@ fn the_page_of_the_formats_has_the_version_of_each_format() {
         ("commits/", commit::VERSION),
         ("failures/", failure::VERSION),
         ("retries/", retry::VERSION),
+        ("controls/", capfilt_schemas::control::VERSION),
         ("manifests/", manifest::VERSION),
         ("ledger.parquet", ledger::VERSION),
         ("pairs.parquet, pairs.tar", pairs::VERSION),

@@ -4,7 +4,7 @@ use crate::{standin, store::S3};
 use capfilt_coordinator::{
     JobState, OnInputChange,
     dispatch::{
-        Change, Observation, Outcome, Work,
+        Change, Observation, Orders, Outcome, Work,
         cluster::{self, Connection, CoordinatedJob, JobQueue, QueueSource},
         local::{self, RetryPolicy},
         worker_pool::{self, WorkerPool},
@@ -180,6 +180,7 @@ async fn coordinate(config: &PathBuf, nats: String) {
         record: &record,
         plan: &plan,
         queue: queue.clone(),
+        orders: Orders::default(),
         ack_wait,
         load_models: |_| Box::pin(std::future::ready(Ok(()))),
     };

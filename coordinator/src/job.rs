@@ -166,6 +166,7 @@ async fn first_result(bucket: &Location) -> Result<Option<String>, StoreError> {
         object_keys::ATTEMPTS,
         object_keys::FAILURES,
         object_keys::RETRIES,
+        object_keys::CONTROLS,
         object_keys::MANIFESTS,
     ] {
         let mut listed = bucket.list(folder);

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod checkpoints;
+pub mod control;
 pub mod cuts;
 pub mod dataset;
 pub mod dispatch;
@@ -22,6 +23,8 @@ mod verify;
 pub use job::JobError;
 pub use plan::{Plan, PlanError, plan};
 pub use state::{JobState, OnInputChange, ShardState, Task};
-pub use status::{Counted, Kept, KeptTexts, States, Status, StatusReader, is_done, status};
-pub use status::{StageSeconds, Throughput, WorkerThroughput};
+pub use status::{
+    CommitName, Counted, FailedShard, Kept, KeptTexts, States, Status, StatusReader, is_done, status,
+};
+pub use status::{ShardCell, ShardGrid, StageSeconds, Throughput, WorkerThroughput};
 pub use verify::{Problem, Verification, verify};

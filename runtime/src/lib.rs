@@ -9,7 +9,6 @@ pub mod cluster;
 pub mod device_process;
 pub mod devices;
 pub mod endpoint;
-pub mod explain;
 mod family;
 pub mod finished_job;
 pub mod forecast;

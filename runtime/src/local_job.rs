@@ -5,7 +5,7 @@ use capfilt_console::{ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
     JobState,
     dispatch::{
-        Outcome, Report, Work,
+        Orders, Outcome, Report, Work,
         local::{self, RetryPolicy},
     },
     job,
@@ -57,12 +57,16 @@ pub async fn process(
     let job_state =
         shutdown::unless(&stop, JobState::read(bucket)).await.transpose().or_environment_error()?;
     let Some(job_state) = job_state else { return Ok(Outcome::Interrupted(Report::default())) };
-    let work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
+    let mut work = Work::remaining(plan, &job_state, record.settings.limits.attempts);
     // `work` has the open shards. The set of all commits is dropped to save memory.
     drop(job_state);
     if !work.tasks.is_empty() {
         let checked = shutdown::unless(&stop, endpoint::check(&record.settings)).await.transpose()?;
         let Some(_) = checked else { return Ok(Outcome::Interrupted(Report::default())) };
+        let orders =
+            shutdown::unless(&stop, Orders::follow(bucket)).await.transpose().or_environment_error()?;
+        let Some(orders) = orders else { return Ok(Outcome::Interrupted(Report::default())) };
+        work.orders = orders;
     }
     let pool = worker_processes::pool(&bucket.url, devices, policy)?;
     let mut progress = JobProgress::start(metrics);

@@ -3,9 +3,9 @@
 use crate::{cluster, devices::DevicePlan, local_job, models, worker_processes};
 use capfilt_console::{self as console, ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::{
-    JobError, JobState,
+    JobError, JobState, control,
     dispatch::{
-        Outcome,
+        Orders, Outcome, Report,
         cluster::{Connection, CoordinatedJob, JobQueue},
         kept,
         local::RetryPolicy,
@@ -135,6 +135,11 @@ impl OpenJob<'_> {
             }
             None => None,
         };
+        let name = worker_processes::process_name();
+        let resuming = control::end_drain(self.bucket, &name);
+        if shutdown::unless(&stop, resuming).await.transpose().or_environment_error()?.is_none() {
+            return Ok(None);
+        }
         let Some(processed) = self.process(queue.as_ref(), &stop).await? else { return Ok(None) };
         if shutdown::unless(&stop, self.name_input_changes()).await.is_none() {
             return Ok(None);
@@ -189,8 +194,11 @@ impl OpenJob<'_> {
             return local_job::process(bucket, record, plan, devices, policy, metrics, stop).await;
         };
         let (name, queue) = (worker_processes::process_name(), queue.clone());
+        let orders =
+            shutdown::unless(&stop, Orders::follow(bucket)).await.transpose().or_environment_error()?;
+        let Some(orders) = orders else { return Ok(Outcome::Interrupted(Report::default())) };
         let load_models = models::load_here;
-        let job = CoordinatedJob { name, bucket, record, plan, queue, ack_wait, load_models };
+        let job = CoordinatedJob { name, bucket, record, plan, queue, orders, ack_wait, load_models };
         cluster::coordinate(job, metrics, stop).await
     }
 

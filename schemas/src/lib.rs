@@ -3,6 +3,7 @@
 
 pub mod bootstrap;
 pub mod commit;
+pub mod control;
 pub mod cut;
 mod cut_name;
 pub mod export;

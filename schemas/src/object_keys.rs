@@ -9,6 +9,7 @@
 //! commits/<shard>/<n>.json                          create-only; the highest n is the shard's result
 //! failures/<shard>/<attempt>.json
 //! retries/<n>.json                                  create-only: shards and rows to execute again
+//! controls/<n>.json                                 create-only: pause, resume, drain; the highest n counts
 //! manifests/<n>.json                                create-only, written last
 //! cuts/<name>/<attempt>/<shard>.{parquet,tar}       pairs of a cut
 //! cuts/<name>.json                                  create-only, written after the tables of the cut
@@ -35,6 +36,8 @@ pub const MANIFESTS: &str = "manifests";
 pub const RETRIES: &str = "retries";
 /// Folder of the cuts.
 pub const CUTS: &str = "cuts";
+/// Folder of the control records.
+pub const CONTROLS: &str = "controls";
 /// Folder of the objects that test a bucket.
 pub const PROBES: &str = "probes";
 
@@ -164,6 +167,16 @@ pub fn parse_retry(name: &str) -> Option<u32> {
     name.strip_prefix(RETRIES)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
 }
 
+/// Name of control record `n`.
+pub fn control(n: u32) -> String {
+    format!("{CONTROLS}/{n}.json")
+}
+
+/// Number of a control's name; `None` for any other name.
+pub fn parse_control(name: &str) -> Option<u32> {
+    name.strip_prefix(CONTROLS)?.strip_prefix('/')?.strip_suffix(".json").and_then(parse_number)
+}
+
 /// Shard and attempt of an output's name; `None` for any other name.
 pub fn parse_output(name: &str) -> Option<(ShardId, AttemptId)> {
     let mut parts = name.strip_prefix(ATTEMPTS)?.strip_prefix('/')?.splitn(3, '/');
@@ -241,6 +254,7 @@ mod tests {
             let name = cut_pairs(&cut_name, &attempt, &other) + extension;
             assert_eq!(parse_cut_pairs(&name), Some((cut_name.clone(), attempt.clone())));
         }
+        assert_eq!(parse_control(&control(5)), Some(5));
         assert_eq!(parse_manifest(&manifest(3)), Some(3));
         assert!(is_plan(&plan(&"0a".repeat(32))) && is_probe(&probe(&AttemptId::from_random(7))));
     }

@@ -6,11 +6,14 @@
 
 #[path = "frozen/messages.rs"]
 mod messages;
+#[path = "frozen/sets.rs"]
+mod sets;
 
 use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
     commit::{Commit, Output, Timings},
+    control::{Action, Control},
     cut::{CutName, CutRecord, CutShard, Rules},
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
@@ -57,12 +60,7 @@ fn everything() -> String {
     ] {
         columns(&mut out, name, &schema);
     }
-    let statuses: Vec<&str> = RowStatus::ALL.iter().map(|status| status.as_str()).collect();
-    writeln!(out, "row statuses: {}", statuses.join(" ")).unwrap();
-    let statuses: Vec<&str> = TextStatus::ALL.iter().map(|status| status.as_str()).collect();
-    writeln!(out, "text statuses: {}", statuses.join(" ")).unwrap();
-    let classes: Vec<&str> = FailureClass::ALL.iter().map(|class| class.as_str()).collect();
-    writeln!(out, "failure classes: {}", classes.join(" ")).unwrap();
+    sets::closed_sets(&mut out);
     records(&mut out);
     out
 }
@@ -84,6 +82,7 @@ fn records(out: &mut String) {
         serde_json::from_slice(&sample()),
         serde_json::to_value(failure()),
         serde_json::to_value(retry()),
+        serde_json::to_value(Control::new(Action::Pause, 1, "w", Some(digest()))),
         serde_json::to_value(handling()),
         serde_json::to_value(manifest()),
         serde_json::to_value(cut()),
@@ -110,6 +109,7 @@ fn names(out: &mut String) {
         pairs::sample_name("a.parquet", 4),
         object_keys::failure(&id, &attempt()),
         object_keys::retry(0),
+        object_keys::control(0),
         object_keys::manifest(0),
         object_keys::cut(&cut_name()),
         object_keys::cut_pairs(&cut_name(), &attempt(), &id) + object_keys::PARQUET,

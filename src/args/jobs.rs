@@ -2,7 +2,7 @@
 
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
-use capfilt_runtime::{explain::RowName, open_job::QueueChoice};
+use capfilt_runtime::open_job::QueueChoice;
 use capfilt_schemas::{cut::CutName, object_keys::Table, settings::Auto};
 use clap::{Args as ClapArgs, value_parser};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
@@ -174,23 +174,6 @@ pub struct FilesArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "manifest")]
     pub cut: Option<CutName>,
     /// Print one JSON object with rows, bytes and SHA-256 of each object
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(group(clap::ArgGroup::new("name").required(true)))]
-pub struct ExplainArgs {
-    /// URL of the job
-    #[arg(long)]
-    pub job: String,
-    /// Key of the row
-    #[arg(long, group = "name")]
-    pub key: Option<String>,
-    /// Address of the row: the file below the input's URL, and the number of the row in the file, from 0
-    #[arg(long, value_name = "FILE#ROW", group = "name", value_parser = RowName::address)]
-    pub row: Option<RowName>,
-    /// Print one JSON object per row
     #[arg(long)]
     pub json: bool,
 }

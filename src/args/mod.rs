@@ -17,6 +17,7 @@ pub use training::*;
 
 use capfilt_console::{LogFormat, reexec::Uses};
 use capfilt_runtime::batch_size::SettingsFile;
+use capfilt_serve::arguments::{ControlArgs, ExplainArgs, ServeArgs};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -65,6 +66,10 @@ pub enum Command {
     Recut(RecutArgs),
     /// Write one page that shows what a job kept, and why: counts, thresholds, pictures, drift
     Report(ReportArgs),
+    /// Pause, resume or drain a job; the request stays until the next one
+    Control(ControlArgs),
+    /// Serve a live page of a job: progress, texts, search, and with a token its controls
+    Serve(ServeArgs),
     /// List objects that no commit names, and with --delete delete them; safe while workers run
     Gc(GcArgs),
     /// Check the results of a job: each input row occurs once, each object is unchanged since its commit
@@ -116,6 +121,8 @@ impl Command {
             | Self::Explain(_)
             | Self::Recut(_)
             | Self::Report(_)
+            | Self::Control(_)
+            | Self::Serve(_)
             | Self::Gc(_)
             | Self::Export(_)
             | Self::Lineage(_) => Uses::Nothing,

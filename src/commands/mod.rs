@@ -4,6 +4,7 @@ mod bench;
 mod bootstrap;
 mod caption;
 mod check;
+mod control;
 mod demo;
 mod device;
 mod eval;
@@ -20,6 +21,7 @@ mod report;
 mod retry;
 mod run;
 mod score;
+mod serve;
 mod status;
 mod train;
 mod verify;
@@ -41,6 +43,8 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Retry(args) => retry::run(&args).await,
         Command::Explain(args) => explain::run(&args).await,
         Command::Recut(args) => recut::run(&args).await,
+        Command::Control(args) => control::run(&args).await,
+        Command::Serve(args) => serve::run(&args).await,
         Command::Files(args) => files::run(&args).await,
         Command::Report(args) => report::run(&args).await,
         Command::Gc(args) => gc::run(&args).await,

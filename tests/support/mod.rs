@@ -9,6 +9,7 @@ pub mod google;
 pub mod kills;
 pub mod nats;
 pub mod nats_cluster;
+pub mod page;
 pub mod process;
 pub mod s3;
 pub mod shared;

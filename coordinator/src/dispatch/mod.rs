@@ -10,6 +10,7 @@ mod attempt_spans;
 pub mod cluster;
 pub mod local;
 mod oom_watch;
+mod orders;
 mod progress;
 mod progress_text;
 pub mod queue;
@@ -21,6 +22,7 @@ pub mod worker_pool;
 pub mod worker_process;
 mod worker_slot;
 
+pub use orders::{Orders, READ_WITHIN};
 pub use progress::{Change, Observation, Progress, Trouble, WorkerState, WorkerView};
 pub use progress_text::kept;
 
@@ -44,6 +46,8 @@ pub struct Work {
     pub before: Before,
     /// Job digest for the failure records; `None` without a `job.json`.
     pub job: Option<JobDigest>,
+    /// Controls of the job: a pause hands out no shard.
+    pub orders: Orders,
 }
 
 /// Work that earlier runs finished. Progress counts the whole job, not only this run.
@@ -68,7 +72,7 @@ impl Work {
     ) -> Self {
         let before = Before::of(plan.clone(), job_state, attempts);
         let tasks = plan.into_iter().filter_map(|shard| job_state.task(shard, attempts)).collect();
-        Self { tasks, attempts, before, job: job_state.job.clone() }
+        Self { tasks, attempts, before, job: job_state.job.clone(), orders: Orders::default() }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::queue::Holding;
 use capfilt_schemas::{
     commit::Cost,
+    control::Control,
     failure::Failure,
     plan::ShardId,
     queue_protocol::{CoordinatorReport, WorkerReport},
@@ -96,6 +97,8 @@ pub enum Change {
         /// Shards that may still finish.
         finishing: usize,
     },
+    /// A control came into force.
+    Controlled(Control),
     /// Nothing follows: the counts of the run are complete.
     Ends,
     /// First report of a worker process of the cluster.

@@ -2,6 +2,7 @@
 
 use super::progress::{Change, Progress, Trouble};
 use capfilt_schemas::{
+    control::{Action, Control},
     status::RowStatus,
     tally::{Tally, TextTally},
 };
@@ -37,12 +38,29 @@ impl Change {
             Self::Leaving { given_back, finishing } => {
                 Some(format!("leaving: {given_back} shards are returned, {finishing} are being finished"))
             }
+            Self::Controlled(control) => Some(controlled(control)),
             Self::Ends
             | Self::WorkerStarted { .. }
             | Self::WorkerSaid { .. }
             | Self::RowsDone
             | Self::Committed { .. } => None,
         }
+    }
+}
+
+/// Sentence about a control that came into force; the name of its sender is quoted.
+pub(super) fn controlled(control: &Control) -> String {
+    let who = &control.who;
+    match control.action {
+        Action::Pause => format!(
+            "paused by {who:?}: running shards finish, no other is handed out; `capfilt control --job URL \
+             resume` resumes the job"
+        ),
+        Action::Resume => format!("resumed by {who:?}"),
+        Action::Drain => format!(
+            "drained by {who:?}: running shards finish, then this process ends; `capfilt run` with the same \
+             settings resumes the job"
+        ),
     }
 }
 

@@ -9,7 +9,7 @@ mod failures;
 mod shutdown;
 
 use super::{
-    Change, DispatchError, Observation, Outcome, Work,
+    Change, DispatchError, Observation, Orders, Outcome, Work,
     attempt_spans::AttemptSpans,
     queue::{Effect, Queue},
     retry_policy::RetryPolicy,
@@ -57,8 +57,9 @@ pub struct WorkerPool<C> {
     pub policy: RetryPolicy,
 }
 
-/// Works until the source has ended and every shard is committed, quarantined or returned, or until `stop`
-/// becomes true. A second stop request ends the grace: all shards are returned at once.
+/// Works until the source has ended and every shard is committed, quarantined or returned, until the job is
+/// drained, or until `stop` becomes true. A second stop request ends the grace: all shards are returned at
+/// once.
 ///
 /// # Errors
 /// An environment in which no shard can succeed; see [`DispatchError`]. No worker process outlives the call.
@@ -88,6 +89,7 @@ pub async fn run<F: ShardSource>(
 struct Run<'a, C, F, O> {
     bucket: &'a Location,
     job: Option<JobDigest>,
+    orders: Orders,
     queue: Queue,
     source: F,
     /// Whether the source has no further shard.
@@ -120,7 +122,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         ends: Channels,
     ) -> Self {
         let (messages_in, stop) = ends;
-        let Work { tasks, attempts, before, job } = work;
+        let Work { tasks, attempts, before, job, orders } = work;
         let WorkerPool { devices, command, policy } = pool;
         let totals = Totals::open(before, tasks.iter().map(|task| &task.shard));
         let slots: Vec<WorkerSlot> =
@@ -129,6 +131,7 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
         Self {
             bucket,
             job,
+            orders,
             queue,
             source,
             source_ended: false,
@@ -154,11 +157,12 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     /// Whether the queue has room for another shard: one per idle worker process, and one ahead.
     fn wants_more(&self) -> bool {
         !self.source_ended
+            && self.orders.allow_work()
             && !self.queue.has_pending()
             && self.queue.held() < self.slots.len() * SHARDS_IN_CHILD
     }
 
-    /// Hands out shards until all are decided or `stop` is true.
+    /// Hands out shards until all are decided, the job is drained, or `stop` is true.
     async fn work(
         &mut self,
         messages: &mut mpsc::Receiver<FromWorker>,
@@ -166,8 +170,15 @@ impl<'a, C: Fn(&str, usize) -> Command, F: ShardSource, O: FnMut(Observation<'_>
     ) -> Result<(), DispatchError> {
         let mut tick = interval(TICK);
         while !self.is_finished() && !*stop.borrow_and_update() {
-            self.start_due()?;
-            self.hand_out();
+            if let Some(control) = self.orders.news() {
+                self.notify(Change::Controlled(control));
+            }
+            if self.orders.allow_work() {
+                self.start_due()?;
+                self.hand_out();
+            } else if self.orders.drain() && self.queue.held() == 0 {
+                break;
+            }
             let wants_more = self.wants_more();
             tokio::select! {
                 fed = self.source.next(wants_more), if !self.source_ended => self.on_sourced(fed?),

@@ -52,7 +52,7 @@ pub(crate) fn read_each<'a>(
 ///
 /// # Errors
 /// As [`read_all`].
-pub(crate) async fn read(
+pub async fn read(
     bucket: &Location,
     shard: &ShardId,
     n: u32,

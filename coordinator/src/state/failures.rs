@@ -44,7 +44,8 @@ pub(super) async fn read(
         }
     };
     let reads = futures::stream::iter(listed).map(|(name, attempt)| read(name, attempt));
-    let mut reads = reads.buffered(RECORDS_AT_ONCE);
+    // Boxed, because the compiler cannot see that the unboxed stream may move to another thread.
+    let mut reads = reads.buffered(RECORDS_AT_ONCE).boxed();
     let mut failures = Failures::new();
     while let Some(failure) = reads.try_next().await? {
         if let Some(failure) = failure {

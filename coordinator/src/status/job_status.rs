@@ -202,6 +202,16 @@ impl<'a> StatusReader<'a> {
         })
     }
 
+    /// Record, plan and state of the job at the last reading.
+    pub(super) fn parts(&self) -> (&JobRecord, &[Shard], &JobState) {
+        (&self.record, &self.plan, &self.job_state)
+    }
+
+    /// Shard, number and time of every commit that the last reading has read.
+    pub(super) fn read_commits(&self) -> impl Iterator<Item = (&ShardId, u32, i64)> {
+        self.known.iter().map(|((shard, n), (commit, _))| (shard, *n, commit.written_ms))
+    }
+
     /// Reads the commits of a sample that are not known yet, and drops known ones outside the sample.
     async fn learn(&mut self, sample: &Sample, job: Option<&JobDigest>) -> Result<(), StoreError> {
         let mut known = HashMap::new();

@@ -1,10 +1,14 @@
 //! Status of a job for every reader of the bucket: [`status`] uses the counts and times of a sample of the
 //! commits.
 
+mod commit_names;
 mod job_status;
 mod page;
 mod sampling;
+mod shards;
 mod throughput;
 
+pub use commit_names::CommitName;
 pub use job_status::{Counted, Kept, KeptTexts, States, Status, StatusReader, is_done, status};
+pub use shards::{FailedShard, ShardCell, ShardGrid};
 pub use throughput::{StageSeconds, Throughput, WorkerThroughput};

@@ -3,7 +3,9 @@
 use crate::support::World;
 use capfilt_coordinator::{
     JobState,
-    dispatch::{Change, DispatchError, Outcome, Progress, Report, Work, local, worker_pool::WorkerPool},
+    dispatch::{
+        Change, DispatchError, Orders, Outcome, Progress, Report, Work, local, worker_pool::WorkerPool,
+    },
 };
 use capfilt_schemas::{failure::FailureClass, plan::Shard};
 use std::{path::Path, sync::Mutex, time::Duration};
@@ -68,7 +70,8 @@ impl Job {
     ) -> Result<Outcome, DispatchError> {
         let bucket = self.world.bucket();
         let job_state = JobState::read(&bucket).await.unwrap();
-        let work = Work::remaining(&self.plan, &job_state, self.attempts);
+        let mut work = Work::remaining(&self.plan, &job_state, self.attempts);
+        work.orders = Orders::follow(&bucket).await.unwrap();
         let command = |_: &str, worker: usize| {
             let mut command = Command::new("sh");
             command.args(["-c", script]).env("FOLDER", self.folder()).env("WORKER", worker.to_string());

@@ -1,6 +1,7 @@
 //! Tests of the local dispatcher with real child processes: shell scripts that speak the protocol and die in
 //! many ways.
 
+mod control;
 mod job;
 mod stop;
 

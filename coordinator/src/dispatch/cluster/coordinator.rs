@@ -1,5 +1,6 @@
 //! The coordinator's loop: keeps the queue filled with open shards until no shard is open.
 
+mod control;
 mod news;
 mod trouble;
 
@@ -20,6 +21,7 @@ use capfilt_schemas::{
     plan::{Shard, ShardId},
     queue_protocol::{CoordinatorReport, End, News, ShardMessage},
 };
+use control::Finish;
 use futures::StreamExt as _;
 use std::{collections::HashSet, time::Duration};
 use tokio::{
@@ -49,8 +51,9 @@ const QUEUE_WITHIN: Duration = Duration::from_secs(30);
 /// Speculative copies that are put into the queue at a time.
 const COPIES_AT_ONCE: usize = 64;
 
-/// Works until every shard is committed or quarantined, or until `stop` becomes true; after a stop, the queue
-/// and the worker pools remain. The caller must call [`JobQueue::remove`] when the job is sealed.
+/// Works until every shard is committed or quarantined, until the job is drained, or until `stop` becomes
+/// true; after a stop or a drain, the queue remains. The caller must call [`JobQueue::remove`] when the job
+/// is sealed.
 ///
 /// Several coordinators of one job are harmless: each keeps the queue filled, and a subject of the queue
 /// takes one message.
@@ -88,6 +91,7 @@ pub async fn coordinate(
         peers: HashSet::new(),
         left: None,
         looked_into: None,
+        drained: None,
     };
     // A stop request ends every wait, for the store or the server: the bucket has all state.
     let worked = tokio::select! {
@@ -95,7 +99,10 @@ pub async fn coordinate(
         Ok(_) = stop.wait_for(|stop| *stop) => None,
     };
     match worked {
-        Some(worked) => worked.map(|()| Outcome::Finished(run.view.into_report())),
+        Some(worked) => worked.map(|end| match end {
+            Finish::Settled => Outcome::Finished(run.view.into_report()),
+            Finish::Drained => Outcome::Interrupted(run.view.into_report()),
+        }),
         None => Ok(Outcome::Interrupted(run.view.into_report())),
     }
 }
@@ -125,6 +132,8 @@ struct Run<'a, O> {
     /// A worker pool that could not continue, and the reason; to be diagnosed.
     left: Option<(String, String)>,
     looked_into: Option<Instant>,
+    /// Time at which this coordinator read the drain in force.
+    drained: Option<Instant>,
 }
 
 /// Fault of a queue.
@@ -136,8 +145,8 @@ enum Ailment {
 }
 
 impl<O: FnMut(Observation<'_>)> Run<'_, O> {
-    /// Fills the queue and keeps it filled until no shard is open.
-    async fn work(&mut self, mut news: Subscriber) -> Result<(), DispatchError> {
+    /// Fills the queue and keeps it filled until no shard is open, or the job is drained.
+    async fn work(&mut self, mut news: Subscriber) -> Result<Finish, DispatchError> {
         self.open_queue().await?;
         let mut tick = interval(LOOK_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -147,7 +156,7 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
                     Some(message) => self.take_in(&message.payload)?,
                     None => news = self.job.queue.listen().await?,
                 },
-                _ = tick.tick() => if self.look().await? { return Ok(()) },
+                _ = tick.tick() => if let Some(finish) = self.check().await? { return Ok(finish) },
             }
         }
     }
@@ -203,7 +212,11 @@ impl<O: FnMut(Observation<'_>)> Run<'_, O> {
             };
         }
         match depth {
-            Some(depth) if depth.idle_asks > 0 && depth.messages as usize <= COPIES_AT_ONCE => {
+            Some(depth)
+                if self.job.orders.allow_work()
+                    && depth.idle_asks > 0
+                    && depth.messages as usize <= COPIES_AT_ONCE =>
+            {
                 Ok(self.help_out(depth).await)
             }
             _ => Ok(false),

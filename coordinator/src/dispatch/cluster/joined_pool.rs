@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     dispatch::{
-        DispatchError, Observation, Outcome, Progress, Work,
+        DispatchError, Observation, Orders, Outcome, Progress, Work,
         worker_pool::{self, WorkerPool},
     },
     job::{self, JobError},
@@ -64,10 +64,16 @@ impl<'a> JoinedPool<'a> {
             return Ok(None);
         }
         preflight::require(bucket).await?;
+        let mut orders = Orders::follow(bucket).await?;
+        if orders.drain() {
+            // A scheduler may restart a worker that a drain ended.
+            say("the job is drained; waiting until it is resumed".to_owned());
+            orders.until_resumed().await;
+        }
         let attempts = record.settings.limits.attempts;
         let names = queue_names(bucket).await?;
         let feed = QueueSource::open(connection, names, bucket.clone(), attempts).await?;
-        let work = Work { attempts, job: job::digest(bucket).await?, ..Work::default() };
+        let work = Work { attempts, job: job::digest(bucket).await?, orders, ..Work::default() };
         Ok(Some(Self { bucket, work, feed }))
     }
 

@@ -1,10 +1,7 @@
-//! Everything that a job recorded about a row of its input, for `capfilt explain`.
+//! Everything that a job recorded about a row of its input, for `capfilt explain` and for the live page.
 
-use crate::release;
-use anyhow::anyhow;
-use capfilt_console::{ExitCodeExt as _, Failure};
-use capfilt_coordinator::outputs::{Version, outputs};
-use capfilt_pipeline::output::{Sought, find_in_ledger};
+use capfilt_coordinator::outputs::{OutputsError, Version, outputs};
+use capfilt_pipeline::output::{LedgerError, Sought, find_in_ledger};
 use capfilt_schemas::{
     commit::Commit,
     job::{JobRecord, ModelRecord},
@@ -20,6 +17,26 @@ use std::sync::Arc;
 
 /// Ledgers that are searched at the same time.
 const LEDGERS_AT_ONCE: usize = 8;
+
+/// Reason why a row cannot be explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    /// No committed row has the name.
+    #[error(
+        "no committed row has this name; {open} shards of the job are not committed; \
+         `capfilt files --table ledger` lists the ledgers with all keys, files and rows"
+    )]
+    NotFound {
+        /// Shards of the plan without a commit.
+        open: u64,
+    },
+    /// The job's commits cannot be read.
+    #[error(transparent)]
+    Outputs(#[from] OutputsError),
+    /// A ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+}
 
 /// A row of the input, as a user names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,13 +92,12 @@ pub struct Explained {
 ///
 /// # Errors
 /// No row has the name; the job's objects cannot be read.
-pub async fn find(bucket: &Location, name: &RowName) -> Result<Vec<Explained>, Failure> {
-    release::warn_of(bucket).await;
+pub async fn find(bucket: &Location, name: &RowName) -> Result<Vec<Explained>, ExplainError> {
     let mut commits = Vec::new();
     let take = |shard: &Shard, result: capfilt_coordinator::state::commits::ShardResult| {
         commits.extend(name.may_be_in(shard).then_some(Arc::new(result.commit)));
     };
-    let found = outputs(bucket, Version::NewestOrCommitted, take).await.or_environment_error()?;
+    let found = outputs(bucket, Version::NewestOrCommitted, take).await?;
     let (job, sought) = (Arc::new(found.job), name.sought());
     let searches = stream::iter(commits).map(async |commit| {
         let mut rows = Vec::new();
@@ -89,17 +105,12 @@ pub async fn find(bucket: &Location, name: &RowName) -> Result<Vec<Explained>, F
             rows.extend(find_in_ledger(bucket, ledger, &sought).await?);
         }
         let explained = |row| Explained::new(row, Arc::clone(&commit), Arc::clone(&job));
-        Ok::<_, capfilt_pipeline::output::LedgerError>(rows.into_iter().map(explained).collect::<Vec<_>>())
+        Ok::<_, LedgerError>(rows.into_iter().map(explained).collect::<Vec<_>>())
     });
-    let rows: Vec<_> = searches.buffered(LEDGERS_AT_ONCE).try_collect().await.or_environment_error()?;
+    let rows: Vec<_> = searches.buffered(LEDGERS_AT_ONCE).try_collect().await?;
     let rows: Vec<Explained> = rows.into_iter().flatten().collect();
     if rows.is_empty() {
-        let open = found.planned - found.commits;
-        return Err(anyhow!(
-            "no committed row has this name; {open} shards of the job are not committed; \
-             `capfilt files --table ledger` lists the ledgers with all keys, files and rows"
-        ))
-        .or_usage_error();
+        return Err(ExplainError::NotFound { open: found.planned.saturating_sub(found.commits) });
     }
     Ok(rows)
 }

@@ -1,0 +1,29 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod access;
+#[cfg(feature = "arguments")]
+pub mod arguments;
+mod bottleneck;
+mod connections;
+mod error;
+mod events;
+pub mod explain;
+mod feed;
+mod fields;
+mod guard;
+mod headers;
+mod page;
+mod report;
+mod routes;
+mod samples;
+mod search;
+mod sections;
+mod server;
+mod snapshot;
+
+pub use access::{Access, Token};
+pub use error::{AccessError, ServeError};
+pub use report::MakeReport;
+pub use server::Server;

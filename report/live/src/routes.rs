@@ -1,0 +1,220 @@
+//! Routes of the page.
+
+use crate::{
+    events::{self, WATCHERS},
+    explain::{ExplainError, RowName, find},
+    feed::Feed,
+    fields::Fields,
+    page,
+    report::Reports,
+    search::{self, Kind, Query},
+};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{RawQuery, State},
+    http::{StatusCode, header},
+    response::{Html, IntoResponse as _, Redirect, Response},
+    routing::{MethodRouter, get, post},
+};
+use capfilt_coordinator::{
+    control, job,
+    retry::{self, RetryFilter},
+};
+use capfilt_schemas::{control::Action, job::JobDigest};
+use capfilt_store::{Location, without_secrets};
+use std::{fmt::Display, sync::Arc, time::Duration};
+use tokio::{runtime::Handle, sync::Semaphore};
+
+/// Searches, and requests for a row, at a time: each reads many objects.
+const SEARCHES: usize = 2;
+
+/// Longest time of a request for a row, which reads one commit record per shard.
+const ROW_WITHIN: Duration = Duration::from_secs(30);
+
+/// Shared state of the handlers.
+pub(crate) struct App {
+    pub bucket: Arc<Location>,
+    pub digest: Option<JobDigest>,
+    pub feed: Feed,
+    pub watchers: Arc<Semaphore>,
+    pub searches: Semaphore,
+    pub reports: Reports,
+    /// Sender of controls, for people.
+    pub who: String,
+}
+
+type Shared = State<Arc<App>>;
+
+impl App {
+    pub fn new(
+        bucket: Arc<Location>,
+        digest: Option<JobDigest>,
+        feed: Feed,
+        who: String,
+        reports: Reports,
+    ) -> Self {
+        let (watchers, searches) = (Arc::new(Semaphore::new(WATCHERS)), Semaphore::new(SEARCHES));
+        Self { bucket, digest, feed, watchers, searches, reports, who }
+    }
+
+    fn job(&self) -> String {
+        without_secrets(&self.bucket.url)
+    }
+}
+
+/// Every route. The guard demands the token for all methods but GET and HEAD.
+pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
+    vec![
+        ("/", get(live)),
+        ("/events", get(watch)),
+        ("/search", get(find_texts)),
+        ("/row", get(show_row)),
+        ("/report", get(report)),
+        (
+            "/live.js",
+            get(|| async { asset("text/javascript; charset=utf-8", include_str!("../assets/live.js")) }),
+        ),
+        (
+            "/style.css",
+            get(|| async { asset("text/css; charset=utf-8", include_str!("../assets/style.css")) }),
+        ),
+        ("/control", post(take_control)),
+        ("/retry", post(take_retry)),
+    ]
+}
+
+/// The routes as a router without checks.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let routes = table().into_iter().fold(Router::new(), |router, (path, method)| router.route(path, method));
+    routes.fallback(|| async { fail(StatusCode::NOT_FOUND, "There is no such page.") }).with_state(app)
+}
+
+fn asset(kind: &'static str, text: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
+}
+
+fn fail(status: StatusCode, why: impl Display) -> Response {
+    (status, page::message("Not possible", &why.to_string())).into_response()
+}
+
+/// Sentence about a request that was obeyed; it comes from this list, not from the address.
+fn sentence(done: &str) -> Option<&'static str> {
+    match done {
+        "pause" => Some("The job is paused."),
+        "resume" => Some("The job is resumed."),
+        "drain" => Some("The job is drained: its processes end when the running shards are finished."),
+        "retry" => Some("The retry is recorded: the running or the next `capfilt run` executes it."),
+        "nothing" => Some("No quarantined row or shard is left to retry."),
+        _ => None,
+    }
+}
+
+async fn live(State(app): Shared, RawQuery(query): RawQuery) -> Html<String> {
+    let fields = Fields::of_query(query.as_deref());
+    let (view, done) = (app.feed.current().await, fields.get("done").and_then(sentence));
+    page::live(&app.job(), &view, app.reports.are_made(), done)
+}
+
+async fn watch(State(app): Shared) -> Response {
+    let Ok(place) = Arc::clone(&app.watchers).try_acquire_owned() else {
+        return fail(StatusCode::SERVICE_UNAVAILABLE, "Too many pages watch this job; close some.");
+    };
+    events::answer(&app.feed, place)
+}
+
+async fn find_texts(State(app): Shared, RawQuery(query): RawQuery) -> Response {
+    let fields = Fields::of_query(query.as_deref());
+    let kind = if fields.get("kind") == Some("regex") { Kind::Regex } else { Kind::Words };
+    let query = Query { q: fields.get("q").unwrap_or("").to_owned(), kind };
+    let pattern = match query.pattern() {
+        Ok(pattern) => pattern,
+        Err(why) => return fail(StatusCode::BAD_REQUEST, why),
+    };
+    let Ok(_place) = app.searches.try_acquire() else { return busy() };
+    let view = app.feed.current().await;
+    let (bucket, digest) = (Arc::clone(&app.bucket), app.digest.clone());
+    let searched = aside(move || async move {
+        search::search(&bucket, digest.as_ref(), &view.snapshot.commits, &pattern).await
+    });
+    match searched.await {
+        Some(found) => page::results(&app.job(), &query, &found).into_response(),
+        None => ended(),
+    }
+}
+
+/// Runs work on a thread for blocking work: it computes, or its future may not move to another thread. `None`
+/// if it panics.
+async fn aside<T: Send + 'static, F: Future<Output = T>>(
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Option<T> {
+    tokio::task::spawn_blocking(move || Handle::current().block_on(work())).await.ok()
+}
+
+fn ended() -> Response {
+    fail(StatusCode::INTERNAL_SERVER_ERROR, "The request ended by a fault of the program; see its log.")
+}
+
+fn busy() -> Response {
+    fail(StatusCode::SERVICE_UNAVAILABLE, "Other searches are running; try again in a few seconds.")
+}
+
+async fn show_row(State(app): Shared, RawQuery(query): RawQuery) -> Response {
+    let fields = Fields::of_query(query.as_deref());
+    let name = match (fields.get("key"), fields.get("address")) {
+        (Some(key), None) => RowName::Key(key.to_owned()),
+        (None, Some(address)) => match RowName::address(address) {
+            Ok(name) => name,
+            Err(why) => return fail(StatusCode::BAD_REQUEST, why),
+        },
+        _ => return fail(StatusCode::BAD_REQUEST, "Give the key or the address of a row."),
+    };
+    let Ok(_place) = app.searches.try_acquire() else { return busy() };
+    let bucket = Arc::clone(&app.bucket);
+    let found = aside(move || async move { tokio::time::timeout(ROW_WITHIN, find(&bucket, &name)).await });
+    match found.await {
+        Some(Ok(Ok(rows))) => page::rows(&app.job(), &app.bucket, &rows).into_response(),
+        Some(Ok(Err(error @ ExplainError::NotFound { .. }))) => fail(StatusCode::NOT_FOUND, error),
+        Some(Ok(Err(error))) => fail(StatusCode::BAD_GATEWAY, error),
+        Some(Err(_)) => fail(
+            StatusCode::GATEWAY_TIMEOUT,
+            "The row was not found within 30 seconds; use `capfilt explain`.",
+        ),
+        None => ended(),
+    }
+}
+
+async fn report(State(app): Shared) -> Response {
+    app.reports.page(&app.bucket).await.unwrap_or_else(|(status, why)| fail(status, why))
+}
+
+async fn take_control(State(app): Shared, form: Bytes) -> Response {
+    let Some(action) = Fields::parse(&form).get("action").and_then(Action::parse) else {
+        return fail(StatusCode::UNPROCESSABLE_ENTITY, "The action is pause, resume or drain.");
+    };
+    match control::write(&app.bucket, action, &app.who).await {
+        Ok(_) => Redirect::to(&format!("/?done={action}")).into_response(),
+        Err(error) => fail(StatusCode::BAD_GATEWAY, error),
+    }
+}
+
+async fn take_retry(State(app): Shared) -> Response {
+    let bucket = Arc::clone(&app.bucket);
+    match aside(move || async move { record_retry(&bucket).await }).await {
+        Some(Ok(did)) => Redirect::to(&format!("/?done={did}")).into_response(),
+        Some(Err(error)) => fail(StatusCode::BAD_GATEWAY, error),
+        None => ended(),
+    }
+}
+
+/// Records a retry of everything quarantined, under the limits of the job.
+async fn record_retry(bucket: &Location) -> Result<&'static str, job::JobError> {
+    let (record, _) = job::load(bucket).await?;
+    let wanted = RetryFilter::everything();
+    let found = retry::find(bucket, &wanted).await?;
+    if found.is_empty() {
+        return Ok("nothing");
+    }
+    found.record(bucket, &wanted, record.settings.limits).await?;
+    Ok("retry")
+}

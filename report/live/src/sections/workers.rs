@@ -1,0 +1,51 @@
+//! Worker processes, as the newest commits and failures show them.
+
+use super::{duration, visible};
+use crate::snapshot::Snapshot;
+use capfilt_coordinator::{FailedShard, WorkerThroughput};
+use maud::{Markup, html};
+
+/// Worker processes that are shown: the slowest ones.
+const SHOWN: usize = 100;
+
+pub(super) fn workers(snapshot: &Snapshot) -> Markup {
+    let workers = snapshot.status.pace.as_ref().map_or(&[][..], |pace| &pace.workers);
+    let last_error = |name: &str| snapshot.grid.failed.iter().find(|failed| failed.last.worker == name);
+    html! {
+        @if workers.is_empty() {
+            p { "No worker process has committed a shard yet." }
+        } @else {
+            table {
+                tr {
+                    th { "worker process" } th { "state" } th { "shards" } th { "rows" } th { "images/s" }
+                    th { "batch" } th { "last commit" } th { "last error" }
+                }
+                @for worker in workers.iter().take(SHOWN) {
+                    tr {
+                        th { (visible(&worker.worker)) }
+                        td { (state(worker)) }
+                        td { (worker.shards) }
+                        td { (worker.rows) }
+                        td { (format!("{:.1}", worker.images_per_second)) }
+                        td { (worker.batch) }
+                        td { (duration(worker.seconds_since_commit)) " ago" }
+                        td { (last_error(&worker.worker).map_or_else(String::new, error)) }
+                    }
+                }
+            }
+            p.small { "From the newest commits, slowest first: " (workers.len()) " worker processes." }
+        }
+    }
+}
+
+fn state(worker: &WorkerThroughput) -> &'static str {
+    match (worker.is_silent, worker.is_slow) {
+        (true, _) => "silent",
+        (false, true) => "slow",
+        (false, false) => "committing",
+    }
+}
+
+fn error(failed: &FailedShard) -> String {
+    visible(&format!("{}: {}", failed.last.class, failed.last.message))
+}

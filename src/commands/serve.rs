@@ -1,0 +1,17 @@
+//! `capfilt serve`: the live page of a job.
+
+use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, shutdown};
+use capfilt_runtime::release;
+use capfilt_serve::{Access, Server, arguments::ServeArgs};
+use capfilt_store::Location;
+
+pub async fn run(args: &ServeArgs) -> Ending {
+    let stop = shutdown::on_signal();
+    let bucket = Location::open_without_links(&args.job).or_usage_error()?;
+    let access = Access::of(args).or_usage_error()?;
+    release::warn_of(&bucket).await;
+    let server = Server::open(bucket, access, None).await.or_environment_error()?;
+    server.lines().iter().for_each(console::line);
+    shutdown::unless(&stop, server.run()).await;
+    Ok(Exit::Interrupted)
+}
