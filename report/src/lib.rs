@@ -13,5 +13,5 @@ pub mod statistics;
 pub use error::ReportError;
 pub use gallery::Gallery;
 pub use page::Page;
-pub use report::{Written, write};
+pub use report::{Written, html, write};
 pub use statistics::Statistics;

@@ -13,6 +13,16 @@ pub struct Written {
     pub page_bytes: usize,
 }
 
+/// Reads a job and makes its page.
+///
+/// # Errors
+/// The job cannot be read, or its ledgers contradict its tally.
+pub async fn html(job: &Location, seed: u64) -> Result<String, ReportError> {
+    let statistics = statistics::read(job, seed).await?;
+    let gallery = gallery::read(job, &statistics).await?;
+    Ok(Page { statistics: &statistics, gallery: &gallery }.render())
+}
+
 /// Reads a job and writes its report into a file, if one is named. The file is complete or not there: it is
 /// written under another name first.
 ///

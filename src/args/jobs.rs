@@ -292,22 +292,3 @@ pub struct InitArgs {
     #[arg(long, conflicts_with = "captioner")]
     pub filter_only: bool,
 }
-
-#[derive(Debug, ClapArgs)]
-pub struct RecutArgs {
-    /// URL of a finished job
-    #[arg(long)]
-    pub job: String,
-    /// Name of the cut to write; without a name, only the counts are shown
-    #[arg(long, value_name = "NAME")]
-    pub name: Option<CutName>,
-    /// Copy the images and the pass-through columns into the tables, as the job does; otherwise the tables
-    /// refer to the input
-    #[arg(long, requires = "name")]
-    pub materialise: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-    #[command(flatten)]
-    pub rules: capfilt_runtime::recut::Request,
-}

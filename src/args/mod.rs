@@ -8,7 +8,6 @@ mod models;
 mod training;
 
 pub use bench::*;
-pub use capfilt_report::arguments::ReportArgs;
 pub use data::*;
 pub use eval::*;
 pub use jobs::*;
@@ -16,7 +15,8 @@ pub use models::*;
 pub use training::*;
 
 use capfilt_console::{LogFormat, reexec::Uses};
-use capfilt_runtime::batch_size::SettingsFile;
+use capfilt_report::arguments::ReportArgs;
+use capfilt_runtime::{batch_size::SettingsFile, recut::RecutArgs};
 use capfilt_serve::arguments::{ControlArgs, ExplainArgs, ServeArgs};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use std::path::PathBuf;

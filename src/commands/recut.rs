@@ -1,8 +1,7 @@
 //! `capfilt recut`: other thresholds and rules over the ledgers of a finished job.
 
-use crate::args::RecutArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_runtime::recut;
+use capfilt_runtime::recut::{self, RecutArgs};
 use capfilt_store::Location;
 
 pub async fn run(args: &RecutArgs) -> Ending {

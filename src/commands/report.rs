@@ -1,7 +1,7 @@
 //! `capfilt report`: one page that shows what a job kept, and why.
 
-use crate::args::ReportArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, line, outln};
+use capfilt_report::arguments::ReportArgs;
 use capfilt_runtime::release;
 use capfilt_store::Location;
 

@@ -4,14 +4,21 @@ use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, shutdown}
 use capfilt_runtime::release;
 use capfilt_serve::{Access, Server, arguments::ServeArgs};
 use capfilt_store::Location;
+use futures::future::BoxFuture;
+use std::sync::Arc;
 
 pub async fn run(args: &ServeArgs) -> Ending {
     let stop = shutdown::on_signal();
     let bucket = Location::open_without_links(&args.job).or_usage_error()?;
     let access = Access::of(args).or_usage_error()?;
     release::warn_of(&bucket).await;
-    let server = Server::open(bucket, access, None).await.or_environment_error()?;
+    let server = Server::open(bucket, access, Some(report)).await.or_environment_error()?;
     server.lines().iter().for_each(console::line);
     shutdown::unless(&stop, server.run()).await;
     Ok(Exit::Interrupted)
+}
+
+/// Makes the page of `capfilt report`.
+fn report(job: Arc<Location>) -> BoxFuture<'static, Result<String, String>> {
+    Box::pin(async move { capfilt_report::html(&job, 0).await.map_err(|error| error.to_string()) })
 }

@@ -1,10 +1,14 @@
 //! Cuts of a job: other thresholds and rules than the job's, decided from the ledgers without a model.
 
+#[cfg(feature = "arguments")]
+mod arguments;
 mod counts;
 mod request;
 mod thresholds;
 mod write;
 
+#[cfg(feature = "arguments")]
+pub use arguments::RecutArgs;
 pub use counts::{Counts, Preview};
 pub use request::{OfSource, Request, Share};
 pub use write::Made;

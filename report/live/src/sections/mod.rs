@@ -23,7 +23,9 @@ pub(crate) struct Section {
 }
 
 /// Renderers, in the order of the page.
-const SECTIONS: [(&str, fn(&Snapshot) -> Markup); 5] = [
+type Section = (&'static str, fn(&Snapshot) -> Markup);
+
+const SECTIONS: [Section; 5] = [
     ("state", controls::state),
     ("progress", progress::progress),
     ("workers", workers::workers),
