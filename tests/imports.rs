@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-store-testing", &["capfilt-store"]),

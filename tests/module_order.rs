@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 19] = [
+const CRATES: [&str; 20] = [
     "schemas/src",
     "store/src",
     "pipeline/src",

@@ -6,6 +6,7 @@ use capfilt_serve::{Access, Server, arguments::ServeArgs};
 use capfilt_store::Location;
 use futures::future::BoxFuture;
 use std::sync::Arc;
+use tokio::{runtime::Handle, task::spawn_blocking};
 
 pub async fn run(args: &ServeArgs) -> Ending {
     let stop = shutdown::on_signal();
@@ -18,7 +19,9 @@ pub async fn run(args: &ServeArgs) -> Ending {
     Ok(Exit::Interrupted)
 }
 
-/// Makes the page of `capfilt report`.
+/// Makes the page of `capfilt report`, on a thread for blocking work: thumbnails are computed.
 fn report(job: Arc<Location>) -> BoxFuture<'static, Result<String, String>> {
-    Box::pin(async move { capfilt_report::html(&job, 0).await.map_err(|error| error.to_string()) })
+    let make = async move { capfilt_report::html(&job, 0).await.map_err(|error| error.to_string()) };
+    let made = spawn_blocking(move || Handle::current().block_on(make));
+    Box::pin(async move { made.await.map_err(|error| error.to_string())? })
 }

@@ -22,10 +22,11 @@ pub(crate) struct Section {
     pub html: Arc<str>,
 }
 
-/// Renderers, in the order of the page.
-type Section = (&'static str, fn(&Snapshot) -> Markup);
+/// Name of a part, and the function that renders it.
+type Renderer = (&'static str, fn(&Snapshot) -> Markup);
 
-const SECTIONS: [Section; 5] = [
+/// The parts, in the order of the page.
+const SECTIONS: [Renderer; 5] = [
     ("state", controls::state),
     ("progress", progress::progress),
     ("workers", workers::workers),
