@@ -15,18 +15,14 @@ if typing.TYPE_CHECKING:
 Table = typing.Literal["pairs", "ledger", "quarantine"]
 
 
-def listing(
-    job: str, table: Table = "pairs", manifest: int | None = None, cut: str | None = None
-) -> dict:
+def listing(job: str, table: Table = "pairs", manifest: int | None = None, cut: str | None = None) -> dict:
     """What `capfilt files --json` prints: manifest, shards, rows, and url, rows, bytes, sha256 per file."""
     version = [] if manifest is None else ["--manifest", str(manifest)]
     version += [] if cut is None else ["--cut", cut]
     return json.loads(run("files", "--job", job, "--table", table, "--json", *version))
 
 
-def files(
-    job: str, table: Table = "pairs", manifest: int | None = None, cut: str | None = None
-) -> list[str]:
+def files(job: str, table: Table = "pairs", manifest: int | None = None, cut: str | None = None) -> list[str]:
     """URLs or paths of the files of a table that count, in the order of the plan.
 
     Args:

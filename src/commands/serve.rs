@@ -21,7 +21,8 @@ pub async fn run(args: &ServeArgs) -> Ending {
 
 /// Makes the page of `capfilt report`, on a thread for blocking work: thumbnails are computed.
 fn report(job: Arc<Location>) -> BoxFuture<'static, Result<String, String>> {
-    let make = async move { capfilt_report::html(&job, 0).await.map_err(|error| error.to_string()) };
-    let made = spawn_blocking(move || Handle::current().block_on(make));
+    let made = spawn_blocking(move || {
+        Handle::current().block_on(capfilt_report::html(&job, 0)).map_err(|error| error.to_string())
+    });
     Box::pin(async move { made.await.map_err(|error| error.to_string())? })
 }
