@@ -68,13 +68,47 @@ fn rows_of_a_take_down_list_are_left_out_counted_and_the_record_names_the_list()
 }
 
 #[test]
+fn a_table_of_urls_keys_and_digests_leaves_out_the_same_rows_as_a_text_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let all = export(six_formats(), "webdataset", &at("all")).output().unwrap();
+    assert!(all.status.success());
+    let image = samples(&at("all")).into_iter().find(|sample| sample["record"]["key"] == "w7").unwrap();
+    let image = image["image"].as_str().unwrap().to_owned();
+    fs::write(at("list.txt"), format!("https://example.org/3\nh2-first\n{image}\nw-none\n")).unwrap();
+    let csv = format!("day,url,key,sha256\n1,https://example.org/3,h2-first,\n2,,w-none,{image}\n");
+    fs::write(at("list.csv"), &csv).unwrap();
+    let script = "import sys, pyarrow.csv as csv, pyarrow.parquet as pq\n\
+                  pq.write_table(csv.read_csv(sys.argv[1]), sys.argv[2])";
+    let mut python = std::process::Command::new(crate::support::repo().join(".venv/bin/python"));
+    expect(python.args(["-c", script]).arg(at("list.csv")).arg(at("list.parquet")), 0);
+    let left = |list: &str| {
+        let to = at(list).with_extension("export");
+        let made = record(export(six_formats(), "webdataset", &to).arg("--exclude").arg(at(list)));
+        assert_balance(&made);
+        assert_eq!(made["options"]["exclude"][0]["entries"], json!(4), "{list}: {made}");
+        let keys = samples(&to).into_iter().map(|sample| sample["record"]["key"].clone().to_string());
+        let keys: BTreeSet<String> = keys.collect();
+        fs::remove_dir_all(to).unwrap();
+        (count(&made, "excluded"), made["unmatched_exclusions"].clone(), keys)
+    };
+    let expected = left("list.txt");
+    assert_eq!((expected.0, &expected.1), (5, &json!(1)));
+    assert_eq!(left("list.csv"), expected);
+    assert_eq!(left("list.parquet"), expected);
+}
+
+#[test]
 fn a_list_that_cannot_be_read_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let (to, list) = (folder.path().join("export"), folder.path().join("list.parquet"));
     fs::write(&list, b"PAR1\xff\xfe").unwrap();
+    let table = folder.path().join("list.csv");
+    fs::write(&table, "uri,image\nhttps://example.org/3,x\n").unwrap();
     let refused =
         |list: &Path| stderr(&expect(export(six_formats(), "json", &to).arg("--exclude").arg(list), 2));
     assert!(refused(&list).contains("one entry per line"), "{}", refused(&list));
+    assert!(refused(&table).contains("none of the columns url, key and sha256"), "{}", refused(&table));
     assert!(refused(Path::new("/nowhere")).contains("/nowhere"));
     assert!(!to.exists());
 }

@@ -54,8 +54,8 @@ pub struct ExportSampleArgs {
     /// Seed of the random order of all samples (40 bytes of memory per pair); off: the order of the sources
     #[arg(long, value_name = "SEED|off", default_value = "0", value_parser = shuffle)]
     pub shuffle: Shuffle,
-    /// Text file with one entry per line: a URL, the key of a row, or the SHA-256 of an image. Rows that
-    /// match an entry are not exported; repeatable
+    /// List of rows to leave out: a text with a URL, the key of a row or the SHA-256 of an image per line, or
+    /// a table (Parquet, .csv, .tsv) with columns of the names url, key or sha256; repeatable
     #[arg(long, value_name = "FILE")]
     pub exclude: Vec<PathBuf>,
     /// Export only the first of several images whose perceptual hashes differ in at most N of 64 bits (50 to

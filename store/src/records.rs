@@ -136,6 +136,22 @@ pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
+/// Values of each record of separated values in a memory; blank lines are skipped.
+pub fn csv_rows(text: &[u8], separator: u8) -> impl Iterator<Item = Vec<Vec<u8>>> {
+    let (mut csv, mut rest) = (reader(separator), text);
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let (taken, _) = scan_csv(&mut csv, rest);
+            let (record, others) = rest.split_at(taken.max(1).min(rest.len()));
+            rest = others;
+            if !without_mark(record).iter().all(u8::is_ascii_whitespace) {
+                return Some(csv_values(record, separator));
+            }
+        }
+        None
+    })
+}
+
 /// Values of a record of separated values.
 pub fn csv_values(record: &[u8], separator: u8) -> Vec<Vec<u8>> {
     let record = without_mark(record);
@@ -197,6 +213,7 @@ mod tests {
             let expected: Vec<Vec<Vec<u8>>> =
                 expected.map(|row| row.map(|value| value.as_bytes().to_vec()).to_vec()).to_vec();
             assert_eq!(values, expected, "{piece_bytes}: {found:?}");
+            assert_eq!(csv_rows(csv.as_bytes(), b',').collect::<Vec<_>>(), expected);
         }
         assert!(records("", RecordFormat::Csv, 10).await.is_empty());
         assert!(records("\n\r\n \n", RecordFormat::JsonLines, 10).await.is_empty());

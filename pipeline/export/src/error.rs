@@ -35,8 +35,9 @@ pub enum ExportError {
     )]
     Entry { path: PathBuf, line: usize, source: serde_json::Error },
     #[error(
-        "cannot read the exclusion list {}: {why}; it is a text file in UTF-8 with one entry per line: a \
-         URL, the key of a row, or the SHA-256 of an image in 64 hexadecimal digits",
+        "cannot read the exclusion list {}: {why}; a list is a text file in UTF-8 with one entry per line (a \
+         URL, the key of a row, or the SHA-256 of an image in 64 hexadecimal digits), or a table in Parquet, \
+         .csv or .tsv with at least one of the columns url, key and sha256",
         .path.display()
     )]
     ExclusionList { path: PathBuf, why: String },

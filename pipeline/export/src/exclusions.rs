@@ -1,13 +1,23 @@
 //! Exclusion lists: rows that are left out by URL, key or SHA-256 of the image, such as take-down requests.
 
-use super::{ExportError, digest::Digest, source::Row};
-use capfilt_schemas::{export::ExclusionList, hash::sha256_hex};
+use super::{
+    ExportError,
+    digest::Digest,
+    exclusion_table::{Kind, Role, each_cell},
+    source::Row,
+};
+use capfilt_schemas::export::ExclusionList;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use std::{
-    collections::{HashMap, hash_map::Entry},
-    fs,
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
 };
+
+/// Bytes of a list that are hashed at a time.
+const PIECE: usize = 1 << 20;
 
 /// Entries of all lists of an export. Memory: 20 bytes per entry, at most 50 in a table that is half empty;
 /// twice this for an entry that is a SHA-256.
@@ -21,11 +31,12 @@ pub struct Exclusions {
 }
 
 impl Exclusions {
-    /// Reads lists: text files with one entry per line. White space around an entry and empty lines are
-    /// ignored.
+    /// Reads lists: text files with one entry per line, and tables with the columns `url`, `key` and
+    /// `sha256`, in Parquet or as separated values (`.csv`, `.tsv`). White space around an entry, empty lines
+    /// and empty values are ignored. Memory: a list that is not Parquet is held as a whole.
     ///
     /// # Errors
-    /// A file cannot be read, is not text in UTF-8, or has no entry.
+    /// A file cannot be read, is neither text in UTF-8 nor such a table, or has no entry.
     pub fn read(files: &[PathBuf]) -> Result<Self, ExportError> {
         let mut exclusions = Self::default();
         for file in files {
@@ -37,30 +48,32 @@ impl Exclusions {
     }
 
     fn add(&mut self, file: &Path) -> Result<ExclusionList, String> {
-        let bytes = fs::read(file).map_err(|error| error.to_string())?;
-        let text = str::from_utf8(&bytes).map_err(|error| error.to_string())?;
-        // Editors of some systems write a byte order mark.
-        let text = text.trim_start_matches('\u{feff}');
+        let sha256 = digest_of(file).map_err(|error| error.to_string())?;
         let mut entries = 0;
-        for entry in text.lines().map(str::trim).filter(|entry| !entry.is_empty()) {
-            self.enter(entry)?;
+        let mut enter = |entry: &str, role| {
             entries += 1;
+            self.enter(entry, role)
+        };
+        match Kind::of(file)? {
+            Kind::Lines => each_line(file, &mut enter)?,
+            table => each_cell(file, table, &mut enter)?,
         }
         if entries == 0 {
             return Err("it has no entry".to_owned());
         }
-        Ok(ExclusionList { sha256: sha256_hex(&bytes), entries })
+        Ok(ExclusionList { sha256, entries })
     }
 
-    fn enter(&mut self, entry: &str) -> Result<(), String> {
-        let number =
-            u32::try_from(self.names.len()).map_err(|_| "it has more than 2^32 entries".to_owned())?;
-        if let Entry::Vacant(new) = self.names.entry(Digest::of_name(entry)) {
-            new.insert(number);
-            if let Some(image) = Digest::of_sha256(entry) {
-                self.images.entry(image).or_insert(number);
-            }
+    fn enter(&mut self, entry: &str, role: Role) -> Result<(), String> {
+        let next = u32::try_from(self.names.len()).map_err(|_| "it has more than 2^32 entries".to_owned())?;
+        let number = *self.names.entry(Digest::of_name(entry)).or_insert(next);
+        let image = (role != Role::Name).then(|| Digest::of_sha256(entry)).flatten();
+        if role == Role::Image && image.is_none() {
+            return Err(format!("{entry:?} is not a SHA-256 in 64 hexadecimal digits"));
         }
+        image.into_iter().for_each(|image| {
+            self.images.entry(image).or_insert(number);
+        });
         Ok(())
     }
 
@@ -88,10 +101,34 @@ impl Exclusions {
     }
 }
 
+/// Hands each line of a text to `enter`.
+fn each_line(file: &Path, enter: &mut impl FnMut(&str, Role) -> Result<(), String>) -> Result<(), String> {
+    let bytes = fs::read(file).map_err(|error| error.to_string())?;
+    let text = str::from_utf8(&bytes).map_err(|error| error.to_string())?;
+    // Editors of some systems write a byte order mark.
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    lines.filter(|entry| !entry.is_empty()).try_for_each(|entry| enter(entry, Role::Any))
+}
+
+/// SHA-256 of a file, in hexadecimal digits.
+fn digest_of(file: &Path) -> io::Result<String> {
+    let (mut hash, mut bytes) = (Sha256::new(), BufReader::with_capacity(PIECE, File::open(file)?));
+    loop {
+        let piece = bytes.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(hex::encode(hash.finalize()));
+        }
+        hash.update(piece);
+        let read = piece.len();
+        bytes.consume(read);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use capfilt_schemas::hash::sha256_hex;
     use serde_json::{Map, json};
 
     fn row(key: &str, url: &str, image: &'static [u8]) -> Row {
@@ -122,6 +159,21 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_looks_like_a_sha_256_matches_no_image_unless_it_is_listed_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (keys, images) = (folder.path().join("keys.csv"), folder.path().join("images.csv"));
+        let image = sha256_hex(b"cat");
+        fs::write(&keys, format!("key\n{image}\n")).unwrap();
+        fs::write(&images, format!("sha256\n{image}\n")).unwrap();
+        let matches = |lists: &[PathBuf]| {
+            let exclusions = Exclusions::read(lists).unwrap();
+            exclusions.of(&row("k", "", b"cat"), Some(Digest::of_image(b"cat")))
+        };
+        assert!(matches(std::slice::from_ref(&keys)).is_empty());
+        assert_eq!(matches(&[keys, images]), [0]);
+    }
+
+    #[test]
     fn a_list_without_entries_or_that_is_not_text_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let read = |bytes: &[u8]| {
@@ -129,7 +181,8 @@ mod tests {
             Exclusions::read(&[file.path().to_owned()]).unwrap_err().to_string()
         };
         assert!(read(b" \n\n").contains("has no entry"), "{}", read(b" \n\n"));
-        assert!(read(b"PAR1\xff\xfe").contains("utf-8"), "{}", read(b"PAR1\xff\xfe"));
+        assert!(read(b"k1\n\xff\xfe").contains("utf-8"), "{}", read(b"k1\n\xff\xfe"));
+        assert!(read(b"PAR1\xff\xfe").contains("Parquet"), "{}", read(b"PAR1\xff\xfe"));
         let missing = Exclusions::read(&["/nowhere/list".into()]).unwrap_err().to_string();
         assert!(missing.contains("/nowhere/list") && missing.contains("No such file"), "{missing}");
     }

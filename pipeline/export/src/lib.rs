@@ -10,6 +10,7 @@ mod croissant;
 mod digest;
 mod entry;
 mod error;
+mod exclusion_table;
 mod exclusions;
 mod export;
 mod files;
