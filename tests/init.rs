@@ -80,3 +80,26 @@ fn init_keeps_an_existing_file_and_names_an_input_without_files() {
     let said = stderr(&expect(init(folder.path(), "nothing").args(["-c", "other.toml"]), 2));
     assert!(said.contains("there is no input file"), "{said}");
 }
+
+#[test]
+fn init_prints_each_kind_of_settings_file_with_every_key_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let print = |kind: &str| {
+        let mut command = capfilt();
+        command.current_dir(folder.path()).args(["init", "--print-all", kind]);
+        stdout(&expect(&mut command, 0))
+    };
+    for (kind, file) in [
+        ("job", "job.toml"),
+        ("pretrain", "train/pretrain.toml"),
+        ("filter", "train/filter.toml"),
+        ("captioner", "train/captioner.toml"),
+        ("loop", "loop.toml"),
+    ] {
+        assert_eq!(print(kind), fs::read_to_string(repo().join("configs").join(file)).unwrap(), "{kind}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let missing = expect(capfilt().arg("init"), 2);
+    assert!(stderr(&missing).contains("<INPUT>"), "{}", stderr(&missing));
+    expect(capfilt().args(["init", "web/", "--print-all", "job"]), 2);
+}

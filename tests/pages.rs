@@ -46,3 +46,37 @@ fn tracked() -> BTreeSet<String> {
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     String::from_utf8(listed.stdout).unwrap().lines().map(str::to_owned).collect()
 }
+
+/// Folders of a checkout, which an installed program does not have.
+const FOLDERS: [&str; 4] = ["configs/", "docs/", "scripts/", "benches/"];
+
+#[test]
+fn no_text_of_the_program_sends_its_user_to_a_file_of_a_checkout() {
+    let tracked = tracked();
+    let sources = tracked.iter().filter(|name| name.contains("src/") && name.ends_with(".rs"));
+    let (mut checked, mut found) = (0, Vec::new());
+    for source in sources.filter(|name| !name.contains("tests")) {
+        checked += 1;
+        let text = fs::read_to_string(repo().join(source)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().map(str::trim) {
+            // Doc comments of arguments and of errors are texts of the program.
+            let is_comment = line.starts_with("// ") || line.starts_with("//!");
+            let is_help = source.starts_with("src/args") || !line.starts_with("///");
+            if is_help
+                && !is_comment
+                && !line.contains("include_str!")
+                && FOLDERS.iter().any(|it| line.contains(it))
+            {
+                found.push(format!("{source}: {line}"));
+            }
+        }
+    }
+    for settings in tracked.iter().filter(|name| name.starts_with("configs/") && name.ends_with(".toml")) {
+        let text = fs::read_to_string(repo().join(settings)).unwrap();
+        let lines = text.lines().filter(|line| FOLDERS.iter().any(|it| line.contains(it)));
+        found.extend(lines.map(|line| format!("{settings}: {line}")));
+    }
+    assert!(checked > 300, "{checked} files");
+    assert!(found.is_empty(), "an installed program has no such file:\n{}", found.join("\n"));
+}

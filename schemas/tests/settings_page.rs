@@ -26,8 +26,8 @@ const HEAD: &str = "\
 # Settings
 
 This page is generated from the settings types; a test holds it. `-s section.key=value` overrides a file.
-A key without a default may be missing; an unknown key is an error. The settings files in `configs` have the
-same keys with further comments.
+A key without a default may be missing; an unknown key is an error. `capfilt init
+--print-all KIND` prints the settings files in `configs`: the same keys with further comments.
 
 A size is a number of bytes, or a text such as `\"50 MiB\"` or `\"1 GB\"`.
 ";

@@ -3,7 +3,11 @@
 use super::{SettingsArgs, seconds};
 use capfilt_coordinator::dispatch::cluster::Connection;
 use capfilt_runtime::open_job::QueueChoice;
-use capfilt_schemas::{cut::CutName, object_keys::Table, settings::Auto};
+use capfilt_schemas::{
+    cut::CutName,
+    object_keys::Table,
+    settings::{Auto, Template},
+};
 use clap::{Args as ClapArgs, value_parser};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -274,8 +278,9 @@ pub struct DeviceArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct InitArgs {
-    /// Input: a file, a folder or prefix, a pattern, or hf://datasets/owner/name; docs/inputs.md
-    pub input: String,
+    /// Input: a file, a folder or prefix, a pattern, or hf://datasets/owner/name
+    #[arg(required = true)]
+    pub input: Option<String>,
     /// Settings file to write; an existing file is kept
     #[arg(short, long, default_value = "job.toml")]
     pub config: PathBuf,
@@ -291,4 +296,7 @@ pub struct InitArgs {
     /// Judge the texts of the input, and write no captions
     #[arg(long, conflicts_with = "captioner")]
     pub filter_only: bool,
+    /// Print a settings file with every key, its meaning and its default, and write nothing
+    #[arg(long, value_name = "KIND", exclusive = true)]
+    pub print_all: Option<Template>,
 }

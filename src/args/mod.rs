@@ -163,7 +163,7 @@ pub fn is_version_with_details(requested: &clap::Error) -> bool {
 
 #[derive(Debug, ClapArgs)]
 pub struct SettingsArgs {
-    /// Settings file of the job; configs/job.toml explains every key
+    /// Settings file of the job; `capfilt init --print-all job` explains every key
     #[arg(short, long)]
     pub config: PathBuf,
     /// Override a setting: -s filter.web_threshold=0.6

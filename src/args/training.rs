@@ -9,7 +9,7 @@ pub struct TrainArgs {
     /// Training task
     #[arg(value_enum)]
     pub task: Task,
-    /// Settings file of the run; configs/train/ explains every key
+    /// Settings file of the run; `capfilt init --print-all TASK` explains every key
     #[arg(short, long)]
     pub config: PathBuf,
     /// Override a setting: -s optimizer.learning_rate=1e-4
@@ -22,7 +22,7 @@ pub struct TrainArgs {
 
 #[derive(Debug, ClapArgs)]
 pub struct BootstrapArgs {
-    /// Settings file of the loop; configs/loop.toml explains every key
+    /// Settings file of the loop; `capfilt init --print-all loop` explains every key
     #[arg(short, long)]
     pub config: PathBuf,
     /// Override a setting: -s loop.rounds=2

@@ -13,11 +13,16 @@ const FILTER: &str = "hf://Salesforce/blip-itm-base-coco";
 const CAPTIONER: &str = "hf://Salesforce/blip-image-captioning-base";
 
 pub async fn run(args: &InitArgs) -> Ending {
-    let url = job_setup::at_commit(&args.input).await?;
+    if let Some(kind) = args.print_all {
+        outln!("{}", kind.text().trim_end());
+        return Ok(Exit::Done);
+    }
+    let given = args.input.as_deref().unwrap_or_default();
+    let url = job_setup::at_commit(given).await?;
     let input = Location::open(&url).or_usage_error()?;
     let inspected = of_plan(inspect(&input, &args.job).await)?;
     let models = models(args)?;
-    let inspected = Inspected { url: args.input.clone(), ..inspected };
+    let inspected = Inspected { url: given.to_owned(), ..inspected };
     let text = settings_text(&inspected, &args.job, &models);
     let fail = |what: &str| format!("cannot {what} {}", args.config.display());
     let created = File::create_new(&args.config);

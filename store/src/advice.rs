@@ -156,7 +156,7 @@ impl Way {
         }
         match kind {
             FaultKind::Forbidden => "the store knows the credentials, and they do not allow this \
-                                     (docs/stores.md lists the permissions a job needs)"
+                                     (the book's page Stores lists the permissions a job needs)"
                 .into(),
             _ => {
                 format!(

@@ -22,7 +22,7 @@ pub fn settings_text(inspected: &Inspected, job_url: &str, models: &Models) -> S
         &mut text,
         &format!("# Settings of a cleaning job over {files} ({}), the first: {format}.", ByteSize(*bytes)),
     );
-    line(&mut text, "# configs/job.toml of the project lists every key.");
+    line(&mut text, "# `capfilt init --print-all job` prints every key with its default.");
     line(&mut text, "\n[job]");
     line(&mut text, &format!("url = {}  # everything that the job writes", quoted(job_url)));
     line(&mut text, "\n[input]");
@@ -46,7 +46,10 @@ pub fn settings_text(inspected: &Inspected, job_url: &str, models: &Models) -> S
     let passthrough: Vec<_> = guess.passthrough.iter().map(|name| quoted(name)).collect();
     line(&mut text, &format!("passthrough = [{}]  # columns to copy unchanged", passthrough.join(", ")));
     if guess.fetches {
-        line(&mut text, "\n[links]\nfetch = true  # docs/links.md: limits, private networks, opt-outs");
+        line(
+            &mut text,
+            "\n[links]\nfetch = true  # limits, private networks, opt-outs: the book's page Links",
+        );
         guess.digest.iter().for_each(|digest| line(&mut text, &format!("digest = {}", quoted(digest))));
     }
     line(&mut text, "\n[models]");

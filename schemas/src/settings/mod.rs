@@ -1,8 +1,8 @@
 //! Settings of a job: one TOML file, one table per section. Every key except the URLs has a documented
 //! default.
 //!
-//! `configs/job.toml` has every key with its meaning; a test loads the file. This module reads neither files
-//! nor the environment.
+//! `configs/job.toml` ([`Template`]) has every key with its meaning; a test loads the file. This module reads
+//! neither files nor the environment.
 
 pub mod bootstrap;
 mod captioner;
@@ -14,6 +14,7 @@ mod networks;
 mod parse;
 mod rule;
 pub mod stores;
+mod template;
 mod text_columns;
 pub mod train;
 pub mod training_data;
@@ -24,6 +25,7 @@ pub use error::SettingsError;
 pub use links::Links;
 pub use networks::{Network, Private};
 pub use parse::parse;
+pub use template::Template;
 pub use text_columns::TextColumns;
 pub use values::{Auto, Images, Memory, Method, PairsFormat, Precision, Preset};
 
