@@ -1,16 +1,15 @@
 //! The promise of the book's first pages: their commands run, in the order of the pages, in one folder, and
 //! print what the pages show.
 
-use crate::support::{capfilt, expect, repo, stdout};
-use std::{
-    fs,
-    os::unix::fs::symlink,
-    path::Path,
-    process::{Command, Output},
+use crate::support::{
+    book::{Block, blocks, interpreter},
+    expect, repo, stdout,
 };
+use std::{fs, os::unix::fs::symlink, path::Path, process::Output};
 
-/// Pages whose blocks run, in this order: later pages continue the jobs of the earlier ones.
-const PAGES: [&str; 3] = ["quick-start.md", "thresholds.md", "recipes.md"];
+/// Pages whose blocks run, in this order: later pages continue the jobs of the earlier ones. The other pages
+/// run in `book_examples.rs`.
+pub const PAGES: [&str; 3] = ["docs/quick-start.md", "docs/thresholds.md", "docs/recipes.md"];
 
 /// Blocks marked `no-run`, on all pages: a wheel, the first build, a bucket, the network.
 const NOT_RUN: usize = 3;
@@ -18,21 +17,6 @@ const NOT_RUN: usize = 3;
 /// Share by which a printed number may differ from the page's, because machines round scores differently. A
 /// count may differ by three in any case, and a share by 0.01.
 const TOLERANCE: f64 = 0.05;
-
-/// A fenced block of a page.
-#[derive(Debug)]
-struct Block {
-    place: String,
-    /// `sh`, `python`, `text`, with attributes: `sh,no-run`.
-    info: String,
-    code: String,
-}
-
-impl Block {
-    fn is(&self, language: &str) -> bool {
-        self.info == language
-    }
-}
 
 #[test]
 fn the_commands_of_the_first_pages_run_and_print_what_the_pages_show() {
@@ -60,60 +44,11 @@ fn the_commands_of_the_first_pages_run_and_print_what_the_pages_show() {
 
 /// Runs a block of commands or of Python; `None` for other blocks.
 fn execute(block: &Block, folder: &Path, programs: &Path) -> Option<Output> {
-    let python = repo().join(".readers/bin/python");
-    assert!(python.exists(), "{} is missing: run `python3 scripts/python.py readers`", python.display());
-    let mut command = match &block.info[..] {
-        "sh" => Command::new("bash"),
-        "python" => Command::new(python),
-        _ => return None,
-    };
+    if !["sh", "python"].contains(&&block.info[..]) {
+        return None;
+    }
     println!("{}\n{}", block.place, block.code);
-    if block.is("sh") {
-        command.args(["-euo", "pipefail"]);
-    }
-    command.arg("-c").arg(&block.code).current_dir(folder);
-    for (key, value) in capfilt().get_envs() {
-        match value {
-            Some(value) => command.env(key, value),
-            None => command.env_remove(key),
-        };
-    }
-    let path = std::env::var("PATH").unwrap();
-    command.env("PATH", format!("{}:{path}", programs.display()));
-    command.env("PYTHONPATH", python_path()).env("CAPFILT_PROGRAM", env!("CARGO_BIN_EXE_capfilt"));
-    command.envs(["HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"].map(|variable| (variable, "1")));
-    command.env("HF_HOME", folder.join(".hub"));
-    Some(expect(&mut command, 0))
-}
-
-/// The Python package, and the packages of the tests (DuckDB, transformers), which the readers (torch) lack.
-fn python_path() -> String {
-    let script = "import sysconfig; print(sysconfig.get_path('purelib'))";
-    let tests = stdout(&expect(Command::new(repo().join(".venv/bin/python")).args(["-c", script]), 0));
-    format!("{}:{}", repo().join("python").display(), tests.trim())
-}
-
-/// Fenced blocks of a page, without the indentation of a list.
-fn blocks(page: &str) -> Vec<Block> {
-    let text = fs::read_to_string(repo().join("docs").join(page)).unwrap();
-    let (mut found, mut open): (Vec<Block>, Option<(Block, usize)>) = (Vec::new(), None);
-    for (number, line) in text.lines().enumerate() {
-        let indent = line.len() - line.trim_start().len();
-        match (&mut open, line.trim_start().strip_prefix("```")) {
-            (None, Some(info)) => {
-                let place = format!("docs/{page}:{}", number + 1);
-                open = Some((Block { place, info: info.to_owned(), code: String::new() }, indent));
-            }
-            (Some(_), Some(_)) => found.extend(open.take().map(|(block, _)| block)),
-            (Some((block, indent)), None) => {
-                block.code += line.get(*indent..).unwrap_or_default();
-                block.code.push('\n');
-            }
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "{page}: a block has no end");
-    found
+    Some(expect(&mut interpreter(block.language(), &block.code, folder, programs), 0))
 }
 
 /// Compares word by word; numbers within [`TOLERANCE`], and rows of `#` not at all.

@@ -11,6 +11,8 @@ mod bad_files;
 mod bad_input;
 mod book;
 mod book_commands;
+mod book_examples;
+mod book_syntax;
 mod bootstrap;
 mod captions;
 mod captions_endpoint;

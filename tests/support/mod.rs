@@ -1,6 +1,7 @@
 //! Shared parts of the whole-program tests: the real binary, a job over `tests/data`, its committed bytes.
 
 pub mod azurite;
+pub mod book;
 #[path = "../../pipeline/endpoint/tests/support/mod.rs"]
 pub mod endpoint;
 pub mod exports;
