@@ -48,6 +48,7 @@ test: setup
 	@scripts/slurm.sh
 	@scripts/systemd.sh
 	@scripts/prometheus.sh
+	@scripts/shells.sh
 	@scripts/azurite.sh
 	@scripts/browser.sh
 	@scripts/mdbook.sh

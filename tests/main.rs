@@ -30,6 +30,7 @@ mod cluster_waits;
 mod columns;
 mod compat;
 mod compat_training;
+mod completions;
 mod demo;
 mod demo_world;
 mod dependencies;

@@ -32,6 +32,13 @@ pub const PROMETHEUS: Tool = Tool {
     is_there: || on_path("prometheus") && on_path("promtool"),
 };
 
+/// Shells other than bash.
+pub const SHELLS: Tool = Tool {
+    name: "zsh and fish",
+    install: "scripts/shells.sh, or on Debian and Ubuntu: apt-get install zsh fish",
+    is_there: || on_path("zsh") && on_path("fish"),
+};
+
 pub const SYSTEMD: Tool = Tool {
     name: "systemd",
     install: "scripts/systemd.sh, or on Debian and Ubuntu: apt-get install systemd",
