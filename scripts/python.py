@@ -5,6 +5,7 @@ usage: python.py            scripts/test-requirements.txt, linked as .venv: all 
        python.py deploy     scripts/deploy-requirements.txt, linked as .deploy: the tests of configs/deploy
        python.py stores     scripts/stores-requirements.txt, linked as .stores: the tests of Google's stores
        python.py readers    scripts/readers-requirements.txt, linked as .readers: the tests of exports; 4 GB
+       python.py croissant  scripts/croissant-requirements.txt, linked as .croissant: tests/croissant.rs
        python.py img2dataset  scripts/img2dataset-requirements.txt, linked as .img2dataset: tests/doors.rs,
                             benches/links; 800 MB
 
@@ -28,10 +29,11 @@ ENVIRONMENTS = {
     "deploy": ("deploy", ROOT / "scripts/deploy-requirements.txt", ROOT / ".deploy"),
     "stores": ("stores", ROOT / "scripts/stores-requirements.txt", ROOT / ".stores"),
     "readers": ("readers", ROOT / "scripts/readers-requirements.txt", ROOT / ".readers"),
+    "croissant": ("croissant", ROOT / "scripts/croissant-requirements.txt", ROOT / ".croissant"),
     "img2dataset": ("img2dataset", ROOT / "scripts/img2dataset-requirements.txt", ROOT / ".img2dataset"),
 }
 # Environments whose requirements list every package: pip installs no further dependencies.
-COMPLETE = {"readers", "img2dataset"}
+COMPLETE = {"readers", "croissant", "img2dataset"}
 # The pinned numpy has no wheel for an older Python.
 NEEDED = (3, 11)
 PROBE = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"

@@ -31,6 +31,7 @@ mod columns;
 mod compat;
 mod compat_training;
 mod completions;
+mod croissant;
 mod demo;
 mod demo_world;
 mod dependencies;
