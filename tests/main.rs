@@ -79,6 +79,7 @@ mod self_test;
 mod serve;
 mod sizes;
 mod status;
+mod status_watch;
 mod store_advice;
 mod store_azure;
 mod store_google;

@@ -8,6 +8,7 @@ mod own_program;
 pub mod parent;
 mod progress;
 pub mod reexec;
+mod screen;
 pub mod shutdown;
 mod streams;
 pub mod surroundings;
@@ -17,6 +18,7 @@ pub use exit::{Ending, Exit, ExitCodeExt, Failure, leave, with_causes};
 pub use indicatif::{FormattedDuration, HumanDuration};
 pub use own_program::own_program;
 pub use progress::Progress;
+pub use screen::Screen;
 pub use streams::{
     LogFormat, error, flush, format, is_output_lost, line, line_of_child, note, open, output, relay,
 };

@@ -26,6 +26,7 @@ pub mod registry;
 pub mod release;
 pub mod self_test;
 pub mod settings_file;
+pub mod status_display;
 pub mod training_data;
 pub mod version;
 pub mod worker_processes;

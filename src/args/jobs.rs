@@ -231,7 +231,7 @@ pub struct StatusArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Refresh every two seconds until the job is done
+    /// Refresh until the job is done: in the window of a terminal, else a line per change
     #[arg(long)]
     pub watch: bool,
     /// Also shows the current shards of the workers.

@@ -17,6 +17,7 @@ pub mod shared;
 pub mod small;
 pub mod sources;
 pub mod tables;
+pub mod terminal;
 pub mod tools;
 #[path = "../../pipeline/links/tests/support/web.rs"]
 pub mod web;

@@ -10,6 +10,9 @@ use capfilt_schemas::{
 use capfilt_store::{CommitIndex, Location, StoreError, list_commits};
 use std::collections::HashMap;
 
+/// Number of failed attempts that are known as the newest ones.
+const NEWEST: usize = 5;
+
 /// State of a job's shards in the bucket.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobState {
@@ -17,6 +20,8 @@ pub struct JobState {
     pub committed: CommitIndex,
     /// Failed attempts of each shard, oldest first, including shards that were committed later.
     pub failures: Failures,
+    /// The newest failed attempts, newest first; at most [`NEWEST`].
+    pub newest_failures: Vec<AttemptId>,
     /// Retry records of the job.
     pub retries: Retries,
     /// Digest of `job.json`; `None` without a job.
@@ -93,9 +98,10 @@ impl JobState {
         };
         let (committed, listed, job) =
             tokio::try_join!(commits, failures::list(bucket, failures_prefix), job)?;
+        let newest_failures = listed.iter().rev().take(NEWEST).map(|(_, attempt)| attempt.clone()).collect();
         let failures = failures::read(bucket, &listed, &known, job.as_ref());
         let (failures, retries) = tokio::try_join!(failures, retries::read(bucket, job.as_ref()))?;
-        Ok(Self { committed, failures, retries, job })
+        Ok(Self { committed, failures, newest_failures, retries, job })
     }
 
     /// State of one shard under `limits.attempts`.

@@ -1,6 +1,7 @@
 //! Status of a job, read from the bucket alone.
 
 use super::{
+    failed_attempt::{self, FailedAttempt},
     sampling::Sample,
     throughput::{self, CommitSummary, Throughput},
 };
@@ -46,6 +47,8 @@ pub struct Status {
     pub pace: Option<Throughput>,
     /// Failed attempts so far, including those of shards that succeeded later.
     pub failures: BTreeMap<FailureClass, u64>,
+    /// The newest failed attempts, newest first.
+    pub newest_failures: Vec<FailedAttempt>,
     /// Input files that gave no shard.
     pub refused: Vec<RefusedFile>,
     /// Whether every shard is committed or quarantined and a manifest describes this state.
@@ -195,6 +198,7 @@ impl<'a> StatusReader<'a> {
             counted,
             pace: throughput::of_commits(&recent, now_ms(), rows.open),
             failures: classes,
+            newest_failures: failed_attempt::newest(&self.job_state),
             refused: self.record.plan.refused.clone(),
             done: is_settled && newest.is_some(),
             to_seal: is_settled && newest.is_none(),

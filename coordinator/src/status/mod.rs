@@ -2,6 +2,8 @@
 //! commits.
 
 mod commit_names;
+mod dashboard;
+mod failed_attempt;
 mod job_status;
 mod page;
 mod sampling;
@@ -9,6 +11,7 @@ mod shards;
 mod throughput;
 
 pub use commit_names::CommitName;
+pub use failed_attempt::FailedAttempt;
 pub use job_status::{Counted, Kept, KeptTexts, States, Status, StatusReader, is_done, status};
 pub use shards::{FailedShard, ShardCell, ShardGrid};
 pub use throughput::{StageSeconds, Throughput, WorkerThroughput};

@@ -34,7 +34,9 @@ impl Status {
         counts(self, &mut put);
         self.pace.iter().for_each(|pace| throughput(pace, &mut put));
         self.failures.iter().for_each(|(class, count)| put("failed", format!("{count} attempts: {class}")));
-        self.refused.iter().for_each(|file| put("refused", format!("{}: {}", file.path, file.reason)));
+        self.refused
+            .iter()
+            .for_each(|file| put("refused", plain(&format!("{}: {}", file.path, file.reason))));
         if let Some(live) = live {
             if !self.done {
                 queue(live).into_iter().for_each(|text| put("queue", text));
@@ -73,8 +75,25 @@ fn throughput(pace: &Throughput, put: &mut impl FnMut(&str, String)) {
 }
 
 /// Word before an estimate.
-fn about(is_exact: bool) -> &'static str {
+pub(super) fn about(is_exact: bool) -> &'static str {
     if is_exact { "" } else { "about " }
+}
+
+/// A text with escapes instead of characters that act on a terminal: control characters, changes of the
+/// direction, and characters without a width.
+pub(super) fn plain(text: &str) -> String {
+    let acts = |c: char| match c {
+        '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' => true,
+        c => c.is_control(),
+    };
+    text.chars().fold(String::new(), |mut plain, c| {
+        if acts(c) {
+            plain.extend(c.escape_unicode())
+        } else {
+            plain.push(c)
+        }
+        plain
+    })
 }
 
 fn states(states: &States, is_exact: bool) -> String {
@@ -98,7 +117,7 @@ fn kept(status: &Status) -> String {
     format!("{}{} pairs", texts.collect::<String>(), status.kept.pairs)
 }
 
-fn speed(pace: &Throughput) -> String {
+pub(super) fn speed(pace: &Throughput) -> String {
     let end = match pace.seconds_left {
         Some(seconds) => format!(", {} left", duration(seconds)),
         None if pace.stands_still => {
@@ -118,13 +137,14 @@ fn stages(pace: &Throughput) -> String {
         .join(", ")
 }
 
-fn worker_pace(worker: &WorkerThroughput) -> String {
+pub(super) fn worker_pace(worker: &WorkerThroughput) -> String {
     let WorkerThroughput { worker, images_per_second, batch, seconds_since_commit, .. } = worker;
     let since = duration(*seconds_since_commit);
+    let worker = plain(worker);
     format!("{worker}: {images_per_second:.1} img/s at batch {batch}, last commit {since} ago")
 }
 
-fn queue(live: &Live) -> Vec<String> {
+pub(super) fn queue(live: &Live) -> Vec<String> {
     let queue = live.queue.map_or("does not exist".to_owned(), |queue| {
         format!("{} shards, {} of them with no worker yet", queue.messages, queue.pending)
     });
@@ -135,7 +155,7 @@ fn queue(live: &Live) -> Vec<String> {
     std::iter::once(queue).chain(no_worker).chain(unwatched).collect()
 }
 
-fn live_worker(live: &LiveWorker) -> String {
+pub(super) fn live_worker(live: &LiveWorker) -> String {
     let in_hand =
         live.in_hand.iter().map(|held| format!("{} on {}: {} rows", held.shard, held.device, held.rows));
     let in_hand: Vec<String> = in_hand.collect();
@@ -148,7 +168,7 @@ fn live_worker(live: &LiveWorker) -> String {
         if live.wasted_rows > 0 { format!(", {} wasted rows", live.wasted_rows) } else { String::new() };
     format!(
         "{} on {}: {doing}; {} rows{wasted} in {}, heard {:.1} s ago",
-        live.worker,
+        plain(&live.worker),
         live.devices.join(", "),
         live.rows,
         duration(live.seconds_up),
