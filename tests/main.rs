@@ -40,6 +40,7 @@ mod doors;
 mod eval;
 mod every_row_once;
 mod explain;
+mod explain_image;
 mod export;
 mod export_consumers;
 mod export_exclusions;

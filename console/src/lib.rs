@@ -6,6 +6,7 @@ mod ask;
 mod exit;
 mod own_program;
 pub mod parent;
+mod pictures;
 mod progress;
 pub mod reexec;
 mod screen;
@@ -17,6 +18,7 @@ pub use ask::ask;
 pub use exit::{Ending, Exit, ExitCodeExt, Failure, leave, with_causes};
 pub use indicatif::{FormattedDuration, HumanDuration};
 pub use own_program::own_program;
+pub use pictures::{Picture, Pictures};
 pub use progress::Progress;
 pub use screen::Screen;
 pub use streams::{

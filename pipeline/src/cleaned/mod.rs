@@ -5,4 +5,4 @@ mod reader;
 mod reference;
 
 pub use reader::{CleanedReader, ShardTables, Wanted};
-pub use reference::Referenced;
+pub use reference::{Referenced, image_in_input, is_judged};

@@ -58,7 +58,7 @@ impl ReferencedImages {
             fetched.map_err(|error| ReadError::Parquet { file: path.to_owned(), source: source(error) })?
         };
         Ok(match image {
-            ImageInput::Bytes { bytes, .. } if is_same(&bytes, ledger) => bytes,
+            ImageInput::Bytes { bytes, .. } if is_judged(&bytes, ledger) => bytes,
             _ => Bytes::new(),
         })
     }
@@ -102,6 +102,14 @@ impl ReferencedImages {
     }
 }
 
+/// The image of a row of a shard, as the input has it now; all rows of the shard before it are read too.
+///
+/// # Errors
+/// The store fails, or the input file is not the planned one.
+pub async fn image_in_input(of: Arc<Referenced>, shard: &Shard, row: u64) -> Result<ImageInput, ReadError> {
+    ReferencedImages::new(of, shard).of_row(row).await
+}
+
 /// Opens the rows of a shard with only the image column.
 async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadError> {
     let columns = InputColumns {
@@ -121,6 +129,7 @@ async fn open(of: Arc<Referenced>, shard: Shard) -> Result<ShardReader, ReadErro
     ShardReader::open(&of.input, &shard, columns, ROWS_AT_ONCE).await
 }
 
-fn is_same(image: &[u8], ledger: &LedgerRow) -> bool {
+/// Whether these are the bytes of the judged image.
+pub fn is_judged(image: &[u8], ledger: &LedgerRow) -> bool {
     ledger.image_sha256.is_some_and(|judged| judged == <[u8; 32]>::from(Sha256::digest(image)))
 }

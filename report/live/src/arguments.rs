@@ -21,6 +21,9 @@ pub struct ExplainArgs {
     /// Print one JSON object per row
     #[arg(long)]
     pub json: bool,
+    /// Do not show the image, which is shown in terminals with pictures (kitty, iTerm2, sixels)
+    #[arg(long)]
+    pub no_image: bool,
 }
 
 /// Arguments of `capfilt control`.

@@ -84,6 +84,8 @@ pub struct Explained {
     pub row: LedgerRow,
     /// The commit of its shard.
     pub commit: Arc<Commit>,
+    /// The shard.
+    pub shard: Shard,
     /// The job.
     pub job: Arc<JobRecord>,
 }
@@ -95,16 +97,17 @@ pub struct Explained {
 pub async fn find(bucket: &Location, name: &RowName) -> Result<Vec<Explained>, ExplainError> {
     let mut commits = Vec::new();
     let take = |shard: &Shard, result: capfilt_coordinator::state::commits::ShardResult| {
-        commits.extend(name.may_be_in(shard).then_some(Arc::new(result.commit)));
+        commits.extend(name.may_be_in(shard).then(|| (shard.clone(), Arc::new(result.commit))));
     };
     let found = outputs(bucket, Version::NewestOrCommitted, take).await?;
     let (job, sought) = (Arc::new(found.job), name.sought());
-    let searches = stream::iter(commits).map(async |commit| {
+    let searches = stream::iter(commits).map(async |(shard, commit)| {
         let mut rows = Vec::new();
         for ledger in commit.outputs.iter().filter(|output| output.table == Table::Ledger) {
             rows.extend(find_in_ledger(bucket, ledger, &sought).await?);
         }
-        let explained = |row| Explained::new(row, Arc::clone(&commit), Arc::clone(&job));
+        let of = (Arc::clone(&commit), shard, Arc::clone(&job));
+        let explained = |row| Explained::new(row, of.clone());
         Ok::<_, LedgerError>(rows.into_iter().map(explained).collect::<Vec<_>>())
     });
     let rows: Vec<_> = searches.buffered(LEDGERS_AT_ONCE).try_collect().await?;
@@ -116,12 +119,12 @@ pub async fn find(bucket: &Location, name: &RowName) -> Result<Vec<Explained>, E
 }
 
 impl Explained {
-    fn new(mut row: LedgerRow, commit: Arc<Commit>, job: Arc<JobRecord>) -> Self {
+    fn new(mut row: LedgerRow, (commit, shard, job): (Arc<Commit>, Shard, Arc<JobRecord>)) -> Self {
         // Tables of version 1 have one text column, without its name.
         if let [column] = job.settings.input.text.names() {
             row.rename_source(WEB, &column.as_str().into());
         }
-        Self { row, commit, job }
+        Self { row, commit, shard, job }
     }
 
     /// Lines for people. Texts, keys and names are quoted, with control characters escaped.

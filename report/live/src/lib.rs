@@ -10,6 +10,7 @@ mod connections;
 mod error;
 mod events;
 pub mod explain;
+pub mod explain_image;
 mod feed;
 mod fields;
 mod guard;
