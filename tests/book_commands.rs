@@ -9,7 +9,8 @@ use std::{fs, os::unix::fs::symlink, path::Path, process::Output};
 
 /// Pages whose blocks run, in this order: later pages continue the jobs of the earlier ones. The other pages
 /// run in `book_examples.rs`.
-pub const PAGES: [&str; 3] = ["docs/quick-start.md", "docs/thresholds.md", "docs/recipes.md"];
+pub const PAGES: [&str; 4] =
+    ["docs/quick-start.md", "docs/thresholds.md", "docs/recut.md", "docs/recipes.md"];
 
 /// Blocks marked `no-run`, on all pages: a wheel, the first build, a bucket, the network.
 const NOT_RUN: usize = 3;

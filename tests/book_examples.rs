@@ -17,7 +17,9 @@ use std::{fs, path::PathBuf, process::Command};
 
 /// Places of the reader, and those of this test; `{bucket}` and `{models}` are folders, `{nats}` is the URL
 /// of a server.
-const PLACES: [(&str, &str); 16] = [
+const PLACES: [(&str, &str); 18] = [
+    ("s3://bucket/job ", "{bucket}/jobs/x "),
+    ("0.0.0.0:8080", "127.0.0.1:0"),
     ("hf://Salesforce/blip-itm-base-coco", "{models}/filter"),
     ("hf://Salesforce/blip-image-captioning-base", "{models}/captioner"),
     ("s3://bucket", "{bucket}"),
@@ -38,7 +40,9 @@ const PLACES: [(&str, &str); 16] = [
 ];
 
 /// Beginnings of commands and of blocks of Python that do not run here, and the reason.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 8] = [
+    ("export PAGE_TOKEN=", "a part of the next command, which has a token here"),
+    ("curl ", "it needs the server of the command before; the tests of the live page send its requests"),
     ("cargo build --release", "it built the program under test"),
     ("STORAGE=", "a part of the next command"),
     ("gcloud ", "it changes an account of Google Cloud"),
@@ -179,6 +183,17 @@ impl Desk {
                 let store = self.path(&format!("nats-{}", free_port())).display().to_string();
                 let local = local.replace("DIR", &store).split('#').next().unwrap().to_owned();
                 (format!("timeout 1 {local} -a 127.0.0.1 -p {} -sd {store}", free_port()), 124)
+            }
+            // The page is served until its process ends.
+            "capfilt" if local.contains("capfilt serve") => {
+                let listen = if local.contains("--listen") { "" } else { "--listen 127.0.0.1:0" };
+                let local = local.split('#').next().unwrap();
+                (format!("PAGE_TOKEN=0123456789abcdef0123456789abcdef timeout 10 {local} {listen}"), 124)
+            }
+            // A paused job would hold up the next commands.
+            "capfilt" if local.contains("capfilt control") => {
+                let local = local.split('#').next().unwrap();
+                (format!("{local}\n{}", local.replace("pause", "resume")), 0)
             }
             _ => (local, 0),
         };

@@ -28,12 +28,15 @@ pub async fn run(args: &ExplainArgs) -> Ending {
         }
         let Some(pictures) = pictures else { continue };
         match small_image(row, &bucket).await {
-            Ok(small) => outln!("{}", pictures.sequence(&Picture {
-                png: &encode_png(&small),
-                width: small.width,
-                height: small.height,
-                pixels_u8: &small.pixels_u8,
-            })),
+            Ok(small) => outln!(
+                "{}",
+                pictures.sequence(&Picture {
+                    png: &encode_png(&small),
+                    width: small.width,
+                    height: small.height,
+                    pixels_u8: &small.pixels_u8,
+                })
+            ),
             Err(why) => outln!("picture     none: {}", why.escape_debug()),
         }
     }

@@ -25,7 +25,8 @@ pub async fn small_image(row: &Explained, bucket: &Location) -> Result<RgbImage,
     let (bytes, settings) = (bytes(row, bucket).await?, &row.job.settings);
     let limits = ImageLimits { exif_rotation: settings.input.exif_rotation, ..ImageLimits::default() };
     let decoded = decode(&bytes, &limits.with(&settings.limits));
-    let decoded = decoded.map_err(|_| "the image cannot be decoded within the limits of the job".to_owned())?;
+    let decoded =
+        decoded.map_err(|_| "the image cannot be decoded within the limits of the job".to_owned())?;
     Ok(shrink(&decoded, MOST.0, MOST.1))
 }
 
