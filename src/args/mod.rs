@@ -72,6 +72,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Write captions for images
     Caption(CaptionArgs),
+    /// Answer questions about images
+    Answer(AnswerArgs),
     /// Measure the speed of this machine: models, batch size or decoding
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -83,7 +85,7 @@ pub enum Command {
     /// Write human pairs and the kept pairs of cleaning jobs as one data set for other trainers, each pair
     /// once
     Export(ExportArgs),
-    /// Evaluate a filter by retrieval, or a captioner by BLEU and CIDEr-D
+    /// Evaluate a filter by retrieval, a captioner by BLEU and CIDEr-D, or an answerer by VQA accuracy
     Eval(EvalArgs),
     /// Show the origin of a trained model: data, settings, parents
     Lineage(LineageArgs),
@@ -120,6 +122,7 @@ impl Command {
             | Self::Device(_)
             | Self::Score(_)
             | Self::Caption(_)
+            | Self::Answer(_)
             | Self::Bench(_)
             | Self::Train(_)
             | Self::Eval(_) => Uses::Models,
@@ -133,9 +136,11 @@ impl Command {
         match self {
             Self::Score(args) => vec![&mut args.model.checkpoint.model],
             Self::Caption(args) => vec![&mut args.model.checkpoint.model],
+            Self::Answer(args) => vec![&mut args.model.checkpoint.model],
             Self::Eval(args) => match &mut args.what {
                 EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
+                EvalWhat::Vqa(args) => vec![&mut args.checkpoint.model],
             },
             Self::Bench(BenchCommand::Model(args)) => vec![&mut args.trial.captioner, &mut args.trial.filter],
             Self::Lineage(args) => vec![&mut args.file],

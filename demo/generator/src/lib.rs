@@ -10,6 +10,7 @@ pub mod job;
 mod junk;
 pub mod noise;
 pub mod parse;
+pub mod questions;
 mod random;
 pub mod scene;
 pub mod score;
