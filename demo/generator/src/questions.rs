@@ -87,7 +87,12 @@ impl Query {
                     false => Self::IsThere(one_of(Colour::of_things(), random), one.shape),
                 },
                 6 => Self::Where(one.shape),
-                _ => Self::Beside(one_of(&Relation::DIRECTIONS, random), one.shape),
+                _ => {
+                    let mut all = Relation::DIRECTIONS.map(|relation| Self::Beside(relation, one.shape));
+                    // At most one direction has the other object.
+                    all.sort_by_key(|query| query.answer(scene).is_none());
+                    all[0]
+                }
             };
             if query.answer(scene).is_some() {
                 return query;

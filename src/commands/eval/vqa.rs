@@ -22,8 +22,8 @@ pub async fn run(args: &EvalVqaArgs) -> Ending {
     let found = read_questions(&place, &shards, &columns, &data.answers, data.questions as usize).await;
     let found = found.or_environment_error()?;
     if found.asked.is_empty() {
-        return Err(anyhow!("{}: no row with an image, a question and an answer", data.input))
-            .or_usage_error();
+        let reason = "are --image, --question and --answers its columns?";
+        return Err(anyhow!("{}: no row with all three; {reason}", data.input)).or_usage_error();
     }
     console::line(format!("{} questions; {} rows skipped", found.asked.len(), found.skipped));
     let (asked, batch) = (found.asked, data.batch as usize);
