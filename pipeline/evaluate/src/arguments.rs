@@ -1,6 +1,7 @@
 //! Arguments of the command line: the questions of an evaluation, and the way of answering.
 
-use capfilt_blip::{GenerationOptions, Options};
+use crate::{answering::Answering, error::EvaluateError};
+use capfilt_blip::{BlipAnswerer, GenerationOptions, Options};
 use capfilt_schemas::settings::Preset;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
@@ -66,6 +67,14 @@ pub struct AnsweringArgs {
 }
 
 impl AnsweringArgs {
+    /// The way of answering; reads the list of answers.
+    ///
+    /// # Errors
+    /// As [`Answering::of`].
+    pub fn answering(&self, answerer: &BlipAnswerer) -> Result<Answering, EvaluateError> {
+        Answering::of(answerer, self.answer_list.as_deref(), self.top_k as usize)
+    }
+
     /// Options of the beam search.
     pub fn generation(&self, preset: Preset) -> GenerationOptions {
         GenerationOptions {

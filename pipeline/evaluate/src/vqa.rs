@@ -2,6 +2,7 @@
 
 use crate::questions::Asked;
 use serde::Serialize;
+use std::fmt;
 
 /// Accuracies, 0 to 1; `None` if no question of the kind was asked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,6 +13,17 @@ pub struct VqaScores {
     pub vqa_accuracy: Option<f64>,
     /// Share of the questions with one answer whose answer is equal after normalisation.
     pub accuracy: Option<f64>,
+}
+
+impl fmt::Display for VqaScores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = [
+            self.vqa_accuracy.map(|share| format!("VQA accuracy  {:6.2}", 100.0 * share)),
+            self.accuracy
+                .map(|share| format!("accuracy      {:6.2} % of questions with one answer", 100.0 * share)),
+        ];
+        f.write_str(&lines.into_iter().flatten().collect::<Vec<_>>().join("\n"))
+    }
 }
 
 /// Scores answers against the answers of people.

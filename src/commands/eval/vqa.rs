@@ -1,21 +1,17 @@
 //! `capfilt eval vqa`: VQA accuracy of an answerer.
 
 use super::shown;
-use crate::args::EvalVqaArgs;
+use crate::{args::EvalVqaArgs, commands::answer::load};
 use anyhow::{Context as _, anyhow};
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_evaluate::{Answering, answer_all, read_questions, score_answers, write_answers};
+use capfilt_evaluate::{answer_all, read_questions, score_answers, write_answers};
 use capfilt_runtime::{blip, training_data};
 use capfilt_schemas::settings::training_data::DataSource;
 use serde_json::json;
 
 pub async fn run(args: &EvalVqaArgs) -> Ending {
-    let (checkpoint, data, how) = (&args.checkpoint, &args.data, &args.answering);
-    let preset = checkpoint.preset;
-    let answerer = blip::answerer(&checkpoint.model, checkpoint.options(), how.generation(preset));
-    let answerer = answerer.or_environment_error()?;
-    let answering =
-        Answering::of(&answerer, how.answer_list.as_deref(), how.top_k as usize).or_usage_error()?;
+    let (data, preset) = (&args.data, args.checkpoint.preset);
+    let (answerer, answering) = load(&args.checkpoint, &args.answering)?;
     let source =
         DataSource::of_files(&data.input, &data.key, &data.image, &data.question, data.filter.as_deref());
     let (place, shards, columns) = training_data::opened(&source).await?;
@@ -40,10 +36,6 @@ pub async fn run(args: &EvalVqaArgs) -> Ending {
         outln!("{all}");
         return Ok(Exit::Done);
     }
-    scores.vqa_accuracy.iter().for_each(|share| outln!("VQA accuracy  {:6.2}", 100.0 * share));
-    scores
-        .accuracy
-        .iter()
-        .for_each(|share| outln!("accuracy      {:6.2} % of questions with one answer", 100.0 * share));
+    outln!("{scores}");
     Ok(Exit::Done)
 }
