@@ -1,6 +1,7 @@
 //! Pairs as Parquet files in img2dataset's layout, with two extra columns for checks only: `truth` and
 //! `scene`.
 
+pub use crate::source::Pairs;
 use crate::{
     draw::draw,
     noise::{Kind, text},
@@ -93,29 +94,6 @@ pub struct Order {
 
 /// The text's number has two digits in the key.
 pub const MOST_CAPTIONS: u64 = 100;
-
-/// Declared source of the pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
-pub enum Pairs {
-    /// All texts are true.
-    Human,
-    /// 40 % of the texts are true, 25 % have one error, 20 % belong to another picture, 15 % are junk.
-    Web,
-    /// Questions with their answers instead of texts.
-    Questions,
-}
-
-impl Pairs {
-    /// Name of the kind, as in the arguments.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Web => "web",
-            Self::Questions => "questions",
-        }
-    }
-}
 
 /// Property in which the scenes of a family differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

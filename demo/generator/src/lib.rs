@@ -16,6 +16,7 @@ pub mod scene;
 pub mod score;
 mod shapes;
 pub mod sheet;
+mod source;
 mod table;
 pub mod vocabulary;
 

@@ -1,6 +1,6 @@
 //! Writer and reader of the pairs' columns.
 
-use crate::{files::Pairs, noise::Kind, scene::Scene};
+use crate::{noise::Kind, scene::Scene, source::Pairs};
 use arrow::{
     array::{
         ArrayRef, AsArray as _, BinaryArray, Int32Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
