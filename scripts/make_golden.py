@@ -521,4 +521,5 @@ def main():
     print(f"{total / 1e6:.2f} MB in {out}")
 
 
-main()
+if __name__ == "__main__":
+    main()

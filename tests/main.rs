@@ -7,6 +7,7 @@
 
 mod support;
 
+mod answers;
 mod bad_files;
 mod bad_input;
 mod book;

@@ -16,13 +16,24 @@ pub fn pre_caption(text: &str, max_words: usize) -> String {
     cleaned(text, max_words)
 }
 
+/// BLIP's cleaning of questions: lower case, the same signs removed without a space in their place, spaces at
+/// the end removed, the first `max_words` words. Runs of spaces stay, as the tokenizer drops them.
+pub fn pre_question(question: &str, max_words: usize) -> String {
+    let lowered = question.to_lowercase();
+    let kept: String = lowered.chars().filter(|c| !SIGNS.contains(*c)).collect();
+    kept.trim_end_matches(' ').split(' ').take(max_words).collect::<Vec<_>>().join(" ")
+}
+
+/// Signs that the cleaning removes.
+const SIGNS: &str = ".!\"()*#:;~";
+
 /// Bytes at the start of a text that nearly always contain the first words: a text as long as a book need not
 /// be cleaned as a whole.
 const BEGIN_BYTES: usize = 8 << 10;
 
 fn cleaned(text: &str, max_words: usize) -> String {
     let lowered = text.to_lowercase();
-    let spaced = lowered.chars().map(|c| if ".!\"()*#:;~".contains(c) { ' ' } else { c });
+    let spaced = lowered.chars().map(|c| if SIGNS.contains(c) { ' ' } else { c });
     let collapsed = collapse(spaced);
     let trimmed = collapsed.trim_end_matches('\n').trim_matches(' ');
     trimmed.split(' ').take(max_words).collect::<Vec<_>>().join(" ")
@@ -123,6 +134,13 @@ mod tests {
                 assert_eq!(pre_caption(&long, max_words), cleaned(&long, max_words), "{text:?} {max_words}");
             }
         }
+    }
+
+    #[test]
+    fn questions_lose_signs_without_a_space_and_keep_question_marks() {
+        assert_eq!(pre_question("What's \"on\" the (T.V.)?  ", 50), "what's on the tv?");
+        assert_eq!(pre_question("a  b c", 2), "a ");
+        assert_eq!(pre_question("", 50), "");
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! BLIP in the registry: conversion of settings to its options, and its loaders.
 //!
 //! The functions are public for the commands that show BLIP's internals: `caption --candidates`,
-//! `eval retrieval`.
+//! `eval retrieval`; and for the answering of questions, which only BLIP does.
 
 use crate::family::{Family, ModelOptions};
-use capfilt_blip::{BlipCaptioner, BlipFilter, GenerationOptions, LoadError, LoadOptions, Options};
+use capfilt_blip::{
+    BlipAnswerer, BlipCaptioner, BlipFilter, GenerationOptions, LoadError, LoadOptions, Options,
+};
+use capfilt_pipeline::text::pre_question;
 use capfilt_schemas::settings::{Captioner, Method, Preset};
 use std::path::Path;
 
@@ -37,6 +40,29 @@ pub fn captioner(
 pub fn filter(path: &Path, options: ModelOptions) -> Result<BlipFilter, LoadError> {
     BlipFilter::load(path, &load_options(options))
 }
+
+/// Loads an answerer of questions.
+///
+/// # Errors
+/// Names the file or option that is wrong, and why.
+pub fn answerer(
+    path: &Path,
+    options: ModelOptions,
+    generation: GenerationOptions,
+) -> Result<BlipAnswerer, LoadError> {
+    BlipAnswerer::load(path, &load_options(options), generation)
+}
+
+/// A question as the model reads it: cleaned as in BLIP's VQA; transformers does not clean texts.
+pub fn question(preset: Preset, text: &str) -> String {
+    match preset {
+        Preset::Original => pre_question(text, QUESTION_WORDS),
+        Preset::Hf => text.to_owned(),
+    }
+}
+
+/// Number of words that BLIP's VQA keeps of a question.
+const QUESTION_WORDS: usize = 50;
 
 fn load_options(asked: ModelOptions) -> LoadOptions {
     let ModelOptions { device, precision, preset } = asked;

@@ -94,6 +94,18 @@ pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Sh
     Ok(plan.shards)
 }
 
+/// Files of an evaluation: their place, shards and columns. An evaluation writes nothing, so its plan has no
+/// output to leave out.
+///
+/// # Errors
+/// As [`plan`] and [`columns`].
+pub async fn opened(source: &DataSource) -> Result<(Location, Vec<Shard>, InputColumns), Failure> {
+    // A name that no input has.
+    let own = format!("{}.eval", source.url.trim_end_matches('/'));
+    let shards = plan(source, &own, Named::Options).await?;
+    Ok((Location::open(&source.url).or_usage_error()?, shards, columns(source)?))
+}
+
 /// Digest of a source: its files in their current versions, and the condition of its rows.
 pub fn version(shards: &[Shard], source: &DataSource) -> String {
     let filter = source.filter.as_deref().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Arguments of `capfilt eval`.
 
 use super::{CheckpointArgs, GenerationArgs};
+use capfilt_evaluate::{AnsweringArgs, QuestionArgs};
 use clap::{Args as ClapArgs, Subcommand, value_parser};
 use std::path::PathBuf;
 
@@ -16,6 +17,8 @@ pub enum EvalWhat {
     Retrieval(EvalRetrievalArgs),
     /// Evaluate captions: BLEU and CIDEr-D against the texts of the images
     Caption(EvalCaptionArgs),
+    /// Evaluate answers to questions: VQA accuracy; accuracy for questions with one answer
+    Vqa(EvalVqaArgs),
 }
 
 /// Input rows of an evaluation; rows with the same image are one image with several texts.
@@ -75,4 +78,14 @@ pub struct EvalCaptionArgs {
     /// line
     #[arg(long, value_name = "FILE")]
     pub captions: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalVqaArgs {
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub data: QuestionArgs,
+    #[command(flatten)]
+    pub answering: AnsweringArgs,
 }

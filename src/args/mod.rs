@@ -80,6 +80,8 @@ pub enum Command {
     Score(ScoreArgs),
     /// Write captions for images
     Caption(CaptionArgs),
+    /// Answer questions about images
+    Answer(AnswerArgs),
     /// Measure the speed of this machine: models, batch size or decoding
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -91,7 +93,7 @@ pub enum Command {
     /// Write human pairs and the kept pairs of cleaning jobs as one data set for other trainers, each pair
     /// once
     Export(ExportArgs),
-    /// Evaluate a filter by retrieval, or a captioner by BLEU and CIDEr-D
+    /// Evaluate a filter by retrieval, a captioner by BLEU and CIDEr-D, or an answerer by VQA accuracy
     Eval(EvalArgs),
     /// Show the origin of a trained model: data, settings, parents
     Lineage(LineageArgs),
@@ -131,6 +133,7 @@ impl Command {
             | Self::Device(_)
             | Self::Score(_)
             | Self::Caption(_)
+            | Self::Answer(_)
             | Self::Bench(_)
             | Self::Train(_)
             | Self::Eval(_) => Uses::Models,
@@ -144,9 +147,11 @@ impl Command {
         match self {
             Self::Score(args) => vec![&mut args.model.checkpoint.model],
             Self::Caption(args) => vec![&mut args.model.checkpoint.model],
+            Self::Answer(args) => vec![&mut args.model.checkpoint.model],
             Self::Eval(args) => match &mut args.what {
                 EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
+                EvalWhat::Vqa(args) => vec![&mut args.checkpoint.model],
             },
             Self::Bench(BenchCommand::Model(args)) => vec![&mut args.trial.captioner, &mut args.trial.filter],
             Self::Lineage(args) => vec![&mut args.file],

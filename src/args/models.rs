@@ -1,5 +1,6 @@
 //! Arguments of the commands that use one model.
 
+use capfilt_evaluate::AnsweringArgs;
 use capfilt_runtime::{ModelOptions, registry};
 use capfilt_schemas::settings::{Captioner, Method, Precision, Preset};
 use clap::Args as ClapArgs;
@@ -119,4 +120,15 @@ pub struct CaptionArgs {
     /// probable first
     #[arg(long, requires = "json", conflicts_with = "num_captions")]
     pub candidates: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct AnswerArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Question about each image; repeatable
+    #[arg(long = "question", required = true)]
+    pub questions: Vec<String>,
+    #[command(flatten)]
+    pub answering: AnsweringArgs,
 }

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod answer;
 mod bench;
 mod bootstrap;
 mod caption;
@@ -52,6 +53,7 @@ pub async fn run(mut command: Command) -> Ending {
         Command::Verify(args) => verify::run(&args).await,
         Command::Check(args) => check::run(&args).await,
         Command::Score(args) => score::run(&args),
+        Command::Answer(args) => answer::run(&args),
         Command::Caption(args) => caption::run(&args),
         Command::Bench(args) => bench::run(&args).await,
         Command::Train(args) => train::run(&args).await,

@@ -1,10 +1,12 @@
 //! Pairs as Parquet files in img2dataset's layout, with two extra columns for checks only: `truth` and
 //! `scene`.
 
+pub use crate::source::Pairs;
 use crate::{
     draw::draw,
     noise::{Kind, text},
     parse::{Verdict, truth},
+    questions::Query,
     random::{self, Purpose, Random},
     scene::{MOST_OBJECTS, Scene},
     table::{self, Row},
@@ -92,26 +94,6 @@ pub struct Order {
 
 /// The text's number has two digits in the key.
 pub const MOST_CAPTIONS: u64 = 100;
-
-/// Declared source of the pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "arguments", derive(clap::ValueEnum))]
-pub enum Pairs {
-    /// All texts are true.
-    Human,
-    /// 40 % of the texts are true, 25 % have one error, 20 % belong to another picture, 15 % are junk.
-    Web,
-}
-
-impl Pairs {
-    /// Name of the kind, as in the arguments.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Human => "human",
-            Self::Web => "web",
-        }
-    }
-}
 
 /// Property in which the scenes of a family differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,14 +197,14 @@ fn write(
     let failed = |source| MakeError::Parquet { path: path.into(), source };
     let file = File::create(path).map_err(|source| MakeError::Io { path: path.into(), source })?;
     let mut writer =
-        ArrowWriter::try_new(file, table::schema(), Some(table::properties())).map_err(failed)?;
+        ArrowWriter::try_new(file, table::schema(order.source), Some(table::properties())).map_err(failed)?;
     let per_group = (order.group_rows / order.captions).max(1);
     for first in scenes.clone().step_by(per_group as usize) {
         let group = first..(first + per_group).min(scenes.end);
         let rows: Vec<Vec<Row>> =
             group.into_par_iter().map(|number| rows_of(number, order)).collect::<Result<_, _>>()?;
         let rows: Vec<Row> = rows.into_iter().flatten().collect();
-        let batch = table::batch(&rows, order.side).map_err(|error| failed(error.into()))?;
+        let batch = table::batch(&rows, order.source, order.side).map_err(|error| failed(error.into()))?;
         writer.write(&batch).and_then(|()| writer.flush()).map_err(failed)?;
         made(&rows);
     }
@@ -237,7 +219,11 @@ pub fn picture(number: u64, order: &Order) -> (Scene, Vec<u8>) {
 
 /// Random generator of a picture.
 fn numbers(number: u64, order: &Order) -> Random {
-    let purpose = if order.source == Pairs::Human { Purpose::Human } else { Purpose::Web };
+    let purpose = match order.source {
+        Pairs::Human => Purpose::Human,
+        Pairs::Web => Purpose::Web,
+        Pairs::Questions => Purpose::Questions,
+    };
     random::of(order.seed, purpose, number)
 }
 
@@ -284,21 +270,43 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
             break text;
         }
     };
+    let mut earlier = Vec::new();
     let row = |caption: u64| {
         let kind = match order.source {
-            Pairs::Human => Kind::True,
             Pairs::Web => Kind::dealt(order.seed, number * order.captions + caption),
+            Pairs::Human | Pairs::Questions => Kind::True,
+        };
+        let (caption_text, answer) = match order.source {
+            Pairs::Questions => asked(&scene, &mut earlier, &mut random),
+            Pairs::Human | Pairs::Web => (caption_of(kind, &mut random), None),
         };
         Row {
             key: format!("{number:09}{caption:02}"),
             jpg: jpg.clone(),
-            caption: caption_of(kind, &mut random),
+            caption: caption_text,
+            answer,
             url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
             kind,
             scene: json.clone(),
         }
     };
     Ok((0..order.captions).map(row).collect())
+}
+
+/// Tries to find a question that the picture does not have yet. A scene of one object has about twenty.
+const TRIES: usize = 16;
+
+/// A question and its answer.
+fn asked(scene: &Scene, earlier: &mut Vec<Query>, random: &mut Random) -> (String, Option<String>) {
+    let mut query = Query::any(scene, random);
+    for _ in 0..TRIES {
+        if !earlier.contains(&query) {
+            break;
+        }
+        query = Query::any(scene, random);
+    }
+    earlier.push(query);
+    (query.say(random), query.answer(scene))
 }
 
 /// JPEG with a quality that keeps edges, and without chroma subsampling, which would blur small objects.

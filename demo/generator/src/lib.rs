@@ -10,11 +10,13 @@ pub mod job;
 mod junk;
 pub mod noise;
 pub mod parse;
+pub mod questions;
 mod random;
 pub mod scene;
 pub mod score;
 mod shapes;
 pub mod sheet;
+mod source;
 mod table;
 pub mod vocabulary;
 

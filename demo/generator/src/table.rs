@@ -1,8 +1,10 @@
 //! Writer and reader of the pairs' columns.
 
-use crate::{noise::Kind, scene::Scene};
+use crate::{noise::Kind, scene::Scene, source::Pairs};
 use arrow::{
-    array::{ArrayRef, AsArray as _, BinaryArray, Int32Array, RecordBatch, StringArray},
+    array::{
+        ArrayRef, AsArray as _, BinaryArray, Int32Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+    },
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
 };
@@ -18,23 +20,31 @@ use std::{
     sync::Arc,
 };
 
-/// One pair.
+/// One pair, or one question.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub key: String,
     pub jpg: Arc<[u8]>,
+    /// The text, or the question.
     pub caption: String,
+    /// Answer to a question.
+    pub answer: Option<String>,
     pub url: String,
     pub kind: Kind,
     /// The scene's JSON.
     pub scene: String,
 }
 
-pub(crate) fn schema() -> SchemaRef {
-    let names = ["key", "jpg", "caption", "url", "width", "height", "status", "truth", "scene"];
+const PAIRS: [&str; 9] = ["key", "jpg", "caption", "url", "width", "height", "status", "truth", "scene"];
+const QUESTIONS: [&str; 9] =
+    ["key", "jpg", "question", "answers", "url", "width", "height", "status", "scene"];
+
+pub(crate) fn schema(source: Pairs) -> SchemaRef {
+    let names = if source == Pairs::Questions { QUESTIONS } else { PAIRS };
     let kind = |name: &str| match name {
         "jpg" => DataType::Binary,
         "width" | "height" => DataType::Int32,
+        "answers" => DataType::new_list(DataType::Utf8, true),
         _ => DataType::Utf8,
     };
     Arc::new(Schema::new(names.map(|name| Field::new(name, kind(name), false)).to_vec()))
@@ -50,23 +60,32 @@ pub(crate) fn properties() -> WriterProperties {
         .build()
 }
 
-pub(crate) fn batch(rows: &[Row], side: u16) -> Result<RecordBatch, ArrowError> {
+pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatch, ArrowError> {
+    let schema = schema(source);
     let texts =
         |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;
-    let sides = || Arc::new(Int32Array::from(vec![i32::from(side); rows.len()])) as ArrayRef;
-    let images = BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg));
-    let columns = vec![
-        texts(|row| &row.key),
-        Arc::new(images) as ArrayRef,
-        texts(|row| &row.caption),
-        texts(|row| &row.url),
-        sides(),
-        sides(),
-        texts(|_| "success"),
-        texts(|row| row.kind.name()),
-        texts(|row| &row.scene),
-    ];
-    RecordBatch::try_new(schema(), columns)
+    let column = |name: &str| match name {
+        "key" => texts(|row| &row.key),
+        "jpg" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg))) as ArrayRef,
+        "caption" | "question" => texts(|row| &row.caption),
+        "answers" => answers(rows),
+        "url" => texts(|row| &row.url),
+        "width" | "height" => Arc::new(Int32Array::from(vec![i32::from(side); rows.len()])),
+        "status" => texts(|_| "success"),
+        "truth" => texts(|row| row.kind.name()),
+        _ => texts(|row| &row.scene),
+    };
+    let columns = schema.fields().iter().map(|field| column(field.name())).collect();
+    RecordBatch::try_new(schema, columns)
+}
+
+/// Lists of one answer each.
+fn answers(rows: &[Row]) -> ArrayRef {
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    for row in rows {
+        lists.append_value(row.answer.iter().map(Some));
+    }
+    Arc::new(lists.finish())
 }
 
 /// Known truth of one pair.

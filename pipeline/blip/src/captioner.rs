@@ -14,11 +14,9 @@ use crate::{
         GenerationOptions, beam::beam, decoder::Decoder, greedy::greedy, logits::Candidate, nucleus::nucleus,
         score_tokens::score_tokens,
     },
-    heads::LmHead,
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
     role::Role,
-    text::TextTower,
     tokens::BertTokens,
 };
 
@@ -46,11 +44,8 @@ impl BlipCaptioner {
         generation: GenerationOptions,
     ) -> Result<Self, LoadError> {
         let loading = Loading::start(path, Role::Captioner, options)?;
-        let (text, device) = (&loading.config.text, loading.images.device);
-        let root = loading.store.root().sub("text_decoder");
-        let tower = TextTower::load(&root.sub("bert"), text, loading.config.vision.hidden_size);
-        let head = LmHead::load(&root.sub("cls").sub("predictions"), &loading.config, tower.words());
-        let decoder = Decoder { tower, head, end: text.sep_token_id, pad: text.pad_token_id, device };
+        let (root, width) = (loading.store.root(), loading.config.vision.hidden_size);
+        let decoder = Decoder::load(&root, &loading.config, width, loading.images.device);
         drop(root);
         let (config, tokens, images) = loading.finish()?;
         let prompt_ids = tokens.prompt(&generation.prompt).map_err(LoadError::Options)?;

@@ -36,6 +36,9 @@ pub struct KeyValue {
 pub enum ImageKeys {
     /// Projected keys and values of every layer.
     Projected(Vec<KeyValue>),
+    /// Projected keys and values of every layer for padded states, and the visible tokens, (images, 1, 1,
+    /// tokens) bool. The states of a batch of questions are padded, those of images never are.
+    Masked(Vec<KeyValue>, Tensor),
     /// Image states (images, tokens, image width), for few queries.
     States(Tensor),
     /// Image states packed for the kernels.
@@ -70,7 +73,7 @@ impl ImageKeys {
     /// Number of images.
     pub fn images(&self) -> i64 {
         let first = match self {
-            Self::Projected(layers) => layers.first().map(|layer| &layer.k),
+            Self::Projected(layers) | Self::Masked(layers, _) => layers.first().map(|layer| &layer.k),
             Self::States(states) => Some(states),
             Self::Packed(states) => return states.images() as i64,
         };
@@ -82,10 +85,10 @@ impl ImageKeys {
         let pick = |kv: &KeyValue| {
             Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? })
         };
+        let picked = |layers: &[KeyValue]| layers.iter().map(pick).collect::<Result<_, TchError>>();
         Ok(match self {
-            Self::Projected(layers) => {
-                Self::Projected(layers.iter().map(pick).collect::<Result<_, TchError>>()?)
-            }
+            Self::Projected(layers) => Self::Projected(picked(layers)?),
+            Self::Masked(layers, mask) => Self::Masked(picked(layers)?, mask.f_index_select(0, index)?),
             Self::States(states) => Self::States(states.f_index_select(0, index)?),
             Self::Packed(states) => Self::Packed(states.select(&Vec::<i64>::try_from(index)?)?),
         })
@@ -161,10 +164,12 @@ impl CrossAttention {
         // (rows, tokens, d) -> (images, queries, d), so that an image's keys are not copied for each text.
         let q = self.query.forward(xs)?.f_reshape([images, rows / images * tokens, d])?;
         let by_head = |q: &Tensor| split_heads(q, self.heads);
+        let attend_to = |kv: &KeyValue, mask: Option<&Tensor>| {
+            join_heads(&attend(&by_head(&q)?, &kv.k, &kv.v, mask, self.dropout)?)
+        };
         let context = match (image, &self.projections) {
-            (ImageKeys::Projected(layers), _) => {
-                join_heads(&attend(&by_head(&q)?, &layers[layer].k, &layers[layer].v, None, self.dropout)?)?
-            }
+            (ImageKeys::Projected(layers), _) => attend_to(&layers[layer], None)?,
+            (ImageKeys::Masked(layers, mask), _) => attend_to(&layers[layer], Some(mask))?,
             (ImageKeys::States(states), Projections::Plain { key, value }) => {
                 join_heads(&self.attend_to_states(states, &by_head(&q)?, key, value)?)?
             }

@@ -13,9 +13,10 @@ use crate::{
     heads::{ItcHead, ItmHead},
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
-    preset::{FirstToken, Options, Padding},
+    preset::{FirstToken, Options},
     role::Role,
     text::TextTower,
+    text_batch::TextBatch,
     tokens::BertTokens,
 };
 
@@ -28,14 +29,6 @@ pub struct BlipFilter {
     tokens: BertTokens,
     config: MedConfig,
     options: Options,
-}
-
-/// A padded batch of token ids: (rows, tokens) int64; the mask is 1 for tokens and 0 for padding.
-pub struct TextBatch {
-    /// Token ids (texts, length).
-    pub ids: Tensor,
-    /// 1 for a token, 0 for padding (texts, length).
-    pub mask: Tensor,
 }
 
 impl BlipFilter {
@@ -97,37 +90,13 @@ impl BlipFilter {
     /// Tokenizes and pads texts; the first token is `[CLS]`.
     pub fn batch(&self, texts: &[&str]) -> Result<TextBatch, ComputeError> {
         let positions = self.config.text.max_position_embeddings as usize;
-        let most = self.options.itm_max_tokens.unwrap_or(positions).min(positions);
-        let encode = |text: &&str| self.tokens.encode(text, most).map_err(ComputeError::Input);
-        let rows = texts.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
-        let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let width = if self.options.itm_padding == Padding::Maximum { most } else { longest };
-        let pad = self.config.text.pad_token_id;
-        let ids: Vec<i64> = rows
-            .iter()
-            .flat_map(|row| row.iter().copied().chain(std::iter::repeat(pad)).take(width))
-            .collect();
-        let mask: Vec<i64> =
-            rows.iter().flat_map(|row| (0..width).map(|i| i64::from(i < row.len()))).collect();
-        let rectangle = |values: &[i64]| {
-            Tensor::f_from_slice(values)?
-                .f_reshape([rows.len() as i64, width as i64])?
-                .f_to_device(self.images.device)
-        };
-        Ok(TextBatch { ids: rectangle(&ids)?, mask: rectangle(&mask)? })
+        TextBatch::of(texts, &self.tokens, &self.options, positions, self.images.device)
     }
 
     /// Matching logits (rows, 2) in f32. Rows are ordered by image, with the same number of rows for each
     /// image. The first token is replaced by `[ENC]` if the options request it.
     pub fn itm_logits(&self, texts: &TextBatch, image: &ImageKeys) -> Result<Tensor, ComputeError> {
-        let ids = match self.options.itm_first_token {
-            FirstToken::Cls => texts.ids.shallow_clone(),
-            FirstToken::Enc => {
-                let (rows, width) = texts.ids.size2()?;
-                let enc = Tensor::f_full([rows, 1], self.tokens.enc(), (Kind::Int64, self.images.device))?;
-                Tensor::f_cat(&[enc, texts.ids.f_narrow(1, 1, width - 1)?], 1)?
-            }
-        };
+        let ids = texts.grounded_ids(&self.tokens, self.options.itm_first_token)?;
         Ok(self.itm.forward(&self.text.encode_with_image(&ids, &texts.mask, image)?)?)
     }
 

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answerer;
 mod captioner;
 pub mod checkpoint;
 pub mod config;
@@ -26,6 +27,7 @@ pub mod role;
 mod small_file;
 pub mod tensor_file;
 pub mod text;
+mod text_batch;
 mod tokenizer_file;
 pub mod tokens;
 mod torch_archive;
@@ -34,15 +36,17 @@ pub mod weight_files;
 pub mod weights;
 mod weights_error;
 
+pub use answerer::{AnswerList, BlipAnswerer, Question};
 pub use capfilt_kernels::{features as cpu_features, libtorch_version, supported as cpu_has_kernels};
 pub use captioner::BlipCaptioner;
 pub use device::DeviceChoice;
 pub use error::{ComputeError, LoadError};
-pub use filter::{BlipFilter, TextBatch};
-pub use generate::{BeamLength, GenerationOptions};
+pub use filter::BlipFilter;
+pub use generate::{BeamLength, GenerationOptions, rank::Ranked};
 pub use load::LoadOptions;
 pub use precision::DevicePrecision;
 pub use preset::{FirstToken, Options, Padding};
+pub use text_batch::TextBatch;
 
 /// Sets the number of threads of one libtorch operation, for the whole process.
 pub fn set_threads(threads: usize) {

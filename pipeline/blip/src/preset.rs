@@ -16,6 +16,9 @@ pub enum FirstToken {
     Cls,
 }
 
+/// Greatest length of a generated answer in tokens, with `[DEC]` and end token (BLIP's VQA).
+const ANSWER_LENGTH: usize = 10;
+
 /// Length to which the texts of one call are padded. Masks exclude the padding: scores do not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Padding {
@@ -28,13 +31,16 @@ pub enum Padding {
 /// All differences between the two implementations, one field each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// First token of a text for the matching head.
+    /// First token of a text for the image-grounded encoder: a text to match, or a question.
     pub itm_first_token: FirstToken,
     /// Texts are cut to this number of ids, with `[CLS]` and `[SEP]`. `None`: only the position table limits
     /// them.
     pub itm_max_tokens: Option<usize>,
-    /// Padding of a text for the matching head.
+    /// Padding of a text for the image-grounded encoder.
     pub itm_padding: Padding,
+    /// Label smoothing in the score of a ranked answer: the decoder of the original code computes its loss
+    /// with 0.1 also when it ranks; the default of transformers is 0.
+    pub answer_smoothing: f64,
     /// Epsilon of the vision tower's LayerNorms. `None`: the value of config.json. The weights were trained
     /// with 1e-6; transformers' configs have 1e-5.
     pub vision_layer_norm_eps: Option<f64>,
@@ -59,6 +65,7 @@ impl Options {
                 itm_first_token: FirstToken::Enc,
                 itm_max_tokens: Some(35),
                 itm_padding: Padding::Longest,
+                answer_smoothing: 0.1,
                 vision_layer_norm_eps: Some(1e-6),
                 prompt: "a picture of ".into(),
                 beam_length: BeamLength::BeforeEndWithPrompt,
@@ -70,6 +77,7 @@ impl Options {
                 itm_first_token: FirstToken::Cls,
                 itm_max_tokens: None,
                 itm_padding: Padding::Longest,
+                answer_smoothing: 0.0,
                 vision_layer_norm_eps: None,
                 prompt: String::new(),
                 beam_length: BeamLength::Generated,
@@ -96,6 +104,15 @@ impl Options {
             max_length: self.max_length,
             prompt: self.prompt.clone(),
             beam_length: self.beam_length,
+        }
+    }
+    /// Generation options of answers, as in BLIP's VQA: a beam search without a prompt.
+    pub fn answering(&self) -> GenerationOptions {
+        GenerationOptions {
+            prompt: String::new(),
+            min_length: 1,
+            max_length: ANSWER_LENGTH,
+            ..self.generation(Method::Beam)
         }
     }
 }

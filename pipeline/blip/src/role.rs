@@ -1,4 +1,4 @@
-//! The two roles of a MED model, and the tensors of each role.
+//! The roles of a MED model, and the tensors of each role.
 
 use std::fmt;
 
@@ -9,14 +9,20 @@ pub enum Role {
     Captioner,
     /// The filter.
     Filter,
+    /// The answerer of questions: text encoder and text decoder.
+    Answerer,
 }
+
+const ENCODER: &str = "text_encoder.";
+const DECODER: &str = "text_decoder.";
 
 impl Role {
     /// Prefixes of the model's names. A tensor with such a prefix that the model does not take is an error.
     fn prefixes(self) -> &'static [&'static str] {
         match self {
-            Self::Captioner => &["vision_model.", "text_decoder."],
-            Self::Filter => &["vision_model.", "text_encoder.", "vision_proj.", "text_proj.", "itm_head."],
+            Self::Captioner => &["vision_model.", DECODER],
+            Self::Filter => &["vision_model.", ENCODER, "vision_proj.", "text_proj.", "itm_head."],
+            Self::Answerer => &["vision_model.", ENCODER, DECODER],
         }
     }
 
@@ -25,17 +31,16 @@ impl Role {
         self.prefixes().iter().any(|prefix| name.starts_with(prefix))
     }
 
-    pub(crate) fn text_prefix(self) -> &'static str {
-        match self {
-            Self::Captioner => "text_decoder.",
-            Self::Filter => "text_encoder.",
-        }
-    }
-
-    pub(crate) fn other(self) -> Self {
-        match self {
-            Self::Captioner => Self::Filter,
-            Self::Filter => Self::Captioner,
+    /// The role of a checkpoint that lacks the tensors `missing` of this role and has the tensors
+    /// `elsewhere`, if the names show it.
+    pub(crate) fn mistaken(self, missing: &[String], elsewhere: &[String]) -> Option<Self> {
+        let has = |names: &[String], prefix| names.iter().any(|name| name.starts_with(prefix));
+        match (self, has(missing, ENCODER), has(missing, DECODER)) {
+            (Self::Captioner, _, true) if has(elsewhere, ENCODER) => Some(Self::Filter),
+            (Self::Filter, true, _) if has(elsewhere, DECODER) => Some(Self::Captioner),
+            (Self::Answerer, true, false) => Some(Self::Captioner),
+            (Self::Answerer, false, true) => Some(Self::Filter),
+            _ => None,
         }
     }
 }
@@ -45,6 +50,7 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Self::Captioner => "captioner",
             Self::Filter => "filter",
+            Self::Answerer => "answerer",
         })
     }
 }

@@ -19,7 +19,7 @@ pub struct TextCache {
     tokens: i64,
 }
 
-/// A text transformer: the encoder in the filter, the decoder in the captioner.
+/// A text transformer: the encoder in the filter, the decoder in the captioner; the answerer has both.
 pub struct TextTower {
     words: Tensor,     // (vocabulary, d)
     positions: Tensor, // (max positions, d)
@@ -53,10 +53,17 @@ impl TextCache {
 
     /// Replaces row `i` by row `index[i]`, for beam search.
     pub(crate) fn reorder(&mut self, index: &Tensor) -> Result<(), TchError> {
-        for kv in &mut self.layers {
-            *kv = KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? };
-        }
+        *self = self.select(index)?;
         Ok(())
+    }
+
+    /// A cache whose row `i` is row `index[i]` of this one; a row may be selected several times.
+    pub(crate) fn select(&self, index: &Tensor) -> Result<Self, TchError> {
+        let pick = |kv: &KeyValue| {
+            Ok(KeyValue { k: kv.k.f_index_select(0, index)?, v: kv.v.f_index_select(0, index)? })
+        };
+        let layers = self.layers.iter().map(pick).collect::<Result<_, TchError>>()?;
+        Ok(Self { layers, tokens: self.tokens })
     }
 
     /// Appends the new tokens of layer `i` and returns all tokens.
@@ -96,7 +103,7 @@ fn extended(kept: &Tensor, new: &Tensor, past: i64) -> Result<Tensor, TchError> 
 }
 
 impl TextTower {
-    /// Takes the tower's tensors; `image_width` is the width of the image states.
+    /// Takes the tower's tensors; `image_width` is the width of the states that cross-attention reads.
     pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
         let d = config.hidden_size;
         let embeddings = path.sub("embeddings");
@@ -175,8 +182,18 @@ impl TextTower {
     /// Projected keys and values of every layer for image states (images, tokens, image width), for any
     /// number of queries.
     pub fn projected_keys(&self, states: &Tensor) -> Result<ImageKeys, TchError> {
-        let keys = self.layers.iter().map(|layer| layer.cross_attention.project(states));
-        Ok(ImageKeys::Projected(keys.collect::<Result<_, _>>()?))
+        Ok(ImageKeys::Projected(self.project(states)?))
+    }
+
+    /// As [`Self::projected_keys`], for padded states of texts: `mask` is (texts, tokens), 1 for a visible
+    /// token.
+    pub fn masked_keys(&self, states: &Tensor, mask: &Tensor) -> Result<ImageKeys, TchError> {
+        let mask = mask.f_ne(0)?.f_unsqueeze(1)?.f_unsqueeze(1)?;
+        Ok(ImageKeys::Masked(self.project(states)?, mask))
+    }
+
+    fn project(&self, states: &Tensor) -> Result<Vec<KeyValue>, TchError> {
+        self.layers.iter().map(|layer| layer.cross_attention.project(states)).collect()
     }
 
     fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {

@@ -57,9 +57,7 @@ fn first(names: &[String]) -> String {
 
 /// Guesses the cause from the names. `elsewhere`: names in the file that the role does not need.
 pub fn guess(error: &WeightsError, elsewhere: &[String]) -> Option<String> {
-    let text_missing = error.missing.iter().any(|name| name.starts_with(error.role.text_prefix()));
-    let other = error.role.other();
-    if text_missing && elsewhere.iter().any(|name| name.starts_with(other.text_prefix())) {
+    if let Some(other) = error.role.mistaken(&error.missing, elsewhere) {
         return Some(format!("is this a {other} checkpoint?"));
     }
     if error.misshaped.iter().any(|(name, ..)| name.ends_with("position_embedding")) {

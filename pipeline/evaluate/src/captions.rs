@@ -4,7 +4,7 @@ use crate::{
     bleu::{LONGEST, bleu},
     cider::cider,
     error::EvaluateError,
-    pairs::{Captioned, pixels},
+    pairs::{Captioned, encoded, pixels},
     words::words,
 };
 use capfilt_pipeline::model::{Captioner, SampleKey};
@@ -49,7 +49,7 @@ pub fn write(
     for images in images.chunks(batch.max(1)) {
         let keys: Vec<SampleKey> =
             images.iter().map(|image| SampleKey { job_seed, image_sha256: image.sha256 }).collect();
-        let written = captioner.caption(&pixels(images, captioner.image_side()), &keys, 1)?;
+        let written = captioner.caption(&pixels(&encoded(images), captioner.image_side()), &keys, 1)?;
         captions.extend(written.into_iter().map(|mut of_image| of_image.swap_remove(0).text));
         done(captions.len());
     }

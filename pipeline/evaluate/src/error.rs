@@ -2,6 +2,7 @@
 
 use capfilt_blip::ComputeError;
 use capfilt_pipeline::{input::ReadError, model::ModelError};
+use std::path::PathBuf;
 
 /// Reason why a model could not be evaluated.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,8 @@ pub enum EvaluateError {
     Compute(#[from] ComputeError),
     #[error("column `{0}` is not text")]
     NotText(String),
+    #[error("cannot read the answers of {path}: {reason}")]
+    AnswerList { path: PathBuf, reason: String },
     #[error("there are {images} images with a text; retrieval needs at least two, captions at least one")]
     TooFew { images: usize },
 }

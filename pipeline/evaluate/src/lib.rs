@@ -1,20 +1,30 @@
-//! Evaluation of a filter and a captioner with the metrics of the literature: recall of retrieval (BLIP,
-//! section 5.1), BLEU and CIDEr-D of captions (section 5.2).
+//! Evaluation of models with the metrics of the literature: recall of retrieval (BLIP, section 5.1), BLEU and
+//! CIDEr-D of captions (section 5.2), VQA accuracy of answers (section 5.3).
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answering;
+#[cfg(feature = "arguments")]
+mod arguments;
 mod bleu;
 mod captions;
 mod cider;
 mod error;
 mod pairs;
+mod questions;
 mod ranks;
 mod retrieval;
+mod vqa;
 mod words;
 
+pub use answering::{Answered, Answering, Score, answer_all, write_answers};
+#[cfg(feature = "arguments")]
+pub use arguments::{AnsweringArgs, QuestionArgs};
 pub use captions::{CaptionScores, Judged, score, write, write_lines};
 pub use error::EvaluateError;
 pub use pairs::{Captioned, Collection, read};
+pub use questions::{Asked, Questions, read_questions};
 pub use ranks::Recalls;
 pub use retrieval::{Recalled, retrieve};
+pub use vqa::{VqaScores, normalised, score_answers, vqa_accuracy};
 pub use words::words;

@@ -125,11 +125,11 @@ fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> 
         .collect())
 }
 
-/// Images, resized for a model.
-pub(crate) fn pixels(images: &[Captioned], side: usize) -> PixelBatch {
-    let squashed = |resizer: &mut Resizer, captioned: &Captioned| {
+/// Encoded images, decoded and resized for a model.
+pub(crate) fn pixels(images: &[&Bytes], side: usize) -> PixelBatch {
+    let squashed = |resizer: &mut Resizer, image: &&Bytes| {
         let mut pixels = Vec::with_capacity(side * side * 3);
-        let image = decode(&captioned.image, &ImageLimits::default()).ok()?;
+        let image = decode(image, &ImageLimits::default()).ok()?;
         resizer.squash(&image, side, &mut pixels);
         Some(pixels)
     };
@@ -140,4 +140,9 @@ pub(crate) fn pixels(images: &[Captioned], side: usize) -> PixelBatch {
     let black = || vec![0; side * side * 3];
     decoded.into_iter().for_each(|pixels| batch.push(&pixels.unwrap_or_else(black)));
     batch
+}
+
+/// The encoded images of some captioned ones.
+pub(crate) fn encoded(images: &[Captioned]) -> Vec<&Bytes> {
+    images.iter().map(|captioned| &captioned.image).collect()
 }

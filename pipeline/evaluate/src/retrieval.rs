@@ -3,7 +3,7 @@
 
 use crate::{
     error::EvaluateError,
-    pairs::{Captioned, pixels},
+    pairs::{Captioned, encoded, pixels},
     ranks::{Recalls, rank},
 };
 use capfilt_blip::BlipFilter;
@@ -163,7 +163,7 @@ fn cosines(
     let mut rows = Vec::new();
     for (i, chunk) in images.chunks(batch.max(1)).enumerate() {
         let features =
-            filter.image_features(&filter.images().states(&pixels(chunk, filter.image_side()))?)?;
+            filter.image_features(&filter.images().states(&pixels(&encoded(chunk), filter.image_side()))?)?;
         rows.push(features.f_matmul(&text_features.f_tr()?)?.f_to_device(Device::Cpu)?);
         done(i * batch + chunk.len());
     }
@@ -228,7 +228,7 @@ fn best(cosines: &Tensor, k: usize, axis: i64) -> Result<Vec<Vec<usize>>, Evalua
 
 /// The matching head's logits of "match" for an image's candidates.
 fn logits(filter: &BlipFilter, image: &Captioned, texts: Vec<&str>) -> Result<Vec<f32>, EvaluateError> {
-    let pixels = pixels(std::slice::from_ref(image), filter.image_side());
+    let pixels = pixels(&[&image.image], filter.image_side());
     let keys = filter.projected_keys(&filter.images().states(&pixels)?)?;
     let mut all = Vec::with_capacity(texts.len());
     for texts in texts.chunks(TEXTS_AT_ONCE) {

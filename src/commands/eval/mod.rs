@@ -1,7 +1,8 @@
-//! `capfilt eval`: quality of a filter or a captioner on pairs outside of its training data.
+//! `capfilt eval`: quality of a model on data outside of its training data.
 
 mod caption;
 mod retrieval;
+mod vqa;
 
 use crate::args::{EvalArgs, EvalDataArgs, EvalWhat};
 use anyhow::anyhow;
@@ -9,12 +10,12 @@ use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure, Progre
 use capfilt_evaluate::{Collection, EvaluateError, read};
 use capfilt_runtime::training_data;
 use capfilt_schemas::settings::training_data::DataSource;
-use capfilt_store::Location;
 
 pub async fn run(args: &EvalArgs) -> Ending {
     match &args.what {
         EvalWhat::Retrieval(args) => retrieval::run(args).await,
         EvalWhat::Caption(args) => caption::run(args).await,
+        EvalWhat::Vqa(args) => vqa::run(args).await,
     }
 }
 
@@ -22,16 +23,7 @@ pub async fn run(args: &EvalArgs) -> Ending {
 async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collection, Failure> {
     let source =
         DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
-    // A plan leaves out the files below the job's URL. An evaluation writes nothing, so its URL is a name
-    // that no input has.
-    let shards = training_data::plan(
-        &source,
-        &format!("{}.eval", source.url.trim_end_matches('/')),
-        training_data::Named::Options,
-    )
-    .await?;
-    let place = Location::open(&source.url).or_usage_error()?;
-    let columns = training_data::columns(&source)?;
+    let (place, shards, columns) = training_data::opened(&source).await?;
     let found = read(&place, &shards, &columns, note, asked.images as usize).await;
     let found = match found {
         Err(error @ EvaluateError::NotText(_)) => Err(error).or_usage_error()?,
@@ -53,8 +45,8 @@ fn shown<T>(
     work: impl FnOnce(&mut dyn FnMut(usize)) -> Result<T, EvaluateError>,
 ) -> Result<T, Failure> {
     let worked = tokio::task::block_in_place(move || {
-        let mut progress = Progress::start("{bar:24} {pos}/{len} images  {eta} left");
-        let line = |done| format!("{done}/{steps} images");
+        let mut progress = Progress::start("{bar:24} {pos}/{len} rows  {eta} left");
+        let line = |done| format!("{done}/{steps} rows");
         let result = work(&mut |done| {
             progress.show(done as u64, steps as u64, String::new(), |_| line(done));
         });

@@ -221,3 +221,29 @@ fn a_text_of_one_scene_is_false_for_its_family() {
         }
     }
 }
+
+#[test]
+fn questions_have_one_true_answer_and_pictures_of_no_pair() {
+    let order = Order { source: Pairs::Questions, captions: 4, ..order() };
+    assert_eq!(made(&order), made(&order));
+    let folder = tempfile::tempdir().unwrap();
+    make(folder.path(), &order, |_| {}).unwrap();
+    let file = File::open(folder.path().join("questions-00000.parquet")).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let mut rows = 0;
+    for batch in reader.map(Result::unwrap) {
+        let text = |name: &str, i: usize| batch[name].as_string::<i32>().value(i).to_owned();
+        for i in 0..batch.num_rows() {
+            let answers = batch["answers"].as_list::<i32>().value(i);
+            assert_eq!(answers.len(), 1);
+            let answer = answers.as_string::<i32>().value(0).to_owned();
+            assert!(crate::questions::answers().contains(&answer), "{answer}");
+            assert!(text("question", i).ends_with('?'));
+            assert!(Scene::parse(&text("scene", i)).is_ok());
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 240);
+    let web = picture(0, &Order { source: Pairs::Web, ..order.clone() }).1;
+    assert_ne!(picture(0, &order).1, web);
+}

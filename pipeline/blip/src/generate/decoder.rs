@@ -4,10 +4,12 @@ use tch::{Device, TchError, Tensor};
 
 use super::{GenerationOptions, logits};
 use crate::{
+    config::MedConfig,
     cross_attention::ImageKeys,
     error::ComputeError,
     heads::LmHead,
     text::{TextCache, TextTower},
+    weights::Path,
 };
 
 /// A text tower with a language-model head.
@@ -30,6 +32,14 @@ pub struct Rows {
 }
 
 impl Decoder {
+    /// Takes the decoder's tensors below `root`; `width` is the width of the states that it attends to.
+    pub(crate) fn load(root: &Path<'_>, config: &MedConfig, width: i64, device: Device) -> Self {
+        let (path, text) = (root.sub("text_decoder"), &config.text);
+        let tower = TextTower::load(&path.sub("bert"), text, width);
+        let head = LmHead::load(&path.sub("cls").sub("predictions"), config, tower.words());
+        Self { tower, head, end: text.sep_token_id, pad: text.pad_token_id, device }
+    }
+
     /// Logits (rows, vocabulary) of the token after `ids` (rows, new tokens), in f32.
     pub fn next_word(
         &self,

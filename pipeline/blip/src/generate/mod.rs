@@ -5,6 +5,7 @@ pub(crate) mod decoder;
 pub(crate) mod greedy;
 pub mod logits;
 pub mod nucleus;
+pub(crate) mod rank;
 pub mod sampler;
 pub(crate) mod score_tokens;
 

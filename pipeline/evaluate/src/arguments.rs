@@ -1,0 +1,87 @@
+//! Arguments of the command line: the questions of an evaluation, and the way of answering.
+
+use crate::{answering::Answering, error::EvaluateError};
+use capfilt_blip::{BlipAnswerer, GenerationOptions, Options};
+use capfilt_schemas::settings::Preset;
+use clap::{Args, value_parser};
+use std::path::PathBuf;
+
+/// Rows of questions.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct QuestionArgs {
+    /// Parquet file, or a folder or prefix of Parquet files
+    #[arg(long, value_name = "URL")]
+    pub input: String,
+    /// Column with the key of the row
+    #[arg(long, default_value = "key")]
+    pub key: String,
+    /// Column with the image
+    #[arg(long, default_value = "jpg")]
+    pub image: String,
+    /// Column with the question
+    #[arg(long, value_name = "COLUMN", default_value = "question")]
+    pub question: String,
+    /// Column with the answers of people, a text or a list of texts; VQA has ten answers of each question
+    #[arg(long, value_name = "COLUMN", default_value = "answers")]
+    pub answers: String,
+    /// Condition of the rows to evaluate, as in a job: "width >= 224"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// Number of questions, from the first one on
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value_parser!(u32).range(1..))]
+    pub questions: u32,
+    /// Questions per model call
+    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=1024))]
+    pub batch: u32,
+    /// Also write each answer with its question and the answers of people to this file, one JSON object per
+    /// line
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Generation of answers, or the list to choose them from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Answering")]
+pub struct AnsweringArgs {
+    /// File of possible answers, which the model ranks: one per line, or a JSON list as BLIP's
+    /// answer_list.json [default: the model generates each answer by a beam search]
+    #[arg(long, value_name = "FILE")]
+    pub answer_list: Option<PathBuf>,
+    /// Ranking: number of answers, selected by the probability of their first token, that are scored as a
+    /// whole
+    #[arg(long, value_name = "K", default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    pub top_k: u32,
+    /// Generation: number of beams
+    #[arg(long, default_value_t = 3, value_parser = value_parser!(u32).range(1..=64))]
+    pub beams: u32,
+    /// Generation: largest number of tokens, with the first and the end token
+    #[arg(long, default_value_t = 10)]
+    pub max_length: u32,
+    /// Generation: least number of tokens, with the first and the end token
+    #[arg(long, default_value_t = 1)]
+    pub min_length: u32,
+}
+
+impl AnsweringArgs {
+    /// The way of answering; reads the list of answers.
+    ///
+    /// # Errors
+    /// As [`Answering::of`].
+    pub fn answering(&self, answerer: &BlipAnswerer) -> Result<Answering, EvaluateError> {
+        Answering::of(answerer, self.answer_list.as_deref(), self.top_k as usize)
+    }
+
+    /// Options of the beam search.
+    pub fn generation(&self, preset: Preset) -> GenerationOptions {
+        GenerationOptions {
+            beams: self.beams as usize,
+            max_length: self.max_length as usize,
+            min_length: self.min_length as usize,
+            ..Options::of(preset).answering()
+        }
+    }
+}
