@@ -47,7 +47,7 @@ async fn of_pairs(explained: &Explained, bucket: &Location) -> Result<Bytes, Str
     let (Some(pairs), Some(ledger)) = (output(Table::Pairs), output(Table::Ledger)) else {
         return Err("the shard has no pairs".to_owned());
     };
-    let tables = ShardTables { shard: explained.shard.clone(), pairs, ledger };
+    let tables = ShardTables { shard: explained.shard.clone(), pairs, ledger, cut: None };
     let wanted = Wanted { referenced: None, cosines: true };
     let fails = |error: capfilt_pipeline::input::ReadError| format!("the pairs cannot be read: {error}");
     let mut reader = CleanedReader::open(bucket, &tables, &wanted).await.map_err(fails)?;
@@ -67,7 +67,7 @@ async fn of_pairs(explained: &Explained, bucket: &Location) -> Result<Bytes, Str
 async fn of_input(explained: &Explained, settings: &Settings) -> Result<Bytes, String> {
     let input = Location::open(&settings.input.url).map_err(|error| error.to_string())?;
     let (column, image_bytes) = (settings.input.image.clone(), settings.limits.image_bytes.0);
-    let of = Arc::new(Referenced { input, column, image_bytes });
+    let of = Arc::new(Referenced { input, column, image_bytes, passthrough: Vec::new() });
     let read = image_in_input(of, &explained.shard, explained.row.row).await;
     let bytes = match read.map_err(|error| format!("the input cannot be read: {error}"))? {
         ImageInput::Bytes { bytes, .. } => bytes,
