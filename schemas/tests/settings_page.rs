@@ -33,7 +33,8 @@ A size is a number of bytes, or a text such as `\"50 MiB\"` or `\"1 GB\"`.
 ";
 
 /// Values of types that have their own form in a settings file.
-const FORMS: [(&str, &str); 12] = [
+const FORMS: [(&str, &str); 13] = [
+    ("CutName", "text"),
     ("String", "text"),
     ("bool", "`true`, `false`"),
     ("u32", "whole number"),
