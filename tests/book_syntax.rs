@@ -175,7 +175,7 @@ fn missing(block: &str) -> Vec<String> {
     };
     // Captions of another program take the place of a captioner.
     let is_missing = |section: &str, key: &str| {
-        !sets(section, key) && !(key == "captioner" && sets("[captioner]", "endpoint"))
+        !(sets(section, key) || key == "captioner" && sets("[captioner]", "endpoint"))
     };
     all.iter()
         .filter(|(section, key, _)| is_missing(section, key))
