@@ -38,7 +38,7 @@ pub async fn write(bucket: &Location, action: Action, who: &str) -> Result<Contr
 /// Resumes a drained job; the control of any other job stays in force.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub async fn end_drain(bucket: &Location, who: &str) -> Result<(), JobError> {
     let newest = ControlReader::new(bucket, digest(bucket).await?).read().await?;
     if newest.is_some_and(|control| control.action == Action::Drain) {

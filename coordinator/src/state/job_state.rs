@@ -20,7 +20,7 @@ pub struct JobState {
     pub committed: CommitIndex,
     /// Failed attempts of each shard, oldest first, including shards that were committed later.
     pub failures: Failures,
-    /// The newest failed attempts, newest first; at most [`NEWEST`].
+    /// The newest failed attempts, newest first; at most `NEWEST`.
     pub newest_failures: Vec<AttemptId>,
     /// Retry records of the job.
     pub retries: Retries,
