@@ -24,8 +24,8 @@ pub use job::JobError;
 pub use plan::{Plan, PlanError, plan};
 pub use state::{JobState, OnInputChange, ShardState, Task};
 pub use status::{
-    CommitName, Counted, FailedAttempt, FailedShard, Kept, KeptTexts, States, Status, StatusReader, is_done,
-    status,
+    CommitName, Counted, FailedAttempt, FailedShard, Kept, KeptTexts, States, Status, StatusReader,
+    bottleneck, is_done, status,
 };
 pub use status::{ShardCell, ShardGrid, StageSeconds, Throughput, WorkerThroughput};
 pub use verify::{Problem, Verification, verify};

@@ -17,6 +17,8 @@ mod job_progress;
 pub mod job_setup;
 pub mod local_job;
 pub mod metrics;
+#[cfg(feature = "arguments")]
+pub mod model_arguments;
 pub mod models;
 pub mod open_job;
 pub mod plan_exit;

@@ -1,8 +1,8 @@
 //! Arguments of `capfilt eval`.
 
-use super::{CheckpointArgs, GenerationArgs};
-use capfilt_evaluate::{AnsweringArgs, QuestionArgs};
-use clap::{Args as ClapArgs, Subcommand, value_parser};
+use capfilt_evaluate::{AnsweringArgs, EvalDataArgs, QuestionArgs};
+use capfilt_runtime::model_arguments::{CheckpointArgs, GenerationArgs};
+use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
@@ -19,36 +19,6 @@ pub enum EvalWhat {
     Caption(EvalCaptionArgs),
     /// Evaluate answers to questions: VQA accuracy; accuracy for questions with one answer
     Vqa(EvalVqaArgs),
-}
-
-/// Input rows of an evaluation; rows with the same image are one image with several texts.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Data")]
-pub struct EvalDataArgs {
-    /// Parquet file, or a folder or prefix of Parquet files
-    #[arg(long, value_name = "URL")]
-    pub input: String,
-    /// Column with the key of the row
-    #[arg(long, default_value = "key")]
-    pub key: String,
-    /// Column with the image
-    #[arg(long, default_value = "jpg")]
-    pub image: String,
-    /// Column with the text
-    #[arg(long, default_value = "caption")]
-    pub text: String,
-    /// Condition of the rows to evaluate, as in a job: "width >= 224"
-    #[arg(long = "where", value_name = "CONDITION")]
-    pub filter: Option<String>,
-    /// Number of images, from the first one on; BLIP's test sets have 1,000 (Flickr) and 5,000 (COCO)
-    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value_parser!(u32).range(1..))]
-    pub images: u32,
-    /// Images per model call
-    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..))]
-    pub batch: u32,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,11 +1,11 @@
 //! `capfilt answer`: answers to questions about images.
 
-use crate::args::{AnswerArgs, CheckpointArgs};
+use crate::args::AnswerArgs;
 use capfilt_blip::{BlipAnswerer, Question};
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, Failure, outln};
 use capfilt_evaluate::{Answering, AnsweringArgs};
 use capfilt_pipeline::image_file;
-use capfilt_runtime::blip;
+use capfilt_runtime::{blip, model_arguments::CheckpointArgs};
 use serde_json::json;
 
 pub fn run(args: &AnswerArgs) -> Ending {

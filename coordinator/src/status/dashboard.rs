@@ -17,9 +17,6 @@ const BAR: (usize, usize) = (40, 6);
 /// Columns that a line with a bar leaves for its text.
 const TEXT: usize = 34;
 
-/// Share of the time of all stages from which on one stage is called the slowest.
-const MOST: f64 = 0.4;
-
 impl Status {
     /// The status as at most `rows` lines of at most `columns` columns, without a control character. In a
     /// window with few lines, the last lines are left out.
@@ -97,31 +94,23 @@ impl Status {
 /// Speed, time left, the slowest stage, and the share of each stage.
 fn throughput(pace: &Throughput, columns: usize) -> Vec<String> {
     let mut lines = vec![labelled("speed", &speed(pace))];
-    lines.extend(slowest(&pace.stage_seconds).map(|text| labelled("limit", &text)));
-    for (name, share) in shares(&pace.stage_seconds) {
-        lines.push(bar_line(name, share, "of the stages' time", columns));
+    lines.extend(limit(&pace.stage_seconds).map(|text| labelled("limit", &text)));
+    for stage in pace.stage_seconds.shares() {
+        lines.push(bar_line(stage.name, stage.share, "of the stages' time", columns));
     }
     lines
 }
 
-/// Share of each stage of the time of all stages.
-fn shares(stages: &StageSeconds) -> [(&'static str, f64); 4] {
-    let StageSeconds { fetch, decode, device, write } = *stages;
-    let all = (fetch + decode + device + write).max(1e-9);
-    [("fetch", fetch / all), ("decode", decode / all), ("device", device / all), ("write", write / all)]
-}
-
-/// A sentence about the stage that limits the speed. Stages overlap, so the one with the most time does.
-fn slowest(stages: &StageSeconds) -> Option<String> {
-    let most = shares(stages).into_iter().max_by(|(_, a), (_, b)| a.total_cmp(b));
-    let (name, share) = most.filter(|(_, share)| *share >= MOST)?;
-    let advice = match name {
+/// A sentence about the stage that limits the speed, with advice.
+fn limit(stages: &StageSeconds) -> Option<String> {
+    let ([first, ..], limits) = stages.ranked();
+    let advice = match first.name {
         "fetch" => "the store or the network limits the speed",
         "decode" => "more workers.decode_threads or input.jpeg_reduction help",
         "device" => "the models limit the speed, as they should",
         _ => "the store limits the speed",
     };
-    Some(format!("{name} takes {:.0} % of the time: {advice}", 100.0 * share))
+    limits.then(|| format!("{} takes {:.0} % of the time: {advice}", first.name, 100.0 * first.share))
 }
 
 fn labelled(label: &str, text: &str) -> String {

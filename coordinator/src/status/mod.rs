@@ -1,6 +1,7 @@
 //! Status of a job for every reader of the bucket: [`status`] uses the counts and times of a sample of the
 //! commits.
 
+mod bottleneck;
 mod commit_names;
 mod dashboard;
 mod failed_attempt;
@@ -10,6 +11,7 @@ mod sampling;
 mod shards;
 mod throughput;
 
+pub use bottleneck::bottleneck;
 pub use commit_names::CommitName;
 pub use failed_attempt::FailedAttempt;
 pub use job_status::{Counted, Kept, KeptTexts, States, Status, StatusReader, is_done, status};

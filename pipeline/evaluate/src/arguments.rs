@@ -1,10 +1,40 @@
-//! Arguments of the command line: the questions of an evaluation, and the way of answering.
+//! Arguments of the command line: the rows of an evaluation, and the way of answering.
 
 use crate::{answering::Answering, error::EvaluateError};
 use capfilt_blip::{BlipAnswerer, GenerationOptions, Options};
 use capfilt_schemas::settings::Preset;
 use clap::{Args, value_parser};
 use std::path::PathBuf;
+
+/// Input rows of an evaluation; rows with the same image are one image with several texts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct EvalDataArgs {
+    /// Parquet file, or a folder or prefix of Parquet files
+    #[arg(long, value_name = "URL")]
+    pub input: String,
+    /// Column with the key of the row
+    #[arg(long, default_value = "key")]
+    pub key: String,
+    /// Column with the image
+    #[arg(long, default_value = "jpg")]
+    pub image: String,
+    /// Column with the text
+    #[arg(long, default_value = "caption")]
+    pub text: String,
+    /// Condition of the rows to evaluate, as in a job: "width >= 224"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// Number of images, from the first one on; BLIP's test sets have 1,000 (Flickr) and 5,000 (COCO)
+    #[arg(long, value_name = "N", default_value_t = 5000, value_parser = value_parser!(u32).range(1..))]
+    pub images: u32,
+    /// Images per model call
+    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Rows of questions.
 #[derive(Debug, Args)]

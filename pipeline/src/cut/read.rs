@@ -1,25 +1,25 @@
 //! Reading of ledgers for a cut.
 
 use super::{Cut, CutError};
-use crate::output::LedgerError;
+use crate::output::{LedgerError, open_ledger};
 use arrow::array::RecordBatch;
 use capfilt_schemas::{
     commit::Output,
-    first_lacking,
     ledger::{self, LedgerRow},
 };
 use capfilt_store::{Location, PinnedObject};
 use futures::TryStreamExt as _;
 use parquet::{
-    arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask, async_reader::ParquetRecordBatchStream},
+    arrow::{ProjectionMask, async_reader::ParquetRecordBatchStream},
     errors::ParquetError,
 };
 use std::sync::Arc;
 
-/// Rows that are read at once if only some columns are: a batch has about a megabyte.
+/// Rows that are read at once if only some columns are: about a megabyte. A batch is a part of one row group,
+/// which the writer of ledgers closes at 128 MB, so texts of any length need no more than that.
 const ROWS_AT_ONCE: usize = 8192;
 
-/// Rows that are read at once with all columns; the texts of a row have up to a few megabytes.
+/// Rows that are read at once with all columns: about a megabyte, with the same bound.
 const WHOLE_ROWS_AT_ONCE: usize = 1024;
 
 /// Calls `each` with the batches of a ledger, which have at least the columns `leaves`. A ledger of version 1
@@ -35,7 +35,7 @@ pub async fn each_batch(
     mut each: impl FnMut(&RecordBatch) -> Result<(), CutError>,
 ) -> Result<(), LedgerError> {
     let read = async {
-        let builder = open(bucket, output).await?;
+        let builder = open_ledger(bucket, output).await?;
         let is_old = ledger::is_version_1(builder.schema());
         let mask = if is_old {
             ProjectionMask::all()
@@ -52,7 +52,7 @@ pub async fn each_batch(
     read.await.map_err(|source| LedgerError { object: bucket.url_of(&output.path), source })
 }
 
-/// Rows of a ledger with the verdicts of a cut, in the input's order. Memory: 1,024 rows.
+/// Rows of a ledger with the verdicts of a cut, in the input's order. Memory: 1,024 rows, or a row group.
 pub struct DecidedRows {
     batches: ParquetRecordBatchStream<PinnedObject>,
     object: String,
@@ -66,7 +66,7 @@ impl DecidedRows {
     /// The object is not a ledger, or the store fails.
     pub async fn open(bucket: &Location, output: &Output, cut: &Arc<Cut>) -> Result<Self, LedgerError> {
         let object = bucket.url_of(&output.path);
-        let opened = async { open(bucket, output).await?.with_batch_size(WHOLE_ROWS_AT_ONCE).build() };
+        let opened = async { open_ledger(bucket, output).await?.with_batch_size(WHOLE_ROWS_AT_ONCE).build() };
         match opened.await {
             Ok(batches) => Ok(Self { batches, object, cut: Arc::clone(cut) }),
             Err(source) => Err(LedgerError { object, source }),
@@ -85,19 +85,6 @@ impl DecidedRows {
         };
         read.await.map_err(|source| LedgerError { object: self.object.clone(), source })
     }
-}
-
-/// A ledger whose columns are those of a known version.
-async fn open(
-    bucket: &Location,
-    output: &Output,
-) -> Result<ParquetRecordBatchStreamBuilder<PinnedObject>, ParquetError> {
-    let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::of_output(bucket, output)).await?;
-    if let Some(field) = first_lacking(&ledger::schema_of(builder.schema()), builder.schema()) {
-        let (name, kind) = (field.name(), field.data_type());
-        return Err(ParquetError::General(format!("it has no column `{name}` of type {kind}")));
-    }
-    Ok(builder)
 }
 
 fn of_cut(error: CutError) -> ParquetError {

@@ -91,6 +91,19 @@ pub async fn each_of_ledger(
     read(bucket, output, limit, None, each).await
 }
 
+/// Opens a ledger, and checks that it has the columns of a known version.
+pub(crate) async fn open_ledger(
+    bucket: &Location,
+    output: &Output,
+) -> Result<ParquetRecordBatchStreamBuilder<PinnedObject>, ParquetError> {
+    let builder = ParquetRecordBatchStreamBuilder::new(PinnedObject::of_output(bucket, output)).await?;
+    if let Some(field) = first_lacking(&ledger::schema_of(builder.schema()), builder.schema()) {
+        let (name, kind) = (field.name(), field.data_type());
+        return Err(ParquetError::General(format!("it has no column `{name}` of type {kind}")));
+    }
+    Ok(builder)
+}
+
 async fn read(
     bucket: &Location,
     output: &Output,
@@ -100,12 +113,7 @@ async fn read(
 ) -> Result<(), LedgerError> {
     let fail = |source| LedgerError { object: bucket.url_of(&output.path), source };
     let read = async {
-        let mut builder =
-            ParquetRecordBatchStreamBuilder::new(PinnedObject::of_output(bucket, output)).await?;
-        if let Some(field) = first_lacking(&ledger::schema_of(builder.schema()), builder.schema()) {
-            let (name, kind) = (field.name(), field.data_type());
-            return Err(ParquetError::General(format!("it has no column `{name}` of type {kind}")));
-        }
+        let mut builder = open_ledger(bucket, output).await?;
         if let Some(sought) = sought.cloned() {
             let column = ProjectionMask::columns(builder.parquet_schema(), [sought.column()]);
             let matches = ArrowPredicateFn::new(column, move |batch| sought.matches(batch.column(0)));

@@ -16,6 +16,7 @@ pub use features::huggingface;
 pub use hashing_writer::WriteError;
 pub use json_values::json_values;
 pub use judged_rows::JudgedRows;
+pub(crate) use ledger_reader::open_ledger;
 pub use ledger_reader::{LedgerError, Sought, each_of_ledger, find_in_ledger, read_ledger};
 pub use pairs_writer::PairsWriter;
 pub use writer::{ShardWriter, Written};

@@ -5,7 +5,6 @@
 mod access;
 #[cfg(feature = "arguments")]
 pub mod arguments;
-mod bottleneck;
 mod connections;
 mod error;
 mod events;

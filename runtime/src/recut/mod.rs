@@ -25,6 +25,10 @@ use futures::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Ledgers at a time of which some columns are read. Memory of each: a row group's pages of these columns, at
+/// most 128 MB.
+const COLUMNS_AT_ONCE: usize = 32;
+
 /// Decides the texts of a job's newest version by other rules, counts the result, and with a name writes the
 /// cut; with `materialise`, the tables of the cut have the images.
 ///
@@ -128,15 +132,15 @@ impl Ledgers {
         let cut = Arc::new(Cut::new(rules).map_err(of_options).or_usage_error()?);
         let mut counts = Counts::default();
         let counting = |of: ShardLedger| counts::of_ledger(self.bucket.clone(), of, Arc::clone(&cut));
-        self.each("counting", counting, |one| counts.merge(&one)).await?;
+        self.each(("counting", COLUMNS_AT_ONCE), counting, |one| counts.merge(&one)).await?;
         Ok(Preview { cut, counts, manifest: self.manifest.clone() })
     }
 
-    /// Runs `work` over the ledgers, as many at once as the machine has cores, and passes the results to
-    /// `take` in plan order. `doing` names the work in the progress.
+    /// Runs `work` over the ledgers, at most `at_once` at a time and not more than the machine has cores, and
+    /// passes the results to `take` in plan order. `doing` names the work in the progress.
     async fn each<T, F>(
         &self,
-        doing: &str,
+        (doing, at_once): (&str, usize),
         work: impl Fn(ShardLedger) -> F,
         mut take: impl FnMut(T),
     ) -> Result<(), Failure>
@@ -147,15 +151,21 @@ impl Ledgers {
         let all = self.shards.len() as u64;
         // A task starts when it is created, and the iterator creates it only when the bound allows it.
         let tasks = self.shards.iter().map(|shard| tokio::spawn(work(shard.clone())));
-        let mut results = stream::iter(tasks).buffered(devices::cores());
+        let mut results = stream::iter(tasks).buffered(devices::cores().min(at_once));
         let mut bar = Progress::start("{msg} {bar:24} {pos}/{len} shards  {eta} left");
-        for done in 1.. {
-            let Some(result) = results.next().await else { break };
-            take(result.or_environment_error()?.or_environment_error()?);
+        let mut done = 0;
+        let ended = loop {
+            match results.next().await {
+                None => break Ok(()),
+                Some(Err(panicked)) => break Err(panicked.into()),
+                Some(Ok(Err(error))) => break Err(error),
+                Some(Ok(Ok(result))) => take(result),
+            }
+            done += 1;
             bar.show(done, all, doing.to_owned(), |doing| format!("{doing}: {done}/{all} shards"));
-        }
+        };
         bar.finish();
-        Ok(())
+        ended.or_environment_error()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The thresholds of a cut: given, or chosen from the scores.
 
-use super::{Failed, Ledgers, OfSource, Request};
+use super::{COLUMNS_AT_ONCE, Failed, Ledgers, OfSource, Request};
 use anyhow::anyhow;
 use capfilt_console::{ExitCodeExt as _, Failure};
 use capfilt_pipeline::cut::{Cut, Refined, Scores, Tail, each_batch};
@@ -82,7 +82,7 @@ async fn chosen(
         let count = |scores: &mut Scores, batch: &_| scores.add(batch);
         pass(of.bucket.clone(), ledger, Arc::clone(&cut), Scores::default(), count)
     };
-    of.each("ranking", first, |one| scores.merge(one)).await?;
+    of.each(("ranking", COLUMNS_AT_ONCE), first, |one| scores.merge(one)).await?;
     let mut ranks = Vec::new();
     for (source, share) in &top {
         let tail = Tail::Source(source.clone());
@@ -98,7 +98,7 @@ async fn chosen(
         let count = |refined: &mut Refined, batch: &_| refined.add(batch);
         pass(of.bucket.clone(), ledger, Arc::clone(&cut), empty.clone(), count)
     };
-    of.each("ranking", second, |one| refined.merge(&one)).await?;
+    of.each(("ranking", COLUMNS_AT_ONCE), second, |one| refined.merge(&one)).await?;
     Ok(from_scores(request, &scores, &refined, &top, sources))
 }
 

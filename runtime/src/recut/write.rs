@@ -18,6 +18,10 @@ use capfilt_store::{Location, PutOutcome, without_secrets};
 use capfilt_workers::{Recut, ShardLedger};
 use std::sync::Arc;
 
+/// Shards that are written at a time. Memory of each: a row group of the input, a row group of the pairs (128
+/// MB) and one part of an upload (8 MB).
+const SHARDS_AT_ONCE: usize = 8;
+
 /// A cut in the bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Made {
@@ -78,7 +82,7 @@ pub(super) async fn write(
         let recut = Arc::clone(&recut);
         async move { recut.shard(&ledger, path).await.map_err(Failed::from) }
     };
-    of.each("writing", work, |(shard, images): (CutShard, u64)| {
+    of.each(("writing", SHARDS_AT_ONCE), work, |(shard, images): (CutShard, u64)| {
         shards.push(shard);
         lost += images;
     })

@@ -4,10 +4,10 @@ mod caption;
 mod retrieval;
 mod vqa;
 
-use crate::args::{EvalArgs, EvalDataArgs, EvalWhat};
+use crate::args::{EvalArgs, EvalWhat};
 use anyhow::anyhow;
 use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure, Progress};
-use capfilt_evaluate::{Collection, EvaluateError, read};
+use capfilt_evaluate::{Collection, EvalDataArgs, EvaluateError, read};
 use capfilt_runtime::training_data;
 use capfilt_schemas::settings::training_data::DataSource;
 

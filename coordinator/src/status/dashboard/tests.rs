@@ -117,7 +117,7 @@ fn the_page_has_progress_stages_sources_workers_errors_and_the_slowest_stage() {
 #[test]
 fn stages_of_equal_time_have_no_slowest_one() {
     let even = StageSeconds { fetch: 1.0, decode: 1.0, device: 1.0, write: 1.0 };
-    assert_eq!(slowest(&even), None);
+    assert_eq!(limit(&even), None);
     let decode = StageSeconds { decode: 5.0, ..even };
-    assert!(slowest(&decode).unwrap().contains("decode_threads"));
+    assert!(limit(&decode).unwrap().contains("decode_threads"));
 }

@@ -1,7 +1,8 @@
 //! Counts, kept texts, speed, remaining time and bottleneck.
 
 use super::{duration, visible};
-use crate::{bottleneck, snapshot::Snapshot};
+use crate::snapshot::Snapshot;
+use capfilt_coordinator::bottleneck;
 use capfilt_coordinator::{States, Status};
 use maud::{Markup, html};
 
@@ -28,7 +29,7 @@ pub(super) fn progress(snapshot: &Snapshot) -> Markup {
                 @if let Some(left) = pace.seconds_left { ", about " strong { (duration(left)) } " left" }
                 ", last commit " (duration(pace.seconds_since_commit)) " ago."
             }
-            p { (bottleneck::sentence(pace)) }
+            p { (bottleneck(pace)) }
         }
         (kept(status))
     }
