@@ -73,7 +73,7 @@ _first = capfilt.CapFiltDataset(job, batch_size=64, transform=preprocess, text="
 checkpoint = {"loader": _first.loader(num_workers=0).state_dict()}
 "#;
 
-/// A folder in which the pages' commands run, with a finished job at `bucket/jobs/x`.
+/// A folder in which the pages' commands run, with a finished job at `bucket/jobs/x` and its cut `strict`.
 struct Desk {
     job: Job,
     nats: Nats,
@@ -111,6 +111,8 @@ impl Desk {
             let export = format!("capfilt export --job {} --format {format} --to {to}", desk.job.url);
             expect(&mut desk.shell(&export), 0);
         }
+        let cut = format!("capfilt recut --job {} --where 'words >= 1' --name strict", desk.job.url);
+        expect(&mut desk.shell(&cut), 0);
         desk
     }
 

@@ -73,8 +73,11 @@ mod tests {
         let limits = ImageLimits::default();
         let thumbnail = Thumbnail::of(&noise(640, 320), &limits, 100_000).unwrap();
         assert_eq!((thumbnail.width, thumbnail.height), (160, 80));
-        let small = Thumbnail::of(&noise(640, 320), &limits, 3_000).unwrap();
-        assert!(small.jpeg.len() <= 3_000 && small.width < 160, "{} bytes", small.jpeg.len());
+        for bytes_each in [thumbnail.jpeg.len() - 1, thumbnail.jpeg.len() / 3] {
+            let small = Thumbnail::of(&noise(640, 320), &limits, bytes_each).unwrap();
+            assert!(small.jpeg.len() <= bytes_each, "{} bytes of {bytes_each}", small.jpeg.len());
+            assert_eq!(small.width, 2 * small.height);
+        }
         assert!(Thumbnail::of(&noise(640, 320), &limits, 10).is_err());
         let line = Thumbnail::of(&noise(2_000, 1), &limits, 100_000).unwrap();
         assert_eq!((line.width, line.height), (160, 1));
