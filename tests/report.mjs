@@ -55,9 +55,10 @@ async function use(page) {
       input.dispatchEvent(new Event("input", { bubbles: true }));
     }, at);
     const [kept, accepts] = [await out("kept"), await out("false")];
+    const [share, control] = [await out("share"), await out("control")];
     const recut = await panel.locator(".recut-threshold").textContent();
     const near = panel.locator(".nearest .picture");
-    moved.push({ position, kept, accepts, recut, nearest: await near.count() });
+    moved.push({ position, kept, accepts, share, control, recut, nearest: await near.count() });
   }
   // With the keyboard, as a person who does not use a mouse.
   await slider.focus();

@@ -188,6 +188,9 @@ fn a_browser_shows_the_page_to_everyone_and_its_slider_counts_exactly() {
         let share = control["at_least"][at].as_f64().unwrap() / control["judged"].as_f64().unwrap();
         let accepts = share * source["judged"].as_f64().unwrap();
         assert!((shown(&moved["accepts"]) - accepts).abs() <= 0.5, "{position}");
+        let percent = |share: f64| format!("{:.1} %", 100.0 * share);
+        let kept = source["kept_at"][at].as_f64().unwrap() / source["judged"].as_f64().unwrap();
+        assert_eq!((&moved["share"], &moved["control"]), (&json!(percent(kept)), &json!(percent(share))));
         assert!(moved["recut"].as_str().unwrap().contains(&format!("caption={position}")), "{moved}");
         assert_eq!(moved["nearest"], 12);
     }

@@ -1,4 +1,5 @@
 //! The bounds of a report over a million rows: run with `--ignored --nocapture`, on a quiet machine.
+//! `benches/large.py` sets `CAPFILT_LARGE_FILES` and `CAPFILT_LARGE_FOLDER`.
 
 use crate::support::{Row, World, judged};
 use bytes::Bytes;
@@ -6,6 +7,7 @@ use capfilt_report::write;
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use std::time::Instant;
 
+/// Number of input files of a million rows.
 const FILES: u64 = 10;
 const ROWS: u64 = 100_000;
 
@@ -36,16 +38,21 @@ fn row(pictures: &[Bytes], file: &str, number: u64) -> Row {
     row
 }
 
+/// Writes a finished job with `files` input files.
+async fn job(world: &World, files: u64) {
+    let pictures: Vec<Bytes> = (0..=250).map(crate::support::picture).collect();
+    let blank: Vec<Row> = (0..ROWS).map(|number| Row { texts: vec![], ..judged(number, &[]) }).collect();
+    (0..files).for_each(|file| world.write_input(&format!("{file}.parquet"), &blank, 10_000));
+    let begun = Instant::now();
+    world.finish(|shard, number| row(&pictures, &shard.file.path, number), |_| ()).await;
+    println!("{} rows in {:.1} s", files * ROWS, begun.elapsed().as_secs_f64());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "writes a job of a million rows: two minutes and 1 GB"]
 async fn a_report_of_a_million_rows_takes_thirty_seconds_and_eight_megabytes() {
     let world = World::new(&["shards.rows=20000"]);
-    let pictures: Vec<Bytes> = (0..=250).map(crate::support::picture).collect();
-    let blank: Vec<Row> = (0..ROWS).map(|number| Row { texts: vec![], ..judged(number, &[]) }).collect();
-    (0..FILES).for_each(|file| world.write_input(&format!("{file}.parquet"), &blank, 10_000));
-    let begun = Instant::now();
-    world.finish(|shard, number| row(&pictures, &shard.file.path, number), |_| ()).await;
-    println!("{} rows in {:.1} s", FILES * ROWS, begun.elapsed().as_secs_f64());
+    job(&world, FILES).await;
     let file = world.folder.path().join("report.html");
     // The peak of memory is then that of the report.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
@@ -57,4 +64,15 @@ async fn a_report_of_a_million_rows_takes_thirty_seconds_and_eight_megabytes() {
     println!("report: {seconds:.1} s, page of {bytes} bytes, {peak}");
     assert_eq!(written.statistics.rows, FILES * ROWS);
     assert!(bytes <= PAGE_BYTES && seconds <= SECONDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "leaves a job of a million rows or more in a folder, for benches/large.py"]
+async fn a_large_job_is_left_for_measurements() {
+    let folder = std::env::var("CAPFILT_LARGE_FOLDER").expect("CAPFILT_LARGE_FOLDER names an empty folder");
+    let files = std::env::var("CAPFILT_LARGE_FILES").map_or(FILES, |files| files.parse().unwrap());
+    let mut world = World::within(std::path::Path::new(&folder), &["shards.rows=20000"]);
+    world.folder.disable_cleanup(true);
+    job(&world, files).await;
+    println!("job {}", world.settings.job.url);
 }

@@ -29,6 +29,7 @@ pub mod release;
 pub mod self_test;
 pub mod settings_file;
 pub mod status_display;
+pub mod text_vector;
 pub mod training_data;
 pub mod version;
 pub mod worker_processes;

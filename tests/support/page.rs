@@ -22,7 +22,13 @@ pub struct Page {
 impl Page {
     /// Serves a job, which must exist, at a free port.
     pub fn serve(job: &Job, name: &str) -> Self {
+        Self::serve_with(job, name, &[])
+    }
+
+    /// Serves a job with further arguments.
+    pub fn serve_with(job: &Job, name: &str, arguments: &[&str]) -> Self {
         let mut command = job.command_by_url("serve");
+        command.args(arguments);
         command.args(["--listen", "127.0.0.1:0", "--token-env", "PAGE_TOKEN"]).env("PAGE_TOKEN", TOKEN);
         let mut process = Process::start(job, name, &mut command);
         process.wait_for("/\n");

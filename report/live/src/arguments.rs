@@ -3,7 +3,7 @@
 use crate::explain::RowName;
 use capfilt_schemas::control::Action;
 use clap::{Args, builder::PossibleValuesParser, builder::TypedValueParser as _};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Arguments of `capfilt explain`.
 #[derive(Debug, Args)]
@@ -60,6 +60,10 @@ pub struct ServeArgs {
     /// Environment variable with the token, of at least 16 characters
     #[arg(long, value_name = "NAME")]
     pub token_env: Option<String>,
+    /// The job's filter: path or URL of its folder. With it, the page finds images by a text, in a job with
+    /// `output.embeddings`
+    #[arg(long, value_name = "MODEL")]
+    pub search_model: Option<PathBuf>,
     /// Further host name under which browsers reach the page; IP addresses and localhost need no entry;
     /// repeatable
     #[arg(long = "host", value_name = "NAME")]

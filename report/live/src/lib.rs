@@ -14,6 +14,7 @@ mod feed;
 mod fields;
 mod guard;
 mod headers;
+mod likeness;
 mod page;
 mod report;
 mod routes;
@@ -25,5 +26,6 @@ mod snapshot;
 
 pub use access::{Access, Token};
 pub use error::{AccessError, ServeError};
+pub use likeness::TextVector;
 pub use report::MakeReport;
 pub use server::Server;

@@ -19,15 +19,24 @@ const HEADINGS: [(&str, &str); 5] = [
     ("texts", "Newest rows"),
 ];
 
+/// Abilities of the page beyond those of every page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Abilities {
+    /// There is a report.
+    pub report: bool,
+    /// Images are searched by a text.
+    pub images: bool,
+}
+
 /// The live page of a job. `done` is a sentence about a request that was just obeyed.
-pub(crate) fn live(job: &str, view: &View, has_report: bool, done: Option<&str>) -> Html<String> {
+pub(crate) fn live(job: &str, view: &View, abilities: Abilities, done: Option<&str>) -> Html<String> {
     let html_of = |id: &str| view.sections.iter().find(|section| section.id == id).map(|one| &*one.html);
     let body = html! {
         p.small { "Connection: " span #connection { "without a script; reload for the newest state" } }
         @if let Some(done) = done { p.good { (done) } }
-        (search_form(None))
+        (search_form(None, abilities.images))
         (row_form())
-        @if has_report { p { a href="/report" { "Report: statistics and examples" } } }
+        @if abilities.report { p { a href="/report" { "Report: statistics and examples" } } }
         @for (id, heading) in HEADINGS {
             h2 { (heading) }
             section id=(id) data-live { (maud::PreEscaped(html_of(id).unwrap_or(""))) }
@@ -59,14 +68,18 @@ fn controls() -> Markup {
     }
 }
 
-fn search_form(query: Option<&Query>) -> Markup {
+fn search_form(query: Option<&Query>, images: bool) -> Markup {
     let (text, kind) = query.map_or(("", Kind::Words), |query| (query.q.as_str(), query.kind));
+    let choice = |of: Kind, means: &str| {
+        html! { option value=(of.as_str()) selected[kind == of] { (means) } }
+    };
     html! {
         form method="get" action="/search" {
-            label { "Texts " input name="q" required maxlength="200" value=(text); }
+            label { "Search " input name="q" required maxlength="200" value=(text); }
             select name="kind" aria-label="meaning of the search" {
-                option value="words" selected[kind == Kind::Words] { "contain these words" }
-                option value="regex" selected[kind == Kind::Regex] { "match this regular expression" }
+                (choice(Kind::Words, "texts with these words"))
+                (choice(Kind::Regex, "texts that match this regular expression"))
+                @if images { (choice(Kind::Image, "images like this text")) }
             }
             button { "Search" }
         }
@@ -83,19 +96,27 @@ fn row_form() -> Markup {
 }
 
 /// Results of a search.
-pub(crate) fn results(job: &str, query: &Query, found: &Found) -> Html<String> {
+pub(crate) fn results(job: &str, query: &Query, images: bool, found: &Found) -> Html<String> {
     let body = html! {
         p { a href="/" { "Back to the job" } }
-        (search_form(Some(query)))
+        (search_form(Some(query), images))
         p {
             (found.rows.len()) " rows found in " (found.searched_rows) " rows of " (found.searched_commits)
-            " shards, newest first."
+            " shards, "
+            @if query.kind == Kind::Image { "greatest cosine of image and text first." } @else { "newest first." }
+            @if found.without_vector > 0 {
+                " " (found.without_vector) " rows have no vector of this model: vectors are stored with "
+                code { "output.embeddings = true" } ", and come from the job's filter."
+            }
             @if let Some(why) = found.stopped { " The search ended early: " (why) "." }
             @if found.unreadable > 0 {
                 " " (found.unreadable) " shards could not be read; `capfilt verify` names them."
             }
         }
-        @for row in &found.rows { (sections::row(row)) }
+        @for (row, cosine) in &found.rows {
+            @if let Some(cosine) = cosine { p.small { "cosine " (format!("{cosine:.3}")) } }
+            (sections::row(row))
+        }
     };
     whole(job, &body)
 }

@@ -5,9 +5,10 @@ use crate::{
     explain::{ExplainError, RowName, find},
     feed::Feed,
     fields::Fields,
-    page,
+    likeness::TextVector,
+    page::{self, Abilities},
     report::Reports,
-    search::{self, Kind, Query},
+    search::{self, Kind, Query, Wanted},
 };
 use axum::{
     Router,
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub watchers: Arc<Semaphore>,
     pub searches: Semaphore,
     pub reports: Reports,
+    /// Computes vectors of texts, for searches by image.
+    pub text_vector: Option<TextVector>,
     /// Sender of controls, for people.
     pub who: String,
 }
@@ -53,9 +56,10 @@ impl App {
         feed: Feed,
         who: String,
         reports: Reports,
+        text_vector: Option<TextVector>,
     ) -> Self {
         let (watchers, searches) = (Arc::new(Semaphore::new(WATCHERS)), Semaphore::new(SEARCHES));
-        Self { bucket, digest, feed, watchers, searches, reports, who }
+        Self { bucket, digest, feed, watchers, searches, reports, text_vector, who }
     }
 
     fn job(&self) -> String {
@@ -113,7 +117,8 @@ fn sentence(done: &str) -> Option<&'static str> {
 async fn live(State(app): Shared, RawQuery(query): RawQuery) -> Html<String> {
     let fields = Fields::of_query(query.as_deref());
     let (view, done) = (app.feed.current().await, fields.get("done").and_then(sentence));
-    page::live(&app.job(), &view, app.reports.are_made(), done)
+    let abilities = Abilities { report: app.reports.are_made(), images: app.text_vector.is_some() };
+    page::live(&app.job(), &view, abilities, done)
 }
 
 async fn watch(State(app): Shared) -> Response {
@@ -125,22 +130,35 @@ async fn watch(State(app): Shared) -> Response {
 
 async fn find_texts(State(app): Shared, RawQuery(query): RawQuery) -> Response {
     let fields = Fields::of_query(query.as_deref());
-    let kind = if fields.get("kind") == Some("regex") { Kind::Regex } else { Kind::Words };
-    let query = Query { q: fields.get("q").unwrap_or("").to_owned(), kind };
-    let pattern = match query.pattern() {
-        Ok(pattern) => pattern,
-        Err(why) => return fail(StatusCode::BAD_REQUEST, why),
-    };
+    let query = Query { q: fields.get("q").unwrap_or("").to_owned(), kind: Kind::of(fields.get("kind")) };
     let Ok(_place) = app.searches.try_acquire() else { return busy() };
     let view = app.feed.current().await;
     let (bucket, digest) = (Arc::clone(&app.bucket), app.digest.clone());
+    let (asked, text_vector) = (query.clone(), app.text_vector.clone());
     let searched = aside(move || async move {
-        search::search(&bucket, digest.as_ref(), &view.snapshot.commits, &pattern).await
+        let wanted = wanted(&asked, text_vector.as_ref())?;
+        Ok::<_, String>(search::search(&bucket, digest.as_ref(), &view.snapshot.commits, wanted).await)
     });
     match searched.await {
-        Some(found) => page::results(&app.job(), &query, &found).into_response(),
+        Some(Ok(found)) => {
+            page::results(&app.job(), &query, app.text_vector.is_some(), &found).into_response()
+        }
+        Some(Err(why)) => fail(StatusCode::BAD_REQUEST, why),
         None => ended(),
     }
+}
+
+/// Meaning of a query for the rows.
+///
+/// # Errors
+/// A sentence for the user.
+fn wanted(query: &Query, text_vector: Option<&TextVector>) -> Result<Wanted, String> {
+    if query.kind != Kind::Image {
+        return query.pattern().map(Wanted::Text);
+    }
+    query.check()?;
+    let none = "This page searches no images: start `capfilt serve` with `--search-model`.";
+    Ok(Wanted::image(text_vector.ok_or(none)?(&query.q)?))
 }
 
 /// Runs work on a thread for blocking work: it computes, or its future may not move to another thread. `None`

@@ -1,6 +1,10 @@
-//! Search in the texts of committed rows, newest commits first, within bounds of rows, results and time.
+//! Search in the texts and the images of committed rows, newest commits first, within bounds of rows, results
+//! and time.
 
-use crate::samples::{RowView, ledgers};
+use crate::{
+    likeness::Likeness,
+    samples::{RowView, ledgers},
+};
 use capfilt_coordinator::{CommitName, state::commits};
 use capfilt_pipeline::output::each_of_ledger;
 use capfilt_schemas::{job::JobDigest, ledger::LedgerRow};
@@ -34,6 +38,25 @@ pub(crate) enum Kind {
     Words,
     /// The text matches the expression.
     Regex,
+    /// The image is like the query, by the cosine of their vectors.
+    Image,
+}
+
+impl Kind {
+    /// The value in forms.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Regex => "regex",
+            Self::Image => "image",
+        }
+    }
+
+    /// The kind of a form's value: words, if the value is another.
+    pub fn of(value: Option<&str>) -> Self {
+        let all = [Self::Words, Self::Regex, Self::Image];
+        all.into_iter().find(|kind| Some(kind.as_str()) == value).unwrap_or(Self::Words)
+    }
 }
 
 /// A query of the search form.
@@ -46,11 +69,14 @@ pub(crate) struct Query {
 /// Result of a search.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Found {
-    pub rows: Vec<RowView>,
+    /// Rows, and the cosines of their images with the query if that was the search.
+    pub rows: Vec<(RowView, Option<f32>)>,
     pub searched_rows: usize,
     pub searched_commits: usize,
     /// Commits whose ledgers could not be read.
     pub unreadable: usize,
+    /// Rows whose images have no vector, in a search for images.
+    pub without_vector: usize,
     /// The bound at which the search ended.
     pub stopped: Option<&'static str>,
 }
@@ -58,18 +84,40 @@ pub(crate) struct Found {
 /// Expressions that a text must all match.
 pub(crate) struct Pattern(Vec<Regex>);
 
+/// What a row must have to be found.
+pub(crate) enum Wanted {
+    Text(Pattern),
+    Image(Likeness),
+}
+
+impl Wanted {
+    /// Images like a text of which this is the vector.
+    pub fn image(vector: Vec<f32>) -> Self {
+        Self::Image(Likeness::to(vector, FOUND))
+    }
+}
+
 impl Query {
-    /// Compiles the query.
+    /// Checks the length of the query.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn check(&self) -> Result<(), String> {
+        if self.q.trim().is_empty() || self.q.len() > QUERY_BYTES {
+            return Err(format!("A search has 1 to {QUERY_BYTES} bytes."));
+        }
+        Ok(())
+    }
+
+    /// Compiles the query as expressions.
     ///
     /// # Errors
     /// A sentence for the user.
     pub fn pattern(&self) -> Result<Pattern, String> {
-        if self.q.trim().is_empty() || self.q.len() > QUERY_BYTES {
-            return Err(format!("A search has 1 to {QUERY_BYTES} bytes."));
-        }
+        self.check()?;
         let sources = match self.kind {
             Kind::Regex => vec![self.q.clone()],
-            Kind::Words => self.q.split_whitespace().map(word).collect(),
+            Kind::Words | Kind::Image => self.q.split_whitespace().map(word).collect(),
         };
         let compiled: Result<Vec<Regex>, regex::Error> =
             sources.iter().map(|source| compile(source)).collect();
@@ -103,21 +151,32 @@ fn beginning(text: &str) -> &str {
 }
 
 /// A search that is running.
-struct Search<'a> {
-    pattern: &'a Pattern,
+struct Search {
+    wanted: Wanted,
     found: Found,
     until: Instant,
 }
 
-impl Search<'_> {
+impl Search {
     fn take(&mut self, row: &LedgerRow) {
         if self.is_over() {
             return;
         }
         self.found.searched_rows += 1;
-        if self.pattern.is_in(row) {
-            self.found.rows.push(RowView::of(row));
+        match &mut self.wanted {
+            Wanted::Text(pattern) if pattern.is_in(row) => self.found.rows.push((RowView::of(row), None)),
+            Wanted::Text(_) => {}
+            Wanted::Image(likeness) => likeness.take(row),
         }
+    }
+
+    fn into_found(self) -> Found {
+        let Self { wanted, mut found, .. } = self;
+        if let Wanted::Image(likeness) = wanted {
+            found.without_vector = likeness.without_vector;
+            found.rows = likeness.into_rows();
+        }
+        found
     }
 
     /// Whether a bound is reached; notes which one.
@@ -139,9 +198,9 @@ pub(crate) async fn search(
     bucket: &Location,
     job: Option<&JobDigest>,
     commits: &[CommitName],
-    pattern: &Pattern,
+    wanted: Wanted,
 ) -> Found {
-    let mut search = Search { pattern, found: Found::default(), until: Instant::now() + WITHIN };
+    let mut search = Search { wanted, found: Found::default(), until: Instant::now() + WITHIN };
     for name in commits {
         if search.is_over() {
             break;
@@ -153,14 +212,14 @@ pub(crate) async fn search(
             Err(_) => drop(search.is_over()),
         }
     }
-    search.found
+    search.into_found()
 }
 
 async fn one(
     bucket: &Location,
     job: Option<&JobDigest>,
     name: &CommitName,
-    search: &mut Search<'_>,
+    search: &mut Search,
 ) -> Result<(), ()> {
     let commit = commits::read(bucket, &name.shard, name.n, job).await.map_err(drop)?.commit;
     for ledger in ledgers(&commit) {

@@ -6,6 +6,7 @@ use crate::{
     error::ServeError,
     feed::Feed,
     guard, headers,
+    likeness::TextVector,
     report::{MakeReport, Reports},
     routes::{self, App},
 };
@@ -25,7 +26,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads the job and listens. `report` makes the page of its report.
+    /// Reads the job and listens. `report` makes the page of its report, and `text_vector` lets users search
+    /// its images by a text.
     ///
     /// # Errors
     /// A job that cannot be read, and an address that cannot be used.
@@ -33,6 +35,7 @@ impl Server {
         bucket: Location,
         access: Access,
         report: Option<MakeReport>,
+        text_vector: Option<TextVector>,
     ) -> Result<Self, ServeError> {
         let bucket = Arc::new(bucket);
         let feed = Feed::open(Arc::clone(&bucket)).await?;
@@ -41,7 +44,8 @@ impl Server {
         let failed = |source| ServeError::Listen { listen, source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let app = App::new(bucket, digest, feed, format!("the live page at {bound}"), Reports::new(report));
+        let who = format!("the live page at {bound}");
+        let app = App::new(bucket, digest, feed, who, Reports::new(report), text_vector);
         Ok(Self { listener, bound, access: Arc::new(access), app: Arc::new(app) })
     }
 

@@ -5,7 +5,6 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const nearestRows = 12;
   const number = (n) => Math.round(n).toLocaleString("en-US");
-  const percent = (share) => (share === null ? "–" : (100 * share).toFixed(1) + " %");
   const make = (name, className, text) => {
     const element = document.createElement(name);
     if (className) element.className = className;
@@ -38,8 +37,10 @@
     out("threshold", shown);
     panel.querySelector(".own").textContent = position === source.threshold ? "the job’s" : "not the job’s";
     out("kept", number(kept));
-    out("share", percent(source.judged ? kept / source.judged : null));
-    out("control", percent(share));
+    // As in the table of all positions, so that both are rounded alike.
+    const cells = panel.querySelectorAll("details tbody tr")[at].cells;
+    out("share", cells[2].textContent);
+    out("control", cells[3].textContent);
     out("false", share === null ? "–" : number(share * source.judged));
     const slider = panel.querySelector("input");
     slider.setAttribute("aria-valuetext", `threshold ${shown}, ${number(kept)} texts kept`);

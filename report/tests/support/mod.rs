@@ -49,7 +49,12 @@ pub struct Row {
 impl World {
     /// A job with these settings in addition to its places.
     pub fn new(overrides: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::within(&std::env::temp_dir(), overrides)
+    }
+
+    /// A job in a new folder within `parent`.
+    pub fn within(parent: &std::path::Path, overrides: &[&str]) -> Self {
+        let folder = tempfile::tempdir_in(parent).unwrap();
         let at = |name: &str| folder.path().join(name).display().to_string();
         let text = format!(
             "[job]\nurl='{}'\n[input]\nurl='{}'\n[models]\ncaptioner='/c'\nfilter='/f'\nprecision='f32'\n\

@@ -3,11 +3,11 @@
 use crate::cut::CutName;
 use serde::{Deserialize, Serialize};
 
-/// One source of pairs: Parquet files with an image and a text in each row, or a finished cleaning job.
+/// One source of pairs: files with an image and a text in each row, or a finished cleaning job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataSource {
-    /// A Parquet file, or a folder or prefix with any number of them.
+    /// Pairs in Parquet, tars, tables of records or folders of images: a file, or a folder or prefix.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub url: String,
     /// Instead of `url`: URL of a finished cleaning job, whose newest manifest names the kept pairs.

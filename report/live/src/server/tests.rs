@@ -37,7 +37,7 @@ impl Page {
         copy(&job, folder.path());
         let bucket = Location::open_without_links(folder.path().to_str().unwrap()).unwrap();
         let local = Access::new("127.0.0.1:0".parse().unwrap(), Token::chosen(TOKEN), &[]).unwrap();
-        let server = Server::open(bucket, local, None).await.unwrap();
+        let server = Server::open(bucket, local, None, None).await.unwrap();
         let access = Access::new(listen.parse().unwrap(), Token::chosen(TOKEN), &[]).unwrap();
         let server = Server { access: Arc::new(access), ..server };
         let (address, app) = (server.bound, Arc::clone(&server.app));

@@ -1,0 +1,47 @@
+//! Vectors of texts, for searches in the vectors of a job's images.
+
+use crate::{ModelOptions, registry};
+use capfilt_pipeline::{
+    model::{Filter, PixelBatch},
+    text::pre_caption,
+};
+use capfilt_schemas::settings::Preset;
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Words of a text that the filter reads, as in BLIP.
+const MAX_WORDS: usize = 30;
+
+/// Loads a filter, which computes the unit vector of a text: one text at a time.
+///
+/// # Errors
+/// The filter cannot be loaded, or has no vectors.
+pub fn of_filter(
+    path: &Path,
+    options: ModelOptions,
+) -> anyhow::Result<Arc<dyn Fn(&str) -> Result<Vec<f32>, String> + Send + Sync>> {
+    let preset = options.preset;
+    let filter = registry::filter(path, options)?;
+    anyhow::ensure!(filter.feature_width().is_some(), "{} has no vectors of texts", path.display());
+    let filter = Mutex::new(filter);
+    Ok(Arc::new(move |text| {
+        let text = match preset {
+            Preset::Original => pre_caption(text, MAX_WORDS),
+            Preset::Hf => text.to_owned(),
+        };
+        vector(&mut **filter.lock().unwrap_or_else(PoisonError::into_inner), text)
+    }))
+}
+
+/// The vector of a text. The filter computes vectors of texts beside an image, which is black here.
+fn vector(filter: &mut dyn Filter, text: String) -> Result<Vec<f32>, String> {
+    let side = filter.image_side();
+    let mut image = PixelBatch::with_capacity(side, 1);
+    image.push(&vec![0; side * side * 3]);
+    let scored = filter.score_in_turns(&image, &[vec![text]], &mut |_| Ok(vec![Vec::new()]), true);
+    let scores = scored.map_err(|error| error.to_string())?.pop();
+    let features = scores.and_then(|scores| scores.features).and_then(|mut features| features.texts.pop());
+    features.ok_or_else(|| "the filter has no vectors of texts".to_owned())
+}
