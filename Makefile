@@ -56,6 +56,7 @@ test: setup
 	@python3 scripts/python.py stores
 	@python3 scripts/python.py readers
 	@python3 scripts/python.py croissant
+	@python3 scripts/python.py lance
 	@python3 scripts/python.py deploy
 	@python3 scripts/python.py img2dataset
 	@echo "== building and running the tests (on 2 cores: a quarter of an hour for the first build, the same to run)"

@@ -6,6 +6,7 @@ usage: python.py            scripts/test-requirements.txt, linked as .venv: all 
        python.py stores     scripts/stores-requirements.txt, linked as .stores: the tests of Google's stores
        python.py readers    scripts/readers-requirements.txt, linked as .readers: the tests of exports; 4 GB
        python.py croissant  scripts/croissant-requirements.txt, linked as .croissant: tests/croissant.rs
+       python.py lance      scripts/lance-requirements.txt, linked as .lance: tests/lance.rs
        python.py img2dataset  scripts/img2dataset-requirements.txt, linked as .img2dataset: tests/doors.rs,
                             benches/links; 800 MB
 
@@ -30,10 +31,11 @@ ENVIRONMENTS = {
     "stores": ("stores", ROOT / "scripts/stores-requirements.txt", ROOT / ".stores"),
     "readers": ("readers", ROOT / "scripts/readers-requirements.txt", ROOT / ".readers"),
     "croissant": ("croissant", ROOT / "scripts/croissant-requirements.txt", ROOT / ".croissant"),
+    "lance": ("lance", ROOT / "scripts/lance-requirements.txt", ROOT / ".lance"),
     "img2dataset": ("img2dataset", ROOT / "scripts/img2dataset-requirements.txt", ROOT / ".img2dataset"),
 }
 # Environments whose requirements list every package: pip installs no further dependencies.
-COMPLETE = {"readers", "croissant", "img2dataset"}
+COMPLETE = {"readers", "croissant", "lance", "img2dataset"}
 # The pinned numpy has no wheel for an older Python.
 NEEDED = (3, 11)
 PROBE = "import sys; print(sys.executable, *sys.version_info[:2], sep='\\n')"

@@ -40,7 +40,7 @@ const PLACES: [(&str, &str); 18] = [
 ];
 
 /// Beginnings of commands and of blocks of Python that do not run here, and the reason.
-const NOT_RUN: [(&str, &str); 10] = [
+const NOT_RUN: [(&str, &str); 11] = [
     ("capfilt answer --model", "answers.rs runs it with a small model"),
     ("capfilt eval vqa", "answers.rs runs it with a small model"),
     ("export PAGE_TOKEN=", "a part of the next command, which has a token here"),
@@ -53,6 +53,7 @@ const NOT_RUN: [(&str, &str); 10] = [
         "python -m open_clip_train.main",
         "open_clip's training; export_consumers.rs reads the tars by its loader",
     ),
+    ("import capfilt, lance", "lance.rs runs it"),
     ("rows = pq.read_table(\"out/captions", "export_captions.py runs it beside the tars of its job"),
 ];
 

@@ -58,6 +58,7 @@ mod init;
 mod interrupt;
 mod job_records;
 mod kills;
+mod lance;
 mod links;
 mod logs;
 mod metrics;
