@@ -103,7 +103,8 @@ pub(crate) fn results(job: &str, query: &Query, images: bool, found: &Found) -> 
         p {
             (found.rows.len()) " rows found in " (found.searched_rows) " rows of " (found.searched_commits)
             " shards, "
-            @if query.kind == Kind::Image { "greatest cosine of image and text first." } @else { "newest first." }
+            @if query.kind == Kind::Image { "greatest cosine of image and text first." }
+            @else { "newest first." }
             @if found.without_vector > 0 {
                 " " (found.without_vector) " rows have no vector of this model: vectors are stored with "
                 code { "output.embeddings = true" } ", and come from the job's filter."

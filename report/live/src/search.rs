@@ -84,7 +84,7 @@ pub(crate) struct Found {
 /// Expressions that a text must all match.
 pub(crate) struct Pattern(Vec<Regex>);
 
-/// What a row must have to be found.
+/// Condition on a row.
 pub(crate) enum Wanted {
     Text(Pattern),
     Image(Likeness),
