@@ -69,6 +69,9 @@ fn a_plan_says_what_the_job_will_take_by_trying_some_rows_and_writes_nothing() {
     let expected = number("first_seconds") + left / (rate * number("devices"));
     assert!((number("job_seconds") / expected - 1.0).abs() < 1e-6, "{expected}: {plan}");
     assert!((number("cost") / (3.0 * number("devices") * expected / 3600.0) - 1.0).abs() < 1e-6, "{plan}");
+    let million = 1e6 * number("timed_seconds") / number("timed_rows") / 3600.0;
+    assert!((number("device_hours_per_million") / million - 1.0).abs() < 1e-6, "{plan}");
+    assert!((number("cost_per_million") / (3.0 * million) - 1.0).abs() < 1e-6, "{plan}");
     assert!(!std::path::Path::new(&job.url).exists());
 }
 

@@ -70,6 +70,8 @@ pub struct Forecast {
     pub job_seconds: f64,
     /// Sum over all devices, which is the basis of the cost.
     pub device_hours: f64,
+    /// Price of an hour of one device.
+    pub price_per_hour: Option<f64>,
     /// Cost in the currency of the price; `None` without a price.
     pub cost: Option<f64>,
 }
@@ -85,10 +87,26 @@ impl Forecast {
                 "speed   {rows_per_second:.1} rows/s, measured with {timed_rows} rows in {timed_seconds:.1} s"
             ),
             format!("time    {duration}"),
-            format!("device-hours {device_hours:.3}"),
+            format!(
+                "device-hours {device_hours:.3}; {:.2} per million images",
+                self.device_hours_per_million()
+            ),
         ];
-        lines.extend(self.cost.map(|cost| format!("cost    {cost:.2}")));
+        let cost = self.cost.zip(self.cost_per_million());
+        lines.extend(
+            cost.map(|(cost, million)| format!("cost    {cost:.2}; {million:.2} per million images")),
+        );
         lines
+    }
+
+    /// Device-hours of a million rows at the measured speed, without the start of the devices.
+    pub fn device_hours_per_million(&self) -> f64 {
+        self.devices as f64 * 1e6 / self.rows_per_second.max(f64::MIN_POSITIVE) / 3600.0
+    }
+
+    /// Cost of a million rows; `None` without a price.
+    pub fn cost_per_million(&self) -> Option<f64> {
+        self.price_per_hour.map(|price| price * self.device_hours_per_million())
     }
 
     /// JSON object of `--json`.
@@ -98,6 +116,8 @@ impl Forecast {
             "first_seconds": self.first_seconds, "first_rows": self.first_rows,
             "device": self.device, "devices": self.devices, "rows_per_second": self.rows_per_second,
             "job_seconds": self.job_seconds, "device_hours": self.device_hours, "cost": self.cost,
+            "device_hours_per_million": self.device_hours_per_million(),
+            "cost_per_million": self.cost_per_million(),
         })
     }
 
@@ -119,6 +139,7 @@ impl Forecast {
             rows_per_second: rate,
             job_seconds,
             device_hours,
+            price_per_hour: trial.price_per_hour,
             cost: trial.price_per_hour.map(|price| price * device_hours),
         }
     }
@@ -276,6 +297,9 @@ mod tests {
         assert_eq!((forecast.rows_per_second, forecast.job_seconds), (20.0, 20.0 + 50.0));
         assert_eq!(forecast.device_hours, 2.0 * 70.0 / 3600.0);
         assert_eq!(forecast.cost, Some(3.0 * forecast.device_hours));
+        // A million rows take 50,000 seconds of both devices.
+        assert_eq!(forecast.device_hours_per_million(), 2.0 * 50_000.0 / 3600.0);
+        assert_eq!(forecast.cost_per_million(), Some(3.0 * forecast.device_hours_per_million()));
     }
 
     #[test]
