@@ -14,14 +14,14 @@ use std::{
 /// Words of a text that the filter reads, as in BLIP.
 const MAX_WORDS: usize = 30;
 
+/// Computes the unit vector of a text; the error is a sentence.
+pub type TextVector = Arc<dyn Fn(&str) -> Result<Vec<f32>, String> + Send + Sync>;
+
 /// Loads a filter, which computes the unit vector of a text: one text at a time.
 ///
 /// # Errors
 /// The filter cannot be loaded, or has no vectors.
-pub fn of_filter(
-    path: &Path,
-    options: ModelOptions,
-) -> anyhow::Result<Arc<dyn Fn(&str) -> Result<Vec<f32>, String> + Send + Sync>> {
+pub fn of_filter(path: &Path, options: ModelOptions) -> anyhow::Result<TextVector> {
     let preset = options.preset;
     let filter = registry::filter(path, options)?;
     anyhow::ensure!(filter.feature_width().is_some(), "{} has no vectors of texts", path.display());
