@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Crates of this workspace that each crate may import.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("capfilt-schemas", &[]),
     ("capfilt-store", &["capfilt-schemas"]),
     ("capfilt-store-testing", &["capfilt-store"]),
@@ -23,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("capfilt-workers", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline"]),
     ("capfilt-coordinator", &["capfilt-schemas", "capfilt-store"]),
     ("capfilt-report", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-coordinator"]),
-    ("capfilt-console", &["capfilt-store"]),
+    ("capfilt-console", &["capfilt-store", "capfilt-spans"]),
+    ("capfilt-spans", &[]),
     (
         "capfilt-runtime",
         &[

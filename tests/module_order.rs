@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 20] = [
+const CRATES: [&str; 21] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -27,6 +27,7 @@ const CRATES: [&str; 20] = [
     "coordinator/src",
     "coordinator/bootstrap/src",
     "console/src",
+    "console/spans/src",
     "report/src",
     "runtime/src",
     "benches/measure/src",

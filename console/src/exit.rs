@@ -1,6 +1,6 @@
 //! Exit codes, and the exit code of each error.
 
-use crate::streams;
+use crate::{spans, streams};
 
 /// Exit code, with the same meaning for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +18,9 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Flushes standard output. If this fails after a success, the code becomes [`Exit::Environment`].
+    /// Sends the last spans and flushes standard output. If this fails after a success, the code becomes [`Exit::Environment`].
     pub fn flushed(self) -> Self {
+        spans::end().into_iter().for_each(|problem| streams::line(format!("capfilt: {problem}")));
         let Some(why) = streams::flush() else { return self };
         streams::error(&format!(
             "capfilt: cannot write to standard output: {why}; what the command did besides is done"

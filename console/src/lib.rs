@@ -11,6 +11,7 @@ mod progress;
 pub mod reexec;
 mod screen;
 pub mod shutdown;
+mod spans;
 mod streams;
 pub mod surroundings;
 

@@ -6,13 +6,14 @@
 //! log: as text, or with one JSON object per line. Lines that cannot be written to standard error are
 //! dropped.
 
+use crate::spans;
 use indicatif::ProgressBar;
 use std::{
     fmt,
     io::{self, ErrorKind, IsTerminal as _, Write as _},
     sync::{Mutex, OnceLock, PoisonError},
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Format of the lines on standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -69,17 +70,24 @@ pub fn flush() -> Option<&'static io::Error> {
 /// Sets up the log. Called once, before the first line is printed.
 pub fn open(format: LogFormat) {
     let filter = EnvFilter::try_from_env("CAPFILT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let logs = tracing_subscriber::fmt().with_writer(|| StandardError).with_ansi(io::stderr().is_terminal());
+    let logs =
+        tracing_subscriber::fmt::layer().with_writer(|| StandardError).with_ansi(io::stderr().is_terminal());
+    let spans = spans::begin();
     match format {
-        LogFormat::Text => logs.with_env_filter(filter).with_target(false).init(),
+        LogFormat::Text => {
+            let logs = logs.with_target(false).with_filter(filter);
+            tracing_subscriber::registry().with(logs).with(spans).init();
+        }
         LogFormat::Json => {
             let people = format!("{TARGET}=info").parse().expect("the directive is sound");
-            logs.with_env_filter(filter.add_directive(people)).json().init();
+            let logs = logs.json().with_filter(filter.add_directive(people));
+            tracing_subscriber::registry().with(logs).with(spans).init();
             // The message of a panic is also one JSON object.
             std::panic::set_hook(Box::new(|panic| tracing::error!(target: TARGET, "{panic}")));
         }
     }
     let _ = FORMAT.set(format);
+    spans::problem().into_iter().for_each(|problem| line(format!("capfilt: {problem}")));
 }
 
 /// Value of `--log-format` for child processes, which log in the same format.

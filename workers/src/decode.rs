@@ -36,7 +36,11 @@ pub(crate) fn decode(
                     events(event);
                 }
                 let limit = time_limit(&attempt.limits);
-                let prepared = decoders.prepare_all(rows.samples, spec, &attempt.skip_list, limit);
+                let span = Stage::Decode.span(&attempt.span);
+                span.record("rows", rows.samples.len());
+                let prepared =
+                    span.in_scope(|| decoders.prepare_all(rows.samples, spec, &attempt.skip_list, limit));
+                drop(span);
                 attempt.clock.add(Stage::Decode, from);
                 let (bytes, passthrough, held) = (rows.bytes, rows.passthrough, vec![held]);
                 Flow::Rows(PreparedRows { rows: prepared, bytes, passthrough, held })

@@ -143,7 +143,10 @@ impl Device {
         let Some(PreparedRows { rows, passthrough, held, .. }) = rows else { return Ok(None) };
         let from = Instant::now();
         handling(attempt, worker_protocol::Stage::Device, rows.iter().map(|row| row.sample.row)).map(events);
-        let ledger = self.ledger(attempt, &rows)?;
+        let span = Stage::Device.span(&attempt.span);
+        span.record("rows", rows.len());
+        let ledger = span.in_scope(|| self.ledger(attempt, &rows))?;
+        drop(span);
         attempt.clock.add(Stage::Device, from);
         attempt.span.in_scope(|| {
             tracing::debug!(rows = rows.len(), seconds = from.elapsed().as_secs_f64(), "judged")

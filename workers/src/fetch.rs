@@ -159,9 +159,12 @@ impl Source {
         }
         loop {
             let asked = Instant::now();
-            let rows = reader.next().await?;
+            let span = Stage::Fetch.span(&attempt.span);
+            let rows = reader.next().instrument(span.clone()).await?;
             attempt.clock.add(Stage::Fetch, asked);
             let Some(rows) = rows else { return Ok(()) };
+            span.record("rows", rows.samples.len());
+            drop(span);
             let held = self.in_flight.take(self.bytes_of(&rows)).await;
             if out.send(Flow::Rows(Fetched { rows, held })).await.is_err() {
                 return Ok(());

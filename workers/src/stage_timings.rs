@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Instant,
 };
+use tracing::{Span, field::Empty};
 
 /// Timed stages.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,19 @@ pub(crate) enum Stage {
     Decode,
     Device,
     Write,
+}
+
+impl Stage {
+    /// Span of one batch in this stage; the caller records the number of `rows`. The program exports it, and
+    /// the log shows it at level trace.
+    pub(crate) fn span(self, attempt: &Span) -> Span {
+        match self {
+            Self::Fetch => tracing::trace_span!(parent: attempt, "fetch", rows = Empty),
+            Self::Decode => tracing::trace_span!(parent: attempt, "decode", rows = Empty),
+            Self::Device => tracing::trace_span!(parent: attempt, "device", rows = Empty),
+            Self::Write => tracing::trace_span!(parent: attempt, "write", rows = Empty),
+        }
+    }
 }
 
 /// Time of one shard; its stages run in different threads.

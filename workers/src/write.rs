@@ -102,7 +102,9 @@ fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatype
 async fn append(open: &mut Open, judged: Judged, events: &(dyn Fn(Event) + Send + Sync)) -> Step<()> {
     let Judged { rows, batch, held } = judged;
     let from = Instant::now();
-    open.writer.write(&rows).await.map_err(|error| (None, error.into()))?;
+    let span = Stage::Write.span(&open.attempt.span);
+    span.record("rows", rows.ledger.len());
+    open.writer.write(&rows).instrument(span).await.map_err(|error| (None, error.into()))?;
     open.attempt.clock.add(Stage::Write, from);
     open.rows += rows.ledger.len() as u64;
     open.batch = batch;
@@ -119,7 +121,8 @@ async fn finish(spec: &WriteSpec, open: Open) -> Step<Event> {
         return Err(fault(exceeded));
     }
     let from = Instant::now();
-    let written = writer.finish().await.map_err(|error| fault(error.into()))?;
+    let span = Stage::Write.span(&attempt.span);
+    let written = writer.finish().instrument(span).await.map_err(|error| fault(error.into()))?;
     attempt.clock.add(Stage::Write, from);
     let assignment = &attempt.assignment;
     let record = Commit {
