@@ -72,16 +72,14 @@ pub fn open(format: LogFormat) {
     let filter = EnvFilter::try_from_env("CAPFILT_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     let logs =
         tracing_subscriber::fmt::layer().with_writer(|| StandardError).with_ansi(io::stderr().is_terminal());
-    let spans = spans::begin();
+    let registry = tracing_subscriber::registry().with(spans::begin());
     match format {
         LogFormat::Text => {
-            let logs = logs.with_target(false).with_filter(filter);
-            tracing_subscriber::registry().with(logs).with(spans).init();
+            registry.with(logs.with_target(false).with_filter(filter)).init();
         }
         LogFormat::Json => {
             let people = format!("{TARGET}=info").parse().expect("the directive is sound");
-            let logs = logs.json().with_filter(filter.add_directive(people));
-            tracing_subscriber::registry().with(logs).with(spans).init();
+            registry.with(logs.json().with_filter(filter.add_directive(people))).init();
             // The message of a panic is also one JSON object.
             std::panic::set_hook(Box::new(|panic| tracing::error!(target: TARGET, "{panic}")));
         }
