@@ -18,7 +18,8 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Sends the last spans and flushes standard output. If this fails after a success, the code becomes [`Exit::Environment`].
+    /// Sends the last spans and flushes standard output. If the flush fails after a success, the code becomes
+    /// [`Exit::Environment`].
     pub fn flushed(self) -> Self {
         spans::end().into_iter().for_each(|problem| streams::line(format!("capfilt: {problem}")));
         let Some(why) = streams::flush() else { return self };

@@ -58,10 +58,9 @@ fn work() {
     let export = Export::of_environment().unwrap().unwrap();
     let log = tracing_subscriber::registry().with(export.layer());
     tracing::subscriber::with_default(log, || {
-        let attempt =
-            tracing::error_span!(target: "capfilt_workers::fetch", "attempt", shard = "s1", worker = "w1");
+        let attempt = tracing::error_span!(target: "capfilt_workers::fetch", "attempt", shard = "s1");
         for rows in [3, 4] {
-            let stage = tracing::trace_span!(target: "capfilt_workers::stage_timings", parent: &attempt, "device", rows);
+            let stage = tracing::trace_span!(target: "capfilt_workers", parent: &attempt, "device", rows);
             stage.in_scope(|| {
                 tracing::info!(target: "capfilt_workers::device", "judged");
                 tracing::debug!(target: "capfilt_workers::device", "not exported");
