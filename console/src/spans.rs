@@ -11,7 +11,9 @@ mod exported {
     static EXPORT: OnceLock<Result<Option<Export>, String>> = OnceLock::new();
 
     /// Begins the export, if the environment names a collector.
-    pub fn begin<S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync>() -> Option<impl Layer<S> + Send + Sync>
+    pub fn begin<S>() -> Option<impl Layer<S> + Send + Sync>
+    where
+        S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         EXPORT.get_or_init(Export::of_environment).as_ref().ok()?.as_ref().map(Export::layer)
     }
