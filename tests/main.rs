@@ -79,6 +79,7 @@ mod s3_damage;
 mod sbom;
 mod self_test;
 mod serve;
+mod serve_browser;
 mod sizes;
 mod status;
 mod status_watch;

@@ -1,6 +1,7 @@
 //! `capfilt serve`: the live page of a job.
 
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, shutdown};
+use capfilt_report::Options;
 use capfilt_runtime::release;
 use capfilt_serve::{Access, Server, arguments::ServeArgs};
 use capfilt_store::Location;
@@ -22,7 +23,9 @@ pub async fn run(args: &ServeArgs) -> Ending {
 /// Makes the page of `capfilt report`, on a thread for blocking work: thumbnails are computed.
 fn report(job: Arc<Location>) -> BoxFuture<'static, Result<String, String>> {
     let made = spawn_blocking(move || {
-        Handle::current().block_on(capfilt_report::html(&job, 0)).map_err(|error| error.to_string())
+        Handle::current()
+            .block_on(capfilt_report::html(&job, &Options::default()))
+            .map_err(|error| error.to_string())
     });
     Box::pin(async move { made.await.map_err(|error| error.to_string())? })
 }

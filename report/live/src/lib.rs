@@ -5,6 +5,7 @@
 mod access;
 #[cfg(feature = "arguments")]
 pub mod arguments;
+mod aside;
 mod connections;
 mod error;
 mod events;
@@ -15,6 +16,7 @@ mod fields;
 mod guard;
 mod headers;
 mod page;
+mod pictures;
 mod report;
 mod routes;
 mod samples;

@@ -41,6 +41,11 @@
     out("share", percent(source.judged ? kept / source.judged : null));
     out("control", percent(share));
     out("false", share === null ? "–" : number(share * source.judged));
+    if (source.truth) {
+      const { all, kept: known, true: right } = source.truth;
+      out("precision", percent(known[at] ? right[at] / known[at] : null));
+      out("recall", percent(all ? right[at] / all : null));
+    }
     const slider = panel.querySelector("input");
     slider.setAttribute("aria-valuetext", `threshold ${shown}, ${number(kept)} texts kept`);
     panel.querySelector("output").textContent = position.toFixed(2);
