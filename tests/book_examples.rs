@@ -17,7 +17,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 /// Places of the reader, and those of this test; `{bucket}` and `{models}` are folders, `{nats}` is the URL
 /// of a server.
-const PLACES: [(&str, &str); 18] = [
+const PLACES: [(&str, &str); 20] = [
     ("s3://bucket/job ", "{bucket}/jobs/x "),
     ("0.0.0.0:8080", "127.0.0.1:0"),
     ("hf://Salesforce/blip-itm-base-coco", "{models}/filter"),
@@ -29,6 +29,8 @@ const PLACES: [(&str, &str); 18] = [
     ("caption --model DIR", "caption --model {models}/captioner"),
     ("photo.jpg", "{bucket}/photo.png"),
     ("--job URL", "--job {bucket}/jobs/x"),
+    ("--truth out/demo --input demo/web", "--truth {bucket}/jobs/x --input {bucket}/web"),
+    ("--job out/demo", "--job {bucket}/jobs/x"),
     ("--key KEY", "--key 000000001"),
     // Exports of other formats are in folders of their names.
     ("StreamingDataset(local=\"out/dprime", "StreamingDataset(local=\"out/mds"),

@@ -44,7 +44,10 @@ const ARROWS: [(&str, &[&str]); 21] = [
         &["capfilt-schemas", "capfilt-store", "capfilt-coordinator", "capfilt-console", "capfilt-runtime"],
     ),
     ("capfilt-measure", &["capfilt-schemas", "capfilt-pipeline", "capfilt-blip"]),
-    ("capfilt-serve", &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-coordinator"]),
+    (
+        "capfilt-serve",
+        &["capfilt-schemas", "capfilt-store", "capfilt-pipeline", "capfilt-coordinator", "capfilt-report"],
+    ),
 ];
 
 /// Packages that may name libtorch: the model and its kernels, its training, evaluation and measurement, the

@@ -80,6 +80,7 @@ mod s3_damage;
 mod sbom;
 mod self_test;
 mod serve;
+mod serve_browser;
 mod serve_search;
 mod sizes;
 mod status;

@@ -1,50 +1,19 @@
 // Opens a report's page in headless Chromium, and prints what happened as one JSON object.
 //
 // usage: node report.mjs TOOLS CHROMIUM PAGE [FOLDER]     TOOLS has node_modules; screenshots go into FOLDER
-import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 import path from "node:path";
+import { launch } from "./support/browser.mjs";
 
 const [tools, executablePath, file, folder] = process.argv.slice(2);
-const require = createRequire(path.join(path.resolve(tools), "package.json"));
-const { chromium } = require("playwright-core");
-const axe = require("axe-core");
 const address = pathToFileURL(path.resolve(file)).href;
-const limit = 60_000;
-
-const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
-const found = { ran: [], fetched: [], errors: [], axe: [], overflow: [] };
-
-// A page that reports everything that it should not do.
-async function open(options, name) {
-  const context = await browser.newContext(options);
-  const page = await context.newPage();
-  page.setDefaultTimeout(limit);
-  page.on("dialog", (dialog) => { found.ran.push(dialog.message()); dialog.dismiss(); });
-  page.on("pageerror", (error) => found.errors.push(`${name}: ${error.message}`));
-  page.on("console", (line) => { if (line.type() === "error") found.errors.push(`${name}: ${line.text()}`); });
-  page.on("request", (request) => {
-    if (request.url() !== address && !request.url().startsWith("data:")) found.fetched.push(request.url());
-  });
-  await page.goto(address);
-  return page;
-}
-
-async function check(page, name) {
-  const results = await page.evaluate(async (source) => {
-    if (!window.axe) (0, eval)(source);
-    const { violations } = await window.axe.run({ resultTypes: ["violations"] });
-    return violations.map(({ id, impact, nodes }) => ({ id, impact, nodes: nodes.length, first: nodes[0].html }));
-  }, axe.source);
-  const serious = results.filter(({ impact }) => ["serious", "critical"].includes(impact));
-  found.axe.push(...serious.map((one) => ({ name, ...one })));
-  const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  if (overflow > 0) found.overflow.push(`${name}: ${overflow} px`);
-}
+const { browser, found, open, check } = await launch(tools, executablePath, (url) => url === address);
 
 async function use(page) {
   const panel = page.locator(".source").first();
   const out = (name) => panel.locator(`[data-out="${name}"]`).textContent();
+  // A page without truths has no rates.
+  const rate = async (name) => (await panel.locator(`[data-out="${name}"]`).count()) ? out(name) : null;
   const slider = panel.locator("input[type=range]");
   const positions = await page.evaluate(() => JSON.parse(document.getElementById("data").textContent).positions);
   const moved = [];
@@ -56,9 +25,12 @@ async function use(page) {
     }, at);
     const [kept, accepts] = [await out("kept"), await out("false")];
     const [share, control] = [await out("share"), await out("control")];
+    const [precision, recall] = [await rate("precision"), await rate("recall")];
     const recut = await panel.locator(".recut-threshold").textContent();
     const near = panel.locator(".nearest .picture");
-    moved.push({ position, kept, accepts, share, control, recut, nearest: await near.count() });
+    moved.push({
+      position, kept, accepts, share, control, precision, recall, recut, nearest: await near.count(),
+    });
   }
   // With the keyboard, as a person who does not use a mouse.
   await slider.focus();
@@ -83,7 +55,7 @@ async function use(page) {
 for (const width of [1280, 390]) {
   for (const colorScheme of ["light", "dark"]) {
     const name = `${width}-${colorScheme}`;
-    const page = await open({ viewport: { width, height: 900 }, colorScheme }, name);
+    const page = await open(address, { viewport: { width, height: 900 }, colorScheme }, name);
     if (folder) await page.screenshot({ path: path.join(folder, `${name}.png`), fullPage: true });
     await check(page, name);
     found.used = await use(page);
@@ -101,7 +73,7 @@ for (const width of [1280, 390]) {
 
 // A link to a row opens the list of rows.
 const id = await (async () => {
-  const page = await open({}, "link");
+  const page = await open(address, {}, "link");
   const card = await page.locator(".card").first().getAttribute("id");
   await page.goto("about:blank");
   await page.goto(address + "#" + card);
@@ -112,7 +84,7 @@ const id = await (async () => {
 found.fetched = found.fetched.filter((url) => url !== "about:blank" && url !== address + "#" + id);
 
 // Without scripts, the numbers and the pictures are there.
-const plain = await open({ javaScriptEnabled: false }, "without scripts");
+const plain = await open(address, { javaScriptEnabled: false }, "without scripts");
 found.plain = {
   kept: await plain.locator('[data-out="kept"]').first().textContent(),
   pictures: await plain.locator(".picture").count(),

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Print the numbers of a job's report as DuckDB counts them over the same ledgers.
 
-usage: report.py JOB STATISTICS CONDITIONS
+usage: report.py JOB STATISTICS CONDITIONS [TRUTH]
 
 STATISTICS is the file of `capfilt report --json`; only its positions and the names of its sources are used.
-CONDITIONS is a file with a JSON list of conditions, of which the judged texts are counted.
+CONDITIONS is a file with a JSON list of conditions, of which the judged texts are counted. TRUTH is the table
+of `capfilt demo --truth-table`.
 
 Prints one JSON object with the fields of the statistics.
 """
@@ -73,7 +74,8 @@ def source_of(db, name, positions):
         for least, end in zip(LEAST_WORDS, ends, strict=True)
     ]
     kept_at = reached(db, "judged", "itm", positions, "source = ?", [name])
-    return {
+    known = {"truth": truth_of(db, name, positions)} if has_truth(db) else {}
+    return known | {
         "source": name,
         "statuses": dict(statuses),
         "judged": one(db, f"select count(*) {of}", [name]),
@@ -84,6 +86,36 @@ def source_of(db, name, positions):
         "languages": {language: groups(counted) for language, *counted in languages},
         "lengths": [groups(counted) for counted in lengths],
     }
+
+
+def has_truth(db):
+    return bool(rows(db, "from information_schema.tables where table_name = 'truth'"))
+
+
+def truth_of(db, name, positions):
+    """Count the verdicts on the texts of a source, by their truth."""
+    of = "truth where source = ?"
+    return {
+        "known": one(db, f"select count(*) from {of}", [name]),
+        "are_true": one(db, f"select count(*) from {of} and is_true", [name]),
+        "kept": one(db, f"select count(*) from {of} and kept", [name]),
+        "kept_true": one(db, f"select count(*) from {of} and kept and is_true", [name]),
+        "kept_at": reached(db, "truth", "itm", positions, "source = ?", [name]),
+        "kept_true_at": reached(db, "truth", "itm", positions, "source = ? and is_true", [name]),
+    }
+
+
+def join_truth(db, table):
+    """Add the table `truth`: a row per judged text whose truth is known."""
+    db.execute(
+        "create table truth as with texts as (select key, unnest(texts, recursive := true), "
+        "generate_subscripts(texts, 1) as place from ledger where status = 'judged'), "
+        "placed as (select *, row_number() over (partition by key, source order by place) as nth from texts) "
+        "select source, itm, kept, case source when 'caption' then t.caption else t.synthetic[nth] end "
+        "as is_true from placed join read_parquet(?) t using (key) where itm is not null",
+        [table],
+    )
+    db.execute("delete from truth where is_true is null")
 
 
 def repeated(db, column):
@@ -134,8 +166,10 @@ def parts(db, by, positions):
 
 def main():
     job = pathlib.Path(sys.argv[1])
-    statistics, conditions = (json.loads(pathlib.Path(name).read_text()) for name in sys.argv[2:])
+    statistics, conditions = (json.loads(pathlib.Path(name).read_text()) for name in sys.argv[2:4])
     db, positions = connect(job), statistics["positions"]
+    if len(sys.argv) > 4:
+        join_truth(db, sys.argv[4])
     kept = "list_bool_or(list_transform(texts, lambda text: text.kept))"
     texts = "select text from judged group by text having count(*) > 1"
     print(

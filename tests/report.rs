@@ -18,6 +18,9 @@ struct Demo {
     job: PathBuf,
     page: PathBuf,
     statistics: PathBuf,
+    /// Truth of its texts, and the scores that the demo computes from it.
+    truth: PathBuf,
+    scores: Value,
 }
 
 static DEMO: LazyLock<Demo> = LazyLock::new(|| {
@@ -27,10 +30,14 @@ static DEMO: LazyLock<Demo> = LazyLock::new(|| {
     let url = format!("job.url={}", job.display());
     run.current_dir(repo()).args(["run", "-c", "demo/demo.toml", "-s", &url]);
     expect(&mut run, 0);
-    let output = expect(report(&job).current_dir(repo()).arg("--json").arg("-o").arg(&page), 0);
+    let truth = folder.join("truth.parquet");
+    let mut score = capfilt();
+    score.current_dir(repo()).args(["demo", "--input", "demo/web", "--json", "--truth"]).arg(&job);
+    let scores = json_of(score.arg("--truth-table").arg(&truth));
+    let output = expect(report(&job).arg("--json").arg("-o").arg(&page).arg("--truth").arg(&truth), 0);
     let statistics = folder.join("statistics.json");
     std::fs::write(&statistics, &output.stdout).unwrap();
-    Demo { job, page, statistics }
+    Demo { job, page, statistics, truth, scores }
 });
 
 fn report(job: &Path) -> Command {
@@ -48,7 +55,8 @@ fn counted() -> Value {
     let folder = tempfile::tempdir().unwrap();
     let conditions = folder.path().join("conditions.json");
     std::fs::write(&conditions, json!(conditions_of(&DEMO.page)).to_string()).unwrap();
-    json_of(python("tests/report.py").arg(&DEMO.job).arg(&DEMO.statistics).arg(&conditions))
+    let mut duckdb = python("tests/report.py");
+    json_of(duckdb.arg(&DEMO.job).arg(&DEMO.statistics).arg(&conditions).arg(&DEMO.truth))
 }
 
 /// Conditions of all bars, as the page shows them.
@@ -110,6 +118,48 @@ fn every_number_equals_duckdb_s_over_the_same_ledgers() {
     let bars: Vec<&Value> = sources.iter().flat_map(|source| source["bars"].as_array().unwrap()).collect();
     let selected: Vec<&Value> = counted["conditions"].as_array().unwrap().iter().collect();
     assert_eq!(selected, bars, "the condition of each bar selects its texts");
+}
+
+#[test]
+fn precision_and_recall_are_those_that_the_demo_computes() {
+    let (found, page) = (read(&DEMO.statistics), std::fs::read_to_string(&DEMO.page).unwrap());
+    let percent = |part: &Value, whole: &Value| {
+        (1000.0 * part.as_f64().unwrap() / whole.as_f64().unwrap()).round() / 10.0
+    };
+    for (source, name) in found["sources"].as_array().unwrap().iter().zip(["web", "synthetic"]) {
+        let (truth, position) = (&source["truth"], source["position"].as_u64().unwrap() as usize);
+        assert_eq!((&truth["kept"], &truth["known"]), (&source["kept"], &source["judged"]));
+        assert_eq!(
+            (&truth["kept_at"][position], &truth["kept_true_at"][position]),
+            (&truth["kept"], &truth["kept_true"])
+        );
+        let precision = percent(&truth["kept_true"], &truth["kept"]);
+        assert_eq!(DEMO.scores[format!("{name}_kept_true")], precision);
+        assert!(
+            page.contains(&format!("<span data-out=\"precision\">{precision:.1} %</span>")),
+            "{precision}"
+        );
+        assert_eq!(DEMO.scores[format!("{name}_true_raw")], percent(&truth["are_true"], &truth["known"]));
+        if name == "web" {
+            let recall = percent(&truth["kept_true"], &truth["are_true"]);
+            assert_eq!(DEMO.scores["web_true_kept"], recall);
+            assert!(page.contains(&format!("<span data-out=\"recall\">{recall:.1} %</span>")), "{recall}");
+        }
+    }
+}
+
+#[test]
+fn a_table_of_truths_that_does_not_fit_the_job_is_refused_with_the_reason() {
+    let (web, readme) = (repo().join("demo/web/web-00000.parquet"), repo().join("demo/README.md"));
+    for (path, more, why) in [
+        (&web, &[][..], "no column of booleans has the name of a source (`caption`, `synthetic`)"),
+        (&web, &["--truth-of", "caption=truth"], "it has no column `truth` of booleans"),
+        (&DEMO.truth, &["--truth-of", "alt=caption"], "the job has no source `alt`"),
+        (&readme, &[], "README.md: "),
+    ] {
+        let refused = expect(report(&DEMO.job).arg("--json").args(more).arg("--truth").arg(path), 2);
+        assert!(stderr(&refused).contains(why), "{}", stderr(&refused));
+    }
 }
 
 #[test]
@@ -191,6 +241,14 @@ fn a_browser_shows_the_page_to_everyone_and_its_slider_counts_exactly() {
         let percent = |share: f64| format!("{:.1} %", 100.0 * share);
         let kept = source["kept_at"][at].as_f64().unwrap() / source["judged"].as_f64().unwrap();
         assert_eq!((&moved["share"], &moved["control"]), (&json!(percent(kept)), &json!(percent(share))));
+        let truth = &source["truth"];
+        let rate = |part: &Value, whole: &Value| match whole.as_u64().unwrap() {
+            0 => "–".to_owned(),
+            whole => format!("{:.1} %", 100.0 * (part.as_f64().unwrap() / whole as f64)),
+        };
+        let kept_true = &truth["kept_true_at"][at];
+        assert_eq!(moved["precision"], rate(kept_true, &truth["kept_at"][at]), "{position}");
+        assert_eq!(moved["recall"], rate(kept_true, &truth["are_true"]), "{position}");
         assert!(moved["recut"].as_str().unwrap().contains(&format!("caption={position}")), "{moved}");
         assert_eq!(moved["nearest"], 12);
     }

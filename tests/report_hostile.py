@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 """Write a Parquet input whose captions and keys act in a browser if a page does not escape them.
 
-usage: report_hostile.py FILE
+usage: report_hostile.py FILE [TEXTS]
+
+TEXTS, if named, becomes a JSON list of the texts.
 """
 
 import io
+import json
+import pathlib
 import sys
 
 import pyarrow as pa
@@ -39,7 +43,9 @@ def main():
     texts = [HOSTILE[i % len(HOSTILE)] for i in number]
     images = [b"<svg onload=alert(1)>" if i % 26 == 25 else picture(i) for i in number]
     table = pa.table({"key": texts, "jpg": pa.array(images, pa.binary()), "caption": texts})
-    pq.write_table(table, sys.argv[1])
+    pq.write_table(table, sys.argv[1], row_group_size=4)
+    if len(sys.argv) > 2:
+        pathlib.Path(sys.argv[2]).write_text(json.dumps(HOSTILE))
 
 
 if __name__ == "__main__":

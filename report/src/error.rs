@@ -1,5 +1,6 @@
 //! Reasons why a report cannot be made.
 
+use crate::truth_table::TruthError;
 use capfilt_coordinator::{JobError, outputs::OutputsError};
 use capfilt_pipeline::output::LedgerError;
 
@@ -18,6 +19,8 @@ pub enum ReportError {
          `capfilt verify --job {url}` lists the faults"
     )]
     Unbalanced { url: String, record: &'static str, difference: String },
+    #[error(transparent)]
+    Truth(#[from] TruthError),
     #[error("a task of the report ended early")]
     Task(#[from] tokio::task::JoinError),
     #[error("cannot write {path}")]

@@ -9,9 +9,11 @@ pub mod gallery;
 pub mod page;
 mod report;
 pub mod statistics;
+mod truth_table;
 
 pub use error::ReportError;
 pub use gallery::Gallery;
 pub use page::Page;
 pub use report::{Written, html, write};
-pub use statistics::Statistics;
+pub use statistics::{Options, Statistics};
+pub use truth_table::{TruthError, TruthTable};

@@ -1,6 +1,6 @@
 //! The whole report, from the job to the file.
 
-use crate::{Gallery, Page, ReportError, Statistics, gallery, statistics};
+use crate::{Gallery, Options, Page, ReportError, Statistics, gallery, statistics};
 use capfilt_store::Location;
 use std::path::Path;
 
@@ -16,9 +16,9 @@ pub struct Written {
 /// Reads a job and makes its page.
 ///
 /// # Errors
-/// The job cannot be read, or its ledgers contradict its tally.
-pub async fn html(job: &Location, seed: u64) -> Result<String, ReportError> {
-    let statistics = statistics::read(job, seed).await?;
+/// The job or the truths cannot be read, or its ledgers contradict its tally.
+pub async fn html(job: &Location, options: &Options) -> Result<String, ReportError> {
+    let statistics = statistics::read(job, options).await?;
     let gallery = gallery::read(job, &statistics).await?;
     Ok(Page { statistics: &statistics, gallery: &gallery }.render())
 }
@@ -27,9 +27,9 @@ pub async fn html(job: &Location, seed: u64) -> Result<String, ReportError> {
 /// written under another name first.
 ///
 /// # Errors
-/// The job cannot be read, its ledgers contradict its tally, or the file cannot be written.
-pub async fn write(job: &Location, seed: u64, file: Option<&Path>) -> Result<Written, ReportError> {
-    let statistics = statistics::read(job, seed).await?;
+/// The job or the truths cannot be read, its ledgers contradict its tally, or the file cannot be written.
+pub async fn write(job: &Location, options: &Options, file: Option<&Path>) -> Result<Written, ReportError> {
+    let statistics = statistics::read(job, options).await?;
     let Some(file) = file else { return Ok(Written { statistics, page_bytes: 0 }) };
     let gallery: Gallery = gallery::read(job, &statistics).await?;
     let html = Page { statistics: &statistics, gallery: &gallery }.render();

@@ -2,7 +2,7 @@
 
 use crate::support::{Row, World, judged};
 use bytes::Bytes;
-use capfilt_report::{Page, gallery, statistics};
+use capfilt_report::{Options, Page, gallery, statistics};
 use capfilt_schemas::status::RowStatus;
 
 /// Texts that act in a browser, in a terminal or on the direction of a line if they are not escaped.
@@ -43,7 +43,7 @@ pub async fn job() -> World {
 async fn page() -> String {
     let world = job().await;
     let bucket = world.bucket();
-    let statistics = statistics::read(&bucket, 0).await.unwrap();
+    let statistics = statistics::read(&bucket, &Options::default()).await.unwrap();
     let gallery = gallery::read(&bucket, &statistics).await.unwrap();
     Page { statistics: &statistics, gallery: &gallery }.render()
 }

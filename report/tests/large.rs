@@ -3,7 +3,7 @@
 
 use crate::support::{Row, World, judged};
 use bytes::Bytes;
-use capfilt_report::write;
+use capfilt_report::{Options, write};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 use std::time::Instant;
 
@@ -57,7 +57,7 @@ async fn a_report_of_a_million_rows_takes_thirty_seconds_and_eight_megabytes() {
     // The peak of memory is then that of the report.
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
     let begun = Instant::now();
-    let written = write(&world.bucket(), 0, Some(&file)).await.unwrap();
+    let written = write(&world.bucket(), &Options::default(), Some(&file)).await.unwrap();
     let (seconds, bytes) = (begun.elapsed().as_secs_f64(), written.page_bytes);
     let memory = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();

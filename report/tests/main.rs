@@ -8,3 +8,4 @@ mod large;
 mod page;
 mod recount;
 mod support;
+mod truth;

@@ -3,7 +3,7 @@
 use crate::support::{Row, World, judged};
 use bytes::Bytes;
 use capfilt_pipeline::image::{RgbImage, encode_png};
-use capfilt_report::{Gallery, Page, Statistics, gallery, gallery::NoPicture, statistics};
+use capfilt_report::{Gallery, Options, Page, Statistics, gallery, gallery::NoPicture, statistics};
 use capfilt_schemas::status::RowStatus;
 
 fn row(number: u64) -> Row {
@@ -27,7 +27,7 @@ async fn job(settings: &[&str]) -> World {
 }
 
 async fn read(world: &World, seed: u64) -> (Statistics, Gallery) {
-    let statistics = statistics::read(&world.bucket(), seed).await.unwrap();
+    let statistics = statistics::read(&world.bucket(), &Options { seed, truth: None }).await.unwrap();
     let gallery = gallery::read(&world.bucket(), &statistics).await.unwrap();
     (statistics, gallery)
 }
@@ -92,10 +92,11 @@ async fn the_name_of_a_row_depends_on_file_and_row_alone() {
 async fn the_file_is_written_whole_or_not_at_all() {
     let world = job(&[]).await;
     let file = world.folder.path().join("report.html");
-    let written = capfilt_report::write(&world.bucket(), 0, Some(&file)).await.unwrap();
+    let written = capfilt_report::write(&world.bucket(), &Options::default(), Some(&file)).await.unwrap();
     assert_eq!(std::fs::metadata(&file).unwrap().len(), written.page_bytes as u64);
     let nowhere = world.folder.path().join("no folder/report.html");
-    let error = capfilt_report::write(&world.bucket(), 0, Some(&nowhere)).await.unwrap_err();
+    let error =
+        capfilt_report::write(&world.bucket(), &Options::default(), Some(&nowhere)).await.unwrap_err();
     assert!(error.to_string().contains("report.html"), "{error}");
 }
 

@@ -4,7 +4,7 @@ use crate::support::{Row, World, judged, picture};
 use capfilt_coordinator::outputs::{Version, outputs};
 use capfilt_pipeline::output::read_ledger;
 use capfilt_report::{
-    Statistics,
+    Options, Statistics,
     statistics::{self, BARS, edge},
 };
 use capfilt_schemas::{
@@ -62,7 +62,7 @@ async fn job() -> (World, Statistics, Vec<LedgerRow>) {
     ["a.parquet", "b.parquet"].iter().for_each(|name| world.write_input(name, &blank, 100));
     world.finish(row, |_| ()).await;
     let bucket = world.bucket();
-    let statistics = statistics::read(&bucket, 7).await.unwrap();
+    let statistics = statistics::read(&bucket, &Options { seed: 7, truth: None }).await.unwrap();
     let mut ledgers = Vec::new();
     let take = |_: &Shard, one: capfilt_coordinator::state::commits::ShardResult| {
         ledgers.extend(one.commit.outputs.into_iter().filter(|output| output.table == Table::Ledger));

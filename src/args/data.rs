@@ -164,6 +164,9 @@ pub struct DemoArgs {
         conflicts_with_all = ["make_data", "make_vocabulary"]
     )]
     pub input: Vec<PathBuf>,
+    /// Also write the truth of every text of the job of --truth into this file, for `capfilt report --truth`
+    #[arg(long, value_name = "FILE.parquet", requires = "truth")]
+    pub truth_table: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long, requires = "truth", conflicts_with_all = ["make_data", "make_vocabulary"])]
     pub json: bool,

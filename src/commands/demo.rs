@@ -21,7 +21,7 @@ pub async fn run(args: &DemoArgs) -> Ending {
     match (&args.make_data, &args.make_vocabulary, &args.truth) {
         (Some(folder), ..) => make_data(folder, &args.data, args.contact_sheet.as_deref()),
         (_, Some(folder), _) => make_vocabulary(folder),
-        (.., Some(job)) => truth::run(job, &args.input, args.json).await,
+        (.., Some(job)) => truth::run(job, args).await,
         (None, None, None) => whole::run(args.folder.as_deref()).await,
     }
 }

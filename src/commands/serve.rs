@@ -3,6 +3,7 @@
 use capfilt_blip::DeviceChoice;
 use capfilt_console::{self as console, Ending, Exit, ExitCodeExt as _, Failure, shutdown};
 use capfilt_coordinator::job;
+use capfilt_report::Options;
 use capfilt_runtime::{ModelOptions, checkpoints, release, text_vector};
 use capfilt_schemas::settings::Precision;
 use capfilt_serve::{Access, Server, TextVector, arguments::ServeArgs};
@@ -37,7 +38,9 @@ async fn text_vector(bucket: &Location, args: &ServeArgs) -> Result<Option<TextV
 /// Makes the page of `capfilt report`, on a thread for blocking work: thumbnails are computed.
 fn report(job: Arc<Location>) -> BoxFuture<'static, Result<String, String>> {
     let made = spawn_blocking(move || {
-        Handle::current().block_on(capfilt_report::html(&job, 0)).map_err(|error| error.to_string())
+        Handle::current()
+            .block_on(capfilt_report::html(&job, &Options::default()))
+            .map_err(|error| error.to_string())
     });
     Box::pin(async move { made.await.map_err(|error| error.to_string())? })
 }

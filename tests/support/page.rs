@@ -98,6 +98,6 @@ impl Watcher {
 
 /// The second number of the row of shards.
 fn committed_in(html: &str) -> Option<usize> {
-    let row = html.split("<th>shards</th>").nth(1)?;
+    let row = html.split("<th scope=\"row\">shards</th>").nth(1)?;
     row.split("<td>").nth(2)?.split('<').next()?.parse().ok()
 }

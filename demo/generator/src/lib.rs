@@ -18,6 +18,8 @@ mod shapes;
 pub mod sheet;
 mod source;
 mod table;
+mod truth_table;
 pub mod vocabulary;
 
 pub use table::{Known, KnownError, ListError, known, parquet_files};
+pub use truth_table::{TruthTable, WriteError};

@@ -154,6 +154,11 @@ impl Score {
         Ok(())
     }
 
+    /// Whether a text is true of the picture of a row; false without the row.
+    pub fn is_true(&self, key: &str, text: &str) -> bool {
+        self.known.get(key).is_some_and(|(known, _)| truth(text, &known.scene) == Verdict::True)
+    }
+
     /// Result over all rows so far.
     pub fn found(&self) -> Found {
         let seen = |is: fn(u64) -> bool| self.known.values().filter(|(_, times)| is(*times)).count() as u64;

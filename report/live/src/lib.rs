@@ -5,6 +5,7 @@
 mod access;
 #[cfg(feature = "arguments")]
 pub mod arguments;
+mod aside;
 mod connections;
 mod error;
 mod events;
@@ -16,6 +17,7 @@ mod guard;
 mod headers;
 mod likeness;
 mod page;
+mod pictures;
 mod report;
 mod routes;
 mod samples;

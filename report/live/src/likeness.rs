@@ -1,6 +1,7 @@
 //! Search for pictures by a text: the cosines of the images' vectors with the text's vector.
 
 use crate::samples::RowView;
+use capfilt_coordinator::CommitName;
 use capfilt_schemas::ledger::LedgerRow;
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ impl Likeness {
         Self { text, most, best: Vec::new(), without_vector: 0 }
     }
 
-    pub fn take(&mut self, row: &LedgerRow) {
+    pub fn take(&mut self, row: &LedgerRow, commit: &CommitName) {
         let Some(image) = row.image_embedding.as_ref().filter(|image| image.len() == self.text.len()) else {
             self.without_vector += 1;
             return;
@@ -32,7 +33,7 @@ impl Likeness {
         let at = self.best.partition_point(|(other, _)| *other >= cosine);
         if at < self.most {
             self.best.truncate(self.most - 1);
-            self.best.insert(at, (cosine, RowView::of(row)));
+            self.best.insert(at, (cosine, RowView::of(row, commit)));
         }
     }
 
@@ -44,16 +45,17 @@ impl Likeness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capfilt_schemas::texts::embedding;
+    use capfilt_schemas::{plan::ShardId, texts::embedding};
 
     #[test]
     fn the_images_with_the_greatest_cosines_are_found_in_their_order() {
+        let commit = CommitName { shard: ShardId::of("a.parquet", "etag", 0..1), n: 0 };
         let mut likeness = Likeness::to(vec![0.6, 0.8], 2);
         let vectors = [Some([1.0, 0.0]), None, Some([0.0, 1.0]), Some([0.6, 0.8]), Some([-1.0, 0.0])];
         for (number, vector) in (0..).zip(vectors) {
             let mut row = LedgerRow::missing("a.parquet", number);
             row.image_embedding = vector.map(|vector| embedding(&vector));
-            likeness.take(&row);
+            likeness.take(&row, &commit);
         }
         assert_eq!(likeness.without_vector, 1);
         let found = likeness.into_rows();

@@ -3,6 +3,7 @@
 use crate::{
     explain::Explained,
     feed::View,
+    pictures::PictureName,
     search::{Found, Kind, Query},
     sections::{self, visible},
 };
@@ -32,7 +33,8 @@ pub(crate) struct Abilities {
 pub(crate) fn live(job: &str, view: &View, abilities: Abilities, done: Option<&str>) -> Html<String> {
     let html_of = |id: &str| view.sections.iter().find(|section| section.id == id).map(|one| &*one.html);
     let body = html! {
-        p.small { "Connection: " span #connection { "without a script; reload for the newest state" } }
+        p.small { "Connection: "
+            span #connection role="status" { "without a script; reload for the newest state" } }
         @if let Some(done) = done { p.good { (done) } }
         (search_form(None, abilities.images))
         (row_form())
@@ -127,7 +129,9 @@ pub(crate) fn rows(job: &str, bucket: &Location, rows: &[Explained]) -> Html<Str
     let body = html! {
         p { a href="/" { "Back to the job" } }
         @for row in rows {
-            pre { @for line in row.lines(bucket) { (visible(&line)) "\n" } }
+            @let (shard, commit) = (row.commit.shard.clone(), row.commit.n);
+            (sections::thumb(&PictureName { shard, commit, row: row.row.row }))
+            pre tabindex="0" { @for line in row.lines(bucket) { (visible(&line)) "\n" } }
         }
     };
     whole(job, &body)

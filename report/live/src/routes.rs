@@ -1,12 +1,14 @@
 //! Routes of the page.
 
 use crate::{
+    aside::aside,
     events::{self, WATCHERS},
     explain::{ExplainError, RowName, find},
     feed::Feed,
     fields::Fields,
     likeness::TextVector,
     page::{self, Abilities},
+    pictures::{PictureName, Pictures},
     report::Reports,
     search::{self, Kind, Query, Wanted},
 };
@@ -25,7 +27,7 @@ use capfilt_coordinator::{
 use capfilt_schemas::{control::Action, job::JobDigest};
 use capfilt_store::{Location, without_secrets};
 use std::{fmt::Display, sync::Arc, time::Duration};
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::sync::Semaphore;
 
 /// Searches, and requests for a row, at a time: each reads many objects.
 const SEARCHES: usize = 2;
@@ -43,6 +45,7 @@ pub(crate) struct App {
     pub reports: Reports,
     /// Computes vectors of texts, for searches by image.
     pub text_vector: Option<TextVector>,
+    pub pictures: Pictures,
     /// Sender of controls, for people.
     pub who: String,
 }
@@ -59,7 +62,8 @@ impl App {
         text_vector: Option<TextVector>,
     ) -> Self {
         let (watchers, searches) = (Arc::new(Semaphore::new(WATCHERS)), Semaphore::new(SEARCHES));
-        Self { bucket, digest, feed, watchers, searches, reports, text_vector, who }
+        let pictures = Pictures::new(Arc::clone(&bucket), digest.clone());
+        Self { bucket, digest, feed, watchers, searches, reports, text_vector, pictures, who }
     }
 
     fn job(&self) -> String {
@@ -74,6 +78,7 @@ pub(crate) fn table() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/events", get(watch)),
         ("/search", get(find_texts)),
         ("/row", get(show_row)),
+        ("/picture", get(picture)),
         ("/report", get(report)),
         (
             "/live.js",
@@ -161,14 +166,6 @@ fn wanted(query: &Query, text_vector: Option<&TextVector>) -> Result<Wanted, Str
     Ok(Wanted::image(text_vector.ok_or(none)?(&query.q)?))
 }
 
-/// Runs work on a thread for blocking work: it computes, or its future may not move to another thread. `None`
-/// if it panics.
-async fn aside<T: Send + 'static, F: Future<Output = T>>(
-    work: impl FnOnce() -> F + Send + 'static,
-) -> Option<T> {
-    tokio::task::spawn_blocking(move || Handle::current().block_on(work())).await.ok()
-}
-
 fn ended() -> Response {
     fail(StatusCode::INTERNAL_SERVER_ERROR, "The request ended by a fault of the program; see its log.")
 }
@@ -199,6 +196,13 @@ async fn show_row(State(app): Shared, RawQuery(query): RawQuery) -> Response {
             "The row was not found within 30 seconds; use `capfilt explain`.",
         ),
         None => ended(),
+    }
+}
+
+async fn picture(State(app): Shared, RawQuery(query): RawQuery) -> Response {
+    match PictureName::of(&Fields::of_query(query.as_deref())) {
+        Some(name) => app.pictures.answer(name).await,
+        None => fail(StatusCode::BAD_REQUEST, "A picture has a shard, the number of a commit and a row."),
     }
 }
 

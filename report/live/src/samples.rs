@@ -1,8 +1,12 @@
 //! A stream of the newest committed rows: a few rows of each new commit.
 
+use crate::pictures::PictureName;
 use capfilt_coordinator::{CommitName, state::commits};
 use capfilt_pipeline::output::read_ledger;
-use capfilt_schemas::{commit::Commit, job::JobDigest, ledger::LedgerRow, object_keys::Table};
+use capfilt_report::gallery::NoPicture;
+use capfilt_schemas::{
+    commit::Commit, job::JobDigest, ledger::LedgerRow, object_keys::Table, status::RowStatus,
+};
 use capfilt_store::Location;
 use std::{collections::VecDeque, sync::Arc};
 
@@ -38,6 +42,8 @@ pub(crate) struct RowView {
     pub status: &'static str,
     pub detail: Option<String>,
     pub texts: Vec<TextView>,
+    /// The picture; a row that surely has none has the reason.
+    pub picture: Result<PictureName, NoPicture>,
 }
 
 /// A text of a row.
@@ -51,7 +57,7 @@ pub(crate) struct TextView {
 }
 
 impl RowView {
-    pub fn of(row: &LedgerRow) -> Self {
+    pub fn of(row: &LedgerRow, commit: &CommitName) -> Self {
         let texts = row.texts.iter().take(TEXTS).map(|text| TextView {
             source: cut(&text.source),
             text: cut(text.text.as_deref().unwrap_or("")),
@@ -65,7 +71,18 @@ impl RowView {
             status: row.status.as_str(),
             detail: row.detail.as_deref().map(cut),
             texts: texts.collect(),
+            picture: picture(row, commit),
         }
+    }
+}
+
+fn picture(row: &LedgerRow, commit: &CommitName) -> Result<PictureName, NoPicture> {
+    match row.status {
+        RowStatus::ImageMissing | RowStatus::ImageUnreachable | RowStatus::ImageRefused => {
+            Err(NoPicture::Missing)
+        }
+        RowStatus::Crashed => Err(NoPicture::Crashed),
+        _ => Ok(PictureName { shard: commit.shard.clone(), commit: commit.n, row: row.row }),
     }
 }
 
@@ -105,7 +122,7 @@ async fn first_rows(
     let mut rows = Vec::new();
     for ledger in ledgers(&commit) {
         let read = read_ledger(bucket, ledger, ROWS_PER_COMMIT).await.map_err(|error| error.to_string())?;
-        rows.extend(read.iter().map(|row| Arc::new(RowView::of(row))));
+        rows.extend(read.iter().map(|row| Arc::new(RowView::of(row, name))));
     }
     rows.truncate(ROWS_PER_COMMIT);
     Ok(rows)

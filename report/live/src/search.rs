@@ -158,15 +158,17 @@ struct Search {
 }
 
 impl Search {
-    fn take(&mut self, row: &LedgerRow) {
+    fn take(&mut self, row: &LedgerRow, commit: &CommitName) {
         if self.is_over() {
             return;
         }
         self.found.searched_rows += 1;
         match &mut self.wanted {
-            Wanted::Text(pattern) if pattern.is_in(row) => self.found.rows.push((RowView::of(row), None)),
+            Wanted::Text(pattern) if pattern.is_in(row) => {
+                self.found.rows.push((RowView::of(row, commit), None));
+            }
             Wanted::Text(_) => {}
-            Wanted::Image(likeness) => likeness.take(row),
+            Wanted::Image(likeness) => likeness.take(row, commit),
         }
     }
 
@@ -224,7 +226,7 @@ async fn one(
     let commit = commits::read(bucket, &name.shard, name.n, job).await.map_err(drop)?.commit;
     for ledger in ledgers(&commit) {
         let left = ROWS.saturating_sub(search.found.searched_rows);
-        each_of_ledger(bucket, ledger, left, |row| search.take(&row)).await.map_err(drop)?;
+        each_of_ledger(bucket, ledger, left, |row| search.take(&row, name)).await.map_err(drop)?;
     }
     Ok(())
 }

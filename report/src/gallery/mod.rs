@@ -6,9 +6,11 @@ mod no_picture;
 mod pairs_tar;
 mod pictures;
 mod rows;
+mod single;
 mod thumbnail;
 
 pub use no_picture::NoPicture;
+pub use single::picture;
 pub use thumbnail::Thumbnail;
 
 use crate::{ReportError, Statistics, statistics::Place};
@@ -76,7 +78,7 @@ pub fn anchor(file: &str, row: u64) -> String {
 pub async fn read(bucket: &Location, statistics: &Statistics) -> Result<Gallery, ReportError> {
     let places = statistics.places();
     let bytes_each = (THUMBNAIL_BYTES / places.len().max(1)).min(BYTES_EACH);
-    let pictures = &Pictures::new(bucket, statistics, bytes_each);
+    let pictures = &Pictures::new(bucket, &statistics.job.settings, bytes_each);
     let of_shards = places.chunk_by(|a, b| a.shard == b.shard);
     let cards = stream::iter(of_shards).map(async |places| {
         let shard = &statistics.committed[places[0].shard as usize];

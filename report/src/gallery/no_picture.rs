@@ -8,7 +8,7 @@ pub(super) const READ_BYTES: u64 = 256 << 20;
 pub enum NoPicture {
     /// The row has no image bytes, or they are deleted.
     Missing,
-    /// The row has a link; the report fetches nothing from the web.
+    /// The row has a link; nothing is fetched from the web.
     Link,
     /// Processing the image ended a worker process.
     Crashed,
@@ -27,7 +27,7 @@ impl NoPicture {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Missing => "no image",
-            Self::Link => "a link; the report fetches nothing",
+            Self::Link => "a link, which is not fetched",
             Self::Crashed => "not decoded: the image ended a worker process",
             Self::Changed => "the image has changed since",
             Self::Unreadable => "the image cannot be read",

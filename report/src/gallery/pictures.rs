@@ -7,10 +7,7 @@ use super::{
     pairs_tar,
     thumbnail::Thumbnail,
 };
-use crate::{
-    Statistics,
-    statistics::{CommittedShard, Place},
-};
+use crate::statistics::{CommittedShard, Place};
 use bytes::Bytes;
 use capfilt_pipeline::{
     image::ImageLimits,
@@ -43,8 +40,7 @@ enum Origin {
 }
 
 impl<'a> Pictures<'a> {
-    pub fn new(bucket: &'a Location, statistics: &'a Statistics, bytes_each: usize) -> Self {
-        let settings = &statistics.job.settings;
+    pub fn new(bucket: &'a Location, settings: &'a Settings, bytes_each: usize) -> Self {
         let exif_rotation = settings.input.exif_rotation;
         let limits = ImageLimits { exif_rotation, ..ImageLimits::default() }.with(&settings.limits);
         Self { bucket, settings, input: Location::open(&settings.input.url).ok(), limits, bytes_each }

@@ -42,6 +42,11 @@
     out("share", cells[2].textContent);
     out("control", cells[3].textContent);
     out("false", share === null ? "–" : number(share * source.judged));
+    if (source.truth) {
+      const { all, kept: known, true: right } = source.truth;
+      out("precision", percent(known[at] ? right[at] / known[at] : null));
+      out("recall", percent(all ? right[at] / all : null));
+    }
     const slider = panel.querySelector("input");
     slider.setAttribute("aria-valuetext", `threshold ${shown}, ${number(kept)} texts kept`);
     panel.querySelector("output").textContent = position.toFixed(2);

@@ -18,6 +18,9 @@ pub fn data(statistics: &Statistics, gallery: &Gallery) -> String {
         json!({
             "judged": source.judged, "threshold": source.threshold, "position": source.position,
             "kept": source.kept_at, "bars": bars, "nearest": rows(&source.nearest),
+            "truth": source.truth.as_ref().map(|truth| json!({
+                "all": truth.are_true, "kept": truth.kept_at, "true": truth.kept_true_at,
+            })),
         })
     });
     let data = json!({

@@ -4,14 +4,14 @@ use super::{
     chart::{histogram, range},
     pictures,
     table::{
-        Column::{Numbers, Words},
+        Column::{self, Numbers, Words},
         number, table,
     },
     words::{count, percent, quoted, visible},
 };
 use crate::{
     Gallery, Statistics,
-    statistics::{BARS, SourceStatistics, condition},
+    statistics::{BARS, SourceStatistics, TruthRates, condition},
 };
 use capfilt_schemas::texts::SYNTHETIC;
 use maud::{Markup, html};
@@ -86,11 +86,30 @@ fn figures(statistics: &Statistics, source: &SourceStatistics) -> Markup {
             (figure("control kept", "control", percent(control.share(at))))
             (figure("false accepts, expected", "false",
                 expected.map_or_else(|| "–".to_owned(), |n| count(n.round() as u64))))
+            @if let Some(truth) = &source.truth {
+                (figure("precision", "precision", percent(truth.precision_at(at))))
+                (figure("recall", "recall", percent(truth.recall_at(at))))
+            }
         }
+        @if let Some(truth) = &source.truth { p { (about(truth)) } }
         @if source.kept != source.kept_at[at] {
             p { "The job kept " (count(source.kept)) " texts: it has another rule beside the threshold." }
         }
     }
+}
+
+/// A sentence about the texts whose truth is known, with the verdicts of the job on them.
+fn about(truth: &TruthRates) -> String {
+    let TruthRates { known, are_true, kept, kept_true, .. } = truth;
+    format!(
+        "The truth of {} judged texts is known, and {} of them are true. The job kept {} of them, of which \
+         {} are true. Precision is the share of true texts among those kept, recall the share of those kept \
+         among the true ones.",
+        count(*known),
+        count(*are_true),
+        count(*kept),
+        count(*kept_true)
+    )
 }
 
 /// The slider, which the script shows.
@@ -138,11 +157,16 @@ fn positions(statistics: &Statistics, source: &SourceStatistics) -> Markup {
                 th scope="row" class="n" { (position) }
                 (number(count(source.kept_at[at]))) (number(percent(source.share_at(at))))
                 (number(percent(control.share(at)))) (number(accepts(at)))
+                @if let Some(truth) = &source.truth {
+                    (number(percent(truth.precision_at(at)))) (number(percent(truth.recall_at(at))))
+                }
             }
         }
     };
-    let columns =
-        ["threshold", "texts kept", "of the judged", "control kept", "false accepts, expected"].map(Numbers);
+    let mut columns =
+        vec!["threshold", "texts kept", "of the judged", "control kept", "false accepts, expected"];
+    columns.extend(source.truth.iter().flat_map(|_| ["precision", "recall"]));
+    let columns: Vec<Column> = columns.into_iter().map(Numbers).collect();
     let caption = format!("Positions of the threshold of {}", visible(&source.source, 60));
     html! {
         details {

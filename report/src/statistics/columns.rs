@@ -17,10 +17,10 @@ const OF_ROWS: [&str; 5] = ["row", "image_sha256", "image_hash", "status", "cont
 /// Fields of a text.
 const OF_TEXTS: [&str; 7] = ["source", "text", "status", "itm", "kept", "language", "repetition"];
 
-/// The leaf columns that are read.
-pub fn projection(stored: &SchemaDescriptor) -> ProjectionMask {
+/// The leaf columns that are read; keys are read for truths alone.
+pub fn projection(stored: &SchemaDescriptor, with_keys: bool) -> ProjectionMask {
     let is_read = |parts: &[String]| match parts {
-        [column] => OF_ROWS.contains(&column.as_str()),
+        [column] => OF_ROWS.contains(&column.as_str()) || with_keys && column == "key",
         [list, .., field] => list == "texts" && OF_TEXTS.contains(&field.as_str()),
         [] => false,
     };
@@ -39,6 +39,8 @@ pub fn upgraded(batch: &RecordBatch) -> Result<RecordBatch, String> {
 
 /// Columns of a batch.
 pub struct Rows<'a> {
+    /// Keys of the rows, if they are read.
+    pub keys: Option<&'a StringArray>,
     /// Numbers of the rows in the input file.
     pub numbers: &'a UInt64Array,
     /// Digests of the images, in hexadecimal digits.
@@ -78,6 +80,7 @@ impl<'a> Rows<'a> {
         let lists = batch.column_by_name("texts")?.as_list_opt::<i32>()?;
         let column = |name| batch.column_by_name(name);
         Some(Self {
+            keys: column("key").and_then(|keys| keys.as_string_opt()),
             numbers: column("row")?.as_primitive_opt::<UInt64Type>()?,
             digests: column("image_sha256")?.as_string_opt()?,
             hashes: column("image_hash")?.as_primitive_opt::<UInt64Type>()?,

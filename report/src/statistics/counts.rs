@@ -36,6 +36,8 @@ pub(super) struct Counts {
     pub digests: Distinct,
     pub hashes: Distinct,
     pub frequent: Frequent,
+    /// The first row that the table of truths does not fit, in words.
+    pub truth_fault: Option<String>,
 }
 
 /// State of reading one ledger.
@@ -63,6 +65,7 @@ impl Counts {
             digests: Distinct::default(),
             hashes: Distinct::default(),
             frequent: Frequent::default(),
+            truth_fault: None,
         }
     }
 
@@ -76,6 +79,7 @@ impl Counts {
         self.digests.merge(other.digests);
         self.hashes.merge(other.hashes);
         self.frequent.merge(other.frequent);
+        self.truth_fault = self.truth_fault.take().or(other.truth_fault);
     }
 }
 
@@ -108,7 +112,8 @@ impl<'a> Reading<'a> {
                 place.pair = Some(self.counts.pairs);
                 self.counts.pairs += 1;
             }
-            self.add_texts(&rows.texts, range, place)?;
+            let truths = self.truths(rows, row, range.clone());
+            self.add_texts(&rows.texts, range, place, &truths)?;
             let (counts, judged) = (&mut self.counts, &self.judged);
             counts.samples.add_judged(self.rule, place, priority, judged);
         }
@@ -131,7 +136,26 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn add_texts(&mut self, texts: &Texts, range: Range<usize>, place: Place) -> Result<(), String> {
+    /// Truth of each text of a row; empty if no truth of the row is known.
+    fn truths(&mut self, rows: &Rows, row: usize, range: Range<usize>) -> Vec<Option<bool>> {
+        let key = rows.keys.filter(|keys| keys.is_valid(row)).map(|keys| keys.value(row));
+        let (Some(truths), Some(key)) = (&self.rule.truths, key) else { return Vec::new() };
+        // A text of an unknown source is an error later.
+        let source = |text| self.rule.source(rows.texts.sources.value(text)).unwrap_or(usize::MAX);
+        let found = truths.of_row(key, &range.map(source).collect::<Vec<usize>>());
+        found.unwrap_or_else(|why| {
+            self.counts.truth_fault.get_or_insert(why);
+            Vec::new()
+        })
+    }
+
+    fn add_texts(
+        &mut self,
+        texts: &Texts,
+        range: Range<usize>,
+        place: Place,
+        truths: &[Option<bool>],
+    ) -> Result<(), String> {
         self.judged.clear();
         for (at, text) in range.enumerate() {
             let (name, status) = (texts.sources.value(text), texts.statuses.value(text));
@@ -146,6 +170,12 @@ impl<'a> Reading<'a> {
             let language = texts.languages.is_valid(text).then(|| texts.languages.value(text));
             counts.judged.add(&self.rule.grid, itm);
             counts.add_words(words, language, is_kept);
+            let truth = truths.get(at).copied().flatten();
+            if let Some(is_true) = truth {
+                let of_truth = &mut counts.truths[usize::from(is_true)];
+                of_truth.judged += 1;
+                of_truth.kept += u64::from(is_kept);
+            }
             if !self.rule.is_synthetic(source) {
                 self.counts.web.add(&self.rule.grid, itm);
             }
@@ -154,7 +184,7 @@ impl<'a> Reading<'a> {
             let is_known = texts.repetitions.is_valid(text);
             let repetition = if is_known { texts.repetitions.value(text) } else { 0.0 };
             let characters = words.chars().count();
-            self.judged.push(Seen { at, source, itm, is_kept, characters, repetition });
+            self.judged.push(Seen { at, source, itm, is_kept, characters, repetition, truth });
         }
         self.add_eligible();
         Ok(())
@@ -169,7 +199,11 @@ impl<'a> Reading<'a> {
         for text in &self.judged {
             let is_caption = self.rule.is_synthetic(text.source);
             if !is_caption || among_best.next().unwrap_or(false) {
-                self.counts.texts[text.source].eligible.add(&self.rule.grid, text.itm);
+                let counts = &mut self.counts.texts[text.source];
+                counts.eligible.add(&self.rule.grid, text.itm);
+                if let Some(is_true) = text.truth {
+                    counts.truths[usize::from(is_true)].eligible.add(&self.rule.grid, text.itm);
+                }
             }
         }
     }

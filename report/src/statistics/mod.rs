@@ -15,17 +15,20 @@ mod scan;
 mod shards;
 mod source;
 mod texts;
+mod truth;
 mod work;
 
 pub use distinct::Repeated;
 pub use drift::{Drift, Part};
 pub use galleries::{Kind, List, condition};
 pub use grid::{BARS, Grid, edge};
-pub use reading::read;
+pub use reading::{Options, read};
 pub use sample::{Place, Sampled};
+pub(crate) use scan::place_of;
 pub use shards::CommittedShard;
 pub use source::SourceStatistics;
 pub use texts::{Group, LENGTHS};
+pub use truth::TruthRates;
 pub use work::{Unused, Work, Worker};
 
 use capfilt_schemas::{job::JobRecord, tally::Tally};

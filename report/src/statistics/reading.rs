@@ -11,7 +11,10 @@ use super::{
     source,
     work::WorkCounts,
 };
-use crate::ReportError;
+use crate::{
+    ReportError,
+    truth_table::{TruthError, TruthTable},
+};
 use capfilt_coordinator::outputs::{Version, Versioned, outputs};
 use capfilt_schemas::{
     tally::{Tally, TextTally},
@@ -19,13 +22,24 @@ use capfilt_schemas::{
 };
 use capfilt_store::{Location, without_secrets};
 use std::sync::Arc;
+use tokio::task::spawn_blocking;
+
+/// Choices of a report.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Seed of the samples.
+    pub seed: u64,
+    /// Truth of texts.
+    pub truth: Option<TruthTable>,
+}
 
 /// Reads the newest version of a job, or its commits so far. Memory: 1 kB per shard and 1 kB per file, 250 MB
-/// for repeated images and texts, and the ledgers that are being read.
+/// for repeated images and texts, the table of truths, and the ledgers that are being read.
 ///
 /// # Errors
-/// The job or a ledger cannot be read, or the ledgers contradict the tally of the manifest or of the commits.
-pub async fn read(bucket: &Location, seed: u64) -> Result<Statistics, ReportError> {
+/// The job, a ledger or the truths cannot be read, the truths do not fit the job, or the ledgers contradict
+/// the tally of the manifest or of the commits.
+pub async fn read(bucket: &Location, options: &Options) -> Result<Statistics, ReportError> {
     let (mut committed, mut work, mut tally) = (Vec::new(), WorkCounts::default(), Tally::default());
     let found = outputs(bucket, Version::NewestOrCommitted, |shard, one| {
         work.add(&one.commit);
@@ -33,13 +47,22 @@ pub async fn read(bucket: &Location, seed: u64) -> Result<Statistics, ReportErro
         committed.extend(CommittedShard::of(shard, &one.commit));
     })
     .await?;
-    let rule = Arc::new(Rule::new(&found.job, &tally, seed));
+    let mut rule = Rule::new(&found.job, &tally, options.seed);
+    if let Some(table) = options.truth.clone() {
+        let (key, sources) = (found.job.settings.input.key.clone(), rule.sources.clone());
+        let truths = spawn_blocking(move || table.read(&key, &sources)).await??;
+        rule.truths = Some(Arc::new(truths));
+    }
+    let rule = Arc::new(rule);
     let (mut counts, mut drift) = (Counts::new(&rule), DriftCounts::new());
     let take = |shard: &CommittedShard, of_shard: Counts| {
         drift.add(&rule.grid, &shard.shard.file.path, shard.shard.id.as_str(), &of_shard);
         counts.merge(of_shard);
     };
     each_ledger(bucket, &committed, &rule, take).await?;
+    if let Some(table) = &options.truth {
+        check_truths(table, &counts)?;
+    }
     let counted = counted(&rule, &counts);
     compare(bucket, "commits", &counted, &rule.renamed(&tally))?;
     if let Some(manifest) = &found.manifest {
@@ -48,6 +71,16 @@ pub async fn read(bucket: &Location, seed: u64) -> Result<Statistics, ReportErro
     let work = work.finish(bucket).await?;
     let statistics = Parts { found, committed, rule: &rule, counts, drift, tally: counted, work };
     Ok(statistics.join(without_secrets(&bucket.url)))
+}
+
+/// Fails unless the table of truths fits the texts of the job, and has some of them.
+fn check_truths(table: &TruthTable, counts: &Counts) -> Result<(), TruthError> {
+    let known: u64 = counts.texts.iter().flat_map(|texts| &texts.truths).map(|texts| texts.judged).sum();
+    let nothing = (known == 0).then(|| "it has the truth of no judged text of the job".to_owned());
+    match counts.truth_fault.clone().or(nothing) {
+        Some(reason) => Err(TruthError { path: table.path.display().to_string(), reason }),
+        None => Ok(()),
+    }
 }
 
 /// Everything that was read.

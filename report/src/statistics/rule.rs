@@ -4,12 +4,14 @@ use super::{
     grid::{BARS, Grid},
     sample::{Place, mixed},
 };
+use crate::truth_table::Truths;
 use capfilt_schemas::{
     hash::sha256_hex,
     job::JobRecord,
     tally::Tally,
     texts::{SYNTHETIC, WEB},
 };
+use std::sync::Arc;
 
 /// Rows of a gallery.
 pub const GALLERY_ROWS: usize = 12;
@@ -40,6 +42,8 @@ pub struct Rule {
     pub bar_rows: usize,
     /// Name of the text column of a ledger of version 1.
     pub web: Option<String>,
+    /// Truths of texts, if the user names a table of them.
+    pub truths: Option<Arc<Truths>>,
 }
 
 impl Rule {
@@ -61,7 +65,7 @@ impl Rule {
         let thresholds: Vec<f64> = sources.iter().map(|name| settings.filter.threshold(name)).collect();
         let bar_rows = (BAR_ROWS / (BARS * sources.len().max(1))).min(ROWS_PER_BAR);
         let grid = Grid::new(thresholds.iter().copied());
-        Self { sources, thresholds, keep: settings.captioner.keep, grid, seed, bar_rows, web }
+        Self { sources, thresholds, keep: settings.captioner.keep, grid, seed, bar_rows, web, truths: None }
     }
 
     /// Number of a source; `None` for a name that the job's counts do not have.

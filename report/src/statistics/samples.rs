@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub characters: usize,
     /// Share of repeated word pairs.
     pub repetition: f32,
+    /// Whether the text is true; `None` if that is unknown.
+    pub truth: Option<bool>,
 }
 
 /// Samples of a ledger, or of all. Memory: 80 bytes per sampled row, a few hundred rows.

@@ -4,9 +4,11 @@ use super::{
     columns::{self, Rows},
     counts::{Counts, Reading},
     rule::Rule,
+    sample::Place,
     shards::CommittedShard,
 };
 use crate::ReportError;
+use arrow::{array::Array as _, record_batch::RecordBatch};
 use capfilt_pipeline::output::LedgerError;
 use capfilt_schemas::{first_lacking, ledger};
 use capfilt_store::{Location, PinnedObject};
@@ -48,29 +50,62 @@ pub(super) async fn each_ledger(
     Ok(())
 }
 
+/// Place of a row of a shard, by its number in the input file. The shard has the number 0.
+pub(crate) async fn place_of(
+    bucket: &Location,
+    shard: &CommittedShard,
+    row: u64,
+) -> Result<Option<Place>, ParquetError> {
+    let (mut batches, is_version_1) = open(bucket, shard, false).await?;
+    let (mut offset, mut pairs) = (0, 0);
+    while let Some(batch) = next(&mut batches, is_version_1).await? {
+        let rows = rows_of(&batch)?;
+        for at in 0..rows.numbers.len() {
+            let is_kept = rows.texts_of(at).any(|text| rows.texts.is_kept(text));
+            if rows.numbers.value(at) == row {
+                return Ok(Some(Place { shard: 0, offset, row, pair: is_kept.then_some(pairs) }));
+            }
+            offset += 1;
+            pairs += u64::from(is_kept);
+        }
+    }
+    Ok(None)
+}
+
 async fn of_ledger(
     bucket: &Location,
     shard: &CommittedShard,
     rule: &Rule,
     number: u32,
 ) -> Result<Counts, ParquetError> {
-    let (mut batches, is_version_1) = open(bucket, shard).await?;
+    let (mut batches, is_version_1) = open(bucket, shard, rule.truths.is_some()).await?;
     let mut reading = Reading::new(rule, &shard.shard.file.path, number);
-    while let Some(mut batch) = batches.try_next().await? {
-        if is_version_1 {
-            batch = columns::upgraded(&batch).map_err(ParquetError::General)?;
-        }
-        let rows = Rows::of(&batch);
-        let rows = rows.ok_or_else(|| ParquetError::General("a column has another type".to_owned()))?;
-        reading.add(&rows).map_err(ParquetError::General)?;
+    while let Some(batch) = next(&mut batches, is_version_1).await? {
+        reading.add(&rows_of(&batch)?).map_err(ParquetError::General)?;
     }
     Ok(reading.counts)
+}
+
+/// The next batch, in the columns of this version.
+async fn next(
+    batches: &mut ParquetRecordBatchStream<PinnedObject>,
+    is_version_1: bool,
+) -> Result<Option<RecordBatch>, ParquetError> {
+    match batches.try_next().await? {
+        Some(batch) if is_version_1 => columns::upgraded(&batch).map(Some).map_err(ParquetError::General),
+        batch => Ok(batch),
+    }
+}
+
+fn rows_of(batch: &RecordBatch) -> Result<Rows<'_>, ParquetError> {
+    Rows::of(batch).ok_or_else(|| ParquetError::General("a column has another type".to_owned()))
 }
 
 /// Opens the columns of a ledger; all columns of a ledger of version 1.
 async fn open(
     bucket: &Location,
     shard: &CommittedShard,
+    with_keys: bool,
 ) -> Result<(ParquetRecordBatchStream<PinnedObject>, bool), ParquetError> {
     let object = PinnedObject::of_output(bucket, &shard.ledger);
     let mut builder = ParquetRecordBatchStreamBuilder::new(object).await?;
@@ -79,7 +114,7 @@ async fn open(
         return Err(ParquetError::General(format!("it has no column `{name}` of type {kind}")));
     }
     let is_version_1 = ledger::is_version_1(builder.schema());
-    let projection = columns::projection(builder.parquet_schema());
+    let projection = columns::projection(builder.parquet_schema(), with_keys);
     let file = builder.metadata();
     let leaves =
         (0..file.file_metadata().schema_descr().num_columns()).filter(|at| projection.leaf_included(*at));

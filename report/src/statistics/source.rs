@@ -7,6 +7,7 @@ use super::{
     sample::Sampled,
     samples::Samples,
     texts::{Group, LENGTHS, TextCounts},
+    truth::TruthRates,
 };
 use capfilt_schemas::status::TextStatus;
 use serde::Serialize;
@@ -37,6 +38,9 @@ pub struct SourceStatistics {
     pub languages: BTreeMap<String, Group>,
     /// Judged texts by number of words, in the classes of [`LENGTHS`].
     pub lengths: [Group; LENGTHS.len()],
+    /// Verdicts on texts whose truth is known; `None` without a column of truths of the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<TruthRates>,
     /// Texts nearest to the job's threshold.
     #[serde(skip)]
     pub nearest: Vec<Sampled>,
@@ -55,6 +59,7 @@ impl SourceStatistics {
 /// Numbers of every source.
 pub(super) fn of_counts(rule: &Rule, texts: &[TextCounts], samples: &Samples) -> Vec<SourceStatistics> {
     let mut of_bars = galleries::of_bars(samples, rule);
+    let has_truths = |source| rule.truths.as_ref().is_some_and(|truths| truths.has(source));
     let of = |(at, counts): (usize, &TextCounts)| {
         let at_least = counts.judged.at_least();
         SourceStatistics {
@@ -69,6 +74,7 @@ pub(super) fn of_counts(rule: &Rule, texts: &[TextCounts], samples: &Samples) ->
             kept_at: counts.eligible.at_least(),
             languages: counts.languages.clone(),
             lengths: counts.lengths,
+            truth: has_truths(at).then(|| TruthRates::of(&counts.truths)),
             nearest: samples.nearest[at].entries().to_vec(),
             samples: std::mem::take(&mut of_bars[at]),
         }

@@ -1,6 +1,9 @@
 //! Counts of the texts of one source.
 
-use super::grid::{Grid, Scores};
+use super::{
+    grid::{Grid, Scores},
+    truth::OfTruth,
+};
 use capfilt_schemas::status::TextStatus;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -48,6 +51,8 @@ pub struct TextCounts {
     pub languages: BTreeMap<String, Group>,
     /// Judged texts by number of words, in the classes of [`LENGTHS`].
     pub lengths: [Group; LENGTHS.len()],
+    /// Judged texts that are known to be false, and to be true.
+    pub(super) truths: [OfTruth; 2],
 }
 
 impl TextCounts {
@@ -59,6 +64,7 @@ impl TextCounts {
             eligible: Scores::new(grid),
             languages: BTreeMap::new(),
             lengths: [Group::default(); LENGTHS.len()],
+            truths: [OfTruth::new(grid), OfTruth::new(grid)],
         }
     }
 
@@ -84,5 +90,6 @@ impl TextCounts {
             self.languages.entry(language).or_default().merge(group);
         }
         self.lengths.iter_mut().zip(other.lengths).for_each(|(sum, group)| sum.merge(group));
+        self.truths.iter_mut().zip(&other.truths).for_each(|(sum, texts)| sum.merge(texts));
     }
 }

@@ -6,10 +6,10 @@ mod shards;
 mod texts;
 mod workers;
 
-pub(crate) use texts::row;
+pub(crate) use texts::{row, thumb};
 
 use crate::snapshot::Snapshot;
-use maud::Markup;
+use maud::{Markup, html};
 use std::sync::Arc;
 
 /// A rendered part.
@@ -44,6 +44,18 @@ pub(crate) fn render(snapshot: &Snapshot, before: &[Section]) -> Vec<Section> {
         }
     });
     sections.collect()
+}
+
+/// A table in a region that scrolls on a narrow screen; the headings are those of the columns.
+fn table(name: &str, headings: &[&str], rows: &Markup) -> Markup {
+    html! {
+        div.scroll tabindex="0" role="region" aria-label=(name) {
+            table {
+                thead { tr { @for heading in headings { th scope="col" { (heading) } } } }
+                tbody { (rows) }
+            }
+        }
+    }
 }
 
 /// A duration in one unit.

@@ -1,6 +1,6 @@
 //! Counts, kept texts, speed, remaining time and bottleneck.
 
-use super::{duration, visible};
+use super::{duration, table, visible};
 use crate::snapshot::Snapshot;
 use capfilt_coordinator::bottleneck;
 use capfilt_coordinator::{States, Status};
@@ -10,19 +10,17 @@ pub(super) fn progress(snapshot: &Snapshot) -> Markup {
     let status = &snapshot.status;
     let about = if status.rows_exact { "" } else { "about " };
     let percent = percent(status.rows.committed, status.rows.planned);
+    let rows = html! {
+        (states("rows", &status.rows, about))
+        (states("shards", &status.shards, ""))
+    };
+    let columns = ["", "planned", "committed", "open", "quarantined", "repairing"];
     html! {
         p {
-            progress max="100" value=(format!("{percent:.1}")) {}
+            progress max="100" value=(format!("{percent:.1}")) aria-label="committed rows" {}
             " " (format!("{percent:.1} %")) " of the rows"
         }
-        table {
-            tr {
-                th { "" } th { "planned" } th { "committed" } th { "open" } th { "quarantined" }
-                th { "repairing" }
-            }
-            (states("rows", &status.rows, about))
-            (states("shards", &status.shards, ""))
-        }
+        (table("Rows and shards by state", &columns, &rows))
         @if let Some(pace) = &status.pace {
             p {
                 (format!("{:.1} rows/s, {:.1} images/s", pace.rows_per_second, pace.images_per_second))
@@ -42,7 +40,7 @@ fn percent(part: u64, all: u64) -> f64 {
 fn states(name: &str, states: &States, about: &str) -> Markup {
     html! {
         tr {
-            th { (name) }
+            th scope="row" { (name) }
             td { (about) (states.planned) }
             td { (states.committed) }
             td { (states.open) }
@@ -58,19 +56,19 @@ fn share(share: Option<f64>) -> String {
 
 fn kept(status: &Status) -> Markup {
     let Status { kept, counted, .. } = status;
+    let rows = html! {
+        @for (source, texts) in &kept.texts {
+            tr {
+                th scope="row" { bdi { (visible(source)) } }
+                td { (texts.judged) }
+                td { (texts.kept) }
+                td { (share(texts.share)) }
+            }
+        }
+    };
     html! {
         @if !kept.texts.is_empty() {
-            table {
-                tr { th { "source" } th { "judged texts" } th { "kept" } th { "share" } }
-                @for (source, texts) in &kept.texts {
-                    tr {
-                        th { (visible(source)) }
-                        td { (texts.judged) }
-                        td { (texts.kept) }
-                        td { (share(texts.share)) }
-                    }
-                }
-            }
+            (table("Kept texts by source", &["source", "judged texts", "kept", "share"], &rows))
             p.small {
                 (kept.pairs) " images keep a text."
                 @if counted.is_estimate {

@@ -1,28 +1,32 @@
 //! The grid of shards, and the shards with failed attempts in words.
 
-use super::visible;
+use super::{table, visible};
 use crate::snapshot::Snapshot;
 use capfilt_coordinator::{FailedShard, ShardCell, ShardGrid};
 use maud::{Markup, html};
 
+/// Classes of cells, and what they mean.
+const MEANINGS: [(&str, &str); 6] = [
+    ("done", "committed"),
+    ("part", "partly committed"),
+    ("open", "open"),
+    ("failing", "open, with a failed attempt"),
+    ("repairing", "executed again"),
+    ("quarantined", "quarantined"),
+];
+
 pub(super) fn shards(snapshot: &Snapshot) -> Markup {
     let ShardGrid { cells, failed, failed_total } = &snapshot.grid;
+    let columns = ["shard", "rows", "state", "failed attempts", "last error"];
     html! {
         div.grid role="img" aria-label="state of every shard, in the order of the plan" {
             @for cell in cells { i class=(class(cell)) title=(title(cell)) {} }
         }
-        p.small {
-            i.done {} " committed " i.part {} " partly committed " i.open {} " open " i.failing {}
-            " open, with a failed attempt " i.repairing {} " executed again " i.quarantined {} " quarantined"
+        p.small.legend {
+            @for (class, meaning) in MEANINGS { span { i class=(class) {} (meaning) } }
         }
         @if !failed.is_empty() {
-            table {
-                tr {
-                    th { "shard" } th { "rows" } th { "state" } th { "failed attempts" }
-                    th { "last error" }
-                }
-                @for one in failed { (line(one)) }
-            }
+            (table("Shards with failed attempts", &columns, &html! { @for one in failed { (line(one)) } }))
             @if *failed_total > failed.len() as u64 {
                 p.small { "And " (failed_total - failed.len() as u64) " more shards with failed attempts." }
             }

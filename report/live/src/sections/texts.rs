@@ -2,6 +2,7 @@
 
 use super::visible;
 use crate::{
+    pictures::PictureName,
     samples::{RowView, TextView},
     snapshot::Snapshot,
 };
@@ -19,14 +20,28 @@ pub(crate) fn row(view: &RowView) -> Markup {
     let name = format!("{}#{}", view.file, view.row);
     html! {
         article {
-            p.small {
-                a href=(link(&name)) { (visible(&name)) }
-                @if let Some(key) = &view.key { " · key " (visible(key)) }
-                @if view.status != "judged" { " · " strong { (view.status) } }
-                @if let Some(detail) = &view.detail { " · " (visible(detail)) }
+            @match &view.picture {
+                Ok(picture) => (thumb(picture)),
+                Err(why) => div.thumb.none { (why.as_str()) },
             }
-            @for one in &view.texts { (text(one)) }
+            div {
+                p.small {
+                    a href=(link(&name)) { (visible(&name)) }
+                    @if let Some(key) = &view.key { " · key " bdi { (visible(key)) } }
+                    @if view.status != "judged" { " · " strong { (view.status.replace('_', " ")) } }
+                    @if let Some(detail) = &view.detail { " · " (visible(detail)) }
+                }
+                @for one in &view.texts { (text(one)) }
+            }
         }
+    }
+}
+
+/// The picture of a row, which the browser fetches when it is near the visible part of the page.
+pub(crate) fn thumb(name: &PictureName) -> Markup {
+    html! {
+        img.thumb src=(name.path()) alt={ "Picture of row " (name.row) } width="120" height="120"
+            loading="lazy";
     }
 }
 
@@ -56,6 +71,7 @@ fn text(view: &TextView) -> Markup {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use capfilt_report::gallery::NoPicture;
 
     #[test]
     fn markup_in_keys_texts_and_names_is_text() {
@@ -68,6 +84,7 @@ mod tests {
             status: "crashed",
             detail: Some(evil.into()),
             texts: vec![text],
+            picture: Err(NoPicture::Missing),
         };
         let html = row(&view).into_string();
         assert!(!html.contains("<script") && !html.contains('\u{202e}'), "{html}");

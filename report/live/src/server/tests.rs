@@ -51,6 +51,10 @@ impl Page {
 
     /// Sends a request and returns the whole answer. Without a `host` header it names this server.
     async fn ask(&self, method: &str, path: &str, headers: &[&str], body: &str) -> String {
+        String::from_utf8(self.bytes(method, path, headers, body).await).unwrap()
+    }
+
+    async fn bytes(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Vec<u8> {
         let host = format!("host: {}", self.address);
         let mut headers = headers.to_vec();
         if !headers.iter().any(|header| header.starts_with("host:")) {
@@ -73,7 +77,7 @@ impl Page {
                 break;
             }
         }
-        String::from_utf8(answer).unwrap()
+        answer
     }
 
     async fn get(&self, path: &str) -> String {
@@ -232,4 +236,41 @@ async fn requests_watchers_and_searches_are_bounded() {
     assert_eq!(status(&page.get("/row?key=a").await), "503");
     drop(searches);
     assert_eq!(status(&page.get("/search?q=a").await), "200");
+}
+
+/// Addresses of the pictures of a page.
+fn pictures_of(page: &str) -> Vec<String> {
+    let sources = page.split("src=\"/picture?").skip(1).filter_map(|rest| rest.split('"').next());
+    sources.map(|query| format!("/picture?{}", query.replace("&amp;", "&"))).collect()
+}
+
+#[tokio::test]
+async fn a_kept_row_has_a_picture_and_one_that_cannot_be_had_says_why() {
+    let page = Page::local().await;
+    let found = page.get("/search?q=.&kind=regex").await;
+    let (mut pictures, mut reasons) = (0, 0);
+    for path in pictures_of(&found) {
+        let answer = page.bytes("GET", &path, &[], "").await;
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.contains("x-content-type-options: nosniff") && text.contains("default-src 'none'"));
+        match status(&text) {
+            "200" => {
+                assert!(text.contains("content-type: image/jpeg"), "{text}");
+                assert!(answer.windows(3).any(|bytes| bytes == [0xff, 0xd8, 0xff]) && answer.len() < 13_000);
+                pictures += 1;
+            }
+            // The input of the job is not on this machine.
+            "404" => {
+                assert!(text.contains("content-type: image/svg+xml") && text.contains("</text>"), "{text}");
+                reasons += 1;
+            }
+            _ => panic!("{text}"),
+        }
+    }
+    assert!(pictures > 0 && reasons > 0, "{pictures} pictures, {reasons} reasons");
+    for wrong in ["", "?shard=x&commit=0&row=1", "?shard=../../job.json&commit=0&row=0"] {
+        assert_eq!(status(&page.get(&format!("/picture{wrong}")).await), "400", "{wrong}");
+    }
+    let nowhere = page.get("/picture?shard=0123456789abcdef0123&commit=0&row=1").await;
+    assert!(status(&nowhere) == "404" && nowhere.contains("no image"), "{nowhere}");
 }
