@@ -2,7 +2,8 @@
 //!
 //! No class of transformers has all tensors of pre-training. The folder loads as `BlipForImageTextRetrieval`,
 //! which the config names, and as `BlipForConditionalGeneration`. Each class finds all its tensors, and
-//! reports those of the other text tower, and the temperature, as unexpected.
+//! reports those of the other text tower, and the temperature, as unexpected. `BlipForQuestionAnswering` needs
+//! an image encoder of the text's width in transformers; `capfilt answer` loads any widths.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -86,6 +87,7 @@ fn config(about: &Description<'_>, kind: Kind) -> Value {
     let architecture = match about.task {
         Task::Pretrain | Task::Filter => "BlipForImageTextRetrieval",
         Task::Captioner => "BlipForConditionalGeneration",
+        Task::Vqa => "BlipForQuestionAnswering",
     };
     let dtype = match kind {
         Kind::Half => "float16",
