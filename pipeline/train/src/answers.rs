@@ -43,8 +43,8 @@ impl AnswerRows {
     }
 }
 
-/// Sum over the answers of the weighted loss, divided by the number of questions. The loss of an answer is the
-/// sum of the cross-entropies of its tokens, which include `[SEP]`, with label smoothing. Source:
+/// Sum over the answers of the weighted loss, divided by the number of questions. The loss of an answer is
+/// the sum of the cross-entropies of its tokens, which include `[SEP]`, with label smoothing. Source:
 /// models/blip_vqa.py and models/med.py (`reduction = 'none'`) of the published code.
 ///
 /// `questions` start with `[ENC]`, one row per image; `states` are those of the images.

@@ -2,7 +2,7 @@
 //!
 //! No class of transformers has all tensors of pre-training. The folder loads as `BlipForImageTextRetrieval`,
 //! which the config names, and as `BlipForConditionalGeneration`. Each class finds all its tensors, and
-//! reports those of the other text tower, and the temperature, as unexpected. `BlipForQuestionAnswering` needs
+//! reports those of the other text tower, and the temperature, as unexpected. `BlipForQuestionAnswering` has
 //! an image encoder of the text's width in transformers; `capfilt answer` loads any widths.
 
 use std::{collections::HashMap, fs, path::Path};

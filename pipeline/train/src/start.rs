@@ -197,9 +197,9 @@ fn is_of_a_head(name: &str) -> bool {
     ["vision_proj.", "text_proj.", "itm_head.", "text_decoder.cls."].iter().any(|head| name.starts_with(head))
 }
 
-/// Whether a tensor projects states of another width than the decoder attends to. The decoder of MED attends to
-/// the image and that of the answerer to the question, whose widths differ in models with ViT-L. The published
-/// code also drops such tensors of a checkpoint (`load_checkpoint`).
+/// Whether a tensor projects states of another width than the decoder attends to. The decoder of MED attends
+/// to the image and that of the answerer to the question; the widths of the two differ with ViT-L. The
+/// published code also drops such tensors of a checkpoint (`load_checkpoint`).
 fn is_of_another_width(entry: &Entry, found: &[i64]) -> bool {
     let projects = [".crossattention.self.key.weight", ".crossattention.self.value.weight"];
     entry.name.starts_with("text_decoder.")

@@ -1,5 +1,5 @@
-//! Training of the answerer: six steps against a plain PyTorch version (reference_vqa.py) in f64, and what its
-//! loss is of a batch of questions.
+//! Training of the answerer: six steps against a plain PyTorch version (reference_vqa.py) in f64, and the
+//! loss of a batch of questions.
 
 use crate::support::{
     alone_with_the_generator, config,

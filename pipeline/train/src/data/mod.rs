@@ -49,8 +49,8 @@ pub enum DataError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(
-        "{group}: none of its {rows} rows has both an image and a text, or a question with an answer; are the \
-        columns of [[data]] its columns?"
+        "{group}: none of its {rows} rows has both an image and a text (train vqa: a question and an \
+        answer); does [[data]] name its columns?"
     )]
     NothingUsable { group: String, rows: usize },
     #[error("{pairs} pairs are fewer than one batch of {batch}: lower run.batch, or give more data")]
