@@ -12,8 +12,7 @@ use capfilt_schemas::{
     plan::Shard,
     predicate::Predicate,
     settings::{
-        self, Settings,
-        text_columns::TextColumns,
+        self, Settings, TextColumns,
         train::{Task, Training},
         training_data::DataSource,
     },

@@ -86,9 +86,10 @@ fn optimizer(is_filter: bool) -> Optimizer {
     }
 }
 
-/// The first number of a model's vector.
-fn temperature(vector: &Tensor) -> Tensor {
-    vector.narrow(0, 0, 1).squeeze()
+/// Compares every tensor of the model's vector, whose first number is the temperature.
+fn with_temperature_close(prefix: &str, learner: &Learner, vector: &Tensor, golden: &mut Golden) {
+    close("temp", &vector.narrow(0, 0, 1).squeeze(), &golden.get(&format!("{prefix}temp")));
+    all_close(prefix, learner, vector, golden);
 }
 
 fn steps_are_the_reference_s(file: &str, is_filter: bool) {
@@ -131,9 +132,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         }
         losses.total(1.0).unwrap().backward();
         if i == 0 {
-            let gradient = learner.parameters.vector().grad();
-            close("temp", &temperature(&gradient), &golden.get("grad.temp"));
-            all_close("grad.", &learner, &gradient, &mut golden);
+            with_temperature_close("grad.", &learner, &learner.parameters.vector().grad(), &mut golden);
         }
         let rate = learning_rate(&settings, place);
         assert!((rate - expected[4]).abs() < 1e-15, "learning rate of step {i}");
@@ -141,9 +140,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         let memory = learner.memory.as_ref().unwrap();
         assert_eq!(memory.queue.at as f64, expected[6], "the queue's place after step {i}");
     }
-    let after = learner.parameters.vector().detach();
-    close("temp", &temperature(&after), &golden.get("after.temp"));
-    all_close("after.", &learner, &after, &mut golden);
+    with_temperature_close("after.", &learner, &learner.parameters.vector().detach(), &mut golden);
     let memory = learner.memory.as_ref().unwrap();
     for (name, ours) in learner.parameters.layout.named_momentum(&memory.towers.vector).unwrap() {
         close(&name, &ours, &golden.get(&format!("momentum.{name}")));
