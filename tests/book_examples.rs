@@ -94,8 +94,8 @@ impl Desk {
         image::RgbImage::from_fn(90, 60, |x, y| image::Rgb([x as u8, y as u8, 200]))
             .save(at("bucket/photo.png"))
             .unwrap();
-        for name in ["human", "test"] {
-            let made = ["--kind", "human", "--scenes", "30", "--captions-per-scene", "2", "--side", "32"];
+        for (name, kind) in [("human", "human"), ("test", "human"), ("vqa", "questions")] {
+            let made = ["--kind", kind, "--scenes", "30", "--captions-per-scene", "2", "--side", "32"];
             expect(capfilt().args(["demo", "--make-data"]).arg(at("bucket").join(name)).args(made), 0);
         }
         expect(capfilt().args(["demo", "--make-vocabulary"]).arg(at("vocabulary")), 0);
@@ -136,6 +136,9 @@ impl Desk {
         self.write("pretrain.toml", &[&run("pretrain"), fresh, sizes, queue, &data].concat());
         self.write("filter.toml", &[&run("filter"), from, queue, &data].concat());
         self.write("captioner.toml", &[&run("captioner"), from, &data].concat());
+        let questions = data.replace("human", "vqa");
+        let cut = "[objective]\nmax_tokens = 40\n";
+        self.write("vqa.toml", &[&run("vqa"), from, cut, &questions].concat());
         // In a loop, the loop sets the folder, the origin and the data of each step.
         let step = |parts: &[&str]| parts.concat().replace("folder = \"out/", "# folder = \"out/");
         let (own, size) = ("[model]\nimage_size = 0\n", run("x"));

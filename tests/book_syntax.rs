@@ -149,7 +149,8 @@ fn every_block_of_settings_is_read_by_the_parser_of_settings() {
         let read = if has("[loop]") {
             Bootstrap::parse(&block.code, &[]).map(drop)
         } else if has("[run]") {
-            train::Training::parse(train::Task::Filter, &block.code, &[]).map(drop)
+            let task = if has("answer_weight") { train::Task::Vqa } else { train::Task::Filter };
+            train::Training::parse(task, &block.code, &[]).map(drop)
         } else {
             settings::parse(&block.code, &missing(&block.code)).map(drop)
         };

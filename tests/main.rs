@@ -98,6 +98,7 @@ mod tar_pairs;
 mod tars;
 mod texts;
 mod train;
+mod train_vqa;
 mod vast_tars;
 mod version;
 mod wheel;

@@ -24,6 +24,9 @@ pub fn pre_question(question: &str, max_words: usize) -> String {
     kept.trim_end_matches(' ').split(' ').take(max_words).collect::<Vec<_>>().join(" ")
 }
 
+/// Number of words that BLIP's VQA keeps of a question.
+pub const QUESTION_WORDS: usize = 50;
+
 /// Signs that the cleaning removes.
 const SIGNS: &str = ".!\"()*#:;~";
 

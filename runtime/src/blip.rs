@@ -7,7 +7,7 @@ use crate::family::{Family, ModelOptions};
 use capfilt_blip::{
     BlipAnswerer, BlipCaptioner, BlipFilter, GenerationOptions, LoadError, LoadOptions, Options,
 };
-use capfilt_pipeline::text::pre_question;
+use capfilt_pipeline::text::{QUESTION_WORDS, pre_question};
 use capfilt_schemas::settings::{Captioner, Method, Preset};
 use std::path::Path;
 
@@ -60,9 +60,6 @@ pub fn question(preset: Preset, text: &str) -> String {
         Preset::Hf => text.to_owned(),
     }
 }
-
-/// Number of words that BLIP's VQA keeps of a question.
-const QUESTION_WORDS: usize = 50;
 
 fn load_options(asked: ModelOptions) -> LoadOptions {
     let ModelOptions { device, precision, preset } = asked;

@@ -11,16 +11,22 @@ use capfilt_schemas::{
     hash::sha256_hex_of_parts,
     plan::Shard,
     predicate::Predicate,
-    settings::{self, Settings, train::Training, training_data::DataSource},
+    settings::{
+        self, Settings, TextColumns,
+        train::{Task, Training},
+        training_data::DataSource,
+    },
 };
 use capfilt_store::{Location, without_secrets};
-use capfilt_train::data::{Choice, Content, Dataset, JobTable, MAX_WORDS, Source};
+use capfilt_train::data::{Answers, Choice, Content, Dataset, JobTable, MAX_WORDS, MOST_ANSWERS, Source};
 
 /// Names of a source's settings for the user. A plan's errors use the names of a job's input (`input.image`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Named {
-    /// `[[data]]` of a training run.
+    /// `[[data]]` of a training run on texts.
     Data,
+    /// `[[data]]` of a training run on questions.
+    Questions,
     /// `[[human]]` of a loop.
     Human,
     /// `[web]` of a loop.
@@ -30,17 +36,26 @@ pub enum Named {
 }
 
 impl Named {
+    /// Names of the data of a training run.
+    pub fn of(task: Task) -> Self {
+        match task {
+            Task::Vqa => Self::Questions,
+            Task::Pretrain | Task::Filter | Task::Captioner => Self::Data,
+        }
+    }
+
     /// Replaces the names in a text of a plan by the user's names.
     fn rename(self, text: &str) -> String {
         const KEYS: [&str; 6] = ["url", "key", "image", "text", "where", "passthrough"];
         let prefix = match self {
-            Self::Data => "data.",
+            Self::Data | Self::Questions => "data.",
             Self::Human => "human.",
             Self::Web => "web.",
             Self::Options => "--",
         };
         let rename = |text: String, key: &str| match (self, key) {
             (Self::Options, "url") => text.replace("input.url", "the URL"),
+            (Self::Questions, "text") => text.replace("input.text", "data.question or data.answers"),
             _ => text.replace(&format!("input.{key}"), &format!("{prefix}{key}")),
         };
         KEYS.into_iter().fold(text.to_owned(), rename)
@@ -72,7 +87,13 @@ async fn open_source(source: &DataSource, training: &Training, named: Named) -> 
 
 async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<Content, Failure> {
     let shards = plan(source, &training.run.folder, named).await?;
-    Ok(Content::Rows { shards, columns: Box::new(columns(source)?) })
+    let (mut columns, mut answers) = (Box::new(columns(source)?), None);
+    if named == Named::Questions {
+        columns.texts = vec![source.question.as_str().into(), source.answers.as_str().into()];
+        columns.most_texts = MOST_ANSWERS;
+        answers = Some(Answers { column: source.answers.as_str().into(), weight: source.answer_weight });
+    }
+    Ok(Content::Rows { shards, columns, answers })
 }
 
 /// Plans a source: each row group of its files is a shard. Prints the files that cannot be used. `own` is the
@@ -82,7 +103,7 @@ async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<
 /// When the source cannot be read, or no file of it fits.
 pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Shard>, Failure> {
     let place = Location::open(&source.url).or_usage_error()?;
-    let plan = of_plan(capfilt_coordinator::plan(&place, &as_input(source, own)).await);
+    let plan = of_plan(capfilt_coordinator::plan(&place, &as_input(source, own, named)).await);
     let plan = plan.map_err(|Failure { exit, error }| {
         let (original, renamed) = (error.to_string(), named.rename(&error.to_string()));
         Failure { exit, error: if original == renamed { error } else { anyhow::Error::msg(renamed) } }
@@ -158,14 +179,18 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
 }
 
 /// Settings of a job that is never run, with the source as its input: the plan makes each row group a shard.
-fn as_input(source: &DataSource, own: &str) -> Settings {
+fn as_input(source: &DataSource, own: &str, named: Named) -> Settings {
+    let text = match named {
+        Named::Questions => TextColumns::from(vec![source.question.clone(), source.answers.clone()]),
+        Named::Data | Named::Human | Named::Web | Named::Options => source.text.as_str().into(),
+    };
     Settings {
         job: settings::Job { url: own.to_owned(), seed: 0 },
         input: settings::Input {
             url: source.url.clone(),
             key: source.key.clone(),
             image: source.image.clone(),
-            text: source.text.as_str().into(),
+            text,
             filter: source.filter.clone(),
             passthrough: Vec::new(),
             exif_rotation: false,

@@ -128,9 +128,10 @@ fn page(items: &Items) -> String {
         items,
         &job,
     );
-    let tasks = [Task::Pretrain, Task::Filter, Task::Captioner].map(|task| with_data(of(task.defaults())));
+    let tasks = [Task::Pretrain, Task::Filter, Task::Captioner, Task::Vqa];
+    let tasks = tasks.map(|task| with_data(of(task.defaults())));
     let about = "`capfilt train TASK -c FILE`; `configs/train`. Where the tasks differ, the defaults are \
-                 those of\n`pretrain`, `filter` and `captioner`.";
+                 those of\n`pretrain`, `filter`, `captioner` and `vqa`.";
     part(&mut out, "A training run", about, &items["Training"], items, &tasks);
     let run = [of(include_str!("../../configs/loop.toml"))];
     let about = "`capfilt bootstrap -c loop.toml`; `configs/loop.toml`.";
@@ -147,6 +148,9 @@ fn with_data(mut defaults: Table) -> Table {
     table.insert("job".into(), source.job.into());
     table.insert("texts".into(), source.texts.name().into());
     table.insert("synthetic_share".into(), source.synthetic_share.into());
+    table.insert("question".into(), source.question.into());
+    table.insert("answers".into(), source.answers.into());
+    table.insert("answer_weight".into(), source.answer_weight.into());
     defaults.insert("data".into(), table.into());
     defaults
 }

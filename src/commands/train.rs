@@ -1,4 +1,4 @@
-//! `capfilt train`: pre-training of MED, fine-tuning of filter and captioner.
+//! `capfilt train`: pre-training of MED, fine-tuning of filter, captioner and answerer.
 
 use crate::args::TrainArgs;
 use anyhow::Context as _;
@@ -23,7 +23,7 @@ pub async fn run(args: &TrainArgs) -> Ending {
         .or_usage_error()?;
     let from = checkpoints::local(Path::new(&settings.model.from)).await?;
     settings.model.from = from.display().to_string();
-    let dataset = training_data::open(&settings, |_| training_data::Named::Data).await?;
+    let dataset = training_data::open(&settings, |_| training_data::Named::of(task)).await?;
     console::line(format!("{} pairs an epoch, data {}", dataset.pairs(), dataset.version()));
 
     let learning = tokio::task::spawn_blocking(move || {

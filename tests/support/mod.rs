@@ -19,6 +19,7 @@ pub mod sources;
 pub mod tables;
 pub mod terminal;
 pub mod tools;
+pub mod training;
 #[path = "../../pipeline/links/tests/support/web.rs"]
 pub mod web;
 

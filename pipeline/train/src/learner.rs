@@ -5,6 +5,7 @@ use capfilt_schemas::settings::train::{Objective, Sharing};
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{
+    answers::{AnswerRows, answering},
     blocks::Recomputed,
     contrast::{Contrast, FeatureQueue, Features, contrast},
     data::Batch,
@@ -14,7 +15,7 @@ use crate::{
     momentum::MomentumTowers,
     parameters::Parameters,
     texts::{RandomWords, TextRows},
-    towers::{Parts, Towers},
+    towers::{Attends, Parts, Towers},
 };
 
 /// The trained weights, and all state that a step changes except the optimiser's.
@@ -65,6 +66,8 @@ pub struct Prepared {
     pub texts: TextRows,
     /// Prompt and text, starting with `[DEC]`, and the number of ids of `[DEC]` and prompt.
     pub prompted: Option<(TextRows, i64)>,
+    /// Answers to the questions, if the texts are questions.
+    pub answers: Option<AnswerRows>,
     /// Image ids (pairs), if pairs of one image must not be negatives of each other.
     pub ids: Option<Tensor>,
 }
@@ -132,14 +135,19 @@ impl Learner {
         let config = &self.parts.config;
         let most = (self.objective.max_tokens as usize).min(config.text.max_position_embeddings as usize);
         let rows = |texts: &[String]| TextRows::new(texts, &self.tokens, config, most, self.device);
-        let prompted = if self.parts.decoder {
-            let given = self.tokens.prompt(&self.objective.prompt).map_err(TrainError::Tokens)?.len() as i64;
-            let texts: Vec<String> =
-                batch.texts.iter().map(|text| format!("{}{text}", self.objective.prompt)).collect();
-            Some((rows(&texts)?.starting_with(self.tokens.dec())?, given))
-        } else {
-            None
-        };
+        let (mut prompted, mut answers) = (None, None);
+        match self.parts.decoder {
+            Some(Attends::ToImage) => {
+                let prompt = &self.objective.prompt;
+                let given = self.tokens.prompt(prompt).map_err(TrainError::Tokens)?.len() as i64;
+                let texts: Vec<String> = batch.texts.iter().map(|text| format!("{prompt}{text}")).collect();
+                prompted = Some((rows(&texts)?.starting_with(self.tokens.dec())?, given));
+            }
+            Some(Attends::ToQuestion) => {
+                answers = Some(AnswerRows::new(&batch.answers, &self.tokens, config, most, self.device)?);
+            }
+            None => {}
+        }
         let ids = self
             .objective
             .image_ids
@@ -148,6 +156,7 @@ impl Learner {
             pixels_norm: self.normalisation.apply(&batch.pixels, self.device, self.kind)?,
             texts: rows(&batch.texts)?,
             prompted,
+            answers,
             ids: ids.transpose()?,
         })
     }
@@ -192,6 +201,14 @@ impl Learner {
                 None => decoder.projected_keys(states)?,
             };
             losses.lm = Some(language(decoder, head, texts, &keys, *given, self.objective.label_smoothing)?);
+        }
+        if let (Some(encoder), Some((decoder, head)), Some(answers)) =
+            (&towers.encoder, &towers.decoder, &batch.answers)
+        {
+            let questions = batch.texts.starting_with(self.tokens.enc())?;
+            let smoothing = self.objective.label_smoothing;
+            let decoder = (decoder, head);
+            losses.lm = Some(answering(encoder, decoder, &questions, states, answers, smoothing)?);
         }
         Ok(losses)
     }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod adamw;
+mod answers;
 mod blocks;
 mod checkpoint;
 mod contrast;
@@ -36,6 +37,7 @@ pub use run::{Event, Outcome, train};
 
 // Parts of a training step, which the tests compare with PyTorch.
 pub use adamw::AdamW;
+pub use answers::AnswerRows;
 pub use checkpoint::State;
 pub use contrast::FeatureQueue;
 pub use learner::{Learner, Memory, Prepared, StepShape};
@@ -45,4 +47,4 @@ pub use parameters::{Layout, Parameters};
 pub use schedule::{Place, alpha, learning_rate};
 pub use start::Start;
 pub use texts::{RandomWords, TextRows};
-pub use towers::Parts;
+pub use towers::{Attends, Parts};

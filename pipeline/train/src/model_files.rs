@@ -2,7 +2,8 @@
 //!
 //! No class of transformers has all tensors of pre-training. The folder loads as `BlipForImageTextRetrieval`,
 //! which the config names, and as `BlipForConditionalGeneration`. Each class finds all its tensors, and
-//! reports those of the other text tower, and the temperature, as unexpected.
+//! reports those of the other text tower, and the temperature, as unexpected. `BlipForQuestionAnswering` has
+//! an image encoder of the text's width in transformers; `capfilt answer` loads any widths.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -81,19 +82,24 @@ fn weights(parameters: &Parameters, task: Task, kind: Kind) -> Result<Vec<(Strin
     named.into_iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(kind)?))).collect()
 }
 
-fn config(about: &Description<'_>, kind: Kind) -> Value {
-    let (vision, text) = (&about.config.vision, &about.config.text);
-    let architecture = match about.task {
+/// Class of transformers that a model of this task is.
+fn architecture(task: Task) -> &'static str {
+    match task {
         Task::Pretrain | Task::Filter => "BlipForImageTextRetrieval",
         Task::Captioner => "BlipForConditionalGeneration",
-    };
+        Task::Vqa => "BlipForQuestionAnswering",
+    }
+}
+
+fn config(about: &Description<'_>, kind: Kind) -> Value {
+    let (vision, text) = (&about.config.vision, &about.config.text);
     let dtype = match kind {
         Kind::Half => "float16",
         Kind::BFloat16 => "bfloat16",
         _ => "float32",
     };
     json!({
-        "architectures": [architecture],
+        "architectures": [architecture(about.task)],
         "model_type": "blip",
         "dtype": dtype,
         "image_text_hidden_size": about.config.projection,

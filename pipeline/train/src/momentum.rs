@@ -41,7 +41,7 @@ impl MomentumTowers {
     ) -> Result<Features, TrainError> {
         tch::no_grad(|| {
             let kind = pixels_norm.kind();
-            let copied = Parts { decoder: false, matching: false, ..parts.clone() };
+            let copied = Parts { decoder: None, matching: false, ..parts.clone() };
             let named = parameters.layout.named_momentum(&self.vector.f_to_kind(kind)?)?;
             let towers = Towers::on(named, &copied, pixels_norm.device(), kind)?;
             let states = towers.vision.forward(pixels_norm)?;

@@ -54,7 +54,8 @@ impl Layout {
     /// Lays out the tensors of a model's parts.
     pub fn new(parts: &Parts, sharing: Sharing) -> Self {
         let all = WeightStore::survey(Role::Filter, |root| drop(Towers::load(root, parts)));
-        let canonical = |name: &str| shared_name(name, sharing).filter(|_| parts.encoder && parts.decoder);
+        let canonical =
+            |name: &str| shared_name(name, sharing).filter(|_| parts.encoder && parts.decoder.is_some());
         let (copied, others): (Vec<_>, Vec<_>) = all
             .iter()
             .filter(|(name, _)| canonical(name).is_none())

@@ -30,7 +30,9 @@ impl Report {
                 )];
                 if *done == 0 && !drawn.is_empty() {
                     let drawn = drawn.join(", ");
-                    lines.push(format!("random initialisation, because model.from has none: {drawn}"));
+                    lines.push(format!(
+                        "random initialisation, because model.from has none of this shape: {drawn}"
+                    ));
                 }
                 lines
             }

@@ -155,7 +155,7 @@ impl<'a> Run<'a> {
         let (steps_per_epoch, steps) = steps(run, &dataset)?;
         let mut start = Start::open(&settings.model, &settings.sizes)?;
         let data = lineage::Data { version: dataset.version().to_owned(), pairs: dataset.pairs() };
-        let mut learner = learner(settings, &mut start)?;
+        let mut learner = learner(task, settings, &mut start)?;
         let mut optimizer = AdamW::new(learner.parameters.vector())?;
         let checkpoints = Checkpoints::open(&folder, run.keep as usize)?;
         let (step, cursor) = match checkpoints.newest()? {

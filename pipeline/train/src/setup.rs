@@ -1,7 +1,7 @@
 //! The learner of a run, built from the settings and the initial weights.
 
 use capfilt_blip::{DeviceChoice, precision, tokens::BertTokens};
-use capfilt_schemas::settings::train::{Loss, Training};
+use capfilt_schemas::settings::train::{Loss, Task, Training};
 use tch::{Device, Kind};
 
 use crate::{
@@ -11,14 +11,14 @@ use crate::{
     momentum::MomentumTowers,
     parameters::{Layout, Parameters},
     start::Start,
-    towers::Parts,
+    towers::{Attends, Parts},
 };
 
 /// Builds the learner of the settings with the initial weights.
-pub(crate) fn learner(settings: &Training, start: &mut Start) -> Result<Learner, TrainError> {
+pub(crate) fn learner(task: Task, settings: &Training, start: &mut Start) -> Result<Learner, TrainError> {
     let device: DeviceChoice = settings.run.device.parse().map_err(TrainError::Settings)?;
     let device = device.resolve().map_err(TrainError::Settings)?;
-    let parts = parts(settings, start)?;
+    let parts = parts(task, settings, start)?;
     let layout = Layout::new(&parts, settings.model.sharing);
     let vector = start.weights(&layout, settings.run.seed)?;
     let parameters = Parameters::new(layout, &vector, device)?;
@@ -39,7 +39,7 @@ pub(crate) fn learner(settings: &Training, start: &mut Start) -> Result<Learner,
 }
 
 /// The parts of MED that the losses train.
-fn parts(settings: &Training, start: &Start) -> Result<Parts, TrainError> {
+fn parts(task: Task, settings: &Training, start: &Start) -> Result<Parts, TrainError> {
     let has = |loss| settings.objective.losses.contains(&loss);
     let (most, positions) = (settings.objective.max_tokens.into(), start.config.text.max_position_embeddings);
     if positions < most {
@@ -47,12 +47,14 @@ fn parts(settings: &Training, start: &Start) -> Result<Parts, TrainError> {
             "objective.max_tokens = {most}: the model has {positions} positions"
         )));
     }
+    let asks = task == Task::Vqa;
+    let attends = if asks { Attends::ToQuestion } else { Attends::ToImage };
     Ok(Parts {
         config: start.config.clone(),
-        encoder: has(Loss::Itc),
+        encoder: has(Loss::Itc) || asks,
         contrast: has(Loss::Itc),
         matching: has(Loss::Itm),
-        decoder: has(Loss::Lm),
+        decoder: has(Loss::Lm).then_some(attends),
         dropout: settings.model.dropout,
         drop_path: settings.model.drop_path,
     })

@@ -139,6 +139,10 @@ impl Start {
         let Some(mut found) = found else {
             return Ok(drawn);
         };
+        if is_of_another_width(entry, &found.size()) {
+            self.drawn.push(entry.name.clone());
+            return Ok(drawn);
+        }
         if entry.name == POSITIONS {
             let grid = self.config.vision.grid(self.config.vision.image_size);
             found = stretch_positions(found, grid)?;
@@ -191,6 +195,18 @@ impl Start {
 /// has no matching head.
 fn is_of_a_head(name: &str) -> bool {
     ["vision_proj.", "text_proj.", "itm_head.", "text_decoder.cls."].iter().any(|head| name.starts_with(head))
+}
+
+/// Whether a tensor projects states of another width than the decoder attends to. The decoder of MED attends
+/// to the image and that of the answerer to the question; the widths of the two differ with ViT-L. The
+/// published code also drops such tensors of a checkpoint (`load_checkpoint`).
+fn is_of_another_width(entry: &Entry, found: &[i64]) -> bool {
+    let projects = [".crossattention.self.key.weight", ".crossattention.self.value.weight"];
+    entry.name.starts_with("text_decoder.")
+        && projects.iter().any(|name| entry.name.ends_with(name))
+        && found.len() == 2
+        && found[0] == entry.shape[0]
+        && found[1] != entry.shape[1]
 }
 
 /// Name of the same tensor in the other text tower: a checkpoint with one text tower initialises both.

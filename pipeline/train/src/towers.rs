@@ -26,12 +26,21 @@ pub struct Parts {
     pub contrast: bool,
     /// Whether the image-grounded text encoder is trained.
     pub matching: bool,
-    /// The text decoder with its head.
-    pub decoder: bool,
+    /// Input of the text decoder's cross-attention; `None` without a decoder.
+    pub decoder: Option<Attends>,
     /// Share of activations that dropout sets to 0.
     pub dropout: f64,
     /// Largest share of skipped residual blocks in the image encoder.
     pub drop_path: f64,
+}
+
+/// States that the text decoder attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attends {
+    /// States of the image encoder: MED and the captioner.
+    ToImage,
+    /// States of the text encoder for a question: the answerer.
+    ToQuestion,
 }
 
 /// MED with the heads of its losses (BLIP, section 3.2).
@@ -47,8 +56,8 @@ impl Towers {
     /// Takes the tensors of the parts by their names in Hugging Face's layout.
     pub fn load(root: &Path<'_>, parts: &Parts) -> Self {
         let config = &parts.config;
-        let width = config.vision.hidden_size;
-        let text = |path: &Path<'_>| {
+        let image_width = config.vision.hidden_size;
+        let text = |path: &Path<'_>, width: i64| {
             let mut tower = TextTower::load(path, &config.text, width);
             tower.set_dropout(Dropout(parts.dropout));
             tower
@@ -56,15 +65,19 @@ impl Towers {
         let mut vision =
             VisionTower::load(&root.sub("vision_model"), &config.vision, config.vision.layer_norm_eps);
         vision.set_drop_path(parts.drop_path);
-        let decoder = parts.decoder.then(|| {
+        let decoder = parts.decoder.map(|attends| {
             let path = root.sub("text_decoder");
-            let tower = text(&path.sub("bert"));
+            let width = match attends {
+                Attends::ToImage => image_width,
+                Attends::ToQuestion => config.text.hidden_size,
+            };
+            let tower = text(&path.sub("bert"), width);
             let head = LmHead::load(&path.sub("cls").sub("predictions"), config, tower.words());
             (tower, head)
         });
         Self {
             vision,
-            encoder: parts.encoder.then(|| text(&root.sub("text_encoder"))),
+            encoder: parts.encoder.then(|| text(&root.sub("text_encoder"), image_width)),
             itc: parts.contrast.then(|| ItcHead::load(root, config)),
             itm: parts.matching.then(|| ItmHead::load(root, config)),
             decoder,

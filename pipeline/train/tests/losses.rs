@@ -1,33 +1,20 @@
 //! Ten steps of pre-training and of the filter's fine-tuning against a plain PyTorch version (reference.py),
 //! all in f64: losses, gradients, weights, momentum towers, queue, learning rate and soft targets.
 
-use crate::support::{alone_with_the_generator, config, tokens};
-use capfilt_blip::{preprocess::Normalisation, tensor_file::TensorFile};
+use crate::support::{
+    alone_with_the_generator, config,
+    golden::{Golden, TOLERANCE, all_close, close},
+    tokens,
+};
+use capfilt_blip::preprocess::Normalisation;
 use capfilt_schemas::settings::train::{Loss, Objective, Optimizer, Schedule, Sharing};
 use capfilt_train::{
-    AdamW, FeatureQueue, Layout, Learner, Memory, MomentumTowers, Negatives, Parameters, Parts, Place,
-    Prepared, StepShape, TextRows, alpha, learning_rate,
+    AdamW, Attends, FeatureQueue, Layout, Learner, Memory, MomentumTowers, Negatives, Parameters, Parts,
+    Place, Prepared, StepShape, TextRows, alpha, learning_rate,
 };
-use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
-/// Both sides sum the same f64 numbers in another order; ten steps of AdamW propagate the rounding. A wrong
-/// term, sign or index gives a difference of at least 1e-3.
-const TOLERANCE: f64 = 1e-8;
 const STEPS_PER_EPOCH: u64 = 5;
-
-struct Golden(TensorFile);
-
-impl Golden {
-    fn open(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-        Self(TensorFile::open(&path).unwrap())
-    }
-
-    fn get(&mut self, name: &str) -> Tensor {
-        self.0.read(name).unwrap()
-    }
-}
 
 fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
     let config = config();
@@ -36,7 +23,7 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         encoder: true,
         contrast: true,
         matching: true,
-        decoder: !is_filter,
+        decoder: (!is_filter).then_some(Attends::ToImage),
         dropout: 0.0,
         drop_path: 0.0,
     };
@@ -99,22 +86,10 @@ fn optimizer(is_filter: bool) -> Optimizer {
     }
 }
 
-fn close(name: &str, ours: &Tensor, theirs: &Tensor) {
-    let (ours, theirs) = (ours.to_kind(Kind::Double), theirs.to_kind(Kind::Double));
-    // A key's bias adds the same number to every score of a query, which softmax cancels: its gradient is 0
-    // up to rounding.
-    let scale = theirs.abs().max().double_value(&[]).max(1e-6);
-    let off = (&ours - &theirs).abs().max().double_value(&[]) / scale;
-    assert!(off <= TOLERANCE, "{name}: off by {off:e} of {scale:e}");
-}
-
-/// Compares every tensor of the vector with `prefix` in the file.
-fn all_close(prefix: &str, learner: &Learner, vector: &Tensor, golden: &mut Golden) {
+/// Compares every tensor of the model's vector, whose first number is the temperature.
+fn with_temperature_close(prefix: &str, learner: &Learner, vector: &Tensor, golden: &mut Golden) {
     close("temp", &vector.narrow(0, 0, 1).squeeze(), &golden.get(&format!("{prefix}temp")));
-    for entry in learner.parameters.layout.entries() {
-        let ours = vector.narrow(0, entry.start, entry.len()).view(entry.shape.as_slice());
-        close(&entry.name, &ours, &golden.get(&format!("{prefix}{}", entry.name)));
-    }
+    all_close(prefix, learner, vector, golden);
 }
 
 fn steps_are_the_reference_s(file: &str, is_filter: bool) {
@@ -139,6 +114,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
             pixels_norm: get("pixels"),
             prompted: (!is_filter).then(|| (texts.starting_with(learner.tokens.dec()).unwrap(), 1)),
             texts,
+            answers: None,
             ids: is_filter.then(|| get("image_ids")),
         };
         let negatives = Negatives { image: get("negative_image"), text: get("negative_text") };
@@ -156,7 +132,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         }
         losses.total(1.0).unwrap().backward();
         if i == 0 {
-            all_close("grad.", &learner, &learner.parameters.vector().grad(), &mut golden);
+            with_temperature_close("grad.", &learner, &learner.parameters.vector().grad(), &mut golden);
         }
         let rate = learning_rate(&settings, place);
         assert!((rate - expected[4]).abs() < 1e-15, "learning rate of step {i}");
@@ -164,7 +140,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
         let memory = learner.memory.as_ref().unwrap();
         assert_eq!(memory.queue.at as f64, expected[6], "the queue's place after step {i}");
     }
-    all_close("after.", &learner, &learner.parameters.vector().detach(), &mut golden);
+    with_temperature_close("after.", &learner, &learner.parameters.vector().detach(), &mut golden);
     let memory = learner.memory.as_ref().unwrap();
     for (name, ours) in learner.parameters.layout.named_momentum(&memory.towers.vector).unwrap() {
         close(&name, &ours, &golden.get(&format!("momentum.{name}")));

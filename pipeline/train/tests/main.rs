@@ -9,3 +9,4 @@ mod randaugment;
 mod start;
 mod support;
 mod variants;
+mod vqa;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write golden/transformers_names.json: the tensors of transformers' two BLIP classes, by name and shape.
+"""Write golden/transformers_names.json: the tensors of transformers' three BLIP classes, by name and shape.
 
 usage: python3 scripts/peers.py && .peers/bin/python pipeline/train/tests/make_transformers_names.py
 
@@ -12,7 +12,12 @@ import json
 import pathlib
 
 import transformers
-from transformers import BlipConfig, BlipForConditionalGeneration, BlipForImageTextRetrieval
+from transformers import (
+    BlipConfig,
+    BlipForConditionalGeneration,
+    BlipForImageTextRetrieval,
+    BlipForQuestionAnswering,
+)
 
 text = dict(
     vocab_size=24,
@@ -34,7 +39,7 @@ vision = dict(
 )
 config = BlipConfig(text_config=text, vision_config=vision, image_text_hidden_size=4, projection_dim=4)
 out = {"transformers": transformers.__version__, "classes": {}}
-for kind in (BlipForImageTextRetrieval, BlipForConditionalGeneration):
+for kind in (BlipForImageTextRetrieval, BlipForConditionalGeneration, BlipForQuestionAnswering):
     model = kind(config)
     tied = sorted(model.all_tied_weights_keys)
     shapes = {k: "x".join(map(str, v.shape)) for k, v in sorted(model.state_dict().items()) if k not in tied}

@@ -3,10 +3,12 @@
 
 use crate::support::{alone_with_the_generator, config};
 #[allow(dead_code)]
-use capfilt_blip::{names::original_name, preprocess::Normalisation, tensor_file::TensorFile};
+use capfilt_blip::{
+    config::MedConfig, names::original_name, preprocess::Normalisation, tensor_file::TensorFile,
+};
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes, Task};
 use capfilt_train::{
-    Layout, Parameters, Parts, Start,
+    Attends, Layout, Parameters, Parts, Start,
     lineage::{Data, Lineage},
     model_files::{self, Description},
 };
@@ -20,20 +22,28 @@ use tch::{Device, Kind, Tensor};
 
 type Shapes = BTreeMap<String, String>;
 
-fn parts(task: Task) -> Parts {
-    let (encoder, decoder) = (task != Task::Captioner, task != Task::Filter);
-    let config = config();
-    Parts { config, encoder, contrast: encoder, matching: encoder, decoder, dropout: 0.0, drop_path: 0.0 }
+fn parts(task: Task, config: MedConfig) -> Parts {
+    let (encoder, contrast) = (task != Task::Captioner, !matches!(task, Task::Captioner | Task::Vqa));
+    let decoder = match task {
+        Task::Filter => None,
+        Task::Vqa => Some(Attends::ToQuestion),
+        Task::Pretrain | Task::Captioner => Some(Attends::ToImage),
+    };
+    Parts { config, encoder, contrast, matching: contrast, decoder, dropout: 0.0, drop_path: 0.0 }
+}
+
+fn sharing(task: Task) -> Sharing {
+    if task == Task::Vqa { Sharing::None } else { Sharing::AllButSa }
 }
 
 /// A model whose numbers all differ, as training writes it.
-fn written(task: Task) -> tempfile::TempDir {
+fn written(task: Task, config: MedConfig) -> tempfile::TempDir {
     let (folder, tokenizer) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).into_iter();
     let words: Vec<String> = words.chain((5..22).map(|i| format!("w{i}"))).collect();
     fs::write(tokenizer.path().join("vocab.txt"), words.join("\n")).unwrap();
-    let parts = parts(task);
-    let layout = Layout::new(&parts, Sharing::AllButSa);
+    let parts = parts(task, config);
+    let layout = Layout::new(&parts, sharing(task));
     let vector = Tensor::arange(layout.total(), (Kind::Float, Device::Cpu)) * 1e-4;
     let parameters = Parameters::new(layout, &vector, Device::Cpu).unwrap();
     let lineage = Lineage {
@@ -103,12 +113,14 @@ fn of_class(name: &str) -> Shapes {
 }
 
 #[test]
-fn filter_and_captioner_have_exactly_the_tensors_of_their_classes() {
+fn filter_captioner_and_answerer_have_exactly_the_tensors_of_their_classes() {
     let _alone = alone_with_the_generator();
-    for (task, class) in
-        [(Task::Filter, "BlipForImageTextRetrieval"), (Task::Captioner, "BlipForConditionalGeneration")]
-    {
-        let folder = written(task);
+    for (task, class) in [
+        (Task::Filter, "BlipForImageTextRetrieval"),
+        (Task::Captioner, "BlipForConditionalGeneration"),
+        (Task::Vqa, "BlipForQuestionAnswering"),
+    ] {
+        let folder = written(task, config());
         assert_eq!(shapes(folder.path()), of_class(class));
         let config: Value =
             serde_json::from_str(&fs::read_to_string(folder.path().join("config.json")).unwrap()).unwrap();
@@ -119,7 +131,7 @@ fn filter_and_captioner_have_exactly_the_tensors_of_their_classes() {
 #[test]
 fn a_pre_trained_model_has_all_tensors_of_both_classes() {
     let _alone = alone_with_the_generator();
-    let folder = written(Task::Pretrain);
+    let folder = written(Task::Pretrain, config());
     let (found, retrieval, captioning) = (
         shapes(folder.path()),
         of_class("BlipForImageTextRetrieval"),
@@ -140,8 +152,8 @@ fn a_pre_trained_model_has_all_tensors_of_both_classes() {
 #[test]
 fn a_pre_trained_model_of_an_earlier_version_is_the_same_start() {
     let _alone = alone_with_the_generator();
-    let new = written(Task::Pretrain);
-    let old = written(Task::Pretrain);
+    let new = written(Task::Pretrain, config());
+    let old = written(Task::Pretrain, config());
     let path = old.path().join("model.safetensors");
     // Earlier versions used the original's names for the vision tower, and stored tied tensors twice.
     let mut named: Vec<(String, Tensor)> = Tensor::read_safetensors(&path).unwrap();
@@ -161,9 +173,40 @@ fn a_pre_trained_model_of_an_earlier_version_is_the_same_start() {
     assert!(shapes(old.path()).keys().any(|name| name.starts_with("visual_encoder.")));
     let weights = |folder: &Path| {
         let mut start = Start::open(&starting_from(folder), &no_sizes()).unwrap();
-        let weights = start.weights(&Layout::new(&parts(Task::Pretrain), Sharing::AllButSa), 1).unwrap();
+        let weights =
+            start.weights(&Layout::new(&parts(Task::Pretrain, config()), Sharing::AllButSa), 1).unwrap();
         assert!(start.drawn.is_empty(), "{:?}", start.drawn);
         weights
     };
     assert_eq!(weights(new.path()), weights(old.path()));
+}
+
+#[test]
+fn an_answerer_starts_from_both_text_towers_of_a_pre_trained_model() {
+    let _alone = alone_with_the_generator();
+    let mut wider = config();
+    (wider.vision.hidden_size, wider.vision.intermediate_size) = (16, 64);
+    for config in [config(), wider] {
+        let folder = written(Task::Pretrain, config.clone());
+        let mut stored = TensorFile::open(&folder.path().join("model.safetensors")).unwrap();
+        let mut start = Start::open(&starting_from(folder.path()), &no_sizes()).unwrap();
+        let layout = Layout::new(&parts(Task::Vqa, config.clone()), Sharing::None);
+        let found = layout.named(&start.weights(&layout, 1).unwrap()).unwrap();
+        // In a model with a wider image encoder, the decoder's projections of the image do not fit the states
+        // of a question.
+        let of_image = |name: &str| {
+            name.starts_with("text_decoder.")
+                && (name.ends_with("crossattention.self.key.weight")
+                    || name.ends_with("crossattention.self.value.weight"))
+        };
+        let expected: Vec<&String> =
+            found.keys().filter(|name| of_image(name) && config.vision.hidden_size == 16).collect();
+        let drawn: BTreeSet<&String> = start.drawn.iter().collect();
+        assert_eq!(drawn, expected.into_iter().collect());
+        assert_eq!(drawn.len(), if config.vision.hidden_size == 16 { 4 } else { 0 });
+        for (name, tensor) in found.iter().filter(|(name, _)| !drawn.contains(name)) {
+            assert_eq!(tensor, &stored.read(name).unwrap(), "{name}");
+        }
+        drawn.iter().for_each(|name| assert_eq!(found[*name].size(), [8, 8], "{name}"));
+    }
 }

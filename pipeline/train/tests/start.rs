@@ -3,7 +3,7 @@
 use crate::support::alone_with_the_generator;
 use capfilt_blip::names::original_name;
 use capfilt_schemas::settings::train::{Model, Sharing, Sizes};
-use capfilt_train::{Layout, Parts, Start};
+use capfilt_train::{Attends, Layout, Parts, Start};
 use std::path::Path;
 use tch::{Device, Kind, Tensor};
 
@@ -112,7 +112,7 @@ fn layout(start: &Start) -> Layout {
         encoder: true,
         contrast: true,
         matching: true,
-        decoder: true,
+        decoder: Some(Attends::ToImage),
         dropout: 0.0,
         drop_path: 0.0,
     };

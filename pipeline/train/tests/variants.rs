@@ -5,8 +5,8 @@ use capfilt_blip::{preprocess::Normalisation, text::TextCache};
 use capfilt_pipeline::model::PixelBatch;
 use capfilt_schemas::settings::train::{Loss, Objective, Sharing};
 use capfilt_train::{
-    FeatureQueue, Layout, Learner, Memory, MomentumTowers, Parameters, Parts, RandomWords, StepShape,
-    TextRows,
+    Attends, FeatureQueue, Layout, Learner, Memory, MomentumTowers, Parameters, Parts, RandomWords,
+    StepShape, TextRows,
     data::{Batch, Cursor},
 };
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ fn parts(drop_path: f64) -> Parts {
         encoder: true,
         contrast: true,
         matching: true,
-        decoder: true,
+        decoder: Some(Attends::ToImage),
         dropout: 0.0,
         drop_path,
     }
@@ -77,7 +77,8 @@ fn batch() -> Batch {
         );
     }
     let texts = ["w5 w6 w7", "w8 w9", "w10 w11 w12 w13 w14", "w15 w6"].map(str::to_owned).to_vec();
-    Batch { pixels, texts, image_ids: vec![1, 2, 3, 4], cursor: Cursor { epoch: 0, step: 1 } }
+    let (answers, image_ids) = (Vec::new(), vec![1, 2, 3, 4]);
+    Batch { pixels, texts, answers, image_ids, cursor: Cursor { epoch: 0, step: 1 } }
 }
 
 /// Loss and gradient of a step.
@@ -203,7 +204,7 @@ fn causal_text_states_equal_the_decoder_s() {
 #[test]
 fn random_words_in_negatives_train_the_embeddings_of_unseen_words() {
     let _alone = alone_with_the_generator();
-    let filter = || Parts { decoder: false, ..parts(0.0) };
+    let filter = || Parts { decoder: None, ..parts(0.0) };
     let layout = Layout::new(&filter(), Sharing::AllButSa);
     let vector = drawn(&layout);
     let whole = learner(filter(), Sharing::AllButSa, &vector);

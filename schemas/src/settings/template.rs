@@ -14,13 +14,16 @@ pub enum Template {
     Filter,
     /// Of `train captioner`
     Captioner,
+    /// Of `train vqa`
+    Vqa,
     /// Of `bootstrap`
     Loop,
 }
 
 impl Template {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Job, Self::Pretrain, Self::Filter, Self::Captioner, Self::Loop];
+    pub const ALL: [Self; 6] =
+        [Self::Job, Self::Pretrain, Self::Filter, Self::Captioner, Self::Vqa, Self::Loop];
 
     /// The file: each key with its meaning and its default.
     pub fn text(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Template {
             Self::Pretrain => Task::Pretrain.defaults(),
             Self::Filter => Task::Filter.defaults(),
             Self::Captioner => Task::Captioner.defaults(),
+            Self::Vqa => Task::Vqa.defaults(),
             Self::Loop => include_str!("../../../configs/loop.toml"),
         }
     }

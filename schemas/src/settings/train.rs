@@ -23,6 +23,8 @@ pub enum Task {
     Filter,
     /// Fine-tune the captioner with the LM loss (BLIP, section 3.3).
     Captioner,
+    /// Fine-tune the answerer of questions with the LM loss of the answers (BLIP, section 5.3).
+    Vqa,
 }
 
 /// All settings of a training run.
@@ -236,6 +238,7 @@ impl Task {
             Self::Pretrain => include_str!("../../../configs/train/pretrain.toml"),
             Self::Filter => include_str!("../../../configs/train/filter.toml"),
             Self::Captioner => include_str!("../../../configs/train/captioner.toml"),
+            Self::Vqa => include_str!("../../../configs/train/vqa.toml"),
         }
     }
 
@@ -245,6 +248,7 @@ impl Task {
             Self::Pretrain => "pretrain",
             Self::Filter => "filter",
             Self::Captioner => "captioner",
+            Self::Vqa => "vqa",
         }
     }
 }
@@ -265,7 +269,7 @@ impl Training {
         let text = toml::to_string(&table).map_err(|error| SettingsError::Content(error.to_string()))?;
         let settings: Self =
             toml::from_str(&text).map_err(|error| SettingsError::Content(explain(&error, &text)))?;
-        rules::check(&settings)?;
+        rules::check(task, &settings)?;
         Ok(settings)
     }
 

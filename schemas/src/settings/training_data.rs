@@ -31,6 +31,15 @@ pub struct DataSource {
     /// Column with the text.
     #[serde(default = "default_text")]
     pub text: String,
+    /// `train vqa`, instead of `text`: column with the question.
+    #[serde(default = "default_question", skip_serializing_if = "is_default_question")]
+    pub question: String,
+    /// `train vqa`: column with the answers of people, a text or a list of texts.
+    #[serde(default = "default_answers", skip_serializing_if = "is_default_answers")]
+    pub answers: String,
+    /// `train vqa`: weight of the answers in the loss.
+    #[serde(default = "once", skip_serializing_if = "is_once")]
+    pub answer_weight: f64,
     /// Condition on other columns that selects rows: `truth = 'true'`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
@@ -74,8 +83,10 @@ impl Texts {
 /// Table of the settings that contains a source, for errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SourceTable {
-    /// `[[data]]` of a training run.
+    /// `[[data]]` of a training run on texts.
     Data,
+    /// `[[data]]` of a training run on questions.
+    Questions,
     /// `[[human]]` of a loop.
     Human,
     /// `[web]` of a loop.
@@ -86,7 +97,7 @@ impl SourceTable {
     /// Selects the name of a key in this table from its names in all tables.
     fn of(self, [data, human, web]: [&'static str; 3]) -> &'static str {
         match self {
-            Self::Data => data,
+            Self::Data | Self::Questions => data,
             Self::Human => human,
             Self::Web => web,
         }
@@ -108,6 +119,9 @@ impl DataSource {
             key,
             image,
             text,
+            question: default_question(),
+            answers: default_answers(),
+            answer_weight: once(),
             filter: filter.map(str::to_owned),
             weight,
         }
@@ -148,7 +162,54 @@ impl DataSource {
                 "a share from 0 to 1",
             ),
         ];
-        rules.into_iter().find(|rule| rule.0).map(|(_, key, value, next)| (key, value, next))
+        let rules = rules.into_iter().chain(self.faults_of_questions(table));
+        let found = rules.into_iter().find(|rule| rule.0);
+        found.map(|(_, key, value, next)| (key, value, next))
+    }
+
+    /// Rules for the keys of questions: whether the rule is broken, key, value and remedy.
+    fn faults_of_questions(&self, table: SourceTable) -> [(bool, &'static str, String, &'static str); 6] {
+        const ONLY_QUESTIONS: &str = "only `capfilt train vqa` reads questions";
+        let asks = table == SourceTable::Questions;
+        let weight = self.answer_weight;
+        [
+            (
+                !asks && !is_default_question(&self.question),
+                table.of(["data.question", "human.question", "web.question"]),
+                self.question.clone(),
+                ONLY_QUESTIONS,
+            ),
+            (
+                !asks && !is_default_answers(&self.answers),
+                table.of(["data.answers", "human.answers", "web.answers"]),
+                self.answers.clone(),
+                ONLY_QUESTIONS,
+            ),
+            (
+                !asks && !is_once(&weight),
+                table.of(["data.answer_weight", "human.answer_weight", "web.answer_weight"]),
+                weight.to_string(),
+                ONLY_QUESTIONS,
+            ),
+            (
+                !(weight > 0.0 && weight <= 1000.0),
+                "data.answer_weight",
+                weight.to_string(),
+                "a number above 0, up to 1000",
+            ),
+            (
+                asks && !self.job.is_empty(),
+                "data.job",
+                self.job.clone(),
+                "the pairs of a job have no questions: set data.url",
+            ),
+            (
+                asks && self.text != default_text(),
+                "data.text",
+                self.text.clone(),
+                "set the column with the question: data.question",
+            ),
+        ]
     }
 }
 
@@ -172,6 +233,21 @@ fn default_text() -> String {
 }
 fn once() -> f64 {
     1.0
+}
+fn is_once(weight: &f64) -> bool {
+    *weight == once()
+}
+fn default_question() -> String {
+    "question".to_owned()
+}
+fn is_default_question(column: &str) -> bool {
+    column == default_question()
+}
+fn default_answers() -> String {
+    "answers".to_owned()
+}
+fn is_default_answers(column: &str) -> bool {
+    column == default_answers()
 }
 
 /// Random augmentation of an image, each time it is used (BLIP, section 4.1).

@@ -3,6 +3,7 @@
 use super::{
     DataError,
     order::{self, Size},
+    questions::Answers,
 };
 use capfilt_pipeline::{
     cleaned::{Referenced, ShardTables},
@@ -35,8 +36,10 @@ pub enum Content {
     Rows {
         /// Row groups.
         shards: Vec<Shard>,
-        /// Columns of image and text.
+        /// Columns of image and text, or of image, question and answers.
         columns: Box<InputColumns>,
+        /// The column with answers, if the texts are questions.
+        answers: Option<Answers>,
     },
     /// The pairs tables of a finished job, and the location of its images if the tables do not contain them.
     Job {
@@ -80,7 +83,7 @@ pub struct Group {
 
 /// A row group, or a job's table.
 pub enum GroupContent {
-    Rows { shard: Shard, columns: InputColumns },
+    Rows { shard: Shard, columns: InputColumns, answers: Option<Answers> },
     Table { tables: ShardTables, choice: Choice, referenced: Option<Arc<Referenced>> },
 }
 
@@ -102,9 +105,10 @@ impl Source {
         let Self { place, weight, content } = self;
         let group = |pairs, content| Group { source, place: place.clone(), weight, pairs, content };
         match content {
-            Content::Rows { shards, columns } => {
+            Content::Rows { shards, columns, answers } => {
                 let rows = |shard: Shard| {
-                    group(shard.rows, GroupContent::Rows { shard, columns: InputColumns::clone(&columns) })
+                    let (columns, answers) = (InputColumns::clone(&columns), answers.clone());
+                    group(shard.rows, GroupContent::Rows { shard, columns, answers })
                 };
                 shards.into_iter().map(rows).collect()
             }
@@ -146,7 +150,12 @@ impl Group {
     /// Adds the values that decide the group's pairs to the hash of the data set's version.
     fn name_to(&self, hash: &mut Sha256) {
         match &self.content {
-            GroupContent::Rows { shard, .. } => hash.update(shard.id.as_str()),
+            GroupContent::Rows { shard, answers, .. } => {
+                hash.update(shard.id.as_str());
+                if let Some(answers) = answers {
+                    hash.update(answers.weight.to_le_bytes());
+                }
+            }
             GroupContent::Table { tables, choice, referenced } => {
                 hash.update(&tables.pairs.sha256);
                 // The ledger has the digests of images in other objects.

@@ -5,6 +5,7 @@ use super::{
     augment::augment,
     draws::Draws,
     order::{self, Window},
+    questions::Answer,
     read::{Pair, read},
 };
 use capfilt_pipeline::{
@@ -75,6 +76,14 @@ struct Reader {
     skipped: Arc<AtomicU64>,
     /// Row groups of a small data set, kept for later epochs.
     kept: HashMap<usize, Pairs>,
+}
+
+/// A row as an augmented image with its text.
+struct Example {
+    pixels_u8: Vec<u8>,
+    text: String,
+    answers: Vec<Answer>,
+    image_id: i64,
 }
 
 /// The trainer has stopped, so no thread receives batches.
@@ -152,7 +161,7 @@ impl Reader {
     }
 
     fn batch(&self, rows: &[(Pairs, u64, u64)], epoch: u64, step: u64) -> Result<Batch, DataError> {
-        let made: Vec<(Vec<u8>, String, i64)> = rows
+        let made: Vec<Example> = rows
             .par_iter()
             .map_init(Resizer::new, |resizer, (pairs, row, index)| {
                 self.sample(pairs, *row, *index, epoch, resizer)
@@ -160,15 +169,17 @@ impl Reader {
             .collect::<Result<_, DataError>>()?;
         let mut pixels = PixelBatch::with_capacity(self.side, made.len());
         let (mut texts, mut image_ids) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
-        for (image, text, id) in made {
-            pixels.push(&image);
-            texts.push(text);
-            image_ids.push(id);
+        let mut answers = Vec::with_capacity(made.len());
+        for example in made {
+            pixels.push(&example.pixels_u8);
+            texts.push(example.text);
+            image_ids.push(example.image_id);
+            answers.push(example.answers);
         }
         let is_last = step + 1 == self.dataset.steps_per_epoch();
         let cursor =
             if is_last { Cursor { epoch: epoch + 1, step: 0 } } else { Cursor { epoch, step: step + 1 } };
-        Ok(Batch { pixels, texts, image_ids, cursor })
+        Ok(Batch { pixels, texts, answers, image_ids, cursor })
     }
 
     /// A row's image and text; for an unusable row, those of the next usable one in its row group.
@@ -179,7 +190,7 @@ impl Reader {
         index: u64,
         epoch: u64,
         resizer: &mut Resizer,
-    ) -> Result<(Vec<u8>, String, i64), DataError> {
+    ) -> Result<Example, DataError> {
         let rows = pairs.len();
         for offset in 0..rows {
             let pair = pairs[(row as usize + offset) % rows].as_ref();
@@ -193,7 +204,8 @@ impl Reader {
             let mut pixels = Vec::with_capacity(self.side * self.side * 3);
             augment(image, self.side, &self.dataset.augment, &mut draws, resizer, &mut pixels);
             let text = pair.text.draw(&mut Draws::of("text", &[self.dataset.seed, epoch, index]));
-            return Ok((pixels, text.to_owned(), pair.image_id));
+            let (text, answers) = (text.to_owned(), pair.answers.clone());
+            return Ok(Example { pixels_u8: pixels, text, answers, image_id: pair.image_id });
         }
         Err(DataError::NothingUsable { group: "a row group".to_owned(), rows })
     }

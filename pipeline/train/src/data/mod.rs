@@ -6,12 +6,14 @@ mod dataset;
 mod draws;
 mod loader;
 mod order;
+mod questions;
 pub mod randaugment;
 mod read;
 
 pub use dataset::{Choice, Content, Dataset, JobTable, Source};
 pub use draws::Draws;
 pub use loader::Loader;
+pub use questions::{Answer, Answers, MOST_ANSWERS};
 pub use read::MAX_WORDS;
 
 use capfilt_pipeline::{input::ReadError, model::PixelBatch};
@@ -30,8 +32,10 @@ pub struct Cursor {
 pub struct Batch {
     /// Decoded and augmented images.
     pub pixels: PixelBatch,
-    /// Cleaned texts of at most 30 words each (BLIP's `pre_caption`).
+    /// Cleaned texts of at most 30 words each (BLIP's `pre_caption`), or cleaned questions.
     pub texts: Vec<String>,
+    /// Different answers to each question; empty for texts that are not questions.
+    pub answers: Vec<Vec<Answer>>,
     /// Equal for equal images: from the hash of their bytes.
     pub image_ids: Vec<i64>,
     /// Position after this batch.
@@ -45,8 +49,8 @@ pub enum DataError {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(
-        "{group}: none of its {rows} rows has both an image and a text; are data.image and data.text its \
-        columns?"
+        "{group}: none of its {rows} rows has both an image and a text (train vqa: a question and an \
+        answer); does [[data]] name its columns?"
     )]
     NothingUsable { group: String, rows: usize },
     #[error("{pairs} pairs are fewer than one batch of {batch}: lower run.batch, or give more data")]

@@ -4,6 +4,7 @@ use super::{
     DataError,
     dataset::{Choice, Group, GroupContent},
     draws::Draws,
+    questions::{Answer, Answers, asked},
 };
 use bytes::Bytes;
 use capfilt_pipeline::{
@@ -21,11 +22,13 @@ const ROWS_AT_ONCE: usize = 256;
 /// Words of a text that a model is trained on, as in BLIP.
 pub const MAX_WORDS: usize = 30;
 
-/// An encoded image and its text.
+/// An encoded image and its text, or its question with answers.
 pub struct Pair {
     pub image: Bytes,
     pub image_id: i64,
     pub text: Text,
+    /// Empty for a text that is not a question.
+    pub answers: Vec<Answer>,
 }
 
 /// A cleaned text, or several texts of which one is sampled each time.
@@ -54,7 +57,9 @@ impl Text {
 /// Pairs of a group, in order; `None` where image or text is missing.
 pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
     let pairs = match &group.content {
-        GroupContent::Rows { shard, columns } => read_rows(&group.place, shard, columns).await?,
+        GroupContent::Rows { shard, columns, answers } => {
+            read_rows(&group.place, shard, columns, answers.as_ref()).await?
+        }
         GroupContent::Table { tables, choice, referenced } => {
             let wanted = Wanted { referenced: referenced.clone(), cosines: false };
             read_table(&group.place, tables, &wanted, *choice).await?
@@ -71,15 +76,22 @@ async fn read_rows(
     place: &Location,
     shard: &Shard,
     columns: &InputColumns,
+    answers: Option<&Answers>,
 ) -> Result<Vec<Option<Pair>>, ReadError> {
     let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
     let mut pairs = Vec::with_capacity(shard.rows as usize);
     while let Some(rows) = reader.next().await? {
         pairs.extend(rows.samples.into_iter().map(|sample| {
-            let text = text_of(&sample, columns.max_words)?;
+            let (text, answers) = match answers {
+                Some(answers) => {
+                    let (question, answers) = asked(&sample, answers)?;
+                    (Text::One(question), answers)
+                }
+                None => (text_of(&sample, columns.max_words)?, Vec::new()),
+            };
             match sample.image {
                 ImageInput::Bytes { bytes, .. } if sample.selected && !bytes.is_empty() => {
-                    Some(Pair { image_id: id_of(&bytes), image: bytes, text })
+                    Some(Pair { image_id: id_of(&bytes), image: bytes, text, answers })
                 }
                 _ => None,
             }
@@ -113,7 +125,8 @@ async fn read_table(
             let image_id = id_of(&row.image);
             for text in texts_of(&row, choice) {
                 let is_usable = !row.image.is_empty();
-                pairs.push(is_usable.then(|| Pair { image: row.image.clone(), image_id, text }));
+                let (image, answers) = (row.image.clone(), Vec::new());
+                pairs.push(is_usable.then_some(Pair { image, image_id, text, answers }));
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A model of width 8, as in `reference.py`, and the lock of libtorch's random generator.
 
+pub mod golden;
+
 use capfilt_blip::{
     config::{MedConfig, TextConfig, VisionConfig},
     tokens::BertTokens,

@@ -6,7 +6,7 @@ use super::{
         rule::{self, Rule, is_share, rule},
         training_data::SourceTable,
     },
-    Loss, Model, Objective, Run, Training,
+    Loss, Model, Objective, Run, Sharing, Task, Training,
 };
 
 const AT_LEAST_ONE: &str = "it must be at least 1";
@@ -17,7 +17,7 @@ const SHARE_BELOW_ONE: &str = "a share from 0 to below 1";
 ///
 /// # Errors
 /// The first key with an invalid value.
-pub(super) fn check(training: &Training) -> Result<(), SettingsError> {
+pub(super) fn check(task: Task, training: &Training) -> Result<(), SettingsError> {
     let (rate, magnitude) = (training.optimizer.learning_rate, training.augment.magnitude);
     let no_data = training.data.is_empty();
     rule::check(run(&training.run))?;
@@ -25,11 +25,18 @@ pub(super) fn check(training: &Training) -> Result<(), SettingsError> {
     rule::check(losses(&training.objective, training.run.batch))?;
     rule::check(objective(&training.objective))?;
     rule::check(model(&training.model))?;
+    let table = match task {
+        Task::Vqa => SourceTable::Questions,
+        Task::Pretrain | Task::Filter | Task::Captioner => SourceTable::Data,
+    };
+    if task == Task::Vqa {
+        rule::check(answers(training))?;
+    }
     rule::check([
         rule(!(0.0..=10.0).contains(&magnitude), "augment.magnitude", magnitude, "from 0 to 10"),
         rule(rate <= 0.0 || !rate.is_finite(), "optimizer.learning_rate", rate, "a number above 0"),
     ])?;
-    match training.data.iter().find_map(|source| source.fault(SourceTable::Data)) {
+    match training.data.iter().find_map(|source| source.fault(table)) {
         Some((key, value, why)) => Err(SettingsError::Value { key, value, why }),
         None => Ok(()),
     }
@@ -105,6 +112,18 @@ fn model(model: &Model) -> [Rule; 4] {
         rule(!is_below_one(model.drop_path), "model.drop_path", model.drop_path, SHARE_BELOW_ONE),
         rule(!(0.0..=100.0).contains(&model.waves), "model.waves", model.waves, "a height from 0 to 100"),
         rule(no_start, "model.from", "", START),
+    ]
+}
+
+/// Rules of training on questions, in which only the answers have a loss.
+fn answers(training: &Training) -> [Rule; 3] {
+    const LOSS: &str = "the answers have the LM loss only: [\"lm\"]";
+    const SHARED: &str = "the encoder attends to the image and the decoder to the question: \"none\"";
+    let (objective, sharing) = (&training.objective, training.model.sharing);
+    [
+        rule(objective.losses != [Loss::Lm], "objective.losses", "other losses", LOSS),
+        rule(sharing != Sharing::None, "model.sharing", "shared weights", SHARED),
+        rule(!objective.prompt.is_empty(), "objective.prompt", &objective.prompt, "an answer has no prompt"),
     ]
 }
 

@@ -25,6 +25,37 @@ fn the_defaults_of_every_task_are_blip_s() {
     let captioner = of(Task::Captioner);
     assert_eq!((captioner.run.epochs, captioner.objective.max_tokens), (5, 40));
     assert_eq!(captioner.objective.prompt, "a picture of ");
+    let vqa = of(Task::Vqa);
+    assert_eq!((vqa.run.epochs, vqa.run.batch, vqa.model.image_size), (10, 16, 480));
+    assert_eq!((vqa.optimizer.learning_rate, vqa.optimizer.schedule), (2e-5, Schedule::Cosine));
+    assert_eq!((vqa.model.drop_path, vqa.model.sharing), (0.1, Sharing::None));
+    assert_eq!((vqa.objective.max_tokens, vqa.objective.label_smoothing), (35, 0.1));
+}
+
+#[test]
+fn questions_have_columns_that_texts_do_not_have() {
+    let fault = |task: Task, source: &str, overrides: &[&str]| {
+        let text = OWN.replace("url='/d'", source);
+        let overrides: Vec<String> = overrides.iter().map(|entry| (*entry).to_owned()).collect();
+        Training::parse(task, &text, &overrides).err().map_or_else(String::new, |error| error.to_string())
+    };
+    let vqa = |source: &str| fault(Task::Vqa, source, &[]);
+    assert_eq!(vqa("url='/d'\nquestion='q'\nanswers='a'\nanswer_weight=0.2"), "");
+    assert!(vqa("job='/j'").contains("data.job"), "{}", vqa("job='/j'"));
+    assert!(vqa("url='/d'\ntext='q'").contains("data.question"), "{}", vqa("url='/d'\ntext='q'"));
+    assert!(vqa("url='/d'\nanswer_weight=0.0").contains("data.answer_weight"));
+    for own in ["question='q'", "answers='a'", "answer_weight=0.2"] {
+        let said = fault(Task::Captioner, &format!("url='/d'\n{own}"), &[]);
+        assert!(said.contains("data.") && said.contains("train vqa"), "{own}: {said}");
+    }
+    for (setting, key) in [
+        ("objective.losses=[\"itc\", \"lm\"]", "objective.losses"),
+        ("model.sharing=\"all\"", "model.sharing"),
+        ("objective.prompt=\"a picture of \"", "objective.prompt"),
+    ] {
+        let said = fault(Task::Vqa, "url='/d'", &[setting, "objective.queue=16"]);
+        assert!(said.contains(key), "{setting}: {said}");
+    }
 }
 
 #[test]
@@ -60,6 +91,7 @@ fn the_demo_s_runs_have_valid_settings() {
         (Task::Filter, include_str!("../../../../demo/train/filter.toml")),
         (Task::Filter, include_str!("../../../../demo/train/finish.toml")),
         (Task::Captioner, include_str!("../../../../demo/train/captioner.toml")),
+        (Task::Vqa, include_str!("../../../../demo/train/vqa.toml")),
     ] {
         Training::parse(task, text, &[]).unwrap_or_else(|error| panic!("{}: {error}", task.name()));
     }
