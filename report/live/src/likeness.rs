@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn the_images_with_the_greatest_cosines_are_found_in_their_order() {
-        let commit = CommitName { shard: ShardId::of("a.parquet", "etag", 0..1), n: 0 };
+        let commit = CommitName { shard: ShardId::of("a.parquet", "etag", 0..1), n: 0, written_ms: 0 };
         let mut likeness = Likeness::to(vec![0.6, 0.8], 2);
         let vectors = [Some([1.0, 0.0]), None, Some([0.0, 1.0]), Some([0.6, 0.8]), Some([-1.0, 0.0])];
         for (number, vector) in (0..).zip(vectors) {
