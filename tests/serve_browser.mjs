@@ -59,11 +59,33 @@ for (const width of [1280, 390]) {
 const first = pages["1280-light"];
 await observe(first);
 found.delays = await delays(first, 4);
-for (const [name, page] of Object.entries(pages)) {
-  await shot(page, `${name}-running`);
-  await check(page, `${name}, running`);
-}
 found.running = await first.locator("#state").textContent();
+for (const [name, page] of Object.entries(pages)) await shot(page, `${name}-running`);
+await check(first, "running");
+// The buttons: without a token, with a wrong one, and with the right one. The job is paused while the pages are
+// looked at, so that it does not end before.
+await first.click("text=Pause");
+found.empty = first.url();
+found.posted = await first.evaluate(async () => {
+  const answer = await fetch("/control", { method: "POST", body: new URLSearchParams({ action: "pause" }) });
+  return answer.status;
+});
+await first.fill("[name=token]", "a-token-that-is-wrong");
+await first.click("text=Pause");
+found.wrong = await first.locator("main").textContent();
+await first.goto(`${address}/`);
+// Another watcher learns of a control by an event.
+const control = async (button, word) => {
+  await first.fill("[name=token]", token);
+  await first.click(`button:text-is("${button}")`);
+  found[button.toLowerCase()] = await first.locator("main .good").first().textContent();
+  await pages["390-dark"].locator("#state", { hasText: word }).waitFor();
+};
+await control("Pause", "Paused");
+for (const [name, page] of Object.entries(pages)) {
+  await check(page, `${name}, paused`);
+  await shot(page, `${name}-paused`);
+}
 // Pictures are fetched when they come near the window, and an event does not fetch the same ones again.
 await first.locator("#texts").scrollIntoViewIfNeeded();
 await first.waitForFunction(() => document.querySelector("#texts img").naturalWidth > 0);
@@ -76,7 +98,7 @@ found.plain = {
   connection: await plain.locator("#connection").textContent(),
 };
 await plain.fill("[name=q]", "a");
-await plain.click("text=Search");
+await plain.click('button:text-is("Search")');
 found.plain.found = await plain.locator("article").count();
 
 // Found rows, and everything about one.
@@ -95,29 +117,7 @@ for (const [name, page] of Object.entries(pages)) {
   await other.close();
 }
 
-// The buttons: without a token, with a wrong one, and with the right one.
-const state = (page, word) => page.locator("#state", { hasText: word }).waitFor();
-await first.click("text=Pause");
-found.empty = first.url();
-found.posted = await first.evaluate(async () => {
-  const answer = await fetch("/control", { method: "POST", body: new URLSearchParams({ action: "pause" }) });
-  return answer.status;
-});
-await first.fill("[name=token]", "a-token-that-is-wrong");
-await first.click("text=Pause");
-found.wrong = await first.locator("main").textContent();
-await first.goto(`${address}/`);
-for (const [button, word] of [["Pause", "Paused"], ["Resume", "running"]]) {
-  await first.fill("[name=token]", token);
-  await first.click(`button:text-is("${button}")`);
-  found[button.toLowerCase()] = await first.locator("main .good").first().textContent();
-  // Another watcher learns it by an event.
-  await state(pages["390-dark"], word);
-  if (button === "Pause") {
-    await check(pages["390-dark"], "paused");
-    await shot(pages["390-dark"], "390-dark-paused");
-  }
-}
+await control("Resume", "running");
 // A refused request is an error on the console of the browser.
 found.errors = found.errors.filter((error) => !(error.includes("403") && error.includes("/control")));
 

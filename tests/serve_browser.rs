@@ -41,7 +41,7 @@ fn a_running_job_is_watched_paused_and_resumed_in_a_browser() {
     if !need(&tools::BROWSER) {
         return;
     }
-    let job = job_of(120, 20).set(&["captioner.captions=3"]);
+    let job = job_of(120, 20).set(&["captioner.captions=6"]);
     let run = Process::start(&job, "run", &mut job.command("run"));
     wait_until(|| committed_shards(&job) > 0);
     let page = Page::serve(&job, "page");
@@ -54,7 +54,7 @@ fn a_running_job_is_watched_paused_and_resumed_in_a_browser() {
     assert!(delays.len() >= 4 && delays[delays.len() / 2] <= FRESH_MS, "{delays:?}");
     assert!(has(&found["running"], "The job is running."), "{}", found["running"]);
     let plain = &found["plain"];
-    assert!(has(&plain["state"], "running") && has(&plain["connection"], "reload"), "{plain}");
+    assert!(has(&plain["state"], "Paused") && has(&plain["connection"], "reload"), "{plain}");
     assert!(plain["rows"].as_u64() > Some(3) && plain["found"].as_u64() > Some(0), "{plain}");
     assert!(has(&found["row"], "P(match)") && has(&found["row"], "attempt"), "{}", found["row"]);
     assert_eq!((has(&found["empty"], "control"), &found["posted"]), (false, &json!(403)));
@@ -95,11 +95,12 @@ fn hostile_texts_are_shown_as_text_on_the_live_page() {
         "<img src=x onerror=alert(1)>.parquet#",
         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     ] {
-        assert!(shown.iter().all(|page| has(page, text)), "{text} is not on the page");
+        let lacking: Vec<&Value> = shown.iter().filter(|page| !has(page, text)).collect();
+        assert!(lacking.is_empty(), "{text} is not on {} pages: {lacking:?}", lacking.len());
     }
     for lack in found["none"].as_array().unwrap() {
         assert_eq!((&lack[0], &lack[1]), (&json!(404), &json!("image/svg+xml")));
-        assert!(has(&lack[2], "cannot be") && has(&lack[2], "decoded"), "{lack}");
+        assert!(has(&lack[2], "the image cannot") && has(&lack[2], "be decoded"), "{lack}");
     }
     assert!(!found["none"].as_array().unwrap().is_empty(), "two images are markup");
 }

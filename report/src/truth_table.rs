@@ -1,7 +1,7 @@
 //! Truth of texts: a table that a user names, with a key and booleans in each row.
 
 use arrow::{
-    array::{Array as _, ArrayRef, AsArray as _, BooleanArray, RecordBatch},
+    array::{ArrayRef, AsArray as _, BooleanArray, RecordBatch},
     compute::cast,
     datatypes::{DataType, Schema},
     error::ArrowError,

@@ -8,7 +8,7 @@ use super::{
     shards::CommittedShard,
 };
 use crate::ReportError;
-use arrow::{array::Array as _, record_batch::RecordBatch};
+use arrow::record_batch::RecordBatch;
 use capfilt_pipeline::output::LedgerError;
 use capfilt_schemas::{first_lacking, ledger};
 use capfilt_store::{Location, PinnedObject};
