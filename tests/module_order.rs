@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Source folders, each of one crate.
-const CRATES: [&str; 21] = [
+const CRATES: [&str; 20] = [
     "schemas/src",
     "store/src",
     "pipeline/src",
@@ -27,7 +27,6 @@ const CRATES: [&str; 21] = [
     "coordinator/src",
     "coordinator/bootstrap/src",
     "console/src",
-    "console/spans/src",
     "report/src",
     "runtime/src",
     "benches/measure/src",

@@ -31,7 +31,7 @@ fn found(page: &Page, text: &str) -> Vec<(f64, String)> {
     let answer = page.get(&format!("/search?kind=image&q={encoded}"));
     assert!(answer.contains("200 OK"), "{answer}");
     let rows = answer.split(">cosine ").skip(1).map(|row| {
-        let key = row.split("key ").nth(1).unwrap().split('<').next().unwrap();
+        let key = row.split("key <bdi>").nth(1).unwrap().split('<').next().unwrap();
         (row.split('<').next().unwrap().parse().unwrap(), key.to_owned())
     });
     rows.collect()

@@ -27,8 +27,8 @@ impl Export {
     /// # Errors
     /// A sentence: the collector's URL or another variable has no valid value.
     pub fn of_environment() -> Result<Option<Self>, String> {
-        let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        if !ENDPOINTS.iter().any(|name| is_set(&name)) {
+        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        if !ENDPOINTS.into_iter().any(is_set) {
             return Ok(None);
         }
         // The client speaks TLS with this provider; another one, if there is one, stays.

@@ -43,9 +43,8 @@
     out("control", cells[3].textContent);
     out("false", share === null ? "–" : number(share * source.judged));
     if (source.truth) {
-      const { all, kept: known, true: right } = source.truth;
-      out("precision", percent(known[at] ? right[at] / known[at] : null));
-      out("recall", percent(all ? right[at] / all : null));
+      out("precision", cells[5].textContent);
+      out("recall", cells[6].textContent);
     }
     const slider = panel.querySelector("input");
     slider.setAttribute("aria-valuetext", `threshold ${shown}, ${number(kept)} texts kept`);

@@ -18,9 +18,7 @@ pub fn data(statistics: &Statistics, gallery: &Gallery) -> String {
         json!({
             "judged": source.judged, "threshold": source.threshold, "position": source.position,
             "kept": source.kept_at, "bars": bars, "nearest": rows(&source.nearest),
-            "truth": source.truth.as_ref().map(|truth| json!({
-                "all": truth.are_true, "kept": truth.kept_at, "true": truth.kept_true_at,
-            })),
+            "truth": source.truth.is_some(),
         })
     });
     let data = json!({
