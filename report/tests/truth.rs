@@ -20,7 +20,7 @@ fn row(number: u64) -> Row {
         made.texts.push(("synthetic".to_owned(), "c".to_owned(), Some(score(factor))));
     }
     // A text that is not judged has a truth, which is in no rate.
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         made.texts[0].2 = None;
     }
     made
@@ -28,7 +28,7 @@ fn row(number: u64) -> Row {
 
 /// Truth of the texts of a row; `None` if unknown.
 fn truth(number: u64) -> [Option<bool>; 4] {
-    let of = |part: u64| (number % 7 != part).then_some((number / part) % 2 == 0);
+    let of = |part: u64| (number % 7 != part).then_some((number / part).is_multiple_of(2));
     [of(1), of(2), of(3), of(4)]
 }
 
