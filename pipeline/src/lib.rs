@@ -5,6 +5,7 @@ pub mod capfilt;
 mod captions;
 pub mod cleaned;
 pub mod cut;
+pub mod framing;
 pub mod image;
 pub mod image_file;
 pub mod image_hash;

@@ -105,11 +105,12 @@ impl ModelRecord {
         sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
     }
 
-    /// The same checkpoint, as the version that wrote `frozen` recorded it. Jobs from before the support of
-    /// `processor_config.json` do not have the file in their record, and their models are loaded without it.
+    /// The same checkpoint, as the version that wrote `frozen` recorded it: without the files of
+    /// [`model_files::NEWER`] that `frozen` does not have.
     pub fn as_recorded_in(&self, frozen: &Self) -> Self {
         let is_there = |name: &str| frozen.files.iter().any(|file| file.name == name);
-        let keep = |file: &&ModelFile| file.name != model_files::PROCESSOR || is_there(&file.name);
+        let is_newer = |name: &str| model_files::NEWER.contains(&name);
+        let keep = |file: &&ModelFile| !is_newer(&file.name) || is_there(&file.name);
         Self { files: self.files.iter().filter(keep).cloned().collect() }
     }
 }
