@@ -77,7 +77,9 @@ def randomise(model, seed):
     generator = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=generator)
-        is_norm = ("norm" in name or "layrnorm" in name or ".ln_" in name or "ln_final" in name) and p.dim() == 1
+        is_norm = (
+            "norm" in name or "layrnorm" in name or ".ln_" in name or "ln_final" in name
+        ) and p.dim() == 1
         if is_norm and name.endswith("weight"):
             p.copy_(1 + 0.2 * noise)
         elif p.dim() == 1:
@@ -127,9 +129,7 @@ def make_transformers(name, out, images, act, end, old):
     model.config.architectures = ["CLIPModel"]
     (folder / "config.json").write_text(json.dumps(model.config.to_dict(), indent=1, sort_keys=True) + "\n")
     save_tokenizer(folder, whole=not old)
-    processor = CLIPImageProcessorPil(
-        size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
-    )
+    processor = CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
     keys = {"size": SIDE, "crop_size": SIDE, "resample": 3, "feature_extractor_type": "CLIPFeatureExtractor"}
     if old:
         (folder / "preprocessor_config.json").write_text(json.dumps(keys) + "\n")
@@ -224,7 +224,15 @@ def main():
     for name, (image, text, _, squares) in made.items():
         tensors |= {f"{name}.images": image, f"{name}.texts": text, f"{name}.squares": squares}
         cosines = image @ text.T
-        print(name, "cosines from", cosines.min().item(), "to", cosines.max().item(), "std", cosines.std().item())
+        print(
+            name,
+            "cosines from",
+            cosines.min().item(),
+            "to",
+            cosines.max().item(),
+            "std",
+            cosines.std().item(),
+        )
     save_file({k: v.contiguous().clone() for k, v in tensors.items()}, out / "expected.safetensors")
     facts = {
         "made_with": {"torch": torch.__version__, "open_clip": open_clip.__version__},

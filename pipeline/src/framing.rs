@@ -47,6 +47,14 @@ pub(crate) struct Frame {
 }
 
 impl Square {
+    /// Length in pixels of the shorter edge of the resized image.
+    pub fn shorter_edge(self) -> usize {
+        match self.framing {
+            Framing::Squash => self.side,
+            Framing::Crop { edge, .. } => edge,
+        }
+    }
+
     /// The frame of an image of this size; both sides are above 0.
     pub(crate) fn frame(self, width: usize, height: usize) -> Frame {
         let side = self.side;

@@ -4,6 +4,7 @@
 pub mod capfilt;
 mod captions;
 pub mod cleaned;
+mod clip_scores;
 pub mod cut;
 pub mod framing;
 pub mod image;

@@ -6,7 +6,8 @@ usage: pillow_reference.py IMAGES OUT
 For `name` the script writes `name.<side>.raw`, the bytes of
 `convert("RGB").resize((side, side), BICUBIC)`, and `name.0.raw`, the decoded image; `name.crop.raw`, the
 centre of the image resized until its shorter edge has 224 pixels, as CLIP's processor takes it, unless the
-resized image is huge; with an EXIF orientation also `name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or `name, error, message`;
+resized image is huge; with an EXIF orientation also `name.turned.raw`.
+`index.tsv` has a line `name, width, height` per image, or `name, error, message`;
 `truncated.tsv` has a line `name, bytes kept, decoded|refused` per cut.
 """
 

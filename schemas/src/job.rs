@@ -26,6 +26,9 @@ pub struct JobRecord {
     pub captioner: ModelRecord,
     /// Checkpoint of the filter.
     pub filter: ModelRecord,
+    /// Checkpoint of the CLIP; [`ModelRecord::none`] for a job without one.
+    #[serde(default = "ModelRecord::none", skip_serializing_if = "ModelRecord::is_none")]
+    pub clip: ModelRecord,
     /// Digest and totals of the plan.
     pub plan: PlanRecord,
 }
@@ -156,6 +159,9 @@ impl JobRecord {
             asked.models.captioner.clone_from(&self.settings.models.captioner);
         }
         asked.models.filter.clone_from(&self.settings.models.filter);
+        if asked.models.clip.is_some() && self.settings.models.clip.is_some() {
+            asked.models.clip.clone_from(&self.settings.models.clip);
+        }
         // The load on an endpoint changes no caption.
         asked.captioner.concurrency = self.settings.captioner.concurrency;
         asked.captioner.request_seconds = self.settings.captioner.request_seconds;
@@ -221,6 +227,7 @@ mod tests {
             settings: JobRecord::frozen(&settings),
             captioner: model.clone(),
             filter: model,
+            clip: ModelRecord::none(),
             plan,
         };
         let asked = |entry: &str| parse(text, &[entry.to_owned()]).unwrap();

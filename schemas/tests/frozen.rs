@@ -30,7 +30,7 @@ use capfilt_schemas::{
     settings,
     status::{RowStatus, TextStatus},
     tally::Tally,
-    texts::SYNTHETIC,
+    texts::{OptionalColumns, SYNTHETIC},
 };
 use messages::{assignment, committed, handling, news};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -47,12 +47,16 @@ fn formats_are_as_they_were_frozen() {
     assert!(frozen == now, "a format changed; first difference: {first:?}");
 }
 
+const ALL_COLUMNS: OptionalColumns = OptionalColumns { embeddings: Some(2), clip: true };
+
 fn everything() -> String {
     let mut out = String::new();
     let passed = [Field::new("url", DataType::Utf8, true)];
     for (name, schema) in [
         ("ledger", ledger::schema()),
-        ("pairs", pairs::schema(&passed)),
+        ("pairs", pairs::schema(&passed, OptionalColumns::default())),
+        ("ledger with CLIP and vectors", ledger::schema_with(ALL_COLUMNS)),
+        ("pairs with CLIP", pairs::schema(&[], ALL_COLUMNS)),
         ("quarantine", quarantine::schema()),
         ("plan", plan::schema()),
         ("export", export::schema(&[])),
@@ -175,7 +179,7 @@ fn commit() -> Commit {
 
 /// The record in the `.json` of a sample of `pairs.tar`.
 fn sample() -> Vec<u8> {
-    let texts = vec![PairsText { source: "caption", text: "t", itm: 0.5, itc: Some(0.25) }];
+    let texts = vec![PairsText { source: "caption", text: "t", itm: 0.5, itc: Some(0.25), clip: None }];
     let row = PairsRow { key: Some("k"), image: None, path: None, width: 4, height: 3, texts };
     pairs::encode_sample(&row, [("url".to_owned(), "u".into())].into_iter().collect())
 }
@@ -219,6 +223,7 @@ fn cut_name() -> CutName {
 fn cut() -> CutRecord {
     let rules = Rules {
         thresholds: [("synthetic".to_owned(), 0.5)].into(),
+        clip_thresholds: BTreeMap::new(),
         keep: [("synthetic".to_owned(), 1)].into(),
         condition: Some("words > 3".into()),
     };
@@ -250,6 +255,7 @@ fn job() -> JobRecord {
         settings: settings::parse(urls, &[]).unwrap(),
         captioner: model.clone(),
         filter: model,
+        clip: ModelRecord::none(),
         plan: PlanRecord {
             path: object_keys::plan(&"0".repeat(64)),
             sha256: "00".into(),

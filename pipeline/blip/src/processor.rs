@@ -87,9 +87,7 @@ impl Keys<'_> {
         match self.needed("resample")? {
             None => Ok(()),
             Some(value) if value.as_i64() == Some(BICUBIC) => Ok(()),
-            Some(value) => {
-                Err(format!("resample is {value}, but images are resized with 3 (bicubic) alone"))
-            }
+            Some(value) => Err(format!("resample is {value}, but images are resized with 3 (bicubic) alone")),
         }
     }
 

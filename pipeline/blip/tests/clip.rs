@@ -201,9 +201,15 @@ fn a_tokenizer_that_is_not_clip_s_is_refused_with_the_step_that_differs() {
             }),
             "pre-tokenizer",
         ),
-        (change(|file| file["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = true.into()), "ByteLevel"),
+        (
+            change(|file| file["pre_tokenizer"]["pretokenizers"][1]["add_prefix_space"] = true.into()),
+            "ByteLevel",
+        ),
         (change(|file| file["model"]["end_of_word_suffix"] = "".into()), "BPE"),
-        (change(|file| file["model"]["continuing_subword_prefix"] = "@@".into()), "continuing_subword_prefix"),
+        (
+            change(|file| file["model"]["continuing_subword_prefix"] = "@@".into()),
+            "continuing_subword_prefix",
+        ),
         (change(|file| file["model"]["dropout"] = 0.5.into()), "dropout"),
         (change(|file| file["model"]["unk_token"] = "nope".into()), "become \"nope\""),
         (change(|file| file["model"]["vocab"]["a"] = 4_000_000.into()), "has the id 4000000"),

@@ -231,7 +231,9 @@ impl<'a> Section<'a> {
 
     fn whole(&self, key: &str, default: i64) -> Result<i64, String> {
         let number = |value: &Value| {
-            value.as_i64().ok_or_else(|| format!("{key} of {} is {value}, expected a whole number", self.name))
+            value
+                .as_i64()
+                .ok_or_else(|| format!("{key} of {} is {value}, expected a whole number", self.name))
         };
         self.value(key).map_or(Ok(default), number)
     }

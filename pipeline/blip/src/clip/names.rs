@@ -53,7 +53,8 @@ impl ClipNames {
         for name in all {
             let own = unwrapped(name);
             let converted = if are_open_clips { converted(&own) } else { own };
-            if !NEEDED.iter().any(|start| converted.starts_with(start)) || converted.ends_with("position_ids") {
+            if !NEEDED.iter().any(|start| converted.starts_with(start)) || converted.ends_with("position_ids")
+            {
                 continue;
             }
             if let Some(other) = stored.insert(converted.clone(), name.clone()) {

@@ -102,7 +102,9 @@ pub(super) fn of_open_clip(text: &str, side: i64) -> Result<Preparation, String>
     };
     let interpolation = word("interpolation", "bicubic")?;
     if interpolation != "bicubic" {
-        return Err(format!("interpolation is {interpolation:?}, but images are resized by \"bicubic\" alone"));
+        return Err(format!(
+            "interpolation is {interpolation:?}, but images are resized by \"bicubic\" alone"
+        ));
     }
     if word("mode", "RGB")? != "RGB" {
         return Err("mode of preprocess_cfg is not \"RGB\"".into());
@@ -141,7 +143,7 @@ mod tests {
     fn both_forms_of_the_published_files_resize_the_shorter_edge_and_crop() {
         let published = [
             json!({"size": 224, "crop_size": 224, "feature_extractor_type": "CLIPFeatureExtractor"}),
-            json!({"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}, "resample": 3}),
+            json!({"size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224}}),
             json!({"image_processor_type": "CLIPImageProcessorFast"}),
         ];
         for keys in published {
@@ -150,7 +152,10 @@ mod tests {
             assert_eq!(found.normalisation, Normalisation { side: Some(224), ..Normalisation::default() });
         }
         let larger = of(json!({"size": {"shortest_edge": 256}, "crop_size": 224})).unwrap();
-        assert_eq!((larger.framing, larger.normalisation.side), (cropped(256, Centre::RoundedDown), Some(224)));
+        assert_eq!(
+            (larger.framing, larger.normalisation.side),
+            (cropped(256, Centre::RoundedDown), Some(224))
+        );
         let square = of(json!({"size": {"height": 336, "width": 336}, "do_center_crop": false})).unwrap();
         assert_eq!((square.framing, square.normalisation.side), (Framing::Squash, Some(336)));
     }
