@@ -42,7 +42,7 @@ fn every_judged_text_has_the_clip_score_of_transformers() {
     assert!(job.verify(0)["problems"].as_array().unwrap().is_empty());
     let found = json_of(python("tests/clip.py").args([&job.objects, &input, &model()]));
     println!("{found}");
-    assert!(found["texts"].as_u64().unwrap() > 150 && found["pairs"].as_u64().unwrap() > 40, "{found}");
+    assert!(found["texts"].as_u64().unwrap() > 120 && found["pairs"].as_u64().unwrap() > 40, "{found}");
     assert_eq!(found["unjudged"], 0, "{found}");
     // Of cosines: 1e-4.
     assert!(found["most"].as_f64().unwrap() < 1e-2, "{found}");
@@ -121,7 +121,7 @@ fn other_clip_weights_are_not_those_of_the_job() {
     let job = job(&input, &[]);
     job.run();
     let other = format!("models.clip={}", repo().join("pipeline/blip/tests/golden/clip/open-clip").display());
-    let output = expect(job.command("run").args(["-s", &other]), 2);
+    let output = expect(job.command("run").args(["-s", &other]), 3);
     assert!(stderr(&output).contains("models.clip: the checkpoint differs"), "{}", stderr(&output));
     let record: Value =
         serde_json::from_slice(&std::fs::read(job.objects.join("job.json")).unwrap()).unwrap();

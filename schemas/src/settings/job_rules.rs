@@ -93,14 +93,14 @@ fn clip_thresholds(settings: &Settings) -> impl Iterator<Item = Rule> + '_ {
     ];
     let all = all.into_iter().filter_map(|(key, threshold)| Some((key, threshold?)));
     let of_columns = filter.clip_thresholds.iter().map(|(_, threshold)| (COLUMNS, *threshold));
-    let values = all.chain(of_columns).flat_map(|(key, threshold)| {
+    let values = all.chain(of_columns).flat_map(move |(key, threshold)| {
         // A cosine in place of a CLIP score would silently keep everything.
         let is_score = (-100.0..=100.0).contains(&threshold) && !(threshold > 0.0 && threshold < 1.0);
         let why = "a CLIP score is 100 × the cosine, from -100 to 100: 28, not 0.28";
         let without = "CLIP scores need models.clip";
         [rule(settings.models.clip.is_none(), key, threshold, without), rule(!is_score, key, threshold, why)]
     });
-    let columns = filter.clip_thresholds.keys().map(|name| {
+    let columns = filter.clip_thresholds.keys().map(move |name| {
         let why = "it is not a column of input.text; synthetic captions have filter.clip_synthetic_threshold";
         rule(!names.contains(name), COLUMNS, name, why)
     });
