@@ -8,8 +8,9 @@
 mod messages;
 #[path = "frozen/sets.rs"]
 mod sets;
+#[path = "frozen/tables.rs"]
+mod tables;
 
-use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
     commit::{Commit, Output, Timings},
@@ -18,19 +19,17 @@ use capfilt_schemas::{
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
     job::{JobDigest, JobRecord, ModelFile, ModelRecord, PlanRecord},
-    ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
     object_keys::{self, AttemptId, Table},
     pairs::{self, PairsRow, PairsText},
-    plan::{self, InputFile, Part, RefusedFile, Shard, ShardId},
-    quarantine,
+    plan::{InputFile, Part, RefusedFile, Shard, ShardId},
     queue_protocol::{End, QueueNames, ShardMessage},
     retry::{Repair, Retry, ShardRepair},
     self_test::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
     settings,
     status::{RowStatus, TextStatus},
     tally::Tally,
-    texts::{OptionalColumns, SYNTHETIC},
+    texts::SYNTHETIC,
 };
 use messages::{assignment, committed, handling, news};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -47,34 +46,12 @@ fn formats_are_as_they_were_frozen() {
     assert!(frozen == now, "a format changed; first difference: {first:?}");
 }
 
-const ALL_COLUMNS: OptionalColumns = OptionalColumns { embeddings: Some(2), clip: true };
-
 fn everything() -> String {
     let mut out = String::new();
-    let passed = [Field::new("url", DataType::Utf8, true)];
-    for (name, schema) in [
-        ("ledger", ledger::schema()),
-        ("pairs", pairs::schema(&passed, OptionalColumns::default())),
-        ("ledger with CLIP and vectors", ledger::schema_with(ALL_COLUMNS)),
-        ("pairs with CLIP", pairs::schema(&[], ALL_COLUMNS)),
-        ("quarantine", quarantine::schema()),
-        ("plan", plan::schema()),
-        ("export", export::schema(&[])),
-        ("captions", export::captions_schema(&[])),
-    ] {
-        columns(&mut out, name, &schema);
-    }
+    tables::columns_of_tables(&mut out);
     sets::closed_sets(&mut out);
     records(&mut out);
     out
-}
-
-fn columns(out: &mut String, name: &str, schema: &Schema) {
-    writeln!(out, "{name} {:?}", schema.metadata()).unwrap();
-    for field in schema.fields() {
-        let null = if field.is_nullable() { "null" } else { "not null" };
-        writeln!(out, "  {} {} {null}", field.name(), field.data_type()).unwrap();
-    }
 }
 
 /// Names of objects, then every record as JSON.
