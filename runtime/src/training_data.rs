@@ -175,6 +175,7 @@ fn as_input(source: &DataSource, own: &str) -> Settings {
         models: settings::Models {
             captioner: None,
             filter: String::new(),
+            clip: None,
             preset: settings::Preset::default(),
             precision: settings::Precision::default(),
         },
