@@ -20,6 +20,7 @@ mod captions_endpoint;
 mod changed_inputs;
 mod chaos;
 mod checkpoints;
+mod clip;
 mod clock;
 mod cluster;
 mod cluster_access;

@@ -118,7 +118,13 @@ async fn open(config: &PathBuf) -> (Location, Settings, Opened) {
     let input = Location::open(&settings.input.url).unwrap();
     let file = ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "0".repeat(64) };
     let model = ModelRecord { files: vec![file] };
-    let asked = JobRequest { settings: &settings, resolved: &settings, captioner: &model, filter: &model };
+    let asked = JobRequest {
+        settings: &settings,
+        resolved: &settings,
+        captioner: &model,
+        filter: &model,
+        clip: &ModelRecord::none(),
+    };
     let opened = job::open_or_create(&bucket, &input, asked, OnInputChange::Refuse).await.unwrap();
     (bucket, settings, opened)
 }

@@ -27,6 +27,8 @@ pub struct JobRequest<'a> {
     pub captioner: &'a ModelRecord,
     /// Files of the filter.
     pub filter: &'a ModelRecord,
+    /// Files of the CLIP.
+    pub clip: &'a ModelRecord,
 }
 
 /// A job that is ready to run.
@@ -138,6 +140,7 @@ pub async fn create(
         settings: JobRecord::frozen(asked.resolved),
         captioner: asked.captioner.clone(),
         filter: asked.filter.clone(),
+        clip: asked.clip.clone(),
         plan: PlanRecord {
             path,
             sha256,
@@ -191,7 +194,7 @@ async fn resume(
     let mut differences = record.differences(asked.settings);
     // The changed setting explains the difference better than a list of all files as "added".
     let is_other_input = differences.iter().any(|difference| difference.starts_with("input.url:"));
-    let weights = weights_differences(&record, asked.captioner, asked.filter);
+    let weights = weights_differences(&record, [asked.captioner, asked.filter, asked.clip]);
     if differences.is_empty() && !weights.is_empty() {
         return Err(JobError::OtherWeights(weights));
     }
@@ -263,11 +266,14 @@ async fn load_plan(bucket: &Location, record: &JobRecord) -> Result<Vec<Shard>, 
 /// Differences between checkpoints and those of the frozen job, each as a sentence.
 pub(crate) fn weights_differences(
     record: &JobRecord,
-    captioner: &ModelRecord,
-    filter: &ModelRecord,
+    [captioner, filter, clip]: [&ModelRecord; 3],
 ) -> Vec<String> {
-    let captioner = model_difference("captioner", &record.captioner, captioner);
-    captioner.into_iter().chain(model_difference("filter", &record.filter, filter)).collect()
+    let roles = [
+        ("captioner", &record.captioner, captioner),
+        ("filter", &record.filter, filter),
+        ("clip", &record.clip, clip),
+    ];
+    roles.into_iter().filter_map(|(role, frozen, asked)| model_difference(role, frozen, asked)).collect()
 }
 
 fn model_difference(role: &str, frozen: &ModelRecord, asked: &ModelRecord) -> Option<String> {

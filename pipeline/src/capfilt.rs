@@ -5,16 +5,20 @@
 pub use crate::rule::Rule;
 use crate::{
     captions,
+    clip_scores::ClipScores,
+    framing::Square,
     judging::{Judging, inputs, unjudged},
-    model::{CaptionSource, Filter, ImageScores, ModelError, PixelBatch, TextScore},
+    model::{CaptionSource, DualEncoder, Filter, ImageScores, ModelError, PixelBatch, TextScore},
     prepare::{Prepared, PreparedImage, Skip},
 };
-use capfilt_schemas::{ledger::LedgerRow, settings::When};
+use capfilt_schemas::{ledger::LedgerRow, settings::When, texts::OptionalColumns};
 
 /// The origin of captions, the filter, and the rule.
 pub struct CapFilt {
     captions: CaptionSource,
     filter: Box<dyn Filter>,
+    /// Second model, of a job with CLIP scores.
+    clip: Option<Box<dyn DualEncoder>>,
     rule: Rule,
     /// Largest number of images per model call. Halved permanently when the device runs out of memory.
     batch: usize,
@@ -23,7 +27,13 @@ pub struct CapFilt {
 impl CapFilt {
     /// Pairs the origin of captions and a filter with a rule; `batch` is the number of images per model call.
     pub fn new(captions: CaptionSource, filter: Box<dyn Filter>, rule: Rule, batch: usize) -> Self {
-        Self { captions, filter, rule, batch }
+        Self { captions, filter, clip: None, rule, batch }
+    }
+
+    /// Adds a CLIP, which also scores every judged text.
+    #[must_use]
+    pub fn with_clip(self, clip: Option<Box<dyn DualEncoder>>) -> Self {
+        Self { clip, ..self }
     }
 
     /// Current number of images per model call.
@@ -63,9 +73,15 @@ impl CapFilt {
         }
     }
 
-    /// Numbers of each vector of the ledger's features; `None` if the job does not store them.
-    pub fn embedding_width(&self) -> Option<usize> {
-        self.filter.feature_width().filter(|_| self.rule.embeddings)
+    /// Squares that the CLIP takes; `None` in a job without one.
+    pub fn clip_square(&self) -> Option<Square> {
+        self.clip.as_ref().map(|clip| clip.square())
+    }
+
+    /// Columns of the tables that not every job has.
+    pub fn optional_columns(&self) -> OptionalColumns {
+        let embeddings = self.filter.feature_width().filter(|_| self.rule.embeddings);
+        OptionalColumns { embeddings, clip: self.clip.is_some() }
     }
 
     /// The origin of captions and the filter, for the self-test.
@@ -110,7 +126,7 @@ impl CapFilt {
         file: &str,
         images: &[(&Prepared, &PreparedImage)],
     ) -> Result<Vec<LedgerRow>, ModelError> {
-        let Self { captions: source, filter, rule, .. } = self;
+        let Self { captions: source, filter, clip, rule, .. } = self;
         let mut judging: Vec<Judging> = images.iter().map(|(row, image)| Judging::of(row, image)).collect();
         if rule.captioner.when == When::Always {
             add_captions(&mut judging.iter_mut().collect::<Vec<_>>(), source, rule)?;
@@ -119,11 +135,18 @@ impl CapFilt {
         let first: Vec<Vec<String>> = judging.iter().map(|image| image.query_texts(0)).collect();
         let pixels =
             PixelBatch::of(filter.image_side(), images.iter().map(|(_, image)| &image.filter_u8[..]));
+        let mut clip = match clip {
+            Some(clip) => Some(ClipScores::of(clip.as_mut(), images.iter().map(|(_, image)| *image))?),
+            None => None,
+        };
+        // The scores of the first texts decide which images get captions.
+        clip.iter_mut().try_for_each(|clip| clip.add(&mut judging))?;
         let mut more = |scores: &[Vec<TextScore>]| match rule.captioner.when {
             When::Always => Ok(vec![Vec::new(); scores.len()]),
             When::NoTextKept => rescue(&mut judging, scores, source, rule),
         };
         let scores = filter.score_in_turns(&pixels, &first, &mut more, rule.embeddings)?;
+        clip.iter_mut().try_for_each(|clip| clip.add(&mut judging))?;
         let rows = judging.into_iter().zip(scores);
         Ok(rows.map(|(image, scores): (Judging, ImageScores)| image.verdict(file, rule, scores)).collect())
     }

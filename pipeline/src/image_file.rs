@@ -1,6 +1,7 @@
 //! Image files, prepared as a job prepares the images of its rows.
 
 use crate::{
+    framing::{Framing, Square},
     image::{ImageLimits, ImageSkip, decode},
     model::PixelBatch,
     resize::Resizer,
@@ -66,11 +67,20 @@ pub fn bytes(path: &Path) -> Result<Vec<u8>, ImageFileError> {
 /// A file that cannot be read or decoded.
 pub fn read(path: &Path, side: usize) -> Result<(Vec<u8>, PixelBatch), ImageFileError> {
     let bytes = bytes(path)?;
-    let image = decode(&bytes, &ImageLimits::default())
+    let pixels = pixels(path, &bytes, Square { side, framing: Framing::Squash })?;
+    Ok((bytes, pixels))
+}
+
+/// Pixels of the square that a model sees, as a batch of one image. `bytes` are those of the file `path`.
+///
+/// # Errors
+/// A file that cannot be decoded.
+pub fn pixels(path: &Path, bytes: &[u8], square: Square) -> Result<PixelBatch, ImageFileError> {
+    let image = decode(bytes, &ImageLimits::default())
         .map_err(|source| ImageFileError::Decode { path: path.to_owned(), source })?;
     let mut pixels = Vec::new();
-    Resizer::new().squash(&image, side, &mut pixels);
-    let mut batch = PixelBatch::with_capacity(side, 1);
+    Resizer::new().square(&image, square, &mut pixels);
+    let mut batch = PixelBatch::with_capacity(square.side, 1);
     batch.push(&pixels);
-    Ok((bytes, batch))
+    Ok(batch)
 }

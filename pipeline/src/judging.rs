@@ -11,7 +11,7 @@ use capfilt_schemas::{
     ledger::LedgerRow,
     status::{RowStatus, TextStatus},
     texts::{LedgerText, SYNTHETIC, Scored, embedding},
-    verdict::verdicts,
+    verdict::{admitted, verdicts},
 };
 use std::sync::Arc;
 
@@ -38,6 +38,8 @@ pub(crate) struct Judging<'a> {
     texts: Vec<LedgerText>,
     /// In the order in which the filter scores them.
     queries: Vec<Query>,
+    /// CLIP scores of the texts; those without one follow.
+    clip: Vec<Option<f32>>,
     /// Reasons why captions are missing, for people.
     notes: Vec<String>,
 }
@@ -50,6 +52,7 @@ impl<'a> Judging<'a> {
             image,
             texts: inputs(row),
             queries: Vec::new(),
+            clip: Vec::new(),
             notes: row.sample.note.iter().cloned().collect(),
         };
         row.texts.iter().enumerate().for_each(|(at, prepared)| judging.query(at, prepared));
@@ -94,17 +97,43 @@ impl<'a> Judging<'a> {
         self.queries[after..].iter().map(|query| query.text.clone()).collect()
     }
 
+    /// Texts that are judged and have no CLIP score, with their indices, unchanged.
+    pub fn without_clip(&self) -> Vec<(usize, &str)> {
+        let texts = self.queries.iter().filter_map(|query| match query.target {
+            Target::Text(at) if self.clip_of(at).is_none() => {
+                Some((at, self.texts[at].text.as_deref().unwrap_or_default()))
+            }
+            Target::Text(_) | Target::Control => None,
+        });
+        texts.collect()
+    }
+
+    /// Sets the CLIP score of a text.
+    pub fn set_clip(&mut self, at: usize, score: f32) {
+        self.clip.resize(self.texts.len(), None);
+        self.clip[at] = Some(score);
+    }
+
+    fn clip_of(&self, at: usize) -> Option<f32> {
+        self.clip.get(at).copied().flatten()
+    }
+
     /// Whether a text is kept by these scores of the first queries.
     pub fn keeps_a_text(&self, scores: &[TextScore], rule: &Rule) -> bool {
         self.queries.iter().zip(scores).any(|(query, score)| match query.target {
-            Target::Text(at) => f64::from(score.itm) >= rule.filter.threshold(&self.texts[at].source),
+            Target::Text(at) => {
+                let source = &self.texts[at].source;
+                let least = rule.filter.clip_threshold(source);
+                let itm = admitted(Some(score.itm), self.clip_of(at), least);
+                itm.is_some_and(|itm| f64::from(itm) >= rule.filter.threshold(source))
+            }
             Target::Control => false,
         })
     }
 
     /// Ledger row of the image; `scores.texts[i]` belongs to query `i`.
     pub fn verdict(self, file: &str, rule: &Rule, scores: ImageScores) -> LedgerRow {
-        let Self { row, image, mut texts, queries, notes } = self;
+        let Self { row, image, mut texts, queries, clip, notes } = self;
         let ImageScores { texts: scores, features } = scores;
         assert_eq!(scores.len(), queries.len(), "the filter scores every text that it receives");
         let (image_embedding, vectors) = match features {
@@ -115,7 +144,8 @@ impl<'a> Judging<'a> {
         for (i, (query, score)) in queries.iter().zip(&scores).enumerate() {
             match query.target {
                 Target::Text(at) => {
-                    texts[at].scored = Some(Scored { itm: score.itm, itc: score.itc, kept: false });
+                    let clip = clip.get(at).copied().flatten();
+                    texts[at].scored = Some(Scored { itm: score.itm, itc: score.itc, clip, kept: false });
                     texts[at].embedding = vectors.get(i).map(|vector| embedding(vector));
                 }
                 Target::Control => control_itm = Some(score.itm),
@@ -146,14 +176,19 @@ fn caption_of(text: &str, rule: &Rule) -> PreparedText {
     prepared
 }
 
-/// Sets the verdicts of scored texts: each text of the input by its threshold, the captions together.
+/// Sets the verdicts of scored texts: each text of the input by its thresholds, the captions together.
 fn decide(texts: &mut [LedgerText], rule: &Rule) {
     let (captions, inputs): (Vec<_>, Vec<_>) = texts.iter_mut().partition(|text| text.is_synthetic());
     let keep = rule.captioner.keep;
     let groups = inputs.into_iter().map(|text| (vec![text], None)).chain([(captions, keep)]);
     for (group, keep) in groups.filter(|(group, _)| !group.is_empty()) {
-        let itm: Vec<Option<f32>> = group.iter().map(|text| text.scored.map(|scored| scored.itm)).collect();
-        let kept = verdicts(&itm, rule.filter.threshold(&group[0].source), keep);
+        let source = &group[0].source;
+        let least = rule.filter.clip_threshold(source);
+        let itm = |text: &&mut LedgerText| {
+            text.scored.and_then(|scored| admitted(Some(scored.itm), scored.clip, least))
+        };
+        let itm: Vec<Option<f32>> = group.iter().map(itm).collect();
+        let kept = verdicts(&itm, rule.filter.threshold(source), keep);
         for (text, kept) in group.into_iter().zip(kept) {
             text.scored.iter_mut().for_each(|scored| scored.kept = kept);
         }

@@ -4,7 +4,9 @@
 pub mod capfilt;
 mod captions;
 pub mod cleaned;
+mod clip_scores;
 pub mod cut;
+pub mod framing;
 pub mod image;
 pub mod image_file;
 pub mod image_hash;

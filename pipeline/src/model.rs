@@ -2,6 +2,7 @@
 //!
 //! The models are `Send` and not `Sync`, as in libtorch: one thread owns a model.
 
+use crate::framing::Square;
 use bytes::Bytes;
 
 /// Square RGB images of one side, concatenated: `images × side × side × 3` bytes, row by row, red first.
@@ -228,6 +229,25 @@ pub trait Filter: Send {
         let both = first.into_iter().zip(second).map(|(first, second)| [first, second].concat());
         Ok(both.map(|texts| ImageScores { texts, features: None }).collect())
     }
+}
+
+/// Computes vectors of images and of texts with two separate encoders (CLIP). The vectors have the length 1,
+/// and the score of an image and a text is their product.
+pub trait DualEncoder: Send {
+    /// Squares that the image encoder takes.
+    fn square(&self) -> Square;
+
+    /// Unit vectors of images.
+    fn images(&mut self, images: &PixelBatch) -> Result<Vec<Vec<f32>>, ModelError>;
+
+    /// Unit vectors of any number of texts, which are unchanged texts of `images` images. Without enough
+    /// memory, the error has this number of images.
+    fn texts(&mut self, texts: &[&str], images: usize) -> Result<Vec<Vec<f32>>, ModelError>;
+}
+
+/// CLIP score of an image and a text: 100 × the cosine of their unit vectors.
+pub fn clip_score(image: &[f32], text: &[f32]) -> f32 {
+    100.0 * image.iter().zip(text).map(|(a, b)| a * b).sum::<f32>()
 }
 
 /// Reason why a model failed.

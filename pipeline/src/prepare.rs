@@ -1,6 +1,7 @@
 //! Preparation of a sample for the models: its image is decoded and resized, its text cleaned.
 
 use crate::{
+    framing::{Framing, Square},
     image::{ImageLimits, ImageSkip, RgbImage, decode},
     image_hash::image_hash,
     input::{ImageInput, Sample, TextInput},
@@ -33,6 +34,8 @@ pub struct PrepareSpec {
     pub captioner_side: usize,
     /// As `captioner_side`, of the filter.
     pub filter_side: usize,
+    /// Squares of the CLIP, in a job with one.
+    pub clip: Option<Square>,
 }
 
 /// A sample after preparation.
@@ -61,6 +64,8 @@ pub struct PreparedImage {
     pub captioner_u8: Bytes,
     /// The same for the filter; shared memory if both have the same side.
     pub filter_u8: Bytes,
+    /// The same for the CLIP, with the CLIP's framing; empty in a job without CLIP.
+    pub clip_u8: Bytes,
 }
 
 /// Reason why an image does not go to the models.
@@ -151,21 +156,25 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
         ImageInput::TooLarge(why) => return Err(without(RowStatus::ImageTooLarge, why)),
         ImageInput::Bytes { bytes, .. } => decode(bytes, &spec.limits).map_err(skip)?,
     };
-    let captioner_u8 = squash(&image, spec.captioner_side, resizer);
-    let same = spec.filter_side == spec.captioner_side;
-    let filter_u8 = if same { captioner_u8.clone() } else { squash(&image, spec.filter_side, resizer) };
+    let squash = |side| Square { side, framing: Framing::Squash };
+    let captioner_u8 = pixels(&image, squash(spec.captioner_side), resizer);
+    let filter_u8 = match spec.filter_side == spec.captioner_side {
+        true => captioner_u8.clone(),
+        false => pixels(&image, squash(spec.filter_side), resizer),
+    };
+    let clip_u8 = spec.clip.map(|square| pixels(&image, square, resizer)).unwrap_or_default();
     let (width, height) = image.stored_size();
     let hash = image_hash(&filter_u8, spec.filter_side);
-    Ok(PreparedImage { width, height, hash, captioner_u8, filter_u8 })
+    Ok(PreparedImage { width, height, hash, captioner_u8, filter_u8, clip_u8 })
 }
 
 fn without(status: RowStatus, why: &str) -> Skip {
     Skip::For { status, detail: Some(why.to_owned()) }
 }
 
-fn squash(image: &RgbImage, side: usize, resizer: &mut Resizer) -> Bytes {
-    let mut pixels = Vec::with_capacity(side * side * 3);
-    resizer.squash(image, side, &mut pixels);
+fn pixels(image: &RgbImage, square: Square, resizer: &mut Resizer) -> Bytes {
+    let mut pixels = Vec::with_capacity(square.side * square.side * 3);
+    resizer.square(image, square, &mut pixels);
     pixels.into()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Pillow's method: weights of the cubic with a = −0.5, stretched for downscaling so that every source pixel
 //! counts; weights are rounded to 22 fractional bits; one pass along each axis, with rounding to u8 in
-//! between. The order of the passes also changes the result: see `Squash::down_first`. (`fast_image_resize`
+//! between. The order of the passes also changes the result: see `Resizing::down_first`. (`fast_image_resize`
 //! has the same cubic, but another order and fewer bits: up to 11 levels off Pillow on photographs; with its
 //! passes called in Pillow's order still 2 levels, and up to one value in a hundred differs. Hence this
 //! implementation.)
@@ -12,7 +12,11 @@
 //! horizontal pass, blocks of rows are transposed in tiles of four by four; a plain transpose takes as long
 //! as the weighted sums.
 
-use crate::image::RgbImage;
+use crate::{
+    framing::{Frame, Framing, Square},
+    image::RgbImage,
+};
+use std::ops::Range;
 
 /// Fractional bits of a weight: 32 bits less 8 for the pixel and 2 for the overshoot of the cubic.
 const FRACTION_BITS: u32 = 22;
@@ -53,23 +57,40 @@ impl Resizer {
     /// # Panics
     /// `image` is empty or its buffer does not fit its size; decoding guarantees both.
     pub fn squash(&mut self, image: &RgbImage, side: usize, out: &mut Vec<u8>) {
+        self.square(image, Square { side, framing: Framing::Squash }, out);
+    }
+
+    /// Appends the square that a model sees of `image`: `side × side × 3` bytes, as [`squash`](Self::squash).
+    /// Only the pixels of the square are computed.
+    ///
+    /// # Panics
+    /// As [`squash`](Self::squash).
+    pub fn square(&mut self, image: &RgbImage, square: Square, out: &mut Vec<u8>) {
         let (width, height) = (image.width as usize, image.height as usize);
         let fits = width > 0 && height > 0 && image.pixels_u8.len() == width * height * 3;
         assert!(fits, "a decoded image has width × height RGB pixels");
-        pulp::Arch::new().dispatch(Squash { buffers: self, pixels: &image.pixels_u8, width, height, side });
+        let (side, frame) = (square.side, square.frame(width, height));
+        pulp::Arch::new().dispatch(Resizing {
+            buffers: self,
+            pixels: &image.pixels_u8,
+            width,
+            height,
+            frame,
+        });
         out.reserve(side * side * 3);
         self.done.chunks_exact(padded(side * 3)).for_each(|row| out.extend_from_slice(&row[..side * 3]));
     }
 
     /// (rows, `stride` bytes) -> (rows, side, 3) in `to`, rows padded.
     #[inline(always)]
-    fn across(&mut self, from: &[u8], stride: usize, width: usize, to: &mut [u8], side: usize) {
+    fn across(&mut self, from: &[u8], stride: usize, width: usize, to: &mut [u8], frame: Frame) {
+        let (left, side) = (frame.left, frame.side);
         let to_stride = padded(side * 3);
-        if width == side {
+        if width == frame.width {
             let rows = to.chunks_exact_mut(to_stride).zip(from.chunks_exact(stride));
-            return rows.for_each(|(to, from)| to[..side * 3].copy_from_slice(&from[..side * 3]));
+            return rows.for_each(|(to, from)| to[..side * 3].copy_from_slice(&from[left * 3..][..side * 3]));
         }
-        let windows = Windows::new(width, side);
+        let windows = Windows::new(width, frame.width, left..left + side);
         for (from, to) in from.chunks(BLOCK_ROWS * stride).zip(to.chunks_mut(BLOCK_ROWS * to_stride)) {
             let rows = from.len() / stride;
             let block_stride = padded(rows * 3);
@@ -84,40 +105,43 @@ impl Resizer {
 
 /// (height, `stride` bytes) -> (side, `stride` bytes)
 #[inline(always)]
-fn down(from: &[u8], stride: usize, height: usize, to: &mut [u8], side: usize) {
-    if height == side {
-        to.copy_from_slice(&from[..side * stride]);
+fn down(from: &[u8], stride: usize, height: usize, to: &mut [u8], frame: Frame) {
+    let (top, side) = (frame.top, frame.side);
+    if height == frame.height {
+        to.copy_from_slice(&from[top * stride..][..side * stride]);
     } else {
-        Windows::new(height, side).weigh_rows(from, stride, to);
+        Windows::new(height, frame.height, top..top + side).weigh_rows(from, stride, to);
     }
 }
 
-/// One call of [`Resizer::squash`]; `pulp` compiles it once for each kind of vector unit.
-struct Squash<'a> {
+/// One call of [`Resizer::square`]; `pulp` compiles it once for each kind of vector unit.
+struct Resizing<'a> {
     buffers: &'a mut Resizer,
     pixels: &'a [u8],
     width: usize,
     height: usize,
-    side: usize,
+    frame: Frame,
 }
 
-impl Squash<'_> {
+impl Resizing<'_> {
     /// Whether the vertical pass is first. Pillow 13 resizes tall images vertically first, which leaves less
     /// work for the second pass; the exact condition was found by experiment. Pillow 12 and older always
     /// resize horizontally first: on tall images up to 2 levels from this.
     fn down_first(&self) -> bool {
-        self.height > self.side && self.height + self.side > 2 * self.width
+        let Frame { width, height, .. } = self.frame;
+        self.height > height && self.height + 2 * width > 2 * self.width + height
     }
 }
 
-impl pulp::WithSimd for Squash<'_> {
+impl pulp::WithSimd for Resizing<'_> {
     type Output = ();
 
     // All callees are `inline(always)`: only code inside this function is compiled for the wide vectors.
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let down_first = self.down_first();
-        let Self { buffers, pixels, width, height, side } = self;
+        let Self { buffers, pixels, width, height, frame } = self;
+        let side = frame.side;
         let (wide, narrow) = (padded(width * 3), padded(side * 3));
         // Moved out, because the buffers of the horizontal pass are borrowed at the same time.
         let (mut middle, mut done) = (std::mem::take(&mut buffers.middle), std::mem::take(&mut buffers.done));
@@ -125,12 +149,12 @@ impl pulp::WithSimd for Squash<'_> {
         if down_first {
             pad_rows(pixels, width * 3, &mut buffers.source, wide);
             middle.resize(side * wide, 0);
-            down(&buffers.source, wide, height, &mut middle, side);
-            buffers.across(&middle, wide, width, &mut done, side);
+            down(&buffers.source, wide, height, &mut middle, frame);
+            buffers.across(&middle, wide, width, &mut done, frame);
         } else {
             middle.resize(height * narrow, 0);
-            buffers.across(pixels, width * 3, width, &mut middle, side);
-            down(&middle, narrow, height, &mut done, side);
+            buffers.across(pixels, width * 3, width, &mut middle, frame);
+            down(&middle, narrow, height, &mut done, frame);
         }
         (buffers.middle, buffers.done) = (middle, done);
     }
@@ -153,14 +177,15 @@ struct Windows {
 }
 
 impl Windows {
-    /// Windows for `from` source pixels and `to` target pixels. All windows are within the source.
-    fn new(from: usize, to: usize) -> Self {
+    /// Windows of the target pixels `cut`, for `from` source pixels and `to` target pixels. All windows are
+    /// within the source.
+    fn new(from: usize, to: usize, cut: Range<usize>) -> Self {
         let scale = from as f64 / to as f64;
         // Downscaling stretches the cubic over all source pixels; upscaling does not.
         let stretch = scale.max(1.0);
         let taps = ((REACH * stretch).ceil() as usize * 2 + 1).min(from);
-        let (mut firsts, mut weights) = (Vec::with_capacity(to), vec![0; taps * to]);
-        for (index, slots) in weights.chunks_exact_mut(taps).enumerate() {
+        let (mut firsts, mut weights) = (Vec::with_capacity(cut.len()), vec![0; taps * cut.len()]);
+        for (index, slots) in cut.zip(weights.chunks_exact_mut(taps)) {
             let centre = (index as f64 + 0.5) * scale;
             let first = (centre - REACH * stretch + 0.5).max(0.0) as usize;
             let end = ((centre + REACH * stretch + 0.5) as usize).min(from);

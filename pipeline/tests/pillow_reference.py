@@ -4,8 +4,10 @@
 usage: pillow_reference.py IMAGES OUT
 
 For `name` the script writes `name.<side>.raw`, the bytes of
-`convert("RGB").resize((side, side), BICUBIC)`, and `name.0.raw`, the decoded image; with an EXIF orientation
-also `name.turned.raw`. `index.tsv` has a line `name, width, height` per image, or `name, error, message`;
+`convert("RGB").resize((side, side), BICUBIC)`, and `name.0.raw`, the decoded image; `name.crop.raw`, the
+centre of the image resized until its shorter edge has 224 pixels, as CLIP's processor takes it, unless the
+resized image is huge; with an EXIF orientation also `name.turned.raw`.
+`index.tsv` has a line `name, width, height` per image, or `name, error, message`;
 `truncated.tsv` has a line `name, bytes kept, decoded|refused` per cut.
 """
 
@@ -17,6 +19,8 @@ import warnings
 from PIL import Image, ImageOps
 
 SIDES = (384, 224, 56)
+CROP = 224
+MOST_PIXELS = 20_000_000
 # One file per codec path. A cut removes a number of bytes from the end, or keeps a share of the file.
 CUT_FILES = [
     "jpeg-coffee-420-q75.jpg",
@@ -46,6 +50,17 @@ def decode(source):
         return Image.open(source).convert("RGB")
 
 
+def crop(image):
+    """Return the centre, or None if the resized image is huge."""
+    short = min(image.size)
+    width, height = (CROP * edge // short for edge in image.size)
+    if width * height > MOST_PIXELS:
+        return None
+    left, top = (width - CROP) // 2, (height - CROP) // 2
+    resized = image.resize((width, height), Image.Resampling.BICUBIC)
+    return resized.crop((left, top, left + CROP, top + CROP))
+
+
 def write_pixels(images, out):
     for path in sorted(images.iterdir()):
         try:
@@ -59,6 +74,9 @@ def write_pixels(images, out):
             (out / f"{path.name}.{side}.raw").write_bytes(
                 decoded.resize((side, side), Image.Resampling.BICUBIC).tobytes()
             )
+        cropped = crop(decoded)
+        if cropped is not None:
+            (out / f"{path.name}.crop.raw").write_bytes(cropped.tobytes())
         if "exif" in path.name:
             (out / f"{path.name}.turned.raw").write_bytes(
                 ImageOps.exif_transpose(Image.open(path)).convert("RGB").tobytes()

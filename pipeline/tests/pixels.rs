@@ -5,6 +5,7 @@
 
 mod support;
 
+use capfilt_pipeline::framing::{Centre, Framing, Square};
 use capfilt_pipeline::image::{ImageLimits, ImageSkip, decode};
 use capfilt_pipeline::resize::Resizer;
 use support::{PillowCut, PillowImage, pillow_reference};
@@ -78,6 +79,38 @@ fn every_format_yields_the_pixels_that_pillow_yields() {
     }
     assert!(reference.images.len() > 200, "the image set is there");
     assert!(broken.is_empty(), "{} images differ from Pillow:\n{}", broken.len(), broken.join("\n"));
+}
+
+#[test]
+fn the_centre_that_clip_sees_has_the_pixels_that_pillow_yields() {
+    let (reference, mut resizer) = (pillow_reference(), Resizer::new());
+    let square = Square { side: 224, framing: Framing::Crop { edge: 224, centre: Centre::RoundedDown } };
+    let mut compared = 0;
+    for PillowImage { name, .. } in &reference.images {
+        let Some(theirs) = reference.cropped(name) else { continue };
+        let image = decode(&reference.bytes(name), &ImageLimits::default()).expect("decodes");
+        let mut ours = Vec::new();
+        resizer.square(&image, square, &mut ours);
+        let agreement = Agreement::of(&ours, &theirs);
+        assert!(agreement.is_exact(), "{name} of {}x{}: {agreement}", image.width, image.height);
+        compared += 1;
+    }
+    assert!(compared > 100, "{compared} images");
+}
+
+/// The pixels of the square alone are computed: the whole resized image would have 45 GB.
+#[test]
+fn the_centre_of_a_long_image_costs_no_memory() {
+    let image = capfilt_pipeline::image::RgbImage {
+        width: 300_000,
+        height: 1,
+        pixels_u8: [9, 200, 30].repeat(300_000),
+        reduced_from: None,
+    };
+    let square = Square { side: 224, framing: Framing::Crop { edge: 224, centre: Centre::HalfToEven } };
+    let mut pixels = Vec::new();
+    Resizer::new().square(&image, square, &mut pixels);
+    assert_eq!(pixels, [9, 200, 30].repeat(224 * 224));
 }
 
 #[test]

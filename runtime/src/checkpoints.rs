@@ -8,17 +8,22 @@ use capfilt_schemas::{job::ModelRecord, model_files::ORIGINAL, settings::Setting
 use capfilt_store::Location;
 use std::path::{Path, PathBuf};
 
-/// Reads the records of a job's captioner and filter: file names and digests. A job whose captioner is not a
-/// checkpoint has [`ModelRecord::none`] in its place.
+/// Reads the records of a job's captioner, filter and CLIP: file names and digests. A job without a
+/// checkpoint in a role has [`ModelRecord::none`] in its place.
 ///
 /// # Errors
 /// When a checkpoint cannot be read.
-pub async fn records(settings: &Settings) -> Result<(ModelRecord, ModelRecord), Failure> {
-    let captioner = match &settings.models.captioner {
-        Some(url) => record(url).await?,
-        None => ModelRecord::none(),
-    };
-    Ok((captioner, record(&settings.models.filter).await?))
+pub async fn records(settings: &Settings) -> Result<[ModelRecord; 3], Failure> {
+    let models = &settings.models;
+    let captioner = record_of(models.captioner.as_ref()).await?;
+    Ok([captioner, record(&models.filter).await?, record_of(models.clip.as_ref()).await?])
+}
+
+async fn record_of(url: Option<&String>) -> Result<ModelRecord, Failure> {
+    match url {
+        Some(url) => record(url).await,
+        None => Ok(ModelRecord::none()),
+    }
 }
 
 async fn record(url: &str) -> Result<ModelRecord, Failure> {

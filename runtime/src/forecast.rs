@@ -185,10 +185,11 @@ async fn scratch_job(
     if plan.shards.is_empty() {
         return Err(anyhow!("there are no rows to try")).or_usage_error();
     }
-    let (captioner, filter) = checkpoints::records(settings).await?;
+    let [captioner, filter, clip] = checkpoints::records(settings).await?;
     let bucket = Location::open_without_links(&folder.display().to_string()).or_usage_error()?;
     let input = Location::open(&settings.input.url).or_usage_error()?;
-    let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    let (captioner, filter, clip) = (&captioner, &filter, &clip);
+    let asked = JobRequest { settings, resolved: &resolved, captioner, filter, clip };
     job::create(&bucket, &input, plan, asked).await.or_environment_error()
 }
 

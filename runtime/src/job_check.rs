@@ -56,10 +56,13 @@ pub async fn check(
     let workers = &settings.workers;
     let devices = devices::devices(&workers.devices, workers.model_threads, workers.decode_threads);
     let devices = devices.map_err(anyhow::Error::msg).or_environment_error()?;
-    let (captioner, filter) = checkpoints::records(settings).await?;
+    let [captioner, filter, clip] = checkpoints::records(settings).await?;
     add(Finding::sound("captioner", origin_of_captions(settings, &captioner).await?));
     add(Finding::sound("filter", files_of(&filter)));
-    let job = without_plan(settings, captioner, filter);
+    if !clip.is_none() {
+        add(Finding::sound("clip", files_of(&clip)));
+    }
+    let job = without_plan(settings, [captioner, filter, clip]);
     let known = match write_known_answers {
         true => self_test::of_checkpoints(&job).await?,
         false => self_test::of_job_to_be(&bucket, &job).await?,
@@ -133,7 +136,8 @@ async fn devices_are_right(
         let batch = capfilt.batch();
         let captioner =
             if job.captioner.is_none() { String::new() } else { format!("captioner {captioner} px, ") };
-        let found = format!("{}: {captioner}filter {filter} px, batch {batch}", device.device);
+        let clip = capfilt.clip_square().map(|clip| format!(", CLIP {} px", clip.side)).unwrap_or_default();
+        let found = format!("{}: {captioner}filter {filter} px{clip}, batch {batch}", device.device);
         add(Finding::sound("device", found));
         let precision = models::resolve(job.settings.models.precision, choice);
         let precision = precision.map_err(anyhow::Error::msg).or_environment_error()?;
@@ -152,7 +156,7 @@ fn files_of(record: &ModelRecord) -> String {
 }
 
 /// Makes the record of the job, without a plan.
-fn without_plan(settings: &Settings, captioner: ModelRecord, filter: ModelRecord) -> JobRecord {
+fn without_plan(settings: &Settings, [captioner, filter, clip]: [ModelRecord; 3]) -> JobRecord {
     let plan = PlanRecord {
         path: String::new(),
         sha256: String::new(),
@@ -162,5 +166,5 @@ fn without_plan(settings: &Settings, captioner: ModelRecord, filter: ModelRecord
         without_rows: vec![],
     };
     let (version, program) = (job::VERSION, env!("CARGO_PKG_VERSION").to_owned());
-    JobRecord { version, program, settings: settings.clone(), captioner, filter, plan }
+    JobRecord { version, program, settings: settings.clone(), captioner, filter, clip, plan }
 }

@@ -34,7 +34,7 @@ pub async fn open(
     on_change: OnInputChange,
 ) -> Result<Opened, Failure> {
     let pinned = at_commits(settings).await?;
-    let (captioner, filter) = checkpoints::records(&pinned).await?;
+    let [captioner, filter, clip] = checkpoints::records(&pinned).await?;
     let found = job::find(bucket).await.or_environment_error()?;
     // An existing job has a fixed batch size.
     let batch = match &found {
@@ -42,7 +42,8 @@ pub async fn open(
         None => batch_size::choose(file, settings, devices).await?,
     };
     let resolved = resolve(&pinned, devices, batch)?;
-    let asked = JobRequest { settings, resolved: &resolved, captioner: &captioner, filter: &filter };
+    let (captioner, filter, clip) = (&captioner, &filter, &clip);
+    let asked = JobRequest { settings, resolved: &resolved, captioner, filter, clip };
     let moved = found.as_ref().and_then(|found| moved(found, settings, &pinned));
     // The planned commit can still be read, so no file of it is left out.
     let url = match (&found, &moved, on_change) {
@@ -70,7 +71,8 @@ pub async fn open(
 async fn at_commits(settings: &Settings) -> Result<Settings, Failure> {
     let mut pinned = settings.clone();
     let models = &mut pinned.models;
-    for url in [&mut pinned.input.url, &mut models.filter].into_iter().chain(&mut models.captioner) {
+    let urls = [&mut pinned.input.url, &mut models.filter];
+    for url in urls.into_iter().chain(&mut models.captioner).chain(&mut models.clip) {
         *url = at_commit(url).await?;
     }
     Ok(pinned)

@@ -5,6 +5,7 @@
 pub mod batch_size;
 pub mod blip;
 pub mod checkpoints;
+pub mod clip;
 pub mod cluster;
 pub mod device_process;
 pub mod devices;

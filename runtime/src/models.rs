@@ -3,7 +3,7 @@
 use crate::{
     ModelOptions,
     checkpoints::{fetch, fetch_checked},
-    endpoint, registry,
+    clip, endpoint, registry,
 };
 use anyhow::{Context as _, anyhow};
 use capfilt_blip::{DeviceChoice, precision};
@@ -22,9 +22,8 @@ use futures::future::LocalBoxFuture;
 /// own.
 pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
     let load = async {
-        let records = [&job.captioner, &job.filter];
-        let captions = checkpoint_captions(&job.settings, records[0], DeviceChoice::Cpu).await?;
-        load_with(captions, &job.settings, records[1], DeviceChoice::Cpu).await
+        let captions = checkpoint_captions(&job.settings, &job.captioner, DeviceChoice::Cpu).await?;
+        load_with(captions, &job.settings, [&job.filter, &job.clip], DeviceChoice::Cpu).await
     };
     Box::pin(async { load.await.map(drop).map_err(|failure| format!("{:#}", failure.error)) })
 }
@@ -34,7 +33,7 @@ pub fn load_here(job: &JobRecord) -> LocalBoxFuture<'_, Result<(), String>> {
 /// # Errors
 /// When a checkpoint differs from the record, or does not load.
 pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Failure> {
-    load_recorded(&job.settings, [&job.captioner, &job.filter], device).await
+    load_recorded(&job.settings, [&job.captioner, &job.filter, &job.clip], device).await
 }
 
 /// Loads models by their records, before the job exists.
@@ -43,14 +42,14 @@ pub async fn load(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Fail
 /// When a checkpoint differs from the record, or does not load, and an endpoint that is unavailable.
 pub async fn load_recorded(
     settings: &Settings,
-    [captioner, filter]: [&ModelRecord; 2],
+    [captioner, filter, clip]: [&ModelRecord; 3],
     device: DeviceChoice,
 ) -> Result<CapFilt, Failure> {
     let captions = match endpoint::connect(settings).await? {
         Some(endpoint) => CaptionSource::Remote(Box::new(endpoint)),
         None => checkpoint_captions(settings, captioner, device).await?,
     };
-    load_with(captions, settings, filter, device).await
+    load_with(captions, settings, [filter, clip], device).await
 }
 
 /// Loads a job's models; a job with an endpoint gets no captions.
@@ -59,22 +58,30 @@ pub async fn load_recorded(
 /// As [`load_recorded`].
 pub(crate) async fn load_without_endpoint(job: &JobRecord, device: DeviceChoice) -> Result<CapFilt, Failure> {
     let captions = checkpoint_captions(&job.settings, &job.captioner, device).await?;
-    load_with(captions, &job.settings, &job.filter, device).await
+    load_with(captions, &job.settings, [&job.filter, &job.clip], device).await
 }
 
 async fn load_with(
     captions: CaptionSource,
     settings: &Settings,
-    filter: &ModelRecord,
+    [filter, clip]: [&ModelRecord; 2],
     device: DeviceChoice,
 ) -> Result<CapFilt, Failure> {
+    let options = ModelOptions::of(&settings.models, device);
     let filter = fetch(&settings.models.filter, filter).await?;
-    let filter = registry::filter(&filter, ModelOptions::of(&settings.models, device))
-        .context("the filter does not load")
-        .or_environment_error()?;
+    let filter =
+        registry::filter(&filter, options).context("the filter does not load").or_environment_error()?;
+    let clip = match &settings.models.clip {
+        None => None,
+        Some(url) => {
+            let path = fetch(url, clip).await?;
+            let clip = clip::load(&path, options).context("the CLIP does not load");
+            Some(clip.or_environment_error()?)
+        }
+    };
     let rule = Rule::new(settings);
     let batch = settings.workers.batch.or_else(|| 1);
-    Ok(CapFilt::new(captions, filter, rule, batch as usize))
+    Ok(CapFilt::new(captions, filter, rule, batch as usize).with_clip(clip))
 }
 
 /// The captioner of a checkpoint; nothing is opened for a job without one.

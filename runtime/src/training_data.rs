@@ -200,6 +200,7 @@ fn as_input(source: &DataSource, own: &str, named: Named) -> Settings {
         models: settings::Models {
             captioner: None,
             filter: String::new(),
+            clip: None,
             preset: settings::Preset::default(),
             precision: settings::Precision::default(),
         },

@@ -63,12 +63,15 @@ pub struct CutShard {
 
 /// Rules that decide which scored texts of a row are kept. The rules of a row do not depend on other rows.
 ///
-/// A text is kept if the condition is true for it, if its P(match) is at least the threshold of its source,
-/// and if it is among the best of its source and row.
+/// A text is kept if the condition is true for it, if its P(match) and its CLIP score are at least the
+/// thresholds of its source, and if it is among the best of its source and row.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
     /// Least P(match) of a kept text, for each source of the job.
     pub thresholds: BTreeMap<String, f64>,
+    /// Least CLIP score of a kept text, by source. A source without a number has no such threshold.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub clip_thresholds: BTreeMap<String, f64>,
     /// Largest number of kept texts of a row, by source. A source without a number has no limit.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub keep: BTreeMap<String, u32>,
@@ -81,9 +84,14 @@ impl Rules {
     /// The rules of a job's settings.
     pub fn of(settings: &Settings) -> Self {
         let sources = settings.input.text.names().iter().map(String::as_str).chain([SYNTHETIC]);
+        let clip = sources
+            .clone()
+            .filter_map(|source| Some((source.to_owned(), settings.filter.clip_threshold(source)?)));
+        let clip_thresholds = clip.collect();
         let thresholds = sources.map(|source| (source.to_owned(), settings.filter.threshold(source)));
         let keep = settings.captioner.keep.map(|keep| (SYNTHETIC.to_owned(), keep));
-        Self { thresholds: thresholds.collect(), keep: keep.into_iter().collect(), condition: None }
+        let (thresholds, keep) = (thresholds.collect(), keep.into_iter().collect());
+        Self { thresholds, clip_thresholds, keep, condition: None }
     }
 
     /// The sources of the job.

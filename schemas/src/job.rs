@@ -26,6 +26,9 @@ pub struct JobRecord {
     pub captioner: ModelRecord,
     /// Checkpoint of the filter.
     pub filter: ModelRecord,
+    /// Checkpoint of the CLIP; [`ModelRecord::none`] for a job without one.
+    #[serde(default = "ModelRecord::none", skip_serializing_if = "ModelRecord::is_none")]
+    pub clip: ModelRecord,
     /// Digest and totals of the plan.
     pub plan: PlanRecord,
 }
@@ -105,11 +108,12 @@ impl ModelRecord {
         sha256_hex_of_parts(self.files.iter().flat_map(|file| [file.name.as_bytes(), file.sha256.as_bytes()]))
     }
 
-    /// The same checkpoint, as the version that wrote `frozen` recorded it. Jobs from before the support of
-    /// `processor_config.json` do not have the file in their record, and their models are loaded without it.
+    /// The same checkpoint, as the version that wrote `frozen` recorded it: without the files of
+    /// [`model_files::NEWER`] that `frozen` does not have.
     pub fn as_recorded_in(&self, frozen: &Self) -> Self {
         let is_there = |name: &str| frozen.files.iter().any(|file| file.name == name);
-        let keep = |file: &&ModelFile| file.name != model_files::PROCESSOR || is_there(&file.name);
+        let is_newer = |name: &str| model_files::NEWER.contains(&name);
+        let keep = |file: &&ModelFile| !is_newer(&file.name) || is_there(&file.name);
         Self { files: self.files.iter().filter(keep).cloned().collect() }
     }
 }
@@ -155,6 +159,9 @@ impl JobRecord {
             asked.models.captioner.clone_from(&self.settings.models.captioner);
         }
         asked.models.filter.clone_from(&self.settings.models.filter);
+        if asked.models.clip.is_some() && self.settings.models.clip.is_some() {
+            asked.models.clip.clone_from(&self.settings.models.clip);
+        }
         // The load on an endpoint changes no caption.
         asked.captioner.concurrency = self.settings.captioner.concurrency;
         asked.captioner.request_seconds = self.settings.captioner.request_seconds;
@@ -220,6 +227,7 @@ mod tests {
             settings: JobRecord::frozen(&settings),
             captioner: model.clone(),
             filter: model,
+            clip: ModelRecord::none(),
             plan,
         };
         let asked = |entry: &str| parse(text, &[entry.to_owned()]).unwrap();

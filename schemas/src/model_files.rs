@@ -5,27 +5,45 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Files besides the weights that describe a model. Any other file in a folder (readme, images, TensorFlow's
 /// weights) is ignored.
-pub const DESCRIPTIONS: [&str; 8] = [
+pub const DESCRIPTIONS: [&str; 11] = [
     "config.json",
     "generation_config.json",
+    MERGES,
+    OPEN_CLIP,
     "preprocessor_config.json",
     PROCESSOR,
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    VOCABULARY,
     "vocab.txt",
 ];
 
 /// Image processor's values of transformers 5; older versions do not know the file.
 pub const PROCESSOR: &str = "processor_config.json";
 
-/// Weights of a folder in Hugging Face's layout, in transformers' order: only the first existing file is
-/// read.
-pub const WEIGHTS: [&str; 4] = [
+/// Pairs of a tokenizer of byte pairs, as CLIP's, beside its [`VOCABULARY`].
+pub const MERGES: &str = "merges.txt";
+
+/// Vocabulary of a tokenizer of byte pairs.
+pub const VOCABULARY: &str = "vocab.json";
+
+/// Sizes and image processor's values of OpenCLIP.
+pub const OPEN_CLIP: &str = "open_clip_config.json";
+
+/// Descriptions that older versions of this program do not know. A job that such a version planned does not
+/// have them in its record, and its models are loaded without them.
+pub const NEWER: [&str; 4] = [PROCESSOR, MERGES, VOCABULARY, OPEN_CLIP];
+
+/// Weights of a folder in Hugging Face's layout, in transformers' order, and then OpenCLIP's: only the first
+/// existing file is read.
+pub const WEIGHTS: [&str; 6] = [
     "model.safetensors",
     "model.safetensors.index.json",
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
 ];
 
 /// Suffix of the name of an original BLIP checkpoint.

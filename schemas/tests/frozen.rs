@@ -8,8 +8,9 @@
 mod messages;
 #[path = "frozen/sets.rs"]
 mod sets;
+#[path = "frozen/tables.rs"]
+mod tables;
 
-use arrow::datatypes::{DataType, Field, Schema};
 use capfilt_schemas::{
     bootstrap::{self, Done, LoopState},
     commit::{Commit, Output, Timings},
@@ -18,12 +19,10 @@ use capfilt_schemas::{
     export::{self, Counts, ExportRecord, Format},
     failure::{Crash, Failure, FailureClass},
     job::{JobDigest, JobRecord, ModelFile, ModelRecord, PlanRecord},
-    ledger,
     manifest::{Manifest, QuarantinedShard, Repaired},
     object_keys::{self, AttemptId, Table},
     pairs::{self, PairsRow, PairsText},
-    plan::{self, InputFile, Part, RefusedFile, Shard, ShardId},
-    quarantine,
+    plan::{InputFile, Part, RefusedFile, Shard, ShardId},
     queue_protocol::{End, QueueNames, ShardMessage},
     retry::{Repair, Retry, ShardRepair},
     self_test::{self, KnownAnswers, KnownCaption, KnownScore, Made, ModelPair},
@@ -49,28 +48,10 @@ fn formats_are_as_they_were_frozen() {
 
 fn everything() -> String {
     let mut out = String::new();
-    let passed = [Field::new("url", DataType::Utf8, true)];
-    for (name, schema) in [
-        ("ledger", ledger::schema()),
-        ("pairs", pairs::schema(&passed)),
-        ("quarantine", quarantine::schema()),
-        ("plan", plan::schema()),
-        ("export", export::schema(&[])),
-        ("captions", export::captions_schema(&[])),
-    ] {
-        columns(&mut out, name, &schema);
-    }
+    tables::columns_of_tables(&mut out);
     sets::closed_sets(&mut out);
     records(&mut out);
     out
-}
-
-fn columns(out: &mut String, name: &str, schema: &Schema) {
-    writeln!(out, "{name} {:?}", schema.metadata()).unwrap();
-    for field in schema.fields() {
-        let null = if field.is_nullable() { "null" } else { "not null" };
-        writeln!(out, "  {} {} {null}", field.name(), field.data_type()).unwrap();
-    }
 }
 
 /// Names of objects, then every record as JSON.
@@ -175,7 +156,7 @@ fn commit() -> Commit {
 
 /// The record in the `.json` of a sample of `pairs.tar`.
 fn sample() -> Vec<u8> {
-    let texts = vec![PairsText { source: "caption", text: "t", itm: 0.5, itc: Some(0.25) }];
+    let texts = vec![PairsText { source: "caption", text: "t", itm: 0.5, itc: Some(0.25), clip: None }];
     let row = PairsRow { key: Some("k"), image: None, path: None, width: 4, height: 3, texts };
     pairs::encode_sample(&row, [("url".to_owned(), "u".into())].into_iter().collect())
 }
@@ -219,6 +200,7 @@ fn cut_name() -> CutName {
 fn cut() -> CutRecord {
     let rules = Rules {
         thresholds: [("synthetic".to_owned(), 0.5)].into(),
+        clip_thresholds: BTreeMap::new(),
         keep: [("synthetic".to_owned(), 1)].into(),
         condition: Some("words > 3".into()),
     };
@@ -250,6 +232,7 @@ fn job() -> JobRecord {
         settings: settings::parse(urls, &[]).unwrap(),
         captioner: model.clone(),
         filter: model,
+        clip: ModelRecord::none(),
         plan: PlanRecord {
             path: object_keys::plan(&"0".repeat(64)),
             sha256: "00".into(),

@@ -76,7 +76,7 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Check bucket, weights, device and settings before a job
     Check(CheckArgs),
-    /// Compute match probability and cosine of images and texts
+    /// Compute match probability, cosine and CLIP score of images and texts
     Score(ScoreArgs),
     /// Write captions for images
     Caption(CaptionArgs),
@@ -145,7 +145,9 @@ impl Command {
     /// the command runs.
     pub fn checkpoints(&mut self) -> Vec<&mut PathBuf> {
         match self {
-            Self::Score(args) => vec![&mut args.model.checkpoint.model],
+            Self::Score(args) => {
+                [&mut args.model.checkpoint.model].into_iter().chain(&mut args.clip).collect()
+            }
             Self::Caption(args) => vec![&mut args.model.checkpoint.model],
             Self::Answer(args) => vec![&mut args.model.checkpoint.model],
             Self::Eval(args) => match &mut args.what {

@@ -24,6 +24,9 @@ pub struct ScoreArgs {
     /// Text to judge; repeatable
     #[arg(long = "text", required = true)]
     pub texts: Vec<String>,
+    /// Checkpoint of a CLIP, for its score as well: a folder of transformers' CLIPModel or of OpenCLIP
+    #[arg(long)]
+    pub clip: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,11 +1,12 @@
-//! `capfilt score`: match probability and cosine of images and texts.
+//! `capfilt score`: match probability, cosine and CLIP score of images and texts.
 
 use crate::args::ScoreArgs;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
-use capfilt_pipeline::{image_file, text::pre_caption};
-use capfilt_runtime::registry;
+use capfilt_pipeline::{image_file, model::TextScore, text::pre_caption};
+use capfilt_runtime::{clip, registry};
 use capfilt_schemas::settings::Preset;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Number of words that the original implementation keeps of a text.
 const MAX_WORDS: usize = 30;
@@ -20,17 +21,29 @@ pub fn run(args: &ScoreArgs) -> Ending {
         Preset::Hf => text.clone(),
     };
     let texts: Vec<String> = args.texts.iter().map(clean).collect();
+    let load = |path: &PathBuf| clip::load(path, checkpoint.options());
+    let mut second = args.clip.as_ref().map(load).transpose().or_environment_error()?;
     for path in &model.images {
-        let (_, pixels) = image_file::read(path, filter.image_side()).or_usage_error()?;
+        let (bytes, pixels) = image_file::read(path, filter.image_side()).or_usage_error()?;
         let scores = filter.score(&pixels, std::slice::from_ref(&texts)).or_environment_error()?;
-        let scores = args.texts.iter().zip(&scores[0]);
+        // CLIP reads texts unchanged.
+        let seconds = second.as_mut().map(|clip| clip::scores(clip.as_mut(), path, &bytes, &args.texts));
+        let seconds = seconds.transpose()?.unwrap_or_default();
+        let seconds = seconds.into_iter().map(Some).chain(std::iter::repeat(None));
+        let scores = args.texts.iter().zip(&scores[0]).zip(seconds);
         if model.json {
-            let texts: Vec<_> =
-                scores.map(|(text, s)| json!({"text": text, "match": s.itm, "cosine": s.itc})).collect();
-            outln!("{}", json!({"image": path, "texts": texts}));
+            let text = |((text, s), clip): ((&String, &TextScore), Option<f32>)| {
+                let mut scores = json!({"text": text, "match": s.itm, "cosine": s.itc});
+                clip.into_iter().for_each(|clip| scores["clip"] = clip.into());
+                scores
+            };
+            outln!("{}", json!({"image": path, "texts": scores.map(text).collect::<Vec<_>>()}));
         } else {
             outln!("{}", path.display());
-            scores.for_each(|(text, s)| outln!("  match {:.4}  cosine {:+.4}  {text}", s.itm, s.itc));
+            scores.for_each(|((text, s), clip)| {
+                let clip = clip.map(|clip| format!("  CLIP score {clip:.2}")).unwrap_or_default();
+                outln!("  match {:.4}  cosine {:+.4}{clip}  {text}", s.itm, s.itc);
+            });
         }
     }
     Ok(Exit::Done)

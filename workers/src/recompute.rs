@@ -69,6 +69,9 @@ pub struct Agreement {
     pub max_match_difference: f32,
     /// Largest difference of the cosine of equal texts.
     pub max_cosine_difference: f32,
+    /// Largest difference of the CLIP score of equal texts, in a job with CLIP scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_clip_difference: Option<f32>,
 }
 
 /// Text for people.
@@ -86,6 +89,9 @@ impl fmt::Display for Agreement {
             self.max_match_difference,
             self.max_cosine_difference
         )?;
+        if let Some(clip) = self.max_clip_difference {
+            write!(out, ", CLIP score within {clip:.1e}")?;
+        }
         match self.changed_links {
             0 => Ok(()),
             changed => write!(out, "; {changed} links lead to another image or to none"),
@@ -141,7 +147,7 @@ impl Recompute<'_> {
         rows_per_shard: usize,
         agreement: &mut Agreement,
     ) -> Result<(), RecomputeError> {
-        let spec = prepare_spec(self.settings, self.capfilt.image_sides());
+        let spec = prepare_spec(self.settings, &self.capfilt);
         let (columns, batch) = (linked_columns(self.settings, READING_BYTES)?, self.capfilt.batch());
         let sources = columns.texts.clone();
         let mut reader = ShardReader::open(self.input, shard, columns, batch).await?;
@@ -236,6 +242,10 @@ impl Agreement {
                 self.other_verdicts += u64::from(a.kept != b.kept);
                 self.max_match_difference = self.max_match_difference.max(gap(a.itm, b.itm));
                 self.max_cosine_difference = self.max_cosine_difference.max(gap(a.itc, b.itc));
+                if let (Some(a), Some(b)) = (a.clip, b.clip) {
+                    let most = self.max_clip_difference.unwrap_or_default();
+                    self.max_clip_difference = Some(most.max(gap(a, b)));
+                }
             }
             (None, None) => {}
             _ => self.other_verdicts += 1,

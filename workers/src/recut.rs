@@ -26,6 +26,7 @@ use capfilt_schemas::{
     settings::{self, Images, PairsFormat, Settings},
     status::RowStatus,
     tally::Tally,
+    texts::OptionalColumns,
 };
 use capfilt_store::Location;
 use sha2::{Digest as _, Sha256};
@@ -89,6 +90,11 @@ impl Recut {
         Ok((CutShard { shard: of.shard.id.clone(), tally, pairs: pairs.finish().await? }, lost))
     }
 
+    /// Optional columns of the job's pairs.
+    fn optional(&self) -> OptionalColumns {
+        OptionalColumns { clip: self.settings.models.clip.is_some(), embeddings: None }
+    }
+
     /// Pairs that refer to their images, always in Parquet, without pass-through columns.
     async fn pointers(&self, mut ledger: DecidedRows, path: String) -> Result<Writing, RecutError> {
         let output = settings::Output {
@@ -96,7 +102,7 @@ impl Recut {
             format: PairsFormat::Parquet,
             ..self.settings.output.clone()
         };
-        let pairs = PairsWriter::new(&self.bucket, path, &[], &output);
+        let pairs = PairsWriter::new(&self.bucket, path, &[], &output, self.optional());
         let mut writing = Writing { pairs, tally: Tally::default(), lost: 0 };
         while let Some(rows) = ledger.next().await? {
             rows.iter().for_each(|row| writing.tally.add(row));
@@ -119,7 +125,13 @@ impl Recut {
     ) -> Result<Writing, RecutError> {
         let columns = linked_columns(&self.settings, READING_BYTES)?;
         let mut reader = ShardReader::open(input, &of.shard, columns, of.batch).await?;
-        let pairs = PairsWriter::new(&self.bucket, path, reader.passthrough(), &self.settings.output);
+        let pairs = PairsWriter::new(
+            &self.bucket,
+            path,
+            reader.passthrough(),
+            &self.settings.output,
+            self.optional(),
+        );
         let mut writing = Writing { pairs, tally: Tally::default(), lost: 0 };
         let mut decided = Decided { rows: ledger, ahead: VecDeque::new(), file: &of.shard.file.path };
         let mut batcher = Batcher::default();

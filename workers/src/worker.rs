@@ -10,6 +10,7 @@ use crate::{
 };
 use capfilt_pipeline::{
     capfilt::CapFilt,
+    framing::Square,
     image::ImageLimits,
     input::{InputColumns, Links},
     prepare::PrepareSpec,
@@ -76,9 +77,9 @@ pub async fn run(
 ) -> Result<(), StartError> {
     let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(events);
     let columns = linked_columns(&worker.settings, worker.memory / 2)?;
-    let spec = prepare_spec(&worker.settings, worker.capfilt.image_sides());
+    let spec = prepare_spec(&worker.settings, &worker.capfilt);
     let batch_rows = worker.capfilt.batch();
-    let pixel_bytes = pixel_bytes(worker.capfilt.image_sides());
+    let pixel_bytes = pixel_bytes(&worker.capfilt);
     let source = Source {
         bucket: worker.bucket.clone(),
         job: worker.job.clone(),
@@ -95,7 +96,7 @@ pub async fn run(
         bucket: worker.bucket,
         worker: worker.name,
         output: worker.settings.output.clone(),
-        embeddings: worker.capfilt.embedding_width(),
+        optional: worker.capfilt.optional_columns(),
         job: worker.job,
     };
     let decoders = Decoders::new(worker.decode_threads);
@@ -143,10 +144,12 @@ pub(crate) fn linked_columns(settings: &Settings, memory: u64) -> Result<InputCo
     Ok(InputColumns { links, ..columns(settings, memory)? })
 }
 
-/// Bytes of pixels per image; both models share the pixels if their sides are equal.
-fn pixel_bytes((captioner, filter): (usize, usize)) -> u64 {
+/// Bytes of pixels per image; captioner and filter share the pixels if their sides are equal.
+fn pixel_bytes(capfilt: &CapFilt) -> u64 {
+    let (captioner, filter) = capfilt.image_sides();
     let square = |side: usize| 3 * side as u64 * side as u64;
-    square(captioner) + if filter == captioner { 0 } else { square(filter) }
+    let clip = capfilt.clip_square().map_or(0, |clip| square(clip.side));
+    square(captioner) + if filter == captioner { 0 } else { square(filter) } + clip
 }
 
 /// Columns to read from the input, with `memory` bytes for a row group.
@@ -168,11 +171,10 @@ fn columns(settings: &Settings, memory: u64) -> Result<InputColumns, PredicateEr
     })
 }
 
-pub(crate) fn prepare_spec(
-    settings: &Settings,
-    (captioner_side, filter_side): (usize, usize),
-) -> PrepareSpec {
-    let reduced_side = if settings.input.jpeg_reduction { captioner_side.max(filter_side) as u32 } else { 0 };
+pub(crate) fn prepare_spec(settings: &Settings, capfilt: &CapFilt) -> PrepareSpec {
+    let ((captioner_side, filter_side), clip) = (capfilt.image_sides(), capfilt.clip_square());
+    let largest = captioner_side.max(filter_side).max(clip.map_or(0, Square::shorter_edge));
+    let reduced_side = if settings.input.jpeg_reduction { largest as u32 } else { 0 };
     let spec = PrepareSpec {
         limits: ImageLimits {
             exif_rotation: settings.input.exif_rotation,
@@ -184,6 +186,7 @@ pub(crate) fn prepare_spec(
         languages: settings.filter.languages.clone(),
         captioner_side,
         filter_side,
+        clip,
     };
     limited(&spec, &settings.limits)
 }

@@ -12,6 +12,7 @@ use capfilt_schemas::{
     failure::{self, Failure},
     job::JobDigest,
     settings,
+    texts::OptionalColumns,
     worker_protocol::Event,
 };
 use capfilt_store::{Committed, Location, commit};
@@ -24,8 +25,7 @@ pub(crate) struct WriteSpec {
     pub bucket: Location,
     pub worker: String,
     pub output: settings::Output,
-    /// Numbers of each vector of the ledger, if it has vectors.
-    pub embeddings: Option<usize>,
+    pub optional: OptionalColumns,
     pub job: JobDigest,
 }
 
@@ -91,7 +91,7 @@ fn begin(spec: &WriteSpec, attempt: Arc<Attempt>, passthrough: &[arrow::datatype
         &assignment.attempt,
         passthrough,
         &spec.output,
-        spec.embeddings,
+        spec.optional,
     );
     match writer {
         Ok(writer) => Ok(Open { attempt, writer, rows: 0, batch: 0 }),

@@ -2,6 +2,7 @@
 
 use capfilt_pipeline::{
     capfilt::CapFilt,
+    framing::Square,
     input::{ImageInput, Sample, SourceText, TextInput},
     model::ModelError,
     prepare::{Prepared, PreparedImage, PreparedText},
@@ -17,7 +18,7 @@ const SECONDS: f64 = 0.3;
 
 /// Measures images per second; `None` if the batch exceeds the device's memory.
 pub fn images_per_second(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f64>, ModelError> {
-    let rows = rows(capfilt.image_sides(), batch);
+    let rows = rows(capfilt.image_sides(), capfilt.clip_square(), batch);
     capfilt.set_batch(batch);
     capfilt.judge("warm-up", &rows)?;
     let (from, mut images) = (Instant::now(), 0);
@@ -31,7 +32,7 @@ pub fn images_per_second(capfilt: &mut CapFilt, batch: usize) -> Result<Option<f
 
 /// Makes rows with a pattern as image, a text and a negative control, as in a job. The content of the pixels
 /// affects the time only through the length of the captions.
-fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prepared> {
+fn rows((captioner_side, filter_side): (usize, usize), clip: Option<Square>, count: usize) -> Vec<Prepared> {
     let pixels =
         |side: usize| (0..3 * side * side).map(|at| (at * 31 + at / 7) as u8).collect::<Vec<u8>>().into();
     let row = |i: usize| {
@@ -41,6 +42,7 @@ fn rows((captioner_side, filter_side): (usize, usize), count: usize) -> Vec<Prep
             hash: None,
             captioner_u8: pixels(captioner_side),
             filter_u8: pixels(filter_side),
+            clip_u8: clip.map(|square| pixels(square.side)).unwrap_or_default(),
         };
         let sample = Sample {
             row: i as u64,

@@ -49,6 +49,7 @@ impl Picture {
             hash: None,
             captioner_u8: for_captioner.pixels_u8().to_vec().into(),
             filter_u8: for_filter.pixels_u8().to_vec().into(),
+            clip_u8: Default::default(),
         };
         Ok(Self { bytes, image })
     }

@@ -6,11 +6,11 @@ use capfilt_schemas::{
     commit::{Commit, Output},
     ledger::{self, StoredRow, StoredScore, StoredText},
     plan::Shard,
-    settings::Settings,
+    settings::{Filter, Settings},
     status::{RowStatus, TextStatus},
     tally::Tally,
     texts::SYNTHETIC,
-    verdict::verdicts,
+    verdict::{admitted, verdicts},
 };
 use capfilt_store::{Location, StoreError};
 
@@ -39,6 +39,7 @@ pub(super) struct Kept {
     pub text: String,
     pub itm: f32,
     pub itc: f32,
+    pub clip: Option<f32>,
 }
 
 pub(super) async fn check(
@@ -127,14 +128,14 @@ impl Reading<'_> {
             faults.add_if(is_scored != (status == TextStatus::Judged), || {
                 format!("row {row} has a {source} text that is {status}, with P(match) {:?}", score.itm)
             });
-            check_verdict(row, source, *score, should, self.settings.filter.threshold(source), faults);
+            check_verdict(row, source, *score, should, &self.settings.filter, faults);
             if of == RowStatus::Judged {
                 self.tally.add_text(source, status, score.kept);
             }
             if score.kept {
                 let (source, text) = ((*source).to_owned(), text.unwrap_or_default().to_owned());
                 let (itm, itc) = (score.itm.unwrap_or(f32::NAN), score.itc.unwrap_or(f32::NAN));
-                kept.push(Kept { source, text, itm, itc });
+                kept.push(Kept { source, text, itm, itc, clip: score.clip });
             }
         }
         kept
@@ -144,9 +145,10 @@ impl Reading<'_> {
 /// Verdicts that follow from the scores: of each text of the input separately, of the captions together.
 fn verdicts_of(texts: &[StoredText], settings: &Settings) -> Vec<bool> {
     let (filter, keep) = (&settings.filter, settings.captioner.keep);
-    let of = |text: &StoredText| verdicts(&[text.score.itm], filter.threshold(text.source), None)[0];
-    let captions: Vec<Option<f32>> =
-        texts.iter().filter(|text| text.source == SYNTHETIC).map(|text| text.score.itm).collect();
+    let itm =
+        |text: &StoredText| admitted(text.score.itm, text.score.clip, filter.clip_threshold(text.source));
+    let of = |text: &StoredText| verdicts(&[itm(text)], filter.threshold(text.source), None)[0];
+    let captions: Vec<Option<f32>> = texts.iter().filter(|text| text.source == SYNTHETIC).map(itm).collect();
     let mut captions = verdicts(&captions, filter.threshold(SYNTHETIC), keep).into_iter();
     let verdict = |text: &StoredText| match text.source {
         SYNTHETIC => captions.next().unwrap_or_default(),
@@ -155,18 +157,25 @@ fn verdicts_of(texts: &[StoredText], settings: &Settings) -> Vec<bool> {
     texts.iter().map(verdict).collect()
 }
 
-/// Checks that a verdict follows from its score.
+/// Checks that a verdict follows from its scores.
 fn check_verdict(
     row: u64,
     source: &str,
     score: StoredScore,
     should: bool,
-    threshold: f64,
+    filter: &Filter,
     faults: &mut Faults,
 ) {
-    let StoredScore { itm, kept, .. } = score;
+    let StoredScore { itm, clip, kept, .. } = score;
     faults.add_if(kept != should, || {
         let verdict = if kept { "kept" } else { "dropped" };
-        format!("row {row}: the {source} text is {verdict} with P(match) {itm:?} and threshold {threshold}")
+        let threshold = filter.threshold(source);
+        let of_clip = filter.clip_threshold(source);
+        let of_clip = of_clip.map(|least| format!("; CLIP score {clip:?} and threshold {least}"));
+        let of_clip = of_clip.unwrap_or_default();
+        format!(
+            "row {row}: the {source} text is {verdict} with P(match) {itm:?} and threshold \
+             {threshold}{of_clip}"
+        )
     });
 }

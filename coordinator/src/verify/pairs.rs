@@ -108,7 +108,8 @@ fn compare(found: &PairsRow, expected: &KeptRow, images: Images, faults: &mut Fa
         format!("row {row} was expected; the key is {key:?}, in the ledger it is {:?}", expected.key)
     });
     let is_equal = |(kept, ledger): (&PairsText, &Kept)| {
-        (kept.source, kept.text, kept.itm) == (&ledger.source, &ledger.text, ledger.itm)
+        (kept.source, kept.text, kept.itm, kept.clip)
+            == (&ledger.source, &ledger.text, ledger.itm, ledger.clip)
             && kept.itc.is_none_or(|itc| itc == ledger.itc)
     };
     let has_texts =

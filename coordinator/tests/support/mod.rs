@@ -30,6 +30,9 @@ pub struct World {
     pub model: ModelRecord,
 }
 
+/// The record of a job without CLIP.
+static NO_MODEL: ModelRecord = ModelRecord { files: Vec::new() };
+
 impl World {
     /// An empty input without a job; `shards.rows` is 10.
     pub fn new() -> Self {
@@ -74,6 +77,7 @@ impl World {
             resolved: &self.settings,
             captioner: &self.model,
             filter: &self.model,
+            clip: &NO_MODEL,
         }
     }
 

@@ -9,7 +9,7 @@ use capfilt_schemas::{
     quarantine::{self, QuarantineRow, QuarantineText},
     status::{RowStatus, TextStatus},
     tally::Tally,
-    texts::{LedgerText, SYNTHETIC, Scored},
+    texts::{LedgerText, OptionalColumns, SYNTHETIC, Scored},
 };
 use parquet::arrow::ArrowWriter;
 use sha2::{Digest as _, Sha256};
@@ -19,7 +19,7 @@ fn image(row: u64) -> String {
 }
 
 fn scored(itm: f32) -> Scored {
-    Scored { itm, itc: 0.1, kept: itm >= 0.5 }
+    Scored { itm, itc: 0.1, clip: None, kept: itm >= 0.5 }
 }
 
 /// Every fifth row has a broken image; texts of the remaining rows are kept or dropped in turn.
@@ -75,13 +75,13 @@ pub fn pairs(rows: &[LedgerRow]) -> RecordBatch {
         height: row.height.unwrap(),
         texts: row.kept().map(pairs_text).collect(),
     });
-    pairs::batch(&pairs::schema(&[]), &pairs.collect::<Vec<_>>(), &[]).unwrap()
+    pairs::batch(&pairs::schema(&[], OptionalColumns::default()), &pairs.collect::<Vec<_>>(), &[]).unwrap()
 }
 
 fn pairs_text(kept: &LedgerText) -> PairsText<'_> {
     let scored = kept.scored.unwrap();
     let text = kept.text.as_deref().unwrap();
-    PairsText { source: &kept.source, text, itm: scored.itm, itc: Some(scored.itc) }
+    PairsText { source: &kept.source, text, itm: scored.itm, itc: Some(scored.itc), clip: None }
 }
 
 fn bytes_of(text: &LedgerText) -> QuarantineText<'_> {

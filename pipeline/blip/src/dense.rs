@@ -37,7 +37,8 @@ impl Dense {
         Self::of_tower(path, Linear { weight, bias })
     }
 
-    fn of_tower(path: &Path<'_>, linear: Linear) -> Self {
+    /// A tower's layer of loaded tensors.
+    pub(crate) fn of_tower(path: &Path<'_>, linear: Linear) -> Self {
         if path.weight_mode() != WeightMode::Int8 {
             return Self::new(path, linear);
         }

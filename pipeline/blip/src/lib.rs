@@ -5,6 +5,7 @@
 mod answerer;
 mod captioner;
 pub mod checkpoint;
+pub mod clip;
 pub mod config;
 pub mod cost_model;
 pub mod cross_attention;
@@ -39,6 +40,7 @@ mod weights_error;
 pub use answerer::{AnswerList, BlipAnswerer, Question};
 pub use capfilt_kernels::{features as cpu_features, libtorch_version, supported as cpu_has_kernels};
 pub use captioner::BlipCaptioner;
+pub use clip::ClipScorer;
 pub use device::DeviceChoice;
 pub use error::{ComputeError, LoadError};
 pub use filter::BlipFilter;

@@ -24,23 +24,32 @@ const BICUBIC: i64 = 3;
 /// # Errors
 /// Names the file, the key, and the fault of its value.
 pub fn read(folder: &Path) -> Result<(Normalisation, Option<PathBuf>), LoadError> {
+    match read_with(folder, |keys| keys.normalisation())? {
+        Some((found, path)) => Ok((found, Some(path))),
+        None => Ok((Normalisation::default(), None)),
+    }
+}
+
+/// Reads the settings from a model's folder by a function of their keys; `None` if no file has them.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_with<T>(
+    folder: &Path,
+    parse: impl FnOnce(Keys<'_>) -> Result<T, String>,
+) -> Result<Option<(T, PathBuf)>, LoadError> {
     let (whole, own) = (folder.join("processor_config.json"), folder.join("preprocessor_config.json"));
     let nested =
         object(&whole)?.and_then(|mut keys| keys.remove("image_processor")).filter(|value| !value.is_null());
     if let Some(value) = nested {
         let keys = value.as_object().ok_or_else(|| format!("image_processor is {value}, expected an object"));
-        let found = keys.and_then(|keys| Keys(keys).normalisation());
+        let found = keys.and_then(|keys| parse(Keys(keys)));
         let found = found.map_err(|reason| LoadError::Format { path: whole.clone(), reason })?;
-        return Ok((found, Some(whole)));
+        return Ok(Some((found, whole)));
     }
-    match object(&own)? {
-        Some(keys) => {
-            let found = Keys(&keys).normalisation();
-            let found = found.map_err(|reason| LoadError::Format { path: own.clone(), reason })?;
-            Ok((found, Some(own)))
-        }
-        None => Ok((Normalisation::default(), None)),
-    }
+    let Some(keys) = object(&own)? else { return Ok(None) };
+    let found = parse(Keys(&keys)).map_err(|reason| LoadError::Format { path: own.clone(), reason })?;
+    Ok(Some((found, own)))
 }
 
 fn object(path: &Path) -> Result<Option<Map<String, Value>>, LoadError> {
@@ -50,11 +59,21 @@ fn object(path: &Path) -> Result<Option<Map<String, Value>>, LoadError> {
 }
 
 /// Keys of an image processor.
-struct Keys<'a>(&'a Map<String, Value>);
+pub(crate) struct Keys<'a>(pub &'a Map<String, Value>);
 
 impl Keys<'_> {
     fn normalisation(&self) -> Result<Normalisation, String> {
-        self.is_of_blip()?;
+        self.is_of(["BlipImageProcessor", "BlipFeatureExtractor"])?;
+        self.resizes()?;
+        self.needed("size")?;
+        let side = self.square("size", self.flag("default_to_square", true)?)?;
+        self.changes_nothing("do_center_crop", "crop_size", side)?;
+        self.changes_nothing("do_pad", "pad_size", side)?;
+        Ok(Normalisation { side, ..self.of_pixels()? })
+    }
+
+    /// Checks that images are converted to RGB and resized by the bicubic filter.
+    pub fn resizes(&self) -> Result<(), String> {
         if !self.flag("do_resize", true)? {
             return Err(
                 "do_resize is false, but the model takes squares of one size, to which every image is \
@@ -66,16 +85,14 @@ impl Keys<'_> {
             return Err("do_convert_rgb is false, but every image is converted to RGB here".into());
         }
         match self.needed("resample")? {
-            None => {}
-            Some(value) if value.as_i64() == Some(BICUBIC) => {}
-            Some(value) => {
-                return Err(format!("resample is {value}, but images are resized with 3 (bicubic) alone"));
-            }
+            None => Ok(()),
+            Some(value) if value.as_i64() == Some(BICUBIC) => Ok(()),
+            Some(value) => Err(format!("resample is {value}, but images are resized with 3 (bicubic) alone")),
         }
-        self.needed("size")?;
-        let side = self.square("size", self.flag("default_to_square", true)?)?;
-        self.changes_nothing("do_center_crop", "crop_size", side)?;
-        self.changes_nothing("do_pad", "pad_size", side)?;
+    }
+
+    /// Rescaling and normalisation of the pixels. Missing keys have OpenAI's values, which are also BLIP's.
+    pub fn of_pixels(&self) -> Result<Normalisation, String> {
         let defaults = Normalisation::default();
         let factor = match self.flag("do_rescale", true)? {
             true => self.number("rescale_factor")?.unwrap_or(RESCALE_FACTOR),
@@ -94,11 +111,11 @@ impl Keys<'_> {
         if std.iter().any(|std| *std as f32 <= 0.0) {
             return Err(format!("image_std is {std:?}, expected positive numbers"));
         }
-        Ok(Normalisation { factor, mean, std, side })
+        Ok(Normalisation { factor, mean, std, side: None })
     }
 
     /// Value of a key that a step needs; `None` if the key is missing, an error if it is null.
-    fn needed(&self, key: &str) -> Result<Option<&Value>, String> {
+    pub fn needed(&self, key: &str) -> Result<Option<&Value>, String> {
         match self.0.get(key) {
             Some(Value::Null) => Err(format!("{key} is null, but the step that it belongs to is on")),
             value => Ok(value),
@@ -106,12 +123,12 @@ impl Keys<'_> {
     }
 
     /// Value of a key; `None` if the key is missing or null.
-    fn value(&self, key: &str) -> Option<&Value> {
+    pub fn value(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
-    /// Refuses other processor classes: they have other defaults and steps.
-    fn is_of_blip(&self) -> Result<(), String> {
+    /// Refuses other processor classes than `allowed`: they have other defaults and steps.
+    pub fn is_of(&self, allowed: [&str; 2]) -> Result<(), String> {
         let key = if self.value("image_processor_type").is_some() {
             "image_processor_type"
         } else {
@@ -120,13 +137,13 @@ impl Keys<'_> {
         let Some(value) = self.value(key) else { return Ok(()) };
         let name = value.as_str().unwrap_or_default();
         let own = name.strip_suffix("Fast").or_else(|| name.strip_suffix("Pil")).unwrap_or(name);
-        if own == "BlipImageProcessor" || own == "BlipFeatureExtractor" {
+        if allowed.contains(&own) {
             return Ok(());
         }
-        Err(format!("{key} is {value}, but images are prepared as BlipImageProcessor does it alone"))
+        Err(format!("{key} is {value}, but images are prepared as {} does it alone", allowed[0]))
     }
 
-    fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
+    pub fn flag(&self, key: &str, default: bool) -> Result<bool, String> {
         match self.0.get(key) {
             None => Ok(default),
             Some(Value::Null) => Ok(false),
@@ -141,7 +158,7 @@ impl Keys<'_> {
     }
 
     /// One number per channel, or one for all channels.
-    fn channels(&self, key: &str) -> Result<Option<[f64; 3]>, String> {
+    pub fn channels(&self, key: &str) -> Result<Option<[f64; 3]>, String> {
         let Some(value) = self.needed(key)? else { return Ok(None) };
         let wrong = || format!("{key} is {value}, expected three numbers");
         let numbers = match value {
@@ -155,7 +172,7 @@ impl Keys<'_> {
     }
 
     /// Side of a square: a number, a pair, or height and width.
-    fn square(&self, key: &str, number_is_side: bool) -> Result<Option<i64>, String> {
+    pub fn square(&self, key: &str, number_is_side: bool) -> Result<Option<i64>, String> {
         let Some(value) = self.value(key) else { return Ok(None) };
         let wrong = |why: &str| format!("{key} is {value}, {why}");
         let pair = match value {

@@ -11,6 +11,8 @@ pub enum Role {
     Filter,
     /// The answerer of questions: text encoder and text decoder.
     Answerer,
+    /// The two encoders of a CLIP.
+    Clip,
 }
 
 const ENCODER: &str = "text_encoder.";
@@ -23,6 +25,7 @@ impl Role {
             Self::Captioner => &["vision_model.", DECODER],
             Self::Filter => &["vision_model.", ENCODER, "vision_proj.", "text_proj.", "itm_head."],
             Self::Answerer => &["vision_model.", ENCODER, DECODER],
+            Self::Clip => &["vision_model.", "text_model.", "visual_projection", "text_projection"],
         }
     }
 
@@ -51,6 +54,7 @@ impl fmt::Display for Role {
             Self::Captioner => "captioner",
             Self::Filter => "filter",
             Self::Answerer => "answerer",
+            Self::Clip => "CLIP",
         })
     }
 }

@@ -5,6 +5,7 @@
 mod answers;
 mod attention;
 mod captions;
+mod clip;
 mod hostile;
 mod invariance;
 mod layouts;

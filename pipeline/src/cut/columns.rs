@@ -24,11 +24,12 @@ pub enum Origin {
 }
 
 /// Names, types and origins of the columns.
-pub const COLUMNS: [(&str, DataType, Origin); 15] = [
+pub const COLUMNS: [(&str, DataType, Origin); 16] = [
     ("source", DataType::Utf8, Origin::Text),
     ("text", DataType::Utf8, Origin::Text),
     ("itm", DataType::Float32, Origin::Text),
     ("itc", DataType::Float32, Origin::Text),
+    ("clip", DataType::Float32, Origin::Text),
     ("language", DataType::Utf8, Origin::Text),
     ("repetition", DataType::Float32, Origin::Text),
     ("words", DataType::UInt32, Origin::Counted(words)),
@@ -42,6 +43,9 @@ pub const COLUMNS: [(&str, DataType, Origin); 15] = [
     ("control_itm", DataType::Float32, Origin::Row),
 ];
 
+/// Leaf column with the CLIP scores, of a job that has them.
+pub(super) const CLIP: &str = "texts.list.item.clip";
+
 /// Words of a text, separated by white space.
 fn words(text: &str) -> usize {
     text.split_whitespace().count()
@@ -54,7 +58,7 @@ fn characters(text: &str) -> usize {
 
 /// The column with a name.
 fn find(name: &str) -> Option<&'static (&'static str, DataType, Origin)> {
-    static TABLE: [(&str, DataType, Origin); 15] = COLUMNS;
+    static TABLE: [(&str, DataType, Origin); 16] = COLUMNS;
     TABLE.iter().find(|(known, ..)| *known == name)
 }
 
@@ -65,6 +69,7 @@ pub(super) fn leaf(name: &str) -> Option<&'static str> {
         (Origin::Row, name) => name,
         (Origin::Counted(_), _) | (Origin::Text, "text") => "texts.list.item.text",
         (Origin::Text, "itc") => "texts.list.item.itc",
+        (Origin::Text, "clip") => CLIP,
         (Origin::Text, "language") => "texts.list.item.language",
         (Origin::Text, "repetition") => "texts.list.item.repetition",
         (Origin::Text, _) => return None, // a column that every cut reads

@@ -18,8 +18,8 @@ use capfilt_schemas::{
     cut::Rules,
     ledger,
     predicate::{Predicate, PredicateError},
-    texts::{SYNTHETIC, WEB},
-    verdict::verdicts,
+    texts::{SYNTHETIC, Score, WEB},
+    verdict::{admitted, verdicts},
 };
 use std::{ops::Range, sync::Arc};
 
@@ -64,10 +64,17 @@ impl Cut {
         &self.rules
     }
 
+    /// Whether the condition names a column.
+    pub fn names(&self, column: &str) -> bool {
+        self.condition.iter().any(|condition| condition.columns().contains(column))
+    }
+
     /// Leaf columns of a ledger that decide, as dotted paths in its Parquet file.
     pub fn leaves(&self) -> Vec<String> {
         let mut leaves: Vec<&str> =
             vec!["status", "texts.list.item.source", "texts.list.item.itm", "texts.list.item.status"];
+        // A second time, if the condition names it too; the projection takes a column once.
+        leaves.extend((!self.rules.clip_thresholds.is_empty()).then_some(columns::CLIP));
         let named = self.condition.iter().flat_map(|condition| condition.columns());
         leaves.extend(named.filter_map(columns::leaf));
         leaves.into_iter().map(str::to_owned).collect()
@@ -144,11 +151,21 @@ fn with_verdicts(lists: &ListArray, kept: BooleanArray) -> Result<ArrayRef, CutE
 
 /// The inputs of the decision about one batch.
 struct Deciding<'a> {
-    /// Threshold and limit of each item's source; an unknown source has none and keeps nothing.
-    of: Vec<Option<(f64, Option<u32>)>>,
+    /// Rule of each item's source; an unknown source has none and keeps nothing.
+    of: Vec<Option<SourceRule>>,
     sources: &'a arrow::array::StringArray,
     itm: &'a arrow::array::Float32Array,
+    /// CLIP scores, if the ledger has them and the rules read them.
+    clip: Option<&'a arrow::array::Float32Array>,
     allowed: Option<Vec<bool>>,
+}
+
+/// Rule of the texts of one source.
+#[derive(Debug, Clone, Copy)]
+struct SourceRule {
+    threshold: f64,
+    clip_threshold: Option<f64>,
+    keep: Option<u32>,
 }
 
 impl<'a> Deciding<'a> {
@@ -156,12 +173,15 @@ impl<'a> Deciding<'a> {
         let column = |name: &str| items.column_by_name(name).expect("the projection has the column");
         let sources = column("source").as_string::<i32>();
         let itm = column("itm").as_primitive::<Float32Type>();
+        let clip = items.column_by_name(Score::Clip.as_str());
+        let clip = clip.and_then(|clip| clip.as_primitive_opt::<Float32Type>());
         let rule = |source: Option<&str>| {
             let threshold = *rules.thresholds.get(source?)?;
-            Some((threshold, rules.keep.get(source?).copied()))
+            let clip_threshold = rules.clip_thresholds.get(source?).copied();
+            Some(SourceRule { threshold, clip_threshold, keep: rules.keep.get(source?).copied() })
         };
         // A job has a few sources, so the comparison with the last one found is nearly always enough.
-        let mut last: (Option<&str>, Option<(f64, Option<u32>)>) = (None, None);
+        let mut last: (Option<&str>, Option<SourceRule>) = (None, None);
         let of = sources.iter().map(|source| {
             if source != last.0 {
                 last = (source, rule(source));
@@ -169,13 +189,15 @@ impl<'a> Deciding<'a> {
             last.1
         });
         let of = of.collect();
-        Self { of, sources, itm, allowed }
+        Self { of, sources, itm, clip, allowed }
     }
 
     /// P(match) of an item that may be kept.
-    fn score(&self, item: usize) -> Option<f32> {
+    fn score(&self, item: usize, rule: SourceRule) -> Option<f32> {
         let is_allowed = self.allowed.as_ref().is_none_or(|allowed| allowed[item]);
-        (is_allowed && self.itm.is_valid(item)).then(|| self.itm.value(item))
+        let itm = (is_allowed && self.itm.is_valid(item)).then(|| self.itm.value(item));
+        let clip = self.clip.filter(|clip| clip.is_valid(item)).map(|clip| clip.value(item));
+        admitted(itm, clip, rule.clip_threshold)
     }
 
     /// Decides about the texts of one row.
@@ -183,16 +205,17 @@ impl<'a> Deciding<'a> {
         for item in items.clone() {
             match self.of[item] {
                 // The same rule as of `verdicts`, without a list for each text.
-                Some((threshold, None)) => {
-                    kept[item] = self.score(item).is_some_and(|itm| f64::from(itm) >= threshold);
+                Some(rule) if rule.keep.is_none() => {
+                    kept[item] = self.score(item, rule).is_some_and(|itm| f64::from(itm) >= rule.threshold);
                 }
-                Some((threshold, keep)) if self.is_first(item, items.start) => {
+                Some(rule) if self.is_first(item, items.start) => {
                     let same: Vec<usize> = items
                         .clone()
                         .filter(|other| self.sources.value(*other) == self.sources.value(item))
                         .collect();
-                    let scores: Vec<Option<f32>> = same.iter().map(|other| self.score(*other)).collect();
-                    let decided = verdicts(&scores, threshold, keep);
+                    let scores: Vec<Option<f32>> =
+                        same.iter().map(|other| self.score(*other, rule)).collect();
+                    let decided = verdicts(&scores, rule.threshold, rule.keep);
                     same.into_iter().zip(decided).for_each(|(other, verdict)| kept[other] = verdict);
                 }
                 _ => {}

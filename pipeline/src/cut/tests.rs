@@ -3,7 +3,7 @@ use arrow::array::StringArray;
 use capfilt_schemas::{
     ledger::LedgerRow,
     status::{RowStatus, TextStatus},
-    texts::{LedgerText, Scored},
+    texts::{LedgerText, OptionalColumns, Scored},
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
@@ -11,7 +11,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 fn row(texts: &[(&str, &str, Option<f32>)]) -> LedgerRow {
     let text = |(source, text, itm): &(&str, &str, Option<f32>)| {
         let status = if itm.is_some() { TextStatus::Judged } else { TextStatus::Empty };
-        let scored = itm.map(|itm| Scored { itm, itc: 0.0, kept: false });
+        let scored = itm.map(|itm| Scored { itm, itc: 0.0, clip: None, kept: false });
         LedgerText { scored, ..LedgerText::new((*source).into(), Some((*text).to_owned()), status) }
     };
     LedgerRow {
@@ -28,6 +28,7 @@ fn rules(condition: Option<&str>) -> Rules {
     let thresholds = [("alt", 0.5), ("synthetic", 0.25)];
     Rules {
         thresholds: thresholds.map(|(source, least)| (source.to_owned(), least)).into(),
+        clip_thresholds: Default::default(),
         keep: [("synthetic".to_owned(), 1)].into(),
         condition: condition.map(str::to_owned),
     }
@@ -152,4 +153,29 @@ fn columns_that_are_not_read_are_not_needed() {
     let projected = RecordBatch::try_from_iter(columns).unwrap();
     assert_eq!(Cut::new(rules(None)).unwrap().kept(&projected).unwrap().true_count(), 1);
     assert!(Cut::new(rules(Some("words > 1"))).unwrap().kept(&projected).is_err());
+}
+
+#[test]
+fn a_clip_threshold_drops_a_text_before_the_best_are_counted_and_a_condition_may_name_the_score() {
+    let mut rows =
+        [row(&[("alt", "a", Some(0.9)), ("synthetic", "b", Some(0.9)), ("synthetic", "c", Some(0.8))])];
+    let clips = [Some(28.0), Some(20.0), Some(30.0)];
+    for (text, clip) in rows[0].texts.iter_mut().zip(clips) {
+        text.scored.iter_mut().for_each(|scored| scored.clip = clip);
+    }
+    let optional = OptionalColumns { embeddings: None, clip: true };
+    let kept = |rules: Rules| {
+        let cut = Cut::new(rules).unwrap();
+        let batch = ledger::batch_with(&rows, optional).unwrap();
+        let decided = ledger::rows(&cut.apply(batch).unwrap()).unwrap();
+        decided[0].kept().filter_map(|text| text.text.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(rules(None)), ["a", "b"]);
+    let clip_thresholds = [("alt".to_owned(), 28.0), ("synthetic".to_owned(), 25.0)];
+    let strict = Rules { clip_thresholds: clip_thresholds.into(), ..rules(None) };
+    assert_eq!(kept(strict.clone()), ["a", "c"]);
+    assert!(Cut::new(strict.clone()).unwrap().leaves().contains(&"texts.list.item.clip".to_owned()));
+    assert_eq!(kept(rules(Some("clip < 25"))), ["b"]);
+    let without = Cut::new(strict).unwrap().kept(&ledger::batch(&rows).unwrap()).unwrap();
+    assert_eq!(without.true_count(), 0, "a text without a score does not reach a threshold");
 }

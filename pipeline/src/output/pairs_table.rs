@@ -12,6 +12,7 @@ use capfilt_schemas::{
     ledger::LedgerRow,
     pairs::{self, PairsRow, PairsText},
     settings::Images,
+    texts::OptionalColumns,
 };
 use std::{borrow::Cow, sync::Arc};
 
@@ -20,8 +21,8 @@ use std::{borrow::Cow, sync::Arc};
 const BATCH_BYTES: usize = 64 << 20;
 
 /// Columns of the pairs table, with the metadata for Hugging Face's `datasets`.
-pub(super) fn schema(passthrough: &[Field]) -> SchemaRef {
-    let schema = pairs::schema(passthrough);
+pub(super) fn schema(passthrough: &[Field], optional: OptionalColumns) -> SchemaRef {
+    let schema = pairs::schema(passthrough, optional);
     let mut metadata = schema.metadata().clone();
     metadata.extend(huggingface(&schema).map(|features| ("huggingface".to_owned(), features)));
     Arc::new(schema.as_ref().clone().with_metadata(metadata))
@@ -97,7 +98,8 @@ fn texts(row: &LedgerRow) -> Vec<PairsText<'_>> {
     let kept = row.texts.iter().filter_map(|text| {
         let scored = text.scored.filter(|scored| scored.kept)?;
         let (source, itc) = (&*text.source, Some(scored.itc));
-        Some(PairsText { source, text: text.text.as_deref()?, itm: scored.itm, itc })
+        let (text, clip) = (text.text.as_deref()?, scored.clip);
+        Some(PairsText { source, text, itm: scored.itm, itc, clip })
     });
     kept.collect()
 }

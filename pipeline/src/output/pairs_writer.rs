@@ -7,6 +7,7 @@ use capfilt_schemas::{
     ledger::LedgerRow,
     object_keys::{self, Table},
     settings::{self, PairsFormat},
+    texts::OptionalColumns,
 };
 use capfilt_store::Location;
 
@@ -25,8 +26,14 @@ pub struct PairsWriter {
 
 impl PairsWriter {
     /// A writer of the object `path`, to which it adds the extension of the format.
-    pub fn new(bucket: &Location, path: String, passthrough: &[Field], settings: &settings::Output) -> Self {
-        let (schema, settings) = (pairs_table::schema(passthrough), settings.clone());
+    pub fn new(
+        bucket: &Location,
+        path: String,
+        passthrough: &[Field],
+        settings: &settings::Output,
+        optional: OptionalColumns,
+    ) -> Self {
+        let (schema, settings) = (pairs_table::schema(passthrough, optional), settings.clone());
         Self { bucket: bucket.clone(), path, settings, schema, table: None, tar: None }
     }
 

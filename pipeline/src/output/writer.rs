@@ -9,6 +9,7 @@ use capfilt_schemas::{
     plan::ShardId,
     quarantine, settings,
     tally::Tally,
+    texts::OptionalColumns,
 };
 use capfilt_store::Location;
 
@@ -29,8 +30,7 @@ pub struct ShardWriter {
     bucket: Location,
     shard: ShardId,
     attempt: AttemptId,
-    /// Numbers of each vector of the ledger, if it has vectors.
-    embeddings: Option<usize>,
+    optional: OptionalColumns,
     ledger: Upload,
     pairs: PairsWriter,
     quarantine: Option<Upload>,
@@ -38,24 +38,29 @@ pub struct ShardWriter {
 }
 
 impl ShardWriter {
-    /// Opens the ledger, with vectors of `embeddings` numbers; the other tables are opened with their first
-    /// row.
+    /// Opens the ledger, with optional columns; the other tables are opened with their first row.
     pub fn create(
         bucket: &Location,
         shard: &ShardId,
         attempt: &AttemptId,
         passthrough: &[Field],
         settings: &settings::Output,
-        embeddings: Option<usize>,
+        optional: OptionalColumns,
     ) -> Result<Self, WriteError> {
         let path = object_keys::output(shard, attempt, Table::Ledger);
         Ok(Self {
             bucket: bucket.clone(),
             shard: shard.clone(),
             attempt: attempt.clone(),
-            ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema_with(embeddings))?,
-            embeddings,
-            pairs: PairsWriter::new(bucket, object_keys::pairs(shard, attempt), passthrough, settings),
+            ledger: Upload::create(bucket, Table::Ledger, path, ledger::schema_with(optional))?,
+            optional,
+            pairs: PairsWriter::new(
+                bucket,
+                object_keys::pairs(shard, attempt),
+                passthrough,
+                settings,
+                optional,
+            ),
             quarantine: None,
             tally: Tally::default(),
         })
@@ -64,7 +69,7 @@ impl ShardWriter {
     /// Appends rows, in the input's order.
     pub async fn write(&mut self, rows: &JudgedRows) -> Result<(), WriteError> {
         rows.ledger.iter().for_each(|row| self.tally.add(row));
-        self.ledger.write(ledger::batch_with(&rows.ledger, self.embeddings)).await?;
+        self.ledger.write(ledger::batch_with(&rows.ledger, self.optional)).await?;
         self.pairs.write(rows).await?;
         if rows.ledger.iter().any(|row| row.status.is_quarantined()) {
             self.open_quarantine()?.write(quarantine_table::batch(rows)).await?;

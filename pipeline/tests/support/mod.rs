@@ -34,6 +34,12 @@ impl Reference {
         read(self.folder.path().join("pillow").join(format!("{name}.{side}.raw")))
     }
 
+    /// Pillow's RGB pixels of the centre, 224 × 224; `None` if Pillow would resize to a huge image.
+    pub fn cropped(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.folder.path().join("pillow").join(format!("{name}.crop.raw"));
+        path.exists().then(|| read(path))
+    }
+
     /// Pillow's RGB pixels after EXIF rotation.
     pub fn turned(&self, name: &str) -> Vec<u8> {
         read(self.folder.path().join("pillow").join(format!("{name}.turned.raw")))

@@ -194,6 +194,12 @@ impl Explained {
         self.job.settings.filter.threshold(&text.source)
     }
 
+    /// The CLIP threshold of a text, if the score does not reach it.
+    fn clip_threshold_above(&self, text: &LedgerText, clip: Option<f32>) -> Option<f64> {
+        let least = self.job.settings.filter.clip_threshold(&text.source);
+        least.filter(|least| clip.is_none_or(|clip| f64::from(clip) < *least))
+    }
+
     /// The verdict on a text, with the reason.
     fn verdict(&self, text: &LedgerText) -> String {
         let threshold = self.threshold(text);
@@ -201,6 +207,10 @@ impl Explained {
             None => format!("not judged, {}", text.status),
             Some(scored) if scored.kept => format!("kept, threshold {threshold}"),
             Some(scored) if f64::from(scored.itm) < threshold => format!("dropped, threshold {threshold}"),
+            Some(scored) if self.clip_threshold_above(text, scored.clip).is_some() => {
+                let least = self.clip_threshold_above(text, scored.clip).unwrap_or_default();
+                format!("dropped, CLIP threshold {least}")
+            }
             Some(_) => {
                 let keep = self.job.settings.captioner.keep.unwrap_or_default();
                 format!("dropped, not among the best {keep} captions")
@@ -210,14 +220,18 @@ impl Explained {
 
     /// The checkpoints of the job, by role.
     fn models(&self) -> impl Iterator<Item = (&'static str, &ModelRecord)> {
-        let both = [("filter", &self.job.filter), ("captioner", &self.job.captioner)];
-        both.into_iter().filter(|(_, model)| !model.is_none())
+        let all =
+            [("filter", &self.job.filter), ("captioner", &self.job.captioner), ("clip", &self.job.clip)];
+        all.into_iter().filter(|(_, model)| !model.is_none())
     }
 }
 
 /// Scores, language and repetition of a text.
 fn about(text: &LedgerText) -> String {
-    let scores = text.scored.map(|scored| format!("P(match) {:.4}, cosine {:+.4}", scored.itm, scored.itc));
+    let scores = text.scored.map(|scored| {
+        let clip = scored.clip.map(|clip| format!(", CLIP score {clip:.2}")).unwrap_or_default();
+        format!("P(match) {:.4}, cosine {:+.4}{clip}", scored.itm, scored.itc)
+    });
     let language = text.language.as_ref().map(|language| format!("language {language}"));
     let repetition = text.repetition.map(|share| format!("repetition {share:.2}"));
     let known: Vec<String> = [scores, language, repetition].into_iter().flatten().collect();

@@ -102,7 +102,13 @@ impl World {
             vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "ab".repeat(32) }];
         let model = ModelRecord { files };
         let settings = &self.settings;
-        let asked = JobRequest { settings, resolved: settings, captioner: &model, filter: &model };
+        let asked = JobRequest {
+            settings,
+            resolved: settings,
+            captioner: &model,
+            filter: &model,
+            clip: &ModelRecord::none(),
+        };
         let input = Location::open(&settings.input.url).unwrap();
         let opened = job::open_or_create(&self.bucket(), &input, asked, OnInputChange::Refuse).await.unwrap();
         for shard in &opened.plan {
@@ -118,7 +124,8 @@ impl World {
         let bucket = self.bucket();
         let attempt = AttemptId::from_random(rand::random());
         let output = &self.settings.output;
-        let mut writer = ShardWriter::create(&bucket, &shard.id, &attempt, &[], output, None).unwrap();
+        let mut writer =
+            ShardWriter::create(&bucket, &shard.id, &attempt, &[], output, Default::default()).unwrap();
         let mut at = shard.first_row;
         for chunk in rows.chunks(1000) {
             writer.write(&self.judged(shard, at, chunk)).await.unwrap();
@@ -172,7 +179,7 @@ impl World {
             let keep = self.settings.captioner.keep.filter(|_| source == "synthetic");
             let kept = verdicts(&itm, self.settings.filter.threshold(source), keep);
             for ((at, itm), kept) in of.into_iter().zip(itm).zip(kept) {
-                texts[at].scored = itm.map(|itm| Scored { itm, itc: itm - 0.5, kept });
+                texts[at].scored = itm.map(|itm| Scored { itm, itc: itm - 0.5, clip: None, kept });
             }
         }
         let is_judged = row.status == RowStatus::Judged;

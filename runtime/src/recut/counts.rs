@@ -131,7 +131,9 @@ impl Preview {
         for (source, threshold) in &rules.thresholds {
             let (job, cut) = (self.texts(job, source), self.texts(cut, source));
             let best = rules.keep.get(source).map(|keep| format!(", best {keep}")).unwrap_or_default();
-            let more = format!("P(match) ≥ {}{best}; {}", shortest(*threshold), self.random(source));
+            let clip = rules.clip_thresholds.get(source);
+            let clip = clip.map(|least| format!(", CLIP score ≥ {least}")).unwrap_or_default();
+            let more = format!("P(match) ≥ {}{clip}{best}; {}", shortest(*threshold), self.random(source));
             count(&format!("{source} kept"), job.kept, cut.kept, more);
         }
         lines.extend(rules.condition.as_ref().map(|condition| format!("where {condition}")));

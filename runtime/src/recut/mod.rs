@@ -130,6 +130,10 @@ impl Ledgers {
     async fn preview(&self, request: &Request) -> Result<Preview, Failure> {
         let rules = thresholds::resolve(self, request).await?;
         let cut = Arc::new(Cut::new(rules).map_err(of_options).or_usage_error()?);
+        if cut.names("clip") && self.job.settings.models.clip.is_none() {
+            let why = anyhow!("--where names `clip`, but the job has no CLIP scores (no models.clip)");
+            return Err(why).or_usage_error();
+        }
         let mut counts = Counts::default();
         let counting = |of: ShardLedger| counts::of_ledger(self.bucket.clone(), of, Arc::clone(&cut));
         self.each(("counting", COLUMNS_AT_ONCE), counting, |one| counts.merge(&one)).await?;

@@ -9,6 +9,12 @@ pub struct Request {
     /// Least P(match) of a kept text, of all sources or of one: a text column or `synthetic`
     #[cfg_attr(feature = "arguments", arg(long = "threshold", value_name = "[SOURCE=]P"))]
     pub thresholds: Vec<OfSource<f64>>,
+    /// Least CLIP score of a kept text, of all sources or of one, besides P(match), in a job with CLIP scores
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long = "clip-threshold", value_name = "[SOURCE=]SCORE", allow_negative_numbers = true)
+    )]
+    pub clip_thresholds: Vec<OfSource<f64>>,
     /// Instead of a threshold: share of the judged texts to keep, the best ones; texts equal to the last one
     /// are kept too
     #[cfg_attr(feature = "arguments", arg(long, value_name = "[SOURCE=]SHARE"))]

@@ -17,7 +17,7 @@ const SCORES: [&str; 3] = ["control_itm", "texts.list.item.source", "texts.list.
 /// The rules that a request gives for a job. What the request does not say is as in the job.
 ///
 /// # Errors
-/// An unknown source, a threshold outside 0 to 1, and ledgers that cannot be read.
+/// An unknown source, a threshold outside the values of its score, and ledgers that cannot be read.
 pub(super) async fn resolve(of: &Ledgers, request: &Request) -> Result<Rules, Failure> {
     let mut rules = Rules::of(&of.job.settings);
     let sources: BTreeSet<String> = rules.sources().into_iter().map(str::to_owned).collect();
@@ -38,11 +38,26 @@ pub(super) async fn resolve(of: &Ledgers, request: &Request) -> Result<Rules, Fa
         }
         rules.thresholds.insert(source, threshold);
     }
+    for (source, threshold) in spread(&request.clip_thresholds, &sources).or_usage_error()? {
+        check_clip(of, &source, threshold).or_usage_error()?;
+        rules.clip_thresholds.insert(source, threshold);
+    }
     for (source, keep) in spread(&request.keep, &sources).or_usage_error()? {
         rules.keep.insert(source, keep);
     }
     rules.condition.clone_from(&request.condition);
     Ok(rules)
+}
+
+/// Checks a CLIP threshold.
+fn check_clip(of: &Ledgers, source: &str, threshold: f64) -> Result<(), Failed> {
+    if of.job.settings.models.clip.is_none() {
+        return Err(anyhow!("--clip-threshold: the job has no CLIP scores, because it has no models.clip"));
+    }
+    let is_score = (-100.0..=100.0).contains(&threshold) && !(threshold > 0.0 && threshold < 1.0);
+    is_score.then_some(()).ok_or_else(|| {
+        anyhow!("--clip-threshold {source}={threshold}: a CLIP score is 100 × the cosine, from -100 to 100")
+    })
 }
 
 /// The value of each source: a value for all sources, unless there is one for the source.

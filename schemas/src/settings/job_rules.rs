@@ -5,7 +5,10 @@ use super::{
     captioner_rules,
     rule::{self, Rule, is_share, rule},
 };
-use crate::{pairs, texts::SYNTHETIC};
+use crate::{
+    pairs,
+    texts::{OptionalColumns, SYNTHETIC},
+};
 
 const PROBABILITY: &str = "a probability lies between 0 and 1";
 /// Largest `limits.texts`: all texts of a row are judged together.
@@ -22,6 +25,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(texts(&settings.input))?;
     rule::check(filter(&settings.filter))?;
     rule::check(thresholds(&settings.filter, &settings.input))?;
+    rule::check(clip_thresholds(settings))?;
     captioner_rules::check(settings)?;
     rule::check(limits(&settings.limits))?;
     rule::check([rule(settings.shards.rows == 0, "shards.rows", 0, AT_LEAST_ONE)])?;
@@ -33,7 +37,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
 fn passthrough(input: &Input) -> impl Iterator<Item = Rule> + '_ {
     const KEY: &str = "input.passthrough";
     input.passthrough.iter().enumerate().flat_map(|(at, name)| {
-        let is_own = pairs::schema(&[]).column_with_name(name).is_some();
+        let is_own = pairs::schema(&[], OptionalColumns::default()).column_with_name(name).is_some();
         let is_twice = input.passthrough[..at].contains(name);
         [
             rule(is_own, KEY, name, "the pairs table has a column with that name already"),
@@ -80,6 +84,29 @@ fn thresholds<'a>(filter: &'a Filter, input: &'a Input) -> impl Iterator<Item = 
     })
 }
 
+fn clip_thresholds(settings: &Settings) -> impl Iterator<Item = Rule> + '_ {
+    const COLUMNS: &str = "filter.clip_thresholds";
+    let (filter, names) = (&settings.filter, settings.input.text.names());
+    let all = [
+        ("filter.clip_web_threshold", filter.clip_web_threshold),
+        ("filter.clip_synthetic_threshold", filter.clip_synthetic_threshold),
+    ];
+    let all = all.into_iter().filter_map(|(key, threshold)| Some((key, threshold?)));
+    let of_columns = filter.clip_thresholds.iter().map(|(_, threshold)| (COLUMNS, *threshold));
+    let values = all.chain(of_columns).flat_map(move |(key, threshold)| {
+        // A cosine in place of a CLIP score would silently keep everything.
+        let is_score = (-100.0..=100.0).contains(&threshold) && !(threshold > 0.0 && threshold < 1.0);
+        let why = "a CLIP score is 100 × the cosine, from -100 to 100: 28, not 0.28";
+        let without = "CLIP scores need models.clip";
+        [rule(settings.models.clip.is_none(), key, threshold, without), rule(!is_score, key, threshold, why)]
+    });
+    let columns = filter.clip_thresholds.keys().map(move |name| {
+        let why = "it is not a column of input.text; synthetic captions have filter.clip_synthetic_threshold";
+        rule(!names.contains(name), COLUMNS, name, why)
+    });
+    values.chain(columns)
+}
+
 fn filter(filter: &Filter) -> [Rule; 3] {
     let Filter { web_threshold: web, synthetic_threshold: synthetic, .. } = *filter;
     let unknown = filter.languages.iter().find(|code| !LANGUAGES.contains(&code.as_str()));
@@ -118,4 +145,41 @@ fn workers(workers: &Workers) -> Vec<Rule> {
         rules.push(rule(memory.0 < LEAST_MEMORY, "workers.memory", memory, "a worker process needs 1 GiB"));
     }
     rules
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::settings::parse;
+
+    const START: &str = "[job]\nurl='/j'\n[input]\nurl='/i'\ntext=['alt','title']\n[models]\nfilter='/f'\n";
+
+    #[test]
+    fn a_clip_threshold_is_a_clip_score_of_a_job_with_clip() {
+        let with = |entries: &[&str]| {
+            let entries: Vec<String> = entries.iter().map(|entry| (*entry).to_owned()).collect();
+            parse(START, &entries)
+        };
+        let sound = [
+            "models.clip=/c",
+            "filter.clip_web_threshold=28",
+            "filter.clip_synthetic_threshold=-3",
+            "filter.clip_thresholds={title=25.5}",
+        ];
+        let filter = with(&sound).unwrap().filter;
+        let thresholds = ["alt", "title", "synthetic"].map(|source| filter.clip_threshold(source));
+        assert_eq!(thresholds, [Some(28.0), Some(25.5), Some(-3.0)]);
+        for (entry, why) in [
+            ("filter.clip_web_threshold=0.28", "28, not 0.28"),
+            ("filter.clip_synthetic_threshold=101", "from -100 to 100"),
+            ("filter.clip_thresholds={title=nan}", "from -100 to 100"),
+            ("filter.clip_thresholds={other=25}", "not a column of input.text"),
+        ] {
+            let error = with(&["models.clip=/c", entry]).unwrap_err().to_string();
+            assert!(error.contains(why), "{entry}: {error}");
+        }
+        let error = with(&["filter.clip_web_threshold=28"]).unwrap_err().to_string();
+        assert!(error.contains("models.clip"), "{error}");
+        let plain = with(&[]).unwrap();
+        assert!(!serde_json::to_string(&plain).unwrap().contains("clip"), "jobs without it are as before");
+    }
 }

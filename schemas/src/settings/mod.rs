@@ -127,6 +127,10 @@ pub struct Models {
     pub captioner: Option<String>,
     /// Folder or prefix of the filter's checkpoint.
     pub filter: String,
+    /// Folder or prefix of a CLIP's checkpoint, of transformers or of OpenCLIP. With it, every judged text
+    /// also gets a CLIP score.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<String>,
     /// Implementation to reproduce.
     #[serde(default)]
     pub preset: Preset,
@@ -151,12 +155,30 @@ pub struct Filter {
     /// Thresholds of single text columns.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub thresholds: BTreeMap<String, f64>,
+    /// A text of the input must also have at least this CLIP score, unless `clip_thresholds` has its column;
+    /// default: CLIP scores decide nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_web_threshold: Option<f64>,
+    /// A synthetic text must also have at least this CLIP score; default: CLIP scores decide nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_synthetic_threshold: Option<f64>,
+    /// CLIP thresholds of single text columns.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub clip_thresholds: BTreeMap<String, f64>,
 }
 
 impl Default for Filter {
     fn default() -> Self {
-        let (thresholds, languages) = (BTreeMap::new(), Vec::new());
-        Self { web_threshold: 0.5, synthetic_threshold: 0.5, max_words: 30, thresholds, languages }
+        Self {
+            web_threshold: 0.5,
+            synthetic_threshold: 0.5,
+            max_words: 30,
+            languages: Vec::new(),
+            thresholds: BTreeMap::new(),
+            clip_web_threshold: None,
+            clip_synthetic_threshold: None,
+            clip_thresholds: BTreeMap::new(),
+        }
     }
 }
 
@@ -166,6 +188,14 @@ impl Filter {
         match source {
             SYNTHETIC => self.synthetic_threshold,
             column => self.thresholds.get(column).copied().unwrap_or(self.web_threshold),
+        }
+    }
+
+    /// Least CLIP score of a kept text of a source; `None` if CLIP scores decide nothing.
+    pub fn clip_threshold(&self, source: &str) -> Option<f64> {
+        match source {
+            SYNTHETIC => self.clip_synthetic_threshold,
+            column => self.clip_thresholds.get(column).copied().or(self.clip_web_threshold),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Columns and cells of a batch whose columns were compared with the table's schema.
 
+use super::texts::Score;
 use arrow::{
     array::{
         Array as _, ArrayBuilder, ArrayRef, AsArray as _, BooleanArray, Float32Array, ListArray,
@@ -51,6 +52,12 @@ impl Columns for StructArray {
     fn column_of(&self, name: &str) -> &ArrayRef {
         self.column_by_name(name).expect(COMPARED)
     }
+}
+
+/// The optional field `clip` of texts; `None` if the job does not have it. A field of another type is not a
+/// CLIP score.
+pub(super) fn clip_scores(items: &StructArray) -> Option<&Float32Array> {
+    items.column_by_name(Score::Clip.as_str()).and_then(|clip| clip.as_primitive_opt::<Float32Type>())
 }
 
 /// Text of a cell; `None` for null.

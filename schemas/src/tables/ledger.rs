@@ -8,7 +8,7 @@ pub use stored::{StoredRow, StoredScore, StoredText, rows, stored_rows};
 use super::{
     cells::field,
     embedding::{self, Embedding},
-    texts::{LedgerText, Score},
+    texts::{LedgerText, OptionalColumns, Score},
 };
 use crate::status::RowStatus;
 use arrow::{
@@ -104,16 +104,18 @@ impl LedgerRow {
     }
 }
 
-/// Columns of `ledger.parquet`, in input order, with vectors of `width` numbers. Without a width, they are
-/// those of [`schema`].
-pub fn schema_with(width: Option<usize>) -> SchemaRef {
-    let Some(width) = width else { return schema() };
+/// Columns of `ledger.parquet`, in input order, with optional ones. Without any of these, they are those of
+/// [`schema`].
+pub fn schema_with(optional: OptionalColumns) -> SchemaRef {
+    if optional == OptionalColumns::default() {
+        return schema();
+    }
     let plain = schema();
     let mut fields: Vec<Arc<Field>> = plain.fields().iter().cloned().collect();
     for field in fields.iter_mut().filter(|field| field.name() == "texts") {
-        *field = Arc::new(Field::new("texts", DataType::List(text_item(Some(width))), false));
+        *field = Arc::new(Field::new("texts", DataType::List(text_item(optional)), false));
     }
-    fields.push(Arc::new(embedding::field(embedding::IMAGE, width)));
+    fields.extend(optional.embeddings.map(|width| Arc::new(embedding::field(embedding::IMAGE, width))));
     Arc::new(Schema::new_with_metadata(fields, plain.metadata().clone()))
 }
 
@@ -133,7 +135,7 @@ pub fn schema() -> SchemaRef {
             nullable("width", DataType::UInt32),
             nullable("height", DataType::UInt32),
             required("status", DataType::Utf8),
-            required("texts", DataType::List(text_item(None))),
+            required("texts", DataType::List(text_item(OptionalColumns::default()))),
             nullable("control_itm", DataType::Float32),
             nullable("detail", DataType::Utf8),
         ],
@@ -152,24 +154,24 @@ pub fn is_version_1(found: &Schema) -> bool {
 }
 
 /// The list item of column `texts`.
-fn text_item(width: Option<usize>) -> Arc<Field> {
-    Arc::new(Field::new("item", DataType::Struct(text_fields(width)), false))
+fn text_item(optional: OptionalColumns) -> Arc<Field> {
+    Arc::new(Field::new("item", DataType::Struct(text_fields(optional)), false))
 }
 
 /// Fields of one text; the vector is the last one, if there is one.
-fn text_fields(width: Option<usize>) -> Fields {
+fn text_fields(optional: OptionalColumns) -> Fields {
     let mut fields = vec![
         Field::new("source", DataType::Utf8, false),
         Field::new("text", DataType::Utf8, true),
         Field::new("status", DataType::Utf8, false),
     ];
-    fields.extend(Score::ALL.iter().map(|score| score.field(true)));
+    fields.extend(Score::of(optional.clip).map(|score| score.field(true)));
     fields.extend([
         Field::new("kept", DataType::Boolean, false),
         Field::new("language", DataType::Utf8, true),
         Field::new("repetition", DataType::Float32, true),
     ]);
-    fields.extend(width.map(|width| embedding::field(embedding::TEXT, width)));
+    fields.extend(optional.embeddings.map(|width| embedding::field(embedding::TEXT, width)));
     fields.into()
 }
 
@@ -178,14 +180,14 @@ fn text_fields(width: Option<usize>) -> Fields {
 /// # Errors
 /// As [`batch_with`].
 pub fn batch(rows: &[LedgerRow]) -> Result<RecordBatch, ArrowError> {
-    batch_with(rows, None)
+    batch_with(rows, OptionalColumns::default())
 }
 
-/// Encodes rows as a batch of [`schema_with`] a width of vectors.
+/// Encodes rows as a batch of [`schema_with`] optional columns.
 ///
 /// # Errors
 /// More bytes of text than the columns' 32-bit offsets can address.
-pub fn batch_with(rows: &[LedgerRow], width: Option<usize>) -> Result<RecordBatch, ArrowError> {
+pub fn batch_with(rows: &[LedgerRow], optional: OptionalColumns) -> Result<RecordBatch, ArrowError> {
     let names = |cell: fn(&LedgerRow) -> Option<&str>| -> ArrayRef {
         Arc::new(rows.iter().map(cell).collect::<StringArray>())
     };
@@ -203,40 +205,41 @@ pub fn batch_with(rows: &[LedgerRow], width: Option<usize>) -> Result<RecordBatc
         sizes(|row| row.width),
         sizes(|row| row.height),
         names(|row| Some(row.status.as_str())),
-        texts(rows, width)?,
+        texts(rows, optional)?,
         Arc::new(rows.iter().map(|row| row.control_itm).collect::<Float32Array>()),
         names(|row| row.detail.as_deref()),
     ];
     let vectors = rows.iter().map(|row| row.image_embedding.as_ref());
-    columns.extend(width.map(|width| embedding::column(vectors, width)));
-    RecordBatch::try_new(schema_with(width), columns)
+    columns.extend(optional.embeddings.map(|width| embedding::column(vectors, width)));
+    RecordBatch::try_new(schema_with(optional), columns)
 }
 
-fn texts(rows: &[LedgerRow], width: Option<usize>) -> Result<ArrayRef, ArrowError> {
-    let fields = StructBuilder::from_fields(text_fields(None), rows.len());
-    let mut list = ListBuilder::new(fields).with_field(text_item(None));
+fn texts(rows: &[LedgerRow], optional: OptionalColumns) -> Result<ArrayRef, ArrowError> {
+    let plain = OptionalColumns { embeddings: None, ..optional };
+    let fields = StructBuilder::from_fields(text_fields(plain), rows.len());
+    let mut list = ListBuilder::new(fields).with_field(text_item(plain));
     for row in rows {
-        row.texts.iter().for_each(|text| append(list.values(), text));
+        row.texts.iter().for_each(|text| append(list.values(), text, optional.clip));
         list.append(true);
     }
     let list = list.finish();
-    let Some(width) = width else { return Ok(Arc::new(list)) };
+    let Some(width) = optional.embeddings else { return Ok(Arc::new(list)) };
     let (_, offsets, items, nulls) = list.into_parts();
     let (_, mut columns, _) = items.as_struct().clone().into_parts();
     let vectors = rows.iter().flat_map(|row| &row.texts).map(|text| text.embedding.as_ref());
     columns.push(embedding::column(vectors, width));
-    let items = StructArray::try_new(text_fields(Some(width)), columns, None)?;
-    Ok(Arc::new(ListArray::try_new(text_item(Some(width)), offsets, Arc::new(items), nulls)?))
+    let items = StructArray::try_new(text_fields(optional), columns, None)?;
+    Ok(Arc::new(ListArray::try_new(text_item(optional), offsets, Arc::new(items), nulls)?))
 }
 
-fn append(item: &mut StructBuilder, text: &LedgerText) {
+fn append(item: &mut StructBuilder, text: &LedgerText, with_clip: bool) {
     const SCORES: usize = 3;
-    let after = SCORES + Score::ALL.len();
+    let after = SCORES + Score::of(with_clip).count();
     field::<StringBuilder>(item, 0).append_value(&text.source);
     field::<StringBuilder>(item, 1).append_option(text.text.as_deref());
     field::<StringBuilder>(item, 2).append_value(text.status.as_str());
-    for (at, score) in Score::ALL.iter().enumerate() {
-        let value = text.scored.map(|scored| scored.score(*score));
+    for (at, score) in Score::of(with_clip).enumerate() {
+        let value = text.scored.and_then(|scored| scored.score(score));
         field::<Float32Builder>(item, SCORES + at).append_option(value);
     }
     field::<BooleanBuilder>(item, after).append_value(text.is_kept());

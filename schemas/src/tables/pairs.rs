@@ -5,8 +5,8 @@ mod sample;
 pub use sample::{SAMPLE_FIELDS, Sample, best_text, encode_sample, sample_name};
 
 use super::{
-    cells::{Columns as _, field, items, number, text},
-    texts::Score,
+    cells::{Columns as _, clip_scores, field, items, number, text},
+    texts::{OptionalColumns, Score},
 };
 use arrow::{
     array::{
@@ -44,7 +44,7 @@ impl Version {
     /// Columns of the version, without pass-through columns.
     pub fn schema(self) -> SchemaRef {
         match self {
-            Self::Two => schema(&[]),
+            Self::Two => schema(&[], OptionalColumns::default()),
             Self::One => {
                 let texts = DataType::List(item(vec![
                     Field::new("text", DataType::Utf8, false),
@@ -93,6 +93,8 @@ pub struct PairsText<'a> {
     pub itm: f32,
     /// Cosine; `None` in a table of version 1.
     pub itc: Option<f32>,
+    /// CLIP score, in a job with `models.clip`.
+    pub clip: Option<f32>,
 }
 
 impl PairsText<'_> {
@@ -100,17 +102,19 @@ impl PairsText<'_> {
         match score {
             Score::Itm => Some(self.itm),
             Score::Itc => self.itc,
+            Score::Clip => self.clip,
         }
     }
 }
 
-/// Columns of `pairs.parquet`: capfilt's, then the job's pass-through columns, unchanged.
+/// Columns of `pairs.parquet`: capfilt's, then the job's pass-through columns, unchanged. Pairs have no
+/// vectors, so only `optional.clip` is read.
 ///
 /// `image` is Hugging Face's image struct, so that `datasets` shows it as an image (according to the
 /// `huggingface` metadata). Its Arrow type must therefore be exactly theirs, nullable and with 32-bit
 /// offsets, although no image is ever null.
-pub fn schema(passthrough: &[Field]) -> SchemaRef {
-    let mut fields = columns(Field::new("texts", DataType::List(text_item()), false));
+pub fn schema(passthrough: &[Field], optional: OptionalColumns) -> SchemaRef {
+    let mut fields = columns(Field::new("texts", DataType::List(text_item(optional.clip)), false));
     fields.extend(passthrough.iter().cloned());
     let metadata = HashMap::from([(VERSION_KEY.to_owned(), VERSION.to_string())]);
     Arc::new(Schema::new_with_metadata(fields, metadata))
@@ -139,14 +143,23 @@ fn item(fields: Vec<Field>) -> Arc<Field> {
 }
 
 /// The list item of column `texts`.
-fn text_item() -> Arc<Field> {
-    item(text_fields())
+fn text_item(with_clip: bool) -> Arc<Field> {
+    item(text_fields(with_clip))
 }
 
 /// Fields of one kept text.
-fn text_fields() -> Vec<Field> {
+fn text_fields(with_clip: bool) -> Vec<Field> {
     let names = ["source", "text"].map(|name| Field::new(name, DataType::Utf8, false));
-    names.into_iter().chain(Score::ALL.iter().map(|score| score.field(true))).collect()
+    names.into_iter().chain(Score::of(with_clip).map(|score| score.field(true))).collect()
+}
+
+/// Whether texts have a CLIP score, by the columns of a table.
+fn has_clip(schema: &SchemaRef) -> bool {
+    let texts = schema.column_with_name("texts").map(|(_, field)| field.data_type());
+    match texts {
+        Some(DataType::List(item)) => *item.data_type() == DataType::Struct(text_fields(true).into()),
+        _ => false,
+    }
 }
 
 /// Encodes rows as a batch of `schema`, with the pass-through columns row for row.
@@ -162,7 +175,7 @@ pub fn batch(
     let mut columns: Vec<ArrayRef> = vec![
         Arc::new(rows.iter().map(|row| row.key).collect::<StringArray>()),
         images(rows),
-        texts(rows),
+        texts(rows, has_clip(schema)),
         Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.width))),
         Arc::new(UInt32Array::from_iter_values(rows.iter().map(|row| row.height))),
     ];
@@ -180,16 +193,17 @@ fn images(rows: &[PairsRow]) -> ArrayRef {
     Arc::new(column.finish())
 }
 
-fn texts(rows: &[PairsRow]) -> ArrayRef {
+fn texts(rows: &[PairsRow], with_clip: bool) -> ArrayRef {
     const SCORES: usize = 2;
-    let mut list = ListBuilder::new(StructBuilder::from_fields(text_fields(), 0)).with_field(text_item());
+    let fields = StructBuilder::from_fields(text_fields(with_clip), 0);
+    let mut list = ListBuilder::new(fields).with_field(text_item(with_clip));
     for row in rows {
         for text in &row.texts {
             let item = list.values();
             field::<StringBuilder>(item, 0).append_value(text.source);
             field::<StringBuilder>(item, 1).append_value(text.text);
-            for (at, score) in Score::ALL.iter().enumerate() {
-                field::<Float32Builder>(item, SCORES + at).append_option(text.score(*score));
+            for (at, score) in Score::of(with_clip).enumerate() {
+                field::<Float32Builder>(item, SCORES + at).append_option(text.score(score));
             }
             item.append(true);
         }
@@ -207,11 +221,13 @@ pub fn rows(batch: &RecordBatch, version: Version) -> impl Iterator<Item = Pairs
     let fields = lists.values().as_struct();
     let (texts, sources, itms) = (fields.texts("text"), fields.texts("source"), fields.scores("itm"));
     let itcs = (version == Version::Two).then(|| fields.scores("itc"));
+    let clips = clip_scores(fields);
     let kept = move |i| PairsText {
         source: sources.value(i),
         text: texts.value(i),
         itm: itms.value(i),
         itc: itcs.and_then(|itcs| number(itcs, i)),
+        clip: clips.and_then(|clips| number(clips, i)),
     };
     (0..batch.num_rows()).map(move |i| PairsRow {
         key: text(keys, i),

@@ -13,20 +13,36 @@ pub const WEB: &str = "web";
 
 closed_set! {
     /// A score of an image and a text, by its name in tables. Tables, readers and comparisons have one column
-    /// per member.
+    /// per member; the last member only in jobs that compute it.
     Score {
         /// P(match) of the image-text matching head, 0 to 1; thresholds are compared with this score.
         Itm = "itm",
         /// Cosine of the contrastive features, −1 to 1.
         Itc = "itc",
+        /// CLIP score: 100 × the cosine of CLIP's vectors, in a job with `models.clip`.
+        Clip = "clip",
     }
 }
 
 impl Score {
+    /// The scores of a job with or without CLIP, in the order of the tables.
+    pub(super) fn of(with_clip: bool) -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(move |score| with_clip || *score != Self::Clip)
+    }
+
     /// The column or field of the score.
     pub(super) fn field(self, nullable: bool) -> Field {
         Field::new(self.as_str(), DataType::Float32, nullable)
     }
+}
+
+/// Columns of ledger and pairs that not every job has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OptionalColumns {
+    /// Numbers of each vector of the ledger; `None` without vectors.
+    pub embeddings: Option<usize>,
+    /// Whether texts have a CLIP score.
+    pub clip: bool,
 }
 
 /// Scores and verdict of one text.
@@ -36,16 +52,19 @@ pub struct Scored {
     pub itm: f32,
     /// Cosine, −1 to 1.
     pub itc: f32,
-    /// Whether P(match) reaches the threshold of the text's source.
+    /// CLIP score, −100 to 100, in a job with `models.clip`.
+    pub clip: Option<f32>,
+    /// Whether the scores reach the thresholds of the text's source, and no better texts displace the text.
     pub kept: bool,
 }
 
 impl Scored {
-    /// A score by name.
-    pub fn score(&self, score: Score) -> f32 {
+    /// A score by name; `None` if the job does not compute it.
+    pub fn score(&self, score: Score) -> Option<f32> {
         match score {
-            Score::Itm => self.itm,
-            Score::Itc => self.itc,
+            Score::Itm => Some(self.itm),
+            Score::Itc => Some(self.itc),
+            Score::Clip => self.clip,
         }
     }
 }

@@ -16,8 +16,8 @@ pub async fn run(args: &BenchBatchArgs) -> Ending {
     let mut settings = settings_file::load(args.settings.file())?;
     // The load of a device does not depend on captions that another program writes.
     settings.captioner.endpoint = None;
-    let (captioner, filter) = checkpoints::records(&settings).await?;
-    let mut capfilt = models::load_recorded(&settings, [&captioner, &filter], args.device).await?;
+    let records = checkpoints::records(&settings).await?;
+    let mut capfilt = models::load_recorded(&settings, records.each_ref(), args.device).await?;
     let mut sizes = args.sizes.clone();
     sizes.sort_unstable();
     let tried = try_sizes(&mut capfilt, &sizes).or_environment_error()?;

@@ -17,8 +17,14 @@ fn row(row: u64, has_image: bool) -> Prepared {
         note: None,
     };
     let pixels = bytes::Bytes::new();
-    let image =
-        PreparedImage { width: 1, height: 1, hash: None, captioner_u8: pixels.clone(), filter_u8: pixels };
+    let image = PreparedImage {
+        width: 1,
+        height: 1,
+        hash: None,
+        captioner_u8: pixels.clone(),
+        filter_u8: pixels,
+        clip_u8: bytes::Bytes::new(),
+    };
     let missing = Skip::For { status: RowStatus::ImageMissing, detail: None };
     let image = if has_image { Ok(image) } else { Err(missing) };
     Prepared { sample, image_sha256: None, image, texts: Vec::new() }

@@ -48,15 +48,21 @@ pub(super) async fn look(
     }
 }
 
+/// Record of a checkpoint by its URL, or of none.
+async fn recorded(url: Option<&String>) -> Result<ModelRecord, StoreError> {
+    match url {
+        Some(url) => checkpoints::record(&Location::open(url)?).await,
+        None => Ok(ModelRecord::none()),
+    }
+}
+
 async fn looked(bucket: &Location, record: &JobRecord, load_models: LoadModels) -> Result<(), SharedFault> {
     preflight::require(bucket).await?;
     let models = &record.settings.models;
-    let captioner = match &models.captioner {
-        Some(url) => checkpoints::record(&Location::open(url)?).await?,
-        None => ModelRecord::none(),
-    };
-    let filter = checkpoints::record(&Location::open(&models.filter)?).await?;
-    match job::weights_differences(record, &captioner, &filter) {
+    let captioner = recorded(models.captioner.as_ref()).await?;
+    let filter = recorded(Some(&models.filter)).await?;
+    let clip = recorded(models.clip.as_ref()).await?;
+    match job::weights_differences(record, [&captioner, &filter, &clip]) {
         differences if differences.is_empty() => load_models(record).await.map_err(SharedFault::NoModels),
         differences => Err(SharedFault::Weights(differences)),
     }

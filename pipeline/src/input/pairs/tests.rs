@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use std::{collections::HashMap, sync::Arc};
 
 fn table() -> RecordBatch {
-    let texts = vec![PairsText { source: "alt", text: "a dog", itm: 0.75, itc: Some(0.5) }];
+    let texts = vec![PairsText { source: "alt", text: "a dog", itm: 0.75, itc: Some(0.5), clip: None }];
     let row = PairsRow { key: Some("k"), image: Some(b"x"), path: None, width: 4, height: 3, texts };
-    pairs::batch(&pairs::schema(&[]), &[row], &[]).unwrap()
+    pairs::batch(&pairs::schema(&[], Default::default()), &[row], &[]).unwrap()
 }
 
 /// The table as version 1 wrote it.
@@ -74,7 +74,7 @@ async fn tar_of(records: &[Vec<u8>], rows: u64) -> (tempfile::TempDir, PairsRead
 }
 
 fn record(row: u64) -> Vec<u8> {
-    let texts = vec![PairsText { source: "alt", text: "a dog", itm: 0.1, itc: Some(-0.3) }];
+    let texts = vec![PairsText { source: "alt", text: "a dog", itm: 0.1, itc: Some(-0.3), clip: None }];
     let stored = PairsRow { key: Some("k"), image: None, path: None, width: 4, height: 3, texts };
     let values = [
         ("flag", json!(row == 0)),

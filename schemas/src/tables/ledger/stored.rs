@@ -4,7 +4,7 @@ use super::{LedgerRow, version_1};
 use crate::{
     status::{RowStatus, TextStatus},
     tables::{
-        cells::{Columns, items, number, text},
+        cells::{Columns, clip_scores, items, number, text},
         embedding::{self, Embedding},
         texts::{LedgerText, Scored},
     },
@@ -38,7 +38,8 @@ pub struct StoredRow<'a> {
     pub detail: Option<&'a str>,
 }
 
-/// Cells of a text as stored. Each field is the field of its name; `score` is `itm`, `itc` and `kept`.
+/// Cells of a text as stored. Each field is the field of its name; `score` is `itm`, `itc`, `clip` and
+/// `kept`.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs)] // the fields' meaning is at `LedgerText`
 pub struct StoredText<'a> {
@@ -58,6 +59,8 @@ pub struct StoredScore {
     pub itm: Option<f32>,
     /// Cosine.
     pub itc: Option<f32>,
+    /// CLIP score.
+    pub clip: Option<f32>,
     /// Whether the text is kept.
     pub kept: bool,
 }
@@ -65,7 +68,7 @@ pub struct StoredScore {
 impl StoredScore {
     fn parse(self) -> Option<Scored> {
         let itc = self.itc.unwrap_or_default();
-        self.itm.map(|itm| Scored { itm, itc, kept: self.kept })
+        self.itm.map(|itm| Scored { itm, itc, clip: self.clip, kept: self.kept })
     }
 }
 
@@ -175,18 +178,22 @@ pub fn stored_rows(batch: &RecordBatch) -> Box<dyn Iterator<Item = StoredRow<'_>
 pub(super) struct Scores<'a> {
     pub itm: &'a Float32Array,
     pub itc: &'a Float32Array,
+    /// CLIP scores, if the ledger has them.
+    pub clip: Option<&'a Float32Array>,
     pub kept: &'a BooleanArray,
 }
 
 impl<'a> Scores<'a> {
-    /// The fields `itm`, `itc` and `kept`.
+    /// The fields `itm`, `itc`, `kept` and, if it is there, `clip`.
     pub fn of(items: &'a StructArray) -> Self {
-        Self { itm: items.scores("itm"), itc: items.scores("itc"), kept: items.verdicts("kept") }
+        let kept = items.verdicts("kept");
+        Self { itm: items.scores("itm"), itc: items.scores("itc"), clip: clip_scores(items), kept }
     }
 
     pub fn get(&self, i: usize) -> StoredScore {
         let kept = self.kept.is_valid(i) && self.kept.value(i);
-        StoredScore { itm: number(self.itm, i), itc: number(self.itc, i), kept }
+        let clip = self.clip.and_then(|clip| number(clip, i));
+        StoredScore { itm: number(self.itm, i), itc: number(self.itc, i), clip, kept }
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     status::TextStatus,
     tables::dice,
-    tables::texts::{Scored, embedding},
+    tables::texts::{OptionalColumns, Scored, embedding},
 };
 use arrow::{
     array::BooleanArray,
@@ -14,6 +14,7 @@ fn scored(dice: &mut StdRng) -> Option<Scored> {
     dice.random_bool(0.7).then(|| Scored {
         itm: dice.random(),
         itc: dice.random_range(-1.0..=1.0),
+        clip: None,
         kept: dice.random(),
     })
 }
@@ -80,14 +81,32 @@ fn vectors_come_back_in_half_precision_and_only_where_there_are_some() {
         row.image_embedding = vector(&mut dice);
         row.texts.iter_mut().for_each(|text| text.embedding = vector(&mut dice));
     }
-    let batch = batch_with(&rows, Some(3)).unwrap();
+    let batch = batch_with(&rows, OptionalColumns { embeddings: Some(3), clip: false }).unwrap();
     assert_eq!(super::rows(&batch).unwrap(), rows);
     assert_eq!(super::rows(&batch.slice(5, 10)).unwrap(), rows[5..15]);
     assert!(
         super::super::first_lacking(&schema(), &batch.schema()).is_none(),
         "readers of plain ledgers read it"
     );
-    assert_eq!(schema_with(None), schema());
+    assert_eq!(schema_with(OptionalColumns::default()), schema());
+}
+
+#[test]
+fn clip_scores_come_back_with_and_without_vectors_and_readers_of_plain_ledgers_read_them() {
+    let mut dice = dice();
+    let mut rows: Vec<LedgerRow> = (0..20).map(|_| row(&mut dice)).collect();
+    for text in rows.iter_mut().flat_map(|row| &mut row.texts) {
+        let clip = maybe(&mut dice, |dice| dice.random_range(-100.0..=100.0));
+        text.scored.iter_mut().for_each(|scored| scored.clip = clip);
+    }
+    for embeddings in [None, Some(2)] {
+        let batch = batch_with(&rows, OptionalColumns { embeddings, clip: true }).unwrap();
+        assert_eq!(super::rows(&batch).unwrap(), rows);
+        assert_eq!(super::rows(&batch.slice(5, 10)).unwrap(), rows[5..15]);
+        assert!(super::super::first_lacking(&schema(), &batch.schema()).is_none());
+    }
+    let plain = super::rows(&batch(&rows).unwrap()).unwrap();
+    assert!(plain.iter().flat_map(|row| &row.texts).all(|text| text.scored.is_none_or(|s| s.clip.is_none())));
 }
 
 #[test]
@@ -151,8 +170,18 @@ fn a_ledger_of_version_1_is_read_in_the_shape_of_this_version() {
         ..LedgerText::new(source.into(), Some(text.to_owned()), status)
     };
     let expected = [
-        text("web", "A cat.", TextStatus::Judged, Some(Scored { itm: 0.25, itc: 0.5, kept: false })),
-        text("synthetic", "a dog", TextStatus::Judged, Some(Scored { itm: 0.75, itc: 0.75, kept: true })),
+        text(
+            "web",
+            "A cat.",
+            TextStatus::Judged,
+            Some(Scored { itm: 0.25, itc: 0.5, clip: None, kept: false }),
+        ),
+        text(
+            "synthetic",
+            "a dog",
+            TextStatus::Judged,
+            Some(Scored { itm: 0.75, itc: 0.75, clip: None, kept: true }),
+        ),
         text("synthetic", "!", TextStatus::Empty, None),
     ];
     assert_eq!(read.texts, expected);

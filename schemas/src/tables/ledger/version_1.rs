@@ -63,6 +63,7 @@ pub(super) fn stored_rows(batch: &RecordBatch) -> impl Iterator<Item = StoredRow
     let web = Scores {
         itm: batch.scores("web_itm"),
         itc: batch.scores("web_itc"),
+        clip: None,
         kept: batch.verdicts("web_kept"),
     };
     let controls = batch.scores("control_itm");

@@ -34,7 +34,11 @@ pub fn best_text<'a>(texts: &[PairsText<'a>]) -> Option<&'a str> {
 
 /// Encodes the record of a row with its pass-through columns.
 pub fn encode_sample(row: &PairsRow, passthrough: Map<String, Value>) -> Vec<u8> {
-    let text = |of: &PairsText| json!({"source": of.source, "text": of.text, "itm": of.itm, "itc": of.itc});
+    let text = |of: &PairsText| {
+        let mut scored = json!({"source": of.source, "text": of.text, "itm": of.itm, "itc": of.itc});
+        of.clip.iter().for_each(|clip| scored["clip"] = json!(clip));
+        scored
+    };
     let own = [
         ("version", json!(VERSION)),
         ("key", json!(row.key)),
@@ -71,6 +75,8 @@ struct Text {
     text: String,
     itm: f64,
     itc: Option<f64>,
+    /// Missing without CLIP.
+    clip: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +113,7 @@ impl Sample {
             text: &of.text,
             itm: of.itm as f32,
             itc: of.itc.map(|itc| itc as f32),
+            clip: of.clip.map(|clip| clip as f32),
         };
         PairsRow {
             key: key.as_deref(),

@@ -3,7 +3,7 @@ use crate::tables::dice;
 use rand::RngExt as _;
 
 fn text(text: &str, itm: f32) -> PairsText<'_> {
-    PairsText { source: "alt", text, itm, itc: Some(-itm) }
+    PairsText { source: "alt", text, itm, itc: Some(-itm), clip: None }
 }
 
 fn row(texts: Vec<PairsText<'_>>) -> PairsRow<'_> {
