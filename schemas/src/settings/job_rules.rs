@@ -92,7 +92,7 @@ fn clip_thresholds(settings: &Settings) -> impl Iterator<Item = Rule> + '_ {
         ("filter.clip_synthetic_threshold", filter.clip_synthetic_threshold),
     ];
     let all = all.into_iter().filter_map(|(key, threshold)| Some((key, threshold?)));
-    let of_columns = filter.clip_thresholds.iter().map(|(_, threshold)| (COLUMNS, *threshold));
+    let of_columns = filter.clip_thresholds.values().map(|threshold| (COLUMNS, *threshold));
     let values = all.chain(of_columns).flat_map(move |(key, threshold)| {
         // A cosine in place of a CLIP score would silently keep everything.
         let is_score = (-100.0..=100.0).contains(&threshold) && !(threshold > 0.0 && threshold < 1.0);
