@@ -17,7 +17,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 /// Places of the reader, and those of this test; `{bucket}` and `{models}` are folders, `{nats}` is the URL
 /// of a server.
-const PLACES: [(&str, &str); 20] = [
+const PLACES: [(&str, &str); 18] = [
     ("s3://bucket/job ", "{bucket}/jobs/x "),
     ("0.0.0.0:8080", "127.0.0.1:0"),
     ("hf://Salesforce/blip-itm-base-coco", "{models}/filter"),
@@ -29,8 +29,6 @@ const PLACES: [(&str, &str); 20] = [
     ("caption --model DIR", "caption --model {models}/captioner"),
     ("photo.jpg", "{bucket}/photo.png"),
     ("--job URL", "--job {bucket}/jobs/x"),
-    ("--truth out/demo --input demo/web", "--truth {bucket}/jobs/x --input {bucket}/web"),
-    ("--job out/demo", "--job {bucket}/jobs/x"),
     ("--key KEY", "--key 000000001"),
     // Exports of other formats are in folders of their names.
     ("StreamingDataset(local=\"out/dprime", "StreamingDataset(local=\"out/mds"),
@@ -42,9 +40,11 @@ const PLACES: [(&str, &str); 20] = [
 ];
 
 /// Beginnings of commands and of blocks of Python that do not run here, and the reason.
-const NOT_RUN: [(&str, &str); 11] = [
+const NOT_RUN: [(&str, &str); 13] = [
     ("capfilt answer --model", "answers.rs runs it with a small model"),
     ("capfilt eval vqa", "answers.rs runs it with a small model"),
+    ("capfilt demo --truth out/demo", "report.rs runs it on the demo's job"),
+    ("capfilt report --job out/demo", "report.rs runs it on the demo's job"),
     ("export PAGE_TOKEN=", "a part of the next command, which has a token here"),
     ("curl ", "it needs the server of the command before; the tests of the live page send its requests"),
     ("cargo build --release", "it built the program under test"),
