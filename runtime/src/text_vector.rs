@@ -5,33 +5,26 @@ use capfilt_pipeline::{
     model::{Filter, PixelBatch},
     text::pre_caption,
 };
-use capfilt_schemas::settings::Preset;
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Words of a text that the filter reads, as in BLIP.
-const MAX_WORDS: usize = 30;
-
 /// Computes the unit vector of a text; the error is a sentence.
 pub type TextVector = Arc<dyn Fn(&str) -> Result<Vec<f32>, String> + Send + Sync>;
 
-/// Loads a filter, which computes the unit vector of a text: one text at a time.
+/// Loads a filter, which computes the unit vector of a text: one text at a time. The text is cleaned as a job
+/// cleans it, with at most `max_words` words.
 ///
 /// # Errors
 /// The filter cannot be loaded, or has no vectors.
-pub fn of_filter(path: &Path, options: ModelOptions) -> anyhow::Result<TextVector> {
-    let preset = options.preset;
+pub fn of_filter(path: &Path, options: ModelOptions, max_words: usize) -> anyhow::Result<TextVector> {
     let filter = registry::filter(path, options)?;
     anyhow::ensure!(filter.feature_width().is_some(), "{} has no vectors of texts", path.display());
     let filter = Mutex::new(filter);
     Ok(Arc::new(move |text| {
-        let text = match preset {
-            Preset::Original => pre_caption(text, MAX_WORDS),
-            Preset::Hf => text.to_owned(),
-        };
-        vector(&mut **filter.lock().unwrap_or_else(PoisonError::into_inner), text)
+        let mut filter = filter.lock().unwrap_or_else(PoisonError::into_inner);
+        vector(&mut **filter, pre_caption(text, max_words))
     }))
 }
 

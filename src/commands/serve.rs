@@ -24,14 +24,14 @@ pub async fn run(args: &ServeArgs) -> Ending {
     Ok(Exit::Interrupted)
 }
 
-/// The model of `--search-model`, with the job's preset.
+/// The model of `--search-model`, with the job's preset and length of texts.
 async fn text_vector(bucket: &Location, args: &ServeArgs) -> Result<Option<TextVector>, Failure> {
     let Some(model) = &args.search_model else { return Ok(None) };
     let model = checkpoints::local(model).await?;
     let (record, _) = job::load(bucket).await.or_environment_error()?;
-    let preset = record.settings.models.preset;
+    let (preset, max_words) = (record.settings.models.preset, record.settings.filter.max_words as usize);
     let options = ModelOptions { device: DeviceChoice::Cpu, precision: Precision::F32, preset };
-    let loaded = spawn_blocking(move || text_vector::of_filter(&model, options)).await;
+    let loaded = spawn_blocking(move || text_vector::of_filter(&model, options, max_words)).await;
     loaded.or_environment_error()?.or_environment_error().map(Some)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::samples::RowView;
 use capfilt_coordinator::CommitName;
-use capfilt_schemas::ledger::LedgerRow;
+use capfilt_schemas::{ledger::LedgerRow, texts::Embedding};
 use std::sync::Arc;
 
 /// Computes the unit vector of a text in the space of a job's images; blocks while it computes.
@@ -24,11 +24,15 @@ impl Likeness {
     }
 
     pub fn take(&mut self, row: &LedgerRow, commit: &CommitName) {
-        let Some(image) = row.image_embedding.as_ref().filter(|image| image.len() == self.text.len()) else {
+        let image = row.image_embedding.as_ref().filter(|image| image.len() == self.text.len());
+        let product = |image: &Embedding| -> f32 {
+            image.iter().zip(&self.text).map(|(image, text)| image.to_f32() * text).sum()
+        };
+        // A vector of another program may have NaN, which has no place in the order.
+        let Some(cosine) = image.map(product).filter(|cosine| cosine.is_finite()) else {
             self.without_vector += 1;
             return;
         };
-        let cosine = image.iter().zip(&self.text).map(|(image, text)| image.to_f32() * text).sum();
         // Of equal cosines, the row that was read first stays first.
         let at = self.best.partition_point(|(other, _)| *other >= cosine);
         if at < self.most {
@@ -51,13 +55,20 @@ mod tests {
     fn the_images_with_the_greatest_cosines_are_found_in_their_order() {
         let commit = CommitName { shard: ShardId::of("a.parquet", "etag", 0..1), n: 0, written_ms: 0 };
         let mut likeness = Likeness::to(vec![0.6, 0.8], 2);
-        let vectors = [Some([1.0, 0.0]), None, Some([0.0, 1.0]), Some([0.6, 0.8]), Some([-1.0, 0.0])];
+        let vectors = [
+            Some([1.0, 0.0]),
+            None,
+            Some([0.0, 1.0]),
+            Some([0.6, 0.8]),
+            Some([-1.0, 0.0]),
+            Some([f32::NAN; 2]),
+        ];
         for (number, vector) in (0..).zip(vectors) {
             let mut row = LedgerRow::missing("a.parquet", number);
             row.image_embedding = vector.map(|vector| embedding(&vector));
             likeness.take(&row, &commit);
         }
-        assert_eq!(likeness.without_vector, 1);
+        assert_eq!(likeness.without_vector, 2);
         let found = likeness.into_rows();
         let numbers: Vec<u64> = found.iter().map(|(row, _)| row.row).collect();
         assert_eq!(numbers, [3, 2]);

@@ -4,7 +4,10 @@ use crate::samples::Samples;
 use capfilt_coordinator::{
     CommitName, JobError, ShardGrid, Status, StatusReader, control::ControlReader, job,
 };
-use capfilt_schemas::{control::Control, job::JobDigest};
+use capfilt_schemas::{
+    control::{Action, Control},
+    job::JobDigest,
+};
 use capfilt_store::Location;
 use std::sync::Arc;
 
@@ -25,6 +28,13 @@ pub(crate) struct Snapshot {
     pub samples: Samples,
     /// Error of the last reading; the other fields are then those of the reading before.
     pub error: Option<String>,
+}
+
+impl Snapshot {
+    /// The pause or the drain that is in force.
+    pub fn hold(&self) -> Option<&Control> {
+        self.control.as_ref().filter(|control| control.action != Action::Resume)
+    }
 }
 
 /// Reads snapshots of a job.

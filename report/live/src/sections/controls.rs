@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use std::time::SystemTime;
 
 pub(super) fn state(snapshot: &Snapshot) -> Markup {
-    let Snapshot { status, control, error, .. } = snapshot;
+    let Snapshot { status, error, .. } = snapshot;
     let stalled = status.pace.as_ref().filter(|pace| pace.stands_still);
     html! {
         @if let Some(error) = error {
@@ -17,7 +17,7 @@ pub(super) fn state(snapshot: &Snapshot) -> Markup {
             p.good { "The job is done: " (visible(status.manifest.as_deref().unwrap_or(""))) }
         } @else if status.to_seal {
             p { "Every shard has its result. " code { "capfilt run" } " writes the manifest." }
-        } @else if let Some(control) = control.as_ref().filter(|control| control.action != Action::Resume) {
+        } @else if let Some(control) = snapshot.hold() {
             (in_force(control))
         } @else if let Some(pace) = stalled {
             p.bad {

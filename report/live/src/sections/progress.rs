@@ -24,7 +24,9 @@ pub(super) fn progress(snapshot: &Snapshot) -> Markup {
         @if let Some(pace) = &status.pace {
             p {
                 (format!("{:.1} rows/s, {:.1} images/s", pace.rows_per_second, pace.images_per_second))
-                @if let Some(left) = pace.seconds_left { ", about " strong { (duration(left)) } " left" }
+                @if let (Some(left), None) = (pace.seconds_left, snapshot.hold()) {
+                    ", about " strong { (duration(left)) } " left"
+                }
                 ", last commit " (duration(pace.seconds_since_commit)) " ago."
             }
             p { (bottleneck(pace)) }
