@@ -99,3 +99,67 @@ fn what_cannot_be_evaluated_is_said() {
     let error = refused(eval("caption", "captioner", &web).args(["--truth", "--where", "truth = 'none'"]), 2);
     assert!(error.contains("no row with an image and a text"), "{error}");
 }
+
+/// A copy of the tests' filter in a folder, which a test may change.
+fn filter_in(folder: &Path) -> std::path::PathBuf {
+    let (from, to) = (repo().join("tests/data/models/filter"), folder.join("filter"));
+    fs::create_dir(&to).unwrap();
+    for file in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
+    }
+    to
+}
+
+/// Log-odds of P(match) of a picture and a text.
+fn log_odds(filter: &Path, picture: &Path) -> f64 {
+    let mut score = capfilt();
+    score.args(["score", "--json", "--device", "cpu", "--precision", "f32", "--model"]).arg(filter);
+    let said = stdout(&expect(score.arg("--image").arg(picture).args(["--text", "a large red square"]), 0));
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let itm = said["texts"][0]["itm"].as_f64().unwrap();
+    (itm / (1.0 - itm)).ln()
+}
+
+#[test]
+fn a_stored_temperature_divides_the_logits_of_the_filter_and_is_a_part_of_the_job_s_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let (filter, diagram) = (filter_in(folder.path()), folder.path().join("reliability.svg"));
+    let picture = folder.path().join("picture.png");
+    image::RgbImage::from_pixel(40, 40, image::Rgb([200, 30, 30])).save(&picture).unwrap();
+    let before = log_odds(&filter, &picture);
+    let web = repo().join("tests/data/web/web-00000.parquet");
+    let calibration = |more: &[&str]| {
+        let mut command = eval("calibration", filter.to_str().unwrap(), &web);
+        command.args(["--where", "truth = 'true'", "--images", "120", "--negatives", "similar"]).args(more);
+        command
+    };
+    let found = shown(calibration(&["--store"]).arg("-o").arg(&diagram));
+    assert_eq!([&found["fitted_on"], &found["tested_on"]], [&json!(120), &json!(120)], "{found}");
+    let pairs = |when: &str| -> u64 {
+        found[when]["bins"].as_array().unwrap().iter().map(|bin| bin["pairs"].as_u64().unwrap()).sum()
+    };
+    assert_eq!([pairs("before"), pairs("after")], [120, 120], "every pair is in a bin");
+    let svg = fs::read_to_string(&diagram).unwrap();
+    assert!(svg.starts_with("<svg") && svg.contains("share of true pairs"), "{svg}");
+
+    let stored: Value =
+        serde_json::from_str(&fs::read_to_string(filter.join("calibration.json")).unwrap()).unwrap();
+    assert_eq!(stored["temperature"], found["temperature"]);
+    let temperature = found["temperature"].as_f64().unwrap();
+    let after = log_odds(&filter, &picture);
+    // P(match) has the digits of f32, which near 0 and 1 are few for the log-odds.
+    assert!((after * temperature / before - 1.0).abs() < 1e-2, "{before} / {temperature} is not {after}");
+    // The fit reads the logits without a temperature.
+    assert_eq!(shown(&mut calibration(&[])), found);
+
+    let job = Job::over(repo().join("tests/data/web").to_str().unwrap());
+    let named = format!("models.filter={}", filter.display());
+    let job = job.set(&[&named, "shards.rows=400"]);
+    job.run();
+    let record: Value = serde_json::from_str(&fs::read_to_string(job.objects.join("job.json")).unwrap()).unwrap();
+    assert!(record["filter"].to_string().contains("calibration.json"), "{}", record["filter"]);
+
+    let url = format!("file://{}", filter.display());
+    let mut refused = eval("calibration", &url, &web);
+    assert!(stderr(&expect(refused.arg("--store"), 2)).contains("--model must be a folder of this machine"));
+}

@@ -1,7 +1,7 @@
 //! CLIP scores of the images of one model call: every image is encoded once, and each text when it is known.
 
 use crate::{
-    judging::Judging,
+    judging::{Judging, Target},
     model::{DualEncoder, ModelError, PixelBatch, clip_score},
     prepare::PreparedImage,
 };
@@ -24,13 +24,13 @@ impl<'a> ClipScores<'a> {
         Ok(Self { model, images })
     }
 
-    /// Scores the texts that have no score so far. CLIP reads texts unchanged, not as they are cleaned for
-    /// the filter: its score is compared between programs.
+    /// Scores the texts that have no score so far. CLIP reads the row's texts unchanged, not as they are
+    /// cleaned for the filter: its score is compared between programs.
     pub fn add(&mut self, judging: &mut [Judging]) -> Result<(), ModelError> {
-        let of = |(image, judging): (usize, &Judging)| -> Vec<(usize, usize, String)> {
+        let of = |(image, judging): (usize, &Judging)| -> Vec<(usize, Target, String)> {
             judging.without_clip().into_iter().map(|(at, text)| (image, at, text.to_owned())).collect()
         };
-        let texts: Vec<(usize, usize, String)> = judging.iter().enumerate().flat_map(of).collect();
+        let texts: Vec<(usize, Target, String)> = judging.iter().enumerate().flat_map(of).collect();
         let words: Vec<&str> = texts.iter().map(|(.., text)| text.as_str()).collect();
         let vectors = self.model.texts(&words, judging.len())?;
         assert_eq!(vectors.len(), texts.len(), "the model encodes every text that it receives");

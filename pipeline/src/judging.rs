@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// The text that a score belongs to.
 #[derive(Debug, Clone, Copy)]
-enum Target {
+pub(crate) enum Target {
     /// The text with this index in the row of the ledger.
     Text(usize),
     /// The text of another row: the negative control.
@@ -40,6 +40,8 @@ pub(crate) struct Judging<'a> {
     queries: Vec<Query>,
     /// CLIP scores of the texts; those without one follow.
     clip: Vec<Option<f32>>,
+    /// CLIP score of the negative control.
+    control_clip: Option<f32>,
     /// Reasons why captions are missing, for people.
     notes: Vec<String>,
 }
@@ -53,6 +55,7 @@ impl<'a> Judging<'a> {
             texts: inputs(row),
             queries: Vec::new(),
             clip: Vec::new(),
+            control_clip: None,
             notes: row.sample.note.iter().cloned().collect(),
         };
         row.texts.iter().enumerate().for_each(|(at, prepared)| judging.query(at, prepared));
@@ -97,21 +100,28 @@ impl<'a> Judging<'a> {
         self.queries[after..].iter().map(|query| query.text.clone()).collect()
     }
 
-    /// Texts that are judged and have no CLIP score, with their indices, unchanged.
-    pub fn without_clip(&self) -> Vec<(usize, &str)> {
+    /// Texts that are judged and have no CLIP score: those of the row unchanged, the negative control as it is
+    /// cleaned for the filter.
+    pub fn without_clip(&self) -> Vec<(Target, &str)> {
         let texts = self.queries.iter().filter_map(|query| match query.target {
             Target::Text(at) if self.clip_of(at).is_none() => {
-                Some((at, self.texts[at].text.as_deref().unwrap_or_default()))
+                Some((query.target, self.texts[at].text.as_deref().unwrap_or_default()))
             }
+            Target::Control if self.control_clip.is_none() => Some((query.target, query.text.as_str())),
             Target::Text(_) | Target::Control => None,
         });
         texts.collect()
     }
 
     /// Sets the CLIP score of a text.
-    pub fn set_clip(&mut self, at: usize, score: f32) {
-        self.clip.resize(self.texts.len(), None);
-        self.clip[at] = Some(score);
+    pub fn set_clip(&mut self, target: Target, score: f32) {
+        match target {
+            Target::Text(at) => {
+                self.clip.resize(self.texts.len(), None);
+                self.clip[at] = Some(score);
+            }
+            Target::Control => self.control_clip = Some(score),
+        }
     }
 
     fn clip_of(&self, at: usize) -> Option<f32> {
@@ -133,7 +143,7 @@ impl<'a> Judging<'a> {
 
     /// Ledger row of the image; `scores.texts[i]` belongs to query `i`.
     pub fn verdict(self, file: &str, rule: &Rule, scores: ImageScores) -> LedgerRow {
-        let Self { row, image, mut texts, queries, clip, notes } = self;
+        let Self { row, image, mut texts, queries, clip, control_clip, notes } = self;
         let ImageScores { texts: scores, features } = scores;
         assert_eq!(scores.len(), queries.len(), "the filter scores every text that it receives");
         let (image_embedding, vectors) = match features {
@@ -160,6 +170,7 @@ impl<'a> Judging<'a> {
             status: RowStatus::Judged,
             texts,
             control_itm,
+            control_clip,
             detail: Some(notes.join("; ")).filter(|detail| !detail.is_empty()),
             ..unjudged(file, row)
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod balance;
+mod clip;
 mod hostile;
 mod large;
 mod page;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Files besides the weights that describe a model. Any other file in a folder (readme, images, TensorFlow's
 /// weights) is ignored.
-pub const DESCRIPTIONS: [&str; 11] = [
+pub const DESCRIPTIONS: [&str; 12] = [
+    CALIBRATION,
     "config.json",
     "generation_config.json",
     MERGES,
@@ -18,6 +19,9 @@ pub const DESCRIPTIONS: [&str; 11] = [
     VOCABULARY,
     "vocab.txt",
 ];
+
+/// Temperature of a filter's matching logits.
+pub const CALIBRATION: &str = "calibration.json";
 
 /// Image processor's values of transformers 5; older versions do not know the file.
 pub const PROCESSOR: &str = "processor_config.json";

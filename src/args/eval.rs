@@ -1,6 +1,6 @@
 //! Arguments of `capfilt eval`.
 
-use capfilt_evaluate::{AnsweringArgs, EvalDataArgs, QuestionArgs};
+use capfilt_evaluate::{AnsweringArgs, EvalDataArgs, Negatives, QuestionArgs};
 use capfilt_runtime::model_arguments::{CheckpointArgs, GenerationArgs};
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
@@ -19,6 +19,8 @@ pub enum EvalWhat {
     Caption(EvalCaptionArgs),
     /// Evaluate answers to questions: VQA accuracy; accuracy for questions with one answer
     Vqa(EvalVqaArgs),
+    /// Evaluate P(match) as a probability, and fit the temperature that calibrates it
+    Calibration(EvalCalibrationArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -58,4 +60,22 @@ pub struct EvalVqaArgs {
     pub data: QuestionArgs,
     #[command(flatten)]
     pub answering: AnsweringArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalCalibrationArgs {
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub data: EvalDataArgs,
+    /// Texts of the false pairs: of another image at random, or the most similar of 64
+    #[arg(long, value_name = "CHOICE", default_value = "random")]
+    pub negatives: Negatives,
+    /// Also draw the reliability diagram into this SVG file
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the temperature into the checkpoint's folder (calibration.json), so that its P(match) is
+    /// calibrated from then on
+    #[arg(long)]
+    pub store: bool,
 }

@@ -154,6 +154,9 @@ impl Command {
                 EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Vqa(args) => vec![&mut args.checkpoint.model],
+                // `--store` writes into the folder itself, not into a copy of it.
+                EvalWhat::Calibration(args) if args.store => vec![],
+                EvalWhat::Calibration(args) => vec![&mut args.checkpoint.model],
             },
             Self::Bench(BenchCommand::Model(args)) => vec![&mut args.trial.captioner, &mut args.trial.filter],
             Self::Lineage(args) => vec![&mut args.file],

@@ -1,6 +1,7 @@
 //! A folder with pictures and a tokenizer, and training runs in it that are killed and resumed.
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -151,7 +152,27 @@ pub fn killed_runs_end_as(
     let again = checkpoints(&workshop.path("killed"));
     assert_eq!(names(&again), names(undisturbed));
     for ((name, ours), (_, theirs)) in again.iter().zip(undisturbed) {
-        assert!(ours == theirs, "{name} has other weights");
+        assert!(ours == theirs, "{name} has other weights: {}", difference(ours, theirs));
     }
     assert!(!workshop.path("killed/model.unfinished").exists());
+}
+
+/// Tensors of two files of safetensors that differ, each with the number of other bytes and the first one.
+fn difference(ours: &[u8], theirs: &[u8]) -> String {
+    let [ours, theirs] = [ours, theirs].map(|file| {
+        let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+        let named: serde_json::Map<String, Value> = serde_json::from_slice(&file[8..header]).unwrap();
+        let tensor = |(name, about): (String, Value)| {
+            let [from, to] = [0, 1].map(|i| about["data_offsets"][i].as_u64().unwrap() as usize + header);
+            (name, file[from..to].to_vec())
+        };
+        named.into_iter().filter(|(name, _)| name != "__metadata__").map(tensor).collect::<Vec<_>>()
+    });
+    let different = |((name, ours), (_, theirs)): (&(String, Vec<u8>), &(String, Vec<u8>))| {
+        let others = ours.iter().zip(theirs).enumerate().filter(|(_, (a, b))| a != b);
+        let places: Vec<usize> = others.map(|(at, _)| at).collect();
+        let first = places.first()?;
+        Some(format!("{name}: {} of {} bytes, from byte {first} on", places.len(), ours.len()))
+    };
+    ours.iter().zip(&theirs).filter_map(different).collect::<Vec<_>>().join("; ")
 }

@@ -69,7 +69,8 @@ pub struct Agreement {
     pub max_match_difference: f32,
     /// Largest difference of the cosine of equal texts.
     pub max_cosine_difference: f32,
-    /// Largest difference of the CLIP score of equal texts, in a job with CLIP scores.
+    /// Largest difference of the CLIP score of equal texts, including the negative control's, in a job with
+    /// CLIP scores.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_clip_difference: Option<f32>,
 }
@@ -234,6 +235,14 @@ impl Agreement {
         if let (Some(a), Some(b)) = (again.control_itm, committed.control_itm) {
             self.max_match_difference = self.max_match_difference.max(gap(a, b));
         }
+        self.compare_clip(again.control_clip, committed.control_clip);
+    }
+
+    fn compare_clip(&mut self, a: Option<f32>, b: Option<f32>) {
+        if let (Some(a), Some(b)) = (a, b) {
+            let most = self.max_clip_difference.unwrap_or_default();
+            self.max_clip_difference = Some(most.max(gap(a, b)));
+        }
     }
 
     fn compare(&mut self, a: Option<Scored>, b: Option<Scored>) {
@@ -242,10 +251,7 @@ impl Agreement {
                 self.other_verdicts += u64::from(a.kept != b.kept);
                 self.max_match_difference = self.max_match_difference.max(gap(a.itm, b.itm));
                 self.max_cosine_difference = self.max_cosine_difference.max(gap(a.itc, b.itc));
-                if let (Some(a), Some(b)) = (a.clip, b.clip) {
-                    let most = self.max_clip_difference.unwrap_or_default();
-                    self.max_clip_difference = Some(most.max(gap(a, b)));
-                }
+                self.compare_clip(a.clip, b.clip);
             }
             (None, None) => {}
             _ => self.other_verdicts += 1,
@@ -269,7 +275,7 @@ fn is_same_row(a: &LedgerRow, b: &LedgerRow) -> bool {
 /// Whether all fields are equal, except those that a ledger of version 1 does not have.
 fn is_equal(again: &LedgerRow, committed: &LedgerRow) -> bool {
     let text = |text: &LedgerText| (text.text.clone(), text.scored);
-    let bits = |row: &LedgerRow| (row.control_itm, row.detail.clone(), row.image_hash);
+    let bits = |row: &LedgerRow| (row.control_itm, row.control_clip, row.detail.clone(), row.image_hash);
     let hash = committed.image_hash.and(again.image_hash);
     bits(&LedgerRow { image_hash: hash, ..again.clone() }) == bits(committed)
         && again.texts.iter().map(text).eq(committed.texts.iter().map(text))

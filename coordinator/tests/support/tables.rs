@@ -52,6 +52,7 @@ pub fn ledger_rows(shard: &Shard) -> Vec<LedgerRow> {
                 status: RowStatus::Judged,
                 texts: vec![judged(alt, itm(3)), judged(caption, itm(7))],
                 control_itm: Some(0.05),
+                control_clip: None,
                 ..own
             }
         })

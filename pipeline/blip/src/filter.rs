@@ -7,6 +7,7 @@ use capfilt_pipeline::model::{Features, Filter, ImageScores, ModelError, MoreTex
 use tch::{Kind, Tensor};
 
 use crate::{
+    calibration::Calibration,
     config::MedConfig,
     cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
@@ -29,6 +30,8 @@ pub struct BlipFilter {
     tokens: BertTokens,
     config: MedConfig,
     options: Options,
+    /// Divisor of the matching logits, if the checkpoint is calibrated.
+    temperature: Option<f64>,
 }
 
 impl BlipFilter {
@@ -53,7 +56,8 @@ impl BlipFilter {
         if options.options.itm_first_token == FirstToken::Enc {
             tokens.check_enc().map_err(LoadError::Options)?;
         }
-        Ok(Self { images, text, itm, itc, tokens, config, options: options.options.clone() })
+        let temperature = Calibration::of(path)?.map(|calibration| calibration.temperature);
+        Ok(Self { images, text, itm, itc, tokens, config, options: options.options.clone(), temperature })
     }
 
     /// Sizes of the model.
@@ -93,7 +97,7 @@ impl BlipFilter {
         TextBatch::of(texts, &self.tokens, &self.options, positions, self.images.device)
     }
 
-    /// Matching logits (rows, 2) in f32. Rows are ordered by image, with the same number of rows for each
+    /// Matching logits (rows, 2) in f32, without the temperature of a calibration. Rows are ordered by image, with the same number of rows for each
     /// image. The first token is replaced by `[ENC]` if the options request it.
     pub fn itm_logits(&self, texts: &TextBatch, image: &ImageKeys) -> Result<Tensor, ComputeError> {
         let ids = texts.grounded_ids(&self.tokens, self.options.itm_first_token)?;
@@ -186,7 +190,11 @@ impl BlipFilter {
             .flat_map(|texts| texts.iter().map(String::as_str).chain(std::iter::repeat("")).take(most));
         let batch = self.batch(&filled.collect::<Vec<_>>())?;
         let keys = self.image_keys(states, most as i64 * batch.ids.size2()?.1)?;
-        let matches = self.itm_logits(&batch, &keys)?.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
+        let mut logits = self.itm_logits(&batch, &keys)?;
+        if let Some(temperature) = self.temperature {
+            logits = logits.f_div_scalar(temperature)?;
+        }
+        let matches = logits.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
         let matches = Vec::<f32>::try_from(matches.f_contiguous()?)?;
         let (text, image) = (self.text_features(&batch)?, self.image_features(states)?);
         let cosines = Vec::<f32>::try_from(products(&text, &image)?)?;

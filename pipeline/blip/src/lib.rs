@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answerer;
+mod calibration;
 mod captioner;
 pub mod checkpoint;
 pub mod clip;
@@ -39,6 +40,7 @@ mod weights_error;
 
 pub use answerer::{AnswerList, BlipAnswerer, Question};
 pub use capfilt_kernels::{features as cpu_features, libtorch_version, supported as cpu_has_kernels};
+pub use calibration::{Calibration, TEMPERATURES, VERSION as CALIBRATION_VERSION};
 pub use captioner::BlipCaptioner;
 pub use clip::ClipScorer;
 pub use device::DeviceChoice;

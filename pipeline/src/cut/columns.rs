@@ -9,7 +9,7 @@ use arrow::{
     compute::take,
     datatypes::{DataType, Field, Schema},
 };
-use capfilt_schemas::predicate::Predicate;
+use capfilt_schemas::{ledger::CONTROL_CLIP, predicate::Predicate};
 use std::sync::Arc;
 
 /// Where a column's values are.
@@ -24,7 +24,7 @@ pub enum Origin {
 }
 
 /// Names, types and origins of the columns.
-pub const COLUMNS: [(&str, DataType, Origin); 16] = [
+pub const COLUMNS: [(&str, DataType, Origin); 17] = [
     ("source", DataType::Utf8, Origin::Text),
     ("text", DataType::Utf8, Origin::Text),
     ("itm", DataType::Float32, Origin::Text),
@@ -41,6 +41,7 @@ pub const COLUMNS: [(&str, DataType, Origin); 16] = [
     ("width", DataType::UInt32, Origin::Row),
     ("height", DataType::UInt32, Origin::Row),
     ("control_itm", DataType::Float32, Origin::Row),
+    (CONTROL_CLIP, DataType::Float32, Origin::Row),
 ];
 
 /// Leaf column with the CLIP scores, of a job that has them.
@@ -58,7 +59,7 @@ fn characters(text: &str) -> usize {
 
 /// The column with a name.
 fn find(name: &str) -> Option<&'static (&'static str, DataType, Origin)> {
-    static TABLE: [(&str, DataType, Origin); 16] = COLUMNS;
+    static TABLE: [(&str, DataType, Origin); 17] = COLUMNS;
     TABLE.iter().find(|(known, ..)| *known == name)
 }
 

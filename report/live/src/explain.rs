@@ -138,8 +138,9 @@ impl Explained {
         lines.push(line("image", self.image()));
         lines.push(line("status", row.status.as_str().to_owned()));
         lines.extend(row.detail.iter().map(|detail| line("detail", format!("{detail:?}"))));
+        let clip = row.control_clip.map(|clip| format!(", CLIP score {clip:.2},")).unwrap_or_default();
         lines.extend(row.control_itm.map(|itm| {
-            line("control", format!("P(match) {itm:.4} of the text of another row (the negative control)"))
+            line("control", format!("P(match) {itm:.4}{clip} of the text of another row (the negative control)"))
         }));
         for text in &row.texts {
             lines.push(line("text", format!("{:?} ({}): {}", text.source, self.verdict(text), about(text))));
@@ -158,17 +159,22 @@ impl Explained {
         let Self { row, commit, .. } = self;
         let text = |text: &LedgerText| {
             let (itm, itc) = text.scored.map(|scored| (scored.itm, scored.itc)).unzip();
-            json!({
+            let mut object = json!({
                 "source": &*text.source, "text": text.text, "status": text.status.as_str(), "itm": itm,
                 "itc": itc, "kept": text.is_kept(), "threshold": self.threshold(text),
                 "language": text.language, "repetition": text.repetition,
-            })
+            });
+            if self.job.settings.models.clip.is_some() {
+                object["clip"] = json!(text.scored.and_then(|scored| scored.clip));
+                object["clip_threshold"] = json!(self.job.settings.filter.clip_threshold(&text.source));
+            }
+            object
         };
         let table = |wanted| {
             let output = commit.outputs.iter().find(|output| output.table == wanted);
             output.map(|output| bucket.url_of(&output.path))
         };
-        json!({
+        let mut object = json!({
             "key": row.key, "file": row.file, "row": row.row, "member": row.member,
             "image_sha256": row.image_sha256.map(hex), "image_hash": row.image_hash,
             "width": row.width, "height": row.height, "status": row.status.as_str(), "detail": row.detail,
@@ -178,7 +184,11 @@ impl Explained {
             "quarantine": table(Table::Quarantine),
             "models": self.models().map(|(role, model)| (role.to_owned(), json!(model.digest())))
                 .collect::<serde_json::Map<_, _>>(),
-        })
+        });
+        if self.job.settings.models.clip.is_some() {
+            object["control_clip"] = json!(row.control_clip);
+        }
+        object
     }
 
     fn image(&self) -> String {

@@ -6,7 +6,7 @@ use super::{
     words::{quoted, visible},
 };
 use crate::{Gallery, Statistics, gallery::Card, statistics::CommittedShard};
-use capfilt_schemas::texts::LedgerText;
+use capfilt_schemas::texts::{LedgerText, Scored};
 use maud::{Markup, html};
 
 /// Texts of a card; a row may have hundreds.
@@ -52,7 +52,9 @@ fn article(statistics: &Statistics, card: &Card, number: usize, characters: usiz
                     }
                     @if let Some(detail) = &row.detail { (fact("detail", &visible(detail, 300))) }
                     @if let Some(itm) = row.control_itm {
-                        (fact("negative control", &format!("P(match) {itm:.4} with a text of another row")))
+                        @let clip = row.control_clip.map(|clip| format!(", CLIP score {clip:.2}"));
+                        @let scores = format!("P(match) {itm:.4}{}", clip.unwrap_or_default());
+                        (fact("negative control", &format!("{scores} with a text of another row")))
                     }
                     (fact("shard", &of_shard(shard)))
                     (fact("worker", &visible(&shard.worker, 100)))
@@ -80,8 +82,8 @@ fn explain(statistics: &Statistics, address: &str) -> String {
 /// Beginnings of the digests of the job's checkpoints.
 pub fn models(statistics: &Statistics) -> String {
     let job = &statistics.job;
-    let both = [("filter", &job.filter), ("captioner", &job.captioner)];
-    let shown = both.iter().filter(|(_, model)| !model.is_none());
+    let all = [("filter", &job.filter), ("captioner", &job.captioner), ("clip", &job.clip)];
+    let shown = all.iter().filter(|(_, model)| !model.is_none());
     let shown = shown.map(|(role, model)| format!("{role} {}", &model.digest()[..12]));
     shown.collect::<Vec<_>>().join(", ")
 }
@@ -93,12 +95,15 @@ fn texts(statistics: &Statistics, texts: &[LedgerText], characters: usize) -> Ma
         left = left.saturating_sub(text.chars().count());
         visible(text, most)
     };
+    let has_clip = statistics.job.settings.models.clip.is_some();
     html! {
         div class="scroll" tabindex="0" role="region" aria-label="Texts of the row" {
             table {
                 thead { tr {
                     th scope="col" { "source" } th scope="col" class="n" { "P(match)" }
-                    th scope="col" class="n" { "cosine" } th scope="col" class="n" { "threshold" }
+                    th scope="col" class="n" { "cosine" }
+                    @if has_clip { th scope="col" class="n" { "CLIP score" } }
+                    th scope="col" class="n" { "threshold" }
                     th scope="col" { "verdict" }
                 } }
                 @for (at, text) in texts.iter().take(TEXTS).enumerate() {
@@ -107,7 +112,7 @@ fn texts(statistics: &Statistics, texts: &[LedgerText], characters: usize) -> Ma
                             th scope="row" { bdi { (visible(&text.source, 60)) } }
                             (scores(statistics, text))
                         }
-                        tr { td class="said" colspan="5" {
+                        tr { td class="said" colspan=(5 + usize::from(has_clip)) {
                             bdi class="text" dir="auto" { (cut(text.text.as_deref().unwrap_or("–"))) }
                         } }
                     }
@@ -119,22 +124,35 @@ fn texts(statistics: &Statistics, texts: &[LedgerText], characters: usize) -> Ma
 }
 
 fn scores(statistics: &Statistics, text: &LedgerText) -> Markup {
-    let threshold = statistics.job.settings.filter.threshold(&text.source);
+    let settings = &statistics.job.settings;
+    let (threshold, has_clip) = (settings.filter.threshold(&text.source), settings.models.clip.is_some());
+    let clip = |scored: Scored| scored.clip.map_or_else(String::new, |clip| format!("{clip:.2}"));
     html! {
         @match text.scored {
             None => {
-                td {} td {} td class="n" { (threshold) }
+                td {} td {} @if has_clip { td {} } td class="n" { (threshold) }
                 td { (text.status.as_str().replace('_', " ")) }
             },
             Some(scored) => {
                 td class="n" { (format!("{:.4}", scored.itm)) }
                 td class="n" { (format!("{:+.3}", scored.itc)) }
+                @if has_clip { td class="n" { (clip(scored)) } }
                 td class="n" { (threshold) }
                 td {
                     @if scored.kept { span class="kept-mark" { "kept" } } @else { "dropped" }
-                    @if !scored.kept && f64::from(scored.itm) >= threshold { ", by another rule" }
+                    @if !scored.kept && f64::from(scored.itm) >= threshold { (other_rule(statistics, text)) }
                 }
             }
         }
+    }
+}
+
+/// Why a text that reaches the threshold of P(match) is dropped.
+fn other_rule(statistics: &Statistics, text: &LedgerText) -> String {
+    let least = statistics.job.settings.filter.clip_threshold(&text.source);
+    let clip = text.scored.and_then(|scored| scored.clip);
+    match least.filter(|least| clip.is_none_or(|clip| f64::from(clip) < *least)) {
+        Some(least) => format!(", CLIP threshold {least}"),
+        None => ", by another rule".to_owned(),
     }
 }

@@ -1,10 +1,10 @@
-//! The histogram of a source with the curve of the negative control, as SVG.
+//! The histogram of a score with the curve of the negative control, as SVG.
 
-use super::words::{count, visible};
-use crate::{
-    Statistics,
-    statistics::{BARS, SourceStatistics, edge},
+use super::{
+    axis::Axis,
+    words::{count, visible},
 };
+use crate::statistics::{BARS, Scale};
 use maud::{Markup, html};
 
 /// Width and height of the plot in its own units; the style stretches it.
@@ -16,27 +16,32 @@ fn height(n: u64, most: u64) -> f64 {
     (n as f64 / most.max(1) as f64).sqrt() * HEIGHT
 }
 
-/// The histogram of a source; each bar links to its row of the table of bars. Labels are beside the drawing,
-/// so that they have the size of the page on every screen.
-pub fn histogram(statistics: &Statistics, source: &SourceStatistics, number: usize) -> Markup {
-    let most = source.bars.iter().copied().max().unwrap_or(0);
-    let x = source.threshold.clamp(0.0, 1.0) * WIDTH;
+/// The histogram of a score of a source; each bar links to its row of the table of bars. `number` is that of
+/// the panel. Labels are beside the drawing, so that they have the size of the page on every screen.
+pub fn histogram(axis: &Axis, number: usize) -> Markup {
+    let most = axis.bars.iter().copied().max().unwrap_or(0);
+    let x = axis.place(axis.positions[axis.position]) * WIDTH;
     // On a square-root scale, a quarter of the largest number has half its height.
     let left = [short(most), short(most / 4), "0".to_owned()];
     let right = ["100 %", "50 %", "0 %"].map(str::to_owned);
+    let below = match axis.scale {
+        Scale::Match => ["0", "0.2", "0.4", "0.6", "0.8", "1"],
+        Scale::Clip => ["0", "10", "20", "30", "40", "50"],
+    };
+    let label = format!("Histogram of the {} of {}", axis.score(), visible(&axis.source.source, 60));
     html! {
         div class="plot" {
             (labels("left", &left))
             svg class="chart" viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } preserveAspectRatio="none" role="group"
-                aria-label={ "Histogram of P(match) of " (visible(&source.source, 60)) } {
+                aria-label=(label) {
                 line class="grid" x1="0" x2=(WIDTH) y1="0" y2="0" {}
                 line class="grid" x1="0" x2=(WIDTH) y1=(HEIGHT / 2.0) y2=(HEIGHT / 2.0) {}
-                @for (bar, n) in source.bars.iter().enumerate() { (column(source, number, bar, *n, most)) }
-                (curve(statistics))
+                @for (bar, n) in axis.bars.iter().enumerate() { (column(axis, number, bar, *n, most)) }
+                (curve(axis))
                 line class="line" x1=(x) x2=(x) y1="0" y2=(HEIGHT) {}
             }
-            @if statistics.control.judged > 0 { (labels("right", &right)) }
-            (labels("below", &["0", "0.2", "0.4", "0.6", "0.8", "1"].map(str::to_owned)))
+            @if axis.controls > 0 { (labels("right", &right)) }
+            (labels("below", &below.map(str::to_owned)))
         }
     }
 }
@@ -48,13 +53,13 @@ fn labels(side: &str, labels: &[String]) -> Markup {
     }
 }
 
-fn column(source: &SourceStatistics, number: usize, bar: usize, n: u64, most: u64) -> Markup {
+fn column(axis: &Axis, number: usize, bar: usize, n: u64, most: u64) -> Markup {
     let step = WIDTH / BARS as f64;
     let (x, tall) = (step * bar as f64, height(n, most));
-    let is_kept = edge(bar) + 0.5 / BARS as f64 >= source.threshold;
+    let is_kept = (bar as f64 + 0.5) / BARS as f64 >= axis.place(axis.positions[axis.position]);
     let class = if is_kept { "bar kept" } else { "bar" };
     html! {
-        @let label = format!("P(match) {}: {} texts", range(bar), count(n));
+        @let label = format!("{} {}: {} texts", axis.score(), range(axis.scale, bar), count(n));
         a href={ "#bar-" (number) "-" (bar) } aria-label=(label) {
             rect class="hit" x=(x) y="0" width=(step) height=(HEIGHT) {}
             rect class=(class) x=(x + 1.0) y=(HEIGHT - tall) width=(step - 2.0) height=(tall) {}
@@ -63,19 +68,24 @@ fn column(source: &SourceStatistics, number: usize, bar: usize, n: u64, most: u6
 }
 
 /// Share of the negative control that each position keeps.
-fn curve(statistics: &Statistics) -> Markup {
-    let positions = statistics.positions.positions().iter().enumerate();
+fn curve(axis: &Axis) -> Markup {
     let point = |(at, position): (usize, &f64)| {
-        let share = statistics.control.share(at)?;
-        Some(format!("{:.1},{:.1}", position * WIDTH, (1.0 - share) * HEIGHT))
+        let share = axis.control_share_at(at)?;
+        Some(format!("{:.1},{:.1}", axis.place(*position) * WIDTH, (1.0 - share) * HEIGHT))
     };
-    let points: Vec<String> = positions.filter_map(point).collect();
+    let points: Vec<String> = axis.positions.iter().enumerate().filter_map(point).collect();
     html! { @if !points.is_empty() { polyline class="curve" points=(points.join(" ")) {} } }
 }
 
 /// Range of a bar.
-pub fn range(bar: usize) -> String {
-    format!("{:.2} to {:.2}", edge(bar), edge(bar + 1))
+pub fn range(scale: Scale, bar: usize) -> String {
+    let (from, to) = (scale.edge(bar), scale.edge(bar + 1));
+    match (scale, bar) {
+        (Scale::Match, _) => format!("{from:.2} to {to:.2}"),
+        (Scale::Clip, 0) => format!("below {to}"),
+        (Scale::Clip, bar) if bar + 1 == BARS => format!("{from} and more"),
+        (Scale::Clip, _) => format!("{from} to {to}"),
+    }
 }
 
 /// A number in at most five characters.

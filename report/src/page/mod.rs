@@ -3,6 +3,7 @@
 //! Every value passes the template's escaping, and the policy in the head forbids every request, every script
 //! but the page's, and every style but the page's.
 
+mod axis;
 mod cards;
 mod chart;
 mod drift;

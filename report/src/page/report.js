@@ -29,40 +29,43 @@
   }
 
   function setSlider(panel, source, at) {
-    const position = data.positions[at];
+    const position = source.positions[at];
+    const place = Math.min(Math.max(position / source.top, 0), 1);
     const kept = source.kept[at];
-    const share = data.control.judged ? data.control.at[at] / data.control.judged : null;
+    const share = source.controls ? source.control[at] / source.controls : null;
     const out = (name, text) => { panel.querySelector(`[data-out="${name}"]`).textContent = text; };
     const shown = String(Number(position.toFixed(6)));
-    out("threshold", shown);
-    panel.querySelector(".own").textContent = position === source.threshold ? "the job’s" : "not the job’s";
-    out("kept", number(kept));
     // As in the table of all positions, so that both are rounded alike.
     const cells = panel.querySelectorAll("details tbody tr")[at].cells;
+    out("threshold", cells[0].textContent);
+    panel.querySelector(".own").textContent = at === source.position ? "the job’s" : "not the job’s";
+    out("kept", number(kept));
     out("share", cells[2].textContent);
     out("control", cells[3].textContent);
-    out("false", share === null ? "–" : number(share * source.judged));
+    out("false", share === null ? "–" : number(share * source.texts));
     if (source.truth) {
       out("precision", cells[5].textContent);
       out("recall", cells[6].textContent);
     }
     const slider = panel.querySelector("input");
-    slider.setAttribute("aria-valuetext", `threshold ${shown}, ${number(kept)} texts kept`);
-    panel.querySelector("output").textContent = position.toFixed(2);
+    slider.setAttribute("aria-valuetext", `threshold ${cells[0].textContent}, ${number(kept)} texts kept`);
+    const named = Number.isNaN(Number(cells[0].textContent));
+    panel.querySelector("output").textContent = named ? cells[0].textContent : position.toFixed(2);
     const line = panel.querySelector(".line");
-    const x = position * data.width;
+    const x = place * data.width;
     line.setAttribute("x1", x);
     line.setAttribute("x2", x);
-    panel.querySelectorAll(".bar").forEach((bar, i) => {
-      bar.classList.toggle("kept", (i + 0.5) / source.bars.length >= position);
-    });
+    const bars = panel.querySelectorAll(".bar");
+    bars.forEach((bar, i) => bar.classList.toggle("kept", (i + 0.5) / bars.length >= place));
     const command = panel.querySelector(".recut-threshold");
     command.textContent = command.dataset.before + shown + command.dataset.after;
+    const list = panel.querySelector(".nearest");
+    if (!list) return;
     const rows = new Map();
     source.bars.flat().concat(source.nearest).forEach((row) => rows.set(row[0] + " " + row[1], row));
     const distance = (row) => Math.abs(row[2] - position);
     const nearest = [...rows.values()].sort((a, b) => distance(a) - distance(b)).slice(0, nearestRows);
-    panel.querySelector(".nearest").replaceChildren(...nearest.map(picture));
+    list.replaceChildren(...nearest.map(picture));
   }
 
   function chooseBar(panel, source, at) {
@@ -77,9 +80,10 @@
       return line;
     };
     const pictures = make("ul", "pictures");
-    pictures.append(...source.bars[at].map(picture));
-    const title = `P(match) ${row.cells[0].textContent}: ${row.cells[1].textContent} texts`;
-    const sample = source.bars[at].length ? "A random sample of them; the same seed shows the same rows." : "";
+    const samples = source.bars[at] || [];
+    pictures.append(...samples.map(picture));
+    const title = `${source.score} ${row.cells[0].textContent}: ${row.cells[1].textContent} texts`;
+    const sample = samples.length ? "A random sample of them; the same seed shows the same rows." : "";
     chosen.replaceChildren(make("h4", "", title), make("p", "muted small", sample), pictures,
       make("p", "small", "The same texts as a condition over the ledger, and as a cut of the job:"),
       command(row.querySelector(".where").textContent), command(row.querySelector(".recut").textContent));

@@ -1,7 +1,10 @@
 //! Numbers for the page's script, as JSON inside the page.
 
-use super::chart::WIDTH;
-use crate::{Gallery, Statistics, statistics::Sampled};
+use super::{axis::Axis, chart::WIDTH};
+use crate::{
+    Gallery, Statistics,
+    statistics::{Sampled, Scale},
+};
 use serde_json::{Value, json};
 
 /// The numbers. Texts are not in them: the script takes texts from the page.
@@ -13,19 +16,21 @@ pub fn data(statistics: &Statistics, gallery: &Gallery) -> String {
         Some(json!([card, text, scored.itm]))
     };
     let rows = |list: &[Sampled]| list.iter().filter_map(row).collect::<Vec<Value>>();
-    let sources = statistics.sources.iter().map(|source| {
-        let bars: Vec<_> = source.samples.iter().map(|bar| rows(bar)).collect();
+    let panel = |axis: &Axis| {
+        let with_samples = axis.scale == Scale::Match;
+        let samples = axis.source.samples.iter().filter(|_| with_samples);
+        let bars: Vec<_> = samples.map(|bar| rows(bar)).collect();
+        let nearest = if with_samples { rows(&axis.source.nearest) } else { Vec::new() };
         json!({
-            "judged": source.judged, "threshold": source.threshold, "position": source.position,
-            "kept": source.kept_at, "bars": bars, "nearest": rows(&source.nearest),
-            "truth": source.truth.is_some(),
+            "score": axis.score(), "top": axis.scale.top(), "positions": axis.positions,
+            "texts": axis.scored, "threshold": axis.threshold, "position": axis.position,
+            "kept": axis.kept_at, "control": axis.control_at, "controls": axis.controls,
+            "bars": bars, "nearest": nearest, "truth": axis.truth.is_some(),
         })
-    });
+    };
     let data = json!({
-        "positions": statistics.positions,
-        "control": {"judged": statistics.control.judged, "at": statistics.control.at_least},
         "width": WIDTH,
-        "sources": sources.collect::<Vec<_>>(),
+        "sources": Axis::all(statistics).iter().map(panel).collect::<Vec<_>>(),
         "cards": gallery.cards.iter().map(|card| &card.id).collect::<Vec<_>>(),
     });
     // No text of a row is here; `<` is escaped all the same, so that nothing can end the element.

@@ -7,15 +7,15 @@ use arrow::{
     },
     datatypes::{Float32Type, UInt64Type},
 };
-use capfilt_schemas::ledger;
+use capfilt_schemas::ledger::{self, CONTROL_CLIP};
 use parquet::{arrow::ProjectionMask, schema::types::SchemaDescriptor};
 use std::ops::Range;
 
 /// Columns of a row.
-const OF_ROWS: [&str; 5] = ["row", "image_sha256", "image_hash", "status", "control_itm"];
+const OF_ROWS: [&str; 6] = ["row", "image_sha256", "image_hash", "status", "control_itm", CONTROL_CLIP];
 
 /// Fields of a text.
-const OF_TEXTS: [&str; 7] = ["source", "text", "status", "itm", "kept", "language", "repetition"];
+const OF_TEXTS: [&str; 8] = ["source", "text", "status", "itm", "clip", "kept", "language", "repetition"];
 
 /// The leaf columns that are read; keys are read for truths alone.
 pub fn projection(stored: &SchemaDescriptor, with_keys: bool) -> ProjectionMask {
@@ -51,6 +51,8 @@ pub struct Rows<'a> {
     pub statuses: &'a StringArray,
     /// P(match) of the negative control.
     pub controls: &'a Float32Array,
+    /// CLIP scores of the negative control, of a job that has them.
+    clip_controls: Option<&'a Float32Array>,
     /// The texts.
     pub texts: Texts<'a>,
     lists: &'a ListArray,
@@ -66,6 +68,8 @@ pub struct Texts<'a> {
     pub statuses: &'a StringArray,
     /// P(match).
     pub itms: &'a Float32Array,
+    /// CLIP scores, of a job that has them.
+    clips: Option<&'a Float32Array>,
     /// Verdicts.
     pub kept: &'a BooleanArray,
     /// Languages.
@@ -86,9 +90,15 @@ impl<'a> Rows<'a> {
             hashes: column("image_hash")?.as_primitive_opt::<UInt64Type>()?,
             statuses: column("status")?.as_string_opt()?,
             controls: column("control_itm")?.as_primitive_opt::<Float32Type>()?,
+            clip_controls: column(CONTROL_CLIP).and_then(|clip| clip.as_primitive_opt()),
             texts: Texts::of(lists.values().as_struct_opt()?)?,
             lists,
         })
+    }
+
+    /// CLIP score of the negative control of a row.
+    pub fn clip_control(&self, row: usize) -> Option<f32> {
+        value(self.clip_controls, row)
     }
 
     /// The texts of a row, as a range of the batch's texts.
@@ -106,6 +116,7 @@ impl<'a> Texts<'a> {
             texts: field("text")?.as_string_opt()?,
             statuses: field("status")?.as_string_opt()?,
             itms: field("itm")?.as_primitive_opt::<Float32Type>()?,
+            clips: field("clip").and_then(|clip| clip.as_primitive_opt()),
             kept: field("kept")?.as_boolean_opt()?,
             languages: field("language")?.as_string_opt()?,
             repetitions: field("repetition")?.as_primitive_opt::<Float32Type>()?,
@@ -117,6 +128,11 @@ impl<'a> Texts<'a> {
         self.itms.is_valid(text).then(|| self.itms.value(text))
     }
 
+    /// CLIP score of a text.
+    pub fn clip(&self, text: usize) -> Option<f32> {
+        value(self.clips, text)
+    }
+
     /// Whether a text is kept.
     pub fn is_kept(&self, text: usize) -> bool {
         self.itms.is_valid(text) && self.kept.is_valid(text) && self.kept.value(text)
@@ -126,4 +142,9 @@ impl<'a> Texts<'a> {
     pub fn text(&self, text: usize) -> Option<&'a str> {
         self.texts.is_valid(text).then(|| self.texts.value(text))
     }
+}
+
+/// A cell of a column that not every ledger has.
+fn value(column: Option<&Float32Array>, at: usize) -> Option<f32> {
+    column.filter(|column| column.is_valid(at)).map(|column| column.value(at))
 }

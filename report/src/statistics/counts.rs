@@ -1,6 +1,7 @@
 //! Counts of one ledger, or the sum of several.
 
 use super::{
+    clip,
     columns::{Rows, Texts},
     distinct::Distinct,
     frequent::Frequent,
@@ -13,7 +14,7 @@ use super::{
 use arrow::array::Array as _;
 use capfilt_schemas::{
     status::{RowStatus, TextStatus},
-    verdict::verdicts,
+    verdict::{admitted, verdicts},
 };
 use std::{
     collections::BTreeMap,
@@ -58,7 +59,7 @@ impl Counts {
         Self {
             rows: BTreeMap::new(),
             pairs: 0,
-            texts: rule.sources.iter().map(|_| TextCounts::new(&rule.grid)).collect(),
+            texts: (0..rule.sources.len()).map(|source| TextCounts::new(rule, source)).collect(),
             web: Scores::new(&rule.grid),
             control: Scores::new(&rule.grid),
             samples: Samples::new(rule),
@@ -132,7 +133,24 @@ impl<'a> Reading<'a> {
             counts.hashes.add(rows.hashes.value(row));
         }
         if rows.controls.is_valid(row) {
-            counts.control.add(&self.rule.grid, rows.controls.value(row));
+            self.add_control(rows.controls.value(row), rows.clip_control(row));
+        }
+    }
+
+    /// Counts a negative control: for every source together, and for each source with a CLIP threshold.
+    fn add_control(&mut self, itm: f32, clip: Option<f32>) {
+        let Self { rule, counts, .. } = self;
+        counts.control.add(&rule.grid, itm);
+        let Some(clip_grid) = &rule.clip_grid else { return };
+        for (source, counts) in counts.texts.iter_mut().enumerate() {
+            let itm_of_rule = admitted(Some(itm), clip, rule.clip_thresholds[source]);
+            if let (Some(itm), Some(control)) = (itm_of_rule, &mut counts.control) {
+                control.add(&rule.grid, itm);
+            }
+            let reaches = f64::from(itm) >= rule.thresholds[source];
+            if let (Some(clip), Some(counts), true) = (clip, &mut counts.clip, reaches) {
+                counts.add_control(clip_grid, clip);
+            }
         }
     }
 
@@ -184,21 +202,25 @@ impl<'a> Reading<'a> {
             let is_known = texts.repetitions.is_valid(text);
             let repetition = if is_known { texts.repetitions.value(text) } else { 0.0 };
             let characters = words.chars().count();
-            self.judged.push(Seen { at, source, itm, is_kept, characters, repetition, truth });
+            let clip = texts.clip(text);
+            self.judged.push(Seen { at, source, itm, clip, is_kept, characters, repetition, truth });
         }
         self.add_eligible();
+        clip::add_row(&mut self.counts.texts, self.rule, &self.judged);
         Ok(())
     }
 
     /// Counts the scores of the row's texts that may be kept at some threshold.
     fn add_eligible(&mut self) {
-        let keep = self.rule.keep;
-        let captions = self.judged.iter().filter(|text| self.rule.is_synthetic(text.source));
-        let scores: Vec<Option<f32>> = captions.map(|text| Some(text.itm)).collect();
-        let mut among_best = verdicts(&scores, f64::NEG_INFINITY, keep).into_iter();
+        let rule = self.rule;
+        let admitted =
+            |text: &Seen| admitted(Some(text.itm), text.clip, rule.clip_thresholds[text.source]);
+        let captions = self.judged.iter().filter(|text| rule.is_synthetic(text.source));
+        let scores: Vec<Option<f32>> = captions.map(admitted).collect();
+        let mut among_best = verdicts(&scores, f64::NEG_INFINITY, rule.keep).into_iter();
         for text in &self.judged {
-            let is_caption = self.rule.is_synthetic(text.source);
-            if !is_caption || among_best.next().unwrap_or(false) {
+            let is_among_best = !rule.is_synthetic(text.source) || among_best.next().unwrap_or(false);
+            if is_among_best && admitted(text).is_some() {
                 let counts = &mut self.counts.texts[text.source];
                 counts.eligible.add(&self.rule.grid, text.itm);
                 if let Some(is_true) = text.truth {

@@ -2,7 +2,7 @@
 
 use super::{
     frequent::Frequent,
-    grid::{BARS, edge},
+    grid::{BARS, Scale},
     rule::{GALLERY_ROWS, Rule},
     sample::{Best, Sampled},
     samples::Samples,
@@ -91,11 +91,20 @@ pub(super) fn lists(samples: &Samples, frequent: &Frequent) -> Vec<List> {
 
 /// The condition over ledger columns that selects the texts of a bar. Numerals have an exponent: the columns
 /// are then compared as doubles, as the thresholds are.
-pub fn condition(source: &str, bar: usize) -> String {
-    let source = source.replace('\'', "''");
-    let percent = |bar: usize| format!("{}e-2", (edge(bar) * 100.0).round());
-    let above = format!("source = '{source}' and itm >= {}", percent(bar));
-    if bar + 1 == BARS { above } else { format!("{above} and itm < {}", percent(bar + 1)) }
+pub fn condition(scale: Scale, source: &str, bar: usize) -> String {
+    let (column, has_lower) = match scale {
+        Scale::Match => ("itm", true),
+        Scale::Clip => ("clip", bar > 0),
+    };
+    let percent = |bar: usize| format!("{}e-2", (scale.edge(bar) * 100.0).round());
+    let mut condition = format!("source = '{}'", source.replace('\'', "''"));
+    if has_lower {
+        condition += &format!(" and {column} >= {}", percent(bar));
+    }
+    if bar + 1 < BARS {
+        condition += &format!(" and {column} < {}", percent(bar + 1));
+    }
+    condition
 }
 
 /// Sampled texts of the bars of a source.

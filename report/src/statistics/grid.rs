@@ -5,10 +5,40 @@ use serde::Serialize;
 /// Steps of the slider between 0 and 1.
 const STEPS: u32 = 100;
 
-/// Bars of a histogram of P(match) between 0 and 1.
+/// Bars of a histogram.
 pub const BARS: usize = 50;
 
-/// Positions of a threshold in ascending order: 0.00, 0.01, … 1.00, and the job's thresholds between them.
+/// A score with a slider and a histogram.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// P(match), 0 to 1.
+    Match,
+    /// CLIP score. The histogram shows 0 to 50: scores of trained CLIPs are between 5 and 45. The first bar
+    /// also has the lower scores, the last one the higher scores.
+    Clip,
+}
+
+impl Scale {
+    /// Upper edge of the last bar.
+    pub fn top(self) -> f64 {
+        match self {
+            Self::Match => 1.0,
+            Self::Clip => 50.0,
+        }
+    }
+
+    /// Lower edge of a bar.
+    pub fn edge(self, bar: usize) -> f64 {
+        let steps = (bar * STEPS as usize / BARS) as f64;
+        match self {
+            Self::Match => steps / f64::from(STEPS),
+            Self::Clip => steps * self.top() / f64::from(STEPS),
+        }
+    }
+}
+
+/// Positions of a threshold in ascending order: 0.00, 0.01, … 1.00, and the job's thresholds between them. Of
+/// CLIP scores: −100, which every score reaches, then 0, 0.5, … 50, and the job's thresholds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Grid(Vec<f64>);
@@ -18,7 +48,18 @@ impl Grid {
     pub fn new(thresholds: impl IntoIterator<Item = f64>) -> Self {
         let steps = (0..=STEPS).map(|step| f64::from(step) / f64::from(STEPS));
         let within = |threshold: &f64| (0.0..=1.0).contains(threshold);
-        let mut positions: Vec<f64> = steps.chain(thresholds.into_iter().filter(within)).collect();
+        Self::sorted(steps.chain(thresholds.into_iter().filter(within)))
+    }
+
+    /// The positions of CLIP scores for a job with these CLIP thresholds.
+    pub fn of_clip(thresholds: impl IntoIterator<Item = f64>) -> Self {
+        let steps = (0..=STEPS).map(|step| Scale::Clip.top() * f64::from(step) / f64::from(STEPS));
+        let within = |threshold: &f64| (-100.0..=100.0).contains(threshold);
+        Self::sorted([-100.0].into_iter().chain(steps).chain(thresholds.into_iter().filter(within)))
+    }
+
+    fn sorted(positions: impl Iterator<Item = f64>) -> Self {
+        let mut positions: Vec<f64> = positions.collect();
         positions.sort_by(f64::total_cmp);
         positions.dedup();
         Self(positions)
@@ -92,24 +133,20 @@ impl Scores {
 }
 
 /// Number of scores in each bar, from the numbers of scores that reach each position.
-pub fn bars(grid: &Grid, at_least: &[u64]) -> Vec<u64> {
-    let from = |bar: usize| match edge(bar) {
-        edge if edge < 1.0 => at_least[grid.index_of(edge)],
-        _ => 0,
+pub fn bars(scale: Scale, grid: &Grid, at_least: &[u64]) -> Vec<u64> {
+    let from = |bar: usize| match bar {
+        0 => at_least[0],
+        BARS => 0,
+        _ => at_least[grid.index_of(scale.edge(bar))],
     };
     (0..BARS).map(|bar| from(bar) - from(bar + 1)).collect()
 }
 
-/// Lower edge of a bar.
-pub fn edge(bar: usize) -> f64 {
-    (bar * STEPS as usize / BARS) as f64 / f64::from(STEPS)
-}
-
-/// The bar of a score; `None` for a score that reaches no position.
+/// The bar of a P(match); `None` for one that reaches no position.
 pub fn bar_of(itm: f32) -> Option<usize> {
     let itm = f64::from(itm);
     let near = ((itm * BARS as f64) as usize).min(BARS - 1);
-    let bar = (near.saturating_sub(1)..(near + 2).min(BARS)).rev().find(|bar| itm >= edge(*bar));
+    let bar = (near.saturating_sub(1)..(near + 2).min(BARS)).rev().find(|bar| itm >= Scale::Match.edge(*bar));
     bar.filter(|_| !itm.is_nan())
 }
 
@@ -142,11 +179,28 @@ mod tests {
             scores.add(&grid, itm);
             expected[bar_of(itm).unwrap()] += 1;
         }
-        assert_eq!(bars(&grid, &scores.at_least()), expected);
+        assert_eq!(bars(Scale::Match, &grid, &scores.at_least()), expected);
         assert_eq!(
             (bar_of(1.0), bar_of(0.0), bar_of(f32::NAN), bar_of(-0.1)),
             (Some(49), Some(0), None, None)
         );
+    }
+
+    #[test]
+    fn every_clip_score_is_in_one_bar_and_reaches_the_first_position() {
+        let grid = Grid::of_clip([28.25, -3.0]);
+        let mut scores = Scores::new(&grid);
+        let values = [-100.0f32, -4.0, 0.0, 0.99, 1.0, 28.2, 28.25, 49.5, 50.0, 77.0, 100.0];
+        values.iter().for_each(|value| scores.add(&grid, *value));
+        let at_least = scores.at_least();
+        for (position, counted) in grid.positions().iter().zip(&at_least) {
+            let expected = values.iter().filter(|value| f64::from(**value) >= *position).count() as u64;
+            assert_eq!(*counted, expected, "{position}");
+        }
+        let bars = bars(Scale::Clip, &grid, &at_least);
+        assert_eq!(bars.iter().sum::<u64>(), values.len() as u64);
+        assert_eq!((bars[0], bars[1], bars[28], bars[49]), (4, 1, 2, 4));
+        assert_eq!((Scale::Clip.edge(28), Scale::Match.edge(28)), (28.0, 0.56));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Numbers of a job's newest version, from one pass over its ledgers.
 
+mod clip;
 mod columns;
 mod counts;
 mod distinct;
@@ -18,10 +19,11 @@ mod texts;
 mod truth;
 mod work;
 
+pub use clip::ClipStatistics;
 pub use distinct::Repeated;
 pub use drift::{Drift, Part};
 pub use galleries::{Kind, List, condition};
-pub use grid::{BARS, Grid, edge};
+pub use grid::{BARS, Grid, Scale};
 pub use reading::{Options, read};
 pub use sample::{Place, Sampled};
 pub(crate) use scan::place_of;
@@ -65,6 +67,9 @@ pub struct Statistics {
     pub tally: Tally,
     /// Positions of the sliders, ascending.
     pub positions: Grid,
+    /// Positions of the sliders of CLIP scores, ascending, of a job with CLIP scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip_positions: Option<Grid>,
     /// P(match) of the negative control.
     pub control: Control,
     /// Sources of texts: the text columns in their order, then captions.
@@ -99,18 +104,6 @@ pub struct Control {
     pub judged: u64,
     /// Scores that reach each position.
     pub at_least: Vec<u64>,
-}
-
-impl Control {
-    /// Share of the control that reaches a position, 0 to 1; `None` without a control.
-    pub fn share(&self, position: usize) -> Option<f64> {
-        (self.judged > 0).then(|| self.at_least[position] as f64 / self.judged as f64)
-    }
-
-    /// Texts of `judged` that would be kept at a position if they were of other images.
-    pub fn false_accepts(&self, position: usize, judged: u64) -> Option<f64> {
-        self.share(position).map(|share| share * judged as f64)
-    }
 }
 
 impl Statistics {

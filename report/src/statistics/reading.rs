@@ -114,7 +114,7 @@ impl Parts<'_> {
             seed: rule.seed,
             rows: tally.rows_total(),
             control: Control { judged: counts.control.all(), at_least: counts.control.at_least() },
-            sources: source::of_counts(rule, &counts.texts, &counts.samples),
+            sources: source::of_counts(rule, &counts),
             drift: drift.finish(&rule.grid),
             equal_images: counts.digests.repeated(),
             equal_hashes: counts.hashes.repeated(),
@@ -124,6 +124,7 @@ impl Parts<'_> {
             galleries,
             committed,
             positions: rule.grid.clone(),
+            clip_positions: rule.clip_grid.clone(),
             job: found.job,
             tally,
         }

@@ -34,8 +34,12 @@ pub struct Rule {
     pub thresholds: Vec<f64>,
     /// Most captions that are kept of an image.
     pub keep: Option<u32>,
+    /// CLIP threshold of each source that has one.
+    pub clip_thresholds: Vec<Option<f64>>,
     /// Positions of the thresholds.
     pub grid: Grid,
+    /// Positions of the CLIP thresholds, of a job with CLIP scores.
+    pub clip_grid: Option<Grid>,
     /// Seed of the samples.
     pub seed: u64,
     /// Rows that are sampled in each bar of each histogram.
@@ -64,8 +68,21 @@ impl Rule {
         sources.retain(|name| name != SYNTHETIC || tally.texts.contains_key(SYNTHETIC));
         let thresholds: Vec<f64> = sources.iter().map(|name| settings.filter.threshold(name)).collect();
         let bar_rows = (BAR_ROWS / (BARS * sources.len().max(1))).min(ROWS_PER_BAR);
-        let grid = Grid::new(thresholds.iter().copied());
-        Self { sources, thresholds, keep: settings.captioner.keep, grid, seed, bar_rows, web, truths: None }
+        let clip_thresholds: Vec<Option<f64>> =
+            sources.iter().map(|name| settings.filter.clip_threshold(name)).collect();
+        let clip_grid = || Grid::of_clip(clip_thresholds.iter().copied().flatten());
+        Self {
+            keep: settings.captioner.keep,
+            grid: Grid::new(thresholds.iter().copied()),
+            clip_grid: settings.models.clip.is_some().then(clip_grid),
+            truths: None,
+            sources,
+            thresholds,
+            clip_thresholds,
+            seed,
+            bar_rows,
+            web,
+        }
     }
 
     /// Number of a source; `None` for a name that the job's counts do not have.

@@ -17,6 +17,8 @@ pub(super) struct Seen {
     pub source: usize,
     /// P(match).
     pub itm: f32,
+    /// CLIP score, in a job that has them.
+    pub clip: Option<f32>,
     /// Whether the text is kept.
     pub is_kept: bool,
     /// Characters of the text.

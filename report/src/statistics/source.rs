@@ -1,11 +1,12 @@
 //! Numbers of one source of texts.
 
 use super::{
+    clip::ClipStatistics,
+    counts::Counts,
     galleries,
-    grid::bars,
+    grid::{Scale, bars},
     rule::Rule,
     sample::Sampled,
-    samples::Samples,
     texts::{Group, LENGTHS, TextCounts},
     truth::TruthRates,
 };
@@ -32,6 +33,8 @@ pub struct SourceStatistics {
     pub at_least: Vec<u64>,
     /// Texts that the job would keep with its threshold at each position.
     pub kept_at: Vec<u64>,
+    /// Negative controls that the thresholds of the source keep, with the one of P(match) at each position.
+    pub control_at: Vec<u64>,
     /// Judged texts in each bar of the histogram.
     pub bars: Vec<u64>,
     /// Judged texts by language.
@@ -41,6 +44,9 @@ pub struct SourceStatistics {
     /// Verdicts on texts whose truth is known; `None` without a column of truths of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truth: Option<TruthRates>,
+    /// CLIP scores, of a job that has them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<ClipStatistics>,
     /// Texts nearest to the job's threshold.
     #[serde(skip)]
     pub nearest: Vec<Sampled>,
@@ -49,19 +55,14 @@ pub struct SourceStatistics {
     pub samples: Vec<Vec<Sampled>>,
 }
 
-impl SourceStatistics {
-    /// Share of the judged texts that a position keeps, 0 to 1; `None` without a judged text.
-    pub fn share_at(&self, position: usize) -> Option<f64> {
-        (self.judged > 0).then(|| self.kept_at[position] as f64 / self.judged as f64)
-    }
-}
-
 /// Numbers of every source.
-pub(super) fn of_counts(rule: &Rule, texts: &[TextCounts], samples: &Samples) -> Vec<SourceStatistics> {
-    let mut of_bars = galleries::of_bars(samples, rule);
+pub(super) fn of_counts(rule: &Rule, all: &Counts) -> Vec<SourceStatistics> {
+    let mut of_bars = galleries::of_bars(&all.samples, rule);
     let has_truths = |source| rule.truths.as_ref().is_some_and(|truths| truths.has(source));
     let of = |(at, counts): (usize, &TextCounts)| {
         let at_least = counts.judged.at_least();
+        let truth = has_truths(at).then(|| TruthRates::of(&counts.truths));
+        let clip = |clip| ClipStatistics::of(rule, at, clip, truth.as_ref());
         SourceStatistics {
             source: rule.sources[at].clone(),
             threshold: rule.thresholds[at],
@@ -69,15 +70,17 @@ pub(super) fn of_counts(rule: &Rule, texts: &[TextCounts], samples: &Samples) ->
             statuses: counts.statuses.clone(),
             judged: counts.judged.all(),
             kept: counts.kept,
-            bars: bars(&rule.grid, &at_least),
+            control_at: counts.control.as_ref().unwrap_or(&all.control).at_least(),
+            bars: bars(Scale::Match, &rule.grid, &at_least),
             at_least,
             kept_at: counts.eligible.at_least(),
             languages: counts.languages.clone(),
             lengths: counts.lengths,
-            truth: has_truths(at).then(|| TruthRates::of(&counts.truths)),
-            nearest: samples.nearest[at].entries().to_vec(),
+            clip: counts.clip.as_ref().map(clip),
+            truth,
+            nearest: all.samples.nearest[at].entries().to_vec(),
             samples: std::mem::take(&mut of_bars[at]),
         }
     };
-    texts.iter().enumerate().map(of).collect()
+    all.texts.iter().enumerate().map(of).collect()
 }

@@ -1,7 +1,9 @@
 //! Counts of the texts of one source.
 
 use super::{
-    grid::{Grid, Scores},
+    clip::ClipCounts,
+    grid::Scores,
+    rule::Rule,
     truth::OfTruth,
 };
 use capfilt_schemas::status::TextStatus;
@@ -44,9 +46,13 @@ pub struct TextCounts {
     pub kept: u64,
     /// P(match) of all judged texts.
     pub judged: Scores,
-    /// P(match) of the texts that a threshold alone decides about: with `captioner.keep`, the best captions
-    /// of each image.
+    /// P(match) of the texts that a threshold alone decides about: those that reach the CLIP threshold; with
+    /// `captioner.keep`, the best captions of each image.
     pub eligible: Scores,
+    /// P(match) of the negative controls that reach the CLIP threshold of the source, if it has one.
+    pub control: Option<Scores>,
+    /// CLIP scores, in a job that has them.
+    pub(super) clip: Option<ClipCounts>,
     /// Judged texts by language.
     pub languages: BTreeMap<String, Group>,
     /// Judged texts by number of words, in the classes of [`LENGTHS`].
@@ -56,8 +62,11 @@ pub struct TextCounts {
 }
 
 impl TextCounts {
-    pub(super) fn new(grid: &Grid) -> Self {
+    pub(super) fn new(rule: &Rule, source: usize) -> Self {
+        let grid = &rule.grid;
         Self {
+            control: rule.clip_thresholds[source].map(|_| Scores::new(grid)),
+            clip: rule.clip_grid.as_ref().map(ClipCounts::new),
             statuses: BTreeMap::new(),
             kept: 0,
             judged: Scores::new(grid),
@@ -86,6 +95,8 @@ impl TextCounts {
         self.kept += other.kept;
         self.judged.merge(&other.judged);
         self.eligible.merge(&other.eligible);
+        self.control.iter_mut().zip(&other.control).for_each(|(sum, scores)| sum.merge(scores));
+        self.clip.iter_mut().zip(&other.clip).for_each(|(sum, counts)| sum.merge(counts));
         for (language, group) in other.languages {
             self.languages.entry(language).or_default().merge(group);
         }

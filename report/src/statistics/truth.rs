@@ -57,6 +57,13 @@ impl TruthRates {
         }
     }
 
+    /// The same texts, where a CLIP threshold decides: scores of those that are eligible.
+    pub(super) fn at_clip(&self, [of_false, of_true]: &[Scores; 2]) -> Self {
+        let kept_true_at = of_true.at_least();
+        let all = kept_true_at.iter().zip(of_false.at_least());
+        Self { kept_at: all.map(|(of_true, of_false)| of_true + of_false).collect(), kept_true_at, ..*self }
+    }
+
     /// Share of true texts among those that a position keeps, 0 to 1; `None` if it keeps none.
     pub fn precision_at(&self, position: usize) -> Option<f64> {
         share(self.kept_true_at[position], self.kept_at[position])

@@ -20,8 +20,8 @@ use capfilt_schemas::{
     settings::{Settings, parse},
     status::{RowStatus, TextStatus},
     tally::Tally,
-    texts::{LedgerText, Scored},
-    verdict::verdicts,
+    texts::{LedgerText, OptionalColumns, Scored},
+    verdict::{admitted, verdicts},
 };
 use capfilt_store::Location;
 use parquet::{arrow::ArrowWriter, file::properties::WriterProperties};
@@ -100,14 +100,14 @@ impl World {
     pub async fn finish(&self, of: impl Fn(&Shard, u64) -> Row, change: impl Fn(&mut Tally)) {
         let files =
             vec![ModelFile { name: "model.safetensors".to_owned(), bytes: 1, sha256: "ab".repeat(32) }];
-        let model = ModelRecord { files };
+        let (model, none) = (ModelRecord { files }, ModelRecord::none());
         let settings = &self.settings;
         let asked = JobRequest {
             settings,
             resolved: settings,
             captioner: &model,
             filter: &model,
-            clip: &ModelRecord::none(),
+            clip: if settings.models.clip.is_some() { &model } else { &none },
         };
         let input = Location::open(&settings.input.url).unwrap();
         let opened = job::open_or_create(&self.bucket(), &input, asked, OnInputChange::Refuse).await.unwrap();
@@ -124,8 +124,8 @@ impl World {
         let bucket = self.bucket();
         let attempt = AttemptId::from_random(rand::random());
         let output = &self.settings.output;
-        let mut writer =
-            ShardWriter::create(&bucket, &shard.id, &attempt, &[], output, Default::default()).unwrap();
+        let optional = OptionalColumns { clip: self.settings.models.clip.is_some(), embeddings: None };
+        let mut writer = ShardWriter::create(&bucket, &shard.id, &attempt, &[], output, optional).unwrap();
         let mut at = shard.first_row;
         for chunk in rows.chunks(1000) {
             writer.write(&self.judged(shard, at, chunk)).await.unwrap();
@@ -170,16 +170,28 @@ impl World {
         }
     }
 
+    /// CLIP score of a text, in a job with CLIP scores: a quarter of a number, so that some are equal, and some
+    /// are outside the histogram.
+    fn clip_of(&self, text: &str) -> Option<f32> {
+        let digest: [u8; 32] = Sha256::digest(text).into();
+        let quarters = i32::from(digest[0]) - 20;
+        self.settings.models.clip.as_ref().map(|_| quarters as f32 / 4.0)
+    }
+
     /// The ledger row of a generated row, with verdicts by the program's rule.
     pub fn ledger_row(&self, shard: &Shard, row: &Row, number: u64) -> LedgerRow {
         let mut texts: Vec<LedgerText> = row.texts.iter().map(unjudged).collect();
         for source in ["caption", "alt", "synthetic"] {
             let of: Vec<usize> = (0..texts.len()).filter(|at| &*texts[*at].source == source).collect();
             let itm: Vec<Option<f32>> = of.iter().map(|at| row.texts[*at].2).collect();
+            let clip: Vec<Option<f32>> = of.iter().map(|at| self.clip_of(&row.texts[*at].1)).collect();
             let keep = self.settings.captioner.keep.filter(|_| source == "synthetic");
-            let kept = verdicts(&itm, self.settings.filter.threshold(source), keep);
-            for ((at, itm), kept) in of.into_iter().zip(itm).zip(kept) {
-                texts[at].scored = itm.map(|itm| Scored { itm, itc: itm - 0.5, clip: None, kept });
+            let least = self.settings.filter.clip_threshold(source);
+            let itm_of_rule: Vec<_> =
+                itm.iter().zip(&clip).map(|(itm, clip)| admitted(*itm, *clip, least)).collect();
+            let kept = verdicts(&itm_of_rule, self.settings.filter.threshold(source), keep);
+            for (((at, itm), clip), kept) in of.into_iter().zip(itm).zip(clip).zip(kept) {
+                texts[at].scored = itm.map(|itm| Scored { itm, itc: itm - 0.5, clip, kept });
             }
         }
         let is_judged = row.status == RowStatus::Judged;
@@ -192,6 +204,7 @@ impl World {
             status: row.status,
             texts: if is_judged { texts } else { Vec::new() },
             control_itm: row.control.filter(|_| is_judged),
+            control_clip: self.clip_of(&row.key).filter(|_| is_judged && row.control.is_some()),
             detail: row.detail.clone(),
             ..LedgerRow::missing(&shard.file.path, number)
         }

@@ -3,14 +3,16 @@
 use super::Failed;
 use anyhow::anyhow;
 use arrow::{
-    array::{AsArray as _, BooleanArray, ListArray, RecordBatch},
+    array::{Array as _, AsArray as _, BooleanArray, ListArray, RecordBatch},
     datatypes::Float32Type,
 };
 use capfilt_pipeline::cut::{Cut, each_batch};
 use capfilt_schemas::{
+    ledger::CONTROL_CLIP,
     manifest::Manifest,
     status::{RowStatus, TextStatus},
     tally::{Tally, TextTally},
+    verdict::admitted,
 };
 use capfilt_store::Location;
 use capfilt_workers::ShardLedger;
@@ -24,7 +26,7 @@ pub struct Counts {
     pub tally: Tally,
     /// Negative controls.
     pub controls: u64,
-    /// Negative controls that reach the threshold, by source.
+    /// Negative controls that reach the thresholds of P(match) and of the CLIP score, by source.
     pub random_passes: BTreeMap<String, u64>,
 }
 
@@ -55,6 +57,7 @@ pub(super) async fn of_ledger(bucket: Location, of: ShardLedger, cut: Arc<Cut>) 
     let mut counts = Counts::default();
     let mut leaves = cut.leaves();
     leaves.push("control_itm".to_owned());
+    leaves.extend((!cut.rules().clip_thresholds.is_empty()).then(|| CONTROL_CLIP.to_owned()));
     let count = |batch: &RecordBatch| {
         let kept = cut.kept(batch)?;
         counts.add(batch, &kept, &cut);
@@ -75,12 +78,20 @@ impl Counts {
                 self.add_texts(lists, row, kept);
             }
         }
-        for control in column("control_itm").as_primitive::<Float32Type>().iter().flatten() {
-            self.controls += 1;
-            for (source, threshold) in &cut.rules().thresholds {
-                if f64::from(control) >= *threshold {
-                    *self.random_passes.entry(source.clone()).or_default() += 1;
-                }
+        let clip = batch.column_by_name(CONTROL_CLIP).and_then(|clip| clip.as_primitive_opt::<Float32Type>());
+        for (row, itm) in column("control_itm").as_primitive::<Float32Type>().iter().enumerate() {
+            let clip = clip.filter(|clip| clip.is_valid(row)).map(|clip| clip.value(row));
+            itm.iter().for_each(|itm| self.add_control(*itm, clip, cut));
+        }
+    }
+
+    fn add_control(&mut self, itm: f32, clip: Option<f32>, cut: &Cut) {
+        self.controls += 1;
+        let rules = cut.rules();
+        for (source, threshold) in &rules.thresholds {
+            let least = rules.clip_thresholds.get(source).copied();
+            if admitted(Some(itm), clip, least).is_some_and(|itm| f64::from(itm) >= *threshold) {
+                *self.random_passes.entry(source.clone()).or_default() += 1;
             }
         }
     }

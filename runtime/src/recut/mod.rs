@@ -18,7 +18,9 @@ use anyhow::anyhow;
 use capfilt_console::{ExitCodeExt as _, Failure, Progress};
 use capfilt_coordinator::outputs::{OutputsError, Version, outputs};
 use capfilt_pipeline::cut::{Cut, CutError};
-use capfilt_schemas::{cut::CutName, job::JobRecord, manifest::Manifest, object_keys::Table, plan::Shard};
+use capfilt_schemas::{
+    cut::CutName, job::JobRecord, ledger::CONTROL_CLIP, manifest::Manifest, object_keys::Table, plan::Shard,
+};
 use capfilt_store::{Location, without_secrets};
 use capfilt_workers::ShardLedger;
 use futures::{StreamExt as _, stream};
@@ -130,8 +132,9 @@ impl Ledgers {
     async fn preview(&self, request: &Request) -> Result<Preview, Failure> {
         let rules = thresholds::resolve(self, request).await?;
         let cut = Arc::new(Cut::new(rules).map_err(of_options).or_usage_error()?);
-        if cut.names("clip") && self.job.settings.models.clip.is_none() {
-            let why = anyhow!("--where names `clip`, but the job has no CLIP scores (no models.clip)");
+        let of_clip = ["clip", CONTROL_CLIP].into_iter().find(|column| cut.names(column));
+        if let (Some(column), None) = (of_clip, &self.job.settings.models.clip) {
+            let why = anyhow!("--where names `{column}`, but the job has no CLIP scores (no models.clip)");
             return Err(why).or_usage_error();
         }
         let mut counts = Counts::default();

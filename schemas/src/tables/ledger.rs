@@ -25,6 +25,9 @@ use std::{collections::HashMap, sync::Arc};
 /// input, and a list of captions.
 pub const VERSION: u32 = 2;
 
+/// Column with the CLIP score of the negative control, in a job with `models.clip`.
+pub const CONTROL_CLIP: &str = "control_clip";
+
 /// One row of `ledger.parquet`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LedgerRow {
@@ -52,6 +55,8 @@ pub struct LedgerRow {
     pub texts: Vec<LedgerText>,
     /// P(match) of this image and the text of another row: the negative control.
     pub control_itm: Option<f32>,
+    /// CLIP score of the negative control, in a job with `models.clip`.
+    pub control_clip: Option<f32>,
     /// For people: the reason why the row was not judged, and the cells that could not be read and count as
     /// null.
     pub detail: Option<String>,
@@ -73,6 +78,7 @@ impl LedgerRow {
             status: RowStatus::ImageMissing,
             texts: Vec::new(),
             control_itm: None,
+            control_clip: None,
             detail: None,
         }
     }
@@ -115,6 +121,7 @@ pub fn schema_with(optional: OptionalColumns) -> SchemaRef {
     for field in fields.iter_mut().filter(|field| field.name() == "texts") {
         *field = Arc::new(Field::new("texts", DataType::List(text_item(optional)), false));
     }
+    fields.extend(optional.clip.then(|| Arc::new(Field::new(CONTROL_CLIP, DataType::Float32, true))));
     fields.extend(optional.embeddings.map(|width| Arc::new(embedding::field(embedding::IMAGE, width))));
     Arc::new(Schema::new_with_metadata(fields, plain.metadata().clone()))
 }
@@ -209,6 +216,9 @@ pub fn batch_with(rows: &[LedgerRow], optional: OptionalColumns) -> Result<Recor
         Arc::new(rows.iter().map(|row| row.control_itm).collect::<Float32Array>()),
         names(|row| row.detail.as_deref()),
     ];
+    if optional.clip {
+        columns.push(Arc::new(rows.iter().map(|row| row.control_clip).collect::<Float32Array>()));
+    }
     let vectors = rows.iter().map(|row| row.image_embedding.as_ref());
     columns.extend(optional.embeddings.map(|width| embedding::column(vectors, width)));
     RecordBatch::try_new(schema_with(optional), columns)

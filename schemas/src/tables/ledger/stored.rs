@@ -1,6 +1,6 @@
 //! Rows of a stored ledger, of this version and of earlier ones.
 
-use super::{LedgerRow, version_1};
+use super::{CONTROL_CLIP, LedgerRow, version_1};
 use crate::{
     status::{RowStatus, TextStatus},
     tables::{
@@ -35,6 +35,7 @@ pub struct StoredRow<'a> {
     pub status: &'a str,
     pub texts: Vec<StoredText<'a>>,
     pub control_itm: Option<f32>,
+    pub control_clip: Option<f32>,
     pub detail: Option<&'a str>,
 }
 
@@ -102,6 +103,7 @@ impl StoredRow<'_> {
             status: RowStatus::parse(self.status).ok_or_else(|| unknown(self.status))?,
             texts: texts.collect::<Result<_, _>>()?,
             control_itm: self.control_itm,
+            control_clip: self.control_clip,
             detail: self.detail.map(str::to_owned),
         })
     }
@@ -154,6 +156,7 @@ pub fn stored_rows(batch: &RecordBatch) -> Box<dyn Iterator<Item = StoredRow<'_>
     let (addresses, image_hashes) = (numbers("row"), numbers("image_hash"));
     let (widths, heights) = (batch.numbers::<UInt32Type>("width"), batch.numbers::<UInt32Type>("height"));
     let controls = batch.scores("control_itm");
+    let clip_controls = batch.column_by_name(CONTROL_CLIP).and_then(|clip| clip.as_primitive_opt());
     let lists = batch.lists("texts");
     let texts = Texts::of(lists.values().as_struct());
     let embeddings = embedding::images(batch);
@@ -170,6 +173,7 @@ pub fn stored_rows(batch: &RecordBatch) -> Box<dyn Iterator<Item = StoredRow<'_>
         status: statuses.value(i),
         texts: items(lists, i).map(|item| texts.get(item)).collect(),
         control_itm: number(controls, i),
+        control_clip: clip_controls.and_then(|clip: &Float32Array| number(clip, i)),
         detail: text(details, i),
     }))
 }

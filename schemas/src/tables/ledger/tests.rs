@@ -54,6 +54,7 @@ fn row(dice: &mut StdRng) -> LedgerRow {
         status: *RowStatus::ALL.choose(dice).unwrap(),
         texts: (0..dice.random_range(0..4)).map(|_| text(dice)).collect(),
         control_itm: maybe(dice, StdRng::random),
+        control_clip: None,
         detail: maybe(dice, words),
     }
 }
@@ -95,6 +96,7 @@ fn vectors_come_back_in_half_precision_and_only_where_there_are_some() {
 fn clip_scores_come_back_with_and_without_vectors_and_readers_of_plain_ledgers_read_them() {
     let mut dice = dice();
     let mut rows: Vec<LedgerRow> = (0..20).map(|_| row(&mut dice)).collect();
+    rows.iter_mut().for_each(|row| row.control_clip = row.control_itm.map(|itm| 100.0 * itm));
     for text in rows.iter_mut().flat_map(|row| &mut row.texts) {
         let clip = maybe(&mut dice, |dice| dice.random_range(-100.0..=100.0));
         text.scored.iter_mut().for_each(|scored| scored.clip = clip);
@@ -107,6 +109,7 @@ fn clip_scores_come_back_with_and_without_vectors_and_readers_of_plain_ledgers_r
     }
     let plain = super::rows(&batch(&rows).unwrap()).unwrap();
     assert!(plain.iter().flat_map(|row| &row.texts).all(|text| text.scored.is_none_or(|s| s.clip.is_none())));
+    assert!(plain.iter().all(|row| row.control_clip.is_none()));
 }
 
 #[test]
