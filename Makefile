@@ -85,6 +85,7 @@ parity: setup
 	@python3 scripts/peers.py
 	.peers/bin/python scripts/parity_trained.py $(BINARY)
 	.peers/bin/python scripts/parity.py $(BINARY)
+	.peers/bin/python scripts/parity_clip.py $(BINARY)
 
 # Measures capfilt and its peers in turns, on an idle machine; the table is also added to benches/RESULTS.md.
 # Half an hour.

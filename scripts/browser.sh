@@ -8,7 +8,10 @@ cd "$(dirname "$0")/.."
 playwright=1.65.1 axe=4.14.1 before=2026-11-25
 target=${CAPFILT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/capfilt}/browser-$playwright-$axe
 
-scripts/need.sh Chromium "chromium node npm" "chromium fonts-liberation nodejs npm"
+# One call each: packages of a Node from elsewhere conflict with Debian's npm.
+scripts/need.sh Chromium "chromium" "chromium fonts-liberation"
+scripts/need.sh Node "node npm" "nodejs npm"
+command -v chromium >/dev/null 2>&1 || exit 0
 if [ ! -e "$target/.complete" ]; then
     command -v npm >/dev/null 2>&1 || exit 0
     mkdir -p "$target"

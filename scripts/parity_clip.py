@@ -2,7 +2,7 @@
 """Compare `capfilt score --clip` with transformers and OpenCLIP on ViT-B/32 and ViT-L/14, in f32 on the CPU.
 
 usage: parity_clip.py CAPFILT [--size ViT-B-32|ViT-L-14|both] [--work DIR]
-       (in the venv of scripts/peers.py, after `.peers/bin/python -m pip install open_clip_torch==3.3.0`)
+       (in the venv of scripts/peers.py; `make parity`)
 
 The models have the published shapes, CLIP's own vocabulary and random weights: ViT-B/32 in transformers'
 layout, ViT-L/14 in OpenCLIP's. The pictures are photographs; the texts are ordinary ones and random Unicode.
@@ -62,9 +62,8 @@ def save_vocabulary(folder):
 
 @torch.inference_mode()
 def transformers(folder, images):
-    model = golden.randomise(
-        CLIPModel(CLIPConfig(CLIPTextConfig().to_dict(), CLIPVisionConfig().to_dict())), seed=1
-    )
+    config = CLIPConfig(text_config=CLIPTextConfig().to_dict(), vision_config=CLIPVisionConfig().to_dict())
+    model = golden.randomise(CLIPModel(config), seed=1)
     (folder / "config.json").write_text(json.dumps(model.config.to_dict()))
     CLIPImageProcessorPil().save_pretrained(folder)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "model.safetensors")

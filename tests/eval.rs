@@ -116,7 +116,7 @@ fn log_odds(filter: &Path, picture: &Path) -> f64 {
     score.args(["score", "--json", "--device", "cpu", "--precision", "f32", "--model"]).arg(filter);
     let said = stdout(&expect(score.arg("--image").arg(picture).args(["--text", "a large red square"]), 0));
     let said: Value = serde_json::from_str(&said).unwrap();
-    let itm = said["texts"][0]["itm"].as_f64().unwrap();
+    let itm = said["texts"][0]["match"].as_f64().unwrap();
     (itm / (1.0 - itm)).ln()
 }
 
@@ -156,7 +156,8 @@ fn a_stored_temperature_divides_the_logits_of_the_filter_and_is_a_part_of_the_jo
     let named = format!("models.filter={}", filter.display());
     let job = job.set(&[&named, "shards.rows=400"]);
     job.run();
-    let record: Value = serde_json::from_str(&fs::read_to_string(job.objects.join("job.json")).unwrap()).unwrap();
+    let record: Value =
+        serde_json::from_str(&fs::read_to_string(job.objects.join("job.json")).unwrap()).unwrap();
     assert!(record["filter"].to_string().contains("calibration.json"), "{}", record["filter"]);
 
     let url = format!("file://{}", filter.display());

@@ -100,7 +100,7 @@ impl<'a> Judging<'a> {
         self.queries[after..].iter().map(|query| query.text.clone()).collect()
     }
 
-    /// Texts that are judged and have no CLIP score: those of the row unchanged, the negative control as it is
+    /// Texts that are judged and have no CLIP score: those of the row unchanged, the negative control as
     /// cleaned for the filter.
     pub fn without_clip(&self) -> Vec<(Target, &str)> {
         let texts = self.queries.iter().filter_map(|query| match query.target {

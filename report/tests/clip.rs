@@ -68,13 +68,7 @@ fn scores(rows: &[LedgerRow], source: &str) -> Vec<Vec<Scored>> {
 }
 
 /// Texts and negative controls that a rule keeps.
-fn kept(
-    rows: &[LedgerRow],
-    source: &str,
-    itm: f64,
-    clip: Option<f64>,
-    settings: &Settings,
-) -> (u64, u64) {
+fn kept(rows: &[LedgerRow], source: &str, itm: f64, clip: Option<f64>, settings: &Settings) -> (u64, u64) {
     let keep = settings.captioner.keep.filter(|_| source == "synthetic");
     let of_row = |texts: &Vec<Scored>| {
         let scores: Vec<_> = texts.iter().map(|text| admitted(Some(text.itm), text.clip, clip)).collect();
@@ -115,7 +109,8 @@ fn assert_counts(rows: &[LedgerRow], found: &SourceStatistics, statistics: &Stat
 
 #[tokio::test]
 async fn the_counts_of_both_scores_are_those_of_the_rule_at_every_position() {
-    for more in [&[][..], &["captioner.keep=1"], &["captioner.keep=2", "filter.clip_synthetic_threshold=20"]] {
+    for more in [&[][..], &["captioner.keep=1"], &["captioner.keep=2", "filter.clip_synthetic_threshold=20"]]
+    {
         let (world, statistics, rows) = job(more).await;
         for found in &statistics.sources {
             assert_counts(&rows, found, &statistics, &world.settings);

@@ -39,8 +39,8 @@ pub mod weights;
 mod weights_error;
 
 pub use answerer::{AnswerList, BlipAnswerer, Question};
-pub use capfilt_kernels::{features as cpu_features, libtorch_version, supported as cpu_has_kernels};
 pub use calibration::{Calibration, TEMPERATURES, VERSION as CALIBRATION_VERSION};
+pub use capfilt_kernels::{features as cpu_features, libtorch_version, supported as cpu_has_kernels};
 pub use captioner::BlipCaptioner;
 pub use clip::ClipScorer;
 pub use device::DeviceChoice;

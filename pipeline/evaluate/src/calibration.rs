@@ -1,5 +1,5 @@
-//! Calibration of a filter: whether P(match) is the share of true pairs, and the temperature of the logits with
-//! which it is (Guo et al. 2017, "On calibration of modern neural networks").
+//! Calibration of a filter: whether P(match) is the share of true pairs, and the temperature of the logits
+//! that makes P(match) this share (Guo et al. 2017, "On calibration of modern neural networks").
 
 use crate::{
     error::EvaluateError,
@@ -128,11 +128,7 @@ pub fn label(
 }
 
 /// Log-odds of two texts of each image.
-fn log_odds(
-    filter: &BlipFilter,
-    states: &tch::Tensor,
-    texts: &[&str],
-) -> Result<Vec<f64>, EvaluateError> {
+fn log_odds(filter: &BlipFilter, states: &tch::Tensor, texts: &[&str]) -> Result<Vec<f64>, EvaluateError> {
     let batch = filter.batch(texts)?;
     let keys = filter.image_keys(states, 2 * batch.ids.size2()?.1)?;
     let logits = filter.itm_logits(&batch, &keys)?.f_to_kind(Kind::Double)?;
@@ -160,8 +156,7 @@ fn similar(
     let features = filter.image_features(states)?;
     let mut chosen = Vec::with_capacity(range.len());
     for (row, image) in range.enumerate() {
-        let candidates: Vec<usize> =
-            (0..CANDIDATES as u64).map(|n| other(images, texts, image, n)).collect();
+        let candidates: Vec<usize> = (0..CANDIDATES as u64).map(|n| other(images, texts, image, n)).collect();
         let words: Vec<&str> = candidates.iter().map(|at| texts[*at].as_str()).collect();
         let of_texts = filter.text_features(&filter.batch(&words)?)?;
         let cosines = of_texts.f_mv(&features.f_select(0, row as i64)?)?;
@@ -170,7 +165,7 @@ fn similar(
     Ok(chosen)
 }
 
-/// Fits the temperature on the pairs of every second image, and measures both reliabilities on the others.
+/// Fits the temperature on the pairs of every second image, and measures both reliabilities on the remaining ones.
 pub fn calibrate(pairs: &[[Labelled; 2]]) -> Calibrated {
     let half = |of: usize| -> Vec<Labelled> { pairs.iter().skip(of).step_by(2).flatten().copied().collect() };
     let (fitted, tested) = (half(0), half(1));
@@ -189,7 +184,8 @@ pub fn calibrate(pairs: &[[Labelled; 2]]) -> Calibrated {
 /// concave in 1 / temperature, so its slope has one zero, which bisection finds.
 fn temperature(pairs: &[Labelled]) -> f64 {
     let slope = |inverse: f64| -> f64 {
-        let one = |pair: &Labelled| (f64::from(pair.is_true) - logistic(inverse * pair.log_odds)) * pair.log_odds;
+        let one =
+            |pair: &Labelled| (f64::from(pair.is_true) - logistic(inverse * pair.log_odds)) * pair.log_odds;
         pairs.iter().map(one).sum()
     };
     let [least, most] = TEMPERATURES;
@@ -248,7 +244,10 @@ impl fmt::Display for Calibrated {
         writeln!(out, "calibration error (ECE) {:.4} → {:.4}", before.ece, after.ece)?;
         write!(out, "mean −log likelihood    {:.4} → {:.4}", before.nll, after.nll)?;
         if self.is_separable {
-            write!(out, "\nthe logits nearly separate the pairs, so no temperature fits; try --negatives similar")?;
+            write!(
+                out,
+                "\nthe logits nearly separate the pairs, so no temperature fits; try --negatives similar"
+            )?;
         }
         Ok(())
     }

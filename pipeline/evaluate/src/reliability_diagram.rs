@@ -12,25 +12,29 @@ const MARGIN: f64 = 60.0;
 pub fn reliability_diagram(found: &Calibrated) -> String {
     let whole = SIDE + 2.0 * MARGIN;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {whole}\" font-family=\"sans-serif\" \
-         font-size=\"13\" role=\"img\" aria-label=\"Reliability diagram\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {whole} {whole}\" \
+         font-family=\"sans-serif\" font-size=\"13\" role=\"img\" aria-label=\"Reliability diagram\">\n\
          <rect width=\"{whole}\" height=\"{whole}\" fill=\"white\"/>\n"
     );
     axes(&mut svg);
     let series = [
         (&found.before, "#b45309", format!("without temperature: ECE {:.3}", found.before.ece)),
-        (&found.after, "#1d4ed8", format!("temperature {:.2}: ECE {:.3}", found.temperature, found.after.ece)),
+        (
+            &found.after,
+            "#1d4ed8",
+            format!("temperature {:.2}: ECE {:.3}", found.temperature, found.after.ece),
+        ),
     ];
     for (at, (reliability, colour, name)) in series.into_iter().enumerate() {
         draw(&mut svg, reliability, colour);
-        let y = MARGIN + 22.0 + 20.0 * at as f64;
+        let y = MARGIN + SIDE - 34.0 + 20.0 * at as f64;
         // Writing to a String cannot fail.
         let _ = writeln!(
             svg,
             "<circle cx=\"{}\" cy=\"{}\" r=\"5\" fill=\"{colour}\"/><text x=\"{}\" y=\"{y}\">{name}</text>",
-            MARGIN + 16.0,
+            MARGIN + SIDE * 0.4,
             y - 4.5,
-            MARGIN + 28.0
+            MARGIN + SIDE * 0.4 + 12.0
         );
     }
     svg + "</svg>\n"
@@ -67,7 +71,8 @@ fn draw(svg: &mut String, reliability: &Reliability, colour: &str) {
     let bins: Vec<&Bin> = reliability.bins.iter().filter(|bin| bin.pairs > 0).collect();
     let most = bins.iter().map(|bin| bin.pairs).max().unwrap_or(1) as f64;
     let at = |bin: &&Bin| place(bin.mean_match, bin.share_true);
-    let line: Vec<String> = bins.iter().map(|bin| at(bin).map(|value| format!("{value:.1}")).join(",")).collect();
+    let line: Vec<String> =
+        bins.iter().map(|bin| at(bin).map(|value| format!("{value:.1}")).join(",")).collect();
     let _ = writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\"/>", line.join(" "));
     for bin in bins {
         let [x, y] = at(&bin);

@@ -140,7 +140,10 @@ impl Explained {
         lines.extend(row.detail.iter().map(|detail| line("detail", format!("{detail:?}"))));
         let clip = row.control_clip.map(|clip| format!(", CLIP score {clip:.2},")).unwrap_or_default();
         lines.extend(row.control_itm.map(|itm| {
-            line("control", format!("P(match) {itm:.4}{clip} of the text of another row (the negative control)"))
+            line(
+                "control",
+                format!("P(match) {itm:.4}{clip} of the text of another row (the negative control)"),
+            )
         }));
         for text in &row.texts {
             lines.push(line("text", format!("{:?} ({}): {}", text.source, self.verdict(text), about(text))));

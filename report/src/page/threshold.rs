@@ -68,7 +68,8 @@ fn panel(statistics: &Statistics, gallery: &Gallery, axis: &Axis, number: usize)
 fn about_bars(scale: Scale) -> &'static str {
     match scale {
         Scale::Match => {
-            "P(match), in bars of 0.02; the heights are on a square-root scale. Choose a bar to see texts of it."
+            "P(match), in bars of 0.02; the heights are on a square-root scale. Choose a bar to see texts of \
+             it."
         }
         Scale::Clip => {
             "CLIP score, in bars of 1; the heights are on a square-root scale. A text is kept when it also \
@@ -109,7 +110,8 @@ fn figures(axis: &Axis) -> Markup {
         }
         @if let Some(truth) = axis.truth { p { (about(truth)) } }
         @if axis.source.kept != axis.kept_at[at] {
-            p { "The job kept " (count(axis.source.kept)) " texts: it has another rule beside the threshold." }
+            @let kept = count(axis.source.kept);
+            p { "The job kept " (kept) " texts: it has another rule beside the threshold." }
         }
     }
 }

@@ -60,8 +60,7 @@ pub(super) fn add_row(of: &mut [TextCounts], rule: &Rule, texts: &[Seen]) {
     best.truncate(rule.keep.map_or(usize::MAX, |keep| keep as usize));
     for text in texts {
         let (Some(clip), Some(counts)) = (text.clip, &mut of[text.source].clip) else { continue };
-        let is_eligible =
-            reaches(&text) && (!rule.is_synthetic(text.source) || take(&mut best, clip));
+        let is_eligible = reaches(&text) && (!rule.is_synthetic(text.source) || take(&mut best, clip));
         counts.add(grid, clip, text, is_eligible);
     }
 }

@@ -213,8 +213,7 @@ impl<'a> Reading<'a> {
     /// Counts the scores of the row's texts that may be kept at some threshold.
     fn add_eligible(&mut self) {
         let rule = self.rule;
-        let admitted =
-            |text: &Seen| admitted(Some(text.itm), text.clip, rule.clip_thresholds[text.source]);
+        let admitted = |text: &Seen| admitted(Some(text.itm), text.clip, rule.clip_thresholds[text.source]);
         let captions = self.judged.iter().filter(|text| rule.is_synthetic(text.source));
         let scores: Vec<Option<f32>> = captions.map(admitted).collect();
         let mut among_best = verdicts(&scores, f64::NEG_INFINITY, rule.keep).into_iter();

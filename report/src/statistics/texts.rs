@@ -1,11 +1,6 @@
 //! Counts of the texts of one source.
 
-use super::{
-    clip::ClipCounts,
-    grid::Scores,
-    rule::Rule,
-    truth::OfTruth,
-};
+use super::{clip::ClipCounts, grid::Scores, rule::Rule, truth::OfTruth};
 use capfilt_schemas::status::TextStatus;
 use serde::Serialize;
 use std::collections::BTreeMap;

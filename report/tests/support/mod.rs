@@ -170,8 +170,8 @@ impl World {
         }
     }
 
-    /// CLIP score of a text, in a job with CLIP scores: a quarter of a number, so that some are equal, and some
-    /// are outside the histogram.
+    /// CLIP score of a text, in a job with CLIP scores: quarters, so that some are equal, and some outside of
+    /// the histogram.
     fn clip_of(&self, text: &str) -> Option<f32> {
         let digest: [u8; 32] = Sha256::digest(text).into();
         let quarters = i32::from(digest[0]) - 20;

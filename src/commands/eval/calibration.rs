@@ -37,6 +37,10 @@ pub async fn run(args: &EvalCalibrationArgs) -> Ending {
         let written = calibration.write(model);
         written.with_context(|| format!("cannot write into {}", model.display())).or_environment_error()?;
     }
-    if data.json { outln!("{}", json!(found)) } else { outln!("{found}") }
+    if data.json {
+        outln!("{}", json!(found))
+    } else {
+        outln!("{found}")
+    }
     Ok(Exit::Done)
 }
