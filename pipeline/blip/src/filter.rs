@@ -97,8 +97,9 @@ impl BlipFilter {
         TextBatch::of(texts, &self.tokens, &self.options, positions, self.images.device)
     }
 
-    /// Matching logits (rows, 2) in f32, without the temperature of a calibration. Rows are ordered by
-    /// image, with the same number of rows for each image. The first token is replaced by `[ENC]` if the options request it.
+    /// Matching logits (rows, 2) in f32, without the temperature of a calibration. Rows are ordered by image,
+    /// with the same number of rows for each image. The first token is replaced by `[ENC]` if the options
+    /// request it.
     pub fn itm_logits(&self, texts: &TextBatch, image: &ImageKeys) -> Result<Tensor, ComputeError> {
         let ids = texts.grounded_ids(&self.tokens, self.options.itm_first_token)?;
         Ok(self.itm.forward(&self.text.encode_with_image(&ids, &texts.mask, image)?)?)

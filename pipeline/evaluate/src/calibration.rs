@@ -165,7 +165,8 @@ fn similar(
     Ok(chosen)
 }
 
-/// Fits the temperature on the pairs of every second image, and measures both reliabilities on the remaining ones.
+/// Fits the temperature on the pairs of every second image, and measures both reliabilities on the
+/// remaining ones.
 pub fn calibrate(pairs: &[[Labelled; 2]]) -> Calibrated {
     let half = |of: usize| -> Vec<Labelled> { pairs.iter().skip(of).step_by(2).flatten().copied().collect() };
     let (fitted, tested) = (half(0), half(1));
