@@ -6,10 +6,13 @@ usage: run.py [model] [filter] [decode] [train] [--rounds 3] [--rows 24] [--reco
 
 Prints a table; with --record the table is added to benches/RESULTS.md.
 
-`model`   Full CapFilt per image (a nucleus caption, P(match) and cosine of two texts) on BLIP-base at
-          384 px with random weights: the same weights, pixels, texts, batch and threads for
-          `capfilt bench model` and for transformers, naive and best (peers/capfilt_transformers.py
-          describes both). No caption may end before its 20th id, so that both sides do the same work.
+`model`   Full CapFilt per image (a nucleus caption, P(match) and cosine of two texts; the peers compute no
+          cosine) on BLIP-base at 384 px with random weights: the same weights, pixels, texts, batch and
+          threads for `capfilt bench model`, for transformers naive, best and through torch.compile
+          (peers/capfilt_transformers.py describes all three), and for OpenVINO
+          (peers/capfilt_openvino.py). No caption may end before its 20th id, so that all sides do the same
+          work. In int8 the peer is OpenVINO; capfilt takes part on processors that its int8 supports. The
+          first round also converts, quantises and compiles, outside the clocks; out/bench keeps the result.
 `filter`  Judging one web text per picture: Data-Juicer's `image_text_matching_filter`
           (peers/filter_data_juicer.py) and capfilt's filter, which also judges a caption and computes
           cosines; same weights, pixels and texts. If Data-Juicer is missing, it is installed into out/bench.
@@ -25,6 +28,7 @@ competitors equally.
 
 import argparse
 import datetime
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -66,67 +70,29 @@ def prepare(rows):
     (WORK / "texts.txt").write_text("\n".join(texts) + "\n")
 
 
+def rows():
+    """Return the options that capfilt and its peers have for models and rows."""
+    models = ["--captioner", WORK / "models/captioner", "--filter", WORK / "models/filter"]
+    inputs = ["--images", WORK / "web", "--texts", WORK / "texts.txt"]
+    return [*models, *inputs, "--batch", BATCH, "--min-length", 20, "--repeats", 1]
+
+
 def ours(precision):
-    models = [
-        "--captioner",
-        WORK / "models/captioner",
-        "--filter",
-        WORK / "models/filter",
-        "--images",
-        WORK / "web",
-        "--texts",
-        WORK / "texts.txt",
-    ]
-    return lambda: lines_of(
-        ROOT / "target/release/capfilt",
-        "bench",
-        "model",
-        *models,
-        "--precision",
-        precision,
-        "--device",
-        "cpu",
-        "--batch",
-        BATCH,
-        "--min-length",
-        20,
-        "--repeats",
-        1,
-        "--json",
-    )
+    binary = ROOT / "target/release/capfilt"
+    options = ["--precision", precision, "--device", "cpu", "--json"]
+    return lambda: lines_of(binary, "bench", "model", *rows(), *options)
 
 
 def theirs(precision, mode, *more):
-    script = [sys.executable, ROOT / "benches/peers/capfilt_transformers.py"]
-    models = [
-        "--captioner",
-        WORK / "models/captioner",
-        "--filter",
-        WORK / "models/filter",
-        "--images",
-        WORK / "web",
-        "--texts",
-        WORK / "texts.txt",
-    ]
-    return lambda: lines_of(
-        *script,
-        *models,
-        "--mode",
-        mode,
-        "--dtype",
-        precision,
-        "--device",
-        "cpu",
-        "--batch",
-        BATCH,
-        "--threads",
-        os.cpu_count(),
-        "--min-length",
-        20,
-        "--repeats",
-        1,
-        *more,
-    )
+    script = ROOT / "benches/peers/capfilt_transformers.py"
+    options = ["--mode", mode, "--dtype", precision, "--device", "cpu", "--threads", os.cpu_count()]
+    return lambda: lines_of(sys.executable, script, *rows(), *options, *more)
+
+
+def openvino(precision):
+    script = ROOT / "benches/peers/capfilt_openvino.py"
+    options = ["--dtype", precision, "--threads", os.cpu_count()]
+    return lambda: lines_of(sys.executable, script, *rows(), *options)
 
 
 def in_turns(competitors, rounds):
@@ -142,29 +108,37 @@ def in_turns(competitors, rounds):
     return found
 
 
+def of_model(precisions):
+    """Return capfilt and its peers; the second word of a name is the precision."""
+    found = {}
+    for precision in precisions:
+        if precision != "int8" or has_int8():
+            found[f"capfilt {precision}"] = ours(precision)
+        found[f"OpenVINO {precision}"] = openvino(precision)
+        if precision != "int8":  # transformers has no int8
+            found[f"torch.compile {precision}"] = theirs(precision, "compiled", "--sdpa")
+            found[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
+            found[f"transformers {precision}, naive"] = theirs(precision, "naive")
+    return found
+
+
 def model(args):
     """Return Markdown rows: competitor, seconds per image, ratio to capfilt of the same precision."""
     prepare(args.rows)
-    competitors = {}
-    for precision in args.precisions.split(","):
-        competitors[f"capfilt {precision}"] = ours(precision)
-        if precision != "int8":  # transformers has no int8
-            competitors[f"transformers {precision}, best"] = theirs(precision, "best", "--sdpa")
-            competitors[f"transformers {precision}, naive"] = theirs(precision, "naive")
-    found = in_turns(competitors, args.rounds)
+    found = in_turns(of_model(args.precisions.split(",")), args.rounds)
     seconds = {name: [one["s_per_image"] for one in runs] for name, runs in found.items()}
+    middles = {name: statistics.median(values) for name, values in seconds.items()}
+    first = next(iter(middles.values()))
     out = [
         "| full CapFilt, BLIP-base 384 px, batch 8 | s/image, median | min – max | × of the first | × of "
         "capfilt, same precision |",
         "|---|---|---|---|---|",
     ]
-    for name, values in seconds.items():
-        middle = statistics.median(values)
-        same = statistics.median(seconds[f"capfilt {name.split()[1].rstrip(',')}"])
-        first = statistics.median(next(iter(seconds.values())))
+    for name, middle in middles.items():
+        same = middles.get(f"capfilt {precision_of(name)}")
         out.append(
-            f"| {name} | {middle:.3f} | {min(values):.3f} – {max(values):.3f} | {middle / first:.2f} | "
-            f"{middle / same:.2f} |"
+            f"| {name} | {middle:.3f} | {min(seconds[name]):.3f} – {max(seconds[name]):.3f} | "
+            f"{middle / first:.2f} | {f'{middle / same:.2f}' if same else ''} |"
         )
     last = {name: runs[-1] for name, runs in found.items()}
     lengths = [
@@ -177,36 +151,70 @@ def model(args):
         f"{name}: " + ", ".join(f"{stage} {value:.3f}" for stage, value in one["stages_s_per_image"].items())
         for name, one in last.items()
     ]
-    shares = []
-    for precision in args.precisions.split(","):
-        runs, best = found[f"capfilt {precision}"], found.get(f"transformers {precision}, best", [])
-        rate = statistics.median(one["device_flop_per_second"] for one in runs)
-        flop = runs[-1]["budget"]["one_vit"]["flop"]
-        share = {
-            "capfilt": flop / statistics.median(one["stages_s_per_image"]["one_vit"] for one in runs) / rate
-        }
-        if best:
-            share["transformers"] = (
-                2 * flop / statistics.median(one["stages_s_per_image"]["vit"] for one in best) / rate
-            )
-        shares.append(
-            f"{precision}: "
-            + ", ".join(f"{name} {value:.1%}" for name, value in share.items())
-            + f" of {rate / 1e9:.0f} GFLOP/s"
-        )
-    shares = (
-        "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: "
-        "of bf16's): " + "; ".join(shares) + "."
-    )
+    runs = [f"{name} in {one['runs']}" for name, one in last.items() if "runs" in one]
     return out + [
         "",
-        shares,
+        f"{strongest(middles)} On this processor OpenVINO runs: {'; '.join(runs)}.",
+        "",
+        vision_shares(found),
         "",
         "New tokens per caption: " + "; ".join(lengths) + ".",
         "",
-        "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, transformers' "
-        "`vit` is both): " + "; ".join(stages) + ".",
+        "Stages, s/image (`caption` and `score` of capfilt hold a vision transformer each, the peers' `vit` "
+        "is both, and OpenVINO's includes the keys and values of the image states): "
+        + "; ".join(stages)
+        + ".",
     ]
+
+
+def precision_of(name):
+    return name.split()[1].rstrip(",")
+
+
+def strongest(middles):
+    """Return sentences: capfilt of each precision beside its fastest peer, and the fastest of each side."""
+
+    def beside(mine, peers):
+        peer = min(peers, key=middles.get)
+        ratio = middles[peer] / middles[mine]
+        return f"{mine} is {ratio:.2f}× as fast as {peer}"
+
+    mine = [name for name in middles if name.startswith("capfilt")]
+    peers = [name for name in middles if name not in mine]
+    if not mine:
+        return ""
+    same = [beside(name, [one for one in peers if precision_of(one) == precision_of(name)]) for name in mine]
+    return (
+        f"Strongest peer of the same precision: {'; '.join(same)}. Of all precisions: "
+        f"{beside(min(mine, key=middles.get), peers)}."
+    )
+
+
+def vision_shares(found):
+    """Return a sentence: the vision transformers' shares of libtorch's rate, by precision."""
+    shares = []
+    for name, runs in found.items():
+        if not name.startswith("capfilt"):
+            continue
+        precision = precision_of(name)
+        rate = statistics.median(one["device_flop_per_second"] for one in runs)
+        flop = runs[-1]["budget"]["one_vit"]["flop"]
+        spent = {"capfilt": statistics.median(one["stages_s_per_image"]["one_vit"] for one in runs)}
+        peers = {
+            "OpenVINO": f"OpenVINO {precision}",
+            "torch.compile": f"torch.compile {precision}",
+            "transformers": f"transformers {precision}, best",
+        }
+        for peer, full in peers.items():
+            if full in found:
+                both = statistics.median(one["stages_s_per_image"]["vit"] for one in found[full])
+                spent[peer] = both / 2
+        parts = ", ".join(f"{who} {flop / one / rate:.1%}" for who, one in spent.items())
+        shares.append(f"{precision}: {parts} of {rate / 1e9:.0f} GFLOP/s")
+    return (
+        "A vision transformer's share of libtorch's own rate at a product of 2048³, in the same runs (int8: "
+        "of bf16's): " + "; ".join(shares) + "."
+    )
 
 
 def filter(args):
@@ -243,7 +251,11 @@ def filter(args):
     # After the peers' packages on the path: all competitors use the versions of the peers.
     found = in_turns(
         {
-            **{f"capfilt {precision}": ours(precision) for precision in args.precisions.split(",")},
+            **{
+                f"capfilt {precision}": ours(precision)
+                for precision in args.precisions.split(",")
+                if precision != "int8" or has_int8()
+            },
             "Data-Juicer f32": lambda: lines_of(*script, env=os.environ | {"DATA_JUICER": str(package)}),
         },
         args.rounds,
@@ -477,6 +489,8 @@ def train(args):
         if args.size not in ("both", "base" if name == "BLIP-base" else "demo"):
             continue
         for precision in args.precisions.split(","):
+            if precision == "int8":  # neither side trains in int8
+                continue
             found = in_turns(
                 {
                     "capfilt": we_train(sizes, batch, queue, steps, precision),
@@ -498,17 +512,24 @@ def train(args):
     return out
 
 
+def cpu_flags():
+    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
+    return set(flags.split())
+
+
+def has_int8():
+    """Return whether capfilt's int8 supports this processor."""
+    flags = cpu_flags()
+    return {"avx512_bf16", "avx512_vnni"} <= flags and "amx_tile" not in flags
+
+
 def machine():
     model = next(
         (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")),
         platform.machine(),
     )
-    flags = next((line for line in open("/proc/cpuinfo") if line.startswith("flags")), "")
-    has = [
-        name
-        for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-        if f" {name} " in flags.replace("\n", " ")
-    ]
+    flags = cpu_flags()
+    has = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if name in flags]
     return f"{os.cpu_count()} cores of {model} ({', '.join(has)})"
 
 
@@ -525,7 +546,7 @@ def main():
     p.add_argument("what", nargs="*", choices=["model", "filter", "decode", "train", []], default=[])
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=24)
-    p.add_argument("--precisions", default="bf16,f32")
+    p.add_argument("--precisions", default="bf16,f32,int8")
     p.add_argument(
         "--size", choices=["demo", "base", "both"], default="both", help="of the models that `train` trains"
     )
@@ -538,7 +559,10 @@ def main():
     text = []
     for what in args.what or ["model", "filter", "decode", "train"]:
         text += [*globals()[what](args), ""]
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}, Pillow {PIL.__version__}"
+    versions = (
+        f"torch {torch.__version__}, transformers {transformers.__version__}, OpenVINO "
+        f"{importlib.metadata.version('openvino')}, Pillow {PIL.__version__}"
+    )
     command = f"benches/run.py {' '.join(sys.argv[1:])}"
     heading = f"{machine()}; {versions}; `{command}`, {args.rounds} rounds in turns."
     show(args.what or ["model", "filter", "decode", "train"], heading, text, args.record)

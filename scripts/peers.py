@@ -36,7 +36,7 @@ def target_folder():
 
 
 def build(target):
-    print(f"peers: installing {REQUIREMENTS.name} into {target} (5 GB)", flush=True)
+    print(f"peers: installing {REQUIREMENTS.name} into {target} (6 GB)", flush=True)
     shutil.rmtree(target, ignore_errors=True)
     if subprocess.run([sys.executable, "-m", "venv", str(target)]).returncode != 0:
         fail(
