@@ -53,7 +53,7 @@ impl<'a> Judging<'a> {
             texts: inputs(row),
             queries: Vec::new(),
             clip: Vec::new(),
-            notes: row.sample.note.iter().cloned().collect(),
+            notes: row.sample.note.iter().chain(&image.note).cloned().collect(),
         };
         row.texts.iter().enumerate().for_each(|(at, prepared)| judging.query(at, prepared));
         judging

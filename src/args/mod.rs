@@ -154,6 +154,8 @@ impl Command {
                 EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Vqa(args) => vec![&mut args.checkpoint.model],
+                EvalWhat::VideoRetrieval(args) => vec![&mut args.of.checkpoint.model],
+                EvalWhat::VideoQa(args) => vec![&mut args.of.checkpoint.model],
             },
             Self::Bench(BenchCommand::Model(args)) => vec![&mut args.trial.captioner, &mut args.trial.filter],
             Self::Lineage(args) => vec![&mut args.file],
