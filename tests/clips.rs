@@ -98,10 +98,10 @@ fn settings_and_columns_that_do_not_fit_are_refused_with_advice() {
     let error = refused(job(&data, &["output.images=embed"]), 2);
     assert!(error.contains("output.images = \"reference\""), "{error}");
     let images = repo().join("tests/data/web/web-00000.parquet");
-    let error = refused(job(&images, &["input.image=jpg", "input.passthrough=[]"]), 3);
+    let error = refused(job(&images, &["input.image=jpg", "input.passthrough=[]"]), 2);
     assert!(error.contains("a list of image bytes"), "{error}");
     let clips = Job::over(data.to_str().unwrap()).set(&["input.image=frames"]);
-    let error = refused(clips, 3);
+    let error = refused(clips, 2);
     assert!(error.contains("set input.frames"), "{error}");
     let done = job(&data, &[]);
     done.run();
