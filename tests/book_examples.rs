@@ -40,9 +40,10 @@ const PLACES: [(&str, &str); 18] = [
 ];
 
 /// Beginnings of commands and of blocks of Python that do not run here, and the reason.
-const NOT_RUN: [(&str, &str); 13] = [
+const NOT_RUN: [(&str, &str); 14] = [
     ("capfilt answer --model", "answers.rs runs it with a small model"),
     ("capfilt eval vqa", "answers.rs runs it with a small model"),
+    ("capfilt eval video-", "clips.rs runs both with small models"),
     ("capfilt demo --truth out/demo", "report.rs runs it on the demo's job"),
     ("capfilt report --job out/demo", "report.rs runs it on the demo's job"),
     ("export PAGE_TOKEN=", "a part of the next command, which has a token here"),

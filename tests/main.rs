@@ -21,6 +21,7 @@ mod changed_inputs;
 mod chaos;
 mod checkpoints;
 mod clip;
+mod clips;
 mod clock;
 mod cluster;
 mod cluster_access;

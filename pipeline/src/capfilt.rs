@@ -2,10 +2,11 @@
 //! scores each text of the input and each synthetic text separately, and texts that do not match the image
 //! are dropped.
 
-pub use crate::rule::Rule;
+pub use crate::rule::{Rule, frames};
 use crate::{
     captions,
     clip_scores::ClipScores,
+    frames::Frames,
     framing::Square,
     judging::{Judging, inputs, unjudged},
     model::{CaptionSource, DualEncoder, Filter, ImageScores, ModelError, PixelBatch, TextScore},
@@ -133,8 +134,9 @@ impl CapFilt {
         }
         judging.iter_mut().for_each(Judging::add_control);
         let first: Vec<Vec<String>> = judging.iter().map(|image| image.query_texts(0)).collect();
+        let frames = rule.frames.unwrap_or(Frames::ONE);
         let pixels =
-            PixelBatch::of(filter.image_side(), images.iter().map(|(_, image)| &image.filter_u8[..]));
+            PixelBatch::of(filter.image_side(), frames, images.iter().map(|(_, image)| &image.filter_u8[..]));
         let mut clip = match clip {
             Some(clip) => Some(ClipScores::of(clip.as_mut(), images.iter().map(|(_, image)| *image))?),
             None => None,

@@ -1,11 +1,13 @@
 //! Captions of images from any source.
 
 use crate::{
+    frames::Frames,
     input::ImageInput,
     model::{Caption, CaptionSource, EncodedImage, ModelError, PixelBatch, RemoteCaption, SampleKey},
     prepare::{Prepared, PreparedImage},
     rule::Rule,
 };
+use capfilt_schemas::settings::FrameMatching;
 
 /// Captions of one image: each a text, or the reason why there is none.
 pub(crate) type Captions = Vec<Result<String, String>>;
@@ -23,8 +25,7 @@ pub(crate) fn write(
     match source {
         CaptionSource::Nothing => Ok(vec![Vec::new(); images.len()]),
         CaptionSource::Model(captioner) => {
-            let pixels = images.iter().map(|(_, image)| &image.captioner_u8[..]);
-            let pixels = PixelBatch::of(captioner.image_side(), pixels);
+            let pixels = pixels(captioner.image_side(), rule, images);
             let keys: Vec<SampleKey> = images.iter().map(|(row, _)| key(row, rule)).collect();
             let written = captioner.caption(&pixels, &keys, captions)?;
             let texts =
@@ -40,6 +41,20 @@ pub(crate) fn write(
             };
             Ok(written.into_iter().map(|captions| captions.into_iter().map(result).collect()).collect())
         }
+    }
+}
+
+/// Pixels for a captioner of this process. A clip is captioned as it is matched: by the tokens of all frames,
+/// or, since `max` and `mean` compare texts with single frames, by its middle frame.
+fn pixels(side: usize, rule: &Rule, images: &[(&Prepared, &PreparedImage)]) -> PixelBatch {
+    let clips = images.iter().map(|(_, image)| &image.captioner_u8[..]);
+    match rule.frames {
+        Some(frames) if frames.matching != FrameMatching::Tokens => {
+            let frame = 3 * side * side;
+            let middle = clips.map(|clip| &clip[frames.middle() * frame..][..frame]);
+            PixelBatch::of(side, Frames::ONE, middle)
+        }
+        frames => PixelBatch::of(side, frames.unwrap_or(Frames::ONE), clips),
     }
 }
 

@@ -1,6 +1,7 @@
 //! CLIP scores of the images of one model call: every image is encoded once, and each text when it is known.
 
 use crate::{
+    frames::Frames,
     judging::{Judging, Target},
     model::{DualEncoder, ModelError, PixelBatch, clip_score},
     prepare::PreparedImage,
@@ -19,7 +20,7 @@ impl<'a> ClipScores<'a> {
         model: &'a mut dyn DualEncoder,
         images: impl ExactSizeIterator<Item = &'b PreparedImage>,
     ) -> Result<Self, ModelError> {
-        let pixels = PixelBatch::of(model.square().side, images.map(|image| &image.clip_u8[..]));
+        let pixels = PixelBatch::of(model.square().side, Frames::ONE, images.map(|image| &image.clip_u8[..]));
         let images = model.images(&pixels)?;
         Ok(Self { model, images })
     }

@@ -56,7 +56,7 @@ impl<'a> Judging<'a> {
             queries: Vec::new(),
             clip: Vec::new(),
             control_clip: None,
-            notes: row.sample.note.iter().cloned().collect(),
+            notes: row.sample.note.iter().chain(&image.note).cloned().collect(),
         };
         row.texts.iter().enumerate().for_each(|(at, prepared)| judging.query(at, prepared));
         judging

@@ -6,6 +6,7 @@ mod captions;
 pub mod cleaned;
 mod clip_scores;
 pub mod cut;
+pub mod frames;
 pub mod framing;
 pub mod image;
 pub mod image_file;

@@ -2,41 +2,48 @@
 //!
 //! The models are `Send` and not `Sync`, as in libtorch: one thread owns a model.
 
-use crate::framing::Square;
+use crate::{frames::Frames, framing::Square};
 use bytes::Bytes;
 
-/// Square RGB images of one side, concatenated: `images × side × side × 3` bytes, row by row, red first.
+/// Square RGB images of one side, concatenated: `images × side × side × 3` bytes, row by row, red first. In a
+/// batch of clips, each image has several frames, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PixelBatch {
     side: usize,
+    frames: Frames,
     pixels_u8: Vec<u8>,
 }
 
 impl PixelBatch {
     /// An empty batch with room for `capacity` images of `side` × `side` pixels.
     pub fn with_capacity(side: usize, capacity: usize) -> Self {
-        Self { side, pixels_u8: Vec::with_capacity(capacity * side * side * 3) }
+        Self::of_clips(side, Frames::ONE, capacity)
     }
 
-    /// Appends one image of `side × side × 3` bytes.
+    /// An empty batch with room for `capacity` clips with these frames.
+    pub fn of_clips(side: usize, frames: Frames, capacity: usize) -> Self {
+        Self { side, frames, pixels_u8: Vec::with_capacity(capacity * frames.count * side * side * 3) }
+    }
+
+    /// Appends one image of `side × side × 3` bytes, or one clip with this number of bytes per frame.
     ///
     /// # Panics
     /// The image has another size; preparation guarantees the size.
     pub fn push(&mut self, image: &[u8]) {
         assert_eq!(
             image.len(),
-            self.side * self.side * 3,
+            self.frames.count * self.side * self.side * 3,
             "preparation resizes every image to the model's side"
         );
         self.pixels_u8.extend_from_slice(image);
     }
 
-    /// A batch of images of `side` × `side` pixels.
+    /// A batch of images, or clips, of `side` × `side` pixels.
     ///
     /// # Panics
     /// As [`push`](Self::push).
-    pub fn of<'a>(side: usize, images: impl ExactSizeIterator<Item = &'a [u8]>) -> Self {
-        let mut batch = Self::with_capacity(side, images.len());
+    pub fn of<'a>(side: usize, frames: Frames, images: impl ExactSizeIterator<Item = &'a [u8]>) -> Self {
+        let mut batch = Self::of_clips(side, frames, images.len());
         images.for_each(|image| batch.push(image));
         batch
     }
@@ -46,9 +53,14 @@ impl PixelBatch {
         self.side
     }
 
-    /// Number of images.
+    /// Frames of each image.
+    pub fn frames(&self) -> Frames {
+        self.frames
+    }
+
+    /// Number of images; a clip counts once.
     pub fn len(&self) -> usize {
-        self.pixels_u8.len() / (self.side * self.side * 3)
+        self.pixels_u8.len() / (self.frames.count * self.side * self.side * 3)
     }
 
     /// Whether the batch has no images.

@@ -1,6 +1,7 @@
 //! Preparation of a sample for the models: its image is decoded and resized, its text cleaned.
 
 use crate::{
+    frames::{Frames, decode_each, repeated},
     framing::{Framing, Square},
     image::{ImageLimits, ImageSkip, RgbImage, decode},
     image_hash::image_hash,
@@ -36,6 +37,8 @@ pub struct PrepareSpec {
     pub filter_side: usize,
     /// Squares of the CLIP, in a job with one.
     pub clip: Option<Square>,
+    /// Frames of each row, of a job with clips.
+    pub frames: Option<Frames>,
 }
 
 /// A sample after preparation.
@@ -54,18 +57,20 @@ pub struct Prepared {
 /// An image, resized for the models.
 #[derive(Debug, Clone)]
 pub struct PreparedImage {
-    /// Size in pixels as stored, before resizing.
+    /// Size in pixels as stored, before resizing; of a clip, that of its first decoded frame.
     pub width: u32,
     /// As `width`.
     pub height: u32,
     /// Perceptual hash of the filter's pixels.
     pub hash: Option<u64>,
-    /// `side × side × 3` bytes for the captioner.
+    /// `side × side × 3` bytes for the captioner; of a clip, for each frame.
     pub captioner_u8: Bytes,
     /// The same for the filter; shared memory if both have the same side.
     pub filter_u8: Bytes,
     /// The same for the CLIP, with the CLIP's framing; empty in a job without CLIP.
     pub clip_u8: Bytes,
+    /// Note about frames of a clip that are left out, for the ledger's `detail`.
+    pub note: Option<String>,
 }
 
 /// Reason why an image does not go to the models.
@@ -154,7 +159,10 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
         ImageInput::Refused(why) => return Err(without(RowStatus::ImageRefused, why)),
         ImageInput::Changed(why) => return Err(without(RowStatus::ImageChanged, why)),
         ImageInput::TooLarge(why) => return Err(without(RowStatus::ImageTooLarge, why)),
-        ImageInput::Bytes { bytes, .. } => decode(bytes, &spec.limits).map_err(skip)?,
+        ImageInput::Bytes { bytes, .. } => match spec.frames {
+            Some(frames) => return prepare_clip(bytes, frames, spec, resizer).map_err(skip),
+            None => decode(bytes, &spec.limits).map_err(skip)?,
+        },
     };
     let squash = |side| Square { side, framing: Framing::Squash };
     let captioner_u8 = pixels(&image, squash(spec.captioner_side), resizer);
@@ -165,7 +173,34 @@ fn prepare_image(sample: &Sample, spec: &PrepareSpec, resizer: &mut Resizer) -> 
     let clip_u8 = spec.clip.map(|square| pixels(&image, square, resizer)).unwrap_or_default();
     let (width, height) = image.stored_size();
     let hash = image_hash(&filter_u8, spec.filter_side);
-    Ok(PreparedImage { width, height, hash, captioner_u8, filter_u8, clip_u8 })
+    Ok(PreparedImage { width, height, hash, captioner_u8, filter_u8, clip_u8, note: None })
+}
+
+/// Decodes and resizes the sampled frames of a clip. Memory: one decoded frame, and the pixels of all frames.
+fn prepare_clip(
+    bytes: &Bytes,
+    frames: Frames,
+    spec: &PrepareSpec,
+    resizer: &mut Resizer,
+) -> Result<PreparedImage, ImageSkip> {
+    let room = |side: usize| Vec::with_capacity(frames.count * side * side * 3);
+    let (mut captioner_u8, mut filter_u8) = (room(spec.captioner_side), Vec::new());
+    let (mut size, is_shared) = (None, spec.filter_side == spec.captioner_side);
+    let decoded = decode_each(bytes, frames.count, &spec.limits, |frame| {
+        size.get_or_insert(frame.stored_size());
+        resizer.squash(frame, spec.captioner_side, &mut captioner_u8);
+        if !is_shared {
+            resizer.squash(frame, spec.filter_side, &mut filter_u8);
+        }
+    })?;
+    let whole = |pixels| Bytes::from(repeated(pixels, decoded.good, frames.count));
+    let captioner_u8 = whole(captioner_u8);
+    let filter_u8 = if is_shared { captioner_u8.clone() } else { whole(filter_u8) };
+    let frame = spec.filter_side * spec.filter_side * 3;
+    let hash = image_hash(&filter_u8[frames.middle() * frame..][..frame], spec.filter_side);
+    let (width, height) = size.unwrap_or_default();
+    let note = decoded.note();
+    Ok(PreparedImage { width, height, hash, captioner_u8, filter_u8, clip_u8: Bytes::new(), note })
 }
 
 fn without(status: RowStatus, why: &str) -> Skip {

@@ -1,5 +1,6 @@
 //! The rule of a job: which images get captions, which texts are judged, and which are kept.
 
+use crate::frames::Frames;
 use capfilt_schemas::settings::{Captioner, Filter, Settings};
 
 /// Settings of the judgement.
@@ -14,6 +15,8 @@ pub struct Rule {
     pub job_seed: u64,
     /// Whether the ledger has the features of images and texts.
     pub embeddings: bool,
+    /// Frames of each row, of a job with clips.
+    pub frames: Option<Frames>,
 }
 
 impl Rule {
@@ -24,6 +27,13 @@ impl Rule {
             captioner: settings.captioner.clone(),
             job_seed: settings.job.seed,
             embeddings: settings.output.embeddings,
+            frames: frames(settings),
         }
     }
+}
+
+/// Frames of each row of a job with clips; `None` for images.
+pub fn frames(settings: &Settings) -> Option<Frames> {
+    let count = settings.input.frames? as usize;
+    Some(Frames { count, matching: settings.filter.frames })
 }

@@ -54,6 +54,15 @@ pub fn referenced(of: &Dataset) -> Result<Option<Arc<Referenced>>, Failure> {
         ))
         .or_usage_error();
     }
+    if settings.input.frames.is_some() {
+        let url = without_secrets(&settings.job.url);
+        return Err(anyhow!(
+            "{url} is a job of clips, and exports and training take images; read its pairs, with \
+             input.passthrough = [{:?}] in the job's settings for the frames",
+            settings.input.image
+        ))
+        .or_usage_error();
+    }
     let input = Location::open(&settings.input.url).or_usage_error()?;
     let (column, image_bytes) = (settings.input.image.clone(), settings.limits.image_bytes.0);
     // The tables of a cut that refers to its images do not have the columns.

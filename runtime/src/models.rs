@@ -80,7 +80,9 @@ async fn load_with(
         }
     };
     let rule = Rule::new(settings);
-    let batch = settings.workers.batch.or_else(|| 1);
+    // The memory and the time of a clip are those of its frames.
+    let frames = rule.frames.map_or(1, |frames| frames.count as u32);
+    let batch = (settings.workers.batch.or_else(|| 1) / frames).max(1);
     Ok(CapFilt::new(captions, filter, rule, batch as usize).with_clip(clip))
 }
 

@@ -33,6 +33,8 @@ pub enum Named {
     Web,
     /// Options of the command line.
     Options,
+    /// Options of the command line, for rows of clips.
+    ClipOptions,
 }
 
 impl Named {
@@ -51,10 +53,10 @@ impl Named {
             Self::Data | Self::Questions => "data.",
             Self::Human => "human.",
             Self::Web => "web.",
-            Self::Options => "--",
+            Self::Options | Self::ClipOptions => "--",
         };
         let rename = |text: String, key: &str| match (self, key) {
-            (Self::Options, "url") => text.replace("input.url", "the URL"),
+            (Self::Options | Self::ClipOptions, "url") => text.replace("input.url", "the URL"),
             (Self::Questions, "text") => text.replace("input.text", "data.question or data.answers"),
             _ => text.replace(&format!("input.{key}"), &format!("{prefix}{key}")),
         };
@@ -115,15 +117,18 @@ pub async fn plan(source: &DataSource, own: &str, named: Named) -> Result<Vec<Sh
     Ok(plan.shards)
 }
 
-/// Files of an evaluation: their place, shards and columns. An evaluation writes nothing, so its plan has no
-/// output to leave out.
+/// Files of an evaluation of images, or of clips: their place, shards and columns. An evaluation writes
+/// nothing, so its plan has no output to leave out.
 ///
 /// # Errors
 /// As [`plan`] and [`columns`].
-pub async fn opened(source: &DataSource) -> Result<(Location, Vec<Shard>, InputColumns), Failure> {
+pub async fn opened(
+    source: &DataSource,
+    clips: bool,
+) -> Result<(Location, Vec<Shard>, InputColumns), Failure> {
     // A name that no input has.
     let own = format!("{}.eval", source.url.trim_end_matches('/'));
-    let shards = plan(source, &own, Named::Options).await?;
+    let shards = plan(source, &own, if clips { Named::ClipOptions } else { Named::Options }).await?;
     Ok((Location::open(&source.url).or_usage_error()?, shards, columns(source)?))
 }
 
@@ -182,7 +187,7 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
 fn as_input(source: &DataSource, own: &str, named: Named) -> Settings {
     let text = match named {
         Named::Questions => TextColumns::from(vec![source.question.clone(), source.answers.clone()]),
-        Named::Data | Named::Human | Named::Web | Named::Options => source.text.as_str().into(),
+        _ => source.text.as_str().into(),
     };
     Settings {
         job: settings::Job { url: own.to_owned(), seed: 0 },
@@ -190,6 +195,7 @@ fn as_input(source: &DataSource, own: &str, named: Named) -> Settings {
             url: source.url.clone(),
             key: source.key.clone(),
             image: source.image.clone(),
+            frames: (named == Named::ClipOptions).then_some(1),
             text,
             filter: source.filter.clone(),
             passthrough: Vec::new(),

@@ -1,6 +1,8 @@
 //! Arguments of `capfilt eval`.
 
-use capfilt_evaluate::{AnsweringArgs, EvalDataArgs, Negatives, QuestionArgs};
+use capfilt_evaluate::{
+    AnsweringArgs, EvalDataArgs, Negatives, QuestionArgs, VideoQaArgs, VideoRetrievalArgs,
+};
 use capfilt_runtime::model_arguments::{CheckpointArgs, GenerationArgs};
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
@@ -19,6 +21,10 @@ pub enum EvalWhat {
     Caption(EvalCaptionArgs),
     /// Evaluate answers to questions: VQA accuracy; accuracy for questions with one answer
     Vqa(EvalVqaArgs),
+    /// Evaluate retrieval of clips: as `retrieval`, and by several frames of each clip
+    VideoRetrieval(VideoRetrievalArgs<EvalRetrievalArgs>),
+    /// Evaluate answers to questions about clips: as `vqa`, by the tokens of several frames
+    VideoQa(VideoQaArgs<EvalVqaArgs>),
     /// Evaluate P(match) as a probability, and fit the temperature that calibrates it
     Calibration(EvalCalibrationArgs),
 }

@@ -154,6 +154,8 @@ impl Command {
                 EvalWhat::Retrieval(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Caption(args) => vec![&mut args.checkpoint.model],
                 EvalWhat::Vqa(args) => vec![&mut args.checkpoint.model],
+                EvalWhat::VideoRetrieval(args) => vec![&mut args.of.checkpoint.model],
+                EvalWhat::VideoQa(args) => vec![&mut args.of.checkpoint.model],
                 // `--store` writes into the folder itself, not into a copy of it.
                 EvalWhat::Calibration(args) if args.store => vec![],
                 EvalWhat::Calibration(args) => vec![&mut args.checkpoint.model],

@@ -44,9 +44,10 @@ fn make_data(folder: &Path, order: &Order, contact_sheet: Option<&Path>) -> Endi
     let kinds: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {}", kind.name())).collect();
     let pairs: u64 = counts.values().sum();
     outln!(
-        "{pairs} {} pairs of {} pictures in {}: {}",
+        "{pairs} {} pairs of {} {} in {}: {}",
         order.source.name(),
         order.scenes,
+        if order.source.is_clips() { "clips" } else { "pictures" },
         folder.display(),
         kinds.join(", ")
     );

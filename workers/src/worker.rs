@@ -9,7 +9,7 @@ use crate::{
     write::{WriteSpec, write},
 };
 use capfilt_pipeline::{
-    capfilt::CapFilt,
+    capfilt::{CapFilt, frames},
     framing::Square,
     image::ImageLimits,
     input::{InputColumns, Links},
@@ -79,7 +79,8 @@ pub async fn run(
     let columns = linked_columns(&worker.settings, worker.memory / 2)?;
     let spec = prepare_spec(&worker.settings, &worker.capfilt);
     let batch_rows = worker.capfilt.batch();
-    let pixel_bytes = pixel_bytes(&worker.capfilt);
+    let of_each = frames(&worker.settings).map_or(1, |frames| frames.count as u64);
+    let pixel_bytes = of_each * pixel_bytes(&worker.capfilt);
     let source = Source {
         bucket: worker.bucket.clone(),
         job: worker.job.clone(),
@@ -144,7 +145,7 @@ pub(crate) fn linked_columns(settings: &Settings, memory: u64) -> Result<InputCo
     Ok(InputColumns { links, ..columns(settings, memory)? })
 }
 
-/// Bytes of pixels per image; captioner and filter share the pixels if their sides are equal.
+/// Bytes of pixels per image or frame; captioner and filter share the pixels if their sides are equal.
 fn pixel_bytes(capfilt: &CapFilt) -> u64 {
     let (captioner, filter) = capfilt.image_sides();
     let square = |side: usize| 3 * side as u64 * side as u64;
@@ -187,6 +188,7 @@ pub(crate) fn prepare_spec(settings: &Settings, capfilt: &CapFilt) -> PrepareSpe
         captioner_side,
         filter_side,
         clip,
+        frames: frames(settings),
     };
     limited(&spec, &settings.limits)
 }

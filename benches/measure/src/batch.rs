@@ -43,6 +43,7 @@ fn rows((captioner_side, filter_side): (usize, usize), clip: Option<Square>, cou
             captioner_u8: pixels(captioner_side),
             filter_u8: pixels(filter_side),
             clip_u8: clip.map(|square| pixels(square.side)).unwrap_or_default(),
+            note: None,
         };
         let sample = Sample {
             row: i as u64,

@@ -50,6 +50,7 @@ impl Picture {
             captioner_u8: for_captioner.pixels_u8().to_vec().into(),
             filter_u8: for_filter.pixels_u8().to_vec().into(),
             clip_u8: Default::default(),
+            note: None,
         };
         Ok(Self { bytes, image })
     }

@@ -18,6 +18,8 @@ const PASSTHROUGH_LEVELS: usize = 50;
 #[derive(Debug, Clone)]
 pub struct RequiredColumns {
     image: String,
+    /// Whether a row has a clip instead of an image.
+    clips: bool,
     texts: Vec<String>,
     key: String,
     /// Columns that the condition reads, with the literals that they are compared with.
@@ -45,6 +47,7 @@ impl RequiredColumns {
         let uses = filter.iter().flat_map(|filter| filter.uses());
         Self {
             image: input.image.clone(),
+            clips: input.frames.is_some(),
             texts: input.text.names().to_vec(),
             key: input.key.clone(),
             compared: uses.map(|(name, literal)| (name.to_owned(), literal.cloned())).collect(),
@@ -74,7 +77,15 @@ impl RequiredColumns {
     /// Checks whether a file with this schema can be cleaned. The error has the reason and the remedy.
     pub fn check(&self, schema: &Schema, encrypted: &[String]) -> Result<Fit, String> {
         let image = found(schema, "input.image", &self.image)?;
-        if !is_image(image) {
+        if self.clips && !is_clip(image) {
+            let expected = "a list of image bytes or of struct{bytes}, as input.frames is set";
+            return Err(wrong_type("input.image", &self.image, image, expected));
+        }
+        if !self.clips && is_clip(image) {
+            let advice = "set input.frames to the number of frames to judge";
+            return Err(format!("column `{}` has clips, {image}; {advice}", self.image));
+        }
+        if !self.clips && !is_image(image) {
             let expected = "bytes, text (a path below input.url, or a link) or a struct with bytes and path";
             return Err(wrong_type("input.image", &self.image, image, expected));
         }
@@ -216,6 +227,17 @@ fn is_texts(kind: &DataType) -> bool {
     match kind {
         DataType::List(item) => is_bytes(item.data_type()) || is_text(item.data_type()),
         kind => is_bytes(kind) || is_text(kind),
+    }
+}
+
+/// Lists of encoded frames.
+fn is_clip(kind: &DataType) -> bool {
+    let DataType::List(item) = kind else { return false };
+    match item.data_type() {
+        DataType::Struct(fields) => {
+            fields.find("bytes").is_some_and(|(_, field)| is_bytes(field.data_type()))
+        }
+        item => is_bytes(item),
     }
 }
 

@@ -20,8 +20,8 @@ const DRIFT: f32 = 0.35;
 const GRAIN: f32 = 4.0;
 
 /// A shape with its position: centre and radius as shares of the side.
-#[derive(Debug)]
-struct Placed {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
     shape: Shape,
     x: f32,
     y: f32,
@@ -32,15 +32,54 @@ struct Placed {
     rgb: Rgb,
 }
 
+impl Placed {
+    /// The same object with its centre at another place.
+    pub(crate) fn at(self, x: f32, y: f32) -> Self {
+        Self { x, y, ..self }
+    }
+
+    /// Centre of the object.
+    pub(crate) fn centre(&self) -> (f32, f32) {
+        (self.x, self.y)
+    }
+
+    /// Least and largest coordinates of a centre that keep the object inside the picture.
+    pub(crate) fn room(&self) -> (f32, f32) {
+        (self.radius + GAP, 1.0 - self.radius - GAP)
+    }
+}
+
 /// Renders a scene: `side × side × 3` bytes, row by row, red first. Except for the noise, a picture is the
 /// same at any side.
 pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
     let objects = place(scene, random);
-    let ground = colours::any(scene.background, random);
-    let (slope, direction) = (random.random_range(0.0..0.16), random.random_range(0.0..TAU));
-    let (sin, cos) = f32::sin_cos(direction);
+    let backdrop = Backdrop::any(scene, random);
     // Separate random numbers, so that later random numbers do not depend on the number of pixels.
-    let mut grains = random.fork();
+    render(&objects, &backdrop, side, &mut random.fork())
+}
+
+/// Background with its light.
+#[derive(Debug)]
+pub(crate) struct Backdrop {
+    ground: Rgb,
+    slope: f32,
+    /// Sine and cosine of the direction of the light.
+    sin: f32,
+    cos: f32,
+}
+
+impl Backdrop {
+    pub(crate) fn any(scene: &Scene, random: &mut Random) -> Self {
+        let ground = colours::any(scene.background, random);
+        let (slope, direction) = (random.random_range(0.0..0.16), random.random_range(0.0..TAU));
+        let (sin, cos) = f32::sin_cos(direction);
+        Self { ground, slope, sin, cos }
+    }
+}
+
+/// Renders placed objects; `grains` are the random numbers of the noise.
+pub(crate) fn render(objects: &[Placed], backdrop: &Backdrop, side: usize, grains: &mut Random) -> Vec<u8> {
+    let Backdrop { ground, slope, sin, cos } = *backdrop;
     let mut pixels = Vec::with_capacity(side * side * 3);
     for row in 0..side {
         for column in 0..side {
@@ -48,7 +87,7 @@ pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
             // Brightness increases towards one side.
             let light = 1.0 + slope * ((x - 0.5) * cos + (y - 0.5) * sin);
             let mut rgb = ground.map(|channel| channel * light);
-            for object in &objects {
+            for object in objects {
                 let covered = coverage(object, x, y, 1.0 / side as f32);
                 rgb = std::array::from_fn(|i| rgb[i] + covered * (object.rgb[i] - rgb[i]));
             }
@@ -59,7 +98,7 @@ pub fn draw(scene: &Scene, side: usize, random: &mut Random) -> Vec<u8> {
     pixels
 }
 
-fn place(scene: &Scene, random: &mut Random) -> Vec<Placed> {
+pub(crate) fn place(scene: &Scene, random: &mut Random) -> Vec<Placed> {
     let radii: Vec<f32> = scene.objects.iter().map(|object| radius(object.size, random)).collect();
     let centres = match (radii.as_slice(), scene.axis) {
         ([a, b], Some(axis)) => in_line(*a, *b, axis, random).to_vec(),

@@ -3,8 +3,10 @@
 
 pub use crate::source::Pairs;
 use crate::{
+    clip::frames,
     draw::draw,
-    noise::{Kind, text},
+    jpeg::encode,
+    noise::{About, Kind, Subject, text},
     parse::{Verdict, truth},
     questions::Query,
     random::{self, Purpose, Random},
@@ -23,7 +25,7 @@ use std::{
 };
 
 /// Order of a data set. Pictures of different seeds, or kinds, have different random numbers. A row group is
-/// in memory: about 5 kB per row at 96 pixels per side.
+/// in memory: about 5 kB per picture or frame at 96 pixels per side.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "arguments", derive(clap::Args), command(next_help_heading = "Data"))]
 #[cfg_attr(
@@ -66,6 +68,13 @@ pub struct Order {
         arg(value_parser = clap::value_parser!(u8).range(1..=i64::from(MOST_OBJECTS)))
     )]
     pub objects: u8,
+    /// Frames of a clip; with fewer than 8, some events are hardly seen
+    #[cfg_attr(
+        feature = "arguments",
+        arg(long = "clip-frames", value_name = "N", default_value_t = 16),
+        arg(value_parser = clap::value_parser!(u16).range(2..=1000))
+    )]
+    pub frames: u16,
     /// Side of the pictures, in pixels
     #[cfg_attr(
         feature = "arguments",
@@ -135,12 +144,14 @@ pub enum MakeError {
     Leftover { path: PathBuf },
     #[error("--vary places needs pictures with two shapes, but --objects is 1; leave out --objects")]
     OnePlace,
+    #[error("--vary places is for pictures; the shapes of a clip are seen one after the other")]
+    ClipPlaces,
 }
 
 impl MakeError {
     /// Whether another order is needed.
     pub fn is_of_order(&self) -> bool {
-        matches!(self, Self::Leftover { .. } | Self::OnePlace)
+        matches!(self, Self::Leftover { .. } | Self::OnePlace | Self::ClipPlaces)
     }
 }
 
@@ -156,6 +167,9 @@ pub fn make(
 ) -> Result<BTreeMap<Kind, u64>, MakeError> {
     if order.vary == Vary::Places && order.objects < MOST_OBJECTS {
         return Err(MakeError::OnePlace);
+    }
+    if order.vary == Vary::Places && order.source.is_clips() {
+        return Err(MakeError::ClipPlaces);
     }
     fs::create_dir_all(folder).map_err(|source| MakeError::Io { path: folder.into(), source })?;
     let per_file = (order.file_rows / order.captions).max(1);
@@ -211,10 +225,10 @@ fn write(
     writer.close().map(drop).map_err(failed)
 }
 
-/// A picture of an order: its scene and its pixels, `side × side × 3`.
-pub fn picture(number: u64, order: &Order) -> (Scene, Vec<u8>) {
-    let (scene, pixels, _) = drawn(number, order);
-    (scene, pixels)
+/// A picture of an order: its scene and its pixels, `side × side × 3`; of a clip, one per frame.
+pub fn picture(number: u64, order: &Order) -> (Scene, Vec<Vec<u8>>) {
+    let (scene, frames, _) = drawn(number, order);
+    (scene, frames)
 }
 
 /// Random generator of a picture.
@@ -223,15 +237,28 @@ fn numbers(number: u64, order: &Order) -> Random {
         Pairs::Human => Purpose::Human,
         Pairs::Web => Purpose::Web,
         Pairs::Questions => Purpose::Questions,
+        Pairs::ClipObjects | Pairs::ClipScenes | Pairs::ClipEvents => Purpose::Clips,
+        Pairs::ClipQuestions => Purpose::ClipQuestions,
     };
     random::of(order.seed, purpose, number)
 }
 
-fn drawn(number: u64, order: &Order) -> (Scene, Vec<u8>, Random) {
-    let mut random = numbers(number, order);
+fn drawn(number: u64, order: &Order) -> (Scene, Vec<Vec<u8>>, Random) {
+    let (mut random, side) = (numbers(number, order), usize::from(order.side));
     let scene = scene(number, order, &mut random);
-    let pixels = draw(&scene, usize::from(order.side), &mut random);
-    (scene, pixels, random)
+    let pictures = match order.source.is_clips() {
+        true => frames(&scene, side, usize::from(order.frames), &mut random),
+        false => vec![draw(&scene, side, &mut random)],
+    };
+    (scene, pictures, random)
+}
+
+/// A scene of the kind of the order, without a family.
+fn any_scene(order: &Order, random: &mut Random) -> Scene {
+    match order.source.is_clips() {
+        true => Scene::clip(order.objects, random),
+        false => Scene::of_at_most(order.objects, random),
+    }
 }
 
 /// An independent scene, or a variant of the first scene of its family.
@@ -239,8 +266,8 @@ fn scene(number: u64, order: &Order, random: &mut Random) -> Scene {
     let behind = number % order.family_size.max(1);
     let mut head = numbers(number - behind, order);
     match (order.vary, behind) {
-        (Vary::Anything, 0) => Scene::of_at_most(order.objects, random),
-        (Vary::Anything, _) => Scene::of_at_most(order.objects, &mut head).varied(random),
+        (Vary::Anything, 0) => any_scene(order, random),
+        (Vary::Anything, _) => any_scene(order, &mut head).varied(random),
         (Vary::Places, 0) => Scene::pair(random),
         (Vary::Places, _) => Scene::pair(&mut head).turned(behind),
     }
@@ -257,15 +284,17 @@ fn family(number: u64, order: &Order) -> Vec<Scene> {
 
 /// Rows of one scene. Its random numbers are separate, so scenes can be made in any order.
 fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
-    let (scene, pixels, mut random) = drawn(number, order);
+    let (scene, pictures, mut random) = drawn(number, order);
     let side = usize::from(order.side);
-    let jpg: Arc<[u8]> = encode(&pixels, side).map_err(|source| MakeError::Jpeg { number, source })?.into();
+    let jpgs = pictures.iter().map(|pixels| encode(pixels, side)).collect::<Result<Vec<_>, _>>();
+    let jpgs: Arc<[Vec<u8>]> = jpgs.map_err(|source| MakeError::Jpeg { number, source })?.into();
     let json = scene.to_json();
     let family = family(number, order);
     // A text that omits the distinguishing property would also be true of other pictures of the family.
     let distinguishes = |text: &str| family.iter().all(|other| truth(text, other) != Verdict::True);
+    let subject = Subject { objects: order.objects, about: About::of(order.source) };
     let caption_of = |kind, random: &mut Random| loop {
-        let text = text(kind, &scene, order.objects, random);
+        let text = text(kind, &scene, subject, random);
         if kind != Kind::True || distinguishes(&text) {
             break text;
         }
@@ -273,16 +302,16 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
     let mut earlier = Vec::new();
     let row = |caption: u64| {
         let kind = match order.source {
-            Pairs::Web => Kind::dealt(order.seed, number * order.captions + caption),
-            Pairs::Human | Pairs::Questions => Kind::True,
+            Pairs::Human | Pairs::Questions | Pairs::ClipQuestions => Kind::True,
+            _ => Kind::dealt(order.seed, number * order.captions + caption),
         };
-        let (caption_text, answer) = match order.source {
-            Pairs::Questions => asked(&scene, &mut earlier, &mut random),
-            Pairs::Human | Pairs::Web => (caption_of(kind, &mut random), None),
+        let (caption_text, answer) = match order.source.is_questions() {
+            true => asked(&scene, &mut earlier, &mut random),
+            false => (caption_of(kind, &mut random), None),
         };
         Row {
             key: format!("{number:09}{caption:02}"),
-            jpg: jpg.clone(),
+            jpgs: Arc::clone(&jpgs),
             caption: caption_text,
             answer,
             url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
@@ -307,18 +336,6 @@ fn asked(scene: &Scene, earlier: &mut Vec<Query>, random: &mut Random) -> (Strin
     }
     earlier.push(query);
     (query.say(random), query.answer(scene))
-}
-
-/// JPEG with a quality that keeps edges, and without chroma subsampling, which would blur small objects.
-fn encode(pixels: &[u8], side: usize) -> io::Result<Vec<u8>> {
-    let mut compress = mozjpeg::Compress::new(mozjpeg::ColorSpace::JCS_RGB);
-    compress.set_fastest_defaults();
-    compress.set_size(side, side);
-    compress.set_quality(90.0);
-    compress.set_chroma_sampling_pixel_sizes((1, 1), (1, 1));
-    let mut started = compress.start_compress(Vec::new())?;
-    started.write_scanlines(pixels)?;
-    started.finish()
 }
 
 #[cfg(test)]

@@ -3,15 +3,18 @@
 //! ```text
 //! caption      = [introduction] things [ground] | ground ["there is"] things
 //! introduction = "there is" | "we see" | "two shapes:"            (the last one only before two)
-//! things       = object | object relation object | object "and" object
+//! things       = object | object relation object | object "and" object | object event
 //! object       = ("a" | "an") [size] colour shape
 //! relation     = ["to the"] "left of" | ["to the"] "right of" | "above" | "over" | "below" | "under"
+//! event        = "moves" ("to the left" | "to the right" | "up" | "down") | "appears" | "disappears"
 //! ground       = ("on" | "against" | "with") ("a" | "an") colour "background"
 //! ```
 //!
-//! A caption may omit facts; its statements must hold. `parse` reads the same grammar.
+//! A caption may omit facts; its statements must hold. Only texts of clips name events; of a clip, an object
+//! counts as seen if some frame shows it. `parse` reads the same grammar.
 
 use crate::{
+    event::Event,
     random::Random,
     scene::{Axis, Colour, Object, Scene, Shape, Size, one_of},
 };
@@ -50,6 +53,8 @@ pub struct Claims {
     pub first: Named,
     /// The second named object, and its relation to the first.
     pub second: Option<(Relation, Named)>,
+    /// Event of the first object in a clip, if the text names it; then there is not a second object.
+    pub event: Option<Event>,
     /// Colour of the background, if the text names it.
     pub background: Option<Colour>,
 }
@@ -118,10 +123,23 @@ pub fn claims(scene: &Scene, random: &mut Random) -> Claims {
                 false => (*second, relation.opposite(), *first),
             };
             let second = random.random_bool(0.96).then_some((relation, second));
-            Claims { first, second, background }
+            Claims { first, second, event: None, background }
         }
-        _ => Claims { first: named[0], second: None, background },
+        ([first, second], None) => {
+            let (first, second) = if random.random_bool(0.5) { (first, second) } else { (second, first) };
+            let second = random.random_bool(0.96).then_some((Relation::And, *second));
+            Claims { first: *first, second, event: None, background }
+        }
+        _ => Claims { first: named[0], second: None, event: None, background },
     }
+}
+
+/// Claims about the event of one object of a clip.
+pub fn event_claims(scene: &Scene, random: &mut Random) -> Claims {
+    let background = random.random_bool(0.85).then_some(scene.background);
+    let at = random.random_range(0..scene.objects.len());
+    let first = name(&scene.objects[at], random);
+    Claims { first, second: None, event: scene.events.get(at).copied(), background }
 }
 
 fn name(object: &Object, random: &mut Random) -> Named {
@@ -154,6 +172,9 @@ fn introduced(claims: &Claims, things: String, random: &mut Random) -> String {
 
 fn say_things(claims: &Claims, random: &mut Random) -> String {
     let first = say_object(&claims.first, random);
+    if let Some(event) = claims.event {
+        return format!("{first} {}", one_of(event.phrases(), random));
+    }
     let Some((relation, second)) = &claims.second else { return first };
     let ways: Vec<&str> =
         RELATIONS.iter().filter(|(_, meant)| meant == relation).map(|(phrase, _)| *phrase).collect();

@@ -2,11 +2,14 @@
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod clip;
 mod colours;
 pub mod draw;
+pub mod event;
 pub mod files;
 pub mod grammar;
 pub mod job;
+mod jpeg;
 mod junk;
 pub mod noise;
 pub mod parse;

@@ -1,11 +1,13 @@
 //! Web texts of different quality: true, almost true, of another picture, or junk.
 
 use crate::{
-    grammar::{Claims, Named, Relation, claims, say},
+    event::Event,
+    grammar::{Claims, Named, Relation, claims, event_claims, say},
     junk,
     parse::{Verdict, holds, truth},
     random::{Purpose, Random, of},
     scene::{Colour, Scene, Shape, Size, another, one_of},
+    source::Pairs,
 };
 use rand::{RngExt as _, seq::SliceRandom as _};
 use serde::Serialize;
@@ -62,21 +64,70 @@ impl Kind {
     }
 }
 
-/// A text of a kind for a scene, if scenes have at most `objects` objects.
-pub fn text(kind: Kind, scene: &Scene, objects: u8, random: &mut Random) -> String {
+/// Subject of the texts of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Subject {
+    /// Largest number of objects of a scene.
+    pub objects: u8,
+    /// Part of the scene.
+    pub about: About,
+}
+
+/// Part of a scene that a text describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// All objects.
+    Scene,
+    /// One object of a clip.
+    Object,
+    /// The event of one object of a clip.
+    Event,
+}
+
+impl About {
+    /// Subject of the texts of a kind of data.
+    pub fn of(source: Pairs) -> Self {
+        match source {
+            Pairs::ClipObjects => Self::Object,
+            Pairs::ClipEvents => Self::Event,
+            _ => Self::Scene,
+        }
+    }
+
+    fn claims(self, scene: &Scene, random: &mut Random) -> Claims {
+        match self {
+            Self::Scene => claims(scene, random),
+            Self::Object => Claims { event: None, ..event_claims(scene, random) },
+            Self::Event => event_claims(scene, random),
+        }
+    }
+}
+
+impl Subject {
+    /// Another scene: a clip, if `scene` is one.
+    fn other(self, scene: &Scene, random: &mut Random) -> Scene {
+        match scene.events.is_empty() {
+            true => Scene::of_at_most(self.objects, random),
+            false => Scene::clip(self.objects, random),
+        }
+    }
+}
+
+/// A text of a kind for a scene.
+pub fn text(kind: Kind, scene: &Scene, subject: Subject, random: &mut Random) -> String {
     match kind {
-        Kind::True => say(&claims(scene, random), random),
+        Kind::True => say(&subject.about.claims(scene, random), random),
         Kind::Swapped => loop {
             // Not every change makes a text wrong: a small circle may be called large if there is also a
             // large one.
-            let swapped = swapped(claims(scene, random), random);
+            let swapped = swapped(subject.about.claims(scene, random), random);
             if !holds(&swapped, scene) {
                 break say(&swapped, random);
             }
         },
         Kind::Unrelated => loop {
-            let other = Scene::of_at_most(objects, random);
-            let text = say(&claims(&other, random), random);
+            let other = subject.other(scene, random);
+            let text = say(&subject.about.claims(&other, random), random);
             if truth(&text, scene) == Verdict::False {
                 break text;
             }
@@ -93,6 +144,7 @@ enum Part {
     Shape,
     Background,
     Relation,
+    Event,
 }
 
 /// Claims with one part exchanged.
@@ -110,6 +162,7 @@ fn swapped(mut claims: Claims, random: &mut Random) -> Claims {
         Part::Relation => {
             claims.second = claims.second.map(|(relation, second)| (wrong(relation, random), second));
         }
+        Part::Event => claims.event = claims.event.map(|event| wrong_event(event, random)),
         part => {
             let object = changed(object, part, random);
             match &mut claims.second {
@@ -126,7 +179,9 @@ fn parts(claims: &Claims, object: &Named) -> Vec<Part> {
     let relation = claims.second.filter(|(relation, _)| *relation != Relation::And).map(|_| Part::Relation);
     let background = claims.background.map(|_| Part::Background);
     let size = object.size.map(|_| Part::Size);
-    [Part::Colour, Part::Shape].into_iter().chain(size).chain(background).chain(relation).collect()
+    let event = claims.event.map(|_: Event| Part::Event);
+    let parts = [Part::Colour, Part::Shape].into_iter().chain(size).chain(background).chain(relation);
+    parts.chain(event).collect()
 }
 
 fn changed(object: Named, part: Part, random: &mut Random) -> Named {
@@ -146,6 +201,11 @@ fn wrong(relation: Relation, random: &mut Random) -> Relation {
     }
 }
 
+/// Another event, more often the reversed one.
+fn wrong_event(event: Event, random: &mut Random) -> Event {
+    if random.random_bool(0.6) { event.reversed() } else { another(event, &Event::ALL, random) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,7 +217,8 @@ mod tests {
         for number in 0..20_000 {
             let mut random = of(3, Purpose::Web, number);
             let (scene, kind) = (Scene::any(&mut random), Kind::dealt(3, number));
-            let text = text(kind, &scene, MOST_OBJECTS, &mut random);
+            let subject = Subject { objects: MOST_OBJECTS, about: About::Scene };
+            let text = text(kind, &scene, subject, &mut random);
             let expected = match kind {
                 Kind::True => Verdict::True,
                 Kind::Swapped | Kind::Unrelated => Verdict::False,

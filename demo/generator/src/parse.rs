@@ -1,6 +1,7 @@
 //! Parses a caption's claims, and decides whether they are true of a scene.
 
 use crate::{
+    event::Event,
     grammar::{BACKGROUND, Claims, GROUNDS, Named, RELATIONS, Relation, THERE_IS, TWO_SHAPES, WE_SEE},
     scene::{Axis, Colour, Object, Scene, Shape, Size},
 };
@@ -90,12 +91,16 @@ fn ground(rest: &mut &[&str]) -> Option<Option<Colour>> {
 
 fn things(rest: &mut &[&str], background: Option<Colour>) -> Option<Claims> {
     let first = object(rest)?;
+    let event = Event::ALL.into_iter().find(|event| event.phrases().iter().any(|phrase| skip(rest, phrase)));
+    if event.is_some() {
+        return Some(Claims { first, second: None, event, background });
+    }
     let relation = RELATIONS.iter().find(|(phrase, _)| skip(rest, phrase));
     let second = match relation {
         Some((_, relation)) => Some((*relation, object(rest)?)),
         None => None,
     };
-    Some(Claims { first, second, background })
+    Some(Claims { first, second, event: None, background })
 }
 
 fn object(rest: &mut &[&str]) -> Option<Named> {
@@ -136,6 +141,10 @@ fn things_hold(claims: &Claims, scene: &Scene) -> bool {
         named.size.is_none_or(|size| size == object.size)
             && (named.colour, named.shape) == (object.colour, object.shape)
     };
+    if claims.event.is_some() {
+        let mut objects = scene.objects.iter().zip(&scene.events);
+        return objects.any(|(object, event)| is(&claims.first, object) && claims.event == Some(*event));
+    }
     match (&claims.second, scene.objects.as_slice()) {
         (None, objects) => objects.iter().any(|object| is(&claims.first, object)),
         (Some((relation, second)), [a, b]) => {

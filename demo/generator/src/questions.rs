@@ -259,6 +259,7 @@ mod tests {
             background: Colour::Gray,
             objects: vec![circle(Colour::Red), circle(Colour::Blue)],
             axis: Some(Axis::Down),
+            events: Vec::new(),
         };
         for query in [Query::Colour(Shape::Circle), Query::Where(Shape::Circle), Query::Colour(Shape::Star)] {
             assert_eq!(query.answer(&scene), None, "{query:?}");

@@ -1,6 +1,6 @@
 //! Content of a picture, as unambiguous properties.
 
-use crate::random::Random;
+use crate::{event::Event, random::Random};
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 
@@ -107,7 +107,7 @@ pub enum Axis {
     Down,
 }
 
-/// One or two objects on a background.
+/// One or two objects on a background: a picture, or a clip if the objects have events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
     /// Version of the scene's format.
@@ -119,10 +119,13 @@ pub struct Scene {
     /// Axis of two objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub axis: Option<Axis>,
+    /// Event of each object of a clip; empty for a picture.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
 }
 
 impl Object {
-    fn any(random: &mut Random) -> Self {
+    pub(crate) fn any(random: &mut Random) -> Self {
         Self {
             size: one_of(Size::ALL, random),
             colour: one_of(Colour::of_things(), random),
@@ -150,7 +153,8 @@ impl Scene {
             objects.push(second);
             axis = Some(one_of(&[Axis::Across, Axis::Down], random));
         }
-        Self { version: VERSION, background: one_of(Colour::of_backgrounds(), random), objects, axis }
+        let background = one_of(Colour::of_backgrounds(), random);
+        Self { version: VERSION, background, objects, axis, events: Vec::new() }
     }
 
     /// A variant that differs in one property: background, size, colour, shape, or positions.
@@ -209,6 +213,8 @@ impl Scene {
     pub fn parse(json: &str) -> Result<Self, String> {
         let scene: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
         match (scene.version, scene.objects.len(), scene.axis) {
+            (VERSION, 1 | 2, None) if scene.events.len() == scene.objects.len() => Ok(scene),
+            (VERSION, _, _) if !scene.events.is_empty() => Err("a clip without an event per object".into()),
             (VERSION, 1, None) | (VERSION, 2, Some(_)) => Ok(scene),
             (VERSION, objects, _) => Err(format!("a scene of {objects} objects, or without their axis")),
             (version, ..) => Err(format!("a scene of version {version}; this program knows {VERSION}")),

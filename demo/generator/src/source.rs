@@ -10,6 +10,17 @@ pub enum Pairs {
     Web,
     /// Questions with their answers instead of texts.
     Questions,
+    /// Clips, with the shares of `web`: a text names one shape that some frames show. Most clips show two
+    /// shapes one after the other, so that no single frame has the truth of every text.
+    ClipObjects,
+    /// Clips, with the shares of `web`: a text names all shapes of a clip, "a red circle and a blue square";
+    /// no single frame has both.
+    ClipScenes,
+    /// Clips, with the shares of `web`: a text names an event, "a red circle moves to the left". The truth
+    /// needs the order of the frames.
+    ClipEvents,
+    /// Clips with questions and answers instead of texts.
+    ClipQuestions,
 }
 
 impl Pairs {
@@ -19,6 +30,20 @@ impl Pairs {
             Self::Human => "human",
             Self::Web => "web",
             Self::Questions => "questions",
+            Self::ClipObjects => "clip-objects",
+            Self::ClipScenes => "clip-scenes",
+            Self::ClipEvents => "clip-events",
+            Self::ClipQuestions => "clip-questions",
         }
+    }
+
+    /// Whether a row has a list of frames instead of a picture.
+    pub fn is_clips(self) -> bool {
+        matches!(self, Self::ClipObjects | Self::ClipScenes | Self::ClipEvents | Self::ClipQuestions)
+    }
+
+    /// Whether a row has a question and its answer instead of a text.
+    pub fn is_questions(self) -> bool {
+        matches!(self, Self::Questions | Self::ClipQuestions)
     }
 }

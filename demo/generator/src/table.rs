@@ -3,7 +3,8 @@
 use crate::{noise::Kind, scene::Scene, source::Pairs};
 use arrow::{
     array::{
-        ArrayRef, AsArray as _, BinaryArray, Int32Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+        ArrayRef, AsArray as _, BinaryArray, BinaryBuilder, Int32Array, ListBuilder, RecordBatch,
+        StringArray, StringBuilder,
     },
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
@@ -11,7 +12,8 @@ use arrow::{
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::Compression,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
+    schema::types::ColumnPath,
 };
 use std::{
     fs::File,
@@ -24,7 +26,8 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Row {
     pub key: String,
-    pub jpg: Arc<[u8]>,
+    /// The encoded picture, or the encoded frames of the clip.
+    pub jpgs: Arc<[Vec<u8>]>,
     /// The text, or the question.
     pub caption: String,
     /// Answer to a question.
@@ -39,10 +42,15 @@ const PAIRS: [&str; 9] = ["key", "jpg", "caption", "url", "width", "height", "st
 const QUESTIONS: [&str; 9] =
     ["key", "jpg", "question", "answers", "url", "width", "height", "status", "scene"];
 
+/// Column of a clip, in the place of the picture.
+const FRAMES: &str = "frames";
+
 pub(crate) fn schema(source: Pairs) -> SchemaRef {
-    let names = if source == Pairs::Questions { QUESTIONS } else { PAIRS };
+    let names = if source.is_questions() { QUESTIONS } else { PAIRS };
+    let names = names.map(|name| if name == "jpg" && source.is_clips() { FRAMES } else { name });
     let kind = |name: &str| match name {
         "jpg" => DataType::Binary,
+        FRAMES => DataType::new_list(DataType::Binary, true),
         "width" | "height" => DataType::Int32,
         "answers" => DataType::new_list(DataType::Utf8, true),
         _ => DataType::Utf8,
@@ -52,12 +60,15 @@ pub(crate) fn schema(source: Pairs) -> SchemaRef {
 
 pub(crate) fn properties() -> WriterProperties {
     // JPEG does not compress further, and statistics of its first bytes are useless.
-    WriterProperties::builder()
+    let frames = ColumnPath::from(vec![FRAMES.to_owned(), "list".into(), "item".into()]);
+    let builder = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_compression("jpg".into(), Compression::UNCOMPRESSED)
-        .set_column_dictionary_enabled("jpg".into(), false)
-        .build()
+        .set_statistics_enabled(EnabledStatistics::None);
+    let plain = |builder: WriterPropertiesBuilder, column: ColumnPath| {
+        let builder = builder.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
+        builder.set_column_dictionary_enabled(column, false)
+    };
+    plain(plain(builder, "jpg".into()), frames).build()
 }
 
 pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatch, ArrowError> {
@@ -66,7 +77,8 @@ pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatc
         |of: fn(&Row) -> &str| Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef;
     let column = |name: &str| match name {
         "key" => texts(|row| &row.key),
-        "jpg" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg))) as ArrayRef,
+        "jpg" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpgs[0]))) as ArrayRef,
+        FRAMES => frames(rows),
         "caption" | "question" => texts(|row| &row.caption),
         "answers" => answers(rows),
         "url" => texts(|row| &row.url),
@@ -77,6 +89,15 @@ pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatc
     };
     let columns = schema.fields().iter().map(|field| column(field.name())).collect();
     RecordBatch::try_new(schema, columns)
+}
+
+/// Encoded frames of each clip.
+fn frames(rows: &[Row]) -> ArrayRef {
+    let mut lists = ListBuilder::new(BinaryBuilder::new());
+    for row in rows {
+        lists.append_value(row.jpgs.iter().map(Some));
+    }
+    Arc::new(lists.finish())
 }
 
 /// Lists of one answer each.

@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use capfilt_pipeline::model::{Features, Filter, ImageScores, ModelError, MoreTexts, PixelBatch, TextScore};
+use capfilt_pipeline::{
+    frames::Frames,
+    model::{Features, Filter, ImageScores, ModelError, MoreTexts, PixelBatch, TextScore},
+};
 use tch::{Kind, Tensor};
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     config::MedConfig,
     cross_attention::ImageKeys,
     error::{ComputeError, LoadError},
+    frames::SplitFrames as _,
     heads::{ItcHead, ItmHead},
     image_encoder::ImageEncoder,
     load::{LoadOptions, Loading},
@@ -107,7 +111,7 @@ impl BlipFilter {
 
     /// Cosines (rows) in f32 of texts and image states (images, tokens, d); rows are ordered by image.
     pub fn cosines(&self, texts: &TextBatch, states: &Tensor) -> Result<Tensor, ComputeError> {
-        products(&self.text_features(texts)?, &self.image_features(states)?)
+        products(&self.text_features(texts)?, &self.image_features(states, Frames::ONE)?)
     }
 
     /// Unit vectors (rows, projection) in f32: the texts' features of the contrastive head.
@@ -115,9 +119,10 @@ impl BlipFilter {
         Ok(self.itc.text_features(&self.text.encode_text(&texts.ids, &texts.mask)?)?)
     }
 
-    /// Unit vectors (images, projection) in f32 of image states (images, tokens, d): the images' features.
-    pub fn image_features(&self, states: &Tensor) -> Result<Tensor, ComputeError> {
-        Ok(self.itc.image_features(states)?)
+    /// Unit vectors (images, projection) in f32 of image states (images, frames · tokens, d): the images'
+    /// features.
+    pub fn image_features(&self, states: &Tensor, frames: Frames) -> Result<Tensor, ComputeError> {
+        Ok(self.itc.image_features(states, frames.count as i64)?)
     }
 
     /// Scores texts for the images of a session, which encodes its images once.
@@ -138,7 +143,7 @@ impl BlipFilter {
         }
         let states = session.states(&self.images)?;
         if with_features {
-            let images = rows(&self.image_features(&states)?)?;
+            let images = rows(&self.image_features(&states, session.images.frames())?)?;
             let without_texts = |image| Some(Features { image, texts: Vec::new() });
             scores.iter_mut().zip(images).for_each(|(scores, image)| scores.features = without_texts(image));
         }
@@ -147,7 +152,9 @@ impl BlipFilter {
             let chosen = Tensor::f_from_slice(group)?.f_to_device(self.images.device)?;
             let members: Vec<&[String]> = group.iter().map(|i| texts[*i as usize].as_slice()).collect();
             let states = if whole { states.shallow_clone() } else { states.f_index_select(0, &chosen)? };
-            for (i, (judged, features)) in group.iter().zip(self.judge(&members, &states, with_features)?) {
+            for (i, (judged, features)) in
+                group.iter().zip(self.judge(&members, &states, session.images.frames(), with_features)?)
+            {
                 let of_image = &mut scores[*i as usize];
                 of_image.texts = judged;
                 of_image.features.iter_mut().for_each(|found| found.texts.clone_from(&features));
@@ -162,6 +169,7 @@ impl BlipFilter {
         &self,
         texts: &[&[String]],
         states: &Tensor,
+        frames: Frames,
         with_features: bool,
     ) -> Result<Vec<Judged>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
@@ -169,7 +177,7 @@ impl BlipFilter {
         for start in (0..most).step_by(TEXTS_AT_ONCE) {
             let part = |texts: &&[String]| start.min(texts.len())..texts.len().min(start + TEXTS_AT_ONCE);
             let parts: Vec<&[String]> = texts.iter().map(|texts| &texts[part(texts)]).collect();
-            let judged = self.judge_together(&parts, states, with_features)?;
+            let judged = self.judge_together(&parts, states, frames, with_features)?;
             for ((scores, features), (more_scores, more_features)) in all.iter_mut().zip(judged) {
                 scores.extend(more_scores);
                 features.extend(more_features);
@@ -183,6 +191,7 @@ impl BlipFilter {
         &self,
         texts: &[&[String]],
         states: &Tensor,
+        frames: Frames,
         with_features: bool,
     ) -> Result<Vec<Judged>, ComputeError> {
         let most = texts.iter().map(|texts| texts.len()).max().unwrap_or(0);
@@ -190,14 +199,15 @@ impl BlipFilter {
             .iter()
             .flat_map(|texts| texts.iter().map(String::as_str).chain(std::iter::repeat("")).take(most));
         let batch = self.batch(&filled.collect::<Vec<_>>())?;
-        let keys = self.image_keys(states, most as i64 * batch.ids.size2()?.1)?;
-        let mut logits = self.itm_logits(&batch, &keys)?;
+        let (split, rows_of_each) = (frames.split(states, &batch)?, most as i64);
+        let keys = self.image_keys(&split.states, rows_of_each * batch.ids.size2()?.1)?;
+        let mut logits = self.itm_logits(&split.texts, &keys)?;
         if let Some(temperature) = self.temperature {
             logits = logits.f_div_scalar(temperature)?;
         }
-        let matches = logits.f_softmax(-1, Kind::Float)?.f_select(1, 1)?;
+        let matches = frames.join(&logits.f_softmax(-1, Kind::Float)?.f_select(1, 1)?, rows_of_each)?;
         let matches = Vec::<f32>::try_from(matches.f_contiguous()?)?;
-        let (text, image) = (self.text_features(&batch)?, self.image_features(states)?);
+        let (text, image) = (self.text_features(&batch)?, self.image_features(states, frames)?);
         let cosines = Vec::<f32>::try_from(products(&text, &image)?)?;
         if matches.iter().chain(&cosines).any(|score| !score.is_finite()) {
             return Err(ComputeError::NotANumber("scores"));

@@ -1,6 +1,6 @@
 //! The three heads (BLIP, section 3.2): matching (ITM), contrastive (ITC), language model (LM).
 
-use tch::{TchError, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::{
     config::MedConfig,
@@ -39,9 +39,16 @@ impl ItcHead {
         }
     }
 
-    /// Image states (images, tokens, d) -> unit vectors (images, projection) in f32.
-    pub fn image_features(&self, states: &Tensor) -> Result<Tensor, TchError> {
-        unit(&self.vision.forward(&states.f_select(1, 0)?)?)
+    /// Image states (images, frames · tokens, d) -> unit vectors (images, projection) in f32: of a clip, the
+    /// mean of the projections of its frames, normalised.
+    pub fn image_features(&self, states: &Tensor, frames: i64) -> Result<Tensor, TchError> {
+        if frames == 1 {
+            return unit(&self.vision.forward(&states.f_select(1, 0)?)?);
+        }
+        let (clips, tokens, d) = states.size3()?;
+        let first = states.f_view([clips * frames, tokens / frames, d])?.f_select(1, 0)?;
+        let projected = widened(&self.vision.forward(&first)?)?.f_view([clips, frames, -1])?;
+        unit(&projected.f_mean_dim([1_i64].as_slice(), false, None::<Kind>)?)
     }
 
     /// Unimodal text states (rows, tokens, d) -> unit vectors (rows, projection) in f32.

@@ -16,7 +16,8 @@ pub struct ImageEncoder {
 }
 
 impl ImageEncoder {
-    /// Computes image states (images, 1 + patches, d) of a batch that is not empty.
+    /// Computes image states (images, 1 + patches, d) of a batch that is not empty. Of a clip, the tokens of
+    /// its frames are concatenated (BLIP, section 5.5): (clips, frames · (1 + patches), d).
     pub fn states(&self, images: &PixelBatch) -> Result<Tensor, ComputeError> {
         if images.side() != self.side {
             return Err(ComputeError::Input(format!(
@@ -26,6 +27,8 @@ impl ImageEncoder {
             )));
         }
         let pixels_norm = self.normalisation.apply(images, self.device, self.precision.kind())?;
-        Ok(self.tower.forward(&pixels_norm)?)
+        let states = self.tower.forward(&pixels_norm)?;
+        let (frames, (_, tokens, d)) = (images.frames().count as i64, states.size3()?);
+        Ok(if frames == 1 { states } else { states.f_reshape([-1, frames * tokens, d])? })
     }
 }

@@ -32,10 +32,10 @@ impl Default for Normalisation {
 }
 
 impl Normalisation {
-    /// Converts u8 (n, side, side, 3) to normalised (n, 3, side, side) on the device. Only bytes are copied
-    /// to the device: a quarter of the size of f32.
+    /// Converts u8 (n, side, side, 3) to normalised (n, 3, side, side) on the device; n counts all frames of
+    /// clips. Only bytes are copied to the device: a quarter of the size of f32.
     pub fn apply(&self, images: &PixelBatch, device: Device, kind: Kind) -> Result<Tensor, TchError> {
-        let (n, side) = (images.len() as i64, images.side() as i64);
+        let (n, side) = ((images.len() * images.frames().count) as i64, images.side() as i64);
         let pixels_u8 = Tensor::f_from_data_size(images.pixels_u8(), &[n, side, side, 3], Kind::Uint8)?;
         let pixels = pixels_u8.f_to_device(device)?.f_permute([0, 3, 1, 2])?.f_to_kind(Kind::Float)?;
         // A division rounds once; a product with 1/255 would round twice.

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 use crate::support::{expected, facts, folder, ids};
 use capfilt_blip::{ClipScorer, DeviceChoice, LoadError};
 use capfilt_pipeline::{
+    frames::Frames,
     image::RgbImage,
     model::{DualEncoder as _, PixelBatch, clip_score},
     resize::Resizer,
@@ -118,7 +119,7 @@ fn half_precision_is_near_and_a_text_does_not_depend_on_its_batch() {
     }
     assert!(exact.texts(&[], 1).unwrap().is_empty());
     assert!(exact.images(&PixelBatch::with_capacity(32, 0)).unwrap().is_empty());
-    let small = PixelBatch::of(1, [[0u8; 3].as_slice()].into_iter());
+    let small = PixelBatch::of(1, Frames::ONE, [[0u8; 3].as_slice()].into_iter());
     assert!(exact.images(&small).unwrap_err().to_string().contains("1x1 pixels"));
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod attention;
 mod captions;
 mod clip;
+mod frames;
 mod hostile;
 mod invariance;
 mod layouts;

@@ -3,7 +3,10 @@
 use crate::{error::EvaluateError, pairs::pixels, questions::Asked};
 use bytes::Bytes;
 use capfilt_blip::{AnswerList, BlipAnswerer, Question};
-use capfilt_pipeline::model::{ModelError, PixelBatch};
+use capfilt_pipeline::{
+    frames::Frames,
+    model::{ModelError, PixelBatch},
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::{
@@ -114,8 +117,9 @@ fn read_list(path: &Path) -> io::Result<Vec<String>> {
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
-/// Answers all questions, `batch` at a time; `clean` prepares a question for the model. Equal images of a
-/// batch are encoded once. Calls `done` after each batch.
+/// Answers all questions about images, or about `clips` with these frames, `batch` at a time; `clean`
+/// prepares a question for the model. Equal images of a batch are encoded once. Calls `done` after each
+/// batch.
 ///
 /// # Errors
 /// The model fails.
@@ -124,6 +128,7 @@ pub fn answer_all(
     answering: &Answering,
     asked: &[Asked],
     batch: usize,
+    clips: Option<Frames>,
     clean: impl Fn(&str) -> String,
     mut done: impl FnMut(usize),
 ) -> Result<Vec<String>, EvaluateError> {
@@ -142,7 +147,8 @@ pub fn answer_all(
         let texts: Vec<String> = asked.iter().map(|row| clean(&row.question)).collect();
         let questions = of_rows.iter().zip(&texts).map(|(image, text)| Question { image: *image, text });
         let questions: Vec<Question<'_>> = questions.collect();
-        let found = answering.answer(answerer, &pixels(&images, answerer.images().side), &questions)?;
+        let pixels = pixels(&images, answerer.images().side, clips.unwrap_or(Frames::ONE));
+        let found = answering.answer(answerer, &pixels, &questions)?;
         answers.extend(found.into_iter().map(|answered| answered.answer));
         done(answers.len());
     }

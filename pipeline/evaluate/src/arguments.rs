@@ -2,7 +2,8 @@
 
 use crate::{answering::Answering, error::EvaluateError};
 use capfilt_blip::{BlipAnswerer, GenerationOptions, Options};
-use capfilt_schemas::settings::Preset;
+use capfilt_pipeline::frames::Frames;
+use capfilt_schemas::settings::{FrameMatching, Preset};
 use clap::{Args, value_parser};
 use std::path::PathBuf;
 
@@ -34,6 +35,50 @@ pub struct EvalDataArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Help of the column with the clips.
+const CLIPS: &str = "Column with the clip, a list of encoded frames";
+
+/// Arguments `of` an evaluation of retrieval, for clips.
+#[derive(Debug, Args)]
+#[command(mut_arg("image", |arg| arg.default_value("frames").help(CLIPS)))]
+pub struct VideoRetrievalArgs<A: Args> {
+    #[command(flatten)]
+    #[allow(missing_docs)] // clap takes a doc of flattened arguments for their help
+    pub of: A,
+    /// Frames of each clip, sampled uniformly from the first one on
+    #[arg(
+        long, value_name = "N", default_value_t = 8, help_heading = "Frames",
+        value_parser = value_parser!(u32).range(1..=64)
+    )]
+    pub frames: u32,
+    /// ITM score of a text and a clip: of the tokens of all frames together as in BLIP, which needs a model
+    /// that knows clips, or the highest or the mean of the frames
+    #[arg(long, value_name = "HOW", default_value = "tokens", help_heading = "Frames")]
+    pub matching: FrameMatching,
+}
+
+impl<A: Args> VideoRetrievalArgs<A> {
+    /// Frames of each clip.
+    pub fn frames(&self) -> Frames {
+        Frames { count: self.frames as usize, matching: self.matching }
+    }
+}
+
+/// Arguments `of` an evaluation of answers, for clips.
+#[derive(Debug, Args)]
+#[command(mut_arg("image", |arg| arg.default_value("frames").help(CLIPS)))]
+pub struct VideoQaArgs<A: Args> {
+    #[command(flatten)]
+    #[allow(missing_docs)] // clap takes a doc of flattened arguments for their help
+    pub of: A,
+    /// Frames of each clip, sampled uniformly from the first one on
+    #[arg(
+        long, value_name = "N", default_value_t = 16, help_heading = "Frames",
+        value_parser = value_parser!(u32).range(1..=64)
+    )]
+    pub frames: u32,
 }
 
 /// Rows of questions.

@@ -6,7 +6,7 @@ use crate::{
     pairs::{Captioned, encoded, pixels},
 };
 use capfilt_blip::{BlipFilter, TEMPERATURES};
-use capfilt_pipeline::{model::Filter as _, text::pre_caption};
+use capfilt_pipeline::{frames::Frames, model::Filter as _, text::pre_caption};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
@@ -153,7 +153,7 @@ fn similar(
     texts: &[String],
     range: std::ops::Range<usize>,
 ) -> Result<Vec<usize>, EvaluateError> {
-    let features = filter.image_features(states)?;
+    let features = filter.image_features(states, Frames::default())?;
     let mut chosen = Vec::with_capacity(range.len());
     for (row, image) in range.enumerate() {
         let candidates: Vec<usize> = (0..CANDIDATES as u64).map(|n| other(images, texts, image, n)).collect();

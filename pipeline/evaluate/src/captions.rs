@@ -7,7 +7,10 @@ use crate::{
     pairs::{Captioned, encoded, pixels},
     words::words,
 };
-use capfilt_pipeline::model::{Captioner, SampleKey};
+use capfilt_pipeline::{
+    frames::Frames,
+    model::{Captioner, SampleKey},
+};
 use serde::Serialize;
 use serde_json::json;
 use std::{
@@ -49,7 +52,8 @@ pub fn write(
     for images in images.chunks(batch.max(1)) {
         let keys: Vec<SampleKey> =
             images.iter().map(|image| SampleKey { job_seed, image_sha256: image.sha256 }).collect();
-        let written = captioner.caption(&pixels(&encoded(images), captioner.image_side()), &keys, 1)?;
+        let pixels = pixels(&encoded(images), captioner.image_side(), Frames::ONE);
+        let written = captioner.caption(&pixels, &keys, 1)?;
         captions.extend(written.into_iter().map(|mut of_image| of_image.swap_remove(0).text));
         done(captions.len());
     }

@@ -22,7 +22,7 @@ mod words;
 
 pub use answering::{Answered, Answering, Score, answer_all, write_answers};
 #[cfg(feature = "arguments")]
-pub use arguments::{AnsweringArgs, EvalDataArgs, QuestionArgs};
+pub use arguments::{AnsweringArgs, EvalDataArgs, QuestionArgs, VideoQaArgs, VideoRetrievalArgs};
 pub use calibration::{Calibrated, Labelled, Negatives, Reliability, calibrate, label};
 pub use captions::{CaptionScores, Judged, score, write, write_lines};
 pub use error::EvaluateError;

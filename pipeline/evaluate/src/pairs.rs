@@ -4,7 +4,8 @@ use crate::error::EvaluateError;
 use arrow::{array::AsArray as _, compute::cast, datatypes::DataType};
 use bytes::Bytes;
 use capfilt_pipeline::{
-    image::{ImageLimits, decode},
+    frames::{Frames, decode_each, repeated},
+    image::{ImageLimits, RgbImage},
     input::{ImageInput, InputColumns, Rows, ShardReader},
     model::PixelBatch,
     resize::Resizer,
@@ -21,7 +22,7 @@ const ROWS_AT_ONCE: usize = 256;
 /// An encoded image and its texts, as stored.
 #[derive(Debug, Clone)]
 pub struct Captioned {
-    /// Encoded image.
+    /// Encoded image, or packed clip.
     pub image: Bytes,
     /// SHA-256 of the encoded image.
     pub sha256: [u8; 32],
@@ -41,7 +42,8 @@ pub struct Collection {
     by_image: HashMap<[u8; 32], usize>,
 }
 
-/// Reads shards until there are `most` images. Rows with equal image bytes are one image with several texts.
+/// Reads shards until there are `most` images, or `clips` with these frames. Rows with equal image
+/// bytes are one image with several texts.
 ///
 /// # Errors
 /// A file cannot be read, or `note` is not a column of texts.
@@ -51,14 +53,16 @@ pub async fn read(
     columns: &InputColumns,
     note: Option<&str>,
     most: usize,
+    clips: Option<Frames>,
 ) -> Result<Collection, EvaluateError> {
+    let frames = clips.unwrap_or(Frames::ONE);
     let mut found = Collection::default();
     let columns =
         InputColumns { passthrough: note.map(str::to_owned).into_iter().collect(), ..columns.clone() };
     for shard in shards {
         let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
         while let Some(rows) = reader.next().await? {
-            found.add(rows, note, most)?;
+            found.add(rows, note, most, frames)?;
         }
         // Another row of the last image may be in another file; most data sets keep the rows of an image
         // together.
@@ -73,7 +77,13 @@ pub async fn read(
 type Usable = ([u8; 32], Bytes, Vec<String>);
 
 impl Collection {
-    fn add(&mut self, rows: Rows, note: Option<&str>, most: usize) -> Result<(), EvaluateError> {
+    fn add(
+        &mut self,
+        rows: Rows,
+        note: Option<&str>,
+        most: usize,
+        frames: Frames,
+    ) -> Result<(), EvaluateError> {
         let notes = note.map(|name| notes(&rows, name)).transpose()?;
         // In a data set with several texts per image, most rows repeat an image that was already checked.
         let usable: Vec<Option<Usable>> = rows
@@ -87,7 +97,7 @@ impl Collection {
                     ImageInput::Bytes { bytes, .. } if sample.selected && !texts.is_empty() => {
                         let sha256 = Sha256::digest(&bytes).into();
                         let decodes = self.by_image.contains_key(&sha256)
-                            || decode(&bytes, &ImageLimits::default()).is_ok();
+                            || decode_each(&bytes, frames.count, &ImageLimits::default(), |_| ()).is_ok();
                         decodes.then_some((sha256, bytes, texts))
                     }
                     _ => None,
@@ -125,19 +135,20 @@ fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> 
         .collect())
 }
 
-/// Encoded images, decoded and resized for a model.
-pub(crate) fn pixels(images: &[&Bytes], side: usize) -> PixelBatch {
+/// Encoded images, or clips, decoded and resized for a model. Frames of a clip that do not decode are left
+/// out, as in a job.
+pub(crate) fn pixels(images: &[&Bytes], side: usize, frames: Frames) -> PixelBatch {
     let squashed = |resizer: &mut Resizer, image: &&Bytes| {
-        let mut pixels = Vec::with_capacity(side * side * 3);
-        let image = decode(image, &ImageLimits::default()).ok()?;
-        resizer.squash(&image, side, &mut pixels);
-        Some(pixels)
+        let mut pixels = Vec::with_capacity(frames.count * side * side * 3);
+        let squash = |frame: &RgbImage| resizer.squash(frame, side, &mut pixels);
+        let decoded = decode_each(image, frames.count, &ImageLimits::default(), squash).ok()?;
+        Some(repeated(pixels, decoded.good, frames.count))
     };
     let decoded: Vec<Option<Vec<u8>>> = images.par_iter().map_init(Resizer::new, squashed).collect();
-    let mut batch = PixelBatch::with_capacity(side, images.len());
+    let mut batch = PixelBatch::of_clips(side, frames, images.len());
     // Images that do not decode were skipped while reading; a black image keeps the positions of the
     // remaining ones.
-    let black = || vec![0; side * side * 3];
+    let black = || vec![0; frames.count * side * side * 3];
     decoded.into_iter().for_each(|pixels| batch.push(&pixels.unwrap_or_else(black)));
     batch
 }

@@ -3,7 +3,8 @@
 use crate::error::EvaluateError;
 use bytes::Bytes;
 use capfilt_pipeline::{
-    image::{ImageLimits, decode},
+    frames::{Frames, decode_each},
+    image::ImageLimits,
     input::{ImageInput, InputColumns, Sample, ShardReader},
 };
 use capfilt_schemas::plan::Shard;
@@ -19,7 +20,7 @@ const MOST_ANSWERS: usize = 100;
 /// A question about an image, as stored.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// Encoded image.
+    /// Encoded image, or packed clip.
     pub image: Bytes,
     /// SHA-256 of the encoded image.
     pub sha256: [u8; 32],
@@ -38,8 +39,8 @@ pub struct Questions {
     pub skipped: u64,
 }
 
-/// Reads shards until there are `most` questions. `columns` has the column of the question as its text;
-/// `answers` is a column with a text or a list of texts.
+/// Reads shards until there are `most` questions about images, or about `clips` with these frames. `columns`
+/// has the column of the question as its text; `answers` is a column with a text or a list of texts.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -49,14 +50,16 @@ pub async fn read_questions(
     columns: &InputColumns,
     answers: &str,
     most: usize,
+    clips: Option<Frames>,
 ) -> Result<Questions, EvaluateError> {
-    let mut found = Questions::default();
+    let (mut found, frames) = (Questions::default(), clips.unwrap_or(Frames::ONE));
     let mut columns = InputColumns { most_texts: MOST_ANSWERS, ..columns.clone() };
     columns.texts.push(answers.into());
     for shard in shards {
         let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
         while let Some(rows) = reader.next().await? {
-            let rows: Vec<_> = rows.samples.into_par_iter().map(|sample| asked(sample, answers)).collect();
+            let rows: Vec<_> =
+                rows.samples.into_par_iter().map(|sample| asked(sample, answers, frames)).collect();
             for row in rows {
                 match row {
                     Some(row) if found.asked.len() < most => found.asked.push(row),
@@ -73,7 +76,7 @@ pub async fn read_questions(
 }
 
 /// The question of a row; `None` if a part of it is missing or the image does not decode.
-fn asked(sample: Sample, answers_column: &str) -> Option<Asked> {
+fn asked(sample: Sample, answers_column: &str, frames: Frames) -> Option<Asked> {
     let (mut question, mut answers) = (None, Vec::new());
     for text in &sample.texts {
         let Some(found) = text.text.as_text().filter(|text| !text.trim().is_empty()) else { continue };
@@ -85,7 +88,7 @@ fn asked(sample: Sample, answers_column: &str) -> Option<Asked> {
     match sample.image {
         ImageInput::Bytes { bytes, .. } if sample.selected && !answers.is_empty() => {
             let sha256 = Sha256::digest(&bytes).into();
-            decode(&bytes, &ImageLimits::default()).ok()?;
+            decode_each(&bytes, frames.count, &ImageLimits::default(), |_| ()).ok()?;
             Some(Asked { image: bytes, sha256, question: question?, answers })
         }
         _ => None,

@@ -111,7 +111,7 @@ fn retrieval_finds_the_same_as_scoring_every_text_with_every_image() {
         .collect();
     let mut images_done = 0;
     for k in [6, 1000] {
-        let found = retrieve(&filter, &images, k, 7, |images| images_done = images).unwrap();
+        let found = retrieve(&filter, &images, k, 7, None, |images| images_done = images).unwrap();
         assert_eq!((found.images, found.texts, images_done), (IMAGES, owner.len(), 2 * IMAGES));
         let plain = |recalls: capfilt_evaluate::Recalls| [recalls.r1, recalls.r5, recalls.r10];
         assert_eq!(plain(found.text_by_cosine), recalls(&of_images, None));
@@ -119,9 +119,12 @@ fn retrieval_finds_the_same_as_scoring_every_text_with_every_image() {
         assert_eq!(plain(found.text_by_match.unwrap()), recalls(&of_images, Some(k)), "best {k}");
         assert_eq!(plain(found.image_by_match.unwrap()), recalls(&of_texts, Some(k)), "best {k}");
     }
-    let cosines_alone = retrieve(&filter, &images, 0, 7, |_| ()).unwrap();
+    let cosines_alone = retrieve(&filter, &images, 0, 7, None, |_| ()).unwrap();
     assert_eq!(cosines_alone.text_by_match, None);
     assert!(
-        retrieve(&filter, &images[..1], 0, 7, |_| ()).unwrap_err().to_string().contains("there are 1 images")
+        retrieve(&filter, &images[..1], 0, 7, None, |_| ())
+            .unwrap_err()
+            .to_string()
+            .contains("there are 1 images")
     );
 }

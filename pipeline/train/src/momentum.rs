@@ -60,6 +60,6 @@ impl Towers {
             return Err(TrainError::Bug("features of towers without a contrast"));
         };
         let text = itc.text_features(&encoder.encode_text(&texts.ids, &texts.mask)?)?;
-        Ok(Features { image: itc.image_features(states)?, text })
+        Ok(Features { image: itc.image_features(states, 1)?, text })
     }
 }

@@ -4,6 +4,7 @@ use crate::explain::Explained;
 use bytes::Bytes;
 use capfilt_pipeline::{
     cleaned::{CleanedReader, Referenced, ShardTables, Wanted, image_in_input, is_judged},
+    frames::still,
     image::{ImageLimits, RgbImage, decode, shrink},
     input::ImageInput,
 };
@@ -75,7 +76,7 @@ async fn of_input(explained: &Explained, settings: &Settings) -> Result<Bytes, S
         _ => return Err(format!("the input has no bytes of it ({})", explained.row.status.as_str())),
     };
     match explained.row.image_sha256.is_none() || is_judged(&bytes, &explained.row) {
-        true => Ok(bytes),
+        true => Ok(still(bytes)),
         false => Err("the image of the input is not the judged one".to_owned()),
     }
 }

@@ -62,6 +62,11 @@ impl Cells {
 
 fn cell(batch: &RecordBatch) -> Cell {
     let column = batch.column(0);
+    // The picture of a clip is its middle frame.
+    let frames = column.as_list_opt::<i32>().filter(|clips| !clips.is_empty() && clips.is_valid(0));
+    let frames = frames.map(|clips| clips.value(0));
+    let middle = frames.map(|frames| frames.slice(frames.len() / 2, frames.len().min(1)));
+    let column = middle.as_ref().unwrap_or(column);
     if column.is_empty() || column.is_null(0) {
         return Cell::Nothing;
     }

@@ -13,6 +13,8 @@ use crate::{
 const PROBABILITY: &str = "a probability lies between 0 and 1";
 /// Largest `limits.texts`: all texts of a row are judged together.
 const MOST_TEXTS: u32 = 1000;
+/// Largest `input.frames`: a clip of BLIP-base at 384 px has 1.8 MB of image states per frame in f32.
+const MOST_FRAMES: u32 = 64;
 const AT_LEAST_ONE: &str = "it must be at least 1";
 
 /// Checks the settings of a job.
@@ -23,6 +25,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), SettingsError> {
     rule::check(passthrough(&settings.input))?;
     rule::check(tars(settings))?;
     rule::check(texts(&settings.input))?;
+    rule::check(clips(settings))?;
     rule::check(filter(&settings.filter))?;
     rule::check(thresholds(&settings.filter, &settings.input))?;
     rule::check(clip_thresholds(settings))?;
@@ -59,6 +62,37 @@ fn tars(settings: &Settings) -> impl Iterator<Item = Rule> + '_ {
         rule(is_own, "input.passthrough", name, why)
     });
     names.chain([rule(refers, "output.images", "reference", why)])
+}
+
+/// Rules for rows of clips. What takes single images does not take clips.
+fn clips(settings: &Settings) -> impl Iterator<Item = Rule> + '_ {
+    const FRAMES: &str = "input.frames";
+    let Settings { input, models, captioner, links, output, .. } = settings;
+    input.frames.into_iter().flat_map(move |frames| {
+        [
+            rule(!(1..=MOST_FRAMES).contains(&frames), FRAMES, frames, "from 1 to 64 frames"),
+            rule(
+                models.clip.is_some(),
+                FRAMES,
+                frames,
+                "models.clip scores single images; leave one of them out",
+            ),
+            rule(
+                captioner.endpoint.is_some(),
+                FRAMES,
+                frames,
+                "captioner.endpoint takes single images; set models.captioner, or no captioner",
+            ),
+            rule(links.fetch, FRAMES, frames, "links.fetch fetches single images; leave one of them out"),
+            rule(
+                output.images == Images::Embed,
+                "output.images",
+                "embed",
+                "the pairs refer to the rows of clips: set output.images = \"reference\", and for the frames \
+                 in the pairs add their column to input.passthrough",
+            ),
+        ]
+    })
 }
 
 fn texts(input: &Input) -> impl Iterator<Item = Rule> + '_ {
@@ -181,5 +215,30 @@ mod tests {
         assert!(error.contains("models.clip"), "{error}");
         let plain = with(&[]).unwrap();
         assert!(!serde_json::to_string(&plain).unwrap().contains("clip"), "jobs without it are as before");
+    }
+
+    #[test]
+    fn a_job_of_clips_refuses_what_takes_single_images() {
+        let with = |entries: &[&str]| {
+            let clips = ["input.frames=8", "output.images=reference"];
+            let entries: Vec<String> = clips.iter().chain(entries).map(|entry| (*entry).to_owned()).collect();
+            parse(START, &entries)
+        };
+        let settings = with(&["filter.frames=tokens"]).unwrap();
+        assert_eq!((settings.input.frames, settings.filter.frames.name()), (Some(8), "tokens"));
+        for (entry, why) in [
+            ("input.frames=0", "from 1 to 64"),
+            ("input.frames=65", "from 1 to 64"),
+            ("models.clip=/c", "single images"),
+            ("links.fetch=true", "single images"),
+            ("captioner.endpoint=http://localhost/v1", "single images"),
+            ("output.images=embed", "input.passthrough"),
+            ("filter.frames=median", "frames"),
+        ] {
+            let error = with(&[entry]).unwrap_err().to_string();
+            assert!(error.contains(why), "{entry}: {error}");
+        }
+        let plain = serde_json::to_string(&parse(START, &[]).unwrap()).unwrap();
+        assert!(!plain.contains("frames"), "jobs of images are as before");
     }
 }

@@ -8,6 +8,7 @@ pub mod bootstrap;
 mod captioner;
 mod captioner_rules;
 mod error;
+mod frame_matching;
 mod job_rules;
 mod links;
 mod networks;
@@ -22,6 +23,7 @@ mod values;
 
 pub use captioner::{Captioner, LANGUAGES, When};
 pub use error::SettingsError;
+pub use frame_matching::FrameMatching;
 pub use links::Links;
 pub use networks::{Network, Private};
 pub use parse::parse;
@@ -90,9 +92,13 @@ pub struct Input {
     /// Column with the row's key.
     #[serde(default = "default_key")]
     pub key: String,
-    /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below `url`.
+    /// Column with the image: bytes, Hugging Face's struct{bytes, path}, or a path below `url`. With
+    /// `frames`, the column with the clip: a list of encoded frames, as bytes or struct{bytes}.
     #[serde(default = "default_image")]
     pub image: String,
+    /// Rows are clips, of which this number of frames is judged, sampled uniformly; default: rows are images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frames: Option<u32>,
     /// Columns with texts, each a text or a list of texts; one name, or a list of names.
     #[serde(default)]
     pub text: TextColumns,
@@ -149,6 +155,10 @@ pub struct Filter {
     pub synthetic_threshold: f64,
     /// Words of a text that the filter reads, after cleaning.
     pub max_words: u32,
+    /// Computation of P(match) of a clip: the highest value of its frames, their mean, or one value of the
+    /// tokens of all frames.
+    #[serde(skip_serializing_if = "FrameMatching::is_max")]
+    pub frames: FrameMatching,
     /// Texts whose language is known and not in this list are not judged; empty: all languages are judged.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub languages: Vec<String>,
@@ -173,6 +183,7 @@ impl Default for Filter {
             web_threshold: 0.5,
             synthetic_threshold: 0.5,
             max_words: 30,
+            frames: FrameMatching::Max,
             languages: Vec::new(),
             thresholds: BTreeMap::new(),
             clip_web_threshold: None,

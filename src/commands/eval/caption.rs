@@ -14,7 +14,7 @@ pub async fn run(args: &EvalCaptionArgs) -> Ending {
     let (model, options) = (&args.checkpoint.model, args.checkpoint.options());
     let decoding = args.generation.decoding(&args.checkpoint, Method::Beam);
     let mut captioner = registry::captioner(model, options, &decoding).or_environment_error()?;
-    let found = collection(&args.data, args.truth.then_some(SCENE)).await?;
+    let found = collection(&args.data, args.truth.then_some(SCENE), None).await?;
     let (batch, seed, skipped) = (args.data.batch as usize, args.generation.seed, found.skipped);
     let images = found.images.clone();
     let captions = shown(images.len(), move |done| write(captioner.as_mut(), &images, batch, seed, done))?;

@@ -9,24 +9,31 @@ use crate::args::{EvalArgs, EvalWhat};
 use anyhow::anyhow;
 use capfilt_console::{self as console, Ending, ExitCodeExt as _, Failure, Progress};
 use capfilt_evaluate::{Collection, EvalDataArgs, EvaluateError, read};
+use capfilt_pipeline::frames::Frames;
 use capfilt_runtime::training_data;
 use capfilt_schemas::settings::training_data::DataSource;
 
 pub async fn run(args: &EvalArgs) -> Ending {
     match &args.what {
-        EvalWhat::Retrieval(args) => retrieval::run(args).await,
+        EvalWhat::Retrieval(args) => retrieval::run(args, None).await,
+        EvalWhat::VideoRetrieval(args) => retrieval::run(&args.of, Some(args.frames())).await,
         EvalWhat::Caption(args) => caption::run(args).await,
-        EvalWhat::Vqa(args) => vqa::run(args).await,
+        EvalWhat::Vqa(args) => vqa::run(args, None).await,
+        EvalWhat::VideoQa(args) => vqa::run(&args.of, Some(Frames::of_tokens(args.frames))).await,
         EvalWhat::Calibration(args) => calibration::run(args).await,
     }
 }
 
-/// Reads images and texts; `note` is an additional column to read.
-async fn collection(asked: &EvalDataArgs, note: Option<&str>) -> Result<Collection, Failure> {
+/// Reads images, or clips with these frames, and texts; `note` is an additional column to read.
+async fn collection(
+    asked: &EvalDataArgs,
+    note: Option<&str>,
+    clips: Option<Frames>,
+) -> Result<Collection, Failure> {
     let source =
         DataSource::of_files(&asked.input, &asked.key, &asked.image, &asked.text, asked.filter.as_deref());
-    let (place, shards, columns) = training_data::opened(&source).await?;
-    let found = read(&place, &shards, &columns, note, asked.images as usize).await;
+    let (place, shards, columns) = training_data::opened(&source, clips.is_some()).await?;
+    let found = read(&place, &shards, &columns, note, asked.images as usize, clips).await;
     let found = match found {
         Err(error @ EvaluateError::NotText(_)) => Err(error).or_usage_error()?,
         found => found.or_environment_error()?,

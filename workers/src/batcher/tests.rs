@@ -24,6 +24,7 @@ fn row(row: u64, has_image: bool) -> Prepared {
         captioner_u8: pixels.clone(),
         filter_u8: pixels,
         clip_u8: bytes::Bytes::new(),
+        note: None,
     };
     let missing = Skip::For { status: RowStatus::ImageMissing, detail: None };
     let image = if has_image { Ok(image) } else { Err(missing) };

@@ -88,3 +88,26 @@ fn columns_twice_or_encrypted_are_refused_where_a_setting_names_them() {
         wanted().check(&schema(&[("jpg", twice), base[1].clone(), base[2].clone()]), &[]).unwrap_err();
     assert!(error.contains("several fields called `bytes`"), "{error}");
 }
+
+#[test]
+fn clips_and_images_are_not_taken_for_each_other() {
+    let settings = "[job]\nurl='/j'\n[input]\nurl='/i'\nframes=8\n[models]\ncaptioner='/c'\nfilter='/f'\n\
+                    [output]\nimages='reference'\n";
+    let clips = capfilt_schemas::settings::parse(settings, &[]).unwrap().input;
+    let (clips, images) = (RequiredColumns::of(&clips, None), wanted());
+    let check = |columns: &RequiredColumns, kind: DataType| {
+        let all = [("jpg", kind), ("caption", DataType::Utf8), ("width", DataType::Int32)];
+        columns.check(&schema(&all), &[])
+    };
+    let of = |fields: Vec<Field>| DataType::new_list(DataType::Struct(fields.into()), true);
+    let frames = of(vec![Field::new("bytes", DataType::Binary, true)]);
+    for kind in [frames, DataType::new_list(DataType::Binary, true)] {
+        assert!(check(&clips, kind.clone()).is_ok(), "{kind}");
+        assert!(check(&images, kind).unwrap_err().contains("set input.frames"));
+    }
+    let without = of(vec![Field::new("path", DataType::Utf8, true)]);
+    for kind in [without, DataType::Binary, DataType::Utf8, DataType::new_list(DataType::Int32, true)] {
+        assert!(check(&clips, kind.clone()).unwrap_err().contains("a list of image bytes"), "{kind}");
+    }
+    assert!(check(&images, DataType::Binary).is_ok());
+}

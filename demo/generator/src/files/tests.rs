@@ -14,6 +14,7 @@ fn order() -> Order {
         family_size: 1,
         vary: Vary::Anything,
         objects: 2,
+        frames: 8,
         file_rows,
         group_rows,
     }
@@ -37,7 +38,7 @@ fn equal_seeds_make_equal_files_and_any_other_seed_another() {
 #[test]
 fn pictures_differ_between_seeds_sources_and_numbers() {
     let order = order();
-    let mut pixels: Vec<Vec<u8>> = (0..50).map(|number| picture(number, &order).1).collect();
+    let mut pixels: Vec<Vec<Vec<u8>>> = (0..50).map(|number| picture(number, &order).1).collect();
     pixels.extend((0..50).map(|number| picture(number, &Order { seed: 12, ..order.clone() }).1));
     pixels.extend((0..50).map(|number| picture(number, &Order { source: Pairs::Human, ..order.clone() }).1));
     pixels.sort();
@@ -246,4 +247,44 @@ fn questions_have_one_true_answer_and_pictures_of_no_pair() {
     assert_eq!(rows, 240);
     let web = picture(0, &Order { source: Pairs::Web, ..order.clone() }).1;
     assert_ne!(picture(0, &order).1, web);
+}
+
+#[test]
+fn a_clip_is_a_row_with_its_frames_and_its_texts_have_their_kinds() {
+    for source in [Pairs::ClipObjects, Pairs::ClipScenes, Pairs::ClipEvents] {
+        let folder = tempfile::tempdir().unwrap();
+        let order = Order { source, side: 24, ..order() };
+        let counts = make(folder.path(), &order, |_| {}).unwrap();
+        assert_eq!(counts, Kind::ALL.map(|kind| (kind, 3 * kind.of_twenty() as u64)).into());
+        let path = folder.path().join(name(&order, 0));
+        let known = known(&path).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(File::open(&path).unwrap()).unwrap();
+        let batch = reader.build().unwrap().next().unwrap().unwrap();
+        for (number, (_, known)) in known.into_iter().enumerate() {
+            let (scene, frames) = picture(number as u64, &order);
+            let stored = batch["frames"].as_list::<i32>().value(number);
+            let encoded: Vec<Vec<u8>> = frames.iter().map(|pixels| encode(pixels, 24).unwrap()).collect();
+            assert!(stored.as_binary::<i32>().iter().flatten().eq(encoded.iter().map(Vec::as_slice)));
+            let text = batch["caption"].as_string::<i32>().value(number);
+            let expected = match known.kind {
+                Kind::True => Verdict::True,
+                Kind::Swapped | Kind::Unrelated => Verdict::False,
+                Kind::Junk => Verdict::Unparsable,
+            };
+            assert_eq!((truth(text, &scene), &known.scene), (expected, &scene), "{text}");
+        }
+    }
+    let places = Order { source: Pairs::ClipScenes, vary: Vary::Places, ..order() };
+    assert!(make(Path::new("."), &places, |_| {}).unwrap_err().is_of_order());
+}
+
+#[test]
+fn questions_about_clips_have_an_answer_and_no_positions() {
+    let order = Order { source: Pairs::ClipQuestions, captions: 4, side: 16, ..order() };
+    for number in 0..order.scenes {
+        for row in rows_of(number, &order).unwrap() {
+            assert!(row.answer.is_some() && !row.caption.starts_with("where"), "{}", row.caption);
+            assert_eq!(row.jpgs.len(), 8);
+        }
+    }
 }

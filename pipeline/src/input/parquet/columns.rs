@@ -1,9 +1,12 @@
 //! Cells of the job's columns, for all supported Parquet types.
 
 use super::restore::{Places, restore};
-use crate::input::{ColumnError, TextInput, images::ImageCell};
+use crate::{
+    frames::pack,
+    input::{ColumnError, TextInput, images::ImageCell},
+};
 use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, StructArray},
+    array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray},
     compute::cast,
     datatypes::{DataType, Fields},
 };
@@ -79,10 +82,11 @@ pub(super) struct Images {
     pub lost: Places,
 }
 
-/// Image cells: bytes, Hugging Face's struct{bytes, path}, or paths.
+/// Image cells: bytes, Hugging Face's struct{bytes, path}, paths, or lists of frames.
 pub(super) fn images(column: &str, stored: &ArrayRef, promised: &DataType) -> Result<Images, ColumnError> {
     match promised {
         DataType::Struct(fields) => images_of_struct(column, stored.as_struct(), fields),
+        DataType::List(_) => clips(column, stored.as_list::<i32>()),
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => {
             let Names { names, lost } = names(column, stored, promised)?;
             let cell = |(row, path): (usize, Option<String>)| path_cell(path, &lost, row);
@@ -96,6 +100,28 @@ pub(super) fn images(column: &str, stored: &ArrayRef, promised: &DataType) -> Re
             Ok(Images { cells, lost: Places::new() })
         }
     }
+}
+
+/// Clips: the frames of each row, bytes or struct{bytes}, packed into one value. The paths of frames are not
+/// read.
+fn clips(column: &str, stored: &ListArray) -> Result<Images, ColumnError> {
+    let expected = "a list of image bytes or of struct{bytes}";
+    let clip = |row: usize| {
+        if stored.is_null(row) {
+            return Ok(ImageCell::Nothing);
+        }
+        let frames = stored.value(row);
+        let cells = match frames.as_struct_opt() {
+            Some(frames) => match frames.column_by_name("bytes") {
+                Some(bytes) => byte_cells(column, bytes, expected)?,
+                None => return Err(wrong_type(column, stored.data_type(), expected)),
+            },
+            None => byte_cells(column, &frames, expected)?,
+        };
+        Ok(ImageCell::Bytes { bytes: pack(&cells), path: None })
+    };
+    let cells = (0..stored.len()).map(clip).collect::<Result<_, _>>()?;
+    Ok(Images { cells, lost: Places::new() })
 }
 
 fn path_cell(path: Option<String>, lost: &Places, row: usize) -> ImageCell {

@@ -5,9 +5,11 @@
 use arrow::{
     array::{
         Array, ArrayRef, AsArray as _, BinaryViewArray, GenericByteViewArray, ListArray, RecordBatch,
-        StringViewArray,
+        StringViewArray, UInt32Array,
     },
     array::{ByteView, StructArray},
+    buffer::OffsetBuffer,
+    compute::take,
     datatypes::{BinaryViewType, ByteViewType, DataType, Field, FieldRef, Fields, Schema, StringViewType},
 };
 use parquet::{
@@ -97,9 +99,32 @@ pub(super) fn without_large(array: &ArrayRef, limit: u64) -> Option<(ArrayRef, V
             let cells = StructArray::try_new(fields.clone(), columns, cells.nulls().cloned()).ok()?;
             Some((Arc::new(cells), large))
         }
+        DataType::List(field) => clips_without_large(array.as_list::<i32>(), field, limit),
         // Text names an object, whose size the store reports.
         _ => None,
     }
+}
+
+/// Lists of frames without those of more than `limit` bytes in total, which become empty.
+fn clips_without_large(
+    clips: &ListArray,
+    item: &FieldRef,
+    limit: u64,
+) -> Option<(ArrayRef, Vec<Option<u64>>)> {
+    let mut bytes = vec![0; clips.len()];
+    add_items(clips.values(), clips.value_offsets(), &mut bytes);
+    let large: Vec<Option<u64>> = bytes.into_iter().map(|bytes| (bytes > limit).then_some(bytes)).collect();
+    large.iter().any(Option::is_some).then_some(())?;
+    let (mut items, mut lengths) = (Vec::new(), Vec::with_capacity(large.len()));
+    for (ends, large) in clips.value_offsets().windows(2).zip(&large) {
+        let range = ends[0] as u32..if large.is_some() { ends[0] } else { ends[1] } as u32;
+        lengths.push(range.len());
+        items.extend(range);
+    }
+    let values = take(clips.values(), &UInt32Array::from(items), None).ok()?;
+    let offsets = OffsetBuffer::from_lengths(lengths);
+    let clips = ListArray::try_new(Arc::clone(item), offsets, values, clips.nulls().cloned()).ok()?;
+    Some((Arc::new(clips), large))
 }
 
 fn large<T: ByteViewType>(array: &GenericByteViewArray<T>, limit: u64) -> Option<Vec<Option<u64>>> {

@@ -57,3 +57,18 @@ fn a_long_text_is_cut_at_the_end_of_a_character_and_never_below_the_limit() {
     let cut = shortened(&lists, 14).unwrap();
     assert_eq!(cut.as_list::<i32>().value(0).as_string_view().value(0), "aaaaaaaaaaaaaé");
 }
+
+#[test]
+fn a_clip_over_the_limit_becomes_empty_and_has_its_size() {
+    let item = Arc::new(Field::new("item", DataType::BinaryView, true));
+    let frames: ArrayRef =
+        Arc::new(BinaryViewArray::from_iter([Some(&b"aaaa"[..]), Some(b"bbb"), None, Some(b"cc")]));
+    let offsets = arrow::buffer::OffsetBuffer::from_lengths([2, 0, 2]);
+    let clips: ArrayRef = Arc::new(ListArray::new(item, offsets, frames, None));
+    let (left, large) = without_large(&clips, 6).unwrap();
+    assert_eq!(large, [Some(7), None, None]);
+    let lengths: Vec<usize> = left.as_list::<i32>().iter().map(|clip| clip.unwrap().len()).collect();
+    assert_eq!(lengths, [0, 0, 2]);
+    assert_eq!(left.as_list::<i32>().value(2).as_binary_view().value(1), b"cc");
+    assert!(without_large(&clips, 7).is_none());
+}
