@@ -109,7 +109,7 @@ pub fn label(
     let mut all = Vec::with_capacity(images.len());
     for (at, chunk) in images.chunks(batch.max(1)).enumerate() {
         let range = at * batch..at * batch + chunk.len();
-        let pixels = pixels(&encoded(chunk), filter.image_side());
+        let pixels = pixels(&encoded(chunk), filter.image_side(), Frames::ONE);
         let labelled = tch::no_grad(|| {
             let states = filter.images().states(&pixels)?;
             let others: Vec<usize> = match negatives {
@@ -153,7 +153,7 @@ fn similar(
     texts: &[String],
     range: std::ops::Range<usize>,
 ) -> Result<Vec<usize>, EvaluateError> {
-    let features = filter.image_features(states, Frames::default())?;
+    let features = filter.image_features(states, Frames::ONE)?;
     let mut chosen = Vec::with_capacity(range.len());
     for (row, image) in range.enumerate() {
         let candidates: Vec<usize> = (0..CANDIDATES as u64).map(|n| other(images, texts, image, n)).collect();
