@@ -73,7 +73,8 @@ fn bad_frames_are_left_out_and_clips_of_bad_frames_are_quarantined() {
     let (from, to) = (data.join("clip-objects-00000.parquet"), input.to_str().unwrap());
     expect(python("tests/clips.py").arg("damaged").arg(&from).arg(to), 0);
     let job = job(&input, &["limits.failure_budget=1.0"]);
-    job.run();
+    // The job is done, and rows are quarantined.
+    expect(&mut job.command("run"), 1);
     job.verify(0);
     let tables = Tables::of(&job);
     let statuses: Vec<&str> = tables.ledger.iter().map(|row| row["status"].as_str().unwrap()).collect();
