@@ -6,8 +6,8 @@ use rand::{SeedableRng as _, rngs::Xoshiro256PlusPlus};
 /// files as long as this line stays.
 pub type Random = Xoshiro256PlusPlus;
 
-/// Purpose of random numbers, a part of their seed: human pairs, web pairs and questions of one seed
-/// share no picture.
+/// Purpose of random numbers, a part of their seed: human pairs, web pairs, questions and statements of
+/// one seed share no picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Human = 1,
@@ -15,6 +15,7 @@ pub(crate) enum Purpose {
     /// Order of the kinds of text.
     Kinds = 3,
     Questions = 4,
+    Statements = 5,
 }
 
 /// Random generator of item `number`. No two of (seed, number, purpose) have the same initial state: seed and
@@ -50,7 +51,9 @@ mod tests {
         let mut seen = HashSet::new();
         for seed in [0, 1, 2, 1 << 32, u64::MAX] {
             for number in [0, 1, 2, 1 << 32, u64::MAX] {
-                for purpose in [Purpose::Human, Purpose::Web, Purpose::Kinds, Purpose::Questions] {
+                let all =
+                    [Purpose::Human, Purpose::Web, Purpose::Kinds, Purpose::Questions, Purpose::Statements];
+                for purpose in all {
                     assert!(seen.insert(of(seed, purpose, number).next_u64()), "{seed} {purpose:?} {number}");
                 }
             }

@@ -10,6 +10,8 @@ pub enum Pairs {
     Web,
     /// Questions with their answers instead of texts.
     Questions,
+    /// Statements about pairs of pictures, half of them true, instead of texts; two pictures per row.
+    Statements,
 }
 
 impl Pairs {
@@ -19,6 +21,7 @@ impl Pairs {
             Self::Human => "human",
             Self::Web => "web",
             Self::Questions => "questions",
+            Self::Statements => "statements",
         }
     }
 }

@@ -3,7 +3,8 @@
 use crate::{noise::Kind, scene::Scene, source::Pairs};
 use arrow::{
     array::{
-        ArrayRef, AsArray as _, BinaryArray, Int32Array, ListBuilder, RecordBatch, StringArray, StringBuilder,
+        ArrayRef, AsArray as _, BinaryArray, BooleanArray, Int32Array, ListBuilder, RecordBatch, StringArray,
+        StringBuilder,
     },
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
@@ -11,7 +12,7 @@ use arrow::{
 use parquet::{
     arrow::{ProjectionMask, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::Compression,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesBuilder},
 };
 use std::{
     fs::File,
@@ -20,12 +21,12 @@ use std::{
     sync::Arc,
 };
 
-/// One pair, or one question.
+/// One pair, one question, or one statement.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub key: String,
     pub jpg: Arc<[u8]>,
-    /// The text, or the question.
+    /// The text, the question, or the statement.
     pub caption: String,
     /// Answer to a question.
     pub answer: Option<String>,
@@ -33,31 +34,55 @@ pub(crate) struct Row {
     pub kind: Kind,
     /// The scene's JSON.
     pub scene: String,
+    /// The second picture of a statement; its truth is the kind.
+    pub second: Option<Second>,
+}
+
+/// The right picture of a statement.
+#[derive(Debug)]
+pub(crate) struct Second {
+    pub jpg: Vec<u8>,
+    /// The scene's JSON.
+    pub scene: String,
+    /// Form of the statement.
+    pub form: &'static str,
 }
 
 const PAIRS: [&str; 9] = ["key", "jpg", "caption", "url", "width", "height", "status", "truth", "scene"];
 const QUESTIONS: [&str; 9] =
     ["key", "jpg", "question", "answers", "url", "width", "height", "status", "scene"];
 
+const STATEMENTS: [&str; 11] =
+    ["key", "jpg", "jpg2", "statement", "label", "url", "width", "height", "form", "scene", "scene2"];
+
 pub(crate) fn schema(source: Pairs) -> SchemaRef {
-    let names = if source == Pairs::Questions { QUESTIONS } else { PAIRS };
+    let names = match source {
+        Pairs::Human | Pairs::Web => PAIRS.as_slice(),
+        Pairs::Questions => QUESTIONS.as_slice(),
+        Pairs::Statements => STATEMENTS.as_slice(),
+    };
     let kind = |name: &str| match name {
-        "jpg" => DataType::Binary,
+        "jpg" | "jpg2" => DataType::Binary,
+        "label" => DataType::Boolean,
         "width" | "height" => DataType::Int32,
         "answers" => DataType::new_list(DataType::Utf8, true),
         _ => DataType::Utf8,
     };
-    Arc::new(Schema::new(names.map(|name| Field::new(name, kind(name), false)).to_vec()))
+    let fields = names.iter().map(|name| Field::new(*name, kind(name), false));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 pub(crate) fn properties() -> WriterProperties {
     // JPEG does not compress further, and statistics of its first bytes are useless.
-    WriterProperties::builder()
+    let builder = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_column_compression("jpg".into(), Compression::UNCOMPRESSED)
-        .set_column_dictionary_enabled("jpg".into(), false)
-        .build()
+        .set_statistics_enabled(EnabledStatistics::None);
+    let raw = |builder: WriterPropertiesBuilder, name: &str| {
+        builder
+            .set_column_compression(name.into(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(name.into(), false)
+    };
+    ["jpg", "jpg2"].into_iter().fold(builder, raw).build()
 }
 
 pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatch, ArrowError> {
@@ -67,7 +92,13 @@ pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatc
     let column = |name: &str| match name {
         "key" => texts(|row| &row.key),
         "jpg" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpg))) as ArrayRef,
-        "caption" | "question" => texts(|row| &row.caption),
+        "jpg2" => {
+            Arc::new(BinaryArray::from_iter_values(seconds(rows).map(|second| &second.jpg))) as ArrayRef
+        }
+        "caption" | "question" | "statement" => texts(|row| &row.caption),
+        "label" => Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.kind == Kind::True)))),
+        "form" => Arc::new(StringArray::from_iter_values(seconds(rows).map(|second| second.form))),
+        "scene2" => Arc::new(StringArray::from_iter_values(seconds(rows).map(|second| &second.scene))),
         "answers" => answers(rows),
         "url" => texts(|row| &row.url),
         "width" | "height" => Arc::new(Int32Array::from(vec![i32::from(side); rows.len()])),
@@ -77,6 +108,11 @@ pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatc
     };
     let columns = schema.fields().iter().map(|field| column(field.name())).collect();
     RecordBatch::try_new(schema, columns)
+}
+
+/// The right pictures of statements.
+fn seconds(rows: &[Row]) -> impl Iterator<Item = &Second> {
+    rows.iter().filter_map(|row| row.second.as_ref())
 }
 
 /// Lists of one answer each.
