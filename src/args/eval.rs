@@ -1,6 +1,6 @@
 //! Arguments of `capfilt eval`.
 
-use capfilt_evaluate::{AnsweringArgs, EvalDataArgs, QuestionArgs};
+use capfilt_evaluate::{AnsweringArgs, EvalDataArgs, QuestionArgs, StatementArgs};
 use capfilt_runtime::model_arguments::{CheckpointArgs, GenerationArgs};
 use clap::{Args as ClapArgs, Subcommand};
 use std::path::PathBuf;
@@ -19,6 +19,8 @@ pub enum EvalWhat {
     Caption(EvalCaptionArgs),
     /// Evaluate answers to questions: VQA accuracy; accuracy for questions with one answer
     Vqa(EvalVqaArgs),
+    /// Evaluate judgements about statements on pairs of images (NLVR2): accuracy
+    Nlvr(EvalNlvrArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -58,4 +60,12 @@ pub struct EvalVqaArgs {
     pub data: QuestionArgs,
     #[command(flatten)]
     pub answering: AnsweringArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalNlvrArgs {
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub data: StatementArgs,
 }

@@ -1,5 +1,6 @@
 //! Evaluation of models with the metrics of the literature: recall of retrieval (BLIP, section 5.1), BLEU and
-//! CIDEr-D of captions (section 5.2), VQA accuracy of answers (section 5.3).
+//! CIDEr-D of captions (section 5.2), VQA accuracy of answers (section 5.3), accuracy of statements about
+//! pairs of images (section 5.4).
 #![deny(missing_docs)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -10,21 +11,25 @@ mod bleu;
 mod captions;
 mod cider;
 mod error;
+mod nlvr;
 mod pairs;
 mod questions;
 mod ranks;
 mod retrieval;
+mod statements;
 mod vqa;
 mod words;
 
 pub use answering::{Answered, Answering, Score, answer_all, write_answers};
 #[cfg(feature = "arguments")]
-pub use arguments::{AnsweringArgs, EvalDataArgs, QuestionArgs};
+pub use arguments::{AnsweringArgs, EvalDataArgs, QuestionArgs, StatementArgs};
 pub use captions::{CaptionScores, Judged, score, write, write_lines};
 pub use error::EvaluateError;
+pub use nlvr::{GroupScore, NlvrScores, score_statements, write_judgements};
 pub use pairs::{Captioned, Collection, read};
 pub use questions::{Asked, Questions, read_questions};
 pub use ranks::Recalls;
 pub use retrieval::{Recalled, retrieve};
+pub use statements::{Stated, Statements, judge_all, read_statements};
 pub use vqa::{VqaScores, normalised, score_answers, vqa_accuracy};
 pub use words::words;

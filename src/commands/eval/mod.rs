@@ -1,6 +1,7 @@
 //! `capfilt eval`: quality of a model on data outside of its training data.
 
 mod caption;
+mod nlvr;
 mod retrieval;
 mod vqa;
 
@@ -16,6 +17,7 @@ pub async fn run(args: &EvalArgs) -> Ending {
         EvalWhat::Retrieval(args) => retrieval::run(args).await,
         EvalWhat::Caption(args) => caption::run(args).await,
         EvalWhat::Vqa(args) => vqa::run(args).await,
+        EvalWhat::Nlvr(args) => nlvr::run(args).await,
     }
 }
 
