@@ -40,10 +40,12 @@ const PLACES: [(&str, &str); 18] = [
 ];
 
 /// Beginnings of commands and of blocks of Python that do not run here, and the reason.
-const NOT_RUN: [(&str, &str); 14] = [
+const NOT_RUN: [(&str, &str); 16] = [
     ("capfilt answer --model", "answers.rs runs it with a small model"),
     ("capfilt eval vqa", "answers.rs runs it with a small model"),
     ("capfilt eval video-", "clips.rs runs both with small models"),
+    ("capfilt score --pair", "train_nlvr.rs runs it with a small model"),
+    ("capfilt eval nlvr", "train_nlvr.rs runs it with a small model"),
     ("capfilt demo --truth out/demo", "report.rs runs it on the demo's job"),
     ("capfilt report --job out/demo", "report.rs runs it on the demo's job"),
     ("export PAGE_TOKEN=", "a part of the next command, which has a token here"),
@@ -95,7 +97,8 @@ impl Desk {
         image::RgbImage::from_fn(90, 60, |x, y| image::Rgb([x as u8, y as u8, 200]))
             .save(at("bucket/photo.png"))
             .unwrap();
-        for (name, kind) in [("human", "human"), ("test", "human"), ("vqa", "questions")] {
+        let kinds = [("human", "human"), ("test", "human"), ("vqa", "questions"), ("nlvr", "statements")];
+        for (name, kind) in kinds {
             let made = ["--kind", kind, "--scenes", "30", "--captions-per-scene", "2", "--side", "32"];
             expect(capfilt().args(["demo", "--make-data"]).arg(at("bucket").join(name)).args(made), 0);
         }
@@ -140,6 +143,7 @@ impl Desk {
         let questions = data.replace("human", "vqa");
         let cut = "[objective]\nmax_tokens = 40\n";
         self.write("vqa.toml", &[&run("vqa"), from, cut, &questions].concat());
+        self.write("nlvr.toml", &[&run("nlvr"), from, cut, &data.replace("human", "nlvr")].concat());
         // In a loop, the loop sets the folder, the origin and the data of each step.
         let step = |parts: &[&str]| parts.concat().replace("folder = \"out/", "# folder = \"out/");
         let (own, size) = ("[model]\nimage_size = 0\n", run("x"));

@@ -149,7 +149,11 @@ fn every_block_of_settings_is_read_by_the_parser_of_settings() {
         let read = if has("[loop]") {
             Bootstrap::parse(&block.code, &[]).map(drop)
         } else if has("[run]") {
-            let task = if has("answer_weight") { train::Task::Vqa } else { train::Task::Filter };
+            let task = match (has("answer_weight"), has("second_image")) {
+                (true, _) => train::Task::Vqa,
+                (_, true) => train::Task::Nlvr,
+                _ => train::Task::Filter,
+            };
             train::Training::parse(task, &block.code, &[]).map(drop)
         } else {
             settings::parse(&block.code, &missing(&block.code)).map(drop)

@@ -95,6 +95,7 @@ fn init_prints_each_kind_of_settings_file_with_every_key_and_writes_nothing() {
         ("filter", "train/filter.toml"),
         ("captioner", "train/captioner.toml"),
         ("vqa", "train/vqa.toml"),
+        ("nlvr", "train/nlvr.toml"),
         ("loop", "loop.toml"),
     ] {
         assert_eq!(print(kind), fs::read_to_string(repo().join("configs").join(file)).unwrap(), "{kind}");

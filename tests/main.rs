@@ -100,6 +100,7 @@ mod tar_pairs;
 mod tars;
 mod texts;
 mod train;
+mod train_nlvr;
 mod train_vqa;
 mod vast_tars;
 mod version;

@@ -27,6 +27,9 @@ pub fn pre_question(question: &str, max_words: usize) -> String {
 /// Number of words that BLIP's VQA keeps of a question.
 pub const QUESTION_WORDS: usize = 50;
 
+/// Number of words that BLIP's NLVR2 keeps of a statement, after [`pre_caption`]'s cleaning.
+pub const STATEMENT_WORDS: usize = 40;
+
 /// Signs that the cleaning removes.
 const SIGNS: &str = ".!\"()*#:;~";
 

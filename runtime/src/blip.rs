@@ -1,13 +1,19 @@
 //! BLIP in the registry: conversion of settings to its options, and its loaders.
 //!
 //! The functions are public for the commands that show BLIP's internals: `caption --candidates`,
-//! `eval retrieval`; and for the answering of questions, which only BLIP does.
+//! `eval retrieval`; and for questions and for statements about pairs of images, which only BLIP reads.
 
 use crate::family::{Family, ModelOptions};
 use capfilt_blip::{
-    BlipAnswerer, BlipCaptioner, BlipFilter, GenerationOptions, LoadError, LoadOptions, Options,
+    BlipAnswerer, BlipCaptioner, BlipFilter, BlipReasoner, GenerationOptions, LoadError, LoadOptions,
+    Options, Statement,
 };
-use capfilt_pipeline::text::{QUESTION_WORDS, pre_question};
+use capfilt_console::{ExitCodeExt as _, Failure};
+use capfilt_pipeline::{
+    image_file,
+    model::PixelBatch,
+    text::{QUESTION_WORDS, STATEMENT_WORDS, pre_caption, pre_question},
+};
 use capfilt_schemas::settings::{Captioner, Method, Preset};
 use std::path::Path;
 
@@ -59,6 +65,44 @@ pub fn question(preset: Preset, text: &str) -> String {
         Preset::Original => pre_question(text, QUESTION_WORDS),
         Preset::Hf => text.to_owned(),
     }
+}
+
+/// Loads a reasoner about pairs of images.
+///
+/// # Errors
+/// Names the file or option that is wrong, and why.
+pub fn reasoner(path: &Path, options: ModelOptions) -> Result<BlipReasoner, LoadError> {
+    BlipReasoner::load(path, &load_options(options))
+}
+
+/// A statement as the model reads it: cleaned as in BLIP's NLVR2, unless the preset leaves texts unchanged.
+pub fn statement(preset: Preset, text: &str) -> String {
+    match preset {
+        Preset::Original => pre_caption(text, STATEMENT_WORDS),
+        Preset::Hf => text.to_owned(),
+    }
+}
+
+/// Probabilities that texts are true of the left and the right image file.
+///
+/// # Errors
+/// The checkpoint or an image cannot be read, or the device fails.
+pub fn pair_truth(
+    model: &Path,
+    options: ModelOptions,
+    images: [&Path; 2],
+    texts: &[String],
+) -> Result<Vec<f32>, Failure> {
+    let preset = options.preset;
+    let reasoner = reasoner(model, options).or_environment_error()?;
+    let side = reasoner.images().side;
+    let mut pixels = PixelBatch::with_capacity(side, images.len());
+    for path in images {
+        pixels.push(image_file::read(path, side).or_usage_error()?.1.pixels_u8());
+    }
+    let texts: Vec<String> = texts.iter().map(|text| statement(preset, text)).collect();
+    let statements: Vec<_> = texts.iter().map(|text| Statement { images: [0, 1], text }).collect();
+    reasoner.probabilities(&pixels, &statements).or_environment_error()
 }
 
 fn load_options(asked: ModelOptions) -> LoadOptions {

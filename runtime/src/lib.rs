@@ -31,6 +31,8 @@ pub mod self_test;
 pub mod settings_file;
 pub mod status_display;
 pub mod text_vector;
+#[cfg(feature = "arguments")]
+pub mod training_arguments;
 pub mod training_data;
 pub mod version;
 pub mod worker_processes;

@@ -84,3 +84,52 @@ impl GenerationArgs {
         }
     }
 }
+
+/// A model, and the images that it reads.
+#[derive(Debug, clap::Args)]
+pub struct ModelArgs {
+    /// The model
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    /// Image file; repeatable
+    #[arg(long = "image", required = true)]
+    pub images: Vec<PathBuf>,
+    /// Print one JSON object per image
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Texts to judge.
+#[derive(Debug, clap::Args)]
+pub struct ScoreArgs {
+    /// Model and images
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Text to judge; repeatable
+    #[arg(long = "text", required = true)]
+    pub texts: Vec<String>,
+    /// Judge each text as a statement about the two images, in their order, with a BLIP NLVR2 checkpoint
+    #[arg(long, conflicts_with = "clip")]
+    pub pair: bool,
+    /// Checkpoint of a CLIP, for its score as well: a folder of transformers' CLIPModel or of OpenCLIP
+    #[arg(long)]
+    pub clip: Option<PathBuf>,
+}
+
+/// Captions to write.
+#[derive(Debug, clap::Args)]
+pub struct CaptionArgs {
+    /// Model and images
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Decoding of the captions
+    #[command(flatten)]
+    pub generation: GenerationArgs,
+    /// Captions per image
+    #[arg(long, default_value_t = 1)]
+    pub num_captions: usize,
+    /// Also print the candidates of each token of one sampled caption: [[id, probability], ...], the most
+    /// probable first
+    #[arg(long, requires = "json", conflicts_with = "num_captions")]
+    pub candidates: bool,
+}

@@ -5,7 +5,8 @@ use capfilt_console::{self as console, ExitCodeExt as _, Failure};
 use capfilt_coordinator::dataset::PairsTable;
 use capfilt_pipeline::{
     cleaned::ShardTables,
-    input::{InputColumns, READING_BYTES},
+    input::{InputColumns, PairColumns, READING_BYTES},
+    text::STATEMENT_WORDS,
 };
 use capfilt_schemas::{
     hash::sha256_hex_of_parts,
@@ -18,7 +19,9 @@ use capfilt_schemas::{
     },
 };
 use capfilt_store::{Location, without_secrets};
-use capfilt_train::data::{Answers, Choice, Content, Dataset, JobTable, MAX_WORDS, MOST_ANSWERS, Source};
+use capfilt_train::data::{
+    Answers, Choice, Content, Dataset, JobTable, MAX_WORDS, MOST_ANSWERS, RowKind, Source,
+};
 
 /// Names of a source's settings for the user. A plan's errors use the names of a job's input (`input.image`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum Named {
     Data,
     /// `[[data]]` of a training run on questions.
     Questions,
+    /// `[[data]]` of a training run on statements about pairs of images.
+    Statements,
     /// `[[human]]` of a loop.
     Human,
     /// `[web]` of a loop.
@@ -42,6 +47,7 @@ impl Named {
     pub fn of(task: Task) -> Self {
         match task {
             Task::Vqa => Self::Questions,
+            Task::Nlvr => Self::Statements,
             Task::Pretrain | Task::Filter | Task::Captioner => Self::Data,
         }
     }
@@ -50,7 +56,7 @@ impl Named {
     fn rename(self, text: &str) -> String {
         const KEYS: [&str; 6] = ["url", "key", "image", "text", "where", "passthrough"];
         let prefix = match self {
-            Self::Data | Self::Questions => "data.",
+            Self::Data | Self::Questions | Self::Statements => "data.",
             Self::Human => "human.",
             Self::Web => "web.",
             Self::Options | Self::ClipOptions => "--",
@@ -58,6 +64,10 @@ impl Named {
         let rename = |text: String, key: &str| match (self, key) {
             (Self::Options | Self::ClipOptions, "url") => text.replace("input.url", "the URL"),
             (Self::Questions, "text") => text.replace("input.text", "data.question or data.answers"),
+            (Self::Statements, "text") => text.replace("input.text", "data.statement"),
+            (Self::Statements, "passthrough") => {
+                text.replace("input.passthrough", "data.second_image or data.label")
+            }
             _ => text.replace(&format!("input.{key}"), &format!("{prefix}{key}")),
         };
         KEYS.into_iter().fold(text.to_owned(), rename)
@@ -89,13 +99,22 @@ async fn open_source(source: &DataSource, training: &Training, named: Named) -> 
 
 async fn rows(source: &DataSource, training: &Training, named: Named) -> Result<Content, Failure> {
     let shards = plan(source, &training.run.folder, named).await?;
-    let (mut columns, mut answers) = (Box::new(columns(source)?), None);
+    let (mut columns, mut kind) = (Box::new(columns(source)?), RowKind::Captions);
     if named == Named::Questions {
         columns.texts = vec![source.question.as_str().into(), source.answers.as_str().into()];
         columns.most_texts = MOST_ANSWERS;
-        answers = Some(Answers { column: source.answers.as_str().into(), weight: source.answer_weight });
+        kind = RowKind::Questions(Answers {
+            column: source.answers.as_str().into(),
+            weight: source.answer_weight,
+        });
     }
-    Ok(Content::Rows { shards, columns, answers })
+    if named == Named::Statements {
+        let pair = pair_columns(source);
+        columns.texts = vec![source.statement.as_str().into()];
+        (columns.passthrough, columns.max_words) = (pair.names(), STATEMENT_WORDS);
+        kind = RowKind::Statements(pair);
+    }
+    Ok(Content::Rows { shards, columns, kind })
 }
 
 /// Plans a source: each row group of its files is a shard. Prints the files that cannot be used. `own` is the
@@ -130,6 +149,11 @@ pub async fn opened(
     let own = format!("{}.eval", source.url.trim_end_matches('/'));
     let shards = plan(source, &own, if clips { Named::ClipOptions } else { Named::Options }).await?;
     Ok((Location::open(&source.url).or_usage_error()?, shards, columns(source)?))
+}
+
+/// Columns of second images and labels.
+fn pair_columns(source: &DataSource) -> PairColumns {
+    PairColumns { second_image: source.second_image.clone(), label: source.label.clone() }
 }
 
 /// Digest of a source: its files in their current versions, and the condition of its rows.
@@ -187,8 +211,10 @@ async fn job(source: &DataSource) -> Result<Content, Failure> {
 fn as_input(source: &DataSource, own: &str, named: Named) -> Settings {
     let text = match named {
         Named::Questions => TextColumns::from(vec![source.question.clone(), source.answers.clone()]),
+        Named::Statements => source.statement.as_str().into(),
         _ => source.text.as_str().into(),
     };
+    let passthrough = if named == Named::Statements { pair_columns(source).names() } else { Vec::new() };
     Settings {
         job: settings::Job { url: own.to_owned(), seed: 0 },
         input: settings::Input {
@@ -198,7 +224,7 @@ fn as_input(source: &DataSource, own: &str, named: Named) -> Settings {
             frames: (named == Named::ClipOptions).then_some(1),
             text,
             filter: source.filter.clone(),
-            passthrough: Vec::new(),
+            passthrough,
             exif_rotation: false,
             jpeg_reduction: false,
         },

@@ -128,10 +128,10 @@ fn page(items: &Items) -> String {
         items,
         &job,
     );
-    let tasks = [Task::Pretrain, Task::Filter, Task::Captioner, Task::Vqa];
+    let tasks = [Task::Pretrain, Task::Filter, Task::Captioner, Task::Vqa, Task::Nlvr];
     let tasks = tasks.map(|task| with_data(of(task.defaults())));
     let about = "`capfilt train TASK -c FILE`; `configs/train`. Where the tasks differ, the defaults are \
-                 those of\n`pretrain`, `filter`, `captioner` and `vqa`.";
+                 those of\n`pretrain`, `filter`, `captioner`, `vqa` and `nlvr`.";
     part(&mut out, "A training run", about, &items["Training"], items, &tasks);
     let run = [of(include_str!("../../configs/loop.toml"))];
     let about = "`capfilt bootstrap -c loop.toml`; `configs/loop.toml`.";
@@ -151,6 +151,9 @@ fn with_data(mut defaults: Table) -> Table {
     table.insert("question".into(), source.question.into());
     table.insert("answers".into(), source.answers.into());
     table.insert("answer_weight".into(), source.answer_weight.into());
+    table.insert("statement".into(), source.statement.into());
+    table.insert("second_image".into(), source.second_image.into());
+    table.insert("label".into(), source.label.into());
     defaults.insert("data".into(), table.into());
     defaults
 }

@@ -1,7 +1,7 @@
 //! Arguments of `capfilt eval`.
 
 use capfilt_evaluate::{
-    AnsweringArgs, EvalDataArgs, Negatives, QuestionArgs, VideoQaArgs, VideoRetrievalArgs,
+    AnsweringArgs, EvalDataArgs, Negatives, QuestionArgs, StatementArgs, VideoQaArgs, VideoRetrievalArgs,
 };
 use capfilt_runtime::model_arguments::{CheckpointArgs, GenerationArgs};
 use clap::{Args as ClapArgs, Subcommand};
@@ -27,6 +27,8 @@ pub enum EvalWhat {
     VideoQa(VideoQaArgs<EvalVqaArgs>),
     /// Evaluate P(match) as a probability, and fit the temperature that calibrates it
     Calibration(EvalCalibrationArgs),
+    /// Evaluate judgements about statements on pairs of images (NLVR2): accuracy
+    Nlvr(EvalNlvrArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -84,4 +86,12 @@ pub struct EvalCalibrationArgs {
     /// calibrated from then on
     #[arg(long)]
     pub store: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalNlvrArgs {
+    #[command(flatten)]
+    pub checkpoint: CheckpointArgs,
+    #[command(flatten)]
+    pub data: StatementArgs,
 }

@@ -5,14 +5,17 @@ mod data;
 mod eval;
 mod jobs;
 mod models;
-mod training;
 
 pub use bench::*;
 pub use data::*;
 pub use eval::*;
 pub use jobs::*;
 pub use models::*;
-pub use training::*;
+
+pub use capfilt_runtime::{
+    model_arguments::{CaptionArgs, ScoreArgs},
+    training_arguments::{BootstrapArgs, LineageArgs, TrainArgs},
+};
 
 use capfilt_console::{LogFormat, reexec::Uses};
 use capfilt_report::arguments::ReportArgs;
@@ -93,7 +96,8 @@ pub enum Command {
     /// Write human pairs and the kept pairs of cleaning jobs as one data set for other trainers, each pair
     /// once
     Export(ExportArgs),
-    /// Evaluate a filter by retrieval, a captioner by BLEU and CIDEr-D, or an answerer by VQA accuracy
+    /// Evaluate a filter by retrieval, a captioner by BLEU and CIDEr-D, an answerer by VQA accuracy, or a
+    /// reasoner about pairs of images by accuracy
     Eval(EvalArgs),
     /// Show the origin of a trained model: data, settings, parents
     Lineage(LineageArgs),
@@ -159,6 +163,7 @@ impl Command {
                 // `--store` writes into the folder itself, not into a copy of it.
                 EvalWhat::Calibration(args) if args.store => vec![],
                 EvalWhat::Calibration(args) => vec![&mut args.checkpoint.model],
+                EvalWhat::Nlvr(args) => vec![&mut args.checkpoint.model],
             },
             Self::Bench(BenchCommand::Model(args)) => vec![&mut args.trial.captioner, &mut args.trial.filter],
             Self::Lineage(args) => vec![&mut args.file],

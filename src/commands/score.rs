@@ -1,9 +1,10 @@
 //! `capfilt score`: match probability, cosine and CLIP score of images and texts.
 
 use crate::args::ScoreArgs;
+use anyhow::anyhow;
 use capfilt_console::{Ending, Exit, ExitCodeExt as _, outln};
 use capfilt_pipeline::{image_file, model::TextScore, text::pre_caption};
-use capfilt_runtime::{clip, registry};
+use capfilt_runtime::{blip, clip, registry};
 use capfilt_schemas::settings::Preset;
 use serde_json::json;
 use std::path::PathBuf;
@@ -12,6 +13,9 @@ use std::path::PathBuf;
 const MAX_WORDS: usize = 30;
 
 pub fn run(args: &ScoreArgs) -> Ending {
+    if args.pair {
+        return pair(args);
+    }
     let model = &args.model;
     let checkpoint = &model.checkpoint;
     let mut filter = registry::filter(&checkpoint.model, checkpoint.options()).or_environment_error()?;
@@ -45,6 +49,24 @@ pub fn run(args: &ScoreArgs) -> Ending {
                 outln!("  match {:.4}  cosine {:+.4}{clip}  {text}", s.itm, s.itc);
             });
         }
+    }
+    Ok(Exit::Done)
+}
+
+/// Probabilities that the texts are true of the two images.
+fn pair(args: &ScoreArgs) -> Ending {
+    let (model, checkpoint) = (&args.model, &args.model.checkpoint);
+    let [left, right] = model.images.as_slice() else {
+        let images = model.images.len();
+        return Err(anyhow!("--pair needs two images, not {images}: repeat --image")).or_usage_error();
+    };
+    let truth = blip::pair_truth(&checkpoint.model, checkpoint.options(), [left, right], &args.texts)?;
+    let judged = args.texts.iter().zip(&truth);
+    if model.json {
+        let judged: Vec<_> = judged.map(|(text, truth)| json!({"text": text, "true": truth})).collect();
+        outln!("{}", json!({"images": model.images, "texts": judged}));
+    } else {
+        judged.for_each(|(text, truth)| outln!("true {truth:.4}  {text}"));
     }
     Ok(Exit::Done)
 }

@@ -1,6 +1,8 @@
 //! Pairs as Parquet files in img2dataset's layout, with two extra columns for checks only: `truth` and
 //! `scene`.
 
+mod stated;
+
 pub use crate::source::Pairs;
 use crate::{
     clip::frames,
@@ -36,7 +38,7 @@ pub struct Order {
     /// Kind of the texts
     #[cfg_attr(feature = "arguments", arg(long = "kind", default_value = "web"))]
     pub source: Pairs,
-    /// Number of pictures
+    /// Number of pictures; of statements, of pairs of pictures
     #[cfg_attr(
         feature = "arguments",
         arg(long, value_name = "N", default_value_t = 2400),
@@ -146,12 +148,16 @@ pub enum MakeError {
     OnePlace,
     #[error("--vary places is for pictures; the shapes of a clip are seen one after the other")]
     ClipPlaces,
+    #[error(
+        "--kind statements draws both pictures of a pair for the statement; leave out --alike and --vary"
+    )]
+    OwnPairs,
 }
 
 impl MakeError {
     /// Whether another order is needed.
     pub fn is_of_order(&self) -> bool {
-        matches!(self, Self::Leftover { .. } | Self::OnePlace | Self::ClipPlaces)
+        matches!(self, Self::Leftover { .. } | Self::OnePlace | Self::ClipPlaces | Self::OwnPairs)
     }
 }
 
@@ -170,6 +176,10 @@ pub fn make(
     }
     if order.vary == Vary::Places && order.source.is_clips() {
         return Err(MakeError::ClipPlaces);
+    }
+    let is_varied = order.vary == Vary::Places || order.family_size > 1;
+    if order.source == Pairs::Statements && is_varied {
+        return Err(MakeError::OwnPairs);
     }
     fs::create_dir_all(folder).map_err(|source| MakeError::Io { path: folder.into(), source })?;
     let per_file = (order.file_rows / order.captions).max(1);
@@ -216,7 +226,7 @@ fn write(
     for first in scenes.clone().step_by(per_group as usize) {
         let group = first..(first + per_group).min(scenes.end);
         let rows: Vec<Vec<Row>> =
-            group.into_par_iter().map(|number| rows_of(number, order)).collect::<Result<_, _>>()?;
+            group.into_par_iter().map(|number| rows(number, order)).collect::<Result<_, _>>()?;
         let rows: Vec<Row> = rows.into_iter().flatten().collect();
         let batch = table::batch(&rows, order.source, order.side).map_err(|error| failed(error.into()))?;
         writer.write(&batch).and_then(|()| writer.flush()).map_err(failed)?;
@@ -239,6 +249,7 @@ fn numbers(number: u64, order: &Order) -> Random {
         Pairs::Questions => Purpose::Questions,
         Pairs::ClipObjects | Pairs::ClipScenes | Pairs::ClipEvents => Purpose::Clips,
         Pairs::ClipQuestions => Purpose::ClipQuestions,
+        Pairs::Statements => Purpose::Statements,
     };
     random::of(order.seed, purpose, number)
 }
@@ -282,6 +293,17 @@ fn family(number: u64, order: &Order) -> Vec<Scene> {
     scenes.filter(|other| *other != own).collect()
 }
 
+fn url(number: u64, order: &Order) -> String {
+    format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed)
+}
+
+fn rows(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
+    match order.source {
+        Pairs::Statements => stated::rows(number, order),
+        _ => rows_of(number, order),
+    }
+}
+
 /// Rows of one scene. Its random numbers are separate, so scenes can be made in any order.
 fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
     let (scene, pictures, mut random) = drawn(number, order);
@@ -302,7 +324,7 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
     let mut earlier = Vec::new();
     let row = |caption: u64| {
         let kind = match order.source {
-            Pairs::Human | Pairs::Questions | Pairs::ClipQuestions => Kind::True,
+            Pairs::Human | Pairs::Questions | Pairs::ClipQuestions | Pairs::Statements => Kind::True,
             _ => Kind::dealt(order.seed, number * order.captions + caption),
         };
         let (caption_text, answer) = match order.source.is_questions() {
@@ -314,9 +336,10 @@ fn rows_of(number: u64, order: &Order) -> Result<Vec<Row>, MakeError> {
             jpgs: Arc::clone(&jpgs),
             caption: caption_text,
             answer,
-            url: format!("https://scenes.example/{}/{}/{number}.jpg", order.source.name(), order.seed),
+            url: url(number, order),
             kind,
             scene: json.clone(),
+            second: None,
         }
     };
     Ok((0..order.captions).map(row).collect())

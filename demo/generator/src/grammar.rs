@@ -181,7 +181,7 @@ fn say_things(claims: &Claims, random: &mut Random) -> String {
     format!("{first} {} {}", one_of(&ways, random), say_object(second, random))
 }
 
-fn say_object(object: &Named, random: &mut Random) -> String {
+pub(crate) fn say_object(object: &Named, random: &mut Random) -> String {
     let (colour, shape) = (one_of(object.colour.words(), random), one_of(object.shape.words(), random));
     match object.size {
         Some(size) => format!("{} {colour} {shape}", a(one_of(size.words(), random))),

@@ -20,6 +20,7 @@ pub mod score;
 mod shapes;
 pub mod sheet;
 mod source;
+pub mod statements;
 mod table;
 mod truth_table;
 pub mod vocabulary;

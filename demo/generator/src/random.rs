@@ -18,6 +18,7 @@ pub(crate) enum Purpose {
     /// Clips with texts: equal pictures for each kind of text.
     Clips = 5,
     ClipQuestions = 6,
+    Statements = 7,
 }
 
 /// Random generator of item `number`. No two of (seed, number, purpose) have the same initial state: seed and
@@ -53,7 +54,7 @@ mod tests {
         let mut seen = HashSet::new();
         for seed in [0, 1, 2, 1 << 32, u64::MAX] {
             for number in [0, 1, 2, 1 << 32, u64::MAX] {
-                let of_clips = [Purpose::Clips, Purpose::ClipQuestions];
+                let of_clips = [Purpose::Clips, Purpose::ClipQuestions, Purpose::Statements];
                 let of_pictures = [Purpose::Human, Purpose::Web, Purpose::Kinds, Purpose::Questions];
                 for purpose in of_pictures.into_iter().chain(of_clips) {
                     assert!(seen.insert(of(seed, purpose, number).next_u64()), "{seed} {purpose:?} {number}");

@@ -21,6 +21,8 @@ pub enum Pairs {
     ClipEvents,
     /// Clips with questions and answers instead of texts.
     ClipQuestions,
+    /// Statements about pairs of pictures, half of them true, instead of texts; two pictures per row.
+    Statements,
 }
 
 impl Pairs {
@@ -34,6 +36,7 @@ impl Pairs {
             Self::ClipScenes => "clip-scenes",
             Self::ClipEvents => "clip-events",
             Self::ClipQuestions => "clip-questions",
+            Self::Statements => "statements",
         }
     }
 

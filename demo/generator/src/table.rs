@@ -3,8 +3,8 @@
 use crate::{noise::Kind, scene::Scene, source::Pairs};
 use arrow::{
     array::{
-        ArrayRef, AsArray as _, BinaryArray, BinaryBuilder, Int32Array, ListBuilder, RecordBatch,
-        StringArray, StringBuilder,
+        ArrayRef, AsArray as _, BinaryArray, BinaryBuilder, BooleanArray, Int32Array, ListBuilder,
+        RecordBatch, StringArray, StringBuilder,
     },
     datatypes::{DataType, Field, Schema, SchemaRef},
     error::ArrowError,
@@ -22,13 +22,13 @@ use std::{
     sync::Arc,
 };
 
-/// One pair, or one question.
+/// One pair, one question, or one statement.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub key: String,
-    /// The encoded picture, or the encoded frames of the clip.
+    /// The encoded picture, the left one of a statement, or the encoded frames of the clip.
     pub jpgs: Arc<[Vec<u8>]>,
-    /// The text, or the question.
+    /// The text, the question, or the statement.
     pub caption: String,
     /// Answer to a question.
     pub answer: Option<String>,
@@ -36,6 +36,18 @@ pub(crate) struct Row {
     pub kind: Kind,
     /// The scene's JSON.
     pub scene: String,
+    /// The second picture of a statement; its truth is the kind.
+    pub second: Option<Second>,
+}
+
+/// The right picture of a statement.
+#[derive(Debug)]
+pub(crate) struct Second {
+    pub jpg: Vec<u8>,
+    /// The scene's JSON.
+    pub scene: String,
+    /// Form of the statement.
+    pub form: &'static str,
 }
 
 const PAIRS: [&str; 9] = ["key", "jpg", "caption", "url", "width", "height", "status", "truth", "scene"];
@@ -45,17 +57,26 @@ const QUESTIONS: [&str; 9] =
 /// Column of a clip, in the place of the picture.
 const FRAMES: &str = "frames";
 
+const STATEMENTS: [&str; 11] =
+    ["key", "jpg", "jpg2", "statement", "label", "url", "width", "height", "form", "scene", "scene2"];
+
 pub(crate) fn schema(source: Pairs) -> SchemaRef {
-    let names = if source.is_questions() { QUESTIONS } else { PAIRS };
-    let names = names.map(|name| if name == "jpg" && source.is_clips() { FRAMES } else { name });
+    let names = match source {
+        Pairs::Statements => STATEMENTS.as_slice(),
+        _ if source.is_questions() => QUESTIONS.as_slice(),
+        _ => PAIRS.as_slice(),
+    };
+    let names = names.iter().map(|name| if *name == "jpg" && source.is_clips() { FRAMES } else { *name });
     let kind = |name: &str| match name {
-        "jpg" => DataType::Binary,
+        "jpg" | "jpg2" => DataType::Binary,
         FRAMES => DataType::new_list(DataType::Binary, true),
+        "label" => DataType::Boolean,
         "width" | "height" => DataType::Int32,
         "answers" => DataType::new_list(DataType::Utf8, true),
         _ => DataType::Utf8,
     };
-    Arc::new(Schema::new(names.map(|name| Field::new(name, kind(name), false)).to_vec()))
+    let fields = names.iter().map(|name| Field::new(*name, kind(name), false));
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
 pub(crate) fn properties() -> WriterProperties {
@@ -68,7 +89,7 @@ pub(crate) fn properties() -> WriterProperties {
         let builder = builder.set_column_compression(column.clone(), Compression::UNCOMPRESSED);
         builder.set_column_dictionary_enabled(column, false)
     };
-    plain(plain(builder, "jpg".into()), frames).build()
+    [ColumnPath::from("jpg"), "jpg2".into(), frames].into_iter().fold(builder, plain).build()
 }
 
 pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatch, ArrowError> {
@@ -78,8 +99,12 @@ pub(crate) fn batch(rows: &[Row], source: Pairs, side: u16) -> Result<RecordBatc
     let column = |name: &str| match name {
         "key" => texts(|row| &row.key),
         "jpg" => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|row| &row.jpgs[0]))) as ArrayRef,
+        "jpg2" => Arc::new(BinaryArray::from_iter_values(seconds(rows).map(|second| &second.jpg))),
         FRAMES => frames(rows),
-        "caption" | "question" => texts(|row| &row.caption),
+        "caption" | "question" | "statement" => texts(|row| &row.caption),
+        "label" => Arc::new(BooleanArray::from_iter(rows.iter().map(|row| Some(row.kind == Kind::True)))),
+        "form" => Arc::new(StringArray::from_iter_values(seconds(rows).map(|second| second.form))),
+        "scene2" => Arc::new(StringArray::from_iter_values(seconds(rows).map(|second| &second.scene))),
         "answers" => answers(rows),
         "url" => texts(|row| &row.url),
         "width" | "height" => Arc::new(Int32Array::from(vec![i32::from(side); rows.len()])),
@@ -98,6 +123,11 @@ fn frames(rows: &[Row]) -> ArrayRef {
         lists.append_value(row.jpgs.iter().map(Some));
     }
     Arc::new(lists.finish())
+}
+
+/// The right pictures of statements.
+fn seconds(rows: &[Row]) -> impl Iterator<Item = &Second> {
+    rows.iter().filter_map(|row| row.second.as_ref())
 }
 
 /// Lists of one answer each.

@@ -58,15 +58,21 @@ struct PackedProjections {
     by_head: PackedCrossAttention,
 }
 
-/// Attention of text states to image states.
-pub struct CrossAttention {
+/// Attention of text states to image states, without the layer of its outputs.
+pub struct ImageAttention {
     query: Dense,
     projections: Projections,
-    output: Dense,
-    norm: LayerNorm,
     heads: i64,
     /// Dropout of the attention weights.
     pub dropout: Dropout,
+}
+
+/// Cross-attention block of a text layer: attention, layer of its outputs, residual branch and norm.
+pub struct CrossAttention {
+    /// Attention to the image.
+    pub attention: ImageAttention,
+    output: Dense,
+    norm: LayerNorm,
 }
 
 impl ImageKeys {
@@ -111,23 +117,15 @@ impl Projections {
     }
 }
 
-impl CrossAttention {
-    /// Loads the weights below `path`.
+impl ImageAttention {
+    /// Loads the queries, keys and values below `path`.
     pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
-        let d = config.hidden_size;
-        let attention = path.sub("self");
-        let projection = |name: &str| Linear::load(&attention.sub(name), image_width, d);
+        let (d, heads) = (config.hidden_size, config.num_attention_heads);
+        let projection = |name: &str| Linear::load(&path.sub(name), image_width, d);
         Self {
-            query: Dense::load(&attention.sub("query"), d, d),
-            projections: Projections::new(
-                path,
-                projection("key"),
-                projection("value"),
-                config.num_attention_heads,
-            ),
-            output: Dense::load(&path.sub("output").sub("dense"), d, d),
-            norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
-            heads: config.num_attention_heads,
+            query: Dense::load(&path.sub("query"), d, d),
+            projections: Projections::new(path, projection("key"), projection("value"), heads),
+            heads,
             dropout: Dropout::default(),
         }
     }
@@ -157,8 +155,9 @@ impl CrossAttention {
         Ok(KeyValue { k: by_head(&k)?, v: by_head(&v)? })
     }
 
-    /// Computes (rows, tokens, d) -> (rows, tokens, d). `layer` is the index of this layer in its tower.
-    pub fn forward(&self, xs: &Tensor, image: &ImageKeys, layer: usize) -> Result<Tensor, TchError> {
+    /// Joined heads of all tokens: (rows, tokens, d) -> (rows, tokens, d). `layer` is the index of this layer
+    /// in its tower.
+    pub fn context(&self, xs: &Tensor, image: &ImageKeys, layer: usize) -> Result<Tensor, TchError> {
         let (rows, tokens, d) = xs.size3()?;
         let images = image.images().max(1);
         // (rows, tokens, d) -> (images, queries, d), so that an image's keys are not copied for each text.
@@ -176,8 +175,7 @@ impl CrossAttention {
             (ImageKeys::Packed(states), Projections::Packed(packed)) => packed.by_head.forward(&q, states)?,
             _ => return Err(TchError::Shape("image keys of another tower".into())),
         };
-        let context = context.f_reshape([rows, tokens, d])?;
-        self.norm.forward(&self.output.added(xs, &context, |ys| self.dropout.forward(ys))?)
+        context.f_reshape([rows, tokens, d])
     }
 
     /// Absorbed form: `states` (images, n, w), `q` (images, heads, queries, d / heads) -> context, in the
@@ -203,5 +201,23 @@ impl CrossAttention {
             seen.f_reshape([heads, images * queries, width])?.f_bmm(&by_head(value)?.f_transpose(1, 2)?)?;
         let bias = value.bias.f_view([heads, 1, of_head])?;
         seen.f_add(&bias)?.f_view([heads, images, queries, of_head])?.f_transpose(0, 1)
+    }
+}
+
+impl CrossAttention {
+    /// Loads the weights below `path`.
+    pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+        let d = config.hidden_size;
+        Self {
+            attention: ImageAttention::load(&path.sub("self"), config, image_width),
+            output: Dense::load(&path.sub("output").sub("dense"), d, d),
+            norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, config.layer_norm_eps),
+        }
+    }
+
+    /// Computes (rows, tokens, d) -> (rows, tokens, d). `layer` is the index of this layer in its tower.
+    pub fn forward(&self, xs: &Tensor, image: &ImageKeys, layer: usize) -> Result<Tensor, TchError> {
+        let context = self.attention.context(xs, image, layer)?;
+        self.norm.forward(&self.output.added(xs, &context, |ys| self.attention.dropout.forward(ys))?)
     }
 }

@@ -1,4 +1,5 @@
-//! The three heads (BLIP, section 3.2): matching (ITM), contrastive (ITC), language model (LM).
+//! The three heads (BLIP, section 3.2): matching (ITM), contrastive (ITC), language model (LM); and the
+//! classifier of statements about two images (section 5.4).
 
 use tch::{Kind, TchError, Tensor};
 
@@ -21,6 +22,26 @@ impl ItmHead {
     /// Multimodal states (rows, tokens, d) -> logits (rows, 2) in f32; component 1 means "match".
     pub fn forward(&self, states: &Tensor) -> Result<Tensor, TchError> {
         widened(&self.0.forward(&states.f_select(1, 0)?)?)
+    }
+}
+
+/// Classifier of statements about a pair of images: two logits, false or true.
+pub struct ClsHead {
+    hidden: Dense,
+    output: Dense,
+}
+
+impl ClsHead {
+    /// Loads the weights below `path`.
+    pub fn load(path: &Path<'_>, config: &MedConfig) -> Self {
+        let (path, d) = (path.sub("cls_head"), config.text.hidden_size);
+        Self { hidden: Dense::load_head(&path.at(0), d, d), output: Dense::load_head(&path.at(2), d, 2) }
+    }
+
+    /// Multimodal states (rows, tokens, d) -> logits (rows, 2) in f32; component 1 means "true".
+    pub fn forward(&self, states: &Tensor) -> Result<Tensor, TchError> {
+        let hidden = self.hidden.forward(&states.f_select(1, 0)?)?.f_relu()?;
+        widened(&self.output.forward(&hidden)?)
     }
 }
 

@@ -19,18 +19,19 @@ pub struct TextCache {
     tokens: i64,
 }
 
-/// A text transformer: the encoder in the filter, the decoder in the captioner; the answerer has both.
-pub struct TextTower {
+/// A text transformer: the encoder in the filter, the decoder in the captioner; the answerer has both. `C` is
+/// the cross-attention of its layers.
+pub struct TextTower<C = CrossAttention> {
     words: Tensor,     // (vocabulary, d)
     positions: Tensor, // (max positions, d)
     norm: LayerNorm,
-    layers: Vec<Layer>,
+    layers: Vec<Layer<C>>,
     dropout: Dropout,
 }
 
-struct Layer {
+struct Layer<C> {
     self_attention: SelfAttention,
-    cross_attention: CrossAttention,
+    cross_attention: C,
     intermediate: Dense,
     output: Dense,
     output_norm: LayerNorm,
@@ -102,9 +103,13 @@ fn extended(kept: &Tensor, new: &Tensor, past: i64) -> Result<Tensor, TchError> 
     Ok(kept)
 }
 
-impl TextTower {
-    /// Takes the tower's tensors; `image_width` is the width of the states that cross-attention reads.
-    pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+impl<C> TextTower<C> {
+    /// Takes the tower's tensors; `load` takes those of a layer's cross-attention, below its path.
+    pub(crate) fn with_cross_attention(
+        path: &Path<'_>,
+        config: &TextConfig,
+        load: impl Fn(i64, &Path<'_>) -> C,
+    ) -> Self {
         let d = config.hidden_size;
         let embeddings = path.sub("embeddings");
         let layers = path.sub("encoder").sub("layer");
@@ -113,19 +118,24 @@ impl TextTower {
             positions: embeddings.take("position_embeddings.weight", &[config.max_position_embeddings, d]),
             norm: LayerNorm::load(&embeddings.sub("LayerNorm"), d, config.layer_norm_eps),
             layers: (0..config.num_hidden_layers)
-                .map(|i| Layer::load(&layers.at(i), config, image_width))
+                .map(|i| Layer::load(&layers.at(i), config, |path| load(i, path)))
                 .collect(),
             dropout: Dropout::default(),
         }
     }
 
-    /// Sets dropout of embeddings, attention and residual branches, for training.
-    pub fn set_dropout(&mut self, dropout: Dropout) {
+    /// Sets dropout; `set` sets that of a layer's cross-attention.
+    pub(crate) fn set_dropout_by(&mut self, dropout: Dropout, set: impl Fn(&mut C, Dropout)) {
         self.dropout = dropout;
         for layer in &mut self.layers {
-            (layer.dropout, layer.self_attention.dropout, layer.cross_attention.dropout) =
-                (dropout, dropout, dropout);
+            (layer.dropout, layer.self_attention.dropout) = (dropout, dropout);
+            set(&mut layer.cross_attention, dropout);
         }
+    }
+
+    /// The layers' cross-attentions.
+    pub(crate) fn cross_attentions(&self) -> impl Iterator<Item = &C> {
+        self.layers.iter().map(|layer| &layer.cross_attention)
     }
 
     /// The token embedding; the language-model head may share it.
@@ -133,11 +143,51 @@ impl TextTower {
         &self.words
     }
 
+    /// Encodes texts; `attend` computes a layer's cross-attention from the states and the layer's index.
+    pub(crate) fn encode_by(
+        &self,
+        ids: &Tensor,
+        mask: &Tensor,
+        attend: impl Fn(&C, Tensor, usize) -> Result<Tensor, TchError>,
+    ) -> Result<Tensor, TchError> {
+        let mut xs = self.embed(ids, 0)?;
+        // (rows, heads, queries, keys): the mask is equal for all heads, and, if it has two axes, for all
+        // queries.
+        let mask = if mask.dim() == 2 { mask.f_unsqueeze(1)? } else { mask.shallow_clone() };
+        let mask = if mask.is_floating_point() { mask.f_log()?.f_to_kind(xs.kind())? } else { mask.f_ne(0)? };
+        let mask = mask.f_unsqueeze(1)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let (q, kv) = layer.self_attention.project(&xs)?;
+            xs = layer.self_attention.finish(&xs, &q, &kv, Some(&mask))?;
+            xs = layer.feed_forward(&attend(&layer.cross_attention, xs, i)?)?;
+        }
+        Ok(xs)
+    }
+
+    /// `LayerNorm(word + position)`; BLIP has no token types.
+    fn embed(&self, ids: &Tensor, past: i64) -> Result<Tensor, TchError> {
+        let positions = self.positions.f_narrow(0, past, ids.size2()?.1)?;
+        let words = Tensor::f_embedding(&self.words, ids, -1, false, false)?;
+        self.dropout.forward(self.norm.forward(&words.f_add(&positions)?)?)
+    }
+}
+
+impl TextTower {
+    /// Takes the tower's tensors; `image_width` is the width of the states that cross-attention reads.
+    pub fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+        Self::with_cross_attention(path, config, |_, path| CrossAttention::load(path, config, image_width))
+    }
+
+    /// Sets dropout of embeddings, attention and residual branches, for training.
+    pub fn set_dropout(&mut self, dropout: Dropout) {
+        self.set_dropout_by(dropout, |cross, dropout| cross.attention.dropout = dropout);
+    }
+
     /// Unimodal encoder: text alone. `ids` (rows, tokens) int64 -> (rows, tokens, d). `mask` is (rows,
     /// tokens), 1 for a visible token, or (rows, tokens, tokens) with a mask per query. A mask of real
     /// numbers multiplies the attention weights before they are normalised to a sum of 1.
     pub fn encode_text(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
-        self.encode(ids, mask, None)
+        self.encode_by(ids, mask, |_, xs, _| Ok(xs))
     }
 
     /// Image-grounded encoder: as [`Self::encode_text`], with cross-attention to the image in every layer.
@@ -147,7 +197,7 @@ impl TextTower {
         mask: &Tensor,
         image: &ImageKeys,
     ) -> Result<Tensor, TchError> {
-        self.encode(ids, mask, Some(image))
+        self.encode_by(ids, mask, |cross, xs, i| cross.forward(&xs, image, i))
     }
 
     /// Image-grounded decoder: `ids` (rows, new tokens) continue the tokens of the cache. Returns (rows, new
@@ -173,8 +223,8 @@ impl TextTower {
 
     /// Keys of image states (images, tokens, image width) for up to `queries` tokens per image.
     pub fn image_keys(&self, states: &Tensor, queries: i64) -> Result<ImageKeys, TchError> {
-        match self.layers.first() {
-            Some(layer) if queries < layer.cross_attention.of_head() => layer.cross_attention.keep(states),
+        match self.cross_attentions().next() {
+            Some(cross) if queries < cross.attention.of_head() => cross.attention.keep(states),
             _ => self.projected_keys(states),
         }
     }
@@ -193,32 +243,7 @@ impl TextTower {
     }
 
     fn project(&self, states: &Tensor) -> Result<Vec<KeyValue>, TchError> {
-        self.layers.iter().map(|layer| layer.cross_attention.project(states)).collect()
-    }
-
-    fn encode(&self, ids: &Tensor, mask: &Tensor, image: Option<&ImageKeys>) -> Result<Tensor, TchError> {
-        let mut xs = self.embed(ids, 0)?;
-        // (rows, heads, queries, keys): the mask is equal for all heads, and, if it has two axes, for all
-        // queries.
-        let mask = if mask.dim() == 2 { mask.f_unsqueeze(1)? } else { mask.shallow_clone() };
-        let mask = if mask.is_floating_point() { mask.f_log()?.f_to_kind(xs.kind())? } else { mask.f_ne(0)? };
-        let mask = mask.f_unsqueeze(1)?;
-        for (i, layer) in self.layers.iter().enumerate() {
-            let (q, kv) = layer.self_attention.project(&xs)?;
-            xs = layer.self_attention.finish(&xs, &q, &kv, Some(&mask))?;
-            if let Some(image) = image {
-                xs = layer.cross_attention.forward(&xs, image, i)?;
-            }
-            xs = layer.feed_forward(&xs)?;
-        }
-        Ok(xs)
-    }
-
-    /// `LayerNorm(word + position)`; BLIP has no token types.
-    fn embed(&self, ids: &Tensor, past: i64) -> Result<Tensor, TchError> {
-        let positions = self.positions.f_narrow(0, past, ids.size2()?.1)?;
-        let words = Tensor::f_embedding(&self.words, ids, -1, false, false)?;
-        self.dropout.forward(self.norm.forward(&words.f_add(&positions)?)?)
+        self.cross_attentions().map(|cross| cross.attention.project(states)).collect()
     }
 }
 
@@ -231,12 +256,12 @@ fn causal_mask(new: i64, past: i64, device: Device) -> Result<Option<Tensor>, Tc
     Tensor::f_ones([new, past + new], (Kind::Bool, device))?.f_tril(past).map(Some)
 }
 
-impl Layer {
-    fn load(path: &Path<'_>, config: &TextConfig, image_width: i64) -> Self {
+impl<C> Layer<C> {
+    fn load(path: &Path<'_>, config: &TextConfig, cross: impl FnOnce(&Path<'_>) -> C) -> Self {
         let (d, m, eps) = (config.hidden_size, config.intermediate_size, config.layer_norm_eps);
         Self {
             self_attention: SelfAttention::load(&path.sub("attention"), config),
-            cross_attention: CrossAttention::load(&path.sub("crossattention"), config, image_width),
+            cross_attention: cross(&path.sub("crossattention")),
             intermediate: Dense::load(&path.sub("intermediate").sub("dense"), d, m),
             output: Dense::load(&path.sub("output").sub("dense"), m, d),
             output_norm: LayerNorm::load(&path.sub("output").sub("LayerNorm"), d, eps),

@@ -11,6 +11,7 @@ mod hostile;
 mod invariance;
 mod layouts;
 mod loading;
+mod pairs;
 mod parity;
 mod processor;
 mod sampler;

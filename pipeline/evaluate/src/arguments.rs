@@ -2,8 +2,8 @@
 
 use crate::{answering::Answering, error::EvaluateError};
 use capfilt_blip::{BlipAnswerer, GenerationOptions, Options};
-use capfilt_pipeline::frames::Frames;
-use capfilt_schemas::settings::{FrameMatching, Preset};
+use capfilt_pipeline::{frames::Frames, input::PairColumns};
+use capfilt_schemas::settings::{FrameMatching, Preset, training_data::DataSource};
 use clap::{Args, value_parser};
 use std::path::PathBuf;
 
@@ -116,6 +116,60 @@ pub struct QuestionArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Rows of statements about pairs of images.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Data")]
+pub struct StatementArgs {
+    /// Parquet file, or a folder or prefix of Parquet files
+    #[arg(long, value_name = "URL")]
+    pub input: String,
+    /// Column with the key of the row
+    #[arg(long, default_value = "key")]
+    pub key: String,
+    /// Column with the first (left) image
+    #[arg(long, default_value = "jpg")]
+    pub image: String,
+    /// Column with the second (right) image: bytes, or Hugging Face's struct{bytes, path}
+    #[arg(long, value_name = "COLUMN", default_value = "jpg2")]
+    pub second_image: String,
+    /// Column with the statement
+    #[arg(long, value_name = "COLUMN", default_value = "statement")]
+    pub statement: String,
+    /// Column with the truth of the statement: a boolean, 0 and 1, or "True" and "False"
+    #[arg(long, value_name = "COLUMN", default_value = "label")]
+    pub label: String,
+    /// Condition of the rows to evaluate, as in a job: "width >= 224"
+    #[arg(long = "where", value_name = "CONDITION")]
+    pub filter: Option<String>,
+    /// Also report the accuracy of the rows with each value of this column
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+    /// Number of statements, from the first one on; NLVR2's test set has 6,967
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = value_parser!(u32).range(1..))]
+    pub statements: u32,
+    /// Statements per model call
+    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(1..=1024))]
+    pub batch: u32,
+    /// Also write each statement with its probability and its truth to this file, one JSON object per line
+    #[arg(long, value_name = "FILE")]
+    pub predictions: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl StatementArgs {
+    /// The rows as a source of training data, whose text is the statement.
+    pub fn source(&self) -> DataSource {
+        DataSource::of_files(&self.input, &self.key, &self.image, &self.statement, self.filter.as_deref())
+    }
+
+    /// Columns of second images and labels.
+    pub fn pair(&self) -> PairColumns {
+        PairColumns { second_image: self.second_image.clone(), label: self.label.clone() }
+    }
 }
 
 /// Generation of answers, or the list to choose them from.

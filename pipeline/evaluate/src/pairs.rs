@@ -123,7 +123,8 @@ impl Collection {
     }
 }
 
-fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> {
+/// Cells of a pass-through column as text.
+pub(crate) fn notes(rows: &Rows, name: &str) -> Result<Vec<Option<String>>, EvaluateError> {
     let not_text = || EvaluateError::NotText(name.to_owned());
     let column = rows.passthrough.column_by_name(name).ok_or_else(not_text)?;
     let column = cast(column, &DataType::Utf8).map_err(|_| not_text())?;

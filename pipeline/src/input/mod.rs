@@ -6,6 +6,7 @@
 mod control;
 mod error;
 mod formats;
+mod image_pairs;
 mod images;
 mod input_columns;
 mod links;
@@ -20,6 +21,7 @@ mod shard_reader;
 
 pub use capfilt_links::Link;
 pub use error::{ColumnError, ReadError};
+pub use image_pairs::{PairColumns, SecondImage};
 pub use images::fetch_named_image;
 pub use input_columns::{InputColumns, READING_BYTES};
 pub use links::{EarlierImage, EarlierImages, Links, ReadOut};

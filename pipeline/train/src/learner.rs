@@ -14,6 +14,7 @@ use crate::{
     matching::{Negatives, matching},
     momentum::MomentumTowers,
     parameters::Parameters,
+    statements::judging,
     texts::{RandomWords, TextRows},
     towers::{Attends, Parts, Towers},
 };
@@ -60,7 +61,8 @@ pub struct Losses {
 
 /// A batch on the device.
 pub struct Prepared {
-    /// (pairs, 3, side, side)
+    /// (pairs, 3, side, side); of statements (2 × pairs, 3, side, side), all first images and then all second
+    /// ones.
     pub pixels_norm: Tensor,
     /// Texts that start with `[CLS]`.
     pub texts: TextRows,
@@ -68,6 +70,8 @@ pub struct Prepared {
     pub prompted: Option<(TextRows, i64)>,
     /// Answers to the questions, if the texts are questions.
     pub answers: Option<AnswerRows>,
+    /// Truth of the statements (pairs), int64, if the texts are statements about pairs of images.
+    pub labels: Option<Tensor>,
     /// Image ids (pairs), if pairs of one image must not be negatives of each other.
     pub ids: Option<Tensor>,
 }
@@ -148,15 +152,15 @@ impl Learner {
             }
             None => {}
         }
-        let ids = self
-            .objective
-            .image_ids
-            .then(|| Tensor::f_from_slice(&batch.image_ids)?.f_to_device(self.device));
+        let numbers = |numbers: &[i64]| Tensor::f_from_slice(numbers)?.f_to_device(self.device);
+        let ids = self.objective.image_ids.then(|| numbers(&batch.image_ids));
+        let labels = self.parts.reasoner.then(|| numbers(&batch.labels));
         Ok(Prepared {
             pixels_norm: self.normalisation.apply(&batch.pixels, self.device, self.kind)?,
             texts: rows(&batch.texts)?,
             prompted,
             answers,
+            labels: labels.transpose()?,
             ids: ids.transpose()?,
         })
     }
@@ -209,6 +213,10 @@ impl Learner {
             let smoothing = self.objective.label_smoothing;
             let decoder = (decoder, head);
             losses.lm = Some(answering(encoder, decoder, &questions, states, answers, smoothing)?);
+        }
+        if let (Some((encoder, head)), Some(labels)) = (&towers.reasoner, &batch.labels) {
+            let statements = batch.texts.starting_with(self.tokens.enc())?;
+            losses.itm = Some(judging(encoder, head, &statements, states, labels)?);
         }
         Ok(losses)
     }

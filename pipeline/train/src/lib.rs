@@ -25,6 +25,7 @@ mod run_digest;
 mod schedule;
 mod setup;
 mod start;
+mod statements;
 mod tensors;
 mod texts;
 mod towers;

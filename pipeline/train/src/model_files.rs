@@ -3,7 +3,8 @@
 //! No class of transformers has all tensors of pre-training. The folder loads as `BlipForImageTextRetrieval`,
 //! which the config names, and as `BlipForConditionalGeneration`. Each class finds all its tensors, and
 //! reports those of the other text tower, and the temperature, as unexpected. `BlipForQuestionAnswering` has
-//! an image encoder of the text's width in transformers; `capfilt answer` loads any widths.
+//! an image encoder of the text's width in transformers; `capfilt answer` loads any widths. The reasoner
+//! about pairs of images has no class in transformers; `capfilt eval nlvr` loads it.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -82,12 +83,14 @@ fn weights(parameters: &Parameters, task: Task, kind: Kind) -> Result<Vec<(Strin
     named.into_iter().map(|(name, tensor)| Ok((name, tensor.f_to_kind(kind)?))).collect()
 }
 
-/// Class of transformers that a model of this task is.
+/// Class of transformers that a model of this task is; of the reasoner, which transformers does not have, the
+/// class of the published code.
 fn architecture(task: Task) -> &'static str {
     match task {
         Task::Pretrain | Task::Filter => "BlipForImageTextRetrieval",
         Task::Captioner => "BlipForConditionalGeneration",
         Task::Vqa => "BlipForQuestionAnswering",
+        Task::Nlvr => "BLIP_NLVR",
     }
 }
 

@@ -47,13 +47,14 @@ fn parts(task: Task, settings: &Training, start: &Start) -> Result<Parts, TrainE
             "objective.max_tokens = {most}: the model has {positions} positions"
         )));
     }
-    let asks = task == Task::Vqa;
+    let (asks, reasons) = (task == Task::Vqa, task == Task::Nlvr);
     let attends = if asks { Attends::ToQuestion } else { Attends::ToImage };
     Ok(Parts {
         config: start.config.clone(),
         encoder: has(Loss::Itc) || asks,
         contrast: has(Loss::Itc),
-        matching: has(Loss::Itm),
+        matching: has(Loss::Itm) && !reasons,
+        reasoner: reasons,
         decoder: has(Loss::Lm).then_some(attends),
         dropout: settings.model.dropout,
         drop_path: settings.model.drop_path,

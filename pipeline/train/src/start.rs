@@ -170,8 +170,9 @@ impl Start {
     fn found(&mut self, entry: &Entry) -> Result<Option<Tensor>, TrainError> {
         let name = entry.name.as_str();
         if let Some(checkpoint) = &mut self.checkpoint {
-            let others = [name.replace("predictions.bias", "predictions.decoder.bias"), other_tower_s(name)];
-            for name in [name].into_iter().chain(others.iter().map(String::as_str)) {
+            let single = single_s(name);
+            let decoder_s = name.replace("predictions.bias", "predictions.decoder.bias");
+            for name in [name, &decoder_s, &other_tower_s(name), &single, &other_tower_s(&single)] {
                 if let Some(found) = checkpoint.tensor(name)? {
                     return Ok(Some(found));
                 }
@@ -192,9 +193,18 @@ impl Start {
 }
 
 /// Whether a checkpoint of another task may lack this tensor, so that it is initialised randomly: a captioner
-/// has no matching head.
+/// has no matching head, and only a reasoner merges two cross-attentions.
 fn is_of_a_head(name: &str) -> bool {
-    ["vision_proj.", "text_proj.", "itm_head.", "text_decoder.cls."].iter().any(|head| name.starts_with(head))
+    let heads = ["vision_proj.", "text_proj.", "itm_head.", "cls_head.", "text_decoder.cls."];
+    heads.iter().any(|head| name.starts_with(head)) || name.contains(".merge_layer.")
+}
+
+/// Name of the tensor in a model with one cross-attention per layer: both of a reasoner start from it, as in
+/// the published code (`load_checkpoint` of blip_nlvr.py).
+fn single_s(name: &str) -> String {
+    let twins =
+        [(".self0.", ".self."), (".self1.", ".self."), (".dense0.", ".dense."), (".dense1.", ".dense.")];
+    twins.iter().fold(name.to_owned(), |name, (twin, single)| name.replace(twin, single))
 }
 
 /// Whether a tensor projects states of another width than the decoder attends to. The decoder of MED attends
@@ -260,6 +270,7 @@ fn drawn(entry: &Entry, config: &MedConfig) -> Result<Tensor, TrainError> {
         _ if is_norm && name.ends_with("weight") => Tensor::f_ones(shape, options)?,
         _ if name.ends_with("patch_embedding.weight") => uniform(shape[1..].iter().product())?,
         _ if name.ends_with("_proj.weight") || name == "itm_head.weight" => uniform(shape[1])?,
+        _ if name.starts_with("cls_head.") && name.ends_with("weight") => uniform(shape[1])?,
         _ if name.ends_with("bias") => Tensor::f_zeros(shape, options)?,
         _ => {
             let is_vision = name.starts_with("vision_model.");

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use capfilt_blip::{
     config::MedConfig,
-    heads::{ItcHead, ItmHead, LmHead},
+    heads::{ClsHead, ItcHead, ItmHead, LmHead},
     layers::Dropout,
+    pair_text::{PairTextTower, first_merged},
     role::Role,
     text::TextTower,
     vit::VisionTower,
@@ -26,6 +27,9 @@ pub struct Parts {
     pub contrast: bool,
     /// Whether the image-grounded text encoder is trained.
     pub matching: bool,
+    /// Whether the text encoder is that of statements about pairs of images, with their classifier; `encoder`
+    /// is then false.
+    pub reasoner: bool,
     /// Input of the text decoder's cross-attention; `None` without a decoder.
     pub decoder: Option<Attends>,
     /// Share of activations that dropout sets to 0.
@@ -49,6 +53,7 @@ pub struct Towers {
     pub encoder: Option<TextTower>,
     pub itc: Option<ItcHead>,
     pub itm: Option<ItmHead>,
+    pub reasoner: Option<(PairTextTower, ClsHead)>,
     pub decoder: Option<(TextTower, LmHead)>,
 }
 
@@ -80,6 +85,7 @@ impl Towers {
             encoder: parts.encoder.then(|| text(&root.sub("text_encoder"), image_width)),
             itc: parts.contrast.then(|| ItcHead::load(root, config)),
             itm: parts.matching.then(|| ItmHead::load(root, config)),
+            reasoner: parts.reasoner.then(|| reasoner(root, parts)),
             decoder,
         }
     }
@@ -99,4 +105,13 @@ impl Towers {
         store.finish().map_err(TrainError::Weights)?;
         Ok(towers)
     }
+}
+
+/// Text encoder of statements, and their classifier.
+fn reasoner(root: &Path<'_>, parts: &Parts) -> (PairTextTower, ClsHead) {
+    let (config, path) = (&parts.config, root.sub("text_encoder"));
+    let first_merged = first_merged(config.text.num_hidden_layers);
+    let mut tower = PairTextTower::load_twin(&path, &config.text, config.vision.hidden_size, first_merged);
+    tower.set_dropout_of_twins(Dropout(parts.dropout));
+    (tower, ClsHead::load(root, config))
 }

@@ -23,6 +23,7 @@ fn learner(golden: &mut Golden, is_filter: bool) -> Learner {
         encoder: true,
         contrast: true,
         matching: true,
+        reasoner: false,
         decoder: (!is_filter).then_some(Attends::ToImage),
         dropout: 0.0,
         drop_path: 0.0,
@@ -115,6 +116,7 @@ fn steps_are_the_reference_s(file: &str, is_filter: bool) {
             prompted: (!is_filter).then(|| (texts.starting_with(learner.tokens.dec()).unwrap(), 1)),
             texts,
             answers: None,
+            labels: None,
             ids: is_filter.then(|| get("image_ids")),
         };
         let negatives = Negatives { image: get("negative_image"), text: get("negative_text") };

@@ -5,6 +5,7 @@
 mod formats;
 mod losses;
 mod model_files;
+mod nlvr;
 mod randaugment;
 mod start;
 mod support;

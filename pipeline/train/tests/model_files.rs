@@ -4,9 +4,14 @@
 use crate::support::{alone_with_the_generator, config};
 #[allow(dead_code)]
 use capfilt_blip::{
-    config::MedConfig, names::original_name, preprocess::Normalisation, tensor_file::TensorFile,
+    BlipReasoner, DeviceChoice, LoadOptions, Statement, config::MedConfig, names::original_name,
+    preprocess::Normalisation, tensor_file::TensorFile,
 };
-use capfilt_schemas::settings::train::{Model, Sharing, Sizes, Task};
+use capfilt_pipeline::model::PixelBatch;
+use capfilt_schemas::settings::{
+    Precision, Preset,
+    train::{Model, Sharing, Sizes, Task},
+};
 use capfilt_train::{
     Attends, Layout, Parameters, Parts, Start,
     lineage::{Data, Lineage},
@@ -23,17 +28,19 @@ use tch::{Device, Kind, Tensor};
 type Shapes = BTreeMap<String, String>;
 
 fn parts(task: Task, config: MedConfig) -> Parts {
-    let (encoder, contrast) = (task != Task::Captioner, !matches!(task, Task::Captioner | Task::Vqa));
+    let encoder = !matches!(task, Task::Captioner | Task::Nlvr);
+    let contrast = !matches!(task, Task::Captioner | Task::Vqa | Task::Nlvr);
     let decoder = match task {
-        Task::Filter => None,
+        Task::Filter | Task::Nlvr => None,
         Task::Vqa => Some(Attends::ToQuestion),
         Task::Pretrain | Task::Captioner => Some(Attends::ToImage),
     };
-    Parts { config, encoder, contrast, matching: contrast, decoder, dropout: 0.0, drop_path: 0.0 }
+    let (matching, reasoner) = (contrast, task == Task::Nlvr);
+    Parts { config, encoder, contrast, matching, reasoner, decoder, dropout: 0.0, drop_path: 0.0 }
 }
 
 fn sharing(task: Task) -> Sharing {
-    if task == Task::Vqa { Sharing::None } else { Sharing::AllButSa }
+    if matches!(task, Task::Vqa | Task::Nlvr) { Sharing::None } else { Sharing::AllButSa }
 }
 
 /// A model whose numbers all differ, as training writes it.
@@ -209,4 +216,46 @@ fn an_answerer_starts_from_both_text_towers_of_a_pre_trained_model() {
         }
         drawn.iter().for_each(|name| assert_eq!(found[*name].size(), [8, 8], "{name}"));
     }
+}
+
+#[test]
+fn both_cross_attentions_of_a_reasoner_start_from_the_single_one_of_a_checkpoint() {
+    let _alone = alone_with_the_generator();
+    for task in [Task::Pretrain, Task::Filter, Task::Captioner, Task::Nlvr] {
+        let folder = written(task, config());
+        let mut stored = TensorFile::open(&folder.path().join("model.safetensors")).unwrap();
+        let mut start = Start::open(&starting_from(folder.path()), &no_sizes()).unwrap();
+        let layout = Layout::new(&parts(Task::Nlvr, config()), Sharing::None);
+        let found = layout.named(&start.weights(&layout, 1).unwrap()).unwrap();
+        let own = task == Task::Nlvr;
+        let is_new = |name: &str| !own && (name.starts_with("cls_head.") || name.contains(".merge_layer."));
+        let (drawn, new): (BTreeSet<&String>, BTreeSet<&String>) =
+            (start.drawn.iter().collect(), found.keys().filter(|name| is_new(name)).collect());
+        assert_eq!(drawn, new, "{task:?}");
+        for (name, tensor) in found.iter().filter(|(name, _)| !drawn.contains(name)) {
+            let single = match own {
+                true => name.clone(),
+                false => name.replace("self0", "self").replace("self1", "self").replace("dense0", "dense"),
+            };
+            let single = if own { single } else { single.replace("dense1", "dense") };
+            let single = match task {
+                Task::Captioner => single.replace("text_encoder.", "text_decoder.bert."),
+                _ => single,
+            };
+            assert_eq!(tensor, &stored.read(&single).unwrap(), "{task:?} {name}");
+        }
+    }
+}
+
+#[test]
+fn a_trained_reasoner_loads_from_its_folder() {
+    let _alone = alone_with_the_generator();
+    let folder = written(Task::Nlvr, config());
+    let mut options = LoadOptions::preset(Preset::Original);
+    (options.device, options.precision) = (DeviceChoice::Cpu, Precision::F32);
+    let reasoner = BlipReasoner::load(folder.path(), &options).unwrap();
+    let mut images = PixelBatch::with_capacity(16, 2);
+    [10, 200].iter().for_each(|value| images.push(&[*value; 16 * 16 * 3]));
+    let found = reasoner.probabilities(&images, &[Statement { images: [0, 1], text: "w5 w6" }]).unwrap();
+    assert!(found.len() == 1 && (0.0..=1.0).contains(&found[0]), "{found:?}");
 }

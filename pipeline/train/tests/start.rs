@@ -112,6 +112,7 @@ fn layout(start: &Start) -> Layout {
         encoder: true,
         contrast: true,
         matching: true,
+        reasoner: false,
         decoder: Some(Attends::ToImage),
         dropout: 0.0,
         drop_path: 0.0,

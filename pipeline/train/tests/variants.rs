@@ -21,6 +21,7 @@ fn parts(drop_path: f64) -> Parts {
         encoder: true,
         contrast: true,
         matching: true,
+        reasoner: false,
         decoder: Some(Attends::ToImage),
         dropout: 0.0,
         drop_path,
@@ -78,7 +79,8 @@ fn batch() -> Batch {
     }
     let texts = ["w5 w6 w7", "w8 w9", "w10 w11 w12 w13 w14", "w15 w6"].map(str::to_owned).to_vec();
     let (answers, image_ids) = (Vec::new(), vec![1, 2, 3, 4]);
-    Batch { pixels, texts, answers, image_ids, cursor: Cursor { epoch: 0, step: 1 } }
+    let labels = Vec::new();
+    Batch { pixels, texts, answers, labels, image_ids, cursor: Cursor { epoch: 0, step: 1 } }
 }
 
 /// Loss and gradient of a step.

@@ -32,6 +32,7 @@ fn parts() -> Parts {
         encoder: true,
         contrast: false,
         matching: false,
+        reasoner: false,
         decoder: Some(Attends::ToQuestion),
         dropout: 0.0,
         drop_path: 0.0,
@@ -109,6 +110,7 @@ fn prepared(golden: &mut Golden, step: usize, learner: &Learner) -> Prepared {
             question: get("question"),
             weight: get("weight"),
         }),
+        labels: None,
         ids: None,
     }
 }
@@ -159,7 +161,8 @@ fn batch(rows: &[usize]) -> Batch {
     let of = |row: &usize| (all[*row].0.to_owned(), all[*row].1.clone());
     let (texts, answers) = rows.iter().map(of).unzip();
     let image_ids = vec![1; rows.len()];
-    Batch { pixels, texts, answers, image_ids, cursor: Cursor { epoch: 0, step: 1 } }
+    let labels = Vec::new();
+    Batch { pixels, texts, answers, labels, image_ids, cursor: Cursor { epoch: 0, step: 1 } }
 }
 
 #[test]

@@ -16,14 +16,16 @@ pub enum Template {
     Captioner,
     /// Of `train vqa`
     Vqa,
+    /// Of `train nlvr`
+    Nlvr,
     /// Of `bootstrap`
     Loop,
 }
 
 impl Template {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Job, Self::Pretrain, Self::Filter, Self::Captioner, Self::Vqa, Self::Loop];
+    pub const ALL: [Self; 7] =
+        [Self::Job, Self::Pretrain, Self::Filter, Self::Captioner, Self::Vqa, Self::Nlvr, Self::Loop];
 
     /// The file: each key with its meaning and its default.
     pub fn text(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Template {
             Self::Filter => Task::Filter.defaults(),
             Self::Captioner => Task::Captioner.defaults(),
             Self::Vqa => Task::Vqa.defaults(),
+            Self::Nlvr => Task::Nlvr.defaults(),
             Self::Loop => include_str!("../../../configs/loop.toml"),
         }
     }

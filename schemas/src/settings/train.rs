@@ -25,6 +25,8 @@ pub enum Task {
     Captioner,
     /// Fine-tune the answerer of questions with the LM loss of the answers (BLIP, section 5.3).
     Vqa,
+    /// Fine-tune the reasoner about pairs of images: whether a statement is true (BLIP, section 5.4).
+    Nlvr,
 }
 
 /// All settings of a training run.
@@ -187,7 +189,7 @@ pub struct Objective {
 pub enum Loss {
     /// Image-text contrast.
     Itc,
-    /// Image-text matching.
+    /// Image-text matching; of the reasoner: a statement with its pair of images.
     Itm,
     /// Language modelling.
     Lm,
@@ -239,6 +241,7 @@ impl Task {
             Self::Filter => include_str!("../../../configs/train/filter.toml"),
             Self::Captioner => include_str!("../../../configs/train/captioner.toml"),
             Self::Vqa => include_str!("../../../configs/train/vqa.toml"),
+            Self::Nlvr => include_str!("../../../configs/train/nlvr.toml"),
         }
     }
 
@@ -249,6 +252,7 @@ impl Task {
             Self::Filter => "filter",
             Self::Captioner => "captioner",
             Self::Vqa => "vqa",
+            Self::Nlvr => "nlvr",
         }
     }
 }

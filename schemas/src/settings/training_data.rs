@@ -40,6 +40,15 @@ pub struct DataSource {
     /// `train vqa`: weight of the answers in the loss.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub answer_weight: f64,
+    /// `train nlvr`, instead of `text`: column with the statement about the two images.
+    #[serde(default = "default_statement", skip_serializing_if = "is_default_statement")]
+    pub statement: String,
+    /// `train nlvr`: column with the second image, as bytes or Hugging Face's struct{bytes, path}.
+    #[serde(default = "default_second_image", skip_serializing_if = "is_default_second_image")]
+    pub second_image: String,
+    /// `train nlvr`: column with the truth of the statement: a boolean, 0 and 1, or "True" and "False".
+    #[serde(default = "default_label", skip_serializing_if = "is_default_label")]
+    pub label: String,
     /// Condition on other columns that selects rows: `truth = 'true'`.
     #[serde(default, rename = "where", skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
@@ -87,6 +96,8 @@ pub enum SourceTable {
     Data,
     /// `[[data]]` of a training run on questions.
     Questions,
+    /// `[[data]]` of a training run on statements about pairs of images.
+    Statements,
     /// `[[human]]` of a loop.
     Human,
     /// `[web]` of a loop.
@@ -97,7 +108,7 @@ impl SourceTable {
     /// Selects the name of a key in this table from its names in all tables.
     fn of(self, [data, human, web]: [&'static str; 3]) -> &'static str {
         match self {
-            Self::Data | Self::Questions => data,
+            Self::Data | Self::Questions | Self::Statements => data,
             Self::Human => human,
             Self::Web => web,
         }
@@ -122,6 +133,9 @@ impl DataSource {
             question: default_question(),
             answers: default_answers(),
             answer_weight: once(),
+            statement: default_statement(),
+            second_image: default_second_image(),
+            label: default_label(),
             filter: filter.map(str::to_owned),
             weight,
         }
@@ -163,6 +177,7 @@ impl DataSource {
             ),
         ];
         let rules = rules.into_iter().chain(self.faults_of_questions(table));
+        let rules = rules.chain(self.faults_of_statements(table));
         let found = rules.into_iter().find(|rule| rule.0);
         found.map(|(_, key, value, next)| (key, value, next))
     }
@@ -211,6 +226,44 @@ impl DataSource {
             ),
         ]
     }
+
+    /// Rules for the keys of statements, as [`Self::faults_of_questions`].
+    fn faults_of_statements(&self, table: SourceTable) -> [(bool, &'static str, String, &'static str); 5] {
+        const ONLY_STATEMENTS: &str = "only `capfilt train nlvr` reads statements about pairs of images";
+        let states = table == SourceTable::Statements;
+        [
+            (
+                !states && !is_default_statement(&self.statement),
+                table.of(["data.statement", "human.statement", "web.statement"]),
+                self.statement.clone(),
+                ONLY_STATEMENTS,
+            ),
+            (
+                !states && !is_default_second_image(&self.second_image),
+                table.of(["data.second_image", "human.second_image", "web.second_image"]),
+                self.second_image.clone(),
+                ONLY_STATEMENTS,
+            ),
+            (
+                !states && !is_default_label(&self.label),
+                table.of(["data.label", "human.label", "web.label"]),
+                self.label.clone(),
+                ONLY_STATEMENTS,
+            ),
+            (
+                states && !self.job.is_empty(),
+                "data.job",
+                self.job.clone(),
+                "the pairs of a job have no statements: set data.url",
+            ),
+            (
+                states && self.text != default_text(),
+                "data.text",
+                self.text.clone(),
+                "set the column with the statement: data.statement",
+            ),
+        ]
+    }
 }
 
 fn is_default(texts: &Texts) -> bool {
@@ -248,6 +301,24 @@ fn default_answers() -> String {
 }
 fn is_default_answers(column: &str) -> bool {
     column == default_answers()
+}
+fn default_statement() -> String {
+    "statement".to_owned()
+}
+fn is_default_statement(column: &str) -> bool {
+    column == default_statement()
+}
+fn default_second_image() -> String {
+    "jpg2".to_owned()
+}
+fn is_default_second_image(column: &str) -> bool {
+    column == default_second_image()
+}
+fn default_label() -> String {
+    "label".to_owned()
+}
+fn is_default_label(column: &str) -> bool {
+    column == default_label()
 }
 
 /// Random augmentation of an image, each time it is used (BLIP, section 4.1).

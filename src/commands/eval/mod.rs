@@ -2,6 +2,7 @@
 
 mod calibration;
 mod caption;
+mod nlvr;
 mod retrieval;
 mod vqa;
 
@@ -21,6 +22,7 @@ pub async fn run(args: &EvalArgs) -> Ending {
         EvalWhat::Vqa(args) => vqa::run(args, None).await,
         EvalWhat::VideoQa(args) => vqa::run(&args.of, Some(Frames::of_tokens(args.frames))).await,
         EvalWhat::Calibration(args) => calibration::run(args).await,
+        EvalWhat::Nlvr(args) => nlvr::run(args).await,
     }
 }
 

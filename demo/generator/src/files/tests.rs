@@ -288,3 +288,33 @@ fn questions_about_clips_have_an_answer_and_no_positions() {
         }
     }
 }
+
+#[test]
+fn statements_have_two_pictures_and_a_label_that_the_scenes_confirm() {
+    let order = Order { source: Pairs::Statements, captions: 2, scenes: 100, ..order() };
+    assert_eq!(made(&order), made(&order));
+    let folder = tempfile::tempdir().unwrap();
+    let counts = make(folder.path(), &order, |_| {}).unwrap();
+    let file = File::open(folder.path().join("statements-00000.parquet")).unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
+    let (mut rows, mut right) = (0, 0);
+    for batch in reader.map(Result::unwrap) {
+        let text = |name: &str, i: usize| batch[name].as_string::<i32>().value(i).to_owned();
+        for i in 0..batch.num_rows() {
+            let scenes = ["scene", "scene2"].map(|name| Scene::parse(&text(name, i)).unwrap());
+            let label = batch["label"].as_boolean().value(i);
+            let same = scenes[0].background == scenes[1].background;
+            if text("form", i) == "same background" {
+                assert_eq!(label, same, "{scenes:?}");
+            }
+            assert!(crate::statements::FORMS.contains(&text("form", i).as_str()));
+            let pictures = ["jpg", "jpg2"].map(|name| batch[name].as_binary::<i32>().value(i));
+            assert!(pictures[0] != pictures[1] && pictures.iter().all(|jpg| jpg.starts_with(&[0xff, 0xd8])));
+            (rows, right) = (rows + 1, right + u64::from(label));
+        }
+    }
+    assert_eq!((rows, counts[&Kind::True]), (200, right));
+    let refused = |order: Order| make(folder.path(), &order, |_| {}).unwrap_err().to_string();
+    assert!(refused(Order { family_size: 4, ..order.clone() }).contains("--alike"));
+    assert!(refused(Order { vary: Vary::Places, ..order }).contains("--vary"));
+}

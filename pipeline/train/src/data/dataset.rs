@@ -7,7 +7,7 @@ use super::{
 };
 use capfilt_pipeline::{
     cleaned::{Referenced, ShardTables},
-    input::InputColumns,
+    input::{InputColumns, PairColumns},
 };
 use capfilt_schemas::{
     plan::Shard,
@@ -36,10 +36,10 @@ pub enum Content {
     Rows {
         /// Row groups.
         shards: Vec<Shard>,
-        /// Columns of image and text, or of image, question and answers.
+        /// Columns of the image, the text, and what the kind of the rows needs besides them.
         columns: Box<InputColumns>,
-        /// The column with answers, if the texts are questions.
-        answers: Option<Answers>,
+        /// Kind of the rows.
+        kind: RowKind,
     },
     /// The pairs tables of a finished job, and the location of its images if the tables do not contain them.
     Job {
@@ -50,6 +50,17 @@ pub enum Content {
         /// Location of the images, if the tables only name them.
         referenced: Option<Arc<Referenced>>,
     },
+}
+
+/// Kind of the rows of a source: meaning of their texts.
+#[derive(Debug, Clone)]
+pub enum RowKind {
+    /// Captions of the image.
+    Captions,
+    /// A question about the image, with answers.
+    Questions(Answers),
+    /// A statement about the image and a second one, with its truth.
+    Statements(PairColumns),
 }
 
 /// A pairs table of a job: number of rows, and number of texts per source.
@@ -83,7 +94,7 @@ pub struct Group {
 
 /// A row group, or a job's table.
 pub enum GroupContent {
-    Rows { shard: Shard, columns: InputColumns, answers: Option<Answers> },
+    Rows { shard: Shard, columns: InputColumns, kind: RowKind },
     Table { tables: ShardTables, choice: Choice, referenced: Option<Arc<Referenced>> },
 }
 
@@ -105,10 +116,10 @@ impl Source {
         let Self { place, weight, content } = self;
         let group = |pairs, content| Group { source, place: place.clone(), weight, pairs, content };
         match content {
-            Content::Rows { shards, columns, answers } => {
+            Content::Rows { shards, columns, kind } => {
                 let rows = |shard: Shard| {
-                    let (columns, answers) = (InputColumns::clone(&columns), answers.clone());
-                    group(shard.rows, GroupContent::Rows { shard, columns, answers })
+                    let (columns, kind) = (InputColumns::clone(&columns), kind.clone());
+                    group(shard.rows, GroupContent::Rows { shard, columns, kind })
                 };
                 shards.into_iter().map(rows).collect()
             }
@@ -150,9 +161,9 @@ impl Group {
     /// Adds the values that decide the group's pairs to the hash of the data set's version.
     fn name_to(&self, hash: &mut Sha256) {
         match &self.content {
-            GroupContent::Rows { shard, answers, .. } => {
+            GroupContent::Rows { shard, kind, .. } => {
                 hash.update(shard.id.as_str());
-                if let Some(answers) = answers {
+                if let RowKind::Questions(answers) = kind {
                     hash.update(answers.weight.to_le_bytes());
                 }
             }

@@ -7,9 +7,10 @@ use super::{
     order::{self, Window},
     questions::Answer,
     read::{Pair, read},
+    statements::{SWAPPED, swapped},
 };
 use capfilt_pipeline::{
-    image::{ImageLimits, decode},
+    image::{ImageLimits, RgbImage, decode},
     model::PixelBatch,
     resize::Resizer,
 };
@@ -83,6 +84,8 @@ struct Example {
     pixels_u8: Vec<u8>,
     text: String,
     answers: Vec<Answer>,
+    /// Pixels of the second image, and the truth of the statement about both.
+    second: Option<(Vec<u8>, bool)>,
     image_id: i64,
 }
 
@@ -167,11 +170,14 @@ impl Reader {
                 self.sample(pairs, *row, *index, epoch, resizer)
             })
             .collect::<Result<_, DataError>>()?;
-        let mut pixels = PixelBatch::with_capacity(self.side, made.len());
+        let labels: Vec<i64> =
+            made.iter().filter_map(|one| Some(i64::from(one.second.as_ref()?.1))).collect();
+        let mut pixels = PixelBatch::with_capacity(self.side, made.len() + labels.len());
+        made.iter().for_each(|example| pixels.push(&example.pixels_u8));
+        made.iter().filter_map(|one| one.second.as_ref()).for_each(|(second, _)| pixels.push(second));
         let (mut texts, mut image_ids) = (Vec::with_capacity(made.len()), Vec::with_capacity(made.len()));
         let mut answers = Vec::with_capacity(made.len());
         for example in made {
-            pixels.push(&example.pixels_u8);
             texts.push(example.text);
             image_ids.push(example.image_id);
             answers.push(example.answers);
@@ -179,7 +185,7 @@ impl Reader {
         let is_last = step + 1 == self.dataset.steps_per_epoch();
         let cursor =
             if is_last { Cursor { epoch: epoch + 1, step: 0 } } else { Cursor { epoch, step: step + 1 } };
-        Ok(Batch { pixels, texts, answers, image_ids, cursor })
+        Ok(Batch { pixels, texts, answers, labels, image_ids, cursor })
     }
 
     /// A row's image and text; for an unusable row, those of the next usable one in its row group.
@@ -194,19 +200,80 @@ impl Reader {
         let rows = pairs.len();
         for offset in 0..rows {
             let pair = pairs[(row as usize + offset) % rows].as_ref();
-            let decoded =
-                pair.and_then(|pair| Some((pair, decode(&pair.image, &ImageLimits::default()).ok()?)));
-            let Some((pair, image)) = decoded else {
+            let Some((pair, images)) = pair.and_then(|pair| Some((pair, decoded(pair)?))) else {
                 self.skipped.fetch_add(1, Ordering::Relaxed);
                 continue;
             };
-            let mut draws = Draws::of("augment", &[self.dataset.seed, epoch, index]);
-            let mut pixels = Vec::with_capacity(self.side * self.side * 3);
-            augment(image, self.side, &self.dataset.augment, &mut draws, resizer, &mut pixels);
-            let text = pair.text.draw(&mut Draws::of("text", &[self.dataset.seed, epoch, index]));
-            let (text, answers) = (text.to_owned(), pair.answers.clone());
-            return Ok(Example { pixels_u8: pixels, text, answers, image_id: pair.image_id });
+            let draws = |purpose| Draws::of(purpose, &[self.dataset.seed, epoch, index]);
+            let text = pair.text.draw(&mut draws("text")).to_owned();
+            let (image_id, answers) = (pair.image_id, pair.answers.clone());
+            let mut pixels = self.augmented(images, &mut draws("augment"), resizer).into_iter();
+            let first = pixels.next().unwrap_or_default();
+            let second = pair.second.as_ref().zip(pixels.next());
+            let second = second.map(|(second, pixels)| (pixels, second.is_true));
+            let example = Example { pixels_u8: first, text, answers, second, image_id };
+            return Ok(example.in_drawn_order(&mut draws("swap")));
         }
         Err(DataError::NothingUsable { group: "a row group".to_owned(), rows })
+    }
+
+    /// Pixels of images, each augmented with further random numbers.
+    fn augmented(&self, images: Vec<RgbImage>, draws: &mut Draws, resizer: &mut Resizer) -> Vec<Vec<u8>> {
+        let augmented = |image| {
+            let mut pixels = Vec::with_capacity(self.side * self.side * 3);
+            augment(image, self.side, &self.dataset.augment, draws, resizer, &mut pixels);
+            pixels
+        };
+        images.into_iter().map(augmented).collect()
+    }
+}
+
+/// The image of a pair, and its second one if it has one; `None` if an image does not decode.
+fn decoded(pair: &Pair) -> Option<Vec<RgbImage>> {
+    let images = [Some(&pair.image), pair.second.as_ref().map(|second| &second.bytes)];
+    images.into_iter().flatten().map(|image| decode(image, &ImageLimits::default()).ok()).collect()
+}
+
+impl Example {
+    /// The example, or with probability [`SWAPPED`] that of the same two images in the other order. An
+    /// example with one image is unchanged.
+    fn in_drawn_order(mut self, draws: &mut Draws) -> Self {
+        if let Some((second, _)) = &mut self.second
+            && draws.unit() < SWAPPED
+        {
+            std::mem::swap(&mut self.pixels_u8, second);
+            self.text = swapped(&self.text);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_the_pairs_of_images_change_places_with_their_words_and_keep_their_label() {
+        let example = |second| Example {
+            pixels_u8: vec![1],
+            text: "the left one has more dogs".into(),
+            answers: Vec::new(),
+            second,
+            image_id: 7,
+        };
+        let mut swaps = 0;
+        for index in 0..2000 {
+            let found = example(Some((vec![2], true))).in_drawn_order(&mut Draws::of("swap", &[3, 0, index]));
+            let (second, label) = found.second.unwrap();
+            let is_swapped = found.text == "the right one has more dogs";
+            let expected = if is_swapped { ([2], [1]) } else { ([1], [2]) };
+            assert_eq!((found.pixels_u8.as_slice(), second.as_slice()), (&expected.0[..], &expected.1[..]));
+            assert!(label && (is_swapped || found.text == "the left one has more dogs"), "{}", found.text);
+            swaps += u32::from(is_swapped);
+        }
+        // Five standard deviations of 2,000 draws are 112.
+        assert!(swaps.abs_diff(1000) < 112, "{swaps}");
+        let single = example(None).in_drawn_order(&mut Draws::of("swap", &[3, 0, 0]));
+        assert_eq!((single.pixels_u8, single.text.as_str()), (vec![1], "the left one has more dogs"));
     }
 }

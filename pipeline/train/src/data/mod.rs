@@ -9,8 +9,9 @@ mod order;
 mod questions;
 pub mod randaugment;
 mod read;
+mod statements;
 
-pub use dataset::{Choice, Content, Dataset, JobTable, Source};
+pub use dataset::{Choice, Content, Dataset, JobTable, RowKind, Source};
 pub use draws::Draws;
 pub use loader::Loader;
 pub use questions::{Answer, Answers, MOST_ANSWERS};
@@ -30,12 +31,14 @@ pub struct Cursor {
 
 /// Pairs of one training step.
 pub struct Batch {
-    /// Decoded and augmented images.
+    /// Decoded and augmented images. Of statements about pairs, all first images and then all second ones.
     pub pixels: PixelBatch,
-    /// Cleaned texts of at most 30 words each (BLIP's `pre_caption`), or cleaned questions.
+    /// Cleaned texts of at most 30 words each (BLIP's `pre_caption`), or cleaned questions or statements.
     pub texts: Vec<String>,
     /// Different answers to each question; empty for texts that are not questions.
     pub answers: Vec<Vec<Answer>>,
+    /// Truth of each statement, 1 for true; empty for texts that are not statements.
+    pub labels: Vec<i64>,
     /// Equal for equal images: from the hash of their bytes.
     pub image_ids: Vec<i64>,
     /// Position after this batch.
@@ -50,7 +53,7 @@ pub enum DataError {
     Read(#[from] ReadError),
     #[error(
         "{group}: none of its {rows} rows has both an image and a text (train vqa: a question and an \
-        answer); does [[data]] name its columns?"
+        answer; train nlvr: two images, a statement and its label); does [[data]] name its columns?"
     )]
     NothingUsable { group: String, rows: usize },
     #[error("{pairs} pairs are fewer than one batch of {batch}: lower run.batch, or give more data")]

@@ -2,14 +2,16 @@
 
 use super::{
     DataError,
-    dataset::{Choice, Group, GroupContent},
+    dataset::{Choice, Group, GroupContent, RowKind},
     draws::Draws,
-    questions::{Answer, Answers, asked},
+    questions::{Answer, asked},
 };
 use bytes::Bytes;
 use capfilt_pipeline::{
     cleaned::{CleanedReader, ShardTables, Wanted},
-    input::{CleanedRow, ImageInput, InputColumns, KeptText, ReadError, Sample, ShardReader},
+    input::{
+        CleanedRow, ImageInput, InputColumns, KeptText, ReadError, Rows, Sample, SecondImage, ShardReader,
+    },
     text::pre_caption,
 };
 use capfilt_schemas::{plan::Shard, settings::training_data::Texts};
@@ -22,13 +24,15 @@ const ROWS_AT_ONCE: usize = 256;
 /// Words of a text that a model is trained on, as in BLIP.
 pub const MAX_WORDS: usize = 30;
 
-/// An encoded image and its text, or its question with answers.
+/// An encoded image and its text, its question with answers, or a statement about it and a second image.
 pub struct Pair {
     pub image: Bytes,
     pub image_id: i64,
     pub text: Text,
     /// Empty for a text that is not a question.
     pub answers: Vec<Answer>,
+    /// The second image, and the truth of the statement about both.
+    pub second: Option<SecondImage>,
 }
 
 /// A cleaned text, or several texts of which one is sampled each time.
@@ -57,9 +61,7 @@ impl Text {
 /// Pairs of a group, in order; `None` where image or text is missing.
 pub async fn read(group: &Group) -> Result<Vec<Option<Pair>>, DataError> {
     let pairs = match &group.content {
-        GroupContent::Rows { shard, columns, answers } => {
-            read_rows(&group.place, shard, columns, answers.as_ref()).await?
-        }
+        GroupContent::Rows { shard, columns, kind } => read_rows(&group.place, shard, columns, kind).await?,
         GroupContent::Table { tables, choice, referenced } => {
             let wanted = Wanted { referenced: referenced.clone(), cosines: false };
             read_table(&group.place, tables, &wanted, *choice).await?
@@ -76,28 +78,40 @@ async fn read_rows(
     place: &Location,
     shard: &Shard,
     columns: &InputColumns,
-    answers: Option<&Answers>,
+    kind: &RowKind,
 ) -> Result<Vec<Option<Pair>>, ReadError> {
     let mut reader = ShardReader::open(place, shard, columns.clone(), ROWS_AT_ONCE).await?;
     let mut pairs = Vec::with_capacity(shard.rows as usize);
     while let Some(rows) = reader.next().await? {
-        pairs.extend(rows.samples.into_iter().map(|sample| {
-            let (text, answers) = match answers {
-                Some(answers) => {
-                    let (question, answers) = asked(&sample, answers)?;
-                    (Text::One(question), answers)
-                }
-                None => (text_of(&sample, columns.max_words)?, Vec::new()),
-            };
-            match sample.image {
-                ImageInput::Bytes { bytes, .. } if sample.selected && !bytes.is_empty() => {
-                    Some(Pair { image_id: id_of(&bytes), image: bytes, text, answers })
-                }
-                _ => None,
-            }
-        }));
+        let seconds = seconds(&rows, kind, &shard.file.path)?;
+        let pair = |(sample, second)| pair(sample, second, columns.max_words, kind);
+        pairs.extend(rows.samples.into_iter().zip(seconds).map(pair));
     }
     Ok(pairs)
+}
+
+/// Second images and labels of rows with statements; `None` for each row of another kind.
+fn seconds(rows: &Rows, kind: &RowKind, file: &str) -> Result<Vec<Option<SecondImage>>, ReadError> {
+    let RowKind::Statements(columns) = kind else { return Ok(vec![None; rows.samples.len()]) };
+    columns.cells(&rows.passthrough).map_err(|source| ReadError::Column { file: file.to_owned(), source })
+}
+
+/// The pair of a row; `None` if a part of it is missing.
+fn pair(sample: Sample, second: Option<SecondImage>, max_words: usize, kind: &RowKind) -> Option<Pair> {
+    let (text, answers) = match kind {
+        RowKind::Questions(answers) => {
+            let (question, answers) = asked(&sample, answers)?;
+            (Text::One(question), answers)
+        }
+        RowKind::Statements(_) if second.is_none() => return None,
+        RowKind::Captions | RowKind::Statements(_) => (text_of(&sample, max_words)?, Vec::new()),
+    };
+    match sample.image {
+        ImageInput::Bytes { bytes, .. } if sample.selected && !bytes.is_empty() => {
+            Some(Pair { image_id: id_of(&bytes), image: bytes, text, answers, second })
+        }
+        _ => None,
+    }
 }
 
 /// The text of a row, or all texts of its list; `None` if every text is empty after cleaning.
@@ -125,8 +139,8 @@ async fn read_table(
             let image_id = id_of(&row.image);
             for text in texts_of(&row, choice) {
                 let is_usable = !row.image.is_empty();
-                let (image, answers) = (row.image.clone(), Vec::new());
-                pairs.push(is_usable.then_some(Pair { image, image_id, text, answers }));
+                let (image, answers, second) = (row.image.clone(), Vec::new(), None);
+                pairs.push(is_usable.then_some(Pair { image, image_id, text, answers, second }));
             }
         }
     }

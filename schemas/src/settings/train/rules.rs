@@ -22,15 +22,18 @@ pub(super) fn check(task: Task, training: &Training) -> Result<(), SettingsError
     let no_data = training.data.is_empty();
     rule::check(run(&training.run))?;
     rule::check([rule(no_data, "data", "[]", "set the training data: [[data]] with a url or a job")])?;
-    rule::check(losses(&training.objective, training.run.batch))?;
+    rule::check(losses(task, &training.objective, training.run.batch))?;
     rule::check(objective(&training.objective))?;
     rule::check(model(&training.model))?;
     let table = match task {
         Task::Vqa => SourceTable::Questions,
+        Task::Nlvr => SourceTable::Statements,
         Task::Pretrain | Task::Filter | Task::Captioner => SourceTable::Data,
     };
-    if task == Task::Vqa {
-        rule::check(answers(training))?;
+    match task {
+        Task::Vqa => rule::check(answers(training))?,
+        Task::Nlvr => rule::check(statements(training))?,
+        Task::Pretrain | Task::Filter | Task::Captioner => {}
     }
     rule::check([
         rule(!(0.0..=10.0).contains(&magnitude), "augment.magnitude", magnitude, "from 0 to 10"),
@@ -67,7 +70,7 @@ fn run(run: &Run) -> [Rule; 11] {
 }
 
 /// Rules for the losses and their dependencies.
-fn losses(objective: &Objective, batch: u32) -> [Rule; 5] {
+fn losses(task: Task, objective: &Objective, batch: u32) -> [Rule; 5] {
     const QUEUE: &str =
         "it is filled batch by batch: make it a multiple of run.batch (or run.batch a divisor of it)";
     const NEGATIVES: &str = "matching draws its negatives by the contrast: add \"itc\"";
@@ -82,7 +85,8 @@ fn losses(objective: &Objective, batch: u32) -> [Rule; 5] {
     [
         rule(objective.losses.is_empty(), "objective.losses", "[]", "the model would learn nothing"),
         rule(uneven, "objective.queue", queue, QUEUE),
-        rule(!contrast && matching, "objective.losses", "itm", NEGATIVES),
+        // Statements are their own negatives: half of them are false.
+        rule(!contrast && matching && task != Task::Nlvr, "objective.losses", "itm", NEGATIVES),
         rule(causal > 0 && !contrast, "objective.causal_steps", causal, ENCODER),
         rule(random > 0.0 && !matching, "objective.random_words", random, MATCHING),
     ]
@@ -124,6 +128,26 @@ fn answers(training: &Training) -> [Rule; 3] {
         rule(objective.losses != [Loss::Lm], "objective.losses", "other losses", LOSS),
         rule(sharing != Sharing::None, "model.sharing", "shared weights", SHARED),
         rule(!objective.prompt.is_empty(), "objective.prompt", &objective.prompt, "an answer has no prompt"),
+    ]
+}
+
+/// Rules of training on statements about pairs of images, whose labels have the only loss.
+fn statements(training: &Training) -> [Rule; 4] {
+    const LOSS: &str = "a statement has the ITM loss only: [\"itm\"]";
+    const SHARED: &str = "there is one text encoder: \"none\"";
+    const RANDOM: &str = "the false statements are those of the data: 0";
+    let (objective, sharing) = (&training.objective, training.model.sharing);
+    let random = objective.random_words;
+    [
+        rule(objective.losses != [Loss::Itm], "objective.losses", "other losses", LOSS),
+        rule(sharing != Sharing::None, "model.sharing", "shared weights", SHARED),
+        rule(
+            !objective.prompt.is_empty(),
+            "objective.prompt",
+            &objective.prompt,
+            "a statement has no prompt",
+        ),
+        rule(random > 0.0, "objective.random_words", random, RANDOM),
     ]
 }
 

@@ -30,6 +30,10 @@ fn the_defaults_of_every_task_are_blip_s() {
     assert_eq!((vqa.optimizer.learning_rate, vqa.optimizer.schedule), (2e-5, Schedule::Cosine));
     assert_eq!((vqa.model.drop_path, vqa.model.sharing), (0.1, Sharing::None));
     assert_eq!((vqa.objective.max_tokens, vqa.objective.label_smoothing), (35, 0.1));
+    let nlvr = of(Task::Nlvr);
+    assert_eq!((nlvr.run.epochs, nlvr.run.batch, nlvr.model.image_size), (15, 16, 384));
+    assert_eq!((nlvr.optimizer.learning_rate, nlvr.optimizer.schedule), (3e-5, Schedule::Cosine));
+    assert_eq!((nlvr.objective.losses.as_slice(), nlvr.model.drop_path), ([Loss::Itm].as_slice(), 0.1));
 }
 
 #[test]
@@ -54,6 +58,33 @@ fn questions_have_columns_that_texts_do_not_have() {
         ("objective.prompt=\"a picture of \"", "objective.prompt"),
     ] {
         let said = fault(Task::Vqa, "url='/d'", &[setting, "objective.queue=16"]);
+        assert!(said.contains(key), "{setting}: {said}");
+    }
+}
+
+#[test]
+fn statements_have_columns_that_texts_do_not_have() {
+    let fault = |task: Task, source: &str, setting: &[&str]| {
+        let text = OWN.replace("url='/d'", source);
+        let overrides: Vec<String> = setting.iter().map(|entry| (*entry).to_owned()).collect();
+        Training::parse(task, &text, &overrides).err().map_or_else(String::new, |error| error.to_string())
+    };
+    let nlvr = |source: &str| fault(Task::Nlvr, source, &[]);
+    assert_eq!(nlvr("url='/d'\nstatement='s'\nsecond_image='right'\nlabel='l'"), "");
+    assert!(nlvr("job='/j'").contains("data.job"), "{}", nlvr("job='/j'"));
+    assert!(nlvr("url='/d'\ntext='s'").contains("data.statement"), "{}", nlvr("url='/d'\ntext='s'"));
+    assert!(nlvr("url='/d'\nanswers='a'").contains("train vqa"), "{}", nlvr("url='/d'\nanswers='a'"));
+    for own in ["statement='s'", "second_image='right'", "label='l'"] {
+        let said = fault(Task::Vqa, &format!("url='/d'\n{own}"), &[]);
+        assert!(said.contains("data.") && said.contains("train nlvr"), "{own}: {said}");
+    }
+    for (setting, key) in [
+        ("objective.losses=[\"itc\", \"itm\"]", "objective.losses"),
+        ("model.sharing=\"all\"", "model.sharing"),
+        ("objective.prompt=\"a picture of \"", "objective.prompt"),
+        ("objective.random_words=0.5", "objective.random_words"),
+    ] {
+        let said = fault(Task::Nlvr, "url='/d'", &[setting, "objective.queue=16"]);
         assert!(said.contains(key), "{setting}: {said}");
     }
 }
@@ -92,6 +123,7 @@ fn the_demo_s_runs_have_valid_settings() {
         (Task::Filter, include_str!("../../../../demo/train/finish.toml")),
         (Task::Captioner, include_str!("../../../../demo/train/captioner.toml")),
         (Task::Vqa, include_str!("../../../../demo/train/vqa.toml")),
+        (Task::Nlvr, include_str!("../../../../demo/train/nlvr.toml")),
     ] {
         Training::parse(task, text, &[]).unwrap_or_else(|error| panic!("{}: {error}", task.name()));
     }

@@ -1,10 +1,10 @@
 //! Arguments of the commands `train`, `bootstrap` and `lineage`.
 
 use capfilt_schemas::settings::train::Task;
-use clap::Args as ClapArgs;
 use std::path::PathBuf;
 
-#[derive(Debug, ClapArgs)]
+/// A training run.
+#[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     /// Training task
     #[arg(value_enum)]
@@ -20,7 +20,8 @@ pub struct TrainArgs {
     pub json: bool,
 }
 
-#[derive(Debug, ClapArgs)]
+/// A bootstrap loop.
+#[derive(Debug, clap::Args)]
 pub struct BootstrapArgs {
     /// Settings file of the loop; `capfilt init --print-all loop` explains every key
     #[arg(short, long)]
@@ -33,7 +34,8 @@ pub struct BootstrapArgs {
     pub json: bool,
 }
 
-#[derive(Debug, ClapArgs)]
+/// A trained model.
+#[derive(Debug, clap::Args)]
 pub struct LineageArgs {
     /// Path of a model.safetensors that `capfilt train` wrote, or its folder
     pub file: PathBuf,
