@@ -233,7 +233,7 @@ mod tests {
             ("links.fetch=true", "single images"),
             ("captioner.endpoint=http://localhost/v1", "single images"),
             ("output.images=embed", "input.passthrough"),
-            ("filter.frames=median", "frames"),
+            ("filter.frames=median", "expected one of `max`, `mean`, `tokens`"),
         ] {
             let error = with(&[entry]).unwrap_err().to_string();
             assert!(error.contains(why), "{entry}: {error}");
