@@ -12,7 +12,8 @@ Prints a table; with --record the table is added to benches/RESULTS.md.
           (peers/capfilt_transformers.py describes all three), and for OpenVINO
           (peers/capfilt_openvino.py). No caption may end before its 20th id, so that all sides do the same
           work. In int8 the peer is OpenVINO; capfilt takes part on processors that its int8 supports. The
-          first round also converts, quantises and compiles, outside the clocks; out/bench keeps the result.
+          first round also converts and quantises for OpenVINO (out/bench keeps the graphs), and
+          torch.compile compiles in each turn; the clocks do not include this.
 `filter`  Judging one web text per picture: Data-Juicer's `image_text_matching_filter`
           (peers/filter_data_juicer.py) and capfilt's filter, which also judges a caption and computes
           cosines; same weights, pixels and texts. If Data-Juicer is missing, it is installed into out/bench.
