@@ -8,6 +8,7 @@ use crate::{
 use bytes::Bytes;
 use capfilt_blip::{BlipReasoner, Statement};
 use capfilt_pipeline::{
+    frames::Frames,
     image::{ImageLimits, decode},
     input::{ImageInput, InputColumns, PairColumns, ReadError, Sample, SecondImage, ShardReader},
 };
@@ -117,7 +118,8 @@ pub fn judge_all(
         let statement = |(i, text)| Statement { images: [2 * i, 2 * i + 1], text };
         let statements: Vec<Statement<'_>> =
             texts.iter().map(String::as_str).enumerate().map(statement).collect();
-        probabilities.extend(reasoner.probabilities(&pixels(&images, reasoner.images().side), &statements)?);
+        let pixels = pixels(&images, reasoner.images().side, Frames::ONE);
+        probabilities.extend(reasoner.probabilities(&pixels, &statements)?);
         done(probabilities.len());
     }
     Ok(probabilities)
