@@ -75,7 +75,7 @@ pub(crate) fn schema(source: Pairs) -> SchemaRef {
         "answers" => DataType::new_list(DataType::Utf8, true),
         _ => DataType::Utf8,
     };
-    let fields = names.iter().map(|name| Field::new(*name, kind(name), false));
+    let fields = names.map(|name| Field::new(name, kind(name), false));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 

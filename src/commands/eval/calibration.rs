@@ -17,7 +17,7 @@ pub async fn run(args: &EvalCalibrationArgs) -> Ending {
         return Err(anyhow!(named)).or_usage_error();
     }
     let filter = blip::filter(model, args.checkpoint.options()).or_environment_error()?;
-    let found = collection(data, None).await?;
+    let found = collection(data, None, None).await?;
     let labelled = shown(found.images.len(), |done| {
         label(&filter, &found.images, args.negatives, data.batch as usize, done)
     })?;

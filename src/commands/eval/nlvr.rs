@@ -11,7 +11,7 @@ use serde_json::json;
 pub async fn run(args: &EvalNlvrArgs) -> Ending {
     let (data, model, group) = (&args.data, &args.checkpoint, args.data.by.as_deref());
     let reasoner = blip::reasoner(&model.model, model.options()).or_environment_error()?;
-    let (place, shards, columns) = training_data::opened(&data.source()).await?;
+    let (place, shards, columns) = training_data::opened(&data.source(), false).await?;
     let most = data.statements as usize;
     let found = read_statements(&place, &shards, &columns, &data.pair(), group, most).await;
     let found = found.or_usage_error()?;
