@@ -4,8 +4,8 @@
 //! Measured on 82 JPEGs of scikit-image's photographs, decoding only, one core: MozJPEG in plain C 0.27 s,
 //! with its assembler code (`make setup` installs `nasm` where it may) 0.14 s, Pillow 0.16 s, zune-jpeg 0.19
 //! s. But zune-jpeg is up to 6 levels off, and on subsampled photographs only 81–95 % of the values are
-//! right, so it cannot give Pillow's pixels. After this measurement the last two steps were moved here ([`ycc`]),
-//! which saves a quarter of plain C's time.
+//! right, so it cannot give Pillow's pixels. After this measurement the last two steps were moved here
+//! ([`ycc`]), which saves a quarter of plain C's time.
 
 mod frame;
 mod ycc;
