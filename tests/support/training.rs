@@ -157,6 +157,9 @@ pub fn killed_runs_end_as(
     assert!(!workshop.path("killed/model.unfinished").exists());
 }
 
+/// A tensor's name and bytes.
+type Named = (String, Vec<u8>);
+
 /// Tensors of two files of safetensors that differ, each with the number of other bytes and the first one.
 fn difference(ours: &[u8], theirs: &[u8]) -> String {
     let [ours, theirs] = [ours, theirs].map(|file| {
@@ -166,9 +169,9 @@ fn difference(ours: &[u8], theirs: &[u8]) -> String {
             let [from, to] = [0, 1].map(|i| about["data_offsets"][i].as_u64().unwrap() as usize + header);
             (name, file[from..to].to_vec())
         };
-        named.into_iter().filter(|(name, _)| name != "__metadata__").map(tensor).collect::<Vec<_>>()
+        named.into_iter().filter(|(name, _)| name != "__metadata__").map(tensor).collect::<Vec<Named>>()
     });
-    let different = |((name, ours), (_, theirs)): (&(String, Vec<u8>), &(String, Vec<u8>))| {
+    let different = |((name, ours), (_, theirs)): (&Named, &Named)| {
         let others = ours.iter().zip(theirs).enumerate().filter(|(_, (a, b))| a != b);
         let places: Vec<usize> = others.map(|(at, _)| at).collect();
         let first = places.first()?;
